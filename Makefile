@@ -1,0 +1,70 @@
+# The commands of this project. Each sets up what it needs in .venv; only Python 3.11+ and make are assumed.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+GOOGLEAPIS := .build/googleapis
+PROTOS := $(shell find protos -name '*.proto')
+
+.PHONY: help setup demo up test check gen lint types imports buf breaking interop bench clean lock
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+setup: $(STAMP) ## make .venv from the pinned versions
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; say PYTHON=/path/to/python3.11")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing the pinned packages into .venv"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup ## run the three operations over gRPC and JSON (VIDEO=… SRT=… takes your own)
+	@$(BIN)/python -m client.demo $(if $(VIDEO),--video '$(VIDEO)') $(if $(SRT),--srt '$(SRT)')
+
+up: setup ## serve on this machine, in the foreground
+	@$(BIN)/api-gpu up
+
+test: setup ## all tests that need only Python
+	$(BIN)/python -m pytest
+
+interop: setup ## clients generated in Go, Java, Rust and Node (each skips by name without its toolchain)
+	$(BIN)/python -m pytest -m interop tests/interop
+
+check: setup lint types imports buf breaking ## style, types, layers, protos, generated code
+
+lint:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types:
+	$(BIN)/mypy
+
+imports:
+	$(BIN)/lint-imports
+
+buf: $(GOOGLEAPIS)
+	$(BIN)/buf lint
+	$(BIN)/buf format --diff --exit-code protos
+	$(BIN)/python protos/generate.py check
+
+breaking: $(GOOGLEAPIS)
+	$(BIN)/python protos/generate.py breaking
+
+gen: setup $(GOOGLEAPIS) ## regenerate gen/ from protos/
+	$(BIN)/python protos/generate.py write
+
+$(GOOGLEAPIS): $(STAMP)
+	@$(BIN)/python protos/generate.py googleapis
+
+bench: setup ## ratios against the plain FFmpeg commands, latency, throughput, memory
+	$(BIN)/python -m bench
+
+lock: ## write requirements.lock from pyproject.toml
+	rm -rf .build/lock && $(PYTHON) -m venv .build/lock
+	.build/lock/bin/pip install --quiet -e '.[dev]'
+	.build/lock/bin/pip freeze --exclude-editable > requirements.lock
+
+clean: ## remove what the commands made, .api-gpu and out/ apart
+	rm -rf .venv .build dist

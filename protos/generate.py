@@ -1,0 +1,101 @@
+"""Makes gen/ from protos/, and holds it to them.
+
+generate.py write       write gen/
+generate.py check       fail when gen/ is not what protos/ give
+generate.py breaking    fail when protos/ break clients of the previous commit of main
+generate.py googleapis  copy google/api and google/rpc to .build/googleapis, for buf
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from filecmp import dircmp
+from pathlib import Path
+
+import google.api
+from grpc_tools import protoc
+
+ROOT = Path(__file__).resolve().parent.parent
+PROTOS = ROOT / "protos"
+GEN = ROOT / "gen"
+SITE_PACKAGES = Path(google.api.__path__[0]).parent.parent
+WELL_KNOWN = Path(protoc.__file__).parent / "_proto"
+DESCRIPTORS = Path("apigpu") / "descriptors.binpb"
+
+
+def generate(target: Path) -> None:
+    """Write messages, stubs, their types and the descriptor set (with imports and comments) below `target`."""
+    target.mkdir(parents=True, exist_ok=True)
+    (target / DESCRIPTORS).parent.mkdir(exist_ok=True)
+    files = sorted(str(path.relative_to(PROTOS)) for path in PROTOS.rglob("*.proto"))
+    services = [name for name in files if "service " in (PROTOS / name).read_text()]
+    run_protoc(f"--python_out={target}", f"--mypy_out=quiet:{target}", *files)
+    run_protoc(f"--grpc_python_out={target}", f"--mypy_grpc_out=quiet:{target}", *services)
+    run_protoc(f"--descriptor_set_out={target / DESCRIPTORS}", "--include_imports", "--include_source_info", *files)
+
+
+def run_protoc(*arguments: str) -> None:
+    includes = [f"--proto_path={path}" for path in (PROTOS, SITE_PACKAGES, WELL_KNOWN)]
+    plugins = [
+        f"--plugin={name}={Path(sys.executable).parent / name}" for name in ("protoc-gen-mypy", "protoc-gen-mypy_grpc")
+    ]
+    if protoc.main(["protoc", *includes, *plugins, *arguments]) != 0:
+        sys.exit("protoc failed; see above")
+
+
+def write() -> None:
+    shutil.rmtree(GEN, ignore_errors=True)
+    generate(GEN)
+
+
+def check() -> None:
+    with tempfile.TemporaryDirectory() as fresh:
+        generate(Path(fresh))
+        stale = list(differences(dircmp(fresh, GEN, ignore=["__pycache__"])))
+    if stale:
+        sys.exit(f"gen/ is not what protos/ give: {', '.join(stale)}; run `make gen`")
+
+
+def differences(comparison: "dircmp[str]") -> list[str]:
+    here = [*comparison.left_only, *comparison.right_only, *comparison.diff_files]
+    return here + [name for sub in comparison.subdirs.values() for name in differences(sub)]
+
+
+def breaking() -> None:
+    """Hold protos/ against the descriptor set that the commit before the last one carries."""
+    revision = previous_commit()
+    shown = subprocess.run(["git", "show", f"{revision}:gen/{DESCRIPTORS}"], cwd=ROOT, capture_output=True)
+    if not revision or shown.returncode != 0:
+        print("buf breaking: no earlier commit with descriptors to compare with")
+        return
+    with tempfile.NamedTemporaryFile(suffix=".binpb") as against:
+        against.write(shown.stdout)
+        against.flush()
+        buf = Path(sys.executable).parent / "buf"
+        sys.exit(subprocess.run([buf, "breaking", "--exclude-imports", "--against", against.name], cwd=ROOT).returncode)
+
+
+def previous_commit() -> str:
+    """HEAD while protos/ have changes that are not committed, else its parent."""
+    dirty = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", "protos"], cwd=ROOT).returncode != 0
+    name = "HEAD" if dirty else "HEAD~1"
+    return subprocess.run(
+        ["git", "rev-parse", "--verify", "--quiet", name], cwd=ROOT, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def googleapis() -> None:
+    target = ROOT / ".build" / "googleapis"
+    for name in ("api/annotations", "api/http", "api/httpbody", "rpc/status", "rpc/error_details"):
+        path = target / "google" / f"{name}.proto"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(SITE_PACKAGES / "google" / f"{name}.proto", path)
+
+
+COMMANDS = {"write": write, "check": check, "breaking": breaking, "googleapis": googleapis}
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2 or sys.argv[1] not in COMMANDS:
+        sys.exit(__doc__)
+    COMMANDS[sys.argv[1]]()

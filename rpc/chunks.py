@@ -1,0 +1,61 @@
+"""Framing of files on a stream: sizes of chunks, and the count and digest that prove a file whole.
+
+The end of a gRPC stream does not prove it: a client that is killed can look like one that finished.
+"""
+
+import hashlib
+from collections.abc import AsyncIterator
+
+from rpc.errors import DataLoss
+
+CHUNK_BYTES = 512 * 1024
+MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+
+
+class Tally:
+    """Counts and digests the bytes of one file as they pass."""
+
+    def __init__(self) -> None:
+        self.size_bytes = 0
+        self._digest = hashlib.sha256()
+
+    def add(self, data: bytes) -> None:
+        """Take the next bytes."""
+        self.size_bytes += len(data)
+        self._digest.update(data)
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 so far, lower-case hexadecimal."""
+        return self._digest.hexdigest()
+
+    def verify(self, what: str, *, size_bytes: int | None, sha256: str) -> None:
+        """Hold the bytes against what was announced; None or "" announces nothing.
+
+        Raises DataLoss, naming `what`, when they differ.
+        """
+        if size_bytes is not None and size_bytes != self.size_bytes:
+            raise DataLoss(
+                f"{what}: {size_bytes} bytes were announced and {self.size_bytes} came; send it again.",
+                reason="SIZE_MISMATCH",
+            )
+        if sha256 and sha256.lower() != self.sha256:
+            raise DataLoss(
+                f"{what}: the SHA-256 announced is {sha256.lower()}, that of the bytes {self.sha256}; send it again.",
+                reason="DIGEST_MISMATCH",
+            )
+
+
+async def rechunk(source: AsyncIterator[bytes], size: int = CHUNK_BYTES) -> AsyncIterator[bytes]:
+    """The same bytes in chunks of exactly `size`, the last one excepted; never more than one chunk is held."""
+    held = bytearray()
+    async for data in source:
+        if not held and len(data) == size:
+            yield data
+            continue
+        held += data
+        while len(held) >= size:
+            yield bytes(held[:size])
+            del held[:size]
+    if held:
+        yield bytes(held)

@@ -1,0 +1,32 @@
+"""Settings: the environment, read once into a frozen object. A bad value stops the start with its name and value."""
+
+from typing import Any, Self
+
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ConfigError(Exception):
+    """A setting is missing or cannot be used; the text names it and says what to do."""
+
+
+class Settings(BaseSettings):
+    """Base of a service's settings. A field's environment variable is its name in capitals."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", case_sensitive=False, env_ignore_empty=True)
+
+    @classmethod
+    def load(cls, **values: Any) -> Self:
+        """Read the environment; `values` win over it. Raises ConfigError."""
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            raise ConfigError("; ".join(_described(item) for item in error.errors())) from error
+
+
+def _described(error: Any) -> str:
+    name = ".".join(str(part) for part in error["loc"]).upper() or "settings"
+    if error["type"] == "missing":
+        return f"{name} is not set and has no default"
+    shown = "(hidden)" if "KEY" in name or "TOKEN" in name else repr(error["input"])
+    return f"{name}={shown}: {error['msg']}"

@@ -1,0 +1,105 @@
+"""A gRPC server from start to drain: ports, health, reflection, signals.
+
+service = Service(interceptors=[…])
+add_XServicer_to_server(…, service.server)
+service.listen("0.0.0.0:50051", credentials)
+await service.start()
+await stop_signal()
+await service.drain(seconds)
+"""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Sequence
+
+import grpc
+import structlog
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health_aio
+from grpc_reflection.v1alpha import reflection
+
+from rpc.chunks import MAX_MESSAGE_BYTES
+from rpc.config import ConfigError
+
+log = structlog.get_logger("rpc")
+
+OPTIONS = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.so_reuseport", 0),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+    ("grpc.http2.max_ping_strikes", 5),
+    # Trust in a client lasts as long as its connection: bound it, so that a rotated CA takes hold.
+    ("grpc.max_connection_age_ms", 3_600_000),
+    ("grpc.max_connection_age_grace_ms", 3_600_000),
+)
+
+
+class Service:
+    """One process's gRPC servers: the main one, and a plaintext one that answers health probes only."""
+
+    def __init__(self, interceptors: Sequence[grpc.aio.ServerInterceptor], max_concurrent_calls: int) -> None:
+        self.server = grpc.aio.server(
+            interceptors=list(interceptors), options=OPTIONS, maximum_concurrent_rpcs=max_concurrent_calls
+        )
+        self.health = health_aio.HealthServicer()
+        self._probes = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
+        health_pb2_grpc.add_HealthServicer_to_server(self.health, self.server)
+        health_pb2_grpc.add_HealthServicer_to_server(self.health, self._probes)
+        self._names: list[str] = []
+
+    def reflect(self, names: Sequence[str]) -> None:
+        """Offer reflection of these services, and health for each of them."""
+        self._names = list(names)
+        known = [*names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME]
+        reflection.enable_server_reflection(known, self.server)
+
+    def listen(self, address: str, credentials: grpc.ServerCredentials | None) -> int:
+        """Bind the main server; the port that it got. Without credentials only for unix sockets. Raises ConfigError."""
+        return _bind(self.server, address, credentials)
+
+    def listen_for_probes(self, address: str) -> int:
+        """Bind the plaintext health server; the port that it got. Raises ConfigError."""
+        return _bind(self._probes, address, None)
+
+    async def start(self) -> None:
+        """Serve, and say so to health checks."""
+        await self.server.start()
+        await self._probes.start()
+        await self._set(health_pb2.HealthCheckResponse.SERVING)
+
+    async def drain(self, seconds: float) -> None:
+        """Say NOT_SERVING, refuse new calls, wait `seconds` for open ones, cancel what is left."""
+        await self._set(health_pb2.HealthCheckResponse.NOT_SERVING)
+        # An open health Watch would hold the stop for the whole time: end those first.
+        await self.health.enter_graceful_shutdown()
+        await asyncio.gather(self.server.stop(seconds), self._probes.stop(0))
+
+    async def _set(self, status: int) -> None:
+        for name in ("", *self._names):
+            await self.health.set(name, status)
+
+
+def _bind(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None) -> int:
+    try:
+        if credentials is None:
+            return server.add_insecure_port(address)
+        return server.add_secure_port(address, credentials)
+    except RuntimeError as error:
+        raise ConfigError(f"cannot listen on {address}; is the port taken? ({error})") from error
+
+
+async def stop_signal() -> None:
+    """Wait for SIGTERM or SIGINT."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        await stop.wait()
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with contextlib.suppress(ValueError):
+                loop.remove_signal_handler(number)
