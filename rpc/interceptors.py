@@ -39,7 +39,7 @@ class Wrapper(grpc.aio.ServerInterceptor):
         return wrapped(handler, handler_call_details.method, self._around) if handler else handler
 
 
-def wrapped(handler: Any, method: str, around: Around) -> grpc.RpcMethodHandler[Any, Any]:
+def wrapped(handler: Any, method: str, around: Around) -> "grpc.RpcMethodHandler[Any, Any]":
     """The same handler, of the same cardinality, run inside `around`."""
     kind = f"{_stream(handler.request_streaming)}_{_stream(handler.response_streaming)}"
     inner = getattr(handler, kind)

@@ -71,9 +71,13 @@ class Service:
         await self._probes.start()
         await self._set(health_pb2.HealthCheckResponse.SERVING)
 
+    async def not_serving(self) -> None:
+        """Say NOT_SERVING to health checks; calls are still answered."""
+        await self._set(health_pb2.HealthCheckResponse.NOT_SERVING)
+
     async def drain(self, seconds: float) -> None:
         """Say NOT_SERVING, refuse new calls, wait `seconds` for open ones, cancel what is left."""
-        await self._set(health_pb2.HealthCheckResponse.NOT_SERVING)
+        await self.not_serving()
         # An open health Watch would hold the stop for the whole time: end those first.
         await self.health.enter_graceful_shutdown()
         await asyncio.gather(self.server.stop(seconds), self._probes.stop(0))

@@ -1,0 +1,1 @@
+"""The encoders: how one task is run on one of them, and which one is free."""

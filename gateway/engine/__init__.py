@@ -1,0 +1,1 @@
+"""Durable state on NATS JetStream. Only this package knows NATS; the rest sees KeyValue, WorkQueue and Topics."""

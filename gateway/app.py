@@ -1,0 +1,200 @@
+"""The only place that constructs and wires the gateway's parts, and takes them down in the right order."""
+
+import asyncio
+import contextlib
+import secrets
+import tempfile
+from collections.abc import Coroutine
+from pathlib import Path
+
+import grpc
+import structlog
+
+from apigpu.v1 import assets_pb2_grpc, jobs_pb2_grpc, system_pb2_grpc
+from gateway.assets.links import Links
+from gateway.assets.store import AssetStore
+from gateway.auth.interceptor import key_required
+from gateway.auth.keys import Keys
+from gateway.auth.limits import RateLimit
+from gateway.config import GatewaySettings
+from gateway.encoders.grpc import GrpcEncoder
+from gateway.encoders.pool import Pool
+from gateway.engine.nats import Engine
+from gateway.jobs.board import Board
+from gateway.jobs.desk import Desk
+from gateway.jobs.dispatch import Dispatcher
+from gateway.jobs.queue import TaskQueue
+from gateway.jobs.run import TaskRun
+from gateway.jobs.store import JobStore
+from gateway.rest.server import HttpServer, RestSettings, build_app, endpoints
+from gateway.services.assets import AssetService
+from gateway.services.jobs import JobService
+from gateway.services.messages import Messages
+from gateway.services.system import SystemService
+from gateway.services.video import VideoService
+from gateway.sources import Sources
+from gateway.sources.fetch import Fetcher, FetchLimits
+from rpc.chunks import MAX_MESSAGE_BYTES
+from rpc.errors import ServiceError
+from rpc.interceptors import boundary
+from rpc.server import Service, stop_signal
+from rpc.tls import Identity
+
+log = structlog.get_logger("gateway")
+
+SERVICES = tuple(f"apigpu.v1.{name}" for name in ("VideoService", "JobService", "AssetService", "SystemService"))
+SWEEP_SECONDS = 600.0
+CLOSE_SECONDS = 2.0
+
+
+async def serve(settings: GatewaySettings) -> None:
+    """Serve until SIGTERM or SIGINT, then drain. Raises rpc.config.ConfigError when it cannot start."""
+    async with contextlib.AsyncExitStack() as stack:
+        gateway = await Gateway.open(settings, stack)
+        await stop_signal()
+        log.info("draining", seconds=settings.drain_seconds)
+        await gateway.drain()
+
+
+class Gateway:
+    """The running gateway. What needs an end is pushed on the exit stack as it is made, so it ends in reverse."""
+
+    def __init__(
+        self, settings: GatewaySettings, service: Service, http: HttpServer, dispatcher: Dispatcher, desk: Desk
+    ) -> None:
+        self._settings = settings
+        self._service = service
+        self._http = http
+        self._dispatcher = dispatcher
+        self._desk = desk
+
+    @classmethod
+    async def open(cls, settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> "Gateway":
+        """Start everything, the doors last."""
+        identity = Identity(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
+        credentials = identity.server_credentials(require_client=settings.tls_require_client_cert)
+
+        engine = await Engine.open(settings.nats_url, settings.data_dir / "nats", settings.nats_connect_seconds)
+        stack.push_async_callback(engine.close)
+        assets = AssetStore(
+            settings.assets_location,
+            retention_seconds=settings.asset_retention_seconds,
+            max_bytes=settings.max_asset_bytes,
+        )
+        _background(stack, _sweep(assets))
+        store = JobStore(await engine.key_value("jobs", settings.job_retention_seconds))
+        await store.start()
+        stack.push_async_callback(store.stop)
+        queue = TaskQueue(await engine.queue("tasks", settings.ack_wait_seconds))
+        board = Board(engine)
+        fetcher = Fetcher(_fetch_limits(settings))
+        stack.push_async_callback(fetcher.aclose)
+        sources = Sources(fetcher, assets)
+
+        pool = Pool(_encoders(settings))
+        pool.start()
+        stack.push_async_callback(pool.close)
+        desk = Desk(store, queue, board, sources, settings.max_batch_items)
+        run = TaskRun(store, board, sources, assets, settings.max_task_seconds)
+        dispatcher = Dispatcher(store, queue, pool, run, settings.task_attempts)
+        dispatcher.start()
+        stack.push_async_callback(dispatcher.drain, 0)
+
+        links = Links(_link_secret(settings.data_dir), settings.link_ttl_seconds)
+        service = _service(settings, desk, assets, pool, Messages(links))
+        service.listen(f"{settings.host}:{settings.grpc_port}", credentials)
+        service.listen_for_probes(f"{settings.host}:{settings.health_port}")
+        # A folder only this user can enter: whoever opens the socket is believed what it says of its caller.
+        private = f"unix:{stack.enter_context(tempfile.TemporaryDirectory(prefix='api-gpu-'))}/gateway.sock"
+        service.listen(private, None)
+        await service.start()
+        stack.push_async_callback(service.drain, 0)
+
+        channel = grpc.aio.insecure_channel(private, _channel_options())
+        stack.push_async_callback(channel.close)
+        rest = RestSettings(cors_allow_origins=settings.cors_allow_origins, public_url=settings.public_url or None)
+        http = HttpServer(build_app(channel, assets, links, rest), settings.host, settings.port)
+        await http.start()
+        stack.push_async_callback(http.drain, 0)
+        log.info("serving", http=settings.port, grpc=settings.grpc_port, health=settings.health_port)
+        return cls(settings, service, http, dispatcher, desk)
+
+    async def drain(self) -> None:
+        """Say so to health checks, take no new task, let what runs end, then end every wait and close the doors. Jobs stay in the queue."""
+        await self._service.not_serving()
+        await self._dispatcher.drain(self._settings.drain_seconds)
+        self._desk.close()
+        await asyncio.gather(self._http.drain(CLOSE_SECONDS), self._service.drain(CLOSE_SECONDS))
+
+
+def _service(settings: GatewaySettings, desk: Desk, assets: AssetStore, pool: Pool, messages: Messages) -> Service:
+    public_url = settings.public_url or f"http://localhost:{settings.port}"
+    interceptors = (
+        boundary(settings.max_call_seconds),
+        key_required(Keys(settings.api_keys), RateLimit(settings.rate_limit_per_minute)),
+    )
+    service = Service(interceptors, settings.max_concurrent_calls)
+    VideoService(desk, messages, public_url).add_to(service.server)
+    jobs_pb2_grpc.add_JobServiceServicer_to_server(JobService(desk, messages, public_url), service.server)
+    transfers = AssetService(assets, messages, public_url, settings.max_transfers)
+    assets_pb2_grpc.add_AssetServiceServicer_to_server(transfers, service.server)
+    system = SystemService(settings, pool, desk, endpoints())
+    system_pb2_grpc.add_SystemServiceServicer_to_server(system, service.server)
+    service.reflect(SERVICES)
+    return service
+
+
+def _encoders(settings: GatewaySettings) -> list[GrpcEncoder]:
+    identity = Identity(settings.tls_cert, settings.tls_key, settings.encoder_ca)
+    credentials = identity.channel_credentials()
+    token = settings.session_token.get_secret_value()
+    return [GrpcEncoder(address, credentials, token) for address in settings.encoders]
+
+
+def _fetch_limits(settings: GatewaySettings) -> FetchLimits:
+    return FetchLimits(
+        max_bytes=settings.max_asset_bytes,
+        connect_seconds=settings.fetch_connect_seconds,
+        idle_seconds=settings.fetch_idle_seconds,
+        total_seconds=settings.fetch_total_seconds,
+        allow_cidrs=settings.fetch_allow_cidrs,
+    )
+
+
+def _channel_options() -> tuple[tuple[str, int], ...]:
+    return (
+        ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    )
+
+
+def _link_secret(data_dir: Path) -> bytes:
+    """The secret that signs links, kept so that links survive a restart."""
+    path = data_dir / "link.key"
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_bytes(secrets.token_bytes(32))
+        return path.read_bytes()
+
+
+def _background(stack: contextlib.AsyncExitStack, work: Coroutine[None, None, None]) -> None:
+    task = asyncio.create_task(work)
+
+    async def end() -> None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    stack.push_async_callback(end)
+
+
+async def _sweep(assets: AssetStore) -> None:
+    while True:
+        try:
+            if swept := await assets.sweep():
+                log.info("expired assets deleted", count=swept)
+        except ServiceError as error:
+            log.warning("cannot sweep assets", error=error.message)
+        await asyncio.sleep(SWEEP_SECONDS)

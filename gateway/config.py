@@ -1,0 +1,100 @@
+"""The gateway's settings. Every field is an environment variable of the same name in capitals."""
+
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import NoDecode
+
+from rpc.config import Settings
+
+DAY_SECONDS = 86_400.0
+GIB = 1024**3
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0)]
+Network = IPv4Network | IPv6Network
+
+
+class GatewaySettings(Settings):
+    """See the settings table in README.md; a test holds the two together."""
+
+    host: str = "0.0.0.0"
+    port: Port = 3000
+    grpc_port: Port = 50051
+    health_port: Port = 50053
+    public_url: str = ""
+    x_api_key: SecretStr
+    data_dir: Path = Path(".api-gpu")
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    logs_dir: Path = Path("logs")
+    cors_allow_origins: Annotated[tuple[str, ...], NoDecode] = ("*",)
+
+    tls_cert: Path = Path(".api-gpu/certs/gateway.crt")
+    tls_key: Path = Path(".api-gpu/certs/gateway.key")
+    tls_client_ca: Path = Path(".api-gpu/certs/client-ca.crt")
+    tls_require_client_cert: bool = True
+
+    encoders: Annotated[tuple[str, ...], NoDecode] = ("127.0.0.1:50052",)
+    encoder_ca: Path = Path(".api-gpu/certs/ca.crt")
+    session_token: SecretStr = SecretStr("")
+
+    nats_url: str = ""
+    nats_connect_seconds: Seconds = 10.0
+    ack_wait_seconds: Annotated[float, Field(ge=1)] = 10.0
+    job_retention_seconds: Seconds = 7 * DAY_SECONDS
+    task_attempts: Annotated[int, Field(ge=1)] = 3
+    max_task_seconds: Seconds = 3600.0
+    max_batch_items: Annotated[int, Field(ge=1, le=1000)] = 500
+
+    assets_url: str = ""
+    asset_retention_seconds: Seconds = 7 * DAY_SECONDS
+    max_asset_bytes: Annotated[int, Field(ge=1)] = 8 * GIB
+    link_ttl_seconds: Seconds = DAY_SECONDS
+
+    fetch_allow_cidrs: Annotated[tuple[Network, ...], NoDecode] = ()
+    fetch_connect_seconds: Seconds = 10.0
+    fetch_idle_seconds: Seconds = 30.0
+    fetch_total_seconds: Seconds = 1800.0
+
+    max_call_seconds: Seconds = 4 * 3600.0
+    max_concurrent_calls: Annotated[int, Field(ge=1)] = 1000
+    max_transfers: Annotated[int, Field(ge=1)] = 64
+    rate_limit_per_minute: Annotated[int, Field(ge=0)] = 6000
+    drain_seconds: Annotated[float, Field(ge=0)] = 25.0
+
+    runpod_api_key: SecretStr = SecretStr("")
+    runpod_endpoint_id: str = ""
+    runpod_idle_timeout: Annotated[int, Field(ge=1)] = 300
+    runpod_max_timeout: Annotated[int, Field(ge=1)] = 600
+
+    @field_validator("cors_allow_origins", "encoders", mode="before")
+    @classmethod
+    def _comma_separated(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("fetch_allow_cidrs", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(ip_network(part.strip(), strict=False) for part in value.split(",") if part.strip())
+
+    @field_validator("x_api_key")
+    @classmethod
+    def _a_real_key(cls, value: SecretStr) -> SecretStr:
+        if not all(self_key.strip() for self_key in value.get_secret_value().split(",")):
+            raise ValueError("give one key, or several with commas between them; no empty ones")
+        return value
+
+    @property
+    def api_keys(self) -> tuple[str, ...]:
+        """The keys that open the gateway."""
+        return tuple(key.strip() for key in self.x_api_key.get_secret_value().split(","))
+
+    @property
+    def assets_location(self) -> str:
+        """Where assets are kept: ASSETS_URL, or a folder in DATA_DIR."""
+        return self.assets_url or str(self.data_dir / "assets")

@@ -1,0 +1,146 @@
+"""An encoder reached by gRPC over mTLS."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import grpc
+import structlog
+
+from apigpu.encoder.v1 import encoder_pb2, encoder_pb2_grpc
+from gateway.encoders.base import EncodeJob, EncoderBusy, EncoderLost, Input, InputFailed, OnChunk, OnProgress
+from rpc.chunks import MAX_MESSAGE_BYTES, Tally
+from rpc.errors import DataLoss, InvalidArgument, ResourceExhausted, ServiceError, from_rpc
+
+log = structlog.get_logger("encoders")
+
+CONNECT_SECONDS = 3.0
+ASK_SECONDS = 3.0
+OPTIONS = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 1000),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    # An encoder whose machine vanished sends no reset: find out within half a minute.
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+)
+Stream = grpc.aio.StreamStreamCall[encoder_pb2.EncodeRequest, encoder_pb2.EncodeResponse]
+
+
+class GrpcEncoder:
+    """See base.Encoder. `address` is host:port."""
+
+    def __init__(self, address: str, credentials: grpc.ChannelCredentials, session_token: str) -> None:
+        self.name = address
+        self.slots = 0
+        self._channel = grpc.aio.secure_channel(address, credentials, OPTIONS)
+        self._stub = encoder_pb2_grpc.EncoderServiceStub(self._channel)
+        self._metadata = (("x-session-token", session_token),) if session_token else ()
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._channel.close()
+
+    async def ask(self) -> encoder_pb2.GetCapabilitiesResponse:
+        """What the encoder can do. Raises EncoderBusy when it does not answer."""
+        try:
+            return await self._stub.GetCapabilities(
+                encoder_pb2.GetCapabilitiesRequest(), timeout=ASK_SECONDS, metadata=self._metadata, wait_for_ready=True
+            )
+        except grpc.aio.AioRpcError as error:
+            raise EncoderBusy(f"Encoder {self.name} does not answer: {error.details()}") from error
+
+    async def run(
+        self, job: EncodeJob, on_start: Callable[[], Awaitable[None]], on_progress: OnProgress, on_chunk: OnChunk
+    ) -> encoder_pb2.Summary:
+        """See base.Encoder."""
+        await self._connected()
+        await on_start()
+        call: Stream = self._stub.Encode(metadata=self._metadata)
+        feeding = asyncio.create_task(_feed(call, job))
+        try:
+            return await _receive(call, on_progress, on_chunk)
+        except (asyncio.CancelledError, grpc.aio.AioRpcError) as error:
+            if feeding.done() and not feeding.cancelled() and isinstance(feeding.exception(), InputFailed):
+                raise feeding.exception() from error  # type: ignore[misc]
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            raise self._translated(error) from error
+        finally:
+            feeding.cancel()
+            call.cancel()
+            with contextlib.suppress(asyncio.CancelledError, InputFailed):
+                await feeding
+
+    async def _connected(self) -> None:
+        try:
+            await asyncio.wait_for(self._channel.channel_ready(), CONNECT_SECONDS)
+        except TimeoutError as error:
+            raise EncoderBusy(f"Encoder {self.name} cannot be reached.") from error
+
+    def _translated(self, error: grpc.aio.AioRpcError) -> ServiceError:
+        found = from_rpc(error)
+        if isinstance(found, ResourceExhausted) and found.reason == "NO_FREE_SLOT":
+            return EncoderBusy(f"Encoder {self.name} has no free slot.")
+        if error.code() in LOST:
+            return EncoderLost(f"encoder {self.name} went away ({error.code().name}: {error.details()})")
+        return found
+
+
+# Codes by which an encoder, or the way to it, fails without the task being at fault.
+LOST = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.UNKNOWN)
+
+
+async def _feed(call: Stream, job: EncodeJob) -> None:
+    """Send the task and its inputs. Raises InputFailed, and ends the call, when an input cannot be read."""
+    fields = [encoder_pb2.Input(field=entry.field) for entry in job.inputs]
+    task = encoder_pb2.Task(id=job.id, operation=job.operation, inputs=fields)
+    # A call that is over refuses writes; whoever reads it learns why.
+    with contextlib.suppress(asyncio.InvalidStateError, grpc.aio.AioRpcError):
+        await call.write(encoder_pb2.EncodeRequest(task=task))
+        for index, entry in enumerate(job.inputs):
+            try:
+                async for request in _input_requests(index, entry):
+                    await call.write(request)
+            except ServiceError as error:
+                call.cancel()
+                raise InputFailed(_about(entry.field, error)) from error
+        await call.done_writing()
+
+
+async def _input_requests(index: int, entry: Input) -> AsyncIterator[encoder_pb2.EncodeRequest]:
+    tally = Tally()
+    async with entry.open() as source:
+        async for data in source.chunks():
+            tally.add(data)
+            yield encoder_pb2.EncodeRequest(chunk=encoder_pb2.InputChunk(input=index, data=data))
+    if not tally.size_bytes:
+        raise InvalidArgument("the file is empty; check the link or upload it again")
+    end = encoder_pb2.InputEnd(input=index, size_bytes=tally.size_bytes, sha256=tally.sha256)
+    yield encoder_pb2.EncodeRequest(input_end=end)
+
+
+def _about(field: str, error: ServiceError) -> ServiceError:
+    """The same error with the field's name before its text."""
+    name = field.rpartition(".")[2]
+    return type(error)(f"{name}: {error.message}", reason=error.reason, fields={name: error.message})
+
+
+async def _receive(call: Stream, on_progress: OnProgress, on_chunk: OnChunk) -> encoder_pb2.Summary:
+    tally = Tally()
+    async for response in call:
+        part = response.WhichOneof("part")
+        if part == "progress":
+            await on_progress(response.progress)
+        elif part == "chunk":
+            tally.add(response.chunk)
+            await on_chunk(response.chunk)
+        elif part == "summary":
+            summary = response.summary
+            tally.verify("the encoder's result", size_bytes=summary.size_bytes, sha256=summary.sha256)
+            return summary
+    if await call.code() is not grpc.StatusCode.OK:
+        raise grpc.aio.AioRpcError(await call.code(), grpc.aio.Metadata(), grpc.aio.Metadata(), await call.details())
+    raise DataLoss("The encoder ended without a result.", reason="NO_SUMMARY")

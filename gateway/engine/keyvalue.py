@@ -1,0 +1,99 @@
+"""A bucket of records with revisions: compare-and-set, and a watch that survives reconnects."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+import structlog
+from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError
+from nats.js.kv import KeyValue as Bucket
+
+from gateway.engine.errors import translated
+from rpc.errors import Aborted, Unavailable
+
+log = structlog.get_logger("engine")
+
+RETRY_SECONDS = 0.5
+
+Changed = Callable[[str, bytes | None, int], None]
+
+
+class Entry(NamedTuple):
+    """A record and the revision that it is at."""
+
+    value: bytes
+    revision: int
+
+
+class KeyValue:
+    """The bucket. Errors: Unavailable; Aborted where said."""
+
+    def __init__(self, bucket: Bucket) -> None:
+        self._bucket = bucket
+        self._watchers: set[Bucket.KeyWatcher] = set()
+        self._stopping: set[asyncio.Task[None]] = set()
+
+    async def get(self, key: str) -> Entry | None:
+        """The record, or None."""
+        with translated():
+            try:
+                entry = await self._bucket.get(key)
+            except KeyNotFoundError:
+                return None
+        return Entry(entry.value or b"", entry.revision or 0)
+
+    async def create(self, key: str, value: bytes) -> int:
+        """Write a new record; its revision. Raises Aborted when the key exists."""
+        return await _written(self._bucket.create(key, value), key)
+
+    async def update(self, key: str, value: bytes, revision: int) -> int:
+        """Replace the record if it is still at `revision`; the new revision. Raises Aborted when it is not."""
+        return await _written(self._bucket.update(key, value, revision), key)
+
+    async def watch(self, changed: Changed, ready: asyncio.Event) -> None:
+        """Call `changed(key, value, revision)` for every record, then for every change (None: deleted).
+
+        `ready` is set when what existed at the start has been told. After a reconnect all is told again: the client
+        library's own watch falls silent when the server restarts.
+        """
+        while True:
+            try:
+                await self._watch_once(changed, ready)
+            except Unavailable as error:
+                log.warning("watch failed; starting it again", error=str(error.__cause__))
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _watch_once(self, changed: Changed, ready: asyncio.Event) -> None:
+        with translated():
+            watcher = await self._bucket.watchall()
+        self._watchers.add(watcher)
+        try:
+            async for entry in watcher:
+                if entry is None:
+                    ready.set()
+                else:
+                    changed(entry.key, entry.value if entry.operation is None else None, entry.revision or 0)
+        finally:
+            self._watchers.discard(watcher)
+            await _stop(watcher)
+
+    def restart_watches(self) -> None:
+        """Begin every watch anew."""
+        for watcher in self._watchers:
+            task = asyncio.ensure_future(_stop(watcher))
+            self._stopping.add(task)
+            task.add_done_callback(self._stopping.discard)
+
+
+async def _stop(watcher: Bucket.KeyWatcher) -> None:
+    with contextlib.suppress(Exception):
+        await watcher.stop()  # type: ignore[no-untyped-call]
+
+
+async def _written(writing: Awaitable[int], key: str) -> int:
+    with translated():
+        try:
+            return await writing
+        except KeyWrongLastSequenceError as error:
+            raise Aborted(f"{key} was changed by somebody else meanwhile") from error

@@ -1,0 +1,165 @@
+"""The connection to NATS: a server given by NATS_URL, or the embedded one. Opens the buckets, queues and topics."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import nats
+import structlog
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+from nats.js.api import (
+    ConsumerConfig,
+    DiscardPolicy,
+    KeyValueConfig,
+    RetentionPolicy,
+    StorageType,
+    StreamConfig,
+)
+
+from gateway.engine.embedded import EmbeddedServer, can_connect
+from gateway.engine.errors import translated
+from gateway.engine.keyvalue import KeyValue
+from gateway.engine.queue import WorkQueue
+from rpc.config import ConfigError
+
+log = structlog.get_logger("engine")
+
+DEFAULT_PORT = 4222
+RETRY_SECONDS = 0.25
+
+
+class Engine:
+    """One connection, and the embedded server where there is one."""
+
+    def __init__(self, client: Client, server: EmbeddedServer | None, on_reconnect: list[Callable[[], None]]) -> None:
+        self._client = client
+        self._server = server
+        self._on_reconnect = on_reconnect
+        self._stream: JetStreamContext = client.jetstream()
+
+    @classmethod
+    async def open(cls, url: str, folder: Path, connect_seconds: float) -> "Engine":
+        """Connect to `url`, or, when it is empty, start the embedded server in `folder`. Raises ConfigError."""
+        server = None
+        if not url:
+            server = EmbeddedServer(folder)
+            await server.start()
+        on_reconnect: list[Callable[[], None]] = []
+        try:
+            client = await _connect(server.url if server else url, connect_seconds, on_reconnect)
+        except BaseException:
+            if server:
+                await server.stop()
+            raise
+        return cls(client, server, on_reconnect)
+
+    async def close(self) -> None:
+        """Disconnect, and end the embedded server."""
+        await self._client.close()
+        if self._server:
+            await self._server.stop()
+
+    async def key_value(self, bucket: str, ttl_seconds: float) -> KeyValue:
+        """The bucket, made when it is missing. An entry is dropped `ttl_seconds` after its last change."""
+        config = KeyValueConfig(bucket=bucket, history=1, ttl=ttl_seconds, storage=StorageType.FILE)
+        with translated():
+            store = KeyValue(await self._stream.create_key_value(config))
+        self._on_reconnect.append(store.restart_watches)
+        return store
+
+    async def queue(self, name: str, ack_wait_seconds: float) -> WorkQueue:
+        """The work queue, made when it is missing."""
+        stream = StreamConfig(
+            name=name.upper(),
+            subjects=[f"{name}.>"],
+            retention=RetentionPolicy.WORK_QUEUE,
+            storage=StorageType.FILE,
+            # A subject holds one message: publishing what is queued already is refused, for ever and exactly.
+            discard=DiscardPolicy.NEW,
+            discard_new_per_subject=True,
+            max_msgs_per_subject=1,
+        )
+        # Tries are counted in the job's record, so none is ever stranded by the server's own limit.
+        consumer = ConsumerConfig(ack_wait=ack_wait_seconds, max_deliver=-1, max_ack_pending=10_000)
+        with translated():
+            await self._stream.add_stream(stream)
+            puller = await self._stream.pull_subscribe(f"{name}.>", durable=f"{name}-workers", config=consumer)
+        return WorkQueue(self._stream, puller, name, ack_wait_seconds)
+
+    async def announce(self, topic: str, data: bytes) -> None:
+        """Send to whoever listens now; nothing is kept."""
+        with translated():
+            await self._client.publish(topic, data)
+
+    @contextlib.asynccontextmanager
+    async def listen(self, topic: str, heard: Callable[[str, bytes], None]) -> AsyncIterator[None]:
+        """Call `heard(topic, data)` for every announcement on `topic` ("*" for any part) while the block runs."""
+
+        async def receive(message: object) -> None:
+            heard(message.subject, message.data)  # type: ignore[attr-defined]
+
+        with translated():
+            subscription = await self._client.subscribe(topic, cb=receive)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(Exception):
+                await subscription.unsubscribe()
+
+
+async def _connect(url: str, connect_seconds: float, on_reconnect: list[Callable[[], None]]) -> Client:
+    await _until_listening(url, connect_seconds)
+
+    async def reconnected() -> None:
+        log.warning("connected to NATS again")
+        for callback in on_reconnect:
+            callback()
+
+    async def disconnected() -> None:
+        log.warning("connection to NATS lost")
+
+    async def failed(error: Exception) -> None:
+        log.warning("NATS reports an error", error=str(error) or type(error).__name__)
+
+    callbacks: dict[str, Callable[..., Awaitable[None]]] = {
+        "reconnected_cb": reconnected,
+        "disconnected_cb": disconnected,
+        "error_cb": failed,
+    }
+    try:
+        return await nats.connect(
+            url,
+            name="api-gpu gateway",
+            connect_timeout=max(1, int(connect_seconds)),
+            allow_reconnect=True,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=RETRY_SECONDS,
+            **callbacks,
+        )
+    except Exception as error:
+        raise ConfigError(f"NATS_URL={_shown(url)}: the server does not let the gateway in ({error})") from error
+
+
+async def _until_listening(url: str, connect_seconds: float) -> None:
+    """The client waits 2 s after a refused connect; a probe of the socket does not, and knows when to give up."""
+    servers = [urlsplit(part.strip()) for part in url.split(",")]
+    try:
+        async with asyncio.timeout(connect_seconds):
+            while True:
+                for server in servers:
+                    if await can_connect(server.hostname or "127.0.0.1", server.port or DEFAULT_PORT):
+                        return
+                await asyncio.sleep(RETRY_SECONDS)
+    except TimeoutError as error:
+        raise ConfigError(
+            f"NATS_URL={_shown(url)}: no server answers there within {connect_seconds:g} s; "
+            "start it, correct the URL, or leave NATS_URL empty for the embedded server"
+        ) from error
+
+
+def _shown(url: str) -> str:
+    """The URL without user and password."""
+    return ",".join(part.rsplit("@", 1)[-1] for part in url.split(","))

@@ -1,0 +1,129 @@
+"""Where jobs are handed in, asked about, waited for and cancelled."""
+
+import asyncio
+import contextlib
+import time
+
+import structlog
+
+from apigpu.v1 import video_pb2
+from gateway.jobs import model, operation
+from gateway.jobs.board import Board
+from gateway.jobs.model import Failure, Job, Status, Task
+from gateway.jobs.queue import TaskQueue
+from gateway.jobs.store import JobStore
+from gateway.sources import Sources
+from rpc.errors import Cancelled, FailedPrecondition, InvalidArgument, Unavailable
+
+log = structlog.get_logger("jobs")
+
+DEFAULT_PAGE = 50
+MAX_PAGE = 1000
+CANCELLED = Failure(code=Cancelled.code.value[0], message="The job was cancelled.")
+
+
+class Desk:
+    """Errors: InvalidArgument (the operation is wrong), NotFound (no such job), FailedPrecondition (it has ended),
+    Unavailable (the store does not answer, or the gateway shuts down)."""
+
+    def __init__(self, store: JobStore, queue: TaskQueue, board: Board, sources: Sources, max_items: int) -> None:
+        self._store = store
+        self._queue = queue
+        self._sources = sources
+        self._max_items = max_items
+        self._closing = asyncio.Event()
+        self.board = board
+
+    async def submit(self, wanted: video_pb2.Operation) -> Job:
+        """Check the operation and queue it; on return it is on disk."""
+        operation.check(wanted, self._max_items)
+        self._check_sources(wanted)
+        now = time.time()
+        items = operation.items(wanted)
+        job = Job(
+            id=model.new_id(now),
+            operation=operation.kind(wanted)[0],
+            request=wanted.SerializeToString(),
+            batch=not operation.single(wanted),
+            tasks=tuple(Task(item=item) for item in items or [operation.OLDER_FORM_ID]),
+            created_at=now,
+        )
+        await self._store.create(job)
+        await self._queue.put(job)
+        log.info("job queued", job=job.id, operation=job.operation, tasks=len(job.tasks))
+        return job
+
+    def _check_sources(self, wanted: video_pb2.Operation) -> None:
+        for field, source in operation.inputs(operation.kind(wanted)[1]):
+            try:
+                self._sources.check(source)
+            except InvalidArgument as error:
+                raise InvalidArgument(f"{field}: {error.message}", fields={field: error.message}) from error
+
+    async def get(self, job_id: str) -> Job:
+        """The job as it is now."""
+        return await self._store.get(job_id)
+
+    async def page(self, status: Status | None, size: int, token: str) -> tuple[list[Job], str]:
+        """A page of jobs, the newest first, and the token of the next one ("" at the end)."""
+        if not 0 <= size <= MAX_PAGE:
+            raise InvalidArgument(
+                f"page_size is {size} and must be from 1 to {MAX_PAGE}.", fields={"page_size": "range"}
+            )
+        return await self._store.page(status, size or DEFAULT_PAGE, token)
+
+    async def cancel(self, job_id: str) -> Job:
+        """Cancel a job that has not ended."""
+        refused = False
+
+        def step(job: Job) -> Job:
+            nonlocal refused
+            refused = job.status.ended
+            return model.cancel(job, CANCELLED, time.time())
+
+        job = await self._store.change(job_id, step)
+        if refused:
+            raise FailedPrecondition(f"Job is already {job.status.value.lower()}", reason="CANCEL_REFUSED")
+        log.info("job cancelled", job=job_id)
+        return job
+
+    async def wait(self, job_id: str) -> Job:
+        """Wait until the job has ended. Raises Unavailable when the gateway shuts down before."""
+        with self._store.index.listening(job_id) as changed:
+            while not (job := await self._store.get(job_id)).status.ended:
+                await self.next_change(changed, job_id)
+        return job
+
+    async def next_change(self, changed: asyncio.Event, job_id: str, seconds: float | None = None) -> None:
+        """Wait for the event of `listening`, for `seconds` at most. Raises Unavailable when the gateway shuts down."""
+        closing = asyncio.ensure_future(self._closing.wait())
+        waiting = asyncio.ensure_future(changed.wait())
+        try:
+            await asyncio.wait({closing, waiting}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            closing.cancel()
+            waiting.cancel()
+        changed.clear()
+        if self._closing.is_set():
+            raise Unavailable(
+                f"The gateway is shutting down; job {job_id} goes on. Ask for it again in a moment.",
+                reason="SHUTTING_DOWN",
+                metadata={"job_id": job_id},
+            )
+
+    def listening(self, job_id: str) -> "contextlib.AbstractContextManager[asyncio.Event]":
+        """An event that is set when the job changes or the queue moves, while the block runs."""
+        return self._store.index.listening(job_id)
+
+    def place(self, job_id: str) -> int:
+        """Place of a waiting job in the queue, from 1."""
+        return self._store.index.place(job_id)
+
+    @property
+    def closing(self) -> bool:
+        """Whether the gateway shuts down: whoever waits for a job leaves it alone."""
+        return self._closing.is_set()
+
+    def close(self) -> None:
+        """End every wait."""
+        self._closing.set()

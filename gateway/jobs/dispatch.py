@@ -1,0 +1,157 @@
+"""Takes tasks from the queue when an encoder has a free slot, and sees each through to its end.
+
+A task's message is acknowledged only after its result is stored and its record says so. Whatever happens before,
+the message comes back: at once when it is given back here, by the queue's own clock after a crash.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import structlog
+
+from gateway.encoders.base import EncoderBusy, InputFailed
+from gateway.encoders.pool import Lease, Pool
+from gateway.engine.queue import Delivery
+from gateway.jobs import model
+from gateway.jobs.model import Failure, Job
+from gateway.jobs.queue import TaskQueue, TaskRef
+from gateway.jobs.run import TaskRun, TaskTimedOut
+from gateway.jobs.store import JobStore
+from rpc.errors import DataLoss, Internal, NotFound, ServiceError, Unavailable
+
+log = structlog.get_logger("dispatch")
+
+BUSY_SECONDS = 0.5
+RETRY_SECONDS = 1.0
+RECOVER_SECONDS = 60.0
+
+
+class Unexpected(Unavailable):
+    """A fault of our own in a task: tried again like a lost encoder."""
+
+
+class Dispatcher:
+    """Runs until `drain`. A task is tried `attempts` times when encoders are lost under it, then it fails."""
+
+    def __init__(self, store: JobStore, queue: TaskQueue, pool: Pool, run: TaskRun, attempts: int) -> None:
+        self._store = store
+        self._queue = queue
+        self._pool = pool
+        self._run = run
+        self._attempts = attempts
+        self._running: dict[asyncio.Task[None], TaskRef] = {}
+        self._loops: list[asyncio.Task[None]] = []
+        self._draining = False
+        store.index.on_end(self._job_ended)
+
+    def start(self) -> None:
+        """Begin to take tasks."""
+        self._loops = [asyncio.create_task(self._take()), asyncio.create_task(self._recover())]
+
+    async def drain(self, seconds: float) -> None:
+        """Take no more; give what runs `seconds` to end; what is left goes back to the queue, its try not counted."""
+        self._draining = True
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        if running := list(self._running):
+            await asyncio.wait(running, timeout=seconds)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    async def _take(self) -> None:
+        while True:
+            lease = await self._pool.lease()
+            try:
+                ref, delivery = await self._queue.next()
+            except BaseException:
+                await lease.release()
+                raise
+            task = asyncio.create_task(self._handle(ref, delivery, lease))
+            self._running[task] = ref
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        ref = self._running.pop(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("a task's end could not be recorded; the queue brings it again", task=ref.key, exc_info=error)
+
+    async def _recover(self) -> None:
+        while True:
+            try:
+                await self._queue.recover(self._store)
+            except ServiceError as error:
+                log.warning("cannot check the queue", error=error.message)
+            await asyncio.sleep(RECOVER_SECONDS)
+
+    def _job_ended(self, job_id: str) -> None:
+        """The record says that the job is over: what still runs of it was cancelled."""
+        for task, ref in self._running.items():
+            if ref.job_id == job_id and task is not asyncio.current_task():
+                task.cancel()
+
+    async def _handle(self, ref: TaskRef, delivery: Delivery, lease: Lease) -> None:
+        error: ServiceError | None = None
+        try:
+            async with delivery.held():
+                error = await self._attempt(ref, lease)
+                await self._settle(ref, delivery, error)
+        except asyncio.CancelledError:
+            if self._draining:
+                await self._give_back(ref, delivery, counted=False)
+            else:
+                await delivery.ack()
+            raise
+        finally:
+            await lease.release(busy=isinstance(error, EncoderBusy))
+
+    async def _attempt(self, ref: TaskRef, lease: Lease) -> ServiceError | None:
+        """Run the task; the error that it ended with, or None."""
+        try:
+            await self._run(ref, lease.encoder)
+        except InputFailed as failed:
+            return failed.error
+        except ServiceError as error:
+            return error
+        except Exception:
+            log.exception("unexpected error in a task", task=ref.key)
+            return Unexpected("Something went wrong inside the gateway; its log has more.")
+        return None
+
+    async def _settle(self, ref: TaskRef, delivery: Delivery, error: ServiceError | None) -> None:
+        """Write down how the task ended, then let go of its message."""
+        if error is None or (isinstance(error, NotFound) and error.reason == "JOB_NOT_FOUND"):
+            await delivery.ack()
+        elif isinstance(error, EncoderBusy):
+            log.info("task given back", task=ref.key, why=error.message)
+            await self._give_back(ref, delivery, counted=False, delay_seconds=BUSY_SECONDS)
+        elif isinstance(error, Unavailable | DataLoss):
+            await self._try_again(ref, delivery, error)
+        else:
+            await self._fail(ref, error)
+            await delivery.ack()
+
+    async def _try_again(self, ref: TaskRef, delivery: Delivery, error: ServiceError) -> None:
+        tries = (await self._store.get(ref.job_id)).tasks[ref.index].attempts
+        log.warning("task interrupted", task=ref.key, tries=tries, why=error.message)
+        if tries < self._attempts:
+            await self._give_back(ref, delivery, counted=True, delay_seconds=RETRY_SECONDS * max(1, tries))
+        else:
+            await self._fail(ref, Internal(f"Given up after {tries} tries; the last one: {error.message}"))
+            await delivery.ack()
+
+    async def _give_back(self, ref: TaskRef, delivery: Delivery, *, counted: bool, delay_seconds: float = 0) -> None:
+        await self._store.change(ref.job_id, lambda job: model.return_task(job, ref.index, counted=counted))
+        await delivery.give_back(delay_seconds)
+
+    async def _fail(self, ref: TaskRef, error: ServiceError) -> None:
+        failure = Failure(error.number, error.message)
+        timed_out = isinstance(error, TaskTimedOut)
+        log.info("task failed", task=ref.key, code=error.code.name, why=error.message)
+        await self._store.change(ref.job_id, _failing(ref.index, failure, timed_out))
+
+
+def _failing(index: int, failure: Failure, timed_out: bool) -> Callable[[Job], Job]:
+    return lambda job: model.fail_task(job, index, failure, time.time(), timed_out=timed_out)

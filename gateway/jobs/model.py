@@ -1,0 +1,180 @@
+"""A job and its tasks, and what can happen to them. Pure: no I/O, no clock; times are Unix seconds.
+
+Every function takes a job and gives the job that follows from it. What no longer applies (a task that has ended is
+started, completed, cancelled) gives the job unchanged, so that a message delivered twice does no harm.
+"""
+
+import base64
+import json
+import secrets
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+
+class Status(StrEnum):
+    """Where a job or a task stands."""
+
+    IN_QUEUE = "IN_QUEUE"
+    IN_PROGRESS = "IN_PROGRESS"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    TIMED_OUT = "TIMED_OUT"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing can happen any more."""
+        return self not in (Status.IN_QUEUE, Status.IN_PROGRESS)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why something failed: canonical gRPC code number and a text for the caller."""
+
+    code: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One piece of work with one result. `item` is the caller's id of a batch element, else ""."""
+
+    item: str = ""
+    status: Status = Status.IN_QUEUE
+    attempts: int = 0
+    asset: str = ""
+    frames: int = 0
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job. `request` is a serialized apigpu.v1.Operation; `batch` tells a list of results from a single one."""
+
+    id: str
+    operation: str
+    request: bytes
+    batch: bool
+    tasks: tuple[Task, ...]
+    created_at: float
+    started_at: float | None = None
+    ended_at: float | None = None
+    cancelled: bool = False
+
+    @property
+    def status(self) -> Status:
+        """Follows from the tasks; a job with at least one result is COMPLETED unless it was cancelled."""
+        found = {task.status for task in self.tasks}
+        if not all(status.ended for status in found):
+            return Status.IN_QUEUE if self.started_at is None else Status.IN_PROGRESS
+        if self.cancelled:
+            return Status.CANCELLED
+        for status in (Status.COMPLETED, Status.TIMED_OUT):
+            if status in found:
+                return status
+        return Status.FAILED
+
+    @property
+    def processed(self) -> int:
+        """Tasks that gave a result."""
+        return sum(task.status is Status.COMPLETED for task in self.tasks)
+
+    @property
+    def failure(self) -> Failure | None:
+        """The first failure of a job that did not complete."""
+        if self.status in (Status.FAILED, Status.TIMED_OUT, Status.CANCELLED):
+            return next((task.failure for task in self.tasks if task.failure), None)
+        return None
+
+    def delay_ms(self, now: float) -> int:
+        """Milliseconds queued, so far or until the start."""
+        return _milliseconds(self.created_at, self.started_at or self.ended_at or now)
+
+    def execution_ms(self, now: float) -> int:
+        """Milliseconds since the start, so far or until the end."""
+        return _milliseconds(self.started_at, self.ended_at or now) if self.started_at is not None else 0
+
+
+def result_name(job: Job, index: int) -> str:
+    """File name of a task's result."""
+    return f"{job.tasks[index].item or job.operation}.mp4"
+
+
+def _milliseconds(start: float, end: float) -> int:
+    return max(0, round((end - start) * 1000))
+
+
+def new_id(now: float) -> str:
+    """An unguessable id; ids sort by time. 48 bits of milliseconds and 80 random ones, hexadecimal."""
+    return f"{int(now * 1000):012x}{secrets.token_hex(10)}"
+
+
+def start_task(job: Job, index: int, now: float) -> Job:
+    """A dispatcher took the task. Also from IN_PROGRESS: the one that had it is gone."""
+    task = job.tasks[index]
+    if task.status.ended:
+        return job
+    started = replace(task, status=Status.IN_PROGRESS, attempts=task.attempts + 1)
+    return replace(_with(job, index, started), started_at=job.started_at or now)
+
+
+def return_task(job: Job, index: int, *, counted: bool) -> Job:
+    """A task that was started goes back to the queue; with `counted` the try counts against its limit."""
+    task = job.tasks[index]
+    if task.status is not Status.IN_PROGRESS:
+        return job
+    attempts = task.attempts if counted else max(0, task.attempts - 1)
+    return _with(job, index, replace(task, status=Status.IN_QUEUE, attempts=attempts))
+
+
+def complete_task(job: Job, index: int, asset: str, frames: int, now: float) -> Job:
+    """The task's result is stored as `asset`, a video of so many frames."""
+    task = job.tasks[index]
+    if task.status.ended:
+        return job
+    done = replace(task, status=Status.COMPLETED, asset=asset, frames=frames, failure=None)
+    return _end_if_over(_with(job, index, done), now)
+
+
+def fail_task(job: Job, index: int, failure: Failure, now: float, *, timed_out: bool = False) -> Job:
+    """The task failed for good."""
+    task = job.tasks[index]
+    if task.status.ended:
+        return job
+    status = Status.TIMED_OUT if timed_out else Status.FAILED
+    return _end_if_over(_with(job, index, replace(task, status=status, failure=failure)), now)
+
+
+def cancel(job: Job, failure: Failure, now: float) -> Job:
+    """A caller cancelled the job: every task that has not ended is CANCELLED with `failure`."""
+    if job.status.ended:
+        return job
+    tasks = tuple(t if t.status.ended else replace(t, status=Status.CANCELLED, failure=failure) for t in job.tasks)
+    return replace(job, tasks=tasks, cancelled=True, ended_at=now)
+
+
+def _with(job: Job, index: int, task: Task) -> Job:
+    return replace(job, tasks=(*job.tasks[:index], task, *job.tasks[index + 1 :]))
+
+
+def _end_if_over(job: Job, now: float) -> Job:
+    return replace(job, ended_at=now) if job.status.ended else job
+
+
+def to_json(job: Job) -> bytes:
+    """The record of a job as it is stored."""
+    record = asdict(job) | {"request": base64.b64encode(job.request).decode()}
+    return json.dumps(record, separators=(",", ":")).encode()
+
+
+def from_json(data: bytes) -> Job:
+    """The job of a stored record."""
+    record = json.loads(data)
+    tasks = tuple(_task(entry) for entry in record["tasks"])
+    return Job(**record | {"tasks": tasks, "request": base64.b64decode(record["request"])})
+
+
+def _task(entry: dict[str, Any]) -> Task:
+    failure = Failure(**entry["failure"]) if entry["failure"] else None
+    return Task(**entry | {"failure": failure, "status": Status(entry["status"])})

@@ -1,0 +1,146 @@
+"""What the gateway knows of an operation: only what the options in options.proto say of its message.
+
+So a new operation needs no edit here: its fields are checked, its inputs found and its batch split by their options.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from google.protobuf.message import Message
+
+from apigpu.v1 import options_pb2, video_pb2
+from rpc.errors import InvalidArgument
+
+# The descriptors of protobuf's C implementation have no public type.
+Field = Any
+
+# Id of the only result of a batch operation that was asked for in its older form, without a batch.
+OLDER_FORM_ID = "1"
+
+
+def kind(operation: video_pb2.Operation) -> tuple[str, Message]:
+    """Name of the operation and its message. Raises InvalidArgument when none is set."""
+    name = operation.WhichOneof("kind")
+    if name is None:
+        known = ", ".join(field.name for field in operation.DESCRIPTOR.oneofs_by_name["kind"].fields)
+        raise InvalidArgument(f"The operation is missing; give one of: {known}.", fields={"operation": "required"})
+    return name, getattr(operation, name)
+
+
+def wrap(message: Message) -> video_pb2.Operation:
+    """The operation whose message this is."""
+    for field in video_pb2.Operation.DESCRIPTOR.oneofs_by_name["kind"].fields:
+        if field.message_type is message.DESCRIPTOR:
+            operation = video_pb2.Operation()
+            getattr(operation, field.name).CopyFrom(message)
+            return operation
+    raise TypeError(f"{message.DESCRIPTOR.full_name} is no kind of operation")
+
+
+def done_text(operation: video_pb2.Operation) -> str:
+    """Text of the answer when the operation went well."""
+    return _message_rules(kind(operation)[1].DESCRIPTOR).done
+
+
+def check(operation: video_pb2.Operation, max_items: int) -> None:
+    """Hold the operation against its rules. Raises InvalidArgument with the text of the contract."""
+    _, message = kind(operation)
+    _check(message, "")
+    batch = _batch(message)
+    if batch is not None and len(getattr(message, batch.name)) > max_items:
+        count = len(getattr(message, batch.name))
+        raise InvalidArgument(
+            f"{batch.name} has {count} elements and {max_items} are allowed; send several requests.",
+            fields={batch.name: f"at most {max_items} elements"},
+        )
+
+
+def _check(message: Message, prefix: str) -> None:
+    missing = [prefix + field.json_name for field in message.DESCRIPTOR.fields if _is_missing(message, field)]
+    if missing:
+        text = _message_rules(message.DESCRIPTOR).required or f"{', '.join(missing)}: required"
+        raise InvalidArgument(text, fields=dict.fromkeys(missing, "required"))
+    for field, value in message.ListFields():
+        if field.message_type is not None and field.is_repeated:
+            for index, element in enumerate(value):
+                _check(element, f"{prefix}{field.json_name}[{index}].")
+        elif field.message_type is None:
+            _check_range(field, value, prefix)
+
+
+def _is_missing(message: Message, field: Field) -> bool:
+    rules = _rules(field)
+    if not rules.required or (rules.unless and getattr(message, rules.unless)):
+        return False
+    value = getattr(message, field.name)
+    return not (value.strip() if isinstance(value, str) else value)
+
+
+def _check_range(field: Field, value: Any, prefix: str) -> None:
+    rules, name = _rules(field), prefix + field.json_name
+    low = rules.min if rules.HasField("min") else None
+    high = rules.max if rules.HasField("max") else None
+    # Written so that NaN, which compares false with everything, is refused.
+    if (low is not None and not value >= low) or (high is not None and not value <= high):
+        text = f"must be from {low:g} to {high:g}" if low is not None and high is not None else "is out of range"
+        raise InvalidArgument(f"{name} is {value:g} and {text}.", fields={name: text})
+
+
+def items(operation: video_pb2.Operation) -> list[str] | None:
+    """Ids of the batch's elements, one task each; None for an operation of a single task."""
+    _, message = kind(operation)
+    batch = _batch(message)
+    if batch is not None and getattr(message, batch.name):
+        return [element.id for element in getattr(message, batch.name)]
+    return None
+
+
+def single(operation: video_pb2.Operation) -> bool:
+    """Whether the operation's message has no batch at all, so that its result is one video."""
+    return _batch(kind(operation)[1]) is None
+
+
+def task_operation(operation: video_pb2.Operation, index: int) -> video_pb2.Operation:
+    """The operation for one task: of a batch, only the element `index` is left."""
+    name, message = kind(operation)
+    batch = _batch(message)
+    if batch is None or not getattr(message, batch.name):
+        return operation
+    one = video_pb2.Operation()
+    one.CopyFrom(operation)
+    elements = getattr(getattr(one, name), batch.name)
+    element = getattr(message, batch.name)[index]
+    del elements[:]
+    elements.append(element)
+    _clear_other_inputs(getattr(one, name))
+    return one
+
+
+def _clear_other_inputs(message: Message) -> None:
+    for field in message.DESCRIPTOR.fields:
+        if _rules(field).input:
+            message.ClearField(field.name)
+
+
+def inputs(message: Message, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """The sources of a message: path of the field ("images.image_url") and its text, in the order of the fields."""
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for element in value if field.is_repeated else (value,):
+                yield from inputs(element, f"{prefix}{field.name}.")
+        elif _rules(field).input and value:
+            yield prefix + field.name, value
+
+
+def _batch(message: Message) -> Field | None:
+    return next((field for field in message.DESCRIPTOR.fields if _rules(field).batch), None)
+
+
+def _rules(field: Field) -> options_pb2.FieldRules:
+    rules: options_pb2.FieldRules = field.GetOptions().Extensions[options_pb2.field]
+    return rules
+
+
+def _message_rules(descriptor: Any) -> options_pb2.MessageRules:
+    rules: options_pb2.MessageRules = descriptor.GetOptions().Extensions[options_pb2.rules]
+    return rules

@@ -1,0 +1,60 @@
+"""The queue of tasks: one message a task, named "<job>.<index>"."""
+
+from dataclasses import dataclass
+
+import structlog
+
+from gateway.engine.queue import Delivery, WorkQueue
+from gateway.jobs.model import Job
+from gateway.jobs.store import JobStore
+from rpc.errors import NotFound
+
+log = structlog.get_logger("jobs")
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRef:
+    """Which task of which job."""
+
+    job_id: str
+    index: int
+
+    @property
+    def key(self) -> str:
+        """Its name in the queue, in topics and in logs."""
+        return f"{self.job_id}.{self.index}"
+
+    @classmethod
+    def parse(cls, key: str) -> "TaskRef":
+        """The task of a name."""
+        job_id, _, index = key.rpartition(".")
+        return cls(job_id, int(index))
+
+
+class TaskQueue:
+    """Puts tasks in and takes them out. Errors: Unavailable."""
+
+    def __init__(self, queue: WorkQueue) -> None:
+        self._queue = queue
+
+    async def put(self, job: Job) -> int:
+        """Queue every task of the job that has not ended and is not queued yet; how many were put in."""
+        put = 0
+        for index, task in enumerate(job.tasks):
+            if not task.status.ended:
+                put += await self._queue.put(TaskRef(job.id, index).key)
+        return put
+
+    async def next(self) -> tuple[TaskRef, Delivery]:
+        """Wait for the next task."""
+        delivery = await self._queue.next()
+        return TaskRef.parse(delivery.key), delivery
+
+    async def recover(self, store: JobStore) -> None:
+        """Queue what a gateway that was killed between record and queue left out."""
+        for job_id in store.index.unfinished():
+            try:
+                if await self.put(await store.get(job_id)):
+                    log.warning("queued a job again that was in no queue", job=job_id)
+            except NotFound:
+                continue

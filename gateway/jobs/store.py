@@ -1,0 +1,90 @@
+"""Job records: one entry a job, changed by compare-and-set, with an index of all of them kept up by a watch."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+import structlog
+
+from gateway.engine.keyvalue import KeyValue
+from gateway.jobs import model
+from gateway.jobs.index import Index
+from gateway.jobs.model import Job, Status
+from rpc.errors import Aborted, NotFound
+
+log = structlog.get_logger("jobs")
+
+CHANGE_TRIES = 100
+
+
+class JobStore:
+    """The records. Errors: NotFound (no such job), Unavailable (the store does not answer)."""
+
+    def __init__(self, records: KeyValue) -> None:
+        self._records = records
+        self._watching: asyncio.Task[None] | None = None
+        self.index = Index()
+
+    async def start(self) -> None:
+        """Read what there is, and keep the index up from then on."""
+        ready = asyncio.Event()
+        self._watching = asyncio.create_task(self._records.watch(self._noticed, ready))
+        await ready.wait()
+
+    async def stop(self) -> None:
+        """End the watch."""
+        if self._watching is not None:
+            self._watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watching
+
+    async def create(self, job: Job) -> None:
+        """Write a new job; on return it is on disk."""
+        revision = await self._records.create(job.id, model.to_json(job))
+        self.index.note(job.id, job.status, revision)
+
+    async def get(self, job_id: str) -> Job:
+        """Read a job."""
+        return (await self._read(job_id))[0]
+
+    async def change(self, job_id: str, step: Callable[[Job], Job]) -> Job:
+        """Apply a pure step to the job as it is now, again if somebody else was faster; the job that came out."""
+        for _ in range(CHANGE_TRIES):
+            job, revision = await self._read(job_id)
+            changed = step(job)
+            if changed == job:
+                return job
+            try:
+                revision = await self._records.update(job_id, model.to_json(changed), revision)
+            except Aborted:
+                continue
+            self.index.note(job_id, changed.status, revision)
+            return changed
+        raise Aborted(f"Job {job_id} is changing too fast; try again.")
+
+    async def page(self, status: Status | None, size: int, before: str) -> tuple[list[Job], str]:
+        """Jobs before the id `before` ("" for all), the newest first, and the id to go on from ("" at the end)."""
+        jobs: list[Job] = []
+        for job_id in self.index.older(before, status):
+            if len(jobs) == size:
+                return jobs, jobs[-1].id
+            with contextlib.suppress(NotFound):
+                jobs.append(await self.get(job_id))
+        return jobs, ""
+
+    async def _read(self, job_id: str) -> tuple[Job, int]:
+        # Ids come from callers; what is no id may be no valid key either.
+        entry = await self._records.get(job_id) if job_id.isascii() and job_id.isalnum() else None
+        if entry is None:
+            self.index.drop(job_id)
+            raise NotFound("Job ID does not exist", reason="JOB_NOT_FOUND")
+        return model.from_json(entry.value), entry.revision
+
+    def _noticed(self, job_id: str, value: bytes | None, revision: int) -> None:
+        if value is None:
+            self.index.drop(job_id)
+            return
+        try:
+            self.index.note(job_id, model.from_json(value).status, revision)
+        except (ValueError, KeyError, TypeError):
+            log.exception("a job's record cannot be read; it is left alone", job=job_id)

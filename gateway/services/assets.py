@@ -1,0 +1,100 @@
+"""AssetService."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from apigpu.v1 import assets_pb2, assets_pb2_grpc
+from gateway.assets.store import AssetStore, AssetWriter, StoredAsset
+from gateway.services.caller import caller
+from gateway.services.messages import Messages, asset_id
+from rpc.errors import DataLoss, InvalidArgument, ResourceExhausted
+from rpc.interceptors import Context
+
+Requests = AsyncIterator[assets_pb2.UploadAssetRequest]
+
+
+class AssetService(assets_pb2_grpc.AssetServiceServicer):
+    """Serves apigpu.v1.AssetService; at most `max_transfers` uploads and downloads at once."""
+
+    def __init__(self, assets: AssetStore, messages: Messages, public_url: str, max_transfers: int) -> None:
+        self._assets = assets
+        self._messages = messages
+        self._public_url = public_url
+        self._transfers = asyncio.Semaphore(max_transfers)
+
+    async def UploadAsset(self, request_iterator: Requests, context: Context) -> assets_pb2.UploadAssetResponse:
+        """See assets.proto."""
+        async with self._transfer():
+            header = await _header(request_iterator)
+            async with self._assets.create(header.filename) as writer:
+                asset = await _receive(request_iterator, writer, header)
+        return assets_pb2.UploadAssetResponse(asset=self._message(asset, context))
+
+    async def DownloadAsset(
+        self, request: assets_pb2.DownloadAssetRequest, context: Context
+    ) -> AsyncIterator[assets_pb2.DownloadAssetResponse]:
+        """See assets.proto."""
+        async with self._transfer():
+            asset = await self._assets.describe(asset_id(request.name))
+            if not 0 <= request.offset <= asset.size_bytes:
+                raise InvalidArgument(
+                    f"offset is {request.offset} and must be from 0 to {asset.size_bytes}.", fields={"offset": "range"}
+                )
+            yield assets_pb2.DownloadAssetResponse(asset=self._message(asset, context))
+            async for data in self._assets.read(asset.id, request.offset):
+                yield assets_pb2.DownloadAssetResponse(chunk=data)
+
+    async def GetAsset(self, request: assets_pb2.GetAssetRequest, context: Context) -> assets_pb2.GetAssetResponse:
+        """See assets.proto."""
+        asset = await self._assets.describe(asset_id(request.name))
+        return assets_pb2.GetAssetResponse(asset=self._message(asset, context))
+
+    async def DeleteAsset(
+        self, request: assets_pb2.DeleteAssetRequest, context: Context
+    ) -> assets_pb2.DeleteAssetResponse:
+        """See assets.proto."""
+        await self._assets.delete(asset_id(request.name))
+        return assets_pb2.DeleteAssetResponse()
+
+    def _message(self, asset: StoredAsset, context: Context) -> assets_pb2.Asset:
+        return self._messages.asset(asset, caller(context, self._public_url).base_url)
+
+    def _transfer(self) -> asyncio.Semaphore:
+        """A place among the transfers; each holds a few chunks in memory, so their number is bounded."""
+        if self._transfers.locked():
+            raise ResourceExhausted("Too many uploads and downloads at once; try again in a moment.", reason="BUSY")
+        return self._transfers
+
+
+async def _header(requests: Requests) -> assets_pb2.UploadHeader:
+    async for request in requests:
+        if request.WhichOneof("part") == "header":
+            return request.header
+        break
+    raise InvalidArgument("An upload begins with a header.", reason="NO_HEADER")
+
+
+async def _receive(requests: Requests, writer: AssetWriter, header: assets_pb2.UploadHeader) -> StoredAsset:
+    async for request in requests:
+        part = request.WhichOneof("part")
+        if part == "chunk":
+            await writer.write(request.chunk)
+        elif part == "finish":
+            return await _finish(writer, header, request.finish)
+        else:
+            raise InvalidArgument("After the header an upload has chunks and one finish.", reason="BAD_PART")
+    # The end of the stream proves nothing: a client that was killed can look like one that is done.
+    raise DataLoss("The upload ended without finish; nothing was kept. Send it again.", reason="NO_FINISH")
+
+
+async def _finish(writer: AssetWriter, header: assets_pb2.UploadHeader, finish: assets_pb2.UploadFinish) -> StoredAsset:
+    sizes = [part.size_bytes for part in (header, finish) if part.HasField("size_bytes")]
+    digests = [part.sha256.lower() for part in (header, finish) if part.sha256]
+    if not sizes or not digests:
+        raise InvalidArgument("Give size_bytes and sha256, in the header or in finish.", reason="NO_DIGEST")
+    if len(set(sizes)) > 1 or len(set(digests)) > 1:
+        raise InvalidArgument("Header and finish give different sizes or digests.", reason="DIGEST_MISMATCH")
+    try:
+        return await writer.commit(size_bytes=sizes[0], sha256=digests[0])
+    except DataLoss as error:
+        raise InvalidArgument(error.message, reason=error.reason) from error

@@ -1,0 +1,52 @@
+"""JobService."""
+
+from collections.abc import AsyncIterator
+
+from apigpu.v1 import jobs_pb2, jobs_pb2_grpc
+from gateway.jobs.desk import Desk
+from gateway.jobs.model import Status
+from gateway.services.caller import caller
+from gateway.services.messages import Messages
+from gateway.services.watch import Watch
+from rpc.interceptors import Context
+
+
+class JobService(jobs_pb2_grpc.JobServiceServicer):
+    """Serves apigpu.v1.JobService."""
+
+    def __init__(self, desk: Desk, messages: Messages, public_url: str) -> None:
+        self._desk = desk
+        self._messages = messages
+        self._public_url = public_url
+
+    async def SubmitJob(self, request: jobs_pb2.SubmitJobRequest, context: Context) -> jobs_pb2.SubmitJobResponse:
+        """See jobs.proto."""
+        job = await self._desk.submit(request.operation)
+        return jobs_pb2.SubmitJobResponse(job=self._messages.job(job, self._base(context)))
+
+    async def GetJob(self, request: jobs_pb2.GetJobRequest, context: Context) -> jobs_pb2.GetJobResponse:
+        """See jobs.proto."""
+        job = await self._desk.get(request.id)
+        return jobs_pb2.GetJobResponse(job=self._messages.job(job, self._base(context)))
+
+    async def ListJobs(self, request: jobs_pb2.ListJobsRequest, context: Context) -> jobs_pb2.ListJobsResponse:
+        """See jobs.proto."""
+        status = Status(jobs_pb2.Job.Status.Name(request.status)) if request.status else None
+        jobs, token = await self._desk.page(status, request.page_size, request.page_token)
+        base = self._base(context)
+        return jobs_pb2.ListJobsResponse(jobs=[self._messages.job(job, base) for job in jobs], next_page_token=token)
+
+    async def CancelJob(self, request: jobs_pb2.CancelJobRequest, context: Context) -> jobs_pb2.CancelJobResponse:
+        """See jobs.proto."""
+        job = await self._desk.cancel(request.id)
+        return jobs_pb2.CancelJobResponse(message="Job cancelled successfully", job_id=job.id)
+
+    async def WatchJob(
+        self, request: jobs_pb2.WatchJobRequest, context: Context
+    ) -> AsyncIterator[jobs_pb2.WatchJobResponse]:
+        """See jobs.proto."""
+        async for event in Watch(self._desk, self._messages, self._base(context)).events(request.id):
+            yield event
+
+    def _base(self, context: Context) -> str:
+        return caller(context, self._public_url).base_url

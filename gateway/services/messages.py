@@ -1,0 +1,132 @@
+"""Jobs and assets of the domain as messages of the API."""
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from apigpu.v1 import assets_pb2, jobs_pb2, video_pb2
+from gateway.assets.links import Links
+from gateway.assets.store import StoredAsset
+from gateway.jobs import model, operation
+from gateway.jobs.model import Failure, Job, Status
+from rpc.errors import CODES, InvalidArgument
+
+ASSETS = "assets/"
+
+
+class Messages:
+    """Makes messages; links in them begin with the caller's base URL."""
+
+    def __init__(self, links: Links) -> None:
+        self._links = links
+
+    def job(self, job: Job, base_url: str) -> jobs_pb2.Job:
+        """The job as a message."""
+        now = time.time()
+        return jobs_pb2.Job(
+            id=job.id,
+            status=jobs_pb2.Job.Status.Value(job.status.value),
+            delay_time=job.delay_ms(now),
+            execution_time=job.execution_ms(now),
+            output=self._output(job, base_url),
+            error=_failure(job.failure),
+            operation=job.operation,
+            create_time=_timestamp(job.created_at),
+            start_time=_timestamp(job.started_at),
+            end_time=_timestamp(job.ended_at),
+            total=len(job.tasks),
+            processed=job.processed,
+        )
+
+    def answer(self, job: Job, base_url: str, response: Message) -> Message:
+        """Fill the response of an operation's own method; fields that it does not have are left out."""
+        now = time.time()
+        ended = job.ended_at or now
+        values: dict[str, Any] = {
+            "code": 200,
+            "message": _done_text(job),
+            "execution": video_pb2.Execution(
+                start_time=_timestamp(job.created_at),
+                end_time=_timestamp(ended),
+                duration_ms=round((ended - job.created_at) * 1000),
+                duration_seconds=round(ended - job.created_at, 3),
+            ),
+            "stats": _stats(job, now),
+            "videos": list(self.videos(job, base_url)),
+            "asset": job.tasks[0].asset,
+            "video_url": self._url(job, 0, base_url),
+        }
+        known = response.DESCRIPTOR.fields_by_name
+        return type(response)(**{name: value for name, value in values.items() if name in known})
+
+    def videos(self, job: Job, base_url: str) -> Iterator[video_pb2.Video]:
+        """The results of a batch, in its order."""
+        for index, task in enumerate(job.tasks):
+            url = self._url(job, index, base_url)
+            yield video_pb2.Video(id=task.item, video_url=url, asset=task.asset, error=_failure(task.failure))
+
+    def asset(self, asset: StoredAsset, base_url: str) -> assets_pb2.Asset:
+        """The asset as a message."""
+        return assets_pb2.Asset(
+            name=asset.name,
+            filename=asset.filename,
+            content_type=asset.content_type,
+            size_bytes=asset.size_bytes,
+            sha256=asset.sha256,
+            create_time=_moment(asset.created_at),
+            expire_time=_moment(asset.expires_at),
+            download_url=base_url + self._links.path(asset.id, asset.filename),
+        )
+
+    def _output(self, job: Job, base_url: str) -> jobs_pb2.Output | None:
+        if job.status is not Status.COMPLETED:
+            return None
+        if job.batch:
+            return jobs_pb2.Output(videos=self.videos(job, base_url))
+        return jobs_pb2.Output(video_url=self._url(job, 0, base_url), asset=job.tasks[0].asset)
+
+    def _url(self, job: Job, index: int, base_url: str) -> str:
+        asset = job.tasks[index].asset
+        return base_url + self._links.path(asset_id(asset), model.result_name(job, index)) if asset else ""
+
+
+def asset_id(name: str) -> str:
+    """The id in an asset's name. Raises InvalidArgument for what is no name."""
+    if not name.startswith(ASSETS) or "/" in name[len(ASSETS) :]:
+        raise InvalidArgument('An asset\'s name begins with "assets/"; it is in the answer to its upload.')
+    return name[len(ASSETS) :]
+
+
+def _stats(job: Job, now: float) -> video_pb2.Stats:
+    stats = video_pb2.Stats(job_id=job.id, delay_time=job.delay_ms(now), execution_time=job.execution_ms(now))
+    if job.batch:
+        stats.total, stats.processed = len(job.tasks), job.processed
+    return stats
+
+
+def _done_text(job: Job) -> str:
+    if job.processed == len(job.tasks):
+        return operation.done_text(video_pb2.Operation.FromString(job.request))
+    failed = [task for task in job.tasks if task.failure]
+    first = failed[0].failure.message if failed and failed[0].failure else ""
+    return f"{len(failed)} of {len(job.tasks)} failed, see error of each; the first: {first}"
+
+
+def _failure(failure: Failure | None) -> video_pb2.Failure | None:
+    if failure is None:
+        return None
+    return video_pb2.Failure(code=failure.code, status=CODES[failure.code].name, message=failure.message)
+
+
+def _timestamp(seconds: float | None) -> Timestamp | None:
+    return None if seconds is None else _moment(datetime.fromtimestamp(round(seconds, 3), UTC))
+
+
+def _moment(moment: datetime) -> Timestamp:
+    stamp = Timestamp()
+    stamp.FromDatetime(moment)
+    return stamp

@@ -1,0 +1,77 @@
+"""VideoService: one method an operation, each the same: queue a job, wait for it, answer with its result.
+
+The methods are made from the service's descriptor, so a new operation needs no code here.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+import structlog
+from google.protobuf import message_factory
+from google.protobuf.message import Message
+
+from apigpu.v1 import video_pb2
+from gateway.jobs import operation
+from gateway.jobs.desk import Desk
+from gateway.jobs.model import Status
+from gateway.services.caller import caller
+from gateway.services.messages import Messages
+from rpc.errors import Cancelled, Internal, ServiceError, make
+from rpc.interceptors import Context
+
+log = structlog.get_logger("video")
+
+SERVICE = video_pb2.DESCRIPTOR.services_by_name["VideoService"]
+
+
+class VideoService:
+    """Serves apigpu.v1.VideoService."""
+
+    def __init__(self, desk: Desk, messages: Messages, public_url: str) -> None:
+        self._desk = desk
+        self._messages = messages
+        self._public_url = public_url
+
+    def add_to(self, server: grpc.aio.Server) -> None:
+        """Serve every method of the service on `server`."""
+        handlers = {
+            method.name: grpc.unary_unary_rpc_method_handler(
+                self._method(message_factory.GetMessageClass(method.output_type)),
+                request_deserializer=message_factory.GetMessageClass(method.input_type).FromString,
+                response_serializer=Message.SerializeToString,
+            )
+            for method in SERVICE.methods
+        }
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE.full_name, handlers),))
+
+    def _method(self, response: type[Message]) -> Callable[[Message, Context], Awaitable[Message]]:
+        async def call(request: Message, context: Context) -> Message:
+            who = caller(context, self._public_url)
+            job_id = (await self._desk.submit(operation.wrap(request))).id
+            try:
+                job = await self._desk.wait(job_id)
+            except asyncio.CancelledError:
+                # The caller is gone, or its deadline is over. Not so when the gateway itself shuts down.
+                if not who.keep_job and not self._desk.closing:
+                    await asyncio.shield(self._cancel(job_id))
+                raise
+            if job.status is not Status.COMPLETED:
+                raise _error(job.id, job.failure)
+            return self._messages.answer(job, who.base_url, response())
+
+        return call
+
+    async def _cancel(self, job_id: str) -> None:
+        with contextlib.suppress(ServiceError):
+            await self._desk.cancel(job_id)
+
+
+def _error(job_id: str, failure: Any) -> ServiceError:
+    if failure is None:
+        return Cancelled(f"Job {job_id} was cancelled.")
+    error = make(failure.code, failure.message, reason="JOB_FAILED")
+    error.metadata["job_id"] = job_id
+    return error if error.number != 0 else Internal(failure.message)

@@ -1,0 +1,79 @@
+"""Follows one job: what its record and its tasks' progress say, as a stream of events without repeats."""
+
+from collections.abc import AsyncIterator, Iterator
+
+from apigpu.v1 import jobs_pb2
+from gateway.jobs.board import TaskProgress
+from gateway.jobs.desk import Desk
+from gateway.jobs.model import Job, Status
+from gateway.services.messages import Messages
+
+RECHECK_SECONDS = 5.0
+
+
+class Watch:
+    """One caller's view of one job."""
+
+    def __init__(self, desk: Desk, messages: Messages, base_url: str) -> None:
+        self._desk = desk
+        self._messages = messages
+        self._base_url = base_url
+        self._running: dict[int, TaskProgress] = {}
+        self._told: set[int] = set()
+        self._last: jobs_pb2.WatchJobResponse | None = None
+
+    async def events(self, job_id: str) -> AsyncIterator[jobs_pb2.WatchJobResponse]:
+        """The events until the job has ended; see jobs.proto. Raises NotFound, Unavailable."""
+        with self._desk.listening(job_id) as changed:
+
+            def told(index: int, progress: TaskProgress) -> None:
+                self._running[index] = progress
+                changed.set()
+
+            async with self._desk.board.following(job_id, told):
+                while not (job := await self._desk.get(job_id)).status.ended:
+                    for event in self._new_events(job):
+                        yield event
+                    await self._desk.next_change(changed, job_id, RECHECK_SECONDS)
+        for event in self._items(job):
+            yield event
+        yield jobs_pb2.WatchJobResponse(finished=self._messages.job(job, self._base_url))
+
+    def _new_events(self, job: Job) -> Iterator[jobs_pb2.WatchJobResponse]:
+        yield from self._items(job)
+        if job.status is Status.IN_QUEUE:
+            event = jobs_pb2.WatchJobResponse(queued=jobs_pb2.Queued(place=self._desk.place(job.id)))
+        else:
+            event = jobs_pb2.WatchJobResponse(progress=total_progress(job, self._running))
+        if event != self._last:
+            self._last = event
+            yield event
+
+    def _items(self, job: Job) -> Iterator[jobs_pb2.WatchJobResponse]:
+        if not job.batch:
+            return
+        for index, video in enumerate(self._messages.videos(job, self._base_url)):
+            if job.tasks[index].status.ended and index not in self._told:
+                self._told.add(index)
+                yield jobs_pb2.WatchJobResponse(item=video)
+
+
+def total_progress(job: Job, running: dict[int, TaskProgress]) -> jobs_pb2.Progress:
+    """Progress over all tasks. Tasks that have not begun are taken to be as long as the average of those that have."""
+    done, totals, fps = 0, [], 0.0
+    for index, task in enumerate(job.tasks):
+        if task.status.ended:
+            done += task.frames
+            totals.append(task.frames)
+        elif task.status is Status.IN_PROGRESS and index in running:
+            done += running[index].frames_done
+            fps += running[index].fps
+            if running[index].frames_total:
+                totals.append(running[index].frames_total)
+    known = round(sum(totals) / len(totals) * len(job.tasks)) if totals else 0
+    progress = jobs_pb2.Progress(
+        frames_done=done, frames_total=max(known, done), fps=fps, processed=job.processed, total=len(job.tasks)
+    )
+    if fps > 0 and known:
+        progress.seconds_left = round(max(0, known - done) / fps, 1)
+    return progress

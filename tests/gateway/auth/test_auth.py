@@ -1,0 +1,45 @@
+"""Keys and rates."""
+
+import pytest
+
+from gateway.auth.keys import Keys
+from gateway.auth.limits import RateLimit
+from rpc.errors import ResourceExhausted, Unauthenticated
+
+METHOD = "/apigpu.v1.JobService/GetJob"
+
+
+@pytest.mark.parametrize("given", [{"x-api-key": "two"}, {"authorization": "Bearer two"}])
+def test_any_of_the_keys_opens(given):
+    keys = Keys(["one", "two"])
+    assert keys.check(METHOD, given) == keys.check(METHOD, {"x-api-key": "two"})
+    assert keys.check(METHOD, given) != keys.check(METHOD, {"x-api-key": "one"})
+
+
+@pytest.mark.parametrize("given", [{}, {"x-api-key": ""}, {"x-api-key": "tw"}, {"authorization": "Basic two"}])
+def test_no_key_and_a_wrong_one_are_refused(given):
+    with pytest.raises(Unauthenticated):
+        Keys(["one", "two"]).check(METHOD, given)
+
+
+@pytest.mark.parametrize("method", ["/grpc.health.v1.Health/Watch", "/apigpu.v1.SystemService/GetInfo"])
+def test_probes_need_no_key(method):
+    assert Keys(["one"]).check(method, {}) == ""
+
+
+def test_a_key_gets_its_rate_and_others_theirs():
+    now = 0.0
+    limit = RateLimit(60, clock=lambda: now)
+    for _ in range(6):
+        limit.take("a")
+    with pytest.raises(ResourceExhausted, match=r"try again in 1\.0 s"):
+        limit.take("a")
+    limit.take("b")
+    now = 1.0
+    limit.take("a")
+
+
+def test_zero_is_no_limit():
+    limit = RateLimit(0)
+    for _ in range(1000):
+        limit.take("a")

@@ -1,0 +1,151 @@
+"""The store and the queue, on a real nats-server."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from gateway.engine.nats import Engine
+from rpc.config import ConfigError
+from rpc.errors import Aborted
+
+
+async def test_a_record_is_changed_only_at_the_revision_that_was_read(engine):
+    records = await engine.key_value("jobs", ttl_seconds=60)
+    first = await records.create("a", b"1")
+    with pytest.raises(Aborted):
+        await records.create("a", b"2")
+    second = await records.update("a", b"2", first)
+    with pytest.raises(Aborted):
+        await records.update("a", b"3", first)
+    assert await records.get("a") == (b"2", second)
+    assert await records.get("b") is None
+
+
+async def test_a_watch_tells_what_is_and_what_comes_and_outlives_the_server(engine):
+    records = await engine.key_value("jobs", ttl_seconds=60)
+    await records.create("a", b"1")
+    seen, ready = [], asyncio.Event()
+    watching = asyncio.create_task(records.watch(lambda key, value, revision: seen.append((key, value)), ready))
+    await asyncio.wait_for(ready.wait(), 5)
+    assert seen == [("a", b"1")]
+    kill_server(engine)
+    await until(lambda: create_succeeds(records, "b"))
+    await until(lambda: told(seen, ("b", b"2")))
+    watching.cancel()
+
+
+async def test_the_same_task_is_queued_once(engine):
+    queue = await engine.queue("tasks", ack_wait_seconds=10)
+    assert await queue.put("job.0") is True
+    assert await queue.put("job.0") is False
+    assert await queue.put("job.1") is True
+    delivery = await queue.next()
+    assert delivery.key == "job.0"
+    assert await queue.put("job.0") is False
+    await delivery.ack()
+    assert await queue.put("job.0") is True
+
+
+async def test_a_message_of_a_silent_worker_comes_back_and_of_a_beating_one_does_not(engine):
+    queue = await engine.queue("tasks", ack_wait_seconds=1)
+    await queue.put("job.0")
+    first = await queue.next()
+    async with first.held():
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(queue.next(), 2.2)
+    again = await asyncio.wait_for(queue.next(), 5)
+    assert again.key == "job.0"
+    await again.ack()
+
+
+async def test_a_message_given_back_comes_again_at_once(engine):
+    queue = await engine.queue("tasks", ack_wait_seconds=30)
+    await queue.put("job.0")
+    await (await queue.next()).give_back()
+    assert (await asyncio.wait_for(queue.next(), 2)).key == "job.0"
+
+
+async def test_what_was_acknowledged_survives_a_kill_of_the_server(engine):
+    queue = await engine.queue("tasks", ack_wait_seconds=1)
+    records = await engine.key_value("jobs", ttl_seconds=60)
+    await records.create("a", b"kept")
+    await queue.put("job.0")
+    kill_server(engine)
+    assert (await asyncio.wait_for(queue.next(), 20)).key == "job.0"
+    assert (await records.get("a")).value == b"kept"
+
+
+async def test_announcements_reach_whoever_listens(engine):
+    heard = asyncio.Queue()
+    async with engine.listen("progress.a.*", lambda topic, data: heard.put_nowait((topic, data))):
+        await engine.announce("progress.b.0", b"other")
+        await engine.announce("progress.a.0", b"mine")
+        assert await asyncio.wait_for(heard.get(), 5) == ("progress.a.0", b"mine")
+
+
+async def test_two_gateways_cannot_share_a_folder(engine, tmp_path):
+    with pytest.raises(ConfigError, match="another gateway uses"):
+        await Engine.open("", tmp_path / "nats", connect_seconds=5)
+
+
+async def test_a_server_that_does_not_answer_is_named_without_its_password(unused_tcp_port):
+    url = f"nats://user:secret@127.0.0.1:{unused_tcp_port}"
+    with pytest.raises(ConfigError, match=f"NATS_URL=127.0.0.1:{unused_tcp_port}") as caught:
+        await Engine.open(url, None, connect_seconds=0.5)
+    assert "secret" not in str(caught.value)
+
+
+def test_the_server_dies_with_its_gateway_even_when_that_is_killed(tmp_path):
+    code = (
+        "import asyncio, sys; from pathlib import Path; from gateway.engine.nats import Engine\n"
+        "async def main():\n"
+        f"    engine = await Engine.open('', Path({str(tmp_path)!r}), 10)\n"
+        "    print(engine._server._process.pid, flush=True); await asyncio.sleep(60)\n"
+        "asyncio.run(main())"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as gateway:
+        server = psutil.Process(int(gateway.stdout.readline()))
+        assert server.name() == "nats-server"
+        os.kill(gateway.pid, signal.SIGKILL)
+        gateway.wait()
+    assert gone(server, seconds=3)
+
+
+def gone(process, seconds):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def kill_server(engine):
+    os.kill(engine._server._process.pid, signal.SIGKILL)
+
+
+async def create_succeeds(records, key):
+    try:
+        await records.create(key, b"2")
+    except Aborted:
+        return True
+    except Exception:
+        return False
+    return True
+
+
+async def told(seen, entry):
+    return entry in seen
+
+
+async def until(condition, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not await condition():
+        assert time.monotonic() < deadline, "did not happen in time"
+        await asyncio.sleep(0.05)

@@ -1,0 +1,162 @@
+"""Everything between the queue and an encoder, real but for what the encoder does with a task."""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+
+import grpc
+import pytest
+
+from apigpu.encoder.v1 import encoder_pb2, encoder_pb2_grpc
+from apigpu.v1.video_pb2 import CaptionRequest, Operation
+from client.certs import make_set
+from gateway.assets.store import AssetStore
+from gateway.encoders.grpc import GrpcEncoder
+from gateway.encoders.pool import Pool
+from gateway.jobs.board import Board
+from gateway.jobs.desk import Desk
+from gateway.jobs.dispatch import Dispatcher
+from gateway.jobs.queue import TaskQueue
+from gateway.jobs.run import TaskRun
+from gateway.jobs.store import JobStore
+from gateway.sources import Sources
+from gateway.sources.fetch import Fetcher, FetchLimits
+from rpc.chunks import Tally
+from rpc.errors import ResourceExhausted, ServiceError
+from rpc.interceptors import boundary
+from rpc.server import Service
+from rpc.tls import Identity
+
+RESULT = b"result" * 1000
+
+
+@dataclass
+class ScriptedEncoder(encoder_pb2_grpc.EncoderServiceServicer):
+    """Reads a task with all its inputs, then does what the next line of its script says; by default it succeeds."""
+
+    slots: int = 2
+    script: list[object] = field(default_factory=list)
+    inputs: list[bytes] = field(default_factory=list)
+    running: int = 0
+    most: int = 0
+    tasks: int = 0
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def GetCapabilities(self, request, context):
+        return encoder_pb2.GetCapabilitiesResponse(slots=self.slots)
+
+    async def Encode(self, requests, context):
+        if self.running >= self.slots:
+            raise ResourceExhausted("full", reason="NO_FREE_SLOT")
+        self.running, self.tasks = self.running + 1, self.tasks + 1
+        self.most = max(self.most, self.running)
+        try:
+            await self._read(requests)
+            step = self.script.pop(0) if self.script else None
+            async for response in self._play(step, context):
+                yield response
+        finally:
+            self.running -= 1
+            self.ended.set()
+
+    async def _read(self, requests):
+        data = b""
+        async for request in requests:
+            part = request.WhichOneof("part")
+            if part == "chunk":
+                data += request.chunk.data
+            elif part == "input_end":
+                self.inputs.append(data)
+                data = b""
+
+    async def _play(self, step, context):
+        yield encoder_pb2.EncodeResponse(progress=encoder_pb2.EncodeProgress(frames_done=1, frames_total=2, fps=10))
+        if step == "lost":
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "connection reset")
+        if step == "no end":
+            return
+        if step == "hang":
+            await asyncio.sleep(60)
+        if isinstance(step, ServiceError):
+            raise step
+        if isinstance(step, float):
+            await asyncio.sleep(step)
+        tally = Tally()
+        tally.add(RESULT)
+        yield encoder_pb2.EncodeResponse(chunk=RESULT)
+        digest = "0" * 64 if step == "corrupt" else tally.sha256
+        yield encoder_pb2.EncodeResponse(
+            summary=encoder_pb2.Summary(size_bytes=len(RESULT), sha256=digest, frames=2, codec="x264")
+        )
+
+
+@dataclass
+class Works:
+    """The parts, wired as gateway/app.py does."""
+
+    engine: object
+    assets: AssetStore
+    store: JobStore
+    desk: Desk
+    dispatcher: Dispatcher
+    pool: Pool
+    encoder: ScriptedEncoder
+    restart: object = None
+
+    async def asset(self, data=b"input"):
+        async with self.assets.create("a.bin") as writer:
+            await writer.write(data)
+            return (await writer.commit()).name
+
+    async def caption(self):
+        return Operation(caption=CaptionRequest(url_video=await self.asset(), url_srt=await self.asset(b"subtitles")))
+
+    async def result(self, job_id, seconds=20):
+        return await asyncio.wait_for(self.desk.wait(job_id), seconds)
+
+
+@contextlib.asynccontextmanager
+async def serving(encoder, certs, port=0):
+    identity = Identity(certs / "encoder.crt", certs / "encoder.key", certs / "ca.crt")
+    service = Service([boundary(60)], 10)
+    encoder_pb2_grpc.add_EncoderServiceServicer_to_server(encoder, service.server)
+    bound = service.listen(f"127.0.0.1:{port}", identity.server_credentials(require_client=True))
+    service.listen_for_probes("127.0.0.1:0")
+    await service.start()
+    try:
+        yield bound
+    finally:
+        await service.drain(0)
+
+
+@pytest.fixture
+def certs(tmp_path):
+    make_set(tmp_path / "certs")
+    return tmp_path / "certs"
+
+
+@pytest.fixture
+async def works(engine, tmp_path, certs):
+    encoder = ScriptedEncoder()
+    async with serving(encoder, certs) as port, contextlib.AsyncExitStack() as stack:
+        identity = Identity(certs / "gateway.crt", certs / "gateway.key", certs / "ca.crt")
+        pool = Pool([GrpcEncoder(f"127.0.0.1:{port}", identity.channel_credentials(), "")])
+        pool.start()
+        stack.push_async_callback(pool.close)
+        yield await wired(engine, tmp_path, pool, encoder, stack)
+
+
+async def wired(engine, tmp_path, pool, encoder, stack, max_task_seconds=30.0):
+    assets = AssetStore(str(tmp_path / "assets"), retention_seconds=3600, max_bytes=1 << 30)
+    store = JobStore(await engine.key_value("jobs", 3600))
+    await store.start()
+    stack.push_async_callback(store.stop)
+    queue, board = TaskQueue(await engine.queue("tasks", 1.0)), Board(engine)
+    fetcher = Fetcher(FetchLimits(max_bytes=1 << 30, connect_seconds=1, idle_seconds=1, total_seconds=5))
+    stack.push_async_callback(fetcher.aclose)
+    sources = Sources(fetcher, assets)
+    run = TaskRun(store, board, sources, assets, max_task_seconds)
+    dispatcher = Dispatcher(store, queue, pool, run, attempts=3)
+    dispatcher.start()
+    stack.push_async_callback(dispatcher.drain, 0)
+    return Works(engine, assets, store, Desk(store, queue, board, sources, 20), dispatcher, pool, encoder)

@@ -1,0 +1,208 @@
+"""From the queue to an encoder and back: what becomes of a job, whatever happens on the way."""
+
+import asyncio
+import contextlib
+import time
+
+import pytest
+
+from apigpu.v1.video_pb2 import CaptionRequest, Img2VidImage, Img2VidRequest, Operation
+from gateway.jobs.model import Status
+from rpc.errors import DeadlineExceeded, FailedPrecondition, InvalidArgument, NotFound
+from tests.gateway.jobs.conftest import RESULT, ScriptedEncoder, serving, wired
+
+
+async def content(works, name):
+    return b"".join([chunk async for chunk in works.assets.read(name.removeprefix("assets/"))])
+
+
+async def stored(works):
+    return {entry.name for entry in await works.assets._bucket.list("assets/")}
+
+
+async def batch(works, ids):
+    source = await works.asset()
+    return Operation(
+        img2vid=Img2VidRequest(images=[Img2VidImage(id=name, image_url=source, duracao=1) for name in ids])
+    )
+
+
+async def test_inputs_reach_the_encoder_and_its_result_is_stored(works):
+    job = await works.result((await works.desk.submit(await works.caption())).id)
+    assert (job.status, job.tasks[0].frames, job.tasks[0].attempts) == (Status.COMPLETED, 2, 1)
+    assert works.encoder.inputs == [b"input", b"subtitles"]
+    assert await content(works, job.tasks[0].asset) == RESULT
+
+
+async def test_a_batch_uses_all_slots_and_keeps_its_order(works):
+    works.encoder.script = [0.2] * 5
+    job = await works.result((await works.desk.submit(await batch(works, "abcde"))).id)
+    assert works.encoder.most == 2
+    assert [task.item for task in job.tasks] == list("abcde")
+    assert job.processed == 5
+
+
+async def test_one_bad_image_fails_alone(works):
+    works.encoder.script = [None, InvalidArgument("image_url: this is no image")]
+    job = await works.result((await works.desk.submit(await batch(works, "abc"))).id)
+    failed = [task for task in job.tasks if task.failure]
+    assert (job.status, job.processed, len(failed)) == (Status.COMPLETED, 2, 1)
+    assert failed[0].failure.message == "image_url: this is no image"
+
+
+@pytest.mark.parametrize("step", ["lost", "no end", "corrupt"])
+async def test_an_encoder_lost_in_mid_task_costs_a_try_and_leaves_nothing(works, step):
+    works.encoder.script = [step]
+    job = await works.result((await works.desk.submit(await works.caption())).id)
+    assert (job.status, job.tasks[0].attempts, works.encoder.tasks) == (Status.COMPLETED, 2, 2)
+    assert await stored(works) == {name.removeprefix("assets/") for name in [job.tasks[0].asset, *inputs_of(job)]}
+
+
+def inputs_of(job):
+    caption = Operation.FromString(job.request).caption
+    return [caption.url_video, caption.url_srt]
+
+
+async def test_after_three_tries_the_job_fails_with_the_reason(works):
+    works.encoder.script = ["lost"] * 5
+    job = await works.result((await works.desk.submit(await works.caption())).id)
+    assert (job.status, works.encoder.tasks) == (Status.FAILED, 3)
+    assert "Given up after 3 tries" in job.failure.message
+    assert "connection reset" in job.failure.message
+
+
+async def test_what_is_wrong_with_the_request_is_not_tried_again(works):
+    works.encoder.script = [FailedPrecondition("url_video: no video stream")]
+    job = await works.result((await works.desk.submit(await works.caption())).id)
+    assert (job.status, job.failure.code, works.encoder.tasks) == (Status.FAILED, 9, 1)
+
+
+async def test_an_encoder_that_ran_out_of_time_times_the_job_out(works):
+    works.encoder.script = [DeadlineExceeded("over the wall time")]
+    job = await works.result((await works.desk.submit(await works.caption())).id)
+    assert (job.status, job.failure.message) == (Status.TIMED_OUT, "over the wall time")
+
+
+async def test_an_input_that_is_gone_fails_the_job_and_names_the_field(works):
+    wanted = await works.caption()
+    await works.assets.delete(wanted.caption.url_srt.removeprefix("assets/"))
+    job = await works.result((await works.desk.submit(wanted)).id)
+    assert (job.status, job.failure.code) == (Status.FAILED, 5)
+    assert job.failure.message.startswith("url_srt: ")
+    assert works.encoder.running == 0
+
+
+async def test_a_source_of_no_known_form_is_refused_at_once(works):
+    wanted = Operation(caption=CaptionRequest(url_video="file:///etc/passwd", url_srt="assets/x"))
+    with pytest.raises(InvalidArgument, match="url_video: "):
+        await works.desk.submit(wanted)
+
+
+async def test_cancelling_a_running_job_ends_its_call(works):
+    works.encoder.script = ["hang"]
+    job = await works.desk.submit(await works.caption())
+    await until(lambda: works.encoder.running == 1)
+    started = time.monotonic()
+    assert (await works.desk.cancel(job.id)).status is Status.CANCELLED
+    await asyncio.wait_for(works.encoder.ended.wait(), 5)
+    assert time.monotonic() - started < 1
+    with pytest.raises(FailedPrecondition, match="Job is already cancelled"):
+        await works.desk.cancel(job.id)
+    # The slot is free again.
+    assert (await works.result((await works.desk.submit(await works.caption())).id)).status is Status.COMPLETED
+
+
+async def test_a_job_cancelled_in_the_queue_never_starts(works):
+    works.encoder.script = [0.5, 0.5]
+    first = [await works.desk.submit(await works.caption()) for _ in range(2)]
+    await until(lambda: works.encoder.running == 2)
+    waiting = await works.desk.submit(await works.caption())
+    assert works.desk.place(waiting.id) == 1
+    await works.desk.cancel(waiting.id)
+    for job in first:
+        await works.result(job.id)
+    await works.result((await works.desk.submit(await works.caption())).id)
+    assert works.encoder.tasks == 3
+
+
+async def test_an_encoder_that_is_full_does_not_cost_a_try(works):
+    works.encoder.running = 2  # somebody else's tasks
+    job = await works.desk.submit(await works.caption())
+    await asyncio.sleep(1.2)
+    works.encoder.running = 0
+    done = await works.result(job.id)
+    assert (done.status, done.tasks[0].attempts) == (Status.COMPLETED, 1)
+
+
+async def test_draining_hands_the_task_back_without_a_try(works):
+    works.encoder.script = ["hang"]
+    job = await works.desk.submit(await works.caption())
+    await until(lambda: works.encoder.running == 1)
+    await works.dispatcher.drain(0)
+    handed = await works.store.get(job.id)
+    assert (handed.tasks[0].status, handed.tasks[0].attempts) == (Status.IN_QUEUE, 0)
+    works.dispatcher.start()
+    assert (await works.result(job.id)).status is Status.COMPLETED
+
+
+async def test_a_job_left_between_record_and_queue_is_found_again(works):
+    await works.dispatcher.drain(0)
+    job = await works.desk.submit(await works.caption())
+    ref, delivery = await works.desk._queue.next()
+    assert ref.job_id == job.id
+    await delivery.ack()
+    works.dispatcher.start()
+    assert (await works.result(job.id)).status is Status.COMPLETED
+
+
+async def test_jobs_wait_for_an_encoder_that_is_not_there_yet(works, engine, tmp_path, certs, unused_tcp_port):
+    from gateway.encoders.grpc import GrpcEncoder
+    from gateway.encoders.pool import Pool
+    from rpc.tls import Identity
+
+    await works.dispatcher.drain(0)
+    identity = Identity(certs / "gateway.crt", certs / "gateway.key", certs / "ca.crt")
+    async with contextlib.AsyncExitStack() as stack:
+        pool = Pool([GrpcEncoder(f"127.0.0.1:{unused_tcp_port}", identity.channel_credentials(), "")])
+        pool.start()
+        stack.push_async_callback(pool.close)
+        late = ScriptedEncoder()
+        other = await wired(engine, tmp_path, pool, late, stack)
+        job = await other.desk.submit(await other.caption())
+        await asyncio.sleep(0.5)
+        assert (await other.desk.get(job.id)).status is Status.IN_QUEUE
+        async with serving(late, certs, unused_tcp_port):
+            done = await other.result(job.id)
+        assert (done.status, done.tasks[0].attempts) == (Status.COMPLETED, 1)
+
+
+async def test_a_task_that_takes_too_long_is_ended(works, engine, tmp_path):
+    await works.dispatcher.drain(0)
+    works.encoder.script = ["hang"]
+    async with contextlib.AsyncExitStack() as stack:
+        hasty = await wired(engine, tmp_path, works.pool, works.encoder, stack, max_task_seconds=0.5)
+        job = await hasty.result((await hasty.desk.submit(await hasty.caption())).id)
+    assert (job.status, job.failure.code) == (Status.TIMED_OUT, 4)
+
+
+async def test_pages_go_from_the_newest_back(works):
+    made = [(await works.result((await works.desk.submit(await works.caption())).id)).id for _ in range(5)]
+    first, token = await works.desk.page(None, 2, "")
+    second, token = await works.desk.page(None, 2, token)
+    third, end = await works.desk.page(None, 2, token)
+    assert [job.id for job in [*first, *second, *third]] == sorted(made, reverse=True)
+    assert end == ""
+    assert await works.desk.page(Status.FAILED, 2, "") == ([], "")
+
+
+@pytest.mark.parametrize("job_id", ["", "nope", "../../etc", "a b", "*", ">", "a" * 300])
+async def test_an_unknown_id_is_not_found(works, job_id):
+    with pytest.raises(NotFound, match="Job ID does not exist"):
+        await works.desk.get(job_id)
+
+
+async def until(condition, seconds=10):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "did not happen in time"
+        await asyncio.sleep(0.01)

@@ -1,0 +1,93 @@
+"""The life of a job, as pure steps."""
+
+import itertools
+
+import pytest
+
+from gateway.jobs import model
+from gateway.jobs.model import Failure, Job, Status, Task
+
+LOST = Failure(14, "gone")
+
+
+def job(*tasks: Task, **changes: object) -> Job:
+    fields = {"id": "a", "operation": "img2vid", "request": b"\x00\xff", "batch": True, "created_at": 100.0}
+    return Job(**fields | {"tasks": tasks or (Task("one"),)} | changes)
+
+
+def test_a_job_goes_from_queue_to_completed_and_keeps_its_times():
+    started = model.start_task(job(), 0, 101.5)
+    assert (started.status, started.tasks[0].attempts, started.delay_ms(999)) == (Status.IN_PROGRESS, 1, 1500)
+    done = model.complete_task(started, 0, "assets/x", 48, 104.0)
+    assert (done.status, done.ended_at, done.execution_ms(999), done.processed) == (Status.COMPLETED, 104.0, 2500, 1)
+
+
+def test_times_run_on_while_the_job_does():
+    assert job().delay_ms(100.25) == 250
+    assert job().execution_ms(105) == 0
+    assert model.start_task(job(), 0, 101).execution_ms(103) == 2000
+
+
+def test_a_batch_with_one_failure_completes_and_names_it():
+    batch = job(Task("one"), Task("two"))
+    batch = model.fail_task(model.start_task(batch, 0, 101), 0, Failure(3, "no image"), 102)
+    assert batch.status is Status.IN_PROGRESS
+    batch = model.complete_task(model.start_task(batch, 1, 101), 1, "assets/x", 1, 103)
+    assert (batch.status, batch.processed, batch.failure) == (Status.COMPLETED, 1, None)
+    assert batch.tasks[0].failure == Failure(3, "no image")
+
+
+def test_a_job_of_which_nothing_came_failed_with_the_first_reason():
+    failed = model.fail_task(job(), 0, LOST, 102)
+    assert (failed.status, failed.failure) == (Status.FAILED, LOST)
+    assert model.fail_task(job(), 0, LOST, 102, timed_out=True).status is Status.TIMED_OUT
+
+
+def test_cancel_ends_what_has_not_ended():
+    batch = model.complete_task(job(Task("one"), Task("two")), 0, "assets/x", 1, 101)
+    cancelled = model.cancel(batch, Failure(1, "cancelled"), 102)
+    assert cancelled.status is Status.CANCELLED
+    assert [task.status for task in cancelled.tasks] == [Status.COMPLETED, Status.CANCELLED]
+    assert cancelled.ended_at == 102
+
+
+def test_a_try_that_does_not_count_is_taken_back():
+    started = model.start_task(model.start_task(job(), 0, 101), 0, 102)
+    assert started.tasks[0].attempts == 2
+    assert model.return_task(started, 0, counted=False).tasks[0].attempts == 1
+    assert model.return_task(started, 0, counted=True).tasks[0].attempts == 2
+
+
+def test_a_task_that_was_not_started_is_not_given_back():
+    assert model.return_task(job(), 0, counted=False) == job()
+
+
+STEPS = {
+    "start": lambda j: model.start_task(j, 0, 105),
+    "return": lambda j: model.return_task(j, 0, counted=True),
+    "complete": lambda j: model.complete_task(j, 0, "assets/other", 1, 105),
+    "fail": lambda j: model.fail_task(j, 0, LOST, 105),
+    "cancel": lambda j: model.cancel(j, LOST, 105),
+}
+ENDED = {
+    "completed": model.complete_task(job(), 0, "assets/x", 1, 101),
+    "failed": model.fail_task(job(), 0, LOST, 101),
+    "cancelled": model.cancel(job(), LOST, 101),
+}
+
+
+@pytest.mark.parametrize(("step", "ended"), list(itertools.product(STEPS, ENDED)))
+def test_nothing_moves_a_job_that_has_ended(step, ended):
+    assert STEPS[step](ENDED[ended]) == ENDED[ended]
+
+
+def test_a_record_survives_its_json():
+    whole = model.fail_task(model.start_task(job(Task("a"), Task("ü")), 0, 101), 0, LOST, 102)
+    assert model.from_json(model.to_json(whole)) == whole
+
+
+def test_ids_sort_by_time_and_are_not_guessable():
+    early, late = model.new_id(1000.001), model.new_id(1000.002)
+    assert early < late
+    assert len({model.new_id(5) for _ in range(100)}) == 100
+    assert early.isalnum()

@@ -1,0 +1,45 @@
+"""Settings that cannot be used stop the start with their name and value."""
+
+import pytest
+
+from gateway.config import GatewaySettings
+from rpc.config import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    monkeypatch.setenv("X_API_KEY", "secret-key")
+
+
+def test_the_environment_is_read_with_its_lists(monkeypatch):
+    monkeypatch.setenv("FETCH_ALLOW_CIDRS", "10.0.0.0/8, ::1/128")
+    monkeypatch.setenv("X_API_KEY", "one, two")
+    monkeypatch.setenv("ENCODERS", "a:1,b:2")
+    settings = GatewaySettings.load()
+    assert [str(network) for network in settings.fetch_allow_cidrs] == ["10.0.0.0/8", "::1/128"]
+    assert settings.api_keys == ("one", "two")
+    assert settings.encoders == ("a:1", "b:2")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("PORT", "http", "PORT='http'"),
+        ("PORT", "70000", "PORT='70000'"),
+        ("LOG_LEVEL", "loud", "LOG_LEVEL='loud'"),
+        ("FETCH_ALLOW_CIDRS", "10.0.0.0/99", "FETCH_ALLOW_CIDRS="),
+        ("TASK_ATTEMPTS", "0", "TASK_ATTEMPTS='0'"),
+        ("X_API_KEY", "one,,two", "X_API_KEY=(hidden)"),
+    ],
+)
+def test_a_bad_value_is_named(monkeypatch, name, value, text):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError) as caught:
+        GatewaySettings.load()
+    assert text in str(caught.value)
+
+
+def test_without_a_key_the_gateway_does_not_start(monkeypatch):
+    monkeypatch.delenv("X_API_KEY")
+    with pytest.raises(ConfigError, match="X_API_KEY is not set"):
+        GatewaySettings.load()
