@@ -1,0 +1,69 @@
+"""URLs as clients give them: parsed once, checked, and shown without their secrets."""
+
+import re
+from urllib.parse import unquote
+
+import httpx
+
+from rpc.errors import FailedPrecondition, InvalidArgument
+
+SCHEMES = {"http": 80, "https": 443}
+MAX_URL_CHARACTERS = 8192
+MAX_SHOWN_CHARACTERS = 200
+_NAME = re.compile(rb"[A-Za-z0-9_.-]{1,253}")
+_IPV6 = re.compile(rb"[0-9A-Fa-f:.]{2,45}")
+
+
+def parse(text: str) -> httpx.URL:
+    """The URL, if it is one to fetch from: http or https, a host, no credentials. Raises InvalidArgument."""
+    if len(text) > MAX_URL_CHARACTERS:
+        raise InvalidArgument(f"A URL may have {MAX_URL_CHARACTERS} characters at most.", reason="BAD_URL")
+    try:
+        url = httpx.URL(text.strip())
+    except (httpx.InvalidURL, ValueError) as error:
+        # The parser's text may quote the URL, credentials and all.
+        raise InvalidArgument("This source is no valid URL; check how it is written.", reason="BAD_URL") from error
+    _check(url)
+    return url
+
+
+def redirected(url: httpx.URL, location: str) -> httpx.URL:
+    """Where a redirect from `url` leads. Raises InvalidArgument, FailedPrecondition (from https to http)."""
+    try:
+        target = url.join(location)
+    except (httpx.InvalidURL, ValueError) as error:
+        raise InvalidArgument(f"{shown(url)} redirects to what is no valid URL.", reason="BAD_URL") from error
+    _check(target)
+    if (url.scheme, target.scheme) == ("https", "http"):
+        text = f"{shown(url)} redirects from https to http, which anyone on the way can change; give the other URL."
+        raise FailedPrecondition(text, reason="INSECURE_REDIRECT")
+    return target
+
+
+def shown(url: httpx.URL) -> str:
+    """The URL for people and logs: scheme, host and path; a query and credentials may be secrets."""
+    text = f"{url.scheme}://{url.netloc.decode('ascii', 'replace')}{url.raw_path.partition(b'?')[0].decode('ascii')}"
+    return text if len(text) <= MAX_SHOWN_CHARACTERS else text[:MAX_SHOWN_CHARACTERS] + "…"
+
+
+def filename(url: httpx.URL) -> str:
+    """The last part of the path, decoded; as the server chose it, so clean it."""
+    return unquote(url.raw_path.partition(b"?")[0].decode("ascii").rpartition("/")[2])
+
+
+def port(url: httpx.URL) -> int:
+    """The port, that of the scheme when none is given."""
+    return url.port or SCHEMES[url.scheme]
+
+
+def _check(url: httpx.URL) -> None:
+    if url.scheme not in SCHEMES:
+        text = 'A source is an http:// or https:// URL or the name of an uploaded asset ("assets/…").'
+        raise InvalidArgument(text, reason="BAD_URL_SCHEME")
+    if url.userinfo:
+        text = "A URL with a user name or password in it is not taken; use a signed URL, or upload the file."
+        raise InvalidArgument(text, reason="URL_HAS_CREDENTIALS")
+    if not (_IPV6 if b":" in url.raw_host else _NAME).fullmatch(url.raw_host):
+        raise InvalidArgument("The URL names no valid host; check how it is written.", reason="BAD_URL")
+    if not 1 <= (SCHEMES[url.scheme] if url.port is None else url.port) <= 65535:
+        raise InvalidArgument("The port in the URL must be from 1 to 65535.", reason="BAD_URL")

@@ -1,0 +1,82 @@
+"""Signed links: forged, expired, or for another file, they open nothing."""
+
+import time
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import pytest
+
+from gateway.assets.links import Links
+from gateway.assets.record import new_id
+from rpc.config import ConfigError
+from rpc.errors import PermissionDenied
+
+SECRET = b"s" * 32
+
+
+def parts(path):
+    split = urlsplit(path)
+    query = {name: values[0] for name, values in parse_qs(split.query, strict_parsing=True).items()}
+    _, files, asset_id, filename = split.path.split("/")
+    assert files == "files"
+    return asset_id, unquote(filename), query["expires"], query["signature"]
+
+
+def test_a_link_opens_its_file():
+    links, stored = Links(SECRET, 60), new_id()
+    asset_id, filename, expires, signature = parts(links.path(stored, "clip.mp4"))
+    assert (asset_id, filename) == (stored, "clip.mp4")
+    assert 58 <= int(expires) - time.time() <= 61
+    links.verify(asset_id, expires, signature)
+    Links(SECRET, 1).verify(asset_id, expires, signature)
+
+
+@pytest.mark.parametrize("filename", ['a b?c#d%/"&=.mp4', "日本語.srt", "+.mp4", "..mp4"])
+def test_odd_names_survive_the_way_through_a_url(filename):
+    assert parts(Links(SECRET, 60).path(new_id(), filename))[1] == filename.rpartition("/")[2]
+
+
+def test_a_file_without_a_name_goes_by_its_id():
+    stored = new_id()
+    assert parts(Links(SECRET, 60).path(stored, ""))[1] == stored
+
+
+def test_a_changed_link_is_refused():
+    links = Links(SECRET, 60)
+    asset_id, _, expires, signature = parts(links.path(new_id(), "clip.mp4"))
+    other = "0" if signature[0] != "0" else "1"
+    forged = [
+        (new_id(), expires, signature),
+        (asset_id, str(int(expires) + 1), signature),
+        (asset_id, f"0{expires}", signature),
+        (asset_id, f" {expires}", signature),
+        (asset_id, expires, other + signature[1:]),
+        (asset_id, expires, signature[:-1]),
+        (asset_id, expires, signature.upper()),
+        (asset_id, expires, ""),
+        (asset_id, "", signature),
+        (asset_id, "never", "ünïcode"),
+        (asset_id, "\ud800", "\ud800"),
+    ]
+    for attempt in forged:
+        with pytest.raises(PermissionDenied) as caught:
+            links.verify(*attempt)
+        assert caught.value.reason == "LINK_FORGED"
+
+
+def test_a_link_of_another_secret_is_refused():
+    asset_id, _, expires, signature = parts(Links(b"t" * 32, 60).path(new_id(), "clip.mp4"))
+    with pytest.raises(PermissionDenied, match="not one that the gateway made"):
+        Links(SECRET, 60).verify(asset_id, expires, signature)
+
+
+def test_an_expired_link_says_so_and_what_to_do():
+    links = Links(SECRET, 0)
+    asset_id, _, expires, signature = parts(links.path(new_id(), "clip.mp4"))
+    with pytest.raises(PermissionDenied, match="expired; ask for the job or the asset again") as caught:
+        links.verify(asset_id, expires, signature)
+    assert caught.value.reason == "LINK_EXPIRED"
+
+
+def test_a_secret_that_can_be_guessed_is_refused():
+    with pytest.raises(ConfigError):
+        Links(b"short", 60)
