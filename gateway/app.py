@@ -26,7 +26,9 @@ from gateway.jobs.dispatch import Dispatcher
 from gateway.jobs.queue import TaskQueue
 from gateway.jobs.run import TaskRun
 from gateway.jobs.store import JobStore
-from gateway.rest.server import HttpServer, RestSettings, build_app, endpoints
+from gateway.rest.routes import endpoints
+from gateway.rest.server import HttpServer, build_app
+from gateway.rest.settings import RestSettings
 from gateway.services.assets import AssetService
 from gateway.services.jobs import JobService
 from gateway.services.messages import Messages
@@ -120,7 +122,7 @@ class Gateway:
         return cls(settings, service, http, dispatcher, desk)
 
     async def drain(self) -> None:
-        """Say so to health checks, take no new task, let what runs end, then end every wait and close the doors. Jobs stay in the queue."""
+        """Refuse new tasks, let what runs end, then end every wait and close the doors. Jobs stay in the queue."""
         await self._service.not_serving()
         await self._dispatcher.drain(self._settings.drain_seconds)
         self._desk.close()

@@ -38,14 +38,19 @@ class VideoService:
     def add_to(self, server: grpc.aio.Server) -> None:
         """Serve every method of the service on `server`."""
         handlers = {
-            method.name: grpc.unary_unary_rpc_method_handler(
-                self._method(message_factory.GetMessageClass(method.output_type)),
-                request_deserializer=message_factory.GetMessageClass(method.input_type).FromString,
-                response_serializer=Message.SerializeToString,
+            method.name: self._handler(
+                message_factory.GetMessageClass(method.input_type), message_factory.GetMessageClass(method.output_type)
             )
             for method in SERVICE.methods
         }
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE.full_name, handlers),))
+
+    def _handler(self, request: type[Message], response: type[Message]) -> "grpc.RpcMethodHandler[Message, Message]":
+        return grpc.unary_unary_rpc_method_handler(
+            self._method(response),
+            request_deserializer=request.FromString,
+            response_serializer=response.SerializeToString,
+        )
 
     def _method(self, response: type[Message]) -> Callable[[Message, Context], Awaitable[Message]]:
         async def call(request: Message, context: Context) -> Message:

@@ -1,0 +1,94 @@
+"""Messages as JSON: protobuf's JSON mapping with the differences that the JSON surface promises.
+
+Integers of 64 bits are numbers, fields without presence are always there, keys stand in the order of the message,
+times have at least milliseconds. Source: protobuf.dev/programming-guides/json.
+"""
+
+import base64
+import json
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+from google.protobuf import any_pb2, descriptor_pool, json_format, message_factory
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import DecodeError, Message
+
+_WHOLE_SECOND = re.compile(r"(:\d\d)Z$")
+# Messages of google.protobuf that have a JSON form of their own.
+OWN_FORM = frozenset(
+    f"google.protobuf.{name}"
+    for name in (
+        *("Any", "Duration", "FieldMask", "ListValue", "Struct", "Timestamp", "Value"),
+        *("BoolValue", "BytesValue", "DoubleValue", "FloatValue", "StringValue"),
+        *("Int32Value", "Int64Value", "UInt32Value", "UInt64Value"),
+    )
+)
+
+
+def dumps(value: Any) -> bytes:
+    """JSON text of a value, UTF-8 without spaces."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def to_json(message: Message) -> Any:
+    """The message as a JSON value: a dict, except for messages of google.protobuf with a form of their own."""
+    name = message.DESCRIPTOR.full_name
+    if name in OWN_FORM:
+        return SPECIAL[name](message) if name in SPECIAL else json_format.MessageToDict(message)
+    return {
+        field.json_name: field_json(message, field)
+        for field in message.DESCRIPTOR.fields
+        if not field.has_presence or message.HasField(field.name)
+    }
+
+
+def field_json(message: Message, field: Any) -> Any:
+    """One field of the message as a JSON value; one that is not set as its default."""
+    value = getattr(message, field.name)
+    if not field.is_repeated:
+        return _single(field, value)
+    if field.message_type is not None and field.message_type.GetOptions().map_entry:
+        of = field.message_type.fields_by_name["value"]
+        return {_key(key): _single(of, value[key]) for key in value}
+    return [_single(field, element) for element in value]
+
+
+def _key(key: Any) -> str:
+    return str(key).lower() if isinstance(key, bool) else str(key)
+
+
+def _single(field: Any, value: Any) -> Any:
+    if field.message_type is not None:
+        return to_json(value)
+    if field.type == FieldDescriptor.TYPE_BYTES:
+        return base64.b64encode(value).decode()
+    if field.enum_type is not None:
+        known = field.enum_type.values_by_number.get(value)
+        return known.name if known else value
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
+
+
+def _any(message: any_pb2.Any) -> Any:
+    try:
+        found = descriptor_pool.Default().FindMessageTypeByName(message.TypeName())
+        inner = message_factory.GetMessageClass(found).FromString(message.value)
+    except (KeyError, DecodeError):
+        return {"@type": message.type_url, "value": base64.b64encode(message.value).decode()}
+    value = to_json(inner)
+    return {"@type": message.type_url, **({"value": value} if found.full_name in OWN_FORM else value)}
+
+
+def _timestamp(message: Any) -> str:
+    return _WHOLE_SECOND.sub(r"\1.000Z", message.ToJsonString())
+
+
+SPECIAL: dict[str, Callable[[Any], Any]] = {
+    "google.protobuf.Any": _any,
+    "google.protobuf.Timestamp": _timestamp,
+    "google.protobuf.Int64Value": lambda message: message.value,
+    "google.protobuf.UInt64Value": lambda message: message.value,
+}

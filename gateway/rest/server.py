@@ -1,0 +1,132 @@
+"""The HTTP side as one Starlette application, and uvicorn under it, in an event loop that belongs to the caller."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import grpc
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp
+
+from gateway.assets.links import Links
+from gateway.assets.store import AssetStore
+from gateway.rest.boundary import Boundary
+from gateway.rest.files import SignedFiles
+from gateway.rest.openapi import OpenApi
+from gateway.rest.protocol import LimitedProtocol
+from gateway.rest.proxy import Proxy
+from gateway.rest.routes import RouteTable, endpoints
+from gateway.rest.settings import RestSettings
+from rpc.config import ConfigError
+
+__all__ = ["HttpServer", "RestSettings", "build_app", "endpoints"]
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
+EXPOSED = (
+    *("Accept-Ranges", "Content-Disposition", "Content-Range", "ETag", "Location", "Preference-Applied"),
+    *("Retry-After", "X-Request-Id"),
+)
+KEEP_ALIVE_SECONDS = 65
+# With less uvicorn complains of open requests even where there are none.
+LEAST_DRAIN_SECONDS = 0.05
+# Tasks that the drain cancelled get so long to send their last words.
+LAST_WORDS_SECONDS = 1.0
+
+
+def build_app(channel: grpc.aio.Channel, assets: AssetStore, links: Links, settings: RestSettings) -> Starlette:
+    """The application: `channel` leads to the gateway's own gRPC, `assets` and `links` serve the signed files."""
+    table = RouteTable()
+    cors = Middleware(
+        CORSMiddleware,
+        allow_origins=list(settings.cors_allow_origins),
+        allow_methods=METHODS,
+        allow_headers=["*"],
+        expose_headers=EXPOSED,
+        max_age=3600,
+    )
+    return Starlette(
+        routes=[
+            # Given as applications: they answer wrong methods themselves, in JSON.
+            Route("/files/{id}/{filename:path}", SignedFiles(assets, links)),
+            Route("/openapi.json", OpenApi(table, settings.public_url)),
+            Mount("/", Proxy(channel, table, settings)),
+        ],
+        middleware=[cors, Middleware(Boundary)],
+    )
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers, and with an event for the start."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to the process."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """See uvicorn."""
+        await super().startup(sockets)
+        self.ready.set()
+
+
+class HttpServer:
+    """Serves an ASGI application on one port."""
+
+    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
+        self._host, self._port = host, port
+        config = uvicorn.Config(
+            app,
+            http=LimitedProtocol,
+            ws="none",
+            lifespan="off",
+            loop="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        )
+        self._config = config
+        self._server = _Server(config)
+        self._serving: asyncio.Task[None] | None = None
+
+    async def start(self) -> int:
+        """Serve; the port that was bound. Raises ConfigError when it cannot be."""
+        listener = _bound(self._host, self._port)
+        self._serving = asyncio.create_task(self._server.serve([listener]))
+        await self._server.ready.wait()
+        return int(listener.getsockname()[1])
+
+    async def drain(self, seconds: float) -> None:
+        """Refuse new connections, wait `seconds` for open requests, then answer what is left with 503."""
+        if self._serving is None:
+            return
+        self._config.timeout_graceful_shutdown = max(seconds, LEAST_DRAIN_SECONDS)  # type: ignore[assignment]
+        self._server.should_exit = True
+        await self._serving
+        tasks = set(self._server.server_state.tasks)
+        if tasks:
+            await asyncio.wait(tasks, timeout=LAST_WORDS_SECONDS)
+        for connection in list(self._server.server_state.connections):
+            connection.transport.abort()
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), family=_family(host), backlog=2048)
+    except OSError as error:
+        raise ConfigError(
+            f"PORT={port}: cannot listen on {host}:{port}; is the port taken? ({error.strerror})"
+        ) from error
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -1,0 +1,185 @@
+"""gRPC codes as HTTP status, and the JSON body of errors."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2
+
+from gateway.rest.encode import to_json
+from rpc.errors import (
+    CODES,
+    DeadlineExceeded,
+    InvalidArgument,
+    ResourceExhausted,
+    ServiceError,
+    Unimplemented,
+    status_details,
+)
+from rpc.interceptors import REQUEST_ID
+
+Code = grpc.StatusCode
+HTTP_STATUS: dict[grpc.StatusCode, int] = {
+    Code.OK: 200,
+    Code.CANCELLED: 499,
+    Code.UNKNOWN: 500,
+    Code.INVALID_ARGUMENT: 400,
+    Code.DEADLINE_EXCEEDED: 504,
+    Code.NOT_FOUND: 404,
+    Code.ALREADY_EXISTS: 409,
+    Code.PERMISSION_DENIED: 403,
+    Code.UNAUTHENTICATED: 401,
+    Code.RESOURCE_EXHAUSTED: 429,
+    Code.FAILED_PRECONDITION: 400,
+    Code.ABORTED: 409,
+    Code.OUT_OF_RANGE: 400,
+    Code.UNIMPLEMENTED: 501,
+    Code.INTERNAL: 500,
+    Code.UNAVAILABLE: 503,
+    Code.DATA_LOSS: 500,
+}
+TITLES: dict[int, str] = {
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    408: "Request Timeout",
+    409: "Conflict",
+    413: "Content Too Large",
+    415: "Unsupported Media Type",
+    416: "Range Not Satisfiable",
+    429: "Too Many Requests",
+    431: "Request Header Fields Too Large",
+    499: "Client Closed Request",
+    500: "Processing failed",
+    501: "Not Implemented",
+    503: "Service Unavailable",
+    504: "Gateway Timeout",
+    507: "Insufficient Storage",
+}
+# Titles of the contract, by the reason in the error's ErrorInfo.
+REASON_TITLES: dict[str, str] = {
+    "JOB_NOT_FOUND": "Job not found",
+    "CANCEL_REFUSED": "Failed to cancel job",
+}
+# Limits that waiting does not help against: 429 would invite the client to try again.
+REASON_STATUS: dict[str, int] = {
+    "TOO_LARGE": 413,
+    "INPUT_TOO_LARGE": 413,
+    "ASSET_TOO_LARGE": 413,
+    "STORAGE_FULL": 507,
+}
+# Codes that gRPC itself gives when it cannot reach the gateway; their texts tell about sockets, not to clients.
+_FROM_THE_WIRE = (Code.UNAVAILABLE, Code.INTERNAL, Code.UNKNOWN)
+# Key in an ErrorInfo's metadata: whole seconds after which a call may succeed.
+RETRY_AFTER = "retry_after_seconds"
+UNREACHABLE = "The service cannot answer just now; try again in a moment."
+
+
+class MethodNotAllowed(Unimplemented):
+    """The path exists, with other methods; `allow` is the value of the Allow header."""
+
+    http_status: ClassVar[int] = 405
+
+    def __init__(self, http_method: str, path: str, allowed: Iterable[str]) -> None:
+        methods = set(allowed)
+        self.allow = ", ".join(sorted(methods | {"HEAD"} if "GET" in methods else methods))
+        super().__init__(f"{path} does not take {http_method}; it takes {self.allow}.", reason="METHOD_NOT_ALLOWED")
+
+
+class ContentTooLarge(ResourceExhausted):
+    """The body is over the limit of this service."""
+
+    http_status: ClassVar[int] = 413
+
+
+class UnsupportedMedia(InvalidArgument):
+    """The body comes in a form that is not read here."""
+
+    http_status: ClassVar[int] = 415
+
+
+class RequestTimeout(DeadlineExceeded):
+    """The body stopped coming."""
+
+    http_status: ClassVar[int] = 408
+
+
+class RangeNotSatisfiable(ServiceError):
+    """The range asked for lies outside the file of `size_bytes`."""
+
+    code = Code.OUT_OF_RANGE
+    http_status: ClassVar[int] = 416
+
+    def __init__(self, size_bytes: int) -> None:
+        self.size_bytes = size_bytes
+        super().__init__(f"The range asked for is outside the file, which has {size_bytes} bytes.")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A failed request: google.rpc.Status, HTTP status and the HTTP headers that go with it."""
+
+    status: status_pb2.Status
+    http_status: int
+    headers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What failed, in few words."""
+        return REASON_TITLES.get(_info(self.status).reason) or TITLES.get(self.http_status) or TITLES[500]
+
+    def body(self) -> dict[str, Any]:
+        """The JSON body: `error` and `message` for people, `code`, `status` and `details` for programs."""
+        return {"error": self.title, **self.line()}
+
+    def line(self) -> dict[str, Any]:
+        """The Status as JSON, for the end of a stream that failed."""
+        return {
+            "message": self.status.message,
+            "code": self.status.code,
+            "status": CODES.get(self.status.code, Code.UNKNOWN).name,
+            "details": [to_json(detail) for detail in self.status.details],
+        }
+
+
+def from_error(error: ServiceError) -> Failure:
+    """The failure of an error that was raised on the HTTP side."""
+    status = error.to_status()
+    headers: list[tuple[str, str]] = []
+    if isinstance(error, MethodNotAllowed):
+        headers.append(("allow", error.allow))
+    if isinstance(error, RangeNotSatisfiable):
+        headers.append(("content-range", f"bytes */{error.size_bytes}"))
+    number = getattr(error, "http_status", None) or http_status(status)
+    return Failure(status, number, (*headers, *_standard_headers(status, number)))
+
+
+def from_call(error: grpc.aio.AioRpcError, override: int | None = None) -> Failure:
+    """The failure of a call; `override` is the HTTP status that the servicer asked for."""
+    code = error.code() or Code.UNKNOWN
+    status = status_details(error)
+    status.code, status.message = int(code.value[0]), error.details() or ""
+    if code in _FROM_THE_WIRE and not any(key == REQUEST_ID for key, _ in error.trailing_metadata() or ()):
+        pass
+    number = override or http_status(status)
+    return Failure(status, number, _standard_headers(status, number))
+
+
+def http_status(status: status_pb2.Status) -> int:
+    """HTTP status of a google.rpc.Status."""
+    by_reason = REASON_STATUS.get(_info(status).reason) if status.code == Code.RESOURCE_EXHAUSTED.value[0] else None
+    return by_reason or HTTP_STATUS[CODES.get(status.code, Code.UNKNOWN)]
+
+
+def _standard_headers(status: status_pb2.Status, number: int) -> tuple[tuple[str, str], ...]:
+    wait = _info(status).metadata.get(RETRY_AFTER, "")
+    challenge = (("www-authenticate", 'ApiKey header="X-API-Key"'),) if number == 401 else ()
+    return (*challenge, ("retry-after", wait)) if wait.isdecimal() else challenge
+
+
+def _info(status: status_pb2.Status) -> error_details_pb2.ErrorInfo:
+    info = error_details_pb2.ErrorInfo()
+    return next((info for detail in status.details if detail.Unpack(info)), error_details_pb2.ErrorInfo())
