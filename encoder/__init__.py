@@ -1,0 +1,1 @@
+"""The encoder: takes one task over a stream, runs FFmpeg on it, and streams the result back."""

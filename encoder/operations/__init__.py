@@ -1,0 +1,10 @@
+"""The operations, by the name of their field in apigpu.v1.Operation."""
+
+from encoder.operations import addaudio, caption, img2vid
+from encoder.plan import Operation
+
+OPERATIONS: dict[str, Operation] = {
+    "caption": caption.plan,
+    "img2vid": img2vid.plan,
+    "addaudio": addaudio.plan,
+}

@@ -1,0 +1,45 @@
+"""`python -m encoder` serves; `python -m encoder doctor` prints what this machine can do, as JSON."""
+
+import asyncio
+import json
+import os
+import sys
+
+# Before gRPC is imported: its handlers for fork() run in the child that is to become FFmpeg, and some end it there.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+
+from encoder import app, capabilities
+from encoder.config import EncoderSettings
+from rpc import logs
+from rpc.config import ConfigError
+from rpc.server import stop_signal
+
+USAGE = "usage: python -m encoder [doctor]"
+
+
+async def serve(settings: EncoderSettings) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    async with app.serving(settings):
+        await stop_signal()
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command; the exit code. 2: a setting or the command line is wrong."""
+    if arguments not in ([], ["doctor"]):
+        print(USAGE, file=sys.stderr)
+        return 2
+    try:
+        settings = EncoderSettings.load()
+        if arguments:
+            print(json.dumps(asyncio.run(capabilities.report(settings)), indent=2))
+            return 0
+        logs.configure("encoder", settings.log_level, settings.logs_dir)
+        asyncio.run(serve(settings))
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

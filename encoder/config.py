@@ -1,0 +1,96 @@
+"""Settings of the encoder: one environment variable each, named like the field in capitals."""
+
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import NoDecode
+
+from encoder.codecs import AUTO, CODECS
+from encoder.codecs.x264 import PRESETS
+from rpc.config import Settings
+from rpc.logs import LEVELS
+from rpc.tls import Identity
+
+Network = IPv4Network | IPv6Network
+
+
+class EncoderSettings(Settings):
+    """What an encoder can be told. Every value is checked at the start."""
+
+    host: str = "0.0.0.0"
+    port: int = Field(50052, ge=0, le=65535)
+    health_port: int = Field(50054, ge=0, le=65535)
+    tls_cert: Path = Path(".api-gpu/certs/encoder.crt")
+    tls_key: Path = Path(".api-gpu/certs/encoder.key")
+    tls_ca: Path = Path(".api-gpu/certs/ca.crt")
+    # CIDRs that may connect; empty lets any address try.
+    allowed_ips: Annotated[tuple[Network, ...], NoDecode] = ()
+    session_token: SecretStr = SecretStr("")
+
+    work_dir: Path = Path(".api-gpu/work")
+    # Where results are made before they are streamed; inside the task's work folder when not set.
+    output_dir: Path | None = None
+    logs_dir: Path = Path("logs")
+    log_level: str = "info"
+
+    batch_size: int = Field(3, ge=1, le=64)
+    max_input_bytes: int = Field(8 * 1024**3, ge=1)
+    max_duration_seconds: float = Field(4 * 3600.0, gt=0)
+    max_task_seconds: float = Field(3600.0, gt=0)
+    drain_seconds: float = Field(30.0, ge=0)
+
+    ffmpeg_binary: Path | None = None
+    # More fonts for captions, beside the bundled one.
+    fonts_dir: Path | None = None
+    codec: str = AUTO
+    x264_preset: str = "veryfast"
+    crf: int = Field(23, ge=0, le=51)
+
+    @field_validator("allowed_ips", mode="before")
+    @classmethod
+    def _networks(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return tuple(ip_network(part.strip(), strict=False) for part in value.split(",") if part.strip())
+
+    @field_validator("codec")
+    @classmethod
+    def _known_codec(cls, value: str) -> str:
+        return _one_of(value, (AUTO, *CODECS))
+
+    @field_validator("x264_preset")
+    @classmethod
+    def _known_preset(cls, value: str) -> str:
+        return _one_of(value, PRESETS)
+
+    @field_validator("log_level")
+    @classmethod
+    def _known_level(cls, value: str) -> str:
+        return _one_of(value.lower(), LEVELS)
+
+    @field_validator("ffmpeg_binary")
+    @classmethod
+    def _file(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise ValueError("there is no such file")
+        return value
+
+    @field_validator("fonts_dir")
+    @classmethod
+    def _folder(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_dir():
+            raise ValueError("there is no such folder")
+        return value
+
+    @property
+    def identity(self) -> Identity:
+        """The TLS files."""
+        return Identity(self.tls_cert, self.tls_key, self.tls_ca)
+
+
+def _one_of(value: str, known: tuple[str, ...]) -> str:
+    if value not in known:
+        raise ValueError(f"must be one of {', '.join(known)}")
+    return value

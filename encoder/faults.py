@@ -1,0 +1,77 @@
+"""What FFmpeg's messages mean for a caller. Its own words, which name paths of the server, stay in the log."""
+
+import re
+import signal
+from collections.abc import Sequence
+
+from rpc.errors import FailedPrecondition, Internal, InvalidArgument, ResourceExhausted, ServiceError, Unavailable
+
+TABLE: dict[str, tuple[type[ServiceError], str, str]] = {
+    r"No space left on device|Disk quota exceeded": (
+        ResourceExhausted,
+        "DISK_FULL",
+        "the disk of the encoder is full; try again later.",
+    ),
+    r"Cannot allocate memory|Resource temporarily unavailable": (
+        Unavailable,
+        "NO_MEMORY",
+        "the encoder is short of memory; try again later.",
+    ),
+    r"partial file|File ended prematurely|Packet corrupt.*truncat|truncated|Truncat": (
+        InvalidArgument,
+        "BAD_INPUT",
+        "the file is cut off; send it whole.",
+    ),
+    r"[Dd]ecoder .* not found|no decoder found|Decoding requested, but no decoder|not implemented|unsupported": (
+        FailedPrecondition,
+        "UNSUPPORTED_INPUT",
+        "the file is in a format that cannot be decoded here; convert it to H.264 with AAC first.",
+    ),
+    r"matches no streams|does not contain any stream": (
+        InvalidArgument,
+        "BAD_INPUT",
+        "the file lacks the stream that is needed; give another.",
+    ),
+    r"Invalid data found|moov atom not found|Error (opening|decoding|while decoding|submitting)|Nothing was written": (
+        InvalidArgument,
+        "BAD_INPUT",
+        "the file is damaged and cannot be decoded; send it again, or convert it first.",
+    ),
+}
+"""Pattern in FFmpeg's messages to the class, the reason and the text of the error; the first that is found counts."""
+
+# Said of a run that FFmpeg itself calls a success, although the picture ends early.
+CUT_OFF = re.compile(r"partial file|File ended prematurely")
+INPUT = re.compile(r"(?:in#|ist#|\binput)(\d+)")
+
+
+def translated(messages: Sequence[str], return_code: int, fields: Sequence[str]) -> ServiceError:
+    """The error behind a failed run; `fields` are the fields of its inputs, in order."""
+    if return_code == -signal.SIGKILL:
+        return Unavailable("FFmpeg was killed on the encoder, likely for lack of memory; try again.", reason="KILLED")
+    text = "\n".join(messages)
+    for pattern, (cls, reason, meaning) in TABLE.items():
+        if re.search(pattern, text):
+            return _of_input(cls, reason, meaning, _blamed(text, fields))
+    return Internal("FFmpeg failed for a reason that is not known; the encoder's log has more.", reason="FFMPEG_FAILED")
+
+
+def cut_off(messages: Sequence[str], fields: Sequence[str]) -> ServiceError | None:
+    """The error of a run that went well because FFmpeg took what there was of a file that is cut off."""
+    for message in messages:
+        if CUT_OFF.search(message):
+            return translated([message], 0, fields)
+    return None
+
+
+def _of_input(cls: type[ServiceError], reason: str, meaning: str, field: str) -> ServiceError:
+    if not field or not issubclass(cls, (InvalidArgument, FailedPrecondition)):
+        return cls(meaning[0].upper() + meaning[1:], reason=reason)
+    return cls(f"{field}: {meaning}", reason=reason, fields={field: meaning})
+
+
+def _blamed(text: str, fields: Sequence[str]) -> str:
+    """The field of the input that the messages speak of; of a run with one input, that one."""
+    named = INPUT.search(text)
+    number = int(named[1]) if named else 0
+    return fields[number] if number < len(fields) and (named or len(fields) == 1) else ""

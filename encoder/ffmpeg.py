@@ -1,0 +1,126 @@
+"""FFmpeg as a child process: the only place that starts it. No child outlives its `async with`, nor the encoder."""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import imageio_ffmpeg
+import structlog
+
+from encoder import faults
+from encoder.plan import Plan
+from rpc.process import dies_with_parent
+
+log = structlog.get_logger("encoder")
+
+QUIET = ("-hide_banner", "-nostdin", "-nostats", "-v", "error")
+PROGRESS = ("-progress", "pipe:1", "-stats_period", "0.25")
+TAIL_LINES = 100
+LINE_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Frames made so far, and frames a second at present."""
+
+    frames_done: int
+    fps: float
+
+
+def bundled_binary() -> Path:
+    """The FFmpeg that comes with the package imageio-ffmpeg."""
+    return Path(imageio_ffmpeg.get_ffmpeg_exe())
+
+
+class Run:
+    """A running FFmpeg: read `progress` to its end, then `finish`."""
+
+    def __init__(self, process: asyncio.subprocess.Process, plan: Plan) -> None:
+        self._process = process
+        self._plan = plan
+        self._messages: deque[str] = deque(maxlen=TAIL_LINES)
+        self._reading = asyncio.create_task(self._read_messages())
+
+    async def progress(self) -> AsyncIterator[Progress]:
+        """How far it is, a few times a second, until it has written all."""
+        assert self._process.stdout is not None
+        values: dict[bytes, bytes] = {}
+        async for line in self._process.stdout:
+            key, _, value = line.strip().partition(b"=")
+            values[key] = value
+            if key == b"progress":
+                yield Progress(int(_number(values.get(b"frame"))), _number(values.get(b"fps")))
+
+    async def finish(self) -> None:
+        """Wait for its end. Raises ServiceError when it failed, or took a file that was cut off for whole."""
+        code = await self._process.wait()
+        await self._reading
+        messages = list(self._messages)
+        error = (
+            faults.translated(messages, code, self._plan.fields)
+            if code
+            else faults.cut_off(messages, self._plan.fields)
+        )
+        if error is not None:
+            log.warning("ffmpeg failed", return_code=code, messages=messages[-20:], arguments=self._plan.arguments)
+            raise error
+
+    async def kill(self) -> None:
+        """End it at once, if it has not ended, and take its remains."""
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+        self._reading.cancel()
+        await asyncio.gather(self._reading, self._process.wait(), return_exceptions=True)
+
+    async def _read_messages(self) -> None:
+        assert self._process.stderr is not None
+        while data := await self._process.stderr.read(LINE_BYTES):
+            for line in data.decode(errors="replace").splitlines():
+                self._messages.append(line)
+
+
+@contextlib.asynccontextmanager
+async def running(binary: Path, plan: Plan, folder: Path) -> AsyncIterator[Run]:
+    """FFmpeg at work on a plan inside `folder`; killed when the block is left before its end."""
+    arguments = (*QUIET, *PROGRESS, "-y", *plan.arguments)
+    run = Run(await _spawned(binary, arguments, folder), plan)
+    try:
+        yield run
+    finally:
+        await run.kill()
+
+
+async def answer(binary: Path, arguments: Sequence[str], timeout_seconds: float = 30.0) -> tuple[int, str]:
+    """Return code and output of a short question to FFmpeg (`-version`, a tiny encode)."""
+    process = await _spawned(binary, arguments, None)
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            out, err = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return process.returncode or 0, (out + err).decode(errors="replace")
+
+
+async def _spawned(binary: Path, arguments: Sequence[str], folder: Path | None) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        str(binary),
+        *arguments,
+        cwd=folder,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        preexec_fn=dies_with_parent(),
+    )
+
+
+def _number(value: bytes | None) -> float:
+    try:
+        return float(value or 0)
+    except ValueError:  # FFmpeg writes N/A
+        return 0.0

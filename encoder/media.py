@@ -1,0 +1,199 @@
+"""Probing: what a file holds, by PyAV, in process. Only containers that cannot name other files are opened.
+
+A playlist (HLS, DASH, ffconcat, SDP) or an image pattern makes FFmpeg read files that nobody uploaded, whatever the
+file's name says. So each kind of input has a list of demuxers that may open it, and FFmpeg is later told to use the one
+that did, rather than to guess again.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from fractions import Fraction
+
+import av
+from av.audio.stream import AudioStream as AvAudio
+from av.container import InputContainer
+from av.stream import Disposition
+from av.stream import Stream as AvStream
+from av.video.stream import VideoStream as AvVideo
+
+from encoder.plan import AudioStream, MediaInfo, Source, VideoStream
+from rpc.errors import InvalidArgument
+
+VIDEO_DEMUXERS = ("mov", "matroska", "avi", "mpegts", "mpeg", "flv", "asf", "ogg", "mxf", "nut")
+AUDIO_DEMUXERS = (
+    *VIDEO_DEMUXERS,
+    *("mp3", "wav", "w64", "flac", "aac", "aiff", "caf", "au", "amr", "ac3", "eac3", "dts", "wv", "ape", "tta"),
+)
+IMAGE_DEMUXERS = ("png_pipe", "jpeg_pipe", "webp_pipe", "bmp_pipe", "tiff_pipe", "gif", "apng", "mjpeg")
+# These write the length of each stream down; with the others it is a guess from the bit rate, or that of the whole.
+TELL_DURATION = ("mov", "wav", "w64", "flac", "aiff", "caf")
+
+MAX_SIDE = 16384
+MAX_PIXELS = 100_000_000
+OPEN_SECONDS = 30.0
+FIRST_FRAME_PACKETS = 64
+WHAT = {VIDEO_DEMUXERS: "a video", AUDIO_DEMUXERS: "audio", IMAGE_DEMUXERS: "an image"}
+ACCEPTED = {
+    VIDEO_DEMUXERS: "MP4, MOV, MKV, WebM, AVI, MPEG-TS, FLV or WMV",
+    AUDIO_DEMUXERS: "MP3, M4A, AAC, WAV, FLAC, Ogg or a video with sound",
+    IMAGE_DEMUXERS: "PNG, JPEG, WebP, BMP, TIFF or GIF",
+}
+
+
+def fault(source: Source, text: str) -> InvalidArgument:
+    """The error that an input is at fault."""
+    return InvalidArgument(f"{source.field}: {text}", reason="BAD_INPUT", fields={source.field: text})
+
+
+def probe(source: Source, demuxers: tuple[str, ...]) -> MediaInfo:
+    """What the file holds. Raises InvalidArgument when none of `demuxers` opens it, or its picture is too large."""
+    with _opened(source, demuxers) as container:
+        return _described(source, container, turned=demuxers == VIDEO_DEMUXERS)
+
+
+def probe_video(source: Source) -> tuple[MediaInfo, VideoStream]:
+    """Probe a file that must hold a moving picture."""
+    info = probe(source, VIDEO_DEMUXERS)
+    if info.video is None:
+        raise fault(source, "the file has no video stream; give a video.")
+    return info, info.video
+
+
+def probe_image(source: Source) -> tuple[MediaInfo, VideoStream]:
+    """Probe a file that must be a still."""
+    info = probe(source, IMAGE_DEMUXERS)
+    if info.video is None or not info.video.width:
+        raise fault(source, f"the image cannot be read; give {ACCEPTED[IMAGE_DEMUXERS]}.")
+    return info, info.video
+
+
+def probe_audio(source: Source) -> tuple[MediaInfo, AudioStream]:
+    """Probe a file that must hold sound; the first audio stream is the one that counts."""
+    info = probe(source, AUDIO_DEMUXERS)
+    if not info.audio:
+        raise fault(source, "the file has no audio stream; give an audio file, or a video with sound.")
+    return info, info.audio[0]
+
+
+def end_seconds(source: Source, info: MediaInfo, stream: VideoStream | AudioStream) -> float:
+    """Seconds from the file's start to the end of one stream; counted by its packets where the file does not tell."""
+    if stream.duration_seconds and info.demuxer in TELL_DURATION:
+        return stream.duration_seconds
+    with _opened(source, (info.demuxer,)) as container:
+        chosen = container.streams[stream.index]
+        ends = [time + length for time, length in _times(container, chosen)]
+    return max(ends, default=0.0)
+
+
+def frames_before(source: Source, info: MediaInfo, stream: VideoStream, seconds: float) -> int:
+    """How many packets, in the order of the file, to copy so that the picture ends at `seconds` or just before.
+
+    Packets are stored in the order of decoding: a cut inside a group of B-frames would leave a hole in the picture, so
+    the cut lies where all that is shown before it has been stored before it.
+    """
+    times: list[float] = []
+    with _opened(source, (info.demuxer,)) as container:
+        for start, _ in _times(container, container.streams[stream.index]):
+            times.append(start)
+    order = sorted(range(len(times)), key=times.__getitem__)
+    best, furthest = 0, -1
+    for shown, stored in enumerate(order):
+        furthest = max(furthest, stored)
+        if times[stored] >= seconds - 1e-3:
+            break
+        if furthest == shown:
+            best = shown + 1
+    return max(best, 1)
+
+
+@contextlib.contextmanager
+def _opened(source: Source, demuxers: tuple[str, ...]) -> Iterator[InputContainer]:
+    options = {"format_whitelist": ",".join(demuxers), "protocol_whitelist": "file"}
+    try:
+        container = av.open(str(source.path), container_options=options, timeout=OPEN_SECONDS)
+    except (av.FFmpegError, ValueError) as error:
+        raise fault(source, _unopened(demuxers)) from error
+    with container:
+        try:
+            yield container
+        except av.FFmpegError as error:
+            raise fault(source, "the file is damaged; send it again, or convert it first.") from error
+
+
+def _unopened(demuxers: tuple[str, ...]) -> str:
+    if demuxers not in WHAT:
+        return "the file is damaged; send it again, or convert it first."
+    return f"the file is not {WHAT[demuxers]} that can be read, or it is cut off; give {ACCEPTED[demuxers]}."
+
+
+def _described(source: Source, container: InputContainer, *, turned: bool) -> MediaInfo:
+    video = next((s for s in container.streams.video if not s.disposition & Disposition.attached_pic), None)
+    return MediaInfo(
+        demuxer=container.format.name.split(",")[0],
+        duration_seconds=(container.duration or 0) / av.time_base,
+        video=_video(source, container, video, turned=turned) if video is not None else None,
+        audio=tuple(_audio(container, stream) for stream in container.streams.audio),
+    )
+
+
+def _video(source: Source, container: InputContainer, stream: AvVideo, *, turned: bool) -> VideoStream:
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+        raise fault(source, f"{width}×{height} pixels are too many; {MAX_SIDE} a side and 100 megapixels are the most.")
+    rate = stream.average_rate or stream.guessed_rate or Fraction(0)
+    duration = _duration(container, stream)
+    return VideoStream(
+        index=stream.index,
+        codec=stream.codec_context.name,
+        pixel_format=stream.codec_context.pix_fmt or "",
+        width=width,
+        height=height,
+        rotation_degrees=_rotation(container, stream) if turned else 0,
+        pixel_aspect=stream.sample_aspect_ratio or Fraction(1),
+        frame_rate=Fraction(rate),
+        frames=stream.frames or round(duration * rate),
+        duration_seconds=duration,
+        transparent=_transparent(stream),
+    )
+
+
+def _audio(container: InputContainer, stream: AvAudio) -> AudioStream:
+    return AudioStream(
+        index=stream.index, codec=stream.codec.canonical_name, duration_seconds=_duration(container, stream)
+    )
+
+
+def _rotation(container: InputContainer, stream: AvVideo) -> int:
+    """Degrees that a player turns the picture, by its first frame; 0 when that cannot be decoded."""
+    with contextlib.suppress(av.FFmpegError):
+        for count, packet in enumerate(container.demux(stream)):
+            for frame in stream.decode(packet):
+                return round(frame.rotation / 90) * 90 % 360
+            if count >= FIRST_FRAME_PACKETS:
+                break
+    return 0
+
+
+def _transparent(stream: AvVideo) -> bool:
+    layout = stream.codec_context.format
+    return layout is not None and (layout.has_palette or any(part.is_alpha for part in layout.components))
+
+
+def _duration(container: InputContainer, stream: AvStream) -> float:
+    """Seconds from the file's start to the stream's end; 0 when the file does not tell."""
+    if stream.duration is None or stream.time_base is None:
+        return (container.duration or 0) / av.time_base
+    start = (stream.start_time or 0) * stream.time_base - _start(container)
+    return float(start + stream.duration * stream.time_base)
+
+
+def _start(container: InputContainer) -> Fraction:
+    return Fraction(container.start_time or 0, av.time_base)
+
+
+def _times(container: InputContainer, stream: AvStream) -> Iterator[tuple[float, float]]:
+    """Start and length in seconds of each packet of a stream, from the file's start, in the order of the file."""
+    start = _start(container)
+    for packet in container.demux(stream):
+        if packet.pts is not None:
+            yield float(packet.pts * packet.time_base - start), float((packet.duration or 0) * packet.time_base)

@@ -1,0 +1,21 @@
+"""How every operation writes its result."""
+
+from collections.abc import Mapping, Sequence
+
+from encoder.plan import AudioStream
+
+MP4: Mapping[str, str] = {"f": "mp4", "movflags": "+faststart"}
+AAC: Mapping[str, str] = {"c:a": "aac", "b:a": "192k"}
+# What MP4 can hold and players of MP4 can be expected to play.
+MP4_AUDIO = ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac")
+
+
+def kept_audio(streams: Sequence[AudioStream]) -> dict[str, str]:
+    """Options that copy each audio stream where MP4 can hold it, and make it AAC where not."""
+    options: dict[str, str] = {}
+    for number, stream in enumerate(streams):
+        copied = stream.codec in MP4_AUDIO
+        options[f"c:a:{number}"] = "copy" if copied else AAC["c:a"]
+        if not copied:
+            options[f"b:a:{number}"] = AAC["b:a"]
+    return options

@@ -1,0 +1,99 @@
+"""What is known of an input, and what is to be done: plain values that tests can build by hand."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from encoder.codecs.base import Codec
+from rpc.errors import InvalidArgument
+
+COPY = "copy"
+
+
+@dataclass(frozen=True)
+class VideoStream:
+    """The first moving picture of a file. Sizes are in pixels as stored, before rotation."""
+
+    index: int
+    codec: str
+    pixel_format: str
+    width: int
+    height: int
+    rotation_degrees: int
+    pixel_aspect: Fraction
+    frame_rate: Fraction
+    frames: int
+    duration_seconds: float
+    transparent: bool
+
+    @property
+    def turned_size(self) -> tuple[int, int]:
+        """Width and height after rotation, in stored pixels."""
+        return (self.height, self.width) if self.rotation_degrees % 180 else (self.width, self.height)
+
+    @property
+    def turned_aspect(self) -> Fraction:
+        """Width of a pixel by its height, after rotation."""
+        return 1 / self.pixel_aspect if self.rotation_degrees % 180 else self.pixel_aspect
+
+
+@dataclass(frozen=True)
+class AudioStream:
+    """One audio stream; `duration_seconds` is 0 where the file does not tell."""
+
+    index: int
+    codec: str
+    duration_seconds: float
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """A probed file. `demuxer` is what FFmpeg must be told to use (`-f`)."""
+
+    demuxer: str
+    duration_seconds: float
+    video: VideoStream | None
+    audio: tuple[AudioStream, ...]
+
+
+@dataclass(frozen=True)
+class Source:
+    """An input that has arrived. `field` is the field of the request that it belongs to."""
+
+    field: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class Materials:
+    """What an operation works with. FFmpeg runs in `folder`, so names suffice there; fonts are in its
+    folder `fonts`."""
+
+    sources: Mapping[str, Source]
+    folder: Path
+    result: str
+    codec: Codec
+
+    def source(self, field: str) -> Source:
+        """The input of a field. Raises InvalidArgument when the task came without it."""
+        if field not in self.sources:
+            raise InvalidArgument(f"{field}: the task has no such input.", fields={field: "is missing"})
+        return self.sources[field]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One FFmpeg run. `arguments` is all that follows the binary; `fields` are the inputs in FFmpeg's order."""
+
+    arguments: tuple[str, ...]
+    fields: tuple[str, ...]
+    codec: str
+    duration_seconds: float
+    frames_total: int
+
+
+Operation = Callable[[Any, Materials], Plan]
+"""Plans the run for its request message; raises ServiceError for inputs that it cannot work with. May block: it reads
+the inputs. The run must write MP4 to `Materials.result`."""

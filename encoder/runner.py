@@ -1,0 +1,93 @@
+"""Runner: a task from its inputs on disk to its result on disk."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from encoder import ffmpeg, media
+from encoder.codecs.base import Codec
+from encoder.operations import OPERATIONS
+from encoder.plan import Materials, Plan, Source
+from encoder.workspace import TaskFolder
+from rpc.errors import FailedPrecondition, Internal, InvalidArgument, Unimplemented
+
+CONTENT_TYPE = "video/mp4"
+
+
+@dataclass(frozen=True)
+class Step:
+    """How far a run is; `frames_total` is 0 while not known."""
+
+    frames_done: int
+    frames_total: int
+    fps: float
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds until the end by the present rate; None while not known."""
+        if not self.frames_total or self.fps <= 0:
+            return None
+        return max(self.frames_total - self.frames_done, 0) / self.fps
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished file, as it really is. `width` and `height` are what a player shows."""
+
+    path: Path
+    codec: str
+    frames: int
+    duration_seconds: float
+    width: int
+    height: int
+    encode_seconds: float
+
+
+Report = Callable[[Step], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Runs operations with one FFmpeg and one codec."""
+
+    binary: Path
+    codec: Codec
+    max_duration_seconds: float
+
+    async def run(
+        self, name: str, request: Any, sources: Mapping[str, Source], place: TaskFolder, report: Report
+    ) -> Result:
+        """Run operation `name`. Raises ServiceError; leaves nothing running when it is cancelled."""
+        started = time.monotonic()
+        plan = await asyncio.to_thread(self._plan, name, request, sources, place)
+        async with ffmpeg.running(self.binary, plan, place.folder) as run:
+            async for progress in run.progress():
+                await report(Step(progress.frames_done, plan.frames_total, progress.fps))
+            await run.finish()
+        return await asyncio.to_thread(_measured, place.result, plan, started)
+
+    def _plan(self, name: str, request: Any, sources: Mapping[str, Source], place: TaskFolder) -> Plan:
+        if name not in OPERATIONS:
+            raise Unimplemented(f"This encoder does not know the operation '{name}'; it knows {', '.join(OPERATIONS)}.")
+        plan = OPERATIONS[name](request, Materials(sources, place.folder, str(place.result), self.codec))
+        if plan.duration_seconds > self.max_duration_seconds:
+            text = (
+                f"the result would last {plan.duration_seconds:.0f} s; {self.max_duration_seconds:.0f} s are the most."
+            )
+            raise FailedPrecondition(f"{plan.fields[0]}: {text}", reason="TOO_LONG", fields={plan.fields[0]: text})
+        return plan
+
+
+def _measured(path: Path, plan: Plan, started: float) -> Result:
+    try:
+        info, video = media.probe_video(Source("result", path))
+    except InvalidArgument as error:
+        raise Internal("The result cannot be read; the encoder's log has more.", reason="BAD_RESULT") from error
+    if not video.frames:
+        raise media.fault(Source(plan.fields[0], path), "not one frame of it could be decoded; send it again.")
+    width, height = video.turned_size
+    seconds = time.monotonic() - started
+    return Result(path, plan.codec, video.frames, info.duration_seconds, width, height, seconds)

@@ -1,0 +1,115 @@
+"""EncoderService: messages to domain and back."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from apigpu.encoder.v1 import encoder_pb2, encoder_pb2_grpc
+from encoder import intake
+from encoder.capabilities import VERSION, Capabilities
+from encoder.operations import OPERATIONS
+from encoder.runner import CONTENT_TYPE, Result, Runner, Step
+from encoder.slots import Slots
+from encoder.workspace import Workspace
+from rpc.chunks import CHUNK_BYTES, Tally
+from rpc.errors import InvalidArgument
+from rpc.interceptors import Context
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one task may cost."""
+
+    max_input_bytes: int
+    max_duration_seconds: float
+    max_task_seconds: float
+
+
+class EncoderServicer(encoder_pb2_grpc.EncoderServiceServicer):
+    """See encoder.proto."""
+
+    def __init__(
+        self, runner: Runner, workspace: Workspace, slots: Slots, limits: Limits, capabilities: Capabilities
+    ) -> None:
+        self._runner = runner
+        self._workspace = workspace
+        self._slots = slots
+        self._limits = limits
+        self._capabilities = capabilities
+
+    # It writes to the context by itself: a generator left at a `yield` would keep its FFmpeg until it is collected.
+    async def Encode(self, request_iterator: intake.Requests, context: Context) -> None:  # type: ignore[override]
+        task = await intake.first(request_iterator)
+        name = task.operation.WhichOneof("kind")
+        if name is None:
+            raise InvalidArgument("The task has no operation, or one that this encoder does not know.")
+
+        async def progress(step: Step) -> None:
+            await context.write(encoder_pb2.EncodeResponse(progress=_progress(step)))
+
+        with self._slots.taken():
+            async with self._workspace.task() as place:
+                sources = await intake.receive(
+                    request_iterator, task.inputs, place.folder, self._limits.max_input_bytes
+                )
+                result = await self._runner.run(name, getattr(task.operation, name), sources, place, progress)
+                tally = Tally()
+                async for chunk in _chunks(result.path, tally):
+                    await context.write(encoder_pb2.EncodeResponse(chunk=chunk))
+                await context.write(encoder_pb2.EncodeResponse(summary=_summary(result, tally)))
+
+    async def GetCapabilities(
+        self, request: encoder_pb2.GetCapabilitiesRequest, context: Context
+    ) -> encoder_pb2.GetCapabilitiesResponse:
+        return encoder_pb2.GetCapabilitiesResponse(
+            slots=self._slots.open_total,
+            busy=self._slots.busy,
+            operations=list(OPERATIONS),
+            codecs=[encoder_pb2.Codec(name=c.name, format=c.format) for c in self._capabilities.working],
+            version=VERSION,
+            ffmpeg_version=self._capabilities.ffmpeg_version,
+            max_input_bytes=self._limits.max_input_bytes,
+            max_duration_seconds=self._limits.max_duration_seconds,
+            max_task_seconds=self._limits.max_task_seconds,
+        )
+
+
+def _progress(step: Step) -> encoder_pb2.EncodeProgress:
+    message = encoder_pb2.EncodeProgress(frames_done=step.frames_done, frames_total=step.frames_total, fps=step.fps)
+    if step.seconds_left is not None:
+        message.seconds_left = step.seconds_left
+    return message
+
+
+def _summary(result: Result, tally: Tally) -> encoder_pb2.Summary:
+    return encoder_pb2.Summary(
+        size_bytes=tally.size_bytes,
+        sha256=tally.sha256,
+        content_type=CONTENT_TYPE,
+        codec=result.codec,
+        frames=result.frames,
+        duration_seconds=result.duration_seconds,
+        width=result.width,
+        height=result.height,
+        encode_seconds=result.encode_seconds,
+    )
+
+
+async def _chunks(path: Path, tally: Tally) -> AsyncIterator[bytes]:
+    """The file's bytes, each chunk counted before it is given; the next one is read while one is sent."""
+
+    def read(file: Any) -> bytes:
+        data: bytes = file.read(CHUNK_BYTES)
+        tally.add(data)
+        return data
+
+    with path.open("rb", buffering=0) as file:
+        reading = asyncio.ensure_future(asyncio.to_thread(read, file))
+        try:
+            while data := await reading:
+                reading = asyncio.ensure_future(asyncio.to_thread(read, file))
+                yield data
+        finally:
+            await asyncio.shield(asyncio.gather(reading, return_exceptions=True))

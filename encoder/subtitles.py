@@ -1,0 +1,100 @@
+"""Subtitles: SubRip as it is found in the wild, read strictly enough to name the line that is wrong.
+
+Borne: any of UTF-8 (with or without BOM), UTF-16 with BOM and Windows-1252; CRLF; blank lines missing between cues or
+standing inside them; missing numbers; overlapping and zero-length cues; hours, minutes or fractions with fewer digits.
+"""
+
+import codecs
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pysrt
+
+ARROW = "-->"
+TIME = re.compile(r"\d{1,3}:\d{1,2}:\d{1,2}(?:[,.]\d{1,3})?")
+MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+EXAMPLE = "00:00:01,000 --> 00:00:04,000"
+
+
+class SubtitleError(ValueError):
+    """A subtitle file cannot be used; the text names the cue and the line."""
+
+
+@dataclass(frozen=True)
+class Cue:
+    """One caption: milliseconds from the start of the video, and its text with SubRip's marks; lines end in \\n."""
+
+    start_ms: int
+    end_ms: int
+    text: str
+
+
+def parse(data: bytes) -> list[Cue]:
+    """The cues of a SubRip file, in its order; those without text or length are left out. Raises SubtitleError."""
+    lines = decoded(data).splitlines()
+    cues = [_cue(*block) for block in _blocks(lines)]
+    if not cues:
+        raise SubtitleError(f"there are no captions in it; a caption has a line like '{EXAMPLE}' above its text.")
+    return [cue for cue in cues if cue.text and cue.end_ms > cue.start_ms]
+
+
+def decoded(data: bytes) -> str:
+    """The text of a file, by its byte order mark, else UTF-8, else Windows-1252. Raises SubtitleError."""
+    for mark, name in MARKS:
+        if data.startswith(mark):
+            return _decoded(data, name)
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        text = data.decode("cp1252", errors="replace")
+    if "\0" in text:
+        raise SubtitleError("it is not a text file; give subtitles in SubRip format (.srt).")
+    return text
+
+
+def _decoded(data: bytes, name: str) -> str:
+    try:
+        return data.decode(name)
+    except UnicodeDecodeError as error:
+        raise SubtitleError(
+            f"its byte order mark says {name}, but byte {error.start} does not fit; save it again."
+        ) from error
+
+
+def _blocks(lines: list[str]) -> Iterator[tuple[int, int, list[str]]]:
+    """Each cue as (its count from 1, the line number of its times, its lines from the times on)."""
+    starts = [number for number, line in enumerate(lines) if ARROW in line]
+    _nothing_before(lines, starts)
+    for count, start in enumerate(starts, 1):
+        last = count == len(starts)
+        end = len(lines) if last else starts[count]
+        body = lines[start:end]
+        if not last and body[-1].strip().isdigit():  # the number of the next cue
+            body.pop()
+        yield count, start + 1, body
+
+
+def _nothing_before(lines: list[str], starts: list[int]) -> None:
+    """Text above the first times is a cue whose times are missing."""
+    head = lines[: starts[0]] if starts else []
+    for number, line in enumerate(head, 1):
+        if line.strip() and not line.strip().isdigit():
+            raise SubtitleError(f"line {number}: '{line.strip()[:40]}' stands before any times like '{EXAMPLE}'.")
+
+
+def _cue(count: int, line: int, body: list[str]) -> Cue:
+    times = [part.split() for part in body[0].split(ARROW)]
+    if len(times) != 2 or not all(part and TIME.fullmatch(part[0]) for part in times):
+        raise SubtitleError(f"caption {count}, line {line}: '{body[0].strip()[:60]}' is not like '{EXAMPLE}'.")
+    item = pysrt.SubRipItem.from_lines([_padded(times), *body[1:]])
+    start, end = item.start.ordinal, item.end.ordinal
+    if end < start:
+        raise SubtitleError(f"caption {count}, line {line}: it ends before it starts ('{body[0].strip()[:60]}').")
+    return Cue(start, end, item.text.strip())
+
+
+def _padded(times: list[list[str]]) -> str:
+    """The line of times with three digits after the comma, as pysrt takes ',5' for five milliseconds."""
+    whole = [re.split("[,.]", part[0]) for part in times]
+    return f" {ARROW} ".join(f"{head[0]},{(head[1] if len(head) > 1 else '').ljust(3, '0')}" for head in whole)
