@@ -1,0 +1,1 @@
+"""The Python client (`client.api.Client`) and the command line `api-gpu`."""

@@ -1,0 +1,33 @@
+"""The command line as a process of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from client.pair import Pair
+
+OWN = ("API_GPU_SERVER", "GRPC_PORT", "X_API_KEY")
+
+
+def command(*arguments: object) -> list[str]:
+    """`api-gpu ARGUMENTS`."""
+    return [sys.executable, "-m", "client", *map(str, arguments)]
+
+
+def environment(pair: Pair) -> dict[str, str]:
+    """The environment in which the command line finds the pair."""
+    inherited = {name: value for name, value in os.environ.items() if name not in OWN}
+    return {**inherited, "DATA_DIR": str(pair.data_dir)}
+
+
+def api_gpu(pair: Pair, folder: Path, *arguments: object, **settings: str) -> "subprocess.CompletedProcess[str]":
+    """Run `api-gpu ARGUMENTS` in `folder` to its end."""
+    return subprocess.run(
+        command(*arguments),
+        cwd=folder,
+        env={**environment(pair), **settings},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )

@@ -1,0 +1,62 @@
+"""A TCP relay that cuts its connections after a number of bytes: a bad line between client and gateway."""
+
+import contextlib
+import socket
+import threading
+
+
+class Relay:
+    """Listens on a free port and passes everything on to `target` (host:port). As a context manager it ends itself."""
+
+    def __init__(self, target: str) -> None:
+        host, _, port = target.rpartition(":")
+        self._target = (host, int(port))
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"localhost:{self._listener.getsockname()[1]}"
+        self.connections = 0
+        self.received_bytes = 0
+        self.cut_after_bytes: int | None = None
+        self.refuses = False
+        self._sockets: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self) -> "Relay":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+        self.cut()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                if self.refuses:
+                    near.close()
+                    continue
+                far = socket.create_connection(self._target)
+                self.connections += 1
+                self._sockets += [near, far]
+                threading.Thread(target=self._pass, args=(near, far, False), daemon=True).start()
+                threading.Thread(target=self._pass, args=(far, near, True), daemon=True).start()
+
+    def _pass(self, source: socket.socket, sink: socket.socket, counted: bool) -> None:
+        passed = 0
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if counted:
+                    passed += len(data)
+                    self.received_bytes += len(data)
+                    if self.cut_after_bytes is not None and passed > self.cut_after_bytes:
+                        break
+                sink.sendall(data)
+        for each in (source, sink):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def cut(self) -> None:
+        """Cut every connection."""
+        for each in self._sockets:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
