@@ -73,7 +73,7 @@ def breaking() -> None:
         against.write(shown.stdout)
         against.flush()
         buf = Path(sys.executable).parent / "buf"
-        sys.exit(subprocess.run([buf, "breaking", "--exclude-imports", "--against", against.name], cwd=ROOT).returncode)
+        sys.exit(subprocess.run([buf, "breaking", "protos", "--exclude-imports", "--against", against.name], cwd=ROOT).returncode)
 
 
 def previous_commit() -> str:

@@ -1,0 +1,52 @@
+"""The pair that is measured."""
+
+import contextlib
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from client import pair
+from client.api import Client
+from rpc.errors import ServiceError
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A running pair, the seconds from its start to the first answered call with an encoder, its gateway process."""
+
+    pair: pair.Pair
+    start_seconds: float
+    gateway: psutil.Process
+
+
+@contextlib.contextmanager
+def running() -> Iterator[Measured]:
+    """Start a pair of its own and end it with the block."""
+    with tempfile.TemporaryDirectory(prefix="api-gpu-bench-") as folder:
+        begun = time.perf_counter()
+        started = pair.start(Path(folder), LOG_LEVEL="warning")
+        try:
+            seconds = _until_ready(started, begun)
+            pair.wait_until_up(started)
+            yield Measured(started, seconds, _gateway(started))
+        finally:
+            pair.stop(started)
+
+
+def _until_ready(started: pair.Pair, begun: float) -> float:
+    while time.perf_counter() - begun < pair.START_SECONDS:
+        with contextlib.suppress(ServiceError, FileNotFoundError), Client.local(started.data_dir) as client:
+            while client.health().encoders == 0:
+                time.sleep(0.02)
+            return time.perf_counter() - begun
+        time.sleep(0.02)
+    raise TimeoutError(f"the pair does not start:\n{started.output}")
+
+
+def _gateway(started: pair.Pair) -> psutil.Process:
+    children = psutil.Process(started.process.pid).children(recursive=True)
+    return next(child for child in children if "gateway" in child.cmdline())

@@ -1,0 +1,63 @@
+"""The plain FFmpeg commands that a user would run instead: the baseline. One x264 preset for both sides."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import imageio_ffmpeg
+
+FFMPEG = os.environ.get("FFMPEG_BINARY") or imageio_ffmpeg.get_ffmpeg_exe()
+PRESET = os.environ.get("X264_PRESET", "veryfast")
+ENCODE = ("-c:v", "libx264", "-preset", PRESET, "-crf", "23", "-pix_fmt", "yuv420p")
+FASTSTART = ("-movflags", "+faststart")
+
+
+def ffmpeg(*arguments: str | Path) -> None:
+    """Run FFmpeg. Raises CalledProcessError."""
+    subprocess.run([FFMPEG, "-nostdin", "-v", "error", "-y", *map(str, arguments)], check=True)
+
+
+def caption(video: Path, srt: Path, out: Path) -> None:
+    """Burn subtitles in with the `subtitles` filter."""
+    ffmpeg("-i", video, "-vf", f"subtitles={srt}", *ENCODE, "-c:a", "copy", *FASTSTART, out)
+
+
+def img2vid(image: Path, seconds: float, out: Path) -> None:
+    """Zoom with `zoompan` after a large upscale, as is usual against its shaking."""
+    frames = round(seconds * 24)
+    zoom = f"zoompan=z='min(1+0.324*on/{frames},1.324)':d={frames}:x='iw/2-(iw/zoom/2)':y='ih/2-(ih/zoom/2)'"
+    filters = f"scale=6720:3840:flags=lanczos,{zoom}:s=1920x1080:fps=24"
+    ffmpeg("-loop", "1", "-i", image, "-vf", filters, "-frames:v", str(frames), *ENCODE, *FASTSTART, out)
+
+
+def addaudio(video: Path, audio: Path, out: Path) -> None:
+    """Replace the audio and encode everything again."""
+    streams = ("-map", "0:v", "-map", "1:a")
+    ffmpeg("-i", video, "-i", audio, *streams, *ENCODE, "-c:a", "aac", "-b:a", "192k", "-shortest", *FASTSTART, out)
+
+
+def make_video(out: Path, seconds: float, size: str) -> None:
+    """A moving test picture with a tone: what is measured, not a reference for quality."""
+    picture = f"testsrc2=size={size}:rate=25,noise=alls=8:allf=t"
+    tone = "sine=frequency=440:sample_rate=48000"
+    inputs = ("-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", tone, "-t", str(seconds))
+    ffmpeg(*inputs, *ENCODE[:2], "-preset", "ultrafast", "-crf", "28", *ENCODE[-2:], "-c:a", "aac", out)
+
+
+def make_image(out: Path) -> None:
+    """A detailed still, larger than the clip made of it."""
+    ffmpeg("-f", "lavfi", "-i", "mandelbrot=size=2880x1620:rate=1", "-frames:v", "1", "-vf", "noise=alls=6", out)
+
+
+def make_audio(out: Path, seconds: float) -> None:
+    """A tone."""
+    ffmpeg("-f", "lavfi", "-i", "sine=frequency=220:sample_rate=48000", "-t", str(seconds), out)
+
+
+def make_srt(out: Path, seconds: float) -> None:
+    """A cue every second, two lines each: captions all the time."""
+    clocks = [f"00:{n // 60:02}:{n % 60:02}" for n in range(int(seconds))]
+    cues = [
+        f"{n}\n{clock},000 --> {clock},960\nThis is line {n},\nand a second.\n" for n, clock in enumerate(clocks, 1)
+    ]
+    out.write_text("\n".join(cues))

@@ -1,0 +1,76 @@
+"""kill -9 of the gateway and of the encoder, with jobs queued and running: every job ends COMPLETED, once."""
+
+import contextlib
+import os
+import signal
+import time
+
+import psutil
+import pytest
+
+from client.pair import running
+from client.status import Status
+from rpc.errors import ServiceError
+
+JOBS = 5
+
+
+@pytest.fixture
+def own_pair(tmp_path):
+    with running(tmp_path / "pair", BATCH_SIZE="1", ACK_WAIT_SECONDS="2", LOG_LEVEL="info") as pair:
+        yield pair
+
+
+def service(pair, name):
+    for child in psutil.Process(pair.process.pid).children():
+        with contextlib.suppress(psutil.Error):  # it is ending
+            if name in child.cmdline():
+                return child
+    return None
+
+
+@pytest.mark.parametrize("victim", ["gateway", "encoder"])
+def test_every_job_survives_the_kill_and_completes_once(own_pair, media, victim):
+    with own_pair.client() as client:
+        image = client.upload(media.image).name
+        jobs = [client.img2vid([image], seconds=1.5, fps=12).id for _ in range(JOBS)]
+        until(lambda: client.get(jobs[0]).status is not Status.IN_QUEUE)
+        assert any(client.get(job).status is Status.IN_QUEUE for job in jobs)
+        old = service(own_pair, victim)
+        os.kill(old.pid, signal.SIGKILL)
+        until(lambda: (found := service(own_pair, victim)) is not None and found.pid != old.pid)
+    with own_pair.client() as client:
+        until(lambda: all(status(client, job) is Status.COMPLETED for job in jobs), seconds=90)
+        found = [client.get(job) for job in jobs]
+        names = [clip.asset for job in found for clip in job.clips]
+        assert len(set(names)) == JOBS
+        listed = [job.id for job in client.jobs()]
+        assert sorted(listed) == sorted(jobs)
+    assert not ffmpeg_running(own_pair)
+
+
+def status(client, job):
+    try:
+        return client.get(job).status
+    except ServiceError:  # the gateway is on its way back
+        return None
+
+
+def ffmpeg_running(pair):
+    return [child for child in psutil.Process(pair.process.pid).children(recursive=True) if "ffmpeg" in child.name()]
+
+
+def until(condition, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "did not happen in time"
+        time.sleep(0.05)
+
+
+def test_a_graceful_stop_keeps_what_was_queued(tmp_path, media):
+    with running(tmp_path / "pair", BATCH_SIZE="1", DRAIN_SECONDS="1") as pair, pair.client() as client:
+        image = client.upload(media.image).name
+        jobs = [client.img2vid([image], seconds=1.5, fps=12).id for _ in range(3)]
+        until(lambda: client.get(jobs[0]).status is not Status.IN_QUEUE)
+    with running(tmp_path / "pair", BATCH_SIZE="1") as pair, pair.client() as client:
+        until(lambda: all(status(client, job) is Status.COMPLETED for job in jobs), seconds=60)

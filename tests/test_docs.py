@@ -1,0 +1,91 @@
+"""The docs say what the code does: settings, endpoints, commands, make targets, links."""
+
+import re
+from pathlib import Path
+
+import pytest
+import typer
+
+from client.cli import app
+from client.up import UpSettings
+from encoder.config import EncoderSettings
+from gateway.config import GatewaySettings
+from gateway.rest.routes import endpoints
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def section(title):
+    found = re.search(rf"^#+ {title}\n(.*?)(?=^#+ |\Z)", README, re.MULTILINE | re.DOTALL)
+    assert found, f"README.md has no section {title}"
+    return found.group(1)
+
+
+def table(title):
+    """Of each row of the section's table: what stands in backquotes in the first cell, and the second cell."""
+    rows = [line.strip("| ").split(" | ") for line in section(title).splitlines() if line.startswith("| `")]
+    return [(re.findall(r"`([^`]+)`", first), second.strip()) for first, second, *_ in rows]
+
+
+@pytest.mark.parametrize(("title", "settings"), [("Gateway", GatewaySettings), ("Encoder", EncoderSettings)])
+def test_the_settings_tables_name_every_setting_and_no_other(title, settings):
+    documented = {name for names, _ in table(title) for name in names}
+    assert documented == {name.upper() for name in settings.model_fields}
+
+
+@pytest.mark.parametrize(("title", "settings"), [("Gateway", GatewaySettings), ("Encoder", EncoderSettings)])
+def test_the_defaults_in_the_tables_are_those_of_the_code(title, settings):
+    for names, default in table(title):
+        fields = [settings.model_fields[name.lower()] for name in names]
+        set_ = [plain(field.default) for field in fields if not field.is_required() and plain(field.default)]
+        if set_:  # what has no default is described in words
+            assert default.split(", ") == set_, names
+
+
+def plain(value):
+    """A default as the table writes it; "" for none."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return "" if value is None else f"{value:.12g}" if isinstance(value, float) else str(value)
+
+
+def test_up_documents_its_own_settings():
+    for name in UpSettings.model_fields:
+        assert f"`{name.upper()}`" in README
+
+
+def test_every_endpoint_is_documented_and_every_documented_one_exists():
+    documented = set()
+    for line in section("Endpoints").splitlines():
+        if line.startswith("| "):
+            for method, paths in re.findall(r"(GET|POST|PUT|DELETE) ((?:`/[^`]*`(?:, )?)+)", line.split(" | ")[0]):
+                documented |= {f"{method} {path}" for path in re.findall(r"`([^`]+)`", paths)}
+    assert documented == set(endpoints())
+
+
+def test_every_command_is_documented():
+    documented = {names[0].split()[1] for names, _ in table("Commands") if names[0].startswith("api-gpu ")}
+    assert documented == set(typer.main.get_command(app).commands)
+
+
+def test_the_make_targets_that_the_docs_name_exist():
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for page in ROOT.glob("*.md"):
+        named = set(re.findall(r"`make ([a-z]+)", page.read_text()))
+        assert named <= targets, page.name
+
+
+@pytest.mark.parametrize("page", sorted(path.name for path in ROOT.glob("*.md")))
+def test_links_between_pages_lead_somewhere(page):
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / page).read_text()):
+        assert (ROOT / target).exists(), target
+
+
+def test_the_files_that_architecture_names_exist():
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    for name in re.findall(r"`((?:gateway|encoder|rpc|client|protos|tests)/[\w/.]*\w)`", text):
+        if "concat" not in name:
+            assert (ROOT / name).exists() or (ROOT / f"{name}.py").exists(), name
