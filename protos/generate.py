@@ -73,7 +73,8 @@ def breaking() -> None:
         against.write(shown.stdout)
         against.flush()
         buf = Path(sys.executable).parent / "buf"
-        sys.exit(subprocess.run([buf, "breaking", "protos", "--exclude-imports", "--against", against.name], cwd=ROOT).returncode)
+        command = [buf, "breaking", "protos", "--exclude-imports", "--against", against.name]
+        sys.exit(subprocess.run(command, cwd=ROOT).returncode)
 
 
 def previous_commit() -> str:

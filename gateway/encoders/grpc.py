@@ -129,7 +129,7 @@ def _about(field: str, error: ServiceError) -> ServiceError:
 
 
 async def _receive(call: Stream, on_progress: OnProgress, on_chunk: OnChunk) -> encoder_pb2.Summary:
-    tally = Tally()
+    tally, summary = Tally(), None
     async for response in call:
         part = response.WhichOneof("part")
         if part == "progress":
@@ -139,8 +139,7 @@ async def _receive(call: Stream, on_progress: OnProgress, on_chunk: OnChunk) -> 
             await on_chunk(response.chunk)
         elif part == "summary":
             summary = response.summary
-            tally.verify("the encoder's result", size_bytes=summary.size_bytes, sha256=summary.sha256)
-            return summary
-    if await call.code() is not grpc.StatusCode.OK:
-        raise grpc.aio.AioRpcError(await call.code(), grpc.aio.Metadata(), grpc.aio.Metadata(), await call.details())
-    raise DataLoss("The encoder ended without a result.", reason="NO_SUMMARY")
+    if summary is None:
+        raise DataLoss("The encoder ended without a result.", reason="NO_SUMMARY")
+    tally.verify("the encoder's result", size_bytes=summary.size_bytes, sha256=summary.sha256)
+    return summary

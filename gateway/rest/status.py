@@ -163,7 +163,7 @@ def from_call(error: grpc.aio.AioRpcError, override: int | None = None) -> Failu
     status = status_details(error)
     status.code, status.message = int(code.value[0]), error.details() or ""
     if code in _FROM_THE_WIRE and not any(key == REQUEST_ID for key, _ in error.trailing_metadata() or ()):
-        pass
+        status.message = UNREACHABLE
     number = override or http_status(status)
     return Failure(status, number, _standard_headers(status, number))
 

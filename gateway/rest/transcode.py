@@ -44,13 +44,14 @@ def request_message(route: Route, variables: Mapping[str, str], query: Query, bo
 def set_parameters(
     message: Message, route: Route, variables: Mapping[str, str], query: Query, shorthand: str = ""
 ) -> None:
-    """Set what query and path give. A parameter that is no field of the request may be one of its field `shorthand`."""
+    """Set what query and path give, the path last, so that it wins.
+
+    A parameter that is no field of the request may be one of its field `shorthand`.
+    """
     for name, texts in query.items():
         path = name
         if shorthand and not fields_on(message.DESCRIPTOR, name):
             path = f"{shorthand}.{name}"
-        if _canonical(message, path) in variables:
-            continue
         if _is_in_body(route, message, path):
             raise decode.unknown("query parameter", name, [])
         decode.set_text(message, path, texts)
@@ -58,13 +59,10 @@ def set_parameters(
         decode.set_text(message, path, [text])
 
 
-def _canonical(message: Message, path: str) -> str:
-    """The dotted path in proto names; "" when there is no such field."""
-    return ".".join(field.name for field in fields_on(message.DESCRIPTOR, path))
-
-
 def _is_in_body(route: Route, message: Message, path: str) -> bool:
-    return route.body == WHOLE or (bool(route.body) and _canonical(message, path).split(".")[0] == route.body)
+    if route.body == WHOLE:
+        return True
+    return any(field.name == route.body for field in fields_on(message.DESCRIPTOR, path)[:1])
 
 
 def response_json(route: Route, message: Message) -> Any:

@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from apigpu.v1 import assets_pb2, assets_pb2_grpc
+from gateway.assets.record import parse_name
 from gateway.assets.store import AssetStore, AssetWriter, StoredAsset
 from gateway.services.caller import caller
-from gateway.services.messages import Messages, asset_id
+from gateway.services.messages import Messages
 from rpc.errors import DataLoss, InvalidArgument, ResourceExhausted
 from rpc.interceptors import Context
 
@@ -35,7 +36,7 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
     ) -> AsyncIterator[assets_pb2.DownloadAssetResponse]:
         """See assets.proto."""
         async with self._transfer():
-            asset = await self._assets.describe(asset_id(request.name))
+            asset = await self._assets.describe(parse_name(request.name))
             if not 0 <= request.offset <= asset.size_bytes:
                 raise InvalidArgument(
                     f"offset is {request.offset} and must be from 0 to {asset.size_bytes}.", fields={"offset": "range"}
@@ -46,14 +47,14 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
 
     async def GetAsset(self, request: assets_pb2.GetAssetRequest, context: Context) -> assets_pb2.GetAssetResponse:
         """See assets.proto."""
-        asset = await self._assets.describe(asset_id(request.name))
+        asset = await self._assets.describe(parse_name(request.name))
         return assets_pb2.GetAssetResponse(asset=self._message(asset, context))
 
     async def DeleteAsset(
         self, request: assets_pb2.DeleteAssetRequest, context: Context
     ) -> assets_pb2.DeleteAssetResponse:
         """See assets.proto."""
-        await self._assets.delete(asset_id(request.name))
+        await self._assets.delete(parse_name(request.name))
         return assets_pb2.DeleteAssetResponse()
 
     def _message(self, asset: StoredAsset, context: Context) -> assets_pb2.Asset:

@@ -10,12 +10,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from apigpu.v1 import assets_pb2, jobs_pb2, video_pb2
 from gateway.assets.links import Links
+from gateway.assets.record import parse_name
 from gateway.assets.store import StoredAsset
 from gateway.jobs import model, operation
 from gateway.jobs.model import Failure, Job, Status
-from rpc.errors import CODES, InvalidArgument
-
-ASSETS = "assets/"
+from rpc.errors import CODES
 
 
 class Messages:
@@ -91,14 +90,7 @@ class Messages:
 
     def _url(self, job: Job, index: int, base_url: str) -> str:
         asset = job.tasks[index].asset
-        return base_url + self._links.path(asset_id(asset), model.result_name(job, index)) if asset else ""
-
-
-def asset_id(name: str) -> str:
-    """The id in an asset's name. Raises InvalidArgument for what is no name."""
-    if not name.startswith(ASSETS) or "/" in name[len(ASSETS) :]:
-        raise InvalidArgument('An asset\'s name begins with "assets/"; it is in the answer to its upload.')
-    return name[len(ASSETS) :]
+        return base_url + self._links.path(parse_name(asset), model.result_name(job, index)) if asset else ""
 
 
 def _stats(job: Job, now: float) -> video_pb2.Stats:

@@ -102,8 +102,9 @@ async def test_without_a_length_the_end_of_chunks_or_of_the_connection_counts(se
         writer.write(answer(b"abc", Content_Length=None))
 
     chunked = answer(b"3\r\nabc\r\n0\r\n\r\n", Content_Length=None, Transfer_Encoding="chunked")
-    web = await serve({"/chunked": chunked, "/closed": until_closed})
-    for target in ("/chunked", "/closed"):
+    both = answer(b"3\r\nabc\r\n0\r\n\r\n", Content_Length=99, Transfer_Encoding="chunked")
+    web = await serve({"/chunked": chunked, "/closed": until_closed, "/both": both})
+    for target in ("/chunked", "/closed", "/both"):
         async with fetching().open(web.url(target)) as source:
             assert source.size_bytes is None
             assert [chunk async for chunk in source.chunks()] == [b"abc"]

@@ -156,8 +156,9 @@ async def test_a_redirect_from_http_to_https_is_followed(serve, fetching, author
 
 async def test_a_server_without_tls_is_told_apart_from_a_bad_certificate(serve, fetching, authority):
     web = await serve({"/a": answer(b"x")})
+    fetcher = fetching(ssl_context=authority.trusting, connect_seconds=0.3)
     with pytest.raises(Unavailable):
-        await get(fetching(ssl_context=authority.trusting), web.url("/a").replace("http:", "https:"))
+        await get(fetcher, web.url("/a").replace("http:", "https:"))
 
 
 def test_the_throwaway_authority_is_checked_at_all(authority):
