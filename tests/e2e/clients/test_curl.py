@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from client.footage import footage
 from tests.interop.toolchain import need
+from tests.judge import facts
 
 CALL_SECONDS = 120
 
@@ -52,7 +52,7 @@ def test_captions_a_video(curl, request_body, inputs, tmp_path):
     assert answer["message"] == "Video caption added successfully"
     out = tmp_path / "out.mp4"
     assert curl(answer["video_url"], "--output", out, key="")[0] == 200
-    assert footage(out).frames == footage(inputs[0]).frames
+    assert facts(out).frames == facts(inputs[0]).frames
 
 
 def test_follows_a_job(curl, request_body):

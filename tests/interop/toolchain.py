@@ -1,0 +1,63 @@
+"""Other languages' tools: whether they are here, a folder to build in, and running them."""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = Path(__file__).resolve().parent
+BUILD = ROOT / ".build" / "interop"
+BINARIES = Path(sys.executable).parent
+MADE = ("bin", "gen", "node_modules", "target")
+SHOWN_CHARACTERS = 8000
+
+
+def need(*programs: str) -> None:
+    """Skip the test by the name of a program that is not installed; with REQUIRE_INTEROP=1 fail it."""
+    for program in programs:
+        if shutil.which(program) is None:
+            without(f"{program} is not installed")
+
+
+def without(reason: str) -> NoReturn:
+    """Skip the test for want of something outside this project; with REQUIRE_INTEROP=1 fail it."""
+    (pytest.fail if os.environ.get("REQUIRE_INTEROP") == "1" else pytest.skip)(reason)
+
+
+def workplace(language: str) -> Path:
+    """A folder below .build with the sources of a client and what earlier builds made; as deep as the sources' own,
+    so that paths to the protos hold in both."""
+    folder = BUILD / language
+    for old in folder.glob("*"):
+        if old.name not in MADE:
+            shutil.rmtree(old) if old.is_dir() else old.unlink()
+    shutil.copytree(SOURCES / language, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*MADE))
+    googleapis()
+    return folder
+
+
+def googleapis() -> None:
+    """Copy the protos of google.api that ours import to .build/googleapis."""
+    run(sys.executable, ROOT / "protos" / "generate.py", "googleapis", folder=ROOT)
+
+
+def run(*command: str | Path, folder: Path, **environment: str) -> None:
+    """Run a step of a build; fail the test, with what the command said, when it fails."""
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if done.returncode:
+        shown = shlex.join(str(part) for part in command)
+        pytest.fail(f"{shown} ended with {done.returncode}:\n{done.stdout[-SHOWN_CHARACTERS:]}", pytrace=False)
