@@ -1,5 +1,6 @@
 """How often a key may call: a token bucket each."""
 
+import math
 import time
 from collections.abc import Callable
 
@@ -24,5 +25,7 @@ class RateLimit:
         tokens = min(self._burst, tokens + (now - at) * self._rate)
         if tokens < 1:
             wait = (1 - tokens) / self._rate
-            raise ResourceExhausted(f"Too many calls with this key; try again in {wait:.1f} s.", reason="RATE_LIMIT")
+            text = f"Too many calls with this key; try again in {wait:.1f} s."
+            again = {"retry_after_seconds": str(math.ceil(wait))}
+            raise ResourceExhausted(text, reason="RATE_LIMIT", metadata=again)
         self._buckets[key] = (tokens - 1, now)

@@ -158,7 +158,11 @@ def _parameters(route: Route, schemas: Schemas) -> Iterator[Schema]:
     for variable in route.template.variables:
         field = fields_on(route.method.input_type, variable.field)[-1]
         given.add(variable.field)
-        yield _parameter(variable.field.rpartition(".")[2], "path", field, schemas) | {"required": True}
+        made = _parameter(variable.field.rpartition(".")[2], "path", field, schemas) | {"required": True}
+        if variable.end - variable.start > 1:  # the path has the rest of the value
+            pattern = "/".join(route.template.segments[variable.start : variable.end])
+            made["description"] = f'What stands for the wildcard in "{pattern}". {made["description"]}'
+        yield made
     if is_bytes(route.body_field):
         header = route.method.input_type.fields_by_name[HEADER]
         for path, field in _leaves(header.message_type, ""):

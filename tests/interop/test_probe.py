@@ -1,13 +1,12 @@
-"""Health, asked as Kubernetes and grpc_health_probe ask for it."""
+"""Health, asked by grpc_health_probe."""
 
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from client.pair import Pair, free_ports, running
+from tests.interop.toolchain import need, run, workplace
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(1500)]
 
@@ -31,14 +30,17 @@ def pair(tmp_path_factory: pytest.TempPathFactory, encoder_port: int) -> Iterato
 
 
 @pytest.fixture(scope="module")
-def probe(go_programs: Path) -> Probe:
-    """The exit code of grpc_health_probe where it is installed, else of our own probe with the same flags."""
-    program = shutil.which("grpc_health_probe") or go_programs / "probe"
+def probe() -> Probe:
+    """The exit code of grpc_health_probe, built from its module at the version that health_probe/go.mod pins."""
+    need("go")
+    folder = workplace("health_probe")
+    program = folder / "bin" / "grpc-health-probe"
+    run("go", "build", "-o", program, "github.com/grpc-ecosystem/grpc-health-probe", folder=folder)
 
-    def run(port: int | str, *flags: str) -> int:
+    def ask(port: int | str, *flags: str) -> int:
         return subprocess.run([program, f"-addr=localhost:{port}", *flags], timeout=30).returncode
 
-    return run
+    return ask
 
 
 def tls(pair: Pair, name: str = "") -> list[str]:
