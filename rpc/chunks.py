@@ -47,15 +47,18 @@ class Tally:
 
 
 async def rechunk(source: AsyncIterator[bytes], size: int = CHUNK_BYTES) -> AsyncIterator[bytes]:
-    """The same bytes in chunks of exactly `size`, the last one excepted; never more than one chunk is held."""
-    held = bytearray()
+    """The same bytes in chunks of exactly `size`, the last one excepted; each byte is copied twice at most."""
+    held: list[bytes] = []
+    held_bytes = 0
     async for data in source:
-        if not held and len(data) == size:
-            yield data
+        held.append(data)
+        held_bytes += len(data)
+        if held_bytes < size:
             continue
-        held += data
-        while len(held) >= size:
-            yield bytes(held[:size])
-            del held[:size]
-    if held:
-        yield bytes(held)
+        whole = b"".join(held)
+        cut = held_bytes - held_bytes % size
+        for start in range(0, cut, size):
+            yield whole[start : start + size]
+        held, held_bytes = [whole[cut:]], held_bytes - cut
+    if held_bytes:
+        yield b"".join(held)
