@@ -1,0 +1,141 @@
+"""The port, its limits and its end."""
+
+import asyncio
+import json
+import socket
+import time
+
+import httpx
+import pytest
+
+from apigpu.v1 import jobs_pb2
+from gateway.rest import protocol
+from gateway.rest.server import HttpServer
+from rpc.config import ConfigError
+
+
+async def app(scope, receive, send):
+    await send({"type": "http.response.start", "status": 204, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def test_a_port_that_is_taken():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match=f"PORT={port}"):
+            await HttpServer(app, "127.0.0.1", port).start()
+
+
+async def test_ipv6():
+    server = HttpServer(app, "::1", 0)
+    port = await server.start()
+    async with httpx.AsyncClient() as client:
+        assert (await client.get(f"http://[::1]:{port}/")).status_code == 204
+    await server.drain(1)
+
+
+async def test_answers_are_not_delayed():
+    """Nagle's algorithm and delayed acknowledgements together would cost 40 ms an answer."""
+
+    async def look(scope, receive, send):
+        [connection] = server._server.server_state.connections
+        accepted = connection.transport.get_extra_info("socket")
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        await app(scope, receive, send)
+
+    server = HttpServer(look, "127.0.0.1", 0)
+    port = await server.start()
+    async with httpx.AsyncClient() as client:
+        assert (await client.get(f"http://127.0.0.1:{port}/")).status_code == 204
+    await server.drain(1)
+
+
+async def test_drain_of_a_server_that_never_started():
+    await HttpServer(app, "127.0.0.1", 0).drain(1)
+
+
+async def test_drain_waits_for_open_requests_and_refuses_new_ones(gateway, http):
+    started = asyncio.Event()
+
+    async def handle(request, context):
+        started.set()
+        await asyncio.sleep(0.5)
+        return jobs_pb2.ListJobsResponse()
+
+    gateway.handle = handle
+    waiting = asyncio.create_task(http.get("/jobs"))
+    await started.wait()
+    await gateway.server.drain(10)
+    assert (await waiting).status_code == 200
+    with pytest.raises(httpx.ConnectError):
+        await http.get("/jobs")
+
+
+async def test_what_is_left_after_the_drain_is_answered(gateway, http):
+    started = asyncio.Event()
+
+    async def handle(request, context):
+        started.set()
+        await asyncio.sleep(60)
+
+    gateway.handle = handle
+    waiting = asyncio.create_task(http.get("/jobs"))
+    await started.wait()
+    began = time.monotonic()
+    await gateway.server.drain(0.2)
+    assert time.monotonic() - began < 3
+    answer = await waiting
+    assert (answer.status_code, answer.json()["error"]) == (503, "Service Unavailable")
+    assert "stopping" in answer.json()["message"]
+
+
+async def test_open_streams_end_with_the_drain(gateway):
+    async def watch(request, context):
+        yield jobs_pb2.WatchJobResponse(queued=jobs_pb2.Queued(place=1))
+        await asyncio.sleep(60)
+
+    gateway.watch = watch
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    writer.write(b"GET /job/1/watch HTTP/1.1\r\nHost: x\r\n\r\n")
+    await reader.readuntil(b"queued")
+    await gateway.server.drain(0.1)
+    await asyncio.wait_for(gateway.ended.wait(), 5)
+    assert b"0\r\n\r\n" not in await reader.read()
+    writer.close()
+
+
+async def exchange(gateway, data):
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    writer.write(data)
+    answer = await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]), json.loads(body)
+
+
+async def test_a_head_without_end(gateway):
+    line = b"X-Fill: " + b"a" * 1000 + b"\r\n"
+    status, body = await exchange(gateway, b"GET / HTTP/1.1\r\nHost: x\r\n" + line * 80)
+    assert (status, body["error"]) == (431, "Request Header Fields Too Large")
+
+
+async def test_what_is_no_http(gateway):
+    status, body = await exchange(gateway, b"\x16\x03\x01 hello\r\n\r\n")
+    assert (status, body["error"]) == (400, "Bad Request")
+
+
+async def test_a_head_that_does_not_come(gateway, monkeypatch):
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.2)
+    status, body = await exchange(gateway, b"GET / HTTP/1.1\r\nHost:")
+    assert (status, body["error"]) == (408, "Request Timeout")
+
+
+async def test_one_connection_serves_many_requests(gateway):
+    request = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+    last = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    body = b"POST /video/caption HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
+    writer.write(request + body + request + last)
+    answer = await asyncio.wait_for(reader.read(), 10)
+    assert answer.count(b"HTTP/1.1 200") == 4
+    writer.close()
