@@ -83,7 +83,7 @@ class Child:
             stdin=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
             limit=LINE_BYTES,
-            preexec_fn=dies_with_parent(signal.SIGTERM),
+            preexec_fn=dies_with_parent(),
             # Out of the terminal's reach: Ctrl-C is for the parent, which ends its children in the right order.
             process_group=0,
         )

@@ -181,7 +181,7 @@ def doctor(context: typer.Context) -> None:
             answer = gateway_report(client, context.obj.target)
     except ServiceError as error:
         answer = f"not asked: {error.message}"
-    show(encoder_report(), answer)
+    show(encoder_report(context.obj.folder), answer)
 
 
 def become(module: str, arguments: list[str]) -> NoReturn:

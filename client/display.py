@@ -14,6 +14,7 @@ from client.job import Progress as JobProgress
 from client.transfer import OnBytes
 
 LINE_SECONDS = 2.0
+DONE_BARS = 5
 MEGABYTE = 1_000_000
 
 
@@ -92,7 +93,7 @@ class Detail(ProgressColumn):
 
 
 class Bars:
-    """One live bar for each transfer, and one for the job."""
+    """One live bar for each transfer, and one for the job; of those that are full, the last DONE_BARS."""
 
     def __init__(self) -> None:
         columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=30), Detail())
@@ -108,6 +109,9 @@ class Bars:
 
     def transfer(self, label: str) -> OnBytes:
         """A bar that fills with the bytes."""
+        done = [task.id for task in self._progress.tasks if task.finished]
+        for old in done[:-DONE_BARS]:
+            self._progress.remove_task(old)
         bar = self._progress.add_task(label, total=None, detail="")
         started = time.monotonic()
 

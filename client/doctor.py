@@ -1,6 +1,7 @@
 """`api-gpu doctor`: what this machine can encode, and whether a gateway answers."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,16 +11,18 @@ from rich.console import Console
 from rich.table import Table
 
 from client.api import Client
+from client.datadir import DataDir
 from rpc.errors import FailedPrecondition, ServiceError
 
 SECONDS = 60
 
 
-def encoder_report() -> dict[str, Any]:
-    """What `python -m encoder doctor` finds on this machine. Raises FailedPrecondition when it cannot say."""
+def encoder_report(folder: DataDir) -> dict[str, Any]:
+    """What `python -m encoder doctor` finds for an encoder of `up` in `folder`. Raises FailedPrecondition."""
     command = [sys.executable, "-m", "encoder", "doctor"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+        environment = {**os.environ, "WORK_DIR": str(folder.work.resolve())}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=SECONDS)
         report = json.loads(done.stdout)
     except subprocess.TimeoutExpired as error:
         raise FailedPrecondition(f"the encoder's doctor did not end within {SECONDS} s.") from error

@@ -2,14 +2,11 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 from client.api import Client, local_file
 from client.display import Display
 from client.job import Finished, Job
 from rpc.errors import ServiceError
-
-T = TypeVar("T")
 
 
 class Interrupted(Exception):
@@ -27,16 +24,20 @@ class Errand:
     def run(self, sources: list[str], submit: Callable[[list[str]], Job]) -> Job:
         """Upload the local files among `sources`, submit the job with what then stands for them, follow it to its end.
 
-        The ended job, completed or not; the uploads are deleted again. Raises ServiceError, and Interrupted on Ctrl-C.
+        The ended job, completed or not; the uploads are deleted again, unless the job may still need them. Raises
+        ServiceError, and Interrupted on Ctrl-C, which cancels the job.
         """
         job: Job | None = None
         try:
             job = submit([self._uploaded_source(source) for source in sources])
-            return self.follow(job)
+            ended = self.follow(job)
         except KeyboardInterrupt as error:
             raise Interrupted(self._cancelled(job)) from error
-        finally:
-            self._tidy()
+        except ServiceError:
+            self._left(job)
+            raise
+        self._tidy()
+        return ended
 
     def follow(self, job: Job) -> Job:
         """Tell a job's events until it ends; the ended job."""
@@ -62,13 +63,19 @@ class Errand:
         return asset.name
 
     def _cancelled(self, job: Job | None) -> str:
-        if job is None:
-            return "stopped; no job was started"
         try:
-            job.cancel()
+            if job is not None:
+                job.cancel()
         except ServiceError as error:
-            return f"stopped, but job {job.id} was not cancelled: {error.message}"
-        return f"job {job.id} is cancelled"
+            return f"stopped, but job {job.id if job else ''} was not cancelled: {error.message}"
+        self._tidy()
+        return f"job {job.id} is cancelled" if job else "stopped; no job was started"
+
+    def _left(self, job: Job | None) -> None:
+        if job is None:
+            self._tidy()
+        else:  # it may go on, and needs its inputs
+            self._display.say(f"lost sight of job {job.id}; `api-gpu watch {job.id}` follows it again")
 
     def _tidy(self) -> None:
         for name in self._uploaded:

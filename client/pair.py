@@ -25,6 +25,7 @@ OUTSIDE = (
     "ASSETS_URL",
     "HOST",
     "NATS_URL",
+    "OUTPUT_DIR",
     "PUBLIC_URL",
     "RUNPOD_API_KEY",
     "RUNPOD_ENDPOINT_ID",

@@ -42,7 +42,7 @@ class Grpc:
     def img2vid(self, samples: Samples, seconds: float, folder: Path) -> list[Path]:
         """See Way."""
         job = self._client.img2vid(samples.images, seconds).wait()
-        return [self._client.download(clip.asset, folder / f"grpc-img2vid-{clip.id}.mp4") for clip in job.clips]
+        return [self._client.download(clip.asset, folder / f"grpc-{clip.id}.mp4") for clip in job.clips]
 
     def addaudio(self, samples: Samples, folder: Path) -> list[Path]:
         """See Way."""
@@ -71,7 +71,7 @@ class Json:
         """See Way."""
         images = [{"id": path.stem, "image_url": self._upload(path), "duracao": seconds} for path in samples.images]
         videos = self._post("img2vid", {"images": images})["videos"]
-        return [self._download(video["video_url"], folder / f"json-img2vid-{video['id']}.mp4") for video in videos]
+        return [self._download(video["video_url"], folder / f"json-{video['id']}.mp4") for video in videos]
 
     def addaudio(self, samples: Samples, folder: Path) -> list[Path]:
         """See Way."""

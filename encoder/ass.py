@@ -23,7 +23,11 @@ EVENT_FIELDS = "Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effec
 
 
 def script(cues: Sequence[Cue], width: int, height: int) -> str:
-    """The script for a picture of `width` × `height` displayed pixels; sizes follow its smaller side."""
+    """The script for a picture that is shown as `width` × `height` square pixels; sizes follow its smaller side.
+
+    PlayRes has the shape of the picture, as libass would stretch sizes otherwise. LayoutRes says that these are square
+    pixels, so that text keeps its shape on pixels that are not.
+    """
     head = [
         "[Script Info]",
         "ScriptType: v4.00+",

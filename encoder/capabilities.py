@@ -16,6 +16,7 @@ from rpc.config import ConfigError
 VERSION = version("api-gpu")
 DRIVER_LIBRARIES = ("libcuda.so.1", "libnvidia-encode.so.1")
 QUESTION_SECONDS = 10.0
+VERSION_LINE = "ffmpeg version "
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,9 @@ async def _ffmpeg_version(binary: Path) -> str:
         _, text = await ffmpeg.answer(binary, ["-version"])
     except OSError as error:
         raise ConfigError(f"FFMPEG_BINARY={binary}: cannot be run ({error.strerror})") from error
-    return text.removeprefix("ffmpeg version ").split(" ", 1)[0]
+    if not text.startswith(VERSION_LINE):
+        raise ConfigError(f"FFMPEG_BINARY={binary}: is not FFmpeg")
+    return text.removeprefix(VERSION_LINE).split(" ", 1)[0]
 
 
 async def _tried(binary: Path, codec: Codec) -> CodecState:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from rpc.errors import FailedPrecondition, Internal, InvalidArgument, ResourceExhausted, ServiceError, Unavailable
 
+TOLD_CUT_OFF = "the file is cut off; send it whole."
+
 TABLE: dict[str, tuple[type[ServiceError], str, str]] = {
     r"No space left on device|Disk quota exceeded": (
         ResourceExhausted,
@@ -17,11 +19,7 @@ TABLE: dict[str, tuple[type[ServiceError], str, str]] = {
         "NO_MEMORY",
         "the encoder is short of memory; try again later.",
     ),
-    r"partial file|File ended prematurely|Packet corrupt.*truncat|truncated|Truncat": (
-        InvalidArgument,
-        "BAD_INPUT",
-        "the file is cut off; send it whole.",
-    ),
+    r"partial file|File ended prematurely|[Tt]runcat": (InvalidArgument, "BAD_INPUT", TOLD_CUT_OFF),
     r"[Dd]ecoder .* not found|no decoder found|Decoding requested, but no decoder|not implemented|unsupported": (
         FailedPrecondition,
         "UNSUPPORTED_INPUT",
@@ -40,8 +38,9 @@ TABLE: dict[str, tuple[type[ServiceError], str, str]] = {
 }
 """Pattern in FFmpeg's messages to the class, the reason and the text of the error; the first that is found counts."""
 
-# Said of a run that FFmpeg itself calls a success, although the picture ends early.
-CUT_OFF = re.compile(r"partial file|File ended prematurely")
+# Said of runs that FFmpeg itself calls a success, having made do with what there was.
+CUT_OFF = r"partial file|File ended prematurely"
+IMAGE_CUT_OFF = rf"{CUT_OFF}|overread|LZW decode failed"
 INPUT = re.compile(r"(?:in#|ist#|\binput)(\d+)")
 
 
@@ -56,11 +55,11 @@ def translated(messages: Sequence[str], return_code: int, fields: Sequence[str])
     return Internal("FFmpeg failed for a reason that is not known; the encoder's log has more.", reason="FFMPEG_FAILED")
 
 
-def cut_off(messages: Sequence[str], fields: Sequence[str]) -> ServiceError | None:
-    """The error of a run that went well because FFmpeg took what there was of a file that is cut off."""
+def cut_off(messages: Sequence[str], signs: str, fields: Sequence[str]) -> ServiceError | None:
+    """The error of a run that went well with a file that is cut off, if its messages match the pattern `signs`."""
     for message in messages:
-        if CUT_OFF.search(message):
-            return translated([message], 0, fields)
+        if re.search(signs, message):
+            return _of_input(InvalidArgument, "BAD_INPUT", TOLD_CUT_OFF, _blamed(message, fields))
     return None
 
 

@@ -58,14 +58,11 @@ class Run:
         """Wait for its end. Raises ServiceError when it failed, or took a file that was cut off for whole."""
         code = await self._process.wait()
         await self._reading
-        messages = list(self._messages)
-        error = (
-            faults.translated(messages, code, self._plan.fields)
-            if code
-            else faults.cut_off(messages, self._plan.fields)
-        )
+        messages, plan = list(self._messages), self._plan
+        told_cut_off = faults.cut_off(messages, plan.cut_off_signs, plan.fields)
+        error = faults.translated(messages, code, plan.fields) if code else told_cut_off
         if error is not None:
-            log.warning("ffmpeg failed", return_code=code, messages=messages[-20:], arguments=self._plan.arguments)
+            log.warning("ffmpeg failed", return_code=code, messages=messages[-20:], arguments=plan.arguments)
             raise error
 
     async def kill(self) -> None:

@@ -5,11 +5,11 @@ from typing import Any
 
 import ffmpeg
 
-from encoder.plan import MediaInfo
+from encoder.plan import MediaInfo, VideoStream
 
 ZOOM = 0.324
-# Samples of the picture for each pixel of a clip at the start of the zoom; see `ken_burns`.
-OVERSAMPLING = 1.15
+# These hold no presentation times: the decoder's delay would come on top of them.
+UNTIMED = ("avi",)
 CLIP_WIDTH, CLIP_HEIGHT = 1920, 1080
 
 
@@ -18,14 +18,18 @@ def opened(name: str, info: MediaInfo) -> Any:
     return ffmpeg.input(name, f=info.demuxer, protocol_whitelist="file,pipe")
 
 
-def even(stream: Any) -> Any:
-    """The picture without its last column and row where their number is odd: yuv420p has one chroma sample for two."""
+def picture(given: Any, info: MediaInfo, video: VideoStream) -> Any:
+    """The moving picture of an input, without its last column and row where their number is odd: yuv420p has one
+    sample of colour for two of each."""
+    stream = given[str(video.index)]
+    if info.demuxer in UNTIMED:
+        stream = stream.filter("setpts", "PTS-STARTPTS")
     return stream.filter("crop", "trunc(iw/2)*2", "trunc(ih/2)*2", 0, 0)
 
 
-def captions(stream: Any, script: str, fonts: str, shown_width: int, shown_height: int) -> Any:
-    """The picture with an ASS script drawn in; `shown_…` is its size in square pixels, as the script has it."""
-    return stream.filter("ass", script, fontsdir=fonts, original_size=f"{shown_width}x{shown_height}")
+def captions(stream: Any, script: str, fonts: str) -> Any:
+    """The picture with an ASS script drawn in, by fonts of the folder `fonts`."""
+    return stream.filter("ass", script, fontsdir=fonts)
 
 
 def over_black(stream: Any) -> Any:
@@ -44,38 +48,35 @@ def filled(stream: Any, width: int, height: int, pixel_format: str) -> Any:
         out_color_matrix="bt709",
         out_range="tv",
     )
-    cropped = scaled.filter("format", pixel_format).filter("crop", width, height).filter("setsar", 1)
+    cropped = scaled.filter("format", pixel_format).filter("crop", width, height, exact=1).filter("setsar", 1)
     return cropped.filter("setparams", color_primaries="bt709", color_trc="bt709")
 
 
 def ken_burns(stream: Any, frames: int, rate: Fraction, pixel_format: str) -> Any:
     """A still as `frames` frames of 1920×1080 at `rate` a second, z(n) = min(1 + 0.324·n/frames, 1.324) at the centre.
 
-    `perspective` samples at 1/256 pixel, so the zoom is steady where `zoompan`, which cuts whole chroma pixels, shakes.
-    It makes pictures as large as its input. The still is therefore kept at `OVERSAMPLING` times the size of the clip,
-    the clip is drawn in the upper left corner of the canvas, and the rest cropped away.
+    `perspective` samples at 1/256 pixel: against the formula its centre strays by 0.02 pixels (RMS, 5 s), where
+    `zoompan`, which cuts whole pixels of colour, strays by 0.33 even from a picture of 6720 × 3840.
+
+    It samples a still of the clip's own size, bilinearly. Measured against an ideal zoom of the full picture that is
+    2 to 6 dB (PSNR) above the zoompan command, at the same CPU time. A still of 1.15 or 1.325 times the size gained
+    0.1 dB on a film frame, 0.7 or 2 dB on the finest detail, and took 12 % or 30 % more; cubic sampling took 30 % more.
     """
-    width, height = (2 * round(side * OVERSAMPLING / 2) for side in (CLIP_WIDTH, CLIP_HEIGHT))
-    looped = (
-        filled(stream, width, height, pixel_format)
-        .filter("loop", loop=frames, size=1)
-        .filter("setpts", f"N/({rate})/TB")
-    )
-    zoomed = looped.filter("perspective", interpolation="linear", eval="frame", **_corners(frames))
-    return zoomed.filter("crop", CLIP_WIDTH, CLIP_HEIGHT, 0, 0)
+    still = filled(stream, CLIP_WIDTH, CLIP_HEIGHT, pixel_format)
+    looped = still.filter("loop", loop=frames, size=1).filter("setpts", f"N/({rate})/TB")
+    return looped.filter("perspective", interpolation="linear", eval="frame", **_corners(frames))
 
 
 def _corners(frames: int) -> dict[str, str]:
-    """Where in the canvas the canvas's own corners come from, frame by frame (`on` counts from 1)."""
+    """Where in the still the corners of the picture come from, frame by frame (`on` counts from 1)."""
     zoom = f"min(1+{ZOOM}*(on-1)/{frames},{1 + ZOOM})"
-    left, right = _edges("W", CLIP_WIDTH, zoom)
-    top, bottom = _edges("H", CLIP_HEIGHT, zoom)
+    left, right = _edges("W", zoom)
+    top, bottom = _edges("H", zoom)
     xs, ys = (left, right, left, right), (top, top, bottom, bottom)
     return {f"x{n}": xs[n] for n in range(4)} | {f"y{n}": ys[n] for n in range(4)}
 
 
-def _edges(side: str, shown: int, zoom: str) -> tuple[str, str]:
-    # Pixel i lies at i, its middle at i + 0.5: the centre of `shown` pixels maps to the centre of the canvas.
-    step = f"({side}/{shown})/({zoom})"
-    near = f"({side}-1)/2-{(shown - 1) / 2}*{step}"
-    return near, f"{near}+{side}*{step}"
+def _edges(side: str, zoom: str) -> tuple[str, str]:
+    # The first pixel lies at 0 and the last at side - 1: between them, not at side / 2, is the point that stays.
+    near = f"({side}-1)/2*(1-1/({zoom}))"
+    return near, f"{near}+{side}/({zoom})"

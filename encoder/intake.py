@@ -1,6 +1,7 @@
 """Intake: the inputs of a task, from the stream to files. Nothing is used that was not announced, counted, digested."""
 
 import asyncio
+import contextlib
 import errno
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -9,6 +10,8 @@ from apigpu.encoder.v1 import encoder_pb2
 from encoder.plan import Source
 from rpc.chunks import Tally
 from rpc.errors import DataLoss, InvalidArgument, ResourceExhausted
+
+DISCARD_SECONDS = 2.0
 
 Requests = AsyncIterator[encoder_pb2.EncodeRequest]
 
@@ -59,13 +62,26 @@ async def first(requests: Requests) -> encoder_pb2.Task:
     raise InvalidArgument("The first message must be a task.")
 
 
+async def discard(requests: Requests, seconds: float = DISCARD_SECONDS) -> None:
+    """Read what a client still sends of a task that has failed, for a while: a client of grpc.aio whose write meets an
+    ended call reports an internal error in place of the status that it was sent."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            async for _ in requests:
+                pass
+
+
+def check_announced(inputs: Sequence[encoder_pb2.Input], max_bytes: int) -> None:
+    """Raise ResourceExhausted for an input that is announced too large."""
+    for item in inputs:
+        check_size(item.field, item.size_bytes, max_bytes)
+
+
 async def receive(
     requests: Requests, inputs: Sequence[encoder_pb2.Input], folder: Path, max_bytes: int
 ) -> dict[str, Source]:
     """Spool every input into `folder`, named input0, input1, …; by field. The end of the stream alone proves nothing:
     raises DataLoss for an input without its end, a wrong size or digest; ResourceExhausted over `max_bytes`."""
-    for item in inputs:
-        check_size(item.field, item.size_bytes, max_bytes)
     sources: dict[str, Source] = {}
     for index, item in enumerate(inputs):
         path = folder / f"input{index}"

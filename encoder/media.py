@@ -144,7 +144,7 @@ def _video(source: Source, container: InputContainer, stream: AvVideo, *, turned
     duration = _duration(container, stream)
     return VideoStream(
         index=stream.index,
-        codec=stream.codec_context.name,
+        codec=stream.codec.canonical_name,
         pixel_format=stream.codec_context.pix_fmt or "",
         width=width,
         height=height,

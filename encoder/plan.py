@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from encoder.codecs.base import Codec
+from encoder.faults import CUT_OFF
 from rpc.errors import InvalidArgument
 
 COPY = "copy"
@@ -85,13 +86,15 @@ class Materials:
 
 @dataclass(frozen=True)
 class Plan:
-    """One FFmpeg run. `arguments` is all that follows the binary; `fields` are the inputs in FFmpeg's order."""
+    """One FFmpeg run. `arguments` is all that follows the binary; `fields` are the inputs in FFmpeg's order;
+    `cut_off_signs` is a pattern in the messages of a run that ends well although an input ends early."""
 
     arguments: tuple[str, ...]
     fields: tuple[str, ...]
     codec: str
     duration_seconds: float
     frames_total: int
+    cut_off_signs: str = CUT_OFF
 
 
 Operation = Callable[[Any, Materials], Plan]

@@ -10,12 +10,17 @@ from apigpu.encoder.v1 import encoder_pb2, encoder_pb2_grpc
 from encoder import intake
 from encoder.capabilities import VERSION, Capabilities
 from encoder.operations import OPERATIONS
+from encoder.plan import Source
 from encoder.runner import CONTENT_TYPE, Result, Runner, Step
 from encoder.slots import Slots
-from encoder.workspace import Workspace
+from encoder.workspace import TaskFolder, Workspace
 from rpc.chunks import CHUNK_BYTES, Tally
-from rpc.errors import InvalidArgument
+from rpc.errors import InvalidArgument, ServiceError
 from rpc.interceptors import Context
+
+# Initial metadata of a call whose task has a slot. A client that waits for it before it sends inputs is told of a
+# refusal for certain, and sends nothing in vain.
+ACCEPTED = ("x-accepted", "1")
 
 
 @dataclass(frozen=True)
@@ -50,15 +55,24 @@ class EncoderServicer(encoder_pb2_grpc.EncoderServiceServicer):
             await context.write(encoder_pb2.EncodeResponse(progress=_progress(step)))
 
         with self._slots.taken():
+            intake.check_announced(task.inputs, self._limits.max_input_bytes)
+            await context.send_initial_metadata((ACCEPTED,))
             async with self._workspace.task() as place:
-                sources = await intake.receive(
-                    request_iterator, task.inputs, place.folder, self._limits.max_input_bytes
-                )
+                sources = await self._received(request_iterator, task, place)
                 result = await self._runner.run(name, getattr(task.operation, name), sources, place, progress)
                 tally = Tally()
                 async for chunk in _chunks(result.path, tally):
                     await context.write(encoder_pb2.EncodeResponse(chunk=chunk))
                 await context.write(encoder_pb2.EncodeResponse(summary=_summary(result, tally)))
+
+    async def _received(
+        self, requests: intake.Requests, task: encoder_pb2.Task, place: TaskFolder
+    ) -> dict[str, Source]:
+        try:
+            return await intake.receive(requests, task.inputs, place.folder, self._limits.max_input_bytes)
+        except ServiceError:
+            await intake.discard(requests)
+            raise
 
     async def GetCapabilities(
         self, request: encoder_pb2.GetCapabilitiesRequest, context: Context

@@ -7,11 +7,12 @@ import ffmpeg
 from apigpu.v1 import video_pb2
 from encoder import filters, media
 from encoder.operations.output import AAC, MP4
-from encoder.plan import COPY, Materials, MediaInfo, Plan, Source, VideoStream
+from encoder.plan import COPY, Materials, MediaInfo, Plan, VideoStream
 
-# Copied as they are; anything else is made H.264. Names of PyAV's decoders.
-COPIED_CODECS = ("h264", "hevc", "av1", "libdav1d", "mpeg4")
-COPIED_FORMATS = ("yuv420p", "yuvj420p", "yuv420p10le")
+# What is copied as it is; anything else is made H.264. AVI and MPEG-PS do not time every packet, and MP4 must.
+COPIED_CODECS = ("h264", "hevc", "av1", "mpeg4")
+COPIED_FORMATS = ("yuv420p", "yuvj420p")
+COPIED_FROM = ("mov", "matroska", "mpegts", "flv")
 
 
 def plan(request: video_pb2.AddAudioRequest, materials: Materials) -> Plan:
@@ -23,9 +24,13 @@ def plan(request: video_pb2.AddAudioRequest, materials: Materials) -> Plan:
     seconds = min(video_end, media.end_seconds(sound, heard_info, heard))
     if seconds <= 0:
         raise media.fault(sound, "there is no sound in it; give audio that is longer.")
-    copied = video.codec in COPIED_CODECS and video.pixel_format in COPIED_FORMATS
-    given = filters.opened(picture.path.name, info)[str(video.index)]
-    shown, options = _copied(picture, info, video, seconds, given) if copied else _encoded(materials, given)
+    given = filters.opened(picture.path.name, info)
+    copied = _can_be_copied(info, video)
+    if copied:
+        frames = media.frames_before(picture, info, video, seconds) if seconds < video_end else 0
+        shown, options = given[str(video.index)], _copied(video, frames)
+    else:
+        shown, options = _encoded(materials, filters.picture(given, info, video))
     heard_stream = filters.opened(sound.path.name, heard_info)[str(heard.index)]
     built = ffmpeg.output(shown, heard_stream, materials.result, t=f"{seconds:.6f}", **options, **AAC, **MP4)
     return Plan(
@@ -37,16 +42,20 @@ def plan(request: video_pb2.AddAudioRequest, materials: Materials) -> Plan:
     )
 
 
-def _copied(
-    source: Source, info: MediaInfo, video: VideoStream, seconds: float, given: Any
-) -> tuple[Any, dict[str, str]]:
+def _can_be_copied(info: MediaInfo, video: VideoStream) -> bool:
+    known = video.codec in COPIED_CODECS and video.pixel_format in COPIED_FORMATS
+    return known and info.demuxer in COPIED_FROM
+
+
+def _copied(video: VideoStream, frames: int) -> dict[str, str]:
+    """Options that copy the video, or its first `frames` packets; all of them when that is 0."""
     options = {"c:v": "copy"}
     if video.codec == "hevc":
         options["tag:v"] = "hvc1"  # Apple's players know no other
-    return given, options | {"frames:v": str(media.frames_before(source, info, video, seconds))}
+    return options | ({"frames:v": str(frames)} if frames else {})
 
 
-def _encoded(materials: Materials, given: Any) -> tuple[Any, dict[str, str]]:
+def _encoded(materials: Materials, picture: Any) -> tuple[Any, dict[str, str]]:
     timing = {"fps_mode:v": "passthrough", "enc_time_base:v": "demux"}
-    picture = filters.even(given).filter("format", materials.codec.pixel_format)
-    return picture, {**materials.codec.arguments(), **timing}
+    shown = picture.filter("format", materials.codec.pixel_format)
+    return shown, {**materials.codec.arguments(), **timing}

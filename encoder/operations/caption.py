@@ -17,10 +17,10 @@ def plan(request: video_pb2.CaptionRequest, materials: Materials) -> Plan:
     source = materials.source("url_video")
     cues = _cues(materials.source("url_srt"))
     info, video = media.probe_video(source)
-    shown = _shown_size(video)
-    (materials.folder / SCRIPT).write_text(ass.script(cues, *shown), encoding="utf-8")
+    script = ass.script(cues, *_shown_size(video))
+    (materials.folder / SCRIPT).write_text(script, encoding="utf-8")
     return Plan(
-        arguments=_arguments(materials, source, info, video, shown),
+        arguments=_arguments(materials, source, info, video),
         fields=("url_video",),
         codec=materials.codec.name,
         duration_seconds=info.duration_seconds,
@@ -44,12 +44,10 @@ def _shown_size(video: VideoStream) -> tuple[int, int]:
     return round(width * video.turned_aspect), height
 
 
-def _arguments(
-    materials: Materials, source: Source, info: MediaInfo, video: VideoStream, shown: tuple[int, int]
-) -> tuple[str, ...]:
+def _arguments(materials: Materials, source: Source, info: MediaInfo, video: VideoStream) -> tuple[str, ...]:
     given = filters.opened(source.path.name, info)
-    picture = filters.even(given[str(video.index)])
-    drawn = filters.captions(picture, SCRIPT, "fonts", *shown).filter("format", materials.codec.pixel_format)
+    picture = filters.picture(given, info, video)
+    drawn = filters.captions(picture, SCRIPT, "fonts").filter("format", materials.codec.pixel_format)
     sound = [given[str(stream.index)] for stream in info.audio]
     # Every frame keeps the timestamp that it came with, whatever the frame rate on paper.
     timing = {"fps_mode:v": "passthrough", "enc_time_base:v": "demux"}

@@ -7,6 +7,7 @@ import ffmpeg
 
 from apigpu.v1 import video_pb2
 from encoder import filters, media
+from encoder.faults import IMAGE_CUT_OFF
 from encoder.operations.output import MP4
 from encoder.plan import Materials, Plan
 from rpc.errors import InvalidArgument
@@ -40,6 +41,7 @@ def plan(request: video_pb2.Img2VidRequest, materials: Materials) -> Plan:
         codec=materials.codec.name,
         duration_seconds=float(frames / exact_rate),
         frames_total=frames,
+        cut_off_signs=IMAGE_CUT_OFF,
     )
 
 

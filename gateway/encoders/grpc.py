@@ -84,12 +84,16 @@ class GrpcEncoder:
         found = from_rpc(error)
         if isinstance(found, ResourceExhausted) and found.reason == "NO_FREE_SLOT":
             return EncoderBusy(f"Encoder {self.name} has no free slot.")
-        if error.code() in LOST:
+        if error.code() in LOST or not error.trailing_metadata():
             return EncoderLost(f"encoder {self.name} went away ({error.code().name}: {error.details()})")
         return found
 
 
-# Codes by which an encoder, or the way to it, fails without the task being at fault.
+# Metadata by which an encoder says that it has taken the task. Inputs sent before would hide the reason of a refusal:
+# gRPC gives a caller that is writing INTERNAL instead of the status.
+ACCEPTED = "x-accepted"
+# Codes by which an encoder, or the way to it, fails without the task being at fault. So does a status that gRPC made by
+# itself: the service's own carry at least a request id.
 LOST = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.UNKNOWN)
 
 
@@ -100,6 +104,8 @@ async def _feed(call: Stream, job: EncodeJob) -> None:
     # A call that is over refuses writes; whoever reads it learns why.
     with contextlib.suppress(asyncio.InvalidStateError, grpc.aio.AioRpcError):
         await call.write(encoder_pb2.EncodeRequest(task=task))
+        if ACCEPTED not in dict(await call.initial_metadata() or ()):
+            return
         for index, entry in enumerate(job.inputs):
             try:
                 async for request in _input_requests(index, entry):

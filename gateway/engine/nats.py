@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -34,10 +34,10 @@ RETRY_SECONDS = 0.25
 class Engine:
     """One connection, and the embedded server where there is one."""
 
-    def __init__(self, client: Client, server: EmbeddedServer | None, on_reconnect: list[Callable[[], None]]) -> None:
+    def __init__(self, client: Client, server: EmbeddedServer | None, connection: "Connection") -> None:
         self._client = client
         self._server = server
-        self._on_reconnect = on_reconnect
+        self._connection = connection
         self._stream: JetStreamContext = client.jetstream()
 
     @classmethod
@@ -47,17 +47,18 @@ class Engine:
         if not url:
             server = EmbeddedServer(folder)
             await server.start()
-        on_reconnect: list[Callable[[], None]] = []
+        connection = Connection()
         try:
-            client = await _connect(server.url if server else url, connect_seconds, on_reconnect)
+            client = await connection.open(server.url if server else url, connect_seconds)
         except BaseException:
             if server:
                 await server.stop()
             raise
-        return cls(client, server, on_reconnect)
+        return cls(client, server, connection)
 
     async def close(self) -> None:
         """Disconnect, and end the embedded server."""
+        self._connection.is_closing = True
         await self._client.close()
         if self._server:
             await self._server.stop()
@@ -67,7 +68,7 @@ class Engine:
         config = KeyValueConfig(bucket=bucket, history=1, ttl=ttl_seconds, storage=StorageType.FILE)
         with translated():
             store = KeyValue(await self._stream.create_key_value(config))
-        self._on_reconnect.append(store.restart_watches)
+        self._connection.on_reconnect.append(store.restart_watches)
         return store
 
     async def queue(self, name: str, ack_wait_seconds: float) -> WorkQueue:
@@ -110,37 +111,42 @@ class Engine:
                 await subscription.unsubscribe()
 
 
-async def _connect(url: str, connect_seconds: float, on_reconnect: list[Callable[[], None]]) -> Client:
-    await _until_listening(url, connect_seconds)
+class Connection:
+    """What happens to the connection over its life: it is lost and found by itself, until it is closed."""
 
-    async def reconnected() -> None:
+    def __init__(self) -> None:
+        self.on_reconnect: list[Callable[[], None]] = []
+        self.is_closing = False
+
+    async def open(self, url: str, connect_seconds: float) -> Client:
+        """Connect. Raises ConfigError when no server answers in time, or it refuses."""
+        await _until_listening(url, connect_seconds)
+        try:
+            return await nats.connect(
+                url,
+                name="api-gpu gateway",
+                connect_timeout=max(1, int(connect_seconds)),
+                allow_reconnect=True,
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=RETRY_SECONDS,
+                reconnected_cb=self._reconnected,
+                disconnected_cb=self._disconnected,
+                error_cb=self._failed,
+            )
+        except Exception as error:
+            raise ConfigError(f"NATS_URL={_shown(url)}: the server does not let the gateway in ({error})") from error
+
+    async def _reconnected(self) -> None:
         log.warning("connected to NATS again")
-        for callback in on_reconnect:
+        for callback in self.on_reconnect:
             callback()
 
-    async def disconnected() -> None:
-        log.warning("connection to NATS lost")
+    async def _disconnected(self) -> None:
+        if not self.is_closing:
+            log.warning("connection to NATS lost")
 
-    async def failed(error: Exception) -> None:
+    async def _failed(self, error: Exception) -> None:
         log.warning("NATS reports an error", error=str(error) or type(error).__name__)
-
-    callbacks: dict[str, Callable[..., Awaitable[None]]] = {
-        "reconnected_cb": reconnected,
-        "disconnected_cb": disconnected,
-        "error_cb": failed,
-    }
-    try:
-        return await nats.connect(
-            url,
-            name="api-gpu gateway",
-            connect_timeout=max(1, int(connect_seconds)),
-            allow_reconnect=True,
-            max_reconnect_attempts=-1,
-            reconnect_time_wait=RETRY_SECONDS,
-            **callbacks,
-        )
-    except Exception as error:
-        raise ConfigError(f"NATS_URL={_shown(url)}: the server does not let the gateway in ({error})") from error
 
 
 async def _until_listening(url: str, connect_seconds: float) -> None:

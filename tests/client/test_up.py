@@ -1,5 +1,6 @@
 """`api-gpu up` as users run it: starts, ends, accidents."""
 
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -113,15 +114,30 @@ def test_a_port_that_is_taken_ends_it_with_the_text(own: Pair, tmp_path: Path) -
         pass
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_both_and_what_they_started(tmp_path: Path, number: signal.Signals) -> None:
+def test_ctrl_c_ends_both_and_what_they_started(tmp_path: Path) -> None:
     pair = start(tmp_path / "data")
     wait_until_up(pair)
     family = psutil.Process(pair.process.pid).children(recursive=True)
     assert len(family) >= 3
-    pair.process.send_signal(number)
+    pair.process.send_signal(signal.SIGINT)
     assert pair.process.wait(20) == 0
     assert psutil.wait_procs(family, 1)[1] == []
+
+
+def test_the_terminal_reaches_up_alone(own: Pair) -> None:
+    group = os.getpgid(own.process.pid)
+    assert {name for name, child in services(own).items() if os.getpgid(child.pid) != group} == {"gateway", "encoder"}
+
+
+def test_a_job_that_runs_may_end_first(tmp_path: Path, media: Samples) -> None:
+    pair = start(tmp_path / "data")
+    wait_until_up(pair)
+    with pair.client() as client:
+        job = client.img2vid([media.images[0]], seconds=1)
+        until(lambda: job.refresh().status is Status.IN_PROGRESS)
+        pair.process.terminate()
+        assert job.wait().status is Status.COMPLETED
+    assert pair.process.wait(20) == 0
 
 
 def test_a_second_signal_kills(tmp_path: Path, media: Samples) -> None:

@@ -48,6 +48,7 @@ class ScriptedEncoder(encoder_pb2_grpc.EncoderServiceServicer):
     async def Encode(self, requests, context):
         if self.running >= self.slots:
             raise ResourceExhausted("full", reason="NO_FREE_SLOT")
+        await context.send_initial_metadata((("x-accepted", "1"),))
         self.running, self.tasks = self.running + 1, self.tasks + 1
         self.most = max(self.most, self.running)
         try:

@@ -56,7 +56,8 @@ class EncoderServiceServicer:
     """
 
     def Encode(self, request_iterator, context):
-        """Runs one task. The gateway sends the task, then each input in order: its chunks and its end. The
+        """Runs one task. The gateway sends the task and waits for the initial metadata: `x-accepted` says that
+        the encoder has a slot for it. Then it sends each input in order: its chunks and its end. The
         encoder sends progress, then the chunks of the result, then the summary. Ending the call kills
         the task and removes its files.
         """

@@ -37,7 +37,8 @@ class EncoderServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> EncoderServiceAsyncStub: ...
     Encode: _grpc.StreamStreamMultiCallable[_encoder_pb2.EncodeRequest, _encoder_pb2.EncodeResponse]
-    """Runs one task. The gateway sends the task, then each input in order: its chunks and its end. The
+    """Runs one task. The gateway sends the task and waits for the initial metadata: `x-accepted` says that
+    the encoder has a slot for it. Then it sends each input in order: its chunks and its end. The
     encoder sends progress, then the chunks of the result, then the summary. Ending the call kills
     the task and removes its files.
     """
@@ -53,7 +54,8 @@ class EncoderServiceAsyncStub(EncoderServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Encode: _aio.StreamStreamMultiCallable[_encoder_pb2.EncodeRequest, _encoder_pb2.EncodeResponse]  # type: ignore[assignment]
-    """Runs one task. The gateway sends the task, then each input in order: its chunks and its end. The
+    """Runs one task. The gateway sends the task and waits for the initial metadata: `x-accepted` says that
+    the encoder has a slot for it. Then it sends each input in order: its chunks and its end. The
     encoder sends progress, then the chunks of the result, then the summary. Ending the call kills
     the task and removes its files.
     """
@@ -72,7 +74,8 @@ class EncoderServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_encoder_pb2.EncodeRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_encoder_pb2.EncodeResponse], _abc.AsyncIterator[_encoder_pb2.EncodeResponse]]:
-        """Runs one task. The gateway sends the task, then each input in order: its chunks and its end. The
+        """Runs one task. The gateway sends the task and waits for the initial metadata: `x-accepted` says that
+        the encoder has a slot for it. Then it sends each input in order: its chunks and its end. The
         encoder sends progress, then the chunks of the result, then the summary. Ending the call kills
         the task and removes its files.
         """

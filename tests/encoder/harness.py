@@ -1,0 +1,193 @@
+"""An encoder as a process of its own, and a client that speaks to it as a gateway does."""
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Empty, Queue
+from typing import Any
+
+import grpc
+import psutil
+
+from apigpu.encoder.v1 import encoder_pb2, encoder_pb2_grpc
+from apigpu.v1 import video_pb2
+from rpc.chunks import CHUNK_BYTES
+from rpc.server import OPTIONS
+from rpc.tls import Identity
+
+START_SECONDS = 30
+NOTHING: Mapping[str, object] = {}
+
+
+@dataclass
+class Encoder:
+    """A running encoder; `lines` are the events of its log so far."""
+
+    process: subprocess.Popen[str]
+    port: int
+    health_port: int
+    work_dir: Path
+    certs: Path
+    lines: list[dict[str, object]]
+
+    def task_folders(self) -> list[Path]:
+        """Work folders of tasks that exist now."""
+        return list(self.work_dir.glob("task-*"))
+
+    def children(self) -> list[psutil.Process]:
+        """FFmpeg processes that it runs now."""
+        try:
+            return psutil.Process(self.process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []
+
+    @contextlib.asynccontextmanager
+    async def client(self, certificate: str = "gateway", address: str = "localhost") -> AsyncIterator["Client"]:
+        """A client with one of the certificates of the set."""
+        identity = Identity(self.certs / f"{certificate}.crt", self.certs / f"{certificate}.key", self.certs / "ca.crt")
+        target = f"{address}:{self.port}"
+        async with grpc.aio.secure_channel(target, identity.channel_credentials(), options=OPTIONS[:2]) as channel:
+            yield Client(encoder_pb2_grpc.EncoderServiceStub(channel))
+
+
+@dataclass
+class Done:
+    """What came back of a task."""
+
+    data: bytearray = field(default_factory=bytearray)
+    progress: list[encoder_pb2.EncodeProgress] = field(default_factory=list)
+    summary: encoder_pb2.Summary | None = None
+
+
+@dataclass
+class Client:
+    """Sends tasks."""
+
+    stub: Any  # the generated stub is typed for channels that block
+    metadata: tuple[tuple[str, str], ...] = ()
+
+    async def encode(
+        self, operation: video_pb2.Operation, inputs: Mapping[str, Path | bytes], timeout_seconds: float | None = None
+    ) -> Done:
+        """Run one task to its end; raises AioRpcError. The result is checked against its summary."""
+        done = Done()
+        accepted: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        call = self.stub.Encode(requests(operation, inputs, accepted), metadata=self.metadata, timeout=timeout_seconds)
+        accepted.set_result("x-accepted" in await call.initial_metadata())
+        async for response in call:
+            match response.WhichOneof("part"):
+                case "progress":
+                    done.progress.append(response.progress)
+                case "chunk":
+                    done.data += response.chunk
+                case "summary":
+                    done.summary = response.summary
+        assert done.summary is not None
+        assert done.summary.size_bytes == len(done.data)
+        assert done.summary.sha256 == hashlib.sha256(done.data).hexdigest()
+        return done
+
+    async def result(
+        self, path: Path, operation: video_pb2.Operation, inputs: Mapping[str, Path | bytes]
+    ) -> encoder_pb2.Summary:
+        """Run one task and write its result to `path`."""
+        done = await self.encode(operation, inputs)
+        path.write_bytes(done.data)
+        assert done.summary is not None
+        return done.summary
+
+    async def capabilities(self) -> encoder_pb2.GetCapabilitiesResponse:
+        """Ask what it can do."""
+        request = encoder_pb2.GetCapabilitiesRequest()
+        found: encoder_pb2.GetCapabilitiesResponse = await self.stub.GetCapabilities(request, metadata=self.metadata)
+        return found
+
+
+async def requests(
+    operation: video_pb2.Operation, inputs: Mapping[str, Path | bytes], accepted: Awaitable[bool]
+) -> AsyncIterator[encoder_pb2.EncodeRequest]:
+    """The messages of a task, as a gateway sends them: the inputs once the task is accepted."""
+    contents = [data if isinstance(data, bytes) else data.read_bytes() for data in inputs.values()]
+    announced = [
+        encoder_pb2.Input(field=name, size_bytes=len(data)) for name, data in zip(inputs, contents, strict=True)
+    ]
+    yield encoder_pb2.EncodeRequest(task=encoder_pb2.Task(id="t", operation=operation, inputs=announced))
+    if not await accepted:
+        return
+    for index, data in enumerate(contents):
+        for start in range(0, len(data), CHUNK_BYTES):
+            chunk = encoder_pb2.InputChunk(input=index, data=data[start : start + CHUNK_BYTES])
+            yield encoder_pb2.EncodeRequest(chunk=chunk)
+        end = encoder_pb2.InputEnd(input=index, size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+        yield encoder_pb2.EncodeRequest(input_end=end)
+
+
+def environment(certs: Path, folder: Path, settings: Mapping[str, object] = NOTHING) -> dict[str, str]:
+    """The environment of an encoder that keeps to `folder`; `settings` win."""
+    values = {
+        "HOST": "127.0.0.1",
+        "PORT": 0,
+        "HEALTH_PORT": 0,
+        "WORK_DIR": folder / "work",
+        "LOGS_DIR": folder / "logs",
+        "TLS_CERT": certs / "encoder.crt",
+        "TLS_KEY": certs / "encoder.key",
+        "TLS_CA": certs / "ca.crt",
+        **settings,
+    }
+    inherited = {key: value for key, value in os.environ.items() if key in ("PATH", "HOME", "LANG")}
+    return inherited | {key: str(value) for key, value in values.items()}
+
+
+@contextlib.contextmanager
+def running(certs: Path, folder: Path, settings: Mapping[str, object] = NOTHING) -> Iterator[Encoder]:
+    """`python -m encoder`, serving; killed at the end when it is still there."""
+    environ = environment(certs, folder, settings)
+    with subprocess.Popen([sys.executable, "-m", "encoder"], env=environ, stderr=subprocess.PIPE, text=True) as process:
+        lines: list[dict[str, object]] = []
+        arrived: Queue[dict[str, object]] = Queue()
+        reader = threading.Thread(target=_read, args=(process, lines, arrived), daemon=True)
+        reader.start()
+        try:
+            event = _await(arrived, "serving")
+            yield Encoder(
+                process,
+                int(str(event["port"])),
+                int(str(event["health_port"])),
+                Path(environ["WORK_DIR"]),
+                certs,
+                lines,
+            )
+        finally:
+            process.kill()
+            reader.join()
+
+
+def _read(process: subprocess.Popen[str], lines: list[dict[str, object]], arrived: Queue[dict[str, object]]) -> None:
+    assert process.stderr is not None
+    for line in process.stderr:
+        try:
+            event = json.loads(line)
+        except ValueError:
+            event = {"event": line.strip()}
+        lines.append(event)
+        arrived.put(event)
+
+
+def _await(arrived: Queue[dict[str, object]], name: str) -> dict[str, object]:
+    seen = []
+    with contextlib.suppress(Empty):
+        while True:
+            event = arrived.get(timeout=START_SECONDS)
+            seen.append(event)
+            if event.get("event") == name:
+                return event
+    raise AssertionError(f"no '{name}' in {seen}")

@@ -1,0 +1,54 @@
+"""What FFmpeg says, and what a caller is told."""
+
+import pytest
+
+from encoder.faults import CUT_OFF, IMAGE_CUT_OFF, cut_off, translated
+
+FIELDS = ("url_video", "url_audio")
+
+
+@pytest.mark.parametrize(
+    ("message", "code", "told"),
+    [
+        (
+            "[in#0/mov @ 0x5] Error opening input: Invalid data found when processing input",
+            "INVALID_ARGUMENT",
+            "url_video",
+        ),
+        (
+            "[in#1/wav @ 0x5] Error opening input: Invalid data found when processing input",
+            "INVALID_ARGUMENT",
+            "url_audio",
+        ),
+        ("[in#1/matroska @ 0x5] File ended prematurely", "INVALID_ARGUMENT", "url_audio: the file is cut off"),
+        ("[vist#0:0/xyz @ 0x5] Decoding requested, but no decoder found for: xyz", "FAILED_PRECONDITION", "url_video"),
+        ("[out#0/mp4 @ 0x5] Error writing trailer: No space left on device", "RESOURCE_EXHAUSTED", "The disk"),
+        ("x264 [error]: malloc failed\nCannot allocate memory", "UNAVAILABLE", "short of memory"),
+        ("/srv/work/task-1: something new", "INTERNAL", "not known"),
+    ],
+)
+def test_messages_become_errors_without_their_words(message: str, code: str, told: str) -> None:
+    error = translated(message.splitlines(), 1, FIELDS)
+    assert error.code.name == code
+    assert told in error.message
+    assert "/srv" not in error.message
+    assert "0x5" not in error.message
+
+
+def test_a_killed_ffmpeg_is_worth_another_try() -> None:
+    assert translated([], -9, FIELDS).code.name == "UNAVAILABLE"
+
+
+def test_a_crashed_ffmpeg_is_a_fault_of_the_service() -> None:
+    assert translated([], -11, FIELDS).code.name == "INTERNAL"
+
+
+def test_a_run_that_went_well_may_still_have_met_a_cut_off_file() -> None:
+    error = cut_off(["[in#0/mov @ 0x5] stream 0, offset 0x3aa0: partial file"], CUT_OFF, FIELDS)
+    assert error is not None
+    assert error.message.startswith("url_video: ")
+
+
+def test_a_damaged_frame_is_borne_in_a_video_and_a_fault_in_an_image() -> None:
+    assert cut_off(["[mjpeg @ 0x5] overread 8"], CUT_OFF, FIELDS) is None
+    assert cut_off(["[mjpeg @ 0x5] overread 8"], IMAGE_CUT_OFF, ("url_image",)) is not None
