@@ -8,6 +8,7 @@ with Client.local() as client:
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +23,8 @@ from client.job import Job
 from client.jobs import Jobs
 from client.status import Status
 from client.transfer import OnBytes, Transfers
+
+UPLOADS_AT_ONCE = 4
 
 Source = str | Path
 """What an operation reads: a local file, an http(s) URL that the gateway can reach, or the name of an asset."""
@@ -84,7 +87,8 @@ class Client:
 
     def caption(self, video: Source, subtitles: Source) -> Job:
         """Queue: burn SubRip subtitles into a video. Local files are uploaded first."""
-        request = video_pb2.CaptionRequest(url_video=self.source(video), url_srt=self.source(subtitles))
+        url_video, url_srt = self.sources(video, subtitles)
+        request = video_pb2.CaptionRequest(url_video=url_video, url_srt=url_srt)
         return self._jobs.submit(video_pb2.Operation(caption=request))
 
     def img2vid(
@@ -96,13 +100,14 @@ class Client:
         """
         named = images if isinstance(images, Mapping) else dict(zip(stems(images), images, strict=True))
         request = video_pb2.Img2VidRequest(frame_rate=fps)
-        for name, image in named.items():
-            request.images.add(id=name, image_url=self.source(image), duracao=seconds)
+        for name, image_url in zip(named, self.sources(*named.values()), strict=True):
+            request.images.add(id=name, image_url=image_url, duracao=seconds)
         return self._jobs.submit(video_pb2.Operation(img2vid=request))
 
     def addaudio(self, video: Source, audio: Source) -> Job:
         """Queue: put a soundtrack on a video. Local files are uploaded first."""
-        request = video_pb2.AddAudioRequest(url_video=self.source(video), url_audio=self.source(audio))
+        url_video, url_audio = self.sources(video, audio)
+        request = video_pb2.AddAudioRequest(url_video=url_video, url_audio=url_audio)
         return self._jobs.submit(video_pb2.Operation(addaudio=request))
 
     def get(self, job_id: str) -> Job:
@@ -140,8 +145,12 @@ class Client:
             answer = stub.GetHealth(system_pb2.GetHealthRequest(), metadata=self._connection.metadata)
         return Health(answer.status, answer.encoders.ready, answer.encoders.slots)
 
-    def source(self, source: Source) -> str:
-        """What the gateway is given for a source: URLs and assets as they are, else the uploaded file's asset."""
+    def sources(self, *sources: Source) -> list[str]:
+        """What the gateway is given for sources: URLs and assets as they are, else the uploaded files' assets."""
+        with ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:
+            return list(pool.map(self._source, sources))
+
+    def _source(self, source: Source) -> str:
         path = local_file(source)
         return self.upload(path).name if path else str(source)
 

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rpc.process import dies_with_parent
+from rpc.process import tied
 
 BAD_SETTING = 2
 SHOWN_LEVELS = ("warning", "error", "critical")
@@ -75,15 +75,14 @@ class Child:
         self._signal(signal.SIGKILL)
 
     async def _run(self) -> int:
+        child = tied([sys.executable, "-m", self.name])
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            self.name,
+            *child.command,
             env=self._environment,
             stdin=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
             limit=LINE_BYTES,
-            preexec_fn=dies_with_parent(),
+            preexec_fn=child.preexec,
             # Out of the terminal's reach: Ctrl-C is for the parent, which ends its children in the right order.
             process_group=0,
         )

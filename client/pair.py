@@ -14,7 +14,7 @@ from pathlib import Path
 from client.api import Client
 from client.datadir import DataDir
 from rpc.errors import Unavailable
-from rpc.process import dies_with_parent
+from rpc.process import tied
 
 START_SECONDS = 60.0
 STOP_SECONDS = 45.0
@@ -91,13 +91,14 @@ def start(data_dir: Path, **environment: str) -> Pair:
     inherited = {name: value for name, value in os.environ.items() if name not in OUTSIDE}
     data_dir.mkdir(parents=True, exist_ok=True)
     with (data_dir / "up.log").open("wb") as log:
+        child = tied([sys.executable, "-m", "client", "up"], signal.SIGTERM)
         process = subprocess.Popen(
-            [sys.executable, "-m", "client", "up"],
+            child.command,
             env={**inherited, **own, **environment},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            preexec_fn=dies_with_parent(signal.SIGTERM),
+            preexec_fn=child.preexec,
         )
     return Pair(data_dir, f"http://localhost:{http}", f"localhost:{grpc}", health, encoder_health, process)
 

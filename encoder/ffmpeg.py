@@ -12,7 +12,7 @@ import structlog
 
 from encoder import faults
 from encoder.plan import Plan
-from rpc.process import dies_with_parent
+from rpc.process import tied
 
 log = structlog.get_logger("encoder")
 
@@ -105,14 +105,14 @@ async def answer(binary: Path, arguments: Sequence[str], timeout_seconds: float 
 
 
 async def _spawned(binary: Path, arguments: Sequence[str], folder: Path | None) -> asyncio.subprocess.Process:
+    child = tied([str(binary), *arguments])
     return await asyncio.create_subprocess_exec(
-        str(binary),
-        *arguments,
+        *child.command,
         cwd=folder,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        preexec_fn=dies_with_parent(),
+        preexec_fn=child.preexec,
     )
 
 

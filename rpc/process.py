@@ -2,23 +2,43 @@
 
 import ctypes
 import os
+import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+_setpriv = shutil.which("setpriv")
 
 
-def dies_with_parent(number: signal.Signals = signal.SIGKILL) -> Callable[[], None]:
-    """A `preexec_fn`: the kernel sends `number` to the child when the thread that started it ends (Linux; elsewhere
-    nothing happens). Start children from the main thread. Source: prctl(2), PR_SET_PDEATHSIG."""
+class Tied(NamedTuple):
+    """How to start a child: its command line, and the `preexec_fn` to start it with (None where none is needed)."""
+
+    command: tuple[str, ...]
+    preexec: Callable[[], None] | None
+
+
+def tied(command: Sequence[str], number: signal.Signals = signal.SIGKILL) -> Tied:
+    """The command, so that the kernel sends `number` to the child when the thread that starts it ends (Linux;
+    elsewhere nothing happens). Start children from the main thread. Source: prctl(2), PR_SET_PDEATHSIG.
+
+    setpriv (util-linux) is preferred: without a preexec_fn Python starts children by vfork, which is 5 ms faster here
+    and runs none of gRPC's fork handlers, which can abort a child.
+    """
+    if _setpriv and _libc is not None:
+        return Tied((_setpriv, "--pdeathsig", number.name.removeprefix("SIG"), *command), None)
+    return Tied(tuple(command), _arranging(number) if _libc is not None else None)
+
+
+def _arranging(number: signal.Signals) -> Callable[[], None]:
     parent = os.getpid()
 
     def arrange() -> None:
-        if _libc is not None:
-            _libc.prctl(_PR_SET_PDEATHSIG, int(number))
-            if os.getppid() != parent:  # it died between fork and prctl
-                os.kill(os.getpid(), number)
+        assert _libc is not None
+        _libc.prctl(_PR_SET_PDEATHSIG, int(number))
+        if os.getppid() != parent:  # it died between fork and prctl
+            os.kill(os.getpid(), number)
 
     return arrange

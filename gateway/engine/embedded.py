@@ -17,7 +17,7 @@ from typing import IO
 import structlog
 
 from rpc.config import ConfigError
-from rpc.process import dies_with_parent
+from rpc.process import tied
 
 log = structlog.get_logger("engine")
 
@@ -92,16 +92,14 @@ class EmbeddedServer:
         return lock
 
     async def _spawn(self) -> asyncio.subprocess.Process:
+        configuration, messages = str(self._folder / "server.conf"), str(self._folder / "server.log")
+        child = tied([_binary(), "--config", configuration, "--log", messages])
         return await asyncio.create_subprocess_exec(
-            _binary(),
-            "--config",
-            str(self._folder / "server.conf"),
-            "--log",
-            str(self._folder / "server.log"),
+            *child.command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            preexec_fn=dies_with_parent(),
+            preexec_fn=child.preexec,
         )
 
     async def _until_listening(self, process: asyncio.subprocess.Process) -> None:
