@@ -5,7 +5,6 @@ import contextlib
 import secrets
 import tempfile
 from collections.abc import Coroutine
-from pathlib import Path
 
 import grpc
 import structlog
@@ -84,7 +83,7 @@ class Gateway:
             max_bytes=settings.max_asset_bytes,
         )
         _background(stack, _sweep(assets))
-        store = JobStore(await engine.key_value("jobs", settings.job_retention_seconds))
+        store = JobStore(await engine.key_value("jobs", settings.job_retention_seconds), settings.job_retention_seconds)
         await store.start()
         stack.push_async_callback(store.stop)
         queue = TaskQueue(await engine.queue("tasks", settings.ack_wait_seconds))
@@ -102,7 +101,7 @@ class Gateway:
         dispatcher.start()
         stack.push_async_callback(dispatcher.drain, 0)
 
-        links = Links(_link_secret(settings.data_dir), settings.link_ttl_seconds)
+        links = Links(_link_secret(settings), settings.link_ttl_seconds)
         service = _service(settings, desk, assets, pool, Messages(links))
         service.listen(f"{settings.host}:{settings.grpc_port}", credentials)
         service.listen_for_probes(f"{settings.host}:{settings.health_port}")
@@ -170,13 +169,15 @@ def _channel_options() -> tuple[tuple[str, int], ...]:
     )
 
 
-def _link_secret(data_dir: Path) -> bytes:
-    """The secret that signs links, kept so that links survive a restart."""
-    path = data_dir / "link.key"
+def _link_secret(settings: GatewaySettings) -> bytes:
+    """The secret that signs links: LINK_SECRET, or one made once and kept, so that links survive a restart."""
+    if given := settings.link_secret.get_secret_value():
+        return given.encode()
+    path = settings.data_dir / "link.key"
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        data_dir.mkdir(parents=True, exist_ok=True)
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)
         path.write_bytes(secrets.token_bytes(32))
         return path.read_bytes()

@@ -53,6 +53,7 @@ class GatewaySettings(Settings):
     asset_retention_seconds: Seconds = 7 * DAY_SECONDS
     max_asset_bytes: Annotated[int, Field(ge=1)] = 8 * GIB
     link_ttl_seconds: Seconds = DAY_SECONDS
+    link_secret: SecretStr = SecretStr("")
 
     fetch_allow_cidrs: Annotated[tuple[Network, ...], NoDecode] = ()
     fetch_connect_seconds: Seconds = 10.0

@@ -7,7 +7,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any
 
 import grpc
@@ -51,9 +51,11 @@ def wrapped(handler: Any, method: str, around: Around) -> "grpc.RpcMethodHandler
     async def stream(request: Any, context: Context) -> None:
         async with around(method, context):
             result = inner(request, context)
-            if hasattr(result, "__aiter__"):
-                async for message in result:
-                    await context.write(message)
+            if hasattr(result, "aclose"):
+                # Left at a `yield`, a generator would keep what it holds until it is collected.
+                async with aclosing(result):
+                    async for message in result:
+                        await context.write(message)
             else:  # a handler that writes to the context by itself
                 await result
 

@@ -81,6 +81,7 @@ class Dispatcher:
     async def _recover(self) -> None:
         while True:
             try:
+                self._store.prune(time.time())
                 await self._queue.recover(self._store)
             except ServiceError as error:
                 log.warning("cannot check the queue", error=error.message)

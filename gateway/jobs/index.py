@@ -49,6 +49,12 @@ class Index:
             _remove(self._ids, job_id)
             self._set_waiting(job_id, False)
 
+    def forget_before(self, first: str) -> None:
+        """Drop the jobs whose ids come before `first` and that have ended."""
+        for job_id in self._ids[: bisect_left(self._ids, first)]:
+            if self._known[job_id].status.ended:
+                self.drop(job_id)
+
     def on_end(self, called: Callable[[str], None]) -> None:
         """Call `called(id)` when a job is seen to have ended, on whichever gateway."""
         self._on_end.append(called)

@@ -96,6 +96,11 @@ class Job:
         return _milliseconds(self.started_at, self.ended_at or now) if self.started_at is not None else 0
 
 
+def first_id(now: float) -> str:
+    """What sorts before every id made at this time or later, and after every earlier one."""
+    return f"{int(now * 1000):012x}"
+
+
 def result_name(job: Job, index: int) -> str:
     """File name of a task's result."""
     return f"{job.tasks[index].item or job.operation}.mp4"
@@ -107,7 +112,7 @@ def _milliseconds(start: float, end: float) -> int:
 
 def new_id(now: float) -> str:
     """An unguessable id; ids sort by time. 48 bits of milliseconds and 80 random ones, hexadecimal."""
-    return f"{int(now * 1000):012x}{secrets.token_hex(10)}"
+    return first_id(now) + secrets.token_hex(10)
 
 
 def start_task(job: Job, index: int, now: float) -> Job:

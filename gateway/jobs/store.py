@@ -20,8 +20,10 @@ CHANGE_TRIES = 100
 class JobStore:
     """The records. Errors: NotFound (no such job), Unavailable (the store does not answer)."""
 
-    def __init__(self, records: KeyValue) -> None:
+    def __init__(self, records: KeyValue, retention_seconds: float) -> None:
+        """`retention_seconds`: the bucket drops a record so long after its last change."""
         self._records = records
+        self._retention_seconds = retention_seconds
         self._watching: asyncio.Task[None] | None = None
         self.index = Index()
 
@@ -71,6 +73,10 @@ class JobStore:
             with contextlib.suppress(NotFound):
                 jobs.append(await self.get(job_id))
         return jobs, ""
+
+    def prune(self, now: float) -> None:
+        """Forget jobs that the bucket has dropped by now: nobody tells when a record ends of age."""
+        self.index.forget_before(model.first_id(now - self._retention_seconds))
 
     async def _read(self, job_id: str) -> tuple[Job, int]:
         # Ids come from callers; what is no id may be no valid key either.

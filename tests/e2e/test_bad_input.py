@@ -1,6 +1,7 @@
 """Bad input gets a clear error, the same on gRPC and JSON; nothing is left behind and the service goes on."""
 
 import hashlib
+import time
 
 import grpc
 import pytest
@@ -31,8 +32,12 @@ def http(strict_pair, http_of):
     return http_of(strict_pair)
 
 
-def left_behind(pair):
-    return list((pair.data_dir / "work").glob("task-*"))
+def left_behind(pair, seconds=5):
+    """Work folders that are still there some seconds after the answer: they go once the call is over."""
+    deadline = time.monotonic() + seconds
+    while (left := list((pair.data_dir / "work").glob("task-*"))) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return left
 
 
 # Sources of video and subtitles (content of a file, or a URL, maybe below the web server), HTTP status, words to read.

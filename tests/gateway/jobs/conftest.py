@@ -32,7 +32,7 @@ RESULT = b"result" * 1000
 
 @dataclass
 class ScriptedEncoder(encoder_pb2_grpc.EncoderServiceServicer):
-    """Reads a task with all its inputs, then does what the next line of its script says; by default it succeeds."""
+    """Reads a task with all its inputs, then does what its line of the script says; by default it succeeds."""
 
     slots: int = 2
     script: list[object] = field(default_factory=list)
@@ -51,9 +51,9 @@ class ScriptedEncoder(encoder_pb2_grpc.EncoderServiceServicer):
         await context.send_initial_metadata((("x-accepted", "1"),))
         self.running, self.tasks = self.running + 1, self.tasks + 1
         self.most = max(self.most, self.running)
+        step = self.script.pop(0) if self.script else None
         try:
             await self._read(requests)
-            step = self.script.pop(0) if self.script else None
             async for response in self._play(step, context):
                 yield response
         finally:
@@ -149,7 +149,7 @@ async def works(engine, tmp_path, certs):
 
 async def wired(engine, tmp_path, pool, encoder, stack, max_task_seconds=30.0):
     assets = AssetStore(str(tmp_path / "assets"), retention_seconds=3600, max_bytes=1 << 30)
-    store = JobStore(await engine.key_value("jobs", 3600))
+    store = JobStore(await engine.key_value("jobs", 3600), 3600)
     await store.start()
     stack.push_async_callback(store.stop)
     queue, board = TaskQueue(await engine.queue("tasks", 1.0)), Board(engine)

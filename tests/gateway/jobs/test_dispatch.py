@@ -195,6 +195,14 @@ async def test_pages_go_from_the_newest_back(works):
     assert await works.desk.page(Status.FAILED, 2, "") == ([], "")
 
 
+async def test_the_index_forgets_what_the_store_has_dropped(works):
+    job = await works.result((await works.desk.submit(await works.caption())).id)
+    works.store.prune(time.time())
+    assert [found.id for found in (await works.desk.page(None, 5, ""))[0]] == [job.id]
+    works.store.prune(time.time() + 3700)
+    assert await works.desk.page(None, 5, "") == ([], "")
+
+
 @pytest.mark.parametrize("job_id", ["", "nope", "../../etc", "a b", "*", ">", "a" * 300])
 async def test_an_unknown_id_is_not_found(works, job_id):
     with pytest.raises(NotFound, match="Job ID does not exist"):
