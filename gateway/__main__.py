@@ -7,7 +7,7 @@ import sys
 # The gateway starts one child, nats-server, and never forks a copy of itself: gRPC's fork handlers are only a cost.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
-from gateway.app import serve
+from gateway.app import ConnectionLost, serve
 from gateway.config import GatewaySettings
 from rpc.config import ConfigError
 from rpc.logs import configure
@@ -23,6 +23,9 @@ def main() -> None:
         asyncio.run(serve(settings))
     except ConfigError as error:
         sys.exit(_told(error))
+    except ConnectionLost as error:
+        print("gateway: NATS ended the connection for good; start again", file=sys.stderr)
+        raise SystemExit(1) from error
 
 
 def _told(error: ConfigError) -> int:

@@ -12,6 +12,7 @@ import structlog
 from apigpu.v1 import assets_pb2_grpc, jobs_pb2_grpc, system_pb2_grpc
 from gateway.assets.links import Links
 from gateway.assets.store import AssetStore
+from gateway.assets.transfers import Transfers
 from gateway.auth.interceptor import key_required
 from gateway.auth.keys import Keys
 from gateway.auth.limits import RateLimit
@@ -52,18 +53,29 @@ async def serve(settings: GatewaySettings) -> None:
     """Serve until SIGTERM or SIGINT, then drain. Raises rpc.config.ConfigError when it cannot start."""
     async with contextlib.AsyncExitStack() as stack:
         gateway = await Gateway.open(settings, stack)
-        await stop_signal()
+        await gateway.until_stopped()
         log.info("draining", seconds=settings.drain_seconds)
         await gateway.drain()
+
+
+class ConnectionLost(Exception):
+    """NATS ended the connection for good; a new process must connect anew."""
 
 
 class Gateway:
     """The running gateway. What needs an end is pushed on the exit stack as it is made, so it ends in reverse."""
 
     def __init__(
-        self, settings: GatewaySettings, service: Service, http: HttpServer, dispatcher: Dispatcher, desk: Desk
+        self,
+        settings: GatewaySettings,
+        engine: Engine,
+        service: Service,
+        http: HttpServer,
+        dispatcher: Dispatcher,
+        desk: Desk,
     ) -> None:
         self._settings = settings
+        self._engine = engine
         self._service = service
         self._http = http
         self._dispatcher = dispatcher
@@ -83,7 +95,7 @@ class Gateway:
             max_bytes=settings.max_asset_bytes,
         )
         _background(stack, _sweep(assets))
-        store = JobStore(await engine.key_value("jobs", settings.job_retention_seconds), settings.job_retention_seconds)
+        store = JobStore(await engine.key_value("jobs"), settings.job_retention_seconds)
         await store.start()
         stack.push_async_callback(store.stop)
         queue = TaskQueue(await engine.queue("tasks", settings.ack_wait_seconds))
@@ -96,13 +108,14 @@ class Gateway:
         pool.start()
         stack.push_async_callback(pool.close)
         desk = Desk(store, queue, board, sources, settings.max_batch_items)
-        run = TaskRun(store, board, sources, assets, settings.max_task_seconds)
+        run = TaskRun(store, board, sources, assets, settings.max_task_seconds, settings.task_attempts)
         dispatcher = Dispatcher(store, queue, pool, run, settings.task_attempts)
         dispatcher.start()
         stack.push_async_callback(dispatcher.drain, 0)
 
         links = Links(_link_secret(settings), settings.link_ttl_seconds)
-        service = _service(settings, desk, assets, pool, Messages(links))
+        transfers = Transfers(settings.max_transfers)
+        service = _service(settings, desk, assets, transfers, pool, Messages(links))
         service.listen(f"{settings.host}:{settings.grpc_port}", credentials)
         service.listen_for_probes(f"{settings.host}:{settings.health_port}")
         # A folder only this user can enter: whoever opens the socket is believed what it says of its caller.
@@ -114,21 +127,36 @@ class Gateway:
         channel = grpc.aio.insecure_channel(private, _channel_options())
         stack.push_async_callback(channel.close)
         rest = RestSettings(cors_allow_origins=settings.cors_allow_origins, public_url=settings.public_url or None)
-        http = HttpServer(build_app(channel, assets, links, rest), settings.host, settings.port)
+        http = HttpServer(build_app(channel, assets, links, rest, transfers), settings.host, settings.port)
         await http.start()
         stack.push_async_callback(http.drain, 0)
         log.info("serving", http=settings.port, grpc=settings.grpc_port, health=settings.health_port)
-        return cls(settings, service, http, dispatcher, desk)
+        return cls(settings, engine, service, http, dispatcher, desk)
+
+    async def until_stopped(self) -> None:
+        """Wait for SIGTERM or SIGINT. Raises ConnectionLost when NATS is gone for good."""
+        waits = [asyncio.create_task(stop_signal()), asyncio.create_task(self._engine.lost.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+        if self._engine.lost.is_set():
+            raise ConnectionLost
 
     async def drain(self) -> None:
         """Refuse new tasks, let what runs end, then end every wait and close the doors. Jobs stay in the queue."""
+        self._desk.is_draining = True
         await self._service.not_serving()
         await self._dispatcher.drain(self._settings.drain_seconds)
         self._desk.close()
         await asyncio.gather(self._http.drain(CLOSE_SECONDS), self._service.drain(CLOSE_SECONDS))
 
 
-def _service(settings: GatewaySettings, desk: Desk, assets: AssetStore, pool: Pool, messages: Messages) -> Service:
+def _service(
+    settings: GatewaySettings, desk: Desk, assets: AssetStore, transfers: Transfers, pool: Pool, messages: Messages
+) -> Service:
     public_url = settings.public_url or f"http://localhost:{settings.port}"
     interceptors = (
         boundary(settings.max_call_seconds),
@@ -137,8 +165,8 @@ def _service(settings: GatewaySettings, desk: Desk, assets: AssetStore, pool: Po
     service = Service(interceptors, settings.max_concurrent_calls)
     VideoService(desk, messages, public_url).add_to(service.server)
     jobs_pb2_grpc.add_JobServiceServicer_to_server(JobService(desk, messages, public_url), service.server)
-    transfers = AssetService(assets, messages, public_url, settings.max_transfers)
-    assets_pb2_grpc.add_AssetServiceServicer_to_server(transfers, service.server)
+    files = AssetService(assets, messages, public_url, transfers)
+    assets_pb2_grpc.add_AssetServiceServicer_to_server(files, service.server)
     system = SystemService(settings, pool, desk, endpoints())
     system_pb2_grpc.add_SystemServiceServicer_to_server(system, service.server)
     service.reflect(SERVICES)
@@ -178,8 +206,11 @@ def _link_secret(settings: GatewaySettings) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_bytes(secrets.token_bytes(32))
+        # Whole or not there at all, also after a crash.
+        fresh = path.with_suffix(".new")
+        fresh.touch(mode=0o600)
+        fresh.write_bytes(secrets.token_bytes(32))
+        fresh.replace(path)
         return path.read_bytes()
 
 

@@ -90,6 +90,13 @@ class GatewaySettings(Settings):
             raise ValueError("give one key, or several with commas between them; no empty ones")
         return value
 
+    @field_validator("link_secret")
+    @classmethod
+    def _long_enough(cls, value: SecretStr) -> SecretStr:
+        if 0 < len(value.get_secret_value()) < 16:
+            raise ValueError("give 16 characters or more")
+        return value
+
     @property
     def api_keys(self) -> tuple[str, ...]:
         """The keys that open the gateway."""

@@ -25,7 +25,8 @@ def tied(command: Sequence[str], number: signal.Signals = signal.SIGKILL) -> Tie
     elsewhere nothing happens). Start children from the main thread. Source: prctl(2), PR_SET_PDEATHSIG.
 
     setpriv (util-linux) is preferred: without a preexec_fn Python starts children by vfork, which is 5 ms faster here
-    and runs none of gRPC's fork handlers, which can abort a child.
+    and runs none of gRPC's fork handlers, which can abort a child. One window stays open with it: a parent that is
+    killed in the milliseconds before setpriv has made its request leaves the child alive.
     """
     if _setpriv and _libc is not None:
         return Tied((_setpriv, "--pdeathsig", number.name.removeprefix("SIG"), *command), None)

@@ -52,7 +52,6 @@ class Encoder(Protocol):
     """One encoder."""
 
     name: str
-    slots: int
 
     async def run(
         self, job: EncodeJob, on_start: Callable[[], Awaitable[None]], on_progress: OnProgress, on_chunk: OnChunk

@@ -10,7 +10,7 @@ import structlog
 from apigpu.encoder.v1 import encoder_pb2, encoder_pb2_grpc
 from gateway.encoders.base import EncodeJob, EncoderBusy, EncoderLost, Input, InputFailed, OnChunk, OnProgress
 from rpc.chunks import MAX_MESSAGE_BYTES, Tally
-from rpc.errors import DataLoss, InvalidArgument, ResourceExhausted, ServiceError, from_rpc
+from rpc.errors import DataLoss, InvalidArgument, ServiceError, from_rpc
 
 log = structlog.get_logger("encoders")
 
@@ -34,7 +34,6 @@ class GrpcEncoder:
 
     def __init__(self, address: str, credentials: grpc.ChannelCredentials, session_token: str) -> None:
         self.name = address
-        self.slots = 0
         self._channel = grpc.aio.secure_channel(address, credentials, OPTIONS)
         self._stub = encoder_pb2_grpc.EncoderServiceStub(self._channel)
         self._metadata = (("x-session-token", session_token),) if session_token else ()
@@ -57,22 +56,17 @@ class GrpcEncoder:
     ) -> encoder_pb2.Summary:
         """See base.Encoder."""
         await self._connected()
-        await on_start()
         call: Stream = self._stub.Encode(metadata=self._metadata)
-        feeding = asyncio.create_task(_feed(call, job))
+        is_accepted = False
         try:
-            return await _receive(call, on_progress, on_chunk)
-        except (asyncio.CancelledError, grpc.aio.AioRpcError) as error:
-            if feeding.done() and not feeding.cancelled() and isinstance(feeding.exception(), InputFailed):
-                raise feeding.exception() from error  # type: ignore[misc]
-            if isinstance(error, asyncio.CancelledError):
-                raise
-            raise self._translated(error) from error
+            await _accepted(call, job)
+            is_accepted = True
+            await on_start()
+            return await _exchanged(call, job, on_progress, on_chunk)
+        except grpc.aio.AioRpcError as error:
+            raise self._translated(error, is_accepted) from error
         finally:
-            feeding.cancel()
             call.cancel()
-            with contextlib.suppress(asyncio.CancelledError, InputFailed):
-                await feeding
 
     async def _connected(self) -> None:
         try:
@@ -80,12 +74,13 @@ class GrpcEncoder:
         except TimeoutError as error:
             raise EncoderBusy(f"Encoder {self.name} cannot be reached.") from error
 
-    def _translated(self, error: grpc.aio.AioRpcError) -> ServiceError:
+    def _translated(self, error: grpc.aio.AioRpcError, is_accepted: bool) -> ServiceError:
         found = from_rpc(error)
-        if isinstance(found, ResourceExhausted) and found.reason == "NO_FREE_SLOT":
-            return EncoderBusy(f"Encoder {self.name} has no free slot.")
+        if found.reason in ELSEWHERE:
+            return EncoderBusy(f"Encoder {self.name} cannot take the task: {found.message}")
         if error.code() in LOST or not error.trailing_metadata():
-            return EncoderLost(f"encoder {self.name} went away ({error.code().name}: {error.details()})")
+            text = f"encoder {self.name} went away ({error.code().name}: {error.details()})"
+            return EncoderLost(text) if is_accepted else EncoderBusy(text)
         return found
 
 
@@ -97,23 +92,52 @@ ACCEPTED = "x-accepted"
 LOST = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.UNKNOWN)
 
 
-async def _feed(call: Stream, job: EncodeJob) -> None:
-    """Send the task and its inputs. Raises InputFailed, and ends the call, when an input cannot be read."""
+# Reasons for which another encoder, or this one later, may take the task.
+ELSEWHERE = ("NO_FREE_SLOT", "DISK_FULL")
+
+
+async def _accepted(call: Stream, job: EncodeJob) -> None:
+    """Send the task and wait until the encoder has taken it. Raises AioRpcError when it refuses."""
     fields = [encoder_pb2.Input(field=entry.field) for entry in job.inputs]
     task = encoder_pb2.Task(id=job.id, operation=job.operation, inputs=fields)
-    # A call that is over refuses writes; whoever reads it learns why.
-    with contextlib.suppress(asyncio.InvalidStateError, grpc.aio.AioRpcError):
+    with contextlib.suppress(asyncio.InvalidStateError):  # refused before it was sent; the status says why
         await call.write(encoder_pb2.EncodeRequest(task=task))
-        if ACCEPTED not in dict(await call.initial_metadata() or ()):
-            return
+    metadata = await call.initial_metadata() or grpc.aio.Metadata()
+    if ACCEPTED not in dict(metadata):
+        trailing = await call.trailing_metadata() or grpc.aio.Metadata()
+        raise grpc.aio.AioRpcError(await call.code(), metadata, trailing, await call.details())
+
+
+async def _exchanged(call: Stream, job: EncodeJob, on_progress: OnProgress, on_chunk: OnChunk) -> encoder_pb2.Summary:
+    """Send the inputs and take the result, side by side."""
+    feeding = asyncio.create_task(_feed(call, job))
+    try:
+        return await _receive(call, on_progress, on_chunk)
+    except BaseException as error:
+        # Whatever ended the feeding ended the call, and is the reason to tell.
+        if feeding.done() and not feeding.cancelled() and (reason := feeding.exception()):
+            raise reason from error
+        raise
+    finally:
+        feeding.cancel()
+        await asyncio.gather(feeding, return_exceptions=True)
+
+
+async def _feed(call: Stream, job: EncodeJob) -> None:
+    """Send the inputs. Ends the call when one cannot be read: raises InputFailed, or what was not foreseen."""
+    try:
         for index, entry in enumerate(job.inputs):
             try:
                 async for request in _input_requests(index, entry):
                     await call.write(request)
             except ServiceError as error:
-                call.cancel()
                 raise InputFailed(_about(entry.field, error)) from error
         await call.done_writing()
+    except (asyncio.InvalidStateError, grpc.aio.AioRpcError):
+        return  # the call is over; whoever reads it learns why
+    except BaseException:
+        call.cancel()
+        raise
 
 
 async def _input_requests(index: int, entry: Input) -> AsyncIterator[encoder_pb2.EncodeRequest]:

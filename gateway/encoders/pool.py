@@ -22,13 +22,14 @@ class Seat:
 
     encoder: GrpcEncoder
     ready: bool = False
+    slots: int = 0
     used: int = 0
     resting: bool = False
 
     @property
     def free(self) -> int:
         """Slots that can be leased now."""
-        return self.encoder.slots - self.used if self.ready and not self.resting else 0
+        return self.slots - self.used if self.ready and not self.resting else 0
 
 
 class Lease:
@@ -39,9 +40,9 @@ class Lease:
         self._seat = seat
         self.encoder = seat.encoder
 
-    async def release(self, *, busy: bool = False) -> None:
+    def release(self, *, busy: bool = False) -> None:
         """Give the slot back; with `busy` the encoder is left in peace for a moment, others use it too."""
-        await self._pool.give_back(self._seat, busy)
+        self._pool.give_back(self._seat, busy)
 
 
 class Pool:
@@ -49,7 +50,7 @@ class Pool:
 
     def __init__(self, encoders: Sequence[GrpcEncoder]) -> None:
         self._seats = [Seat(encoder) for encoder in encoders]
-        self._changed = asyncio.Condition()
+        self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
@@ -72,32 +73,30 @@ class Pool:
     @property
     def slots(self) -> int:
         """Slots of the encoders that answer."""
-        return sum(seat.encoder.slots for seat in self._seats if seat.ready)
+        return sum(seat.slots for seat in self._seats if seat.ready)
 
     async def lease(self) -> Lease:
         """Wait for a free slot; the encoder with the most free ones first."""
-        async with self._changed:
-            while True:
-                seat = max(self._seats, key=lambda seat: seat.free, default=None)
-                if seat is not None and seat.free > 0:
-                    seat.used += 1
-                    return Lease(self, seat)
-                await self._changed.wait()
+        while True:
+            seat = max(self._seats, key=lambda seat: seat.free, default=None)
+            if seat is not None and seat.free > 0:
+                seat.used += 1
+                return Lease(self, seat)
+            self._changed.clear()
+            await self._changed.wait()
 
-    async def give_back(self, seat: Seat, busy: bool) -> None:
+    def give_back(self, seat: Seat, busy: bool) -> None:
         """See Lease.release."""
-        async with self._changed:
-            seat.used -= 1
-            if busy and not seat.resting:
-                seat.resting = True
-                self._spawn(self._wake(seat))
-            self._changed.notify_all()
+        seat.used -= 1
+        if busy and not seat.resting:
+            seat.resting = True
+            self._spawn(self._wake(seat))
+        self._changed.set()
 
     async def _wake(self, seat: Seat) -> None:
         await asyncio.sleep(REST_SECONDS)
-        async with self._changed:
-            seat.resting = False
-            self._changed.notify_all()
+        seat.resting = False
+        self._changed.set()
 
     async def _look_after(self, seat: Seat) -> None:
         while True:
@@ -109,9 +108,8 @@ class Pool:
                     log.warning("encoder lost", encoder=seat.encoder.name, error=error.message)
             if ready and not seat.ready:
                 log.info("encoder ready", encoder=seat.encoder.name, slots=slots)
-            async with self._changed:
-                seat.ready, seat.encoder.slots = ready, slots
-                self._changed.notify_all()
+            seat.ready, seat.slots = ready, slots
+            self._changed.set()
             await asyncio.sleep(ASK_AGAIN_SECONDS if ready else RETRY_SECONDS)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:

@@ -28,6 +28,8 @@ STOP_SECONDS = 5.0
 CONFIG = """\
 listen: 127.0.0.1:{port}
 authorization {{ token: "{token}" }}
+# The record of a large batch is one message.
+max_payload: 8MB
 jetstream {{
   store_dir: "{store}"
   # A message is acknowledged when it is on disk, so that a loss of power loses nothing.
@@ -117,8 +119,15 @@ class EmbeddedServer:
         while self._process is not None:
             code = await self._process.wait()
             log.error("nats-server ended; starting it again", code=code)
+            self._process = await self._spawn_again()
+
+    async def _spawn_again(self) -> asyncio.subprocess.Process:
+        while True:
             await asyncio.sleep(RESTART_SECONDS)
-            self._process = await self._spawn()
+            try:
+                return await self._spawn()
+            except (OSError, ConfigError) as error:  # no process or descriptor to be had, or the file is being replaced
+                log.warning("cannot start nats-server; trying again", error=str(error))
 
 
 async def can_connect(host: str, port: int) -> bool:

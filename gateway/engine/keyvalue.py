@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 import structlog
+from nats.js import JetStreamContext
 from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError
 from nats.js.kv import KeyValue as Bucket
 
@@ -29,8 +30,10 @@ class Entry(NamedTuple):
 class KeyValue:
     """The bucket. Errors: Unavailable; Aborted where said."""
 
-    def __init__(self, bucket: Bucket) -> None:
+    def __init__(self, bucket: Bucket, stream: JetStreamContext, max_value_bytes: int) -> None:
         self._bucket = bucket
+        self._stream = stream
+        self.max_value_bytes = max_value_bytes
         self._watchers: set[Bucket.KeyWatcher] = set()
         self._stopping: set[asyncio.Task[None]] = set()
 
@@ -50,6 +53,13 @@ class KeyValue:
     async def update(self, key: str, value: bytes, revision: int) -> int:
         """Replace the record if it is still at `revision`; the new revision. Raises Aborted when it is not."""
         return await _written(self._bucket.update(key, value, revision), key)
+
+    async def delete(self, key: str) -> None:
+        """Remove the record without a trace; watches are not told."""
+        with translated():
+            status = await self._bucket.status()
+            name = status.bucket
+            await self._stream.purge_stream(f"KV_{name}", subject=f"$KV.{name}.{key}")
 
     async def watch(self, changed: Changed, ready: asyncio.Event) -> None:
         """Call `changed(key, value, revision)` for every record, then for every change (None: deleted).

@@ -11,6 +11,7 @@ import structlog
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.js.api import (
+    AckPolicy,
     ConsumerConfig,
     DiscardPolicy,
     KeyValueConfig,
@@ -63,11 +64,16 @@ class Engine:
         if self._server:
             await self._server.stop()
 
-    async def key_value(self, bucket: str, ttl_seconds: float) -> KeyValue:
-        """The bucket, made when it is missing. An entry is dropped `ttl_seconds` after its last change."""
-        config = KeyValueConfig(bucket=bucket, history=1, ttl=ttl_seconds, storage=StorageType.FILE)
+    @property
+    def lost(self) -> asyncio.Event:
+        """Set when the connection ended for good, which only a restart can mend."""
+        return self._connection.lost
+
+    async def key_value(self, bucket: str) -> KeyValue:
+        """The bucket, made when it is missing."""
+        config = KeyValueConfig(bucket=bucket, history=1, storage=StorageType.FILE)
         with translated():
-            store = KeyValue(await self._stream.create_key_value(config))
+            store = KeyValue(await self._stream.create_key_value(config), self._stream, self._client.max_payload)
         self._connection.on_reconnect.append(store.restart_watches)
         return store
 
@@ -84,10 +90,20 @@ class Engine:
             max_msgs_per_subject=1,
         )
         # Tries are counted in the job's record, so none is ever stranded by the server's own limit.
-        consumer = ConsumerConfig(ack_wait=ack_wait_seconds, max_deliver=-1, max_ack_pending=10_000)
+        workers = f"{name}-workers"
+        consumer = ConsumerConfig(
+            durable_name=workers,
+            filter_subject=f"{name}.>",
+            ack_policy=AckPolicy.EXPLICIT,
+            ack_wait=ack_wait_seconds,
+            max_deliver=-1,
+            max_ack_pending=10_000,
+        )
         with translated():
             await self._stream.add_stream(stream)
-            puller = await self._stream.pull_subscribe(f"{name}.>", durable=f"{name}-workers", config=consumer)
+            # Made or changed: the setting may be another than at the last start.
+            await self._stream.add_consumer(name.upper(), consumer)
+            puller = await self._stream.pull_subscribe_bind(consumer=workers, stream=name.upper())
         return WorkQueue(self._stream, puller, name, ack_wait_seconds)
 
     async def announce(self, topic: str, data: bytes) -> None:
@@ -117,13 +133,14 @@ class Connection:
     def __init__(self) -> None:
         self.on_reconnect: list[Callable[[], None]] = []
         self.is_closing = False
+        self.lost = asyncio.Event()
 
     async def open(self, url: str, connect_seconds: float) -> Client:
         """Connect. Raises ConfigError when no server answers in time, or it refuses."""
         await _until_listening(url, connect_seconds)
         try:
             return await nats.connect(
-                url,
+                [part.strip() for part in url.split(",")],
                 name="api-gpu gateway",
                 connect_timeout=max(1, int(connect_seconds)),
                 allow_reconnect=True,
@@ -131,6 +148,7 @@ class Connection:
                 reconnect_time_wait=RETRY_SECONDS,
                 reconnected_cb=self._reconnected,
                 disconnected_cb=self._disconnected,
+                closed_cb=self._closed,
                 error_cb=self._failed,
             )
         except Exception as error:
@@ -144,6 +162,11 @@ class Connection:
     async def _disconnected(self) -> None:
         if not self.is_closing:
             log.warning("connection to NATS lost")
+
+    async def _closed(self) -> None:
+        if not self.is_closing:
+            log.error("NATS ended the connection for good")
+            self.lost.set()
 
     async def _failed(self, error: Exception) -> None:
         log.warning("NATS reports an error", error=str(error) or type(error).__name__)

@@ -13,11 +13,13 @@ from gateway.jobs.model import Failure, Job, Status, Task
 from gateway.jobs.queue import TaskQueue
 from gateway.jobs.store import JobStore
 from gateway.sources import Sources
-from rpc.errors import Cancelled, FailedPrecondition, InvalidArgument, Unavailable
+from rpc.errors import Cancelled, FailedPrecondition, InvalidArgument, ServiceError, Unavailable
 
 log = structlog.get_logger("jobs")
 
 DEFAULT_PAGE = 50
+# A change is told at once; this is for the case that the watch on the records is down.
+RECHECK_SECONDS = 5.0
 MAX_PAGE = 1000
 CANCELLED = Failure(code=Cancelled.code.value[0], message="The job was cancelled.")
 
@@ -32,6 +34,7 @@ class Desk:
         self._sources = sources
         self._max_items = max_items
         self._closing = asyncio.Event()
+        self.is_draining = False
         self.board = board
 
     async def submit(self, wanted: video_pb2.Operation) -> Job:
@@ -48,10 +51,19 @@ class Desk:
             tasks=tuple(Task(item=item) for item in items or [operation.OLDER_FORM_ID]),
             created_at=now,
         )
-        await self._store.create(job)
-        await self._queue.put(job)
+        try:
+            await self._store.create(job)
+            await self._queue.put(job)
+        except BaseException:
+            # The caller hears that it failed, or is gone: the job must not run all the same.
+            await asyncio.shield(self._withdraw(job.id))
+            raise
         log.info("job queued", job=job.id, operation=job.operation, tasks=len(job.tasks))
         return job
+
+    async def _withdraw(self, job_id: str) -> None:
+        with contextlib.suppress(ServiceError):
+            await self.cancel(job_id)
 
     def _check_sources(self, wanted: video_pb2.Operation) -> None:
         for field, source in operation.inputs(operation.kind(wanted)[1]):
@@ -94,12 +106,12 @@ class Desk:
                 await self.next_change(changed, job_id)
         return job
 
-    async def next_change(self, changed: asyncio.Event, job_id: str, seconds: float | None = None) -> None:
-        """Wait for the event of `listening`, for `seconds` at most. Raises Unavailable when the gateway shuts down."""
+    async def next_change(self, changed: asyncio.Event, job_id: str) -> None:
+        """Wait for the event, RECHECK_SECONDS at most. Raises Unavailable when the gateway shuts down."""
         closing = asyncio.ensure_future(self._closing.wait())
         waiting = asyncio.ensure_future(changed.wait())
         try:
-            await asyncio.wait({closing, waiting}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({closing, waiting}, timeout=RECHECK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         finally:
             closing.cancel()
             waiting.cancel()
@@ -113,7 +125,7 @@ class Desk:
 
     def listening(self, job_id: str) -> "contextlib.AbstractContextManager[asyncio.Event]":
         """An event that is set when the job changes or the queue moves, while the block runs."""
-        return self._store.index.listening(job_id)
+        return self._store.index.listening(job_id, queue=True)
 
     def place(self, job_id: str) -> int:
         """Place of a waiting job in the queue, from 1."""

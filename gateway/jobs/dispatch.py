@@ -5,6 +5,7 @@ the message comes back: at once when it is given back here, by the queue's own c
 """
 
 import asyncio
+import functools
 import time
 from collections.abc import Callable
 
@@ -25,6 +26,7 @@ log = structlog.get_logger("dispatch")
 BUSY_SECONDS = 0.5
 RETRY_SECONDS = 1.0
 RECOVER_SECONDS = 60.0
+MAX_TEXT = 600
 
 
 class Unexpected(Unavailable):
@@ -40,7 +42,7 @@ class Dispatcher:
         self._pool = pool
         self._run = run
         self._attempts = attempts
-        self._running: dict[asyncio.Task[None], TaskRef] = {}
+        self._running: dict[asyncio.Task[bool], TaskRef] = {}
         self._loops: list[asyncio.Task[None]] = []
         self._draining = False
         store.index.on_end(self._job_ended)
@@ -67,21 +69,26 @@ class Dispatcher:
             try:
                 ref, delivery = await self._queue.next()
             except BaseException:
-                await lease.release()
+                lease.release()
                 raise
+            if ref in self._running.values():  # its heartbeats did not get through for a while; they will
+                lease.release()
+                continue
             task = asyncio.create_task(self._handle(ref, delivery, lease))
             self._running[task] = ref
-            task.add_done_callback(self._ended)
+            task.add_done_callback(functools.partial(self._ended, lease))
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, lease: Lease, task: asyncio.Task[bool]) -> None:
         ref = self._running.pop(task)
+        is_busy = not task.cancelled() and task.exception() is None and task.result()
+        lease.release(busy=is_busy)
         if not task.cancelled() and (error := task.exception()):
             log.error("a task's end could not be recorded; the queue brings it again", task=ref.key, exc_info=error)
 
     async def _recover(self) -> None:
         while True:
             try:
-                self._store.prune(time.time())
+                await self._store.prune(time.time())
                 await self._queue.recover(self._store)
             except ServiceError as error:
                 log.warning("cannot check the queue", error=error.message)
@@ -93,20 +100,19 @@ class Dispatcher:
             if ref.job_id == job_id and task is not asyncio.current_task():
                 task.cancel()
 
-    async def _handle(self, ref: TaskRef, delivery: Delivery, lease: Lease) -> None:
-        error: ServiceError | None = None
+    async def _handle(self, ref: TaskRef, delivery: Delivery, lease: Lease) -> bool:
+        """See a delivery to its end; whether the encoder had no place for the task."""
         try:
             async with delivery.held():
                 error = await self._attempt(ref, lease)
                 await self._settle(ref, delivery, error)
+                return isinstance(error, EncoderBusy)
         except asyncio.CancelledError:
             if self._draining:
                 await self._give_back(ref, delivery, counted=False)
             else:
                 await delivery.ack()
             raise
-        finally:
-            await lease.release(busy=isinstance(error, EncoderBusy))
 
     async def _attempt(self, ref: TaskRef, lease: Lease) -> ServiceError | None:
         """Run the task; the error that it ended with, or None."""
@@ -148,7 +154,7 @@ class Dispatcher:
         await delivery.give_back(delay_seconds)
 
     async def _fail(self, ref: TaskRef, error: ServiceError) -> None:
-        failure = Failure(error.number, error.message)
+        failure = Failure(error.number, error.message[:MAX_TEXT])
         timed_out = isinstance(error, TaskTimedOut)
         log.info("task failed", task=ref.key, code=error.code.name, why=error.message)
         await self._store.change(ref.job_id, _failing(ref.index, failure, timed_out))

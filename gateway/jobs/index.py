@@ -23,7 +23,7 @@ class Index:
         self._known: dict[str, Known] = {}
         self._ids: list[str] = []
         self._waiting: list[str] = []
-        self._listeners: dict[asyncio.Event, str] = {}
+        self._listeners: dict[asyncio.Event, tuple[str, bool]] = {}
         self._on_end: list[Callable[[str], None]] = []
 
     def note(self, job_id: str, status: Status, revision: int) -> None:
@@ -39,8 +39,8 @@ class Index:
         if moved and status.ended:
             for called in self._on_end:
                 called(job_id)
-        for event, wanted in self._listeners.items():
-            if wanted == job_id or moved:
+        for event, (wanted, queue) in self._listeners.items():
+            if wanted == job_id or (moved and queue):
                 event.set()
 
     def drop(self, job_id: str) -> None:
@@ -49,11 +49,9 @@ class Index:
             _remove(self._ids, job_id)
             self._set_waiting(job_id, False)
 
-    def forget_before(self, first: str) -> None:
-        """Drop the jobs whose ids come before `first` and that have ended."""
-        for job_id in self._ids[: bisect_left(self._ids, first)]:
-            if self._known[job_id].status.ended:
-                self.drop(job_id)
+    def ended_before(self, first: str) -> list[str]:
+        """Ids of jobs that have ended and come before the id `first`."""
+        return [i for i in self._ids[: bisect_left(self._ids, first)] if self._known[i].status.ended]
 
     def on_end(self, called: Callable[[str], None]) -> None:
         """Call `called(id)` when a job is seen to have ended, on whichever gateway."""
@@ -73,10 +71,10 @@ class Index:
         return bisect_left(self._waiting, job_id) + 1
 
     @contextlib.contextmanager
-    def listening(self, job_id: str) -> Iterator[asyncio.Event]:
-        """An event that is set when the job changes or the queue moves, while the block runs."""
+    def listening(self, job_id: str, *, queue: bool = False) -> Iterator[asyncio.Event]:
+        """An event that is set when the job changes, and with `queue` when any job moves, while the block runs."""
         event = asyncio.Event()
-        self._listeners[event] = job_id
+        self._listeners[event] = (job_id, queue)
         try:
             yield event
         finally:

@@ -6,6 +6,7 @@ started, completed, cancelled) gives the job unchanged, so that a message delive
 
 import base64
 import json
+import re
 import secrets
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
@@ -82,9 +83,9 @@ class Job:
 
     @property
     def failure(self) -> Failure | None:
-        """The first failure of a job that did not complete."""
+        """Why a job did not complete: the first failure of the kind that it ended with."""
         if self.status in (Status.FAILED, Status.TIMED_OUT, Status.CANCELLED):
-            return next((task.failure for task in self.tasks if task.failure), None)
+            return next((task.failure for task in self.tasks if task.failure and task.status is self.status), None)
         return None
 
     def delay_ms(self, now: float) -> int:
@@ -108,6 +109,9 @@ def result_name(job: Job, index: int) -> str:
 
 def _milliseconds(start: float, end: float) -> int:
     return max(0, round((end - start) * 1000))
+
+
+ID = re.compile("[0-9a-f]{32}")
 
 
 def new_id(now: float) -> str:

@@ -1,6 +1,7 @@
 """One task on one encoder: inputs from their sources, progress to the board, the result to the assets."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 
@@ -14,7 +15,10 @@ from gateway.jobs.model import Job
 from gateway.jobs.queue import TaskRef
 from gateway.jobs.store import JobStore
 from gateway.sources import Sources
-from rpc.errors import Cancelled, DeadlineExceeded
+from rpc.errors import Cancelled, DeadlineExceeded, Internal, ServiceError, Unavailable
+
+RECORD_SECONDS = 60.0
+RECORD_RETRY_SECONDS = 0.5
 
 
 class TaskTimedOut(DeadlineExceeded):
@@ -25,25 +29,58 @@ class TaskRun:
     """Runs tasks. Raises what base.Encoder.run raises, TaskTimedOut, Cancelled (the job is over), NotFound (no job)."""
 
     def __init__(
-        self, store: JobStore, board: Board, sources: Sources, assets: AssetStore, max_task_seconds: float
+        self,
+        store: JobStore,
+        board: Board,
+        sources: Sources,
+        assets: AssetStore,
+        max_task_seconds: float,
+        attempts: int,
     ) -> None:
         self._store = store
         self._board = board
         self._sources = sources
         self._assets = assets
         self._max_task_seconds = max_task_seconds
+        self._attempts = attempts
 
     async def __call__(self, ref: TaskRef, encoder: Encoder) -> None:
         """Run the task; on return its result is stored and its record says COMPLETED."""
         job = await self._store.get(ref.job_id)
-        if job.tasks[ref.index].status.ended:
+        task = job.tasks[ref.index]
+        if task.status.ended:
             return
+        if task.attempts >= self._attempts:
+            raise Internal(f"Given up after {task.attempts} tries; each time the gateway ended in the middle of it.")
         asset, summary = await self._encode(ref, job, encoder)
-        done = await self._store.change(
-            ref.job_id, lambda job: model.complete_task(job, ref.index, asset.name, summary.frames, time.time())
-        )
-        if done.tasks[ref.index].asset != asset.name:  # cancelled meanwhile, or done by another gateway
-            await self._assets.delete(asset.id)
+        recorded = False
+        try:
+            recorded = await self._record(ref, asset.name, summary.frames)
+        finally:
+            if not recorded:
+                await asyncio.shield(self._drop(asset.id))
+
+    async def _record(self, ref: TaskRef, asset: str, frames: int) -> bool:
+        """Write down the result; False when the task had ended before: cancelled, or done by another gateway.
+
+        A store that is away for a moment must not cost a finished encode.
+        """
+
+        def step(job: Job) -> Job:
+            return model.complete_task(job, ref.index, asset, frames, time.time())
+
+        deadline = time.monotonic() + RECORD_SECONDS
+        while True:
+            try:
+                return (await self._store.change(ref.job_id, step)).tasks[ref.index].asset == asset
+            except Unavailable:
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(RECORD_RETRY_SECONDS)
+
+    async def _drop(self, asset_id: str) -> None:
+        with contextlib.suppress(ServiceError):
+            await self._assets.delete(asset_id)
 
     async def _encode(self, ref: TaskRef, job: Job, encoder: Encoder) -> tuple[StoredAsset, encoder_pb2.Summary]:
         async with self._assets.create(model.result_name(job, ref.index)) as writer:

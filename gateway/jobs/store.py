@@ -10,18 +10,20 @@ from gateway.engine.keyvalue import KeyValue
 from gateway.jobs import model
 from gateway.jobs.index import Index
 from gateway.jobs.model import Job, Status
-from rpc.errors import Aborted, NotFound
+from rpc.errors import Aborted, InvalidArgument, NotFound
 
 log = structlog.get_logger("jobs")
 
 CHANGE_TRIES = 100
+# What a task's result, or the text of its failure, may add to a record.
+GROWTH_BYTES = 1024
 
 
 class JobStore:
     """The records. Errors: NotFound (no such job), Unavailable (the store does not answer)."""
 
     def __init__(self, records: KeyValue, retention_seconds: float) -> None:
-        """`retention_seconds`: the bucket drops a record so long after its last change."""
+        """`retention_seconds`: how long the record of a job is kept after its end."""
         self._records = records
         self._retention_seconds = retention_seconds
         self._watching: asyncio.Task[None] | None = None
@@ -41,8 +43,11 @@ class JobStore:
                 await self._watching
 
     async def create(self, job: Job) -> None:
-        """Write a new job; on return it is on disk."""
-        revision = await self._records.create(job.id, model.to_json(job))
+        """Write a new job; on return it is on disk. Raises InvalidArgument for one that is too large."""
+        record = model.to_json(job)
+        if len(record) + GROWTH_BYTES * len(job.tasks) > self._records.max_value_bytes:
+            raise InvalidArgument("The request is too large to be kept as one job; send several.", reason="TOO_LARGE")
+        revision = await self._records.create(job.id, record)
         self.index.note(job.id, job.status, revision)
 
     async def get(self, job_id: str) -> Job:
@@ -74,13 +79,19 @@ class JobStore:
                 jobs.append(await self.get(job_id))
         return jobs, ""
 
-    def prune(self, now: float) -> None:
-        """Forget jobs that the bucket has dropped by now: nobody tells when a record ends of age."""
-        self.index.forget_before(model.first_id(now - self._retention_seconds))
+    async def prune(self, now: float) -> None:
+        """Delete the records of jobs that ended longer ago than the retention."""
+        oldest = now - self._retention_seconds
+        for job_id in self.index.ended_before(model.first_id(oldest)):
+            with contextlib.suppress(NotFound):
+                ended_at = (await self.get(job_id)).ended_at
+                if ended_at is not None and ended_at < oldest:
+                    await self._records.delete(job_id)
+                    self.index.drop(job_id)
 
     async def _read(self, job_id: str) -> tuple[Job, int]:
         # Ids come from callers; what is no id may be no valid key either.
-        entry = await self._records.get(job_id) if job_id.isascii() and job_id.isalnum() else None
+        entry = await self._records.get(job_id) if model.ID.fullmatch(job_id) else None
         if entry is None:
             self.index.drop(job_id)
             raise NotFound("Job ID does not exist", reason="JOB_NOT_FOUND")

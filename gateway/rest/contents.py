@@ -3,9 +3,10 @@
 from urllib.parse import quote
 
 OCTETS = "application/octet-stream"
-# A page that a stored file brings along may show media, and run nothing.
+# What a browser makes of a stored file may show media, and run and send nothing.
 FILE_CSP = (
-    "default-src 'none'; media-src 'self'; img-src 'self' data:; style-src 'unsafe-inline'; frame-ancestors 'none'"
+    "default-src 'none'; media-src 'self'; img-src 'self' data:; style-src 'unsafe-inline'; frame-ancestors 'none'; "
+    "form-action 'none'; base-uri 'none'"
 )
 
 
@@ -16,6 +17,12 @@ def disposition(kind: str, filename: str) -> str:
     plain = "".join(char if char.isascii() and char.isprintable() and char not in '"\\%' else "_" for char in filename)
     extended = "" if plain == filename else f"; filename*=UTF-8''{quote(filename, safe='')}"
     return f'{kind}; filename="{plain}"{extended}'
+
+
+def is_harmless(content_type: str) -> bool:
+    """Whether a browser may open a file of this type in place: media and plain text; SVG can hold scripts and links."""
+    is_media = content_type.startswith(("video/", "audio/", "image/")) and not content_type.startswith("image/svg")
+    return is_media or content_type == "text/plain"
 
 
 def media_type(content_type: str) -> str:

@@ -8,7 +8,8 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.assets.links import Links
 from gateway.assets.store import AssetStore, StoredAsset
-from gateway.rest.contents import FILE_CSP, disposition, etag, media_type
+from gateway.assets.transfers import Transfers
+from gateway.rest.contents import FILE_CSP, disposition, etag, is_harmless, media_type
 from gateway.rest.inbound import while_connected
 from gateway.rest.ranges import Span, Validators, wanted
 from gateway.rest.status import MethodNotAllowed
@@ -19,9 +20,10 @@ Response = tuple[int, dict[str, str], Span]
 class SignedFiles:
     """ASGI application of one path, with the path parameters `id` and `filename`."""
 
-    def __init__(self, assets: AssetStore, links: Links) -> None:
+    def __init__(self, assets: AssetStore, links: Links, transfers: Transfers) -> None:
         self._assets = assets
         self._links = links
+        self._transfers = transfers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI. Raises ServiceError for the boundary to answer."""
@@ -32,7 +34,7 @@ class SignedFiles:
         self._links.verify(asset_id, expires, query.get("signature", ""))
         asset = await self._assets.describe(asset_id)
         status, headers, span = _response(asset, Headers(scope=scope), is_head=scope["method"] == "HEAD")
-        kind = "attachment" if query.get("download") == "1" else "inline"
+        kind = "inline" if is_harmless(asset.content_type) and query.get("download") != "1" else "attachment"
         headers |= {
             "content-disposition": disposition(kind, asset.filename or scope["path_params"]["filename"]),
             "cache-control": f"private, no-transform, max-age={max(0, int(expires) - int(time.time()))}",
@@ -44,12 +46,14 @@ class SignedFiles:
         raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
         start = {"type": "http.response.start", "status": status, "headers": raw}
         if span is not None:
-            async with aclosing(self._assets.read(asset_id, span.start, span.length)) as chunks:
-                first = await anext(chunks)  # what fails before it is a plain error
-                await send(start)
-                await send({"type": "http.response.body", "body": first, "more_body": True})
-                async for data in chunks:
-                    await send({"type": "http.response.body", "body": data, "more_body": True})
+            chunks = self._assets.read(asset_id, span.start, span.length)
+            with self._transfers.place():
+                async with aclosing(chunks):
+                    first = await anext(chunks)  # what fails before it is a plain error
+                    await send(start)
+                    await send({"type": "http.response.body", "body": first, "more_body": True})
+                    async for data in chunks:
+                        await send({"type": "http.response.body", "body": data, "more_body": True})
         else:
             await send(start)
         await send({"type": "http.response.body", "body": b"", "more_body": False})

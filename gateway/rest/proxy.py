@@ -8,6 +8,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from gateway.auth.keys import given_key
 from gateway.rest import headers as http_headers
 from gateway.rest import transcode
 from gateway.rest.boundary import request_id_of
@@ -35,6 +36,9 @@ class Proxy:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI. Raises ServiceError, AioRpcError and ClientGone for the boundary to answer."""
         inbound = self._inbound(scope, receive, send)
+        if inbound.route.body:
+            # The gateway checks the key; but without any, no body is worth to be read and parsed.
+            given_key(inbound.route.rpc_path, {key: value for key, value in inbound.metadata if isinstance(value, str)})
         if inbound.route.method.client_streaming:
             await self._upload(inbound)
         elif inbound.route.method.server_streaming:

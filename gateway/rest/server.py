@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from gateway.assets.links import Links
 from gateway.assets.store import AssetStore
+from gateway.assets.transfers import Transfers
 from gateway.rest.boundary import Boundary
 from gateway.rest.files import SignedFiles
 from gateway.rest.openapi import OpenApi
@@ -38,8 +39,11 @@ LEAST_DRAIN_SECONDS = 0.05
 LAST_WORDS_SECONDS = 1.0
 
 
-def build_app(channel: grpc.aio.Channel, assets: AssetStore, links: Links, settings: RestSettings) -> Starlette:
-    """The application: `channel` leads to the gateway's own gRPC, `assets` and `links` serve the signed files."""
+def build_app(
+    channel: grpc.aio.Channel, assets: AssetStore, links: Links, settings: RestSettings, transfers: Transfers
+) -> Starlette:
+    """The application: `channel` leads to the gateway's own gRPC; `assets`, `links` and `transfers`, which counts them
+    with those of gRPC, serve the signed files."""
     table = RouteTable()
     cors = Middleware(
         CORSMiddleware,
@@ -52,7 +56,7 @@ def build_app(channel: grpc.aio.Channel, assets: AssetStore, links: Links, setti
     return Starlette(
         routes=[
             # Given as applications: they answer wrong methods themselves, in JSON.
-            Route("/files/{id}/{filename:path}", SignedFiles(assets, links)),
+            Route("/files/{id}/{filename:path}", SignedFiles(assets, links, transfers)),
             Route("/openapi.json", OpenApi(table, settings.public_url)),
             Mount("/", Proxy(channel, table, settings)),
         ],

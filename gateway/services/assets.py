@@ -6,26 +6,29 @@ from collections.abc import AsyncIterator
 from apigpu.v1 import assets_pb2, assets_pb2_grpc
 from gateway.assets.record import parse_name
 from gateway.assets.store import AssetStore, AssetWriter, StoredAsset
+from gateway.assets.transfers import Transfers
 from gateway.services.caller import caller
 from gateway.services.messages import Messages
-from rpc.errors import DataLoss, InvalidArgument, ResourceExhausted
+from rpc.errors import DataLoss, DeadlineExceeded, InvalidArgument
 from rpc.interceptors import Context
 
 Requests = AsyncIterator[assets_pb2.UploadAssetRequest]
+# An upload that is silent for longer gives its place among the transfers up.
+IDLE_SECONDS = 60.0
 
 
 class AssetService(assets_pb2_grpc.AssetServiceServicer):
-    """Serves apigpu.v1.AssetService; at most `max_transfers` uploads and downloads at once."""
+    """Serves apigpu.v1.AssetService; each upload and download takes a place among the transfers."""
 
-    def __init__(self, assets: AssetStore, messages: Messages, public_url: str, max_transfers: int) -> None:
+    def __init__(self, assets: AssetStore, messages: Messages, public_url: str, transfers: Transfers) -> None:
         self._assets = assets
         self._messages = messages
         self._public_url = public_url
-        self._transfers = asyncio.Semaphore(max_transfers)
+        self._transfers = transfers
 
     async def UploadAsset(self, request_iterator: Requests, context: Context) -> assets_pb2.UploadAssetResponse:
         """See assets.proto."""
-        async with self._transfer():
+        with self._transfers.place():
             header = await _header(request_iterator)
             async with self._assets.create(header.filename) as writer:
                 asset = await _receive(request_iterator, writer, header)
@@ -35,7 +38,7 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
         self, request: assets_pb2.DownloadAssetRequest, context: Context
     ) -> AsyncIterator[assets_pb2.DownloadAssetResponse]:
         """See assets.proto."""
-        async with self._transfer():
+        with self._transfers.place():
             asset = await self._assets.describe(parse_name(request.name))
             if not 0 <= request.offset <= asset.size_bytes:
                 raise InvalidArgument(
@@ -60,23 +63,16 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
     def _message(self, asset: StoredAsset, context: Context) -> assets_pb2.Asset:
         return self._messages.asset(asset, caller(context, self._public_url).base_url)
 
-    def _transfer(self) -> asyncio.Semaphore:
-        """A place among the transfers; each holds a few chunks in memory, so their number is bounded."""
-        if self._transfers.locked():
-            raise ResourceExhausted("Too many uploads and downloads at once; try again in a moment.", reason="BUSY")
-        return self._transfers
-
 
 async def _header(requests: Requests) -> assets_pb2.UploadHeader:
-    async for request in requests:
-        if request.WhichOneof("part") == "header":
-            return request.header
-        break
+    request = await _next(requests)
+    if request is not None and request.WhichOneof("part") == "header":
+        return request.header
     raise InvalidArgument("An upload begins with a header.", reason="NO_HEADER")
 
 
 async def _receive(requests: Requests, writer: AssetWriter, header: assets_pb2.UploadHeader) -> StoredAsset:
-    async for request in requests:
+    while (request := await _next(requests)) is not None:
         part = request.WhichOneof("part")
         if part == "chunk":
             await writer.write(request.chunk)
@@ -86,6 +82,16 @@ async def _receive(requests: Requests, writer: AssetWriter, header: assets_pb2.U
             raise InvalidArgument("After the header an upload has chunks and one finish.", reason="BAD_PART")
     # The end of the stream proves nothing: a client that was killed can look like one that is done.
     raise DataLoss("The upload ended without finish; nothing was kept. Send it again.", reason="NO_FINISH")
+
+
+async def _next(requests: Requests) -> assets_pb2.UploadAssetRequest | None:
+    """The next message of the upload, None at its end. Raises DeadlineExceeded when it does not come."""
+    try:
+        async with asyncio.timeout(IDLE_SECONDS):
+            return await anext(requests, None)
+    except TimeoutError as error:
+        text = f"Nothing of the upload came for {IDLE_SECONDS:g} s; nothing was kept. Send it again."
+        raise DeadlineExceeded(text, reason="UPLOAD_IDLE") from error
 
 
 async def _finish(writer: AssetWriter, header: assets_pb2.UploadHeader, finish: assets_pb2.UploadFinish) -> StoredAsset:

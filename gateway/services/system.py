@@ -33,7 +33,7 @@ class SystemService(system_pb2_grpc.SystemServiceServicer):
     async def GetHealth(self, request: system_pb2.GetHealthRequest, context: Context) -> system_pb2.GetHealthResponse:
         """See system.proto."""
         return system_pb2.GetHealthResponse(
-            status="draining" if self._desk.closing else "healthy",
+            status="draining" if self._desk.is_draining else "healthy",
             service=NAME,
             timestamp=_now(),
             uptime=round(time.monotonic() - self._started, 3),

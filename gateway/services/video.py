@@ -19,7 +19,7 @@ from gateway.jobs.desk import Desk
 from gateway.jobs.model import Status
 from gateway.services.caller import caller
 from gateway.services.messages import Messages
-from rpc.errors import Cancelled, Internal, ServiceError, make
+from rpc.errors import Cancelled, ServiceError, make
 from rpc.interceptors import Context
 
 log = structlog.get_logger("video")
@@ -79,4 +79,4 @@ def _error(job_id: str, failure: Any) -> ServiceError:
         return Cancelled(f"Job {job_id} was cancelled.")
     error = make(failure.code, failure.message, reason="JOB_FAILED")
     error.metadata["job_id"] = job_id
-    return error if error.number != 0 else Internal(failure.message)
+    return error

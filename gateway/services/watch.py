@@ -8,8 +8,6 @@ from gateway.jobs.desk import Desk
 from gateway.jobs.model import Job, Status
 from gateway.services.messages import Messages
 
-RECHECK_SECONDS = 5.0
-
 
 class Watch:
     """One caller's view of one job."""
@@ -24,6 +22,7 @@ class Watch:
 
     async def events(self, job_id: str) -> AsyncIterator[jobs_pb2.WatchJobResponse]:
         """The events until the job has ended; see jobs.proto. Raises NotFound, Unavailable."""
+        await self._desk.get(job_id)  # what is no id must not become a topic
         with self._desk.listening(job_id) as changed:
 
             def told(index: int, progress: TaskProgress) -> None:
@@ -34,7 +33,7 @@ class Watch:
                 while not (job := await self._desk.get(job_id)).status.ended:
                     for event in self._new_events(job):
                         yield event
-                    await self._desk.next_change(changed, job_id, RECHECK_SECONDS)
+                    await self._desk.next_change(changed, job_id)
         for event in self._items(job):
             yield event
         yield jobs_pb2.WatchJobResponse(finished=self._messages.job(job, self._base_url))

@@ -77,5 +77,8 @@ def _filename(response: httpx.Response, *tried: httpx.URL) -> str:
     """The name that the server gives, else the first of the URLs' own that is one."""
     header = email.message.Message()
     header["Content-Disposition"] = response.headers.get("content-disposition", "")
-    names = [header.get_filename() or "", *(urls.filename(url) for url in tried)]
-    return next(filter(None, map(clean_filename, names)), "")
+    try:
+        given = header.get_filename() or ""
+    except (LookupError, TypeError, ValueError):  # parameters that are nonsense: what the parser raises then
+        given = ""
+    return next(filter(None, map(clean_filename, [given, *(urls.filename(url) for url in tried)])), "")

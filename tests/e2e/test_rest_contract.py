@@ -103,6 +103,12 @@ def test_an_unknown_job_is_404(http):
     assert answer.json()["message"] == "Job ID does not exist"
 
 
+@pytest.mark.parametrize("job", ["nope", "a" * 5000, "%2A", "a%20b"])
+def test_watching_what_is_no_job_is_404_and_harms_nobody(http, job):
+    assert http.get(f"/job/{job}/watch").status_code == 404
+    assert http.get("/job/nope").status_code == 404
+
+
 def test_cancelling_answers_as_the_contract_says(http, caption_body):
     done = http.post("/video/caption", json=caption_body).json()["stats"]["jobId"]
     refused = http.post(f"/job/{done}/cancel")

@@ -30,6 +30,7 @@ def test_the_environment_is_read_with_its_lists(monkeypatch):
         ("FETCH_ALLOW_CIDRS", "10.0.0.0/99", "FETCH_ALLOW_CIDRS="),
         ("TASK_ATTEMPTS", "0", "TASK_ATTEMPTS='0'"),
         ("X_API_KEY", "one,,two", "X_API_KEY=(hidden)"),
+        ("LINK_SECRET", "short", "LINK_SECRET=(hidden)"),
     ],
 )
 def test_a_bad_value_is_named(monkeypatch, name, value, text):

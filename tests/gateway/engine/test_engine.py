@@ -1,6 +1,7 @@
 """The store and the queue, on a real nats-server."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from rpc.errors import Aborted
 
 
 async def test_a_record_is_changed_only_at_the_revision_that_was_read(engine):
-    records = await engine.key_value("jobs", ttl_seconds=60)
+    records = await engine.key_value("jobs")
     first = await records.create("a", b"1")
     with pytest.raises(Aborted):
         await records.create("a", b"2")
@@ -28,7 +29,7 @@ async def test_a_record_is_changed_only_at_the_revision_that_was_read(engine):
 
 
 async def test_a_watch_tells_what_is_and_what_comes_and_outlives_the_server(engine):
-    records = await engine.key_value("jobs", ttl_seconds=60)
+    records = await engine.key_value("jobs")
     await records.create("a", b"1")
     seen, ready = [], asyncio.Event()
     watching = asyncio.create_task(records.watch(lambda key, value, revision: seen.append((key, value)), ready))
@@ -64,6 +65,36 @@ async def test_a_message_of_a_silent_worker_comes_back_and_of_a_beating_one_does
     await again.ack()
 
 
+async def test_the_acknowledge_wait_of_the_last_start_counts(engine):
+    await engine.queue("tasks", ack_wait_seconds=60)
+    queue = await engine.queue("tasks", ack_wait_seconds=1)
+    await queue.put("job.0")
+    await queue.next()
+    assert (await asyncio.wait_for(queue.next(), 5)).key == "job.0"
+
+
+async def test_a_deleted_record_is_gone_and_can_be_made_again(engine):
+    records = await engine.key_value("jobs")
+    await records.create("a", b"1")
+    await records.delete("a")
+    assert await records.get("a") is None
+    await records.create("a", b"2")
+
+
+async def test_a_list_of_servers_is_tried_in_turn(engine, tmp_path, unused_tcp_port):
+    urls = f"nats://127.0.0.1:{unused_tcp_port}, {engine._server.url}"
+    other = await Engine.open(urls, tmp_path / "other", connect_seconds=10)
+    await (await other.key_value("jobs")).create("a", b"1")
+    await other.close()
+
+
+async def test_a_connection_that_the_server_ends_for_good_is_noticed(engine):
+    with contextlib.suppress(Exception):
+        async with engine.listen("a" * 5000, lambda topic, data: None):
+            await asyncio.wait_for(engine.lost.wait(), 5)
+    assert engine.lost.is_set()
+
+
 async def test_a_message_given_back_comes_again_at_once(engine):
     queue = await engine.queue("tasks", ack_wait_seconds=30)
     await queue.put("job.0")
@@ -73,7 +104,7 @@ async def test_a_message_given_back_comes_again_at_once(engine):
 
 async def test_what_was_acknowledged_survives_a_kill_of_the_server(engine):
     queue = await engine.queue("tasks", ack_wait_seconds=1)
-    records = await engine.key_value("jobs", ttl_seconds=60)
+    records = await engine.key_value("jobs")
     await records.create("a", b"kept")
     await queue.put("job.0")
     kill_server(engine)

@@ -22,7 +22,7 @@ from gateway.jobs.store import JobStore
 from gateway.sources import Sources
 from gateway.sources.fetch import Fetcher, FetchLimits
 from rpc.chunks import Tally
-from rpc.errors import ResourceExhausted, ServiceError
+from rpc.errors import ResourceExhausted, ServiceError, Unavailable
 from rpc.interceptors import boundary
 from rpc.server import Service
 from rpc.tls import Identity
@@ -40,6 +40,7 @@ class ScriptedEncoder(encoder_pb2_grpc.EncoderServiceServicer):
     running: int = 0
     most: int = 0
     tasks: int = 0
+    refusals: int = 0
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def GetCapabilities(self, request, context):
@@ -48,6 +49,9 @@ class ScriptedEncoder(encoder_pb2_grpc.EncoderServiceServicer):
     async def Encode(self, requests, context):
         if self.running >= self.slots:
             raise ResourceExhausted("full", reason="NO_FREE_SLOT")
+        if self.refusals:
+            self.refusals -= 1
+            raise Unavailable("shutting down", reason="DRAINING")
         await context.send_initial_metadata((("x-accepted", "1"),))
         self.running, self.tasks = self.running + 1, self.tasks + 1
         self.most = max(self.most, self.running)
@@ -149,14 +153,14 @@ async def works(engine, tmp_path, certs):
 
 async def wired(engine, tmp_path, pool, encoder, stack, max_task_seconds=30.0):
     assets = AssetStore(str(tmp_path / "assets"), retention_seconds=3600, max_bytes=1 << 30)
-    store = JobStore(await engine.key_value("jobs", 3600), 3600)
+    store = JobStore(await engine.key_value("jobs"), 3600)
     await store.start()
     stack.push_async_callback(store.stop)
     queue, board = TaskQueue(await engine.queue("tasks", 1.0)), Board(engine)
     fetcher = Fetcher(FetchLimits(max_bytes=1 << 30, connect_seconds=1, idle_seconds=1, total_seconds=5))
     stack.push_async_callback(fetcher.aclose)
     sources = Sources(fetcher, assets)
-    run = TaskRun(store, board, sources, assets, max_task_seconds)
+    run = TaskRun(store, board, sources, assets, max_task_seconds, attempts=3)
     dispatcher = Dispatcher(store, queue, pool, run, attempts=3)
     dispatcher.start()
     stack.push_async_callback(dispatcher.drain, 0)

@@ -2,11 +2,14 @@
 
 import asyncio
 import contextlib
+import os
+import signal
 import time
 
 import pytest
 
 from apigpu.v1.video_pb2 import CaptionRequest, Img2VidImage, Img2VidRequest, Operation
+from gateway.encoders.base import EncodeJob, Input
 from gateway.jobs.model import Status
 from rpc.errors import DeadlineExceeded, FailedPrecondition, InvalidArgument, NotFound
 from tests.gateway.jobs.conftest import RESULT, ScriptedEncoder, serving, wired
@@ -129,9 +132,51 @@ async def test_an_encoder_that_is_full_does_not_cost_a_try(works):
     works.encoder.running = 2  # somebody else's tasks
     job = await works.desk.submit(await works.caption())
     await asyncio.sleep(1.2)
+    assert (await works.desk.get(job.id)).status is Status.IN_QUEUE
     works.encoder.running = 0
     done = await works.result(job.id)
     assert (done.status, done.tasks[0].attempts) == (Status.COMPLETED, 1)
+
+
+async def test_an_encoder_that_shuts_down_before_it_took_the_task_does_not_cost_a_try(works):
+    works.encoder.refusals = 4
+    job = await works.result((await works.desk.submit(await works.caption())).id)
+    assert (job.status, job.tasks[0].attempts) == (Status.COMPLETED, 1)
+
+
+async def test_an_input_that_fails_in_an_unforeseen_way_ends_the_call(works):
+    def broken():
+        raise RuntimeError("unforeseen")
+
+    async def nothing(*_):
+        pass
+
+    (seat,) = works.pool._seats
+    task = EncodeJob("job.0", await works.caption(), [Input("url_video", broken)])
+    with pytest.raises(RuntimeError, match="unforeseen"):
+        await asyncio.wait_for(seat.encoder.run(task, nothing, nothing, nothing), 5)
+    await until(lambda: works.encoder.running == 0)
+
+
+async def test_a_store_that_is_away_when_the_result_comes_does_not_cost_the_encode(works):
+    works.encoder.script = [1.0]
+    job = await works.desk.submit(await works.caption())
+    await until(lambda: works.encoder.running == 1)
+    await asyncio.sleep(0.8)
+    os.kill(works.engine._server._process.pid, signal.SIGKILL)
+    await until(lambda: works.encoder.running == 0)
+    await asyncio.sleep(2)
+    done = await works.result(job.id, seconds=40)
+    assert (done.status, works.encoder.tasks) == (Status.COMPLETED, 1)
+
+
+async def test_a_request_too_large_for_one_record_is_refused(works):
+    url = "https://example.com/" + "a" * 8_000
+    images = [Img2VidImage(id=str(n), image_url=url, duracao=1) for n in range(20)]
+    works.store._records.max_value_bytes = 100_000
+    with pytest.raises(InvalidArgument, match="too large"):
+        await works.desk.submit(Operation(img2vid=Img2VidRequest(images=images)))
+    assert await works.desk.page(None, 5, "") == ([], "")
 
 
 async def test_draining_hands_the_task_back_without_a_try(works):
@@ -197,9 +242,11 @@ async def test_pages_go_from_the_newest_back(works):
 
 async def test_the_index_forgets_what_the_store_has_dropped(works):
     job = await works.result((await works.desk.submit(await works.caption())).id)
-    works.store.prune(time.time())
+    await works.store.prune(time.time())
     assert [found.id for found in (await works.desk.page(None, 5, ""))[0]] == [job.id]
-    works.store.prune(time.time() + 3700)
+    await works.store.prune(time.time() + 3700)
+    with pytest.raises(NotFound):
+        await works.desk.get(job.id)
     assert await works.desk.page(None, 5, "") == ([], "")
 
 

@@ -51,6 +51,11 @@ def test_cancel_ends_what_has_not_ended():
     assert cancelled.ended_at == 102
 
 
+def test_a_cancelled_batch_says_that_it_was_cancelled_and_not_what_failed_before():
+    batch = model.fail_task(job(Task("one"), Task("two")), 0, Failure(3, "no image"), 101)
+    assert model.cancel(batch, Failure(1, "cancelled"), 102).failure == Failure(1, "cancelled")
+
+
 def test_a_try_that_does_not_count_is_taken_back():
     started = model.start_task(model.start_task(job(), 0, 101), 0, 102)
     assert started.tasks[0].attempts == 2

@@ -23,6 +23,7 @@ from apigpu.v1 import (
 )
 from gateway.assets.links import Links
 from gateway.assets.store import AssetStore
+from gateway.assets.transfers import Transfers
 from gateway.rest.server import HttpServer, RestSettings, build_app
 from rpc.chunks import Tally
 from rpc.errors import DataLoss, ServiceError
@@ -39,6 +40,7 @@ class Gateway:
     port: int = 0
     assets: AssetStore | None = None
     links: Links | None = None
+    transfers: Transfers | None = None
     server: HttpServer | None = None
     method: str = ""
     request: Any = None
@@ -150,8 +152,9 @@ async def running(tmp_path, settings=None):
     await server.start()
     gateway.assets = AssetStore(str(tmp_path / "assets"), retention_seconds=3600, max_bytes=1 << 30)
     gateway.links = Links(b"s" * 32, ttl_seconds=600)
+    gateway.transfers = Transfers(1)
     async with grpc.aio.insecure_channel(socket) as channel:
-        app = build_app(channel, gateway.assets, gateway.links, settings or RestSettings())
+        app = build_app(channel, gateway.assets, gateway.links, settings or RestSettings(), gateway.transfers)
         gateway.server = HttpServer(app, "127.0.0.1", 0)
         gateway.port = await gateway.server.start()
         gateway.url = f"http://127.0.0.1:{gateway.port}"
@@ -174,5 +177,5 @@ def start(tmp_path):
 
 @pytest.fixture
 async def http(gateway):
-    async with httpx.AsyncClient(base_url=gateway.url, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=gateway.url, headers={"x-api-key": "k"}, timeout=30) as client:
         yield client

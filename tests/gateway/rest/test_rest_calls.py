@@ -145,6 +145,28 @@ async def test_errors_of_the_service(gateway, http):
     assert "www-authenticate" in answer.headers
 
 
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/video/caption"), ("POST", "/job/1/cancel"), ("PUT", "/assets/a.mp4")]
+)
+async def test_without_a_key_no_body_is_read(gateway, method, path):
+    head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    writer.write(head.encode() + b"{bad")
+    answer = await asyncio.wait_for(reader.readuntil(b"}"), 3)
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 401 ")
+    assert b'"An API key is required; give it as X-API-Key."' in answer
+    assert b'"NO_KEY"' in answer
+    assert not gateway.method
+
+
+@pytest.mark.parametrize("name", ["x-api-key", "authorization", "grpc-metadata-x-api-key"])
+async def test_a_key_of_any_form_is_left_to_the_gateway(gateway, name):
+    async with httpx.AsyncClient(base_url=gateway.url) as client:
+        answer = await client.post("/video/caption", json=CAPTION, headers={name: "k"})
+    assert (answer.status_code, gateway.method) == (200, "Caption")
+
+
 async def test_text_of_unexpected_errors_stays_inside(gateway, http):
     async def handle(request, context):
         raise RuntimeError("secret")
@@ -158,7 +180,8 @@ async def test_text_of_unexpected_errors_stays_inside(gateway, http):
 
 async def test_a_gateway_that_is_not_there(start):
     async with start() as gateway, grpc.aio.insecure_channel("unix:/nonexistent/socket") as channel:
-        server = HttpServer(build_app(channel, gateway.assets, gateway.links, RestSettings()), "127.0.0.1", 0)
+        app = build_app(channel, gateway.assets, gateway.links, RestSettings(), gateway.transfers)
+        server = HttpServer(app, "127.0.0.1", 0)
         port = await server.start()
         async with httpx.AsyncClient() as client:
             answer = await client.get(f"http://127.0.0.1:{port}/health")

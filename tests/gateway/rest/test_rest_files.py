@@ -8,7 +8,7 @@ import pytest
 from starlette.datastructures import Headers
 
 from gateway.assets.links import Links
-from gateway.rest.contents import disposition, media_type
+from gateway.rest.contents import disposition, is_harmless, media_type
 from gateway.rest.ranges import Span, Validators, wanted
 from gateway.rest.status import RangeNotSatisfiable
 
@@ -43,6 +43,7 @@ async def test_whole(http, link, asset):
     assert headers["etag"] == f'"{asset.sha256}"'
     assert headers["content-disposition"] == "inline; filename=\"clip _.mp4\"; filename*=UTF-8''clip%20%C3%A9.mp4"
     assert "media-src 'self'" in headers["content-security-policy"]
+    assert headers["content-security-policy"].endswith("; form-action 'none'; base-uri 'none'")
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["cache-control"].startswith("private, no-transform, max-age=")
     assert 0 < int(headers["cache-control"].rpartition("=")[2]) <= 600
@@ -50,6 +51,22 @@ async def test_whole(http, link, asset):
 
 async def test_as_a_download(http, link):
     assert (await http.get(f"{link}&download=1")).headers["content-disposition"].startswith("attachment; ")
+
+
+async def test_only_what_holds_no_script_opens_in_place(http, gateway):
+    for filename, kind in (("a.txt", "inline"), ("a.png", "inline"), ("a.html", "attachment"), ("a.svg", "attachment")):
+        asset = await stored(gateway, filename)
+        answer = await http.head(gateway.links.path(asset.id, filename))
+        assert answer.headers["content-disposition"] == f'{kind}; filename="{filename}"'
+
+
+async def test_a_link_takes_a_place_among_the_transfers(http, gateway, link):
+    with gateway.transfers.place():
+        answer = await http.get(link)
+        assert (answer.status_code, answer.json()["details"][0]["reason"]) == (429, "BUSY")
+        assert (await http.head(link)).status_code == 200
+    for _ in range(2):
+        assert (await http.get(link)).status_code == 200
 
 
 async def test_head(http, link):
@@ -171,6 +188,24 @@ async def test_a_content_that_vanishes_in_mid_file_does_not_look_whole(http, gat
 )
 def test_disposition(filename, expected):
     assert disposition("inline", filename) == expected
+
+
+@pytest.mark.parametrize(
+    ("content_type", "harmless"),
+    [
+        ("video/mp4", True),
+        ("audio/wav", True),
+        ("image/webp", True),
+        ("text/plain", True),
+        ("image/svg+xml", False),
+        ("text/html", False),
+        ("text/xml", False),
+        ("application/pdf", False),
+        ("", False),
+    ],
+)
+def test_what_a_browser_may_open_in_place(content_type, harmless):
+    assert is_harmless(content_type) is harmless
 
 
 def test_media_type():

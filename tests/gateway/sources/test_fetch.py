@@ -92,8 +92,18 @@ async def test_the_server_may_name_the_file(serve, fetching, header, filename):
         assert source.filename == filename
 
 
-async def test_a_header_that_is_nonsense_is_no_error(serve, fetching):
-    web = await serve({"/a": answer(b"x", Content_Disposition="attachment; filename*=nonsense''%ff%zz; filename=")})
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        "filename*=nonsense''%ff%zz; filename=",
+        "filename*=idna''x",
+        "filename*=undefined''x",
+        "filename*=a; filename*0=b",
+        f"filename*{'9' * 5000}=b",
+    ],
+)
+async def test_a_header_that_is_nonsense_is_no_error(serve, fetching, parameters):
+    web = await serve({"/a": answer(b"x", Content_Disposition=f"attachment; {parameters}")})
     assert await get(fetching(), web.url("/a")) == b"x"
 
 

@@ -1,0 +1,24 @@
+"""How many files may pass through the gateway at once."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rpc.errors import ResourceExhausted
+
+
+class Transfers:
+    """The uploads and downloads under way, by gRPC and by signed link; each holds a few chunks in memory."""
+
+    def __init__(self, max_transfers: int) -> None:
+        self._free = max_transfers
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """One place, until the context ends. Raises ResourceExhausted (BUSY) at once when none is free."""
+        if self._free == 0:
+            raise ResourceExhausted("Too many uploads and downloads at once; try again in a moment.", reason="BUSY")
+        self._free -= 1
+        try:
+            yield
+        finally:
+            self._free += 1

@@ -1,0 +1,84 @@
+"""AssetService on a real gRPC server: its places and its patience."""
+
+import asyncio
+
+import grpc
+import pytest
+
+from apigpu.v1 import assets_pb2, assets_pb2_grpc
+from gateway.assets.links import Links
+from gateway.assets.store import AssetStore
+from gateway.assets.transfers import Transfers
+from gateway.services import assets
+from gateway.services.messages import Messages
+from rpc.chunks import Tally
+from rpc.errors import from_rpc
+from rpc.interceptors import boundary
+
+HEADER = assets_pb2.UploadAssetRequest(header=assets_pb2.UploadHeader(filename="a.mp4"))
+CHUNK = assets_pb2.UploadAssetRequest(chunk=b"x" * 1000)
+
+
+@pytest.fixture
+async def stub(tmp_path):
+    """The service, with one place for transfers."""
+    store = AssetStore(str(tmp_path / "assets"), retention_seconds=3600, max_bytes=1 << 20)
+    server = grpc.aio.server(interceptors=[boundary(60)])
+    service = assets.AssetService(store, Messages(Links(b"s" * 32, 600)), "http://localhost", Transfers(1))
+    assets_pb2_grpc.add_AssetServiceServicer_to_server(service, server)
+    socket = f"unix:{tmp_path}/grpc.sock"
+    server.add_insecure_port(socket)
+    await server.start()
+    async with grpc.aio.insecure_channel(socket) as channel:
+        yield assets_pb2_grpc.AssetServiceStub(channel)
+    await server.stop(0)
+
+
+@pytest.mark.parametrize("sent", [[], [HEADER], [HEADER, CHUNK]])
+async def test_a_silent_upload_is_ended_and_gives_its_place_up(stub, monkeypatch, sent):
+    monkeypatch.setattr(assets, "IDLE_SECONDS", 0.3)
+    call = stub.UploadAsset()
+    for request in sent:
+        await call.write(request)
+    error = await refused(call)
+    assert (error.code, error.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "UPLOAD_IDLE")
+    assert "0.3 s" in error.message
+    assert await upload(stub) == 1000
+
+
+async def test_a_slow_upload_is_not_a_silent_one(stub, monkeypatch):
+    monkeypatch.setattr(assets, "IDLE_SECONDS", 0.5)
+    assert await upload(stub, chunks=5, pause_seconds=0.2) == 5000
+
+
+async def test_no_more_transfers_than_there_are_places(stub):
+    call = stub.UploadAsset()
+    await call.write(HEADER)
+    await asyncio.sleep(0.1)
+    error = await refused(stub.UploadAsset(iter([HEADER])))
+    assert (error.code, error.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "BUSY")
+    call.cancel()
+    await asyncio.sleep(0.1)
+    assert await upload(stub) == 1000
+
+
+async def refused(call):
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await asyncio.wait_for(call, 5)
+    return from_rpc(caught.value)
+
+
+async def upload(stub, chunks=1, pause_seconds=0.0):
+    """Size of what was stored."""
+    tally = Tally()
+
+    async def requests():
+        yield HEADER
+        for _ in range(chunks):
+            await asyncio.sleep(pause_seconds)
+            tally.add(CHUNK.chunk)
+            yield CHUNK
+        finish = assets_pb2.UploadFinish(size_bytes=tally.size_bytes, sha256=tally.sha256)
+        yield assets_pb2.UploadAssetRequest(finish=finish)
+
+    return (await stub.UploadAsset(requests())).asset.size_bytes
