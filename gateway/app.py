@@ -87,7 +87,9 @@ class Gateway:
         identity = Identity(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
         credentials = identity.server_credentials(require_client=settings.tls_require_client_cert)
 
-        engine = await Engine.open(settings.nats_url, settings.data_dir / "nats", settings.nats_connect_seconds)
+        engine = await Engine.open(
+            settings.nats_url, settings.data_dir / "nats", settings.nats_connect_seconds, settings.nats_replicas
+        )
         stack.push_async_callback(engine.close)
         assets = AssetStore(
             settings.assets_location,

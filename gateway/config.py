@@ -42,6 +42,7 @@ class GatewaySettings(Settings):
     session_token: SecretStr = SecretStr("")
 
     nats_url: str = ""
+    nats_replicas: Annotated[int, Field(ge=1, le=5)] = 1
     nats_connect_seconds: Seconds = 10.0
     ack_wait_seconds: Annotated[float, Field(ge=1)] = 10.0
     job_retention_seconds: Seconds = 7 * DAY_SECONDS

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -25,6 +25,7 @@ from gateway.engine.errors import translated
 from gateway.engine.keyvalue import KeyValue
 from gateway.engine.queue import WorkQueue
 from rpc.config import ConfigError
+from rpc.errors import Unavailable
 
 log = structlog.get_logger("engine")
 
@@ -35,15 +36,21 @@ RETRY_SECONDS = 0.25
 class Engine:
     """One connection, and the embedded server where there is one."""
 
-    def __init__(self, client: Client, server: EmbeddedServer | None, connection: "Connection") -> None:
+    def __init__(
+        self, client: Client, server: EmbeddedServer | None, connection: "Connection", replicas: int = 1
+    ) -> None:
         self._client = client
         self._server = server
         self._connection = connection
+        self._replicas = replicas
         self._stream: JetStreamContext = client.jetstream()
 
     @classmethod
-    async def open(cls, url: str, folder: Path, connect_seconds: float) -> "Engine":
-        """Connect to `url`, or, when it is empty, start the embedded server in `folder`. Raises ConfigError."""
+    async def open(cls, url: str, folder: Path, connect_seconds: float, replicas: int = 1) -> "Engine":
+        """Connect to `url`, or, when it is empty, start the embedded server in `folder`. Raises ConfigError.
+
+        `replicas`: servers of a cluster that keep each record and message.
+        """
         server = None
         if not url:
             server = EmbeddedServer(folder)
@@ -55,7 +62,7 @@ class Engine:
             if server:
                 await server.stop()
             raise
-        return cls(client, server, connection)
+        return cls(client, server, connection, replicas)
 
     async def close(self) -> None:
         """Disconnect, and end the embedded server."""
@@ -71,8 +78,8 @@ class Engine:
 
     async def key_value(self, bucket: str) -> KeyValue:
         """The bucket, made when it is missing."""
-        config = KeyValueConfig(bucket=bucket, history=1, storage=StorageType.FILE)
-        with translated():
+        config = KeyValueConfig(bucket=bucket, history=1, storage=StorageType.FILE, replicas=self._replicas)
+        with _at_start(f"bucket {bucket}"):
             store = KeyValue(await self._stream.create_key_value(config), self._stream, self._client.max_payload)
         self._connection.on_reconnect.append(store.restart_watches)
         return store
@@ -88,6 +95,7 @@ class Engine:
             discard=DiscardPolicy.NEW,
             discard_new_per_subject=True,
             max_msgs_per_subject=1,
+            num_replicas=self._replicas,
         )
         # Tries are counted in the job's record, so none is ever stranded by the server's own limit.
         workers = f"{name}-workers"
@@ -99,7 +107,7 @@ class Engine:
             max_deliver=-1,
             max_ack_pending=10_000,
         )
-        with translated():
+        with _at_start(f"stream {name.upper()}"):
             await self._stream.add_stream(stream)
             # Made or changed: the setting may be another than at the last start.
             await self._stream.add_consumer(name.upper(), consumer)
@@ -125,6 +133,19 @@ class Engine:
         finally:
             with contextlib.suppress(Exception):
                 await subscription.unsubscribe()
+
+
+@contextlib.contextmanager
+def _at_start(what: str) -> Iterator[None]:
+    """At the start a server that cannot keep what it is asked to is a matter of settings."""
+    try:
+        with translated():
+            yield
+    except Unavailable as error:
+        raise ConfigError(
+            f"NATS_URL: the server cannot make or open the {what} ({error.__cause__}); is JetStream on, "
+            "and was it made with other settings (NATS_REPLICAS)?"
+        ) from error
 
 
 class Connection:

@@ -52,6 +52,18 @@ def test_nats_that_does_not_answer_is_named(tmp_path, gateway_settings):
     assert f"NATS_URL={url}: no server answers there" in text
 
 
+def test_a_nats_server_without_jetstream_is_told(tmp_path, gateway_settings):
+    (port,) = free_ports(1)
+    binary = shutil.which("nats-server", path=str(Path(sys.executable).parent))
+    command = [binary, "--addr", "127.0.0.1", "--port", str(port)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
+        try:
+            text = failed_start("gateway", tmp_path, **gateway_settings, NATS_URL=f"nats://127.0.0.1:{port}")
+        finally:
+            server.terminate()
+    assert "is JetStream on" in text
+
+
 @pytest.mark.parametrize(
     ("setting", "value", "words"),
     [

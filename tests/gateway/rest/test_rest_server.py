@@ -134,7 +134,7 @@ async def test_one_connection_serves_many_requests(gateway):
     request = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
     last = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
-    body = b"POST /video/caption HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
+    body = b"POST /video/caption HTTP/1.1\r\nHost: x\r\nX-API-Key: k\r\nContent-Length: 2\r\n\r\n{}"
     writer.write(request + body + request + last)
     answer = await asyncio.wait_for(reader.read(), 10)
     assert answer.count(b"HTTP/1.1 200") == 4

@@ -82,7 +82,7 @@ async def send_raw(gateway, head, body=b""):
     return reader, writer
 
 
-PUT = b"PUT /assets/a HTTP/1.1\r\nHost: x\r\n"
+PUT = b"PUT /assets/a HTTP/1.1\r\nHost: x\r\nX-API-Key: k\r\n"
 TRUNCATED = [
     (PUT + b"Content-Length: 2000000", DATA[:1_200_000]),
     (PUT + b"Transfer-Encoding: chunked", b"124F80\r\n" + DATA[:1_200_000] + b"\r\n"),
@@ -188,7 +188,17 @@ async def test_curl(gateway, tmp_path):
     file = tmp_path / "my video.mp4"
     file.write_bytes(DATA)
     process = await asyncio.create_subprocess_exec(
-        *("curl", "-sS", "-T", str(file), "-H", f"Content-Digest: sha-256=:{DIGEST}:", f"{gateway.url}/assets/"),
+        *(
+            "curl",
+            "-sS",
+            "-T",
+            str(file),
+            "-H",
+            f"Content-Digest: sha-256=:{DIGEST}:",
+            "-H",
+            "X-API-Key: k",
+            f"{gateway.url}/assets/",
+        ),
         stdout=asyncio.subprocess.PIPE,
     )
     out, _ = await process.communicate()
