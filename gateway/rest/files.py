@@ -1,5 +1,6 @@
 """GET /files/{id}/{filename}: stored files by signed link, without a key, and in ranges, so that a browser can seek."""
 
+import asyncio
 import time
 from contextlib import aclosing
 
@@ -10,9 +11,11 @@ from gateway.assets.links import Links
 from gateway.assets.store import AssetStore, StoredAsset
 from gateway.assets.transfers import Transfers
 from gateway.rest.contents import FILE_CSP, disposition, etag, is_harmless, media_type
-from gateway.rest.inbound import while_connected
+from gateway.rest.inbound import ClientGone, while_connected
 from gateway.rest.ranges import Span, Validators, wanted
 from gateway.rest.status import MethodNotAllowed
+
+STALL_SECONDS = 120.0
 
 Response = tuple[int, dict[str, str], Span]
 
@@ -51,12 +54,21 @@ class SignedFiles:
                 async with aclosing(chunks):
                     first = await anext(chunks)  # what fails before it is a plain error
                     await send(start)
-                    await send({"type": "http.response.body", "body": first, "more_body": True})
+                    await _send_body(send, first)
                     async for data in chunks:
-                        await send({"type": "http.response.body", "body": data, "more_body": True})
+                        await _send_body(send, data)
         else:
             await send(start)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _send_body(send: Send, data: bytes) -> None:
+    """Send a part; who takes none of it for STALL_SECONDS gives its place up, and can go on by a Range request."""
+    try:
+        async with asyncio.timeout(STALL_SECONDS):
+            await send({"type": "http.response.body", "body": data, "more_body": True})
+    except TimeoutError as error:
+        raise ClientGone from error
 
 
 def _response(asset: StoredAsset, headers: Headers, *, is_head: bool) -> Response:

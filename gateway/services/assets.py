@@ -14,7 +14,7 @@ from rpc.interceptors import Context
 
 Requests = AsyncIterator[assets_pb2.UploadAssetRequest]
 # An upload that is silent for longer gives its place among the transfers up.
-IDLE_SECONDS = 60.0
+IDLE_SECONDS = 120.0
 
 
 class AssetService(assets_pb2_grpc.AssetServiceServicer):
