@@ -1,26 +1,31 @@
-"""The supervision of the embedded nats-server."""
+"""The supervision of the embedded nats-server, in a process of its own: it is taken all file descriptors away."""
 
-import asyncio
-import os
-import resource
-import signal
+import subprocess
+import sys
 
+SCRIPT = """
+import asyncio, os, resource, signal, sys
+from pathlib import Path
 from gateway.engine.embedded import RESTART_SECONDS, EmbeddedServer, can_connect
 
-
-async def test_a_server_that_cannot_be_started_now_is_started_later(tmp_path):
-    server = EmbeddedServer(tmp_path / "nats")
+async def main():
+    server = EmbeddedServer(Path(sys.argv[1]))
     await server.start()
-    try:
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))  # no descriptor is to be had
-        try:
-            os.kill(server._process.pid, signal.SIGKILL)
-            await asyncio.sleep(2 * RESTART_SECONDS)
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        async with asyncio.timeout(10):
-            while not await can_connect("127.0.0.1", server._port):
-                await asyncio.sleep(0.05)
-    finally:
-        await server.stop()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    os.kill(server._process.pid, signal.SIGKILL)
+    await asyncio.sleep(2 * RESTART_SECONDS)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    async with asyncio.timeout(10):
+        while not await can_connect("127.0.0.1", server._port):
+            await asyncio.sleep(0.05)
+    await server.stop()
+
+asyncio.run(main())
+"""
+
+
+def test_a_server_that_cannot_be_started_now_is_started_later(tmp_path):
+    done = subprocess.run([sys.executable, "-c", SCRIPT, tmp_path / "nats"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "cannot start nats-server; trying again" in done.stdout
