@@ -30,7 +30,8 @@ class Entry(NamedTuple):
 class KeyValue:
     """The bucket. Errors: Unavailable; Aborted where said."""
 
-    def __init__(self, bucket: Bucket, stream: JetStreamContext, max_value_bytes: int) -> None:
+    def __init__(self, name: str, bucket: Bucket, stream: JetStreamContext, max_value_bytes: int) -> None:
+        self._name = name
         self._bucket = bucket
         self._stream = stream
         self.max_value_bytes = max_value_bytes
@@ -57,9 +58,7 @@ class KeyValue:
     async def delete(self, key: str) -> None:
         """Remove the record without a trace; watches are not told."""
         with translated():
-            status = await self._bucket.status()
-            name = status.bucket
-            await self._stream.purge_stream(f"KV_{name}", subject=f"$KV.{name}.{key}")
+            await self._stream.purge_stream(f"KV_{self._name}", subject=f"$KV.{self._name}.{key}")
 
     async def watch(self, changed: Changed, ready: asyncio.Event) -> None:
         """Call `changed(key, value, revision)` for every record, then for every change (None: deleted).

@@ -80,7 +80,8 @@ class Engine:
         """The bucket, made when it is missing."""
         config = KeyValueConfig(bucket=bucket, history=1, storage=StorageType.FILE, replicas=self._replicas)
         with _at_start(f"bucket {bucket}"):
-            store = KeyValue(await self._stream.create_key_value(config), self._stream, self._client.max_payload)
+            made = await self._stream.create_key_value(config)
+        store = KeyValue(bucket, made, self._stream, self._client.max_payload)
         self._connection.on_reconnect.append(store.restart_watches)
         return store
 
