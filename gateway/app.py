@@ -118,11 +118,7 @@ class Gateway:
         links = Links(_link_secret(settings), settings.link_ttl_seconds)
         transfers = Transfers(settings.max_transfers)
         service = _service(settings, desk, assets, transfers, pool, Messages(links))
-        service.listen(f"{settings.host}:{settings.grpc_port}", credentials)
-        service.listen_for_probes(f"{settings.host}:{settings.health_port}")
-        # A folder only this user can enter: whoever opens the socket is believed what it says of its caller.
-        private = f"unix:{stack.enter_context(tempfile.TemporaryDirectory(prefix='api-gpu-'))}/gateway.sock"
-        service.listen(private, None)
+        private = _listening(service, settings, credentials, stack)
         await service.start()
         stack.push_async_callback(service.drain, 0)
 
@@ -173,6 +169,18 @@ def _service(
     system_pb2_grpc.add_SystemServiceServicer_to_server(system, service.server)
     service.reflect(SERVICES)
     return service
+
+
+def _listening(
+    service: Service, settings: GatewaySettings, credentials: grpc.ServerCredentials, stack: contextlib.AsyncExitStack
+) -> str:
+    """Bind the ports of gRPC and of probes, and a private socket for the JSON proxy; the address of that."""
+    service.listen(f"{settings.host}:{settings.grpc_port}", credentials)
+    service.listen_for_probes(f"{settings.host}:{settings.health_port}")
+    # A folder only this user can enter: whoever opens the socket is believed what it says of its caller.
+    private = f"unix:{stack.enter_context(tempfile.TemporaryDirectory(prefix='api-gpu-'))}/gateway.sock"
+    service.listen(private, None)
+    return private
 
 
 def _encoders(settings: GatewaySettings) -> list[GrpcEncoder]:
