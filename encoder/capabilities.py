@@ -72,7 +72,7 @@ async def _ffmpeg_version(binary: Path) -> str:
 
 
 async def _tried(binary: Path, codec: Codec) -> CodecState:
-    options = [part for key, value in codec.arguments().items() for part in (f"-{key}", value)]
+    options = [part for key, value in codec.arguments(1).items() for part in (f"-{key}", value)]
     tiny = ["-f", "lavfi", "-i", "color=s=256x144:d=0.04:r=25", *options, "-f", "null", "-"]
     try:
         code, text = await ffmpeg.answer(binary, [*ffmpeg.QUIET, *tiny])

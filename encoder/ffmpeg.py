@@ -11,7 +11,8 @@ import imageio_ffmpeg
 import structlog
 
 from encoder import faults
-from encoder.plan import Plan
+from encoder.feed import Feed
+from encoder.plan import Pass
 from rpc.process import tied
 
 log = structlog.get_logger("encoder")
@@ -38,9 +39,13 @@ def bundled_binary() -> Path:
 class Run:
     """A running FFmpeg: read `progress` to its end, then `finish`."""
 
-    def __init__(self, process: asyncio.subprocess.Process, plan: Plan) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process, arguments: Sequence[str], step: Pass, feed: Feed | None
+    ) -> None:
         self._process = process
-        self._plan = plan
+        self._arguments = arguments
+        self._step = step
+        self._feed = feed
         self._messages: deque[str] = deque(maxlen=TAIL_LINES)
         self._reading = asyncio.create_task(self._read_messages())
 
@@ -56,13 +61,15 @@ class Run:
 
     async def finish(self) -> None:
         """Wait for its end. Raises ServiceError when it failed, or took a file that was cut off for whole."""
+        if self._feed is not None:
+            await self._feed.finish()
         code = await self._process.wait()
         await self._reading
-        messages, plan = list(self._messages), self._plan
-        told_cut_off = faults.cut_off(messages, plan.cut_off_signs, plan.fields)
-        error = faults.translated(messages, code, plan.fields) if code else told_cut_off
+        messages, step = list(self._messages), self._step
+        told_cut_off = faults.cut_off(messages, step.cut_off_signs, step.fields)
+        error = faults.translated(messages, code, step.fields) if code else told_cut_off
         if error is not None:
-            log.warning("ffmpeg failed", return_code=code, messages=messages[-20:], arguments=plan.arguments)
+            log.warning("ffmpeg failed", return_code=code, messages=messages[-20:], arguments=self._arguments)
             raise error
 
     async def kill(self) -> None:
@@ -72,6 +79,8 @@ class Run:
                 self._process.kill()
         self._reading.cancel()
         await asyncio.gather(self._reading, self._process.wait(), return_exceptions=True)
+        if self._feed is not None:
+            await self._feed.close()
 
     async def _read_messages(self) -> None:
         assert self._process.stderr is not None
@@ -81,10 +90,19 @@ class Run:
 
 
 @contextlib.asynccontextmanager
-async def running(binary: Path, plan: Plan, folder: Path) -> AsyncIterator[Run]:
-    """FFmpeg at work on a plan inside `folder`; killed when the block is left before its end."""
-    arguments = (*QUIET, *PROGRESS, "-y", *plan.arguments)
-    run = Run(await _spawned(binary, arguments, folder), plan)
+async def running(binary: Path, step: Pass, folder: Path) -> AsyncIterator[Run]:
+    """FFmpeg at work on a pass inside `folder`; killed when the block is left before its end."""
+    arguments = step.arguments if isinstance(step.arguments, tuple) else await asyncio.to_thread(step.arguments)
+    feed = Feed(step.feed) if step.feed is not None else None
+    try:
+        process = await _spawned(binary, (*QUIET, *PROGRESS, "-y", *arguments), folder, feed)
+    except BaseException:
+        if feed is not None:
+            await feed.close()
+        raise
+    if feed is not None:
+        feed.start()
+    run = Run(process, arguments, step, feed)
     try:
         yield run
     finally:
@@ -104,12 +122,14 @@ async def answer(binary: Path, arguments: Sequence[str], timeout_seconds: float 
     return process.returncode or 0, (out + err).decode(errors="replace")
 
 
-async def _spawned(binary: Path, arguments: Sequence[str], folder: Path | None) -> asyncio.subprocess.Process:
+async def _spawned(
+    binary: Path, arguments: Sequence[str], folder: Path | None, feed: Feed | None = None
+) -> asyncio.subprocess.Process:
     child = tied([str(binary), *arguments])
     return await asyncio.create_subprocess_exec(
         *child.command,
         cwd=folder,
-        stdin=asyncio.subprocess.DEVNULL,
+        stdin=feed.reading if feed is not None else asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         preexec_fn=child.preexec,

@@ -1,7 +1,7 @@
 """What is known of an input, and what is to be done: plain values that tests can build by hand."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -68,14 +68,24 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Warning:
+    """Something about a result that is not as was asked, though it could be made: see Warning in video.proto."""
+
+    reason: str
+    message: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Materials:
-    """What an operation works with. FFmpeg runs in `folder`, so names suffice there; fonts are in its
-    folder `fonts`."""
+    """What an operation works with. FFmpeg runs in `folder`, so names suffice there; fonts are in its folder
+    `fonts`. `threads` is how many the task should keep busy."""
 
     sources: Mapping[str, Source]
     folder: Path
     result: str
     codec: Codec
+    threads: int
 
     def source(self, field: str) -> Source:
         """The input of a field. Raises InvalidArgument when the task came without it."""
@@ -85,18 +95,35 @@ class Materials:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """One FFmpeg run. `arguments` is all that follows the binary; `fields` are the inputs in FFmpeg's order;
-    `cut_off_signs` is a pattern in the messages of a run that ends well although an input ends early."""
+class Pass:
+    """One FFmpeg run. `arguments` is all that follows the binary, or makes it once the passes before are done;
+    `fields` are the inputs in FFmpeg's order; `cut_off_signs` is a pattern in the messages of a run that ends well
+    although an input ends early. `feed` gives the bytes of its standard input; called once the passes before are done,
+    and read on a thread of its own."""
 
-    arguments: tuple[str, ...]
+    arguments: tuple[str, ...] | Callable[[], tuple[str, ...]]
     fields: tuple[str, ...]
+    cut_off_signs: str = CUT_OFF
+    feed: Callable[[], Iterator[bytes | memoryview]] | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """FFmpeg runs, one after the other; the last makes the result, and its frames are the progress. `codec` is what
+    made the video, or COPY."""
+
+    passes: tuple[Pass, ...]
     codec: str
     duration_seconds: float
     frames_total: int
-    cut_off_signs: str = CUT_OFF
+    warnings: tuple[Warning, ...] = ()
+
+    @property
+    def field(self) -> str:
+        """The field that is to blame when the result is not as it should be."""
+        return self.passes[-1].fields[0]
 
 
 Operation = Callable[[Any, Materials], Plan]
-"""Plans the run for its request message; raises ServiceError for inputs that it cannot work with. May block: it reads
-the inputs. The run must write MP4 to `Materials.result`."""
+"""Plans the runs for its request message; raises ServiceError for inputs that it cannot work with. May block: it reads
+the inputs. The last run must write MP4 to `Materials.result`."""

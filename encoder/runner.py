@@ -10,7 +10,7 @@ from typing import Any
 from encoder import ffmpeg, media
 from encoder.codecs.base import Codec
 from encoder.operations import OPERATIONS
-from encoder.plan import Materials, Plan, Source
+from encoder.plan import Materials, Plan, Source, Warning
 from encoder.workspace import TaskFolder
 from rpc.errors import FailedPrecondition, Internal, InvalidArgument, Unimplemented
 
@@ -44,6 +44,18 @@ class Result:
     width: int
     height: int
     encode_seconds: float
+    warnings: tuple[Warning, ...]
+
+
+@dataclass(frozen=True)
+class Work:
+    """An operation by name, its request message, its inputs, where it may write, and the threads to keep busy."""
+
+    operation: str
+    request: Any
+    sources: Mapping[str, Source]
+    place: TaskFolder
+    threads: int
 
 
 Report = Callable[[Step], Awaitable[None]]
@@ -57,27 +69,29 @@ class Runner:
     codec: Codec
     max_duration_seconds: float
 
-    async def run(
-        self, name: str, request: Any, sources: Mapping[str, Source], place: TaskFolder, report: Report
-    ) -> Result:
-        """Run operation `name`. Raises ServiceError; leaves nothing running when it is cancelled."""
+    async def run(self, work: Work, report: Report) -> Result:
+        """Do the work. Raises ServiceError; leaves nothing running when it is cancelled."""
         started = time.monotonic()
-        plan = await asyncio.to_thread(self._plan, name, request, sources, place)
-        async with ffmpeg.running(self.binary, plan, place.folder) as run:
-            async for progress in run.progress():
-                await report(Step(progress.frames_done, plan.frames_total, progress.fps))
-            await run.finish()
-        return await asyncio.to_thread(_measured, place.result, plan, started)
+        plan = await asyncio.to_thread(self._plan, work)
+        for step in plan.passes:
+            async with ffmpeg.running(self.binary, step, work.place.folder) as run:
+                async for progress in run.progress():
+                    if step is plan.passes[-1]:
+                        await report(Step(progress.frames_done, plan.frames_total, progress.fps))
+                await run.finish()
+        return await asyncio.to_thread(_measured, work.place.result, plan, started)
 
-    def _plan(self, name: str, request: Any, sources: Mapping[str, Source], place: TaskFolder) -> Plan:
+    def _plan(self, work: Work) -> Plan:
+        name, place = work.operation, work.place
         if name not in OPERATIONS:
             raise Unimplemented(f"This encoder does not know the operation '{name}'; it knows {', '.join(OPERATIONS)}.")
-        plan = OPERATIONS[name](request, Materials(sources, place.folder, str(place.result), self.codec))
+        materials = Materials(work.sources, place.folder, str(place.result), self.codec, work.threads)
+        plan = OPERATIONS[name](work.request, materials)
         if plan.duration_seconds > self.max_duration_seconds:
             text = (
                 f"the result would last {plan.duration_seconds:.0f} s; {self.max_duration_seconds:.0f} s are the most."
             )
-            raise FailedPrecondition(f"{plan.fields[0]}: {text}", reason="TOO_LONG", fields={plan.fields[0]: text})
+            raise FailedPrecondition(f"{plan.field}: {text}", reason="TOO_LONG", fields={plan.field: text})
         return plan
 
 
@@ -87,7 +101,7 @@ def _measured(path: Path, plan: Plan, started: float) -> Result:
     except InvalidArgument as error:
         raise Internal("The result cannot be read; the encoder's log has more.", reason="BAD_RESULT") from error
     if not video.frames:
-        raise media.fault(Source(plan.fields[0], path), "not one frame of it could be decoded; send it again.")
+        raise media.fault(Source(plan.field, path), "not one frame of it could be decoded; send it again.")
     width, height = video.turned_size
     seconds = time.monotonic() - started
-    return Result(path, plan.codec, video.frames, info.duration_seconds, width, height, seconds)
+    return Result(path, plan.codec, video.frames, info.duration_seconds, width, height, seconds, plan.warnings)

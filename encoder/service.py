@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from apigpu.encoder.v1 import encoder_pb2, encoder_pb2_grpc
+from apigpu.v1 import video_pb2
 from encoder import intake
 from encoder.capabilities import VERSION, Capabilities
 from encoder.operations import OPERATIONS
 from encoder.plan import Source
-from encoder.runner import CONTENT_TYPE, Result, Runner, Step
+from encoder.runner import CONTENT_TYPE, Result, Runner, Step, Work
 from encoder.slots import Slots
 from encoder.workspace import TaskFolder, Workspace
 from rpc.chunks import CHUNK_BYTES, Tally
@@ -59,7 +60,8 @@ class EncoderServicer(encoder_pb2_grpc.EncoderServiceServicer):
             await context.send_initial_metadata((ACCEPTED,))
             async with self._workspace.task() as place:
                 sources = await self._received(request_iterator, task, place)
-                result = await self._runner.run(name, getattr(task.operation, name), sources, place, progress)
+                work = Work(name, getattr(task.operation, name), sources, place, self._slots.threads)
+                result = await self._runner.run(work, progress)
                 tally = Tally()
                 async for chunk in _chunks(result.path, tally):
                     await context.write(encoder_pb2.EncodeResponse(chunk=chunk))
@@ -108,6 +110,7 @@ def _summary(result: Result, tally: Tally) -> encoder_pb2.Summary:
         width=result.width,
         height=result.height,
         encode_seconds=result.encode_seconds,
+        warnings=[video_pb2.Warning(reason=w.reason, message=w.message, metadata=w.metadata) for w in result.warnings],
     )
 
 

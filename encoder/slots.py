@@ -1,6 +1,7 @@
 """Slots: how many tasks run at once."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 
 from rpc.errors import ResourceExhausted, Unavailable
@@ -22,6 +23,13 @@ class Slots:
     def open_total(self) -> int:
         """Slots that can be had: none once closed."""
         return 0 if self._closed else self.total
+
+    @property
+    def threads(self) -> int:
+        """Threads for one task more, so that those that run now keep every core busy and no more: x264's own rule of
+        three threads for two cores, shared out."""
+        cores = len(os.sched_getaffinity(0))
+        return max(1, round(1.5 * cores / max(self.busy, 1)))
 
     @contextlib.contextmanager
     def taken(self) -> Iterator[None]:

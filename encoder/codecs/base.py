@@ -14,6 +14,6 @@ class Codec(Protocol):
     pixel_format: str
     """Pixel format that the filters must hand it, by FFmpeg's name."""
 
-    def arguments(self) -> Mapping[str, str]:
-        """Output options of FFmpeg, without the leading dash."""
+    def arguments(self, threads: int) -> Mapping[str, str]:
+        """Output options of FFmpeg, without the leading dash, for an encode that may keep `threads` threads busy."""
         ...

@@ -27,8 +27,9 @@ class X264:
     format: str = "h264"
     pixel_format: str = "yuv420p"
 
-    def arguments(self) -> Mapping[str, str]:
+    def arguments(self, threads: int) -> Mapping[str, str]:
         """See Codec."""
         options = {"c:v": "libx264", "preset": self.preset, "crf": str(self.crf), "pix_fmt": self.pixel_format}
+        options["threads"] = str(threads)
         # ultrafast turns off what sets High apart; forcing the profile would only be a label.
         return options if self.preset == "ultrafast" else options | {"profile:v": "high"}

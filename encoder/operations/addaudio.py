@@ -7,7 +7,7 @@ import ffmpeg
 from apigpu.v1 import video_pb2
 from encoder import filters, media
 from encoder.operations.output import AAC, MP4
-from encoder.plan import COPY, Materials, MediaInfo, Plan, VideoStream
+from encoder.plan import COPY, Materials, MediaInfo, Pass, Plan, VideoStream
 
 # What is copied as it is; anything else is made H.264. AVI and MPEG-PS do not time every packet, and MP4 must.
 COPIED_CODECS = ("h264", "hevc", "av1", "mpeg4")
@@ -34,8 +34,7 @@ def plan(request: video_pb2.AddAudioRequest, materials: Materials) -> Plan:
     heard_stream = filters.opened(sound.path.name, heard_info)[str(heard.index)]
     built = ffmpeg.output(shown, heard_stream, materials.result, t=f"{seconds:.6f}", **options, **AAC, **MP4)
     return Plan(
-        arguments=tuple(built.compile(cmd="")[1:]),
-        fields=(picture.field, sound.field),
+        passes=(Pass(tuple(built.compile(cmd="")[1:]), (picture.field, sound.field)),),
         codec=COPY if copied else materials.codec.name,
         duration_seconds=seconds,
         frames_total=round(video.frames * min(seconds / video_end, 1)) if video_end else 0,
@@ -58,4 +57,4 @@ def _copied(video: VideoStream, frames: int) -> dict[str, str]:
 def _encoded(materials: Materials, picture: Any) -> tuple[Any, dict[str, str]]:
     timing = {"fps_mode:v": "passthrough", "enc_time_base:v": "demux"}
     shown = picture.filter("format", materials.codec.pixel_format)
-    return shown, {**materials.codec.arguments(), **timing}
+    return shown, {**materials.codec.arguments(materials.threads), **timing}

@@ -5,7 +5,7 @@ import ffmpeg
 from apigpu.v1 import video_pb2
 from encoder import ass, filters, media, subtitles
 from encoder.operations.output import MP4, kept_audio
-from encoder.plan import Materials, MediaInfo, Plan, Source, VideoStream
+from encoder.plan import Materials, MediaInfo, Pass, Plan, Source, VideoStream
 from rpc.errors import InvalidArgument
 
 MAX_SRT_BYTES = 10 * 1024 * 1024
@@ -20,8 +20,7 @@ def plan(request: video_pb2.CaptionRequest, materials: Materials) -> Plan:
     script = ass.script(cues, *_shown_size(video))
     (materials.folder / SCRIPT).write_text(script, encoding="utf-8")
     return Plan(
-        arguments=_arguments(materials, source, info, video),
-        fields=("url_video",),
+        passes=(Pass(_arguments(materials, source, info, video), ("url_video",)),),
         codec=materials.codec.name,
         duration_seconds=info.duration_seconds,
         frames_total=video.frames,
@@ -51,6 +50,6 @@ def _arguments(materials: Materials, source: Source, info: MediaInfo, video: Vid
     sound = [given[str(stream.index)] for stream in info.audio]
     # Every frame keeps the timestamp that it came with, whatever the frame rate on paper.
     timing = {"fps_mode:v": "passthrough", "enc_time_base:v": "demux"}
-    options = {**materials.codec.arguments(), **timing, **kept_audio(info.audio), **MP4}
+    options = {**materials.codec.arguments(materials.threads), **timing, **kept_audio(info.audio), **MP4}
     built = ffmpeg.output(drawn, *sound, materials.result, **options)
     return tuple(built.compile(cmd="")[1:])

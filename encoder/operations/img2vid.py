@@ -9,7 +9,7 @@ from apigpu.v1 import video_pb2
 from encoder import filters, media
 from encoder.faults import IMAGE_CUT_OFF
 from encoder.operations.output import MP4
-from encoder.plan import Materials, Plan
+from encoder.plan import Materials, Pass, Plan
 from rpc.errors import InvalidArgument
 
 FRAME_RATE = 24.0
@@ -34,14 +34,13 @@ def plan(request: video_pb2.Img2VidRequest, materials: Materials) -> Plan:
     given = filters.opened(source.path.name, info)[str(still.index)]
     opaque = filters.over_black(given) if still.transparent else given
     picture = filters.ken_burns(opaque, frames, exact_rate, materials.codec.pixel_format)
-    options = {"r": str(exact_rate), "frames:v": str(frames), **materials.codec.arguments(), **MP4}
+    options = {"r": str(exact_rate), "frames:v": str(frames), **materials.codec.arguments(materials.threads), **MP4}
+    arguments = tuple(ffmpeg.output(picture, materials.result, **options).compile(cmd="")[1:])
     return Plan(
-        arguments=tuple(ffmpeg.output(picture, materials.result, **options).compile(cmd="")[1:]),
-        fields=(source.field,),
+        passes=(Pass(arguments, (source.field,), IMAGE_CUT_OFF),),
         codec=materials.codec.name,
         duration_seconds=float(frames / exact_rate),
         frames_total=frames,
-        cut_off_signs=IMAGE_CUT_OFF,
     )
 
 

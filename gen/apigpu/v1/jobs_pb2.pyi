@@ -147,6 +147,7 @@ class Output(_message.Message):
     VIDEO_URL_FIELD_NUMBER: _builtins.int
     VIDEOS_FIELD_NUMBER: _builtins.int
     ASSET_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     video_url: _builtins.str
     """Signed, expiring link to the finished video; absent for a batch."""
     asset: _builtins.str
@@ -155,16 +156,21 @@ class Output(_message.Message):
     def videos(self) -> _containers.RepeatedCompositeFieldContainer[_video_pb2.Video]:
         """The clips of a batch, in the order of the request."""
 
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_video_pb2.Warning]:
+        """What the caller should know of the result; in a batch each clip has its own."""
+
     def __init__(
         self,
         *,
         video_url: _builtins.str | None = ...,
         videos: _abc.Iterable[_video_pb2.Video] | None = ...,
         asset: _builtins.str | None = ...,
+        warnings: _abc.Iterable[_video_pb2.Warning] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_asset", b"_asset", "_video_url", b"_video_url", "asset", b"asset", "video_url", b"video_url"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_asset", b"_asset", "_video_url", b"_video_url", "asset", b"asset", "video_url", b"video_url", "videos", b"videos"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_asset", b"_asset", "_video_url", b"_video_url", "asset", b"asset", "video_url", b"video_url", "videos", b"videos", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__asset: _TypeAlias = _typing.Literal["asset"]  # noqa: Y015
     _WhichOneofArgType__asset: _TypeAlias = _typing.Literal["_asset", b"_asset"]  # noqa: Y015

@@ -22,12 +22,15 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from apigpu.v1 import caption_style_pb2 as apigpu_dot_v1_dot_caption__style__pb2
+from apigpu.v1 import motion_pb2 as apigpu_dot_v1_dot_motion__pb2
 from apigpu.v1 import options_pb2 as apigpu_dot_v1_dot_options__pb2
+from apigpu.v1 import soundtrack_pb2 as apigpu_dot_v1_dot_soundtrack__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x61pigpu/v1/video.proto\x12\tapigpu.v1\x1a\x17\x61pigpu/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9f\x01\n\tOperation\x12,\n\x07\x63\x61ption\x18\x01 \x01(\x0b\x32\x19.apigpu.v1.CaptionRequestH\x00\x12,\n\x07img2vid\x18\x02 \x01(\x0b\x32\x19.apigpu.v1.Img2VidRequestH\x00\x12.\n\x08\x61\x64\x64\x61udio\x18\x03 \x01(\x0b\x32\x1a.apigpu.v1.AddAudioRequestH\x00\x42\x06\n\x04kind\"\xa8\x01\n\x0e\x43\x61ptionRequest\x12&\n\turl_video\x18\x01 \x01(\tB\x08\xd2\xf3\x18\x04\x08\x01\x18\x01R\turl_video\x12\"\n\x07url_srt\x18\x02 \x01(\tB\x08\xd2\xf3\x18\x04\x08\x01\x18\x01R\x07url_srt:J\xca\xf3\x18\x46\n\"url_video and url_srt are required\x12 Video caption added successfully\"\xa7\x01\n\x0f\x43\x61ptionResponse\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x1c\n\tvideo_url\x18\x03 \x01(\tR\tvideo_url\x12\'\n\texecution\x18\x04 \x01(\x0b\x32\x14.apigpu.v1.Execution\x12\x1f\n\x05stats\x18\x05 \x01(\x0b\x32\x10.apigpu.v1.Stats\x12\r\n\x05\x61sset\x18\x06 \x01(\t\"\xdd\x02\n\x0eImg2VidRequest\x12<\n\x06images\x18\x01 \x03(\x0b\x32\x17.apigpu.v1.Img2VidImageB\x13\xd2\xf3\x18\x0f\x08\x01\x12\turl_image \x01\x12$\n\turl_image\x18\x02 \x01(\tB\x06\xd2\xf3\x18\x02\x18\x01R\turl_image\x12;\n\nframe_rate\x18\x03 \x01(\x01\x42\x16\xd2\xf3\x18\x12)\x00\x00\x00\x00\x00\x00\xf0?1\x00\x00\x00\x00\x00\x00N@H\x00R\nframe_rate\x88\x01\x01\x12-\n\x08\x64uration\x18\x04 \x01(\x01\x42\x16\xd2\xf3\x18\x12)\x9a\x99\x99\x99\x99\x99\xb9?1\x00\x00\x00\x00\x00\xc0\x82@H\x01\x88\x01\x01:_\xca\xf3\x18[\n0images array is required with at least one image\x12\'Images converted to videos successfullyB\r\n\x0b_frame_rateB\x0b\n\t_duration\"\xac\x01\n\x0cImg2VidImage\x12\x12\n\x02id\x18\x01 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x01\x12&\n\timage_url\x18\x02 \x01(\tB\x08\xd2\xf3\x18\x04\x08\x01\x18\x01R\timage_url\x12)\n\x07\x64uracao\x18\x03 \x01(\x01\x42\x18\xd2\xf3\x18\x14\x08\x01)\x9a\x99\x99\x99\x99\x99\xb9?1\x00\x00\x00\x00\x00\xc0\x82@:5\xca\xf3\x18\x31\n/Each image must have id, image_url, and duracao\"\x9c\x01\n\x0fImg2VidResponse\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12 \n\x06videos\x18\x03 \x03(\x0b\x32\x10.apigpu.v1.Video\x12\'\n\texecution\x18\x04 \x01(\x0b\x32\x14.apigpu.v1.Execution\x12\x1f\n\x05stats\x18\x05 \x01(\x0b\x32\x10.apigpu.v1.Stats\"\xb4\x01\n\x0f\x41\x64\x64\x41udioRequest\x12&\n\turl_video\x18\x01 \x01(\tB\x08\xd2\xf3\x18\x04\x08\x01\x18\x01R\turl_video\x12&\n\turl_audio\x18\x02 \x01(\tB\x08\xd2\xf3\x18\x04\x08\x01\x18\x01R\turl_audio:Q\xca\xf3\x18M\n$url_video and url_audio are required\x12%Video addaudio completed successfully\"\xa8\x01\n\x10\x41\x64\x64\x41udioResponse\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x1c\n\tvideo_url\x18\x03 \x01(\tR\tvideo_url\x12\'\n\texecution\x18\x04 \x01(\x0b\x32\x14.apigpu.v1.Execution\x12\x1f\n\x05stats\x18\x05 \x01(\x0b\x32\x10.apigpu.v1.Stats\x12\r\n\x05\x61sset\x18\x06 \x01(\t\"c\n\x05Video\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\tvideo_url\x18\x02 \x01(\tR\tvideo_url\x12\r\n\x05\x61sset\x18\x03 \x01(\t\x12!\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x12.apigpu.v1.Failure\"8\n\x07\x46\x61ilure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"\x98\x01\n\tExecution\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x64uration_ms\x18\x03 \x01(\x03\x12\x18\n\x10\x64uration_seconds\x18\x04 \x01(\x01\"\x87\x01\n\x05Stats\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x12\n\ndelay_time\x18\x02 \x01(\x03\x12\x16\n\x0e\x65xecution_time\x18\x03 \x01(\x03\x12\x12\n\x05total\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\x16\n\tprocessed\x18\x05 \x01(\x05H\x01\x88\x01\x01\x42\x08\n\x06_totalB\x0c\n\n_processed2\xc4\x02\n\x0cVideoService\x12[\n\x07\x43\x61ption\x12\x19.apigpu.v1.CaptionRequest\x1a\x1a.apigpu.v1.CaptionResponse\"\x19\x82\xd3\xe4\x93\x02\x13\"\x0e/video/caption:\x01*\x12[\n\x07Img2Vid\x12\x19.apigpu.v1.Img2VidRequest\x1a\x1a.apigpu.v1.Img2VidResponse\"\x19\x82\xd3\xe4\x93\x02\x13\"\x0e/video/img2vid:\x01*\x12z\n\x08\x41\x64\x64\x41udio\x12\x1a.apigpu.v1.AddAudioRequest\x1a\x1b.apigpu.v1.AddAudioResponse\"5\x82\xd3\xe4\x93\x02/\"\x0f/video/addaudio:\x01*Z\x19\"\x14/video/adicionaaudio:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x61pigpu/v1/video.proto\x12\tapigpu.v1\x1a\x1d\x61pigpu/v1/caption_style.proto\x1a\x16\x61pigpu/v1/motion.proto\x1a\x17\x61pigpu/v1/options.proto\x1a\x1a\x61pigpu/v1/soundtrack.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9f\x01\n\tOperation\x12,\n\x07\x63\x61ption\x18\x01 \x01(\x0b\x32\x19.apigpu.v1.CaptionRequestH\x00\x12,\n\x07img2vid\x18\x02 \x01(\x0b\x32\x19.apigpu.v1.Img2VidRequestH\x00\x12.\n\x08\x61\x64\x64\x61udio\x18\x03 \x01(\x0b\x32\x1a.apigpu.v1.AddAudioRequestH\x00\x42\x06\n\x04kind\"\xce\x02\n\x0e\x43\x61ptionRequest\x12&\n\turl_video\x18\x01 \x01(\tB\x08\xd2\xf3\x18\x04\x08\x01\x18\x01R\turl_video\x12\"\n\x07url_srt\x18\x02 \x01(\tB\x08\xd2\xf3\x18\x04\x08\x01\x18\x01R\x07url_srt\x12\"\n\x08url_font\x18\x03 \x01(\tB\x06\xd2\xf3\x18\x02\x18\x01R\x08url_font\x12&\n\x05style\x18\x04 \x01(\x0b\x32\x17.apigpu.v1.CaptionStyle\x12/\n\x05words\x18\x05 \x03(\x0b\x32\x16.apigpu.v1.CaptionWordB\x08\xd2\xf3\x18\x04\x38\xd0\x86\x03\x12\'\n\tcontainer\x18\x06 \x01(\x0e\x32\x14.apigpu.v1.Container:J\xca\xf3\x18\x46\n\"url_video and url_srt are required\x12 Video caption added successfully\"\xcd\x01\n\x0f\x43\x61ptionResponse\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x1c\n\tvideo_url\x18\x03 \x01(\tR\tvideo_url\x12\'\n\texecution\x18\x04 \x01(\x0b\x32\x14.apigpu.v1.Execution\x12\x1f\n\x05stats\x18\x05 \x01(\x0b\x32\x10.apigpu.v1.Stats\x12\r\n\x05\x61sset\x18\x06 \x01(\t\x12$\n\x08warnings\x18\x07 \x03(\x0b\x32\x12.apigpu.v1.Warning\"\xc8\x04\n\x0eImg2VidRequest\x12<\n\x06images\x18\x01 \x03(\x0b\x32\x17.apigpu.v1.Img2VidImageB\x13\xd2\xf3\x18\x0f\x08\x01\x12\turl_image \x01\x12$\n\turl_image\x18\x02 \x01(\tB\x06\xd2\xf3\x18\x02\x18\x01R\turl_image\x12;\n\nframe_rate\x18\x03 \x01(\x01\x42\x16\xd2\xf3\x18\x12)\x00\x00\x00\x00\x00\x00\xf0?1\x00\x00\x00\x00\x00\x00N@H\x00R\nframe_rate\x88\x01\x01\x12-\n\x08\x64uration\x18\x04 \x01(\x01\x42\x16\xd2\xf3\x18\x12)\x9a\x99\x99\x99\x99\x99\xb9?1\x00\x00\x00\x00\x00\xc0\x82@H\x01\x88\x01\x01\x12*\n\x05width\x18\x05 \x01(\rB\x16\xd2\xf3\x18\x12)\x00\x00\x00\x00\x00\x00\x30@1\x00\x00\x00\x00\x00\x00\xae@H\x02\x88\x01\x01\x12+\n\x06height\x18\x06 \x01(\rB\x16\xd2\xf3\x18\x12)\x00\x00\x00\x00\x00\x00\x30@1\x00\x00\x00\x00\x00\x00\xae@H\x03\x88\x01\x01\x12\x1b\n\x03\x66it\x18\x07 \x01(\x0e\x32\x0e.apigpu.v1.Fit\x12\x12\n\nbackground\x18\x08 \x01(\t\x12!\n\x06motion\x18\t \x01(\x0b\x32\x11.apigpu.v1.Motion\x12\'\n\tcontainer\x18\n \x01(\x0e\x32\x14.apigpu.v1.Container:_\xca\xf3\x18[\n0images array is required with at least one image\x12\'Images converted to videos successfullyB\r\n\x0b_frame_rateB\x0b\n\t_durationB\x08\n\x06_widthB\t\n\x07_height\"\xcf\x01\n\x0cImg2VidImage\x12\x12\n\x02id\x18\x01 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x01\x12&\n\timage_url\x18\x02 \x01(\tB\x08\xd2\xf3\x18\x04\x08\x01\x18\x01R\timage_url\x12)\n\x07\x64uracao\x18\x03 \x01(\x01\x42\x18\xd2\xf3\x18\x14\x08\x01)\x9a\x99\x99\x99\x99\x99\xb9?1\x00\x00\x00\x00\x00\xc0\x82@\x12!\n\x06motion\x18\x04 \x01(\x0b\x32\x11.apigpu.v1.Motion:5\xca\xf3\x18\x31\n/Each image must have id, image_url, and duracao\"\x9c\x01\n\x0fImg2VidResponse\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12 \n\x06videos\x18\x03 \x03(\x0b\x32\x10.apigpu.v1.Video\x12\'\n\texecution\x18\x04 \x01(\x0b\x32\x14.apigpu.v1.Execution\x12\x1f\n\x05stats\x18\x05 \x01(\x0b\x32\x10.apigpu.v1.Stats\"\x88\x02\n\x0f\x41\x64\x64\x41udioRequest\x12&\n\turl_video\x18\x01 \x01(\tB\x08\xd2\xf3\x18\x04\x08\x01\x18\x01R\turl_video\x12&\n\turl_audio\x18\x02 \x01(\tB\x08\xd2\xf3\x18\x04\x08\x01\x18\x01R\turl_audio\x12)\n\nsoundtrack\x18\x03 \x01(\x0b\x32\x15.apigpu.v1.Soundtrack\x12\'\n\tcontainer\x18\x04 \x01(\x0e\x32\x14.apigpu.v1.Container:Q\xca\xf3\x18M\n$url_video and url_audio are required\x12%Video addaudio completed successfully\"\xce\x01\n\x10\x41\x64\x64\x41udioResponse\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x1c\n\tvideo_url\x18\x03 \x01(\tR\tvideo_url\x12\'\n\texecution\x18\x04 \x01(\x0b\x32\x14.apigpu.v1.Execution\x12\x1f\n\x05stats\x18\x05 \x01(\x0b\x32\x10.apigpu.v1.Stats\x12\r\n\x05\x61sset\x18\x06 \x01(\t\x12$\n\x08warnings\x18\x07 \x03(\x0b\x32\x12.apigpu.v1.Warning\"\x89\x01\n\x05Video\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\tvideo_url\x18\x02 \x01(\tR\tvideo_url\x12\r\n\x05\x61sset\x18\x03 \x01(\t\x12!\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x12.apigpu.v1.Failure\x12$\n\x08warnings\x18\x05 \x03(\x0b\x32\x12.apigpu.v1.Warning\"\x8f\x01\n\x07Warning\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x32\n\x08metadata\x18\x03 \x03(\x0b\x32 .apigpu.v1.Warning.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"8\n\x07\x46\x61ilure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"\x98\x01\n\tExecution\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x64uration_ms\x18\x03 \x01(\x03\x12\x18\n\x10\x64uration_seconds\x18\x04 \x01(\x01\"\x87\x01\n\x05Stats\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x12\n\ndelay_time\x18\x02 \x01(\x03\x12\x16\n\x0e\x65xecution_time\x18\x03 \x01(\x03\x12\x12\n\x05total\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\x16\n\tprocessed\x18\x05 \x01(\x05H\x01\x88\x01\x01\x42\x08\n\x06_totalB\x0c\n\n_processed*W\n\tContainer\x12\x19\n\x15\x43ONTAINER_UNSPECIFIED\x10\x00\x12\x11\n\rCONTAINER_MP4\x10\x01\x12\x1c\n\x18\x43ONTAINER_FRAGMENTED_MP4\x10\x02\x32\xc4\x02\n\x0cVideoService\x12[\n\x07\x43\x61ption\x12\x19.apigpu.v1.CaptionRequest\x1a\x1a.apigpu.v1.CaptionResponse\"\x19\x82\xd3\xe4\x93\x02\x13\"\x0e/video/caption:\x01*\x12[\n\x07Img2Vid\x12\x19.apigpu.v1.Img2VidRequest\x1a\x1a.apigpu.v1.Img2VidResponse\"\x19\x82\xd3\xe4\x93\x02\x13\"\x0e/video/img2vid:\x01*\x12z\n\x08\x41\x64\x64\x41udio\x12\x1a.apigpu.v1.AddAudioRequest\x1a\x1b.apigpu.v1.AddAudioResponse\"5\x82\xd3\xe4\x93\x02/\"\x0f/video/addaudio:\x01*Z\x19\"\x14/video/adicionaaudio:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,6 +41,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CAPTIONREQUEST'].fields_by_name['url_video']._serialized_options = b'\322\363\030\004\010\001\030\001'
   _globals['_CAPTIONREQUEST'].fields_by_name['url_srt']._loaded_options = None
   _globals['_CAPTIONREQUEST'].fields_by_name['url_srt']._serialized_options = b'\322\363\030\004\010\001\030\001'
+  _globals['_CAPTIONREQUEST'].fields_by_name['url_font']._loaded_options = None
+  _globals['_CAPTIONREQUEST'].fields_by_name['url_font']._serialized_options = b'\322\363\030\002\030\001'
+  _globals['_CAPTIONREQUEST'].fields_by_name['words']._loaded_options = None
+  _globals['_CAPTIONREQUEST'].fields_by_name['words']._serialized_options = b'\322\363\030\0048\320\206\003'
   _globals['_CAPTIONREQUEST']._loaded_options = None
   _globals['_CAPTIONREQUEST']._serialized_options = b'\312\363\030F\n\"url_video and url_srt are required\022 Video caption added successfully'
   _globals['_IMG2VIDREQUEST'].fields_by_name['images']._loaded_options = None
@@ -48,6 +55,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_IMG2VIDREQUEST'].fields_by_name['frame_rate']._serialized_options = b'\322\363\030\022)\000\000\000\000\000\000\360?1\000\000\000\000\000\000N@'
   _globals['_IMG2VIDREQUEST'].fields_by_name['duration']._loaded_options = None
   _globals['_IMG2VIDREQUEST'].fields_by_name['duration']._serialized_options = b'\322\363\030\022)\232\231\231\231\231\231\271?1\000\000\000\000\000\300\202@'
+  _globals['_IMG2VIDREQUEST'].fields_by_name['width']._loaded_options = None
+  _globals['_IMG2VIDREQUEST'].fields_by_name['width']._serialized_options = b'\322\363\030\022)\000\000\000\000\000\0000@1\000\000\000\000\000\000\256@'
+  _globals['_IMG2VIDREQUEST'].fields_by_name['height']._loaded_options = None
+  _globals['_IMG2VIDREQUEST'].fields_by_name['height']._serialized_options = b'\322\363\030\022)\000\000\000\000\000\0000@1\000\000\000\000\000\000\256@'
   _globals['_IMG2VIDREQUEST']._loaded_options = None
   _globals['_IMG2VIDREQUEST']._serialized_options = b'\312\363\030[\n0images array is required with at least one image\022\'Images converted to videos successfully'
   _globals['_IMG2VIDIMAGE'].fields_by_name['id']._loaded_options = None
@@ -64,36 +75,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ADDAUDIOREQUEST'].fields_by_name['url_audio']._serialized_options = b'\322\363\030\004\010\001\030\001'
   _globals['_ADDAUDIOREQUEST']._loaded_options = None
   _globals['_ADDAUDIOREQUEST']._serialized_options = b'\312\363\030M\n$url_video and url_audio are required\022%Video addaudio completed successfully'
+  _globals['_WARNING_METADATAENTRY']._loaded_options = None
+  _globals['_WARNING_METADATAENTRY']._serialized_options = b'8\001'
   _globals['_VIDEOSERVICE'].methods_by_name['Caption']._loaded_options = None
   _globals['_VIDEOSERVICE'].methods_by_name['Caption']._serialized_options = b'\202\323\344\223\002\023\"\016/video/caption:\001*'
   _globals['_VIDEOSERVICE'].methods_by_name['Img2Vid']._loaded_options = None
   _globals['_VIDEOSERVICE'].methods_by_name['Img2Vid']._serialized_options = b'\202\323\344\223\002\023\"\016/video/img2vid:\001*'
   _globals['_VIDEOSERVICE'].methods_by_name['AddAudio']._loaded_options = None
   _globals['_VIDEOSERVICE'].methods_by_name['AddAudio']._serialized_options = b'\202\323\344\223\002/\"\017/video/addaudio:\001*Z\031\"\024/video/adicionaaudio:\001*'
-  _globals['_OPERATION']._serialized_start=125
-  _globals['_OPERATION']._serialized_end=284
-  _globals['_CAPTIONREQUEST']._serialized_start=287
-  _globals['_CAPTIONREQUEST']._serialized_end=455
-  _globals['_CAPTIONRESPONSE']._serialized_start=458
-  _globals['_CAPTIONRESPONSE']._serialized_end=625
-  _globals['_IMG2VIDREQUEST']._serialized_start=628
-  _globals['_IMG2VIDREQUEST']._serialized_end=977
-  _globals['_IMG2VIDIMAGE']._serialized_start=980
-  _globals['_IMG2VIDIMAGE']._serialized_end=1152
-  _globals['_IMG2VIDRESPONSE']._serialized_start=1155
-  _globals['_IMG2VIDRESPONSE']._serialized_end=1311
-  _globals['_ADDAUDIOREQUEST']._serialized_start=1314
-  _globals['_ADDAUDIOREQUEST']._serialized_end=1494
-  _globals['_ADDAUDIORESPONSE']._serialized_start=1497
-  _globals['_ADDAUDIORESPONSE']._serialized_end=1665
-  _globals['_VIDEO']._serialized_start=1667
-  _globals['_VIDEO']._serialized_end=1766
-  _globals['_FAILURE']._serialized_start=1768
-  _globals['_FAILURE']._serialized_end=1824
-  _globals['_EXECUTION']._serialized_start=1827
-  _globals['_EXECUTION']._serialized_end=1979
-  _globals['_STATS']._serialized_start=1982
-  _globals['_STATS']._serialized_end=2117
-  _globals['_VIDEOSERVICE']._serialized_start=2120
-  _globals['_VIDEOSERVICE']._serialized_end=2444
+  _globals['_CONTAINER']._serialized_start=2983
+  _globals['_CONTAINER']._serialized_end=3070
+  _globals['_OPERATION']._serialized_start=208
+  _globals['_OPERATION']._serialized_end=367
+  _globals['_CAPTIONREQUEST']._serialized_start=370
+  _globals['_CAPTIONREQUEST']._serialized_end=704
+  _globals['_CAPTIONRESPONSE']._serialized_start=707
+  _globals['_CAPTIONRESPONSE']._serialized_end=912
+  _globals['_IMG2VIDREQUEST']._serialized_start=915
+  _globals['_IMG2VIDREQUEST']._serialized_end=1499
+  _globals['_IMG2VIDIMAGE']._serialized_start=1502
+  _globals['_IMG2VIDIMAGE']._serialized_end=1709
+  _globals['_IMG2VIDRESPONSE']._serialized_start=1712
+  _globals['_IMG2VIDRESPONSE']._serialized_end=1868
+  _globals['_ADDAUDIOREQUEST']._serialized_start=1871
+  _globals['_ADDAUDIOREQUEST']._serialized_end=2135
+  _globals['_ADDAUDIORESPONSE']._serialized_start=2138
+  _globals['_ADDAUDIORESPONSE']._serialized_end=2344
+  _globals['_VIDEO']._serialized_start=2347
+  _globals['_VIDEO']._serialized_end=2484
+  _globals['_WARNING']._serialized_start=2487
+  _globals['_WARNING']._serialized_end=2630
+  _globals['_WARNING_METADATAENTRY']._serialized_start=2583
+  _globals['_WARNING_METADATAENTRY']._serialized_end=2630
+  _globals['_FAILURE']._serialized_start=2632
+  _globals['_FAILURE']._serialized_end=2688
+  _globals['_EXECUTION']._serialized_start=2691
+  _globals['_EXECUTION']._serialized_end=2843
+  _globals['_STATS']._serialized_start=2846
+  _globals['_STATS']._serialized_end=2981
+  _globals['_VIDEOSERVICE']._serialized_start=3073
+  _globals['_VIDEOSERVICE']._serialized_end=3397
 # @@protoc_insertion_point(module_scope)

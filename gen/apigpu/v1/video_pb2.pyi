@@ -5,11 +5,15 @@ The three operations. A source (every `url_…` field) is an http(s) URL that th
 or the name of an uploaded asset ("assets/…", see AssetService).
 """
 
+from apigpu.v1 import caption_style_pb2 as _caption_style_pb2
+from apigpu.v1 import motion_pb2 as _motion_pb2
+from apigpu.v1 import soundtrack_pb2 as _soundtrack_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -20,6 +24,30 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _Container:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ContainerEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Container.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CONTAINER_UNSPECIFIED: _Container.ValueType  # 0
+    """The same as CONTAINER_MP4."""
+    CONTAINER_MP4: _Container.ValueType  # 1
+    """MP4 with its index first, for any player."""
+    CONTAINER_FRAGMENTED_MP4: _Container.ValueType  # 2
+    """Fragmented MP4: it leaves the encoder while it is made, and plays from a live connection."""
+
+class Container(_Container, metaclass=_ContainerEnumTypeWrapper):
+    """The kind of file to make."""
+
+CONTAINER_UNSPECIFIED: Container.ValueType  # 0
+"""The same as CONTAINER_MP4."""
+CONTAINER_MP4: Container.ValueType  # 1
+"""MP4 with its index first, for any player."""
+CONTAINER_FRAGMENTED_MP4: Container.ValueType  # 2
+"""Fragmented MP4: it leaves the encoder while it is made, and plays from a live connection."""
+Global___Container: _TypeAlias = Container  # noqa: Y015
 
 @_typing.final
 class Operation(_message.Message):
@@ -67,19 +95,39 @@ class CaptionRequest(_message.Message):
 
     URL_VIDEO_FIELD_NUMBER: _builtins.int
     URL_SRT_FIELD_NUMBER: _builtins.int
+    URL_FONT_FIELD_NUMBER: _builtins.int
+    STYLE_FIELD_NUMBER: _builtins.int
+    WORDS_FIELD_NUMBER: _builtins.int
+    CONTAINER_FIELD_NUMBER: _builtins.int
     url_video: _builtins.str
     """Source of the video."""
     url_srt: _builtins.str
-    """Source of the subtitles: SubRip (.srt)."""
+    """Source of the subtitles: SubRip (.srt), WebVTT, or ASS/SSA; the content tells which."""
+    url_font: _builtins.str
+    """Source of a font (TrueType or OpenType) for the captions."""
+    container: Global___Container.ValueType
+    """The kind of file to make."""
+    @_builtins.property
+    def style(self) -> _caption_style_pb2.CaptionStyle:
+        """The look of the captions. An ASS script brings its own."""
+
+    @_builtins.property
+    def words(self) -> _containers.RepeatedCompositeFieldContainer[_caption_style_pb2.CaptionWord]:
+        """When each word is said (karaoke): every word of the subtitles, in their order."""
+
     def __init__(
         self,
         *,
         url_video: _builtins.str = ...,
         url_srt: _builtins.str = ...,
+        url_font: _builtins.str = ...,
+        style: _caption_style_pb2.CaptionStyle | None = ...,
+        words: _abc.Iterable[_caption_style_pb2.CaptionWord] | None = ...,
+        container: Global___Container.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["style", b"style"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["url_srt", b"url_srt", "url_video", b"url_video"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["container", b"container", "style", b"style", "url_font", b"url_font", "url_srt", b"url_srt", "url_video", b"url_video", "words", b"words"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -97,6 +145,7 @@ class CaptionResponse(_message.Message):
     EXECUTION_FIELD_NUMBER: _builtins.int
     STATS_FIELD_NUMBER: _builtins.int
     ASSET_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     code: _builtins.int
     """200."""
     message: _builtins.str
@@ -113,6 +162,10 @@ class CaptionResponse(_message.Message):
     def stats(self) -> Global___Stats:
         """Identity and times of the job."""
 
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Warning]:
+        """What the caller should know of the result."""
+
     def __init__(
         self,
         *,
@@ -122,10 +175,11 @@ class CaptionResponse(_message.Message):
         execution: Global___Execution | None = ...,
         stats: Global___Stats | None = ...,
         asset: _builtins.str = ...,
+        warnings: _abc.Iterable[Global___Warning] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["execution", b"execution", "stats", b"stats"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "code", b"code", "execution", b"execution", "message", b"message", "stats", b"stats", "video_url", b"video_url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "code", b"code", "execution", b"execution", "message", b"message", "stats", b"stats", "video_url", b"video_url", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -143,15 +197,35 @@ class Img2VidRequest(_message.Message):
     URL_IMAGE_FIELD_NUMBER: _builtins.int
     FRAME_RATE_FIELD_NUMBER: _builtins.int
     DURATION_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    FIT_FIELD_NUMBER: _builtins.int
+    BACKGROUND_FIELD_NUMBER: _builtins.int
+    MOTION_FIELD_NUMBER: _builtins.int
+    CONTAINER_FIELD_NUMBER: _builtins.int
     url_image: _builtins.str
     """Source of a single image (older form)."""
     frame_rate: _builtins.float
     """Frames per second of every clip, 1 to 60; 24 when not given."""
     duration: _builtins.float
     """Seconds of the clip of `url_image` (older form), 0.1 to 600; 5 when not given."""
+    width: _builtins.int
+    """Pixels across of every clip: even, 16 to 3840; 1920 when not given. No clip has more than 3840·2160 pixels."""
+    height: _builtins.int
+    """Pixels down of every clip: even, 16 to 3840; 1080 when not given."""
+    fit: _motion_pb2.Fit.ValueType
+    """How stills of another shape are fitted in."""
+    background: _builtins.str
+    """Color of the bars (FIT_CONTAIN) and behind transparent stills, "#RRGGBB"; black when not given."""
+    container: Global___Container.ValueType
+    """The kind of file to make."""
     @_builtins.property
     def images(self) -> _containers.RepeatedCompositeFieldContainer[Global___Img2VidImage]:
         """The stills, each a task of its own."""
+
+    @_builtins.property
+    def motion(self) -> _motion_pb2.Motion:
+        """The camera over every still that has no motion of its own."""
 
     def __init__(
         self,
@@ -160,19 +234,33 @@ class Img2VidRequest(_message.Message):
         url_image: _builtins.str = ...,
         frame_rate: _builtins.float | None = ...,
         duration: _builtins.float | None = ...,
+        width: _builtins.int | None = ...,
+        height: _builtins.int | None = ...,
+        fit: _motion_pb2.Fit.ValueType = ...,
+        background: _builtins.str = ...,
+        motion: _motion_pb2.Motion | None = ...,
+        container: Global___Container.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_duration", b"_duration", "_frame_rate", b"_frame_rate", "duration", b"duration", "frame_rate", b"frame_rate"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_duration", b"_duration", "_frame_rate", b"_frame_rate", "_height", b"_height", "_width", b"_width", "duration", b"duration", "frame_rate", b"frame_rate", "height", b"height", "motion", b"motion", "width", b"width"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_duration", b"_duration", "_frame_rate", b"_frame_rate", "duration", b"duration", "frame_rate", b"frame_rate", "images", b"images", "url_image", b"url_image"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_duration", b"_duration", "_frame_rate", b"_frame_rate", "_height", b"_height", "_width", b"_width", "background", b"background", "container", b"container", "duration", b"duration", "fit", b"fit", "frame_rate", b"frame_rate", "height", b"height", "images", b"images", "motion", b"motion", "url_image", b"url_image", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__duration: _TypeAlias = _typing.Literal["duration"]  # noqa: Y015
     _WhichOneofArgType__duration: _TypeAlias = _typing.Literal["_duration", b"_duration"]  # noqa: Y015
     _WhichOneofReturnType__frame_rate: _TypeAlias = _typing.Literal["frame_rate"]  # noqa: Y015
     _WhichOneofArgType__frame_rate: _TypeAlias = _typing.Literal["_frame_rate", b"_frame_rate"]  # noqa: Y015
+    _WhichOneofReturnType__height: _TypeAlias = _typing.Literal["height"]  # noqa: Y015
+    _WhichOneofArgType__height: _TypeAlias = _typing.Literal["_height", b"_height"]  # noqa: Y015
+    _WhichOneofReturnType__width: _TypeAlias = _typing.Literal["width"]  # noqa: Y015
+    _WhichOneofArgType__width: _TypeAlias = _typing.Literal["_width", b"_width"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__duration) -> _WhichOneofReturnType__duration | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__frame_rate) -> _WhichOneofReturnType__frame_rate | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__height) -> _WhichOneofReturnType__height | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__width) -> _WhichOneofReturnType__width | None: ...
 
 Global___Img2VidRequest: _TypeAlias = Img2VidRequest  # noqa: Y015
 
@@ -185,22 +273,28 @@ class Img2VidImage(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     IMAGE_URL_FIELD_NUMBER: _builtins.int
     DURACAO_FIELD_NUMBER: _builtins.int
+    MOTION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Names the clip in the answer; chosen by the caller."""
     image_url: _builtins.str
     """Source of the image."""
     duracao: _builtins.float
     """Seconds of the clip, 0.1 to 600. It has round(duracao · frame_rate) frames."""
+    @_builtins.property
+    def motion(self) -> _motion_pb2.Motion:
+        """The camera over this still."""
+
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
         image_url: _builtins.str = ...,
         duracao: _builtins.float = ...,
+        motion: _motion_pb2.Motion | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["motion", b"motion"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["duracao", b"duracao", "id", b"id", "image_url", b"image_url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duracao", b"duracao", "id", b"id", "image_url", b"image_url", "motion", b"motion"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -258,19 +352,29 @@ class AddAudioRequest(_message.Message):
 
     URL_VIDEO_FIELD_NUMBER: _builtins.int
     URL_AUDIO_FIELD_NUMBER: _builtins.int
+    SOUNDTRACK_FIELD_NUMBER: _builtins.int
+    CONTAINER_FIELD_NUMBER: _builtins.int
     url_video: _builtins.str
     """Source of the video."""
     url_audio: _builtins.str
     """Source of the audio: an audio file, or a video whose audio is taken."""
+    container: Global___Container.ValueType
+    """The kind of file to make."""
+    @_builtins.property
+    def soundtrack(self) -> _soundtrack_pb2.Soundtrack:
+        """How it is put on: mixed, faded, looped, at which loudness."""
+
     def __init__(
         self,
         *,
         url_video: _builtins.str = ...,
         url_audio: _builtins.str = ...,
+        soundtrack: _soundtrack_pb2.Soundtrack | None = ...,
+        container: Global___Container.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["soundtrack", b"soundtrack"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["url_audio", b"url_audio", "url_video", b"url_video"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["container", b"container", "soundtrack", b"soundtrack", "url_audio", b"url_audio", "url_video", b"url_video"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -288,6 +392,7 @@ class AddAudioResponse(_message.Message):
     EXECUTION_FIELD_NUMBER: _builtins.int
     STATS_FIELD_NUMBER: _builtins.int
     ASSET_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     code: _builtins.int
     """200."""
     message: _builtins.str
@@ -304,6 +409,10 @@ class AddAudioResponse(_message.Message):
     def stats(self) -> Global___Stats:
         """Identity and times of the job."""
 
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Warning]:
+        """What the caller should know of the result."""
+
     def __init__(
         self,
         *,
@@ -313,10 +422,11 @@ class AddAudioResponse(_message.Message):
         execution: Global___Execution | None = ...,
         stats: Global___Stats | None = ...,
         asset: _builtins.str = ...,
+        warnings: _abc.Iterable[Global___Warning] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["execution", b"execution", "stats", b"stats"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "code", b"code", "execution", b"execution", "message", b"message", "stats", b"stats", "video_url", b"video_url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "code", b"code", "execution", b"execution", "message", b"message", "stats", b"stats", "video_url", b"video_url", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -332,6 +442,7 @@ class Video(_message.Message):
     VIDEO_URL_FIELD_NUMBER: _builtins.int
     ASSET_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id of the image in the request."""
     video_url: _builtins.str
@@ -342,6 +453,10 @@ class Video(_message.Message):
     def error(self) -> Global___Failure:
         """Why this image failed; absent when it did not."""
 
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Warning]:
+        """What the caller should know of the clip."""
+
     def __init__(
         self,
         *,
@@ -349,14 +464,67 @@ class Video(_message.Message):
         video_url: _builtins.str = ...,
         asset: _builtins.str = ...,
         error: Global___Failure | None = ...,
+        warnings: _abc.Iterable[Global___Warning] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "error", b"error", "id", b"id", "video_url", b"video_url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "error", b"error", "id", b"id", "video_url", b"video_url", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Video: _TypeAlias = Video  # noqa: Y015
+
+@_typing.final
+class Warning(_message.Message):
+    """Something about a result that is not as was asked, though it could be made."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class MetadataEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """What it is, for programs: "MISSING_GLYPHS"."""
+    message: _builtins.str
+    """What it is, and what to do."""
+    @_builtins.property
+    def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Its parts, for programs: "cue", "characters"."""
+
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+        metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "metadata", b"metadata", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Warning: _TypeAlias = Warning  # noqa: Y015
 
 @_typing.final
 class Failure(_message.Message):

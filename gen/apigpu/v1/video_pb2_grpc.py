@@ -82,8 +82,8 @@ class VideoServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def AddAudio(self, request, context):
-        """Puts a soundtrack on a video, in place of its own. The result is as long as the shorter of the
-        two; the audio is AAC at 192 kbit/s.
+        """Puts a soundtrack on a video, in place of its own or mixed with it. The result is as long as the
+        shorter of the two; the audio is AAC at 192 kbit/s.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

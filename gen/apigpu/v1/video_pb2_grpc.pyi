@@ -48,8 +48,8 @@ class VideoServiceStub:
     Img2Vid: _grpc.UnaryUnaryMultiCallable[_video_pb2.Img2VidRequest, _video_pb2.Img2VidResponse]
     """Turns stills into clips with a slow zoom about the centre (Ken Burns), several at once."""
     AddAudio: _grpc.UnaryUnaryMultiCallable[_video_pb2.AddAudioRequest, _video_pb2.AddAudioResponse]
-    """Puts a soundtrack on a video, in place of its own. The result is as long as the shorter of the
-    two; the audio is AAC at 192 kbit/s.
+    """Puts a soundtrack on a video, in place of its own or mixed with it. The result is as long as the
+    shorter of the two; the audio is AAC at 192 kbit/s.
     """
 
 @_typing.type_check_only
@@ -70,8 +70,8 @@ class VideoServiceAsyncStub(VideoServiceStub):
     Img2Vid: _aio.UnaryUnaryMultiCallable[_video_pb2.Img2VidRequest, _video_pb2.Img2VidResponse]  # type: ignore[assignment]
     """Turns stills into clips with a slow zoom about the centre (Ken Burns), several at once."""
     AddAudio: _aio.UnaryUnaryMultiCallable[_video_pb2.AddAudioRequest, _video_pb2.AddAudioResponse]  # type: ignore[assignment]
-    """Puts a soundtrack on a video, in place of its own. The result is as long as the shorter of the
-    two; the audio is AAC at 192 kbit/s.
+    """Puts a soundtrack on a video, in place of its own or mixed with it. The result is as long as the
+    shorter of the two; the audio is AAC at 192 kbit/s.
     """
 
 class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -107,8 +107,8 @@ class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _video_pb2.AddAudioRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_video_pb2.AddAudioResponse, _abc.Awaitable[_video_pb2.AddAudioResponse]]:
-        """Puts a soundtrack on a video, in place of its own. The result is as long as the shorter of the
-        two; the audio is AAC at 192 kbit/s.
+        """Puts a soundtrack on a video, in place of its own or mixed with it. The result is as long as the
+        shorter of the two; the audio is AAC at 192 kbit/s.
         """
 
 def add_VideoServiceServicer_to_server(servicer: VideoServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -262,6 +262,7 @@ class Summary(_message.Message):
     WIDTH_FIELD_NUMBER: _builtins.int
     HEIGHT_FIELD_NUMBER: _builtins.int
     ENCODE_SECONDS_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     size_bytes: _builtins.int
     """Bytes of the result."""
     sha256: _builtins.str
@@ -280,6 +281,10 @@ class Summary(_message.Message):
     """Pixels down."""
     encode_seconds: _builtins.float
     """Seconds from the last input byte to the finished file."""
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_video_pb2.Warning]:
+        """What the caller should know of the result."""
+
     def __init__(
         self,
         *,
@@ -292,10 +297,11 @@ class Summary(_message.Message):
         width: _builtins.int = ...,
         height: _builtins.int = ...,
         encode_seconds: _builtins.float = ...,
+        warnings: _abc.Iterable[_video_pb2.Warning] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["codec", b"codec", "content_type", b"content_type", "duration_seconds", b"duration_seconds", "encode_seconds", b"encode_seconds", "frames", b"frames", "height", b"height", "sha256", b"sha256", "size_bytes", b"size_bytes", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["codec", b"codec", "content_type", b"content_type", "duration_seconds", b"duration_seconds", "encode_seconds", b"encode_seconds", "frames", b"frames", "height", b"height", "sha256", b"sha256", "size_bytes", b"size_bytes", "warnings", b"warnings", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -333,6 +339,7 @@ class GetCapabilitiesResponse(_message.Message):
     MAX_INPUT_BYTES_FIELD_NUMBER: _builtins.int
     MAX_DURATION_SECONDS_FIELD_NUMBER: _builtins.int
     MAX_TASK_SECONDS_FIELD_NUMBER: _builtins.int
+    SANDBOX_FIELD_NUMBER: _builtins.int
     slots: _builtins.int
     """Tasks that it runs at once."""
     busy: _builtins.int
@@ -347,6 +354,8 @@ class GetCapabilitiesResponse(_message.Message):
     """Longest result, seconds."""
     max_task_seconds: _builtins.float
     """Longest run of one task, seconds."""
+    sandbox: _builtins.str
+    """What FFmpeg is shut in by: "bubblewrap", "landlock", "none"."""
     @_builtins.property
     def operations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Operations that it knows, by name."""
@@ -367,10 +376,11 @@ class GetCapabilitiesResponse(_message.Message):
         max_input_bytes: _builtins.int = ...,
         max_duration_seconds: _builtins.float = ...,
         max_task_seconds: _builtins.float = ...,
+        sandbox: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["busy", b"busy", "codecs", b"codecs", "ffmpeg_version", b"ffmpeg_version", "max_duration_seconds", b"max_duration_seconds", "max_input_bytes", b"max_input_bytes", "max_task_seconds", b"max_task_seconds", "operations", b"operations", "slots", b"slots", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["busy", b"busy", "codecs", b"codecs", "ffmpeg_version", b"ffmpeg_version", "max_duration_seconds", b"max_duration_seconds", "max_input_bytes", b"max_input_bytes", "max_task_seconds", b"max_task_seconds", "operations", b"operations", "sandbox", b"sandbox", "slots", b"slots", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
