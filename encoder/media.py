@@ -16,6 +16,7 @@ from av.stream import Disposition
 from av.stream import Stream as AvStream
 from av.video.stream import VideoStream as AvVideo
 
+from encoder import animated_webp
 from encoder.plan import AudioStream, MediaInfo, Source, VideoStream
 from rpc.errors import InvalidArgument
 
@@ -25,18 +26,22 @@ AUDIO_DEMUXERS = (
     *("mp3", "wav", "w64", "flac", "aac", "aiff", "caf", "au", "amr", "ac3", "eac3", "dts", "wv", "ape", "tta"),
 )
 IMAGE_DEMUXERS = ("png_pipe", "jpeg_pipe", "webp_pipe", "bmp_pipe", "tiff_pipe", "gif", "apng", "mjpeg")
+# AVIF and HEIC are of the family of MP4: what sets a still apart from a video is its brand.
+HEIF_DEMUXERS = ("mov",)
+HEIF_BRANDS = ("avif", "avis", "heic", "heix", "mif1")
 # These write the length of each stream down; with the others it is a guess from the bit rate, or that of the whole.
 TELL_DURATION = ("mov", "wav", "w64", "flac", "aiff", "caf")
 
 MAX_SIDE = 16384
 MAX_PIXELS = 100_000_000
+HEAD_BYTES = 64
 OPEN_SECONDS = 30.0
 FIRST_FRAME_PACKETS = 64
 WHAT = {VIDEO_DEMUXERS: "a video", AUDIO_DEMUXERS: "audio", IMAGE_DEMUXERS: "an image"}
 ACCEPTED = {
     VIDEO_DEMUXERS: "MP4, MOV, MKV, WebM, AVI, MPEG-TS, FLV or WMV",
     AUDIO_DEMUXERS: "MP3, M4A, AAC, WAV, FLAC, Ogg or a video with sound",
-    IMAGE_DEMUXERS: "PNG, JPEG, WebP, BMP, TIFF or GIF",
+    IMAGE_DEMUXERS: "PNG, JPEG, WebP, AVIF, BMP, TIFF or GIF",
 }
 
 
@@ -60,11 +65,21 @@ def probe_video(source: Source) -> tuple[MediaInfo, VideoStream]:
 
 
 def probe_image(source: Source) -> tuple[MediaInfo, VideoStream]:
-    """Probe a file that must be a still."""
-    info = probe(source, IMAGE_DEMUXERS)
+    """Probe a file that must be a still; of an animation the first frame counts."""
+    head = _head(source)
+    if head[4:8] == b"ftyp" and head[8:12].decode("latin-1") in HEIF_BRANDS:
+        info = probe(source, HEIF_DEMUXERS)
+    else:
+        info = animated_webp.described(head) or probe(source, IMAGE_DEMUXERS)
     if info.video is None or not info.video.width:
         raise fault(source, f"the image cannot be read; give {ACCEPTED[IMAGE_DEMUXERS]}.")
+    check_size(source, info.video.width, info.video.height)
     return info, info.video
+
+
+def _head(source: Source) -> bytes:
+    with source.path.open("rb") as file:
+        return file.read(HEAD_BYTES)
 
 
 def probe_audio(source: Source) -> tuple[MediaInfo, AudioStream]:
@@ -120,6 +135,12 @@ def _opened(source: Source, demuxers: tuple[str, ...]) -> Iterator[InputContaine
             raise fault(source, "the file is damaged; send it again, or convert it first.") from error
 
 
+def check_size(source: Source, width: int, height: int) -> None:
+    """Raise InvalidArgument for a picture that is too large to be decoded."""
+    if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+        raise fault(source, f"{width}×{height} pixels are too many; {MAX_SIDE} a side and 100 megapixels are the most.")
+
+
 def _unopened(demuxers: tuple[str, ...]) -> str:
     if demuxers not in WHAT:
         return "the file is damaged; send it again, or convert it first."
@@ -138,8 +159,7 @@ def _described(source: Source, container: InputContainer, *, turned: bool) -> Me
 
 def _video(source: Source, container: InputContainer, stream: AvVideo, *, turned: bool) -> VideoStream:
     width, height = stream.codec_context.width, stream.codec_context.height
-    if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
-        raise fault(source, f"{width}×{height} pixels are too many; {MAX_SIDE} a side and 100 megapixels are the most.")
+    check_size(source, width, height)
     rate = stream.average_rate or stream.guessed_rate or Fraction(0)
     duration = _duration(container, stream)
     return VideoStream(

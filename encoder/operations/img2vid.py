@@ -1,51 +1,146 @@
-"""img2vid: a still as a clip of 1920×1080 with a slow zoom about its centre (Ken Burns)."""
+"""img2vid: a still as a clip with a slow zoom (Ken Burns), sampled between pixels."""
 
 import math
+import re
+from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
+from typing import Any
 
 import ffmpeg
 
-from apigpu.v1 import video_pb2
-from encoder import filters, media
+from apigpu.v1 import motion_pb2, video_pb2
+from encoder import filters, media, sampling, stills
+from encoder.camera import Camera, Size
 from encoder.faults import IMAGE_CUT_OFF
 from encoder.operations.output import MP4
-from encoder.plan import Materials, Pass, Plan
+from encoder.plan import Materials, MediaInfo, Pass, Plan, Source, VideoStream
 from rpc.errors import InvalidArgument
 
 FRAME_RATE = 24.0
 DURATION_SECONDS = 5.0
+CLIP = Size(1920, 1080)
+BACKGROUND = "#000000"
 RATES = (1.0, 60.0)
 DURATIONS = (0.1, 600.0)
+ZOOMS = (1.0, 10.0)
+SHARE = (0.0, 1.0)
+SIDES = (16, 3840)
+MAX_CLIP_PIXELS = 3840 * 2160
+# Bounds the memory of a task: a still is held as 1.5 bytes a pixel, and once more in smaller sizes.
+MAX_KEPT_PIXELS = 64_000_000
+COLOUR = re.compile("#[0-9A-Fa-f]{6}")
 
 
 def plan(request: video_pb2.Img2VidRequest, materials: Materials) -> Plan:
-    """See Operation. The clip has round(duration · frame_rate) frames; the still fills the picture, the rest is cut."""
+    """See Operation. The clip has round(duration · frame_rate) frames. One run makes the still in the sizes that the
+    camera needs; the other encodes what the camera sees."""
     batch = len(request.images) > 0
     source = materials.source("images.image_url" if batch else "url_image")
+    frames, rate = _length(request)
+    clip, camera, background = _size(request), _camera(request), _background(request)
+    info, still = media.probe_image(source)
+    sizes = [clip.scaled(scale) for scale in sampling.kept_scales(camera, _finest(still, clip, request.fit))]
+    files = [materials.folder / f"still{number}.yuv" for number in range(len(sizes))]
+    picture = stills.over(_given(source, info, still), background) if still.transparent else _given(source, info, still)
+    fitted = stills.fitted(picture, request.fit, stills.Kept(sizes[0], clip), background)
+
+    def feed() -> Iterator[memoryview]:
+        return sampling.frames(files, sizes, clip, camera, frames)
+
+    return Plan(
+        passes=(
+            Pass(_stills(fitted, files, sizes), (source.field,), IMAGE_CUT_OFF),
+            Pass(_clip(materials, clip, frames, rate), (source.field,), feed=feed),
+        ),
+        codec=materials.codec.name,
+        duration_seconds=float(frames / rate),
+        frames_total=frames,
+    )
+
+
+def _given(source: Source, info: MediaInfo, still: VideoStream) -> Any:
+    return filters.opened(source.path.name, info)[str(still.index)]
+
+
+def _stills(fitted: Any, files: list[Path], sizes: list[Size]) -> tuple[str, ...]:
+    parts = fitted.filter_multi_output("split", len(files)) if len(files) > 1 else [fitted]
+    outputs = [
+        ffmpeg.output(stills.hd_planes(parts[n], size), file.name, f="rawvideo", **{"frames:v": "1"})
+        for n, (file, size) in enumerate(zip(files, sizes, strict=True))
+    ]
+    return tuple(ffmpeg.merge_outputs(*outputs).compile(cmd="")[1:])
+
+
+def _clip(materials: Materials, clip: Size, frames: int, rate: Fraction) -> tuple[str, ...]:
+    raw = ffmpeg.input("pipe:0", f="rawvideo", pix_fmt="yuv420p", s=f"{clip.width}x{clip.height}", r=str(rate))
+    picture = stills.hd_tags(raw).filter("format", materials.codec.pixel_format)
+    options = {"frames:v": str(frames), **materials.codec.arguments(materials.threads), **MP4}
+    return tuple(ffmpeg.output(picture, materials.result, **options).compile(cmd="")[1:])
+
+
+def _length(request: video_pb2.Img2VidRequest) -> tuple[int, Fraction]:
+    """Frames, and frames a second."""
+    batch = len(request.images) > 0
     seconds = (
         request.images[0].duracao if batch else request.duration if request.HasField("duration") else DURATION_SECONDS
     )
     rate = request.frame_rate if request.HasField("frame_rate") else FRAME_RATE
     _within("images.duracao" if batch else "duration", seconds, DURATIONS)
     _within("frame_rate", rate, RATES)
-    frames = max(round(seconds * rate), 1)
-    exact_rate = Fraction(rate).limit_denominator(1001)
-    info, still = media.probe_image(source)
-    given = filters.opened(source.path.name, info)[str(still.index)]
-    opaque = filters.over_black(given) if still.transparent else given
-    picture = filters.ken_burns(opaque, frames, exact_rate, materials.codec.pixel_format)
-    options = {"r": str(exact_rate), "frames:v": str(frames), **materials.codec.arguments(materials.threads), **MP4}
-    arguments = tuple(ffmpeg.output(picture, materials.result, **options).compile(cmd="")[1:])
-    return Plan(
-        passes=(Pass(arguments, (source.field,), IMAGE_CUT_OFF),),
-        codec=materials.codec.name,
-        duration_seconds=float(frames / exact_rate),
-        frames_total=frames,
-    )
+    return max(round(seconds * rate), 1), Fraction(rate).limit_denominator(1001)
+
+
+def _size(request: video_pb2.Img2VidRequest) -> Size:
+    clip = Size(request.width or CLIP.width, request.height or CLIP.height)
+    for name, side in {"width": clip.width, "height": clip.height}.items():
+        _within(name, side, SIDES)
+        if side % 2:
+            raise _wrong(name, f"{side} is odd, and H.264 takes even sizes; give {side + 1}.")
+    if clip.width * clip.height > MAX_CLIP_PIXELS:
+        raise _wrong("width", f"{clip.width}×{clip.height} pixels are too many; 3840×2160 are the most.")
+    return clip
+
+
+def _camera(request: video_pb2.Img2VidRequest) -> Camera:
+    own = len(request.images) > 0 and request.images[0].HasField("motion")
+    motion, where = (request.images[0].motion, "images.motion") if own else (request.motion, "motion")
+    camera = Camera.of(motion)
+    _known(f"{where}.pan", motion_pb2.Motion.Pan, motion.pan)
+    _known(f"{where}.easing", motion_pb2.Motion.Easing, motion.easing)
+    _known("fit", motion_pb2.Fit, request.fit)
+    _within(f"{where}.start_zoom", camera.start_zoom, ZOOMS)
+    _within(f"{where}.end_zoom", camera.end_zoom, ZOOMS)
+    _within(f"{where}.focus_x", camera.focus[0], SHARE)
+    _within(f"{where}.focus_y", camera.focus[1], SHARE)
+    return camera
+
+
+def _background(request: video_pb2.Img2VidRequest) -> str:
+    background = request.background or BACKGROUND
+    if not COLOUR.fullmatch(background):
+        raise _wrong("background", f"'{background}' is no color; give one like #202020.")
+    return background
+
+
+def _finest(still: VideoStream, clip: Size, fit: int) -> float:
+    """How many pixels the still has for one of the clip's, whichever way up it is."""
+    ways = ((still.width, still.height), (still.height, still.width))
+    choose = min if fit in (motion_pb2.FIT_UNSPECIFIED, motion_pb2.FIT_COVER) else max
+    finest = max(choose(width / clip.width, height / clip.height) for width, height in ways)
+    return min(finest, math.sqrt(MAX_KEPT_PIXELS / (clip.width * clip.height)))
+
+
+def _known(field: str, kind: Any, value: int) -> None:
+    if value not in kind.values():
+        raise _wrong(field, f"{value} is not known; give one of {', '.join(kind.keys())}.")
 
 
 def _within(field: str, value: float, limits: tuple[float, float]) -> None:
     low, high = limits
     if not (math.isfinite(value) and low <= value <= high):
-        text = f"{value:g} is out of range; give {low:g} to {high:g}."
-        raise InvalidArgument(f"{field}: {text}", fields={field: text})
+        raise _wrong(field, f"{value:g} is out of range; give {low:g} to {high:g}.")
+
+
+def _wrong(field: str, text: str) -> InvalidArgument:
+    return InvalidArgument(f"{field}: {text}", fields={field: text})

@@ -1,0 +1,99 @@
+"""Sampling: every sample of luma and of colour comes from where the formula says."""
+
+import math
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from encoder import sampling
+from encoder.camera import Camera, Size
+
+CLIP, KEPT = Size(320, 180), Size(368, 206)
+
+
+def ramp(size: Size, luma: tuple[float, float], colour: tuple[float, float]) -> bytes:
+    """A still whose samples tell their own place: luma rises by `luma` a pixel (across, down) at the pixel's centre,
+    both colours by `colour` at the place where MPEG-2 has them."""
+    x, y = np.meshgrid(np.arange(size.width) + 0.5, np.arange(size.height) + 0.5)
+    across, down = np.meshgrid(np.arange(size.width // 2) * 2 + 0.5, np.arange(size.height // 2) * 2 + 1.0)
+    planes = [x * luma[0] + y * luma[1]] + [across * colour[0] + down * colour[1]] * 2
+    return b"".join(np.rint(plane).astype(np.uint8).tobytes() for plane in planes)
+
+
+@pytest.mark.parametrize(("axis", "camera"), [
+    (0, Camera(1, 1.324)),
+    (1, Camera(1, 1.324)),
+    (0, Camera(1.3, 1.3, pan=(1, 0))),
+    (1, Camera(1.3, 1.3, pan=(0, -1))),
+    (0, Camera(1.2, 1.0, focus=(0.1, 0.8))),
+])  # fmt: skip
+def test_samples_come_from_where_the_window_says(tmp_path: Path, axis: int, camera: Camera) -> None:
+    side = (KEPT.width, KEPT.height)[axis]
+    slope = 250 / side
+    rises = (slope, 0.0) if axis == 0 else (0.0, slope)
+    still = tmp_path / "still.yuv"
+    still.write_bytes(ramp(KEPT, rises, rises))
+    for number, data in enumerate(sampling.frames([still], [KEPT], CLIP, camera, 5)):
+        window = camera.window(number, 5)
+        share = (window.x, window.y)[axis]
+        step = side / window.zoom / (CLIP.width, CLIP.height)[axis]
+        start = share * (side - side / window.zoom)
+        luma, *colours = sampling.planes(np.frombuffer(data, np.uint8), CLIP)
+        for plane, first, every in ((luma, 0.5, 1), *((plane, 0.5 if axis == 0 else 1.0, 2) for plane in colours)):
+            found = plane.mean(axis=axis)
+            wanted = (start + (first + every * np.arange(len(found))) * step) * slope
+            inner = slice(4, -4)  # the edge repeats its last sample
+            # Rounding to whole values, twice, leaves a third of one; a tenth of a pixel is slope / 10.
+            assert np.abs(found - wanted)[inner].mean() < 0.36
+            assert abs((found - wanted)[inner].mean()) < slope / 10
+
+
+def test_a_still_camera_gives_the_same_frame(tmp_path: Path) -> None:
+    still = tmp_path / "still.yuv"
+    still.write_bytes(np.random.default_rng(1).integers(0, 256, KEPT.frame_bytes, np.uint8).tobytes())
+    frames = [bytes(frame) for frame in sampling.frames([still], [KEPT], CLIP, Camera(1.1, 1.1), 3)]
+    assert len(set(frames)) == 1
+
+
+def test_a_file_of_another_size_is_no_still(tmp_path: Path) -> None:
+    still = tmp_path / "still.yuv"
+    still.write_bytes(b"\0" * 100)
+    with pytest.raises(ValueError, match="100 bytes"):
+        next(sampling.frames([still], [KEPT], CLIP, Camera(), 1))
+
+
+@pytest.mark.parametrize("zooms", [(1.0, 1.324), (1.0, 1.0), (1.0, 2.0), (1.0, 10.0), (4.0, 4.5), (1.5, 6.0)])
+def test_stills_suit_the_deepest_and_the_widest_zoom(zooms: tuple[float, float]) -> None:
+    scales = sampling.kept_scales(Camera(*zooms), 100)
+    assert scales == sorted(scales, reverse=True)
+    assert all(large / small <= 2.0001 for large, small in pairwise(scales))
+    assert scales[0] == pytest.approx(max(zooms[1] / 1.15, 1))
+    assert scales[-1] <= 1.25 * max(zooms[0] * 1.15, 1)
+    assert sampling.kept_scales(Camera(), 100) == [pytest.approx(1.324 / 1.15)]
+
+
+def test_no_still_is_kept_larger_than_its_source() -> None:
+    assert sampling.kept_scales(Camera(1, 10), 2.0)[0] == 2.0
+    assert sampling.kept_scales(Camera(1, 10), 0.3) == [1.0]
+
+
+def test_a_deep_zoom_does_not_jump_where_stills_meet(tmp_path: Path) -> None:
+    camera, count = Camera(1, 6), 60
+    scales = sampling.kept_scales(camera, 100)
+    sizes = [CLIP.scaled(scale) for scale in scales]
+    rng = np.random.default_rng(2)
+    whole = rng.integers(0, 256, (sizes[0].height, sizes[0].width), np.uint8)
+    files = []
+    for number, size in enumerate(sizes):
+        # Reduced noise loses contrast: a jump between stills would be a jump of contrast.
+        y = np.asarray(sampling.cv2.resize(whole, (size.width, size.height), interpolation=sampling.cv2.INTER_AREA))
+        files.append(tmp_path / f"{number}.yuv")
+        files[-1].write_bytes(y.tobytes() + b"\x80" * (size.width * size.height // 2))
+    contrasts = [
+        float(sampling.planes(np.frombuffer(frame, np.uint8), CLIP)[0].std())
+        for frame in sampling.frames(files, sizes, CLIP, camera, count)
+    ]
+    assert len(scales) > 2
+    assert max(abs(math.log(b / a)) for a, b in pairwise(contrasts)) < 0.1
