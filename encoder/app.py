@@ -49,7 +49,7 @@ async def serving(settings: EncoderSettings) -> AsyncIterator[Ports]:
             max_concurrent_calls=settings.batch_size + SPARE_CALLS,
         )
         limits = Limits(settings.max_input_bytes, settings.max_duration_seconds, settings.max_task_seconds)
-        runner = Runner(found.binary, codec, settings.max_duration_seconds)
+        runner = Runner(found.ffmpeg, codec, settings.max_duration_seconds)
         servicer = EncoderServicer(runner, workspace, slots, limits, found)
         encoder_pb2_grpc.add_EncoderServiceServicer_to_server(servicer, service.server)
         service.reflect([NAME])
@@ -58,7 +58,14 @@ async def serving(settings: EncoderSettings) -> AsyncIterator[Ports]:
             service.listen_for_probes(f"{settings.host}:{settings.health_port}"),
         )
         await service.start()
-        log.info("serving", port=ports.grpc, health_port=ports.health, codec=codec.name, slots=slots.total)
+        log.info(
+            "serving",
+            port=ports.grpc,
+            health_port=ports.health,
+            codec=codec.name,
+            slots=slots.total,
+            sandbox=found.ffmpeg.sandbox.name,
+        )
         try:
             yield ports
         finally:

@@ -8,10 +8,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from encoder import codecs, ffmpeg, fonts
+import structlog
+
+from encoder import codecs, fonts
 from encoder.codecs.base import Codec
 from encoder.config import EncoderSettings
+from encoder.ffmpeg import QUIET, Ffmpeg, answer, bundled_binary
+from encoder.sandbox import AUTO as AUTO_SANDBOX
+from encoder.sandbox import SANDBOXES
+from encoder.sandbox.base import Limits, Sandbox
 from rpc.config import ConfigError
+
+log = structlog.get_logger("encoder")
 
 VERSION = version("api-gpu")
 DRIVER_LIBRARIES = ("libcuda.so.1", "libnvidia-encode.so.1")
@@ -31,7 +39,7 @@ class CodecState:
 class Capabilities:
     """What was found out at the start."""
 
-    binary: Path
+    ffmpeg: Ffmpeg
     ffmpeg_version: str
     codecs: tuple[CodecState, ...]
 
@@ -50,11 +58,31 @@ class Capabilities:
 
 
 async def inspect(settings: EncoderSettings) -> Capabilities:
-    """Find out what works. Raises ConfigError when FFmpeg cannot be run."""
-    binary = (settings.ffmpeg_binary or ffmpeg.bundled_binary()).resolve()
+    """Find out what works. Raises ConfigError when FFmpeg cannot be run, or not in the sandbox that is set."""
+    binary = (settings.ffmpeg_binary or bundled_binary()).resolve()
     made = [codecs.load(name)(**options) for name, options in _options(settings).items()]
     found = await _ffmpeg_version(binary)
-    return Capabilities(binary, found, tuple([await _tried(binary, codec) for codec in made]))
+    ffmpeg = Ffmpeg(binary, await _sandbox(binary, settings))
+    return Capabilities(ffmpeg, found, tuple([await _tried(ffmpeg, codec) for codec in made]))
+
+
+async def _sandbox(binary: Path, settings: EncoderSettings) -> Sandbox:
+    """The sandbox that is set, or the first that works. Raises ConfigError."""
+    limits = Limits.of(settings.max_task_seconds, settings.max_memory_bytes, settings.max_result_bytes)
+    names = list(SANDBOXES) if settings.sandbox == AUTO_SANDBOX else [settings.sandbox]
+    faults: list[str] = []
+    for name in names:
+        try:
+            made: Sandbox = SANDBOXES[name](limits)
+            code, text = await Ffmpeg(binary, made).answer(["-version"])
+        except OSError as error:
+            code, text = 1, str(error)
+        if code == 0:
+            if faults and name == "none":
+                log.warning("FFmpeg runs without a sandbox: it can read what the encoder can", faults=faults)
+            return made
+        faults.append(f"{name}: {(text.strip().splitlines() or ['it ends with ' + str(code)])[-1]}")
+    raise ConfigError(f"SANDBOX={settings.sandbox}: does not work on this machine ({'; '.join(faults)})")
 
 
 def _options(settings: EncoderSettings) -> Mapping[str, Mapping[str, Any]]:
@@ -63,7 +91,7 @@ def _options(settings: EncoderSettings) -> Mapping[str, Mapping[str, Any]]:
 
 async def _ffmpeg_version(binary: Path) -> str:
     try:
-        _, text = await ffmpeg.answer(binary, ["-version"])
+        _, text = await answer([str(binary), "-version"])
     except OSError as error:
         raise ConfigError(f"FFMPEG_BINARY={binary}: cannot be run ({error.strerror})") from error
     if not text.startswith(VERSION_LINE):
@@ -71,11 +99,11 @@ async def _ffmpeg_version(binary: Path) -> str:
     return text.removeprefix(VERSION_LINE).split(" ", 1)[0]
 
 
-async def _tried(binary: Path, codec: Codec) -> CodecState:
+async def _tried(ffmpeg: Ffmpeg, codec: Codec) -> CodecState:
     options = [part for key, value in codec.arguments(1).items() for part in (f"-{key}", value)]
     tiny = ["-f", "lavfi", "-i", "color=s=256x144:d=0.04:r=25", *options, "-f", "null", "-"]
     try:
-        code, text = await ffmpeg.answer(binary, [*ffmpeg.QUIET, *tiny])
+        code, text = await ffmpeg.answer([*QUIET, *tiny])
     except OSError as error:
         return CodecState(codec, f"FFmpeg cannot be run: {error.strerror}")
     last = text.strip().splitlines()[-1:] or [f"FFmpeg ended with {code}"]
@@ -87,7 +115,8 @@ async def report(settings: EncoderSettings) -> dict[str, Any]:
     found = await inspect(settings)
     return {
         "version": VERSION,
-        "ffmpeg": {"path": str(found.binary), "version": found.ffmpeg_version},
+        "ffmpeg": {"path": str(found.ffmpeg.binary), "version": found.ffmpeg_version},
+        "sandbox": found.ffmpeg.sandbox.name,
         "codecs": [
             {"name": s.codec.name, "format": s.codec.format, "works": not s.fault, "reason": s.fault}
             for s in found.codecs
@@ -112,7 +141,7 @@ async def _devices() -> list[str]:
     if tool is None:
         return []
     try:
-        code, text = await ffmpeg.answer(Path(tool), ["--list-gpus"], QUESTION_SECONDS)
+        code, text = await answer([tool, "--list-gpus"], QUESTION_SECONDS)
     except (OSError, TimeoutError):
         return []
     return text.strip().splitlines() if code == 0 else []

@@ -9,6 +9,8 @@ from pydantic_settings import NoDecode
 
 from encoder.codecs import AUTO, CODECS
 from encoder.codecs.x264 import PRESETS
+from encoder.sandbox import AUTO as AUTO_SANDBOX
+from encoder.sandbox import SANDBOXES
 from rpc.config import Settings
 from rpc.logs import LEVELS
 from rpc.tls import Identity
@@ -42,6 +44,10 @@ class EncoderSettings(Settings):
     drain_seconds: float = Field(30.0, ge=0)
 
     ffmpeg_binary: Path | None = None
+    sandbox: str = AUTO_SANDBOX
+    # Address space of one FFmpeg, and the largest file that it may write.
+    max_memory_bytes: int = Field(16 * 1024**3, ge=256 * 1024**2)
+    max_result_bytes: int = Field(32 * 1024**3, ge=1)
     # More fonts for captions, beside the bundled one.
     fonts_dir: Path | None = None
     codec: str = AUTO
@@ -59,6 +65,11 @@ class EncoderSettings(Settings):
     @classmethod
     def _known_codec(cls, value: str) -> str:
         return _one_of(value, (AUTO, *CODECS))
+
+    @field_validator("sandbox")
+    @classmethod
+    def _known_sandbox(cls, value: str) -> str:
+        return _one_of(value, (AUTO_SANDBOX, *SANDBOXES))
 
     @field_validator("x264_preset")
     @classmethod

@@ -14,10 +14,16 @@ TABLE: dict[str, tuple[type[ServiceError], str, str]] = {
         "DISK_FULL",
         "the disk of the encoder is full; try again later.",
     ),
+    # A thread that finds no room for its stack is told that a resource is away for the moment.
     r"Cannot allocate memory|Resource temporarily unavailable": (
-        Unavailable,
-        "NO_MEMORY",
-        "the encoder is short of memory; try again later.",
+        FailedPrecondition,
+        "TOO_MUCH_MEMORY",
+        "the picture needs more memory than the encoder gives a task (MAX_MEMORY_BYTES); give a smaller one.",
+    ),
+    r"File too large": (
+        FailedPrecondition,
+        "RESULT_TOO_LARGE",
+        "the result is larger than the encoder may write (MAX_RESULT_BYTES); make it shorter or smaller.",
     ),
     r"partial file|File ended prematurely|[Tt]runcat": (InvalidArgument, "BAD_INPUT", TOLD_CUT_OFF),
     r"[Dd]ecoder .* not found|no decoder found|Decoding requested, but no decoder|not implemented|unsupported": (
@@ -38,6 +44,26 @@ TABLE: dict[str, tuple[type[ServiceError], str, str]] = {
 }
 """Pattern in FFmpeg's messages to the class, the reason and the text of the error; the first that is found counts."""
 
+SIGNALLED = 128
+SIGNALS: dict[signal.Signals, tuple[type[ServiceError], str, str]] = {
+    signal.SIGKILL: (
+        Unavailable,
+        "KILLED",
+        "FFmpeg was killed on the encoder, likely for lack of memory; try again.",
+    ),
+    signal.SIGXCPU: (
+        FailedPrecondition,
+        "TOO_MUCH_WORK",
+        "The task needs more CPU time than the encoder gives one (MAX_TASK_SECONDS on every core); give it less to do.",
+    ),
+    signal.SIGXFSZ: (
+        FailedPrecondition,
+        "RESULT_TOO_LARGE",
+        "The result is larger than the encoder may write (MAX_RESULT_BYTES); make it shorter or smaller.",
+    ),
+}
+"""What it means that FFmpeg ended by a signal."""
+
 # Said of runs that FFmpeg itself calls a success, having made do with what there was.
 CUT_OFF = r"partial file|File ended prematurely"
 IMAGE_CUT_OFF = rf"{CUT_OFF}|overread|LZW decode failed"
@@ -46,8 +72,11 @@ INPUT = re.compile(r"(?:in#|ist#|\binput)(\d+)")
 
 def translated(messages: Sequence[str], return_code: int, fields: Sequence[str]) -> ServiceError:
     """The error behind a failed run; `fields` are the fields of its inputs, in order."""
-    if return_code == -signal.SIGKILL:
-        return Unavailable("FFmpeg was killed on the encoder, likely for lack of memory; try again.", reason="KILLED")
+    # Bubblewrap tells of a signal as a shell does: 128 and its number.
+    number = -return_code if return_code < 0 else return_code - SIGNALLED
+    if number in SIGNALS:
+        cls, reason, meaning = SIGNALS[signal.Signals(number)]
+        return cls(meaning, reason=reason)
     text = "\n".join(messages)
     for pattern, (cls, reason, meaning) in TABLE.items():
         if re.search(pattern, text):

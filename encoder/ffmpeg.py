@@ -13,6 +13,7 @@ import structlog
 from encoder import faults
 from encoder.feed import Feed
 from encoder.plan import Pass
+from encoder.sandbox.base import Reach, Sandbox
 from rpc.process import tied
 
 log = structlog.get_logger("encoder")
@@ -21,6 +22,7 @@ QUIET = ("-hide_banner", "-nostdin", "-nostats", "-v", "error")
 PROGRESS = ("-progress", "pipe:1", "-stats_period", "0.25")
 TAIL_LINES = 100
 LINE_BYTES = 4096
+NO_REACH = Reach((), ())
 
 
 @dataclass(frozen=True)
@@ -89,29 +91,45 @@ class Run:
                 self._messages.append(line)
 
 
-@contextlib.asynccontextmanager
-async def running(binary: Path, step: Pass, folder: Path) -> AsyncIterator[Run]:
-    """FFmpeg at work on a pass inside `folder`; killed when the block is left before its end."""
-    arguments = step.arguments if isinstance(step.arguments, tuple) else await asyncio.to_thread(step.arguments)
-    feed = Feed(step.feed) if step.feed is not None else None
-    try:
-        process = await _spawned(binary, (*QUIET, *PROGRESS, "-y", *arguments), folder, feed)
-    except BaseException:
+@dataclass(frozen=True)
+class Ffmpeg:
+    """A binary, and the sandbox that it runs in."""
+
+    binary: Path
+    sandbox: Sandbox
+
+    @contextlib.asynccontextmanager
+    async def running(self, step: Pass, reach: Reach) -> AsyncIterator[Run]:
+        """FFmpeg at work on a pass in the first writable folder of `reach`; killed when the block is left before its
+        end."""
+        arguments = step.arguments if isinstance(step.arguments, tuple) else await asyncio.to_thread(step.arguments)
+        feed = Feed(step.feed) if step.feed is not None else None
+        try:
+            process = await self._spawned((*QUIET, *PROGRESS, "-y", *arguments), reach, feed)
+        except BaseException:
+            if feed is not None:
+                await feed.close()
+            raise
         if feed is not None:
-            await feed.close()
-        raise
-    if feed is not None:
-        feed.start()
-    run = Run(process, arguments, step, feed)
-    try:
-        yield run
-    finally:
-        await run.kill()
+            feed.start()
+        run = Run(process, arguments, step, feed)
+        try:
+            yield run
+        finally:
+            await run.kill()
+
+    async def answer(self, arguments: Sequence[str], timeout_seconds: float = 30.0) -> tuple[int, str]:
+        """Return code and output of a short question (`-version`, a tiny encode)."""
+        return await answer(self.sandbox.around([str(self.binary), *arguments], NO_REACH), timeout_seconds)
+
+    async def _spawned(self, arguments: Sequence[str], reach: Reach, feed: Feed | None) -> asyncio.subprocess.Process:
+        command = self.sandbox.around([str(self.binary), *arguments], reach)
+        return await _spawned(command, reach.writable[0], feed.reading if feed else asyncio.subprocess.DEVNULL)
 
 
-async def answer(binary: Path, arguments: Sequence[str], timeout_seconds: float = 30.0) -> tuple[int, str]:
-    """Return code and output of a short question to FFmpeg (`-version`, a tiny encode)."""
-    process = await _spawned(binary, arguments, None)
+async def answer(command: Sequence[str], timeout_seconds: float = 30.0) -> tuple[int, str]:
+    """Return code and output of a short command that needs no input."""
+    process = await _spawned(command, None, asyncio.subprocess.DEVNULL)
     try:
         async with asyncio.timeout(timeout_seconds):
             out, err = await process.communicate()
@@ -122,14 +140,12 @@ async def answer(binary: Path, arguments: Sequence[str], timeout_seconds: float 
     return process.returncode or 0, (out + err).decode(errors="replace")
 
 
-async def _spawned(
-    binary: Path, arguments: Sequence[str], folder: Path | None, feed: Feed | None = None
-) -> asyncio.subprocess.Process:
-    child = tied([str(binary), *arguments])
+async def _spawned(command: Sequence[str], folder: Path | None, stdin: int) -> asyncio.subprocess.Process:
+    child = tied(command)
     return await asyncio.create_subprocess_exec(
         *child.command,
         cwd=folder,
-        stdin=feed.reading if feed is not None else asyncio.subprocess.DEVNULL,
+        stdin=stdin,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         preexec_fn=child.preexec,

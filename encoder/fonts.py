@@ -1,5 +1,6 @@
 """The fonts that captions are drawn with: the bundled one, so that a machine without any will do, and FONTS_DIR's."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -19,8 +20,15 @@ def available(more: Path | None) -> list[Path]:
 
 
 def gather(folder: Path, more: Path | None) -> None:
-    """Make `folder` hold every font: libass takes one folder. Links, so that a start costs nothing."""
+    """Make `folder` hold every font: libass takes one folder, and it is all of the fonts that FFmpeg may see."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for number, path in enumerate(available(more)):
-        (folder / f"{number:04}{path.suffix.lower()}").symlink_to(path.resolve())
+        _copy(path.resolve(), folder / f"{number:04}{path.suffix.lower()}")
+
+
+def _copy(path: Path, to: Path) -> None:
+    try:
+        os.link(path, to)
+    except OSError:  # another file system, or one without links
+        shutil.copyfile(path, to)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from encoder import ffmpeg, media
+from encoder import media
 from encoder.codecs.base import Codec
+from encoder.ffmpeg import Ffmpeg
 from encoder.operations import OPERATIONS
 from encoder.plan import Materials, Plan, Source, Warning
 from encoder.workspace import TaskFolder
@@ -65,7 +66,7 @@ Report = Callable[[Step], Awaitable[None]]
 class Runner:
     """Runs operations with one FFmpeg and one codec."""
 
-    binary: Path
+    ffmpeg: Ffmpeg
     codec: Codec
     max_duration_seconds: float
 
@@ -74,7 +75,7 @@ class Runner:
         started = time.monotonic()
         plan = await asyncio.to_thread(self._plan, work)
         for step in plan.passes:
-            async with ffmpeg.running(self.binary, step, work.place.folder) as run:
+            async with self.ffmpeg.running(step, work.place.reach) as run:
                 async for progress in run.progress():
                     if step is plan.passes[-1]:
                         await report(Step(progress.frames_done, plan.frames_total, progress.fps))

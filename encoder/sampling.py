@@ -20,8 +20,8 @@ cv2.setNumThreads(1)
 Plane = np.ndarray[Any, np.dtype[np.uint8]]
 Planes = tuple[Plane, Plane, Plane]
 
-# How far a still may be from a pixel for a pixel: the root of the default zoom, which then needs one still alone.
-SHARPNESS = 1.15
+# How far a still may be from a pixel for a pixel; for the default zoom one still is then enough.
+SHARPNESS = 1.2
 # Within this range of zooms one still serves all frames.
 SINGLE_RANGE = 1.25
 

@@ -89,6 +89,7 @@ class EncoderServicer(encoder_pb2_grpc.EncoderServiceServicer):
             max_input_bytes=self._limits.max_input_bytes,
             max_duration_seconds=self._limits.max_duration_seconds,
             max_task_seconds=self._limits.max_task_seconds,
+            sandbox=self._capabilities.ffmpeg.sandbox.name,
         )
 
 

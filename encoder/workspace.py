@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from encoder import fonts
+from encoder.sandbox.base import Reach
 from rpc.config import ConfigError
 
 PREFIX = "task-"
@@ -24,6 +25,12 @@ class TaskFolder:
 
     folder: Path
     result: Path
+    fonts: Path
+
+    @property
+    def reach(self) -> Reach:
+        """What a child that works on the task may see."""
+        return Reach((self.folder, self.result.parent), (self.fonts,))
 
 
 class Workspace:
@@ -56,7 +63,7 @@ class Workspace:
             if self._output_dir != self._work_dir:
                 results = await stack.enter_async_context(_temporary(self._output_dir))
             (folder / FONTS).symlink_to(self._work_dir / FONTS)
-            yield TaskFolder(folder, results / RESULT)
+            yield TaskFolder(folder, results / RESULT, self._work_dir / FONTS)
 
 
 @contextlib.asynccontextmanager

@@ -6,7 +6,7 @@ import ffmpeg
 
 from apigpu.v1 import video_pb2
 from encoder import filters, media
-from encoder.operations.output import AAC, MP4
+from encoder.operations.output import AAC, MP4, not_yet
 from encoder.plan import COPY, Materials, MediaInfo, Pass, Plan, VideoStream
 
 # What is copied as it is; anything else is made H.264. AVI and MPEG-PS do not time every packet, and MP4 must.
@@ -17,6 +17,7 @@ COPIED_FROM = ("mov", "matroska", "mpegts", "flv")
 
 def plan(request: video_pb2.AddAudioRequest, materials: Materials) -> Plan:
     """See Operation. A copied video that is cut ends at the last frame that needs none after the cut."""
+    not_yet(request, "soundtrack", "container")
     picture, sound = materials.source("url_video"), materials.source("url_audio")
     info, video = media.probe_video(picture)
     heard_info, heard = media.probe_audio(sound)

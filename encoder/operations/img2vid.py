@@ -13,7 +13,7 @@ from apigpu.v1 import motion_pb2, video_pb2
 from encoder import filters, media, sampling, stills
 from encoder.camera import Camera, Size
 from encoder.faults import IMAGE_CUT_OFF
-from encoder.operations.output import MP4
+from encoder.operations.output import MP4, not_yet
 from encoder.plan import Materials, MediaInfo, Pass, Plan, Source, VideoStream
 from rpc.errors import InvalidArgument
 
@@ -35,6 +35,7 @@ COLOUR = re.compile("#[0-9A-Fa-f]{6}")
 def plan(request: video_pb2.Img2VidRequest, materials: Materials) -> Plan:
     """See Operation. The clip has round(duration · frame_rate) frames. One run makes the still in the sizes that the
     camera needs; the other encodes what the camera sees."""
+    not_yet(request, "container")
     batch = len(request.images) > 0
     source = materials.source("images.image_url" if batch else "url_image")
     frames, rate = _length(request)

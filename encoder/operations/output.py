@@ -2,7 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
+from google.protobuf.message import Message
+
+from apigpu.v1 import video_pb2
 from encoder.plan import AudioStream
+from rpc.errors import Unimplemented
 
 MP4: Mapping[str, str] = {"f": "mp4", "movflags": "+faststart"}
 AAC: Mapping[str, str] = {"c:a": "aac", "b:a": "192k"}
@@ -19,3 +23,12 @@ def kept_audio(streams: Sequence[AudioStream]) -> dict[str, str]:
         if not copied:
             options[f"b:a:{number}"] = AAC["b:a"]
     return options
+
+
+def not_yet(request: Message, *names: str) -> None:
+    """Raise Unimplemented for a field that is set and that this encoder cannot follow: better than a result that is not
+    what was asked for."""
+    for field, value in request.ListFields():
+        if field.name in names and value != video_pb2.CONTAINER_MP4:
+            text = "this encoder cannot do that yet; leave it out."
+            raise Unimplemented(f"{field.json_name}: {text}", fields={field.json_name: text})

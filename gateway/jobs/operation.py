@@ -61,11 +61,22 @@ def _check(message: Message, prefix: str) -> None:
         text = _message_rules(message.DESCRIPTOR).required or f"{', '.join(missing)}: required"
         raise InvalidArgument(text, fields=dict.fromkeys(missing, "required"))
     for field, value in message.ListFields():
-        if field.message_type is not None and field.is_repeated:
-            for index, element in enumerate(value):
-                _check(element, f"{prefix}{field.json_name}[{index}].")
-        elif field.message_type is None:
+        if field.message_type is not None:
+            _check_within(field, value, prefix)
+        else:
             _check_range(field, value, prefix)
+
+
+def _check_within(field: Field, value: Any, prefix: str) -> None:
+    if not field.is_repeated:
+        _check(value, f"{prefix}{field.json_name}.")
+        return
+    most = _rules(field).max_items
+    if most and len(value) > most:
+        name = prefix + field.json_name
+        raise InvalidArgument(f"{name} has {len(value)} elements and {most} are the most.", fields={name: "too many"})
+    for index, element in enumerate(value):
+        _check(element, f"{prefix}{field.json_name}[{index}].")
 
 
 def _is_missing(message: Message, field: Field) -> bool:

@@ -1,5 +1,7 @@
 """What FFmpeg says, and what a caller is told."""
 
+import signal
+
 import pytest
 
 from encoder.faults import CUT_OFF, IMAGE_CUT_OFF, cut_off, translated
@@ -23,7 +25,8 @@ FIELDS = ("url_video", "url_audio")
         ("[in#1/matroska @ 0x5] File ended prematurely", "INVALID_ARGUMENT", "url_audio: the file is cut off"),
         ("[vist#0:0/xyz @ 0x5] Decoding requested, but no decoder found for: xyz", "FAILED_PRECONDITION", "url_video"),
         ("[out#0/mp4 @ 0x5] Error writing trailer: No space left on device", "RESOURCE_EXHAUSTED", "The disk"),
-        ("x264 [error]: malloc failed\nCannot allocate memory", "UNAVAILABLE", "short of memory"),
+        ("x264 [error]: malloc failed\nCannot allocate memory", "FAILED_PRECONDITION", "MAX_MEMORY_BYTES"),
+        ("[out#0/mp4 @ 0x5] Error writing: File too large", "FAILED_PRECONDITION", "MAX_RESULT_BYTES"),
         ("/srv/work/task-1: something new", "INTERNAL", "not known"),
     ],
 )
@@ -35,8 +38,19 @@ def test_messages_become_errors_without_their_words(message: str, code: str, tol
     assert "0x5" not in error.message
 
 
-def test_a_killed_ffmpeg_is_worth_another_try() -> None:
-    assert translated([], -9, FIELDS).code.name == "UNAVAILABLE"
+@pytest.mark.parametrize(
+    ("number", "code", "told"),
+    [
+        (signal.SIGKILL, "UNAVAILABLE", "try again"),
+        (signal.SIGXCPU, "FAILED_PRECONDITION", "MAX_TASK_SECONDS"),
+        (signal.SIGXFSZ, "FAILED_PRECONDITION", "MAX_RESULT_BYTES"),
+    ],
+)
+def test_a_signal_tells_which_limit_was_met(number: signal.Signals, code: str, told: str) -> None:
+    for return_code in (-number, 128 + number):  # as the kernel tells it, and as bubblewrap does
+        error = translated([], return_code, FIELDS)
+        assert error.code.name == code
+        assert told in error.message
 
 
 def test_a_crashed_ffmpeg_is_a_fault_of_the_service() -> None:

@@ -69,9 +69,9 @@ def test_stills_suit_the_deepest_and_the_widest_zoom(zooms: tuple[float, float])
     scales = sampling.kept_scales(Camera(*zooms), 100)
     assert scales == sorted(scales, reverse=True)
     assert all(large / small <= 2.0001 for large, small in pairwise(scales))
-    assert scales[0] == pytest.approx(max(zooms[1] / 1.15, 1))
-    assert scales[-1] <= 1.25 * max(zooms[0] * 1.15, 1)
-    assert sampling.kept_scales(Camera(), 100) == [pytest.approx(1.324 / 1.15)]
+    assert scales[0] == pytest.approx(max(zooms[1] / 1.2, 1))
+    assert scales[-1] <= 1.25 * max(zooms[0] * 1.2, 1)
+    assert sampling.kept_scales(Camera(), 100) == [pytest.approx(1.324 / 1.2)]
 
 
 def test_no_still_is_kept_larger_than_its_source() -> None:
@@ -80,20 +80,24 @@ def test_no_still_is_kept_larger_than_its_source() -> None:
 
 
 def test_a_deep_zoom_does_not_jump_where_stills_meet(tmp_path: Path) -> None:
-    camera, count = Camera(1, 6), 60
+    camera, count = Camera(1, 6), 240
     scales = sampling.kept_scales(camera, 100)
     sizes = [CLIP.scaled(scale) for scale in scales]
     rng = np.random.default_rng(2)
-    whole = rng.integers(0, 256, (sizes[0].height, sizes[0].width), np.uint8)
+    # Detail of every size: of noise alone a frame that falls on the still's own pixels would stand out by itself.
+    top = (sizes[0].width, sizes[0].height)
+    layers = [rng.standard_normal((top[1] >> n, top[0] >> n)).astype(np.float32) for n in range(1, 6)]
+    grown = sum(sampling.cv2.resize(layer, top, interpolation=sampling.cv2.INTER_CUBIC) for layer in layers)
+    whole = np.clip(128 + 20 * np.asarray(grown), 0, 255).astype(np.uint8)
     files = []
     for number, size in enumerate(sizes):
-        # Reduced noise loses contrast: a jump between stills would be a jump of contrast.
         y = np.asarray(sampling.cv2.resize(whole, (size.width, size.height), interpolation=sampling.cv2.INTER_AREA))
         files.append(tmp_path / f"{number}.yuv")
         files[-1].write_bytes(y.tobytes() + b"\x80" * (size.width * size.height // 2))
-    contrasts = [
-        float(sampling.planes(np.frombuffer(frame, np.uint8), CLIP)[0].std())
+    sharpness = [
+        float(sampling.cv2.Laplacian(luma, sampling.cv2.CV_32F).std())
         for frame in sampling.frames(files, sizes, CLIP, camera, count)
+        for luma in sampling.planes(np.frombuffer(frame, np.uint8), CLIP)[:1]
     ]
     assert len(scales) > 2
-    assert max(abs(math.log(b / a)) for a, b in pairwise(contrasts)) < 0.1
+    assert max(abs(math.log(b / a)) for a, b in pairwise(sharpness)) < 0.1

@@ -2,6 +2,8 @@
 
 import pytest
 
+from apigpu.v1.caption_style_pb2 import CaptionWord
+from apigpu.v1.motion_pb2 import Motion
 from apigpu.v1.video_pb2 import AddAudioRequest, CaptionRequest, Img2VidImage, Img2VidRequest, Operation
 from gateway.jobs import operation
 from rpc.errors import InvalidArgument
@@ -40,6 +42,18 @@ CONTRACT = {
     "frame rate": (
         Operation(img2vid=Img2VidRequest(images=[image()], frame_rate=0)),
         "frame_rate is 0 and must be from 1 to 60.",
+    ),
+    "in a part of the request": (
+        Operation(img2vid=Img2VidRequest(images=[image()], motion=Motion(end_zoom=11))),
+        "motion.endZoom is 11 and must be from 1 to 10.",
+    ),
+    "in a part of an image": (
+        Operation(img2vid=Img2VidRequest(images=[image(motion=Motion(focus_x=2))])),
+        "images[0].motion.focusX is 2 and must be from 0 to 1.",
+    ),
+    "a list that is too long": (
+        Operation(caption=CaptionRequest(url_video=URL, url_srt=URL, words=[CaptionWord(text="a")] * 50_001)),
+        "words has 50001 elements and 50000 are the most.",
     ),
     "nothing": (Operation(), "The operation is missing; give one of: caption, img2vid, addaudio."),
     "too many": (

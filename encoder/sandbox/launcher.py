@@ -1,0 +1,121 @@
+"""Runs as a program of its own: `launcher.py LIMITS READABLE WRITABLE COMMAND …` gives up rights and becomes COMMAND.
+
+LIMITS are CPU seconds, bytes of address space, bytes of a file and processes, with colons between; READABLE and
+WRITABLE are paths, a line each. It imports only what every start can pay for, and knows nothing of the project.
+
+Sources: landlock(7), linux/landlock.h; seccomp(2), linux/seccomp.h, linux/filter.h, linux/audit.h.
+"""
+
+import ctypes
+import os
+import platform
+import resource
+import struct
+import sys
+
+CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
+CREATE_RULESET_VERSION = 1
+RULE_PATH_BENEATH = 1
+PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
+
+EXECUTE, WRITE_FILE, READ_FILE, READ_DIR, TRUNCATE, IOCTL_DEV = 1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 << 14, 1 << 15
+# What an ABI of Landlock can handle: 13 rights at first, then REFER, TRUNCATE and IOCTL_DEV.
+FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
+# Rights that a rule for a single file may hold.
+OF_FILES = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV
+TCP_RIGHTS = 0b11  # bind, connect; from ABI 4
+SCOPES = 0b11  # abstract unix sockets, signals; from ABI 6
+
+# System calls that are refused, by machine: socket, ptrace, process_vm_readv, process_vm_writev, io_uring_setup.
+REFUSED = {"x86_64": (41, 101, 310, 311, 425), "aarch64": (198, 117, 270, 271, 425)}
+AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+X32_BIT = 0x40000000
+ALLOW, KILL, REFUSE = 0x7FFF0000, 0x80000000, 0x00050000 | 1  # the last with EPERM
+LOAD, EQUAL, AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def abi() -> int:
+    """Version of Landlock in this kernel. Raises OSError where it has none."""
+    return _called(CREATE_RULESET, None, ctypes.c_size_t(0), CREATE_RULESET_VERSION)
+
+
+def limit(cpu_seconds: int, memory_bytes: int, file_bytes: int, processes: int) -> None:
+    """Set the limits; none is raised above what is in force."""
+    limits = {
+        resource.RLIMIT_CPU: cpu_seconds,
+        resource.RLIMIT_AS: memory_bytes,
+        resource.RLIMIT_FSIZE: file_bytes,
+        resource.RLIMIT_NPROC: processes,
+        resource.RLIMIT_CORE: 0,
+    }
+    for kind, most in limits.items():
+        hard = resource.getrlimit(kind)[1]
+        value = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(kind, (value, value))
+
+
+def shut_in(readable: list[str], writable: list[str]) -> None:
+    """Leave this process no file but those beneath the paths, and no TCP. Raises OSError."""
+    version = abi()
+    rights = (1 << FILE_RIGHTS.get(version, 16)) - 1
+    parts = [rights, TCP_RIGHTS if version >= 4 else 0, SCOPES if version >= 6 else 0]
+    size = 8 if version < 4 else 16 if version < 6 else 24
+    attributes = struct.pack("=QQQ", *parts)[:size]
+    ruleset = _called(CREATE_RULESET, attributes, ctypes.c_size_t(size), 0)
+    for path in readable:
+        _allow(ruleset, path, rights & (EXECUTE | READ_FILE | READ_DIR))
+    for path in writable:
+        _allow(ruleset, path, rights & ~EXECUTE)
+    _called(RESTRICT_SELF, ruleset, 0)
+    os.close(ruleset)
+
+
+def refuse_calls() -> None:
+    """Refuse the system calls of REFUSED from now on, with EPERM. Raises OSError."""
+    machine = platform.machine()
+    calls = REFUSED[machine]
+    # Each step: code, steps to leap when true, when false, value.
+    steps = [(LOAD, 0, 0, 4), (EQUAL, 1, 0, AUDIT_ARCH[machine]), (RETURN, 0, 0, KILL), (LOAD, 0, 0, 0)]
+    steps += [(AT_LEAST, 0, 1, X32_BIT), (RETURN, 0, 0, KILL)]
+    steps += [(EQUAL, len(calls) - number, 0, call) for number, call in enumerate(calls)]
+    steps += [(RETURN, 0, 0, ALLOW), (RETURN, 0, 0, REFUSE)]
+    code = b"".join(struct.pack("=HBBI", *step) for step in steps)
+    buffer = ctypes.create_string_buffer(code, len(code))
+    program = struct.pack("@HP", len(steps), ctypes.addressof(buffer))
+    _checked(libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, program, 0, 0))
+
+
+def _allow(ruleset: int, path: str, rights: int) -> None:
+    file = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        held = rights if os.path.isdir(path) else rights & OF_FILES
+        rule = struct.pack("=Qi", held, file)
+        _called(ADD_RULE, ruleset, RULE_PATH_BENEATH, rule, 0)
+    finally:
+        os.close(file)
+
+
+def _called(number: int, *arguments: object) -> int:
+    return _checked(libc.syscall(number, *arguments))
+
+
+def _checked(result: int) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return result
+
+
+def main(limits: str, readable: str, writable: str, *command: str) -> None:
+    """Give up rights, and become the command."""
+    limit(*map(int, limits.split(":")))
+    _checked(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+    shut_in(readable.splitlines(), writable.splitlines())
+    refuse_calls()
+    os.execv(command[0], command)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
