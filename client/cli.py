@@ -204,6 +204,8 @@ def one_result(
         errand = Errand(client, shown)
         job = errand.run(sources, lambda given: submit(*given)).checked()
         errand.fetch(job.asset, target)
+    for text in job.warnings:
+        print(f"warning: {text}", file=sys.stderr)
     print(target)
 
 

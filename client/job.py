@@ -15,18 +15,21 @@ from rpc.errors import Cancelled, DeadlineExceeded, Internal, ServiceError, make
 
 @dataclass(frozen=True)
 class Clip:
-    """The video of one image of a batch: either `asset` and `video_url`, or `error`."""
+    """The video of one image of a batch: either `asset` and `video_url`, or `error`; `warnings` tell what about it is
+    not as was asked."""
 
     id: str
     asset: str
     video_url: str
     error: ServiceError | None
+    warnings: tuple[str, ...] = ()
 
     @classmethod
     def from_message(cls, message: video_pb2.Video) -> Clip:
         """The clip that the gateway describes."""
         error = failure(message.error) if message.HasField("error") else None
-        return cls(id=message.id, asset=message.asset, video_url=message.video_url, error=error)
+        warnings = tuple(warning.message for warning in message.warnings)
+        return cls(id=message.id, asset=message.asset, video_url=message.video_url, error=error, warnings=warnings)
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class Source(Protocol):
 @dataclass(frozen=True)
 class Job:
     """A job as it stood when it was read. `asset` and `video_url` are those of the result, "" before the end and for a
-    batch, which has `clips`; `error` says why it did not complete. Times are UTC."""
+    batch, which has `clips`, and so are `warnings`; `error` says why it did not complete. Times are UTC."""
 
     id: str
     status: Status
@@ -90,6 +93,7 @@ class Job:
     created: datetime | None
     started: datetime | None
     ended: datetime | None
+    warnings: tuple[str, ...]
     source: Source = field(repr=False, compare=False)
 
     @classmethod
@@ -110,6 +114,7 @@ class Job:
             created=moment(message.create_time),
             started=moment(message.start_time),
             ended=moment(message.end_time),
+            warnings=tuple(warning.message for warning in message.output.warnings),
             source=source,
         )
 

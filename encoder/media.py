@@ -179,7 +179,10 @@ def _video(source: Source, container: InputContainer, stream: AvVideo, *, turned
 
 def _audio(container: InputContainer, stream: AvAudio) -> AudioStream:
     return AudioStream(
-        index=stream.index, codec=stream.codec.canonical_name, duration_seconds=_duration(container, stream)
+        index=stream.index,
+        codec=stream.codec.canonical_name,
+        duration_seconds=_duration(container, stream),
+        bit_rate=stream.bit_rate or 0,
     )
 
 

@@ -42,11 +42,12 @@ class VideoStream:
 
 @dataclass(frozen=True)
 class AudioStream:
-    """One audio stream; `duration_seconds` is 0 where the file does not tell."""
+    """One audio stream; `duration_seconds`, and `bit_rate` in bit/s, are 0 where the file does not tell."""
 
     index: int
     codec: str
     duration_seconds: float
+    bit_rate: int
 
 
 @dataclass(frozen=True)

@@ -1,45 +1,116 @@
-"""addaudio: a soundtrack on a video, in place of its own; the result is as long as the shorter of the two."""
+"""addaudio: a soundtrack on a video, in place of its own sound or mixed with it."""
 
 from typing import Any
 
 import ffmpeg
 
 from apigpu.v1 import video_pb2
-from encoder import filters, media
+from encoder import filters, media, soundtrack
 from encoder.operations.output import AAC, MP4, not_yet
-from encoder.plan import COPY, Materials, MediaInfo, Pass, Plan, VideoStream
+from encoder.plan import COPY, AudioStream, Materials, MediaInfo, Pass, Plan, VideoStream, Warning
+from encoder.soundtrack import Message, Wanted
+from rpc.errors import InvalidArgument
 
 # What is copied as it is; anything else is made H.264. AVI and MPEG-PS do not time every packet, and MP4 must.
 COPIED_CODECS = ("h264", "hevc", "av1", "mpeg4")
 COPIED_FORMATS = ("yuv420p", "yuvj420p")
 COPIED_FROM = ("mov", "matroska", "mpegts", "flv")
+# Bit/s; with room for what an encoder that was told 192 kbit/s takes at times.
+MAX_COPIED_BIT_RATE = 200_000
+MIN_LOOP_SECONDS = 0.1
+STATS = "loudness.json"
+NOTHING_TO_MIX = "soundtrack.mix: the video has no sound of its own; the soundtrack is heard alone."
+NO_ORIGINAL = Warning("NO_ORIGINAL_AUDIO", NOTHING_TO_MIX)
 
 
 def plan(request: video_pb2.AddAudioRequest, materials: Materials) -> Plan:
     """See Operation. A copied video that is cut ends at the last frame that needs none after the cut."""
-    not_yet(request, "soundtrack", "container")
+    not_yet(request, "container")
     picture, sound = materials.source("url_video"), materials.source("url_audio")
     info, video = media.probe_video(picture)
     heard_info, heard = media.probe_audio(sound)
-    video_end = media.end_seconds(picture, info, video)
-    seconds = min(video_end, media.end_seconds(sound, heard_info, heard))
-    if seconds <= 0:
+    options = request.soundtrack
+    video_end, music_end = media.end_seconds(picture, info, video), media.end_seconds(sound, heard_info, heard)
+    if min(video_end, music_end) <= 0:
         raise media.fault(sound, "there is no sound in it; give audio that is longer.")
-    given = filters.opened(picture.path.name, info)
+    seconds = _length(options, video_end, music_end)
+    _check(options, seconds, video_end, music_end)
+    wanted = Wanted(options, seconds, music_end - options.start)
+    original = info.audio[0] if options.mix and info.audio else None
     copied = _can_be_copied(info, video)
-    if copied:
-        frames = media.frames_before(picture, info, video, seconds) if seconds < video_end else 0
-        shown, options = given[str(video.index)], _copied(video, frames)
-    else:
-        shown, options = _encoded(materials, filters.picture(given, info, video))
-    heard_stream = filters.opened(sound.path.name, heard_info)[str(heard.index)]
-    built = ffmpeg.output(shown, heard_stream, materials.result, t=f"{seconds:.6f}", **options, **AAC, **MP4)
+    frames = media.frames_before(picture, info, video, seconds) if copied and seconds < video_end else 0
+
+    def streams() -> tuple[Any, Any, dict[str, str]]:
+        """Picture, sound and options of the sound; made anew for each run, as a graph is used but once."""
+        given = filters.opened(picture.path.name, info)
+        music = filters.opened(sound.path.name, heard_info)[str(heard.index)]
+        if options == Message():
+            return given, music, _kept(heard)
+        return given, soundtrack.mixed(music, original and given[str(original.index)], wanted), dict(AAC)
+
+    def measuring() -> tuple[str, ...]:
+        _, heard_stream, _ = streams()
+        return _compiled(ffmpeg.output(soundtrack.measured(heard_stream, STATS), "-", f="null"))
+
+    def making() -> tuple[str, ...]:
+        given, heard_stream, sound_options = streams()
+        if options.HasField("loudness"):
+            gain = soundtrack.gain_for(materials.folder / STATS, options.loudness)
+            heard_stream = soundtrack.at_gain(heard_stream, gain)
+        if copied:
+            shown, picture_options = given[str(video.index)], _copied(video, frames)
+        else:
+            shown, picture_options = _encoded(materials, filters.picture(given, info, video))
+        output = {"t": f"{seconds:.6f}", **picture_options, **sound_options, **MP4}
+        return _compiled(ffmpeg.output(shown, heard_stream, materials.result, **output))
+
+    # Inputs in FFmpeg's order: a measuring run without the video's sound has the music alone.
+    fields = (picture.field, sound.field)
+    measured = Pass(measuring, fields if original else (sound.field,))
     return Plan(
-        passes=(Pass(tuple(built.compile(cmd="")[1:]), (picture.field, sound.field)),),
+        passes=(measured, Pass(making, fields)) if options.HasField("loudness") else (Pass(making(), fields),),
         codec=COPY if copied else materials.codec.name,
         duration_seconds=seconds,
-        frames_total=round(video.frames * min(seconds / video_end, 1)) if video_end else 0,
+        frames_total=round(video.frames * min(seconds / video_end, 1)),
+        warnings=(NO_ORIGINAL,) if options.mix and original is None else (),
     )
+
+
+def _compiled(output: Any) -> tuple[str, ...]:
+    return tuple(output.compile(cmd="")[1:])
+
+
+def _length(options: Message, video_end: float, music_end: float) -> float:
+    """Seconds of the result: the video's where its own sound is kept or the music is looped, else the shorter's."""
+    if options.mix or options.loop:
+        return video_end
+    return min(video_end, options.delay + music_end - options.start)
+
+
+def _check(options: Message, seconds: float, video_end: float, music_end: float) -> None:
+    """Raise InvalidArgument for options that contradict each other or the inputs."""
+    for name in ("duck", "original_gain"):
+        if getattr(options, name) and not options.mix:
+            raise _wrong(name, "it concerns the video's own sound, which is replaced; set soundtrack.mix too.")
+    if options.start >= music_end:
+        raise _wrong("start", f"the audio ends at {music_end:.3f} s, before that; give less.")
+    if options.delay >= video_end:
+        raise _wrong("delay", f"the video ends at {video_end:.3f} s, before that; give less.")
+    if options.loop and music_end - options.start < MIN_LOOP_SECONDS:
+        raise _wrong("loop", f"less than {MIN_LOOP_SECONDS:g} s of audio are left to repeat; give more.")
+    if options.fade_in + options.fade_out > seconds:
+        raise _wrong("fade_out", f"the fades are longer than the result, {seconds:.3f} s; make them shorter.")
+
+
+def _wrong(name: str, text: str) -> InvalidArgument:
+    field = f"soundtrack.{name}"
+    return InvalidArgument(f"{field}: {text}", fields={field: text})
+
+
+def _kept(heard: AudioStream) -> dict[str, str]:
+    """AAC that is small enough stays as it is."""
+    small = heard.codec == "aac" and 0 < heard.bit_rate <= MAX_COPIED_BIT_RATE
+    return {"c:a": "copy"} if small else dict(AAC)
 
 
 def _can_be_copied(info: MediaInfo, video: VideoStream) -> bool:

@@ -3,7 +3,7 @@
 import ffmpeg
 
 from apigpu.v1 import video_pb2
-from encoder import ass, filters, media, subtitles
+from encoder import ass, filters, media, style, subtitles
 from encoder.operations.output import MP4, kept_audio, not_yet
 from encoder.plan import Materials, MediaInfo, Pass, Plan, Source, VideoStream
 from rpc.errors import InvalidArgument
@@ -14,11 +14,12 @@ SCRIPT = "captions.ass"
 
 def plan(request: video_pb2.CaptionRequest, materials: Materials) -> Plan:
     """See Operation. An odd last row or column of pixels is cropped away: H.264 in yuv420p has none."""
-    not_yet(request, "url_font", "style", "words", "container")
+    not_yet(request, "url_font", "words", "container")
+    look = style.styled(request.style)
     source = materials.source("url_video")
     cues = _cues(materials.source("url_srt"))
     info, video = media.probe_video(source)
-    script = ass.script(cues, *_shown_size(video))
+    script = ass.script(cues, *_shown_size(video), look)
     (materials.folder / SCRIPT).write_text(script, encoding="utf-8")
     return Plan(
         passes=(Pass(_arguments(materials, source, info, video), ("url_video",)),),

@@ -8,9 +8,11 @@ import base64
 import json
 import re
 import secrets
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
+
+MAX_WARNINGS = 50
 
 
 class Status(StrEnum):
@@ -38,6 +40,15 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Warning:
+    """Something about a result that is not as was asked: see Warning in video.proto."""
+
+    reason: str
+    message: str
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """One piece of work with one result. `item` is the caller's id of a batch element, else ""."""
 
@@ -47,6 +58,7 @@ class Task:
     asset: str = ""
     frames: int = 0
     failure: Failure | None = None
+    warnings: tuple[Warning, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +149,14 @@ def return_task(job: Job, index: int, *, counted: bool) -> Job:
     return _with(job, index, replace(task, status=Status.IN_QUEUE, attempts=attempts))
 
 
-def complete_task(job: Job, index: int, asset: str, frames: int, now: float) -> Job:
-    """The task's result is stored as `asset`, a video of so many frames."""
+def complete_task(job: Job, index: int, asset: str, frames: int, now: float, warnings: tuple[Warning, ...] = ()) -> Job:
+    """The task's result is stored as `asset`, a video of so many frames; of its warnings the first MAX_WARNINGS are
+    kept, so that a record stays small."""
     task = job.tasks[index]
     if task.status.ended:
         return job
-    done = replace(task, status=Status.COMPLETED, asset=asset, frames=frames, failure=None)
+    kept = warnings[:MAX_WARNINGS]
+    done = replace(task, status=Status.COMPLETED, asset=asset, frames=frames, failure=None, warnings=kept)
     return _end_if_over(_with(job, index, done), now)
 
 
@@ -186,4 +200,6 @@ def from_json(data: bytes) -> Job:
 
 def _task(entry: dict[str, Any]) -> Task:
     failure = Failure(**entry["failure"]) if entry["failure"] else None
-    return Task(**entry | {"failure": failure, "status": Status(entry["status"])})
+    # Records of before there were warnings have none.
+    warnings = tuple(Warning(**warning) for warning in entry.get("warnings", ()))
+    return Task(**entry | {"failure": failure, "status": Status(entry["status"]), "warnings": warnings})

@@ -55,19 +55,21 @@ class TaskRun:
         asset, summary = await self._encode(ref, job, encoder)
         recorded = False
         try:
-            recorded = await self._record(ref, asset.name, summary.frames)
+            recorded = await self._record(ref, asset.name, summary)
         finally:
             if not recorded:
                 await asyncio.shield(self._drop(asset.id))
 
-    async def _record(self, ref: TaskRef, asset: str, frames: int) -> bool:
+    async def _record(self, ref: TaskRef, asset: str, summary: encoder_pb2.Summary) -> bool:
         """Write down the result; False when the task had ended before: cancelled, or done by another gateway.
 
         A store that is away for a moment must not cost a finished encode.
         """
 
+        warnings = tuple(model.Warning(w.reason, w.message, dict(w.metadata)) for w in summary.warnings)
+
         def step(job: Job) -> Job:
-            return model.complete_task(job, ref.index, asset, frames, time.time())
+            return model.complete_task(job, ref.index, asset, summary.frames, time.time(), warnings)
 
         deadline = time.monotonic() + RECORD_SECONDS
         while True:

@@ -13,7 +13,7 @@ from gateway.assets.links import Links
 from gateway.assets.record import parse_name
 from gateway.assets.store import StoredAsset
 from gateway.jobs import model, operation
-from gateway.jobs.model import Failure, Job, Status
+from gateway.jobs.model import Failure, Job, Status, Task
 from rpc.errors import CODES
 
 
@@ -57,6 +57,7 @@ class Messages:
             "stats": _stats(job, now),
             "videos": list(self.videos(job, base_url)),
             "asset": job.tasks[0].asset,
+            "warnings": _warnings(job.tasks[0]),
             "video_url": self._url(job, 0, base_url),
         }
         known = response.DESCRIPTOR.fields_by_name
@@ -66,7 +67,13 @@ class Messages:
         """The results of a batch, in its order."""
         for index, task in enumerate(job.tasks):
             url = self._url(job, index, base_url)
-            yield video_pb2.Video(id=task.item, video_url=url, asset=task.asset, error=_failure(task.failure))
+            yield video_pb2.Video(
+                id=task.item,
+                video_url=url,
+                asset=task.asset,
+                error=_failure(task.failure),
+                warnings=_warnings(task),
+            )
 
     def asset(self, asset: StoredAsset, base_url: str) -> assets_pb2.Asset:
         """The asset as a message."""
@@ -86,7 +93,8 @@ class Messages:
             return None
         if job.batch:
             return jobs_pb2.Output(videos=self.videos(job, base_url))
-        return jobs_pb2.Output(video_url=self._url(job, 0, base_url), asset=job.tasks[0].asset)
+        task = job.tasks[0]
+        return jobs_pb2.Output(video_url=self._url(job, 0, base_url), asset=task.asset, warnings=_warnings(task))
 
     def _url(self, job: Job, index: int, base_url: str) -> str:
         asset = job.tasks[index].asset
@@ -106,6 +114,10 @@ def _done_text(job: Job) -> str:
     failed = [task for task in job.tasks if task.failure]
     first = failed[0].failure.message if failed and failed[0].failure else ""
     return f"{len(failed)} of {len(job.tasks)} failed, see error of each; the first: {first}"
+
+
+def _warnings(task: Task) -> list[video_pb2.Warning]:
+    return [video_pb2.Warning(reason=w.reason, message=w.message, metadata=w.metadata) for w in task.warnings]
 
 
 def _failure(failure: Failure | None) -> video_pb2.Failure | None:

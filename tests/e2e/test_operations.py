@@ -112,3 +112,21 @@ def test_one_bad_image_fails_alone(pair, http_of, media):
     assert [bool(video["video_url"]) for video in found["videos"]] == [True, False, True]
     assert found["videos"][1]["error"]["status"] == "INVALID_ARGUMENT"
     assert (found["stats"]["total"], found["stats"]["processed"]) == (3, 2)
+
+
+def test_options_and_warnings_pass_through_json(pair, http_of, media, tmp_path):
+    http = http_of(pair)
+    body = {"url_video": put(http, media.silent), "url_audio": put(http, media.tone), "soundtrack": {"mix": True}}
+    found = http.post("/video/addaudio", json=body).json()
+    assert [warning["reason"] for warning in found["warnings"]] == ["NO_ORIGINAL_AUDIO"]
+    job = http.get(f"/job/{found['stats']['jobId']}").json()
+    assert job["output"]["warnings"] == found["warnings"]
+
+    image = {"id": "a", "image_url": put(http, media.image), "duracao": 0.2, "motion": {"endZoom": 2}}
+    body = {"images": [image], "width": 320, "height": 640, "fit": "FIT_BLUR"}
+    found = http.post("/video/img2vid", json=body).json()
+    clip = footage(saved(found["videos"][0]["video_url"], tmp_path / "clip.mp4"))
+    assert (clip.width, clip.height) == (320, 640)
+
+    refused = http.post("/video/img2vid", json=body | {"motion": {"endZoom": 99}})
+    assert (refused.status_code, refused.json()["message"]) == (400, "motion.endZoom is 99 and must be from 1 to 10.")

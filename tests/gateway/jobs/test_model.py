@@ -1,6 +1,7 @@
 """The life of a job, as pure steps."""
 
 import itertools
+import json
 
 import pytest
 
@@ -13,6 +14,19 @@ LOST = Failure(14, "gone")
 def job(*tasks: Task, **changes: object) -> Job:
     fields = {"id": "a", "operation": "img2vid", "request": b"\x00\xff", "batch": True, "created_at": 100.0}
     return Job(**fields | {"tasks": tasks or (Task("one"),)} | changes)
+
+
+def test_a_result_keeps_its_warnings_within_bounds():
+    warning = model.Warning("REASON", "text", {"cue": "1"})
+    done = model.complete_task(job(), 0, "assets/x", 1, 101, (warning,) * 1000)
+    assert done.tasks[0].warnings == (warning,) * model.MAX_WARNINGS
+    assert model.from_json(model.to_json(done)) == done
+
+
+def test_a_record_of_before_there_were_warnings_is_read():
+    record = json.loads(model.to_json(job()))
+    del record["tasks"][0]["warnings"]
+    assert model.from_json(json.dumps(record).encode()) == job()
 
 
 def test_a_job_goes_from_queue_to_completed_and_keeps_its_times():

@@ -36,6 +36,7 @@ async def test_a_call_there_and_back(gateway, http):
         "video_url": "u",
         "stats": {"jobId": "j1", "delayTime": 500, "executionTime": 89500},
         "asset": "",
+        "warnings": [],
     }
 
 

@@ -293,6 +293,7 @@ async def test_leaving_early_closes_the_connection(serve, fetching):
         while True:
             writer.write(bytes(65536))
             await writer.drain()
+            await asyncio.sleep(0.001)  # not faster than the limit on sizes lets pass in this time
 
     web = await serve({"/a": endless})
     fetcher = fetching()
