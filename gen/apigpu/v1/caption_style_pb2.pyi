@@ -84,7 +84,7 @@ class CaptionStyle(_message.Message):
         """Top right."""
 
     class Position(_Position, metaclass=_PositionEnumTypeWrapper):
-        """Where captions stand. A place in the file ("{\\an8}", WebVTT's settings) goes before it."""
+        """Where captions stand. A place in the file ("{\\an8}") goes before it."""
 
     POSITION_UNSPECIFIED: CaptionStyle.Position.ValueType  # 0
     """The same as POSITION_BOTTOM."""
@@ -126,7 +126,9 @@ class CaptionStyle(_message.Message):
     preset: Global___CaptionStyle.Preset.ValueType
     """The look to begin with."""
     font: _builtins.str
-    """Family name of a font that the encoder has, or of `url_font`."""
+    """Family name of a font that the encoder has, or of `url_font`. Encoders of this version answer
+    UNIMPLEMENTED.
+    """
     size: _builtins.float
     """Height of a line of letters, percent of the smaller side; 6.25 in classic."""
     color: _builtins.str

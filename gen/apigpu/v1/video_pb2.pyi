@@ -36,7 +36,9 @@ class _ContainerEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Container.V
     CONTAINER_MP4: _Container.ValueType  # 1
     """MP4 with its index first, for any player."""
     CONTAINER_FRAGMENTED_MP4: _Container.ValueType  # 2
-    """Fragmented MP4: it leaves the encoder while it is made, and plays from a live connection."""
+    """Fragmented MP4: it leaves the encoder while it is made, and plays from a live connection. Encoders of
+    this version answer UNIMPLEMENTED.
+    """
 
 class Container(_Container, metaclass=_ContainerEnumTypeWrapper):
     """The kind of file to make."""
@@ -46,7 +48,9 @@ CONTAINER_UNSPECIFIED: Container.ValueType  # 0
 CONTAINER_MP4: Container.ValueType  # 1
 """MP4 with its index first, for any player."""
 CONTAINER_FRAGMENTED_MP4: Container.ValueType  # 2
-"""Fragmented MP4: it leaves the encoder while it is made, and plays from a live connection."""
+"""Fragmented MP4: it leaves the encoder while it is made, and plays from a live connection. Encoders of
+this version answer UNIMPLEMENTED.
+"""
 Global___Container: _TypeAlias = Container  # noqa: Y015
 
 @_typing.final
@@ -102,18 +106,20 @@ class CaptionRequest(_message.Message):
     url_video: _builtins.str
     """Source of the video."""
     url_srt: _builtins.str
-    """Source of the subtitles: SubRip (.srt), WebVTT, or ASS/SSA; the content tells which."""
+    """Source of the subtitles: SubRip (.srt)."""
     url_font: _builtins.str
-    """Source of a font (TrueType or OpenType) for the captions."""
+    """Source of a font (TrueType or OpenType) for the captions. Encoders of this version answer UNIMPLEMENTED."""
     container: Global___Container.ValueType
     """The kind of file to make."""
     @_builtins.property
     def style(self) -> _caption_style_pb2.CaptionStyle:
-        """The look of the captions. An ASS script brings its own."""
+        """The look of the captions."""
 
     @_builtins.property
     def words(self) -> _containers.RepeatedCompositeFieldContainer[_caption_style_pb2.CaptionWord]:
-        """When each word is said (karaoke): every word of the subtitles, in their order."""
+        """When each word is said (karaoke): every word of the subtitles, in their order. Encoders of this version
+        answer UNIMPLEMENTED.
+        """
 
     def __init__(
         self,
