@@ -13,6 +13,8 @@ from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 
+from gateway.rest import enums
+
 _INTEGER = re.compile(r"-?[0-9]{1,20}")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}")
@@ -101,14 +103,13 @@ def _bytes(value: Any) -> bytes:
 
 
 def _enum(field: Any, value: Any) -> int:
-    names = field.enum_type.values_by_name
-    if isinstance(value, str) and value in names:
-        return int(names[value].number)
-    if isinstance(value, str) and not _INTEGER.fullmatch(value):
-        raise ValueError(f"must be one of {', '.join(names)}")
-    number = int(value) if isinstance(value, str) else value
-    if not isinstance(number, int) or isinstance(number, bool) or number not in field.enum_type.values_by_number:
-        raise ValueError(f"must be one of {', '.join(names)}")
+    enum = field.enum_type
+    named = enums.number_of(enum, value) if isinstance(value, str) else None
+    if named is not None:
+        return named
+    number = int(value) if isinstance(value, str) and _INTEGER.fullmatch(value) else value
+    if not isinstance(number, int) or isinstance(number, bool) or number not in enum.values_by_number:
+        raise ValueError(f"must be one of {', '.join(enums.short_names(enum))}")
     return number
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from google.protobuf.descriptor import FieldDescriptor
 
 from apigpu.v1 import options_pb2
+from gateway.rest import enums
 from gateway.rest.comments import comments
 from gateway.rest.encode import OWN_FORM
 from gateway.rest.fields import Descriptor, Field
@@ -55,7 +56,8 @@ class Schemas:
         if field.message_type is not None:
             return self.reference(field.message_type)
         if field.enum_type is not None:
-            return {"type": "string", "enum": [value.name for value in field.enum_type.values]}
+            full = [value.name for value in field.enum_type.values]
+            return {"type": "string", "enum": list(dict.fromkeys([*enums.short_names(field.enum_type), *full]))}
         if field.type == FieldDescriptor.TYPE_BYTES:
             return {"type": "string", "contentEncoding": "base64"}
         rules = _rules(field)

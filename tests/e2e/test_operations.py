@@ -123,7 +123,7 @@ def test_options_and_warnings_pass_through_json(pair, http_of, media, tmp_path):
     assert job["output"]["warnings"] == found["warnings"]
 
     image = {"id": "a", "image_url": put(http, media.image), "duracao": 0.2, "motion": {"endZoom": 2}}
-    body = {"images": [image], "width": 320, "height": 640, "fit": "FIT_BLUR"}
+    body = {"images": [image], "width": 320, "height": 640, "fit": "blur"}
     found = http.post("/video/img2vid", json=body).json()
     clip = footage(saved(found["videos"][0]["video_url"], tmp_path / "clip.mp4"))
     assert (clip.width, clip.height) == (320, 640)

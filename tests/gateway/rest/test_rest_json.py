@@ -9,7 +9,9 @@ import pytest
 from google.protobuf import any_pb2, descriptor_pb2, struct_pb2, wrappers_pb2
 from google.rpc import error_details_pb2
 
+from apigpu.v1.caption_style_pb2 import CaptionStyle
 from apigpu.v1.jobs_pb2 import Job, ListJobsRequest, SubmitJobRequest
+from apigpu.v1.motion_pb2 import Motion
 from apigpu.v1.video_pb2 import CaptionRequest, Execution, Img2VidRequest, Stats
 from gateway.rest import decode
 from gateway.rest.encode import dumps, to_json
@@ -213,6 +215,17 @@ def test_not_finite_numbers_and_unknown_enums():
     assert to_json(Img2VidRequest(duration=math.inf))["duration"] == "Infinity"
     assert to_json(Job(status=77))["status"] == 77
     assert dumps({"ü": [1]}) == '{"ü":[1]}'.encode()
+
+
+@pytest.mark.parametrize("name", ["PRESET_BOLD", "bold", "BOLD", "Bold", 2, "2"])
+def test_an_enum_goes_by_its_full_and_by_its_short_name(name):
+    assert parsed(CaptionStyle(), json.dumps({"preset": name})).preset == CaptionStyle.PRESET_BOLD
+    assert parsed(Motion(), '{"easing": "in-out"}').easing == Motion.EASING_IN_OUT
+
+
+def test_an_unknown_enum_is_told_the_short_names():
+    with pytest.raises(InvalidArgument, match="preset must be one of classic, bold, box, karaoke"):
+        parsed(CaptionStyle(), '{"preset": "loud"}')
 
 
 def test_any():
