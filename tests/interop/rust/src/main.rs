@@ -62,7 +62,7 @@ async fn run(target: &str, certs: &Path, video: &Path, srt: &Path, out: &Path) -
 
     let url_video = files::upload(&mut assets, video).await?;
     let url_srt = files::upload(&mut assets, srt).await?;
-    let job = caption(&mut jobs, CaptionRequest { url_video, url_srt }).await?;
+    let job = caption(&mut jobs, CaptionRequest { url_video, url_srt, ..Default::default() }).await?;
     let name = job.output.as_ref().and_then(|output| output.asset.clone()).ok_or("the job has no output")?;
     let asset = files::download(&mut assets, name, out).await?;
     let (id, status) = (&job.id, job.status().as_str_name());
