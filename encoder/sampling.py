@@ -57,9 +57,9 @@ def frames(
 def kept_scales(camera: Camera, finest: float) -> list[float]:
     """Sizes to keep a still in, as multiples of the clip's, the largest first; `finest` is that of the source.
 
-    The deepest zoom samples a still of SHARPNESS / zoom of the size that would give it a pixel for a pixel: measured
-    against an ideal (Lanczos) zoom of photographs of 8 and 19 megapixels with fine detail, from 1 to 1.324 at 1080p,
-    x264 veryfast at CRF 23:
+    The deepest zoom samples a still SHARPNESS times smaller than one that would give it a pixel for a pixel: 1.10 for
+    the default zoom, between the first two that were measured. Against an ideal (Lanczos) zoom of pictures of 8 and
+    19 megapixels with fine detail, from 1 to 1.324 at 1080p, x264 veryfast at CRF 23:
 
         kept at, sampling  VMAF  bytes by those of the zoompan command  ms a frame
         1.00 linear        92    0.75                                    4
