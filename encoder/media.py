@@ -37,6 +37,8 @@ MAX_PIXELS = 100_000_000
 HEAD_BYTES = 64
 OPEN_SECONDS = 30.0
 FIRST_FRAME_PACKETS = 64
+# A picture that begins so close to a cut is one that begins at it: files round their times, to a millisecond at worst.
+CLOCK_SECONDS = 1e-3
 WHAT = {VIDEO_DEMUXERS: "a video", AUDIO_DEMUXERS: "audio", IMAGE_DEMUXERS: "an image"}
 ACCEPTED = {
     VIDEO_DEMUXERS: "MP4, MOV, MKV, WebM, AVI, MPEG-TS, FLV or WMV",
@@ -100,25 +102,17 @@ def end_seconds(source: Source, info: MediaInfo, stream: VideoStream | AudioStre
     return max(ends, default=0.0)
 
 
-def frames_before(source: Source, info: MediaInfo, stream: VideoStream, seconds: float) -> int:
-    """How many packets, in the order of the file, to copy so that the picture ends at `seconds` or just before.
+def packets_before(source: Source, info: MediaInfo, stream: VideoStream, seconds: float) -> int:
+    """How many packets, in the order of the file, hold every picture that is shown before `seconds`; 1 at least.
 
-    Packets are stored in the order of decoding: a cut inside a group of B-frames would leave a hole in the picture, so
-    the cut lies where all that is shown before it has been stored before it.
+    They are stored in the order of decoding: where B-frames are, pictures that are shown later can be among them.
     """
-    times: list[float] = []
+    needed = 1
     with _opened(source, (info.demuxer,)) as container:
-        for start, _ in _times(container, container.streams[stream.index]):
-            times.append(start)
-    order = sorted(range(len(times)), key=times.__getitem__)
-    best, furthest = 0, -1
-    for shown, stored in enumerate(order):
-        furthest = max(furthest, stored)
-        if times[stored] >= seconds - 1e-3:
-            break
-        if furthest == shown:
-            best = shown + 1
-    return max(best, 1)
+        for number, (start, _) in enumerate(_times(container, container.streams[stream.index]), 1):
+            if start < seconds - CLOCK_SECONDS:
+                needed = number
+    return needed
 
 
 @contextlib.contextmanager

@@ -111,13 +111,14 @@ class Pass:
 @dataclass(frozen=True)
 class Plan:
     """FFmpeg runs, one after the other; the last makes the result, and its frames are the progress. `codec` is what
-    made the video, or COPY."""
+    made the video, or COPY. `finish` is called with the finished file, to change it in place; may block."""
 
     passes: tuple[Pass, ...]
     codec: str
     duration_seconds: float
     frames_total: int
     warnings: tuple[Warning, ...] = ()
+    finish: Callable[[Path], None] | None = None
 
     @property
     def field(self) -> str:

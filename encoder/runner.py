@@ -80,7 +80,7 @@ class Runner:
                     if step is plan.passes[-1]:
                         await report(Step(progress.frames_done, plan.frames_total, progress.fps))
                 await run.finish()
-        return await asyncio.to_thread(_measured, work.place.result, plan, started)
+        return await asyncio.to_thread(_finished, work.place.result, plan, started)
 
     def _plan(self, work: Work) -> Plan:
         name, place = work.operation, work.place
@@ -96,7 +96,9 @@ class Runner:
         return plan
 
 
-def _measured(path: Path, plan: Plan, started: float) -> Result:
+def _finished(path: Path, plan: Plan, started: float) -> Result:
+    if plan.finish is not None:
+        plan.finish(path)
     try:
         info, video = media.probe_video(Source("result", path))
     except InvalidArgument as error:

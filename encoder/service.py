@@ -15,13 +15,9 @@ from encoder.plan import Source
 from encoder.runner import CONTENT_TYPE, Result, Runner, Step, Work
 from encoder.slots import Slots
 from encoder.workspace import TaskFolder, Workspace
-from rpc.chunks import CHUNK_BYTES, Tally
+from rpc.chunks import ACCEPTED, CHUNK_BYTES, Tally
 from rpc.errors import InvalidArgument, ServiceError
 from rpc.interceptors import Context
-
-# Initial metadata of a call whose task has a slot. A client that waits for it before it sends inputs is told of a
-# refusal for certain, and sends nothing in vain.
-ACCEPTED = ("x-accepted", "1")
 
 
 @dataclass(frozen=True)
@@ -57,7 +53,7 @@ class EncoderServicer(encoder_pb2_grpc.EncoderServiceServicer):
 
         with self._slots.taken():
             intake.check_announced(task.inputs, self._limits.max_input_bytes)
-            await context.send_initial_metadata((ACCEPTED,))
+            await context.send_initial_metadata(((ACCEPTED, "1"),))
             async with self._workspace.task() as place:
                 sources = await self._received(request_iterator, task, place)
                 work = Work(name, getattr(task.operation, name), sources, place, self._slots.threads)

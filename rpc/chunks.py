@@ -8,6 +8,9 @@ from collections.abc import AsyncIterator
 
 from rpc.errors import DataLoss
 
+# Initial metadata of a call that takes a file: it will be taken, send it. One who waits for it is told of a refusal for
+# certain, and sends nothing in vain: gRPC tells a caller whose write fails INTERNAL, whatever the status was.
+ACCEPTED = "x-accepted"
 CHUNK_BYTES = 512 * 1024
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 

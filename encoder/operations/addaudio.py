@@ -1,19 +1,20 @@
 """addaudio: a soundtrack on a video, in place of its own sound or mixed with it."""
 
+from pathlib import Path
 from typing import Any
 
 import ffmpeg
 
 from apigpu.v1 import video_pb2
-from encoder import filters, media, soundtrack
+from encoder import edit_list, filters, media, soundtrack
 from encoder.operations.output import AAC, MP4, not_yet
-from encoder.plan import COPY, AudioStream, Materials, MediaInfo, Pass, Plan, VideoStream, Warning
+from encoder.plan import COPY, AudioStream, Materials, Pass, Plan, VideoStream, Warning
 from encoder.soundtrack import Message, Wanted
 from rpc.errors import InvalidArgument
 
-# What is copied as it is; anything else is made H.264. AVI and MPEG-PS do not time every packet, and MP4 must.
-COPIED_CODECS = ("h264", "hevc", "av1", "mpeg4")
-COPIED_FORMATS = ("yuv420p", "yuvj420p")
+# What is copied: what MP4 can hold and players of MP4 can be expected to play. Anything else is made H.264. AVI
+# and MPEG-PS do not time every packet, and MP4 must.
+COPIED_CODECS = ("h264", "hevc", "av1", "vp9", "mpeg4")
 COPIED_FROM = ("mov", "matroska", "mpegts", "flv")
 # Bit/s; with room for what an encoder that was told 192 kbit/s takes at times.
 MAX_COPIED_BIT_RATE = 200_000
@@ -24,7 +25,7 @@ NO_ORIGINAL = Warning("NO_ORIGINAL_AUDIO", NOTHING_TO_MIX)
 
 
 def plan(request: video_pb2.AddAudioRequest, materials: Materials) -> Plan:
-    """See Operation. A copied video that is cut ends at the last frame that needs none after the cut."""
+    """See Operation. The video is copied, not encoded again, wherever MP4 can hold it; its cut is to the frame."""
     not_yet(request, "container")
     picture, sound = materials.source("url_video"), materials.source("url_audio")
     info, video = media.probe_video(picture)
@@ -37,8 +38,11 @@ def plan(request: video_pb2.AddAudioRequest, materials: Materials) -> Plan:
     _check(options, seconds, video_end, music_end)
     wanted = Wanted(options, seconds, music_end - options.start)
     original = info.audio[0] if options.mix and info.audio else None
-    copied = _can_be_copied(info, video)
-    frames = media.frames_before(picture, info, video, seconds) if copied and seconds < video_end else 0
+    copied = video.codec in COPIED_CODECS and info.demuxer in COPIED_FROM
+    packets = media.packets_before(picture, info, video, seconds) if copied and seconds < video_end else 0
+
+    def finish(path: Path) -> None:
+        edit_list.end_at(path, seconds)
 
     def streams() -> tuple[Any, Any, dict[str, str]]:
         """Picture, sound and options of the sound; made anew for each run, as a graph is used but once."""
@@ -58,7 +62,7 @@ def plan(request: video_pb2.AddAudioRequest, materials: Materials) -> Plan:
             gain = soundtrack.gain_for(materials.folder / STATS, options.loudness)
             heard_stream = soundtrack.at_gain(heard_stream, gain)
         if copied:
-            shown, picture_options = given[str(video.index)], _copied(video, frames)
+            shown, picture_options = given[str(video.index)], _copied(video, packets)
         else:
             shown, picture_options = _encoded(materials, filters.picture(given, info, video))
         output = {"t": f"{seconds:.6f}", **picture_options, **sound_options, **MP4}
@@ -73,6 +77,7 @@ def plan(request: video_pb2.AddAudioRequest, materials: Materials) -> Plan:
         duration_seconds=seconds,
         frames_total=round(video.frames * min(seconds / video_end, 1)),
         warnings=(NO_ORIGINAL,) if options.mix and original is None else (),
+        finish=finish if copied else None,
     )
 
 
@@ -113,17 +118,12 @@ def _kept(heard: AudioStream) -> dict[str, str]:
     return {"c:a": "copy"} if small else dict(AAC)
 
 
-def _can_be_copied(info: MediaInfo, video: VideoStream) -> bool:
-    known = video.codec in COPIED_CODECS and video.pixel_format in COPIED_FORMATS
-    return known and info.demuxer in COPIED_FROM
-
-
-def _copied(video: VideoStream, frames: int) -> dict[str, str]:
-    """Options that copy the video, or its first `frames` packets; all of them when that is 0."""
+def _copied(video: VideoStream, packets: int) -> dict[str, str]:
+    """Options that copy the video, or its first `packets`; all of them when that is 0."""
     options = {"c:v": "copy"}
     if video.codec == "hevc":
         options["tag:v"] = "hvc1"  # Apple's players know no other
-    return options | ({"frames:v": str(frames)} if frames else {})
+    return options | ({"frames:v": str(packets)} if packets else {})
 
 
 def _encoded(materials: Materials, picture: Any) -> tuple[Any, dict[str, str]]:

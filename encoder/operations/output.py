@@ -9,7 +9,8 @@ from encoder.plan import AudioStream
 from rpc.errors import Unimplemented
 
 MP4: Mapping[str, str] = {"f": "mp4", "movflags": "+faststart"}
-AAC: Mapping[str, str] = {"c:a": "aac", "b:a": "192k"}
+# The coder `fast` takes half the time of the default; at this rate its noise is level, held against what the ear masks.
+AAC: Mapping[str, str] = {"c:a": "aac", "b:a": "192k", "aac_coder": "fast"}
 # What MP4 can hold and players of MP4 can be expected to play.
 MP4_AUDIO = ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac")
 
@@ -21,7 +22,7 @@ def kept_audio(streams: Sequence[AudioStream]) -> dict[str, str]:
         copied = stream.codec in MP4_AUDIO
         options[f"c:a:{number}"] = "copy" if copied else AAC["c:a"]
         if not copied:
-            options[f"b:a:{number}"] = AAC["b:a"]
+            options |= {f"b:a:{number}": AAC["b:a"], f"aac_coder:a:{number}": AAC["aac_coder"]}
     return options
 
 

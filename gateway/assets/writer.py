@@ -37,16 +37,20 @@ class AssetWriter:
         """Bytes taken so far."""
         return self._tally.size_bytes
 
-    async def write(self, data: bytes) -> None:
-        """Take the next bytes. Raises ResourceExhausted, of which nothing is then kept, and Unavailable."""
-        if self._file is None:
-            raise RuntimeError("write after the end of AssetStore.create")
-        if self._tally.size_bytes + len(data) > self._max_bytes:
+    def check(self, size_bytes: int) -> None:
+        """Raise ResourceExhausted for a file, or an announced size, over the limit."""
+        if size_bytes > self._max_bytes:
             raise ResourceExhausted(
                 f"The file is larger than the {self._max_bytes} bytes allowed here; send a smaller one.",
                 reason="ASSET_TOO_LARGE",
                 metadata={"max_bytes": str(self._max_bytes)},
             )
+
+    async def write(self, data: bytes) -> None:
+        """Take the next bytes. Raises ResourceExhausted, of which nothing is then kept, and Unavailable."""
+        if self._file is None:
+            raise RuntimeError("write after the end of AssetStore.create")
+        self.check(self._tally.size_bytes + len(data))
         with translated(PREFIX + self._id, may_be_missing=False):
             written = self._file.write(data)
             self._tally.add(data)  # on this thread, while the store's own takes the bytes

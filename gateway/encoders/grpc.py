@@ -9,7 +9,7 @@ import structlog
 
 from apigpu.encoder.v1 import encoder_pb2, encoder_pb2_grpc
 from gateway.encoders.base import EncodeJob, EncoderBusy, EncoderLost, Input, InputFailed, OnChunk, OnProgress
-from rpc.chunks import MAX_MESSAGE_BYTES, Tally
+from rpc.chunks import ACCEPTED, MAX_MESSAGE_BYTES, Tally
 from rpc.errors import DataLoss, InvalidArgument, ServiceError, from_rpc
 
 log = structlog.get_logger("encoders")
@@ -84,9 +84,6 @@ class GrpcEncoder:
         return found
 
 
-# Metadata by which an encoder says that it has taken the task. Inputs sent before would hide the reason of a refusal:
-# gRPC gives a caller that is writing INTERNAL instead of the status.
-ACCEPTED = "x-accepted"
 # Codes by which an encoder, or the way to it, fails without the task being at fault. So does a status that gRPC made by
 # itself: the service's own carry at least a request id.
 LOST = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.UNKNOWN)

@@ -1,7 +1,7 @@
 """Files on their way in: the HTTP body as a client stream of header, chunks and finish.
 
 The request's oneof must have, beside the bytes field, the messages `header` (filename, size_bytes, sha256) and
-`finish` (size_bytes, sha256).
+`finish` (size_bytes, sha256). The method must send ACCEPTED once it has checked the header.
 """
 
 import asyncio
@@ -17,12 +17,10 @@ from starlette.datastructures import Headers
 
 from gateway.rest.inbound import Inbound
 from gateway.rest.transcode import set_parameters
-from rpc.chunks import Tally, rechunk
+from rpc.chunks import ACCEPTED, Tally, rechunk
 from rpc.errors import InvalidArgument
 
 HEADER, FINISH = "header", "finish"
-# A client that waits for "100 Continue" is let wait so much longer, to hear a refusal before it sends the file.
-REFUSAL_SECONDS = 0.05
 _DIGESTS = (
     ("content-digest", re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]*):", re.IGNORECASE)),
     ("repr-digest", re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]*):", re.IGNORECASE)),
@@ -92,8 +90,9 @@ async def _feed(call: Call, inbound: Inbound, header: Message) -> None:
     # A call that is over refuses writes; its answer tells why.
     with contextlib.suppress(asyncio.InvalidStateError, grpc.aio.AioRpcError):
         await call.write(header)
-        if "100-continue" in inbound.headers.get("expect", "").lower():
-            await asyncio.sleep(REFUSAL_SECONDS)
+        # A refusal is told before the body is asked for ("100 Continue").
+        if ACCEPTED not in dict(await call.initial_metadata() or ()):
+            return
         async for data in rechunk(inbound.body()):
             digesting = loop.run_in_executor(None, tally.add, data)
             await call.write(make(**{field: data}))

@@ -9,6 +9,7 @@ from gateway.assets.store import AssetStore, AssetWriter, StoredAsset
 from gateway.assets.transfers import Transfers
 from gateway.services.caller import caller
 from gateway.services.messages import Messages
+from rpc.chunks import ACCEPTED
 from rpc.errors import DataLoss, DeadlineExceeded, InvalidArgument
 from rpc.interceptors import Context
 
@@ -31,6 +32,8 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
         with self._transfers.place():
             header = await _header(request_iterator)
             async with self._assets.create(header.filename) as writer:
+                writer.check(header.size_bytes)
+                await context.send_initial_metadata(((ACCEPTED, "1"),))
                 asset = await _receive(request_iterator, writer, header)
         return assets_pb2.UploadAssetResponse(asset=self._message(asset, context))
 

@@ -67,7 +67,8 @@ class AssetServiceServicer:
 
     def UploadAsset(self, request_iterator, context):
         """Uploads a file: one header, then chunks, then an explicit finish. Nothing is kept of an upload
-        that ends otherwise. Over HTTP the body is the file itself: `curl -T FILE …/assets`.
+        that ends otherwise. The initial metadata `x-accepted` comes once the header is: a client that waits for
+        it sends nothing in vain. Over HTTP the body is the file itself: `curl -T FILE …/assets`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,7 +38,8 @@ class AssetServiceStub:
     def __new__(cls, channel: _aio.Channel) -> AssetServiceAsyncStub: ...
     UploadAsset: _grpc.StreamUnaryMultiCallable[_assets_pb2.UploadAssetRequest, _assets_pb2.UploadAssetResponse]
     """Uploads a file: one header, then chunks, then an explicit finish. Nothing is kept of an upload
-    that ends otherwise. Over HTTP the body is the file itself: `curl -T FILE …/assets`.
+    that ends otherwise. The initial metadata `x-accepted` comes once the header is: a client that waits for
+    it sends nothing in vain. Over HTTP the body is the file itself: `curl -T FILE …/assets`.
     """
     DownloadAsset: _grpc.UnaryStreamMultiCallable[_assets_pb2.DownloadAssetRequest, _assets_pb2.DownloadAssetResponse]
     """Downloads a file: its description, then its bytes from `offset` on. Over HTTP the body is the
@@ -59,7 +60,8 @@ class AssetServiceAsyncStub(AssetServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     UploadAsset: _aio.StreamUnaryMultiCallable[_assets_pb2.UploadAssetRequest, _assets_pb2.UploadAssetResponse]  # type: ignore[assignment]
     """Uploads a file: one header, then chunks, then an explicit finish. Nothing is kept of an upload
-    that ends otherwise. Over HTTP the body is the file itself: `curl -T FILE …/assets`.
+    that ends otherwise. The initial metadata `x-accepted` comes once the header is: a client that waits for
+    it sends nothing in vain. Over HTTP the body is the file itself: `curl -T FILE …/assets`.
     """
     DownloadAsset: _aio.UnaryStreamMultiCallable[_assets_pb2.DownloadAssetRequest, _assets_pb2.DownloadAssetResponse]  # type: ignore[assignment]
     """Downloads a file: its description, then its bytes from `offset` on. Over HTTP the body is the
@@ -83,7 +85,8 @@ class AssetServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_assets_pb2.UploadAssetResponse, _abc.Awaitable[_assets_pb2.UploadAssetResponse]]:
         """Uploads a file: one header, then chunks, then an explicit finish. Nothing is kept of an upload
-        that ends otherwise. Over HTTP the body is the file itself: `curl -T FILE …/assets`.
+        that ends otherwise. The initial metadata `x-accepted` comes once the header is: a client that waits for
+        it sends nothing in vain. Over HTTP the body is the file itself: `curl -T FILE …/assets`.
         """
 
     @_abc_1.abstractmethod

@@ -25,7 +25,7 @@ from gateway.assets.links import Links
 from gateway.assets.store import AssetStore
 from gateway.assets.transfers import Transfers
 from gateway.rest.server import HttpServer, RestSettings, build_app
-from rpc.chunks import Tally
+from rpc.chunks import ACCEPTED, Tally
 from rpc.errors import DataLoss, ServiceError
 from rpc.interceptors import boundary
 
@@ -47,6 +47,7 @@ class Gateway:
     metadata: dict[str, Any] = field(default_factory=dict)
     seconds_left: float | None = None
     handle: Handler | None = None
+    before_reading: Callable[[], Awaitable[Any]] | None = None
     watch: Callable[[Any, Any], AsyncIterator[Any]] | None = None
     uploads: list[str] = field(default_factory=list)
     uploaded: Tally = field(default_factory=Tally)
@@ -117,6 +118,9 @@ class Assets(Unary, assets_pb2_grpc.AssetServiceServicer):
                 gateway.uploads.append(part)
                 if part == "header":
                     await gateway.note("UploadAsset", request.header, context, None)
+                    await context.send_initial_metadata(((ACCEPTED, "1"),))
+                    if gateway.before_reading is not None:
+                        await gateway.before_reading()
                 elif part == "chunk":
                     gateway.uploaded.add(request.chunk)
                 else:

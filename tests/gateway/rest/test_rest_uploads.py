@@ -159,10 +159,7 @@ async def test_memory_does_not_grow_with_a_file_that_nobody_takes(gateway):
     """Back-pressure: while the servicer reads nothing, the client cannot send more than the buffers on the way hold."""
     go_on = asyncio.Event()
 
-    async def wait(request, context):
-        await go_on.wait()
-
-    gateway.handle = wait
+    gateway.before_reading = go_on.wait
     process = psutil.Process()
     before = process.memory_info().rss
     _, writer = await send_raw(gateway, PUT + b"Transfer-Encoding: chunked")
