@@ -9,6 +9,7 @@ import structlog
 from apigpu.encoder.v1 import encoder_pb2, encoder_pb2_grpc
 from encoder import capabilities
 from encoder.config import EncoderSettings
+from encoder.fonts import Library
 from encoder.gate import gate
 from encoder.runner import Runner
 from encoder.service import EncoderServicer, Limits
@@ -36,7 +37,7 @@ class Ports:
 async def serving(settings: EncoderSettings) -> AsyncIterator[Ports]:
     """An encoder that serves until the block is left, and then drains. Raises ConfigError."""
     credentials = settings.identity.server_credentials(require_client=True)
-    workspace = Workspace(settings.work_dir, settings.output_dir, settings.fonts_dir)
+    workspace = Workspace(settings.work_dir, settings.output_dir)
     with workspace.opened():
         found = await capabilities.inspect(settings)
         codec = found.chosen(settings.codec)
@@ -49,7 +50,8 @@ async def serving(settings: EncoderSettings) -> AsyncIterator[Ports]:
             max_concurrent_calls=settings.batch_size + SPARE_CALLS,
         )
         limits = Limits(settings.max_input_bytes, settings.max_duration_seconds, settings.max_task_seconds)
-        runner = Runner(found.ffmpeg, codec, settings.max_duration_seconds)
+        library = Library(settings.fonts_dir)
+        runner = Runner(found.ffmpeg, codec, library, settings.max_duration_seconds)
         servicer = EncoderServicer(runner, workspace, slots, limits, found)
         encoder_pb2_grpc.add_EncoderServiceServicer_to_server(servicer, service.server)
         service.reflect([NAME])

@@ -1,7 +1,7 @@
 """Captions as an ASS script of our own making: the style that is burned in, and nothing of the cue's text but words.
 
 ASS text can switch fonts, move, draw and blank the picture. So every brace and backslash of a cue is shown as it is,
-save for SubRip's `<i>`, `<b>`, `<u>` and the `{\\an1}` to `{\\an9}` that place a caption.
+save for the marks that SubRip knows.
 """
 
 import re
@@ -9,10 +9,13 @@ from collections.abc import Iterator, Sequence
 
 from encoder import karaoke
 from encoder.fonts import FAMILY
+from encoder.karaoke import Word
+from encoder.marks import MARK, font_color
 from encoder.style import CLASSIC, COLOR, Style
 from encoder.subtitles import Cue
 
-TAG = re.compile(r"<(/?)([ibu])>|</?font[^<>]*>|\{\\(an[1-9])\}", re.IGNORECASE)
+# libass then tells by its first letter which way a line runs.
+ANY_DIRECTION = -1
 # libass has no escape for a backslash: a word joiner after it keeps it from starting a command.
 WORD_JOINER = "\u2060"
 SHADOW = "#0000007F"
@@ -25,8 +28,15 @@ STYLE_FIELDS = (
 EVENT_FIELDS = "Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text"
 
 
-def script(cues: Sequence[Cue], width: int, height: int, style: Style = CLASSIC) -> str:
+def script(
+    cues: Sequence[Cue],
+    width: int,
+    height: int,
+    style: Style = CLASSIC,
+    words: Sequence[Sequence[Word]] | None = None,
+) -> str:
     """The script for a picture that is shown as `width` × `height` square pixels; sizes follow its smaller side.
+    `words` are the words of each cue, where their times are known from elsewhere (karaoke).
 
     PlayRes has the shape of the picture, as libass would stretch sizes otherwise. LayoutRes says that these are square
     pixels, so that text keeps its shape on pixels that are not.
@@ -50,17 +60,22 @@ def script(cues: Sequence[Cue], width: int, height: int, style: Style = CLASSIC)
         f"Format: {EVENT_FIELDS}",
     ]
     placed = _placed(width, height, style)
-    events = [_event(start, end, placed + words) for cue in cues for start, end, words in _said(cue, style)]
-    return "\n".join([*head, *events, ""])
+    if style.highlight_color:
+        lit = words if words is not None else [karaoke.words(cue) for cue in cues]
+        shown = (part for cue, said in zip(cues, lit, strict=True) for part in _said(cue, said, style))
+    else:
+        shown = ((cue.start_ms, cue.end_ms, text(cue.text, style)) for cue in cues)
+    return "\n".join([*head, *(_event(start, end, placed + part) for start, end, part in shown), ""])
 
 
-def text(words: str, *, capitals: bool = False) -> str:
-    """A cue's text as ASS text: known marks kept, line ends as \\N, all else shown as it stands."""
+def text(words: str, style: Style = CLASSIC, *, colors: bool = True) -> str:
+    """A cue's text as ASS text: known marks kept, of color if `colors`; line ends as \\N, all else as it is."""
     parts, position = [], 0
-    for match in TAG.finditer(words):
-        parts += [_plain(words[position : match.start()], capitals=capitals), _mark(match)]
+    worn = [style.color]
+    for match in MARK.finditer(words):
+        parts += [_plain(words[position : match.start()], capitals=style.capitals), _mark(match, worn, colors=colors)]
         position = match.end()
-    parts.append(_plain(words[position:], capitals=capitals))
+    parts.append(_plain(words[position:], capitals=style.capitals))
     return "".join(parts)
 
 
@@ -68,16 +83,24 @@ def _event(start_ms: int, end_ms: int, words: str) -> str:
     return f"Dialogue: 0,{_clock(start_ms)},{_clock(end_ms)},Default,,0,0,0,,{words}"
 
 
-def _said(cue: Cue, style: Style) -> Iterator[tuple[int, int, str]]:
-    """What of a cue is shown from when to when: all of it, or with one word after the other in another color."""
-    if not style.highlight_color:
-        yield cue.start_ms, cue.end_ms, text(cue.text, capitals=style.capitals)
-        return
-    for word in karaoke.words(cue):
-        before, said, after = cue.text[: word.first], cue.text[word.first : word.end], cue.text[word.end :]
-        before, said, after = (text(part, capitals=style.capitals) for part in (before, said, after))
-        lit, unlit = (f"{{\\1c{_bgr(color)}}}" for color in (style.highlight_color, style.color))
-        yield word.start_ms, word.end_ms, f"{before}{lit}{said}{unlit}{after}"
+def _said(cue: Cue, words: Sequence[Word], style: Style) -> Iterator[tuple[int, int, str]]:
+    """A cue with one word after the other in another color; between two words none is."""
+    unlit = text(cue.text, style, colors=False)
+    until = cue.start_ms
+    for word in words:
+        if word.start_ms > until:
+            yield until, word.start_ms, unlit
+        if word.end_ms > max(word.start_ms, until):
+            yield max(word.start_ms, until), word.end_ms, _lit(cue.text, word, style)
+        until = max(until, word.end_ms)
+    if until < cue.end_ms:
+        yield until, cue.end_ms, unlit
+
+
+def _lit(words: str, word: Word, style: Style) -> str:
+    parts = words[: word.first], words[word.first : word.end], words[word.end :]
+    before, said, after = (text(part, style, colors=False) for part in parts)
+    return f"{before}{_colored(style.highlight_color)}{said}{_colored(style.color)}{after}"
 
 
 def _placed(width: int, height: int, style: Style) -> str:
@@ -98,8 +121,8 @@ def _style(width: int, height: int, style: Style) -> str:
     # 4 is libass's own: one box about all lines, its room given by the shadow.
     border, shadow = (4, size / 5) if style.box_color else (1, size / 28)
     return (
-        f"Style: Default,{FAMILY},{size:.1f},{colours},{bold},{italic},0,0,100,100,0,0,{border},{outline:.2f},"
-        f"{shadow:.2f},{style.place},{margin_x},{margin_x},{margin_y},1"
+        f"Style: Default,{style.font or FAMILY},{size:.1f},{colours},{bold},{italic},0,0,100,100,0,0,"
+        f"{border},{outline:.2f},{shadow:.2f},{style.place},{margin_x},{margin_x},{margin_y},{ANY_DIRECTION}"
     )
 
 
@@ -115,11 +138,24 @@ def _bgr(color: str) -> str:
     return f"&H{_abgr(color)[4:]}&"
 
 
-def _mark(match: re.Match[str]) -> str:
-    closing, letter, place = match.groups()
+def _colored(color: str) -> str:
+    return f"{{\\1c{_bgr(color)}}}"
+
+
+def _mark(match: re.Match[str], worn: list[str], *, colors: bool) -> str:
+    """ASS of a mark; `worn` are the colors that are open, the last one worn."""
+    closing, tag, place = match["closing"], (match["tag"] or "").lower(), match["place"]
     if place:
         return f"{{\\{place.lower()}}}"
-    return f"{{\\{letter.lower()}{0 if closing else 1}}}" if letter else ""
+    if tag != "font":
+        return f"{{\\{tag}{0 if closing else 1}}}"
+    if not colors:
+        return ""
+    if not closing:
+        worn.append(font_color(match["rest"]) or worn[-1])
+    elif len(worn) > 1:
+        worn.pop()
+    return _colored(worn[-1])
 
 
 def _plain(words: str, *, capitals: bool) -> str:

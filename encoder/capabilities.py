@@ -122,7 +122,7 @@ async def report(settings: EncoderSettings) -> dict[str, Any]:
             for s in found.codecs
         ],
         "gpu": {"libraries": {name: _loads(name) for name in DRIVER_LIBRARIES}, "devices": await _devices()},
-        "fonts": [path.name for path in fonts.available(settings.fonts_dir)],
+        "fonts": [path.name for path in fonts.given_files(settings.fonts_dir) + fonts.bundled_files()],
         "work_dir": str(settings.work_dir.resolve()),
         "output_dir": str((settings.output_dir or settings.work_dir).resolve()),
     }

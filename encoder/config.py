@@ -48,7 +48,7 @@ class EncoderSettings(Settings):
     # Address space of one FFmpeg, and the largest file that it may write.
     max_memory_bytes: int = Field(16 * 1024**3, ge=256 * 1024**2)
     max_result_bytes: int = Field(32 * 1024**3, ge=1)
-    # More fonts for captions, beside the bundled one.
+    # More fonts for captions, beside the bundled ones.
     fonts_dir: Path | None = None
     codec: str = AUTO
     x264_preset: str = "veryfast"

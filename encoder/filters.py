@@ -24,6 +24,7 @@ def picture(given: Any, info: MediaInfo, video: VideoStream) -> Any:
     return stream.filter("crop", "trunc(iw/2)*2", "trunc(ih/2)*2", 0, 0)
 
 
-def captions(stream: Any, script: str, fonts: str) -> Any:
-    """The picture with an ASS script drawn in, by fonts of the folder `fonts`."""
-    return stream.filter("ass", script, fontsdir=fonts)
+def captions(stream: Any, script: str, fonts: str, *, wrapped: bool) -> Any:
+    """The picture with an ASS script drawn in, by fonts of the folder `fonts`. `wrapped` breaks lines wherever Unicode
+    allows it (UAX #14), as scripts without blanks need it; else at blanks alone, as makers of ASS expect."""
+    return stream.filter("subtitles", script, fontsdir=fonts, wrap_unicode=int(wrapped))

@@ -1,34 +1,288 @@
-"""The fonts that captions are drawn with: the bundled one, so that a machine without any will do, and FONTS_DIR's."""
+"""The fonts that captions are drawn with: those that come along, FONTS_DIR's, the system's, and a request's own.
 
+libass takes every letter from a font of the family that is asked for, and from the one that is nearest to the weight
+and slant that are asked for among those that have the letter. So a letter that a family lacks is found when another
+font that has it goes by the family's name: lines then stay one text, shaped and ordered as a whole, whatever scripts
+are mixed in them.
+"""
+
+import io
 import os
 import shutil
+import struct
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 
 import fontpkg_fira_sans
+import structlog
+from fontTools import subset
+from fontTools.ttLib import TTCollection, TTFont
+from fontTools.varLib import instancer
+
+log = structlog.get_logger("encoder")
 
 FAMILY: str = fontpkg_fira_sans.FAMILY
 # Static files: libass takes 20 ms more to open a variable font, once for every video. These are the faces of <b>, <i>.
 FACES = ("Regular", "Italic", "Bold", "BoldItalic")
-BUNDLED = [Path(fontpkg_fira_sans.ROOT) / "files" / f"FiraSans-{face}.ttf" for face in FACES]
-ENDINGS = (".ttf", ".otf", ".ttc")
+FIRA = [Path(fontpkg_fira_sans.ROOT) / "files" / f"FiraSans-{face}.ttf" for face in FACES]
+# Noto for the scripts that Fira lacks, and for Chinese, Japanese and Korean where that package is installed.
+PACKAGES = ("manimgx_fonts", "manimgx_fonts_cjk")
+SYSTEM = ("/usr/share/fonts", "/usr/local/share/fonts", "~/.local/share/fonts", "~/.fonts")
+ENDINGS = (".ttf", ".otf", ".ttc", ".otc")
+COLLECTION = b"ttcf"
+MAGIC = (b"\0\1\0\0", b"OTTO", b"true", COLLECTION)
+
+REGULAR, BOLD = 400, 700
+# Weights of a font that stands in: never nearer to what is asked for than a font of the family itself. The light one is
+# made heavier by libass where bold is asked for.
+LIGHT_STAND_IN, HEAVY_STAND_IN = 10, 10_000
+NEAR = 300
+# libass makes letters smaller the more room a font takes above and below the line; Noto Sans takes this much.
+MAX_LINE = 1.362
+# Of text that runs down the page; left out of reduced fonts.
+UNUSED = ("BASE", "VORG", "vhea", "vmtx", "VVAR", "STAT", "DSIG")
+# The names by which libass finds a font are its family and full name; NAMES are those that a renamed font has anew.
+FAMILY_NAME, FULL_NAME, TYPOGRAPHIC_FAMILY = 1, 4, 16
+NAMES = (1, 2, 3, 4, 6, 16, 17, 21, 22, 25)
+ITALIC_BIT, BOLD_BIT, REGULAR_BIT = 1, 1 << 5, 1 << 6
+# Measuring every glyph anew would take seconds.
+AS_IT_IS = {"recalcBBoxes": False, "recalcTimestamp": False}
+MAX_CODE = 0x10FFFF
+GROUPED_FORMATS = (8, 12, 13)
 
 
-def available(more: Path | None) -> list[Path]:
-    """Every font file: the bundled ones first, then those in `more`."""
-    given = sorted(more.iterdir()) if more else []
-    return BUNDLED + [path for path in given if path.suffix.lower() in ENDINGS]
+class FontError(ValueError):
+    """A file is no font that can be used."""
 
 
-def gather(folder: Path, more: Path | None) -> None:
-    """Make `folder` hold every font: libass takes one folder, and it is all of the fonts that FFmpeg may see."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    for number, path in enumerate(available(more)):
-        _copy(path.resolve(), folder / f"{number:04}{path.suffix.lower()}")
+@dataclass(frozen=True)
+class Face:
+    """One font: number `number` in its file. `names` are its families and full names in small letters, of which libass
+    knows `plain_names`; `letters` are the codes that it has a glyph for."""
+
+    path: Path
+    number: int
+    family: str
+    names: frozenset[str]
+    plain_names: frozenset[str]
+    weight: int
+    italic: bool
+    letters: frozenset[int]
+
+    @property
+    def plainness(self) -> tuple[bool, int]:
+        """Sorts the face that is most like a regular one last."""
+        return not self.italic, -abs(self.weight - REGULAR)
+
+    def nearness(self, weight: int, *, italic: bool) -> tuple[bool, int]:
+        """Sorts the face that is nearest to a style first."""
+        return self.italic != italic, abs(self.weight - weight)
 
 
-def _copy(path: Path, to: Path) -> None:
+def faces(path: Path) -> list[Face]:
+    """The fonts in a file. Raises FontError."""
+    with path.open("rb") as file:
+        if file.read(4) not in MAGIC:
+            raise FontError("it is no TrueType or OpenType font")
     try:
-        os.link(path, to)
+        return [_face(path, number, font) for number, font in enumerate(_opened(path))]
+    except FontError:
+        raise
+    except Exception as error:  # fontTools lets through whatever a damaged table makes it trip over
+        raise FontError("it is damaged") from error
+
+
+def given_files(folder: Path | None) -> list[Path]:
+    """The font files in a folder and the folders in it."""
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS) if folder else []
+
+
+def bundled_files() -> list[Path]:
+    """The font files that come along."""
+    return FIRA + [path for name in PACKAGES if find_spec(name) for path in given_files(Path(str(files(name))))]
+
+
+def _opened(path: Path) -> Sequence[TTFont]:
+    # Read whole: what is read lazily from a file keeps it open.
+    data = path.read_bytes()
+    if data.startswith(COLLECTION):
+        collected: Sequence[TTFont] = TTCollection(io.BytesIO(data), lazy=True, **AS_IT_IS).fonts
+        return collected
+    return [TTFont(io.BytesIO(data), lazy=True, **AS_IT_IS)]
+
+
+def _face(path: Path, number: int, font: TTFont) -> Face:
+    _check_letters(font.reader["cmap"])
+    table, os2 = font["name"], font["OS/2"]
+    plain = _names(table, FAMILY_NAME, FULL_NAME)
+    more = _names(table, TYPOGRAPHIC_FAMILY)
+    family = table.getDebugName(FAMILY_NAME) or table.getDebugName(TYPOGRAPHIC_FAMILY) or path.stem
+    return Face(
+        path=path,
+        number=number,
+        family=family,
+        names=plain | more,
+        plain_names=plain,
+        weight=os2.usWeightClass,
+        italic=bool(os2.fsSelection & ITALIC_BIT),
+        letters=frozenset(font.getBestCmap() or ()),
+    )
+
+
+def _names(table: object, *kinds: int) -> frozenset[str]:
+    return frozenset(str(record).casefold() for record in table.names if record.nameID in kinds)  # type: ignore[attr-defined]
+
+
+def _check_letters(table: bytes) -> None:
+    """Raise FontError for a table of letters whose ranges would fill the memory when they are spelled out."""
+    (count,) = struct.unpack_from(">H", table, 2)
+    for place in range(4, 4 + 8 * count, 8):
+        (start,) = struct.unpack_from(">I", table, place + 4)
+        (form,) = struct.unpack_from(">H", table, start)
+        if form not in GROUPED_FORMATS:
+            continue
+        first = start + (12 if form != 8 else 12 + 8192)
+        (groups,) = struct.unpack_from(">I", table, first)
+        ranges = struct.iter_unpack(">III", table[first + 4 : first + 4 + 12 * groups])
+        if sum(max(end - begin, 0) + 1 for begin, end, _ in ranges) > MAX_CODE + 1:
+            raise FontError("its table of letters is damaged")
+
+
+class Library:
+    """Every font that an encoder has, those of the folder `more` first; read when first needed."""
+
+    def __init__(self, more: Path | None) -> None:
+        self._more = more
+
+    @cached_property
+    def _tiers(self) -> Sequence["Tier"]:
+        folders = [Path(name).expanduser() for name in SYSTEM]
+        return (
+            Tier(lambda: given_files(self._more)),
+            Tier(lambda: FIRA),
+            Tier(lambda: bundled_files()[len(FIRA) :]),
+            Tier(lambda: [path for folder in folders for path in given_files(folder)]),
+        )
+
+    def named(self, family: str) -> list[Face]:
+        """The faces of a family, by its own or by a full name; none when no tier has it."""
+        name = family.casefold()
+        return next((found for tier in self._tiers if (found := [f for f in tier.faces if name in f.names])), [])
+
+    def furnish(self, folder: Path, families: Mapping[str, Set[str]], own: Sequence[Face] = ()) -> frozenset[str]:
+        """Make `folder` hold all that it takes to draw these letters in these families; a family that is not known is
+        drawn in the bundled one. `own` are faces of the request. Returns the letters that no font has. Raises FontError
+        when one of `own` is damaged."""
+        folder.mkdir(exist_ok=True)
+        lacking: set[int] = set()
+        for count, (family, letters) in enumerate(families.items()):
+            chosen = _styles([f for f in own if family.casefold() in f.names] or self.named(family))
+            basis = chosen or _styles(self.named(FAMILY))
+            for number, face in enumerate(basis):
+                _place(face, family, folder / f"{count}-{number}.ttf")
+            left = {ord(letter) for letter in letters} - frozenset().union(*(face.letters for face in basis))
+            weight = _stand_in_weight(basis)
+            for number, face in enumerate(self._covering(left)):
+                made = renamed(face, family, weight + number, left & face.letters)
+                (folder / f"{count}-more-{number}.ttf").write_bytes(made)
+                left -= face.letters
+            lacking |= left
+        return frozenset(map(chr, lacking))
+
+    def _covering(self, letters: Set[int]) -> list[Face]:
+        """Few faces that have these letters, as far as any have them: each has the most of those that are left."""
+        chosen: list[Face] = []
+        left = set(letters)
+        for tier in self._tiers:
+            while left and (able := [face for face in tier.faces if not left.isdisjoint(face.letters)]):
+                best = max(able, key=lambda face: (len(face.letters & left), *face.plainness))
+                chosen.append(best)
+                left -= best.letters
+            if not left:
+                break
+        return chosen
+
+
+class Tier:
+    """Fonts of one origin, read once."""
+
+    def __init__(self, paths: Callable[[], Sequence[Path]]) -> None:
+        self._paths = paths
+
+    @cached_property
+    def faces(self) -> list[Face]:
+        """Every face that can be read."""
+        return list(self._read())
+
+    def _read(self) -> Iterator[Face]:
+        for path in self._paths():
+            try:
+                yield from faces(path)
+            except (FontError, OSError) as error:
+                log.warning("a font cannot be used", path=str(path), reason=str(error))
+
+
+def renamed(face: Face, family: str, weight: int, letters: Set[int] | None = None) -> bytes:
+    """The font under another family and weight (OpenType's usWeightClass), its lines within MAX_LINE; with no more than
+    the letters that are given, and the glyphs that shaping makes of them. A variable font becomes a regular one. Raises
+    FontError."""
+    try:
+        font = _opened(face.path)[face.number]
+        if letters is not None:
+            _reduce(font, letters)
+        if "fvar" in font:
+            place = {axis.axisTag: REGULAR if axis.axisTag == "wght" else None for axis in font["fvar"].axes}
+            instancer.instantiateVariableFont(font, place, inplace=True)
+        _rename(font, family, weight, f"{face.path.stem}-{face.number}-{weight}")
+        data = io.BytesIO()
+        font.save(data)
+    except Exception as error:  # as above
+        raise FontError("it is damaged") from error
+    return data.getvalue()
+
+
+def _reduce(font: TTFont, letters: Set[int]) -> None:
+    options = subset.Options(layout_features=["*"], notdef_outline=True, drop_tables=[*UNUSED])
+    reducer = subset.Subsetter(options)
+    reducer.populate(unicodes=letters)
+    reducer.subset(font)
+
+
+def _rename(font: TTFont, family: str, weight: int, unique: str) -> None:
+    table, os2 = font["name"], font["OS/2"]
+    table.names = [record for record in table.names if record.nameID not in NAMES]
+    for kind, value in {1: family, 2: "Regular", 3: unique, 4: unique, 6: unique}.items():
+        table.setName(value, kind, 3, 1, 0x409)
+    os2.usWeightClass = weight
+    os2.fsSelection &= ~(REGULAR_BIT | BOLD_BIT)
+    line = (os2.usWinAscent + os2.usWinDescent) / font["head"].unitsPerEm
+    if line > MAX_LINE:
+        os2.usWinAscent = round(os2.usWinAscent * MAX_LINE / line)
+        os2.usWinDescent = round(os2.usWinDescent * MAX_LINE / line)
+
+
+def _styles(found: Sequence[Face]) -> list[Face]:
+    """The faces that regular, bold and italic text is drawn with."""
+    wanted = ((REGULAR, False), (BOLD, False), (REGULAR, True), (BOLD, True))
+    nearest = [min(found, key=lambda face: face.nearness(weight, italic=italic)) for weight, italic in wanted if found]
+    return list(dict.fromkeys(nearest))
+
+
+def _stand_in_weight(basis: Sequence[Face]) -> int:
+    near = all(min(abs(face.weight - weight) for face in basis) < NEAR for weight in (REGULAR, BOLD))
+    return LIGHT_STAND_IN if near else HEAVY_STAND_IN
+
+
+def _place(face: Face, family: str, to: Path) -> None:
+    """The font as it is, if libass finds it by this family; else under it."""
+    if family.casefold() not in face.plain_names:
+        to.write_bytes(renamed(face, family, face.weight))
+        return
+    try:
+        os.link(face.path.resolve(), to)
     except OSError:  # another file system, or one without links
-        shutil.copyfile(path, to)
+        shutil.copyfile(face.path, to)

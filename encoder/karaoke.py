@@ -1,12 +1,17 @@
 """Karaoke: when each word of a caption is said. Pure."""
 
+import itertools
 import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from apigpu.v1 import caption_style_pb2
+from encoder.marks import MARK
 from encoder.subtitles import Cue
+from rpc.errors import InvalidArgument
 
 WORD = re.compile(r"\S+")
-MARKS = re.compile(r"<[^<>]*>|\{[^{}]*\}")
 
 
 @dataclass(frozen=True)
@@ -20,12 +25,79 @@ class Word:
 
 
 def words(cue: Cue) -> list[Word]:
-    """The words of a cue, each said for as long as its share of the letters; together they fill the cue."""
-    found = [match.span() for match in WORD.finditer(cue.text)]
-    weights = [max(sum(map(str.isalnum, MARKS.sub("", cue.text[first:end]))), 1) for first, end in found]
-    total, said, result = sum(weights), 0, []
-    for (first, end), weight in zip(found, weights, strict=True):
-        start = cue.start_ms + (cue.end_ms - cue.start_ms) * said // total
-        said += weight
-        result.append(Word(first, end, start, cue.start_ms + (cue.end_ms - cue.start_ms) * said // total))
+    """The words of a cue, one after the other. A word whose time the cue tells begins then; those between two such
+    times share what lies between by their letters. Together they last to the end of the cue."""
+    found = [(first, end) for first, end, _ in _found(cue.text)]
+    weights = [max(sum(map(str.isalnum, text)), 1) for _, _, text in _found(cue.text)]
+    starts = _starts(cue, found, weights)
+    return [Word(*place, *times) for place, times in zip(found, itertools.pairwise(starts), strict=True)]
+
+
+def given(cues: Sequence[Cue], said: Iterable[caption_style_pb2.CaptionWord]) -> list[list[Word]]:
+    """The words of each cue at the times that a request gives: every word, in order. Raises InvalidArgument, naming
+    the word that does not fit."""
+    rest = enumerate(said)
+    result = [[_given(place, cue, *next(rest, (-1, None))) for place in _found(cue.text)] for cue in cues]
+    left = next(rest, None)
+    if left is not None:
+        raise _wrong(left[0], f"'{left[1].text}' comes after the last word of the subtitles; leave it out.")
     return result
+
+
+def _given(place: tuple[int, int, str], cue: Cue, number: int, word: caption_style_pb2.CaptionWord | None) -> Word:
+    first, end, text = place
+    if word is None:
+        raise InvalidArgument(
+            f"words: there are fewer than the subtitles have: '{text}' is missing; give every word, in order.",
+            fields={"words": f"'{text}' is missing"},
+        )
+    if _letters(word.text) != _letters(text):
+        raise _wrong(number, f"'{word.text}' stands where the subtitles have '{text}'; give every word, in order.")
+    if word.end < word.start:
+        raise _wrong(number, f"'{word.text}' ends before it starts.")
+    times = (min(max(round(time * 1000), cue.start_ms), cue.end_ms) for time in (word.start, word.end))
+    return Word(first, end, *times)
+
+
+def _found(text: str) -> Iterator[tuple[int, int, str]]:
+    """Where each word begins and ends, marks that touch it included, and the word alone."""
+    # Marks can hold blanks, and are no part of a word: they are blotted out by a letter that no text has.
+    blotted = MARK.sub(lambda match: "\0" * len(match[0]), text)
+    for match in WORD.finditer(blotted):
+        alone = match[0].replace("\0", "")
+        if alone:
+            yield match.start(), match.end(), alone
+
+
+def _starts(cue: Cue, found: Sequence[tuple[int, int]], weights: Sequence[int]) -> list[int]:
+    """When each word begins, and when the last ends."""
+    told: dict[int, int] = {0: cue.start_ms, len(found): cue.end_ms}
+    for place, time in cue.said:
+        number = next((number for number, (_, end) in enumerate(found) if end > place), None)
+        if number:
+            told[number] = time
+    numbers = sorted(told)
+    times = list(_rising(told[number] for number in numbers))
+    starts: list[int] = []
+    for one, other, begin, end in zip(numbers, numbers[1:], times, times[1:], strict=False):
+        total, sum_so_far = sum(weights[one:other]), 0
+        for number in range(one, other):
+            starts.append(begin + (end - begin) * sum_so_far // total)
+            sum_so_far += weights[number]
+    return [*starts, cue.end_ms]
+
+
+def _rising(times: Iterable[int]) -> Iterator[int]:
+    last = 0
+    for time in times:
+        last = max(last, time)
+        yield last
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", text).casefold()))
+
+
+def _wrong(number: int, text: str) -> InvalidArgument:
+    field = f"words[{number}].text"
+    return InvalidArgument(f"{field}: {text}", fields={field: text})

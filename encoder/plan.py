@@ -8,6 +8,7 @@ from typing import Any
 
 from encoder.codecs.base import Codec
 from encoder.faults import CUT_OFF
+from encoder.fonts import Library
 from rpc.errors import InvalidArgument
 
 COPY = "copy"
@@ -79,14 +80,15 @@ class Warning:
 
 @dataclass(frozen=True)
 class Materials:
-    """What an operation works with. FFmpeg runs in `folder`, so names suffice there; fonts are in its folder
-    `fonts`. `threads` is how many the task should keep busy."""
+    """What an operation works with. FFmpeg runs in `folder`, and names suffice there. `threads` is how many the task
+    should keep busy."""
 
     sources: Mapping[str, Source]
     folder: Path
     result: str
     codec: Codec
     threads: int
+    fonts: Library
 
     def source(self, field: str) -> Source:
         """The input of a field. Raises InvalidArgument when the task came without it."""

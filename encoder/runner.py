@@ -10,6 +10,7 @@ from typing import Any
 from encoder import media
 from encoder.codecs.base import Codec
 from encoder.ffmpeg import Ffmpeg
+from encoder.fonts import Library
 from encoder.operations import OPERATIONS
 from encoder.plan import Materials, Plan, Source, Warning
 from encoder.workspace import TaskFolder
@@ -68,6 +69,7 @@ class Runner:
 
     ffmpeg: Ffmpeg
     codec: Codec
+    fonts: Library
     max_duration_seconds: float
 
     async def run(self, work: Work, report: Report) -> Result:
@@ -86,7 +88,7 @@ class Runner:
         name, place = work.operation, work.place
         if name not in OPERATIONS:
             raise Unimplemented(f"This encoder does not know the operation '{name}'; it knows {', '.join(OPERATIONS)}.")
-        materials = Materials(work.sources, place.folder, str(place.result), self.codec, work.threads)
+        materials = Materials(work.sources, place.folder, str(place.result), self.codec, work.threads, self.fonts)
         plan = OPERATIONS[name](work.request, materials)
         if plan.duration_seconds > self.max_duration_seconds:
             text = (

@@ -9,13 +9,11 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from encoder import fonts
 from encoder.sandbox.base import Reach
 from rpc.config import ConfigError
 
 PREFIX = "task-"
 LOCK = ".lock"
-FONTS = "fonts"
 RESULT = "result.mp4"
 
 
@@ -25,21 +23,19 @@ class TaskFolder:
 
     folder: Path
     result: Path
-    fonts: Path
 
     @property
     def reach(self) -> Reach:
         """What a child that works on the task may see."""
-        return Reach((self.folder, self.result.parent), (self.fonts,))
+        return Reach((self.folder, self.result.parent), ())
 
 
 class Workspace:
     """The folders of one encoder. No two encoders may share them: each sweeps what it finds there at its start."""
 
-    def __init__(self, work_dir: Path, output_dir: Path | None, fonts_dir: Path | None) -> None:
+    def __init__(self, work_dir: Path, output_dir: Path | None) -> None:
         self._work_dir = work_dir.resolve()
         self._output_dir = output_dir.resolve() if output_dir else self._work_dir
-        self._fonts_dir = fonts_dir
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[None]:
@@ -51,7 +47,6 @@ class Workspace:
                 stack.enter_context(_locked(name, folder))
                 for left in folder.glob(f"{PREFIX}*"):
                     shutil.rmtree(left, ignore_errors=True)
-            fonts.gather(self._work_dir / FONTS, self._fonts_dir)
             yield
 
     @contextlib.asynccontextmanager
@@ -62,8 +57,7 @@ class Workspace:
             results = folder
             if self._output_dir != self._work_dir:
                 results = await stack.enter_async_context(_temporary(self._output_dir))
-            (folder / FONTS).symlink_to(self._work_dir / FONTS)
-            yield TaskFolder(folder, results / RESULT, self._work_dir / FONTS)
+            yield TaskFolder(folder, results / RESULT)
 
 
 @contextlib.asynccontextmanager

@@ -1,42 +1,112 @@
-"""caption: SubRip subtitles burned into a video, which keeps its size, frame rate, timestamps and sound."""
+"""caption: subtitles burned into a video, which keeps its size, frame rate, timestamps and sound."""
+
+from collections.abc import Sequence
 
 import ffmpeg
 
 from apigpu.v1 import video_pb2
-from encoder import ass, filters, media, style, subtitles
+from encoder import ass, filters, fonts, karaoke, lettering, media, style, subtitles
 from encoder.operations.output import MP4, kept_audio, not_yet
-from encoder.plan import Materials, MediaInfo, Pass, Plan, Source, VideoStream
+from encoder.plan import Materials, MediaInfo, Pass, Plan, Source, VideoStream, Warning
+from encoder.style import Style
+from encoder.subtitles import Cue, Script
 from rpc.errors import InvalidArgument
 
-MAX_SRT_BYTES = 10 * 1024 * 1024
-SCRIPT = "captions.ass"
+MAX_SUBTITLES_BYTES = 10 * 1024 * 1024
+MAX_FONT_BYTES = 64 * 1024 * 1024
+SCRIPT, FONTS = "captions.ass", "fonts"
+LOOK_IGNORED = Warning(
+    "STYLE_IGNORED",
+    "style: these subtitles (ASS or SSA) have a look of their own, which is kept; give SubRip or WebVTT for another.",
+)
 
 
 def plan(request: video_pb2.CaptionRequest, materials: Materials) -> Plan:
     """See Operation. An odd last row or column of pixels is cropped away: H.264 in yuv420p has none."""
-    not_yet(request, "url_font", "words", "container")
+    not_yet(request, "container")
     look = style.styled(request.style)
     source = materials.source("url_video")
-    cues = _cues(materials.source("url_srt"))
+    captions = _captions(materials.source("url_srt"))
+    own = _own_faces(materials.source("url_font")) if request.url_font else []
     info, video = media.probe_video(source)
-    script = ass.script(cues, *_shown_size(video), look)
+    try:
+        if isinstance(captions, Script):
+            script, warnings = _own_look(captions, request, materials, own)
+        else:
+            script, warnings = _our_look(captions, request, materials, own, look, _shown_size(video))
+    except fonts.FontError as error:
+        raise _unusable(materials.source("url_font"), error) from error
     (materials.folder / SCRIPT).write_text(script, encoding="utf-8")
+    wrapped = not isinstance(captions, Script)
     return Plan(
-        passes=(Pass(_arguments(materials, source, info, video), ("url_video",)),),
+        passes=(Pass(_arguments(materials, source, info, video, wrapped=wrapped), ("url_video",)),),
         codec=materials.codec.name,
         duration_seconds=info.duration_seconds,
         frames_total=video.frames,
+        warnings=tuple(warnings),
     )
 
 
-def _cues(source: Source) -> list[subtitles.Cue]:
-    if source.path.stat().st_size > MAX_SRT_BYTES:
-        raise media.fault(source, f"it is larger than {MAX_SRT_BYTES} bytes; give subtitles in SubRip format (.srt).")
+def _captions(source: Source) -> list[Cue] | Script:
+    if source.path.stat().st_size > MAX_SUBTITLES_BYTES:
+        text = f"it is larger than {MAX_SUBTITLES_BYTES} bytes; give subtitles as SubRip, WebVTT or ASS."
+        raise media.fault(source, text)
     try:
-        return subtitles.parse(source.path.read_bytes())
+        return subtitles.read(source.path.read_bytes())
     except subtitles.SubtitleError as error:
         text = str(error)
         raise InvalidArgument(f"url_srt: {text}", reason="BAD_SUBTITLES", fields={"url_srt": text}) from error
+
+
+def _own_faces(source: Source) -> list[fonts.Face]:
+    if source.path.stat().st_size > MAX_FONT_BYTES:
+        raise media.fault(source, f"the font is larger than {MAX_FONT_BYTES} bytes; give one with fewer letters.")
+    try:
+        return fonts.faces(source.path)
+    except fonts.FontError as error:
+        raise _unusable(source, error) from error
+
+
+def _unusable(source: Source, error: fonts.FontError) -> InvalidArgument:
+    return media.fault(source, f"{error}; give a font as .ttf, .otf or .ttc.")
+
+
+def _own_look(
+    script: Script, request: video_pb2.CaptionRequest, materials: Materials, own: Sequence[fonts.Face]
+) -> tuple[str, list[Warning]]:
+    """A script with a look of its own, and what is to be told of it."""
+    if request.words:
+        raise _wrong("words", "these subtitles (ASS or SSA) time words themselves; leave it out.")
+    lacking = materials.fonts.furnish(materials.folder / FONTS, script.families(), own)
+    warnings = lettering.warnings(script.captions(), lacking)
+    ignored = [LOOK_IGNORED] if request.HasField("style") else []
+    return script.without(lacking), [*ignored, *warnings]
+
+
+def _our_look(
+    cues: Sequence[Cue],
+    request: video_pb2.CaptionRequest,
+    materials: Materials,
+    own: Sequence[fonts.Face],
+    look: Style,
+    size: tuple[int, int],
+) -> tuple[str, list[Warning]]:
+    """Cues as a script in the look that is asked for, and what is to be told of it."""
+    family = look.font or (own[0].family if own else fonts.FAMILY)
+    if not any(family.casefold() in face.names for face in own) and not materials.fonts.named(family):
+        raise _wrong("style.font", f"no font '{family}' is on this encoder; give its file as url_font.")
+    if request.words and not look.highlight_color:
+        raise _wrong("words", "nothing lights up in this style; take the preset karaoke, or set highlight_color.")
+    texts = [cue.text for cue in cues]
+    letters = lettering.drawn(texts, capitals=look.capitals)
+    lacking = materials.fonts.furnish(materials.folder / FONTS, {family: letters}, own)
+    shown = [lettering.without(cue, lacking) for cue in cues]
+    said = karaoke.given(shown, request.words) if request.words else None
+    return ass.script(shown, *size, style.in_font(look, family), said), lettering.warnings(texts, lacking)
+
+
+def _wrong(field: str, text: str) -> InvalidArgument:
+    return InvalidArgument(f"{field}: {text}", fields={field: text})
 
 
 def _shown_size(video: VideoStream) -> tuple[int, int]:
@@ -45,10 +115,12 @@ def _shown_size(video: VideoStream) -> tuple[int, int]:
     return round(width * video.turned_aspect), height
 
 
-def _arguments(materials: Materials, source: Source, info: MediaInfo, video: VideoStream) -> tuple[str, ...]:
+def _arguments(
+    materials: Materials, source: Source, info: MediaInfo, video: VideoStream, *, wrapped: bool
+) -> tuple[str, ...]:
     given = filters.opened(source.path.name, info)
     picture = filters.picture(given, info, video)
-    drawn = filters.captions(picture, SCRIPT, "fonts").filter("format", materials.codec.pixel_format)
+    drawn = filters.captions(picture, SCRIPT, FONTS, wrapped=wrapped).filter("format", materials.codec.pixel_format)
     sound = [given[str(stream.index)] for stream in info.audio]
     # Every frame keeps the timestamp that it came with, whatever the frame rate on paper.
     timing = {"fps_mode:v": "passthrough", "enc_time_base:v": "demux"}

@@ -1,9 +1,10 @@
-"""SubRip as it is found in the wild, to cues; and cues to ASS text."""
+"""Subtitles as they are found in the wild, to cues; and cues to ASS text."""
 
 import pytest
 
 from encoder import ass
-from encoder.subtitles import Cue, SubtitleError, parse
+from encoder.subtitles import Cue, Script, SubtitleError
+from encoder.subtitles import read as parse
 
 
 @pytest.mark.parametrize(
@@ -50,7 +51,13 @@ def test_bad_times_name_cue_and_line(times: str) -> None:
         ("a\nb", r"a\Nb"),
         ("<i>a</i> <B>b</B> <u>c</u>", r"{\i1}a{\i0} {\b1}b{\b0} {\u1}c{\u0}"),
         (r"{\an8}top", r"{\an8}top"),
-        ('<font color="#ff0000">red</font>', "red"),
+        ('<font color="#ff0000">red</font>', r"{\1c&H0000FF&}red{\1c&HFFFFFF&}"),
+        (
+            "<font color=yellow>a<font color='#0f0f0f'>b</font></font>",
+            r"{\1c&H00FFFF&}a{\1c&H0F0F0F&}b{\1c&H00FFFF&}{\1c&HFFFFFF&}",
+        ),
+        ('<font face="Arial" size=20>a</font>', r"{\1c&HFFFFFF&}a{\1c&HFFFFFF&}"),
+        ("<s>a</s> <script>", r"{\s1}a{\s0} <script>"),
         (r"{\b1}", "\\{\\\u2060b1\\}"),
         ("1 < 2 > 1", "1 < 2 > 1"),
         ("C:\\new", "C:\\\u2060new"),
@@ -65,3 +72,107 @@ def test_a_line_of_the_script_cannot_be_forged() -> None:
     forged = "x\r\nDialogue: 0,0:00:00.00,9:00:00.00,Default,,0,0,0,,forged"
     made = ass.script([Cue(0, 1000, forged)], 320, 180)
     assert sum(line.startswith("Dialogue:") for line in made.splitlines()) == 1
+
+
+VTT = """WEBVTT - a title
+
+NOTE a comment
+of two lines
+
+STYLE
+::cue { color: red }
+
+intro
+00:01.000 --> 00:00:02.500 align:left line:0
+<v Fred>One &amp; <c.yellow>two</c> <i.x>three</i>
+
+00:03.000 --> 00:05.000
+He<00:03.500>llo <00:04.000><c>you</c>
+&lt;i&gt;
+"""
+
+
+def test_webvtt_keeps_marks_colors_places_and_times_of_words() -> None:
+    one, two = parse(VTT.encode())
+    assert (one.start_ms, one.end_ms) == (1000, 2500)
+    assert one.text == '{\\an7}One & <font color="yellow">two</font> <i>three</i>'
+    assert (two.start_ms, two.end_ms, two.text) == (3000, 5000, "Hello you\n<\u2060i>")
+    assert two.said == ((2, 3500), (6, 4000))
+    assert ass.text(two.text) == "Hello you\\N<\u2060i>"
+
+
+@pytest.mark.parametrize(
+    ("settings", "place"),
+    [
+        ("", ""),
+        ("position:20% size:50%", ""),
+        ("line:10%", "{\\an8}"),
+        ("line:50%", "{\\an5}"),
+        ("line:90%,end align:right", "{\\an3}"),
+        ("line:-1", ""),
+        ("line:x%", ""),
+    ],
+)
+def test_webvtt_settings_become_places(settings: str, place: str) -> None:
+    (cue,) = parse(f"WEBVTT\n\n00:00.000 --> 00:01.000 {settings}\na\n".encode())
+    assert cue.text == f"{place}a"
+
+
+@pytest.mark.parametrize("times", ["00:01.000 --> x", "0:61:00.000 --> 1:00:00.000", "00:02.000 --> 00:01.000", "-->"])
+def test_bad_times_in_webvtt_name_cue_and_line(times: str) -> None:
+    with pytest.raises(SubtitleError, match="caption 2, line 6"):
+        parse(f"WEBVTT\n\n00:01.000 --> 00:02.000\na\n\n{times}\nb\n".encode())
+
+
+def test_webvtt_without_captions() -> None:
+    with pytest.raises(SubtitleError, match="no captions"):
+        parse(b"WEBVTT\n\nNOTE nothing\n")
+
+
+@pytest.mark.parametrize("name", ["utf-16-le", "utf-16-be"])
+def test_utf16_without_mark(name: str) -> None:
+    text = "1\n00:00:01,000 --> 00:00:02,000\nЯ 漢\n"
+    assert parse(text.encode(name)) == [Cue(1000, 2000, "Я 漢")]
+
+
+def test_accents_are_composed() -> None:
+    assert parse("1\n00:00:01,000 --> 00:00:02,000\ncafe\u0301\n".encode()) == [Cue(1000, 2000, "café")]
+
+
+SCRIPT = """[Script Info]
+ScriptType: v4.00+
+PlayResX: 640
+PlayResY: 360
+
+[V4+ Styles]
+Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, Italic, Underline, \
+StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, Alignment, MarginL, MarginR, MarginV, Encoding
+Style: Default,Nowhere,40,&H0000FF00,&H000000FF,&H00000000,&H00000000,0,0,0,0,100,100,0,0,1,2,0,8,10,10,10,1
+
+[Fonts]
+fontname: evil.ttf
+!!!!
+
+[Events]
+Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
+Comment: 0,0:00:00.00,0:00:02.00,Default,,0,0,0,,not shown
+Dialogue: 0,0:00:00.00,0:00:02.00,Default,,0,0,0,,{\\fnOther\\b1}Hi {\\i1}漢
+Dialogue: 0,0:00:00.00,0:00:02.00,Default,,0,0,0,,{\\p1}m 0 0 l 9 9
+"""
+
+
+def test_a_script_is_kept_without_what_is_packed_into_it() -> None:
+    script = parse(SCRIPT.encode())
+    assert isinstance(script, Script)
+    assert script.captions() == ["Hi 漢", ""]
+    assert set(script.families()) == {"Nowhere", "Other"}
+    written = script.without(frozenset("漢"))
+    assert "{\\fnOther\\b1}Hi {\\i1}\n" in written
+    assert "&H0000FF00" in written
+    assert "evil" not in written
+
+
+@pytest.mark.parametrize("text", ["[Script Info]\nPlayResX: x\n", "[Events]\nDialogue: 1,2\n"])
+def test_a_script_without_captions_is_refused(text: str) -> None:
+    with pytest.raises(SubtitleError):
+        parse(text.encode())

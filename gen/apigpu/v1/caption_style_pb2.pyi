@@ -19,7 +19,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class CaptionStyle(_message.Message):
-    """The look of captions. What is not given follows from the preset. Sizes are percent of the smaller side of the
+    """The look of captions; ASS and SSA keep their own. What is not given follows from the preset. Sizes are percent of the smaller side of the
     picture as it is shown, so that a style looks alike on any shape. A color is "#RRGGBB" or "#RRGGBBAA" (AA is opacity).
     """
 
@@ -126,9 +126,7 @@ class CaptionStyle(_message.Message):
     preset: Global___CaptionStyle.Preset.ValueType
     """The look to begin with."""
     font: _builtins.str
-    """Family name of a font that the encoder has, or of `url_font`. Encoders of this version answer
-    UNIMPLEMENTED.
-    """
+    """Family name of a font that the encoder has, or of `url_font`. Letters that it lacks are taken from others."""
     size: _builtins.float
     """Height of a line of letters, percent of the smaller side; 6.25 in classic."""
     color: _builtins.str

@@ -106,9 +106,9 @@ class CaptionRequest(_message.Message):
     url_video: _builtins.str
     """Source of the video."""
     url_srt: _builtins.str
-    """Source of the subtitles: SubRip (.srt)."""
+    """Source of the subtitles: SubRip (.srt), WebVTT (.vtt), ASS or SSA; told by the content."""
     url_font: _builtins.str
-    """Source of a font (TrueType or OpenType) for the captions. Encoders of this version answer UNIMPLEMENTED."""
+    """Source of a font (TrueType or OpenType) for the captions."""
     container: Global___Container.ValueType
     """The kind of file to make."""
     @_builtins.property
@@ -117,8 +117,8 @@ class CaptionRequest(_message.Message):
 
     @_builtins.property
     def words(self) -> _containers.RepeatedCompositeFieldContainer[_caption_style_pb2.CaptionWord]:
-        """When each word is said (karaoke): every word of the subtitles, in their order. Encoders of this version
-        answer UNIMPLEMENTED.
+        """When each word is said (karaoke): every word of the subtitles, in their order. When not given, WebVTT's
+        times of words count, and else the letters share the time of their caption.
         """
 
     def __init__(

@@ -1,65 +1,28 @@
-"""Subtitles: SubRip as it is found in the wild, read strictly enough to name the line that is wrong.
+"""SubRip as it is found in the wild, read strictly enough to name the line that is wrong.
 
-Borne: any of UTF-8 (with or without BOM), UTF-16 with BOM and Windows-1252; CRLF; blank lines missing between cues or
-standing inside them; missing numbers; overlapping and zero-length cues; hours, minutes or fractions with fewer digits.
+Borne: CRLF; blank lines missing between cues or standing inside them; missing numbers; overlapping and zero-length
+cues; hours, minutes or fractions with fewer digits.
 """
 
-import codecs
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pysrt
 
+from encoder.subtitles.cue import Cue, SubtitleError
+
 ARROW = "-->"
 TIME = re.compile(r"\d{1,3}:\d{1,2}:\d{1,2}(?:[,.]\d{1,3})?")
-MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 EXAMPLE = "00:00:01,000 --> 00:00:04,000"
 
 
-class SubtitleError(ValueError):
-    """A subtitle file cannot be used; the text names the cue and the line."""
-
-
-@dataclass(frozen=True)
-class Cue:
-    """One caption: milliseconds from the start of the video, and its text with SubRip's marks; lines end in \\n."""
-
-    start_ms: int
-    end_ms: int
-    text: str
-
-
-def parse(data: bytes) -> list[Cue]:
+def parse(text: str) -> list[Cue]:
     """The cues of a SubRip file, in its order; those without text or length are left out. Raises SubtitleError."""
-    lines = decoded(data).splitlines()
+    lines = text.splitlines()
     cues = [_cue(*block) for block in _blocks(lines)]
     if not cues:
         raise SubtitleError(f"there are no captions in it; a caption has a line like '{EXAMPLE}' above its text.")
     return [cue for cue in cues if cue.text and cue.end_ms > cue.start_ms]
-
-
-def decoded(data: bytes) -> str:
-    """The text of a file, by its byte order mark, else UTF-8, else Windows-1252. Raises SubtitleError."""
-    for mark, name in MARKS:
-        if data.startswith(mark):
-            return _decoded(data, name)
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError:
-        text = data.decode("cp1252", errors="replace")
-    if "\0" in text:
-        raise SubtitleError("it is not a text file; give subtitles in SubRip format (.srt).")
-    return text
-
-
-def _decoded(data: bytes, name: str) -> str:
-    try:
-        return data.decode(name)
-    except UnicodeDecodeError as error:
-        raise SubtitleError(
-            f"its byte order mark says {name}, but byte {error.start} does not fit; save it again."
-        ) from error
 
 
 def _blocks(lines: list[str]) -> Iterator[tuple[int, int, list[str]]]:
