@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 GOOGLEAPIS := .build/googleapis
 PROTOS := $(shell find protos -name '*.proto')
 
-.PHONY: help setup demo up test check gen lint types imports buf breaking interop bench clean lock
+.PHONY: help setup demo up test long check gen lint types imports buf breaking interop bench clean lock
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -31,6 +31,9 @@ test: setup ## all tests that need only Python
 
 interop: setup ## clients generated in Go, Java, Rust and Node (each skips by name without its toolchain)
 	$(BIN)/python -m pytest -m interop tests/interop
+
+long: setup ## the long forms: every combination of the options matrix, thousands of damaged files
+	$(BIN)/python -m pytest -m long
 
 check: setup lint types imports buf breaking ## style, types, layers, protos, generated code
 

@@ -8,6 +8,7 @@ from encoder.plan import MediaInfo, VideoStream
 
 # These hold no presentation times: the decoder's delay would come on top of them.
 UNTIMED = ("avi",)
+WHITE_NITS = 203
 
 
 def opened(name: str, info: MediaInfo) -> Any:
@@ -16,12 +17,30 @@ def opened(name: str, info: MediaInfo) -> Any:
 
 
 def picture(given: Any, info: MediaInfo, video: VideoStream) -> Any:
-    """The moving picture of an input, without its last column and row where their number is odd: yuv420p has one
-    sample of colour for two of each."""
+    """The moving picture of an input as progressive yuv420p of standard dynamic range, without its last column and row
+    where their number is odd: yuv420p has one sample of colour for two of each."""
     stream = given[str(video.index)]
     if info.demuxer in UNTIMED:
         stream = stream.filter("setpts", "PTS-STARTPTS")
-    return stream.filter("crop", "trunc(iw/2)*2", "trunc(ih/2)*2", 0, 0)
+    if video.interlaced:
+        stream = stream.filter("bwdif", mode="send_frame", deint="interlaced")
+    stream = stream.filter("crop", "trunc(iw/2)*2", "trunc(ih/2)*2", 0, 0)
+    if video.transfer:
+        stream = _tone_mapped(stream, video.transfer)
+    elif video.rgb:
+        stream = stream.filter("scale", out_color_matrix="bt709", out_range="tv").filter("format", "yuv420p")
+        return stream.filter("setparams", range="tv", color_primaries="bt709", color_trc="bt709", colorspace="bt709")
+    elif video.full_range:  # which many players take for the other, and show with too much contrast
+        return stream.filter("scale", out_range="tv").filter("format", "yuv420p").filter("setparams", range="tv")
+    return stream.filter("format", "yuv420p")
+
+
+def _tone_mapped(stream: Any, transfer: str) -> Any:
+    """High dynamic range (BT.2100) as BT.709: white, 203 cd/m² by BT.2408, becomes 1; brighter tones are rolled off."""
+    given = {"tin": transfer, "pin": "bt2020", "min": "bt2020nc", "rin": "tv"}
+    linear = stream.filter("zscale", t="linear", npl=WHITE_NITS, **given).filter("format", "gbrpf32le")
+    narrowed = linear.filter("zscale", p="bt709").filter("tonemap", "mobius", desat=0)
+    return narrowed.filter("zscale", t="bt709", m="bt709", r="tv", d="error_diffusion")
 
 
 def captions(stream: Any, script: str, fonts: str, *, wrapped: bool) -> Any:

@@ -14,6 +14,7 @@ from av.audio.stream import AudioStream as AvAudio
 from av.container import InputContainer
 from av.stream import Disposition
 from av.stream import Stream as AvStream
+from av.video.frame import VideoFrame
 from av.video.stream import VideoStream as AvVideo
 
 from encoder import animated_webp
@@ -31,6 +32,10 @@ HEIF_DEMUXERS = ("mov",)
 HEIF_BRANDS = ("avif", "avis", "heic", "heix", "mif1")
 # These write the length of each stream down; with the others it is a guess from the bit rate, or that of the whole.
 TELL_DURATION = ("mov", "wav", "w64", "flac", "aiff", "caf")
+
+# The curves of high dynamic range by their numbers in ITU-T H.273, table 3: PQ and HLG.
+HDR = {16: "smpte2084", 18: "arib-std-b67"}
+FULL_RANGE = 2
 
 MAX_SIDE = 16384
 MAX_PIXELS = 100_000_000
@@ -156,18 +161,24 @@ def _video(source: Source, container: InputContainer, stream: AvVideo, *, turned
     check_size(source, width, height)
     rate = stream.average_rate or stream.guessed_rate or Fraction(0)
     duration = _duration(container, stream)
+    first = _first_frame(container, stream) if turned else None
+    layout = stream.codec_context.format
     return VideoStream(
         index=stream.index,
         codec=stream.codec.canonical_name,
         pixel_format=stream.codec_context.pix_fmt or "",
         width=width,
         height=height,
-        rotation_degrees=_rotation(container, stream) if turned else 0,
+        rotation_degrees=round(first.rotation / 90) * 90 % 360 if first is not None else 0,
         pixel_aspect=stream.sample_aspect_ratio or Fraction(1),
         frame_rate=Fraction(rate),
         frames=stream.frames or round(duration * rate),
         duration_seconds=duration,
         transparent=_transparent(stream),
+        transfer=HDR.get(first.color_trc, "") if first is not None else "",
+        interlaced=first is not None and bool(first.interlaced_frame),
+        full_range=first is not None and first.color_range == FULL_RANGE,
+        rgb=layout is not None and (layout.is_rgb or layout.has_palette),
     )
 
 
@@ -180,15 +191,16 @@ def _audio(container: InputContainer, stream: AvAudio) -> AudioStream:
     )
 
 
-def _rotation(container: InputContainer, stream: AvVideo) -> int:
-    """Degrees that a player turns the picture, by its first frame; 0 when that cannot be decoded."""
+def _first_frame(container: InputContainer, stream: AvVideo) -> VideoFrame | None:
+    """The first frame, which tells how a player turns the picture and what its colors mean; None when it cannot be
+    decoded."""
     with contextlib.suppress(av.FFmpegError):
         for count, packet in enumerate(container.demux(stream)):
             for frame in stream.decode(packet):
-                return round(frame.rotation / 90) * 90 % 360
+                return frame
             if count >= FIRST_FRAME_PACKETS:
                 break
-    return 0
+    return None
 
 
 def _transparent(stream: AvVideo) -> bool:

@@ -16,7 +16,9 @@ COPY = "copy"
 
 @dataclass(frozen=True)
 class VideoStream:
-    """The first moving picture of a file. Sizes are in pixels as stored, before rotation."""
+    """The first moving picture of a file. Sizes are in pixels as stored, before rotation; `transfer` is its
+    curve of high dynamic range by FFmpeg's name, "" for any other; `rgb` is of pictures without colour planes;
+    `full_range` of those whose black is 0, as JPEG has it, and not 16."""
 
     index: int
     codec: str
@@ -29,6 +31,10 @@ class VideoStream:
     frames: int
     duration_seconds: float
     transparent: bool
+    transfer: str = ""
+    interlaced: bool = False
+    rgb: bool = False
+    full_range: bool = False
 
     @property
     def turned_size(self) -> tuple[int, int]:
@@ -113,7 +119,8 @@ class Pass:
 @dataclass(frozen=True)
 class Plan:
     """FFmpeg runs, one after the other; the last makes the result, and its frames are the progress. `codec` is what
-    made the video, or COPY. `finish` is called with the finished file, to change it in place; may block."""
+    made the video, or COPY. `finish` is called with the finished file, to change it in place; may block. Of a result
+    that `flows` no byte changes once it is written."""
 
     passes: tuple[Pass, ...]
     codec: str
@@ -121,6 +128,7 @@ class Plan:
     frames_total: int
     warnings: tuple[Warning, ...] = ()
     finish: Callable[[Path], None] | None = None
+    flows: bool = False
 
     @property
     def field(self) -> str:

@@ -12,6 +12,7 @@ from encoder.codecs.base import Codec
 from encoder.ffmpeg import Ffmpeg
 from encoder.fonts import Library
 from encoder.operations import OPERATIONS
+from encoder.outlet import Outlet
 from encoder.plan import Materials, Plan, Source, Warning
 from encoder.workspace import TaskFolder
 from rpc.errors import FailedPrecondition, Internal, InvalidArgument, Unimplemented
@@ -37,9 +38,8 @@ class Step:
 
 @dataclass(frozen=True)
 class Result:
-    """A finished file, as it really is. `width` and `height` are what a player shows."""
+    """What a finished file really is. `width` and `height` are what a player shows."""
 
-    path: Path
     codec: str
     frames: int
     duration_seconds: float
@@ -72,17 +72,22 @@ class Runner:
     fonts: Library
     max_duration_seconds: float
 
-    async def run(self, work: Work, report: Report) -> Result:
-        """Do the work. Raises ServiceError; leaves nothing running when it is cancelled."""
+    async def run(self, work: Work, report: Report, outlet: Outlet) -> Result:
+        """Do the work, and send the result out. Raises ServiceError, also when part of the result is out; leaves
+        nothing running when it is cancelled."""
         started = time.monotonic()
         plan = await asyncio.to_thread(self._plan, work)
         for step in plan.passes:
             async with self.ffmpeg.running(step, work.place.reach) as run:
                 async for progress in run.progress():
                     if step is plan.passes[-1]:
+                        if plan.flows:
+                            await outlet.flow(work.place.result)
                         await report(Step(progress.frames_done, plan.frames_total, progress.fps))
                 await run.finish()
-        return await asyncio.to_thread(_finished, work.place.result, plan, started)
+        result = await asyncio.to_thread(_finished, work.place.result, plan, started)
+        await outlet.flow(work.place.result)
+        return result
 
     def _plan(self, work: Work) -> Plan:
         name, place = work.operation, work.place
@@ -109,4 +114,4 @@ def _finished(path: Path, plan: Plan, started: float) -> Result:
         raise media.fault(Source(plan.field, path), "not one frame of it could be decoded; send it again.")
     width, height = video.turned_size
     seconds = time.monotonic() - started
-    return Result(path, plan.codec, video.frames, info.duration_seconds, width, height, seconds, plan.warnings)
+    return Result(plan.codec, video.frames, info.duration_seconds, width, height, seconds, plan.warnings)

@@ -1,21 +1,18 @@
 """EncoderService: messages to domain and back."""
 
-import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from apigpu.encoder.v1 import encoder_pb2, encoder_pb2_grpc
 from apigpu.v1 import video_pb2
 from encoder import intake
 from encoder.capabilities import VERSION, Capabilities
 from encoder.operations import OPERATIONS
+from encoder.outlet import Outlet
 from encoder.plan import Source
 from encoder.runner import CONTENT_TYPE, Result, Runner, Step, Work
 from encoder.slots import Slots
 from encoder.workspace import TaskFolder, Workspace
-from rpc.chunks import ACCEPTED, CHUNK_BYTES, Tally
+from rpc.chunks import ACCEPTED, Tally
 from rpc.errors import InvalidArgument, ServiceError
 from rpc.interceptors import Context
 
@@ -51,17 +48,18 @@ class EncoderServicer(encoder_pb2_grpc.EncoderServiceServicer):
         async def progress(step: Step) -> None:
             await context.write(encoder_pb2.EncodeResponse(progress=_progress(step)))
 
+        async def chunk(data: bytes) -> None:
+            await context.write(encoder_pb2.EncodeResponse(chunk=data))
+
         with self._slots.taken():
             intake.check_announced(task.inputs, self._limits.max_input_bytes)
             await context.send_initial_metadata(((ACCEPTED, "1"),))
             async with self._workspace.task() as place:
                 sources = await self._received(request_iterator, task, place)
                 work = Work(name, getattr(task.operation, name), sources, place, self._slots.threads)
-                result = await self._runner.run(work, progress)
-                tally = Tally()
-                async for chunk in _chunks(result.path, tally):
-                    await context.write(encoder_pb2.EncodeResponse(chunk=chunk))
-                await context.write(encoder_pb2.EncodeResponse(summary=_summary(result, tally)))
+                outlet = Outlet(chunk)
+                result = await self._runner.run(work, progress, outlet)
+                await context.write(encoder_pb2.EncodeResponse(summary=_summary(result, outlet.tally)))
 
     async def _received(
         self, requests: intake.Requests, task: encoder_pb2.Task, place: TaskFolder
@@ -109,21 +107,3 @@ def _summary(result: Result, tally: Tally) -> encoder_pb2.Summary:
         encode_seconds=result.encode_seconds,
         warnings=[video_pb2.Warning(reason=w.reason, message=w.message, metadata=w.metadata) for w in result.warnings],
     )
-
-
-async def _chunks(path: Path, tally: Tally) -> AsyncIterator[bytes]:
-    """The file's bytes, each chunk counted before it is given; the next one is read while one is sent."""
-
-    def read(file: Any) -> bytes:
-        data: bytes = file.read(CHUNK_BYTES)
-        tally.add(data)
-        return data
-
-    with path.open("rb", buffering=0) as file:
-        reading = asyncio.ensure_future(asyncio.to_thread(read, file))
-        try:
-            while data := await reading:
-                reading = asyncio.ensure_future(asyncio.to_thread(read, file))
-                yield data
-        finally:
-            await asyncio.shield(asyncio.gather(reading, return_exceptions=True))

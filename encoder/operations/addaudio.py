@@ -7,7 +7,7 @@ import ffmpeg
 
 from apigpu.v1 import video_pb2
 from encoder import edit_list, filters, media, soundtrack
-from encoder.operations.output import AAC, MP4, not_yet
+from encoder.operations.output import AAC, container, flows
 from encoder.plan import COPY, AudioStream, Materials, Pass, Plan, VideoStream, Warning
 from encoder.soundtrack import Message, Wanted
 from rpc.errors import InvalidArgument
@@ -25,8 +25,9 @@ NO_ORIGINAL = Warning("NO_ORIGINAL_AUDIO", NOTHING_TO_MIX)
 
 
 def plan(request: video_pb2.AddAudioRequest, materials: Materials) -> Plan:
-    """See Operation. The video is copied, not encoded again, wherever MP4 can hold it; its cut is to the frame."""
-    not_yet(request, "container")
+    """See Operation. The video is copied, not encoded again, wherever MP4 can hold it; its cut is to the frame. A
+    fragmented file can be longer by a few frames, which others need: its index is written before its end is known."""
+    kind = container(request)
     picture, sound = materials.source("url_video"), materials.source("url_audio")
     info, video = media.probe_video(picture)
     heard_info, heard = media.probe_audio(sound)
@@ -65,7 +66,7 @@ def plan(request: video_pb2.AddAudioRequest, materials: Materials) -> Plan:
             shown, picture_options = given[str(video.index)], _copied(video, packets)
         else:
             shown, picture_options = _encoded(materials, filters.picture(given, info, video))
-        output = {"t": f"{seconds:.6f}", **picture_options, **sound_options, **MP4}
+        output = {"t": f"{seconds:.6f}", **picture_options, **sound_options, **kind}
         return _compiled(ffmpeg.output(shown, heard_stream, materials.result, **output))
 
     # Inputs in FFmpeg's order: a measuring run without the video's sound has the music alone.
@@ -77,7 +78,8 @@ def plan(request: video_pb2.AddAudioRequest, materials: Materials) -> Plan:
         duration_seconds=seconds,
         frames_total=round(video.frames * min(seconds / video_end, 1)),
         warnings=(NO_ORIGINAL,) if options.mix and original is None else (),
-        finish=finish if copied else None,
+        finish=finish if copied and not flows(request) else None,
+        flows=flows(request),
     )
 
 

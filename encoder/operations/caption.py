@@ -1,12 +1,12 @@
 """caption: subtitles burned into a video, which keeps its size, frame rate, timestamps and sound."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import ffmpeg
 
 from apigpu.v1 import video_pb2
 from encoder import ass, filters, fonts, karaoke, lettering, media, style, subtitles
-from encoder.operations.output import MP4, kept_audio, not_yet
+from encoder.operations.output import container, flows, kept_audio
 from encoder.plan import Materials, MediaInfo, Pass, Plan, Source, VideoStream, Warning
 from encoder.style import Style
 from encoder.subtitles import Cue, Script
@@ -23,7 +23,6 @@ LOOK_IGNORED = Warning(
 
 def plan(request: video_pb2.CaptionRequest, materials: Materials) -> Plan:
     """See Operation. An odd last row or column of pixels is cropped away: H.264 in yuv420p has none."""
-    not_yet(request, "container")
     look = style.styled(request.style)
     source = materials.source("url_video")
     captions = _captions(materials.source("url_srt"))
@@ -37,13 +36,14 @@ def plan(request: video_pb2.CaptionRequest, materials: Materials) -> Plan:
     except fonts.FontError as error:
         raise _unusable(materials.source("url_font"), error) from error
     (materials.folder / SCRIPT).write_text(script, encoding="utf-8")
-    wrapped = not isinstance(captions, Script)
+    drawing = {"wrapped": not isinstance(captions, Script)}
     return Plan(
-        passes=(Pass(_arguments(materials, source, info, video, wrapped=wrapped), ("url_video",)),),
+        passes=(Pass(_arguments(materials, source, info, video, drawing, container(request)), ("url_video",)),),
         codec=materials.codec.name,
         duration_seconds=info.duration_seconds,
         frames_total=video.frames,
         warnings=tuple(warnings),
+        flows=flows(request),
     )
 
 
@@ -80,7 +80,7 @@ def _own_look(
     lacking = materials.fonts.furnish(materials.folder / FONTS, script.families(), own)
     warnings = lettering.warnings(script.captions(), lacking)
     ignored = [LOOK_IGNORED] if request.HasField("style") else []
-    return script.without(lacking), [*ignored, *warnings]
+    return script.without(lettering.replaced(lacking)), [*ignored, *warnings]
 
 
 def _our_look(
@@ -116,14 +116,19 @@ def _shown_size(video: VideoStream) -> tuple[int, int]:
 
 
 def _arguments(
-    materials: Materials, source: Source, info: MediaInfo, video: VideoStream, *, wrapped: bool
+    materials: Materials,
+    source: Source,
+    info: MediaInfo,
+    video: VideoStream,
+    drawing: Mapping[str, bool],
+    kind: Mapping[str, str],
 ) -> tuple[str, ...]:
     given = filters.opened(source.path.name, info)
-    picture = filters.picture(given, info, video)
-    drawn = filters.captions(picture, SCRIPT, FONTS, wrapped=wrapped).filter("format", materials.codec.pixel_format)
+    drawn = filters.captions(filters.picture(given, info, video), SCRIPT, FONTS, **drawing)
+    shown = drawn.filter("format", materials.codec.pixel_format)
     sound = [given[str(stream.index)] for stream in info.audio]
     # Every frame keeps the timestamp that it came with, whatever the frame rate on paper.
     timing = {"fps_mode:v": "passthrough", "enc_time_base:v": "demux"}
-    options = {**materials.codec.arguments(materials.threads), **timing, **kept_audio(info.audio), **MP4}
-    built = ffmpeg.output(drawn, *sound, materials.result, **options)
+    options = {**materials.codec.arguments(materials.threads), **timing, **kept_audio(info.audio), **kind}
+    built = ffmpeg.output(shown, *sound, materials.result, **options)
     return tuple(built.compile(cmd="")[1:])

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from apigpu.v1 import motion_pb2, video_pb2
 from encoder import filters, media, sampling, stills
 from encoder.camera import Camera, Size
 from encoder.faults import IMAGE_CUT_OFF
-from encoder.operations.output import MP4, not_yet
+from encoder.operations.output import container, flows
 from encoder.plan import Materials, MediaInfo, Pass, Plan, Source, VideoStream
 from rpc.errors import InvalidArgument
 
@@ -35,7 +35,7 @@ COLOUR = re.compile("#[0-9A-Fa-f]{6}")
 def plan(request: video_pb2.Img2VidRequest, materials: Materials) -> Plan:
     """See Operation. The clip has round(duration · frame_rate) frames. One run makes the still in the sizes that the
     camera needs; the other encodes what the camera sees."""
-    not_yet(request, "container")
+    kind = container(request)
     batch = len(request.images) > 0
     source = materials.source("images.image_url" if batch else "url_image")
     frames, rate = _length(request)
@@ -52,11 +52,12 @@ def plan(request: video_pb2.Img2VidRequest, materials: Materials) -> Plan:
     return Plan(
         passes=(
             Pass(_stills(fitted, files, sizes), (source.field,), IMAGE_CUT_OFF),
-            Pass(_clip(materials, clip, frames, rate), (source.field,), feed=feed),
+            Pass(_clip(materials, clip, frames, rate, kind), (source.field,), feed=feed),
         ),
         codec=materials.codec.name,
         duration_seconds=float(frames / rate),
         frames_total=frames,
+        flows=flows(request),
     )
 
 
@@ -73,10 +74,10 @@ def _stills(fitted: Any, files: list[Path], sizes: list[Size]) -> tuple[str, ...
     return tuple(ffmpeg.merge_outputs(*outputs).compile(cmd="")[1:])
 
 
-def _clip(materials: Materials, clip: Size, frames: int, rate: Fraction) -> tuple[str, ...]:
+def _clip(materials: Materials, clip: Size, frames: int, rate: Fraction, kind: Mapping[str, str]) -> tuple[str, ...]:
     raw = ffmpeg.input("pipe:0", f="rawvideo", pix_fmt="yuv420p", s=f"{clip.width}x{clip.height}", r=str(rate))
     picture = stills.hd_tags(raw).filter("format", materials.codec.pixel_format)
-    options = {"frames:v": str(frames), **materials.codec.arguments(materials.threads), **MP4}
+    options = {"frames:v": str(frames), **materials.codec.arguments(materials.threads), **kind}
     return tuple(ffmpeg.output(picture, materials.result, **options).compile(cmd="")[1:])
 
 

@@ -1,14 +1,25 @@
 """How every operation writes its result."""
 
 from collections.abc import Mapping, Sequence
-
-from google.protobuf.message import Message
+from typing import Any
 
 from apigpu.v1 import video_pb2
 from encoder.plan import AudioStream
-from rpc.errors import Unimplemented
+from rpc.errors import InvalidArgument
 
 MP4: Mapping[str, str] = {"f": "mp4", "movflags": "+faststart"}
+# Fragments of a second at most, each whole when it is written. The index waits for the first one, as the edit lists,
+# which keep sound and picture together, are not known before.
+FRAGMENTED: Mapping[str, str] = {
+    "f": "mp4",
+    "movflags": "+empty_moov+delay_moov+default_base_moof+frag_keyframe",
+    "frag_duration": "1000000",
+}
+CONTAINERS = {
+    video_pb2.CONTAINER_UNSPECIFIED: MP4,
+    video_pb2.CONTAINER_MP4: MP4,
+    video_pb2.CONTAINER_FRAGMENTED_MP4: FRAGMENTED,
+}
 # The coder `fast` takes half the time of the default; at this rate its noise is level, held against what the ear masks.
 AAC: Mapping[str, str] = {"c:a": "aac", "b:a": "192k", "aac_coder": "fast"}
 # What MP4 can hold and players of MP4 can be expected to play.
@@ -26,10 +37,14 @@ def kept_audio(streams: Sequence[AudioStream]) -> dict[str, str]:
     return options
 
 
-def not_yet(request: Message, *names: str) -> None:
-    """Raise Unimplemented for a field that is set and that this encoder cannot follow: better than a result that is not
-    what was asked for."""
-    for field, value in request.ListFields():
-        if field.name in names and value != video_pb2.CONTAINER_MP4:
-            text = "this encoder cannot do that yet; leave it out."
-            raise Unimplemented(f"{field.json_name}: {text}", fields={field.json_name: text})
+def container(request: Any) -> Mapping[str, str]:
+    """Options that write the kind of file that is asked for. Raises InvalidArgument for one that is not known."""
+    if request.container not in CONTAINERS:
+        text = f"{request.container} is not known; give one of {', '.join(video_pb2.Container.keys())}."
+        raise InvalidArgument(f"container: {text}", fields={"container": text})
+    return CONTAINERS[request.container]
+
+
+def flows(request: Any) -> bool:
+    """Whether the file can leave while it is made."""
+    return container(request) is FRAGMENTED

@@ -1,70 +1,109 @@
-"""ASS and SSA (SubStation Alpha), which have a look of their own: read by pysubs2, written again as ASS.
+"""ASS and SSA (SubStation Alpha), which have a look of their own. libass reads them; here is found what they draw.
 
-What is written again is what was understood. Files that are packed into a script, fonts and pictures, are left out.
+Files that are packed into a script, fonts and pictures, are left out of it.
 """
 
 import re
-from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-
-import pysubs2
-from pysubs2.exceptions import Pysubs2Error
 
 from encoder.subtitles.cue import SubtitleError
 
-SECTION = re.compile(r"^\[(?:script info|v4\+? styles|events)\]", re.IGNORECASE | re.MULTILINE)
-SSA = re.compile(r"^\[v4 styles\]", re.IGNORECASE | re.MULTILINE)
+SECTION = re.compile(r"\[([^\[\]]+)\]\s*")
+STYLES = ("v4 styles", "v4+ styles")
+EVENTS = "events"
+PACKED = ("fonts", "graphics")
 OVERRIDE = re.compile(r"(\{[^{}]*\})")
 FONT = re.compile(r"\\fn([^\\}]*)")
+DRAWING = re.compile(r"\\p[1-9]")
+BREAK = re.compile(r"\\[Nnh]")
+# Where the font stands in a style and the text in an event, of scripts that do not say it.
+FONT_PLACE, TEXT_PLACE = 1, 9
 MAX_FAMILIES = 64
 
 
-def is_it(text: str) -> bool:
-    """Whether a file has the sections of a script."""
-    return SECTION.search(text) is not None
+@dataclass(frozen=True)
+class Line:
+    """A line of a script: its section in small letters, what stands before what counts, and that: the font of a style,
+    the text of a caption; "" for any other line."""
+
+    section: str
+    before: str
+    counts: str = ""
+    after: str = ""
 
 
 @dataclass(frozen=True)
 class Script:
     """A script; its captions are counted from 1 in the order of the file."""
 
-    file: pysubs2.SSAFile
+    lines: tuple[Line, ...]
 
     def captions(self) -> list[str]:
         """What each caption shows, without commands; of drawings nothing."""
-        return [event.plaintext if event.is_text else "" for event in self.file if not event.is_comment]
+        return [_shown(line.counts) for line in self.lines if line.section == EVENTS and line.counts]
 
     def families(self) -> Mapping[str, set[str]]:
         """The families of fonts that are named, and the letters that may be drawn with each: all of them, as styles
         change within a line."""
         letters = set("".join(self.captions()))
-        named = [style.fontname for style in self.file.styles.values()]
-        named += [name for event in self.file for name in FONT.findall(event.text)]
-        found: dict[str, set[str]] = defaultdict(lambda: letters)
-        for name in named[:MAX_FAMILIES]:
-            if name.strip().lstrip("@"):
-                found[name.strip().lstrip("@")] = letters
-        return found
+        named = [line.counts for line in self.lines if line.section in STYLES and line.counts]
+        named += [name for line in self.lines if line.section == EVENTS for name in FONT.findall(line.counts)]
+        families = dict.fromkeys(name.strip().lstrip("@") for name in named)
+        return {name: letters for name in list(families)[:MAX_FAMILIES] if name}
 
-    def without(self, letters: frozenset[str]) -> str:
-        """The script as ASS, without these letters."""
-        gone = str.maketrans(dict.fromkeys(letters))
-        for event in self.file:
-            parts = OVERRIDE.split(event.text)
-            event.text = "".join(part if part.startswith("{") else part.translate(gone) for part in parts)
-        written: str = self.file.to_string("ass")
-        return written
+    def without(self, letters: Mapping[int, str | None]) -> str:
+        """The script, these letters (as str.translate takes them) replaced in what it shows."""
+        return "\n".join([*(_written(line, letters) for line in self.lines if line.section not in PACKED), ""])
+
+
+def is_it(text: str) -> bool:
+    """Whether a file has the sections of a script."""
+    found = (SECTION.fullmatch(line.strip()) for line in text.lstrip("\ufeff").splitlines())
+    return any(match and match[1].lower() in (*STYLES, EVENTS, "script info") for match in found)
 
 
 def parse(text: str) -> Script:
     """Read a script. Raises SubtitleError."""
-    try:
-        file = pysubs2.SSAFile.from_string(text, format_="ssa" if SSA.search(text) else "ass")
-    except (Pysubs2Error, ValueError, KeyError, IndexError) as error:
-        raise SubtitleError("it is not a script that can be read; open and save it with a subtitle editor.") from error
-    if not any(event.is_text for event in file):
+    script = Script(tuple(_lines(text.lstrip("\ufeff"))))
+    if not any(line.section == EVENTS and line.counts for line in script.lines):
         raise SubtitleError("there are no captions in it; a caption is a line 'Dialogue: …' under [Events].")
-    file.fonts_opaque.clear()
-    file.graphics_opaque.clear()
-    return Script(file)
+    return script
+
+
+def _lines(text: str) -> Iterator[Line]:
+    section, place = "", 0
+    for line in text.splitlines():
+        if match := SECTION.fullmatch(line.strip()):
+            section = match[1].lower()
+            place = TEXT_PLACE if section == EVENTS else FONT_PLACE
+        kind, colon, rest = line.partition(":")
+        kind, fields = kind.strip().lower(), [part.strip().lower() for part in rest.split(",")]
+        if kind == "format" and section in (*STYLES, EVENTS):
+            wanted = "text" if section == EVENTS else "fontname"
+            place = fields.index(wanted) if wanted in fields else place
+        if (section in STYLES and kind == "style") or (section == EVENTS and kind == "dialogue"):
+            yield _parted(section, line, colon, place)
+        else:
+            yield Line(section, line)
+
+
+def _parted(section: str, line: str, colon: str, place: int) -> Line:
+    head, _, rest = line.partition(colon)
+    parts = rest.split(",", place)
+    if len(parts) <= place:
+        return Line(section, line)
+    before = head + colon + "".join(part + "," for part in parts[:place])
+    font, comma, after = parts[place].partition(",") if section in STYLES else (parts[place], "", "")
+    return Line(section, before, font, comma + after)
+
+
+def _shown(text: str) -> str:
+    return "" if DRAWING.search(text) else BREAK.sub(" ", OVERRIDE.sub("", text))
+
+
+def _written(line: Line, letters: Mapping[int, str | None]) -> str:
+    if line.section != EVENTS:
+        return line.before + line.counts + line.after
+    parts = OVERRIDE.split(line.counts)
+    return line.before + "".join(part if part.startswith("{") else part.translate(letters) for part in parts)

@@ -166,13 +166,20 @@ def test_a_script_is_kept_without_what_is_packed_into_it() -> None:
     assert isinstance(script, Script)
     assert script.captions() == ["Hi 漢", ""]
     assert set(script.families()) == {"Nowhere", "Other"}
-    written = script.without(frozenset("漢"))
+    written = script.without({ord("漢"): None})
     assert "{\\fnOther\\b1}Hi {\\i1}\n" in written
     assert "&H0000FF00" in written
     assert "evil" not in written
 
 
-@pytest.mark.parametrize("text", ["[Script Info]\nPlayResX: x\n", "[Events]\nDialogue: 1,2\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[Script Info]\nPlayResX: x\n",
+        "[Events]\nFormat: Start, Text\nDialogue: 0:00:00.00\n",
+        "[Events]\nDialogue: 1,2\n",
+    ],
+)
 def test_a_script_without_captions_is_refused(text: str) -> None:
     with pytest.raises(SubtitleError):
         parse(text.encode())

@@ -36,9 +36,7 @@ class _ContainerEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Container.V
     CONTAINER_MP4: _Container.ValueType  # 1
     """MP4 with its index first, for any player."""
     CONTAINER_FRAGMENTED_MP4: _Container.ValueType  # 2
-    """Fragmented MP4: it leaves the encoder while it is made, and plays from a live connection. Encoders of
-    this version answer UNIMPLEMENTED.
-    """
+    """Fragmented MP4: it leaves the encoder while it is made, and plays from its beginning on."""
 
 class Container(_Container, metaclass=_ContainerEnumTypeWrapper):
     """The kind of file to make."""
@@ -48,9 +46,7 @@ CONTAINER_UNSPECIFIED: Container.ValueType  # 0
 CONTAINER_MP4: Container.ValueType  # 1
 """MP4 with its index first, for any player."""
 CONTAINER_FRAGMENTED_MP4: Container.ValueType  # 2
-"""Fragmented MP4: it leaves the encoder while it is made, and plays from a live connection. Encoders of
-this version answer UNIMPLEMENTED.
-"""
+"""Fragmented MP4: it leaves the encoder while it is made, and plays from its beginning on."""
 Global___Container: _TypeAlias = Container  # noqa: Y015
 
 @_typing.final

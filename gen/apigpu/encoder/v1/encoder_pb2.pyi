@@ -177,7 +177,7 @@ Global___InputEnd: _TypeAlias = InputEnd  # noqa: Y015
 
 @_typing.final
 class EncodeResponse(_message.Message):
-    """What an encoder sends: progress, chunks of the result, then one summary."""
+    """What an encoder sends: progress and chunks of the result, then one summary."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

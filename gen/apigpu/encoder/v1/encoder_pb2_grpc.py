@@ -58,8 +58,8 @@ class EncoderServiceServicer:
     def Encode(self, request_iterator, context):
         """Runs one task. The gateway sends the task and waits for the initial metadata: `x-accepted` says that
         the encoder has a slot for it. Then it sends each input in order: its chunks and its end. The
-        encoder sends progress, then the chunks of the result, then the summary. Ending the call kills
-        the task and removes its files.
+        encoder sends progress, the chunks of the result, then the summary; chunks of a fragmented MP4 come while
+        it is made. Ending the call kills the task and removes its files.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -39,8 +39,8 @@ class EncoderServiceStub:
     Encode: _grpc.StreamStreamMultiCallable[_encoder_pb2.EncodeRequest, _encoder_pb2.EncodeResponse]
     """Runs one task. The gateway sends the task and waits for the initial metadata: `x-accepted` says that
     the encoder has a slot for it. Then it sends each input in order: its chunks and its end. The
-    encoder sends progress, then the chunks of the result, then the summary. Ending the call kills
-    the task and removes its files.
+    encoder sends progress, the chunks of the result, then the summary; chunks of a fragmented MP4 come while
+    it is made. Ending the call kills the task and removes its files.
     """
     GetCapabilities: _grpc.UnaryUnaryMultiCallable[_encoder_pb2.GetCapabilitiesRequest, _encoder_pb2.GetCapabilitiesResponse]
     """What this encoder can do."""
@@ -56,8 +56,8 @@ class EncoderServiceAsyncStub(EncoderServiceStub):
     Encode: _aio.StreamStreamMultiCallable[_encoder_pb2.EncodeRequest, _encoder_pb2.EncodeResponse]  # type: ignore[assignment]
     """Runs one task. The gateway sends the task and waits for the initial metadata: `x-accepted` says that
     the encoder has a slot for it. Then it sends each input in order: its chunks and its end. The
-    encoder sends progress, then the chunks of the result, then the summary. Ending the call kills
-    the task and removes its files.
+    encoder sends progress, the chunks of the result, then the summary; chunks of a fragmented MP4 come while
+    it is made. Ending the call kills the task and removes its files.
     """
     GetCapabilities: _aio.UnaryUnaryMultiCallable[_encoder_pb2.GetCapabilitiesRequest, _encoder_pb2.GetCapabilitiesResponse]  # type: ignore[assignment]
     """What this encoder can do."""
@@ -76,8 +76,8 @@ class EncoderServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_encoder_pb2.EncodeResponse], _abc.AsyncIterator[_encoder_pb2.EncodeResponse]]:
         """Runs one task. The gateway sends the task and waits for the initial metadata: `x-accepted` says that
         the encoder has a slot for it. Then it sends each input in order: its chunks and its end. The
-        encoder sends progress, then the chunks of the result, then the summary. Ending the call kills
-        the task and removes its files.
+        encoder sends progress, the chunks of the result, then the summary; chunks of a fragmented MP4 come while
+        it is made. Ending the call kills the task and removes its files.
         """
 
     @_abc_1.abstractmethod
