@@ -36,7 +36,8 @@ TABLE: dict[str, tuple[type[ServiceError], str, str]] = {
         "BAD_INPUT",
         "the file lacks the stream that is needed; give another.",
     ),
-    r"Invalid data found|moov atom not found|Error (opening|decoding|while decoding|submitting)|Nothing was written": (
+    r"Invalid data found|moov atom not found|Decode error rate|Nothing was written"
+    r"|Error (opening|decoding|while decoding|submitting)": (
         InvalidArgument,
         "BAD_INPUT",
         "the file is damaged and cannot be decoded; send it again, or convert it first.",

@@ -41,7 +41,7 @@ MAX_SIDE = 16384
 MAX_PIXELS = 100_000_000
 HEAD_BYTES = 64
 OPEN_SECONDS = 30.0
-FIRST_FRAME_PACKETS = 64
+FIRST_FRAME_PACKETS = 256
 # A picture that begins so close to a cut is one that begins at it: files round their times, to a millisecond at worst.
 CLOCK_SECONDS = 1e-3
 WHAT = {VIDEO_DEMUXERS: "a video", AUDIO_DEMUXERS: "audio", IMAGE_DEMUXERS: "an image"}
@@ -130,7 +130,7 @@ def _opened(source: Source, demuxers: tuple[str, ...]) -> Iterator[InputContaine
     with container:
         try:
             yield container
-        except av.FFmpegError as error:
+        except (av.FFmpegError, IndexError) as error:  # streams of a damaged file can come and go
             raise fault(source, "the file is damaged; send it again, or convert it first.") from error
 
 
@@ -147,12 +147,15 @@ def _unopened(demuxers: tuple[str, ...]) -> str:
 
 
 def _described(source: Source, container: InputContainer, *, turned: bool) -> MediaInfo:
-    video = next((s for s in container.streams.video if not s.disposition & Disposition.attached_pic), None)
+    # What FFmpeg knows no decoder for has no codec: such streams are as good as absent.
+    known = [stream for stream in container.streams if getattr(stream, "codec_context", None) is not None]
+    pictures = (s for s in known if isinstance(s, AvVideo) and not s.disposition & Disposition.attached_pic)
+    video = next(pictures, None)
     return MediaInfo(
         demuxer=container.format.name.split(",")[0],
         duration_seconds=(container.duration or 0) / av.time_base,
         video=_video(source, container, video, turned=turned) if video is not None else None,
-        audio=tuple(_audio(container, stream) for stream in container.streams.audio),
+        audio=tuple(_audio(container, stream) for stream in known if isinstance(stream, AvAudio)),
     )
 
 
@@ -175,6 +178,7 @@ def _video(source: Source, container: InputContainer, stream: AvVideo, *, turned
         frames=stream.frames or round(duration * rate),
         duration_seconds=duration,
         transparent=_transparent(stream),
+        decodes=first is not None or not turned,
         transfer=HDR.get(first.color_trc, "") if first is not None else "",
         interlaced=first is not None and bool(first.interlaced_frame),
         full_range=first is not None and first.color_range == FULL_RANGE,

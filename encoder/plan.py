@@ -16,9 +16,9 @@ COPY = "copy"
 
 @dataclass(frozen=True)
 class VideoStream:
-    """The first moving picture of a file. Sizes are in pixels as stored, before rotation; `transfer` is its
-    curve of high dynamic range by FFmpeg's name, "" for any other; `rgb` is of pictures without colour planes;
-    `full_range` of those whose black is 0, as JPEG has it, and not 16."""
+    """The first moving picture of a file. Sizes are in pixels as stored, before rotation; `decodes` tells
+    whether its beginning could be decoded; `transfer` is its curve of high dynamic range by FFmpeg's name, "" for any
+    other; `rgb` is of pictures without colour planes; `full_range` of those whose black is 0 and not 16, as in JPEG."""
 
     index: int
     codec: str
@@ -31,6 +31,7 @@ class VideoStream:
     frames: int
     duration_seconds: float
     transparent: bool
+    decodes: bool = True
     transfer: str = ""
     interlaced: bool = False
     rgb: bool = False

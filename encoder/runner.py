@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from encoder import media
 from encoder.codecs.base import Codec
 from encoder.ffmpeg import Ffmpeg
@@ -15,7 +17,9 @@ from encoder.operations import OPERATIONS
 from encoder.outlet import Outlet
 from encoder.plan import Materials, Plan, Source, Warning
 from encoder.workspace import TaskFolder
-from rpc.errors import FailedPrecondition, Internal, InvalidArgument, Unimplemented
+from rpc.errors import FailedPrecondition, InvalidArgument, Unimplemented
+
+log = structlog.get_logger("encoder")
 
 CONTENT_TYPE = "video/mp4"
 
@@ -109,8 +113,11 @@ def _finished(path: Path, plan: Plan, started: float) -> Result:
     try:
         info, video = media.probe_video(Source("result", path))
     except InvalidArgument as error:
-        raise Internal("The result cannot be read; the encoder's log has more.", reason="BAD_RESULT") from error
-    if not video.frames:
+        # FFmpeg was content, and yet there is nothing to show: it had nothing to make it of.
+        log.warning("the result cannot be read", reason=error.message)
+        text = "the file is damaged, and no video can be made of it; send it again, or convert it first."
+        raise media.fault(Source(plan.field, path), text) from error
+    if not video.frames or not video.decodes:
         raise media.fault(Source(plan.field, path), "not one frame of it could be decoded; send it again.")
     width, height = video.turned_size
     seconds = time.monotonic() - started

@@ -49,7 +49,9 @@ async def test_a_fragmented_file_shows_and_sounds_the_same(
     one, other = judge.facts(whole), judge.facts(live)
     assert other.times == pytest.approx(one.times, abs=0.001)
     assert summary.frames == one.frames
-    assert all(np.array_equal(a, b) for a, b in zip(judge.pictures(whole), judge.pictures(live), strict=True))
+    # Not the same bit for bit: the encoder shares threads out by what else runs.
+    pairs = zip(judge.pictures(whole), judge.pictures(live), strict=True)
+    assert max(np.abs(a.astype(int) - b).mean() for a, b in pairs) < 2
     if one.audio:
         assert np.abs(judge.samples(live)).argmax() == pytest.approx(np.abs(judge.samples(whole)).argmax(), abs=1100)
 
