@@ -121,7 +121,8 @@ class Pass:
 class Plan:
     """FFmpeg runs, one after the other; the last makes the result, and its frames are the progress. `codec` is what
     made the video, or COPY. `finish` is called with the finished file, to change it in place; may block. Of a result
-    that `flows` no byte changes once it is written."""
+    that `flows` no byte changes once it is written. `heard` is the field whose sound the result must have, "" where it
+    may be silent."""
 
     passes: tuple[Pass, ...]
     codec: str
@@ -130,6 +131,7 @@ class Plan:
     warnings: tuple[Warning, ...] = ()
     finish: Callable[[Path], None] | None = None
     flows: bool = False
+    heard: str = ""
 
     @property
     def field(self) -> str:

@@ -119,6 +119,8 @@ def _finished(path: Path, plan: Plan, started: float) -> Result:
         raise media.fault(Source(plan.field, path), text) from error
     if not video.frames or not video.decodes:
         raise media.fault(Source(plan.field, path), "not one frame of it could be decoded; send it again.")
+    if plan.heard and not info.audio:
+        raise media.fault(Source(plan.heard, path), "there is no sound in it; give audio that is longer.")
     width, height = video.turned_size
     seconds = time.monotonic() - started
     return Result(plan.codec, video.frames, info.duration_seconds, width, height, seconds, plan.warnings)

@@ -80,6 +80,7 @@ def plan(request: video_pb2.AddAudioRequest, materials: Materials) -> Plan:
         warnings=(NO_ORIGINAL,) if options.mix and original is None else (),
         finish=finish if copied and not flows(request) else None,
         flows=flows(request),
+        heard=sound.field,
     )
 
 
