@@ -124,6 +124,8 @@ def shown(path: Path) -> tuple[list[float], list[np.ndarray]]:
         for frame in container.decode(video=0):
             times.append(float(frame.pts * frame.time_base) - start)
             frames.append(np.rot90(frame.to_ndarray(format="gray"), round(frame.rotation / 90)))
+        if container.format.name == "avi":  # which holds no times: those of the decoder come with its delay
+            times = [time - times[0] for time in times]
     return times, frames
 
 
