@@ -60,7 +60,7 @@ def _cut(movie: bytearray, seconds: float) -> None:
     # Rounded down: a picture that begins at the very end is not to be shown.
     limit = int(seconds * _number(movie, header, MOVIE_SCALE) + 1e-6)
     lengths = [_cut_track(movie, box, limit) for box in boxes if box.kind == b"trak"]
-    _put(movie, header, MOVIE_LENGTH, max(lengths))
+    _put(movie, header, MOVIE_LENGTH, max(lengths, default=0))
 
 
 def _cut_track(movie: bytearray, track: Box, limit: int) -> int:

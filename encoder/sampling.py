@@ -26,6 +26,10 @@ SHARPNESS = 1.2
 SINGLE_RANGE = 1.25
 
 
+class NoPicture(Exception):
+    """A file is not the one frame that it should be."""
+
+
 def planes(buffer: Plane, size: Size) -> Planes:
     """Views of Y (height × width), U and V (half of both) in a frame of yuv420p."""
     luma = size.width * size.height
@@ -40,7 +44,7 @@ def frames(
     levels: Sequence[Path], sizes: Sequence[Size], clip: Size, camera: Camera, count: int
 ) -> Iterator[memoryview]:
     """`count` frames of yuv420p, of size `clip`, from one still in several sizes, the largest first: raw files of
-    yuv420p. Each frame is valid until the next is taken. Raises ValueError when a file is not one frame of its size."""
+    yuv420p. Each frame is valid until the next is taken. Raises NoPicture."""
     stills = [(planes(_read(path, size), size), size) for path, size in zip(levels, sizes, strict=True)]
     frame, other = (np.empty(clip.frame_bytes, np.uint8) for _ in range(2))
     for number in range(count):
@@ -80,9 +84,9 @@ def kept_scales(camera: Camera, finest: float) -> list[float]:
 
 
 def _read(path: Path, size: Size) -> Plane:
-    picture = np.fromfile(path, np.uint8)
+    picture = np.fromfile(path, np.uint8) if path.exists() else np.empty(0, np.uint8)
     if picture.size != size.frame_bytes:
-        raise ValueError(f"{picture.size} bytes are no picture of {size.width}x{size.height}")
+        raise NoPicture(f"{picture.size} bytes are no picture of {size.width}x{size.height}")
     return picture
 
 

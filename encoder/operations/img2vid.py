@@ -47,7 +47,11 @@ def plan(request: video_pb2.Img2VidRequest, materials: Materials) -> Plan:
     fitted = stills.fitted(picture, request.fit, stills.Kept(sizes[0], clip), background)
 
     def feed() -> Iterator[memoryview]:
-        return sampling.frames(files, sizes, clip, camera, frames)
+        try:
+            yield from sampling.frames(files, sizes, clip, camera, frames)
+        except sampling.NoPicture as error:  # FFmpeg was content, and yet there was nothing to show
+            text = "the image is damaged and cannot be decoded; send it again, or convert it first."
+            raise media.fault(source, text) from error
 
     return Plan(
         passes=(

@@ -50,7 +50,7 @@ def _cue(count: int, line: int, body: list[str]) -> Cue:
     times = [part.split() for part in body[0].split(ARROW)]
     if len(times) != 2 or not all(part and TIME.fullmatch(part[0]) for part in times):
         raise SubtitleError(f"caption {count}, line {line}: '{body[0].strip()[:60]}' is not like '{EXAMPLE}'.")
-    item = pysrt.SubRipItem.from_lines([_padded(times), *body[1:]])
+    item = pysrt.SubRipItem.from_lines([_padded(times), *(body[1:] or [""])])
     start, end = item.start.ordinal, item.end.ordinal
     if end < start:
         raise SubtitleError(f"caption {count}, line {line}: it ends before it starts ('{body[0].strip()[:60]}').")

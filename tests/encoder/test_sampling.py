@@ -60,7 +60,7 @@ def test_a_still_camera_gives_the_same_frame(tmp_path: Path) -> None:
 def test_a_file_of_another_size_is_no_still(tmp_path: Path) -> None:
     still = tmp_path / "still.yuv"
     still.write_bytes(b"\0" * 100)
-    with pytest.raises(ValueError, match="100 bytes"):
+    with pytest.raises(sampling.NoPicture, match="100 bytes"):
         next(sampling.frames([still], [KEPT], CLIP, Camera(), 1))
 
 

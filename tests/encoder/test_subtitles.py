@@ -26,6 +26,10 @@ from encoder.subtitles import read as parse
             [],
         ),
         ("1\n00:00:01,000 --> 00:00:02,000\nOne\n\nafter a blank\n", [Cue(1000, 2000, "One\n\nafter a blank")]),
+        (  # cut off behind the times
+            "1\n00:00:01,000 --> 00:00:02,000\nOne\n\n2\n00:00:03,000 --> 00:00:04,000",
+            [Cue(1000, 2000, "One")],
+        ),
         ("1\n100:00:00,000 --> 100:00:01,000\nLate\n", [Cue(360_000_000, 360_001_000, "Late")]),
         ("1\n00:00:01,000 --> 00:00:02,000\n1984\n", [Cue(1000, 2000, "1984")]),
     ],
