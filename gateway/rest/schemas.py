@@ -5,10 +5,10 @@ from typing import Any
 from google.protobuf.descriptor import FieldDescriptor
 
 from apigpu.v1 import options_pb2
-from gateway.rest import enums
 from gateway.rest.comments import comments
 from gateway.rest.encode import OWN_FORM
 from gateway.rest.fields import Descriptor, Field
+from rpc import enums
 
 Schema = dict[str, Any]
 

@@ -71,6 +71,7 @@ def test_schemas_follow_the_protos():
     assert "maxProperties" not in schemas["Output"]
     assert schemas["Job"]["properties"]["status"]["enum"][1] == "IN_QUEUE"
     assert schemas["CaptionStyle"]["properties"]["preset"]["enum"][:2] == ["classic", "bold"]
+    assert "top-left" in schemas["CaptionStyle"]["properties"]["position"]["enum"]
     assert schemas["Job"]["properties"]["createTime"]["format"] == "date-time"
     assert schemas["Job"]["properties"]["delayTime"]["type"] == "integer"
     assert "buf:lint" not in str(DOCUMENT)

@@ -1,4 +1,4 @@
-"""Enums in JSON: a value goes by its full name, as everywhere in protobuf, and by the short one that people write.
+"""Names of enum values: each goes by its full name, as everywhere in protobuf, and by the short one that people write.
 
 PRESET_BOLD of the enum Preset is also "bold", EASING_IN_OUT of Easing also "in-out".
 """
@@ -20,12 +20,13 @@ def number_of(enum: Any, text: str) -> int | None:
 
 
 def short_names(enum: Any) -> list[str]:
-    """The short names, in lower case; those of an enum whose values have no prefix as they are."""
+    """The short names, in lower case with hyphens; those of an enum whose values have no prefix as they are."""
     prefix = _prefix(enum)
     names = [str(value.name) for value in enum.values]
     if not all(name.startswith(prefix) for name in names):
         return names
-    return [name.removeprefix(prefix).lower() for name in names if name != prefix + UNSPECIFIED]
+    short = [name.removeprefix(prefix) for name in names if name != prefix + UNSPECIFIED]
+    return [name.lower().replace("_", "-") for name in short]
 
 
 def _prefix(enum: Any) -> str:
