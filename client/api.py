@@ -7,7 +7,7 @@ with Client.local() as client:
     client.download(job.wait().asset, Path("captioned.mp4"))
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,18 +16,25 @@ from typing import Self
 
 from apigpu.v1 import system_pb2, video_pb2
 from apigpu.v1.system_pb2_grpc import SystemServiceStub
-from client.asset import PREFIX, Asset
+from client.asset import Asset
+from client.caption_style import CaptionStyle
 from client.connection import Connection, credentials
+from client.container import Container
 from client.datadir import DataDir
 from client.job import Job
 from client.jobs import Jobs
+from client.message import fill
+from client.motion import Motion
+from client.soundtrack import Soundtrack
+from client.source import Source, local_file, stems
 from client.status import Status
+from client.still import Fit, Still
 from client.transfer import OnBytes, Transfers
+from client.word import Word
 
 UPLOADS_AT_ONCE = 4
 
-Source = str | Path
-"""What an operation reads: a local file, an http(s) URL that the gateway can reach, or the name of an asset."""
+__all__ = ["CaptionStyle", "Client", "Health", "Job", "Motion", "Soundtrack", "Source", "Status", "Still", "Word"]
 
 
 @dataclass(frozen=True)
@@ -85,29 +92,72 @@ class Client:
         """End the connection. Jobs go on."""
         self._connection.close()
 
-    def caption(self, video: Source, subtitles: Source) -> Job:
-        """Queue: burn SubRip subtitles into a video. Local files are uploaded first."""
-        url_video, url_srt = self.sources(video, subtitles)
-        request = video_pb2.CaptionRequest(url_video=url_video, url_srt=url_srt)
+    def caption(
+        self,
+        video: Source,
+        subtitles: Source,
+        *,
+        style: CaptionStyle | None = None,
+        font: Source | None = None,
+        words: Iterable[Word] | None = None,
+        container: Container | None = None,
+    ) -> Job:
+        """Queue: burn subtitles (SubRip, WebVTT, ASS or SSA) into a video. Local files are uploaded first.
+
+        `style` is the look (ASS and SSA keep their own); `font` a TrueType or OpenType file for it; `words` tells when
+        each word is said, for karaoke: every word of the subtitles, in order. Raises InvalidArgument for an option
+        that is wrong.
+        """
+        request = video_pb2.CaptionRequest()
+        fill(request, style=style, words=words, container=container)
+        fill(request, **self._given(url_video=video, url_srt=subtitles, url_font=font))
         return self._jobs.submit(video_pb2.Operation(caption=request))
 
     def img2vid(
-        self, images: Sequence[Source] | Mapping[str, Source], seconds: float = 5.0, fps: float | None = None
+        self,
+        images: Sequence[Source | Still] | Mapping[str, Source | Still],
+        seconds: float = 5.0,
+        fps: float | None = None,
+        *,
+        size: tuple[int, int] | None = None,
+        fit: Fit | None = None,
+        background: str | None = None,
+        motion: Motion | None = None,
+        container: Container | None = None,
     ) -> Job:
         """Queue: a Ken Burns clip of `seconds` from every image, at `fps` frames a second (24 when None).
 
-        The clips carry the keys of a mapping as ids; of a sequence the files' stems, made unique.
+        The clips carry the keys of a mapping as ids; of a sequence the files' stems, made unique. `size` is pixels
+        across and down, even (1920, 1080 when None); `background` ("#RRGGBB") the color of bars and behind transparent
+        stills. `motion` is the camera for all images; a Still may have its own. Raises InvalidArgument for an option
+        that is wrong.
         """
-        named = images if isinstance(images, Mapping) else dict(zip(stems(images), images, strict=True))
-        request = video_pb2.Img2VidRequest(frame_rate=fps)
-        for name, image_url in zip(named, self.sources(*named.values()), strict=True):
-            request.images.add(id=name, image_url=image_url, duracao=seconds)
+        request = video_pb2.Img2VidRequest()
+        width, height = size or (None, None)
+        fill(request, frame_rate=fps, width=width, height=height, fit=fit, background=background)
+        fill(request, motion=motion, container=container)
+        stills = named(images)
+        for name, still in stills.items():
+            duracao = seconds if still.seconds is None else still.seconds
+            fill(request.images.add(), id=name, duracao=duracao, motion=still.motion)
+        sources = self.sources(*(still.source for still in stills.values()))
+        for image, source in zip(request.images, sources, strict=True):
+            image.image_url = source
         return self._jobs.submit(video_pb2.Operation(img2vid=request))
 
-    def addaudio(self, video: Source, audio: Source) -> Job:
-        """Queue: put a soundtrack on a video. Local files are uploaded first."""
-        url_video, url_audio = self.sources(video, audio)
-        request = video_pb2.AddAudioRequest(url_video=url_video, url_audio=url_audio)
+    def addaudio(
+        self,
+        video: Source,
+        audio: Source,
+        *,
+        soundtrack: Soundtrack | None = None,
+        container: Container | None = None,
+    ) -> Job:
+        """Queue: put the sound of `audio` on a video, as `soundtrack` says. Local files are uploaded first. Raises
+        InvalidArgument for an option that is wrong."""
+        request = video_pb2.AddAudioRequest()
+        fill(request, soundtrack=soundtrack, container=container)
+        fill(request, **self._given(url_video=video, url_audio=audio))
         return self._jobs.submit(video_pb2.Operation(addaudio=request))
 
     def get(self, job_id: str) -> Job:
@@ -150,29 +200,18 @@ class Client:
         with ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:
             return list(pool.map(self._source, sources))
 
+    def _given(self, **sources: Source | None) -> dict[str, str]:
+        present = {name: source for name, source in sources.items() if source is not None}
+        return dict(zip(present, self.sources(*present.values()), strict=True))
+
     def _source(self, source: Source) -> str:
         path = local_file(source)
         return self.upload(path).name if path else str(source)
 
 
-def local_file(source: Source) -> Path | None:
-    """The local file that a source names; None for a URL or an asset."""
-    if isinstance(source, Path):
-        return source
-    # The ids of assets are random: a file of that name means the folder "assets" here.
-    if source.startswith(("http://", "https://")) or (source.startswith(PREFIX) and not Path(source).exists()):
-        return None
-    return Path(source)
-
-
-def stems(sources: Sequence[Source]) -> list[str]:
-    """Names for sources: their stems, with -2, -3 … where they would repeat."""
-    names: list[str] = []
-    for source in sources:
-        stem = Path(str(source).partition("?")[0]).stem or "image"
-        name, number = stem, 1
-        while name in names:
-            number += 1
-            name = f"{stem}-{number}"
-        names.append(name)
-    return names
+def named(images: Sequence[Source | Still] | Mapping[str, Source | Still]) -> dict[str, Still]:
+    """The stills by the ids of their clips."""
+    given = images.values() if isinstance(images, Mapping) else images
+    stills = [image if isinstance(image, Still) else Still(image) for image in given]
+    names = images if isinstance(images, Mapping) else stems(still.source for still in stills)
+    return dict(zip(names, stills, strict=True))

@@ -8,8 +8,6 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from apigpu.v1 import assets_pb2
 
-PREFIX = "assets/"
-
 
 @dataclass(frozen=True)
 class Asset:

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from client.api import Client, local_file
+from client.api import Client
 from client.display import Display
 from client.job import Finished, Job
+from client.source import local_file
 from rpc.errors import ServiceError
 
 

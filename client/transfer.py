@@ -10,8 +10,9 @@ from typing import BinaryIO
 
 from apigpu.v1 import assets_pb2
 from apigpu.v1.assets_pb2_grpc import AssetServiceStub
-from client.asset import PREFIX, Asset
+from client.asset import Asset
 from client.connection import Connection
+from client.source import ASSETS
 from rpc.chunks import Tally
 from rpc.errors import DataLoss, FailedPrecondition, NotFound, Unavailable
 
@@ -62,7 +63,7 @@ class Transfers:
         came is kept beside `target`, for the next call. Raises NotFound, DataLoss, FailedPrecondition (local disk).
         """
         asset = self.get(name)
-        part = target.with_name(f".{target.name}.{name.removeprefix(PREFIX)}.part")
+        part = target.with_name(f".{target.name}.{name.removeprefix(ASSETS)}.part")
         with local_errors(target, "write"):
             try:
                 with part.open("ab+") as file:

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from client.api import Client, local_file, stems
+from client.api import Client
 from client.datadir import DataDir
 from client.footage import changed_share, footage
 from client.job import Clip, Finished, Progress
 from client.pair import Pair, free_ports
 from client.samples import Samples
+from client.source import local_file, stems
 from client.status import Status
 from rpc.errors import FailedPrecondition, InvalidArgument, NotFound, Unauthenticated, Unavailable
 

@@ -1,0 +1,39 @@
+"""The commands that read and end jobs."""
+
+from typing import Annotated
+
+import typer
+
+from client.status import Status
+
+
+def jobs(
+    context: typer.Context,
+    status: Annotated[Status | None, typer.Option(help="Only jobs that stand there.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Jobs to show.")] = 20,
+) -> None:
+    """List jobs, the newest first."""
+    from itertools import islice
+
+    from client.listing import show
+
+    with context.obj.client() as client:
+        show(islice(client.jobs(status), limit))
+
+
+def watch(context: typer.Context, job: str) -> None:
+    """Follow a job to its end, and print the links of its results."""
+    from client.display import display
+    from client.errand import Errand
+
+    with context.obj.client() as client, display() as shown:
+        ended = Errand(client, shown).follow(client.get(job)).checked()
+    for link in [ended.video_url] if ended.video_url else [clip.video_url for clip in ended.clips]:
+        print(link)
+
+
+def cancel(context: typer.Context, job: str) -> None:
+    """Cancel a job."""
+    with context.obj.client() as client:
+        client.cancel(job)
+    print(f"job {job} is cancelled")
