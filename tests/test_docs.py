@@ -71,6 +71,22 @@ def test_every_command_is_documented():
     assert documented == set(typer.main.get_command(app).commands)
 
 
+def test_the_options_in_examples_exist():
+    commands = typer.main.get_command(app).commands
+    for name, rest in re.findall(r"^\.venv/bin/api-gpu (\w+)(.*)", README, re.MULTILINE):
+        named = set(re.findall(r"(--[a-z][a-z-]*)", rest))
+        assert named <= {option for parameter in commands[name].params for option in parameter.opts}, name
+
+
+@pytest.mark.parametrize("name", ["caption", "img2vid", "addaudio"])
+def test_every_option_in_the_tables_of_the_operations_is_one_of_the_command(name):
+    taken = {parameter.name for parameter in typer.main.get_command(app).commands[name].params}
+    for names, _ in table(name):
+        for option in names:
+            snake = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", option.rpartition(".")[2]).lower()
+            assert snake in taken | {"motion"}, option
+
+
 def test_the_make_targets_that_the_docs_name_exist():
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for page in ROOT.glob("*.md"):

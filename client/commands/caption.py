@@ -100,7 +100,8 @@ def caption(
 def words_in(path: Path) -> list[Word]:
     """The words of a JSON file. Raises BadParameter."""
     try:
-        return [Word(entry["text"], entry["start"], entry["end"]) for entry in json.loads(path.read_bytes())]
+        entries = json.loads(path.read_bytes())
+        return [Word(str(entry["text"]), float(entry["start"]), float(entry["end"])) for entry in entries]
     except (OSError, ValueError, TypeError, KeyError) as error:
         text = f'{path} must hold a list of {{"text": "Hello", "start": 0.0, "end": 0.4}}, in JSON'
         raise typer.BadParameter(text, param_hint="--words") from error

@@ -31,3 +31,8 @@ def api_gpu(pair: Pair, folder: Path, *arguments: object, **settings: str) -> "s
         text=True,
         timeout=120,
     )
+
+
+def stored(pair: Pair) -> set[str]:
+    """The files in the pair's asset store."""
+    return {str(path) for path in (pair.data_dir / "assets").rglob("*") if path.is_file()}

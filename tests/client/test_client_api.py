@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from client.api import Client
+from client.api import CaptionStyle, Client, Motion, Soundtrack, Still
 from client.datadir import DataDir
 from client.footage import changed_share, footage
 from client.job import Clip, Finished, Progress
@@ -13,6 +13,7 @@ from client.samples import Samples
 from client.source import local_file, stems
 from client.status import Status
 from rpc.errors import FailedPrecondition, InvalidArgument, NotFound, Unauthenticated, Unavailable
+from tests.judge import differing, pictures
 
 
 def test_captions_are_burned_in(client: Client, media: Samples, tmp_path: Path) -> None:
@@ -46,6 +47,28 @@ def test_clips_carry_their_names(client: Client, media: Samples, tmp_path: Path)
         assert (found.frames, found.size) == (5, "1920×1080")
     job = client.img2vid({"a": media.images[0]}, seconds=0.5, fps=10).wait()
     assert [clip.id for clip in job.clips] == ["a"]
+
+
+def test_stills_have_seconds_and_a_camera_of_their_own(client: Client, media: Samples, tmp_path: Path) -> None:
+    image = media.images[0]
+    own = Still(image, seconds=0.2, motion=Motion(start_zoom=4, end_zoom=4, pan="left"))
+    motion = Motion(start_zoom=1, end_zoom=1)
+    job = client.img2vid({"own": own, "plain": image}, 0.5, 10, size=(320, 180), fit="stretch", motion=motion).wait()
+    near, whole = (pictures(client.download(clip.asset, tmp_path / f"{clip.id}.mp4")) for clip in job.clips)
+    assert (len(near), len(whole)) == (2, 5)
+    assert near[0].shape == whole[0].shape == (180, 320, 3)
+    assert differing(whole[0], whole[-1]).mean() < 0.001
+    assert differing(near[0], whole[0]).mean() > 0.2
+
+
+def test_a_wrong_option_is_told_before_anything_is_sent(client: Client) -> None:
+    with pytest.raises(InvalidArgument, match=r"style\.preset is 'loud' and must be one of classic, bold"):
+        client.caption("absent.mp4", "absent.srt", style=CaptionStyle(preset="loud"))  # type: ignore[arg-type]
+
+
+def test_a_value_out_of_range_is_refused_by_the_gateway(client: Client, media: Samples) -> None:
+    with pytest.raises(InvalidArgument, match=r"soundtrack\.loudness is 3 and must be from -40 to -5"):
+        client.addaudio(media.video, media.audio, soundtrack=Soundtrack(loudness=3))
 
 
 def test_a_soundtrack_ends_with_the_shorter(client: Client, media: Samples, tmp_path: Path) -> None:

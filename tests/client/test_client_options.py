@@ -105,9 +105,9 @@ def test_what_is_not_given_is_not_set() -> None:
         (Motion, MotionMessage),
         (Soundtrack, SoundtrackMessage),
     ):
-        request = descriptor()
-        fill(request, **{field.name: getattr(kind(), field.name) for field in fields(kind)})
-        assert request.ByteSize() == 0
+        options = descriptor()
+        fill(options, **{field.name: getattr(kind(), field.name) for field in fields(kind)})
+        assert options.ByteSize() == 0
     request = video_pb2.CaptionRequest()
     fill(request, style=None, words=None, container=None)
     assert request.ByteSize() == 0
@@ -130,9 +130,14 @@ def test_options_become_a_message() -> None:
     style = CaptionStyle(preset="karaoke", position="top-left", size=8, capitals=True)
     fill(request, style=style, words=[Word("Hello", 0, 0.4), Word("you", 0.5, 1)], container="fragmented-mp4")
     wanted = video_pb2.CaptionRequest(
-        style=CaptionStyleMessage(preset="PRESET_KARAOKE", position="POSITION_TOP_LEFT", size=8, capitals=True),
+        style=CaptionStyleMessage(
+            preset=CaptionStyleMessage.PRESET_KARAOKE,
+            position=CaptionStyleMessage.POSITION_TOP_LEFT,
+            size=8,
+            capitals=True,
+        ),
         words=[CaptionWord(text="Hello", start=0, end=0.4), CaptionWord(text="you", start=0.5, end=1)],
-        container="CONTAINER_FRAGMENTED_MP4",
+        container=video_pb2.CONTAINER_FRAGMENTED_MP4,
     )
     assert request == wanted
 
@@ -143,25 +148,26 @@ def test_a_choice_goes_by_its_full_name_too(name: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "text"),
+    ("wrong", "text"),
     [
-        (
-            {"style": CaptionStyle(preset="loud")},
-            "style.preset is 'loud' and must be one of classic, bold, box, karaoke.",
-        ),  # type: ignore[arg-type]
-        ({"style": CaptionStyle(position=1)}, "style.position is 1 and must be one of bottom-left, bottom, "),  # type: ignore[arg-type]
-        ({"container": "mkv"}, "container is 'mkv' and must be one of mp4, fragmented-mp4."),
-        ({"style": CaptionStyle(size="big")}, "style.size is 'big' and must be a number."),  # type: ignore[arg-type]
-        ({"style": CaptionStyle(color=0xFFFFFF)}, "style.color is 16777215 and must be text."),  # type: ignore[arg-type]
-        ({"style": CaptionStyle(bold="yes")}, "style.bold is 'yes' and must be true or false."),  # type: ignore[arg-type]
-        ({"words": [Word("a", 0, 1), Word("b", "1s", 2)]}, "words[1].start is '1s' and must be a number."),  # type: ignore[arg-type]
+        ({"preset": "loud"}, "style.preset is 'loud' and must be one of classic, bold, box, karaoke."),
+        ({"position": 1}, "style.position is 1 and must be one of bottom-left, bottom, bottom-right, left, "),
+        ({"size": "big"}, "style.size is 'big' and must be a number."),
+        ({"color": 0xFFFFFF}, "style.color is 16777215 and must be text."),
+        ({"bold": "yes"}, "style.bold is 'yes' and must be true or false."),
     ],
 )
-def test_a_wrong_option_is_told_by_its_field(given: dict[str, Any], text: str) -> None:
+def test_a_wrong_option_is_told_by_its_field(wrong: dict[str, Any], text: str) -> None:
     with pytest.raises(InvalidArgument) as raised:
-        fill(video_pb2.CaptionRequest(), **given)
+        fill(video_pb2.CaptionRequest(), style=CaptionStyle(**wrong))
     assert raised.value.message.startswith(text)
     assert list(raised.value.fields) == [text.split()[0]]
+
+
+def test_a_wrong_word_is_told_by_its_place() -> None:
+    late: Any = "1s"
+    with pytest.raises(InvalidArgument, match=r"words\[1\]\.start is '1s' and must be a number\."):
+        fill(video_pb2.CaptionRequest(), words=[Word("a", 0, 1), Word("b", late, 2)])
 
 
 @pytest.mark.parametrize("width", [-2, 640.5, "wide", 2**40])
