@@ -93,10 +93,10 @@ def test_a_command_takes_every_option_within_its_range(operation: str) -> None:
     command = typer.main.get_command(app).commands[operation]  # type: ignore[attr-defined]
     options = {name: option for option in command.params for name in option.opts}
     for flag, field in flags(REQUESTS[operation]):
-        rules = field.GetOptions().Extensions[options_pb2.field]
+        option, rules = options[flag], field.GetOptions().Extensions[options_pb2.field]
         for bound in ("min", "max"):
             if rules.HasField(bound):
-                assert getattr(options[flag], bound) == getattr(rules, bound), flag
+                assert getattr(option, bound) == getattr(rules, bound), flag
 
 
 def test_what_is_not_given_is_not_set() -> None:
@@ -119,10 +119,12 @@ def test_zero_and_false_are_given() -> None:
     assert {field.name for field, _ in request.style.ListFields()} == {"outline", "bold", "margin_x"}
 
 
-def test_a_motion_of_defaults_is_still_given() -> None:
-    image = video_pb2.Img2VidImage()
-    fill(image, id="a", motion=Motion())
+def test_options_that_say_nothing_are_given_all_the_same() -> None:
+    image, request = video_pb2.Img2VidImage(), video_pb2.CaptionRequest()
+    fill(image, id="a", motion=Motion())  # in place of that of the call
+    fill(request, style=CaptionStyle())
     assert image.HasField("motion")
+    assert request.HasField("style")
 
 
 def test_options_become_a_message() -> None:
