@@ -1,39 +1,41 @@
-"""`python -m bench [NAME …]`: print the table, or only the parts named (operations, latency, transfer)."""
+"""`python -m bench [NAME …]`: print the table, or only the parts named (PARTS)."""
 
 import os
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from bench import measures
-from bench.pair import running
+from bench import captions, kenburns, kernels, latency, sandboxes, soundtracks, transfer
+from bench.pair import Measured, running
+from bench.timing import Row
+
+PARTS: dict[str, Callable[[Measured, Path], Iterator[Row]]] = {
+    "latency": latency.rows,
+    "transfer": transfer.rows,
+    "captions": captions.rows,
+    "kenburns": kenburns.rows,
+    "kernels": kernels.rows,
+    "soundtracks": soundtracks.rows,
+    "sandboxes": sandboxes.rows,
+}
 
 
 def main(names: list[str]) -> None:
     """Start a pair, measure, print."""
+    if unknown := set(names) - PARTS.keys():
+        sys.exit(f"unknown: {', '.join(unknown)}; known: {', '.join(PARTS)}")
     table = Table("measured", "figure", "aim", title=f"api-gpu on {os.cpu_count()} cores")
     console = Console()
-    with (
-        running() as pair,
-        pair.pair.client() as client,
-        tempfile.TemporaryDirectory(prefix="api-gpu-bench-") as temporary,
-    ):
-        folder = Path(temporary)
-        parts = {
-            "latency": lambda: measures.latency(client, folder),
-            "transfer": lambda: measures.transfer(pair, client, folder),
-            "operations": lambda: measures.operations(client, folder),
-        }
-        if unknown := set(names) - parts.keys():
-            sys.exit(f"unknown: {', '.join(unknown)}; known: {', '.join(parts)}")
+    with running() as pair:
         table.add_row("from the command to serving, with an encoder", f"{pair.start_seconds:.2f} s", "< 3 s")
-        for name, rows in parts.items():
-            if not names or name in names:
-                console.print(f"measuring {name} …")
-                for row in rows():
+        for name in names or PARTS:
+            with tempfile.TemporaryDirectory(prefix=f"api-gpu-bench-{name}-") as folder:
+                for row in PARTS[name](pair, Path(folder)):
+                    console.print(": ".join(row[:2]), highlight=False)
                     table.add_row(*row)
     console.print(table)
 

@@ -16,9 +16,10 @@ from rpc.errors import ServiceError
 
 @dataclass(frozen=True)
 class Measured:
-    """A running pair, the seconds from its start to the first answered call with an encoder, its gateway process."""
+    """A running pair: a client of it, seconds from its start to the first answered call with an encoder, the gateway's
+    process."""
 
-    pair: pair.Pair
+    client: Client
     start_seconds: float
     gateway: psutil.Process
 
@@ -32,7 +33,8 @@ def running() -> Iterator[Measured]:
         try:
             seconds = _until_ready(started, begun)
             pair.wait_until_up(started)
-            yield Measured(started, seconds, _gateway(started))
+            with started.client() as client:
+                yield Measured(client, seconds, _gateway(started))
         finally:
             pair.stop(started)
 

@@ -44,9 +44,17 @@ def make_video(out: Path, seconds: float, size: str) -> None:
     ffmpeg(*inputs, *ENCODE[:2], "-preset", "ultrafast", "-crf", "28", *ENCODE[-2:], "-c:a", "aac", out)
 
 
-def make_image(out: Path) -> None:
-    """A detailed still, larger than the clip made of it."""
-    ffmpeg("-f", "lavfi", "-i", "mandelbrot=size=2880x1620:rate=1", "-frames:v", "1", "-vf", "noise=alls=6", out)
+def make_uneven_video(out: Path, seconds: float) -> None:
+    """A moving picture with a tone, whose frames come at uneven times; Matroska."""
+    picture = "testsrc2=size=640x360:rate=25,setpts='(N*0.04+mod(N,3)*0.008)/TB'"
+    inputs = ("-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", "sine=sample_rate=48000", "-t", str(seconds))
+    ffmpeg(*inputs, "-fps_mode", "passthrough", *ENCODE, "-c:a", "aac", out)
+
+
+def make_image(out: Path, number: int = 0) -> None:
+    """A detailed still, larger than the clip made of it; another one by every number."""
+    picture = f"mandelbrot=size=2880x1620:rate=1:maxiter=500:start_scale={3 / 1.6**number:.6f}"
+    ffmpeg("-f", "lavfi", "-i", picture, "-frames:v", "1", "-vf", "noise=alls=6", out)
 
 
 def make_audio(out: Path, seconds: float) -> None:

@@ -39,14 +39,16 @@ def fitted(stream: Any, fit: int, kept: Kept, background: str) -> Any:
     return FITS[fit](stream, kept, background)
 
 
-def hd_planes(stream: Any, size: Size) -> Any:
-    """A still of `size` as yuv420p in the colours of HD video: BT.709, limited range, colour samples at the left."""
+def stored(stream: Any, size: Size, grid: Size) -> Any:
+    """A still with the detail of `size`, in as many samples as `grid`: yuv420p in the colours of HD video, BT.709,
+    limited range, colour samples at the left."""
     scaled = _scaled(stream, size, out_color_matrix="bt709", out_range="tv", out_chroma_loc="left")
-    return scaled.filter("format", "yuv420p")
+    planes = scaled.filter("format", "yuv420p")
+    return planes if grid == size else _scaled(planes, grid, in_chroma_loc="left", out_chroma_loc="left")
 
 
 def hd_tags(stream: Any) -> Any:
-    """Raw frames labelled as what `hd_planes` makes."""
+    """Raw frames labelled as what `stored` makes."""
     colours = {"range": "tv", "colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709"}
     return stream.filter("setparams", chroma_location="left", **colours).filter("setsar", 1)
 

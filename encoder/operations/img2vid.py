@@ -4,7 +4,6 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import ffmpeg
@@ -15,6 +14,7 @@ from encoder.camera import Camera, Size
 from encoder.faults import IMAGE_CUT_OFF
 from encoder.operations.output import container, flows
 from encoder.plan import Materials, MediaInfo, Pass, Plan, Source, VideoStream
+from encoder.sampling import Level
 from rpc.errors import InvalidArgument
 
 FRAME_RATE = 24.0
@@ -27,8 +27,6 @@ ZOOMS = (1.0, 10.0)
 SHARE = (0.0, 1.0)
 SIDES = (16, 3840)
 MAX_CLIP_PIXELS = 3840 * 2160
-# Bounds the memory of a task: a still is held as 1.5 bytes a pixel, and once more in smaller sizes.
-MAX_KEPT_PIXELS = 64_000_000
 COLOUR = re.compile("#[0-9A-Fa-f]{6}")
 
 
@@ -42,20 +40,23 @@ def plan(request: video_pb2.Img2VidRequest, materials: Materials) -> Plan:
     clip, camera, background = _size(request), _camera(request), _background(request)
     info, still = media.probe_image(source)
     sizes = [clip.scaled(scale) for scale in sampling.kept_scales(camera, _finest(still, clip, request.fit))]
-    files = [materials.folder / f"still{number}.yuv" for number in range(len(sizes))]
+    levels = [
+        Level(materials.folder / f"still{number}.yuv", size, sampling.grid(sizes[0]))
+        for number, size in enumerate(sizes)
+    ]
     picture = stills.over(_given(source, info, still), background) if still.transparent else _given(source, info, still)
     fitted = stills.fitted(picture, request.fit, stills.Kept(sizes[0], clip), background)
 
     def feed() -> Iterator[memoryview]:
         try:
-            yield from sampling.frames(files, sizes, clip, camera, frames)
+            yield from sampling.frames(levels, clip, camera, frames)
         except sampling.NoPicture as error:  # FFmpeg was content, and yet there was nothing to show
             text = "the image is damaged and cannot be decoded; send it again, or convert it first."
             raise media.fault(source, text) from error
 
     return Plan(
         passes=(
-            Pass(_stills(fitted, files, sizes), (source.field,), IMAGE_CUT_OFF),
+            Pass(_stills(fitted, levels), (source.field,), IMAGE_CUT_OFF),
             Pass(_clip(materials, clip, frames, rate, kind), (source.field,), feed=feed),
         ),
         codec=materials.codec.name,
@@ -69,11 +70,13 @@ def _given(source: Source, info: MediaInfo, still: VideoStream) -> Any:
     return filters.opened(source.path.name, info)[str(still.index)]
 
 
-def _stills(fitted: Any, files: list[Path], sizes: list[Size]) -> tuple[str, ...]:
-    parts = fitted.filter_multi_output("split", len(files)) if len(files) > 1 else [fitted]
+def _stills(fitted: Any, levels: list[Level]) -> tuple[str, ...]:
+    parts = fitted.filter_multi_output("split", len(levels)) if len(levels) > 1 else [fitted]
     outputs = [
-        ffmpeg.output(stills.hd_planes(parts[n], size), file.name, f="rawvideo", **{"frames:v": "1"})
-        for n, (file, size) in enumerate(zip(files, sizes, strict=True))
+        ffmpeg.output(
+            stills.stored(parts[n], level.size, level.stored), level.path.name, f="rawvideo", **{"frames:v": "1"}
+        )
+        for n, level in enumerate(levels)
     ]
     return tuple(ffmpeg.merge_outputs(*outputs).compile(cmd="")[1:])
 
@@ -134,7 +137,7 @@ def _finest(still: VideoStream, clip: Size, fit: int) -> float:
     ways = ((still.width, still.height), (still.height, still.width))
     choose = min if fit in (motion_pb2.FIT_UNSPECIFIED, motion_pb2.FIT_COVER) else max
     finest = max(choose(width / clip.width, height / clip.height) for width, height in ways)
-    return min(finest, math.sqrt(MAX_KEPT_PIXELS / (clip.width * clip.height)))
+    return min(finest, math.sqrt(sampling.MAX_STORED_PIXELS / (clip.width * clip.height)))
 
 
 def _known(field: str, kind: Any, value: int) -> None:

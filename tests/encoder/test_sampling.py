@@ -9,6 +9,7 @@ import pytest
 
 from encoder import sampling
 from encoder.camera import Camera, Size
+from encoder.sampling import Level
 
 CLIP, KEPT = Size(320, 180), Size(368, 206)
 
@@ -22,6 +23,7 @@ def ramp(size: Size, luma: tuple[float, float], colour: tuple[float, float]) -> 
     return b"".join(np.rint(plane).astype(np.uint8).tobytes() for plane in planes)
 
 
+@pytest.mark.parametrize("grid", [1, 2])
 @pytest.mark.parametrize(("axis", "camera"), [
     (0, Camera(1, 1.324)),
     (1, Camera(1, 1.324)),
@@ -29,13 +31,13 @@ def ramp(size: Size, luma: tuple[float, float], colour: tuple[float, float]) -> 
     (1, Camera(1.3, 1.3, pan=(0, -1))),
     (0, Camera(1.2, 1.0, focus=(0.1, 0.8))),
 ])  # fmt: skip
-def test_samples_come_from_where_the_window_says(tmp_path: Path, axis: int, camera: Camera) -> None:
-    side = (KEPT.width, KEPT.height)[axis]
+def test_samples_come_from_where_the_window_says(tmp_path: Path, axis: int, camera: Camera, grid: int) -> None:
+    level = Level(tmp_path / "still.yuv", KEPT, grid)
+    side = (level.stored.width, level.stored.height)[axis]
     slope = 250 / side
     rises = (slope, 0.0) if axis == 0 else (0.0, slope)
-    still = tmp_path / "still.yuv"
-    still.write_bytes(ramp(KEPT, rises, rises))
-    for number, data in enumerate(sampling.frames([still], [KEPT], CLIP, camera, 5)):
+    level.path.write_bytes(ramp(level.stored, rises, rises))
+    for number, data in enumerate(sampling.frames([level], CLIP, camera, 5)):
         window = camera.window(number, 5)
         share = (window.x, window.y)[axis]
         step = side / window.zoom / (CLIP.width, CLIP.height)[axis]
@@ -45,15 +47,15 @@ def test_samples_come_from_where_the_window_says(tmp_path: Path, axis: int, came
             found = plane.mean(axis=axis)
             wanted = (start + (first + every * np.arange(len(found))) * step) * slope
             inner = slice(4, -4)  # the edge repeats its last sample
-            # Rounding to whole values, twice, leaves a third of one; a tenth of a pixel is slope / 10.
+            # Rounding to whole values, twice, leaves a third of one; a tenth of a pixel is grid · slope / 10.
             assert np.abs(found - wanted)[inner].mean() < 0.36
-            assert abs((found - wanted)[inner].mean()) < slope / 10
+            assert abs((found - wanted)[inner].mean()) < slope * grid / 10
 
 
 def test_a_still_camera_gives_the_same_frame(tmp_path: Path) -> None:
     still = tmp_path / "still.yuv"
     still.write_bytes(np.random.default_rng(1).integers(0, 256, KEPT.frame_bytes, np.uint8).tobytes())
-    frames = [bytes(frame) for frame in sampling.frames([still], [KEPT], CLIP, Camera(1.1, 1.1), 3)]
+    frames = [bytes(frame) for frame in sampling.frames([Level(still, KEPT, 1)], CLIP, Camera(1.1, 1.1), 3)]
     assert len(set(frames)) == 1
 
 
@@ -61,7 +63,7 @@ def test_a_file_of_another_size_is_no_still(tmp_path: Path) -> None:
     still = tmp_path / "still.yuv"
     still.write_bytes(b"\0" * 100)
     with pytest.raises(sampling.NoPicture, match="100 bytes"):
-        next(sampling.frames([still], [KEPT], CLIP, Camera(), 1))
+        next(sampling.frames([Level(still, KEPT, 1)], CLIP, Camera(), 1))
 
 
 @pytest.mark.parametrize("zooms", [(1.0, 1.324), (1.0, 1.0), (1.0, 2.0), (1.0, 10.0), (4.0, 4.5), (1.5, 6.0)])
@@ -69,9 +71,9 @@ def test_stills_suit_the_deepest_and_the_widest_zoom(zooms: tuple[float, float])
     scales = sampling.kept_scales(Camera(*zooms), 100)
     assert scales == sorted(scales, reverse=True)
     assert all(large / small <= 2.0001 for large, small in pairwise(scales))
-    assert scales[0] == pytest.approx(max(zooms[1] / 1.2, 1))
-    assert scales[-1] <= 1.25 * max(zooms[0] * 1.2, 1)
-    assert sampling.kept_scales(Camera(), 100) == [pytest.approx(1.324 / 1.2)]
+    assert scales[0] == pytest.approx(max(zooms[1] / 1.15, 1))
+    assert scales[-1] <= 1.25 * max(zooms[0] * 1.15, 1)
+    assert sampling.kept_scales(Camera(), 100) == [pytest.approx(1.324 / 1.15)]
 
 
 def test_no_still_is_kept_larger_than_its_source() -> None:
@@ -89,15 +91,22 @@ def test_a_deep_zoom_does_not_jump_where_stills_meet(tmp_path: Path) -> None:
     layers = [rng.standard_normal((top[1] >> n, top[0] >> n)).astype(np.float32) for n in range(1, 6)]
     grown = sum(sampling.cv2.resize(layer, top, interpolation=sampling.cv2.INTER_CUBIC) for layer in layers)
     whole = np.clip(128 + 20 * np.asarray(grown), 0, 255).astype(np.uint8)
-    files = []
+    levels = []
     for number, size in enumerate(sizes):
         y = np.asarray(sampling.cv2.resize(whole, (size.width, size.height), interpolation=sampling.cv2.INTER_AREA))
-        files.append(tmp_path / f"{number}.yuv")
-        files[-1].write_bytes(y.tobytes() + b"\x80" * (size.width * size.height // 2))
+        levels.append(Level(tmp_path / f"{number}.yuv", size, 1))
+        levels[-1].path.write_bytes(y.tobytes() + b"\x80" * (size.width * size.height // 2))
     sharpness = [
         float(sampling.cv2.Laplacian(luma, sampling.cv2.CV_32F).std())
-        for frame in sampling.frames(files, sizes, CLIP, camera, count)
+        for frame in sampling.frames(levels, CLIP, camera, count)
         for luma in sampling.planes(np.frombuffer(frame, np.uint8), CLIP)[:1]
     ]
     assert len(scales) > 2
     assert max(abs(math.log(b / a)) for a, b in pairwise(sharpness)) < 0.1
+
+
+def test_stills_are_stored_fine_where_they_fit() -> None:
+    assert sampling.grid(Size(2210, 1244)) == 2
+    assert sampling.grid(Size(4416, 2484)) == 2
+    assert sampling.grid(Size(8000, 4500)) == 1
+    assert sampling.grid(Size(64, 16384)) == 1

@@ -1,0 +1,34 @@
+"""What the pair adds to the smallest job."""
+
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench import plain
+from bench.pair import Measured
+from bench.timing import Row, timed
+
+RUNS = 25
+WARM_UP_RUNS = 3
+
+
+def rows(pair: Measured, folder: Path) -> Iterator[Row]:
+    """Upload, caption and download of a tiny video, warm, against the command; at the median."""
+    client = pair.client
+    video, srt, out = folder / "small.mp4", folder / "small.srt", folder / "small-out.mp4"
+    plain.make_video(video, 0.4, "64x64")
+    srt.write_text("1\n00:00:00,000 --> 00:00:00,400\nHi\n")
+
+    def job() -> None:
+        client.download(client.caption(video, srt).wait().asset, out)
+
+    def command() -> None:
+        plain.caption(video, srt, out)
+
+    for _ in range(WARM_UP_RUNS):
+        job()
+        command()
+    runs = [(timed(job), timed(command)) for _ in range(RUNS)]
+    added = statistics.median(a - b for a, b in runs) * 1000
+    mine, theirs = (statistics.median(side) * 1000 for side in zip(*runs, strict=True))
+    yield "added to the smallest job, median", f"{added:.0f} ms ({mine:.0f} ms against {theirs:.0f} ms)", "< 50 ms"
