@@ -58,8 +58,12 @@ def make_image(out: Path, number: int = 0) -> None:
 
 
 def make_audio(out: Path, seconds: float) -> None:
-    """A tone."""
-    ffmpeg("-f", "lavfi", "-i", "sine=frequency=220:sample_rate=48000", "-t", str(seconds), out)
+    """A chord in stereo, over noise that swells: what coders find as hard as music. A lone tone takes them twice as
+    long."""
+    chord = "0.1*(sin(440*PI*t)+sin(554*PI*t)+sin(660*PI*t))*(1+0.5*sin(PI*t))"
+    noise = "0.05*(random({0})-0.5)*(1+sin(4*PI*t))"
+    sound = f"aevalsrc='{chord}+{noise.format(0)}|{chord}+{noise.format(1)}':s=48000"
+    ffmpeg("-f", "lavfi", "-i", sound, "-t", str(seconds), out)
 
 
 def make_srt(out: Path, seconds: float) -> None:

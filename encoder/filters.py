@@ -11,9 +11,10 @@ UNTIMED = ("avi",)
 WHITE_NITS = 203
 
 
-def opened(name: str, info: MediaInfo) -> Any:
-    """An input that FFmpeg opens with the demuxer that the probe found, and that can name no other file."""
-    return ffmpeg.input(name, f=info.demuxer, protocol_whitelist="file,pipe")
+def opened(name: str, info: MediaInfo, **options: Any) -> Any:
+    """An input that FFmpeg opens with the demuxer that the probe found, and that can name no other file; `options` are
+    more options of the input."""
+    return ffmpeg.input(name, f=info.demuxer, protocol_whitelist="file,pipe", **options)
 
 
 def picture(given: Any, info: MediaInfo, video: VideoStream) -> Any:

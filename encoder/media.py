@@ -7,6 +7,7 @@ that did, rather than to guess again.
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 
 import av
@@ -17,7 +18,7 @@ from av.stream import Stream as AvStream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream as AvVideo
 
-from encoder import animated_webp
+from encoder import animated_webp, heif
 from encoder.plan import AudioStream, MediaInfo, Source, VideoStream
 from rpc.errors import InvalidArgument
 
@@ -29,7 +30,7 @@ AUDIO_DEMUXERS = (
 IMAGE_DEMUXERS = ("png_pipe", "jpeg_pipe", "webp_pipe", "bmp_pipe", "tiff_pipe", "gif", "apng", "mjpeg")
 # AVIF and HEIC are of the family of MP4: what sets a still apart from a video is its brand.
 HEIF_DEMUXERS = ("mov",)
-HEIF_BRANDS = ("avif", "avis", "heic", "heix", "mif1")
+HEIF_BRANDS = ("avif", "avis", "heic", "heix", "heim", "heis", "mif1")
 # These write the length of each stream down; with the others it is a guess from the bit rate, or that of the whole.
 TELL_DURATION = ("mov", "wav", "w64", "flac", "aiff", "caf")
 
@@ -44,11 +45,12 @@ OPEN_SECONDS = 30.0
 FIRST_FRAME_PACKETS = 256
 # A picture that begins so close to a cut is one that begins at it: files round their times, to a millisecond at worst.
 CLOCK_SECONDS = 1e-3
+DAMAGED = "the file is damaged; send it again, or convert it first."
 WHAT = {VIDEO_DEMUXERS: "a video", AUDIO_DEMUXERS: "audio", IMAGE_DEMUXERS: "an image"}
 ACCEPTED = {
     VIDEO_DEMUXERS: "MP4, MOV, MKV, WebM, AVI, MPEG-TS, FLV or WMV",
     AUDIO_DEMUXERS: "MP3, M4A, AAC, WAV, FLAC, Ogg or a video with sound",
-    IMAGE_DEMUXERS: "PNG, JPEG, WebP, AVIF, BMP, TIFF or GIF",
+    IMAGE_DEMUXERS: "PNG, JPEG, WebP, AVIF, HEIC, BMP, TIFF or GIF",
 }
 
 
@@ -75,13 +77,24 @@ def probe_image(source: Source) -> tuple[MediaInfo, VideoStream]:
     """Probe a file that must be a still; of an animation the first frame counts."""
     head = _head(source)
     if head[4:8] == b"ftyp" and head[8:12].decode("latin-1") in HEIF_BRANDS:
-        info = probe(source, HEIF_DEMUXERS)
+        info = _whole(source, probe(source, HEIF_DEMUXERS))
     else:
         info = animated_webp.described(head) or probe(source, IMAGE_DEMUXERS)
     if info.video is None or not info.video.width:
         raise fault(source, f"the image cannot be read; give {ACCEPTED[IMAGE_DEMUXERS]}.")
     check_size(source, info.video.width, info.video.height)
     return info, info.video
+
+
+def _whole(source: Source, info: MediaInfo) -> MediaInfo:
+    """A HEIF file, of which only a tile may have been described."""
+    if info.video is None or not info.video.tiled:
+        return info
+    try:
+        width, height = heif.whole_size(source.path)
+    except ValueError as error:
+        raise fault(source, DAMAGED) from error
+    return replace(info, video=replace(info.video, width=width, height=height))
 
 
 def _head(source: Source) -> bytes:
@@ -131,7 +144,7 @@ def _opened(source: Source, demuxers: tuple[str, ...]) -> Iterator[InputContaine
         try:
             yield container
         except (av.FFmpegError, IndexError) as error:  # streams of a damaged file can come and go
-            raise fault(source, "the file is damaged; send it again, or convert it first.") from error
+            raise fault(source, DAMAGED) from error
 
 
 def check_size(source: Source, width: int, height: int) -> None:
@@ -142,7 +155,7 @@ def check_size(source: Source, width: int, height: int) -> None:
 
 def _unopened(demuxers: tuple[str, ...]) -> str:
     if demuxers not in WHAT:
-        return "the file is damaged; send it again, or convert it first."
+        return DAMAGED
     return f"the file is not {WHAT[demuxers]} that can be read, or it is cut off; give {ACCEPTED[demuxers]}."
 
 
@@ -183,6 +196,7 @@ def _video(source: Source, container: InputContainer, stream: AvVideo, *, turned
         interlaced=first is not None and bool(first.interlaced_frame),
         full_range=first is not None and first.color_range == FULL_RANGE,
         rgb=layout is not None and (layout.is_rgb or layout.has_palette),
+        tiled=bool(stream.disposition & Disposition.dependent),
     )
 
 

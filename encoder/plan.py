@@ -18,7 +18,8 @@ COPY = "copy"
 class VideoStream:
     """The first moving picture of a file. Sizes are in pixels as stored, before rotation; `decodes` tells
     whether its beginning could be decoded; `transfer` is its curve of high dynamic range by FFmpeg's name, "" for any
-    other; `rgb` is of pictures without colour planes; `full_range` of those whose black is 0 and not 16, as in JPEG."""
+    other; `rgb` is of pictures without colour planes; `full_range` of those whose black is 0 and not 16, as in JPEG;
+    `tiled` of a still that FFmpeg puts together of several streams."""
 
     index: int
     codec: str
@@ -36,6 +37,12 @@ class VideoStream:
     interlaced: bool = False
     rgb: bool = False
     full_range: bool = False
+    tiled: bool = False
+
+    @property
+    def specifier(self) -> str:
+        """Which stream of the file it is, in FFmpeg's words; tiles are its first group of streams."""
+        return "g:0" if self.tiled else str(self.index)
 
     @property
     def turned_size(self) -> tuple[int, int]:

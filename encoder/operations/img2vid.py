@@ -67,7 +67,9 @@ def plan(request: video_pb2.Img2VidRequest, materials: Materials) -> Plan:
 
 
 def _given(source: Source, info: MediaInfo, still: VideoStream) -> Any:
-    return filters.opened(source.path.name, info)[str(still.index)]
+    # FFmpeg turns each tile, and then the whole again; told not to, it still turns the whole.
+    options = {"noautorotate": None} if still.tiled else {}
+    return filters.opened(source.path.name, info, **options)[still.specifier]
 
 
 def _stills(fitted: Any, levels: list[Level]) -> tuple[str, ...]:

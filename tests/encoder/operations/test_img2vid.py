@@ -1,5 +1,6 @@
 """img2vid, judged by decoding: number of frames, size, and where every pixel is."""
 
+import struct
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -172,6 +173,28 @@ async def test_image_formats(client: Client, tmp_path: Path, name: str) -> None:
     await client.result(tmp_path / "o.mp4", batch(0.1, **SMALL), {"images.image_url": image})
     assert judge.facts(tmp_path / "o.mp4").frames == 2
     assert corners(tmp_path / "o.mp4") == "rgbw"
+
+
+SAMPLES = Path(__file__).parent / "samples"
+# 128×64: left green above red, right blue. Made for these tests by avifenc --grid and pillow-heif.
+PHOTOS = {"still.heic": "gbrb", "tiles.avif": "gbrb", "tiles-turned.avif": "bbgr", "tiles-mirrored.avif": "grbb"}
+
+
+@pytest.mark.parametrize("name", PHOTOS)
+async def test_photos_of_telephones(client: Client, tmp_path: Path, name: str) -> None:
+    operation = batch(0.1, width=320, height=320, fit=motion_pb2.FIT_STRETCH, motion=motion_pb2.Motion(end_zoom=1))
+    await client.result(tmp_path / "o.mp4", operation, {"images.image_url": SAMPLES / name})
+    assert corners(tmp_path / "o.mp4") == PHOTOS[name]
+
+
+async def test_tiles_that_are_too_many_are_refused(client: Client) -> None:
+    tiles = (SAMPLES / "tiles.avif").read_bytes()
+    whole, huge = (struct.pack(">II", width, 64) for width in (128, 2**24))
+    for data in (tiles.replace(b"ispe\0\0\0\0" + whole, b"ispe\0\0\0\0" + huge), tiles.replace(b"ispe", b"free")):
+        assert data != tiles
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await client.encode(batch(0.1), {"images.image_url": data})
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
 @pytest.mark.parametrize(("ending", "mode"), [("jpg", "L"), ("png", "L"), ("png", "I;16"), ("png", "LA"), ("png", "1")])
