@@ -51,7 +51,8 @@ def _link(folder: Path, library: str, nouns: tuple[str, ...], *libraries: str) -
     subprocess.run(
         [
             "gcc", *FLAGS, f"-Wl,-soname,{library}", f"-Wl,--version-script,{SOURCES / names}.map", "-Wl,-z,defs",
-            "-Wl,-rpath,$ORIGIN", "-o", str(folder / library), *(str(SOURCES / f"{noun}.c") for noun in nouns), *libraries,
+            # Callers unload the driver between two encoders; its count of sessions and calls goes on.
+            "-Wl,-z,nodelete", "-Wl,-rpath,$ORIGIN", "-o", str(folder / library), *(str(SOURCES / f"{noun}.c") for noun in nouns), *libraries,
         ],
         check=True,
     )  # fmt: skip
