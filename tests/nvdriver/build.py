@@ -33,6 +33,17 @@ def built(folder: Path, *, encode: bool = True) -> Path:
     return folder
 
 
+def program(noun: str, libraries: Path, folder: Path) -> Path:
+    """Compile native/`noun`.c into a program that calls the driver of `libraries`."""
+    made = folder / noun
+    subprocess.run(
+        ["gcc", *FLAGS[:-2], "-o", str(made), str(SOURCES / f"{noun}.c"), f"-L{libraries}", "-l:libcuda.so.1",
+         "-l:libnvidia-encode.so.1"],
+        check=True,
+    )  # fmt: skip
+    return made
+
+
 def _need() -> None:
     if shutil.which("gcc") is None:
         raise Missing("gcc is missing: apt-get install gcc libc6-dev")
@@ -47,12 +58,12 @@ def _need() -> None:
 
 
 def _link(folder: Path, library: str, nouns: tuple[str, ...], *libraries: str) -> None:
-    names = library.removesuffix(".so.1")
-    subprocess.run(
-        [
-            "gcc", *FLAGS, f"-Wl,-soname,{library}", f"-Wl,--version-script,{SOURCES / names}.map", "-Wl,-z,defs",
-            # Callers unload the driver between two encoders; its count of sessions and calls goes on.
-            "-Wl,-z,nodelete", "-Wl,-rpath,$ORIGIN", "-o", str(folder / library), *(str(SOURCES / f"{noun}.c") for noun in nouns), *libraries,
-        ],
-        check=True,
-    )  # fmt: skip
+    linker = (
+        f"-Wl,-soname,{library}",
+        f"-Wl,--version-script,{SOURCES / library.removesuffix('.so.1')}.map",
+        "-Wl,-z,defs",
+        "-Wl,-z,nodelete",  # callers unload the driver between two encoders; its count of sessions goes on
+        "-Wl,-rpath,$ORIGIN",
+    )
+    sources = [str(SOURCES / f"{noun}.c") for noun in nouns]
+    subprocess.run(["gcc", *FLAGS, *linker, "-o", str(folder / library), *sources, *libraries], check=True)

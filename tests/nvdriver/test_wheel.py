@@ -117,7 +117,8 @@ def test_idr_on_demand(nvdriver: Driver) -> None:
 
 
 def test_an_endless_gop_has_one_key_frame(nvdriver: Driver) -> None:
-    assert keyframes(encoded(nvdriver, Job({"bf": "0", "gop": str(2**32 - 1)}, frames=300, width=160, height=64))) == [0]
+    job = Job({"bf": "0", "gop": str(2**32 - 1)}, frames=300, width=160, height=64)
+    assert keyframes(encoded(nvdriver, job)) == [0]
 
 
 def test_lookahead_holds_pictures_back(nvdriver: Driver) -> None:

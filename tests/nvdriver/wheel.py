@@ -32,6 +32,7 @@ class Job:
     form: str = "NV12"
     force_idr: tuple[int, ...] = ()
     stop_after: int = 0  # pictures after which the encoder is dropped without being ended
+    stop_sometimes: bool = False  # the same for every third encoder, each after another number of pictures
     threads: int = 1  # encoders at once, all of the same job
     rounds: int = 1  # encoders one after the other
 
@@ -124,21 +125,23 @@ class _Work:
     error: str = ""
 
     def run(self) -> None:
-        for _ in range(self.job.rounds):
+        job = self.job
+        for turn in range(job.rounds):
             self.packets = []
+            stopped = job.stop_sometimes and turn % 3 == 0
             try:
-                self._encode()
+                self._encode(1 + turn % (job.frames - 1) if stopped else job.stop_after)
             except Exception as error:  # whatever the wheel raises is what the test asks about
                 self.error = f"{type(error).__name__}: {error}"
 
-    def _encode(self) -> None:
+    def _encode(self, stop_after: int) -> None:
         import PyNvVideoCodec as wheel
 
         job = self.job
         encoder = wheel.CreateEncoder(job.width, job.height, job.form, True, **job.keywords)
         self.parameter_sets = encoder.GetSequenceParams()
         for number in range(job.frames):
-            if job.stop_after and number == job.stop_after:
+            if stop_after and number == stop_after:
                 return
             flags = int(wheel.NV_ENC_PIC_FLAGS.FORCEIDR) if number in job.force_idr else 0
             with _FIRST if number == 0 else nullcontext():

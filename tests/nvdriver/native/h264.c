@@ -227,7 +227,9 @@ static Packet *encode(void *encoder, const Frame *frame, int type, const Stamp *
         in.img.plane[1] = (uint8_t *)(uintptr_t)frame->chroma;
         in.img.i_stride[0] = frame->luma_pitch;
         in.img.i_stride[1] = frame->chroma_pitch;
-        in.i_type = type == NV_ENC_PIC_TYPE_IDR ? X264_TYPE_IDR : type == NV_ENC_PIC_TYPE_I ? X264_TYPE_I : X264_TYPE_AUTO;
+        in.i_type = type == (int)NV_ENC_PIC_TYPE_IDR ? X264_TYPE_IDR
+                    : type == (int)NV_ENC_PIC_TYPE_I ? X264_TYPE_I
+                                                     : X264_TYPE_AUTO;
         in.i_pts = h264->taken++;
         h264->stamps[in.i_pts % QUEUE] = *stamp;
     } else if (x264_encoder_delayed_frames(h264->x264) == 0) {

@@ -210,7 +210,9 @@ static Packet *encode(void *encoder, const Frame *frame, int type, const Stamp *
     hevc->api->picture_init(hevc->parameters, &out);
     if (frame) {
         planar(hevc, frame, &in);
-        in.sliceType = type == NV_ENC_PIC_TYPE_IDR ? X265_TYPE_IDR : type == NV_ENC_PIC_TYPE_I ? X265_TYPE_I : X265_TYPE_AUTO;
+        in.sliceType = type == (int)NV_ENC_PIC_TYPE_IDR ? X265_TYPE_IDR
+                       : type == (int)NV_ENC_PIC_TYPE_I ? X265_TYPE_I
+                                                        : X265_TYPE_AUTO;
         in.pts = hevc->taken++;
         hevc->stamps[in.pts % QUEUE] = *stamp;
     }

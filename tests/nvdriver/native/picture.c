@@ -145,7 +145,8 @@ static NVENCSTATUS encode(Line *line, Session *s, const NV_ENC_PIC_PARAMS *p) {
     line_number(line, "inputTimeStamp", (long long)p->inputTimeStamp);
     line_number(line, "encodePicFlags", p->encodePicFlags);
     if (bitstream == NULL || bitstream->state != FREE) {
-        line_violation(line, bitstream ? "the bitstream buffer still holds or awaits a picture" : "no bitstream buffer");
+        line_violation(line, bitstream ? "the bitstream buffer still holds or awaits a picture"
+                                       : "no such bitstream buffer, or it was destroyed");
         return NV_ENC_ERR_INVALID_PARAM;
     }
     NVENCSTATUS status = NV_ENC_ERR_RESOURCE_NOT_MAPPED;

@@ -52,14 +52,15 @@ NVENCSTATUS preset_config_ex(void *encoder, GUID codec, GUID preset, NV_ENC_TUNI
     line_text(&line, "presetGUID", guid_name(preset));
     line_number(&line, "tuningInfo", tuning);
     NVENCSTATUS status = session_enter(&line, encoder, OPENED, &s);
-    if (status == NV_ENC_SUCCESS && (tuning < NV_ENC_TUNING_INFO_HIGH_QUALITY || tuning > NV_ENC_TUNING_INFO_LOSSLESS)) {
+    bool known = tuning >= NV_ENC_TUNING_INFO_HIGH_QUALITY && tuning <= NV_ENC_TUNING_INFO_LOSSLESS;
+    if (status == NV_ENC_SUCCESS && !known) {
         line_violation(&line, "no tuning %d for this codec", (int)tuning);
         status = NV_ENC_ERR_UNSUPPORTED_PARAM;
     }
     return session_leave(&line, s, status == NV_ENC_SUCCESS ? fill(&line, s, codec, preset, tuning, into) : status);
 }
 
-/* Of the presets before API 10; P1 to P7 need a tuning. The wheel's 12.1 module asks and does not look at the answer. */
+/* Of the presets before API 10; P1 to P7 need a tuning. The wheel's 12.1 module asks, and disregards the answer. */
 NVENCSTATUS preset_config_old(void *encoder, GUID codec, GUID preset, NV_ENC_PRESET_CONFIG *into) {
     Line line;
     Session *s;

@@ -213,8 +213,8 @@ static void drop_all(Line *line, const Session *s) {
     size_t left[] = {ledger_owned(MAPPED, s), ledger_owned(REGISTERED, s), ledger_owned(BITSTREAM, s),
                      ledger_owned(INPUT, s)};
     if (left[0] + left[1] + left[2] + left[3]) {
-        line_violation(line, "destroyed with %zu mapped, %zu registered, %zu bitstream and %zu input buffers left", left[0],
-                       left[1], left[2], left[3]);
+        line_violation(line, "destroyed with %zu mapped, %zu registered, %zu bitstream and %zu input buffers left",
+                       left[0], left[1], left[2], left[3]);
     }
     for (void *handle; (handle = ledger_any(MAPPED, s)) != NULL;) {
         ledger_remove(MAPPED, handle);
