@@ -8,6 +8,7 @@ SOURCES = Path(__file__).parent / "native"
 CUDA = ("control", "log", "ledger", "device", "context", "memory", "stream", "refused")
 ENCODE = (
     "api", "bitstream", "caps", "config", "frame", "guid", "h264", "hevc", "input", "picture", "preset", "resource",
+    "seat",
     "session", "version",
 )  # fmt: skip
 FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-fPIC", "-shared")

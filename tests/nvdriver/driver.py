@@ -10,11 +10,12 @@ from typing import Any
 
 # What `fault` takes; the C code reads each anew at the calls that it concerns.
 SETTINGS = {
-    "session_limit": "sessions of a process at once; more are refused as on a GeForce",
+    "session_limit": "sessions of all processes at once; more are refused as on a GeForce",
     "session_limit_status": "with which status: 10 out of memory (default), 21 incompatible client key",
     "encode_fails_at": "the picture of a session, from 1, that nvEncEncodePicture refuses with NV_ENC_ERR_GENERIC",
     "encode_fails_always": "1: so are all after it",
     "out_of_memory": "1: device memory and bitstream buffers cannot be allocated",
+    "memory_bytes": "of the card: 8 GiB; an allocation beyond fails",
     "driver_version": "of CUDA, as cuDriverGetVersion gives it: 13000",
     "api_version": "newest API of the encoder: 13.1",
     "device_lost": "1: every call fails from now on",

@@ -47,6 +47,17 @@ def test_a_limit_of_sessions(nvdriver: Driver) -> None:
     assert left(nvdriver).sessions == left(nvdriver).bytes == 0
 
 
+def test_a_limit_over_processes(nvdriver: Driver) -> None:
+    nvdriver.fault(session_limit=1, encode_delay_ms=50)
+    first = started(nvdriver, Job(SHORT.keywords, frames=300))
+    await_pictures(nvdriver, 1)
+    assert "nvEncOpenEncodeSessionEx" in encoded(nvdriver, SHORT).error
+    first.kill()
+    first.communicate()
+    nvdriver.fault(encode_delay_ms=0)
+    assert encoded(nvdriver, SHORT).error == ""
+
+
 def test_the_other_status_of_a_limit(nvdriver: Driver) -> None:
     nvdriver.fault(session_limit=1, session_limit_status=21, encode_delay_ms=20)
     encoded(nvdriver, Job(SHORT.keywords, frames=20, threads=4))
@@ -70,6 +81,14 @@ def test_out_of_memory(nvdriver: Driver) -> None:
     assert "nvEncCreateBitstreamBuffer" in result.error
     assert nvdriver.calls("nvEncCreateBitstreamBuffer")[0].status == "NV_ENC_ERR_OUT_OF_MEMORY"
     assert left(nvdriver).sessions == left(nvdriver).bytes == 0
+
+
+def test_a_card_that_fills_up(nvdriver: Driver) -> None:
+    """The wheel forgets the buffers of an encoder that could not get all: they stay until the process ends."""
+    nvdriver.fault(memory_bytes=1_000_000)
+    assert "CUDA_ERROR_OUT_OF_MEMORY" in encoded(nvdriver, SHORT).error
+    assert left(nvdriver).sessions == 0
+    assert left(nvdriver).allocations == len([c for c in nvdriver.calls("cuMemAllocPitch_v2") if not c.result]) == 5
 
 
 @pytest.mark.parametrize("api", ["12.0", "11.1"])

@@ -24,6 +24,9 @@ enum {
 /* What every call but cuInit asks first: CUDA_SUCCESS, or why nothing works. */
 int cuda_ready(Line *line);
 
+/* How much memory the card has. */
+long cuda_memory_bytes(void);
+
 /* The context current on this thread; NULL for none. */
 CUcontext context_current(void);
 

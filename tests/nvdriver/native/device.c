@@ -24,6 +24,10 @@ static long devices(void) {
     return control_number("devices", 1);
 }
 
+long cuda_memory_bytes(void) {
+    return control_number("memory_bytes", 8L << 30);
+}
+
 int cuda_ready(Line *line) {
     if (!__atomic_load_n(&initialized, __ATOMIC_ACQUIRE)) {
         line_violation(line, "called before cuInit");
@@ -134,7 +138,7 @@ CUresult cuDeviceGetUuid_v2(CUuuid *uuid, CUdevice device) {
 CUresult cuDeviceTotalMem_v2(size_t *bytes, CUdevice device) {
     Line line;
     line_begin(&line, "cuDeviceTotalMem_v2");
-    *bytes = (size_t)8 << 30;
+    *bytes = (size_t)cuda_memory_bytes();
     return cuda_end(&line, valid(&line, device));
 }
 

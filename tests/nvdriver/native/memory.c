@@ -35,7 +35,7 @@ static int allocate(Line *line, CUdeviceptr *address, size_t bytes) {
         line_violation(line, "allocated nothing");
         return INVALID_VALUE;
     }
-    if (control_number("out_of_memory", 0)) {
+    if (control_number("out_of_memory", 0) || ledger_bytes() + bytes > (size_t)cuda_memory_bytes()) {
         return OUT_OF_MEMORY;
     }
     void *memory = NULL;
@@ -104,7 +104,7 @@ CUresult cuMemFreeAsync(CUdeviceptr address, CUstream stream) {
 CUresult cuMemGetInfo_v2(size_t *available, size_t *total) {
     Line line;
     line_begin(&line, "cuMemGetInfo_v2");
-    *total = (size_t)8 << 30;
+    *total = (size_t)cuda_memory_bytes();
     *available = *total - ledger_bytes();
     return cuda_end(&line, cuda_ready(&line));
 }

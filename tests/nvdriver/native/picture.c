@@ -141,6 +141,9 @@ static NVENCSTATUS encode(Line *line, Session *s, const NV_ENC_PIC_PARAMS *p) {
     Source source;
     Bitstream *bitstream = ledger_find(BITSTREAM, p->outputBitstream);
     s->pictures++;
+    if (s->codec == &codec_h264 && p->codecPicParams.h264PicParams.seiPayloadArrayCnt) {
+        line_violation(line, "the stand-in leaves out SEI messages of the caller");
+    }
     line_number(line, "frameIdx", p->frameIdx);
     line_number(line, "inputTimeStamp", (long long)p->inputTimeStamp);
     line_number(line, "encodePicFlags", p->encodePicFlags);

@@ -2,6 +2,7 @@
 #include "session.h"
 
 #include "guid.h"
+#include "seat.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -68,11 +69,6 @@ static NVENCSTATUS may_open(Line *line, const NV_ENC_OPEN_ENCODE_SESSION_EX_PARA
     if (codecs[0] == '\0') {
         return NV_ENC_ERR_UNSUPPORTED_DEVICE;
     }
-    /* GeForce's limit: users report "out of memory (10)", with newer drivers "incompatible client key (21)". */
-    long limit = control_number("session_limit", 0);
-    if (limit > 0 && (long)ledger_count(SESSION) >= limit) {
-        return (NVENCSTATUS)control_number("session_limit_status", NV_ENC_ERR_OUT_OF_MEMORY);
-    }
     return NV_ENC_SUCCESS;
 }
 
@@ -87,11 +83,17 @@ NVENCSTATUS open_session(NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS *p, void **encoder
     if (status != NV_ENC_SUCCESS) {
         return (NVENCSTATUS)line_end(&line, 0, (int)status);
     }
+    /* GeForce's limit, of all processes together: "out of memory (10)", since 2024 "incompatible client key (21)". */
+    int seat = seat_take(control_number("session_limit", 0));
+    if (seat < 0) {
+        return (NVENCSTATUS)line_end(&line, 0, (int)control_number("session_limit_status", NV_ENC_ERR_OUT_OF_MEMORY));
+    }
     /* Never freed: a call that waits while another thread destroys the session must still find its lock. */
     Session *session = calloc(1, sizeof *session);
     session->id = __atomic_add_fetch(&last_id, 1, __ATOMIC_RELAXED);
     session->api = p->apiVersion;
     session->context = p->device;
+    session->seat = seat;
     pthread_mutex_init(&session->lock, NULL);
     *encoder = ledger_handle();
     ledger_add(SESSION, *encoder, session, 0, p->device);
@@ -240,6 +242,7 @@ NVENCSTATUS destroy_encoder(void *encoder) {
         session_close_encoder(s);
         drop_all(&line, s);
         ledger_remove(SESSION, encoder);
+        seat_leave(s->seat);
     }
     return session_leave(&line, s, status);
 }

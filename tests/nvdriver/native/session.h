@@ -22,6 +22,7 @@ typedef struct {
     long id;
     uint32_t api;
     void *context;
+    int seat;
     pthread_mutex_t lock; /* a driver serialises the calls of one session */
     bool initialized;
     NV_ENC_INITIALIZE_PARAMS initialize;
