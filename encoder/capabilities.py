@@ -13,7 +13,7 @@ import structlog
 from encoder import codecs, fonts
 from encoder.codecs.base import Codec
 from encoder.config import EncoderSettings
-from encoder.ffmpeg import QUIET, Ffmpeg, answer, bundled_binary
+from encoder.ffmpeg import Ffmpeg, answer, bundled_binary
 from encoder.sandbox import AUTO as AUTO_SANDBOX
 from encoder.sandbox import SANDBOXES
 from encoder.sandbox.base import Limits, Sandbox
@@ -63,7 +63,7 @@ async def inspect(settings: EncoderSettings) -> Capabilities:
     made = [codecs.load(name)(**options) for name, options in _options(settings).items()]
     found = await _ffmpeg_version(binary)
     ffmpeg = Ffmpeg(binary, await _sandbox(binary, settings))
-    return Capabilities(ffmpeg, found, tuple([await _tried(ffmpeg, codec) for codec in made]))
+    return Capabilities(ffmpeg, found, tuple([CodecState(codec, await codec.fault(ffmpeg.answer)) for codec in made]))
 
 
 async def _sandbox(binary: Path, settings: EncoderSettings) -> Sandbox:
@@ -97,17 +97,6 @@ async def _ffmpeg_version(binary: Path) -> str:
     if not text.startswith(VERSION_LINE):
         raise ConfigError(f"FFMPEG_BINARY={binary}: is not FFmpeg")
     return text.removeprefix(VERSION_LINE).split(" ", 1)[0]
-
-
-async def _tried(ffmpeg: Ffmpeg, codec: Codec) -> CodecState:
-    options = [part for key, value in codec.arguments(1).items() for part in (f"-{key}", value)]
-    tiny = ["-f", "lavfi", "-i", "color=s=256x144:d=0.04:r=25", *options, "-f", "null", "-"]
-    try:
-        code, text = await ffmpeg.answer([*QUIET, *tiny])
-    except OSError as error:
-        return CodecState(codec, f"FFmpeg cannot be run: {error.strerror}")
-    last = text.strip().splitlines()[-1:] or [f"FFmpeg ended with {code}"]
-    return CodecState(codec, last[0] if code else "")
 
 
 async def report(settings: EncoderSettings) -> dict[str, Any]:

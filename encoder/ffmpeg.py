@@ -5,14 +5,14 @@ import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import imageio_ffmpeg
 import structlog
 
 from encoder import faults
-from encoder.feed import Feed
-from encoder.plan import Pass
+from encoder.passes import Pass, Writer
 from encoder.sandbox.base import Reach, Sandbox
 from rpc.process import tied
 
@@ -38,24 +38,58 @@ def bundled_binary() -> Path:
     return Path(imageio_ffmpeg.get_ffmpeg_exe())
 
 
-class Run:
-    """A running FFmpeg: read `progress` to its end, then `finish`."""
+class Child:
+    """A running FFmpeg; what it says is read from its start on."""
 
-    def __init__(
-        self, process: asyncio.subprocess.Process, arguments: Sequence[str], step: Pass, feed: Feed | None
-    ) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, step: Pass) -> None:
         self._process = process
-        self._arguments = arguments
         self._step = step
-        self._feed = feed
         self._messages: deque[str] = deque(maxlen=TAIL_LINES)
         self._reading = asyncio.create_task(self._read_messages())
 
+    @property
+    def output(self) -> asyncio.StreamReader:
+        """Its standard output, where that is a pipe."""
+        assert self._process.stdout is not None
+        return self._process.stdout
+
+    async def end(self) -> None:
+        """See Aside."""
+        code = await self._process.wait()
+        await self._reading
+        messages, step = list(self._messages), self._step
+        told_cut_off = faults.cut_off(messages, step.cut_off_signs, step.fields)
+        error = faults.translated(messages, code, step.fields) if code else told_cut_off
+        if error is not None:
+            log.warning("ffmpeg failed", return_code=code, messages=messages[-20:], arguments=step.arguments)
+            raise error
+
+    async def kill(self) -> None:
+        """See Aside. Takes its remains too."""
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+        self._reading.cancel()
+        await asyncio.gather(self._reading, self._process.wait(), return_exceptions=True)
+
+    async def _read_messages(self) -> None:
+        assert self._process.stderr is not None
+        while data := await self._process.stderr.read(LINE_BYTES):
+            for line in data.decode(errors="replace").splitlines():
+                self._messages.append(line)
+
+
+class Run:
+    """A pass at work: read `progress` to its end, then `finish`."""
+
+    def __init__(self, child: Child, writer: Writer | None) -> None:
+        self._child = child
+        self._writer = writer
+
     async def progress(self) -> AsyncIterator[Progress]:
         """How far it is, a few times a second, until it has written all."""
-        assert self._process.stdout is not None
         values: dict[bytes, bytes] = {}
-        async for line in self._process.stdout:
+        async for line in self._child.output:
             key, _, value = line.strip().partition(b"=")
             values[key] = value
             if key == b"progress":
@@ -63,32 +97,15 @@ class Run:
 
     async def finish(self) -> None:
         """Wait for its end. Raises ServiceError when it failed, or took a file that was cut off for whole."""
-        if self._feed is not None:
-            await self._feed.finish()
-        code = await self._process.wait()
-        await self._reading
-        messages, step = list(self._messages), self._step
-        told_cut_off = faults.cut_off(messages, step.cut_off_signs, step.fields)
-        error = faults.translated(messages, code, step.fields) if code else told_cut_off
-        if error is not None:
-            log.warning("ffmpeg failed", return_code=code, messages=messages[-20:], arguments=self._arguments)
-            raise error
+        if self._writer is not None:
+            await self._writer.finish()
+        await self._child.end()
 
     async def kill(self) -> None:
-        """End it at once, if it has not ended, and take its remains."""
-        if self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
-        self._reading.cancel()
-        await asyncio.gather(self._reading, self._process.wait(), return_exceptions=True)
-        if self._feed is not None:
-            await self._feed.close()
-
-    async def _read_messages(self) -> None:
-        assert self._process.stderr is not None
-        while data := await self._process.stderr.read(LINE_BYTES):
-            for line in data.decode(errors="replace").splitlines():
-                self._messages.append(line)
+        """End it at once, and what writes to it."""
+        await self._child.kill()
+        if self._writer is not None:
+            await self._writer.close()
 
 
 @dataclass(frozen=True)
@@ -102,34 +119,39 @@ class Ffmpeg:
     async def running(self, step: Pass, reach: Reach) -> AsyncIterator[Run]:
         """FFmpeg at work on a pass in the first writable folder of `reach`; killed when the block is left before its
         end."""
-        arguments = step.arguments if isinstance(step.arguments, tuple) else await asyncio.to_thread(step.arguments)
-        feed = Feed(step.feed) if step.feed is not None else None
+        writer = await step.stdin(partial(self._aside, reach)) if step.stdin is not None else None
         try:
-            process = await self._spawned((*QUIET, *PROGRESS, "-y", *arguments), reach, feed)
+            stdin = writer.reading if writer is not None else asyncio.subprocess.DEVNULL
+            child = await self._child(step, reach, stdin, asyncio.subprocess.PIPE)
         except BaseException:
-            if feed is not None:
-                await feed.close()
+            if writer is not None:
+                await writer.close()
             raise
-        if feed is not None:
-            feed.start()
-        run = Run(process, arguments, step, feed)
+        if writer is not None:
+            writer.start()
+        run = Run(child, writer)
         try:
             yield run
         finally:
             await run.kill()
 
+    async def _aside(self, reach: Reach, step: Pass, stdout: int) -> Child:
+        return await self._child(step, reach, asyncio.subprocess.DEVNULL, stdout)
+
+    async def _child(self, step: Pass, reach: Reach, stdin: int, stdout: int) -> Child:
+        progress = PROGRESS if stdout == asyncio.subprocess.PIPE else ()
+        words = [str(self.binary), *QUIET, *progress, "-y", *step.arguments]
+        process = await _spawned(self.sandbox.around(words, reach), reach.writable[0], stdin, stdout)
+        return Child(process, step)
+
     async def answer(self, arguments: Sequence[str], timeout_seconds: float = 30.0) -> tuple[int, str]:
         """Return code and output of a short question (`-version`, a tiny encode)."""
         return await answer(self.sandbox.around([str(self.binary), *arguments], NO_REACH), timeout_seconds)
 
-    async def _spawned(self, arguments: Sequence[str], reach: Reach, feed: Feed | None) -> asyncio.subprocess.Process:
-        command = self.sandbox.around([str(self.binary), *arguments], reach)
-        return await _spawned(command, reach.writable[0], feed.reading if feed else asyncio.subprocess.DEVNULL)
-
 
 async def answer(command: Sequence[str], timeout_seconds: float = 30.0) -> tuple[int, str]:
     """Return code and output of a short command that needs no input."""
-    process = await _spawned(command, None, asyncio.subprocess.DEVNULL)
+    process = await _spawned(command, None, asyncio.subprocess.DEVNULL, asyncio.subprocess.PIPE)
     try:
         async with asyncio.timeout(timeout_seconds):
             out, err = await process.communicate()
@@ -140,13 +162,13 @@ async def answer(command: Sequence[str], timeout_seconds: float = 30.0) -> tuple
     return process.returncode or 0, (out + err).decode(errors="replace")
 
 
-async def _spawned(command: Sequence[str], folder: Path | None, stdin: int) -> asyncio.subprocess.Process:
+async def _spawned(command: Sequence[str], folder: Path | None, stdin: int, stdout: int) -> asyncio.subprocess.Process:
     child = tied(command)
     return await asyncio.create_subprocess_exec(
         *child.command,
         cwd=folder,
         stdin=stdin,
-        stdout=asyncio.subprocess.PIPE,
+        stdout=stdout,
         stderr=asyncio.subprocess.PIPE,
         preexec_fn=child.preexec,
     )

@@ -1,9 +1,12 @@
 """Filter graphs: pure functions from streams of ffmpeg-python to streams. Nothing here reads or runs anything."""
 
+from dataclasses import replace
 from typing import Any
 
 import ffmpeg
 
+from encoder.codecs.base import Filtered
+from encoder.colours import HD
 from encoder.plan import MediaInfo, VideoStream
 
 # These hold no presentation times: the decoder's delay would come on top of them.
@@ -31,9 +34,15 @@ def picture(given: Any, info: MediaInfo, video: VideoStream) -> Any:
     elif video.rgb:
         stream = stream.filter("scale", out_color_matrix="bt709", out_range="tv").filter("format", "yuv420p")
         return stream.filter("setparams", range="tv", color_primaries="bt709", color_trc="bt709", colorspace="bt709")
-    elif video.full_range:  # which many players take for the other, and show with too much contrast
+    elif video.colours.full_range:  # which many players take for the other, and show with too much contrast
         return stream.filter("scale", out_range="tv").filter("format", "yuv420p").filter("setparams", range="tv")
     return stream.filter("format", "yuv420p")
+
+
+def filtered(stream: Any, video: VideoStream) -> Filtered:
+    """What `picture` made of a video, drawn on or not, for a codec."""
+    colours = HD if video.transfer or video.rgb else replace(video.colours, full_range=False)
+    return Filtered(stream, colours, video.turned_aspect, video.frame_rate)
 
 
 def _tone_mapped(stream: Any, transfer: str) -> Any:

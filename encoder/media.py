@@ -19,6 +19,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream as AvVideo
 
 from encoder import animated_webp, heif
+from encoder.colours import UNKNOWN, Colours
 from encoder.plan import AudioStream, MediaInfo, Source, VideoStream
 from rpc.errors import InvalidArgument
 
@@ -192,9 +193,9 @@ def _video(source: Source, container: InputContainer, stream: AvVideo, *, turned
         duration_seconds=duration,
         transparent=_transparent(stream),
         decodes=first is not None or not turned,
+        colours=_colours(first) if first is not None else UNKNOWN,
         transfer=HDR.get(first.color_trc, "") if first is not None else "",
         interlaced=first is not None and bool(first.interlaced_frame),
-        full_range=first is not None and first.color_range == FULL_RANGE,
         rgb=layout is not None and (layout.is_rgb or layout.has_palette),
         tiled=bool(stream.disposition & Disposition.dependent),
     )
@@ -219,6 +220,10 @@ def _first_frame(container: InputContainer, stream: AvVideo) -> VideoFrame | Non
             if count >= FIRST_FRAME_PACKETS:
                 break
     return None
+
+
+def _colours(frame: VideoFrame) -> Colours:
+    return Colours(frame.color_primaries, frame.color_trc, frame.colorspace, frame.color_range == FULL_RANGE)
 
 
 def _transparent(stream: AvVideo) -> bool:

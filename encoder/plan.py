@@ -1,14 +1,15 @@
 """What is known of an input, and what is to be done: plain values that tests can build by hand."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from encoder.codecs.base import Codec
-from encoder.faults import CUT_OFF
+from encoder.codecs.base import Around, Codec
+from encoder.colours import UNKNOWN, Colours
 from encoder.fonts import Library
+from encoder.passes import Pass
 from rpc.errors import InvalidArgument
 
 COPY = "copy"
@@ -18,8 +19,8 @@ COPY = "copy"
 class VideoStream:
     """The first moving picture of a file. Sizes are in pixels as stored, before rotation; `decodes` tells
     whether its beginning could be decoded; `transfer` is its curve of high dynamic range by FFmpeg's name, "" for any
-    other; `rgb` is of pictures without colour planes; `full_range` of those whose black is 0 and not 16, as in JPEG;
-    `tiled` of a still that FFmpeg puts together of several streams."""
+    other; `rgb` is of pictures without colour planes; `tiled` of a still that FFmpeg puts together of several
+    streams."""
 
     index: int
     codec: str
@@ -33,10 +34,10 @@ class VideoStream:
     duration_seconds: float
     transparent: bool
     decodes: bool = True
+    colours: Colours = UNKNOWN
     transfer: str = ""
     interlaced: bool = False
     rgb: bool = False
-    full_range: bool = False
     tiled: bool = False
 
     @property
@@ -104,6 +105,11 @@ class Materials:
     threads: int
     fonts: Library
 
+    def around(self, sound: Sequence[Any], options: Mapping[str, str]) -> Around:
+        """What comes with the picture that makes the result."""
+        names = {source.path.name: field for field, source in self.sources.items()}
+        return Around(sound, options, self.result, names, self.threads)
+
     def source(self, field: str) -> Source:
         """The input of a field. Raises InvalidArgument when the task came without it."""
         if field not in self.sources:
@@ -112,26 +118,15 @@ class Materials:
 
 
 @dataclass(frozen=True)
-class Pass:
-    """One FFmpeg run. `arguments` is all that follows the binary, or makes it once the passes before are done;
-    `fields` are the inputs in FFmpeg's order; `cut_off_signs` is a pattern in the messages of a run that ends well
-    although an input ends early. `feed` gives the bytes of its standard input; called once the passes before are done,
-    and read on a thread of its own."""
-
-    arguments: tuple[str, ...] | Callable[[], tuple[str, ...]]
-    fields: tuple[str, ...]
-    cut_off_signs: str = CUT_OFF
-    feed: Callable[[], Iterator[bytes | memoryview]] | None = None
-
-
-@dataclass(frozen=True)
 class Plan:
-    """FFmpeg runs, one after the other; the last makes the result, and its frames are the progress. `codec` is what
-    made the video, or COPY. `finish` is called with the finished file, to change it in place; may block. Of a result
-    that `flows` no byte changes once it is written. `heard` is the field whose sound the result must have, "" where it
-    may be silent."""
+    """FFmpeg runs, one after the other; one is made once those before are done, where it follows from them. The last
+    makes the result, and its frames are the progress. `field` is to blame when the result is not as it should be.
+    `codec` is what made the video, or COPY. `finish` is called with the finished file, to change it in place; may
+    block. Of a result that `flows` no byte changes once it is written. `heard` is the field whose sound the result must
+    have, "" where it may be silent."""
 
-    passes: tuple[Pass, ...]
+    passes: tuple[Pass | Callable[[], Pass], ...]
+    field: str
     codec: str
     duration_seconds: float
     frames_total: int
@@ -139,11 +134,6 @@ class Plan:
     finish: Callable[[Path], None] | None = None
     flows: bool = False
     heard: str = ""
-
-    @property
-    def field(self) -> str:
-        """The field that is to blame when the result is not as it should be."""
-        return self.passes[-1].fields[0]
 
 
 Operation = Callable[[Any, Materials], Plan]

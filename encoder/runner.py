@@ -15,6 +15,7 @@ from encoder.ffmpeg import Ffmpeg
 from encoder.fonts import Library
 from encoder.operations import OPERATIONS
 from encoder.outlet import Outlet
+from encoder.passes import Pass
 from encoder.plan import Materials, Plan, Source, Warning
 from encoder.workspace import TaskFolder
 from rpc.errors import FailedPrecondition, InvalidArgument, Unimplemented
@@ -81,10 +82,11 @@ class Runner:
         nothing running when it is cancelled."""
         started = time.monotonic()
         plan = await asyncio.to_thread(self._plan, work)
-        for step in plan.passes:
+        for number, made in enumerate(plan.passes, 1):
+            step = made if isinstance(made, Pass) else await asyncio.to_thread(made)
             async with self.ffmpeg.running(step, work.place.reach) as run:
                 async for progress in run.progress():
-                    if step is plan.passes[-1]:
+                    if number == len(plan.passes):
                         if plan.flows:
                             await outlet.flow(work.place.result)
                         await report(Step(progress.frames_done, plan.frames_total, progress.fps))

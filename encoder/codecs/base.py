@@ -1,19 +1,79 @@
 """What a codec must offer: the seam between operations and the way the video is compressed."""
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Protocol
+
+import ffmpeg
+
+from encoder.camera import Size
+from encoder.colours import Colours
+from encoder.passes import Pass, Stdin, compiled, fields_of
+
+# Every frame keeps the timestamp that it came with, whatever the frame rate on paper.
+AS_TIMED: Mapping[str, str] = {"fps_mode:v": "passthrough", "enc_time_base:v": "demux"}
+
+
+@dataclass(frozen=True)
+class Filtered:
+    """Frames that FFmpeg decodes and filters: a stream of ffmpeg-python, of yuv420p with the times to keep. `colours`
+    and `pixel_aspect` (width by height of a pixel) are those of the filtered frames; `frame_rate` is on paper, 0 where
+    it is not known."""
+
+    stream: Any
+    colours: Colours
+    pixel_aspect: Fraction
+    frame_rate: Fraction
+
+
+@dataclass(frozen=True)
+class Made:
+    """`count` frames that are made here, at a constant `rate`: yuv420p of `size`, with square pixels, in the colours of
+    HD video."""
+
+    frames: Callable[[], Iterator[memoryview]]
+    size: Size
+    rate: Fraction
+    count: int
+
+
+Picture = Filtered | Made
+
+
+@dataclass(frozen=True)
+class Around:
+    """What comes with the picture: streams of sound, output options of FFmpeg (of sound and container) without the
+    leading dash, the result's path, the field of each input by its file's name, threads to keep busy."""
+
+    sound: Sequence[Any]
+    options: Mapping[str, str]
+    result: str
+    names: Mapping[str, str]
+    threads: int
+
+    def run(self, shown: Any, options: Mapping[str, str], stdin: Stdin | None = None) -> Pass:
+        """The run that puts all together with a stream of the picture, which `options` (of the output) are for."""
+        arguments = compiled(ffmpeg.output(shown, *self.sound, self.result, **options, **self.options))
+        return Pass(arguments, fields_of(arguments, self.names), stdin=stdin)
+
+
+Ask = Callable[[Sequence[str]], Awaitable[tuple[int, str]]]
+"""Runs FFmpeg for an answer: return code and output."""
 
 
 class Codec(Protocol):
-    """Makes H.264 out of frames that FFmpeg filtered."""
+    """Compresses video."""
 
     name: str
     """Name in Summary.codec and GetCapabilities: "x264"."""
     format: str
     """What it makes: "h264"."""
-    pixel_format: str
-    """Pixel format that the filters must hand it, by FFmpeg's name."""
 
-    def arguments(self, threads: int) -> Mapping[str, str]:
-        """Output options of FFmpeg, without the leading dash, for an encode that may keep `threads` threads busy."""
+    async def fault(self, ask: Ask) -> str:
+        """Why it does not work on this machine; "" when it does."""
+        ...
+
+    def step(self, picture: Picture, around: Around) -> Pass:
+        """The run that makes the result."""
         ...

@@ -3,6 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import ffmpeg
+
+from encoder import stills
+from encoder.codecs.base import AS_TIMED, Around, Ask, Filtered, Picture
+from encoder.feed import fed
+from encoder.passes import Pass
+
 PRESETS = (
     "ultrafast",
     "superfast",
@@ -25,11 +32,30 @@ class X264:
     crf: int
     name: str = "x264"
     format: str = "h264"
-    pixel_format: str = "yuv420p"
+
+    async def fault(self, ask: Ask) -> str:
+        """See Codec. Tries it on a tiny picture."""
+        options = [part for key, value in self.arguments(1).items() for part in (f"-{key}", value)]
+        tiny = ["-f", "lavfi", "-i", "color=s=256x144:d=0.04:r=25", *options, "-f", "null", "-"]
+        try:
+            code, text = await ask(["-nostdin", "-v", "error", *tiny])
+        except OSError as error:
+            return f"FFmpeg cannot be run: {error.strerror}"
+        return (text.strip().splitlines()[-1:] or [f"FFmpeg ended with {code}"])[0] if code else ""
+
+    def step(self, picture: Picture, around: Around) -> Pass:
+        """See Codec."""
+        options = self.arguments(around.threads)
+        if isinstance(picture, Filtered):
+            return around.run(picture.stream.filter("format", "yuv420p"), {**options, **AS_TIMED})
+        size = f"{picture.size.width}x{picture.size.height}"
+        raw = ffmpeg.input("pipe:0", f="rawvideo", pix_fmt="yuv420p", s=size, r=str(picture.rate))
+        counted = {**options, "frames:v": str(picture.count)}
+        return around.run(stills.hd_tags(raw), counted, stdin=fed(picture.frames))
 
     def arguments(self, threads: int) -> Mapping[str, str]:
-        """See Codec."""
-        options = {"c:v": "libx264", "preset": self.preset, "crf": str(self.crf), "pix_fmt": self.pixel_format}
+        """Output options of FFmpeg, without the leading dash, for an encode that may keep `threads` threads busy."""
+        options = {"c:v": "libx264", "preset": self.preset, "crf": str(self.crf), "pix_fmt": "yuv420p"}
         options["threads"] = str(threads)
         # ultrafast turns off what sets High apart; forcing the profile would only be a label.
         return options if self.preset == "ultrafast" else options | {"profile:v": "high"}

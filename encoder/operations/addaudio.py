@@ -3,12 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import ffmpeg
-
 from apigpu.v1 import video_pb2
 from encoder import edit_list, filters, media, soundtrack
 from encoder.operations.output import AAC, container, flows
-from encoder.plan import COPY, AudioStream, Materials, Pass, Plan, VideoStream, Warning
+from encoder.passes import Pass
+from encoder.plan import COPY, AudioStream, Materials, Plan, VideoStream, Warning
 from encoder.soundtrack import Message, Wanted
 from rpc.errors import InvalidArgument
 
@@ -53,27 +52,24 @@ def plan(request: video_pb2.AddAudioRequest, materials: Materials) -> Plan:
             return given, music, _kept(heard)
         return given, soundtrack.mixed(music, original and given[str(original.index)], wanted), dict(AAC)
 
-    def measuring() -> tuple[str, ...]:
+    def measuring() -> Pass:
         _, heard_stream, _ = streams()
-        return _compiled(ffmpeg.output(soundtrack.measured(heard_stream, STATS), "-", f="null"))
+        around = materials.around((), {"f": "null"})
+        return around.run(soundtrack.measured(heard_stream, STATS), {})
 
-    def making() -> tuple[str, ...]:
+    def making() -> Pass:
         given, heard_stream, sound_options = streams()
         if options.HasField("loudness"):
             gain = soundtrack.gain_for(materials.folder / STATS, options.loudness)
             heard_stream = soundtrack.at_gain(heard_stream, gain)
+        around = materials.around((heard_stream,), {"t": f"{seconds:.6f}", **sound_options, **kind})
         if copied:
-            shown, picture_options = given[str(video.index)], _copied(video, packets)
-        else:
-            shown, picture_options = _encoded(materials, filters.picture(given, info, video))
-        output = {"t": f"{seconds:.6f}", **picture_options, **sound_options, **kind}
-        return _compiled(ffmpeg.output(shown, heard_stream, materials.result, **output))
+            return around.run(given[str(video.index)], _copied(video, packets))
+        return materials.codec.step(filters.filtered(filters.picture(given, info, video), video), around)
 
-    # Inputs in FFmpeg's order: a measuring run without the video's sound has the music alone.
-    fields = (picture.field, sound.field)
-    measured = Pass(measuring, fields if original else (sound.field,))
     return Plan(
-        passes=(measured, Pass(making, fields)) if options.HasField("loudness") else (Pass(making(), fields),),
+        passes=(measuring(), making) if options.HasField("loudness") else (making(),),
+        field=picture.field,
         codec=COPY if copied else materials.codec.name,
         duration_seconds=seconds,
         frames_total=round(video.frames * min(seconds / video_end, 1)),
@@ -82,10 +78,6 @@ def plan(request: video_pb2.AddAudioRequest, materials: Materials) -> Plan:
         flows=flows(request),
         heard=sound.field,
     )
-
-
-def _compiled(output: Any) -> tuple[str, ...]:
-    return tuple(output.compile(cmd="")[1:])
 
 
 def _length(options: Message, video_end: float, music_end: float) -> float:
@@ -127,9 +119,3 @@ def _copied(video: VideoStream, packets: int) -> dict[str, str]:
     if video.codec == "hevc":
         options["tag:v"] = "hvc1"  # Apple's players know no other
     return options | ({"frames:v": str(packets)} if packets else {})
-
-
-def _encoded(materials: Materials, picture: Any) -> tuple[Any, dict[str, str]]:
-    timing = {"fps_mode:v": "passthrough", "enc_time_base:v": "demux"}
-    shown = picture.filter("format", materials.codec.pixel_format)
-    return shown, {**materials.codec.arguments(materials.threads), **timing}

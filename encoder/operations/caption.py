@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-import ffmpeg
-
 from apigpu.v1 import video_pb2
 from encoder import ass, filters, fonts, karaoke, lettering, media, style, subtitles
 from encoder.operations.output import container, flows, kept_audio
-from encoder.plan import Materials, MediaInfo, Pass, Plan, Source, VideoStream, Warning
+from encoder.passes import Pass
+from encoder.plan import Materials, MediaInfo, Plan, Source, VideoStream, Warning
 from encoder.style import Style
 from encoder.subtitles import Cue, Script
 from rpc.errors import InvalidArgument
@@ -38,7 +37,8 @@ def plan(request: video_pb2.CaptionRequest, materials: Materials) -> Plan:
     (materials.folder / SCRIPT).write_text(script, encoding="utf-8")
     drawing = {"wrapped": not isinstance(captions, Script)}
     return Plan(
-        passes=(Pass(_arguments(materials, source, info, video, drawing, container(request)), ("url_video",)),),
+        passes=(_step(materials, source, info, video, drawing, container(request)),),
+        field=source.field,
         codec=materials.codec.name,
         duration_seconds=info.duration_seconds,
         frames_total=video.frames,
@@ -115,20 +115,17 @@ def _shown_size(video: VideoStream) -> tuple[int, int]:
     return round(width * video.turned_aspect), height
 
 
-def _arguments(
+def _step(
     materials: Materials,
     source: Source,
     info: MediaInfo,
     video: VideoStream,
     drawing: Mapping[str, bool],
     kind: Mapping[str, str],
-) -> tuple[str, ...]:
+) -> Pass:
     given = filters.opened(source.path.name, info)
     drawn = filters.captions(filters.picture(given, info, video), SCRIPT, FONTS, **drawing)
-    shown = drawn.filter("format", materials.codec.pixel_format)
     sound = [given[str(stream.index)] for stream in info.audio]
-    # Every frame keeps the timestamp that it came with, whatever the frame rate on paper.
-    timing = {"fps_mode:v": "passthrough", "enc_time_base:v": "demux"}
-    options = {**materials.codec.arguments(materials.threads), **timing, **kept_audio(info.audio), **kind}
-    built = ffmpeg.output(shown, *sound, materials.result, **options)
-    return tuple(built.compile(cmd="")[1:])
+    return materials.codec.step(
+        filters.filtered(drawn, video), materials.around(sound, {**kept_audio(info.audio), **kind})
+    )

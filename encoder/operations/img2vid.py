@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -11,9 +11,11 @@ import ffmpeg
 from apigpu.v1 import motion_pb2, video_pb2
 from encoder import filters, media, sampling, stills
 from encoder.camera import Camera, Size
+from encoder.codecs.base import Made
 from encoder.faults import IMAGE_CUT_OFF
 from encoder.operations.output import container, flows
-from encoder.plan import Materials, MediaInfo, Pass, Plan, Source, VideoStream
+from encoder.passes import Pass, compiled
+from encoder.plan import Materials, MediaInfo, Plan, Source, VideoStream
 from encoder.sampling import Level
 from rpc.errors import InvalidArgument
 
@@ -47,7 +49,7 @@ def plan(request: video_pb2.Img2VidRequest, materials: Materials) -> Plan:
     picture = stills.over(_given(source, info, still), background) if still.transparent else _given(source, info, still)
     fitted = stills.fitted(picture, request.fit, stills.Kept(sizes[0], clip), background)
 
-    def feed() -> Iterator[memoryview]:
+    def seen() -> Iterator[memoryview]:
         try:
             yield from sampling.frames(levels, clip, camera, frames)
         except sampling.NoPicture as error:  # FFmpeg was content, and yet there was nothing to show
@@ -57,8 +59,9 @@ def plan(request: video_pb2.Img2VidRequest, materials: Materials) -> Plan:
     return Plan(
         passes=(
             Pass(_stills(fitted, levels), (source.field,), IMAGE_CUT_OFF),
-            Pass(_clip(materials, clip, frames, rate, kind), (source.field,), feed=feed),
+            materials.codec.step(Made(seen, clip, rate, frames), materials.around((), kind)),
         ),
+        field=source.field,
         codec=materials.codec.name,
         duration_seconds=float(frames / rate),
         frames_total=frames,
@@ -80,14 +83,7 @@ def _stills(fitted: Any, levels: list[Level]) -> tuple[str, ...]:
         )
         for n, level in enumerate(levels)
     ]
-    return tuple(ffmpeg.merge_outputs(*outputs).compile(cmd="")[1:])
-
-
-def _clip(materials: Materials, clip: Size, frames: int, rate: Fraction, kind: Mapping[str, str]) -> tuple[str, ...]:
-    raw = ffmpeg.input("pipe:0", f="rawvideo", pix_fmt="yuv420p", s=f"{clip.width}x{clip.height}", r=str(rate))
-    picture = stills.hd_tags(raw).filter("format", materials.codec.pixel_format)
-    options = {"frames:v": str(frames), **materials.codec.arguments(materials.threads), **kind}
-    return tuple(ffmpeg.output(picture, materials.result, **options).compile(cmd="")[1:])
+    return compiled(ffmpeg.merge_outputs(*outputs))
 
 
 def _length(request: video_pb2.Img2VidRequest) -> tuple[int, Fraction]:
