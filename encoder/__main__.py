@@ -8,7 +8,7 @@ import sys
 # Before gRPC is imported: its handlers for fork() run in the child that is to become FFmpeg, and some end it there.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
-from encoder import app, capabilities
+from encoder import app, doctor
 from encoder.config import EncoderSettings
 from rpc import logs
 from rpc.config import ConfigError
@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
     try:
         settings = EncoderSettings.load()
         if arguments:
-            print(json.dumps(asyncio.run(capabilities.report(settings)), indent=2))
+            print(json.dumps(asyncio.run(doctor.report(settings)), indent=2))
             return 0
         logs.configure("encoder", settings.log_level, settings.logs_dir)
         asyncio.run(serve(settings))

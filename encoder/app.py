@@ -38,9 +38,10 @@ async def serving(settings: EncoderSettings) -> AsyncIterator[Ports]:
     """An encoder that serves until the block is left, and then drains. Raises ConfigError."""
     credentials = settings.identity.server_credentials(require_client=True)
     workspace = Workspace(settings.work_dir, settings.output_dir)
-    with workspace.opened():
-        found = await capabilities.inspect(settings)
-        codec = found.chosen(settings.codec)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(workspace.opened())
+        found = await stack.enter_async_context(capabilities.found(settings))
+        candidates = found.candidates(settings.codec)
         slots = Slots(settings.batch_size)
         service = Service(
             interceptors=[
@@ -51,7 +52,7 @@ async def serving(settings: EncoderSettings) -> AsyncIterator[Ports]:
         )
         limits = Limits(settings.max_input_bytes, settings.max_duration_seconds, settings.max_task_seconds)
         library = Library(settings.fonts_dir)
-        runner = Runner(found.ffmpeg, codec, library, settings.max_duration_seconds)
+        runner = Runner(found.ffmpeg, candidates, library, settings.max_duration_seconds)
         servicer = EncoderServicer(runner, workspace, slots, limits, found)
         encoder_pb2_grpc.add_EncoderServiceServicer_to_server(servicer, service.server)
         service.reflect([NAME])
@@ -64,7 +65,8 @@ async def serving(settings: EncoderSettings) -> AsyncIterator[Ports]:
             "serving",
             port=ports.grpc,
             health_port=ports.health,
-            codec=codec.name,
+            codec=candidates[0].codec.name,
+            codec_reason=candidates[0].reason,
             slots=slots.total,
             sandbox=found.ffmpeg.sandbox.name,
         )

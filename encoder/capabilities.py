@@ -1,8 +1,7 @@
-"""What this machine can do: codecs, tried with a tiny encode; FFmpeg; GPU; fonts. For GetCapabilities and `doctor`."""
+"""What this machine can do: codecs, tried with a tiny encode; FFmpeg; GPU. For GetCapabilities and `doctor`."""
 
-import ctypes
-import shutil
-from collections.abc import Mapping
+import contextlib
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -10,9 +9,12 @@ from typing import Any
 
 import structlog
 
-from encoder import codecs, fonts
+from encoder import codecs
 from encoder.codecs.base import Codec
-from encoder.config import EncoderSettings
+from encoder.codecs.candidate import Candidate
+from encoder.codecs.card import Card
+from encoder.codecs.nvenc.parameters import Parameters
+from encoder.config import WAIT, EncoderSettings
 from encoder.ffmpeg import Ffmpeg, answer, bundled_binary
 from encoder.sandbox import AUTO as AUTO_SANDBOX
 from encoder.sandbox import SANDBOXES
@@ -22,8 +24,6 @@ from rpc.config import ConfigError
 log = structlog.get_logger("encoder")
 
 VERSION = version("api-gpu")
-DRIVER_LIBRARIES = ("libcuda.so.1", "libnvidia-encode.so.1")
-QUESTION_SECONDS = 10.0
 VERSION_LINE = "ffmpeg version "
 
 
@@ -48,22 +48,48 @@ class Capabilities:
         """The codecs that work here, the best first."""
         return [state.codec for state in self.codecs if not state.fault]
 
-    def chosen(self, name: str) -> Codec:
-        """The codec of setting CODEC. Raises ConfigError when it does not work, saying why."""
+    def candidates(self, name: str) -> tuple[Candidate, ...]:
+        """The codecs of the setting CODEC, in the order in which a task tries them. Raises ConfigError when none works,
+        saying why."""
+        if name != codecs.AUTO:
+            state = next(state for state in self.codecs if state.codec.name == name)
+            if state.fault:
+                raise ConfigError(f"CODEC={name}: does not work on this machine ({state.fault})")
+            return (Candidate(state.codec, state.codec.device or "it is what CODEC says"),)
+        faults = [f"{state.codec.name} does not work here: {state.fault}" for state in self.codecs if state.fault]
+        if not self.working:
+            raise ConfigError(f"CODEC={name}: no codec works on this machine ({'; '.join(faults)})")
+        return tuple(Candidate(codec, codec.device or "; ".join(faults)) for codec in self.working)
+
+    @property
+    def cards(self) -> list[Card]:
+        """The cards that codecs run on, those too that are of no use."""
+        return [card for state in self.codecs for card in state.codec.cards]
+
+    async def close(self) -> None:
+        """Let go of what the codecs hold."""
         for state in self.codecs:
-            if not state.fault and name in (codecs.AUTO, state.codec.name):
-                return state.codec
-        faults = "; ".join(f"{s.codec.name}: {s.fault}" for s in self.codecs if name in (codecs.AUTO, s.codec.name))
-        raise ConfigError(f"CODEC={name}: does not work on this machine ({faults})")
+            await state.codec.close()
 
 
-async def inspect(settings: EncoderSettings) -> Capabilities:
-    """Find out what works. Raises ConfigError when FFmpeg cannot be run, or not in the sandbox that is set."""
+@contextlib.asynccontextmanager
+async def found(settings: EncoderSettings) -> AsyncIterator[Capabilities]:
+    """What works here, until the block is left. Raises ConfigError when FFmpeg cannot be run, or not in the sandbox
+    that is set."""
+    inspected = await _inspected(settings)
+    try:
+        yield inspected
+    finally:
+        await inspected.close()
+
+
+async def _inspected(settings: EncoderSettings) -> Capabilities:
     binary = (settings.ffmpeg_binary or bundled_binary()).resolve()
     made = [codecs.load(name)(**options) for name, options in _options(settings).items()]
-    found = await _ffmpeg_version(binary)
+    ffmpeg_version = await _ffmpeg_version(binary)
     ffmpeg = Ffmpeg(binary, await _sandbox(binary, settings))
-    return Capabilities(ffmpeg, found, tuple([CodecState(codec, await codec.fault(ffmpeg.answer)) for codec in made]))
+    states = [CodecState(codec, await codec.fault(ffmpeg.answer)) for codec in made]
+    return Capabilities(ffmpeg, ffmpeg_version, tuple(states))
 
 
 async def _sandbox(binary: Path, settings: EncoderSettings) -> Sandbox:
@@ -86,7 +112,17 @@ async def _sandbox(binary: Path, settings: EncoderSettings) -> Sandbox:
 
 
 def _options(settings: EncoderSettings) -> Mapping[str, Mapping[str, Any]]:
-    return {"x264": {"preset": settings.x264_preset, "crf": settings.crf}}
+    parameters = Parameters(
+        format=settings.nvenc_format,
+        preset=settings.nvenc_preset,
+        cq=settings.nvenc_cq,
+        b_frames=settings.nvenc_b_frames,
+        lookahead=settings.nvenc_lookahead,
+    )
+    return {
+        "nvenc": {"parameters": parameters, "waits": settings.nvenc_at_limit == WAIT},
+        "x264": {"preset": settings.x264_preset, "crf": settings.crf},
+    }
 
 
 async def _ffmpeg_version(binary: Path) -> str:
@@ -97,40 +133,3 @@ async def _ffmpeg_version(binary: Path) -> str:
     if not text.startswith(VERSION_LINE):
         raise ConfigError(f"FFMPEG_BINARY={binary}: is not FFmpeg")
     return text.removeprefix(VERSION_LINE).split(" ", 1)[0]
-
-
-async def report(settings: EncoderSettings) -> dict[str, Any]:
-    """What `python -m encoder doctor` prints, as plain values. Raises ConfigError."""
-    found = await inspect(settings)
-    return {
-        "version": VERSION,
-        "ffmpeg": {"path": str(found.ffmpeg.binary), "version": found.ffmpeg_version},
-        "sandbox": found.ffmpeg.sandbox.name,
-        "codecs": [
-            {"name": s.codec.name, "format": s.codec.format, "works": not s.fault, "reason": s.fault}
-            for s in found.codecs
-        ],
-        "gpu": {"libraries": {name: _loads(name) for name in DRIVER_LIBRARIES}, "devices": await _devices()},
-        "fonts": [path.name for path in fonts.given_files(settings.fonts_dir) + fonts.bundled_files()],
-        "work_dir": str(settings.work_dir.resolve()),
-        "output_dir": str((settings.output_dir or settings.work_dir).resolve()),
-    }
-
-
-def _loads(library: str) -> str:
-    try:
-        ctypes.CDLL(library)
-    except OSError as error:
-        return f"not found: {error}"
-    return "loads"
-
-
-async def _devices() -> list[str]:
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return []
-    try:
-        code, text = await answer([tool, "--list-gpus"], QUESTION_SECONDS)
-    except (OSError, TimeoutError):
-        return []
-    return text.strip().splitlines() if code == 0 else []

@@ -4,16 +4,20 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import NoDecode
 
 from encoder.codecs import AUTO, CODECS
+from encoder.codecs.nvenc.parameters import FORMATS, MAX_B_FRAMES, MAX_CQ, MAX_LOOKAHEAD
+from encoder.codecs.nvenc.parameters import PRESETS as NVENC_PRESETS
 from encoder.codecs.x264 import PRESETS
 from encoder.sandbox import AUTO as AUTO_SANDBOX
 from encoder.sandbox import SANDBOXES
 from rpc.config import Settings
 from rpc.logs import LEVELS
 from rpc.tls import Identity
+
+WAIT, X264 = "wait", "x264"
 
 Network = IPv4Network | IPv6Network
 
@@ -53,6 +57,13 @@ class EncoderSettings(Settings):
     codec: str = AUTO
     x264_preset: str = "veryfast"
     crf: int = Field(23, ge=0, le=51)
+    nvenc_format: str = "h264"
+    nvenc_preset: str = "P4"
+    nvenc_cq: int = Field(23, ge=1, le=63)
+    nvenc_b_frames: int = Field(2, ge=0, le=MAX_B_FRAMES)
+    nvenc_lookahead: int = Field(0, ge=0, le=MAX_LOOKAHEAD)
+    # What a task does when the card has no session more to give.
+    nvenc_at_limit: str = WAIT
 
     @field_validator("allowed_ips", mode="before")
     @classmethod
@@ -75,6 +86,36 @@ class EncoderSettings(Settings):
     @classmethod
     def _known_preset(cls, value: str) -> str:
         return _one_of(value, PRESETS)
+
+    @field_validator("nvenc_format")
+    @classmethod
+    def _known_format(cls, value: str) -> str:
+        return _one_of(value, FORMATS)
+
+    @field_validator("nvenc_preset")
+    @classmethod
+    def _known_nvenc_preset(cls, value: str) -> str:
+        return _one_of(value, NVENC_PRESETS)
+
+    @field_validator("nvenc_cq")
+    @classmethod
+    def _known_cq(cls, value: int, info: ValidationInfo) -> int:
+        most = MAX_CQ.get(info.data.get("nvenc_format", ""), value)
+        if value > most:
+            raise ValueError(f"must be at most {most}")
+        return value
+
+    @field_validator("nvenc_lookahead")
+    @classmethod
+    def _fitting_lookahead(cls, value: int, info: ValidationInfo) -> int:
+        if value + info.data.get("nvenc_b_frames", 0) > MAX_LOOKAHEAD:
+            raise ValueError(f"must be at most {MAX_LOOKAHEAD}, together with NVENC_B_FRAMES")
+        return value
+
+    @field_validator("nvenc_at_limit")
+    @classmethod
+    def _known_way_out(cls, value: str) -> str:
+        return _one_of(value, (WAIT, X264))
 
     @field_validator("log_level")
     @classmethod

@@ -10,19 +10,21 @@ from typing import Any
 import structlog
 
 from encoder import media
-from encoder.codecs.base import Codec
+from encoder.codecs.base import Codec, CodecFault
+from encoder.codecs.candidate import Candidate
 from encoder.ffmpeg import Ffmpeg
 from encoder.fonts import Library
 from encoder.operations import OPERATIONS
 from encoder.outlet import Outlet
 from encoder.passes import Pass
-from encoder.plan import Materials, Plan, Source, Warning
+from encoder.plan import COPY, Materials, Plan, Source, Warning
 from encoder.workspace import TaskFolder
 from rpc.errors import FailedPrecondition, InvalidArgument, Unimplemented
 
 log = structlog.get_logger("encoder")
 
 CONTENT_TYPE = "video/mp4"
+COPIED = "the video need not be encoded"
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Result:
-    """What a finished file really is. `width` and `height` are what a player shows."""
+    """What a finished file really is, and what made it and why that. `width` and `height` are what a player shows."""
 
     codec: str
+    codec_reason: str
     frames: int
     duration_seconds: float
     width: int
@@ -70,10 +73,10 @@ Report = Callable[[Step], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Runner:
-    """Runs operations with one FFmpeg and one codec."""
+    """Runs operations with one FFmpeg, and the first codec of several that can."""
 
     ffmpeg: Ffmpeg
-    codec: Codec
+    codecs: tuple[Candidate, ...]
     fonts: Library
     max_duration_seconds: float
 
@@ -81,7 +84,18 @@ class Runner:
         """Do the work, and send the result out. Raises ServiceError, also when part of the result is out; leaves
         nothing running when it is cancelled."""
         started = time.monotonic()
-        plan = await asyncio.to_thread(self._plan, work)
+        first, *others = self.codecs
+        while True:
+            try:
+                return await self._made(work, first, started, report, outlet)
+            except CodecFault as error:
+                if not others or outlet.tally.size_bytes:
+                    raise
+                log.warning("another codec takes over", reason=error.message, codec=others[0].codec.name)
+                first, *others = others[0].instead(error.message), *others[1:]
+
+    async def _made(self, work: Work, candidate: Candidate, started: float, report: Report, outlet: Outlet) -> Result:
+        plan = await asyncio.to_thread(self._plan, work, candidate.codec)
         for number, made in enumerate(plan.passes, 1):
             step = made if isinstance(made, Pass) else await asyncio.to_thread(made)
             async with self.ffmpeg.running(step, work.place.reach) as run:
@@ -91,15 +105,16 @@ class Runner:
                             await outlet.flow(work.place.result)
                         await report(Step(progress.frames_done, plan.frames_total, progress.fps))
                 await run.finish()
-        result = await asyncio.to_thread(_finished, work.place.result, plan, started)
+        reason = candidate.reason if plan.codec != COPY else COPIED
+        result = await asyncio.to_thread(_finished, work.place.result, plan, reason, started)
         await outlet.flow(work.place.result)
         return result
 
-    def _plan(self, work: Work) -> Plan:
+    def _plan(self, work: Work, codec: Codec) -> Plan:
         name, place = work.operation, work.place
         if name not in OPERATIONS:
             raise Unimplemented(f"This encoder does not know the operation '{name}'; it knows {', '.join(OPERATIONS)}.")
-        materials = Materials(work.sources, place.folder, str(place.result), self.codec, work.threads, self.fonts)
+        materials = Materials(work.sources, place.folder, str(place.result), codec, work.threads, self.fonts)
         plan = OPERATIONS[name](work.request, materials)
         if plan.duration_seconds > self.max_duration_seconds:
             text = (
@@ -109,7 +124,7 @@ class Runner:
         return plan
 
 
-def _finished(path: Path, plan: Plan, started: float) -> Result:
+def _finished(path: Path, plan: Plan, reason: str, started: float) -> Result:
     if plan.finish is not None:
         plan.finish(path)
     try:
@@ -125,4 +140,4 @@ def _finished(path: Path, plan: Plan, started: float) -> Result:
         raise media.fault(Source(plan.heard, path), "there is no sound in it; give audio that is longer.")
     width, height = video.turned_size
     seconds = time.monotonic() - started
-    return Result(plan.codec, video.frames, info.duration_seconds, width, height, seconds, plan.warnings)
+    return Result(plan.codec, reason, video.frames, info.duration_seconds, width, height, seconds, plan.warnings)

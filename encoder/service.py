@@ -77,7 +77,12 @@ class EncoderServicer(encoder_pb2_grpc.EncoderServiceServicer):
             slots=self._slots.open_total,
             busy=self._slots.busy,
             operations=list(OPERATIONS),
-            codecs=[encoder_pb2.Codec(name=c.name, format=c.format) for c in self._capabilities.working],
+            codecs=_codecs(self._capabilities, working=True),
+            unusable_codecs=_codecs(self._capabilities, working=False),
+            cards=[
+                encoder_pb2.Card(name=card.name, formats=list(card.formats), fault=card.fault)
+                for card in self._capabilities.cards
+            ],
             version=VERSION,
             ffmpeg_version=self._capabilities.ffmpeg_version,
             max_input_bytes=self._limits.max_input_bytes,
@@ -85,6 +90,14 @@ class EncoderServicer(encoder_pb2_grpc.EncoderServiceServicer):
             max_task_seconds=self._limits.max_task_seconds,
             sandbox=self._capabilities.ffmpeg.sandbox.name,
         )
+
+
+def _codecs(capabilities: Capabilities, *, working: bool) -> list[encoder_pb2.Codec]:
+    return [
+        encoder_pb2.Codec(name=state.codec.name, format=state.codec.format, fault=state.fault)
+        for state in capabilities.codecs
+        if working is not bool(state.fault)
+    ]
 
 
 def _progress(step: Step) -> encoder_pb2.EncodeProgress:
@@ -100,6 +113,7 @@ def _summary(result: Result, tally: Tally) -> encoder_pb2.Summary:
         sha256=tally.sha256,
         content_type=CONTENT_TYPE,
         codec=result.codec,
+        codec_reason=result.codec_reason,
         frames=result.frames,
         duration_seconds=result.duration_seconds,
         width=result.width,

@@ -6,6 +6,7 @@ from typing import Any
 AUTO = "auto"
 
 CODECS: dict[str, str] = {
+    "nvenc": "encoder.codecs.nvenc.codec:Nvenc",
     "x264": "encoder.codecs.x264:X264",
 }
 """Name to "module:class"; `auto` takes the first that works."""

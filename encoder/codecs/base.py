@@ -8,11 +8,20 @@ from typing import Any, Protocol
 import ffmpeg
 
 from encoder.camera import Size
-from encoder.colours import Colours
+from encoder.codecs.card import Card
+from encoder.colours import HD, Colours
 from encoder.passes import Pass, Stdin, compiled, fields_of
+from rpc.errors import Unavailable
 
 # Every frame keeps the timestamp that it came with, whatever the frame rate on paper.
 AS_TIMED: Mapping[str, str] = {"fps_mode:v": "passthrough", "enc_time_base:v": "demux"}
+
+
+SQUARE = Fraction(1)
+
+
+class CodecFault(Unavailable):
+    """The codec is at fault, not the input: another one may do."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +38,14 @@ class Filtered:
 
 @dataclass(frozen=True)
 class Made:
-    """`count` frames that are made here, at a constant `rate`: yuv420p of `size`, with square pixels, in the colours of
-    HD video."""
+    """`count` frames that are made here, at a constant rate: yuv420p of `size`."""
 
     frames: Callable[[], Iterator[memoryview]]
     size: Size
-    rate: Fraction
+    frame_rate: Fraction
     count: int
+    colours: Colours = HD
+    pixel_aspect: Fraction = SQUARE
 
 
 Picture = Filtered | Made
@@ -67,13 +77,30 @@ class Codec(Protocol):
 
     name: str
     """Name in Summary.codec and GetCapabilities: "x264"."""
-    format: str
-    """What it makes: "h264"."""
+
+    @property
+    def format(self) -> str:
+        """What it makes: "h264"."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """What it runs on, by name; "" for the processor."""
+        ...
+
+    @property
+    def cards(self) -> Sequence[Card]:
+        """The cards that it found, those too that are of no use."""
+        ...
 
     async def fault(self, ask: Ask) -> str:
         """Why it does not work on this machine; "" when it does."""
         ...
 
     def step(self, picture: Picture, around: Around) -> Pass:
-        """The run that makes the result."""
+        """The run that makes the result. It raises CodecFault where another codec might do."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of what it holds. No run of its may be left."""
         ...

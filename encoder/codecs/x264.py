@@ -7,6 +7,7 @@ import ffmpeg
 
 from encoder import stills
 from encoder.codecs.base import AS_TIMED, Around, Ask, Filtered, Picture
+from encoder.codecs.card import Card
 from encoder.feed import fed
 from encoder.passes import Pass
 
@@ -32,6 +33,8 @@ class X264:
     crf: int
     name: str = "x264"
     format: str = "h264"
+    device: str = ""
+    cards: tuple[Card, ...] = ()
 
     async def fault(self, ask: Ask) -> str:
         """See Codec. Tries it on a tiny picture."""
@@ -49,9 +52,12 @@ class X264:
         if isinstance(picture, Filtered):
             return around.run(picture.stream.filter("format", "yuv420p"), {**options, **AS_TIMED})
         size = f"{picture.size.width}x{picture.size.height}"
-        raw = ffmpeg.input("pipe:0", f="rawvideo", pix_fmt="yuv420p", s=size, r=str(picture.rate))
+        raw = ffmpeg.input("pipe:0", f="rawvideo", pix_fmt="yuv420p", s=size, r=str(picture.frame_rate))
         counted = {**options, "frames:v": str(picture.count)}
         return around.run(stills.hd_tags(raw), counted, stdin=fed(picture.frames))
+
+    async def close(self) -> None:
+        """See Codec. Nothing is held."""
 
     def arguments(self, threads: int) -> Mapping[str, str]:
         """Output options of FFmpeg, without the leading dash, for an encode that may keep `threads` threads busy."""

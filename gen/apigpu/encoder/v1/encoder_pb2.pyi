@@ -263,6 +263,7 @@ class Summary(_message.Message):
     HEIGHT_FIELD_NUMBER: _builtins.int
     ENCODE_SECONDS_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
+    CODEC_REASON_FIELD_NUMBER: _builtins.int
     size_bytes: _builtins.int
     """Bytes of the result."""
     sha256: _builtins.str
@@ -281,6 +282,8 @@ class Summary(_message.Message):
     """Pixels down."""
     encode_seconds: _builtins.float
     """Seconds from the last input byte to the finished file."""
+    codec_reason: _builtins.str
+    """Why it was this codec: the card that it ran on, or why no other could be had."""
     @_builtins.property
     def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_video_pb2.Warning]:
         """What the caller should know of the result."""
@@ -298,10 +301,11 @@ class Summary(_message.Message):
         height: _builtins.int = ...,
         encode_seconds: _builtins.float = ...,
         warnings: _abc.Iterable[_video_pb2.Warning] | None = ...,
+        codec_reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["codec", b"codec", "content_type", b"content_type", "duration_seconds", b"duration_seconds", "encode_seconds", b"encode_seconds", "frames", b"frames", "height", b"height", "sha256", b"sha256", "size_bytes", b"size_bytes", "warnings", b"warnings", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["codec", b"codec", "codec_reason", b"codec_reason", "content_type", b"content_type", "duration_seconds", b"duration_seconds", "encode_seconds", b"encode_seconds", "frames", b"frames", "height", b"height", "sha256", b"sha256", "size_bytes", b"size_bytes", "warnings", b"warnings", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -340,6 +344,8 @@ class GetCapabilitiesResponse(_message.Message):
     MAX_DURATION_SECONDS_FIELD_NUMBER: _builtins.int
     MAX_TASK_SECONDS_FIELD_NUMBER: _builtins.int
     SANDBOX_FIELD_NUMBER: _builtins.int
+    UNUSABLE_CODECS_FIELD_NUMBER: _builtins.int
+    CARDS_FIELD_NUMBER: _builtins.int
     slots: _builtins.int
     """Tasks that it runs at once."""
     busy: _builtins.int
@@ -364,6 +370,14 @@ class GetCapabilitiesResponse(_message.Message):
     def codecs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Codec]:
         """Video codecs that work here."""
 
+    @_builtins.property
+    def unusable_codecs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Codec]:
+        """Video codecs that it knows and that do not work here."""
+
+    @_builtins.property
+    def cards(self) -> _containers.RepeatedCompositeFieldContainer[Global___Card]:
+        """Cards that it found, those too that are of no use."""
+
     def __init__(
         self,
         *,
@@ -377,10 +391,12 @@ class GetCapabilitiesResponse(_message.Message):
         max_duration_seconds: _builtins.float = ...,
         max_task_seconds: _builtins.float = ...,
         sandbox: _builtins.str = ...,
+        unusable_codecs: _abc.Iterable[Global___Codec] | None = ...,
+        cards: _abc.Iterable[Global___Card] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["busy", b"busy", "codecs", b"codecs", "ffmpeg_version", b"ffmpeg_version", "max_duration_seconds", b"max_duration_seconds", "max_input_bytes", b"max_input_bytes", "max_task_seconds", b"max_task_seconds", "operations", b"operations", "sandbox", b"sandbox", "slots", b"slots", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["busy", b"busy", "cards", b"cards", "codecs", b"codecs", "ffmpeg_version", b"ffmpeg_version", "max_duration_seconds", b"max_duration_seconds", "max_input_bytes", b"max_input_bytes", "max_task_seconds", b"max_task_seconds", "operations", b"operations", "sandbox", b"sandbox", "slots", b"slots", "unusable_codecs", b"unusable_codecs", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -394,20 +410,56 @@ class Codec(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     FORMAT_FIELD_NUMBER: _builtins.int
+    FAULT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name: "x264", "nvenc"."""
     format: _builtins.str
     """What it makes: "h264"."""
+    fault: _builtins.str
+    """Why it does not work here, and what to do; empty when it works."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         format: _builtins.str = ...,
+        fault: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["format", b"format", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fault", b"fault", "format", b"format", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Codec: _TypeAlias = Codec  # noqa: Y015
+
+@_typing.final
+class Card(_message.Message):
+    """A card with an encoder, or without."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    FORMATS_FIELD_NUMBER: _builtins.int
+    FAULT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name, as the driver tells it."""
+    fault: _builtins.str
+    """Why it is of no use, and what to do; empty when it is."""
+    @_builtins.property
+    def formats(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What it makes: "h264", "hevc", "av1"."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        formats: _abc.Iterable[_builtins.str] | None = ...,
+        fault: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fault", b"fault", "formats", b"formats", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Card: _TypeAlias = Card  # noqa: Y015

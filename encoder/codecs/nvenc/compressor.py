@@ -1,0 +1,131 @@
+"""The compressor: connects a source of frames with a session, and the session with the run that makes the result."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from encoder.camera import Size
+from encoder.codecs.base import CodecFault
+from encoder.codecs.nvenc.engine import Engine
+from encoder.codecs.nvenc.order import LEFT, LIMIT, WHOLE, Ended, Order
+from encoder.feed import Feed, wide_pipe
+from encoder.passes import Aside, Pass, Spawn, Stdin, Writer
+from rpc.errors import InvalidArgument
+
+NOTHING = "not one frame of it could be decoded; send it again."
+
+
+def compressed(engine: Engine, order: Callable[[int, int], Order], source: "Pass | Feeder") -> Stdin:
+    """Standard input that is the bitstream of a session. The frames come from an FFmpeg beside it, which writes them in
+    the container NUT, or are made here."""
+
+    async def opened(spawn: Spawn) -> Writer:
+        async with contextlib.AsyncExitStack() as failed:
+            compressor = Compressor()
+            failed.push_async_callback(compressor.close)
+            await compressor.open(engine, order, source, spawn)
+            failed.pop_all()
+            return compressor
+
+    return opened
+
+
+Feeder = Callable[[], Feed]
+"""Makes a feed of raw NV12."""
+
+
+class Compressor:
+    """See Writer."""
+
+    def __init__(self) -> None:
+        self.reading = -1
+        self._source: Pass | None = None
+        self._filtering: Aside | None = None
+        self._feed: Feed | None = None
+        self._ended: asyncio.Future[Ended] | None = None
+
+    async def open(
+        self, engine: Engine, order: Callable[[int, int], Order], source: Pass | Feeder, spawn: Spawn
+    ) -> None:
+        """Begin; `close` must follow, also when this fails. Raises CodecFault."""
+        self.reading, writing = os.pipe()
+        try:
+            if isinstance(source, Pass):
+                self._source = source
+                frames = await self._filtered(source, spawn)
+            else:
+                self._feed = source()
+                frames = os.dup(self._feed.reading)
+            try:
+                self._ended = await engine.send(order, frames, writing)
+            finally:
+                os.close(frames)
+        finally:
+            os.close(writing)
+        if self._feed is not None:
+            self._feed.start()
+
+    async def _filtered(self, source: Pass, spawn: Spawn) -> int:
+        reading, writing = wide_pipe()
+        try:
+            self._filtering = await spawn(source, writing)
+        except BaseException:
+            os.close(reading)
+            raise
+        finally:
+            os.close(writing)
+        return reading
+
+    def start(self) -> None:
+        """See Writer."""
+        self._let_go_of_reading()
+
+    async def finish(self) -> bool:
+        """See Writer. Raises CodecFault where the session failed, and what the source of the frames failed of."""
+        assert self._ended is not None
+        ended = await asyncio.shield(self._ended)
+        if ended.how == LIMIT:
+            raise CodecFault("nvenc: the card has no session more to give.", reason="SESSION_LIMIT")
+        if ended.how not in (WHOLE, LEFT):
+            raise CodecFault(f"nvenc: the session failed: {ended.text}.", reason="CODEC_FAILED")
+        if ended.how == LEFT:
+            return False
+        if self._filtering is not None:
+            await self._filtering.end()
+        if self._feed is not None:
+            await self._feed.finish()
+        if not ended.frames and self._source is not None:
+            field = self._source.fields[0]
+            raise InvalidArgument(f"{field}: {NOTHING}", reason="BAD_INPUT", fields={field: NOTHING})
+        return True
+
+    async def close(self) -> None:
+        """See Writer. The session ends by its pipes: it finds no more frames, and nobody who reads."""
+        self._let_go_of_reading()
+        if self._filtering is not None:
+            await self._filtering.kill()
+        if self._feed is not None:
+            await self._feed.close()
+        if self._ended is not None:
+            await asyncio.shield(asyncio.gather(self._ended, return_exceptions=True))
+
+    def _let_go_of_reading(self) -> None:
+        if self.reading >= 0:
+            os.close(self.reading)
+            self.reading = -1
+
+
+def nv12(frames: Iterator[memoryview], size: Size) -> Iterator[memoryview]:
+    """Frames of yuv420p as NV12: U and V, whole planes there, take turns here."""
+    luma = size.width * size.height
+    made = np.empty(size.frame_bytes, np.uint8)
+    pairs = made[luma:].reshape(-1, 2)
+    for frame in frames:
+        planes = np.frombuffer(frame, np.uint8)
+        made[:luma] = planes[:luma]
+        pairs[:, 0] = planes[luma : luma * 5 // 4]
+        pairs[:, 1] = planes[luma * 5 // 4 :]
+        yield made.data

@@ -1,0 +1,164 @@
+"""The near side of the worker: starts it, sends it orders, tells how they ended, starts it anew when it is lost."""
+
+import asyncio
+import contextlib
+import json
+import socket
+import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict
+
+import structlog
+
+from encoder.codecs.base import CodecFault
+from encoder.codecs.card import Card
+from encoder.codecs.nvenc.order import DEVICE, MAX_MESSAGE_BYTES, Ended, Order
+from encoder.codecs.nvenc.parameters import Parameters
+from rpc.process import tied
+
+log = structlog.get_logger("encoder")
+
+START_SECONDS = 60.0
+STOP_SECONDS = 5.0
+LOST = "the process that speaks to the driver has ended; the card or its driver may be lost"
+
+
+class Engine:
+    """One worker at a time, and the orders that it works at."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        self._parameters = parameters
+        self._starting = asyncio.Lock()
+        self._process: asyncio.subprocess.Process | None = None
+        self._channel: socket.socket | None = None
+        self._pending: dict[int, asyncio.Future[Ended]] = {}
+        self._busy: Counter[int] = Counter()
+        self._orders = 0
+        self._watching: asyncio.Task[None] | None = None
+        self.cards: tuple[Card, ...] = ()
+
+    async def start(self) -> None:
+        """Have a worker; `cards` are known then. Raises CodecFault when it cannot start."""
+        async with self._starting:
+            if self._channel is None:
+                await self._started()
+
+    async def send(self, order: Callable[[int, int], Order], frames: int, bitstream: int) -> "asyncio.Future[Ended]":
+        """Give an order, made of its number and the card to use: that with the fewest sessions. The worker has its own
+        copies of the file descriptors then. Raises CodecFault when there is no worker or no card."""
+        await self.start()
+        usable = [number for number, card in enumerate(self.cards) if not card.fault]
+        if not usable:
+            raise CodecFault(self.fault)
+        self._orders += 1
+        made = order(self._orders, min(usable, key=lambda card: self._busy[card]))
+        future: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
+        assert self._channel is not None
+        try:
+            socket.send_fds(self._channel, [made.packed()], [frames, bitstream])
+        except OSError as error:
+            raise CodecFault(f"nvenc: {LOST}.") from error
+        self._pending[made.number] = future
+        self._busy[made.gpu] += 1
+        future.add_done_callback(lambda _: self._busy.subtract([made.gpu]))
+        return future
+
+    @property
+    def fault(self) -> str:
+        """Why no card can be used; "" when one can."""
+        if any(not card.fault for card in self.cards):
+            return ""
+        return "; ".join(f"{card.name}: {card.fault}" for card in self.cards) or "no card was found"
+
+    async def close(self) -> None:
+        """End the worker."""
+        process = self._process
+        self._lost()
+        if process is None:
+            return
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+        if self._watching is not None:
+            await self._watching
+
+    async def _started(self) -> None:
+        near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        near.setblocking(False)
+        with far:
+            settings = json.dumps(asdict(self._parameters))
+            command = (sys.executable, "-m", "encoder.codecs.nvenc.worker", str(far.fileno()), settings)
+            child = tied(command)
+            self._process = await asyncio.create_subprocess_exec(
+                *child.command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.PIPE,
+                pass_fds=(far.fileno(),),
+                preexec_fn=child.preexec,
+            )
+        self._watching = asyncio.create_task(_told(self._process))
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                data = await asyncio.get_running_loop().sock_recv(near, MAX_MESSAGE_BYTES)
+        except (OSError, TimeoutError):
+            data = b""
+        if not data:
+            near.close()
+            raise CodecFault(f"nvenc: {await self._ending()}")
+        said = json.loads(data)
+        self.cards = tuple(Card.unpacked(card) for card in said["cards"])
+        if said["fault"]:
+            near.close()
+            raise CodecFault(f"nvenc: {said['fault']}.")
+        self._channel = near
+        asyncio.get_running_loop().add_reader(near.fileno(), self._receive)
+
+    async def _ending(self) -> str:
+        """Why a worker that never spoke has ended."""
+        assert self._process is not None
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+        await self._process.wait()
+        return f"{LOST} (it ended with {self._process.returncode}; the encoder's log has more)."
+
+    def _receive(self) -> None:
+        assert self._channel is not None
+        try:
+            data = self._channel.recv(MAX_MESSAGE_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            log.warning("nvenc worker lost", sessions=len(self._pending))
+            self._lost()
+            return
+        ended = Ended(**json.loads(data))
+        future = self._pending.pop(ended.number, None)
+        if future is not None and not future.done():
+            future.set_result(ended)
+
+    def _lost(self) -> None:
+        """There is no worker any more: every order has ended."""
+        if self._channel is not None:
+            asyncio.get_running_loop().remove_reader(self._channel.fileno())
+            self._channel.close()
+        self._channel = self._process = None
+        for number, future in self._pending.items():
+            if not future.done():
+                future.set_result(Ended(number, DEVICE, 0, LOST))
+        self._pending.clear()
+
+
+async def _told(process: asyncio.subprocess.Process) -> None:
+    """Pass on what the worker and the libraries in it say, and take its remains."""
+    assert process.stderr is not None
+    async for line in process.stderr:
+        log.warning("nvenc worker", says=line.decode(errors="replace").strip())
+    await process.wait()

@@ -1,0 +1,80 @@
+"""What PyNvVideoCodec is told. Pure.
+
+The library takes what it does not know for something else, in silence: an unknown word is ignored, "p4" is no preset
+but a stray one, "cqp" becomes a constant bit rate. So every word and value is held against what it was seen to
+understand (version 2.2.4), and nothing else reaches it.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+FORMATS = ("h264", "hevc", "av1")
+PRESETS = ("P1", "P2", "P3", "P4", "P5", "P6", "P7")
+MAX_B_FRAMES = 4
+MAX_LOOKAHEAD = 31
+# Constant quality: 0 would leave the choice to the driver. AV1 counts further (nvEncodeAPI.h, targetQuality).
+MAX_CQ: Mapping[str, int] = {"h264": 51, "hevc": 51, "av1": 63}
+GOP_SECONDS = 2
+# Of videos that do not tell their rate.
+FRAME_RATE = Fraction(25)
+
+WORDS: Mapping[str, re.Pattern[str]] = {
+    "codec": re.compile("|".join(FORMATS)),
+    "preset": re.compile("|".join(PRESETS)),
+    "tuning_info": re.compile("high_quality"),
+    "rc": re.compile("vbr"),
+    "cq": re.compile("[1-9][0-9]?"),
+    "gop": re.compile("[1-9][0-9]{0,5}"),
+    "idrperiod": re.compile("[1-9][0-9]{0,5}"),
+    "bf": re.compile(f"[0-{MAX_B_FRAMES}]"),
+    "lookahead": re.compile("[1-9]|[12][0-9]|3[01]"),
+    "fps": re.compile("[1-9][0-9]*/[1-9][0-9]*"),
+    "gpu_id": re.compile("[0-9]{1,3}"),
+}
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """How to encode: `format` of FORMATS, `preset` of PRESETS, `cq` (1 best to MAX_CQ worst), B-frames between two
+    others, frames to look ahead."""
+
+    format: str = "h264"
+    preset: str = "P4"
+    cq: int = 23
+    b_frames: int = 2
+    lookahead: int = 0
+
+    def words(self, rate: Fraction, gpu: int) -> dict[str, str]:
+        """The keywords of CreateEncoder for frames at `rate` (0 when it is not known) on one of the cards. Raises
+        ValueError for what the library would misunderstand."""
+        rate = rate if rate > 0 else FRAME_RATE
+        gop = str(max(round(rate * GOP_SECONDS), 1))
+        words = {
+            "codec": self.format,
+            "preset": self.preset,
+            "tuning_info": "high_quality",
+            "rc": "vbr",
+            "cq": str(self.cq),
+            "gop": gop,
+            "idrperiod": gop,
+            "bf": str(self.b_frames),
+            "fps": f"{rate.numerator}/{rate.denominator}",
+            "gpu_id": str(gpu),
+        }
+        if self.lookahead:  # the library takes any value, 0 too, for the wish to look ahead
+            words["lookahead"] = str(self.lookahead)
+        return checked(words)
+
+
+def checked(words: dict[str, str]) -> dict[str, str]:
+    """The words, when the library understands each. Raises ValueError."""
+    for word, value in words.items():
+        if word not in WORDS or not WORDS[word].fullmatch(value):
+            raise ValueError(f"PyNvVideoCodec would not understand {word}={value!r}")
+    if int(words["cq"]) > MAX_CQ[words["codec"]]:
+        raise ValueError(f"PyNvVideoCodec would not understand cq={words['cq']} of {words['codec']}")
+    if int(words.get("lookahead", 0)) + int(words["bf"]) > MAX_LOOKAHEAD:
+        raise ValueError(f"B-frames and lookahead are together more than {MAX_LOOKAHEAD}")
+    return words

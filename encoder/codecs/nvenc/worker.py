@@ -1,0 +1,103 @@
+"""The worker: `python -m encoder.codecs.nvenc.worker FD` speaks to the driver for one encoder, over the socket FD.
+
+Its first message tells of the cards. Then each message to it is an order (order.py) with two file descriptors, frames
+in and bitstream out, and is answered when the session has ended. The worker ends when the socket does.
+"""
+
+import json
+import os
+import select
+import socket
+import sys
+import threading
+from dataclasses import asdict
+
+from encoder.codecs.nvenc.cards import described
+from encoder.codecs.nvenc.driver import Cards
+from encoder.codecs.nvenc.frames import Frames, contained, raw
+from encoder.codecs.nvenc.order import DEVICE, LEFT, LIMIT, MAX_MESSAGE_BYTES, WHOLE, Ended, Order
+from encoder.codecs.nvenc.parameters import Parameters
+from encoder.codecs.nvenc.session import DeviceError, LimitError, Session, run
+
+RETRY_SECONDS = 0.5
+
+
+class Worker:
+    """Serves one socket. Each order has a thread; `_freed` tells those that wait that a session has ended."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._freed = threading.Condition()
+
+    def serve(self) -> None:
+        """Take orders until the other side is gone."""
+        while True:
+            data, descriptors, _, _ = socket.recv_fds(self._channel, MAX_MESSAGE_BYTES, 2)
+            if not data:
+                return
+            order = Order.unpacked(data)
+            threading.Thread(target=self._work, args=(order, *descriptors), name=f"session {order.number}").start()
+
+    def _work(self, order: Order, frames: int, bitstream: int) -> None:
+        try:
+            ended = self._encoded(order, frames, bitstream)
+        except Exception as error:  # whatever it was, the task must be told
+            ended = Ended(order.number, DEVICE, 0, f"{type(error).__name__}: {error}")
+            raise
+        finally:
+            os.close(bitstream)
+            os.close(frames)
+            with self._freed:
+                self._freed.notify_all()
+            self._channel.send(ended.packed())
+
+    def _encoded(self, order: Order, frames: int, bitstream: int) -> Ended:
+        given = raw(frames, order.raw) if order.raw else contained(frames)
+        if given is None:
+            return Ended(order.number, WHOLE, 0)
+        try:
+            return Ended(order.number, WHOLE, run(order, given, self._opened(order, given, bitstream), bitstream))
+        except BrokenPipeError:
+            return Ended(order.number, LEFT, 0)
+        except LimitError as error:
+            return Ended(order.number, LIMIT, 0, str(error))
+        except (DeviceError, ValueError) as error:
+            return Ended(order.number, DEVICE, 0, str(error))
+
+    def _opened(self, order: Order, given: Frames, bitstream: int) -> Session:
+        """A session; where the order says so, when there is one."""
+        while True:
+            try:
+                return Session(order, given.width, given.height)
+            except LimitError:
+                if not order.wait:
+                    raise
+            if _unread(bitstream):
+                raise BrokenPipeError
+            with self._freed:
+                self._freed.wait(RETRY_SECONDS)
+
+
+def _unread(bitstream: int) -> bool:
+    """Whether nobody holds the other end of a pipe any more."""
+    poll = select.poll()
+    poll.register(bitstream, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
+
+
+def main(descriptor: int, parameters: Parameters) -> None:
+    """Serve the socket."""
+    os.dup2(2, 1)  # the library writes to standard output
+    channel = socket.socket(fileno=descriptor)
+    try:
+        cards = Cards()
+    except OSError as error:
+        channel.send(json.dumps({"fault": str(error), "cards": []}).encode())
+        return
+    found = [asdict(described(number, name, parameters)) for number, name in enumerate(cards.names)]
+    channel.send(json.dumps({"fault": "", "cards": found}).encode())
+    Worker(channel).serve()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), Parameters(**json.loads(sys.argv[2])))
