@@ -1,5 +1,6 @@
 """Filter graphs: pure functions from streams of ffmpeg-python to streams. Nothing here reads or runs anything."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -7,7 +8,7 @@ import ffmpeg
 
 from encoder.codecs.base import Filtered
 from encoder.colours import HD
-from encoder.plan import MediaInfo, VideoStream
+from encoder.plan import AudioStream, MediaInfo, VideoStream
 
 # These hold no presentation times: the decoder's delay would come on top of them.
 UNTIMED = ("avi",)
@@ -39,10 +40,12 @@ def picture(given: Any, info: MediaInfo, video: VideoStream) -> Any:
     return stream.filter("format", "yuv420p")
 
 
-def filtered(stream: Any, video: VideoStream) -> Filtered:
-    """What `picture` made of a video, drawn on or not, for a codec."""
+def filtered(stream: Any, given: Any, video: VideoStream, sound: Sequence[AudioStream]) -> Filtered:
+    """What `picture` made of a video, drawn on or not, for a codec; `sound` is what the result takes of the same
+    file."""
     colours = HD if video.transfer or video.rgb else replace(video.colours, full_range=False)
-    return Filtered(stream, colours, video.turned_aspect, video.frame_rate)
+    taken = [given[str(index)] for index in (video.index, *(heard.index for heard in sound))]
+    return Filtered(stream, taken, colours, video.turned_aspect, video.frame_rate)
 
 
 def _tone_mapped(stream: Any, transfer: str) -> Any:

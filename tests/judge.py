@@ -1,5 +1,6 @@
 """Judges results by decoding them."""
 
+import json
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -8,6 +9,8 @@ import av
 import numpy as np
 import numpy.typing as npt
 from av.audio.resampler import AudioResampler
+
+from tests import media
 
 Picture = npt.NDArray[np.uint8]
 
@@ -90,3 +93,12 @@ def differing(one: Picture, other: Picture, threshold: int = 48) -> npt.NDArray[
     gap = np.abs(one.astype(np.int16) - other.astype(np.int16))
     found: npt.NDArray[np.bool_] = (gap.max(axis=2) if gap.ndim == 3 else gap) > threshold
     return found
+
+
+def vmaf(path: Path, reference: Path) -> float:
+    """How like its reference a video looks, 0 to 100: the mean of Netflix's VMAF over the frames, in their order."""
+    log = path.with_suffix(".vmaf.json")
+    counted = "settb=1/1000,setpts=N*40,format=yuv420p"
+    graph = f"[0:v]{counted}[a];[1:v]{counted}[b];[a][b]libvmaf=log_fmt=json:log_path={log}"
+    media.run("-i", path, "-i", reference, "-lavfi", graph, "-fps_mode", "passthrough", "-f", "null", "-")
+    return float(json.loads(log.read_text())["pooled_metrics"]["vmaf"]["mean"])

@@ -26,11 +26,13 @@ class CodecFault(Unavailable):
 
 @dataclass(frozen=True)
 class Filtered:
-    """Frames that FFmpeg decodes and filters: a stream of ffmpeg-python, of yuv420p with the times to keep. `colours`
-    and `pixel_aspect` (width by height of a pixel) are those of the filtered frames; `frame_rate` is on paper, 0 where
-    it is not known."""
+    """Frames that FFmpeg decodes and filters: a stream of ffmpeg-python with the times to keep. `taken` are all streams
+    of its file that the result takes: FFmpeg counts time from where the first of them begins. `colours` and
+    `pixel_aspect` (width by height of a pixel) are those of the filtered frames; `frame_rate` is on paper, 0 where it
+    is not known."""
 
     stream: Any
+    taken: Sequence[Any]
     colours: Colours
     pixel_aspect: Fraction
     frame_rate: Fraction
@@ -62,9 +64,18 @@ class Around:
     names: Mapping[str, str]
     threads: int
 
-    def run(self, shown: Any, options: Mapping[str, str], stdin: Stdin | None = None) -> Pass:
-        """The run that puts all together with a stream of the picture, which `options` (of the output) are for."""
-        arguments = compiled(ffmpeg.output(shown, *self.sound, self.result, **options, **self.options))
+    def run(
+        self, shown: Any, options: Mapping[str, str], stdin: Stdin | None = None, beside: Sequence[Any] = ()
+    ) -> Pass:
+        """The run that puts all together with a stream of the picture, which `options` (of the output) are for; see
+        `reading` for `beside`."""
+        output = ffmpeg.output(shown, *self.sound, self.result, **options, **self.options)
+        return self.reading(output, beside, stdin)
+
+    def reading(self, output: Any, beside: Sequence[Any], stdin: Stdin | None = None) -> Pass:
+        """The run that writes an output of ffmpeg-python, and reads streams beside what that needs."""
+        idle = [ffmpeg.output(*beside, "-", f="null", c="copy")] if beside else []
+        arguments = compiled(ffmpeg.merge_outputs(output, *idle))
         return Pass(arguments, fields_of(arguments, self.names), stdin=stdin)
 
 

@@ -65,7 +65,9 @@ def plan(request: video_pb2.AddAudioRequest, materials: Materials) -> Plan:
         around = materials.around((heard_stream,), {"t": f"{seconds:.6f}", **sound_options, **kind})
         if copied:
             return around.run(given[str(video.index)], _copied(video, packets))
-        return materials.codec.step(filters.filtered(filters.picture(given, info, video), video), around)
+        shown = filters.picture(given, info, video)
+        kept = [original] if original else []
+        return materials.codec.step(filters.filtered(shown, given, video, kept), around)
 
     return Plan(
         passes=(measuring(), making) if options.HasField("loudness") else (making(),),

@@ -127,5 +127,5 @@ def _step(
     drawn = filters.captions(filters.picture(given, info, video), SCRIPT, FONTS, **drawing)
     sound = [given[str(stream.index)] for stream in info.audio]
     return materials.codec.step(
-        filters.filtered(drawn, video), materials.around(sound, {**kept_audio(info.audio), **kind})
+        filters.filtered(drawn, given, video, info.audio), materials.around(sound, {**kept_audio(info.audio), **kind})
     )

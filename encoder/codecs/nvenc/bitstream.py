@@ -1,5 +1,6 @@
 """The bitstream on its way out of the worker: packets in the container NUT, which keeps their times."""
 
+from dataclasses import asdict
 from fractions import Fraction
 from typing import Any
 
@@ -7,19 +8,27 @@ import av
 from av.bitstream import BitStreamFilterContext
 
 from encoder.codecs.nvenc.order import Order
+from encoder.colours import UNKNOWN
 
 # Marks the time 0, as a reader takes the first packet of a file for its beginning.
 ZERO, ZERO_RATE = "pcm_u8", 8000
 # Each packet goes out when it comes, instead of waiting for one of the other stream.
 AT_ONCE = {"max_interleave_delta": "1"}
-VUI = "colour_primaries={primaries}:transfer_characteristics={transfer}:matrix_coefficients={matrix}"
-LABELS = {
-    "h264": f"h264_metadata={VUI}:video_full_range_flag={{full}}:sample_aspect_ratio={{aspect}}",
-    "hevc": f"hevc_metadata={VUI}:video_full_range_flag={{full}}:sample_aspect_ratio={{aspect}}",
-    "av1": "av1_metadata=color_primaries={primaries}:transfer_characteristics={transfer}"
-    ":matrix_coefficients={matrix}:color_range={full}",
+H26X = {
+    "primaries": "colour_primaries",
+    "transfer": "transfer_characteristics",
+    "matrix": "matrix_coefficients",
+    "full_range": "video_full_range_flag",
+    "aspect": "sample_aspect_ratio",
 }
-"""Filters that write colours and the shape of pixels into a bitstream: the library leaves both out."""
+AV1 = {
+    "primaries": "color_primaries",
+    "transfer": "transfer_characteristics",
+    "matrix": "matrix_coefficients",
+    "full_range": "color_range",
+}
+LABELS = {"h264": ("h264_metadata", H26X), "hevc": ("hevc_metadata", H26X), "av1": ("av1_metadata", AV1)}
+"""Filters that write colours and the shape of pixels into a bitstream, which the library leaves out; their options."""
 
 
 class Bitstream:
@@ -53,11 +62,11 @@ class Bitstream:
 
 
 def _label(order: Order) -> str:
+    """The filter for an order; what is not known stays unsaid."""
+    name, options = LABELS[order.parameters.format]
     colours, aspect = order.colours, order.pixel_aspect
-    return LABELS[order.parameters.format].format(
-        primaries=colours.primaries,
-        transfer=colours.transfer,
-        matrix=colours.matrix,
-        full=int(colours.full_range),
-        aspect=f"{aspect.numerator}/{aspect.denominator}",
-    )
+    facts = {"aspect": f"{aspect.numerator}/{aspect.denominator}"}
+    if colours != UNKNOWN:
+        facts |= {field: str(int(value)) for field, value in asdict(colours).items()}
+    told = ":".join(f"{options[fact]}={value}" for fact, value in facts.items() if fact in options)
+    return f"{name}={told}" if told else name

@@ -1,8 +1,10 @@
 """The codec `nvenc`: what operations see of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
+from typing import Any
 
 import ffmpeg
 
@@ -12,9 +14,9 @@ from encoder.codecs.nvenc import driver
 from encoder.codecs.nvenc.compressor import compressed, nv12
 from encoder.codecs.nvenc.engine import Engine
 from encoder.codecs.nvenc.order import Order, Raw
-from encoder.codecs.nvenc.parameters import Parameters
+from encoder.codecs.nvenc.parameters import FRAME_RATE, Parameters
 from encoder.feed import Feed
-from encoder.passes import Pass, compiled, fields_of
+from encoder.passes import Pass
 
 LIBRARY = "PyNvVideoCodec"
 # What players of Apple's know H.265 by.
@@ -66,12 +68,15 @@ class Nvenc:
     def step(self, picture: Picture, around: Around) -> Pass:
         """See Codec."""
         bits = ffmpeg.input("pipe:0", f="nut")["v:0"]
-        options = {"c:v": "copy", **TAGS.get(self.format, {})}
+        # The container keeps no length of the last frame.
+        length = 1 / float(picture.frame_rate or FRAME_RATE)
+        options = {"c:v": "copy", "bsf:v": f"setts=pts=PTS:dts=DTS:duration=DURATION+not(DURATION)*{length:.9f}/TB"}
+        options |= TAGS.get(self.format, {})
         if isinstance(picture, Filtered):
-            order = partial(self._order, picture, None)
-            return around.run(bits, options, stdin=compressed(self.engine, order, _filtering(picture, around)))
+            source, order = _filtering(picture, around), partial(self._order, picture, None)
+            return around.run(bits, options, compressed(self.engine, order, source), _aside(picture))
         order = partial(self._order, picture, Raw(picture.size.width, picture.size.height, picture.frame_rate))
-        return around.run(bits, options, stdin=compressed(self.engine, order, partial(_feed, picture)))
+        return around.run(bits, options, compressed(self.engine, order, partial(_feed, picture)))
 
     async def close(self) -> None:
         """See Codec."""
@@ -85,8 +90,15 @@ class Nvenc:
 
 def _filtering(picture: Filtered, around: Around) -> Pass:
     shown = picture.stream.filter("format", "nv12")
-    arguments = compiled(ffmpeg.output(shown, "pipe:1", f="nut", **{"c:v": "rawvideo", **AS_TIMED}))
-    return Pass(arguments, fields_of(arguments, around.names))
+    # A copied stream is cut by the times of decoding: where the result ends, the picture must end before.
+    end = {name: value for name, value in around.options.items() if name == "t"}
+    output = ffmpeg.output(shown, "pipe:1", f="nut", **{"c:v": "rawvideo", **AS_TIMED, **end})
+    return around.reading(output, _aside(picture))
+
+
+def _aside(picture: Filtered) -> Sequence[Any]:
+    """What both runs read, so that they count time from the same start; nothing where they do so anyway."""
+    return picture.taken if len(picture.taken) > 1 else ()
 
 
 def _feed(picture: Made) -> Feed:
