@@ -16,20 +16,30 @@ from rpc.errors import Cancelled, DeadlineExceeded, Internal, ServiceError, make
 @dataclass(frozen=True)
 class Clip:
     """The video of one image of a batch: either `asset` and `video_url`, or `error`; `warnings` tell what about it is
-    not as was asked."""
+    not as was asked; `codec` made it, for `codec_reason`."""
 
     id: str
     asset: str
     video_url: str
     error: ServiceError | None
     warnings: tuple[str, ...] = ()
+    codec: str = ""
+    codec_reason: str = ""
 
     @classmethod
     def from_message(cls, message: video_pb2.Video) -> Clip:
         """The clip that the gateway describes."""
         error = failure(message.error) if message.HasField("error") else None
         warnings = tuple(warning.message for warning in message.warnings)
-        return cls(id=message.id, asset=message.asset, video_url=message.video_url, error=error, warnings=warnings)
+        return cls(
+            id=message.id,
+            asset=message.asset,
+            video_url=message.video_url,
+            error=error,
+            warnings=warnings,
+            codec=message.encoding.codec,
+            codec_reason=message.encoding.reason,
+        )
 
 
 @dataclass(frozen=True)
@@ -77,7 +87,8 @@ class Source(Protocol):
 @dataclass(frozen=True)
 class Job:
     """A job as it stood when it was read. `asset` and `video_url` are those of the result, "" before the end and for a
-    batch, which has `clips`, and so are `warnings`; `error` says why it did not complete. Times are UTC."""
+    batch, which has `clips`, and so are `warnings`, `codec` and `codec_reason`; `error` says why it did not complete.
+    Times are UTC."""
 
     id: str
     status: Status
@@ -94,6 +105,8 @@ class Job:
     started: datetime | None
     ended: datetime | None
     warnings: tuple[str, ...]
+    codec: str
+    codec_reason: str
     source: Source = field(repr=False, compare=False)
 
     @classmethod
@@ -115,6 +128,8 @@ class Job:
             started=moment(message.start_time),
             ended=moment(message.end_time),
             warnings=tuple(warning.message for warning in message.output.warnings),
+            codec=message.output.encoding.codec,
+            codec_reason=message.output.encoding.reason,
             source=source,
         )
 

@@ -49,6 +49,17 @@ class Warning:
 
 
 @dataclass(frozen=True, slots=True)
+class Result:
+    """A stored result: the asset, its frames, what made the video and why that ("" where it is not known)."""
+
+    asset: str
+    frames: int
+    codec: str = ""
+    codec_reason: str = ""
+    warnings: tuple[Warning, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """One piece of work with one result. `item` is the caller's id of a batch element, else ""."""
 
@@ -57,6 +68,8 @@ class Task:
     attempts: int = 0
     asset: str = ""
     frames: int = 0
+    codec: str = ""
+    codec_reason: str = ""
     failure: Failure | None = None
     warnings: tuple[Warning, ...] = ()
 
@@ -149,14 +162,21 @@ def return_task(job: Job, index: int, *, counted: bool) -> Job:
     return _with(job, index, replace(task, status=Status.IN_QUEUE, attempts=attempts))
 
 
-def complete_task(job: Job, index: int, asset: str, frames: int, now: float, warnings: tuple[Warning, ...] = ()) -> Job:
-    """The task's result is stored as `asset`, a video of so many frames; of its warnings the first MAX_WARNINGS are
-    kept, so that a record stays small."""
+def complete_task(job: Job, index: int, result: Result, now: float) -> Job:
+    """The task's result is stored; of its warnings the first MAX_WARNINGS are kept, so that a record stays small."""
     task = job.tasks[index]
     if task.status.ended:
         return job
-    kept = warnings[:MAX_WARNINGS]
-    done = replace(task, status=Status.COMPLETED, asset=asset, frames=frames, failure=None, warnings=kept)
+    done = replace(
+        task,
+        status=Status.COMPLETED,
+        asset=result.asset,
+        frames=result.frames,
+        codec=result.codec,
+        codec_reason=result.codec_reason,
+        failure=None,
+        warnings=result.warnings[:MAX_WARNINGS],
+    )
     return _end_if_over(_with(job, index, done), now)
 
 

@@ -67,9 +67,10 @@ class TaskRun:
         """
 
         warnings = tuple(model.Warning(w.reason, w.message, dict(w.metadata)) for w in summary.warnings)
+        result = model.Result(asset, summary.frames, summary.codec, summary.codec_reason, warnings)
 
         def step(job: Job) -> Job:
-            return model.complete_task(job, ref.index, asset, summary.frames, time.time(), warnings)
+            return model.complete_task(job, ref.index, result, time.time())
 
         deadline = time.monotonic() + RECORD_SECONDS
         while True:

@@ -58,6 +58,7 @@ class Messages:
             "videos": list(self.videos(job, base_url)),
             "asset": job.tasks[0].asset,
             "warnings": _warnings(job.tasks[0]),
+            "encoding": _encoding(job.tasks[0]),
             "video_url": self._url(job, 0, base_url),
         }
         known = response.DESCRIPTOR.fields_by_name
@@ -73,6 +74,7 @@ class Messages:
                 asset=task.asset,
                 error=_failure(task.failure),
                 warnings=_warnings(task),
+                encoding=_encoding(task),
             )
 
     def asset(self, asset: StoredAsset, base_url: str) -> assets_pb2.Asset:
@@ -94,7 +96,12 @@ class Messages:
         if job.batch:
             return jobs_pb2.Output(videos=self.videos(job, base_url))
         task = job.tasks[0]
-        return jobs_pb2.Output(video_url=self._url(job, 0, base_url), asset=task.asset, warnings=_warnings(task))
+        return jobs_pb2.Output(
+            video_url=self._url(job, 0, base_url),
+            asset=task.asset,
+            warnings=_warnings(task),
+            encoding=_encoding(task),
+        )
 
     def _url(self, job: Job, index: int, base_url: str) -> str:
         asset = job.tasks[index].asset
@@ -118,6 +125,10 @@ def _done_text(job: Job) -> str:
 
 def _warnings(task: Task) -> list[video_pb2.Warning]:
     return [video_pb2.Warning(reason=w.reason, message=w.message, metadata=w.metadata) for w in task.warnings]
+
+
+def _encoding(task: Task) -> video_pb2.Encoding | None:
+    return video_pb2.Encoding(codec=task.codec, reason=task.codec_reason) if task.codec else None
 
 
 def _failure(failure: Failure | None) -> video_pb2.Failure | None:

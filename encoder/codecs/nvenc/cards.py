@@ -41,8 +41,8 @@ def _tried(number: int, parameters: Parameters) -> str:
     width, height = TRIED
     order = Order(0, number, parameters, Fraction(25), HD, Fraction(1), None, wait=False)
     try:
-        session = Session(order, width, height)
-        made = session.encode(np.full((height * 3 // 2, width), 128, np.uint8)) + session.end()
+        with Session(order, width, height) as session:
+            made = session.encode(np.full((height * 3 // 2, width), 128, np.uint8)) + session.end()
     except LimitError:
         return AT_LIMIT
     except (DeviceError, ValueError) as error:

@@ -1,7 +1,7 @@
 """Frames from a pipe: NV12 pictures with their times, for the worker."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -22,7 +22,7 @@ class Frames:
     width: int
     height: int
     time_base: Fraction
-    pictures: Iterator[tuple[int, Picture]]
+    pictures: Generator[tuple[int, Picture]]
 
 
 def raw(descriptor: int, form: Raw) -> Frames:
@@ -40,7 +40,7 @@ def contained(descriptor: int) -> Frames | None:
     width, height = stream.codec_context.width, stream.codec_context.height
     assert stream.time_base is not None
 
-    def pictures() -> Iterator[tuple[int, Picture]]:
+    def pictures() -> Generator[tuple[int, Picture]]:
         with container:
             for packet in container.demux(stream):
                 if packet.size:
@@ -50,7 +50,7 @@ def contained(descriptor: int) -> Frames | None:
     return Frames(width, height, stream.time_base, pictures())
 
 
-def _counted(descriptor: int, form: Raw) -> Iterator[tuple[int, Picture]]:
+def _counted(descriptor: int, form: Raw) -> Generator[tuple[int, Picture]]:
     picture = np.empty((form.height * 3 // 2, form.width), np.uint8)
     whole = picture.data.cast("B")
     number = 0

@@ -2,8 +2,9 @@
 
 import re
 import threading
+from contextlib import closing
 from fractions import Fraction
-from typing import Any
+from typing import Any, Self
 
 import PyNvVideoCodec
 
@@ -28,7 +29,7 @@ class LimitError(DeviceError):
 
 
 class Session:
-    """An open session. Encodes on one thread; dropping the last reference closes it."""
+    """An open session, for one thread. A context manager: it closes the session."""
 
     def __init__(self, order: Order, width: int, height: int) -> None:
         words = order.parameters.words(order.rate, order.gpu)
@@ -38,6 +39,12 @@ class Session:
             text = _in_a_line(error)
             raise (LimitError if AT_LIMIT.search(text) else DeviceError)(text) from error
         self._started = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        del self._encoder  # the library has no other way to close
 
     def encode(self, picture: Picture) -> list[dict[str, Any]]:
         """Take a picture; the access units that are ready, in order of decoding. Raises DeviceError."""
@@ -60,14 +67,13 @@ class Session:
 
 def run(order: Order, frames: Frames, session: Session, descriptor: int) -> int:
     """Encode all frames; how many there were. Raises DeviceError, BrokenPipeError when nobody reads any more."""
-    bitstream = Bitstream(descriptor, order, frames.width, frames.height, frames.time_base)
     clock = Clock(min(order.parameters.b_frames, 2), frames.time_base, order.rate)
-    for pts, picture in frames.pictures:
-        _checked_size(picture, frames)
-        clock.shown.append(pts)
-        _put(bitstream, clock, session.encode(picture))
-    _put(bitstream, clock, session.end())
-    bitstream.close()
+    with closing(Bitstream(descriptor, order, frames.width, frames.height, frames.time_base)) as bitstream:
+        for pts, picture in frames.pictures:
+            _checked_size(picture, frames)
+            clock.shown.append(pts)
+            _put(bitstream, clock, session.encode(picture))
+        _put(bitstream, clock, session.end())
     return len(clock.shown)
 
 

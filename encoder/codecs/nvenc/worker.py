@@ -10,6 +10,7 @@ import select
 import socket
 import sys
 import threading
+from contextlib import closing
 from dataclasses import asdict
 
 from encoder.codecs.nvenc.cards import described
@@ -56,7 +57,8 @@ class Worker:
         if given is None:
             return Ended(order.number, WHOLE, 0)
         try:
-            return Ended(order.number, WHOLE, run(order, given, self._opened(order, given, bitstream), bitstream))
+            with closing(given.pictures), self._opened(order, given, bitstream) as session:
+                return Ended(order.number, WHOLE, run(order, given, session, bitstream))
         except BrokenPipeError:
             return Ended(order.number, LEFT, 0)
         except LimitError as error:

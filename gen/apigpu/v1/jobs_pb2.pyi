@@ -148,6 +148,7 @@ class Output(_message.Message):
     VIDEOS_FIELD_NUMBER: _builtins.int
     ASSET_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
+    ENCODING_FIELD_NUMBER: _builtins.int
     video_url: _builtins.str
     """Signed, expiring link to the finished video; absent for a batch."""
     asset: _builtins.str
@@ -160,6 +161,10 @@ class Output(_message.Message):
     def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_video_pb2.Warning]:
         """What the caller should know of the result; in a batch each clip has its own."""
 
+    @_builtins.property
+    def encoding(self) -> _video_pb2.Encoding:
+        """What made the video; absent for a batch, in which each clip has its own."""
+
     def __init__(
         self,
         *,
@@ -167,10 +172,11 @@ class Output(_message.Message):
         videos: _abc.Iterable[_video_pb2.Video] | None = ...,
         asset: _builtins.str | None = ...,
         warnings: _abc.Iterable[_video_pb2.Warning] | None = ...,
+        encoding: _video_pb2.Encoding | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_asset", b"_asset", "_video_url", b"_video_url", "asset", b"asset", "video_url", b"video_url"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_asset", b"_asset", "_video_url", b"_video_url", "asset", b"asset", "encoding", b"encoding", "video_url", b"video_url"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_asset", b"_asset", "_video_url", b"_video_url", "asset", b"asset", "video_url", b"video_url", "videos", b"videos", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_asset", b"_asset", "_video_url", b"_video_url", "asset", b"asset", "encoding", b"encoding", "video_url", b"video_url", "videos", b"videos", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__asset: _TypeAlias = _typing.Literal["asset"]  # noqa: Y015
     _WhichOneofArgType__asset: _TypeAlias = _typing.Literal["_asset", b"_asset"]  # noqa: Y015

@@ -148,6 +148,7 @@ class CaptionResponse(_message.Message):
     STATS_FIELD_NUMBER: _builtins.int
     ASSET_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
+    ENCODING_FIELD_NUMBER: _builtins.int
     code: _builtins.int
     """200."""
     message: _builtins.str
@@ -168,6 +169,10 @@ class CaptionResponse(_message.Message):
     def warnings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Warning]:
         """What the caller should know of the result."""
 
+    @_builtins.property
+    def encoding(self) -> Global___Encoding:
+        """What made the video."""
+
     def __init__(
         self,
         *,
@@ -178,10 +183,11 @@ class CaptionResponse(_message.Message):
         stats: Global___Stats | None = ...,
         asset: _builtins.str = ...,
         warnings: _abc.Iterable[Global___Warning] | None = ...,
+        encoding: Global___Encoding | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["execution", b"execution", "stats", b"stats"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["encoding", b"encoding", "execution", b"execution", "stats", b"stats"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "code", b"code", "execution", b"execution", "message", b"message", "stats", b"stats", "video_url", b"video_url", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "code", b"code", "encoding", b"encoding", "execution", b"execution", "message", b"message", "stats", b"stats", "video_url", b"video_url", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -395,6 +401,7 @@ class AddAudioResponse(_message.Message):
     STATS_FIELD_NUMBER: _builtins.int
     ASSET_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
+    ENCODING_FIELD_NUMBER: _builtins.int
     code: _builtins.int
     """200."""
     message: _builtins.str
@@ -415,6 +422,10 @@ class AddAudioResponse(_message.Message):
     def warnings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Warning]:
         """What the caller should know of the result."""
 
+    @_builtins.property
+    def encoding(self) -> Global___Encoding:
+        """What made the video."""
+
     def __init__(
         self,
         *,
@@ -425,10 +436,11 @@ class AddAudioResponse(_message.Message):
         stats: Global___Stats | None = ...,
         asset: _builtins.str = ...,
         warnings: _abc.Iterable[Global___Warning] | None = ...,
+        encoding: Global___Encoding | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["execution", b"execution", "stats", b"stats"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["encoding", b"encoding", "execution", b"execution", "stats", b"stats"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "code", b"code", "execution", b"execution", "message", b"message", "stats", b"stats", "video_url", b"video_url", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "code", b"code", "encoding", b"encoding", "execution", b"execution", "message", b"message", "stats", b"stats", "video_url", b"video_url", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -445,6 +457,7 @@ class Video(_message.Message):
     ASSET_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
+    ENCODING_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id of the image in the request."""
     video_url: _builtins.str
@@ -459,6 +472,10 @@ class Video(_message.Message):
     def warnings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Warning]:
         """What the caller should know of the clip."""
 
+    @_builtins.property
+    def encoding(self) -> Global___Encoding:
+        """What made the clip; absent when this image failed."""
+
     def __init__(
         self,
         *,
@@ -467,10 +484,11 @@ class Video(_message.Message):
         asset: _builtins.str = ...,
         error: Global___Failure | None = ...,
         warnings: _abc.Iterable[Global___Warning] | None = ...,
+        encoding: Global___Encoding | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["encoding", b"encoding", "error", b"error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "error", b"error", "id", b"id", "video_url", b"video_url", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "encoding", b"encoding", "error", b"error", "id", b"id", "video_url", b"video_url", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -527,6 +545,32 @@ class Warning(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Warning: _TypeAlias = Warning  # noqa: Y015
+
+@_typing.final
+class Encoding(_message.Message):
+    """What made a video."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODEC_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    codec: _builtins.str
+    """"nvenc", "x264"; "copy" where the video was not encoded again."""
+    reason: _builtins.str
+    """The card that it was made on, or why it was this codec and no other; for people."""
+    def __init__(
+        self,
+        *,
+        codec: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["codec", b"codec", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Encoding: _TypeAlias = Encoding  # noqa: Y015
 
 @_typing.final
 class Failure(_message.Message):

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from gateway.jobs import model
-from gateway.jobs.model import Failure, Job, Status, Task
+from gateway.jobs.model import Failure, Job, Result, Status, Task
 
 LOST = Failure(14, "gone")
 
@@ -18,7 +18,7 @@ def job(*tasks: Task, **changes: object) -> Job:
 
 def test_a_result_keeps_its_warnings_within_bounds():
     warning = model.Warning("REASON", "text", {"cue": "1"})
-    done = model.complete_task(job(), 0, "assets/x", 1, 101, (warning,) * 1000)
+    done = model.complete_task(job(), 0, Result("assets/x", 1, warnings=(warning,) * 1000), 101)
     assert done.tasks[0].warnings == (warning,) * model.MAX_WARNINGS
     assert model.from_json(model.to_json(done)) == done
 
@@ -32,7 +32,7 @@ def test_a_record_of_before_there_were_warnings_is_read():
 def test_a_job_goes_from_queue_to_completed_and_keeps_its_times():
     started = model.start_task(job(), 0, 101.5)
     assert (started.status, started.tasks[0].attempts, started.delay_ms(999)) == (Status.IN_PROGRESS, 1, 1500)
-    done = model.complete_task(started, 0, "assets/x", 48, 104.0)
+    done = model.complete_task(started, 0, Result("assets/x", 48), 104.0)
     assert (done.status, done.ended_at, done.execution_ms(999), done.processed) == (Status.COMPLETED, 104.0, 2500, 1)
 
 
@@ -46,7 +46,7 @@ def test_a_batch_with_one_failure_completes_and_names_it():
     batch = job(Task("one"), Task("two"))
     batch = model.fail_task(model.start_task(batch, 0, 101), 0, Failure(3, "no image"), 102)
     assert batch.status is Status.IN_PROGRESS
-    batch = model.complete_task(model.start_task(batch, 1, 101), 1, "assets/x", 1, 103)
+    batch = model.complete_task(model.start_task(batch, 1, 101), 1, Result("assets/x", 1), 103)
     assert (batch.status, batch.processed, batch.failure) == (Status.COMPLETED, 1, None)
     assert batch.tasks[0].failure == Failure(3, "no image")
 
@@ -58,7 +58,7 @@ def test_a_job_of_which_nothing_came_failed_with_the_first_reason():
 
 
 def test_cancel_ends_what_has_not_ended():
-    batch = model.complete_task(job(Task("one"), Task("two")), 0, "assets/x", 1, 101)
+    batch = model.complete_task(job(Task("one"), Task("two")), 0, Result("assets/x", 1), 101)
     cancelled = model.cancel(batch, Failure(1, "cancelled"), 102)
     assert cancelled.status is Status.CANCELLED
     assert [task.status for task in cancelled.tasks] == [Status.COMPLETED, Status.CANCELLED]
@@ -84,12 +84,12 @@ def test_a_task_that_was_not_started_is_not_given_back():
 STEPS = {
     "start": lambda j: model.start_task(j, 0, 105),
     "return": lambda j: model.return_task(j, 0, counted=True),
-    "complete": lambda j: model.complete_task(j, 0, "assets/other", 1, 105),
+    "complete": lambda j: model.complete_task(j, 0, Result("assets/other", 1), 105),
     "fail": lambda j: model.fail_task(j, 0, LOST, 105),
     "cancel": lambda j: model.cancel(j, LOST, 105),
 }
 ENDED = {
-    "completed": model.complete_task(job(), 0, "assets/x", 1, 101),
+    "completed": model.complete_task(job(), 0, Result("assets/x", 1), 101),
     "failed": model.fail_task(job(), 0, LOST, 101),
     "cancelled": model.cancel(job(), LOST, 101),
 }
