@@ -1,7 +1,7 @@
 """What this machine can do: codecs, tried with a tiny encode; FFmpeg; GPU. For GetCapabilities and `doctor`."""
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +25,7 @@ log = structlog.get_logger("encoder")
 
 VERSION = version("api-gpu")
 VERSION_LINE = "ffmpeg version "
+BY_SETTING = "it is what CODEC says"
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,12 @@ class Capabilities:
             state = next(state for state in self.codecs if state.codec.name == name)
             if state.fault:
                 raise ConfigError(f"CODEC={name}: does not work on this machine ({state.fault})")
-            return (Candidate(state.codec, state.codec.device or "it is what CODEC says"),)
+            return tuple(Candidate(codec, codec.device or BY_SETTING) for codec in _down_from(state.codec))
         faults = [f"{state.codec.name} does not work here: {state.fault}" for state in self.codecs if state.fault]
         if not self.working:
             raise ConfigError(f"CODEC={name}: no codec works on this machine ({'; '.join(faults)})")
-        return tuple(Candidate(codec, codec.device or "; ".join(faults)) for codec in self.working)
+        codecs_in_turn = [codec for best in self.working for codec in _down_from(best)]
+        return tuple(Candidate(codec, codec.device or "; ".join(faults)) for codec in codecs_in_turn)
 
     @property
     def cards(self) -> list[Card]:
@@ -70,6 +72,14 @@ class Capabilities:
         """Let go of what the codecs hold."""
         for state in self.codecs:
             await state.codec.close()
+
+
+def _down_from(codec: Codec) -> Iterator[Codec]:
+    """The codec, then what is simpler."""
+    simpler: Codec | None = codec
+    while simpler is not None:
+        yield simpler
+        simpler = simpler.simpler
 
 
 @contextlib.asynccontextmanager
@@ -120,7 +130,11 @@ def _options(settings: EncoderSettings) -> Mapping[str, Mapping[str, Any]]:
         lookahead=settings.nvenc_lookahead,
     )
     return {
-        "nvenc": {"parameters": parameters, "waits": settings.nvenc_at_limit == WAIT},
+        "nvenc": {
+            "parameters": parameters,
+            "waits": settings.nvenc_at_limit == WAIT,
+            "decodes": settings.nvdec,
+        },
         "x264": {"preset": settings.x264_preset, "crf": settings.crf},
     }
 

@@ -62,6 +62,8 @@ class EncoderSettings(Settings):
     nvenc_cq: int = Field(23, ge=1, le=63)
     nvenc_b_frames: int = Field(2, ge=0, le=MAX_B_FRAMES)
     nvenc_lookahead: int = Field(0, ge=0, le=MAX_LOOKAHEAD)
+    # The card decodes too.
+    nvdec: bool = False
     # What a task does when the card has no session more to give.
     nvenc_at_limit: str = WAIT
 

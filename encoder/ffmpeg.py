@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -141,7 +141,9 @@ class Ffmpeg:
     async def _child(self, step: Pass, reach: Reach, stdin: int, stdout: int) -> Child:
         progress = PROGRESS if stdout == asyncio.subprocess.PIPE else ()
         words = [str(self.binary), *QUIET, *progress, "-y", *step.arguments]
-        process = await _spawned(self.sandbox.around(words, reach), reach.writable[0], stdin, stdout)
+        process = await _spawned(
+            self.sandbox.around(words, replace(reach, devices=step.devices)), reach.writable[0], stdin, stdout
+        )
         return Child(process, step)
 
     async def answer(self, arguments: Sequence[str], timeout_seconds: float = 30.0) -> tuple[int, str]:

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Protocol
 
 from encoder.faults import CUT_OFF
@@ -47,12 +48,13 @@ Spawn = Callable[["Pass", int], Awaitable[Aside]]
 class Pass:
     """One FFmpeg run. `arguments` is all that follows the binary; `fields` are the inputs in FFmpeg's order, "" for one
     that is no field of the request; `cut_off_signs` is a pattern in the messages of a run that ends well although an
-    input ends early. `stdin` opens what writes to its standard input."""
+    input ends early. `stdin` opens what writes to its standard input. `devices` are device files that it may use."""
 
     arguments: tuple[str, ...]
     fields: tuple[str, ...]
     cut_off_signs: str = CUT_OFF
     stdin: "Stdin | None" = None
+    devices: tuple[Path, ...] = ()
 
 
 Stdin = Callable[[Spawn], Awaitable[Writer]]

@@ -92,6 +92,7 @@ class Runner:
                 if not others or outlet.tally.size_bytes:
                     raise
                 log.warning("another codec takes over", reason=error.message, codec=others[0].codec.name)
+                await asyncio.to_thread(work.place.clear, [source.path for source in work.sources.values()])
                 first, *others = others[0].instead(error.message), *others[1:]
 
     async def _made(self, work: Work, candidate: Candidate, started: float, report: Report, outlet: Outlet) -> Result:

@@ -5,7 +5,7 @@ import contextlib
 import fcntl
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,14 @@ class TaskFolder:
     def reach(self) -> Reach:
         """What a child that works on the task may see."""
         return Reach((self.folder, self.result.parent), ())
+
+    def clear(self, kept: Collection[Path]) -> None:
+        """Remove everything but `kept`: a task begins anew. Blocks."""
+        for path in {*self.folder.iterdir(), *self.result.parent.iterdir()} - set(kept):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
 
 
 class Workspace:

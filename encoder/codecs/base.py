@@ -104,6 +104,11 @@ class Codec(Protocol):
         """The cards that it found, those too that are of no use."""
         ...
 
+    @property
+    def simpler(self) -> "Codec | None":
+        """The same with less of its hardware, to be tried when it fails; None when there is no such."""
+        ...
+
     async def fault(self, ask: Ask) -> str:
         """Why it does not work on this machine; "" when it does."""
         ...

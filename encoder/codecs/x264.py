@@ -35,6 +35,7 @@ class X264:
     format: str = "h264"
     device: str = ""
     cards: tuple[Card, ...] = ()
+    simpler: None = None
 
     async def fault(self, ask: Ask) -> str:
         """See Codec. Tries it on a tiny picture."""

@@ -36,11 +36,13 @@ class Limits:
 
 @dataclass(frozen=True)
 class Reach:
-    """All that a child may see beside the system's libraries: folders that it may write to, and files or folders that
-    it may read. Paths are the same inside; links are followed, and must lead to what is here."""
+    """All that a child may see beside the system's libraries: folders that it may write to, files or folders that it
+    may read, device files that it may use. Paths are the same inside; links are followed, and must lead to what is
+    here."""
 
     writable: tuple[Path, ...]
     readable: tuple[Path, ...]
+    devices: tuple[Path, ...] = ()
 
 
 class Sandbox(Protocol):

@@ -36,6 +36,8 @@ class Bubblewrap:
             options += ["--ro-bind", str(path.resolve()), str(path)]
         for path in reach.writable:
             options += ["--bind", str(path), str(path)]
+        for path in reach.devices:
+            options += ["--dev-bind", str(path), str(path)]
         if reach.writable:
             options += ["--chdir", str(reach.writable[0])]
         options += ["--ro-bind", command[0], command[0], "--remount-ro", "/"]

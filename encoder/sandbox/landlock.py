@@ -26,5 +26,5 @@ class Landlock:
         """See Sandbox."""
         limits = (self.limits.cpu_seconds, self.limits.memory_bytes, self.limits.file_bytes, MAX_PROCESSES)
         readable = [str(path) for path in (*libraries(), *reach.readable, Path(command[0])) if path.exists()]
-        writable = [str(path) for path in reach.writable]
+        writable = [str(path) for path in (*reach.writable, *reach.devices)]
         return (*LAUNCHER, ":".join(map(str, limits)), "\n".join(readable), "\n".join(writable), *command)

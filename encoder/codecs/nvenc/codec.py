@@ -1,7 +1,7 @@
 """The codec `nvenc`: what operations see of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
@@ -19,29 +19,33 @@ from encoder.feed import Feed
 from encoder.passes import Pass
 
 LIBRARY = "PyNvVideoCodec"
+ON_CARD = ("-hwaccel", "cuda")
 # What players of Apple's know H.265 by.
 TAGS = {"hevc": {"tag:v": "hvc1"}}
 
 
 @dataclass
 class Nvenc:
-    """NVENC with `parameters`; at the limit of sessions a task waits for one to end (`waits`), or must do without.
+    """NVENC through `engine`; at the limit of sessions a task waits for one to end (`waits`), or must do without.
+    `decodes` has the card decode too (NVDEC), where it can.
 
     Two runs of FFmpeg make a result: one decodes and filters, one puts bitstream and sound together.
     """
 
-    parameters: Parameters
+    engine: Engine
     waits: bool
+    decodes: bool
     name: str = "nvenc"
-    engine: Engine = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.engine = Engine(self.parameters)
+    @classmethod
+    def of(cls, parameters: Parameters, *, waits: bool, decodes: bool) -> "Nvenc":
+        """With a worker of its own."""
+        return cls(Engine(parameters), waits, decodes)
 
     @property
     def format(self) -> str:
         """See Codec."""
-        return self.parameters.format
+        return self.engine.parameters.format
 
     @property
     def device(self) -> str:
@@ -52,6 +56,11 @@ class Nvenc:
     def cards(self) -> tuple[Card, ...]:
         """See Codec."""
         return self.engine.cards
+
+    @property
+    def simpler(self) -> "Nvenc | None":
+        """See Codec: decoding in software."""
+        return replace(self, decodes=False) if self.decodes else None
 
     async def fault(self, _: Ask) -> str:
         """See Codec. Starts the worker, which tries a session on each card."""
@@ -73,8 +82,9 @@ class Nvenc:
         options = {"c:v": "copy", "bsf:v": f"setts=pts=PTS:dts=DTS:duration=DURATION+not(DURATION)*{length:.9f}/TB"}
         options |= TAGS.get(self.format, {})
         if isinstance(picture, Filtered):
-            source, order = _filtering(picture, around), partial(self._order, picture, None)
-            return around.run(bits, options, compressed(self.engine, order, source), _aside(picture))
+            source, order = self._filtering(picture, around), partial(self._order, picture, None)
+            stdin = compressed(self.engine, order, source, decodes=self.decodes)
+            return around.run(bits, options, stdin, _aside(picture))
         order = partial(self._order, picture, Raw(picture.size.width, picture.size.height, picture.frame_rate))
         return around.run(bits, options, compressed(self.engine, order, partial(_feed, picture)))
 
@@ -83,17 +93,21 @@ class Nvenc:
         await self.engine.close()
 
     def _order(self, picture: Picture, raw: Raw | None, number: int, gpu: int) -> Order:
+        parameters = self.engine.parameters
         return Order(
-            number, gpu, self.parameters, picture.frame_rate, picture.colours, picture.pixel_aspect, raw, self.waits
+            number, gpu, parameters, picture.frame_rate, picture.colours, picture.pixel_aspect, raw, self.waits
         )
 
-
-def _filtering(picture: Filtered, around: Around) -> Pass:
-    shown = picture.stream.filter("format", "nv12")
-    # A copied stream is cut by the times of decoding: where the result ends, the picture must end before.
-    end = {name: value for name, value in around.options.items() if name == "t"}
-    output = ffmpeg.output(shown, "pipe:1", f="nut", **{"c:v": "rawvideo", **AS_TIMED, **end})
-    return around.reading(output, _aside(picture))
+    def _filtering(self, picture: Filtered, around: Around) -> Pass:
+        shown = picture.stream.filter("format", "nv12")
+        # A copied stream is cut by the times of decoding: where the result ends, the picture must end before.
+        end = {name: value for name, value in around.options.items() if name == "t"}
+        output = ffmpeg.output(shown, "pipe:1", f="nut", **{"c:v": "rawvideo", **AS_TIMED, **end})
+        step = around.reading(output, _aside(picture))
+        if not self.decodes:
+            return step
+        # What the card cannot decode FFmpeg decodes itself, in mid-file too, and brings all frames to memory.
+        return replace(step, arguments=(*ON_CARD, *step.arguments), devices=driver.devices())
 
 
 def _aside(picture: Filtered) -> Sequence[Any]:

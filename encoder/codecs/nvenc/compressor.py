@@ -13,18 +13,20 @@ from encoder.codecs.nvenc.engine import Engine
 from encoder.codecs.nvenc.order import LEFT, LIMIT, WHOLE, Ended, Order
 from encoder.feed import Feed, wide_pipe
 from encoder.passes import Aside, Pass, Spawn, Stdin, Writer
-from rpc.errors import InvalidArgument
+from rpc.errors import InvalidArgument, ServiceError
 
 NOTHING = "not one frame of it could be decoded; send it again."
 
 
-def compressed(engine: Engine, order: Callable[[int, int], Order], source: "Pass | Feeder") -> Stdin:
+def compressed(
+    engine: Engine, order: Callable[[int, int], Order], source: "Pass | Feeder", *, decodes: bool = False
+) -> Stdin:
     """Standard input that is the bitstream of a session. The frames come from an FFmpeg beside it, which writes them in
-    the container NUT, or are made here."""
+    the container NUT and may decode on the card (`decodes`), or are made here."""
 
     async def opened(spawn: Spawn) -> Writer:
         async with contextlib.AsyncExitStack() as failed:
-            compressor = Compressor()
+            compressor = Compressor(decodes=decodes)
             failed.push_async_callback(compressor.close)
             await compressor.open(engine, order, source, spawn)
             failed.pop_all()
@@ -40,8 +42,9 @@ Feeder = Callable[[], Feed]
 class Compressor:
     """See Writer."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, decodes: bool) -> None:
         self.reading = -1
+        self._decodes = decodes
         self._source: Pass | None = None
         self._filtering: Aside | None = None
         self._feed: Feed | None = None
@@ -94,13 +97,23 @@ class Compressor:
         if ended.how == LEFT:
             return False
         if self._filtering is not None:
-            await self._filtering.end()
+            await self._filtered_whole(self._filtering)
         if self._feed is not None:
             await self._feed.finish()
         if not ended.frames and self._source is not None:
             field = self._source.fields[0]
             raise InvalidArgument(f"{field}: {NOTHING}", reason="BAD_INPUT", fields={field: NOTHING})
         return True
+
+    async def _filtered_whole(self, filtering: Aside) -> None:
+        """Wait for the source's end. Where the card decodes, it may be at fault as well as the file: then the task is
+        tried without, and the file's fault shows there."""
+        try:
+            await filtering.end()
+        except ServiceError as error:
+            if self._decodes:
+                raise CodecFault("nvenc: decoding on the card failed.", reason="NVDEC_FAILED") from error
+            raise
 
     async def close(self) -> None:
         """See Writer. The session ends by its pipes: it finds no more frames, and nobody who reads."""

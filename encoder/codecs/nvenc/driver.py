@@ -5,6 +5,7 @@ Sources: CUDA driver API (cuInit, cuDeviceGet…); nvEncodeAPI.h (NvEncodeAPIGet
 """
 
 import ctypes
+from pathlib import Path
 
 CUDA, ENCODE = "libcuda.so.1", "libnvidia-encode.so.1"
 NEEDED_API = (12, 1)
@@ -47,6 +48,11 @@ def cuda_version() -> tuple[int, int]:
     if ctypes.CDLL(CUDA).cuDriverGetVersion(ctypes.byref(number)):
         return 0, 0
     return number.value // 1000, number.value % 1000 // 10
+
+
+def devices() -> tuple[Path, ...]:
+    """What a run that uses a card must reach beside the libraries."""
+    return tuple(sorted(Path("/dev").glob("nvidia*")))
 
 
 class Cards:

@@ -28,7 +28,7 @@ class Engine:
     """One worker at a time, and the orders that it works at."""
 
     def __init__(self, parameters: Parameters) -> None:
-        self._parameters = parameters
+        self.parameters = parameters
         self._starting = asyncio.Lock()
         self._process: asyncio.subprocess.Process | None = None
         self._channel: socket.socket | None = None
@@ -90,7 +90,7 @@ class Engine:
         near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         near.setblocking(False)
         with far:
-            settings = json.dumps(asdict(self._parameters))
+            settings = json.dumps(asdict(self.parameters))
             command = (sys.executable, "-m", "encoder.codecs.nvenc.worker", str(far.fileno()), settings)
             child = tied(command)
             self._process = await asyncio.create_subprocess_exec(
