@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import captions, kenburns, kernels, latency, sandboxes, soundtracks, transfer
+from bench import captions, kenburns, kernels, latency, nvenc, sandboxes, soundtracks, transfer
 from bench.pair import Measured, running
 from bench.timing import Row
 
@@ -21,6 +21,7 @@ PARTS: dict[str, Callable[[Measured, Path], Iterator[Row]]] = {
     "kernels": kernels.rows,
     "soundtracks": soundtracks.rows,
     "sandboxes": sandboxes.rows,
+    "nvenc": nvenc.rows,
 }
 
 

@@ -1,6 +1,7 @@
 """The docs say what the code does: settings, endpoints, commands, make targets, links."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ import typer
 
 from client.cli import app
 from client.up import UpSettings
+from encoder.codecs import card
+from encoder.codecs.nvenc import driver
 from encoder.config import EncoderSettings
 from gateway.config import GatewaySettings
 from gateway.rest.routes import endpoints
@@ -105,3 +108,22 @@ def test_the_files_that_architecture_names_exist():
     for name in re.findall(r"`((?:gateway|encoder|rpc|client|protos|tests)/[\w/.]*\w)`", text):
         if "concat" not in name:
             assert (ROOT / name).exists() or (ROOT / f"{name}.py").exists(), name
+
+
+def test_the_docs_of_nvenc_name_what_can_be_wrong():
+    told = (ROOT / "docs" / "nvenc.md").read_text()
+    faults = [driver.NO_DRIVER, driver.NO_VIDEO, driver.TOO_OLD, driver.NO_CARD, card.NO_ENCODER, card.AT_LIMIT]
+    for fault in faults:
+        assert f"| {re.split(r'[(:;,]', fault)[0].strip()}" in told
+
+
+def test_the_image_for_cards_is_made_of_what_is_there():
+    image = (ROOT / "deploy" / "encoder-gpu.Dockerfile").read_text()
+    copied = [name for line in re.findall(r"^COPY (.+)$", image, re.MULTILINE) for name in line.split()[:-1]]
+    assert [name for name in copied if not (ROOT / name).exists()] == []
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    built = packages["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    assert {name.split("/")[0] for name in built} <= set(copied)
+    (extras,) = re.findall(r"'\.\[(.+)\]'", image)
+    assert set(extras.split(",")) <= packages["project"]["optional-dependencies"].keys()
+    assert "NVIDIA_DRIVER_CAPABILITIES=compute,utility,video" in image

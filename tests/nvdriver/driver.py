@@ -23,7 +23,7 @@ SETTINGS = {
     "device_name": "API-GPU stand-in (no GPU)",
     "codecs": "what the chip encodes: h264,hevc; empty for a chip without an encoder",
     "encode_delay_ms": "how long every picture takes",
-    "null_encode": "1: packets of 9 bytes that decode to nothing, at once",
+    "null_encode": "1: packets of 6 bytes that hold no picture, at once",
 }
 
 # The names of statuses that tests ask for (nvEncodeAPI.h; documentation of the CUDA driver API).

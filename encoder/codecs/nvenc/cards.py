@@ -5,16 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from encoder.codecs.card import Card, Size
+from encoder.codecs.card import AT_LIMIT, NO_ENCODER, NO_FORMAT, Card, Size
 from encoder.codecs.nvenc.order import Order
 from encoder.codecs.nvenc.parameters import FORMATS, Parameters
 from encoder.codecs.nvenc.session import DeviceError, LimitError, Session, capabilities
 from encoder.colours import HD
 
 TRIED = (256, 144)
-NO_ENCODER = "this chip has no encoder, as A100 and H100 have none; take a card with NVENC"
-NO_FORMAT = "this card cannot make {}; it makes {}"
-AT_LIMIT = "all sessions of the card are taken; end other programs that encode"
 
 
 def described(number: int, name: str, parameters: Parameters) -> Card:

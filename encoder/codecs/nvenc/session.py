@@ -9,7 +9,7 @@ from typing import Any, Self
 import PyNvVideoCodec
 
 from encoder.codecs.nvenc.bitstream import Bitstream
-from encoder.codecs.nvenc.frames import Frames, Picture
+from encoder.codecs.nvenc.frames import Frames, Picture, ahead
 from encoder.codecs.nvenc.order import Order
 
 IDR, INTRA = 3, 2
@@ -69,7 +69,7 @@ def run(order: Order, frames: Frames, session: Session, descriptor: int) -> int:
     """Encode all frames; how many there were. Raises DeviceError, BrokenPipeError when nobody reads any more."""
     clock = Clock(min(order.parameters.b_frames, 2), frames.time_base, order.rate)
     with closing(Bitstream(descriptor, order, frames.width, frames.height, frames.time_base)) as bitstream:
-        for pts, picture in frames.pictures:
+        for pts, picture in ahead(frames.pictures):
             _checked_size(picture, frames)
             clock.shown.append(pts)
             _put(bitstream, clock, session.encode(picture))

@@ -74,12 +74,11 @@ static int type_of(Session *s, uint32_t flags) {
     return idr ? (int)NV_ENC_PIC_TYPE_IDR : intra ? (int)NV_ENC_PIC_TYPE_I : -1;
 }
 
-/* For measuring what feeds the encoder: a start code, the header of a slice and nothing that decodes. */
+/* For measuring what feeds the encoder: an access unit delimiter of H.264 (7.3.2.4), which parses, and no picture. */
 static Packet *nothing(int type, const Stamp *stamp) {
-    static const uint8_t idr[] = {0, 0, 0, 1, 0x65, 0x88, 0x84, 0x00, 0x80};
-    static const uint8_t other[] = {0, 0, 0, 1, 0x41, 0x9a, 0x00, 0x00, 0x80};
+    static const uint8_t delimiter[] = {0, 0, 0, 1, 0x09, 0xf0};
     bool key = type == (int)NV_ENC_PIC_TYPE_IDR;
-    return packet_of(key ? idr : other, sizeof idr, key ? NV_ENC_PIC_TYPE_IDR : NV_ENC_PIC_TYPE_P, stamp);
+    return packet_of(delimiter, sizeof delimiter, key ? NV_ENC_PIC_TYPE_IDR : NV_ENC_PIC_TYPE_P, stamp);
 }
 
 static void wait_for_hardware(void) {
