@@ -28,8 +28,7 @@ async def report(settings: EncoderSettings) -> dict[str, Any]:
 
 def _gpu(found: Capabilities) -> dict[str, Any]:
     return {
-        "driver": driver.missing()
-        or "{}.{} (CUDA), {}.{} (NVENC)".format(*driver.cuda_version(), *driver.api_version()),
+        "driver": driver.versions() or driver.missing(),
         "cards": [
             {"name": card.name, "formats": list(card.formats), "works": not card.fault, "reason": card.fault}
             for card in found.cards

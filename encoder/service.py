@@ -6,6 +6,7 @@ from apigpu.encoder.v1 import encoder_pb2, encoder_pb2_grpc
 from apigpu.v1 import video_pb2
 from encoder import intake
 from encoder.capabilities import VERSION, Capabilities
+from encoder.codecs.nvenc import driver
 from encoder.operations import OPERATIONS
 from encoder.outlet import Outlet
 from encoder.plan import Source
@@ -89,6 +90,7 @@ class EncoderServicer(encoder_pb2_grpc.EncoderServiceServicer):
             max_duration_seconds=self._limits.max_duration_seconds,
             max_task_seconds=self._limits.max_task_seconds,
             sandbox=self._capabilities.ffmpeg.sandbox.name,
+            driver=driver.versions(),
         )
 
 

@@ -50,6 +50,13 @@ def cuda_version() -> tuple[int, int]:
     return number.value // 1000, number.value % 1000 // 10
 
 
+def versions() -> str:
+    """What CUDA and NVENC the driver has, for people; "" where there is no driver that can be used."""
+    if missing():
+        return ""
+    return "{}.{} (CUDA), {}.{} (NVENC)".format(*cuda_version(), *api_version())
+
+
 def devices() -> tuple[Path, ...]:
     """What a run that uses a card must reach beside the libraries."""
     return tuple(sorted(Path("/dev").glob("nvidia*")))

@@ -90,6 +90,7 @@ async def test_what_the_card_cannot_make_is_told(driver: Driver, certs: Path, tm
     assert [codec.name for codec in found.unusable_codecs] == ["nvenc"]
     assert "cannot make av1; it makes h264, hevc" in found.unusable_codecs[0].fault
     assert list(found.cards[0].formats) == ["h264", "hevc"]
+    assert found.driver == "13.0 (CUDA), 13.1 (NVENC)"
 
 
 @pytest.mark.parametrize(

@@ -346,6 +346,7 @@ class GetCapabilitiesResponse(_message.Message):
     SANDBOX_FIELD_NUMBER: _builtins.int
     UNUSABLE_CODECS_FIELD_NUMBER: _builtins.int
     CARDS_FIELD_NUMBER: _builtins.int
+    DRIVER_FIELD_NUMBER: _builtins.int
     slots: _builtins.int
     """Tasks that it runs at once."""
     busy: _builtins.int
@@ -362,6 +363,8 @@ class GetCapabilitiesResponse(_message.Message):
     """Longest run of one task, seconds."""
     sandbox: _builtins.str
     """What FFmpeg is shut in by: "bubblewrap", "landlock", "none"."""
+    driver: _builtins.str
+    """Versions of NVIDIA's driver: "13.0 (CUDA), 13.1 (NVENC)"; empty where there is none."""
     @_builtins.property
     def operations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Operations that it knows, by name."""
@@ -393,10 +396,11 @@ class GetCapabilitiesResponse(_message.Message):
         sandbox: _builtins.str = ...,
         unusable_codecs: _abc.Iterable[Global___Codec] | None = ...,
         cards: _abc.Iterable[Global___Card] | None = ...,
+        driver: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["busy", b"busy", "cards", b"cards", "codecs", b"codecs", "ffmpeg_version", b"ffmpeg_version", "max_duration_seconds", b"max_duration_seconds", "max_input_bytes", b"max_input_bytes", "max_task_seconds", b"max_task_seconds", "operations", b"operations", "sandbox", b"sandbox", "slots", b"slots", "unusable_codecs", b"unusable_codecs", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["busy", b"busy", "cards", b"cards", "codecs", b"codecs", "driver", b"driver", "ffmpeg_version", b"ffmpeg_version", "max_duration_seconds", b"max_duration_seconds", "max_input_bytes", b"max_input_bytes", "max_task_seconds", b"max_task_seconds", "operations", b"operations", "sandbox", b"sandbox", "slots", b"slots", "unusable_codecs", b"unusable_codecs", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
