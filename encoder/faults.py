@@ -37,7 +37,7 @@ TABLE: dict[str, tuple[type[ServiceError], str, str]] = {
         "the file lacks the stream that is needed; give another.",
     ),
     r"Invalid data found|moov atom not found|Decode error rate|Nothing was written"
-    r"|Error (opening|decoding|while decoding|submitting)": (
+    r"|Error (opening|decoding|while decoding|submitting|binding an input stream)": (
         InvalidArgument,
         "BAD_INPUT",
         "the file is damaged and cannot be decoded; send it again, or convert it first.",
