@@ -1,11 +1,17 @@
 """What the cards can do, found out by trying. Runs in the worker."""
 
+import json
+import os
+import signal
+import traceback
+from dataclasses import asdict
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from encoder.codecs.card import Card, Size
+from encoder.codecs.nvenc.driver import Cards
 from encoder.codecs.nvenc.order import Order
 from encoder.codecs.nvenc.parameters import FORMATS, Parameters
 from encoder.codecs.nvenc.session import DeviceError, LimitError, Session, capabilities
@@ -14,7 +20,38 @@ from encoder.colours import HD
 TRIED = (256, 144)
 NO_ENCODER = "this chip has no encoder, as A100 and H100 have none; take a card with NVENC"
 NO_FORMAT = "this card cannot make {}; it makes {}"
+LOST = "the driver ends what asks it; the card may be lost, see the encoder's log and dmesg"
+ASK_SECONDS = 50
 AT_LIMIT = "all sessions of the card are taken; end other programs that encode"
+
+
+def asked(parameters: Parameters) -> bytes:
+    """What the cards are, as the first message of a worker. A process of its own asks: the library keeps the session in
+    which it was told that a card cannot make a format, and ends the process that meets a lost card."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        signal.alarm(ASK_SECONDS)  # ends it, should the driver not answer
+        try:
+            os.write(writing, json.dumps(_found(parameters)).encode())
+        except Exception:
+            traceback.print_exc()
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with open(reading, "rb") as answer:
+        said = answer.read()
+    os.waitpid(child, 0)
+    return said or json.dumps({"fault": LOST, "cards": []}).encode()
+
+
+def _found(parameters: Parameters) -> dict[str, Any]:
+    try:
+        cards = Cards()
+    except OSError as error:
+        return {"fault": str(error), "cards": []}
+    found = [asdict(described(number, name, parameters)) for number, name in enumerate(cards.names)]
+    return {"fault": "", "cards": found}
 
 
 def described(number: int, name: str, parameters: Parameters) -> Card:

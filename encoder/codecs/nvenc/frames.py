@@ -1,7 +1,7 @@
 """Frames from a pipe: NV12 pictures with their times, for the worker."""
 
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -17,17 +17,19 @@ Picture = np.ndarray[Any, np.dtype[np.uint8]]
 @dataclass(frozen=True)
 class Frames:
     """Pictures as (PTS in units of `time_base`, array of height · 3/2 rows and width columns); each is valid until the
-    next is taken."""
+    next is taken. `close` lets go of what reads them, whether any was taken or not."""
 
     width: int
     height: int
     time_base: Fraction
-    pictures: Generator[tuple[int, Picture]]
+    pictures: Iterator[tuple[int, Picture]]
+    close: Callable[[], None]
 
 
 def raw(descriptor: int, form: Raw) -> Frames:
     """Frames that follow each other without anything between them."""
-    return Frames(form.width, form.height, 1 / form.rate, _counted(descriptor, form))
+    pictures = _counted(descriptor, form)
+    return Frames(form.width, form.height, 1 / form.rate, pictures, pictures.close)
 
 
 def contained(descriptor: int) -> Frames | None:
@@ -40,14 +42,13 @@ def contained(descriptor: int) -> Frames | None:
     width, height = stream.codec_context.width, stream.codec_context.height
     assert stream.time_base is not None
 
-    def pictures() -> Generator[tuple[int, Picture]]:
-        with container:
-            for packet in container.demux(stream):
-                if packet.size:
-                    assert packet.pts is not None
-                    yield packet.pts, np.frombuffer(memoryview(packet), np.uint8).reshape(height * 3 // 2, width)
+    def pictures() -> Iterator[tuple[int, Picture]]:
+        for packet in container.demux(stream):
+            if packet.size:
+                assert packet.pts is not None
+                yield packet.pts, np.frombuffer(memoryview(packet), np.uint8).reshape(height * 3 // 2, width)
 
-    return Frames(width, height, stream.time_base, pictures())
+    return Frames(width, height, stream.time_base, pictures(), container.close)
 
 
 def _counted(descriptor: int, form: Raw) -> Generator[tuple[int, Picture]]:

@@ -11,9 +11,8 @@ import socket
 import sys
 import threading
 from contextlib import closing
-from dataclasses import asdict
 
-from encoder.codecs.nvenc.cards import described
+from encoder.codecs.nvenc.cards import asked
 from encoder.codecs.nvenc.driver import Cards
 from encoder.codecs.nvenc.frames import Frames, contained, raw
 from encoder.codecs.nvenc.order import DEVICE, LEFT, LIMIT, MAX_MESSAGE_BYTES, WHOLE, Ended, Order
@@ -57,7 +56,7 @@ class Worker:
         if given is None:
             return Ended(order.number, WHOLE, 0)
         try:
-            with closing(given.pictures), self._opened(order, given, bitstream) as session:
+            with closing(given), self._opened(order, given, bitstream) as session:
                 return Ended(order.number, WHOLE, run(order, given, session, bitstream))
         except BrokenPipeError:
             return Ended(order.number, LEFT, 0)
@@ -91,13 +90,8 @@ def main(descriptor: int, parameters: Parameters) -> None:
     """Serve the socket."""
     os.dup2(2, 1)  # the library writes to standard output
     channel = socket.socket(fileno=descriptor)
-    try:
-        cards = Cards()
-    except OSError as error:
-        channel.send(json.dumps({"fault": str(error), "cards": []}).encode())
-        return
-    found = [asdict(described(number, name, parameters)) for number, name in enumerate(cards.names)]
-    channel.send(json.dumps({"fault": "", "cards": found}).encode())
+    channel.send(asked(parameters))
+    Cards()  # what it opens stays open
     Worker(channel).serve()
 
 
