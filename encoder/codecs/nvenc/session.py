@@ -9,6 +9,7 @@ from typing import Any, Self
 import PyNvVideoCodec
 
 from encoder.codecs.nvenc.bitstream import Bitstream
+from encoder.codecs.nvenc.driver import drop_left_context
 from encoder.codecs.nvenc.frames import Frames, Picture
 from encoder.codecs.nvenc.order import Order
 
@@ -37,6 +38,7 @@ class Session:
             self._encoder = PyNvVideoCodec.CreateEncoder(width, height, "NV12", True, **words)
         except Exception as error:  # the library has no base class of its own that can be relied on
             text = _in_a_line(error)
+            drop_left_context(order.gpu)
             raise (LimitError if AT_LIMIT.search(text) else DeviceError)(text) from error
         self._started = False
 
