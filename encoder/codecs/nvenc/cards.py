@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 import traceback
 from dataclasses import asdict
 from fractions import Fraction
@@ -11,18 +12,16 @@ from typing import Any
 import numpy as np
 
 from encoder.codecs.card import Card, Size
+from encoder.codecs.nvenc.complaints import LOST
 from encoder.codecs.nvenc.driver import Cards
 from encoder.codecs.nvenc.order import Order
 from encoder.codecs.nvenc.parameters import FORMATS, Parameters
-from encoder.codecs.nvenc.session import DeviceError, LimitError, Session, capabilities
+from encoder.codecs.nvenc.session import DeviceError, Session, capabilities
 from encoder.colours import HD
 
 TRIED = (256, 144)
-NO_ENCODER = "this chip has no encoder, as A100 and H100 have none; take a card with NVENC"
 NO_FORMAT = "this card cannot make {}; it makes {}"
-LOST = "the driver ends what asks it; the card may be lost, see the encoder's log and dmesg"
 ASK_SECONDS = 50
-AT_LIMIT = "all sessions of the card are taken; end other programs that encode"
 
 
 def asked(parameters: Parameters) -> bytes:
@@ -61,9 +60,9 @@ def described(number: int, name: str, parameters: Parameters) -> Card:
         try:
             formats[form] = _sizes(capabilities(number, form))
         except DeviceError as error:
-            last = str(error)
+            last = error
     if not formats:
-        return Card(name, formats, NO_ENCODER if "error 2 " in last else last)
+        return Card(name, formats, _logged(last))
     if parameters.format not in formats:
         return Card(name, formats, NO_FORMAT.format(parameters.format, ", ".join(formats)))
     return Card(name, formats, _tried(number, parameters))
@@ -80,8 +79,13 @@ def _tried(number: int, parameters: Parameters) -> str:
     try:
         with Session(order, width, height) as session:
             made = session.encode(np.full((height * 3 // 2, width), 128, np.uint8)) + session.end()
-    except LimitError:
-        return AT_LIMIT
-    except (DeviceError, ValueError) as error:
+    except DeviceError as error:
+        return _logged(error)
+    except ValueError as error:
         return str(error)
     return "" if made else "it encodes nothing"
+
+
+def _logged(error: DeviceError) -> str:
+    print(error.words, file=sys.stderr)
+    return str(error)

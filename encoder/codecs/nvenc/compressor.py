@@ -92,7 +92,7 @@ class Compressor:
         if ended.how == LIMIT:
             raise CodecFault("nvenc: the card has no session more to give.", reason="SESSION_LIMIT")
         if ended.how not in (WHOLE, LEFT):
-            raise CodecFault(f"nvenc: the session failed: {ended.text.strip()}.", reason="CODEC_FAILED")
+            raise CodecFault(f"nvenc: the session failed: {ended.text}.", reason="CODEC_FAILED")
         if ended.how == LEFT:
             return False
         if self._filtering is not None:

@@ -23,7 +23,7 @@ START_SECONDS = 60.0
 STOP_SECONDS = 5.0
 # A session needs a few frames to find that its pipes are closed.
 STUCK_SECONDS = 5.0
-LOST = "the process that speaks to the driver has ended; the card or its driver may be lost"
+GONE = "the process that speaks to the driver has ended; the card or its driver may be lost, see the encoder's log"
 
 
 class Engine:
@@ -59,14 +59,14 @@ class Engine:
         try:
             socket.send_fds(self._channel, [made.packed()], [frames, bitstream])
         except OSError as error:
-            raise CodecFault(f"nvenc: {LOST}.") from error
+            raise CodecFault(f"nvenc: {GONE}.", reason="CODEC_FAILED") from error
         self._pending[made.number] = future
         self._busy[made.gpu] += 1
         future.add_done_callback(lambda _: self._busy.subtract([made.gpu]))
         return future
 
     async def over(self, ended: "asyncio.Future[Ended]") -> None:
-        """Wait for the end of an order whose pipes are closed. A worker that does not come to it is stuck, and killed."""
+        """Wait for the end of an order whose pipes are closed. A worker that does not come to it is killed."""
         await asyncio.wait([ended], timeout=STUCK_SECONDS)
         if not ended.done() and self._process is not None:
             log.warning("nvenc worker stuck", sessions=len(self._pending))
@@ -130,8 +130,8 @@ class Engine:
             data = b""
         if not data:
             _kill(process)
-            text = f"{LOST} (it ended with {await process.wait()}; the encoder's log has more)"
-            raise CodecFault(f"nvenc: {text}.", reason="CODEC_FAILED")
+            await process.wait()
+            raise CodecFault(f"nvenc: {GONE}.", reason="CODEC_FAILED")
         return data
 
     def _met(self, data: bytes) -> None:
@@ -172,7 +172,7 @@ class Engine:
         self._spoiled = False
         for number, future in self._pending.items():
             if not future.done():
-                future.set_result(Ended(number, DEVICE, 0, LOST))
+                future.set_result(Ended(number, DEVICE, 0, GONE))
         self._pending.clear()
 
 

@@ -13,6 +13,7 @@ import threading
 from contextlib import closing
 
 from encoder.codecs.nvenc.cards import asked
+from encoder.codecs.nvenc.complaints import UNKNOWN
 from encoder.codecs.nvenc.driver import Cards
 from encoder.codecs.nvenc.frames import Frames, contained, raw
 from encoder.codecs.nvenc.order import DEVICE, LEFT, LIMIT, MAX_MESSAGE_BYTES, WHOLE, Ended, Order
@@ -41,8 +42,8 @@ class Worker:
     def _work(self, order: Order, frames: int, bitstream: int) -> None:
         try:
             ended = self._encoded(order, frames, bitstream)
-        except Exception as error:  # whatever it was, the task must be told
-            ended = Ended(order.number, DEVICE, 0, f"{type(error).__name__}: {error}")
+        except Exception:  # whatever it was, the task must be told
+            ended = Ended(order.number, DEVICE, 0, UNKNOWN)
             raise
         finally:
             os.close(bitstream)
@@ -62,7 +63,10 @@ class Worker:
             return Ended(order.number, LEFT, 0)
         except LimitError as error:
             return Ended(order.number, LIMIT, 0, str(error))
-        except (DeviceError, ValueError) as error:
+        except DeviceError as error:
+            print(error.words, file=sys.stderr)
+            return Ended(order.number, DEVICE, 0, str(error))
+        except ValueError as error:
             return Ended(order.number, DEVICE, 0, str(error))
 
     def _opened(self, order: Order, given: Frames, bitstream: int) -> Session:
