@@ -14,7 +14,7 @@ import structlog
 from encoder import faults
 from encoder.passes import Pass, Writer
 from encoder.sandbox.base import Reach, Sandbox
-from rpc.process import tied
+from rpc.process import started
 
 log = structlog.get_logger("encoder")
 
@@ -165,15 +165,7 @@ async def answer(command: Sequence[str], timeout_seconds: float = 30.0) -> tuple
 
 
 async def _spawned(command: Sequence[str], folder: Path | None, stdin: int, stdout: int) -> asyncio.subprocess.Process:
-    child = tied(command)
-    return await asyncio.create_subprocess_exec(
-        *child.command,
-        cwd=folder,
-        stdin=stdin,
-        stdout=stdout,
-        stderr=asyncio.subprocess.PIPE,
-        preexec_fn=child.preexec,
-    )
+    return await started(command, cwd=folder, stdin=stdin, stdout=stdout, stderr=asyncio.subprocess.PIPE)
 
 
 def _number(value: bytes | None) -> float:

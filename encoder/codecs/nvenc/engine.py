@@ -15,7 +15,7 @@ from encoder.codecs.base import CodecFault
 from encoder.codecs.card import Card
 from encoder.codecs.nvenc.order import DEVICE, MAX_MESSAGE_BYTES, Ended, Order
 from encoder.codecs.nvenc.parameters import Parameters
-from rpc.process import tied
+from rpc.process import started
 
 log = structlog.get_logger("encoder")
 
@@ -108,14 +108,12 @@ class Engine:
 
     async def _spawned(self, channel: int) -> asyncio.subprocess.Process:
         settings = json.dumps(asdict(self.parameters))
-        child = tied((sys.executable, "-m", "encoder.codecs.nvenc.worker", str(channel), settings))
-        process = await asyncio.create_subprocess_exec(
-            *child.command,
+        process = await started(
+            (sys.executable, "-m", "encoder.codecs.nvenc.worker", str(channel), settings),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
             pass_fds=(channel,),
-            preexec_fn=child.preexec,
         )
         watching = asyncio.create_task(_told(process))
         self._watched[watching] = process
