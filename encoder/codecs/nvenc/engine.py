@@ -1,7 +1,6 @@
 """The near side of the worker: starts it, sends it orders, tells how they ended, starts it anew when it is lost."""
 
 import asyncio
-import contextlib
 import json
 import socket
 import sys
@@ -15,7 +14,7 @@ from encoder.codecs.base import CodecFault
 from encoder.codecs.card import Card
 from encoder.codecs.nvenc.order import DEVICE, MAX_MESSAGE_BYTES, Ended, Order
 from encoder.codecs.nvenc.parameters import Parameters
-from rpc.process import started
+from rpc.process import kill, started
 
 log = structlog.get_logger("encoder")
 
@@ -70,7 +69,7 @@ class Engine:
         await asyncio.wait([ended], timeout=STUCK_SECONDS)
         if not ended.done() and self._process is not None:
             log.warning("nvenc worker stuck", sessions=len(self._pending))
-            _kill(self._process)
+            kill(self._process)
         await asyncio.wait([ended])
 
     @property
@@ -86,7 +85,7 @@ class Engine:
         if self._watched:
             await asyncio.wait(self._watched, timeout=STOP_SECONDS)
         for process in self._watched.values():
-            _kill(process)
+            kill(process)
         await asyncio.gather(*self._watched)
 
     async def _started(self) -> None:
@@ -98,7 +97,7 @@ class Engine:
             try:
                 self._met(await self._first_words(near, process))
             except BaseException:
-                _kill(process)
+                kill(process)
                 raise
         except BaseException:
             near.close()
@@ -127,7 +126,7 @@ class Engine:
         except (OSError, TimeoutError):
             data = b""
         if not data:
-            _kill(process)
+            kill(process)
             await process.wait()
             raise CodecFault(f"nvenc: {GONE}.", reason="CODEC_FAILED")
         return data
@@ -172,12 +171,6 @@ class Engine:
             if not future.done():
                 future.set_result(Ended(number, DEVICE, 0, GONE))
         self._pending.clear()
-
-
-def _kill(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
 
 
 async def _told(process: asyncio.subprocess.Process) -> None:
