@@ -39,8 +39,10 @@ class Session:
         try:
             self._encoder = PyNvVideoCodec.CreateEncoder(width, height, "NV12", True, **words)
         except Exception as error:  # the library has no base class of its own that can be relied on
-            drop_left_context(order.gpu)
-            raise _told(error) from error
+            told = _told(error)
+            if isinstance(told, LimitError):
+                drop_left_context(order.gpu)
+            raise told from error
         self._started = False
 
     def __enter__(self) -> Self:
