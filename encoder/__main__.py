@@ -31,6 +31,7 @@ def main(arguments: list[str]) -> int:
     try:
         settings = EncoderSettings.load()
         if arguments:
+            logs.configure("encoder", settings.log_level, None)
             print(json.dumps(asyncio.run(doctor.report(settings)), indent=2))
             return 0
         logs.configure("encoder", settings.log_level, settings.logs_dir)

@@ -14,7 +14,7 @@ import structlog
 from encoder import faults
 from encoder.passes import Pass, Writer
 from encoder.sandbox.base import Reach, Sandbox
-from rpc.process import tied
+from rpc.process import kill, started
 
 log = structlog.get_logger("encoder")
 
@@ -66,9 +66,7 @@ class Child:
 
     async def kill(self) -> None:
         """See Aside. Takes its remains too."""
-        if self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
+        kill(self._process)
         self._reading.cancel()
         await asyncio.gather(self._reading, self._process.wait(), return_exceptions=True)
 
@@ -158,22 +156,13 @@ async def answer(command: Sequence[str], timeout_seconds: float = 30.0) -> tuple
         async with asyncio.timeout(timeout_seconds):
             out, err = await process.communicate()
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        kill(process)
+        await process.wait()
     return process.returncode or 0, (out + err).decode(errors="replace")
 
 
 async def _spawned(command: Sequence[str], folder: Path | None, stdin: int, stdout: int) -> asyncio.subprocess.Process:
-    child = tied(command)
-    return await asyncio.create_subprocess_exec(
-        *child.command,
-        cwd=folder,
-        stdin=stdin,
-        stdout=stdout,
-        stderr=asyncio.subprocess.PIPE,
-        preexec_fn=child.preexec,
-    )
+    return await started(command, cwd=folder, stdin=stdin, stdout=stdout, stderr=asyncio.subprocess.PIPE)
 
 
 def _number(value: bytes | None) -> float:

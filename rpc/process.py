@@ -1,12 +1,14 @@
 """Child processes that cannot outlive their parent, however it ends."""
 
+import asyncio
+import contextlib
 import ctypes
 import os
 import shutil
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
@@ -31,6 +33,30 @@ def tied(command: Sequence[str], number: signal.Signals = signal.SIGKILL) -> Tie
     if _setpriv and _libc is not None:
         return Tied((_setpriv, "--pdeathsig", number.name.removeprefix("SIG"), *command), None)
     return Tied(tuple(command), _arranging(number) if _libc is not None else None)
+
+
+async def started(command: Sequence[str], **options: Any) -> asyncio.subprocess.Process:
+    """Start a tied child in a process group of its own; `options` are those of create_subprocess_exec. Killed when this
+    is cancelled: asyncio alone would wait for ever for a child whose pipes it had no time to connect (Python 3.11)."""
+    child = tied(command)
+    spawning = asyncio.create_subprocess_exec(*child.command, preexec_fn=child.preexec, process_group=0, **options)
+    starting = asyncio.ensure_future(spawning)
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await asyncio.wait([starting])
+        if starting.exception() is None:
+            kill(starting.result())
+            await starting.result().wait()
+        raise
+
+
+def kill(process: asyncio.subprocess.Process) -> None:
+    """End a child of `started` at once, if it has not ended. All of its group goes: a sandbox that is killed while it
+    is being set up would leave its inside behind, which waits for ever."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _arranging(number: signal.Signals) -> Callable[[], None]:

@@ -9,8 +9,7 @@ import typer
 
 from client.cli import app
 from client.up import UpSettings
-from encoder.codecs import card
-from encoder.codecs.nvenc import driver
+from encoder.codecs.nvenc import complaints, driver
 from encoder.config import EncoderSettings
 from gateway.config import GatewaySettings
 from gateway.rest.routes import endpoints
@@ -112,7 +111,7 @@ def test_the_files_that_architecture_names_exist():
 
 def test_the_docs_of_nvenc_name_what_can_be_wrong():
     told = (ROOT / "docs" / "nvenc.md").read_text()
-    faults = [driver.NO_DRIVER, driver.NO_VIDEO, driver.TOO_OLD, driver.NO_CARD, card.NO_ENCODER, card.AT_LIMIT]
+    faults = [driver.NO_DRIVER, driver.NO_VIDEO, driver.TOO_OLD, driver.NO_CARD, complaints.NO_ENCODER, complaints.FULL]
     for fault in faults:
         assert f"| {re.split(r'[(:;,]', fault)[0].strip()}" in told
 

@@ -5,9 +5,7 @@ from typing import Any
 
 Size = tuple[int, int]
 
-NO_ENCODER = "this chip has no encoder, as A100 and H100 have none; take a card with NVENC"
 NO_FORMAT = "this card cannot make {}; it makes {}"
-AT_LIMIT = "all sessions of the card are taken; end other programs that encode"
 
 
 @dataclass(frozen=True)

@@ -81,15 +81,18 @@ class Client:
         done = Done()
         accepted: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         call = self.stub.Encode(requests(operation, inputs, accepted), metadata=self.metadata, timeout=timeout_seconds)
-        accepted.set_result("x-accepted" in await call.initial_metadata())
-        async for response in call:
-            match response.WhichOneof("part"):
-                case "progress":
-                    done.progress.append(response.progress)
-                case "chunk":
-                    done.data += response.chunk
-                case "summary":
-                    done.summary = response.summary
+        try:
+            accepted.set_result("x-accepted" in await call.initial_metadata())
+            async for response in call:
+                match response.WhichOneof("part"):
+                    case "progress":
+                        done.progress.append(response.progress)
+                    case "chunk":
+                        done.data += response.chunk
+                    case "summary":
+                        done.summary = response.summary
+        finally:
+            call.cancel()  # one that is left while it waits for metadata would stay open
         assert done.summary is not None
         assert done.summary.size_bytes == len(done.data)
         assert done.summary.sha256 == hashlib.sha256(done.data).hexdigest()

@@ -1,17 +1,55 @@
 """What the cards can do, found out by trying. Runs in the worker."""
 
+import json
+import os
+import signal
+import sys
+import traceback
+from dataclasses import asdict
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from encoder.codecs.card import AT_LIMIT, NO_ENCODER, NO_FORMAT, Card, Size
+from encoder.codecs.card import NO_FORMAT, Card, Size
+from encoder.codecs.nvenc.complaints import LOST
+from encoder.codecs.nvenc.driver import Cards
 from encoder.codecs.nvenc.order import Order
 from encoder.codecs.nvenc.parameters import FORMATS, Parameters
-from encoder.codecs.nvenc.session import DeviceError, LimitError, Session, capabilities
+from encoder.codecs.nvenc.session import DeviceError, Session, capabilities
 from encoder.colours import HD
 
 TRIED = (256, 144)
+ASK_SECONDS = 50
+
+
+def asked(parameters: Parameters) -> bytes:
+    """What the cards are, as the first message of a worker. A process of its own asks: the library keeps the session in
+    which it was told that a card cannot make a format, and ends the process that meets a lost card."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        signal.alarm(ASK_SECONDS)  # ends it, should the driver not answer
+        try:
+            os.write(writing, json.dumps(_found(parameters)).encode())
+        except Exception:
+            traceback.print_exc()
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with open(reading, "rb") as answer:
+        said = answer.read()
+    os.waitpid(child, 0)
+    return said or json.dumps({"fault": LOST, "cards": []}).encode()
+
+
+def _found(parameters: Parameters) -> dict[str, Any]:
+    try:
+        cards = Cards()
+    except OSError as error:
+        return {"fault": str(error), "cards": []}
+    found = [asdict(described(number, name, parameters)) for number, name in enumerate(cards.names)]
+    return {"fault": "", "cards": found}
 
 
 def described(number: int, name: str, parameters: Parameters) -> Card:
@@ -21,9 +59,9 @@ def described(number: int, name: str, parameters: Parameters) -> Card:
         try:
             formats[form] = _sizes(capabilities(number, form))
         except DeviceError as error:
-            last = str(error)
+            last = error
     if not formats:
-        return Card(name, formats, NO_ENCODER if "error 2 " in last else last)
+        return Card(name, formats, _logged(last))
     if parameters.format not in formats:
         return Card(name, formats, NO_FORMAT.format(parameters.format, ", ".join(formats)))
     return Card(name, formats, _tried(number, parameters))
@@ -40,8 +78,13 @@ def _tried(number: int, parameters: Parameters) -> str:
     try:
         with Session(order, width, height) as session:
             made = session.encode(np.full((height * 3 // 2, width), 128, np.uint8)) + session.end()
-    except LimitError:
-        return AT_LIMIT
-    except (DeviceError, ValueError) as error:
+    except DeviceError as error:
+        return _logged(error)
+    except ValueError as error:
         return str(error)
     return "" if made else "it encodes nothing"
+
+
+def _logged(error: DeviceError) -> str:
+    print(error.words, file=sys.stderr)
+    return str(error)

@@ -26,9 +26,9 @@ def compressed(
 
     async def opened(spawn: Spawn) -> Writer:
         async with contextlib.AsyncExitStack() as failed:
-            compressor = Compressor(decodes=decodes)
+            compressor = Compressor(engine, decodes=decodes)
             failed.push_async_callback(compressor.close)
-            await compressor.open(engine, order, source, spawn)
+            await compressor.open(order, source, spawn)
             failed.pop_all()
             return compressor
 
@@ -42,17 +42,16 @@ Feeder = Callable[[], Feed]
 class Compressor:
     """See Writer."""
 
-    def __init__(self, *, decodes: bool) -> None:
+    def __init__(self, engine: Engine, *, decodes: bool) -> None:
         self.reading = -1
+        self._engine = engine
         self._decodes = decodes
         self._source: Pass | None = None
         self._filtering: Aside | None = None
         self._feed: Feed | None = None
         self._ended: asyncio.Future[Ended] | None = None
 
-    async def open(
-        self, engine: Engine, order: Callable[[int, int], Order], source: Pass | Feeder, spawn: Spawn
-    ) -> None:
+    async def open(self, order: Callable[[int, int], Order], source: Pass | Feeder, spawn: Spawn) -> None:
         """Begin; `close` must follow, also when this fails. Raises CodecFault."""
         self.reading, writing = os.pipe()
         try:
@@ -63,7 +62,7 @@ class Compressor:
                 self._feed = source()
                 frames = os.dup(self._feed.reading)
             try:
-                self._ended = await engine.send(order, frames, writing)
+                self._ended = await self._engine.send(order, frames, writing)
             finally:
                 os.close(frames)
         finally:
@@ -120,10 +119,10 @@ class Compressor:
         self._let_go_of_reading()
         if self._filtering is not None:
             await self._filtering.kill()
+        if self._ended is not None:
+            await self._engine.over(self._ended)
         if self._feed is not None:
             await self._feed.close()
-        if self._ended is not None:
-            await asyncio.shield(asyncio.gather(self._ended, return_exceptions=True))
 
     def _let_go_of_reading(self) -> None:
         if self.reading >= 0:

@@ -62,6 +62,20 @@ def devices() -> tuple[Path, ...]:
     return tuple(sorted(Path("/dev").glob("nvidia*")))
 
 
+def drop_left_context(number: int) -> None:
+    """Destroy the context that is current on this thread, if it is not the primary one of the card: the library leaves
+    one there when it is refused a session."""
+    cuda, device = ctypes.CDLL(CUDA), ctypes.c_int()
+    current, primary = ctypes.c_void_p(), ctypes.c_void_p()
+    if cuda.cuCtxGetCurrent(ctypes.byref(current)) or cuda.cuDeviceGet(ctypes.byref(device), number):
+        return
+    if not current.value or cuda.cuDevicePrimaryCtxRetain(ctypes.byref(primary), device):
+        return
+    cuda.cuDevicePrimaryCtxRelease_v2(device)
+    if current.value != primary.value:
+        cuda.cuCtxDestroy_v2(current)
+
+
 class Cards:
     """The cards, and a context on each that stays open: a session then opens in milliseconds. Raises OSError where the
     driver finds none."""

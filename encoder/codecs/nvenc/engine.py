@@ -1,7 +1,6 @@
 """The near side of the worker: starts it, sends it orders, tells how they ended, starts it anew when it is lost."""
 
 import asyncio
-import contextlib
 import json
 import socket
 import sys
@@ -15,13 +14,15 @@ from encoder.codecs.base import CodecFault
 from encoder.codecs.card import Card
 from encoder.codecs.nvenc.order import DEVICE, MAX_MESSAGE_BYTES, Ended, Order
 from encoder.codecs.nvenc.parameters import Parameters
-from rpc.process import tied
+from rpc.process import kill, started
 
 log = structlog.get_logger("encoder")
 
 START_SECONDS = 60.0
 STOP_SECONDS = 5.0
-LOST = "the process that speaks to the driver has ended; the card or its driver may be lost"
+# A session needs a few frames to find that its pipes are closed.
+STUCK_SECONDS = 5.0
+GONE = "the process that speaks to the driver has ended; the card or its driver may be lost, see the encoder's log"
 
 
 class Engine:
@@ -35,7 +36,8 @@ class Engine:
         self._pending: dict[int, asyncio.Future[Ended]] = {}
         self._busy: Counter[int] = Counter()
         self._orders = 0
-        self._watching: asyncio.Task[None] | None = None
+        self._spoiled = False
+        self._watched: dict[asyncio.Task[None], asyncio.subprocess.Process] = {}
         self.cards: tuple[Card, ...] = ()
 
     async def start(self) -> None:
@@ -49,8 +51,6 @@ class Engine:
         copies of the file descriptors then. Raises CodecFault when there is no worker or no card."""
         await self.start()
         usable = [number for number, card in enumerate(self.cards) if not card.fault]
-        if not usable:
-            raise CodecFault(self.fault)
         self._orders += 1
         made = order(self._orders, min(usable, key=lambda card: self._busy[card]))
         future: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
@@ -58,11 +58,19 @@ class Engine:
         try:
             socket.send_fds(self._channel, [made.packed()], [frames, bitstream])
         except OSError as error:
-            raise CodecFault(f"nvenc: {LOST}.") from error
+            raise CodecFault(f"nvenc: {GONE}.", reason="CODEC_FAILED") from error
         self._pending[made.number] = future
         self._busy[made.gpu] += 1
         future.add_done_callback(lambda _: self._busy.subtract([made.gpu]))
         return future
+
+    async def over(self, ended: "asyncio.Future[Ended]") -> None:
+        """Wait for the end of an order whose pipes are closed. A worker that does not come to it is killed."""
+        await asyncio.wait([ended], timeout=STUCK_SECONDS)
+        if not ended.done() and self._process is not None:
+            log.warning("nvenc worker stuck", sessions=len(self._pending))
+            kill(self._process)
+        await asyncio.wait([ended])
 
     @property
     def fault(self) -> str:
@@ -72,60 +80,64 @@ class Engine:
         return "; ".join(f"{card.name}: {card.fault}" for card in self.cards) or "no card was found"
 
     async def close(self) -> None:
-        """End the worker."""
-        process = self._process
-        self._lost()
-        if process is None:
-            return
-        try:
-            async with asyncio.timeout(STOP_SECONDS):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-        if self._watching is not None:
-            await self._watching
+        """End the worker, and those before it that still take their leave."""
+        self._let_go()
+        if self._watched:
+            await asyncio.wait(self._watched, timeout=STOP_SECONDS)
+        for process in self._watched.values():
+            kill(process)
+        await asyncio.gather(*self._watched)
 
     async def _started(self) -> None:
         near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         near.setblocking(False)
-        with far:
-            settings = json.dumps(asdict(self.parameters))
-            command = (sys.executable, "-m", "encoder.codecs.nvenc.worker", str(far.fileno()), settings)
-            child = tied(command)
-            self._process = await asyncio.create_subprocess_exec(
-                *child.command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.PIPE,
-                pass_fds=(far.fileno(),),
-                preexec_fn=child.preexec,
-            )
-        self._watching = asyncio.create_task(_told(self._process))
+        try:
+            with far:
+                process = await self._spawned(far.fileno())
+            try:
+                self._met(await self._first_words(near, process))
+            except BaseException:
+                kill(process)
+                raise
+        except BaseException:
+            near.close()
+            raise
+        self._channel, self._process = near, process
+        asyncio.get_running_loop().add_reader(near.fileno(), self._receive)
+
+    async def _spawned(self, channel: int) -> asyncio.subprocess.Process:
+        settings = json.dumps(asdict(self.parameters))
+        process = await started(
+            (sys.executable, "-m", "encoder.codecs.nvenc.worker", str(channel), settings),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            pass_fds=(channel,),
+        )
+        watching = asyncio.create_task(_told(process))
+        self._watched[watching] = process
+        watching.add_done_callback(self._watched.pop)
+        return process
+
+    async def _first_words(self, near: socket.socket, process: asyncio.subprocess.Process) -> bytes:
         try:
             async with asyncio.timeout(START_SECONDS):
                 data = await asyncio.get_running_loop().sock_recv(near, MAX_MESSAGE_BYTES)
         except (OSError, TimeoutError):
             data = b""
         if not data:
-            near.close()
-            raise CodecFault(f"nvenc: {await self._ending()}")
+            kill(process)
+            await process.wait()
+            raise CodecFault(f"nvenc: {GONE}.", reason="CODEC_FAILED")
+        return data
+
+    def _met(self, data: bytes) -> None:
+        """Know the cards that a new worker tells of. Raises CodecFault where none is of use: the next order finds out
+        anew."""
         said = json.loads(data)
         self.cards = tuple(Card.unpacked(card) for card in said["cards"])
-        if said["fault"]:
-            near.close()
-            raise CodecFault(f"nvenc: {said['fault']}.")
-        self._channel = near
-        asyncio.get_running_loop().add_reader(near.fileno(), self._receive)
-
-    async def _ending(self) -> str:
-        """Why a worker that never spoke has ended."""
-        assert self._process is not None
-        if self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
-        await self._process.wait()
-        return f"{LOST} (it ended with {self._process.returncode}; the encoder's log has more)."
+        if fault := said["fault"] or self.fault:
+            raise CodecFault(f"nvenc: {fault}.", reason="CODEC_FAILED")
 
     def _receive(self) -> None:
         assert self._channel is not None
@@ -137,22 +149,27 @@ class Engine:
             data = b""
         if not data:
             log.warning("nvenc worker lost", sessions=len(self._pending))
-            self._lost()
+            self._let_go()
             return
         ended = Ended(**json.loads(data))
         future = self._pending.pop(ended.number, None)
         if future is not None and not future.done():
             future.set_result(ended)
+        # The library forgets memory that it got before a session failed; it comes back with the process alone.
+        self._spoiled |= ended.how == DEVICE
+        if self._spoiled and not self._pending:
+            self._let_go()
 
-    def _lost(self) -> None:
-        """There is no worker any more: every order has ended."""
+    def _let_go(self) -> None:
+        """There is no worker any more: it ends with its channel, and every order has ended."""
         if self._channel is not None:
             asyncio.get_running_loop().remove_reader(self._channel.fileno())
             self._channel.close()
         self._channel = self._process = None
+        self._spoiled = False
         for number, future in self._pending.items():
             if not future.done():
-                future.set_result(Ended(number, DEVICE, 0, LOST))
+                future.set_result(Ended(number, DEVICE, 0, GONE))
         self._pending.clear()
 
 

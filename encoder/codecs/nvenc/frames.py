@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
@@ -22,17 +22,19 @@ Picture = np.ndarray[Any, np.dtype[np.uint8]]
 @dataclass(frozen=True)
 class Frames:
     """Pictures as (PTS in units of `time_base`, array of height · 3/2 rows and width columns); each is valid until
-    AHEAD more were taken."""
+    AHEAD more were taken. `close` lets go of what reads them, whether any was taken or not."""
 
     width: int
     height: int
     time_base: Fraction
-    pictures: Generator[tuple[int, Picture]]
+    pictures: Iterator[tuple[int, Picture]]
+    close: Callable[[], None]
 
 
 def raw(descriptor: int, form: Raw) -> Frames:
     """Frames that follow each other without anything between them."""
-    return Frames(form.width, form.height, 1 / form.rate, _counted(descriptor, form))
+    pictures = _counted(descriptor, form)
+    return Frames(form.width, form.height, 1 / form.rate, pictures, pictures.close)
 
 
 def contained(descriptor: int) -> Frames | None:
@@ -45,23 +47,25 @@ def contained(descriptor: int) -> Frames | None:
     width, height = stream.codec_context.width, stream.codec_context.height
     assert stream.time_base is not None
 
-    def pictures() -> Generator[tuple[int, Picture]]:
-        with container:
-            for packet in container.demux(stream):
-                if packet.size:
-                    assert packet.pts is not None
-                    yield packet.pts, np.frombuffer(memoryview(packet), np.uint8).reshape(height * 3 // 2, width)
+    def pictures() -> Iterator[tuple[int, Picture]]:
+        for packet in container.demux(stream):
+            if packet.size:
+                assert packet.pts is not None
+                yield packet.pts, np.frombuffer(memoryview(packet), np.uint8).reshape(height * 3 // 2, width)
 
-    return Frames(width, height, stream.time_base, pictures())
+    return Frames(width, height, stream.time_base, pictures(), container.close)
 
 
-def ahead(pictures: Iterator[tuple[int, Picture]]) -> Iterator[tuple[int, Picture]]:
+def ahead(pictures: Iterator[tuple[int, Picture]]) -> Generator[tuple[int, Picture]]:
     """The same, read on a thread, up to AHEAD before they are taken: a fifth more frames a second."""
-    with ThreadPoolExecutor(1, "frames") as reader:
+    reader = ThreadPoolExecutor(1, "frames")
+    try:
         following = deque(reader.submit(next, pictures, None) for _ in range(AHEAD))
         while (picture := following.popleft().result()) is not None:
             following.append(reader.submit(next, pictures, None))
             yield picture
+    finally:
+        reader.shutdown(cancel_futures=True)
 
 
 def _counted(descriptor: int, form: Raw) -> Generator[tuple[int, Picture]]:

@@ -1,6 +1,5 @@
 """A session on the card: frames in, bitstream out. The only file that imports PyNvVideoCodec."""
 
-import re
 import threading
 from contextlib import closing
 from fractions import Fraction
@@ -9,19 +8,23 @@ from typing import Any, Self
 import PyNvVideoCodec
 
 from encoder.codecs.nvenc.bitstream import Bitstream
+from encoder.codecs.nvenc.complaints import AT_LIMIT, meaning
+from encoder.codecs.nvenc.driver import drop_left_context
 from encoder.codecs.nvenc.frames import Frames, Picture, ahead
 from encoder.codecs.nvenc.order import Order
 
 IDR, INTRA = 3, 2
-# "Out of memory" of older drivers and "incompatible client key" of newer ones: what a GeForce says at its limit.
-AT_LIMIT = re.compile("nvEncOpenEncodeSessionEx.* returned error (10|21) ")
 # The library's first conversion of an array imports NumPy under a lock that knows nothing of Python's: two threads that
 # come to it at once wait for each other for ever.
 _first_picture = threading.Lock()
 
 
 class DeviceError(Exception):
-    """The card, its driver or the library failed."""
+    """The card, its driver or the library failed. The text is for people; `words` are the library's, for the log."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(meaning(words))
+        self.words = words
 
 
 class LimitError(DeviceError):
@@ -36,8 +39,10 @@ class Session:
         try:
             self._encoder = PyNvVideoCodec.CreateEncoder(width, height, "NV12", True, **words)
         except Exception as error:  # the library has no base class of its own that can be relied on
-            text = _in_a_line(error)
-            raise (LimitError if AT_LIMIT.search(text) else DeviceError)(text) from error
+            told = _told(error)
+            if isinstance(told, LimitError):
+                drop_left_context(order.gpu)
+            raise told from error
         self._started = False
 
     def __enter__(self) -> Self:
@@ -55,21 +60,22 @@ class Session:
                 self._started = True
                 return list(self._encoder.Encode(picture))
         except Exception as error:
-            raise DeviceError(_in_a_line(error)) from error
+            raise _told(error) from error
 
     def end(self) -> list[dict[str, Any]]:
         """The access units that were held back. Raises DeviceError."""
         try:
             return list(self._encoder.EndEncode())
         except Exception as error:
-            raise DeviceError(_in_a_line(error)) from error
+            raise _told(error) from error
 
 
 def run(order: Order, frames: Frames, session: Session, descriptor: int) -> int:
     """Encode all frames; how many there were. Raises DeviceError, BrokenPipeError when nobody reads any more."""
     clock = Clock(min(order.parameters.b_frames, 2), frames.time_base, order.rate)
-    with closing(Bitstream(descriptor, order, frames.width, frames.height, frames.time_base)) as bitstream:
-        for pts, picture in ahead(frames.pictures):
+    bitstream = Bitstream(descriptor, order, frames.width, frames.height, frames.time_base)
+    with closing(bitstream), closing(ahead(frames.pictures)) as pictures:
+        for pts, picture in pictures:
             _checked_size(picture, frames)
             clock.shown.append(pts)
             _put(bitstream, clock, session.encode(picture))
@@ -106,8 +112,9 @@ def _checked_size(picture: Picture, frames: Frames) -> None:
         raise DeviceError(f"a frame has the shape {picture.shape}")
 
 
-def _in_a_line(error: Exception) -> str:
-    return " ".join(str(error).split()) + " "
+def _told(error: Exception) -> DeviceError:
+    words = " ".join(str(error).split())
+    return (LimitError if AT_LIMIT.search(words) else DeviceError)(words)
 
 
 def capabilities(gpu: int, form: str) -> dict[str, Any]:
@@ -116,4 +123,4 @@ def capabilities(gpu: int, form: str) -> dict[str, Any]:
     try:
         return dict(PyNvVideoCodec.GetEncoderCaps(gpuid=gpu, codec=form))
     except Exception as error:
-        raise DeviceError(_in_a_line(error)) from error
+        raise _told(error) from error

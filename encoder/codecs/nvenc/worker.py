@@ -11,9 +11,9 @@ import socket
 import sys
 import threading
 from contextlib import closing
-from dataclasses import asdict
 
-from encoder.codecs.nvenc.cards import described
+from encoder.codecs.nvenc.cards import asked
+from encoder.codecs.nvenc.complaints import UNKNOWN
 from encoder.codecs.nvenc.driver import Cards
 from encoder.codecs.nvenc.frames import Frames, contained, raw
 from encoder.codecs.nvenc.order import DEVICE, LEFT, LIMIT, MAX_MESSAGE_BYTES, WHOLE, Ended, Order
@@ -42,8 +42,8 @@ class Worker:
     def _work(self, order: Order, frames: int, bitstream: int) -> None:
         try:
             ended = self._encoded(order, frames, bitstream)
-        except Exception as error:  # whatever it was, the task must be told
-            ended = Ended(order.number, DEVICE, 0, f"{type(error).__name__}: {error}")
+        except Exception:  # whatever it was, the task must be told
+            ended = Ended(order.number, DEVICE, 0, UNKNOWN)
             raise
         finally:
             os.close(bitstream)
@@ -57,13 +57,16 @@ class Worker:
         if given is None:
             return Ended(order.number, WHOLE, 0)
         try:
-            with closing(given.pictures), self._opened(order, given, bitstream) as session:
+            with closing(given), self._opened(order, given, bitstream) as session:
                 return Ended(order.number, WHOLE, run(order, given, session, bitstream))
         except BrokenPipeError:
             return Ended(order.number, LEFT, 0)
         except LimitError as error:
             return Ended(order.number, LIMIT, 0, str(error))
-        except (DeviceError, ValueError) as error:
+        except DeviceError as error:
+            print(error.words, file=sys.stderr)
+            return Ended(order.number, DEVICE, 0, str(error))
+        except ValueError as error:
             return Ended(order.number, DEVICE, 0, str(error))
 
     def _opened(self, order: Order, given: Frames, bitstream: int) -> Session:
@@ -91,13 +94,8 @@ def main(descriptor: int, parameters: Parameters) -> None:
     """Serve the socket."""
     os.dup2(2, 1)  # the library writes to standard output
     channel = socket.socket(fileno=descriptor)
-    try:
-        cards = Cards()
-    except OSError as error:
-        channel.send(json.dumps({"fault": str(error), "cards": []}).encode())
-        return
-    found = [asdict(described(number, name, parameters)) for number, name in enumerate(cards.names)]
-    channel.send(json.dumps({"fault": "", "cards": found}).encode())
+    channel.send(asked(parameters))
+    Cards()  # what it opens stays open
     Worker(channel).serve()
 
 

@@ -1,5 +1,34 @@
-"""The stand-in for NVIDIA's driver."""
+"""Encoders that find the stand-in for NVIDIA's driver."""
 
-from tests.nvdriver.fixtures import nvdriver_libraries
+import contextlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
 
-__all__ = ["nvdriver_libraries"]
+import pytest
+
+from tests.encoder import harness
+from tests.nvdriver.driver import Driver
+from tests.nvdriver.fixtures import nvdriver, nvdriver_libraries
+
+__all__ = ["nvdriver", "nvdriver_libraries"]
+
+NvencEncoder = Callable[..., AbstractContextManager[harness.Encoder]]
+
+
+@pytest.fixture
+def driver(nvdriver: Driver) -> Driver:
+    """A driver of the test's own, without faults."""
+    return nvdriver
+
+
+@pytest.fixture
+def nvenc_encoder(certs: Path, tmp_path: Path) -> NvencEncoder:
+    """Starts encoders: `with nvenc_encoder(driver, CODEC="nvenc") as encoder`. Settings are those of the encoder."""
+
+    @contextlib.contextmanager
+    def started(driver: Driver, **settings: object) -> Iterator[harness.Encoder]:
+        with harness.running(certs, tmp_path, {**driver.environment(), **settings}) as encoder:
+            yield encoder
+
+    return started
