@@ -31,6 +31,7 @@ FRAMES = 1800
 WIDTH, HEIGHT = 1920, 1080
 RUNS = 7
 LIMITS = Limits(600, 16 * 1024**3, 16 * 1024**3)
+LIMITS_OF_CARD = ((16, 16), (4096, 4096))
 PARAMETERS = Parameters(b_frames=0)
 CHEAP = f"color=c=0x404040:s={WIDTH}x{HEIGHT}:r=60:d={FRAMES / 60}"
 
@@ -131,4 +132,4 @@ def _pictures(descriptor: int) -> None:
 
 
 def _order(raw: Raw | None, number: int, gpu: int) -> Order:
-    return Order(number, gpu, PARAMETERS, Fraction(60), HD, Fraction(1), raw, wait=False)
+    return Order(number, gpu, PARAMETERS, Fraction(60), HD, Fraction(1), LIMITS_OF_CARD, raw, wait=False)

@@ -81,7 +81,7 @@ class EncoderServicer(encoder_pb2_grpc.EncoderServiceServicer):
             codecs=_codecs(self._capabilities, working=True),
             unusable_codecs=_codecs(self._capabilities, working=False),
             cards=[
-                encoder_pb2.Card(name=card.name, formats=list(card.formats), fault=card.fault)
+                encoder_pb2.Card(name=card.name, formats=list(card.formats), fault=card.fault, sessions=card.sessions)
                 for card in self._capabilities.cards
             ],
             version=VERSION,

@@ -6,16 +6,19 @@ from typing import Any
 Size = tuple[int, int]
 
 NO_FORMAT = "this card cannot make {}; it makes {}"
+NO_B_FRAMES = "this card makes {} with at most {} B-frames between two others; set NVENC_B_FRAMES={}"
+NO_LOOKAHEAD = "this card does not look ahead; set NVENC_LOOKAHEAD=0"
 
 
 @dataclass(frozen=True)
 class Card:
-    """A card: the formats that it makes, each with its smallest and largest size (width, height), and why it is of no
-    use, "" when it is."""
+    """A card: the formats that it makes, each with its smallest and largest size (width, height), why it is of no use,
+    "" when it is, and the sessions that are open now."""
 
     name: str
     formats: dict[str, tuple[Size, Size]]
     fault: str
+    sessions: int = 0
 
     @classmethod
     def unpacked(cls, values: dict[str, Any]) -> "Card":

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from encoder.codecs.card import NO_FORMAT, Card, Size
+from encoder.codecs.card import NO_B_FRAMES, NO_FORMAT, NO_LOOKAHEAD, Card, Size
 from encoder.codecs.nvenc.complaints import LOST
 from encoder.codecs.nvenc.driver import Cards
 from encoder.codecs.nvenc.order import Order
@@ -54,27 +54,37 @@ def _found(parameters: Parameters) -> dict[str, Any]:
 
 def described(number: int, name: str, parameters: Parameters) -> Card:
     """A card, after a session was tried on it."""
-    formats = {}
+    can: dict[str, dict[str, Any]] = {}
     for form in FORMATS:
         try:
-            formats[form] = _sizes(capabilities(number, form))
+            can[form] = capabilities(number, form)
         except DeviceError as error:
             last = error
-    if not formats:
+    formats = {form: _sizes(caps) for form, caps in can.items()}
+    if not can:
         return Card(name, formats, _logged(last))
-    if parameters.format not in formats:
-        return Card(name, formats, NO_FORMAT.format(parameters.format, ", ".join(formats)))
-    return Card(name, formats, _tried(number, parameters))
+    if parameters.format not in can:
+        return Card(name, formats, NO_FORMAT.format(parameters.format, ", ".join(can)))
+    lacking = _lacking(can[parameters.format], parameters)
+    return Card(name, formats, lacking or _tried(number, parameters, formats[parameters.format]))
 
 
 def _sizes(caps: dict[str, Any]) -> tuple[Size, Size]:
     return (caps["width_min"], caps["height_min"]), (caps["width_max"], caps["height_max"])
 
 
-def _tried(number: int, parameters: Parameters) -> str:
+def _lacking(caps: dict[str, Any], parameters: Parameters) -> str:
+    """What is asked of the card that it has not; "" when it has all."""
+    most = caps["num_max_bframes"]
+    if parameters.b_frames > most:
+        return NO_B_FRAMES.format(parameters.format, most, most)
+    return NO_LOOKAHEAD if parameters.lookahead and not caps["support_lookahead"] else ""
+
+
+def _tried(number: int, parameters: Parameters, limits: tuple[Size, Size]) -> str:
     """Why a session does not open and encode; "" when it does."""
     width, height = TRIED
-    order = Order(0, number, parameters, Fraction(25), HD, Fraction(1), None, wait=False)
+    order = Order(0, number, parameters, Fraction(25), HD, Fraction(1), limits, None, wait=False)
     try:
         with Session(order, width, height) as session:
             made = session.encode(np.full((height * 3 // 2, width), 128, np.uint8)) + session.end()

@@ -93,9 +93,16 @@ class Nvenc:
         await self.engine.close()
 
     def _order(self, picture: Picture, raw: Raw | None, number: int, gpu: int) -> Order:
-        parameters = self.engine.parameters
         return Order(
-            number, gpu, parameters, picture.frame_rate, picture.colours, picture.pixel_aspect, raw, self.waits
+            number=number,
+            gpu=gpu,
+            parameters=self.engine.parameters,
+            rate=picture.frame_rate,
+            colours=picture.colours,
+            pixel_aspect=picture.pixel_aspect,
+            limits=self.cards[gpu].formats[self.format],
+            raw=raw,
+            wait=self.waits,
         )
 
     def _filtering(self, picture: Filtered, around: Around) -> Pass:

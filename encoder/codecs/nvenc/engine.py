@@ -6,7 +6,7 @@ import socket
 import sys
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import structlog
 
@@ -38,7 +38,12 @@ class Engine:
         self._orders = 0
         self._spoiled = False
         self._watched: dict[asyncio.Task[None], asyncio.subprocess.Process] = {}
-        self.cards: tuple[Card, ...] = ()
+        self._cards: tuple[Card, ...] = ()
+
+    @property
+    def cards(self) -> tuple[Card, ...]:
+        """The cards, as the last worker found them, with the sessions that are open now."""
+        return tuple(replace(card, sessions=self._busy[number]) for number, card in enumerate(self._cards))
 
     async def start(self) -> None:
         """Have a worker; `cards` are known then. Raises CodecFault when it cannot start."""
@@ -50,7 +55,7 @@ class Engine:
         """Give an order, made of its number and the card to use: that with the fewest sessions. The worker has its own
         copies of the file descriptors then. Raises CodecFault when there is no worker or no card."""
         await self.start()
-        usable = [number for number, card in enumerate(self.cards) if not card.fault]
+        usable = [number for number, card in enumerate(self._cards) if not card.fault]
         self._orders += 1
         made = order(self._orders, min(usable, key=lambda card: self._busy[card]))
         future: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
@@ -75,9 +80,9 @@ class Engine:
     @property
     def fault(self) -> str:
         """Why no card can be used; "" when one can."""
-        if any(not card.fault for card in self.cards):
+        if any(not card.fault for card in self._cards):
             return ""
-        return "; ".join(f"{card.name}: {card.fault}" for card in self.cards) or "no card was found"
+        return "; ".join(f"{card.name}: {card.fault}" for card in self._cards) or "no card was found"
 
     async def close(self) -> None:
         """End the worker, and those before it that still take their leave."""
@@ -135,7 +140,7 @@ class Engine:
         """Know the cards that a new worker tells of. Raises CodecFault where none is of use: the next order finds out
         anew."""
         said = json.loads(data)
-        self.cards = tuple(Card.unpacked(card) for card in said["cards"])
+        self._cards = tuple(Card.unpacked(card) for card in said["cards"])
         if fault := said["fault"] or self.fault:
             raise CodecFault(f"nvenc: {fault}.", reason="CODEC_FAILED")
 

@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 
+from encoder.codecs.card import Size
 from encoder.codecs.nvenc.parameters import Parameters
 from encoder.colours import Colours
 
@@ -20,8 +21,8 @@ class Raw:
 @dataclass(frozen=True)
 class Order:
     """One session: frames at `rate` (on paper; 0 when not known) with these colours and shape of pixels, encoded by
-    `parameters` on a card. They come as `raw`, or in the container NUT. At the limit of sessions `wait` has the session
-    wait for another to end."""
+    `parameters` on a card, which makes pictures between two sizes, `limits`. They come as `raw`, or in the container
+    NUT. At the limit of sessions `wait` has the session wait for another to end."""
 
     number: int
     gpu: int
@@ -29,8 +30,16 @@ class Order:
     rate: Fraction
     colours: Colours
     pixel_aspect: Fraction
+    limits: tuple[Size, Size]
     raw: Raw | None
     wait: bool
+
+    def unfit(self, width: int, height: int) -> str:
+        """Why the card cannot make pictures of this size; "" when it can."""
+        low, high = self.limits
+        if low[0] <= width <= high[0] and low[1] <= height <= high[1]:
+            return ""
+        return f"the card makes pictures from {low[0]}×{low[1]} to {high[0]}×{high[1]}, and these are {width}×{height}"
 
     def packed(self) -> bytes:
         """The order as JSON."""
@@ -48,6 +57,7 @@ class Order:
             rate=Fraction(values["rate"]),
             colours=Colours(**values["colours"]),
             pixel_aspect=Fraction(values["pixel_aspect"]),
+            limits=(tuple(values["limits"][0]), tuple(values["limits"][1])),
             raw=Raw(raw["width"], raw["height"], Fraction(raw["rate"])) if raw else None,
             wait=values["wait"],
         )
@@ -60,6 +70,7 @@ MAX_MESSAGE_BYTES = 64 * 1024
 WHOLE = "whole"
 LEFT = "left"  # nobody reads the bitstream any more
 LIMIT = "limit"  # no session more can be had
+UNFIT = "unfit"  # the card makes no pictures of this size
 DEVICE = "device"  # the card, its driver or the library failed
 
 

@@ -16,7 +16,7 @@ from encoder.codecs.nvenc.cards import asked
 from encoder.codecs.nvenc.complaints import UNKNOWN
 from encoder.codecs.nvenc.driver import Cards
 from encoder.codecs.nvenc.frames import Frames, contained, raw
-from encoder.codecs.nvenc.order import DEVICE, LEFT, LIMIT, MAX_MESSAGE_BYTES, WHOLE, Ended, Order
+from encoder.codecs.nvenc.order import DEVICE, LEFT, LIMIT, MAX_MESSAGE_BYTES, UNFIT, WHOLE, Ended, Order
 from encoder.codecs.nvenc.parameters import Parameters
 from encoder.codecs.nvenc.session import DeviceError, LimitError, Session, run
 
@@ -56,6 +56,9 @@ class Worker:
         given = raw(frames, order.raw) if order.raw else contained(frames)
         if given is None:
             return Ended(order.number, WHOLE, 0)
+        if unfit := order.unfit(given.width, given.height):
+            given.close()
+            return Ended(order.number, UNFIT, 0, unfit)
         try:
             with closing(given), self._opened(order, given, bitstream) as session:
                 return Ended(order.number, WHOLE, run(order, given, session, bitstream))

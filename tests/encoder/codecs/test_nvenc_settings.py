@@ -81,6 +81,25 @@ async def test_hevc(driver: Driver, certs: Path, tmp_path: Path) -> None:
     assert b"hvc1" in out.read_bytes()
 
 
+async def test_a_picture_that_is_too_small_for_the_card(driver: Driver, certs: Path, tmp_path: Path) -> None:
+    film, out = media.video(tmp_path / "film.mp4", 1, "96x64"), tmp_path / "out.mp4"
+    with harness.running(certs, tmp_path, driver.environment()) as encoder:
+        async with encoder.client() as client:
+            before = encoder.children()
+            summary = await client.result(out, CAPTION, {"url_video": film, "url_srt": SRT})
+            assert summary.codec == "x264"
+            assert "from 145×49 to 4096×4096, and these are 96×64" in summary.codec_reason
+            assert encoder.children() == before
+
+
+async def test_b_frames_that_the_card_has_not(driver: Driver, certs: Path, tmp_path: Path) -> None:
+    settings = {**driver.environment(), "NVENC_FORMAT": "hevc"}
+    with harness.running(certs, tmp_path, settings) as encoder:
+        async with encoder.client() as client:
+            found = await client.capabilities()
+    assert "makes hevc with at most 0 B-frames between two others; set NVENC_B_FRAMES=0" in found.cards[0].fault
+
+
 async def test_what_the_card_cannot_make_is_told(driver: Driver, certs: Path, tmp_path: Path) -> None:
     settings = {**driver.environment(), "NVENC_FORMAT": "av1"}
     with harness.running(certs, tmp_path, settings) as encoder:

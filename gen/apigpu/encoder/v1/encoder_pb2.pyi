@@ -445,10 +445,13 @@ class Card(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     FORMATS_FIELD_NUMBER: _builtins.int
     FAULT_FIELD_NUMBER: _builtins.int
+    SESSIONS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name, as the driver tells it."""
     fault: _builtins.str
     """Why it is of no use, and what to do; empty when it is."""
+    sessions: _builtins.int
+    """Sessions that this encoder has open on it now."""
     @_builtins.property
     def formats(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What it makes: "h264", "hevc", "av1"."""
@@ -459,10 +462,11 @@ class Card(_message.Message):
         name: _builtins.str = ...,
         formats: _abc.Iterable[_builtins.str] | None = ...,
         fault: _builtins.str = ...,
+        sessions: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fault", b"fault", "formats", b"formats", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fault", b"fault", "formats", b"formats", "name", b"name", "sessions", b"sessions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
