@@ -1,8 +1,9 @@
-"""An operation on files of this machine, by the encoder's own code and in its sandbox, without gateway and network:
-what a command is to be held against that has its files at hand too."""
+"""Operations on files of this machine, by the encoder's own code and in its sandbox, without gateway and network: what
+a command is to be held against that has its files at hand too."""
 
 import asyncio
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +13,39 @@ from encoder.fonts import Library
 from encoder.outlet import Outlet
 from encoder.plan import Source
 from encoder.runner import Runner, Step, Work
+from encoder.slots import Slots
 from encoder.workspace import TaskFolder
 
 
-def alone(operation: str, request: Any, inputs: Mapping[str, Path], folder: Path) -> float:
-    """Seconds from the inputs in place to the result in place, with x264."""
-    return asyncio.run(_alone(operation, request, inputs, folder))
+def alone(operation: str, requests: Sequence[tuple[Any, Mapping[str, Path]]], folder: Path) -> list[float]:
+    """Seconds of each request, from its inputs in place to its result in place, with x264: as many at once as an
+    encoder takes by default. The inputs must lie on the disk of `folder`."""
+    return asyncio.run(_alone(operation, requests, folder))
 
 
-async def _alone(operation: str, request: Any, inputs: Mapping[str, Path], folder: Path) -> float:
+async def _alone(operation: str, requests: Sequence[tuple[Any, Mapping[str, Path]]], folder: Path) -> list[float]:
     settings = EncoderSettings(codec="x264")
-    sources = {}
-    for number, (field, path) in enumerate(inputs.items()):
-        (folder / f"input{number}").unlink(missing_ok=True)
-        (folder / f"input{number}").hardlink_to(path)
-        sources[field] = Source(field, folder / f"input{number}")
+    slots, turns = Slots(settings.batch_size), asyncio.Semaphore(settings.batch_size)
     async with capabilities.found(settings) as found:
         runner = Runner(found.ffmpeg, found.candidates("x264"), Library(None), settings.max_duration_seconds)
-        place = TaskFolder(folder, folder / "result.mp4")
-        result = await runner.run(Work(operation, request, sources, place, 3), _unheard, Outlet(_unsent))
-    return result.encode_seconds
+
+        async def one(request: Any, inputs: Mapping[str, Path]) -> float:
+            async with turns:
+                with slots.taken(), tempfile.TemporaryDirectory(dir=folder) as own:
+                    place = TaskFolder(Path(own), Path(own) / "result.mp4")
+                    sources = _placed(inputs, place.folder)
+                    work = Work(operation, request, sources, place, slots.threads)
+                    return (await runner.run(work, _unheard, Outlet(_unsent))).encode_seconds
+
+        return await asyncio.gather(*(one(request, inputs) for request, inputs in requests))
+
+
+def _placed(inputs: Mapping[str, Path], folder: Path) -> dict[str, Source]:
+    sources = {}
+    for number, (field, path) in enumerate(inputs.items()):
+        sources[field] = Source(field, folder / f"input{number}")
+        sources[field].path.hardlink_to(path)
+    return sources
 
 
 async def _unheard(_: Step) -> None:

@@ -20,15 +20,14 @@ def rows(pair: Measured, folder: Path) -> Iterator[Row]:
     video, out = folder / "video.mp4", folder / "scored.mp4"
     plain.make_video(video, SECONDS, "1920x1080")
     for kind in ("wav", "m4a"):
-        audio, work = folder / f"music.{kind}", folder / f"work-{kind}"
-        work.mkdir()
+        audio = folder / f"music.{kind}"
         plain.make_audio(audio, SECONDS)
         inputs = {"url_video": video, "url_audio": audio}
         request = video_pb2.AddAudioRequest(url_video="v", url_audio="a")
         runs = []
         for _ in range(RUNS):
             whole = timed(lambda audio=audio: _scored(pair.client, video, audio, out))
-            own = alone("addaudio", request, inputs, work)
+            own = alone("addaudio", [(request, inputs)], folder)[0]
             runs.append((whole, own, timed(lambda audio=audio: plain.addaudio(video, audio, out))))
         name = f"addaudio, 60 s 1080p, {kind}"
         yield f"{name}, with transfers", against([(whole, theirs) for whole, _, theirs in runs]), ""
