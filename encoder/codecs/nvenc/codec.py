@@ -67,7 +67,7 @@ class Nvenc:
         if missing := driver.missing():
             return missing
         if find_spec(LIBRARY) is None:
-            return f"{LIBRARY} is not installed; pip install 'api-gpu[nvenc]'"
+            return f"{LIBRARY} is not installed; install api-gpu with the extra [nvenc]"
         try:
             await self.engine.start()
         except CodecFault as error:

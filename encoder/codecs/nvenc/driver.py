@@ -77,7 +77,7 @@ def drop_left_context(number: int) -> None:
 
 
 class Cards:
-    """The cards, and a context on each that stays open: a session then opens in milliseconds. Raises OSError where the
+    """The cards, and a context on each that stays open, so that no session has to make one. Raises OSError where the
     driver finds none."""
 
     def __init__(self) -> None:
