@@ -21,6 +21,36 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _Phase:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PhaseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Phase.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PHASE_UNSPECIFIED: _Phase.ValueType  # 0
+    """Never sent."""
+    WAITING_FOR_WORKER: _Phase.ValueType  # 1
+    """No encoder is free."""
+    COLD_START: _Phase.ValueType  # 2
+    """An encoder is being rented, or starts."""
+    ENCODING: _Phase.ValueType  # 3
+    """An encoder works on it."""
+
+class Phase(_Phase, metaclass=_PhaseEnumTypeWrapper):
+    """What a job waits for, or that it no longer waits. The names are those of the JSON surface, so they carry no prefix.
+    buf:lint:ignore ENUM_VALUE_PREFIX
+    """
+
+PHASE_UNSPECIFIED: Phase.ValueType  # 0
+"""Never sent."""
+WAITING_FOR_WORKER: Phase.ValueType  # 1
+"""No encoder is free."""
+COLD_START: Phase.ValueType  # 2
+"""An encoder is being rented, or starts."""
+ENCODING: Phase.ValueType  # 3
+"""An encoder works on it."""
+Global___Phase: _TypeAlias = Phase  # noqa: Y015
+
 @_typing.final
 class Job(_message.Message):
     """One job."""
@@ -80,6 +110,7 @@ class Job(_message.Message):
     END_TIME_FIELD_NUMBER: _builtins.int
     TOTAL_FIELD_NUMBER: _builtins.int
     PROCESSED_FIELD_NUMBER: _builtins.int
+    COST_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identity; ids sort by the time of submission."""
     status: Global___Job.Status.ValueType
@@ -114,6 +145,10 @@ class Job(_message.Message):
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """When it ended; absent before."""
 
+    @_builtins.property
+    def cost(self) -> _video_pb2.Cost:
+        """What it costs, so far or in all."""
+
     def __init__(
         self,
         *,
@@ -129,10 +164,11 @@ class Job(_message.Message):
         end_time: _timestamp_pb2.Timestamp | None = ...,
         total: _builtins.int = ...,
         processed: _builtins.int = ...,
+        cost: _video_pb2.Cost | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "error", b"error", "output", b"output", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "output", b"output", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delay_time", b"delay_time", "end_time", b"end_time", "error", b"error", "execution_time", b"execution_time", "id", b"id", "operation", b"operation", "output", b"output", "processed", b"processed", "start_time", b"start_time", "status", b"status", "total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "delay_time", b"delay_time", "end_time", b"end_time", "error", b"error", "execution_time", b"execution_time", "id", b"id", "operation", b"operation", "output", b"output", "processed", b"processed", "start_time", b"start_time", "status", b"status", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -462,16 +498,20 @@ class Queued(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PLACE_FIELD_NUMBER: _builtins.int
+    PHASE_FIELD_NUMBER: _builtins.int
     place: _builtins.int
     """Jobs before this one, plus one: 1 is next."""
+    phase: Global___Phase.ValueType
+    """What it waits for."""
     def __init__(
         self,
         *,
         place: _builtins.int = ...,
+        phase: Global___Phase.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["place", b"place"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["phase", b"phase", "place", b"place"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -489,6 +529,8 @@ class Progress(_message.Message):
     SECONDS_LEFT_FIELD_NUMBER: _builtins.int
     PROCESSED_FIELD_NUMBER: _builtins.int
     TOTAL_FIELD_NUMBER: _builtins.int
+    PHASE_FIELD_NUMBER: _builtins.int
+    COST_USD_FIELD_NUMBER: _builtins.int
     frames_done: _builtins.int
     """Frames made so far."""
     frames_total: _builtins.int
@@ -501,6 +543,10 @@ class Progress(_message.Message):
     """Tasks that gave a result so far, of a batch."""
     total: _builtins.int
     """Tasks in all."""
+    phase: Global___Phase.ValueType
+    """Where the task that is furthest stands."""
+    cost_usd: _builtins.float
+    """US dollars so far; absent where nothing is rented."""
     def __init__(
         self,
         *,
@@ -510,13 +556,20 @@ class Progress(_message.Message):
         seconds_left: _builtins.float | None = ...,
         processed: _builtins.int = ...,
         total: _builtins.int = ...,
+        phase: Global___Phase.ValueType = ...,
+        cost_usd: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_seconds_left", b"_seconds_left", "seconds_left", b"seconds_left"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "_seconds_left", b"_seconds_left", "cost_usd", b"cost_usd", "seconds_left", b"seconds_left"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seconds_left", b"_seconds_left", "fps", b"fps", "frames_done", b"frames_done", "frames_total", b"frames_total", "processed", b"processed", "seconds_left", b"seconds_left", "total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "_seconds_left", b"_seconds_left", "cost_usd", b"cost_usd", "fps", b"fps", "frames_done", b"frames_done", "frames_total", b"frames_total", "phase", b"phase", "processed", b"processed", "seconds_left", b"seconds_left", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cost_usd: _TypeAlias = _typing.Literal["cost_usd"]  # noqa: Y015
+    _WhichOneofArgType__cost_usd: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd"]  # noqa: Y015
     _WhichOneofReturnType__seconds_left: _TypeAlias = _typing.Literal["seconds_left"]  # noqa: Y015
     _WhichOneofArgType__seconds_left: _TypeAlias = _typing.Literal["_seconds_left", b"_seconds_left"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cost_usd) -> _WhichOneofReturnType__cost_usd | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seconds_left) -> _WhichOneofReturnType__seconds_left | None: ...
 
 Global___Progress: _TypeAlias = Progress  # noqa: Y015

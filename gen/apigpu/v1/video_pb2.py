@@ -30,7 +30,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x61pigpu/v1/video.proto\x12\tapigpu.v1\x1a\x1d\x61pigpu/v1/caption_style.proto\x1a\x16\x61pigpu/v1/motion.proto\x1a\x17\x61pigpu/v1/options.proto\x1a\x1a\x61pigpu/v1/soundtrack.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9f\x01\n\tOperation\x12,\n\x07\x63\x61ption\x18\x01 \x01(\x0b\x32\x19.apigpu.v1.CaptionRequestH\x00\x12,\n\x07img2vid\x18\x02 \x01(\x0b\x32\x19.apigpu.v1.Img2VidRequestH\x00\x12.\n\x08\x61\x64\x64\x61udio\x18\x03 \x01(\x0b\x32\x1a.apigpu.v1.AddAudioRequestH\x00\x42\x06\n\x04kind\"\xce\x02\n\x0e\x43\x61ptionRequest\x12&\n\turl_video\x18\x01 \x01(\tB\x08\xd2\xf3\x18\x04\x08\x01\x18\x01R\turl_video\x12\"\n\x07url_srt\x18\x02 \x01(\tB\x08\xd2\xf3\x18\x04\x08\x01\x18\x01R\x07url_srt\x12\"\n\x08url_font\x18\x03 \x01(\tB\x06\xd2\xf3\x18\x02\x18\x01R\x08url_font\x12&\n\x05style\x18\x04 \x01(\x0b\x32\x17.apigpu.v1.CaptionStyle\x12/\n\x05words\x18\x05 \x03(\x0b\x32\x16.apigpu.v1.CaptionWordB\x08\xd2\xf3\x18\x04\x38\xd0\x86\x03\x12\'\n\tcontainer\x18\x06 \x01(\x0e\x32\x14.apigpu.v1.Container:J\xca\xf3\x18\x46\n\"url_video and url_srt are required\x12 Video caption added successfully\"\xf4\x01\n\x0f\x43\x61ptionResponse\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x1c\n\tvideo_url\x18\x03 \x01(\tR\tvideo_url\x12\'\n\texecution\x18\x04 \x01(\x0b\x32\x14.apigpu.v1.Execution\x12\x1f\n\x05stats\x18\x05 \x01(\x0b\x32\x10.apigpu.v1.Stats\x12\r\n\x05\x61sset\x18\x06 \x01(\t\x12$\n\x08warnings\x18\x07 \x03(\x0b\x32\x12.apigpu.v1.Warning\x12%\n\x08\x65ncoding\x18\x08 \x01(\x0b\x32\x13.apigpu.v1.Encoding\"\xc8\x04\n\x0eImg2VidRequest\x12<\n\x06images\x18\x01 \x03(\x0b\x32\x17.apigpu.v1.Img2VidImageB\x13\xd2\xf3\x18\x0f\x08\x01\x12\turl_image \x01\x12$\n\turl_image\x18\x02 \x01(\tB\x06\xd2\xf3\x18\x02\x18\x01R\turl_image\x12;\n\nframe_rate\x18\x03 \x01(\x01\x42\x16\xd2\xf3\x18\x12)\x00\x00\x00\x00\x00\x00\xf0?1\x00\x00\x00\x00\x00\x00N@H\x00R\nframe_rate\x88\x01\x01\x12-\n\x08\x64uration\x18\x04 \x01(\x01\x42\x16\xd2\xf3\x18\x12)\x9a\x99\x99\x99\x99\x99\xb9?1\x00\x00\x00\x00\x00\xc0\x82@H\x01\x88\x01\x01\x12*\n\x05width\x18\x05 \x01(\rB\x16\xd2\xf3\x18\x12)\x00\x00\x00\x00\x00\x00\x30@1\x00\x00\x00\x00\x00\x00\xae@H\x02\x88\x01\x01\x12+\n\x06height\x18\x06 \x01(\rB\x16\xd2\xf3\x18\x12)\x00\x00\x00\x00\x00\x00\x30@1\x00\x00\x00\x00\x00\x00\xae@H\x03\x88\x01\x01\x12\x1b\n\x03\x66it\x18\x07 \x01(\x0e\x32\x0e.apigpu.v1.Fit\x12\x12\n\nbackground\x18\x08 \x01(\t\x12!\n\x06motion\x18\t \x01(\x0b\x32\x11.apigpu.v1.Motion\x12\'\n\tcontainer\x18\n \x01(\x0e\x32\x14.apigpu.v1.Container:_\xca\xf3\x18[\n0images array is required with at least one image\x12\'Images converted to videos successfullyB\r\n\x0b_frame_rateB\x0b\n\t_durationB\x08\n\x06_widthB\t\n\x07_height\"\xcf\x01\n\x0cImg2VidImage\x12\x12\n\x02id\x18\x01 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x01\x12&\n\timage_url\x18\x02 \x01(\tB\x08\xd2\xf3\x18\x04\x08\x01\x18\x01R\timage_url\x12)\n\x07\x64uracao\x18\x03 \x01(\x01\x42\x18\xd2\xf3\x18\x14\x08\x01)\x9a\x99\x99\x99\x99\x99\xb9?1\x00\x00\x00\x00\x00\xc0\x82@\x12!\n\x06motion\x18\x04 \x01(\x0b\x32\x11.apigpu.v1.Motion:5\xca\xf3\x18\x31\n/Each image must have id, image_url, and duracao\"\x9c\x01\n\x0fImg2VidResponse\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12 \n\x06videos\x18\x03 \x03(\x0b\x32\x10.apigpu.v1.Video\x12\'\n\texecution\x18\x04 \x01(\x0b\x32\x14.apigpu.v1.Execution\x12\x1f\n\x05stats\x18\x05 \x01(\x0b\x32\x10.apigpu.v1.Stats\"\x88\x02\n\x0f\x41\x64\x64\x41udioRequest\x12&\n\turl_video\x18\x01 \x01(\tB\x08\xd2\xf3\x18\x04\x08\x01\x18\x01R\turl_video\x12&\n\turl_audio\x18\x02 \x01(\tB\x08\xd2\xf3\x18\x04\x08\x01\x18\x01R\turl_audio\x12)\n\nsoundtrack\x18\x03 \x01(\x0b\x32\x15.apigpu.v1.Soundtrack\x12\'\n\tcontainer\x18\x04 \x01(\x0e\x32\x14.apigpu.v1.Container:Q\xca\xf3\x18M\n$url_video and url_audio are required\x12%Video addaudio completed successfully\"\xf5\x01\n\x10\x41\x64\x64\x41udioResponse\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x1c\n\tvideo_url\x18\x03 \x01(\tR\tvideo_url\x12\'\n\texecution\x18\x04 \x01(\x0b\x32\x14.apigpu.v1.Execution\x12\x1f\n\x05stats\x18\x05 \x01(\x0b\x32\x10.apigpu.v1.Stats\x12\r\n\x05\x61sset\x18\x06 \x01(\t\x12$\n\x08warnings\x18\x07 \x03(\x0b\x32\x12.apigpu.v1.Warning\x12%\n\x08\x65ncoding\x18\x08 \x01(\x0b\x32\x13.apigpu.v1.Encoding\"\xb0\x01\n\x05Video\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\tvideo_url\x18\x02 \x01(\tR\tvideo_url\x12\r\n\x05\x61sset\x18\x03 \x01(\t\x12!\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x12.apigpu.v1.Failure\x12$\n\x08warnings\x18\x05 \x03(\x0b\x32\x12.apigpu.v1.Warning\x12%\n\x08\x65ncoding\x18\x06 \x01(\x0b\x32\x13.apigpu.v1.Encoding\"\x8f\x01\n\x07Warning\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x32\n\x08metadata\x18\x03 \x03(\x0b\x32 .apigpu.v1.Warning.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\")\n\x08\x45ncoding\x12\r\n\x05\x63odec\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"8\n\x07\x46\x61ilure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"\x98\x01\n\tExecution\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x64uration_ms\x18\x03 \x01(\x03\x12\x18\n\x10\x64uration_seconds\x18\x04 \x01(\x01\"\x87\x01\n\x05Stats\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x12\n\ndelay_time\x18\x02 \x01(\x03\x12\x16\n\x0e\x65xecution_time\x18\x03 \x01(\x03\x12\x12\n\x05total\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\x16\n\tprocessed\x18\x05 \x01(\x05H\x01\x88\x01\x01\x42\x08\n\x06_totalB\x0c\n\n_processed*W\n\tContainer\x12\x19\n\x15\x43ONTAINER_UNSPECIFIED\x10\x00\x12\x11\n\rCONTAINER_MP4\x10\x01\x12\x1c\n\x18\x43ONTAINER_FRAGMENTED_MP4\x10\x02\x32\xc4\x02\n\x0cVideoService\x12[\n\x07\x43\x61ption\x12\x19.apigpu.v1.CaptionRequest\x1a\x1a.apigpu.v1.CaptionResponse\"\x19\x82\xd3\xe4\x93\x02\x13\"\x0e/video/caption:\x01*\x12[\n\x07Img2Vid\x12\x19.apigpu.v1.Img2VidRequest\x1a\x1a.apigpu.v1.Img2VidResponse\"\x19\x82\xd3\xe4\x93\x02\x13\"\x0e/video/img2vid:\x01*\x12z\n\x08\x41\x64\x64\x41udio\x12\x1a.apigpu.v1.AddAudioRequest\x1a\x1b.apigpu.v1.AddAudioResponse\"5\x82\xd3\xe4\x93\x02/\"\x0f/video/addaudio:\x01*Z\x19\"\x14/video/adicionaaudio:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x61pigpu/v1/video.proto\x12\tapigpu.v1\x1a\x1d\x61pigpu/v1/caption_style.proto\x1a\x16\x61pigpu/v1/motion.proto\x1a\x17\x61pigpu/v1/options.proto\x1a\x1a\x61pigpu/v1/soundtrack.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9f\x01\n\tOperation\x12,\n\x07\x63\x61ption\x18\x01 \x01(\x0b\x32\x19.apigpu.v1.CaptionRequestH\x00\x12,\n\x07img2vid\x18\x02 \x01(\x0b\x32\x19.apigpu.v1.Img2VidRequestH\x00\x12.\n\x08\x61\x64\x64\x61udio\x18\x03 \x01(\x0b\x32\x1a.apigpu.v1.AddAudioRequestH\x00\x42\x06\n\x04kind\"\x99\x03\n\x0e\x43\x61ptionRequest\x12&\n\turl_video\x18\x01 \x01(\tB\x08\xd2\xf3\x18\x04\x08\x01\x18\x01R\turl_video\x12\"\n\x07url_srt\x18\x02 \x01(\tB\x08\xd2\xf3\x18\x04\x08\x01\x18\x01R\x07url_srt\x12\"\n\x08url_font\x18\x03 \x01(\tB\x06\xd2\xf3\x18\x02\x18\x01R\x08url_font\x12&\n\x05style\x18\x04 \x01(\x0b\x32\x17.apigpu.v1.CaptionStyle\x12/\n\x05words\x18\x05 \x03(\x0b\x32\x16.apigpu.v1.CaptionWordB\x08\xd2\xf3\x18\x04\x38\xd0\x86\x03\x12\'\n\tcontainer\x18\x06 \x01(\x0e\x32\x14.apigpu.v1.Container\x12\x38\n\x0cmax_cost_usd\x18\x14 \x01(\x01\x42\x0f\xd2\xf3\x18\x0b)\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x00R\x0cmax_cost_usd\x88\x01\x01:J\xca\xf3\x18\x46\n\"url_video and url_srt are required\x12 Video caption added successfullyB\x0f\n\r_max_cost_usd\"\xf4\x01\n\x0f\x43\x61ptionResponse\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x1c\n\tvideo_url\x18\x03 \x01(\tR\tvideo_url\x12\'\n\texecution\x18\x04 \x01(\x0b\x32\x14.apigpu.v1.Execution\x12\x1f\n\x05stats\x18\x05 \x01(\x0b\x32\x10.apigpu.v1.Stats\x12\r\n\x05\x61sset\x18\x06 \x01(\t\x12$\n\x08warnings\x18\x07 \x03(\x0b\x32\x12.apigpu.v1.Warning\x12%\n\x08\x65ncoding\x18\x08 \x01(\x0b\x32\x13.apigpu.v1.Encoding\"\x93\x05\n\x0eImg2VidRequest\x12<\n\x06images\x18\x01 \x03(\x0b\x32\x17.apigpu.v1.Img2VidImageB\x13\xd2\xf3\x18\x0f\x08\x01\x12\turl_image \x01\x12$\n\turl_image\x18\x02 \x01(\tB\x06\xd2\xf3\x18\x02\x18\x01R\turl_image\x12;\n\nframe_rate\x18\x03 \x01(\x01\x42\x16\xd2\xf3\x18\x12)\x00\x00\x00\x00\x00\x00\xf0?1\x00\x00\x00\x00\x00\x00N@H\x00R\nframe_rate\x88\x01\x01\x12-\n\x08\x64uration\x18\x04 \x01(\x01\x42\x16\xd2\xf3\x18\x12)\x9a\x99\x99\x99\x99\x99\xb9?1\x00\x00\x00\x00\x00\xc0\x82@H\x01\x88\x01\x01\x12*\n\x05width\x18\x05 \x01(\rB\x16\xd2\xf3\x18\x12)\x00\x00\x00\x00\x00\x00\x30@1\x00\x00\x00\x00\x00\x00\xae@H\x02\x88\x01\x01\x12+\n\x06height\x18\x06 \x01(\rB\x16\xd2\xf3\x18\x12)\x00\x00\x00\x00\x00\x00\x30@1\x00\x00\x00\x00\x00\x00\xae@H\x03\x88\x01\x01\x12\x1b\n\x03\x66it\x18\x07 \x01(\x0e\x32\x0e.apigpu.v1.Fit\x12\x12\n\nbackground\x18\x08 \x01(\t\x12!\n\x06motion\x18\t \x01(\x0b\x32\x11.apigpu.v1.Motion\x12\'\n\tcontainer\x18\n \x01(\x0e\x32\x14.apigpu.v1.Container\x12\x38\n\x0cmax_cost_usd\x18\x14 \x01(\x01\x42\x0f\xd2\xf3\x18\x0b)\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x04R\x0cmax_cost_usd\x88\x01\x01:_\xca\xf3\x18[\n0images array is required with at least one image\x12\'Images converted to videos successfullyB\r\n\x0b_frame_rateB\x0b\n\t_durationB\x08\n\x06_widthB\t\n\x07_heightB\x0f\n\r_max_cost_usd\"\xcf\x01\n\x0cImg2VidImage\x12\x12\n\x02id\x18\x01 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x01\x12&\n\timage_url\x18\x02 \x01(\tB\x08\xd2\xf3\x18\x04\x08\x01\x18\x01R\timage_url\x12)\n\x07\x64uracao\x18\x03 \x01(\x01\x42\x18\xd2\xf3\x18\x14\x08\x01)\x9a\x99\x99\x99\x99\x99\xb9?1\x00\x00\x00\x00\x00\xc0\x82@\x12!\n\x06motion\x18\x04 \x01(\x0b\x32\x11.apigpu.v1.Motion:5\xca\xf3\x18\x31\n/Each image must have id, image_url, and duracao\"\x9c\x01\n\x0fImg2VidResponse\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12 \n\x06videos\x18\x03 \x03(\x0b\x32\x10.apigpu.v1.Video\x12\'\n\texecution\x18\x04 \x01(\x0b\x32\x14.apigpu.v1.Execution\x12\x1f\n\x05stats\x18\x05 \x01(\x0b\x32\x10.apigpu.v1.Stats\"\xd3\x02\n\x0f\x41\x64\x64\x41udioRequest\x12&\n\turl_video\x18\x01 \x01(\tB\x08\xd2\xf3\x18\x04\x08\x01\x18\x01R\turl_video\x12&\n\turl_audio\x18\x02 \x01(\tB\x08\xd2\xf3\x18\x04\x08\x01\x18\x01R\turl_audio\x12)\n\nsoundtrack\x18\x03 \x01(\x0b\x32\x15.apigpu.v1.Soundtrack\x12\'\n\tcontainer\x18\x04 \x01(\x0e\x32\x14.apigpu.v1.Container\x12\x38\n\x0cmax_cost_usd\x18\x14 \x01(\x01\x42\x0f\xd2\xf3\x18\x0b)\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x00R\x0cmax_cost_usd\x88\x01\x01:Q\xca\xf3\x18M\n$url_video and url_audio are required\x12%Video addaudio completed successfullyB\x0f\n\r_max_cost_usd\"\xf5\x01\n\x10\x41\x64\x64\x41udioResponse\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x1c\n\tvideo_url\x18\x03 \x01(\tR\tvideo_url\x12\'\n\texecution\x18\x04 \x01(\x0b\x32\x14.apigpu.v1.Execution\x12\x1f\n\x05stats\x18\x05 \x01(\x0b\x32\x10.apigpu.v1.Stats\x12\r\n\x05\x61sset\x18\x06 \x01(\t\x12$\n\x08warnings\x18\x07 \x03(\x0b\x32\x12.apigpu.v1.Warning\x12%\n\x08\x65ncoding\x18\x08 \x01(\x0b\x32\x13.apigpu.v1.Encoding\"\xb0\x01\n\x05Video\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\tvideo_url\x18\x02 \x01(\tR\tvideo_url\x12\r\n\x05\x61sset\x18\x03 \x01(\t\x12!\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x12.apigpu.v1.Failure\x12$\n\x08warnings\x18\x05 \x03(\x0b\x32\x12.apigpu.v1.Warning\x12%\n\x08\x65ncoding\x18\x06 \x01(\x0b\x32\x13.apigpu.v1.Encoding\"\x8f\x01\n\x07Warning\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x32\n\x08metadata\x18\x03 \x03(\x0b\x32 .apigpu.v1.Warning.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\")\n\x08\x45ncoding\x12\r\n\x05\x63odec\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"8\n\x07\x46\x61ilure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"\x98\x01\n\tExecution\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x64uration_ms\x18\x03 \x01(\x03\x12\x18\n\x10\x64uration_seconds\x18\x04 \x01(\x01\"\xa6\x01\n\x05Stats\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x12\n\ndelay_time\x18\x02 \x01(\x03\x12\x16\n\x0e\x65xecution_time\x18\x03 \x01(\x03\x12\x12\n\x05total\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\x16\n\tprocessed\x18\x05 \x01(\x05H\x01\x88\x01\x01\x12\x1d\n\x04\x63ost\x18\x06 \x01(\x0b\x32\x0f.apigpu.v1.CostB\x08\n\x06_totalB\x0c\n\n_processed\"3\n\x04\x43ost\x12\x0b\n\x03usd\x18\x01 \x01(\x01\x12\x0f\n\x07seconds\x18\x02 \x01(\x01\x12\r\n\x05\x66inal\x18\x03 \x01(\x08*W\n\tContainer\x12\x19\n\x15\x43ONTAINER_UNSPECIFIED\x10\x00\x12\x11\n\rCONTAINER_MP4\x10\x01\x12\x1c\n\x18\x43ONTAINER_FRAGMENTED_MP4\x10\x02\x32\xc4\x02\n\x0cVideoService\x12[\n\x07\x43\x61ption\x12\x19.apigpu.v1.CaptionRequest\x1a\x1a.apigpu.v1.CaptionResponse\"\x19\x82\xd3\xe4\x93\x02\x13\"\x0e/video/caption:\x01*\x12[\n\x07Img2Vid\x12\x19.apigpu.v1.Img2VidRequest\x1a\x1a.apigpu.v1.Img2VidResponse\"\x19\x82\xd3\xe4\x93\x02\x13\"\x0e/video/img2vid:\x01*\x12z\n\x08\x41\x64\x64\x41udio\x12\x1a.apigpu.v1.AddAudioRequest\x1a\x1b.apigpu.v1.AddAudioResponse\"5\x82\xd3\xe4\x93\x02/\"\x0f/video/addaudio:\x01*Z\x19\"\x14/video/adicionaaudio:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,6 +45,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CAPTIONREQUEST'].fields_by_name['url_font']._serialized_options = b'\322\363\030\002\030\001'
   _globals['_CAPTIONREQUEST'].fields_by_name['words']._loaded_options = None
   _globals['_CAPTIONREQUEST'].fields_by_name['words']._serialized_options = b'\322\363\030\0048\320\206\003'
+  _globals['_CAPTIONREQUEST'].fields_by_name['max_cost_usd']._loaded_options = None
+  _globals['_CAPTIONREQUEST'].fields_by_name['max_cost_usd']._serialized_options = b'\322\363\030\013)\000\000\000\000\000\000\000\000@\001'
   _globals['_CAPTIONREQUEST']._loaded_options = None
   _globals['_CAPTIONREQUEST']._serialized_options = b'\312\363\030F\n\"url_video and url_srt are required\022 Video caption added successfully'
   _globals['_IMG2VIDREQUEST'].fields_by_name['images']._loaded_options = None
@@ -59,6 +61,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_IMG2VIDREQUEST'].fields_by_name['width']._serialized_options = b'\322\363\030\022)\000\000\000\000\000\0000@1\000\000\000\000\000\000\256@'
   _globals['_IMG2VIDREQUEST'].fields_by_name['height']._loaded_options = None
   _globals['_IMG2VIDREQUEST'].fields_by_name['height']._serialized_options = b'\322\363\030\022)\000\000\000\000\000\0000@1\000\000\000\000\000\000\256@'
+  _globals['_IMG2VIDREQUEST'].fields_by_name['max_cost_usd']._loaded_options = None
+  _globals['_IMG2VIDREQUEST'].fields_by_name['max_cost_usd']._serialized_options = b'\322\363\030\013)\000\000\000\000\000\000\000\000@\001'
   _globals['_IMG2VIDREQUEST']._loaded_options = None
   _globals['_IMG2VIDREQUEST']._serialized_options = b'\312\363\030[\n0images array is required with at least one image\022\'Images converted to videos successfully'
   _globals['_IMG2VIDIMAGE'].fields_by_name['id']._loaded_options = None
@@ -73,6 +77,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ADDAUDIOREQUEST'].fields_by_name['url_video']._serialized_options = b'\322\363\030\004\010\001\030\001'
   _globals['_ADDAUDIOREQUEST'].fields_by_name['url_audio']._loaded_options = None
   _globals['_ADDAUDIOREQUEST'].fields_by_name['url_audio']._serialized_options = b'\322\363\030\004\010\001\030\001'
+  _globals['_ADDAUDIOREQUEST'].fields_by_name['max_cost_usd']._loaded_options = None
+  _globals['_ADDAUDIOREQUEST'].fields_by_name['max_cost_usd']._serialized_options = b'\322\363\030\013)\000\000\000\000\000\000\000\000@\001'
   _globals['_ADDAUDIOREQUEST']._loaded_options = None
   _globals['_ADDAUDIOREQUEST']._serialized_options = b'\312\363\030M\n$url_video and url_audio are required\022%Video addaudio completed successfully'
   _globals['_WARNING_METADATAENTRY']._loaded_options = None
@@ -83,38 +89,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_VIDEOSERVICE'].methods_by_name['Img2Vid']._serialized_options = b'\202\323\344\223\002\023\"\016/video/img2vid:\001*'
   _globals['_VIDEOSERVICE'].methods_by_name['AddAudio']._loaded_options = None
   _globals['_VIDEOSERVICE'].methods_by_name['AddAudio']._serialized_options = b'\202\323\344\223\002/\"\017/video/addaudio:\001*Z\031\"\024/video/adicionaaudio:\001*'
-  _globals['_CONTAINER']._serialized_start=3143
-  _globals['_CONTAINER']._serialized_end=3230
+  _globals['_CONTAINER']._serialized_start=3452
+  _globals['_CONTAINER']._serialized_end=3539
   _globals['_OPERATION']._serialized_start=208
   _globals['_OPERATION']._serialized_end=367
   _globals['_CAPTIONREQUEST']._serialized_start=370
-  _globals['_CAPTIONREQUEST']._serialized_end=704
-  _globals['_CAPTIONRESPONSE']._serialized_start=707
-  _globals['_CAPTIONRESPONSE']._serialized_end=951
-  _globals['_IMG2VIDREQUEST']._serialized_start=954
-  _globals['_IMG2VIDREQUEST']._serialized_end=1538
-  _globals['_IMG2VIDIMAGE']._serialized_start=1541
-  _globals['_IMG2VIDIMAGE']._serialized_end=1748
-  _globals['_IMG2VIDRESPONSE']._serialized_start=1751
-  _globals['_IMG2VIDRESPONSE']._serialized_end=1907
-  _globals['_ADDAUDIOREQUEST']._serialized_start=1910
-  _globals['_ADDAUDIOREQUEST']._serialized_end=2174
-  _globals['_ADDAUDIORESPONSE']._serialized_start=2177
-  _globals['_ADDAUDIORESPONSE']._serialized_end=2422
-  _globals['_VIDEO']._serialized_start=2425
-  _globals['_VIDEO']._serialized_end=2601
-  _globals['_WARNING']._serialized_start=2604
-  _globals['_WARNING']._serialized_end=2747
-  _globals['_WARNING_METADATAENTRY']._serialized_start=2700
-  _globals['_WARNING_METADATAENTRY']._serialized_end=2747
-  _globals['_ENCODING']._serialized_start=2749
-  _globals['_ENCODING']._serialized_end=2790
-  _globals['_FAILURE']._serialized_start=2792
-  _globals['_FAILURE']._serialized_end=2848
-  _globals['_EXECUTION']._serialized_start=2851
-  _globals['_EXECUTION']._serialized_end=3003
-  _globals['_STATS']._serialized_start=3006
-  _globals['_STATS']._serialized_end=3141
-  _globals['_VIDEOSERVICE']._serialized_start=3233
-  _globals['_VIDEOSERVICE']._serialized_end=3557
+  _globals['_CAPTIONREQUEST']._serialized_end=779
+  _globals['_CAPTIONRESPONSE']._serialized_start=782
+  _globals['_CAPTIONRESPONSE']._serialized_end=1026
+  _globals['_IMG2VIDREQUEST']._serialized_start=1029
+  _globals['_IMG2VIDREQUEST']._serialized_end=1688
+  _globals['_IMG2VIDIMAGE']._serialized_start=1691
+  _globals['_IMG2VIDIMAGE']._serialized_end=1898
+  _globals['_IMG2VIDRESPONSE']._serialized_start=1901
+  _globals['_IMG2VIDRESPONSE']._serialized_end=2057
+  _globals['_ADDAUDIOREQUEST']._serialized_start=2060
+  _globals['_ADDAUDIOREQUEST']._serialized_end=2399
+  _globals['_ADDAUDIORESPONSE']._serialized_start=2402
+  _globals['_ADDAUDIORESPONSE']._serialized_end=2647
+  _globals['_VIDEO']._serialized_start=2650
+  _globals['_VIDEO']._serialized_end=2826
+  _globals['_WARNING']._serialized_start=2829
+  _globals['_WARNING']._serialized_end=2972
+  _globals['_WARNING_METADATAENTRY']._serialized_start=2925
+  _globals['_WARNING_METADATAENTRY']._serialized_end=2972
+  _globals['_ENCODING']._serialized_start=2974
+  _globals['_ENCODING']._serialized_end=3015
+  _globals['_FAILURE']._serialized_start=3017
+  _globals['_FAILURE']._serialized_end=3073
+  _globals['_EXECUTION']._serialized_start=3076
+  _globals['_EXECUTION']._serialized_end=3228
+  _globals['_STATS']._serialized_start=3231
+  _globals['_STATS']._serialized_end=3397
+  _globals['_COST']._serialized_start=3399
+  _globals['_COST']._serialized_end=3450
+  _globals['_VIDEOSERVICE']._serialized_start=3542
+  _globals['_VIDEOSERVICE']._serialized_end=3866
 # @@protoc_insertion_point(module_scope)

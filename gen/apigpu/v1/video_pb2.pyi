@@ -99,6 +99,7 @@ class CaptionRequest(_message.Message):
     STYLE_FIELD_NUMBER: _builtins.int
     WORDS_FIELD_NUMBER: _builtins.int
     CONTAINER_FIELD_NUMBER: _builtins.int
+    MAX_COST_USD_FIELD_NUMBER: _builtins.int
     url_video: _builtins.str
     """Source of the video."""
     url_srt: _builtins.str
@@ -107,6 +108,10 @@ class CaptionRequest(_message.Message):
     """Source of a font (TrueType or OpenType) for the captions."""
     container: Global___Container.ValueType
     """The kind of file to make."""
+    max_cost_usd: _builtins.float
+    """The most that the job may cost, in US dollars: one that is expected to cost more is refused (FAILED_PRECONDITION,
+    reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost nothing.
+    """
     @_builtins.property
     def style(self) -> _caption_style_pb2.CaptionStyle:
         """The look of the captions."""
@@ -126,12 +131,15 @@ class CaptionRequest(_message.Message):
         style: _caption_style_pb2.CaptionStyle | None = ...,
         words: _abc.Iterable[_caption_style_pb2.CaptionWord] | None = ...,
         container: Global___Container.ValueType = ...,
+        max_cost_usd: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["style", b"style"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_cost_usd", b"_max_cost_usd", "max_cost_usd", b"max_cost_usd", "style", b"style"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["container", b"container", "style", b"style", "url_font", b"url_font", "url_srt", b"url_srt", "url_video", b"url_video", "words", b"words"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_cost_usd", b"_max_cost_usd", "container", b"container", "max_cost_usd", b"max_cost_usd", "style", b"style", "url_font", b"url_font", "url_srt", b"url_srt", "url_video", b"url_video", "words", b"words"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__max_cost_usd: _TypeAlias = _typing.Literal["max_cost_usd"]  # noqa: Y015
+    _WhichOneofArgType__max_cost_usd: _TypeAlias = _typing.Literal["_max_cost_usd", b"_max_cost_usd"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_cost_usd) -> _WhichOneofReturnType__max_cost_usd | None: ...
 
 Global___CaptionRequest: _TypeAlias = CaptionRequest  # noqa: Y015
 
@@ -211,6 +219,7 @@ class Img2VidRequest(_message.Message):
     BACKGROUND_FIELD_NUMBER: _builtins.int
     MOTION_FIELD_NUMBER: _builtins.int
     CONTAINER_FIELD_NUMBER: _builtins.int
+    MAX_COST_USD_FIELD_NUMBER: _builtins.int
     url_image: _builtins.str
     """Source of a single image (older form)."""
     frame_rate: _builtins.float
@@ -227,6 +236,10 @@ class Img2VidRequest(_message.Message):
     """Color of the bars (FIT_CONTAIN) and behind transparent stills, "#RRGGBB"; black when not given."""
     container: Global___Container.ValueType
     """The kind of file to make."""
+    max_cost_usd: _builtins.float
+    """The most that the job may cost, in US dollars: one that is expected to cost more is refused (FAILED_PRECONDITION,
+    reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost nothing.
+    """
     @_builtins.property
     def images(self) -> _containers.RepeatedCompositeFieldContainer[Global___Img2VidImage]:
         """The stills, each a task of its own."""
@@ -248,10 +261,11 @@ class Img2VidRequest(_message.Message):
         background: _builtins.str = ...,
         motion: _motion_pb2.Motion | None = ...,
         container: Global___Container.ValueType = ...,
+        max_cost_usd: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_duration", b"_duration", "_frame_rate", b"_frame_rate", "_height", b"_height", "_width", b"_width", "duration", b"duration", "frame_rate", b"frame_rate", "height", b"height", "motion", b"motion", "width", b"width"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_duration", b"_duration", "_frame_rate", b"_frame_rate", "_height", b"_height", "_max_cost_usd", b"_max_cost_usd", "_width", b"_width", "duration", b"duration", "frame_rate", b"frame_rate", "height", b"height", "max_cost_usd", b"max_cost_usd", "motion", b"motion", "width", b"width"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_duration", b"_duration", "_frame_rate", b"_frame_rate", "_height", b"_height", "_width", b"_width", "background", b"background", "container", b"container", "duration", b"duration", "fit", b"fit", "frame_rate", b"frame_rate", "height", b"height", "images", b"images", "motion", b"motion", "url_image", b"url_image", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_duration", b"_duration", "_frame_rate", b"_frame_rate", "_height", b"_height", "_max_cost_usd", b"_max_cost_usd", "_width", b"_width", "background", b"background", "container", b"container", "duration", b"duration", "fit", b"fit", "frame_rate", b"frame_rate", "height", b"height", "images", b"images", "max_cost_usd", b"max_cost_usd", "motion", b"motion", "url_image", b"url_image", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__duration: _TypeAlias = _typing.Literal["duration"]  # noqa: Y015
     _WhichOneofArgType__duration: _TypeAlias = _typing.Literal["_duration", b"_duration"]  # noqa: Y015
@@ -259,6 +273,8 @@ class Img2VidRequest(_message.Message):
     _WhichOneofArgType__frame_rate: _TypeAlias = _typing.Literal["_frame_rate", b"_frame_rate"]  # noqa: Y015
     _WhichOneofReturnType__height: _TypeAlias = _typing.Literal["height"]  # noqa: Y015
     _WhichOneofArgType__height: _TypeAlias = _typing.Literal["_height", b"_height"]  # noqa: Y015
+    _WhichOneofReturnType__max_cost_usd: _TypeAlias = _typing.Literal["max_cost_usd"]  # noqa: Y015
+    _WhichOneofArgType__max_cost_usd: _TypeAlias = _typing.Literal["_max_cost_usd", b"_max_cost_usd"]  # noqa: Y015
     _WhichOneofReturnType__width: _TypeAlias = _typing.Literal["width"]  # noqa: Y015
     _WhichOneofArgType__width: _TypeAlias = _typing.Literal["_width", b"_width"]  # noqa: Y015
     @_typing.overload
@@ -267,6 +283,8 @@ class Img2VidRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__frame_rate) -> _WhichOneofReturnType__frame_rate | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__height) -> _WhichOneofReturnType__height | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_cost_usd) -> _WhichOneofReturnType__max_cost_usd | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__width) -> _WhichOneofReturnType__width | None: ...
 
@@ -362,12 +380,17 @@ class AddAudioRequest(_message.Message):
     URL_AUDIO_FIELD_NUMBER: _builtins.int
     SOUNDTRACK_FIELD_NUMBER: _builtins.int
     CONTAINER_FIELD_NUMBER: _builtins.int
+    MAX_COST_USD_FIELD_NUMBER: _builtins.int
     url_video: _builtins.str
     """Source of the video."""
     url_audio: _builtins.str
     """Source of the audio: an audio file, or a video whose audio is taken."""
     container: Global___Container.ValueType
     """The kind of file to make."""
+    max_cost_usd: _builtins.float
+    """The most that the job may cost, in US dollars: one that is expected to cost more is refused (FAILED_PRECONDITION,
+    reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost nothing.
+    """
     @_builtins.property
     def soundtrack(self) -> _soundtrack_pb2.Soundtrack:
         """How it is put on: mixed, faded, looped, at which loudness."""
@@ -379,12 +402,15 @@ class AddAudioRequest(_message.Message):
         url_audio: _builtins.str = ...,
         soundtrack: _soundtrack_pb2.Soundtrack | None = ...,
         container: Global___Container.ValueType = ...,
+        max_cost_usd: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["soundtrack", b"soundtrack"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_cost_usd", b"_max_cost_usd", "max_cost_usd", b"max_cost_usd", "soundtrack", b"soundtrack"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["container", b"container", "soundtrack", b"soundtrack", "url_audio", b"url_audio", "url_video", b"url_video"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_cost_usd", b"_max_cost_usd", "container", b"container", "max_cost_usd", b"max_cost_usd", "soundtrack", b"soundtrack", "url_audio", b"url_audio", "url_video", b"url_video"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__max_cost_usd: _TypeAlias = _typing.Literal["max_cost_usd"]  # noqa: Y015
+    _WhichOneofArgType__max_cost_usd: _TypeAlias = _typing.Literal["_max_cost_usd", b"_max_cost_usd"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_cost_usd) -> _WhichOneofReturnType__max_cost_usd | None: ...
 
 Global___AddAudioRequest: _TypeAlias = AddAudioRequest  # noqa: Y015
 
@@ -651,6 +677,7 @@ class Stats(_message.Message):
     EXECUTION_TIME_FIELD_NUMBER: _builtins.int
     TOTAL_FIELD_NUMBER: _builtins.int
     PROCESSED_FIELD_NUMBER: _builtins.int
+    COST_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
     """Id of the job, for JobService."""
     delay_time: _builtins.int
@@ -661,6 +688,10 @@ class Stats(_message.Message):
     """Images asked for (img2vid)."""
     processed: _builtins.int
     """Images that became clips (img2vid)."""
+    @_builtins.property
+    def cost(self) -> Global___Cost:
+        """What the job costs."""
+
     def __init__(
         self,
         *,
@@ -669,10 +700,11 @@ class Stats(_message.Message):
         execution_time: _builtins.int = ...,
         total: _builtins.int | None = ...,
         processed: _builtins.int | None = ...,
+        cost: Global___Cost | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_processed", b"_processed", "_total", b"_total", "processed", b"processed", "total", b"total"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_processed", b"_processed", "_total", b"_total", "cost", b"cost", "processed", b"processed", "total", b"total"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_processed", b"_processed", "_total", b"_total", "delay_time", b"delay_time", "execution_time", b"execution_time", "job_id", b"job_id", "processed", b"processed", "total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_processed", b"_processed", "_total", b"_total", "cost", b"cost", "delay_time", b"delay_time", "execution_time", b"execution_time", "job_id", b"job_id", "processed", b"processed", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__processed: _TypeAlias = _typing.Literal["processed"]  # noqa: Y015
     _WhichOneofArgType__processed: _TypeAlias = _typing.Literal["_processed", b"_processed"]  # noqa: Y015
@@ -684,3 +716,35 @@ class Stats(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__total) -> _WhichOneofReturnType__total | None: ...
 
 Global___Stats: _TypeAlias = Stats  # noqa: Y015
+
+@_typing.final
+class Cost(_message.Message):
+    """What a job costs: every machine's price, its set-up and idle time shared out over what ran on it. Absent where
+    nothing was rented.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USD_FIELD_NUMBER: _builtins.int
+    SECONDS_FIELD_NUMBER: _builtins.int
+    FINAL_FIELD_NUMBER: _builtins.int
+    usd: _builtins.float
+    """US dollars, so far or in all."""
+    seconds: _builtins.float
+    """Seconds that rented encoders worked for the job."""
+    final: _builtins.bool
+    """Whether it stays as it is: the machines that worked for the job are gone."""
+    def __init__(
+        self,
+        *,
+        usd: _builtins.float = ...,
+        seconds: _builtins.float = ...,
+        final: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["final", b"final", "seconds", b"seconds", "usd", b"usd"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Cost: _TypeAlias = Cost  # noqa: Y015

@@ -312,6 +312,131 @@ class Summary(_message.Message):
 Global___Summary: _TypeAlias = Summary  # noqa: Y015
 
 @_typing.final
+class RemoteTask(_message.Message):
+    """A task for an encoder that cannot be called, because a provider's queue stands between: what it reads and
+    makes travels by links to the gateway. In the queue it is `{"input": …}`, as JSON of protobuf.
+
+    Every link is signed, expires, and opens for as long as the gateway waits for this try of the task; then
+    it answers 410 (Gone), and the encoder stops at once.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_FIELD_NUMBER: _builtins.int
+    INPUT_URLS_FIELD_NUMBER: _builtins.int
+    RESULT_URL_FIELD_NUMBER: _builtins.int
+    result_url: _builtins.str
+    """PUT takes the result, with Content-Length and Content-Digest (RFC 9530, sha-256); doing so again with the same
+    content is no fault. HEAD answers 204 while the task is waited for, else 410; the encoder asks while it
+    works, so that a cancelled task ends soon.
+    """
+    @_builtins.property
+    def task(self) -> Global___Task:
+        """What to do; `inputs` in the order of `input_urls`."""
+
+    @_builtins.property
+    def input_urls(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """GET answers the bytes of an input. A body that breaks off is not whole. 410: nobody waits any more;
+        any other error carries a google.rpc.Status as the gateway's JSON has it, which the encoder
+        hands on as the task's fault.
+        """
+
+    def __init__(
+        self,
+        *,
+        task: Global___Task | None = ...,
+        input_urls: _abc.Iterable[_builtins.str] | None = ...,
+        result_url: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["task", b"task"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["input_urls", b"input_urls", "result_url", b"result_url", "task", b"task"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoteTask: _TypeAlias = RemoteTask  # noqa: Y015
+
+@_typing.final
+class RemoteResult(_message.Message):
+    """What becomes of a RemoteTask: `{"output": …}` in the queue."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def summary(self) -> Global___Summary:
+        """The result, which has been put to `result_url`."""
+
+    def __init__(
+        self,
+        *,
+        summary: Global___Summary | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["summary", b"summary"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["summary", b"summary"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoteResult: _TypeAlias = RemoteResult  # noqa: Y015
+
+@_typing.final
+class RemoteFault(_message.Message):
+    """Why a RemoteTask failed: the text of `error` in the queue, as JSON of protobuf."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class FieldsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    CODE_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    FIELDS_FIELD_NUMBER: _builtins.int
+    code: _builtins.int
+    """Canonical gRPC code."""
+    message: _builtins.str
+    """What went wrong and what to do."""
+    reason: _builtins.str
+    """For programs, UPPER_SNAKE."""
+    @_builtins.property
+    def fields(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Fields of the request, and what is wrong with each."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.int = ...,
+        message: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        fields: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "fields", b"fields", "message", b"message", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoteFault: _TypeAlias = RemoteFault  # noqa: Y015
+
+@_typing.final
 class GetCapabilitiesRequest(_message.Message):
     """Asks what this encoder can do."""
 

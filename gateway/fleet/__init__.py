@@ -1,0 +1,1 @@
+"""Rented encoders: who rents them, when, and what they cost."""

@@ -1,0 +1,76 @@
+"""The seam to those who rent machines out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.fleet.machine import Machine
+from rpc.errors import FailedPrecondition, Unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A machine that could be had now. `id` is the provider's; `setup_seconds` is what passes from the order to the
+    first task; `task_seconds` what an average task takes there, 0 where nobody knows. `host` is the physical host."""
+
+    provider: str
+    id: str
+    usd_per_hour: float
+    setup_seconds: float
+    slots: int = 1
+    task_seconds: float = 0.0
+    host: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What a machine is started with: its label, and the encoder's environment (certificate, token, allowed IPs)."""
+
+    label: str
+    environment: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A machine as its provider tells of it. `address` (host:port of the encoder) is empty until it is known; `fault`
+    says why it will never come up."""
+
+    provider_id: str
+    label: str
+    address: str = ""
+    usd_per_hour: float = 0.0
+    fault: str = ""
+
+
+class OfferGone(FailedPrecondition):
+    """The offer was taken by somebody else, or its terms have changed: nothing was made. Take another."""
+
+
+class Unclear(Unavailable):
+    """Nobody knows whether a machine was made: the answer did not come. It must be looked for by its label."""
+
+
+class Provider(Protocol):
+    """Makes, finds and ends machines. Every method may raise Unavailable (the provider does not answer, or asks for
+    patience), Unauthenticated (the key is wrong) and FailedPrecondition (the account cannot pay, …)."""
+
+    name: str
+
+    async def offers(self) -> Sequence[Offer]:
+        """What could be had now, the best for the expected work first; hosts that failed lately are left out."""
+
+    async def create(self, offer: Offer, launch: Launch) -> str:
+        """Rent a machine; the provider's id for it. Never asked twice. Raises OfferGone (nothing was made), Unclear."""
+
+    async def found(self) -> Sequence[Found]:
+        """All machines of the account whose label is one of ours, those of other gateways too."""
+
+    async def destroy(self, provider_id: str) -> None:
+        """Give a machine back, for good; one that is gone already is no fault."""
+
+    def avoid(self, machine: Machine) -> None:
+        """The machine did not come up, or broke: leave its host alone for a while."""
+
+    async def close(self) -> None:
+        """Let go of connections."""
