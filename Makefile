@@ -2,10 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+SDKS := .build/sdks
 GOOGLEAPIS := .build/googleapis
 PROTOS := $(shell find protos -name '*.proto')
 
-.PHONY: help setup demo up test long check gen lint types imports buf breaking interop bench clean lock
+.PHONY: help setup sdks demo up test long check gen lint types imports buf breaking interop bench clean lock
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -20,13 +21,25 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
+# Providers' own SDKs, which the tests hold our side against. They are large, and vastai's pins clash with ours: each has
+# an environment of its own, runpod's on top of .venv, as its worker runs our handler.
+sdks: $(SDKS)/runpod/.installed $(SDKS)/vastai/.installed
+
+$(SDKS)/%/.installed: tests/providers/%.lock $(STAMP)
+	@echo "installing the SDK of $* for the tests"
+	@test -x $(SDKS)/$*/bin/python || $(PYTHON) -m venv $(SDKS)/$*
+	@test $* != runpod || echo "import site; site.addsitedir('$(abspath $(BIN))/../lib/$(notdir $(wildcard .venv/lib/python*))/site-packages')" \
+		> $(SDKS)/$*/lib/$(notdir $(wildcard .venv/lib/python*))/site-packages/under.pth
+	@$(SDKS)/$*/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
 demo: setup ## run the three operations over gRPC and JSON (VIDEO=… SRT=… takes your own)
 	@$(BIN)/python -m client.demo $(if $(VIDEO),--video '$(VIDEO)') $(if $(SRT),--srt '$(SRT)')
 
 up: setup ## serve on this machine, in the foreground
 	@$(BIN)/api-gpu up
 
-test: setup ## all tests that need only Python
+test: setup sdks ## all tests that need only Python
 	$(BIN)/python -m pytest
 
 interop: setup ## clients generated in Go, Java, Rust and Node (each skips by name without its toolchain)
