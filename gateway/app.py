@@ -20,6 +20,8 @@ from gateway.config import GatewaySettings
 from gateway.encoders.grpc import GrpcEncoder
 from gateway.encoders.pool import Pool
 from gateway.engine.nats import Engine
+from gateway.fleet.meter import Meter
+from gateway.fleet.register import Register
 from gateway.jobs.board import Board
 from gateway.jobs.desk import Desk
 from gateway.jobs.dispatch import Dispatcher
@@ -106,9 +108,14 @@ class Gateway:
         stack.push_async_callback(fetcher.aclose)
         sources = Sources(fetcher, assets)
 
-        pool = Pool(_encoders(settings))
-        pool.start()
+        register = Register(await engine.key_value("fleet"))
+        await register.start()
+        stack.push_async_callback(register.stop)
+        meter = Meter(register)
+        pool = Pool()
         stack.push_async_callback(pool.close)
+        for encoder in _encoders(settings):
+            pool.add(encoder)
         desk = Desk(store, queue, board, sources, settings.max_batch_items)
         run = TaskRun(store, board, sources, assets, settings.max_task_seconds, settings.task_attempts)
         dispatcher = Dispatcher(store, queue, pool, run, settings.task_attempts)
@@ -117,7 +124,7 @@ class Gateway:
 
         links = Links(_link_secret(settings), settings.link_ttl_seconds)
         transfers = Transfers(settings.max_transfers)
-        service = _service(settings, desk, assets, transfers, pool, Messages(links))
+        service = _service(settings, desk, assets, transfers, pool, Messages(links, meter.cost))
         private = _listening(service, settings, credentials, stack)
         await service.start()
         stack.push_async_callback(service.drain, 0)

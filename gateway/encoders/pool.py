@@ -1,13 +1,14 @@
-"""Which encoders answer, and which of their slots are free."""
+"""Which encoders answer, and which of their slots are free. Encoders come and go while it runs."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Protocol
 
 import structlog
 
-from gateway.encoders.base import EncoderBusy
-from gateway.encoders.grpc import GrpcEncoder
+from gateway.encoders.base import Encoder, EncoderBusy
 
 log = structlog.get_logger("encoders")
 
@@ -16,20 +17,48 @@ RETRY_SECONDS = 0.2
 REST_SECONDS = 0.5
 
 
-@dataclass
-class Seat:
-    """One encoder of the pool: whether it answers and how many of its slots this gateway uses."""
+class Capacity(Protocol):
+    """What an encoder can run at once, and runs now, for whichever gateway."""
 
-    encoder: GrpcEncoder
+    slots: int
+    busy: int
+
+
+class Seated(Encoder, Protocol):
+    """An encoder as the pool needs it."""
+
+    async def ask(self) -> Capacity:
+        """How many slots it has. Raises EncoderBusy when it does not answer."""
+
+    async def close(self) -> None:
+        """Let go of it."""
+
+
+@dataclass(eq=False)
+class Seat:
+    """One encoder of the pool: whether it answers and how many of its slots this gateway uses.
+
+    Of two with free slots that of the lower `rank` is taken. `busy` is what the encoder itself told last, of all
+    gateways. `is_rented`: it is paid for by the second.
+    """
+
+    encoder: Seated
+    rank: int = 0
+    is_rented: bool = False
     ready: bool = False
     slots: int = 0
     used: int = 0
+    busy: int = 0
     resting: bool = False
+    leaving: bool = False
+    # Unix seconds.
+    answered_at: float | None = None
+    asking: asyncio.Task[None] | None = field(default=None, repr=False)
 
     @property
     def free(self) -> int:
         """Slots that can be leased now."""
-        return self.slots - self.used if self.ready and not self.resting else 0
+        return self.slots - self.used if self.ready and not self.resting and not self.leaving else 0
 
 
 class Lease:
@@ -39,6 +68,8 @@ class Lease:
         self._pool = pool
         self._seat = seat
         self.encoder = seat.encoder
+        # Name of the machine that is paid for, if one is.
+        self.machine = seat.encoder.name if seat.is_rented else ""
 
     def release(self, *, busy: bool = False) -> None:
         """Give the slot back; with `busy` the encoder is left in peace for a moment, others use it too."""
@@ -46,40 +77,68 @@ class Lease:
 
 
 class Pool:
-    """All encoders of this gateway."""
+    """All encoders of this gateway, by name."""
 
-    def __init__(self, encoders: Sequence[GrpcEncoder]) -> None:
-        self._seats = [Seat(encoder) for encoder in encoders]
+    def __init__(self) -> None:
+        self._seats: dict[str, Seat] = {}
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def start(self) -> None:
-        """Begin to ask the encoders."""
-        for seat in self._seats:
-            self._spawn(self._look_after(seat))
+    def add(self, encoder: Seated, *, rank: int = 0, is_rented: bool = False) -> None:
+        """Begin to ask an encoder, and to lease its slots once it answers. The pool closes it in the end."""
+        if encoder.name in self._seats:
+            raise ValueError(f"the pool has an encoder {encoder.name} already")
+        seat = Seat(encoder, rank, is_rented)
+        self._seats[encoder.name] = seat
+        seat.asking = self._spawn(self._look_after(seat))
+
+    def remove(self, name: str) -> None:
+        """Lease no more of its slots, and let go of it once those that are leased are given back; one that is not
+        there is no fault."""
+        seat = self._seats.pop(name, None)
+        if seat is None:
+            return
+        seat.leaving = True
+        if seat.asking is not None:
+            seat.asking.cancel()
+        if not seat.used:
+            self._spawn(seat.encoder.close())
 
     async def close(self) -> None:
         """End all connections."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*(seat.encoder.close() for seat in self._seats))
+        await asyncio.gather(*(seat.encoder.close() for seat in self._seats.values()))
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._seats
+
+    def seat(self, name: str) -> Seat | None:
+        """The seat of an encoder."""
+        return self._seats.get(name)
+
+    @property
+    def seats(self) -> list[Seat]:
+        """All seats."""
+        return list(self._seats.values())
 
     @property
     def ready(self) -> int:
         """Encoders that answer."""
-        return sum(seat.ready for seat in self._seats)
+        return sum(seat.ready for seat in self._seats.values())
 
     @property
     def slots(self) -> int:
         """Slots of the encoders that answer."""
-        return sum(seat.slots for seat in self._seats if seat.ready)
+        return sum(seat.slots for seat in self._seats.values() if seat.ready)
 
     async def lease(self) -> Lease:
-        """Wait for a free slot; the encoder with the most free ones first."""
+        """Wait for a free slot; the lowest rank first, then the encoder with the most free ones."""
         while True:
-            seat = max(self._seats, key=lambda seat: seat.free, default=None)
-            if seat is not None and seat.free > 0:
+            free = [seat for seat in self._seats.values() if seat.free > 0]
+            if free:
+                seat = min(free, key=lambda seat: (seat.rank, -seat.free))
                 seat.used += 1
                 return Lease(self, seat)
             self._changed.clear()
@@ -88,6 +147,10 @@ class Pool:
     def give_back(self, seat: Seat, busy: bool) -> None:
         """See Lease.release."""
         seat.used -= 1
+        if seat.leaving:
+            if not seat.used:
+                self._spawn(seat.encoder.close())
+            return
         if busy and not seat.resting:
             seat.resting = True
             self._spawn(self._wake(seat))
@@ -100,19 +163,25 @@ class Pool:
 
     async def _look_after(self, seat: Seat) -> None:
         while True:
-            try:
-                slots, ready = (await seat.encoder.ask()).slots, True
-            except EncoderBusy as error:
-                slots, ready = 0, False
-                if seat.ready:
-                    log.warning("encoder lost", encoder=seat.encoder.name, error=error.message)
-            if ready and not seat.ready:
-                log.info("encoder ready", encoder=seat.encoder.name, slots=slots)
-            seat.ready, seat.slots = ready, slots
+            await self._ask(seat)
             self._changed.set()
-            await asyncio.sleep(ASK_AGAIN_SECONDS if ready else RETRY_SECONDS)
+            await asyncio.sleep(ASK_AGAIN_SECONDS if seat.ready else RETRY_SECONDS)
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+    async def _ask(self, seat: Seat) -> None:
+        try:
+            capacity = await seat.encoder.ask()
+        except EncoderBusy as error:
+            if seat.ready:
+                log.warning("encoder lost", encoder=seat.encoder.name, error=error.message)
+            seat.ready, seat.slots, seat.busy = False, 0, 0
+            return
+        if not seat.ready:
+            log.info("encoder ready", encoder=seat.encoder.name, slots=capacity.slots)
+        seat.ready, seat.slots, seat.busy = True, capacity.slots, capacity.busy
+        seat.answered_at = time.time()
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> "asyncio.Task[None]":
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.fleet.machine import Machine
+from gateway.encoders.pool import Seated
+from gateway.fleet.machine import Access, Machine
 from rpc.errors import FailedPrecondition, Unavailable
 
 
@@ -25,10 +26,12 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What a machine is started with: its label, and the encoder's environment (certificate, token, allowed IPs)."""
+    """What a machine is started with: its label, and the encoder's environment (certificate, token, allowed IPs).
+    `access` is the gateways' side of it."""
 
     label: str
     environment: dict[str, str]
+    access: Access | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,14 @@ class Provider(Protocol):
     patience), Unauthenticated (the key is wrong) and FailedPrecondition (the account cannot pay, …)."""
 
     name: str
+    # Whether there are machines to be found and given back; else the provider starts and ends workers by itself.
+    has_machines: bool
+
+    def prepare(self, label: str) -> Launch:
+        """What a machine of this label is started with."""
+
+    def encoder(self, machine: Machine) -> Seated:
+        """The encoder on a machine that has its address."""
 
     async def offers(self) -> Sequence[Offer]:
         """What could be had now, the best for the expected work first; hosts that failed lately are left out."""

@@ -150,7 +150,9 @@ class Dispatcher:
             await delivery.ack()
 
     async def _give_back(self, ref: TaskRef, delivery: Delivery, *, counted: bool, delay_seconds: float = 0) -> None:
-        await self._store.change(ref.job_id, lambda job: model.return_task(job, ref.index, counted=counted))
+        await self._store.change(
+            ref.job_id, lambda job: model.return_task(job, ref.index, time.time(), counted=counted)
+        )
         await delivery.give_back(delay_seconds)
 
     async def _fail(self, ref: TaskRef, error: ServiceError) -> None:

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from gateway.fleet.costs import Spell
+
 MAX_WARNINGS = 50
 
 
@@ -72,6 +74,8 @@ class Task:
     codec_reason: str = ""
     failure: Failure | None = None
     warnings: tuple[Warning, ...] = ()
+    # Time on rented machines, all tries; the last one may go on.
+    spells: tuple[Spell, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,11 @@ class Job:
     def processed(self) -> int:
         """Tasks that gave a result."""
         return sum(task.status is Status.COMPLETED for task in self.tasks)
+
+    @property
+    def spells(self) -> tuple[Spell, ...]:
+        """Time of all tasks on rented machines."""
+        return tuple(spell for task in self.tasks for spell in task.spells)
 
     @property
     def failure(self) -> Failure | None:
@@ -144,6 +153,26 @@ def new_id(now: float) -> str:
     return first_id(now) + secrets.token_hex(10)
 
 
+def begin_spell(job: Job, index: int, spell: Spell) -> Job:
+    """A rented machine has the task, and is paid for it from now on."""
+    task = job.tasks[index]
+    if task.status.ended:
+        return job
+    return _with(job, index, replace(task, spells=(*_closed(task, spell.started_at).spells, spell)))
+
+
+def has_spell(job: Job, index: int, machine: str) -> bool:
+    """Whether the machine has the task now."""
+    task = job.tasks[index]
+    return bool(task.spells) and task.spells[-1].machine == machine and task.spells[-1].ended_at is None
+
+
+def _closed(task: Task, now: float) -> Task:
+    """No machine has the task any more."""
+    ended = tuple(spell if spell.ended_at is not None else replace(spell, ended_at=now) for spell in task.spells)
+    return replace(task, spells=ended)
+
+
 def start_task(job: Job, index: int, now: float) -> Job:
     """A dispatcher took the task. Also from IN_PROGRESS: the one that had it is gone."""
     task = job.tasks[index]
@@ -153,11 +182,13 @@ def start_task(job: Job, index: int, now: float) -> Job:
     return replace(_with(job, index, started), started_at=job.started_at or now)
 
 
-def return_task(job: Job, index: int, *, counted: bool) -> Job:
-    """A task that was started goes back to the queue; with `counted` the try counts against its limit."""
+def return_task(job: Job, index: int, now: float, *, counted: bool) -> Job:
+    """A task goes back to the queue; with `counted` the try counts against its limit, if it was started."""
     task = job.tasks[index]
+    if not task.status.ended:
+        task = _closed(task, now)
     if task.status is not Status.IN_PROGRESS:
-        return job
+        return _with(job, index, task)
     attempts = task.attempts if counted else max(0, task.attempts - 1)
     return _with(job, index, replace(task, status=Status.IN_QUEUE, attempts=attempts))
 
@@ -168,7 +199,7 @@ def complete_task(job: Job, index: int, result: Result, now: float) -> Job:
     if task.status.ended:
         return job
     done = replace(
-        task,
+        _closed(task, now),
         status=Status.COMPLETED,
         asset=result.asset,
         frames=result.frames,
@@ -186,14 +217,17 @@ def fail_task(job: Job, index: int, failure: Failure, now: float, *, timed_out: 
     if task.status.ended:
         return job
     status = Status.TIMED_OUT if timed_out else Status.FAILED
-    return _end_if_over(_with(job, index, replace(task, status=status, failure=failure)), now)
+    return _end_if_over(_with(job, index, replace(_closed(task, now), status=status, failure=failure)), now)
 
 
 def cancel(job: Job, failure: Failure, now: float) -> Job:
     """A caller cancelled the job: every task that has not ended is CANCELLED with `failure`."""
     if job.status.ended:
         return job
-    tasks = tuple(t if t.status.ended else replace(t, status=Status.CANCELLED, failure=failure) for t in job.tasks)
+    tasks = tuple(
+        task if task.status.ended else replace(_closed(task, now), status=Status.CANCELLED, failure=failure)
+        for task in job.tasks
+    )
     return replace(job, tasks=tasks, cancelled=True, ended_at=now)
 
 
@@ -222,4 +256,6 @@ def _task(entry: dict[str, Any]) -> Task:
     failure = Failure(**entry["failure"]) if entry["failure"] else None
     # Records of before there were warnings have none.
     warnings = tuple(Warning(**warning) for warning in entry.get("warnings", ()))
-    return Task(**entry | {"failure": failure, "status": Status(entry["status"]), "warnings": warnings})
+    spells = tuple(Spell(**spell) for spell in entry.get("spells", ()))
+    status = Status(entry["status"])
+    return Task(**entry | {"failure": failure, "status": status, "warnings": warnings, "spells": spells})

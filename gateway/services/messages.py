@@ -1,7 +1,7 @@
 """Jobs and assets of the domain as messages of the API."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,16 +12,20 @@ from apigpu.v1 import assets_pb2, jobs_pb2, video_pb2
 from gateway.assets.links import Links
 from gateway.assets.record import parse_name
 from gateway.assets.store import StoredAsset
+from gateway.fleet.costs import Cost, Spell
 from gateway.jobs import model, operation
 from gateway.jobs.model import Failure, Job, Status, Task
 from rpc.errors import CODES
+
+Costs = Callable[[tuple[Spell, ...], float], Cost | None]
 
 
 class Messages:
     """Makes messages; links in them begin with the caller's base URL."""
 
-    def __init__(self, links: Links) -> None:
+    def __init__(self, links: Links, costs: Costs) -> None:
         self._links = links
+        self._costs = costs
 
     def job(self, job: Job, base_url: str) -> jobs_pb2.Job:
         """The job as a message."""
@@ -39,7 +43,13 @@ class Messages:
             end_time=_timestamp(job.ended_at),
             total=len(job.tasks),
             processed=job.processed,
+            cost=self.cost(job, now),
         )
+
+    def cost(self, job: Job, now: float) -> video_pb2.Cost | None:
+        """What the job costs; None where nothing was rented for it."""
+        cost = self._costs(job.spells, now)
+        return None if cost is None else video_pb2.Cost(usd=cost.usd, seconds=cost.seconds, final=cost.is_final)
 
     def answer(self, job: Job, base_url: str, response: Message) -> Message:
         """Fill the response of an operation's own method; fields that it does not have are left out."""
@@ -54,7 +64,7 @@ class Messages:
                 duration_ms=round((ended - job.created_at) * 1000),
                 duration_seconds=round(ended - job.created_at, 3),
             ),
-            "stats": _stats(job, now),
+            "stats": _stats(job, self.cost(job, now), now),
             "videos": list(self.videos(job, base_url)),
             "asset": job.tasks[0].asset,
             "warnings": _warnings(job.tasks[0]),
@@ -108,8 +118,10 @@ class Messages:
         return base_url + self._links.path(parse_name(asset), model.result_name(job, index)) if asset else ""
 
 
-def _stats(job: Job, now: float) -> video_pb2.Stats:
-    stats = video_pb2.Stats(job_id=job.id, delay_time=job.delay_ms(now), execution_time=job.execution_ms(now))
+def _stats(job: Job, cost: video_pb2.Cost | None, now: float) -> video_pb2.Stats:
+    stats = video_pb2.Stats(
+        job_id=job.id, delay_time=job.delay_ms(now), execution_time=job.execution_ms(now), cost=cost
+    )
     if job.batch:
         stats.total, stats.processed = len(job.tasks), job.processed
     return stats

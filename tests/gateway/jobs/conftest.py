@@ -145,8 +145,8 @@ async def works(engine, tmp_path, certs):
     encoder = ScriptedEncoder()
     async with serving(encoder, certs) as port, contextlib.AsyncExitStack() as stack:
         identity = Identity(certs / "gateway.crt", certs / "gateway.key", certs / "ca.crt")
-        pool = Pool([GrpcEncoder(f"127.0.0.1:{port}", identity.channel_credentials(), "")])
-        pool.start()
+        pool = Pool()
+        pool.add(GrpcEncoder(f"127.0.0.1:{port}", identity.channel_credentials(), ""))
         stack.push_async_callback(pool.close)
         yield await wired(engine, tmp_path, pool, encoder, stack)
 

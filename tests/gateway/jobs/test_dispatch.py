@@ -151,7 +151,7 @@ async def test_an_input_that_fails_in_an_unforeseen_way_ends_the_call(works):
     async def nothing(*_):
         pass
 
-    (seat,) = works.pool._seats
+    (seat,) = works.pool.seats
     task = EncodeJob("job.0", await works.caption(), [Input("url_video", broken)])
     with pytest.raises(RuntimeError, match="unforeseen"):
         await asyncio.wait_for(seat.encoder.run(task, nothing, nothing, nothing), 5)
@@ -208,8 +208,8 @@ async def test_jobs_wait_for_an_encoder_that_is_not_there_yet(works, engine, tmp
     await works.dispatcher.drain(0)
     identity = Identity(certs / "gateway.crt", certs / "gateway.key", certs / "ca.crt")
     async with contextlib.AsyncExitStack() as stack:
-        pool = Pool([GrpcEncoder(f"127.0.0.1:{unused_tcp_port}", identity.channel_credentials(), "")])
-        pool.start()
+        pool = Pool()
+        pool.add(GrpcEncoder(f"127.0.0.1:{unused_tcp_port}", identity.channel_credentials(), ""))
         stack.push_async_callback(pool.close)
         late = ScriptedEncoder()
         other = await wired(engine, tmp_path, pool, late, stack)

@@ -73,17 +73,17 @@ def test_a_cancelled_batch_says_that_it_was_cancelled_and_not_what_failed_before
 def test_a_try_that_does_not_count_is_taken_back():
     started = model.start_task(model.start_task(job(), 0, 101), 0, 102)
     assert started.tasks[0].attempts == 2
-    assert model.return_task(started, 0, counted=False).tasks[0].attempts == 1
-    assert model.return_task(started, 0, counted=True).tasks[0].attempts == 2
+    assert model.return_task(started, 0, 9.0, counted=False).tasks[0].attempts == 1
+    assert model.return_task(started, 0, 9.0, counted=True).tasks[0].attempts == 2
 
 
 def test_a_task_that_was_not_started_is_not_given_back():
-    assert model.return_task(job(), 0, counted=False) == job()
+    assert model.return_task(job(), 0, 9.0, counted=False) == job()
 
 
 STEPS = {
     "start": lambda j: model.start_task(j, 0, 105),
-    "return": lambda j: model.return_task(j, 0, counted=True),
+    "return": lambda j: model.return_task(j, 0, 9.0, counted=True),
     "complete": lambda j: model.complete_task(j, 0, Result("assets/other", 1), 105),
     "fail": lambda j: model.fail_task(j, 0, LOST, 105),
     "cancel": lambda j: model.cancel(j, LOST, 105),

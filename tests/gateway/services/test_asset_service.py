@@ -24,7 +24,9 @@ async def stub(tmp_path):
     """The service, with one place for transfers."""
     store = AssetStore(str(tmp_path / "assets"), retention_seconds=3600, max_bytes=1 << 20)
     server = grpc.aio.server(interceptors=[boundary(60)])
-    service = assets.AssetService(store, Messages(Links(b"s" * 32, 600)), "http://localhost", Transfers(1))
+    service = assets.AssetService(
+        store, Messages(Links(b"s" * 32, 600), lambda spells, now: None), "http://localhost", Transfers(1)
+    )
     assets_pb2_grpc.add_AssetServiceServicer_to_server(service, server)
     socket = f"unix:{tmp_path}/grpc.sock"
     server.add_insecure_port(socket)

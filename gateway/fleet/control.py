@@ -1,0 +1,206 @@
+"""The control: keeps the fleet as the scaler wants it. It runs on every gateway; the one that holds the lease acts."""
+
+import asyncio
+import contextlib
+import re
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from gateway.encoders.pool import Pool, Seat
+from gateway.fleet import costs
+from gateway.fleet import machine as machines
+from gateway.fleet.base import Offer, Provider
+from gateway.fleet.lease import Lease
+from gateway.fleet.life import Life, Patience
+from gateway.fleet.machine import Machine, State
+from gateway.fleet.market import Market
+from gateway.fleet.register import Register
+from gateway.fleet.scaler import Demand, Policy, Release, Rent, Worker, decide
+from rpc.errors import ServiceError
+
+log = structlog.get_logger("fleet")
+
+# What every label of ours begins with; the fleet's name comes after it.
+LABEL = "api-gpu"
+CLOSE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """How often things are done, seconds."""
+
+    tick_seconds: float = 1.0
+    lease_seconds: float = 15.0
+    # The provider's list, while a machine is on its way, and else.
+    look_seconds: float = 5.0
+    reconcile_seconds: float = 120.0
+    shop_seconds: float = 15.0
+    # Records of machines that ended are kept for so long.
+    retention_seconds: float = 40 * 86_400.0
+
+
+def new_label(fleet_name: str) -> str:
+    """A label for a machine of this fleet, and the machine's id."""
+    return f"{LABEL}-{fleet_name}-{secrets.token_hex(6)}"
+
+
+def is_label(fleet_name: str, label: str) -> bool:
+    """Whether a label is one of this fleet's."""
+    return re.fullmatch(f"{LABEL}-{re.escape(fleet_name)}-[0-9a-f]{{12}}", label) is not None
+
+
+class Control:
+    """Runs from `start` to `close`. `demand` tells of the queue; `is_running(task, machine)` whether a task still runs
+    there by its job's record."""
+
+    def __init__(
+        self,
+        register: Register,
+        lease: Lease,
+        providers: Mapping[str, Provider],
+        pool: Pool,
+        policy: Policy,
+        fleet_name: str,
+        demand: Callable[[float], Demand],
+        is_running: Callable[[str, str], Awaitable[bool]],
+        setup_seconds: Callable[[str], float],
+        patience: Patience,
+        rhythm: Rhythm,
+    ) -> None:
+        self._register = register
+        self._lease = lease
+        self._pool = pool
+        self._policy = policy
+        self._fleet_name = fleet_name
+        self._demand = demand
+        self._is_running = is_running
+        self._setup_seconds = setup_seconds
+        self._rhythm = rhythm
+        self.markets = {name: Market(provider) for name, provider in providers.items()}
+        self._lives = {name: Life(register, market, pool, patience) for name, market in self.markets.items()}
+        self._swept_at = 0.0
+        self._checked_at: dict[str, float] = {}
+        self._loop: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin."""
+        self._loop = asyncio.create_task(self._run())
+
+    async def close(self) -> None:
+        """Stop acting, and let another gateway act at once. Machines live on: they belong to the fleet."""
+        if self._loop is not None:
+            self._loop.cancel()
+            await asyncio.gather(self._loop, return_exceptions=True)
+        for name, life in self._lives.items():
+            await life.close()
+            await self.markets[name].close()
+            await self.markets[name].provider.close()
+        with contextlib.suppress(ServiceError, TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._lease.give_up()
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                if await self._lease.renew():
+                    await self._act()
+            except ServiceError as error:
+                log.warning("cannot look after the fleet", error=error.message)
+            except Exception:
+                log.exception("unexpected error in the control of the fleet")
+            await asyncio.sleep(self._rhythm.tick_seconds)
+
+    async def _act(self) -> None:
+        now = time.time()
+        living = self._register.living()
+        self._look(living)
+        for machine in living:
+            if (life := self._lives.get(machine.provider)) and self._lease.is_held:
+                await life.step(machine)
+        if now - self._swept_at > self._rhythm.reconcile_seconds:
+            self._swept_at = now
+            await self._sweep(now)
+        await self._destroy_strays()
+        await self._scale(now)
+
+    def _look(self, living: list[Machine]) -> None:
+        for name, market in self.markets.items():
+            hurry = any(machine.provider == name and machine.state is State.STARTING for machine in living)
+            market.look(self._rhythm.look_seconds if hurry else self._rhythm.reconcile_seconds / 2)
+
+    async def _destroy_strays(self) -> None:
+        """Once for each list that a provider gave."""
+        for name, market in self.markets.items():
+            if market.found_at > self._checked_at.get(name, 0.0):
+                self._checked_at[name] = market.found_at
+                await self._lives[name].destroy_strays(lambda label: is_label(self._fleet_name, label))
+
+    async def _sweep(self, now: float) -> None:
+        """End runs whose tasks are elsewhere, forget what is long over."""
+        for machine in self._register.living():
+            for run in machine.running:
+                if not await self._is_running(run.task, machine.id):
+                    await self._register.change(machine.id, lambda m, t=run.task: machines.run_ended(m, t, now))  # type: ignore[misc]
+        await self._register.prune(now - self._rhythm.retention_seconds)
+
+    async def _scale(self, now: float) -> None:
+        demand = self._demand(now)
+        if demand.waiting or self._policy.minimum:
+            for market in self.markets.values():
+                market.shop(self._rhythm.shop_seconds)
+        offers = [offer for market in self.markets.values() for offer in market.offers]
+        spent = costs.spent_today(self._register.all(), now)
+        tick = self._rhythm.tick_seconds * 2
+        for action in decide(demand, self._workers(), offers, self._policy, spent, tick, now):
+            if not self._lease.is_held:
+                return
+            if isinstance(action, Rent):
+                await self._rent(action.offer, action.reason, now)
+            else:
+                await self._release(action)
+
+    def _workers(self) -> list[Worker]:
+        own = [_own_worker(seat) for seat in self._pool.seats if not seat.is_rented and seat.ready]
+        return own + [self._rented_worker(machine) for machine in self._register.living()]
+
+    def _rented_worker(self, machine: Machine) -> Worker:
+        return Worker(
+            id=machine.id,
+            provider=machine.provider,
+            is_rented=True,
+            is_ready=machine.state is State.READY and not machine.draining,
+            slots=machine.slots,
+            busy=len(machine.running),
+            usd_per_hour=machine.usd_per_hour,
+            created_at=machine.created_at,
+            setup_seconds=self._setup_seconds(machine.provider),
+            idle_since=machine.idle_since(),
+        )
+
+    async def _rent(self, offer: Offer, reason: str, now: float) -> None:
+        self.markets[offer.provider].taken(offer)
+        machine = Machine(
+            id=new_label(self._fleet_name),
+            provider=offer.provider,
+            usd_per_hour=offer.usd_per_hour,
+            created_at=now,
+            slots=offer.slots,
+            description=offer.description,
+            offer=offer.id,
+            host=offer.host,
+        )
+        log.info("renting", machine=machine.id, offer=offer.description, usd_per_hour=offer.usd_per_hour, why=reason)
+        await self._lives[offer.provider].rent(machine, offer)
+
+    async def _release(self, action: Release) -> None:
+        step = machines.ending if action.at_once else machines.drained
+        log.info("giving back", machine=action.worker, at_once=action.at_once, why=action.reason)
+        await self._register.change(action.worker, lambda m: step(m, action.reason))
+
+
+def _own_worker(seat: Seat) -> Worker:
+    return Worker(seat.encoder.name, "static", False, True, seat.slots, max(seat.busy, seat.used), 0.0, 0.0)

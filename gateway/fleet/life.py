@@ -1,0 +1,196 @@
+"""The life of a machine: from the plan to its end, one step at a time, from whatever its record says.
+
+Nothing is remembered here that a gateway started anew would need: each step looks at the record and at what the
+provider tells, so that one that was killed anywhere is followed by one that goes on.
+
+| record | at the provider | step |
+|---|---|---|
+| PLANNED, being made by us | – | wait |
+| PLANNED, else | its label is there | STARTING |
+| PLANNED, else | asked UNCLEAR_SECONDS after the plan, and not there | ENDED: it was never made |
+| STARTING | fault, gone, or too slow | ENDING, and the host is avoided |
+| STARTING | address known, and its encoder answers | READY |
+| READY | fault, gone, or its encoder is silent | ENDING, and the host is avoided |
+| ENDING | – | destroy, until it is done; ENDED |
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+
+import structlog
+
+from gateway.encoders.pool import Pool
+from gateway.fleet import machine as machines
+from gateway.fleet.base import Found, Launch, Offer, OfferGone, Unclear
+from gateway.fleet.machine import Machine, State
+from gateway.fleet.market import Market
+from gateway.fleet.register import Register
+from rpc.errors import ServiceError
+
+log = structlog.get_logger("fleet")
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long things may take, seconds."""
+
+    # From the order to the first answer of the encoder.
+    start_seconds: float = 600.0
+    # That an encoder which has answered may be silent.
+    silent_seconds: float = 60.0
+    # After which a machine whose making got no answer would be in the provider's list.
+    unclear_seconds: float = 60.0
+
+
+class Life:
+    """Steps machines of one provider on. What takes long runs in the background, once at a time for each machine."""
+
+    def __init__(self, register: Register, market: Market, pool: Pool, patience: Patience) -> None:
+        self._register = register
+        self._market = market
+        self._provider = market.provider
+        self._pool = pool
+        self._patience = patience
+        self._begun_at = time.time()
+        self._work: dict[str, asyncio.Task[None]] = {}
+
+    async def rent(self, machine: Machine, offer: Offer) -> None:
+        """Write a machine down, then begin to make it."""
+        launch = self._provider.prepare(machine.id)
+        await self._register.add(machines.equipped(machine, launch.access))
+        self._begin(machine, self._make(machine, offer, launch))
+
+    async def step(self, machine: Machine) -> None:
+        """Take a machine one step on."""
+        if machine.id in self._work:
+            return
+        if machine.state is State.PLANNED:
+            await self._look_for(machine)
+        elif machine.state is State.STARTING:
+            await self._look_after_start(machine)
+        elif machine.state is State.READY:
+            await self._look_after(machine)
+        elif machine.state is State.ENDING:
+            self._begin(machine, self._end(machine))
+
+    async def destroy_strays(self, is_ours: Callable[[str], bool]) -> None:
+        """Give back machines that carry a label of ours and that nobody has on record as living. A record is written
+        before its machine is asked for, so one without is left over."""
+        for found in list(self._market.found.values()):
+            if is_ours(found.label) and not await self._is_living(found.label):
+                log.warning("a machine that nobody owns is given back", machine=found.label)
+                try:
+                    await self._provider.destroy(found.provider_id)
+                except ServiceError as error:
+                    self._market.failed(error)
+
+    async def _is_living(self, label: str) -> bool:
+        """By the store itself: a gateway's memory of it may lag behind the provider's list."""
+        known = await self._register.read(label)
+        return known is not None and known.state.is_paid
+
+    async def close(self) -> None:
+        """End what is being done; the records tell the next gateway how to go on."""
+        for task in self._work.values():
+            task.cancel()
+        await asyncio.gather(*self._work.values(), return_exceptions=True)
+
+    def _begin(self, machine: Machine, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._work[machine.id] = task
+        task.add_done_callback(lambda _: self._worked(machine))
+
+    def _worked(self, machine: Machine) -> None:
+        task = self._work.pop(machine.id)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("a step of a machine failed; it is taken again", machine=machine.id, exc_info=error)
+
+    async def _make(self, machine: Machine, offer: Offer, launch: Launch) -> None:
+        try:
+            provider_id = await self._provider.create(offer, launch)
+        except Unclear as error:
+            log.warning("nobody knows whether a machine was made", machine=machine.id, error=error.message)
+        except ServiceError as error:
+            if not isinstance(error, OfferGone):
+                self._market.failed(error)
+            await self._never_made(machine, error.message)
+        else:
+            log.info("machine rented", machine=machine.id, provider=self._provider.name, offer=offer.description)
+            await self._register.change(machine.id, lambda m: machines.made(m, provider_id))
+
+    async def _look_for(self, machine: Machine) -> None:
+        found = self._market.found.get(machine.id)
+        if found is not None:
+            await self._register.change(machine.id, lambda m: machines.made(m, found.provider_id))
+        elif not self._provider.has_machines or self._would_be_listed(machine):
+            await self._never_made(machine, "it was never made")
+        else:
+            self._market.look(self._patience.unclear_seconds / 4)
+
+    async def _never_made(self, machine: Machine, reason: str) -> None:
+        await self._register.change(machine.id, lambda m: machines.ended(m, m.created_at, reason))
+
+    def _would_be_listed(self, machine: Machine) -> bool:
+        return self._market.found_at > machine.created_at + self._patience.unclear_seconds
+
+    async def _look_after_start(self, machine: Machine) -> None:
+        found = self._seen(machine)
+        if found is not None and found.address and found.address != machine.address:
+            machine = await self._register.change(
+                machine.id, lambda m: machines.located(m, found.address, found.usd_per_hour)
+            )
+        seat = self._pool.seat(machine.id)
+        if seat is not None and seat.ready:
+            slots = seat.slots
+            await self._register.change(machine.id, lambda m: machines.answered(m, slots, time.time()))
+            log.info("machine ready", machine=machine.id, seconds=round(time.time() - machine.created_at))
+        elif fault := self._fault(machine) or self._too_slow(machine):
+            await self._give_up(machine, fault)
+
+    async def _look_after(self, machine: Machine) -> None:
+        if machine.draining and not machine.running:
+            await self._register.change(machine.id, lambda m: machines.drained(m, m.reason))
+        elif fault := self._fault(machine) or self._silent(machine):
+            await self._give_up(machine, fault)
+
+    async def _give_up(self, machine: Machine, fault: str) -> None:
+        log.warning("machine given up", machine=machine.id, provider=self._provider.name, why=fault)
+        self._provider.avoid(machine)
+        await self._register.change(machine.id, lambda m: machines.ending(m, fault))
+
+    async def _end(self, machine: Machine) -> None:
+        try:
+            if machine.provider_id:
+                await self._provider.destroy(machine.provider_id)
+        except ServiceError as error:
+            self._market.failed(error)
+            return
+        done = await self._register.change(machine.id, lambda m: machines.ended(m, time.time()))
+        log.info("machine given back", machine=machine.id, why=done.reason, usd=round(done.usd(time.time()), 4))
+
+    def _seen(self, machine: Machine) -> Found | None:
+        return self._market.found.get(machine.id)
+
+    def _fault(self, machine: Machine) -> str:
+        """Why the provider's list says that nothing will come of it."""
+        if not self._provider.has_machines:
+            return ""
+        found = self._seen(machine)
+        if found is not None:
+            return found.fault
+        return "it is gone from its provider's list" if self._would_be_listed(machine) else ""
+
+    def _too_slow(self, machine: Machine) -> str:
+        limit = self._patience.start_seconds
+        late = time.time() - machine.created_at > limit
+        return f"it did not come up within {limit:g} s" if late else ""
+
+    def _silent(self, machine: Machine) -> str:
+        seat = self._pool.seat(machine.id)
+        if seat is None or seat.ready:
+            return ""
+        since = max(seat.answered_at or 0.0, self._begun_at, machine.ready_at or 0.0)
+        limit = self._patience.silent_seconds
+        return f"its encoder has been silent for {limit:g} s" if time.time() - since > limit else ""

@@ -1,0 +1,45 @@
+"""Counts the time that tasks take on rented machines."""
+
+import structlog
+
+from gateway.encoders.base import EncoderBusy
+from gateway.fleet import costs
+from gateway.fleet import machine as machines
+from gateway.fleet.costs import Cost, Spell
+from gateway.fleet.register import Register
+from rpc.errors import NotFound, ServiceError
+
+log = structlog.get_logger("fleet")
+
+
+class Meter:
+    """Begins and ends runs in the register, and tells what spells cost."""
+
+    def __init__(self, register: Register) -> None:
+        self._register = register
+
+    async def begin(self, machine_id: str, task: str, now: float) -> None:
+        """A task is given to a machine, which cannot be given back from now on until `end`. Raises EncoderBusy when it
+        takes no more tasks."""
+        try:
+            machine = await self._register.change(machine_id, lambda m: machines.run_started(m, task, now))
+        except NotFound as error:
+            raise EncoderBusy(f"Machine {machine_id} is gone.") from error
+        if not machines.runs(machine, task):
+            raise EncoderBusy(f"Machine {machine_id} is being given back.")
+
+    async def end(self, machine_id: str, task: str, now: float) -> None:
+        """The task has ended there. A store that is away is no reason to fail: see `forget_gone` of the control."""
+        try:
+            await self._register.change(machine_id, lambda m: machines.run_ended(m, task, now))
+        except ServiceError as error:
+            log.warning("the end of a run could not be written down", machine=machine_id, error=error.message)
+
+    def is_living(self, machine_id: str) -> bool:
+        """Whether the machine takes tasks, as far as is known here: it may be given back under one that runs."""
+        machine = self._register.find(machine_id)
+        return machine is not None and machine.takes_tasks
+
+    def cost(self, spells: "tuple[Spell, ...]", now: float) -> Cost | None:
+        """What spells cost together; None when there are none."""
+        return costs.of_spells(spells, self._register.find, now)
