@@ -14,13 +14,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from apigpu.v1 import system_pb2, video_pb2
+from apigpu.v1 import fleet_pb2, system_pb2, video_pb2
+from apigpu.v1.fleet_pb2_grpc import FleetServiceStub
 from apigpu.v1.system_pb2_grpc import SystemServiceStub
 from client.asset import Asset
 from client.caption_style import CaptionStyle
 from client.connection import Connection, credentials
 from client.container import Container
 from client.datadir import DataDir
+from client.fleet import DayCosts, Fleet
 from client.job import Job
 from client.jobs import Jobs
 from client.message import fill
@@ -194,6 +196,19 @@ class Client:
         with self._connection.errors():
             answer = stub.GetHealth(system_pb2.GetHealthRequest(), metadata=self._connection.metadata)
         return Health(answer.status, answer.encoders.ready, answer.encoders.slots)
+
+    def fleet(self) -> Fleet:
+        """The encoders that are rented by the second, and what they cost."""
+        stub = FleetServiceStub(self._connection.channel)
+        with self._connection.errors():
+            return Fleet.from_message(stub.GetFleet(fleet_pb2.GetFleetRequest(), metadata=self._connection.metadata))
+
+    def fleet_costs(self, days: int = 7) -> list[DayCosts]:
+        """What was spent, by day and provider, the newest day first; `days` from 1 to 31."""
+        stub, request = FleetServiceStub(self._connection.channel), fleet_pb2.GetCostsRequest(days=days)
+        with self._connection.errors():
+            answer = stub.GetCosts(request, metadata=self._connection.metadata)
+        return [DayCosts.from_message(day) for day in answer.days]
 
     def sources(self, *sources: Source) -> list[str]:
         """What the gateway is given for sources: URLs and assets as they are, else the uploaded files' assets."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import typer
 
-from client.commands import jobs, services, setup
+from client.commands import fleet, jobs, services, setup
 from client.commands.addaudio import addaudio
 from client.commands.caption import caption
 from client.commands.img2vid import img2vid
@@ -65,6 +65,7 @@ app.command()(addaudio)
 app.command()(jobs.jobs)
 app.command()(jobs.watch)
 app.command()(jobs.cancel)
+app.command()(fleet.fleet)
 app.command()(setup.certs)
 app.command()(setup.doctor)
 

@@ -1,27 +1,16 @@
-"""Jobs as a table on a terminal, and as lines with tabs elsewhere."""
+"""Jobs as rows."""
 
-import sys
 from collections.abc import Iterable
 
-from rich.console import Console
-from rich.table import Table
-
 from client.job import Job
+from client.table import show_rows
 
 HEADINGS = ("job", "status", "operation", "tasks", "queued", "encoding", "accepted")
 
 
 def show(jobs: Iterable[Job]) -> None:
     """Print them."""
-    rows = (cells(job) for job in jobs)
-    if not sys.stdout.isatty():
-        for row in rows:
-            print(*row, sep="\t")
-        return
-    table = Table(*HEADINGS, box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*row)
-    Console(markup=False).print(table)
+    show_rows(HEADINGS, (cells(job) for job in jobs))
 
 
 def cells(job: Job) -> tuple[str, ...]:

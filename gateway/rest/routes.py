@@ -8,7 +8,7 @@ from google.api import annotations_pb2, http_pb2
 from google.protobuf import message_factory
 from google.protobuf.message import Message
 
-from apigpu.v1 import assets_pb2, jobs_pb2, system_pb2, video_pb2
+from apigpu.v1 import assets_pb2, fleet_pb2, jobs_pb2, system_pb2, video_pb2
 from gateway.rest.fields import Descriptor, Field, Method, fields_on, is_bytes
 from gateway.rest.status import MethodNotAllowed
 from gateway.rest.templates import Template
@@ -19,6 +19,7 @@ PUBLIC: tuple[Descriptor, ...] = (
     jobs_pb2.DESCRIPTOR.services_by_name["JobService"],
     assets_pb2.DESCRIPTOR.services_by_name["AssetService"],
     system_pb2.DESCRIPTOR.services_by_name["SystemService"],
+    fleet_pb2.DESCRIPTOR.services_by_name["FleetService"],
 )
 # Paths that HTTP has and gRPC has not.
 HTTP_ONLY = ("GET /files/{id}/{filename}", "GET /openapi.json")
