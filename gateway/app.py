@@ -10,6 +10,7 @@ import grpc
 import structlog
 
 from apigpu.v1 import assets_pb2_grpc, jobs_pb2_grpc, system_pb2_grpc
+from externalscaler import externalscaler_pb2_grpc
 from gateway.assets.links import Links
 from gateway.assets.store import AssetStore
 from gateway.assets.transfers import Transfers
@@ -20,6 +21,7 @@ from gateway.config import GatewaySettings
 from gateway.encoders.grpc import GrpcEncoder
 from gateway.encoders.pool import Pool
 from gateway.engine.nats import Engine
+from gateway.fleet.keda import KedaScaler
 from gateway.jobs.board import Board
 from gateway.jobs.desk import Desk
 from gateway.jobs.dispatch import Dispatcher
@@ -167,6 +169,7 @@ def _service(
     assets_pb2_grpc.add_AssetServiceServicer_to_server(files, service.server)
     system = SystemService(settings, pool, desk, endpoints())
     system_pb2_grpc.add_SystemServiceServicer_to_server(system, service.server)
+    externalscaler_pb2_grpc.add_ExternalScalerServicer_to_server(KedaScaler(desk), service.probes)
     service.reflect(SERVICES)
     return service
 
