@@ -10,6 +10,7 @@ import grpc
 import structlog
 
 from apigpu.v1 import assets_pb2_grpc, jobs_pb2_grpc, system_pb2_grpc
+from externalscaler import externalscaler_pb2_grpc
 from gateway.assets.links import Links
 from gateway.assets.store import AssetStore
 from gateway.assets.transfers import Transfers
@@ -33,6 +34,7 @@ from gateway.rest.server import HttpServer, build_app
 from gateway.rest.settings import RestSettings
 from gateway.services.assets import AssetService
 from gateway.services.jobs import JobService
+from gateway.services.keda import KedaScaler
 from gateway.services.messages import Messages
 from gateway.services.system import SystemService
 from gateway.services.video import VideoService
@@ -174,6 +176,7 @@ def _service(
     assets_pb2_grpc.add_AssetServiceServicer_to_server(files, service.server)
     system = SystemService(settings, pool, desk, endpoints())
     system_pb2_grpc.add_SystemServiceServicer_to_server(system, service.server)
+    externalscaler_pb2_grpc.add_ExternalScalerServicer_to_server(KedaScaler(desk), service.probes)
     service.reflect(SERVICES)
     return service
 

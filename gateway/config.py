@@ -71,8 +71,22 @@ class GatewaySettings(Settings):
     runpod_endpoint_id: str = ""
     runpod_idle_timeout: Annotated[int, Field(ge=1)] = 300
     runpod_max_timeout: Annotated[int, Field(ge=1)] = 600
+    runpod_usd_per_second: Annotated[float, Field(ge=0)] = 0.00019
+    runpod_max_workers: Annotated[int, Field(ge=1)] = 3
+    runpod_slots: Annotated[int, Field(ge=1, le=64)] = 3
 
-    @field_validator("cors_allow_origins", "encoders", mode="before")
+    fleet_name: Annotated[str, Field(pattern="^[a-z0-9]{1,24}$")] = "main"
+    fleet_providers: Annotated[tuple[Literal["vast", "runpod"], ...], NoDecode] = ("vast", "runpod")
+    fleet_min: Annotated[int, Field(ge=0)] = 0
+    fleet_max: Annotated[int, Field(ge=0)] = 3
+    fleet_idle_seconds: Seconds | None = None
+    fleet_target_wait_seconds: Seconds = 60.0
+    fleet_max_age_seconds: Seconds = 6 * 3600.0
+    fleet_start_seconds: Seconds = 600.0
+    fleet_max_usd_per_hour: Annotated[float, Field(gt=0)] | None = None
+    fleet_max_usd_per_day: Annotated[float, Field(gt=0)] | None = None
+
+    @field_validator("cors_allow_origins", "encoders", "fleet_providers", mode="before")
     @classmethod
     def _comma_separated(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -102,6 +116,16 @@ class GatewaySettings(Settings):
     def api_keys(self) -> tuple[str, ...]:
         """The keys that open the gateway."""
         return tuple(key.strip() for key in self.x_api_key.get_secret_value().split(","))
+
+    @property
+    def idle_seconds(self) -> float:
+        """Seconds without work until a rented machine is given back: those of the RunPod endpoint when not given."""
+        return self.fleet_idle_seconds or float(self.runpod_idle_timeout)
+
+    @property
+    def has_runpod(self) -> bool:
+        """Whether a RunPod endpoint is set up."""
+        return bool(self.runpod_endpoint_id and self.runpod_api_key.get_secret_value())
 
     @property
     def assets_location(self) -> str:

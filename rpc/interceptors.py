@@ -20,7 +20,8 @@ log = structlog.get_logger("rpc")
 Context = grpc.aio.ServicerContext[Any, Any]
 Around = Callable[[str, Context], Any]
 REQUEST_ID = "x-request-id"
-QUIET = ("/grpc.health.v1.",)
+# What monitors ask all day long, and watch for as long as they like.
+QUIET = ("/grpc.health.v1.", "/externalscaler.")
 
 
 class Wrapper(grpc.aio.ServerInterceptor):
@@ -73,7 +74,7 @@ def _stream(streaming: bool) -> str:
 
 
 def boundary(max_call_seconds: float) -> Wrapper:
-    """The outermost interceptor. Every call ends after `max_call_seconds` at the latest; health watches excepted."""
+    """The outermost interceptor. Every call ends after `max_call_seconds` at the latest; monitors' excepted."""
 
     @asynccontextmanager
     async def around(method: str, context: Context) -> AsyncIterator[None]:

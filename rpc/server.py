@@ -21,6 +21,7 @@ from grpc_reflection.v1alpha import reflection
 
 from rpc.chunks import MAX_MESSAGE_BYTES
 from rpc.config import ConfigError
+from rpc.interceptors import boundary
 
 log = structlog.get_logger("rpc")
 
@@ -37,18 +38,27 @@ OPTIONS = (
     ("grpc.max_connection_age_grace_ms", 3_600_000),
 )
 
+# The port of probes is open to whoever can reach it.
+PROBE_CALLS = 100
+PROBE_SECONDS = 60.0
+PROBES_END_SECONDS = 1.0
+
 
 class Service:
-    """One process's gRPC servers: the main one, and a plaintext one that answers health probes only."""
+    """One process's gRPC servers: the main one, and a plaintext one for health probes and their like."""
 
     def __init__(self, interceptors: Sequence[grpc.aio.ServerInterceptor], max_concurrent_calls: int) -> None:
         self.server = grpc.aio.server(
             interceptors=list(interceptors), options=OPTIONS, maximum_concurrent_rpcs=max_concurrent_calls
         )
         self.health = health_aio.HealthServicer()
-        self._probes = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
+        self.probes = grpc.aio.server(
+            interceptors=[boundary(PROBE_SECONDS)],
+            options=(("grpc.so_reuseport", 0),),
+            maximum_concurrent_rpcs=PROBE_CALLS,
+        )
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self.server)
-        health_pb2_grpc.add_HealthServicer_to_server(self.health, self._probes)
+        health_pb2_grpc.add_HealthServicer_to_server(self.health, self.probes)
         self._names: list[str] = []
 
     def reflect(self, names: Sequence[str]) -> None:
@@ -62,13 +72,13 @@ class Service:
         return _bind(self.server, address, credentials)
 
     def listen_for_probes(self, address: str) -> int:
-        """Bind the plaintext health server; the port that it got. Raises ConfigError."""
-        return _bind(self._probes, address, None)
+        """Bind the plaintext server of probes; the port that it got. Raises ConfigError."""
+        return _bind(self.probes, address, None)
 
     async def start(self) -> None:
         """Serve, and say so to health checks."""
         await self.server.start()
-        await self._probes.start()
+        await self.probes.start()
         await self._set(health_pb2.HealthCheckResponse.SERVING)
 
     async def not_serving(self) -> None:
@@ -80,7 +90,7 @@ class Service:
         await self.not_serving()
         # An open health Watch would hold the stop for the whole time: end those first.
         await self.health.enter_graceful_shutdown()
-        await asyncio.gather(self.server.stop(seconds), self._probes.stop(0))
+        await asyncio.gather(self.server.stop(seconds), self.probes.stop(min(seconds, PROBES_END_SECONDS)))
 
     async def _set(self, status: int) -> None:
         for name in ("", *self._names):

@@ -152,7 +152,7 @@ class Control:
         if demand.waiting or self._policy.minimum:
             for market in self.markets.values():
                 market.shop(self._rhythm.shop_seconds)
-        offers = [offer for market in self.markets.values() for offer in market.offers]
+        offers = self._offers()
         spent = costs.spent_today(self._register.all(), now)
         tick = self._rhythm.tick_seconds * 2
         for action in decide(demand, self._workers(), offers, self._policy, spent, tick, now):
@@ -162,6 +162,12 @@ class Control:
                 await self._rent(action.offer, action.reason, now)
             else:
                 await self._release(action)
+
+    def _offers(self) -> list[Offer]:
+        """What the providers have told, without what was taken since."""
+        taken = {(machine.provider, machine.offer) for machine in self._register.living()}
+        told = [offer for market in self.markets.values() for offer in market.offers]
+        return [offer for offer in told if (offer.provider, offer.id) not in taken]
 
     def _workers(self) -> list[Worker]:
         own = [_own_worker(seat) for seat in self._pool.seats if not seat.is_rented and seat.ready]

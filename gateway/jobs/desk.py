@@ -108,6 +108,16 @@ class Desk:
 
     async def next_change(self, changed: asyncio.Event, job_id: str) -> None:
         """Wait for the event, RECHECK_SECONDS at most. Raises Unavailable when the gateway shuts down."""
+        await self.changed(changed)
+        if self._closing.is_set():
+            raise Unavailable(
+                f"The gateway is shutting down; job {job_id} goes on. Ask for it again in a moment.",
+                reason="SHUTTING_DOWN",
+                metadata={"job_id": job_id},
+            )
+
+    async def changed(self, changed: asyncio.Event) -> None:
+        """Wait for the event or for the end of the gateway, RECHECK_SECONDS at most."""
         closing = asyncio.ensure_future(self._closing.wait())
         waiting = asyncio.ensure_future(changed.wait())
         try:
@@ -116,20 +126,28 @@ class Desk:
             closing.cancel()
             waiting.cancel()
         changed.clear()
-        if self._closing.is_set():
-            raise Unavailable(
-                f"The gateway is shutting down; job {job_id} goes on. Ask for it again in a moment.",
-                reason="SHUTTING_DOWN",
-                metadata={"job_id": job_id},
-            )
 
-    def listening(self, job_id: str) -> "contextlib.AbstractContextManager[asyncio.Event]":
-        """An event that is set when the job changes or the queue moves, while the block runs."""
+    def listening(self, job_id: str = "") -> "contextlib.AbstractContextManager[asyncio.Event]":
+        """An event that is set when the job changes (if one is given) or the queue moves, while the block runs."""
         return self._store.index.listening(job_id, queue=True)
 
     def place(self, job_id: str) -> int:
         """Place of a waiting job in the queue, from 1."""
         return self._store.index.place(job_id)
+
+    @property
+    def tasks_waiting(self) -> int:
+        """Tasks of all jobs that wait for an encoder."""
+        return self._store.index.tasks_waiting
+
+    @property
+    def tasks_running(self) -> int:
+        """Tasks of all jobs that run, on whichever gateway."""
+        return self._store.index.tasks_running
+
+    def oldest_wait_seconds(self, now: float) -> float:
+        """Seconds since the oldest job was handed in of which a task waits; 0 when none does."""
+        return self._store.index.oldest_wait_seconds(now)
 
     @property
     def closing(self) -> bool:

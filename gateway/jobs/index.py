@@ -2,18 +2,24 @@
 
 import asyncio
 import contextlib
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from gateway.jobs.model import Status
+from gateway.jobs import model
+from gateway.jobs.model import Job, Status
 
 
 class Known(NamedTuple):
-    """Where a job stood at a revision of its record."""
+    """Where a job stood at a revision of its record, and how many of its tasks waited and ran."""
 
     status: Status
     revision: int
+    waiting: int
+    running: int
+
+
+NOTHING = Known(Status.CANCELLED, 0, 0, 0)
 
 
 class Index:
@@ -23,31 +29,35 @@ class Index:
         self._known: dict[str, Known] = {}
         self._ids: list[str] = []
         self._waiting: list[str] = []
+        # Jobs of which a task waits, those among them that have begun.
+        self._wanting: list[str] = []
+        self.tasks_waiting = 0
+        self.tasks_running = 0
         self._listeners: dict[asyncio.Event, tuple[str, bool]] = {}
         self._on_end: list[Callable[[str], None]] = []
 
-    def note(self, job_id: str, status: Status, revision: int) -> None:
+    def note(self, job: Job, revision: int) -> None:
         """Take in what a record says; an older revision than the one known is passed over."""
-        before = self._known.get(job_id)
+        before = self._known.get(job.id)
         if before is not None and before.revision >= revision:
             return
-        self._known[job_id] = Known(status, revision)
-        if before is None:
-            insort(self._ids, job_id)
-        self._set_waiting(job_id, status is Status.IN_QUEUE)
-        moved = before is None or before.status is not status
-        if moved and status.ended:
+        now = Known(job.status, revision, job.waiting, job.running)
+        self._known[job.id] = now
+        _set(self._ids, job.id, True)
+        self._count(job.id, before or NOTHING, now)
+        moved = before is None or before.status is not now.status
+        if moved and now.status.ended:
             for called in self._on_end:
-                called(job_id)
-        for event, (wanted, queue) in self._listeners.items():
-            if wanted == job_id or (moved and queue):
-                event.set()
+                called(job.id)
+        self._tell(job.id, moved)
 
     def drop(self, job_id: str) -> None:
         """The record is gone."""
-        if self._known.pop(job_id, None) is not None:
-            _remove(self._ids, job_id)
-            self._set_waiting(job_id, False)
+        before = self._known.pop(job_id, None)
+        if before is not None:
+            _set(self._ids, job_id, False)
+            self._count(job_id, before, NOTHING)
+            self._tell(job_id, True)
 
     def ended_before(self, first: str) -> list[str]:
         """Ids of jobs that have ended and come before the id `first`."""
@@ -70,6 +80,10 @@ class Index:
         """Place of a waiting job in the queue, from 1."""
         return bisect_left(self._waiting, job_id) + 1
 
+    def oldest_wait_seconds(self, now: float) -> float:
+        """Seconds since the oldest job was handed in of which a task waits; 0 when none does."""
+        return max(0.0, now - model.id_time(self._wanting[0])) if self._wanting else 0.0
+
     @contextlib.contextmanager
     def listening(self, job_id: str, *, queue: bool = False) -> Iterator[asyncio.Event]:
         """An event that is set when the job changes, and with `queue` when any job moves, while the block runs."""
@@ -80,16 +94,23 @@ class Index:
         finally:
             del self._listeners[event]
 
-    def _set_waiting(self, job_id: str, waiting: bool) -> None:
-        at = bisect_left(self._waiting, job_id)
-        there = at < len(self._waiting) and self._waiting[at] == job_id
-        if waiting and not there:
-            self._waiting.insert(at, job_id)
-        elif there and not waiting:
-            del self._waiting[at]
+    def _count(self, job_id: str, before: Known, now: Known) -> None:
+        self.tasks_waiting += now.waiting - before.waiting
+        self.tasks_running += now.running - before.running
+        _set(self._waiting, job_id, now.status is Status.IN_QUEUE)
+        _set(self._wanting, job_id, now.waiting > 0)
+
+    def _tell(self, job_id: str, moved: bool) -> None:
+        for event, (wanted, queue) in self._listeners.items():
+            if wanted == job_id or (moved and queue):
+                event.set()
 
 
-def _remove(ids: list[str], job_id: str) -> None:
+def _set(ids: list[str], job_id: str, wanted: bool) -> None:
+    """Put the id in its place, or take it out."""
     at = bisect_left(ids, job_id)
-    if at < len(ids) and ids[at] == job_id:
+    there = at < len(ids) and ids[at] == job_id
+    if wanted and not there:
+        ids.insert(at, job_id)
+    elif there and not wanted:
         del ids[at]

@@ -116,6 +116,16 @@ class Job:
         return tuple(spell for task in self.tasks for spell in task.spells)
 
     @property
+    def waiting(self) -> int:
+        """Tasks that wait for an encoder."""
+        return sum(task.status is Status.IN_QUEUE for task in self.tasks)
+
+    @property
+    def running(self) -> int:
+        """Tasks that run."""
+        return sum(task.status is Status.IN_PROGRESS for task in self.tasks)
+
+    @property
     def failure(self) -> Failure | None:
         """Why a job did not complete: the first failure of the kind that it ended with."""
         if self.status in (Status.FAILED, Status.TIMED_OUT, Status.CANCELLED):
@@ -134,6 +144,11 @@ class Job:
 def first_id(now: float) -> str:
     """What sorts before every id made at this time or later, and after every earlier one."""
     return f"{int(now * 1000):012x}"
+
+
+def id_time(job_id: str) -> float:
+    """When the id was made."""
+    return int(job_id[:12], 16) / 1000
 
 
 def result_name(job: Job, index: int) -> str:

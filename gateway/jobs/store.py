@@ -48,7 +48,7 @@ class JobStore:
         if len(record) + GROWTH_BYTES * len(job.tasks) > self._records.max_value_bytes:
             raise InvalidArgument("The request is too large to be kept as one job; send several.", reason="TOO_LARGE")
         revision = await self._records.create(job.id, record)
-        self.index.note(job.id, job.status, revision)
+        self.index.note(job, revision)
 
     async def get(self, job_id: str) -> Job:
         """Read a job."""
@@ -65,7 +65,7 @@ class JobStore:
                 revision = await self._records.update(job_id, model.to_json(changed), revision)
             except Aborted:
                 continue
-            self.index.note(job_id, changed.status, revision)
+            self.index.note(changed, revision)
             return changed
         raise Aborted(f"Job {job_id} is changing too fast; try again.")
 
@@ -102,6 +102,6 @@ class JobStore:
             self.index.drop(job_id)
             return
         try:
-            self.index.note(job_id, model.from_json(value).status, revision)
+            self.index.note(model.from_json(value), revision)
         except (ValueError, KeyError, TypeError):
             log.exception("a job's record cannot be read; it is left alone", job=job_id)
