@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
+from gateway.encoders.dns import EncoderName
 from rpc.config import Settings
 
 DAY_SECONDS = 86_400.0
@@ -90,6 +91,13 @@ class GatewaySettings(Settings):
     @classmethod
     def _comma_separated(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("encoders")
+    @classmethod
+    def _names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for address in value:
+            EncoderName.parse(address)
+        return value
 
     @field_validator("fetch_allow_cidrs", mode="before")
     @classmethod

@@ -30,11 +30,14 @@ Stream = grpc.aio.StreamStreamCall[encoder_pb2.EncodeRequest, encoder_pb2.Encode
 
 
 class GrpcEncoder:
-    """See base.Encoder. `address` is host:port."""
+    """See base.Encoder. `address` is host:port; `tls_name` what the certificate must have instead of that host."""
 
-    def __init__(self, address: str, credentials: grpc.ChannelCredentials, session_token: str) -> None:
+    def __init__(
+        self, address: str, credentials: grpc.ChannelCredentials, session_token: str, tls_name: str = ""
+    ) -> None:
         self.name = address
-        self._channel = grpc.aio.secure_channel(address, credentials, OPTIONS)
+        named = (("grpc.ssl_target_name_override", tls_name),) if tls_name else ()
+        self._channel = grpc.aio.secure_channel(address, credentials, (*OPTIONS, *named))
         self._stub = encoder_pb2_grpc.EncoderServiceStub(self._channel)
         self._metadata = (("x-session-token", session_token),) if session_token else ()
 
