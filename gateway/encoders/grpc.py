@@ -30,11 +30,15 @@ Stream = grpc.aio.StreamStreamCall[encoder_pb2.EncodeRequest, encoder_pb2.Encode
 
 
 class GrpcEncoder:
-    """See base.Encoder. `address` is host:port."""
+    """See base.Encoder. `address` is host:port; `server_name` the name that the encoder's certificate must have, when
+    it is not that of the address."""
 
-    def __init__(self, address: str, credentials: grpc.ChannelCredentials, session_token: str) -> None:
+    def __init__(
+        self, address: str, credentials: grpc.ChannelCredentials, session_token: str, server_name: str = ""
+    ) -> None:
         self.name = address
-        self._channel = grpc.aio.secure_channel(address, credentials, OPTIONS)
+        pinned = (("grpc.ssl_target_name_override", server_name),) if server_name else ()
+        self._channel = grpc.aio.secure_channel(address, credentials, (*OPTIONS, *pinned))
         self._stub = encoder_pb2_grpc.EncoderServiceStub(self._channel)
         self._metadata = (("x-session-token", session_token),) if session_token else ()
 
@@ -42,11 +46,14 @@ class GrpcEncoder:
         """Close the connection."""
         await self._channel.close()
 
-    async def ask(self) -> encoder_pb2.GetCapabilitiesResponse:
-        """What the encoder can do. Raises EncoderBusy when it does not answer."""
+    async def ask(self, timeout_seconds: float = ASK_SECONDS) -> encoder_pb2.GetCapabilitiesResponse:
+        """What the encoder can do. Raises EncoderBusy when it does not answer in time."""
         try:
             return await self._stub.GetCapabilities(
-                encoder_pb2.GetCapabilitiesRequest(), timeout=ASK_SECONDS, metadata=self._metadata, wait_for_ready=True
+                encoder_pb2.GetCapabilitiesRequest(),
+                timeout=timeout_seconds,
+                metadata=self._metadata,
+                wait_for_ready=True,
             )
         except grpc.aio.AioRpcError as error:
             raise EncoderBusy(f"Encoder {self.name} does not answer: {error.details()}") from error
