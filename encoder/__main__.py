@@ -14,6 +14,8 @@ from rpc import logs
 from rpc.config import ConfigError
 from rpc.server import stop_signal
 
+# What children, FFmpeg above all, must not inherit.
+SECRETS = ("TLS_BUNDLE", "SESSION_TOKEN")
 USAGE = "usage: python -m encoder [doctor]"
 
 
@@ -30,6 +32,8 @@ def main(arguments: list[str]) -> int:
         return 2
     try:
         settings = EncoderSettings.load()
+        for name in SECRETS:
+            os.environ.pop(name, None)
         if arguments:
             logs.configure("encoder", settings.log_level, None)
             print(json.dumps(asyncio.run(doctor.report(settings)), indent=2))

@@ -13,6 +13,7 @@ from encoder.codecs.nvenc.parameters import PRESETS as NVENC_PRESETS
 from encoder.codecs.x264 import PRESETS
 from encoder.sandbox import AUTO as AUTO_SANDBOX
 from encoder.sandbox import SANDBOXES
+from rpc.bundle import Bundle
 from rpc.config import Settings
 from rpc.logs import LEVELS
 from rpc.tls import Identity
@@ -31,6 +32,8 @@ class EncoderSettings(Settings):
     tls_cert: Path = Path(".api-gpu/certs/encoder.crt")
     tls_key: Path = Path(".api-gpu/certs/encoder.key")
     tls_ca: Path = Path(".api-gpu/certs/ca.crt")
+    # The three in one, for machines that are given no files; see rpc/bundle.py.
+    tls_bundle: SecretStr = SecretStr("")
     # CIDRs that may connect; empty lets any address try.
     allowed_ips: Annotated[tuple[Network, ...], NoDecode] = ()
     session_token: SecretStr = SecretStr("")
@@ -139,8 +142,10 @@ class EncoderSettings(Settings):
         return value
 
     @property
-    def identity(self) -> Identity:
-        """The TLS files."""
+    def identity(self) -> Identity | Bundle:
+        """TLS_BUNDLE when it is given, else the TLS files. Raises ConfigError when the bundle cannot be used."""
+        if text := self.tls_bundle.get_secret_value():
+            return Bundle.parse(text)
         return Identity(self.tls_cert, self.tls_key, self.tls_ca)
 
 

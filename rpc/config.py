@@ -28,5 +28,5 @@ def _described(error: Any) -> str:
     name = ".".join(str(part) for part in error["loc"]).upper() or "settings"
     if error["type"] == "missing":
         return f"{name} is not set and has no default"
-    shown = "(hidden)" if any(word in name for word in ("KEY", "TOKEN", "SECRET")) else repr(error["input"])
+    shown = "(hidden)" if any(word in name for word in ("KEY", "TOKEN", "SECRET", "BUNDLE")) else repr(error["input"])
     return f"{name}={shown}: {error['msg']}"

@@ -30,12 +30,18 @@ Stream = grpc.aio.StreamStreamCall[encoder_pb2.EncodeRequest, encoder_pb2.Encode
 
 
 class GrpcEncoder:
-    """See base.Encoder. `address` is host:port; `tls_name` what the certificate must have instead of that host."""
+    """See base.Encoder. `address` is host:port; `tls_name` what the certificate must have instead of that host, and
+    `name` what the encoder is called instead of its address."""
 
     def __init__(
-        self, address: str, credentials: grpc.ChannelCredentials, session_token: str, tls_name: str = ""
+        self,
+        address: str,
+        credentials: grpc.ChannelCredentials,
+        session_token: str,
+        tls_name: str = "",
+        name: str = "",
     ) -> None:
-        self.name = address
+        self.name = name or address
         named = (("grpc.ssl_target_name_override", tls_name),) if tls_name else ()
         self._channel = grpc.aio.secure_channel(address, credentials, (*OPTIONS, *named))
         self._stub = encoder_pb2_grpc.EncoderServiceStub(self._channel)
@@ -45,11 +51,14 @@ class GrpcEncoder:
         """Close the connection."""
         await self._channel.close()
 
-    async def ask(self) -> encoder_pb2.GetCapabilitiesResponse:
-        """What the encoder can do. Raises EncoderBusy when it does not answer."""
+    async def ask(self, timeout_seconds: float = ASK_SECONDS) -> encoder_pb2.GetCapabilitiesResponse:
+        """What the encoder can do. Raises EncoderBusy when it does not answer in time."""
         try:
             return await self._stub.GetCapabilities(
-                encoder_pb2.GetCapabilitiesRequest(), timeout=ASK_SECONDS, metadata=self._metadata, wait_for_ready=True
+                encoder_pb2.GetCapabilitiesRequest(),
+                timeout=timeout_seconds,
+                metadata=self._metadata,
+                wait_for_ready=True,
             )
         except grpc.aio.AioRpcError as error:
             raise EncoderBusy(f"Encoder {self.name} does not answer: {error.details()}") from error

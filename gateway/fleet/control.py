@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import re
-import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -11,7 +9,7 @@ from dataclasses import dataclass
 import structlog
 
 from gateway.encoders.pool import Pool, Seat
-from gateway.fleet import costs
+from gateway.fleet import costs, label
 from gateway.fleet import machine as machines
 from gateway.fleet.base import Offer, Provider
 from gateway.fleet.lease import Lease
@@ -24,8 +22,6 @@ from rpc.errors import ServiceError
 
 log = structlog.get_logger("fleet")
 
-# What every label of ours begins with; the fleet's name comes after it.
-LABEL = "api-gpu"
 CLOSE_SECONDS = 5.0
 
 
@@ -41,16 +37,6 @@ class Rhythm:
     shop_seconds: float = 15.0
     # Records of machines that ended are kept for so long.
     retention_seconds: float = 40 * 86_400.0
-
-
-def new_label(fleet_name: str) -> str:
-    """A label for a machine of this fleet, and the machine's id."""
-    return f"{LABEL}-{fleet_name}-{secrets.token_hex(6)}"
-
-
-def is_label(fleet_name: str, label: str) -> bool:
-    """Whether a label is one of this fleet's."""
-    return re.fullmatch(f"{LABEL}-{re.escape(fleet_name)}-[0-9a-f]{{12}}", label) is not None
 
 
 class Control:
@@ -137,7 +123,7 @@ class Control:
         for name, market in self.markets.items():
             if market.found_at > self._checked_at.get(name, 0.0):
                 self._checked_at[name] = market.found_at
-                await self._lives[name].destroy_strays(lambda label: is_label(self._fleet_name, label))
+                await self._lives[name].destroy_strays(lambda text: label.is_of(self._fleet_name, text))
 
     async def _sweep(self, now: float) -> None:
         """End runs whose tasks are elsewhere, forget what is long over."""
@@ -190,7 +176,7 @@ class Control:
     async def _rent(self, offer: Offer, reason: str, now: float) -> None:
         self.markets[offer.provider].taken(offer)
         machine = Machine(
-            id=new_label(self._fleet_name),
+            id=label.new_label(self._fleet_name),
             provider=offer.provider,
             usd_per_hour=offer.usd_per_hour,
             created_at=now,

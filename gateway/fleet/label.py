@@ -1,0 +1,17 @@
+"""The labels that machines carry at their providers: the fleet's name, and a random part."""
+
+import re
+import secrets
+
+# A label is a host name too, that of the machine's certificate: its parts have 63 letters at most.
+NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
+
+
+def new_label(fleet: str) -> str:
+    """A label that nothing else has: "api-gpu-5f0c…"."""
+    return f"{fleet}-{secrets.token_hex(8)}"
+
+
+def is_of(fleet: str, label: str) -> bool:
+    """Whether this fleet gave the label. Fleets of other names are left alone, also when one name begins as another."""
+    return re.fullmatch(rf"{re.escape(fleet)}-[0-9a-f]{{16}}", label) is not None
