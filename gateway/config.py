@@ -76,7 +76,7 @@ class GatewaySettings(Settings):
     runpod_max_workers: Annotated[int, Field(ge=1)] = 3
     runpod_slots: Annotated[int, Field(ge=1, le=64)] = 3
 
-    fleet_name: Annotated[str, Field(pattern="^[a-z0-9]{1,24}$")] = "main"
+    fleet_name: Annotated[str, Field(pattern="^[a-z][a-z0-9-]{0,39}$")] = "api-gpu"
     fleet_providers: Annotated[tuple[Literal["vast", "runpod"], ...], NoDecode] = ("vast", "runpod")
     fleet_min: Annotated[int, Field(ge=0)] = 0
     fleet_max: Annotated[int, Field(ge=0)] = 3
