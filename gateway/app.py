@@ -18,7 +18,7 @@ from gateway.auth.interceptor import key_required
 from gateway.auth.keys import Keys
 from gateway.auth.limits import RateLimit
 from gateway.config import GatewaySettings
-from gateway.encoders.grpc import GrpcEncoder
+from gateway.encoders.own import OwnEncoders
 from gateway.encoders.pool import Pool
 from gateway.engine.nats import Engine
 from gateway.fleet.meter import Meter
@@ -116,8 +116,8 @@ class Gateway:
         meter = Meter(register)
         pool = Pool()
         stack.push_async_callback(pool.close)
-        for encoder in _encoders(settings):
-            pool.add(encoder)
+        own = _own_encoders(settings, pool)
+        stack.push_async_callback(own.close)
         desk = Desk(store, queue, board, sources, settings.max_batch_items)
         run = TaskRun(store, board, sources, assets, settings.max_task_seconds, settings.task_attempts)
         dispatcher = Dispatcher(store, queue, pool, run, settings.task_attempts)
@@ -193,11 +193,11 @@ def _listening(
     return private
 
 
-def _encoders(settings: GatewaySettings) -> list[GrpcEncoder]:
+def _own_encoders(settings: GatewaySettings, pool: Pool) -> OwnEncoders:
     identity = Identity(settings.tls_cert, settings.tls_key, settings.encoder_ca)
     credentials = identity.channel_credentials()
     token = settings.session_token.get_secret_value()
-    return [GrpcEncoder(address, credentials, token) for address in settings.encoders]
+    return OwnEncoders(settings.encoders, pool, credentials, token)
 
 
 def _fetch_limits(settings: GatewaySettings) -> FetchLimits:

@@ -1,0 +1,98 @@
+"""A machine's steps, and what jobs and days cost: pure functions."""
+
+from dataclasses import replace
+
+import pytest
+
+from gateway.fleet import costs, machine
+from gateway.fleet.costs import Spell
+from gateway.fleet.machine import Access, Machine, Run, State
+
+PLANNED = Machine(id="fleet-1", provider="vast", usd_per_hour=3.6, created_at=1000.0)
+STARTING = machine.located(machine.made(PLANNED, "77"), "192.0.2.1:9000", 0)
+READY = machine.answered(STARTING, 2, 1060.0)
+
+
+def test_a_life_from_plan_to_end():
+    assert (STARTING.state, STARTING.provider_id, STARTING.takes_tasks) == (State.STARTING, "77", True)
+    assert (READY.state, READY.slots, READY.ready_at) == (State.READY, 2, 1060.0)
+    assert READY.idle_since() == 1060.0
+    gone = machine.ended(machine.drained(READY, "idle"), 1400.0)
+    assert (gone.state, gone.reason, gone.usd(9999.0)) == (State.ENDED, "idle", pytest.approx(0.4))
+    assert not PLANNED.takes_tasks
+    assert not gone.takes_tasks
+
+
+def test_a_machine_that_has_work_is_not_given_back_before_it_is_done():
+    working = machine.run_started(READY, "job.0", 1100.0)
+    draining = machine.drained(working, "old")
+    assert (draining.state, draining.draining, draining.takes_tasks) == (State.READY, True, False)
+    assert draining.idle_since() is None
+    assert machine.run_started(draining, "job.1", 1101.0) == draining
+    done = machine.run_ended(draining, "job.0", 1110.0)
+    assert machine.drained(replace(done, draining=False), "old").state is State.ENDING
+    assert (done.busy_seconds, done.tasks, done.used_at) == (10.0, 1, 1110.0)
+
+
+def test_steps_that_no_longer_apply_change_nothing():
+    gone = machine.ended(READY, 1400.0, "lost")
+    for step in (
+        lambda m: machine.answered(m, 5, 1.0),
+        lambda m: machine.run_started(m, "job.0", 1.0),
+        lambda m: machine.run_ended(m, "job.0", 1.0),
+        lambda m: machine.drained(m, "again"),
+        lambda m: machine.ending(m, "again"),
+        lambda m: machine.ended(m, 2.0, "again"),
+    ):
+        assert step(gone) == gone
+
+
+def test_what_ran_when_a_machine_ended_has_ended_and_its_keys_are_forgotten():
+    working = replace(machine.run_started(READY, "job.0", 1100.0), access=Access("ca", "crt", "key", "token"))
+    gone = machine.ended(working, 1200.0)
+    assert (gone.running, gone.busy_seconds, gone.access) == ((), 100.0, None)
+
+
+def test_a_record_survives_the_store():
+    full = replace(READY, access=Access("ca", "crt", "key", "token"), running=(Run("job.0", 1.5),))
+    assert machine.from_json(machine.to_json(full)) == full
+
+
+def test_the_shares_of_all_jobs_add_up_to_the_price_with_set_up_and_idle_time():
+    worked = machine.run_started(READY, "a.0", 1100.0)
+    worked = machine.run_started(worked, "b.0", 1110.0)
+    worked = machine.run_ended(machine.run_ended(worked, "b.0", 1120.0), "a.0", 1130.0)
+    gone = machine.ended(worked, 1400.0)
+    spells = {"a": Spell(gone.id, 1100.0, 1130.0), "b": Spell(gone.id, 1110.0, 1120.0)}
+    told = {job: costs.of_spells((spell,), {gone.id: gone}.get, 5000.0) for job, spell in spells.items()}
+    assert told["a"].usd == pytest.approx(0.3)
+    assert told["b"].usd == pytest.approx(0.1)
+    assert sum(cost.usd for cost in told.values()) == pytest.approx(gone.usd(5000.0)) == pytest.approx(0.4)
+    assert (told["a"].seconds, told["a"].is_final) == (30.0, True)
+
+
+def test_the_cost_of_a_job_that_runs_grows_and_is_not_final():
+    worked = machine.run_started(READY, "a.0", 1100.0)
+    early, late = (
+        costs.of_spells((Spell(worked.id, 1100.0),), {worked.id: worked}.get, now) for now in (1110.0, 1200.0)
+    )
+    assert early.usd == pytest.approx(0.11)  # alone on it: the set-up is all its own
+    assert late.usd > early.usd
+    assert not late.is_final
+    assert costs.of_spells((), {}.get, 1.0) is None
+
+
+def test_a_run_that_is_not_yet_written_down_on_its_machine_costs_no_more_than_the_machine():
+    cost = costs.of_spells((Spell(READY.id, 1060.0),), {READY.id: READY}.get, 1100.0)
+    assert cost.usd == pytest.approx(READY.usd(1100.0))
+
+
+def test_days_split_a_machine_that_lives_over_midnight():
+    midnight = 20_000 * 86_400.0
+    life = replace(PLANNED, created_at=midnight - 1800, usd_per_hour=2.0)
+    life = machine.ended(life, midnight + 3600)
+    today, yesterday = costs.by_day([life], 3, midnight + 7200)
+    assert (today.usd, today.paid_seconds, today.machines) == (pytest.approx(2.0), 3600.0, 0)
+    assert (yesterday.usd, yesterday.paid_seconds, yesterday.machines) == (pytest.approx(1.0), 1800.0, 1)
+    assert costs.spent_today([life], midnight + 1800) == pytest.approx(1.0)
+    assert yesterday.date < today.date
