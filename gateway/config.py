@@ -1,6 +1,6 @@
 """The gateway's settings. Every field is an environment variable of the same name in capitals."""
 
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,17 +8,15 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
 from gateway.encoders.dns import EncoderName
-from rpc.config import Settings
+from gateway.fleet.settings import FleetSettings, Network, Seconds
 
 DAY_SECONDS = 86_400.0
 GIB = 1024**3
 
 Port = Annotated[int, Field(ge=0, le=65535)]
-Seconds = Annotated[float, Field(gt=0)]
-Network = IPv4Network | IPv6Network
 
 
-class GatewaySettings(Settings):
+class GatewaySettings(FleetSettings):
     """See the settings table in README.md; a test holds the two together."""
 
     host: str = "0.0.0.0"
@@ -68,26 +66,7 @@ class GatewaySettings(Settings):
     rate_limit_per_minute: Annotated[int, Field(ge=0)] = 6000
     drain_seconds: Annotated[float, Field(ge=0)] = 25.0
 
-    runpod_api_key: SecretStr = SecretStr("")
-    runpod_endpoint_id: str = ""
-    runpod_idle_timeout: Annotated[int, Field(ge=1)] = 300
-    runpod_max_timeout: Annotated[int, Field(ge=1)] = 600
-    runpod_usd_per_second: Annotated[float, Field(ge=0)] = 0.00019
-    runpod_max_workers: Annotated[int, Field(ge=1)] = 3
-    runpod_slots: Annotated[int, Field(ge=1, le=64)] = 3
-
-    fleet_name: Annotated[str, Field(pattern="^[a-z][a-z0-9-]{0,39}$")] = "api-gpu"
-    fleet_providers: Annotated[tuple[Literal["vast", "runpod"], ...], NoDecode] = ("vast", "runpod")
-    fleet_min: Annotated[int, Field(ge=0)] = 0
-    fleet_max: Annotated[int, Field(ge=0)] = 3
-    fleet_idle_seconds: Seconds | None = None
-    fleet_target_wait_seconds: Seconds = 60.0
-    fleet_max_age_seconds: Seconds = 6 * 3600.0
-    fleet_start_seconds: Seconds = 600.0
-    fleet_max_usd_per_hour: Annotated[float, Field(gt=0)] | None = None
-    fleet_max_usd_per_day: Annotated[float, Field(gt=0)] | None = None
-
-    @field_validator("cors_allow_origins", "encoders", "fleet_providers", mode="before")
+    @field_validator("cors_allow_origins", "encoders", mode="before")
     @classmethod
     def _comma_separated(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -124,16 +103,6 @@ class GatewaySettings(Settings):
     def api_keys(self) -> tuple[str, ...]:
         """The keys that open the gateway."""
         return tuple(key.strip() for key in self.x_api_key.get_secret_value().split(","))
-
-    @property
-    def idle_seconds(self) -> float:
-        """Seconds without work until a rented machine is given back: those of the RunPod endpoint when not given."""
-        return self.fleet_idle_seconds or float(self.runpod_idle_timeout)
-
-    @property
-    def has_runpod(self) -> bool:
-        """Whether a RunPod endpoint is set up."""
-        return bool(self.runpod_endpoint_id and self.runpod_api_key.get_secret_value())
 
     @property
     def assets_location(self) -> str:

@@ -61,6 +61,8 @@ class Provider(Protocol):
     name: str
     # Whether there are machines to be found and given back; else the provider starts and ends workers by itself.
     has_machines: bool
+    # The most that a machine may cost, dollars an hour.
+    most_usd_per_hour: float
 
     def prepare(self, label: str) -> Launch:
         """What a machine of this label is started with."""

@@ -5,12 +5,12 @@ Source: NVIDIA's "Video Encode and Decode GPU Support Matrix". Names are those t
 """
 
 # Chips for computing, and for mining, have no encoder: the first word of their names.
-WITHOUT_NVENC = frozenset(
-    ("A100", "A100X", "A800", "A30", "A30X", "H100", "H100X", "H800", "H20", "H200", "GH100", "GH200")
-    + ("B100", "B200", "B300", "GB200", "GB300", "CMP", "K80", "M10", "M60", "MI210", "MI250", "MI300X")
+WITHOUT_NVENC = (
+    *("A100", "A100X", "A800", "A30", "A30X", "H100", "H100X", "H800", "H20", "H200", "GH100", "GH200"),
+    *("B100", "B200", "B300", "GB200", "GB300", "CMP"),
 )
 # Names that share their first word with cards that have one.
-ALSO_WITHOUT = frozenset({"GT 1010", "GT 1030", "GTX 1630", "GTX TITAN"})
+ALSO_WITHOUT = frozenset({"GT 1010", "GT 1030"})
 
 # Encoders of a chip; one that is not named has one.
 ENGINES = {

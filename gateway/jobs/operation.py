@@ -106,6 +106,15 @@ def items(operation: video_pb2.Operation) -> list[str] | None:
     return None
 
 
+def budget(operation: video_pb2.Operation) -> float | None:
+    """The most that the job may cost, in dollars; None where nothing is said."""
+    _, message = kind(operation)
+    for field, value in message.ListFields():
+        if _rules(field).budget:
+            return float(value)
+    return None
+
+
 def single(operation: video_pb2.Operation) -> bool:
     """Whether the operation's message has no batch at all, so that its result is one video."""
     return _batch(kind(operation)[1]) is None

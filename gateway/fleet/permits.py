@@ -1,0 +1,100 @@
+"""RunPod Serverless as a provider. RunPod starts workers by itself, when jobs are queued, and ends each at the idle
+timeout after its last job. So what is rented here is a permit to keep one worker busy: it lives from the moment when
+the first job may be queued for that worker until the idle timeout after its last, which is what RunPod bills."""
+
+from collections.abc import Callable, Sequence
+
+from apigpu.encoder.v1 import encoder_pb2
+from gateway.encoders.base import EncodeJob, Encoder, Events, Outcome
+from gateway.fleet.base import Found, Launch, Offer
+from gateway.fleet.machine import HOUR_SECONDS, Machine
+
+NAME = "runpod"
+
+
+class Permits:
+    """See base.Provider. `endpoint` is the encoder that all workers are behind; a worker runs `slots` tasks at once."""
+
+    name = NAME
+    has_machines = False
+
+    def __init__(
+        self,
+        endpoint: Encoder,
+        usd_per_second: float,
+        max_workers: int,
+        slots: int,
+        setup_seconds: Callable[[], float],
+    ) -> None:
+        self._endpoint = endpoint
+        self.most_usd_per_hour = usd_per_second * HOUR_SECONDS
+        self._max_workers = max_workers
+        self._slots = slots
+        self._setup_seconds = setup_seconds
+
+    def prepare(self, label: str) -> Launch:
+        """See Provider. RunPod's workers are set up with their endpoint."""
+        return Launch(label, {})
+
+    def encoder(self, machine: Machine) -> Encoder:
+        """See Provider."""
+        return Permitted(machine.id, machine.slots, self._endpoint)
+
+    async def offers(self) -> Sequence[Offer]:
+        """See Provider. Raises Unavailable when the endpoint does not answer."""
+        await self._endpoint.ask()
+        setup_seconds = self._setup_seconds()
+        return [
+            Offer(
+                provider=NAME,
+                id=f"worker {number}",
+                usd_per_hour=self.most_usd_per_hour,
+                setup_seconds=setup_seconds,
+                slots=self._slots,
+                description=f"a worker of endpoint {self._endpoint.name}",
+            )
+            for number in range(1, self._max_workers + 1)
+        ]
+
+    async def create(self, offer: Offer, launch: Launch) -> str:
+        """See Provider. RunPod starts the worker once a job is queued."""
+        return launch.label
+
+    async def found(self) -> Sequence[Found]:
+        """See Provider. RunPod looks after its workers itself."""
+        return ()
+
+    async def destroy(self, provider_id: str) -> None:
+        """See Provider. RunPod ends the worker by its idle timeout."""
+
+    def avoid(self, machine: Machine) -> None:
+        """See Provider. Nobody chooses a worker's host."""
+
+    async def close(self) -> None:
+        """See Provider. Closes the endpoint's connections."""
+        await self._endpoint.close()
+
+
+class Permitted:
+    """The endpoint as the encoder behind one permit."""
+
+    def __init__(self, name: str, slots: int, endpoint: Encoder) -> None:
+        self.name = name
+        self._slots = slots
+        self._endpoint = endpoint
+
+    async def ask(self) -> encoder_pb2.GetCapabilitiesResponse:
+        """See Encoder: the slots of one worker. Raises EncoderBusy when the endpoint does not answer."""
+        await self._endpoint.ask()
+        return encoder_pb2.GetCapabilitiesResponse(slots=self._slots)
+
+    async def run(self, job: EncodeJob, events: Events) -> Outcome:
+        """See Encoder."""
+        return await self._endpoint.run(job, events)
+
+    async def forget(self, task_id: str) -> None:
+        """See Encoder."""
+        await self._endpoint.forget(task_id)
+
+    async def close(self) -> None:
+        """See Encoder. The endpoint is shared."""
