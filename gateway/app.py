@@ -19,7 +19,12 @@ from gateway.auth.limits import RateLimit
 from gateway.config import GatewaySettings
 from gateway.encoders.grpc import GrpcEncoder
 from gateway.encoders.pool import Pool
+from gateway.encoders.remote import TaskLinks
+from gateway.encoders.runpod import RunpodEncoder, RunpodTerms
+from gateway.encoders.runpodclient import RunpodClient
+from gateway.encoders.tickets import Tickets
 from gateway.engine.nats import Engine
+from gateway.jobs import leftovers
 from gateway.jobs.board import Board
 from gateway.jobs.desk import Desk
 from gateway.jobs.dispatch import Dispatcher
@@ -29,6 +34,7 @@ from gateway.jobs.store import JobStore
 from gateway.rest.routes import endpoints
 from gateway.rest.server import HttpServer, build_app
 from gateway.rest.settings import RestSettings
+from gateway.rest.tasks import TaskDoor
 from gateway.services.assets import AssetService
 from gateway.services.jobs import JobService
 from gateway.services.messages import Messages
@@ -106,18 +112,23 @@ class Gateway:
         stack.push_async_callback(fetcher.aclose)
         sources = Sources(fetcher, assets)
 
-        pool = Pool(_encoders(settings))
+        links = Links(_link_secret(settings), settings.link_ttl_seconds)
+        tickets = Tickets(await engine.key_value("tickets"))
+        runpod = _runpod(settings, tickets, assets, links)
+        pool = Pool([*_encoders(settings), *([runpod] if runpod else [])])
         pool.start()
         stack.push_async_callback(pool.close)
         desk = Desk(store, queue, board, sources, settings.max_batch_items)
-        run = TaskRun(store, board, sources, assets, settings.max_task_seconds, settings.task_attempts)
+        run = TaskRun(store, board, sources, assets, settings.max_task_seconds, settings.task_attempts, runpod)
         dispatcher = Dispatcher(store, queue, pool, run, settings.task_attempts)
         dispatcher.start()
         stack.push_async_callback(dispatcher.drain, 0)
 
-        links = Links(_link_secret(settings), settings.link_ttl_seconds)
+        if runpod:
+            _background(stack, leftovers.sweep_for_ever(store, runpod))
+
         transfers = Transfers(settings.max_transfers)
-        service = _service(settings, desk, assets, transfers, pool, Messages(links))
+        service = _service(settings, desk, assets, transfers, pool, Messages(links), runpod)
         private = _listening(service, settings, credentials, stack)
         await service.start()
         stack.push_async_callback(service.drain, 0)
@@ -125,7 +136,8 @@ class Gateway:
         channel = grpc.aio.insecure_channel(private, _channel_options())
         stack.push_async_callback(channel.close)
         rest = RestSettings(cors_allow_origins=settings.cors_allow_origins, public_url=settings.public_url or None)
-        http = HttpServer(build_app(channel, assets, links, rest, transfers), settings.host, settings.port)
+        door = TaskDoor(tickets, links, assets, sources) if runpod else None
+        http = HttpServer(build_app(channel, assets, links, rest, transfers, door), settings.host, settings.port)
         await http.start()
         stack.push_async_callback(http.drain, 0)
         log.info("serving", http=settings.port, grpc=settings.grpc_port, health=settings.health_port)
@@ -153,7 +165,13 @@ class Gateway:
 
 
 def _service(
-    settings: GatewaySettings, desk: Desk, assets: AssetStore, transfers: Transfers, pool: Pool, messages: Messages
+    settings: GatewaySettings,
+    desk: Desk,
+    assets: AssetStore,
+    transfers: Transfers,
+    pool: Pool,
+    messages: Messages,
+    runpod: RunpodEncoder | None,
 ) -> Service:
     public_url = settings.public_url or f"http://localhost:{settings.port}"
     interceptors = (
@@ -165,7 +183,7 @@ def _service(
     jobs_pb2_grpc.add_JobServiceServicer_to_server(JobService(desk, messages, public_url), service.server)
     files = AssetService(assets, messages, public_url, transfers)
     assets_pb2_grpc.add_AssetServiceServicer_to_server(files, service.server)
-    system = SystemService(settings, pool, desk, endpoints())
+    system = SystemService(settings, pool, desk, endpoints(), runpod)
     system_pb2_grpc.add_SystemServiceServicer_to_server(system, service.server)
     service.reflect(SERVICES)
     return service
@@ -188,6 +206,17 @@ def _encoders(settings: GatewaySettings) -> list[GrpcEncoder]:
     credentials = identity.channel_credentials()
     token = settings.session_token.get_secret_value()
     return [GrpcEncoder(address, credentials, token) for address in settings.encoders]
+
+
+def _runpod(settings: GatewaySettings, tickets: Tickets, assets: AssetStore, links: Links) -> RunpodEncoder | None:
+    """The endpoint at RunPod, where one is set."""
+    key = settings.runpod_api_key.get_secret_value()
+    if not (settings.runpod_endpoint_id and key):
+        return None
+    client = RunpodClient(settings.runpod_url, settings.runpod_endpoint_id, key)
+    terms = RunpodTerms(max_seconds=settings.runpod_max_timeout)
+    task_links = TaskLinks(links, assets, settings.public_url, terms.life_seconds)
+    return RunpodEncoder(client, tickets, assets, task_links, terms)
 
 
 def _fetch_limits(settings: GatewaySettings) -> FetchLimits:

@@ -4,7 +4,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import NoDecode
 
 from rpc.config import Settings
@@ -69,8 +69,9 @@ class GatewaySettings(Settings):
 
     runpod_api_key: SecretStr = SecretStr("")
     runpod_endpoint_id: str = ""
+    runpod_url: str = "https://api.runpod.ai/v2"
     runpod_idle_timeout: Annotated[int, Field(ge=1)] = 300
-    runpod_max_timeout: Annotated[int, Field(ge=1)] = 600
+    runpod_max_timeout: Annotated[int, Field(ge=5)] = 600
 
     @field_validator("cors_allow_origins", "encoders", mode="before")
     @classmethod
@@ -96,6 +97,13 @@ class GatewaySettings(Settings):
     def _long_enough(cls, value: SecretStr) -> SecretStr:
         if 0 < len(value.get_secret_value()) < 16:
             raise ValueError("give 16 characters or more")
+        return value
+
+    @field_validator("runpod_endpoint_id")
+    @classmethod
+    def _can_be_reached(cls, value: str, info: ValidationInfo) -> str:
+        if value and not info.data.get("public_url"):
+            raise ValueError("workers at RunPod fetch and put files by link: set PUBLIC_URL to where they reach PORT")
         return value
 
     @property

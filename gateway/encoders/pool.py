@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from gateway.encoders.base import EncoderBusy
-from gateway.encoders.grpc import GrpcEncoder
+from gateway.encoders.base import Encoder, EncoderBusy
 
 log = structlog.get_logger("encoders")
 
@@ -20,7 +19,7 @@ REST_SECONDS = 0.5
 class Seat:
     """One encoder of the pool: whether it answers and how many of its slots this gateway uses."""
 
-    encoder: GrpcEncoder
+    encoder: Encoder
     ready: bool = False
     slots: int = 0
     used: int = 0
@@ -48,7 +47,7 @@ class Lease:
 class Pool:
     """All encoders of this gateway."""
 
-    def __init__(self, encoders: Sequence[GrpcEncoder]) -> None:
+    def __init__(self, encoders: Sequence[Encoder]) -> None:
         self._seats = [Seat(encoder) for encoder in encoders]
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()

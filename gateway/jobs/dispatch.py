@@ -59,6 +59,7 @@ class Dispatcher:
         await asyncio.gather(*self._loops, return_exceptions=True)
         if running := list(self._running):
             await asyncio.wait(running, timeout=seconds)
+        self._run.leave()
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
