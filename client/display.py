@@ -16,6 +16,7 @@ from client.transfer import OnBytes
 LINE_SECONDS = 2.0
 DONE_BARS = 5
 MEGABYTE = 1_000_000
+STARTING = "an encoder starts"
 
 
 class Display(Protocol):
@@ -144,6 +145,8 @@ class Bars:
 def told(event: Event) -> str:
     """An event in words."""
     match event:
+        case Queued(_, "COLD_START"):
+            return STARTING
         case Queued(place):
             return "next in the queue" if place <= 1 else f"number {place} in the queue"
         case Clip():
@@ -160,6 +163,8 @@ def of_frames(progress: JobProgress) -> str:
     words = [f"{frames} frames", f"{progress.fps:.0f} fps"]
     if progress.total > 1:
         words.insert(0, f"{progress.processed}/{progress.total} clips")
+    if progress.phase == "COLD_START":
+        words.append(STARTING)
     if progress.seconds_left is not None:
         words.append(f"{progress.seconds_left:.0f} s left")
     return ", ".join(words)

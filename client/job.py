@@ -44,14 +44,16 @@ class Clip:
 
 @dataclass(frozen=True)
 class Queued:
-    """The job waits; 1 is next."""
+    """The job waits; 1 is next. `phase` is "COLD_START" while an encoder is on its way, else "WAITING_FOR_WORKER"."""
 
     place: int
+    phase: str = "WAITING_FOR_WORKER"
 
 
 @dataclass(frozen=True)
 class Progress:
-    """The job runs. `frames_total` is 0 and `seconds_left` None while not known; `total` counts tasks."""
+    """The job runs. `frames_total` is 0 and `seconds_left` None while not known; `total` counts tasks. `phase` is that
+    of the task that is furthest: "ENCODING", or what it waits for, as in Queued."""
 
     frames_done: int
     frames_total: int
@@ -59,6 +61,7 @@ class Progress:
     seconds_left: float | None
     processed: int
     total: int
+    phase: str = "ENCODING"
 
 
 @dataclass(frozen=True)

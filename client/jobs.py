@@ -81,7 +81,7 @@ class Jobs:
     def _typed(self, message: jobs_pb2.WatchJobResponse) -> Event:
         match message.WhichOneof("event"):
             case "queued":
-                return Queued(message.queued.place)
+                return Queued(message.queued.place, jobs_pb2.Phase.Name(message.queued.phase))
             case "item":
                 return Clip.from_message(message.item)
             case "finished":
@@ -99,4 +99,5 @@ def progress(message: jobs_pb2.Progress) -> Progress:
         seconds_left=message.seconds_left if message.HasField("seconds_left") else None,
         processed=message.processed,
         total=message.total,
+        phase=jobs_pb2.Phase.Name(message.phase),
     )

@@ -9,7 +9,7 @@ from collections.abc import Coroutine
 import grpc
 import structlog
 
-from apigpu.v1 import assets_pb2_grpc, jobs_pb2_grpc, system_pb2_grpc
+from apigpu.v1 import assets_pb2_grpc, fleet_pb2_grpc, jobs_pb2_grpc, system_pb2_grpc
 from externalscaler import externalscaler_pb2_grpc
 from gateway.assets.links import Links
 from gateway.assets.store import AssetStore
@@ -20,19 +20,28 @@ from gateway.auth.limits import RateLimit
 from gateway.config import GatewaySettings
 from gateway.encoders.own import OwnEncoders
 from gateway.encoders.pool import Pool
+from gateway.encoders.remote import TaskLinks
+from gateway.encoders.runpod import RunpodEncoder, RunpodTerms
+from gateway.encoders.runpodclient import RunpodClient
+from gateway.encoders.tickets import Tickets
 from gateway.engine.nats import Engine
-from gateway.fleet.meter import Meter
-from gateway.fleet.register import Register
+from gateway.fleet.fleet import Fleet
+from gateway.fleet.wiring import open_fleet, start_control
+from gateway.jobs import leftovers
 from gateway.jobs.board import Board
+from gateway.jobs.budget import Budget
 from gateway.jobs.desk import Desk
 from gateway.jobs.dispatch import Dispatcher
+from gateway.jobs.metered import Metered
 from gateway.jobs.queue import TaskQueue
 from gateway.jobs.run import TaskRun
 from gateway.jobs.store import JobStore
 from gateway.rest.routes import endpoints
 from gateway.rest.server import HttpServer, build_app
 from gateway.rest.settings import RestSettings
+from gateway.rest.tasks import TaskDoor
 from gateway.services.assets import AssetService
+from gateway.services.fleet import FleetService
 from gateway.services.jobs import JobService
 from gateway.services.keda import KedaScaler
 from gateway.services.messages import Messages
@@ -48,7 +57,7 @@ from rpc.tls import Identity
 
 log = structlog.get_logger("gateway")
 
-SERVICES = tuple(f"apigpu.v1.{name}" for name in ("VideoService", "JobService", "AssetService", "SystemService"))
+SERVICES = tuple(f"apigpu.v1.{name}Service" for name in ("Video", "Job", "Asset", "Fleet", "System"))
 SWEEP_SECONDS = 600.0
 CLOSE_SECONDS = 2.0
 
@@ -110,23 +119,36 @@ class Gateway:
         stack.push_async_callback(fetcher.aclose)
         sources = Sources(fetcher, assets)
 
-        register = Register(await engine.key_value("fleet"))
-        await register.start()
-        stack.push_async_callback(register.stop)
-        meter = Meter(register)
+        links = Links(_link_secret(settings), settings.link_ttl_seconds)
+        tickets = Tickets(await engine.key_value("tickets"))
+        runpod = _runpod(settings, tickets, assets, links)
         pool = Pool()
         stack.push_async_callback(pool.close)
         own = _own_encoders(settings, pool)
         stack.push_async_callback(own.close)
-        desk = Desk(store, queue, board, sources, settings.max_batch_items)
-        run = TaskRun(store, board, sources, assets, settings.max_task_seconds, settings.task_attempts)
-        dispatcher = Dispatcher(store, queue, pool, run, settings.task_attempts)
+        fleet = await open_fleet(
+            settings,
+            await engine.key_value("fleet"),
+            pool,
+            store.index,
+            runpod,
+            settings.max_task_seconds,
+            stack,
+        )
+        budget = Budget(fleet, pool)
+        metered = Metered(store, fleet)
+        desk = Desk(store, queue, board, sources, settings.max_batch_items, budget.check)
+        run = TaskRun(store, board, sources, assets, settings.max_task_seconds, settings.task_attempts, runpod)
+        dispatcher = Dispatcher(store, queue, pool, run, metered, settings.task_attempts)
+        start_control(fleet, metered.is_running, stack)
         dispatcher.start()
         stack.push_async_callback(dispatcher.drain, 0)
 
-        links = Links(_link_secret(settings), settings.link_ttl_seconds)
+        if runpod:
+            _background(stack, leftovers.sweep_for_ever(store, runpod))
+
         transfers = Transfers(settings.max_transfers)
-        service = _service(settings, desk, assets, transfers, pool, Messages(links, meter.cost))
+        service = _service(settings, desk, assets, transfers, pool, Messages(links, fleet.meter.cost), fleet, runpod)
         private = _listening(service, settings, credentials, stack)
         await service.start()
         stack.push_async_callback(service.drain, 0)
@@ -134,7 +156,8 @@ class Gateway:
         channel = grpc.aio.insecure_channel(private, _channel_options())
         stack.push_async_callback(channel.close)
         rest = RestSettings(cors_allow_origins=settings.cors_allow_origins, public_url=settings.public_url or None)
-        http = HttpServer(build_app(channel, assets, links, rest, transfers), settings.host, settings.port)
+        door = TaskDoor(tickets, links, assets, sources) if runpod else None
+        http = HttpServer(build_app(channel, assets, links, rest, transfers, door), settings.host, settings.port)
         await http.start()
         stack.push_async_callback(http.drain, 0)
         log.info("serving", http=settings.port, grpc=settings.grpc_port, health=settings.health_port)
@@ -162,7 +185,14 @@ class Gateway:
 
 
 def _service(
-    settings: GatewaySettings, desk: Desk, assets: AssetStore, transfers: Transfers, pool: Pool, messages: Messages
+    settings: GatewaySettings,
+    desk: Desk,
+    assets: AssetStore,
+    transfers: Transfers,
+    pool: Pool,
+    messages: Messages,
+    fleet: Fleet,
+    runpod: RunpodEncoder | None,
 ) -> Service:
     public_url = settings.public_url or f"http://localhost:{settings.port}"
     interceptors = (
@@ -174,8 +204,9 @@ def _service(
     jobs_pb2_grpc.add_JobServiceServicer_to_server(JobService(desk, messages, public_url), service.server)
     files = AssetService(assets, messages, public_url, transfers)
     assets_pb2_grpc.add_AssetServiceServicer_to_server(files, service.server)
-    system = SystemService(settings, pool, desk, endpoints())
+    system = SystemService(settings, pool, desk, endpoints(), runpod)
     system_pb2_grpc.add_SystemServiceServicer_to_server(system, service.server)
+    fleet_pb2_grpc.add_FleetServiceServicer_to_server(FleetService(fleet), service.server)
     externalscaler_pb2_grpc.add_ExternalScalerServicer_to_server(KedaScaler(desk), service.probes)
     service.reflect(SERVICES)
     return service
@@ -198,6 +229,17 @@ def _own_encoders(settings: GatewaySettings, pool: Pool) -> OwnEncoders:
     credentials = identity.channel_credentials()
     token = settings.session_token.get_secret_value()
     return OwnEncoders(settings.encoders, pool, credentials, token)
+
+
+def _runpod(settings: GatewaySettings, tickets: Tickets, assets: AssetStore, links: Links) -> RunpodEncoder | None:
+    """The endpoint at RunPod, where one is set."""
+    key = settings.runpod_api_key.get_secret_value()
+    if not settings.has_runpod:
+        return None
+    client = RunpodClient(settings.runpod_url, settings.runpod_endpoint_id, key)
+    terms = RunpodTerms(max_seconds=settings.runpod_max_timeout)
+    task_links = TaskLinks(links, assets, settings.public_url, terms.life_seconds)
+    return RunpodEncoder(client, tickets, assets, task_links, terms)
 
 
 def _fetch_limits(settings: GatewaySettings) -> FetchLimits:

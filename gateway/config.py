@@ -4,7 +4,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import NoDecode
 
 from gateway.encoders.dns import EncoderName
@@ -23,7 +23,7 @@ class GatewaySettings(FleetSettings):
     port: Port = 3000
     grpc_port: Port = 50051
     health_port: Port = 50053
-    public_url: str = ""
+    public_url: Annotated[str, Field(validate_default=True)] = ""
     x_api_key: SecretStr
     data_dir: Path = Path(".api-gpu")
 
@@ -97,6 +97,13 @@ class GatewaySettings(FleetSettings):
     def _long_enough(cls, value: SecretStr) -> SecretStr:
         if 0 < len(value.get_secret_value()) < 16:
             raise ValueError("give 16 characters or more")
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _can_be_reached(cls, value: str, info: ValidationInfo) -> str:
+        if not value and info.data.get("runpod_endpoint_id"):
+            raise ValueError("workers at RunPod fetch and put files by link: set it to where they reach PORT")
         return value
 
     @property

@@ -11,11 +11,12 @@ import contextlib
 import re
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import obstore
+import structlog
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from gateway.assets.faults import VENDOR_ERRORS, translated
@@ -25,6 +26,8 @@ from rpc.errors import DataLoss
 
 if TYPE_CHECKING:
     from obstore import AsyncWritableFile, Bytes
+
+log = structlog.get_logger("gateway.assets")
 
 CLOUDS = ("s3://", "gs://", "az://")
 
@@ -111,6 +114,18 @@ class Bucket:
 
     def _range(self, path: str, start: int, end: int) -> "asyncio.Future[Bytes]":
         return asyncio.ensure_future(obstore.get_range_async(self._store, path, start=start, end=end))
+
+    async def signed_url(self, path: str, seconds: float) -> str | None:
+        """A link to the object that opens for `seconds`; None where none can be made: a folder, or a cloud whose
+        credentials sign nothing."""
+        if self._folder is not None:
+            return None
+        try:
+            # Only clouds come here, and all of CLOUDS can sign.
+            return await obstore.sign_async(self._store, "GET", path, timedelta(seconds=seconds))  # type: ignore[call-overload, no-any-return]
+        except VENDOR_ERRORS as error:
+            log.warning("the store for files signs no links", error=type(error).__name__)
+            return None
 
     async def list(self, prefix: str) -> list[Entry]:
         """The objects in the folder `prefix`."""

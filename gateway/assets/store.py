@@ -33,14 +33,15 @@ class AssetStore:
         self._max_bytes = max_bytes
 
     @asynccontextmanager
-    async def create(self, filename: str, content_type: str = "") -> AsyncIterator[AssetWriter]:
+    async def create(self, filename: str, content_type: str = "", asset_id: str = "") -> AsyncIterator[AssetWriter]:
         """A file to write and then to commit; leaving without a commit leaves nothing behind.
 
         `filename` is cleaned of folders and control characters; without `content_type` its ending tells the type.
+        `asset_id`, from `new_id`, is given where the id has to be known before the file is there.
         """
         name = names.clean_filename(filename)
         mime_type = names.content_type(name, content_type)
-        writer = AssetWriter(self._bucket, name, mime_type, self._retention_seconds, self._max_bytes)
+        writer = AssetWriter(self._bucket, name, mime_type, self._retention_seconds, self._max_bytes, asset_id)
         try:
             yield writer
         finally:
@@ -71,6 +72,14 @@ class AssetStore:
         async with aclosing(self._bucket.read(content_path(asset_id), offset, end)) as chunks:
             async for chunk in chunks:
                 yield chunk
+
+    async def signed_url(self, asset_id: str, seconds: float) -> str | None:
+        """A link by which the store beneath gives the file's bytes to anybody; None where the store cannot do so.
+
+        Raises NotFound.
+        """
+        await self.describe(asset_id)
+        return await self._bucket.signed_url(content_path(asset_id), seconds)
 
     async def delete(self, asset_id: str) -> None:
         """Delete the file. Raises NotFound."""

@@ -19,10 +19,16 @@ class AssetWriter:
     """Takes the bytes in order, then one `commit`; AssetStore.create makes it, and discards it when none came."""
 
     def __init__(
-        self, bucket: Bucket, filename: str, content_type: str, retention_seconds: float, max_bytes: int
+        self,
+        bucket: Bucket,
+        filename: str,
+        content_type: str,
+        retention_seconds: float,
+        max_bytes: int,
+        asset_id: str = "",
     ) -> None:
         self._bucket = bucket
-        self._id = new_id()
+        self._id = asset_id or new_id()
         self._filename = filename
         self._content_type = content_type
         self._retention = timedelta(seconds=retention_seconds)

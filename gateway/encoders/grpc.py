@@ -2,15 +2,25 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
 import grpc
 import structlog
 
 from apigpu.encoder.v1 import encoder_pb2, encoder_pb2_grpc
-from gateway.encoders.base import EncodeJob, EncoderBusy, EncoderLost, Input, InputFailed, OnChunk, OnProgress
+from gateway.encoders.base import (
+    EncodeJob,
+    EncoderBusy,
+    EncoderLost,
+    Events,
+    Input,
+    InputFailed,
+    Outcome,
+    about,
+    empty,
+)
 from rpc.chunks import ACCEPTED, MAX_MESSAGE_BYTES, Tally
-from rpc.errors import DataLoss, InvalidArgument, ServiceError, from_rpc
+from rpc.errors import DataLoss, ServiceError, from_rpc
 
 log = structlog.get_logger("encoders")
 
@@ -63,9 +73,10 @@ class GrpcEncoder:
         except grpc.aio.AioRpcError as error:
             raise EncoderBusy(f"Encoder {self.name} does not answer: {error.details()}") from error
 
-    async def run(
-        self, job: EncodeJob, on_start: Callable[[], Awaitable[None]], on_progress: OnProgress, on_chunk: OnChunk
-    ) -> encoder_pb2.Summary:
+    async def forget(self, task_id: str) -> None:
+        """See base.Encoder; nothing is kept, as the task ends with its call."""
+
+    async def run(self, job: EncodeJob, events: Events) -> Outcome:
         """See base.Encoder."""
         await self._connected()
         call: Stream = self._stub.Encode(metadata=self._metadata)
@@ -73,8 +84,8 @@ class GrpcEncoder:
         try:
             await _accepted(call, job)
             is_accepted = True
-            await on_start()
-            return await _exchanged(call, job, on_progress, on_chunk)
+            await events.started()
+            return Outcome(await _exchanged(call, job, events))
         except grpc.aio.AioRpcError as error:
             raise self._translated(error, is_accepted) from error
         finally:
@@ -117,11 +128,11 @@ async def _accepted(call: Stream, job: EncodeJob) -> None:
         raise grpc.aio.AioRpcError(await call.code(), metadata, trailing, await call.details())
 
 
-async def _exchanged(call: Stream, job: EncodeJob, on_progress: OnProgress, on_chunk: OnChunk) -> encoder_pb2.Summary:
+async def _exchanged(call: Stream, job: EncodeJob, events: Events) -> encoder_pb2.Summary:
     """Send the inputs and take the result, side by side."""
     feeding = asyncio.create_task(_feed(call, job))
     try:
-        return await _receive(call, on_progress, on_chunk)
+        return await _receive(call, events)
     except BaseException as error:
         # Whatever ended the feeding ended the call, and is the reason to tell.
         if feeding.done() and not feeding.cancelled() and (reason := feeding.exception()):
@@ -140,7 +151,7 @@ async def _feed(call: Stream, job: EncodeJob) -> None:
                 async for request in _input_requests(index, entry):
                     await call.write(request)
             except ServiceError as error:
-                raise InputFailed(_about(entry.field, error)) from error
+                raise InputFailed(about(entry.field, error)) from error
         await call.done_writing()
     except (asyncio.InvalidStateError, grpc.aio.AioRpcError):
         return  # the call is over; whoever reads it learns why
@@ -156,26 +167,20 @@ async def _input_requests(index: int, entry: Input) -> AsyncIterator[encoder_pb2
             tally.add(data)
             yield encoder_pb2.EncodeRequest(chunk=encoder_pb2.InputChunk(input=index, data=data))
     if not tally.size_bytes:
-        raise InvalidArgument("the file is empty; check the link or upload it again")
+        raise empty()
     end = encoder_pb2.InputEnd(input=index, size_bytes=tally.size_bytes, sha256=tally.sha256)
     yield encoder_pb2.EncodeRequest(input_end=end)
 
 
-def _about(field: str, error: ServiceError) -> ServiceError:
-    """The same error with the field's name before its text."""
-    name = field.rpartition(".")[2]
-    return type(error)(f"{name}: {error.message}", reason=error.reason, fields={name: error.message})
-
-
-async def _receive(call: Stream, on_progress: OnProgress, on_chunk: OnChunk) -> encoder_pb2.Summary:
+async def _receive(call: Stream, events: Events) -> encoder_pb2.Summary:
     tally, summary = Tally(), None
     async for response in call:
         part = response.WhichOneof("part")
         if part == "progress":
-            await on_progress(response.progress)
+            await events.progress(response.progress)
         elif part == "chunk":
             tally.add(response.chunk)
-            await on_chunk(response.chunk)
+            await events.chunk(response.chunk)
         elif part == "summary":
             summary = response.summary
     if summary is None:

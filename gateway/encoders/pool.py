@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import structlog
 
@@ -17,23 +16,6 @@ RETRY_SECONDS = 0.2
 REST_SECONDS = 0.5
 
 
-class Capacity(Protocol):
-    """What an encoder can run at once, and runs now, for whichever gateway."""
-
-    slots: int
-    busy: int
-
-
-class Seated(Encoder, Protocol):
-    """An encoder as the pool needs it."""
-
-    async def ask(self) -> Capacity:
-        """How many slots it has. Raises EncoderBusy when it does not answer."""
-
-    async def close(self) -> None:
-        """Let go of it."""
-
-
 @dataclass(eq=False)
 class Seat:
     """One encoder of the pool: whether it answers and how many of its slots this gateway uses.
@@ -42,7 +24,7 @@ class Seat:
     gateways. `is_rented`: it is paid for by the second.
     """
 
-    encoder: Seated
+    encoder: Encoder
     rank: int = 0
     is_rented: bool = False
     ready: bool = False
@@ -84,7 +66,7 @@ class Pool:
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def add(self, encoder: Seated, *, rank: int = 0, is_rented: bool = False) -> None:
+    def add(self, encoder: Encoder, *, rank: int = 0, is_rented: bool = False) -> None:
         """Begin to ask an encoder, and to lease its slots once it answers. The pool closes it in the end."""
         if encoder.name in self._seats:
             raise ValueError(f"the pool has an encoder {encoder.name} already")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import structlog
 from nats.js import JetStreamContext
-from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError
+from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError, NoKeysError
 from nats.js.kv import KeyValue as Bucket
 
 from gateway.engine.errors import translated
@@ -59,6 +59,14 @@ class KeyValue:
         """Remove the record without a trace; watches are not told."""
         with translated():
             await self._stream.purge_stream(f"KV_{self._name}", subject=f"$KV.{self._name}.{key}")
+
+    async def keys(self) -> list[str]:
+        """The keys of all records."""
+        with translated():
+            try:
+                return await self._bucket.keys()
+            except NoKeysError:
+                return []
 
     async def watch(self, changed: Changed, ready: asyncio.Event) -> None:
         """Call `changed(key, value, revision)` for every record, then for every change (None: deleted).

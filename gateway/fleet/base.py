@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.encoders.pool import Seated
+from gateway.encoders.base import Encoder
 from gateway.fleet.machine import Access, Machine
 from rpc.errors import FailedPrecondition, Unavailable
 
@@ -67,7 +67,7 @@ class Provider(Protocol):
     def prepare(self, label: str) -> Launch:
         """What a machine of this label is started with."""
 
-    def encoder(self, machine: Machine) -> Seated:
+    def encoder(self, machine: Machine) -> Encoder:
         """The encoder on a machine that has its address."""
 
     async def offers(self) -> Sequence[Offer]:

@@ -12,6 +12,7 @@ from gateway.encoders.pool import Pool, Seat
 from gateway.fleet import costs, label
 from gateway.fleet import machine as machines
 from gateway.fleet.base import Offer, Provider
+from gateway.fleet.knowledge import Knowledge
 from gateway.fleet.lease import Lease
 from gateway.fleet.life import Life, Patience
 from gateway.fleet.machine import Machine, State
@@ -23,6 +24,9 @@ from rpc.errors import ServiceError
 log = structlog.get_logger("fleet")
 
 CLOSE_SECONDS = 5.0
+
+
+IsRunning = Callable[[str, str], Awaitable[bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +44,7 @@ class Rhythm:
 
 
 class Control:
-    """Runs from `start` to `close`. `demand` tells of the queue; `is_running(task, machine)` whether a task still runs
-    there by its job's record."""
+    """Runs from `start` to `close`. `demand` tells of the queue."""
 
     def __init__(
         self,
@@ -52,8 +55,7 @@ class Control:
         policy: Policy,
         fleet_name: str,
         demand: Callable[[float], Demand],
-        is_running: Callable[[str, str], Awaitable[bool]],
-        setup_seconds: Callable[[str], float],
+        knowledge: Knowledge,
         patience: Patience,
         rhythm: Rhythm,
     ) -> None:
@@ -63,18 +65,17 @@ class Control:
         self._policy = policy
         self._fleet_name = fleet_name
         self._demand = demand
-        self._is_running = is_running
-        self._setup_seconds = setup_seconds
+        self._knowledge = knowledge
         self._rhythm = rhythm
         self.markets = {name: Market(provider) for name, provider in providers.items()}
-        self._lives = {name: Life(register, market, pool, patience) for name, market in self.markets.items()}
+        self._lives = {name: Life(register, market, pool, knowledge, patience) for name, market in self.markets.items()}
         self._swept_at = 0.0
         self._checked_at: dict[str, float] = {}
         self._loop: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Begin."""
-        self._loop = asyncio.create_task(self._run())
+    def start(self, is_running: IsRunning) -> None:
+        """Begin. `is_running(task, machine)`: whether a task is on a machine by its job's record."""
+        self._loop = asyncio.create_task(self._run(is_running))
 
     async def close(self) -> None:
         """Stop acting, and let another gateway act at once. Machines live on: they belong to the fleet."""
@@ -89,18 +90,18 @@ class Control:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._lease.give_up()
 
-    async def _run(self) -> None:
+    async def _run(self, is_running: IsRunning) -> None:
         while True:
             try:
                 if await self._lease.renew():
-                    await self._act()
+                    await self._act(is_running)
             except ServiceError as error:
                 log.warning("cannot look after the fleet", error=error.message)
             except Exception:
                 log.exception("unexpected error in the control of the fleet")
             await asyncio.sleep(self._rhythm.tick_seconds)
 
-    async def _act(self) -> None:
+    async def _act(self, is_running: IsRunning) -> None:
         now = time.time()
         living = self._register.living()
         self._look(living)
@@ -109,7 +110,7 @@ class Control:
                 await life.step(machine)
         if now - self._swept_at > self._rhythm.reconcile_seconds:
             self._swept_at = now
-            await self._sweep(now)
+            await self._sweep(is_running, now)
         await self._destroy_strays()
         await self._scale(now)
 
@@ -125,11 +126,11 @@ class Control:
                 self._checked_at[name] = market.found_at
                 await self._lives[name].destroy_strays(lambda text: label.is_of(self._fleet_name, text))
 
-    async def _sweep(self, now: float) -> None:
+    async def _sweep(self, is_running: IsRunning, now: float) -> None:
         """End runs whose tasks are elsewhere, forget what is long over."""
         for machine in self._register.living():
             for run in machine.running:
-                if not await self._is_running(run.task, machine.id):
+                if not await is_running(run.task, machine.id):
                     await self._register.change(machine.id, lambda m, t=run.task: machines.run_ended(m, t, now))  # type: ignore[misc]
         await self._register.prune(now - self._rhythm.retention_seconds)
 
@@ -169,7 +170,7 @@ class Control:
             busy=len(machine.running),
             usd_per_hour=machine.usd_per_hour,
             created_at=machine.created_at,
-            setup_seconds=self._setup_seconds(machine.provider),
+            setup_seconds=self._knowledge.estimates.setup_seconds(machine.provider),
             idle_since=machine.idle_since(),
         )
 

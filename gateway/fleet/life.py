@@ -24,6 +24,7 @@ import structlog
 from gateway.encoders.pool import Pool
 from gateway.fleet import machine as machines
 from gateway.fleet.base import Found, Launch, Offer, OfferGone, Unclear
+from gateway.fleet.knowledge import Knowledge
 from gateway.fleet.machine import Machine, State
 from gateway.fleet.market import Market
 from gateway.fleet.register import Register
@@ -47,11 +48,14 @@ class Patience:
 class Life:
     """Steps machines of one provider on. What takes long runs in the background, once at a time for each machine."""
 
-    def __init__(self, register: Register, market: Market, pool: Pool, patience: Patience) -> None:
+    def __init__(
+        self, register: Register, market: Market, pool: Pool, knowledge: Knowledge, patience: Patience
+    ) -> None:
         self._register = register
         self._market = market
         self._provider = market.provider
         self._pool = pool
+        self._knowledge = knowledge
         self._patience = patience
         self._begun_at = time.time()
         self._work: dict[str, asyncio.Task[None]] = {}
@@ -145,7 +149,10 @@ class Life:
         if seat is not None and seat.ready:
             slots = seat.slots
             await self._register.change(machine.id, lambda m: machines.answered(m, slots, time.time()))
-            log.info("machine ready", machine=machine.id, seconds=round(time.time() - machine.created_at))
+            seconds = time.time() - machine.created_at
+            log.info("machine ready", machine=machine.id, seconds=round(seconds))
+            if self._provider.has_machines:
+                await self._knowledge.setup_ended(machine.provider, seconds)
         elif fault := self._fault(machine) or self._too_slow(machine):
             await self._give_up(machine, fault)
 

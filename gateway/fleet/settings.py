@@ -32,8 +32,9 @@ class FleetSettings(Settings):
 
     runpod_api_key: SecretStr = SecretStr("")
     runpod_endpoint_id: str = ""
+    runpod_url: str = "https://api.runpod.ai/v2"
     runpod_idle_timeout: Annotated[int, Field(ge=1)] = 300
-    runpod_max_timeout: Annotated[int, Field(ge=1)] = 600
+    runpod_max_timeout: Annotated[int, Field(ge=5)] = 600
     runpod_usd_per_second: Annotated[float, Field(ge=0)] = 0.00019
     runpod_max_workers: Annotated[int, Field(ge=1)] = 3
     runpod_slots: Annotated[int, Field(ge=1, le=64)] = 3

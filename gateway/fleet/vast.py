@@ -8,7 +8,6 @@ from typing import Any
 import structlog
 
 from gateway.encoders.base import Encoder
-
 from gateway.fleet.access import Network, issue, open_encoder
 from gateway.fleet.avoided import Avoided
 from gateway.fleet.base import Found, Launch, Offer, OfferGone, Unclear

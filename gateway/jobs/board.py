@@ -4,19 +4,29 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 
 from gateway.engine.nats import Engine
 from gateway.jobs.queue import TaskRef
 from rpc.errors import Unavailable
 
 
+class Phase(StrEnum):
+    """What a task waits for, or that it no longer waits; the names are those of Phase in jobs.proto."""
+
+    WAITING_FOR_WORKER = "WAITING_FOR_WORKER"
+    COLD_START = "COLD_START"
+    ENCODING = "ENCODING"
+
+
 @dataclass(frozen=True, slots=True)
 class TaskProgress:
-    """How far one task is: frames made, frames to make (0: not known), frames a second."""
+    """How far one task is: its phase, frames made, frames to make (0: not known), frames a second."""
 
-    frames_done: int
-    frames_total: int
-    fps: float
+    phase: Phase
+    frames_done: int = 0
+    frames_total: int = 0
+    fps: float = 0.0
 
 
 class Board:
@@ -35,7 +45,12 @@ class Board:
         """Call `told(index, progress)` for every task of the job while the block runs."""
 
         def heard(topic: str, data: bytes) -> None:
-            told(TaskRef.parse(topic.removeprefix("progress.")).index, TaskProgress(**json.loads(data)))
+            told(TaskRef.parse(topic.removeprefix("progress.")).index, _progress(data))
 
         async with self._engine.listen(f"progress.{job_id}.*", heard):
             yield
+
+
+def _progress(data: bytes) -> TaskProgress:
+    fields = json.loads(data)
+    return TaskProgress(**fields | {"phase": Phase(fields["phase"])})

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable
 
 import structlog
 
@@ -28,11 +29,21 @@ class Desk:
     """Errors: InvalidArgument (the operation is wrong), NotFound (no such job), FailedPrecondition (it has ended),
     Unavailable (the store does not answer, or the gateway shuts down)."""
 
-    def __init__(self, store: JobStore, queue: TaskQueue, board: Board, sources: Sources, max_items: int) -> None:
+    def __init__(
+        self,
+        store: JobStore,
+        queue: TaskQueue,
+        board: Board,
+        sources: Sources,
+        max_items: int,
+        check_cost: Callable[[video_pb2.Operation], None],
+    ) -> None:
+        """`check_cost` raises for an operation that is expected to cost more than it may."""
         self._store = store
         self._queue = queue
         self._sources = sources
         self._max_items = max_items
+        self._check_cost = check_cost
         self._closing = asyncio.Event()
         self.is_draining = False
         self.board = board
@@ -41,6 +52,7 @@ class Desk:
         """Check the operation and queue it; on return it is on disk."""
         operation.check(wanted, self._max_items)
         self._check_sources(wanted)
+        self._check_cost(wanted)
         now = time.time()
         items = operation.items(wanted)
         job = Job(

@@ -15,6 +15,7 @@ from gateway.encoders.base import EncoderBusy, InputFailed
 from gateway.encoders.pool import Lease, Pool
 from gateway.engine.queue import Delivery
 from gateway.jobs import model
+from gateway.jobs.metered import Metered
 from gateway.jobs.model import Failure, Job
 from gateway.jobs.queue import TaskQueue, TaskRef
 from gateway.jobs.run import TaskRun, TaskTimedOut
@@ -36,11 +37,14 @@ class Unexpected(Unavailable):
 class Dispatcher:
     """Runs until `drain`. A task is tried `attempts` times when encoders are lost under it, then it fails."""
 
-    def __init__(self, store: JobStore, queue: TaskQueue, pool: Pool, run: TaskRun, attempts: int) -> None:
+    def __init__(
+        self, store: JobStore, queue: TaskQueue, pool: Pool, run: TaskRun, metered: Metered, attempts: int
+    ) -> None:
         self._store = store
         self._queue = queue
         self._pool = pool
         self._run = run
+        self._metered = metered
         self._attempts = attempts
         self._running: dict[asyncio.Task[bool], TaskRef] = {}
         self._loops: list[asyncio.Task[None]] = []
@@ -59,6 +63,7 @@ class Dispatcher:
         await asyncio.gather(*self._loops, return_exceptions=True)
         if running := list(self._running):
             await asyncio.wait(running, timeout=seconds)
+        self._run.leave()
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
@@ -117,7 +122,8 @@ class Dispatcher:
     async def _attempt(self, ref: TaskRef, lease: Lease) -> ServiceError | None:
         """Run the task; the error that it ended with, or None."""
         try:
-            await self._run(ref, lease.encoder)
+            async with self._metered.running(ref, lease.machine):
+                await self._run(ref, lease.encoder)
         except InputFailed as failed:
             return failed.error
         except ServiceError as error:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -11,15 +12,16 @@ from gateway.jobs.model import Job, Status
 
 
 class Known(NamedTuple):
-    """Where a job stood at a revision of its record, and how many of its tasks waited and ran."""
+    """Where a job stood at a revision of its record, how many of its tasks waited and ran, and its operation."""
 
     status: Status
     revision: int
     waiting: int
     running: int
+    operation: str
 
 
-NOTHING = Known(Status.CANCELLED, 0, 0, 0)
+NOTHING = Known(Status.CANCELLED, 0, 0, 0, "")
 
 
 class Index:
@@ -41,7 +43,7 @@ class Index:
         before = self._known.get(job.id)
         if before is not None and before.revision >= revision:
             return
-        now = Known(job.status, revision, job.waiting, job.running)
+        now = Known(job.status, revision, job.waiting, job.running, job.operation)
         self._known[job.id] = now
         _set(self._ids, job.id, True)
         self._count(job.id, before or NOTHING, now)
@@ -83,6 +85,13 @@ class Index:
     def oldest_wait_seconds(self, now: float) -> float:
         """Seconds since the oldest job was handed in of which a task waits; 0 when none does."""
         return max(0.0, now - model.id_time(self._wanting[0])) if self._wanting else 0.0
+
+    def operations_waiting(self) -> dict[str, int]:
+        """Waiting tasks by operation."""
+        counts: Counter[str] = Counter()
+        for job_id in self._wanting:
+            counts[self._known[job_id].operation] += self._known[job_id].waiting
+        return dict(counts)
 
     @contextlib.contextmanager
     def listening(self, job_id: str, *, queue: bool = False) -> Iterator[asyncio.Event]:

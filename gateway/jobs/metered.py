@@ -10,13 +10,13 @@ from gateway.encoders.base import EncoderBusy
 from gateway.fleet.costs import Spell
 from gateway.fleet.fleet import Fleet
 from gateway.jobs import model, operation
+from gateway.jobs.budget import COST_LIMIT
 from gateway.jobs.model import Job
 from gateway.jobs.queue import TaskRef
 from gateway.jobs.store import JobStore
-from rpc.errors import DataLoss, FailedPrecondition, NotFound, ResourceExhausted, Unavailable
+from rpc.errors import DataLoss, NotFound, ResourceExhausted, Unavailable
 
 CHECK_SECONDS = 1.0
-REASON = "COST_LIMIT"
 
 
 class Metered:
@@ -78,7 +78,7 @@ class Metered:
             if not limit.expired():
                 raise
             text = f"Stopped: the job has come to cost more than its max_cost_usd of {most_usd:g}."
-            raise ResourceExhausted(text, reason=REASON) from error
+            raise ResourceExhausted(text, reason=COST_LIMIT) from error
         finally:
             if watching is not None:
                 watching.cancel()
@@ -91,20 +91,3 @@ class Metered:
                     limit.reschedule(0)
                     return
             await asyncio.sleep(self._check_seconds)
-
-
-def check_budget(fleet: Fleet, wanted: video_pb2.Operation, has_own_encoders: bool) -> None:
-    """Raise FailedPrecondition (COST_LIMIT) for an operation that is expected to cost more than it may. Own encoders
-    cost nothing."""
-    most_usd = operation.budget(wanted)
-    if most_usd is None or has_own_encoders:
-        return
-    tasks = len(operation.items(wanted) or [""])
-    expected_usd = fleet.expected_usd(operation.kind(wanted)[0], tasks)
-    if expected_usd is not None and expected_usd > most_usd:
-        raise FailedPrecondition(
-            f"max_cost_usd is {most_usd:g}, and the job is expected to cost {expected_usd:.4f}; allow more, or ask for less.",
-            reason=REASON,
-            fields={"max_cost_usd": f"{expected_usd:.4f} expected"},
-            metadata={"expected_usd": f"{expected_usd:.6f}"},
-        )

@@ -3,19 +3,21 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
 
 from apigpu.encoder.v1 import encoder_pb2
 from apigpu.v1 import video_pb2
-from gateway.assets.store import AssetStore, StoredAsset
-from gateway.encoders.base import EncodeJob, Encoder, Input
+from gateway.assets.record import PREFIX
+from gateway.assets.store import AssetStore
+from gateway.encoders.base import EncodeJob, Encoder, EncoderBusy, Input, Outcome
+from gateway.encoders.runpod import RunpodEncoder
 from gateway.jobs import model, operation
-from gateway.jobs.board import Board, TaskProgress
+from gateway.jobs.board import Board
+from gateway.jobs.events import TaskEvents
 from gateway.jobs.model import Job
 from gateway.jobs.queue import TaskRef
 from gateway.jobs.store import JobStore
 from gateway.sources import Sources
-from rpc.errors import Cancelled, DeadlineExceeded, Internal, ServiceError, Unavailable
+from rpc.errors import DeadlineExceeded, Internal, ServiceError, Unavailable
 
 RECORD_SECONDS = 60.0
 RECORD_RETRY_SECONDS = 0.5
@@ -36,13 +38,21 @@ class TaskRun:
         assets: AssetStore,
         max_task_seconds: float,
         attempts: int,
+        runpod: RunpodEncoder | None = None,
     ) -> None:
+        """`runpod` is asked first: what an earlier gateway left running there is taken up, whoever else is free."""
         self._store = store
         self._board = board
         self._sources = sources
         self._assets = assets
         self._max_task_seconds = max_task_seconds
         self._attempts = attempts
+        self._runpod = runpod
+        self._is_leaving = False
+
+    def leave(self) -> None:
+        """This gateway stops: runs that are cancelled from now on leave to the next one what can go on."""
+        self._is_leaving = True
 
     async def __call__(self, ref: TaskRef, encoder: Encoder) -> None:
         """Run the task; on return its result is stored and its record says COMPLETED."""
@@ -52,13 +62,17 @@ class TaskRun:
             return
         if task.attempts >= self._attempts:
             raise Internal(f"Given up after {task.attempts} tries; each time the gateway ended in the middle of it.")
-        asset, summary = await self._encode(ref, job, encoder)
-        recorded = False
+        if self._runpod is not None and await self._runpod.holds(ref.key):
+            encoder = self._runpod
+        outcome, asset_id = await self._encode(ref, job, encoder)
+        # What came by link is found again by the next try, until the encoder is told to forget it.
+        is_kept = bool(outcome.asset_id)
         try:
-            recorded = await self._record(ref, asset.name, summary)
+            is_kept = await self._record(ref, PREFIX + asset_id, outcome.summary)
         finally:
-            if not recorded:
-                await asyncio.shield(self._drop(asset.id))
+            if not is_kept:
+                await asyncio.shield(self._drop(asset_id))
+        await encoder.forget(ref.key)
 
     async def _record(self, ref: TaskRef, asset: str, summary: encoder_pb2.Summary) -> bool:
         """Write down the result; False when the task had ended before: cancelled, or done by another gateway.
@@ -85,40 +99,32 @@ class TaskRun:
         with contextlib.suppress(ServiceError):
             await self._assets.delete(asset_id)
 
-    async def _encode(self, ref: TaskRef, job: Job, encoder: Encoder) -> tuple[StoredAsset, encoder_pb2.Summary]:
+    async def _encode(self, ref: TaskRef, job: Job, encoder: Encoder) -> tuple[Outcome, str]:
+        """The outcome, and the id of the asset that the result is."""
         async with self._assets.create(model.result_name(job, ref.index)) as writer:
             try:
-                async with asyncio.timeout(self._max_task_seconds):
-                    summary = await encoder.run(
-                        self._encode_job(ref, job), self._starter(ref), self._reporter(ref), writer.write
+                async with asyncio.timeout(self._max_task_seconds) as limit:
+                    events = TaskEvents(
+                        ref, self._store, self._board, writer, limit, self._max_task_seconds, lambda: self._is_leaving
                     )
+                    outcome = await encoder.run(self._encode_job(ref, job), events)
             except TimeoutError as error:
-                limit = f"{self._max_task_seconds:g} s"
-                raise TaskTimedOut(f"The task took longer than {limit}; give it less to do.") from error
+                text = f"The task took longer than {self._max_task_seconds:g} s; give it less to do."
+                raise TaskTimedOut(text) from error
             except DeadlineExceeded as error:
                 raise TaskTimedOut(error.message) from error
-            return await writer.commit(size_bytes=summary.size_bytes, sha256=summary.sha256), summary
+            except EncoderBusy:
+                await events.waiting(is_starting=False)
+                raise
+            if outcome.asset_id:
+                return outcome, outcome.asset_id
+            summary = outcome.summary
+            return outcome, (await writer.commit(size_bytes=summary.size_bytes, sha256=summary.sha256)).id
 
     def _encode_job(self, ref: TaskRef, job: Job) -> EncodeJob:
         wanted = operation.task_operation(video_pb2.Operation.FromString(job.request), ref.index)
         inputs = [
-            Input(field, lambda source=source: self._sources.open(source))  # type: ignore[misc]
+            Input(field, source, lambda source=source: self._sources.open(source))  # type: ignore[misc]
             for field, source in operation.inputs(operation.kind(wanted)[1])
         ]
-        return EncodeJob(ref.key, wanted, inputs)
-
-    def _starter(self, ref: TaskRef) -> Callable[[], Awaitable[None]]:
-        async def start() -> None:
-            job = await self._store.change(ref.job_id, lambda job: model.start_task(job, ref.index, time.time()))
-            if job.tasks[ref.index].status.ended:
-                raise Cancelled("The job was cancelled.")
-
-        return start
-
-    def _reporter(self, ref: TaskRef) -> Callable[[encoder_pb2.EncodeProgress], Awaitable[None]]:
-        async def report(progress: encoder_pb2.EncodeProgress) -> None:
-            await self._board.announce(
-                ref, TaskProgress(progress.frames_done, progress.frames_total, round(progress.fps, 2))
-            )
-
-        return report
+        return EncodeJob(ref.key, wanted, inputs, model.result_name(job, ref.index))

@@ -54,15 +54,15 @@ class SignedFiles:
                 async with aclosing(chunks):
                     first = await anext(chunks)  # what fails before it is a plain error
                     await send(start)
-                    await _send_body(send, first)
+                    await send_body(send, first)
                     async for data in chunks:
-                        await _send_body(send, data)
+                        await send_body(send, data)
         else:
             await send(start)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _send_body(send: Send, data: bytes) -> None:
+async def send_body(send: Send, data: bytes) -> None:
     """Send a part; who takes none of it for STALL_SECONDS gives its place up, and can go on by a Range request."""
     try:
         async with asyncio.timeout(STALL_SECONDS):

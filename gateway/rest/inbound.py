@@ -53,18 +53,8 @@ class Inbound:
 
     async def body(self) -> AsyncIterator[bytes]:
         """The body as it arrives. Raises ClientGone when it breaks off, RequestTimeout when it stalls."""
-        more = True
-        while more:
-            try:
-                async with asyncio.timeout(self.idle_seconds):
-                    message = await self.receive()
-            except TimeoutError as error:
-                raise RequestTimeout(f"Nothing of the body came for {self.idle_seconds:g} s; send it again.") from error
-            if message["type"] == "http.disconnect":
-                raise ClientGone
-            more = message.get("more_body", False)
-            if message.get("body"):
-                yield message["body"]
+        async for data in received(self.receive, self.idle_seconds):
+            yield data
 
     async def read(self, max_bytes: int) -> bytes:
         """The whole body. Raises ContentTooLarge, and what `body` raises."""
@@ -79,6 +69,22 @@ class Inbound:
             if len(held) > max_bytes:
                 raise too_large
         return bytes(held)
+
+
+async def received(receive: Receive, idle_seconds: float) -> AsyncIterator[bytes]:
+    """The body as it arrives. Raises ClientGone when it breaks off, RequestTimeout when it stalls."""
+    more = True
+    while more:
+        try:
+            async with asyncio.timeout(idle_seconds):
+                message = await receive()
+        except TimeoutError as error:
+            raise RequestTimeout(f"Nothing of the body came for {idle_seconds:g} s; send it again.") from error
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        more = message.get("more_body", False)
+        if message.get("body"):
+            yield message["body"]
 
 
 async def while_connected(receive: Receive, work: Coroutine[Any, Any, None]) -> None:

@@ -23,6 +23,7 @@ from gateway.rest.protocol import LimitedProtocol
 from gateway.rest.proxy import Proxy
 from gateway.rest.routes import RouteTable, endpoints
 from gateway.rest.settings import RestSettings
+from gateway.rest.tasks import TaskDoor, TaskInputs, TaskResult
 from rpc.config import ConfigError
 
 __all__ = ["HttpServer", "RestSettings", "build_app", "endpoints"]
@@ -40,10 +41,15 @@ LAST_WORDS_SECONDS = 1.0
 
 
 def build_app(
-    channel: grpc.aio.Channel, assets: AssetStore, links: Links, settings: RestSettings, transfers: Transfers
+    channel: grpc.aio.Channel,
+    assets: AssetStore,
+    links: Links,
+    settings: RestSettings,
+    transfers: Transfers,
+    tasks: TaskDoor | None = None,
 ) -> Starlette:
     """The application: `channel` leads to the gateway's own gRPC; `assets`, `links` and `transfers`, which counts them
-    with those of gRPC, serve the signed files."""
+    with those of gRPC, serve the signed files; `tasks` is the door of encoders behind a provider's queue."""
     table = RouteTable()
     cors = Middleware(
         CORSMiddleware,
@@ -57,11 +63,21 @@ def build_app(
         routes=[
             # Given as applications: they answer wrong methods themselves, in JSON.
             Route("/files/{id}/{filename:path}", SignedFiles(assets, links, transfers)),
+            *_task_routes(tasks),
             Route("/openapi.json", OpenApi(table, settings.public_url)),
             Mount("/", Proxy(channel, table, settings)),
         ],
         middleware=[cors, Middleware(Boundary)],
     )
+
+
+def _task_routes(tasks: TaskDoor | None) -> list[Route]:
+    if tasks is None:
+        return []
+    return [
+        Route("/tasks/{key}/{ticket}/inputs/{number:int}", TaskInputs(tasks)),
+        Route("/tasks/{key}/{ticket}/result", TaskResult(tasks)),
+    ]
 
 
 class _Server(uvicorn.Server):

@@ -12,6 +12,7 @@ from rpc.errors import (
     CODES,
     DeadlineExceeded,
     InvalidArgument,
+    NotFound,
     ResourceExhausted,
     ServiceError,
     Unimplemented,
@@ -47,6 +48,7 @@ TITLES: dict[int, str] = {
     405: "Method Not Allowed",
     408: "Request Timeout",
     409: "Conflict",
+    410: "Gone",
     413: "Content Too Large",
     415: "Unsupported Media Type",
     416: "Range Not Satisfiable",
@@ -99,6 +101,12 @@ class UnsupportedMedia(InvalidArgument):
     """The body comes in a form that is not read here."""
 
     http_status: ClassVar[int] = 415
+
+
+class Gone(NotFound):
+    """What the link led to is over, for good."""
+
+    http_status: ClassVar[int] = 410
 
 
 class RequestTimeout(DeadlineExceeded):

@@ -7,23 +7,34 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from apigpu.v1 import system_pb2, system_pb2_grpc
 from gateway.config import GatewaySettings
+from gateway.encoders.base import EncoderBusy
 from gateway.encoders.pool import Pool
+from gateway.encoders.runpod import RunpodEncoder
 from gateway.jobs.desk import Desk
 from gateway.version import VERSION
 from rpc.interceptors import Context
 
 NAME = "api-gpu"
+RUNPOD = "RunPod Serverless"
 NOT_CONFIGURED = "not configured: set RUNPOD_API_KEY and RUNPOD_ENDPOINT_ID"
 
 
 class SystemService(system_pb2_grpc.SystemServiceServicer):
     """Serves apigpu.v1.SystemService."""
 
-    def __init__(self, settings: GatewaySettings, pool: Pool, desk: Desk, endpoints: Sequence[str]) -> None:
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        pool: Pool,
+        desk: Desk,
+        endpoints: Sequence[str],
+        runpod: RunpodEncoder | None = None,
+    ) -> None:
         self._settings = settings
         self._pool = pool
         self._desk = desk
         self._endpoints = endpoints
+        self._runpod = runpod
         self._started = time.monotonic()
 
     async def GetInfo(self, request: system_pb2.GetInfoRequest, context: Context) -> system_pb2.GetInfoResponse:
@@ -37,17 +48,24 @@ class SystemService(system_pb2_grpc.SystemServiceServicer):
             service=NAME,
             timestamp=_now(),
             uptime=round(time.monotonic() - self._started, 3),
-            runpod=system_pb2.RunpodState(configured=self._configured),
+            runpod=system_pb2.RunpodState(configured=self._runpod is not None),
             encoders=system_pb2.EncoderState(ready=self._pool.ready, slots=self._pool.slots),
         )
 
     async def GetRunpodHealth(
         self, request: system_pb2.GetRunpodHealthRequest, context: Context
     ) -> system_pb2.GetRunpodHealthResponse:
-        """See system.proto. No provider is built in yet: the truth is that nothing stands behind the endpoint."""
+        """See system.proto."""
+        fault = NOT_CONFIGURED
+        if self._runpod is not None:
+            try:
+                await self._runpod.ask()
+            except EncoderBusy as error:
+                fault = error.message
+            else:
+                return system_pb2.GetRunpodHealthResponse(status="healthy", endpoint=RUNPOD, timestamp=_now())
         await context.send_initial_metadata((("x-http-code", "503"),))
-        why = "RunPod is set, but this version has no RunPod provider" if self._configured else NOT_CONFIGURED
-        return system_pb2.GetRunpodHealthResponse(status="unhealthy", timestamp=_now(), error=why)
+        return system_pb2.GetRunpodHealthResponse(status="unhealthy", timestamp=_now(), error=fault)
 
     async def GetRunpodConfig(
         self, request: system_pb2.GetRunpodConfigRequest, context: Context
@@ -58,10 +76,6 @@ class SystemService(system_pb2_grpc.SystemServiceServicer):
             idle_timeout=self._settings.runpod_idle_timeout,
             max_timeout=self._settings.runpod_max_timeout,
         )
-
-    @property
-    def _configured(self) -> bool:
-        return bool(self._settings.runpod_endpoint_id and self._settings.runpod_api_key.get_secret_value())
 
 
 def _now() -> Timestamp:

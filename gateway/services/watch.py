@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 
 from apigpu.v1 import jobs_pb2
-from gateway.jobs.board import TaskProgress
+from gateway.jobs.board import Phase, TaskProgress
 from gateway.jobs.desk import Desk
 from gateway.jobs.model import Job, Status
 from gateway.services.messages import Messages
@@ -41,7 +41,8 @@ class Watch:
     def _new_events(self, job: Job) -> Iterator[jobs_pb2.WatchJobResponse]:
         yield from self._items(job)
         if job.status is Status.IN_QUEUE:
-            event = jobs_pb2.WatchJobResponse(queued=jobs_pb2.Queued(place=self._desk.place(job.id)))
+            queued = jobs_pb2.Queued(place=self._desk.place(job.id), phase=_number(furthest(job, self._running)))
+            event = jobs_pb2.WatchJobResponse(queued=queued)
         else:
             event = jobs_pb2.WatchJobResponse(progress=total_progress(job, self._running))
         if event != self._last:
@@ -71,8 +72,30 @@ def total_progress(job: Job, running: dict[int, TaskProgress]) -> jobs_pb2.Progr
                 totals.append(running[index].frames_total)
     known = round(sum(totals) / len(totals) * len(job.tasks)) if totals else 0
     progress = jobs_pb2.Progress(
-        frames_done=done, frames_total=max(known, done), fps=fps, processed=job.processed, total=len(job.tasks)
+        frames_done=done,
+        frames_total=max(known, done),
+        fps=fps,
+        processed=job.processed,
+        total=len(job.tasks),
+        phase=_number(furthest(job, running)),
     )
     if fps > 0 and known:
         progress.seconds_left = round(max(0, known - done) / fps, 1)
     return progress
+
+
+def furthest(job: Job, running: dict[int, TaskProgress]) -> Phase:
+    """The phase of the task that is furthest, of those that have not ended."""
+    found = {_phase(task.status, running.get(index)) for index, task in enumerate(job.tasks) if not task.status.ended}
+    return next((phase for phase in (Phase.ENCODING, Phase.COLD_START) if phase in found), Phase.WAITING_FOR_WORKER)
+
+
+def _phase(status: Status, told: TaskProgress | None) -> Phase:
+    if status is Status.IN_PROGRESS:
+        return told.phase if told else Phase.ENCODING
+    # What was told last may be of a try that is over.
+    return told.phase if told and told.phase is not Phase.ENCODING else Phase.WAITING_FOR_WORKER
+
+
+def _number(phase: Phase) -> jobs_pb2.Phase.ValueType:
+    return jobs_pb2.Phase.Value(phase)

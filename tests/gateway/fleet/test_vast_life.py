@@ -33,7 +33,7 @@ def entry(field, path):
     async def opened():
         yield File(path)
 
-    return Input(field, opened)
+    return Input(field, str(path), opened)
 
 
 @pytest.fixture
@@ -58,8 +58,26 @@ async def address_of(provider, label):
             await asyncio.sleep(0.05)
 
 
-async def ignored(*_):
-    pass
+class Written:
+    """What is told of a run: the bytes of the result go to a file."""
+
+    is_leaving = False
+
+    def __init__(self, path):
+        self.path = path
+
+    async def chunk(self, data):
+        with self.path.open("ab") as file:
+            file.write(data)
+
+    async def waiting(self, *, is_starting):
+        pass
+
+    async def started(self):
+        pass
+
+    async def progress(self, progress):
+        pass
 
 
 async def test_a_rented_machine_does_a_task_and_is_gone(vast, provider, tmp_path):
@@ -78,12 +96,7 @@ async def test_a_rented_machine_does_a_task_and_is_gone(vast, provider, tmp_path
     result = tmp_path / "result.mp4"
     try:
         await encoder.ask(timeout_seconds=20)  # it takes a moment to start
-        with result.open("wb") as out:
-
-            async def kept(data):
-                out.write(data)
-
-            summary = await encoder.run(job, ignored, ignored, kept)
+        summary = (await encoder.run(job, Written(result))).summary
     finally:
         await encoder.close()
     assert (summary.codec, summary.frames) == ("x264", 25)

@@ -13,9 +13,13 @@ from client.certs import make_set
 from gateway.assets.store import AssetStore
 from gateway.encoders.grpc import GrpcEncoder
 from gateway.encoders.pool import Pool
+from gateway.fleet.settings import FleetSettings
+from gateway.fleet.wiring import open_fleet
 from gateway.jobs.board import Board
+from gateway.jobs.budget import Budget
 from gateway.jobs.desk import Desk
 from gateway.jobs.dispatch import Dispatcher
+from gateway.jobs.metered import Metered
 from gateway.jobs.queue import TaskQueue
 from gateway.jobs.run import TaskRun
 from gateway.jobs.store import JobStore
@@ -161,7 +165,16 @@ async def wired(engine, tmp_path, pool, encoder, stack, max_task_seconds=30.0):
     stack.push_async_callback(fetcher.aclose)
     sources = Sources(fetcher, assets)
     run = TaskRun(store, board, sources, assets, max_task_seconds, attempts=3)
-    dispatcher = Dispatcher(store, queue, pool, run, attempts=3)
+    fleet = await open_fleet(FleetSettings(), await engine.key_value("fleet"), pool, store.index, None, 60, stack)
+    dispatcher = Dispatcher(store, queue, pool, run, Metered(store, fleet), attempts=3)
     dispatcher.start()
     stack.push_async_callback(dispatcher.drain, 0)
-    return Works(engine, assets, store, Desk(store, queue, board, sources, 20), dispatcher, pool, encoder)
+    return Works(
+        engine,
+        assets,
+        store,
+        Desk(store, queue, board, sources, 20, Budget(fleet, pool).check),
+        dispatcher,
+        pool,
+        encoder,
+    )

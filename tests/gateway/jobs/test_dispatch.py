@@ -12,6 +12,7 @@ from apigpu.v1.video_pb2 import CaptionRequest, Img2VidImage, Img2VidRequest, Op
 from gateway.encoders.base import EncodeJob, Input
 from gateway.jobs.model import Status
 from rpc.errors import DeadlineExceeded, FailedPrecondition, InvalidArgument, NotFound
+from tests.gateway.encoders.seen import Seen
 from tests.gateway.jobs.conftest import RESULT, ScriptedEncoder, serving, wired
 
 
@@ -148,13 +149,10 @@ async def test_an_input_that_fails_in_an_unforeseen_way_ends_the_call(works):
     def broken():
         raise RuntimeError("unforeseen")
 
-    async def nothing(*_):
-        pass
-
     (seat,) = works.pool.seats
-    task = EncodeJob("job.0", await works.caption(), [Input("url_video", broken)])
+    task = EncodeJob("job.0", await works.caption(), [Input("url_video", "assets/broken", broken)])
     with pytest.raises(RuntimeError, match="unforeseen"):
-        await asyncio.wait_for(seat.encoder.run(task, nothing, nothing, nothing), 5)
+        await asyncio.wait_for(seat.encoder.run(task, Seen()), 5)
     await until(lambda: works.encoder.running == 0)
 
 

@@ -30,7 +30,7 @@ def test_tasks_are_counted_one_by_one():
     batch = model.start_task(model.start_task(batch, 0, STARTED), 1, STARTED)
     index.note(batch, 2)
     assert counts(index) == (1, 2)
-    batch = model.return_task(batch, 1, counted=True)
+    batch = model.return_task(batch, 1, STARTED, counted=True)
     index.note(batch, 3)
     assert counts(index) == (2, 1)
     batch = model.complete_task(batch, 0, Result("assets/a", 2), STARTED)

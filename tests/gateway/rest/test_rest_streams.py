@@ -12,7 +12,7 @@ from gateway.rest.server import RestSettings
 from rpc import errors
 
 EVENTS = [
-    jobs_pb2.WatchJobResponse(queued=jobs_pb2.Queued(place=2)),
+    jobs_pb2.WatchJobResponse(queued=jobs_pb2.Queued(place=2, phase="COLD_START")),
     jobs_pb2.WatchJobResponse(progress=jobs_pb2.Progress(frames_done=5, fps=24.5)),
     jobs_pb2.WatchJobResponse(finished=jobs_pb2.Job(id="1", status="COMPLETED")),
 ]
@@ -34,7 +34,7 @@ async def test_ndjson(gateway, http):
     assert answer.headers["content-type"] == "application/x-ndjson"
     lines = [json.loads(line) for line in answer.text.splitlines()]
     assert [set(line) for line in lines] == [{"result"}] * 3
-    assert lines[0] == {"result": {"queued": {"place": 2}}}
+    assert lines[0] == {"result": {"queued": {"place": 2, "phase": "COLD_START"}}}
     assert lines[1]["result"]["progress"]["fps"] == 24.5
     assert lines[2]["result"]["finished"]["status"] == "COMPLETED"
     assert gateway.request.id == "1"
@@ -84,7 +84,7 @@ async def test_events(gateway, http):
     assert answer.headers["content-type"].startswith("text/event-stream")
     assert answer.headers["cache-control"] == "no-store"
     first, last = answer.text.strip().split("\n\n")
-    assert json.loads(first.removeprefix("data: ")) == {"result": {"queued": {"place": 2}}}
+    assert json.loads(first.removeprefix("data: ")) == {"result": {"queued": {"place": 2, "phase": "COLD_START"}}}
     name, data = last.split("\n")
     assert name == "event: error"
     assert json.loads(data.removeprefix("data: "))["error"]["status"] == "UNAVAILABLE"

@@ -1,0 +1,88 @@
+"""Tickets: which try of a task may fetch its inputs and put its result by link, and what runs for it at the provider.
+
+A ticket is written before the provider is asked, and gets the provider's name of the run after: whoever takes the task
+up next finds what runs already. Links without a ticket open no more, so a run that nobody knows of ends by itself.
+"""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from gateway.assets.record import new_id
+from gateway.encoders.base import EncodeJob
+from gateway.engine.keyvalue import KeyValue
+from rpc.errors import Aborted, Unavailable
+
+WRITE_TRIES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """One try of a task. `id` is unguessable, `asset_id` is that of the result to come, `filename` its name, `inputs`
+    are field and source of each; `run_id` is the provider's, "" until it is known."""
+
+    id: str
+    asset_id: str
+    filename: str
+    inputs: tuple[tuple[str, str], ...]
+    run_id: str = ""
+
+    @classmethod
+    def new(cls, job: EncodeJob) -> "Ticket":
+        """A ticket for the next try of the task."""
+        inputs = tuple((entry.field, entry.source) for entry in job.inputs)
+        return cls(new_id(), new_id(), job.filename, inputs)
+
+
+class Tickets:
+    """The tickets of all tasks, by the task's key. Errors: Unavailable (the store does not answer)."""
+
+    def __init__(self, records: KeyValue) -> None:
+        self._records = records
+
+    async def find(self, key: str) -> Ticket | None:
+        """The task's ticket, or None."""
+        entry = await self._records.get(key)
+        return _ticket(entry.value) if entry else None
+
+    async def issue(self, key: str, ticket: Ticket) -> None:
+        """Make this the task's ticket; one that it had opens nothing any more."""
+        for _ in range(WRITE_TRIES):
+            entry = await self._records.get(key)
+            try:
+                if entry is None:
+                    await self._records.create(key, _json(ticket))
+                else:
+                    await self._records.update(key, _json(ticket), entry.revision)
+            except Aborted:
+                continue
+            return
+        raise Unavailable(f"The ticket of task {key} changes too fast; try again.")
+
+    async def note_run(self, key: str, ticket: Ticket, run_id: str) -> Ticket:
+        """Write down what runs for the ticket. Raises Aborted when the task has another one by now, or none."""
+        entry = await self._records.get(key)
+        if entry is None or _ticket(entry.value).id != ticket.id:
+            raise Aborted(f"Task {key} was taken up by another gateway meanwhile.")
+        running = replace(ticket, run_id=run_id)
+        await self._records.update(key, _json(running), entry.revision)
+        return running
+
+    async def drop(self, key: str, ticket: Ticket) -> None:
+        """Let its links open nothing any more; another ticket that the task has by now stays."""
+        found = await self.find(key)
+        if found is not None and found.id == ticket.id:
+            await self._records.delete(key)
+
+    async def keys(self) -> list[str]:
+        """The tasks that have tickets."""
+        return await self._records.keys()
+
+
+def _json(ticket: Ticket) -> bytes:
+    return json.dumps(asdict(ticket), separators=(",", ":")).encode()
+
+
+def _ticket(data: bytes) -> Ticket:
+    fields: dict[str, Any] = json.loads(data)
+    return Ticket(**fields | {"inputs": tuple((field, source) for field, source in fields["inputs"])})

@@ -1,0 +1,140 @@
+"""/tasks/{key}/{ticket}/…: what encoders behind a provider's queue read and make, by signed link and without a key.
+
+GET inputs/{n} streams an input; PUT result takes the result, HEAD result tells whether it is still waited for. Once
+the ticket is dropped all answer 410. See RemoteTask in encoder.proto.
+"""
+
+import contextlib
+
+from starlette.datastructures import Headers, QueryParams
+from starlette.types import Receive, Scope, Send
+
+from gateway.assets.links import Links
+from gateway.assets.store import AssetStore, StoredAsset
+from gateway.encoders.base import about, empty
+from gateway.encoders.tickets import Ticket, Tickets
+from gateway.rest.files import send_body
+from gateway.rest.inbound import received, while_connected
+from gateway.rest.status import Gone, MethodNotAllowed
+from gateway.rest.uploads import digest
+from gateway.sources import Source, Sources
+from rpc.chunks import rechunk
+from rpc.errors import AlreadyExists, DataLoss, InvalidArgument, NotFound, ServiceError
+
+IDLE_SECONDS = 60.0
+
+
+class TaskDoor:
+    """What both applications share: who may come in."""
+
+    def __init__(self, tickets: Tickets, links: Links, assets: AssetStore, sources: Sources) -> None:
+        self.assets = assets
+        self.sources = sources
+        self._tickets = tickets
+        self._links = links
+
+    async def ticket(self, scope: Scope) -> Ticket:
+        """The ticket that the link of this request is of. Raises PermissionDenied (forged, expired), Gone."""
+        query, asked = QueryParams(scope["query_string"]), scope["path_params"]
+        self._links.verify(scope["path"], query.get("expires", ""), query.get("signature", ""))
+        found = await self._tickets.find(asked["key"])
+        if found is None or found.id != asked["ticket"]:
+            raise Gone("Nobody waits for this try of the task any more.", reason="TASK_OVER")
+        return found
+
+
+class TaskInputs:
+    """ASGI application of one path, with the path parameters `key`, `ticket` and `number`."""
+
+    def __init__(self, door: TaskDoor) -> None:
+        self._door = door
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI. Raises ServiceError for the boundary to answer; it names the input's field."""
+        if scope["method"] != "GET":
+            raise MethodNotAllowed(scope["method"], "A link to an input", ["GET"])
+        ticket, number = await self._door.ticket(scope), scope["path_params"]["number"]
+        field, source = ticket.inputs[number]  # the signature covers the number
+        await while_connected(receive, self._send(field, source, send))
+
+    async def _send(self, field: str, source: str, send: Send) -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                opened = await stack.enter_async_context(self._door.sources.open(source))
+                chunks = opened.chunks()
+                first = await anext(chunks, b"")  # what fails before it is a plain error; later the body breaks off
+                if not first:
+                    raise empty()
+            except ServiceError as error:
+                raise about(field, error) from error
+            await _answer(send, 200, _headers(opened))
+            await send_body(send, first)
+            async for data in chunks:
+                await send_body(send, data)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+class TaskResult:
+    """ASGI application of one path, with the path parameters `key` and `ticket`."""
+
+    def __init__(self, door: TaskDoor) -> None:
+        self._door = door
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI. Raises ServiceError for the boundary to answer."""
+        if scope["method"] not in ("PUT", "HEAD"):
+            raise MethodNotAllowed(scope["method"], "A link to a result", ["PUT", "HEAD"])
+        ticket = await self._door.ticket(scope)
+        if scope["method"] == "PUT":
+            await self._take(ticket, Headers(scope=scope), receive)
+            await self._still_wanted(scope, ticket)
+        await _answer(send, 204, {})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _take(self, ticket: Ticket, headers: Headers, receive: Receive) -> None:
+        """Store the body as the ticket's asset. Once it is there, the same again is no fault."""
+        size_bytes, sha256 = _announced(headers)
+        if (there := await self._there(ticket)) is not None:
+            if (there.size_bytes, there.sha256) != (size_bytes, sha256):
+                raise AlreadyExists("This task has a result already, and it is another one.", reason="OTHER_RESULT")
+            return
+        async with self._door.assets.create(ticket.filename, asset_id=ticket.asset_id) as writer:
+            writer.check(size_bytes)
+            async for data in rechunk(received(receive, IDLE_SECONDS)):
+                await writer.write(data)
+            await writer.commit(size_bytes=size_bytes, sha256=sha256)
+
+    async def _there(self, ticket: Ticket) -> StoredAsset | None:
+        try:
+            return await self._door.assets.describe(ticket.asset_id)
+        except (NotFound, DataLoss):
+            return None
+
+    async def _still_wanted(self, scope: Scope, ticket: Ticket) -> None:
+        """A result that came when the try was over already is nobody's."""
+        try:
+            await self._door.ticket(scope)
+        except Gone:
+            with contextlib.suppress(NotFound):
+                await self._door.assets.delete(ticket.asset_id)
+            raise
+
+
+def _announced(headers: Headers) -> tuple[int, str]:
+    """Size and SHA-256 that the request announces. Raises InvalidArgument without them."""
+    length, sha256 = headers.get("content-length", ""), digest(headers)
+    if not (length.isascii() and length.isdecimal()):
+        raise InvalidArgument("Content-Length is needed.", fields={"content-length": "is missing or no number"})
+    if not sha256:
+        raise InvalidArgument("Content-Digest with sha-256 is needed.", fields={"content-digest": "is missing"})
+    return int(length), sha256
+
+
+def _headers(source: Source) -> dict[str, str]:
+    kind = {"content-type": "application/octet-stream"}
+    return kind if source.size_bytes is None else kind | {"content-length": str(source.size_bytes)}
+
+
+async def _answer(send: Send, status: int, headers: dict[str, str]) -> None:
+    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": status, "headers": raw})
