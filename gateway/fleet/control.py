@@ -65,7 +65,6 @@ class Control:
         self._policy = policy
         self._fleet_name = fleet_name
         self._demand = demand
-        self._knowledge = knowledge
         self._rhythm = rhythm
         self.markets = {name: Market(provider) for name, provider in providers.items()}
         self._lives = {name: Life(register, market, pool, knowledge, patience) for name, market in self.markets.items()}
@@ -165,12 +164,13 @@ class Control:
             id=machine.id,
             provider=machine.provider,
             is_rented=True,
-            is_ready=machine.state is State.READY and not machine.draining,
+            is_ready=machine.state is State.READY,
+            is_leaving=machine.draining or machine.state is State.ENDING,
             slots=machine.slots,
             busy=len(machine.running),
             usd_per_hour=machine.usd_per_hour,
             created_at=machine.created_at,
-            setup_seconds=self._knowledge.estimates.setup_seconds(machine.provider),
+            setup_seconds=machine.setup_seconds,
             idle_since=machine.idle_since(),
         )
 
@@ -182,6 +182,7 @@ class Control:
             usd_per_hour=offer.usd_per_hour,
             created_at=now,
             slots=offer.slots,
+            setup_seconds=offer.setup_seconds,
             description=offer.description,
             offer=offer.id,
             host=offer.host,

@@ -7,19 +7,21 @@ from gateway.fleet.control import Control
 from gateway.fleet.knowledge import Knowledge
 from gateway.fleet.market import Market
 from gateway.fleet.meter import Meter
+from gateway.fleet.queue import Queue
 from gateway.fleet.register import Register
 from gateway.fleet.scaler import Demand, Policy
 
 
 @dataclass(frozen=True)
 class Fleet:
-    """The register of machines, the meter, what was learned, the limits, the queue's demand; `control` is None where no
-    provider is set up."""
+    """The register of machines, the meter, what was learned, the limits, the queue and its demand; `control` is None
+    where no provider is set up."""
 
     register: Register
     meter: Meter
     knowledge: Knowledge
     policy: Policy
+    queue: Queue
     demand: Callable[[float], Demand]
     control: Control | None
 

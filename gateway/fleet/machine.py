@@ -58,6 +58,8 @@ class Machine:
     created_at: float
     state: State = State.PLANNED
     slots: int = 1
+    # Seconds from the order to the first task, as its offer promised.
+    setup_seconds: float = 0.0
     description: str = ""
     offer: str = ""
     provider_id: str = ""

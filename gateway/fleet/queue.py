@@ -29,7 +29,6 @@ def demand(queue: Queue, register: Register, pool: Pool, knowledge: Knowledge, n
     begun_not = max(0, taken - queue.tasks_running)
     return Demand(
         waiting=max(0, queue.tasks_waiting - begun_not),
-        running=queue.tasks_running,
         oldest_wait_seconds=queue.oldest_wait_seconds(now),
         task_seconds=knowledge.estimates.mean_task_seconds(queue.operations_waiting()),
     )

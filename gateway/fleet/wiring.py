@@ -59,7 +59,7 @@ async def open_fleet(
         Patience(start_seconds=settings.fleet_start_seconds),
         rhythm,
     )
-    return Fleet(register, Meter(register), knowledge, settings.policy, wanted, control if providers else None)
+    return Fleet(register, Meter(register), knowledge, settings.policy, queue, wanted, control if providers else None)
 
 
 def start_control(

@@ -34,7 +34,7 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
                 fleet_pb2.Provider(name=name, ready=not fault, fault=fault) for name, fault in fleet.faults().items()
             ],
             waiting=demand.waiting,
-            running=demand.running,
+            running=fleet.queue.tasks_running,
             usd_per_hour=sum(machine.usd_per_hour for machine in fleet.register.living()),
             usd_today=costs.spent_today(fleet.register.all(), now),
         )
