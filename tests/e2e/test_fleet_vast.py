@@ -1,0 +1,58 @@
+"""JSON in, a machine rented at the emulated Vast.ai with a real encoder on it, a link that opens, and nothing left."""
+
+import httpx
+import pytest
+
+from tests import judge
+from tests.e2e.lonegateway import LoneGateway
+from tests.providers.encoderhost import EncoderHost
+from tests.providers.vastemulator import KEY, VastEmulator
+from tests.providers.vastmarket import offer
+
+
+@pytest.fixture
+def vast(tmp_path):
+    with VastEmulator([offer()], EncoderHost(tmp_path / "hosts"), time_scale=60) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def gateway(tmp_path, vast):
+    settings = {
+        "VAST_API_KEY": KEY,
+        "VAST_URL": vast.url,
+        "VAST_WORKER_IMAGE": "org/encoder:1",
+        "FLEET_IDLE_SECONDS": "1",
+        "FLEET_GATEWAY_IPS": "127.0.0.0/8",
+    }
+    with LoneGateway(tmp_path, **settings) as made:
+        yield made
+
+
+def test_a_job_rents_a_machine_and_pays_for_it_and_no_more(gateway, vast, media):
+    job_id = gateway.caption(media.video, media.srt)
+    job = gateway.ended(job_id)
+    assert job["status"] == "COMPLETED", job
+    shown = httpx.get(job["output"]["video_url"])
+    assert shown.status_code == 200
+    result = gateway.folder / "result.mp4"
+    result.write_bytes(shown.content)
+    assert len(judge.pictures(result)) == 50
+    assert job["cost"]["usd"] > 0
+
+    gateway.until(lambda: not [m for m in gateway.fleet()["machines"] if m["state"] != "ENDED"])
+    assert not any(container.is_alive for container in vast.launch.started)
+    (machine,) = gateway.fleet()["machines"]
+    final = gateway.job(job_id)["cost"]
+    assert final["final"]
+    assert final["usd"] == pytest.approx(machine["usd"])
+    costs = gateway.http.get("/fleet/costs").json()
+    assert costs["usd"] == pytest.approx(machine["usd"])
+    assert costs["days"][0]["tasks"] == 1
+
+
+def test_a_job_that_would_cost_too_much_is_refused(gateway, media):
+    given = {"url_video": gateway.upload(media.video), "url_srt": gateway.upload(media.srt), "max_cost_usd": 0.000001}
+    answer = gateway.http.post("/video/caption", json=given)
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["details"][0]["reason"] == "COST_LIMIT"
