@@ -4,13 +4,16 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import NoDecode
 
 from rpc.config import Settings
 
 DAY_SECONDS = 86_400.0
 GIB = 1024**3
+
+# A machine's label begins with it, and is a host name too.
+FLEET_NAME = r"^[a-z][a-z0-9-]{0,39}$"
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -72,12 +75,27 @@ class GatewaySettings(Settings):
     runpod_idle_timeout: Annotated[int, Field(ge=1)] = 300
     runpod_max_timeout: Annotated[int, Field(ge=1)] = 600
 
-    @field_validator("cors_allow_origins", "encoders", mode="before")
+    fleet_name: Annotated[str, Field(pattern=FLEET_NAME)] = "api-gpu"
+    fleet_gateway_ips: Annotated[tuple[Network, ...], NoDecode] = ()
+
+    vast_api_key: SecretStr = SecretStr("")
+    vast_worker_image: Annotated[str, Field(validate_default=True)] = ""
+    vast_image_gb: Annotated[float, Field(gt=0)] = 1.0
+    vast_url: str = "https://console.vast.ai"
+    vast_gpus: Annotated[tuple[str, ...], NoDecode] = ()
+    vast_max_usd_per_hour: Annotated[float, Field(gt=0)] = 0.5
+    vast_min_reliability: Annotated[float, Field(ge=0, le=1)] = 0.98
+    vast_min_down_mbps: Annotated[float, Field(ge=0)] = 200.0
+    vast_min_up_mbps: Annotated[float, Field(ge=0)] = 100.0
+    vast_disk_gb: Annotated[float, Field(ge=8)] = 20.0
+    vast_slots: Annotated[int, Field(ge=1, le=64)] = 3
+
+    @field_validator("cors_allow_origins", "encoders", "vast_gpus", mode="before")
     @classmethod
     def _comma_separated(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @field_validator("fetch_allow_cidrs", mode="before")
+    @field_validator("fetch_allow_cidrs", "fleet_gateway_ips", mode="before")
     @classmethod
     def _networks(cls, value: object) -> object:
         if not isinstance(value, str):
@@ -89,6 +107,13 @@ class GatewaySettings(Settings):
     def _a_real_key(cls, value: SecretStr) -> SecretStr:
         if not all(self_key.strip() for self_key in value.get_secret_value().split(",")):
             raise ValueError("give one key, or several with commas between them; no empty ones")
+        return value
+
+    @field_validator("vast_worker_image")
+    @classmethod
+    def _an_image_to_rent_for(cls, value: str, info: ValidationInfo) -> str:
+        if not value and info.data.get("vast_api_key", SecretStr("")).get_secret_value():
+            raise ValueError("give the encoder's image, as VAST_API_KEY is set")
         return value
 
     @field_validator("link_secret")

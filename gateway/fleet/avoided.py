@@ -20,6 +20,10 @@ class Avoided:
         self._until[name] = (now + seconds, seconds)
         return seconds
 
+    def held(self, now: float) -> list[str]:
+        """Names of those that are left alone now."""
+        return [name for name in self._until if self.holds(name, now)]
+
     def holds(self, name: str, now: float) -> bool:
         """Whether it is to be left alone now."""
         return name in self._until and now < self._until[name][0]

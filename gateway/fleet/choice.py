@@ -43,7 +43,8 @@ class Ask:
 @dataclass(frozen=True, slots=True)
 class Work:
     """What a machine is wanted for: so many tasks, with gigabytes in and out for each. `task_seconds` is what one takes
-    on a card with one encoder, `measured` what it took on cards that were tried, which counts for more."""
+    alone on a card with one encoder, `measured` what one took on cards that were tried, beside the others of its
+    machine: the busy seconds of the slots by the tasks. That counts for more."""
 
     tasks: float = 20.0
     task_seconds: float = 20.0
@@ -54,7 +55,8 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What an offer comes to: seconds of set-up and of one task, dollars for all of the work."""
+    """What an offer comes to: seconds of set-up, seconds of one task while all slots are busy, dollars for all of the
+    work."""
 
     ask: Ask
     setup_seconds: float
@@ -71,11 +73,11 @@ def estimate(ask: Ask, work: Work, image_gb: float, slots: int) -> Estimate:
     """Price × (set-up + tasks), and the traffic. Tasks that run side by side share the card's encoders, so a card that
     has more of them, and cores to feed them, takes less for each."""
     setup_seconds = BOOT_SECONDS + image_gb * MEGABITS_OF_GIGABYTE / min(max(ask.down_mbps, 1.0), MAX_PULL_MBPS)
-    task_seconds = work.measured.get(ask.card) or work.task_seconds / speed(ask, slots)
+    task_seconds = work.measured.get(ask.card) or work.task_seconds * slots / speed(ask, slots)
     moved_seconds = MEGABITS_OF_GIGABYTE * (
         work.gigabytes_in / max(ask.down_mbps, 1.0) + work.gigabytes_out / max(ask.up_mbps, 1.0)
     )
-    seconds = setup_seconds + work.tasks * (task_seconds + moved_seconds)
+    seconds = setup_seconds + work.tasks * (task_seconds / slots + moved_seconds)
     traffic_usd = (image_gb + work.tasks * work.gigabytes_in) * ask.down_usd_per_gb
     traffic_usd += work.tasks * work.gigabytes_out * ask.up_usd_per_gb
     usd = ask.usd_per_hour * seconds / SECONDS_OF_HOUR + traffic_usd

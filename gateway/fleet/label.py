@@ -3,9 +3,6 @@
 import re
 import secrets
 
-# A label is a host name too, that of the machine's certificate: its parts have 63 letters at most.
-NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
-
 
 def new_label(fleet: str) -> str:
     """A label that nothing else has: "api-gpu-5f0c…"."""

@@ -19,7 +19,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from starlette.routing import Route
 
 from tests.providers.vastinstance import Instance
-from tests.providers.vastmarket import BadQuery, search
+from tests.providers.vastmarket import BadQuery, offer, search
 
 KEY = "0123456789abcdef-vast-key"
 READ_ONLY_KEY = "0123456789abcdef-read-only"
@@ -27,6 +27,14 @@ READ_ONLY_KEY = "0123456789abcdef-read-only"
 INTERVALS = {"search": 2.0, "create": 4.5, "list": 2.0, "show": 2.0, "destroy": 3.0, "change": 2.0, "user": 1.0}
 WRITING = ("create", "destroy", "change")
 MOST_ON_A_PAGE = 25
+
+
+class Server(uvicorn.Server):
+    """uvicorn that ends at once: its own loop looks ten times a second whether it should."""
+
+    async def main_loop(self):
+        while not self.should_exit:
+            await asyncio.sleep(0.005)
 
 
 class VastEmulator:
@@ -53,6 +61,13 @@ class VastEmulator:
 
     # What tests do to it.
 
+    def add(self, label):
+        """An instance that somebody made; it stays as it is."""
+        row = search([offer()], {})[0]
+        instance = Instance(next(self._numbers), row, {"image": "i", "env": {}, "label": label}, self._now)
+        self.instances[instance.number] = instance
+        return instance
+
     def vanish(self, number):
         """The instance is gone, and never was."""
         self._end(number)
@@ -72,7 +87,7 @@ class VastEmulator:
         config = uvicorn.Config(
             self._app(), host="127.0.0.1", port=0, ws="none", lifespan="off", log_config=None, access_log=False
         )
-        self._server = uvicorn.Server(config)
+        self._server = Server(config)
         self._thread = threading.Thread(target=self._server.run)
         self._thread.start()
         while not self._server.started:
@@ -161,7 +176,7 @@ class VastEmulator:
     def _made(self, row, order):
         instance = Instance(next(self._numbers), row, order, self._now)
         self.instances[instance.number] = instance
-        next(offer for offer in self.offers if offer["id"] == row["id"])["rented"] = True
+        next(ask for ask in self.offers if ask["id"] == row["id"])["rented"] = True
         fault, is_stuck = self.bad_images.get(order["image"]), row["machine_id"] in self.stuck_machines
         work = asyncio.create_task(instance.come_up(self.launch, self.step_seconds, fault, is_stuck))
         self._work.add(work)
@@ -207,9 +222,9 @@ class VastEmulator:
         instance = self.instances.pop(number)
         instance.end()
         self.ended.append(instance)
-        for offer in self.offers:
-            if offer["id"] == instance.row["id"]:
-                offer["rented"] = False
+        for ask in self.offers:
+            if ask["id"] == instance.row["id"]:
+                ask["rented"] = False
 
     def _now(self):
         return (time.monotonic() - self._begun) * self.time_scale

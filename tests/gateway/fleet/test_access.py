@@ -55,7 +55,7 @@ async def asked(encoder, timeout_seconds=5.0):
 
 async def refusal(encoder):
     with pytest.raises(EncoderBusy) as caught:
-        await asked(encoder, timeout_seconds=0.6)
+        await asked(encoder, timeout_seconds=0.3)
     return caught.value.message
 
 

@@ -1,0 +1,178 @@
+"""Vast.ai: machines of many hosts, rented by the second. An instance runs our image as it is; its port for gRPC is
+mapped to one of the host's public address."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import structlog
+
+from gateway.fleet.avoided import Avoided
+from gateway.fleet.base import Found, Launch, Offer, OfferGone, Unclear
+from gateway.fleet.choice import Ask, Estimate, Work, ranked
+from gateway.fleet.label import is_of
+from gateway.fleet.machine import Machine
+from gateway.fleet.vastclient import VastClient
+from gateway.fleet.vastoffers import Wish, read
+
+log = structlog.get_logger("fleet")
+
+NAME = "vast"
+PORT = 50052
+OFFERS_SECONDS = 30.0
+GONE_SECONDS = 60.0
+AVOID_SECONDS = 15 * 60.0
+AVOID_MOST_SECONDS = 24 * 3600.0
+# States of which the API says that they never become "running" again.
+DEAD = ("exited", "unknown", "offline")
+# What Docker says of an image that cannot be had stands in the message of an instance that stays "loading".
+DOCKER_FAULT = "error response from daemon"
+
+
+class VastProvider:
+    """See base.Provider. `fleet` is the name that our labels begin with. `work` is what machines are wanted for at
+    present; set it as that changes."""
+
+    name = NAME
+
+    def __init__(
+        self,
+        client: VastClient,
+        image: str,
+        fleet: str,
+        wish: Wish,
+        image_gb: float = 1.0,
+        slots: int = 3,
+        offers_seconds: float = OFFERS_SECONDS,
+        gone_seconds: float = GONE_SECONDS,
+        avoid_seconds: float = AVOID_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.work = Work()
+        self._client = client
+        self._image = image
+        self._fleet = fleet
+        self._wish = wish
+        self._image_gb = image_gb
+        self._slots = slots
+        self._offers_seconds = offers_seconds
+        self._clock = clock
+        self._machines = Avoided(avoid_seconds, AVOID_MOST_SECONDS)
+        self._hosts = Avoided(avoid_seconds, AVOID_MOST_SECONDS)
+        self._taken = Avoided(gone_seconds, gone_seconds)
+        self._asks: tuple[float, list[Ask]] | None = None
+
+    async def offers(self) -> Sequence[Offer]:
+        """See base.Provider. The market is asked every half minute at most."""
+        now = self._clock()
+        if self._asks is None or now - self._asks[0] >= self._offers_seconds:
+            self._asks = (now, self._read(await self._client.search(self._wish.query())))
+        asks = [ask for ask in self._asks[1] if not self._is_avoided(ask, now)]
+        return [self._offer(found) for found in ranked(asks, self.work, self._image_gb, self._slots)]
+
+    async def create(self, offer: Offer, launch: Launch) -> str:
+        """See base.Provider."""
+        order = {
+            "client_id": "me",
+            "image": self._image,
+            "label": launch.label,
+            "disk": self._wish.disk_gb,
+            "runtype": "args",  # the image's own command, and neither SSH nor Jupyter beside it
+            "target_state": "running",
+            "cancel_unavail": True,
+            "env": {f"-p {PORT}:{PORT}": "1"} | self._environment() | launch.environment,
+        }
+        try:
+            number = await self._client.create(offer.id, order)
+        except (OfferGone, Unclear):
+            # The search may tell of it for some time yet.
+            self._taken.forget(self._clock())
+            self._taken.add(offer.id, self._clock())
+            raise
+        self._asks = None
+        return number
+
+    async def found(self) -> Sequence[Found]:
+        """See base.Provider."""
+        rows = await self._client.instances()
+        return [_found(row) for row in rows if is_of(self._fleet, str(row.get("label") or ""))]
+
+    async def destroy(self, provider_id: str) -> None:
+        """See base.Provider."""
+        await self._client.destroy(provider_id)
+
+    def avoid(self, machine: Machine) -> None:
+        """See base.Provider. The machine is left alone at once, all of its host when it is the second one."""
+        now = self._clock()
+        for kept in (self._machines, self._hosts):
+            kept.forget(now)
+        host = machine.host.partition("/")[0]
+        is_one_of_many = any(name.startswith(f"{host}/") for name in self._machines.held(now) if name != machine.host)
+        seconds = self._machines.add(machine.host, now)
+        if is_one_of_many:
+            self._hosts.add(host, now)
+        log.warning("machine avoided", provider=NAME, host=machine.host, seconds=seconds, reason=machine.reason)
+
+    async def close(self) -> None:
+        """See base.Provider."""
+        await self._client.close()
+
+    def _environment(self) -> dict[str, str]:
+        # A machine whose card does not encode is of no use at its price: let it fail, and be avoided.
+        return {"PORT": str(PORT), "HOST": "0.0.0.0", "BATCH_SIZE": str(self._slots), "CODEC": "nvenc"}
+
+    def _read(self, rows: Sequence[Mapping[str, Any]]) -> list[Ask]:
+        asks = []
+        for row in rows:
+            try:
+                asks.append(read(row))
+            except (KeyError, TypeError, ValueError) as error:
+                log.warning("offer cannot be read", provider=NAME, error=repr(error))
+        return [ask for ask in asks if self._wish.suits(ask)]
+
+    def _is_avoided(self, ask: Ask, now: float) -> bool:
+        return (
+            self._taken.holds(ask.id, now)
+            or self._machines.holds(f"{ask.host}/{ask.machine}", now)
+            or self._hosts.holds(ask.host, now)
+        )
+
+    def _offer(self, found: Estimate) -> Offer:
+        ask = found.ask
+        return Offer(
+            provider=NAME,
+            id=ask.id,
+            usd_per_hour=ask.usd_per_hour,
+            setup_seconds=found.setup_seconds,
+            slots=self._slots,
+            task_seconds=found.task_seconds,
+            host=f"{ask.host}/{ask.machine}",
+            description=", ".join(filter(None, (ask.card, ask.place))),
+        )
+
+
+def _found(row: Mapping[str, Any]) -> Found:
+    return Found(
+        provider_id=str(row["id"]),
+        label=str(row["label"]),
+        address=_address(row) if row.get("actual_status") == "running" else "",
+        usd_per_hour=float(row.get("dph_total") or 0.0),
+        fault=_fault(row),
+    )
+
+
+def _address(row: Mapping[str, Any]) -> str:
+    """host:port of the encoder; empty until both are known."""
+    host = str(row.get("public_ipaddr") or "").strip()
+    mapped = (row.get("ports") or {}).get(f"{PORT}/tcp") or [{}]
+    port = mapped[0].get("HostPort")
+    if not host or not port:
+        return ""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _fault(row: Mapping[str, Any]) -> str:
+    status, message = str(row.get("actual_status") or ""), str(row.get("status_msg") or "").strip()
+    if status in DEAD or row.get("intended_status") == "stopped":
+        return f"{status or 'stopped'}: {message}" if message else status or "stopped"
+    return message if DOCKER_FAULT in message.lower() else ""

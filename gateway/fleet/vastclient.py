@@ -1,0 +1,133 @@
+"""Vast.ai's API over HTTP: the calls that the fleet needs, each in its time, tried again only where that is safe.
+
+Source: docs.vast.ai/api-reference, and the SDK `vastai`.
+"""
+
+import json
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from gateway.fleet.base import OfferGone, Unclear
+from gateway.fleet.pace import Pace
+from gateway.fleet.vastfaults import NotThere, TooSoon, refusal
+from rpc.errors import ServiceError, Unavailable
+
+# Seconds between two calls of a kind, a little above what the API asks for.
+INTERVALS = {"search": 2.2, "create": 4.8, "list": 2.2, "destroy": 3.2}
+# Longer than any of these few turns takes; who comes later is better told so.
+PATIENCE_SECONDS = 30.0
+QUOTA_SECONDS = 600.0
+TIMEOUT = httpx.Timeout(60.0, connect=10.0)
+ATTEMPTS = 4
+BACKOFF_SECONDS = 0.5
+PAGE = 25
+# The request never left: nothing was done.
+UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+
+Row = dict[str, Any]
+
+
+class VastClient:
+    """Speaks for one account. Raises Unauthenticated, FailedPrecondition and Unavailable, as base.Provider says."""
+
+    def __init__(
+        self,
+        url: str,
+        api_key: str,
+        intervals: Mapping[str, float] = INTERVALS,
+        backoff_seconds: float = BACKOFF_SECONDS,
+        patience_seconds: float = PATIENCE_SECONDS,
+        attempts: int = ATTEMPTS,
+    ) -> None:
+        self._attempts = attempts
+        self._pace = Pace(intervals, patience_seconds)
+        self._backoff_seconds = backoff_seconds
+        headers = {"Authorization": f"Bearer {api_key}"}
+        self._http = httpx.AsyncClient(base_url=url, headers=headers, timeout=TIMEOUT)
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        await self._http.aclose()
+
+    async def search(self, query: Row) -> list[Row]:
+        """The offers that a query finds."""
+        try:
+            body = await self._repeated("search", "POST", "/api/v0/bundles/", json=query)
+        except Unavailable as error:
+            if error.reason == "QUOTA":
+                self._pace.rest("search", QUOTA_SECONDS)
+            raise
+        return list(body.get("offers") or [])
+
+    async def instances(self) -> list[Row]:
+        """All instances of the account, whoever made them."""
+        parameters = {"select_filters": "{}", "order_by": json.dumps([{"col": "id", "dir": "asc"}]), "limit": str(PAGE)}
+        found: list[Row] = []
+        while True:
+            body = await self._repeated("list", "GET", "/api/v1/instances/", params=parameters)
+            found += body.get("instances") or []
+            if not body.get("next_token"):
+                return found
+            parameters["after_token"] = str(body["next_token"])
+
+    async def create(self, offer: str, order: Row) -> str:
+        """Take an offer; the number of the instance. Asked once. Raises OfferGone (nothing was made), Unclear (it may
+        have been made), and as above, when nothing was made."""
+        await self._pace.turn("create")
+        try:
+            body = await self._once("PUT", f"/api/v0/asks/{offer}/", json=order)
+        except NotThere as error:
+            raise OfferGone(error.message, reason=error.reason) from error
+        except TooSoon as error:
+            self._pace.rest("create", error.seconds or self._backoff_seconds)
+            raise Unavailable(error.message, reason=error.reason) from error
+        number = body.get("new_contract")
+        if not number:
+            raise Unclear("Vast.ai did not tell the number of the instance.", reason="UNCLEAR")
+        return str(number)
+
+    async def destroy(self, number: str) -> None:
+        """End an instance; one that is gone already is no fault."""
+        try:
+            await self._repeated("destroy", "DELETE", f"/api/v0/instances/{number}/", json={})
+        except NotThere:
+            return
+
+    async def _repeated(self, kind: str, method: str, path: str, **options: Any) -> Row:
+        """A call that may be made more than once."""
+        for attempt in range(self._attempts):
+            await self._pace.turn(kind)
+            try:
+                return await self._once(method, path, **options)
+            except (TooSoon, Unavailable) as error:
+                if attempt == self._attempts - 1 or error.reason == "QUOTA":
+                    raise _unavailable(error) from error
+                told = error.seconds if isinstance(error, TooSoon) else None
+                backoff = self._backoff_seconds * 2**attempt * random.uniform(0.5, 1.5)
+                self._pace.rest(kind, max(told or 0.0, backoff))
+        raise AssertionError("unreachable")
+
+    async def _once(self, method: str, path: str, **options: Any) -> Row:
+        """One call and its answer. Raises Unavailable when it never left, Unclear when its answer is lost."""
+        try:
+            response = await self._http.request(method, path, **options)
+            body = response.json() if response.status_code == 200 else None
+        except UNSENT as error:
+            raise Unavailable(f"Vast.ai cannot be reached: {error}", reason="VAST") from error
+        except (httpx.HTTPError, ValueError) as error:
+            raise Unclear(f"Vast.ai's answer was lost: {error or type(error).__name__}", reason="UNCLEAR") from error
+        if isinstance(body, dict) and body.get("success", True):
+            return body
+        refused = refusal(response)
+        # What is behind a proxy may have done its work all the same.
+        if response.status_code >= 500 or (response.status_code == 200 and not isinstance(body, dict)):
+            raise Unclear(refused.message, reason="UNCLEAR")
+        raise refused
+
+
+def _unavailable(error: ServiceError) -> Unavailable:
+    """For calls that make nothing it is all the same whether the request or its answer was lost."""
+    return Unavailable(error.message, reason=error.reason)

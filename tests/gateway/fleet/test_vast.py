@@ -1,0 +1,323 @@
+"""The provider against the emulated Vast.ai: offers, creates, what is found, destroys, and all that goes wrong."""
+
+import asyncio
+import time
+
+import pytest
+
+from gateway.fleet.base import Launch, OfferGone, Unclear
+from gateway.fleet.choice import Work
+from gateway.fleet.label import new_label
+from gateway.fleet.machine import Machine
+from gateway.fleet.vast import VastProvider
+from gateway.fleet.vastclient import VastClient
+from gateway.fleet.vastoffers import Wish
+from rpc.errors import FailedPrecondition, Unauthenticated, Unavailable
+from tests.providers.vastemulator import INTERVALS, KEY, READ_ONLY_KEY, VastEmulator
+from tests.providers.vastmarket import offer
+
+IMAGE, FLEET, PACE = "org/encoder:1", "api-gpu", 0.01
+# Twice as far apart as need be: a few milliseconds of delay count for much at this pace.
+PACES = {kind: 2 * seconds * PACE for kind, seconds in INTERVALS.items()}
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def vast():
+    with VastEmulator([offer(dph_base=0.2), offer(dph_base=0.3)], pace=PACE) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+async def opened(vast):
+    """Makes providers, and closes them."""
+    made = []
+
+    def make(key=KEY, clock=time.monotonic, intervals=PACES, attempts=4, patience=2.0, **wishes):
+        client = VastClient(vast.url, key, intervals, 0.01, patience, attempts)
+        wish = Wish(**{"max_usd_per_hour": 0.5} | wishes)
+        made.append(VastProvider(client, IMAGE, FLEET, wish, offers_seconds=0, clock=clock))
+        return made[-1]
+
+    yield make
+    for provider in made:
+        await provider.close()
+
+
+@pytest.fixture
+def provider(opened):
+    return opened()
+
+
+def launch():
+    return Launch(new_label(FLEET), {"SESSION_TOKEN": "token"})
+
+
+async def created(provider):
+    order = launch()
+    return await provider.create((await provider.offers())[0], order), order.label
+
+
+async def until(provider, holds):
+    async with asyncio.timeout(5):
+        while True:
+            found = await provider.found()
+            if holds(found):
+                return found
+            await asyncio.sleep(0.02)
+
+
+def machine_on(offered):
+    return Machine("m", "vast", 0.2, 0.0, host=offered.host)
+
+
+async def test_offers_are_those_that_suit_the_best_for_the_work_first(vast, opened):
+    slow = offer(dph_base=0.18, inet_down=210.0, gpu_name="RTX 3060")
+    vast.offers += [
+        slow,
+        offer(dph_base=0.9),
+        offer(dph_base=0.1, gpu_name="H100 SXM"),
+        offer(dph_base=0.1, gpu_name="A100X PCIE"),
+        offer(dph_base=0.1, gpu_name="GT 1030"),
+        offer(dph_base=0.1, driver_version="525.60.13"),
+        offer(dph_base=0.1, reliability=0.97),
+        offer(dph_base=0.1, inet_down=150.0),
+        offer(dph_base=0.1, inet_up=50.0),
+        offer(dph_base=0.1, direct_port_count=1),
+        offer(dph_base=0.1, disk_space=10.0),
+        offer(dph_base=0.1, duration=3600.0),
+        offer(dph_base=0.1, verification="deverified"),
+        offer(dph_base=0.1, rentable=False),
+        offer(dph_base=0.1, external=1),
+        offer(dph_base=0.1, num_gpus=2),
+        offer(dph_base=0.1, gpu_arch="amd"),
+        offer(dph_base=0.1, cpu_arch="arm64"),
+    ]
+    provider = opened()
+    found = await provider.offers()
+    assert [one.id for one in found] == [str(row["id"]) for row in (*vast.offers[:2], slow)]
+    assert found[0].usd_per_hour == pytest.approx(0.2 + 0.15 * 20 / 720)  # with the disk
+    assert found[0].host == f"{vast.offers[0]['host_id']}/{vast.offers[0]['machine_id']}"
+    assert found[0].description == "RTX 4090, Norway, NO"
+    assert found[2].setup_seconds > found[0].setup_seconds
+    provider.work = Work(tasks=500, measured={"RTX 3060": 1.0, "RTX 4090": 30.0}, gigabytes_in=0, gigabytes_out=0)
+    assert (await provider.offers())[0].id == str(slow["id"])
+
+
+async def test_only_the_cards_that_are_named(vast, opened):
+    vast.offers.append(offer(dph_base=0.4, gpu_name="RTX 3090"))
+    assert [one.description.split(",")[0] for one in await opened(cards=("RTX_3090", "L4")).offers()] == ["RTX 3090"]
+
+
+async def test_an_instance_runs_the_image_with_what_it_is_given(vast, provider):
+    number, label = await created(provider)
+    instance = vast.instances[int(number)]
+    assert (instance.label, instance.order["image"], instance.order["runtype"]) == (label, IMAGE, "args")
+    assert instance.order["env"]["-p 50052:50052"] == "1"
+    given = {"PORT": "50052", "HOST": "0.0.0.0", "BATCH_SIZE": "3", "CODEC": "nvenc", "SESSION_TOKEN": "token"}
+    assert instance.environment == given
+    (found,) = await until(provider, lambda found: found[0].address)
+    assert (found.provider_id, found.label, found.fault) == (number, label, "")
+    assert found.address == f"127.0.0.1:{instance.ports['50052/tcp']}"
+    assert found.usd_per_hour == pytest.approx(0.2 + 0.15 * 20 / 720)
+    await provider.destroy(number)
+    assert (await provider.found(), vast.instances) == ([], {})
+
+
+async def test_only_instances_of_this_fleet_are_found_on_all_pages(vast, provider):
+    for label in [*(new_label(FLEET) for _ in range(30)), new_label("api-gpu-b"), "by-hand", None]:
+        vast.add(label)
+    found = await provider.found()
+    assert len({one.provider_id for one in found}) == 30
+    assert vast.called("list") == 2
+
+
+async def test_a_create_whose_answer_is_lost_is_unclear_and_not_repeated(vast, provider):
+    vast.lost_answers = 1
+    offers, order = await provider.offers(), launch()
+    with pytest.raises(Unclear):
+        await provider.create(offers[0], order)
+    assert vast.called("create") == 1
+    assert [found.label for found in await provider.found()] == [order.label]
+    assert offers[0].id not in [one.id for one in await provider.offers()]
+
+
+@pytest.mark.parametrize("outage", ["502", "drop"])
+async def test_a_create_at_an_api_that_is_down_is_unclear(vast, provider, outage):
+    offers = await provider.offers()
+    vast.outage = outage
+    with pytest.raises(Unclear):
+        await provider.create(offers[0], launch())
+    assert vast.called("create") == 1
+
+
+async def test_a_create_that_never_left_made_nothing(vast, provider):
+    offers = await provider.offers()
+    vast.__exit__()
+    with pytest.raises(Unavailable, match="cannot be reached") as caught:
+        await provider.create(offers[0], launch())
+    assert not isinstance(caught.value, Unclear)
+
+
+async def test_an_offer_that_somebody_else_took_is_gone(vast, provider):
+    first, second = await provider.offers()
+    vast.taken.add(int(first.id))
+    with pytest.raises(OfferGone):
+        await provider.create(first, launch())
+    assert [one.id for one in await provider.offers()] == [second.id]
+    assert await provider.create(second, launch())
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason", "words"),
+    [
+        ({"credit": 0.0}, "NO_CREDIT", "no credit"),
+        ({"refused_images": {IMAGE}}, "IMAGE", "VAST_WORKER_IMAGE"),
+    ],
+)
+async def test_what_the_account_lacks_is_told(vast, provider, fault, reason, words):
+    for name, value in fault.items():
+        setattr(vast, name, value)
+    with pytest.raises(FailedPrecondition, match=words) as caught:
+        await created(provider)
+    assert caught.value.reason == reason
+    assert not isinstance(caught.value, OfferGone)
+    assert vast.instances == {}
+
+
+async def test_a_wrong_key_is_told(vast, opened):
+    with pytest.raises(Unauthenticated, match="VAST_API_KEY"):
+        await opened(key="wrong").found()
+    assert vast.called("list") == 1
+
+
+async def test_a_key_without_the_right_to_write_is_told(vast, opened):
+    with pytest.raises(Unauthenticated, match="instance_write"):
+        await created(opened(key=READ_ONLY_KEY))
+    assert vast.instances == {}
+
+
+async def test_calls_keep_their_distance(vast, provider):
+    await asyncio.gather(*(provider.found() for _ in range(8)))
+    assert vast.called("list") == 8  # none was too soon, and made again
+
+
+async def test_too_many_at_once_are_refused_on_this_side(vast, opened):
+    provider = opened(intervals={"list": 0.2}, patience=0.3)
+    results = await asyncio.gather(*(provider.found() for _ in range(3)), return_exceptions=True)
+    assert [type(result) for result in results] == [list, list, Unavailable]
+
+
+async def test_a_storm_is_waited_out_and_a_create_in_it_makes_nothing(vast, opened):
+    provider = opened(attempts=20)
+    offers = await provider.offers()
+    vast.is_storming = True
+    with pytest.raises(Unavailable) as caught:
+        await provider.create(offers[0], launch())
+    assert not isinstance(caught.value, Unclear)
+    asyncio.get_running_loop().call_later(0.1, setattr, vast, "is_storming", False)
+    assert await provider.found() == []
+    assert vast.called("create") == 1
+    assert 2 < vast.called("list") < 12  # with patience
+
+
+@pytest.mark.parametrize("outage", ["502", "drop"])
+async def test_an_api_that_is_down_is_asked_again_and_then_told(vast, provider, outage):
+    vast.outage = outage
+    with pytest.raises(Unavailable) as caught:
+        await provider.found()
+    assert not isinstance(caught.value, Unclear)
+    assert vast.called("list") == 4
+    vast.outage = ""
+    assert await provider.found() == []
+
+
+async def test_when_the_searches_of_the_day_are_used_up_nothing_is_asked_for_a_while(vast, provider):
+    vast.searches_left = 0
+    with pytest.raises(Unavailable, match="0:00 UTC"):
+        await provider.offers()
+    with pytest.raises(Unavailable):
+        await provider.offers()
+    assert vast.called("search") == 1
+
+
+async def test_a_destroy_is_repeated_until_it_is_done(vast, provider):
+    number, _ = await created(provider)
+    vast.failing_destroys = 2
+    await provider.destroy(number)
+    assert vast.instances == {}
+    assert vast.called("destroy") == 3
+
+
+async def test_a_destroy_that_cannot_be_done_is_told_and_one_of_nothing_is_not(vast, provider):
+    number, _ = await created(provider)
+    vast.failing_destroys = 4
+    with pytest.raises(Unavailable):
+        await provider.destroy(number)
+    await provider.destroy(number)
+    await provider.destroy(number)
+    await provider.destroy("1")
+
+
+async def test_an_instance_that_vanishes_is_found_no_more(vast, provider):
+    number, _ = await created(provider)
+    vast.vanish(int(number))
+    assert await provider.found() == []
+
+
+async def test_a_host_that_is_cut_off_is_a_fault(vast, provider):
+    number, _ = await created(provider)
+    await until(provider, lambda found: found[0].address)
+    vast.go_offline(int(number))
+    (found,) = await provider.found()
+    assert (found.fault.split(":")[0], found.address) == ("offline", "")
+
+
+async def test_an_image_that_is_not_there_is_a_fault(vast, provider):
+    vast.bad_images[IMAGE] = f"manifest for {IMAGE} not found"
+    await created(provider)
+    (found,) = await until(provider, lambda found: found[0].fault)
+    assert f"manifest for {IMAGE} not found" in found.fault
+
+
+async def test_a_host_that_never_comes_up_has_no_address(vast, provider):
+    vast.stuck_machines = {row["machine_id"] for row in vast.offers}
+    await created(provider)
+    await asyncio.sleep(0.1)
+    (found,) = await provider.found()
+    assert (found.address, found.fault) == ("", "")
+
+
+async def test_a_machine_that_failed_is_left_alone_for_twice_as_long_each_time(vast, opened):
+    clock = Clock()
+    provider = opened(clock=clock)
+    first, second = await provider.offers()
+    for seconds in (900, 1800):
+        provider.avoid(machine_on(first))
+        clock.now += seconds - 1
+        assert [one.id for one in await provider.offers()] == [second.id]
+        clock.now += 1
+        assert len(await provider.offers()) == 2
+
+
+async def test_a_host_of_which_two_machines_failed_is_left_alone(vast, opened):
+    vast.offers[:] = [offer(host_id=7, dph_base=price) for price in (0.2, 0.21, 0.22)] + [offer(dph_base=0.3)]
+    provider = opened()
+    offers = await provider.offers()
+    provider.avoid(machine_on(offers[0]))
+    assert [one.id for one in await provider.offers()] == [one.id for one in offers[1:]]
+    provider.avoid(machine_on(offers[1]))
+    assert [one.id for one in await provider.offers()] == [offers[3].id]
+
+
+async def test_an_offer_that_cannot_be_read_hides_no_other(vast, provider):
+    vast.offers[0]["host_id"] = vast.offers[0]["public_ipaddr"] = None
+    vast.offers[0]["gpu_frac"] = None
+    vast.offers[0]["cpu_cores_effective"] = "many"
+    assert [one.id for one in await provider.offers()] == [str(vast.offers[1]["id"])]

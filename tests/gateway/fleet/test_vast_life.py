@@ -1,0 +1,113 @@
+"""The whole life of a rented machine, by hand: offer, order, a real encoder, a task, its end."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from ipaddress import ip_network
+
+import pytest
+
+from apigpu.v1.video_pb2 import CaptionRequest, Operation
+from gateway.encoders.base import EncodeJob, Input
+from gateway.fleet.access import issue, open_encoder
+from gateway.fleet.base import Launch
+from gateway.fleet.label import new_label
+from gateway.fleet.vast import VastProvider
+from gateway.fleet.vastclient import VastClient
+from gateway.fleet.vastoffers import Wish
+from tests import judge, media
+from tests.providers.encoderhost import EncoderHost
+from tests.providers.vastemulator import KEY, VastEmulator
+from tests.providers.vastmarket import offer
+
+
+class File:
+    def __init__(self, path):
+        self.path = path
+
+    async def chunks(self):
+        yield self.path.read_bytes()
+
+
+def entry(field, path):
+    @asynccontextmanager
+    async def opened():
+        yield File(path)
+
+    return Input(field, opened)
+
+
+@pytest.fixture
+def vast(tmp_path):
+    with VastEmulator([offer()], EncoderHost(tmp_path / "hosts"), time_scale=3600) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+async def provider(vast):
+    made = VastProvider(VastClient(vast.url, KEY, {}), "org/encoder:1", "api-gpu", Wish(max_usd_per_hour=0.5))
+    yield made
+    await made.close()
+
+
+async def address_of(provider, label):
+    async with asyncio.timeout(10):
+        while True:
+            found = [one for one in await provider.found() if one.label == label]
+            if found[0].address:
+                return found[0].address
+            await asyncio.sleep(0.05)
+
+
+async def ignored(*_):
+    pass
+
+
+async def test_a_rented_machine_does_a_task_and_is_gone(vast, provider, tmp_path):
+    label = new_label("api-gpu")
+    issued = issue(label, 3600, [ip_network("127.0.0.0/8")])
+    (best, *_) = await provider.offers()
+    number = await provider.create(best, Launch(label, issued.environment))
+    encoder = open_encoder(await address_of(provider, label), label, issued.access)
+    video = media.grey_video(tmp_path / "grey.mp4", 1)
+    cues = media.srt(tmp_path / "cues.srt", [(0.2, 0.8, "Rented")])
+    job = EncodeJob(
+        "task",
+        Operation(caption=CaptionRequest(url_video="v", url_srt="s")),
+        [entry("url_video", video), entry("url_srt", cues)],
+    )
+    result = tmp_path / "result.mp4"
+    try:
+        await encoder.ask(timeout_seconds=20)  # it takes a moment to start
+        with result.open("wb") as out:
+
+            async def kept(data):
+                out.write(data)
+
+            summary = await encoder.run(job, ignored, ignored, kept)
+    finally:
+        await encoder.close()
+    assert (summary.codec, summary.frames) == ("x264", 25)
+    shown = judge.pictures(result)
+    assert judge.differing(shown[12], judge.pictures(video)[12]).any()
+
+    (container,) = vast.launch.started
+    assert container.is_alive
+    await provider.destroy(number)
+    assert not container.is_alive
+    assert await provider.found() == []
+    spent_usd = vast.spent_usd
+    assert spent_usd > 0.25  # at least a second, at 3600 times its price
+    await asyncio.sleep(0.05)
+    assert vast.spent_usd == spent_usd
+
+
+async def test_a_machine_whose_encoder_ends_is_a_fault(vast, provider):
+    label = new_label("api-gpu")
+    (best, *_) = await provider.offers()
+    broken = issue(label, 3600).environment | {"TLS_BUNDLE": "broken"}
+    number = await provider.create(best, Launch(label, broken))
+    async with asyncio.timeout(10):
+        while not (found := await provider.found())[0].fault:
+            await asyncio.sleep(0.05)
+    assert found[0].fault.startswith("exited")
+    await provider.destroy(number)
