@@ -41,7 +41,7 @@ def refusal(response: httpx.Response) -> ServiceError:
     if response.status_code == 401:
         return Unauthenticated("Vast.ai does not know the key in VAST_API_KEY; make a new one.", reason="VAST_API_KEY")
     if response.status_code == 403:
-        hint = "it needs instance_read and instance_write"
+        hint = "it needs misc, instance_read and instance_write"
         return Unauthenticated(f"The key in VAST_API_KEY may not do this: {hint} ({text}).", reason="VAST_API_KEY")
     if response.status_code == 429:
         return TooSoon(f"Vast.ai asks for patience: {text}", _patience(response, text))

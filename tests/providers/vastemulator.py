@@ -30,11 +30,18 @@ MOST_ON_A_PAGE = 25
 
 
 class Server(uvicorn.Server):
-    """uvicorn that ends at once: its own loop looks ten times a second whether it should."""
+    """uvicorn that ends at once, and not a tenth of a second later."""
 
     async def main_loop(self):
         while not self.should_exit:
             await asyncio.sleep(0.005)
+
+    async def shutdown(self, sockets=None):
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)
 
 
 class VastEmulator:
