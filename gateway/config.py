@@ -14,6 +14,8 @@ GIB = 1024**3
 
 # A machine's label begins with it, and is a host name too.
 FLEET_NAME = r"^[a-z][a-z0-9-]{0,39}$"
+# Keys go by it: in the clear on this machine at most.
+HTTPS = r"^(https://|http://(127\.0\.0\.1|localhost)(:|/|$))"
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -81,7 +83,7 @@ class GatewaySettings(Settings):
     vast_api_key: SecretStr = SecretStr("")
     vast_worker_image: Annotated[str, Field(validate_default=True)] = ""
     vast_image_gb: Annotated[float, Field(gt=0)] = 1.0
-    vast_url: str = "https://console.vast.ai"
+    vast_url: Annotated[str, Field(pattern=HTTPS)] = "https://console.vast.ai"
     vast_gpus: Annotated[tuple[str, ...], NoDecode] = ()
     vast_max_usd_per_hour: Annotated[float, Field(gt=0)] = 0.5
     vast_min_reliability: Annotated[float, Field(ge=0, le=1)] = 0.98

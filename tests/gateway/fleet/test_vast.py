@@ -94,6 +94,7 @@ async def test_offers_are_those_that_suit_the_best_for_the_work_first(vast, open
         offer(dph_base=0.1, duration=3600.0),
         offer(dph_base=0.1, verification="deverified"),
         offer(dph_base=0.1, rentable=False),
+        offer(dph_base=0.1, rented=True),
         offer(dph_base=0.1, external=1),
         offer(dph_base=0.1, num_gpus=2),
         offer(dph_base=0.1, gpu_arch="amd"),
