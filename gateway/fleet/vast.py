@@ -93,9 +93,11 @@ class VastProvider:
         return number
 
     async def found(self) -> Sequence[Found]:
-        """See base.Provider."""
+        """See base.Provider. An order names no price, so one that rose since the search is found here: it is a fault
+        when it is above the most that may be paid."""
         rows = await self._client.instances()
-        return [_found(row) for row in rows if is_of(self._fleet, str(row.get("label") or ""))]
+        most = self._wish.max_usd_per_hour
+        return [_found(row, most) for row in rows if is_of(self._fleet, str(row.get("label") or ""))]
 
     async def destroy(self, provider_id: str) -> None:
         """See base.Provider."""
@@ -151,13 +153,14 @@ class VastProvider:
         )
 
 
-def _found(row: Mapping[str, Any]) -> Found:
+def _found(row: Mapping[str, Any], max_usd_per_hour: float) -> Found:
+    usd_per_hour = float(row.get("dph_total") or 0.0)
     return Found(
         provider_id=str(row["id"]),
         label=str(row["label"]),
         address=_address(row) if row.get("actual_status") == "running" else "",
-        usd_per_hour=float(row.get("dph_total") or 0.0),
-        fault=_fault(row),
+        usd_per_hour=usd_per_hour,
+        fault=_fault(row) or (f"it costs ${usd_per_hour:.3f} an hour" if usd_per_hour > max_usd_per_hour else ""),
     )
 
 

@@ -280,6 +280,17 @@ async def test_a_host_that_is_cut_off_is_a_fault(vast, provider):
     assert (found.fault.split(":")[0], found.address) == ("offline", "")
 
 
+async def test_a_price_that_rose_above_the_most_is_a_fault(vast, provider):
+    offers = await provider.offers()
+    vast.offers[0]["dph_base"] = 0.6
+    vast.offers[1]["dph_base"] = 0.4
+    for one in offers:
+        await provider.create(one, launch())
+    dear, fair = await provider.found()
+    assert (dear.fault, fair.fault) == ("it costs $0.604 an hour", "")
+    assert fair.usd_per_hour == pytest.approx(0.4 + 0.15 * 20 / 720)
+
+
 async def test_an_image_that_is_not_there_is_a_fault(vast, provider):
     vast.bad_images[IMAGE] = f"manifest for {IMAGE} not found"
     await created(provider)
