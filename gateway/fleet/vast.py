@@ -3,6 +3,7 @@ mapped to one of the host's public address."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -30,8 +31,8 @@ DOCKER_FAULT = "error response from daemon"
 
 
 class VastProvider:
-    """See base.Provider. `fleet` is the name that our labels begin with. `work` is what machines are wanted for at
-    present; set it as that changes."""
+    """See base.Provider. `fleet` is the name that our labels begin with. Offers are the better the more is known of the
+    work: see `expect` and `learn`."""
 
     name = NAME
 
@@ -48,7 +49,7 @@ class VastProvider:
         avoid_seconds: float = AVOID_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.work = Work()
+        self._work = Work()
         self._client = client
         self._image = image
         self._fleet = fleet
@@ -68,7 +69,19 @@ class VastProvider:
         if self._asks is None or now - self._asks[0] >= self._offers_seconds:
             self._asks = (now, self._read(await self._client.search(self._wish.query())))
         asks = [ask for ask in self._asks[1] if not self._is_avoided(ask, now)]
-        return [self._offer(found) for found in ranked(asks, self.work, self._image_gb, self._slots)]
+        return [self._offer(found) for found in ranked(asks, self._work, self._image_gb, self._slots)]
+
+    def expect(self, tasks: float, task_seconds: float) -> None:
+        """A machine that is rented now will be wanted for so many tasks; one takes so long alone on a common card."""
+        self._work = replace(self._work, tasks=tasks, task_seconds=task_seconds)
+
+    def learn(self, machine: Machine) -> None:
+        """What the tasks of a machine took counts for offers of the same card, the last machine for a half."""
+        if machine.tasks == 0:
+            return
+        card, seconds = machine.description.partition(", ")[0], machine.busy_seconds / machine.tasks
+        known = self._work.measured.get(card, seconds)
+        self._work = replace(self._work, measured={**self._work.measured, card: (known + seconds) / 2})
 
     async def create(self, offer: Offer, launch: Launch) -> str:
         """See base.Provider."""
