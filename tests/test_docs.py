@@ -121,6 +121,13 @@ def test_the_docs_of_nvenc_name_what_can_be_wrong():
         assert f"| {re.split(r'[(:;,]', fault)[0].strip()}" in told
 
 
+@pytest.mark.parametrize("page", ["nvenc.md", "vast.md"])
+def test_the_settings_that_a_guide_names_exist(page):
+    known = {name.upper() for name in (*GatewaySettings.model_fields, *EncoderSettings.model_fields)}
+    named = set(re.findall(r"`([A-Z][A-Z0-9]*_[A-Z0-9_]+)[`=]", (ROOT / "docs" / page).read_text()))
+    assert named - {"NVIDIA_DRIVER_CAPABILITIES"} <= known
+
+
 def test_the_image_for_cards_is_made_of_what_is_there():
     image = (ROOT / "deploy" / "encoder-gpu.Dockerfile").read_text()
     copied = [name for line in re.findall(r"^COPY (.+)$", image, re.MULTILINE) for name in line.split()[:-1]]

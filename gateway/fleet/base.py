@@ -82,6 +82,12 @@ class Provider(Protocol):
     async def destroy(self, provider_id: str) -> None:
         """Give a machine back, for good; one that is gone already is no fault."""
 
+    def expect(self, tasks: float, task_seconds: float) -> None:
+        """A machine that is rented now will be wanted for so many tasks, each of so many seconds."""
+
+    def learn(self, machine: Machine) -> None:
+        """The machine has ended: what its tasks took says something of offers like it."""
+
     def avoid(self, machine: Machine) -> None:
         """The machine did not come up, or broke: leave its host alone for a while."""
 

@@ -135,8 +135,9 @@ class Control:
 
     async def _scale(self, now: float) -> None:
         demand = self._demand(now)
-        if demand.waiting or self._policy.minimum:
-            for market in self.markets.values():
+        for market in self.markets.values():
+            market.provider.expect(max(1, demand.waiting), demand.task_seconds)
+            if demand.waiting or self._policy.minimum:
                 market.shop(self._rhythm.shop_seconds)
         offers = self._offers()
         spent = costs.spent_today(self._register.all(), now)

@@ -175,6 +175,7 @@ class Life:
             self._market.failed(error)
             return
         done = await self._register.change(machine.id, lambda m: machines.ended(m, time.time()))
+        self._provider.learn(done)
         log.info("machine given back", machine=machine.id, why=done.reason, usd=round(done.usd(time.time()), 4))
 
     def _seen(self, machine: Machine) -> Found | None:

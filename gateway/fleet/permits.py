@@ -67,6 +67,12 @@ class Permits:
     async def destroy(self, provider_id: str) -> None:
         """See Provider. RunPod ends the worker by its idle timeout."""
 
+    def expect(self, tasks: float, task_seconds: float) -> None:
+        """See Provider. All workers are alike."""
+
+    def learn(self, machine: Machine) -> None:
+        """See Provider. All workers are alike."""
+
     def avoid(self, machine: Machine) -> None:
         """See Provider. Nobody chooses a worker's host."""
 

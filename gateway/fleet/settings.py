@@ -13,6 +13,8 @@ Seconds = Annotated[float, Field(gt=0)]
 Network = IPv4Network | IPv6Network
 # A machine's label begins with it, and is a host name too.
 FLEET_NAME = r"^[a-z][a-z0-9-]{0,39}$"
+# Keys go by it: in the clear on this machine at most.
+HTTPS = r"^(https://|http://(127\.0\.0\.1|localhost)(:|/|$))"
 
 
 class FleetSettings(Settings):
@@ -32,7 +34,7 @@ class FleetSettings(Settings):
 
     runpod_api_key: SecretStr = SecretStr("")
     runpod_endpoint_id: str = ""
-    runpod_url: str = "https://api.runpod.ai/v2"
+    runpod_url: Annotated[str, Field(pattern=HTTPS)] = "https://api.runpod.ai/v2"
     runpod_idle_timeout: Annotated[int, Field(ge=1)] = 300
     runpod_max_timeout: Annotated[int, Field(ge=5)] = 600
     runpod_usd_per_second: Annotated[float, Field(ge=0)] = 0.00019
@@ -42,7 +44,7 @@ class FleetSettings(Settings):
     vast_api_key: SecretStr = SecretStr("")
     vast_worker_image: Annotated[str, Field(validate_default=True)] = ""
     vast_image_gb: Annotated[float, Field(gt=0)] = 1.0
-    vast_url: str = "https://console.vast.ai"
+    vast_url: Annotated[str, Field(pattern=HTTPS)] = "https://console.vast.ai"
     vast_gpus: Annotated[tuple[str, ...], NoDecode] = ()
     vast_max_usd_per_hour: Annotated[float, Field(gt=0)] = 0.5
     vast_min_reliability: Annotated[float, Field(ge=0, le=1)] = 0.98

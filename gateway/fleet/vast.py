@@ -3,6 +3,7 @@ mapped to one of the host's public address."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -33,8 +34,8 @@ DOCKER_FAULT = "error response from daemon"
 
 
 class VastProvider:
-    """See base.Provider. `fleet` is the name that our labels begin with. `work` is what machines are wanted for at
-    present; set it as that changes."""
+    """See base.Provider. `fleet` is the name that our labels begin with. Offers are the better the more is known of the
+    work: see `expect` and `learn`."""
 
     name = NAME
     has_machines = True
@@ -55,10 +56,10 @@ class VastProvider:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """A machine's certificates are good for `life_seconds`, and it lets in calls from `gateway_networks`."""
-        self.work = Work()
         self.most_usd_per_hour = wish.max_usd_per_hour
         self._life_seconds = life_seconds
         self._gateway_networks = gateway_networks
+        self._work = Work()
         self._client = client
         self._image = image
         self._fleet = fleet
@@ -89,7 +90,19 @@ class VastProvider:
         if self._asks is None or now - self._asks[0] >= self._offers_seconds:
             self._asks = (now, self._read(await self._client.search(self._wish.query())))
         asks = [ask for ask in self._asks[1] if not self._is_avoided(ask, now)]
-        return [self._offer(found) for found in ranked(asks, self.work, self._image_gb, self._slots)]
+        return [self._offer(found) for found in ranked(asks, self._work, self._image_gb, self._slots)]
+
+    def expect(self, tasks: float, task_seconds: float) -> None:
+        """See base.Provider."""
+        self._work = replace(self._work, tasks=tasks, task_seconds=task_seconds)
+
+    def learn(self, machine: Machine) -> None:
+        """See base.Provider. It counts for offers of the same card, the last machine for a half."""
+        if machine.tasks == 0:
+            return
+        card, seconds = machine.description.partition(", ")[0], machine.busy_seconds / machine.tasks
+        known = self._work.measured.get(card, seconds)
+        self._work = replace(self._work, measured={**self._work.measured, card: (known + seconds) / 2})
 
     async def create(self, offer: Offer, launch: Launch) -> str:
         """See base.Provider."""
@@ -114,9 +127,11 @@ class VastProvider:
         return number
 
     async def found(self) -> Sequence[Found]:
-        """See base.Provider."""
+        """See base.Provider. An order names no price, so one that rose since the search is found here: it is a fault
+        when it is above the most that may be paid."""
         rows = await self._client.instances()
-        return [_found(row) for row in rows if is_of(self._fleet, str(row.get("label") or ""))]
+        most = self._wish.max_usd_per_hour
+        return [_found(row, most) for row in rows if is_of(self._fleet, str(row.get("label") or ""))]
 
     async def destroy(self, provider_id: str) -> None:
         """See base.Provider."""
@@ -172,13 +187,14 @@ class VastProvider:
         )
 
 
-def _found(row: Mapping[str, Any]) -> Found:
+def _found(row: Mapping[str, Any], max_usd_per_hour: float) -> Found:
+    usd_per_hour = float(row.get("dph_total") or 0.0)
     return Found(
         provider_id=str(row["id"]),
         label=str(row["label"]),
         address=_address(row) if row.get("actual_status") == "running" else "",
-        usd_per_hour=float(row.get("dph_total") or 0.0),
-        fault=_fault(row),
+        usd_per_hour=usd_per_hour,
+        fault=_fault(row) or (f"it costs ${usd_per_hour:.3f} an hour" if usd_per_hour > max_usd_per_hour else ""),
     )
 
 

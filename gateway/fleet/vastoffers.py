@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.fleet.cards import WITHOUT_NVENC, can_encode
+from gateway.fleet.cards import can_encode
 from gateway.fleet.choice import Ask
 
 # NVENC API 12.1, which PyNvVideoCodec needs.
@@ -29,16 +29,16 @@ class Wish:
     seconds: float = 6 * 3600.0
 
     def query(self) -> dict[str, Any]:
-        """The search, as the API takes it. The cheapest come first, as it gives 64 at most."""
-        cards = [card.replace("_", " ") for card in self.cards]
-        return {
+        """The search, as the API takes it. The cheapest come first, as it gives 64 at most. It knows nothing of NVENC:
+        see `suits`."""
+        named = {"gpu_name": {"in": [card.replace("_", " ") for card in self.cards]}} if self.cards else {}
+        return named | {
             "verified": {"eq": True},
             "rentable": {"eq": True},
             "rented": {"eq": False},
             "external": {"eq": False},
             "num_gpus": {"eq": 1},
             "gpu_arch": {"eq": "nvidia"},
-            "gpu_name": {"in": cards} if cards else {"notin": sorted(WITHOUT_NVENC)},
             "cpu_arch": {"eq": "amd64"},
             "driver_version": {"gte": LEAST_DRIVER * DRIVER_FACTOR},
             "reliability": {"gte": self.min_reliability},

@@ -14,7 +14,7 @@ from gateway.jobs.budget import COST_LIMIT
 from gateway.jobs.model import Job
 from gateway.jobs.queue import TaskRef
 from gateway.jobs.store import JobStore
-from rpc.errors import DataLoss, NotFound, ResourceExhausted, Unavailable
+from rpc.errors import DataLoss, NotFound, ResourceExhausted, ServiceError, Unavailable
 
 CHECK_SECONDS = 1.0
 
@@ -53,7 +53,16 @@ class Metered:
         else:
             await self._fleet.knowledge.task_ended(job.operation, time.time() - started_at)
         finally:
-            await asyncio.shield(self._fleet.meter.end(machine, ref.key, time.time()))
+            await asyncio.shield(self._end(ref, machine))
+
+    async def _end(self, ref: TaskRef, machine: str) -> None:
+        """Both records get the same end, so that the shares of all jobs add up to the machine's price."""
+        now = time.time()
+        with contextlib.suppress(ServiceError):
+            job = await self._store.change(ref.job_id, lambda job: model.end_spell(job, ref.index, machine, now))
+            ends = [spell.ended_at for spell in job.tasks[ref.index].spells if spell.machine == machine]
+            now = ends[-1] or now if ends else now
+        await self._fleet.meter.end(machine, ref.key, now)
 
     async def is_running(self, task: str, machine: str) -> bool:
         """Whether the machine has the task, by the job's record."""

@@ -176,6 +176,11 @@ def begin_spell(job: Job, index: int, spell: Spell) -> Job:
     return _with(job, index, replace(task, spells=(*_closed(task, spell.started_at).spells, spell)))
 
 
+def end_spell(job: Job, index: int, machine: str, now: float) -> Job:
+    """The machine has the task no more."""
+    return _with(job, index, _closed(job.tasks[index], now)) if has_spell(job, index, machine) else job
+
+
 def has_spell(job: Job, index: int, machine: str) -> bool:
     """Whether the machine has the task now."""
     task = job.tasks[index]

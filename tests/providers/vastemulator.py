@@ -61,6 +61,7 @@ class VastEmulator:
         self.stuck_machines = set()  # machine_ids of hosts that never come up
         self.bad_images = {}  # image: what Docker says of it
         self.refused_images = set()  # images that a create is refused for
+        self.answer_seconds = 0.0  # creates are made at once, and answered so much later
         self.lost_answers = 0  # so many creates are made, and their answers lost
         self.failing_destroys = 0  # so many are answered with 500, and do nothing
         self._last, self._numbers, self._begun = {}, count(17_816_188), time.monotonic()
@@ -175,6 +176,7 @@ class VastEmulator:
             return failure(400, "insufficient_credit", "Your account lacks credit; see the billing page.")
         order["env"] = order.get("env") or {}
         instance = self._made(row, order)
+        await asyncio.sleep(self.answer_seconds)
         if self.lost_answers > 0:
             self.lost_answers -= 1
             return drop(request)

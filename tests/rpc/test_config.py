@@ -31,6 +31,7 @@ def test_the_environment_is_read_with_its_lists(monkeypatch):
         ("TASK_ATTEMPTS", "0", "TASK_ATTEMPTS='0'"),
         ("X_API_KEY", "one,,two", "X_API_KEY=(hidden)"),
         ("LINK_SECRET", "short", "LINK_SECRET=(hidden)"),
+        ("VAST_URL", "http://console.vast.ai", "VAST_URL='http://console.vast.ai'"),
         ("FLEET_NAME", "My Fleet", "FLEET_NAME='My Fleet'"),
         ("VAST_API_KEY", "key", "VAST_WORKER_IMAGE='': Value error, give the encoder's image"),
     ],

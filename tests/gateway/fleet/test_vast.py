@@ -1,53 +1,26 @@
-"""The provider against the emulated Vast.ai: offers, creates, what is found, destroys, and all that goes wrong."""
+"""The provider against the emulated Vast.ai: orders, what is found, destroys, and all that goes wrong."""
 
 import asyncio
-import time
 
 import pytest
 
 from gateway.fleet.base import Launch, OfferGone, Unclear
-from gateway.fleet.choice import Work
 from gateway.fleet.label import new_label
-from gateway.fleet.machine import Machine
-from gateway.fleet.vast import VastProvider
-from gateway.fleet.vastclient import VastClient
-from gateway.fleet.vastoffers import Wish
 from rpc.errors import FailedPrecondition, Unauthenticated, Unavailable
-from tests.providers.vastemulator import INTERVALS, KEY, READ_ONLY_KEY, VastEmulator
-from tests.providers.vastmarket import offer
-
-IMAGE, FLEET, PACE = "org/encoder:1", "api-gpu", 0.01
-# Twice as far apart as need be: a few milliseconds of delay count for much at this pace.
-PACES = {kind: 2 * seconds * PACE for kind, seconds in INTERVALS.items()}
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self):
-        return self.now
+from tests.providers.vastemulator import READ_ONLY_KEY
+from tests.providers.vastrig import FLEET, IMAGE, emulated, opened_on
 
 
 @pytest.fixture
 def vast():
-    with VastEmulator([offer(dph_base=0.2), offer(dph_base=0.3)], pace=PACE) as emulator:
+    with emulated() as emulator:
         yield emulator
 
 
 @pytest.fixture
 async def opened(vast):
-    """Makes providers, and closes them."""
-    made = []
-
-    def make(key=KEY, clock=time.monotonic, intervals=PACES, attempts=4, patience=2.0, **wishes):
-        client = VastClient(vast.url, key, intervals, 0.01, patience, attempts)
-        wish = Wish(**{"max_usd_per_hour": 0.5} | wishes)
-        made.append(VastProvider(client, IMAGE, FLEET, wish, offers_seconds=0, clock=clock))
-        return made[-1]
-
-    yield make
-    for provider in made:
-        await provider.close()
+    async with opened_on(vast) as make:
+        yield make
 
 
 @pytest.fixture
@@ -71,48 +44,6 @@ async def until(provider, holds):
             if holds(found):
                 return found
             await asyncio.sleep(0.02)
-
-
-def machine_on(offered):
-    return Machine("m", "vast", 0.2, 0.0, host=offered.host)
-
-
-async def test_offers_are_those_that_suit_the_best_for_the_work_first(vast, opened):
-    slow = offer(dph_base=0.18, inet_down=210.0, gpu_name="RTX 3060")
-    vast.offers += [
-        slow,
-        offer(dph_base=0.9),
-        offer(dph_base=0.1, gpu_name="H100 SXM"),
-        offer(dph_base=0.1, gpu_name="A100X PCIE"),
-        offer(dph_base=0.1, gpu_name="GT 1030"),
-        offer(dph_base=0.1, driver_version="525.60.13"),
-        offer(dph_base=0.1, reliability=0.97),
-        offer(dph_base=0.1, inet_down=150.0),
-        offer(dph_base=0.1, inet_up=50.0),
-        offer(dph_base=0.1, direct_port_count=1),
-        offer(dph_base=0.1, disk_space=10.0),
-        offer(dph_base=0.1, duration=3600.0),
-        offer(dph_base=0.1, verification="deverified"),
-        offer(dph_base=0.1, rentable=False),
-        offer(dph_base=0.1, external=1),
-        offer(dph_base=0.1, num_gpus=2),
-        offer(dph_base=0.1, gpu_arch="amd"),
-        offer(dph_base=0.1, cpu_arch="arm64"),
-    ]
-    provider = opened()
-    found = await provider.offers()
-    assert [one.id for one in found] == [str(row["id"]) for row in (*vast.offers[:2], slow)]
-    assert found[0].usd_per_hour == pytest.approx(0.2 + 0.15 * 20 / 720)  # with the disk
-    assert found[0].host == f"{vast.offers[0]['host_id']}/{vast.offers[0]['machine_id']}"
-    assert found[0].description == "RTX 4090, Norway, NO"
-    assert found[2].setup_seconds > found[0].setup_seconds
-    provider.work = Work(tasks=500, measured={"RTX 3060": 1.0, "RTX 4090": 30.0}, gigabytes_in=0, gigabytes_out=0)
-    assert (await provider.offers())[0].id == str(slow["id"])
-
-
-async def test_only_the_cards_that_are_named(vast, opened):
-    vast.offers.append(offer(dph_base=0.4, gpu_name="RTX 3090"))
-    assert [one.description.split(",")[0] for one in await opened(cards=("RTX_3090", "L4")).offers()] == ["RTX 3090"]
 
 
 async def test_an_instance_runs_the_image_with_what_it_is_given(vast, provider):
@@ -279,6 +210,17 @@ async def test_a_host_that_is_cut_off_is_a_fault(vast, provider):
     assert (found.fault.split(":")[0], found.address) == ("offline", "")
 
 
+async def test_a_price_that_rose_above_the_most_is_a_fault(vast, provider):
+    offers = await provider.offers()
+    vast.offers[0]["dph_base"] = 0.6
+    vast.offers[1]["dph_base"] = 0.4
+    for one in offers:
+        await provider.create(one, launch())
+    dear, fair = await provider.found()
+    assert (dear.fault, fair.fault) == ("it costs $0.604 an hour", "")
+    assert fair.usd_per_hour == pytest.approx(0.4 + 0.15 * 20 / 720)
+
+
 async def test_an_image_that_is_not_there_is_a_fault(vast, provider):
     vast.bad_images[IMAGE] = f"manifest for {IMAGE} not found"
     await created(provider)
@@ -292,32 +234,3 @@ async def test_a_host_that_never_comes_up_has_no_address(vast, provider):
     await asyncio.sleep(0.1)
     (found,) = await provider.found()
     assert (found.address, found.fault) == ("", "")
-
-
-async def test_a_machine_that_failed_is_left_alone_for_twice_as_long_each_time(vast, opened):
-    clock = Clock()
-    provider = opened(clock=clock)
-    first, second = await provider.offers()
-    for seconds in (900, 1800):
-        provider.avoid(machine_on(first))
-        clock.now += seconds - 1
-        assert [one.id for one in await provider.offers()] == [second.id]
-        clock.now += 1
-        assert len(await provider.offers()) == 2
-
-
-async def test_a_host_of_which_two_machines_failed_is_left_alone(vast, opened):
-    vast.offers[:] = [offer(host_id=7, dph_base=price) for price in (0.2, 0.21, 0.22)] + [offer(dph_base=0.3)]
-    provider = opened()
-    offers = await provider.offers()
-    provider.avoid(machine_on(offers[0]))
-    assert [one.id for one in await provider.offers()] == [one.id for one in offers[1:]]
-    provider.avoid(machine_on(offers[1]))
-    assert [one.id for one in await provider.offers()] == [offers[3].id]
-
-
-async def test_an_offer_that_cannot_be_read_hides_no_other(vast, provider):
-    vast.offers[0]["host_id"] = vast.offers[0]["public_ipaddr"] = None
-    vast.offers[0]["gpu_frac"] = None
-    vast.offers[0]["cpu_cores_effective"] = "many"
-    assert [one.id for one in await provider.offers()] == [str(vast.offers[1]["id"])]

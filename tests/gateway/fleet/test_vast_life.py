@@ -1,13 +1,14 @@
 """The whole life of a rented machine, by hand: offer, order, a real encoder, a task, its end."""
 
 import asyncio
+import time
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
 
 import pytest
 
 from apigpu.v1.video_pb2 import CaptionRequest, Operation
-from gateway.encoders.base import EncodeJob, Input
+from gateway.encoders.base import EncodeJob, EncoderLost, Input
 from gateway.fleet.access import issue, open_encoder
 from gateway.fleet.base import Launch
 from gateway.fleet.label import new_label
@@ -59,12 +60,12 @@ async def address_of(provider, label):
 
 
 class Written:
-    """What is told of a run: the bytes of the result go to a file."""
+    """What is told of a run: the bytes of the result go to a file, the first progress to `told`."""
 
     is_leaving = False
 
-    def __init__(self, path):
-        self.path = path
+    def __init__(self, path, told=None):
+        self.path, self.told = path, told
 
     async def chunk(self, data):
         with self.path.open("ab") as file:
@@ -77,41 +78,61 @@ class Written:
         pass
 
     async def progress(self, progress):
-        pass
+        if self.told:
+            self.told()
 
 
-async def test_a_rented_machine_does_a_task_and_is_gone(vast, provider, tmp_path):
+def caption(folder, seconds):
+    video = media.grey_video(folder / "grey.mp4", seconds)
+    cues = media.srt(folder / "cues.srt", [(0.2, 0.8, "Rented")])
+    operation = Operation(caption=CaptionRequest(url_video="v", url_srt="s"))
+    return EncodeJob("task", operation, [entry("url_video", video), entry("url_srt", cues)])
+
+
+@asynccontextmanager
+async def rented(provider):
+    """A machine that answers; its number at the provider, and its encoder."""
     label = new_label("api-gpu")
     issued = issue(label, 3600, [ip_network("127.0.0.0/8")])
     (best, *_) = await provider.offers()
     number = await provider.create(best, Launch(label, issued.environment))
     encoder = open_encoder(await address_of(provider, label), label, issued.access)
-    video = media.grey_video(tmp_path / "grey.mp4", 1)
-    cues = media.srt(tmp_path / "cues.srt", [(0.2, 0.8, "Rented")])
-    job = EncodeJob(
-        "task",
-        Operation(caption=CaptionRequest(url_video="v", url_srt="s")),
-        [entry("url_video", video), entry("url_srt", cues)],
-    )
-    result = tmp_path / "result.mp4"
     try:
         await encoder.ask(timeout_seconds=20)  # it takes a moment to start
-        summary = (await encoder.run(job, Written(result))).summary
+        yield number, encoder
     finally:
         await encoder.close()
+
+
+async def test_a_rented_machine_does_a_task_and_is_gone(vast, provider, tmp_path):
+    job, result = caption(tmp_path, seconds=1), tmp_path / "result.mp4"
+    async with rented(provider) as (number, encoder):
+        begun = time.monotonic()
+        summary = (await encoder.run(job, Written(result))).summary
     assert (summary.codec, summary.frames) == ("x264", 25)
-    shown = judge.pictures(result)
-    assert judge.differing(shown[12], judge.pictures(video)[12]).any()
+    assert judge.differing(judge.pictures(result)[12], judge.pictures(tmp_path / "grey.mp4")[12]).any()
 
     (container,) = vast.launch.started
     assert container.is_alive
+    seconds = time.monotonic() - begun
     await provider.destroy(number)
     assert not container.is_alive
     assert await provider.found() == []
     spent_usd = vast.spent_usd
-    assert spent_usd > 0.25  # at least a second, at 3600 times its price
+    assert spent_usd > 0.25 * seconds  # at an hour a second
     await asyncio.sleep(0.05)
     assert vast.spent_usd == spent_usd
+
+
+async def test_a_host_that_is_cut_off_in_mid_task_loses_the_task_at_once(vast, provider, tmp_path):
+    job = caption(tmp_path, seconds=60)
+    async with rented(provider) as (number, encoder):
+        cut_off = Written(tmp_path / "result.mp4", lambda: vast.go_offline(int(number)))
+        with pytest.raises(EncoderLost):
+            await asyncio.wait_for(encoder.run(job, cut_off), 10)
+    (found,) = await provider.found()
+    assert (found.fault.split(":")[0], found.address) == ("offline", "")
+    await provider.destroy(number)
 
 
 async def test_a_machine_whose_encoder_ends_is_a_fault(vast, provider):
