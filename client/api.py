@@ -5,6 +5,9 @@ with Client.local() as client:
     for event in job.watch():
         print(event)
     client.download(job.wait().asset, Path("captioned.mp4"))
+
+For every operation `max_cost_usd` is the most that its job may cost, where encoders are rented: one that is expected to
+cost more is refused, one that comes to cost more is stopped.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -103,6 +106,7 @@ class Client:
         font: Source | None = None,
         words: Iterable[Word] | None = None,
         container: Container | None = None,
+        max_cost_usd: float | None = None,
     ) -> Job:
         """Queue: burn subtitles (SubRip, WebVTT, ASS or SSA) into a video. Local files are uploaded first.
 
@@ -111,7 +115,7 @@ class Client:
         that is wrong.
         """
         request = video_pb2.CaptionRequest()
-        fill(request, style=style, words=words, container=container)
+        fill(request, style=style, words=words, container=container, max_cost_usd=max_cost_usd)
         fill(request, **self._given(url_video=video, url_srt=subtitles, url_font=font))
         return self._jobs.submit(video_pb2.Operation(caption=request))
 
@@ -126,6 +130,7 @@ class Client:
         background: str | None = None,
         motion: Motion | None = None,
         container: Container | None = None,
+        max_cost_usd: float | None = None,
     ) -> Job:
         """Queue: a Ken Burns clip of `seconds` from every image, at `fps` frames a second (24 when None).
 
@@ -137,7 +142,7 @@ class Client:
         request = video_pb2.Img2VidRequest()
         width, height = size or (None, None)
         fill(request, frame_rate=fps, width=width, height=height, fit=fit, background=background)
-        fill(request, motion=motion, container=container)
+        fill(request, motion=motion, container=container, max_cost_usd=max_cost_usd)
         stills = named(images)
         for name, still in stills.items():
             duracao = seconds if still.seconds is None else still.seconds
@@ -154,11 +159,12 @@ class Client:
         *,
         soundtrack: Soundtrack | None = None,
         container: Container | None = None,
+        max_cost_usd: float | None = None,
     ) -> Job:
         """Queue: put the sound of `audio` on a video, as `soundtrack` says. Local files are uploaded first. Raises
         InvalidArgument for an option that is wrong."""
         request = video_pb2.AddAudioRequest()
-        fill(request, soundtrack=soundtrack, container=container)
+        fill(request, soundtrack=soundtrack, container=container, max_cost_usd=max_cost_usd)
         fill(request, **self._given(url_video=video, url_audio=audio))
         return self._jobs.submit(video_pb2.Operation(addaudio=request))
 

@@ -152,7 +152,8 @@ def told(event: Event) -> str:
         case Clip():
             return f"{event.id}: {event.error.message if event.error else 'done'}"
         case Finished(job):
-            return f"{job.status.lower()} after {(job.queued_milliseconds + job.encoding_milliseconds) / 1000:.1f} s"
+            seconds = (job.queued_milliseconds + job.encoding_milliseconds) / 1000
+            return f"{job.status.lower()} after {seconds:.1f} s{of_dollars(job.cost_usd)}"
         case JobProgress():
             return of_frames(event)
 
@@ -167,7 +168,12 @@ def of_frames(progress: JobProgress) -> str:
         words.append(STARTING)
     if progress.seconds_left is not None:
         words.append(f"{progress.seconds_left:.0f} s left")
-    return ", ".join(words)
+    return ", ".join(words) + of_dollars(progress.cost_usd)
+
+
+def of_dollars(usd: float | None) -> str:
+    """A cost in words, to be put after others; nothing where nothing was rented."""
+    return "" if usd is None else f", ${usd:.4f}"
 
 
 def of_bytes(done: int, total: int | None, seconds: float) -> str:

@@ -62,6 +62,7 @@ class Progress:
     processed: int
     total: int
     phase: str = "ENCODING"
+    cost_usd: float | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Source(Protocol):
 class Job:
     """A job as it stood when it was read. `asset` and `video_url` are those of the result, "" before the end and for a
     batch, which has `clips`, and so are `warnings`, `codec` and `codec_reason`; `error` says why it did not complete.
-    Times are UTC."""
+    `cost_usd` is what it cost so far, None where nothing was rented for it. Times are UTC."""
 
     id: str
     status: Status
@@ -110,6 +111,7 @@ class Job:
     warnings: tuple[str, ...]
     codec: str
     codec_reason: str
+    cost_usd: float | None
     source: Source = field(repr=False, compare=False)
 
     @classmethod
@@ -133,6 +135,7 @@ class Job:
             warnings=tuple(warning.message for warning in message.output.warnings),
             codec=message.output.encoding.codec,
             codec_reason=message.output.encoding.reason,
+            cost_usd=message.cost.usd if message.HasField("cost") else None,
             source=source,
         )
 

@@ -100,4 +100,5 @@ def progress(message: jobs_pb2.Progress) -> Progress:
         processed=message.processed,
         total=message.total,
         phase=jobs_pb2.Phase.Name(message.phase),
+        cost_usd=message.cost_usd if message.HasField("cost_usd") else None,
     )

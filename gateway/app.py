@@ -201,7 +201,7 @@ def _service(
     )
     service = Service(interceptors, settings.max_concurrent_calls)
     VideoService(desk, messages, public_url).add_to(service.server)
-    jobs_pb2_grpc.add_JobServiceServicer_to_server(JobService(desk, messages, public_url), service.server)
+    jobs_pb2_grpc.add_JobServiceServicer_to_server(JobService(desk, messages, fleet, public_url), service.server)
     files = AssetService(assets, messages, public_url, transfers)
     assets_pb2_grpc.add_AssetServiceServicer_to_server(files, service.server)
     system = SystemService(settings, pool, desk, endpoints(), runpod)

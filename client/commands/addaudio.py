@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from client.commands.result import ContainerOption, OutOption, one_video
+from client.commands.result import ContainerOption, CostOption, OutOption, one_video
 from client.soundtrack import Soundtrack
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def addaudio(
     audio: AudioArgument,
     out: OutOption = None,
     container: ContainerOption = None,
+    max_cost_usd: CostOption = None,
     mix: Annotated[bool, sound("Keep the video's own sound, and mix the two.", "--mix")] = False,
     original_gain: Annotated[
         float | None, sound("dB, of the video's own sound; with --mix.", show_default="0", min=-60, max=20)
@@ -62,6 +63,6 @@ def addaudio(
     given = None if soundtrack == Soundtrack() else soundtrack
 
     def submit(client: Client, video: str, audio: str) -> Job:
-        return client.addaudio(video, audio, soundtrack=given, container=container)
+        return client.addaudio(video, audio, soundtrack=given, container=container, max_cost_usd=max_cost_usd)
 
     one_video(context.obj, "addaudio", [video, audio], out, submit)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from client.caption_style import CaptionStyle, Position, Preset
-from client.commands.result import ContainerOption, OutOption, one_video
+from client.commands.result import ContainerOption, CostOption, OutOption, one_video
 from client.word import Word
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def caption(
     out: OutOption = None,
     words: WordsOption = None,
     container: ContainerOption = None,
+    max_cost_usd: CostOption = None,
     preset: Annotated[Preset | None, look("A look to begin with.", show_default="classic")] = None,
     font: Annotated[str | None, look("A font to draw in, TrueType or OpenType.", metavar="FILE")] = None,
     family: Annotated[
@@ -92,7 +93,15 @@ def caption(
     given_words = words_in(words) if words else None
 
     def submit(client: Client, video: str, subtitles: str, font: str | None = None) -> Job:
-        return client.caption(video, subtitles, style=given_style, font=font, words=given_words, container=container)
+        return client.caption(
+            video,
+            subtitles,
+            style=given_style,
+            font=font,
+            words=given_words,
+            container=container,
+            max_cost_usd=max_cost_usd,
+        )
 
     one_video(context.obj, "caption", [video, subtitles, *([font] if font else [])], out, submit)
 

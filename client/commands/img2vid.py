@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from client.commands.result import ContainerOption, clips
+from client.commands.result import ContainerOption, CostOption, clips
 from client.motion import Easing, Motion, Pan
 from client.still import Fit
 
@@ -36,6 +36,7 @@ def img2vid(
     fps: Annotated[float | None, clip("Frames a second.", show_default="24", min=1, max=60)] = None,
     out: OutOption = Path(),
     container: ContainerOption = None,
+    max_cost_usd: CostOption = None,
     width: Annotated[int | None, clip("Pixels across, even.", show_default="1920", min=16, max=3840)] = None,
     height: Annotated[int | None, clip("Pixels down, even.", show_default="1080", min=16, max=3840)] = None,
     fit: Annotated[Fit | None, clip("What becomes of stills of another shape.", show_default="cover")] = None,
@@ -75,7 +76,15 @@ def img2vid(
 
     def submit(client: Client, stills: dict[str, str]) -> Job:
         return client.img2vid(
-            stills, seconds, fps, size=pixels, fit=fit, background=background, motion=given, container=container
+            stills,
+            seconds,
+            fps,
+            size=pixels,
+            fit=fit,
+            background=background,
+            motion=given,
+            container=container,
+            max_cost_usd=max_cost_usd,
         )
 
     clips(context.obj, images, out, submit)

@@ -25,6 +25,9 @@ ContainerOption = Annotated[
     Container | None,
     typer.Option(help="Kind of file; fragmented-mp4 leaves the encoder while it is made.", show_default="mp4"),
 ]
+CostOption = Annotated[
+    float | None, typer.Option("--max-cost-usd", help="Most that the job may cost, US dollars.", min=0)
+]
 
 
 def one_video(where: Where, name: str, sources: list[str], out: Path | None, submit: Callable[..., Job]) -> None:

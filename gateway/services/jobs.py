@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 from apigpu.v1 import jobs_pb2, jobs_pb2_grpc
+from gateway.fleet.fleet import Fleet
 from gateway.jobs.desk import Desk
 from gateway.jobs.model import Status
 from gateway.services.caller import caller
@@ -14,9 +15,10 @@ from rpc.interceptors import Context
 class JobService(jobs_pb2_grpc.JobServiceServicer):
     """Serves apigpu.v1.JobService."""
 
-    def __init__(self, desk: Desk, messages: Messages, public_url: str) -> None:
+    def __init__(self, desk: Desk, messages: Messages, fleet: Fleet, public_url: str) -> None:
         self._desk = desk
         self._messages = messages
+        self._fleet = fleet
         self._public_url = public_url
 
     async def SubmitJob(self, request: jobs_pb2.SubmitJobRequest, context: Context) -> jobs_pb2.SubmitJobResponse:
@@ -45,7 +47,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         self, request: jobs_pb2.WatchJobRequest, context: Context
     ) -> AsyncIterator[jobs_pb2.WatchJobResponse]:
         """See jobs.proto."""
-        async for event in Watch(self._desk, self._messages, self._base(context)).events(request.id):
+        async for event in Watch(self._desk, self._messages, self._fleet, self._base(context)).events(request.id):
             yield event
 
     def _base(self, context: Context) -> str:

@@ -1,8 +1,10 @@
 """Follows one job: what its record and its tasks' progress say, as a stream of events without repeats."""
 
+import time
 from collections.abc import AsyncIterator, Iterator
 
 from apigpu.v1 import jobs_pb2
+from gateway.fleet.fleet import Fleet
 from gateway.jobs.board import Phase, TaskProgress
 from gateway.jobs.desk import Desk
 from gateway.jobs.model import Job, Status
@@ -12,9 +14,10 @@ from gateway.services.messages import Messages
 class Watch:
     """One caller's view of one job."""
 
-    def __init__(self, desk: Desk, messages: Messages, base_url: str) -> None:
+    def __init__(self, desk: Desk, messages: Messages, fleet: Fleet, base_url: str) -> None:
         self._desk = desk
         self._messages = messages
+        self._fleet = fleet
         self._base_url = base_url
         self._running: dict[int, TaskProgress] = {}
         self._told: set[int] = set()
@@ -41,10 +44,16 @@ class Watch:
     def _new_events(self, job: Job) -> Iterator[jobs_pb2.WatchJobResponse]:
         yield from self._items(job)
         if job.status is Status.IN_QUEUE:
-            queued = jobs_pb2.Queued(place=self._desk.place(job.id), phase=_number(furthest(job, self._running)))
+            phase = furthest(job, self._running)
+            if phase is Phase.WAITING_FOR_WORKER and self._fleet.is_starting():
+                phase = Phase.COLD_START
+            queued = jobs_pb2.Queued(place=self._desk.place(job.id), phase=_number(phase))
             event = jobs_pb2.WatchJobResponse(queued=queued)
         else:
-            event = jobs_pb2.WatchJobResponse(progress=total_progress(job, self._running))
+            progress = total_progress(job, self._running)
+            if cost := self._messages.cost(job, time.time()):
+                progress.cost_usd = cost.usd
+            event = jobs_pb2.WatchJobResponse(progress=progress)
         if event != self._last:
             self._last = event
             yield event
