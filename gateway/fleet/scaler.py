@@ -1,77 +1,16 @@
 """What to rent and what to give back: a pure function of queue, workers, prices, policy and time."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from gateway.fleet.base import Offer
+from gateway.fleet.draft import NO_USD, Draft
+from gateway.fleet.machine import HOUR_SECONDS
+from gateway.fleet.supply import SAME_SECONDS, free_slots, slot_times, startable
+from gateway.fleet.terms import Action, Demand, Policy, Release, Rent, Worker
 
+__all__ = ["Action", "Demand", "Policy", "Release", "Rent", "Worker", "decide"]
 
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What may be rented and spent. Times in seconds; a cap of None is none.
-
-    `minimum` workers are kept whatever happens (the caps still hold), `maximum` is never passed. A worker without
-    work for `idle_seconds` is given back, one older than `max_age_seconds` as soon as it has nothing to do. A task
-    should wait `target_wait_seconds` at most.
-    """
-
-    minimum: int = 0
-    maximum: int = 3
-    idle_seconds: float = 300.0
-    target_wait_seconds: float = 60.0
-    max_age_seconds: float = 6 * 3600.0
-    max_usd_per_hour: float | None = None
-    max_usd_per_day: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Demand:
-    """The queue: tasks that wait for a slot, tasks that run on any encoder, seconds that the oldest has waited and that
-    an average task takes."""
-
-    waiting: int
-    running: int
-    oldest_wait_seconds: float
-    task_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Worker:
-    """An encoder that is there or on its way. Own encoders cost nothing and are never given back (`is_rented`).
-
-    `idle_since` is None while it has work or does not yet answer.
-    """
-
-    id: str
-    provider: str
-    is_rented: bool
-    is_ready: bool
-    slots: int
-    busy: int
-    usd_per_hour: float
-    created_at: float
-    setup_seconds: float = 0.0
-    idle_since: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Rent:
-    """Rent this offer."""
-
-    offer: Offer
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    """Give this worker back: when it is idle, or `at_once`, and the tasks that it runs go back to the queue."""
-
-    worker: str
-    reason: str
-    at_once: bool = False
-
-
-Action = Rent | Release
+DAY = "the dollars of the day are spent"
 
 
 def decide(
@@ -83,7 +22,89 @@ def decide(
     tick_seconds: float,
     now: float,
 ) -> list[Action]:
-    """What to do now. `offers` come in the order of preference of their providers, the best of each first; an offer may
-    be taken once. `spent_today_usd` has in it what the workers have cost until now. The next call comes `tick_seconds`
-    later at the latest: no cap may be passed before that."""
-    raise NotImplementedError
+    """What to do now; no worker is named twice, and doing it leaves nothing more to do.
+
+    `offers` come in the order of preference of their providers, the best of each first; an offer may be taken once.
+    Whatever is paid for must be in `workers`, and what it has cost until now in `spent_today_usd`. The next call comes
+    `tick_seconds` later at the latest, and what it gives back is gone at once: no cap may be passed before that.
+    """
+    draft = Draft(demand, workers, offers, policy, spent_today_usd, tick_seconds, now)
+    for rule in (_stop, _wind_down, _retire, _shrink, _send_idle_away, _keep_minimum, _shorten_waits):
+        rule(draft)
+    return draft.actions
+
+
+def _stop(draft: Draft) -> None:
+    """End what would pass the cap of the day before the next call; tasks that run are lost only if all else is gone."""
+    usd = draft.usd(draft.tick_seconds)
+    leaving = [worker for worker in draft.rented if worker.is_leaving and worker.busy]
+    for worker in draft.staying + leaving:
+        if not draft.overspends(usd):
+            return
+        draft.release(worker, DAY, at_once=worker.busy > 0)
+        usd -= worker.usd_per_hour * draft.tick_seconds / HOUR_SECONDS
+
+
+def _wind_down(draft: Draft) -> None:
+    """Give no more tasks to those whose next task would pass the cap of the day."""
+    for worker in draft.staying:
+        if not draft.overspends(draft.committed_usd()):
+            return
+        draft.release(worker, DAY)
+
+
+def _retire(draft: Draft) -> None:
+    for worker in draft.staying:
+        if draft.now - worker.created_at >= draft.policy.max_age_seconds:
+            draft.release(worker, f"older than {draft.policy.max_age_seconds:.0f} s")
+
+
+def _shrink(draft: Draft) -> None:
+    """Obey a policy that has become stricter."""
+    maximum, cap = draft.policy.maximum, draft.policy.max_usd_per_hour
+    for worker in draft.staying:
+        if len(draft.staying) > maximum:
+            draft.release(worker, f"more than {maximum} machines")
+        elif cap is not None and sum(worker.usd_per_hour for worker in draft.staying) > cap + NO_USD:
+            draft.release(worker, f"more than {cap:.12g} dollars an hour")
+
+
+def _send_idle_away(draft: Draft) -> None:
+    """Give back what is idle for too long, but not what the tasks that wait are about to take."""
+    spare = free_slots(draft.workers) - draft.demand.waiting
+    for worker in draft.staying:
+        if len(draft.staying) <= draft.policy.minimum:
+            return
+        if _is_idle_for_too_long(worker, draft) and worker.slots <= spare:
+            draft.release(worker, f"idle for {draft.policy.idle_seconds:.0f} s")
+            spare -= worker.slots
+
+
+def _is_idle_for_too_long(worker: Worker, draft: Draft) -> bool:
+    since = worker.idle_since
+    return since is not None and draft.now - since >= draft.policy.idle_seconds - SAME_SECONDS
+
+
+def _keep_minimum(draft: Draft) -> None:
+    while len(draft.staying) < draft.policy.minimum and (offer := draft.affordable()):
+        draft.rent(offer, f"{draft.policy.minimum} machines are kept")
+
+
+def _shorten_waits(draft: Draft) -> None:
+    while (offer := draft.affordable()) and _is_needed(offer, draft):
+        draft.rent(offer, f"{draft.demand.waiting} tasks wait")
+
+
+def _is_needed(offer: Offer, draft: Draft) -> bool:
+    """Whether tasks would wait for too long without the offer, and less with it. Later offers are not looked at: a
+    provider is passed over when it has none, and not because it is slower."""
+    waiting, target_seconds = draft.demand.waiting, draft.policy.target_wait_seconds
+    slots = list(slot_times(draft.workers, draft.task_seconds, draft.now))
+    limit_seconds = target_seconds + (offer.setup_seconds if offer.setup_seconds > target_seconds else 0)
+    if startable(slots, limit_seconds, draft.task_seconds) < waiting:
+        return True
+    if not waiting or any(not worker.is_ready for worker in draft.staying):
+        return False
+    # Tasks that run took longer than thought: the oldest has waited, and goes on waiting.
+    next_seconds = min(slots)
+    return draft.demand.oldest_wait_seconds + next_seconds > target_seconds and offer.setup_seconds < next_seconds

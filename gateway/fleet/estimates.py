@@ -1,0 +1,97 @@
+"""How long tasks and set-ups take, learned from those that ended, and what a job will cost. Pure: no I/O, no clock."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import ClassVar
+
+from gateway.fleet.machine import HOUR_SECONDS
+
+PRIOR_TASK_SECONDS = 20.0
+PRIOR_SETUP_SECONDS = {"runpod": 15.0, "vast": 120.0}
+UNKNOWN_SETUP_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Average:
+    """A running mean in seconds. What was thought before the first observation counts as PRIOR_WEIGHT of them; old
+    ones fade, as if there were the last MEMORY; one counts as OUTLIER times the mean at most, and as that part of it at
+    least."""
+
+    PRIOR_WEIGHT: ClassVar[float] = 2.0
+    MEMORY: ClassVar[float] = 20.0
+    OUTLIER: ClassVar[float] = 3.0
+
+    seconds: float
+    weight: float = PRIOR_WEIGHT
+
+    def after(self, seconds: float) -> "Average":
+        """The mean with one observation more."""
+        seen = min(max(seconds, self.seconds / self.OUTLIER), self.seconds * self.OUTLIER)
+        weight = min(self.weight + 1, self.MEMORY)
+        return Average(self.seconds + (seen - self.seconds) / weight, weight)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimates:
+    """What is known: of tasks by operation, of set-ups (from the order to the first task) by provider."""
+
+    tasks: Mapping[str, Average] = field(default_factory=dict)
+    setups: Mapping[str, Average] = field(default_factory=dict)
+
+    def task_seconds(self, operation: str) -> float:
+        """Seconds that a task of this operation takes on one slot."""
+        return self._task(operation).seconds
+
+    def setup_seconds(self, provider: str) -> float:
+        """Seconds from the order of a machine to its first task."""
+        return self._setup(provider).seconds
+
+    def mean_task_seconds(self, waiting: Mapping[str, int]) -> float:
+        """Seconds that an average one of these tasks takes, given how many there are of each operation."""
+        tasks = sum(waiting.values())
+        if not tasks:
+            return PRIOR_TASK_SECONDS
+        return sum(self.task_seconds(operation) * count for operation, count in waiting.items()) / tasks
+
+    def with_task(self, operation: str, seconds: float) -> "Estimates":
+        """A task has ended well after that long."""
+        return replace(self, tasks={**self.tasks, operation: self._task(operation).after(seconds)})
+
+    def with_setup(self, provider: str, seconds: float) -> "Estimates":
+        """A machine has answered that long after it was ordered."""
+        return replace(self, setups={**self.setups, provider: self._setup(provider).after(seconds)})
+
+    def job_usd(
+        self,
+        operation: str,
+        tasks: int,
+        usd_per_hour: float,
+        *,
+        slots: int = 1,
+        provider: str = "",
+        machines: int = 0,
+        idle_seconds: float = 0.0,
+    ) -> float:
+        """Dollars that a job is expected to cost on machines of that price, with so many slots each. `machines` is how
+        many of them have to be set up for it, and will idle so long after it: 0 where some are there anyway."""
+        working_seconds = tasks * self.task_seconds(operation) / slots
+        shared_seconds = machines * (self.setup_seconds(provider) + idle_seconds)
+        return usd_per_hour * (working_seconds + shared_seconds) / HOUR_SECONDS
+
+    def _task(self, operation: str) -> Average:
+        return self.tasks.get(operation) or Average(PRIOR_TASK_SECONDS)
+
+    def _setup(self, provider: str) -> Average:
+        return self.setups.get(provider) or Average(PRIOR_SETUP_SECONDS.get(provider, UNKNOWN_SETUP_SECONDS))
+
+
+def to_json(estimates: Estimates) -> bytes:
+    """The record as it is stored."""
+    return json.dumps(asdict(estimates), separators=(",", ":")).encode()
+
+
+def from_json(data: bytes) -> Estimates:
+    """The estimates of a stored record."""
+    record = json.loads(data)
+    return Estimates(*({name: Average(**kept) for name, kept in record[of].items()} for of in ("tasks", "setups")))
