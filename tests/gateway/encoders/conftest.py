@@ -59,6 +59,10 @@ class Stage:
             await writer.write(data)
             return (await writer.commit()).name
 
+    async def task(self, operation, field, source, key="0123456789abcdef0123456789abcdef.0"):
+        """A task of this operation with one input."""
+        return EncodeJob(key, operation, [Input(field, source, lambda: self.sources.open(source))], "a.mp4")
+
     async def job(self, *sources, key="0123456789abcdef0123456789abcdef.0"):
         """A task with these sources, or two assets."""
         sources = sources or (await self.asset(), await self.asset(b"subtitles"))
