@@ -148,8 +148,9 @@ class RunpodClient:
             log.debug("a run to cancel is over", run=run_id)
 
     async def health(self) -> EndpointHealth:
-        """How the endpoint fares."""
-        workers = (await self._patiently("health", "GET", "health")).get("workers")
+        """How the endpoint fares. Asked once: whoever wants to know asks all the time."""
+        await self._paces["health"].turn()
+        workers = (await self._once("health", "GET", "health", None)).get("workers")
         counts = workers if isinstance(workers, dict) else {}
         names = ("idle", "initializing", "running", "throttled")
         return EndpointHealth(*(int(counts.get(name) or 0) for name in names))

@@ -15,11 +15,17 @@ from rpc.errors import NotFound, Unauthenticated
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def client(stage):
-    made = stage.client()
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def one_client(parts):
+    made = parts.client()
     yield made
     await made.close()
+
+
+@pytest.fixture
+def client(stage, one_client):
+    """The client, on a stage as new."""
+    return one_client
 
 
 async def test_a_run_whose_answer_is_lost_is_not_asked_for_again(stage, client):
@@ -58,7 +64,7 @@ async def test_status_and_cancel_are_asked_again_when_runpod_fails(stage, client
 async def test_tries_end(stage, client):
     async with stage.runpod.refusing():
         with pytest.raises(NotTaken):
-            await client.health()
+            await client.cancel("a")
     stage.runpod.faults.storm = frozenset({"status"})
     with pytest.raises(NotTaken, match="429"):
         await client.status("a")

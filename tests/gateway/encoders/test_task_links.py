@@ -2,11 +2,10 @@
 
 import asyncio
 
-import httpx
 import pytest
 
 from gateway.encoders.tickets import Ticket
-from tests.gateway.encoders.conftest import RESULT, digest, fetched, put
+from tests.gateway.encoders.conftest import RESULT, digest, fetched, plain, put
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -61,7 +60,7 @@ async def test_a_result_is_stored_under_the_id_that_was_promised_and_may_be_put_
 async def test_a_result_without_its_digest_or_with_another_is_refused(stage, made, headers, status):
     _, _, task = await made()
     before = await stage.stored()
-    async with httpx.AsyncClient() as http:
+    async with plain() as http:
         refused = await http.put(task.result_url, content=RESULT, headers=headers)
     assert (refused.status_code, await stage.stored()) == (status, before)
     assert (await put(task.result_url)).status_code == 204
@@ -73,14 +72,14 @@ async def test_a_result_without_its_length_or_over_the_limit_is_refused(made):
     async def body():
         yield RESULT
 
-    async with httpx.AsyncClient() as http:
+    async with plain() as http:
         chunked = await http.put(task.result_url, content=body(), headers={"content-digest": digest(RESULT)})
     assert (chunked.status_code, (await put(task.result_url, bytes(1 << 21))).status_code) == (400, 413)
 
 
 async def test_head_tells_whether_the_task_is_still_waited_for(stage, made):
     job, ticket, task = await made()
-    async with httpx.AsyncClient() as http:
+    async with plain() as http:
         assert (await http.head(task.result_url)).status_code == 204
         await stage.tickets.drop(job.id, ticket)
         assert (await http.head(task.result_url)).status_code == 410
@@ -99,7 +98,7 @@ async def test_a_result_that_comes_while_the_try_ends_is_not_kept(stage, made):
         yield RESULT[10:]
 
     headers = {"content-digest": digest(RESULT), "content-length": str(len(RESULT))}
-    async with httpx.AsyncClient() as http:
+    async with plain() as http:
         late = await http.put(task.result_url, content=body(), headers=headers)
     assert (late.status_code, await stage.stored()) == (410, before)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from client.certs import make_set
 from client.pair import free_ports
@@ -19,6 +20,8 @@ from rpc.config import ConfigError
 from tests import judge
 from tests.gateway.encoders.conftest import work
 from tests.providers import runpodemulator, sdkchild
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 KEY = "test-key"
 
@@ -61,7 +64,7 @@ class Gateway:
         with (self.folder / "gateway.log").open("ab") as log:
             self.process = subprocess.Popen([sys.executable, "-m", "gateway"], env=environ, stdout=log, stderr=log)
         end = time.monotonic() + 20
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(verify=False) as http:
             while True:
                 with contextlib.suppress(httpx.TransportError):
                     if (await http.get(f"{self.url}/health")).json()["encoders"]["ready"]:
@@ -74,30 +77,36 @@ class Gateway:
         await asyncio.to_thread(self.process.wait, 10)
 
 
-@pytest.fixture
-async def runpod():
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def gateway(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runpod")
+    make_set(folder / "certs")
     async with runpodemulator.running() as emulated:
-        yield emulated
+        made = Gateway(emulated, folder, free_ports(3))
+        await made.start()
+        yield made
+        await made.end(signal.SIGTERM)
 
 
-@pytest.fixture
-async def gateway(runpod, tmp_path):
-    make_set(tmp_path / "certs")
-    made = Gateway(runpod, tmp_path, free_ports(3))
-    await made.start()
-    yield made
-    await made.end(signal.SIGTERM)
+@pytest_asyncio.fixture(loop_scope="module")
+async def runpod(gateway):
+    """RunPod as new."""
+    gateway.runpod.queue.jobs.clear()
+    gateway.runpod.requests.clear()
+    return gateway.runpod
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def http(gateway):
-    async with httpx.AsyncClient(base_url=gateway.url, headers={"X-API-Key": KEY}, timeout=30) as client:
+    headers = {"X-API-Key": KEY}
+    async with httpx.AsyncClient(base_url=gateway.url, headers=headers, timeout=30, verify=False) as client:
         yield client
 
 
 async def submitted(http, media):
     asset = (await http.post("/assets", content=media.image.read_bytes(), params={"filename": "a.png"})).json()["name"]
-    job = await http.post("/jobs", json={"img2vid": {"urlImage": asset, "duration": 0.4, "frameRate": 10}})
+    job = await http.post("/jobs", json={"img2vid": {"url_image": asset, "duration": 0.4, "frame_rate": 10}})
+    assert job.status_code == 200, job.text
     return job.json()["id"]
 
 
@@ -131,10 +140,10 @@ async def test_from_a_request_to_a_link_that_opens(runpod, gateway, http, media,
     done = await ended(http, job)
     assert done["status"] == "COMPLETED", (done, (tmp_path / "worker.log").read_text())
     assert list(dict.fromkeys(phases)) == ["COLD_START", "ENCODING", "finished"]
-    (tmp_path / "a.mp4").write_bytes((await http.get(done["output"]["video_url"])).content)
+    (tmp_path / "a.mp4").write_bytes((await http.get(done["output"]["videos"][0]["video_url"])).content)
     assert judge.facts(tmp_path / "a.mp4").frames == 4
     # Only the still and the video are kept, and nothing waits to be taken up.
-    assert len(list((tmp_path / "data" / "assets" / "assets").iterdir())) == 2
+    assert len(list((gateway.folder / "data" / "assets" / "assets").iterdir())) == 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
@@ -154,7 +163,7 @@ async def test_a_gateway_that_ends_in_mid_run_costs_no_second_one(runpod, gatewa
         goes_on.set()
         done = await ended(http, job)
     assert (done["status"], runpod.requests["run"]) == ("COMPLETED", 1)
-    assert (await http.get(done["output"]["video_url"])).status_code == 200
+    assert (await http.get(done["output"]["videos"][0]["video_url"])).status_code == 200
 
 
 async def test_cancelling_a_job_cancels_the_run(runpod, gateway, http, media):
@@ -172,7 +181,7 @@ async def test_cancelling_a_job_cancels_the_run(runpod, gateway, http, media):
     assert "HTTP status 503" in health.json()["error"]
 
 
-def test_without_a_public_url_the_start_says_what_is_missing(monkeypatch):
+async def test_without_a_public_url_the_start_says_what_is_missing(monkeypatch):
     monkeypatch.delenv("PUBLIC_URL", raising=False)
     with pytest.raises(ConfigError, match=r"RUNPOD_ENDPOINT_ID='ep1'.*set PUBLIC_URL"):
         GatewaySettings.load(x_api_key="k", runpod_endpoint_id="ep1")
