@@ -7,14 +7,10 @@ from dataclasses import dataclass
 import structlog
 
 from apigpu.encoder.v1 import encoder_pb2, encoder_pb2_grpc
-from encoder import capabilities
+from encoder import workshop
 from encoder.config import EncoderSettings
-from encoder.fonts import Library
 from encoder.gate import gate
-from encoder.runner import Runner
-from encoder.service import EncoderServicer, Limits
-from encoder.slots import Slots
-from encoder.workspace import Workspace
+from encoder.service import EncoderServicer
 from rpc.interceptors import boundary
 from rpc.server import Service
 
@@ -37,12 +33,7 @@ class Ports:
 async def serving(settings: EncoderSettings) -> AsyncIterator[Ports]:
     """An encoder that serves until the block is left, and then drains. Raises ConfigError."""
     credentials = settings.identity.server_credentials(require_client=True)
-    workspace = Workspace(settings.work_dir, settings.output_dir)
-    async with contextlib.AsyncExitStack() as stack:
-        stack.enter_context(workspace.opened())
-        found = await stack.enter_async_context(capabilities.found(settings))
-        candidates = found.candidates(settings.codec)
-        slots = Slots(settings.batch_size)
+    async with workshop.opened(settings) as shop:
         service = Service(
             interceptors=[
                 boundary(settings.max_task_seconds),
@@ -50,11 +41,7 @@ async def serving(settings: EncoderSettings) -> AsyncIterator[Ports]:
             ],
             max_concurrent_calls=settings.batch_size + SPARE_CALLS,
         )
-        limits = Limits(settings.max_input_bytes, settings.max_duration_seconds, settings.max_task_seconds)
-        library = Library(settings.fonts_dir)
-        runner = Runner(found.ffmpeg, candidates, library, settings.max_duration_seconds)
-        servicer = EncoderServicer(runner, workspace, slots, limits, found)
-        encoder_pb2_grpc.add_EncoderServiceServicer_to_server(servicer, service.server)
+        encoder_pb2_grpc.add_EncoderServiceServicer_to_server(EncoderServicer(shop), service.server)
         service.reflect([NAME])
         ports = Ports(
             service.listen(f"{settings.host}:{settings.port}", credentials),
@@ -65,14 +52,14 @@ async def serving(settings: EncoderSettings) -> AsyncIterator[Ports]:
             "serving",
             port=ports.grpc,
             health_port=ports.health,
-            codec=candidates[0].codec.name,
-            codec_reason=candidates[0].reason,
-            slots=slots.total,
-            sandbox=found.ffmpeg.sandbox.name,
+            codec=shop.first.codec.name,
+            codec_reason=shop.first.reason,
+            slots=shop.slots.total,
+            sandbox=shop.capabilities.ffmpeg.sandbox.name,
         )
         try:
             yield ports
         finally:
-            slots.close()
-            log.info("draining", busy=slots.busy, seconds=settings.drain_seconds)
+            shop.slots.close()
+            log.info("draining", busy=shop.slots.busy, seconds=settings.drain_seconds)
             await service.drain(settings.drain_seconds)

@@ -51,13 +51,10 @@ class Spool:
 
 
 async def first(requests: Requests) -> encoder_pb2.Task:
-    """The task that opens a stream. Raises InvalidArgument when it is something else, or its inputs are ambiguous."""
+    """The task that opens a stream. Raises InvalidArgument when it is something else."""
     async for request in requests:
         if request.WhichOneof("part") != "task":
             break
-        fields = [item.field for item in request.task.inputs]
-        if len(set(fields)) != len(fields):
-            raise InvalidArgument("The task names a field twice in `inputs`.")
         return request.task
     raise InvalidArgument("The first message must be a task.")
 

@@ -11,10 +11,12 @@ Send = Callable[[bytes], Awaitable[None]]
 
 
 class Outlet:
-    """Sends a file from its beginning on, each byte once, and counts and digests what it sends."""
+    """Sends a file from its beginning on, each byte once, and counts and digests what it sends. Unless it `is_live`
+    it is given nothing before the file is whole."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, *, is_live: bool = True) -> None:
         self._send = send
+        self.is_live = is_live
         self.tally = Tally()
 
     async def flow(self, path: Path) -> None:

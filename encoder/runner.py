@@ -102,7 +102,7 @@ class Runner:
             async with self.ffmpeg.running(step, work.place.reach) as run:
                 async for progress in run.progress():
                     if number == len(plan.passes):
-                        if plan.flows:
+                        if plan.flows and outlet.is_live:
                             await outlet.flow(work.place.result)
                         await report(Step(progress.frames_done, plan.frames_total, progress.fps))
                 await run.finish()

@@ -188,9 +188,17 @@ def make(code: int, message: str, reason: str = "") -> ServiceError:
 
 def from_rpc(error: grpc.Call | grpc.aio.AioRpcError) -> ServiceError:
     """The error behind a failed call, with the reason and the fields that the other side gave."""
-    code, text = error.code(), error.details() or ""
+    return _made(error.code(), error.details() or "", status_details(error))
+
+
+def from_status(status: status_pb2.Status) -> ServiceError:
+    """The error that a google.rpc.Status tells of."""
+    return _made(CODES.get(status.code), status.message, status)
+
+
+def _made(code: grpc.StatusCode | None, text: str, status: status_pb2.Status) -> ServiceError:
     reason, fields, metadata = "", {}, {}
-    for detail in status_details(error).details:
+    for detail in status.details:
         info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
         if detail.Unpack(info):
             reason, metadata = info.reason, dict(info.metadata)

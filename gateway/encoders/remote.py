@@ -48,8 +48,8 @@ class TaskLinks:
 def summary(output: Any, asset: StoredAsset) -> encoder_pb2.Summary:
     """The summary in a worker's output, held against the result that came. Raises DataLoss."""
     try:
-        made = json_format.ParseDict(output, encoder_pb2.RemoteResult(), ignore_unknown_fields=True).summary
-    except (json_format.ParseError, AttributeError, TypeError) as error:
+        made = json_format.ParseDict(_object(output), encoder_pb2.RemoteResult(), ignore_unknown_fields=True).summary
+    except (json_format.ParseError, TypeError) as error:
         raise DataLoss("The worker's output is not the summary of a result.", reason="NO_SUMMARY") from error
     if (made.size_bytes, made.sha256) != (asset.size_bytes, asset.sha256):
         raise DataLoss("The result that came is not the one that the worker tells of.", reason="DIGEST_MISMATCH")
@@ -64,8 +64,8 @@ def bare_summary(asset: StoredAsset) -> encoder_pb2.Summary:
 def progress(output: Any) -> encoder_pb2.EncodeProgress | None:
     """The progress that a worker tells while it works; None where it tells none, or something else."""
     try:
-        return json_format.ParseDict(output, encoder_pb2.EncodeProgress())
-    except (json_format.ParseError, AttributeError, TypeError):
+        return json_format.ParseDict(_object(output), encoder_pb2.EncodeProgress(), ignore_unknown_fields=True)
+    except (json_format.ParseError, TypeError):
         return None
 
 
@@ -79,3 +79,10 @@ def fault(error: str) -> ServiceError | None:
         return None
     kind = CLASSES.get(CODES[found.code], Internal)
     return kind(found.message, reason=found.reason, fields=dict(found.fields))
+
+
+def _object(output: Any) -> dict[str, Any]:
+    """What RunPod gives for an output of one of ours. Raises TypeError: letters of a text would pass for fields."""
+    if not isinstance(output, dict):
+        raise TypeError(type(output).__name__)
+    return output

@@ -148,8 +148,9 @@ class RunpodClient:
             log.debug("a run to cancel is over", run=run_id)
 
     async def health(self) -> EndpointHealth:
-        """How the endpoint fares."""
-        workers = (await self._patiently("health", "GET", "health")).get("workers")
+        """How the endpoint fares. Asked once: whoever wants to know asks all the time."""
+        await self._paces["health"].turn()
+        workers = (await self._once("health", "GET", "health", None)).get("workers")
         counts = workers if isinstance(workers, dict) else {}
         names = ("idle", "initializing", "running", "throttled")
         return EndpointHealth(*(int(counts.get(name) or 0) for name in names))
@@ -183,7 +184,7 @@ class RunpodClient:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise AnswerLost(f"RunPod did not answer ({type(error).__name__}).") from error
         if response.status_code == 429:
-            self._paces[call].pause(_patience(response.headers.get("retry-after", "")))
+            self._paces[call].pause(_patience(response.headers.get("retry-after", ""), self._retry_seconds))
         if response.status_code != 200:
             raise self._refusal(call, response)
         try:
@@ -220,12 +221,12 @@ SERVER_FAILED: Verdict = (AnswerLost, "failed")
 REFUSED: Verdict = (FailedPrecondition, "refuses the call")
 
 
-def _patience(header: str) -> float:
-    """Seconds of Retry-After, which may be a date; 1 where it says nothing."""
+def _patience(header: str, otherwise: float) -> float:
+    """Seconds of Retry-After, which may be a date."""
     try:
         seconds = (
             float(header) if header.strip().isdecimal() else parsedate_to_datetime(header).timestamp() - time.time()
         )
     except (ValueError, OverflowError):
-        seconds = 1.0
+        seconds = otherwise
     return min(max(seconds, 0.0), MOST_PATIENCE_SECONDS)

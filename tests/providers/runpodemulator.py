@@ -56,6 +56,8 @@ class Faults:
     lost_runs: int = 0
     # Every answer to a client comes so much later.
     delay_seconds: float = 0.0
+    # A worker's word of its progress takes so long to arrive.
+    progress_delay_seconds: float = 0.0
 
 
 @dataclass
@@ -96,9 +98,46 @@ class Protocol(HttpToolsProtocol):
 class Server(uvicorn.Server):
     """uvicorn that leaves signals to the process."""
 
+    def __init__(self, app: Any, port: int = 0) -> None:
+        super().__init__(
+            uvicorn.Config(app, http=Protocol, ws="none", lifespan="off", log_config=None, timeout_graceful_shutdown=0)
+        )
+        self._port = port
+        self._serving: asyncio.Task[None] | None = None
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def start(self) -> int:
+        """Listen on loopback; the port."""
+        listening = socket.socket()
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(("127.0.0.1", self._port))
+        self._serving = asyncio.create_task(self.serve(sockets=[listening]))
+        while not self.started:
+            await asyncio.sleep(0.005)
+        return int(listening.getsockname()[1])
+
+    async def stop(self) -> None:
+        """Listen no more, and drop open connections."""
+        assert self._serving is not None
+        for connection in list(self.server_state.connections):
+            if connection.transport is not None:  # type: ignore[union-attr]
+                connection.transport.abort()  # type: ignore[union-attr]
+        self.should_exit = True
+        await self._serving
+
+
+@contextlib.asynccontextmanager
+async def serving(app: Any) -> AsyncIterator[str]:
+    """Serve an application on a free port; its URL."""
+    server = Server(app)
+    port = await server.start()
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        await server.stop()
 
 
 class RunPod:
@@ -114,7 +153,6 @@ class RunPod:
         self.port = 0
         self._calls: dict[str, deque[float]] = {}
         self._server: Server | None = None
-        self._serving: asyncio.Task[None] | None = None
         self._scaling: asyncio.Task[None] | None = None
         self._app = self._routed()
 
@@ -210,27 +248,13 @@ class RunPod:
 
     async def start(self) -> None:
         """Listen, on the port of the last time where there was one."""
-        listening = socket.socket()
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(("127.0.0.1", self.port))
-        self.port = listening.getsockname()[1]
-        config = uvicorn.Config(
-            self._app, http=Protocol, ws="none", lifespan="off", log_config=None, timeout_graceful_shutdown=0
-        )
-        self._server = Server(config)
-        self._serving = asyncio.create_task(self._server.serve(sockets=[listening]))
-        while not self._server.started:
-            await asyncio.sleep(0.005)
+        self._server = Server(self._app, self.port)
+        self.port = await self._server.start()
 
     async def stop(self) -> None:
         """Listen no more; open connections are dropped."""
         assert self._server is not None
-        assert self._serving is not None
-        for connection in list(self._server.server_state.connections):
-            if connection.transport is not None:  # type: ignore[union-attr]
-                connection.transport.abort()  # type: ignore[union-attr]
-        self._server.should_exit = True
-        await self._serving
+        await self._server.stop()
 
     async def close(self) -> None:
         """End what was started."""
@@ -390,7 +414,10 @@ class RunPod:
     async def _done(self, request: Request) -> Response:
         if not self._is_worker(request):
             return Response(status_code=401)
-        self.queue.done(request.path_params["worker"], request.path_params["job"], json.loads(await request.body()))
+        body = json.loads(await request.body())
+        if body.get("status") == "IN_PROGRESS":
+            await asyncio.sleep(self.faults.progress_delay_seconds)
+        self.queue.done(request.path_params["worker"], request.path_params["job"], body)
         return JSONResponse({})
 
     async def _streamed(self, request: Request) -> Response:

@@ -60,6 +60,10 @@ async def echo(asked, report):
     return {"echo": asked.get("echo")}
 
 
+async def never(asked, report):
+    await asyncio.Event().wait()
+
+
 async def test_runpods_own_clients_and_worker_loop_meet_here(runpod, client, tmp_path):
     environ = sdkchild.environment(tmp_path, RUNPOD_ENDPOINT_BASE_URL=runpod.api_url, RUNPOD_API_KEY=runpod.key)
     runpod.rules.poll_seconds = 0.5
@@ -105,21 +109,29 @@ async def reports_progress_and_stops_what_is_cancelled(client, pid, log):
     assert (await client.post(f"/retry/{long}")).status_code == 400
 
 
-async def test_the_sdks_worker_streams_and_one_that_dies_twice_with_a_job_fails_it(runpod, client, tmp_path):
+async def test_the_sdks_worker_streams_and_a_job_whose_workers_die_twice_fails(runpod, client, tmp_path):
     deadly = await run(client, {"die": True})
     async with runpodemulator.running() as other, httpx.AsyncClient(headers=client.headers) as asking:
         runpod.rules.worker_lost_seconds = 0.2
-        with (
-            worker(runpod, tmp_path, "w1", "1"),
-            worker(runpod, tmp_path, "w2", "1"),
-            worker(other, tmp_path, "w3", "1", "stream"),
-        ):
+        with worker(runpod, tmp_path, "w1", "1"), worker(other, tmp_path, "w3", "1", "stream"):
             asking.base_url = f"{other.api_url}/{other.endpoint_id}"
             streamed = await run(asking, {"stream": ["a", "b"]})
             assert (await ended(asking, streamed))["status"] == "COMPLETED"
             told = (await asking.get(f"/stream/{streamed}")).json()
             assert told == {"status": "COMPLETED", "stream": [{"output": "a"}, {"output": "b"}]}
-            told = await ended(client, deadly)
+
+            async def requeued():
+                told = await status(client, deadly)
+                return told if "retries" in told else None
+
+            assert (await until(requeued))["status"] == "IN_QUEUE"
+    async with runpod.worker(never, "w2"):
+
+        async def taken():
+            return (await status(client, deadly))["status"] == "IN_PROGRESS"
+
+        await until(taken)
+    told = await ended(client, deadly)
     assert (told["status"], told["error"], told["retries"]) == ("FAILED", "job timed out after 1 retries", 1)
     counted = {"completed": 0, "failed": 1, "inProgress": 0, "inQueue": 0, "retried": 1}
     assert (await client.get("/health")).json()["jobs"] == counted

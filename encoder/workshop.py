@@ -1,0 +1,88 @@
+"""Workshop: all that a task needs, made once, for whoever brings tasks: the gRPC service, or a provider's queue."""
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from apigpu.encoder.v1 import encoder_pb2
+from encoder import capabilities, intake, messages
+from encoder.capabilities import Capabilities
+from encoder.codecs.candidate import Candidate
+from encoder.config import EncoderSettings
+from encoder.fonts import Library
+from encoder.outlet import Outlet
+from encoder.plan import Source
+from encoder.runner import Runner, Step, Work
+from encoder.slots import Slots
+from encoder.workspace import TaskFolder, Workspace
+from rpc.errors import InvalidArgument
+
+Report = Callable[[encoder_pb2.EncodeProgress], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one task may cost."""
+
+    max_input_bytes: int
+    max_duration_seconds: float
+    max_task_seconds: float
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What a task needs."""
+
+    runner: Runner
+    workspace: Workspace
+    slots: Slots
+    limits: Limits
+    capabilities: Capabilities
+
+    @property
+    def first(self) -> Candidate:
+        """The codec that tasks try first."""
+        return self.runner.codecs[0]
+
+    @contextlib.asynccontextmanager
+    async def place(self, task: encoder_pb2.Task) -> AsyncIterator[TaskFolder]:
+        """A slot and a folder for a task, until the block is left. Raises ServiceError for a task that is not taken."""
+        if task.operation.WhichOneof("kind") is None:
+            raise InvalidArgument("The task has no operation, or one that this encoder does not know.")
+        fields = [item.field for item in task.inputs]
+        if len(set(fields)) != len(fields):
+            raise InvalidArgument("The task names a field twice in `inputs`.")
+        with self.slots.taken():
+            intake.check_announced(task.inputs, self.limits.max_input_bytes)
+            async with self.workspace.task() as place:
+                yield place
+
+    async def make(
+        self,
+        task: encoder_pb2.Task,
+        sources: Mapping[str, Source],
+        place: TaskFolder,
+        report: Report,
+        outlet: Outlet,
+    ) -> encoder_pb2.Summary:
+        """Do a task whose inputs are there; its result is then in `place.result`, and went through the outlet. Raises
+        ServiceError."""
+
+        async def told(step: Step) -> None:
+            await report(messages.progress(step))
+
+        name = task.operation.WhichOneof("kind") or ""
+        work = Work(name, getattr(task.operation, name), sources, place, self.slots.threads)
+        return messages.summary(await self.runner.run(work, told, outlet), outlet.tally)
+
+
+@contextlib.asynccontextmanager
+async def opened(settings: EncoderSettings) -> AsyncIterator[Workshop]:
+    """A workshop, until the block is left. Raises ConfigError."""
+    workspace = Workspace(settings.work_dir, settings.output_dir)
+    with workspace.opened():
+        async with capabilities.found(settings) as found:
+            candidates = found.candidates(settings.codec)
+            runner = Runner(found.ffmpeg, candidates, Library(settings.fonts_dir), settings.max_duration_seconds)
+            limits = Limits(settings.max_input_bytes, settings.max_duration_seconds, settings.max_task_seconds)
+            yield Workshop(runner, workspace, Slots(settings.batch_size), limits, found)

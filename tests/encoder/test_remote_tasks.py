@@ -1,0 +1,127 @@
+"""RemoteTasks in this process: what their links may do, and how long all may take."""
+
+import hashlib
+
+import httpx
+import pytest
+from starlette.responses import RedirectResponse, Response
+
+from apigpu.v1 import video_pb2
+from encoder import workshop
+from encoder.config import EncoderSettings
+from encoder.links import Links
+from encoder.remote import RemoteTasks
+from rpc.errors import Cancelled, DeadlineExceeded, InvalidArgument, ResourceExhausted, ServiceError, Unavailable
+from tests.encoder import linkserver
+
+PAUSES = (0.01, 0.01)
+LONG = video_pb2.Operation(img2vid=video_pb2.Img2VidRequest(url_image="i", duration=600, frame_rate=60))
+
+
+@pytest.fixture
+async def server():
+    async with linkserver.links() as serving:
+        yield serving
+
+
+@pytest.fixture
+async def links():
+    async with httpx.AsyncClient() as client:
+        yield Links(client, PAUSES)
+
+
+@pytest.fixture
+def fetch(server, links, tmp_path):
+    async def fetched(answer, max_bytes=1000):
+        server.inputs["x"] = answer
+        await links.fetch(f"{server.url}/inputs/x", tmp_path / "x", "url_video", max_bytes)
+        return (tmp_path / "x").read_bytes()
+
+    return fetched
+
+
+@pytest.fixture
+def put(server, links, tmp_path):
+    async def sent(*answers):
+        server.answers[:] = answers
+        (tmp_path / "r").write_bytes(b"result")
+        await links.put(f"{server.url}/results/r", tmp_path / "r", 6, hashlib.sha256(b"result").hexdigest())
+        return server.results["r"]
+
+    return sent
+
+
+async def test_an_input_is_read(fetch):
+    assert await fetch(b"bytes") == b"bytes"
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "reason"),
+    [
+        (RedirectResponse("/inputs/y"), Unavailable, "LINK_REFUSED"),
+        (Response(status_code=404), Unavailable, "LINK_REFUSED"),
+        (Response(status_code=502), Unavailable, "LINK_REFUSED"),
+        (Response(b'{"code": 3}', status_code=500), InvalidArgument, ""),
+        (Response(status_code=410), Cancelled, "GONE"),
+        (Response(b"x" * 2000), ResourceExhausted, "INPUT_TOO_LARGE"),
+        (linkserver.status(8, "Later.", "BUSY", 429, url_video="later"), ResourceExhausted, "BUSY"),
+    ],
+)
+async def test_an_input_that_does_not_come(fetch, answer, kind, reason):
+    with pytest.raises(kind) as caught:
+        await fetch(answer)
+    assert caught.value.reason == reason
+
+
+async def test_a_body_that_breaks_off_is_not_whole(fetch):
+    with pytest.raises(Unavailable) as caught:
+        await fetch(linkserver.broken_off())
+    assert caught.value.reason == "LINK_FAILED"
+    assert "http" not in caught.value.message
+
+
+async def test_a_large_body_of_unknown_length_is_stopped_at_the_limit(fetch):
+    with pytest.raises(ResourceExhausted):
+        await fetch(linkserver.unannounced(1_000_000))
+
+
+@pytest.mark.parametrize("answers", [(), ("drop", 503), (429, 500)])
+async def test_a_result_is_put_until_it_is_taken(put, server, answers):
+    assert await put(*answers) == b"result"
+    assert len(server.puts) == len(answers) + 1
+
+
+@pytest.mark.parametrize(
+    ("answers", "tries", "reason"),
+    [
+        ((503, 503, 503), 3, "LINK_REFUSED"),
+        ((302,), 1, "LINK_REFUSED"),
+        ((410,), 1, "GONE"),
+        ((404,), 1, "LINK_REFUSED"),
+    ],
+)
+async def test_a_result_that_is_not_taken(put, server, answers, tries, reason):
+    with pytest.raises(ServiceError) as caught:
+        await put(*answers)
+    assert (caught.value.reason, len(server.puts)) == (reason, tries)
+
+
+async def test_a_task_ends_when_its_time_is_over_or_nobody_waits(server, links, still, tmp_path):
+    settings = EncoderSettings(work_dir=tmp_path / "work", codec="x264", max_task_seconds=0.8)
+    remote = server.task("t", LONG, url_image=still)
+    reported = []
+
+    async def report(progress):
+        reported.append(progress)
+
+    async with workshop.opened(settings) as shop:
+        tasks = RemoteTasks(shop, links, watch_seconds=0.05)
+        with pytest.raises(DeadlineExceeded):
+            await tasks.run(remote, report)
+        assert reported
+        assert server.asked > 3
+        server.over.add("t")
+        with pytest.raises(Cancelled):
+            await tasks.run(remote, report)
+        assert shop.slots.busy == 0
+        assert not list((tmp_path / "work").glob("task-*"))

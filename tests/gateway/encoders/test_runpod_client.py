@@ -1,0 +1,110 @@
+"""The client of RunPod's API: rates, patience, and what is never asked twice."""
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+import pytest_asyncio
+
+from gateway.encoders.pace import Pace
+from gateway.encoders.runpodclient import AnswerLost, NotTaken, RunStatus, State, _patience
+from rpc.errors import NotFound, Unauthenticated
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def one_client(parts):
+    made = parts.client()
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def client(stage, one_client):
+    """The client, on a stage as new."""
+    return one_client
+
+
+async def test_a_run_whose_answer_is_lost_is_not_asked_for_again(stage, client):
+    stage.runpod.faults.lost_runs = 1
+    with pytest.raises(AnswerLost):
+        await client.run({"a": 1}, 30, 60)
+    assert stage.runpod.requests["run"] == len(stage.runpod.queue.jobs) == 1
+
+
+async def test_a_run_that_was_surely_not_taken_is_asked_for_again(stage, client):
+    stage.runpod.faults.storm = frozenset({"run"})
+    asking = asyncio.create_task(client.run({"a": 1}, 30, 60))
+    while stage.runpod.requests["run"] < 2:
+        await asyncio.sleep(0.01)
+    stage.runpod.faults.storm = frozenset()
+    (job,) = [await asking]
+    assert list(stage.runpod.queue.jobs) == [job]
+    assert (stage.runpod.queue.jobs[job].execution_seconds, stage.runpod.queue.jobs[job].ttl_seconds) == (30, 60)
+
+
+async def test_status_and_cancel_are_asked_again_when_runpod_fails(stage, client):
+    job = await client.run({"a": 1}, 30, 60)
+    for call in (client.status, client.cancel):
+        stage.runpod.faults.is_down = True
+        asking = asyncio.create_task(call(job))
+        await asyncio.sleep(0.05)
+        assert not asking.done()
+        stage.runpod.faults.is_down = False
+        await asking
+    assert (await client.status(job)).state is State.CANCELLED
+    await client.cancel("never-was")  # is gone, as it was to be
+    with pytest.raises(NotFound):
+        await client.status("never-was")
+
+
+async def test_tries_end(stage, client):
+    async with stage.runpod.refusing():
+        with pytest.raises(NotTaken):
+            await client.cancel("a")
+    stage.runpod.faults.storm = frozenset({"status"})
+    with pytest.raises(NotTaken, match="429"):
+        await client.status("a")
+    assert stage.runpod.requests["status"] == 5
+
+
+async def test_the_key_is_in_no_error_and_no_log(stage, capfd, caplog):
+    client = stage.client(key="rpa_SECRET")
+    with caplog.at_level("DEBUG"), pytest.raises(Unauthenticated) as raised:
+        await client.run({}, 30, 60)
+    await client.close()
+    assert "SECRET" not in str(raised.value) + caplog.text + "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("word", "state"),
+    [
+        ("RUNNING", State.IN_PROGRESS),
+        ("IN_PROGRESS", State.IN_PROGRESS),
+        ("WHAT", State.UNKNOWN),
+        (None, State.UNKNOWN),
+    ],
+)
+async def test_states(word, state):
+    assert RunStatus.parse({"status": word, "error": {"a": 1}, "executionTime": "?"}).state is state
+
+
+async def test_retry_after():
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=20), usegmt=True)
+    assert (_patience("3", 1), _patience("", 1), _patience("junk", 2), _patience("999", 1)) == (3, 1, 2, 60)
+    assert 15 < _patience(soon, 1) <= 20
+
+
+async def test_no_more_calls_than_the_rate_in_any_window():
+    pace, made = Pace(5, 0.1), []
+    for _ in range(12):
+        await pace.turn()
+        made.append(time.monotonic())
+    assert all(later - earlier >= 0.095 for earlier, later in zip(made, made[5:], strict=False))
+    assert made[-1] - made[0] < 0.4
+    pace.pause(0.2)
+    await pace.turn()
+    assert time.monotonic() - made[-1] >= 0.19
