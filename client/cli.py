@@ -10,7 +10,7 @@ from pathlib import Path
 
 import typer
 
-from client.commands import jobs, services, setup
+from client.commands import jobs, runpod, services, setup
 from client.commands.addaudio import addaudio
 from client.commands.caption import caption
 from client.commands.img2vid import img2vid
@@ -67,6 +67,7 @@ app.command()(jobs.watch)
 app.command()(jobs.cancel)
 app.command()(setup.certs)
 app.command()(setup.doctor)
+app.add_typer(runpod.app, name="runpod")
 
 
 def exit_code(error: Exception) -> int | None:
