@@ -10,7 +10,7 @@ from pathlib import Path
 
 import typer
 
-from client.commands import fleet, jobs, services, setup
+from client.commands import fleet, jobs, runpod, services, setup
 from client.commands.addaudio import addaudio
 from client.commands.caption import caption
 from client.commands.img2vid import img2vid
@@ -68,6 +68,7 @@ app.command()(jobs.cancel)
 app.command()(fleet.fleet)
 app.command()(setup.certs)
 app.command()(setup.doctor)
+app.add_typer(runpod.app, name="runpod")
 
 
 def exit_code(error: Exception) -> int | None:

@@ -1,5 +1,6 @@
 """The docs say what the code does: settings, endpoints, commands, make targets, links."""
 
+import importlib.util
 import re
 import tomllib
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 import typer
 
 from client.cli import app
+from client.runpod import GPU_TYPES
 from client.up import UpSettings
 from encoder.codecs.nvenc import complaints, driver
 from encoder.config import EncoderSettings
@@ -121,15 +123,16 @@ def test_the_docs_of_nvenc_name_what_can_be_wrong():
         assert f"| {re.split(r'[(:;,]', fault)[0].strip()}" in told
 
 
-@pytest.mark.parametrize("page", ["nvenc.md", "vast.md"])
+@pytest.mark.parametrize("page", ["nvenc.md", "runpod.md", "vast.md"])
 def test_the_settings_that_a_guide_names_exist(page):
     known = {name.upper() for name in (*GatewaySettings.model_fields, *EncoderSettings.model_fields)}
     named = set(re.findall(r"`([A-Z][A-Z0-9]*_[A-Z0-9_]+)[`=]", (ROOT / "docs" / page).read_text()))
     assert named - {"NVIDIA_DRIVER_CAPABILITIES"} <= known
 
 
-def test_the_image_for_cards_is_made_of_what_is_there():
-    image = (ROOT / "deploy" / "encoder-gpu.Dockerfile").read_text()
+@pytest.mark.parametrize("name", ["encoder-gpu", "runpod"])
+def test_the_images_for_cards_are_made_of_what_is_there(name):
+    image = (ROOT / "deploy" / f"{name}.Dockerfile").read_text()
     copied = [name for line in re.findall(r"^COPY (.+)$", image, re.MULTILINE) for name in line.split()[:-1]]
     assert [name for name in copied if not (ROOT / name).exists()] == []
     packages = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -138,3 +141,26 @@ def test_the_image_for_cards_is_made_of_what_is_there():
     (extras,) = re.findall(r"'\.\[(.+)\]'", image)
     assert set(extras.split(",")) <= packages["project"]["optional-dependencies"].keys()
     assert "NVIDIA_DRIVER_CAPABILITIES=compute,utility,video" in image
+    (module,) = re.findall(r'^CMD \["python", "-m", "([\w.]+)"\]$', image, re.MULTILINE)
+    assert importlib.util.find_spec(module)
+    settings = set(re.findall(r"\b([A-Z_]+)=", image)) - {"NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES"}
+    assert {one for one in settings if not one.startswith("RUNPOD_")} <= {
+        field.upper() for field in EncoderSettings.model_fields
+    }
+
+
+def test_the_page_on_runpod_names_what_there_is():
+    page = (ROOT / "docs" / "runpod.md").read_text()
+    group = typer.main.get_command(app).commands["runpod"].commands
+    for command, rest in re.findall(r"api-gpu runpod (\w+)((?:.|\\\n)*)", page):
+        options = {
+            option for parameter in group[command].params for option in [*parameter.opts, *parameter.secondary_opts]
+        }
+        assert set(re.findall(r"(--[a-z][a-z-]*)", rest)) <= options
+    for option in (option for command in group.values() for parameter in command.params for option in parameter.opts):
+        assert f"`{option}`" in page, option
+    for gpu in GPU_TYPES:
+        assert gpu in page
+    for reason in ("LINK_FAILED", "LINK_REFUSED"):
+        assert reason in page
+        assert reason in (ROOT / "encoder" / "links.py").read_text()

@@ -43,6 +43,8 @@ ENDPOINT = {
 }
 # What the API takes and never tells: FlashBoot is seen by the end of the name.
 UNTOLD = ("flashboot",)
+# What is settled when it is made.
+SETTLED = frozenset({"category", "isServerless", "computeType"})
 FLASHBOOT = " -fb"
 
 
@@ -107,7 +109,7 @@ class Management:
             return _problem(404, "not found")
         try:
             if request.method == "PATCH":
-                values = _checked(await request.json(), form)
+                values = _checked(await request.json(), {name: form[name] for name in form.keys() - SETTLED})
                 self._check(kept, values, id_)
                 kept[id_].update(values)
                 _named(kept[id_])
