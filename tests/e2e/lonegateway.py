@@ -53,13 +53,8 @@ class LoneGateway:
         return self
 
     def __exit__(self, *_):
+        self.end(signal.SIGTERM)
         self.http.close()
-        self.process.terminate()
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
 
     def start(self):
         child = tied([sys.executable, "-m", "gateway"], signal.SIGTERM)
@@ -75,10 +70,15 @@ class LoneGateway:
             time.sleep(0.05)
         raise AssertionError(f"the gateway does not start:\n{(self.folder / 'gateway.log').read_text()}")
 
-    def kill(self):
-        """As a crash would end it."""
-        self.process.kill()
-        self.process.wait()
+    def end(self, number):
+        """Send a signal, and wait for the end; kill -9 as a crash would end it."""
+        self.process.send_signal(number)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
 
     def upload(self, path):
         answer = self.http.put(f"/assets/{path.name}", content=path.read_bytes())

@@ -1,91 +1,40 @@
 """From a JSON request to a link that opens, over emulated RunPod; and gateways that end in the middle of it."""
 
 import asyncio
-import contextlib
-import os
 import signal
-import subprocess
-import sys
 import time
-from dataclasses import dataclass
 
 import httpx
 import pytest
 import pytest_asyncio
 
-from client.certs import make_set
-from client.pair import free_ports
 from gateway.config import GatewaySettings
 from rpc.config import ConfigError
 from tests import judge
+from tests.e2e.lonegateway import KEY, LoneGateway
 from tests.gateway.encoders.conftest import work
 from tests.providers import runpodemulator, sdkchild
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-KEY = "test-key"
-
-
-@dataclass
-class Gateway:
-    """A gateway without encoders of its own, as a process that can be ended and started again on the same ports."""
-
-    runpod: runpodemulator.RunPod
-    folder: object
-    ports: list
-    process: object = None
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.ports[0]}"
-
-    async def start(self):
-        own = {
-            "DATA_DIR": self.folder / "data",
-            "LOGS_DIR": self.folder / "logs",
-            "X_API_KEY": KEY,
-            "PORT": self.ports[0],
-            "GRPC_PORT": self.ports[1],
-            "HEALTH_PORT": self.ports[2],
-            "ENCODERS": ",",
-            "PUBLIC_URL": self.url,
-            "RUNPOD_URL": self.runpod.api_url,
-            "RUNPOD_API_KEY": self.runpod.key,
-            "RUNPOD_ENDPOINT_ID": self.runpod.endpoint_id,
-            "ACK_WAIT_SECONDS": 1,
-            "DRAIN_SECONDS": 0.1,
-            "TLS_CERT": self.folder / "certs" / "gateway.crt",
-            "TLS_KEY": self.folder / "certs" / "gateway.key",
-            "TLS_CLIENT_CA": self.folder / "certs" / "client-ca.crt",
-            "ENCODER_CA": self.folder / "certs" / "ca.crt",
-        }
-        inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        environ = inherited | {name: str(value) for name, value in own.items()}
-        with (self.folder / "gateway.log").open("ab") as log:
-            self.process = subprocess.Popen([sys.executable, "-m", "gateway"], env=environ, stdout=log, stderr=log)
-        end = time.monotonic() + 20
-        async with httpx.AsyncClient(verify=False) as http:
-            while True:
-                with contextlib.suppress(httpx.TransportError):
-                    if (await http.get(f"{self.url}/health")).json()["encoders"]["ready"]:
-                        return
-                assert time.monotonic() < end, (self.folder / "gateway.log").read_text()
-                await asyncio.sleep(0.05)
-
-    async def end(self, number):
-        self.process.send_signal(number)
-        await asyncio.to_thread(self.process.wait, 10)
-
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def gateway(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runpod")
-    make_set(folder / "certs")
     async with runpodemulator.running() as emulated:
-        made = Gateway(emulated, folder, free_ports(3))
-        await made.start()
+        settings = {
+            "RUNPOD_URL": emulated.api_url,
+            "RUNPOD_API_KEY": emulated.key,
+            "RUNPOD_ENDPOINT_ID": emulated.endpoint_id,
+            "RUNPOD_USD_PER_SECOND": "0.01",
+            "FLEET_IDLE_SECONDS": "1",
+            "DRAIN_SECONDS": "0.1",
+        }
+        made = LoneGateway(tmp_path_factory.mktemp("runpod"), **settings)
+        made.runpod = emulated
+        await asyncio.to_thread(made.start)
         yield made
-        await made.end(signal.SIGTERM)
+        await asyncio.to_thread(made.end, signal.SIGTERM)
+        made.http.close()
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -142,6 +91,13 @@ async def test_from_a_request_to_a_link_that_opens(runpod, gateway, http, media,
     assert list(dict.fromkeys(phases)) == ["COLD_START", "ENCODING", "finished"]
     (tmp_path / "a.mp4").write_bytes((await http.get(done["output"]["videos"][0]["video_url"])).content)
     assert judge.facts(tmp_path / "a.mp4").frames == 4
+    assert done["cost"]["usd"] > 0
+    while (fleet := (await http.get("/fleet")).json())["machines"][0]["state"] != "ENDED":
+        await asyncio.sleep(0.05)
+    (permit,) = fleet["machines"]
+    assert (permit["provider"], permit["reason"]) == ("runpod", "idle for 1 s")
+    final = (await http.get(f"/job/{job}")).json()["cost"]
+    assert (final["final"], final["usd"]) == (True, pytest.approx(permit["usd"]))
     # Only the still and the video are kept, and nothing waits to be taken up.
     assert len(list((gateway.folder / "data" / "assets" / "assets").iterdir())) == 2
 
@@ -158,8 +114,8 @@ async def test_a_gateway_that_ends_in_mid_run_costs_no_second_one(runpod, gatewa
         job = await submitted(http, media)
         await until(lambda: [one.state for one in runpod.queue.jobs.values()] == ["IN_PROGRESS"])
         await asyncio.sleep(0.2)
-        await gateway.end(number)
-        await gateway.start()
+        await asyncio.to_thread(gateway.end, number)
+        await asyncio.to_thread(gateway.start)
         goes_on.set()
         done = await ended(http, job)
     assert (done["status"], runpod.requests["run"]) == ("COMPLETED", 1)
@@ -183,5 +139,5 @@ async def test_cancelling_a_job_cancels_the_run(runpod, gateway, http, media):
 
 async def test_without_a_public_url_the_start_says_what_is_missing(monkeypatch):
     monkeypatch.delenv("PUBLIC_URL", raising=False)
-    with pytest.raises(ConfigError, match=r"RUNPOD_ENDPOINT_ID='ep1'.*set PUBLIC_URL"):
+    with pytest.raises(ConfigError, match=r"PUBLIC_URL=''.*workers at RunPod"):
         GatewaySettings.load(x_api_key="k", runpod_endpoint_id="ep1")
