@@ -48,14 +48,14 @@ class Lease:
 
     def __init__(self, pool: "Pool", seat: Seat) -> None:
         self._pool = pool
-        self._seat = seat
+        self.seat = seat
         self.encoder = seat.encoder
         # Name of the machine that is paid for, if one is.
         self.machine = seat.encoder.name if seat.is_rented else ""
 
     def release(self, *, busy: bool = False) -> None:
         """Give the slot back; with `busy` the encoder is left in peace for a moment, others use it too."""
-        self._pool.give_back(self._seat, busy)
+        self._pool.give_back(self.seat, busy)
 
 
 class Pool:
@@ -117,14 +117,24 @@ class Pool:
 
     async def lease(self) -> Lease:
         """Wait for a free slot; the lowest rank first, then the encoder with the most free ones."""
-        while True:
-            free = [seat for seat in self._seats.values() if seat.free > 0]
-            if free:
-                seat = min(free, key=lambda seat: (seat.rank, -seat.free))
-                seat.used += 1
-                return Lease(self, seat)
+        while (seat := self._best_free()) is None:
             self._changed.clear()
             await self._changed.wait()
+        seat.used += 1
+        return Lease(self, seat)
+
+    def exchange(self, lease: Lease) -> Lease:
+        """The same lease, or a better one: much may have changed while it was held for a task to come."""
+        seat = self._best_free()
+        if seat is None or not (lease.seat.leaving or seat.rank < lease.seat.rank):
+            return lease
+        seat.used += 1
+        lease.release()
+        return Lease(self, seat)
+
+    def _best_free(self) -> Seat | None:
+        free = [seat for seat in self._seats.values() if seat.free > 0]
+        return min(free, key=lambda seat: (seat.rank, -seat.free), default=None)
 
     def give_back(self, seat: Seat, busy: bool) -> None:
         """See Lease.release."""

@@ -79,6 +79,7 @@ class Dispatcher:
             if ref in self._running.values():  # its heartbeats did not get through for a while; they will
                 lease.release()
                 continue
+            lease = self._pool.exchange(lease)
             task = asyncio.create_task(self._handle(ref, delivery, lease))
             self._running[task] = ref
             task.add_done_callback(functools.partial(self._ended, lease))

@@ -102,6 +102,13 @@ class LoneGateway:
     def over(job):
         return job if job["status"] not in ("IN_QUEUE", "IN_PROGRESS") else None
 
+    def api_gpu(self, *arguments):
+        """The command line against this gateway; what it printed."""
+        at = {"ca": "ca.crt", "cert": "client.crt", "cert-key": "client.key"}
+        files = [f"--{option}={self.certificates / name}" for option, name in at.items()]
+        command = [sys.executable, "-m", "client", *arguments, f"--server={self.target}", f"--key={KEY}", *files]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+
     def fleet(self):
         return self.http.get("/fleet").json()
 

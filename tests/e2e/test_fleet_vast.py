@@ -49,6 +49,10 @@ def test_a_job_rents_a_machine_and_pays_for_it_and_no_more(gateway, vast, media)
     costs = gateway.http.get("/fleet/costs").json()
     assert costs["usd"] == pytest.approx(machine["usd"])
     assert costs["days"][0]["tasks"] == 1
+    (row,) = gateway.api_gpu("fleet", "--ended").stdout.splitlines()
+    assert row.split("\t")[:3] == [machine["id"], "vast", "ENDED"]
+    assert gateway.api_gpu("fleet").stdout == ""
+    assert gateway.api_gpu("fleet", "--costs").stdout.split("\t")[1:5] == ["vast", f"{machine['usd']:.4f}", "1", "1"]
 
 
 def test_a_job_that_would_cost_too_much_is_refused(gateway, media):

@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass, field, replace
 
 import grpc
 import pytest
@@ -13,6 +14,8 @@ from client.certs import make_set
 from gateway.assets.store import AssetStore
 from gateway.encoders.grpc import GrpcEncoder
 from gateway.encoders.pool import Pool
+from gateway.fleet.fleet import Fleet
+from gateway.fleet.machine import Machine, State
 from gateway.fleet.settings import FleetSettings
 from gateway.fleet.wiring import open_fleet
 from gateway.jobs.board import Board
@@ -80,7 +83,9 @@ class ScriptedEncoder(encoder_pb2_grpc.EncoderServiceServicer):
 
     async def _play(self, step, context):
         yield encoder_pb2.EncodeResponse(progress=encoder_pb2.EncodeProgress(frames_done=1, frames_total=2, fps=10))
-        if step == "lost":
+        if isinstance(step, asyncio.Event):
+            await step.wait()
+        if step == "lost" or isinstance(step, asyncio.Event):
             await context.abort(grpc.StatusCode.UNAVAILABLE, "connection reset")
         if step == "no end":
             return
@@ -110,7 +115,7 @@ class Works:
     dispatcher: Dispatcher
     pool: Pool
     encoder: ScriptedEncoder
-    restart: object = None
+    fleet: Fleet
 
     async def asset(self, data=b"input"):
         async with self.assets.create("a.bin") as writer:
@@ -155,6 +160,24 @@ async def works(engine, tmp_path, certs):
         yield await wired(engine, tmp_path, pool, encoder, stack)
 
 
+RENTED = Machine(id="fleet-1", provider="vast", usd_per_hour=3600.0, created_at=0.0, state=State.READY, slots=2)
+
+
+@pytest.fixture
+async def rented(engine, tmp_path, certs):
+    """The same, with an encoder that costs a dollar a second since just now; `register` beside it."""
+    encoder = ScriptedEncoder()
+    async with serving(encoder, certs) as port, contextlib.AsyncExitStack() as stack:
+        identity = Identity(certs / "gateway.crt", certs / "gateway.key", certs / "ca.crt")
+        pool = Pool()
+        at = GrpcEncoder(f"127.0.0.1:{port}", identity.channel_credentials(), "", name=RENTED.id)
+        pool.add(at, rank=1, is_rented=True)
+        stack.push_async_callback(pool.close)
+        works = await wired(engine, tmp_path, pool, encoder, stack)
+        await works.fleet.register.add(replace(RENTED, created_at=time.time()))
+        yield works
+
+
 async def wired(engine, tmp_path, pool, encoder, stack, max_task_seconds=30.0):
     assets = AssetStore(str(tmp_path / "assets"), retention_seconds=3600, max_bytes=1 << 30)
     store = JobStore(await engine.key_value("jobs"), 3600)
@@ -166,7 +189,7 @@ async def wired(engine, tmp_path, pool, encoder, stack, max_task_seconds=30.0):
     sources = Sources(fetcher, assets)
     run = TaskRun(store, board, sources, assets, max_task_seconds, attempts=3)
     fleet = await open_fleet(FleetSettings(), await engine.key_value("fleet"), pool, store.index, None, 60, stack)
-    dispatcher = Dispatcher(store, queue, pool, run, Metered(store, fleet), attempts=3)
+    dispatcher = Dispatcher(store, queue, pool, run, Metered(store, fleet, check_seconds=0.05), attempts=3)
     dispatcher.start()
     stack.push_async_callback(dispatcher.drain, 0)
     return Works(
@@ -177,4 +200,5 @@ async def wired(engine, tmp_path, pool, encoder, stack, max_task_seconds=30.0):
         dispatcher,
         pool,
         encoder,
+        fleet,
     )
