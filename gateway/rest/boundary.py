@@ -27,7 +27,7 @@ SECURITY_HEADERS = {
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
     "cache-control": "no-store",
 }
-# Paths of probes, which come all the time.
+# Paths of probes, which come all the time; workers that ask whether their task is still wanted do too.
 QUIET = ("/health",)
 # So long what a client still sends is read and dropped after its request failed: closing at once would reset the
 # connection, and many clients then lose the answer.
@@ -135,7 +135,6 @@ class Exchange:
     def log(self) -> None:
         """One line of access log; never the query, which may hold the signature of a link."""
         elapsed = round((time.monotonic() - self._started) * 1000, 1)
-        write = log.debug if self._scope["path"] in QUIET else log.info
-        write(
-            "request", method=self._scope["method"], path=self._scope["path"], status=self.status, milliseconds=elapsed
-        )
+        path, method = self._scope["path"], self._scope["method"]
+        write = log.debug if path in QUIET or (method == "HEAD" and path.startswith("/tasks/")) else log.info
+        write("request", method=method, path=path, status=self.status, milliseconds=elapsed)

@@ -10,7 +10,7 @@ from starlette.datastructures import Headers, QueryParams
 from starlette.types import Receive, Scope, Send
 
 from gateway.assets.links import Links
-from gateway.assets.store import AssetStore, StoredAsset
+from gateway.assets.store import AssetStore
 from gateway.encoders.base import about, empty
 from gateway.encoders.tickets import Ticket, Tickets
 from gateway.rest.files import send_body
@@ -86,32 +86,38 @@ class TaskResult:
             raise MethodNotAllowed(scope["method"], "A link to a result", ["PUT", "HEAD"])
         ticket = await self._door.ticket(scope)
         if scope["method"] == "PUT":
-            await self._take(ticket, Headers(scope=scope), receive)
-            await self._still_wanted(scope, ticket)
+            await self._take(scope, ticket, receive)
         await _answer(send, 204, {})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _take(self, ticket: Ticket, headers: Headers, receive: Receive) -> None:
-        """Store the body as the ticket's asset. Once it is there, the same again is no fault."""
-        size_bytes, sha256 = _announced(headers)
-        if (there := await self._there(ticket)) is not None:
-            if (there.size_bytes, there.sha256) != (size_bytes, sha256):
-                raise AlreadyExists("This task has a result already, and it is another one.", reason="OTHER_RESULT")
+    async def _take(self, scope: Scope, ticket: Ticket, receive: Receive) -> None:
+        """Store the body as the ticket's asset. Once it is there, the same again is no fault, and another one is."""
+        size_bytes, sha256 = _announced(Headers(scope=scope))
+        if await self._is_there(ticket, size_bytes, sha256):
             return
         async with self._door.assets.create(ticket.filename, asset_id=ticket.asset_id) as writer:
             writer.check(size_bytes)
             async for data in rechunk(received(receive, IDLE_SECONDS)):
                 await writer.write(data)
+            # Meanwhile the try may be over, or another worker of the same run may have been faster.
+            await self._door.ticket(scope)
+            if await self._is_there(ticket, size_bytes, sha256):
+                return
             await writer.commit(size_bytes=size_bytes, sha256=sha256)
+        await self._still_wanted(scope, ticket)
 
-    async def _there(self, ticket: Ticket) -> StoredAsset | None:
+    async def _is_there(self, ticket: Ticket, size_bytes: int, sha256: str) -> bool:
+        """Whether the result is there. Raises AlreadyExists when it is another one."""
         try:
-            return await self._door.assets.describe(ticket.asset_id)
+            there = await self._door.assets.describe(ticket.asset_id)
         except (NotFound, DataLoss):
-            return None
+            return False
+        if (there.size_bytes, there.sha256) != (size_bytes, sha256):
+            raise AlreadyExists("This task has a result already, and it is another one.", reason="OTHER_RESULT")
+        return True
 
     async def _still_wanted(self, scope: Scope, ticket: Ticket) -> None:
-        """A result that came when the try was over already is nobody's."""
+        """A result that was stored when the try was over already is nobody's."""
         try:
             await self._door.ticket(scope)
         except Gone:

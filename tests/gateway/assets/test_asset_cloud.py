@@ -3,6 +3,7 @@
 import asyncio
 import os
 
+import httpx
 import pytest
 from objectserver import BUCKET, ObjectServer
 
@@ -97,3 +98,14 @@ async def test_a_bucket_that_is_not_there_is_a_fault_of_the_service(cloud):
     ):
         with pytest.raises(Unavailable):
             await call
+
+
+async def test_a_cloud_gives_its_files_by_links_of_its_own_and_a_folder_does_not(cloud, tmp_path):
+    assets = store()
+    asset = await put(assets, b"bytes")
+    async with httpx.AsyncClient(verify=False) as http:
+        assert (await http.get(await assets.signed_url(asset.id, 60))).content == b"bytes"
+    with pytest.raises(NotFound):
+        await assets.signed_url("a" * 26, 60)
+    local = AssetStore(str(tmp_path), retention_seconds=60, max_bytes=1 << 20)
+    assert await local.signed_url((await put(local, b"x")).id, 60) is None

@@ -103,6 +103,20 @@ async def test_a_result_that_comes_while_the_try_ends_is_not_kept(stage, made):
     assert (late.status_code, await stage.stored()) == (410, before)
 
 
+async def test_of_two_workers_with_the_same_ticket_the_first_result_stays(stage, made):
+    _, ticket, task = await made()
+
+    async def body():
+        yield b"late"
+        assert (await put(task.result_url)).status_code == 204
+        yield b" one"
+
+    headers = {"content-digest": digest(b"late one"), "content-length": "8"}
+    async with plain() as http:
+        late = await http.put(task.result_url, content=body(), headers=headers)
+    assert (late.status_code, await stage.content(ticket.asset_id)) == (409, RESULT)
+
+
 async def test_links_of_others_changed_links_and_old_links_do_not_open(stage, made):
     job, ticket, task = await made()
     forged = [

@@ -1,0 +1,38 @@
+"""What tasks that have ended left at RunPod is found and ended; what goes on is left alone."""
+
+from dataclasses import dataclass, field, replace
+
+from gateway.jobs import leftovers, model
+from gateway.jobs.model import Failure, Job, Task
+from gateway.jobs.store import JobStore
+
+
+@dataclass
+class Runpod:
+    """Notes what is abandoned."""
+
+    keys: list[str]
+    ended: dict[str, str] = field(default_factory=dict)
+
+    async def held(self):
+        return self.keys
+
+    async def abandon(self, task_id, result):
+        self.ended[task_id] = result
+
+
+async def test_only_what_tasks_that_have_ended_left_is_ended(engine):
+    store = JobStore(await engine.key_value("jobs"), 3600)
+    await store.start()
+    runs = Job(model.new_id(1), "caption", b"", False, (Task(),), created_at=1.0)
+    cancelled = replace(runs, id=model.new_id(2))
+    done = replace(runs, id=model.new_id(3))
+    for job in (runs, cancelled, done):
+        await store.create(job)
+    await store.change(cancelled.id, lambda job: model.cancel(job, Failure(1, "x"), 2.0))
+    await store.change(done.id, lambda job: model.complete_task(job, 0, model.Result("assets/a", 2), 2.0))
+    gone = model.new_id(4)
+    runpod = Runpod([f"{job_id}.0" for job_id in (runs.id, cancelled.id, done.id, gone)])
+    await leftovers.sweep(store, runpod)
+    assert runpod.ended == {f"{cancelled.id}.0": "", f"{done.id}.0": "assets/a", f"{gone}.0": ""}
+    await store.stop()

@@ -1,0 +1,46 @@
+"""The phase that a watcher is told: that of the task that is furthest, of those that have not ended."""
+
+import pytest
+
+from apigpu.v1 import jobs_pb2
+from client.display import told
+from client.job import Progress, Queued
+from client.jobs import progress
+from gateway.jobs.board import Phase, TaskProgress
+from gateway.jobs.model import Job, Status, Task
+from gateway.services.watch import furthest, total_progress
+
+WAITING, COLD, ENCODING = Phase
+
+
+def job(*statuses):
+    return Job("j", "img2vid", b"", True, tuple(Task(status=status) for status in statuses), 0.0)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "heard", "phase"),
+    [
+        ([Status.IN_QUEUE], {}, WAITING),
+        ([Status.IN_QUEUE], {0: COLD}, COLD),
+        ([Status.IN_PROGRESS], {}, ENCODING),
+        ([Status.IN_PROGRESS, Status.IN_QUEUE], {1: COLD}, ENCODING),
+        # What was heard of a try that is over says nothing of the next one.
+        ([Status.IN_QUEUE], {0: ENCODING}, WAITING),
+        # A worker died, and the provider starts another one.
+        ([Status.IN_PROGRESS], {0: COLD}, COLD),
+        ([Status.COMPLETED, Status.IN_QUEUE], {0: ENCODING}, WAITING),
+    ],
+)
+def test_the_phase_of_a_job(statuses, heard, phase):
+    found = furthest(job(*statuses), {index: TaskProgress(each) for index, each in heard.items()})
+    assert found is phase
+
+
+def test_every_phase_has_its_name_on_the_wire_and_in_words():
+    assert {phase.value for phase in Phase} == set(jobs_pb2.Phase.keys()) - {"PHASE_UNSPECIFIED"}
+    message = total_progress(job(Status.IN_PROGRESS), {0: TaskProgress(COLD)})
+    assert message.phase == jobs_pb2.COLD_START
+    assert "an encoder starts" in told(progress(message))
+    assert told(Queued(3, "COLD_START")) == "an encoder starts"
+    assert told(Queued(3)) == "number 3 in the queue"
+    assert "starts" not in told(Progress(1, 2, 3.0, None, 0, 1))
