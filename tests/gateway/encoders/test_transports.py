@@ -5,7 +5,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psutil
 import pytest
@@ -19,6 +19,7 @@ from rpc.errors import DeadlineExceeded, InvalidArgument, NotFound
 from rpc.tls import Identity
 from tests import judge, media
 from tests.encoder import harness
+from tests.gateway.encoders.conftest import PATIENCE
 from tests.gateway.encoders.seen import Seen
 from tests.providers import sdkchild
 
@@ -71,7 +72,8 @@ async def by_runpod(parts, folder):
     environ = sdkchild.environment(folder, **runpod.worker_environment("w1"), **own)
     runpod.rules.retries = 0
     with sdkchild.child("runpod", ["-m", "encoder.runpod_handler"], environ, folder / "log") as process:
-        encoder = parts.encoder()
+        # A worker's process takes seconds to start on a busy machine.
+        encoder = parts.encoder(replace(PATIENCE, queue_seconds=60.0))
 
         @contextlib.asynccontextmanager
         async def full():
