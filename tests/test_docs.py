@@ -1,7 +1,6 @@
 """The docs say what the code does: settings, endpoints, commands, make targets, links."""
 
 import re
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -114,15 +113,3 @@ def test_the_docs_of_nvenc_name_what_can_be_wrong():
     faults = [driver.NO_DRIVER, driver.NO_VIDEO, driver.TOO_OLD, driver.NO_CARD, complaints.NO_ENCODER, complaints.FULL]
     for fault in faults:
         assert f"| {re.split(r'[(:;,]', fault)[0].strip()}" in told
-
-
-def test_the_image_for_cards_is_made_of_what_is_there():
-    image = (ROOT / "deploy" / "encoder-gpu.Dockerfile").read_text()
-    copied = [name for line in re.findall(r"^COPY (.+)$", image, re.MULTILINE) for name in line.split()[:-1]]
-    assert [name for name in copied if not (ROOT / name).exists()] == []
-    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    built = packages["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
-    assert {name.split("/")[0] for name in built} <= set(copied)
-    (extras,) = re.findall(r"'\.\[(.+)\]'", image)
-    assert set(extras.split(",")) <= packages["project"]["optional-dependencies"].keys()
-    assert "NVIDIA_DRIVER_CAPABILITIES=compute,utility,video" in image
