@@ -102,13 +102,14 @@ class Up:
         before, self._signalled = self._signalled, time.monotonic()
         if self._signalled - before < ONE_SIGNAL_SECONDS:
             return
+        # Told last: whoever read it may be gone, as `tee` is after Ctrl-C.
         if self._stop.is_set():
-            warn("killing both")
             self._gateway.kill()
             self._encoder.kill()
+            warn("killing both")
             return
-        warn("ending, the gateway first; once more to kill")
         self._stop.set()
+        warn("ending, the gateway first; once more to kill")
 
     async def _announce(self) -> None:
         settings = self._settings

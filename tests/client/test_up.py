@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,11 +11,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from client.pair import Pair, running, start, stop, wait_until_up
+from client.pair import Pair, free_ports, running, start, stop, wait_until_up
 from client.samples import Samples
 from client.status import Status
 from rpc.errors import Unavailable
 from tests.client.commandline import api_gpu
+
+NAMES = ("PORT", "GRPC_PORT", "HEALTH_PORT", "ENCODER_PORT", "ENCODER_HEALTH_PORT")
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +126,24 @@ def test_ctrl_c_ends_both_and_what_they_started(tmp_path: Path) -> None:
     pair.process.send_signal(signal.SIGINT)
     assert pair.process.wait(20) == 0
     assert psutil.wait_procs(family, 1)[1] == []
+
+
+def test_it_ends_too_when_nobody_reads_what_it_says(tmp_path: Path) -> None:
+    """As in `api-gpu up 2>&1 | tee log`: Ctrl-C ends tee as well, and first."""
+    ports = dict(zip(NAMES, map(str, free_ports(len(NAMES))), strict=True))
+    environment = os.environ | ports | {"DATA_DIR": str(tmp_path)}
+    command = [sys.executable, "-m", "client", "up"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as up:
+        assert up.stdout is not None
+        try:
+            next(line for line in up.stdout if b"api-gpu is up" in line)
+            children = psutil.Process(up.pid).children(recursive=True)
+            up.stdout.close()
+            up.send_signal(signal.SIGINT)
+            up.wait(20)
+        finally:
+            up.kill()
+    assert not [child for child in children if child.is_running()]
 
 
 def test_the_terminal_reaches_up_alone(own: Pair) -> None:

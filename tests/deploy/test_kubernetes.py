@@ -16,7 +16,7 @@ from encoder.config import EncoderSettings
 from gateway.app import CLOSE_SECONDS
 from gateway.config import GatewaySettings
 from gateway.encoders.dns import EncoderName
-from gateway.fleet.keda import TASKS_PER_ENCODER
+from gateway.services.keda import TASKS_PER_ENCODER
 from tests.deploy.kustomization import built, containers, documents, named
 
 ROOT = Path(__file__).resolve().parents[2]
