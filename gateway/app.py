@@ -236,7 +236,7 @@ def _runpod(settings: GatewaySettings, tickets: Tickets, assets: AssetStore, lin
     key = settings.runpod_api_key.get_secret_value()
     if not settings.has_runpod:
         return None
-    client = RunpodClient(settings.runpod_url, settings.runpod_endpoint_id, key)
+    client = RunpodClient(settings.runpod_url, settings.runpod_endpoint_id, key, rest_url=settings.runpod_rest_url)
     terms = RunpodTerms(max_seconds=settings.runpod_max_timeout)
     task_links = TaskLinks(links, assets, settings.public_url, terms.life_seconds)
     return RunpodEncoder(client, tickets, assets, task_links, terms)

@@ -16,7 +16,7 @@ from gateway.assets.store import AssetStore, StoredAsset
 from gateway.encoders import remote
 from gateway.encoders.base import EncodeJob, EncoderBusy, Events, Outcome
 from gateway.encoders.remote import TaskLinks
-from gateway.encoders.runpodclient import EndpointHealth, RunpodClient
+from gateway.encoders.runpodclient import EndpointConfig, EndpointHealth, RunpodClient
 from gateway.encoders.runpodrun import Patience, RunpodRun
 from gateway.encoders.tickets import Ticket, Tickets
 from rpc.errors import InvalidArgument, NotFound, ResourceExhausted, ServiceError
@@ -76,6 +76,10 @@ class RunpodEncoder:
         except ServiceError as error:
             raise EncoderBusy(error.message) from error
         return encoder_pb2.GetCapabilitiesResponse(slots=self._terms.slots)
+
+    async def config(self) -> EndpointConfig:
+        """How the endpoint is set up. Raises what RunpodClient.config raises."""
+        return await self._client.config()
 
     async def run(self, job: EncodeJob, events: Events) -> Outcome:
         """See base.Encoder."""

@@ -31,7 +31,7 @@ from rpc.errors import (
 log = structlog.get_logger("runpod")
 
 # Calls that RunPod takes in 10 s. Answers do not travel evenly, so they are counted over a second more.
-RATES = {"run": 1000, "status": 2000, "cancel": 100, "health": 2000}
+RATES = {"run": 1000, "status": 2000, "cancel": 100, "health": 2000, "config": 100}
 RATE_SECONDS = 11.0
 MAX_PAYLOAD_BYTES = 10_000_000
 TRIES = 5
@@ -101,13 +101,24 @@ class EndpointHealth:
         return self.initializing > 0 or self.idle > 0 or (self.running == 0 and self.throttled == 0)
 
 
+@dataclass(frozen=True, slots=True)
+class EndpointConfig:
+    """How the endpoint is set up: seconds until an idle worker is ended, and that a run may take; most workers."""
+
+    idle_seconds: int
+    max_seconds: int
+    max_workers: int
+
+
 class RunpodClient:
     """Errors of every method: Unauthenticated (the key), NotFound (endpoint or run), FailedPrecondition (the account),
     NotTaken and AnswerLost, both Unavailable, when tries are used up."""
 
-    def __init__(self, url: str, endpoint_id: str, key: str, *, retry_seconds: float = 0.5) -> None:
-        """`url` as in https://api.runpod.ai/v2; `retry_seconds` is the first pause before a call is repeated."""
+    def __init__(self, url: str, endpoint_id: str, key: str, *, rest_url: str = "", retry_seconds: float = 0.5) -> None:
+        """`url` as in https://api.runpod.ai/v2, `rest_url` as in https://rest.runpod.io/v1; `retry_seconds` is the
+        first pause before a call is repeated."""
         self.endpoint_id = endpoint_id
+        self._rest_url = rest_url.rstrip("/")
         self._http = httpx.AsyncClient(
             base_url=f"{url.rstrip('/')}/{endpoint_id}/",
             headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
@@ -155,6 +166,15 @@ class RunpodClient:
         names = ("idle", "initializing", "running", "throttled")
         return EndpointHealth(*(int(counts.get(name) or 0) for name in names))
 
+    async def config(self) -> EndpointConfig:
+        """How the endpoint is set up. A key may have no right to ask."""
+        await self._paces["config"].turn()
+        told = await self._once("config", "GET", f"{self._rest_url}/endpoints/{self.endpoint_id}", None)
+        try:
+            return EndpointConfig(told["idleTimeout"], round(told["executionTimeoutMs"] / 1000), told["workersMax"])
+        except (KeyError, TypeError) as error:
+            raise AnswerLost("RunPod does not tell how the endpoint is set up.") from error
+
     async def _patiently(
         self,
         call: str,
@@ -197,7 +217,7 @@ class RunpodClient:
 
     def _refusal(self, call: str, response: httpx.Response) -> ServiceError:
         status = response.status_code
-        if status == 404 and call in ("run", "health"):
+        if status == 404 and call in ("run", "health", "config"):
             return NotFound(f"RunPod has no endpoint {self.endpoint_id!r}; check RUNPOD_ENDPOINT_ID.")
         kind, text = REFUSALS.get(status, SERVER_FAILED if status >= 500 else REFUSED)
         reason = "TOO_LARGE" if kind is ResourceExhausted else ""

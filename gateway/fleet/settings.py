@@ -35,6 +35,7 @@ class FleetSettings(Settings):
     runpod_api_key: SecretStr = SecretStr("")
     runpod_endpoint_id: str = ""
     runpod_url: Annotated[str, Field(pattern=HTTPS)] = "https://api.runpod.ai/v2"
+    runpod_rest_url: Annotated[str, Field(pattern=HTTPS)] = "https://rest.runpod.io/v1"
     runpod_idle_timeout: Annotated[int, Field(ge=1)] = 300
     runpod_max_timeout: Annotated[int, Field(ge=5)] = 600
     runpod_usd_per_second: Annotated[float, Field(ge=0)] = 0.00019

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 
+import structlog
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from apigpu.v1 import system_pb2, system_pb2_grpc
@@ -12,7 +13,10 @@ from gateway.encoders.pool import Pool
 from gateway.encoders.runpod import RunpodEncoder
 from gateway.jobs.desk import Desk
 from gateway.version import VERSION
+from rpc.errors import ServiceError
 from rpc.interceptors import Context
+
+log = structlog.get_logger("gateway")
 
 NAME = "api-gpu"
 RUNPOD = "RunPod Serverless"
@@ -71,10 +75,17 @@ class SystemService(system_pb2_grpc.SystemServiceServicer):
         self, request: system_pb2.GetRunpodConfigRequest, context: Context
     ) -> system_pb2.GetRunpodConfigResponse:
         """See system.proto."""
+        settings = self._settings
+        idle_seconds, max_seconds = settings.runpod_idle_timeout, settings.runpod_max_timeout
+        if self._runpod is not None:
+            try:
+                told = await self._runpod.config()
+            except ServiceError as error:
+                log.warning("RunPod does not tell of the endpoint; the settings are shown", error=error.message)
+            else:
+                idle_seconds, max_seconds = told.idle_seconds, told.max_seconds
         return system_pb2.GetRunpodConfigResponse(
-            endpoint_id=self._settings.runpod_endpoint_id,
-            idle_timeout=self._settings.runpod_idle_timeout,
-            max_timeout=self._settings.runpod_max_timeout,
+            endpoint_id=settings.runpod_endpoint_id, idle_timeout=idle_seconds, max_timeout=max_seconds
         )
 
 

@@ -14,6 +14,7 @@ from tests import judge
 from tests.e2e.lonegateway import KEY, LoneGateway
 from tests.gateway.encoders.conftest import work
 from tests.providers import runpodemulator, sdkchild
+from tests.providers.runpodmanagement import ENDPOINT
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -23,6 +24,7 @@ async def gateway(tmp_path_factory):
     async with runpodemulator.running() as emulated:
         settings = {
             "RUNPOD_URL": emulated.api_url,
+            "RUNPOD_REST_URL": emulated.rest_url,
             "RUNPOD_API_KEY": emulated.key,
             "RUNPOD_ENDPOINT_ID": emulated.endpoint_id,
             "RUNPOD_USD_PER_SECOND": "0.01",
@@ -77,6 +79,11 @@ async def until(condition, seconds=10.0):
 async def test_from_a_request_to_a_link_that_opens(runpod, gateway, http, media, tmp_path):
     health = await http.get("/runpod/health")
     assert (health.status_code, health.json()["endpoint"]) == (200, "RunPod Serverless")
+    answer = (await http.get("/runpod/config")).json()
+    assert answer == {"endpointId": runpod.endpoint_id, "idleTimeout": 300, "maxTimeout": 600}  # of the settings
+    runpod.management.endpoints[runpod.endpoint_id] = ENDPOINT | {"idleTimeout": 77, "executionTimeoutMs": 123_000}
+    answer = (await http.get("/runpod/config")).json()
+    assert answer == {"endpointId": runpod.endpoint_id, "idleTimeout": 77, "maxTimeout": 123}
     job = await submitted(http, media)
     phases = []
     environ = sdkchild.environment(

@@ -83,7 +83,7 @@ class SystemServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetRunpodConfig(self, request, context):
-        """Settings of the RunPod endpoint.
+        """How the RunPod endpoint is set up, as RunPod tells it; the gateway's settings where it does not.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -40,7 +40,7 @@ class SystemServiceStub:
     GetRunpodHealth: _grpc.UnaryUnaryMultiCallable[_system_pb2.GetRunpodHealthRequest, _system_pb2.GetRunpodHealthResponse]
     """Whether the RunPod endpoint can be reached; over HTTP 200 or 503."""
     GetRunpodConfig: _grpc.UnaryUnaryMultiCallable[_system_pb2.GetRunpodConfigRequest, _system_pb2.GetRunpodConfigResponse]
-    """Settings of the RunPod endpoint."""
+    """How the RunPod endpoint is set up, as RunPod tells it; the gateway's settings where it does not."""
 
 @_typing.type_check_only
 class SystemServiceAsyncStub(SystemServiceStub):
@@ -54,7 +54,7 @@ class SystemServiceAsyncStub(SystemServiceStub):
     GetRunpodHealth: _aio.UnaryUnaryMultiCallable[_system_pb2.GetRunpodHealthRequest, _system_pb2.GetRunpodHealthResponse]  # type: ignore[assignment]
     """Whether the RunPod endpoint can be reached; over HTTP 200 or 503."""
     GetRunpodConfig: _aio.UnaryUnaryMultiCallable[_system_pb2.GetRunpodConfigRequest, _system_pb2.GetRunpodConfigResponse]  # type: ignore[assignment]
-    """Settings of the RunPod endpoint."""
+    """How the RunPod endpoint is set up, as RunPod tells it; the gateway's settings where it does not."""
 
 class SystemServiceServicer(metaclass=_abc_1.ABCMeta):
     """Describes the running service. GetInfo and GetHealth need no key."""
@@ -89,6 +89,6 @@ class SystemServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _system_pb2.GetRunpodConfigRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_system_pb2.GetRunpodConfigResponse, _abc.Awaitable[_system_pb2.GetRunpodConfigResponse]]:
-        """Settings of the RunPod endpoint."""
+        """How the RunPod endpoint is set up, as RunPod tells it; the gateway's settings where it does not."""
 
 def add_SystemServiceServicer_to_server(servicer: SystemServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
