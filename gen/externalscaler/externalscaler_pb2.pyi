@@ -130,7 +130,7 @@ class MetricSpec(_message.Message):
     metricName: _builtins.str
     """"tasks"."""
     targetSize: _builtins.int
-    """Tasks for each encoder; for KEDA before 2.17, which knows whole numbers only."""
+    """Tasks for each encoder; for an older KEDA, which knows whole numbers only."""
     targetSizeFloat: _builtins.float
     """Tasks for each encoder."""
     def __init__(
@@ -212,7 +212,7 @@ class MetricValue(_message.Message):
     metricName: _builtins.str
     """"tasks"."""
     metricValue: _builtins.int
-    """Tasks that wait or run; for KEDA before 2.17, which knows whole numbers only."""
+    """Tasks that wait or run; for an older KEDA, which knows whole numbers only."""
     metricValueFloat: _builtins.float
     """Tasks that wait or run."""
     def __init__(

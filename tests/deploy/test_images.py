@@ -250,7 +250,7 @@ def test_files_that_are_no_modules_come_along_too(context, python):
         assert [file for file in sorted(files) if not (site / file).exists()] == []
 
 
-@each
+@pytest.mark.parametrize("image", ["gateway", "encoder"])
 def test_its_command_starts(image, python):
     """Without certificates both say so and end; that far they come with all that they import."""
     _, final = read(image)

@@ -140,17 +140,11 @@ async def closed_well(stream):
     assert await stream.code() is grpc.StatusCode.OK
 
 
-async def test_the_target_is_that_of_the_trigger(keda):
+async def test_the_target_is_that_of_the_trigger_or_the_encoders_default(keda):
     (spec,) = (await keda.GetMetricSpec(REF)).metricSpecs
     assert (spec.metricName, spec.targetSize, spec.targetSizeFloat) == ("tasks", 2, 2.0)
-
-
-async def test_the_target_is_the_encoders_default_when_none_is_given(keda):
     (spec,) = (await keda.GetMetricSpec(externalscaler_pb2.ScaledObjectRef(name="encoder"))).metricSpecs
     assert spec.targetSize == EncoderSettings.model_fields["batch_size"].default
-
-
-async def test_a_target_that_cannot_be_used_is_refused(keda):
     for value in ("0", "-1", "three", "", "2.5", "²", "9" * 20):
         ref = externalscaler_pb2.ScaledObjectRef(scalerMetadata={"tasksPerEncoder": value})
         with pytest.raises(grpc.aio.AioRpcError, match="BATCH_SIZE") as refused:
