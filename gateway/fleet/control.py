@@ -16,7 +16,7 @@ from gateway.fleet.knowledge import Knowledge
 from gateway.fleet.lease import Lease
 from gateway.fleet.life import Life, Patience
 from gateway.fleet.machine import Machine, State
-from gateway.fleet.market import Market
+from gateway.fleet.market import FIRST_PAUSE_SECONDS, MOST_PAUSE_SECONDS, Market
 from gateway.fleet.register import Register
 from gateway.fleet.scaler import Demand, Policy, Release, Rent, Worker, decide
 from rpc.errors import ServiceError
@@ -39,8 +39,12 @@ class Rhythm:
     look_seconds: float = 5.0
     reconcile_seconds: float = 120.0
     shop_seconds: float = 15.0
+    # The first and the longest rest of a provider that fails.
+    pauses_seconds: tuple[float, float] = (FIRST_PAUSE_SECONDS, MOST_PAUSE_SECONDS)
     # Records of machines that ended are kept for so long.
     retention_seconds: float = 40 * 86_400.0
+    # And of those that were never made.
+    plan_retention_seconds: float = 3600.0
 
 
 class Control:
@@ -66,7 +70,7 @@ class Control:
         self._fleet_name = fleet_name
         self._demand = demand
         self._rhythm = rhythm
-        self.markets = {name: Market(provider) for name, provider in providers.items()}
+        self.markets = {name: Market(provider, rhythm.pauses_seconds) for name, provider in providers.items()}
         self._lives = {name: Life(register, market, pool, knowledge, patience) for name, market in self.markets.items()}
         self._swept_at = 0.0
         self._checked_at: dict[str, float] = {}
@@ -106,11 +110,11 @@ class Control:
         self._look(living)
         for machine in living:
             if (life := self._lives.get(machine.provider)) and self._lease.is_held:
-                await life.step(machine)
+                await _apart(life.step(machine), machine.id)
         if now - self._swept_at > self._rhythm.reconcile_seconds:
             self._swept_at = now
-            await self._sweep(is_running, now)
-        await self._destroy_strays()
+            await _apart(self._sweep(is_running, now), "the sweep")
+        self._destroy_strays()
         await self._scale(now)
 
     def _look(self, living: list[Machine]) -> None:
@@ -118,20 +122,22 @@ class Control:
             hurry = any(machine.provider == name and machine.state is State.STARTING for machine in living)
             market.look(self._rhythm.look_seconds if hurry else self._rhythm.reconcile_seconds / 2)
 
-    async def _destroy_strays(self) -> None:
+    def _destroy_strays(self) -> None:
         """Once for each list that a provider gave."""
         for name, market in self.markets.items():
             if market.found_at > self._checked_at.get(name, 0.0):
                 self._checked_at[name] = market.found_at
-                await self._lives[name].destroy_strays(lambda text: label.is_of(self._fleet_name, text))
+                self._lives[name].destroy_strays(lambda text: label.is_of(self._fleet_name, text))
 
     async def _sweep(self, is_running: IsRunning, now: float) -> None:
-        """End runs whose tasks are elsewhere, forget what is long over."""
+        """End runs whose tasks are elsewhere, forget what is long over. A run that has just begun is not in its job's
+        record yet."""
+        begun_before = now - self._rhythm.reconcile_seconds
         for machine in self._register.living():
             for run in machine.running:
-                if not await is_running(run.task, machine.id):
+                if run.started_at < begun_before and not await is_running(run.task, machine.id):
                     await self._register.change(machine.id, lambda m, t=run.task: machines.run_ended(m, t, now))  # type: ignore[misc]
-        await self._register.prune(now - self._rhythm.retention_seconds)
+        await self._register.prune(now - self._rhythm.retention_seconds, now - self._rhythm.plan_retention_seconds)
 
     async def _scale(self, now: float) -> None:
         demand = self._demand(now)
@@ -139,7 +145,7 @@ class Control:
             market.provider.expect(max(1, demand.waiting), demand.task_seconds)
             if demand.waiting or self._policy.minimum:
                 market.shop(self._rhythm.shop_seconds)
-        offers = self._offers()
+        offers = self._offers(now)
         spent = costs.spent_today(self._register.all(), now)
         tick = self._rhythm.tick_seconds * 2
         for action in decide(demand, self._workers(), offers, self._policy, spent, tick, now):
@@ -150,10 +156,11 @@ class Control:
             else:
                 await self._release(action)
 
-    def _offers(self) -> list[Offer]:
-        """What the providers have told, without what was taken since."""
+    def _offers(self, now: float) -> list[Offer]:
+        """What the providers have told lately, without what was taken since."""
+        told_after = now - 2 * self._rhythm.shop_seconds
         taken = {(machine.provider, machine.offer) for machine in self._register.living()}
-        told = [offer for market in self.markets.values() for offer in market.offers]
+        told = [offer for market in self.markets.values() if market.offers_at > told_after for offer in market.offers]
         return [offer for offer in told if (offer.provider, offer.id) not in taken]
 
     def _workers(self) -> list[Worker]:
@@ -195,6 +202,16 @@ class Control:
         step = machines.ending if action.at_once else machines.drained
         log.info("giving back", machine=action.worker, at_once=action.at_once, why=action.reason)
         await self._register.change(action.worker, lambda m: step(m, action.reason))
+
+
+async def _apart(step: Awaitable[None], of: str) -> None:
+    """What goes wrong with one machine keeps no other from its step."""
+    try:
+        await step
+    except ServiceError as error:
+        log.warning("a step failed; it is taken again", of=of, error=error.message)
+    except Exception:
+        log.exception("unexpected error in a step; it is taken again", of=of)
 
 
 def _own_worker(seat: Seat) -> Worker:

@@ -8,6 +8,7 @@ provider tells, so that one that was killed anywhere is followed by one that goe
 | PLANNED, being made by us | – | wait |
 | PLANNED, else | its label is there | STARTING |
 | PLANNED, else | asked UNCLEAR_SECONDS after the plan, and not there | ENDED: it was never made |
+| STARTING or READY, and to be given back | its last task has ended | ENDING |
 | STARTING | fault, gone, or too slow | ENDING, and the host is avoided |
 | STARTING | address known, and its encoder answers | READY |
 | READY | fault, gone, or its encoder is silent | ENDING, and the host is avoided |
@@ -26,7 +27,7 @@ from gateway.fleet import machine as machines
 from gateway.fleet.base import Found, Launch, Offer, OfferGone, Unclear
 from gateway.fleet.knowledge import Knowledge
 from gateway.fleet.machine import Machine, State
-from gateway.fleet.market import Market
+from gateway.fleet.market import CREATE, DESTROY, Market
 from gateway.fleet.register import Register
 from rpc.errors import ServiceError
 
@@ -64,7 +65,7 @@ class Life:
         """Write a machine down, then begin to make it."""
         launch = self._provider.prepare(machine.id)
         await self._register.add(machines.equipped(machine, launch.access))
-        self._begin(machine, self._make(machine, offer, launch))
+        self._begin(machine.id, self._make(machine, offer, launch))
 
     async def step(self, machine: Machine) -> None:
         """Take a machine one step on."""
@@ -72,23 +73,27 @@ class Life:
             return
         if machine.state is State.PLANNED:
             await self._look_for(machine)
+        elif machine.state is State.ENDING:
+            self._begin(machine.id, self._end(machine))
+        elif machine.draining and not machine.running:
+            await self._register.change(machine.id, lambda m: machines.drained(m, m.reason))
         elif machine.state is State.STARTING:
             await self._look_after_start(machine)
         elif machine.state is State.READY:
             await self._look_after(machine)
-        elif machine.state is State.ENDING:
-            self._begin(machine, self._end(machine))
 
-    async def destroy_strays(self, is_ours: Callable[[str], bool]) -> None:
+    def destroy_strays(self, is_ours: Callable[[str], bool]) -> None:
         """Give back machines that carry a label of ours and that nobody has on record as living. A record is written
         before its machine is asked for, so one without is left over."""
-        for found in list(self._market.found.values()):
-            if is_ours(found.label) and not await self._is_living(found.label):
-                log.warning("a machine that nobody owns is given back", machine=found.label)
-                try:
-                    await self._provider.destroy(found.provider_id)
-                except ServiceError as error:
-                    self._market.failed(error)
+        for found in self._market.found.values():
+            if is_ours(found.label) and found.label not in self._work:
+                self._begin(found.label, self._destroy_stray(found))
+
+    async def _destroy_stray(self, found: Found) -> None:
+        if await self._is_living(found.label):
+            return
+        log.warning("a machine that nobody owns is given back", machine=found.label)
+        await self._destroy(found.provider_id)
 
     async def _is_living(self, label: str) -> bool:
         """By the store itself: a gateway's memory of it may lag behind the provider's list."""
@@ -101,15 +106,15 @@ class Life:
             task.cancel()
         await asyncio.gather(*self._work.values(), return_exceptions=True)
 
-    def _begin(self, machine: Machine, work: Coroutine[None, None, None]) -> None:
+    def _begin(self, label: str, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
-        self._work[machine.id] = task
-        task.add_done_callback(lambda _: self._worked(machine))
+        self._work[label] = task
+        task.add_done_callback(lambda _: self._worked(label))
 
-    def _worked(self, machine: Machine) -> None:
-        task = self._work.pop(machine.id)
+    def _worked(self, label: str) -> None:
+        task = self._work.pop(label)
         if not task.cancelled() and (error := task.exception()):
-            log.error("a step of a machine failed; it is taken again", machine=machine.id, exc_info=error)
+            log.error("a step of a machine failed; it is taken again", machine=label, exc_info=error)
 
     async def _make(self, machine: Machine, offer: Offer, launch: Launch) -> None:
         try:
@@ -118,9 +123,10 @@ class Life:
             log.warning("nobody knows whether a machine was made", machine=machine.id, error=error.message)
         except ServiceError as error:
             if not isinstance(error, OfferGone):
-                self._market.failed(error)
+                self._market.failed(CREATE, error)
             await self._never_made(machine, error.message)
         else:
+            self._market.worked(CREATE)
             log.info("machine rented", machine=machine.id, provider=self._provider.name, offer=offer.description)
             await self._register.change(machine.id, lambda m: machines.made(m, provider_id))
 
@@ -134,7 +140,7 @@ class Life:
             self._market.look(self._patience.unclear_seconds / 4)
 
     async def _never_made(self, machine: Machine, reason: str) -> None:
-        await self._register.change(machine.id, lambda m: machines.ended(m, m.created_at, reason))
+        await self._register.change(machine.id, lambda m: machines.never_made(m, reason))
 
     def _would_be_listed(self, machine: Machine) -> bool:
         return self._market.found_at > machine.created_at + self._patience.unclear_seconds
@@ -157,26 +163,29 @@ class Life:
             await self._give_up(machine, fault)
 
     async def _look_after(self, machine: Machine) -> None:
-        if machine.draining and not machine.running:
-            await self._register.change(machine.id, lambda m: machines.drained(m, m.reason))
-        elif fault := self._fault(machine) or self._silent(machine):
+        if fault := self._fault(machine) or self._silent(machine):
             await self._give_up(machine, fault)
 
     async def _give_up(self, machine: Machine, fault: str) -> None:
         log.warning("machine given up", machine=machine.id, provider=self._provider.name, why=fault)
-        self._provider.avoid(machine)
-        await self._register.change(machine.id, lambda m: machines.ending(m, fault))
+        self._market.avoid(await self._register.change(machine.id, lambda m: machines.ending(m, fault)))
 
     async def _end(self, machine: Machine) -> None:
-        try:
-            if machine.provider_id:
-                await self._provider.destroy(machine.provider_id)
-        except ServiceError as error:
-            self._market.failed(error)
+        if not await self._destroy(machine.provider_id):
             return
         done = await self._register.change(machine.id, lambda m: machines.ended(m, time.time()))
         self._provider.learn(done)
         log.info("machine given back", machine=machine.id, why=done.reason, usd=round(done.usd(time.time()), 4))
+
+    async def _destroy(self, provider_id: str) -> bool:
+        """Whether it is gone."""
+        try:
+            await self._provider.destroy(provider_id)
+        except ServiceError as error:
+            self._market.failed(DESTROY, error)
+            return False
+        self._market.worked(DESTROY)
+        return True
 
     def _seen(self, machine: Machine) -> Found | None:
         return self._market.found.get(machine.id)

@@ -158,18 +158,25 @@ def runs(machine: Machine, task: str) -> bool:
 
 def drained(machine: Machine, reason: str) -> Machine:
     """It takes no more tasks, and ends when it has none left."""
-    if not machine.takes_tasks:
+    if machine.state in (State.STARTING, State.READY) and not machine.running:
+        return ending(machine, reason)
+    if machine.state is State.ENDED or machine.state is State.ENDING or machine.draining:
         return machine
-    if machine.running:
-        return replace(machine, draining=True, reason=reason)
-    return ending(machine, reason)
+    return replace(machine, draining=True, reason=reason)
 
 
 def ending(machine: Machine, reason: str) -> Machine:
-    """It is to be given back now, whatever runs on it."""
+    """It is to be given back now, whatever runs on it; one that was only planned once it is known to be made."""
+    if machine.state is State.PLANNED:
+        return drained(machine, reason)
     if machine.state in (State.ENDING, State.ENDED):
         return machine
     return replace(machine, state=State.ENDING, reason=reason)
+
+
+def never_made(machine: Machine, reason: str) -> Machine:
+    """Nothing came of the plan, and nothing was paid; unchanged when it was made after all."""
+    return ended(machine, machine.created_at, reason) if machine.state is State.PLANNED else machine
 
 
 def ended(machine: Machine, now: float, reason: str = "") -> Machine:

@@ -3,54 +3,87 @@ provider holds nothing up."""
 
 import asyncio
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 import structlog
 
 from gateway.fleet.base import Found, Offer, Provider
-from rpc.errors import ServiceError
+from gateway.fleet.machine import Machine
+from rpc.errors import Internal, ServiceError
 
 log = structlog.get_logger("fleet")
 
 FIRST_PAUSE_SECONDS = 2.0
-MAX_PAUSE_SECONDS = 60.0
+MOST_PAUSE_SECONDS = 60.0
+
+# What calls are for. Each has faults and pauses of its own: an account without credit still tells of its machines, and
+# one machine that cannot be given back keeps no other from coming up.
+FOUND, OFFERS, CREATE, DESTROY = "found", "offers", "create", "destroy"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why calls for one purpose failed, how long they rest (seconds), and until when (the monotonic clock)."""
+
+    text: str
+    seconds: float
+    until: float
 
 
 class Market:
-    """One provider. Times of asking are Unix seconds, when the question was put."""
+    """One provider. Times of asking are Unix seconds, when the question was put. `pauses` are the first and the longest
+    rest after a fault, seconds."""
 
-    def __init__(self, provider: Provider) -> None:
+    def __init__(
+        self, provider: Provider, pauses: tuple[float, float] = (FIRST_PAUSE_SECONDS, MOST_PAUSE_SECONDS)
+    ) -> None:
         self.provider = provider
-        self.fault = ""
         self.found: dict[str, Found] = {}
         self.found_at = 0.0
         self.offers: Sequence[Offer] = ()
         self.offers_at = 0.0
-        self._pause_seconds = 0.0
-        self._resume_at = 0.0
+        self._pauses = pauses
+        self._faults: dict[str, Fault] = {}
         self._asking: dict[str, asyncio.Task[None]] = {}
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with the provider; "" where nothing is."""
+        return next((fault.text for fault in self._faults.values()), "")
 
     def look(self, older_than_seconds: float) -> None:
         """Ask for the machines, unless that was done lately or is being done."""
         if self.provider.has_machines and time.time() - self.found_at > older_than_seconds:
-            self._ask("found", self._look())
+            self._ask(FOUND, self._look)
 
     def shop(self, older_than_seconds: float) -> None:
-        """Ask for offers, unless that was done lately or is being done."""
-        if time.time() - self.offers_at > older_than_seconds:
-            self._ask("offers", self._shop())
+        """Ask for offers, unless that was done lately or is being done, or none can be taken now."""
+        if time.time() - self.offers_at > older_than_seconds and not self._rests(CREATE):
+            self._ask(OFFERS, self._shop)
 
     def taken(self, offer: Offer) -> None:
         """The offer is used up."""
         self.offers = [other for other in self.offers if other.id != offer.id]
 
-    def failed(self, error: ServiceError) -> None:
-        """A call failed for a reason that will hold for a while: ask for nothing new until then."""
-        self.fault = error.message
-        self.offers, self.offers_at = (), 0.0
-        self._pause_seconds = min(max(self._pause_seconds * 2, FIRST_PAUSE_SECONDS), MAX_PAUSE_SECONDS)
-        self._resume_at = time.monotonic() + self._pause_seconds
-        log.warning("provider fails", provider=self.provider.name, error=error.message, pause=self._pause_seconds)
+    def avoid(self, machine: Machine) -> None:
+        """The machine did not come up, or broke: take nothing of its host for a while."""
+        self.provider.avoid(machine)
+        self.offers = [offer for offer in self.offers if not machine.host or offer.host != machine.host]
+
+    def failed(self, purpose: str, error: ServiceError) -> None:
+        """A call failed for a reason that will hold for a while: ask for nothing of the kind until then."""
+        first, most = self._pauses
+        known = self._faults.get(purpose)
+        seconds = min(known.seconds * 2, most) if known else first
+        self._faults[purpose] = Fault(error.message, seconds, time.monotonic() + seconds)
+        if purpose in (OFFERS, CREATE):
+            self.offers, self.offers_at = (), 0.0
+        log.warning("provider fails", provider=self.provider.name, call=purpose, error=error.message, pause=seconds)
+
+    def worked(self, purpose: str) -> None:
+        """A call was answered as it should be."""
+        self._faults.pop(purpose, None)
 
     async def close(self) -> None:
         """End what is being asked."""
@@ -58,33 +91,33 @@ class Market:
             task.cancel()
         await asyncio.gather(*self._asking.values(), return_exceptions=True)
 
-    def _ask(self, what: str, work: Coroutine[None, None, None]) -> None:
-        if what in self._asking or time.monotonic() < self._resume_at:
-            work.close()
+    def _rests(self, purpose: str) -> bool:
+        return purpose in self._faults and time.monotonic() < self._faults[purpose].until
+
+    def _ask(self, purpose: str, ask: Callable[[], Awaitable[None]]) -> None:
+        if purpose in self._asking or self._rests(purpose):
             return
-        task = asyncio.create_task(work)
-        self._asking[what] = task
-        task.add_done_callback(lambda _: self._asking.pop(what, None))
+        task = asyncio.create_task(self._answered(purpose, ask))
+        self._asking[purpose] = task
+        task.add_done_callback(lambda _: self._asking.pop(purpose, None))
+
+    async def _answered(self, purpose: str, ask: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await ask()
+        except ServiceError as error:
+            self.failed(purpose, error)
+        except Exception:
+            log.exception("unexpected error in asking a provider", provider=self.provider.name, call=purpose)
+            self.failed(purpose, Internal(f"The answer of {self.provider.name} was not understood; see the log."))
+        else:
+            self.worked(purpose)
 
     async def _look(self) -> None:
         asked_at = time.time()
-        try:
-            found = {machine.label: machine for machine in await self.provider.found()}
-        except ServiceError as error:
-            self.failed(error)
-            return
-        self.found, self.found_at = found, asked_at
-        self._well()
+        self.found = {machine.label: machine for machine in await self.provider.found()}
+        self.found_at = asked_at
 
     async def _shop(self) -> None:
         asked_at = time.time()
-        try:
-            self.offers = await self.provider.offers()
-        except ServiceError as error:
-            self.failed(error)
-            return
+        self.offers = await self.provider.offers()
         self.offers_at = asked_at
-        self._well()
-
-    def _well(self) -> None:
-        self.fault, self._pause_seconds = "", 0.0

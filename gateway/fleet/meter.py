@@ -29,7 +29,7 @@ class Meter:
             raise EncoderBusy(f"Machine {machine_id} is being given back.")
 
     async def end(self, machine_id: str, task: str, now: float) -> None:
-        """The task has ended there. A store that is away is no reason to fail: see `forget_gone` of the control."""
+        """The task has ended there. A store that is away is no reason to fail: the control ends runs that are over."""
         try:
             await self._register.change(machine_id, lambda m: machines.run_ended(m, task, now))
         except ServiceError as error:

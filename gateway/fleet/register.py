@@ -76,6 +76,7 @@ class Register:
         for _ in range(CHANGE_TRIES):
             entry = await self._records.get(PREFIX + machine_id)
             if entry is None:
+                self._known.pop(machine_id, None)
                 raise NotFound(f"There is no machine {machine_id}.", reason="MACHINE_NOT_FOUND")
             machine = machines.from_json(entry.value)
             changed = step(machine)
@@ -88,10 +89,12 @@ class Register:
                 return changed
         raise Aborted(f"Machine {machine_id} is changing too fast; try again.")
 
-    async def prune(self, before: float) -> None:
-        """Forget machines that ended before a time."""
+    async def prune(self, before: float, plans_before: float) -> None:
+        """Forget machines that ended before a time, and plans of which nothing came before another: an account without
+        credit makes one every minute."""
         for machine in self.all():
-            if machine.state is State.ENDED and (machine.ended_at or 0.0) < before:
+            limit = before if machine.provider_id else plans_before
+            if machine.state is State.ENDED and (machine.ended_at or 0.0) < limit:
                 await self._records.delete(PREFIX + machine.id)
                 self._known.pop(machine.id, None)
 

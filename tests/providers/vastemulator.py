@@ -63,6 +63,8 @@ class VastEmulator:
         self.refused_images = set()  # images that a create is refused for
         self.answer_seconds = 0.0  # creates are made at once, and answered so much later
         self.lost_answers = 0  # so many creates are made, and their answers lost
+        self.lost_orders = 0  # so many creates are lost on their way: nothing is made, and nothing answered
+        self.order_seconds = 0.0  # creates take so long on their way, whoever waits for them
         self.failing_destroys = 0  # so many are answered with 500, and do nothing
         self._last, self._numbers, self._begun = {}, count(17_816_188), time.monotonic()
         self._work = set()
@@ -166,6 +168,10 @@ class VastEmulator:
 
     async def _create(self, request):
         number, order = int(request.path_params["id"]), await request.json()
+        await asyncio.sleep(self.order_seconds)
+        if self.lost_orders > 0:
+            self.lost_orders -= 1
+            return drop(request)
         rows = search(self.offers, {"allocated_storage": order.get("disk") or 8})
         row = next((row for row in rows if row["id"] == number), None)
         if row is None or number in self.taken or not row["rentable"] or row["rented"]:

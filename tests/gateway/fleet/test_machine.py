@@ -30,7 +30,7 @@ def test_a_machine_that_has_work_is_not_given_back_before_it_is_done():
     assert draining.idle_since() is None
     assert machine.run_started(draining, "job.1", 1101.0) == draining
     done = machine.run_ended(draining, "job.0", 1110.0)
-    assert machine.drained(replace(done, draining=False), "old").state is State.ENDING
+    assert machine.drained(done, "again").state is State.ENDING
     assert (done.busy_seconds, done.tasks, done.used_at) == (10.0, 1, 1110.0)
 
 

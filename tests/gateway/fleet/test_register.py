@@ -72,7 +72,10 @@ async def test_a_task_is_begun_only_on_a_machine_that_takes_tasks(register):
 async def test_what_ended_long_ago_is_forgotten(register):
     await register.add(machine.ended(FIRST, 2000.0))
     await register.add(replace(FIRST, id="fleet-2"))
-    await register.prune(2001.0)
+    await register.add(machine.ended(replace(FIRST, id="fleet-3", provider_id="7"), 2000.0))
+    await register.prune(1999.0, 2001.0)
+    assert {m.id for m in register.all()} == {"fleet-2", "fleet-3"}  # of the first nothing came but a plan
+    await register.prune(2001.0, 2001.0)
     assert [m.id for m in register.all()] == ["fleet-2"]
     assert await register.read(FIRST.id) is None
 

@@ -1,0 +1,142 @@
+"""One gateway's part of the fleet, with the real provider of Vast.ai before the emulated one; and how to wait."""
+
+import asyncio
+from dataclasses import replace
+
+from gateway.encoders.pool import Pool
+from gateway.fleet.control import Control, Rhythm
+from gateway.fleet.knowledge import Knowledge
+from gateway.fleet.label import is_of
+from gateway.fleet.lease import Lease
+from gateway.fleet.life import Patience
+from gateway.fleet.machine import State
+from gateway.fleet.meter import Meter
+from gateway.fleet.register import Register
+from gateway.fleet.scaler import Demand, Policy
+from gateway.fleet.seats import Seats
+from gateway.fleet.vast import VastProvider
+from gateway.fleet.vastclient import VastClient
+from gateway.fleet.vastoffers import Wish
+from tests.gateway.fleet.fleetdeath import MortalClient, MortalStore
+from tests.providers.vastemulator import KEY
+from tests.providers.vastmarket import offer
+
+RHYTHM = Rhythm(
+    tick_seconds=0.02,
+    lease_seconds=0.5,
+    look_seconds=0.05,
+    reconcile_seconds=0.2,
+    shop_seconds=0.3,
+    pauses_seconds=(0.05, 0.4),
+)
+PATIENCE = Patience(start_seconds=20.0, silent_seconds=0.5, unclear_seconds=0.3)
+POLICY = Policy(maximum=2, idle_seconds=0.1)
+
+
+def offers(count=3):
+    """Offers of a host each, the cheapest first: numbers 100, 101, …"""
+    return [offer(id=100 + n, machine_id=200 + n, host_id=300 + n, dph_base=0.2 + 0.02 * n) for n in range(count)]
+
+
+def vast_provider(vast, fleet="api-gpu", key=KEY, death=None):
+    client = VastClient(vast.url, key, {}, backoff_seconds=0.02, attempts=2)
+    client = client if death is None else MortalClient(client, death)
+    wish = Wish(max_usd_per_hour=0.5)
+    return VastProvider(client, "org/encoder:1", fleet, wish, offers_seconds=0.05, gone_seconds=1.0)
+
+
+class World:
+    """`waiting` is the queue, `elsewhere` whether the tasks that machines are said to run are with others by now."""
+
+    def __init__(
+        self,
+        records,
+        provider,
+        policy=POLICY,
+        patience=PATIENCE,
+        rhythm=RHYTHM,
+        fleet="api-gpu",
+        holder="gateway",
+        death=None,
+    ):
+        self.waiting, self.elsewhere, self.death = 0, False, death
+        self.records = records if death is None else MortalStore(records, death)
+        self.pool, self.provider, self.fleet = Pool(), provider, fleet
+        self.register, self.knowledge = Register(self.records), Knowledge(self.records)
+        self.meter = Meter(self.register)
+        self.lease = Lease(self.records, holder, rhythm.lease_seconds)
+        self.control = Control(
+            self.register,
+            self.lease,
+            {provider.name: provider},
+            self.pool,
+            policy,
+            fleet,
+            self.demand,
+            self.knowledge,
+            patience,
+            rhythm,
+        )
+
+    @property
+    def market(self):
+        return self.control.markets[self.provider.name]
+
+    def demand(self, now):
+        return Demand(waiting=self.waiting, oldest_wait_seconds=0.0, task_seconds=5.0)
+
+    async def is_running(self, task, machine):
+        return not self.elsewhere
+
+    async def __aenter__(self):
+        await self.register.start()
+        await self.knowledge.start()
+        Seats(self.register, self.pool, {self.provider.name: self.provider})
+        self.control.start(self.is_running)
+        return self
+
+    async def __aexit__(self, *_):
+        if self.death is not None:
+            self.death.bury()
+        await self.control.close()
+        await self.pool.close()
+        await self.knowledge.stop()
+        await self.register.stop()
+
+    def at(self, state):
+        """The machines in a state."""
+        return [machine for machine in self.register.all() if machine.state is state]
+
+    async def until(self, state, seconds=10.0):
+        """The machine that gets to a state."""
+        return (await until(lambda: self.at(state), seconds))[0]
+
+    async def until_empty(self, seconds=10.0):
+        """No machine is paid for by the records."""
+        await until(lambda: not self.register.living(), seconds)
+
+    async def ready(self, seconds=10.0):
+        """The machine that is there for one task that waits."""
+        self.waiting = 1
+        return await self.until(State.READY, seconds)
+
+
+async def until(found, seconds=10.0):
+    async with asyncio.timeout(seconds):
+        while not (value := found()):
+            await asyncio.sleep(0.01)
+    return value
+
+
+def living(vast, fleet="api-gpu"):
+    """The instances that the fleet pays for at the emulated Vast.ai."""
+    return [instance for instance in list(vast.instances.values()) if is_of(fleet, instance.label or "")]
+
+
+def ever(vast, fleet="api-gpu"):
+    """All that it ever had there."""
+    return [one for one in [*vast.ended, *list(vast.instances.values())] if is_of(fleet, one.label or "")]
+
+
+def rhythm(**changes):
+    return replace(RHYTHM, **changes)
