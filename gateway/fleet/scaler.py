@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from gateway.fleet.base import Offer
 from gateway.fleet.draft import NO_USD, Draft
 from gateway.fleet.machine import HOUR_SECONDS
-from gateway.fleet.supply import SAME_SECONDS, free_slots, slot_times, startable
+from gateway.fleet.supply import SAME_SECONDS, coming_slots, free_slots, slot_times, startable
 from gateway.fleet.terms import Action, Demand, Policy, Release, Rent, Worker
 
 __all__ = ["Action", "Demand", "Policy", "Release", "Rent", "Worker", "decide"]
@@ -99,11 +99,13 @@ def _is_needed(offer: Offer, draft: Draft) -> bool:
     """Whether tasks would wait for too long without the offer, and less with it. Later offers are not looked at: a
     provider is passed over when it has none, and not because it is slower."""
     waiting, target_seconds = draft.demand.waiting, draft.policy.target_wait_seconds
+    if free_slots(draft.workers) + coming_slots(draft.workers, draft.now) >= waiting:
+        return False
     slots = list(slot_times(draft.workers, draft.task_seconds, draft.now))
     limit_seconds = target_seconds + (offer.setup_seconds if offer.setup_seconds > target_seconds else 0)
     if startable(slots, limit_seconds, draft.task_seconds) < waiting:
         return True
-    if not waiting or any(not worker.is_ready for worker in draft.staying):
+    if any(not worker.is_ready for worker in draft.staying):
         return False
     # Tasks that run took longer than thought: the oldest has waited, and goes on waiting.
     next_seconds = min(slots)

@@ -36,3 +36,9 @@ def startable(slots: Iterable[float], within_seconds: float, task_seconds: float
 def free_slots(workers: Iterable[Worker]) -> int:
     """Slots that could take a task now."""
     return sum(max(0, worker.slots - worker.busy) for worker in workers if worker.is_ready and not worker.is_leaving)
+
+
+def coming_slots(workers: Iterable[Worker], now: float) -> int:
+    """Slots of rented workers that are on their way and not overdue."""
+    coming = (worker for worker in workers if worker.is_rented and not (worker.is_ready or worker.is_leaving))
+    return sum(worker.slots for worker in coming if worker.created_at + worker.setup_seconds > now - SAME_SECONDS)

@@ -17,7 +17,7 @@ class Policy:
 
     minimum: int = 0
     maximum: int = 3
-    idle_seconds: float = 300.0
+    idle_seconds: float = 60.0
     target_wait_seconds: float = 60.0
     max_age_seconds: float = 6 * 3600.0
     max_usd_per_hour: float | None = None

@@ -12,7 +12,7 @@ OFFERS = [replace(OFFER, id=str(number)) for number in range(1, 9)]
 RUNPOD = Offer("runpod", "r", usd_per_hour=7.2, setup_seconds=10)
 READY = Worker("w", "vast", True, True, 1, 0, 3.6, NOW - 1000, 50, idle_since=NOW - 10)
 OWN = Worker("own", "static", False, True, 1, 0, 0.0, 0.0, idle_since=0.0)
-POLICY = Policy(maximum=8)
+POLICY = Policy(maximum=8, idle_seconds=300)
 
 
 def busy(worker=READY, tasks=1, **changes):
@@ -51,6 +51,10 @@ def test_nothing_to_do_rents_nothing():
 def test_a_task_that_nothing_will_take_gets_a_machine_however_long_its_set_up():
     assert rented(waiting(1)) == ["vast 1"]
     assert rented(waiting(1), offers=[replace(OFFER, setup_seconds=900)]) == ["vast 1"]
+
+
+def test_a_slow_machine_on_its_way_is_not_doubled_by_a_faster_one():
+    assert decided(waiting(1), [starting(since=0, setup_seconds=900)], [RUNPOD]) == []
 
 
 def test_a_free_slot_or_a_machine_on_its_way_is_enough():
