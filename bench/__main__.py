@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import captions, kenburns, kernels, latency, nvenc, sandboxes, soundtracks, transfer
+from bench import captions, fleet, kenburns, kernels, latency, nvenc, sandboxes, soundtracks, transfer
 from bench.pair import Measured, running
 from bench.timing import Row
 
@@ -22,6 +22,7 @@ PARTS: dict[str, Callable[[Measured, Path], Iterator[Row]]] = {
     "soundtracks": soundtracks.rows,
     "sandboxes": sandboxes.rows,
     "nvenc": nvenc.rows,
+    "fleet": fleet.rows,
 }
 
 

@@ -22,7 +22,7 @@ TICK_SECONDS = 2.0
 
 # Making a failing run smaller takes minutes: a property that goes red tells what it was found with.
 BASE = settings(deadline=None, database=None, phases=[Phase.explicit, Phase.generate])
-RUNS = settings(BASE, derandomize=True, max_examples=60)
+RUNS = settings(BASE, derandomize=True, max_examples=40)
 FLEETS = settings(RUNS, max_examples=400)
 LONG = settings(BASE, max_examples=1000)
 
