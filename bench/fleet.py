@@ -2,12 +2,12 @@
 
 The defaults of `Policy` come from the rows that vary one thing (at most three machines, runs of five videos).
 
-60 s idle: with 1,000 videos a month, 300 s cost nearly twice to three times as much and shorten the mean wait by 4 s at
-most, as next to no run comes within five minutes of another. With 1,000 a day they cost a half more at Vast.ai and twice
-as much at RunPod, for waits that are a quarter to a third shorter. 30 s save another tenth to a quarter.
+60 s idle: with 1,000 videos a month, 300 s cost nearly twice to three times as much and shorten the mean wait by 4 s
+at most, as next to no run comes within five minutes of another. With 1,000 a day they cost a half more at Vast.ai and
+twice as much at RunPod, for waits that are a quarter to a third shorter. 30 s save another tenth to a quarter.
 
-A target of 60 s: 30 s cost up to two fifths more for waits that are up to a sixth shorter; 120 s save a tenth to a third
-for waits that are from a quarter longer to twice as long.
+A target of 60 s: 30 s cost up to two fifths more for waits that are up to a sixth shorter; 120 s save a tenth to a
+third for waits that are from a quarter longer to twice as long.
 
 A machine for each video is the dearest way where its set-up takes minutes (Vast.ai), and the cheapest where it takes
 seconds and nothing is paid after the work (RunPod without idle time).

@@ -15,6 +15,8 @@ Network = IPv4Network | IPv6Network
 FLEET_NAME = r"^[a-z][a-z0-9-]{0,39}$"
 # Keys go by it: in the clear on this machine at most.
 HTTPS = r"^(https://|http://(127\.0\.0\.1|localhost)(:|/|$))"
+# `python -m bench fleet` has the figures behind it.
+IDLE_SECONDS = 60.0
 
 
 class FleetSettings(Settings):
@@ -85,11 +87,12 @@ class FleetSettings(Settings):
 
     @property
     def policy(self) -> Policy:
-        """What may be rented and spent. Where no idle time is set, the RunPod endpoint's holds."""
+        """What may be rented and spent. Where no idle time is set, that of the RunPod endpoint holds, where one is."""
+        idle_seconds = float(self.runpod_idle_timeout) if self.has_runpod else IDLE_SECONDS
         return Policy(
             minimum=self.fleet_min,
             maximum=self.fleet_max,
-            idle_seconds=self.fleet_idle_seconds or float(self.runpod_idle_timeout),
+            idle_seconds=self.fleet_idle_seconds or idle_seconds,
             target_wait_seconds=self.fleet_target_wait_seconds,
             max_age_seconds=self.fleet_max_age_seconds,
             max_usd_per_hour=self.fleet_max_usd_per_hour,

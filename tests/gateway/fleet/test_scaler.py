@@ -92,7 +92,7 @@ def test_a_machine_that_comes_up_after_the_work_would_have_begun_is_not_rented()
 def test_a_task_that_has_waited_for_long_brings_a_machine_that_is_sooner_than_those_that_run():
     long = waiting(1, task_seconds=100, oldest_wait_seconds=40)
     assert rented(long, [busy()], [RUNPOD]) == ["runpod r"]
-    assert decided(long, [busy(), starting(since=0)], [RUNPOD]) == []
+    assert decided(replace(long, waiting=2), [busy(), starting(since=0, id="x")], [RUNPOD]) == []
     assert decided(replace(long, oldest_wait_seconds=5), [busy()], [RUNPOD]) == []
 
 
