@@ -59,9 +59,10 @@ class Lease:
 
 
 class Pool:
-    """All encoders of this gateway, by name."""
+    """All encoders of this gateway, by name. One that answers is asked again every `ask_again_seconds`."""
 
-    def __init__(self) -> None:
+    def __init__(self, ask_again_seconds: float = ASK_AGAIN_SECONDS) -> None:
+        self._ask_again_seconds = ask_again_seconds
         self._seats: dict[str, Seat] = {}
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -157,7 +158,7 @@ class Pool:
         while True:
             await self._ask(seat)
             self._changed.set()
-            await asyncio.sleep(ASK_AGAIN_SECONDS if seat.ready else RETRY_SECONDS)
+            await asyncio.sleep(self._ask_again_seconds if seat.ready else RETRY_SECONDS)
 
     async def _ask(self, seat: Seat) -> None:
         try:

@@ -75,6 +75,7 @@ class Control:
         self._swept_at = 0.0
         self._checked_at: dict[str, float] = {}
         self._loop: asyncio.Task[None] | None = None
+        self._is_closing = False
 
     def start(self, is_running: IsRunning) -> None:
         """Begin. `is_running(task, machine)`: whether a task is on a machine by its job's record."""
@@ -82,6 +83,7 @@ class Control:
 
     async def close(self) -> None:
         """Stop acting, and let another gateway act at once. Machines live on: they belong to the fleet."""
+        self._is_closing = True
         if self._loop is not None:
             self._loop.cancel()
             await asyncio.gather(self._loop, return_exceptions=True)
@@ -94,7 +96,7 @@ class Control:
                 await self._lease.give_up()
 
     async def _run(self, is_running: IsRunning) -> None:
-        while True:
+        while not self._is_closing:  # a cancel may be lost in wait_for (Python 3.11)
             try:
                 if await self._lease.renew():
                     await self._act(is_running)

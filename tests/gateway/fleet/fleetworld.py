@@ -61,7 +61,7 @@ class World:
     ):
         self.waiting, self.elsewhere, self.death = 0, False, death
         self.records = records if death is None else MortalStore(records, death)
-        self.pool, self.provider, self.fleet = Pool(), provider, fleet
+        self.pool, self.provider, self.fleet = Pool(ask_again_seconds=0.2), provider, fleet
         self.register, self.knowledge = Register(self.records), Knowledge(self.records)
         self.meter = Meter(self.register)
         self.lease = Lease(self.records, holder, rhythm.lease_seconds)
