@@ -133,6 +133,7 @@ class Gateway:
             store.index,
             runpod,
             settings.max_task_seconds,
+            settings.job_retention_seconds,
             stack,
         )
         budget = Budget(fleet, pool)
@@ -140,7 +141,7 @@ class Gateway:
         desk = Desk(store, queue, board, sources, settings.max_batch_items, budget.check)
         run = TaskRun(store, board, sources, assets, settings.max_task_seconds, settings.task_attempts, runpod)
         dispatcher = Dispatcher(store, queue, pool, run, metered, settings.task_attempts)
-        start_control(fleet, metered.is_running, stack)
+        start_control(fleet, stack)
         dispatcher.start()
         stack.push_async_callback(dispatcher.drain, 0)
 

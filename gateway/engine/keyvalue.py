@@ -55,6 +55,11 @@ class KeyValue:
         """Replace the record if it is still at `revision`; the new revision. Raises Aborted when it is not."""
         return await _written(self._bucket.update(key, value, revision), key)
 
+    async def put(self, key: str, value: bytes) -> int:
+        """Write the record whatever it was; its revision."""
+        with translated():
+            return await self._bucket.put(key, value)
+
     async def delete(self, key: str) -> None:
         """Remove the record without a trace; watches are not told."""
         with translated():

@@ -63,6 +63,8 @@ class Provider(Protocol):
     has_machines: bool
     # The most that a machine may cost, dollars an hour.
     most_usd_per_hour: float
+    # Tasks that one runs at once.
+    slots: int
 
     def prepare(self, label: str) -> Launch:
         """What a machine of this label is started with."""

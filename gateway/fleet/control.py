@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -12,6 +12,7 @@ from gateway.encoders.pool import Pool, Seat
 from gateway.fleet import costs, label
 from gateway.fleet import machine as machines
 from gateway.fleet.base import Offer, Provider
+from gateway.fleet.holders import Holders
 from gateway.fleet.knowledge import Knowledge
 from gateway.fleet.lease import Lease
 from gateway.fleet.life import Life, Patience
@@ -24,9 +25,8 @@ from rpc.errors import ServiceError
 log = structlog.get_logger("fleet")
 
 CLOSE_SECONDS = 5.0
-
-
-IsRunning = Callable[[str, str], Awaitable[bool]]
+# Longer than costs are told of.
+RETENTION_SECONDS = 40 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +39,19 @@ class Rhythm:
     look_seconds: float = 5.0
     reconcile_seconds: float = 120.0
     shop_seconds: float = 15.0
+    # After which every gateway has told of a run that began.
+    lost_seconds: float = 30.0
     # The first and the longest rest of a provider that fails.
     pauses_seconds: tuple[float, float] = (FIRST_PAUSE_SECONDS, MOST_PAUSE_SECONDS)
     # Records of machines that ended are kept for so long.
-    retention_seconds: float = 40 * 86_400.0
+    retention_seconds: float = RETENTION_SECONDS
     # And of those that were never made.
     plan_retention_seconds: float = 3600.0
 
 
 class Control:
-    """Runs from `start` to `close`. `demand` tells of the queue."""
+    """Runs from `start` to `close`. `demand` tells of the queue. Of the providers those that are `rentable` are rented
+    from, in that order; the others' machines live out their time."""
 
     def __init__(
         self,
@@ -57,8 +60,10 @@ class Control:
         providers: Mapping[str, Provider],
         pool: Pool,
         policy: Policy,
+        rentable: Sequence[str],
         fleet_name: str,
         demand: Callable[[float], Demand],
+        holders: Holders,
         knowledge: Knowledge,
         patience: Patience,
         rhythm: Rhythm,
@@ -66,9 +71,13 @@ class Control:
         self._register = register
         self._lease = lease
         self._pool = pool
-        self._policy = policy
+        self._rentable = rentable
+        # What keeps no machines up is no place for a minimum of them.
+        keeps = any(providers[name].has_machines for name in rentable)
+        self._policy = policy if keeps else replace(policy, minimum=0)
         self._fleet_name = fleet_name
         self._demand = demand
+        self._holders = holders
         self._rhythm = rhythm
         self.markets = {name: Market(provider, rhythm.pauses_seconds) for name, provider in providers.items()}
         self._lives = {name: Life(register, market, pool, knowledge, patience) for name, market in self.markets.items()}
@@ -77,9 +86,13 @@ class Control:
         self._loop: asyncio.Task[None] | None = None
         self._is_closing = False
 
-    def start(self, is_running: IsRunning) -> None:
-        """Begin. `is_running(task, machine)`: whether a task is on a machine by its job's record."""
-        self._loop = asyncio.create_task(self._run(is_running))
+    def rented_from(self) -> list[tuple[str, Market]]:
+        """The providers that are rented from, in the order of preference."""
+        return [(name, self.markets[name]) for name in self._rentable]
+
+    def start(self) -> None:
+        """Begin."""
+        self._loop = asyncio.create_task(self._run())
 
     async def close(self) -> None:
         """Stop acting, and let another gateway act at once. Machines live on: they belong to the fleet."""
@@ -95,27 +108,28 @@ class Control:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._lease.give_up()
 
-    async def _run(self, is_running: IsRunning) -> None:
+    async def _run(self) -> None:
         while not self._is_closing:  # a cancel may be lost in wait_for (Python 3.11)
             try:
-                if await self._lease.renew():
-                    await self._act(is_running)
+                if self._lease.is_fresh or await self._lease.renew():
+                    await self._act()
             except ServiceError as error:
                 log.warning("cannot look after the fleet", error=error.message)
             except Exception:
                 log.exception("unexpected error in the control of the fleet")
             await asyncio.sleep(self._rhythm.tick_seconds)
 
-    async def _act(self, is_running: IsRunning) -> None:
+    async def _act(self) -> None:
         now = time.time()
         living = self._register.living()
         self._look(living)
         for machine in living:
             if (life := self._lives.get(machine.provider)) and self._lease.is_held:
+                await _apart(self._end_lost_runs(machine, now), machine.id)
                 await _apart(life.step(machine), machine.id)
         if now - self._swept_at > self._rhythm.reconcile_seconds:
             self._swept_at = now
-            await _apart(self._sweep(is_running, now), "the sweep")
+            await _apart(self._sweep(now), "the sweep")
         self._destroy_strays()
         await self._scale(now)
 
@@ -131,19 +145,25 @@ class Control:
                 self._checked_at[name] = market.found_at
                 self._lives[name].destroy_strays(lambda text: label.is_of(self._fleet_name, text))
 
-    async def _sweep(self, is_running: IsRunning, now: float) -> None:
-        """End runs whose tasks are elsewhere, forget what is long over. A run that has just begun is not in its job's
-        record yet."""
-        begun_before = now - self._rhythm.reconcile_seconds
-        for machine in self._register.living():
-            for run in machine.running:
-                if run.started_at < begun_before and not await is_running(run.task, machine.id):
-                    await self._register.change(machine.id, lambda m, t=run.task: machines.run_ended(m, t, now))  # type: ignore[misc]
+    async def _sweep(self, now: float) -> None:
+        """Forget what is long over, and tell of machines that nobody here can give back."""
         await self._register.prune(now - self._rhythm.retention_seconds, now - self._rhythm.plan_retention_seconds)
+        await self._holders.forget_dead()
+        for machine in self._register.living():
+            if machine.provider not in self._lives:
+                log.error("a machine is paid for whose provider is not set up", machine=machine.id, of=machine.provider)
+
+    async def _end_lost_runs(self, machine: Machine, now: float) -> None:
+        """End runs that no gateway has in hand: theirs died. One that has just begun may not have been told of yet."""
+        held = self._holders.held()
+        for run in machine.running:
+            if run.started_at < now - self._rhythm.lost_seconds and held.get(run.task) != machine.id:
+                log.warning("a run is ended whose gateway is gone", machine=machine.id, task=run.task)
+                await self._register.change(machine.id, lambda m, t=run.task: machines.run_ended(m, t, now))  # type: ignore[misc]
 
     async def _scale(self, now: float) -> None:
         demand = self._demand(now)
-        for market in self.markets.values():
+        for market in (self.markets[name] for name in self._rentable):
             market.provider.expect(max(1, demand.waiting), demand.task_seconds)
             if demand.waiting or self._policy.minimum:
                 market.shop(self._rhythm.shop_seconds)
@@ -162,7 +182,8 @@ class Control:
         """What the providers have told lately, without what was taken since."""
         told_after = now - 2 * self._rhythm.shop_seconds
         taken = {(machine.provider, machine.offer) for machine in self._register.living()}
-        told = [offer for market in self.markets.values() if market.offers_at > told_after for offer in market.offers]
+        markets = [self.markets[name] for name in self._rentable]
+        told = [offer for market in markets if market.offers_at > told_after for offer in market.offers]
         return [offer for offer in told if (offer.provider, offer.id) not in taken]
 
     def _workers(self) -> list[Worker]:

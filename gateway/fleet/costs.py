@@ -49,8 +49,20 @@ class Day:
     paid_seconds: float = 0.0
 
 
-def of_spells(spells: Sequence[Spell], find: Find, now: float) -> Cost | None:
-    """What spells cost together; None when there are none."""
+def joined(spells: Sequence[Spell]) -> tuple[Spell, ...]:
+    """The same with those that have ended on one machine as one of their length, so that a record stays small."""
+    found: dict[str, Spell] = {}
+    for spell in spells:
+        if spell.ended_at is not None:
+            before = found.get(spell.machine)
+            seconds = before.seconds(spell.ended_at) if before else 0.0
+            found[spell.machine] = Spell(spell.machine, spell.started_at - seconds, spell.ended_at)
+    return (*found.values(), *(spell for spell in spells if spell.ended_at is None))
+
+
+def of_spells(spells: Sequence[Spell], find: Find, now: float, idle_seconds: float = 0.0) -> Cost | None:
+    """What spells cost together; None when there are none. `idle_seconds`: how long machines that live will idle before
+    they end, which counts as if it were over."""
     if not spells:
         return None
     usd, seconds, is_final = 0.0, 0.0, True
@@ -59,16 +71,17 @@ def of_spells(spells: Sequence[Spell], find: Find, now: float) -> Cost | None:
         if machine is None:  # forgotten since: its share can no longer be told
             continue
         is_final = is_final and machine.state is State.ENDED
-        usd += _share(spell, machine, now)
+        usd += _share(spell, machine, now, idle_seconds)
         seconds += spell.seconds(machine.ended_at or now)
     return Cost(usd, seconds, is_final)
 
 
-def _share(spell: Spell, machine: Machine, now: float) -> float:
+def _share(spell: Spell, machine: Machine, now: float, idle_seconds: float) -> float:
     seconds = spell.seconds(machine.ended_at or now)
     # Its end may be written down before that of the run on the machine.
     worked = max(machine.worked_seconds(now), seconds)
-    return machine.usd(now) * seconds / worked if worked else 0.0
+    usd = machine.usd(now if machine.ended_at else now + idle_seconds)
+    return usd * seconds / worked if worked else 0.0
 
 
 def midnight(now: float) -> float:

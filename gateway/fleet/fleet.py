@@ -1,33 +1,38 @@
 """The fleet as the rest of the gateway sees it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.fleet.control import Control
+from gateway.fleet.holders import Holders
 from gateway.fleet.knowledge import Knowledge
 from gateway.fleet.market import Market
 from gateway.fleet.meter import Meter
 from gateway.fleet.queue import Queue
 from gateway.fleet.register import Register
-from gateway.fleet.scaler import Demand, Policy
+from gateway.fleet.scaler import Policy
+
+# Offers are asked for when they are older, for what a job is expected to cost; else the last prices paid count.
+PRICES_SECONDS = 60.0
+PRICES = 5
 
 
 @dataclass(frozen=True)
 class Fleet:
-    """The register of machines, the meter, what was learned, the limits, the queue and its demand; `control` is None
-    where no provider is set up."""
+    """The register of machines, the meter, who has which task, what was learned, the limits, the queue, the control."""
 
     register: Register
     meter: Meter
+    holders: Holders
     knowledge: Knowledge
     policy: Policy
     queue: Queue
-    demand: Callable[[float], Demand]
-    control: Control | None
+    control: Control
 
     def faults(self) -> dict[str, str]:
         """Providers, in the order of preference, and what is wrong with each ("": nothing)."""
-        return {name: market.fault for name, market in self._markets.items()}
+        told = {name: market.fault for name, market in self.control.markets.items()}
+        lost = {machine.provider for machine in self.register.living()} - told.keys()
+        return told | dict.fromkeys(lost, "not set up, and machines of it are paid for: set it up to give them back")
 
     def is_starting(self) -> bool:
         """Whether a machine is on its way."""
@@ -35,14 +40,17 @@ class Fleet:
 
     def expected_usd(self, operation: str, tasks: int) -> float | None:
         """Dollars that a job is expected to cost at the cheapest provider; None where nothing can be rented."""
-        costs = [self._expected_at(name, market, operation, tasks) for name, market in self._markets.items()]
+        costs = [self._expected_at(name, market, operation, tasks) for name, market in self.control.rented_from()]
         return min(costs, default=None)
 
     def _expected_at(self, name: str, market: Market, operation: str, tasks: int) -> float:
         living = [machine for machine in self.register.living() if machine.provider == name]
+        # For the next one to ask: this one answers by what is known.
+        market.shop(PRICES_SECONDS)
         offers = [(offer.usd_per_hour, offer.slots) for offer in market.offers]
-        known = [(machine.usd_per_hour, machine.slots) for machine in living] + offers
-        usd_per_hour, slots = min(known, default=(market.provider.most_usd_per_hour, 1))
+        paid = [(machine.usd_per_hour, machine.slots) for machine in self.register.all() if machine.provider == name]
+        most = (market.provider.most_usd_per_hour, market.provider.slots)
+        usd_per_hour, slots = min(offers or paid[:PRICES], default=most)
         return self.knowledge.estimates.job_usd(
             operation,
             tasks,
@@ -52,7 +60,3 @@ class Fleet:
             machines=0 if living else 1,
             idle_seconds=self.policy.idle_seconds,
         )
-
-    @property
-    def _markets(self) -> dict[str, Market]:
-        return {} if self.control is None else self.control.markets

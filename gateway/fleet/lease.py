@@ -25,6 +25,11 @@ class Lease:
         """Whether this gateway may act now."""
         return time.monotonic() - self._renewed_at < self._seconds * 2 / 3
 
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it was renewed so lately that it need not be again."""
+        return time.monotonic() - self._renewed_at < self._seconds / 5
+
     async def renew(self) -> bool:
         """Take the lease, or keep it; whether it is ours. Raises Unavailable."""
         asked_at = time.monotonic()

@@ -205,6 +205,8 @@ class Life:
         return f"it did not come up within {limit:g} s" if late else ""
 
     def _silent(self, machine: Machine) -> str:
+        if not self._provider.has_machines:  # what stands between may be silent while its workers work
+            return ""
         seat = self._pool.seat(machine.id)
         if seat is None or seat.ready:
             return ""

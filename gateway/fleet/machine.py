@@ -5,7 +5,7 @@ a crash.
 """
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from typing import Any
 
@@ -151,6 +151,11 @@ def run_ended(machine: Machine, task: str, now: float) -> Machine:
     )
 
 
+def run_dropped(machine: Machine, task: str) -> Machine:
+    """A task did not begin on it after all."""
+    return replace(machine, running=tuple(run for run in machine.running if run.task != task))
+
+
 def runs(machine: Machine, task: str) -> bool:
     """Whether the task is one of those that run on it."""
     return any(run.task == task for run in machine.running)
@@ -194,8 +199,10 @@ def to_json(machine: Machine) -> bytes:
 
 
 def from_json(data: bytes) -> Machine:
-    """The machine of a stored record."""
-    record: dict[str, Any] = json.loads(data)
+    """The machine of a stored record. Fields of a later version are passed over: the machine must be given back all
+    the same."""
+    known = {field.name for field in fields(Machine)}
+    record: dict[str, Any] = {name: value for name, value in json.loads(data).items() if name in known}
     access = Access(**record["access"]) if record["access"] else None
     running = tuple(Run(**run) for run in record["running"])
     return Machine(**record | {"access": access, "running": running, "state": State(record["state"])})

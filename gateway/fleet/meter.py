@@ -6,6 +6,7 @@ from gateway.encoders.base import EncoderBusy
 from gateway.fleet import costs
 from gateway.fleet import machine as machines
 from gateway.fleet.costs import Cost, Spell
+from gateway.fleet.machine import State
 from gateway.fleet.register import Register
 from rpc.errors import NotFound, ServiceError
 
@@ -35,11 +36,18 @@ class Meter:
         except ServiceError as error:
             log.warning("the end of a run could not be written down", machine=machine_id, error=error.message)
 
-    def is_living(self, machine_id: str) -> bool:
-        """Whether the machine takes tasks, as far as is known here: it may be given back under one that runs."""
-        machine = self._register.find(machine_id)
-        return machine is not None and machine.takes_tasks
+    async def drop(self, machine_id: str, task: str) -> None:
+        """The task did not begin there after all: as if it had never been given. See `end` for errors."""
+        try:
+            await self._register.change(machine_id, lambda m: machines.run_dropped(m, task))
+        except ServiceError as error:
+            log.warning("the end of a run could not be written down", machine=machine_id, error=error.message)
 
-    def cost(self, spells: "tuple[Spell, ...]", now: float) -> Cost | None:
-        """What spells cost together; None when there are none."""
-        return costs.of_spells(spells, self._register.find, now)
+    def is_living(self, machine_id: str) -> bool:
+        """Whether the machine is there for its tasks, as far as is known here: it may be given back under one."""
+        machine = self._register.find(machine_id)
+        return machine is not None and machine.state in (State.STARTING, State.READY)
+
+    def cost(self, spells: tuple[Spell, ...], now: float, idle_seconds: float = 0.0) -> Cost | None:
+        """What spells cost together; None when there are none. See costs.of_spells for `idle_seconds`."""
+        return costs.of_spells(spells, self._register.find, now, idle_seconds)

@@ -29,7 +29,7 @@ class Permits:
         self._endpoint = endpoint
         self.most_usd_per_hour = usd_per_second * HOUR_SECONDS
         self._max_workers = max_workers
-        self._slots = slots
+        self.slots = slots
         self._setup_seconds = setup_seconds
 
     def prepare(self, label: str) -> Launch:
@@ -50,7 +50,7 @@ class Permits:
                 id=f"worker {number}",
                 usd_per_hour=self.most_usd_per_hour,
                 setup_seconds=setup_seconds,
-                slots=self._slots,
+                slots=self.slots,
                 description=f"a worker of endpoint {self._endpoint.name}",
             )
             for number in range(1, self._max_workers + 1)

@@ -2,9 +2,8 @@
 
 from typing import Protocol
 
-from gateway.encoders.pool import Pool
+from gateway.fleet.holders import Holders
 from gateway.fleet.knowledge import Knowledge
-from gateway.fleet.register import Register
 from gateway.fleet.scaler import Demand
 
 
@@ -21,14 +20,11 @@ class Queue(Protocol):
         """Waiting tasks by operation."""
 
 
-def demand(queue: Queue, register: Register, pool: Pool, knowledge: Knowledge, now: float) -> Demand:
-    """The tasks that wait for a slot. One that a worker has, and has not begun, counts as waiting in its record and not
-    here: RunPod may start a worker for it yet."""
-    taken = sum(len(machine.running) for machine in register.living())
-    taken += sum(max(seat.busy, seat.used) for seat in pool.seats if not seat.is_rented)
-    begun_not = max(0, taken - queue.tasks_running)
+def demand(queue: Queue, holders: Holders, knowledge: Knowledge, now: float) -> Demand:
+    """The tasks that wait for a slot: those that no gateway has in hand. By its record one may run, and its gateway be
+    dead; or wait, while RunPod starts a worker for it."""
     return Demand(
-        waiting=max(0, queue.tasks_waiting - begun_not),
+        waiting=max(0, queue.tasks_waiting + queue.tasks_running - len(holders.held())),
         oldest_wait_seconds=queue.oldest_wait_seconds(now),
         task_seconds=knowledge.estimates.mean_task_seconds(queue.operations_waiting()),
     )

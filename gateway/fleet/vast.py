@@ -65,7 +65,7 @@ class VastProvider:
         self._fleet = fleet
         self._wish = wish
         self._image_gb = image_gb
-        self._slots = slots
+        self.slots = slots
         self._offers_seconds = offers_seconds
         self._clock = clock
         self._machines = Avoided(avoid_seconds, AVOID_MOST_SECONDS)
@@ -90,7 +90,7 @@ class VastProvider:
         if self._asks is None or now - self._asks[0] >= self._offers_seconds:
             self._asks = (now, self._read(await self._client.search(self._wish.query())))
         asks = [ask for ask in self._asks[1] if not self._is_avoided(ask, now)]
-        return [self._offer(found) for found in ranked(asks, self._work, self._image_gb, self._slots)]
+        return [self._offer(found) for found in ranked(asks, self._work, self._image_gb, self.slots)]
 
     def expect(self, tasks: float, task_seconds: float) -> None:
         """See base.Provider."""
@@ -155,7 +155,7 @@ class VastProvider:
 
     def _environment(self) -> dict[str, str]:
         # A machine whose card does not encode is of no use at its price: let it fail, and be avoided.
-        return {"PORT": str(PORT), "HOST": "0.0.0.0", "BATCH_SIZE": str(self._slots), "CODEC": "nvenc"}
+        return {"PORT": str(PORT), "HOST": "0.0.0.0", "BATCH_SIZE": str(self.slots), "CODEC": "nvenc"}
 
     def _read(self, rows: Sequence[Mapping[str, Any]]) -> list[Ask]:
         asks = []
@@ -180,7 +180,7 @@ class VastProvider:
             id=ask.id,
             usd_per_hour=ask.usd_per_hour,
             setup_seconds=found.setup_seconds,
-            slots=self._slots,
+            slots=self.slots,
             task_seconds=found.task_seconds,
             host=f"{ask.host}/{ask.machine}",
             description=", ".join(filter(None, (ask.card, ask.place))),

@@ -2,14 +2,14 @@
 
 import contextlib
 import secrets
-from collections.abc import Awaitable, Callable
 
 from gateway.encoders.base import Encoder
 from gateway.encoders.pool import Pool
 from gateway.engine.keyvalue import KeyValue
 from gateway.fleet.base import Provider
-from gateway.fleet.control import Control, Rhythm
+from gateway.fleet.control import RETENTION_SECONDS, Control, Rhythm
 from gateway.fleet.fleet import Fleet
+from gateway.fleet.holders import Holders
 from gateway.fleet.knowledge import Knowledge
 from gateway.fleet.lease import Lease
 from gateway.fleet.life import Patience
@@ -24,6 +24,8 @@ from gateway.fleet.vast import VastProvider
 from gateway.fleet.vastclient import VastClient
 from gateway.fleet.vastoffers import Wish
 
+DAY_SECONDS = 86_400.0
+
 
 async def open_fleet(
     settings: FleetSettings,
@@ -32,50 +34,54 @@ async def open_fleet(
     queue: Queue,
     runpod: Encoder | None,
     max_task_seconds: float,
+    job_retention_seconds: float,
     stack: contextlib.AsyncExitStack,
 ) -> Fleet:
     """Read what is on record, and give the pool its seats. The control starts with `start_control`; all ends with
     `stack`."""
     register, knowledge = Register(records), Knowledge(records)
-    for part in (register, knowledge):
+    name = secrets.token_hex(8)
+    holders = Holders(records, name)
+    for part in (register, knowledge, holders):
         await part.start()
         stack.push_async_callback(part.stop)
     providers = _providers(settings, knowledge, runpod, max_task_seconds)
     Seats(register, pool, providers)
 
     def wanted(now: float) -> Demand:
-        return demand(queue, register, pool, knowledge, now)
+        return demand(queue, holders, knowledge, now)
 
-    rhythm = Rhythm()
+    rhythm = Rhythm(retention_seconds=max(RETENTION_SECONDS, job_retention_seconds + DAY_SECONDS))
     control = Control(
         register,
-        Lease(records, secrets.token_hex(8), rhythm.lease_seconds),
+        Lease(records, name, rhythm.lease_seconds),
         providers,
         pool,
         settings.policy,
+        [name for name in settings.fleet_providers if name in providers],
         settings.fleet_name,
         wanted,
+        holders,
         knowledge,
         Patience(start_seconds=settings.fleet_start_seconds),
         rhythm,
     )
-    return Fleet(register, Meter(register), knowledge, settings.policy, queue, wanted, control if providers else None)
+    return Fleet(register, Meter(register), holders, knowledge, settings.policy, queue, control)
 
 
-def start_control(
-    fleet: Fleet, is_running: Callable[[str, str], Awaitable[bool]], stack: contextlib.AsyncExitStack
-) -> None:
-    """Begin to rent and give back, where a provider is set up; see Control for `is_running`."""
-    if fleet.control is not None:
-        fleet.control.start(is_running)
-        stack.push_async_callback(fleet.control.close)
+def start_control(fleet: Fleet, stack: contextlib.AsyncExitStack) -> None:
+    """Begin to rent and to give back; without a provider, to tell of machines that are still on record."""
+    fleet.control.start()
+    stack.push_async_callback(fleet.control.close)
 
 
 def _providers(
     settings: FleetSettings, knowledge: Knowledge, runpod: Encoder | None, max_task_seconds: float
 ) -> dict[str, Provider]:
+    """All that are set up, in the order of preference: those too that are to be rented from no more may have machines
+    that must be given back."""
     made: dict[str, Provider] = {}
-    for name in settings.fleet_providers:
+    for name in dict.fromkeys((*settings.fleet_providers, "vast", "runpod")):
         if name == "vast" and settings.has_vast:
             made[name] = _vast(settings, max_task_seconds)
         elif name == "runpod" and runpod is not None:

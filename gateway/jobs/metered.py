@@ -11,10 +11,10 @@ from gateway.fleet.costs import Spell
 from gateway.fleet.fleet import Fleet
 from gateway.jobs import model, operation
 from gateway.jobs.budget import COST_LIMIT
-from gateway.jobs.model import Job
+from gateway.jobs.model import Job, Status
 from gateway.jobs.queue import TaskRef
 from gateway.jobs.store import JobStore
-from rpc.errors import DataLoss, NotFound, ResourceExhausted, ServiceError, Unavailable
+from rpc.errors import DataLoss, ResourceExhausted, ServiceError, Unavailable
 
 CHECK_SECONDS = 1.0
 
@@ -35,68 +35,86 @@ class Metered:
         Raises EncoderBusy when the machine is being given back, before or meanwhile; ResourceExhausted (COST_LIMIT)
         when the job has come to cost more than it may.
         """
-        if not machine:
-            yield
-            return
-        started_at = time.time()
-        await self._fleet.meter.begin(machine, ref.key, started_at)
-        try:
-            job = await self._store.change(
-                ref.job_id, lambda job: model.begin_spell(job, ref.index, Spell(machine, started_at))
-            )
-            async with self._within_budget(job):
+        with self._fleet.holders.holding(ref.key, machine):
+            if not machine:
                 yield
+                return
+            async with self._paid(ref, machine):
+                yield
+
+    @contextlib.asynccontextmanager
+    async def _paid(self, ref: TaskRef, machine: str) -> AsyncIterator[None]:
+        begun_at, has_begun = time.time(), True
+        await self._fleet.meter.begin(machine, ref.key, begun_at)
+        try:
+            spell = Spell(machine, begun_at)
+            job = await self._store.change(ref.job_id, lambda job: model.begin_spell(job, ref.index, spell))
+            async with self._watched(job, machine):
+                yield
+        except EncoderBusy:
+            has_begun = not self._fleet.meter.is_living(machine)
+            raise
         except (Unavailable, DataLoss) as error:
             if self._fleet.meter.is_living(machine):
                 raise
             raise EncoderBusy(f"Machine {machine} was given back under the task.") from error
-        else:
-            await self._fleet.knowledge.task_ended(job.operation, time.time() - started_at)
         finally:
-            await asyncio.shield(self._end(ref, machine))
+            end = self._end(ref, machine) if has_begun else self._never_begun(ref, machine)
+            await asyncio.shield(end)
 
     async def _end(self, ref: TaskRef, machine: str) -> None:
         """Both records get the same end, so that the shares of all jobs add up to the machine's price."""
         now = time.time()
         with contextlib.suppress(ServiceError):
             job = await self._store.change(ref.job_id, lambda job: model.end_spell(job, ref.index, machine, now))
-            ends = [spell.ended_at for spell in job.tasks[ref.index].spells if spell.machine == machine]
-            now = ends[-1] or now if ends else now
+            task = job.tasks[ref.index]
+            if task.spells and task.spells[-1].machine == machine:
+                now = task.spells[-1].ended_at or now
+            if task.status is Status.COMPLETED and task.started_at is not None:
+                await self._fleet.knowledge.task_ended(job.operation, now - task.started_at)
         await self._fleet.meter.end(machine, ref.key, now)
 
-    async def is_running(self, task: str, machine: str) -> bool:
-        """Whether the machine has the task, by the job's record."""
-        ref = TaskRef.parse(task)
-        try:
-            return model.has_spell(await self._store.get(ref.job_id), ref.index, machine)
-        except NotFound:
-            return False
+    async def _never_begun(self, ref: TaskRef, machine: str) -> None:
+        """The encoder did not take the task: nothing is charged, and the machine is as idle as it was."""
+        with contextlib.suppress(ServiceError):
+            await self._store.change(ref.job_id, lambda job: model.drop_spell(job, ref.index, machine))
+        await self._fleet.meter.drop(machine, ref.key)
 
     @contextlib.asynccontextmanager
-    async def _within_budget(self, job: Job) -> AsyncIterator[None]:
+    async def _watched(self, job: Job, machine: str) -> AsyncIterator[None]:
         most_usd = operation.budget(video_pb2.Operation.FromString(job.request))
-        if most_usd is None:
-            yield
-            return
+        reasons: list[ServiceError] = []
         watching: asyncio.Task[None] | None = None
         try:
             async with asyncio.timeout(None) as limit:
-                watching = asyncio.create_task(self._watch(job.id, most_usd, limit))
+                watching = asyncio.create_task(self._watch(job.id, machine, most_usd, limit, reasons))
                 yield
         except TimeoutError as error:
-            if not limit.expired():
+            if not reasons:
                 raise
-            text = f"Stopped: the job has come to cost more than its max_cost_usd of {most_usd:g}."
-            raise ResourceExhausted(text, reason=COST_LIMIT) from error
+            raise reasons[0] from error
         finally:
             if watching is not None:
                 watching.cancel()
 
-    async def _watch(self, job_id: str, most_usd: float, limit: asyncio.Timeout) -> None:
-        while True:
-            with contextlib.suppress(Unavailable):
-                cost = self._fleet.meter.cost((await self._store.get(job_id)).spells, time.time())
-                if cost is not None and cost.usd > most_usd:
-                    limit.reschedule(0)
-                    return
+    async def _watch(
+        self, job_id: str, machine: str, most_usd: float | None, limit: asyncio.Timeout, reasons: list[ServiceError]
+    ) -> None:
+        """End the block with a reason for which the task must not go on."""
+        while not reasons:
             await asyncio.sleep(self._check_seconds)
+            if not self._fleet.meter.is_living(machine):
+                reasons.append(EncoderBusy(f"Machine {machine} was given back under the task."))
+            elif most_usd is not None and await self._costs_more(job_id, most_usd):
+                text = f"Stopped: the job has come to cost more than its max_cost_usd of {most_usd:g}."
+                reasons.append(ResourceExhausted(text, reason=COST_LIMIT))
+        limit.reschedule(0)
+
+    async def _costs_more(self, job_id: str, most_usd: float) -> bool:
+        """Whether a job costs more than it may, with its share of the time that its machines will idle."""
+        try:
+            spells = (await self._store.get(job_id)).spells
+        except ServiceError:
+            return False
+        cost = self._fleet.meter.cost(spells, time.time(), self._fleet.policy.idle_seconds)
+        return cost is not None and cost.usd > most_usd

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from gateway.fleet.costs import Spell
+from gateway.fleet.costs import Spell, joined
 
 MAX_WARNINGS = 50
 
@@ -68,6 +68,8 @@ class Task:
     item: str = ""
     status: Status = Status.IN_QUEUE
     attempts: int = 0
+    # Of the last try.
+    started_at: float | None = None
     asset: str = ""
     frames: int = 0
     codec: str = ""
@@ -173,7 +175,14 @@ def begin_spell(job: Job, index: int, spell: Spell) -> Job:
     task = job.tasks[index]
     if task.status.ended:
         return job
-    return _with(job, index, replace(task, spells=(*_closed(task, spell.started_at).spells, spell)))
+    before = _closed(task, spell.started_at).spells
+    return _with(job, index, replace(task, spells=joined((*before, spell))))
+
+
+def drop_spell(job: Job, index: int, machine: str) -> Job:
+    """The machine did not take the task after all."""
+    task = job.tasks[index]
+    return _with(job, index, replace(task, spells=task.spells[:-1])) if has_spell(job, index, machine) else job
 
 
 def end_spell(job: Job, index: int, machine: str, now: float) -> Job:
@@ -198,7 +207,7 @@ def start_task(job: Job, index: int, now: float) -> Job:
     task = job.tasks[index]
     if task.status.ended:
         return job
-    started = replace(task, status=Status.IN_PROGRESS, attempts=task.attempts + 1)
+    started = replace(task, status=Status.IN_PROGRESS, attempts=task.attempts + 1, started_at=now)
     return replace(_with(job, index, started), started_at=job.started_at or now)
 
 

@@ -26,14 +26,13 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
     async def GetFleet(self, request: fleet_pb2.GetFleetRequest, context: Context) -> fleet_pb2.GetFleetResponse:
         """See fleet.proto."""
         now, fleet = time.time(), self._fleet
-        demand = fleet.demand(now)
         return fleet_pb2.GetFleetResponse(
             machines=[_machine(machine, now) for machine in fleet.register.all()[:SHOWN_MACHINES]],
             policy=_policy(fleet.policy),
             providers=[
                 fleet_pb2.Provider(name=name, ready=not fault, fault=fault) for name, fault in fleet.faults().items()
             ],
-            waiting=demand.waiting,
+            waiting=fleet.queue.tasks_waiting,
             running=fleet.queue.tasks_running,
             usd_per_hour=sum(machine.usd_per_hour for machine in fleet.register.living()),
             usd_today=costs.spent_today(fleet.register.all(), now),

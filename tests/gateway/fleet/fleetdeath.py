@@ -2,6 +2,7 @@
 
 import asyncio
 
+from gateway.fleet.holders import PREFIX as HOLDER
 from gateway.fleet.lease import KEY as LEASE
 from rpc.errors import Unavailable
 
@@ -63,11 +64,14 @@ class MortalStore:
     async def update(self, key, value, revision):
         return await self._write("update", key, lambda: self._records.update(key, value, revision))
 
+    async def put(self, key, value):
+        return await self._death.learn(lambda: self._records.put(key, value))
+
     async def delete(self, key):
         return await self._write("delete", key, lambda: self._records.delete(key))
 
     async def _write(self, what, key, writing):
-        if key == LEASE:
+        if key == LEASE or key.startswith(HOLDER):
             return await self._death.learn(writing)
         return await self._death.effect(f"{what} {key.partition('.')[0]}", writing)
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from gateway.encoders.pool import Pool
 from gateway.fleet.control import Control, Rhythm
+from gateway.fleet.holders import Holders
 from gateway.fleet.knowledge import Knowledge
 from gateway.fleet.label import is_of
 from gateway.fleet.lease import Lease
@@ -46,7 +47,7 @@ def vast_provider(vast, fleet="api-gpu", key=KEY, death=None):
 
 
 class World:
-    """`waiting` is the queue, `elsewhere` whether the tasks that machines are said to run are with others by now."""
+    """`waiting` is the queue."""
 
     def __init__(
         self,
@@ -59,11 +60,11 @@ class World:
         holder="gateway",
         death=None,
     ):
-        self.waiting, self.elsewhere, self.death = 0, False, death
+        self.waiting, self.policy, self.death = 0, policy, death
         self.records = records if death is None else MortalStore(records, death)
         self.pool, self.provider, self.fleet = Pool(ask_again_seconds=0.2), provider, fleet
         self.register, self.knowledge = Register(self.records), Knowledge(self.records)
-        self.meter = Meter(self.register)
+        self.meter, self.holders = Meter(self.register), Holders(self.records, holder)
         self.lease = Lease(self.records, holder, rhythm.lease_seconds)
         self.control = Control(
             self.register,
@@ -71,8 +72,10 @@ class World:
             {provider.name: provider},
             self.pool,
             policy,
+            [provider.name],
             fleet,
             self.demand,
+            self.holders,
             self.knowledge,
             patience,
             rhythm,
@@ -85,14 +88,12 @@ class World:
     def demand(self, now):
         return Demand(waiting=self.waiting, oldest_wait_seconds=0.0, task_seconds=5.0)
 
-    async def is_running(self, task, machine):
-        return not self.elsewhere
-
     async def __aenter__(self):
         await self.register.start()
         await self.knowledge.start()
+        await self.holders.start()
         Seats(self.register, self.pool, {self.provider.name: self.provider})
-        self.control.start(self.is_running)
+        self.control.start()
         return self
 
     async def __aexit__(self, *_):
@@ -100,6 +101,7 @@ class World:
             self.death.bury()
         await self.control.close()
         await self.pool.close()
+        await self.holders.stop()
         await self.knowledge.stop()
         await self.register.stop()
 

@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from gateway.fleet.machine import State
@@ -57,8 +58,9 @@ async def killed(records, vast, fleet, death):
 
 async def followed(records, vast, fleet, *, most_made):
     """Another gateway, for as long as there is work, and until all is given back."""
-    async with World(records, vast_provider(vast, fleet), rhythm=RHYTHM, fleet=fleet, holder="second") as world:
-        world.waiting, world.elsewhere = 1, True
+    heir = replace(RHYTHM, lost_seconds=0.2)
+    async with World(records, vast_provider(vast, fleet), rhythm=heir, fleet=fleet, holder="second") as world:
+        world.waiting = 1
 
         def one_in_use():
             known = [(m.id, m.provider_id) for m in world.register.living() if m.state is State.READY]
