@@ -7,7 +7,7 @@ provider tells, so that one that was killed anywhere is followed by one that goe
 |---|---|---|
 | PLANNED, being made by us | – | wait |
 | PLANNED, else | its label is there | STARTING |
-| PLANNED, else | asked UNCLEAR_SECONDS after the plan, and not there | ENDED: it was never made |
+| PLANNED, else | asked `unclear_seconds` after the plan, and not there | ENDED: it was never made |
 | STARTING or READY, and to be given back | its last task has ended | ENDING |
 | STARTING | fault, gone, or too slow | ENDING, and the host is avoided |
 | STARTING | address known, and its encoder answers | READY |
@@ -42,8 +42,9 @@ class Patience:
     start_seconds: float = 600.0
     # That an encoder which has answered may be silent.
     silent_seconds: float = 60.0
-    # After which a machine whose making got no answer would be in the provider's list.
-    unclear_seconds: float = 60.0
+    # From the plan, after which a machine whose making got no answer would be in the provider's list: an order may wait
+    # for its turn for half a minute, and for its answer for a minute.
+    unclear_seconds: float = 150.0
 
 
 class Life:
