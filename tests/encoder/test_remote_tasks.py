@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import httpx
 import pytest
+import pytest_asyncio
 from starlette.responses import RedirectResponse, Response
 
 from apigpu.v1 import video_pb2
@@ -15,17 +16,26 @@ from encoder.remote import RemoteTasks
 from rpc.errors import Cancelled, DeadlineExceeded, InvalidArgument, ResourceExhausted, ServiceError, Unavailable
 from tests.encoder import linkserver
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 PAUSES = (0.01, 0.01)
 LONG = video_pb2.Operation(img2vid=video_pb2.Img2VidRequest(url_image="i", duration=600, frame_rate=60))
 
 
-@pytest.fixture
-async def server():
-    async with linkserver.links() as serving:
-        yield serving
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def serving():
+    async with linkserver.links() as server:
+        yield server
 
 
 @pytest.fixture
+def server(serving):
+    serving.puts.clear()
+    serving.answers.clear()
+    return serving
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def links():
     async with httpx.AsyncClient() as client:
         yield Links(client, PAUSES)
