@@ -76,9 +76,9 @@ class Worker:
         self._held: list[asyncio.Task[None]] = []
 
     def concurrency(self, current: int) -> int:
-        """Jobs at once. The SDK asks this first of all in its loop, so it is here that the worker begins."""
-        self._begun()
-        return self._settings.batch_size
+        """Jobs at once. The SDK asks this first of all in its loop, so it is here that the worker begins; and again
+        before it asks for jobs, so that none is taken by a worker that turns out to be of no use."""
+        return self._settings.batch_size if self._begun().done() else 0
 
     async def handle(self, job: Job) -> dict[str, Any]:
         """Run a job: its output, or `error`."""

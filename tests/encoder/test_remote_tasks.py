@@ -1,9 +1,11 @@
 """RemoteTasks in this process: what their links may do, and how long all may take."""
 
 import hashlib
+from dataclasses import replace
 
 import httpx
 import pytest
+import pytest_asyncio
 from starlette.responses import RedirectResponse, Response
 
 from apigpu.v1 import video_pb2
@@ -14,17 +16,26 @@ from encoder.remote import RemoteTasks
 from rpc.errors import Cancelled, DeadlineExceeded, InvalidArgument, ResourceExhausted, ServiceError, Unavailable
 from tests.encoder import linkserver
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 PAUSES = (0.01, 0.01)
 LONG = video_pb2.Operation(img2vid=video_pb2.Img2VidRequest(url_image="i", duration=600, frame_rate=60))
 
 
-@pytest.fixture
-async def server():
-    async with linkserver.links() as serving:
-        yield serving
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def serving():
+    async with linkserver.links() as server:
+        yield server
 
 
 @pytest.fixture
+def server(serving):
+    serving.puts.clear()
+    serving.answers.clear()
+    return serving
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def links():
     async with httpx.AsyncClient() as client:
         yield Links(client, PAUSES)
@@ -107,21 +118,17 @@ async def test_a_result_that_is_not_taken(put, server, answers, tries, reason):
 
 
 async def test_a_task_ends_when_its_time_is_over_or_nobody_waits(server, links, still, tmp_path):
-    settings = EncoderSettings(work_dir=tmp_path / "work", codec="x264", max_task_seconds=0.8)
     remote = server.task("t", LONG, url_image=still)
-    reported = []
 
     async def report(progress):
-        reported.append(progress)
+        server.over.add("t")  # FFmpeg is at work
 
-    async with workshop.opened(settings) as shop:
-        tasks = RemoteTasks(shop, links, watch_seconds=0.05)
+    async with workshop.opened(EncoderSettings(work_dir=tmp_path / "work", codec="x264")) as shop:
+        hasty = replace(shop, limits=replace(shop.limits, max_task_seconds=0.3))
         with pytest.raises(DeadlineExceeded):
-            await tasks.run(remote, report)
-        assert reported
-        assert server.asked > 3
-        server.over.add("t")
+            await RemoteTasks(hasty, links, watch_seconds=60).run(remote, report)
         with pytest.raises(Cancelled):
-            await tasks.run(remote, report)
+            await RemoteTasks(shop, links, watch_seconds=0.05).run(remote, report)
+        assert server.asked > 1
         assert shop.slots.busy == 0
         assert not list((tmp_path / "work").glob("task-*"))

@@ -41,6 +41,9 @@ class Worker:
     def folders(self):
         return list((self.folder / "work").glob("task-*"))
 
+    def at_work(self):
+        return self.folders() and self.ffmpegs()
+
     def log(self):
         return (self.folder / "log").read_text()
 
@@ -74,7 +77,7 @@ async def links():
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def worker(runpod, tmp_path_factory):
-    with started(runpod, tmp_path_factory.mktemp("runpod") / "w1", "w1") as running:
+    with started(runpod, tmp_path_factory.mktemp("runpod") / "w1", "w1", BATCH_SIZE="8") as running:
         yield running
 
 
@@ -85,7 +88,7 @@ async def client(runpod):
         yield connected
 
 
-async def until(true, seconds=20):
+async def until(true, seconds=30):
     end = time.monotonic() + seconds
     while not (value := true()):
         assert time.monotonic() < end, "it did not come true"
@@ -131,14 +134,14 @@ async def test_progress_is_told_and_a_cancelled_job_leaves_nothing(runpod, clien
     assert 0 < progress.frames_done < 36_000
     assert worker.ffmpegs()
     await client.post(f"/cancel/{job}")
-    await until(lambda: not worker.ffmpegs() and not worker.folders(), 2)
+    await until(lambda: not worker.ffmpegs() and not worker.folders(), 4)
 
 
-async def test_a_task_that_nobody_waits_for_ends_within_two_seconds(runpod, client, links, worker, still):
+async def test_a_task_that_nobody_waits_for_ends_soon(runpod, client, links, worker, still):
     job = await run(client, links.task("c", LONG, url_image=still))
-    await until(worker.ffmpegs)
+    await until(worker.at_work)
     links.over.add("c")
-    await until(lambda: not worker.ffmpegs() and not worker.folders(), 2)
+    await until(lambda: not worker.ffmpegs() and not worker.folders(), 4)
     told = await ended(runpod, client, job)
     assert json.loads(told["error"])["reason"] == "GONE"
     assert runpod.queue.jobs[job].late_updates == 0
@@ -171,7 +174,7 @@ async def test_tasks_run_side_by_side_a_dropped_put_is_made_again_and_no_progres
     runpod, client, links, worker, still
 ):
     links.answers[:] = ["drop"]
-    runpod.faults.progress_delay_seconds = 0.5
+    runpod.faults.progress_delay_seconds = 0.3
     jobs = [await run(client, links.task(name, SHORT, url_image=still)) for name in "hij"]
     told = [await ended(runpod, client, job) for job in jobs]
     assert [one["status"] for one in told] == ["COMPLETED"] * 3
@@ -187,24 +190,24 @@ async def test_no_log_tells_of_a_link(worker):
     assert not [path for path in written if linkserver.SECRET in path.read_text()]
 
 
-async def test_a_killed_worker_and_one_that_is_told_to_stop_leave_nothing(links, still, tmp_path):
-    async with runpodemulator.running() as runpod:
-        job = runpod.queue.submit({"input": json_format.MessageToDict(links.task("k", LONG, url_image=still))})
-        with (
-            started(runpod, tmp_path / "w1", "w1") as one,
-            started(runpod, tmp_path / "w2", "w2") as two,
-            started(runpod, tmp_path / "w3", "w3", CODEC="nvenc") as wrong,
-        ):
-            await until(lambda: one.ffmpegs() or two.ffmpegs())
-            killed, other = (one, two) if job.worker == "w1" else (two, one)
-            ffmpegs = killed.ffmpegs()
-            sdkchild.vanish(killed.process)
-            await until(lambda: not any(ffmpeg.is_running() for ffmpeg in ffmpegs), 2)
-            runpod.queue.lose(job.worker)
-            await until(other.ffmpegs)
-            other.process.send_signal(signal.SIGTERM)
-            await until(lambda: other.process.poll() is not None, 3)
-            assert (other.process.returncode, other.ffmpegs(), other.folders()) == (0, [], []), other.log()
-            assert (job.state, job.retries) == ("IN_PROGRESS", 1)
-            await until(lambda: wrong.process.poll() is not None)
-            assert (wrong.process.returncode, "CODEC=nvenc" in wrong.log()) == (2, True)
+async def test_a_killed_worker_and_one_that_is_told_to_stop_leave_nothing(
+    runpod, client, links, worker, still, tmp_path
+):
+    runpod.rules.poll_seconds = 60
+    job = runpod.queue.jobs[await run(client, links.task("k", LONG, url_image=still))]
+    await until(worker.at_work)
+    with (
+        started(runpod, tmp_path / "w2", "w2") as other,
+        started(runpod, tmp_path / "w3", "w3", CODEC="nvenc") as wrong,
+    ):
+        ffmpegs = worker.ffmpegs()
+        sdkchild.vanish(worker.process)
+        await until(lambda: not any(ffmpeg.is_running() for ffmpeg in ffmpegs), 4)
+        runpod.queue.lose("w1")
+        await until(other.at_work)
+        other.process.send_signal(signal.SIGTERM)
+        await until(lambda: other.process.poll() is not None, 4)
+        assert (other.process.returncode, other.ffmpegs(), other.folders()) == (0, [], []), other.log()
+        assert (job.state, job.worker, job.retries) == ("IN_PROGRESS", "w2", 1)
+        await until(lambda: wrong.process.poll() is not None)
+        assert (wrong.process.returncode, "CODEC=nvenc" in wrong.log()) == (2, True)

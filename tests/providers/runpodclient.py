@@ -1,6 +1,6 @@
 """RunPod's own clients: `.build/sdks/runpod/bin/python runpodclient.py ENDPOINT` prints what they saw, as JSON.
 
-RUNPOD_ENDPOINT_BASE_URL and RUNPOD_API_KEY say where and as whom.
+RUNPOD_ENDPOINT_BASE_URL and RUNPOD_API_KEY say where and as whom. It begins when it is told a line.
 """
 
 import asyncio
@@ -20,14 +20,15 @@ def blocking(endpoint_id):
     seen = {"health": endpoint.health()}
     job = endpoint.run({"echo": "one"})
     seen["first"] = job.status()
-    seen["sync"] = endpoint.run_sync({"echo": "two"}, timeout=10)
-    seen["output"] = job.output(timeout=10)
-    seen["status"] = job.status()
     failing = endpoint.run({"fail": "no"})
+    seen["sync"] = endpoint.run_sync({"echo": "two"}, timeout=30)
+    seen["output"] = job.output(timeout=30)
+    seen["status"] = job.status()
+    failing.output(timeout=30)
+    seen["failed"] = failing.status()
     long = endpoint.run({"seconds": 30, "steps": 1})
     seen["cancel"] = long.cancel()
     seen["purge"] = endpoint.purge_queue()
-    seen["failed"] = failing.status()
     try:
         runpod.Endpoint(endpoint_id, api_key="wrong").health()
     except RuntimeError as error:
@@ -43,7 +44,7 @@ async def concurrent(endpoint_id):
     async with http_client.AsyncClientSession() as session:
         endpoint = AsyncioEndpoint(endpoint_id, session)
         job = await endpoint.run({"echo": "three"})
-        seen = {"output": await job.output(timeout=10), "status": await job.status()}
+        seen = {"output": await job.output(timeout=30), "status": await job.status()}
         long = await endpoint.run({"seconds": 30, "steps": 1})
         seen["cancel"] = await long.cancel()
         seen["health"] = await endpoint.health()
@@ -52,4 +53,5 @@ async def concurrent(endpoint_id):
 
 
 if __name__ == "__main__":
+    sys.stdin.readline()
     print(json.dumps({"blocking": blocking(sys.argv[1]), "concurrent": asyncio.run(concurrent(sys.argv[1]))}))

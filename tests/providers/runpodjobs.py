@@ -205,8 +205,10 @@ class Queue:
 
     async def stops(self, worker_id: str, is_gone: Callable[[], Awaitable[bool]]) -> list[str]:
         """The jobs that a worker is to stop, once there are any."""
-        found = await self._held(lambda: self.seen(worker_id).stops, is_gone)
-        self.seen(worker_id).stops = []
+        found = await self._held(lambda: list(self.seen(worker_id).stops), is_gone)
+        known = self.seen(worker_id)
+        # One may have come since the question was given up.
+        known.stops = [job for job in known.stops if job not in found]
         return found
 
     def done(self, worker_id: str, job_id: str, body: dict[str, Any]) -> None:

@@ -38,7 +38,7 @@ async def status(client, job):
     return (await client.get(f"/status/{job}")).json()
 
 
-async def until(found, seconds=10.0):
+async def until(found, seconds=30.0):
     end = time.monotonic() + seconds
     while not (value := await found()):
         assert time.monotonic() < end, "it did not happen"
@@ -69,9 +69,10 @@ async def test_runpods_own_clients_and_worker_loop_meet_here(runpod, client, tmp
     runpod.rules.poll_seconds = 0.5
     with worker(runpod, tmp_path, "w1", "6") as process:
         command = [sdkchild.PYTHON["runpod"], sdkchild.HERE / "runpodclient.py", runpod.endpoint_id]
-        asking = await asyncio.create_subprocess_exec(*map(str, command), env=environ, stdout=asyncio.subprocess.PIPE)
+        pipe = asyncio.subprocess.PIPE
+        asking = await asyncio.create_subprocess_exec(*map(str, command), env=environ, stdin=pipe, stdout=pipe)
         await reports_progress_and_stops_what_is_cancelled(client, process.pid, tmp_path / "w1.log")
-        seen = json.loads((await asking.communicate())[0])
+        seen = json.loads((await asking.communicate(b"begin\n"))[0])
     blocking, concurrent = seen["blocking"], seen["concurrent"]
     assert blocking["first"] in ("IN_QUEUE", "IN_PROGRESS", "COMPLETED")
     assert (blocking["status"], blocking["output"]["echo"]) == ("COMPLETED", "one")
