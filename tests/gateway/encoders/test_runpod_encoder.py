@@ -130,14 +130,49 @@ async def test_a_run_that_somebody_else_cancels_is_lost(stage, encoder):
 
 
 async def test_cancelling_ends_the_run_and_closes_its_links(stage, encoder):
-    async with running(stage, encoder, await stage.job(), Seen()) as task:
+    job_id = (asked := await stage.job()).id
+    async with running(stage, encoder, asked, Seen()) as task:
         (job,) = stage.runpod.queue.jobs.values()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert (state(stage), await stage.tickets.keys()) == (["CANCELLED"], [])
+        assert (state(stage), await encoder.holds(job_id)) == (["CANCELLED"], False)
+        # The sweep finds it, should its result have come.
+        assert await encoder.held() == [job_id]
         assert (await put(job.input["resultUrl"])).status_code == 410
         assert (await fetched(job.input["inputUrls"][0])).status_code == 410
+
+
+@pytest.mark.parametrize("is_forgotten", [True, False])
+@pytest.mark.parametrize("is_told", [True, False])
+async def test_a_result_that_another_gateway_has_recorded_outlives_who_follows(stage, encoder, is_forgotten, is_told):
+    """Who follows is cancelled by the end of the job, or told so by the record when a worker starts."""
+    job, seen = await stage.job(), Seen(fault=Cancelled("over"))
+    follower = asyncio.create_task(encoder.run(job, seen))
+    await until(lambda: "waiting" in seen.told)
+    asset_id = (await stage.tickets.find(job.id)).asset_id
+    await put(next(iter(stage.runpod.queue.jobs.values())).input["resultUrl"])
+    if is_forgotten:
+        await encoder.forget(job.id)
+    if not is_told:
+        follower.cancel()
+    async with stage.runpod.worker(hang) if is_told else contextlib.nullcontext():
+        with pytest.raises(Cancelled if is_told else asyncio.CancelledError):
+            await follower
+    assert await stage.content(asset_id) == RESULT
+    await encoder.abandon(job.id, f"assets/{asset_id}")
+    assert (await stage.content(asset_id), await encoder.held()) == (RESULT, [])
+
+
+async def test_a_result_that_came_for_a_job_that_is_over_goes_with_the_sweep(stage, encoder):
+    job, seen, before = await stage.job(), Seen(), await stage.stored()
+    task = asyncio.create_task(encoder.run(job, seen))
+    await until(lambda: "waiting" in seen.told)
+    await put(next(iter(stage.runpod.queue.jobs.values())).input["resultUrl"])
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await encoder.abandon(job.id, "")
+    assert (await stage.stored(), await encoder.held()) == (before, [])
 
 
 async def test_a_job_that_is_over_when_a_worker_takes_it_ends_the_run(stage, encoder):
