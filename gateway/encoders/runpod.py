@@ -19,7 +19,7 @@ from gateway.encoders.remote import TaskLinks
 from gateway.encoders.runpodclient import EndpointConfig, EndpointHealth, RunpodClient
 from gateway.encoders.runpodrun import Patience, RunpodRun
 from gateway.encoders.tickets import Ticket, Tickets
-from rpc.errors import Cancelled, InvalidArgument, NotFound, ResourceExhausted, ServiceError
+from rpc.errors import Aborted, Cancelled, InvalidArgument, NotFound, ResourceExhausted, ServiceError
 
 log = structlog.get_logger("runpod")
 
@@ -166,8 +166,10 @@ class RunpodEncoder:
         log.info("task given to RunPod", task=key, run=run_id)
         try:
             return await self._tickets.note_run(key, ticket, run_id)
-        except BaseException:
+        except BaseException as error:
             await self._shielded(self._cancel(run_id))
+            if isinstance(error, Aborted):
+                raise EncoderBusy(error.message) from error
             raise
 
     async def _close(self, key: str, ticket: Ticket) -> None:

@@ -315,6 +315,17 @@ async def test_a_task_that_runpod_does_not_take_goes_back_without_a_try(stage, f
     await encoder.close()
 
 
+async def test_who_loses_the_race_for_a_task_ends_its_run_and_gives_the_task_back(stage, encoder):
+    job = await stage.job()
+    stage.runpod.faults.delay_seconds = 0.1
+    task = asyncio.create_task(encoder.run(job, Seen()))
+    await until(lambda: stage.runpod.requests["run"])
+    await stage.tickets.issue(job.id, winner := Ticket.new(job))
+    with pytest.raises(EncoderBusy, match="another gateway"):
+        await task
+    assert (state(stage), await stage.tickets.find(job.id)) == (["CANCELLED"], winner)
+
+
 async def test_a_request_too_large_for_the_queue_is_the_tasks_fault(stage, encoder):
     job = await stage.job()
     job.operation.caption.url_srt = "x" * 10_000_000

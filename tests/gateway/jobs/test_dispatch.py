@@ -11,7 +11,7 @@ import pytest
 from apigpu.v1.video_pb2 import CaptionRequest, Img2VidImage, Img2VidRequest, Operation
 from gateway.encoders.base import EncodeJob, Input
 from gateway.jobs.model import Status
-from rpc.errors import DeadlineExceeded, FailedPrecondition, InvalidArgument, NotFound
+from rpc.errors import Aborted, DeadlineExceeded, FailedPrecondition, InvalidArgument, NotFound
 from tests.gateway.encoders.seen import Seen
 from tests.gateway.jobs.conftest import RESULT, ScriptedEncoder, serving, wired
 
@@ -141,6 +141,20 @@ async def test_an_encoder_that_is_full_does_not_cost_a_try(works):
 
 async def test_an_encoder_that_shuts_down_before_it_took_the_task_does_not_cost_a_try(works):
     works.encoder.refusals = 4
+    job = await works.result((await works.desk.submit(await works.caption())).id)
+    assert (job.status, job.tasks[0].attempts) == (Status.COMPLETED, 1)
+
+
+async def test_a_record_that_others_change_too_fast_does_not_cost_the_task(works, monkeypatch):
+    change, left = works.store.change, [1]
+
+    async def lost(job_id, step):
+        if left:
+            left.pop()
+            raise Aborted("changing too fast")
+        return await change(job_id, step)
+
+    monkeypatch.setattr(works.store, "change", lost)
     job = await works.result((await works.desk.submit(await works.caption())).id)
     assert (job.status, job.tasks[0].attempts) == (Status.COMPLETED, 1)
 
