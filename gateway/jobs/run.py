@@ -103,7 +103,8 @@ class TaskRun:
         """The outcome, and the id of the asset that the result is."""
         async with self._assets.create(model.result_name(job, ref.index)) as writer:
             try:
-                async with asyncio.timeout(self._max_task_seconds) as limit:
+                # None until it has started: an encoder has limits of its own for the wait.
+                async with asyncio.timeout(None) as limit:
                     events = TaskEvents(
                         ref, self._store, self._board, writer, limit, self._max_task_seconds, lambda: self._is_leaving
                     )

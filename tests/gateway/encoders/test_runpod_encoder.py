@@ -84,6 +84,16 @@ async def test_a_task_that_nobody_takes_is_taken_back(stage):
     await encoder.close()
 
 
+async def test_a_task_of_which_runpod_tells_nothing_is_not_waited_for_for_ever(stage):
+    encoder, seen = stage.encoder(Patience(queue_seconds=0.3, first_seconds=0.02, most_seconds=0.05)), Seen()
+    task = asyncio.create_task(encoder.run(await stage.job(), seen))
+    await until(lambda: seen.told)
+    stage.runpod.faults.storm = frozenset({"status"})
+    with pytest.raises(EncoderBusy, match="No worker"):
+        await asyncio.wait_for(task, 3)
+    await encoder.close()
+
+
 async def test_what_the_worker_says_is_wrong_reaches_the_caller_with_its_field(stage, encoder):
     fault = {"code": 3, "message": "url_srt: no subtitles", "reason": "BAD", "fields": {"url_srt": "no subtitles"}}
     async with stage.runpod.worker(failing(**fault)):

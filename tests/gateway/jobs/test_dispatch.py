@@ -242,6 +242,23 @@ async def test_a_task_that_takes_too_long_is_ended(works, engine, tmp_path):
     assert (job.status, job.failure.code) == (Status.TIMED_OUT, 4)
 
 
+async def test_the_wait_for_a_worker_is_no_part_of_the_tasks_time(works, engine, tmp_path, monkeypatch):
+    await works.dispatcher.drain(0)
+    (seat,) = works.pool.seats
+    run = seat.encoder.run
+
+    async def queued(job, events):
+        await events.waiting(is_starting=False)
+        await asyncio.sleep(0.8)
+        return await run(job, events)
+
+    monkeypatch.setattr(seat.encoder, "run", queued)
+    async with contextlib.AsyncExitStack() as stack:
+        hasty = await wired(engine, tmp_path, works.pool, works.encoder, stack, max_task_seconds=0.5)
+        job = await hasty.result((await hasty.desk.submit(await hasty.caption())).id)
+    assert (job.status, job.tasks[0].attempts) == (Status.COMPLETED, 1)
+
+
 async def test_pages_go_from_the_newest_back(works):
     made = [(await works.result((await works.desk.submit(await works.caption())).id)).id for _ in range(5)]
     first, token = await works.desk.page(None, 2, "")
