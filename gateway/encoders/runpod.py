@@ -19,7 +19,7 @@ from gateway.encoders.remote import TaskLinks
 from gateway.encoders.runpodclient import EndpointConfig, EndpointHealth, RunpodClient
 from gateway.encoders.runpodrun import Patience, RunpodRun
 from gateway.encoders.tickets import Ticket, Tickets
-from rpc.errors import Aborted, Cancelled, InvalidArgument, NotFound, ResourceExhausted, ServiceError
+from rpc.errors import Aborted, Cancelled, DataLoss, InvalidArgument, NotFound, ResourceExhausted, ServiceError
 
 log = structlog.get_logger("runpod")
 
@@ -105,10 +105,10 @@ class RunpodEncoder:
             raise
 
     async def arrived(self, ticket: Ticket) -> StoredAsset | None:
-        """The result, where it has come."""
+        """The result, where it has come whole."""
         try:
             return await self._assets.describe(ticket.asset_id)
-        except NotFound:
+        except (NotFound, DataLoss):
             return None
 
     async def is_starting(self) -> bool:

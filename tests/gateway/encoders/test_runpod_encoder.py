@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from gateway.assets.writer import record_path
 from gateway.encoders.base import EncoderBusy, EncoderLost, InputFailed
 from gateway.encoders.runpodrun import Patience
 from gateway.encoders.tickets import Ticket
@@ -234,6 +235,17 @@ async def test_a_result_that_came_before_the_run_was_known_is_taken(stage, encod
     assert await encoder.holds(job.id)
     outcome = await encoder.run(job, Seen())
     assert (outcome.asset_id, stage.runpod.requests["run"]) == (old.asset_id, 0)
+
+
+async def test_a_result_whose_record_is_damaged_is_made_again(stage, encoder):
+    job = await stage.job()
+    old = Ticket.new(job)
+    await stage.tickets.issue(job.id, old)
+    await put((await encoder._links.remote_task(job, old)).result_url)
+    await stage.assets._bucket.put(record_path(old.asset_id), b"{")
+    assert not await encoder.holds(job.id)
+    async with stage.runpod.worker(work):
+        assert (await encoder.run(job, Seen())).asset_id != old.asset_id
 
 
 @pytest.mark.parametrize("has_result", [True, False])
