@@ -25,6 +25,7 @@ from rpc.errors import DataLoss, ServiceError, from_rpc
 log = structlog.get_logger("encoders")
 
 CONNECT_SECONDS = 3.0
+ACCEPT_SECONDS = 60.0
 ASK_SECONDS = 3.0
 OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -82,12 +83,16 @@ class GrpcEncoder:
         call: Stream = self._stub.Encode(metadata=self._metadata)
         is_accepted = False
         try:
-            await _accepted(call, job)
+            await asyncio.wait_for(_accepted(call, job), ACCEPT_SECONDS)
             is_accepted = True
             await events.started()
             return Outcome(await _exchanged(call, job, events))
         except grpc.aio.AioRpcError as error:
             raise self._translated(error, is_accepted) from error
+        except TimeoutError as error:
+            if is_accepted:
+                raise
+            raise EncoderBusy(f"Encoder {self.name} does not say whether it takes the task.") from error
         finally:
             call.cancel()
 

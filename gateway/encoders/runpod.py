@@ -19,7 +19,7 @@ from gateway.encoders.remote import TaskLinks
 from gateway.encoders.runpodclient import EndpointConfig, EndpointHealth, RunpodClient
 from gateway.encoders.runpodrun import Patience, RunpodRun
 from gateway.encoders.tickets import Ticket, Tickets
-from rpc.errors import InvalidArgument, NotFound, ResourceExhausted, ServiceError
+from rpc.errors import Aborted, Cancelled, DataLoss, InvalidArgument, NotFound, ResourceExhausted, ServiceError
 
 log = structlog.get_logger("runpod")
 
@@ -96,19 +96,19 @@ class RunpodEncoder:
                 ticket = await self._submitted(job.id, ticket, payload)
             run = RunpodRun(job, ticket, self._client, self, events, self._patience)
             return await run.followed()
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, Cancelled):
             if not events.is_leaving:
-                await self._shielded(self._end(job.id, ticket))
+                await self._shielded(self._close(job.id, ticket))
             raise
         except BaseException:
             await self._shielded(self._end(job.id, ticket))
             raise
 
     async def arrived(self, ticket: Ticket) -> StoredAsset | None:
-        """The result, where it has come."""
+        """The result, where it has come whole."""
         try:
             return await self._assets.describe(ticket.asset_id)
-        except NotFound:
+        except (NotFound, DataLoss):
             return None
 
     async def is_starting(self) -> bool:
@@ -166,18 +166,30 @@ class RunpodEncoder:
         log.info("task given to RunPod", task=key, run=run_id)
         try:
             return await self._tickets.note_run(key, ticket, run_id)
-        except BaseException:
+        except BaseException as error:
             await self._shielded(self._cancel(run_id))
+            if isinstance(error, Aborted):
+                raise EncoderBusy(error.message) from error
             raise
 
-    async def _end(self, key: str, ticket: Ticket) -> None:
-        """Nobody waits for this try any more. Links close first, so that a worker stops even when RunPod is away."""
+    async def _close(self, key: str, ticket: Ticket) -> None:
+        """The task goes on without this try, or is over. Links close first, so that a worker stops even when RunPod is
+        away. Another gateway may have recorded the result: the sweep, which looks at the record, deletes it if not."""
         with contextlib.suppress(ServiceError):
-            await self._tickets.drop(key, ticket)
+            await self._tickets.close(key, ticket)
         if ticket.run_id:
             await self._cancel(ticket.run_id)
+
+    async def _end(self, key: str, ticket: Ticket) -> None:
+        """Nobody waits for this try any more. Its result goes too, unless another gateway ended the try before."""
+        is_ours = False
         with contextlib.suppress(ServiceError):
-            await self._assets.delete(ticket.asset_id)
+            is_ours = await self._tickets.drop(key, ticket)
+        if ticket.run_id:
+            await self._cancel(ticket.run_id)
+        if is_ours:
+            with contextlib.suppress(ServiceError):
+                await self._assets.delete(ticket.asset_id)
 
     async def _cancel(self, run_id: str) -> None:
         try:

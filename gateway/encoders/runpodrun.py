@@ -63,6 +63,7 @@ class RunpodRun:
         self._patience = patience
         self._last: RunStatus | None = None
         self._is_started = False
+        self._is_working = False
         self._waits_since = time.monotonic()
         self._progress: encoder_pb2.EncodeProgress | None = None
 
@@ -76,6 +77,7 @@ class RunpodRun:
                 return await self._expired()
             except ServiceError as error:
                 log.warning("RunPod does not tell of a run", run=self._ticket.run_id, why=error.message)
+                self._check_wait()
             else:
                 if outcome := await self._noticed(status):
                     return outcome
@@ -93,6 +95,7 @@ class RunpodRun:
                 await self._working(status)
             case State.UNKNOWN:
                 log.warning("RunPod tells an unknown state of a run", run=self._ticket.run_id)
+                self._check_wait()
             case State.COMPLETED:
                 await self._started()
                 return await self._done(status)
@@ -102,12 +105,17 @@ class RunpodRun:
 
     async def _waiting(self) -> None:
         if self._last is not None and self._last.state is not State.IN_QUEUE:  # its worker died; it has another try
-            self._waits_since = time.monotonic()
-        if time.monotonic() > self._waits_since + self._patience.queue_seconds:
-            raise EncoderBusy(f"No worker of RunPod took the task for {self._patience.queue_seconds:g} s.")
+            self._waits_since, self._is_working = time.monotonic(), False
+        self._check_wait()
         await self._events.waiting(is_starting=await self._endpoint.is_starting())
 
+    def _check_wait(self) -> None:
+        """Raise EncoderBusy for a run that no worker is known to have taken in time."""
+        if not self._is_working and time.monotonic() > self._waits_since + self._patience.queue_seconds:
+            raise EncoderBusy(f"No worker of RunPod took the task for {self._patience.queue_seconds:g} s.")
+
     async def _working(self, status: RunStatus) -> None:
+        self._is_working = True
         await self._started()
         progress = remote.progress(status.output)
         if progress is not None and progress != self._progress:

@@ -19,13 +19,15 @@ WRITE_TRIES = 10
 @dataclass(frozen=True, slots=True)
 class Ticket:
     """One try of a task. `id` is unguessable, `asset_id` is that of the result to come, `filename` its name, `inputs`
-    are field and source of each; `run_id` is the provider's, "" until it is known."""
+    are field and source of each; `run_id` is the provider's, "" until it is known, and once it is over. One that
+    `is_closed` opens nothing any more; it is kept so that a result which came all the same is found."""
 
     id: str
     asset_id: str
     filename: str
     inputs: tuple[tuple[str, str], ...]
     run_id: str = ""
+    is_closed: bool = False
 
     @classmethod
     def new(cls, job: EncodeJob) -> "Ticket":
@@ -68,11 +70,21 @@ class Tickets:
         await self._records.update(key, _json(running), entry.revision)
         return running
 
-    async def drop(self, key: str, ticket: Ticket) -> None:
-        """Let its links open nothing any more; another ticket that the task has by now stays."""
+    async def close(self, key: str, ticket: Ticket) -> None:
+        """Let its links open nothing any more, and keep it; another ticket that the task has by now stays. Raises
+        Aborted when it was changed meanwhile."""
+        entry = await self._records.get(key)
+        if entry is not None and (found := _ticket(entry.value)).id == ticket.id:
+            closed = replace(found, run_id="", is_closed=True)
+            await self._records.update(key, _json(closed), entry.revision)
+
+    async def drop(self, key: str, ticket: Ticket) -> bool:
+        """Let its links open nothing any more; whether it was the task's still. Another one stays."""
         found = await self.find(key)
-        if found is not None and found.id == ticket.id:
-            await self._records.delete(key)
+        if found is None or found.id != ticket.id:
+            return False
+        await self._records.delete(key)
+        return True
 
     async def keys(self) -> list[str]:
         """The tasks that have tickets."""

@@ -20,7 +20,7 @@ from gateway.jobs.model import Failure, Job
 from gateway.jobs.queue import TaskQueue, TaskRef
 from gateway.jobs.run import TaskRun, TaskTimedOut
 from gateway.jobs.store import JobStore
-from rpc.errors import DataLoss, Internal, NotFound, ServiceError, Unavailable
+from rpc.errors import Aborted, DataLoss, Internal, NotFound, ServiceError, Unavailable
 
 log = structlog.get_logger("dispatch")
 
@@ -138,7 +138,7 @@ class Dispatcher:
         """Write down how the task ended, then let go of its message."""
         if error is None or (isinstance(error, NotFound) and error.reason == "JOB_NOT_FOUND"):
             await delivery.ack()
-        elif isinstance(error, EncoderBusy):
+        elif isinstance(error, EncoderBusy | Aborted):  # the latter: somebody else changed a record first
             log.info("task given back", task=ref.key, why=error.message)
             await self._give_back(ref, delivery, counted=False, delay_seconds=BUSY_SECONDS)
         elif isinstance(error, Unavailable | DataLoss):

@@ -62,8 +62,11 @@ class TaskRun:
             return
         if task.attempts >= self._attempts:
             raise Internal(f"Given up after {task.attempts} tries; each time the gateway ended in the middle of it.")
-        if self._runpod is not None and await self._runpod.holds(ref.key):
-            encoder = self._runpod
+        if self._runpod is not None:
+            if await self._runpod.holds(ref.key):
+                encoder = self._runpod
+            else:  # a run that nobody came to know of must not work beside the encoder that has the task now
+                await self._runpod.forget(ref.key)
         outcome, asset_id = await self._encode(ref, job, encoder)
         # What came by link is found again by the next try, until the encoder is told to forget it.
         is_kept = bool(outcome.asset_id)
@@ -103,7 +106,8 @@ class TaskRun:
         """The outcome, and the id of the asset that the result is."""
         async with self._assets.create(model.result_name(job, ref.index)) as writer:
             try:
-                async with asyncio.timeout(self._max_task_seconds) as limit:
+                # None until it has started: an encoder has limits of its own for the wait.
+                async with asyncio.timeout(None) as limit:
                     events = TaskEvents(
                         ref, self._store, self._board, writer, limit, self._max_task_seconds, lambda: self._is_leaving
                     )

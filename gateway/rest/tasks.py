@@ -38,7 +38,7 @@ class TaskDoor:
         query, asked = QueryParams(scope["query_string"]), scope["path_params"]
         self._links.verify(scope["path"], query.get("expires", ""), query.get("signature", ""))
         found = await self._tickets.find(asked["key"])
-        if found is None or found.id != asked["ticket"]:
+        if found is None or found.id != asked["ticket"] or found.is_closed:
             raise Gone("Nobody waits for this try of the task any more.", reason="TASK_OVER")
         return found
 

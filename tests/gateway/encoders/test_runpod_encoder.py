@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from gateway.assets.writer import record_path
 from gateway.encoders.base import EncoderBusy, EncoderLost, InputFailed
 from gateway.encoders.runpodrun import Patience
 from gateway.encoders.tickets import Ticket
@@ -84,6 +85,16 @@ async def test_a_task_that_nobody_takes_is_taken_back(stage):
     await encoder.close()
 
 
+async def test_a_task_of_which_runpod_tells_nothing_is_not_waited_for_for_ever(stage):
+    encoder, seen = stage.encoder(Patience(queue_seconds=0.3, first_seconds=0.02, most_seconds=0.05)), Seen()
+    task = asyncio.create_task(encoder.run(await stage.job(), seen))
+    await until(lambda: seen.told)
+    stage.runpod.faults.storm = frozenset({"status"})
+    with pytest.raises(EncoderBusy, match="No worker"):
+        await asyncio.wait_for(task, 3)
+    await encoder.close()
+
+
 async def test_what_the_worker_says_is_wrong_reaches_the_caller_with_its_field(stage, encoder):
     fault = {"code": 3, "message": "url_srt: no subtitles", "reason": "BAD", "fields": {"url_srt": "no subtitles"}}
     async with stage.runpod.worker(failing(**fault)):
@@ -130,14 +141,49 @@ async def test_a_run_that_somebody_else_cancels_is_lost(stage, encoder):
 
 
 async def test_cancelling_ends_the_run_and_closes_its_links(stage, encoder):
-    async with running(stage, encoder, await stage.job(), Seen()) as task:
+    job_id = (asked := await stage.job()).id
+    async with running(stage, encoder, asked, Seen()) as task:
         (job,) = stage.runpod.queue.jobs.values()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert (state(stage), await stage.tickets.keys()) == (["CANCELLED"], [])
+        assert (state(stage), await encoder.holds(job_id)) == (["CANCELLED"], False)
+        # The sweep finds it, should its result have come.
+        assert await encoder.held() == [job_id]
         assert (await put(job.input["resultUrl"])).status_code == 410
         assert (await fetched(job.input["inputUrls"][0])).status_code == 410
+
+
+@pytest.mark.parametrize("is_forgotten", [True, False])
+@pytest.mark.parametrize("is_told", [True, False])
+async def test_a_result_that_another_gateway_has_recorded_outlives_who_follows(stage, encoder, is_forgotten, is_told):
+    """Who follows is cancelled by the end of the job, or told so by the record when a worker starts."""
+    job, seen = await stage.job(), Seen(fault=Cancelled("over"))
+    follower = asyncio.create_task(encoder.run(job, seen))
+    await until(lambda: "waiting" in seen.told)
+    asset_id = (await stage.tickets.find(job.id)).asset_id
+    await put(next(iter(stage.runpod.queue.jobs.values())).input["resultUrl"])
+    if is_forgotten:
+        await encoder.forget(job.id)
+    if not is_told:
+        follower.cancel()
+    async with stage.runpod.worker(hang) if is_told else contextlib.nullcontext():
+        with pytest.raises(Cancelled if is_told else asyncio.CancelledError):
+            await follower
+    assert await stage.content(asset_id) == RESULT
+    await encoder.abandon(job.id, f"assets/{asset_id}")
+    assert (await stage.content(asset_id), await encoder.held()) == (RESULT, [])
+
+
+async def test_a_result_that_came_for_a_job_that_is_over_goes_with_the_sweep(stage, encoder):
+    job, seen, before = await stage.job(), Seen(), await stage.stored()
+    task = asyncio.create_task(encoder.run(job, seen))
+    await until(lambda: "waiting" in seen.told)
+    await put(next(iter(stage.runpod.queue.jobs.values())).input["resultUrl"])
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await encoder.abandon(job.id, "")
+    assert (await stage.stored(), await encoder.held()) == (before, [])
 
 
 async def test_a_job_that_is_over_when_a_worker_takes_it_ends_the_run(stage, encoder):
@@ -189,6 +235,17 @@ async def test_a_result_that_came_before_the_run_was_known_is_taken(stage, encod
     assert await encoder.holds(job.id)
     outcome = await encoder.run(job, Seen())
     assert (outcome.asset_id, stage.runpod.requests["run"]) == (old.asset_id, 0)
+
+
+async def test_a_result_whose_record_is_damaged_is_made_again(stage, encoder):
+    job = await stage.job()
+    old = Ticket.new(job)
+    await stage.tickets.issue(job.id, old)
+    await put((await encoder._links.remote_task(job, old)).result_url)
+    await stage.assets._bucket.put(record_path(old.asset_id), b"{")
+    assert not await encoder.holds(job.id)
+    async with stage.runpod.worker(work):
+        assert (await encoder.run(job, Seen())).asset_id != old.asset_id
 
 
 @pytest.mark.parametrize("has_result", [True, False])
@@ -278,6 +335,17 @@ async def test_a_task_that_runpod_does_not_take_goes_back_without_a_try(stage, f
     assert "wrong" not in raised.value.message
     assert (seen.told, await stage.tickets.keys()) == ([], [])
     await encoder.close()
+
+
+async def test_who_loses_the_race_for_a_task_ends_its_run_and_gives_the_task_back(stage, encoder):
+    job = await stage.job()
+    stage.runpod.faults.delay_seconds = 0.1
+    task = asyncio.create_task(encoder.run(job, Seen()))
+    await until(lambda: stage.runpod.requests["run"])
+    await stage.tickets.issue(job.id, winner := Ticket.new(job))
+    with pytest.raises(EncoderBusy, match="another gateway"):
+        await task
+    assert (state(stage), await stage.tickets.find(job.id)) == (["CANCELLED"], winner)
 
 
 async def test_a_request_too_large_for_the_queue_is_the_tasks_fault(stage, encoder):

@@ -9,9 +9,14 @@ import time
 import pytest
 
 from apigpu.v1.video_pb2 import CaptionRequest, Img2VidImage, Img2VidRequest, Operation
+from gateway.assets.links import Links
 from gateway.encoders.base import EncodeJob, Input
+from gateway.encoders.remote import TaskLinks
+from gateway.encoders.runpod import RunpodEncoder, RunpodTerms
+from gateway.encoders.runpodclient import RunpodClient
+from gateway.encoders.tickets import Ticket, Tickets
 from gateway.jobs.model import Status
-from rpc.errors import DeadlineExceeded, FailedPrecondition, InvalidArgument, NotFound
+from rpc.errors import Aborted, DeadlineExceeded, FailedPrecondition, InvalidArgument, NotFound
 from tests.gateway.encoders.seen import Seen
 from tests.gateway.jobs.conftest import RESULT, ScriptedEncoder, serving, wired
 
@@ -145,6 +150,20 @@ async def test_an_encoder_that_shuts_down_before_it_took_the_task_does_not_cost_
     assert (job.status, job.tasks[0].attempts) == (Status.COMPLETED, 1)
 
 
+async def test_a_record_that_others_change_too_fast_does_not_cost_the_task(works, monkeypatch):
+    change, left = works.store.change, [1]
+
+    async def lost(job_id, step):
+        if left:
+            left.pop()
+            raise Aborted("changing too fast")
+        return await change(job_id, step)
+
+    monkeypatch.setattr(works.store, "change", lost)
+    job = await works.result((await works.desk.submit(await works.caption())).id)
+    assert (job.status, job.tasks[0].attempts) == (Status.COMPLETED, 1)
+
+
 async def test_an_input_that_fails_in_an_unforeseen_way_ends_the_call(works):
     def broken():
         raise RuntimeError("unforeseen")
@@ -226,6 +245,41 @@ async def test_a_task_that_takes_too_long_is_ended(works, engine, tmp_path):
         hasty = await wired(engine, tmp_path, works.pool, works.encoder, stack, max_task_seconds=0.5)
         job = await hasty.result((await hasty.desk.submit(await hasty.caption())).id)
     assert (job.status, job.failure.code) == (Status.TIMED_OUT, 4)
+
+
+async def test_the_wait_for_a_worker_is_no_part_of_the_tasks_time(works, engine, tmp_path, monkeypatch):
+    await works.dispatcher.drain(0)
+    (seat,) = works.pool.seats
+    run = seat.encoder.run
+
+    async def queued(job, events):
+        await events.waiting(is_starting=False)
+        await asyncio.sleep(0.8)
+        return await run(job, events)
+
+    monkeypatch.setattr(seat.encoder, "run", queued)
+    async with contextlib.AsyncExitStack() as stack:
+        hasty = await wired(engine, tmp_path, works.pool, works.encoder, stack, max_task_seconds=0.5)
+        job = await hasty.result((await hasty.desk.submit(await hasty.caption())).id)
+    assert (job.status, job.tasks[0].attempts) == (Status.COMPLETED, 1)
+
+
+async def test_links_of_a_lost_run_at_runpod_close_when_another_encoder_has_the_task(works, engine, tmp_path):
+    await works.dispatcher.drain(0)
+    tickets = Tickets(await engine.key_value("tickets"))
+    client = RunpodClient(url="http://127.0.0.1:1", endpoint_id="e", key="k")
+    links = TaskLinks(Links(b"s" * 32, 60), works.assets, "http://127.0.0.1:1", 60)
+    works.encoder.script = [step := asyncio.Event()]
+    async with contextlib.AsyncExitStack() as stack:
+        runpod = RunpodEncoder(client, tickets, works.assets, links, RunpodTerms(30))
+        stack.push_async_callback(runpod.close)
+        job = await works.desk.submit(await works.caption())
+        # A gateway was killed between asking RunPod for a run and knowing of it.
+        await tickets.issue(f"{job.id}.0", Ticket("t" * 26, "a" * 26, "a.mp4", ()))
+        await wired(engine, tmp_path, works.pool, works.encoder, stack, runpod=runpod)
+        await until(lambda: works.encoder.running)
+        assert await tickets.find(f"{job.id}.0") is None
+        step.set()
 
 
 async def test_pages_go_from_the_newest_back(works):
