@@ -69,6 +69,21 @@ async def test_only_instances_of_this_fleet_are_found_on_all_pages(vast, provide
     assert vast.called("list") == 2
 
 
+async def test_an_answer_without_a_list_is_no_word_of_having_nothing(vast, provider):
+    await created(provider)
+    for body in ({"success": True}, {"instances": None}, {"instances": {}}):
+        vast.listed = body
+        with pytest.raises(Unavailable, match="list of instances"):
+            await provider.found()
+
+
+async def test_a_list_without_an_end_is_given_up(vast, opened):
+    provider = opened(intervals={})
+    vast.pace, vast.listed = 0.0, {"instances": [], "next_token": "1"}
+    with pytest.raises(Unavailable, match="no end"):
+        await asyncio.wait_for(provider.found(), 10)
+
+
 async def test_a_create_whose_answer_is_lost_is_unclear_and_not_repeated(vast, provider):
     vast.lost_answers = 1
     offers, order = await provider.offers(), launch()
