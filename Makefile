@@ -22,10 +22,12 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $@
 
 # Providers' own SDKs, which the tests hold our side against. They are large, and vastai's pins clash with ours: each has
-# an environment of its own, runpod's on top of .venv, as its worker runs our handler.
+# an environment of its own, runpod's on top of .venv, as its worker runs our handler. The worker's image has the same lock.
+vpath %.lock deploy tests/providers
+
 sdks: $(SDKS)/runpod/.installed $(SDKS)/vastai/.installed
 
-$(SDKS)/%/.installed: tests/providers/%.lock $(STAMP)
+$(SDKS)/%/.installed: %.lock $(STAMP)
 	@echo "installing the SDK of $* for the tests"
 	@test -x $(SDKS)/$*/bin/python || $(PYTHON) -m venv $(SDKS)/$*
 	@test $* != runpod || echo "import site; site.addsitedir('$(abspath $(BIN))/../lib/$(notdir $(wildcard .venv/lib/python*))/site-packages')" \

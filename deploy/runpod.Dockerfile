@@ -8,7 +8,7 @@ RUN apt-get update \
 
 WORKDIR /app
 COPY pyproject.toml requirements.lock README.md LICENSE ./
-COPY tests/providers/runpod.lock ./
+COPY deploy/runpod.lock ./
 COPY rpc rpc
 COPY gateway gateway
 COPY encoder encoder

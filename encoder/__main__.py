@@ -8,11 +8,16 @@ import sys
 # Before gRPC is imported: its handlers for fork() run in the child that is to become FFmpeg, and some end it there.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
+import structlog
+
 from encoder import app, doctor
+from encoder.callers import Callers
 from encoder.config import EncoderSettings
 from rpc import logs
 from rpc.config import ConfigError
 from rpc.server import stop_signal
+
+log = structlog.get_logger("encoder")
 
 # What children, FFmpeg above all, must not inherit.
 SECRETS = ("TLS_BUNDLE", "SESSION_TOKEN")
@@ -20,9 +25,16 @@ USAGE = "usage: python -m encoder [doctor]"
 
 
 async def serve(settings: EncoderSettings) -> None:
-    """Serve until SIGTERM or SIGINT."""
-    async with app.serving(settings):
-        await stop_signal()
+    """Serve until SIGTERM or SIGINT, or until no gateway has called for IDLE_EXIT_SECONDS."""
+    callers = Callers()
+    async with app.serving(settings, callers):
+        ends = [asyncio.create_task(stop_signal()), asyncio.create_task(callers.stay_away(settings.idle_exit_seconds))]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        if ends[1].done():
+            log.warning("no gateway calls; ending", seconds=settings.idle_exit_seconds)
+        for end in ends:
+            end.cancel()
+        await asyncio.gather(*ends, return_exceptions=True)
 
 
 def main(arguments: list[str]) -> int:

@@ -8,6 +8,7 @@ import structlog
 
 from apigpu.encoder.v1 import encoder_pb2, encoder_pb2_grpc
 from encoder import workshop
+from encoder.callers import Callers
 from encoder.config import EncoderSettings
 from encoder.gate import gate
 from encoder.service import EncoderServicer
@@ -30,7 +31,7 @@ class Ports:
 
 
 @contextlib.asynccontextmanager
-async def serving(settings: EncoderSettings) -> AsyncIterator[Ports]:
+async def serving(settings: EncoderSettings, callers: Callers) -> AsyncIterator[Ports]:
     """An encoder that serves until the block is left, and then drains. Raises ConfigError."""
     credentials = settings.identity.server_credentials(require_client=True)
     async with workshop.opened(settings) as shop:
@@ -38,6 +39,7 @@ async def serving(settings: EncoderSettings) -> AsyncIterator[Ports]:
             interceptors=[
                 boundary(settings.max_task_seconds),
                 gate(settings.allowed_ips, settings.session_token.get_secret_value()),
+                callers.counted(),
             ],
             max_concurrent_calls=settings.batch_size + SPARE_CALLS,
         )

@@ -49,6 +49,8 @@ class EncoderSettings(Settings):
     max_duration_seconds: float = Field(4 * 3600.0, gt=0)
     max_task_seconds: float = Field(3600.0, gt=0)
     drain_seconds: float = Field(30.0, ge=0)
+    # Ends by itself when no gateway has called for so long; 0: never. For machines whose rent runs on.
+    idle_exit_seconds: float = Field(0.0, ge=0)
 
     ffmpeg_binary: Path | None = None
     sandbox: str = AUTO_SANDBOX

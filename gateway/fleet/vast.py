@@ -25,6 +25,8 @@ PORT = 50052
 OFFERS_SECONDS = 30.0
 GONE_SECONDS = 60.0
 LIFE_SECONDS = 7 * 3600.0
+# A machine that no gateway has asked for so long ends by itself: they do so every few seconds.
+IDLE_EXIT_SECONDS = 1800
 AVOID_SECONDS = 15 * 60.0
 AVOID_MOST_SECONDS = 24 * 3600.0
 # States of which the API says that they never become "running" again.
@@ -155,7 +157,13 @@ class VastProvider:
 
     def _environment(self) -> dict[str, str]:
         # A machine whose card does not encode is of no use at its price: let it fail, and be avoided.
-        return {"PORT": str(PORT), "HOST": "0.0.0.0", "BATCH_SIZE": str(self.slots), "CODEC": "nvenc"}
+        return {
+            "PORT": str(PORT),
+            "HOST": "0.0.0.0",
+            "BATCH_SIZE": str(self.slots),
+            "CODEC": "nvenc",
+            "IDLE_EXIT_SECONDS": str(IDLE_EXIT_SECONDS),
+        }
 
     def _read(self, rows: Sequence[Mapping[str, Any]]) -> list[Ask]:
         asks = []

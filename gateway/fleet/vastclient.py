@@ -24,6 +24,7 @@ TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 ATTEMPTS = 4
 BACKOFF_SECONDS = 0.5
 PAGE = 25
+MOST_PAGES = 100
 # The request never left: nothing was done.
 UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
@@ -63,15 +64,19 @@ class VastClient:
         return list(body.get("offers") or [])
 
     async def instances(self) -> list[Row]:
-        """All instances of the account, whoever made them."""
+        """All instances of the account, whoever made them. Raises Unavailable for anything but the whole list: who is
+        not in it counts as gone."""
         parameters = {"select_filters": "{}", "order_by": json.dumps([{"col": "id", "dir": "asc"}]), "limit": str(PAGE)}
         found: list[Row] = []
-        while True:
+        for _ in range(MOST_PAGES):
             body = await self._repeated("list", "GET", "/api/v1/instances/", params=parameters)
-            found += body.get("instances") or []
+            if not isinstance(body.get("instances"), list):
+                raise Unavailable("Vast.ai's answer has no list of instances.", reason="VAST")
+            found += body["instances"]
             if not body.get("next_token"):
                 return found
             parameters["after_token"] = str(body["next_token"])
+        raise Unavailable("Vast.ai's list of instances has no end.", reason="VAST")
 
     async def create(self, offer: str, order: Row) -> str:
         """Take an offer; the number of the instance. Asked once. Raises OfferGone (nothing was made), Unclear (it may

@@ -14,6 +14,7 @@ import sys
 import tomllib
 from fnmatch import fnmatch
 from importlib import metadata
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -118,16 +119,17 @@ def test_the_image_for_cards_asks_for_video():
     assert "video" in final.environment["NVIDIA_DRIVER_CAPABILITIES"].split(",")
 
 
-@each
+@pytest.mark.parametrize("image", sorted(path.stem for path in DEPLOY.glob("*.Dockerfile")))
 def test_what_it_copies_is_there_and_not_kept_out(image):
-    build, _ = read(image)
-    sources = [name for names, _ in build.copied for name in names]
+    sources = [name for names, _ in stages(DEPLOY / f"{image}.Dockerfile")[0].copied for name in names]
     assert [name for name in sources if not (ROOT / name).exists()] == []
     assert [name for name in sources if is_ignored(name)] == []
     assert packages() <= set(sources)
 
 
-@pytest.mark.parametrize("name", [".env", ".git", ".api-gpu", ".venv", "certs", "tests", "rpc/__pycache__", "a/ca.key"])
+@pytest.mark.parametrize(
+    "name", [".env", ".git", ".api-gpu", ".venv", "certs", "tests", "tests/a/b", "rpc/__pycache__", "a/ca.key"]
+)
 def test_keys_and_what_no_image_needs_stay_out_of_the_context(name):
     assert is_ignored(name)
 
@@ -136,7 +138,13 @@ def is_ignored(name):
     patterns = (ROOT / ".dockerignore").read_text().splitlines()
     patterns = [pattern for pattern in patterns if pattern and not pattern.startswith("#")]
     assert not any(pattern.startswith("!") for pattern in patterns)  # not understood here
-    return any(fnmatch(name, pattern) or fnmatch("/" + name, pattern.replace("**", "*")) for pattern in patterns)
+    # Whatever is below a folder that is kept out stays out too.
+    names = [str(path) for path in (Path(name), *Path(name).parents)]
+    return any(
+        fnmatch(name, pattern) or fnmatch("/" + name, pattern.replace("**", "*"))
+        for name in names
+        for pattern in patterns
+    )
 
 
 @each
@@ -146,12 +154,32 @@ def test_every_package_that_it_gets_is_pinned(image):
     install = build.commands[-1]
     assert install[:4] == ["pip", "--python", "/opt/api-gpu/bin/python", "install"]
     assert install[install.index("--constraint") + 1] == "requirements.lock"
-    extras = re.findall(r"\[(.+)\]", install[-1])
-    extras = set(extras[0].split(",")) if extras else set()
+    assert required("api-gpu", extras_of(install[-1])) | required("hatchling", set()) <= pinned("requirements.lock")
+
+
+def extras_of(requirement):
+    found = re.findall(r"\[(.+)\]", requirement)
+    extras = set(found[0].split(",")) if found else set()
     assert extras <= PROJECT["project"]["optional-dependencies"].keys()
-    lock = (ROOT / "requirements.lock").read_text().splitlines()
-    pinned = {canonicalize_name(line.partition("==")[0]) for line in lock}
-    assert required("api-gpu", extras) | required("hatchling", set()) <= pinned
+    return extras
+
+
+def pinned(lock):
+    return {canonicalize_name(line.partition("==")[0]) for line in (ROOT / lock).read_text().splitlines()}
+
+
+def test_the_worker_of_runpod_is_pinned_and_does_not_run_as_root():
+    (only,) = stages(DEPLOY / "runpod.Dockerfile")
+    assert (only.one("USER"), only.command) == ("encoder", ["python", "-m", "encoder.runpod_handler"])
+    assert only.environment.keys() - NOT_SETTINGS - {"RUNPOD_LOG_LEVEL"} <= defaults("encoder").keys()
+    (install,) = [command for command in only.commands if command[:2] == ["pip", "install"]]
+    locks = [word for before, word in pairwise(install) if before == "--constraint"]
+    copied = {Path(name).name: name for names, _ in only.copied for name in names}
+    assert locks == ["requirements.lock", "runpod.lock"]
+    extras = extras_of(install[-1])
+    known = {name for lock in locks for name in pinned(copied[lock])}
+    assert required("api-gpu", extras - {"runpod"}) | {"runpod"} <= known
+    assert "runpod" in extras
 
 
 def required(name, extras):

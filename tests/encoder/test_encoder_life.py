@@ -1,6 +1,7 @@
 """Life and death: cancelled calls, killed encoders, restarts, drains. No FFmpeg and no file may be left."""
 
 import asyncio
+import contextlib
 import signal
 import subprocess
 import sys
@@ -115,6 +116,34 @@ async def test_after_the_drain_time_tasks_are_killed(certs: Path, tmp_path: Path
             assert await asyncio.to_thread(encoder.process.wait, 10) == 0
             with pytest.raises(grpc.aio.AioRpcError):
                 await running
+        assert not encoder.task_folders()
+
+
+async def test_who_is_called_no_more_ends_by_itself_but_not_in_the_middle_of_a_task(
+    certs: Path, tmp_path: Path, still: Path
+) -> None:
+    operation = video_pb2.Operation(img2vid=video_pb2.Img2VidRequest(url_image="i", duration=4, frame_rate=60))
+    settings = {"IDLE_EXIT_SECONDS": 0.5, "SESSION_TOKEN": "token"}
+    with harness.running(certs, tmp_path, settings) as encoder:
+        async with encoder.client() as client, encoder.client() as stranger:
+            client.metadata = (("x-session-token", "token"),)
+            started = time.monotonic()
+            await client.encode(operation, {"url_image": still})
+            assert time.monotonic() - started > 0.7, "the task is too short to show anything"
+            for _ in range(5):
+                await asyncio.sleep(0.2)
+                await client.capabilities()
+            called_at = time.monotonic()
+            while encoder.process.poll() is None:
+                assert time.monotonic() - called_at < 5, "it does not end"
+                with contextlib.suppress(grpc.aio.AioRpcError):
+                    await stranger.capabilities()
+                with contextlib.suppress(grpc.aio.AioRpcError):
+                    await health(encoder)
+                await asyncio.sleep(0.05)
+            assert time.monotonic() - called_at > 0.45
+        assert encoder.process.returncode == 0
+        assert any(line.get("event") == "draining" for line in encoder.lines)
         assert not encoder.task_folders()
 
 

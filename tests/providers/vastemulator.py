@@ -57,6 +57,7 @@ class VastEmulator:
         self.outage = ""  # "502": it answers so; "drop": it takes calls and drops the connection
         self.is_storming = False  # every call is too frequent
         self.searches_left = None  # the day's quota
+        self.listed = None  # what every list is answered with, whatever there is
         self.taken = set()  # offers that somebody else took since the search
         self.stuck_machines = set()  # machine_ids of hosts that never come up
         self.bad_images = {}  # image: what Docker says of it
@@ -199,6 +200,8 @@ class VastEmulator:
         return instance
 
     async def _list(self, request):
+        if self.listed is not None:
+            return JSONResponse(self.listed)
         query = {name: json.loads(value) for name, value in request.query_params.items() if name != "after_token"}
         after = int(request.query_params.get("after_token", 0))
         wanted = query.get("select_filters", {}).items()

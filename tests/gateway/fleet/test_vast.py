@@ -52,6 +52,7 @@ async def test_an_instance_runs_the_image_with_what_it_is_given(vast, provider):
     assert (instance.label, instance.order["image"], instance.order["runtype"]) == (label, IMAGE, "args")
     assert instance.order["env"]["-p 50052:50052"] == "1"
     given = {"PORT": "50052", "HOST": "0.0.0.0", "BATCH_SIZE": "3", "CODEC": "nvenc", "SESSION_TOKEN": "token"}
+    given |= {"IDLE_EXIT_SECONDS": "1800"}
     assert instance.environment == given
     (found,) = await until(provider, lambda found: found[0].address)
     assert (found.provider_id, found.label, found.fault) == (number, label, "")
@@ -67,6 +68,21 @@ async def test_only_instances_of_this_fleet_are_found_on_all_pages(vast, provide
     found = await provider.found()
     assert len({one.provider_id for one in found}) == 30
     assert vast.called("list") == 2
+
+
+async def test_an_answer_without_a_list_is_no_word_of_having_nothing(vast, provider):
+    await created(provider)
+    for body in ({"success": True}, {"instances": None}, {"instances": {}}):
+        vast.listed = body
+        with pytest.raises(Unavailable, match="list of instances"):
+            await provider.found()
+
+
+async def test_a_list_without_an_end_is_given_up(vast, opened):
+    provider = opened(intervals={})
+    vast.pace, vast.listed = 0.0, {"instances": [], "next_token": "1"}
+    with pytest.raises(Unavailable, match="no end"):
+        await asyncio.wait_for(provider.found(), 10)
 
 
 async def test_a_create_whose_answer_is_lost_is_unclear_and_not_repeated(vast, provider):
