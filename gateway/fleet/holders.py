@@ -17,7 +17,6 @@ log = structlog.get_logger("fleet")
 
 PREFIX = "holder."
 TELL_SECONDS = 5.0
-# After so long without a word a gateway is taken for dead.
 SILENT_SECONDS = 20.0
 
 
@@ -33,11 +32,19 @@ class Word:
 class Holders:
     """The tasks in hand, of all gateways. A gateway that has none says nothing."""
 
-    def __init__(self, records: KeyValue, name: str, tell_seconds: float = TELL_SECONDS) -> None:
-        """`name` is this gateway's, unlike that of any other, its own earlier ones too."""
+    def __init__(
+        self,
+        records: KeyValue,
+        name: str,
+        tell_seconds: float = TELL_SECONDS,
+        silent_seconds: float = SILENT_SECONDS,
+    ) -> None:
+        """`name` is this gateway's, unlike that of any other, its own earlier ones too. One that has tasks tells of
+        them every `tell_seconds`, and is taken for dead after `silent_seconds`."""
         self._records = records
         self._key = PREFIX + name
         self._tell_seconds = tell_seconds
+        self._silent_seconds = silent_seconds
         self._own: dict[str, str] = {}
         self._others: dict[str, Word] = {}
         self._changed = asyncio.Event()
@@ -75,14 +82,14 @@ class Holders:
         """The machine of each task that a living gateway has in hand."""
         found: dict[str, str] = {}
         for word in self._others.values():
-            if time.monotonic() - word.heard_at < SILENT_SECONDS:
+            if time.monotonic() - word.heard_at < self._silent_seconds:
                 found.update(word.tasks)
         return found | self._own
 
     async def forget_dead(self) -> None:
         """Delete what gateways told that are dead."""
         for key, word in list(self._others.items()):
-            if time.monotonic() - word.heard_at > 2 * SILENT_SECONDS:
+            if time.monotonic() - word.heard_at > 2 * self._silent_seconds:
                 await self._records.delete(key)
                 self._others.pop(key, None)
 

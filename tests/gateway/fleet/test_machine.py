@@ -1,5 +1,6 @@
 """A machine's steps, and what jobs and days cost: pure functions."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -85,6 +86,25 @@ def test_the_cost_of_a_job_that_runs_grows_and_is_not_final():
 def test_a_run_that_is_not_yet_written_down_on_its_machine_costs_no_more_than_the_machine():
     cost = costs.of_spells((Spell(READY.id, 1060.0),), {READY.id: READY}.get, 1100.0)
     assert cost.usd == pytest.approx(READY.usd(1100.0))
+
+
+def test_spells_that_ended_on_one_machine_are_kept_as_one_of_their_length():
+    spells = [Spell("a", 10, 20), Spell("b", 25, 26), Spell("a", 30, 35), Spell("a", 40)]
+    assert costs.joined(spells) == (Spell("a", 20, 35), Spell("b", 25, 26), Spell("a", 40))
+
+
+def test_what_a_machine_will_idle_counts_against_a_budget_while_it_lives():
+    spells, worked = (
+        (Spell(READY.id, 1060.0, 1070.0),),
+        machine.run_ended(machine.run_started(READY, "a.0", 1060.0), "a.0", 1070.0),
+    )
+    so_far, in_all = (costs.of_spells(spells, {READY.id: worked}.get, 1070.0, idle) for idle in (0, 60))
+    assert in_all.usd == pytest.approx(so_far.usd + 60 * 0.001)
+
+
+def test_a_record_of_a_later_version_is_read_all_the_same():
+    later = json.dumps(json.loads(machine.to_json(READY)) | {"colour": "blue"}).encode()
+    assert machine.from_json(later) == READY
 
 
 def test_days_split_a_machine_that_lives_over_midnight():
