@@ -14,12 +14,22 @@ from apigpu.encoder.v1 import encoder_pb2
 from gateway.assets.record import PREFIX
 from gateway.assets.store import AssetStore, StoredAsset
 from gateway.encoders import remote
-from gateway.encoders.base import EncodeJob, EncoderBusy, Events, Outcome
+from gateway.encoders.base import EncodeJob, EncoderBusy, EncoderRefuses, Events, Outcome
 from gateway.encoders.remote import TaskLinks
 from gateway.encoders.runpodclient import EndpointConfig, EndpointHealth, RunpodClient
 from gateway.encoders.runpodrun import Patience, RunpodRun
 from gateway.encoders.tickets import Ticket, Tickets
-from rpc.errors import Aborted, Cancelled, DataLoss, InvalidArgument, NotFound, ResourceExhausted, ServiceError
+from rpc.errors import (
+    Aborted,
+    Cancelled,
+    DataLoss,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    ResourceExhausted,
+    ServiceError,
+    Unauthenticated,
+)
 
 log = structlog.get_logger("runpod")
 
@@ -160,6 +170,8 @@ class RunpodEncoder:
             run_id = await self._client.run(json_format.MessageToDict(payload), terms.max_seconds, terms.life_seconds)
         except (InvalidArgument, ResourceExhausted):
             raise
+        except (Unauthenticated, FailedPrecondition, NotFound) as error:
+            raise EncoderRefuses(error.message) from error
         except ServiceError as error:
             # Where the answer was lost a worker may get the run: the ticket is no longer there then, and it stops.
             raise EncoderBusy(error.message) from error
