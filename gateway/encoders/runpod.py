@@ -39,11 +39,10 @@ HEALTH_SECONDS = 2.0
 @dataclass(frozen=True, slots=True)
 class RunpodTerms:
     """`max_seconds` is what a worker may take for one task. A task that no worker took within `queue_seconds` is taken
-    back. `slots` tasks are given to the endpoint at once."""
+    back."""
 
     max_seconds: float
     queue_seconds: float = 900.0
-    slots: int = 1
 
     @property
     def life_seconds(self) -> float:
@@ -85,7 +84,7 @@ class RunpodEncoder:
             await self._client.health()
         except ServiceError as error:
             raise EncoderBusy(error.message) from error
-        return encoder_pb2.GetCapabilitiesResponse(slots=self._terms.slots)
+        return encoder_pb2.GetCapabilitiesResponse()
 
     async def config(self) -> EndpointConfig:
         """How the endpoint is set up. Raises what RunpodClient.config raises."""
