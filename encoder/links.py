@@ -2,7 +2,9 @@
 
 import asyncio
 import base64
+import itertools
 import random
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from http import HTTPStatus
 from pathlib import Path
@@ -18,9 +20,13 @@ from rpc.errors import Cancelled, InvalidArgument, ServiceError, Unavailable
 
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 ASK_TIMEOUT = httpx.Timeout(5.0)
-# Between tries, each give or take a half.
-PAUSES_SECONDS = (0.2, 1.0, 3.0, 9.0)
+# Between tries, each give or take a half; the last one again and again.
+PAUSES_SECONDS = (0.2, 1.0, 3.0, 9.0, 20.0)
+# A gateway may be started anew meanwhile: a finished encode is worth the wait.
+PATIENCE_SECONDS = 300.0
 MAX_ERROR_BYTES = 64 * 1024
+# The gateway, in its own words, asks for patience.
+BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 HEADERS = {"Accept-Encoding": "identity", "User-Agent": "api-gpu-encoder"}
 
 
@@ -43,11 +49,18 @@ def check(url: str, what: str) -> None:
 
 
 class Links:
-    """Reads and writes by link. Redirects are not followed. Tries that meet a passing fault are made again."""
+    """Reads and writes by link. Redirects are not followed. Tries that meet a passing fault are made again, for
+    `patience_seconds`."""
 
-    def __init__(self, client: httpx.AsyncClient, pauses_seconds: Sequence[float] = PAUSES_SECONDS) -> None:
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        pauses_seconds: Sequence[float] = PAUSES_SECONDS,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
         self._client = client
         self._pauses_seconds = pauses_seconds
+        self._patience_seconds = patience_seconds
 
     async def fetch(self, url: str, path: Path, field: str, max_bytes: int) -> None:
         """Read an input into a file. Raises ServiceError: what the gateway says of the input, Cancelled (410),
@@ -77,7 +90,9 @@ class Links:
         async with self._client.stream("GET", url, headers=HEADERS) as response:
             if response.status_code != HTTPStatus.OK:
                 error, is_told = await _refusal(response)
-                raise error if is_told or not _is_passing(response) else Passing(error)
+                # What names a field is the input's own fault; the rest is the gateway's.
+                is_final = is_told and (error.fields or response.status_code not in BUSY)
+                raise Passing(error) if _is_passing(response) and not is_final else error
             length = response.headers.get("content-length", "")
             check_size(field, int(length) if length.isdecimal() else 0, max_bytes)
             spool = Spool(path, field, max_bytes)
@@ -94,15 +109,17 @@ class Links:
                 raise Passing(error) if _is_passing(response) else error
 
     async def _tried(self, attempt: Callable[[], Awaitable[None]]) -> None:
-        for pause_seconds in self._pauses_seconds:
+        until = time.monotonic() + self._patience_seconds
+        pauses_seconds = itertools.chain(self._pauses_seconds, itertools.repeat(self._pauses_seconds[-1]))
+        while True:
             try:
-                return await self._once(attempt)
-            except Passing:
-                await asyncio.sleep(pause_seconds * random.uniform(0.5, 1.5))
-        try:
-            await self._once(attempt)
-        except Passing as last:
-            raise last.error from last
+                await self._once(attempt)
+            except Passing as fault:
+                if time.monotonic() > until:
+                    raise fault.error from fault
+            else:
+                return
+            await asyncio.sleep(next(pauses_seconds) * random.uniform(0.5, 1.5))
 
     async def _once(self, attempt: Callable[[], Awaitable[None]]) -> None:
         try:

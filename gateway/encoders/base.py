@@ -25,6 +25,10 @@ class EncoderBusy(Unavailable):
     """The encoder did not take the task: not reachable, no slot, shutting down. The try does not count."""
 
 
+class EncoderRefuses(EncoderBusy):
+    """The encoder will take no task until somebody mends something: its key, its credit. The try does not count."""
+
+
 @dataclass(frozen=True)
 class Input:
     """An input of a task: its field, the text that names its source, and how to open it when its turn comes."""

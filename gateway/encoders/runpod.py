@@ -14,12 +14,22 @@ from apigpu.encoder.v1 import encoder_pb2
 from gateway.assets.record import PREFIX
 from gateway.assets.store import AssetStore, StoredAsset
 from gateway.encoders import remote
-from gateway.encoders.base import EncodeJob, EncoderBusy, Events, Outcome
+from gateway.encoders.base import EncodeJob, EncoderBusy, EncoderRefuses, Events, Outcome
 from gateway.encoders.remote import TaskLinks
 from gateway.encoders.runpodclient import EndpointConfig, EndpointHealth, RunpodClient
 from gateway.encoders.runpodrun import Patience, RunpodRun
 from gateway.encoders.tickets import Ticket, Tickets
-from rpc.errors import Aborted, Cancelled, DataLoss, InvalidArgument, NotFound, ResourceExhausted, ServiceError
+from rpc.errors import (
+    Aborted,
+    Cancelled,
+    DataLoss,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    ResourceExhausted,
+    ServiceError,
+    Unauthenticated,
+)
 
 log = structlog.get_logger("runpod")
 
@@ -29,11 +39,10 @@ HEALTH_SECONDS = 2.0
 @dataclass(frozen=True, slots=True)
 class RunpodTerms:
     """`max_seconds` is what a worker may take for one task. A task that no worker took within `queue_seconds` is taken
-    back. `slots` tasks are given to the endpoint at once."""
+    back."""
 
     max_seconds: float
     queue_seconds: float = 900.0
-    slots: int = 1
 
     @property
     def life_seconds(self) -> float:
@@ -75,7 +84,7 @@ class RunpodEncoder:
             await self._client.health()
         except ServiceError as error:
             raise EncoderBusy(error.message) from error
-        return encoder_pb2.GetCapabilitiesResponse(slots=self._terms.slots)
+        return encoder_pb2.GetCapabilitiesResponse()
 
     async def config(self) -> EndpointConfig:
         """How the endpoint is set up. Raises what RunpodClient.config raises."""
@@ -160,6 +169,8 @@ class RunpodEncoder:
             run_id = await self._client.run(json_format.MessageToDict(payload), terms.max_seconds, terms.life_seconds)
         except (InvalidArgument, ResourceExhausted):
             raise
+        except (Unauthenticated, FailedPrecondition, NotFound) as error:
+            raise EncoderRefuses(error.message) from error
         except ServiceError as error:
             # Where the answer was lost a worker may get the run: the ticket is no longer there then, and it stops.
             raise EncoderBusy(error.message) from error

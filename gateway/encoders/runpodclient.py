@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import structlog
 
-from gateway.encoders.pace import Pace
+from gateway.encoders.rate import Rate
 from rpc.errors import (
     FailedPrecondition,
     InvalidArgument,
@@ -124,7 +124,7 @@ class RunpodClient:
             headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
             timeout=TIMEOUT,
         )
-        self._paces = {call: Pace(calls, RATE_SECONDS) for call, calls in RATES.items()}
+        self._rates = {call: Rate(calls, RATE_SECONDS) for call, calls in RATES.items()}
         self._retry_seconds = retry_seconds
 
     async def close(self) -> None:
@@ -160,7 +160,7 @@ class RunpodClient:
 
     async def health(self) -> EndpointHealth:
         """How the endpoint fares. Asked once: whoever wants to know asks all the time."""
-        await self._paces["health"].turn()
+        await self._rates["health"].turn()
         workers = (await self._once("health", "GET", "health", None)).get("workers")
         counts = workers if isinstance(workers, dict) else {}
         names = ("idle", "initializing", "running", "throttled")
@@ -168,7 +168,7 @@ class RunpodClient:
 
     async def config(self) -> EndpointConfig:
         """How the endpoint is set up. A key may have no right to ask."""
-        await self._paces["config"].turn()
+        await self._rates["config"].turn()
         told = await self._once("config", "GET", f"{self._rest_url}/endpoints/{self.endpoint_id}", None)
         try:
             return EndpointConfig(told["idleTimeout"], round(told["executionTimeoutMs"] / 1000), told["workersMax"])
@@ -185,7 +185,7 @@ class RunpodClient:
     ) -> dict[str, Any]:
         """The answer; the call is repeated for errors that are `repeated`."""
         for number in range(TRIES):
-            await self._paces[call].turn()
+            await self._rates[call].turn()
             try:
                 return await self._once(call, method, path, body)
             except repeated as error:
@@ -204,7 +204,7 @@ class RunpodClient:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise AnswerLost(f"RunPod did not answer ({type(error).__name__}).") from error
         if response.status_code == 429:
-            self._paces[call].pause(_patience(response.headers.get("retry-after", ""), self._retry_seconds))
+            self._rates[call].pause(_patience(response.headers.get("retry-after", ""), self._retry_seconds))
         if response.status_code != 200:
             raise self._refusal(call, response)
         try:

@@ -10,6 +10,7 @@ from typing import Any
 
 from gateway.assets.record import new_id
 from gateway.encoders.base import EncodeJob
+from gateway.engine.fields import known
 from gateway.engine.keyvalue import KeyValue
 from rpc.errors import Aborted, Unavailable
 
@@ -96,5 +97,5 @@ def _json(ticket: Ticket) -> bytes:
 
 
 def _ticket(data: bytes) -> Ticket:
-    fields: dict[str, Any] = json.loads(data)
-    return Ticket(**fields | {"inputs": tuple((field, source) for field, source in fields["inputs"])})
+    record: dict[str, Any] = known(Ticket, json.loads(data))
+    return Ticket(**record | {"inputs": tuple((field, source) for field, source in record["inputs"])})

@@ -5,7 +5,7 @@ a crash.
 """
 
 import json
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -201,8 +201,7 @@ def to_json(machine: Machine) -> bytes:
 def from_json(data: bytes) -> Machine:
     """The machine of a stored record. Fields of a later version are passed over: the machine must be given back all
     the same."""
-    known = {field.name for field in fields(Machine)}
-    record: dict[str, Any] = {name: value for name, value in json.loads(data).items() if name in known}
+    record = known(Machine, json.loads(data))
     access = Access(**record["access"]) if record["access"] else None
     running = tuple(Run(**run) for run in record["running"])
     return Machine(**record | {"access": access, "running": running, "state": State(record["state"])})

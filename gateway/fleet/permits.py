@@ -2,14 +2,43 @@
 timeout after its last job. So what is rented here is a permit to keep one worker busy: it lives from the moment when
 the first job may be queued for that worker until the idle timeout after its last, which is what RunPod bills."""
 
+import time
 from collections.abc import Callable, Sequence
 
 from apigpu.encoder.v1 import encoder_pb2
-from gateway.encoders.base import EncodeJob, Encoder, Events, Outcome
+from gateway.encoders.base import EncodeJob, Encoder, EncoderRefuses, Events, Outcome
 from gateway.fleet.base import Found, Launch, Offer
 from gateway.fleet.machine import HOUR_SECONDS, Machine
 
 NAME = "runpod"
+# The first and the longest rest of an endpoint that refuses tasks.
+RESTS_SECONDS = (5.0, 300.0)
+
+
+class Refusal:
+    """What an endpoint said when it refused a task. For a while it counts as one that does not answer, for longer each
+    time, so that tasks go elsewhere."""
+
+    def __init__(self, rests_seconds: tuple[float, float]) -> None:
+        self._first_seconds, self._most_seconds = rests_seconds
+        self._seconds = 0.0
+        self._until = 0.0
+        self._text = ""
+
+    def note(self, text: str) -> None:
+        """The endpoint has refused a task; those that were under way together count once."""
+        if time.monotonic() >= self._until:
+            self._seconds = min(self._seconds * 2 or self._first_seconds, self._most_seconds)
+            self._until, self._text = time.monotonic() + self._seconds, text
+
+    def clear(self) -> None:
+        """The endpoint has taken a task."""
+        self._seconds = self._until = 0.0
+
+    def check(self) -> None:
+        """Raise EncoderRefuses while the endpoint rests."""
+        if time.monotonic() < self._until:
+            raise EncoderRefuses(self._text)
 
 
 class Permits:
@@ -25,12 +54,14 @@ class Permits:
         max_workers: int,
         slots: int,
         setup_seconds: Callable[[], float],
+        rests_seconds: tuple[float, float] = RESTS_SECONDS,
     ) -> None:
         self._endpoint = endpoint
         self.most_usd_per_hour = usd_per_second * HOUR_SECONDS
         self._max_workers = max_workers
         self.slots = slots
         self._setup_seconds = setup_seconds
+        self._refusal = Refusal(rests_seconds)
 
     def prepare(self, label: str) -> Launch:
         """See Provider. RunPod's workers are set up with their endpoint."""
@@ -38,10 +69,11 @@ class Permits:
 
     def encoder(self, machine: Machine) -> Encoder:
         """See Provider."""
-        return Permitted(machine.id, machine.slots, self._endpoint)
+        return Permitted(machine.id, machine.slots, self._endpoint, self._refusal)
 
     async def offers(self) -> Sequence[Offer]:
-        """See Provider. Raises Unavailable when the endpoint does not answer."""
+        """See Provider. Raises Unavailable when the endpoint does not answer, or has refused a task lately."""
+        self._refusal.check()
         await self._endpoint.ask()
         setup_seconds = self._setup_seconds()
         return [
@@ -84,19 +116,29 @@ class Permits:
 class Permitted:
     """The endpoint as the encoder behind one permit."""
 
-    def __init__(self, name: str, slots: int, endpoint: Encoder) -> None:
+    def __init__(self, name: str, slots: int, endpoint: Encoder, refusal: Refusal) -> None:
         self.name = name
         self._slots = slots
         self._endpoint = endpoint
+        self._refusal = refusal
 
     async def ask(self) -> encoder_pb2.GetCapabilitiesResponse:
-        """See Encoder: the slots of one worker. Raises EncoderBusy when the endpoint does not answer."""
+        """See Encoder: the slots of one worker. Raises EncoderBusy when the endpoint does not answer, or has refused a
+        task lately."""
+        self._refusal.check()
         await self._endpoint.ask()
         return encoder_pb2.GetCapabilitiesResponse(slots=self._slots)
 
     async def run(self, job: EncodeJob, events: Events) -> Outcome:
         """See Encoder."""
-        return await self._endpoint.run(job, events)
+        self._refusal.check()
+        try:
+            outcome = await self._endpoint.run(job, events)
+        except EncoderRefuses as error:
+            self._refusal.note(error.message)
+            raise
+        self._refusal.clear()
+        return outcome
 
     async def forget(self, task_id: str) -> None:
         """See Encoder."""

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from gateway.engine.fields import known
 from gateway.fleet.costs import Spell, joined
 
 MAX_WARNINGS = 50
@@ -276,15 +277,16 @@ def to_json(job: Job) -> bytes:
 
 def from_json(data: bytes) -> Job:
     """The job of a stored record."""
-    record = json.loads(data)
+    record = known(Job, json.loads(data))
     tasks = tuple(_task(entry) for entry in record["tasks"])
     return Job(**record | {"tasks": tasks, "request": base64.b64decode(record["request"])})
 
 
 def _task(entry: dict[str, Any]) -> Task:
-    failure = Failure(**entry["failure"]) if entry["failure"] else None
+    failure = Failure(**known(Failure, entry["failure"])) if entry["failure"] else None
     # Records of before there were warnings have none.
-    warnings = tuple(Warning(**warning) for warning in entry.get("warnings", ()))
-    spells = tuple(Spell(**spell) for spell in entry.get("spells", ()))
+    warnings = tuple(Warning(**known(Warning, warning)) for warning in entry.get("warnings", ()))
+    spells = tuple(Spell(**known(Spell, spell)) for spell in entry.get("spells", ()))
     status = Status(entry["status"])
-    return Task(**entry | {"failure": failure, "status": status, "warnings": warnings, "spells": spells})
+    parts = {"failure": failure, "status": status, "warnings": warnings, "spells": spells}
+    return Task(**known(Task, entry) | parts)

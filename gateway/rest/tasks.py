@@ -5,12 +5,14 @@ the ticket is dropped all answer 410. See RemoteTask in encoder.proto.
 """
 
 import contextlib
+from collections.abc import Iterator
 
 from starlette.datastructures import Headers, QueryParams
 from starlette.types import Receive, Scope, Send
 
 from gateway.assets.links import Links
 from gateway.assets.store import AssetStore
+from gateway.assets.transfers import Transfers
 from gateway.encoders.base import about, empty
 from gateway.encoders.tickets import Ticket, Tickets
 from gateway.rest.files import send_body
@@ -19,19 +21,36 @@ from gateway.rest.status import Gone, MethodNotAllowed
 from gateway.rest.uploads import digest
 from gateway.sources import Source, Sources
 from rpc.chunks import rechunk
-from rpc.errors import AlreadyExists, DataLoss, InvalidArgument, NotFound, ServiceError
+from rpc.errors import AlreadyExists, DataLoss, InvalidArgument, NotFound, ServiceError, Unavailable
 
 IDLE_SECONDS = 60.0
 
 
 class TaskDoor:
-    """What both applications share: who may come in."""
+    """What both applications share: who may come in, and how many at once."""
 
-    def __init__(self, tickets: Tickets, links: Links, assets: AssetStore, sources: Sources) -> None:
+    def __init__(
+        self, tickets: Tickets, links: Links, assets: AssetStore, sources: Sources, transfers: Transfers
+    ) -> None:
         self.assets = assets
         self.sources = sources
+        self.transfers = transfers
         self._tickets = tickets
         self._links = links
+        self._coming: set[str] = set()
+
+    @contextlib.contextmanager
+    def alone(self, ticket: Ticket) -> Iterator[None]:
+        """A place for the one result of a ticket that comes at a time. Raises Unavailable while another one does."""
+        if ticket.id in self._coming:
+            text = "A result of this try is being taken already; try again in a moment."
+            raise Unavailable(text, reason="RESULT_COMING")
+        with self.transfers.place():
+            self._coming.add(ticket.id)
+            try:
+                yield
+            finally:
+                self._coming.remove(ticket.id)
 
     async def ticket(self, scope: Scope) -> Ticket:
         """The ticket that the link of this request is of. Raises PermissionDenied (forged, expired), Gone."""
@@ -55,7 +74,8 @@ class TaskInputs:
             raise MethodNotAllowed(scope["method"], "A link to an input", ["GET"])
         ticket, number = await self._door.ticket(scope), scope["path_params"]["number"]
         field, source = ticket.inputs[number]  # the signature covers the number
-        await while_connected(receive, self._send(field, source, send))
+        with self._door.transfers.place():
+            await while_connected(receive, self._send(field, source, send))
 
     async def _send(self, field: str, source: str, send: Send) -> None:
         async with contextlib.AsyncExitStack() as stack:
@@ -86,7 +106,8 @@ class TaskResult:
             raise MethodNotAllowed(scope["method"], "A link to a result", ["PUT", "HEAD"])
         ticket = await self._door.ticket(scope)
         if scope["method"] == "PUT":
-            await self._take(scope, ticket, receive)
+            with self._door.alone(ticket):
+                await self._take(scope, ticket, receive)
         await _answer(send, 204, {})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -99,12 +120,11 @@ class TaskResult:
             writer.check(size_bytes)
             async for data in rechunk(received(receive, IDLE_SECONDS)):
                 await writer.write(data)
-            # Meanwhile the try may be over, or another worker of the same run may have been faster.
+            # Meanwhile the try may be over, or another worker of the same run may have been faster, at another gateway.
             await self._door.ticket(scope)
             if await self._is_there(ticket, size_bytes, sha256):
                 return
             await writer.commit(size_bytes=size_bytes, sha256=sha256)
-        await self._still_wanted(scope, ticket)
 
     async def _is_there(self, ticket: Ticket, size_bytes: int, sha256: str) -> bool:
         """Whether the result is there. Raises AlreadyExists when it is another one."""
@@ -115,15 +135,6 @@ class TaskResult:
         if (there.size_bytes, there.sha256) != (size_bytes, sha256):
             raise AlreadyExists("This task has a result already, and it is another one.", reason="OTHER_RESULT")
         return True
-
-    async def _still_wanted(self, scope: Scope, ticket: Ticket) -> None:
-        """A result that was stored when the try was over already is nobody's."""
-        try:
-            await self._door.ticket(scope)
-        except Gone:
-            with contextlib.suppress(NotFound):
-                await self._door.assets.delete(ticket.asset_id)
-            raise
 
 
 def _announced(headers: Headers) -> tuple[int, str]:

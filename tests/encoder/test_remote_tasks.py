@@ -1,5 +1,6 @@
 """RemoteTasks in this process: what their links may do, and how long all may take."""
 
+import asyncio
 import hashlib
 from dataclasses import replace
 
@@ -38,7 +39,7 @@ def server(serving):
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def links():
     async with httpx.AsyncClient() as client:
-        yield Links(client, PAUSES)
+        yield Links(client, PAUSES, patience_seconds=0.2)
 
 
 @pytest.fixture
@@ -84,6 +85,14 @@ async def test_an_input_that_does_not_come(fetch, answer, kind, reason):
     assert caught.value.reason == reason
 
 
+@pytest.mark.parametrize(("code", "reason", "http"), [(14, "DRAINING", 503), (8, "BUSY", 429)])
+async def test_an_input_is_read_once_the_gateway_has_time(fetch, server, code, reason, http):
+    task = asyncio.create_task(fetch(linkserver.status(code, "Later.", reason, http)))
+    await asyncio.sleep(0.08)
+    server.inputs["x"] = b"bytes"
+    await task
+
+
 async def test_a_body_that_breaks_off_is_not_whole(fetch):
     with pytest.raises(Unavailable) as caught:
         await fetch(linkserver.broken_off())
@@ -96,25 +105,26 @@ async def test_a_large_body_of_unknown_length_is_stopped_at_the_limit(fetch):
         await fetch(linkserver.unannounced(1_000_000))
 
 
-@pytest.mark.parametrize("answers", [(), ("drop", 503), (429, 500)])
+@pytest.mark.parametrize("answers", [(), ("drop", 503), (429, 500), (503,) * 6])
 async def test_a_result_is_put_until_it_is_taken(put, server, answers):
     assert await put(*answers) == b"result"
     assert len(server.puts) == len(answers) + 1
 
 
 @pytest.mark.parametrize(
-    ("answers", "tries", "reason"),
+    ("answers", "most_tries", "reason"),
     [
-        ((503, 503, 503), 3, "LINK_REFUSED"),
+        ((503,) * 60, 59, "LINK_REFUSED"),
         ((302,), 1, "LINK_REFUSED"),
         ((410,), 1, "GONE"),
         ((404,), 1, "LINK_REFUSED"),
     ],
 )
-async def test_a_result_that_is_not_taken(put, server, answers, tries, reason):
+async def test_a_result_that_is_not_taken(put, server, answers, most_tries, reason):
     with pytest.raises(ServiceError) as caught:
         await put(*answers)
-    assert (caught.value.reason, len(server.puts)) == (reason, tries)
+    assert caught.value.reason == reason
+    assert len(server.puts) <= most_tries
 
 
 async def test_a_task_ends_when_its_time_is_over_or_nobody_waits(server, links, still, tmp_path):

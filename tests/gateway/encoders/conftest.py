@@ -44,6 +44,7 @@ class Stage:
     tickets: Tickets
     links: Links
     sources: Sources
+    transfers: Transfers
     url: str
 
     def client(self, **more):
@@ -101,11 +102,12 @@ async def parts(tmp_path_factory):
         tickets, links = Tickets(await engine.key_value("tickets")), Links(b"s" * 32, 600)
         sources = Sources(fetcher, assets)
         nowhere = await stack.enter_async_context(grpc.aio.insecure_channel("unix:/nowhere"))
-        door = TaskDoor(tickets, links, assets, sources)
-        server = HttpServer(build_app(nowhere, assets, links, RestSettings(), Transfers(1), door), "127.0.0.1", 0)
+        transfers = Transfers(4)
+        door = TaskDoor(tickets, links, assets, sources, transfers)
+        server = HttpServer(build_app(nowhere, assets, links, RestSettings(), transfers, door), "127.0.0.1", 0)
         port = await server.start()
         stack.push_async_callback(server.drain, 0)
-        yield Stage(runpod, engine, assets, tickets, links, sources, f"http://127.0.0.1:{port}")
+        yield Stage(runpod, engine, assets, tickets, links, sources, transfers, f"http://127.0.0.1:{port}")
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -8,7 +8,7 @@ from email.utils import format_datetime
 import pytest
 import pytest_asyncio
 
-from gateway.encoders.pace import Pace
+from gateway.encoders.rate import Rate
 from gateway.encoders.runpodclient import AnswerLost, NotTaken, RunStatus, State, _patience
 from rpc.errors import NotFound, Unauthenticated
 
@@ -99,12 +99,12 @@ async def test_retry_after():
 
 
 async def test_no_more_calls_than_the_rate_in_any_window():
-    pace, made = Pace(5, 0.1), []
+    rate, made = Rate(5, 0.1), []
     for _ in range(12):
-        await pace.turn()
+        await rate.turn()
         made.append(time.monotonic())
     assert all(later - earlier >= 0.095 for earlier, later in zip(made, made[5:], strict=False))
     assert made[-1] - made[0] < 0.4
-    pace.pause(0.2)
-    await pace.turn()
+    rate.pause(0.2)
+    await rate.turn()
     assert time.monotonic() - made[-1] >= 0.19

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from gateway.assets.writer import record_path
-from gateway.encoders.base import EncoderBusy, EncoderLost, InputFailed
+from gateway.encoders.base import EncoderBusy, EncoderLost, EncoderRefuses, InputFailed
 from gateway.encoders.runpodrun import Patience
 from gateway.encoders.tickets import Ticket
 from rpc.errors import Cancelled, DataLoss, DeadlineExceeded, InvalidArgument, NotFound
@@ -333,6 +333,7 @@ async def test_a_task_that_runpod_does_not_take_goes_back_without_a_try(stage, f
         with pytest.raises(EncoderBusy) as raised:
             await encoder.run(await stage.job(), seen)
     assert "wrong" not in raised.value.message
+    assert isinstance(raised.value, EncoderRefuses) == (fault in wrong)
     assert (seen.told, await stage.tickets.keys()) == ([], [])
     await encoder.close()
 

@@ -1,6 +1,7 @@
 """The links of a task: what workers may read and put, and for how long."""
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -107,14 +108,28 @@ async def test_of_two_workers_with_the_same_ticket_the_first_result_stays(stage,
     _, ticket, task = await made()
 
     async def body():
-        yield b"late"
-        assert (await put(task.result_url)).status_code == 204
+        yield b"first"
+        second = await put(task.result_url)
+        assert (second.status_code, second.json()["details"][0]["reason"]) == (503, "RESULT_COMING")
         yield b" one"
 
-    headers = {"content-digest": digest(b"late one"), "content-length": "8"}
+    headers = {"content-digest": digest(b"first one"), "content-length": "9"}
     async with plain() as http:
-        late = await http.put(task.result_url, content=body(), headers=headers)
-    assert (late.status_code, await stage.content(ticket.asset_id)) == (409, RESULT)
+        first = await http.put(task.result_url, content=body(), headers=headers)
+    assert (first.status_code, (await put(task.result_url)).status_code) == (204, 409)
+    assert await stage.content(ticket.asset_id) == b"first one"
+
+
+async def test_links_take_a_place_among_the_transfers(stage, made):
+    _, _, task = await made()
+    with contextlib.ExitStack() as places:
+        for _ in range(4):
+            places.enter_context(stage.transfers.place())
+        busy = [await fetched(task.input_urls[0]), await put(task.result_url)]
+        async with plain() as http:
+            assert (await http.head(task.result_url)).status_code == 204
+    assert [answer.status_code for answer in busy] == [429, 429]
+    assert [(await fetched(task.input_urls[0])).status_code, (await put(task.result_url)).status_code] == [200, 204]
 
 
 async def test_links_of_others_changed_links_and_old_links_do_not_open(stage, made):

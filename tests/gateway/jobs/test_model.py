@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from gateway.fleet.costs import Spell
 from gateway.jobs import model
 from gateway.jobs.model import Failure, Job, Result, Status, Task
 
@@ -110,3 +111,14 @@ def test_ids_sort_by_time_and_are_not_guessable():
     assert early < late
     assert len({model.new_id(5) for _ in range(100)}) == 100
     assert early.isalnum()
+
+
+def test_what_a_later_version_has_written_is_left_out():
+    spell, warning = Spell("m", 1.0, 2.0), model.Warning("REASON", "text")
+    task = Task(failure=Failure(1, "x"), warnings=(warning,), spells=(spell,))
+    whole = Job("a", "caption", b"", False, (task,), created_at=1.0)
+    record = json.loads(model.to_json(whole))
+    task = record["tasks"][0]
+    for part in (record, task, task["failure"], task["warnings"][0], task["spells"][0]):
+        part["later"] = 1
+    assert model.from_json(json.dumps(record).encode()) == whole

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 
 
-class Pace:
+class Rate:
     """At most `calls` in any `seconds`; who is over them waits for a turn."""
 
     def __init__(self, calls: int, seconds: float) -> None:

@@ -1,0 +1,64 @@
+"""Permits: an endpoint that refuses tasks is left alone for a while, so that the next provider has its turn."""
+
+import asyncio
+from dataclasses import dataclass
+
+import pytest
+
+from apigpu.encoder.v1 import encoder_pb2
+from gateway.encoders.base import EncoderBusy, EncoderRefuses, Outcome
+from gateway.fleet.machine import Machine
+from gateway.fleet.permits import Permits
+
+
+@dataclass
+class Endpoint:
+    """Answers, and refuses tasks, or has no place for them, until it is mended."""
+
+    fault: Exception | None
+    name: str = "runpod:e"
+    tasks: int = 0
+
+    async def ask(self):
+        return encoder_pb2.GetCapabilitiesResponse()
+
+    async def run(self, job, events):
+        self.tasks += 1
+        if self.fault:
+            raise self.fault
+        return Outcome(encoder_pb2.Summary())
+
+
+def made(fault):
+    endpoint = Endpoint(fault)
+    permits = Permits(endpoint, 0.001, 2, 1, lambda: 0.0, rests_seconds=(0.1, 1.0))
+    encoders = [permits.encoder(Machine(name, "runpod", 3.6, 0.0)) for name in ("a", "b")]
+    return endpoint, permits, encoders
+
+
+async def test_an_endpoint_that_refuses_a_task_is_passed_over_for_longer_each_time():
+    endpoint, permits, (one, other) = made(EncoderRefuses("RunPod wants money."))
+    assert len(await permits.offers()) == 2
+    for rest_seconds in (0.1, 0.2):
+        with pytest.raises(EncoderBusy):
+            await one.run(None, None)
+        for ask in (permits.offers, one.ask, other.ask, lambda: other.run(None, None)):
+            with pytest.raises(EncoderBusy, match="wants money"):
+                await ask()
+        await asyncio.sleep(rest_seconds - 0.05)
+        with pytest.raises(EncoderBusy):
+            await permits.offers()
+        await asyncio.sleep(0.06)
+        assert len(await permits.offers()) == 2
+    endpoint.fault = None
+    await other.run(None, None)
+    assert endpoint.tasks == 3
+    assert (await one.ask()).slots == 1
+
+
+async def test_an_endpoint_without_a_free_worker_is_not_passed_over():
+    _, permits, (one, other) = made(EncoderBusy("No worker of RunPod took the task."))
+    with pytest.raises(EncoderBusy):
+        await one.run(None, None)
+    assert len(await permits.offers()) == 2
+    assert (await other.ask()).slots == 1
