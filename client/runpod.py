@@ -20,6 +20,8 @@ GPU_TYPES = (
     "NVIDIA RTX A5000",
     "NVIDIA GeForce RTX 4090",
 )
+# The encoder's default of BATCH_SIZE.
+SLOTS = 3
 WITHOUT_ENCODER = ("A100", "H100", "H200")
 # RunPod shows by the end of an endpoint's name that FlashBoot is on.
 FLASHBOOT = " -fb"
@@ -52,8 +54,17 @@ class Deployment:
     registry_auth_id: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def slots(self) -> int:
+        """Tasks that a worker runs at once. Raises InvalidArgument."""
+        text = self.environment.get("BATCH_SIZE", str(SLOTS))
+        if not text.isdecimal() or int(text) < 1:
+            raise InvalidArgument(f"BATCH_SIZE={text} is no number of tasks at once; give one from 1.")
+        return int(text)
+
     def check(self) -> None:
         """Raise InvalidArgument for what cannot work."""
+        _ = self.slots
         for name in self.gpu_types:
             if any(chip in name for chip in WITHOUT_ENCODER):
                 raise InvalidArgument(f"{name} has no video encoder; take another card, such as {GPU_TYPES[0]}.")
@@ -83,6 +94,9 @@ class Deployment:
             "idleTimeout": self.idle_timeout_seconds,
             "executionTimeoutMs": self.execution_timeout_seconds * 1000,
             "flashboot": self.is_flashboot,
+            # Workers for the tasks that there are; by how long these wait it would start more while the first comes up.
+            "scalerType": "REQUEST_COUNT",
+            "scalerValue": self.slots,
         }
 
 

@@ -46,6 +46,8 @@ def deploy(
     print(f"RUNPOD_ENDPOINT_ID={endpoint}")
     print(f"RUNPOD_IDLE_TIMEOUT={idle_timeout}")
     print(f"RUNPOD_MAX_TIMEOUT={execution_timeout}")
+    print(f"RUNPOD_MAX_WORKERS={max_workers}")
+    print(f"RUNPOD_SLOTS={wanted.slots}")
 
 
 @app.command()

@@ -16,6 +16,7 @@ log = structlog.get_logger("fleet")
 
 FIRST_PAUSE_SECONDS = 2.0
 MOST_PAUSE_SECONDS = 60.0
+TOLD_SECONDS = 60.0
 
 # What calls are for. Each has faults and pauses of its own: an account without credit still tells of its machines, and
 # one machine that cannot be given back keeps no other from coming up.
@@ -33,10 +34,13 @@ class Fault:
 
 class Market:
     """One provider. Times of asking are Unix seconds, when the question was put. `pauses` are the first and the longest
-    rest after a fault, seconds."""
+    rest after a fault, seconds; `told_seconds` is how long after its rest a fault is still told."""
 
     def __init__(
-        self, provider: Provider, pauses: tuple[float, float] = (FIRST_PAUSE_SECONDS, MOST_PAUSE_SECONDS)
+        self,
+        provider: Provider,
+        pauses: tuple[float, float] = (FIRST_PAUSE_SECONDS, MOST_PAUSE_SECONDS),
+        told_seconds: float = TOLD_SECONDS,
     ) -> None:
         self.provider = provider
         self.found: dict[str, Found] = {}
@@ -44,13 +48,16 @@ class Market:
         self.offers: Sequence[Offer] = ()
         self.offers_at = 0.0
         self._pauses = pauses
+        self._told_seconds = told_seconds
         self._faults: dict[str, Fault] = {}
         self._asking: dict[str, asyncio.Task[None]] = {}
 
     @property
     def fault(self) -> str:
-        """What is wrong with the provider; "" where nothing is."""
-        return next((fault.text for fault in self._faults.values()), "")
+        """What is wrong with the provider; "" where nothing is. Orders may not be tried again for hours: their fault is
+        told no longer than it is known to hold."""
+        since = time.monotonic() - self._told_seconds
+        return next((fault.text for fault in self._faults.values() if since < fault.until), "")
 
     def look(self, older_than_seconds: float) -> None:
         """Ask for the machines, unless that was done lately or is being done."""

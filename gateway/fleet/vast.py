@@ -16,7 +16,9 @@ from gateway.fleet.choice import Ask, Estimate, Work, ranked
 from gateway.fleet.label import is_of
 from gateway.fleet.machine import Machine
 from gateway.fleet.vastclient import VastClient
+from gateway.fleet.vastfaults import REFUSED
 from gateway.fleet.vastoffers import Wish, read
+from rpc.errors import ServiceError
 
 log = structlog.get_logger("fleet")
 
@@ -120,10 +122,11 @@ class VastProvider:
         }
         try:
             number = await self._client.create(offer.id, order)
-        except (OfferGone, Unclear):
-            # The search may tell of it for some time yet.
-            self._taken.forget(self._clock())
-            self._taken.add(offer.id, self._clock())
+        except ServiceError as error:
+            if isinstance(error, OfferGone | Unclear) or error.reason == REFUSED:
+                # The search may tell of it for some time yet.
+                self._taken.forget(self._clock())
+                self._taken.add(offer.id, self._clock())
             raise
         self._asks = None
         return number

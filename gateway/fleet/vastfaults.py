@@ -7,6 +7,8 @@ import httpx
 from rpc.errors import FailedPrecondition, ResourceExhausted, ServiceError, Unauthenticated, Unavailable
 
 TOLD_CHARACTERS = 200
+# The reason of a refusal that lies neither in the account nor in the image: in what was asked for, therefore.
+REFUSED = "REFUSED"
 THRESHOLD = re.compile(r"threshold=([0-9.]+)")
 
 
@@ -51,7 +53,7 @@ def refusal(response: httpx.Response) -> ServiceError:
         return Unavailable(f"Vast.ai does not work at present ({response.status_code}).", reason="VAST")
     if "image" in text.lower():
         return FailedPrecondition(f"Vast.ai refuses the image in VAST_WORKER_IMAGE: {text}", reason="IMAGE")
-    return FailedPrecondition(f"Vast.ai refuses: {text}", reason="REFUSED")
+    return FailedPrecondition(f"Vast.ai refuses: {text}", reason=REFUSED)
 
 
 def _told(response: httpx.Response) -> tuple[str, str]:

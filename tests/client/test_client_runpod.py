@@ -11,6 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from client.runpod import Account, Deployment, RunPodSettings
+from encoder.config import EncoderSettings
 from rpc.errors import FailedPrecondition, InvalidArgument, ServiceError, Unauthenticated, Unavailable
 from tests.providers import runpodemulator, sdkchild
 
@@ -55,7 +56,15 @@ async def test_the_commands_make_update_and_remove(runpod: runpodemulator.RunPod
     assert code == 0, err
     ((endpoint_id, endpoint),) = runpod.management.endpoints.items()
     ((template_id, template),) = runpod.management.templates.items()
-    assert out == f"RUNPOD_ENDPOINT_ID={endpoint_id}\nRUNPOD_IDLE_TIMEOUT=300\nRUNPOD_MAX_TIMEOUT=900\n"
+    assert dict(line.split("=") for line in out.splitlines()) == {
+        "RUNPOD_ENDPOINT_ID": endpoint_id,
+        "RUNPOD_IDLE_TIMEOUT": "300",
+        "RUNPOD_MAX_TIMEOUT": "900",
+        "RUNPOD_MAX_WORKERS": "10",
+        "RUNPOD_SLOTS": "2",
+    }
+    # A worker for every two tasks, and not for every task that waits while the first worker starts.
+    assert (endpoint["scalerType"], endpoint["scalerValue"]) == ("REQUEST_COUNT", 2)
     assert endpoint["templateId"] == template_id
     assert (template["imageName"], template["env"]) == ("registry/api-gpu:1", {"BATCH_SIZE": "2"})
     assert (template["isServerless"], template["volumeInGb"]) == (True, 0)
@@ -68,6 +77,7 @@ async def test_the_commands_make_update_and_remove(runpod: runpodemulator.RunPod
     assert list(runpod.management.endpoints) == [endpoint_id]
     assert runpod.management.templates[template_id]["imageName"] == "registry/api-gpu:2"
     assert (endpoint["idleTimeout"], endpoint["flashboot"], endpoint["workersMin"]) == (60, False, 1)
+    assert endpoint["scalerValue"] == EncoderSettings.model_fields["batch_size"].default
 
     code, out, err = await api_gpu(runpod, tmp_path, "destroy")
     assert (code, out, runpod.management.endpoints, runpod.management.templates) == (0, "", {}, {}), err
@@ -78,8 +88,10 @@ async def test_what_is_wrong_is_told_before_anything_is_made(runpod: runpodemula
     answers = await asyncio.gather(
         api_gpu(runpod, tmp_path, "deploy", "--image", "i", "--gpu", "NVIDIA H100 PCIe"),
         api_gpu(runpod, tmp_path, "deploy", "--image", "i", "--env", "novalue"),
+        api_gpu(runpod, tmp_path, "deploy", "--image", "i", "--env", "BATCH_SIZE=some"),
     )
-    assert [code for code, _, _ in answers] == [1, 2]
+    assert [code for code, _, _ in answers] == [1, 2, 1]
+    assert "BATCH_SIZE" in answers[2][2]
     assert "has no video encoder" in answers[0][2]
     assert not runpod.requests
 

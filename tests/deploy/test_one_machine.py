@@ -66,6 +66,17 @@ def test_what_may_be_left_out_of_env_has_the_default_of_the_setting():
                 assert found.group(2) == str(default(name, setting.lower()))
 
 
+def test_all_of_env_reaches_the_gateway_and_only_it_but_for_what_is_fixed_inside():
+    # `--env-file` alone only fills in what stands in the file itself.
+    assert {name: one.get("env_file") for name, one in COMPOSE["services"].items()} == {
+        "certificates": None,
+        "gateway": "../.env",
+        "encoder": None,
+    }
+    for setting in ("port", "grpc_port"):  # in .env they are those of the host
+        assert service("gateway")["environment"][setting.upper()] == default("gateway", setting)
+
+
 def test_published_ports_are_those_of_clients_alone():
     ports = dict(port.rsplit(":", 1) for port in service("gateway")["ports"])
     expected = {name: str(default("gateway", name.lower())) for name in ("PORT", "GRPC_PORT")}

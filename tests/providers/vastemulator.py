@@ -59,6 +59,7 @@ class VastEmulator:
         self.searches_left = None  # the day's quota
         self.listed = None  # what every list is answered with, whatever there is
         self.taken = set()  # offers that somebody else took since the search
+        self.refused_offers = set()  # offers that are told of, and never given
         self.stuck_machines = set()  # machine_ids of hosts that never come up
         self.bad_images = {}  # image: what Docker says of it
         self.refused_images = set()  # images that a create is refused for
@@ -177,6 +178,8 @@ class VastEmulator:
         row = next((row for row in rows if row["id"] == number), None)
         if row is None or number in self.taken or not row["rentable"] or row["rented"]:
             return failure(410, "no_such_ask", f"Instance type by id {number} is not available.")
+        if number in self.refused_offers:
+            return failure(400, "invalid_args", "The host does not take this order.")
         if not order.get("image") or order["image"] in self.refused_images:
             return failure(400, "invalid_args", f"Invalid image: {order.get('image')}")
         if self.credit <= self.spent_usd:

@@ -121,6 +121,18 @@ async def test_an_offer_that_somebody_else_took_is_gone(vast, provider):
     assert await provider.create(second, launch())
 
 
+async def test_an_offer_that_is_refused_for_its_own_reason_is_left_alone_and_others_are_not(vast, provider):
+    first, second = await provider.offers()
+    vast.refused_offers.add(int(first.id))
+    with pytest.raises(FailedPrecondition, match="does not take this order"):
+        await provider.create(first, launch())
+    assert [one.id for one in await provider.offers()] == [second.id]
+    vast.credit = 0.0
+    with pytest.raises(FailedPrecondition, match="no credit"):
+        await provider.create(second, launch())
+    assert [one.id for one in await provider.offers()] == [second.id]
+
+
 @pytest.mark.parametrize(
     ("fault", "reason", "words"),
     [
