@@ -7,7 +7,8 @@ a crash.
 import json
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
-from typing import Any
+
+from gateway.engine.fields import known
 
 HOUR_SECONDS = 3600.0
 
