@@ -195,7 +195,7 @@ async def test_a_killed_worker_and_one_that_is_told_to_stop_leave_nothing(links,
             started(runpod, tmp_path / "w2", "w2") as two,
             started(runpod, tmp_path / "w3", "w3", CODEC="nvenc") as wrong,
         ):
-            await until(lambda: one.ffmpegs() or two.ffmpegs())
+            await until(lambda: job.worker and (one.ffmpegs() or two.ffmpegs()))
             killed, other = (one, two) if job.worker == "w1" else (two, one)
             ffmpegs = killed.ffmpegs()
             sdkchild.vanish(killed.process)
