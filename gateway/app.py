@@ -133,6 +133,7 @@ class Gateway:
             store.index,
             runpod,
             settings.max_task_seconds,
+            settings.max_asset_bytes,
             stack,
         )
         budget = Budget(fleet, pool)

@@ -32,6 +32,7 @@ async def open_fleet(
     queue: Queue,
     runpod: Encoder | None,
     max_task_seconds: float,
+    max_input_bytes: int,
     stack: contextlib.AsyncExitStack,
 ) -> Fleet:
     """Read what is on record, and give the pool its seats. The control starts with `start_control`; all ends with
@@ -40,7 +41,7 @@ async def open_fleet(
     for part in (register, knowledge):
         await part.start()
         stack.push_async_callback(part.stop)
-    providers = _providers(settings, knowledge, runpod, max_task_seconds)
+    providers = _providers(settings, knowledge, runpod, max_task_seconds, max_input_bytes)
     Seats(register, pool, providers)
 
     def wanted(now: float) -> Demand:
@@ -72,12 +73,16 @@ def start_control(
 
 
 def _providers(
-    settings: FleetSettings, knowledge: Knowledge, runpod: Encoder | None, max_task_seconds: float
+    settings: FleetSettings,
+    knowledge: Knowledge,
+    runpod: Encoder | None,
+    max_task_seconds: float,
+    max_input_bytes: int,
 ) -> dict[str, Provider]:
     made: dict[str, Provider] = {}
     for name in settings.fleet_providers:
         if name == "vast" and settings.has_vast:
-            made[name] = _vast(settings, max_task_seconds)
+            made[name] = _vast(settings, max_task_seconds, max_input_bytes)
         elif name == "runpod" and runpod is not None:
             made[name] = Permits(
                 runpod,
@@ -89,7 +94,7 @@ def _providers(
     return made
 
 
-def _vast(settings: FleetSettings, max_task_seconds: float) -> VastProvider:
+def _vast(settings: FleetSettings, max_task_seconds: float, max_input_bytes: int) -> VastProvider:
     client = VastClient(settings.vast_url, settings.vast_api_key.get_secret_value())
     wish = Wish(
         max_usd_per_hour=settings.vast_max_usd_per_hour,
@@ -110,4 +115,6 @@ def _vast(settings: FleetSettings, max_task_seconds: float) -> VastProvider:
         # One that is old ends with its last task.
         life_seconds=settings.fleet_start_seconds + settings.fleet_max_age_seconds + max_task_seconds,
         gateway_networks=settings.fleet_gateway_ips,
+        max_task_seconds=max_task_seconds,
+        max_input_bytes=max_input_bytes,
     )
