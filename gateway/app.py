@@ -134,6 +134,7 @@ class Gateway:
             runpod,
             settings.max_task_seconds,
             settings.job_retention_seconds,
+            settings.max_asset_bytes,
             stack,
         )
         budget = Budget(fleet, pool)

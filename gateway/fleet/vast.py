@@ -27,6 +27,10 @@ PORT = 50052
 OFFERS_SECONDS = 30.0
 GONE_SECONDS = 60.0
 LIFE_SECONDS = 7 * 3600.0
+# Tasks that took less were sent away by a broken machine, whose card must not look fast.
+LEAST_TASK_SECONDS = 0.5
+MAX_TASK_SECONDS = 3600.0
+MAX_INPUT_BYTES = 8 * 1024**3
 # A machine that no gateway has asked for so long ends by itself: they do so every few seconds.
 IDLE_EXIT_SECONDS = 1800
 AVOID_SECONDS = 15 * 60.0
@@ -53,16 +57,20 @@ class VastProvider:
         image_gb: float = 1.0,
         slots: int = 3,
         life_seconds: float = LIFE_SECONDS,
+        max_task_seconds: float = MAX_TASK_SECONDS,
+        max_input_bytes: int = MAX_INPUT_BYTES,
         gateway_networks: Sequence[Network] = (),
         offers_seconds: float = OFFERS_SECONDS,
         gone_seconds: float = GONE_SECONDS,
         avoid_seconds: float = AVOID_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """A machine's certificates are good for `life_seconds`, and it lets in calls from `gateway_networks`."""
+        """A machine's certificates are good for `life_seconds`, and it lets in calls from `gateway_networks`. Its tasks
+        have the gateway's two limits: with less it would refuse what is taken here."""
         self.most_usd_per_hour = wish.max_usd_per_hour
         self._life_seconds = life_seconds
         self._gateway_networks = gateway_networks
+        self._limits = {"MAX_TASK_SECONDS": str(max_task_seconds), "MAX_INPUT_BYTES": str(max_input_bytes)}
         self._work = Work()
         self._client = client
         self._image = image
@@ -102,7 +110,7 @@ class VastProvider:
 
     def learn(self, machine: Machine) -> None:
         """See base.Provider. It counts for offers of the same card, the last machine for a half."""
-        if machine.tasks == 0:
+        if machine.tasks == 0 or machine.busy_seconds / machine.tasks < LEAST_TASK_SECONDS:
             return
         card, seconds = machine.description.partition(", ")[0], machine.busy_seconds / machine.tasks
         known = self._work.measured.get(card, seconds)
@@ -166,6 +174,7 @@ class VastProvider:
             "BATCH_SIZE": str(self.slots),
             "CODEC": "nvenc",
             "IDLE_EXIT_SECONDS": str(IDLE_EXIT_SECONDS),
+            **self._limits,
         }
 
     def _read(self, rows: Sequence[Mapping[str, Any]]) -> list[Ask]:

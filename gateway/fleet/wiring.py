@@ -35,6 +35,7 @@ async def open_fleet(
     runpod: Encoder | None,
     max_task_seconds: float,
     job_retention_seconds: float,
+    max_input_bytes: int,
     stack: contextlib.AsyncExitStack,
 ) -> Fleet:
     """Read what is on record, and give the pool its seats. The control starts with `start_control`; all ends with
@@ -45,7 +46,7 @@ async def open_fleet(
     for part in (register, knowledge, holders):
         await part.start()
         stack.push_async_callback(part.stop)
-    providers = _providers(settings, knowledge, runpod, max_task_seconds)
+    providers = _providers(settings, knowledge, runpod, max_task_seconds, max_input_bytes)
     Seats(register, pool, providers)
 
     def wanted(now: float) -> Demand:
@@ -76,14 +77,18 @@ def start_control(fleet: Fleet, stack: contextlib.AsyncExitStack) -> None:
 
 
 def _providers(
-    settings: FleetSettings, knowledge: Knowledge, runpod: Encoder | None, max_task_seconds: float
+    settings: FleetSettings,
+    knowledge: Knowledge,
+    runpod: Encoder | None,
+    max_task_seconds: float,
+    max_input_bytes: int,
 ) -> dict[str, Provider]:
     """All that are set up, in the order of preference: those too that are to be rented from no more may have machines
     that must be given back."""
     made: dict[str, Provider] = {}
     for name in dict.fromkeys((*settings.fleet_providers, "vast", "runpod")):
         if name == "vast" and settings.has_vast:
-            made[name] = _vast(settings, max_task_seconds)
+            made[name] = _vast(settings, max_task_seconds, max_input_bytes)
         elif name == "runpod" and runpod is not None:
             made[name] = Permits(
                 runpod,
@@ -95,7 +100,7 @@ def _providers(
     return made
 
 
-def _vast(settings: FleetSettings, max_task_seconds: float) -> VastProvider:
+def _vast(settings: FleetSettings, max_task_seconds: float, max_input_bytes: int) -> VastProvider:
     client = VastClient(settings.vast_url, settings.vast_api_key.get_secret_value())
     wish = Wish(
         max_usd_per_hour=settings.vast_max_usd_per_hour,
@@ -116,4 +121,6 @@ def _vast(settings: FleetSettings, max_task_seconds: float) -> VastProvider:
         # One that is old ends with its last task.
         life_seconds=settings.fleet_start_seconds + settings.fleet_max_age_seconds + max_task_seconds,
         gateway_networks=settings.fleet_gateway_ips,
+        max_task_seconds=max_task_seconds,
+        max_input_bytes=max_input_bytes,
     )

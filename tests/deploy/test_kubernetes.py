@@ -219,6 +219,15 @@ def test_encoders_speak_to_nobody_and_only_gateways_speak_to_them(overlay):
 
 
 @both
+def test_the_gateway_may_ask_dns_in_the_cluster_and_on_the_node(overlay):
+    egress = named(CHARTS[overlay], "NetworkPolicy", "gateway")["spec"]["egress"]
+    (dns,) = [rule for rule in egress if {"port": 53, "protocol": "UDP"} in rule.get("ports", ())]
+    assert {"port": 53, "protocol": "TCP"} in dns["ports"]
+    system = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}
+    assert dns["to"] == [system, {"ipBlock": {"cidr": "169.254.20.10/32"}}]
+
+
+@both
 def test_the_port_of_probes_is_kedas_alone(overlay):
     read = settings(overlay, "gateway")
     anyone, keda = named(CHARTS[overlay], "NetworkPolicy", "gateway")["spec"]["ingress"]

@@ -24,6 +24,8 @@ def gateway(tmp_path, vast):
         "VAST_WORKER_IMAGE": "org/encoder:1",
         "FLEET_IDLE_SECONDS": "1",
         "FLEET_GATEWAY_IPS": "127.0.0.0/8",
+        "MAX_TASK_SECONDS": "1234",
+        "MAX_ASSET_BYTES": "50000000",
     }
     with LoneGateway(tmp_path, **settings) as made:
         yield made
@@ -42,6 +44,8 @@ def test_a_job_rents_a_machine_and_pays_for_it_and_no_more(gateway, vast, media)
 
     gateway.until(lambda: not [m for m in gateway.fleet()["machines"] if m["state"] != "ENDED"])
     assert not any(container.is_alive for container in vast.launch.started)
+    (given,) = [instance.environment for instance in vast.ended]
+    assert (given["MAX_TASK_SECONDS"], given["MAX_INPUT_BYTES"]) == ("1234.0", "50000000")
     (machine,) = gateway.fleet()["machines"]
     final = gateway.job(job_id)["cost"]
     assert final["final"]

@@ -10,6 +10,7 @@ from tests.providers.vastemulator import INTERVALS, KEY, VastEmulator
 from tests.providers.vastmarket import offer
 
 IMAGE, FLEET, PACE = "org/encoder:1", "api-gpu", 0.01
+LIMITS = {"max_task_seconds": 7200.0, "max_input_bytes": 1_000_000}
 # Twice as far apart as need be: a few milliseconds of delay count for much at this pace.
 PACES = {kind: 2 * seconds * PACE for kind, seconds in INTERVALS.items()}
 
@@ -27,7 +28,7 @@ async def opened_on(vast):
     def make(key=KEY, clock=time.monotonic, intervals=PACES, attempts=4, patience=2.0, **wishes):
         client = VastClient(vast.url, key, intervals, 0.01, patience, attempts)
         wish = Wish(**{"max_usd_per_hour": 0.5} | wishes)
-        made.append(VastProvider(client, IMAGE, FLEET, wish, offers_seconds=0, clock=clock))
+        made.append(VastProvider(client, IMAGE, FLEET, wish, offers_seconds=0, clock=clock, **LIMITS))
         return made[-1]
 
     yield make

@@ -52,7 +52,7 @@ async def test_an_instance_runs_the_image_with_what_it_is_given(vast, provider):
     assert (instance.label, instance.order["image"], instance.order["runtype"]) == (label, IMAGE, "args")
     assert instance.order["env"]["-p 50052:50052"] == "1"
     given = {"PORT": "50052", "HOST": "0.0.0.0", "BATCH_SIZE": "3", "CODEC": "nvenc", "SESSION_TOKEN": "token"}
-    given |= {"IDLE_EXIT_SECONDS": "1800"}
+    given |= {"IDLE_EXIT_SECONDS": "1800", "MAX_TASK_SECONDS": "7200.0", "MAX_INPUT_BYTES": "1000000"}
     assert instance.environment == given
     (found,) = await until(provider, lambda found: found[0].address)
     assert (found.provider_id, found.label, found.fault) == (number, label, "")

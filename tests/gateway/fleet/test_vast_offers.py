@@ -87,6 +87,7 @@ async def test_what_tasks_took_on_a_card_counts_for_its_next_offers(vast, opened
     provider.learn(done)
     provider.learn(replace(done, busy_seconds=100.0))
     provider.learn(replace(done, busy_seconds=0.0, tasks=0))
+    provider.learn(replace(done, busy_seconds=4.0))  # it sent its tasks away
     best, _ = await provider.offers()
     assert (best.description, best.task_seconds) == ("RTX 3060, Norway, NO", 15.0)
 

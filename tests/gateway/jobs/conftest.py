@@ -188,7 +188,9 @@ async def wired(engine, tmp_path, pool, encoder, stack, max_task_seconds=30.0, r
     stack.push_async_callback(fetcher.aclose)
     sources = Sources(fetcher, assets)
     run = TaskRun(store, board, sources, assets, max_task_seconds, 3, runpod)
-    fleet = await open_fleet(FleetSettings(), await engine.key_value("fleet"), pool, store.index, None, 60, 3600, stack)
+    fleet = await open_fleet(
+        FleetSettings(), await engine.key_value("fleet"), pool, store.index, None, 60, 3600, 10**9, stack
+    )
     dispatcher = Dispatcher(store, queue, pool, run, Metered(store, fleet, check_seconds=0.05), attempts=3)
     dispatcher.start()
     stack.push_async_callback(dispatcher.drain, 0)
