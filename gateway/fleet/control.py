@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from gateway.encoders.pool import Pool, Seat
+from gateway.engine.watching import ended
 from gateway.fleet import costs, label
 from gateway.fleet import machine as machines
 from gateway.fleet.base import Offer, Provider
@@ -84,7 +85,6 @@ class Control:
         self._swept_at = 0.0
         self._checked_at: dict[str, float] = {}
         self._loop: asyncio.Task[None] | None = None
-        self._is_closing = False
 
     def rented_from(self) -> list[tuple[str, Market]]:
         """The providers that are rented from, in the order of preference."""
@@ -96,10 +96,8 @@ class Control:
 
     async def close(self) -> None:
         """Stop acting, and let another gateway act at once. Machines live on: they belong to the fleet."""
-        self._is_closing = True
         if self._loop is not None:
-            self._loop.cancel()
-            await asyncio.gather(self._loop, return_exceptions=True)
+            await ended(self._loop)
         for name, life in self._lives.items():
             await life.close()
             await self.markets[name].close()
@@ -109,7 +107,7 @@ class Control:
                 await self._lease.give_up()
 
     async def _run(self) -> None:
-        while not self._is_closing:  # a cancel may be lost in wait_for (Python 3.11)
+        while True:
             try:
                 if self._lease.is_fresh or await self._lease.renew():
                     await self._act()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import structlog
 
 from gateway.engine.keyvalue import KeyValue
+from gateway.engine.watching import Watching, ended
 from rpc.errors import ServiceError
 
 log = structlog.get_logger("fleet")
@@ -48,22 +49,19 @@ class Holders:
         self._own: dict[str, str] = {}
         self._others: dict[str, Word] = {}
         self._changed = asyncio.Event()
-        self._loops: list[asyncio.Task[None]] = []
+        self._watching = Watching(records, self._heard)
+        self._telling: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Hear what others told, and begin to tell."""
-        ready = asyncio.Event()
-        self._loops = [
-            asyncio.create_task(self._records.watch(self._heard, ready)),
-            asyncio.create_task(self._tell_for_ever()),
-        ]
-        await ready.wait()
+        await self._watching.start()
+        self._telling = asyncio.create_task(self._tell_for_ever())
 
     async def stop(self) -> None:
         """Have nothing in hand any more."""
-        for loop in self._loops:
-            loop.cancel()
-        await asyncio.gather(*self._loops, return_exceptions=True)
+        await self._watching.stop()
+        if self._telling is not None:
+            await ended(self._telling)
         with contextlib.suppress(ServiceError):
             await self._records.delete(self._key)
 

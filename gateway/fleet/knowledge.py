@@ -1,12 +1,12 @@
 """What has been learned of how long things take: kept in the store, shared by all gateways."""
 
-import asyncio
 import contextlib
 from collections.abc import Callable
 
 import structlog
 
 from gateway.engine.keyvalue import KeyValue
+from gateway.engine.watching import Watching
 from gateway.fleet import estimates
 from gateway.fleet.estimates import Estimates
 from rpc.errors import Aborted, ServiceError
@@ -22,20 +22,16 @@ class Knowledge:
 
     def __init__(self, records: KeyValue) -> None:
         self._records = records
-        self._watching: asyncio.Task[None] | None = None
+        self._watching = Watching(records, self._changed)
         self.estimates = Estimates()
 
     async def start(self) -> None:
         """Read what is known, and follow it from then on."""
-        ready = asyncio.Event()
-        self._watching = asyncio.create_task(self._records.watch(self._changed, ready))
-        await ready.wait()
+        await self._watching.start()
 
     async def stop(self) -> None:
         """End the watch."""
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
+        await self._watching.stop()
 
     async def task_ended(self, operation: str, seconds: float) -> None:
         """A task has ended well after that long."""

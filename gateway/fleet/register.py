@@ -1,13 +1,13 @@
 """The register of machines: one record each in the store, changed by compare-and-set, and all of them in memory on
 every gateway by a watch."""
 
-import asyncio
 import contextlib
 from collections.abc import Callable
 
 import structlog
 
 from gateway.engine.keyvalue import KeyValue
+from gateway.engine.watching import Watching
 from gateway.fleet import machine as machines
 from gateway.fleet.machine import Machine, State
 from rpc.errors import Aborted, NotFound
@@ -28,20 +28,15 @@ class Register:
         self._records = records
         self._known: dict[str, tuple[Machine, int]] = {}
         self._noticed: list[Noticed] = []
-        self._watching: asyncio.Task[None] | None = None
+        self._watching = Watching(records, self._changed)
 
     async def start(self) -> None:
         """Read what there is, and follow it from then on."""
-        ready = asyncio.Event()
-        self._watching = asyncio.create_task(self._records.watch(self._changed, ready))
-        await ready.wait()
+        await self._watching.start()
 
     async def stop(self) -> None:
         """End the watch."""
-        if self._watching is not None:
-            self._watching.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._watching
+        await self._watching.stop()
 
     def on_change(self, noticed: Noticed) -> None:
         """Call `noticed(machine)` for every machine known by now and for every change, by whichever gateway."""

@@ -1,12 +1,12 @@
 """Job records: one entry a job, changed by compare-and-set, with an index of all of them kept up by a watch."""
 
-import asyncio
 import contextlib
 from collections.abc import Callable
 
 import structlog
 
 from gateway.engine.keyvalue import KeyValue
+from gateway.engine.watching import Watching
 from gateway.jobs import model
 from gateway.jobs.index import Index
 from gateway.jobs.model import Job, Status
@@ -26,21 +26,16 @@ class JobStore:
         """`retention_seconds`: how long the record of a job is kept after its end."""
         self._records = records
         self._retention_seconds = retention_seconds
-        self._watching: asyncio.Task[None] | None = None
+        self._watching = Watching(records, self._noticed)
         self.index = Index()
 
     async def start(self) -> None:
         """Read what there is, and keep the index up from then on."""
-        ready = asyncio.Event()
-        self._watching = asyncio.create_task(self._records.watch(self._noticed, ready))
-        await ready.wait()
+        await self._watching.start()
 
     async def stop(self) -> None:
         """End the watch."""
-        if self._watching is not None:
-            self._watching.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._watching
+        await self._watching.stop()
 
     async def create(self, job: Job) -> None:
         """Write a new job; on return it is on disk. Raises InvalidArgument for one that is too large."""

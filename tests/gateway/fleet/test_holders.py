@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from gateway.engine.watching import ended
 from gateway.fleet.holders import PREFIX, Holders
 from gateway.fleet.knowledge import Knowledge
 from gateway.fleet.queue import demand
@@ -49,8 +50,7 @@ async def test_the_tasks_of_a_dead_gateway_wait_again_whatever_their_records_say
     with dead.holding("job.0", "fleet-1"), dead.holding("job.1", ""):
         await until(lambda: len(heir.held()) == 2)
         assert demand(Queue(), heir, Knowledge(records), 0.0).waiting == 1
-        for loop in dead._loops:
-            loop.cancel()
+        await ended(dead._telling)
         await until(lambda: heir.held() == {})
         assert demand(Queue(), heir, Knowledge(records), 0.0).waiting == 3
         await asyncio.sleep(0.6)
