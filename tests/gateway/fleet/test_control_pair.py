@@ -71,19 +71,20 @@ async def test_of_two_gateways_one_acts_and_the_other_takes_over_when_it_is_kill
 async def test_who_closes_hands_over_at_once(records, vast):
     slow = rhythm(lease_seconds=30.0)
     second = World(records, vast_provider(vast), rhythm=slow, holder="second")
-    async with second, World(records, vast_provider(vast), rhythm=slow, holder="third") as third:
-        await until(lambda: second.lease.is_held or third.lease.is_held)
-        assert second.lease.is_held
-        third.waiting = 1
-        machine = await second.ready()
-        second.waiting = 0
-        await second.control.close()
-        closed_at = time.monotonic()
-        await until(lambda: third.lease.is_held)
-        assert time.monotonic() - closed_at < 1
-        assert [m.id for m in third.at(State.READY)] == [machine.id]
-        third.waiting = 0
-        await third.until_empty()
+    third = World(records, vast_provider(vast), rhythm=slow, holder="third")
+    async with second:
+        await until(lambda: second.lease.is_held)
+        async with third:
+            third.waiting = 1
+            machine = await second.ready()
+            second.waiting = 0
+            await second.control.close()
+            closed_at = time.monotonic()
+            await until(lambda: third.lease.is_held)
+            assert time.monotonic() - closed_at < 1
+            assert [m.id for m in third.at(State.READY)] == [machine.id]
+            third.waiting = 0
+            await third.until_empty()
     assert not living(vast)
 
 
