@@ -16,13 +16,14 @@ from tests.encoder import harness
 
 Client = harness.Client
 LIVE = video_pb2.CONTAINER_FRAGMENTED_MP4
+SMALL = {"duration": 2, "width": 640, "height": 360}
 
 
 def asked(kind: str, container: Any) -> video_pb2.Operation:
     """The operation `kind` with all inputs named."""
     made = {
         "caption": lambda: {"caption": video_pb2.CaptionRequest(url_video="v", url_srt="s", container=container)},
-        "img2vid": lambda: {"img2vid": video_pb2.Img2VidRequest(url_image="i", duration=2, container=container)},
+        "img2vid": lambda: {"img2vid": video_pb2.Img2VidRequest(url_image="i", container=container, **SMALL)},
         "addaudio": lambda: {"addaudio": video_pb2.AddAudioRequest(url_video="v", url_audio="a", container=container)},
     }
     return video_pb2.Operation(**made[kind]())
