@@ -68,10 +68,11 @@ class Metered:
         with contextlib.suppress(ServiceError):
             job = await self._store.change(ref.job_id, lambda job: model.end_spell(job, ref.index, machine, now))
             task = job.tasks[ref.index]
+            # None of this machine where the task had ended before, and only its message came again.
             if task.spells and task.spells[-1].machine == machine:
                 now = task.spells[-1].ended_at or now
-            if task.status is Status.COMPLETED and task.started_at is not None:
-                await self._fleet.knowledge.task_ended(job.operation, now - task.started_at)
+                if task.status is Status.COMPLETED and task.started_at is not None:
+                    await self._fleet.knowledge.task_ended(job.operation, now - task.started_at)
         await self._fleet.meter.end(machine, ref.key, now)
 
     async def _never_begun(self, ref: TaskRef, machine: str) -> None:

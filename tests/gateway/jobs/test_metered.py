@@ -12,7 +12,9 @@ from gateway.encoders.grpc import GrpcEncoder
 from gateway.fleet import costs, machine
 from gateway.fleet.machine import State
 from gateway.jobs import operation
+from gateway.jobs.metered import Metered
 from gateway.jobs.model import Status
+from gateway.jobs.queue import TaskRef
 from rpc.errors import ResourceExhausted
 from rpc.tls import Identity
 from tests.gateway.jobs.conftest import RENTED, ScriptedEncoder, serving
@@ -50,6 +52,19 @@ async def test_the_time_of_a_task_is_counted_on_its_machine_and_charged_to_its_j
     assert kept.busy_seconds == pytest.approx(spell.ended_at - spell.started_at)
     assert cost(rented, job).usd == pytest.approx(kept.usd(time.time()), abs=0.1)
     assert rented.fleet.knowledge.estimates.task_seconds("caption") < 20
+
+
+async def test_a_message_of_a_task_that_has_ended_teaches_nothing(rented):
+    job = await rented.result(await submitted(rented))
+    await until(lambda: ended_runs(rented, 1))
+    another = replace(RENTED, id="fleet-2", created_at=time.time())
+    await rented.fleet.register.add(another)
+    known = rented.fleet.knowledge.estimates
+    await asyncio.sleep(0.3)
+    async with Metered(rented.store, rented.fleet).running(TaskRef(job.id, 0), another.id):
+        pass
+    await asyncio.sleep(0.1)
+    assert rented.fleet.knowledge.estimates == known
 
 
 async def ended_runs(works, count):
