@@ -1,15 +1,13 @@
 """FleetService."""
 
 import time
-from datetime import UTC, datetime
-
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from apigpu.v1 import fleet_pb2, fleet_pb2_grpc
 from gateway.fleet import costs
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.machine import Machine
 from gateway.fleet.scaler import Policy
+from gateway.services.stamps import timestamp
 from rpc.errors import InvalidArgument
 from rpc.interceptors import Context
 
@@ -60,9 +58,9 @@ def _machine(machine: Machine, now: float) -> fleet_pb2.Machine:
         slots=machine.slots,
         busy=len(machine.running),
         busy_seconds=machine.worked_seconds(now),
-        create_time=_timestamp(machine.created_at),
-        ready_time=_timestamp(machine.ready_at),
-        end_time=_timestamp(machine.ended_at),
+        create_time=timestamp(machine.created_at),
+        ready_time=timestamp(machine.ready_at),
+        end_time=timestamp(machine.ended_at),
         reason=machine.reason,
     )
 
@@ -88,11 +86,3 @@ def _day(day: costs.Day) -> fleet_pb2.DayCosts:
         busy_seconds=day.busy_seconds,
         paid_seconds=day.paid_seconds,
     )
-
-
-def _timestamp(seconds: float | None) -> Timestamp | None:
-    if seconds is None:
-        return None
-    stamp = Timestamp()
-    stamp.FromDatetime(datetime.fromtimestamp(round(seconds, 3), UTC))
-    return stamp

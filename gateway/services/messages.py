@@ -2,11 +2,9 @@
 
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 from google.protobuf.message import Message
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from apigpu.v1 import assets_pb2, jobs_pb2, video_pb2
 from gateway.assets.links import Links
@@ -15,6 +13,7 @@ from gateway.assets.store import StoredAsset
 from gateway.fleet.costs import Cost, Spell
 from gateway.jobs import model, operation
 from gateway.jobs.model import Failure, Job, Status, Task
+from gateway.services.stamps import moment, timestamp
 from rpc.errors import CODES
 
 Costs = Callable[[tuple[Spell, ...], float], Cost | None]
@@ -38,9 +37,9 @@ class Messages:
             output=self._output(job, base_url),
             error=_failure(job.failure),
             operation=job.operation,
-            create_time=_timestamp(job.created_at),
-            start_time=_timestamp(job.started_at),
-            end_time=_timestamp(job.ended_at),
+            create_time=timestamp(job.created_at),
+            start_time=timestamp(job.started_at),
+            end_time=timestamp(job.ended_at),
             total=len(job.tasks),
             processed=job.processed,
             cost=self.cost(job, now),
@@ -59,8 +58,8 @@ class Messages:
             "code": 200,
             "message": _done_text(job),
             "execution": video_pb2.Execution(
-                start_time=_timestamp(job.created_at),
-                end_time=_timestamp(ended),
+                start_time=timestamp(job.created_at),
+                end_time=timestamp(ended),
                 duration_ms=round((ended - job.created_at) * 1000),
                 duration_seconds=round(ended - job.created_at, 3),
             ),
@@ -95,8 +94,8 @@ class Messages:
             content_type=asset.content_type,
             size_bytes=asset.size_bytes,
             sha256=asset.sha256,
-            create_time=_moment(asset.created_at),
-            expire_time=_moment(asset.expires_at),
+            create_time=moment(asset.created_at),
+            expire_time=moment(asset.expires_at),
             download_url=base_url + self._links.path(asset.id, asset.filename),
         )
 
@@ -147,13 +146,3 @@ def _failure(failure: Failure | None) -> video_pb2.Failure | None:
     if failure is None:
         return None
     return video_pb2.Failure(code=failure.code, status=CODES[failure.code].name, message=failure.message)
-
-
-def _timestamp(seconds: float | None) -> Timestamp | None:
-    return None if seconds is None else _moment(datetime.fromtimestamp(round(seconds, 3), UTC))
-
-
-def _moment(moment: datetime) -> Timestamp:
-    stamp = Timestamp()
-    stamp.FromDatetime(moment)
-    return stamp

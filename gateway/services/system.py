@@ -4,7 +4,6 @@ import time
 from collections.abc import Sequence
 
 import structlog
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from apigpu.v1 import system_pb2, system_pb2_grpc
 from gateway.config import GatewaySettings
@@ -12,6 +11,7 @@ from gateway.encoders.base import EncoderBusy
 from gateway.encoders.pool import Pool
 from gateway.encoders.runpod import RunpodEncoder
 from gateway.jobs.desk import Desk
+from gateway.services.stamps import timestamp
 from gateway.version import VERSION
 from rpc.errors import ServiceError
 from rpc.interceptors import Context
@@ -50,7 +50,7 @@ class SystemService(system_pb2_grpc.SystemServiceServicer):
         return system_pb2.GetHealthResponse(
             status="draining" if self._desk.is_draining else "healthy",
             service=NAME,
-            timestamp=_now(),
+            timestamp=timestamp(time.time()),
             uptime=round(time.monotonic() - self._started, 3),
             runpod=system_pb2.RunpodState(configured=self._runpod is not None),
             encoders=system_pb2.EncoderState(ready=self._pool.ready, slots=self._pool.slots),
@@ -67,9 +67,11 @@ class SystemService(system_pb2_grpc.SystemServiceServicer):
             except EncoderBusy as error:
                 fault = error.message
             else:
-                return system_pb2.GetRunpodHealthResponse(status="healthy", endpoint=RUNPOD, timestamp=_now())
+                return system_pb2.GetRunpodHealthResponse(
+                    status="healthy", endpoint=RUNPOD, timestamp=timestamp(time.time())
+                )
         await context.send_initial_metadata((("x-http-code", "503"),))
-        return system_pb2.GetRunpodHealthResponse(status="unhealthy", timestamp=_now(), error=fault)
+        return system_pb2.GetRunpodHealthResponse(status="unhealthy", timestamp=timestamp(time.time()), error=fault)
 
     async def GetRunpodConfig(
         self, request: system_pb2.GetRunpodConfigRequest, context: Context
@@ -87,9 +89,3 @@ class SystemService(system_pb2_grpc.SystemServiceServicer):
         return system_pb2.GetRunpodConfigResponse(
             endpoint_id=settings.runpod_endpoint_id, idle_timeout=idle_seconds, max_timeout=max_seconds
         )
-
-
-def _now() -> Timestamp:
-    stamp = Timestamp()
-    stamp.FromMilliseconds(round(time.time() * 1000))
-    return stamp
