@@ -161,7 +161,7 @@ class Control:
 
     async def _scale(self, now: float) -> None:
         demand = self._demand(now)
-        for market in (self.markets[name] for name in self._rentable):
+        for _, market in self.rented_from():
             market.provider.expect(max(1, demand.waiting), demand.task_seconds)
             if demand.waiting or self._policy.minimum:
                 market.shop(self._rhythm.shop_seconds)
@@ -180,8 +180,8 @@ class Control:
         """What the providers have told lately, without what was taken since."""
         told_after = now - 2 * self._rhythm.shop_seconds
         taken = {(machine.provider, machine.offer) for machine in self._register.living()}
-        markets = [self.markets[name] for name in self._rentable]
-        told = [offer for market in markets if market.offers_at > told_after for offer in market.offers]
+        markets = [market for _, market in self.rented_from() if market.offers_at > told_after]
+        told = [offer for market in markets for offer in market.offers]
         return [offer for offer in told if (offer.provider, offer.id) not in taken]
 
     def _workers(self) -> list[Worker]:

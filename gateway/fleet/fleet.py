@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from gateway.fleet.control import Control
+from gateway.fleet.demand import Queue
 from gateway.fleet.holders import Holders
 from gateway.fleet.knowledge import Knowledge
 from gateway.fleet.market import Market
 from gateway.fleet.meter import Meter
-from gateway.fleet.queue import Queue
 from gateway.fleet.register import Register
 from gateway.fleet.scaler import Policy
 

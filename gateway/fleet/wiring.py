@@ -8,6 +8,7 @@ from gateway.encoders.pool import Pool
 from gateway.engine.keyvalue import KeyValue
 from gateway.fleet.base import Provider
 from gateway.fleet.control import RETENTION_SECONDS, Control, Rhythm
+from gateway.fleet.demand import Queue, demand
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.holders import Holders
 from gateway.fleet.knowledge import Knowledge
@@ -15,7 +16,6 @@ from gateway.fleet.lease import Lease
 from gateway.fleet.life import Patience
 from gateway.fleet.meter import Meter
 from gateway.fleet.permits import Permits
-from gateway.fleet.queue import Queue, demand
 from gateway.fleet.register import Register
 from gateway.fleet.scaler import Demand
 from gateway.fleet.seats import Seats

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from gateway.engine.watching import ended
+from gateway.fleet.demand import demand
 from gateway.fleet.holders import PREFIX, Holders
 from gateway.fleet.knowledge import Knowledge
-from gateway.fleet.queue import demand
 from tests.gateway.fleet.fleetworld import until
 
 
