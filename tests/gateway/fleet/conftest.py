@@ -1,12 +1,8 @@
-"""A real nats-server for what is kept of the fleet."""
+"""What is kept of the fleet, on the real nats-server of this folder's tests."""
 
 import pytest
 
-from gateway.engine.nats import Engine
-
 
 @pytest.fixture
-async def engine(tmp_path):
-    made = await Engine.open("", tmp_path / "nats", connect_seconds=10)
-    yield made
-    await made.close()
+async def records(engine):
+    return await engine.key_value("fleet")

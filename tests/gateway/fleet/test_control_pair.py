@@ -21,11 +21,6 @@ def vast():
         yield emulator
 
 
-@pytest.fixture
-async def records(engine):
-    return await engine.key_value("fleet")
-
-
 @asynccontextmanager
 async def never_both(*worlds):
     """In the block at most one may act at a time; gives the names of those that may now."""

@@ -31,11 +31,6 @@ def vast():
         yield emulator
 
 
-@pytest.fixture
-async def records(engine):
-    return await engine.key_value("fleet")
-
-
 async def test_a_task_and_a_release_at_the_same_moment_never_both_succeed(records):
     ours, theirs = Register(records), Register(records)
     await ours.start()

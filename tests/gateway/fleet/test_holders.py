@@ -2,18 +2,11 @@
 
 import asyncio
 
-import pytest
-
 from gateway.engine.watching import ended
 from gateway.fleet.demand import demand
 from gateway.fleet.holders import PREFIX, Holders
 from gateway.fleet.knowledge import Knowledge
 from tests.gateway.fleet.fleetworld import until
-
-
-@pytest.fixture
-async def records(engine):
-    return await engine.key_value("fleet")
 
 
 async def opened(records, name):

@@ -17,11 +17,6 @@ FIRST = Machine(id="fleet-1", provider="vast", usd_per_hour=3.6, created_at=1000
 
 
 @pytest.fixture
-async def records(engine):
-    return await engine.key_value("fleet")
-
-
-@pytest.fixture
 async def register(records):
     made = Register(records)
     await made.start()
