@@ -54,7 +54,8 @@ class Child:
             pause = self._pause_after(code)
             self._say(f"{self.name} ended ({_ending(code)}); starting it again in {pause:g} s")
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._stopping.wait()
 
     async def stop(self, seconds: float) -> None:
         """Ask it to end; kill it when it has not after `seconds`."""
@@ -63,7 +64,8 @@ class Child:
             return
         self._signal(signal.SIGTERM)
         try:
-            await asyncio.wait_for(self._process.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._process.wait()
         except TimeoutError:
             self._say(f"{self.name} did not end within {seconds:g} s and is killed")
             self.kill()

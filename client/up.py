@@ -19,6 +19,7 @@ from client.certs import make_set
 from client.child import Child, ChildEnded
 from client.datadir import DataDir, Serving
 from rpc.config import ConfigError, Settings
+from rpc.tasks import ended
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 WILDCARDS = ("0.0.0.0", "::", "[::]")
@@ -90,9 +91,7 @@ class Up:
         ready = asyncio.create_task(self._announce())
         stop = asyncio.create_task(self._stop.wait())
         await asyncio.wait({stop, *lives}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (ready, stop):
-            task.cancel()
-        await asyncio.gather(ready, stop, return_exceptions=True)
+        await ended(ready, stop)
         seconds = self._settings.drain_seconds + STOP_MARGIN_SECONDS
         for child in (self._gateway, self._encoder):
             await child.stop(seconds)

@@ -16,6 +16,7 @@ from encoder.config import EncoderSettings
 from rpc import logs
 from rpc.config import ConfigError
 from rpc.server import stop_signal
+from rpc.tasks import ended
 
 log = structlog.get_logger("encoder")
 
@@ -32,9 +33,7 @@ async def serve(settings: EncoderSettings) -> None:
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         if ends[1].done():
             log.warning("no gateway calls; ending", seconds=settings.idle_exit_seconds)
-        for end in ends:
-            end.cancel()
-        await asyncio.gather(*ends, return_exceptions=True)
+        await ended(*ends)
 
 
 def main(arguments: list[str]) -> int:

@@ -13,6 +13,7 @@ from encoder.outlet import Outlet
 from encoder.plan import Source
 from encoder.workshop import Report, Workshop
 from rpc.errors import Cancelled, DeadlineExceeded, InvalidArgument
+from rpc.tasks import ended
 
 WATCH_SECONDS = 1.0
 
@@ -65,9 +66,7 @@ class RemoteTasks:
                 return working.result()
             raise Cancelled("Nobody waits for this task any more.", reason="GONE")
         finally:
-            working.cancel()
-            watching.cancel()
-            await asyncio.gather(working, watching, return_exceptions=True)
+            await ended(working, watching)
 
     async def _unwanted(self, url: str) -> None:
         """Returns once nobody waits for the result."""

@@ -27,6 +27,7 @@ from encoder.remote import RemoteTasks
 from rpc import logs
 from rpc.config import ConfigError
 from rpc.errors import Internal, InvalidArgument, ServiceError
+from rpc.tasks import ended
 
 log = structlog.get_logger("encoder")
 
@@ -143,10 +144,7 @@ class Worker:
     async def _end(self) -> None:
         """End the jobs, and when they have cleared up, the loop."""
         while self._jobs:
-            ending = list(self._jobs)
-            for job in ending:
-                job.cancel()
-            await asyncio.gather(*ending, return_exceptions=True)
+            await ended(*self._jobs)
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()
 

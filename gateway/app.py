@@ -53,6 +53,7 @@ from rpc.chunks import MAX_MESSAGE_BYTES
 from rpc.errors import ServiceError
 from rpc.interceptors import boundary
 from rpc.server import Service, stop_signal
+from rpc.tasks import ended
 from rpc.tls import Identity
 
 log = structlog.get_logger("gateway")
@@ -171,9 +172,7 @@ class Gateway:
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for wait in waits:
-                wait.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
+            await ended(*waits)
         if self._engine.lost.is_set():
             raise ConnectionLost
 
@@ -279,13 +278,7 @@ def _link_secret(settings: GatewaySettings) -> bytes:
 
 
 def _background(stack: contextlib.AsyncExitStack, work: Coroutine[None, None, None]) -> None:
-    task = asyncio.create_task(work)
-
-    async def end() -> None:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-    stack.push_async_callback(end)
+    stack.push_async_callback(ended, asyncio.create_task(work))
 
 
 async def _sweep(assets: AssetStore) -> None:

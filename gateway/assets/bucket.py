@@ -23,6 +23,7 @@ from gateway.assets.faults import VENDOR_ERRORS, translated
 from rpc.chunks import CHUNK_BYTES
 from rpc.config import ConfigError
 from rpc.errors import DataLoss
+from rpc.tasks import ended
 
 if TYPE_CHECKING:
     from obstore import AsyncWritableFile, Bytes
@@ -109,8 +110,7 @@ class Bucket:
                 for offset in range(0, len(window), CHUNK_BYTES):
                     yield bytes(window[offset : offset + CHUNK_BYTES])
         finally:
-            ahead.cancel()
-            await asyncio.gather(ahead, return_exceptions=True)
+            await ended(ahead)
 
     def _range(self, path: str, start: int, end: int) -> "asyncio.Future[Bytes]":
         return asyncio.ensure_future(obstore.get_range_async(self._store, path, start=start, end=end))

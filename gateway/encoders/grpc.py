@@ -21,6 +21,7 @@ from gateway.encoders.base import (
 )
 from rpc.chunks import ACCEPTED, MAX_MESSAGE_BYTES, Tally
 from rpc.errors import DataLoss, ServiceError, from_rpc
+from rpc.tasks import ended
 
 log = structlog.get_logger("encoders")
 
@@ -83,7 +84,8 @@ class GrpcEncoder:
         call: Stream = self._stub.Encode(metadata=self._metadata)
         is_accepted = False
         try:
-            await asyncio.wait_for(_accepted(call, job), ACCEPT_SECONDS)
+            async with asyncio.timeout(ACCEPT_SECONDS):
+                await _accepted(call, job)
             is_accepted = True
             await events.started()
             return Outcome(await _exchanged(call, job, events))
@@ -98,7 +100,8 @@ class GrpcEncoder:
 
     async def _connected(self) -> None:
         try:
-            await asyncio.wait_for(self._channel.channel_ready(), CONNECT_SECONDS)
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await self._channel.channel_ready()
         except TimeoutError as error:
             raise EncoderBusy(f"Encoder {self.name} cannot be reached.") from error
 
@@ -144,8 +147,7 @@ async def _exchanged(call: Stream, job: EncodeJob, events: Events) -> encoder_pb
             raise reason from error
         raise
     finally:
-        feeding.cancel()
-        await asyncio.gather(feeding, return_exceptions=True)
+        await ended(feeding)
 
 
 async def _feed(call: Stream, job: EncodeJob) -> None:

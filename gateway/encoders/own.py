@@ -8,6 +8,7 @@ import grpc
 from gateway.encoders.dns import EncoderName, Follower
 from gateway.encoders.grpc import GrpcEncoder
 from gateway.encoders.pool import Pool
+from rpc.tasks import ended
 
 
 class OwnEncoders:
@@ -26,9 +27,7 @@ class OwnEncoders:
 
     async def close(self) -> None:
         """Follow names no longer."""
-        for task in self._following:
-            task.cancel()
-        await asyncio.gather(*self._following, return_exceptions=True)
+        await ended(*self._following)
 
     def _follower(self, name: EncoderName) -> Follower:
         return Follower(name, lambda address: self._add(address, name.tls_name), self._pool.remove)

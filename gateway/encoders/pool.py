@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from gateway.encoders.base import Encoder, EncoderBusy
+from rpc.tasks import ended
 
 log = structlog.get_logger("encoders")
 
@@ -89,9 +90,7 @@ class Pool:
 
     async def close(self) -> None:
         """End all connections."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await ended(*self._tasks)
         await asyncio.gather(*(seat.encoder.close() for seat in self._seats.values()))
 
     def __contains__(self, name: str) -> bool:

@@ -18,6 +18,7 @@ import structlog
 
 from rpc.config import ConfigError
 from rpc.process import tied
+from rpc.tasks import ended
 
 log = structlog.get_logger("engine")
 
@@ -69,13 +70,12 @@ class EmbeddedServer:
     async def stop(self) -> None:
         """End the server; what it acknowledged stays in the store."""
         if self._supervisor is not None:
-            self._supervisor.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._supervisor
+            await ended(self._supervisor)
         if self._process is not None and self._process.returncode is None:
             self._process.terminate()
             try:
-                await asyncio.wait_for(self._process.wait(), STOP_SECONDS)
+                async with asyncio.timeout(STOP_SECONDS):
+                    await self._process.wait()
             except TimeoutError:
                 self._process.kill()
                 await self._process.wait()

@@ -10,7 +10,7 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.errors import APIError
 
-from gateway.engine.errors import translated
+from gateway.engine.errors import heeding_cancels, translated
 from rpc.errors import ServiceError, Unavailable
 
 log = structlog.get_logger("engine")
@@ -88,7 +88,8 @@ class WorkQueue:
         """Wait for the next message; faults of the server are waited out."""
         while True:
             try:
-                (message,) = await self._puller.fetch(1, timeout=POLL_SECONDS)
+                with heeding_cancels():
+                    (message,) = await self._puller.fetch(1, timeout=POLL_SECONDS)
                 return Delivery(message, self._name, self._heartbeat_seconds)
             except (TimeoutError, nats.errors.TimeoutError):
                 continue

@@ -1,20 +1,9 @@
-"""Work in the background that surely ends, and a watch on a bucket as such."""
+"""A watch on a bucket, as work in the background."""
 
 import asyncio
 
 from gateway.engine.keyvalue import Changed, KeyValue
-
-ASK_AGAIN_SECONDS = 0.2
-
-
-async def ended(*tasks: "asyncio.Task[None]") -> None:
-    """End tasks. A cancel may get lost in a wait_for (Python 3.11), so it is said again until it is heard."""
-    left = {task for task in tasks if not task.done()}
-    while left:
-        for task in left:
-            task.cancel()
-        _, left = await asyncio.wait(left, timeout=ASK_AGAIN_SECONDS)
-    await asyncio.gather(*tasks, return_exceptions=True)
+from rpc.tasks import ended
 
 
 class Watching:

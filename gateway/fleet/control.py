@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 import structlog
 
 from gateway.encoders.pool import Pool, Seat
-from gateway.engine.watching import ended
 from gateway.fleet import costs, label
 from gateway.fleet import machine as machines
 from gateway.fleet.base import Offer, Provider
@@ -22,6 +21,7 @@ from gateway.fleet.market import FIRST_PAUSE_SECONDS, MOST_PAUSE_SECONDS, Market
 from gateway.fleet.register import Register
 from gateway.fleet.scaler import Demand, Policy, Release, Rent, Worker, decide
 from rpc.errors import ServiceError
+from rpc.tasks import ended
 
 log = structlog.get_logger("fleet")
 

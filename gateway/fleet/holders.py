@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import structlog
 
 from gateway.engine.keyvalue import KeyValue
-from gateway.engine.watching import Watching, ended
+from gateway.engine.watching import Watching
 from rpc.errors import ServiceError
+from rpc.tasks import ended
 
 log = structlog.get_logger("fleet")
 

@@ -30,6 +30,7 @@ from gateway.fleet.machine import Machine, State
 from gateway.fleet.market import CREATE, DESTROY, Market
 from gateway.fleet.register import Register
 from rpc.errors import ServiceError
+from rpc.tasks import ended
 
 log = structlog.get_logger("fleet")
 
@@ -103,9 +104,7 @@ class Life:
 
     async def close(self) -> None:
         """End what is being done; the records tell the next gateway how to go on."""
-        for task in self._work.values():
-            task.cancel()
-        await asyncio.gather(*self._work.values(), return_exceptions=True)
+        await ended(*self._work.values())
 
     def _begin(self, label: str, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)

@@ -11,6 +11,7 @@ import structlog
 from gateway.fleet.base import Found, Offer, Provider
 from gateway.fleet.machine import Machine
 from rpc.errors import Internal, ServiceError
+from rpc.tasks import ended
 
 log = structlog.get_logger("fleet")
 
@@ -94,9 +95,7 @@ class Market:
 
     async def close(self) -> None:
         """End what is being asked."""
-        for task in self._asking.values():
-            task.cancel()
-        await asyncio.gather(*self._asking.values(), return_exceptions=True)
+        await ended(*self._asking.values())
 
     def _rests(self, purpose: str) -> bool:
         return purpose in self._faults and time.monotonic() < self._faults[purpose].until

@@ -21,6 +21,7 @@ from gateway.jobs.queue import TaskQueue, TaskRef
 from gateway.jobs.run import TaskRun, TaskTimedOut
 from gateway.jobs.store import JobStore
 from rpc.errors import Aborted, DataLoss, Internal, NotFound, ServiceError, Unavailable
+from rpc.tasks import ended
 
 log = structlog.get_logger("dispatch")
 
@@ -58,15 +59,11 @@ class Dispatcher:
     async def drain(self, seconds: float) -> None:
         """Take no more; give what runs `seconds` to end; what is left goes back to the queue, its try not counted."""
         self._draining = True
-        for loop in self._loops:
-            loop.cancel()
-        await asyncio.gather(*self._loops, return_exceptions=True)
+        await ended(*self._loops)
         if running := list(self._running):
             await asyncio.wait(running, timeout=seconds)
         self._run.leave()
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await ended(*running)
 
     async def _take(self) -> None:
         while True:

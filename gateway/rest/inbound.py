@@ -12,6 +12,7 @@ from gateway.rest.headers import Pair
 from gateway.rest.routes import Route
 from gateway.rest.status import ContentTooLarge, RequestTimeout, UnsupportedMedia
 from rpc.errors import InvalidArgument
+from rpc.tasks import ended
 
 
 class ClientGone(Exception):
@@ -94,9 +95,7 @@ async def while_connected(receive: Receive, work: Coroutine[Any, Any, None]) -> 
         await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
         is_gone = not working.done()
     finally:
-        for task in (working, watching):
-            task.cancel()
-        await asyncio.gather(working, watching, return_exceptions=True)
+        await ended(working, watching)
     if is_gone:
         raise ClientGone
     working.result()

@@ -16,6 +16,7 @@ from gateway.rest.headers import http_override, response_headers
 from gateway.rest.inbound import Inbound
 from gateway.rest.status import from_call
 from gateway.rest.transcode import response_json
+from rpc.tasks import ended
 
 log = structlog.get_logger("http")
 
@@ -72,8 +73,7 @@ async def _next(call: Call, send: Send, ping: bytes, ping_seconds: float) -> Any
         return await reading
     finally:
         if not reading.done():
-            reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
+            await ended(reading)
 
 
 async def send_file(call: Call, inbound: Inbound, request: Message) -> None:

@@ -19,6 +19,7 @@ from gateway.rest.inbound import Inbound
 from gateway.rest.transcode import set_parameters
 from rpc.chunks import ACCEPTED, Tally, rechunk
 from rpc.errors import InvalidArgument
+from rpc.tasks import ended
 
 HEADER, FINISH = "header", "finish"
 _DIGESTS = (
@@ -74,9 +75,8 @@ async def upload(call: Call, inbound: Inbound, header: Message) -> Message:
             feeding.result()
         return await answering
     finally:
-        feeding.cancel()
         call.cancel()
-        await asyncio.gather(feeding, answering, return_exceptions=True)
+        await ended(feeding, answering)
 
 
 async def _answer(call: Call) -> Message:

@@ -112,6 +112,27 @@ async def test_what_was_acknowledged_survives_a_kill_of_the_server(engine):
     assert (await records.get("a")).value == b"kept"
 
 
+async def test_a_cancel_is_heard_whenever_it_comes(engine):
+    records, queue = await engine.key_value("records"), await engine.queue("task", 30)
+    await records.create("a", b"1")
+
+    async def taken():
+        await queue.put("job.0")
+        return await queue.next()
+
+    for asking in (lambda: records.get("a"), lambda: records.put("a", b"2"), taken):
+        for steps in range(60):  # of the event loop: before, within and after the moment of the answer
+            task = asyncio.create_task(asking())
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            had_ended = task.done()
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+            assert task.cancelled() or had_ended
+            await asyncio.sleep(0.001)
+
+
 async def test_announcements_reach_whoever_listens(engine):
     heard = asyncio.Queue()
     async with engine.listen("progress.a.*", lambda topic, data: heard.put_nowait((topic, data))):

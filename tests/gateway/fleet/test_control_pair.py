@@ -97,33 +97,6 @@ async def test_a_gateway_that_closes_in_the_middle_of_an_order_leaves_a_machine_
     assert vast.called("create") == 1
 
 
-class DeafStore:
-    """Loses cancels, as wait_for of Python 3.11 does when the answer comes together with one."""
-
-    def __init__(self, records):
-        self._records, self.asked = records, asyncio.Event()
-        self.watch, self.create, self.update = records.watch, records.create, records.update
-        self.delete = records.delete
-
-    async def get(self, key):
-        self.asked.set()
-        getting = asyncio.ensure_future(self._records.get(key))
-        try:
-            return await asyncio.shield(getting)
-        except asyncio.CancelledError:
-            return await getting
-
-
-async def test_it_closes_though_a_cancel_was_lost(records, vast):
-    store = DeafStore(records)
-    async with World(store, vast_provider(vast)) as world:
-        await until(lambda: world.lease.is_held)
-        store.asked.clear()
-        await store.asked.wait()
-        async with asyncio.timeout(3):
-            await world.control.close()
-
-
 async def test_an_outage_of_the_store_in_mid_life_loses_nothing(engine, records, vast):
     async with World(records, vast_provider(vast)) as world:
         for state in (State.STARTING, State.READY):

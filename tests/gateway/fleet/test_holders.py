@@ -2,10 +2,10 @@
 
 import asyncio
 
-from gateway.engine.watching import ended
 from gateway.fleet.demand import demand
 from gateway.fleet.holders import PREFIX, Holders
 from gateway.fleet.knowledge import Knowledge
+from rpc.tasks import ended
 from tests.gateway.fleet.fleetworld import until
 
 
