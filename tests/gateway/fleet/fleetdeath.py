@@ -8,11 +8,12 @@ from rpc.errors import Unavailable
 
 
 class Death:
-    """Comes `when` ("before", "after") the thing number `at` (from 1; None: it is left to `come`). `done` names the
-    things that were done. Whoever is dead does nothing more, and learns nothing more."""
+    """Comes `when` ("before", "after") the thing number `at` (from 1; None: it is left to `come`). `begun` and `done`
+    name the things. Whoever is dead does nothing more, and learns nothing more."""
 
     def __init__(self, at=None, when="before"):
-        self.at, self.when, self.done, self.is_buried = at, when, [], False
+        self.at, self.when, self.is_buried = at, when, False
+        self.begun, self.done = [], []
         self.came = asyncio.Event()
 
     def come(self):
@@ -25,12 +26,13 @@ class Death:
 
     async def effect(self, name, doing):
         await self.alive()
-        self.done.append(name)
-        is_last = len(self.done) == self.at
+        self.begun.append(name)
+        is_last = len(self.begun) == self.at
         if is_last and self.when == "before":
             self.come()
         await self.alive()
         value = await doing()
+        self.done.append(name)
         if is_last:
             self.come()
         await self.alive()
