@@ -16,11 +16,11 @@ from collections.abc import Sequence
 import grpc
 import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
 from rpc.chunks import MAX_MESSAGE_BYTES
 from rpc.config import ConfigError
+from rpc.health import Health
 from rpc.interceptors import boundary
 
 log = structlog.get_logger("rpc")
@@ -51,7 +51,7 @@ class Service:
         self.server = grpc.aio.server(
             interceptors=list(interceptors), options=OPTIONS, maximum_concurrent_rpcs=max_concurrent_calls
         )
-        self.health = health_aio.HealthServicer()
+        self.health = Health()
         self.probes = grpc.aio.server(
             interceptors=[boundary(PROBE_SECONDS)],
             options=(("grpc.so_reuseport", 0),),
@@ -88,8 +88,7 @@ class Service:
     async def drain(self, seconds: float) -> None:
         """Say NOT_SERVING, refuse new calls, wait `seconds` for open ones, cancel what is left."""
         await self.not_serving()
-        # An open health Watch would hold the stop for the whole time: end those first.
-        await self.health.enter_graceful_shutdown()
+        await self.health.end_watches()
         await asyncio.gather(self.server.stop(seconds), self.probes.stop(min(seconds, PROBES_END_SECONDS)))
 
     async def _set(self, status: int) -> None:

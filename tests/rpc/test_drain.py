@@ -1,0 +1,33 @@
+"""How a service ends."""
+
+import time
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from rpc.server import Service
+
+SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+@pytest.mark.parametrize("told_before", [False, True])
+async def test_a_watch_on_its_health_hears_of_the_end_and_does_not_hold_it_up(tmp_path, told_before):
+    service = Service([], 10)
+    service.listen(address := f"unix:{tmp_path}/service.sock", None)
+    service.listen_for_probes("127.0.0.1:0")
+    await service.start()
+    async with grpc.aio.insecure_channel(address) as channel:
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+        assert (await watch.read()).status == SERVING
+        if told_before:
+            await service.not_serving()
+            assert (await watch.read()).status == NOT_SERVING
+        begun = time.monotonic()
+        await service.drain(10)
+        assert time.monotonic() - begun < 5
+        if not told_before:
+            assert (await watch.read()).status == NOT_SERVING
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await watch.read()
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
