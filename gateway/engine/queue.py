@@ -30,12 +30,16 @@ class Delivery:
         self._heartbeat_seconds = heartbeat_seconds
 
     async def ack(self) -> None:
-        """Done: the message is gone for good, confirmed by the server."""
+        """Done: the message is gone for good, confirmed by the server. Once more is no fault."""
+        if self._message.is_acked:
+            return
         with translated():
             await self._message.ack_sync()
 
     async def give_back(self, delay_seconds: float = 0) -> None:
-        """Not done: the message is delivered again, after a delay."""
+        """Not done: the message is delivered again, after a delay, unless it was acknowledged."""
+        if self._message.is_acked:
+            return
         with translated():
             await self._message.nak(delay=delay_seconds or None)
 

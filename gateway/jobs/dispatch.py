@@ -98,9 +98,10 @@ class Dispatcher:
             await asyncio.sleep(RECOVER_SECONDS)
 
     def _job_ended(self, job_id: str) -> None:
-        """The record says that the job is over: what still runs of it was cancelled."""
+        """The record says that the job is over: what still runs of it was cancelled, or done by another gateway. The
+        word of a task's own end may come before the answer to whoever wrote it."""
         for task, ref in self._running.items():
-            if ref.job_id == job_id and task is not asyncio.current_task():
+            if ref.job_id == job_id and not self._run.is_keeping(ref) and task is not asyncio.current_task():
                 task.cancel()
 
     async def _handle(self, ref: TaskRef, delivery: Delivery, lease: Lease) -> bool:

@@ -15,6 +15,7 @@ from gateway.jobs.model import Job, Status
 from gateway.jobs.queue import TaskRef
 from gateway.jobs.store import JobStore
 from rpc.errors import DataLoss, ResourceExhausted, ServiceError, Unavailable
+from rpc.tasks import whole
 
 CHECK_SECONDS = 1.0
 
@@ -60,7 +61,7 @@ class Metered:
             raise EncoderBusy(f"Machine {machine} was given back under the task.") from error
         finally:
             end = self._end(ref, machine) if has_begun else self._never_begun(ref, machine)
-            await asyncio.shield(end)
+            await whole(end)
 
     async def _end(self, ref: TaskRef, machine: str) -> None:
         """Both records get the same end, so that the shares of all jobs add up to the machine's price."""

@@ -18,6 +18,7 @@ from gateway.jobs.queue import TaskRef
 from gateway.jobs.store import JobStore
 from gateway.sources import Sources
 from rpc.errors import DeadlineExceeded, Internal, ServiceError, Unavailable
+from rpc.tasks import whole
 
 RECORD_SECONDS = 60.0
 RECORD_RETRY_SECONDS = 0.5
@@ -49,6 +50,7 @@ class TaskRun:
         self._attempts = attempts
         self._runpod = runpod
         self._is_leaving = False
+        self._keeping: set[TaskRef] = set()
 
     def leave(self) -> None:
         """This gateway stops: runs that are cancelled from now on leave to the next one what can go on."""
@@ -68,13 +70,29 @@ class TaskRun:
             else:  # a run that nobody came to know of must not work beside the encoder that has the task now
                 await self._runpod.forget(ref.key)
         outcome, asset_id = await self._encode(ref, job, encoder)
-        # What came by link is found again by the next try, until the encoder is told to forget it.
-        is_kept = bool(outcome.asset_id)
+        self._keeping.add(ref)
+        try:
+            await whole(self._keep(ref, encoder, outcome, asset_id))
+        finally:
+            self._keeping.discard(ref)
+
+    def is_keeping(self, ref: TaskRef) -> bool:
+        """Whether the task's result is being written down: it is over but for that."""
+        return ref in self._keeping
+
+    async def _keep(self, ref: TaskRef, encoder: Encoder, outcome: Outcome, asset_id: str) -> None:
+        """Write the result down, or leave nothing of it. To be run whole: a record that was written while nobody waited
+        for the answer names the asset."""
+        is_kept = False
         try:
             is_kept = await self._record(ref, PREFIX + asset_id, outcome.summary)
+        except ServiceError as error:
+            # What came by link is found by the next try. Without an answer the record may name the asset: it expires.
+            is_kept = bool(outcome.asset_id) or isinstance(error, Unavailable)
+            raise
         finally:
             if not is_kept:
-                await asyncio.shield(self._drop(asset_id))
+                await self._drop(asset_id)
         await encoder.forget(ref.key)
 
     async def _record(self, ref: TaskRef, asset: str, summary: encoder_pb2.Summary) -> bool:
