@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+# Processes that run tests: many tests wait more than they work.
+WORKERS ?= 2
 SDKS := .build/sdks
 GOOGLEAPIS := .build/googleapis
 PROTOS := $(shell find protos -name '*.proto')
@@ -42,7 +44,7 @@ up: setup ## serve on this machine, in the foreground
 	@$(BIN)/api-gpu up
 
 test: setup sdks ## all tests that need only Python
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 interop: setup ## clients generated in Go, Java, Rust and Node (each skips by name without its toolchain)
 	$(BIN)/python -m pytest -m interop tests/interop
