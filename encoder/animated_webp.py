@@ -19,7 +19,6 @@ def described(head: bytes) -> MediaInfo | None:
     stream = VideoStream(
         index=0,
         codec="webp",
-        pixel_format="",
         width=width,
         height=height,
         rotation_degrees=0,

@@ -183,7 +183,6 @@ def _video(source: Source, container: InputContainer, stream: AvVideo, *, turned
     return VideoStream(
         index=stream.index,
         codec=stream.codec.canonical_name,
-        pixel_format=stream.codec_context.pix_fmt or "",
         width=width,
         height=height,
         rotation_degrees=round(first.rotation / 90) * 90 % 360 if first is not None else 0,

@@ -24,7 +24,6 @@ class VideoStream:
 
     index: int
     codec: str
-    pixel_format: str
     width: int
     height: int
     rotation_degrees: int
