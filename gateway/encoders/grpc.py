@@ -108,7 +108,9 @@ class GrpcEncoder:
     def _translated(self, error: grpc.aio.AioRpcError, is_accepted: bool) -> ServiceError:
         found = from_rpc(error)
         if found.reason in ELSEWHERE:
-            return EncoderBusy(f"Encoder {self.name} cannot take the task: {found.message}")
+            # One that took the task and could not go on has worked, and is paid for it: the try counts.
+            text = f"Encoder {self.name} cannot take the task: {found.message}"
+            return EncoderLost(text) if is_accepted else EncoderBusy(text)
         if error.code() in LOST or not error.trailing_metadata():
             text = f"encoder {self.name} went away ({error.code().name}: {error.details()})"
             return EncoderLost(text) if is_accepted else EncoderBusy(text)

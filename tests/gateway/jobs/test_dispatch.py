@@ -16,7 +16,7 @@ from gateway.encoders.runpod import RunpodEncoder, RunpodTerms
 from gateway.encoders.runpodclient import RunpodClient
 from gateway.encoders.tickets import Ticket, Tickets
 from gateway.jobs.model import Status
-from rpc.errors import Aborted, DeadlineExceeded, FailedPrecondition, InvalidArgument, NotFound
+from rpc.errors import Aborted, DeadlineExceeded, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
 from tests.gateway.encoders.seen import Seen
 from tests.gateway.jobs.conftest import RESULT, ScriptedEncoder, serving, wired
 
@@ -78,6 +78,13 @@ async def test_after_three_tries_the_job_fails_with_the_reason(works):
     assert (job.status, works.encoder.tasks) == (Status.FAILED, 3)
     assert "Given up after 3 tries" in job.failure.message
     assert "connection reset" in job.failure.message
+
+
+async def test_an_encoder_whose_disk_fills_up_has_worked_so_its_try_counts(works):
+    works.encoder.script = [ResourceExhausted("no space is left", reason="DISK_FULL")] * 5
+    job = await works.result((await works.desk.submit(await works.caption())).id)
+    assert (job.status, works.encoder.tasks) == (Status.FAILED, 3)
+    assert "no space is left" in job.failure.message
 
 
 async def test_what_is_wrong_with_the_request_is_not_tried_again(works):
