@@ -161,7 +161,7 @@ class Dispatcher:
         await delivery.give_back(delay_seconds)
 
     async def _fail(self, ref: TaskRef, error: ServiceError) -> None:
-        failure = Failure(error.number, error.message[:MAX_TEXT])
+        failure = Failure(error.number, error.message[:MAX_TEXT], error.reason)
         timed_out = isinstance(error, TaskTimedOut)
         log.info("task failed", task=ref.key, code=error.code.name, why=error.message)
         await self._store.change(ref.job_id, _failing(ref.index, failure, timed_out))

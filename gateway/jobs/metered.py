@@ -14,7 +14,7 @@ from gateway.jobs.budget import COST_LIMIT
 from gateway.jobs.model import Job, Status
 from gateway.jobs.queue import TaskRef
 from gateway.jobs.store import JobStore
-from rpc.errors import DataLoss, ResourceExhausted, ServiceError, Unavailable
+from rpc.errors import DataLoss, FailedPrecondition, ServiceError, Unavailable
 from rpc.tasks import whole
 
 CHECK_SECONDS = 1.0
@@ -33,7 +33,7 @@ class Metered:
     async def running(self, ref: TaskRef, machine: str) -> AsyncIterator[None]:
         """While the block runs, the machine ("": none that is paid for) has the task.
 
-        Raises EncoderBusy when the machine is being given back, before or meanwhile; ResourceExhausted (COST_LIMIT)
+        Raises EncoderBusy when the machine is being given back, before or meanwhile; FailedPrecondition (COST_LIMIT)
         when the job has come to cost more than it may.
         """
         with self._fleet.holders.holding(ref.key, machine):
@@ -109,7 +109,7 @@ class Metered:
                 reasons.append(EncoderBusy(f"Machine {machine} was given back under the task."))
             elif most_usd is not None and await self._costs_more(job_id, most_usd):
                 text = f"Stopped: the job has come to cost more than its max_cost_usd of {most_usd:g}."
-                reasons.append(ResourceExhausted(text, reason=COST_LIMIT))
+                reasons.append(FailedPrecondition(text, reason=COST_LIMIT))
         limit.reschedule(0)
 
     async def _costs_more(self, job_id: str, most_usd: float) -> bool:

@@ -36,10 +36,11 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why something failed: canonical gRPC code number and a text for the caller."""
+    """Why something failed: canonical gRPC code number, a text for the caller, a word for programs ("": none)."""
 
     code: int
     message: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

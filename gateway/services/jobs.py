@@ -35,8 +35,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         """See jobs.proto."""
         status = Status(jobs_pb2.Job.Status.Name(request.status)) if request.status else None
         jobs, token = await self._desk.page(status, request.page_size, request.page_token)
-        base = self._base(context)
-        return jobs_pb2.ListJobsResponse(jobs=[self._messages.job(job, base) for job in jobs], next_page_token=token)
+        return self._messages.page(jobs, token, self._base(context))
 
     async def CancelJob(self, request: jobs_pb2.CancelJobRequest, context: Context) -> jobs_pb2.CancelJobResponse:
         """See jobs.proto."""

@@ -1,7 +1,7 @@
 """Jobs and assets of the domain as messages of the API."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from google.protobuf.message import Message
@@ -14,7 +14,11 @@ from gateway.fleet.costs import Cost, Spell
 from gateway.jobs import model, operation
 from gateway.jobs.model import Failure, Job, Status, Task
 from gateway.services.stamps import moment, timestamp
+from rpc.chunks import MAX_MESSAGE_BYTES
 from rpc.errors import CODES
+
+# Of a message, for what frames it.
+MARGIN_BYTES = 64 * 1024
 
 Costs = Callable[[tuple[Spell, ...], float], Cost | None]
 
@@ -44,6 +48,19 @@ class Messages:
             processed=job.processed,
             cost=self.cost(job, now),
         )
+
+    def page(self, jobs: Sequence[Job], next_token: str, base_url: str) -> jobs_pb2.ListJobsResponse:
+        """A page of jobs, which ends early, after one at least, where they would be too large for one message."""
+        page = jobs_pb2.ListJobsResponse(next_page_token=next_token)
+        left_bytes = MAX_MESSAGE_BYTES - MARGIN_BYTES
+        for before, job in zip([None, *jobs], jobs, strict=False):
+            message = self.job(job, base_url)
+            left_bytes -= message.ByteSize()
+            if before is not None and left_bytes < 0:
+                page.next_page_token = before.id
+                break
+            page.jobs.append(message)
+        return page
 
     def cost(self, job: Job, now: float) -> video_pb2.Cost | None:
         """What the job costs; None where nothing was rented for it."""
@@ -145,4 +162,6 @@ def _encoding(task: Task) -> video_pb2.Encoding | None:
 def _failure(failure: Failure | None) -> video_pb2.Failure | None:
     if failure is None:
         return None
-    return video_pb2.Failure(code=failure.code, status=CODES[failure.code].name, message=failure.message)
+    return video_pb2.Failure(
+        code=failure.code, status=CODES[failure.code].name, message=failure.message, reason=failure.reason
+    )

@@ -77,6 +77,6 @@ class VideoService:
 def _error(job_id: str, failure: Any) -> ServiceError:
     if failure is None:
         return Cancelled(f"Job {job_id} was cancelled.")
-    error = make(failure.code, failure.message, reason="JOB_FAILED")
+    error = make(failure.code, failure.message, reason=failure.reason or "JOB_FAILED")
     error.metadata["job_id"] = job_id
     return error

@@ -607,22 +607,26 @@ class Failure(_message.Message):
     CODE_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     code: _builtins.int
     """Canonical gRPC code, 3 for INVALID_ARGUMENT and so on."""
     status: _builtins.str
     """Its name."""
     message: _builtins.str
     """What went wrong and what to do."""
+    reason: _builtins.str
+    """A word for programs, such as BAD_SUBTITLES or COST_LIMIT; empty where there is none."""
     def __init__(
         self,
         *,
         code: _builtins.int = ...,
         status: _builtins.str = ...,
         message: _builtins.str = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "message", b"message", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "message", b"message", "reason", b"reason", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

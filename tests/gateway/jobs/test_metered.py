@@ -15,7 +15,7 @@ from gateway.jobs import operation
 from gateway.jobs.metered import Metered
 from gateway.jobs.model import Status
 from gateway.jobs.queue import TaskRef
-from rpc.errors import ResourceExhausted
+from rpc.errors import FailedPrecondition
 from rpc.tls import Identity
 from tests.gateway.jobs.conftest import RENTED, ScriptedEncoder, serving
 
@@ -109,7 +109,8 @@ async def test_a_job_that_comes_to_cost_more_than_it_may_is_stopped(rented):
     rented.encoder.script = [30.0]
     started = time.monotonic()
     job = await rented.result(await submitted(rented, most_usd=0.5))
-    assert (job.status, job.failure.code) == (Status.FAILED, ResourceExhausted.code.value[0])
+    assert (job.status, job.failure.code) == (Status.FAILED, FailedPrecondition.code.value[0])
+    assert job.failure.reason == "COST_LIMIT"
     assert "max_cost_usd of 0.5" in job.failure.message
     assert time.monotonic() - started < 5
     await asyncio.wait_for(rented.encoder.ended.wait(), 5)

@@ -1,0 +1,31 @@
+"""Pages of jobs, however large their batches are."""
+
+from gateway.assets.links import Links
+from gateway.jobs.model import Job, Status, Task
+from gateway.services.messages import Messages
+from rpc.chunks import MAX_MESSAGE_BYTES
+
+DONE = Task(
+    "image", Status.COMPLETED, asset="assets/aaaaaaaaaaaaaaaaaaaaaaaaaa", codec="x264", codec_reason="asked for"
+)
+MESSAGES = Messages(Links(b"a secret that signs links", 60.0), lambda *_: None)
+
+
+def batches(count, images):
+    return [Job(f"{n:032x}", "img2vid", b"", True, (DONE,) * images, 0.0, 0.0, 1.0) for n in range(count, 0, -1)]
+
+
+def test_a_page_ends_where_the_message_would_be_too_large():
+    jobs, told = batches(40, 500), []
+    while jobs:
+        page = MESSAGES.page(jobs, "", "https://api.example.com")
+        assert page.ByteSize() < MAX_MESSAGE_BYTES
+        told += [job.id for job in page.jobs]
+        jobs = [job for job in jobs if job.id < page.next_page_token]
+    assert told == [job.id for job in batches(40, 500)]
+
+
+def test_a_page_that_fits_is_told_whole_with_the_token_of_the_next():
+    page = MESSAGES.page(batches(3, 1), "next", "")
+    assert (len(page.jobs), page.next_page_token) == (3, "next")
+    assert MESSAGES.page([], "", "").next_page_token == ""
