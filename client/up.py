@@ -121,7 +121,7 @@ class Up:
                 child.has_served = True
         finally:
             slow.cancel()
-        print(greeting(self._serving, self._folder, self._keys.split(",")[0].strip()), flush=True)
+        print(greeting(self._serving, self._folder, settings.x_api_key, sys.stdout.isatty()), flush=True)
 
 
 @contextmanager
@@ -193,9 +193,10 @@ def encoder_environment(settings: UpSettings, folder: DataDir) -> dict[str, str]
     }
 
 
-def greeting(serving: Serving, folder: DataDir, key: str) -> str:
-    """Where the pair serves and how to call it."""
-    header = shlex.quote(f"X-API-Key: {key}")
+def greeting(serving: Serving, folder: DataDir, given: SecretStr | None, is_terminal: bool) -> str:
+    """Where the pair serves and how to call it. `given` are the keys that the folder does not keep. Only a terminal is
+    told the key: elsewhere a log would keep it, and the shell is told where to find it."""
+    header = _header(folder, given, is_terminal)
     tls = " ".join(
         f"--{option} {shlex.quote(str(folder.certificates / name))}"
         for option, name in (("cacert", "ca.crt"), ("cert", "client.crt"), ("key", "client.key"))
@@ -212,8 +213,17 @@ gRPC     buf curl --protocol grpc -H {header} --reflect-header {header} \\
            -d '{{"page_size": 5}}' https://{serving.grpc}/apigpu.v1.JobService/ListJobs
 
 certificates {folder.certificates}
-key          {folder.key_file}
+key          {"X_API_KEY" if given else folder.key_file}
 logs         {folder.logs}"""
+
+
+def _header(folder: DataDir, given: SecretStr | None, is_terminal: bool) -> str:
+    """The header with the key, as a word of the shell."""
+    if is_terminal:
+        keys = given.get_secret_value() if given else folder.key()
+        return shlex.quote(f"X-API-Key: {keys.split(',')[0].strip()}")
+    # X_API_KEY may hold several, with commas.
+    return '"X-API-Key: {}"'.format("${X_API_KEY%%,*}" if given else f"$(cat {shlex.quote(str(folder.key_file))})")
 
 
 def warn(text: str) -> None:
