@@ -85,10 +85,10 @@ def test_wrong_usage_exits_with_2(run: Run, arguments: tuple[str, ...], text: st
     assert text.lower() in done.stderr.lower()
 
 
-def test_a_file_that_is_not_there_is_told_plainly(run: Run) -> None:
-    done = run("caption", "absent.mp4", "absent.srt", "-o", "out.mp4")
+def test_a_file_that_is_not_there_is_told_before_anything_is_sent(run: Run, media: Samples) -> None:
+    done = run("caption", media.video, "absent.srt", "-o", "out.mp4")
     assert done.returncode == 1
-    assert "api-gpu: cannot read absent.mp4: no such file or folder." in done.stderr
+    assert done.stderr == "api-gpu: cannot read absent.srt: no such file or folder.\n"
 
 
 def test_options_of_the_program_stand_anywhere(pair: Pair, run: Run) -> None:
@@ -145,9 +145,10 @@ def test_ctrl_c_in_an_upload_leaves_nothing(pair: Pair, client: Client, media: S
         with pipe.open("wb", buffering=0) as endless:
             for _ in range(4):
                 endless.write(b"x" * 1024 * 1024)
-            process.send_signal(signal.SIGINT)
             time.sleep(0.2)
-        assert process.wait(10) == 130
+            process.send_signal(signal.SIGINT)
+            # The pipe is open, and gives nothing more.
+            assert process.wait(10) == 130
         assert process.stderr is not None
         assert "no job was started" in process.stderr.read()
     assert stored(pair) == before
