@@ -120,6 +120,16 @@ def test_jobs_watch_and_cancel(run: Run, client: Client, media: Samples) -> None
     assert watched.stdout.startswith("http")
 
 
+def test_watch_tells_the_image_that_failed(run: Run, client: Client, media: Samples, tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_text("no image")
+    job = client.img2vid({"broken": tmp_path / "broken.png", "still": media.images[0]}, seconds=0.1)
+    done = run("watch", job.id)
+    link, expiry, _ = done.stdout.partition("?expires=")
+    assert (done.returncode, done.stdout.count("\n"), bool(expiry)) == (1, 1, True)
+    assert job.refresh().clips[1].video_url.startswith(link)
+    assert re.search(r"^api-gpu: broken: .+", done.stderr, re.MULTILINE)
+
+
 def test_ctrl_c_cancels_the_job(pair: Pair, client: Client, media: Samples, tmp_path: Path) -> None:
     arguments = command("img2vid", media.images[0], "--seconds", 600, "-o", "out.mp4")
     with subprocess.Popen(
