@@ -17,7 +17,7 @@ from pydantic import Field, SecretStr
 
 from client.certs import make_set
 from client.child import Child, ChildEnded
-from client.datadir import DataDir, Serving
+from client.datadir import DataDir, Serving, writing
 from rpc.config import ConfigError, Settings
 from rpc.tasks import ended
 
@@ -57,17 +57,21 @@ class UpSettings(Settings):
 
 
 def serve(settings: UpSettings) -> int:
-    """Serve until SIGTERM or SIGINT; the exit code. Raises ConfigError when another `up` runs in the folder."""
+    """Serve until SIGTERM or SIGINT; the exit code. Raises ConfigError when another `up` runs in the folder, and when
+    the folder cannot be written to."""
     # gRPC's fork handlers would only get in the way: every fork here becomes another program at once.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     folder = DataDir(settings.data_dir.resolve())
-    folder.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with writing(folder.root):
+        folder.root.mkdir(parents=True, exist_ok=True, mode=0o700)
     host = settings.reachable_host
     serving = Serving(os.getpid(), f"http://{host}:{settings.port}", f"{host}:{settings.grpc_port}")
     with alone(folder):
-        folder.write_serving(serving)
-        make_set(folder.certificates, [host])
-        return asyncio.run(Up(settings, folder, serving).run())
+        with writing(folder.root):
+            folder.write_serving(serving)
+            make_set(folder.certificates, [host])
+            pair = Up(settings, folder, serving)
+        return asyncio.run(pair.run())
 
 
 class Up:
@@ -127,7 +131,9 @@ class Up:
 @contextmanager
 def alone(folder: DataDir) -> Iterator[None]:
     """Hold the folder. Raises ConfigError, saying who holds it, when it is held."""
-    with folder.lock_file.open("a") as file:
+    with writing(folder.root):
+        file = folder.lock_file.open("a")
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

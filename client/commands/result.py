@@ -81,7 +81,10 @@ def clip_targets(out: Path, names: list[str]) -> dict[str, Path]:
         if len(names) > 1:
             raise typer.BadParameter(f"{len(names)} images need a folder, not a file", param_hint="--out")
         return {names[0]: file_target(out)}
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise typer.BadParameter(f"{out} cannot be a folder: {error.strerror}", param_hint="--out") from error
     return {name: out / f"{name}.mp4" for name in names}
 
 

@@ -76,13 +76,19 @@ def test_a_failed_job_is_told_plainly(run: Run, media: Samples, tmp_path: Path) 
         (("caption", "a.mp4"), "SUBTITLES"),
         (("jobs", "--status", "LOST"), "--status"),
         (("jobs", "--server"), "--server"),
+        (("img2vid", "a.png", "-o", "notes.txt"), "notes.txt cannot be a folder"),
+        (("up", "--server", "localhost:1"), "takes --data-dir, --key and --grpc-port"),
+        (("up", "--data-dir", "notes.txt/data"), "api-gpu: cannot write to "),
+        (("certs", "--dir", "notes.txt/certs"), "notes.txt/certs: Not a directory"),
         (("edit",), "edit"),
     ],
 )
-def test_wrong_usage_exits_with_2(run: Run, arguments: tuple[str, ...], text: str) -> None:
+def test_wrong_usage_exits_with_2(run: Run, tmp_path: Path, arguments: tuple[str, ...], text: str) -> None:
+    (tmp_path / "notes.txt").touch()
     done = run(*arguments)
     assert done.returncode == 2
     assert text.lower() in done.stderr.lower()
+    assert "Traceback" not in done.stderr
 
 
 def test_a_file_that_is_not_there_is_told_before_anything_is_sent(run: Run, media: Samples) -> None:

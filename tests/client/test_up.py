@@ -13,6 +13,7 @@ import psutil
 import pytest
 from pydantic import SecretStr
 
+from client.api import Client, Job
 from client.datadir import DataDir, Serving
 from client.pair import Pair, free_ports, running, start, stop, wait_until_up
 from client.samples import Samples
@@ -150,14 +151,16 @@ def test_ctrl_c_ends_both_and_what_they_started(tmp_path: Path) -> None:
 
 
 def test_it_ends_too_when_nobody_reads_what_it_says(tmp_path: Path) -> None:
-    """As in `api-gpu up 2>&1 | tee log`: Ctrl-C ends tee as well, and first."""
+    """As in `api-gpu up 2>&1 | tee log`: Ctrl-C ends tee as well, and first. Here options win over the environment."""
     ports = dict(zip(NAMES, map(str, free_ports(len(NAMES))), strict=True))
-    environment = os.environ | ports | {"DATA_DIR": str(tmp_path)}
-    command = [sys.executable, "-m", "client", "up"]
+    port = ports.pop("GRPC_PORT")
+    environment = os.environ | ports | {"DATA_DIR": str(tmp_path), "X_API_KEY": "of-the-environment"}
+    command = [sys.executable, "-m", "client", "up", "--key", "of-the-option", "--grpc-port", port]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as up:
         assert up.stdout is not None
         try:
             next(line for line in up.stdout if b"api-gpu is up" in line)
+            assert jobs_at(f"localhost:{port}", "of-the-option", DataDir(tmp_path)) == []
             children = psutil.Process(up.pid).children(recursive=True)
             up.stdout.close()
             up.send_signal(signal.SIGINT)
@@ -165,6 +168,12 @@ def test_it_ends_too_when_nobody_reads_what_it_says(tmp_path: Path) -> None:
         finally:
             up.kill()
     assert not [child for child in children if child.is_running()]
+
+
+def jobs_at(target: str, key: str, folder: DataDir) -> list[Job]:
+    files = (folder.certificates / name for name in ("ca.crt", "client.crt", "client.key"))
+    with Client.connect(target, key, *files) as client:
+        return list(client.jobs())
 
 
 def test_the_terminal_reaches_up_alone(own: Pair) -> None:
