@@ -11,7 +11,6 @@ cost more is refused, one that comes to cost more is stopped.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -34,10 +33,8 @@ from client.soundtrack import Soundtrack
 from client.source import Source, local_file, stems
 from client.status import Status
 from client.still import Fit, Still
-from client.transfer import OnBytes, Transfers
+from client.transfer import OnBytes, Transfers, check_readable
 from client.word import Word
-
-UPLOADS_AT_ONCE = 4
 
 __all__ = ["CaptionStyle", "Client", "Health", "Job", "Motion", "Soundtrack", "Source", "Status", "Still", "Word"]
 
@@ -217,17 +214,16 @@ class Client:
         return [DayCosts.from_message(day) for day in answer.days]
 
     def sources(self, *sources: Source) -> list[str]:
-        """What the gateway is given for sources: URLs and assets as they are, else the uploaded files' assets."""
-        with ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:
-            return list(pool.map(self._source, sources))
+        """What the gateway is given for sources: URLs and assets as they are, else the uploaded files' assets. Nothing
+        is sent when one cannot be read, and nothing is kept when an upload fails, or on Ctrl-C."""
+        check_readable(sources)
+        paths = [local_file(source) for source in sources]
+        assets = iter(self._transfers.upload_all(path for path in paths if path))
+        return [next(assets).name if path else str(source) for source, path in zip(sources, paths, strict=True)]
 
     def _given(self, **sources: Source | None) -> dict[str, str]:
         present = {name: source for name, source in sources.items() if source is not None}
         return dict(zip(present, self.sources(*present.values()), strict=True))
-
-    def _source(self, source: Source) -> str:
-        path = local_file(source)
-        return self.upload(path).name if path else str(source)
 
 
 def named(images: Sequence[Source | Still] | Mapping[str, Source | Still]) -> dict[str, Still]:

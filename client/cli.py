@@ -53,7 +53,7 @@ def options(
 ) -> None:
     """Options that every command takes."""
     target = server or (f"localhost:{grpc_port}" if grpc_port else None)
-    context.obj = Where(DataDir(data_dir), target, key, ca, cert, cert_key)
+    context.obj = Where(DataDir(data_dir), target, key, ca, cert, cert_key, grpc_port)
 
 
 app.command()(services.up)

@@ -10,6 +10,8 @@ work/       work folders of the encoder
 import json
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -85,3 +87,15 @@ class DataDir:
         """Where the gateway of this folder serves gRPC: where the last `up` did, or the default."""
         serving = self.serving()
         return serving.grpc if serving else TARGET
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Raise what the file system refuses while something is made in `folder` as ConfigError."""
+    try:
+        yield
+    except OSError as error:
+        from rpc.config import ConfigError  # here, as `--help` needs this file too
+
+        text = f"cannot write to {folder}: {error.filename or folder}: {error.strerror}; name a folder of your own"
+        raise ConfigError(text) from error

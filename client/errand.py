@@ -7,6 +7,7 @@ from client.api import Client
 from client.display import Display
 from client.job import Finished, Job
 from client.source import local_file
+from client.transfer import check_readable
 from rpc.errors import ServiceError
 
 
@@ -25,9 +26,11 @@ class Errand:
     def run(self, sources: list[str], submit: Callable[[list[str]], Job]) -> Job:
         """Upload the local files among `sources`, submit the job with what then stands for them, follow it to its end.
 
-        The ended job, completed or not; the uploads are deleted again, unless the job may still need them. Raises
-        ServiceError, and Interrupted on Ctrl-C, which cancels the job.
+        Nothing is uploaded when one of them cannot be read. The ended job, completed or not; the uploads are deleted
+        again, unless the job may still need them. Raises ServiceError, and Interrupted on Ctrl-C, which cancels the
+        job.
         """
+        check_readable(sources)
         job: Job | None = None
         try:
             job = submit([self._uploaded_source(source) for source in sources])

@@ -33,6 +33,7 @@ class Where:
     ca: Path | None
     certificate: Path | None
     private_key: Path | None
+    grpc_port: int | None
 
     @property
     def target(self) -> str:

@@ -3,21 +3,26 @@
 import stat
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+import grpc
 
 from apigpu.v1 import assets_pb2
 from apigpu.v1.assets_pb2_grpc import AssetServiceStub
 from client.asset import Asset
 from client.connection import Connection
-from client.source import ASSETS
+from client.source import ASSETS, Source, local_file
 from rpc.chunks import Tally
-from rpc.errors import DataLoss, FailedPrecondition, NotFound, Unavailable
+from rpc.errors import DataLoss, FailedPrecondition, NotFound, ServiceError, Unavailable
 
 # Twice what the services use among themselves: fewer turns of Python for each byte.
 CHUNK_BYTES = 1024 * 1024
+UPLOADS_AT_ONCE = 4
+CLOSE_SECONDS = 0.5
 RESUMES = 5
 FIRST_PAUSE_SECONDS = 0.2
 
@@ -34,15 +39,30 @@ class Transfers:
 
     def upload(self, path: Path, on_bytes: OnBytes | None = None) -> Asset:
         """Send a local file in one stream. Raises ServiceError; nothing is kept of an upload that failed."""
+        return self.begin(path, on_bytes).asset()
+
+    def upload_all(self, paths: Iterable[Path]) -> list[Asset]:
+        """Send local files, UPLOADS_AT_ONCE at a time. When one fails, and on Ctrl-C, nothing is kept of any."""
+        under_way: deque[Upload] = deque()
+        assets: list[Asset] = []
+        try:
+            for path in paths:
+                if len(under_way) == UPLOADS_AT_ONCE:
+                    assets.append(under_way[0].asset())
+                    under_way.popleft()
+                under_way.append(self.begin(path))
+            assets += [upload.asset() for upload in under_way]
+        except BaseException:
+            self._forget(assets, under_way)
+            raise
+        return assets
+
+    def begin(self, path: Path, on_bytes: OnBytes | None = None) -> "Upload":
+        """Begin to send a local file in one stream. Raises NotFound and FailedPrecondition for what cannot be read."""
         with local_errors(path, "read"):
             parts = UploadParts(path, on_bytes)
-            call = self._stub.UploadAsset.future(parts, metadata=self._connection.metadata)
-            try:
-                with self._connection.errors():
-                    return Asset.from_message(call.result().asset)
-            finally:
-                call.cancel()
-                parts.close()
+        call = self._stub.UploadAsset.future(parts, metadata=self._connection.metadata)
+        return Upload(path, parts, call, self._connection)
 
     def get(self, name: str) -> Asset:
         """Describe an asset. Raises NotFound."""
@@ -55,6 +75,12 @@ class Transfers:
         """Delete an asset. Raises NotFound."""
         with self._connection.errors():
             self._stub.DeleteAsset(assets_pb2.DeleteAssetRequest(name=name), metadata=self._connection.metadata)
+
+    def _forget(self, assets: Iterable[Asset], under_way: Iterable["Upload"]) -> None:
+        late = [upload.cancel() for upload in under_way]
+        for name in {asset.name for asset in (*assets, *late) if asset}:
+            with suppress(ServiceError):
+                self.delete(name)
 
     def download(self, name: str, target: Path, on_bytes: OnBytes | None = None) -> Path:
         """Write an asset to `target`, which appears only when it is whole; its path.
@@ -89,6 +115,33 @@ class Transfers:
                 call.cancel()
 
 
+class Upload:
+    """A file on its way to the gateway; see Transfers.begin."""
+
+    def __init__(self, path: Path, parts: "UploadParts", call: Any, connection: Connection) -> None:
+        self._path = path
+        self._parts = parts
+        self._call = call
+        self._connection = connection
+
+    def asset(self) -> Asset:
+        """The asset, once the file is there whole. Raises ServiceError; whatever is raised ends the upload."""
+        with local_errors(self._path, "read"):
+            try:
+                with self._connection.errors():
+                    return Asset.from_message(self._call.result().asset)
+            finally:
+                self._call.cancel()
+                self._parts.close()
+
+    def cancel(self) -> Asset | None:
+        """End it; the asset when the file was there whole already."""
+        self._call.cancel()
+        with suppress(OSError):
+            self._parts.close()
+        return Asset.from_message(self._call.result().asset) if self._call.code() is grpc.StatusCode.OK else None
+
+
 class UploadParts(Iterator[assets_pb2.UploadAssetRequest]):
     """Header, chunks and finish of one file, read and digested as gRPC asks for them, on a thread of gRPC."""
 
@@ -102,6 +155,7 @@ class UploadParts(Iterator[assets_pb2.UploadAssetRequest]):
         self._tally = Tally()
         self._messages = self._made()
         self._error: OSError | None = None
+        self._is_closing = False
         self._lock = threading.Lock()
 
     def __next__(self) -> assets_pb2.UploadAssetRequest:
@@ -112,14 +166,27 @@ class UploadParts(Iterator[assets_pb2.UploadAssetRequest]):
                 # Without a finish the gateway keeps nothing; raised here, it would be logged by gRPC and lost.
                 self._error = error
                 raise StopIteration from error
+            finally:
+                if self._is_closing:
+                    self._shut()
 
     def close(self) -> None:
-        """Close the file, also while gRPC still asks for more. Raises the OSError that reading it met."""
-        with self._lock:
-            self._messages.close()
-            self._file.close()
+        """Close the file, also while gRPC still asks for more. Raises the OSError that reading it met.
+
+        A pipe that gives nothing holds gRPC's thread; it closes the file itself then, when it comes out.
+        """
+        self._is_closing = True
+        if self._lock.acquire(timeout=CLOSE_SECONDS):
+            try:
+                self._shut()
+            finally:
+                self._lock.release()
         if self._error:
             raise self._error
+
+    def _shut(self) -> None:
+        self._messages.close()
+        self._file.close()
 
     def _made(self) -> Generator[assets_pb2.UploadAssetRequest, None, None]:
         header = assets_pb2.UploadHeader(filename=self._path.name, size_bytes=self._size_bytes)
@@ -188,3 +255,11 @@ def local_errors(path: Path, doing: str) -> Iterator[None]:
         raise NotFound(f"cannot {doing} {path}: no such file or folder.", reason="LOCAL_FILE") from error
     except OSError as error:
         raise FailedPrecondition(f"cannot {doing} {path}: {error.strerror or error}.", reason="LOCAL_FILE") from error
+
+
+def check_readable(sources: Iterable[Source]) -> None:
+    """Raises NotFound or FailedPrecondition for the first local file among them that cannot be read."""
+    for path in filter(None, map(local_file, sources)):
+        with local_errors(path, "read"):
+            if not path.is_fifo():  # a pipe can be opened once
+                path.open("rb").close()

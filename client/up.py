@@ -17,7 +17,7 @@ from pydantic import Field, SecretStr
 
 from client.certs import make_set
 from client.child import Child, ChildEnded
-from client.datadir import DataDir, Serving
+from client.datadir import DataDir, Serving, writing
 from rpc.config import ConfigError, Settings
 from rpc.tasks import ended
 
@@ -57,17 +57,21 @@ class UpSettings(Settings):
 
 
 def serve(settings: UpSettings) -> int:
-    """Serve until SIGTERM or SIGINT; the exit code. Raises ConfigError when another `up` runs in the folder."""
+    """Serve until SIGTERM or SIGINT; the exit code. Raises ConfigError when another `up` runs in the folder, and when
+    the folder cannot be written to."""
     # gRPC's fork handlers would only get in the way: every fork here becomes another program at once.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     folder = DataDir(settings.data_dir.resolve())
-    folder.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with writing(folder.root):
+        folder.root.mkdir(parents=True, exist_ok=True, mode=0o700)
     host = settings.reachable_host
     serving = Serving(os.getpid(), f"http://{host}:{settings.port}", f"{host}:{settings.grpc_port}")
     with alone(folder):
-        folder.write_serving(serving)
-        make_set(folder.certificates, [host])
-        return asyncio.run(Up(settings, folder, serving).run())
+        with writing(folder.root):
+            folder.write_serving(serving)
+            make_set(folder.certificates, [host])
+            pair = Up(settings, folder, serving)
+        return asyncio.run(pair.run())
 
 
 class Up:
@@ -121,13 +125,15 @@ class Up:
                 child.has_served = True
         finally:
             slow.cancel()
-        print(greeting(self._serving, self._folder, self._keys.split(",")[0].strip()), flush=True)
+        print(greeting(self._serving, self._folder, settings.x_api_key, sys.stdout.isatty()), flush=True)
 
 
 @contextmanager
 def alone(folder: DataDir) -> Iterator[None]:
     """Hold the folder. Raises ConfigError, saying who holds it, when it is held."""
-    with folder.lock_file.open("a") as file:
+    with writing(folder.root):
+        file = folder.lock_file.open("a")
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -193,9 +199,10 @@ def encoder_environment(settings: UpSettings, folder: DataDir) -> dict[str, str]
     }
 
 
-def greeting(serving: Serving, folder: DataDir, key: str) -> str:
-    """Where the pair serves and how to call it."""
-    header = shlex.quote(f"X-API-Key: {key}")
+def greeting(serving: Serving, folder: DataDir, given: SecretStr | None, is_terminal: bool) -> str:
+    """Where the pair serves and how to call it. `given` are the keys that the folder does not keep. Only a terminal is
+    told the key: elsewhere a log would keep it, and the shell is told where to find it."""
+    header = _header(folder, given, is_terminal)
     tls = " ".join(
         f"--{option} {shlex.quote(str(folder.certificates / name))}"
         for option, name in (("cacert", "ca.crt"), ("cert", "client.crt"), ("key", "client.key"))
@@ -212,8 +219,17 @@ gRPC     buf curl --protocol grpc -H {header} --reflect-header {header} \\
            -d '{{"page_size": 5}}' https://{serving.grpc}/apigpu.v1.JobService/ListJobs
 
 certificates {folder.certificates}
-key          {folder.key_file}
+key          {"X_API_KEY" if given else folder.key_file}
 logs         {folder.logs}"""
+
+
+def _header(folder: DataDir, given: SecretStr | None, is_terminal: bool) -> str:
+    """The header with the key, as a word of the shell."""
+    if is_terminal:
+        keys = given.get_secret_value() if given else folder.key()
+        return shlex.quote(f"X-API-Key: {keys.split(',')[0].strip()}")
+    # X_API_KEY may hold several, with commas.
+    return '"X-API-Key: {}"'.format("${X_API_KEY%%,*}" if given else f"$(cat {shlex.quote(str(folder.key_file))})")
 
 
 def warn(text: str) -> None:

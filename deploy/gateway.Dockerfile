@@ -1,5 +1,7 @@
 # The gateway: docker build -f deploy/gateway.Dockerfile -t api-gpu-gateway .
-# It also has the command line: docker run --rm -v "$PWD/certs:/certs" api-gpu-gateway api-gpu certs --dir /certs --host NAME
+# It also has the command line; certificates for the caller, in the folder `certs`:
+#   mkdir certs
+#   docker run --rm --user "$(id -u):$(id -g)" -v "$PWD/certs:/certs" api-gpu-gateway api-gpu certs --dir /certs --host NAME
 FROM python:3.12-slim-bookworm AS build
 
 WORKDIR /src

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from client.commands.result import FAILED, tell_warnings, told_clips
 from client.status import Status
 
 
@@ -22,14 +23,17 @@ def jobs(
 
 
 def watch(context: typer.Context, job: str) -> None:
-    """Follow a job to its end, and print the links of its results."""
+    """Follow a job to its end, and print the links of its results. Raises typer.Exit when an image failed."""
     from client.display import display
     from client.errand import Errand
 
     with context.obj.client() as client, display() as shown:
         ended = Errand(client, shown).follow(client.get(job)).checked()
-    for link in [ended.video_url] if ended.video_url else [clip.video_url for clip in ended.clips]:
-        print(link)
+    tell_warnings(ended.warnings)
+    if ended.video_url:
+        print(ended.video_url)
+    if told_clips(ended.clips, {clip.id: clip.video_url for clip in ended.clips}):
+        raise typer.Exit(FAILED)
 
 
 def cancel(context: typer.Context, job: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -81,19 +81,22 @@ def clip_targets(out: Path, names: list[str]) -> dict[str, Path]:
         if len(names) > 1:
             raise typer.BadParameter(f"{len(names)} images need a folder, not a file", param_hint="--out")
         return {names[0]: file_target(out)}
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise typer.BadParameter(f"{out} cannot be a folder: {error.strerror}", param_hint="--out") from error
     return {name: out / f"{name}.mp4" for name in names}
 
 
-def told_clips(clips: tuple[Clip, ...], targets: dict[str, Path]) -> int:
-    """Print the files that were written and the images that failed; how many failed."""
+def told_clips(clips: tuple[Clip, ...], places: Mapping[str, Path | str]) -> int:
+    """Print where the clips are, files or links by their ids, and the images that failed; how many failed."""
     failed = [clip for clip in clips if clip.error]
     for clip in clips:
         if clip.error:
             print(f"api-gpu: {clip.id}: {clip.error.message}", file=sys.stderr)
         else:
             tell_warnings(clip.warnings)
-            print(targets[clip.id])
+            print(places[clip.id])
     return len(failed)
 
 

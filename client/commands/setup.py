@@ -15,9 +15,11 @@ def certs(
 ) -> None:
     """Make a set of certificates for a pair and a client. An existing set is kept."""
     from client.certs import make_set
+    from client.datadir import writing
 
     target = folder or context.obj.folder.certificates
-    made = make_set(target, host or [])
+    with writing(target):
+        made = make_set(target, host or [])
     print(f"certificates are in {target}" if made else f"{target} has a set already; it is kept")
 
 

@@ -60,7 +60,9 @@ class Inbound:
     async def read(self, max_bytes: int) -> bytes:
         """The whole body. Raises ContentTooLarge, and what `body` raises."""
         too_large = ContentTooLarge(
-            f"The body is over {max_bytes} bytes; upload files to /assets and name them.", reason="TOO_LARGE"
+            f"The body is over {max_bytes} bytes, the most that JSON may have here; a file is uploaded to /assets, and "
+            "named.",
+            reason="TOO_LARGE",
         )
         if (self.content_length or 0) > max_bytes:
             raise too_large

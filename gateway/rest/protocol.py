@@ -1,6 +1,7 @@
-"""uvicorn's HTTP/1.1 protocol with limits on the head of a request: its size and the time it may take."""
+"""uvicorn's HTTP/1.1 protocol with limits on what of a request is no body: its size and the time it may take."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -11,17 +12,21 @@ from rpc.errors import InvalidArgument
 
 MAX_HEAD_BYTES = 64 * 1024
 HEAD_SECONDS = 30.0
+# What comes of a body after the answer is read and dropped for so long.
+LEFTOVER_SECONDS = 30.0
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """Answers a head over the limit with 431 and one that does not come in time with 408, both in JSON."""
+    """Answers a head over the limit with 431 and one that does not come in time with 408, both in JSON. Trailers, which
+    nobody reads, are under the same limit; over it, and when a body does not end in time after its request was
+    answered, the connection is closed."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._is_in_head = True
-        self._has_passed_head = False
-        self._head_bytes = 0
-        self._head_timer: asyncio.TimerHandle | None = None
+        self._has_advanced = False
+        self._framing_bytes = 0
+        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See asyncio.Protocol."""
@@ -35,42 +40,67 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
-        began_in_head, self._has_passed_head = self._is_in_head, False
-        if began_in_head and self._head_timer is None:
+        self._has_advanced = False
+        if self._is_in_head and self._timer is None:
             self._expect_head()
         super().data_received(data)
-        is_head_alone = began_in_head and not self._has_passed_head
-        self._head_bytes = self._head_bytes + len(data) if is_head_alone else 0
-        if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+        self._framing_bytes = 0 if self._has_advanced else self._framing_bytes + len(data)
+        if self._framing_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
             self._refuse(431, f"The head of the request is over {MAX_HEAD_BYTES} bytes.")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """See httptools, which calls it for trailers too."""
+        if self._is_in_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """See httptools."""
-        self._is_in_head, self._has_passed_head = False, True
+        self._is_in_head, self._has_advanced = False, True
         self._stop_timer()
+        self._unset_keepalive_if_required()
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """See httptools."""
+        self._has_advanced = True
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """See httptools."""
-        self._is_in_head = True
+        self._is_in_head, self._has_advanced = True, True
+        self._stop_timer()
         super().on_message_complete()
+        if self.cycle.response_complete:  # uvicorn waits for the next request from the answer on, until anything comes
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def on_response_complete(self) -> None:
+        """See uvicorn."""
+        super().on_response_complete()
+        if self.cycle.response_complete and not self._is_in_head:
+            self._start_timer(LEFTOVER_SECONDS, self.transport.close)
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP, and close."""
         self._refuse(400, msg)
 
     def _expect_head(self) -> None:
-        self._head_timer = self.loop.call_later(
-            HEAD_SECONDS, self._refuse, 408, f"The head of the request did not come within {HEAD_SECONDS:g} s."
-        )
+        text = f"The head of the request did not come within {HEAD_SECONDS:g} s."
+        self._start_timer(HEAD_SECONDS, self._refuse, 408, text)
+
+    def _start_timer(self, seconds: float, then: Callable[..., None], *arguments: Any) -> None:
+        self._stop_timer()
+        self._timer = self.loop.call_later(seconds, then, *arguments)
 
     def _stop_timer(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _refuse(self, number: int, text: str) -> None:
-        if self.cycle is not None and not self.cycle.response_complete:  # an answer to an earlier request is on its way
+        is_answering = self.cycle is not None and not self.cycle.response_complete
+        if is_answering or not self._is_in_head:  # an answer is on its way, or was given
             self.transport.close()
             return
         body = dumps(Failure(from_error(InvalidArgument(text)).status, number).body())

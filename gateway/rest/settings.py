@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-MIB = 1024 * 1024
+from rpc.chunks import MAX_MESSAGE_BYTES
 
 
 @dataclass(frozen=True)
 class RestSettings:
     """`public_url` is scheme and host as clients know them, for links; without it they come from each request.
-    `max_body_bytes` is the limit of JSON bodies; files have none here. A body that stalls for `body_idle_seconds`
-    ends its request."""
+    `max_body_bytes` is the limit of JSON bodies, the one that messages of gRPC have; files have none here. A body that
+    stalls for `body_idle_seconds` ends its request."""
 
     cors_allow_origins: Sequence[str] = ("*",)
-    max_body_bytes: int = MIB
+    max_body_bytes: int = MAX_MESSAGE_BYTES
     public_url: str | None = None
     body_idle_seconds: float = 60.0
     sse_ping_seconds: float = 15.0

@@ -76,19 +76,25 @@ def test_a_failed_job_is_told_plainly(run: Run, media: Samples, tmp_path: Path) 
         (("caption", "a.mp4"), "SUBTITLES"),
         (("jobs", "--status", "LOST"), "--status"),
         (("jobs", "--server"), "--server"),
+        (("img2vid", "a.png", "-o", "notes.txt"), "notes.txt cannot be a folder"),
+        (("up", "--server", "localhost:1"), "takes --data-dir, --key and --grpc-port"),
+        (("up", "--data-dir", "notes.txt/data"), "api-gpu: cannot write to "),
+        (("certs", "--dir", "notes.txt/certs"), "notes.txt/certs: Not a directory"),
         (("edit",), "edit"),
     ],
 )
-def test_wrong_usage_exits_with_2(run: Run, arguments: tuple[str, ...], text: str) -> None:
+def test_wrong_usage_exits_with_2(run: Run, tmp_path: Path, arguments: tuple[str, ...], text: str) -> None:
+    (tmp_path / "notes.txt").touch()
     done = run(*arguments)
     assert done.returncode == 2
     assert text.lower() in done.stderr.lower()
+    assert "Traceback" not in done.stderr
 
 
-def test_a_file_that_is_not_there_is_told_plainly(run: Run) -> None:
-    done = run("caption", "absent.mp4", "absent.srt", "-o", "out.mp4")
+def test_a_file_that_is_not_there_is_told_before_anything_is_sent(run: Run, media: Samples) -> None:
+    done = run("caption", media.video, "absent.srt", "-o", "out.mp4")
     assert done.returncode == 1
-    assert "api-gpu: cannot read absent.mp4: no such file or folder." in done.stderr
+    assert done.stderr == "api-gpu: cannot read absent.srt: no such file or folder.\n"
 
 
 def test_options_of_the_program_stand_anywhere(pair: Pair, run: Run) -> None:
@@ -120,6 +126,16 @@ def test_jobs_watch_and_cancel(run: Run, client: Client, media: Samples) -> None
     assert watched.stdout.startswith("http")
 
 
+def test_watch_tells_the_image_that_failed(run: Run, client: Client, media: Samples, tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_text("no image")
+    job = client.img2vid({"broken": tmp_path / "broken.png", "still": media.images[0]}, seconds=0.1)
+    done = run("watch", job.id)
+    link, expiry, _ = done.stdout.partition("?expires=")
+    assert (done.returncode, done.stdout.count("\n"), bool(expiry)) == (1, 1, True)
+    assert job.refresh().clips[1].video_url.startswith(link)
+    assert re.search(r"^api-gpu: broken: .+", done.stderr, re.MULTILINE)
+
+
 def test_ctrl_c_cancels_the_job(pair: Pair, client: Client, media: Samples, tmp_path: Path) -> None:
     arguments = command("img2vid", media.images[0], "--seconds", 600, "-o", "out.mp4")
     with subprocess.Popen(
@@ -145,9 +161,10 @@ def test_ctrl_c_in_an_upload_leaves_nothing(pair: Pair, client: Client, media: S
         with pipe.open("wb", buffering=0) as endless:
             for _ in range(4):
                 endless.write(b"x" * 1024 * 1024)
-            process.send_signal(signal.SIGINT)
             time.sleep(0.2)
-        assert process.wait(10) == 130
+            process.send_signal(signal.SIGINT)
+            # The pipe is open, and gives nothing more.
+            assert process.wait(10) == 130
         assert process.stderr is not None
         assert "no job was started" in process.stderr.read()
     assert stored(pair) == before

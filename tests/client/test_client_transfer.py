@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from client.api import Client
 from client.datadir import DataDir
 from client.pair import Pair
 from rpc.errors import DataLoss, FailedPrecondition, NotFound, Unavailable
+from tests.client.commandline import stored
 from tests.client.relay import Relay
 
 MEBIBYTE = 1024 * 1024
@@ -75,6 +78,49 @@ def test_what_is_no_readable_file_is_told_plainly(client: Client, tmp_path: Path
         client.upload(tmp_path / "absent.mp4")
     with pytest.raises(FailedPrecondition, match="Is a directory"):
         client.upload(tmp_path)
+
+
+def test_nothing_is_sent_when_one_of_the_files_is_missing(pair: Pair, client: Client, tmp_path: Path) -> None:
+    before = stored(pair)
+    with pytest.raises(NotFound, match=r"absent\.srt"):
+        client.caption(file_of(tmp_path / "a.mp4", 1), tmp_path / "absent.srt")
+    assert stored(pair) == before
+
+
+def test_ctrl_c_ends_uploads_and_leaves_nothing(pair: Pair, client: Client, tmp_path: Path) -> None:
+    before = stored(pair)
+    pipe = tmp_path / "silent.srt"
+    os.mkfifo(pipe)
+    writer = os.open(pipe, os.O_RDWR)
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def interrupt() -> None:
+        while stored(pair) == before:
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    interrupting = threading.Thread(target=interrupt)
+    interrupting.start()
+    try:
+        began = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            client.caption(file_of(tmp_path / "a.mp4", MEBIBYTE), pipe)
+        assert time.monotonic() - began < 5
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        os.close(writer)
+        interrupting.join()
+    deadline = time.monotonic() + 5
+    while stored(pair) != before:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_more_files_than_go_at_once_come_in_their_order(client: Client, tmp_path: Path) -> None:
+    paths = [file_of(tmp_path / f"{number}.png", 10 + number) for number in range(6)]
+    names = client.sources("assets/x", *paths)
+    assert names[0] == "assets/x"
+    assert [client.asset(name).filename for name in names[1:]] == [path.name for path in paths]
 
 
 def test_a_download_into_no_folder_is_told_plainly(client: Client, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """`api-gpu up` as users run it: starts, ends, accidents."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,10 +11,14 @@ from pathlib import Path
 
 import psutil
 import pytest
+from pydantic import SecretStr
 
+from client.api import Client, Job
+from client.datadir import DataDir, Serving
 from client.pair import Pair, free_ports, running, start, stop, wait_until_up
 from client.samples import Samples
 from client.status import Status
+from client.up import greeting
 from rpc.errors import Unavailable
 from tests.client.commandline import api_gpu
 
@@ -45,15 +50,31 @@ def test_it_says_where_and_how(own: Pair) -> None:
     for text in (
         own.http_url,
         own.target,
-        own.key,
         "curl -T",
         "buf curl",
         str(own.certificates),
         str(own.data_dir / "logs"),
     ):
         assert text in said
+    assert own.key not in said
+    assert header_in(said) == f"X-API-Key: {own.key}"
     assert oct((own.data_dir / "key").stat().st_mode & 0o777) == "0o600"
     assert {path.name for path in (own.data_dir / "logs").iterdir()} >= {"gateway.log", "encoder.log"}
+
+
+def header_in(said: str, **environment: str) -> str:
+    """What the shell makes of the header of the line with `curl -T`."""
+    (word,) = re.findall(r"curl -T \S+ -H ('[^']*'|\"[^\"]*\")", said)
+    done = subprocess.run(["sh", "-c", f"printf %s {word}"], env=os.environ | environment, capture_output=True)
+    return done.stdout.decode()
+
+
+def test_a_terminal_is_told_the_key(tmp_path: Path) -> None:
+    folder, serving = DataDir(tmp_path), Serving(1, "http://localhost:3000", "localhost:50051")
+    key = folder.key_made()
+    assert header_in(greeting(serving, folder, None, is_terminal=True)) == f"X-API-Key: {key}"
+    given = SecretStr(" one , other")
+    assert header_in(greeting(serving, folder, given, is_terminal=True)) == "X-API-Key: one"
 
 
 def test_a_second_one_is_refused_and_told_who_runs(own: Pair) -> None:
@@ -95,7 +116,8 @@ def test_a_key_of_the_environment_wins(tmp_path: Path) -> None:
         assert pair.key == ""
         assert api_gpu(pair, tmp_path, "jobs", X_API_KEY="of-the-environment").returncode == 0
         assert api_gpu(pair, tmp_path, "jobs").returncode == 1
-        assert "of-the-environment" in pair.output
+        assert "of-the-environment" not in pair.output
+        assert header_in(pair.output, X_API_KEY="of-the-environment,other") == "X-API-Key: of-the-environment"
 
 
 @pytest.mark.parametrize(
@@ -129,14 +151,16 @@ def test_ctrl_c_ends_both_and_what_they_started(tmp_path: Path) -> None:
 
 
 def test_it_ends_too_when_nobody_reads_what_it_says(tmp_path: Path) -> None:
-    """As in `api-gpu up 2>&1 | tee log`: Ctrl-C ends tee as well, and first."""
+    """As in `api-gpu up 2>&1 | tee log`: Ctrl-C ends tee as well, and first. Here options win over the environment."""
     ports = dict(zip(NAMES, map(str, free_ports(len(NAMES))), strict=True))
-    environment = os.environ | ports | {"DATA_DIR": str(tmp_path)}
-    command = [sys.executable, "-m", "client", "up"]
+    port = ports.pop("GRPC_PORT")
+    environment = os.environ | ports | {"DATA_DIR": str(tmp_path), "X_API_KEY": "of-the-environment"}
+    command = [sys.executable, "-m", "client", "up", "--key", "of-the-option", "--grpc-port", port]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as up:
         assert up.stdout is not None
         try:
             next(line for line in up.stdout if b"api-gpu is up" in line)
+            assert jobs_at(f"localhost:{port}", "of-the-option", DataDir(tmp_path)) == []
             children = psutil.Process(up.pid).children(recursive=True)
             up.stdout.close()
             up.send_signal(signal.SIGINT)
@@ -144,6 +168,12 @@ def test_it_ends_too_when_nobody_reads_what_it_says(tmp_path: Path) -> None:
         finally:
             up.kill()
     assert not [child for child in children if child.is_running()]
+
+
+def jobs_at(target: str, key: str, folder: DataDir) -> list[Job]:
+    files = (folder.certificates / name for name in ("ca.crt", "client.crt", "client.key"))
+    with Client.connect(target, key, *files) as client:
+        return list(client.jobs())
 
 
 def test_the_terminal_reaches_up_alone(own: Pair) -> None:

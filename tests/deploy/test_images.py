@@ -21,6 +21,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from client.certs import make_set
 from encoder.config import EncoderSettings
 from gateway.config import GatewaySettings
 from tests.deploy.dockerfile import stages
@@ -300,3 +301,20 @@ def test_its_command_starts(image, python):
 def test_the_command_line_comes_along(python):
     done = subprocess.run([python.with_name("api-gpu"), "--help"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+def test_documented_containers_can_read_the_certificates_that_they_mount(tmp_path):
+    """Keys are for their owner alone: either the container runs as the caller, or the folder is made for its user."""
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *DEPLOY.glob("*.Dockerfile")]
+    mounts = re.findall(r"^.*docker run .* -v \"\$PWD/([\w-]+):/certs.*$", "\n".join(map(Path.read_text, pages)), re.M)
+    assert sorted(mounts) == ["certs", "encoder-certs"]
+    assert 'docker run --rm --user "$(id -u):$(id -g)" -v' in (DEPLOY / "gateway.Dockerfile").read_text()
+
+    make_set(tmp_path / "certs")
+    _, final = read("encoder-gpu")
+    page = (ROOT / "docs" / "nvenc.md").read_text()
+    for command in re.findall(r"^sudo (install .*)$", page, re.MULTILINE):
+        assert f"--owner {final.one('USER')} " in command
+        subprocess.run(["sh", "-ec", command.replace("10001", str(os.getuid()))], cwd=tmp_path, check=True)
+    given = {f"/certs/{path.name}" for path in (tmp_path / "encoder-certs").iterdir()}
+    assert given == {value for name, value in final.environment.items() if name.startswith("TLS_")}

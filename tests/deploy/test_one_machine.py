@@ -27,6 +27,7 @@ SCHEMA = json.loads((Path(__file__).parent / "compose.schema.json").read_text())
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 GPU = yaml.safe_load((DEPLOY / "compose.gpu.yaml").read_text())
 SETTINGS = {"gateway": GatewaySettings, "encoder": EncoderSettings}
+INTERPOLATED = re.compile(r"\$\{([A-Z_]+):-(.*)\}")
 
 both = pytest.mark.parametrize("name", SETTINGS)
 
@@ -60,10 +61,23 @@ def test_what_services_are_told_are_settings(name):
 def test_what_may_be_left_out_of_env_has_the_default_of_the_setting():
     for name in SETTINGS:
         for setting, value in service(name)["environment"].items():
-            found = re.fullmatch(r"\$\{([A-Z_]+):-(.*)\}", str(value))
-            if found and setting != "FORWARDED_ALLOW_IPS":
+            found = INTERPOLATED.fullmatch(str(value))
+            if found:
                 assert found.group(1) == setting
-                assert found.group(2) == str(default(name, setting.lower()))
+                if setting not in ("FORWARDED_ALLOW_IPS", "ENCODERS"):
+                    assert found.group(2) == str(default(name, setting.lower()))
+
+
+def test_what_env_does_not_change_is_fixed_for_a_reason_that_the_docs_tell():
+    fixed = {
+        setting
+        for said in (COMPOSE, GPU)
+        for one in said["services"].values()
+        for setting, value in one.get("environment", {}).items()
+        if not str(value).startswith("${")
+    }
+    assert fixed == {"PORT", "GRPC_PORT"}
+    assert "Within its container `PORT` and `GRPC_PORT` stay" in (ROOT / "docs" / "deploy.md").read_text()
 
 
 def test_all_of_env_reaches_the_gateway_and_only_it_but_for_what_is_fixed_inside():
@@ -85,7 +99,8 @@ def test_published_ports_are_those_of_clients_alone():
 
 
 def test_the_gateway_finds_the_encoder_by_a_name_that_its_certificate_has():
-    found = EncoderName.parse(service("gateway")["environment"]["ENCODERS"])
+    given = INTERPOLATED.fullmatch(service("gateway")["environment"]["ENCODERS"])
+    found = EncoderName.parse(given.group(2))
     assert found == EncoderName("encoder", default("encoder", "port"))
     assert f"--host {found.tls_name} " in service("certificates")["command"][-1]
 

@@ -10,6 +10,7 @@ import pytest
 from apigpu.v1 import assets_pb2, jobs_pb2, system_pb2, video_pb2
 from gateway.rest.server import HttpServer, RestSettings, build_app
 from rpc import errors
+from rpc.chunks import MAX_MESSAGE_BYTES
 
 CAPTION = {"url_video": "https://x/a.mp4", "url_srt": "assets/1"}
 
@@ -113,12 +114,20 @@ async def test_bad_json_says_where(http):
 @pytest.mark.parametrize("chunked", [False, True])
 async def test_a_body_over_the_limit(http, chunked):
     async def pieces():
-        for _ in range(40):
+        for _ in range(70):
             yield b" " * 65536
 
-    answer = await http.post("/video/caption", content=pieces() if chunked else b" " * (1 << 20 | 1))
+    answer = await http.post("/video/caption", content=pieces() if chunked else b" " * (MAX_MESSAGE_BYTES + 1))
     assert answer.status_code == 413
+    assert f"over {MAX_MESSAGE_BYTES} bytes" in answer.json()["message"]
     assert answer.json()["status"] == "RESOURCE_EXHAUSTED"
+
+
+async def test_as_many_words_as_a_request_may_have(gateway, http):
+    words = [{"text": "international", "start": n / 3, "end": n / 3 + 0.25} for n in range(50_000)]
+    answer = await http.post("/video/caption", json={**CAPTION, "words": words})
+    assert answer.status_code == 200
+    assert len(gateway.request.words) == 50_000
 
 
 @pytest.mark.parametrize("headers", [{"content-encoding": "gzip"}, {"content-type": "multipart/form-data; boundary=x"}])

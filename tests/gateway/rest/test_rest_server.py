@@ -1,7 +1,9 @@
 """The port, its limits and its end."""
 
 import asyncio
+import contextlib
 import json
+import re
 import socket
 import time
 
@@ -138,4 +140,77 @@ async def test_one_connection_serves_many_requests(gateway):
     writer.write(request + body + request + last)
     answer = await asyncio.wait_for(reader.read(), 10)
     assert answer.count(b"HTTP/1.1 200") == 4
+    writer.close()
+
+
+UNFINISHED = b"GET /health HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+async def answered(gateway, request):
+    """A connection whose first request was answered before its body ended."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    writer.write(request)
+    await an_answer(reader)
+    return reader, writer
+
+
+async def an_answer(reader):
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200")
+    await reader.readexactly(int(re.search(rb"content-length: (\d+)", head)[1]))
+
+
+@pytest.mark.parametrize("before", [b"", b"1\r\na\r\n"], ids=["unanswered", "answered"])
+async def test_trailers_without_end(gateway, before):
+    if before:
+        reader, writer = await answered(gateway, UNFINISHED)
+    else:
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(b"PUT /assets/a HTTP/1.1\r\nHost: x\r\nX-API-Key: k\r\nTransfer-Encoding: chunked\r\n\r\n")
+    writer.write(before + b"0\r\n" + (b"X-Fill: " + b"a" * 1000 + b"\r\n") * 1040)
+    with contextlib.suppress(ConnectionError):
+        assert await asyncio.wait_for(reader.read(), 3) == b""
+    writer.close()
+
+
+async def test_trailers_are_no_headers(gateway):
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    writer.write(
+        b"POST /jobs HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+        b"2\r\n{}\r\n0\r\nX-API-Key: k\r\n\r\n"
+    )
+    assert (await reader.read()).startswith(b"HTTP/1.1 401")
+    writer.close()
+
+
+async def test_a_body_that_does_not_end_after_the_answer(gateway, monkeypatch):
+    monkeypatch.setattr(protocol, "LEFTOVER_SECONDS", 0.2)
+    reader, writer = await answered(gateway, UNFINISHED)
+    writer.write(b"1\r\na\r\n")
+    assert await asyncio.wait_for(reader.read(), 3) == b""
+    writer.close()
+
+
+async def test_a_connection_lives_on_after_a_body_that_ended_late(gateway, monkeypatch):
+    """Neither of the times that run for the first request ends the second, which comes at once and takes longer."""
+    monkeypatch.setattr(protocol, "LEFTOVER_SECONDS", 0.2)
+    gateway.server._config.timeout_keep_alive = 0.2
+    reader, writer = await answered(gateway, UNFINISHED)
+
+    async def handle(request, context):
+        await asyncio.sleep(0.4)
+        return jobs_pb2.ListJobsResponse()
+
+    gateway.handle = handle
+    writer.write(b"1\r\na\r\n0\r\n\r\nGET /jobs HTTP/1.1\r\nHost: x\r\nX-API-Key: k\r\n\r\n")
+    await an_answer(reader)
+    assert await asyncio.wait_for(reader.read(), 3) == b""
+    writer.close()
+
+
+async def test_an_idle_connection_is_closed_after_a_body_that_ended_late(gateway):
+    gateway.server._config.timeout_keep_alive = 0.2
+    reader, writer = await answered(gateway, UNFINISHED)
+    writer.write(b"0\r\n\r\n")
+    assert await asyncio.wait_for(reader.read(), 3) == b""
     writer.close()
