@@ -174,6 +174,7 @@ class Gateway:
         finally:
             await ended(*waits)
         if self._engine.lost.is_set():
+            await self._close()  # whoever waits hears that its job goes on
             raise ConnectionLost
 
     async def drain(self) -> None:
@@ -181,6 +182,9 @@ class Gateway:
         self._desk.is_draining = True
         await self._service.not_serving()
         await self._dispatcher.drain(self._settings.drain_seconds)
+        await self._close()
+
+    async def _close(self) -> None:
         self._desk.close()
         await asyncio.gather(self._http.drain(CLOSE_SECONDS), self._service.drain(CLOSE_SECONDS))
 

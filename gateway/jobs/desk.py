@@ -114,9 +114,16 @@ class Desk:
     async def wait(self, job_id: str) -> Job:
         """Wait until the job has ended. Raises Unavailable when the gateway shuts down before."""
         with self._store.index.listening(job_id) as changed:
-            while not (job := await self._store.get(job_id)).status.ended:
+            while (job := await self.latest(job_id)) is None or not job.status.ended:
                 await self.next_change(changed, job_id)
         return job
+
+    async def latest(self, job_id: str) -> Job | None:
+        """The job as it is now; None while the store does not answer: the job goes on, and so does the wait for it."""
+        try:
+            return await self._store.get(job_id)
+        except Unavailable:
+            return None
 
     async def next_change(self, changed: asyncio.Event, job_id: str) -> None:
         """Wait for the event, RECHECK_SECONDS at most. Raises Unavailable when the gateway shuts down."""

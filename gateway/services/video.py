@@ -63,6 +63,9 @@ class VideoService:
                 if not who.keep_job and not self._desk.closing:
                     await asyncio.shield(self._cancel(job_id))
                 raise
+            except ServiceError as error:
+                error.metadata.setdefault("job_id", job_id)
+                raise
             if job.status is not Status.COMPLETED:
                 raise _error(job.id, job.failure)
             return self._messages.answer(job, who.base_url, response())
