@@ -141,6 +141,7 @@ class Gateway:
         budget = Budget(fleet, pool)
         metered = Metered(store, fleet)
         desk = Desk(store, queue, board, sources, settings.max_batch_items, budget.check)
+        stack.push_async_callback(desk.stop)
         run = TaskRun(store, board, sources, assets, settings.max_task_seconds, settings.task_attempts, runpod)
         dispatcher = Dispatcher(store, queue, pool, run, metered, settings.task_attempts)
         start_control(fleet, stack)
