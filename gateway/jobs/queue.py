@@ -31,6 +31,18 @@ class TaskRef:
         return cls(job_id, int(index))
 
 
+@dataclass(slots=True)
+class Try:
+    """One try of a task. `started_at` is what its start wrote into the record, and no other try did; None before."""
+
+    ref: TaskRef
+    started_at: float | None = None
+
+    def is_last(self, job: Job) -> bool:
+        """Whether no other try was started since."""
+        return self.started_at in (None, job.tasks[self.ref.index].started_at)
+
+
 class TaskQueue:
     """Puts tasks in and takes them out. Errors: Unavailable."""
 

@@ -14,7 +14,7 @@ from gateway.jobs import model, operation
 from gateway.jobs.board import Board
 from gateway.jobs.events import TaskEvents
 from gateway.jobs.model import Job
-from gateway.jobs.queue import TaskRef
+from gateway.jobs.queue import TaskRef, Try
 from gateway.jobs.store import JobStore
 from gateway.sources import Sources
 from rpc.errors import DeadlineExceeded, Internal, ServiceError, Unavailable
@@ -56,8 +56,9 @@ class TaskRun:
         """This gateway stops: runs that are cancelled from now on leave to the next one what can go on."""
         self._is_leaving = True
 
-    async def __call__(self, ref: TaskRef, encoder: Encoder) -> None:
-        """Run the task; on return its result is stored and its record says COMPLETED."""
+    async def __call__(self, tried: Try, encoder: Encoder) -> None:
+        """Run the task; on return its result is stored and its record says COMPLETED. The try is told its start."""
+        ref = tried.ref
         job = await self._store.get(ref.job_id)
         task = job.tasks[ref.index]
         if task.status.ended:
@@ -69,7 +70,7 @@ class TaskRun:
                 encoder = self._runpod
             else:  # a run that nobody came to know of must not work beside the encoder that has the task now
                 await self._runpod.forget(ref.key)
-        outcome, asset_id = await self._encode(ref, job, encoder)
+        outcome, asset_id = await self._encode(tried, job, encoder)
         self._keeping.add(ref)
         try:
             await whole(self._keep(ref, encoder, outcome, asset_id))
@@ -120,14 +121,15 @@ class TaskRun:
         with contextlib.suppress(ServiceError):
             await self._assets.delete(asset_id)
 
-    async def _encode(self, ref: TaskRef, job: Job, encoder: Encoder) -> tuple[Outcome, str]:
+    async def _encode(self, tried: Try, job: Job, encoder: Encoder) -> tuple[Outcome, str]:
         """The outcome, and the id of the asset that the result is."""
+        ref = tried.ref
         async with self._assets.create(model.result_name(job, ref.index)) as writer:
             try:
                 # None until it has started: an encoder has limits of its own for the wait.
                 async with asyncio.timeout(None) as limit:
                     events = TaskEvents(
-                        ref, self._store, self._board, writer, limit, self._max_task_seconds, lambda: self._is_leaving
+                        tried, self._store, self._board, writer, limit, self._max_task_seconds, lambda: self._is_leaving
                     )
                     outcome = await encoder.run(self._encode_job(ref, job), events)
             except TimeoutError as error:
