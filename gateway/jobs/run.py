@@ -17,7 +17,7 @@ from gateway.jobs.model import Job
 from gateway.jobs.queue import TaskRef, Try
 from gateway.jobs.store import JobStore
 from gateway.sources import Sources
-from rpc.errors import DeadlineExceeded, Internal, ServiceError, Unavailable
+from rpc.errors import Aborted, DeadlineExceeded, Internal, ServiceError, Unavailable
 from rpc.tasks import whole
 
 RECORD_SECONDS = 60.0
@@ -99,7 +99,7 @@ class TaskRun:
     async def _record(self, ref: TaskRef, asset: str, summary: encoder_pb2.Summary) -> bool:
         """Write down the result; False when the task had ended before: cancelled, or done by another gateway.
 
-        A store that is away for a moment must not cost a finished encode.
+        A store that is away for a moment, or a record that others change all the time, must not cost a finished encode.
         """
 
         warnings = tuple(model.Warning(w.reason, w.message, dict(w.metadata)) for w in summary.warnings)
@@ -112,7 +112,7 @@ class TaskRun:
         while True:
             try:
                 return (await self._store.change(ref.job_id, step)).tasks[ref.index].asset == asset
-            except Unavailable:
+            except (Unavailable, Aborted):
                 if time.monotonic() > deadline:
                     raise
                 await asyncio.sleep(RECORD_RETRY_SECONDS)

@@ -1,6 +1,8 @@
 """Job records: one entry a job, changed by compare-and-set, with an index of all of them kept up by a watch."""
 
+import asyncio
 import contextlib
+import random
 from collections.abc import Callable
 
 import structlog
@@ -15,12 +17,15 @@ from rpc.errors import Aborted, InvalidArgument, NotFound
 log = structlog.get_logger("jobs")
 
 CHANGE_TRIES = 100
+PAUSE_SECONDS = 0.005
+MAX_PAUSE_SECONDS = 0.1
 # What a task's result, or the text of its failure, may add to a record.
 GROWTH_BYTES = 1024
 
 
 class JobStore:
-    """The records. Errors: NotFound (no such job), Unavailable (the store does not answer)."""
+    """The records. Errors: NotFound (no such job), Unavailable (the store does not answer), Aborted (a change lost
+    against others over and over)."""
 
     def __init__(self, records: KeyValue, retention_seconds: float) -> None:
         """`retention_seconds`: how long the record of a job is kept after its end."""
@@ -51,7 +56,7 @@ class JobStore:
 
     async def change(self, job_id: str, step: Callable[[Job], Job]) -> Job:
         """Apply a pure step to the job as it is now, again if somebody else was faster; the job that came out."""
-        for _ in range(CHANGE_TRIES):
+        for tries in range(CHANGE_TRIES):
             job, revision = await self._read(job_id)
             changed = step(job)
             if changed == job:
@@ -59,6 +64,8 @@ class JobStore:
             try:
                 revision = await self._records.update(job_id, model.to_json(changed), revision)
             except Aborted:
+                # Many at once would take each other's chance over and over; the first retry is at once.
+                await asyncio.sleep(random.uniform(0, min(tries * PAUSE_SECONDS, MAX_PAUSE_SECONDS)))
                 continue
             self.index.note(changed, revision)
             return changed
