@@ -50,10 +50,9 @@ from gateway.services.video import VideoService
 from gateway.sources import Sources
 from gateway.sources.fetch import Fetcher, FetchLimits
 from rpc.chunks import MAX_MESSAGE_BYTES
-from rpc.errors import ServiceError
 from rpc.interceptors import boundary
 from rpc.server import Service, stop_signal
-from rpc.tasks import ended
+from rpc.tasks import ended, survived
 from rpc.tls import Identity
 
 log = structlog.get_logger("gateway")
@@ -288,9 +287,7 @@ def _background(stack: contextlib.AsyncExitStack, work: Coroutine[None, None, No
 
 async def _sweep(assets: AssetStore) -> None:
     while True:
-        try:
+        with survived("cannot sweep assets"):
             if swept := await assets.sweep():
                 log.info("expired assets deleted", count=swept)
-        except ServiceError as error:
-            log.warning("cannot sweep assets", error=error.message)
         await asyncio.sleep(SWEEP_SECONDS)

@@ -22,7 +22,7 @@ from gateway.jobs.queue import TaskQueue, TaskRef, Try
 from gateway.jobs.run import TaskRun, TaskTimedOut
 from gateway.jobs.store import JobStore
 from rpc.errors import Aborted, DataLoss, Internal, NotFound, ServiceError, Unavailable
-from rpc.tasks import ended
+from rpc.tasks import ended, survived
 
 log = structlog.get_logger("dispatch")
 
@@ -68,19 +68,25 @@ class Dispatcher:
 
     async def _take(self) -> None:
         while True:
-            lease = await self._pool.lease()
-            try:
-                ref, delivery = await self._queue.next()
-            except BaseException:
-                lease.release()
-                raise
-            if ref in self._running.values():  # its heartbeats did not get through for a while; they will
-                lease.release()
+            with survived("cannot take a task; trying again"):
+                await self._take_one()
                 continue
-            lease = self._pool.exchange(lease)
-            task = asyncio.create_task(self._handle(ref, delivery, lease))
-            self._running[task] = ref
-            task.add_done_callback(functools.partial(self._ended, lease))
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _take_one(self) -> None:
+        lease = await self._pool.lease()
+        try:
+            ref, delivery = await self._queue.next()
+        except BaseException:
+            lease.release()
+            raise
+        if ref in self._running.values():  # its heartbeats did not get through for a while; they will
+            lease.release()
+            return
+        lease = self._pool.exchange(lease)
+        task = asyncio.create_task(self._handle(ref, delivery, lease))
+        self._running[task] = ref
+        task.add_done_callback(functools.partial(self._ended, lease))
 
     def _ended(self, lease: Lease, task: asyncio.Task[bool]) -> None:
         ref = self._running.pop(task)
@@ -91,11 +97,10 @@ class Dispatcher:
 
     async def _recover(self) -> None:
         while True:
-            try:
+            with survived("cannot delete old records"):
                 await self._store.prune(time.time())
+            with survived("cannot check the queue"):
                 await self._queue.recover(self._store)
-            except ServiceError as error:
-                log.warning("cannot check the queue", error=error.message)
             await asyncio.sleep(RECOVER_SECONDS)
 
     def _job_ended(self, job_id: str) -> None:

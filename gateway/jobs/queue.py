@@ -6,7 +6,7 @@ import structlog
 
 from gateway.engine.queue import Delivery, WorkQueue
 from gateway.jobs.model import Job
-from gateway.jobs.store import JobStore
+from gateway.jobs.store import JobStore, Unreadable
 from rpc.errors import NotFound
 
 log = structlog.get_logger("jobs")
@@ -68,5 +68,5 @@ class TaskQueue:
             try:
                 if await self.put(await store.get(job_id)):
                     log.warning("queued a job again that was in no queue", job=job_id)
-            except NotFound:
+            except (NotFound, Unreadable):
                 continue

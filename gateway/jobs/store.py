@@ -12,7 +12,7 @@ from gateway.engine.watching import Watching
 from gateway.jobs import model
 from gateway.jobs.index import Index
 from gateway.jobs.model import Job, Status
-from rpc.errors import Aborted, InvalidArgument, NotFound
+from rpc.errors import Aborted, Internal, InvalidArgument, NotFound
 
 log = structlog.get_logger("jobs")
 
@@ -21,11 +21,17 @@ PAUSE_SECONDS = 0.005
 MAX_PAUSE_SECONDS = 0.1
 # What a task's result, or the text of its failure, may add to a record.
 GROWTH_BYTES = 1024
+# What model.from_json raises for it.
+UNREADABLE = (ValueError, KeyError, TypeError)
+
+
+class Unreadable(Internal):
+    """A record that this version cannot read: a later one wrote it."""
 
 
 class JobStore:
-    """The records. Errors: NotFound (no such job), Unavailable (the store does not answer), Aborted (a change lost
-    against others over and over)."""
+    """The records. Errors: NotFound (no such job), Unreadable, Unavailable (the store does not answer),
+    Aborted (a change lost against others over and over)."""
 
     def __init__(self, records: KeyValue, retention_seconds: float) -> None:
         """`retention_seconds`: how long the record of a job is kept after its end."""
@@ -77,7 +83,7 @@ class JobStore:
         for job_id in self.index.older(before, status):
             if len(jobs) == size:
                 return jobs, jobs[-1].id
-            with contextlib.suppress(NotFound):
+            with contextlib.suppress(NotFound, Unreadable):
                 jobs.append(await self.get(job_id))
         return jobs, ""
 
@@ -85,7 +91,7 @@ class JobStore:
         """Delete the records of jobs that ended longer ago than the retention."""
         oldest = now - self._retention_seconds
         for job_id in self.index.ended_before(model.first_id(oldest)):
-            with contextlib.suppress(NotFound):
+            with contextlib.suppress(NotFound, Unreadable):
                 ended_at = (await self.get(job_id)).ended_at
                 if ended_at is not None and ended_at < oldest:
                     await self._records.delete(job_id)
@@ -97,7 +103,11 @@ class JobStore:
         if entry is None:
             self.index.drop(job_id)
             raise NotFound("Job ID does not exist", reason="JOB_NOT_FOUND")
-        return model.from_json(entry.value), entry.revision
+        try:
+            return model.from_json(entry.value), entry.revision
+        except UNREADABLE as error:
+            text = f"This version cannot read the record of job {job_id}; ask a gateway of a later one."
+            raise Unreadable(text, reason="JOB_UNREADABLE") from error
 
     def _noticed(self, job_id: str, value: bytes | None, revision: int) -> None:
         if value is None:
@@ -105,5 +115,5 @@ class JobStore:
             return
         try:
             self.index.note(model.from_json(value), revision)
-        except (ValueError, KeyError, TypeError):
+        except UNREADABLE:
             log.exception("a job's record cannot be read; it is left alone", job=job_id)

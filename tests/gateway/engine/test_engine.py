@@ -42,6 +42,25 @@ async def test_a_watch_tells_what_is_and_what_comes_and_outlives_the_server(engi
     watching.cancel()
 
 
+async def test_a_watch_outlives_a_record_that_cannot_be_taken_in(engine):
+    records = await engine.key_value("jobs")
+    await records.create("a", b"1")
+    await records.create("b", b"2")
+    seen, ready = [], asyncio.Event()
+
+    def changed(key, value, revision):
+        seen.append(key)
+        if key == "a":
+            raise RuntimeError("unforeseen")
+
+    watching = asyncio.create_task(records.watch(changed, ready))
+    await asyncio.wait_for(ready.wait(), 5)
+    await records.create("c", b"3")
+    await until(lambda: told(seen, "c"))
+    assert seen == ["a", "b", "c"]
+    watching.cancel()
+
+
 async def test_the_same_task_is_queued_once(engine):
     queue = await engine.queue("tasks", ack_wait_seconds=10)
     assert await queue.put("job.0") is True
