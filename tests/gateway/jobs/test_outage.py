@@ -51,22 +51,22 @@ async def until(condition, seconds=5.0):
 
 
 async def test_whoever_waits_for_a_job_waits_on(works, monkeypatch):
-    monkeypatch.setattr(desk, "RECHECK_SECONDS", 0.1)
+    monkeypatch.setattr(desk, "RECHECK_SECONDS", 0.05)
     works.store._records = records = Records(works.store._records)
-    works.encoder.script = [0.8]
+    works.encoder.script = [0.4]
     job = await works.desk.submit(await works.caption())
     await until(lambda: works.store.index.tasks_running)
     records.is_away = True
     waiting = asyncio.create_task(works.result(job.id))
-    await until(lambda: records.refused > 5)
+    await until(lambda: records.refused > 3)
     records.is_away = False
     assert (await waiting).status is Status.COMPLETED
 
 
 async def test_whoever_watches_a_job_watches_on(works, monkeypatch):
-    monkeypatch.setattr(desk, "RECHECK_SECONDS", 0.1)
+    monkeypatch.setattr(desk, "RECHECK_SECONDS", 0.05)
     works.store._records = records = Records(works.store._records)
-    works.encoder.script = [0.8]
+    works.encoder.script = [0.4]
     job = await works.desk.submit(await works.caption())
     await until(lambda: works.store.index.tasks_running)
     messages = Messages(Links(b"s" * 32, 60), works.fleet.meter.cost)
@@ -74,7 +74,7 @@ async def test_whoever_watches_a_job_watches_on(works, monkeypatch):
     assert (await anext(events)).WhichOneof("event")
     records.is_away = True
     going_on = asyncio.create_task(anext(events))
-    await until(lambda: records.refused > 5)
+    await until(lambda: records.refused > 3)
     assert not going_on.done()
     records.is_away = False
     seen = [await going_on, *[event async for event in events]]
@@ -83,7 +83,7 @@ async def test_whoever_watches_a_job_watches_on(works, monkeypatch):
 
 @pytest.mark.parametrize("overtaken", [False, True])
 async def test_a_job_whose_submission_was_refused_does_not_run(works, monkeypatch, overtaken):
-    monkeypatch.setattr(desk, "WITHDRAW_RETRY_SECONDS", 0.2)
+    monkeypatch.setattr(desk, "WITHDRAW_RETRY_SECONDS", 0.1)
     works.store._records = records = Records(works.store._records)
     wanted, records.is_away = await works.caption(), True
     with pytest.raises(Unavailable):
@@ -98,7 +98,7 @@ async def test_a_job_whose_submission_was_refused_does_not_run(works, monkeypatc
     await until(lambda: works.store.index.older("", None))
     await works.desk._queue.recover(works.store)
     ((job,), _) = await works.desk.page(None, 5, "")
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(0.1)
     assert (job.status, works.encoder.tasks) == (Status.CANCELLED, 0)
 
 

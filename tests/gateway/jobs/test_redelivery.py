@@ -7,7 +7,7 @@ import time
 import pytest
 
 from gateway.fleet.holders import Holders
-from gateway.jobs import model
+from gateway.jobs import dispatch, model
 from gateway.jobs.model import Status
 
 
@@ -41,7 +41,7 @@ async def test_the_last_try_goes_on_while_its_gateway_lives(works):
     last = await started_elsewhere(works, job.id, 3)
     async with held_elsewhere(works, f"{job.id}.0"):
         works.dispatcher.start()
-        await asyncio.sleep(0.8)
+        await asyncio.sleep(0.4)
         assert (await works.desk.get(job.id)).tasks[0] == last
     failed = await works.result(job.id)
     assert (failed.status, works.encoder.tasks) == (Status.FAILED, 0)
@@ -69,13 +69,14 @@ async def test_a_full_encoder_leaves_a_task_to_the_living_gateway_that_runs_it(w
     theirs = await started_elsewhere(works, job.id, 1)
     async with held_elsewhere(works, f"{job.id}.0"):
         works.dispatcher.start()
-        await asyncio.sleep(0.8)
+        await asyncio.sleep(0.4)
         assert (await works.desk.get(job.id)).tasks[0] == theirs
     works.encoder.running = 0
     assert (await works.result(job.id)).status is Status.COMPLETED
 
 
-async def test_a_try_lost_at_the_limit_is_no_end_while_another_goes_on(works):
+async def test_a_try_lost_at_the_limit_is_no_end_while_another_goes_on(works, monkeypatch):
+    monkeypatch.setattr(dispatch, "RETRY_SECONDS", 0.1)
     works.encoder.script = [lost := asyncio.Event()]
     await works.dispatcher.drain(0)
     job = await works.desk.submit(await works.caption())
