@@ -50,10 +50,9 @@ from gateway.services.video import VideoService
 from gateway.sources import Sources
 from gateway.sources.fetch import Fetcher, FetchLimits
 from rpc.chunks import MAX_MESSAGE_BYTES
-from rpc.errors import ServiceError
 from rpc.interceptors import boundary
 from rpc.server import Service, stop_signal
-from rpc.tasks import ended
+from rpc.tasks import ended, survived
 from rpc.tls import Identity
 
 log = structlog.get_logger("gateway")
@@ -141,6 +140,7 @@ class Gateway:
         budget = Budget(fleet, pool)
         metered = Metered(store, fleet)
         desk = Desk(store, queue, board, sources, settings.max_batch_items, budget.check)
+        stack.push_async_callback(desk.stop)
         run = TaskRun(store, board, sources, assets, settings.max_task_seconds, settings.task_attempts, runpod)
         dispatcher = Dispatcher(store, queue, pool, run, metered, settings.task_attempts)
         start_control(fleet, stack)
@@ -174,6 +174,7 @@ class Gateway:
         finally:
             await ended(*waits)
         if self._engine.lost.is_set():
+            await self._close()  # whoever waits hears that its job goes on
             raise ConnectionLost
 
     async def drain(self) -> None:
@@ -181,6 +182,9 @@ class Gateway:
         self._desk.is_draining = True
         await self._service.not_serving()
         await self._dispatcher.drain(self._settings.drain_seconds)
+        await self._close()
+
+    async def _close(self) -> None:
         self._desk.close()
         await asyncio.gather(self._http.drain(CLOSE_SECONDS), self._service.drain(CLOSE_SECONDS))
 
@@ -283,9 +287,7 @@ def _background(stack: contextlib.AsyncExitStack, work: Coroutine[None, None, No
 
 async def _sweep(assets: AssetStore) -> None:
     while True:
-        try:
+        with survived("cannot sweep assets"):
             if swept := await assets.sweep():
                 log.info("expired assets deleted", count=swept)
-        except ServiceError as error:
-            log.warning("cannot sweep assets", error=error.message)
         await asyncio.sleep(SWEEP_SECONDS)

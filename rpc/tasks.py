@@ -1,10 +1,29 @@
-"""Tasks end with whoever began them."""
+"""Tasks end with whoever began them, and not before."""
 
 import asyncio
-from collections.abc import Coroutine
+import contextlib
+from collections.abc import Coroutine, Iterator
 from typing import Any, TypeVar
 
+import structlog
+
+from rpc.errors import ServiceError
+
+log = structlog.get_logger("tasks")
+
 T = TypeVar("T")
+
+
+@contextlib.contextmanager
+def survived(what: str) -> Iterator[None]:
+    """One round of a loop that must not end: what the block raises is logged as `what`, with its trace where nobody
+    foresaw it. Cancels pass."""
+    try:
+        yield
+    except ServiceError as error:
+        log.warning(what, error=error.message)
+    except Exception:
+        log.exception(what)
 
 
 async def ended(*tasks: "asyncio.Future[Any]") -> None:

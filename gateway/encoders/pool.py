@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from gateway.encoders.base import Encoder, EncoderBusy
-from rpc.tasks import ended
+from rpc.tasks import ended, survived
 
 log = structlog.get_logger("encoders")
 
@@ -155,7 +155,8 @@ class Pool:
 
     async def _look_after(self, seat: Seat) -> None:
         while True:
-            await self._ask(seat)
+            with survived(f"cannot ask encoder {seat.encoder.name}"):
+                await self._ask(seat)
             self._changed.set()
             await asyncio.sleep(self._ask_again_seconds if seat.ready else RETRY_SECONDS)
 

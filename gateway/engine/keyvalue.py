@@ -12,6 +12,7 @@ from nats.js.kv import KeyValue as Bucket
 
 from gateway.engine.errors import translated
 from rpc.errors import Aborted, Unavailable
+from rpc.tasks import survived
 
 log = structlog.get_logger("engine")
 
@@ -85,6 +86,9 @@ class KeyValue:
             except Unavailable as error:
                 log.warning("watch failed; starting it again", error=str(error.__cause__))
                 await asyncio.sleep(RETRY_SECONDS)
+            except Exception:
+                log.exception("watch failed; starting it again")
+                await asyncio.sleep(RETRY_SECONDS)
 
     async def _watch_once(self, changed: Changed, ready: asyncio.Event) -> None:
         with translated():
@@ -94,7 +98,8 @@ class KeyValue:
             async for entry in watcher:
                 if entry is None:
                     ready.set()
-                else:
+                    continue
+                with survived(f"cannot take in record {entry.key}"):
                     changed(entry.key, entry.value if entry.operation is None else None, entry.revision or 0)
         finally:
             self._watchers.discard(watcher)

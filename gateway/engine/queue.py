@@ -17,8 +17,10 @@ log = structlog.get_logger("engine")
 
 POLL_SECONDS = 5.0
 RETRY_SECONDS = 0.5
-# JetStream's error codes: "maximum messages per subject exceeded", "maximum messages exceeded".
-FULL_SUBJECT = (10077, 10076)
+# JetStream has one error code for whatever keeps a message from being stored; its text tells a full subject from a
+# full disk.
+NOT_STORED = 10077
+FULL_SUBJECT = "maximum messages per subject exceeded"
 
 
 class Delivery:
@@ -78,14 +80,14 @@ class WorkQueue:
         self._heartbeat_seconds = ack_wait_seconds / 3
 
     async def put(self, key: str) -> bool:
-        """Queue `key`; False when it is queued already. On return it is on disk."""
+        """Queue `key`; False when it is queued already. On return it is on disk. Raises Unavailable."""
         with translated():
             try:
                 await self._stream.publish(f"{self._name}.{key}", b"")
             except APIError as error:
-                if error.err_code in FULL_SUBJECT:
-                    return False
-                raise
+                if error.err_code != NOT_STORED or error.description != FULL_SUBJECT:
+                    raise
+                return False
         return True
 
     async def next(self) -> Delivery:

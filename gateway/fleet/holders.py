@@ -80,10 +80,18 @@ class Holders:
     def held(self) -> dict[str, str]:
         """The machine of each task that a living gateway has in hand."""
         found: dict[str, str] = {}
+        for tasks in self._elsewhere():
+            found.update(tasks)
+        return found | self._own
+
+    def is_held_elsewhere(self, task: str) -> bool:
+        """Whether a living gateway other than this one has the task in hand."""
+        return any(task in tasks for tasks in self._elsewhere())
+
+    def _elsewhere(self) -> Iterator[Mapping[str, str]]:
         for word in self._others.values():
             if time.monotonic() - word.heard_at < self._silent_seconds:
-                found.update(word.tasks)
-        return found | self._own
+                yield word.tasks
 
     async def forget_dead(self) -> None:
         """Delete what gateways told that are dead."""

@@ -14,7 +14,8 @@ from gateway.jobs.model import Failure, Job, Status, Task
 from gateway.jobs.queue import TaskQueue
 from gateway.jobs.store import JobStore
 from gateway.sources import Sources
-from rpc.errors import Cancelled, FailedPrecondition, InvalidArgument, ServiceError, Unavailable
+from rpc.errors import Aborted, Cancelled, FailedPrecondition, InvalidArgument, NotFound, Unavailable
+from rpc.tasks import ended
 
 log = structlog.get_logger("jobs")
 
@@ -22,6 +23,8 @@ DEFAULT_PAGE = 50
 # A change is told at once; this is for the case that the watch on the records is down.
 RECHECK_SECONDS = 5.0
 MAX_PAGE = 1000
+WITHDRAW_SECONDS = 600.0
+WITHDRAW_RETRY_SECONDS = 1.0
 CANCELLED = Failure(code=Cancelled.code.value[0], message="The job was cancelled.")
 
 
@@ -45,6 +48,7 @@ class Desk:
         self._max_items = max_items
         self._check_cost = check_cost
         self._closing = asyncio.Event()
+        self._withdrawals: set[asyncio.Task[None]] = set()
         self.is_draining = False
         self.board = board
 
@@ -68,14 +72,35 @@ class Desk:
             await self._queue.put(job)
         except BaseException:
             # The caller hears that it failed, or is gone: the job must not run all the same.
-            await asyncio.shield(self._withdraw(job.id))
+            self.withdraw(job.id)
             raise
         log.info("job queued", job=job.id, operation=job.operation, tasks=len(job.tasks))
         return job
 
+    def withdraw(self, job_id: str) -> None:
+        """Cancel a job that nobody waits for, in the background: a store that is away is asked until it answers."""
+        task = asyncio.create_task(self._withdraw(job_id))
+        self._withdrawals.add(task)
+        task.add_done_callback(self._withdrawals.discard)
+
     async def _withdraw(self, job_id: str) -> None:
-        with contextlib.suppress(ServiceError):
-            await self.cancel(job_id)
+        """What was written while the store was away gets there when it is back, though its writer gave up on it."""
+        deadline, is_absent = time.monotonic() + WITHDRAW_SECONDS, False
+        while time.monotonic() < deadline:
+            try:
+                await self.cancel(job_id)
+            except NotFound:
+                if is_absent:
+                    return
+                is_absent = True  # once more: the question may have overtaken the record
+            except (Unavailable, Aborted):
+                is_absent = False
+            except FailedPrecondition:
+                return
+            else:
+                return
+            await asyncio.sleep(WITHDRAW_RETRY_SECONDS)
+        log.warning("a job that was to be withdrawn may run: the store was away for too long", job=job_id)
 
     def _check_sources(self, wanted: video_pb2.Operation) -> None:
         for field, source in operation.inputs(operation.kind(wanted)[1]):
@@ -114,9 +139,16 @@ class Desk:
     async def wait(self, job_id: str) -> Job:
         """Wait until the job has ended. Raises Unavailable when the gateway shuts down before."""
         with self._store.index.listening(job_id) as changed:
-            while not (job := await self._store.get(job_id)).status.ended:
+            while (job := await self.latest(job_id)) is None or not job.status.ended:
                 await self.next_change(changed, job_id)
         return job
+
+    async def latest(self, job_id: str) -> Job | None:
+        """The job as it is now; None while the store does not answer: the job goes on, and so does the wait for it."""
+        try:
+            return await self._store.get(job_id)
+        except Unavailable:
+            return None
 
     async def next_change(self, changed: asyncio.Event, job_id: str) -> None:
         """Wait for the event, RECHECK_SECONDS at most. Raises Unavailable when the gateway shuts down."""
@@ -169,3 +201,8 @@ class Desk:
     def close(self) -> None:
         """End every wait."""
         self._closing.set()
+
+    async def stop(self) -> None:
+        """End every wait, and what is still to be withdrawn."""
+        self.close()
+        await ended(*self._withdrawals)

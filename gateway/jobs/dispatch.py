@@ -1,13 +1,14 @@
 """Takes tasks from the queue when an encoder has a free slot, and sees each through to its end.
 
 A task's message is acknowledged only after its result is stored and its record says so. Whatever happens before,
-the message comes back: at once when it is given back here, by the queue's own clock after a crash.
+the message comes back: at once when it is given back here, by the queue's own clock after a crash. It may come while
+the gateway that has the task still lives, and only its heartbeats got lost: a try changes no record that another try
+has gone on with, and leaves the message to that one.
 """
 
 import asyncio
 import functools
 import time
-from collections.abc import Callable
 
 import structlog
 
@@ -17,11 +18,11 @@ from gateway.engine.queue import Delivery
 from gateway.jobs import model
 from gateway.jobs.metered import Metered
 from gateway.jobs.model import Failure, Job
-from gateway.jobs.queue import TaskQueue, TaskRef
+from gateway.jobs.queue import TaskQueue, TaskRef, Try
 from gateway.jobs.run import TaskRun, TaskTimedOut
 from gateway.jobs.store import JobStore
 from rpc.errors import Aborted, DataLoss, Internal, NotFound, ServiceError, Unavailable
-from rpc.tasks import ended
+from rpc.tasks import ended, survived
 
 log = structlog.get_logger("dispatch")
 
@@ -67,19 +68,25 @@ class Dispatcher:
 
     async def _take(self) -> None:
         while True:
-            lease = await self._pool.lease()
-            try:
-                ref, delivery = await self._queue.next()
-            except BaseException:
-                lease.release()
-                raise
-            if ref in self._running.values():  # its heartbeats did not get through for a while; they will
-                lease.release()
+            with survived("cannot take a task; trying again"):
+                await self._take_one()
                 continue
-            lease = self._pool.exchange(lease)
-            task = asyncio.create_task(self._handle(ref, delivery, lease))
-            self._running[task] = ref
-            task.add_done_callback(functools.partial(self._ended, lease))
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _take_one(self) -> None:
+        lease = await self._pool.lease()
+        try:
+            ref, delivery = await self._queue.next()
+        except BaseException:
+            lease.release()
+            raise
+        if ref in self._running.values():  # its heartbeats did not get through for a while; they will
+            lease.release()
+            return
+        lease = self._pool.exchange(lease)
+        task = asyncio.create_task(self._handle(ref, delivery, lease))
+        self._running[task] = ref
+        task.add_done_callback(functools.partial(self._ended, lease))
 
     def _ended(self, lease: Lease, task: asyncio.Task[bool]) -> None:
         ref = self._running.pop(task)
@@ -90,11 +97,10 @@ class Dispatcher:
 
     async def _recover(self) -> None:
         while True:
-            try:
+            with survived("cannot delete old records"):
                 await self._store.prune(time.time())
+            with survived("cannot check the queue"):
                 await self._queue.recover(self._store)
-            except ServiceError as error:
-                log.warning("cannot check the queue", error=error.message)
             await asyncio.sleep(RECOVER_SECONDS)
 
     def _job_ended(self, job_id: str) -> None:
@@ -106,66 +112,76 @@ class Dispatcher:
 
     async def _handle(self, ref: TaskRef, delivery: Delivery, lease: Lease) -> bool:
         """See a delivery to its end; whether the encoder had no place for the task."""
+        tried = Try(ref)
         try:
             async with delivery.held():
-                error = await self._attempt(ref, lease)
-                await self._settle(ref, delivery, error)
+                error = await self._attempt(tried, lease)
+                await self._settle(tried, delivery, error)
                 return isinstance(error, EncoderBusy)
         except asyncio.CancelledError:
             if self._draining:
-                await self._give_back(ref, delivery, counted=False)
+                await self._give_back(tried, delivery, counted=False)
             else:
                 await delivery.ack()
             raise
 
-    async def _attempt(self, ref: TaskRef, lease: Lease) -> ServiceError | None:
+    async def _attempt(self, tried: Try, lease: Lease) -> ServiceError | None:
         """Run the task; the error that it ended with, or None."""
         try:
-            async with self._metered.running(ref, lease.machine):
-                await self._run(ref, lease.encoder)
+            async with self._metered.running(tried.ref, lease.machine):
+                await self._run(tried, lease.encoder)
         except InputFailed as failed:
             return failed.error
         except ServiceError as error:
             return error
         except Exception:
-            log.exception("unexpected error in a task", task=ref.key)
+            log.exception("unexpected error in a task", task=tried.ref.key)
             return Unexpected("Something went wrong inside the gateway; its log has more.")
         return None
 
-    async def _settle(self, ref: TaskRef, delivery: Delivery, error: ServiceError | None) -> None:
+    async def _settle(self, tried: Try, delivery: Delivery, error: ServiceError | None) -> None:
         """Write down how the task ended, then let go of its message."""
         if error is None or (isinstance(error, NotFound) and error.reason == "JOB_NOT_FOUND"):
             await delivery.ack()
-        elif isinstance(error, EncoderBusy | Aborted):  # the latter: somebody else changed a record first
-            log.info("task given back", task=ref.key, why=error.message)
-            await self._give_back(ref, delivery, counted=False, delay_seconds=BUSY_SECONDS)
+        # Aborted: somebody else changed a record first.
+        elif isinstance(error, EncoderBusy | Aborted) or self._is_anothers(tried):
+            log.info("task given back", task=tried.ref.key, why=error.message)
+            await self._give_back(tried, delivery, counted=False, delay_seconds=BUSY_SECONDS)
         elif isinstance(error, Unavailable | DataLoss):
-            await self._try_again(ref, delivery, error)
+            await self._try_again(tried, delivery, error)
         else:
-            await self._fail(ref, error)
-            await delivery.ack()
+            await self._fail(tried, delivery, error)
 
-    async def _try_again(self, ref: TaskRef, delivery: Delivery, error: ServiceError) -> None:
+    def _is_anothers(self, tried: Try) -> bool:
+        """Whether nothing was started here, and another living gateway has the task."""
+        return tried.started_at is None and self._metered.is_held_elsewhere(tried.ref)
+
+    async def _try_again(self, tried: Try, delivery: Delivery, error: ServiceError) -> None:
+        ref = tried.ref
         tries = (await self._store.get(ref.job_id)).tasks[ref.index].attempts
         log.warning("task interrupted", task=ref.key, tries=tries, why=error.message)
-        if tries < self._attempts:
-            await self._give_back(ref, delivery, counted=True, delay_seconds=RETRY_SECONDS * max(1, tries))
+        if tries < self._attempts or self._metered.is_held_elsewhere(ref):
+            await self._give_back(tried, delivery, counted=True, delay_seconds=RETRY_SECONDS * max(1, tries))
         else:
-            await self._fail(ref, Internal(f"Given up after {tries} tries; the last one: {error.message}"))
-            await delivery.ack()
+            text = f"Given up after {tries} tries; the last one: {error.message}"
+            await self._fail(tried, delivery, Internal(text))
 
-    async def _give_back(self, ref: TaskRef, delivery: Delivery, *, counted: bool, delay_seconds: float = 0) -> None:
-        await self._store.change(
-            ref.job_id, lambda job: model.return_task(job, ref.index, time.time(), counted=counted)
-        )
-        await delivery.give_back(delay_seconds)
+    async def _give_back(self, tried: Try, delivery: Delivery, *, counted: bool, delay_seconds: float = 0) -> None:
+        def step(job: Job) -> Job:
+            return model.return_task(job, tried.ref.index, time.time(), counted=counted, started_at=tried.started_at)
 
-    async def _fail(self, ref: TaskRef, error: ServiceError) -> None:
+        if self._is_anothers(tried) or tried.is_last(await self._store.change(tried.ref.job_id, step)):
+            await delivery.give_back(delay_seconds)
+
+    async def _fail(self, tried: Try, delivery: Delivery, error: ServiceError) -> None:
+        ref = tried.ref
         failure = Failure(error.number, error.message[:MAX_TEXT], error.reason)
         timed_out = isinstance(error, TaskTimedOut)
         log.info("task failed", task=ref.key, code=error.code.name, why=error.message)
-        await self._store.change(ref.job_id, _failing(ref.index, failure, timed_out))
 
+        def step(job: Job) -> Job:
+            now = time.time()
+            return model.fail_task(job, ref.index, failure, now, timed_out=timed_out, started_at=tried.started_at)
 
-def _failing(index: int, failure: Failure, timed_out: bool) -> Callable[[Job], Job]:
-    return lambda job: model.fail_task(job, index, failure, time.time(), timed_out=timed_out)
+        if tried.is_last(await self._store.change(ref.job_id, step)):
+            await delivery.ack()

@@ -8,7 +8,7 @@ from apigpu.encoder.v1 import encoder_pb2
 from gateway.assets.store import AssetWriter
 from gateway.jobs import model
 from gateway.jobs.board import Board, Phase, TaskProgress
-from gateway.jobs.queue import TaskRef
+from gateway.jobs.queue import Try
 from gateway.jobs.store import JobStore
 from rpc.errors import Cancelled
 
@@ -18,7 +18,7 @@ class TaskEvents:
 
     def __init__(
         self,
-        ref: TaskRef,
+        tried: Try,
         store: JobStore,
         board: Board,
         writer: AssetWriter,
@@ -26,7 +26,8 @@ class TaskEvents:
         max_task_seconds: float,
         leaving: Callable[[], bool],
     ) -> None:
-        self._ref = ref
+        self._try = tried
+        self._ref = tried.ref
         self._store = store
         self._board = board
         self._limit = limit
@@ -50,6 +51,7 @@ class TaskEvents:
         job = await self._store.change(ref.job_id, lambda job: model.start_task(job, ref.index, time.time()))
         if job.tasks[ref.index].status.ended:
             raise Cancelled("The job was cancelled.")
+        self._try.started_at = job.tasks[ref.index].started_at
         self._limit.reschedule(asyncio.get_running_loop().time() + self._max_task_seconds)
         await self._board.announce(ref, TaskProgress(Phase.ENCODING))
 

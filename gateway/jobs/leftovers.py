@@ -2,14 +2,11 @@
 
 import asyncio
 
-import structlog
-
 from gateway.encoders.runpod import RunpodEncoder
 from gateway.jobs.queue import TaskRef
-from gateway.jobs.store import JobStore
-from rpc.errors import NotFound, ServiceError
-
-log = structlog.get_logger("jobs")
+from gateway.jobs.store import JobStore, Unreadable
+from rpc.errors import NotFound
+from rpc.tasks import survived
 
 SWEEP_SECONDS = 60.0
 
@@ -17,10 +14,8 @@ SWEEP_SECONDS = 60.0
 async def sweep_for_ever(store: JobStore, runpod: RunpodEncoder, seconds: float = SWEEP_SECONDS) -> None:
     """Sweep at once, and then every so often."""
     while True:
-        try:
+        with survived("cannot look for what tasks left at RunPod"):
             await sweep(store, runpod)
-        except ServiceError as error:
-            log.warning("cannot look for what tasks left at RunPod", error=error.message)
         await asyncio.sleep(seconds)
 
 
@@ -32,6 +27,8 @@ async def sweep(store: JobStore, runpod: RunpodEncoder) -> None:
             task = (await store.get(ref.job_id)).tasks[ref.index]
         except NotFound:
             await runpod.abandon(key, "")
+            continue
+        except Unreadable:
             continue
         if task.status.ended:
             await runpod.abandon(key, task.asset)

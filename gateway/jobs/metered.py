@@ -43,6 +43,10 @@ class Metered:
             async with self._paid(ref, machine):
                 yield
 
+    def is_held_elsewhere(self, ref: TaskRef) -> bool:
+        """Whether another living gateway has the task in hand."""
+        return self._fleet.holders.is_held_elsewhere(ref.key)
+
     @contextlib.asynccontextmanager
     async def _paid(self, ref: TaskRef, machine: str) -> AsyncIterator[None]:
         begun_at, has_begun = time.time(), True

@@ -213,9 +213,12 @@ def start_task(job: Job, index: int, now: float) -> Job:
     return replace(_with(job, index, started), started_at=job.started_at or now)
 
 
-def return_task(job: Job, index: int, now: float, *, counted: bool) -> Job:
-    """A task goes back to the queue; with `counted` the try counts against its limit, if it was started."""
+def return_task(job: Job, index: int, now: float, *, counted: bool, started_at: float | None = None) -> Job:
+    """A task goes back to the queue; with `counted` the try counts against its limit, if it was started. With
+    `started_at` only if the last try is the one of that time: else another gateway runs the task."""
     task = job.tasks[index]
+    if started_at not in (None, task.started_at):
+        return job
     if not task.status.ended:
         task = _closed(task, now)
     if task.status is not Status.IN_PROGRESS:
@@ -242,10 +245,12 @@ def complete_task(job: Job, index: int, result: Result, now: float) -> Job:
     return _end_if_over(_with(job, index, done), now)
 
 
-def fail_task(job: Job, index: int, failure: Failure, now: float, *, timed_out: bool = False) -> Job:
-    """The task failed for good."""
+def fail_task(
+    job: Job, index: int, failure: Failure, now: float, *, timed_out: bool = False, started_at: float | None = None
+) -> Job:
+    """The task failed for good; for `started_at` see return_task."""
     task = job.tasks[index]
-    if task.status.ended:
+    if task.status.ended or started_at not in (None, task.started_at):
         return job
     status = Status.TIMED_OUT if timed_out else Status.FAILED
     return _end_if_over(_with(job, index, replace(_closed(task, now), status=status, failure=failure)), now)

@@ -6,7 +6,7 @@ import structlog
 
 from gateway.engine.queue import Delivery, WorkQueue
 from gateway.jobs.model import Job
-from gateway.jobs.store import JobStore
+from gateway.jobs.store import JobStore, Unreadable
 from rpc.errors import NotFound
 
 log = structlog.get_logger("jobs")
@@ -29,6 +29,18 @@ class TaskRef:
         """The task of a name."""
         job_id, _, index = key.rpartition(".")
         return cls(job_id, int(index))
+
+
+@dataclass(slots=True)
+class Try:
+    """One try of a task. `started_at` is what its start wrote into the record, and no other try did; None before."""
+
+    ref: TaskRef
+    started_at: float | None = None
+
+    def is_last(self, job: Job) -> bool:
+        """Whether no other try was started since."""
+        return self.started_at in (None, job.tasks[self.ref.index].started_at)
 
 
 class TaskQueue:
@@ -56,5 +68,5 @@ class TaskQueue:
             try:
                 if await self.put(await store.get(job_id)):
                     log.warning("queued a job again that was in no queue", job=job_id)
-            except NotFound:
+            except (NotFound, Unreadable):
                 continue

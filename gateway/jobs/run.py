@@ -14,10 +14,10 @@ from gateway.jobs import model, operation
 from gateway.jobs.board import Board
 from gateway.jobs.events import TaskEvents
 from gateway.jobs.model import Job
-from gateway.jobs.queue import TaskRef
+from gateway.jobs.queue import TaskRef, Try
 from gateway.jobs.store import JobStore
 from gateway.sources import Sources
-from rpc.errors import DeadlineExceeded, Internal, ServiceError, Unavailable
+from rpc.errors import Aborted, DeadlineExceeded, Internal, ServiceError, Unavailable
 from rpc.tasks import whole
 
 RECORD_SECONDS = 60.0
@@ -56,8 +56,9 @@ class TaskRun:
         """This gateway stops: runs that are cancelled from now on leave to the next one what can go on."""
         self._is_leaving = True
 
-    async def __call__(self, ref: TaskRef, encoder: Encoder) -> None:
-        """Run the task; on return its result is stored and its record says COMPLETED."""
+    async def __call__(self, tried: Try, encoder: Encoder) -> None:
+        """Run the task; on return its result is stored and its record says COMPLETED. The try is told its start."""
+        ref = tried.ref
         job = await self._store.get(ref.job_id)
         task = job.tasks[ref.index]
         if task.status.ended:
@@ -69,7 +70,7 @@ class TaskRun:
                 encoder = self._runpod
             else:  # a run that nobody came to know of must not work beside the encoder that has the task now
                 await self._runpod.forget(ref.key)
-        outcome, asset_id = await self._encode(ref, job, encoder)
+        outcome, asset_id = await self._encode(tried, job, encoder)
         self._keeping.add(ref)
         try:
             await whole(self._keep(ref, encoder, outcome, asset_id))
@@ -98,7 +99,7 @@ class TaskRun:
     async def _record(self, ref: TaskRef, asset: str, summary: encoder_pb2.Summary) -> bool:
         """Write down the result; False when the task had ended before: cancelled, or done by another gateway.
 
-        A store that is away for a moment must not cost a finished encode.
+        A store that is away for a moment, or a record that others change all the time, must not cost a finished encode.
         """
 
         warnings = tuple(model.Warning(w.reason, w.message, dict(w.metadata)) for w in summary.warnings)
@@ -111,7 +112,7 @@ class TaskRun:
         while True:
             try:
                 return (await self._store.change(ref.job_id, step)).tasks[ref.index].asset == asset
-            except Unavailable:
+            except (Unavailable, Aborted):
                 if time.monotonic() > deadline:
                     raise
                 await asyncio.sleep(RECORD_RETRY_SECONDS)
@@ -120,14 +121,15 @@ class TaskRun:
         with contextlib.suppress(ServiceError):
             await self._assets.delete(asset_id)
 
-    async def _encode(self, ref: TaskRef, job: Job, encoder: Encoder) -> tuple[Outcome, str]:
+    async def _encode(self, tried: Try, job: Job, encoder: Encoder) -> tuple[Outcome, str]:
         """The outcome, and the id of the asset that the result is."""
+        ref = tried.ref
         async with self._assets.create(model.result_name(job, ref.index)) as writer:
             try:
                 # None until it has started: an encoder has limits of its own for the wait.
                 async with asyncio.timeout(None) as limit:
                     events = TaskEvents(
-                        ref, self._store, self._board, writer, limit, self._max_task_seconds, lambda: self._is_leaving
+                        tried, self._store, self._board, writer, limit, self._max_task_seconds, lambda: self._is_leaving
                     )
                     outcome = await encoder.run(self._encode_job(ref, job), events)
             except TimeoutError as error:

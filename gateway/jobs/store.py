@@ -1,6 +1,8 @@
 """Job records: one entry a job, changed by compare-and-set, with an index of all of them kept up by a watch."""
 
+import asyncio
 import contextlib
+import random
 from collections.abc import Callable
 
 import structlog
@@ -10,17 +12,26 @@ from gateway.engine.watching import Watching
 from gateway.jobs import model
 from gateway.jobs.index import Index
 from gateway.jobs.model import Job, Status
-from rpc.errors import Aborted, InvalidArgument, NotFound
+from rpc.errors import Aborted, Internal, InvalidArgument, NotFound
 
 log = structlog.get_logger("jobs")
 
 CHANGE_TRIES = 100
+PAUSE_SECONDS = 0.005
+MAX_PAUSE_SECONDS = 0.1
 # What a task's result, or the text of its failure, may add to a record.
 GROWTH_BYTES = 1024
+# What model.from_json raises for it.
+UNREADABLE = (ValueError, KeyError, TypeError)
+
+
+class Unreadable(Internal):
+    """A record that this version cannot read: a later one wrote it."""
 
 
 class JobStore:
-    """The records. Errors: NotFound (no such job), Unavailable (the store does not answer)."""
+    """The records. Errors: NotFound (no such job), Unreadable, Unavailable (the store does not answer),
+    Aborted (a change lost against others over and over)."""
 
     def __init__(self, records: KeyValue, retention_seconds: float) -> None:
         """`retention_seconds`: how long the record of a job is kept after its end."""
@@ -51,7 +62,7 @@ class JobStore:
 
     async def change(self, job_id: str, step: Callable[[Job], Job]) -> Job:
         """Apply a pure step to the job as it is now, again if somebody else was faster; the job that came out."""
-        for _ in range(CHANGE_TRIES):
+        for tries in range(CHANGE_TRIES):
             job, revision = await self._read(job_id)
             changed = step(job)
             if changed == job:
@@ -59,6 +70,8 @@ class JobStore:
             try:
                 revision = await self._records.update(job_id, model.to_json(changed), revision)
             except Aborted:
+                # Many at once would take each other's chance over and over; the first retry is at once.
+                await asyncio.sleep(random.uniform(0, min(tries * PAUSE_SECONDS, MAX_PAUSE_SECONDS)))
                 continue
             self.index.note(changed, revision)
             return changed
@@ -70,7 +83,7 @@ class JobStore:
         for job_id in self.index.older(before, status):
             if len(jobs) == size:
                 return jobs, jobs[-1].id
-            with contextlib.suppress(NotFound):
+            with contextlib.suppress(NotFound, Unreadable):
                 jobs.append(await self.get(job_id))
         return jobs, ""
 
@@ -78,7 +91,7 @@ class JobStore:
         """Delete the records of jobs that ended longer ago than the retention."""
         oldest = now - self._retention_seconds
         for job_id in self.index.ended_before(model.first_id(oldest)):
-            with contextlib.suppress(NotFound):
+            with contextlib.suppress(NotFound, Unreadable):
                 ended_at = (await self.get(job_id)).ended_at
                 if ended_at is not None and ended_at < oldest:
                     await self._records.delete(job_id)
@@ -90,7 +103,11 @@ class JobStore:
         if entry is None:
             self.index.drop(job_id)
             raise NotFound("Job ID does not exist", reason="JOB_NOT_FOUND")
-        return model.from_json(entry.value), entry.revision
+        try:
+            return model.from_json(entry.value), entry.revision
+        except UNREADABLE as error:
+            text = f"This version cannot read the record of job {job_id}; ask a gateway of a later one."
+            raise Unreadable(text, reason="JOB_UNREADABLE") from error
 
     def _noticed(self, job_id: str, value: bytes | None, revision: int) -> None:
         if value is None:
@@ -98,5 +115,5 @@ class JobStore:
             return
         try:
             self.index.note(model.from_json(value), revision)
-        except (ValueError, KeyError, TypeError):
+        except UNREADABLE:
             log.exception("a job's record cannot be read; it is left alone", job=job_id)

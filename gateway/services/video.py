@@ -4,7 +4,6 @@ The methods are made from the service's descriptor, so a new operation needs no 
 """
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -61,17 +60,16 @@ class VideoService:
             except asyncio.CancelledError:
                 # The caller is gone, or its deadline is over. Not so when the gateway itself shuts down.
                 if not who.keep_job and not self._desk.closing:
-                    await asyncio.shield(self._cancel(job_id))
+                    self._desk.withdraw(job_id)
+                raise
+            except ServiceError as error:
+                error.metadata.setdefault("job_id", job_id)
                 raise
             if job.status is not Status.COMPLETED:
                 raise _error(job.id, job.failure)
             return self._messages.answer(job, who.base_url, response())
 
         return call
-
-    async def _cancel(self, job_id: str) -> None:
-        with contextlib.suppress(ServiceError):
-            await self._desk.cancel(job_id)
 
 
 def _error(job_id: str, failure: Any) -> ServiceError:

@@ -33,8 +33,8 @@ class Watch:
                 changed.set()
 
             async with self._desk.board.following(job_id, told):
-                while not (job := await self._desk.get(job_id)).status.ended:
-                    for event in self._new_events(job):
+                while (job := await self._desk.latest(job_id)) is None or not job.status.ended:
+                    for event in self._new_events(job) if job else ():
                         yield event
                     await self._desk.next_change(changed, job_id)
         for event in self._items(job):

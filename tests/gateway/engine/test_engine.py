@@ -10,10 +10,11 @@ import time
 
 import psutil
 import pytest
+from nats.js.errors import ServiceUnavailableError
 
 from gateway.engine.nats import Engine
 from rpc.config import ConfigError
-from rpc.errors import Aborted
+from rpc.errors import Aborted, Unavailable
 
 
 async def test_a_record_is_changed_only_at_the_revision_that_was_read(engine):
@@ -41,6 +42,25 @@ async def test_a_watch_tells_what_is_and_what_comes_and_outlives_the_server(engi
     watching.cancel()
 
 
+async def test_a_watch_outlives_a_record_that_cannot_be_taken_in(engine):
+    records = await engine.key_value("jobs")
+    await records.create("a", b"1")
+    await records.create("b", b"2")
+    seen, ready = [], asyncio.Event()
+
+    def changed(key, value, revision):
+        seen.append(key)
+        if key == "a":
+            raise RuntimeError("unforeseen")
+
+    watching = asyncio.create_task(records.watch(changed, ready))
+    await asyncio.wait_for(ready.wait(), 5)
+    await records.create("c", b"3")
+    await until(lambda: told(seen, "c"))
+    assert seen == ["a", "b", "c"]
+    watching.cancel()
+
+
 async def test_the_same_task_is_queued_once(engine):
     queue = await engine.queue("tasks", ack_wait_seconds=10)
     assert await queue.put("job.0") is True
@@ -51,6 +71,18 @@ async def test_the_same_task_is_queued_once(engine):
     assert await queue.put("job.0") is False
     await delivery.ack()
     assert await queue.put("job.0") is True
+
+
+@pytest.mark.parametrize("answer", [{"err_code": 10077, "description": "no space left on device"}, {"err_code": 10076}])
+async def test_a_task_that_could_not_be_stored_does_not_pass_for_queued(engine, monkeypatch, answer):
+    queue = await engine.queue("tasks", ack_wait_seconds=10)
+
+    async def refused(subject, payload):
+        raise ServiceUnavailableError(code=503, **answer)
+
+    monkeypatch.setattr(queue._stream, "publish", refused)
+    with pytest.raises(Unavailable):
+        await queue.put("job.0")
 
 
 async def test_a_message_of_a_silent_worker_comes_back_and_of_a_beating_one_does_not(engine):

@@ -1,21 +1,15 @@
 """What KEDA is told: a client made from its proto asks a real gateway, with real jobs on an encoder that can hang."""
 
 import asyncio
-import contextlib
 import time
-from dataclasses import dataclass
 
 import grpc
 import httpx
 import pytest
 
-from client.certs import make_set
-from client.pair import free_ports
 from encoder.config import EncoderSettings
 from externalscaler import externalscaler_pb2, externalscaler_pb2_grpc
-from gateway.app import Gateway
-from gateway.config import GatewaySettings
-from tests.gateway.jobs.conftest import ScriptedEncoder, serving
+from tests.gateway.wholegateway import opened
 
 REF = externalscaler_pb2.ScaledObjectRef(
     name="encoder", namespace="apigpu", scalerMetadata={"scalerAddress": "gateway:50053", "tasksPerEncoder": "2"}
@@ -23,38 +17,10 @@ REF = externalscaler_pb2.ScaledObjectRef(
 ASK = externalscaler_pb2.GetMetricsRequest(scaledObjectRef=REF, metricName="tasks")
 
 
-@dataclass
-class Served:
-    gateway: Gateway
-    encoder: ScriptedEncoder
-    http_url: str
-    probes: str
-
-
 @pytest.fixture
 async def gateway(tmp_path):
-    """A gateway as in app.py, and the encoder that it sends its tasks to."""
-    certs = tmp_path / "certs"
-    make_set(certs)
-    encoder = ScriptedEncoder(slots=1)
-    http, port, health = free_ports(3)
-    async with serving(encoder, certs) as address, contextlib.AsyncExitStack() as stack:
-        settings = GatewaySettings.load(
-            host="127.0.0.1",
-            port=http,
-            grpc_port=port,
-            health_port=health,
-            x_api_key="key",
-            data_dir=tmp_path,
-            encoders=(f"127.0.0.1:{address}",),
-            tls_cert=certs / "gateway.crt",
-            tls_key=certs / "gateway.key",
-            tls_client_ca=certs / "client-ca.crt",
-            encoder_ca=certs / "ca.crt",
-            drain_seconds=0,
-        )
-        opened = await Gateway.open(settings, stack)
-        yield Served(opened, encoder, f"http://127.0.0.1:{http}", f"127.0.0.1:{health}")
+    async with opened(tmp_path) as gateway:
+        yield gateway
 
 
 @pytest.fixture

@@ -194,13 +194,6 @@ async def wired(engine, tmp_path, pool, encoder, stack, max_task_seconds=30.0, r
     dispatcher = Dispatcher(store, queue, pool, run, Metered(store, fleet, check_seconds=0.05), attempts=3)
     dispatcher.start()
     stack.push_async_callback(dispatcher.drain, 0)
-    return Works(
-        engine,
-        assets,
-        store,
-        Desk(store, queue, board, sources, 20, Budget(fleet, pool).check),
-        dispatcher,
-        pool,
-        encoder,
-        fleet,
-    )
+    desk = Desk(store, queue, board, sources, 20, Budget(fleet, pool).check)
+    stack.push_async_callback(desk.stop)
+    return Works(engine, assets, store, desk, dispatcher, pool, encoder, fleet)

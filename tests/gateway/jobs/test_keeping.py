@@ -5,18 +5,20 @@ import asyncio
 import pytest
 
 from gateway.jobs import run
+from gateway.jobs import store as jobstore
 from gateway.jobs.model import Status
-from rpc.errors import Unavailable
+from rpc.errors import Aborted, Unavailable
 from tests.gateway.jobs.conftest import RESULT
 
 
 class Store:
-    """A KeyValue whose answers to the record of an end take their time, or do not come (and nothing after them)."""
+    """A KeyValue whose answers to the record of an end take their time, or do not come (and nothing after them), or
+    say `races` times that somebody else was faster."""
 
-    def __init__(self, records, *, answers_after=0.0, is_lost=False):
+    def __init__(self, records, *, answers_after=0.0, is_lost=False, races=0):
         self._records, self.watch, self.delete = records, records.watch, records.delete
         self.create, self.max_value_bytes = records.create, records.max_value_bytes
-        self._answers_after, self._is_lost = answers_after, is_lost
+        self._answers_after, self._is_lost, self.races = answers_after, is_lost, races
         self.written, self.is_away = asyncio.Event(), False
 
     async def get(self, key):
@@ -25,6 +27,9 @@ class Store:
         return await self._records.get(key)
 
     async def update(self, key, value, revision):
+        if b'"COMPLETED"' in value and self.races:
+            self.races -= 1
+            raise Aborted("somebody else was faster")
         revision = await self._records.update(key, value, revision)
         if b'"COMPLETED"' in value and not self.written.is_set():
             self.written.set()
@@ -71,3 +76,12 @@ async def test_when_the_answer_never_comes(works, monkeypatch, is_stopped):
     await asyncio.sleep(1.0)
     store.is_away = False
     await kept(works, job.id)
+
+
+async def test_when_others_change_the_record_all_the_time(works, monkeypatch):
+    monkeypatch.setattr(jobstore, "CHANGE_TRIES", 3)
+    monkeypatch.setattr(run, "RECORD_RETRY_SECONDS", 0.05)
+    works.store._records = store = Store(works.store._records, races=7)
+    job = await works.desk.submit(await works.caption())
+    await kept(works, job.id)
+    assert (store.races, works.encoder.tasks) == (0, 1)
