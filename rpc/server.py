@@ -31,12 +31,14 @@ OPTIONS = (
     ("grpc.so_reuseport", 0),
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
     ("grpc.http2.max_ping_strikes", 5),
     # Trust in a client lasts as long as its connection: bound it, so that a rotated CA takes hold.
     ("grpc.max_connection_age_ms", 3_600_000),
     ("grpc.max_connection_age_grace_ms", 3_600_000),
 )
+
+# Clients ping to keep silent calls alive; one that does so more often is cut off after the strikes.
+CLIENT_PING_SECONDS = 10.0
 
 # The port of probes is open to whoever can reach it.
 PROBE_CALLS = 100
@@ -47,9 +49,16 @@ PROBES_END_SECONDS = 1.0
 class Service:
     """One process's gRPC servers: the main one, and a plaintext one for health probes and their like."""
 
-    def __init__(self, interceptors: Sequence[grpc.aio.ServerInterceptor], max_concurrent_calls: int) -> None:
+    def __init__(
+        self,
+        interceptors: Sequence[grpc.aio.ServerInterceptor],
+        max_concurrent_calls: int,
+        client_ping_seconds: float = CLIENT_PING_SECONDS,
+    ) -> None:
+        """`client_ping_seconds` is the least time between two pings of a client while its calls are silent."""
+        options = (*OPTIONS, ("grpc.http2.min_ping_interval_without_data_ms", round(client_ping_seconds * 1000)))
         self.server = grpc.aio.server(
-            interceptors=list(interceptors), options=OPTIONS, maximum_concurrent_rpcs=max_concurrent_calls
+            interceptors=list(interceptors), options=options, maximum_concurrent_rpcs=max_concurrent_calls
         )
         self.health = Health()
         self.probes = grpc.aio.server(
