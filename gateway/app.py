@@ -200,7 +200,7 @@ def _service(
         boundary(settings.max_call_seconds),
         key_required(Keys(settings.api_keys), RateLimit(settings.rate_limit_per_minute)),
     )
-    service = Service(interceptors, settings.max_concurrent_calls)
+    service = Service(interceptors, settings.max_concurrent_calls, settings.max_call_seconds)
     VideoService(desk, messages, public_url).add_to(service.server)
     jobs_pb2_grpc.add_JobServiceServicer_to_server(JobService(desk, messages, fleet, public_url), service.server)
     files = AssetService(assets, messages, public_url, transfers)

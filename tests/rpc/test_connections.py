@@ -26,14 +26,14 @@ def test_grpc_knows_every_option_that_it_is_given():
 
 
 @contextlib.asynccontextmanager
-async def serving(**terms):
+async def serving(max_call_seconds=10, **terms):
     """The address of a service whose one method sleeps for the seconds that it is told, and answers with the peer."""
 
     async def sleep(request, context):
         await asyncio.sleep(float(request))
         return context.peer().encode()
 
-    service = Service([], 10, **terms)
+    service = Service([], 10, max_call_seconds, **terms)
     handlers = {"Sleep": grpc.unary_unary_rpc_method_handler(sleep)}
     service.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("t.Test", handlers),))
     port = service.listen("127.0.0.1:0", grpc.local_server_credentials())
@@ -92,3 +92,17 @@ async def test_a_client_may_ping_on_a_silent_call_so_often(least_seconds, end):
         finally:
             await ended(pinging)
             writer.close()
+
+
+async def test_a_call_outlives_the_age_of_its_connection():
+    async with (
+        serving(connection_age_seconds=0.5) as address,
+        grpc.aio.secure_channel(address, grpc.local_channel_credentials()) as channel,
+    ):
+        sleep = channel.unary_unary("/t.Test/Sleep")
+        long = sleep(b"2.5")
+        early = await sleep(b"0")
+        while await sleep(b"0.1") == early:  # until the connection takes no more
+            pass
+        assert not long.done()
+        assert await long == early
