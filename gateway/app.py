@@ -159,7 +159,7 @@ class Gateway:
         channel = grpc.aio.insecure_channel(private, _channel_options())
         stack.push_async_callback(channel.close)
         rest = RestSettings(cors_allow_origins=settings.cors_allow_origins, public_url=settings.public_url or None)
-        door = TaskDoor(tickets, links, assets, sources, transfers) if runpod else None
+        door = TaskDoor(tickets, links, assets, sources, settings.max_transfers) if runpod else None
         http = HttpServer(build_app(channel, assets, links, rest, transfers, door), settings.host, settings.port)
         await http.start()
         stack.push_async_callback(http.drain, 0)

@@ -10,10 +10,11 @@ MIB = 1024 * 1024
 class RestSettings:
     """`public_url` is scheme and host as clients know them, for links; without it they come from each request.
     `max_body_bytes` is the limit of JSON bodies; files have none here. A body that stalls for `body_idle_seconds`
-    ends its request."""
+    ends its request. Who takes nothing of a file for `stall_seconds` gives its place among the transfers up."""
 
     cors_allow_origins: Sequence[str] = ("*",)
     max_body_bytes: int = MIB
     public_url: str | None = None
     body_idle_seconds: float = 60.0
+    stall_seconds: float = 120.0
     sse_ping_seconds: float = 15.0

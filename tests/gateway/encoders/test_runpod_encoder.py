@@ -109,6 +109,7 @@ async def test_what_the_worker_says_is_wrong_reaches_the_caller_with_its_field(s
     ("fault", "error"),
     [
         ({"code": 8, "message": "full", "reason": "DISK_FULL"}, EncoderLost),
+        ({"code": 8, "message": "too many at once", "reason": "BUSY"}, EncoderLost),
         ({"code": 6, "message": "another", "reason": "OTHER_RESULT"}, EncoderLost),
         ({"code": 1, "message": "nobody waits", "reason": "GONE"}, EncoderLost),
         ({"code": 4, "message": "url_srt: slow", "fields": {"url_srt": "slow"}}, InputFailed),

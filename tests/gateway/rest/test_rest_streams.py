@@ -142,6 +142,21 @@ ASSET = assets_pb2.Asset(
 )
 
 
+async def test_a_client_that_takes_nothing_of_a_file_gives_its_place_up(start):
+    async def watch(request, context):
+        with gateway.transfers.place():
+            while True:
+                yield assets_pb2.DownloadAssetResponse(chunk=bytes(1 << 20))
+
+    async with start(RestSettings(stall_seconds=0.3)) as gateway:
+        gateway.watch = watch
+        _, writer = await asyncio.open_connection("127.0.0.1", gateway.port, limit=1024)
+        writer.write(b"GET /assets/7/content HTTP/1.1\r\nHost: x\r\n\r\n")
+        await asyncio.wait_for(gateway.ended.wait(), 5)
+        with gateway.transfers.place():
+            writer.close()
+
+
 def download(data=DATA, asset=ASSET, error=None):
     about = [assets_pb2.DownloadAssetResponse(asset=asset)] if asset else []
     chunks = [assets_pb2.DownloadAssetResponse(chunk=data[at : at + 500_000]) for at in range(0, len(data), 500_000)]
