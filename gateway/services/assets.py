@@ -11,7 +11,7 @@ from gateway.assets.transfers import Transfers
 from gateway.services.caller import caller
 from gateway.services.messages import Messages
 from rpc.chunks import ACCEPTED
-from rpc.errors import DataLoss, DeadlineExceeded, InvalidArgument
+from rpc.errors import DataLoss, DeadlineExceeded, InvalidArgument, Unavailable
 from rpc.interceptors import Context
 
 Requests = AsyncIterator[assets_pb2.UploadAssetRequest]
@@ -76,13 +76,14 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
         return assets_pb2.DeleteAssetResponse()
 
     async def _send(self, context: Context, response: assets_pb2.DownloadAssetResponse) -> None:
-        """Send a message of a download. Raises DeadlineExceeded when there is no room for it in time."""
+        """Send a message of a download. Raises Unavailable when it is not taken in time; a client that is merely
+        slow goes on from where it is."""
         try:
             async with asyncio.timeout(self._stall_seconds):
                 await context.write(response)
         except TimeoutError as error:
             text = f"Nothing of the download was taken for {self._stall_seconds:g} s; go on from `offset`."
-            raise DeadlineExceeded(text, reason="DOWNLOAD_STALLED") from error
+            raise Unavailable(text, reason="DOWNLOAD_STALLED") from error
 
     def _message(self, asset: StoredAsset, context: Context) -> assets_pb2.Asset:
         return self._messages.asset(asset, caller(context, self._public_url).base_url)

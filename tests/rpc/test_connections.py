@@ -85,7 +85,7 @@ async def first_of(reader, *wanted):
 async def test_a_client_may_ping_on_a_silent_call_so_often(least_seconds, end):
     async with serving(client_ping_seconds=least_seconds) as address:
         reader, writer = await asyncio.open_connection(*address.split(":"))
-        writer.write(silent_call(seconds=1))
+        writer.write(silent_call(seconds=0.6))
         pinging = asyncio.create_task(ping_for_ever(writer))
         try:
             assert await asyncio.wait_for(first_of(reader, DATA, GOAWAY), 5) == end
@@ -100,7 +100,7 @@ async def test_a_call_outlives_the_age_of_its_connection():
         grpc.aio.secure_channel(address, grpc.local_channel_credentials()) as channel,
     ):
         sleep = channel.unary_unary("/t.Test/Sleep")
-        long = sleep(b"2.5")
+        long = sleep(b"2")
         early = await sleep(b"0")
         while await sleep(b"0.1") == early:  # until the connection takes no more
             pass

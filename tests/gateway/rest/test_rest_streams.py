@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import socket
 
 import httpx
 import pytest
@@ -150,11 +151,13 @@ async def test_a_client_that_takes_nothing_of_a_file_gives_its_place_up(start):
 
     async with start(RestSettings(stall_seconds=0.3)) as gateway:
         gateway.watch = watch
-        _, writer = await asyncio.open_connection("127.0.0.1", gateway.port, limit=1024)
-        writer.write(b"GET /assets/7/content HTTP/1.1\r\nHost: x\r\n\r\n")
-        await asyncio.wait_for(gateway.ended.wait(), 5)
-        with gateway.transfers.place():
-            writer.close()
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect(("127.0.0.1", gateway.port))
+            client.sendall(b"GET /assets/7/content HTTP/1.1\r\nHost: x\r\n\r\n")
+            await asyncio.wait_for(gateway.ended.wait(), 5)
+            with gateway.transfers.place():
+                pass
 
 
 def download(data=DATA, asset=ASSET, error=None):
