@@ -42,6 +42,7 @@ async def serving(settings: EncoderSettings, callers: Callers) -> AsyncIterator[
                 callers.counted(),
             ],
             max_concurrent_calls=settings.batch_size + SPARE_CALLS,
+            max_call_seconds=settings.max_task_seconds,
         )
         encoder_pb2_grpc.add_EncoderServiceServicer_to_server(EncoderServicer(shop), service.server)
         service.reflect([NAME])

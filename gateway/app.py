@@ -159,7 +159,7 @@ class Gateway:
         channel = grpc.aio.insecure_channel(private, _channel_options())
         stack.push_async_callback(channel.close)
         rest = RestSettings(cors_allow_origins=settings.cors_allow_origins, public_url=settings.public_url or None)
-        door = TaskDoor(tickets, links, assets, sources, transfers) if runpod else None
+        door = TaskDoor(tickets, links, assets, sources, settings.max_transfers) if runpod else None
         http = HttpServer(build_app(channel, assets, links, rest, transfers, door), settings.host, settings.port)
         await http.start()
         stack.push_async_callback(http.drain, 0)
@@ -204,7 +204,7 @@ def _service(
         boundary(settings.max_call_seconds),
         key_required(Keys(settings.api_keys), RateLimit(settings.rate_limit_per_minute)),
     )
-    service = Service(interceptors, settings.max_concurrent_calls)
+    service = Service(interceptors, settings.max_concurrent_calls, settings.max_call_seconds)
     VideoService(desk, messages, public_url).add_to(service.server)
     jobs_pb2_grpc.add_JobServiceServicer_to_server(JobService(desk, messages, fleet, public_url), service.server)
     files = AssetService(assets, messages, public_url, transfers)

@@ -1,6 +1,6 @@
 """A gRPC server from start to drain: ports, health, reflection, signals.
 
-service = Service(interceptors=[…])
+service = Service([…], max_concurrent_calls, max_call_seconds)
 add_XServicer_to_server(…, service.server)
 service.listen("0.0.0.0:50051", credentials)
 await service.start()
@@ -31,25 +31,44 @@ OPTIONS = (
     ("grpc.so_reuseport", 0),
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
     ("grpc.http2.max_ping_strikes", 5),
-    # Trust in a client lasts as long as its connection: bound it, so that a rotated CA takes hold.
-    ("grpc.max_connection_age_ms", 3_600_000),
-    ("grpc.max_connection_age_grace_ms", 3_600_000),
 )
+
+# Trust in a client lasts as long as its connection: bound it, so that a rotated CA takes hold.
+CONNECTION_AGE_SECONDS = 3600.0
+# What a call may take beyond its limit, to tell of its end.
+LAST_WORDS_SECONDS = 60.0
+# Clients ping to keep silent calls alive; one that does so more often is cut off after the strikes.
+CLIENT_PING_SECONDS = 10.0
 
 # The port of probes is open to whoever can reach it.
 PROBE_CALLS = 100
 PROBE_SECONDS = 60.0
 PROBES_END_SECONDS = 1.0
+MOST_MILLISECONDS = 2**31 - 1
 
 
 class Service:
     """One process's gRPC servers: the main one, and a plaintext one for health probes and their like."""
 
-    def __init__(self, interceptors: Sequence[grpc.aio.ServerInterceptor], max_concurrent_calls: int) -> None:
+    def __init__(
+        self,
+        interceptors: Sequence[grpc.aio.ServerInterceptor],
+        max_concurrent_calls: int,
+        max_call_seconds: float,
+        connection_age_seconds: float = CONNECTION_AGE_SECONDS,
+        client_ping_seconds: float = CLIENT_PING_SECONDS,
+    ) -> None:
+        """A connection takes no more calls from its age on; those that it has may take `max_call_seconds` each.
+        `client_ping_seconds` is the least time between two pings of a client while its calls are silent."""
+        options = (
+            *OPTIONS,
+            ("grpc.max_connection_age_ms", _milliseconds(connection_age_seconds)),
+            ("grpc.max_connection_age_grace_ms", _milliseconds(max_call_seconds + LAST_WORDS_SECONDS)),
+            ("grpc.http2.min_ping_interval_without_data_ms", _milliseconds(client_ping_seconds)),
+        )
         self.server = grpc.aio.server(
-            interceptors=list(interceptors), options=OPTIONS, maximum_concurrent_rpcs=max_concurrent_calls
+            interceptors=list(interceptors), options=options, maximum_concurrent_rpcs=max_concurrent_calls
         )
         self.health = Health()
         self.probes = grpc.aio.server(
@@ -94,6 +113,11 @@ class Service:
     async def _set(self, status: int) -> None:
         for name in ("", *self._names):
             await self.health.set(name, status)
+
+
+def _milliseconds(seconds: float) -> int:
+    """As gRPC takes them: 24 days at most."""
+    return min(round(seconds * 1000), MOST_MILLISECONDS)
 
 
 def _bind(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None) -> int:

@@ -7,7 +7,8 @@ from rpc.errors import ResourceExhausted
 
 
 class Transfers:
-    """The uploads and downloads under way, by gRPC and by signed link; each holds a few chunks in memory."""
+    """Uploads and downloads under way: by gRPC and by signed links, or by the links of tasks. Each holds a few chunks
+    in memory."""
 
     def __init__(self, max_transfers: int) -> None:
         self._free = max_transfers

@@ -14,9 +14,9 @@ from apigpu.encoder.v1 import encoder_pb2
 from gateway.assets.record import PREFIX
 from gateway.assets.store import AssetStore, StoredAsset
 from gateway.encoders import remote
-from gateway.encoders.base import EncodeJob, EncoderBusy, EncoderRefuses, Events, Outcome
+from gateway.encoders.base import EncodeJob, EncoderBusy, EncoderLost, EncoderRefuses, Events, Outcome
 from gateway.encoders.remote import TaskLinks
-from gateway.encoders.runpodclient import EndpointConfig, EndpointHealth, RunpodClient
+from gateway.encoders.runpodclient import AnswerLost, EndpointConfig, EndpointHealth, NotTaken, RunpodClient
 from gateway.encoders.runpodrun import Patience, RunpodRun
 from gateway.encoders.tickets import Ticket, Tickets
 from rpc.errors import (
@@ -29,11 +29,14 @@ from rpc.errors import (
     ResourceExhausted,
     ServiceError,
     Unauthenticated,
+    Unavailable,
 )
 
 log = structlog.get_logger("runpod")
 
 HEALTH_SECONDS = 2.0
+# What is Unavailable on the side of encoders and of RunPod; all else that is so is a store of the gateway's own.
+OF_ENCODERS = (EncoderLost, EncoderBusy, NotTaken, AnswerLost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +112,9 @@ class RunpodEncoder:
             if not events.is_leaving:
                 await self._shielded(self._close(job.id, ticket))
             raise
-        except BaseException:
-            await self._shielded(self._end(job.id, ticket))
+        except BaseException as error:
+            if not _is_of_our_stores(error):  # else the next try takes up by the ticket what runs, or has come
+                await self._shielded(self._end(job.id, ticket))
             raise
 
     async def arrived(self, ticket: Ticket) -> StoredAsset | None:
@@ -177,10 +181,13 @@ class RunpodEncoder:
         log.info("task given to RunPod", task=key, run=run_id)
         try:
             return await self._tickets.note_run(key, ticket, run_id)
-        except BaseException as error:
+        except Aborted as error:
             await self._shielded(self._cancel(run_id))
-            if isinstance(error, Aborted):
-                raise EncoderBusy(error.message) from error
+            raise EncoderBusy(error.message) from error
+        except BaseException as error:
+            # It may be written down all the same. If not, the next try's ticket closes the links of this run.
+            if not _is_of_our_stores(error):
+                await self._shielded(self._cancel(run_id))
             raise
 
     async def _close(self, key: str, ticket: Ticket) -> None:
@@ -216,3 +223,8 @@ class RunpodEncoder:
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
         await asyncio.shield(task)
+
+
+def _is_of_our_stores(error: BaseException) -> bool:
+    """Whether records, tickets or assets cannot be read or written now: neither run nor result is at fault."""
+    return isinstance(error, Unavailable | Aborted) and not isinstance(error, OF_ENCODERS)

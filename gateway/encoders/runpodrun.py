@@ -20,7 +20,7 @@ log = structlog.get_logger("runpod")
 
 MAX_TEXT = 300
 # Reasons for which another worker, or another ticket, may do the task. The try counts: the worker is paid for.
-ELSEWHERE = ("NO_FREE_SLOT", "DISK_FULL", "GONE", "LINK_EXPIRED", "OTHER_RESULT")
+ELSEWHERE = ("NO_FREE_SLOT", "BUSY", "DISK_FULL", "GONE", "LINK_EXPIRED", "OTHER_RESULT")
 
 
 @dataclass(frozen=True, slots=True)

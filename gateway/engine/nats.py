@@ -2,13 +2,15 @@
 
 import asyncio
 import contextlib
+import socket
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import nats
 import structlog
-from nats.aio.client import Client
+from nats.aio.client import Client, Srv
+from nats.aio.transport import TcpTransport
 from nats.js import JetStreamContext
 from nats.js.api import (
     AckPolicy,
@@ -31,6 +33,9 @@ log = structlog.get_logger("engine")
 
 DEFAULT_PORT = 4222
 RETRY_SECONDS = 0.25
+# A server whose machine vanished sends no reset: find out within half a minute, by the third ping that is due.
+PING_SECONDS = 10.0
+MAX_UNANSWERED_PINGS = 2
 
 
 class Engine:
@@ -46,16 +51,19 @@ class Engine:
         self._stream: JetStreamContext = client.jetstream()
 
     @classmethod
-    async def open(cls, url: str, folder: Path, connect_seconds: float, replicas: int = 1) -> "Engine":
+    async def open(
+        cls, url: str, folder: Path, connect_seconds: float, replicas: int = 1, ping_seconds: float = PING_SECONDS
+    ) -> "Engine":
         """Connect to `url`, or, when it is empty, start the embedded server in `folder`. Raises ConfigError.
 
-        `replicas`: servers of a cluster that keep each record and message.
+        `replicas`: servers of a cluster that keep each record and message. A server that is silent for three times
+        `ping_seconds` is taken for lost, and connected to again.
         """
         server = None
         if not url:
             server = EmbeddedServer(folder)
             await server.start()
-        connection = Connection()
+        connection = Connection(ping_seconds)
         try:
             client = await connection.open(server.url if server else url, connect_seconds)
         except BaseException:
@@ -149,10 +157,28 @@ def _at_start(what: str) -> Iterator[None]:
         ) from error
 
 
+class _Client(Client):
+    """The client on sockets that give up. Before it connects again it waits until the old socket is closed, which one
+    with bytes left to send is not until its server takes them, or the kernel lets go: after a quarter of an hour."""
+
+    def __init__(self, silence_seconds: float) -> None:
+        """`silence_seconds`: how long a server may take none of what it is sent."""
+        super().__init__()
+        self._silence_seconds = silence_seconds
+
+    async def _connect_to_server(self, s: Srv) -> None:
+        await super()._connect_to_server(s)
+        transport = self._transport
+        if sys.platform == "linux" and isinstance(transport, TcpTransport) and transport._io_writer is not None:
+            connected = transport._io_writer.get_extra_info("socket")
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(self._silence_seconds * 1000))
+
+
 class Connection:
     """What happens to the connection over its life: it is lost and found by itself, until it is closed."""
 
-    def __init__(self) -> None:
+    def __init__(self, ping_seconds: float) -> None:
+        self._ping_seconds = ping_seconds
         self.on_reconnect: list[Callable[[], None]] = []
         self.is_closing = False
         self.lost = asyncio.Event()
@@ -160,14 +186,17 @@ class Connection:
     async def open(self, url: str, connect_seconds: float) -> Client:
         """Connect. Raises ConfigError when no server answers in time, or it refuses."""
         await _until_listening(url, connect_seconds)
+        client = _Client(self._ping_seconds * (MAX_UNANSWERED_PINGS + 1))
         try:
-            return await nats.connect(
+            await client.connect(
                 [part.strip() for part in url.split(",")],
                 name="api-gpu gateway",
                 connect_timeout=max(1, int(connect_seconds)),
                 allow_reconnect=True,
                 max_reconnect_attempts=-1,
-                reconnect_time_wait=RETRY_SECONDS,
+                reconnect_time_wait=RETRY_SECONDS,  # type: ignore[arg-type]  # any number will do
+                ping_interval=self._ping_seconds,  # type: ignore[arg-type]
+                max_outstanding_pings=MAX_UNANSWERED_PINGS,
                 reconnected_cb=self._reconnected,
                 disconnected_cb=self._disconnected,
                 closed_cb=self._closed,
@@ -175,6 +204,7 @@ class Connection:
             )
         except Exception as error:
             raise ConfigError(f"NATS_URL={_shown(url)}: the server does not let the gateway in ({error})") from error
+        return client
 
     async def _reconnected(self) -> None:
         log.warning("connected to NATS again")

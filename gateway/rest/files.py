@@ -15,18 +15,17 @@ from gateway.rest.inbound import ClientGone, while_connected
 from gateway.rest.ranges import Span, Validators, wanted
 from gateway.rest.status import MethodNotAllowed
 
-STALL_SECONDS = 120.0
-
 Response = tuple[int, dict[str, str], Span]
 
 
 class SignedFiles:
     """ASGI application of one path, with the path parameters `id` and `filename`."""
 
-    def __init__(self, assets: AssetStore, links: Links, transfers: Transfers) -> None:
+    def __init__(self, assets: AssetStore, links: Links, transfers: Transfers, stall_seconds: float) -> None:
         self._assets = assets
         self._links = links
         self._transfers = transfers
+        self._stall_seconds = stall_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI. Raises ServiceError for the boundary to answer."""
@@ -54,18 +53,18 @@ class SignedFiles:
                 async with aclosing(chunks):
                     first = await anext(chunks)  # what fails before it is a plain error
                     await send(start)
-                    await send_body(send, first)
+                    await send_body(send, first, self._stall_seconds)
                     async for data in chunks:
-                        await send_body(send, data)
+                        await send_body(send, data, self._stall_seconds)
         else:
             await send(start)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def send_body(send: Send, data: bytes) -> None:
-    """Send a part; who takes none of it for STALL_SECONDS gives its place up, and can go on by a Range request."""
+async def send_body(send: Send, data: bytes, stall_seconds: float) -> None:
+    """Send a part. Raises ClientGone for who does not take it in time; it can go on from there later."""
     try:
-        async with asyncio.timeout(STALL_SECONDS):
+        async with asyncio.timeout(stall_seconds):
             await send({"type": "http.response.body", "body": data, "more_body": True})
     except TimeoutError as error:
         raise ClientGone from error

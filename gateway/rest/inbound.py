@@ -33,6 +33,7 @@ class Inbound:
     receive: Receive
     send: Send
     idle_seconds: float
+    stall_seconds: float
 
     def check_encoding(self) -> None:
         """Raises UnsupportedMedia for a body that is wrapped: compressed, or a form."""

@@ -61,6 +61,7 @@ class Proxy:
             receive=receive,
             send=send,
             idle_seconds=settings.body_idle_seconds,
+            stall_seconds=settings.stall_seconds,
         )
 
     async def _message(self, inbound: Inbound) -> Message:

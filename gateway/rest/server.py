@@ -62,8 +62,8 @@ def build_app(
     return Starlette(
         routes=[
             # Given as applications: they answer wrong methods themselves, in JSON.
-            Route("/files/{id}/{filename:path}", SignedFiles(assets, links, transfers)),
-            *_task_routes(tasks),
+            Route("/files/{id}/{filename:path}", SignedFiles(assets, links, transfers, settings.stall_seconds)),
+            *_task_routes(tasks, settings.stall_seconds),
             Route("/openapi.json", OpenApi(table, settings.public_url)),
             Mount("/", Proxy(channel, table, settings)),
         ],
@@ -71,11 +71,11 @@ def build_app(
     )
 
 
-def _task_routes(tasks: TaskDoor | None) -> list[Route]:
+def _task_routes(tasks: TaskDoor | None, stall_seconds: float) -> list[Route]:
     if tasks is None:
         return []
     return [
-        Route("/tasks/{key}/{ticket}/inputs/{number:int}", TaskInputs(tasks)),
+        Route("/tasks/{key}/{ticket}/inputs/{number:int}", TaskInputs(tasks, stall_seconds)),
         Route("/tasks/{key}/{ticket}/result", TaskResult(tasks)),
     ]
 

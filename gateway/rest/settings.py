@@ -10,10 +10,12 @@ from rpc.chunks import MAX_MESSAGE_BYTES
 class RestSettings:
     """`public_url` is scheme and host as clients know them, for links; without it they come from each request.
     `max_body_bytes` is the limit of JSON bodies, the one that messages of gRPC have; files have none here. A body that
-    stalls for `body_idle_seconds` ends its request."""
+    stalls for `body_idle_seconds` ends its request. Who takes nothing of a file for `stall_seconds` gives its place
+    among the transfers up."""
 
     cors_allow_origins: Sequence[str] = ("*",)
     max_body_bytes: int = MAX_MESSAGE_BYTES
     public_url: str | None = None
     body_idle_seconds: float = 60.0
+    stall_seconds: float = 120.0
     sse_ping_seconds: float = 15.0

@@ -12,6 +12,7 @@ from starlette.types import Send
 
 from gateway.rest.contents import FILE_CSP, OCTETS, disposition, etag, media_type
 from gateway.rest.encode import dumps
+from gateway.rest.files import send_body
 from gateway.rest.headers import http_override, response_headers
 from gateway.rest.inbound import Inbound
 from gateway.rest.status import from_call
@@ -78,7 +79,8 @@ async def _next(call: Call, send: Send, ping: bytes, ping_seconds: float) -> Any
 
 async def send_file(call: Call, inbound: Inbound, request: Message) -> None:
     """Answer with the bytes field of the call's messages, untouched. A message before them that tells filename,
-    content_type, size_bytes and sha256 gives the headers. A call that fails in mid-file breaks the connection."""
+    content_type, size_bytes and sha256 gives the headers. A call that fails in mid-file breaks the connection. Raises
+    ClientGone for who takes nothing of the file for a while."""
     field, about = inbound.route.response_body, None
     message: Any = await call.read()
     if message is not grpc.aio.EOF and (part := _other_part(message, field)):
@@ -91,7 +93,8 @@ async def send_file(call: Call, inbound: Inbound, request: Message) -> None:
         try:
             async for data in _chunks(call, message, field):
                 left = None if left is None else left - len(data)
-                await _send(inbound.send, data)
+                if data:
+                    await send_body(inbound.send, data, inbound.stall_seconds)
         except grpc.aio.AioRpcError as error:
             log.warning("download broke off", code=error.code().name, error=error.details())
             return

@@ -30,11 +30,12 @@ class TaskDoor:
     """What both applications share: who may come in, and how many at once."""
 
     def __init__(
-        self, tickets: Tickets, links: Links, assets: AssetStore, sources: Sources, transfers: Transfers
+        self, tickets: Tickets, links: Links, assets: AssetStore, sources: Sources, max_transfers: int
     ) -> None:
+        """`max_transfers` are for workers alone: whoever has links to files cannot keep inputs and results out."""
         self.assets = assets
         self.sources = sources
-        self.transfers = transfers
+        self.transfers = Transfers(max_transfers)
         self._tickets = tickets
         self._links = links
         self._coming: set[str] = set()
@@ -65,8 +66,9 @@ class TaskDoor:
 class TaskInputs:
     """ASGI application of one path, with the path parameters `key`, `ticket` and `number`."""
 
-    def __init__(self, door: TaskDoor) -> None:
+    def __init__(self, door: TaskDoor, stall_seconds: float) -> None:
         self._door = door
+        self._stall_seconds = stall_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI. Raises ServiceError for the boundary to answer; it names the input's field."""
@@ -88,9 +90,9 @@ class TaskInputs:
             except ServiceError as error:
                 raise about(field, error) from error
             await _answer(send, 200, _headers(opened))
-            await send_body(send, first)
+            await send_body(send, first, self._stall_seconds)
             async for data in chunks:
-                await send_body(send, data)
+                await send_body(send, data, self._stall_seconds)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 from apigpu.v1 import assets_pb2, assets_pb2_grpc
 from gateway.assets.record import parse_name
@@ -10,22 +11,32 @@ from gateway.assets.transfers import Transfers
 from gateway.services.caller import caller
 from gateway.services.messages import Messages
 from rpc.chunks import ACCEPTED
-from rpc.errors import DataLoss, DeadlineExceeded, InvalidArgument
+from rpc.errors import DataLoss, DeadlineExceeded, InvalidArgument, Unavailable
 from rpc.interceptors import Context
 
 Requests = AsyncIterator[assets_pb2.UploadAssetRequest]
 # An upload that is silent for longer gives its place among the transfers up.
 IDLE_SECONDS = 120.0
+# A download of which nothing is taken for longer does so too.
+STALL_SECONDS = 120.0
 
 
 class AssetService(assets_pb2_grpc.AssetServiceServicer):
     """Serves apigpu.v1.AssetService; each upload and download takes a place among the transfers."""
 
-    def __init__(self, assets: AssetStore, messages: Messages, public_url: str, transfers: Transfers) -> None:
+    def __init__(
+        self,
+        assets: AssetStore,
+        messages: Messages,
+        public_url: str,
+        transfers: Transfers,
+        stall_seconds: float = STALL_SECONDS,
+    ) -> None:
         self._assets = assets
         self._messages = messages
         self._public_url = public_url
         self._transfers = transfers
+        self._stall_seconds = stall_seconds
 
     async def UploadAsset(self, request_iterator: Requests, context: Context) -> assets_pb2.UploadAssetResponse:
         """See assets.proto."""
@@ -37,9 +48,9 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
                 asset = await _receive(request_iterator, writer, header)
         return assets_pb2.UploadAssetResponse(asset=self._message(asset, context))
 
-    async def DownloadAsset(
+    async def DownloadAsset(  # type: ignore[override]  # a handler may write by itself, and so notice a stall
         self, request: assets_pb2.DownloadAssetRequest, context: Context
-    ) -> AsyncIterator[assets_pb2.DownloadAssetResponse]:
+    ) -> None:
         """See assets.proto."""
         with self._transfers.place():
             asset = await self._assets.describe(parse_name(request.name))
@@ -47,9 +58,10 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
                 raise InvalidArgument(
                     f"offset is {request.offset} and must be from 0 to {asset.size_bytes}.", fields={"offset": "range"}
                 )
-            yield assets_pb2.DownloadAssetResponse(asset=self._message(asset, context))
-            async for data in self._assets.read(asset.id, request.offset):
-                yield assets_pb2.DownloadAssetResponse(chunk=data)
+            await self._send(context, assets_pb2.DownloadAssetResponse(asset=self._message(asset, context)))
+            async with aclosing(self._assets.read(asset.id, request.offset)) as chunks:
+                async for data in chunks:
+                    await self._send(context, assets_pb2.DownloadAssetResponse(chunk=data))
 
     async def GetAsset(self, request: assets_pb2.GetAssetRequest, context: Context) -> assets_pb2.GetAssetResponse:
         """See assets.proto."""
@@ -62,6 +74,16 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
         """See assets.proto."""
         await self._assets.delete(parse_name(request.name))
         return assets_pb2.DeleteAssetResponse()
+
+    async def _send(self, context: Context, response: assets_pb2.DownloadAssetResponse) -> None:
+        """Send a message of a download. Raises Unavailable when it is not taken in time; a client that is merely
+        slow goes on from where it is."""
+        try:
+            async with asyncio.timeout(self._stall_seconds):
+                await context.write(response)
+        except TimeoutError as error:
+            text = f"Nothing of the download was taken for {self._stall_seconds:g} s; go on from `offset`."
+            raise Unavailable(text, reason="DOWNLOAD_STALLED") from error
 
     def _message(self, asset: StoredAsset, context: Context) -> assets_pb2.Asset:
         return self._messages.asset(asset, caller(context, self._public_url).base_url)

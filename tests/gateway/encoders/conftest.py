@@ -31,6 +31,7 @@ from tests.providers import runpodemulator
 from tests.providers.runpodjobs import Queue, Rules
 
 RESULT = b"result" * 1000
+MAX_BYTES = 1 << 23
 PATIENCE = Patience(queue_seconds=5.0, first_seconds=0.01, most_seconds=0.03)
 
 
@@ -44,7 +45,7 @@ class Stage:
     tickets: Tickets
     links: Links
     sources: Sources
-    transfers: Transfers
+    door: TaskDoor
     url: str
 
     def client(self, **more):
@@ -89,7 +90,7 @@ async def parts(tmp_path_factory):
         runpod = await stack.enter_async_context(runpodemulator.running())
         engine = await Engine.open("", folder / "nats", connect_seconds=10)
         stack.push_async_callback(engine.close)
-        assets = AssetStore(str(folder / "assets"), retention_seconds=3600, max_bytes=1 << 20)
+        assets = AssetStore(str(folder / "assets"), retention_seconds=3600, max_bytes=MAX_BYTES)
         limits = FetchLimits(
             max_bytes=1 << 20,
             connect_seconds=1,
@@ -102,12 +103,12 @@ async def parts(tmp_path_factory):
         tickets, links = Tickets(await engine.key_value("tickets")), Links(b"s" * 32, 600)
         sources = Sources(fetcher, assets)
         nowhere = await stack.enter_async_context(grpc.aio.insecure_channel("unix:/nowhere"))
-        transfers = Transfers(4)
-        door = TaskDoor(tickets, links, assets, sources, transfers)
+        transfers = Transfers(1)
+        door = TaskDoor(tickets, links, assets, sources, max_transfers=4)
         server = HttpServer(build_app(nowhere, assets, links, RestSettings(), transfers, door), "127.0.0.1", 0)
         port = await server.start()
         stack.push_async_callback(server.drain, 0)
-        yield Stage(runpod, engine, assets, tickets, links, sources, transfers, f"http://127.0.0.1:{port}")
+        yield Stage(runpod, engine, assets, tickets, links, sources, door, f"http://127.0.0.1:{port}")
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -3,14 +3,15 @@
 import asyncio
 import contextlib
 import time
+from dataclasses import replace
 
 import pytest
 
 from gateway.assets.writer import record_path
 from gateway.encoders.base import EncoderBusy, EncoderLost, EncoderRefuses, InputFailed
 from gateway.encoders.runpodrun import Patience
-from gateway.encoders.tickets import Ticket
-from rpc.errors import Cancelled, DataLoss, DeadlineExceeded, InvalidArgument, NotFound
+from gateway.encoders.tickets import Ticket, Tickets
+from rpc.errors import Aborted, Cancelled, DataLoss, DeadlineExceeded, InvalidArgument, NotFound, Unavailable
 from tests.gateway.encoders.conftest import PATIENCE, RESULT, failing, fetched, put, summary, work
 from tests.gateway.encoders.seen import Seen
 
@@ -108,6 +109,7 @@ async def test_what_the_worker_says_is_wrong_reaches_the_caller_with_its_field(s
     ("fault", "error"),
     [
         ({"code": 8, "message": "full", "reason": "DISK_FULL"}, EncoderLost),
+        ({"code": 8, "message": "too many at once", "reason": "BUSY"}, EncoderLost),
         ({"code": 6, "message": "another", "reason": "OTHER_RESULT"}, EncoderLost),
         ({"code": 1, "message": "nobody waits", "reason": "GONE"}, EncoderLost),
         ({"code": 4, "message": "url_srt: slow", "fields": {"url_srt": "slow"}}, InputFailed),
@@ -212,6 +214,57 @@ async def test_a_gateway_that_stops_leaves_the_run_to_the_next_one(stage, encode
 async def slow(asked, report):
     await asyncio.sleep(0.2)
     return await work(asked, report)
+
+
+@pytest.mark.parametrize("fault", [Unavailable("the store is away"), Aborted("changing too fast")])
+async def test_a_run_and_its_result_outlive_a_moment_without_the_gateways_store(stage, encoder, fault):
+    job = await stage.job()
+    async with stage.runpod.worker(work):
+        with pytest.raises(type(fault)):
+            await encoder.run(job, Seen(fault=fault))
+        ticket = await stage.tickets.find(job.id)
+        outcome = await encoder.run(job, Seen())
+    assert (outcome.asset_id, await stage.content(outcome.asset_id)) == (ticket.asset_id, RESULT)
+    assert (stage.runpod.requests["run"], stage.runpod.requests["cancel"], state(stage)) == (1, 0, ["COMPLETED"])
+
+
+async def test_a_result_that_came_outlives_a_moment_without_the_gateways_store(stage, encoder):
+    job = await stage.job()
+    await stage.tickets.issue(job.id, old := Ticket.new(job))
+    await put((await encoder._links.remote_task(job, old)).result_url)
+    with pytest.raises(Unavailable):
+        await encoder.run(job, Seen(fault=Unavailable("the store is away")))
+    assert (await encoder.run(job, Seen())).asset_id == old.asset_id
+
+
+class Answerless(Tickets):
+    """The store falls silent at the first run that is to be written down; `is_written`: it has done so all the same."""
+
+    def __init__(self, records, is_written):
+        super().__init__(records)
+        self.is_silent, self.is_written = True, is_written
+
+    async def note_run(self, key, ticket, run_id):
+        if not self.is_silent:
+            return await super().note_run(key, ticket, run_id)
+        self.is_silent = False
+        if self.is_written:
+            await super().note_run(key, ticket, run_id)
+        raise Unavailable("the store is away")
+
+
+@pytest.mark.parametrize("is_written", [True, False])
+async def test_a_run_whose_ticket_cannot_be_written_is_paid_once_if_it_was_all_the_same(stage, is_written):
+    tickets = Answerless(stage.tickets._records, is_written)
+    job, encoder = await stage.job(), replace(stage, tickets=tickets).encoder()
+    with pytest.raises(Unavailable):
+        await encoder.run(job, Seen())
+    first = await stage.tickets.find(job.id)
+    async with stage.runpod.worker(work):
+        outcome = await encoder.run(job, Seen())
+    assert (outcome.asset_id == first.asset_id, stage.runpod.requests["run"]) == (is_written, 1 if is_written else 2)
+    assert stage.runpod.requests["cancel"] == 0
+    await encoder.close()
 
 
 async def test_a_gateway_killed_before_it_knew_of_the_run_pays_nothing_twice(stage, encoder):

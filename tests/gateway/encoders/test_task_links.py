@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
+import socket
 
 import pytest
 
 from gateway.encoders.tickets import Ticket
-from tests.gateway.encoders.conftest import RESULT, digest, fetched, plain, put
+from tests.gateway.encoders.conftest import MAX_BYTES, RESULT, digest, fetched, plain, put
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -75,7 +76,7 @@ async def test_a_result_without_its_length_or_over_the_limit_is_refused(made):
 
     async with plain() as http:
         chunked = await http.put(task.result_url, content=body(), headers={"content-digest": digest(RESULT)})
-    assert (chunked.status_code, (await put(task.result_url, bytes(1 << 21))).status_code) == (400, 413)
+    assert (chunked.status_code, (await put(task.result_url, bytes(MAX_BYTES + 1))).status_code) == (400, 413)
 
 
 async def test_head_tells_whether_the_task_is_still_waited_for(stage, made):
@@ -124,12 +125,26 @@ async def test_links_take_a_place_among_the_transfers(stage, made):
     _, _, task = await made()
     with contextlib.ExitStack() as places:
         for _ in range(4):
-            places.enter_context(stage.transfers.place())
+            places.enter_context(stage.door.transfers.place())
         busy = [await fetched(task.input_urls[0]), await put(task.result_url)]
         async with plain() as http:
             assert (await http.head(task.result_url)).status_code == 204
     assert [answer.status_code for answer in busy] == [429, 429]
     assert [(await fetched(task.input_urls[0])).status_code, (await put(task.result_url)).status_code] == [200, 204]
+
+
+async def test_whoever_has_links_to_files_cannot_keep_results_out(stage, made):
+    _, _, task = await made()
+    asset = await stage.assets.describe((await stage.asset(bytes(MAX_BYTES))).removeprefix("assets/"))
+    path = stage.links.path(asset.id, "a.bin")
+    with socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.connect(("127.0.0.1", int(stage.url.rpartition(":")[2])))
+        slow.sendall(f"GET {path} HTTP/1.1\r\nhost: a\r\n\r\n".encode())
+        await asyncio.sleep(0.2)
+        assert (await fetched(stage.url + path)).status_code == 429  # it has the only place
+        assert (await put(task.result_url)).status_code == 204
+        assert (await fetched(task.input_urls[0])).status_code == 200
 
 
 async def test_links_of_others_changed_links_and_old_links_do_not_open(stage, made):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -15,6 +16,7 @@ from nats.js.errors import ServiceUnavailableError
 from gateway.engine.nats import Engine
 from rpc.config import ConfigError
 from rpc.errors import Aborted, Unavailable
+from rpc.tasks import ended
 
 
 async def test_a_record_is_changed_only_at_the_revision_that_was_read(engine):
@@ -118,6 +120,49 @@ async def test_a_list_of_servers_is_tried_in_turn(engine, tmp_path, unused_tcp_p
     other = await Engine.open(urls, tmp_path / "other", connect_seconds=10)
     await (await other.key_value("jobs")).create("a", b"1")
     await other.close()
+
+
+@contextlib.asynccontextmanager
+async def swallowing(url):
+    """A relay to the server: its URL, and what makes all its connections swallow what they are sent."""
+    server, passing, writers = urlsplit(url), set(), []
+
+    async def passed(source, sink):
+        while data := await source.read(1 << 16):
+            sink.write(data)
+            await sink.drain()
+
+    async def accept(reader, writer):
+        far_reader, far_writer = await asyncio.open_connection(server.hostname, server.port)
+        writers.extend((writer, far_writer))
+        passing.update(asyncio.create_task(passed(*way)) for way in ((reader, far_writer), (far_reader, writer)))
+
+    async def swallow():
+        await ended(*passing)
+        passing.clear()
+
+    relay = await asyncio.start_server(accept, "127.0.0.1", 0)
+    yield url.replace(f":{server.port}", f":{relay.sockets[0].getsockname()[1]}"), swallow
+    relay.close()
+    await swallow()
+    for writer in writers:
+        writer.transport.abort()
+
+
+@pytest.mark.parametrize("unsent", [0, 16])
+async def test_a_server_that_falls_silent_is_connected_to_again(engine, tmp_path, unsent):
+    """Also when the old socket, which takes no more, has MiB left to send."""
+    async with swallowing(engine._server.url) as (url, swallow):
+        other = await Engine.open(url, tmp_path / "other", connect_seconds=10, ping_seconds=0.2)
+        records, again = await other.key_value("jobs"), asyncio.Event()
+        await records.create("a", b"1")
+        other._connection.on_reconnect.append(again.set)
+        await swallow()
+        sending = [asyncio.create_task(other.announce("topic", bytes((1 << 20) - 1))) for _ in range(unsent)]
+        await asyncio.wait_for(again.wait(), 5)
+        assert (await records.get("a")).value == b"1"
+        await ended(*sending)
+        await other.close()
 
 
 async def test_a_connection_that_the_server_ends_for_good_is_noticed(engine):

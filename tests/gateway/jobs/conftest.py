@@ -132,7 +132,7 @@ class Works:
 @contextlib.asynccontextmanager
 async def serving(encoder, certs, port=0):
     identity = Identity(certs / "encoder.crt", certs / "encoder.key", certs / "ca.crt")
-    service = Service([boundary(60)], 10)
+    service = Service([boundary(60)], 10, max_call_seconds=60)
     encoder_pb2_grpc.add_EncoderServiceServicer_to_server(encoder, service.server)
     bound = service.listen(f"127.0.0.1:{port}", identity.server_credentials(require_client=True))
     service.listen_for_probes("127.0.0.1:0")

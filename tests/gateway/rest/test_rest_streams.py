@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import socket
 
 import httpx
 import pytest
@@ -140,6 +141,23 @@ DATA = bytes(range(256)) * 8192
 ASSET = assets_pb2.Asset(
     filename="é.mp4", content_type="video/mp4", size_bytes=len(DATA), sha256=hashlib.sha256(DATA).hexdigest()
 )
+
+
+async def test_a_client_that_takes_nothing_of_a_file_gives_its_place_up(start):
+    async def watch(request, context):
+        with gateway.transfers.place():
+            while True:
+                yield assets_pb2.DownloadAssetResponse(chunk=bytes(1 << 20))
+
+    async with start(RestSettings(stall_seconds=0.3)) as gateway:
+        gateway.watch = watch
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect(("127.0.0.1", gateway.port))
+            client.sendall(b"GET /assets/7/content HTTP/1.1\r\nHost: x\r\n\r\n")
+            await asyncio.wait_for(gateway.ended.wait(), 5)
+            with gateway.transfers.place():
+                pass
 
 
 def download(data=DATA, asset=ASSET, error=None):

@@ -1,6 +1,7 @@
 """AssetService on a real gRPC server: its places and its patience."""
 
 import asyncio
+import contextlib
 
 import grpc
 import pytest
@@ -19,13 +20,13 @@ HEADER = assets_pb2.UploadAssetRequest(header=assets_pb2.UploadHeader(filename="
 CHUNK = assets_pb2.UploadAssetRequest(chunk=b"x" * 1000)
 
 
-@pytest.fixture
-async def stub(tmp_path):
+@contextlib.asynccontextmanager
+async def serving(tmp_path, **terms):
     """The service, with one place for transfers."""
-    store = AssetStore(str(tmp_path / "assets"), retention_seconds=3600, max_bytes=1 << 20)
+    store = AssetStore(str(tmp_path / "assets"), retention_seconds=3600, max_bytes=1 << 24)
     server = grpc.aio.server(interceptors=[boundary(60)])
     service = assets.AssetService(
-        store, Messages(Links(b"s" * 32, 600), lambda spells, now: None), "http://localhost", Transfers(1)
+        store, Messages(Links(b"s" * 32, 600), lambda spells, now: None), "http://localhost", Transfers(1), **terms
     )
     assets_pb2_grpc.add_AssetServiceServicer_to_server(service, server)
     socket = f"unix:{tmp_path}/grpc.sock"
@@ -34,6 +35,12 @@ async def stub(tmp_path):
     async with grpc.aio.insecure_channel(socket) as channel:
         yield assets_pb2_grpc.AssetServiceStub(channel)
     await server.stop(0)
+
+
+@pytest.fixture
+async def stub(tmp_path):
+    async with serving(tmp_path) as stub:
+        yield stub
 
 
 @pytest.mark.parametrize("sent", [[], [HEADER], [HEADER, CHUNK]])
@@ -64,6 +71,25 @@ async def test_no_more_transfers_than_there_are_places(stub):
     assert await upload(stub) == 1000
 
 
+async def test_a_download_of_which_nothing_is_taken_gives_its_place_up(tmp_path):
+    async with serving(tmp_path, stall_seconds=0.3) as stub:
+        name = (await stub.UploadAsset(requests(chunks=16, data=bytes(1 << 20)))).asset.name
+        stalled = stub.DownloadAsset(assets_pb2.DownloadAssetRequest(name=name))
+        assert (await stalled.read()).asset.name == name
+        await asyncio.sleep(0.1)
+        assert (await refused(stub.UploadAsset(iter([HEADER])))).reason == "BUSY"
+        await asyncio.sleep(0.5)
+        assert await upload(stub) == 1000
+        error = await refused(last(stalled))
+        assert (error.code, error.reason) == (grpc.StatusCode.UNAVAILABLE, "DOWNLOAD_STALLED")
+
+
+async def last(call):
+    while (message := await call.read()) is not grpc.aio.EOF:
+        pass
+    return message
+
+
 async def refused(call):
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await asyncio.wait_for(call, 5)
@@ -72,15 +98,15 @@ async def refused(call):
 
 async def upload(stub, chunks=1, pause_seconds=0.0):
     """Size of what was stored."""
+    return (await stub.UploadAsset(requests(chunks, pause_seconds))).asset.size_bytes
+
+
+async def requests(chunks, pause_seconds=0.0, data=CHUNK.chunk):
     tally = Tally()
-
-    async def requests():
-        yield HEADER
-        for _ in range(chunks):
-            await asyncio.sleep(pause_seconds)
-            tally.add(CHUNK.chunk)
-            yield CHUNK
-        finish = assets_pb2.UploadFinish(size_bytes=tally.size_bytes, sha256=tally.sha256)
-        yield assets_pb2.UploadAssetRequest(finish=finish)
-
-    return (await stub.UploadAsset(requests())).asset.size_bytes
+    yield HEADER
+    for _ in range(chunks):
+        await asyncio.sleep(pause_seconds)
+        tally.add(data)
+        yield assets_pb2.UploadAssetRequest(chunk=data)
+    finish = assets_pb2.UploadFinish(size_bytes=tally.size_bytes, sha256=tally.sha256)
+    yield assets_pb2.UploadAssetRequest(finish=finish)
