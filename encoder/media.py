@@ -18,7 +18,7 @@ from av.stream import Stream as AvStream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream as AvVideo
 
-from encoder import animated_webp, heif
+from encoder import animated_webp, heif, timeline
 from encoder.colours import UNKNOWN, Colours
 from encoder.plan import AudioStream, MediaInfo, Source, VideoStream
 from rpc.errors import InvalidArgument
@@ -67,11 +67,23 @@ def probe(source: Source, demuxers: tuple[str, ...]) -> MediaInfo:
 
 
 def probe_video(source: Source) -> tuple[MediaInfo, VideoStream]:
-    """Probe a file that must hold a moving picture."""
+    """Probe a file that must hold a moving picture. Where it does not tell how long it is, packets are counted."""
     info = probe(source, VIDEO_DEMUXERS)
     if info.video is None:
         raise fault(source, "the file has no video stream; give a video.")
-    return info, info.video
+    return (info, info.video) if info.video.duration_seconds else _counted(source, info, info.video)
+
+
+def _counted(source: Source, info: MediaInfo, video: VideoStream) -> tuple[MediaInfo, VideoStream]:
+    streams: list[VideoStream | AudioStream] = [video, *info.audio]
+    ends, frames = {stream.index: 0.0 for stream in streams}, 0
+    with _opened(source, (info.demuxer,)) as container:
+        for index, _, end in timeline.shown(container, [container.streams[index] for index in ends]):
+            ends[index] = max(ends[index], end)
+            frames += index == video.index
+    video = replace(video, frames=frames, duration_seconds=ends[video.index])
+    audio = tuple(replace(stream, duration_seconds=ends[stream.index]) for stream in info.audio)
+    return replace(info, duration_seconds=max(ends.values()), video=video, audio=audio), video
 
 
 def probe_image(source: Source) -> tuple[MediaInfo, VideoStream]:
@@ -117,8 +129,7 @@ def end_seconds(source: Source, info: MediaInfo, stream: VideoStream | AudioStre
         return stream.duration_seconds
     with _opened(source, (info.demuxer,)) as container:
         chosen = container.streams[stream.index]
-        ends = [time + length for time, length in _times(container, chosen)]
-    return max(ends, default=0.0)
+        return max((end for _, _, end in timeline.shown(container, [chosen])), default=0.0)
 
 
 def packets_before(source: Source, info: MediaInfo, stream: VideoStream, seconds: float) -> int:
@@ -128,8 +139,8 @@ def packets_before(source: Source, info: MediaInfo, stream: VideoStream, seconds
     """
     needed = 1
     with _opened(source, (info.demuxer,)) as container:
-        for number, (start, _) in enumerate(_times(container, container.streams[stream.index]), 1):
-            if start < seconds - CLOCK_SECONDS:
+        for number, (_, time, _) in enumerate(timeline.shown(container, [container.streams[stream.index]]), 1):
+            if time < seconds - CLOCK_SECONDS:
                 needed = number
     return needed
 
@@ -232,19 +243,9 @@ def _transparent(stream: AvVideo) -> bool:
 
 def _duration(container: InputContainer, stream: AvStream) -> float:
     """Seconds from the file's start to the stream's end; 0 when the file does not tell."""
+    if container.format.name.startswith("mov") and not stream.frames:
+        return 0.0  # in fragments, whose clock need not begin at 0: what stands for a length is the time at the end
     if stream.duration is None or stream.time_base is None:
         return (container.duration or 0) / av.time_base
-    start = (stream.start_time or 0) * stream.time_base - _start(container)
+    start = (stream.start_time or 0) * stream.time_base - timeline.start(container)
     return float(start + stream.duration * stream.time_base)
-
-
-def _start(container: InputContainer) -> Fraction:
-    return Fraction(container.start_time or 0, av.time_base)
-
-
-def _times(container: InputContainer, stream: AvStream) -> Iterator[tuple[float, float]]:
-    """Start and length in seconds of each packet of a stream, from the file's start, in the order of the file."""
-    start = _start(container)
-    for packet in container.demux(stream):
-        if packet.pts is not None:
-            yield float(packet.pts * packet.time_base - start), float((packet.duration or 0) * packet.time_base)
