@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import av
+import numpy as np
 import pytest
 
 from apigpu.v1 import soundtrack_pb2, video_pb2
@@ -53,3 +55,25 @@ async def test_part_of_a_live_stream_is_captioned(client: Client, live: Path, cu
     (tmp_path / "o.mp4").write_bytes(done.data)
     assert judge.facts(tmp_path / "o.mp4").frames == 50
     assert {progress.frames_total for progress in done.progress} == {50}
+
+
+@pytest.mark.parametrize(
+    ("options", "begins"), [({}, 0.4), ({"gain": -1}, 0.4), ({"start": 0.1, "delay": 0.2}, 0.5), ({"start": 0.6}, 0.0)]
+)
+async def test_music_that_begins_late_does_so_with_any_options(
+    client: Client, grey: Path, tmp_path: Path, options: dict[str, Any], begins: float
+) -> None:
+    music, out = tmp_path / "a.mp4", tmp_path / "o.mp4"
+    picture = ("-f", "lavfi", "-i", "color=s=64x36:r=25:d=1.2")
+    tone = ("-itsoffset", "0.4", "-f", "lavfi", "-i", "sine=880:d=0.8")
+    media.run(*picture, *tone, "-c:v", "libx264", "-c:a", "aac", music)
+    await client.result(out, adding(**options), {"url_video": grey, "url_audio": music})
+    loud = loud_times(out)
+    assert loud[0] == pytest.approx(begins, abs=0.03)
+    assert loud[-1] == pytest.approx(judge.facts(out).seconds, abs=0.03)
+
+
+def loud_times(path: Path) -> list[float]:
+    """When the frames of sound begin that are not silent."""
+    with av.open(str(path)) as container:
+        return [frame.time or 0.0 for frame in container.decode(audio=0) if np.abs(frame.to_ndarray()).max() > 0.02]
