@@ -6,7 +6,7 @@ that did, rather than to guess again.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -22,6 +22,8 @@ from encoder import animated_webp, heif, timeline
 from encoder.colours import UNKNOWN, Colours
 from encoder.plan import AudioStream, MediaInfo, Source, VideoStream
 from rpc.errors import InvalidArgument
+
+Stream = VideoStream | AudioStream
 
 VIDEO_DEMUXERS = ("mov", "matroska", "avi", "mpegts", "mpeg", "flv", "asf", "ogg", "mxf", "nut")
 AUDIO_DEMUXERS = (
@@ -75,7 +77,7 @@ def probe_video(source: Source) -> tuple[MediaInfo, VideoStream]:
 
 
 def _counted(source: Source, info: MediaInfo, video: VideoStream) -> tuple[MediaInfo, VideoStream]:
-    streams: list[VideoStream | AudioStream] = [video, *info.audio]
+    streams: list[Stream] = [video, *info.audio]
     ends, frames = {stream.index: 0.0 for stream in streams}, 0
     with _opened(source, (info.demuxer,)) as container:
         for index, _, end in timeline.shown(container, [container.streams[index] for index in ends]):
@@ -123,26 +125,35 @@ def probe_audio(source: Source) -> tuple[MediaInfo, AudioStream]:
     return info, info.audio[0]
 
 
-def end_seconds(source: Source, info: MediaInfo, stream: VideoStream | AudioStream) -> float:
-    """Seconds from the file's start to the end of one stream; counted by its packets where the file does not tell."""
+def end_seconds(source: Source, info: MediaInfo, stream: Stream, beside: Sequence[Stream] = ()) -> float:
+    """Seconds from the file's start to the end of one stream; counted by its packets where the file does not tell.
+    `beside` are the other streams that the same run of FFmpeg reads."""
     if stream.duration_seconds and info.demuxer in TELL_DURATION:
         return stream.duration_seconds
     with _opened(source, (info.demuxer,)) as container:
-        chosen = container.streams[stream.index]
-        return max((end for _, _, end in timeline.shown(container, [chosen])), default=0.0)
+        return max((end for _, end in _shown(container, stream, beside)), default=0.0)
 
 
-def packets_before(source: Source, info: MediaInfo, stream: VideoStream, seconds: float) -> int:
+def packets_before(
+    source: Source, info: MediaInfo, stream: VideoStream, seconds: float, beside: Sequence[Stream] = ()
+) -> int:
     """How many packets, in the order of the file, hold every picture that is shown before `seconds`; 1 at least.
+    `beside` are the other streams that the same run of FFmpeg reads.
 
     They are stored in the order of decoding: where B-frames are, pictures that are shown later can be among them.
     """
     needed = 1
     with _opened(source, (info.demuxer,)) as container:
-        for number, (_, time, _) in enumerate(timeline.shown(container, [container.streams[stream.index]]), 1):
+        for number, (time, _) in enumerate(_shown(container, stream, beside), 1):
             if time < seconds - CLOCK_SECONDS:
                 needed = number
     return needed
+
+
+def _shown(container: InputContainer, chosen: Stream, beside: Sequence[Stream]) -> Iterator[tuple[float, float]]:
+    """Start and end of each packet of one stream."""
+    taken = [container.streams[stream.index] for stream in (chosen, *beside)]
+    return ((start, end) for index, start, end in timeline.shown(container, taken) if index == chosen.index)
 
 
 @contextlib.contextmanager
@@ -243,8 +254,10 @@ def _transparent(stream: AvVideo) -> bool:
 
 def _duration(container: InputContainer, stream: AvStream) -> float:
     """Seconds from the file's start to the stream's end; 0 when the file does not tell."""
-    if container.format.name.startswith("mov") and not stream.frames:
-        return 0.0  # in fragments, whose clock need not begin at 0: what stands for a length is the time at the end
+    # The clock of fragments need not begin at 0: what stands there for a length is the time at the end.
+    fragmented = container.format.name.startswith("mov") and not stream.frames
+    if fragmented or timeline.jumps(container.format):
+        return 0.0
     if stream.duration is None or stream.time_base is None:
         return (container.duration or 0) / av.time_base
     start = (stream.start_time or 0) * stream.time_base - timeline.start(container)

@@ -31,15 +31,16 @@ def plan(request: video_pb2.AddAudioRequest, materials: Materials) -> Plan:
     info, video = media.probe_video(picture)
     heard_info, heard = media.probe_audio(sound)
     options = request.soundtrack
-    video_end, music_end = media.end_seconds(picture, info, video), media.end_seconds(sound, heard_info, heard)
+    original = info.audio[0] if options.mix and info.audio else None
+    kept = [original] if original else []
+    video_end, music_end = media.end_seconds(picture, info, video, kept), media.end_seconds(sound, heard_info, heard)
     if min(video_end, music_end) <= 0:
         raise media.fault(sound, "there is no sound in it; give audio that is longer.")
     seconds = _length(options, video_end, music_end)
     _check(options, seconds, video_end, music_end)
     wanted = Wanted(options, seconds, music_end - options.start)
-    original = info.audio[0] if options.mix and info.audio else None
     copied = video.codec in COPIED_CODECS and info.demuxer in COPIED_FROM
-    packets = media.packets_before(picture, info, video, seconds) if copied and seconds < video_end else 0
+    packets = media.packets_before(picture, info, video, seconds, kept) if copied and seconds < video_end else 0
 
     def finish(path: Path) -> None:
         edit_list.end_at(path, seconds)
@@ -66,7 +67,6 @@ def plan(request: video_pb2.AddAudioRequest, materials: Materials) -> Plan:
         if copied:
             return around.run(given[str(video.index)], _copied(video, packets))
         shown = filters.picture(given, info, video)
-        kept = [original] if original else []
         return materials.codec.step(filters.filtered(shown, given, video, kept), around)
 
     return Plan(
