@@ -6,6 +6,7 @@ that did, rather than to guess again.
 """
 
 import contextlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -44,6 +45,7 @@ FULL_RANGE = 2
 MAX_SIDE = 16384
 MAX_PIXELS = 100_000_000
 HEAD_BYTES = 64
+LANGUAGE = re.compile(r"[a-z]{3}")
 OPEN_SECONDS = 30.0
 FIRST_FRAME_PACKETS = 256
 # A picture that begins so close to a cut is one that begins at it: files round their times, to a millisecond at worst.
@@ -223,11 +225,13 @@ def _video(source: Source, container: InputContainer, stream: AvVideo, *, turned
 
 
 def _audio(container: InputContainer, stream: AvAudio) -> AudioStream:
+    language = stream.language or ""
     return AudioStream(
         index=stream.index,
         codec=stream.codec.canonical_name,
         duration_seconds=_duration(container, stream),
         bit_rate=stream.bit_rate or 0,
+        language=language if LANGUAGE.fullmatch(language) else "",
     )
 
 

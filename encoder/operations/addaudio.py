@@ -7,7 +7,7 @@ from apigpu.v1 import video_pb2
 from encoder import edit_list, filters, media, soundtrack
 from encoder.operations.output import AAC, container, flows
 from encoder.passes import Pass
-from encoder.plan import COPY, AudioStream, Materials, Plan, VideoStream, Warning
+from encoder.plan import COPY, AudioStream, Materials, MediaInfo, Plan, VideoStream, Warning
 from encoder.soundtrack import Message, Wanted
 from rpc.errors import InvalidArgument
 
@@ -21,6 +21,11 @@ MIN_LOOP_SECONDS = 0.1
 STATS = "loudness.json"
 NOTHING_TO_MIX = "soundtrack.mix: the video has no sound of its own; the soundtrack is heard alone."
 NO_ORIGINAL = Warning("NO_ORIGINAL_AUDIO", NOTHING_TO_MIX)
+OTHERS_DROPPED = Warning(
+    "OTHER_AUDIO_DROPPED",
+    "soundtrack.mix: the video has several audio tracks; the first is mixed, the others are left out. Give a video "
+    "that has the wanted one first.",
+)
 
 
 def plan(request: video_pb2.AddAudioRequest, materials: Materials) -> Plan:
@@ -51,7 +56,8 @@ def plan(request: video_pb2.AddAudioRequest, materials: Materials) -> Plan:
         music = filters.opened(sound.path.name, heard_info)[str(heard.index)]
         if options == Message():
             return given, music, _kept(heard)
-        return given, soundtrack.mixed(music, original and given[str(original.index)], wanted), dict(AAC)
+        own = given[str(original.index)] if original else None
+        return given, soundtrack.mixed(music, own, wanted), {**AAC, **_language(original)}
 
     def measuring() -> Pass:
         _, heard_stream, _ = streams()
@@ -75,11 +81,23 @@ def plan(request: video_pb2.AddAudioRequest, materials: Materials) -> Plan:
         codec=COPY if copied else materials.codec.name,
         duration_seconds=seconds,
         frames_total=round(video.frames * min(seconds / video_end, 1)),
-        warnings=(NO_ORIGINAL,) if options.mix and original is None else (),
+        warnings=_warnings(info) if options.mix else (),
         finish=finish if copied and not flows(request) else None,
         flows=flows(request),
         heard=sound.field,
     )
+
+
+def _warnings(info: MediaInfo) -> tuple[Warning, ...]:
+    """What is to be told of a mix."""
+    if not info.audio:
+        return (NO_ORIGINAL,)
+    return (OTHERS_DROPPED,) if len(info.audio) > 1 else ()
+
+
+def _language(original: AudioStream | None) -> dict[str, str]:
+    """Options that name the language of the video's own sound, which filters do not hand on."""
+    return {"metadata:s:a:0": f"language={original.language}"} if original and original.language else {}
 
 
 def _length(options: Message, video_end: float, music_end: float) -> float:
