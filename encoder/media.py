@@ -6,7 +6,8 @@ that did, rather than to guess again.
 """
 
 import contextlib
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -18,10 +19,12 @@ from av.stream import Stream as AvStream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream as AvVideo
 
-from encoder import animated_webp, heif
+from encoder import animated_webp, heif, timeline
 from encoder.colours import UNKNOWN, Colours
 from encoder.plan import AudioStream, MediaInfo, Source, VideoStream
 from rpc.errors import InvalidArgument
+
+Stream = VideoStream | AudioStream
 
 VIDEO_DEMUXERS = ("mov", "matroska", "avi", "mpegts", "mpeg", "flv", "asf", "ogg", "mxf", "nut")
 AUDIO_DEMUXERS = (
@@ -42,6 +45,7 @@ FULL_RANGE = 2
 MAX_SIDE = 16384
 MAX_PIXELS = 100_000_000
 HEAD_BYTES = 64
+LANGUAGE = re.compile(r"[a-z]{3}")
 OPEN_SECONDS = 30.0
 FIRST_FRAME_PACKETS = 256
 # A picture that begins so close to a cut is one that begins at it: files round their times, to a millisecond at worst.
@@ -67,11 +71,23 @@ def probe(source: Source, demuxers: tuple[str, ...]) -> MediaInfo:
 
 
 def probe_video(source: Source) -> tuple[MediaInfo, VideoStream]:
-    """Probe a file that must hold a moving picture."""
+    """Probe a file that must hold a moving picture. Where it does not tell how long it is, packets are counted."""
     info = probe(source, VIDEO_DEMUXERS)
     if info.video is None:
         raise fault(source, "the file has no video stream; give a video.")
-    return info, info.video
+    return (info, info.video) if info.video.duration_seconds else _counted(source, info, info.video)
+
+
+def _counted(source: Source, info: MediaInfo, video: VideoStream) -> tuple[MediaInfo, VideoStream]:
+    streams: list[Stream] = [video, *info.audio]
+    ends, frames = {stream.index: 0.0 for stream in streams}, 0
+    with _opened(source, (info.demuxer,)) as container:
+        for index, _, end in timeline.shown(container, [container.streams[index] for index in ends]):
+            ends[index] = max(ends[index], end)
+            frames += index == video.index
+    video = replace(video, frames=frames, duration_seconds=ends[video.index])
+    audio = tuple(replace(stream, duration_seconds=ends[stream.index]) for stream in info.audio)
+    return replace(info, duration_seconds=max(ends.values()), video=video, audio=audio), video
 
 
 def probe_image(source: Source) -> tuple[MediaInfo, VideoStream]:
@@ -111,27 +127,35 @@ def probe_audio(source: Source) -> tuple[MediaInfo, AudioStream]:
     return info, info.audio[0]
 
 
-def end_seconds(source: Source, info: MediaInfo, stream: VideoStream | AudioStream) -> float:
-    """Seconds from the file's start to the end of one stream; counted by its packets where the file does not tell."""
+def end_seconds(source: Source, info: MediaInfo, stream: Stream, beside: Sequence[Stream] = ()) -> float:
+    """Seconds from the file's start to the end of one stream; counted by its packets where the file does not tell.
+    `beside` are the other streams that the same run of FFmpeg reads."""
     if stream.duration_seconds and info.demuxer in TELL_DURATION:
         return stream.duration_seconds
     with _opened(source, (info.demuxer,)) as container:
-        chosen = container.streams[stream.index]
-        ends = [time + length for time, length in _times(container, chosen)]
-    return max(ends, default=0.0)
+        return max((end for _, end in _shown(container, stream, beside)), default=0.0)
 
 
-def packets_before(source: Source, info: MediaInfo, stream: VideoStream, seconds: float) -> int:
+def packets_before(
+    source: Source, info: MediaInfo, stream: VideoStream, seconds: float, beside: Sequence[Stream] = ()
+) -> int:
     """How many packets, in the order of the file, hold every picture that is shown before `seconds`; 1 at least.
+    `beside` are the other streams that the same run of FFmpeg reads.
 
     They are stored in the order of decoding: where B-frames are, pictures that are shown later can be among them.
     """
     needed = 1
     with _opened(source, (info.demuxer,)) as container:
-        for number, (start, _) in enumerate(_times(container, container.streams[stream.index]), 1):
-            if start < seconds - CLOCK_SECONDS:
+        for number, (time, _) in enumerate(_shown(container, stream, beside), 1):
+            if time < seconds - CLOCK_SECONDS:
                 needed = number
     return needed
+
+
+def _shown(container: InputContainer, chosen: Stream, beside: Sequence[Stream]) -> Iterator[tuple[float, float]]:
+    """Start and end of each packet of one stream."""
+    taken = [container.streams[stream.index] for stream in (chosen, *beside)]
+    return ((start, end) for index, start, end in timeline.shown(container, taken) if index == chosen.index)
 
 
 @contextlib.contextmanager
@@ -201,11 +225,13 @@ def _video(source: Source, container: InputContainer, stream: AvVideo, *, turned
 
 
 def _audio(container: InputContainer, stream: AvAudio) -> AudioStream:
+    language = stream.language or ""
     return AudioStream(
         index=stream.index,
         codec=stream.codec.canonical_name,
         duration_seconds=_duration(container, stream),
         bit_rate=stream.bit_rate or 0,
+        language=language if LANGUAGE.fullmatch(language) else "",
     )
 
 
@@ -232,19 +258,11 @@ def _transparent(stream: AvVideo) -> bool:
 
 def _duration(container: InputContainer, stream: AvStream) -> float:
     """Seconds from the file's start to the stream's end; 0 when the file does not tell."""
+    # The clock of fragments need not begin at 0: what stands there for a length is the time at the end.
+    fragmented = container.format.name.startswith("mov") and not stream.frames
+    if fragmented or timeline.jumps(container.format):
+        return 0.0
     if stream.duration is None or stream.time_base is None:
         return (container.duration or 0) / av.time_base
-    start = (stream.start_time or 0) * stream.time_base - _start(container)
+    start = (stream.start_time or 0) * stream.time_base - timeline.start(container)
     return float(start + stream.duration * stream.time_base)
-
-
-def _start(container: InputContainer) -> Fraction:
-    return Fraction(container.start_time or 0, av.time_base)
-
-
-def _times(container: InputContainer, stream: AvStream) -> Iterator[tuple[float, float]]:
-    """Start and length in seconds of each packet of a stream, from the file's start, in the order of the file."""
-    start = _start(container)
-    for packet in container.demux(stream):
-        if packet.pts is not None:
-            yield float(packet.pts * packet.time_base - start), float((packet.duration or 0) * packet.time_base)

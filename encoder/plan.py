@@ -57,12 +57,14 @@ class VideoStream:
 
 @dataclass(frozen=True)
 class AudioStream:
-    """One audio stream; `duration_seconds`, and `bit_rate` in bit/s, are 0 where the file does not tell."""
+    """One audio stream; `duration_seconds`, and `bit_rate` in bit/s, are 0 where the file does not tell, and `language`
+    (ISO 639-2, three letters) is "" then."""
 
     index: int
     codec: str
     duration_seconds: float
     bit_rate: int
+    language: str = ""
 
 
 @dataclass(frozen=True)

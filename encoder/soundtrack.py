@@ -59,27 +59,31 @@ def at_gain(sound: Any, gain: float) -> Any:
 
 def _music(music: Any, wanted: Wanted) -> Any:
     options = wanted.options
-    heard = music.filter("aformat", **COMMON).filter("atrim", start=options.start).filter("asetpts", "PTS-STARTPTS")
+    heard = _whole(music).filter("atrim", start=options.start).filter("asetpts", "PTS-STARTPTS")
     if options.loop:
         heard = heard.filter("aloop", loop=-1, size=round((wanted.music_seconds + 1) * RATE))
     if options.gain:
         heard = heard.filter("volume", f"{options.gain}dB")
-    if options.delay:
-        heard = heard.filter("adelay", delays=f"{options.delay * 1000:.3f}", all=1)
+    if options.delay:  # whose silence comes without times
+        heard = heard.filter("adelay", delays=f"{options.delay * 1000:.3f}", all=1).filter("asetpts", "N")
     return _of_length(heard, wanted.seconds)
 
 
 def _original(original: Any, wanted: Wanted) -> Any:
-    heard = original.filter("aformat", **COMMON)
+    heard = _whole(original)
     if wanted.options.original_gain:
         heard = heard.filter("volume", f"{wanted.options.original_gain}dB")
     return _of_length(heard, wanted.seconds)
 
 
-def _of_length(heard: Any, seconds: float) -> Any:
+def _whole(sound: Any) -> Any:
+    """The sound without a gap, from where its file begins."""
     # What begins late has its first sample later, and no sample before it: that is filled with silence.
-    whole = heard.filter("aresample", **{"async": 1, "first_pts": 0})
-    return whole.filter("apad", whole_dur=f"{seconds:.6f}s").filter("atrim", end=f"{seconds:.6f}")
+    return sound.filter("aformat", **COMMON).filter("aresample", **{"async": 1, "first_pts": 0})
+
+
+def _of_length(heard: Any, seconds: float) -> Any:
+    return heard.filter("apad", whole_dur=f"{seconds:.6f}s").filter("atrim", end=f"{seconds:.6f}")
 
 
 def _together(music: Any, original: Any, options: Message) -> Any:

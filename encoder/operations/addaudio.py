@@ -7,7 +7,7 @@ from apigpu.v1 import video_pb2
 from encoder import edit_list, filters, media, soundtrack
 from encoder.operations.output import AAC, container, flows
 from encoder.passes import Pass
-from encoder.plan import COPY, AudioStream, Materials, Plan, VideoStream, Warning
+from encoder.plan import COPY, AudioStream, Materials, MediaInfo, Plan, VideoStream, Warning
 from encoder.soundtrack import Message, Wanted
 from rpc.errors import InvalidArgument
 
@@ -21,6 +21,11 @@ MIN_LOOP_SECONDS = 0.1
 STATS = "loudness.json"
 NOTHING_TO_MIX = "soundtrack.mix: the video has no sound of its own; the soundtrack is heard alone."
 NO_ORIGINAL = Warning("NO_ORIGINAL_AUDIO", NOTHING_TO_MIX)
+OTHERS_DROPPED = Warning(
+    "OTHER_AUDIO_DROPPED",
+    "soundtrack.mix: the video has several audio tracks; the first is mixed, the others are left out. Give a video "
+    "that has the wanted one first.",
+)
 
 
 def plan(request: video_pb2.AddAudioRequest, materials: Materials) -> Plan:
@@ -31,15 +36,16 @@ def plan(request: video_pb2.AddAudioRequest, materials: Materials) -> Plan:
     info, video = media.probe_video(picture)
     heard_info, heard = media.probe_audio(sound)
     options = request.soundtrack
-    video_end, music_end = media.end_seconds(picture, info, video), media.end_seconds(sound, heard_info, heard)
+    original = info.audio[0] if options.mix and info.audio else None
+    kept = [original] if original else []
+    video_end, music_end = media.end_seconds(picture, info, video, kept), media.end_seconds(sound, heard_info, heard)
     if min(video_end, music_end) <= 0:
         raise media.fault(sound, "there is no sound in it; give audio that is longer.")
     seconds = _length(options, video_end, music_end)
     _check(options, seconds, video_end, music_end)
     wanted = Wanted(options, seconds, music_end - options.start)
-    original = info.audio[0] if options.mix and info.audio else None
     copied = video.codec in COPIED_CODECS and info.demuxer in COPIED_FROM
-    packets = media.packets_before(picture, info, video, seconds) if copied and seconds < video_end else 0
+    packets = media.packets_before(picture, info, video, seconds, kept) if copied and seconds < video_end else 0
 
     def finish(path: Path) -> None:
         edit_list.end_at(path, seconds)
@@ -50,7 +56,8 @@ def plan(request: video_pb2.AddAudioRequest, materials: Materials) -> Plan:
         music = filters.opened(sound.path.name, heard_info)[str(heard.index)]
         if options == Message():
             return given, music, _kept(heard)
-        return given, soundtrack.mixed(music, original and given[str(original.index)], wanted), dict(AAC)
+        own = given[str(original.index)] if original else None
+        return given, soundtrack.mixed(music, own, wanted), {**AAC, **_language(original)}
 
     def measuring() -> Pass:
         _, heard_stream, _ = streams()
@@ -66,7 +73,6 @@ def plan(request: video_pb2.AddAudioRequest, materials: Materials) -> Plan:
         if copied:
             return around.run(given[str(video.index)], _copied(video, packets))
         shown = filters.picture(given, info, video)
-        kept = [original] if original else []
         return materials.codec.step(filters.filtered(shown, given, video, kept), around)
 
     return Plan(
@@ -75,11 +81,23 @@ def plan(request: video_pb2.AddAudioRequest, materials: Materials) -> Plan:
         codec=COPY if copied else materials.codec.name,
         duration_seconds=seconds,
         frames_total=round(video.frames * min(seconds / video_end, 1)),
-        warnings=(NO_ORIGINAL,) if options.mix and original is None else (),
+        warnings=_warnings(info) if options.mix else (),
         finish=finish if copied and not flows(request) else None,
         flows=flows(request),
         heard=sound.field,
     )
+
+
+def _warnings(info: MediaInfo) -> tuple[Warning, ...]:
+    """What is to be told of a mix."""
+    if not info.audio:
+        return (NO_ORIGINAL,)
+    return (OTHERS_DROPPED,) if len(info.audio) > 1 else ()
+
+
+def _language(original: AudioStream | None) -> dict[str, str]:
+    """Options that name the language of the video's own sound, which filters do not hand on."""
+    return {"metadata:s:a:0": f"language={original.language}"} if original and original.language else {}
 
 
 def _length(options: Message, video_end: float, music_end: float) -> float:

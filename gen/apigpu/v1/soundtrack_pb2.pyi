@@ -33,7 +33,10 @@ class Soundtrack(_message.Message):
     DELAY_FIELD_NUMBER: _builtins.int
     LOUDNESS_FIELD_NUMBER: _builtins.int
     mix: _builtins.bool
-    """The video's own sound is kept, and the two are mixed. The result is then as long as the video."""
+    """The video's own sound is kept, and the two are mixed. The result is then as long as the video. A video without sound
+    is told as the warning NO_ORIGINAL_AUDIO, one with more audio tracks than the first, which is mixed, as
+    OTHER_AUDIO_DROPPED.
+    """
     original_gain: _builtins.float
     """Gain of the video's own sound, −60 to 20 dB (mix)."""
     gain: _builtins.float

@@ -64,6 +64,20 @@ async def test_a_mix_with_a_silent_video_is_told(client: Client, grey: Path, mus
     assert level(judge.samples(tmp_path / "o.mp4"), MUSIC, 0.5, 1.5) > -30
 
 
+async def test_a_mix_keeps_the_language_and_tells_of_tracks_that_it_leaves_out(
+    client: Client, clip: Path, music: Path, tmp_path: Path
+) -> None:
+    video, out = tmp_path / "two.mp4", tmp_path / "o.mp4"
+    languages = ("-metadata:s:a:0", "language=ger", "-metadata:s:a:1", "language=fra")
+    media.run("-i", clip, "-i", music, "-map", "0", "-map", "1", *languages, "-c:v", "copy", "-t", "1", video)
+    summary = await client.result(out, adding(mix=True), {"url_video": video, "url_audio": music})
+    assert [warning.reason for warning in summary.warnings] == ["OTHER_AUDIO_DROPPED"]
+    with av.open(str(out)) as container:
+        assert [stream.language for stream in container.streams.audio] == ["ger"]
+    replaced = await client.result(out, adding(gain=-1), {"url_video": video, "url_audio": music})
+    assert not replaced.warnings
+
+
 async def test_music_gives_way_to_speech(client: Client, tmp_path: Path, music: Path) -> None:
     video = tmp_path / "speech.mp4"
     speech = f"aevalsrc='0.3*sin(2*PI*{OWN}*t)*between(t,1,2)':d=3:s=48000"
