@@ -1,5 +1,6 @@
 """Captions from other files than SubRip, in fonts of the caller, and letters that no font has."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,32 @@ async def test_a_script_keeps_its_look_and_is_told_when_another_is_asked_for(
     assert green.sum() > 100
     assert np.nonzero(green)[0].max() < 180  # on top, by its alignment
     assert [warning.reason for warning in summary.warnings] == ["STYLE_IGNORED"]
+
+
+STYLES = SCRIPT[SCRIPT.index("[V4+") : SCRIPT.index("[Fonts]")]
+
+
+@pytest.mark.parametrize(
+    "styles",
+    ["", STYLES.replace("Nowhere", ""), STYLES.replace("Default", "Other").replace("Nowhere", "Fira Sans")],
+    ids=["no-styles", "no-font", "another-style"],
+)
+async def test_a_script_that_names_no_font_is_drawn_all_the_same(
+    client: Client, video: Path, tmp_path: Path, styles: str
+) -> None:
+    text = SCRIPT.replace(STYLES, styles).replace("{\\fnOther\\b1}Hi {\\i1}漢", "HHHH")
+    frames, _ = await captioned(client, video, tmp_path / "o.mp4", text)
+    assert (np.abs(frames[5] - 0x40).max(axis=2) > 90).sum() > 100
+
+
+async def test_more_fonts_than_are_taken_are_told(client: Client, video: Path, tmp_path: Path) -> None:
+    cases = ["".join(case) for case in itertools.product(*[(letter, letter.upper()) for letter in "armeni"])]
+    names = [*(f"Noto Sans {name}an" for name in cases), "Left Out", "Noto Sans armenian", "And This"]
+    line = "".join(f"{{\\fn{name}}}բարեւ" for name in names)
+    text = SCRIPT.replace("Nowhere", names[0]).replace("{\\fnOther\\b1}Hi {\\i1}漢", line)
+    _, summary = await captioned(client, video, tmp_path / "o.mp4", text.replace("0:00:02", "0:00:00"))
+    (warning,) = summary.warnings
+    assert (warning.reason, dict(warning.metadata)) == ("FONTS_LEFT_OUT", {"fonts": "Left Out, And This"})
 
 
 async def test_a_font_color_is_drawn(client: Client, video: Path, tmp_path: Path) -> None:
