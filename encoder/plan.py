@@ -19,8 +19,8 @@ COPY = "copy"
 class VideoStream:
     """The first moving picture of a file. Sizes are in pixels as stored, before rotation; `decodes` tells
     whether its beginning could be decoded; `transfer` is its curve of high dynamic range by FFmpeg's name, "" for any
-    other; `rgb` is of pictures without colour planes; `tiled` of a still that FFmpeg puts together of several
-    streams."""
+    other; `interlaced` is of its first picture; `rgb` of pictures without colour planes; `tiled` of a still that FFmpeg
+    puts together of several streams."""
 
     index: int
     codec: str
