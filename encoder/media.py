@@ -206,6 +206,7 @@ def _audio(container: InputContainer, stream: AvAudio) -> AudioStream:
         codec=stream.codec.canonical_name,
         duration_seconds=_duration(container, stream),
         bit_rate=stream.bit_rate or 0,
+        sample_rate=stream.codec_context.sample_rate or 0,
     )
 
 

@@ -57,12 +57,14 @@ class VideoStream:
 
 @dataclass(frozen=True)
 class AudioStream:
-    """One audio stream; `duration_seconds`, and `bit_rate` in bit/s, are 0 where the file does not tell."""
+    """One audio stream; `duration_seconds`, `bit_rate` in bit/s, and `sample_rate` in Hz are 0 where the file does not
+    tell."""
 
     index: int
     codec: str
     duration_seconds: float
     bit_rate: int
+    sample_rate: int
 
 
 @dataclass(frozen=True)
