@@ -105,11 +105,13 @@ def _our_look(
         raise _wrong("style.font", f"no font '{family}' is on this encoder; give its file as url_font.")
     if request.words and not look.highlight_color:
         raise _wrong("words", "nothing lights up in this style; take the preset karaoke, or set highlight_color.")
+    said = karaoke.given(cues, request.words) if request.words else None
     texts = [cue.text for cue in cues]
     letters = lettering.drawn(texts, capitals=look.capitals)
     lacking = materials.fonts.furnish(materials.folder / FONTS, {family: letters}, own)
     shown = [lettering.without(cue, lacking) for cue in cues]
-    said = karaoke.given(shown, request.words) if request.words else None
+    if said is not None:
+        said = [lettering.words_without(*pair, lacking) for pair in zip(said, cues, strict=True)]
     return ass.script(shown, *size, style.in_font(look, family), said), lettering.warnings(texts, lacking)
 
 
