@@ -13,6 +13,10 @@ from encoder.plan import AudioStream, MediaInfo, VideoStream
 # These hold no presentation times: the decoder's delay would come on top of them.
 UNTIMED = ("avi",)
 WHITE_NITS = 203
+# What can go from whole pictures to interlaced ones and back within a file, as broadcasts do.
+INTERLACING = ("mpeg2video", "h264", "vc1", "mpeg4", "dvvideo", "prores", "dnxhd", "ffv1", "mjpeg")
+# Pixels of a side that bwdif takes at the least.
+MIN_INTERLACED = 4
 
 
 def opened(name: str, info: MediaInfo, **options: Any) -> Any:
@@ -27,7 +31,7 @@ def picture(given: Any, info: MediaInfo, video: VideoStream) -> Any:
     stream = given[str(video.index)]
     if info.demuxer in UNTIMED:
         stream = stream.filter("setpts", "PTS-STARTPTS")
-    if video.interlaced:
+    if _may_interlace(video):  # pictures that are whole pass, for a hundredth of the time of a caption
         stream = stream.filter("bwdif", mode="send_frame", deint="interlaced")
     stream = stream.filter("crop", "trunc(iw/2)*2", "trunc(ih/2)*2", 0, 0)
     if video.transfer:
@@ -38,6 +42,12 @@ def picture(given: Any, info: MediaInfo, video: VideoStream) -> Any:
     elif video.colours.full_range:  # which many players take for the other, and show with too much contrast
         return stream.filter("scale", out_range="tv").filter("format", "yuv420p").filter("setparams", range="tv")
     return stream.filter("format", "yuv420p")
+
+
+def _may_interlace(video: VideoStream) -> bool:
+    if min(video.width, video.height) < MIN_INTERLACED:
+        return False
+    return video.interlaced or (video.codec in INTERLACING and not video.rgb)
 
 
 def filtered(stream: Any, given: Any, video: VideoStream, sound: Sequence[AudioStream]) -> Filtered:

@@ -3,6 +3,7 @@
 import itertools
 import re
 import unicodedata
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -34,14 +35,24 @@ def words(cue: Cue) -> list[Word]:
 
 
 def given(cues: Sequence[Cue], said: Iterable[caption_style_pb2.CaptionWord]) -> list[list[Word]]:
-    """The words of each cue at the times that a request gives: every word, in order. Raises InvalidArgument, naming
-    the word that does not fit."""
-    rest = enumerate(said)
-    result = [[_given(place, cue, *next(rest, (-1, None))) for place in _found(cue.text)] for cue in cues]
-    left = next(rest, None)
+    """The words of each cue at the times that a request gives: every word, in order; those without letters (a dash, a
+    note) may be missing on either side. Raises InvalidArgument, naming the word that does not fit."""
+    rest = deque(enumerate(said))
+    result = [list(_matched(cue, rest)) for cue in cues]
+    left = next(((number, word) for number, word in rest if _letters(word.text)), None)
     if left is not None:
         raise _wrong(left[0], f"'{left[1].text}' comes after the last word of the subtitles; leave it out.")
     return result
+
+
+def _matched(cue: Cue, rest: deque[tuple[int, caption_style_pb2.CaptionWord]]) -> Iterator[Word]:
+    """The words of a cue, each at the times of the one of `rest` that it takes from there."""
+    for place in _found(cue.text):
+        lettered = bool(_letters(place[2]))
+        while lettered and rest and not _letters(rest[0][1].text):
+            rest.popleft()
+        if lettered or (rest and not _letters(rest[0][1].text)):
+            yield _given(place, cue, *(rest.popleft() if rest else (-1, None)))
 
 
 def _given(place: tuple[int, int, str], cue: Cue, number: int, word: caption_style_pb2.CaptionWord | None) -> Word:

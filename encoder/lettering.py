@@ -1,9 +1,10 @@
 """Letters of captions that no font has: left out and told of, rather than drawn as boxes. Pure."""
 
 import unicodedata
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import replace
 
+from encoder.karaoke import Word
 from encoder.marks import MARK
 from encoder.plan import Warning
 from encoder.subtitles import Cue
@@ -27,8 +28,18 @@ def drawn(texts: Iterable[str], *, capitals: bool = False) -> set[str]:
 def without(cue: Cue, lacking: Set[str]) -> Cue:
     """A cue without the letters that no font has."""
     table = replaced(lacking)
-    said = tuple((len(cue.text[:place].translate(table)), time) for place, time in cue.said)
+    said = tuple((_moved(place, cue, table), time) for place, time in cue.said)
     return replace(cue, text=cue.text.translate(table), said=said)
+
+
+def words_without(words: Iterable[Word], cue: Cue, lacking: Set[str]) -> list[Word]:
+    """The words of a cue where they stand once it is without the letters that no font has."""
+    table = replaced(lacking)
+    return [replace(word, first=_moved(word.first, cue, table), end=_moved(word.end, cue, table)) for word in words]
+
+
+def _moved(place: int, cue: Cue, table: Mapping[int, str | None]) -> int:
+    return len(cue.text[:place].translate(table))
 
 
 def replaced(lacking: Set[str]) -> dict[int, str | None]:

@@ -231,6 +231,7 @@ def _audio(container: InputContainer, stream: AvAudio) -> AudioStream:
         codec=stream.codec.canonical_name,
         duration_seconds=_duration(container, stream),
         bit_rate=stream.bit_rate or 0,
+        sample_rate=stream.codec_context.sample_rate or 0,
         language=language if LANGUAGE.fullmatch(language) else "",
     )
 

@@ -19,8 +19,8 @@ COPY = "copy"
 class VideoStream:
     """The first moving picture of a file. Sizes are in pixels as stored, before rotation; `decodes` tells
     whether its beginning could be decoded; `transfer` is its curve of high dynamic range by FFmpeg's name, "" for any
-    other; `rgb` is of pictures without colour planes; `tiled` of a still that FFmpeg puts together of several
-    streams."""
+    other; `interlaced` is of its first picture; `rgb` of pictures without colour planes; `tiled` of a still that FFmpeg
+    puts together of several streams."""
 
     index: int
     codec: str
@@ -57,13 +57,14 @@ class VideoStream:
 
 @dataclass(frozen=True)
 class AudioStream:
-    """One audio stream; `duration_seconds`, and `bit_rate` in bit/s, are 0 where the file does not tell, and `language`
-    (ISO 639-2, three letters) is "" then."""
+    """One audio stream; `duration_seconds`, `bit_rate` in bit/s, and `sample_rate` in Hz are 0 where the file does not
+    tell, and `language` (ISO 639-2, three letters) is "" then."""
 
     index: int
     codec: str
     duration_seconds: float
     bit_rate: int
+    sample_rate: int
     language: str = ""
 
 

@@ -9,10 +9,12 @@ from encoder.passes import Pass
 from encoder.plan import Materials, MediaInfo, Plan, Source, VideoStream, Warning
 from encoder.style import Style
 from encoder.subtitles import Cue, Script
+from encoder.subtitles.substation import MAX_FAMILIES
 from rpc.errors import InvalidArgument
 
 MAX_SUBTITLES_BYTES = 10 * 1024 * 1024
 MAX_FONT_BYTES = 64 * 1024 * 1024
+MAX_TOLD = 200
 SCRIPT, FONTS = "captions.ass", "fonts"
 LOOK_IGNORED = Warning(
     "STYLE_IGNORED",
@@ -78,9 +80,15 @@ def _own_look(
     if request.words:
         raise _wrong("words", "these subtitles (ASS or SSA) time words themselves; leave it out.")
     lacking = materials.fonts.furnish(materials.folder / FONTS, script.families(), own)
-    warnings = lettering.warnings(script.captions(), lacking)
-    ignored = [LOOK_IGNORED] if request.HasField("style") else []
-    return script.without(lettering.replaced(lacking)), [*ignored, *warnings]
+    warnings = [LOOK_IGNORED] if request.HasField("style") else []
+    warnings += [_fonts_left_out(left)] if (left := script.left_out()) else []
+    return script.without(lettering.replaced(lacking)), [*warnings, *lettering.warnings(script.captions(), lacking)]
+
+
+def _fonts_left_out(families: Sequence[str]) -> Warning:
+    named = ", ".join(families)[:MAX_TOLD]
+    text = f"captions in these fonts are not drawn: {named}; the script names too many, {MAX_FAMILIES} are the most."
+    return Warning("FONTS_LEFT_OUT", text, {"fonts": named})
 
 
 def _our_look(
@@ -97,11 +105,13 @@ def _our_look(
         raise _wrong("style.font", f"no font '{family}' is on this encoder; give its file as url_font.")
     if request.words and not look.highlight_color:
         raise _wrong("words", "nothing lights up in this style; take the preset karaoke, or set highlight_color.")
+    said = karaoke.given(cues, request.words) if request.words else None
     texts = [cue.text for cue in cues]
     letters = lettering.drawn(texts, capitals=look.capitals)
     lacking = materials.fonts.furnish(materials.folder / FONTS, {family: letters}, own)
     shown = [lettering.without(cue, lacking) for cue in cues]
-    said = karaoke.given(shown, request.words) if request.words else None
+    if said is not None:
+        said = [lettering.words_without(*pair, lacking) for pair in zip(said, cues, strict=True)]
     return ass.script(shown, *size, style.in_font(look, family), said), lettering.warnings(texts, lacking)
 
 

@@ -24,13 +24,15 @@ CONTAINERS = {
 AAC: Mapping[str, str] = {"c:a": "aac", "b:a": "192k", "aac_coder": "fast"}
 # What MP4 can hold and players of MP4 can be expected to play.
 MP4_AUDIO = ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac")
+# Hz: MP4 has no name for the slower rates of MP3.
+MIN_MP3_RATE = 16_000
 
 
 def kept_audio(streams: Sequence[AudioStream]) -> dict[str, str]:
     """Options that copy each audio stream where MP4 can hold it, and make it AAC where not."""
     options: dict[str, str] = {}
     for number, stream in enumerate(streams):
-        copied = stream.codec in MP4_AUDIO
+        copied = stream.codec in MP4_AUDIO and (stream.codec != "mp3" or stream.sample_rate >= MIN_MP3_RATE)
         options[f"c:a:{number}"] = "copy" if copied else AAC["c:a"]
         if not copied:
             options |= {f"b:a:{number}": AAC["b:a"], f"aac_coder:a:{number}": AAC["aac_coder"]}

@@ -1,9 +1,10 @@
 """SubRip as it is found in the wild, read strictly enough to name the line that is wrong.
 
-Borne: CRLF; blank lines missing between cues or standing inside them; missing numbers; overlapping and zero-length
-cues; hours, minutes or fractions with fewer digits.
+Borne: blank lines missing between cues or standing inside them, even below a number; missing numbers; overlapping and
+zero-length cues; hours, minutes or fractions with fewer digits.
 """
 
+import itertools
 import re
 from collections.abc import Iterator
 
@@ -12,6 +13,8 @@ import pysrt
 from encoder.subtitles.cue import Cue, SubtitleError
 
 ARROW = "-->"
+# More are no number that cues are counted with, and take long to read.
+MAX_DIGITS = 9
 TIME = re.compile(r"\d{1,3}:\d{1,2}:\d{1,2}(?:[,.]\d{1,3})?")
 EXAMPLE = "00:00:01,000 --> 00:00:04,000"
 
@@ -28,22 +31,30 @@ def parse(text: str) -> list[Cue]:
 def _blocks(lines: list[str]) -> Iterator[tuple[int, int, list[str]]]:
     """Each cue as (its count from 1, the line number of its times, its lines from the times on)."""
     starts = [number for number, line in enumerate(lines) if ARROW in line]
-    _nothing_before(lines, starts)
-    for count, start in enumerate(starts, 1):
-        last = count == len(starts)
-        end = len(lines) if last else starts[count]
+    first = _first_number(lines[: starts[0]] if starts else [])
+    for count, (start, end) in enumerate(itertools.pairwise([*starts, len(lines)]), 1):
         body = lines[start:end]
-        if not last and body[-1].strip().isdigit():  # the number of the next cue
-            body.pop()
-        yield count, start + 1, body
+        yield count, start + 1, body if count == len(starts) else _unnumbered(body, first + count)
 
 
-def _nothing_before(lines: list[str], starts: list[int]) -> None:
-    """Text above the first times is a cue whose times are missing."""
-    head = lines[: starts[0]] if starts else []
+def _first_number(head: list[str]) -> int:
+    """The number of the first cue; text above its times is a cue whose times are missing."""
+    first = 1
     for number, line in enumerate(head, 1):
-        if line.strip() and not line.strip().isdigit():
+        if line.strip() and not line.strip().isdecimal():
             raise SubtitleError(f"line {number}: '{line.strip()[:40]}' stands before any times like '{EXAMPLE}'.")
+        first = int(line.strip()[:MAX_DIGITS] or first)
+    return first
+
+
+def _unnumbered(body: list[str], following: int) -> list[str]:
+    """A cue without the number of the one that comes after it, which should be `following`: with blanks below it, other
+    digits are text."""
+    if body[-1].strip().isdecimal():
+        return body[:-1]
+    last = max(number for number, line in enumerate(body) if line.strip())
+    digits = body[last].strip()
+    return body[:last] if digits.isdecimal() and digits.lstrip("0") == str(following) else body
 
 
 def _cue(count: int, line: int, body: list[str]) -> Cue:

@@ -4,7 +4,7 @@ Files that are packed into a script, fonts and pictures, are left out of it.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from encoder.subtitles.cue import SubtitleError
@@ -20,6 +20,9 @@ BREAK = re.compile(r"\\[Nnh]")
 # Where the font stands in a style and the text in an event, of scripts that do not say it.
 FONT_PLACE, TEXT_PLACE = 1, 9
 MAX_FAMILIES = 64
+# What libass asks for where a style names no font, and where a caption's style is not there and none is called Default.
+UNNAMED = "Arial"
+DEFAULT_STYLE = re.compile(r":\s*\**Default\s*,")
 
 
 @dataclass(frozen=True)
@@ -44,13 +47,21 @@ class Script:
         return [_shown(line.counts) for line in self.lines if line.section == EVENTS and line.counts]
 
     def families(self) -> Mapping[str, set[str]]:
-        """The families of fonts that are named, and the letters that may be drawn with each: all of them, as styles
-        change within a line."""
+        """The families of fonts that are asked for, the first MAX_FAMILIES, and the letters that may be drawn with
+        each: all of them, as styles change within a line."""
         letters = set("".join(self.captions()))
-        named = [line.counts for line in self.lines if line.section in STYLES and line.counts]
+        return dict.fromkeys(self._named()[:MAX_FAMILIES], letters)
+
+    def left_out(self) -> Sequence[str]:
+        """The families that are asked for beyond those."""
+        return self._named()[MAX_FAMILIES:]
+
+    def _named(self) -> list[str]:
+        styles = [line for line in self.lines if line.section in STYLES and line.counts]
+        named = [] if any(DEFAULT_STYLE.search(line.before) for line in styles) else [UNNAMED]
+        named += [line.counts for line in styles]
         named += [name for line in self.lines if line.section == EVENTS for name in FONT.findall(line.counts)]
-        families = dict.fromkeys(name.strip().lstrip("@") for name in named)
-        return {name: letters for name in list(families)[:MAX_FAMILIES] if name}
+        return [name for name in dict.fromkeys(_family(name) for name in named) if name]
 
     def without(self, letters: Mapping[int, str | None]) -> str:
         """The script, these letters (as str.translate takes them) replaced in what it shows."""
@@ -94,8 +105,15 @@ def _parted(section: str, line: str, colon: str, place: int) -> Line:
     if len(parts) <= place:
         return Line(section, line)
     before = head + colon + "".join(part + "," for part in parts[:place])
-    font, comma, after = parts[place].partition(",") if section in STYLES else (parts[place], "", "")
-    return Line(section, before, font, comma + after)
+    if section not in STYLES:
+        return Line(section, before, parts[place])
+    font, comma, after = parts[place].partition(",")
+    return Line(section, before, font if _family(font) else UNNAMED, comma + after)
+
+
+def _family(name: str) -> str:
+    # A leading @ turns the letters.
+    return name.strip().lstrip("@")
 
 
 def _shown(text: str) -> str:

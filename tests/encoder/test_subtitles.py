@@ -6,6 +6,8 @@ from encoder import ass
 from encoder.subtitles import Cue, Script, SubtitleError
 from encoder.subtitles import read as parse
 
+BOTH = "1\n00:00:01,000 --> 00:00:02,000\nOne\nline\n\n2\n00:00:03,000 --> 00:00:04,000\nTwo\n"
+
 
 @pytest.mark.parametrize(
     ("text", "cues"),
@@ -32,10 +34,24 @@ from encoder.subtitles import read as parse
         ),
         ("1\n100:00:00,000 --> 100:00:01,000\nLate\n", [Cue(360_000_000, 360_001_000, "Late")]),
         ("1\n00:00:01,000 --> 00:00:02,000\n1984\n", [Cue(1000, 2000, "1984")]),
+        (  # every line end doubled
+            "0\n\n00:00:01,000 --> 00:00:02,000\n\nOne\n\n\n\n1\n\n00:00:03,000 --> 00:00:04,000\n\nTwo\n\n",
+            [Cue(1000, 2000, "One"), Cue(3000, 4000, "Two")],
+        ),
+        (  # a blank above times that have no number
+            "1\n00:00:01,000 --> 00:00:02,000\n1984\n\n00:00:03,000 --> 00:00:04,000\nTwo\n",
+            [Cue(1000, 2000, "1984"), Cue(3000, 4000, "Two")],
+        ),
     ],
 )
 def test_cues(text: str, cues: list[Cue]) -> None:
     assert parse(text.encode()) == cues
+
+
+@pytest.mark.parametrize("text", [BOTH, "WEBVTT\n\n" + BOTH.replace(",", ".")], ids=["subrip", "webvtt"])
+@pytest.mark.parametrize("end", ["\r", "\r\n", "\r\r\n", "\r\r\r\n"])
+def test_line_ends(text: str, end: str) -> None:
+    assert parse(text.replace("\n", end).encode()) == [Cue(1000, 2000, "One\nline"), Cue(3000, 4000, "Two")]
 
 
 @pytest.mark.parametrize("times", ["00:00:01,000 -> 2", "00:00:aa,000 --> 00:00:02,000", "1 --> 2", "--> 00:00:02,000"])
@@ -137,6 +153,20 @@ def test_webvtt_without_captions() -> None:
 def test_utf16_without_mark(name: str) -> None:
     text = "1\n00:00:01,000 --> 00:00:02,000\nЯ 漢\n"
     assert parse(text.encode(name)) == [Cue(1000, 2000, "Я 漢")]
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        ("ação é".encode() + b"\xc3", "ação é\ufffd"),  # cut in the middle of a letter
+        ("日本語".encode()[:-1] + "が".encode(), "日本\ufffdが"),
+        ("ação é".encode("cp1252"), "ação é"),
+        ("“ação” – Ã©".encode("cp1252"), "“ação” – Ã©"),
+        ("don’t".encode("cp1252"), "don’t"),
+    ],
+)
+def test_a_bad_byte_spoils_but_its_letter(data: bytes, text: str) -> None:
+    assert parse(b"1\n00:00:01,000 --> 00:00:02,000\n" + data) == [Cue(1000, 2000, text)]
 
 
 def test_accents_are_composed() -> None:

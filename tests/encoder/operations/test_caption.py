@@ -122,6 +122,15 @@ async def test_every_audio_stream_is_kept_and_made_aac_where_mp4_cannot_hold_it(
     assert judge.pitch(out, 1) == pytest.approx(1000, abs=5)
 
 
+async def test_mp3_too_slow_for_mp4_is_made_aac(client: Client, cues: Path, tmp_path: Path) -> None:
+    video = tmp_path / "slow.flv"
+    inputs = ["-f", "lavfi", "-i", "testsrc2=size=320x180:duration=1", "-f", "lavfi", "-i", "sine=440:d=1"]
+    media.run(*inputs, "-c:v", "flv", "-c:a", "libmp3lame", "-ar", "11025", video)
+    out = await captioned(client, tmp_path / "o.mp4", video, cues)
+    assert judge.facts(out).audio == ("aac",)
+    assert judge.pitch(out) == pytest.approx(440, abs=5)
+
+
 @pytest.mark.parametrize(
     "data",
     [

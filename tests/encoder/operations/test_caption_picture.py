@@ -74,19 +74,43 @@ async def test_colors_stay_whatever_they_are_stored_as(
     assert np.abs(colors(video) - colors(out)).mean() < 6
 
 
+BAR = "color=black:size=320x180:rate=50:d={},geq=lum='if(between(mod(X+320-N*12,320),0,40),235,16)':cb=128:cr=128"
+
+
+def combs(path: Path, number: int) -> float:
+    """How much the lines of one frame differ from those beside them."""
+    frame = judge.pictures(path, "gray")[number].astype(int)
+    return float(np.abs(2 * frame[1:-1] - frame[:-2] - frame[2:]).mean())
+
+
 async def test_interlaced_pictures_lose_their_combs(client: Client, late: Path, tmp_path: Path) -> None:
     video = tmp_path / "i.mp4"
-    bar = "color=black:size=320x180:rate=50:d=1,geq=lum='if(between(mod(X+320-N*12,320),0,40),235,16)':cb=128:cr=128"
     coded = ["-c:v", "libx264", "-flags", "+ilme+ildct"]
-    media.run("-f", "lavfi", "-i", f"{bar},interlace=scan=tff:lowpass=off", *coded, video)
+    media.run("-f", "lavfi", "-i", f"{BAR.format(1)},interlace=scan=tff:lowpass=off", *coded, video)
     out = await captioned(client, tmp_path / "o.mp4", video, late)
-
-    def combs(path: Path) -> float:
-        frame = judge.pictures(path, "gray")[10].astype(int)
-        return float(np.abs(2 * frame[1:-1] - frame[:-2] - frame[2:]).mean())
-
-    assert combs(out) < 0.2 * combs(video)
+    assert combs(out, 10) < 0.2 * combs(video, 10)
     assert judge.facts(out).times == pytest.approx(judge.facts(video).times, abs=0.001)
+
+
+@pytest.mark.parametrize("codec", ["mpeg2video", "libx264"])
+async def test_pictures_that_are_interlaced_later_on_lose_their_combs(
+    client: Client, late: Path, tmp_path: Path, codec: str
+) -> None:
+    video, parts = tmp_path / "v.ts", [tmp_path / "p.ts", tmp_path / "i.ts"]
+    options = ["-c:v", codec, "-q:v", "3"]
+    media.run("-f", "lavfi", "-i", f"{BAR.format(0.4)},fps=25", *options, parts[0])
+    woven = f"{BAR.format(0.8)},interlace=scan=tff:lowpass=off"
+    media.run("-f", "lavfi", "-i", woven, *options, "-flags", "+ilme+ildct", "-output_ts_offset", "0.4", parts[1])
+    video.write_bytes(b"".join(part.read_bytes() for part in parts))
+    out = await captioned(client, tmp_path / "o.mp4", video, late)
+    assert combs(out, 20) < 0.2 * combs(video, 20)
+    before, after = judge.facts(video).times, judge.facts(out).times
+    assert np.subtract(after, after[0]) == pytest.approx(np.subtract(before, before[0]), abs=0.001)
+
+
+async def test_pictures_too_small_to_be_interlaced(client: Client, late: Path, tmp_path: Path) -> None:
+    video = media.grey_video(tmp_path / "v.mp4", 0.2, "2x2")
+    assert judge.facts(await captioned(client, tmp_path / "o.mp4", video, late)).times == judge.facts(video).times
 
 
 async def test_names_of_audio_streams_stay(client: Client, late: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Captions from other files than SubRip, in fonts of the caller, and letters that no font has."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ Look = caption_style_pb2.CaptionStyle
 Word = caption_style_pb2.CaptionWord
 # Private letters, of a plane in which no font has any.
 UNKNOWN = "\U0010fff0\U0010fff1"
+# Letters of a script that died out before it could be read.
+CYPRIOT = "\U00012f90\U00012f91"
 WHITE, YELLOW = (255, 255, 255), (255, 212, 0)
 
 
@@ -79,6 +82,32 @@ async def test_a_script_keeps_its_look_and_is_told_when_another_is_asked_for(
     assert [warning.reason for warning in summary.warnings] == ["STYLE_IGNORED"]
 
 
+STYLES = SCRIPT[SCRIPT.index("[V4+") : SCRIPT.index("[Fonts]")]
+
+
+@pytest.mark.parametrize(
+    "styles",
+    ["", STYLES.replace("Nowhere", ""), STYLES.replace("Default", "Other").replace("Nowhere", "Fira Sans")],
+    ids=["no-styles", "no-font", "another-style"],
+)
+async def test_a_script_that_names_no_font_is_drawn_all_the_same(
+    client: Client, video: Path, tmp_path: Path, styles: str
+) -> None:
+    text = SCRIPT.replace(STYLES, styles).replace("{\\fnOther\\b1}Hi {\\i1}漢", "HHHH")
+    frames, _ = await captioned(client, video, tmp_path / "o.mp4", text)
+    assert (np.abs(frames[5] - 0x40).max(axis=2) > 90).sum() > 100
+
+
+async def test_more_fonts_than_are_taken_are_told(client: Client, video: Path, tmp_path: Path) -> None:
+    cases = ["".join(case) for case in itertools.product(*[(letter, letter.upper()) for letter in "armeni"])]
+    names = [*(f"Noto Sans {name}an" for name in cases), "Left Out", "Noto Sans armenian", "And This"]
+    line = "".join(f"{{\\fn{name}}}բարեւ" for name in names)
+    text = SCRIPT.replace("Nowhere", names[0]).replace("{\\fnOther\\b1}Hi {\\i1}漢", line)
+    _, summary = await captioned(client, video, tmp_path / "o.mp4", text.replace("0:00:02", "0:00:00"))
+    (warning,) = summary.warnings
+    assert (warning.reason, dict(warning.metadata)) == ("FONTS_LEFT_OUT", {"fonts": "Left Out, And This"})
+
+
 async def test_a_font_color_is_drawn(client: Client, video: Path, tmp_path: Path) -> None:
     frames, _ = await captioned(client, video, tmp_path / "o.mp4", cue('<font color="#ffd400">HHHH</font>'))
     assert near(frames[5], YELLOW).sum() > 40
@@ -129,6 +158,42 @@ async def test_words_light_up_at_the_times_that_are_given(client: Client, video:
     assert lit == [2 <= n < 6 or 10 <= n < 18 for n in range(20)]
     left, right = (np.nonzero(near(frames[n], YELLOW, 60))[1].mean() for n in (4, 14))
     assert left < right
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("- one two", ["one", "two"]),
+        ("one – two !", ["one", "two"]),
+        ("- one two", ["-", "one", "two"]),
+        ("one two", ["♪", "one", "two", "♪"]),
+    ],
+)
+async def test_letters_alone_count_in_words(
+    client: Client, video: Path, tmp_path: Path, text: str, said: list[str]
+) -> None:
+    times = {"one": (0.2, 0.6), "two": (1.0, 1.8)}
+    words = [Word(text=word, start=start, end=end) for word in said for start, end in [times.get(word, (0, 0))]]
+    style = Look(preset=Look.PRESET_KARAOKE)
+    frames, _ = await captioned(client, video, tmp_path / "o.mp4", cue(text), words=words, style=style)
+    lit = [bool(near(frame, YELLOW, 60).sum() > 100) for frame in frames]
+    assert lit == [2 <= n < 6 or 10 <= n < 18 for n in range(20)]
+
+
+async def test_words_are_held_against_the_text_with_the_letters_that_no_font_has(
+    client: Client, video: Path, tmp_path: Path
+) -> None:
+    style = Look(preset=Look.PRESET_KARAOKE)
+    times = [(0.2, 0.6), (0.7, 0.9), (1.0, 1.8)]
+    made = []
+    for number, texts in enumerate((("one", CYPRIOT, f"t{CYPRIOT}wo"), ("one", "", "two"))):
+        words = [Word(text=text, start=start, end=end) for text, (start, end) in zip(texts, times, strict=True)]
+        text = cue(" ".join(texts))
+        made.append(await captioned(client, video, tmp_path / f"{number}.mp4", text, words=words, style=style))
+    (with_them, summary), (without, _) = made
+    assert np.array_equal(with_them, without)
+    assert [bool(near(frame, YELLOW, 60).any()) for frame in without] == [2 <= n < 6 or 10 <= n < 18 for n in range(20)]
+    assert [warning.reason for warning in summary.warnings] == ["MISSING_GLYPHS"]
 
 
 async def test_words_of_webvtt_light_up_at_their_times(client: Client, video: Path, tmp_path: Path) -> None:
