@@ -13,6 +13,8 @@ from encoder.subtitles import Cue
 from rpc.errors import InvalidArgument
 
 WORD = re.compile(r"\S+")
+# Each word is drawn with the whole of its caption. Three hours of talk come to about a million letters.
+MAX_LETTERS = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,13 @@ class Word:
     end: int
     start_ms: int
     end_ms: int
+
+
+def check(cues: Iterable[Cue]) -> None:
+    """Raise InvalidArgument for captions that are too long to light their words up one by one."""
+    if sum(len(cue.text) * len(WORD.findall(cue.text)) for cue in cues) > MAX_LETTERS:
+        text = "its captions are too long to light up every word; break them into shorter ones, or take another style."
+        raise InvalidArgument(f"url_srt: {text}", fields={"url_srt": text})
 
 
 def words(cue: Cue) -> list[Word]:

@@ -105,6 +105,8 @@ def _our_look(
         raise _wrong("style.font", f"no font '{family}' is on this encoder; give its file as url_font.")
     if request.words and not look.highlight_color:
         raise _wrong("words", "nothing lights up in this style; take the preset karaoke, or set highlight_color.")
+    if look.highlight_color:
+        karaoke.check(cues)
     said = karaoke.given(cues, request.words) if request.words else None
     texts = [cue.text for cue in cues]
     letters = lettering.drawn(texts, capitals=look.capitals)

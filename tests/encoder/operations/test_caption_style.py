@@ -118,3 +118,13 @@ async def test_what_is_no_style_is_refused(
         await client.encode(captioning(**style), {"url_video": video, "url_srt": cues})
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert (caught.value.details() or "").startswith(f"style.{field}: ")
+
+
+async def test_a_caption_of_thousands_of_words_is_not_lit_up_word_by_word(
+    client: Client, video: Path, tmp_path: Path
+) -> None:
+    cues = media.srt(tmp_path / "long.srt", [(0, 2, "la " * 8000)])  # a script of 120 MB
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await client.encode(captioning(preset=Look.PRESET_KARAOKE), {"url_video": video, "url_srt": cues})
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "break them into shorter ones" in (caught.value.details() or "")
