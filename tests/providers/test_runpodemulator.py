@@ -186,7 +186,7 @@ async def test_connections_can_be_refused_for_a_time(runpod, client):
 
 
 async def test_workers_start_cold_are_counted_and_end_when_idle(runpod, client):
-    runpod.rules.cold_start_seconds, runpod.rules.workers_max = 0.2, 2
+    runpod.rules.cold_start_seconds, runpod.rules.workers_max = 0.6, 2
     runpod.autoscale(lambda name: runpod.worker(echo, name), idle_seconds=0.2)
     jobs = [await run(client, {"echo": number, "seconds": 0.1}) for number in range(4)]
 
