@@ -1,12 +1,12 @@
 """The standard health service, whose watches end before the server does."""
 
 import asyncio
-from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import aio
 
+from rpc.interceptors import Context
 from rpc.tasks import ended
 
 LAST_WORD_SECONDS = 0.1
@@ -20,9 +20,7 @@ class Health(aio.HealthServicer):
         super().__init__()
         self._watches: set[asyncio.Task[None]] = set()
 
-    async def Watch(
-        self, request: health_pb2.HealthCheckRequest, context: "grpc.aio.ServicerContext[Any, Any]"
-    ) -> None:
+    async def Watch(self, request: health_pb2.HealthCheckRequest, context: Context) -> None:
         """Tell the status and its changes until `end_watches`. Ends UNAVAILABLE."""
         watch = asyncio.ensure_future(super().Watch(request, context))
         self._watches.add(watch)
