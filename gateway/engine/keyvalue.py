@@ -11,7 +11,7 @@ from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError, NoKeysEr
 from nats.js.kv import KeyValue as Bucket
 
 from gateway.engine.errors import translated
-from rpc.errors import Aborted, Unavailable
+from rpc.errors import Aborted
 from rpc.tasks import survived
 
 log = structlog.get_logger("engine")
@@ -81,14 +81,10 @@ class KeyValue:
         library's own watch falls silent when the server restarts.
         """
         while True:
-            try:
+            with survived("watch failed; starting it again"):
                 await self._watch_once(changed, ready)
-            except Unavailable as error:
-                log.warning("watch failed; starting it again", error=str(error.__cause__))
-                await asyncio.sleep(RETRY_SECONDS)
-            except Exception:
-                log.exception("watch failed; starting it again")
-                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            await asyncio.sleep(RETRY_SECONDS)
 
     async def _watch_once(self, changed: Changed, ready: asyncio.Event) -> None:
         with translated():
