@@ -53,11 +53,11 @@ class Messages:
         """A page of jobs, which ends early, after one at least, where they would be too large for one message."""
         page = jobs_pb2.ListJobsResponse(next_page_token=next_token)
         left_bytes = MAX_MESSAGE_BYTES - MARGIN_BYTES
-        for before, job in zip([None, *jobs], jobs, strict=False):
+        for job in jobs:
             message = self.job(job, base_url)
             left_bytes -= message.ByteSize()
-            if before is not None and left_bytes < 0:
-                page.next_page_token = before.id
+            if page.jobs and left_bytes < 0:
+                page.next_page_token = page.jobs[-1].id
                 break
             page.jobs.append(message)
         return page
