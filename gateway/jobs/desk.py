@@ -88,15 +88,14 @@ class Desk:
         deadline, is_absent = time.monotonic() + WITHDRAW_SECONDS, False
         while time.monotonic() < deadline:
             try:
-                await self.cancel(job_id)
+                with contextlib.suppress(FailedPrecondition):  # it has ended
+                    await self.cancel(job_id)
             except NotFound:
                 if is_absent:
                     return
                 is_absent = True  # once more: the question may have overtaken the record
             except (Unavailable, Aborted):
                 is_absent = False
-            except FailedPrecondition:
-                return
             else:
                 return
             await asyncio.sleep(WITHDRAW_RETRY_SECONDS)

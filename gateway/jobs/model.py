@@ -81,6 +81,10 @@ class Task:
     # Time on rented machines, all tries; the last one may go on.
     spells: tuple[Spell, ...] = ()
 
+    def is_at(self, started_at: float | None) -> bool:
+        """Whether no try was started since the one of that time (None: it was not): else another gateway has it."""
+        return started_at in (None, self.started_at)
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -214,10 +218,10 @@ def start_task(job: Job, index: int, now: float) -> Job:
 
 
 def return_task(job: Job, index: int, now: float, *, counted: bool, started_at: float | None = None) -> Job:
-    """A task goes back to the queue; with `counted` the try counts against its limit, if it was started. With
-    `started_at` only if the last try is the one of that time: else another gateway runs the task."""
+    """The try of `started_at`, if it is the last, gives the task back to the queue; with `counted` it counts against
+    the limit, if it was started."""
     task = job.tasks[index]
-    if started_at not in (None, task.started_at):
+    if not task.is_at(started_at):
         return job
     if not task.status.ended:
         task = _closed(task, now)
@@ -248,9 +252,9 @@ def complete_task(job: Job, index: int, result: Result, now: float) -> Job:
 def fail_task(
     job: Job, index: int, failure: Failure, now: float, *, timed_out: bool = False, started_at: float | None = None
 ) -> Job:
-    """The task failed for good; for `started_at` see return_task."""
+    """The task failed for good, in the try of `started_at` if it is the last."""
     task = job.tasks[index]
-    if task.status.ended or started_at not in (None, task.started_at):
+    if task.status.ended or not task.is_at(started_at):
         return job
     status = Status.TIMED_OUT if timed_out else Status.FAILED
     return _end_if_over(_with(job, index, replace(_closed(task, now), status=status, failure=failure)), now)

@@ -40,7 +40,7 @@ class Try:
 
     def is_last(self, job: Job) -> bool:
         """Whether no other try was started since."""
-        return self.started_at in (None, job.tasks[self.ref.index].started_at)
+        return job.tasks[self.ref.index].is_at(self.started_at)
 
 
 class TaskQueue:
