@@ -4,15 +4,11 @@ Every function takes a job and gives the job that follows from it. What no longe
 started, completed, cancelled) gives the job unchanged, so that a message delivered twice does no harm.
 """
 
-import base64
-import json
 import re
 import secrets
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
 
-from gateway.engine.fields import known
 from gateway.fleet.costs import Spell, joined
 
 MAX_WARNINGS = 50
@@ -277,26 +273,3 @@ def _with(job: Job, index: int, task: Task) -> Job:
 
 def _end_if_over(job: Job, now: float) -> Job:
     return replace(job, ended_at=now) if job.status.ended else job
-
-
-def to_json(job: Job) -> bytes:
-    """The record of a job as it is stored."""
-    record = asdict(job) | {"request": base64.b64encode(job.request).decode()}
-    return json.dumps(record, separators=(",", ":")).encode()
-
-
-def from_json(data: bytes) -> Job:
-    """The job of a stored record."""
-    record = known(Job, json.loads(data))
-    tasks = tuple(_task(entry) for entry in record["tasks"])
-    return Job(**record | {"tasks": tasks, "request": base64.b64decode(record["request"])})
-
-
-def _task(entry: dict[str, Any]) -> Task:
-    failure = Failure(**known(Failure, entry["failure"])) if entry["failure"] else None
-    # Records of before there were warnings have none.
-    warnings = tuple(Warning(**known(Warning, warning)) for warning in entry.get("warnings", ()))
-    spells = tuple(Spell(**known(Spell, spell)) for spell in entry.get("spells", ()))
-    status = Status(entry["status"])
-    parts = {"failure": failure, "status": status, "warnings": warnings, "spells": spells}
-    return Task(**known(Task, entry) | parts)

@@ -9,7 +9,7 @@ import structlog
 
 from gateway.engine.keyvalue import KeyValue
 from gateway.engine.watching import Watching
-from gateway.jobs import model
+from gateway.jobs import model, record
 from gateway.jobs.index import Index
 from gateway.jobs.model import Job, Status
 from rpc.errors import Aborted, Internal, InvalidArgument, NotFound
@@ -21,8 +21,6 @@ PAUSE_SECONDS = 0.005
 MAX_PAUSE_SECONDS = 0.1
 # What a task's result, or the text of its failure, may add to a record.
 GROWTH_BYTES = 1024
-# What model.from_json raises for it.
-UNREADABLE = (ValueError, KeyError, TypeError)
 
 
 class Unreadable(Internal):
@@ -50,10 +48,10 @@ class JobStore:
 
     async def create(self, job: Job) -> None:
         """Write a new job; on return it is on disk. Raises InvalidArgument for one that is too large."""
-        record = model.to_json(job)
-        if len(record) + GROWTH_BYTES * len(job.tasks) > self._records.max_value_bytes:
+        written = record.to_json(job)
+        if len(written) + GROWTH_BYTES * len(job.tasks) > self._records.max_value_bytes:
             raise InvalidArgument("The request is too large to be kept as one job; send several.", reason="TOO_LARGE")
-        revision = await self._records.create(job.id, record)
+        revision = await self._records.create(job.id, written)
         self.index.note(job, revision)
 
     async def get(self, job_id: str) -> Job:
@@ -68,7 +66,7 @@ class JobStore:
             if changed == job:
                 return job
             try:
-                revision = await self._records.update(job_id, model.to_json(changed), revision)
+                revision = await self._records.update(job_id, record.to_json(changed), revision)
             except Aborted:
                 # Many at once would take each other's chance over and over; the first retry is at once.
                 await asyncio.sleep(random.uniform(0, min(tries * PAUSE_SECONDS, MAX_PAUSE_SECONDS)))
@@ -104,8 +102,8 @@ class JobStore:
             self.index.drop(job_id)
             raise NotFound("Job ID does not exist", reason="JOB_NOT_FOUND")
         try:
-            return model.from_json(entry.value), entry.revision
-        except UNREADABLE as error:
+            return record.from_json(entry.value), entry.revision
+        except record.UNREADABLE as error:
             text = f"This version cannot read the record of job {job_id}; ask a gateway of a later one."
             raise Unreadable(text, reason="JOB_UNREADABLE") from error
 
@@ -114,6 +112,6 @@ class JobStore:
             self.index.drop(job_id)
             return
         try:
-            self.index.note(model.from_json(value), revision)
-        except UNREADABLE:
+            self.index.note(record.from_json(value), revision)
+        except record.UNREADABLE:
             log.exception("a job's record cannot be read; it is left alone", job=job_id)

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from gateway.fleet.costs import Spell
-from gateway.jobs import model
+from gateway.jobs import model, record
 from gateway.jobs.model import Failure, Job, Result, Status, Task
 
 LOST = Failure(14, "gone")
@@ -21,13 +21,13 @@ def test_a_result_keeps_its_warnings_within_bounds():
     warning = model.Warning("REASON", "text", {"cue": "1"})
     done = model.complete_task(job(), 0, Result("assets/x", 1, warnings=(warning,) * 1000), 101)
     assert done.tasks[0].warnings == (warning,) * model.MAX_WARNINGS
-    assert model.from_json(model.to_json(done)) == done
+    assert record.from_json(record.to_json(done)) == done
 
 
 def test_a_record_of_before_there_were_warnings_is_read():
-    record = json.loads(model.to_json(job()))
-    del record["tasks"][0]["warnings"]
-    assert model.from_json(json.dumps(record).encode()) == job()
+    stored = json.loads(record.to_json(job()))
+    del stored["tasks"][0]["warnings"]
+    assert record.from_json(json.dumps(stored).encode()) == job()
 
 
 def test_a_job_goes_from_queue_to_completed_and_keeps_its_times():
@@ -103,7 +103,7 @@ def test_nothing_moves_a_job_that_has_ended(step, ended):
 
 def test_a_record_survives_its_json():
     whole = model.fail_task(model.start_task(job(Task("a"), Task("ü")), 0, 101), 0, LOST, 102)
-    assert model.from_json(model.to_json(whole)) == whole
+    assert record.from_json(record.to_json(whole)) == whole
 
 
 def test_ids_sort_by_time_and_are_not_guessable():
@@ -117,8 +117,8 @@ def test_what_a_later_version_has_written_is_left_out():
     spell, warning = Spell("m", 1.0, 2.0), model.Warning("REASON", "text")
     task = Task(failure=Failure(1, "x"), warnings=(warning,), spells=(spell,))
     whole = Job("a", "caption", b"", False, (task,), created_at=1.0)
-    record = json.loads(model.to_json(whole))
-    task = record["tasks"][0]
-    for part in (record, task, task["failure"], task["warnings"][0], task["spells"][0]):
+    stored = json.loads(record.to_json(whole))
+    task = stored["tasks"][0]
+    for part in (stored, task, task["failure"], task["warnings"][0], task["spells"][0]):
         part["later"] = 1
-    assert model.from_json(json.dumps(record).encode()) == whole
+    assert record.from_json(json.dumps(stored).encode()) == whole
