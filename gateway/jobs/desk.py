@@ -11,6 +11,7 @@ from apigpu.v1 import video_pb2
 from gateway.jobs import model, operation
 from gateway.jobs.board import Board
 from gateway.jobs.model import Failure, Job, Status, Task
+from gateway.jobs.patience import PATIENCE, Patience
 from gateway.jobs.queue import TaskQueue
 from gateway.jobs.store import JobStore
 from gateway.sources import Sources
@@ -20,11 +21,7 @@ from rpc.tasks import ended
 log = structlog.get_logger("jobs")
 
 DEFAULT_PAGE = 50
-# A change is told at once; this is for the case that the watch on the records is down.
-RECHECK_SECONDS = 5.0
 MAX_PAGE = 1000
-WITHDRAW_SECONDS = 600.0
-WITHDRAW_RETRY_SECONDS = 1.0
 CANCELLED = Failure(code=Cancelled.code.value[0], message="The job was cancelled.")
 
 
@@ -40,6 +37,7 @@ class Desk:
         sources: Sources,
         max_items: int,
         check_cost: Callable[[video_pb2.Operation], None],
+        patience: Patience = PATIENCE,
     ) -> None:
         """`check_cost` raises for an operation that is expected to cost more than it may."""
         self._store = store
@@ -47,6 +45,7 @@ class Desk:
         self._sources = sources
         self._max_items = max_items
         self._check_cost = check_cost
+        self._patience = patience
         self._closing = asyncio.Event()
         self._withdrawals: set[asyncio.Task[None]] = set()
         self.is_draining = False
@@ -85,7 +84,7 @@ class Desk:
 
     async def _withdraw(self, job_id: str) -> None:
         """What was written while the store was away gets there when it is back, though its writer gave up on it."""
-        deadline, is_absent = time.monotonic() + WITHDRAW_SECONDS, False
+        deadline, is_absent = time.monotonic() + self._patience.withdraw_seconds, False
         while time.monotonic() < deadline:
             try:
                 with contextlib.suppress(FailedPrecondition):  # it has ended
@@ -98,7 +97,7 @@ class Desk:
                 is_absent = False
             else:
                 return
-            await asyncio.sleep(WITHDRAW_RETRY_SECONDS)
+            await asyncio.sleep(self._patience.withdraw_retry_seconds)
         log.warning("a job that was to be withdrawn may run: the store was away for too long", job=job_id)
 
     def _check_sources(self, wanted: video_pb2.Operation) -> None:
@@ -150,7 +149,7 @@ class Desk:
             return None
 
     async def next_change(self, changed: asyncio.Event, job_id: str) -> None:
-        """Wait for the event, RECHECK_SECONDS at most. Raises Unavailable when the gateway shuts down."""
+        """Wait for the event, `recheck_seconds` at most. Raises Unavailable when the gateway shuts down."""
         await self.changed(changed)
         if self._closing.is_set():
             raise Unavailable(
@@ -160,11 +159,12 @@ class Desk:
             )
 
     async def changed(self, changed: asyncio.Event) -> None:
-        """Wait for the event or for the end of the gateway, RECHECK_SECONDS at most."""
+        """Wait for the event or for the end of the gateway, `recheck_seconds` at most."""
         closing = asyncio.ensure_future(self._closing.wait())
         waiting = asyncio.ensure_future(changed.wait())
         try:
-            await asyncio.wait({closing, waiting}, timeout=RECHECK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            seconds = self._patience.recheck_seconds
+            await asyncio.wait({closing, waiting}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
             closing.cancel()
             waiting.cancel()

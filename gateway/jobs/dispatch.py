@@ -18,6 +18,7 @@ from gateway.engine.queue import Delivery
 from gateway.jobs import model
 from gateway.jobs.metered import Metered
 from gateway.jobs.model import Failure, Job
+from gateway.jobs.patience import PATIENCE, Patience
 from gateway.jobs.queue import TaskQueue, TaskRef, Try
 from gateway.jobs.run import TaskRun, TaskTimedOut
 from gateway.jobs.store import JobStore
@@ -26,9 +27,6 @@ from rpc.tasks import ended, survived
 
 log = structlog.get_logger("dispatch")
 
-BUSY_SECONDS = 0.5
-RETRY_SECONDS = 1.0
-RECOVER_SECONDS = 60.0
 MAX_TEXT = 600
 
 
@@ -40,7 +38,14 @@ class Dispatcher:
     """Runs until `drain`. A task is tried `attempts` times when encoders are lost under it, then it fails."""
 
     def __init__(
-        self, store: JobStore, queue: TaskQueue, pool: Pool, run: TaskRun, metered: Metered, attempts: int
+        self,
+        store: JobStore,
+        queue: TaskQueue,
+        pool: Pool,
+        run: TaskRun,
+        metered: Metered,
+        attempts: int,
+        patience: Patience = PATIENCE,
     ) -> None:
         self._store = store
         self._queue = queue
@@ -48,6 +53,7 @@ class Dispatcher:
         self._run = run
         self._metered = metered
         self._attempts = attempts
+        self._patience = patience
         self._running: dict[asyncio.Task[bool], TaskRef] = {}
         self._loops: list[asyncio.Task[None]] = []
         self._draining = False
@@ -71,7 +77,7 @@ class Dispatcher:
             with survived("cannot take a task; trying again"):
                 await self._take_one()
                 continue
-            await asyncio.sleep(RETRY_SECONDS)
+            await asyncio.sleep(self._patience.retry_seconds)
 
     async def _take_one(self) -> None:
         lease = await self._pool.lease()
@@ -101,7 +107,7 @@ class Dispatcher:
                 await self._store.prune(time.time())
             with survived("cannot check the queue"):
                 await self._queue.recover(self._store)
-            await asyncio.sleep(RECOVER_SECONDS)
+            await asyncio.sleep(self._patience.recover_seconds)
 
     def _job_ended(self, job_id: str) -> None:
         """The record says that the job is over: what still runs of it was cancelled, or done by another gateway. The
@@ -146,7 +152,7 @@ class Dispatcher:
         # Aborted: somebody else changed a record first.
         elif isinstance(error, EncoderBusy | Aborted) or self._is_anothers(tried):
             log.info("task given back", task=tried.ref.key, why=error.message)
-            await self._give_back(tried, delivery, counted=False, delay_seconds=BUSY_SECONDS)
+            await self._give_back(tried, delivery, counted=False, delay_seconds=self._patience.busy_seconds)
         elif isinstance(error, Unavailable | DataLoss):
             await self._try_again(tried, delivery, error)
         else:
@@ -161,7 +167,9 @@ class Dispatcher:
         tries = (await self._store.get(ref.job_id)).tasks[ref.index].attempts
         log.warning("task interrupted", task=ref.key, tries=tries, why=error.message)
         if tries < self._attempts or self._metered.is_held_elsewhere(ref):
-            await self._give_back(tried, delivery, counted=True, delay_seconds=RETRY_SECONDS * max(1, tries))
+            await self._give_back(
+                tried, delivery, counted=True, delay_seconds=self._patience.retry_seconds * max(1, tries)
+            )
         else:
             text = f"Given up after {tries} tries; the last one: {error.message}"
             await self._fail(tried, delivery, Internal(text))

@@ -14,14 +14,12 @@ from gateway.jobs import model, operation
 from gateway.jobs.board import Board
 from gateway.jobs.events import TaskEvents
 from gateway.jobs.model import Job
+from gateway.jobs.patience import PATIENCE, Patience
 from gateway.jobs.queue import TaskRef, Try
 from gateway.jobs.store import JobStore
 from gateway.sources import Sources
 from rpc.errors import Aborted, DeadlineExceeded, Internal, ServiceError, Unavailable
 from rpc.tasks import whole
-
-RECORD_SECONDS = 60.0
-RECORD_RETRY_SECONDS = 0.5
 
 
 class TaskTimedOut(DeadlineExceeded):
@@ -40,6 +38,7 @@ class TaskRun:
         max_task_seconds: float,
         attempts: int,
         runpod: RunpodEncoder | None = None,
+        patience: Patience = PATIENCE,
     ) -> None:
         """`runpod` is asked first: what an earlier gateway left running there is taken up, whoever else is free."""
         self._store = store
@@ -49,6 +48,7 @@ class TaskRun:
         self._max_task_seconds = max_task_seconds
         self._attempts = attempts
         self._runpod = runpod
+        self._patience = patience
         self._is_leaving = False
         self._keeping: set[TaskRef] = set()
 
@@ -108,14 +108,14 @@ class TaskRun:
         def step(job: Job) -> Job:
             return model.complete_task(job, ref.index, result, time.time())
 
-        deadline = time.monotonic() + RECORD_SECONDS
+        deadline = time.monotonic() + self._patience.record_seconds
         while True:
             try:
                 return (await self._store.change(ref.job_id, step)).tasks[ref.index].asset == asset
             except (Unavailable, Aborted):
                 if time.monotonic() > deadline:
                     raise
-                await asyncio.sleep(RECORD_RETRY_SECONDS)
+                await asyncio.sleep(self._patience.record_retry_seconds)
 
     async def _drop(self, asset_id: str) -> None:
         with contextlib.suppress(ServiceError):

@@ -12,11 +12,11 @@ from gateway.engine.watching import Watching
 from gateway.jobs import model, record
 from gateway.jobs.index import Index
 from gateway.jobs.model import Job, Status
+from gateway.jobs.patience import PATIENCE, Patience
 from rpc.errors import Aborted, Internal, InvalidArgument, NotFound
 
 log = structlog.get_logger("jobs")
 
-CHANGE_TRIES = 100
 PAUSE_SECONDS = 0.005
 MAX_PAUSE_SECONDS = 0.1
 # What a task's result, or the text of its failure, may add to a record.
@@ -31,10 +31,11 @@ class JobStore:
     """The records. Errors: NotFound (no such job), Unreadable, Unavailable (the store does not answer),
     Aborted (a change lost against others over and over)."""
 
-    def __init__(self, records: KeyValue, retention_seconds: float) -> None:
+    def __init__(self, records: KeyValue, retention_seconds: float, patience: Patience = PATIENCE) -> None:
         """`retention_seconds`: how long the record of a job is kept after its end."""
         self._records = records
         self._retention_seconds = retention_seconds
+        self._patience = patience
         self._watching = Watching(records, self._noticed)
         self.index = Index()
 
@@ -60,7 +61,7 @@ class JobStore:
 
     async def change(self, job_id: str, step: Callable[[Job], Job]) -> Job:
         """Apply a pure step to the job as it is now, again if somebody else was faster; the job that came out."""
-        for tries in range(CHANGE_TRIES):
+        for tries in range(self._patience.change_tries):
             job, revision = await self._read(job_id)
             changed = step(job)
             if changed == job:

@@ -23,6 +23,7 @@ from gateway.jobs.budget import Budget
 from gateway.jobs.desk import Desk
 from gateway.jobs.dispatch import Dispatcher
 from gateway.jobs.metered import Metered
+from gateway.jobs.patience import PATIENCE
 from gateway.jobs.queue import TaskQueue
 from gateway.jobs.run import TaskRun
 from gateway.jobs.store import JobStore
@@ -150,14 +151,20 @@ def certs(tmp_path):
 
 
 @pytest.fixture
-async def works(engine, tmp_path, certs):
+def patience():
+    """Parametrize it to have another."""
+    return PATIENCE
+
+
+@pytest.fixture
+async def works(engine, tmp_path, certs, patience):
     encoder = ScriptedEncoder()
     async with serving(encoder, certs) as port, contextlib.AsyncExitStack() as stack:
         identity = Identity(certs / "gateway.crt", certs / "gateway.key", certs / "ca.crt")
         pool = Pool()
         pool.add(GrpcEncoder(f"127.0.0.1:{port}", identity.channel_credentials(), ""))
         stack.push_async_callback(pool.close)
-        yield await wired(engine, tmp_path, pool, encoder, stack)
+        yield await wired(engine, tmp_path, pool, encoder, stack, patience=patience)
 
 
 RENTED = Machine(id="fleet-1", provider="vast", usd_per_hour=3600.0, created_at=0.0, state=State.READY, slots=2)
@@ -178,22 +185,22 @@ async def rented(engine, tmp_path, certs):
         yield works
 
 
-async def wired(engine, tmp_path, pool, encoder, stack, max_task_seconds=30.0, runpod=None):
+async def wired(engine, tmp_path, pool, encoder, stack, max_task_seconds=30.0, runpod=None, patience=PATIENCE):
     assets = AssetStore(str(tmp_path / "assets"), retention_seconds=3600, max_bytes=1 << 30)
-    store = JobStore(await engine.key_value("jobs"), 3600)
+    store = JobStore(await engine.key_value("jobs"), 3600, patience)
     await store.start()
     stack.push_async_callback(store.stop)
     queue, board = TaskQueue(await engine.queue("tasks", 1.0)), Board(engine)
     fetcher = Fetcher(FetchLimits(max_bytes=1 << 30, connect_seconds=1, idle_seconds=1, total_seconds=5))
     stack.push_async_callback(fetcher.aclose)
     sources = Sources(fetcher, assets)
-    run = TaskRun(store, board, sources, assets, max_task_seconds, 3, runpod)
+    run = TaskRun(store, board, sources, assets, max_task_seconds, 3, runpod, patience)
     fleet = await open_fleet(
         FleetSettings(), await engine.key_value("fleet"), pool, store.index, None, 60, 3600, 10**9, stack
     )
-    dispatcher = Dispatcher(store, queue, pool, run, Metered(store, fleet, check_seconds=0.05), attempts=3)
+    dispatcher = Dispatcher(store, queue, pool, run, Metered(store, fleet, check_seconds=0.05), 3, patience)
     dispatcher.start()
     stack.push_async_callback(dispatcher.drain, 0)
-    desk = Desk(store, queue, board, sources, 20, Budget(fleet, pool).check)
+    desk = Desk(store, queue, board, sources, 20, Budget(fleet, pool).check, patience)
     stack.push_async_callback(desk.stop)
     return Works(engine, assets, store, desk, dispatcher, pool, encoder, fleet)

@@ -4,9 +4,8 @@ import asyncio
 
 import pytest
 
-from gateway.jobs import run
-from gateway.jobs import store as jobstore
 from gateway.jobs.model import Status
+from gateway.jobs.patience import Patience
 from rpc.errors import Aborted, Unavailable
 from tests.gateway.jobs.conftest import RESULT
 
@@ -65,9 +64,9 @@ async def test_when_the_gateway_is_told_to_stop_meanwhile(works):
     await kept(works, job.id)
 
 
+@pytest.mark.parametrize("patience", [Patience(record_seconds=0.3)])
 @pytest.mark.parametrize("is_stopped", [False, True])
-async def test_when_the_answer_never_comes(works, monkeypatch, is_stopped):
-    monkeypatch.setattr(run, "RECORD_SECONDS", 0.3)
+async def test_when_the_answer_never_comes(works, is_stopped):
     works.store._records = store = Store(works.store._records, is_lost=True)
     job = await works.desk.submit(await works.caption())
     await store.written.wait()
@@ -78,9 +77,8 @@ async def test_when_the_answer_never_comes(works, monkeypatch, is_stopped):
     await kept(works, job.id)
 
 
-async def test_when_others_change_the_record_all_the_time(works, monkeypatch):
-    monkeypatch.setattr(jobstore, "CHANGE_TRIES", 3)
-    monkeypatch.setattr(run, "RECORD_RETRY_SECONDS", 0.05)
+@pytest.mark.parametrize("patience", [Patience(change_tries=3, record_retry_seconds=0.05)])
+async def test_when_others_change_the_record_all_the_time(works):
     works.store._records = store = Store(works.store._records, races=7)
     job = await works.desk.submit(await works.caption())
     await kept(works, job.id)

@@ -5,11 +5,13 @@ import asyncio
 import pytest
 
 from gateway.assets.links import Links
-from gateway.jobs import desk, model
+from gateway.jobs import model
 from gateway.jobs.model import Status
+from gateway.jobs.patience import Patience
 from gateway.services.messages import Messages
 from gateway.services.watch import Watch
 from rpc.errors import Unavailable
+from tests.until import until
 
 
 class Records:
@@ -44,18 +46,23 @@ class Records:
         return await asking(*args)
 
 
-async def until(condition, seconds=5.0):
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)
+@pytest.fixture
+def records(works):
+    works.store._records = Records(works.store._records)
+    return works.store._records
 
 
-async def test_whoever_waits_for_a_job_waits_on(works, monkeypatch):
-    monkeypatch.setattr(desk, "RECHECK_SECONDS", 0.05)
-    works.store._records = records = Records(works.store._records)
+@pytest.fixture
+async def job(works, records):
+    """A job that runs."""
     works.encoder.script = [0.4]
-    job = await works.desk.submit(await works.caption())
+    submitted = await works.desk.submit(await works.caption())
     await until(lambda: works.store.index.tasks_running)
+    return submitted
+
+
+@pytest.mark.parametrize("patience", [Patience(recheck_seconds=0.05)])
+async def test_whoever_waits_for_a_job_waits_on(works, records, job):
     records.is_away = True
     waiting = asyncio.create_task(works.result(job.id))
     await until(lambda: records.refused > 3)
@@ -63,12 +70,8 @@ async def test_whoever_waits_for_a_job_waits_on(works, monkeypatch):
     assert (await waiting).status is Status.COMPLETED
 
 
-async def test_whoever_watches_a_job_watches_on(works, monkeypatch):
-    monkeypatch.setattr(desk, "RECHECK_SECONDS", 0.05)
-    works.store._records = records = Records(works.store._records)
-    works.encoder.script = [0.4]
-    job = await works.desk.submit(await works.caption())
-    await until(lambda: works.store.index.tasks_running)
+@pytest.mark.parametrize("patience", [Patience(recheck_seconds=0.05)])
+async def test_whoever_watches_a_job_watches_on(works, records, job):
     messages = Messages(Links(b"s" * 32, 60), works.fleet.meter.cost)
     events = Watch(works.desk, messages, works.fleet, "").events(job.id)
     assert (await anext(events)).WhichOneof("event")
@@ -81,10 +84,9 @@ async def test_whoever_watches_a_job_watches_on(works, monkeypatch):
     assert seen[-1].HasField("finished")
 
 
+@pytest.mark.parametrize("patience", [Patience(withdraw_retry_seconds=0.1)])
 @pytest.mark.parametrize("overtaken", [False, True])
-async def test_a_job_whose_submission_was_refused_does_not_run(works, monkeypatch, overtaken):
-    monkeypatch.setattr(desk, "WITHDRAW_RETRY_SECONDS", 0.1)
-    works.store._records = records = Records(works.store._records)
+async def test_a_job_whose_submission_was_refused_does_not_run(works, records, overtaken):
     wanted, records.is_away = await works.caption(), True
     with pytest.raises(Unavailable):
         await works.desk.submit(wanted)
@@ -102,7 +104,7 @@ async def test_a_job_whose_submission_was_refused_does_not_run(works, monkeypatc
     assert (job.status, works.encoder.tasks) == (Status.CANCELLED, 0)
 
 
-async def test_a_job_that_was_never_written_is_looked_for_no_longer_than_needed(works, monkeypatch):
-    monkeypatch.setattr(desk, "WITHDRAW_RETRY_SECONDS", 0.05)
+@pytest.mark.parametrize("patience", [Patience(withdraw_retry_seconds=0.05)])
+async def test_a_job_that_was_never_written_is_looked_for_no_longer_than_needed(works):
     works.desk.withdraw(model.new_id(0))
     await until(lambda: not works.desk._withdrawals, seconds=1)

@@ -7,8 +7,10 @@ import time
 import pytest
 
 from gateway.fleet.holders import Holders
-from gateway.jobs import dispatch, model
+from gateway.jobs import model
 from gateway.jobs.model import Status
+from gateway.jobs.patience import Patience
+from tests.until import until
 
 
 @contextlib.asynccontextmanager
@@ -29,20 +31,22 @@ async def started_elsewhere(works, job_id, times):
     return job.tasks[0]
 
 
-async def until(condition, seconds=5.0):
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)
+@contextlib.asynccontextmanager
+async def left_alone(works, tries):
+    """A job of which another living gateway runs that try: at the end nothing was done to it here."""
+    await works.dispatcher.drain(0)
+    job = await works.desk.submit(await works.caption())
+    theirs = await started_elsewhere(works, job.id, tries)
+    async with held_elsewhere(works, f"{job.id}.0"):
+        works.dispatcher.start()
+        yield job
+        await asyncio.sleep(0.4)
+        assert (await works.desk.get(job.id)).tasks[0] == theirs
 
 
 async def test_the_last_try_goes_on_while_its_gateway_lives(works):
-    await works.dispatcher.drain(0)
-    job = await works.desk.submit(await works.caption())
-    last = await started_elsewhere(works, job.id, 3)
-    async with held_elsewhere(works, f"{job.id}.0"):
-        works.dispatcher.start()
-        await asyncio.sleep(0.4)
-        assert (await works.desk.get(job.id)).tasks[0] == last
+    async with left_alone(works, 3) as job:
+        pass
     failed = await works.result(job.id)
     assert (failed.status, works.encoder.tasks) == (Status.FAILED, 0)
     assert "Given up after 3 tries" in failed.failure.message
@@ -64,19 +68,14 @@ async def test_a_try_that_another_gateway_has_followed_up_changes_nothing(works,
 
 async def test_a_full_encoder_leaves_a_task_to_the_living_gateway_that_runs_it(works):
     works.encoder.running = 2  # somebody else's tasks
-    await works.dispatcher.drain(0)
-    job = await works.desk.submit(await works.caption())
-    theirs = await started_elsewhere(works, job.id, 1)
-    async with held_elsewhere(works, f"{job.id}.0"):
-        works.dispatcher.start()
-        await asyncio.sleep(0.4)
-        assert (await works.desk.get(job.id)).tasks[0] == theirs
+    async with left_alone(works, 1) as job:
+        pass
     works.encoder.running = 0
     assert (await works.result(job.id)).status is Status.COMPLETED
 
 
-async def test_a_try_lost_at_the_limit_is_no_end_while_another_goes_on(works, monkeypatch):
-    monkeypatch.setattr(dispatch, "RETRY_SECONDS", 0.1)
+@pytest.mark.parametrize("patience", [Patience(retry_seconds=0.1)])
+async def test_a_try_lost_at_the_limit_is_no_end_while_another_goes_on(works):
     works.encoder.script = [lost := asyncio.Event()]
     await works.dispatcher.drain(0)
     job = await works.desk.submit(await works.caption())

@@ -4,10 +4,11 @@ import time
 
 import pytest
 
-from gateway.jobs import dispatch
 from gateway.jobs.model import Status
+from gateway.jobs.patience import Patience
 from gateway.jobs.store import Unreadable
 from rpc.errors import NotFound
+from tests.until import until
 
 
 async def spoil(works, job_id):
@@ -18,8 +19,8 @@ async def spoil(works, job_id):
         await works.desk.get(job_id)
 
 
-async def test_messages_that_name_no_task_do_not_stop_the_queue(works, monkeypatch):
-    monkeypatch.setattr(dispatch, "RETRY_SECONDS", 0.05)
+@pytest.mark.parametrize("patience", [Patience(retry_seconds=0.05)])
+async def test_messages_that_name_no_task_do_not_stop_the_queue(works):
     for number in range(3):  # more than there are slots
         await works.desk._queue._queue.put(f"nonsense-{number}")
     job = await works.desk.submit(await works.caption())
@@ -45,19 +46,24 @@ async def test_a_record_of_a_later_version_is_left_out_of_pages_and_keeps_no_oth
         await works.desk.get(jobs[1].id)
 
 
-async def test_the_check_of_the_queue_goes_on_after_a_fault(works, monkeypatch):
+class Faulty:
+    """A KeyValue that breaks twice when it is asked, and then no more."""
+
+    def __init__(self, records):
+        self._records, self.update, self.faults = records, records.update, [RuntimeError("unforeseen")] * 2
+
+    async def get(self, key):
+        if self.faults:
+            raise self.faults.pop()
+        return await self._records.get(key)
+
+
+@pytest.mark.parametrize("patience", [Patience(recover_seconds=0.1)])
+async def test_the_check_of_the_queue_goes_on_after_a_fault(works):
     await works.dispatcher.drain(0)
-    monkeypatch.setattr(dispatch, "RECOVER_SECONDS", 0.1)
-    queue, faults = works.desk._queue, [RuntimeError("unforeseen")] * 2
-    recover = queue.recover
-
-    async def broken(store):
-        if faults:
-            raise faults.pop()
-        await recover(store)
-
-    monkeypatch.setattr(queue, "recover", broken)
     job = await works.desk.submit(await works.caption())
-    await (await queue.next())[1].ack()
+    await (await works.desk._queue.next())[1].ack()
+    works.store._records = records = Faulty(works.store._records)
     works.dispatcher.start()
+    await until(lambda: not records.faults)
     assert (await works.result(job.id, seconds=5)).status is Status.COMPLETED
