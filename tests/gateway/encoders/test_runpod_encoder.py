@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import time
 from dataclasses import replace
 
 import pytest
@@ -14,15 +13,9 @@ from gateway.encoders.tickets import Ticket, Tickets
 from rpc.errors import Aborted, Cancelled, DataLoss, DeadlineExceeded, InvalidArgument, NotFound, Unavailable
 from tests.gateway.encoders.conftest import PATIENCE, RESULT, failing, fetched, put, summary, work
 from tests.gateway.encoders.seen import Seen
+from tests.until import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-async def until(condition, seconds=5.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        await asyncio.sleep(0.01)
 
 
 async def hang(asked, report):

@@ -22,6 +22,7 @@ from tests.encoder import harness
 from tests.gateway.encoders.conftest import PATIENCE
 from tests.gateway.encoders.seen import Seen
 from tests.providers import sdkchild
+from tests.until import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -121,13 +122,6 @@ async def run(transport, task, seen):
             await asyncio.sleep(0.02)
         else:
             return outcome
-
-
-async def until(condition, seconds=15.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        await asyncio.sleep(0.01)
 
 
 async def test_done(transport, parts, still, tmp_path):

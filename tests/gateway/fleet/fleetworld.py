@@ -1,6 +1,5 @@
 """One gateway's part of the fleet, with the real provider of Vast.ai before the emulated one; and how to wait."""
 
-import asyncio
 from dataclasses import replace
 
 from gateway.encoders.pool import Pool
@@ -21,6 +20,7 @@ from gateway.fleet.vastoffers import Wish
 from tests.gateway.fleet.fleetdeath import MortalClient, MortalStore
 from tests.providers.vastemulator import KEY
 from tests.providers.vastmarket import offer
+from tests.until import until
 
 RHYTHM = Rhythm(
     tick_seconds=0.02,
@@ -121,13 +121,6 @@ class World:
         """The machine that is there for one task that waits."""
         self.waiting = 1
         return await self.until(State.READY, seconds)
-
-
-async def until(found, seconds=10.0):
-    async with asyncio.timeout(seconds):
-        while not (value := found()):
-            await asyncio.sleep(0.01)
-    return value
 
 
 def living(vast, fleet="api-gpu"):

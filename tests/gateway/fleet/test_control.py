@@ -6,9 +6,10 @@ import asyncio
 import pytest
 
 from gateway.fleet.scaler import Policy
-from tests.gateway.fleet.fleetworld import World, offers, until, vast_provider
+from tests.gateway.fleet.fleetworld import World, offers, vast_provider
 from tests.providers.encoderhost import EncoderHost
 from tests.providers.vastemulator import VastEmulator
+from tests.until import until
 
 
 @pytest.fixture

@@ -11,10 +11,11 @@ from gateway.fleet import costs
 from gateway.fleet.label import new_label
 from gateway.fleet.machine import State
 from gateway.fleet.scaler import Policy
-from tests.gateway.fleet.fleetworld import PATIENCE, World, ever, living, offers, until, vast_provider
+from tests.gateway.fleet.fleetworld import PATIENCE, World, ever, living, offers, vast_provider
 from tests.providers.lighthost import LightHost
 from tests.providers.vastemulator import READ_ONLY_KEY, VastEmulator
 from tests.providers.vastmarket import offer
+from tests.until import until
 
 
 @asynccontextmanager

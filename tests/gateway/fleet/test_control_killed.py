@@ -12,9 +12,10 @@ from pathlib import Path
 from gateway.fleet.machine import State
 from rpc.process import tied
 from tests.gateway.fleet.fleetdeath import Death
-from tests.gateway.fleet.fleetworld import World, ever, living, offers, rhythm, until, vast_provider
+from tests.gateway.fleet.fleetworld import World, ever, living, offers, rhythm, vast_provider
 from tests.providers.lighthost import LightHost
 from tests.providers.vastemulator import VastEmulator
+from tests.until import until
 
 # What a gateway does to the world in the life of one machine.
 LIFE = (

@@ -10,9 +10,10 @@ import pytest
 
 from gateway.fleet.machine import State
 from tests.gateway.fleet.fleetdeath import Death
-from tests.gateway.fleet.fleetworld import RHYTHM, World, living, offers, rhythm, until, vast_provider
+from tests.gateway.fleet.fleetworld import RHYTHM, World, living, offers, rhythm, vast_provider
 from tests.providers.lighthost import LightHost
 from tests.providers.vastemulator import VastEmulator
+from tests.until import until
 
 
 @pytest.fixture

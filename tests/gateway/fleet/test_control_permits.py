@@ -13,8 +13,9 @@ from gateway.encoders.runpodclient import RunpodClient
 from gateway.encoders.tickets import Tickets
 from gateway.fleet.machine import State
 from gateway.fleet.permits import Permits
-from tests.gateway.fleet.fleetworld import World, until
+from tests.gateway.fleet.fleetworld import World
 from tests.providers import runpodemulator
+from tests.until import until
 
 
 @pytest.fixture

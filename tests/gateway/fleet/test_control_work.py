@@ -18,9 +18,10 @@ from gateway.jobs import model
 from gateway.jobs.metered import Metered
 from gateway.jobs.queue import TaskRef
 from gateway.jobs.store import JobStore
-from tests.gateway.fleet.fleetworld import World, living, offers, rhythm, until, vast_provider
+from tests.gateway.fleet.fleetworld import World, living, offers, rhythm, vast_provider
 from tests.providers.lighthost import LightHost
 from tests.providers.vastemulator import VastEmulator
+from tests.until import until
 
 ROUNDS = 60
 

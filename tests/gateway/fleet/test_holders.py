@@ -6,7 +6,7 @@ from gateway.fleet.demand import demand
 from gateway.fleet.holders import PREFIX, Holders
 from gateway.fleet.knowledge import Knowledge
 from rpc.tasks import ended
-from tests.gateway.fleet.fleetworld import until
+from tests.until import until
 
 
 async def opened(records, name):

@@ -4,7 +4,7 @@ import asyncio
 
 from gateway.fleet.market import CREATE, OFFERS, Market
 from rpc.errors import FailedPrecondition
-from tests.gateway.fleet.fleetworld import until
+from tests.until import until
 
 
 class Idle:

@@ -12,6 +12,7 @@ from gateway.fleet.lease import Lease
 from gateway.fleet.machine import Machine, State
 from gateway.fleet.meter import Meter
 from gateway.fleet.register import Register
+from tests.until import until
 
 FIRST = Machine(id="fleet-1", provider="vast", usd_per_hour=3.6, created_at=1000.0, state=State.READY, ready_at=1000.0)
 
@@ -22,12 +23,6 @@ async def register(records):
     await made.start()
     yield made
     await made.stop()
-
-
-async def until(true, seconds=5.0):
-    async with asyncio.timeout(seconds):
-        while not true():
-            await asyncio.sleep(0.01)
 
 
 async def test_every_gateway_sees_every_machine(records, register):

@@ -19,6 +19,7 @@ from gateway.jobs.model import Status
 from rpc.errors import Aborted, DeadlineExceeded, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
 from tests.gateway.encoders.seen import Seen
 from tests.gateway.jobs.conftest import RESULT, ScriptedEncoder, serving, wired
+from tests.until import until
 
 
 async def content(works, name):
@@ -313,10 +314,3 @@ async def test_the_index_forgets_what_the_store_has_dropped(works):
 async def test_an_unknown_id_is_not_found(works, job_id):
     with pytest.raises(NotFound, match="Job ID does not exist"):
         await works.desk.get(job_id)
-
-
-async def until(condition, seconds=10):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        await asyncio.sleep(0.01)

@@ -1,6 +1,5 @@
 """How many tasks wait and run: what the index counts, on the gateway that runs them and on another."""
 
-import asyncio
 import contextlib
 import time
 
@@ -11,6 +10,7 @@ from gateway.jobs import model
 from gateway.jobs.index import Index
 from gateway.jobs.model import Failure, Job, Result, Status, Task
 from gateway.jobs.store import JobStore
+from tests.until import until
 
 STARTED = 1_700_000_000.0
 
@@ -102,9 +102,3 @@ async def test_another_gateway_counts_the_same(works):
         assert (await works.desk.cancel(batch.id)).status is Status.CANCELLED
         for index in (works.store.index, other.index):
             await until(lambda index=index: counts(index) == (0, 0))
-
-
-async def until(true, seconds=10):
-    async with asyncio.timeout(seconds):
-        while not true():
-            await asyncio.sleep(0.01)

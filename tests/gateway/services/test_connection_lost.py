@@ -7,6 +7,7 @@ import pytest
 
 from gateway.app import ConnectionLost
 from tests.gateway.wholegateway import opened
+from tests.until import until
 
 
 async def test_whoever_waits_hears_that_the_job_goes_on(tmp_path):
@@ -24,9 +25,3 @@ async def test_whoever_waits_hears_that_the_job_goes_on(tmp_path):
         (detail,) = answer.json()["details"]
         assert (answer.status_code, detail["reason"]) == (503, "SHUTTING_DOWN")
         assert len(detail["metadata"]["job_id"]) == 32
-
-
-async def until(condition, seconds=5.0):
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)
