@@ -7,13 +7,9 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.rest.encode import dumps
+from gateway.rest.settings import HttpLimits
 from gateway.rest.status import Failure, from_error
 from rpc.errors import InvalidArgument
-
-MAX_HEAD_BYTES = 64 * 1024
-HEAD_SECONDS = 30.0
-# What comes of a body after the answer is read and dropped for so long.
-LEFTOVER_SECONDS = 30.0
 
 
 class LimitedProtocol(HttpToolsProtocol):
@@ -21,8 +17,9 @@ class LimitedProtocol(HttpToolsProtocol):
     nobody reads, are under the same limit; over it, and when a body does not end in time after its request was
     answered, the connection is closed."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, limits: HttpLimits, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._limits = limits
         self._is_in_head = True
         self._has_advanced = False
         self._framing_bytes = 0
@@ -45,8 +42,8 @@ class LimitedProtocol(HttpToolsProtocol):
             self._expect_head()
         super().data_received(data)
         self._framing_bytes = 0 if self._has_advanced else self._framing_bytes + len(data)
-        if self._framing_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
-            self._refuse(431, f"The head of the request is over {MAX_HEAD_BYTES} bytes.")
+        if self._framing_bytes > self._limits.head_bytes and not self.transport.is_closing():
+            self._refuse(431, f"The head of the request is over {self._limits.head_bytes} bytes.")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """See httptools, which calls it for trailers too."""
@@ -79,15 +76,16 @@ class LimitedProtocol(HttpToolsProtocol):
         """See uvicorn."""
         super().on_response_complete()
         if self.cycle.response_complete and not self._is_in_head:
-            self._start_timer(LEFTOVER_SECONDS, self.transport.close)
+            self._start_timer(self._limits.leftover_seconds, self.transport.close)
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP, and close."""
         self._refuse(400, msg)
 
     def _expect_head(self) -> None:
-        text = f"The head of the request did not come within {HEAD_SECONDS:g} s."
-        self._start_timer(HEAD_SECONDS, self._refuse, 408, text)
+        seconds = self._limits.head_seconds
+        text = f"The head of the request did not come within {seconds:g} s."
+        self._start_timer(seconds, self._refuse, 408, text)
 
     def _start_timer(self, seconds: float, then: Callable[..., None], *arguments: Any) -> None:
         self._stop_timer()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import socket
 from collections.abc import Iterator
 
@@ -22,7 +23,7 @@ from gateway.rest.openapi import OpenApi
 from gateway.rest.protocol import LimitedProtocol
 from gateway.rest.proxy import Proxy
 from gateway.rest.routes import RouteTable, endpoints
-from gateway.rest.settings import RestSettings
+from gateway.rest.settings import HttpLimits, RestSettings
 from gateway.rest.tasks import TaskDoor, TaskInputs, TaskResult
 from rpc.config import ConfigError
 
@@ -33,7 +34,7 @@ EXPOSED = (
     *("Accept-Ranges", "Content-Disposition", "Content-Range", "ETag", "Location", "Preference-Applied"),
     *("Retry-After", "X-Request-Id"),
 )
-KEEP_ALIVE_SECONDS = 65
+LIMITS = HttpLimits()
 # With less uvicorn complains of open requests even where there are none.
 LEAST_DRAIN_SECONDS = 0.05
 # Tasks that the drain cancelled get so long to send their last words.
@@ -101,18 +102,18 @@ class _Server(uvicorn.Server):
 class HttpServer:
     """Serves an ASGI application on one port."""
 
-    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
+    def __init__(self, app: ASGIApp, host: str, port: int, limits: HttpLimits = LIMITS) -> None:
         self._host, self._port = host, port
         config = uvicorn.Config(
             app,
-            http=LimitedProtocol,
+            http=functools.partial(LimitedProtocol, limits),  # type: ignore[arg-type]  # whatever makes one
             ws="none",
             lifespan="off",
             loop="none",
             log_config=None,
             access_log=False,
             server_header=False,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_keep_alive=limits.keep_alive_seconds,  # type: ignore[arg-type]
         )
         self._config = config
         self._server = _Server(config)

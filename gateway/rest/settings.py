@@ -19,3 +19,14 @@ class RestSettings:
     body_idle_seconds: float = 60.0
     stall_seconds: float = 120.0
     sse_ping_seconds: float = 15.0
+
+
+@dataclass(frozen=True)
+class HttpLimits:
+    """What a connection may do beside sending a body: the head of a request, its size and the seconds it may take; what
+    comes of a body after the answer, which is read and dropped for so long; and idling between requests."""
+
+    head_bytes: int = 64 * 1024
+    head_seconds: float = 30.0
+    leftover_seconds: float = 30.0
+    keep_alive_seconds: float = 65.0

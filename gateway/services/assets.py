@@ -30,22 +30,24 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
         messages: Messages,
         public_url: str,
         transfers: Transfers,
+        idle_seconds: float = IDLE_SECONDS,
         stall_seconds: float = STALL_SECONDS,
     ) -> None:
         self._assets = assets
         self._messages = messages
         self._public_url = public_url
         self._transfers = transfers
+        self._idle_seconds = idle_seconds
         self._stall_seconds = stall_seconds
 
     async def UploadAsset(self, request_iterator: Requests, context: Context) -> assets_pb2.UploadAssetResponse:
         """See assets.proto."""
         with self._transfers.place():
-            header = await _header(request_iterator)
+            header = await _header(request_iterator, self._idle_seconds)
             async with self._assets.create(header.filename) as writer:
                 writer.check(header.size_bytes)
                 await context.send_initial_metadata(((ACCEPTED, "1"),))
-                asset = await _receive(request_iterator, writer, header)
+                asset = await _receive(request_iterator, self._idle_seconds, writer, header)
         return assets_pb2.UploadAssetResponse(asset=self._message(asset, context))
 
     async def DownloadAsset(  # type: ignore[override]  # a handler may write by itself, and so notice a stall
@@ -89,15 +91,17 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
         return self._messages.asset(asset, caller(context, self._public_url).base_url)
 
 
-async def _header(requests: Requests) -> assets_pb2.UploadHeader:
-    request = await _next(requests)
+async def _header(requests: Requests, idle_seconds: float) -> assets_pb2.UploadHeader:
+    request = await _next(requests, idle_seconds)
     if request is not None and request.WhichOneof("part") == "header":
         return request.header
     raise InvalidArgument("An upload begins with a header.", reason="NO_HEADER")
 
 
-async def _receive(requests: Requests, writer: AssetWriter, header: assets_pb2.UploadHeader) -> StoredAsset:
-    while (request := await _next(requests)) is not None:
+async def _receive(
+    requests: Requests, idle_seconds: float, writer: AssetWriter, header: assets_pb2.UploadHeader
+) -> StoredAsset:
+    while (request := await _next(requests, idle_seconds)) is not None:
         part = request.WhichOneof("part")
         if part == "chunk":
             await writer.write(request.chunk)
@@ -109,13 +113,13 @@ async def _receive(requests: Requests, writer: AssetWriter, header: assets_pb2.U
     raise DataLoss("The upload ended without finish; nothing was kept. Send it again.", reason="NO_FINISH")
 
 
-async def _next(requests: Requests) -> assets_pb2.UploadAssetRequest | None:
+async def _next(requests: Requests, idle_seconds: float) -> assets_pb2.UploadAssetRequest | None:
     """The next message of the upload, None at its end. Raises DeadlineExceeded when it does not come."""
     try:
-        async with asyncio.timeout(IDLE_SECONDS):
+        async with asyncio.timeout(idle_seconds):
             return await anext(requests, None)
     except TimeoutError as error:
-        text = f"Nothing of the upload came for {IDLE_SECONDS:g} s; nothing was kept. Send it again."
+        text = f"Nothing of the upload came for {idle_seconds:g} s; nothing was kept. Send it again."
         raise DeadlineExceeded(text, reason="UPLOAD_IDLE") from error
 
 

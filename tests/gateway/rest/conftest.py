@@ -24,7 +24,7 @@ from apigpu.v1 import (
 from gateway.assets.links import Links
 from gateway.assets.store import AssetStore
 from gateway.assets.transfers import Transfers
-from gateway.rest.server import HttpServer, RestSettings, build_app
+from gateway.rest.server import LIMITS, HttpServer, RestSettings, build_app
 from rpc.chunks import ACCEPTED, Tally
 from rpc.errors import DataLoss, ServiceError
 from rpc.interceptors import boundary
@@ -144,7 +144,7 @@ class Assets(Unary, assets_pb2_grpc.AssetServiceServicer):
 
 
 @contextlib.asynccontextmanager
-async def running(tmp_path, settings=None):
+async def running(tmp_path, settings=None, limits=LIMITS):
     gateway = Gateway()
     server = grpc.aio.server(interceptors=[boundary(60)], options=[("grpc.max_receive_message_length", 4 << 20)])
     video_pb2_grpc.add_VideoServiceServicer_to_server(Video(gateway), server)
@@ -159,7 +159,7 @@ async def running(tmp_path, settings=None):
     gateway.transfers = Transfers(1)
     async with grpc.aio.insecure_channel(socket) as channel:
         app = build_app(channel, gateway.assets, gateway.links, settings or RestSettings(), gateway.transfers)
-        gateway.server = HttpServer(app, "127.0.0.1", 0)
+        gateway.server = HttpServer(app, "127.0.0.1", 0, limits)
         gateway.port = await gateway.server.start()
         gateway.url = f"http://127.0.0.1:{gateway.port}"
         yield gateway
@@ -168,8 +168,14 @@ async def running(tmp_path, settings=None):
 
 
 @pytest.fixture
-async def gateway(tmp_path):
-    async with running(tmp_path) as made:
+def limits():
+    """Parametrize it to have others."""
+    return LIMITS
+
+
+@pytest.fixture
+async def gateway(tmp_path, limits):
+    async with running(tmp_path, limits=limits) as made:
         yield made
 
 

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from apigpu.v1 import jobs_pb2
-from gateway.rest import protocol
 from gateway.rest.server import HttpServer
+from gateway.rest.settings import HttpLimits
 from rpc.config import ConfigError
 
 
@@ -126,8 +126,8 @@ async def test_what_is_no_http(gateway):
     assert (status, body["error"]) == (400, "Bad Request")
 
 
-async def test_a_head_that_does_not_come(gateway, monkeypatch):
-    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.2)
+@pytest.mark.parametrize("limits", [HttpLimits(head_seconds=0.2)])
+async def test_a_head_that_does_not_come(gateway):
     status, body = await exchange(gateway, b"GET / HTTP/1.1\r\nHost:")
     assert (status, body["error"]) == (408, "Request Timeout")
 
@@ -183,18 +183,17 @@ async def test_trailers_are_no_headers(gateway):
     writer.close()
 
 
-async def test_a_body_that_does_not_end_after_the_answer(gateway, monkeypatch):
-    monkeypatch.setattr(protocol, "LEFTOVER_SECONDS", 0.2)
+@pytest.mark.parametrize("limits", [HttpLimits(leftover_seconds=0.2)])
+async def test_a_body_that_does_not_end_after_the_answer(gateway):
     reader, writer = await answered(gateway, UNFINISHED)
     writer.write(b"1\r\na\r\n")
     assert await asyncio.wait_for(reader.read(), 3) == b""
     writer.close()
 
 
-async def test_a_connection_lives_on_after_a_body_that_ended_late(gateway, monkeypatch):
+@pytest.mark.parametrize("limits", [HttpLimits(leftover_seconds=0.2, keep_alive_seconds=0.2)])
+async def test_a_connection_lives_on_after_a_body_that_ended_late(gateway):
     """Neither of the times that run for the first request ends the second, which comes at once and takes longer."""
-    monkeypatch.setattr(protocol, "LEFTOVER_SECONDS", 0.2)
-    gateway.server._config.timeout_keep_alive = 0.2
     reader, writer = await answered(gateway, UNFINISHED)
 
     async def handle(request, context):
@@ -208,8 +207,8 @@ async def test_a_connection_lives_on_after_a_body_that_ended_late(gateway, monke
     writer.close()
 
 
+@pytest.mark.parametrize("limits", [HttpLimits(keep_alive_seconds=0.2)])
 async def test_an_idle_connection_is_closed_after_a_body_that_ended_late(gateway):
-    gateway.server._config.timeout_keep_alive = 0.2
     reader, writer = await answered(gateway, UNFINISHED)
     writer.write(b"0\r\n\r\n")
     assert await asyncio.wait_for(reader.read(), 3) == b""

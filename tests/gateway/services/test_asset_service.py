@@ -44,20 +44,20 @@ async def stub(tmp_path):
 
 
 @pytest.mark.parametrize("sent", [[], [HEADER], [HEADER, CHUNK]])
-async def test_a_silent_upload_is_ended_and_gives_its_place_up(stub, monkeypatch, sent):
-    monkeypatch.setattr(assets, "IDLE_SECONDS", 0.3)
-    call = stub.UploadAsset()
-    for request in sent:
-        await call.write(request)
-    error = await refused(call)
-    assert (error.code, error.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "UPLOAD_IDLE")
-    assert "0.3 s" in error.message
-    assert await upload(stub) == 1000
+async def test_a_silent_upload_is_ended_and_gives_its_place_up(tmp_path, sent):
+    async with serving(tmp_path, idle_seconds=0.3) as stub:
+        call = stub.UploadAsset()
+        for request in sent:
+            await call.write(request)
+        error = await refused(call)
+        assert (error.code, error.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "UPLOAD_IDLE")
+        assert "0.3 s" in error.message
+        assert await upload(stub) == 1000
 
 
-async def test_a_slow_upload_is_not_a_silent_one(stub, monkeypatch):
-    monkeypatch.setattr(assets, "IDLE_SECONDS", 0.5)
-    assert await upload(stub, chunks=5, pause_seconds=0.2) == 5000
+async def test_a_slow_upload_is_not_a_silent_one(tmp_path):
+    async with serving(tmp_path, idle_seconds=0.5) as stub:
+        assert await upload(stub, chunks=5, pause_seconds=0.2) == 5000
 
 
 async def test_no_more_transfers_than_there_are_places(stub):
