@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 import structlog
 
@@ -20,8 +21,12 @@ from rpc.tasks import ended
 
 log = structlog.get_logger("jobs")
 
+T = TypeVar("T")
+
 DEFAULT_PAGE = 50
 MAX_PAGE = 1000
+# At the end of the gateway: a job that ended with it is told, and a store that is away holds up no answer.
+LAST_READ_SECONDS = 1.0
 CANCELLED = Failure(code=Cancelled.code.value[0], message="The job was cancelled.")
 
 
@@ -142,9 +147,10 @@ class Desk:
         return job
 
     async def latest(self, job_id: str) -> Job | None:
-        """The job as it is now; None while the store does not answer: the job goes on, and so does the wait for it."""
+        """The job as it is now; None while the store does not answer: the job goes on, and so does the wait for it, if
+        the gateway does."""
         try:
-            return await self._store.get(job_id)
+            return await self._before_close(self._store.get(job_id), grace_seconds=LAST_READ_SECONDS)
         except Unavailable:
             return None
 
@@ -160,15 +166,23 @@ class Desk:
 
     async def changed(self, changed: asyncio.Event) -> None:
         """Wait for the event or for the end of the gateway, `recheck_seconds` at most."""
-        closing = asyncio.ensure_future(self._closing.wait())
-        waiting = asyncio.ensure_future(changed.wait())
-        try:
-            seconds = self._patience.recheck_seconds
-            await asyncio.wait({closing, waiting}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            closing.cancel()
-            waiting.cancel()
+        await self._before_close(changed.wait(), self._patience.recheck_seconds)
         changed.clear()
+
+    async def _before_close(
+        self, work: Coroutine[Any, Any, T], seconds: float | None = None, grace_seconds: float = 0.0
+    ) -> T | None:
+        """What the work gives; None when the time is over, or the gateway closes and the grace is over too."""
+        closing, working = asyncio.ensure_future(self._closing.wait()), asyncio.ensure_future(work)
+        try:
+            await asyncio.wait({closing, working}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if grace_seconds:
+                await asyncio.wait({working}, timeout=grace_seconds)
+            return working.result() if working.done() else None
+        finally:
+            # Not waited for: a store that does not answer would hold up whoever is to be told of the end.
+            closing.cancel()
+            working.cancel()
 
     def listening(self, job_id: str = "") -> "contextlib.AbstractContextManager[asyncio.Event]":
         """An event that is set when the job changes (if one is given) or the queue moves, while the block runs."""

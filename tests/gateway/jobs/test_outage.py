@@ -21,9 +21,13 @@ class Records:
         self._records, self.watch, self.delete = records, records.watch, records.delete
         self.max_value_bytes = records.max_value_bytes
         self.is_away, self.refused, self.asked = False, 0, 0
+        self.silence = None
         self._unsent = []
 
     async def get(self, key):
+        if self.silence:
+            self.refused += 1
+            await self.silence.wait()
         return await self._answered(self._records.get, key)
 
     async def create(self, *args):
@@ -67,6 +71,29 @@ async def test_whoever_waits_for_a_job_waits_on(works, records, job):
     waiting = asyncio.create_task(works.result(job.id))
     await until(lambda: records.refused > 3)
     records.is_away = False
+    assert (await waiting).status is Status.COMPLETED
+
+
+@pytest.mark.parametrize("patience", [Patience(recheck_seconds=0.05)])
+async def test_whoever_waits_hears_of_the_end_though_the_store_is_silent(works, records, job):
+    records.silence = asyncio.Event()
+    waiting = asyncio.create_task(works.desk.wait(job.id))
+    await until(lambda: records.refused)
+    works.desk.close()
+    async with asyncio.timeout(2):
+        with pytest.raises(Unavailable, match="goes on"):
+            await waiting
+    records.silence.set()
+
+
+async def test_a_job_that_ends_with_the_gateway_is_told(works, records, job):
+    await works.result(job.id)
+    records.silence = asyncio.Event()
+    waiting = asyncio.create_task(works.desk.wait(job.id))
+    await until(lambda: records.refused)
+    works.desk.close()
+    await asyncio.sleep(0.1)
+    records.silence.set()
     assert (await waiting).status is Status.COMPLETED
 
 
