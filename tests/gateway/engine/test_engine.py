@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 import psutil
 import pytest
-from nats.js.errors import ServiceUnavailableError
 
 from gateway.engine.nats import Engine
 from rpc.config import ConfigError
@@ -75,16 +74,14 @@ async def test_the_same_task_is_queued_once(engine):
     assert await queue.put("job.0") is True
 
 
-@pytest.mark.parametrize("answer", [{"err_code": 10077, "description": "no space left on device"}, {"err_code": 10076}])
-async def test_a_task_that_could_not_be_stored_does_not_pass_for_queued(engine, monkeypatch, answer):
-    queue = await engine.queue("tasks", ack_wait_seconds=10)
-
-    async def refused(subject, payload):
-        raise ServiceUnavailableError(code=503, **answer)
-
-    monkeypatch.setattr(queue._stream, "publish", refused)
-    with pytest.raises(Unavailable):
+async def test_a_task_that_could_not_be_stored_does_not_pass_for_queued(engine):
+    queue = await engine.queue("task", ack_wait_seconds=10)
+    config = (await queue._stream.stream_info("TASK")).config
+    config.max_bytes = 1
+    await queue._stream.update_stream(config)
+    with pytest.raises(Unavailable) as caught:
         await queue.put("job.0")
+    assert "maximum bytes exceeded" in str(caught.value.__cause__)
 
 
 async def test_a_message_of_a_silent_worker_comes_back_and_of_a_beating_one_does_not(engine):
