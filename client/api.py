@@ -27,13 +27,15 @@ from client.datadir import DataDir
 from client.fleet import DayCosts, Fleet
 from client.job import Job
 from client.jobs import Jobs
+from client.localfile import check_readable
 from client.message import fill
 from client.motion import Motion
 from client.soundtrack import Soundtrack
 from client.source import Source, local_file, stems
 from client.status import Status
 from client.still import Fit, Still
-from client.transfer import OnBytes, Transfers, check_readable
+from client.transfer import Transfers
+from client.upload import OnBytes
 from client.word import Word
 
 __all__ = ["CaptionStyle", "Client", "Health", "Job", "Motion", "Soundtrack", "Source", "Status", "Still", "Word"]

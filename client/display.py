@@ -11,7 +11,7 @@ from rich.text import Text
 
 from client.job import Clip, Event, Finished, Job, Queued
 from client.job import Progress as JobProgress
-from client.transfer import OnBytes
+from client.upload import OnBytes
 
 LINE_SECONDS = 2.0
 DONE_BARS = 5

@@ -6,8 +6,8 @@ from pathlib import Path
 from client.api import Client
 from client.display import Display
 from client.job import Finished, Job
+from client.localfile import check_readable
 from client.source import local_file
-from client.transfer import check_readable
 from rpc.errors import ServiceError
 
 

@@ -1,33 +1,25 @@
 """Files to and from the gateway, whole or not at all: what arrives has the announced size and SHA-256."""
 
-import stat
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO
-
-import grpc
+from typing import BinaryIO
 
 from apigpu.v1 import assets_pb2
 from apigpu.v1.assets_pb2_grpc import AssetServiceStub
 from client.asset import Asset
 from client.connection import Connection
-from client.source import ASSETS, Source, local_file
+from client.localfile import local_errors
+from client.source import ASSETS
+from client.upload import CHUNK_BYTES, OnBytes, Upload, UploadParts
 from rpc.chunks import Tally
-from rpc.errors import DataLoss, FailedPrecondition, NotFound, ServiceError, Unavailable
+from rpc.errors import DataLoss, ServiceError, Unavailable
 
-# Twice what the services use among themselves: fewer turns of Python for each byte.
-CHUNK_BYTES = 1024 * 1024
 UPLOADS_AT_ONCE = 4
-CLOSE_SECONDS = 0.5
 RESUMES = 5
 FIRST_PAUSE_SECONDS = 0.2
-
-OnBytes = Callable[[int, int | None], None]
-"""Called with the bytes passed so far and those of the whole file, None where that is not known."""
 
 
 class Transfers:
@@ -57,7 +49,7 @@ class Transfers:
             raise
         return assets
 
-    def begin(self, path: Path, on_bytes: OnBytes | None = None) -> "Upload":
+    def begin(self, path: Path, on_bytes: OnBytes | None = None) -> Upload:
         """Begin to send a local file in one stream. Raises NotFound and FailedPrecondition for what cannot be read."""
         with local_errors(path, "read"):
             parts = UploadParts(path, on_bytes)
@@ -76,7 +68,7 @@ class Transfers:
         with self._connection.errors():
             self._stub.DeleteAsset(assets_pb2.DeleteAssetRequest(name=name), metadata=self._connection.metadata)
 
-    def _forget(self, assets: Iterable[Asset], under_way: Iterable["Upload"]) -> None:
+    def _forget(self, assets: Iterable[Asset], under_way: Iterable[Upload]) -> None:
         late = [upload.cancel() for upload in under_way]
         for name in {asset.name for asset in (*assets, *late) if asset}:
             with suppress(ServiceError):
@@ -113,91 +105,6 @@ class Transfers:
                         yield message.chunk
             finally:
                 call.cancel()
-
-
-class Upload:
-    """A file on its way to the gateway; see Transfers.begin."""
-
-    def __init__(self, path: Path, parts: "UploadParts", call: Any, connection: Connection) -> None:
-        self._path = path
-        self._parts = parts
-        self._call = call
-        self._connection = connection
-
-    def asset(self) -> Asset:
-        """The asset, once the file is there whole. Raises ServiceError; whatever is raised ends the upload."""
-        with local_errors(self._path, "read"):
-            try:
-                with self._connection.errors():
-                    return Asset.from_message(self._call.result().asset)
-            finally:
-                self._call.cancel()
-                self._parts.close()
-
-    def cancel(self) -> Asset | None:
-        """End it; the asset when the file was there whole already."""
-        self._call.cancel()
-        with suppress(OSError):
-            self._parts.close()
-        return Asset.from_message(self._call.result().asset) if self._call.code() is grpc.StatusCode.OK else None
-
-
-class UploadParts(Iterator[assets_pb2.UploadAssetRequest]):
-    """Header, chunks and finish of one file, read and digested as gRPC asks for them, on a thread of gRPC."""
-
-    def __init__(self, path: Path, on_bytes: OnBytes | None) -> None:
-        self._path = path
-        self._on_bytes = on_bytes
-        self._file = path.open("rb", buffering=0)
-        status = path.stat()
-        # Of a pipe nobody knows the size beforehand.
-        self._size_bytes = status.st_size if stat.S_ISREG(status.st_mode) else None
-        self._tally = Tally()
-        self._messages = self._made()
-        self._error: OSError | None = None
-        self._is_closing = False
-        self._lock = threading.Lock()
-
-    def __next__(self) -> assets_pb2.UploadAssetRequest:
-        with self._lock:
-            try:
-                return next(self._messages)
-            except OSError as error:
-                # Without a finish the gateway keeps nothing; raised here, it would be logged by gRPC and lost.
-                self._error = error
-                raise StopIteration from error
-            finally:
-                if self._is_closing:
-                    self._shut()
-
-    def close(self) -> None:
-        """Close the file, also while gRPC still asks for more. Raises the OSError that reading it met.
-
-        A pipe that gives nothing holds gRPC's thread; it closes the file itself then, when it comes out.
-        """
-        self._is_closing = True
-        if self._lock.acquire(timeout=CLOSE_SECONDS):
-            try:
-                self._shut()
-            finally:
-                self._lock.release()
-        if self._error:
-            raise self._error
-
-    def _shut(self) -> None:
-        self._messages.close()
-        self._file.close()
-
-    def _made(self) -> Generator[assets_pb2.UploadAssetRequest, None, None]:
-        header = assets_pb2.UploadHeader(filename=self._path.name, size_bytes=self._size_bytes)
-        yield assets_pb2.UploadAssetRequest(header=header)
-        while data := self._file.read(CHUNK_BYTES):
-            self._tally.add(data)
-            yield assets_pb2.UploadAssetRequest(chunk=data)
-            if self._on_bytes:
-                self._on_bytes(self._tally.size_bytes, self._size_bytes)
-        finish = assets_pb2.UploadFinish(size_bytes=self._tally.size_bytes, sha256=self._tally.sha256)
-        yield assets_pb2.UploadAssetRequest(finish=finish)
 
 
 class Download:
@@ -244,22 +151,3 @@ class Download:
                 self._on_bytes(self._tally.size_bytes, self._asset.size_bytes)
         if self._tally.size_bytes < self._asset.size_bytes:
             raise Unavailable(f"{self._asset.name}: the download ended before the file did.", reason="CUT_OFF")
-
-
-@contextmanager
-def local_errors(path: Path, doing: str) -> Iterator[None]:
-    """Raise what the local file system refuses as NotFound or FailedPrecondition."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise NotFound(f"cannot {doing} {path}: no such file or folder.", reason="LOCAL_FILE") from error
-    except OSError as error:
-        raise FailedPrecondition(f"cannot {doing} {path}: {error.strerror or error}.", reason="LOCAL_FILE") from error
-
-
-def check_readable(sources: Iterable[Source]) -> None:
-    """Raises NotFound or FailedPrecondition for the first local file among them that cannot be read."""
-    for path in filter(None, map(local_file, sources)):
-        with local_errors(path, "read"):
-            if not path.is_fifo():  # a pipe can be opened once
-                path.open("rb").close()
