@@ -2,15 +2,14 @@
 
 import asyncio
 import contextlib
-import secrets
 import tempfile
-from collections.abc import Coroutine
 
 import grpc
 import structlog
 
 from apigpu.v1 import assets_pb2_grpc, fleet_pb2_grpc, jobs_pb2_grpc, system_pb2_grpc
 from externalscaler import externalscaler_pb2_grpc
+from gateway import parts
 from gateway.assets.links import Links
 from gateway.assets.store import AssetStore
 from gateway.assets.transfers import Transfers
@@ -18,11 +17,8 @@ from gateway.auth.interceptor import key_required
 from gateway.auth.keys import Keys
 from gateway.auth.limits import RateLimit
 from gateway.config import GatewaySettings
-from gateway.encoders.own import OwnEncoders
 from gateway.encoders.pool import Pool
-from gateway.encoders.remote import TaskLinks
-from gateway.encoders.runpod import RunpodEncoder, RunpodTerms
-from gateway.encoders.runpodclient import RunpodClient
+from gateway.encoders.runpod import RunpodEncoder
 from gateway.encoders.tickets import Tickets
 from gateway.engine.nats import Engine
 from gateway.fleet.fleet import Fleet
@@ -35,7 +31,6 @@ from gateway.jobs.dispatch import Dispatcher
 from gateway.jobs.metered import Metered
 from gateway.jobs.queue import TaskQueue
 from gateway.jobs.run import TaskRun
-from gateway.jobs.store import JobStore
 from gateway.rest.routes import endpoints
 from gateway.rest.server import HttpServer, build_app
 from gateway.rest.settings import RestSettings
@@ -47,18 +42,15 @@ from gateway.services.keda import KedaScaler
 from gateway.services.messages import Messages
 from gateway.services.system import SystemService
 from gateway.services.video import VideoService
-from gateway.sources import Sources
-from gateway.sources.fetch import Fetcher, FetchLimits
 from rpc.chunks import MAX_MESSAGE_BYTES
 from rpc.interceptors import boundary
 from rpc.server import Service, stop_signal
-from rpc.tasks import ended, survived
+from rpc.tasks import ended
 from rpc.tls import Identity
 
 log = structlog.get_logger("gateway")
 
 SERVICES = tuple(f"apigpu.v1.{name}Service" for name in ("Video", "Job", "Asset", "Fleet", "System"))
-SWEEP_SECONDS = 600.0
 CLOSE_SECONDS = 2.0
 
 
@@ -100,32 +92,15 @@ class Gateway:
         identity = Identity(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
         credentials = identity.server_credentials(require_client=settings.tls_require_client_cert)
 
-        engine = await Engine.open(
-            settings.nats_url, settings.data_dir / "nats", settings.nats_connect_seconds, settings.nats_replicas
-        )
-        stack.push_async_callback(engine.close)
-        assets = AssetStore(
-            settings.assets_location,
-            retention_seconds=settings.asset_retention_seconds,
-            max_bytes=settings.max_asset_bytes,
-        )
-        _background(stack, _sweep(assets))
-        store = JobStore(await engine.key_value("jobs"), settings.job_retention_seconds)
-        await store.start()
-        stack.push_async_callback(store.stop)
-        queue = TaskQueue(await engine.queue("tasks", settings.ack_wait_seconds))
-        board = Board(engine)
-        fetcher = Fetcher(_fetch_limits(settings))
-        stack.push_async_callback(fetcher.aclose)
-        sources = Sources(fetcher, assets)
-
-        links = Links(_link_secret(settings), settings.link_ttl_seconds)
+        engine = await parts.engine(settings, stack)
+        assets = parts.asset_store(settings, stack)
+        store = await parts.job_store(settings, engine, stack)
+        queue, board = TaskQueue(await engine.queue("tasks", settings.ack_wait_seconds)), Board(engine)
+        sources = parts.sources(settings, assets, stack)
+        links = Links(parts.link_secret(settings), settings.link_ttl_seconds)
         tickets = Tickets(await engine.key_value("tickets"))
-        runpod = _runpod(settings, tickets, assets, links)
-        pool = Pool()
-        stack.push_async_callback(pool.close)
-        own = _own_encoders(settings, pool)
-        stack.push_async_callback(own.close)
+        runpod = parts.runpod(settings, tickets, assets, links)
+        pool = parts.pool(settings, stack)
         fleet = await open_fleet(
             settings,
             await engine.key_value("fleet"),
@@ -137,32 +112,23 @@ class Gateway:
             settings.max_asset_bytes,
             stack,
         )
-        budget = Budget(fleet, pool)
-        metered = Metered(store, fleet)
-        desk = Desk(store, queue, board, sources, settings.max_batch_items, budget.check)
+        desk = Desk(store, queue, board, sources, settings.max_batch_items, Budget(fleet, pool).check)
         stack.push_async_callback(desk.stop)
         run = TaskRun(store, board, sources, assets, settings.max_task_seconds, settings.task_attempts, runpod)
-        dispatcher = Dispatcher(store, queue, pool, run, metered, settings.task_attempts)
+        dispatcher = Dispatcher(store, queue, pool, run, Metered(store, fleet), settings.task_attempts)
         start_control(fleet, stack)
         dispatcher.start()
         stack.push_async_callback(dispatcher.drain, 0)
-
         if runpod:
-            _background(stack, leftovers.sweep_for_ever(store, runpod))
+            parts.background(stack, leftovers.sweep_for_ever(store, runpod))
 
         transfers = Transfers(settings.max_transfers)
         service = _service(settings, desk, assets, transfers, pool, Messages(links, fleet.meter.cost), fleet, runpod)
         private = _listening(service, settings, credentials, stack)
         await service.start()
         stack.push_async_callback(service.drain, 0)
-
-        channel = grpc.aio.insecure_channel(private, _channel_options())
-        stack.push_async_callback(channel.close)
-        rest = RestSettings(cors_allow_origins=settings.cors_allow_origins, public_url=settings.public_url or None)
         door = TaskDoor(tickets, links, assets, sources, settings.max_transfers) if runpod else None
-        http = HttpServer(build_app(channel, assets, links, rest, transfers, door), settings.host, settings.port)
-        await http.start()
-        stack.push_async_callback(http.drain, 0)
+        http = await _http(settings, private, assets, links, transfers, door, stack)
         log.info("serving", http=settings.port, grpc=settings.grpc_port, health=settings.health_port)
         return cls(settings, engine, service, http, dispatcher, desk)
 
@@ -229,32 +195,23 @@ def _listening(
     return private
 
 
-def _own_encoders(settings: GatewaySettings, pool: Pool) -> OwnEncoders:
-    identity = Identity(settings.tls_cert, settings.tls_key, settings.encoder_ca)
-    credentials = identity.channel_credentials()
-    token = settings.session_token.get_secret_value()
-    return OwnEncoders(settings.encoders, pool, credentials, token)
-
-
-def _runpod(settings: GatewaySettings, tickets: Tickets, assets: AssetStore, links: Links) -> RunpodEncoder | None:
-    """The endpoint at RunPod, where one is set."""
-    key = settings.runpod_api_key.get_secret_value()
-    if not settings.has_runpod:
-        return None
-    client = RunpodClient(settings.runpod_url, settings.runpod_endpoint_id, key, rest_url=settings.runpod_rest_url)
-    terms = RunpodTerms(max_seconds=settings.runpod_max_timeout)
-    task_links = TaskLinks(links, assets, settings.public_url, terms.life_seconds)
-    return RunpodEncoder(client, tickets, assets, task_links, terms)
-
-
-def _fetch_limits(settings: GatewaySettings) -> FetchLimits:
-    return FetchLimits(
-        max_bytes=settings.max_asset_bytes,
-        connect_seconds=settings.fetch_connect_seconds,
-        idle_seconds=settings.fetch_idle_seconds,
-        total_seconds=settings.fetch_total_seconds,
-        allow_cidrs=settings.fetch_allow_cidrs,
-    )
+async def _http(
+    settings: GatewaySettings,
+    private: str,
+    assets: AssetStore,
+    links: Links,
+    transfers: Transfers,
+    door: TaskDoor | None,
+    stack: contextlib.AsyncExitStack,
+) -> HttpServer:
+    """The JSON side; `private` is the socket of the service that it calls."""
+    channel = grpc.aio.insecure_channel(private, _channel_options())
+    stack.push_async_callback(channel.close)
+    rest = RestSettings(cors_allow_origins=settings.cors_allow_origins, public_url=settings.public_url or None)
+    http = HttpServer(build_app(channel, assets, links, rest, transfers, door), settings.host, settings.port)
+    await http.start()
+    stack.push_async_callback(http.drain, 0)
+    return http
 
 
 def _channel_options() -> tuple[tuple[str, int], ...]:
@@ -262,32 +219,3 @@ def _channel_options() -> tuple[tuple[str, int], ...]:
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
         ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     )
-
-
-def _link_secret(settings: GatewaySettings) -> bytes:
-    """The secret that signs links: LINK_SECRET, or one made once and kept, so that links survive a restart."""
-    if given := settings.link_secret.get_secret_value():
-        return given.encode()
-    path = settings.data_dir / "link.key"
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
-        # Whole or not there at all, also after a crash.
-        fresh = path.with_suffix(".new")
-        fresh.touch(mode=0o600)
-        fresh.write_bytes(secrets.token_bytes(32))
-        fresh.replace(path)
-        return path.read_bytes()
-
-
-def _background(stack: contextlib.AsyncExitStack, work: Coroutine[None, None, None]) -> None:
-    stack.push_async_callback(ended, asyncio.create_task(work))
-
-
-async def _sweep(assets: AssetStore) -> None:
-    while True:
-        with survived("cannot sweep assets"):
-            if swept := await assets.sweep():
-                log.info("expired assets deleted", count=swept)
-        await asyncio.sleep(SWEEP_SECONDS)

@@ -1,4 +1,4 @@
-"""The fleet put together from the settings. Beside gateway/app.py the only place that constructs."""
+"""The fleet put together from the settings, as gateway/parts.py does it with what else the gateway has."""
 
 import contextlib
 import secrets
