@@ -217,7 +217,8 @@ class Client:
 
     def sources(self, *sources: Source) -> list[str]:
         """What the gateway is given for sources: URLs and assets as they are, else the uploaded files' assets. Nothing
-        is sent when one cannot be read, and nothing is kept when an upload fails, or on Ctrl-C."""
+        is sent when one cannot be read. When an upload fails, and on Ctrl-C, those that are known to have arrived are
+        deleted."""
         check_readable(sources)
         paths = [local_file(source) for source in sources]
         assets = iter(self._transfers.upload_all(path for path in paths if path))

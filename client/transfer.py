@@ -34,7 +34,8 @@ class Transfers:
         return self.begin(path, on_bytes).asset()
 
     def upload_all(self, paths: Iterable[Path]) -> list[Asset]:
-        """Send local files, UPLOADS_AT_ONCE at a time. When one fails, and on Ctrl-C, nothing is kept of any."""
+        """Send local files, UPLOADS_AT_ONCE at a time. When one fails, and on Ctrl-C, those that are known to have
+        arrived are deleted."""
         under_way: deque[Upload] = deque()
         assets: list[Asset] = []
         try:

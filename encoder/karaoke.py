@@ -13,7 +13,7 @@ from encoder.subtitles import Cue
 from rpc.errors import InvalidArgument
 
 WORD = re.compile(r"\S+")
-# Each word is drawn with the whole of its caption. Three hours of talk come to about a million letters.
+# Each word is drawn with the whole of its caption. This is enough for 30,000 captions of ten words of five letters.
 MAX_LETTERS = 20_000_000
 
 

@@ -1,4 +1,4 @@
-"""How tests wait: for what they need, and never for a time."""
+"""How tests wait: for what they need, rather than for a time."""
 
 import asyncio
 from collections.abc import Callable
