@@ -38,7 +38,7 @@ $(SDKS)/%/.installed: %.lock $(STAMP)
 	@touch $@
 
 demo: setup ## run the three operations over gRPC and JSON (VIDEO=… SRT=… takes your own)
-	@$(BIN)/python -m client.demo $(if $(VIDEO),--video '$(VIDEO)') $(if $(SRT),--srt '$(SRT)')
+	@$(BIN)/python -m tools.demo $(if $(VIDEO),--video '$(VIDEO)') $(if $(SRT),--srt '$(SRT)')
 
 up: setup ## serve on this machine, in the foreground
 	@$(BIN)/api-gpu up

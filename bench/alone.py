@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from encoder import capabilities
+from encoder.captions.fonts import Library
 from encoder.config import EncoderSettings
-from encoder.fonts import Library
-from encoder.outlet import Outlet
-from encoder.plan import Source
-from encoder.runner import Runner, Step, Work
-from encoder.slots import Slots
-from encoder.workspace import TaskFolder
+from encoder.operations.plan import Source
+from encoder.server import capabilities
+from encoder.tasks.result_stream import ResultStream
+from encoder.tasks.runner import Runner, Step, Work
+from encoder.tasks.slots import Slots
+from encoder.tasks.workspace import TaskFolder
 
 
 def alone(operation: str, requests: Sequence[tuple[Any, Mapping[str, Path]]], folder: Path) -> list[float]:
@@ -35,7 +35,7 @@ async def _alone(operation: str, requests: Sequence[tuple[Any, Mapping[str, Path
                     place = TaskFolder(Path(own), Path(own) / "result.mp4")
                     sources = _placed(inputs, place.folder)
                     work = Work(operation, request, sources, place, slots.threads)
-                    return (await runner.run(work, _unheard, Outlet(_unsent))).encode_seconds
+                    return (await runner.run(work, _unheard, ResultStream(_unsent))).encode_seconds
 
         return await asyncio.gather(*(one(request, inputs) for request, inputs in requests))
 

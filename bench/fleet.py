@@ -22,10 +22,10 @@ from bench.arrivals import Arrival, nights
 from bench.pair import Measured
 from bench.simulation import Decide, Market, Outcome, Simulation
 from bench.timing import Row
-from gateway.fleet import scaler
-from gateway.fleet.base import Offer
-from gateway.fleet.machine import HOUR_SECONDS
-from gateway.fleet.scaler import Action, Demand, Policy, Release, Rent, Worker
+from gateway.fleet import autoscaler
+from gateway.fleet.autoscaler import Action, Demand, Launch, Policy, Terminate, Worker
+from gateway.fleet.instances.instance import HOUR_SECONDS
+from gateway.fleet.providers.base import Offer
 
 # Assumptions; change them to your own. Prices are those of the providers' lists, times those of the order that is
 # reported for them: nothing here was measured on a rented card.
@@ -77,7 +77,7 @@ def figures(outcome: Outcome, videos: int) -> str:
     return f"$ {usd:.2f} for 1,000, waits {waits}; busy {outcome.busy_seconds / paid:.0%}"
 
 
-def run(trace: Sequence[Arrival], market: Market, policy: Policy, decide: Decide = scaler.decide) -> Outcome:
+def run(trace: Sequence[Arrival], market: Market, policy: Policy, decide: Decide = autoscaler.decide) -> Outcome:
     """Simulate with the gateway's scaler, or another."""
     return Simulation(trace, policy, [market], seed=SEED, tick_seconds=TICK_SECONDS, decide=decide).run()
 
@@ -96,7 +96,7 @@ def fixed_timeout(
     wanted = min(demand.waiting - coming, policy.maximum - len(workers))
     idle = [worker for worker in workers if worker.idle_since is not None]
     ended = [worker for worker in idle if now - worker.idle_since >= policy.idle_seconds]
-    return [Rent(offer, "") for offer in offers[: max(0, wanted)]] + [Release(worker.id, "") for worker in ended]
+    return [Launch(offer, "") for offer in offers[: max(0, wanted)]] + [Terminate(worker.id, "") for worker in ended]
 
 
 def machine_for_each(trace: Sequence[Arrival], market: Market) -> Outcome:

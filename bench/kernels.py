@@ -12,8 +12,8 @@ from bench import ideal, plain
 from bench.pair import Measured
 from bench.timing import Row
 from bench.vmaf import vmaf
-from encoder import sampling
-from encoder.camera import Camera, Size
+from encoder.kenburns import sampling
+from encoder.kenburns.camera import Camera, Size
 
 CLIP = Size(1920, 1080)
 FRAMES = 120

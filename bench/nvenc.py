@@ -15,15 +15,15 @@ from pathlib import Path
 from bench.pair import Measured
 from bench.plain import FFMPEG
 from bench.timing import Row
-from encoder.codecs.nvenc.compressor import compressed
-from encoder.codecs.nvenc.engine import Engine
-from encoder.codecs.nvenc.order import Order, Raw
 from encoder.codecs.nvenc.parameters import Parameters
-from encoder.colours import HD
-from encoder.ffmpeg import Ffmpeg
-from encoder.passes import Pass
-from encoder.sandbox.base import Limits, Reach
-from encoder.sandbox.nothing import Nothing
+from encoder.codecs.nvenc.request import EncodeRequest, RawVideo
+from encoder.codecs.nvenc.stream import compressed
+from encoder.codecs.nvenc.worker_client import WorkerClient
+from encoder.ffmpeg.command import FfmpegRun
+from encoder.ffmpeg.process import Ffmpeg
+from encoder.media.color import HD
+from encoder.sandbox.base import Limits, SandboxAccess
+from encoder.sandbox.none import NoSandbox
 from tests.nvdriver.build import Missing, built
 from tests.nvdriver.driver import Driver
 
@@ -52,7 +52,7 @@ def rows(_: Measured, folder: Path) -> Iterator[Row]:
 
 
 async def _measured(folder: Path) -> tuple[float, float, float]:
-    engine = Engine(PARAMETERS)
+    engine = WorkerClient(PARAMETERS)
     await engine.start()
     try:
         rates = [await _rate(engine, folder) for _ in range(3)]
@@ -63,26 +63,26 @@ async def _measured(folder: Path) -> tuple[float, float, float]:
     return statistics.median(rates), warm, fresh
 
 
-async def _rate(engine: Engine, folder: Path) -> float:
+async def _rate(engine: WorkerClient, folder: Path) -> float:
     """Frames a second: one FFmpeg makes grey frames, one takes the bitstream, as in a task."""
     made = ("-f", "lavfi", "-i", CHEAP, "-vf", "format=nv12", "-c:v", "rawvideo", "-f", "nut", "pipe:1")
     taken = ("-f", "nut", "-i", "pipe:0", "-map", "0:v", "-c", "copy", "-f", "null", "-")
-    stdin = compressed(engine, partial(_order, None), Pass(made, ("video",)))
-    ffmpeg = Ffmpeg(Path(FFMPEG), Nothing(LIMITS))
+    stdin = compressed(engine, partial(_order, None), FfmpegRun(made, ("video",)))
+    ffmpeg = Ffmpeg(Path(FFMPEG), NoSandbox(LIMITS))
     started = time.perf_counter()
-    async with ffmpeg.running(Pass(taken, ("",), stdin=stdin), Reach((folder,), ())) as run:
+    async with ffmpeg.running(FfmpegRun(taken, ("",), stdin=stdin), SandboxAccess((folder,), ())) as run:
         async for _ in run.progress():
             pass
         await run.finish()
     return FRAMES / (time.perf_counter() - started)
 
 
-async def _warm(engine: Engine) -> float:
+async def _warm(engine: WorkerClient) -> float:
     """Seconds from the order to the first bytes."""
     frames_reading, frames_writing = os.pipe()
     bits_reading, bits_writing = os.pipe()
     started = time.perf_counter()
-    order = partial(_order, Raw(WIDTH, HEIGHT, Fraction(25)))
+    order = partial(_order, RawVideo(WIDTH, HEIGHT, Fraction(25)))
     ended = await engine.send(order, frames_reading, bits_writing)
     os.close(frames_reading)
     os.close(bits_writing)
@@ -131,5 +131,5 @@ def _pictures(descriptor: int) -> None:
         pipe.write(bytes(WIDTH * HEIGHT * 3 // 2) * 8)
 
 
-def _order(raw: Raw | None, number: int, gpu: int) -> Order:
-    return Order(number, gpu, PARAMETERS, Fraction(60), HD, Fraction(1), LIMITS_OF_CARD, raw, wait=False)
+def _order(raw: RawVideo | None, number: int, gpu: int) -> EncodeRequest:
+    return EncodeRequest(number, gpu, PARAMETERS, Fraction(60), HD, Fraction(1), LIMITS_OF_CARD, raw, wait=False)

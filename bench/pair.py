@@ -9,9 +9,9 @@ from pathlib import Path
 
 import psutil
 
-from client import pair
-from client.api import Client
-from rpc.errors import ServiceError
+from api_gpu.client import Client
+from servicekit.errors import ServiceError
+from tools import pair
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from random import Random
 
 from bench.arrivals import DAY_SECONDS, Arrival, Seconds
-from gateway.fleet import scaler
-from gateway.fleet.base import Offer
+from gateway.fleet import autoscaler
+from gateway.fleet.autoscaler import Action, Demand, Launch, Policy, Worker
 from gateway.fleet.estimates import Estimates
-from gateway.fleet.machine import HOUR_SECONDS
-from gateway.fleet.scaler import Action, Demand, Policy, Rent, Worker
+from gateway.fleet.instances.instance import HOUR_SECONDS
+from gateway.fleet.providers.base import Offer
 
 OPERATION = "caption"
 NEVER = math.inf
@@ -129,7 +129,7 @@ class Simulation:
         own: int = 0,
         seed: int = 0,
         tick_seconds: float = 1.0,
-        decide: Decide = scaler.decide,
+        decide: Decide = autoscaler.decide,
         observe: Callable[[Moment], None] = lambda moment: None,
         until: float = NEVER,
     ) -> None:
@@ -240,7 +240,7 @@ class Simulation:
         actions = self._decide(*told, self._tick_seconds, self._now)
         self._observe(Moment(self._now, *told, actions))
         for action in actions:
-            if isinstance(action, Rent):
+            if isinstance(action, Launch):
                 self._rent(action.offer)
             else:
                 self._release(action.worker, action.at_once)

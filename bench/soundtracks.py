@@ -4,12 +4,12 @@ import statistics
 from collections.abc import Iterator
 from pathlib import Path
 
+from api_gpu.client import Client
 from apigpu.v1 import video_pb2
 from bench import plain
 from bench.alone import alone
 from bench.pair import Measured
 from bench.timing import RUNS, Row, against, timed
-from client.api import Client
 
 SECONDS = 60
 

@@ -4,10 +4,10 @@ FROM python:3.12-slim-bookworm AS build
 
 WORKDIR /src
 COPY pyproject.toml requirements.lock README.md LICENSE ./
-COPY rpc rpc
+COPY servicekit servicekit
 COPY gateway gateway
 COPY encoder encoder
-COPY client client
+COPY api_gpu api_gpu
 COPY gen gen
 # The pinned versions, as in the tests; what only tests and tools need stays out. Neither pip nor the build backend is in
 # the environment that is made, nor is this stage in the image.
@@ -44,6 +44,6 @@ WORKDIR /home/encoder
 VOLUME /work
 # gRPC, probes.
 EXPOSE 50052 50054
-HEALTHCHECK --interval=15s --timeout=5s --start-period=60s CMD python -m rpc.probe "$HEALTH_PORT"
+HEALTHCHECK --interval=15s --timeout=5s --start-period=60s CMD python -m servicekit.probe "$HEALTH_PORT"
 # SIGTERM: what runs may end for DRAIN_SECONDS, so give `docker stop` more than that.
 CMD ["python", "-m", "encoder"]

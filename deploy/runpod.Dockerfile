@@ -9,10 +9,10 @@ RUN apt-get update \
 WORKDIR /app
 COPY pyproject.toml requirements.lock README.md LICENSE ./
 COPY deploy/runpod.lock ./
-COPY rpc rpc
+COPY servicekit servicekit
 COPY gateway gateway
 COPY encoder encoder
-COPY client client
+COPY api_gpu api_gpu
 COPY gen gen
 # The pinned versions, as in the tests; what only tests and tools need stays out.
 RUN pip install --no-cache-dir --constraint requirements.lock --constraint runpod.lock '.[nvenc,cjk,runpod]'
@@ -28,4 +28,4 @@ ENV NVIDIA_VISIBLE_DEVICES=all \
     LOGS_DIR=/work/logs \
     RUNPOD_LOG_LEVEL=INFO
 
-CMD ["python", "-m", "encoder.runpod_handler"]
+CMD ["python", "-m", "encoder.runpod.worker"]

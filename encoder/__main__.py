@@ -10,13 +10,14 @@ os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
 import structlog
 
-from encoder import app, doctor
-from encoder.callers import Callers
+from encoder import doctor
 from encoder.config import EncoderSettings
-from rpc import logs
-from rpc.config import ConfigError
-from rpc.server import stop_signal
-from rpc.tasks import ended
+from encoder.server import app
+from encoder.server.idle import IdleMonitor
+from servicekit import logs
+from servicekit.config import ConfigError
+from servicekit.server import stop_signal
+from servicekit.tasks import cancel_and_wait
 
 log = structlog.get_logger("encoder")
 
@@ -27,13 +28,13 @@ USAGE = "usage: python -m encoder [doctor]"
 
 async def serve(settings: EncoderSettings) -> None:
     """Serve until SIGTERM or SIGINT, or until no gateway has called for IDLE_EXIT_SECONDS."""
-    callers = Callers()
+    callers = IdleMonitor()
     async with app.serving(settings, callers):
         ends = [asyncio.create_task(stop_signal()), asyncio.create_task(callers.stay_away(settings.idle_exit_seconds))]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         if ends[1].done():
             log.warning("no gateway calls; ending", seconds=settings.idle_exit_seconds)
-        await ended(*ends)
+        await cancel_and_wait(*ends)
 
 
 def main(arguments: list[str]) -> int:

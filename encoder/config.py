@@ -13,10 +13,9 @@ from encoder.codecs.nvenc.parameters import PRESETS as NVENC_PRESETS
 from encoder.codecs.x264 import PRESETS
 from encoder.sandbox import AUTO as AUTO_SANDBOX
 from encoder.sandbox import SANDBOXES
-from rpc.bundle import Bundle
-from rpc.config import Settings
-from rpc.logs import LEVELS
-from rpc.tls import Identity
+from servicekit.config import Settings
+from servicekit.logs import LEVELS
+from servicekit.tls import Identity, TrustBundle
 
 WAIT, X264 = "wait", "x264"
 
@@ -32,7 +31,7 @@ class EncoderSettings(Settings):
     tls_cert: Path = Path(".api-gpu/certs/encoder.crt")
     tls_key: Path = Path(".api-gpu/certs/encoder.key")
     tls_ca: Path = Path(".api-gpu/certs/ca.crt")
-    # The three in one, for machines that are given no files; see rpc/bundle.py.
+    # The three in one, for machines that are given no files; see servicekit/tls.py.
     tls_bundle: SecretStr = SecretStr("")
     # CIDRs that may connect; empty lets any address try.
     allowed_ips: Annotated[tuple[Network, ...], NoDecode] = ()
@@ -144,10 +143,10 @@ class EncoderSettings(Settings):
         return value
 
     @property
-    def identity(self) -> Identity | Bundle:
+    def identity(self) -> Identity | TrustBundle:
         """TLS_BUNDLE when it is given, else the TLS files. Raises ConfigError when the bundle cannot be used."""
         if text := self.tls_bundle.get_secret_value():
-            return Bundle.parse(text)
+            return TrustBundle.parse(text)
         return Identity(self.tls_cert, self.tls_key, self.tls_ca)
 
 

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from encoder import capabilities, fonts
-from encoder.capabilities import VERSION, Capabilities
+from encoder.captions import fonts
 from encoder.codecs.nvenc import driver
 from encoder.config import EncoderSettings
+from encoder.server import capabilities
+from encoder.server.capabilities import VERSION, Capabilities
 
 
 async def report(settings: EncoderSettings) -> dict[str, Any]:

@@ -9,8 +9,8 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 from gateway.app import ConnectionLost, serve
 from gateway.config import GatewaySettings
-from rpc.config import ConfigError
-from rpc.logs import configure
+from servicekit.config import ConfigError
+from servicekit.logs import configure
 
 BAD_SETTING = 2
 

@@ -9,44 +9,44 @@ import structlog
 
 from apigpu.v1 import assets_pb2_grpc, fleet_pb2_grpc, jobs_pb2_grpc, system_pb2_grpc
 from externalscaler import externalscaler_pb2_grpc
-from gateway import parts
+from gateway import components
 from gateway.assets.links import Links
 from gateway.assets.store import AssetStore
 from gateway.assets.transfers import Transfers
 from gateway.auth.interceptor import key_required
 from gateway.auth.keys import Keys
-from gateway.auth.limits import RateLimit
 from gateway.config import GatewaySettings
-from gateway.encoders.pool import Pool
-from gateway.encoders.runpod import RunpodEncoder
-from gateway.encoders.tickets import Tickets
-from gateway.engine.nats import Engine
 from gateway.fleet.fleet import Fleet
-from gateway.fleet.wiring import open_fleet, start_control
-from gateway.jobs import leftovers
-from gateway.jobs.board import Board
+from gateway.fleet.providers.runpod.encoder import RunpodEncoder
+from gateway.fleet.providers.runpod.tickets import Tickets
+from gateway.fleet.setup import open_fleet, start_control
+from gateway.jetstream.connection import JetStream
+from gateway.jobs import orphans
 from gateway.jobs.budget import Budget
-from gateway.jobs.desk import Desk
-from gateway.jobs.dispatch import Dispatcher
-from gateway.jobs.metered import Metered
+from gateway.jobs.cost_guard import CostGuard
+from gateway.jobs.dispatcher import Dispatcher
+from gateway.jobs.executor import TaskExecutor
+from gateway.jobs.manager import JobManager
+from gateway.jobs.progress import ProgressBus
 from gateway.jobs.queue import TaskQueue
-from gateway.jobs.run import TaskRun
+from gateway.ratelimit import KeyRateLimit
 from gateway.rest.routes import endpoints
 from gateway.rest.server import HttpServer, build_app
 from gateway.rest.settings import RestSettings
-from gateway.rest.tasks import TaskDoor
+from gateway.rest.worker_links import WorkerLinks
 from gateway.services.assets import AssetService
 from gateway.services.fleet import FleetService
 from gateway.services.jobs import JobService
 from gateway.services.keda import KedaScaler
-from gateway.services.messages import Messages
+from gateway.services.presenters import Presenter
 from gateway.services.system import SystemService
 from gateway.services.video import VideoService
-from rpc.chunks import MAX_MESSAGE_BYTES
-from rpc.interceptors import boundary
-from rpc.server import Service, stop_signal
-from rpc.tasks import ended
-from rpc.tls import Identity
+from gateway.workers.pool import Pool
+from servicekit.chunks import MAX_MESSAGE_BYTES
+from servicekit.interceptors import error_boundary
+from servicekit.server import Service, stop_signal
+from servicekit.tasks import cancel_and_wait
+from servicekit.tls import Identity
 
 log = structlog.get_logger("gateway")
 
@@ -55,7 +55,7 @@ CLOSE_SECONDS = 2.0
 
 
 async def serve(settings: GatewaySettings) -> None:
-    """Serve until SIGTERM or SIGINT, then drain. Raises rpc.config.ConfigError when it cannot start."""
+    """Serve until SIGTERM or SIGINT, then drain. Raises servicekit.config.ConfigError when it cannot start."""
     async with contextlib.AsyncExitStack() as stack:
         gateway = await Gateway.open(settings, stack)
         await gateway.until_stopped()
@@ -73,11 +73,11 @@ class Gateway:
     def __init__(
         self,
         settings: GatewaySettings,
-        engine: Engine,
+        engine: JetStream,
         service: Service,
         http: HttpServer,
         dispatcher: Dispatcher,
-        desk: Desk,
+        desk: JobManager,
     ) -> None:
         self._settings = settings
         self._engine = engine
@@ -92,15 +92,15 @@ class Gateway:
         identity = Identity(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
         credentials = identity.server_credentials(require_client=settings.tls_require_client_cert)
 
-        engine = await parts.engine(settings, stack)
-        assets = parts.asset_store(settings, stack)
-        store = await parts.job_store(settings, engine, stack)
-        queue, board = TaskQueue(await engine.queue("tasks", settings.ack_wait_seconds)), Board(engine)
-        sources = parts.sources(settings, assets, stack)
-        links = Links(parts.link_secret(settings), settings.link_ttl_seconds)
+        engine = await components.engine(settings, stack)
+        assets = components.asset_store(settings, stack)
+        store = await components.job_store(settings, engine, stack)
+        queue, board = TaskQueue(await engine.queue("tasks", settings.ack_wait_seconds)), ProgressBus(engine)
+        sources = components.sources(settings, assets, stack)
+        links = Links(components.link_secret(settings), settings.link_ttl_seconds)
         tickets = Tickets(await engine.key_value("tickets"))
-        runpod = parts.runpod(settings, tickets, assets, links)
-        pool = parts.pool(settings, stack)
+        runpod = components.runpod(settings, tickets, assets, links)
+        pool = components.pool(settings, stack)
         fleet = await open_fleet(
             settings,
             await engine.key_value("fleet"),
@@ -112,22 +112,22 @@ class Gateway:
             settings.max_asset_bytes,
             stack,
         )
-        desk = Desk(store, queue, board, sources, settings.max_batch_items, Budget(fleet, pool).check)
+        desk = JobManager(store, queue, board, sources, settings.max_batch_items, Budget(fleet, pool).check)
         stack.push_async_callback(desk.stop)
-        run = TaskRun(store, board, sources, assets, settings.max_task_seconds, settings.task_attempts, runpod)
-        dispatcher = Dispatcher(store, queue, pool, run, Metered(store, fleet), settings.task_attempts)
+        run = TaskExecutor(store, board, sources, assets, settings.max_task_seconds, settings.task_attempts, runpod)
+        dispatcher = Dispatcher(store, queue, pool, run, CostGuard(store, fleet), settings.task_attempts)
         start_control(fleet, stack)
         dispatcher.start()
         stack.push_async_callback(dispatcher.drain, 0)
         if runpod:
-            parts.background(stack, leftovers.sweep_for_ever(store, runpod))
+            components.background(stack, orphans.reap_orphaned_runs(store, runpod))
 
         transfers = Transfers(settings.max_transfers)
-        service = _service(settings, desk, assets, transfers, pool, Messages(links, fleet.meter.cost), fleet, runpod)
+        service = _service(settings, desk, assets, transfers, pool, Presenter(links, fleet.meter.cost), fleet, runpod)
         private = _listening(service, settings, credentials, stack)
         await service.start()
         stack.push_async_callback(service.drain, 0)
-        door = TaskDoor(tickets, links, assets, sources, settings.max_transfers) if runpod else None
+        door = WorkerLinks(tickets, links, assets, sources, settings.max_transfers) if runpod else None
         http = await _http(settings, private, assets, links, transfers, door, stack)
         log.info("serving", http=settings.port, grpc=settings.grpc_port, health=settings.health_port)
         return cls(settings, engine, service, http, dispatcher, desk)
@@ -138,7 +138,7 @@ class Gateway:
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await ended(*waits)
+            await cancel_and_wait(*waits)
         if self._engine.lost.is_set():
             await self._close()  # whoever waits hears that its job goes on
             raise ConnectionLost
@@ -157,18 +157,18 @@ class Gateway:
 
 def _service(
     settings: GatewaySettings,
-    desk: Desk,
+    desk: JobManager,
     assets: AssetStore,
     transfers: Transfers,
     pool: Pool,
-    messages: Messages,
+    messages: Presenter,
     fleet: Fleet,
     runpod: RunpodEncoder | None,
 ) -> Service:
     public_url = settings.public_url or f"http://localhost:{settings.port}"
     interceptors = (
-        boundary(settings.max_call_seconds),
-        key_required(Keys(settings.api_keys), RateLimit(settings.rate_limit_per_minute)),
+        error_boundary(settings.max_call_seconds),
+        key_required(Keys(settings.api_keys), KeyRateLimit(settings.rate_limit_per_minute)),
     )
     service = Service(interceptors, settings.max_concurrent_calls, settings.max_call_seconds)
     VideoService(desk, messages, public_url).add_to(service.server)
@@ -201,7 +201,7 @@ async def _http(
     assets: AssetStore,
     links: Links,
     transfers: Transfers,
-    door: TaskDoor | None,
+    door: WorkerLinks | None,
     stack: contextlib.AsyncExitStack,
 ) -> HttpServer:
     """The JSON side; `private` is the socket of the service that it calls."""

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import NoDecode
 
-from gateway.encoders.dns import EncoderName
 from gateway.fleet.settings import FleetSettings, Network, Seconds
+from gateway.workers.discovery import EncoderName
 
 DAY_SECONDS = 86_400.0
 GIB = 1024**3

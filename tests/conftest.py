@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from client.pair import Pair, running
+from tools.pair import Pair, running
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import typer
 
-from client.cli import app
-from client.runpod import GPU_TYPES
-from client.up import UpSettings
-from encoder.codecs.nvenc import complaints, driver
+from api_gpu.cli.main import app
+from api_gpu.deploy.runpod import GPU_TYPES
+from api_gpu.local.up import UpSettings
+from encoder.codecs.nvenc import driver, sdk_log
 from encoder.config import EncoderSettings
 from gateway.config import GatewaySettings
 from gateway.fleet.settings import FleetSettings
@@ -116,7 +116,7 @@ def test_the_files_that_architecture_names_exist():
 
 def test_the_docs_of_nvenc_name_what_can_be_wrong():
     told = (ROOT / "docs" / "nvenc.md").read_text()
-    faults = [driver.NO_DRIVER, driver.NO_VIDEO, driver.TOO_OLD, driver.NO_CARD, complaints.NO_ENCODER, complaints.FULL]
+    faults = [driver.NO_DRIVER, driver.NO_VIDEO, driver.TOO_OLD, driver.NO_CARD, sdk_log.NO_ENCODER, sdk_log.FULL]
     for fault in faults:
         assert f"| {re.split(r'[(:;,]', fault)[0].strip()}" in told
 
@@ -142,4 +142,4 @@ def test_the_page_on_runpod_names_what_there_is():
         assert gpu in page
     for reason in ("LINK_FAILED", "LINK_REFUSED"):
         assert reason in page
-        assert reason in (ROOT / "encoder" / "links.py").read_text()
+        assert reason in (ROOT / "encoder" / "runpod" / "transfer.py").read_text()

@@ -7,11 +7,11 @@ from typing import Any, Protocol
 
 import ffmpeg
 
-from encoder.camera import Size
 from encoder.codecs.card import Card
-from encoder.colours import HD, Colours
-from encoder.passes import Pass, Stdin, compiled, fields_of
-from rpc.errors import Unavailable
+from encoder.ffmpeg.command import FfmpegRun, Stdin, compiled, fields_of
+from encoder.kenburns.camera import Size
+from encoder.media.color import HD, ColorTags
+from servicekit.errors import Unavailable
 
 # Every frame keeps the timestamp that it came with, whatever the frame rate on paper.
 AS_TIMED: Mapping[str, str] = {"fps_mode:v": "passthrough", "enc_time_base:v": "demux"}
@@ -25,7 +25,7 @@ class CodecFault(Unavailable):
 
 
 @dataclass(frozen=True)
-class Filtered:
+class FilteredFrames:
     """Frames that FFmpeg decodes and filters: a stream of ffmpeg-python with the times to keep. `taken` are all streams
     of its file that the result takes: FFmpeg counts time from where the first of them begins. `colours` and
     `pixel_aspect` (width by height of a pixel) are those of the filtered frames; `frame_rate` is on paper, 0 where it
@@ -33,28 +33,28 @@ class Filtered:
 
     stream: Any
     taken: Sequence[Any]
-    colours: Colours
+    colours: ColorTags
     pixel_aspect: Fraction
     frame_rate: Fraction
 
 
 @dataclass(frozen=True)
-class Made:
+class RawFrames:
     """`count` frames that are made here, at a constant rate: yuv420p of `size`."""
 
     frames: Callable[[], Iterator[memoryview]]
     size: Size
     frame_rate: Fraction
     count: int
-    colours: Colours = HD
+    colours: ColorTags = HD
     pixel_aspect: Fraction = SQUARE
 
 
-Picture = Filtered | Made
+Picture = FilteredFrames | RawFrames
 
 
 @dataclass(frozen=True)
-class Around:
+class OutputSpec:
     """What comes with the picture: streams of sound, output options of FFmpeg (of sound and container) without the
     leading dash, the result's path, the field of each input by its file's name, threads to keep busy."""
 
@@ -66,17 +66,17 @@ class Around:
 
     def run(
         self, shown: Any, options: Mapping[str, str], stdin: Stdin | None = None, beside: Sequence[Any] = ()
-    ) -> Pass:
+    ) -> FfmpegRun:
         """The run that puts all together with a stream of the picture, which `options` (of the output) are for; see
         `reading` for `beside`."""
         output = ffmpeg.output(shown, *self.sound, self.result, **options, **self.options)
         return self.reading(output, beside, stdin)
 
-    def reading(self, output: Any, beside: Sequence[Any], stdin: Stdin | None = None) -> Pass:
+    def reading(self, output: Any, beside: Sequence[Any], stdin: Stdin | None = None) -> FfmpegRun:
         """The run that writes an output of ffmpeg-python, and reads streams beside what that needs."""
         idle = [ffmpeg.output(*beside, "-", f="null", c="copy")] if beside else []
         arguments = compiled(ffmpeg.merge_outputs(output, *idle))
-        return Pass(arguments, fields_of(arguments, self.names), stdin=stdin)
+        return FfmpegRun(arguments, fields_of(arguments, self.names), stdin=stdin)
 
 
 Ask = Callable[[Sequence[str]], Awaitable[tuple[int, str]]]
@@ -113,10 +113,22 @@ class Codec(Protocol):
         """Why it does not work on this machine; "" when it does."""
         ...
 
-    def step(self, picture: Picture, around: Around) -> Pass:
+    def step(self, picture: Picture, around: OutputSpec) -> FfmpegRun:
         """The run that makes the result. It raises CodecFault where another codec might do."""
         ...
 
     async def close(self) -> None:
         """Let go of what it holds. No run of its may be left."""
         ...
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A codec that a task may have, and why it is this one: for people."""
+
+    codec: Codec
+    reason: str
+
+    def instead(self, reason: str) -> "Candidate":
+        """The same, for another reason."""
+        return Candidate(self.codec, reason)

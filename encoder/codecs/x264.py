@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import ffmpeg
 
-from encoder import stills
-from encoder.codecs.base import AS_TIMED, Around, Ask, Filtered, Picture
+from encoder.codecs.base import AS_TIMED, Ask, FilteredFrames, OutputSpec, Picture
 from encoder.codecs.card import Card
-from encoder.feed import fed
-from encoder.passes import Pass
+from encoder.ffmpeg.command import FfmpegRun
+from encoder.ffmpeg.pipe import fed
+from encoder.kenburns import stills
 
 PRESETS = (
     "ultrafast",
@@ -52,10 +52,10 @@ class X264:
             return f"FFmpeg cannot be run: {error.strerror}"
         return (text.strip().splitlines()[-1:] or [f"FFmpeg ended with {code}"])[0] if code else ""
 
-    def step(self, picture: Picture, around: Around) -> Pass:
+    def step(self, picture: Picture, around: OutputSpec) -> FfmpegRun:
         """See Codec."""
         options = self.arguments(around.threads)
-        if isinstance(picture, Filtered):
+        if isinstance(picture, FilteredFrames):
             return around.run(picture.stream.filter("format", "yuv420p"), {**options, **AS_TIMED})
         size = f"{picture.size.width}x{picture.size.height}"
         raw = ffmpeg.input("pipe:0", f="rawvideo", pix_fmt="yuv420p", s=size, r=str(picture.frame_rate))

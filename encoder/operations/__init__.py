@@ -1,7 +1,7 @@
 """The operations, by the name of their field in apigpu.v1.Operation."""
 
 from encoder.operations import addaudio, caption, img2vid
-from encoder.plan import Operation
+from encoder.operations.plan import Operation
 
 OPERATIONS: dict[str, Operation] = {
     "caption": caption.plan,

@@ -4,12 +4,14 @@ from pathlib import Path
 from typing import Any
 
 from apigpu.v1 import video_pb2
-from encoder import edit_list, filters, media, soundtrack
-from encoder.operations.output import AAC, container, flows
-from encoder.passes import Pass
-from encoder.plan import COPY, AudioStream, Materials, MediaInfo, Plan, VideoStream, Warning
-from encoder.soundtrack import Message, Wanted
-from rpc.errors import InvalidArgument
+from encoder.audio import soundtrack
+from encoder.audio.soundtrack import Message, Wanted
+from encoder.ffmpeg import filters
+from encoder.ffmpeg.command import FfmpegRun
+from encoder.media import mp4_boxes, probe
+from encoder.operations.output import AAC, container, is_streamable
+from encoder.operations.plan import COPY, AudioStream, MediaInfo, Plan, PlanContext, PlanWarning, VideoStream
+from servicekit.errors import InvalidArgument
 
 # What is copied: what MP4 can hold and players of MP4 can be expected to play. Anything else is made H.264. AVI
 # and MPEG-PS do not time every packet, and MP4 must.
@@ -20,35 +22,35 @@ MAX_COPIED_BIT_RATE = 200_000
 MIN_LOOP_SECONDS = 0.1
 STATS = "loudness.json"
 NOTHING_TO_MIX = "soundtrack.mix: the video has no sound of its own; the soundtrack is heard alone."
-NO_ORIGINAL = Warning("NO_ORIGINAL_AUDIO", NOTHING_TO_MIX)
-OTHERS_DROPPED = Warning(
+NO_ORIGINAL = PlanWarning("NO_ORIGINAL_AUDIO", NOTHING_TO_MIX)
+OTHERS_DROPPED = PlanWarning(
     "OTHER_AUDIO_DROPPED",
     "soundtrack.mix: the video has several audio tracks; the first is mixed, the others are left out. Give a video "
     "that has the wanted one first.",
 )
 
 
-def plan(request: video_pb2.AddAudioRequest, materials: Materials) -> Plan:
+def plan(request: video_pb2.AddAudioRequest, materials: PlanContext) -> Plan:
     """See Operation. The video is copied, not encoded again, wherever MP4 can hold it; its cut is to the frame. A
     fragmented file can be longer by a few frames, which others need: its index is written before its end is known."""
     kind = container(request)
     picture, sound = materials.source("url_video"), materials.source("url_audio")
-    info, video = media.probe_video(picture)
-    heard_info, heard = media.probe_audio(sound)
+    info, video = probe.probe_video(picture)
+    heard_info, heard = probe.probe_audio(sound)
     options = request.soundtrack
     original = info.audio[0] if options.mix and info.audio else None
     kept = [original] if original else []
-    video_end, music_end = media.end_seconds(picture, info, video, kept), media.end_seconds(sound, heard_info, heard)
+    video_end, music_end = probe.end_seconds(picture, info, video, kept), probe.end_seconds(sound, heard_info, heard)
     if min(video_end, music_end) <= 0:
-        raise media.fault(sound, "there is no sound in it; give audio that is longer.")
+        raise probe.fault(sound, "there is no sound in it; give audio that is longer.")
     seconds = _length(options, video_end, music_end)
     _check(options, seconds, video_end, music_end)
     wanted = Wanted(options, seconds, music_end - options.start)
     copied = video.codec in COPIED_CODECS and info.demuxer in COPIED_FROM
-    packets = media.packets_before(picture, info, video, seconds, kept) if copied and seconds < video_end else 0
+    packets = probe.packets_before(picture, info, video, seconds, kept) if copied and seconds < video_end else 0
 
     def finish(path: Path) -> None:
-        edit_list.end_at(path, seconds)
+        mp4_boxes.edit_list_end(path, seconds)
 
     def streams() -> tuple[Any, Any, dict[str, str]]:
         """Picture, sound and options of the sound; made anew for each run, as a graph is used but once."""
@@ -59,12 +61,12 @@ def plan(request: video_pb2.AddAudioRequest, materials: Materials) -> Plan:
         own = given[str(original.index)] if original else None
         return given, soundtrack.mixed(music, own, wanted), {**AAC, **_language(original)}
 
-    def measuring() -> Pass:
+    def measuring() -> FfmpegRun:
         _, heard_stream, _ = streams()
         around = materials.around((), {"f": "null"})
         return around.run(soundtrack.measured(heard_stream, STATS), {})
 
-    def making() -> Pass:
+    def making() -> FfmpegRun:
         given, heard_stream, sound_options = streams()
         if options.HasField("loudness"):
             gain = soundtrack.gain_for(materials.folder / STATS, options.loudness)
@@ -82,13 +84,13 @@ def plan(request: video_pb2.AddAudioRequest, materials: Materials) -> Plan:
         duration_seconds=seconds,
         frames_total=round(video.frames * min(seconds / video_end, 1)),
         warnings=_warnings(info) if options.mix else (),
-        finish=finish if copied and not flows(request) else None,
-        flows=flows(request),
+        finish=finish if copied and not is_streamable(request) else None,
+        flows=is_streamable(request),
         heard=sound.field,
     )
 
 
-def _warnings(info: MediaInfo) -> tuple[Warning, ...]:
+def _warnings(info: MediaInfo) -> tuple[PlanWarning, ...]:
     """What is to be told of a mix."""
     if not info.audio:
         return (NO_ORIGINAL,)

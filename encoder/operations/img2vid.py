@@ -9,15 +9,17 @@ from typing import Any
 import ffmpeg
 
 from apigpu.v1 import motion_pb2, video_pb2
-from encoder import filters, media, sampling, stills
-from encoder.camera import Camera, Size
-from encoder.codecs.base import Made
-from encoder.faults import IMAGE_CUT_OFF
-from encoder.operations.output import container, flows
-from encoder.passes import Pass, compiled
-from encoder.plan import Materials, MediaInfo, Plan, Source, VideoStream
-from encoder.sampling import Level
-from rpc.errors import InvalidArgument
+from encoder.codecs.base import RawFrames
+from encoder.ffmpeg import filters
+from encoder.ffmpeg.command import FfmpegRun, compiled
+from encoder.ffmpeg.errors import IMAGE_CUT_OFF
+from encoder.kenburns import sampling, stills
+from encoder.kenburns.camera import Camera, Size
+from encoder.kenburns.sampling import Level
+from encoder.media import probe
+from encoder.operations.output import container, is_streamable
+from encoder.operations.plan import MediaInfo, Plan, PlanContext, Source, VideoStream
+from servicekit.errors import InvalidArgument
 
 FRAME_RATE = 24.0
 DURATION_SECONDS = 5.0
@@ -32,7 +34,7 @@ MAX_CLIP_PIXELS = 3840 * 2160
 COLOUR = re.compile("#[0-9A-Fa-f]{6}")
 
 
-def plan(request: video_pb2.Img2VidRequest, materials: Materials) -> Plan:
+def plan(request: video_pb2.Img2VidRequest, materials: PlanContext) -> Plan:
     """See Operation. The clip has round(duration · frame_rate) frames. One run makes the still in the sizes that the
     camera needs; the other encodes what the camera sees."""
     kind = container(request)
@@ -40,32 +42,36 @@ def plan(request: video_pb2.Img2VidRequest, materials: Materials) -> Plan:
     source = materials.source("images.image_url" if batch else "url_image")
     frames, rate = _length(request)
     clip, camera, background = _size(request), _camera(request), _background(request)
-    info, still = media.probe_image(source)
+    info, still = probe.probe_image(source)
     sizes = [clip.scaled(scale) for scale in sampling.kept_scales(camera, _finest(still, clip, request.fit))]
     levels = [
         Level(materials.folder / f"still{number}.yuv", size, sampling.grid(sizes[0]))
         for number, size in enumerate(sizes)
     ]
-    picture = stills.over(_given(source, info, still), background) if still.transparent else _given(source, info, still)
-    fitted = stills.fitted(picture, request.fit, stills.Kept(sizes[0], clip), background)
+    picture = (
+        stills.flatten_alpha(_given(source, info, still), background)
+        if still.transparent
+        else _given(source, info, still)
+    )
+    fitted = stills.fitted(picture, request.fit, stills.FitTarget(sizes[0], clip), background)
 
     def seen() -> Iterator[memoryview]:
         try:
             yield from sampling.frames(levels, clip, camera, frames)
         except sampling.NoPicture as error:  # FFmpeg was content, and yet there was nothing to show
             text = "the image is damaged and cannot be decoded; send it again, or convert it first."
-            raise media.fault(source, text) from error
+            raise probe.fault(source, text) from error
 
     return Plan(
         passes=(
-            Pass(_stills(fitted, levels), (source.field,), IMAGE_CUT_OFF),
-            materials.codec.step(Made(seen, clip, rate, frames), materials.around((), kind)),
+            FfmpegRun(_stills(fitted, levels), (source.field,), IMAGE_CUT_OFF),
+            materials.codec.step(RawFrames(seen, clip, rate, frames), materials.around((), kind)),
         ),
         field=source.field,
         codec=materials.codec.name,
         duration_seconds=float(frames / rate),
         frames_total=frames,
-        flows=flows(request),
+        flows=is_streamable(request),
     )
 
 
@@ -79,7 +85,7 @@ def _stills(fitted: Any, levels: list[Level]) -> tuple[str, ...]:
     parts = fitted.filter_multi_output("split", len(levels)) if len(levels) > 1 else [fitted]
     outputs = [
         ffmpeg.output(
-            stills.stored(parts[n], level.size, level.stored), level.path.name, f="rawvideo", **{"frames:v": "1"}
+            stills.to_yuv(parts[n], level.size, level.stored), level.path.name, f="rawvideo", **{"frames:v": "1"}
         )
         for n, level in enumerate(levels)
     ]

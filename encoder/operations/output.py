@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from apigpu.v1 import video_pb2
-from encoder.plan import AudioStream
-from rpc.errors import InvalidArgument
+from encoder.operations.plan import AudioStream
+from servicekit.errors import InvalidArgument
 
 MP4: Mapping[str, str] = {"f": "mp4", "movflags": "+faststart"}
 # Fragments of a second at most, each whole when it is written. The index waits for the first one, as the edit lists,
@@ -47,6 +47,6 @@ def container(request: Any) -> Mapping[str, str]:
     return CONTAINERS[request.container]
 
 
-def flows(request: Any) -> bool:
+def is_streamable(request: Any) -> bool:
     """Whether the file can leave while it is made."""
     return container(request) is FRAGMENTED

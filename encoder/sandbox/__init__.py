@@ -5,13 +5,13 @@ from typing import Any
 
 from encoder.sandbox.bubblewrap import Bubblewrap
 from encoder.sandbox.landlock import Landlock
-from encoder.sandbox.nothing import Nothing
+from encoder.sandbox.none import NoSandbox
 
 AUTO = "auto"
 
 SANDBOXES: dict[str, Callable[..., Any]] = {
     "bubblewrap": Bubblewrap,
     "landlock": Landlock,
-    "none": Nothing,
+    "none": NoSandbox,
 }
 """Name in the setting SANDBOX to what makes a Sandbox of Limits; `auto` takes the first that works."""

@@ -35,7 +35,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Reach:
+class SandboxAccess:
     """All that a child may see beside the system's libraries: folders that it may write to, files or folders that it
     may read, device files that it may use. Paths are the same inside; links are followed, and must lead to what is
     here."""
@@ -51,7 +51,7 @@ class Sandbox(Protocol):
     name: str
     """Name in the setting SANDBOX, in the log, `doctor` and GetCapabilities."""
 
-    def around(self, command: Sequence[str], reach: Reach) -> tuple[str, ...]:
+    def around(self, command: Sequence[str], reach: SandboxAccess) -> tuple[str, ...]:
         """The command line that runs `command` (its first word an absolute path), shut in."""
         ...
 

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from encoder.sandbox.base import Limits, Reach, libraries
+from encoder.sandbox.base import Limits, SandboxAccess, libraries
 
 PROGRAMS = ("bwrap", "prlimit")
 
@@ -25,7 +25,7 @@ class Bubblewrap:
             if shutil.which(program) is None:
                 raise FileNotFoundError(f"{program} is not installed")
 
-    def around(self, command: Sequence[str], reach: Reach) -> tuple[str, ...]:
+    def around(self, command: Sequence[str], reach: SandboxAccess) -> tuple[str, ...]:
         """See Sandbox."""
         bwrap, prlimit = (str(shutil.which(program)) for program in PROGRAMS)
         options = ["--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--clearenv"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from encoder.sandbox import launcher
-from encoder.sandbox.base import MAX_PROCESSES, Limits, Reach, libraries
+from encoder.sandbox.base import MAX_PROCESSES, Limits, SandboxAccess, libraries
 
 LAUNCHER = (sys.executable, "-I", "-S", str(Path(launcher.__file__).resolve()))
 
@@ -22,7 +22,7 @@ class Landlock:
     def __post_init__(self) -> None:
         launcher.abi()
 
-    def around(self, command: Sequence[str], reach: Reach) -> tuple[str, ...]:
+    def around(self, command: Sequence[str], reach: SandboxAccess) -> tuple[str, ...]:
         """See Sandbox."""
         limits = (self.limits.cpu_seconds, self.limits.memory_bytes, self.limits.file_bytes, MAX_PROCESSES)
         readable = [str(path) for path in (*libraries(), *reach.readable, Path(command[0])) if path.exists()]

@@ -19,11 +19,11 @@ import obstore
 import structlog
 from obstore.store import LocalStore, ObjectStore, from_url
 
-from gateway.assets.faults import VENDOR_ERRORS, translated
-from rpc.chunks import CHUNK_BYTES
-from rpc.config import ConfigError
-from rpc.errors import DataLoss
-from rpc.tasks import ended
+from gateway.assets.errors import VENDOR_ERRORS, object_store_errors
+from servicekit.chunks import CHUNK_BYTES
+from servicekit.config import ConfigError
+from servicekit.errors import DataLoss
+from servicekit.tasks import cancel_and_wait
 
 if TYPE_CHECKING:
     from obstore import AsyncWritableFile, Bytes
@@ -68,18 +68,18 @@ class Bucket:
 
     async def put(self, path: str, data: bytes) -> None:
         """Write a small object at once."""
-        with translated(path, may_be_missing=False):
+        with object_store_errors(path, may_be_missing=False):
             await obstore.put_async(self._store, path, data)
 
     async def get(self, path: str, what: str) -> bytes:
         """Read a small object whole; `what` names it in the text of NotFound."""
-        with translated(what, may_be_missing=True):
+        with object_store_errors(what, may_be_missing=True):
             found = await obstore.get_async(self._store, path)
             return bytes(await found.bytes_async())
 
     async def delete(self, path: str) -> None:
         """Delete an object; none is fine, as clouds do not tell."""
-        with translated(path, may_be_missing=False), contextlib.suppress(FileNotFoundError):
+        with object_store_errors(path, may_be_missing=False), contextlib.suppress(FileNotFoundError):
             await obstore.delete_async(self._store, path)
 
     def writer(self, path: str) -> "AsyncWritableFile":
@@ -101,7 +101,7 @@ class Bucket:
         ahead = self._range(path, start, min(start + window_bytes, end))
         try:
             for position in range(start, end, window_bytes):
-                with translated(path, may_be_missing=True):
+                with object_store_errors(path, may_be_missing=True):
                     window = memoryview(await ahead)
                 if len(window) != min(window_bytes, end - position):
                     raise DataLoss(f"{path} ends before its recorded size; upload the file again.")
@@ -110,7 +110,7 @@ class Bucket:
                 for offset in range(0, len(window), CHUNK_BYTES):
                     yield bytes(window[offset : offset + CHUNK_BYTES])
         finally:
-            await ended(ahead)
+            await cancel_and_wait(ahead)
 
     def _range(self, path: str, start: int, end: int) -> "asyncio.Future[Bytes]":
         return asyncio.ensure_future(obstore.get_range_async(self._store, path, start=start, end=end))
@@ -129,7 +129,7 @@ class Bucket:
 
     async def list(self, prefix: str) -> list[Entry]:
         """The objects in the folder `prefix`."""
-        with translated(prefix, may_be_missing=False):
+        with object_store_errors(prefix, may_be_missing=False):
             return [
                 Entry(found["path"].rpartition("/")[2], found["last_modified"])
                 async for page in obstore.list(self._store, prefix)
@@ -140,7 +140,7 @@ class Bucket:
         """Delete staged files in the local folder `prefix` that were last written to before then; how many."""
         if self._folder is None:
             return 0
-        with translated(prefix, may_be_missing=False):
+        with object_store_errors(prefix, may_be_missing=False):
             return await asyncio.to_thread(_drop_staged, self._folder / prefix, name, before)
 
 

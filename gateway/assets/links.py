@@ -6,8 +6,8 @@ import time
 from urllib.parse import quote
 
 from gateway.assets.names import clean_filename
-from rpc.config import ConfigError
-from rpc.errors import PermissionDenied
+from servicekit.config import ConfigError
+from servicekit.errors import PermissionDenied
 
 MIN_SECRET_BYTES = 16
 

@@ -7,7 +7,7 @@ import secrets
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-from rpc.errors import DataLoss, InvalidArgument
+from servicekit.errors import DataLoss, InvalidArgument
 
 PREFIX = "assets/"
 ID = re.compile(r"[a-z2-7]{26}")

@@ -13,7 +13,7 @@ from gateway.assets import names
 from gateway.assets.bucket import Bucket
 from gateway.assets.record import ID, PREFIX, StoredAsset
 from gateway.assets.writer import AssetWriter, content_path, record_path
-from rpc.errors import DataLoss, InvalidArgument, NotFound, ServiceError
+from servicekit.errors import DataLoss, InvalidArgument, NotFound, ServiceError
 
 __all__ = ["AssetStore", "AssetWriter", "StoredAsset"]
 

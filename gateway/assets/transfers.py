@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rpc.errors import ResourceExhausted
+from servicekit.errors import ResourceExhausted
 
 
 class Transfers:

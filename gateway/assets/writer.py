@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from gateway.assets.bucket import Bucket
-from gateway.assets.faults import translated
+from gateway.assets.errors import object_store_errors
 from gateway.assets.record import PREFIX, StoredAsset, new_id
-from rpc.chunks import Tally
-from rpc.errors import ResourceExhausted, ServiceError
+from servicekit.chunks import Checksum
+from servicekit.errors import ResourceExhausted, ServiceError
 
 if TYPE_CHECKING:
     from obstore import AsyncWritableFile
@@ -33,7 +33,7 @@ class AssetWriter:
         self._content_type = content_type
         self._retention = timedelta(seconds=retention_seconds)
         self._max_bytes = max_bytes
-        self._tally = Tally()
+        self._tally = Checksum()
         self._file: AsyncWritableFile | None = bucket.writer(content_path(self._id))
         self._finishing: asyncio.Task[StoredAsset] | None = None
         self._committed = False
@@ -57,7 +57,7 @@ class AssetWriter:
         if self._file is None:
             raise RuntimeError("write after the end of AssetStore.create")
         self.check(self._tally.size_bytes + len(data))
-        with translated(PREFIX + self._id, may_be_missing=False):
+        with object_store_errors(PREFIX + self._id, may_be_missing=False):
             written = self._file.write(data)
             self._tally.add(data)  # on this thread, while the store's own takes the bytes
             await written
@@ -74,7 +74,7 @@ class AssetWriter:
         return asset
 
     async def _finish(self, file: "AsyncWritableFile") -> StoredAsset:
-        with translated(PREFIX + self._id, may_be_missing=False):
+        with object_store_errors(PREFIX + self._id, may_be_missing=False):
             await file.close()
         now = datetime.now(UTC)
         asset = StoredAsset(

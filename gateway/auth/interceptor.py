@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from gateway.auth.keys import Keys
-from gateway.auth.limits import RateLimit
-from rpc.interceptors import Context, Wrapper, metadata
+from gateway.ratelimit import KeyRateLimit
+from servicekit.interceptors import AroundCall, Context, metadata
 
 
-def key_required(keys: Keys, limit: RateLimit) -> Wrapper:
+def key_required(keys: Keys, limit: KeyRateLimit) -> AroundCall:
     """Comes after the boundary, which turns what this raises into a status."""
 
     @asynccontextmanager
@@ -16,4 +16,4 @@ def key_required(keys: Keys, limit: RateLimit) -> Wrapper:
         limit.take(keys.check(method, metadata(context)))
         yield
 
-    return Wrapper(around)
+    return AroundCall(around)

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
 
-from rpc.errors import Unauthenticated
+from servicekit.errors import Unauthenticated
 
 # Prefixes of methods that anybody may call who got through TLS.
 OPEN_METHODS = (

@@ -1,11 +1,16 @@
 """How long tasks and set-ups take, learned from those that ended, and what a job will cost. Pure: no I/O, no clock."""
 
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import ClassVar
 
-from gateway.fleet.machine import HOUR_SECONDS
+import structlog
+
+from gateway.fleet.instances.instance import HOUR_SECONDS
+from gateway.jetstream.keyvalue import KeyValue, Watch
+from servicekit.errors import Aborted, ServiceError
 
 PRIOR_TASK_SECONDS = 20.0
 PRIOR_SETUP_SECONDS = {"runpod": 15.0, "vast": 120.0}
@@ -13,7 +18,7 @@ UNKNOWN_SETUP_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Average:
+class RunningMean:
     """A running mean in seconds. What was thought before the first observation counts as PRIOR_WEIGHT of them; old
     ones fade, as if there were the last MEMORY; one counts as OUTLIER times the mean at most, and as that part of it at
     least."""
@@ -25,19 +30,19 @@ class Average:
     seconds: float
     weight: float = PRIOR_WEIGHT
 
-    def after(self, seconds: float) -> "Average":
+    def after(self, seconds: float) -> "RunningMean":
         """The mean with one observation more."""
         seen = min(max(seconds, self.seconds / self.OUTLIER), self.seconds * self.OUTLIER)
         weight = min(self.weight + 1, self.MEMORY)
-        return Average(self.seconds + (seen - self.seconds) / weight, weight)
+        return RunningMean(self.seconds + (seen - self.seconds) / weight, weight)
 
 
 @dataclass(frozen=True, slots=True)
 class Estimates:
     """What is known: of tasks by operation, of set-ups (from the order to the first task) by provider."""
 
-    tasks: Mapping[str, Average] = field(default_factory=dict)
-    setups: Mapping[str, Average] = field(default_factory=dict)
+    tasks: Mapping[str, RunningMean] = field(default_factory=dict)
+    setups: Mapping[str, RunningMean] = field(default_factory=dict)
 
     def task_seconds(self, operation: str) -> float:
         """Seconds that a task of this operation takes on one slot."""
@@ -79,11 +84,11 @@ class Estimates:
         shared_seconds = machines * (self.setup_seconds(provider) + idle_seconds)
         return usd_per_hour * (working_seconds + shared_seconds) / HOUR_SECONDS
 
-    def _task(self, operation: str) -> Average:
-        return self.tasks.get(operation) or Average(PRIOR_TASK_SECONDS)
+    def _task(self, operation: str) -> RunningMean:
+        return self.tasks.get(operation) or RunningMean(PRIOR_TASK_SECONDS)
 
-    def _setup(self, provider: str) -> Average:
-        return self.setups.get(provider) or Average(PRIOR_SETUP_SECONDS.get(provider, UNKNOWN_SETUP_SECONDS))
+    def _setup(self, provider: str) -> RunningMean:
+        return self.setups.get(provider) or RunningMean(PRIOR_SETUP_SECONDS.get(provider, UNKNOWN_SETUP_SECONDS))
 
 
 def to_json(estimates: Estimates) -> bytes:
@@ -94,4 +99,60 @@ def to_json(estimates: Estimates) -> bytes:
 def from_json(data: bytes) -> Estimates:
     """The estimates of a stored record."""
     record = json.loads(data)
-    return Estimates(*({name: Average(**kept) for name, kept in record[of].items()} for of in ("tasks", "setups")))
+    return Estimates(*({name: RunningMean(**kept) for name, kept in record[of].items()} for of in ("tasks", "setups")))
+
+
+log = structlog.get_logger("fleet")
+
+KEY = "estimates"
+CHANGE_TRIES = 20
+
+
+class EstimateStore:
+    """Learns from what ends. That something cannot be kept is no reason to fail anything."""
+
+    def __init__(self, records: KeyValue) -> None:
+        self._records = records
+        self._watching = Watch(records, self._changed)
+        self.estimates = Estimates()
+
+    async def start(self) -> None:
+        """Read what is known, and follow it from then on."""
+        await self._watching.start()
+
+    async def stop(self) -> None:
+        """End the watch."""
+        await self._watching.stop()
+
+    async def task_ended(self, operation: str, seconds: float) -> None:
+        """A task has ended well after that long."""
+        await self._learn(lambda known: known.with_task(operation, seconds))
+
+    async def setup_ended(self, provider: str, seconds: float) -> None:
+        """A machine has answered that long after it was ordered."""
+        await self._learn(lambda known: known.with_setup(provider, seconds))
+
+    def _changed(self, key: str, value: bytes | None, _: int) -> None:
+        if key == KEY and value is not None:
+            with contextlib.suppress(ValueError, KeyError, TypeError):  # of another version: learn anew
+                self.estimates = from_json(value)
+
+    async def _learn(self, step: Callable[[Estimates], Estimates]) -> None:
+        try:
+            for _ in range(CHANGE_TRIES):
+                with contextlib.suppress(Aborted):
+                    await self._change(step)
+                    return
+        except ServiceError as error:
+            log.warning("what was learned cannot be kept", error=error.message)
+
+    async def _change(self, step: Callable[[Estimates], Estimates]) -> None:
+        entry = await self._records.get(KEY)
+        if entry is None:
+            await self._records.create(KEY, to_json(step(self.estimates)))
+            return
+        try:
+            known = from_json(entry.value)
+        except (ValueError, KeyError, TypeError):
+            known = Estimates()
+        await self._records.update(KEY, to_json(step(known)), entry.revision)

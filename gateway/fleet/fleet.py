@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass
 
-from gateway.fleet.control import Control
-from gateway.fleet.demand import Queue
-from gateway.fleet.holders import Holders
-from gateway.fleet.knowledge import Knowledge
-from gateway.fleet.market import Market
-from gateway.fleet.meter import Meter
-from gateway.fleet.register import Register
-from gateway.fleet.scaler import Policy
+from gateway.cluster.assignments import TaskAssignments
+from gateway.fleet.autoscaler import Policy
+from gateway.fleet.controller import FleetController, Queue
+from gateway.fleet.estimates import EstimateStore
+from gateway.fleet.instances.registry import InstanceRegistry
+from gateway.fleet.metering import UsageMeter
+from gateway.fleet.providers.monitor import ProviderMonitor
 
 # Offers are asked for when they are older, for what a job is expected to cost; else the last prices paid count.
 PRICES_SECONDS = 60.0
@@ -20,13 +19,13 @@ PRICES = 5
 class Fleet:
     """The register of machines, the meter, who has which task, what was learned, the limits, the queue, the control."""
 
-    register: Register
-    meter: Meter
-    holders: Holders
-    knowledge: Knowledge
+    register: InstanceRegistry
+    meter: UsageMeter
+    holders: TaskAssignments
+    knowledge: EstimateStore
     policy: Policy
     queue: Queue
-    control: Control
+    control: FleetController
 
     def faults(self) -> dict[str, str]:
         """Providers, in the order of preference, and what is wrong with each ("": nothing)."""
@@ -43,7 +42,7 @@ class Fleet:
         costs = [self._expected_at(name, market, operation, tasks) for name, market in self.control.rented_from()]
         return min(costs, default=None)
 
-    def _expected_at(self, name: str, market: Market, operation: str, tasks: int) -> float:
+    def _expected_at(self, name: str, market: ProviderMonitor, operation: str, tasks: int) -> float:
         living = [machine for machine in self.register.living() if machine.provider == name]
         # For the next one to ask: this one answers by what is known.
         market.shop(PRICES_SECONDS)

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import NoDecode
 
-from gateway.fleet.scaler import Policy
-from rpc.config import Settings
+from gateway.fleet.autoscaler import Policy
+from servicekit.config import Settings
 
 Seconds = Annotated[float, Field(gt=0)]
 Network = IPv4Network | IPv6Network

@@ -1,10 +1,10 @@
 """What a job may cost, and what it is expected to."""
 
 from apigpu.v1 import video_pb2
-from gateway.encoders.pool import Pool
 from gateway.fleet.fleet import Fleet
 from gateway.jobs import operation
-from rpc.errors import FailedPrecondition
+from gateway.workers.pool import Pool
+from servicekit.errors import FailedPrecondition
 
 COST_LIMIT = "COST_LIMIT"
 

@@ -9,7 +9,7 @@ import secrets
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from gateway.fleet.costs import Spell, joined
+from gateway.fleet.billing import UsageInterval, merge
 
 MAX_WARNINGS = 50
 
@@ -40,7 +40,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Warning:
+class ResultWarning:
     """Something about a result that is not as was asked: see Warning in video.proto."""
 
     reason: str
@@ -56,7 +56,7 @@ class Result:
     frames: int
     codec: str = ""
     codec_reason: str = ""
-    warnings: tuple[Warning, ...] = ()
+    warnings: tuple[ResultWarning, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +73,9 @@ class Task:
     codec: str = ""
     codec_reason: str = ""
     failure: Failure | None = None
-    warnings: tuple[Warning, ...] = ()
+    warnings: tuple[ResultWarning, ...] = ()
     # Time on rented machines, all tries; the last one may go on.
-    spells: tuple[Spell, ...] = ()
+    spells: tuple[UsageInterval, ...] = ()
 
     def is_at(self, started_at: float | None) -> bool:
         """Whether no try was started since the one of that time (None: it was not): else another gateway has it."""
@@ -115,7 +115,7 @@ class Job:
         return sum(task.status is Status.COMPLETED for task in self.tasks)
 
     @property
-    def spells(self) -> tuple[Spell, ...]:
+    def spells(self) -> tuple[UsageInterval, ...]:
         """Time of all tasks on rented machines."""
         return tuple(spell for task in self.tasks for spell in task.spells)
 
@@ -172,13 +172,13 @@ def new_id(now: float) -> str:
     return first_id(now) + secrets.token_hex(10)
 
 
-def begin_spell(job: Job, index: int, spell: Spell) -> Job:
+def begin_spell(job: Job, index: int, spell: UsageInterval) -> Job:
     """A rented machine has the task, and is paid for it from now on."""
     task = job.tasks[index]
     if task.status.ended:
         return job
     before = _closed(task, spell.started_at).spells
-    return _with(job, index, replace(task, spells=joined((*before, spell))))
+    return _with(job, index, replace(task, spells=merge((*before, spell))))
 
 
 def drop_spell(job: Job, index: int, machine: str) -> Job:

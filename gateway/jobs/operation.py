@@ -9,7 +9,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from apigpu.v1 import options_pb2, video_pb2
-from rpc.errors import InvalidArgument
+from servicekit.errors import InvalidArgument
 
 # The descriptors of protobuf's C implementation have no public type.
 Field = Any

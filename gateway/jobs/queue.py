@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import structlog
 
-from gateway.engine.queue import Delivery, WorkQueue
+from gateway.jetstream.queue import Delivery, WorkQueue
 from gateway.jobs.model import Job
 from gateway.jobs.store import JobStore, Unreadable
-from rpc.errors import NotFound
+from servicekit.errors import NotFound
 
 log = structlog.get_logger("jobs")
 
@@ -32,7 +32,7 @@ class TaskRef:
 
 
 @dataclass(slots=True)
-class Try:
+class Attempt:
     """One try of a task. `started_at` is what its start wrote into the record, and no other try did; None before."""
 
     ref: TaskRef

@@ -10,9 +10,17 @@ from starlette.types import Receive, Scope, Send
 from gateway.assets.links import Links
 from gateway.assets.store import AssetStore, StoredAsset
 from gateway.assets.transfers import Transfers
-from gateway.rest.contents import FILE_CSP, disposition, etag, is_harmless, media_type
-from gateway.rest.inbound import ClientGone, while_connected
-from gateway.rest.ranges import Span, Validators, wanted
+from gateway.rest.file_headers import (
+    FILE_CSP,
+    Span,
+    Validators,
+    disposition,
+    etag,
+    is_harmless,
+    media_type,
+    requested_span,
+)
+from gateway.rest.request import ClientGone, while_connected
 from gateway.rest.status import MethodNotAllowed
 
 Response = tuple[int, dict[str, str], Span]
@@ -83,7 +91,7 @@ def _response(asset: StoredAsset, headers: Headers, *, is_head: bool) -> Respons
     if validators.has_it(headers):
         return 304, made, whole
     # Range is defined for GET alone.
-    span = None if is_head else wanted(headers, asset.size_bytes, validators)
+    span = None if is_head else requested_span(headers, asset.size_bytes, validators)
     made["content-type"] = media_type(asset.content_type)
     made["content-length"] = str((span or whole).length)
     if span is None:

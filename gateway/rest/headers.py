@@ -12,8 +12,8 @@ from collections.abc import Iterable
 
 from starlette.datastructures import Headers
 
-from rpc.errors import DETAILS_KEY, InvalidArgument
-from rpc.interceptors import REQUEST_ID
+from servicekit.errors import DETAILS_KEY, InvalidArgument
+from servicekit.interceptors import REQUEST_ID
 
 Pair = tuple[str, str | bytes]
 

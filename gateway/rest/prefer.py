@@ -4,7 +4,7 @@ from google.protobuf.message import Message
 from starlette.datastructures import Headers
 
 from apigpu.v1 import jobs_pb2, video_pb2
-from gateway.rest.fields import Descriptor
+from gateway.rest.protojson.fields import Descriptor
 from gateway.rest.routes import Route, RouteTable
 
 _JOBS = jobs_pb2.DESCRIPTOR.services_by_name["JobService"]

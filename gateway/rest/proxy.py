@@ -11,11 +11,11 @@ from starlette.types import Receive, Scope, Send
 from gateway.auth.keys import given_key
 from gateway.rest import headers as http_headers
 from gateway.rest import transcode
-from gateway.rest.boundary import request_id_of
-from gateway.rest.encode import dumps
-from gateway.rest.fields import is_bytes
-from gateway.rest.inbound import Inbound, while_connected
+from gateway.rest.middleware import request_id_of
 from gateway.rest.prefer import Submission, wants_async
+from gateway.rest.protojson.encode import dumps
+from gateway.rest.protojson.fields import is_bytes
+from gateway.rest.request import RequestBody, while_connected
 from gateway.rest.routes import Route, RouteTable
 from gateway.rest.settings import RestSettings
 from gateway.rest.streams import send_file, send_messages
@@ -46,11 +46,11 @@ class Proxy:
         else:
             await self._unary(inbound)
 
-    def _inbound(self, scope: Scope, receive: Receive, send: Send) -> Inbound:
+    def _inbound(self, scope: Scope, receive: Receive, send: Send) -> RequestBody:
         headers, settings = Headers(scope=scope), self._settings
         route, variables = self._table.find(scope["method"], scope["raw_path"].decode("latin-1"))
         base_url = settings.public_url or http_headers.base_url(headers, scope["scheme"], scope.get("server"))
-        return Inbound(
+        return RequestBody(
             route=route,
             variables=variables,
             query=transcode.parse_query(scope["query_string"]),
@@ -64,14 +64,14 @@ class Proxy:
             stall_seconds=settings.stall_seconds,
         )
 
-    async def _message(self, inbound: Inbound) -> Message:
+    async def _message(self, inbound: RequestBody) -> Message:
         body = b""
         if inbound.route.body:
             inbound.check_encoding()
             body = await inbound.read(self._settings.max_body_bytes)
         return transcode.request_message(inbound.route, inbound.variables, inbound.query, body)
 
-    async def _unary(self, inbound: Inbound) -> None:
+    async def _unary(self, inbound: RequestBody) -> None:
         # Nobody watches the client meanwhile: the call, and the job that it makes, go on without it.
         message = await self._message(inbound)
         if wants_async(inbound.headers) and self._submission.takes(message.DESCRIPTOR):
@@ -80,13 +80,13 @@ class Proxy:
         call = self._call(inbound.route, inbound, message)
         await _answer(call, inbound.route, inbound, await call)
 
-    async def _submit(self, inbound: Inbound, message: Message) -> None:
+    async def _submit(self, inbound: RequestBody, message: Message) -> None:
         route = self._submission.route
         call = self._call(route, inbound, self._submission.wrap(message))
         response = await call
         await _answer(call, route, inbound, response, 202, self._submission.headers(response))
 
-    async def _stream(self, inbound: Inbound) -> None:
+    async def _stream(self, inbound: RequestBody) -> None:
         message = await self._message(inbound)
         call = self._call(inbound.route, inbound, message)
         try:
@@ -97,13 +97,13 @@ class Proxy:
         finally:
             call.cancel()
 
-    async def _upload(self, inbound: Inbound) -> None:
+    async def _upload(self, inbound: RequestBody) -> None:
         inbound.check_encoding()
         header = header_message(inbound)
         call = self._call(inbound.route, inbound)
         await _answer(call, inbound.route, inbound, await upload(call, inbound, header))
 
-    def _call(self, route: Route, inbound: Inbound, *request: Message) -> Any:
+    def _call(self, route: Route, inbound: RequestBody, *request: Message) -> Any:
         kinds = (
             "stream" if streams else "unary"
             for streams in (route.method.client_streaming, route.method.server_streaming)
@@ -120,7 +120,7 @@ class Proxy:
 async def _answer(
     call: Any,
     route: Route,
-    inbound: Inbound,
+    inbound: RequestBody,
     message: Message,
     status: int = 200,
     headers: list[tuple[str, str]] | None = None,

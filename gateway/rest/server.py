@@ -17,15 +17,15 @@ from starlette.types import ASGIApp
 from gateway.assets.links import Links
 from gateway.assets.store import AssetStore
 from gateway.assets.transfers import Transfers
-from gateway.rest.boundary import Boundary
 from gateway.rest.files import SignedFiles
-from gateway.rest.openapi import OpenApi
-from gateway.rest.protocol import LimitedProtocol
+from gateway.rest.http_limits import LimitedProtocol
+from gateway.rest.middleware import ErrorBoundary
+from gateway.rest.openapi.document import OpenApi
 from gateway.rest.proxy import Proxy
 from gateway.rest.routes import RouteTable, endpoints
 from gateway.rest.settings import HttpLimits, RestSettings
-from gateway.rest.tasks import TaskDoor, TaskInputs, TaskResult
-from rpc.config import ConfigError
+from gateway.rest.worker_links import WorkerInputs, WorkerLinks, WorkerResult
+from servicekit.config import ConfigError
 
 __all__ = ["HttpServer", "RestSettings", "build_app", "endpoints"]
 
@@ -47,7 +47,7 @@ def build_app(
     links: Links,
     settings: RestSettings,
     transfers: Transfers,
-    tasks: TaskDoor | None = None,
+    tasks: WorkerLinks | None = None,
 ) -> Starlette:
     """The application: `channel` leads to the gateway's own gRPC; `assets`, `links` and `transfers`, which counts them
     with those of gRPC, serve the signed files; `tasks` is the door of encoders behind a provider's queue."""
@@ -68,16 +68,16 @@ def build_app(
             Route("/openapi.json", OpenApi(table, settings.public_url)),
             Mount("/", Proxy(channel, table, settings)),
         ],
-        middleware=[cors, Middleware(Boundary)],
+        middleware=[cors, Middleware(ErrorBoundary)],
     )
 
 
-def _task_routes(tasks: TaskDoor | None, stall_seconds: float) -> list[Route]:
+def _task_routes(tasks: WorkerLinks | None, stall_seconds: float) -> list[Route]:
     if tasks is None:
         return []
     return [
-        Route("/tasks/{key}/{ticket}/inputs/{number:int}", TaskInputs(tasks, stall_seconds)),
-        Route("/tasks/{key}/{ticket}/result", TaskResult(tasks)),
+        Route("/tasks/{key}/{ticket}/inputs/{number:int}", WorkerInputs(tasks, stall_seconds)),
+        Route("/tasks/{key}/{ticket}/result", WorkerResult(tasks)),
     ]
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rpc.chunks import MAX_MESSAGE_BYTES
+from servicekit.chunks import MAX_MESSAGE_BYTES
 
 
 @dataclass(frozen=True)

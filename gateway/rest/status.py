@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 import grpc
 from google.rpc import error_details_pb2, status_pb2
 
-from gateway.rest.encode import to_json
-from rpc.errors import (
+from gateway.rest.protojson.encode import to_json
+from servicekit.errors import (
     CODES,
     DeadlineExceeded,
     InvalidArgument,
@@ -18,7 +18,7 @@ from rpc.errors import (
     Unimplemented,
     status_details,
 )
-from rpc.interceptors import REQUEST_ID
+from servicekit.interceptors import REQUEST_ID
 
 Code = grpc.StatusCode
 HTTP_STATUS: dict[grpc.StatusCode, int] = {
@@ -127,7 +127,7 @@ class RangeNotSatisfiable(ServiceError):
 
 
 @dataclass(frozen=True)
-class Failure:
+class HttpError:
     """A failed request: google.rpc.Status, HTTP status and the HTTP headers that go with it."""
 
     status: status_pb2.Status
@@ -153,7 +153,7 @@ class Failure:
         }
 
 
-def from_error(error: ServiceError) -> Failure:
+def from_error(error: ServiceError) -> HttpError:
     """The failure of an error that was raised on the HTTP side."""
     status = error.to_status()
     headers: list[tuple[str, str]] = []
@@ -162,10 +162,10 @@ def from_error(error: ServiceError) -> Failure:
     if isinstance(error, RangeNotSatisfiable):
         headers.append(("content-range", f"bytes */{error.size_bytes}"))
     number = getattr(error, "http_status", None) or http_status(status)
-    return Failure(status, number, (*headers, *_standard_headers(status, number)))
+    return HttpError(status, number, (*headers, *_standard_headers(status, number)))
 
 
-def from_call(error: grpc.aio.AioRpcError, override: int | None = None) -> Failure:
+def from_call(error: grpc.aio.AioRpcError, override: int | None = None) -> HttpError:
     """The failure of a call; `override` is the HTTP status that the servicer asked for."""
     code = error.code() or Code.UNKNOWN
     status = status_details(error)
@@ -173,7 +173,7 @@ def from_call(error: grpc.aio.AioRpcError, override: int | None = None) -> Failu
     if code in _FROM_THE_WIRE and not any(key == REQUEST_ID for key, _ in error.trailing_metadata() or ()):
         status.message = UNREACHABLE
     number = override or http_status(status)
-    return Failure(status, number, _standard_headers(status, number))
+    return HttpError(status, number, _standard_headers(status, number))
 
 
 def http_status(status: status_pb2.Status) -> int:

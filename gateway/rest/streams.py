@@ -10,14 +10,14 @@ import structlog
 from google.protobuf.message import Message
 from starlette.types import Send
 
-from gateway.rest.contents import FILE_CSP, OCTETS, disposition, etag, media_type
-from gateway.rest.encode import dumps
+from gateway.rest.file_headers import FILE_CSP, OCTETS, disposition, etag, media_type
 from gateway.rest.files import send_body
 from gateway.rest.headers import http_override, response_headers
-from gateway.rest.inbound import Inbound
+from gateway.rest.protojson.encode import dumps
+from gateway.rest.request import RequestBody
 from gateway.rest.status import from_call
 from gateway.rest.transcode import response_json
-from rpc.tasks import ended
+from servicekit.tasks import cancel_and_wait
 
 log = structlog.get_logger("http")
 
@@ -49,7 +49,7 @@ def framing(accept: str) -> Framing:
     return EVENTS if EVENTS.media_type in accept.lower() else NDJSON
 
 
-async def send_messages(call: Call, inbound: Inbound, ping_seconds: float) -> None:
+async def send_messages(call: Call, inbound: RequestBody, ping_seconds: float) -> None:
     """Answer with the messages of the call. One that fails before its first message raises AioRpcError; later, its
     Status is the last line."""
     frames = framing(inbound.headers.get("accept", ""))
@@ -74,10 +74,10 @@ async def _next(call: Call, send: Send, ping: bytes, ping_seconds: float) -> Any
         return await reading
     finally:
         if not reading.done():
-            await ended(reading)
+            await cancel_and_wait(reading)
 
 
-async def send_file(call: Call, inbound: Inbound, request: Message) -> None:
+async def send_file(call: Call, inbound: RequestBody, request: Message) -> None:
     """Answer with the bytes field of the call's messages, untouched. A message before them that tells filename,
     content_type, size_bytes and sha256 gives the headers. A call that fails in mid-file breaks the connection. Raises
     ClientGone for who takes nothing of the file for a while."""

@@ -6,11 +6,11 @@ from urllib.parse import parse_qsl
 
 from google.protobuf.message import Message
 
-from gateway.rest import decode
-from gateway.rest.encode import field_json, to_json
-from gateway.rest.fields import fields_on
+from gateway.rest.protojson import decode
+from gateway.rest.protojson.encode import field_json, to_json
+from gateway.rest.protojson.fields import fields_on
 from gateway.rest.routes import WHOLE, Route
-from rpc.errors import InvalidArgument
+from servicekit.errors import InvalidArgument
 
 MAX_PARAMETERS = 1000
 Query = Mapping[str, list[str]]

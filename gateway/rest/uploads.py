@@ -15,11 +15,11 @@ import grpc
 from google.protobuf.message import Message
 from starlette.datastructures import Headers
 
-from gateway.rest.inbound import Inbound
+from gateway.rest.request import RequestBody
 from gateway.rest.transcode import set_parameters
-from rpc.chunks import ACCEPTED, Tally, rechunk
-from rpc.errors import InvalidArgument
-from rpc.tasks import ended
+from servicekit.chunks import ACCEPTED, Checksum, rechunk
+from servicekit.errors import InvalidArgument
+from servicekit.tasks import cancel_and_wait
 
 HEADER, FINISH = "header", "finish"
 _DIGESTS = (
@@ -31,7 +31,7 @@ _DIGESTS = (
 Call = grpc.aio.StreamUnaryCall[Any, Any]
 
 
-def header_message(inbound: Inbound) -> Message:
+def header_message(inbound: RequestBody) -> Message:
     """The first message: what path, query, Content-Length and digests tell of the file. Raises InvalidArgument."""
     message = inbound.route.request_class()
     header = getattr(message, HEADER)
@@ -62,7 +62,7 @@ def digest(headers: Headers) -> str:
     return ""
 
 
-async def upload(call: Call, inbound: Inbound, header: Message) -> Message:
+async def upload(call: Call, inbound: RequestBody, header: Message) -> Message:
     """Send the body to the call; the call's answer. A body that breaks off cancels the call and is never finished.
 
     Raises what Inbound.body raises, and AioRpcError as soon as the call fails.
@@ -76,7 +76,7 @@ async def upload(call: Call, inbound: Inbound, header: Message) -> Message:
         return await answering
     finally:
         call.cancel()
-        await ended(feeding, answering)
+        await cancel_and_wait(feeding, answering)
 
 
 async def _answer(call: Call) -> Message:
@@ -84,8 +84,8 @@ async def _answer(call: Call) -> Message:
     return response
 
 
-async def _feed(call: Call, inbound: Inbound, header: Message) -> None:
-    make, field, tally = inbound.route.request_class, inbound.route.body, Tally()
+async def _feed(call: Call, inbound: RequestBody, header: Message) -> None:
+    make, field, tally = inbound.route.request_class, inbound.route.body, Checksum()
     loop = asyncio.get_running_loop()
     # A call that is over refuses writes; its answer tells why.
     with contextlib.suppress(asyncio.InvalidStateError, grpc.aio.AioRpcError):

@@ -9,10 +9,10 @@ from gateway.assets.record import parse_name
 from gateway.assets.store import AssetStore, AssetWriter, StoredAsset
 from gateway.assets.transfers import Transfers
 from gateway.services.caller import caller
-from gateway.services.messages import Messages
-from rpc.chunks import ACCEPTED
-from rpc.errors import DataLoss, DeadlineExceeded, InvalidArgument, Unavailable
-from rpc.interceptors import Context
+from gateway.services.presenters import Presenter
+from servicekit.chunks import ACCEPTED
+from servicekit.errors import DataLoss, DeadlineExceeded, InvalidArgument, Unavailable
+from servicekit.interceptors import Context
 
 Requests = AsyncIterator[assets_pb2.UploadAssetRequest]
 # An upload that is silent for longer gives its place among the transfers up.
@@ -27,7 +27,7 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
     def __init__(
         self,
         assets: AssetStore,
-        messages: Messages,
+        messages: Presenter,
         public_url: str,
         transfers: Transfers,
         idle_seconds: float = IDLE_SECONDS,

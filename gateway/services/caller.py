@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from rpc.interceptors import Context, metadata
+from servicekit.interceptors import Context, metadata
 
 BASE_URL = "x-apigpu-base-url"
 KEEP_JOB = "x-apigpu-keep-job"

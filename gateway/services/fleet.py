@@ -3,13 +3,13 @@
 import time
 
 from apigpu.v1 import fleet_pb2, fleet_pb2_grpc
-from gateway.fleet import costs
+from gateway.fleet import billing
+from gateway.fleet.autoscaler import Policy
 from gateway.fleet.fleet import Fleet
-from gateway.fleet.machine import Machine
-from gateway.fleet.scaler import Policy
-from gateway.services.stamps import timestamp
-from rpc.errors import InvalidArgument
-from rpc.interceptors import Context
+from gateway.fleet.instances.instance import Instance
+from gateway.services.presenters import timestamp
+from servicekit.errors import InvalidArgument
+from servicekit.interceptors import Context
 
 SHOWN_MACHINES = 200
 DEFAULT_DAYS, MAX_DAYS = 7, 31
@@ -33,7 +33,7 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
             waiting=fleet.queue.tasks_waiting,
             running=fleet.queue.tasks_running,
             usd_per_hour=sum(machine.usd_per_hour for machine in fleet.register.living()),
-            usd_today=costs.spent_today(fleet.register.all(), now),
+            usd_today=billing.spent_today(fleet.register.all(), now),
         )
 
     async def GetCosts(self, request: fleet_pb2.GetCostsRequest, context: Context) -> fleet_pb2.GetCostsResponse:
@@ -42,11 +42,11 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
             raise InvalidArgument(
                 f"days is {request.days} and must be from 1 to {MAX_DAYS}.", fields={"days": f"1 to {MAX_DAYS}"}
             )
-        days = costs.by_day(self._fleet.register.all(), request.days or DEFAULT_DAYS, time.time())
+        days = billing.by_day(self._fleet.register.all(), request.days or DEFAULT_DAYS, time.time())
         return fleet_pb2.GetCostsResponse(days=[_day(day) for day in days], usd=sum(day.usd for day in days))
 
 
-def _machine(machine: Machine, now: float) -> fleet_pb2.Machine:
+def _machine(machine: Instance, now: float) -> fleet_pb2.Machine:
     return fleet_pb2.Machine(
         id=machine.id,
         provider=machine.provider,
@@ -76,7 +76,7 @@ def _policy(policy: Policy) -> fleet_pb2.FleetPolicy:
     )
 
 
-def _day(day: costs.Day) -> fleet_pb2.DayCosts:
+def _day(day: billing.Day) -> fleet_pb2.DayCosts:
     return fleet_pb2.DayCosts(
         date=day.date,
         provider=day.provider,

@@ -4,18 +4,18 @@ from collections.abc import AsyncIterator
 
 from apigpu.v1 import jobs_pb2, jobs_pb2_grpc
 from gateway.fleet.fleet import Fleet
-from gateway.jobs.desk import Desk
+from gateway.jobs.manager import JobManager
 from gateway.jobs.model import Status
 from gateway.services.caller import caller
-from gateway.services.messages import Messages
-from gateway.services.watch import Watch
-from rpc.interceptors import Context
+from gateway.services.presenters import Presenter
+from gateway.services.watch import JobWatch
+from servicekit.interceptors import Context
 
 
 class JobService(jobs_pb2_grpc.JobServiceServicer):
     """Serves apigpu.v1.JobService."""
 
-    def __init__(self, desk: Desk, messages: Messages, fleet: Fleet, public_url: str) -> None:
+    def __init__(self, desk: JobManager, messages: Presenter, fleet: Fleet, public_url: str) -> None:
         self._desk = desk
         self._messages = messages
         self._fleet = fleet
@@ -46,7 +46,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         self, request: jobs_pb2.WatchJobRequest, context: Context
     ) -> AsyncIterator[jobs_pb2.WatchJobResponse]:
         """See jobs.proto."""
-        async for event in Watch(self._desk, self._messages, self._fleet, self._base(context)).events(request.id):
+        async for event in JobWatch(self._desk, self._messages, self._fleet, self._base(context)).events(request.id):
             yield event
 
     def _base(self, context: Context) -> str:

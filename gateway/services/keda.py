@@ -7,9 +7,9 @@ and takes no orders. Whoever may ask is a matter of the NetworkPolicy.
 from collections.abc import AsyncIterator
 
 from externalscaler import externalscaler_pb2, externalscaler_pb2_grpc
-from gateway.jobs.desk import Desk
-from rpc.errors import InvalidArgument
-from rpc.interceptors import Context
+from gateway.jobs.manager import JobManager
+from servicekit.errors import InvalidArgument
+from servicekit.interceptors import Context
 
 METRIC = "tasks"
 TASKS_PER_ENCODER = "tasksPerEncoder"
@@ -20,7 +20,7 @@ DEFAULT_TASKS_PER_ENCODER = 3
 class KedaScaler(externalscaler_pb2_grpc.ExternalScalerServicer):
     """Serves externalscaler.ExternalScaler."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: JobManager) -> None:
         self._desk = desk
 
     async def IsActive(

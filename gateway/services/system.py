@@ -7,14 +7,14 @@ import structlog
 
 from apigpu.v1 import system_pb2, system_pb2_grpc
 from gateway.config import GatewaySettings
-from gateway.encoders.base import EncoderBusy
-from gateway.encoders.pool import Pool
-from gateway.encoders.runpod import RunpodEncoder
-from gateway.jobs.desk import Desk
-from gateway.services.stamps import timestamp
+from gateway.fleet.providers.runpod.encoder import RunpodEncoder
+from gateway.jobs.manager import JobManager
+from gateway.services.presenters import timestamp
 from gateway.version import VERSION
-from rpc.errors import ServiceError
-from rpc.interceptors import Context
+from gateway.workers.base import EncoderBusy
+from gateway.workers.pool import Pool
+from servicekit.errors import ServiceError
+from servicekit.interceptors import Context
 
 log = structlog.get_logger("gateway")
 
@@ -30,7 +30,7 @@ class SystemService(system_pb2_grpc.SystemServiceServicer):
         self,
         settings: GatewaySettings,
         pool: Pool,
-        desk: Desk,
+        desk: JobManager,
         endpoints: Sequence[str],
         runpod: RunpodEncoder | None = None,
     ) -> None:

@@ -14,12 +14,12 @@ from google.protobuf.message import Message
 
 from apigpu.v1 import video_pb2
 from gateway.jobs import operation
-from gateway.jobs.desk import Desk
+from gateway.jobs.manager import JobManager
 from gateway.jobs.model import Status
 from gateway.services.caller import caller
-from gateway.services.messages import Messages
-from rpc.errors import Cancelled, ServiceError, make
-from rpc.interceptors import Context
+from gateway.services.presenters import Presenter
+from servicekit.errors import Cancelled, ServiceError, make
+from servicekit.interceptors import Context
 
 log = structlog.get_logger("video")
 
@@ -29,7 +29,7 @@ SERVICE = video_pb2.DESCRIPTOR.services_by_name["VideoService"]
 class VideoService:
     """Serves apigpu.v1.VideoService."""
 
-    def __init__(self, desk: Desk, messages: Messages, public_url: str) -> None:
+    def __init__(self, desk: JobManager, messages: Presenter, public_url: str) -> None:
         self._desk = desk
         self._messages = messages
         self._public_url = public_url

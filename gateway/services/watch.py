@@ -5,16 +5,16 @@ from collections.abc import AsyncIterator, Iterator
 
 from apigpu.v1 import jobs_pb2
 from gateway.fleet.fleet import Fleet
-from gateway.jobs.board import Phase, TaskProgress
-from gateway.jobs.desk import Desk
+from gateway.jobs.manager import JobManager
 from gateway.jobs.model import Job, Status
-from gateway.services.messages import Messages
+from gateway.jobs.progress import Phase, TaskProgress
+from gateway.services.presenters import Presenter
 
 
-class Watch:
+class JobWatch:
     """One caller's view of one job."""
 
-    def __init__(self, desk: Desk, messages: Messages, fleet: Fleet, base_url: str) -> None:
+    def __init__(self, desk: JobManager, messages: Presenter, fleet: Fleet, base_url: str) -> None:
         self._desk = desk
         self._messages = messages
         self._fleet = fleet

@@ -8,9 +8,9 @@ import httpx
 
 from gateway.assets.names import clean_filename
 from gateway.sources import urls
-from gateway.sources.faults import translated
-from rpc.chunks import rechunk
-from rpc.errors import FailedPrecondition, ResourceExhausted
+from gateway.sources.errors import http_errors
+from servicekit.chunks import rechunk
+from servicekit.errors import FailedPrecondition, ResourceExhausted
 
 
 class Download:
@@ -42,7 +42,7 @@ class Download:
     async def _parts(self) -> AsyncIterator[bytes]:
         parts, received = self._response.aiter_raw(), 0
         while True:
-            with translated(self._url):
+            with http_errors(self._url):
                 async with asyncio.timeout_at(self._deadline):
                     part = await anext(parts, None)
             if part is None:

@@ -16,8 +16,8 @@ import httpx
 
 from gateway.sources import addresses, urls
 from gateway.sources.download import Download
-from gateway.sources.faults import refusal, translated, unresolved
-from rpc.errors import FailedPrecondition, PermissionDenied
+from gateway.sources.errors import http_errors, refusal, unresolved
+from servicekit.errors import FailedPrecondition, PermissionDenied
 
 MAX_REDIRECTS = 5
 REDIRECTS = (301, 302, 303, 307, 308)
@@ -82,7 +82,7 @@ class Fetcher:
         """The URL and the answer at the end of the redirects; the answer is open."""
         target = url
         for _ in range(1 + MAX_REDIRECTS):
-            with translated(target):
+            with http_errors(target):
                 async with asyncio.timeout_at(deadline):
                     response = await self._get(target)
             location = response.headers.get("location", "")

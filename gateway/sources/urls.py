@@ -5,7 +5,7 @@ from urllib.parse import unquote
 
 import httpx
 
-from rpc.errors import FailedPrecondition, InvalidArgument
+from servicekit.errors import FailedPrecondition, InvalidArgument
 
 SCHEMES = {"http": 80, "https": 443}
 MAX_URL_CHARACTERS = 8192

@@ -5,14 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from client.pair import Pair
+from tools.pair import Pair
 
 OWN = ("API_GPU_SERVER", "GRPC_PORT", "X_API_KEY")
 
 
 def command(*arguments: object) -> list[str]:
     """`api-gpu ARGUMENTS`."""
-    return [sys.executable, "-m", "client", *map(str, arguments)]
+    return [sys.executable, "-m", "api_gpu", *map(str, arguments)]
 
 
 def environment(pair: Pair) -> dict[str, str]:

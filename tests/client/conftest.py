@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from client.api import Client
-from client.pair import Pair
-from client.samples import Samples, ffmpeg, make_subtitles
+from api_gpu.client import Client
 from tests.client.commandline import api_gpu
+from tools.pair import Pair
+from tools.samples import Samples, ffmpeg, make_subtitles
 
 VIDEO_SECONDS = 2.0
 AUDIO_SECONDS = 1.5

@@ -4,16 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from client.api import CaptionStyle, Client, Motion, Soundtrack, Still
-from client.datadir import DataDir
-from client.footage import changed_share, footage
-from client.job import Clip, Finished, Progress
-from client.pair import Pair, free_ports
-from client.samples import Samples
-from client.source import local_file, stems
-from client.status import Status
-from rpc.errors import FailedPrecondition, InvalidArgument, NotFound, Unauthenticated, Unavailable
+from api_gpu.client import CaptionStyle, Client, Motion, Soundtrack, Still
+from api_gpu.job import Clip, Finished, Progress
+from api_gpu.local.data_dir import DataDir
+from api_gpu.options import Status
+from api_gpu.source import local_file, stems
+from servicekit.errors import FailedPrecondition, InvalidArgument, NotFound, Unauthenticated, Unavailable
 from tests.judge import differing, pictures
+from tools.media_check import changed_share, footage
+from tools.pair import Pair, free_ports
+from tools.samples import Samples
 
 
 def test_captions_are_burned_in(client: Client, media: Samples, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from client.certs import make_set
+from api_gpu.local.certs import make_set
 
 
 async def handshake(folder: Path, server: str, server_trusts: str, client: str, client_trusts: str, name: str) -> None:

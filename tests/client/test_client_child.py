@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from client.child import Child, ChildEnded, shown
+from api_gpu.local.supervisor import Child, ChildEnded, shown
 
 Make = Callable[[str], Child]
 

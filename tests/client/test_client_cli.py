@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from client.api import Client
-from client.footage import footage
-from client.pair import Pair
-from client.samples import Samples
-from client.status import Status
+from api_gpu.client import Client
+from api_gpu.options import Status
 from tests.client.commandline import api_gpu, command, environment, stored
 from tests.client.conftest import Run
+from tools.media_check import footage
+from tools.pair import Pair
+from tools.samples import Samples
 
 
 def test_caption_writes_the_file_and_prints_its_name(run: Run, media: Samples, tmp_path: Path) -> None:
@@ -216,5 +216,7 @@ def test_doctor_tells_of_encoder_and_gateway(run: Run) -> None:
 
 
 def test_help_loads_no_grpc() -> None:
-    code = "import sys, client.cli; sys.exit(bool({'grpc', 'google.protobuf', 'rich.progress'} & set(sys.modules)))"
+    code = (
+        "import sys, api_gpu.cli.main; sys.exit(bool({'grpc', 'google.protobuf', 'rich.progress'} & set(sys.modules)))"
+    )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from client.api import Client
-from client.pair import Pair
-from client.samples import Samples
+from api_gpu.client import Client
 from tests.client.commandline import stored
 from tests.client.conftest import Run
 from tests.judge import RATE, Picture, differing, facts, pictures, samples
+from tools.pair import Pair
+from tools.samples import Samples
 
 FONT = Path(fontpkg_fira_sans.__file__).parent / "files" / "FiraSans-ThinItalic.ttf"
 VTT = "WEBVTT\n\n00:00.000 --> 00:02.000\nHello you\n"

@@ -7,16 +7,16 @@ from typing import Any, get_args, get_type_hints
 import pytest
 import typer
 
+from api_gpu.cli.main import app
+from api_gpu.client import CaptionStyle, Client, Motion, Soundtrack, Still, Word
+from api_gpu.requests import fill
 from apigpu.v1 import options_pb2, video_pb2
 from apigpu.v1.caption_style_pb2 import CaptionStyle as CaptionStyleMessage
 from apigpu.v1.caption_style_pb2 import CaptionWord
 from apigpu.v1.motion_pb2 import Motion as MotionMessage
 from apigpu.v1.soundtrack_pb2 import Soundtrack as SoundtrackMessage
-from client.api import CaptionStyle, Client, Motion, Soundtrack, Still, Word
-from client.cli import app
-from client.message import fill
-from rpc.enums import number_of, short_names
-from rpc.errors import InvalidArgument
+from servicekit.enums import number_of, short_names
+from servicekit.errors import InvalidArgument
 
 OPTIONS = {
     CaptionStyle: CaptionStyleMessage.DESCRIPTOR,

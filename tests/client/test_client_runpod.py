@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from client.runpod import Account, Deployment, RunPodSettings
+from api_gpu.deploy.runpod import Account, Deployment, RunPodSettings
 from encoder.config import EncoderSettings
-from rpc.errors import FailedPrecondition, InvalidArgument, ServiceError, Unauthenticated, Unavailable
+from servicekit.errors import FailedPrecondition, InvalidArgument, ServiceError, Unauthenticated, Unavailable
 from tests.providers import runpodemulator, sdkchild
 
 WANTED = Deployment("enc", "registry/api-gpu:1", environment={"CODEC": "nvenc"})
@@ -43,7 +43,7 @@ def silent(text: str) -> None:
 async def api_gpu(runpod: runpodemulator.RunPod, home: Path, *words: str) -> tuple[int, str, str]:
     """`api-gpu runpod WORDS`: its code, and what it printed to both."""
     environ = sdkchild.environment(home, RUNPOD_API_KEY=runpod.key, RUNPOD_REST_URL=runpod.rest_url)
-    command = (sys.executable, "-m", "client", "runpod", *words)
+    command = (sys.executable, "-m", "api_gpu", "runpod", *words)
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(*command, env=environ, cwd=home, stdout=pipe, stderr=pipe)
     out, err = await process.communicate()

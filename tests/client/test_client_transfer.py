@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from client.api import Client
-from client.datadir import DataDir
-from client.pair import Pair
-from rpc.errors import DataLoss, FailedPrecondition, NotFound, Unavailable
+from api_gpu.client import Client
+from api_gpu.local.data_dir import DataDir
+from servicekit.errors import DataLoss, FailedPrecondition, NotFound, Unavailable
 from tests.client.commandline import stored
 from tests.client.relay import Relay
+from tools.pair import Pair
 
 MEBIBYTE = 1024 * 1024
 
@@ -151,7 +151,7 @@ def test_a_broken_download_goes_on_where_it_broke(client: Client, remote: Client
 def test_a_later_download_takes_up_what_an_earlier_one_left(
     client: Client, remote: Client, relay: Relay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("client.transfer.FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("api_gpu.assets.FIRST_PAUSE_SECONDS", 0.01)
     source = file_of(tmp_path / "a.bin", 24 * MEBIBYTE)
     asset = client.upload(source)
     relay.cut_after_bytes = 9 * MEBIBYTE

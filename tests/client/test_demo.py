@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from client.demo import Demo
-from client.samples import Samples, cues
+from tools.demo import Demo
+from tools.samples import Samples, cues
 
 
 class Idle:

@@ -13,14 +13,14 @@ import psutil
 import pytest
 from pydantic import SecretStr
 
-from client.api import Client, Job
-from client.datadir import DataDir, Serving
-from client.pair import Pair, free_ports, running, start, stop, wait_until_up
-from client.samples import Samples
-from client.status import Status
-from client.up import greeting
-from rpc.errors import Unavailable
+from api_gpu.client import Client, Job
+from api_gpu.local.data_dir import DataDir, Serving
+from api_gpu.local.up import greeting
+from api_gpu.options import Status
+from servicekit.errors import Unavailable
 from tests.client.commandline import api_gpu
+from tools.pair import Pair, free_ports, running, start, stop, wait_until_up
+from tools.samples import Samples
 
 NAMES = ("PORT", "GRPC_PORT", "HEALTH_PORT", "ENCODER_PORT", "ENCODER_HEALTH_PORT")
 
@@ -155,7 +155,7 @@ def test_it_ends_too_when_nobody_reads_what_it_says(tmp_path: Path) -> None:
     ports = dict(zip(NAMES, map(str, free_ports(len(NAMES))), strict=True))
     port = ports.pop("GRPC_PORT")
     environment = os.environ | ports | {"DATA_DIR": str(tmp_path), "X_API_KEY": "of-the-environment"}
-    command = [sys.executable, "-m", "client", "up", "--key", "of-the-option", "--grpc-port", port]
+    command = [sys.executable, "-m", "api_gpu", "up", "--key", "of-the-option", "--grpc-port", port]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as up:
         assert up.stdout is not None
         try:

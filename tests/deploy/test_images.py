@@ -21,7 +21,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from client.certs import make_set
+from api_gpu.local.certs import make_set
 from encoder.config import EncoderSettings
 from gateway.config import GatewaySettings
 from tests.deploy.dockerfile import stages
@@ -95,7 +95,7 @@ def test_its_environment_is_made_of_settings_and_its_ports_are_the_defaults(imag
     for name, value in environment.items():
         if name.startswith("TLS_") or name == "ENCODER_CA":
             assert Path(value).name == known[name].name
-    assert final.one("HEALTHCHECK").endswith('CMD python -m rpc.probe "$HEALTH_PORT"')
+    assert final.one("HEALTHCHECK").endswith('CMD python -m servicekit.probe "$HEALTH_PORT"')
 
 
 @each
@@ -129,7 +129,7 @@ def test_what_it_copies_is_there_and_not_kept_out(image):
 
 
 @pytest.mark.parametrize(
-    "name", [".env", ".git", ".api-gpu", ".venv", "certs", "tests", "tests/a/b", "rpc/__pycache__", "a/ca.key"]
+    "name", [".env", ".git", ".api-gpu", ".venv", "certs", "tests", "tests/a/b", "servicekit/__pycache__", "a/ca.key"]
 )
 def test_keys_and_what_no_image_needs_stay_out_of_the_context(name):
     assert is_ignored(name)
@@ -171,7 +171,7 @@ def pinned(lock):
 
 def test_the_worker_of_runpod_is_pinned_and_does_not_run_as_root():
     (only,) = stages(DEPLOY / "runpod.Dockerfile")
-    assert (only.one("USER"), only.command) == ("encoder", ["python", "-m", "encoder.runpod_handler"])
+    assert (only.one("USER"), only.command) == ("encoder", ["python", "-m", "encoder.runpod.worker"])
     assert only.environment.keys() - NOT_SETTINGS - {"RUNPOD_LOG_LEVEL"} <= defaults("encoder").keys()
     (install,) = [command for command in only.commands if command[:2] == ["pip", "install"]]
     locks = [word for before, word in pairwise(install) if before == "--constraint"]

@@ -15,8 +15,8 @@ import yaml
 from encoder.config import EncoderSettings
 from gateway.app import CLOSE_SECONDS
 from gateway.config import GatewaySettings
-from gateway.encoders.dns import EncoderName
 from gateway.services.keda import TASKS_PER_ENCODER
+from gateway.workers.discovery import EncoderName
 from tests.deploy.kustomization import built, containers, documents, named
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,12 +13,12 @@ import jsonschema
 import pytest
 import yaml
 
-from client.certs import make_set
-from client.up import STOP_MARGIN_SECONDS, UpSettings
+from api_gpu.local.certs import make_set
+from api_gpu.local.up import STOP_MARGIN_SECONDS, UpSettings
 from encoder.config import EncoderSettings
 from gateway.app import CLOSE_SECONDS
 from gateway.config import GatewaySettings
-from gateway.encoders.dns import EncoderName
+from gateway.workers.discovery import EncoderName
 from tests.deploy.dockerfile import stages
 
 ROOT = Path(__file__).resolve().parents[2]

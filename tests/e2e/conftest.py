@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from client.pair import running
-from client.samples import ffmpeg
+from tools.pair import running
+from tools.samples import ffmpeg
 
 SECONDS = 2.0
 RATE = 25

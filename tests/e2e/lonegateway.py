@@ -9,9 +9,9 @@ import time
 
 import httpx
 
-from client.certs import make_set
-from client.pair import OUTSIDE, free_ports
-from rpc.process import tied
+from api_gpu.local.certs import make_set
+from servicekit.process import die_with_parent
+from tools.pair import OUTSIDE, free_ports
 
 KEY = "key-of-the-lone-gateway"
 START_SECONDS = 30.0
@@ -57,7 +57,7 @@ class LoneGateway:
         self.http.close()
 
     def start(self):
-        child = tied([sys.executable, "-m", "gateway"], signal.SIGTERM)
+        child = die_with_parent([sys.executable, "-m", "gateway"], signal.SIGTERM)
         with (self.folder / "gateway.log").open("ab") as log:
             self.process = subprocess.Popen(
                 child.command, env=self._environment, stdout=log, stderr=log, preexec_fn=child.preexec
@@ -106,7 +106,7 @@ class LoneGateway:
         """The command line against this gateway; what it printed."""
         at = {"ca": "ca.crt", "cert": "client.crt", "cert-key": "client.key"}
         files = [f"--{option}={self.certificates / name}" for option, name in at.items()]
-        command = [sys.executable, "-m", "client", *arguments, f"--server={self.target}", f"--key={KEY}", *files]
+        command = [sys.executable, "-m", "api_gpu", *arguments, f"--server={self.target}", f"--key={KEY}", *files]
         return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
 
     def fleet(self):

@@ -10,8 +10,8 @@ from apigpu.v1 import assets_pb2, video_pb2
 from apigpu.v1.assets_pb2_grpc import AssetServiceStub
 from apigpu.v1.jobs_pb2_grpc import JobServiceStub
 from apigpu.v1.video_pb2_grpc import VideoServiceStub
-from rpc.errors import from_rpc
-from rpc.tls import Identity
+from servicekit.errors import from_rpc
+from servicekit.tls import Identity
 from tests.e2e.conftest import LIMIT_BYTES
 from tests.e2e.test_operations import put
 

@@ -8,9 +8,9 @@ import time
 import psutil
 import pytest
 
-from client.pair import running
-from client.status import Status
-from rpc.errors import ServiceError
+from api_gpu.options import Status
+from servicekit.errors import ServiceError
+from tools.pair import running
 
 JOBS = 5
 

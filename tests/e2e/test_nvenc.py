@@ -1,10 +1,10 @@
 """The whole way with NVENC, on the stand-in for NVIDIA's driver: the caller is told what made the video."""
 
-from client.footage import footage
-from client.pair import running
 from tests.e2e.test_operations import put, saved
 from tests.nvdriver.driver import Driver
 from tests.nvdriver.fixtures import nvdriver, nvdriver_libraries
+from tools.media_check import footage
+from tools.pair import running
 
 __all__ = ["nvdriver", "nvdriver_libraries"]
 

@@ -4,8 +4,8 @@ import av
 import httpx
 import pytest
 
-from client.footage import changed_share, footage, sound_seconds
 from tests.e2e.conftest import RATE, SECONDS
+from tools.media_check import changed_share, footage, sound_seconds
 
 
 @pytest.fixture(params=["grpc", "json"])

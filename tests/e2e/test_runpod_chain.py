@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from gateway.config import GatewaySettings
-from rpc.config import ConfigError
+from servicekit.config import ConfigError
 from tests import judge
 from tests.e2e.lonegateway import KEY, LoneGateway
 from tests.gateway.encoders.conftest import work
@@ -89,7 +89,7 @@ async def test_from_a_request_to_a_link_that_opens(runpod, gateway, http, media,
     environ = sdkchild.environment(
         tmp_path, **runpod.worker_environment("w1"), CODEC="x264", WORK_DIR=str(tmp_path / "work")
     )
-    with sdkchild.child("runpod", ["-m", "encoder.runpod_handler"], environ, tmp_path / "worker.log"):
+    with sdkchild.child("runpod", ["-m", "encoder.runpod.worker"], environ, tmp_path / "worker.log"):
         async with http.stream("GET", f"/job/{job}/watch") as events:
             async for line in events.aiter_lines():
                 phases += [word for word in ("COLD_START", "ENCODING", "finished") if word in line]

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from client.certs import make_set
-from client.pair import free_ports, running
-from client.status import Status
+from api_gpu.local.certs import make_set
+from api_gpu.options import Status
+from tools.pair import free_ports, running
 
 START_SECONDS = 30
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from client import certs as certificates
+from api_gpu.local import certs as certificates
 from tests import media
 from tests.encoder import harness
 

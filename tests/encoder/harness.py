@@ -19,9 +19,9 @@ import psutil
 
 from apigpu.encoder.v1 import encoder_pb2, encoder_pb2_grpc
 from apigpu.v1 import video_pb2
-from rpc.chunks import CHUNK_BYTES
-from rpc.server import OPTIONS
-from rpc.tls import Identity
+from servicekit.chunks import CHUNK_BYTES
+from servicekit.server import OPTIONS
+from servicekit.tls import Identity
 
 START_SECONDS = 30
 NOTHING: Mapping[str, object] = {}

@@ -7,8 +7,8 @@ import grpc
 import pytest
 
 from apigpu.encoder.v1 import encoder_pb2_grpc
-from encoder.gate import allowed
-from rpc.errors import from_rpc
+from encoder.server.access import is_allowed
+from servicekit.errors import from_rpc
 from tests.encoder import harness
 
 
@@ -62,4 +62,4 @@ async def test_an_address_outside_is_refused(certs: Path, tmp_path: Path) -> Non
     ],
 )
 def test_peers_are_held_against_networks(peer: str, network: str, may: bool) -> None:
-    assert allowed(peer, [ip_network(network)]) is may
+    assert is_allowed(peer, [ip_network(network)]) is may

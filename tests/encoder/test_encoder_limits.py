@@ -10,7 +10,7 @@ import pytest
 
 from apigpu.encoder.v1 import encoder_pb2
 from apigpu.v1 import video_pb2
-from rpc.errors import ServiceError, from_rpc
+from servicekit.errors import ServiceError, from_rpc
 from tests import media
 from tests.encoder import harness
 

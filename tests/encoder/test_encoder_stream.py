@@ -9,7 +9,7 @@ import pytest
 
 from apigpu.encoder.v1 import encoder_pb2
 from apigpu.v1 import video_pb2
-from rpc.errors import from_rpc
+from servicekit.errors import from_rpc
 from tests.encoder import harness
 
 Request = encoder_pb2.EncodeRequest

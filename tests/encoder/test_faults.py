@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from encoder.faults import CUT_OFF, IMAGE_CUT_OFF, cut_off, translated
+from encoder.ffmpeg.errors import CUT_OFF, IMAGE_CUT_OFF, cut_off, ffmpeg_error
 
 FIELDS = ("url_video", "url_audio")
 
@@ -31,7 +31,7 @@ FIELDS = ("url_video", "url_audio")
     ],
 )
 def test_messages_become_errors_without_their_words(message: str, code: str, told: str) -> None:
-    error = translated(message.splitlines(), 1, FIELDS)
+    error = ffmpeg_error(message.splitlines(), 1, FIELDS)
     assert error.code.name == code
     assert told in error.message
     assert "/srv" not in error.message
@@ -48,13 +48,13 @@ def test_messages_become_errors_without_their_words(message: str, code: str, tol
 )
 def test_a_signal_tells_which_limit_was_met(number: signal.Signals, code: str, told: str) -> None:
     for return_code in (-number, 128 + number):  # as the kernel tells it, and as bubblewrap does
-        error = translated([], return_code, FIELDS)
+        error = ffmpeg_error([], return_code, FIELDS)
         assert error.code.name == code
         assert told in error.message
 
 
 def test_a_crashed_ffmpeg_is_a_fault_of_the_service() -> None:
-    assert translated([], -11, FIELDS).code.name == "INTERNAL"
+    assert ffmpeg_error([], -11, FIELDS).code.name == "INTERNAL"
 
 
 def test_a_run_that_went_well_may_still_have_met_a_cut_off_file() -> None:

@@ -8,8 +8,8 @@ import pytest
 from fontTools.pens.areaPen import AreaPen
 from fontTools.ttLib import TTFont
 
-from encoder import fonts
-from encoder.fonts import FAMILY, FontError, Library, faces
+from encoder.captions import fonts
+from encoder.captions.fonts import FAMILY, FontError, Library, faces
 
 NOTO = {path.name.split("[")[0]: path for path in fonts.bundled_files()}
 ARABIC = NOTO["NotoSansArabic"]

@@ -10,11 +10,11 @@ import pytest_asyncio
 from starlette.responses import RedirectResponse, Response
 
 from apigpu.v1 import video_pb2
-from encoder import workshop
 from encoder.config import EncoderSettings
-from encoder.links import Links
-from encoder.remote import RemoteTasks
-from rpc.errors import Cancelled, DeadlineExceeded, InvalidArgument, ResourceExhausted, ServiceError, Unavailable
+from encoder.runpod.task import RemoteTasks
+from encoder.runpod.transfer import Links
+from encoder.tasks import executor
+from servicekit.errors import Cancelled, DeadlineExceeded, InvalidArgument, ResourceExhausted, ServiceError, Unavailable
 from tests.encoder import linkserver
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -133,7 +133,7 @@ async def test_a_task_ends_when_its_time_is_over_or_nobody_waits(server, links, 
     async def report(progress):
         server.over.add("t")  # FFmpeg is at work
 
-    async with workshop.opened(EncoderSettings(work_dir=tmp_path / "work", codec="x264")) as shop:
+    async with executor.open_executor(EncoderSettings(work_dir=tmp_path / "work", codec="x264")) as shop:
         hasty = replace(shop, limits=replace(shop.limits, max_task_seconds=0.3))
         with pytest.raises(DeadlineExceeded):
             await RemoteTasks(hasty, links, watch_seconds=60).run(remote, report)

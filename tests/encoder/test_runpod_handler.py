@@ -59,7 +59,7 @@ def started(runpod, folder, name, **settings):
     folder.mkdir()
     own = {"WORK_DIR": str(folder / "work"), "LOGS_DIR": str(folder / "logs"), "CODEC": "x264", **settings}
     environ = sdkchild.environment(folder, **runpod.worker_environment(name), **own)
-    with sdkchild.child("runpod", ["-m", "encoder.runpod_handler"], environ, folder / "log") as process:
+    with sdkchild.child("runpod", ["-m", "encoder.runpod.worker"], environ, folder / "log") as process:
         yield Worker(process, folder)
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from encoder import sampling
-from encoder.camera import Camera, Size
-from encoder.sampling import Level
+from encoder.kenburns import sampling
+from encoder.kenburns.camera import Camera, Size
+from encoder.kenburns.sampling import Level
 
 CLIP, KEPT = Size(320, 180), Size(368, 206)
 

@@ -13,7 +13,7 @@ import pytest
 
 from apigpu.v1 import video_pb2
 from encoder.sandbox import SANDBOXES
-from encoder.sandbox.base import Limits, Reach, Sandbox
+from encoder.sandbox.base import Limits, Sandbox, SandboxAccess
 from tests import media
 from tests.encoder import harness
 from tests.encoder.test_encoder_life import LONG, alive, until
@@ -28,7 +28,7 @@ def name(request: pytest.FixtureRequest) -> str:
     """A kind of sandbox that works here."""
     kind: str = request.param
     try:
-        code, messages = run(SANDBOXES[kind](LIMITS), Reach((), ()), ["-version"])
+        code, messages = run(SANDBOXES[kind](LIMITS), SandboxAccess((), ()), ["-version"])
         fault = messages if code else ""
     except OSError as error:
         fault = str(error)
@@ -54,7 +54,7 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-def run(sandbox: Sandbox, reach: Reach, arguments: Sequence[str | Path]) -> tuple[int, str]:
+def run(sandbox: Sandbox, reach: SandboxAccess, arguments: Sequence[str | Path]) -> tuple[int, str]:
     """Return code and messages of FFmpeg in a sandbox."""
     command = sandbox.around([media.FFMPEG, "-v", "error", "-y", *map(str, arguments)], reach)
     cwd = reach.writable[0] if reach.writable else None
@@ -63,23 +63,26 @@ def run(sandbox: Sandbox, reach: Reach, arguments: Sequence[str | Path]) -> tupl
 
 
 def test_it_works_in_its_folder(sandbox: Sandbox, folder: Path) -> None:
-    assert run(sandbox, Reach((folder,), ()), ["-i", "input0.png", "result.png"]) == (0, "")
+    assert run(sandbox, SandboxAccess((folder,), ()), ["-i", "input0.png", "result.png"]) == (0, "")
     assert (folder / "result.png").stat().st_size > 100
 
 
 def test_it_reads_nothing_else(sandbox: Sandbox, folder: Path) -> None:
     for path in (folder.parent / "secret.png", Path("../secret.png")):
-        code, _ = run(sandbox, Reach((folder,), ()), ["-f", "png_pipe", "-i", path, "stolen.png"])
+        code, _ = run(sandbox, SandboxAccess((folder,), ()), ["-f", "png_pipe", "-i", path, "stolen.png"])
         assert code != 0
         assert not (folder / "stolen.png").exists()
     passwords = ["-f", "data", "-i", "/etc/passwd", "-map", "0", "-f", "data", "stolen"]
-    assert run(sandbox, Reach((folder,), ()), passwords)[0] != 0
-    assert run(sandbox, Reach((folder,), (folder.parent,)), ["-i", folder.parent / "secret.png", "seen.png"])[0] == 0
+    assert run(sandbox, SandboxAccess((folder,), ()), passwords)[0] != 0
+    assert (
+        run(sandbox, SandboxAccess((folder,), (folder.parent,)), ["-i", folder.parent / "secret.png", "seen.png"])[0]
+        == 0
+    )
 
 
 def test_a_link_out_of_its_folder_leads_nowhere(sandbox: Sandbox, folder: Path) -> None:
     (folder / "link.png").symlink_to(folder.parent / "secret.png")
-    assert run(sandbox, Reach((folder,), ()), ["-i", "link.png", "stolen.png"])[0] != 0
+    assert run(sandbox, SandboxAccess((folder,), ()), ["-i", "link.png", "stolen.png"])[0] != 0
 
 
 def test_it_writes_nowhere_else(sandbox: Sandbox, folder: Path) -> None:
@@ -87,7 +90,7 @@ def test_it_writes_nowhere_else(sandbox: Sandbox, folder: Path) -> None:
     other.mkdir()
     for target in (other / "o.png", folder.parent / "secret.png"):
         before = target.read_bytes() if target.exists() else None
-        run(sandbox, Reach((folder,), (folder.parent,)), ["-i", "input0.png", "-update", "1", target])
+        run(sandbox, SandboxAccess((folder,), (folder.parent,)), ["-i", "input0.png", "-update", "1", target])
         assert (target.read_bytes() if target.exists() else None) == before
 
 
@@ -97,7 +100,7 @@ def test_it_reaches_no_network(sandbox: Sandbox, folder: Path) -> None:
         for listener, scheme in ((tcp, "tcp"), (udp, "udp")):
             listener.settimeout(0.3)
             url = f"{scheme}://127.0.0.1:{listener.getsockname()[1]}"
-            run(sandbox, Reach((folder,), ()), ["-i", "input0.png", "-f", "mpegts", url])
+            run(sandbox, SandboxAccess((folder,), ()), ["-i", "input0.png", "-f", "mpegts", url])
         with pytest.raises(TimeoutError):
             tcp.accept()
         with pytest.raises(TimeoutError):
@@ -107,7 +110,7 @@ def test_it_reaches_no_network(sandbox: Sandbox, folder: Path) -> None:
 def test_memory_is_limited(name: str, folder: Path) -> None:
     small: Sandbox = SANDBOXES[name](Limits(60, 512 * 1024**2, GIB))
     big = ["-f", "lavfi", "-i", "color=s=16000x16000:d=0.1", "-frames:v", "1", "-f", "null", "-"]
-    code, messages = run(small, Reach((folder,), ()), big)
+    code, messages = run(small, SandboxAccess((folder,), ()), big)
     assert code != 0
     # A thread that finds no room for its stack is told to try again.
     assert re.search("Cannot allocate memory|Resource temporarily unavailable", messages)
@@ -115,14 +118,16 @@ def test_memory_is_limited(name: str, folder: Path) -> None:
 
 def test_cpu_time_is_limited(name: str, folder: Path) -> None:
     short: Sandbox = SANDBOXES[name](Limits(1, 4 * GIB, GIB))
-    code, _ = run(short, Reach((folder,), ()), ["-f", "lavfi", "-i", "testsrc2=s=1920x1080:d=600", "-f", "null", "-"])
+    code, _ = run(
+        short, SandboxAccess((folder,), ()), ["-f", "lavfi", "-i", "testsrc2=s=1920x1080:d=600", "-f", "null", "-"]
+    )
     assert code in (-24, 128 + 24, -9, 128 + 9)
 
 
 def test_files_are_limited(name: str, folder: Path) -> None:
     short: Sandbox = SANDBOXES[name](Limits(60, 4 * GIB, 100_000))
     source = ["-f", "lavfi", "-i", "testsrc2=s=640x360:d=2", "-f", "rawvideo", "big.yuv"]
-    code, _ = run(short, Reach((folder,), ()), source)
+    code, _ = run(short, SandboxAccess((folder,), ()), source)
     assert code != 0
     assert (folder / "big.yuv").stat().st_size <= 100_000
 

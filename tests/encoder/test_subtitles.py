@@ -2,9 +2,9 @@
 
 import pytest
 
-from encoder import ass
-from encoder.subtitles import Cue, Script, SubtitleError
-from encoder.subtitles import read as parse
+from encoder.captions import ass
+from encoder.captions.formats import Cue, Script, SubtitleError
+from encoder.captions.formats import read as parse
 
 BOTH = "1\n00:00:01,000 --> 00:00:02,000\nOne\nline\n\n2\n00:00:03,000 --> 00:00:04,000\nTwo\n"
 

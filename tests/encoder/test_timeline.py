@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import pytest
 
-from encoder import timeline
+from encoder.media import timeline
 from tests import media
 
 TOLD = re.compile(r"demuxer\+ffmpeg -> ist_index:0:(\d+) .*? pkt_pts_time:([-.\d]+) ")
@@ -38,7 +38,7 @@ def test_times_are_those_of_ffmpeg(tmp_path: Path, joints: str) -> None:
     path = parts(tmp_path, "ts", JOINTS[joints])
     for taken in ((0, 1), (0,), (1,)):
         with av.open(str(path)) as container:
-            found = list(timeline.shown(container, [container.streams[index] for index in taken]))
+            found = list(timeline.iter_packets(container, [container.streams[index] for index in taken]))
         expected = told(path, taken)
         assert [index for index, _, _ in found] == [index for index, _ in expected]
         assert [start for _, start, _ in found] == pytest.approx([start for _, start in expected], abs=1e-4)
@@ -50,6 +50,6 @@ def test_times_of_joined_sound_are_those_of_ffmpeg(tmp_path: Path, codec: str) -
     part, path = media.tone(tmp_path / "part.ogg", 1, 880, "-c:a", codec), tmp_path / "joined.ogg"
     path.write_bytes(part.read_bytes() * 2)
     with av.open(str(path)) as container:
-        found = [start for _, start, _ in timeline.shown(container, container.streams.audio)]
+        found = [start for _, start, _ in timeline.iter_packets(container, container.streams.audio)]
     assert found == pytest.approx([start for _, start in told(path, (0,))], abs=1e-4)
     assert found[-1] == pytest.approx(2, abs=0.1)

@@ -2,11 +2,11 @@
 
 import pytest
 
-from gateway.engine.nats import Engine
+from gateway.jetstream.connection import JetStream
 
 
 @pytest.fixture
 async def engine(tmp_path):
-    made = await Engine.open("", tmp_path / "nats", connect_seconds=10)
+    made = await JetStream.open("", tmp_path / "nats", connect_seconds=10)
     yield made
     await made.close()

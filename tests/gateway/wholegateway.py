@@ -3,11 +3,11 @@
 import contextlib
 from dataclasses import dataclass
 
-from client.certs import make_set
-from client.pair import free_ports
+from api_gpu.local.certs import make_set
 from gateway.app import Gateway
 from gateway.config import GatewaySettings
 from tests.gateway.jobs.conftest import ScriptedEncoder, serving
+from tools.pair import free_ports
 
 
 @dataclass

@@ -8,10 +8,10 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from client.certs import make_set
-from client.pair import Pair
+from api_gpu.local.certs import make_set
 from tests.judge import facts
 from tests.media import srt, video
+from tools.pair import Pair
 
 CLIENT_SECONDS = 120
 

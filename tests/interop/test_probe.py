@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from client.pair import Pair, free_ports, running
 from tests.interop.toolchain import need, run, workplace
+from tools.pair import Pair, free_ports, running
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(1500)]
 

@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from rpc.process import tied
+from servicekit.process import die_with_parent
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -46,7 +46,7 @@ class EncoderHost:
             "LOGS_DIR": str(self.folder / label / "logs"),
         }
         inherited = {key: value for key, value in os.environ.items() if key in ("PATH", "HOME", "LANG")}
-        child = tied((sys.executable, "-m", "encoder"))
+        child = die_with_parent((sys.executable, "-m", "encoder"))
         process = subprocess.Popen(
             child.command,
             preexec_fn=child.preexec,

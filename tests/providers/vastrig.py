@@ -3,9 +3,9 @@
 import time
 from contextlib import asynccontextmanager
 
-from gateway.fleet.vast import VastProvider
-from gateway.fleet.vastclient import VastClient
-from gateway.fleet.vastoffers import Wish
+from gateway.fleet.providers.vast.client import VastClient
+from gateway.fleet.providers.vast.provider import VastProvider
+from gateway.fleet.providers.vast.search import OfferFilter
 from tests.providers.vastemulator import INTERVALS, KEY, VastEmulator
 from tests.providers.vastmarket import offer
 
@@ -27,7 +27,7 @@ async def opened_on(vast):
 
     def make(key=KEY, clock=time.monotonic, intervals=PACES, attempts=4, patience=2.0, **wishes):
         client = VastClient(vast.url, key, intervals, 0.01, patience, attempts)
-        wish = Wish(**{"max_usd_per_hour": 0.5} | wishes)
+        wish = OfferFilter(**{"max_usd_per_hour": 0.5} | wishes)
         made.append(VastProvider(client, IMAGE, FLEET, wish, offers_seconds=0, clock=clock, **LIMITS))
         return made[-1]
 

@@ -4,12 +4,12 @@ import hashlib
 
 import pytest
 
-from rpc.chunks import Tally, rechunk
-from rpc.errors import DataLoss
+from servicekit.chunks import Checksum, rechunk
+from servicekit.errors import DataLoss
 
 
 def tally(data):
-    made = Tally()
+    made = Checksum()
     made.add(data)
     return made
 

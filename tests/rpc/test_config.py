@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.config import GatewaySettings
-from rpc.config import ConfigError
+from servicekit.config import ConfigError
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,8 @@ import grpc
 import pytest
 from grpc._cython import cygrpc
 
-from rpc.server import Service
-from rpc.tasks import ended
+from servicekit.server import Service
+from servicekit.tasks import cancel_and_wait
 
 ROOT = Path(__file__).parents[2]
 OPTION = re.compile(r'\("(grpc\.[a-z0-9_.]+)",')
@@ -18,7 +18,9 @@ OPTION = re.compile(r'\("(grpc\.[a-z0-9_.]+)",')
 
 def test_grpc_knows_every_option_that_it_is_given():
     """It takes a key that it does not know without a word."""
-    files = [path for package in ("rpc", "gateway", "encoder", "client") for path in (ROOT / package).rglob("*.py")]
+    files = [
+        path for package in ("servicekit", "gateway", "encoder", "api_gpu") for path in (ROOT / package).rglob("*.py")
+    ]
     keys = {key for path in files for key in OPTION.findall(path.read_text())}
     assert "grpc.http2.min_ping_interval_without_data_ms" in keys
     known = Path(cygrpc.__file__).read_bytes()
@@ -90,7 +92,7 @@ async def test_a_client_may_ping_on_a_silent_call_so_often(least_seconds, end):
         try:
             assert await asyncio.wait_for(first_of(reader, DATA, GOAWAY), 5) == end
         finally:
-            await ended(pinging)
+            await cancel_and_wait(pinging)
             writer.close()
 
 

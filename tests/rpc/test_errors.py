@@ -3,7 +3,7 @@
 import grpc
 import pytest
 
-from rpc import errors
+from servicekit import errors
 
 
 def subclasses(cls):

@@ -5,12 +5,12 @@ import sys
 
 import pytest
 
-from rpc.server import Service
+from servicekit.server import Service
 
 
 async def probe(*arguments):
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "rpc.probe", *arguments, stderr=asyncio.subprocess.DEVNULL
+        sys.executable, "-m", "servicekit.probe", *arguments, stderr=asyncio.subprocess.DEVNULL
     )
     return await process.wait()
 

@@ -5,9 +5,9 @@ import asyncio
 import grpc
 import pytest
 
-from rpc.errors import NotFound, from_rpc
-from rpc.interceptors import boundary
-from rpc.server import Service
+from servicekit.errors import NotFound, from_rpc
+from servicekit.interceptors import error_boundary
+from servicekit.server import Service
 
 KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
 SECRET = "password=hunter2"
@@ -48,7 +48,7 @@ async def stream_stream(requests, context):
 
 @pytest.fixture
 async def channel():
-    service = Service([boundary(0.4)], max_concurrent_calls=10, max_call_seconds=0.4)
+    service = Service([error_boundary(0.4)], max_concurrent_calls=10, max_call_seconds=0.4)
     handlers = {kind: getattr(grpc, f"{kind}_rpc_method_handler")(globals()[kind]) for kind in KINDS}
     service.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("t.Test", handlers),))
     port = service.listen("127.0.0.1:0", grpc.local_server_credentials())

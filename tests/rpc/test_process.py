@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from rpc import process
+from servicekit import process
 
 PIPES = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.PIPE}
 

@@ -7,8 +7,8 @@ from typing import Any
 import av
 from av.bitstream import BitStreamFilterContext
 
-from encoder.codecs.nvenc.order import Order
-from encoder.colours import UNKNOWN
+from encoder.codecs.nvenc.request import EncodeRequest
+from encoder.media.color import UNKNOWN
 
 # Marks the time 0, as a reader takes the first packet of a file for its beginning.
 ZERO, ZERO_RATE = "pcm_u8", 8000
@@ -34,7 +34,7 @@ LABELS = {"h264": ("h264_metadata", H26X), "hevc": ("hevc_metadata", H26X), "av1
 class Bitstream:
     """Writes packets of one session to a pipe. Raises BrokenPipeError when nobody reads any more."""
 
-    def __init__(self, descriptor: int, order: Order, width: int, height: int, time_base: Fraction) -> None:
+    def __init__(self, descriptor: int, order: EncodeRequest, width: int, height: int, time_base: Fraction) -> None:
         form = order.parameters.format
         self._container = av.open(f"pipe:{descriptor}", "w", format="nut", container_options=AT_ONCE)
         self._stream = self._container.add_mux_stream(form, width=width, height=height)
@@ -61,7 +61,7 @@ class Bitstream:
         self._container.mux_one(packet)
 
 
-def _label(order: Order) -> str:
+def _label(order: EncodeRequest) -> str:
     """The filter for an order; what is not known stays unsaid."""
     name, options = LABELS[order.parameters.format]
     colours, aspect = order.colours, order.pixel_aspect

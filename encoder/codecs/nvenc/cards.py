@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from encoder.codecs.card import NO_B_FRAMES, NO_FORMAT, NO_LOOKAHEAD, Card, Size
-from encoder.codecs.nvenc.complaints import LOST
 from encoder.codecs.nvenc.driver import Cards
-from encoder.codecs.nvenc.order import Order
 from encoder.codecs.nvenc.parameters import FORMATS, Parameters
+from encoder.codecs.nvenc.request import EncodeRequest
+from encoder.codecs.nvenc.sdk_log import LOST
 from encoder.codecs.nvenc.session import DeviceError, Session, capabilities
-from encoder.colours import HD
+from encoder.media.color import HD
 
 TRIED = (256, 144)
 ASK_SECONDS = 50
@@ -84,7 +84,7 @@ def _lacking(caps: dict[str, Any], parameters: Parameters) -> str:
 def _tried(number: int, parameters: Parameters, limits: tuple[Size, Size]) -> str:
     """Why a session does not open and encode; "" when it does."""
     width, height = TRIED
-    order = Order(0, number, parameters, Fraction(25), HD, Fraction(1), limits, None, wait=False)
+    order = EncodeRequest(0, number, parameters, Fraction(25), HD, Fraction(1), limits, None, wait=False)
     try:
         with Session(order, width, height) as session:
             made = session.encode(np.full((height * 3 // 2, width), 128, np.uint8)) + session.end()

@@ -8,15 +8,15 @@ from typing import Any
 
 import ffmpeg
 
-from encoder.codecs.base import AS_TIMED, Around, Ask, CodecFault, Filtered, Made, Picture
+from encoder.codecs.base import AS_TIMED, Ask, CodecFault, FilteredFrames, OutputSpec, Picture, RawFrames
 from encoder.codecs.card import Card
 from encoder.codecs.nvenc import driver
-from encoder.codecs.nvenc.compressor import compressed, nv12
-from encoder.codecs.nvenc.engine import Engine
-from encoder.codecs.nvenc.order import Order, Raw
 from encoder.codecs.nvenc.parameters import FRAME_RATE, Parameters
-from encoder.feed import Feed
-from encoder.passes import Pass
+from encoder.codecs.nvenc.request import EncodeRequest, RawVideo
+from encoder.codecs.nvenc.stream import compressed, nv12
+from encoder.codecs.nvenc.worker_client import WorkerClient
+from encoder.ffmpeg.command import FfmpegRun
+from encoder.ffmpeg.pipe import PipeWriter
 
 LIBRARY = "PyNvVideoCodec"
 ON_CARD = ("-hwaccel", "cuda")
@@ -32,7 +32,7 @@ class Nvenc:
     Two runs of FFmpeg make a result: one decodes and filters, one puts bitstream and sound together.
     """
 
-    engine: Engine
+    engine: WorkerClient
     waits: bool
     decodes: bool
     name: str = "nvenc"
@@ -40,7 +40,7 @@ class Nvenc:
     @classmethod
     def of(cls, parameters: Parameters, *, waits: bool, decodes: bool) -> "Nvenc":
         """With a worker of its own."""
-        return cls(Engine(parameters), waits, decodes)
+        return cls(WorkerClient(parameters), waits, decodes)
 
     @property
     def format(self) -> str:
@@ -74,26 +74,26 @@ class Nvenc:
             return error.message.removeprefix("nvenc: ").rstrip(".")
         return self.engine.fault
 
-    def step(self, picture: Picture, around: Around) -> Pass:
+    def step(self, picture: Picture, around: OutputSpec) -> FfmpegRun:
         """See Codec."""
         bits = ffmpeg.input("pipe:0", f="nut")["v:0"]
         # The container keeps no length of the last frame.
         length = 1 / float(picture.frame_rate or FRAME_RATE)
         options = {"c:v": "copy", "bsf:v": f"setts=pts=PTS:dts=DTS:duration=DURATION+not(DURATION)*{length:.9f}/TB"}
         options |= TAGS.get(self.format, {})
-        if isinstance(picture, Filtered):
+        if isinstance(picture, FilteredFrames):
             source, order = self._filtering(picture, around), partial(self._order, picture, None)
             stdin = compressed(self.engine, order, source, decodes=self.decodes)
             return around.run(bits, options, stdin, _aside(picture))
-        order = partial(self._order, picture, Raw(picture.size.width, picture.size.height, picture.frame_rate))
+        order = partial(self._order, picture, RawVideo(picture.size.width, picture.size.height, picture.frame_rate))
         return around.run(bits, options, compressed(self.engine, order, partial(_feed, picture)))
 
     async def close(self) -> None:
         """See Codec."""
         await self.engine.close()
 
-    def _order(self, picture: Picture, raw: Raw | None, number: int, gpu: int) -> Order:
-        return Order(
+    def _order(self, picture: Picture, raw: RawVideo | None, number: int, gpu: int) -> EncodeRequest:
+        return EncodeRequest(
             number=number,
             gpu=gpu,
             parameters=self.engine.parameters,
@@ -105,7 +105,7 @@ class Nvenc:
             wait=self.waits,
         )
 
-    def _filtering(self, picture: Filtered, around: Around) -> Pass:
+    def _filtering(self, picture: FilteredFrames, around: OutputSpec) -> FfmpegRun:
         shown = picture.stream.filter("format", "nv12")
         # A copied stream is cut by the times of decoding: where the result ends, the picture must end before.
         end = {name: value for name, value in around.options.items() if name == "t"}
@@ -117,10 +117,10 @@ class Nvenc:
         return replace(step, arguments=(*ON_CARD, *step.arguments), devices=driver.devices())
 
 
-def _aside(picture: Filtered) -> Sequence[Any]:
+def _aside(picture: FilteredFrames) -> Sequence[Any]:
     """What both runs read, so that they count time from the same start; nothing where they do so anyway."""
     return picture.taken if len(picture.taken) > 1 else ()
 
 
-def _feed(picture: Made) -> Feed:
-    return Feed(lambda: nv12(picture.frames(), picture.size))
+def _feed(picture: RawFrames) -> PipeWriter:
+    return PipeWriter(lambda: nv12(picture.frames(), picture.size))

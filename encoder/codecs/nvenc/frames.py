@@ -11,7 +11,7 @@ from typing import Any
 import av
 import numpy as np
 
-from encoder.codecs.nvenc.order import Raw
+from encoder.codecs.nvenc.request import RawVideo
 
 # Pictures that are read before they are taken; a 4K one has 12 MB.
 AHEAD = 3
@@ -31,7 +31,7 @@ class Frames:
     close: Callable[[], None]
 
 
-def raw(descriptor: int, form: Raw) -> Frames:
+def raw(descriptor: int, form: RawVideo) -> Frames:
     """Frames that follow each other without anything between them."""
     pictures = _counted(descriptor, form)
     return Frames(form.width, form.height, 1 / form.rate, pictures, pictures.close)
@@ -68,7 +68,7 @@ def ahead(pictures: Iterator[tuple[int, Picture]]) -> Generator[tuple[int, Pictu
         reader.shutdown(cancel_futures=True)
 
 
-def _counted(descriptor: int, form: Raw) -> Generator[tuple[int, Picture]]:
+def _counted(descriptor: int, form: RawVideo) -> Generator[tuple[int, Picture]]:
     pictures = [np.empty((form.height * 3 // 2, form.width), np.uint8) for _ in range(AHEAD + 1)]
     number = 0
     while _filled(descriptor, pictures[number % len(pictures)].data.cast("B")):

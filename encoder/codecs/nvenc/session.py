@@ -8,10 +8,10 @@ from typing import Any, Self
 import PyNvVideoCodec
 
 from encoder.codecs.nvenc.bitstream import Bitstream
-from encoder.codecs.nvenc.complaints import AT_LIMIT, meaning
 from encoder.codecs.nvenc.driver import drop_left_context
 from encoder.codecs.nvenc.frames import Frames, Picture, ahead
-from encoder.codecs.nvenc.order import Order
+from encoder.codecs.nvenc.request import EncodeRequest
+from encoder.codecs.nvenc.sdk_log import AT_LIMIT, meaning
 
 IDR, INTRA = 3, 2
 # The library's first conversion of an array imports NumPy under a lock that knows nothing of Python's: two threads that
@@ -34,7 +34,7 @@ class LimitError(DeviceError):
 class Session:
     """An open session, for one thread. A context manager: it closes the session."""
 
-    def __init__(self, order: Order, width: int, height: int) -> None:
+    def __init__(self, order: EncodeRequest, width: int, height: int) -> None:
         words = order.parameters.words(order.rate, order.gpu)
         try:
             self._encoder = PyNvVideoCodec.CreateEncoder(width, height, "NV12", True, **words)
@@ -70,7 +70,7 @@ class Session:
             raise _told(error) from error
 
 
-def run(order: Order, frames: Frames, session: Session, descriptor: int) -> int:
+def run(order: EncodeRequest, frames: Frames, session: Session, descriptor: int) -> int:
     """Encode all frames; how many there were. Raises DeviceError, BrokenPipeError when nobody reads any more."""
     clock = Clock(min(order.parameters.b_frames, 2), frames.time_base, order.rate)
     bitstream = Bitstream(descriptor, order, frames.width, frames.height, frames.time_base)

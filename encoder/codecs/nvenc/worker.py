@@ -13,11 +13,20 @@ import threading
 from contextlib import closing
 
 from encoder.codecs.nvenc.cards import asked
-from encoder.codecs.nvenc.complaints import UNKNOWN
 from encoder.codecs.nvenc.driver import Cards
 from encoder.codecs.nvenc.frames import Frames, contained, raw
-from encoder.codecs.nvenc.order import DEVICE, LEFT, LIMIT, MAX_MESSAGE_BYTES, UNFIT, WHOLE, Ended, Order
 from encoder.codecs.nvenc.parameters import Parameters
+from encoder.codecs.nvenc.request import (
+    DEVICE,
+    LEFT,
+    LIMIT,
+    MAX_MESSAGE_BYTES,
+    UNFIT,
+    WHOLE,
+    EncodeRequest,
+    EncodeResult,
+)
+from encoder.codecs.nvenc.sdk_log import UNKNOWN
 from encoder.codecs.nvenc.session import DeviceError, LimitError, Session, run
 
 RETRY_SECONDS = 0.5
@@ -36,14 +45,14 @@ class Worker:
             data, descriptors, _, _ = socket.recv_fds(self._channel, MAX_MESSAGE_BYTES, 2)
             if not data:
                 return
-            order = Order.unpacked(data)
+            order = EncodeRequest.unpacked(data)
             threading.Thread(target=self._work, args=(order, *descriptors), name=f"session {order.number}").start()
 
-    def _work(self, order: Order, frames: int, bitstream: int) -> None:
+    def _work(self, order: EncodeRequest, frames: int, bitstream: int) -> None:
         try:
             ended = self._encoded(order, frames, bitstream)
         except Exception:  # whatever it was, the task must be told
-            ended = Ended(order.number, DEVICE, 0, UNKNOWN)
+            ended = EncodeResult(order.number, DEVICE, 0, UNKNOWN)
             raise
         finally:
             os.close(bitstream)
@@ -52,27 +61,27 @@ class Worker:
                 self._freed.notify_all()
             self._channel.send(ended.packed())
 
-    def _encoded(self, order: Order, frames: int, bitstream: int) -> Ended:
+    def _encoded(self, order: EncodeRequest, frames: int, bitstream: int) -> EncodeResult:
         given = raw(frames, order.raw) if order.raw else contained(frames)
         if given is None:
-            return Ended(order.number, WHOLE, 0)
+            return EncodeResult(order.number, WHOLE, 0)
         if unfit := order.unfit(given.width, given.height):
             given.close()
-            return Ended(order.number, UNFIT, 0, unfit)
+            return EncodeResult(order.number, UNFIT, 0, unfit)
         try:
             with closing(given), self._opened(order, given, bitstream) as session:
-                return Ended(order.number, WHOLE, run(order, given, session, bitstream))
+                return EncodeResult(order.number, WHOLE, run(order, given, session, bitstream))
         except BrokenPipeError:
-            return Ended(order.number, LEFT, 0)
+            return EncodeResult(order.number, LEFT, 0)
         except LimitError as error:
-            return Ended(order.number, LIMIT, 0, str(error))
+            return EncodeResult(order.number, LIMIT, 0, str(error))
         except DeviceError as error:
             print(error.words, file=sys.stderr)
-            return Ended(order.number, DEVICE, 0, str(error))
+            return EncodeResult(order.number, DEVICE, 0, str(error))
         except ValueError as error:
-            return Ended(order.number, DEVICE, 0, str(error))
+            return EncodeResult(order.number, DEVICE, 0, str(error))
 
-    def _opened(self, order: Order, given: Frames, bitstream: int) -> Session:
+    def _opened(self, order: EncodeRequest, given: Frames, bitstream: int) -> Session:
         """A session; where the order says so, when there is one."""
         while True:
             try:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from client.pair import Pair
 from tests.interop.toolchain import BINARIES, ROOT, googleapis
+from tools.pair import Pair
 
 CHUNK_BYTES = 256 * 1024
 DESCRIPTORS = ROOT / "gen" / "apigpu" / "descriptors.binpb"

@@ -11,7 +11,7 @@ import grpc
 import pytest
 
 from apigpu.v1 import video_pb2
-from rpc.errors import ServiceError, from_rpc
+from servicekit.errors import ServiceError, from_rpc
 from tests import judge, media
 from tests.encoder import harness
 from tests.encoder.codecs.conftest import NvencEncoder

@@ -6,7 +6,7 @@ import grpc
 import pytest
 
 from apigpu.v1 import video_pb2
-from rpc.errors import from_rpc
+from servicekit.errors import from_rpc
 from tests import media
 from tests.encoder import harness
 from tests.encoder.codecs.conftest import NvencEncoder

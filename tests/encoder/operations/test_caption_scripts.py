@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont, features
 
 from apigpu.v1 import caption_style_pb2, video_pb2
-from encoder import fonts
+from encoder.captions import fonts
 from tests import judge, media
 from tests.encoder import harness
 

@@ -10,7 +10,7 @@ import pytest
 
 from apigpu.encoder.v1 import encoder_pb2
 from apigpu.v1 import caption_style_pb2, video_pb2
-from encoder import fonts
+from encoder.captions import fonts
 from tests import judge, media
 from tests.encoder import harness
 from tests.encoder.test_subtitles import SCRIPT

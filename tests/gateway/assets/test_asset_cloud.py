@@ -9,8 +9,8 @@ from objectserver import BUCKET, ObjectServer
 
 from gateway.assets.bucket import CLOUD
 from gateway.assets.store import ABANDONED_AFTER, AssetStore
-from rpc.chunks import CHUNK_BYTES
-from rpc.errors import DataLoss, NotFound, Unavailable
+from servicekit.chunks import CHUNK_BYTES
+from servicekit.errors import DataLoss, NotFound, Unavailable
 
 PART_BYTES = CLOUD.part_bytes
 

@@ -8,15 +8,15 @@ import sys
 import pytest
 from obstore import exceptions
 
-from gateway.assets.faults import translated
+from gateway.assets.errors import object_store_errors
 from gateway.assets.store import AssetStore
-from rpc.errors import NotFound, ResourceExhausted, ServiceError, Unavailable
+from servicekit.errors import NotFound, ResourceExhausted, ServiceError, Unavailable
 
 VENDOR = [cls for _, cls in inspect.getmembers(exceptions, inspect.isclass) if issubclass(cls, Exception)]
 FULL_DISK = """
 import asyncio, sys
 from gateway.assets.store import AssetStore
-from rpc.errors import ResourceExhausted
+from servicekit.errors import ResourceExhausted
 
 async def fill():
     store = AssetStore(sys.argv[1], retention_seconds=3600, max_bytes=1 << 40)
@@ -48,7 +48,7 @@ def test_the_list_of_vendor_errors_is_not_empty():
 @pytest.mark.parametrize("cls", [*VENDOR, OSError, FileNotFoundError, TimeoutError, ValueError, PermissionError])
 @pytest.mark.parametrize("may_be_missing", [True, False])
 def test_every_vendor_error_is_translated_and_its_text_stays_inside(cls, may_be_missing):
-    with pytest.raises(ServiceError) as caught, translated("assets/x", may_be_missing=may_be_missing):
+    with pytest.raises(ServiceError) as caught, object_store_errors("assets/x", may_be_missing=may_be_missing):
         raise cls("secret /srv/path")
     assert "secret" not in caught.value.message
     assert isinstance(caught.value.__cause__, cls)
@@ -96,9 +96,11 @@ def test_a_full_disk_says_so(tmp_path):
 
 def test_a_read_only_disk_is_unavailable(tmp_path):
     ended = in_disk(IN_READ_ONLY_DISK, tmp_path)
-    assert ended.stderr.splitlines()[-1].startswith("rpc.errors.Unavailable: The store for files cannot"), ended.stderr
+    assert ended.stderr.splitlines()[-1].startswith("servicekit.errors.Unavailable: The store for files cannot"), (
+        ended.stderr
+    )
 
 
 def test_the_full_disk_error_is_the_callers_to_see():
-    with pytest.raises(ResourceExhausted), translated("assets/x", may_be_missing=False):
+    with pytest.raises(ResourceExhausted), object_store_errors("assets/x", may_be_missing=False):
         raise OSError(28, "No space left on device")

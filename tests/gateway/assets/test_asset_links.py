@@ -7,8 +7,8 @@ import pytest
 
 from gateway.assets.links import Links
 from gateway.assets.record import new_id
-from rpc.config import ConfigError
-from rpc.errors import PermissionDenied
+from servicekit.config import ConfigError
+from servicekit.errors import PermissionDenied
 
 SECRET = b"s" * 32
 

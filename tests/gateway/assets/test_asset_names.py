@@ -4,7 +4,7 @@ import pytest
 
 from gateway.assets import names
 from gateway.assets.record import ID, new_id, parse_name
-from rpc.errors import InvalidArgument
+from servicekit.errors import InvalidArgument
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gateway.assets.store import AssetStore
-from rpc.chunks import CHUNK_BYTES
-from rpc.config import ConfigError
-from rpc.errors import DataLoss, InvalidArgument, NotFound, ResourceExhausted
+from servicekit.chunks import CHUNK_BYTES
+from servicekit.config import ConfigError
+from servicekit.errors import DataLoss, InvalidArgument, NotFound, ResourceExhausted
 
 MAX_BYTES = 8 * 1024 * 1024
 

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from gateway.assets.store import ABANDONED_AFTER, AssetStore
-from rpc.errors import NotFound
+from servicekit.errors import NotFound
 
 OLD_SECONDS = ABANDONED_AFTER.total_seconds() + 60
 UPLOAD_UNTIL_KILLED = """

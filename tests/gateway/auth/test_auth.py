@@ -3,8 +3,8 @@
 import pytest
 
 from gateway.auth.keys import Keys
-from gateway.auth.limits import RateLimit
-from rpc.errors import ResourceExhausted, Unauthenticated
+from gateway.ratelimit import KeyRateLimit
+from servicekit.errors import ResourceExhausted, Unauthenticated
 
 METHOD = "/apigpu.v1.JobService/GetJob"
 
@@ -29,7 +29,7 @@ def test_probes_need_no_key(method):
 
 def test_a_key_gets_its_rate_and_others_theirs():
     now = 0.0
-    limit = RateLimit(60, clock=lambda: now)
+    limit = KeyRateLimit(60, clock=lambda: now)
     for _ in range(6):
         limit.take("a")
     with pytest.raises(ResourceExhausted, match=r"try again in 1\.0 s"):
@@ -40,6 +40,6 @@ def test_a_key_gets_its_rate_and_others_theirs():
 
 
 def test_zero_is_no_limit():
-    limit = RateLimit(0)
+    limit = KeyRateLimit(0)
     for _ in range(1000):
         limit.take("a")

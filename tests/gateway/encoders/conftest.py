@@ -16,23 +16,23 @@ from apigpu.v1.video_pb2 import CaptionRequest, Operation
 from gateway.assets.links import Links
 from gateway.assets.store import AssetStore
 from gateway.assets.transfers import Transfers
-from gateway.encoders.base import EncodeJob, Input
-from gateway.encoders.remote import TaskLinks
-from gateway.encoders.runpod import RunpodEncoder, RunpodTerms
-from gateway.encoders.runpodclient import RunpodClient
-from gateway.encoders.runpodrun import Patience
-from gateway.encoders.tickets import Tickets
-from gateway.engine.nats import Engine
+from gateway.fleet.providers.runpod.client import RunpodClient
+from gateway.fleet.providers.runpod.encoder import RunpodEncoder, RunpodTerms
+from gateway.fleet.providers.runpod.messages import TaskLinks
+from gateway.fleet.providers.runpod.run import RunTimeouts
+from gateway.fleet.providers.runpod.tickets import Tickets
+from gateway.jetstream.connection import JetStream
 from gateway.rest.server import HttpServer, RestSettings, build_app
-from gateway.rest.tasks import TaskDoor
+from gateway.rest.worker_links import WorkerLinks
 from gateway.sources import Sources
 from gateway.sources.fetch import Fetcher, FetchLimits
+from gateway.workers.base import EncodeJob, Input
 from tests.providers import runpodemulator
 from tests.providers.runpodjobs import Queue, Rules
 
 RESULT = b"result" * 1000
 MAX_BYTES = 1 << 23
-PATIENCE = Patience(queue_seconds=5.0, first_seconds=0.01, most_seconds=0.03)
+PATIENCE = RunTimeouts(queue_seconds=5.0, first_seconds=0.01, most_seconds=0.03)
 
 
 @dataclass
@@ -40,12 +40,12 @@ class Stage:
     """The parts, and what makes encoders and tasks of them."""
 
     runpod: runpodemulator.RunPod
-    engine: Engine
+    engine: JetStream
     assets: AssetStore
     tickets: Tickets
     links: Links
     sources: Sources
-    door: TaskDoor
+    door: WorkerLinks
     url: str
 
     def client(self, **more):
@@ -88,7 +88,7 @@ async def parts(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stage")
     async with contextlib.AsyncExitStack() as stack:
         runpod = await stack.enter_async_context(runpodemulator.running())
-        engine = await Engine.open("", folder / "nats", connect_seconds=10)
+        engine = await JetStream.open("", folder / "nats", connect_seconds=10)
         stack.push_async_callback(engine.close)
         assets = AssetStore(str(folder / "assets"), retention_seconds=3600, max_bytes=MAX_BYTES)
         limits = FetchLimits(
@@ -104,7 +104,7 @@ async def parts(tmp_path_factory):
         sources = Sources(fetcher, assets)
         nowhere = await stack.enter_async_context(grpc.aio.insecure_channel("unix:/nowhere"))
         transfers = Transfers(1)
-        door = TaskDoor(tickets, links, assets, sources, max_transfers=4)
+        door = WorkerLinks(tickets, links, assets, sources, max_transfers=4)
         server = HttpServer(build_app(nowhere, assets, links, RestSettings(), transfers, door), "127.0.0.1", 0)
         port = await server.start()
         stack.push_async_callback(server.drain, 0)

@@ -7,7 +7,7 @@ from apigpu.encoder.v1.encoder_pb2 import EncodeProgress
 
 @dataclass
 class Seen:
-    """Events, see gateway/encoders/base.py. `told` has their names in order, repeats left out."""
+    """Events, see gateway/workers/base.py. `told` has their names in order, repeats left out."""
 
     is_leaving: bool = False
     told: list[str] = field(default_factory=list)

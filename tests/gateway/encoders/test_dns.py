@@ -7,12 +7,12 @@ import socket
 import grpc
 import pytest
 
-from client.certs import make_set
+from api_gpu.local.certs import make_set
 from gateway.config import GatewaySettings
-from gateway.encoders.dns import CannotLookUp, EncoderName, Follower, look_up
-from gateway.encoders.grpc import GrpcEncoder
-from rpc.config import ConfigError
-from rpc.tls import Identity
+from gateway.workers.discovery import DnsDiscovery, EncoderName, LookupFailed, look_up
+from gateway.workers.grpc import GrpcEncoder
+from servicekit.config import ConfigError
+from servicekit.tls import Identity
 from tests.gateway.jobs.conftest import ScriptedEncoder, serving
 
 NAME = EncoderName("encoder.apigpu.svc", 50052)
@@ -49,7 +49,7 @@ async def test_a_name_that_nobody_has_is_the_name_of_nobody(monkeypatch, number)
 
 async def test_a_name_server_that_does_not_answer_says_nothing_of_the_encoders(monkeypatch):
     answering(monkeypatch, socket.gaierror(socket.EAI_AGAIN, "try again"))
-    with pytest.raises(CannotLookUp, match="try again"):
+    with pytest.raises(LookupFailed, match="try again"):
         await look_up("encoder.apigpu.svc", 50052)
 
 
@@ -67,7 +67,7 @@ class Zone:
         self.answer = frozenset()
         self.asked = 0
         self.events = []
-        self.follower = Follower(
+        self.follower = DnsDiscovery(
             NAME,
             lambda address: self.events.append(f"+{address}"),
             lambda address: self.events.append(f"-{address}"),
@@ -112,7 +112,7 @@ async def test_encoders_come_and_go_with_their_addresses(zone):
 
 async def test_encoders_stay_while_no_name_server_answers(zone):
     await zone.says(["10.0.0.1:1"])
-    assert await zone.says(CannotLookUp("try again")) == []
+    assert await zone.says(LookupFailed("try again")) == []
     assert await zone.says(["10.0.0.1:1", "10.0.0.2:1"]) == ["+10.0.0.2:1"]
 
 

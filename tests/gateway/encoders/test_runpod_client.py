@@ -8,9 +8,9 @@ from email.utils import format_datetime
 import pytest
 import pytest_asyncio
 
-from gateway.encoders.rate import Rate
-from gateway.encoders.runpodclient import AnswerLost, NotTaken, RunStatus, State, _patience
-from rpc.errors import NotFound, Unauthenticated
+from gateway.fleet.providers.runpod.client import AnswerLost, NotTaken, RunState, RunStatus, _patience
+from gateway.ratelimit import WindowRateLimit
+from servicekit.errors import NotFound, Unauthenticated
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -55,7 +55,7 @@ async def test_status_and_cancel_are_asked_again_when_runpod_fails(stage, client
         assert not asking.done()
         stage.runpod.faults.is_down = False
         await asking
-    assert (await client.status(job)).state is State.CANCELLED
+    assert (await client.status(job)).state is RunState.CANCELLED
     await client.cancel("never-was")  # is gone, as it was to be
     with pytest.raises(NotFound):
         await client.status("never-was")
@@ -82,10 +82,10 @@ async def test_the_key_is_in_no_error_and_no_log(stage, capfd, caplog):
 @pytest.mark.parametrize(
     ("word", "state"),
     [
-        ("RUNNING", State.IN_PROGRESS),
-        ("IN_PROGRESS", State.IN_PROGRESS),
-        ("WHAT", State.UNKNOWN),
-        (None, State.UNKNOWN),
+        ("RUNNING", RunState.IN_PROGRESS),
+        ("IN_PROGRESS", RunState.IN_PROGRESS),
+        ("WHAT", RunState.UNKNOWN),
+        (None, RunState.UNKNOWN),
     ],
 )
 async def test_states(word, state):
@@ -99,7 +99,7 @@ async def test_retry_after():
 
 
 async def test_no_more_calls_than_the_rate_in_any_window():
-    rate, made = Rate(5, 0.1), []
+    rate, made = WindowRateLimit(5, 0.1), []
     for _ in range(12):
         await rate.turn()
         made.append(time.monotonic())

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from gateway.assets.writer import record_path
-from gateway.encoders.base import EncoderBusy, EncoderLost, EncoderRefuses, InputFailed
-from gateway.encoders.runpodrun import Patience
-from gateway.encoders.tickets import Ticket, Tickets
-from rpc.errors import Aborted, Cancelled, DataLoss, DeadlineExceeded, InvalidArgument, NotFound, Unavailable
+from gateway.fleet.providers.runpod.run import RunTimeouts
+from gateway.fleet.providers.runpod.tickets import AttemptTicket, Tickets
+from gateway.workers.base import EncoderBusy, EncoderLost, EncoderRefuses, InputFailed
+from servicekit.errors import Aborted, Cancelled, DataLoss, DeadlineExceeded, InvalidArgument, NotFound, Unavailable
 from tests.gateway.encoders.conftest import PATIENCE, RESULT, failing, fetched, put, summary, work
 from tests.gateway.encoders.seen import Seen
 from tests.until import until
@@ -71,7 +71,7 @@ async def test_a_task_behind_others_waits_for_a_worker(stage, encoder):
 
 
 async def test_a_task_that_nobody_takes_is_taken_back(stage):
-    encoder = stage.encoder(Patience(queue_seconds=0.1, first_seconds=0.02, most_seconds=0.05))
+    encoder = stage.encoder(RunTimeouts(queue_seconds=0.1, first_seconds=0.02, most_seconds=0.05))
     seen, job = Seen(), await stage.job()
     with pytest.raises(EncoderBusy, match="No worker"):
         await encoder.run(job, seen)
@@ -80,7 +80,7 @@ async def test_a_task_that_nobody_takes_is_taken_back(stage):
 
 
 async def test_a_task_of_which_runpod_tells_nothing_is_not_waited_for_for_ever(stage):
-    encoder, seen = stage.encoder(Patience(queue_seconds=0.3, first_seconds=0.02, most_seconds=0.05)), Seen()
+    encoder, seen = stage.encoder(RunTimeouts(queue_seconds=0.3, first_seconds=0.02, most_seconds=0.05)), Seen()
     task = asyncio.create_task(encoder.run(await stage.job(), seen))
     await until(lambda: seen.told)
     stage.runpod.faults.storm = frozenset({"status"})
@@ -223,7 +223,7 @@ async def test_a_run_and_its_result_outlive_a_moment_without_the_gateways_store(
 
 async def test_a_result_that_came_outlives_a_moment_without_the_gateways_store(stage, encoder):
     job = await stage.job()
-    await stage.tickets.issue(job.id, old := Ticket.new(job))
+    await stage.tickets.issue(job.id, old := AttemptTicket.new(job))
     await put((await encoder._links.remote_task(job, old)).result_url)
     with pytest.raises(Unavailable):
         await encoder.run(job, Seen(fault=Unavailable("the store is away")))
@@ -262,7 +262,7 @@ async def test_a_run_whose_ticket_cannot_be_written_is_paid_once_if_it_was_all_t
 
 async def test_a_gateway_killed_before_it_knew_of_the_run_pays_nothing_twice(stage, encoder):
     job = await stage.job()
-    old = Ticket.new(job)
+    old = AttemptTicket.new(job)
     await stage.tickets.issue(job.id, old)
     payload = await encoder._links.remote_task(job, old)
     assert not await encoder.holds(job.id)
@@ -275,7 +275,7 @@ async def test_a_gateway_killed_before_it_knew_of_the_run_pays_nothing_twice(sta
 
 async def test_a_result_that_came_before_the_run_was_known_is_taken(stage, encoder):
     job = await stage.job()
-    old = Ticket.new(job)
+    old = AttemptTicket.new(job)
     await stage.tickets.issue(job.id, old)
     await put((await encoder._links.remote_task(job, old)).result_url)
     assert await encoder.holds(job.id)
@@ -285,7 +285,7 @@ async def test_a_result_that_came_before_the_run_was_known_is_taken(stage, encod
 
 async def test_a_result_whose_record_is_damaged_is_made_again(stage, encoder):
     job = await stage.job()
-    old = Ticket.new(job)
+    old = AttemptTicket.new(job)
     await stage.tickets.issue(job.id, old)
     await put((await encoder._links.remote_task(job, old)).result_url)
     await stage.assets._bucket.put(record_path(old.asset_id), b"{")
@@ -389,7 +389,7 @@ async def test_who_loses_the_race_for_a_task_ends_its_run_and_gives_the_task_bac
     stage.runpod.faults.delay_seconds = 0.1
     task = asyncio.create_task(encoder.run(job, Seen()))
     await until(lambda: stage.runpod.requests["run"])
-    await stage.tickets.issue(job.id, winner := Ticket.new(job))
+    await stage.tickets.issue(job.id, winner := AttemptTicket.new(job))
     with pytest.raises(EncoderBusy, match="another gateway"):
         await task
     assert (state(stage), await stage.tickets.find(job.id)) == (["CANCELLED"], winner)

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from gateway.encoders.tickets import Ticket
+from gateway.fleet.providers.runpod.tickets import AttemptTicket
 from tests.gateway.encoders.conftest import MAX_BYTES, RESULT, digest, fetched, plain, put
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -18,7 +18,7 @@ def made(stage, encoder):
 
     async def make(*sources):
         job = await stage.job(*sources)
-        ticket = Ticket.new(job)
+        ticket = AttemptTicket.new(job)
         await stage.tickets.issue(job.id, ticket)
         return job, ticket, await encoder._links.remote_task(job, ticket)
 

@@ -2,9 +2,9 @@
 
 import json
 
-from gateway.encoders.tickets import Ticket, Tickets
+from gateway.fleet.providers.runpod.tickets import AttemptTicket, Tickets
 
-TICKET = Ticket("t", "a", "a.mp4", (("url_video", "assets/x"),), "run")
+TICKET = AttemptTicket("t", "a", "a.mp4", (("url_video", "assets/x"),), "run")
 
 
 async def test_what_a_later_version_has_written_is_left_out(engine):
@@ -17,7 +17,7 @@ async def test_what_a_later_version_has_written_is_left_out(engine):
 
 
 async def test_only_the_ticket_that_a_task_has_is_closed_or_dropped(engine):
-    tickets, other = Tickets(await engine.key_value("tickets")), Ticket("o", "b", "a.mp4", ())
+    tickets, other = Tickets(await engine.key_value("tickets")), AttemptTicket("o", "b", "a.mp4", ())
     await tickets.issue("k", TICKET)
     await tickets.close("k", other)
     assert not await tickets.drop("k", other)

@@ -11,12 +11,12 @@ import psutil
 import pytest
 import pytest_asyncio
 
+from api_gpu.local.certs import make_set
 from apigpu.v1.video_pb2 import Img2VidRequest, Operation
-from client.certs import make_set
-from gateway.encoders.base import Encoder, EncoderBusy, EncoderLost, InputFailed
-from gateway.encoders.grpc import GrpcEncoder
-from rpc.errors import DeadlineExceeded, InvalidArgument, NotFound
-from rpc.tls import Identity
+from gateway.workers.base import Encoder, EncoderBusy, EncoderLost, InputFailed
+from gateway.workers.grpc import GrpcEncoder
+from servicekit.errors import DeadlineExceeded, InvalidArgument, NotFound
+from servicekit.tls import Identity
 from tests import judge, media
 from tests.encoder import harness
 from tests.gateway.encoders.conftest import PATIENCE
@@ -72,7 +72,7 @@ async def by_runpod(parts, folder):
     runpod, own = parts.runpod, {"WORK_DIR": str(folder / "work"), "LOGS_DIR": str(folder / "logs"), **SETTINGS}
     environ = sdkchild.environment(folder, **runpod.worker_environment("w1"), **own)
     runpod.rules.retries = 0
-    with sdkchild.child("runpod", ["-m", "encoder.runpod_handler"], environ, folder / "log") as process:
+    with sdkchild.child("runpod", ["-m", "encoder.runpod.worker"], environ, folder / "log") as process:
         # A worker's process takes seconds to start on a busy machine.
         encoder = parts.encoder(replace(PATIENCE, queue_seconds=60.0))
 

@@ -6,7 +6,7 @@ import sys
 SCRIPT = """
 import asyncio, os, resource, signal, sys
 from pathlib import Path
-from gateway.engine.embedded import RESTART_SECONDS, EmbeddedServer, can_connect
+from gateway.jetstream.server import RESTART_SECONDS, EmbeddedServer, can_connect
 
 async def main():
     server = EmbeddedServer(Path(sys.argv[1]))

@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from gateway.engine.nats import Engine
-from rpc.config import ConfigError
-from rpc.errors import Aborted, Unavailable
-from rpc.tasks import ended
+from gateway.jetstream.connection import JetStream
+from servicekit.config import ConfigError
+from servicekit.errors import Aborted, Unavailable
+from servicekit.tasks import cancel_and_wait
 
 
 async def test_a_record_is_changed_only_at_the_revision_that_was_read(engine):
@@ -114,7 +114,7 @@ async def test_a_deleted_record_is_gone_and_can_be_made_again(engine):
 
 async def test_a_list_of_servers_is_tried_in_turn(engine, tmp_path, unused_tcp_port):
     urls = f"nats://127.0.0.1:{unused_tcp_port}, {engine._server.url}"
-    other = await Engine.open(urls, tmp_path / "other", connect_seconds=10)
+    other = await JetStream.open(urls, tmp_path / "other", connect_seconds=10)
     await (await other.key_value("jobs")).create("a", b"1")
     await other.close()
 
@@ -135,7 +135,7 @@ async def swallowing(url):
         passing.update(asyncio.create_task(passed(*way)) for way in ((reader, far_writer), (far_reader, writer)))
 
     async def swallow():
-        await ended(*passing)
+        await cancel_and_wait(*passing)
         passing.clear()
 
     relay = await asyncio.start_server(accept, "127.0.0.1", 0)
@@ -150,7 +150,7 @@ async def swallowing(url):
 async def test_a_server_that_falls_silent_is_connected_to_again(engine, tmp_path, unsent):
     """Also when the old socket, which takes no more, has MiB left to send."""
     async with swallowing(engine._server.url) as (url, swallow):
-        other = await Engine.open(url, tmp_path / "other", connect_seconds=10, ping_seconds=0.2)
+        other = await JetStream.open(url, tmp_path / "other", connect_seconds=10, ping_seconds=0.2)
         records, again = await other.key_value("jobs"), asyncio.Event()
         await records.create("a", b"1")
         other._connection.on_reconnect.append(again.set)
@@ -158,7 +158,7 @@ async def test_a_server_that_falls_silent_is_connected_to_again(engine, tmp_path
         sending = [asyncio.create_task(other.announce("topic", bytes((1 << 20) - 1))) for _ in range(unsent)]
         await asyncio.wait_for(again.wait(), 5)
         assert (await records.get("a")).value == b"1"
-        await ended(*sending)
+        await cancel_and_wait(*sending)
         await other.close()
 
 
@@ -217,21 +217,21 @@ async def test_announcements_reach_whoever_listens(engine):
 
 async def test_two_gateways_cannot_share_a_folder(engine, tmp_path):
     with pytest.raises(ConfigError, match="another gateway uses"):
-        await Engine.open("", tmp_path / "nats", connect_seconds=5)
+        await JetStream.open("", tmp_path / "nats", connect_seconds=5)
 
 
 async def test_a_server_that_does_not_answer_is_named_without_its_password(unused_tcp_port):
     url = f"nats://user:secret@127.0.0.1:{unused_tcp_port}"
     with pytest.raises(ConfigError, match=f"NATS_URL=127.0.0.1:{unused_tcp_port}") as caught:
-        await Engine.open(url, None, connect_seconds=0.5)
+        await JetStream.open(url, None, connect_seconds=0.5)
     assert "secret" not in str(caught.value)
 
 
 def test_the_server_dies_with_its_gateway_even_when_that_is_killed(tmp_path):
     code = (
-        "import asyncio, sys; from pathlib import Path; from gateway.engine.nats import Engine\n"
+        "import asyncio, sys; from pathlib import Path; from gateway.jetstream.connection import JetStream\n"
         "async def main():\n"
-        f"    engine = await Engine.open('', Path({str(tmp_path)!r}), 10)\n"
+        f"    engine = await JetStream.open('', Path({str(tmp_path)!r}), 10)\n"
         "    print(engine._server._process.pid, flush=True); await asyncio.sleep(60)\n"
         "asyncio.run(main())"
     )

@@ -8,12 +8,12 @@ from types import SimpleNamespace
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from gateway.engine.nats import Engine
+from gateway.jetstream.connection import JetStream
 from tests.gateway.fleet.fleetworld import World, rhythm, vast_provider
 
 
 async def main(nats_url, vast_url, fleet):
-    engine = await Engine.open(nats_url, Path(), 10)
+    engine = await JetStream.open(nats_url, Path(), 10)
     records = await engine.key_value(fleet)
     provider = vast_provider(SimpleNamespace(url=vast_url), fleet)
     async with World(records, provider, rhythm=rhythm(lease_seconds=0.3), fleet=fleet, holder="child") as world:

@@ -2,9 +2,9 @@
 
 import asyncio
 
-from gateway.fleet.holders import PREFIX as HOLDER
-from gateway.fleet.lease import KEY as LEASE
-from rpc.errors import Unavailable
+from gateway.cluster.assignments import PREFIX as HOLDER
+from gateway.cluster.leader import KEY as LEASE
+from servicekit.errors import Unavailable
 
 
 class Death:

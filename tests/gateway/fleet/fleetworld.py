@@ -2,27 +2,26 @@
 
 from dataclasses import replace
 
-from gateway.encoders.pool import Pool
-from gateway.fleet.control import Control, Rhythm
-from gateway.fleet.holders import Holders
-from gateway.fleet.knowledge import Knowledge
-from gateway.fleet.label import is_of
-from gateway.fleet.lease import Lease
-from gateway.fleet.life import Patience
-from gateway.fleet.machine import State
-from gateway.fleet.meter import Meter
-from gateway.fleet.register import Register
-from gateway.fleet.scaler import Demand, Policy
-from gateway.fleet.seats import Seats
-from gateway.fleet.vast import VastProvider
-from gateway.fleet.vastclient import VastClient
-from gateway.fleet.vastoffers import Wish
+from gateway.cluster.assignments import TaskAssignments
+from gateway.cluster.leader import LeaderLease
+from gateway.fleet.autoscaler import Demand, Policy
+from gateway.fleet.controller import FleetController, Intervals
+from gateway.fleet.estimates import EstimateStore
+from gateway.fleet.instances.instance import InstanceState, is_of
+from gateway.fleet.instances.registry import InstanceRegistry
+from gateway.fleet.lifecycle import LifecycleTimeouts
+from gateway.fleet.metering import UsageMeter
+from gateway.fleet.pool_sync import PoolSync
+from gateway.fleet.providers.vast.client import VastClient
+from gateway.fleet.providers.vast.provider import VastProvider
+from gateway.fleet.providers.vast.search import OfferFilter
+from gateway.workers.pool import Pool
 from tests.gateway.fleet.fleetdeath import MortalClient, MortalStore
 from tests.providers.vastemulator import KEY
 from tests.providers.vastmarket import offer
 from tests.until import until
 
-RHYTHM = Rhythm(
+RHYTHM = Intervals(
     tick_seconds=0.02,
     lease_seconds=0.5,
     look_seconds=0.05,
@@ -30,7 +29,7 @@ RHYTHM = Rhythm(
     shop_seconds=0.3,
     pauses_seconds=(0.05, 0.4),
 )
-PATIENCE = Patience(start_seconds=20.0, silent_seconds=0.5, unclear_seconds=0.3)
+PATIENCE = LifecycleTimeouts(start_seconds=20.0, silent_seconds=0.5, unclear_seconds=0.3)
 POLICY = Policy(maximum=2, idle_seconds=0.1)
 
 
@@ -42,7 +41,7 @@ def offers(count=3):
 def vast_provider(vast, fleet="api-gpu", key=KEY, death=None):
     client = VastClient(vast.url, key, {}, backoff_seconds=0.02, attempts=2)
     client = client if death is None else MortalClient(client, death)
-    wish = Wish(max_usd_per_hour=0.5)
+    wish = OfferFilter(max_usd_per_hour=0.5)
     return VastProvider(client, "org/encoder:1", fleet, wish, offers_seconds=0.05, gone_seconds=1.0)
 
 
@@ -63,10 +62,10 @@ class World:
         self.waiting, self.policy, self.death = 0, policy, death
         self.records = records if death is None else MortalStore(records, death)
         self.pool, self.provider, self.fleet = Pool(ask_again_seconds=0.2), provider, fleet
-        self.register, self.knowledge = Register(self.records), Knowledge(self.records)
-        self.meter, self.holders = Meter(self.register), Holders(self.records, holder)
-        self.lease = Lease(self.records, holder, rhythm.lease_seconds)
-        self.control = Control(
+        self.register, self.knowledge = InstanceRegistry(self.records), EstimateStore(self.records)
+        self.meter, self.holders = UsageMeter(self.register), TaskAssignments(self.records, holder)
+        self.lease = LeaderLease(self.records, holder, rhythm.lease_seconds)
+        self.control = FleetController(
             self.register,
             self.lease,
             {provider.name: provider},
@@ -92,7 +91,7 @@ class World:
         await self.register.start()
         await self.knowledge.start()
         await self.holders.start()
-        Seats(self.register, self.pool, {self.provider.name: self.provider})
+        PoolSync(self.register, self.pool, {self.provider.name: self.provider})
         self.control.start()
         return self
 
@@ -120,7 +119,7 @@ class World:
     async def ready(self, seconds=10.0):
         """The machine that is there for one task that waits."""
         self.waiting = 1
-        return await self.until(State.READY, seconds)
+        return await self.until(InstanceState.READY, seconds)
 
 
 def living(vast, fleet="api-gpu"):

@@ -11,15 +11,14 @@ import psutil
 import pytest
 from cryptography import x509
 
-from client import certs as certificates
-from gateway.encoders.base import EncoderBusy
-from gateway.encoders.grpc import GrpcEncoder
-from gateway.fleet import access
-from gateway.fleet.access import issue, open_encoder
-from gateway.fleet.label import is_of, new_label
-from rpc.bundle import Bundle
-from rpc.config import ConfigError
-from rpc.tls import Identity
+from api_gpu.local import certs as certificates
+from gateway.fleet.instances import credentials
+from gateway.fleet.instances.credentials import issue, open_encoder
+from gateway.fleet.instances.instance import is_of, new_label
+from gateway.workers.base import EncoderBusy
+from gateway.workers.grpc import GrpcEncoder
+from servicekit.config import ConfigError
+from servicekit.tls import Identity, TrustBundle
 from tests.encoder import harness
 
 LABEL = "api-gpu-0123456789abcdef"
@@ -70,7 +69,7 @@ async def test_certificates_of_another_machine_open_nothing(machine):
 
 async def test_another_machines_client_certificate_opens_nothing_either_where_the_ca_is_right(machine, issued):
     other = issue(LABEL, HOUR_SECONDS).access
-    mixed = access.Access(issued.access.ca, other.certificate, other.key, issued.access.session_token)
+    mixed = credentials.InstanceAccess(issued.access.ca, other.certificate, other.key, issued.access.session_token)
     assert "does not answer" in await refusal(open_encoder(f"127.0.0.1:{machine.port}", LABEL, mixed))
 
 
@@ -79,7 +78,7 @@ async def test_the_certificate_that_opens_own_encoders_opens_no_rented_one(machi
     assert "does not answer" in await refusal(
         GrpcEncoder(f"127.0.0.1:{machine.port}", ours, issued.access.session_token, LABEL)
     )
-    pinned = Bundle(
+    pinned = TrustBundle(
         (certs / "gateway.crt").read_bytes(), (certs / "gateway.key").read_bytes(), issued.access.ca.encode()
     )
     assert "does not answer" in await refusal(
@@ -93,7 +92,7 @@ async def test_a_machine_of_another_name_is_not_spoken_to(machine, issued):
 
 
 async def test_a_wrong_token_is_refused(machine, issued):
-    wrong = access.Access(issued.access.ca, issued.access.certificate, issued.access.key, "wrong")
+    wrong = credentials.InstanceAccess(issued.access.ca, issued.access.certificate, issued.access.key, "wrong")
     assert "x-session-token" in await refusal(open_encoder(f"127.0.0.1:{machine.port}", LABEL, wrong))
 
 
@@ -105,7 +104,7 @@ async def test_an_address_that_is_not_a_gateways_is_refused(tmp_path):
 
 
 def test_the_key_is_in_no_file_no_log_and_no_child(machine, issued, tmp_path):
-    secret = Bundle.parse(issued.environment["TLS_BUNDLE"]).key.split(b"\n")[1]
+    secret = TrustBundle.parse(issued.environment["TLS_BUNDLE"]).key.split(b"\n")[1]
     opened = [Path(file.path) for file in psutil.Process(machine.process.pid).open_files()]
     for path in [*machine.work_dir.parent.rglob("*"), *opened]:
         assert not path.is_file() or secret not in path.read_bytes()
@@ -129,8 +128,8 @@ sys.exit(command.main([]))
 
 
 def test_certificates_end_soon_after_the_machine(issued):
-    bundle = Bundle.parse(issued.environment["TLS_BUNDLE"])
-    latest = datetime.now(UTC) + timedelta(seconds=HOUR_SECONDS + access.MARGIN_SECONDS)
+    bundle = TrustBundle.parse(issued.environment["TLS_BUNDLE"])
+    latest = datetime.now(UTC) + timedelta(seconds=HOUR_SECONDS + credentials.MARGIN_SECONDS)
     earliest = latest - timedelta(seconds=60)
     for pem in (bundle.certificate, bundle.ca, issued.access.certificate.encode(), issued.access.ca.encode()):
         assert earliest < x509.load_pem_x509_certificate(pem).not_valid_after_utc <= latest
@@ -138,23 +137,23 @@ def test_certificates_end_soon_after_the_machine(issued):
 
 def test_the_machine_is_given_no_key_but_its_own(issued):
     given = issued.environment["TLS_BUNDLE"]
-    assert Bundle.parse(given).ca.decode() == issued.access.ca
-    assert issued.access.key not in Bundle.parse(given).key.decode()
+    assert TrustBundle.parse(given).ca.decode() == issued.access.ca
+    assert issued.access.key not in TrustBundle.parse(given).key.decode()
     assert set(issued.environment) == {"SESSION_TOKEN", "TLS_BUNDLE"}
 
 
 @pytest.mark.parametrize("text", ["%", "aGVsbG8=", ""])
 def test_a_bundle_that_cannot_be_used_is_told_without_its_content(text):
     with pytest.raises(ConfigError, match=r"TLS_BUNDLE=\(hidden\)") as caught:
-        Bundle.parse(text)
+        TrustBundle.parse(text)
     assert "hello" not in str(caught.value)
 
 
 def test_a_key_of_another_certificate_is_told(issued):
-    bundle = Bundle.parse(issued.environment["TLS_BUNDLE"])
-    mixed = Bundle(bundle.certificate, issued.access.key.encode(), bundle.ca)
+    bundle = TrustBundle.parse(issued.environment["TLS_BUNDLE"])
+    mixed = TrustBundle(bundle.certificate, issued.access.key.encode(), bundle.ca)
     with pytest.raises(ConfigError, match="belong together"):
-        Bundle.parse(mixed.text)
+        TrustBundle.parse(mixed.text)
 
 
 def test_labels_are_those_of_one_fleet():

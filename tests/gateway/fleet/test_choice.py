@@ -2,20 +2,19 @@
 
 import pytest
 
-from gateway.fleet.avoided import Avoided
-from gateway.fleet.cards import can_encode, engines
-from gateway.fleet.choice import Ask, Work, estimate, ranked
+from gateway.fleet.backoff import Blacklist
+from gateway.fleet.providers.vast.ranking import VastOffer, Workload, can_encode, engines, estimate, rank
 
-FEW, MANY = Work(tasks=1, task_seconds=20), Work(tasks=500, task_seconds=20)
+FEW, MANY = Workload(tasks=1, task_seconds=20), Workload(tasks=500, task_seconds=20)
 
 
 def ask(name, usd=0.3, **changes):
-    return Ask(**({"id": name, "machine": name, "host": name, "card": "RTX 3060", "usd_per_hour": usd}
+    return VastOffer(**({"id": name, "machine": name, "host": name, "card": "RTX 3060", "usd_per_hour": usd}
                   | {"down_mbps": 1000.0, "up_mbps": 1000.0} | changes))  # fmt: skip
 
 
 def order(asks, work, image_gb=1.0, slots=1):
-    return [found.ask.id for found in ranked(asks, work, image_gb, slots)]
+    return [found.ask.id for found in rank(asks, work, image_gb, slots)]
 
 
 def test_of_equals_the_cheapest_comes_first():
@@ -25,7 +24,10 @@ def test_of_equals_the_cheapest_comes_first():
 def test_a_slow_line_costs_more_than_it_saves_when_the_work_is_little():
     slow, fast = ask("slow", 0.2, down_mbps=50.0), ask("fast", 0.3)
     assert order([slow, fast], FEW, image_gb=5.0) == ["fast", "slow"]
-    assert order([slow, fast], Work(tasks=500, task_seconds=20, gigabytes_in=0.001), image_gb=5.0) == ["slow", "fast"]
+    assert order([slow, fast], Workload(tasks=500, task_seconds=20, gigabytes_in=0.001), image_gb=5.0) == [
+        "slow",
+        "fast",
+    ]
 
 
 def test_a_better_card_is_worth_more_the_more_work_there_is():
@@ -40,7 +42,7 @@ def test_encoders_without_cores_to_feed_them_are_no_gain():
 
 
 def test_what_was_measured_counts_for_more_than_the_guess():
-    work = Work(tasks=500, task_seconds=20, measured={"RTX 3060": 5.0})
+    work = Workload(tasks=500, task_seconds=20, measured={"RTX 3060": 5.0})
     strong = ask("strong", 0.3, card="RTX 4090", cores=8.0)
     assert order([strong, ask("weak", 0.3)], work) == ["weak", "strong"]
 
@@ -50,7 +52,7 @@ def test_traffic_that_is_paid_for_is_counted():
 
 
 def test_an_estimate_is_price_by_time():
-    found = estimate(ask("a", 3.6), Work(tasks=10, task_seconds=30, gigabytes_in=0, gigabytes_out=0), 1.0, 1)
+    found = estimate(ask("a", 3.6), Workload(tasks=10, task_seconds=30, gigabytes_in=0, gigabytes_out=0), 1.0, 1)
     assert (found.setup_seconds, found.task_seconds) == (48.0, 30.0)
     assert found.usd == pytest.approx(0.001 * (48 + 300))
 
@@ -74,7 +76,7 @@ def test_encoders_of_a_chip_go_by_its_name_and_no_shorter_one():
 
 
 def test_each_failure_keeps_away_for_twice_as_long_up_to_the_most():
-    avoided = Avoided(first_seconds=10, most_seconds=50)
+    avoided = Blacklist(first_seconds=10, most_seconds=50)
     assert [avoided.add("a", now) for now in (0, 10, 40, 100)] == [10, 20, 40, 50]
     assert avoided.holds("a", 149)
     assert not avoided.holds("a", 150)
@@ -82,7 +84,7 @@ def test_each_failure_keeps_away_for_twice_as_long_up_to_the_most():
 
 
 def test_who_fails_no_more_begins_anew():
-    avoided = Avoided(first_seconds=10, most_seconds=50)
+    avoided = Blacklist(first_seconds=10, most_seconds=50)
     avoided.add("a", 0)
     avoided.forget(70)
     assert avoided.add("a", 70) == 10

@@ -5,7 +5,7 @@ import asyncio
 
 import pytest
 
-from gateway.fleet.scaler import Policy
+from gateway.fleet.autoscaler import Policy
 from tests.gateway.fleet.fleetworld import World, offers, vast_provider
 from tests.providers.encoderhost import EncoderHost
 from tests.providers.vastemulator import VastEmulator

@@ -7,10 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.fleet import costs
-from gateway.fleet.label import new_label
-from gateway.fleet.machine import State
-from gateway.fleet.scaler import Policy
+from gateway.fleet import billing
+from gateway.fleet.autoscaler import Policy
+from gateway.fleet.instances.instance import InstanceState, new_label
 from tests.gateway.fleet.fleetworld import PATIENCE, World, ever, living, offers, vast_provider
 from tests.providers.lighthost import LightHost
 from tests.providers.vastemulator import READ_ONLY_KEY, VastEmulator
@@ -34,7 +33,7 @@ async def a_host_that_never_comes_up_is_left_and_avoided(records, vast):
     impatient = replace(PATIENCE, start_seconds=0.7)
     async with World(records, vast_provider(vast), patience=impatient) as world:
         machine = await world.ready()
-        (stuck,) = world.at(State.ENDED) or [await world.until(State.ENDED)]
+        (stuck,) = world.at(InstanceState.ENDED) or [await world.until(InstanceState.ENDED)]
     assert (machine.offer, stuck.offer) == ("101", "100")
     assert stuck.reason == "it did not come up within 0.7 s"
     assert [one.label for one in ever(vast)] == [stuck.id, machine.id]
@@ -52,7 +51,7 @@ async def an_order_that_was_lost_is_given_up_and_the_next_offer_is_taken(records
     async with World(records, vast_provider(vast)) as world:
         vast.lost_orders = 1
         machine = await world.ready()
-        (plan,) = world.at(State.ENDED)
+        (plan,) = world.at(InstanceState.ENDED)
         assert (plan.reason, plan.usd(time.time()), machine.offer) == ("it was never made", 0.0, "101")
         assert [one.label for one in ever(vast)] == [machine.id]
 
@@ -65,7 +64,7 @@ async def an_order_that_arrives_when_it_was_given_up_is_destroyed(records, vast)
         await until(lambda: vast.called("create"))
         await asyncio.sleep(0.05)
     async with World(records, vast_provider(vast), holder="second") as world:
-        plan = await world.until(State.ENDED)
+        plan = await world.until(InstanceState.ENDED)
         assert not ever(vast)
         await until(lambda: vast.ended)
         assert [one.label for one in ever(vast)] == [plan.id]
@@ -76,7 +75,7 @@ async def an_offer_that_is_gone_makes_room_for_the_next_one(records, vast):
     async with World(records, vast_provider(vast)) as world:
         vast.taken.add(100)
         machine = await world.ready()
-        (gone,) = world.at(State.ENDED)
+        (gone,) = world.at(InstanceState.ENDED)
         assert (gone.offer, gone.usd(time.time()), machine.offer) == ("100", 0.0, "101")
         assert machine.created_at - gone.created_at < 0.3
         assert world.market.fault == ""
@@ -89,17 +88,17 @@ async def an_order_in_an_outage_is_looked_for_before_another_is_made(records, va
         await asyncio.sleep(0.05)
         vast.outage = "drop"
         await asyncio.sleep(0.6)  # longer than it takes to be listed
-        assert len(world.at(State.PLANNED)) == len(world.register.all()) == vast.called("create") == 1
+        assert len(world.at(InstanceState.PLANNED)) == len(world.register.all()) == vast.called("create") == 1
         vast.outage, vast.order_seconds = "", 0.0
-        assert (await world.until(State.READY)).offer == "101"
+        assert (await world.until(InstanceState.READY)).offer == "101"
 
 
 async def a_machine_that_vanishes_is_replaced(records, vast):
     async with World(records, vast_provider(vast)) as world:
         lost = await world.ready()
         vast.vanish(int(lost.provider_id))
-        await until(lambda: [m for m in world.at(State.READY) if m.id != lost.id])
-        (ended,) = world.at(State.ENDED)
+        await until(lambda: [m for m in world.at(InstanceState.READY) if m.id != lost.id])
+        (ended,) = world.at(InstanceState.ENDED)
         assert (ended.id, ended.reason) == (lost.id, "it is gone from its provider's list")
         assert len(living(vast)) == 1
 
@@ -109,7 +108,7 @@ async def a_machine_whose_encoder_is_silent_is_given_back(records, vast):
         silent = await world.ready()
         vast.launch.started[0].is_silent = True
         assert living(vast)
-        (ended,) = await until(lambda: world.at(State.ENDED))
+        (ended,) = await until(lambda: world.at(InstanceState.ENDED))
         assert (ended.id, ended.reason) == (silent.id, "its encoder has been silent for 0.5 s")
         assert (await world.ready()).offer != silent.offer
         assert len(living(vast)) == 1
@@ -119,16 +118,16 @@ async def a_machine_that_cannot_be_given_back_is_paid_for_and_tried_again_and_ho
     async with World(records, vast_provider(vast)) as world:
         stuck = await world.ready()
         vast.failing_destroys, world.waiting = 10**6, 0
-        await world.until(State.ENDING)
+        await world.until(InstanceState.ENDING)
         await until(lambda: world.market.fault)
         other = await world.ready()
         assert {m.id for m in world.register.living()} == {stuck.id, other.id} == {one.label for one in living(vast)}
-        before = costs.spent_today(world.at(State.ENDING), time.time())
+        before = billing.spent_today(world.at(InstanceState.ENDING), time.time())
         await asyncio.sleep(0.1)
-        assert costs.spent_today(world.at(State.ENDING), time.time()) > before
+        assert billing.spent_today(world.at(InstanceState.ENDING), time.time()) > before
         vast.failing_destroys = 0
         freed_at = time.time()
-        await until(lambda: [m for m in world.at(State.ENDED) if m.id == stuck.id])
+        await until(lambda: [m for m in world.at(InstanceState.ENDED) if m.id == stuck.id])
         assert world.register.find(stuck.id).ended_at > freed_at
         assert world.market.fault == ""
         world.waiting = 0
@@ -176,7 +175,7 @@ async def without_credit_it_asks_less_and_less_and_goes_on_once_there_is_some(re
     async with World(records, vast_provider(vast)) as world:
         await less_and_less(world, vast, "credit")
         vast.credit = 10.0
-        await world.until(State.READY)
+        await world.until(InstanceState.READY)
         assert world.market.fault == ""
 
 
@@ -195,7 +194,7 @@ async def less_and_less(world, vast, reason):
     (fault,) = told
     assert reason in fault
     assert 2 <= vast.called("create") <= 6
-    assert sum(m.usd(time.time()) for m in world.at(State.ENDED)) == 0
+    assert sum(m.usd(time.time()) for m in world.at(InstanceState.ENDED)) == 0
 
 
 async def offers_of_long_ago_are_not_taken(records, vast):
@@ -260,16 +259,16 @@ async def live_through(records, kind):
                 world.waiting = 1
                 await until(lambda: world.market.fault)
                 assert not world.register.all()
-            await world.until(State.STARTING)
+            await world.until(InstanceState.STARTING)
             async with outage(vast, kind):
                 await until(lambda: world.market.fault)
-            machine = await world.until(State.READY)
+            machine = await world.until(InstanceState.READY)
             async with outage(vast, kind, 0.5):  # longer than what would be a fault if it were seen
                 await until(lambda: world.market.fault)
-            assert [m.id for m in world.at(State.READY)] == [machine.id]
+            assert [m.id for m in world.at(InstanceState.READY)] == [machine.id]
             async with outage(vast, kind):
                 world.waiting = 0
-                await world.until(State.ENDING)
+                await world.until(InstanceState.ENDING)
                 await asyncio.sleep(0.1)
                 assert [m.id for m in world.register.living()] == [one.label for one in living(vast)] == [machine.id]
             await world.until_empty()

@@ -9,8 +9,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from gateway.fleet.machine import State
-from rpc.process import tied
+from gateway.fleet.instances.instance import InstanceState
+from servicekit.process import die_with_parent
 from tests.gateway.fleet.fleetdeath import Death
 from tests.gateway.fleet.fleetworld import World, ever, living, offers, rhythm, vast_provider
 from tests.providers.lighthost import LightHost
@@ -64,7 +64,7 @@ async def followed(records, vast, fleet, *, most_made):
         world.waiting = 1
 
         def one_in_use():
-            known = [(m.id, m.provider_id) for m in world.register.living() if m.state is State.READY]
+            known = [(m.id, m.provider_id) for m in world.register.living() if m.state is InstanceState.READY]
             there = [(one.label, str(one.number)) for one in living(vast, fleet)]
             return len(known) == 1 and known == there and world.pool.ready == 1
 
@@ -108,7 +108,9 @@ async def test_a_gateway_killed_at_any_step_leaks_nothing(engine):
 
 async def real_kill(engine, vast, seed):
     fleet = f"killed-{seed}"
-    child = tied([sys.executable, str(Path(__file__).with_name("fleetchild.py")), engine._server.url, vast.url, fleet])
+    child = die_with_parent(
+        [sys.executable, str(Path(__file__).with_name("fleetchild.py")), engine._server.url, vast.url, fleet]
+    )
     process = subprocess.Popen(child.command, preexec_fn=child.preexec, stdout=subprocess.PIPE, text=True)
     with process:
         assert await asyncio.to_thread(process.stdout.readline) == "begun\n"

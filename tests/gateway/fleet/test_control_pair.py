@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from gateway.fleet.machine import State
+from gateway.fleet.instances.instance import InstanceState
 from tests.gateway.fleet.fleetdeath import Death
 from tests.gateway.fleet.fleetworld import RHYTHM, World, living, offers, rhythm, vast_provider
 from tests.providers.lighthost import LightHost
@@ -57,7 +57,7 @@ async def test_of_two_gateways_one_acts_and_the_other_takes_over_when_it_is_kill
             died_at = time.monotonic()
             await until(lambda: acting() == [1])
             assert time.monotonic() - died_at < 2 * RHYTHM.lease_seconds
-            assert [m.id for m in second.at(State.READY)] == [machine.id]
+            assert [m.id for m in second.at(InstanceState.READY)] == [machine.id]
             second.waiting = 0
             await second.until_empty()
         assert not living(vast)
@@ -78,7 +78,7 @@ async def test_who_closes_hands_over_at_once(records, vast):
             closed_at = time.monotonic()
             await until(lambda: third.lease.is_held)
             assert time.monotonic() - closed_at < 1
-            assert [m.id for m in third.at(State.READY)] == [machine.id]
+            assert [m.id for m in third.at(InstanceState.READY)] == [machine.id]
             third.waiting = 0
             await third.until_empty()
     assert not living(vast)
@@ -100,7 +100,7 @@ async def test_a_gateway_that_closes_in_the_middle_of_an_order_leaves_a_machine_
 
 async def test_an_outage_of_the_store_in_mid_life_loses_nothing(engine, records, vast):
     async with World(records, vast_provider(vast)) as world:
-        for state in (State.STARTING, State.READY):
+        for state in (InstanceState.STARTING, InstanceState.READY):
             world.waiting = 1
             await world.until(state)
             os.kill(engine._server._process.pid, signal.SIGKILL)  # it is started again after half a second

@@ -7,12 +7,12 @@ import pytest
 
 from gateway.assets.links import Links
 from gateway.assets.store import AssetStore
-from gateway.encoders.remote import TaskLinks
-from gateway.encoders.runpod import RunpodEncoder, RunpodTerms
-from gateway.encoders.runpodclient import RunpodClient
-from gateway.encoders.tickets import Tickets
-from gateway.fleet.machine import State
-from gateway.fleet.permits import Permits
+from gateway.fleet.instances.instance import InstanceState
+from gateway.fleet.providers.runpod.client import RunpodClient
+from gateway.fleet.providers.runpod.encoder import RunpodEncoder, RunpodTerms
+from gateway.fleet.providers.runpod.messages import TaskLinks
+from gateway.fleet.providers.runpod.provider import RunpodProvider
+from gateway.fleet.providers.runpod.tickets import Tickets
 from tests.gateway.fleet.fleetworld import World
 from tests.providers import runpodemulator
 from tests.until import until
@@ -30,7 +30,7 @@ async def world(engine, runpod, tmp_path):
     assets = AssetStore(str(tmp_path / "assets"), retention_seconds=60, max_bytes=10**6)
     links = TaskLinks(Links(secrets.token_bytes(32), 60), assets, "http://127.0.0.1", 60)
     endpoint = RunpodEncoder(client, Tickets(await engine.key_value("tickets")), assets, links, RunpodTerms(30.0))
-    async with World(await engine.key_value("fleet"), Permits(endpoint, 0.01, 3, 2, lambda: 5.0)) as made:
+    async with World(await engine.key_value("fleet"), RunpodProvider(endpoint, 0.01, 3, 2, lambda: 5.0)) as made:
         yield made
 
 
@@ -56,7 +56,7 @@ async def test_an_endpoint_that_is_down_is_a_fault_and_opens_no_permit(world, ru
     assert not world.market.offers
     assert not world.register.all()
     runpod.faults.is_down = False
-    await world.until(State.READY)
+    await world.until(InstanceState.READY)
     assert world.market.fault == ""
 
 
@@ -66,4 +66,4 @@ async def test_a_permit_whose_making_nobody_saw_to_its_end_is_none(world):
     stale = world.register.find(permit.id)
     life = world.control._lives["runpod"]
     await life._never_made(stale, "late")
-    assert world.register.find(permit.id).state is State.READY
+    assert world.register.find(permit.id).state is InstanceState.READY

@@ -8,16 +8,16 @@ from types import SimpleNamespace
 import pytest
 
 from apigpu.v1.video_pb2 import CaptionRequest, Operation
-from gateway.encoders.base import EncoderBusy, EncoderLost
-from gateway.fleet import machine as machines
-from gateway.fleet.machine import Machine, State
-from gateway.fleet.meter import Meter
-from gateway.fleet.register import Register
-from gateway.fleet.scaler import Policy
+from gateway.fleet.autoscaler import Policy
+from gateway.fleet.instances import instance as machines
+from gateway.fleet.instances.instance import Instance, InstanceState
+from gateway.fleet.instances.registry import InstanceRegistry
+from gateway.fleet.metering import UsageMeter
 from gateway.jobs import model
-from gateway.jobs.metered import Metered
+from gateway.jobs.cost_guard import CostGuard
 from gateway.jobs.queue import TaskRef
 from gateway.jobs.store import JobStore
+from gateway.workers.base import EncoderBusy, EncoderLost
 from tests.gateway.fleet.fleetworld import World, living, offers, rhythm, vast_provider
 from tests.providers.lighthost import LightHost
 from tests.providers.vastemulator import VastEmulator
@@ -33,23 +33,23 @@ def vast():
 
 
 async def test_a_task_and_a_release_at_the_same_moment_never_both_succeed(records):
-    ours, theirs = Register(records), Register(records)
+    ours, theirs = InstanceRegistry(records), InstanceRegistry(records)
     await ours.start()
     await theirs.start()
     came = []
     for number in range(ROUNDS):
         machine = f"fleet-{number}"
-        await ours.add(Machine(machine, "vast", 1.0, 1.0, State.READY, ready_at=1.0))
-        begin = Meter(ours).begin(machine, "job.0", 2.0)
-        release = theirs.change(machine, lambda m: machines.drained(m, "idle"))
+        await ours.add(Instance(machine, "vast", 1.0, 1.0, InstanceState.READY, ready_at=1.0))
+        begin = UsageMeter(ours).begin(machine, "job.0", 2.0)
+        release = theirs.change(machine, lambda m: machines.draining(m, "idle"))
         steps = (begin, release) if number % 2 else (release, begin)
         begun = (await asyncio.gather(*steps, return_exceptions=True))[0 if number % 2 else 1]
         now = await ours.read(machine)
         if isinstance(begun, EncoderBusy):
-            assert (now.state, now.running) == (State.ENDING, ())
+            assert (now.state, now.running) == (InstanceState.ENDING, ())
         else:
             assert begun is None
-            assert (now.state, now.draining, machines.runs(now, "job.0")) == (State.READY, True, True)
+            assert (now.state, now.draining, machines.runs(now, "job.0")) == (InstanceState.READY, True, True)
         came.append(isinstance(begun, EncoderBusy))
     await ours.stop()
     await theirs.stop()
@@ -88,7 +88,7 @@ async def test_a_machine_that_is_too_old_ends_with_its_last_task(records, vast):
         with pytest.raises(EncoderBusy):
             await world.meter.begin(machine.id, "job.1", time.time())
         await asyncio.sleep(0.2)
-        assert world.register.find(machine.id).state is State.READY
+        assert world.register.find(machine.id).state is InstanceState.READY
         assert living(vast)
         await world.meter.end(machine.id, "job.0", time.time())
         await world.until_empty()
@@ -108,7 +108,7 @@ async def test_a_machine_that_is_given_back_at_once_sends_its_task_back(engine, 
     await store.create(job)
     async with World(records, vast_provider(vast)) as first:
         machine = await first.ready()
-        metered = Metered(
+        metered = CostGuard(
             store,
             SimpleNamespace(meter=first.meter, holders=first.holders, knowledge=first.knowledge, policy=first.policy),
         )
@@ -135,7 +135,7 @@ async def test_runs_that_nobody_has_in_hand_are_ended_but_not_those_that_have_ju
         with world.holders.holding("job.1", machine.id):
             for task in ("job.0", "job.1"):
                 await world.meter.begin(machine.id, task, begun_at)
-            await world.register.change(machine.id, lambda m: machines.drained(m, "old"))
+            await world.register.change(machine.id, lambda m: machines.draining(m, "old"))
             await until(lambda: len(world.register.find(machine.id).running) == 1)
             assert time.time() - begun_at > 0.5
             await asyncio.sleep(0.3)

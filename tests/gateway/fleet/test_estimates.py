@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.fleet import estimates
-from gateway.fleet.estimates import PRIOR_SETUP_SECONDS, PRIOR_TASK_SECONDS, Average, Estimates
+from gateway.fleet.estimates import PRIOR_SETUP_SECONDS, PRIOR_TASK_SECONDS, Estimates, RunningMean
 
 
 def test_before_anything_was_seen_the_prior_holds():
@@ -22,7 +22,7 @@ def test_a_few_observations_outweigh_the_prior():
 
 
 def test_an_outlier_moves_little_and_a_lasting_change_is_followed():
-    mean = Average(20, Average.MEMORY)
+    mean = RunningMean(20, RunningMean.MEMORY)
     assert mean.after(100_000).seconds == pytest.approx(22)
     assert mean.after(-5).seconds == pytest.approx(20 - 20 * (2 / 3) / 20)
     for _ in range(100):
@@ -31,7 +31,7 @@ def test_an_outlier_moves_little_and_a_lasting_change_is_followed():
 
 
 def test_the_mean_of_a_queue_goes_by_what_is_in_it():
-    known = Estimates({"caption": Average(10), "img2vid": Average(40)})
+    known = Estimates({"caption": RunningMean(10), "img2vid": RunningMean(40)})
     assert known.mean_task_seconds({"caption": 2, "img2vid": 1}) == pytest.approx(20)
     assert known.mean_task_seconds({}) == PRIOR_TASK_SECONDS
 
@@ -43,7 +43,7 @@ def test_a_record_is_read_as_it_was_written():
 
 
 def test_a_job_costs_its_tasks_and_its_share_of_set_up_and_idling():
-    known = Estimates({"img2vid": Average(30)}, {"vast": Average(90)})
+    known = Estimates({"img2vid": RunningMean(30)}, {"vast": RunningMean(90)})
     assert known.job_usd("img2vid", 4, 0.36) == pytest.approx(0.36 * 120 / 3600)
     assert known.job_usd("img2vid", 4, 0.36, slots=2) == pytest.approx(0.36 * 60 / 3600)
     cold = known.job_usd("img2vid", 4, 0.36, provider="vast", machines=2, idle_seconds=60)

@@ -2,15 +2,15 @@
 
 import asyncio
 
-from gateway.fleet.demand import demand
-from gateway.fleet.holders import PREFIX, Holders
-from gateway.fleet.knowledge import Knowledge
-from rpc.tasks import ended
+from gateway.cluster.assignments import PREFIX, TaskAssignments
+from gateway.fleet.controller import demand
+from gateway.fleet.estimates import EstimateStore
+from servicekit.tasks import cancel_and_wait
 from tests.until import until
 
 
 async def opened(records, name):
-    made = Holders(records, name, tell_seconds=0.1, silent_seconds=0.5)
+    made = TaskAssignments(records, name, tell_seconds=0.1, silent_seconds=0.5)
     await made.start()
     return made
 
@@ -42,10 +42,10 @@ async def test_the_tasks_of_a_dead_gateway_wait_again_whatever_their_records_say
     dead, heir = await opened(records, "a"), await opened(records, "b")
     with dead.holding("job.0", "fleet-1"), dead.holding("job.1", ""):
         await until(lambda: len(heir.held()) == 2)
-        assert demand(Queue(), heir, Knowledge(records), 0.0).waiting == 1
-        await ended(dead._telling)
+        assert demand(Queue(), heir, EstimateStore(records), 0.0).waiting == 1
+        await cancel_and_wait(dead._telling)
         await until(lambda: heir.held() == {})
-        assert demand(Queue(), heir, Knowledge(records), 0.0).waiting == 3
+        assert demand(Queue(), heir, EstimateStore(records), 0.0).waiting == 3
         await asyncio.sleep(0.6)
         await heir.forget_dead()
         assert await records.get(f"{PREFIX}a") is None

@@ -5,67 +5,68 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.fleet import costs, machine
-from gateway.fleet.costs import Spell
-from gateway.fleet.machine import Access, Machine, Run, State
+from gateway.fleet import billing
+from gateway.fleet.billing import UsageInterval
+from gateway.fleet.instances import instance
+from gateway.fleet.instances.instance import Instance, InstanceAccess, InstanceRun, InstanceState
 
-PLANNED = Machine(id="fleet-1", provider="vast", usd_per_hour=3.6, created_at=1000.0)
-STARTING = machine.located(machine.made(PLANNED, "77"), "192.0.2.1:9000", 0)
-READY = machine.answered(STARTING, 2, 1060.0)
+PLANNED = Instance(id="fleet-1", provider="vast", usd_per_hour=3.6, created_at=1000.0)
+STARTING = instance.located(instance.created(PLANNED, "77"), "192.0.2.1:9000", 0)
+READY = instance.became_ready(STARTING, 2, 1060.0)
 
 
 def test_a_life_from_plan_to_end():
-    assert (STARTING.state, STARTING.provider_id, STARTING.takes_tasks) == (State.STARTING, "77", True)
-    assert (READY.state, READY.slots, READY.ready_at) == (State.READY, 2, 1060.0)
+    assert (STARTING.state, STARTING.provider_id, STARTING.takes_tasks) == (InstanceState.STARTING, "77", True)
+    assert (READY.state, READY.slots, READY.ready_at) == (InstanceState.READY, 2, 1060.0)
     assert READY.idle_since() == 1060.0
-    gone = machine.ended(machine.drained(READY, "idle"), 1400.0)
-    assert (gone.state, gone.reason, gone.usd(9999.0)) == (State.ENDED, "idle", pytest.approx(0.4))
+    gone = instance.terminated(instance.draining(READY, "idle"), 1400.0)
+    assert (gone.state, gone.reason, gone.usd(9999.0)) == (InstanceState.ENDED, "idle", pytest.approx(0.4))
     assert not PLANNED.takes_tasks
     assert not gone.takes_tasks
 
 
 def test_a_machine_that_has_work_is_not_given_back_before_it_is_done():
-    working = machine.run_started(READY, "job.0", 1100.0)
-    draining = machine.drained(working, "old")
-    assert (draining.state, draining.draining, draining.takes_tasks) == (State.READY, True, False)
+    working = instance.run_started(READY, "job.0", 1100.0)
+    draining = instance.draining(working, "old")
+    assert (draining.state, draining.draining, draining.takes_tasks) == (InstanceState.READY, True, False)
     assert draining.idle_since() is None
-    assert machine.run_started(draining, "job.1", 1101.0) == draining
-    done = machine.run_ended(draining, "job.0", 1110.0)
-    assert machine.drained(done, "again").state is State.ENDING
+    assert instance.run_started(draining, "job.1", 1101.0) == draining
+    done = instance.run_ended(draining, "job.0", 1110.0)
+    assert instance.draining(done, "again").state is InstanceState.ENDING
     assert (done.busy_seconds, done.tasks, done.used_at) == (10.0, 1, 1110.0)
 
 
 def test_steps_that_no_longer_apply_change_nothing():
-    gone = machine.ended(READY, 1400.0, "lost")
+    gone = instance.terminated(READY, 1400.0, "lost")
     for step in (
-        lambda m: machine.answered(m, 5, 1.0),
-        lambda m: machine.run_started(m, "job.0", 1.0),
-        lambda m: machine.run_ended(m, "job.0", 1.0),
-        lambda m: machine.drained(m, "again"),
-        lambda m: machine.ending(m, "again"),
-        lambda m: machine.ended(m, 2.0, "again"),
+        lambda m: instance.became_ready(m, 5, 1.0),
+        lambda m: instance.run_started(m, "job.0", 1.0),
+        lambda m: instance.run_ended(m, "job.0", 1.0),
+        lambda m: instance.draining(m, "again"),
+        lambda m: instance.terminating(m, "again"),
+        lambda m: instance.terminated(m, 2.0, "again"),
     ):
         assert step(gone) == gone
 
 
 def test_what_ran_when_a_machine_ended_has_ended_and_its_keys_are_forgotten():
-    working = replace(machine.run_started(READY, "job.0", 1100.0), access=Access("ca", "crt", "key", "token"))
-    gone = machine.ended(working, 1200.0)
+    working = replace(instance.run_started(READY, "job.0", 1100.0), access=InstanceAccess("ca", "crt", "key", "token"))
+    gone = instance.terminated(working, 1200.0)
     assert (gone.running, gone.busy_seconds, gone.access) == ((), 100.0, None)
 
 
 def test_a_record_survives_the_store():
-    full = replace(READY, access=Access("ca", "crt", "key", "token"), running=(Run("job.0", 1.5),))
-    assert machine.from_json(machine.to_json(full)) == full
+    full = replace(READY, access=InstanceAccess("ca", "crt", "key", "token"), running=(InstanceRun("job.0", 1.5),))
+    assert instance.from_json(instance.to_json(full)) == full
 
 
 def test_the_shares_of_all_jobs_add_up_to_the_price_with_set_up_and_idle_time():
-    worked = machine.run_started(READY, "a.0", 1100.0)
-    worked = machine.run_started(worked, "b.0", 1110.0)
-    worked = machine.run_ended(machine.run_ended(worked, "b.0", 1120.0), "a.0", 1130.0)
-    gone = machine.ended(worked, 1400.0)
-    spells = {"a": Spell(gone.id, 1100.0, 1130.0), "b": Spell(gone.id, 1110.0, 1120.0)}
-    told = {job: costs.of_spells((spell,), {gone.id: gone}.get, 5000.0) for job, spell in spells.items()}
+    worked = instance.run_started(READY, "a.0", 1100.0)
+    worked = instance.run_started(worked, "b.0", 1110.0)
+    worked = instance.run_ended(instance.run_ended(worked, "b.0", 1120.0), "a.0", 1130.0)
+    gone = instance.terminated(worked, 1400.0)
+    spells = {"a": UsageInterval(gone.id, 1100.0, 1130.0), "b": UsageInterval(gone.id, 1110.0, 1120.0)}
+    told = {job: billing.cost_of((spell,), {gone.id: gone}.get, 5000.0) for job, spell in spells.items()}
     assert told["a"].usd == pytest.approx(0.3)
     assert told["b"].usd == pytest.approx(0.1)
     assert sum(cost.usd for cost in told.values()) == pytest.approx(gone.usd(5000.0)) == pytest.approx(0.4)
@@ -73,46 +74,51 @@ def test_the_shares_of_all_jobs_add_up_to_the_price_with_set_up_and_idle_time():
 
 
 def test_the_cost_of_a_job_that_runs_grows_and_is_not_final():
-    worked = machine.run_started(READY, "a.0", 1100.0)
+    worked = instance.run_started(READY, "a.0", 1100.0)
     early, late = (
-        costs.of_spells((Spell(worked.id, 1100.0),), {worked.id: worked}.get, now) for now in (1110.0, 1200.0)
+        billing.cost_of((UsageInterval(worked.id, 1100.0),), {worked.id: worked}.get, now) for now in (1110.0, 1200.0)
     )
     assert early.usd == pytest.approx(0.11)  # alone on it: the set-up is all its own
     assert late.usd > early.usd
     assert not late.is_final
-    assert costs.of_spells((), {}.get, 1.0) is None
+    assert billing.cost_of((), {}.get, 1.0) is None
 
 
 def test_a_run_that_is_not_yet_written_down_on_its_machine_costs_no_more_than_the_machine():
-    cost = costs.of_spells((Spell(READY.id, 1060.0),), {READY.id: READY}.get, 1100.0)
+    cost = billing.cost_of((UsageInterval(READY.id, 1060.0),), {READY.id: READY}.get, 1100.0)
     assert cost.usd == pytest.approx(READY.usd(1100.0))
 
 
 def test_spells_that_ended_on_one_machine_are_kept_as_one_of_their_length():
-    spells = [Spell("a", 10, 20), Spell("b", 25, 26), Spell("a", 30, 35), Spell("a", 40)]
-    assert costs.joined(spells) == (Spell("a", 20, 35), Spell("b", 25, 26), Spell("a", 40))
+    spells = [
+        UsageInterval("a", 10, 20),
+        UsageInterval("b", 25, 26),
+        UsageInterval("a", 30, 35),
+        UsageInterval("a", 40),
+    ]
+    assert billing.merge(spells) == (UsageInterval("a", 20, 35), UsageInterval("b", 25, 26), UsageInterval("a", 40))
 
 
 def test_what_a_machine_will_idle_counts_against_a_budget_while_it_lives():
     spells, worked = (
-        (Spell(READY.id, 1060.0, 1070.0),),
-        machine.run_ended(machine.run_started(READY, "a.0", 1060.0), "a.0", 1070.0),
+        (UsageInterval(READY.id, 1060.0, 1070.0),),
+        instance.run_ended(instance.run_started(READY, "a.0", 1060.0), "a.0", 1070.0),
     )
-    so_far, in_all = (costs.of_spells(spells, {READY.id: worked}.get, 1070.0, idle) for idle in (0, 60))
+    so_far, in_all = (billing.cost_of(spells, {READY.id: worked}.get, 1070.0, idle) for idle in (0, 60))
     assert in_all.usd == pytest.approx(so_far.usd + 60 * 0.001)
 
 
 def test_a_record_of_a_later_version_is_read_all_the_same():
-    later = json.dumps(json.loads(machine.to_json(READY)) | {"colour": "blue"}).encode()
-    assert machine.from_json(later) == READY
+    later = json.dumps(json.loads(instance.to_json(READY)) | {"colour": "blue"}).encode()
+    assert instance.from_json(later) == READY
 
 
 def test_days_split_a_machine_that_lives_over_midnight():
     midnight = 20_000 * 86_400.0
     life = replace(PLANNED, created_at=midnight - 1800, usd_per_hour=2.0)
-    life = machine.ended(life, midnight + 3600)
-    today, yesterday = costs.by_day([life], 3, midnight + 7200)
+    life = instance.terminated(life, midnight + 3600)
+    today, yesterday = billing.by_day([life], 3, midnight + 7200)
     assert (today.usd, today.paid_seconds, today.machines) == (pytest.approx(2.0), 3600.0, 0)
     assert (yesterday.usd, yesterday.paid_seconds, yesterday.machines) == (pytest.approx(1.0), 1800.0, 1)
-    assert costs.spent_today([life], midnight + 1800) == pytest.approx(1.0)
+    assert billing.spent_today([life], midnight + 1800) == pytest.approx(1.0)
     assert yesterday.date < today.date

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from gateway.fleet.market import CREATE, OFFERS, Market
-from rpc.errors import FailedPrecondition
+from gateway.fleet.providers.monitor import CREATE, OFFERS, ProviderMonitor
+from servicekit.errors import FailedPrecondition
 from tests.until import until
 
 
@@ -15,7 +15,7 @@ class Idle:
 
 
 async def test_a_fault_is_told_while_it_rests_and_a_little_longer():
-    market = Market(Idle(), pauses=(0.1, 0.1), told_seconds=0.2)
+    market = ProviderMonitor(Idle(), pauses=(0.1, 0.1), told_seconds=0.2)
     market.failed(CREATE, FailedPrecondition("no credit"))
     market.worked(OFFERS)
     await asyncio.sleep(0.15)  # it does not rest any more
@@ -24,7 +24,7 @@ async def test_a_fault_is_told_while_it_rests_and_a_little_longer():
 
 
 async def test_what_works_again_is_no_fault_and_of_two_the_other_one_is_told():
-    market = Market(Idle())
+    market = ProviderMonitor(Idle())
     market.failed(CREATE, FailedPrecondition("no credit"))
     market.failed(OFFERS, FailedPrecondition("no key"))
     market.worked(CREATE)

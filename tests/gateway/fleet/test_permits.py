@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import pytest
 
 from apigpu.encoder.v1 import encoder_pb2
-from gateway.encoders.base import EncoderBusy, EncoderRefuses, Outcome
-from gateway.fleet.machine import Machine
-from gateway.fleet.permits import Permits
+from gateway.fleet.instances.instance import Instance
+from gateway.fleet.providers.runpod.provider import RunpodProvider
+from gateway.workers.base import EncoderBusy, EncoderRefuses, Outcome
 
 
 @dataclass
@@ -31,8 +31,8 @@ class Endpoint:
 
 def made(fault):
     endpoint = Endpoint(fault)
-    permits = Permits(endpoint, 0.001, 2, 1, lambda: 0.0, rests_seconds=(0.1, 1.0))
-    encoders = [permits.encoder(Machine(name, "runpod", 3.6, 0.0)) for name in ("a", "b")]
+    permits = RunpodProvider(endpoint, 0.001, 2, 1, lambda: 0.0, rests_seconds=(0.1, 1.0))
+    encoders = [permits.encoder(Instance(name, "runpod", 3.6, 0.0)) for name in ("a", "b")]
     return endpoint, permits, encoders
 
 

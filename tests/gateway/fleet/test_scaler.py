@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from gateway.fleet.base import Offer
-from gateway.fleet.scaler import Demand, Policy, Release, Rent, Worker, decide
+from gateway.fleet.autoscaler import Demand, Launch, Policy, Terminate, Worker, decide
+from gateway.fleet.providers.base import Offer
 
 NOW = 1_790_000_000.0
 QUIET = Demand(waiting=0, oldest_wait_seconds=0, task_seconds=20)
@@ -33,13 +33,13 @@ def decided(demand=QUIET, workers=(), offers=OFFERS, policy=POLICY, spent=0.0, t
 
 def rented(*arguments, **named):
     actions = decided(*arguments, **named)
-    assert all(isinstance(action, Rent) for action in actions)
+    assert all(isinstance(action, Launch) for action in actions)
     return [f"{action.offer.provider} {action.offer.id}" for action in actions]
 
 
 def released(*arguments, **named):
     actions = decided(*arguments, **named)
-    assert all(isinstance(action, Release) for action in actions)
+    assert all(isinstance(action, Terminate) for action in actions)
     return [(action.worker, action.at_once) for action in actions]
 
 
@@ -157,7 +157,7 @@ def test_a_machine_that_is_too_old_takes_no_more_tasks():
     assert released(workers=[busy(old)]) == [("w", False)]
     assert decided(workers=[busy(old, is_leaving=True)]) == []
     actions = decided(workers=[old], policy=replace(POLICY, minimum=1))
-    assert [type(action) for action in actions] == [Release, Rent]
+    assert [type(action) for action in actions] == [Terminate, Launch]
 
 
 def test_a_lower_maximum_drains_those_that_are_of_least_use():

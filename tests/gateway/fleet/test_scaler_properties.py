@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from bench import arrivals
 from bench.arrivals import DAY_SECONDS, Arrival
 from bench.simulation import Market, Moment, Outcome, Simulation
-from gateway.fleet.base import Offer
-from gateway.fleet.scaler import Demand, Policy, Release, Rent, Worker, decide
+from gateway.fleet.autoscaler import Demand, Launch, Policy, Terminate, Worker, decide
+from gateway.fleet.providers.base import Offer
 
 TOLERANCE_USD = 1e-6
 TOLERANCE_SECONDS = 0.01
@@ -107,7 +107,7 @@ def applied(moment: Moment) -> Moment:
     """What is found when the actions were begun, and nothing has come of them yet."""
     offers, workers = list(moment.offers), {worker.id: worker for worker in moment.workers}
     for number, action in enumerate(moment.actions):
-        if isinstance(action, Rent):
+        if isinstance(action, Launch):
             offer = action.offer
             offers.remove(offer)
             rented = Worker(
@@ -132,12 +132,12 @@ def usd_per_hour(workers: list[Worker]) -> float:
     return sum(worker.usd_per_hour for worker in workers)
 
 
-def rents(moment: Moment) -> list[Rent]:
-    return [action for action in moment.actions if isinstance(action, Rent)]
+def rents(moment: Moment) -> list[Launch]:
+    return [action for action in moment.actions if isinstance(action, Launch)]
 
 
-def releases(moment: Moment) -> list[Release]:
-    return [action for action in moment.actions if isinstance(action, Release)]
+def releases(moment: Moment) -> list[Terminate]:
+    return [action for action in moment.actions if isinstance(action, Terminate)]
 
 
 def each_worker_is_released_once_and_no_own_one(moment: Moment, tick_seconds: float) -> None:

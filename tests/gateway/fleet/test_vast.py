@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from gateway.fleet.base import Launch, OfferGone, Unclear
-from gateway.fleet.label import new_label
-from rpc.errors import FailedPrecondition, Unauthenticated, Unavailable
+from gateway.fleet.instances.instance import new_label
+from gateway.fleet.providers.base import LaunchSpec, LaunchUnknown, OfferGone
+from servicekit.errors import FailedPrecondition, Unauthenticated, Unavailable
 from tests.providers.vastemulator import READ_ONLY_KEY
 from tests.providers.vastrig import FLEET, IMAGE, emulated, opened_on
 
@@ -29,7 +29,7 @@ def provider(opened):
 
 
 def launch():
-    return Launch(new_label(FLEET), {"SESSION_TOKEN": "token"})
+    return LaunchSpec(new_label(FLEET), {"SESSION_TOKEN": "token"})
 
 
 async def created(provider):
@@ -88,7 +88,7 @@ async def test_a_list_without_an_end_is_given_up(vast, opened):
 async def test_a_create_whose_answer_is_lost_is_unclear_and_not_repeated(vast, provider):
     vast.lost_answers = 1
     offers, order = await provider.offers(), launch()
-    with pytest.raises(Unclear):
+    with pytest.raises(LaunchUnknown):
         await provider.create(offers[0], order)
     assert vast.called("create") == 1
     assert [found.label for found in await provider.found()] == [order.label]
@@ -99,7 +99,7 @@ async def test_a_create_whose_answer_is_lost_is_unclear_and_not_repeated(vast, p
 async def test_a_create_at_an_api_that_is_down_is_unclear(vast, provider, outage):
     offers = await provider.offers()
     vast.outage = outage
-    with pytest.raises(Unclear):
+    with pytest.raises(LaunchUnknown):
         await provider.create(offers[0], launch())
     assert vast.called("create") == 1
 
@@ -109,7 +109,7 @@ async def test_a_create_that_never_left_made_nothing(vast, provider):
     vast.__exit__()
     with pytest.raises(Unavailable, match="cannot be reached") as caught:
         await provider.create(offers[0], launch())
-    assert not isinstance(caught.value, Unclear)
+    assert not isinstance(caught.value, LaunchUnknown)
 
 
 async def test_an_offer_that_somebody_else_took_is_gone(vast, provider):
@@ -179,7 +179,7 @@ async def test_a_storm_is_waited_out_and_a_create_in_it_makes_nothing(vast, open
     vast.is_storming = True
     with pytest.raises(Unavailable) as caught:
         await provider.create(offers[0], launch())
-    assert not isinstance(caught.value, Unclear)
+    assert not isinstance(caught.value, LaunchUnknown)
     asyncio.get_running_loop().call_later(0.1, setattr, vast, "is_storming", False)
     assert await provider.found() == []
     assert vast.called("create") == 1
@@ -191,7 +191,7 @@ async def test_an_api_that_is_down_is_asked_again_and_then_told(vast, provider, 
     vast.outage = outage
     with pytest.raises(Unavailable) as caught:
         await provider.found()
-    assert not isinstance(caught.value, Unclear)
+    assert not isinstance(caught.value, LaunchUnknown)
     assert vast.called("list") == 4
     vast.outage = ""
     assert await provider.found() == []

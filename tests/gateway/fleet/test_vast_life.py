@@ -8,13 +8,13 @@ from ipaddress import ip_network
 import pytest
 
 from apigpu.v1.video_pb2 import CaptionRequest, Operation
-from gateway.encoders.base import EncodeJob, EncoderLost, Input
-from gateway.fleet.access import issue, open_encoder
-from gateway.fleet.base import Launch
-from gateway.fleet.label import new_label
-from gateway.fleet.vast import VastProvider
-from gateway.fleet.vastclient import VastClient
-from gateway.fleet.vastoffers import Wish
+from gateway.fleet.instances.credentials import issue, open_encoder
+from gateway.fleet.instances.instance import new_label
+from gateway.fleet.providers.base import LaunchSpec
+from gateway.fleet.providers.vast.client import VastClient
+from gateway.fleet.providers.vast.provider import VastProvider
+from gateway.fleet.providers.vast.search import OfferFilter
+from gateway.workers.base import EncodeJob, EncoderLost, Input
 from tests import judge, media
 from tests.providers.encoderhost import EncoderHost
 from tests.providers.vastemulator import KEY, VastEmulator
@@ -45,7 +45,7 @@ def vast(tmp_path):
 
 @pytest.fixture
 async def provider(vast):
-    made = VastProvider(VastClient(vast.url, KEY, {}), "org/encoder:1", "api-gpu", Wish(max_usd_per_hour=0.5))
+    made = VastProvider(VastClient(vast.url, KEY, {}), "org/encoder:1", "api-gpu", OfferFilter(max_usd_per_hour=0.5))
     yield made
     await made.close()
 
@@ -95,7 +95,7 @@ async def rented(provider):
     label = new_label("api-gpu")
     issued = issue(label, 3600, [ip_network("127.0.0.0/8")])
     (best, *_) = await provider.offers()
-    number = await provider.create(best, Launch(label, issued.environment))
+    number = await provider.create(best, LaunchSpec(label, issued.environment))
     encoder = open_encoder(await address_of(provider, label), label, issued.access)
     try:
         await encoder.ask(timeout_seconds=20)  # it takes a moment to start
@@ -139,7 +139,7 @@ async def test_a_machine_whose_encoder_ends_is_a_fault(vast, provider):
     label = new_label("api-gpu")
     (best, *_) = await provider.offers()
     broken = issue(label, 3600).environment | {"TLS_BUNDLE": "broken"}
-    number = await provider.create(best, Launch(label, broken))
+    number = await provider.create(best, LaunchSpec(label, broken))
     async with asyncio.timeout(10):
         while not (found := await provider.found())[0].fault:
             await asyncio.sleep(0.05)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.fleet.machine import Machine
+from gateway.fleet.instances.instance import Instance
 from tests.providers.vastmarket import offer
 from tests.providers.vastrig import emulated, opened_on
 
@@ -34,7 +34,7 @@ def provider(opened):
 
 
 def machine_on(offered):
-    return Machine("m", "vast", 0.2, 0.0, host=offered.host)
+    return Instance("m", "vast", 0.2, 0.0, host=offered.host)
 
 
 async def test_offers_are_those_that_suit_the_best_for_the_work_first(vast, opened):
@@ -83,7 +83,7 @@ async def test_what_tasks_took_on_a_card_counts_for_its_next_offers(vast, opened
     vast.offers[:] = [offer(dph_base=0.2, gpu_name="RTX 3060"), offer(dph_base=0.3, gpu_name="RTX 4090")]
     provider = opened()
     provider.expect(500, task_seconds=60)
-    done = Machine("m", "vast", 0.2, 0.0, description="RTX 3060, Norway, NO", busy_seconds=200.0, tasks=10)
+    done = Instance("m", "vast", 0.2, 0.0, description="RTX 3060, Norway, NO", busy_seconds=200.0, tasks=10)
     provider.learn(done)
     provider.learn(replace(done, busy_seconds=100.0))
     provider.learn(replace(done, busy_seconds=0.0, tasks=0))

@@ -8,32 +8,32 @@ from dataclasses import dataclass, field, replace
 import grpc
 import pytest
 
+from api_gpu.local.certs import make_set
 from apigpu.encoder.v1 import encoder_pb2, encoder_pb2_grpc
 from apigpu.v1.video_pb2 import CaptionRequest, Operation
-from client.certs import make_set
 from gateway.assets.store import AssetStore
-from gateway.encoders.grpc import GrpcEncoder
-from gateway.encoders.pool import Pool
 from gateway.fleet.fleet import Fleet
-from gateway.fleet.machine import Machine, State
+from gateway.fleet.instances.instance import Instance, InstanceState
 from gateway.fleet.settings import FleetSettings
-from gateway.fleet.wiring import open_fleet
-from gateway.jobs.board import Board
+from gateway.fleet.setup import open_fleet
 from gateway.jobs.budget import Budget
-from gateway.jobs.desk import Desk
-from gateway.jobs.dispatch import Dispatcher
-from gateway.jobs.metered import Metered
-from gateway.jobs.patience import PATIENCE
+from gateway.jobs.cost_guard import CostGuard
+from gateway.jobs.dispatcher import Dispatcher
+from gateway.jobs.executor import TaskExecutor
+from gateway.jobs.manager import JobManager
+from gateway.jobs.progress import ProgressBus
 from gateway.jobs.queue import TaskQueue
-from gateway.jobs.run import TaskRun
+from gateway.jobs.retry import RETRY_POLICY
 from gateway.jobs.store import JobStore
 from gateway.sources import Sources
 from gateway.sources.fetch import Fetcher, FetchLimits
-from rpc.chunks import Tally
-from rpc.errors import ResourceExhausted, ServiceError, Unavailable
-from rpc.interceptors import boundary
-from rpc.server import Service
-from rpc.tls import Identity
+from gateway.workers.grpc import GrpcEncoder
+from gateway.workers.pool import Pool
+from servicekit.chunks import Checksum
+from servicekit.errors import ResourceExhausted, ServiceError, Unavailable
+from servicekit.interceptors import error_boundary
+from servicekit.server import Service
+from servicekit.tls import Identity
 
 RESULT = b"result" * 1000
 
@@ -96,7 +96,7 @@ class ScriptedEncoder(encoder_pb2_grpc.EncoderServiceServicer):
             raise step
         if isinstance(step, float):
             await asyncio.sleep(step)
-        tally = Tally()
+        tally = Checksum()
         tally.add(RESULT)
         yield encoder_pb2.EncodeResponse(chunk=RESULT)
         digest = "0" * 64 if step == "corrupt" else tally.sha256
@@ -112,7 +112,7 @@ class Works:
     engine: object
     assets: AssetStore
     store: JobStore
-    desk: Desk
+    desk: JobManager
     dispatcher: Dispatcher
     pool: Pool
     encoder: ScriptedEncoder
@@ -133,7 +133,7 @@ class Works:
 @contextlib.asynccontextmanager
 async def serving(encoder, certs, port=0):
     identity = Identity(certs / "encoder.crt", certs / "encoder.key", certs / "ca.crt")
-    service = Service([boundary(60)], 10, max_call_seconds=60)
+    service = Service([error_boundary(60)], 10, max_call_seconds=60)
     encoder_pb2_grpc.add_EncoderServiceServicer_to_server(encoder, service.server)
     bound = service.listen(f"127.0.0.1:{port}", identity.server_credentials(require_client=True))
     service.listen_for_probes("127.0.0.1:0")
@@ -153,7 +153,7 @@ def certs(tmp_path):
 @pytest.fixture
 def patience():
     """Parametrize it to have another."""
-    return PATIENCE
+    return RETRY_POLICY
 
 
 @pytest.fixture
@@ -167,7 +167,9 @@ async def works(engine, tmp_path, certs, patience):
         yield await wired(engine, tmp_path, pool, encoder, stack, patience=patience)
 
 
-RENTED = Machine(id="fleet-1", provider="vast", usd_per_hour=3600.0, created_at=0.0, state=State.READY, slots=2)
+RENTED = Instance(
+    id="fleet-1", provider="vast", usd_per_hour=3600.0, created_at=0.0, state=InstanceState.READY, slots=2
+)
 
 
 @pytest.fixture
@@ -185,22 +187,22 @@ async def rented(engine, tmp_path, certs):
         yield works
 
 
-async def wired(engine, tmp_path, pool, encoder, stack, max_task_seconds=30.0, runpod=None, patience=PATIENCE):
+async def wired(engine, tmp_path, pool, encoder, stack, max_task_seconds=30.0, runpod=None, patience=RETRY_POLICY):
     assets = AssetStore(str(tmp_path / "assets"), retention_seconds=3600, max_bytes=1 << 30)
     store = JobStore(await engine.key_value("jobs"), 3600, patience)
     await store.start()
     stack.push_async_callback(store.stop)
-    queue, board = TaskQueue(await engine.queue("tasks", 1.0)), Board(engine)
+    queue, board = TaskQueue(await engine.queue("tasks", 1.0)), ProgressBus(engine)
     fetcher = Fetcher(FetchLimits(max_bytes=1 << 30, connect_seconds=1, idle_seconds=1, total_seconds=5))
     stack.push_async_callback(fetcher.aclose)
     sources = Sources(fetcher, assets)
-    run = TaskRun(store, board, sources, assets, max_task_seconds, 3, runpod, patience)
+    run = TaskExecutor(store, board, sources, assets, max_task_seconds, 3, runpod, patience)
     fleet = await open_fleet(
         FleetSettings(), await engine.key_value("fleet"), pool, store.index, None, 60, 3600, 10**9, stack
     )
-    dispatcher = Dispatcher(store, queue, pool, run, Metered(store, fleet, check_seconds=0.05), 3, patience)
+    dispatcher = Dispatcher(store, queue, pool, run, CostGuard(store, fleet, check_seconds=0.05), 3, patience)
     dispatcher.start()
     stack.push_async_callback(dispatcher.drain, 0)
-    desk = Desk(store, queue, board, sources, 20, Budget(fleet, pool).check, patience)
+    desk = JobManager(store, queue, board, sources, 20, Budget(fleet, pool).check, patience)
     stack.push_async_callback(desk.stop)
     return Works(engine, assets, store, desk, dispatcher, pool, encoder, fleet)

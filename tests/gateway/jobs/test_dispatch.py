@@ -10,13 +10,20 @@ import pytest
 
 from apigpu.v1.video_pb2 import CaptionRequest, Img2VidImage, Img2VidRequest, Operation
 from gateway.assets.links import Links
-from gateway.encoders.base import EncodeJob, Input
-from gateway.encoders.remote import TaskLinks
-from gateway.encoders.runpod import RunpodEncoder, RunpodTerms
-from gateway.encoders.runpodclient import RunpodClient
-from gateway.encoders.tickets import Ticket, Tickets
+from gateway.fleet.providers.runpod.client import RunpodClient
+from gateway.fleet.providers.runpod.encoder import RunpodEncoder, RunpodTerms
+from gateway.fleet.providers.runpod.messages import TaskLinks
+from gateway.fleet.providers.runpod.tickets import AttemptTicket, Tickets
 from gateway.jobs.model import Status
-from rpc.errors import Aborted, DeadlineExceeded, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
+from gateway.workers.base import EncodeJob, Input
+from servicekit.errors import (
+    Aborted,
+    DeadlineExceeded,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    ResourceExhausted,
+)
 from tests.gateway.encoders.seen import Seen
 from tests.gateway.jobs.conftest import RESULT, ScriptedEncoder, serving, wired
 from tests.until import until
@@ -226,9 +233,9 @@ async def test_a_job_left_between_record_and_queue_is_found_again(works):
 
 
 async def test_jobs_wait_for_an_encoder_that_is_not_there_yet(works, engine, tmp_path, certs, unused_tcp_port):
-    from gateway.encoders.grpc import GrpcEncoder
-    from gateway.encoders.pool import Pool
-    from rpc.tls import Identity
+    from gateway.workers.grpc import GrpcEncoder
+    from gateway.workers.pool import Pool
+    from servicekit.tls import Identity
 
     await works.dispatcher.drain(0)
     identity = Identity(certs / "gateway.crt", certs / "gateway.key", certs / "ca.crt")
@@ -283,7 +290,7 @@ async def test_links_of_a_lost_run_at_runpod_close_when_another_encoder_has_the_
         stack.push_async_callback(runpod.close)
         job = await works.desk.submit(await works.caption())
         # A gateway was killed between asking RunPod for a run and knowing of it.
-        await tickets.issue(f"{job.id}.0", Ticket("t" * 26, "a" * 26, "a.mp4", ()))
+        await tickets.issue(f"{job.id}.0", AttemptTicket("t" * 26, "a" * 26, "a.mp4", ()))
         await wired(engine, tmp_path, works.pool, works.encoder, stack, runpod=runpod)
         await until(lambda: works.encoder.running)
         assert await tickets.find(f"{job.id}.0") is None

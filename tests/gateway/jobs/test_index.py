@@ -7,9 +7,8 @@ import pytest
 
 from apigpu.v1.video_pb2 import Img2VidImage, Img2VidRequest, Operation
 from gateway.jobs import model
-from gateway.jobs.index import Index
 from gateway.jobs.model import Failure, Job, Result, Status, Task
-from gateway.jobs.store import JobStore
+from gateway.jobs.store import JobIndex, JobStore
 from tests.until import until
 
 STARTED = 1_700_000_000.0
@@ -24,7 +23,7 @@ def counts(index):
 
 
 def test_tasks_are_counted_one_by_one():
-    index, batch = Index(), job(3)
+    index, batch = JobIndex(), job(3)
     index.note(batch, 1)
     assert counts(index) == (3, 0)
     batch = model.start_task(model.start_task(batch, 0, STARTED), 1, STARTED)
@@ -41,7 +40,7 @@ def test_tasks_are_counted_one_by_one():
 
 
 def test_an_older_revision_changes_no_count():
-    index, batch = Index(), job(2)
+    index, batch = JobIndex(), job(2)
     index.note(model.start_task(batch, 0, STARTED), 2)
     index.note(batch, 1)
     index.note(batch, 2)
@@ -49,7 +48,7 @@ def test_an_older_revision_changes_no_count():
 
 
 def test_a_record_that_is_gone_takes_its_tasks_along():
-    index, batch, other = Index(), job(2), job(1)
+    index, batch, other = JobIndex(), job(2), job(1)
     index.note(model.start_task(batch, 0, STARTED), 1)
     index.note(other, 2)
     index.drop(batch.id)
@@ -61,7 +60,7 @@ def test_a_record_that_is_gone_takes_its_tasks_along():
 
 
 def test_the_oldest_wait_is_that_of_the_oldest_job_with_a_waiting_task():
-    index, first, second = Index(), job(2, STARTED), job(1, STARTED + 60)
+    index, first, second = JobIndex(), job(2, STARTED), job(1, STARTED + 60)
     assert index.oldest_wait_seconds(STARTED) == 0
     index.note(second, 1)
     index.note(first, 2)
@@ -75,7 +74,7 @@ def test_the_oldest_wait_is_that_of_the_oldest_job_with_a_waiting_task():
 
 
 def test_who_listens_to_the_queue_hears_of_jobs_that_come_and_go():
-    index, one = Index(), job(1)
+    index, one = JobIndex(), job(1)
     with index.listening("", queue=True) as moved:
         index.note(one, 1)
         assert moved.is_set()

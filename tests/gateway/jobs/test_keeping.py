@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from gateway.jobs.model import Status
-from gateway.jobs.patience import Patience
-from rpc.errors import Aborted, Unavailable
+from gateway.jobs.retry import RetryPolicy
+from servicekit.errors import Aborted, Unavailable
 from tests.gateway.jobs.conftest import RESULT
 
 
@@ -64,7 +64,7 @@ async def test_when_the_gateway_is_told_to_stop_meanwhile(works):
     await kept(works, job.id)
 
 
-@pytest.mark.parametrize("patience", [Patience(record_seconds=0.3)])
+@pytest.mark.parametrize("patience", [RetryPolicy(record_seconds=0.3)])
 @pytest.mark.parametrize("is_stopped", [False, True])
 async def test_when_the_answer_never_comes(works, is_stopped):
     works.store._records = store = Store(works.store._records, is_lost=True)
@@ -77,7 +77,7 @@ async def test_when_the_answer_never_comes(works, is_stopped):
     await kept(works, job.id)
 
 
-@pytest.mark.parametrize("patience", [Patience(change_tries=3, record_retry_seconds=0.05)])
+@pytest.mark.parametrize("patience", [RetryPolicy(change_tries=3, record_retry_seconds=0.05)])
 async def test_when_others_change_the_record_all_the_time(works):
     works.store._records = store = Store(works.store._records, races=7)
     job = await works.desk.submit(await works.caption())

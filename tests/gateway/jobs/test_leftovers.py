@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from gateway.jobs import leftovers, model
+from gateway.jobs import model, orphans
 from gateway.jobs.model import Failure, Job, Task
 from gateway.jobs.store import JobStore
 
@@ -33,6 +33,6 @@ async def test_only_what_tasks_that_have_ended_left_is_ended(engine):
     await store.change(done.id, lambda job: model.complete_task(job, 0, model.Result("assets/a", 2), 2.0))
     gone = model.new_id(4)
     runpod = Runpod([f"{job_id}.0" for job_id in (runs.id, cancelled.id, done.id, gone)])
-    await leftovers.sweep(store, runpod)
+    await orphans.reap_once(store, runpod)
     assert runpod.ended == {f"{cancelled.id}.0": "", f"{done.id}.0": "assets/a", f"{gone}.0": ""}
     await store.stop()

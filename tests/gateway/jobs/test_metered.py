@@ -8,15 +8,16 @@ from dataclasses import replace
 import pytest
 
 from apigpu.v1.video_pb2 import CaptionRequest, Operation
-from gateway.encoders.grpc import GrpcEncoder
-from gateway.fleet import costs, machine
-from gateway.fleet.machine import State
+from gateway.fleet import billing
+from gateway.fleet.instances import instance
+from gateway.fleet.instances.instance import InstanceState
 from gateway.jobs import operation
-from gateway.jobs.metered import Metered
+from gateway.jobs.cost_guard import CostGuard
 from gateway.jobs.model import Status
 from gateway.jobs.queue import TaskRef
-from rpc.errors import FailedPrecondition
-from rpc.tls import Identity
+from gateway.workers.grpc import GrpcEncoder
+from servicekit.errors import FailedPrecondition
+from servicekit.tls import Identity
 from tests.gateway.jobs.conftest import RENTED, ScriptedEncoder, serving
 
 
@@ -61,7 +62,7 @@ async def test_a_message_of_a_task_that_has_ended_teaches_nothing(rented):
     await rented.fleet.register.add(another)
     known = rented.fleet.knowledge.estimates
     await asyncio.sleep(0.3)
-    async with Metered(rented.store, rented.fleet).running(TaskRef(job.id, 0), another.id):
+    async with CostGuard(rented.store, rented.fleet).running(TaskRef(job.id, 0), another.id):
         pass
     await asyncio.sleep(0.1)
     assert rented.fleet.knowledge.estimates == known
@@ -77,7 +78,7 @@ async def test_jobs_beside_each_other_share_the_price(rented):
     ids = [await submitted(rented) for _ in range(2)]
     jobs = [await rented.result(job_id) for job_id in ids]
     await until(lambda: ended_runs(rented, 2))
-    gone = await rented.fleet.register.change(RENTED.id, lambda m: machine.ended(m, time.time()))
+    gone = await rented.fleet.register.change(RENTED.id, lambda m: instance.terminated(m, time.time()))
     told = [cost(rented, job) for job in jobs]
     assert sum(one.usd for one in told) == pytest.approx(gone.usd(time.time()))
     assert all(one.is_final for one in told)
@@ -121,7 +122,7 @@ async def test_a_machine_that_is_given_back_under_a_task_costs_no_try(rented, ce
     rented.encoder.script = [gone]
     job_id = await submitted(rented)
     await until(lambda: running(rented))
-    await rented.fleet.register.change(RENTED.id, lambda m: machine.ending(m, "the dollars of the day are spent"))
+    await rented.fleet.register.change(RENTED.id, lambda m: instance.terminating(m, "the dollars of the day are spent"))
     rented.pool.remove(RENTED.id)
     async with own_encoder(rented, certs):
         gone.set()
@@ -130,11 +131,11 @@ async def test_a_machine_that_is_given_back_under_a_task_costs_no_try(rented, ce
 
 
 async def test_no_task_goes_to_a_machine_that_is_being_given_back(rented):
-    await rented.fleet.register.change(RENTED.id, lambda m: machine.ending(m, "idle"))
+    await rented.fleet.register.change(RENTED.id, lambda m: instance.terminating(m, "idle"))
     job_id = await submitted(rented)
     await asyncio.sleep(0.5)
     assert (rented.encoder.tasks, (await rented.desk.get(job_id)).status) == (0, Status.IN_QUEUE)
-    await rented.fleet.register.change(RENTED.id, lambda m: replace(m, state=State.READY))
+    await rented.fleet.register.change(RENTED.id, lambda m: replace(m, state=InstanceState.READY))
     assert (await rented.result(job_id)).status is Status.COMPLETED
 
 
@@ -167,4 +168,4 @@ async def answering(works, count):
 def test_the_budget_of_an_operation_is_read_from_its_message():
     assert operation.budget(Operation(caption=CaptionRequest())) is None
     assert operation.budget(Operation(caption=CaptionRequest(max_cost_usd=0))) == 0
-    assert costs.of_spells((), lambda _: None, 0.0) is None
+    assert billing.cost_of((), lambda _: None, 0.0) is None

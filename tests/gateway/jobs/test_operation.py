@@ -6,7 +6,7 @@ from apigpu.v1.caption_style_pb2 import CaptionWord
 from apigpu.v1.motion_pb2 import Motion
 from apigpu.v1.video_pb2 import AddAudioRequest, CaptionRequest, Img2VidImage, Img2VidRequest, Operation
 from gateway.jobs import operation
-from rpc.errors import InvalidArgument
+from servicekit.errors import InvalidArgument
 
 URL = "https://example.com/a"
 

@@ -7,10 +7,10 @@ import pytest
 from gateway.assets.links import Links
 from gateway.jobs import model
 from gateway.jobs.model import Status
-from gateway.jobs.patience import Patience
-from gateway.services.messages import Messages
-from gateway.services.watch import Watch
-from rpc.errors import Unavailable
+from gateway.jobs.retry import RetryPolicy
+from gateway.services.presenters import Presenter
+from gateway.services.watch import JobWatch
+from servicekit.errors import Unavailable
 from tests.until import until
 
 
@@ -65,7 +65,7 @@ async def job(works, records):
     return submitted
 
 
-@pytest.mark.parametrize("patience", [Patience(recheck_seconds=0.05)])
+@pytest.mark.parametrize("patience", [RetryPolicy(recheck_seconds=0.05)])
 async def test_whoever_waits_for_a_job_waits_on(works, records, job):
     records.is_away = True
     waiting = asyncio.create_task(works.result(job.id))
@@ -74,7 +74,7 @@ async def test_whoever_waits_for_a_job_waits_on(works, records, job):
     assert (await waiting).status is Status.COMPLETED
 
 
-@pytest.mark.parametrize("patience", [Patience(recheck_seconds=0.05)])
+@pytest.mark.parametrize("patience", [RetryPolicy(recheck_seconds=0.05)])
 async def test_whoever_waits_hears_of_the_end_though_the_store_is_silent(works, records, job):
     records.silence = asyncio.Event()
     waiting = asyncio.create_task(works.desk.wait(job.id))
@@ -97,10 +97,10 @@ async def test_a_job_that_ends_with_the_gateway_is_told(works, records, job):
     assert (await waiting).status is Status.COMPLETED
 
 
-@pytest.mark.parametrize("patience", [Patience(recheck_seconds=0.05)])
+@pytest.mark.parametrize("patience", [RetryPolicy(recheck_seconds=0.05)])
 async def test_whoever_watches_a_job_watches_on(works, records, job):
-    messages = Messages(Links(b"s" * 32, 60), works.fleet.meter.cost)
-    events = Watch(works.desk, messages, works.fleet, "").events(job.id)
+    messages = Presenter(Links(b"s" * 32, 60), works.fleet.meter.cost)
+    events = JobWatch(works.desk, messages, works.fleet, "").events(job.id)
     assert (await anext(events)).WhichOneof("event")
     records.is_away = True
     going_on = asyncio.create_task(anext(events))
@@ -111,7 +111,7 @@ async def test_whoever_watches_a_job_watches_on(works, records, job):
     assert seen[-1].HasField("finished")
 
 
-@pytest.mark.parametrize("patience", [Patience(withdraw_retry_seconds=0.1)])
+@pytest.mark.parametrize("patience", [RetryPolicy(withdraw_retry_seconds=0.1)])
 @pytest.mark.parametrize("overtaken", [False, True])
 async def test_a_job_whose_submission_was_refused_does_not_run(works, records, overtaken):
     wanted, records.is_away = await works.caption(), True
@@ -131,7 +131,7 @@ async def test_a_job_whose_submission_was_refused_does_not_run(works, records, o
     assert (job.status, works.encoder.tasks) == (Status.CANCELLED, 0)
 
 
-@pytest.mark.parametrize("patience", [Patience(withdraw_retry_seconds=0.05)])
+@pytest.mark.parametrize("patience", [RetryPolicy(withdraw_retry_seconds=0.05)])
 async def test_a_job_that_was_never_written_is_looked_for_no_longer_than_needed(works):
     works.desk.withdraw(model.new_id(0))
     await until(lambda: not works.desk._withdrawals, seconds=1)

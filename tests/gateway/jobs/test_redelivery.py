@@ -6,17 +6,20 @@ import time
 
 import pytest
 
-from gateway.fleet.holders import Holders
+from gateway.cluster.assignments import TaskAssignments
 from gateway.jobs import model
 from gateway.jobs.model import Status
-from gateway.jobs.patience import Patience
+from gateway.jobs.retry import RetryPolicy
 from tests.until import until
 
 
 @contextlib.asynccontextmanager
 async def held_elsewhere(works, key):
     """Another gateway tells that it has the task; at the end it has let go of it."""
-    other, holders = Holders(await works.engine.key_value("fleet"), "other", tell_seconds=0.1), works.fleet.holders
+    other, holders = (
+        TaskAssignments(await works.engine.key_value("fleet"), "other", tell_seconds=0.1),
+        works.fleet.holders,
+    )
     await other.start()
     with other.holding(key, ""):
         await until(lambda: holders.is_held_elsewhere(key))
@@ -74,7 +77,7 @@ async def test_a_full_encoder_leaves_a_task_to_the_living_gateway_that_runs_it(w
     assert (await works.result(job.id)).status is Status.COMPLETED
 
 
-@pytest.mark.parametrize("patience", [Patience(retry_seconds=0.1)])
+@pytest.mark.parametrize("patience", [RetryPolicy(retry_seconds=0.1)])
 async def test_a_try_lost_at_the_limit_is_no_end_while_another_goes_on(works):
     works.encoder.script = [lost := asyncio.Event()]
     await works.dispatcher.drain(0)

@@ -5,9 +5,9 @@ import time
 import pytest
 
 from gateway.jobs.model import Status
-from gateway.jobs.patience import Patience
+from gateway.jobs.retry import RetryPolicy
 from gateway.jobs.store import Unreadable
-from rpc.errors import NotFound
+from servicekit.errors import NotFound
 from tests.until import until
 
 
@@ -19,7 +19,7 @@ async def spoil(works, job_id):
         await works.desk.get(job_id)
 
 
-@pytest.mark.parametrize("patience", [Patience(retry_seconds=0.05)])
+@pytest.mark.parametrize("patience", [RetryPolicy(retry_seconds=0.05)])
 async def test_messages_that_name_no_task_do_not_stop_the_queue(works):
     for number in range(3):  # more than there are slots
         await works.desk._queue._queue.put(f"nonsense-{number}")
@@ -58,7 +58,7 @@ class Faulty:
         return await self._records.get(key)
 
 
-@pytest.mark.parametrize("patience", [Patience(recover_seconds=0.1)])
+@pytest.mark.parametrize("patience", [RetryPolicy(recover_seconds=0.1)])
 async def test_the_check_of_the_queue_goes_on_after_a_fault(works):
     await works.dispatcher.drain(0)
     job = await works.desk.submit(await works.caption())

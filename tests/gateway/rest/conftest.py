@@ -25,9 +25,9 @@ from gateway.assets.links import Links
 from gateway.assets.store import AssetStore
 from gateway.assets.transfers import Transfers
 from gateway.rest.server import LIMITS, HttpServer, RestSettings, build_app
-from rpc.chunks import ACCEPTED, Tally
-from rpc.errors import DataLoss, ServiceError
-from rpc.interceptors import boundary
+from servicekit.chunks import ACCEPTED, Checksum
+from servicekit.errors import DataLoss, ServiceError
+from servicekit.interceptors import error_boundary
 
 Handler = Callable[[Any, Any], Awaitable[Any]]
 
@@ -50,7 +50,7 @@ class Gateway:
     before_reading: Callable[[], Awaitable[Any]] | None = None
     watch: Callable[[Any, Any], AsyncIterator[Any]] | None = None
     uploads: list[str] = field(default_factory=list)
-    uploaded: Tally = field(default_factory=Tally)
+    uploaded: Checksum = field(default_factory=Checksum)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def note(self, method: str, request: Any, context: Any, default: Any) -> Any:
@@ -111,7 +111,7 @@ class Assets(Unary, assets_pb2_grpc.AssetServiceServicer):
 
     async def UploadAsset(self, request_iterator, context):
         gateway = self.gateway
-        gateway.uploaded, finish = Tally(), None
+        gateway.uploaded, finish = Checksum(), None
         try:
             async for request in request_iterator:
                 part = request.WhichOneof("part")
@@ -146,7 +146,7 @@ class Assets(Unary, assets_pb2_grpc.AssetServiceServicer):
 @contextlib.asynccontextmanager
 async def running(tmp_path, settings=None, limits=LIMITS):
     gateway = Gateway()
-    server = grpc.aio.server(interceptors=[boundary(60)], options=[("grpc.max_receive_message_length", 4 << 20)])
+    server = grpc.aio.server(interceptors=[error_boundary(60)], options=[("grpc.max_receive_message_length", 4 << 20)])
     video_pb2_grpc.add_VideoServiceServicer_to_server(Video(gateway), server)
     jobs_pb2_grpc.add_JobServiceServicer_to_server(Jobs(gateway), server)
     system_pb2_grpc.add_SystemServiceServicer_to_server(System(gateway), server)

@@ -9,8 +9,8 @@ import pytest
 
 from apigpu.v1 import assets_pb2, jobs_pb2, system_pb2, video_pb2
 from gateway.rest.server import HttpServer, RestSettings, build_app
-from rpc import errors
-from rpc.chunks import MAX_MESSAGE_BYTES
+from servicekit import errors
+from servicekit.chunks import MAX_MESSAGE_BYTES
 
 CAPTION = {"url_video": "https://x/a.mp4", "url_srt": "assets/1"}
 

@@ -8,8 +8,7 @@ import pytest
 from starlette.datastructures import Headers
 
 from gateway.assets.links import Links
-from gateway.rest.contents import disposition, is_harmless, media_type
-from gateway.rest.ranges import Span, Validators, wanted
+from gateway.rest.file_headers import Span, Validators, disposition, is_harmless, media_type, requested_span
 from gateway.rest.status import RangeNotSatisfiable
 
 DATA = bytes(range(256)) * 10_000
@@ -217,5 +216,5 @@ def test_media_type():
 def test_a_range_of_an_empty_file():
     known = Validators('"x"', datetime(2025, 10, 2, tzinfo=UTC))
     with pytest.raises(RangeNotSatisfiable):
-        wanted(Headers({"range": "bytes=0-"}), 0, known)
-    assert wanted(Headers({"range": "bytes=1-2"}), 3, known) == Span(1, 2)
+        requested_span(Headers({"range": "bytes=0-"}), 0, known)
+    assert requested_span(Headers({"range": "bytes=1-2"}), 3, known) == Span(1, 2)

@@ -13,9 +13,9 @@ from apigpu.v1.caption_style_pb2 import CaptionStyle
 from apigpu.v1.jobs_pb2 import Job, ListJobsRequest, SubmitJobRequest
 from apigpu.v1.motion_pb2 import Motion
 from apigpu.v1.video_pb2 import CaptionRequest, Execution, Img2VidRequest, Stats
-from gateway.rest import decode
-from gateway.rest.encode import dumps, to_json
-from rpc.errors import InvalidArgument
+from gateway.rest.protojson import decode
+from gateway.rest.protojson.encode import dumps, to_json
+from servicekit.errors import InvalidArgument
 
 ROOT = Path(__file__).parents[3]
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from gateway.rest.openapi import document
+from gateway.rest.openapi.document import document
 from gateway.rest.routes import RouteTable, endpoints
 
 TABLE = RouteTable()

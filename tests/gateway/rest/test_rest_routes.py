@@ -4,7 +4,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool
 
 from gateway.rest.routes import RouteTable, endpoints
 from gateway.rest.status import MethodNotAllowed
-from rpc.errors import InvalidArgument, NotFound
+from servicekit.errors import InvalidArgument, NotFound
 
 TABLE = RouteTable()
 

@@ -13,7 +13,7 @@ import pytest
 from apigpu.v1 import jobs_pb2
 from gateway.rest.server import HttpServer
 from gateway.rest.settings import HttpLimits
-from rpc.config import ConfigError
+from servicekit.config import ConfigError
 
 
 async def app(scope, receive, send):

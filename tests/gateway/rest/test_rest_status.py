@@ -3,7 +3,7 @@ import pytest
 from google.rpc import code_pb2
 
 from gateway.rest import status
-from rpc import errors
+from servicekit import errors
 
 ROWS = [
     ("OK", 200),

@@ -10,7 +10,7 @@ import pytest
 
 from apigpu.v1 import assets_pb2, jobs_pb2
 from gateway.rest.server import RestSettings
-from rpc import errors
+from servicekit import errors
 
 EVENTS = [
     jobs_pb2.WatchJobResponse(queued=jobs_pb2.Queued(place=2, phase="COLD_START")),

@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.rest.templates import Template
+from gateway.rest.routes import Template
 
 
 @pytest.mark.parametrize(

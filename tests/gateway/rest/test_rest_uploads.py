@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from gateway.rest.server import RestSettings
-from rpc import errors
+from servicekit import errors
 
 DATA = bytes(range(256)) * 8000
 SHA256 = hashlib.sha256(DATA)

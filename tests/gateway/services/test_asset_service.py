@@ -11,10 +11,10 @@ from gateway.assets.links import Links
 from gateway.assets.store import AssetStore
 from gateway.assets.transfers import Transfers
 from gateway.services import assets
-from gateway.services.messages import Messages
-from rpc.chunks import Tally
-from rpc.errors import from_rpc
-from rpc.interceptors import boundary
+from gateway.services.presenters import Presenter
+from servicekit.chunks import Checksum
+from servicekit.errors import from_rpc
+from servicekit.interceptors import error_boundary
 
 HEADER = assets_pb2.UploadAssetRequest(header=assets_pb2.UploadHeader(filename="a.mp4"))
 CHUNK = assets_pb2.UploadAssetRequest(chunk=b"x" * 1000)
@@ -24,9 +24,9 @@ CHUNK = assets_pb2.UploadAssetRequest(chunk=b"x" * 1000)
 async def serving(tmp_path, **terms):
     """The service, with one place for transfers."""
     store = AssetStore(str(tmp_path / "assets"), retention_seconds=3600, max_bytes=1 << 24)
-    server = grpc.aio.server(interceptors=[boundary(60)])
+    server = grpc.aio.server(interceptors=[error_boundary(60)])
     service = assets.AssetService(
-        store, Messages(Links(b"s" * 32, 600), lambda spells, now: None), "http://localhost", Transfers(1), **terms
+        store, Presenter(Links(b"s" * 32, 600), lambda spells, now: None), "http://localhost", Transfers(1), **terms
     )
     assets_pb2_grpc.add_AssetServiceServicer_to_server(service, server)
     socket = f"unix:{tmp_path}/grpc.sock"
@@ -102,7 +102,7 @@ async def upload(stub, chunks=1, pause_seconds=0.0):
 
 
 async def requests(chunks, pause_seconds=0.0, data=CHUNK.chunk):
-    tally = Tally()
+    tally = Checksum()
     yield HEADER
     for _ in range(chunks):
         await asyncio.sleep(pause_seconds)

@@ -2,13 +2,13 @@
 
 from gateway.assets.links import Links
 from gateway.jobs.model import Job, Status, Task
-from gateway.services.messages import Messages
-from rpc.chunks import MAX_MESSAGE_BYTES
+from gateway.services.presenters import Presenter
+from servicekit.chunks import MAX_MESSAGE_BYTES
 
 DONE = Task(
     "image", Status.COMPLETED, asset="assets/aaaaaaaaaaaaaaaaaaaaaaaaaa", codec="x264", codec_reason="asked for"
 )
-MESSAGES = Messages(Links(b"a secret that signs links", 60.0), lambda *_: None)
+MESSAGES = Presenter(Links(b"a secret that signs links", 60.0), lambda *_: None)
 
 
 def batches(count, images):

@@ -2,12 +2,12 @@
 
 import pytest
 
+from api_gpu.cli.display import told
+from api_gpu.job import Progress, Queued
+from api_gpu.jobs import progress
 from apigpu.v1 import jobs_pb2
-from client.display import told
-from client.job import Progress, Queued
-from client.jobs import progress
-from gateway.jobs.board import Phase, TaskProgress
 from gateway.jobs.model import Job, Status, Task
+from gateway.jobs.progress import Phase, TaskProgress
 from gateway.services.watch import furthest, total_progress
 
 WAITING, COLD, ENCODING = Phase

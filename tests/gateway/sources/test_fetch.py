@@ -9,9 +9,9 @@ import httpx
 import pytest
 from webserver import answer, fixed
 
-from gateway.sources.faults import translated
-from rpc.chunks import CHUNK_BYTES
-from rpc.errors import (
+from gateway.sources.errors import http_errors
+from servicekit.chunks import CHUNK_BYTES
+from servicekit.errors import (
     DeadlineExceeded,
     FailedPrecondition,
     InvalidArgument,
@@ -321,7 +321,7 @@ async def test_twenty_at_once(serve, fetching):
 def test_every_error_of_httpx_is_translated(error):
     if not issubclass(error, httpx.HTTPError) or error is httpx.HTTPStatusError:
         return
-    with pytest.raises(ServiceError) as caught, translated(httpx.URL("http://h/a?secret")):
+    with pytest.raises(ServiceError) as caught, http_errors(httpx.URL("http://h/a?secret")):
         raise error("internals")
     assert caught.value.message.startswith("http://h/a ")
     assert "internals" not in caught.value.message
@@ -330,7 +330,7 @@ def test_every_error_of_httpx_is_translated(error):
 @pytest.mark.parametrize("error", [OSError("internals"), TimeoutError(), ConnectionResetError()])
 def test_errors_of_the_system_are_translated(error):
     kind = DeadlineExceeded if isinstance(error, TimeoutError) else Unavailable
-    with pytest.raises(kind), translated(httpx.URL("http://h/a")):
+    with pytest.raises(kind), http_errors(httpx.URL("http://h/a")):
         raise error
 
 

@@ -6,7 +6,7 @@ from ipaddress import ip_network
 import pytest
 from webserver import answer, fixed
 
-from rpc.errors import FailedPrecondition, InvalidArgument, PermissionDenied, Unavailable
+from servicekit.errors import FailedPrecondition, InvalidArgument, PermissionDenied, Unavailable
 
 
 async def get(fetcher, url):

@@ -6,7 +6,7 @@ from webserver import answer
 from gateway.assets.record import new_id
 from gateway.assets.store import AssetStore
 from gateway.sources import Sources
-from rpc.errors import InvalidArgument, NotFound
+from servicekit.errors import InvalidArgument, NotFound
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from gateway.sources import urls
-from rpc.errors import InvalidArgument
+from servicekit.errors import InvalidArgument
 
 
 @pytest.mark.parametrize(

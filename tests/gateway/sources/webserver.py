@@ -8,7 +8,7 @@ from ipaddress import ip_network
 
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from client import certs
+from api_gpu.local import certs
 from gateway.sources.fetch import FetchLimits
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)

@@ -1,0 +1,1 @@
+"""The Python client (`api_gpu.client.Client`) and the command line `api-gpu`."""

@@ -1,0 +1,182 @@
+"""How a command tells of its work: live bars on a terminal, plain lines elsewhere. Both write to stderr."""
+
+import sys
+import time
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.text import Text
+
+from api_gpu.assets import OnBytes
+from api_gpu.job import Clip, Event, Finished, Job, Queued
+from api_gpu.job import Progress as JobProgress
+
+LINE_SECONDS = 2.0
+DONE_BARS = 5
+MEGABYTE = 1_000_000
+STARTING = "an encoder starts"
+
+
+class Display(Protocol):
+    """What a command needs to tell. A context manager: it ends the bars."""
+
+    def transfer(self, label: str) -> OnBytes:
+        """Begin to tell of a transfer."""
+
+    def event(self, job: Job, event: Event) -> None:
+        """Tell an event of a job."""
+
+    def say(self, text: str) -> None:
+        """Tell a line."""
+
+    def __enter__(self) -> Self:
+        """Begin."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """End."""
+
+
+def display() -> Display:
+    """Bars when stderr is a terminal, else lines."""
+    return Bars() if sys.stderr.isatty() else Lines()
+
+
+class Lines:
+    """Plain lines: the beginning of each transfer, changes of the place, progress every LINE_SECONDS."""
+
+    def __init__(self) -> None:
+        self._told = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is open."""
+
+    def transfer(self, label: str) -> OnBytes:
+        """Tell of it when it begins and when it is done."""
+        self.say(label)
+        started = time.monotonic()
+
+        def on_bytes(done: int, total: int | None) -> None:
+            if done == total or self._due():
+                self.say(f"{label}: {of_bytes(done, total, time.monotonic() - started)}")
+
+        return on_bytes
+
+    def event(self, job: Job, event: Event) -> None:
+        """Tell it, unless the last line is too young and more will follow."""
+        if not isinstance(event, JobProgress) or self._due():
+            self.say(f"job {job.id}: {told(event)}")
+
+    def say(self, text: str) -> None:
+        """Tell a line."""
+        print(text, file=sys.stderr, flush=True)
+
+    def _due(self) -> bool:
+        now = time.monotonic()
+        if now - self._told < LINE_SECONDS:
+            return False
+        self._told = now
+        return True
+
+
+class Detail(ProgressColumn):
+    """The words beside a bar."""
+
+    def render(self, task: Task) -> Text:
+        """See ProgressColumn."""
+        return Text(str(task.fields["detail"]), style="dim")
+
+
+class Bars:
+    """One live bar for each transfer, and one for the job; of those that are full, the last DONE_BARS."""
+
+    def __init__(self) -> None:
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=30), Detail())
+        self._progress = Progress(*columns, console=Console(stderr=True))
+        self._jobs: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def transfer(self, label: str) -> OnBytes:
+        """A bar that fills with the bytes."""
+        done = [task.id for task in self._progress.tasks if task.finished]
+        for old in done[:-DONE_BARS]:
+            self._progress.remove_task(old)
+        bar = self._progress.add_task(label, total=None, detail="")
+        started = time.monotonic()
+
+        def on_bytes(done: int, total: int | None) -> None:
+            detail = of_bytes(done, total, time.monotonic() - started)
+            self._progress.update(bar, completed=done, total=total, detail=detail)
+
+        return on_bytes
+
+    def event(self, job: Job, event: Event) -> None:
+        """Move the job's bar."""
+        if job.id not in self._jobs:
+            self._jobs[job.id] = self._progress.add_task(job.operation, total=None, detail="")
+        bar = self._jobs[job.id]
+        if isinstance(event, Clip):
+            self.say(told(event))
+            return
+        self._progress.update(bar, detail=told(event))
+        if isinstance(event, JobProgress) and event.frames_total:
+            self._progress.update(bar, completed=event.frames_done, total=event.frames_total)
+        elif isinstance(event, Finished):
+            full = self._progress.tasks[self._progress.task_ids.index(bar)].total or 1
+            self._progress.update(bar, completed=full if not event.job.error else None, total=full)
+
+    def say(self, text: str) -> None:
+        """A line above the bars."""
+        self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def told(event: Event) -> str:
+    """An event in words."""
+    match event:
+        case Queued(_, "COLD_START"):
+            return STARTING
+        case Queued(place):
+            return "next in the queue" if place <= 1 else f"number {place} in the queue"
+        case Clip():
+            return f"{event.id}: {event.error.message if event.error else 'done'}"
+        case Finished(job):
+            seconds = (job.queued_milliseconds + job.encoding_milliseconds) / 1000
+            return f"{job.status.lower()} after {seconds:.1f} s{of_dollars(job.cost_usd)}"
+        case JobProgress():
+            return of_frames(event)
+
+
+def of_frames(progress: JobProgress) -> str:
+    """Frames, rate and time left in words."""
+    frames = f"{progress.frames_done}" + (f"/{progress.frames_total}" if progress.frames_total else "")
+    words = [f"{frames} frames", f"{progress.fps:.0f} fps"]
+    if progress.total > 1:
+        words.insert(0, f"{progress.processed}/{progress.total} clips")
+    if progress.phase == "COLD_START":
+        words.append(STARTING)
+    if progress.seconds_left is not None:
+        words.append(f"{progress.seconds_left:.0f} s left")
+    return ", ".join(words) + of_dollars(progress.cost_usd)
+
+
+def of_dollars(usd: float | None) -> str:
+    """A cost in words, to be put after others; nothing where nothing was rented."""
+    return "" if usd is None else f", ${usd:.4f}"
+
+
+def of_bytes(done: int, total: int | None, seconds: float) -> str:
+    """Bytes and rate in words."""
+    whole = f"/{total / MEGABYTE:.1f}" if total is not None else ""
+    return f"{done / MEGABYTE:.1f}{whole} MB, {done / MEGABYTE / max(seconds, 1e-6):.0f} MB/s"

@@ -1,0 +1,95 @@
+"""The fleet and its costs on a terminal."""
+
+import sys
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from api_gpu.fleet import DayCosts, Fleet, Machine
+from api_gpu.job import Job
+
+
+def print_rows(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print them."""
+    if not sys.stdout.isatty():
+        for row in rows:
+            print(*row, sep="\t")
+        return
+    table = Table(*headings, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    Console(markup=False).print(table)
+
+
+HEADINGS = ("job", "status", "operation", "tasks", "queued", "encoding", "accepted")
+
+
+def print_jobs(jobs: Iterable[Job]) -> None:
+    """Print them."""
+    print_rows(HEADINGS, (job_cells(job) for job in jobs))
+
+
+def job_cells(job: Job) -> tuple[str, ...]:
+    """A job in words, by HEADINGS."""
+    return (
+        job.id,
+        job.status,
+        job.operation,
+        f"{job.processed}/{job.total}",
+        f"{job.queued_milliseconds / 1000:.1f} s",
+        f"{job.encoding_milliseconds / 1000:.1f} s",
+        f"{job.created:%Y-%m-%d %H:%M:%S}Z" if job.created else "",
+    )
+
+
+MACHINES = ("machine", "provider", "state", "what", "busy", "$/hour", "$", "since", "why")
+DAYS = ("day", "provider", "$", "machines", "tasks", "worked", "paid for")
+ENDED = "ENDED"
+
+
+def show_fleet(fleet: Fleet, with_ended: bool) -> None:
+    """Print the machines; how things stand goes to stderr, so that the rows can be read by a program."""
+    wanted = [machine for machine in fleet.machines if with_ended or machine.state != ENDED]
+    print_rows(MACHINES, (_machine(machine) for machine in wanted))
+    print(_summary(fleet), file=sys.stderr)
+    for name, fault in fleet.providers.items():
+        if fault:
+            print(f"{name}: {fault}", file=sys.stderr)
+
+
+def show_costs(days: Iterable[DayCosts]) -> None:
+    """Print the days."""
+    print_rows(DAYS, (_day(day) for day in days))
+
+
+def _summary(fleet: Fleet) -> str:
+    providers = ", ".join(fleet.providers) or "no provider is set up"
+    money = f"{fleet.usd_per_hour:.2f} $ an hour, {fleet.usd_today:.2f} $ today"
+    return f"{fleet.waiting} tasks wait, {fleet.running} run; {money}; {providers}"
+
+
+def _machine(machine: Machine) -> tuple[str, ...]:
+    return (
+        machine.id,
+        machine.provider,
+        machine.state,
+        machine.description,
+        f"{machine.busy}/{machine.slots}",
+        f"{machine.usd_per_hour:.3f}",
+        f"{machine.usd:.4f}",
+        f"{machine.created:%Y-%m-%d %H:%M:%S}Z" if machine.created else "",
+        machine.reason,
+    )
+
+
+def _day(day: DayCosts) -> tuple[str, ...]:
+    return (
+        day.date,
+        day.provider,
+        f"{day.usd:.4f}",
+        str(day.machines),
+        str(day.tasks),
+        f"{day.busy_seconds / 60:.1f} min",
+        f"{day.paid_seconds / 60:.1f} min",
+    )

@@ -1,0 +1,90 @@
+"""A connection to a gateway: the channel, the key that goes with every call, and errors as ServiceError."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import grpc
+
+from servicekit.chunks import MAX_MESSAGE_BYTES
+from servicekit.config import ConfigError
+from servicekit.errors import FailedPrecondition, ServiceError, Unavailable, from_rpc
+from servicekit.interceptors import REQUEST_ID
+from servicekit.tls import Identity
+
+KEY_HEADER = "x-api-key"
+READING = (("JobService", "GetJob"), ("JobService", "ListJobs"), ("AssetService", "GetAsset"))
+SERVICE_CONFIG = {
+    "methodConfig": [
+        {
+            "name": [{"service": f"apigpu.v1.{service}", "method": method} for service, method in READING],
+            "retryPolicy": {
+                "maxAttempts": 4,
+                "initialBackoff": "0.1s",
+                "maxBackoff": "1s",
+                "backoffMultiplier": 3,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ]
+}
+OPTIONS = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+    ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
+)
+
+Metadata = tuple[tuple[str, str], ...]
+
+
+class Connection:
+    """A TLS channel to `target` (host:port). Close it when done."""
+
+    def __init__(self, target: str, key: str, credentials: grpc.ChannelCredentials) -> None:
+        self.target = target
+        self.metadata: Metadata = ((KEY_HEADER, key),) if key else ()
+        self.channel = grpc.secure_channel(target, credentials, options=OPTIONS)
+
+    def close(self) -> None:
+        """End the connection, and every call on it."""
+        self.channel.close()
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Raise what goes wrong with a call inside as ServiceError."""
+        try:
+            yield
+        except grpc.RpcError as error:
+            raise self._translated(error) from error
+
+    def _translated(self, error: grpc.RpcError) -> ServiceError:
+        assert isinstance(error, grpc.Call)
+        found = from_rpc(error)
+        from_gateway = any(name == REQUEST_ID for name, _ in error.trailing_metadata() or ())
+        if isinstance(found, Unavailable) and not from_gateway:
+            return Unavailable(
+                f"{self.target} does not answer: {found.message}. Is the gateway running there, and are the CA and the "
+                "client certificate those it knows? `api-gpu up` starts one on this machine.",
+                reason="UNREACHABLE",
+            )
+        return found
+
+
+def credentials(ca: Path | None, certificate: Path | None, private_key: Path | None) -> grpc.ChannelCredentials:
+    """TLS credentials from PEM files; without `ca` the roots that gRPC ships. Raises FailedPrecondition."""
+    try:
+        if ca and certificate and private_key:
+            return Identity(certificate=certificate, key=private_key, ca=ca).channel_credentials()
+        return grpc.ssl_channel_credentials(
+            *(path.read_bytes() if path else None for path in (ca, private_key, certificate))
+        )
+    except ConfigError as error:
+        raise FailedPrecondition(str(error), reason="TLS_FILES") from error
+    except OSError as error:
+        text = f"cannot read {error.filename}: {error.strerror}; `api-gpu up` and `api-gpu certs` make certificates."
+        raise FailedPrecondition(text, reason="TLS_FILES") from error

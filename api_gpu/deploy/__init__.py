@@ -1,0 +1,1 @@
+"""Deploying workers to providers."""

@@ -1,0 +1,1 @@
+"""A gateway and an encoder on one machine."""

@@ -1,0 +1,247 @@
+"""`api-gpu up`: the pair on one machine, in the foreground."""
+
+import asyncio
+import fcntl
+import math
+import os
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, SecretStr
+
+from api_gpu.local.certs import make_set
+from api_gpu.local.data_dir import DataDir, Serving, writing
+from api_gpu.local.supervisor import Child, ChildEnded
+from servicekit.config import ConfigError, Settings
+from servicekit.tasks import cancel_and_wait
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+WILDCARDS = ("0.0.0.0", "::", "[::]")
+STOP_MARGIN_SECONDS = 10.0
+# `timeout` and some supervisors send a signal to the process and to its group.
+ONE_SIGNAL_SECONDS = 0.5
+SLOW_START_SECONDS = 20.0
+POLL_SECONDS = 0.05
+PROBE_OPTIONS = (("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 200))
+
+
+class UpSettings(Settings):
+    """What `up` itself reads. Everything else in the environment is passed on to both services; certificates and
+    addresses between the two are set here."""
+
+    data_dir: Path = Path(".api-gpu")
+    host: str = "127.0.0.1"
+    port: Port = 3000
+    grpc_port: Port = 50051
+    health_port: Port = 50053
+    encoder_port: Port = 50052
+    encoder_health_port: Port | None = None
+    x_api_key: SecretStr | None = None
+    drain_seconds: Annotated[float, Field(ge=0)] = 25.0
+
+    @property
+    def encoder_probe_port(self) -> int:
+        """Health port of the encoder: the one after the gateway's when none is given."""
+        return self.encoder_health_port or self.health_port + 1
+
+    @property
+    def reachable_host(self) -> str:
+        """Where clients on this machine find the gateway."""
+        return "localhost" if self.host in ("127.0.0.1", *WILDCARDS) else self.host
+
+
+def serve(settings: UpSettings) -> int:
+    """Serve until SIGTERM or SIGINT; the exit code. Raises ConfigError when another `up` runs in the folder, and when
+    the folder cannot be written to."""
+    # gRPC's fork handlers would only get in the way: every fork here becomes another program at once.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+    folder = DataDir(settings.data_dir.resolve())
+    with writing(folder.root):
+        folder.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    host = settings.reachable_host
+    serving = Serving(os.getpid(), f"http://{host}:{settings.port}", f"{host}:{settings.grpc_port}")
+    with alone(folder):
+        with writing(folder.root):
+            folder.write_serving(serving)
+            make_set(folder.certificates, [host])
+            pair = Up(settings, folder, serving)
+        return asyncio.run(pair.run())
+
+
+class Up:
+    """Both services, from their start to their end."""
+
+    def __init__(self, settings: UpSettings, folder: DataDir, serving: Serving) -> None:
+        self._settings = settings
+        self._folder = folder
+        self._serving = serving
+        self._keys = settings.x_api_key.get_secret_value() if settings.x_api_key else folder.key_made()
+        self._gateway = Child("gateway", gateway_environment(settings, folder, self._keys), warn)
+        self._encoder = Child("encoder", encoder_environment(settings, folder), warn)
+        self._stop = asyncio.Event()
+        self._signalled = -math.inf
+
+    async def run(self) -> int:
+        """Keep both running until a signal, or until one cannot be kept running; the exit code."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
+        lives = [asyncio.create_task(child.keep_running()) for child in (self._encoder, self._gateway)]
+        ready = asyncio.create_task(self._announce())
+        stop = asyncio.create_task(self._stop.wait())
+        await asyncio.wait({stop, *lives}, return_when=asyncio.FIRST_COMPLETED)
+        await cancel_and_wait(ready, stop)
+        seconds = self._settings.drain_seconds + STOP_MARGIN_SECONDS
+        for child in (self._gateway, self._encoder):
+            await child.stop(seconds)
+        return _exit_code(await asyncio.gather(*lives, return_exceptions=True))
+
+    def _on_signal(self) -> None:
+        before, self._signalled = self._signalled, time.monotonic()
+        if self._signalled - before < ONE_SIGNAL_SECONDS:
+            return
+        # Told last: whoever read it may be gone, as `tee` is after Ctrl-C.
+        if self._stop.is_set():
+            self._gateway.kill()
+            self._encoder.kill()
+            warn("killing both")
+            return
+        self._stop.set()
+        warn("ending, the gateway first; once more to kill")
+
+    async def _announce(self) -> None:
+        settings = self._settings
+        probes = {self._gateway: settings.health_port, self._encoder: settings.encoder_probe_port}
+        slow = asyncio.get_running_loop().call_later(SLOW_START_SECONDS, warn, f"not up yet; see {self._folder.logs}")
+        try:
+            for child, port in probes.items():
+                host = settings.reachable_host if child is self._gateway else "localhost"
+                await until_serving(f"{host}:{port}")
+                child.has_served = True
+        finally:
+            slow.cancel()
+        print(greeting(self._serving, self._folder, settings.x_api_key, sys.stdout.isatty()), flush=True)
+
+
+@contextmanager
+def alone(folder: DataDir) -> Iterator[None]:
+    """Hold the folder. Raises ConfigError, saying who holds it, when it is held."""
+    with writing(folder.root):
+        file = folder.lock_file.open("a")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConfigError(_taken(folder)) from error
+        yield
+
+
+def _taken(folder: DataDir) -> str:
+    serving = folder.serving()
+    who = f"process {serving.process} serves {serving.http} and {serving.grpc}" if serving else "it is starting"
+    return f"`api-gpu up` runs in {folder.root} already ({who}); set DATA_DIR, and other ports, for a second pair"
+
+
+async def until_serving(address: str) -> None:
+    """Wait until the health service at a plaintext address says SERVING."""
+    # Imported here, once the children are on their way: it takes as long as they do to start.
+    import grpc
+    from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+    async with grpc.aio.insecure_channel(address, PROBE_OPTIONS) as channel:
+        stub: Any = health_pb2_grpc.HealthStub(channel)
+        while True:
+            try:
+                answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=1)
+                if answer.status == health_pb2.HealthCheckResponse.SERVING:
+                    return
+            except grpc.aio.AioRpcError:
+                pass
+            await asyncio.sleep(POLL_SECONDS)
+
+
+def gateway_environment(settings: UpSettings, folder: DataDir, keys: str) -> dict[str, str]:
+    """What the gateway is told beside the environment of `up`."""
+    certificates = folder.certificates
+    return {
+        "HOST": settings.host,
+        "PORT": str(settings.port),
+        "GRPC_PORT": str(settings.grpc_port),
+        "HEALTH_PORT": str(settings.health_port),
+        "DATA_DIR": str(folder.root),
+        "LOGS_DIR": str(folder.logs),
+        "X_API_KEY": keys,
+        "ENCODERS": f"127.0.0.1:{settings.encoder_port}",
+        "TLS_CERT": str(certificates / "gateway.crt"),
+        "TLS_KEY": str(certificates / "gateway.key"),
+        "TLS_CLIENT_CA": str(certificates / "client-ca.crt"),
+        "ENCODER_CA": str(certificates / "ca.crt"),
+    }
+
+
+def encoder_environment(settings: UpSettings, folder: DataDir) -> dict[str, str]:
+    """What the encoder is told beside the environment of `up`."""
+    certificates = folder.certificates
+    return {
+        "HOST": "127.0.0.1",
+        "PORT": str(settings.encoder_port),
+        "HEALTH_PORT": str(settings.encoder_probe_port),
+        "WORK_DIR": str(folder.work),
+        "LOGS_DIR": str(folder.logs),
+        "TLS_CERT": str(certificates / "encoder.crt"),
+        "TLS_KEY": str(certificates / "encoder.key"),
+        "TLS_CA": str(certificates / "ca.crt"),
+    }
+
+
+def greeting(serving: Serving, folder: DataDir, given: SecretStr | None, is_terminal: bool) -> str:
+    """Where the pair serves and how to call it. `given` are the keys that the folder does not keep. Only a terminal is
+    told the key: elsewhere a log would keep it, and the shell is told where to find it."""
+    header = _header(folder, given, is_terminal)
+    tls = " ".join(
+        f"--{option} {shlex.quote(str(folder.certificates / name))}"
+        for option, name in (("cacert", "ca.crt"), ("cert", "client.crt"), ("key", "client.key"))
+    )
+    return f"""\
+api-gpu is up: JSON on {serving.http}, gRPC on {serving.grpc} (mTLS). Ctrl-C ends it.
+
+here     api-gpu caption video.mp4 subtitles.srt -o captioned.mp4
+upload   curl -T video.mp4 -H {header} {serving.http}/assets/
+JSON     curl -H {header} -H 'Content-Type: application/json' \\
+           -d '{{"url_video": "assets/…", "url_srt": "assets/…"}}' {serving.http}/video/caption
+gRPC     buf curl --protocol grpc -H {header} --reflect-header {header} \\
+           {tls} \\
+           -d '{{"page_size": 5}}' https://{serving.grpc}/apigpu.v1.JobService/ListJobs
+
+certificates {folder.certificates}
+key          {"X_API_KEY" if given else folder.key_file}
+logs         {folder.logs}"""
+
+
+def _header(folder: DataDir, given: SecretStr | None, is_terminal: bool) -> str:
+    """The header with the key, as a word of the shell."""
+    if is_terminal:
+        keys = given.get_secret_value() if given else folder.key()
+        return shlex.quote(f"X-API-Key: {keys.split(',')[0].strip()}")
+    # X_API_KEY may hold several, with commas.
+    return '"X-API-Key: {}"'.format("${X_API_KEY%%,*}" if given else f"$(cat {shlex.quote(str(folder.key_file))})")
+
+
+def warn(text: str) -> None:
+    """Tell the terminal."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def _exit_code(ends: list[BaseException | None]) -> int:
+    for end in ends:
+        if isinstance(end, ChildEnded):
+            warn(str(end))
+            return end.code
+        if end is not None:
+            raise end
+    return 0

@@ -1,1 +1,0 @@
-"""The Python client (`client.api.Client`) and the command line `api-gpu`."""

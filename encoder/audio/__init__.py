@@ -1,0 +1,1 @@
+"""Soundtracks: loudness, mixing, fades."""

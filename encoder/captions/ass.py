@@ -1,0 +1,171 @@
+"""Captions as an ASS script of our own making: the style that is burned in, and nothing of the cue's text but words.
+
+ASS text can switch fonts, move, draw and blank the picture. So every brace and backslash of a cue is shown as it is,
+save for the marks that SubRip knows.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from encoder.captions import karaoke
+from encoder.captions.fonts import FAMILY
+from encoder.captions.formats import Cue
+from encoder.captions.karaoke import Word
+from encoder.captions.markup import MARK, font_color
+from encoder.captions.style import CLASSIC, COLOR, Style
+
+# libass then tells by its first letter which way a line runs.
+ANY_DIRECTION = -1
+# libass has no escape for a backslash: a word joiner after it keeps it from starting a command.
+WORD_JOINER = "\u2060"
+SHADOW = "#0000007F"
+
+STYLE_FIELDS = (
+    "Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, Italic, Underline, "
+    "StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, Alignment, MarginL, MarginR, MarginV, "
+    "Encoding"
+)
+EVENT_FIELDS = "Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text"
+
+
+def script(
+    cues: Sequence[Cue],
+    width: int,
+    height: int,
+    style: Style = CLASSIC,
+    words: Sequence[Sequence[Word]] | None = None,
+) -> str:
+    """The script for a picture that is shown as `width` × `height` square pixels; sizes follow its smaller side.
+    `words` are the words of each cue, where their times are known from elsewhere (karaoke).
+
+    PlayRes has the shape of the picture, as libass would stretch sizes otherwise. LayoutRes says that these are square
+    pixels, so that text keeps its shape on pixels that are not.
+    """
+    head = [
+        "[Script Info]",
+        "ScriptType: v4.00+",
+        f"PlayResX: {width}",
+        f"PlayResY: {height}",
+        f"LayoutResX: {width}",
+        f"LayoutResY: {height}",
+        "WrapStyle: 0",
+        "ScaledBorderAndShadow: yes",
+        "YCbCr Matrix: None",
+        "",
+        "[V4+ Styles]",
+        f"Format: {STYLE_FIELDS}",
+        _style(width, height, style),
+        "",
+        "[Events]",
+        f"Format: {EVENT_FIELDS}",
+    ]
+    placed = _placed(width, height, style)
+    if style.highlight_color:
+        lit = words if words is not None else [karaoke.words(cue) for cue in cues]
+        shown = (part for cue, said in zip(cues, lit, strict=True) for part in _said(cue, said, style))
+    else:
+        shown = ((cue.start_ms, cue.end_ms, text(cue.text, style)) for cue in cues)
+    return "\n".join([*head, *(_event(start, end, placed + part) for start, end, part in shown), ""])
+
+
+def text(words: str, style: Style = CLASSIC, *, colors: bool = True) -> str:
+    """A cue's text as ASS text: known marks kept, of color if `colors`; line ends as \\N, all else as it is."""
+    parts, position = [], 0
+    worn = [style.color]
+    for match in MARK.finditer(words):
+        parts += [_plain(words[position : match.start()], capitals=style.capitals), _mark(match, worn, colors=colors)]
+        position = match.end()
+    parts.append(_plain(words[position:], capitals=style.capitals))
+    return "".join(parts)
+
+
+def _event(start_ms: int, end_ms: int, words: str) -> str:
+    return f"Dialogue: 0,{_clock(start_ms)},{_clock(end_ms)},Default,,0,0,0,,{words}"
+
+
+def _said(cue: Cue, words: Sequence[Word], style: Style) -> Iterator[tuple[int, int, str]]:
+    """A cue with one word after the other in another color; between two words none is."""
+    unlit = text(cue.text, style, colors=False)
+    until = cue.start_ms
+    for word in words:
+        if word.start_ms > until:
+            yield until, word.start_ms, unlit
+        if word.end_ms > max(word.start_ms, until):
+            yield max(word.start_ms, until), word.end_ms, _lit(cue.text, word, style)
+        until = max(until, word.end_ms)
+    if until < cue.end_ms:
+        yield until, cue.end_ms, unlit
+
+
+def _lit(words: str, word: Word, style: Style) -> str:
+    parts = words[: word.first], words[word.first : word.end], words[word.end :]
+    before, said, after = (text(part, style, colors=False) for part in parts)
+    return f"{before}{_colored(style.highlight_color)}{said}{_colored(style.color)}{after}"
+
+
+def _placed(width: int, height: int, style: Style) -> str:
+    if style.centre is None:
+        return ""
+    x, y = style.centre
+    return f"{{\\an5\\pos({x * width:.1f},{y * height:.1f})}}"
+
+
+def _style(width: int, height: int, style: Style) -> str:
+    side = min(width, height)
+    size = max(side * style.size / 100, 8)
+    # Never finer than the letters of a tiny picture, which have a least size, call for.
+    outline = style.outline * size / style.size
+    margin_x, margin_y = round(width * style.margin_x / 100), round(height * style.margin_y / 100)
+    colours = ",".join(map(_abgr, (style.color, style.color, style.outline_color, style.box_color or SHADOW)))
+    bold, italic = -1 if style.bold else 0, -1 if style.italic else 0
+    # 4 is libass's own: one box about all lines, its room given by the shadow.
+    border, shadow = (4, size / 5) if style.box_color else (1, size / 28)
+    return (
+        f"Style: Default,{style.font or FAMILY},{size:.1f},{colours},{bold},{italic},0,0,100,100,0,0,"
+        f"{border},{outline:.2f},{shadow:.2f},{style.place},{margin_x},{margin_x},{margin_y},{ANY_DIRECTION}"
+    )
+
+
+def _abgr(color: str) -> str:
+    """ASS writes colors backwards, and transparency in place of opacity."""
+    match = COLOR.fullmatch(color)
+    assert match is not None
+    red, green, blue, opacity = match.groups(default="FF")
+    return f"&H{255 - int(opacity, 16):02X}{blue}{green}{red}".upper()
+
+
+def _bgr(color: str) -> str:
+    return f"&H{_abgr(color)[4:]}&"
+
+
+def _colored(color: str) -> str:
+    return f"{{\\1c{_bgr(color)}}}"
+
+
+def _mark(match: re.Match[str], worn: list[str], *, colors: bool) -> str:
+    """ASS of a mark; `worn` are the colors that are open, the last one worn."""
+    closing, tag, place = match["closing"], (match["tag"] or "").lower(), match["place"]
+    if place:
+        return f"{{\\{place.lower()}}}"
+    if tag != "font":
+        return f"{{\\{tag}{0 if closing else 1}}}"
+    if not colors:
+        return ""
+    if not closing:
+        worn.append(font_color(match["rest"]) or worn[-1])
+    elif len(worn) > 1:
+        worn.pop()
+    return _colored(worn[-1])
+
+
+def _plain(words: str, *, capitals: bool) -> str:
+    if capitals:
+        words = words.upper()
+    shown = words.replace("\\", f"\\{WORD_JOINER}").replace("{", "\\{").replace("}", "\\}")
+    return shown.replace("\r", "").replace("\n", "\\N")
+
+
+def _clock(milliseconds: int) -> str:
+    centiseconds = (milliseconds + 5) // 10
+    seconds, hundredths = divmod(centiseconds, 100)
+    return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}.{hundredths:02}"

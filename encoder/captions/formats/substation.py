@@ -1,0 +1,127 @@
+"""ASS and SSA (SubStation Alpha), which have a look of their own. libass reads them; here is found what they draw.
+
+Files that are packed into a script, fonts and pictures, are left out of it.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from encoder.captions.formats.cue import SubtitleError
+
+SECTION = re.compile(r"\[([^\[\]]+)\]\s*")
+STYLES = ("v4 styles", "v4+ styles")
+EVENTS = "events"
+PACKED = ("fonts", "graphics")
+OVERRIDE = re.compile(r"(\{[^{}]*\})")
+FONT = re.compile(r"\\fn([^\\}]*)")
+DRAWING = re.compile(r"\\p[1-9]")
+BREAK = re.compile(r"\\[Nnh]")
+# Where the font stands in a style and the text in an event, of scripts that do not say it.
+FONT_PLACE, TEXT_PLACE = 1, 9
+MAX_FAMILIES = 64
+# What libass asks for where a style names no font, and where a caption's style is not there and none is called Default.
+UNNAMED = "Arial"
+DEFAULT_STYLE = re.compile(r":\s*\**Default\s*,")
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a script: its section in small letters, what stands before what counts, and that: the font of a style,
+    the text of a caption; "" for any other line."""
+
+    section: str
+    before: str
+    counts: str = ""
+    after: str = ""
+
+
+@dataclass(frozen=True)
+class Script:
+    """A script; its captions are counted from 1 in the order of the file."""
+
+    lines: tuple[Line, ...]
+
+    def captions(self) -> list[str]:
+        """What each caption shows, without commands; of drawings nothing."""
+        return [_shown(line.counts) for line in self.lines if line.section == EVENTS and line.counts]
+
+    def families(self) -> Mapping[str, set[str]]:
+        """The families of fonts that are asked for, the first MAX_FAMILIES, and the letters that may be drawn with
+        each: all of them, as styles change within a line."""
+        letters = set("".join(self.captions()))
+        return dict.fromkeys(self._named()[:MAX_FAMILIES], letters)
+
+    def left_out(self) -> Sequence[str]:
+        """The families that are asked for beyond those."""
+        return self._named()[MAX_FAMILIES:]
+
+    def _named(self) -> list[str]:
+        styles = [line for line in self.lines if line.section in STYLES and line.counts]
+        named = [] if any(DEFAULT_STYLE.search(line.before) for line in styles) else [UNNAMED]
+        named += [line.counts for line in styles]
+        named += [name for line in self.lines if line.section == EVENTS for name in FONT.findall(line.counts)]
+        return [name for name in dict.fromkeys(_family(name) for name in named) if name]
+
+    def without(self, letters: Mapping[int, str | None]) -> str:
+        """The script, these letters (as str.translate takes them) replaced in what it shows."""
+        return "\n".join([*(_written(line, letters) for line in self.lines if line.section not in PACKED), ""])
+
+
+def is_it(text: str) -> bool:
+    """Whether a file has the sections of a script."""
+    found = (SECTION.fullmatch(line.strip()) for line in text.lstrip("\ufeff").splitlines())
+    return any(match and match[1].lower() in (*STYLES, EVENTS, "script info") for match in found)
+
+
+def parse(text: str) -> Script:
+    """Read a script. Raises SubtitleError."""
+    script = Script(tuple(_lines(text.lstrip("\ufeff"))))
+    if not any(line.section == EVENTS and line.counts for line in script.lines):
+        raise SubtitleError("there are no captions in it; a caption is a line 'Dialogue: …' under [Events].")
+    return script
+
+
+def _lines(text: str) -> Iterator[Line]:
+    section, place = "", 0
+    for line in text.splitlines():
+        if match := SECTION.fullmatch(line.strip()):
+            section = match[1].lower()
+            place = TEXT_PLACE if section == EVENTS else FONT_PLACE
+        kind, colon, rest = line.partition(":")
+        kind, fields = kind.strip().lower(), [part.strip().lower() for part in rest.split(",")]
+        if kind == "format" and section in (*STYLES, EVENTS):
+            wanted = "text" if section == EVENTS else "fontname"
+            place = fields.index(wanted) if wanted in fields else place
+        if (section in STYLES and kind == "style") or (section == EVENTS and kind == "dialogue"):
+            yield _parted(section, line, colon, place)
+        else:
+            yield Line(section, line)
+
+
+def _parted(section: str, line: str, colon: str, place: int) -> Line:
+    head, _, rest = line.partition(colon)
+    parts = rest.split(",", place)
+    if len(parts) <= place:
+        return Line(section, line)
+    before = head + colon + "".join(part + "," for part in parts[:place])
+    if section not in STYLES:
+        return Line(section, before, parts[place])
+    font, comma, after = parts[place].partition(",")
+    return Line(section, before, font if _family(font) else UNNAMED, comma + after)
+
+
+def _family(name: str) -> str:
+    # A leading @ turns the letters.
+    return name.strip().lstrip("@")
+
+
+def _shown(text: str) -> str:
+    return "" if DRAWING.search(text) else BREAK.sub(" ", OVERRIDE.sub("", text))
+
+
+def _written(line: Line, letters: Mapping[int, str | None]) -> str:
+    if line.section != EVENTS:
+        return line.before + line.counts + line.after
+    parts = OVERRIDE.split(line.counts)
+    return line.before + "".join(part if part.startswith("{") else part.translate(letters) for part in parts)

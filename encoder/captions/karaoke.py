@@ -1,0 +1,123 @@
+"""Karaoke: when each word of a caption is said. Pure."""
+
+import itertools
+import re
+import unicodedata
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from apigpu.v1 import caption_style_pb2
+from encoder.captions.formats import Cue
+from encoder.captions.markup import MARK
+from servicekit.errors import InvalidArgument
+
+WORD = re.compile(r"\S+")
+# Each word is drawn with the whole of its caption. This is enough for 30,000 captions of ten words of five letters.
+MAX_LETTERS = 20_000_000
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word of a cue: where it stands in the cue's text, and milliseconds from the start of the video."""
+
+    first: int
+    end: int
+    start_ms: int
+    end_ms: int
+
+
+def check(cues: Iterable[Cue]) -> None:
+    """Raise InvalidArgument for captions that are too long to light their words up one by one."""
+    if sum(len(cue.text) * len(WORD.findall(cue.text)) for cue in cues) > MAX_LETTERS:
+        text = "its captions are too long to light up every word; break them into shorter ones, or take another style."
+        raise InvalidArgument(f"url_srt: {text}", fields={"url_srt": text})
+
+
+def words(cue: Cue) -> list[Word]:
+    """The words of a cue, one after the other. A word whose time the cue tells begins then; those between two such
+    times share what lies between by their letters. Together they last to the end of the cue."""
+    found = [(first, end) for first, end, _ in _found(cue.text)]
+    weights = [max(sum(map(str.isalnum, text)), 1) for _, _, text in _found(cue.text)]
+    starts = _starts(cue, found, weights)
+    return [Word(*place, *times) for place, times in zip(found, itertools.pairwise(starts), strict=True)]
+
+
+def given(cues: Sequence[Cue], said: Iterable[caption_style_pb2.CaptionWord]) -> list[list[Word]]:
+    """The words of each cue at the times that a request gives: every word, in order; those without letters (a dash, a
+    note) may be missing on either side. Raises InvalidArgument, naming the word that does not fit."""
+    rest = deque(enumerate(said))
+    result = [list(_matched(cue, rest)) for cue in cues]
+    left = next(((number, word) for number, word in rest if _letters(word.text)), None)
+    if left is not None:
+        raise _wrong(left[0], f"'{left[1].text}' comes after the last word of the subtitles; leave it out.")
+    return result
+
+
+def _matched(cue: Cue, rest: deque[tuple[int, caption_style_pb2.CaptionWord]]) -> Iterator[Word]:
+    """The words of a cue, each at the times of the one of `rest` that it takes from there."""
+    for place in _found(cue.text):
+        lettered = bool(_letters(place[2]))
+        while lettered and rest and not _letters(rest[0][1].text):
+            rest.popleft()
+        if lettered or (rest and not _letters(rest[0][1].text)):
+            yield _given(place, cue, *(rest.popleft() if rest else (-1, None)))
+
+
+def _given(place: tuple[int, int, str], cue: Cue, number: int, word: caption_style_pb2.CaptionWord | None) -> Word:
+    first, end, text = place
+    if word is None:
+        raise InvalidArgument(
+            f"words: there are fewer than the subtitles have: '{text}' is missing; give every word, in order.",
+            fields={"words": f"'{text}' is missing"},
+        )
+    if _letters(word.text) != _letters(text):
+        raise _wrong(number, f"'{word.text}' stands where the subtitles have '{text}'; give every word, in order.")
+    if word.end < word.start:
+        raise _wrong(number, f"'{word.text}' ends before it starts.")
+    times = (min(max(round(time * 1000), cue.start_ms), cue.end_ms) for time in (word.start, word.end))
+    return Word(first, end, *times)
+
+
+def _found(text: str) -> Iterator[tuple[int, int, str]]:
+    """Where each word begins and ends, marks that touch it included, and the word alone."""
+    # Marks can hold blanks, and are no part of a word: they are blotted out by a letter that no text has.
+    blotted = MARK.sub(lambda match: "\0" * len(match[0]), text)
+    for match in WORD.finditer(blotted):
+        alone = match[0].replace("\0", "")
+        if alone:
+            yield match.start(), match.end(), alone
+
+
+def _starts(cue: Cue, found: Sequence[tuple[int, int]], weights: Sequence[int]) -> list[int]:
+    """When each word begins, and when the last ends."""
+    told: dict[int, int] = {0: cue.start_ms, len(found): cue.end_ms}
+    for place, time in cue.said:
+        number = next((number for number, (_, end) in enumerate(found) if end > place), None)
+        if number:
+            told[number] = time
+    numbers = sorted(told)
+    times = list(_rising(told[number] for number in numbers))
+    starts: list[int] = []
+    for one, other, begin, end in zip(numbers, numbers[1:], times, times[1:], strict=False):
+        total, sum_so_far = sum(weights[one:other]), 0
+        for number in range(one, other):
+            starts.append(begin + (end - begin) * sum_so_far // total)
+            sum_so_far += weights[number]
+    return [*starts, cue.end_ms]
+
+
+def _rising(times: Iterable[int]) -> Iterator[int]:
+    last = 0
+    for time in times:
+        last = max(last, time)
+        yield last
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", text).casefold()))
+
+
+def _wrong(number: int, text: str) -> InvalidArgument:
+    field = f"words[{number}].text"
+    return InvalidArgument(f"{field}: {text}", fields={field: text})

@@ -1,0 +1,1 @@
+"""FFmpeg as a process: command lines, pipes, errors, filters."""

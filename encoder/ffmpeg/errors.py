@@ -1,0 +1,113 @@
+"""What FFmpeg's messages mean for a caller. Its own words, which name paths of the server, stay in the log."""
+
+import re
+import signal
+from collections.abc import Sequence
+
+from servicekit.errors import (
+    FailedPrecondition,
+    Internal,
+    InvalidArgument,
+    ResourceExhausted,
+    ServiceError,
+    Unavailable,
+)
+
+TOLD_CUT_OFF = "the file is cut off; send it whole."
+
+TABLE: dict[str, tuple[type[ServiceError], str, str]] = {
+    r"No space left on device|Disk quota exceeded": (
+        ResourceExhausted,
+        "DISK_FULL",
+        "the disk of the encoder is full; try again later.",
+    ),
+    # A thread that finds no room for its stack is told that a resource is away for the moment.
+    r"Cannot allocate memory|Resource temporarily unavailable": (
+        FailedPrecondition,
+        "TOO_MUCH_MEMORY",
+        "the picture needs more memory than the encoder gives a task (MAX_MEMORY_BYTES); give a smaller one.",
+    ),
+    r"File too large": (
+        FailedPrecondition,
+        "RESULT_TOO_LARGE",
+        "the result is larger than the encoder may write (MAX_RESULT_BYTES); make it shorter or smaller.",
+    ),
+    r"partial file|File ended prematurely|[Tt]runcat": (InvalidArgument, "BAD_INPUT", TOLD_CUT_OFF),
+    r"[Dd]ecoder .* not found|no decoder found|Decoding requested, but no decoder|not implemented|unsupported": (
+        FailedPrecondition,
+        "UNSUPPORTED_INPUT",
+        "the file is in a format that cannot be decoded here; convert it to H.264 with AAC first.",
+    ),
+    r"matches no streams|does not contain any stream": (
+        InvalidArgument,
+        "BAD_INPUT",
+        "the file lacks the stream that is needed; give another.",
+    ),
+    r"Invalid data found|moov atom not found|Decode error rate|Nothing was written"
+    r"|Error (opening|decoding|while decoding|submitting|binding an input stream)": (
+        InvalidArgument,
+        "BAD_INPUT",
+        "the file is damaged and cannot be decoded; send it again, or convert it first.",
+    ),
+}
+"""Pattern in FFmpeg's messages to the class, the reason and the text of the error; the first that is found counts."""
+
+SIGNALLED = 128
+SIGNALS: dict[signal.Signals, tuple[type[ServiceError], str, str]] = {
+    signal.SIGKILL: (
+        Unavailable,
+        "KILLED",
+        "FFmpeg was killed on the encoder, likely for lack of memory; try again.",
+    ),
+    signal.SIGXCPU: (
+        FailedPrecondition,
+        "TOO_MUCH_WORK",
+        "The task needs more CPU time than the encoder gives one (MAX_TASK_SECONDS on every core); give it less to do.",
+    ),
+    signal.SIGXFSZ: (
+        FailedPrecondition,
+        "RESULT_TOO_LARGE",
+        "The result is larger than the encoder may write (MAX_RESULT_BYTES); make it shorter or smaller.",
+    ),
+}
+"""What it means that FFmpeg ended by a signal."""
+
+# Said of runs that FFmpeg itself calls a success, having made do with what there was.
+CUT_OFF = r"partial file|File ended prematurely"
+IMAGE_CUT_OFF = rf"{CUT_OFF}|overread|LZW decode failed"
+INPUT = re.compile(r"(?:in#|ist#|\binput)(\d+)")
+
+
+def ffmpeg_error(messages: Sequence[str], return_code: int, fields: Sequence[str]) -> ServiceError:
+    """The error behind a failed run; `fields` are the fields of its inputs, in order."""
+    # Bubblewrap tells of a signal as a shell does: 128 and its number.
+    number = -return_code if return_code < 0 else return_code - SIGNALLED
+    if number in SIGNALS:
+        cls, reason, meaning = SIGNALS[signal.Signals(number)]
+        return cls(meaning, reason=reason)
+    text = "\n".join(messages)
+    for pattern, (cls, reason, meaning) in TABLE.items():
+        if re.search(pattern, text):
+            return _of_input(cls, reason, meaning, _blamed(text, fields))
+    return Internal("FFmpeg failed for a reason that is not known; the encoder's log has more.", reason="FFMPEG_FAILED")
+
+
+def cut_off(messages: Sequence[str], signs: str, fields: Sequence[str]) -> ServiceError | None:
+    """The error of a run that went well with a file that is cut off, if its messages match the pattern `signs`."""
+    for message in messages:
+        if re.search(signs, message):
+            return _of_input(InvalidArgument, "BAD_INPUT", TOLD_CUT_OFF, _blamed(message, fields))
+    return None
+
+
+def _of_input(cls: type[ServiceError], reason: str, meaning: str, field: str) -> ServiceError:
+    if not field or not issubclass(cls, (InvalidArgument, FailedPrecondition)):
+        return cls(meaning[0].upper() + meaning[1:], reason=reason)
+    return cls(f"{field}: {meaning}", reason=reason, fields={field: meaning})
+
+
+def _blamed(text: str, fields: Sequence[str]) -> str:
+    """The field of the input that the messages speak of; of a run with one input, that one."""
+    named = INPUT.search(text)
+    number = int(named[1]) if named else 0
+    return fields[number] if number < len(fields) and (named or len(fields) == 1) else ""

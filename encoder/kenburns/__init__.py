@@ -1,0 +1,1 @@
+"""The Ken Burns camera over stills."""

@@ -1,0 +1,1 @@
+"""What a media file holds: probing, clocks, containers."""

@@ -1,0 +1,124 @@
+"""Edit lists: which part of what the tracks of a finished MP4 hold is shown (ISO/IEC 14496-12, 8.6.6).
+
+Where B-frames are, the last picture before a cut may need one that is shown after it and stored before it. Copied
+packets then end with pictures that only serve as references: an edit that ends at the cut has players decode them and
+not show them.
+"""
+
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+SIZE_AND_KIND = struct.Struct(">I4s")
+LARGE_SIZE = struct.Struct(">Q")
+
+
+@dataclass(frozen=True)
+class Box:
+    """Where the body of a box lies."""
+
+    kind: bytes
+    start: int
+    end: int
+
+
+def find_box(file: BinaryIO, kind: bytes) -> Box:
+    """The first box of a kind in a file. Raises ValueError when there is none, or the file is damaged."""
+    size, start = os.fstat(file.fileno()).st_size, 0
+    while start < size:
+        file.seek(start)
+        box = _box(file.read(SIZE_AND_KIND.size + LARGE_SIZE.size), 0, size - start)
+        if box.kind == kind:
+            return Box(kind, start + box.start, start + box.end)
+        start += box.end
+    raise ValueError(f"no box {kind!r}")
+
+
+def iter_boxes(data: bytes | bytearray, start: int, end: int) -> Iterator[Box]:
+    """The boxes that follow each other from `start` to `end`. Raises ValueError for one that cannot be."""
+    while start < end:
+        box = _box(data, start, end)
+        yield box
+        start = box.end
+
+
+def _box(data: bytes | bytearray, start: int, end: int) -> Box:
+    """The box that begins at `start`, in a body or file that ends at `end`."""
+    if len(data) - start < SIZE_AND_KIND.size:
+        raise ValueError("a box is cut off")
+    size, kind = SIZE_AND_KIND.unpack_from(data, start)
+    header = SIZE_AND_KIND.size
+    if size == 1:
+        size = LARGE_SIZE.unpack_from(data, start + header)[0]
+        header += LARGE_SIZE.size
+    elif size == 0:
+        size = end - start
+    if not header <= size <= end - start:
+        raise ValueError(f"the box {kind!r} has a size that cannot be")
+    return Box(kind, start + header, start + size)
+
+
+# By the version of the box: where in its body the length lies, how it is packed.
+MOVIE_SCALE = {0: (12, ">I"), 1: (20, ">I")}
+MOVIE_LENGTH = {0: (16, ">I"), 1: (24, ">Q")}
+TRACK_LENGTH = {0: (20, ">I"), 1: (28, ">Q")}
+# Bytes of an entry, which begins with its length.
+ENTRY = {0: (12, ">I"), 1: (20, ">Q")}
+ENTRIES_START = 8
+
+
+def edit_list_end(path: Path, seconds: float) -> None:
+    """Have every track of an MP4 end at `seconds` from its start, unless it ends before. Written in place: no box
+    changes its size. Raises ValueError when the file is no MP4 with an edit list for each track."""
+    with path.open("r+b") as file:
+        place = find_box(file, b"moov")
+        file.seek(place.start)
+        movie = bytearray(file.read(place.end - place.start))
+        _cut(movie, seconds)
+        file.seek(place.start)
+        file.write(movie)
+
+
+def _cut(movie: bytearray, seconds: float) -> None:
+    parts = list(iter_boxes(movie, 0, len(movie)))
+    header = _only(parts, b"mvhd")
+    # Rounded down: a picture that begins at the very end is not to be shown.
+    limit = int(seconds * _number(movie, header, MOVIE_SCALE) + 1e-6)
+    lengths = [_cut_track(movie, box, limit) for box in parts if box.kind == b"trak"]
+    _put(movie, header, MOVIE_LENGTH, max(lengths, default=0))
+
+
+def _cut_track(movie: bytearray, track: Box, limit: int) -> int:
+    """Cut a track to `limit`; its length then. Both in the time scale of the movie."""
+    parts = list(iter_boxes(movie, track.start, track.end))
+    edits = _only(parts, b"edts")
+    entries = _only(list(iter_boxes(movie, edits.start, edits.end)), b"elst")
+    size, form = ENTRY[movie[entries.start]]
+    total = 0
+    for place in range(entries.start + ENTRIES_START, entries.end - size + 1, size):
+        length = min(struct.unpack_from(form, movie, place)[0], limit - total)
+        struct.pack_into(form, movie, place, length)
+        total += length
+    _put(movie, _only(parts, b"tkhd"), TRACK_LENGTH, total)
+    return total
+
+
+def _only(parts: list[Box], kind: bytes) -> Box:
+    found = [box for box in parts if box.kind == kind]
+    if len(found) != 1:
+        raise ValueError(f"{len(found)} boxes {kind!r} where one belongs")
+    return found[0]
+
+
+def _number(movie: bytearray, box: Box, layout: dict[int, tuple[int, str]]) -> int:
+    offset, form = layout[movie[box.start]]
+    value: int = struct.unpack_from(form, movie, box.start + offset)[0]
+    return value
+
+
+def _put(movie: bytearray, box: Box, layout: dict[int, tuple[int, str]], value: int) -> None:
+    offset, form = layout[movie[box.start]]
+    struct.pack_into(form, movie, box.start + offset, value)

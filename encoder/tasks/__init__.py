@@ -1,0 +1,1 @@
+"""One task: inputs, work folder, run, result."""

@@ -1,0 +1,119 @@
+"""Intake: the inputs of a task, from the stream to files. Nothing is used that was not announced, counted, digested."""
+
+import asyncio
+import contextlib
+import errno
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+from apigpu.encoder.v1 import encoder_pb2
+from encoder.operations.plan import Source
+from servicekit.chunks import Checksum
+from servicekit.errors import DataLoss, InvalidArgument, ResourceExhausted
+
+DISCARD_SECONDS = 2.0
+
+Requests = AsyncIterator[encoder_pb2.EncodeRequest]
+
+
+class InputSpool:
+    """One input on its way to its file. Its methods block: call them off the event loop."""
+
+    def __init__(self, path: Path, field: str, max_bytes: int) -> None:
+        self._file = path.open("wb", buffering=0)
+        self._tally = Checksum()
+        self._field = field
+        self._max_bytes = max_bytes
+
+    def add(self, data: bytes) -> None:
+        """Write and digest the next bytes. Raises ResourceExhausted over the limit, or when the disk is full."""
+        self._tally.add(data)
+        check_size(self._field, self._tally.size_bytes, self._max_bytes)
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[self._file.write(view) :]
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            text = "The disk of the encoder is full; try another encoder, or later."
+            raise ResourceExhausted(text, reason="DISK_FULL") from error
+
+    def finish(self, end: encoder_pb2.InputEnd) -> None:
+        """Hold what came against what was announced. Raises DataLoss."""
+        if not end.sha256:
+            raise DataLoss(f"{self._field}: the end of the input has no SHA-256.", reason="DIGEST_MISSING")
+        self._tally.verify(self._field, size_bytes=end.size_bytes, sha256=end.sha256)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+
+async def first(requests: Requests) -> encoder_pb2.Task:
+    """The task that opens a stream. Raises InvalidArgument when it is something else."""
+    async for request in requests:
+        if request.WhichOneof("part") != "task":
+            break
+        return request.task
+    raise InvalidArgument("The first message must be a task.")
+
+
+async def discard(requests: Requests, seconds: float = DISCARD_SECONDS) -> None:
+    """Read what a client still sends of a task that has failed, for a while: a client of grpc.aio whose write meets an
+    ended call reports an internal error in place of the status that it was sent."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            async for _ in requests:
+                pass
+
+
+def check_announced(inputs: Sequence[encoder_pb2.Input], max_bytes: int) -> None:
+    """Raise ResourceExhausted for an input that is announced too large."""
+    for item in inputs:
+        check_size(item.field, item.size_bytes, max_bytes)
+
+
+async def receive(
+    requests: Requests, inputs: Sequence[encoder_pb2.Input], folder: Path, max_bytes: int
+) -> dict[str, Source]:
+    """Spool every input into `folder`, named input0, input1, …; by field. The end of the stream alone proves nothing:
+    raises DataLoss for an input without its end, a wrong size or digest; ResourceExhausted over `max_bytes`."""
+    sources: dict[str, Source] = {}
+    for index, item in enumerate(inputs):
+        path = folder / f"input{index}"
+        await _spooled(requests, index, InputSpool(path, item.field, max_bytes))
+        sources[item.field] = Source(item.field, path)
+    return sources
+
+
+def check_size(field: str, size_bytes: int, max_bytes: int) -> None:
+    """Raise ResourceExhausted (reason INPUT_TOO_LARGE) for an input over the limit."""
+    if size_bytes > max_bytes:
+        raise ResourceExhausted(
+            f"{field}: the file is larger than the {max_bytes} bytes that this encoder takes; send a smaller one.",
+            reason="INPUT_TOO_LARGE",
+            fields={field: f"is larger than {max_bytes} bytes"},
+        )
+
+
+async def _spooled(requests: Requests, index: int, spool: InputSpool) -> None:
+    # One chunk is written and digested on a thread while the next one is read from the network.
+    writing: asyncio.Future[None] | None = None
+    try:
+        async for request in requests:
+            part = request.WhichOneof("part")
+            if part == "task" or part is None or getattr(request, part).input != index:
+                raise InvalidArgument(f"Input {index} is due; chunks and ends must come in the order of `inputs`.")
+            if writing is not None:
+                await writing
+                writing = None
+            if part == "input_end":
+                spool.finish(request.input_end)
+                return
+            writing = asyncio.ensure_future(asyncio.to_thread(spool.add, request.chunk.data))
+        raise DataLoss(f"The stream ended before input {index} was whole; send the task again.", reason="CUT_OFF")
+    finally:
+        if writing is not None:
+            await asyncio.shield(asyncio.gather(writing, return_exceptions=True))
+        spool.close()

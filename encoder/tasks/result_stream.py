@@ -1,0 +1,42 @@
+"""Outlet: the bytes of a result, on their way out while it is made or once it is whole."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from servicekit.chunks import CHUNK_BYTES, Checksum
+
+Send = Callable[[bytes], Awaitable[None]]
+
+
+class ResultStream:
+    """Sends a file from its beginning on, each byte once, and counts and digests what it sends. Unless it `is_live`
+    it is given nothing before the file is whole."""
+
+    def __init__(self, send: Send, *, is_live: bool = True) -> None:
+        self._send = send
+        self.is_live = is_live
+        self.tally = Checksum()
+
+    async def flow(self, path: Path) -> None:
+        """Send what the file holds beyond what was sent; nothing yet when it is not there."""
+        try:
+            file = await asyncio.to_thread(path.open, "rb", 0)
+        except FileNotFoundError:
+            return
+        with file:
+            file.seek(self.tally.size_bytes)
+            # The next chunk is read and digested on a thread while one is sent.
+            reading = asyncio.ensure_future(asyncio.to_thread(self._read, file))
+            try:
+                while data := await reading:
+                    reading = asyncio.ensure_future(asyncio.to_thread(self._read, file))
+                    await self._send(data)
+            finally:
+                await asyncio.shield(asyncio.gather(reading, return_exceptions=True))
+
+    def _read(self, file: BinaryIO) -> bytes:
+        data = file.read(CHUNK_BYTES)
+        self.tally.add(data)
+        return data

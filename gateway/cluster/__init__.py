@@ -1,0 +1,1 @@
+"""Coordination between gateways: the leader lease and the assignment of tasks."""

@@ -1,1 +1,0 @@
-"""The encoders: how one task is run on one of them, and which one is free."""

@@ -1,1 +1,0 @@
-"""Durable state on NATS JetStream. Only this package knows NATS; the rest sees KeyValue, WorkQueue and Topics."""

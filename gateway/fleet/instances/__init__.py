@@ -1,0 +1,1 @@
+"""Rented instances: their record, the registry of them, their credentials."""

@@ -1,0 +1,220 @@
+"""The life of a machine: from the plan to its end, one step at a time, from whatever its record says.
+
+Nothing is remembered here that a gateway started anew would need: each step looks at the record and at what the
+provider tells, so that one that was killed anywhere is followed by one that goes on.
+
+| record | at the provider | step |
+|---|---|---|
+| PLANNED, being made by us | – | wait |
+| PLANNED, else | its label is there | STARTING |
+| PLANNED, else | asked `unclear_seconds` after the plan, and not there | ENDED: it was never made |
+| STARTING or READY, and to be given back | its last task has ended | ENDING |
+| STARTING | fault, gone, or too slow | ENDING, and the host is avoided |
+| STARTING | address known, and its encoder answers | READY |
+| READY | fault, gone, or its encoder is silent | ENDING, and the host is avoided |
+| ENDING | – | destroy, until it is done; ENDED |
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+
+import structlog
+
+from gateway.fleet.estimates import EstimateStore
+from gateway.fleet.instances import instance as machines
+from gateway.fleet.instances.instance import Instance, InstanceState
+from gateway.fleet.instances.registry import InstanceRegistry
+from gateway.fleet.providers.base import LaunchSpec, LaunchUnknown, ListedInstance, Offer, OfferGone
+from gateway.fleet.providers.monitor import CREATE, DESTROY, ProviderMonitor
+from gateway.workers.pool import Pool
+from servicekit.errors import ServiceError
+from servicekit.tasks import cancel_and_wait
+
+log = structlog.get_logger("fleet")
+
+
+@dataclass(frozen=True, slots=True)
+class LifecycleTimeouts:
+    """How long things may take, seconds."""
+
+    # From the order to the first answer of the encoder.
+    start_seconds: float = 600.0
+    # That an encoder which has answered may be silent.
+    silent_seconds: float = 60.0
+    # From the plan, after which a machine whose making got no answer would be in the provider's list: an order may wait
+    # for its turn for half a minute, and for its answer for a minute.
+    unclear_seconds: float = 150.0
+
+
+class InstanceLifecycle:
+    """Steps machines of one provider on. What takes long runs in the background, once at a time for each machine."""
+
+    def __init__(
+        self,
+        register: InstanceRegistry,
+        market: ProviderMonitor,
+        pool: Pool,
+        knowledge: EstimateStore,
+        patience: LifecycleTimeouts,
+    ) -> None:
+        self._register = register
+        self._market = market
+        self._provider = market.provider
+        self._pool = pool
+        self._knowledge = knowledge
+        self._patience = patience
+        self._begun_at = time.time()
+        self._work: dict[str, asyncio.Task[None]] = {}
+
+    async def rent(self, machine: Instance, offer: Offer) -> None:
+        """Write a machine down, then begin to make it."""
+        launch = self._provider.prepare(machine.id)
+        await self._register.add(machines.with_access(machine, launch.access))
+        self._begin(machine.id, self._make(machine, offer, launch))
+
+    async def step(self, machine: Instance) -> None:
+        """Take a machine one step on."""
+        if machine.id in self._work:
+            return
+        if machine.state is InstanceState.PLANNED:
+            await self._look_for(machine)
+        elif machine.state is InstanceState.ENDING:
+            self._begin(machine.id, self._end(machine))
+        elif machine.draining and not machine.running:
+            await self._register.change(machine.id, lambda m: machines.draining(m, m.reason))
+        elif machine.state is InstanceState.STARTING:
+            await self._look_after_start(machine)
+        elif machine.state is InstanceState.READY:
+            await self._look_after(machine)
+
+    def destroy_strays(self, is_ours: Callable[[str], bool]) -> None:
+        """Give back machines that carry a label of ours and that nobody has on record as living. A record is written
+        before its machine is asked for, so one without is left over."""
+        for found in self._market.found.values():
+            if is_ours(found.label) and found.label not in self._work:
+                self._begin(found.label, self._destroy_stray(found))
+
+    async def _destroy_stray(self, found: ListedInstance) -> None:
+        if await self._is_living(found.label):
+            return
+        log.warning("a machine that nobody owns is given back", machine=found.label)
+        await self._destroy(found.provider_id)
+
+    async def _is_living(self, label: str) -> bool:
+        """By the store itself: a gateway's memory of it may lag behind the provider's list."""
+        known = await self._register.read(label)
+        return known is not None and known.state.is_paid
+
+    async def close(self) -> None:
+        """End what is being done; the records tell the next gateway how to go on."""
+        await cancel_and_wait(*self._work.values())
+
+    def _begin(self, label: str, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._work[label] = task
+        task.add_done_callback(lambda _: self._worked(label))
+
+    def _worked(self, label: str) -> None:
+        task = self._work.pop(label)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("a step of a machine failed; it is taken again", machine=label, exc_info=error)
+
+    async def _make(self, machine: Instance, offer: Offer, launch: LaunchSpec) -> None:
+        try:
+            provider_id = await self._provider.create(offer, launch)
+        except LaunchUnknown as error:
+            log.warning("nobody knows whether a machine was made", machine=machine.id, error=error.message)
+        except ServiceError as error:
+            if not isinstance(error, OfferGone):
+                self._market.failed(CREATE, error)
+            await self._never_made(machine, error.message)
+        else:
+            self._market.worked(CREATE)
+            log.info("machine rented", machine=machine.id, provider=self._provider.name, offer=offer.description)
+            await self._register.change(machine.id, lambda m: machines.created(m, provider_id))
+
+    async def _look_for(self, machine: Instance) -> None:
+        found = self._market.found.get(machine.id)
+        if found is not None:
+            await self._register.change(machine.id, lambda m: machines.created(m, found.provider_id))
+        elif not self._provider.has_machines or self._would_be_listed(machine):
+            await self._never_made(machine, "it was never made")
+        else:
+            self._market.look(self._patience.unclear_seconds / 4)
+
+    async def _never_made(self, machine: Instance, reason: str) -> None:
+        await self._register.change(machine.id, lambda m: machines.never_created(m, reason))
+
+    def _would_be_listed(self, machine: Instance) -> bool:
+        return self._market.found_at > machine.created_at + self._patience.unclear_seconds
+
+    async def _look_after_start(self, machine: Instance) -> None:
+        found = self._seen(machine)
+        if found is not None and found.address and found.address != machine.address:
+            machine = await self._register.change(
+                machine.id, lambda m: machines.located(m, found.address, found.usd_per_hour)
+            )
+        seat = self._pool.seat(machine.id)
+        if seat is not None and seat.ready:
+            slots = seat.slots
+            await self._register.change(machine.id, lambda m: machines.became_ready(m, slots, time.time()))
+            seconds = time.time() - machine.created_at
+            log.info("machine ready", machine=machine.id, seconds=round(seconds))
+            if self._provider.has_machines:
+                await self._knowledge.setup_ended(machine.provider, seconds)
+        elif fault := self._fault(machine) or self._too_slow(machine):
+            await self._give_up(machine, fault)
+
+    async def _look_after(self, machine: Instance) -> None:
+        if fault := self._fault(machine) or self._silent(machine):
+            await self._give_up(machine, fault)
+
+    async def _give_up(self, machine: Instance, fault: str) -> None:
+        log.warning("machine given up", machine=machine.id, provider=self._provider.name, why=fault)
+        self._market.avoid(await self._register.change(machine.id, lambda m: machines.terminating(m, fault)))
+
+    async def _end(self, machine: Instance) -> None:
+        if not await self._destroy(machine.provider_id):
+            return
+        done = await self._register.change(machine.id, lambda m: machines.terminated(m, time.time()))
+        self._provider.learn(done)
+        log.info("machine given back", machine=machine.id, why=done.reason, usd=round(done.usd(time.time()), 4))
+
+    async def _destroy(self, provider_id: str) -> bool:
+        """Whether it is gone."""
+        try:
+            await self._provider.destroy(provider_id)
+        except ServiceError as error:
+            self._market.failed(DESTROY, error)
+            return False
+        self._market.worked(DESTROY)
+        return True
+
+    def _seen(self, machine: Instance) -> ListedInstance | None:
+        return self._market.found.get(machine.id)
+
+    def _fault(self, machine: Instance) -> str:
+        """Why the provider's list says that nothing will come of it."""
+        if not self._provider.has_machines:
+            return ""
+        found = self._seen(machine)
+        if found is not None:
+            return found.fault
+        return "it is gone from its provider's list" if self._would_be_listed(machine) else ""
+
+    def _too_slow(self, machine: Instance) -> str:
+        limit = self._patience.start_seconds
+        late = time.time() - machine.created_at > limit
+        return f"it did not come up within {limit:g} s" if late else ""
+
+    def _silent(self, machine: Instance) -> str:
+        if not self._provider.has_machines:  # what stands between may be silent while its workers work
+            return ""
+        seat = self._pool.seat(machine.id)
+        if seat is None or seat.ready:
+            return ""
+        since = max(seat.answered_at or 0.0, self._begun_at, machine.ready_at or 0.0)
+        limit = self._patience.silent_seconds
+        return f"its encoder has been silent for {limit:g} s" if time.time() - since > limit else ""

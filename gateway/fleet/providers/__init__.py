@@ -1,0 +1,1 @@
+"""Providers of encoders, one folder each."""

@@ -1,0 +1,1 @@
+"""RunPod Serverless: workers that its endpoint starts."""

@@ -1,0 +1,1 @@
+"""Vast.ai: instances rented by the hour."""

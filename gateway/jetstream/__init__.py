@@ -1,0 +1,1 @@
+"""NATS JetStream: the connection, the embedded server, key-value buckets, the work queue. Nothing else imports nats."""

@@ -1,0 +1,1 @@
+"""Protobuf JSON: decoding, encoding, scalars."""

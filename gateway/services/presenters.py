@@ -1,0 +1,181 @@
+"""Jobs and assets of the domain as messages of the API."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from apigpu.v1 import assets_pb2, jobs_pb2, video_pb2
+from gateway.assets.links import Links
+from gateway.assets.record import parse_name
+from gateway.assets.store import StoredAsset
+from gateway.fleet.billing import Cost, UsageInterval
+from gateway.jobs import model, operation
+from gateway.jobs.model import Failure, Job, Status, Task
+from servicekit.chunks import MAX_MESSAGE_BYTES
+from servicekit.errors import CODES
+
+
+def timestamp(seconds: float | None) -> Timestamp | None:
+    """Unix seconds, to the millisecond; None stays None."""
+    return None if seconds is None else unix_seconds(datetime.fromtimestamp(round(seconds, 3), UTC))
+
+
+def unix_seconds(given: datetime) -> Timestamp:
+    """A time with its zone."""
+    stamp = Timestamp()
+    stamp.FromDatetime(given)
+    return stamp
+
+
+# Of a message, for what frames it.
+MARGIN_BYTES = 64 * 1024
+
+Costs = Callable[[tuple[UsageInterval, ...], float], Cost | None]
+
+
+class Presenter:
+    """Makes messages; links in them begin with the caller's base URL."""
+
+    def __init__(self, links: Links, costs: Costs) -> None:
+        self._links = links
+        self._costs = costs
+
+    def job(self, job: Job, base_url: str) -> jobs_pb2.Job:
+        """The job as a message."""
+        now = time.time()
+        return jobs_pb2.Job(
+            id=job.id,
+            status=jobs_pb2.Job.Status.Value(job.status.value),
+            delay_time=job.delay_ms(now),
+            execution_time=job.execution_ms(now),
+            output=self._output(job, base_url),
+            error=_failure(job.failure),
+            operation=job.operation,
+            create_time=timestamp(job.created_at),
+            start_time=timestamp(job.started_at),
+            end_time=timestamp(job.ended_at),
+            total=len(job.tasks),
+            processed=job.processed,
+            cost=self.cost(job, now),
+        )
+
+    def page(self, jobs: Sequence[Job], next_token: str, base_url: str) -> jobs_pb2.ListJobsResponse:
+        """A page of jobs, which ends early, after one at least, where they would be too large for one message."""
+        page = jobs_pb2.ListJobsResponse(next_page_token=next_token)
+        left_bytes = MAX_MESSAGE_BYTES - MARGIN_BYTES
+        for job in jobs:
+            message = self.job(job, base_url)
+            left_bytes -= message.ByteSize()
+            if page.jobs and left_bytes < 0:
+                page.next_page_token = page.jobs[-1].id
+                break
+            page.jobs.append(message)
+        return page
+
+    def cost(self, job: Job, now: float) -> video_pb2.Cost | None:
+        """What the job costs; None where nothing was rented for it."""
+        cost = self._costs(job.spells, now)
+        return None if cost is None else video_pb2.Cost(usd=cost.usd, seconds=cost.seconds, final=cost.is_final)
+
+    def answer(self, job: Job, base_url: str, response: Message) -> Message:
+        """Fill the response of an operation's own method; fields that it does not have are left out."""
+        now = time.time()
+        ended = job.ended_at or now
+        values: dict[str, Any] = {
+            "code": 200,
+            "message": _done_text(job),
+            "execution": video_pb2.Execution(
+                start_time=timestamp(job.created_at),
+                end_time=timestamp(ended),
+                duration_ms=round((ended - job.created_at) * 1000),
+                duration_seconds=round(ended - job.created_at, 3),
+            ),
+            "stats": _stats(job, self.cost(job, now), now),
+            "videos": list(self.videos(job, base_url)),
+            "asset": job.tasks[0].asset,
+            "warnings": _warnings(job.tasks[0]),
+            "encoding": _encoding(job.tasks[0]),
+            "video_url": self._url(job, 0, base_url),
+        }
+        known = response.DESCRIPTOR.fields_by_name
+        return type(response)(**{name: value for name, value in values.items() if name in known})
+
+    def videos(self, job: Job, base_url: str) -> Iterator[video_pb2.Video]:
+        """The results of a batch, in its order."""
+        for index, task in enumerate(job.tasks):
+            url = self._url(job, index, base_url)
+            yield video_pb2.Video(
+                id=task.item,
+                video_url=url,
+                asset=task.asset,
+                error=_failure(task.failure),
+                warnings=_warnings(task),
+                encoding=_encoding(task),
+            )
+
+    def asset(self, asset: StoredAsset, base_url: str) -> assets_pb2.Asset:
+        """The asset as a message."""
+        return assets_pb2.Asset(
+            name=asset.name,
+            filename=asset.filename,
+            content_type=asset.content_type,
+            size_bytes=asset.size_bytes,
+            sha256=asset.sha256,
+            create_time=unix_seconds(asset.created_at),
+            expire_time=unix_seconds(asset.expires_at),
+            download_url=base_url + self._links.path(asset.id, asset.filename),
+        )
+
+    def _output(self, job: Job, base_url: str) -> jobs_pb2.Output | None:
+        if job.status is not Status.COMPLETED:
+            return None
+        if job.batch:
+            return jobs_pb2.Output(videos=self.videos(job, base_url))
+        task = job.tasks[0]
+        return jobs_pb2.Output(
+            video_url=self._url(job, 0, base_url),
+            asset=task.asset,
+            warnings=_warnings(task),
+            encoding=_encoding(task),
+        )
+
+    def _url(self, job: Job, index: int, base_url: str) -> str:
+        asset = job.tasks[index].asset
+        return base_url + self._links.path(parse_name(asset), model.result_name(job, index)) if asset else ""
+
+
+def _stats(job: Job, cost: video_pb2.Cost | None, now: float) -> video_pb2.Stats:
+    stats = video_pb2.Stats(
+        job_id=job.id, delay_time=job.delay_ms(now), execution_time=job.execution_ms(now), cost=cost
+    )
+    if job.batch:
+        stats.total, stats.processed = len(job.tasks), job.processed
+    return stats
+
+
+def _done_text(job: Job) -> str:
+    if job.processed == len(job.tasks):
+        return operation.done_text(video_pb2.Operation.FromString(job.request))
+    failed = [task for task in job.tasks if task.failure]
+    first = failed[0].failure.message if failed and failed[0].failure else ""
+    return f"{len(failed)} of {len(job.tasks)} failed, see error of each; the first: {first}"
+
+
+def _warnings(task: Task) -> list[video_pb2.Warning]:
+    return [video_pb2.Warning(reason=w.reason, message=w.message, metadata=w.metadata) for w in task.warnings]
+
+
+def _encoding(task: Task) -> video_pb2.Encoding | None:
+    return video_pb2.Encoding(codec=task.codec, reason=task.codec_reason) if task.codec else None
+
+
+def _failure(failure: Failure | None) -> video_pb2.Failure | None:
+    if failure is None:
+        return None
+    return video_pb2.Failure(
+        code=failure.code, status=CODES[failure.code].name, message=failure.message, reason=failure.reason
+    )

@@ -1,0 +1,118 @@
+"""The seam between the queue and whatever encodes: run one task, inputs in, progress and result out.
+
+Two transports stand behind it. An encoder reached by gRPC is sent the inputs and sends the result back in chunks. One
+behind a provider's queue fetches and puts both by link, so that its result is an asset already when the run ends.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from apigpu.encoder.v1 import encoder_pb2
+from apigpu.v1 import video_pb2
+from gateway.sources import Source
+from servicekit.errors import InvalidArgument, ServiceError, Unavailable
+
+Opened = AbstractAsyncContextManager[Source]
+
+
+class EncoderLost(Unavailable):
+    """The encoder took the task and went away in the middle of it; the try counts."""
+
+
+class EncoderBusy(Unavailable):
+    """The encoder did not take the task: not reachable, no slot, shutting down. The try does not count."""
+
+
+class EncoderRefuses(EncoderBusy):
+    """The encoder will take no task until somebody mends something: its key, its credit. The try does not count."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """An input of a task: its field, the text that names its source, and how to open it when its turn comes."""
+
+    field: str
+    source: str
+    open: Callable[[], Opened]
+
+
+@dataclass(frozen=True)
+class EncodeJob:
+    """One task as an encoder sees it. `id` stays the same from try to try; `filename` is that of the result."""
+
+    id: str
+    operation: video_pb2.Operation
+    inputs: Sequence[Input]
+    filename: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a task came to. `asset_id` is that of the result where it came by link; else it came in chunks."""
+
+    summary: encoder_pb2.Summary
+    asset_id: str = ""
+
+
+class InputFailed(Exception):
+    """An input could not be read; `error` says why and names the field."""
+
+    def __init__(self, error: ServiceError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+class Events(Protocol):
+    """The caller's side of a run: what happens to the task, in order. What it raises ends the run."""
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether a run that is cancelled now is so because this gateway stops: another one will take the task up, so
+        what can go on without a gateway may."""
+
+    async def waiting(self, *, is_starting: bool) -> None:
+        """The provider has the task and no worker works on it; `is_starting`: one is on its way. Told repeatedly."""
+
+    async def started(self) -> None:
+        """An encoder has taken the task. Told once."""
+
+    async def progress(self, progress: encoder_pb2.EncodeProgress) -> None:
+        """How far it is."""
+
+    async def chunk(self, data: bytes) -> None:
+        """The next bytes of the result, where it does not come by link."""
+
+
+class Encoder(Protocol):
+    """One encoder, or all workers behind a provider's queue."""
+
+    name: str
+
+    async def ask(self) -> encoder_pb2.GetCapabilitiesResponse:
+        """What it can do. Raises EncoderBusy when it does not answer."""
+
+    async def run(self, job: EncodeJob, events: Events) -> Outcome:
+        """Run a task to its end.
+
+        Cancelling ends it on the encoder. Raises EncoderBusy, EncoderLost, InputFailed, or the ServiceError that
+        the encoder gave.
+        """
+
+    async def forget(self, task_id: str) -> None:
+        """The outcome of the task is recorded: nothing need be kept by which it could be taken up again."""
+
+    async def close(self) -> None:
+        """Let go of connections."""
+
+
+def about(field: str, error: ServiceError) -> ServiceError:
+    """The same error with the field's name before its text."""
+    name = field.rpartition(".")[2]
+    return type(error)(f"{name}: {error.message}", reason=error.reason, fields={name: error.message})
+
+
+def empty() -> ServiceError:
+    """The error of an input without a byte."""
+    return InvalidArgument("the file is empty; check the link or upload it again")

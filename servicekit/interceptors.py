@@ -1,0 +1,129 @@
+"""The outermost interceptor of both services, for all four kinds of call: request id, deadline, errors, access log.
+
+It alone turns exceptions into statuses. Text of an exception that is not a ServiceError never reaches a caller.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from typing import Any
+
+import grpc
+import structlog
+
+from servicekit.errors import DETAILS_KEY, DeadlineExceeded, Internal, ServiceError
+
+log = structlog.get_logger("rpc")
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Around = Callable[[str, Context], Any]
+REQUEST_ID = "x-request-id"
+# What monitors ask all day long, and watch for as long as they like.
+QUIET = ("/grpc.health.v1.", "/externalscaler.")
+
+
+class AroundCall(grpc.aio.ServerInterceptor):
+    """Runs every call inside the async context manager `around(method, context)`, whatever its kind."""
+
+    def __init__(self, around: Around) -> None:
+        self._around = around
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        """See grpc.aio.ServerInterceptor; an unknown method is passed on (gRPC answers UNIMPLEMENTED)."""
+        handler = await continuation(handler_call_details)
+        return around_call(handler, handler_call_details.method, self._around) if handler else handler
+
+
+def around_call(handler: Any, method: str, around: Around) -> "grpc.RpcMethodHandler[Any, Any]":
+    """The same handler, of the same cardinality, run inside `around`."""
+    kind = f"{_stream(handler.request_streaming)}_{_stream(handler.response_streaming)}"
+    inner = getattr(handler, kind)
+
+    async def unary(request: Any, context: Context) -> Any:
+        async with around(method, context):
+            return await inner(request, context)
+
+    async def stream(request: Any, context: Context) -> None:
+        async with around(method, context):
+            result = inner(request, context)
+            if hasattr(result, "aclose"):
+                # Left at a `yield`, a generator would keep what it holds until it is collected.
+                async with aclosing(result):
+                    async for message in result:
+                        await context.write(message)
+            else:  # a handler that writes to the context by itself
+                await result
+
+    make: Any = getattr(grpc, f"{kind}_rpc_method_handler")
+    made: grpc.RpcMethodHandler[Any, Any] = make(
+        stream if handler.response_streaming else unary,
+        request_deserializer=handler.request_deserializer,
+        response_serializer=handler.response_serializer,
+    )
+    return made
+
+
+def _stream(streaming: bool) -> str:
+    return "stream" if streaming else "unary"
+
+
+def error_boundary(max_call_seconds: float) -> AroundCall:
+    """The outermost interceptor. Every call ends after `max_call_seconds` at the latest; monitors' excepted."""
+
+    @asynccontextmanager
+    async def around(method: str, context: Context) -> AsyncIterator[None]:
+        started = time.monotonic()
+        request_id = metadata(context).get(REQUEST_ID) or secrets.token_hex(8)
+        context.set_trailing_metadata(((REQUEST_ID, request_id),))
+        code = "OK"
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                async with AsyncExitStack() as stack:
+                    if not method.startswith(QUIET):
+                        await stack.enter_async_context(asyncio.timeout(max_call_seconds))
+                    yield
+            except ServiceError as error:
+                code = error.code.name
+                await abort(context, error, request_id)
+            except TimeoutError:
+                code = "DEADLINE_EXCEEDED"
+                await abort(
+                    context,
+                    DeadlineExceeded(f"The call took longer than {max_call_seconds:g} s."),
+                    request_id,
+                )
+            except asyncio.CancelledError:
+                code = "CANCELLED"
+                raise
+            except grpc.aio.AbortError:
+                code = context.code().name
+                raise
+            except Exception:
+                code = "INTERNAL"
+                log.exception("unexpected error", method=method)
+                message = f"Something went wrong inside the service; its log has more under request id {request_id}."
+                await abort(context, Internal(message), request_id)
+            finally:
+                if not method.startswith(QUIET):
+                    elapsed = round((time.monotonic() - started) * 1000, 1)
+                    log.info("call", method=method, code=code, milliseconds=elapsed, peer=context.peer())
+
+    return AroundCall(around)
+
+
+async def abort(context: Context, error: ServiceError, request_id: str) -> None:
+    """End the call with the error's code, text and google.rpc details."""
+    trailing = ((REQUEST_ID, request_id), (DETAILS_KEY, error.to_status().SerializeToString()))
+    await context.abort(error.code, error.message, trailing)
+
+
+def metadata(context: Context) -> dict[str, str]:
+    """The text entries of a call's metadata; of a key given twice, the last."""
+    pairs: Iterable[tuple[str, str | bytes]] = context.invocation_metadata() or ()
+    return {key: value for key, value in pairs if isinstance(value, str)}

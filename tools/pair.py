@@ -1,0 +1,131 @@
+"""A pair for a while: `api-gpu up` as a child, on free ports and in a folder of its own; nothing else is touched."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from api_gpu.client import Client
+from api_gpu.local.data_dir import DataDir
+from servicekit.errors import Unavailable
+from servicekit.process import die_with_parent
+
+START_SECONDS = 60.0
+STOP_SECONDS = 45.0
+POLL_SECONDS = 0.02
+# Settings that would tie the pair to something outside it.
+OUTSIDE = (
+    "ALLOWED_IPS",
+    "ASSETS_URL",
+    "HOST",
+    "NATS_URL",
+    "OUTPUT_DIR",
+    "PUBLIC_URL",
+    "RUNPOD_API_KEY",
+    "RUNPOD_ENDPOINT_ID",
+    "SESSION_TOKEN",
+    "VAST_API_KEY",
+    "X_API_KEY",
+)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A running pair: URL of JSON, host:port of gRPC, the health ports of gateway and encoder, the process of `up`."""
+
+    data_dir: Path
+    http_url: str
+    target: str
+    health_port: int
+    encoder_health_port: int
+    process: "subprocess.Popen[bytes]"
+
+    @property
+    def key(self) -> str:
+        """The API key."""
+        return DataDir(self.data_dir).key()
+
+    @property
+    def certificates(self) -> Path:
+        """Folder of the certificates, see api_gpu.local.certs."""
+        return DataDir(self.data_dir).certificates
+
+    @property
+    def output(self) -> str:
+        """What `up` wrote so far, stdout and stderr."""
+        return (self.data_dir / "up.log").read_text()
+
+    def client(self) -> Client:
+        """A connected client; close it."""
+        return Client.local(self.data_dir)
+
+
+@contextmanager
+def running(data_dir: Path, **environment: str) -> Iterator[Pair]:
+    """A pair that serves; it is ended afterwards. Raises Unavailable, with what `up` said, when it does not start."""
+    pair = start(data_dir, **environment)
+    try:
+        wait_until_up(pair)
+        yield pair
+    finally:
+        stop(pair)
+
+
+def start(data_dir: Path, **environment: str) -> Pair:
+    """Start a pair without waiting; `environment` is added to that of this process."""
+    http, grpc, health, encoder, encoder_health = free_ports(5)
+    own = {
+        "DATA_DIR": str(data_dir),
+        "PORT": str(http),
+        "GRPC_PORT": str(grpc),
+        "HEALTH_PORT": str(health),
+        "ENCODER_PORT": str(encoder),
+        "ENCODER_HEALTH_PORT": str(encoder_health),
+    }
+    inherited = {name: value for name, value in os.environ.items() if name not in OUTSIDE}
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with (data_dir / "up.log").open("wb") as log:
+        child = die_with_parent([sys.executable, "-m", "api_gpu", "up"], signal.SIGTERM)
+        process = subprocess.Popen(
+            child.command,
+            env={**inherited, **own, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            preexec_fn=child.preexec,
+        )
+    return Pair(data_dir, f"http://localhost:{http}", f"localhost:{grpc}", health, encoder_health, process)
+
+
+def wait_until_up(pair: Pair) -> None:
+    """Wait until both services serve. Raises Unavailable, with what `up` said."""
+    deadline = time.monotonic() + START_SECONDS
+    while "api-gpu is up" not in pair.output:
+        if pair.process.poll() is not None or time.monotonic() > deadline:
+            raise Unavailable(f"the pair does not start:\n{pair.output}", reason="NO_PAIR")
+        time.sleep(POLL_SECONDS)
+
+
+def stop(pair: Pair) -> None:
+    """End a pair and wait for it."""
+    pair.process.terminate()
+    try:
+        pair.process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        pair.process.kill()
+        pair.process.wait()
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of this machine that nobody uses now."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [int(each.getsockname()[1]) for each in sockets]
