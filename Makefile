@@ -25,7 +25,7 @@ $(STAMP): requirements.lock pyproject.toml
 
 # Providers' own SDKs, which the tests hold our side against. They are large, and vastai's pins clash with ours: each has
 # an environment of its own, runpod's on top of .venv, as its worker runs our handler. The worker's image has the same lock.
-vpath %.lock deploy tests/providers
+vpath %.lock deploy tests/emulators
 
 sdks: $(SDKS)/runpod/.installed $(SDKS)/vastai/.installed
 

@@ -3,11 +3,11 @@
 import httpx
 import pytest
 
-from tests import judge
-from tests.e2e.lonegateway import LoneGateway
-from tests.providers.encoderhost import EncoderHost
-from tests.providers.vastemulator import KEY, VastEmulator
-from tests.providers.vastmarket import offer
+from tests.emulators.encoderhost import EncoderHost
+from tests.emulators.vastemulator import KEY, VastEmulator
+from tests.emulators.vastmarket import offer
+from tests.support import judge
+from tests.support.lone_gateway import LoneGateway
 
 
 @pytest.fixture

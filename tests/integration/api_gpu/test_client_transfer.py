@@ -1,0 +1,195 @@
+"""Uploads and downloads against the real gateway, over good and bad lines."""
+
+import hashlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from api_gpu.client import Client
+from api_gpu.local.data_dir import DataDir
+from servicekit.errors import DataLoss, FailedPrecondition, NotFound, Unavailable
+from tests.support.command_line import stored
+from tests.support.relay import Relay
+from tools.pair import Pair
+
+MEBIBYTE = 1024 * 1024
+
+
+@pytest.fixture
+def relay(pair: Pair) -> Iterator[Relay]:
+    with Relay(pair.target) as between:
+        yield between
+
+
+@pytest.fixture
+def remote(pair: Pair, relay: Relay) -> Iterator[Client]:
+    """A client behind the relay."""
+    folder = DataDir(pair.data_dir).certificates
+    files = (folder / "ca.crt", folder / "client.crt", folder / "client.key")
+    with Client.connect(relay.address, pair.key, *files) as connected:
+        yield connected
+
+
+def file_of(path: Path, size_bytes: int) -> Path:
+    path.write_bytes(os.urandom(size_bytes))
+    return path
+
+
+@pytest.mark.parametrize("size_bytes", [0, 1, MEBIBYTE, 3 * MEBIBYTE + 7])
+def test_a_file_comes_back_as_it_went(client: Client, tmp_path: Path, size_bytes: int) -> None:
+    source = file_of(tmp_path / "a.bin", size_bytes)
+    asset = client.upload(source)
+    assert (asset.filename, asset.size_bytes) == ("a.bin", size_bytes)
+    assert asset.sha256 == hashlib.sha256(source.read_bytes()).hexdigest()
+    assert client.download(asset, tmp_path / "b.bin").read_bytes() == source.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.bin", "b.bin"]
+
+
+def test_bytes_are_told_as_they_pass(client: Client, tmp_path: Path) -> None:
+    size_bytes = 3 * MEBIBYTE + 7
+    up: list[tuple[int, int | None]] = []
+    down: list[tuple[int, int | None]] = []
+    asset = client.upload(file_of(tmp_path / "a.bin", size_bytes), lambda *told: up.append(told))
+    client.download(asset, tmp_path / "b.bin", lambda *told: down.append(told))
+    for told in (up, down):
+        assert told == sorted(told)
+        assert len(told) > 1
+        assert told[-1] == (size_bytes, size_bytes)
+
+
+def test_a_pipe_can_be_uploaded(client: Client, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.bin"
+    os.mkfifo(pipe)
+    data = os.urandom(2 * MEBIBYTE + 5)
+    writer = threading.Thread(target=pipe.write_bytes, args=(data,))
+    writer.start()
+    asset = client.upload(pipe)
+    writer.join()
+    assert asset.sha256 == hashlib.sha256(data).hexdigest()
+
+
+def test_what_is_no_readable_file_is_told_plainly(client: Client, tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match=r"absent\.mp4: no such file"):
+        client.upload(tmp_path / "absent.mp4")
+    with pytest.raises(FailedPrecondition, match="Is a directory"):
+        client.upload(tmp_path)
+
+
+def test_nothing_is_sent_when_one_of_the_files_is_missing(pair: Pair, client: Client, tmp_path: Path) -> None:
+    before = stored(pair)
+    with pytest.raises(NotFound, match=r"absent\.srt"):
+        client.caption(file_of(tmp_path / "a.mp4", 1), tmp_path / "absent.srt")
+    assert stored(pair) == before
+
+
+def test_ctrl_c_ends_uploads_and_leaves_nothing(pair: Pair, client: Client, tmp_path: Path) -> None:
+    before = stored(pair)
+    pipe = tmp_path / "silent.srt"
+    os.mkfifo(pipe)
+    writer = os.open(pipe, os.O_RDWR)
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def interrupt() -> None:
+        while stored(pair) == before:
+            time.sleep(0.02)
+        time.sleep(0.5)  # the client has heard of it by then
+        os.kill(os.getpid(), signal.SIGINT)
+
+    interrupting = threading.Thread(target=interrupt)
+    interrupting.start()
+    try:
+        began = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            client.caption(file_of(tmp_path / "a.mp4", MEBIBYTE), pipe)
+        assert time.monotonic() - began < 5
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        os.close(writer)
+        interrupting.join()
+    deadline = time.monotonic() + 5
+    while stored(pair) != before:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_more_files_than_go_at_once_come_in_their_order(client: Client, tmp_path: Path) -> None:
+    paths = [file_of(tmp_path / f"{number}.png", 10 + number) for number in range(6)]
+    names = client.sources("assets/x", *paths)
+    assert names[0] == "assets/x"
+    assert [client.asset(name).filename for name in names[1:]] == [path.name for path in paths]
+
+
+def test_a_download_into_no_folder_is_told_plainly(client: Client, tmp_path: Path) -> None:
+    asset = client.upload(file_of(tmp_path / "a.bin", 1))
+    with pytest.raises(NotFound, match="cannot write"):
+        client.download(asset, tmp_path / "absent" / "b.bin")
+
+
+def test_an_asset_that_is_not_there(client: Client, tmp_path: Path) -> None:
+    asset = client.upload(file_of(tmp_path / "a.bin", 1))
+    client.delete(asset.name)
+    with pytest.raises(NotFound):
+        client.download(asset, tmp_path / "b.bin")
+    assert not (tmp_path / "b.bin").exists()
+
+
+def test_a_broken_download_goes_on_where_it_broke(client: Client, remote: Client, relay: Relay, tmp_path: Path) -> None:
+    source = file_of(tmp_path / "a.bin", 24 * MEBIBYTE)
+    asset = client.upload(source)
+    relay.cut_after_bytes = 9 * MEBIBYTE
+    assert remote.download(asset, tmp_path / "b.bin").read_bytes() == source.read_bytes()
+    assert relay.connections >= 3
+    # Started afresh, no connection would ever have carried it whole.
+    assert relay.received_bytes < 40 * MEBIBYTE
+
+
+def test_a_later_download_takes_up_what_an_earlier_one_left(
+    client: Client, remote: Client, relay: Relay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api_gpu.assets.FIRST_PAUSE_SECONDS", 0.01)
+    source = file_of(tmp_path / "a.bin", 24 * MEBIBYTE)
+    asset = client.upload(source)
+    relay.cut_after_bytes = 9 * MEBIBYTE
+
+    def refuse(done: int, total: int | None) -> None:
+        relay.refuses = True
+
+    with pytest.raises(Unavailable):
+        remote.download(asset, tmp_path / "b.bin", refuse)
+    (part,) = tmp_path.glob(".b.bin.*.part")
+    left_bytes = part.stat().st_size
+    assert 0 < left_bytes < 24 * MEBIBYTE
+
+    first: list[int] = []
+    client.download(asset, tmp_path / "b.bin", lambda done, total: first.append(done))
+    assert first[0] > left_bytes
+    assert (tmp_path / "b.bin").read_bytes() == source.read_bytes()
+    assert not part.exists()
+
+
+def test_what_was_left_and_is_not_the_beginning_is_thrown_away(client: Client, tmp_path: Path) -> None:
+    source = file_of(tmp_path / "a.bin", 2 * MEBIBYTE)
+    asset = client.upload(source)
+    part = tmp_path / f".b.bin.{asset.name.removeprefix('assets/')}.part"
+    part.write_bytes(b"x" * MEBIBYTE)
+    with pytest.raises(DataLoss, match="SHA-256"):
+        client.download(asset, tmp_path / "b.bin")
+    assert not part.exists()
+    assert not (tmp_path / "b.bin").exists()
+    assert client.download(asset, tmp_path / "b.bin").read_bytes() == source.read_bytes()
+
+
+def test_an_upload_that_loses_its_line_is_an_error(remote: Client, relay: Relay, tmp_path: Path) -> None:
+    source = file_of(tmp_path / "a.bin", 8 * MEBIBYTE)
+
+    def cut(done: int, total: int | None) -> None:
+        relay.refuses = True
+        relay.cut()
+
+    with pytest.raises(Unavailable, match="does not answer"):
+        remote.upload(source, cut)

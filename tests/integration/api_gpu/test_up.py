@@ -1,0 +1,219 @@
+"""`api-gpu up` as users run it: starts, ends, accidents."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from pydantic import SecretStr
+
+from api_gpu.client import Client, Job
+from api_gpu.local.data_dir import DataDir, Serving
+from api_gpu.local.up import greeting
+from api_gpu.options import Status
+from servicekit.errors import Unavailable
+from tests.support.command_line import api_gpu
+from tools.pair import Pair, free_ports, running, start, stop, wait_until_up
+from tools.samples import Samples
+
+NAMES = ("PORT", "GRPC_PORT", "HEALTH_PORT", "ENCODER_PORT", "ENCODER_HEALTH_PORT")
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """A pair that the tests here may ill-treat."""
+    with running(tmp_path_factory.mktemp("own") / "data", ACK_WAIT_SECONDS="1") as pair:
+        yield pair
+
+
+def services(pair: Pair) -> dict[str, psutil.Process]:
+    """The two children of `up`, by name."""
+    children = psutil.Process(pair.process.pid).children()
+    return {child.cmdline()[2]: child for child in children if len(child.cmdline()) > 2}
+
+
+def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.02)
+
+
+def test_it_says_where_and_how(own: Pair) -> None:
+    said = own.output
+    for text in (
+        own.http_url,
+        own.target,
+        "curl -T",
+        "buf curl",
+        str(own.certificates),
+        str(own.data_dir / "logs"),
+    ):
+        assert text in said
+    assert own.key not in said
+    assert header_in(said) == f"X-API-Key: {own.key}"
+    assert oct((own.data_dir / "key").stat().st_mode & 0o777) == "0o600"
+    assert {path.name for path in (own.data_dir / "logs").iterdir()} >= {"gateway.log", "encoder.log"}
+
+
+def header_in(said: str, **environment: str) -> str:
+    """What the shell makes of the header of the line with `curl -T`."""
+    (word,) = re.findall(r"curl -T \S+ -H ('[^']*'|\"[^\"]*\")", said)
+    done = subprocess.run(["sh", "-c", f"printf %s {word}"], env=os.environ | environment, capture_output=True)
+    return done.stdout.decode()
+
+
+def test_a_terminal_is_told_the_key(tmp_path: Path) -> None:
+    folder, serving = DataDir(tmp_path), Serving(1, "http://localhost:3000", "localhost:50051")
+    key = folder.key_made()
+    assert header_in(greeting(serving, folder, None, is_terminal=True)) == f"X-API-Key: {key}"
+    given = SecretStr(" one , other")
+    assert header_in(greeting(serving, folder, given, is_terminal=True)) == "X-API-Key: one"
+
+
+def test_a_second_one_is_refused_and_told_who_runs(own: Pair) -> None:
+    second = start(own.data_dir / "second")
+    stop(second)
+    done = api_gpu(own, own.data_dir, "up")
+    assert done.returncode == 2
+    assert f"process {own.process.pid} serves {own.http_url} and {own.target}" in done.stderr
+    with own.client() as client:
+        assert client.health().status == "healthy"
+
+
+@pytest.mark.parametrize("service", ["gateway", "encoder"])
+def test_a_killed_service_is_started_again_and_its_job_completes(own: Pair, media: Samples, service: str) -> None:
+    with own.client() as client:
+        job = client.img2vid([media.images[0]], seconds=4)
+        until(lambda: job.refresh().status is Status.IN_PROGRESS)
+        victim = services(own)[service]
+        victim.kill()
+        done = job.wait()
+        assert done.status is Status.COMPLETED
+        assert services(own)[service].pid != victim.pid
+    assert f"{service} ended (signal SIGKILL); starting it again" in own.output
+
+
+def test_keys_and_certificates_outlive_it(tmp_path: Path, media: Samples) -> None:
+    with running(tmp_path / "data") as first:
+        kept = {path: path.read_bytes() for path in [*first.certificates.iterdir(), tmp_path / "data" / "key"]}
+        with first.client() as client:
+            asset = client.upload(media.video)
+    assert first.process.returncode == 0
+    with running(tmp_path / "data") as second, second.client() as client:
+        assert {path: path.read_bytes() for path in kept} == kept
+        assert client.asset(asset.name).sha256 == asset.sha256
+
+
+def test_a_key_of_the_environment_wins(tmp_path: Path) -> None:
+    with running(tmp_path / "data", X_API_KEY="of-the-environment") as pair:
+        assert pair.key == ""
+        assert api_gpu(pair, tmp_path, "jobs", X_API_KEY="of-the-environment").returncode == 0
+        assert api_gpu(pair, tmp_path, "jobs").returncode == 1
+        assert "of-the-environment" not in pair.output
+        assert header_in(pair.output, X_API_KEY="of-the-environment,other") == "X-API-Key: of-the-environment"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("PORT", "99999", "PORT='99999'"),
+        ("RATE_LIMIT_PER_MINUTE", "many", "RATE_LIMIT_PER_MINUTE='many'"),
+        ("BATCH_SIZE", "none", "BATCH_SIZE='none'"),
+    ],
+)
+def test_a_bad_setting_ends_it_with_the_text(tmp_path: Path, name: str, value: str, text: str) -> None:
+    with pytest.raises(Unavailable, match=text), running(tmp_path / "data", **{name: value}):
+        pass
+
+
+def test_a_port_that_is_taken_ends_it_with_the_text(own: Pair, tmp_path: Path) -> None:
+    taken = own.target.rpartition(":")[2]
+    text = f"cannot listen on .*:{taken}"
+    with pytest.raises(Unavailable, match=text), running(tmp_path / "data", GRPC_PORT=taken):
+        pass
+
+
+def test_ctrl_c_ends_both_and_what_they_started(tmp_path: Path) -> None:
+    pair = start(tmp_path / "data")
+    wait_until_up(pair)
+    family = psutil.Process(pair.process.pid).children(recursive=True)
+    assert len(family) >= 3
+    pair.process.send_signal(signal.SIGINT)
+    assert pair.process.wait(20) == 0
+    assert psutil.wait_procs(family, 1)[1] == []
+
+
+def test_it_ends_too_when_nobody_reads_what_it_says(tmp_path: Path) -> None:
+    """As in `api-gpu up 2>&1 | tee log`: Ctrl-C ends tee as well, and first. Here options win over the environment."""
+    ports = dict(zip(NAMES, map(str, free_ports(len(NAMES))), strict=True))
+    port = ports.pop("GRPC_PORT")
+    environment = os.environ | ports | {"DATA_DIR": str(tmp_path), "X_API_KEY": "of-the-environment"}
+    command = [sys.executable, "-m", "api_gpu", "up", "--key", "of-the-option", "--grpc-port", port]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as up:
+        assert up.stdout is not None
+        try:
+            next(line for line in up.stdout if b"api-gpu is up" in line)
+            assert jobs_at(f"localhost:{port}", "of-the-option", DataDir(tmp_path)) == []
+            children = psutil.Process(up.pid).children(recursive=True)
+            up.stdout.close()
+            up.send_signal(signal.SIGINT)
+            up.wait(20)
+        finally:
+            up.kill()
+    assert not [child for child in children if child.is_running()]
+
+
+def jobs_at(target: str, key: str, folder: DataDir) -> list[Job]:
+    files = (folder.certificates / name for name in ("ca.crt", "client.crt", "client.key"))
+    with Client.connect(target, key, *files) as client:
+        return list(client.jobs())
+
+
+def test_the_terminal_reaches_up_alone(own: Pair) -> None:
+    group = os.getpgid(own.process.pid)
+    assert {name for name, child in services(own).items() if os.getpgid(child.pid) != group} == {"gateway", "encoder"}
+
+
+def test_a_job_that_runs_may_end_first(tmp_path: Path, media: Samples) -> None:
+    pair = start(tmp_path / "data")
+    wait_until_up(pair)
+    with pair.client() as client:
+        job = client.img2vid([media.images[0]], seconds=1)
+        until(lambda: job.refresh().status is Status.IN_PROGRESS)
+        pair.process.terminate()
+        assert job.wait().status is Status.COMPLETED
+    assert pair.process.wait(20) == 0
+
+
+def test_a_second_signal_kills(tmp_path: Path, media: Samples) -> None:
+    pair = start(tmp_path / "data")
+    wait_until_up(pair)
+    family = psutil.Process(pair.process.pid).children(recursive=True)
+    with pair.client() as client:
+        client.img2vid([media.images[0]], seconds=600)
+        until(lambda: next(client.jobs()).status is Status.IN_PROGRESS)
+        pair.process.terminate()
+        time.sleep(1)
+        assert pair.process.poll() is None, "the job was not waited for"
+        pair.process.terminate()
+        pair.process.wait(5)
+    assert psutil.wait_procs(family, 5)[1] == []
+
+
+def test_a_killed_up_leaves_no_process(tmp_path: Path, media: Samples) -> None:
+    pair = start(tmp_path / "data", DRAIN_SECONDS="1")
+    wait_until_up(pair)
+    with pair.client() as client:
+        client.img2vid([media.images[0]], seconds=600)
+        until(lambda: next(client.jobs()).status is Status.IN_PROGRESS)
+    family = psutil.Process(pair.process.pid).children(recursive=True)
+    pair.process.kill()
+    pair.process.wait()
+    assert psutil.wait_procs(family, 20)[1] == []

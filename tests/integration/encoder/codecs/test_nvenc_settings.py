@@ -1,0 +1,184 @@
+"""Every setting of nvenc arrives in the driver, on the stand-in for it; nothing reaches the library that it would
+misunderstand."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import grpc
+import pytest
+
+from apigpu.v1 import video_pb2
+from encoder.codecs.nvenc.parameters import Parameters, checked
+from tests.nvdriver.driver import Call, Driver
+from tests.support import encoder_harness, judge, media
+
+CAPTION = video_pb2.Operation(caption=video_pb2.CaptionRequest(url_video="v", url_srt="s"))
+SRT = b"1\n00:00:00,000 --> 00:00:01,000\nHi\n"
+
+
+@pytest.fixture
+def driver(nvdriver_libraries: Path, tmp_path: Path) -> Driver:
+    """A driver with a log of its own."""
+    return Driver(nvdriver_libraries, tmp_path / "log", tmp_path / "control")
+
+
+async def told(driver: Driver, certs: Path, folder: Path, rate: str = "25", **settings: object) -> tuple[Call, Path]:
+    """What the driver was told of a task's session, and the result."""
+    film, out = media.video(folder / "film.mp4", 4, "320x180", rate), folder / "out.mp4"
+    environment = {"CODEC": "nvenc", **driver.environment(), **settings}
+    with encoder_harness.running(certs, folder / "encoder", environment) as encoder:
+        before = len(driver.calls("nvEncInitializeEncoder"))
+        async with encoder.client() as client:
+            await client.result(out, CAPTION, {"url_video": film, "url_srt": SRT})
+    return driver.calls("nvEncInitializeEncoder")[before:][-1], out
+
+
+def types(path: Path) -> str:
+    """The frames in the order in which they are shown, as I, P and B."""
+    with av.open(str(path)) as container:
+        return "".join(av.video.frame.PictureType(frame.pict_type).name for frame in container.decode(video=0))
+
+
+async def test_the_defaults(driver: Driver, certs: Path, tmp_path: Path) -> None:
+    call, out = await told(driver, certs, tmp_path)
+    assert call["encodeGUID"] == "h264"
+    assert call["presetGUID"] == "P4"
+    assert call["tuningInfo"] == 1  # NV_ENC_TUNING_INFO_HIGH_QUALITY
+    assert call["rcParams.rateControlMode"] == 1  # NV_ENC_PARAMS_RC_VBR
+    assert call["rcParams.targetQuality"] == 23
+    assert call["rcParams.averageBitRate"] == 0
+    assert call["gopLength"] == 50
+    assert call["frameIntervalP"] == 3
+    assert call["rcParams.enableLookahead"] == 0
+    assert (call["encodeWidth"], call["encodeHeight"]) == (320, 180)
+    assert (call["frameRateNum"], call["frameRateDen"]) == (25, 1)
+    shown = types(out)
+    assert [number for number, kind in enumerate(shown) if kind == "I"] == [0, 50]
+    assert "BB" in shown
+
+
+async def test_other_values(driver: Driver, certs: Path, tmp_path: Path) -> None:
+    settings = {"NVENC_PRESET": "P7", "NVENC_CQ": 30, "NVENC_B_FRAMES": 0, "NVENC_LOOKAHEAD": 8}
+    call, out = await told(driver, certs, tmp_path, "30000/1001", **settings)
+    assert call["presetGUID"] == "P7"
+    assert call["rcParams.targetQuality"] == 30
+    assert call["frameIntervalP"] == 1
+    assert call["rcParams.enableLookahead"] == 1
+    assert call["rcParams.lookaheadDepth"] == 8
+    assert call["gopLength"] == 60
+    assert (call["frameRateNum"], call["frameRateDen"]) == (30000, 1001)
+    assert "B" not in types(out)
+    assert judge.facts(out).rate == Fraction(30000, 1001)
+
+
+async def test_hevc(driver: Driver, certs: Path, tmp_path: Path) -> None:
+    call, out = await told(driver, certs, tmp_path, NVENC_FORMAT="hevc", NVENC_B_FRAMES=0)
+    assert call["encodeGUID"] == "hevc"
+    facts = judge.facts(out)
+    assert (facts.codec, facts.frames) == ("hevc", 100)
+    assert b"hvc1" in out.read_bytes()
+
+
+async def test_a_picture_that_is_too_small_for_the_card(driver: Driver, certs: Path, tmp_path: Path) -> None:
+    film, out = media.video(tmp_path / "film.mp4", 1, "96x64"), tmp_path / "out.mp4"
+    with encoder_harness.running(certs, tmp_path, driver.environment()) as encoder:
+        async with encoder.client() as client:
+            before = encoder.children()
+            summary = await client.result(out, CAPTION, {"url_video": film, "url_srt": SRT})
+            assert summary.codec == "x264"
+            assert "from 145×49 to 4096×4096, and these are 96×64" in summary.codec_reason
+            assert encoder.children() == before
+
+
+async def test_b_frames_that_the_card_has_not(driver: Driver, certs: Path, tmp_path: Path) -> None:
+    settings = {**driver.environment(), "NVENC_FORMAT": "hevc"}
+    with encoder_harness.running(certs, tmp_path, settings) as encoder:
+        async with encoder.client() as client:
+            found = await client.capabilities()
+    assert "makes hevc with at most 0 B-frames between two others; set NVENC_B_FRAMES=0" in found.cards[0].fault
+
+
+async def test_what_the_card_cannot_make_is_told(driver: Driver, certs: Path, tmp_path: Path) -> None:
+    settings = {**driver.environment(), "NVENC_FORMAT": "av1"}
+    with encoder_harness.running(certs, tmp_path, settings) as encoder:
+        async with encoder.client() as client:
+            found = await client.capabilities()
+    assert [codec.name for codec in found.codecs] == ["x264"]
+    assert [codec.name for codec in found.unusable_codecs] == ["nvenc"]
+    assert "cannot make av1; it makes h264, hevc" in found.unusable_codecs[0].fault
+    assert list(found.cards[0].formats) == ["h264", "hevc"]
+    assert found.driver == "13.0 (CUDA), 13.1 (NVENC)"
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        ("preset", "p4"),
+        ("rc", "cqp"),
+        ("qp", "20"),
+        ("profile", "high"),
+        ("cq", "23.5"),
+        ("cq", "0"),
+        ("fps", "23.976"),
+        ("codec", "H264"),
+        ("tuning_info", "hq"),
+        ("lookahead", "0"),
+        ("bf", "2 "),
+    ],
+)
+def test_words_that_would_be_misunderstood(word: str, value: str) -> None:
+    words = Parameters().words(Fraction(25), 0)
+    assert checked(words) == words
+    with pytest.raises(ValueError, match=word):
+        checked({**words, word: value})
+
+
+def test_words_that_do_not_go_together() -> None:
+    with pytest.raises(ValueError, match="more than 31"):
+        Parameters(b_frames=4, lookahead=28).words(Fraction(25), 0)
+    with pytest.raises(ValueError, match="cq=60"):
+        Parameters(cq=60).words(Fraction(25), 0)
+    assert Parameters("av1", cq=60).words(Fraction(25), 0)["cq"] == "60"
+
+
+def test_a_rate_that_is_not_known() -> None:
+    words = Parameters().words(Fraction(0), 1)
+    assert (words["fps"], words["gop"], words["gpu_id"]) == ("25/1", "50", "1")
+    assert Parameters().words(Fraction(1, 10), 0)["gop"] == "1"
+
+
+@pytest.fixture
+def ffmpeg_control(tmp_path: Path) -> Path:
+    """Faults that FFmpeg alone meets, through the FFmpeg beside it."""
+    control = tmp_path / "ffmpeg.control"
+    script = tmp_path / "ffmpeg"
+    script.write_text(f'#!/bin/sh\nNVDRIVER_CONTROL={control} exec {media.FFMPEG} "$@"\n')
+    script.chmod(0o755)
+    return control
+
+
+async def test_decoding_on_the_card_and_without(
+    driver: Driver, certs: Path, tmp_path: Path, ffmpeg_control: Path
+) -> None:
+    """The stand-in decodes nothing: FFmpeg opens the card, finds no decoder, and goes on in software. Where it cannot
+    open the card, the task is tried again without."""
+    film, out = media.video(tmp_path / "film.mp4"), tmp_path / "out.mp4"
+    settings = {"CODEC": "nvenc", "NVDEC": "true", "SANDBOX": "none", "FFMPEG_BINARY": tmp_path / "ffmpeg"}
+    with encoder_harness.running(certs, tmp_path / "encoder", {**settings, **driver.environment()}) as encoder:
+        async with encoder.client() as client:
+            worker = {call.pid for call in driver.calls("cuInit")}
+            summary = await client.result(out, CAPTION, {"url_video": film, "url_srt": SRT})
+            assert (summary.codec, summary.frames) == ("nvenc", 50)
+            assert {call.pid for call in driver.calls("cuInit")} > worker
+
+            ffmpeg_control.write_text("devices=0\n")
+            summary = await client.result(out, CAPTION, {"url_video": film, "url_srt": SRT})
+            assert (summary.codec, summary.frames) == ("nvenc", 50)
+            assert summary.codec_reason == "nvenc: decoding on the card failed."
+
+            cut = media.video(tmp_path / "cut.mp4", 2, "320x180", 25, True, "-movflags", "+faststart").read_bytes()
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await client.encode(CAPTION, {"url_video": cut[:60_000], "url_srt": SRT})
+            assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+            assert (caught.value.details() or "").startswith("url_video: ")

@@ -1,0 +1,134 @@
+"""A start where NVENC cannot work: the exact reason in doctor, GetCapabilities and results; x264 in its place."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from apigpu.v1 import video_pb2
+from tests.integration.encoder.codecs.conftest import NvencEncoder
+from tests.nvdriver.build import built
+from tests.nvdriver.driver import Driver
+from tests.nvdriver.wheel import Job, started
+from tests.support import encoder_harness
+from tests.support.processes import workers
+
+STILL = video_pb2.Operation(img2vid=video_pb2.Img2VidRequest(url_image="i", duration=0.2, width=320, height=180))
+CARD = "API-GPU stand-in (no GPU)"
+
+
+def without_video(driver: Driver, folder: Path) -> Driver:
+    """The driver as a container sees it that lacks NVIDIA's capability "video"."""
+    return replace(driver, libraries=built(folder / "bare", encode=False))
+
+
+def absent(driver: Driver, folder: Path) -> Driver:
+    """No driver at all."""
+    return replace(driver, libraries=folder / "nowhere")
+
+
+def faulty(**settings: object) -> Callable[[Driver, Path], Driver]:
+    """A driver with faults."""
+
+    def made(driver: Driver, _: Path) -> Driver:
+        driver.fault(**settings)
+        return driver
+
+    return made
+
+
+# What is wrong, and what must be told: the reason and what to do.
+STARTS = {
+    "no driver": (absent, ("no NVIDIA driver is here", "install one of version 530 or newer")),
+    "no video": (without_video, ("not its encoder", "NVIDIA_DRIVER_CAPABILITIES=compute,utility,video")),
+    "too old": (faulty(api_version="12.0"), ("has NVENC 12.0, and 12.1 is needed", "update it to version 530")),
+    "no card": (faulty(devices=0), ("finds no card (CUDA error 100)", "give this machine or container a GPU")),
+    "no encoder": (faulty(codecs=""), (CARD, "this chip has no encoder", "take a card with NVENC")),
+    "no format": (faulty(codecs="hevc"), (CARD, "cannot make h264; it makes hevc")),
+    "memory": (faulty(out_of_memory=1), (CARD, "memory is full", "end other programs that use the card")),
+    "lost": (faulty(device_lost=1), ("finds no card (CUDA error 999)",)),
+}
+
+
+@pytest.fixture(params=STARTS)
+def start(request: pytest.FixtureRequest, driver: Driver, tmp_path: Path) -> tuple[Driver, tuple[str, ...]]:
+    """A driver that is of no use, and what must be told of it."""
+    make, told = STARTS[request.param]
+    return make(driver, tmp_path), told
+
+
+def run(
+    certs: Path, driver: Driver, folder: Path, *arguments: str, **settings: object
+) -> "subprocess.CompletedProcess[str]":
+    environ = encoder_harness.environment(certs, folder, {**driver.environment(), **settings})
+    command = [sys.executable, "-m", "encoder", *arguments]
+    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=30, check=False)
+
+
+def test_doctor_tells_the_reason(certs: Path, tmp_path: Path, start: tuple[Driver, tuple[str, ...]]) -> None:
+    driver, told = start
+    done = run(certs, driver, tmp_path, "doctor")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    nvenc, x264 = report["codecs"]
+    assert (nvenc["name"], nvenc["works"], x264["works"]) == ("nvenc", False, True)
+    for words in told:
+        assert words in nvenc["reason"]
+    for card in report["gpu"]["cards"]:
+        assert (card["name"], card["works"]) == (CARD, False)
+        assert card["reason"] in nvenc["reason"]
+
+
+def test_a_codec_that_must_be_nvenc_refuses_to_start(
+    certs: Path, tmp_path: Path, start: tuple[Driver, tuple[str, ...]]
+) -> None:
+    driver, told = start
+    done = run(certs, driver, tmp_path, CODEC="nvenc")
+    assert done.returncode == 2
+    [line] = [line for line in done.stderr.splitlines() if not line.startswith("{")]
+    for words in ("CODEC=nvenc: ", *told):
+        assert words in line
+
+
+async def test_auto_takes_x264_and_says_why(
+    nvenc_encoder: NvencEncoder, start: tuple[Driver, tuple[str, ...]], still: Path
+) -> None:
+    driver, told = start
+    with nvenc_encoder(driver) as encoder:
+        async with encoder.client() as client:
+            found = await client.capabilities()
+            done = await client.encode(STILL, {"url_image": still})
+        assert workers(encoder) == []
+    assert [codec.name for codec in found.codecs] == ["x264"]
+    [nvenc] = found.unusable_codecs
+    assert done.summary is not None
+    assert done.summary.codec == "x264"
+    for words in told:
+        assert words in nvenc.fault
+        assert words in done.summary.codec_reason
+
+
+def test_doctor_tells_that_all_sessions_are_taken(certs: Path, driver: Driver, tmp_path: Path) -> None:
+    driver.fault(session_limit=1, encode_delay_ms=50)
+    other = started(driver, Job({"gop": "30"}, frames=2000))
+    try:
+        while not driver.calls("nvEncEncodePicture"):
+            assert other.poll() is None
+        report = json.loads(run(certs, driver, tmp_path, "doctor").stdout)
+    finally:
+        other.kill()
+        other.communicate()
+    assert not report["codecs"][0]["works"]
+    assert "all sessions of the card are taken; end other programs that encode" in report["codecs"][0]["reason"]
+
+
+def test_doctor_tells_what_works(certs: Path, driver: Driver, tmp_path: Path) -> None:
+    report = json.loads(run(certs, driver, tmp_path, "doctor").stdout)
+    assert report["codecs"][0] == {"name": "nvenc", "format": "h264", "works": True, "reason": ""}
+    assert report["gpu"]["cards"] == [{"name": CARD, "formats": ["h264", "hevc"], "works": True, "reason": ""}]
+    # A context stays open until the process ends.
+    assert [call.violation for call in driver.state().violations if call.function != "exit"] == []

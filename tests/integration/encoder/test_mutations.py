@@ -1,0 +1,118 @@
+"""Damaged and truncated files: a clear error or a result that decodes, and nothing is left behind."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import av
+import grpc
+import pytest
+
+from apigpu.v1 import video_pb2
+from tests.support import encoder_harness, media
+from tests.support.mutations import mutated
+
+FILES = 300
+LONG_FILES = 5000
+# Of the long form: what once ended as an internal error.
+FOUND = (797, 809, 1165, 1643, 1981, 2141, 7474)
+REFUSALS = (
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.FAILED_PRECONDITION,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+)
+VIDEOS = ("mp4", "mkv", "webm", "ts", "avi", "flv")
+SOUNDS = ("mp3", "m4a", "ogg", "flac", "wav")
+IMAGES = ("png", "jpg", "gif", "webp", "bmp", "tiff")
+Case = tuple[str, video_pb2.Operation, dict[str, Path | bytes]]
+
+
+@pytest.fixture(scope="module")
+def samples(media_dir: Path) -> dict[str, bytes]:
+    """A tiny file of each kind, by its ending."""
+    folder = media_dir / "samples"
+    folder.mkdir()
+    webm = ["-c:v", "libvpx", "-c:a", "libopus", "-deadline", "realtime"]
+    made = [
+        media.video(folder / f"v.{ending}", 0.5, "64x64", 25, True, *(webm if ending == "webm" else []))
+        for ending in VIDEOS
+    ]
+    made += [media.tone(folder / f"a.{ending}", 0.5) for ending in SOUNDS]
+    made += [media.image(folder / f"i.{ending}", "64x64") for ending in IMAGES]
+    made.append(media.srt(folder / "s.srt", [(0, 0.2, "<i>One</i>"), (0.2, 0.4, "{\\an8}Two")]))
+    return {path.suffix[1:]: path.read_bytes() for path in made}
+
+
+def case(samples: dict[str, bytes], seed: int) -> Case:
+    """The damaged field, and a task that has it."""
+    ending = list(samples)[seed % len(samples)]
+    damaged = mutated(samples[ending], seed)
+    if ending in IMAGES:
+        request = video_pb2.Operation(
+            img2vid=video_pb2.Img2VidRequest(url_image="i", duration=0.2, width=64, height=64)
+        )
+        return "url_image", request, {"url_image": damaged}
+    if ending in SOUNDS or (ending in VIDEOS and seed % 2):
+        request = video_pb2.Operation(addaudio=video_pb2.AddAudioRequest(url_video="v", url_audio="a"))
+        if ending in SOUNDS:
+            return "url_audio", request, {"url_video": samples["mp4"], "url_audio": damaged}
+        return "url_video", request, {"url_video": damaged, "url_audio": samples["wav"]}
+    request = video_pb2.Operation(caption=video_pb2.CaptionRequest(url_video="v", url_srt="s"))
+    if ending == "srt":
+        return "url_srt", request, {"url_video": samples["mp4"], "url_srt": damaged}
+    return "url_video", request, {"url_video": damaged, "url_srt": samples["srt"]}
+
+
+def plays(path: Path) -> bool:
+    """Whether a player finds a picture in a file. Packets that are copied may be damaged: it goes on after them."""
+    with av.open(str(path)) as container:
+        for packet in container.demux(video=0):
+            with contextlib.suppress(av.FFmpegError):
+                if packet.decode():
+                    return True
+    return False
+
+
+async def survived(
+    encoder: encoder_harness.Encoder, samples: dict[str, bytes], seeds: Iterable[int], folder: Path
+) -> list[str]:
+    """What went wrong, by seed."""
+    faults: list[str] = []
+    turns = asyncio.Semaphore(2)
+
+    async def one(client: encoder_harness.Client, seed: int) -> None:
+        field, operation, inputs = case(samples, seed)
+        out = folder / f"{seed}.mp4"
+        async with turns:
+            try:
+                done = await client.encode(operation, inputs, timeout_seconds=60)
+            except grpc.aio.AioRpcError as error:
+                told = error.details() or ""
+                if error.code() not in REFUSALS or str(encoder.work_dir) in told:
+                    faults.append(f"seed {seed}, {field}: {error.code().name}: {told}")
+                return
+        out.write_bytes(done.data)
+        if not await asyncio.to_thread(plays, out):
+            faults.append(f"seed {seed}, {field}: nothing of the result decodes")
+
+    async with encoder.client() as client:
+        await asyncio.gather(*(one(client, seed) for seed in seeds))
+    return faults
+
+
+async def test_damaged_files(encoder: encoder_harness.Encoder, samples: dict[str, bytes], tmp_path: Path) -> None:
+    faults = await survived(encoder, samples, [*range(FILES), *FOUND], tmp_path)
+    assert not faults, "\n".join(faults)
+    assert encoder.process.poll() is None
+    assert encoder.task_folders() == []
+    assert encoder.children() == []
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+async def test_many_damaged_files(encoder: encoder_harness.Encoder, samples: dict[str, bytes], tmp_path: Path) -> None:
+    first = int(os.environ.get("FIRST_SEED", FILES))
+    faults = await survived(encoder, samples, range(first, first + LONG_FILES), tmp_path)
+    assert not faults, "\n".join(faults)

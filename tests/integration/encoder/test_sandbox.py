@@ -1,0 +1,153 @@
+"""The sandboxes: what FFmpeg can reach from inside, and the limits that it meets. Both kinds, by the same tests."""
+
+import asyncio
+import os
+import re
+import socket
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import grpc
+import pytest
+
+from apigpu.v1 import video_pb2
+from encoder.sandbox import SANDBOXES
+from encoder.sandbox.base import Limits, Sandbox, SandboxAccess
+from tests.integration.encoder.test_encoder_life import LONG, alive, until
+from tests.support import encoder_harness, media
+
+GIB = 1024**3
+LIMITS = Limits(60, 4 * GIB, GIB)
+SHORT = video_pb2.Operation(img2vid=video_pb2.Img2VidRequest(url_image="i", duration=0.1, width=64, height=36))
+
+
+@pytest.fixture(params=["bubblewrap", "landlock"])
+def name(request: pytest.FixtureRequest) -> str:
+    """A kind of sandbox that works here."""
+    kind: str = request.param
+    try:
+        code, messages = run(SANDBOXES[kind](LIMITS), SandboxAccess((), ()), ["-version"])
+        fault = messages if code else ""
+    except OSError as error:
+        fault = str(error)
+    if fault:
+        assert not os.environ.get("REQUIRE_SANDBOX"), f"{kind}: {fault}"
+        pytest.skip(f"{kind} does not work here: {fault}")
+    return kind
+
+
+@pytest.fixture
+def sandbox(name: str) -> Sandbox:
+    made: Sandbox = SANDBOXES[name](LIMITS)
+    return made
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A task's work folder with a small picture, beside a secret that is none of its business."""
+    made = tmp_path / "task"
+    made.mkdir()
+    media.image(made / "input0.png", "64x36")
+    media.image(tmp_path / "secret.png", "64x36")
+    return made
+
+
+def run(sandbox: Sandbox, reach: SandboxAccess, arguments: Sequence[str | Path]) -> tuple[int, str]:
+    """Return code and messages of FFmpeg in a sandbox."""
+    command = sandbox.around([media.FFMPEG, "-v", "error", "-y", *map(str, arguments)], reach)
+    cwd = reach.writable[0] if reach.writable else None
+    done = subprocess.run(command, check=False, cwd=cwd, capture_output=True, text=True, timeout=60)
+    return done.returncode, done.stderr
+
+
+def test_it_works_in_its_folder(sandbox: Sandbox, folder: Path) -> None:
+    assert run(sandbox, SandboxAccess((folder,), ()), ["-i", "input0.png", "result.png"]) == (0, "")
+    assert (folder / "result.png").stat().st_size > 100
+
+
+def test_it_reads_nothing_else(sandbox: Sandbox, folder: Path) -> None:
+    for path in (folder.parent / "secret.png", Path("../secret.png")):
+        code, _ = run(sandbox, SandboxAccess((folder,), ()), ["-f", "png_pipe", "-i", path, "stolen.png"])
+        assert code != 0
+        assert not (folder / "stolen.png").exists()
+    passwords = ["-f", "data", "-i", "/etc/passwd", "-map", "0", "-f", "data", "stolen"]
+    assert run(sandbox, SandboxAccess((folder,), ()), passwords)[0] != 0
+    assert (
+        run(sandbox, SandboxAccess((folder,), (folder.parent,)), ["-i", folder.parent / "secret.png", "seen.png"])[0]
+        == 0
+    )
+
+
+def test_a_link_out_of_its_folder_leads_nowhere(sandbox: Sandbox, folder: Path) -> None:
+    (folder / "link.png").symlink_to(folder.parent / "secret.png")
+    assert run(sandbox, SandboxAccess((folder,), ()), ["-i", "link.png", "stolen.png"])[0] != 0
+
+
+def test_it_writes_nowhere_else(sandbox: Sandbox, folder: Path) -> None:
+    other = folder.parent / "other"
+    other.mkdir()
+    for target in (other / "o.png", folder.parent / "secret.png"):
+        before = target.read_bytes() if target.exists() else None
+        run(sandbox, SandboxAccess((folder,), (folder.parent,)), ["-i", "input0.png", "-update", "1", target])
+        assert (target.read_bytes() if target.exists() else None) == before
+
+
+def test_it_reaches_no_network(sandbox: Sandbox, folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+        udp.bind(("127.0.0.1", 0))
+        for listener, scheme in ((tcp, "tcp"), (udp, "udp")):
+            listener.settimeout(0.3)
+            url = f"{scheme}://127.0.0.1:{listener.getsockname()[1]}"
+            run(sandbox, SandboxAccess((folder,), ()), ["-i", "input0.png", "-f", "mpegts", url])
+        with pytest.raises(TimeoutError):
+            tcp.accept()
+        with pytest.raises(TimeoutError):
+            udp.recv(1)
+
+
+def test_memory_is_limited(name: str, folder: Path) -> None:
+    small: Sandbox = SANDBOXES[name](Limits(60, 512 * 1024**2, GIB))
+    big = ["-f", "lavfi", "-i", "color=s=16000x16000:d=0.1", "-frames:v", "1", "-f", "null", "-"]
+    code, messages = run(small, SandboxAccess((folder,), ()), big)
+    assert code != 0
+    # A thread that finds no room for its stack is told to try again.
+    assert re.search("Cannot allocate memory|Resource temporarily unavailable", messages)
+
+
+def test_cpu_time_is_limited(name: str, folder: Path) -> None:
+    short: Sandbox = SANDBOXES[name](Limits(1, 4 * GIB, GIB))
+    code, _ = run(
+        short, SandboxAccess((folder,), ()), ["-f", "lavfi", "-i", "testsrc2=s=1920x1080:d=600", "-f", "null", "-"]
+    )
+    assert code in (-24, 128 + 24, -9, 128 + 9)
+
+
+def test_files_are_limited(name: str, folder: Path) -> None:
+    short: Sandbox = SANDBOXES[name](Limits(60, 4 * GIB, 100_000))
+    source = ["-f", "lavfi", "-i", "testsrc2=s=640x360:d=2", "-f", "rawvideo", "big.yuv"]
+    code, _ = run(short, SandboxAccess((folder,), ()), source)
+    assert code != 0
+    assert (folder / "big.yuv").stat().st_size <= 100_000
+
+
+async def test_an_encoder_tells_its_sandbox_and_dies_whole(name: str, certs: Path, tmp_path: Path, still: Path) -> None:
+    with encoder_harness.running(certs, tmp_path, {"SANDBOX": name}) as encoder:
+        async with encoder.client() as client:
+            assert (await client.capabilities()).sandbox == name
+            await client.encode(SHORT, {"url_image": still})
+            running = asyncio.create_task(client.encode(LONG, {"url_image": still}))
+            await until(lambda: any("ffmpeg" in child.name() for child in encoder.children()), 20)
+            children = encoder.children()
+            encoder.process.kill()
+            await until(lambda: not any(alive(child) for child in children), 2)
+            await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_what_meets_a_limit_is_told_so(name: str, certs: Path, tmp_path: Path, still: Path) -> None:
+    with encoder_harness.running(certs, tmp_path, {"SANDBOX": name, "MAX_RESULT_BYTES": 500}) as encoder:
+        async with encoder.client() as client:
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await client.encode(SHORT, {"url_image": still})
+            assert "MAX_RESULT_BYTES" in (caught.value.details() or "")
+            assert not encoder.task_folders()

@@ -1,0 +1,35 @@
+"""The control of the fleet against an emulated Vast.ai whose machines are real encoders: from an empty fleet to work
+that is done, and back to nothing."""
+
+import asyncio
+
+import pytest
+
+from gateway.fleet.autoscaler import Policy
+from tests.emulators.encoderhost import EncoderHost
+from tests.emulators.vastemulator import VastEmulator
+from tests.support.fleet_world import World, offers, vast_provider
+from tests.support.until import until
+
+
+@pytest.fixture
+def vast(tmp_path):
+    with VastEmulator(offers(), EncoderHost(tmp_path / "hosts")) as emulator:
+        yield emulator
+
+
+async def test_from_nothing_to_work_and_back_to_nothing(engine, vast):
+    records = await engine.key_value("fleet")
+    async with World(records, vast_provider(vast), Policy(maximum=2, idle_seconds=0.2)) as world:
+        machine = await world.ready()
+        assert machine.slots == 3
+        lease = await asyncio.wait_for(world.pool.lease(), 1)
+        assert lease.machine == machine.id
+        lease.release()
+        world.waiting = 0
+        await until(lambda: not world.register.living())
+        (ended,) = world.register.all()
+        assert ended.reason == "idle for 0 s"
+        assert ended.access is None
+        assert not any(container.is_alive for container in vast.launch.started)
+        assert len(world.pool.seats) == 0

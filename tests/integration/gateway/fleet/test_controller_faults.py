@@ -1,0 +1,282 @@
+"""What can go wrong at Vast.ai and on its hosts, each with its outcome: no machine is lost, none is made in vain."""
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+
+from gateway.fleet import billing
+from gateway.fleet.autoscaler import Policy
+from gateway.fleet.instances.instance import InstanceState, new_label
+from tests.emulators.lighthost import LightHost
+from tests.emulators.vastemulator import READ_ONLY_KEY, VastEmulator
+from tests.emulators.vastmarket import offer
+from tests.support.fleet_world import PATIENCE, World, ever, living, offers, vast_provider
+from tests.support.until import until
+
+
+@asynccontextmanager
+async def outage(vast, kind, seconds=0.3):
+    """The API is of no use for some seconds, in which the block runs."""
+    vast.is_storming, vast.outage = kind == "storm", "" if kind == "storm" else kind
+    until = time.monotonic() + seconds
+    yield
+    await asyncio.sleep(until - time.monotonic())
+    vast.is_storming, vast.outage = False, ""
+
+
+async def a_host_that_never_comes_up_is_left_and_avoided(records, vast):
+    vast.stuck_machines.add(200)
+    vast.offers.append(offer(id=110, machine_id=200, host_id=300, dph_base=0.21))  # the next best, on the same host
+    impatient = replace(PATIENCE, start_seconds=0.7)
+    async with World(records, vast_provider(vast), patience=impatient) as world:
+        machine = await world.ready()
+        (stuck,) = world.at(InstanceState.ENDED) or [await world.until(InstanceState.ENDED)]
+    assert (machine.offer, stuck.offer) == ("101", "100")
+    assert stuck.reason == "it did not come up within 0.7 s"
+    assert [one.label for one in ever(vast)] == [stuck.id, machine.id]
+
+
+async def a_machine_whose_making_got_no_answer_is_found_and_used(records, vast):
+    async with World(records, vast_provider(vast)) as world:
+        vast.lost_answers = 1
+        machine = await world.ready()
+        assert [machine.id] == [one.label for one in ever(vast)]
+        assert vast.called("create") == 1
+
+
+async def an_order_that_was_lost_is_given_up_and_the_next_offer_is_taken(records, vast):
+    async with World(records, vast_provider(vast)) as world:
+        vast.lost_orders = 1
+        machine = await world.ready()
+        (plan,) = world.at(InstanceState.ENDED)
+        assert (plan.reason, plan.usd(time.time()), machine.offer) == ("it was never made", 0.0, "101")
+        assert [one.label for one in ever(vast)] == [machine.id]
+
+
+async def an_order_that_arrives_when_it_was_given_up_is_destroyed(records, vast):
+    """It is on its way for longer than anybody waits, and who sent it is gone."""
+    vast.order_seconds = 1.0
+    async with World(records, vast_provider(vast)) as world:
+        world.waiting = 1
+        await until(lambda: vast.called("create"))
+        await asyncio.sleep(0.05)
+    async with World(records, vast_provider(vast), holder="second") as world:
+        plan = await world.until(InstanceState.ENDED)
+        assert not ever(vast)
+        await until(lambda: vast.ended)
+        assert [one.label for one in ever(vast)] == [plan.id]
+        assert not living(vast)
+
+
+async def an_offer_that_is_gone_makes_room_for_the_next_one(records, vast):
+    async with World(records, vast_provider(vast)) as world:
+        vast.taken.add(100)
+        machine = await world.ready()
+        (gone,) = world.at(InstanceState.ENDED)
+        assert (gone.offer, gone.usd(time.time()), machine.offer) == ("100", 0.0, "101")
+        assert machine.created_at - gone.created_at < 0.3
+        assert world.market.fault == ""
+
+
+async def an_order_in_an_outage_is_looked_for_before_another_is_made(records, vast):
+    async with World(records, vast_provider(vast)) as world:
+        vast.order_seconds, vast.lost_orders, world.waiting = 0.2, 1, 1
+        await until(lambda: vast.called("create"))
+        await asyncio.sleep(0.05)
+        vast.outage = "drop"
+        await asyncio.sleep(0.6)  # longer than it takes to be listed
+        assert len(world.at(InstanceState.PLANNED)) == len(world.register.all()) == vast.called("create") == 1
+        vast.outage, vast.order_seconds = "", 0.0
+        assert (await world.until(InstanceState.READY)).offer == "101"
+
+
+async def a_machine_that_vanishes_is_replaced(records, vast):
+    async with World(records, vast_provider(vast)) as world:
+        lost = await world.ready()
+        vast.vanish(int(lost.provider_id))
+        await until(lambda: [m for m in world.at(InstanceState.READY) if m.id != lost.id])
+        (ended,) = world.at(InstanceState.ENDED)
+        assert (ended.id, ended.reason) == (lost.id, "it is gone from its provider's list")
+        assert len(living(vast)) == 1
+
+
+async def a_machine_whose_encoder_is_silent_is_given_back(records, vast):
+    async with World(records, vast_provider(vast)) as world:
+        silent = await world.ready()
+        vast.launch.started[0].is_silent = True
+        assert living(vast)
+        (ended,) = await until(lambda: world.at(InstanceState.ENDED))
+        assert (ended.id, ended.reason) == (silent.id, "its encoder has been silent for 0.5 s")
+        assert (await world.ready()).offer != silent.offer
+        assert len(living(vast)) == 1
+
+
+async def a_machine_that_cannot_be_given_back_is_paid_for_and_tried_again_and_holds_up_no_other(records, vast):
+    async with World(records, vast_provider(vast)) as world:
+        stuck = await world.ready()
+        vast.failing_destroys, world.waiting = 10**6, 0
+        await world.until(InstanceState.ENDING)
+        await until(lambda: world.market.fault)
+        other = await world.ready()
+        assert {m.id for m in world.register.living()} == {stuck.id, other.id} == {one.label for one in living(vast)}
+        before = billing.spent_today(world.at(InstanceState.ENDING), time.time())
+        await asyncio.sleep(0.1)
+        assert billing.spent_today(world.at(InstanceState.ENDING), time.time()) > before
+        vast.failing_destroys = 0
+        freed_at = time.time()
+        await until(lambda: [m for m in world.at(InstanceState.ENDED) if m.id == stuck.id])
+        assert world.register.find(stuck.id).ended_at > freed_at
+        assert world.market.fault == ""
+        world.waiting = 0
+        await world.until_empty()
+        assert not living(vast)
+
+
+async def machines_that_nobody_has_on_record_are_destroyed_and_those_of_other_fleets_are_not(records, vast):
+    others = [vast.add(text).number for text in (new_label("other"), new_label("api-gpu-two"), "api-gpu", None)]
+    vast.add(new_label("api-gpu"))
+    async with World(records, vast_provider(vast)) as world:
+        await until(lambda: set(vast.instances) == set(others))
+        vast.failing_destroys = 3  # more than a call is tried
+        vast.add(new_label("api-gpu"))
+        await until(lambda: set(vast.instances) == set(others))
+        assert not world.register.all()
+        await world.ready()
+        await asyncio.sleep(0.3)
+        assert len(living(vast)) == 1
+        assert set(others) < set(vast.instances)
+
+
+async def a_record_that_cannot_be_read_holds_up_nothing_else(records, vast):
+    unreadable = new_label("api-gpu")
+    await records.create(f"machine.{unreadable}", b'{"of": "another version"}')
+    kept = vast.add(unreadable)
+    vast.add(new_label("api-gpu"))
+    async with World(records, vast_provider(vast)) as world:
+        await world.ready()
+        await until(lambda: len(vast.ended) == 1)
+        assert kept.number in vast.instances  # who wrote the record looks after it
+
+
+async def a_wrong_key_is_told_and_nothing_is_ordered(records, vast):
+    async with World(records, vast_provider(vast, key="wrong")) as world:
+        world.waiting = 1
+        await until(lambda: "VAST_API_KEY" in world.market.fault)
+        await asyncio.sleep(0.5)
+        assert not world.register.all()
+        assert len(vast.calls) < 20
+
+
+async def without_credit_it_asks_less_and_less_and_goes_on_once_there_is_some(records, vast):
+    vast.credit = 0.0
+    async with World(records, vast_provider(vast)) as world:
+        await less_and_less(world, vast, "credit")
+        vast.credit = 10.0
+        await world.until(InstanceState.READY)
+        assert world.market.fault == ""
+
+
+async def with_a_key_that_may_not_order_it_asks_less_and_less(records, vast):
+    async with World(records, vast_provider(vast, key=READ_ONLY_KEY)) as world:
+        await less_and_less(world, vast, "VAST_API_KEY")
+
+
+async def less_and_less(world, vast, reason):
+    world.waiting = 1
+    await until(lambda: world.market.fault)
+    told = set()
+    for _ in range(100):
+        await asyncio.sleep(0.01)
+        told.add(world.market.fault)
+    (fault,) = told
+    assert reason in fault
+    assert 2 <= vast.called("create") <= 6
+    assert sum(m.usd(time.time()) for m in world.at(InstanceState.ENDED)) == 0
+
+
+async def offers_of_long_ago_are_not_taken(records, vast):
+    async with World(records, vast_provider(vast), Policy(maximum=1, idle_seconds=0.1)) as world:
+        await world.ready()
+        world.waiting = 0
+        await world.until_empty()
+        assert world.market.offers
+        await asyncio.sleep(0.7)
+        vast.offers[:] = [offer(id=500)]
+        assert (await world.ready()).offer == "500"
+        assert vast.called("create") == 2
+
+
+# They mostly wait: those of a group live side by side, each with a fleet and an emulator of its own.
+FAULTS = {
+    "orders": (
+        a_machine_whose_making_got_no_answer_is_found_and_used,
+        an_order_that_was_lost_is_given_up_and_the_next_offer_is_taken,
+        an_order_that_arrives_when_it_was_given_up_is_destroyed,
+        an_offer_that_is_gone_makes_room_for_the_next_one,
+        an_order_in_an_outage_is_looked_for_before_another_is_made,
+    ),
+    "machines": (
+        a_host_that_never_comes_up_is_left_and_avoided,
+        a_machine_that_vanishes_is_replaced,
+        a_machine_whose_encoder_is_silent_is_given_back,
+        a_machine_that_cannot_be_given_back_is_paid_for_and_tried_again_and_holds_up_no_other,
+        machines_that_nobody_has_on_record_are_destroyed_and_those_of_other_fleets_are_not,
+        a_record_that_cannot_be_read_holds_up_nothing_else,
+    ),
+    "account": (
+        a_wrong_key_is_told_and_nothing_is_ordered,
+        without_credit_it_asks_less_and_less_and_goes_on_once_there_is_some,
+        with_a_key_that_may_not_order_it_asks_less_and_less,
+        offers_of_long_ago_are_not_taken,
+    ),
+}
+
+
+async def met(engine, fault):
+    with VastEmulator(offers(), LightHost()) as vast:
+        try:
+            await fault(await engine.key_value(fault.__name__), vast)
+        except BaseException as error:
+            error.add_note(fault.__name__)
+            raise
+
+
+@pytest.mark.parametrize("group", FAULTS)
+async def test_every_fault_has_its_outcome(engine, group):
+    async with asyncio.TaskGroup() as together:
+        for fault in FAULTS[group]:
+            together.create_task(met(engine, fault))
+
+
+async def live_through(records, kind):
+    """A machine's life with an outage in each phase."""
+    with VastEmulator(offers(), LightHost(), step_seconds=0.1) as vast:
+        async with World(records, vast_provider(vast)) as world:
+            async with outage(vast, kind):
+                world.waiting = 1
+                await until(lambda: world.market.fault)
+                assert not world.register.all()
+            await world.until(InstanceState.STARTING)
+            async with outage(vast, kind):
+                await until(lambda: world.market.fault)
+            machine = await world.until(InstanceState.READY)
+            async with outage(vast, kind, 0.5):  # longer than what would be a fault if it were seen
+                await until(lambda: world.market.fault)
+            assert [m.id for m in world.at(InstanceState.READY)] == [machine.id]
+            async with outage(vast, kind):
+                world.waiting = 0
+                await world.until(InstanceState.ENDING)
+                await asyncio.sleep(0.1)
+                assert [m.id for m in world.register.living()] == [one.label for one in living(vast)] == [machine.id]
+            await world.until_empty()
+        assert [one.label for one in ever(vast)] == [machine.id]
+        assert not living(vast)
+
+
+async def test_an_outage_of_the_api_loses_nothing_in_any_phase(engine):
+    async with asyncio.TaskGroup() as lives:
+        for kind in ("502", "drop", "storm"):
+            lives.create_task(live_through(await engine.key_value(kind), kind))

@@ -1,0 +1,125 @@
+"""The gateway is killed at every step of a machine's life, before and after it: whoever comes next brings all to the
+right end, and nothing is paid for that nobody knows of."""
+
+import asyncio
+import random
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+from gateway.fleet.instances.instance import InstanceState
+from servicekit.process import die_with_parent
+from tests.emulators.lighthost import LightHost
+from tests.emulators.vastemulator import VastEmulator
+from tests.support.fleet_death import Death
+from tests.support.fleet_world import World, ever, living, offers, rhythm, vast_provider
+from tests.support.paths import ROOT
+from tests.support.until import until
+
+# What a gateway does to the world in the life of one machine.
+LIFE = (
+    "create machine",  # PLANNED
+    "order",
+    "update machine",  # STARTING
+    "update machine",  # its address
+    "update machine",  # READY
+    "create estimates",
+    "update machine",  # a task begins
+    "update machine",  # a task ends
+    "update machine",  # ENDING
+    "destroy",
+    "update machine",  # ENDED
+)
+GIVEN_BACK_AT = 9
+LANES = 4
+RHYTHM = rhythm(tick_seconds=0.03, lease_seconds=0.3)
+
+
+async def live(world):
+    """The whole life of a machine."""
+    machine = await world.ready()
+    await until(lambda: "create estimates" in world.death.done)  # else the order is a matter of luck
+    await world.meter.begin(machine.id, "job.0", time.time())
+    world.waiting = 0
+    await world.meter.end(machine.id, "job.0", time.time())
+    await world.until_empty()
+    world.death.come()
+
+
+async def killed(records, vast, fleet, death):
+    """A gateway that lives until its death."""
+    provider = vast_provider(vast, fleet, death=death)
+    async with World(records, provider, rhythm=RHYTHM, fleet=fleet, holder="first", death=death) as world:
+        living_on = asyncio.create_task(live(world))
+        await asyncio.wait_for(death.came.wait(), 10)
+        living_on.cancel()
+        await asyncio.gather(living_on, return_exceptions=True)
+
+
+async def followed(records, vast, fleet, *, most_made):
+    """Another gateway, for as long as there is work, and until all is given back."""
+    heir = replace(RHYTHM, lost_seconds=0.2)
+    async with World(records, vast_provider(vast, fleet), rhythm=heir, fleet=fleet, holder="second") as world:
+        world.waiting = 1
+
+        def one_in_use():
+            known = [(m.id, m.provider_id) for m in world.register.living() if m.state is InstanceState.READY]
+            there = [(one.label, str(one.number)) for one in living(vast, fleet)]
+            return len(known) == 1 and known == there and world.pool.ready == 1
+
+        await until(one_in_use)
+        world.waiting = 0
+        await until(lambda: not world.register.living() and not living(vast, fleet))
+        records = world.register.all()
+    made = ever(vast, fleet)
+    assert all(machine.access is None and not machine.running for machine in records)
+    assert len(made) <= most_made
+    assert {machine.id for machine in records if machine.provider_id} == {one.label for one in made}
+
+
+async def walk(engine, vast, step, when):
+    fleet = f"fleet-{step}-{when}"
+    records, death = await engine.key_value(fleet), Death(step, when)
+    await killed(records, vast, fleet, death)
+    assert tuple(death.begun) == LIFE[:step]
+    is_given_back = step > GIVEN_BACK_AT or (step, when) == (GIVEN_BACK_AT, "after")
+    try:
+        await followed(records, vast, fleet, most_made=2 if is_given_back else 1)
+    except BaseException as error:
+        error.add_note(f"killed {when} step {step}: {LIFE[step - 1]}")
+        raise
+
+
+async def lane(engine, walks):
+    """Some walks, one after the other."""
+    with VastEmulator(offers(), LightHost()) as vast:
+        for step, when in walks:
+            await walk(engine, vast, step, when)
+        assert not any(container.is_alive for container in vast.launch.started)
+
+
+async def test_a_gateway_killed_at_any_step_leaks_nothing(engine):
+    walks = [(step, when) for step in range(1, len(LIFE) + 1) for when in ("before", "after")]
+    async with asyncio.TaskGroup() as lanes:
+        for number in range(LANES):
+            lanes.create_task(lane(engine, walks[number::LANES]))
+
+
+async def real_kill(engine, vast, seed):
+    fleet = f"killed-{seed}"
+    child = die_with_parent(
+        [sys.executable, str(ROOT / "tests" / "support" / "fleet_child.py"), engine._server.url, vast.url, fleet]
+    )
+    process = subprocess.Popen(child.command, preexec_fn=child.preexec, stdout=subprocess.PIPE, text=True)
+    with process:
+        assert await asyncio.to_thread(process.stdout.readline) == "begun\n"
+        await asyncio.sleep(random.Random(seed).uniform(0, 1.2))
+        process.kill()
+    records = await engine.key_value(fleet)
+    await followed(records, vast, fleet, most_made=len(ever(vast, fleet)) + 1)
+
+
+async def test_a_process_killed_at_any_moment_leaks_nothing(engine):
+    with VastEmulator(offers(), LightHost()) as vast:
+        await asyncio.gather(*(real_kill(engine, vast, seed) for seed in (1, 2)))

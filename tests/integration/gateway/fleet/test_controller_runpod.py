@@ -1,0 +1,69 @@
+"""RunPod's permits through the control: one opens with the demand, gives the pool its seats, and ends idle."""
+
+import secrets
+import time
+
+import pytest
+
+from gateway.assets.links import Links
+from gateway.assets.store import AssetStore
+from gateway.fleet.instances.instance import InstanceState
+from gateway.fleet.providers.runpod.client import RunpodClient
+from gateway.fleet.providers.runpod.encoder import RunpodEncoder, RunpodTerms
+from gateway.fleet.providers.runpod.messages import TaskLinks
+from gateway.fleet.providers.runpod.provider import RunpodProvider
+from gateway.fleet.providers.runpod.tickets import Tickets
+from tests.emulators import runpodemulator
+from tests.support.fleet_world import World
+from tests.support.until import until
+
+
+@pytest.fixture
+async def runpod():
+    async with runpodemulator.running() as emulated:
+        yield emulated
+
+
+@pytest.fixture
+async def world(engine, runpod, tmp_path):
+    client = RunpodClient(runpod.api_url, runpod.endpoint_id, runpod.key, retry_seconds=0.01)
+    assets = AssetStore(str(tmp_path / "assets"), retention_seconds=60, max_bytes=10**6)
+    links = TaskLinks(Links(secrets.token_bytes(32), 60), assets, "http://127.0.0.1", 60)
+    endpoint = RunpodEncoder(client, Tickets(await engine.key_value("tickets")), assets, links, RunpodTerms(30.0))
+    async with World(await engine.key_value("fleet"), RunpodProvider(endpoint, 0.01, 3, 2, lambda: 5.0)) as made:
+        yield made
+
+
+async def test_a_permit_opens_with_demand_and_ends_idle_at_its_price(world, runpod):
+    permit = await world.ready()
+    seat = await until(lambda: world.pool.seat(permit.id))
+    assert (seat.slots, seat.rank, seat.is_rented) == (2, 1, True)
+    await world.meter.begin(permit.id, "job.0", time.time())
+    world.waiting = 0
+    await world.meter.end(permit.id, "job.0", time.time())
+    await world.until_empty()
+    (ended,) = world.register.all()
+    assert ended.usd(time.time()) == pytest.approx(0.01 * (ended.ended_at - ended.created_at))
+    assert 0.1 < ended.ended_at - ended.created_at < 5
+    assert world.pool.seats == []
+    assert runpod.requests["run"] == 0  # RunPod starts workers by itself
+
+
+async def test_an_endpoint_that_is_down_is_a_fault_and_opens_no_permit(world, runpod):
+    runpod.faults.is_down = True
+    world.waiting = 1
+    await until(lambda: world.market.fault)
+    assert not world.market.offers
+    assert not world.register.all()
+    runpod.faults.is_down = False
+    await world.until(InstanceState.READY)
+    assert world.market.fault == ""
+
+
+async def test_a_permit_whose_making_nobody_saw_to_its_end_is_none(world):
+    """A record that was planned is stepped on by what the record says, and not by what was seen of it before."""
+    permit = await world.ready()
+    stale = world.register.find(permit.id)
+    life = world.control._lives["runpod"]
+    await life._never_made(stale, "late")
+    assert world.register.find(permit.id).state is InstanceState.READY

@@ -1,0 +1,147 @@
+"""The whole life of a rented machine, by hand: offer, order, a real encoder, a task, its end."""
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+from ipaddress import ip_network
+
+import pytest
+
+from apigpu.v1.video_pb2 import CaptionRequest, Operation
+from gateway.fleet.instances.credentials import issue, open_encoder
+from gateway.fleet.instances.instance import new_label
+from gateway.fleet.providers.base import LaunchSpec
+from gateway.fleet.providers.vast.client import VastClient
+from gateway.fleet.providers.vast.provider import VastProvider
+from gateway.fleet.providers.vast.search import OfferFilter
+from gateway.workers.base import EncodeJob, EncoderLost, Input
+from tests.emulators.encoderhost import EncoderHost
+from tests.emulators.vastemulator import KEY, VastEmulator
+from tests.emulators.vastmarket import offer
+from tests.support import judge, media
+
+
+class File:
+    def __init__(self, path):
+        self.path = path
+
+    async def chunks(self):
+        yield self.path.read_bytes()
+
+
+def entry(field, path):
+    @asynccontextmanager
+    async def opened():
+        yield File(path)
+
+    return Input(field, str(path), opened)
+
+
+@pytest.fixture
+def vast(tmp_path):
+    with VastEmulator([offer()], EncoderHost(tmp_path / "hosts"), time_scale=3600) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+async def provider(vast):
+    made = VastProvider(VastClient(vast.url, KEY, {}), "org/encoder:1", "api-gpu", OfferFilter(max_usd_per_hour=0.5))
+    yield made
+    await made.close()
+
+
+async def address_of(provider, label):
+    async with asyncio.timeout(10):
+        while True:
+            found = [one for one in await provider.found() if one.label == label]
+            if found[0].address:
+                return found[0].address
+            await asyncio.sleep(0.05)
+
+
+class Written:
+    """What is told of a run: the bytes of the result go to a file, the first progress to `told`."""
+
+    is_leaving = False
+
+    def __init__(self, path, told=None):
+        self.path, self.told = path, told
+
+    async def chunk(self, data):
+        with self.path.open("ab") as file:
+            file.write(data)
+
+    async def waiting(self, *, is_starting):
+        pass
+
+    async def started(self):
+        pass
+
+    async def progress(self, progress):
+        if self.told:
+            self.told()
+
+
+def caption(folder, seconds):
+    video = media.grey_video(folder / "grey.mp4", seconds)
+    cues = media.srt(folder / "cues.srt", [(0.2, 0.8, "Rented")])
+    operation = Operation(caption=CaptionRequest(url_video="v", url_srt="s"))
+    return EncodeJob("task", operation, [entry("url_video", video), entry("url_srt", cues)])
+
+
+@asynccontextmanager
+async def rented(provider):
+    """A machine that answers; its number at the provider, and its encoder."""
+    label = new_label("api-gpu")
+    issued = issue(label, 3600, [ip_network("127.0.0.0/8")])
+    (best, *_) = await provider.offers()
+    number = await provider.create(best, LaunchSpec(label, issued.environment))
+    encoder = open_encoder(await address_of(provider, label), label, issued.access)
+    try:
+        await encoder.ask(timeout_seconds=20)  # it takes a moment to start
+        yield number, encoder
+    finally:
+        await encoder.close()
+
+
+async def test_a_rented_machine_does_a_task_and_is_gone(vast, provider, tmp_path):
+    job, result = caption(tmp_path, seconds=1), tmp_path / "result.mp4"
+    async with rented(provider) as (number, encoder):
+        begun = time.monotonic()
+        summary = (await encoder.run(job, Written(result))).summary
+    assert (summary.codec, summary.frames) == ("x264", 25)
+    assert judge.differing(judge.pictures(result)[12], judge.pictures(tmp_path / "grey.mp4")[12]).any()
+
+    (container,) = vast.launch.started
+    assert container.is_alive
+    seconds = time.monotonic() - begun
+    await provider.destroy(number)
+    assert not container.is_alive
+    assert await provider.found() == []
+    spent_usd = vast.spent_usd
+    assert spent_usd > 0.25 * seconds  # at an hour a second
+    await asyncio.sleep(0.05)
+    assert vast.spent_usd == spent_usd
+
+
+async def test_a_host_that_is_cut_off_in_mid_task_loses_the_task_at_once(vast, provider, tmp_path):
+    job = caption(tmp_path, seconds=60)
+    async with rented(provider) as (number, encoder):
+        cut_off = Written(tmp_path / "result.mp4", lambda: vast.go_offline(int(number)))
+        with pytest.raises(EncoderLost):
+            await asyncio.wait_for(encoder.run(job, cut_off), 10)
+    (found,) = await provider.found()
+    assert (found.fault.split(":")[0], found.address) == ("offline", "")
+    await provider.destroy(number)
+
+
+async def test_a_machine_whose_encoder_ends_is_a_fault(vast, provider):
+    label = new_label("api-gpu")
+    (best, *_) = await provider.offers()
+    broken = issue(label, 3600).environment | {"TLS_BUNDLE": "broken"}
+    number = await provider.create(best, LaunchSpec(label, broken))
+    async with asyncio.timeout(10):
+        while not (found := await provider.found())[0].fault:
+            await asyncio.sleep(0.05)
+    assert found[0].fault.startswith("exited")
+    await provider.destroy(number)

@@ -1,0 +1,69 @@
+"""What nobody foresaw in the queue or in a record stops nothing but itself."""
+
+import time
+
+import pytest
+
+from gateway.jobs.model import Status
+from gateway.jobs.retry import RetryPolicy
+from gateway.jobs.store import Unreadable
+from servicekit.errors import NotFound
+from tests.support.until import until
+
+
+async def spoil(works, job_id):
+    """Let a later version write the record."""
+    record = (await works.store._records.get(job_id)).value
+    await works.store._records.put(job_id, record.replace(b'"status":"', b'"status":"LATER_'))
+    with pytest.raises(Unreadable, match="cannot read the record"):
+        await works.desk.get(job_id)
+
+
+@pytest.mark.parametrize("patience", [RetryPolicy(retry_seconds=0.05)])
+async def test_messages_that_name_no_task_do_not_stop_the_queue(works):
+    for number in range(3):  # more than there are slots
+        await works.desk._queue._queue.put(f"nonsense-{number}")
+    job = await works.desk.submit(await works.caption())
+    assert (await works.result(job.id, seconds=5)).status is Status.COMPLETED
+
+
+async def test_a_record_of_a_later_version_does_not_keep_others_from_being_found_again(works):
+    await works.dispatcher.drain(0)
+    jobs = [await works.desk.submit(await works.caption()) for _ in range(2)]
+    for _ in jobs:
+        await (await works.desk._queue.next())[1].ack()
+    await spoil(works, jobs[0].id)
+    works.dispatcher.start()
+    assert (await works.result(jobs[1].id, seconds=5)).status is Status.COMPLETED
+
+
+async def test_a_record_of_a_later_version_is_left_out_of_pages_and_keeps_no_other_from_being_deleted(works):
+    jobs = [await works.result((await works.desk.submit(await works.caption())).id) for _ in range(2)]
+    await spoil(works, jobs[0].id)
+    assert [job.id for job in (await works.desk.page(None, 5, ""))[0]] == [jobs[1].id]
+    await works.store.prune(time.time() + 3700)
+    with pytest.raises(NotFound):
+        await works.desk.get(jobs[1].id)
+
+
+class Faulty:
+    """A KeyValue that breaks twice when it is asked, and then no more."""
+
+    def __init__(self, records):
+        self._records, self.update, self.faults = records, records.update, [RuntimeError("unforeseen")] * 2
+
+    async def get(self, key):
+        if self.faults:
+            raise self.faults.pop()
+        return await self._records.get(key)
+
+
+@pytest.mark.parametrize("patience", [RetryPolicy(recover_seconds=0.1)])
+async def test_the_check_of_the_queue_goes_on_after_a_fault(works):
+    await works.dispatcher.drain(0)
+    job = await works.desk.submit(await works.caption())
+    await (await works.desk._queue.next())[1].ack()
+    works.store._records = records = Faulty(works.store._records)
+    works.dispatcher.start()
+    await until(lambda: not records.faults)
+    assert (await works.result(job.id, seconds=5)).status is Status.COMPLETED

@@ -1,0 +1,52 @@
+"""Sources by the form of their text."""
+
+import pytest
+
+from gateway.assets.record import new_id
+from gateway.assets.store import AssetStore
+from gateway.sources import Sources
+from servicekit.errors import InvalidArgument, NotFound
+from tests.support.web_server import answer
+
+
+@pytest.fixture
+def store(tmp_path):
+    return AssetStore(str(tmp_path / "assets"), retention_seconds=60, max_bytes=10_000_000)
+
+
+@pytest.fixture
+def sources(fetching, store):
+    return Sources(fetching(), store)
+
+
+async def read(sources, text):
+    async with sources.open(text) as source:
+        return source.filename, source.size_bytes, b"".join([chunk async for chunk in source.chunks()])
+
+
+async def test_an_asset_and_a_url_are_read_alike(serve, sources, store):
+    data = bytes(range(256)) * 5000
+    async with store.create("clip.mp4") as writer:
+        await writer.write(data)
+        asset = await writer.commit()
+    web = await serve({"/clip.mp4": answer(data)})
+    for text in (asset.name, web.url("/clip.mp4")):
+        sources.check(text)
+        assert await read(sources, text) == ("clip.mp4", len(data), data)
+
+
+async def test_an_asset_that_is_not_there(sources):
+    name = f"assets/{new_id()}"
+    sources.check(name)
+    with pytest.raises(NotFound, match=name):
+        await read(sources, name)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "clip.mp4", "assets/", "assets/../x", "assets/x", "file:///x", "http://u:p@h/", "s3://b/k"]
+)
+async def test_other_forms_are_refused_alike_by_both(sources, text):
+    with pytest.raises(InvalidArgument):
+        sources.check(text)
+    with pytest.raises(InvalidArgument):
+        await read(sources, text)

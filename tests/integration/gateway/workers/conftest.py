@@ -1,0 +1,178 @@
+"""The gateway's side of RunPod on real parts: NATS, the asset store, the HTTP side on a port; RunPod is emulated."""
+
+import base64
+import contextlib
+import hashlib
+import json
+from dataclasses import dataclass
+from ipaddress import ip_network
+
+import grpc
+import httpx
+import pytest
+import pytest_asyncio
+
+from apigpu.v1.video_pb2 import CaptionRequest, Operation
+from gateway.assets.links import Links
+from gateway.assets.store import AssetStore
+from gateway.assets.transfers import Transfers
+from gateway.fleet.providers.runpod.client import RunpodClient
+from gateway.fleet.providers.runpod.encoder import RunpodEncoder, RunpodTerms
+from gateway.fleet.providers.runpod.messages import TaskLinks
+from gateway.fleet.providers.runpod.run import RunTimeouts
+from gateway.fleet.providers.runpod.tickets import Tickets
+from gateway.jetstream.connection import JetStream
+from gateway.rest.server import HttpServer, RestSettings, build_app
+from gateway.rest.worker_links import WorkerLinks
+from gateway.sources import Sources
+from gateway.sources.fetch import Fetcher, FetchLimits
+from gateway.workers.base import EncodeJob, Input
+from tests.emulators import runpodemulator
+from tests.emulators.runpodjobs import Queue, Rules
+
+RESULT = b"result" * 1000
+MAX_BYTES = 1 << 23
+PATIENCE = RunTimeouts(queue_seconds=5.0, first_seconds=0.01, most_seconds=0.03)
+
+
+@dataclass
+class Stage:
+    """The parts, and what makes encoders and tasks of them."""
+
+    runpod: runpodemulator.RunPod
+    engine: JetStream
+    assets: AssetStore
+    tickets: Tickets
+    links: Links
+    sources: Sources
+    door: WorkerLinks
+    url: str
+
+    def client(self, **more):
+        given = {"url": self.runpod.api_url, "endpoint_id": self.runpod.endpoint_id, "key": self.runpod.key, **more}
+        return RunpodClient(**given, retry_seconds=0.01)
+
+    def encoder(self, patience=PATIENCE, max_seconds=30.0, **more):
+        terms = RunpodTerms(max_seconds)
+        links = TaskLinks(self.links, self.assets, self.url, terms.life_seconds)
+        return RunpodEncoder(self.client(**more), self.tickets, self.assets, links, terms, patience)
+
+    async def asset(self, data=b"input"):
+        async with self.assets.create("a.bin") as writer:
+            await writer.write(data)
+            return (await writer.commit()).name
+
+    async def task(self, operation, field, source, key="0123456789abcdef0123456789abcdef.0"):
+        """A task of this operation with one input."""
+        return EncodeJob(key, operation, [Input(field, source, lambda: self.sources.open(source))], "a.mp4")
+
+    async def job(self, *sources, key="0123456789abcdef0123456789abcdef.0"):
+        """A task with these sources, or two assets."""
+        sources = sources or (await self.asset(), await self.asset(b"subtitles"))
+        inputs = [
+            Input(field, source, lambda source=source: self.sources.open(source))
+            for field, source in zip(("url_video", "url_srt"), sources, strict=False)
+        ]
+        return EncodeJob(key, Operation(caption=CaptionRequest()), inputs, "caption.mp4")
+
+    async def stored(self):
+        return {entry.name for entry in await self.assets._bucket.list("assets/")}
+
+    async def content(self, asset_id):
+        return b"".join([chunk async for chunk in self.assets.read(asset_id)])
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def parts(tmp_path_factory):
+    """A stage for all tests of a file, as it takes half a second to set up."""
+    folder = tmp_path_factory.mktemp("stage")
+    async with contextlib.AsyncExitStack() as stack:
+        runpod = await stack.enter_async_context(runpodemulator.running())
+        engine = await JetStream.open("", folder / "nats", connect_seconds=10)
+        stack.push_async_callback(engine.close)
+        assets = AssetStore(str(folder / "assets"), retention_seconds=3600, max_bytes=MAX_BYTES)
+        limits = FetchLimits(
+            max_bytes=1 << 20,
+            connect_seconds=1,
+            idle_seconds=1,
+            total_seconds=5,
+            allow_cidrs=(ip_network("127.0.0.0/8"),),
+        )
+        fetcher = Fetcher(limits)
+        stack.push_async_callback(fetcher.aclose)
+        tickets, links = Tickets(await engine.key_value("tickets")), Links(b"s" * 32, 600)
+        sources = Sources(fetcher, assets)
+        nowhere = await stack.enter_async_context(grpc.aio.insecure_channel("unix:/nowhere"))
+        transfers = Transfers(1)
+        door = WorkerLinks(tickets, links, assets, sources, max_transfers=4)
+        server = HttpServer(build_app(nowhere, assets, links, RestSettings(), transfers, door), "127.0.0.1", 0)
+        port = await server.start()
+        stack.push_async_callback(server.drain, 0)
+        yield Stage(runpod, engine, assets, tickets, links, sources, door, f"http://127.0.0.1:{port}")
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def stage(parts):
+    """The stage as new."""
+    runpod = parts.runpod
+    runpod.rules, runpod.limits, runpod.faults = Rules(), runpodemulator.Limits(), runpodemulator.Faults()
+    runpod.queue = Queue(runpod.rules)
+    runpod.requests.clear()
+    for key in await parts.tickets.keys():
+        await parts.tickets.drop(key, await parts.tickets.find(key))
+    return parts
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def one_encoder(parts):
+    made = parts.encoder()
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def encoder(stage, one_encoder):
+    """The encoder, on a stage as new."""
+    one_encoder._health_at = float("-inf")
+    return one_encoder
+
+
+def digest(data):
+    return f"sha-256=:{base64.b64encode(hashlib.sha256(data).digest()).decode()}:"
+
+
+def summary(data=RESULT):
+    return {"sizeBytes": str(len(data)), "sha256": hashlib.sha256(data).hexdigest(), "frames": "2", "codec": "x264"}
+
+
+async def put(url, data=RESULT):
+    async with plain() as http:
+        return await http.put(url, content=data, headers={"content-digest": digest(data)})
+
+
+def plain():
+    """A client for http alone: authorities take 50 ms to load."""
+    return httpx.AsyncClient(verify=False)
+
+
+async def fetched(url):
+    async with plain() as http:
+        return await http.get(url)
+
+
+async def work(asked, report):
+    """A worker's part, without an encode: it reads the inputs and puts RESULT."""
+    inputs = [(await fetched(url)).raise_for_status().content for url in asked["inputUrls"]]
+    report({"framesDone": "1", "framesTotal": "2", "fps": 10})
+    (await put(asked["resultUrl"])).raise_for_status()
+    work.inputs = inputs
+    return {"summary": summary()}
+
+
+def failing(**fault):
+    """A worker that fails with this RemoteFault."""
+
+    async def handler(asked, report):
+        raise RuntimeError(json.dumps(fault))
+
+    return handler

@@ -1,0 +1,29 @@
+"""A process that rents, uses and gives back machines until it is killed: fleetchild.py NATS_URL VAST_URL FLEET"""
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from gateway.jetstream.connection import JetStream
+from tests.support.fleet_world import World, rhythm, vast_provider
+
+
+async def main(nats_url, vast_url, fleet):
+    engine = await JetStream.open(nats_url, Path(), 10)
+    records = await engine.key_value(fleet)
+    provider = vast_provider(SimpleNamespace(url=vast_url), fleet)
+    async with World(records, provider, rhythm=rhythm(lease_seconds=0.3), fleet=fleet, holder="child") as world:
+        print("begun", flush=True)
+        while True:
+            machine = await world.ready()
+            await world.meter.begin(machine.id, "job.0", time.time())
+            world.waiting = 0
+            await world.meter.end(machine.id, "job.0", time.time())
+            await world.until_empty()
+
+
+asyncio.run(main(*sys.argv[1:]))

@@ -1,0 +1,63 @@
+"""The processes of an encoder: its worker, which speaks to the driver, and the runs of FFmpeg."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from tests.nvdriver.driver import Driver
+from tests.support import encoder_harness
+
+WORKER = "encoder.codecs.nvenc.worker"
+
+
+def workers(encoder: encoder_harness.Encoder) -> list[psutil.Process]:
+    """The processes that speak to the driver: one, or none."""
+    return [child for child in encoder.children() if WORKER in _command(child)]
+
+
+def ffmpegs(encoder: encoder_harness.Encoder) -> list[psutil.Process]:
+    """All other children."""
+    return [child for child in encoder.children() if WORKER not in _command(child)]
+
+
+def alive(process: psutil.Process) -> bool:
+    """Whether it still runs; a zombie does not."""
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def descriptors(pid: int) -> list[str]:
+    """What the open file descriptors of a process lead to, numbers apart, sorted."""
+    found = []
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            found.append(str(entry.readlink()).partition(":")[0])
+        except FileNotFoundError:  # closed meanwhile
+            continue
+    return sorted(found)
+
+
+def at_rest(encoder: encoder_harness.Encoder, driver: Driver) -> bool:
+    """Whether no task has left a thing: no session, no folder, no FFmpeg."""
+    return not (encoder.task_folders() or ffmpegs(encoder) or driver.state().sessions)
+
+
+async def until(true: Callable[[], object], seconds: float) -> float:
+    """Wait until something is true; the seconds that it took."""
+    started = time.monotonic()
+    while not true():
+        assert time.monotonic() - started < seconds, "it did not come true"
+        await asyncio.sleep(0.02)
+    return time.monotonic() - started
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return list(process.cmdline())
+    except psutil.NoSuchProcess:
+        return []

@@ -1,0 +1,29 @@
+"""An operation is whole when it is in the proto, in the encoder, in the tests and in the docs."""
+
+import pytest
+
+from apigpu.v1 import video_pb2
+from encoder.operations import OPERATIONS
+from tests.support.paths import ROOT
+
+NAMES = [field.name for field in video_pb2.Operation.DESCRIPTOR.oneofs_by_name["kind"].fields]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_encoder_has_it(name: str) -> None:
+    assert name in OPERATIONS
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_test_judges_it(name: str) -> None:
+    assert (ROOT / "tests" / "integration" / "encoder" / "operations" / f"test_{name}.py").is_file()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_readme_tells_of_it(name: str) -> None:
+    headings = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("### ")]
+    assert any(name in heading for heading in headings)
+
+
+def test_the_encoder_has_no_other() -> None:
+    assert set(OPERATIONS) == set(NAMES)
