@@ -1,11 +1,8 @@
 """Settings of the encoder: one environment variable each, named like the field in capitals."""
 
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
-from pydantic_settings import NoDecode
 
 from encoder.codecs import AUTO, CODECS
 from encoder.codecs.nvenc.parameters import FORMATS, MAX_B_FRAMES, MAX_CQ, MAX_LOOKAHEAD
@@ -13,13 +10,11 @@ from encoder.codecs.nvenc.parameters import PRESETS as NVENC_PRESETS
 from encoder.codecs.x264 import PRESETS
 from encoder.sandbox import AUTO as AUTO_SANDBOX
 from encoder.sandbox import SANDBOXES
-from servicekit.config import Settings
+from servicekit.config import Cidrs, Settings
 from servicekit.logs import LEVELS
 from servicekit.tls import Identity, TrustBundle
 
 WAIT, X264 = "wait", "x264"
-
-Network = IPv4Network | IPv6Network
 
 
 class EncoderSettings(Settings):
@@ -34,7 +29,7 @@ class EncoderSettings(Settings):
     # The three in one, for machines that are given no files; see servicekit/tls.py.
     tls_bundle: SecretStr = SecretStr("")
     # CIDRs that may connect; empty lets any address try.
-    allowed_ips: Annotated[tuple[Network, ...], NoDecode] = ()
+    allowed_ips: Cidrs = ()
     session_token: SecretStr = SecretStr("")
 
     work_dir: Path = Path(".api-gpu/work")
@@ -70,13 +65,6 @@ class EncoderSettings(Settings):
     nvdec: bool = False
     # What a task does when the card has no session more to give.
     nvenc_at_limit: str = WAIT
-
-    @field_validator("allowed_ips", mode="before")
-    @classmethod
-    def _networks(cls, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        return tuple(ip_network(part.strip(), strict=False) for part in value.split(",") if part.strip())
 
     @field_validator("codec")
     @classmethod

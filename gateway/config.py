@@ -1,14 +1,13 @@
 """The gateway's settings. Every field is an environment variable of the same name in capitals."""
 
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
-from pydantic_settings import NoDecode
 
-from gateway.fleet.settings import FleetSettings, Network, Seconds
+from gateway.fleet.settings import FleetSettings, Seconds
 from gateway.workers.discovery import EncoderName
+from servicekit.config import Cidrs, CommaList
 
 DAY_SECONDS = 86_400.0
 GIB = 1024**3
@@ -29,14 +28,14 @@ class GatewaySettings(FleetSettings):
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     logs_dir: Path = Path("logs")
-    cors_allow_origins: Annotated[tuple[str, ...], NoDecode] = ("*",)
+    cors_allow_origins: CommaList[str] = ("*",)
 
     tls_cert: Path = Path(".api-gpu/certs/gateway.crt")
     tls_key: Path = Path(".api-gpu/certs/gateway.key")
     tls_client_ca: Path = Path(".api-gpu/certs/client-ca.crt")
     tls_require_client_cert: bool = True
 
-    encoders: Annotated[tuple[str, ...], NoDecode] = ("127.0.0.1:50052",)
+    encoders: CommaList[str] = ("127.0.0.1:50052",)
     encoder_ca: Path = Path(".api-gpu/certs/ca.crt")
     session_token: SecretStr = SecretStr("")
 
@@ -55,7 +54,7 @@ class GatewaySettings(FleetSettings):
     link_ttl_seconds: Seconds = DAY_SECONDS
     link_secret: SecretStr = SecretStr("")
 
-    fetch_allow_cidrs: Annotated[tuple[Network, ...], NoDecode] = ()
+    fetch_allow_cidrs: Cidrs = ()
     fetch_connect_seconds: Seconds = 10.0
     fetch_idle_seconds: Seconds = 30.0
     fetch_total_seconds: Seconds = 1800.0
@@ -66,24 +65,12 @@ class GatewaySettings(FleetSettings):
     rate_limit_per_minute: Annotated[int, Field(ge=0)] = 6000
     drain_seconds: Annotated[float, Field(ge=0)] = 25.0
 
-    @field_validator("cors_allow_origins", "encoders", mode="before")
-    @classmethod
-    def _comma_separated(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
     @field_validator("encoders")
     @classmethod
     def _names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for address in value:
             EncoderName.parse(address)
         return value
-
-    @field_validator("fetch_allow_cidrs", mode="before")
-    @classmethod
-    def _networks(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        return tuple(ip_network(part.strip(), strict=False) for part in value.split(",") if part.strip())
 
     @field_validator("x_api_key")
     @classmethod

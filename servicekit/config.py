@@ -1,9 +1,30 @@
 """Settings: the environment, read once into a frozen object. A bad value stops the start with its name and value."""
 
-from typing import Any, Self
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Network = IPv4Network | IPv6Network
+T = TypeVar("T")
+
+
+def _split(value: object) -> object:
+    """Split text at its commas; leave anything else to pydantic."""
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _networks(value: object) -> object:
+    """Parse CIDRs and single addresses with commas between them; host bits may be set."""
+    if not isinstance(value, str):
+        return value
+    return tuple(ip_network(part.strip(), strict=False) for part in value.split(",") if part.strip())
+
+
+# Lists in an environment variable, with commas between the parts: `CommaList[str] = ("a", "b")`.
+CommaList = Annotated[tuple[T, ...], NoDecode, BeforeValidator(_split)]
+Cidrs = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
 
 
 class ConfigError(Exception):

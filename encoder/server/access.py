@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import unquote
 
-from encoder.config import Network
+from servicekit.config import Network
 from servicekit.errors import PermissionDenied, Unauthenticated
 from servicekit.interceptors import AroundCall, Context, metadata
 

@@ -1,16 +1,13 @@
 """The gateway's settings for encoders that it rents."""
 
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
-from pydantic_settings import NoDecode
 
 from gateway.fleet.autoscaler import Policy
-from servicekit.config import Settings
+from servicekit.config import Cidrs, CommaList, Settings
 
 Seconds = Annotated[float, Field(gt=0)]
-Network = IPv4Network | IPv6Network
 # A machine's label begins with it, and is a host name too.
 FLEET_NAME = r"^[a-z][a-z0-9-]{0,39}$"
 # Keys go by it: in the clear on this machine at most.
@@ -23,7 +20,7 @@ class FleetSettings(Settings):
     """See the settings table in README.md; a test holds the two together."""
 
     fleet_name: Annotated[str, Field(pattern=FLEET_NAME)] = "api-gpu"
-    fleet_providers: Annotated[tuple[Literal["vast", "runpod"], ...], NoDecode] = ("vast", "runpod")
+    fleet_providers: CommaList[Literal["vast", "runpod"]] = ("vast", "runpod")
     fleet_min: Annotated[int, Field(ge=0)] = 0
     fleet_max: Annotated[int, Field(ge=0)] = 3
     fleet_idle_seconds: Seconds | None = None
@@ -32,7 +29,7 @@ class FleetSettings(Settings):
     fleet_start_seconds: Seconds = 600.0
     fleet_max_usd_per_hour: Annotated[float, Field(gt=0)] | None = None
     fleet_max_usd_per_day: Annotated[float, Field(gt=0)] | None = None
-    fleet_gateway_ips: Annotated[tuple[Network, ...], NoDecode] = ()
+    fleet_gateway_ips: Cidrs = ()
 
     runpod_api_key: SecretStr = SecretStr("")
     runpod_endpoint_id: str = ""
@@ -48,25 +45,13 @@ class FleetSettings(Settings):
     vast_worker_image: Annotated[str, Field(validate_default=True)] = ""
     vast_image_gb: Annotated[float, Field(gt=0)] = 1.0
     vast_url: Annotated[str, Field(pattern=HTTPS)] = "https://console.vast.ai"
-    vast_gpus: Annotated[tuple[str, ...], NoDecode] = ()
+    vast_gpus: CommaList[str] = ()
     vast_max_usd_per_hour: Annotated[float, Field(gt=0)] = 0.5
     vast_min_reliability: Annotated[float, Field(ge=0, le=1)] = 0.98
     vast_min_down_mbps: Annotated[float, Field(ge=0)] = 200.0
     vast_min_up_mbps: Annotated[float, Field(ge=0)] = 100.0
     vast_disk_gb: Annotated[float, Field(ge=8)] = 20.0
     vast_slots: Annotated[int, Field(ge=1, le=64)] = 3
-
-    @field_validator("fleet_providers", "vast_gpus", mode="before")
-    @classmethod
-    def _words(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-    @field_validator("fleet_gateway_ips", mode="before")
-    @classmethod
-    def _gateways(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        return tuple(ip_network(part.strip(), strict=False) for part in value.split(",") if part.strip())
 
     @field_validator("vast_worker_image")
     @classmethod

@@ -7,8 +7,9 @@ IANA's special-purpose address registries for IPv4 and IPv6, and the registry of
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
+from servicekit.config import Network
+
 Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
 
 NOT_PUBLIC_V4 = {
     IPv4Network("0.0.0.0/8"): "this network",

@@ -8,7 +8,6 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Network, IPv6Network
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -17,14 +16,13 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from gateway.fleet.instances.instance import InstanceAccess
 from gateway.workers.grpc import GrpcEncoder
+from servicekit.config import Network
 from servicekit.tls import TrustBundle
 
 # The clocks of hosts are not ours: certificates begin earlier and end later than needed by so much.
 MARGIN_SECONDS = 3600.0
 # What the gateways' certificates are made out to; nothing asks for it.
 GATEWAY = "gateway"
-
-Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,14 @@ from typing import Any
 import structlog
 
 from gateway.fleet.backoff import Blacklist
-from gateway.fleet.instances.credentials import Network, issue, open_encoder
+from gateway.fleet.instances.credentials import issue, open_encoder
 from gateway.fleet.instances.instance import Instance, is_of
 from gateway.fleet.providers.base import LaunchSpec, LaunchUnknown, ListedInstance, Offer, OfferGone
 from gateway.fleet.providers.vast.client import REFUSED, VastClient
 from gateway.fleet.providers.vast.ranking import RunEstimate, VastOffer, Workload, rank
 from gateway.fleet.providers.vast.search import OfferFilter, read_offer
 from gateway.workers.base import Encoder
+from servicekit.config import Network
 from servicekit.errors import ServiceError
 
 log = structlog.get_logger("fleet")
