@@ -36,7 +36,7 @@ class CostGuard:
         Raises EncoderBusy when the machine is being given back, before or meanwhile; FailedPrecondition (COST_LIMIT)
         when the job has come to cost more than it may.
         """
-        with self._fleet.holders.holding(ref.key, machine):
+        with self._fleet.holders.assign(ref.key, machine):
             if not machine:
                 yield
                 return
@@ -45,7 +45,7 @@ class CostGuard:
 
     def is_held_elsewhere(self, ref: TaskRef) -> bool:
         """Whether another living gateway has the task in hand."""
-        return self._fleet.holders.is_held_elsewhere(ref.key)
+        return self._fleet.holders.is_assigned_elsewhere(ref.key)
 
     @contextlib.asynccontextmanager
     async def _paid(self, ref: TaskRef, machine: str) -> AsyncIterator[None]:

@@ -4,13 +4,10 @@ A machine is written down (PLANNED) before it is asked for, so that whatever is 
 a crash.
 """
 
-import json
 import re
 import secrets
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
-
-from gateway.jetstream.codec import drop_unknown_fields
 
 HOUR_SECONDS = 3600.0
 
@@ -194,20 +191,6 @@ def terminated(machine: Instance, now: float, reason: str = "") -> Instance:
     for run in machine.running:
         machine = run_ended(machine, run.task, now)
     return replace(machine, state=InstanceState.ENDED, ended_at=now, access=None, reason=machine.reason or reason)
-
-
-def to_json(machine: Instance) -> bytes:
-    """The record of a machine as it is stored."""
-    return json.dumps(asdict(machine), separators=(",", ":")).encode()
-
-
-def from_json(data: bytes) -> Instance:
-    """The machine of a stored record. Fields of a later version are passed over: the machine must be given back all
-    the same."""
-    record = drop_unknown_fields(Instance, json.loads(data))
-    access = InstanceAccess(**record["access"]) if record["access"] else None
-    running = tuple(InstanceRun(**run) for run in record["running"])
-    return Instance(**record | {"access": access, "running": running, "state": InstanceState(record["state"])})
 
 
 def new_label(fleet: str) -> str:

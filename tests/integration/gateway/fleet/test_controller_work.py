@@ -132,7 +132,7 @@ async def test_runs_that_nobody_has_in_hand_are_ended_but_not_those_that_have_ju
         machine = await world.ready()
         world.waiting = 0
         begun_at = time.time()
-        with world.holders.holding("job.1", machine.id):
+        with world.holders.assign("job.1", machine.id):
             for task in ("job.0", "job.1"):
                 await world.meter.begin(machine.id, task, begun_at)
             await world.register.change(machine.id, lambda m: machines.draining(m, "old"))
