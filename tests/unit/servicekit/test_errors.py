@@ -28,3 +28,9 @@ def test_reason_and_fields_travel_as_google_rpc_details():
     assert (status.code, status.message) == (3, "no")
     kinds = [detail.type_url.rpartition("/")[2] for detail in status.details]
     assert kinds == ["google.rpc.ErrorInfo", "google.rpc.BadRequest"]
+
+
+def test_the_error_of_a_field_names_it_in_its_text_and_in_its_details():
+    error = errors.InvalidArgument.field("style.font", "is no family name", reason="BAD_INPUT")
+    assert error.message == "style.font: is no family name"
+    assert (error.reason, error.fields) == ("BAD_INPUT", {"style.font": "is no family name"})
