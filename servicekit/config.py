@@ -3,7 +3,7 @@
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import BeforeValidator, ValidationError
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Network = IPv4Network | IPv6Network
@@ -25,6 +25,9 @@ def _networks(value: object) -> object:
 # Lists in an environment variable, with commas between the parts: `CommaList[str] = ("a", "b")`.
 CommaList = Annotated[tuple[T, ...], NoDecode, BeforeValidator(_split)]
 Cidrs = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
+
+# The secret between gateway and encoder: SESSION_TOKEN, or GPU_API_KEY, its name in the system that came before.
+SessionToken = Annotated[SecretStr, Field(validation_alias=AliasChoices("session_token", "gpu_api_key"))]
 
 
 class ConfigError(Exception):
