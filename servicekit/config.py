@@ -41,16 +41,16 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls, **values: Any) -> Self:
-        """Read the environment; `values` win over it. Raises ConfigError."""
+        """Read the environment; `values` take precedence. Raises ConfigError."""
         try:
             return cls(**values)
         except ValidationError as error:
-            raise ConfigError("; ".join(_described(item) for item in error.errors())) from error
+            raise ConfigError("; ".join(map(_describe, error.errors()))) from error
 
 
-def _described(error: Any) -> str:
+def _describe(error: Any) -> str:
     name = ".".join(str(part) for part in error["loc"]).upper() or "settings"
     if error["type"] == "missing":
         return f"{name} is not set and has no default"
-    shown = "(hidden)" if any(word in name for word in ("KEY", "TOKEN", "SECRET", "BUNDLE")) else repr(error["input"])
-    return f"{name}={shown}: {error['msg']}"
+    is_secret = any(word in name for word in ("KEY", "TOKEN", "SECRET", "BUNDLE"))
+    return f"{name}={'(hidden)' if is_secret else repr(error['input'])}: {error['msg']}"
