@@ -77,6 +77,19 @@ def _check_within(field: Field, value: Any, prefix: str) -> None:
         raise InvalidArgument(f"{name} has {len(value)} elements and {most} are the most.", fields={name: "too many"})
     for index, element in enumerate(value):
         _check(element, f"{prefix}{field.json_name}[{index}].")
+    if unique := _rules(field).unique:
+        _check_unique(unique, value, prefix + field.json_name)
+
+
+def _check_unique(name: str, elements: Any, where: str) -> None:
+    first: dict[Any, int] = {}
+    for index, element in enumerate(elements):
+        value = getattr(element, name)
+        earlier = first.setdefault(value, index)
+        if earlier != index:
+            places = f"{where}[{earlier}].{name}", f"{where}[{index}].{name}"
+            text = f"{places[0]} and {places[1]} are both {str(value)[:80]!r}; give each element its own."
+            raise InvalidArgument(text, fields=dict.fromkeys(places, "not unique"))
 
 
 def _is_missing(message: Message, field: Field) -> bool:

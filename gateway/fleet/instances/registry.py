@@ -40,7 +40,7 @@ class InstanceRegistry:
 
     def living(self) -> list[Instance]:
         """Return the instances that may be billed."""
-        return [instance for instance in self.all() if instance.state.is_paid]
+        return [instance for instance in self.all() if instance.state.is_billed]
 
     def find(self, instance_id: str) -> Instance | None:
         """Return the instance as it was last seen."""
@@ -63,5 +63,5 @@ class InstanceRegistry:
         without credit makes one every minute."""
         for instance in self.all():
             limit = before if instance.provider_id else requests_before
-            if instance.state is InstanceState.ENDED and (instance.ended_at or 0.0) < limit:
+            if instance.state is InstanceState.TERMINATED and (instance.ended_at or 0.0) < limit:
                 await self._records.delete(instance.id)

@@ -60,6 +60,7 @@ class FieldRules(_message.Message):
     MAX_FIELD_NUMBER: _builtins.int
     MAX_ITEMS_FIELD_NUMBER: _builtins.int
     BUDGET_FIELD_NUMBER: _builtins.int
+    UNIQUE_FIELD_NUMBER: _builtins.int
     required: _builtins.bool
     """The field must be set: a string not empty, a list with at least one element, a number not zero."""
     unless: _builtins.str
@@ -78,6 +79,8 @@ class FieldRules(_message.Message):
     """Most elements that a repeated field may have."""
     budget: _builtins.bool
     """The field holds the most that the job may cost, in US dollars."""
+    unique: _builtins.str
+    """Field of this repeated field's elements that no two of them may have alike."""
     def __init__(
         self,
         *,
@@ -89,10 +92,11 @@ class FieldRules(_message.Message):
         max: _builtins.float | None = ...,
         max_items: _builtins.int | None = ...,
         budget: _builtins.bool = ...,
+        unique: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_max_items", b"_max_items", "_min", b"_min", "max", b"max", "max_items", b"max_items", "min", b"min"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_max_items", b"_max_items", "_min", b"_min", "batch", b"batch", "budget", b"budget", "input", b"input", "max", b"max", "max_items", b"max_items", "min", b"min", "required", b"required", "unless", b"unless"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_max_items", b"_max_items", "_min", b"_min", "batch", b"batch", "budget", b"budget", "input", b"input", "max", b"max", "max_items", b"max_items", "min", b"min", "required", b"required", "unique", b"unique", "unless", b"unless"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max: _TypeAlias = _typing.Literal["max"]  # noqa: Y015
     _WhichOneofArgType__max: _TypeAlias = _typing.Literal["_max", b"_max"]  # noqa: Y015

@@ -301,7 +301,7 @@ class Img2VidImage(_message.Message):
     DURACAO_FIELD_NUMBER: _builtins.int
     MOTION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """Names the clip in the answer; chosen by the caller."""
+    """Names the clip in the answer; chosen by the caller, another one for each still."""
     image_url: _builtins.str
     """Source of the image."""
     duracao: _builtins.float
