@@ -118,7 +118,7 @@ async def test_a_machine_that_is_given_back_at_once_sends_its_task_back(engine, 
             await second.until_empty()
             assert not living(vast)
             (ended,) = second.registry.all()
-    assert (ended.reason, ended.tasks) == ("the dollars of the day are spent", 1)
+    assert (ended.reason, ended.tasks) == ("daily spending cap reached", 1)
 
 
 async def test_runs_that_nobody_has_in_hand_are_ended_but_not_those_that_have_just_begun(records, vast):
