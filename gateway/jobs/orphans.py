@@ -31,5 +31,5 @@ async def reap_once(store: JobStore, runpod: RunpodEncoder) -> None:
             continue
         except UnreadableRecord:
             continue
-        if task.status.ended:
+        if task.status.is_terminal:
             await runpod.abandon(key, task.asset)
