@@ -22,13 +22,11 @@ from gateway.fleet.providers.runpod.tickets import Tickets
 from gateway.fleet.setup import open_fleet, start_control
 from gateway.jetstream.connection import JetStream
 from gateway.jobs import orphans
-from gateway.jobs.budget import Budget
-from gateway.jobs.cost_guard import CostGuard
 from gateway.jobs.dispatcher import Dispatcher
-from gateway.jobs.executor import TaskExecutor
 from gateway.jobs.manager import JobManager
 from gateway.jobs.progress import ProgressBus
 from gateway.jobs.queue import TaskQueue
+from gateway.jobs.setup import JobLimits, start_jobs
 from gateway.ratelimit import KeyRateLimit
 from gateway.rest.routes import endpoints
 from gateway.rest.server import HttpServer, build_app
@@ -77,14 +75,14 @@ class Gateway:
         service: Service,
         http: HttpServer,
         dispatcher: Dispatcher,
-        desk: JobManager,
+        jobs: JobManager,
     ) -> None:
         self._settings = settings
         self._engine = engine
         self._service = service
         self._http = http
         self._dispatcher = dispatcher
-        self._desk = desk
+        self._jobs = jobs
 
     @classmethod
     async def open(cls, settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> "Gateway":
@@ -95,7 +93,7 @@ class Gateway:
         engine = await components.engine(settings, stack)
         assets = components.asset_store(settings, stack)
         store = await components.job_store(settings, engine, stack)
-        queue, board = TaskQueue(await engine.queue("tasks", settings.ack_wait_seconds)), ProgressBus(engine)
+        queue, progress = TaskQueue(await engine.queue("tasks", settings.ack_wait_seconds)), ProgressBus(engine)
         sources = components.sources(settings, assets, stack)
         links = Links(components.link_secret(settings), settings.link_ttl_seconds)
         tickets = Tickets(await engine.key_value("tickets"))
@@ -112,25 +110,21 @@ class Gateway:
             settings.max_asset_bytes,
             stack,
         )
-        desk = JobManager(store, queue, board, sources, settings.max_batch_items, Budget(fleet, pool).check)
-        stack.push_async_callback(desk.stop)
-        run = TaskExecutor(store, board, sources, assets, settings.max_task_seconds, settings.task_attempts, runpod)
-        dispatcher = Dispatcher(store, queue, pool, run, CostGuard(store, fleet), settings.task_attempts)
         start_control(fleet, stack)
-        dispatcher.start()
-        stack.push_async_callback(dispatcher.drain, 0)
+        limits = JobLimits(settings.max_task_seconds, settings.task_attempts, settings.max_batch_items)
+        jobs, dispatcher = start_jobs(store, queue, progress, sources, assets, pool, fleet, limits, stack, runpod)
         if runpod:
             components.background(stack, orphans.reap_orphaned_runs(store, runpod))
 
         transfers = Transfers(settings.max_transfers)
-        service = _service(settings, desk, assets, transfers, pool, Presenter(links, fleet.meter.cost), fleet, runpod)
+        service = _service(settings, jobs, assets, transfers, pool, Presenter(links, fleet.meter.cost), fleet, runpod)
         private = _listening(service, settings, credentials, stack)
         await service.start()
         stack.push_async_callback(service.drain, 0)
         door = WorkerLinks(tickets, links, assets, sources, settings.max_transfers) if runpod else None
         http = await _http(settings, private, assets, links, transfers, door, stack)
         log.info("serving", http=settings.port, grpc=settings.grpc_port, health=settings.health_port)
-        return cls(settings, engine, service, http, dispatcher, desk)
+        return cls(settings, engine, service, http, dispatcher, jobs)
 
     async def until_stopped(self) -> None:
         """Wait for SIGTERM or SIGINT. Raises ConnectionLost when NATS is gone for good."""
@@ -145,19 +139,19 @@ class Gateway:
 
     async def drain(self) -> None:
         """Refuse new tasks, let what runs end, then end every wait and close the doors. Jobs stay in the queue."""
-        self._desk.is_draining = True
+        self._jobs.is_draining = True
         await self._service.report_not_serving()
         await self._dispatcher.drain(self._settings.drain_seconds)
         await self._close()
 
     async def _close(self) -> None:
-        self._desk.close()
+        self._jobs.close()
         await asyncio.gather(self._http.drain(CLOSE_SECONDS), self._service.drain(CLOSE_SECONDS))
 
 
 def _service(
     settings: GatewaySettings,
-    desk: JobManager,
+    jobs: JobManager,
     assets: AssetStore,
     transfers: Transfers,
     pool: Pool,
@@ -171,14 +165,14 @@ def _service(
         key_required(Keys(settings.api_keys), KeyRateLimit(settings.rate_limit_per_minute)),
     )
     service = Service(interceptors, settings.max_concurrent_calls, settings.max_call_seconds)
-    VideoService(desk, messages, public_url).add_to(service.server)
-    jobs_pb2_grpc.add_JobServiceServicer_to_server(JobService(desk, messages, fleet, public_url), service.server)
+    VideoService(jobs, messages, public_url).add_to(service.server)
+    jobs_pb2_grpc.add_JobServiceServicer_to_server(JobService(jobs, messages, fleet, public_url), service.server)
     files = AssetService(assets, messages, public_url, transfers)
     assets_pb2_grpc.add_AssetServiceServicer_to_server(files, service.server)
-    system = SystemService(settings, pool, desk, endpoints(), runpod)
+    system = SystemService(settings, pool, jobs, endpoints(), runpod)
     system_pb2_grpc.add_SystemServiceServicer_to_server(system, service.server)
     fleet_pb2_grpc.add_FleetServiceServicer_to_server(FleetService(fleet), service.server)
-    externalscaler_pb2_grpc.add_ExternalScalerServicer_to_server(KedaScaler(desk), service.probes)
+    externalscaler_pb2_grpc.add_ExternalScalerServicer_to_server(KedaScaler(jobs), service.probes)
     service.reflect(SERVICES)
     return service
 

@@ -20,8 +20,8 @@ DEFAULT_TASKS_PER_ENCODER = 3
 class KedaScaler(externalscaler_pb2_grpc.ExternalScalerServicer):
     """Serves externalscaler.ExternalScaler."""
 
-    def __init__(self, desk: JobManager) -> None:
-        self._desk = desk
+    def __init__(self, jobs: JobManager) -> None:
+        self._jobs = jobs
 
     async def IsActive(
         self, request: externalscaler_pb2.ScaledObjectRef, context: Context
@@ -34,12 +34,12 @@ class KedaScaler(externalscaler_pb2_grpc.ExternalScalerServicer):
     ) -> AsyncIterator[externalscaler_pb2.IsActiveResponse]:
         """See externalscaler.proto. It ends when the caller leaves or the gateway shuts down."""
         told: bool | None = None
-        with self._desk.listening() as moved:
-            while not self._desk.closing:
+        with self._jobs.index.listening("", queue=True) as moved:
+            while not self._jobs.is_closing:
                 if (is_active := self._tasks > 0) is not told:
                     yield externalscaler_pb2.IsActiveResponse(result=is_active)
                     told = is_active
-                await self._desk.changed(moved)
+                await self._jobs.changed(moved)
 
     async def GetMetricSpec(
         self, request: externalscaler_pb2.ScaledObjectRef, context: Context
@@ -59,7 +59,7 @@ class KedaScaler(externalscaler_pb2_grpc.ExternalScalerServicer):
 
     @property
     def _tasks(self) -> int:
-        return self._desk.tasks_waiting + self._desk.tasks_running
+        return self._jobs.index.tasks_waiting + self._jobs.index.tasks_running
 
 
 def _tasks_per_encoder(asked: externalscaler_pb2.ScaledObjectRef) -> int:

@@ -30,13 +30,13 @@ class SystemService(system_pb2_grpc.SystemServiceServicer):
         self,
         settings: GatewaySettings,
         pool: Pool,
-        desk: JobManager,
+        jobs: JobManager,
         endpoints: Sequence[str],
         runpod: RunpodEncoder | None = None,
     ) -> None:
         self._settings = settings
         self._pool = pool
-        self._desk = desk
+        self._jobs = jobs
         self._endpoints = endpoints
         self._runpod = runpod
         self._started = time.monotonic()
@@ -48,7 +48,7 @@ class SystemService(system_pb2_grpc.SystemServiceServicer):
     async def GetHealth(self, request: system_pb2.GetHealthRequest, context: Context) -> system_pb2.GetHealthResponse:
         """See system.proto."""
         return system_pb2.GetHealthResponse(
-            status="draining" if self._desk.is_draining else "healthy",
+            status="draining" if self._jobs.is_draining else "healthy",
             service=NAME,
             timestamp=timestamp(time.time()),
             uptime=round(time.monotonic() - self._started, 3),
