@@ -57,10 +57,10 @@ class CostGuard:
             async with self._watched(job, machine):
                 yield
         except EncoderBusy:
-            has_begun = not self._fleet.meter.is_living(machine)
+            has_begun = not self._fleet.meter.is_active(machine)
             raise
         except (Unavailable, DataLoss) as error:
-            if self._fleet.meter.is_living(machine):
+            if self._fleet.meter.is_active(machine):
                 raise
             raise EncoderBusy(f"Machine {machine} was given back under the task.") from error
         finally:
@@ -109,7 +109,7 @@ class CostGuard:
         """End the block with a reason for which the task must not go on."""
         while not reasons:
             await asyncio.sleep(self._check_seconds)
-            if not self._fleet.meter.is_living(machine):
+            if not self._fleet.meter.is_active(machine):
                 reasons.append(EncoderBusy(f"Machine {machine} was given back under the task."))
             elif most_usd is not None and await self._costs_more(job_id, most_usd):
                 text = f"Stopped: the job has come to cost more than its max_cost_usd of {most_usd:g}."
