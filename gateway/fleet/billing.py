@@ -6,10 +6,11 @@ share changes until its instances are terminated.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from gateway.fleet.instances.instance import Instance, InstanceState
+from servicekit.codec import STORED
 
 DAY_SECONDS = 86_400.0
 
@@ -20,7 +21,7 @@ FindInstance = Callable[[str], Instance | None]
 class UsageInterval:
     """Time that a task ran on an instance; `ended_at` is None while it runs. Unix seconds."""
 
-    machine: str
+    instance: str = field(metadata={STORED: "machine"})
     started_at: float
     ended_at: float | None = None
 
@@ -57,9 +58,11 @@ def merge(intervals: Sequence[UsageInterval]) -> tuple[UsageInterval, ...]:
     ended: dict[str, UsageInterval] = {}
     for interval in intervals:
         if interval.ended_at is not None:
-            before = ended.get(interval.machine)
+            before = ended.get(interval.instance)
             seconds = before.seconds(interval.ended_at) if before else 0.0
-            ended[interval.machine] = UsageInterval(interval.machine, interval.started_at - seconds, interval.ended_at)
+            ended[interval.instance] = UsageInterval(
+                interval.instance, interval.started_at - seconds, interval.ended_at
+            )
     return (*ended.values(), *(interval for interval in intervals if interval.ended_at is None))
 
 
@@ -74,7 +77,7 @@ def cost_of(
         return None
     usd, seconds, is_final = 0.0, 0.0, True
     for interval in intervals:
-        instance = find(interval.machine)
+        instance = find(interval.instance)
         if instance is None:  # its record has been pruned: the share is unknown
             continue
         is_final = is_final and instance.state is InstanceState.TERMINATED

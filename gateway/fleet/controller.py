@@ -150,14 +150,14 @@ class FleetController:
     async def _sweep(self, now: float) -> None:
         """Forget what is long over, and tell of machines that nobody here can give back."""
         await self._register.prune(now - self._rhythm.retention_seconds, now - self._rhythm.plan_retention_seconds)
-        await self._holders.forget_dead()
+        await self._holders.expire_dead()
         for machine in self._register.living():
             if machine.provider not in self._lives:
                 log.error("a machine is paid for whose provider is not set up", machine=machine.id, of=machine.provider)
 
     async def _end_lost_runs(self, machine: Instance, now: float) -> None:
         """End runs that no gateway has in hand: theirs died. One that has just begun may not have been told of yet."""
-        held = self._holders.held()
+        held = self._holders.assigned()
         for run in machine.running:
             if run.started_at < now - self._rhythm.lost_seconds and held.get(run.task) != machine.id:
                 log.warning("a run is ended whose gateway is gone", machine=machine.id, task=run.task)
@@ -267,7 +267,7 @@ def demand(queue: Queue, holders: TaskAssignments, knowledge: EstimateStore, now
     """The tasks that wait for a slot: those that no gateway has in hand. By its record one may run, and its gateway be
     dead; or wait, while RunPod starts a worker for it."""
     return Demand(
-        waiting=max(0, queue.tasks_waiting + queue.tasks_running - len(holders.held())),
+        waiting=max(0, queue.tasks_waiting + queue.tasks_running - len(holders.assigned())),
         oldest_wait_seconds=queue.oldest_wait_seconds(now),
         task_seconds=knowledge.estimates.mean_task_seconds(queue.operations_waiting()),
     )
