@@ -17,7 +17,7 @@ from gateway.fleet.billing import UsageInterval
 from gateway.jetstream.codec import drop_unknown_fields
 from gateway.jetstream.keyvalue import KeyValue, Watch
 from gateway.jobs import model
-from gateway.jobs.model import Failure, Job, ResultWarning, Status, Task
+from gateway.jobs.model import Failure, Job, ResultFile, ResultWarning, Status, Task
 from gateway.jobs.retry import RETRY_POLICY, RetryPolicy
 from servicekit.errors import Aborted, Internal, InvalidArgument, NotFound
 
@@ -45,8 +45,9 @@ def _task(entry: dict[str, Any]) -> Task:
         ResultWarning(**drop_unknown_fields(ResultWarning, warning)) for warning in entry.get("warnings", ())
     )
     spells = tuple(UsageInterval(**drop_unknown_fields(UsageInterval, spell)) for spell in entry.get("spells", ()))
+    files = tuple(ResultFile(**drop_unknown_fields(ResultFile, file)) for file in entry.get("files", ()))
     status = Status(entry["status"])
-    parts = {"failure": failure, "status": status, "warnings": warnings, "spells": spells}
+    parts = {"failure": failure, "status": status, "warnings": warnings, "spells": spells, "files": files}
     return Task(**drop_unknown_fields(Task, entry) | parts)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,9 +101,9 @@ class RunpodEncoder:
             payload = await self._links.remote_task(job, ticket)
             await self._tickets.issue(job.id, ticket)
         try:
-            if not ticket.run_id and (asset := await self.arrived(ticket)):
+            if not ticket.run_id and (arrived := await self.arrived(ticket)):
                 await events.started()
-                return Outcome(messages.bare_summary(asset), asset.id)
+                return messages.outcome(messages.bare_summary(arrived), arrived)
             if not ticket.run_id:
                 ticket = await self._submitted(job.id, ticket, payload)
             run = RunpodRun(job, ticket, self._client, self, events, self._patience)
@@ -117,12 +117,15 @@ class RunpodEncoder:
                 await self._shielded(self._end(job.id, ticket))
             raise
 
-    async def arrived(self, ticket: AttemptTicket) -> StoredAsset | None:
-        """The result, where it has come whole."""
-        try:
-            return await self._assets.describe(ticket.asset_id)
-        except (NotFound, DataLoss):
-            return None
+    async def arrived(self, ticket: AttemptTicket) -> Sequence[StoredAsset]:
+        """Return the results, the first one first; none while that has not come: workers send it last."""
+        arrived: list[StoredAsset] = []
+        for asset_id in ticket.result_ids:
+            try:
+                arrived.append(await self._assets.describe(asset_id))
+            except (NotFound, DataLoss):
+                break
+        return arrived
 
     async def is_starting(self) -> bool:
         """Whether a run that waits will soon have a worker, as far as RunPod tells."""
@@ -135,7 +138,7 @@ class RunpodEncoder:
     async def holds(self, task_id: str) -> bool:
         """Whether an earlier gateway left something of the task that can be taken up: a run, or its result."""
         ticket = await self._tickets.find(task_id)
-        return ticket is not None and (bool(ticket.run_id) or await self.arrived(ticket) is not None)
+        return ticket is not None and (bool(ticket.run_id) or bool(await self.arrived(ticket)))
 
     async def forget(self, task_id: str) -> None:
         """See base.Encoder."""
@@ -205,9 +208,9 @@ class RunpodEncoder:
             is_ours = await self._tickets.drop(key, ticket)
         if ticket.run_id:
             await self._cancel(ticket.run_id)
-        if is_ours:
+        for asset_id in ticket.result_ids if is_ours else ():
             with contextlib.suppress(ServiceError):
-                await self._assets.delete(ticket.asset_id)
+                await self._assets.delete(asset_id)
 
     async def _cancel(self, run_id: str) -> None:
         try:

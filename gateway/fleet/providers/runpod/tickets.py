@@ -4,6 +4,8 @@ A ticket is written before the provider is asked, and gets the provider's name o
 up next finds what runs already. Links without a ticket open no more, so a run that nobody knows of ends by itself.
 """
 
+import base64
+import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -29,12 +31,24 @@ class AttemptTicket:
     inputs: tuple[tuple[str, str], ...]
     run_id: str = ""
     is_closed: bool = False
+    # Further results that may come.
+    max_files: int = 0
+
+    def file_id(self, number: int) -> str:
+        """Return the asset id of the further result `number`, from 0: as hard to guess as `asset_id`, which it is of."""
+        digest = hashlib.sha256(f"{self.asset_id}/{number}".encode()).digest()
+        return base64.b32encode(digest).decode().lower()[: len(self.asset_id)]
+
+    @property
+    def result_ids(self) -> tuple[str, ...]:
+        """Asset ids of all results that may come, the first one first."""
+        return self.asset_id, *(self.file_id(number) for number in range(self.max_files))
 
     @classmethod
     def new(cls, job: EncodeJob) -> "AttemptTicket":
         """A ticket for the next try of the task."""
         inputs = tuple((entry.field, entry.source) for entry in job.inputs)
-        return cls(new_id(), new_id(), job.filename, inputs)
+        return cls(new_id(), new_id(), job.filename, inputs, max_files=job.max_files)
 
 
 class Tickets:
