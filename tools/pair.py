@@ -23,6 +23,7 @@ POLL_SECONDS = 0.02
 OUTSIDE = (
     "ALLOWED_IPS",
     "ASSETS_URL",
+    "GPU_API_KEY",
     "HOST",
     "NATS_URL",
     "OUTPUT_DIR",

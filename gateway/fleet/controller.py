@@ -15,7 +15,6 @@ from gateway.fleet import billing
 from gateway.fleet.autoscaler import Demand, Launch, Policy, Terminate, Worker, decide
 from gateway.fleet.estimates import EstimateStore
 from gateway.fleet.instances import instance
-from gateway.fleet.instances import instance as machines
 from gateway.fleet.instances.instance import Instance, InstanceState
 from gateway.fleet.instances.registry import InstanceRegistry
 from gateway.fleet.lifecycle import InstanceLifecycle, LifecycleTimeouts
@@ -138,7 +137,7 @@ class FleetController:
 
     def _look(self, living: list[Instance]) -> None:
         for name, market in self.markets.items():
-            hurry = any(machine.provider == name and machine.state is InstanceState.STARTING for machine in living)
+            hurry = any(machine.provider == name and machine.state is InstanceState.PROVISIONING for machine in living)
             market.look(self._rhythm.look_seconds if hurry else self._rhythm.reconcile_seconds / 2)
 
     def _destroy_strays(self) -> None:
@@ -146,7 +145,7 @@ class FleetController:
         for name, market in self.markets.items():
             if market.found_at > self._checked_at.get(name, 0.0):
                 self._checked_at[name] = market.found_at
-                self._lives[name].destroy_strays(lambda text: instance.is_of(self._fleet_name, text))
+                self._lives[name].destroy_strays(lambda text: instance.is_label_of(self._fleet_name, text))
 
     async def _sweep(self, now: float) -> None:
         """Forget what is long over, and tell of machines that nobody here can give back."""
@@ -162,7 +161,7 @@ class FleetController:
         for run in machine.running:
             if run.started_at < now - self._rhythm.lost_seconds and held.get(run.task) != machine.id:
                 log.warning("a run is ended whose gateway is gone", machine=machine.id, task=run.task)
-                await self._register.change(machine.id, lambda m, t=run.task: machines.run_ended(m, t, now))  # type: ignore[misc]
+                await self._register.change(machine.id, lambda m, t=run.task: m.run_ended(t, now))  # type: ignore[misc]
 
     async def _scale(self, now: float) -> None:
         demand = self._demand(now)
@@ -199,7 +198,7 @@ class FleetController:
             provider=machine.provider,
             is_rented=True,
             is_ready=machine.state is InstanceState.READY,
-            is_leaving=machine.draining or machine.state is InstanceState.ENDING,
+            is_leaving=machine.draining or machine.state is InstanceState.TERMINATING,
             slots=machine.slots,
             busy=len(machine.running),
             usd_per_hour=machine.usd_per_hour,
@@ -225,9 +224,10 @@ class FleetController:
         await self._lives[offer.provider].rent(machine, offer)
 
     async def _release(self, action: Terminate) -> None:
-        step = machines.terminating if action.at_once else machines.draining
         log.info("giving back", machine=action.worker, at_once=action.at_once, why=action.reason)
-        await self._register.change(action.worker, lambda m: step(m, action.reason))
+        await self._register.change(
+            action.worker, lambda m: m.terminate(action.reason) if action.at_once else m.drain(action.reason)
+        )
 
 
 async def _apart(step: Awaitable[None], of: str) -> None:

@@ -49,7 +49,7 @@ class InstanceRegistry:
 
     def living(self) -> list[Instance]:
         """Machines that money may flow for."""
-        return [machine for machine in self.all() if machine.state.is_paid]
+        return [machine for machine in self.all() if machine.state.is_billed]
 
     def find(self, machine_id: str) -> Instance | None:
         """The machine as it was last seen."""
@@ -88,7 +88,7 @@ class InstanceRegistry:
         credit makes one every minute."""
         for machine in self.all():
             limit = before if machine.provider_id else plans_before
-            if machine.state is InstanceState.ENDED and (machine.ended_at or 0.0) < limit:
+            if machine.state is InstanceState.TERMINATED and (machine.ended_at or 0.0) < limit:
                 await self._records.delete(PREFIX + machine.id)
                 self._known.pop(machine.id, None)
 

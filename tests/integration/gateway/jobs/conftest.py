@@ -183,7 +183,7 @@ async def rented(engine, tmp_path, certs):
         pool.add(at, rank=1, is_rented=True)
         stack.push_async_callback(pool.close)
         works = await wired(engine, tmp_path, pool, encoder, stack)
-        await works.fleet.register.add(replace(RENTED, created_at=time.time()))
+        await works.fleet.registry.add(replace(RENTED, created_at=time.time()))
         yield works
 
 

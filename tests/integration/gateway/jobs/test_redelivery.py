@@ -18,7 +18,7 @@ async def held_elsewhere(works, key):
     """Another gateway tells that it has the task; at the end it has let go of it."""
     other, holders = (
         TaskAssignments(await works.engine.key_value("fleet"), "other", tell_seconds=0.1),
-        works.fleet.holders,
+        works.fleet.assignments,
     )
     await other.start()
     with other.holding(key, ""):
