@@ -35,7 +35,7 @@ class AttemptTicket:
     max_files: int = 0
 
     def file_id(self, number: int) -> str:
-        """Return the asset id of the further result `number`, from 0: as hard to guess as `asset_id`, which it is of."""
+        """Return the asset id of the further result `number`, from 0: as hard to guess as `asset_id`."""
         digest = hashlib.sha256(f"{self.asset_id}/{number}".encode()).digest()
         return base64.b32encode(digest).decode().lower()[: len(self.asset_id)]
 

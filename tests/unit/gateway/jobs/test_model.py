@@ -30,6 +30,23 @@ def test_a_record_of_before_there_were_warnings_is_read():
     assert store.decode_job(json.dumps(stored).encode()) == job()
 
 
+def test_a_record_keeps_types_and_further_results_and_one_of_before_there_were_any_is_read():
+    files = (model.ResultFile("sprites.vtt", "assets/y", "text/vtt"),)
+    result = Result("assets/x", 1, content_type="image/png", files=files)
+    done = model.complete_task(job(batch=False, operation="thumbnail"), 0, result, 101)
+    assert store.decode_job(store.encode_job(done)) == done
+    assert model.result_files(done, 0) == (model.ResultFile("thumbnail.png", "assets/x", "image/png"), *files)
+    stored = json.loads(store.encode_job(done))
+    del stored["tasks"][0]["files"], stored["tasks"][0]["content_type"]
+    assert model.result_files(store.decode_job(json.dumps(stored).encode()), 0) == ()
+
+
+def test_results_are_called_by_what_was_asked_for():
+    assert model.result_name(job(Task("1"), operation="caption", batch=False), 0) == "caption.mp4"
+    assert model.result_name(job(Task("intro.v2")), 0) == "intro.v2.mp4"
+    assert model.result_name(job(Task("", content_type="image/jpeg"), operation="frame"), 0) == "frame.jpg"
+
+
 def test_a_job_goes_from_queue_to_completed_and_keeps_its_times():
     started = model.start_task(job(), 0, 101.5)
     assert (started.status, started.tasks[0].attempts, started.delay_ms(999)) == (Status.IN_PROGRESS, 1, 1500)
