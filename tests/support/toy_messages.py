@@ -41,6 +41,6 @@ def _field(
         number=number,
         label=FIELD.LABEL_REPEATED if repeated else FIELD.LABEL_OPTIONAL,
         type=FIELD.TYPE_MESSAGE if of else FIELD.TYPE_STRING,
-        type_name=f".{PACKAGE}.{of}" if of else "",
+        type_name=f".{PACKAGE}.{of}" if of else None,
     )
     field.options.Extensions[options_pb2.field].CopyFrom(options_pb2.FieldRules(**rules))
