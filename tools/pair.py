@@ -21,7 +21,17 @@ START_SECONDS = 60.0
 STOP_SECONDS = 45.0
 POLL_SECONDS = 0.02
 # Settings that would tie the pair to something outside it.
-OUTSIDE = {"ALLOWED_IPS", "ASSETS_URL", "HOST", "NATS_URL", "OUTPUT_DIR", "PUBLIC_URL", "SESSION_TOKEN", "X_API_KEY"}
+OUTSIDE = {
+    "ALLOWED_IPS",
+    "ASSETS_URL",
+    "GPU_API_KEY",
+    "HOST",
+    "NATS_URL",
+    "OUTPUT_DIR",
+    "PUBLIC_URL",
+    "SESSION_TOKEN",
+    "X_API_KEY",
+}
 for provider in PROVIDERS.values():
     OUTSIDE |= provider.settings.variables().keys()
 

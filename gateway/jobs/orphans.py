@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Iterable
 
+from gateway.jetstream.records import UnreadableRecord
 from gateway.jobs.queue import TaskRef
-from gateway.jobs.store import JobStore, Unreadable
+from gateway.jobs.store import JobStore
 from gateway.workers.base import ResumableEncoder
 from servicekit.errors import NotFound
 from servicekit.tasks import log_and_continue
@@ -32,7 +33,7 @@ async def reap_once(store: JobStore, encoder: ResumableEncoder) -> None:
         except NotFound:
             await encoder.abandon(key, "")
             continue
-        except Unreadable:
+        except UnreadableRecord:
             continue
         if task.status.ended:
             await encoder.abandon(key, task.asset)

@@ -41,7 +41,7 @@ async def test_a_permit_opens_with_demand_and_ends_idle_at_its_price(world, runp
     world.waiting = 0
     await world.meter.end(permit.id, "job.0", time.time())
     await world.until_empty()
-    (ended,) = world.register.all()
+    (ended,) = world.registry.all()
     assert ended.usd(time.time()) == pytest.approx(0.01 * (ended.ended_at - ended.created_at))
     assert 0.1 < ended.ended_at - ended.created_at < 5
     assert world.pool.seats == []
@@ -53,7 +53,7 @@ async def test_an_endpoint_that_is_down_is_a_fault_and_opens_no_permit(world, ru
     world.waiting = 1
     await until(lambda: world.market.fault)
     assert not world.market.offers
-    assert not world.register.all()
+    assert not world.registry.all()
     runpod.faults.is_down = False
     await world.until(InstanceState.READY)
     assert world.market.fault == ""
@@ -62,6 +62,6 @@ async def test_an_endpoint_that_is_down_is_a_fault_and_opens_no_permit(world, ru
 async def test_a_permit_that_an_older_gateway_only_planned_was_never_made(world):
     """It wrote a permit down as planned first; nothing was made of it and nothing is paid."""
     planned = Instance(new_label("api-gpu"), "runpod", 36.0, time.time())
-    await world.register.add(planned)
-    await until(lambda: world.register.find(planned.id).state is InstanceState.ENDED)
-    assert world.register.find(planned.id).usd(time.time()) == 0
+    await world.registry.add(planned)
+    await until(lambda: world.registry.find(planned.id).state is InstanceState.TERMINATED)
+    assert world.registry.find(planned.id).usd(time.time()) == 0
