@@ -35,5 +35,5 @@ async def reap_once(store: JobStore, encoder: ResumableEncoder) -> None:
             continue
         except UnreadableRecord:
             continue
-        if task.status.ended:
+        if task.status.is_terminal:
             await encoder.abandon(key, task.asset)

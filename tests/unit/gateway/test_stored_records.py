@@ -60,7 +60,7 @@ def test_a_job_is_read():
     assert (done.asset, done.codec, done.codec_reason) == ("assets/abc", "h264_nvenc", "GPU 0")
     assert done.warnings == (ResultWarning("MISSING_GLYPHS", "left out", {"cue": "1"}),)
     assert failed.failure == Failure(3, "no image", "BAD_INPUT")
-    assert job.spells == (
+    assert job.usage == (
         UsageInterval("api-gpu-1", 1700000001.0, 1700000009.0),
         UsageInterval("api-gpu-1", 1700000002.0),
     )
@@ -73,7 +73,7 @@ def test_a_job_of_before_there_were_warnings_and_costs_is_read():
         del task["warnings"], task["spells"], task["codec_reason"]
     job = from_json(Job, json.dumps(stored).encode())
     assert [(task.warnings, task.codec_reason) for task in job.tasks] == [((), "")] * 3
-    assert job.spells == ()
+    assert job.usage == ()
 
 
 def test_an_instance_is_read():
@@ -109,7 +109,7 @@ def test_a_ticket_is_read():
 def test_estimates_are_read():
     estimates = from_json(Estimates, ESTIMATES)
     assert estimates.task_seconds("caption") == 16.0
-    assert estimates == replace(Estimates().with_task("caption", 8.0).with_setup("vast", 100.0))
+    assert estimates == replace(Estimates().with_task("caption", 8.0).with_setup("vast", 100.0, 120.0))
 
 
 def test_an_asset_is_read():

@@ -94,7 +94,7 @@ async def test_a_machine_that_is_too_old_ends_with_its_last_task(records, vast):
 
 
 async def lost_with_its_machine(metered, job_id, machine, is_gone):
-    async with metered.running(TaskRef(job_id, 0), machine):
+    async with metered.billed(TaskRef(job_id, 0), machine):
         await until(is_gone)
         raise EncoderLost("it is gone")
 
