@@ -3,10 +3,10 @@
 import asyncio
 import functools
 import time
+from collections.abc import Sequence
 
 from apigpu.v1 import video_pb2
 from gateway.assets.store import AssetStore
-from gateway.fleet.providers.runpod.encoder import RunpodEncoder
 from gateway.jobs import model, operation
 from gateway.jobs.model import Job
 from gateway.jobs.progress import ProgressBus
@@ -16,7 +16,7 @@ from gateway.jobs.retry import RETRY_POLICY, RetryPolicy
 from gateway.jobs.store import JobStore
 from gateway.jobs.task_callbacks import TaskCallbacks
 from gateway.sources import Sources
-from gateway.workers.base import EncodeJob, Encoder, EncoderBusy, Input, Outcome
+from gateway.workers.base import EncodeJob, Encoder, EncoderBusy, Input, Outcome, ResumableEncoder
 from servicekit.errors import Aborted, DeadlineExceeded, Internal, ServiceError, Unavailable
 from servicekit.tasks import run_to_completion
 
@@ -36,17 +36,17 @@ class TaskExecutor:
         assets: AssetStore,
         max_task_seconds: float,
         attempts: int,
-        runpod: RunpodEncoder | None = None,
+        resumable: Sequence[ResumableEncoder] = (),
         patience: RetryPolicy = RETRY_POLICY,
     ) -> None:
-        """`runpod` is asked first: what an earlier gateway left running there is taken up, whoever else is free."""
+        """A task that one of `resumable` can resume goes there, whichever encoder is free."""
         self._store = store
         self._board = board
         self._sources = sources
         self._assets = assets
         self._max_task_seconds = max_task_seconds
         self._attempts = attempts
-        self._runpod = runpod
+        self._resumable = resumable
         self._patience = patience
         self._is_leaving = False
         self._committing: set[TaskRef] = set()
@@ -64,11 +64,7 @@ class TaskExecutor:
             return
         if task.attempts >= self._attempts:
             raise Internal(f"Given up after {task.attempts} tries; each time the gateway ended in the middle of it.")
-        if self._runpod is not None:
-            if await self._runpod.holds(ref.key):
-                encoder = self._runpod
-            else:  # a run that nobody came to know of must not work beside the encoder that has the task now
-                await self._runpod.forget(ref.key)
+        encoder = await self._resuming(ref) or encoder
         outcome, result = await self._encode(tried, job, encoder)
         self._committing.add(ref)
         try:
@@ -79,6 +75,15 @@ class TaskExecutor:
     def is_committing(self, ref: TaskRef) -> bool:
         """Whether the task's result is being written down: it is over but for that."""
         return ref in self._committing
+
+    async def _resuming(self, ref: TaskRef) -> Encoder | None:
+        """Return the encoder that an earlier gateway left a run of the task with."""
+        for encoder in self._resumable:
+            if await encoder.can_resume(ref.key):
+                return encoder
+        for encoder in self._resumable:  # a run that nobody came to know of must not work beside the next one
+            await encoder.release(ref.key)
+        return None
 
     async def _keep(self, ref: TaskRef, encoder: Encoder, outcome: Outcome, result: model.Result) -> None:
         """Write the result down, or leave nothing of it. To be run whole: a record that was written while nobody waited
@@ -93,7 +98,7 @@ class TaskExecutor:
         finally:
             if not is_kept:
                 await delete_result(self._assets, result)
-        await encoder.forget(ref.key)
+        await encoder.release(ref.key)
 
     async def _record(self, ref: TaskRef, result: model.Result) -> bool:
         """Write down the result; False when the task had ended before: cancelled, or done by another gateway.

@@ -15,13 +15,13 @@ from gateway.assets.links import Links
 from gateway.assets.names import name_for_type
 from gateway.assets.store import AssetStore
 from gateway.assets.transfers import Transfers
-from gateway.fleet.providers.runpod.tickets import AttemptTicket, Tickets
 from gateway.rest.files import send_body
 from gateway.rest.request import received, while_connected
 from gateway.rest.status import Gone, MethodNotAllowed
 from gateway.rest.uploads import digest
 from gateway.sources import Source, Sources
 from gateway.workers.base import about, empty
+from gateway.workers.tickets import AttemptTicket, Tickets
 from servicekit.chunks import rechunk
 from servicekit.errors import AlreadyExists, DataLoss, InvalidArgument, NotFound, ServiceError, Unavailable
 

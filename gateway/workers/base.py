@@ -7,7 +7,7 @@ behind a provider's queue fetches and puts both by link, so that its result is a
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from apigpu.encoder.v1 import encoder_pb2
 from apigpu.v1 import video_pb2
@@ -99,7 +99,7 @@ class Encoder(Protocol):
 
     name: str
 
-    async def ask(self) -> encoder_pb2.GetCapabilitiesResponse:
+    async def capabilities(self) -> encoder_pb2.GetCapabilitiesResponse:
         """What it can do. Raises EncoderBusy when it does not answer."""
 
     async def run(self, job: EncodeJob, events: Events) -> Outcome:
@@ -109,11 +109,25 @@ class Encoder(Protocol):
         the encoder gave.
         """
 
-    async def forget(self, task_id: str) -> None:
+    async def release(self, task_id: str) -> None:
         """The outcome of the task is recorded: nothing need be kept by which it could be taken up again."""
 
     async def close(self) -> None:
         """Let go of connections."""
+
+
+@runtime_checkable
+class ResumableEncoder(Encoder, Protocol):
+    """An encoder whose runs go on when their gateway ends, so that another gateway can resume them."""
+
+    async def can_resume(self, task_id: str) -> bool:
+        """Return True if an earlier gateway left a run of the task, or its result: `run` will take it up."""
+
+    async def resumable_tasks(self) -> list[str]:
+        """Return the keys of all tasks of which something may be left, runs that this gateway follows included."""
+
+    async def abandon(self, task_id: str, result: str) -> None:
+        """End what still runs for a task that has ended, and delete any result but `result` ("assets/…" or "")."""
 
 
 def shown_name(field: str) -> str:

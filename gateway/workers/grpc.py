@@ -53,7 +53,7 @@ class GrpcEncoder:
         """Close the connection."""
         await self._channel.close()
 
-    async def ask(self, timeout_seconds: float = ASK_SECONDS) -> encoder_pb2.GetCapabilitiesResponse:
+    async def capabilities(self, timeout_seconds: float = ASK_SECONDS) -> encoder_pb2.GetCapabilitiesResponse:
         """What the encoder can do. Raises EncoderBusy when it does not answer in time."""
         try:
             return await self._stub.GetCapabilities(
@@ -65,7 +65,7 @@ class GrpcEncoder:
         except grpc.aio.AioRpcError as error:
             raise EncoderBusy(f"Encoder {self.name} does not answer: {error.details()}") from error
 
-    async def forget(self, task_id: str) -> None:
+    async def release(self, task_id: str) -> None:
         """See base.Encoder; nothing is kept, as the task ends with its call."""
 
     async def run(self, job: EncodeJob, events: Events) -> Outcome:

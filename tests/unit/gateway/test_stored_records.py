@@ -13,8 +13,8 @@ from gateway.assets.record import StoredAsset
 from gateway.fleet.billing import UsageInterval
 from gateway.fleet.estimates import Estimates
 from gateway.fleet.instances.instance import Instance, InstanceAccess, InstanceRun, InstanceState
-from gateway.fleet.providers.runpod.tickets import AttemptTicket
 from gateway.jobs.model import Failure, Job, ResultWarning, Status, Task
+from gateway.workers.tickets import AttemptTicket
 from servicekit.codec import from_json, to_json
 
 JOB = (
@@ -109,7 +109,7 @@ def test_a_ticket_is_read():
 def test_estimates_are_read():
     estimates = from_json(Estimates, ESTIMATES)
     assert estimates.task_seconds("caption") == 16.0
-    assert estimates == replace(Estimates().with_task("caption", 8.0).with_setup("vast", 100.0))
+    assert estimates == replace(Estimates().with_task("caption", 8.0).with_setup("vast", 100.0, 120.0))
 
 
 def test_an_asset_is_read():

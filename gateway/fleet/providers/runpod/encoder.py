@@ -13,12 +13,12 @@ from google.protobuf import json_format
 from apigpu.encoder.v1 import encoder_pb2
 from gateway.assets.record import PREFIX
 from gateway.assets.store import AssetStore, StoredAsset
+from gateway.fleet.providers.base import EndpointConfig
 from gateway.fleet.providers.runpod import messages
-from gateway.fleet.providers.runpod.client import AnswerLost, EndpointConfig, EndpointHealth, NotTaken, RunpodClient
-from gateway.fleet.providers.runpod.messages import TaskLinks
+from gateway.fleet.providers.runpod.client import AnswerLost, EndpointHealth, NotTaken, RunpodClient
 from gateway.fleet.providers.runpod.run import RunpodRun, RunTimeouts
-from gateway.fleet.providers.runpod.tickets import AttemptTicket, Tickets
 from gateway.workers.base import EncodeJob, EncoderBusy, EncoderLost, EncoderRefuses, Events, Outcome
+from gateway.workers.tickets import AttemptTicket, TaskLinks, Tickets
 from servicekit.errors import (
     Aborted,
     Cancelled,
@@ -81,7 +81,7 @@ class RunpodEncoder:
         await asyncio.gather(*self._ending, return_exceptions=True)
         await self._client.close()
 
-    async def ask(self) -> encoder_pb2.GetCapabilitiesResponse:
+    async def capabilities(self) -> encoder_pb2.GetCapabilitiesResponse:
         """Whether the endpoint answers. Raises EncoderBusy, which says why it does not."""
         try:
             await self._client.health()
@@ -135,19 +135,19 @@ class RunpodEncoder:
                 self._health = await self._client.health()
         return self._health.is_starting
 
-    async def holds(self, task_id: str) -> bool:
-        """Whether an earlier gateway left something of the task that can be taken up: a run, or its result."""
+    async def can_resume(self, task_id: str) -> bool:
+        """See base.ResumableEncoder: true with a run, or its result."""
         ticket = await self._tickets.find(task_id)
         return ticket is not None and (bool(ticket.run_id) or bool(await self.arrived(ticket)))
 
-    async def forget(self, task_id: str) -> None:
+    async def release(self, task_id: str) -> None:
         """See base.Encoder."""
-        with contextlib.suppress(ServiceError):  # what stays is found by `held`
+        with contextlib.suppress(ServiceError):  # what stays is found by `resumable_tasks`
             if ticket := await self._tickets.find(task_id):
                 await self._tickets.drop(task_id, ticket)
 
-    async def held(self) -> list[str]:
-        """The tasks that have tickets."""
+    async def resumable_tasks(self) -> list[str]:
+        """Return the keys of the tasks that have tickets."""
         return await self._tickets.keys()
 
     async def abandon(self, task_id: str, result: str) -> None:

@@ -1,4 +1,4 @@
-"""A task as it travels through a provider's queue: links out, an outcome or a fault back. See RemoteTask."""
+"""Parse what a worker reports through RunPod's queue: progress, the summary of a result, or its error."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,45 +6,9 @@ from typing import Any
 from google.protobuf import json_format
 
 from apigpu.encoder.v1 import encoder_pb2
-from gateway.assets.links import Links
-from gateway.assets.record import PREFIX, parse_name
-from gateway.assets.store import AssetStore, StoredAsset
-from gateway.fleet.providers.runpod.tickets import AttemptTicket
-from gateway.workers.base import EncodeJob, Input, InputFailed, Outcome, about
+from gateway.assets.store import StoredAsset
+from gateway.workers.base import Outcome
 from servicekit.errors import CLASSES, CODES, DataLoss, Internal, ServiceError
-
-
-class TaskLinks:
-    """Makes the links of a ticket; they lead to gateway/rest/worker_links.py, or straight to a store that can sign."""
-
-    def __init__(self, links: Links, assets: AssetStore, public_url: str, seconds: float) -> None:
-        """`public_url` is where workers reach this gateway's HTTP port; links open for `seconds` at most."""
-        self._links = links
-        self._assets = assets
-        self._public_url = public_url.rstrip("/")
-        self._seconds = seconds
-
-    async def remote_task(self, job: EncodeJob, ticket: AttemptTicket) -> encoder_pb2.RemoteTask:
-        """The task with the links of this ticket. Raises InputFailed for an asset that is not there."""
-        inputs = [encoder_pb2.Input(field=entry.field, also=entry.also) for entry in job.inputs]
-        return encoder_pb2.RemoteTask(
-            task=encoder_pb2.Task(id=job.id, operation=job.operation, inputs=inputs),
-            input_urls=[await self._input_url(job.id, ticket, entry, n) for n, entry in enumerate(job.inputs)],
-            result_url=self._url(f"/tasks/{job.id}/{ticket.id}/result"),
-            file_urls=[self._url(f"/tasks/{job.id}/{ticket.id}/files/{n}") for n in range(job.max_files)],
-        )
-
-    async def _input_url(self, key: str, ticket: AttemptTicket, entry: Input, number: int) -> str:
-        direct = None
-        if entry.source.startswith(PREFIX):
-            try:
-                direct = await self._assets.signed_url(parse_name(entry.source), self._seconds)
-            except ServiceError as error:
-                raise InputFailed(about(entry.field, error)) from error
-        return direct or self._url(f"/tasks/{key}/{ticket.id}/inputs/{number}")
-
-    def _url(self, path: str) -> str:
-        return self._public_url + self._links.signed(path, self._seconds)
 
 
 def summary(output: Any, arrived: Sequence[StoredAsset]) -> encoder_pb2.Summary:

@@ -13,8 +13,8 @@ from apigpu.encoder.v1 import encoder_pb2
 from gateway.assets.store import StoredAsset
 from gateway.fleet.providers.runpod import messages
 from gateway.fleet.providers.runpod.client import RunpodClient, RunState, RunStatus
-from gateway.fleet.providers.runpod.tickets import AttemptTicket
 from gateway.workers.base import EncodeJob, EncoderBusy, EncoderLost, Events, InputFailed, Outcome, shown_name
+from gateway.workers.tickets import AttemptTicket
 from servicekit.errors import DataLoss, DeadlineExceeded, NotFound, ServiceError
 
 log = structlog.get_logger("runpod")
