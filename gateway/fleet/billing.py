@@ -60,9 +60,7 @@ def merge(intervals: Sequence[UsageInterval]) -> tuple[UsageInterval, ...]:
         if interval.ended_at is not None:
             before = ended.get(interval.instance)
             seconds = before.seconds(interval.ended_at) if before else 0.0
-            ended[interval.instance] = UsageInterval(
-                interval.instance, interval.started_at - seconds, interval.ended_at
-            )
+            ended[interval.instance] = replace(interval, started_at=interval.started_at - seconds)
     return (*ended.values(), *(interval for interval in intervals if interval.ended_at is None))
 
 
