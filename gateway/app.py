@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import grpc
 import structlog
@@ -17,8 +19,7 @@ from gateway.auth.interceptor import key_required
 from gateway.auth.keys import Keys
 from gateway.config import GatewaySettings
 from gateway.fleet.fleet import Fleet
-from gateway.fleet.providers.runpod.encoder import RunpodEncoder
-from gateway.fleet.providers.runpod.tickets import Tickets
+from gateway.fleet.providers.base import EndpointConfig, Provider, ServerlessProvider
 from gateway.fleet.setup import open_fleet, start_control
 from gateway.jetstream.connection import JetStream
 from gateway.jobs import orphans
@@ -39,7 +40,9 @@ from gateway.services.keda import KedaScaler
 from gateway.services.presenters import Presenter
 from gateway.services.system import SystemService
 from gateway.services.video import VideoService
+from gateway.workers.base import ResumableEncoder
 from gateway.workers.pool import Pool
+from gateway.workers.tickets import Tickets
 from servicekit.chunks import MAX_MESSAGE_BYTES
 from servicekit.interceptors import error_boundary
 from servicekit.server import Service, stop_signal
@@ -65,24 +68,16 @@ class ConnectionLost(Exception):
     """NATS ended the connection for good; a new process must connect anew."""
 
 
+@dataclass(frozen=True)
 class Gateway:
-    """The running gateway. What needs an end is pushed on the exit stack as it is made, so it ends in reverse."""
+    """The running gateway. What must end is pushed on the exit stack as it is opened, so it ends in reverse."""
 
-    def __init__(
-        self,
-        settings: GatewaySettings,
-        engine: JetStream,
-        service: Service,
-        http: HttpServer,
-        dispatcher: Dispatcher,
-        jobs: JobManager,
-    ) -> None:
-        self._settings = settings
-        self._engine = engine
-        self._service = service
-        self._http = http
-        self._dispatcher = dispatcher
-        self._jobs = jobs
+    settings: GatewaySettings
+    jetstream: JetStream
+    service: Service
+    http: HttpServer
+    dispatcher: Dispatcher
+    jobs: JobManager
 
     @classmethod
     async def open(cls, settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> "Gateway":
@@ -90,63 +85,65 @@ class Gateway:
         identity = Identity(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
         credentials = identity.server_credentials(require_client=settings.tls_require_client_cert)
 
-        engine = await components.engine(settings, stack)
+        jetstream = await components.jetstream(settings, stack)
         assets = components.asset_store(settings, stack)
-        store = await components.job_store(settings, engine, stack)
-        queue, progress = TaskQueue(await engine.queue("tasks", settings.ack_wait_seconds)), ProgressBus(engine)
+        store = await components.job_store(settings, jetstream, stack)
+        queue, progress = TaskQueue(await jetstream.queue("tasks", settings.ack_wait_seconds)), ProgressBus(jetstream)
         sources = components.sources(settings, assets, stack)
         links = Links(components.link_secret(settings), settings.link_ttl_seconds)
-        tickets = Tickets(await engine.key_value("tickets"))
-        runpod = components.runpod(settings, tickets, assets, links)
+        tickets = Tickets(await jetstream.key_value("tickets"))
+        providers = components.providers(settings, tickets, assets, links)
+        endpoints = [p.endpoint for p in providers.values() if isinstance(p, ServerlessProvider)]
+        resumable = [endpoint for endpoint in endpoints if isinstance(endpoint, ResumableEncoder)]
         pool = components.pool(settings, stack)
         fleet = await open_fleet(
             settings,
-            await engine.key_value("fleet"),
+            await jetstream.key_value("fleet"),
             pool,
             store.index,
-            runpod,
-            settings.max_task_seconds,
+            providers,
             settings.job_retention_seconds,
-            settings.max_asset_bytes,
             stack,
         )
         start_control(fleet, stack)
         limits = JobLimits(settings.max_task_seconds, settings.task_attempts, settings.max_batch_items)
-        jobs, dispatcher = start_jobs(store, queue, progress, sources, assets, pool, fleet, limits, stack, runpod)
-        if runpod:
-            components.background(stack, orphans.reap_orphaned_runs(store, runpod))
+        jobs, dispatcher = start_jobs(store, queue, progress, sources, assets, pool, fleet, limits, stack, resumable)
+        if resumable:
+            components.background(stack, orphans.reap_orphaned_runs(store, resumable))
 
         transfers = Transfers(settings.max_transfers)
-        service = _service(settings, jobs, assets, transfers, pool, Presenter(links, fleet.meter.cost), fleet, runpod)
+        service = _service(
+            settings, jobs, assets, transfers, pool, Presenter(links, fleet.meter.cost), fleet, providers
+        )
         private = _listening(service, settings, credentials, stack)
         await service.start()
         stack.push_async_callback(service.drain, 0)
-        door = WorkerLinks(tickets, links, assets, sources, settings.max_transfers) if runpod else None
+        door = WorkerLinks(tickets, links, assets, sources, settings.max_transfers) if endpoints else None
         http = await _http(settings, private, assets, links, transfers, door, stack)
         log.info("serving", http=settings.port, grpc=settings.grpc_port, health=settings.health_port)
-        return cls(settings, engine, service, http, dispatcher, jobs)
+        return cls(settings, jetstream, service, http, dispatcher, jobs)
 
     async def until_stopped(self) -> None:
         """Wait for SIGTERM or SIGINT. Raises ConnectionLost when NATS is gone for good."""
-        waits = [asyncio.create_task(stop_signal()), asyncio.create_task(self._engine.lost.wait())]
+        waits = [asyncio.create_task(stop_signal()), asyncio.create_task(self.jetstream.lost.wait())]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             await cancel_and_wait(*waits)
-        if self._engine.lost.is_set():
+        if self.jetstream.lost.is_set():
             await self._close()  # whoever waits hears that its job goes on
             raise ConnectionLost
 
     async def drain(self) -> None:
         """Refuse new tasks, let what runs end, then end every wait and close the doors. Jobs stay in the queue."""
-        self._jobs.is_draining = True
-        await self._service.report_not_serving()
-        await self._dispatcher.drain(self._settings.drain_seconds)
+        self.jobs.is_draining = True
+        await self.service.report_not_serving()
+        await self.dispatcher.drain(self.settings.drain_seconds)
         await self._close()
 
     async def _close(self) -> None:
-        self._jobs.close()
-        await asyncio.gather(self._http.drain(CLOSE_SECONDS), self._service.drain(CLOSE_SECONDS))
+        self.jobs.close()
+        await asyncio.gather(self.http.drain(CLOSE_SECONDS), self.service.drain(CLOSE_SECONDS))
 
 
 def _service(
@@ -157,7 +154,7 @@ def _service(
     pool: Pool,
     messages: Presenter,
     fleet: Fleet,
-    runpod: RunpodEncoder | None,
+    providers: Mapping[str, Provider],
 ) -> Service:
     public_url = settings.public_url or f"http://localhost:{settings.port}"
     interceptors = (
@@ -169,12 +166,20 @@ def _service(
     jobs_pb2_grpc.add_JobServiceServicer_to_server(JobService(jobs, messages, fleet, public_url), service.server)
     files = AssetService(assets, messages, public_url, transfers)
     assets_pb2_grpc.add_AssetServiceServicer_to_server(files, service.server)
-    system = SystemService(settings, pool, jobs, endpoints(), runpod)
+    system = _system_service(settings, pool, jobs, providers)
     system_pb2_grpc.add_SystemServiceServicer_to_server(system, service.server)
     fleet_pb2_grpc.add_FleetServiceServicer_to_server(FleetService(fleet), service.server)
     externalscaler_pb2_grpc.add_ExternalScalerServicer_to_server(KedaScaler(jobs), service.probes)
     service.reflect(SERVICES)
     return service
+
+
+def _system_service(
+    settings: GatewaySettings, pool: Pool, jobs: JobManager, providers: Mapping[str, Provider]
+) -> SystemService:
+    config = settings.providers["runpod"].endpoint or EndpointConfig("", 0, 0)
+    runpod = providers.get("runpod")
+    return SystemService(pool, jobs, endpoints(), config, runpod if isinstance(runpod, ServerlessProvider) else None)
 
 
 def _listening(

@@ -65,10 +65,10 @@ class CostGuard:
             async with self._limited(job, instance):
                 yield
         except EncoderBusy:
-            has_begun = not self.fleet.meter.is_living(instance)
+            has_begun = not self.fleet.meter.is_active(instance)
             raise
         except (Unavailable, DataLoss) as error:
-            if self.fleet.meter.is_living(instance):
+            if self.fleet.meter.is_active(instance):
                 raise
             raise _terminated(instance) from error
         finally:
@@ -81,7 +81,7 @@ class CostGuard:
             job = await self.store.change(ref.job_id, lambda job: model.end_usage(job, ref.index, instance, now))
             task = job.tasks[ref.index]
             # None of this instance where the task had ended before, and only its message came again.
-            if task.usage and task.usage[-1].machine == instance:
+            if task.usage and task.usage[-1].instance == instance:
                 now = task.usage[-1].ended_at or now
                 if task.status is Status.COMPLETED and task.started_at is not None:
                     await self.fleet.estimate_store.task_ended(job.operation, now - task.started_at)
@@ -114,7 +114,7 @@ class CostGuard:
         while True:
             await asyncio.sleep(self.check_seconds)
             error: ServiceError | None = None
-            if not self.fleet.meter.is_living(instance):
+            if not self.fleet.meter.is_active(instance):
                 error = _terminated(instance)
             elif max_usd is not None and await self._costs_more(job.id, max_usd):
                 text = f"Stopped: the job has come to cost more than its max_cost_usd of {max_usd:g}."

@@ -1,11 +1,11 @@
 """Wires the job subsystem: what submits tasks and what runs them."""
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.assets.store import AssetStore
 from gateway.fleet.fleet import Fleet
-from gateway.fleet.providers.runpod.encoder import RunpodEncoder
 from gateway.jobs.cost_guard import CHECK_SECONDS, CostGuard
 from gateway.jobs.dispatcher import Dispatcher
 from gateway.jobs.executor import TaskExecutor
@@ -15,6 +15,7 @@ from gateway.jobs.queue import TaskQueue
 from gateway.jobs.retry import RETRY_POLICY, RetryPolicy
 from gateway.jobs.store import JobStore
 from gateway.sources import Sources
+from gateway.workers.base import ResumableEncoder
 from gateway.workers.pool import Pool
 
 
@@ -38,7 +39,7 @@ def start_jobs(
     fleet: Fleet,
     limits: JobLimits,
     stack: contextlib.AsyncExitStack,
-    runpod: RunpodEncoder | None = None,
+    resumable: Sequence[ResumableEncoder] = (),
     retry: RetryPolicy = RETRY_POLICY,
 ) -> tuple[JobManager, Dispatcher]:
     """Begin to take tasks from the queue. Both end with `stack`, what still runs returns to the queue."""
@@ -46,7 +47,7 @@ def start_jobs(
     manager = JobManager(store, queue, progress, sources, limits.max_items, cost_guard.check, retry)
     stack.push_async_callback(manager.stop)
     executor = TaskExecutor(
-        store, progress, sources, assets, limits.max_task_seconds, limits.max_attempts, runpod, retry
+        store, progress, sources, assets, limits.max_task_seconds, limits.max_attempts, resumable, retry
     )
     dispatcher = Dispatcher(store, queue, pool, fleet.assignments, executor, cost_guard, limits.max_attempts, retry)
     dispatcher.start()

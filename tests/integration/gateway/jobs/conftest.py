@@ -192,7 +192,7 @@ async def rented(engine, tmp_path, certs):
         yield works
 
 
-async def wired(engine, tmp_path, pool, encoder, stack, max_task_seconds=30.0, runpod=None, retry=RETRY_POLICY):
+async def wired(engine, tmp_path, pool, encoder, stack, max_task_seconds=30.0, resumable=(), retry=RETRY_POLICY):
     """Wire the product's own parts over a bucket that fails when it is told to."""
     assets = AssetStore(str(tmp_path / "assets"), retention_seconds=3600, max_bytes=1 << 30)
     bucket = FaultyBucket(await engine.key_value("jobs"))
@@ -204,11 +204,11 @@ async def wired(engine, tmp_path, pool, encoder, stack, max_task_seconds=30.0, r
     fetcher = Fetcher(FetchLimits(max_bytes=1 << 30, connect_seconds=1, idle_seconds=1, total_seconds=5))
     stack.push_async_callback(fetcher.aclose)
     sources = Sources(fetcher, assets)
-    fleet = await open_fleet(
-        FleetSettings(), await engine.key_value("fleet"), pool, store.index, None, 60, 3600, 10**9, stack
-    )
+    fleet = await open_fleet(FleetSettings(), await engine.key_value("fleet"), pool, store.index, {}, 3600, stack)
     limits = JobLimits(max_task_seconds, max_attempts=3, max_items=20, cost_check_seconds=0.05)
-    manager, dispatcher = start_jobs(store, queue, progress, sources, assets, pool, fleet, limits, stack, runpod, retry)
+    manager, dispatcher = start_jobs(
+        store, queue, progress, sources, assets, pool, fleet, limits, stack, resumable, retry
+    )
     return Works(
         engine, tmp_path / "assets", assets, bucket, work_queue, queue, store, manager, dispatcher, pool, encoder, fleet
     )
