@@ -140,7 +140,7 @@ async def test_a_job_cancelled_in_the_queue_never_starts(works):
     first = [await works.manager.submit(await works.caption()) for _ in range(2)]
     await until(lambda: works.encoder.running == 2)
     waiting = await works.manager.submit(await works.caption())
-    assert works.manager.place(waiting.id) == 1
+    assert works.store.index.place(waiting.id) == 1
     await works.manager.cancel(waiting.id)
     for job in first:
         await works.result(job.id)
