@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 
 import structlog
 
-from gateway.assets.links import Links
+from gateway.assets.links import LinkSigner
 from gateway.assets.store import AssetStore
 from gateway.config import GatewaySettings
 from gateway.fleet.providers.runpod.client import RunpodClient
@@ -88,7 +88,7 @@ def _own_encoders(settings: GatewaySettings, pool: Pool) -> StaticEncoders:
     return StaticEncoders(settings.encoders, pool, credentials, token)
 
 
-def runpod(settings: GatewaySettings, tickets: Tickets, assets: AssetStore, links: Links) -> RunpodEncoder | None:
+def runpod(settings: GatewaySettings, tickets: Tickets, assets: AssetStore, links: LinkSigner) -> RunpodEncoder | None:
     """The endpoint at RunPod, where one is set."""
     key = settings.runpod_api_key.get_secret_value()
     if not settings.has_runpod:

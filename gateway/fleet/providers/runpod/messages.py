@@ -5,7 +5,7 @@ from typing import Any
 from google.protobuf import json_format
 
 from apigpu.encoder.v1 import encoder_pb2
-from gateway.assets.links import Links
+from gateway.assets.links import LinkSigner
 from gateway.assets.record import PREFIX, parse_name
 from gateway.assets.store import AssetStore, StoredAsset
 from gateway.fleet.providers.runpod.tickets import AttemptTicket
@@ -16,7 +16,7 @@ from servicekit.errors import CLASSES, CODES, DataLoss, Internal, ServiceError
 class TaskLinks:
     """Makes the links of a ticket; they lead to gateway/rest/worker_links.py, or straight to a store that can sign."""
 
-    def __init__(self, links: Links, assets: AssetStore, public_url: str, seconds: float) -> None:
+    def __init__(self, links: LinkSigner, assets: AssetStore, public_url: str, seconds: float) -> None:
         """`public_url` is where workers reach this gateway's HTTP port; links open for `seconds` at most."""
         self._links = links
         self._assets = assets
@@ -42,7 +42,7 @@ class TaskLinks:
         return direct or self._url(f"/tasks/{key}/{ticket.id}/inputs/{number}")
 
     def _url(self, path: str) -> str:
-        return self._public_url + self._links.signed(path, self._seconds)
+        return self._public_url + self._links.sign(path, self._seconds)
 
 
 def summary(output: Any, asset: StoredAsset) -> encoder_pb2.Summary:
