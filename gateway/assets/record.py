@@ -1,15 +1,15 @@
 """Stored files: their ids, names, media types, and records. A record is a small JSON object that commits the file."""
 
 import base64
-import json
 import mimetypes
 import re
 import secrets
 import unicodedata
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
+from servicekit import codec
 from servicekit.errors import DataLoss, InvalidArgument
 
 PREFIX = "assets/"
@@ -56,20 +56,12 @@ class StoredAsset:
         """Return True once the file counts as gone, deleted or not."""
         return self.expires_at <= (now or datetime.now(UTC))
 
-    def to_json(self) -> bytes:
-        """Return the record, which `from_json` reads."""
-        times = {"created_at": self.created_at.isoformat(), "expires_at": self.expires_at.isoformat()}
-        return json.dumps(asdict(self) | times).encode()
-
     @classmethod
     def from_json(cls, data: bytes) -> "StoredAsset":
-        """Return the file that a record describes; unknown fields are ignored. Raises DataLoss for a damaged record."""
+        """Return the file that a record describes. Raise DataLoss for a record that cannot be read."""
         try:
-            record = json.loads(data)
-            values = {field.name: record[field.name] for field in fields(cls)}
-            times = {name: datetime.fromisoformat(values[name]) for name in ("created_at", "expires_at")}
-            return cls(**(values | times))
-        except (ValueError, TypeError, KeyError) as error:
+            return codec.from_json(cls, data)
+        except ValueError as error:
             raise DataLoss("The record of this asset is damaged; upload the file again.") from error
 
 

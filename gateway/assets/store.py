@@ -28,7 +28,7 @@ class AssetStore:
 
     def __init__(self, location: str, *, retention_seconds: float, max_bytes: int) -> None:
         """Open the store at `location`, of any form that Bucket accepts. Raises ConfigError."""
-        self._bucket = Bucket(location)
+        self.bucket = Bucket(location)
         self._retention = timedelta(seconds=retention_seconds)
         self._max_bytes = max_bytes
 
@@ -41,7 +41,7 @@ class AssetStore:
         """
         name = clean_filename(filename)
         kind = media_type(name, content_type)
-        writer = AssetWriter(self._bucket, asset_id or new_id(), name, kind, self._retention, self._max_bytes)
+        writer = AssetWriter(self.bucket, asset_id or new_id(), name, kind, self._retention, self._max_bytes)
         try:
             yield writer
         finally:
@@ -69,14 +69,14 @@ class AssetStore:
                 metadata={"size_bytes": str(asset.size_bytes)},
             )
         end = asset.size_bytes if length is None else min(offset + length, asset.size_bytes)
-        async with aclosing(self._bucket.read(content_path(asset_id), offset, end)) as chunks:
+        async with aclosing(self.bucket.read(content_path(asset_id), offset, end)) as chunks:
             async for chunk in chunks:
                 yield chunk
 
     async def signed_url(self, asset_id: str, seconds: float) -> str | None:
         """Return a link by which the bucket itself serves the file; None for a bucket that cannot. Raises NotFound."""
         await self.describe(asset_id)
-        return await self._bucket.signed_url(content_path(asset_id), seconds)
+        return await self.bucket.signed_url(content_path(asset_id), seconds)
 
     async def delete(self, asset_id: str) -> None:
         """Delete the file. Raises NotFound."""
@@ -91,8 +91,8 @@ class AssetStore:
         """
         now = datetime.now(UTC)
         # Contents first: one whose record is written between the two listings must not look like a leftover.
-        contents = {found.name: found.modified_at for found in await self._bucket.list_objects(PREFIX)}
-        listed = await self._bucket.list_objects("records")
+        contents = {found.name: found.modified_at for found in await self.bucket.list_objects(PREFIX)}
+        listed = await self.bucket.list_objects("records")
         records = {found.name.removesuffix(".json"): found.modified_at for found in listed}
         deleted = 0
         for asset_id, written_at in records.items():
@@ -103,13 +103,13 @@ class AssetStore:
             if asset_id not in records and now - written_at >= ABANDONED_AFTER:
                 deleted += await self._try_delete(asset_id)
         for prefix, name in STAGED.items():
-            deleted += await self._bucket.delete_staged(prefix, name, now - ABANDONED_AFTER)
+            deleted += await self.bucket.delete_staged(prefix, name, now - ABANDONED_AFTER)
         return deleted
 
     async def _record(self, asset_id: str) -> StoredAsset:
         if not ID.fullmatch(asset_id):
             raise NotFound(f"There is no asset {asset_id[:80]!r}; upload the file again.", reason="ASSET_NOT_FOUND")
-        return StoredAsset.from_json(await self._bucket.get(record_path(asset_id), PREFIX + asset_id))
+        return StoredAsset.from_json(await self.bucket.get(record_path(asset_id), PREFIX + asset_id))
 
     async def _is_expired(self, asset_id: str, now: datetime) -> bool:
         try:
@@ -128,8 +128,8 @@ class AssetStore:
         return False
 
     async def _delete(self, asset_id: str) -> None:
-        await self._bucket.delete(record_path(asset_id))
-        await self._bucket.delete(content_path(asset_id))
+        await self.bucket.delete(record_path(asset_id))
+        await self.bucket.delete(content_path(asset_id))
 
 
 class TransferSlots:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gateway.assets.bucket import Bucket, object_store_errors
 from gateway.assets.record import PREFIX, StoredAsset
 from servicekit.chunks import Checksum
+from servicekit.codec import to_json
 from servicekit.errors import ResourceExhausted, ServiceError
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class AssetWriter:
             created_at=now,
             expires_at=now + self._retention,
         )
-        await self._bucket.put(record_path(self._id), asset.to_json())
+        await self._bucket.put(record_path(self._id), to_json(asset))
         return asset
 
     async def discard(self) -> None:

@@ -80,6 +80,11 @@ class JetStream:
             await self._server.stop()
 
     @property
+    def server_pid(self) -> int | None:
+        """The process id of the embedded server, as long as there is one."""
+        return self._server.pid if self._server else None
+
+    @property
     def lost(self) -> asyncio.Event:
         """Set when the connection ended for good, which only a restart can mend."""
         return self._connection.lost

@@ -36,7 +36,7 @@ class CostGuard:
         Raises EncoderBusy when the machine is being given back, before or meanwhile; FailedPrecondition (COST_LIMIT)
         when the job has come to cost more than it may.
         """
-        with self._fleet.holders.holding(ref.key, machine):
+        with self._fleet.assignments.assign(ref.key, machine):
             if not machine:
                 yield
                 return
@@ -45,7 +45,7 @@ class CostGuard:
 
     def is_held_elsewhere(self, ref: TaskRef) -> bool:
         """Whether another living gateway has the task in hand."""
-        return self._fleet.holders.is_held_elsewhere(ref.key)
+        return self._fleet.assignments.is_assigned_elsewhere(ref.key)
 
     @contextlib.asynccontextmanager
     async def _paid(self, ref: TaskRef, machine: str) -> AsyncIterator[None]:
@@ -77,7 +77,7 @@ class CostGuard:
             if task.spells and task.spells[-1].machine == machine:
                 now = task.spells[-1].ended_at or now
                 if task.status is Status.COMPLETED and task.started_at is not None:
-                    await self._fleet.knowledge.task_ended(job.operation, now - task.started_at)
+                    await self._fleet.estimate_store.task_ended(job.operation, now - task.started_at)
         await self._fleet.meter.end(machine, ref.key, now)
 
     async def _never_begun(self, ref: TaskRef, machine: str) -> None:

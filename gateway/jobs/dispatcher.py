@@ -13,6 +13,7 @@ import time
 import structlog
 
 from gateway.jetstream.queue import Delivery
+from gateway.jetstream.records import UnreadableRecord
 from gateway.jobs import model
 from gateway.jobs.cost_guard import CostGuard
 from gateway.jobs.executor import TaskExecutor, TaskTimedOut
@@ -58,6 +59,11 @@ class Dispatcher:
         self._loops: list[asyncio.Task[None]] = []
         self._draining = False
         store.index.on_end(self._job_ended)
+
+    @property
+    def running(self) -> int:
+        """The number of tasks that this gateway runs."""
+        return len(self._running)
 
     def start(self) -> None:
         """Begin to take tasks."""
@@ -153,7 +159,7 @@ class Dispatcher:
         elif isinstance(error, EncoderBusy | Aborted) or self._is_anothers(tried):
             log.info("task given back", task=tried.ref.key, why=error.message)
             await self._give_back(tried, delivery, counted=False, delay_seconds=self._patience.busy_seconds)
-        elif isinstance(error, Unavailable | DataLoss):
+        elif isinstance(error, Unavailable | DataLoss | UnreadableRecord):
             await self._try_again(tried, delivery, error)
         else:
             await self._fail(tried, delivery, error)

@@ -87,6 +87,11 @@ class JobManager:
         self._withdrawals.add(task)
         task.add_done_callback(self._withdrawals.discard)
 
+    @property
+    def is_withdrawing(self) -> bool:
+        """True while jobs are to be withdrawn."""
+        return bool(self._withdrawals)
+
     async def _withdraw(self, job_id: str) -> None:
         """What was written while the store was away gets there when it is back, though its writer gave up on it."""
         deadline, is_absent = time.monotonic() + self._patience.withdraw_seconds, False

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import structlog
 
 from gateway.jetstream.queue import Delivery, WorkQueue
+from gateway.jetstream.records import UnreadableRecord
 from gateway.jobs.model import Job
-from gateway.jobs.store import JobStore, Unreadable
+from gateway.jobs.store import JobStore
 from servicekit.errors import NotFound
 
 log = structlog.get_logger("jobs")
@@ -68,5 +69,5 @@ class TaskQueue:
             try:
                 if await self.put(await store.get(job_id)):
                     log.warning("queued a job again that was in no queue", job=job_id)
-            except (NotFound, Unreadable):
+            except (NotFound, UnreadableRecord):
                 continue

@@ -232,7 +232,7 @@ def test_the_server_dies_with_its_gateway_even_when_that_is_killed(tmp_path):
         "import asyncio, sys; from pathlib import Path; from gateway.jetstream.connection import JetStream\n"
         "async def main():\n"
         f"    engine = await JetStream.open('', Path({str(tmp_path)!r}), 10)\n"
-        "    print(engine._server._process.pid, flush=True); await asyncio.sleep(60)\n"
+        "    print(engine.server_pid, flush=True); await asyncio.sleep(60)\n"
         "asyncio.run(main())"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as gateway:
@@ -253,7 +253,7 @@ def gone(process, seconds):
 
 
 def kill_server(engine):
-    os.kill(engine._server._process.pid, signal.SIGKILL)
+    os.kill(engine.server_pid, signal.SIGKILL)
 
 
 async def create_succeeds(records, key):

@@ -9,7 +9,6 @@ import pytest
 
 from apigpu.v1.video_pb2 import CaptionRequest, Operation
 from gateway.fleet import billing
-from gateway.fleet.instances import instance
 from gateway.fleet.instances.instance import InstanceState
 from gateway.jobs import operation
 from gateway.jobs.cost_guard import CostGuard
@@ -29,7 +28,7 @@ async def submitted(works, most_usd=None):
 
 
 async def read(works):
-    return await works.fleet.register.read(RENTED.id)
+    return await works.fleet.registry.read(RENTED.id)
 
 
 async def until(true, seconds=5.0):
@@ -47,25 +46,26 @@ async def test_the_time_of_a_task_is_counted_on_its_machine_and_charged_to_its_j
     job = await rented.result(await submitted(rented))
     assert job.status is Status.COMPLETED
     (spell,) = job.tasks[0].spells
-    assert (spell.machine, spell.ended_at - spell.started_at) == (RENTED.id, pytest.approx(0.3, abs=0.25))
+    assert spell.machine == RENTED.id
+    assert spell.ended_at - spell.started_at >= 0.3
     await until(lambda: ended_runs(rented, 1))
     kept = await read(rented)
     assert kept.busy_seconds == pytest.approx(spell.ended_at - spell.started_at)
     assert cost(rented, job).usd == pytest.approx(kept.usd(time.time()), abs=0.1)
-    assert rented.fleet.knowledge.estimates.task_seconds("caption") < 20
+    assert rented.fleet.estimate_store.estimates.task_seconds("caption") < 20
 
 
 async def test_a_message_of_a_task_that_has_ended_teaches_nothing(rented):
     job = await rented.result(await submitted(rented))
     await until(lambda: ended_runs(rented, 1))
     another = replace(RENTED, id="fleet-2", created_at=time.time())
-    await rented.fleet.register.add(another)
-    known = rented.fleet.knowledge.estimates
+    await rented.fleet.registry.add(another)
+    known = rented.fleet.estimate_store.estimates
     await asyncio.sleep(0.3)
     async with CostGuard(rented.store, rented.fleet).running(TaskRef(job.id, 0), another.id):
         pass
     await asyncio.sleep(0.1)
-    assert rented.fleet.knowledge.estimates == known
+    assert rented.fleet.estimate_store.estimates == known
 
 
 async def ended_runs(works, count):
@@ -78,7 +78,7 @@ async def test_jobs_beside_each_other_share_the_price(rented):
     ids = [await submitted(rented) for _ in range(2)]
     jobs = [await rented.result(job_id) for job_id in ids]
     await until(lambda: ended_runs(rented, 2))
-    gone = await rented.fleet.register.change(RENTED.id, lambda m: instance.terminated(m, time.time()))
+    gone = await rented.fleet.registry.change(RENTED.id, lambda m: m.terminated(time.time()))
     told = [cost(rented, job) for job in jobs]
     assert sum(one.usd for one in told) == pytest.approx(gone.usd(time.time()))
     assert all(one.is_final for one in told)
@@ -122,7 +122,7 @@ async def test_a_machine_that_is_given_back_under_a_task_costs_no_try(rented, ce
     rented.encoder.script = [gone]
     job_id = await submitted(rented)
     await until(lambda: running(rented))
-    await rented.fleet.register.change(RENTED.id, lambda m: instance.terminating(m, "the dollars of the day are spent"))
+    await rented.fleet.registry.change(RENTED.id, lambda m: m.terminate("the dollars of the day are spent"))
     rented.pool.remove(RENTED.id)
     async with own_encoder(rented, certs):
         gone.set()
@@ -131,11 +131,11 @@ async def test_a_machine_that_is_given_back_under_a_task_costs_no_try(rented, ce
 
 
 async def test_no_task_goes_to_a_machine_that_is_being_given_back(rented):
-    await rented.fleet.register.change(RENTED.id, lambda m: instance.terminating(m, "idle"))
+    await rented.fleet.registry.change(RENTED.id, lambda m: m.terminate("idle"))
     job_id = await submitted(rented)
     await asyncio.sleep(0.5)
     assert (rented.encoder.tasks, (await rented.desk.get(job_id)).status) == (0, Status.IN_QUEUE)
-    await rented.fleet.register.change(RENTED.id, lambda m: replace(m, state=InstanceState.READY))
+    await rented.fleet.registry.change(RENTED.id, lambda m: replace(m, state=InstanceState.READY))
     assert (await rented.result(job_id)).status is Status.COMPLETED
 
 

@@ -248,7 +248,7 @@ class Answerless(Tickets):
 
 @pytest.mark.parametrize("is_written", [True, False])
 async def test_a_run_whose_ticket_cannot_be_written_is_paid_once_if_it_was_all_the_same(stage, is_written):
-    tickets = Answerless(stage.tickets._records, is_written)
+    tickets = Answerless(await stage.engine.key_value("tickets"), is_written)
     job, encoder = await stage.job(), replace(stage, tickets=tickets).encoder()
     with pytest.raises(Unavailable):
         await encoder.run(job, Seen())
@@ -288,7 +288,7 @@ async def test_a_result_whose_record_is_damaged_is_made_again(stage, encoder):
     old = AttemptTicket.new(job)
     await stage.tickets.issue(job.id, old)
     await put((await encoder._links.remote_task(job, old)).result_url)
-    await stage.assets._bucket.put(record_path(old.asset_id), b"{")
+    await stage.assets.bucket.put(record_path(old.asset_id), b"{")
     assert not await encoder.holds(job.id)
     async with stage.runpod.worker(work):
         assert (await encoder.run(job, Seen())).asset_id != old.asset_id
