@@ -32,7 +32,12 @@ TYPES = {
     ".webp": "image/webp",
 }
 _TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,62}/[a-z0-9][a-z0-9!#$&^_.+-]{0,62}")
-_SUFFIX_TYPES = mimetypes.MimeTypes().types_map[True] | TYPES
+_MIME_TYPES = mimetypes.MimeTypes()
+for _suffix, _media_type in TYPES.items():
+    _MIME_TYPES.add_type(_media_type, _suffix)
+# Suffixes of results, for media types that have several.
+SUFFIXES = {"image/jpeg": ".jpg", "video/mp4": ".mp4"}
+VIDEO_SUFFIX = SUFFIXES["video/mp4"]
 
 
 @dataclass(frozen=True)
@@ -109,4 +114,12 @@ def content_type(filename: str, declared: str = "") -> str:
     if _TYPE.fullmatch(bare):
         return bare
     suffix = PurePosixPath(filename).suffix.lower()
-    return _SUFFIX_TYPES.get(suffix, DEFAULT_TYPE)
+    return _MIME_TYPES.types_map[True].get(suffix, DEFAULT_TYPE)
+
+
+def name_for_type(filename: str, content_type: str) -> str:
+    """Return the name of an MP4 with the suffix of a media type in place of its own; "" stands for MP4."""
+    if not content_type:
+        return filename
+    suffix = SUFFIXES.get(content_type) or _MIME_TYPES.guess_extension(content_type) or ""
+    return filename.removesuffix(VIDEO_SUFFIX) + suffix

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from gateway.assets.bucket import Bucket, object_store_errors
-from gateway.assets.record import PREFIX, StoredAsset
+from gateway.assets.record import PREFIX, StoredAsset, clean_filename
+from gateway.assets.record import content_type as media_type
 from servicekit.chunks import Checksum
 from servicekit.codec import to_json
 from servicekit.errors import ResourceExhausted, ServiceError
@@ -55,6 +56,11 @@ class AssetWriter:
             write = self._file.write(data)
             self._checksum.add(data)  # on this thread, while the store's own thread writes the bytes
             await write
+
+    def rename(self, filename: str, content_type: str = "") -> None:
+        """Replace the name and the media type; without `content_type` the name's suffix decides the type."""
+        self._filename = clean_filename(filename)
+        self._content_type = media_type(self._filename, content_type)
 
     async def commit(self, *, size_bytes: int | None = None, sha256: str = "") -> StoredAsset:
         """Make the file an asset. Raises DataLoss when it differs from the size and digest announced, if any."""

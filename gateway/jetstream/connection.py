@@ -128,13 +128,13 @@ class JetStream:
             puller = await self._stream.pull_subscribe_bind(consumer=workers, stream=name.upper())
         return WorkQueue(self._stream, puller, name, ack_wait_seconds)
 
-    async def announce(self, topic: str, data: bytes) -> None:
+    async def publish(self, topic: str, data: bytes) -> None:
         """Send to whoever listens now; nothing is kept."""
         with nats_errors():
             await self._client.publish(topic, data)
 
     @contextlib.asynccontextmanager
-    async def listen(self, topic: str, heard: Callable[[str, bytes], None]) -> AsyncIterator[None]:
+    async def subscribe(self, topic: str, heard: Callable[[str, bytes], None]) -> AsyncIterator[None]:
         """Call `heard(topic, data)` for every announcement on `topic` ("*" for any part) while the block runs."""
 
         async def receive(message: object) -> None:

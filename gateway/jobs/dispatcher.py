@@ -75,7 +75,7 @@ class Dispatcher:
         await cancel_and_wait(*self._loops)
         if running := list(self._running):
             await asyncio.wait(running, timeout=seconds)
-        self._run.leave()
+        self._run.begin_shutdown()
         await cancel_and_wait(*running)
 
     async def _take(self) -> None:
@@ -119,7 +119,7 @@ class Dispatcher:
         """The record says that the job is over: what still runs of it was cancelled, or done by another gateway. The
         word of a task's own end may come before the answer to whoever wrote it."""
         for task, ref in self._running.items():
-            if ref.job_id == job_id and not self._run.is_keeping(ref) and task is not asyncio.current_task():
+            if ref.job_id == job_id and not self._run.is_committing(ref) and task is not asyncio.current_task():
                 task.cancel()
 
     async def _handle(self, ref: TaskRef, delivery: Delivery, lease: SlotLease) -> bool:
@@ -140,8 +140,8 @@ class Dispatcher:
     async def _attempt(self, tried: Attempt, lease: SlotLease) -> ServiceError | None:
         """Run the task; the error that it ended with, or None."""
         try:
-            async with self._metered.running(tried.ref, lease.machine):
-                await self._run(tried, lease.encoder)
+            async with self._metered.billed(tried.ref, lease.machine):
+                await self._run.execute(tried, lease.encoder)
         except InputFailed as failed:
             return failed.error
         except ServiceError as error:
@@ -184,7 +184,7 @@ class Dispatcher:
         def step(job: Job) -> Job:
             return model.return_task(job, tried.ref.index, time.time(), counted=counted, started_at=tried.started_at)
 
-        if self._is_anothers(tried) or tried.is_last(await self._store.change(tried.ref.job_id, step)):
+        if self._is_anothers(tried) or tried.is_current_attempt(await self._store.change(tried.ref.job_id, step)):
             await delivery.give_back(delay_seconds)
 
     async def _fail(self, tried: Attempt, delivery: Delivery, error: ServiceError) -> None:
@@ -197,5 +197,5 @@ class Dispatcher:
             now = time.time()
             return model.fail_task(job, ref.index, failure, now, timed_out=timed_out, started_at=tried.started_at)
 
-        if tried.is_last(await self._store.change(ref.job_id, step)):
+        if tried.is_current_attempt(await self._store.change(ref.job_id, step)):
             await delivery.ack()

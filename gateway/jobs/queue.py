@@ -39,9 +39,9 @@ class Attempt:
     ref: TaskRef
     started_at: float | None = None
 
-    def is_last(self, job: Job) -> bool:
+    def is_current_attempt(self, job: Job) -> bool:
         """Whether no other try was started since."""
-        return job.tasks[self.ref.index].is_at(self.started_at)
+        return job.tasks[self.ref.index].is_current(self.started_at)
 
 
 class TaskQueue:
@@ -54,7 +54,7 @@ class TaskQueue:
         """Queue every task of the job that has not ended and is not queued yet; how many were put in."""
         put = 0
         for index, task in enumerate(job.tasks):
-            if not task.status.ended:
+            if not task.status.is_terminal:
                 put += await self._queue.put(TaskRef(job.id, index).key)
         return put
 

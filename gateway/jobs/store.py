@@ -49,7 +49,7 @@ class JobIndex:
         _set(self._ids, job.id, True)
         self._count(job.id, before or NOTHING, now)
         moved = before is None or before.status is not now.status
-        if moved and now.status.ended:
+        if moved and now.status.is_terminal:
             for called in self._on_end:
                 called(job.id)
         self._tell(job.id, moved)
@@ -64,7 +64,7 @@ class JobIndex:
 
     def ended_before(self, first: str) -> list[str]:
         """Ids of jobs that have ended and come before the id `first`."""
-        return [i for i in self._ids[: bisect_left(self._ids, first)] if self._known[i].status.ended]
+        return [i for i in self._ids[: bisect_left(self._ids, first)] if self._known[i].status.is_terminal]
 
     def on_end(self, called: Callable[[str], None]) -> None:
         """Call `called(id)` when a job is seen to have ended, on whichever gateway."""
@@ -77,7 +77,7 @@ class JobIndex:
 
     def unfinished(self) -> list[str]:
         """Ids of jobs that have not ended, the oldest first."""
-        return [job_id for job_id in self._ids if not self._known[job_id].status.ended]
+        return [job_id for job_id in self._ids if not self._known[job_id].status.is_terminal]
 
     def place(self, job_id: str) -> int:
         """Place of a waiting job in the queue, from 1."""

@@ -88,5 +88,5 @@ async def test_a_try_lost_at_the_limit_is_no_end_while_another_goes_on(works):
     async with held_elsewhere(works, f"{job.id}.0"):
         lost.set()
         await until(lambda: not works.dispatcher.running)
-        assert not (await works.desk.get(job.id)).status.ended
+        assert not (await works.desk.get(job.id)).status.is_terminal
     assert (await works.result(job.id)).status is Status.FAILED
