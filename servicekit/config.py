@@ -6,6 +6,8 @@ from typing import Annotated, Any, Self, TypeVar
 from pydantic import BeforeValidator, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from servicekit.errors import ConfigError as ConfigError
+
 Network = IPv4Network | IPv6Network
 T = TypeVar("T")
 
@@ -25,10 +27,6 @@ def _networks(value: object) -> object:
 # Lists in an environment variable, with commas between the parts: `CommaList[str] = ("a", "b")`.
 CommaList = Annotated[tuple[T, ...], NoDecode, BeforeValidator(_split)]
 Cidrs = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
-
-
-class ConfigError(Exception):
-    """A setting is missing or cannot be used; the text names it and says what to do."""
 
 
 class Settings(BaseSettings):

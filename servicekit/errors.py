@@ -29,6 +29,10 @@ DETAILS_KEY = "grpc-status-details-bin"
 DOMAIN = "api-gpu"
 
 
+class ConfigError(Exception):
+    """A setting is missing or cannot be used; the text names it and says what to do."""
+
+
 class ServiceError(Exception):
     """An error that a caller may see: `message` says what to do, `reason` is for programs (UPPER_SNAKE), `fields`
     maps fields of the request to what is wrong with them, `metadata` is for programs too."""

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from api_gpu.client import Client
-from api_gpu.options import Status
+from api_gpu import Client, Status
 from tests.integration.api_gpu.conftest import Run
 from tests.support.command_line import api_gpu, command, environment, stored
 from tools.media_check import footage

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from api_gpu.client import Client
+from api_gpu import Client
 from api_gpu.local.data_dir import DataDir
 from servicekit.errors import DataLoss, FailedPrecondition, NotFound, Unavailable
 from tests.support.command_line import stored
