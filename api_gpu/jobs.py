@@ -12,7 +12,7 @@ from api_gpu.requests import from_message, to_datetime
 from apigpu.options import Status
 from apigpu.v1 import jobs_pb2, video_pb2
 from apigpu.v1.jobs_pb2_grpc import JobServiceStub
-from servicekit.errors import Cancelled, DeadlineExceeded, Internal, ServiceError, Unavailable, make
+from servicekit.errors import Cancelled, DeadlineExceeded, Internal, ServiceError, Unavailable, from_code
 
 PAGE_JOBS = 100
 RECONNECT_SECONDS = 60.0
@@ -174,7 +174,7 @@ ENDINGS: dict[Status, type[ServiceError]] = {
 
 def failure(message: video_pb2.Failure) -> ServiceError:
     """Return the error that a job, or one image of it, carries."""
-    return make(message.code, message.message, message.reason)
+    return from_code(message.code, message.message, message.reason)
 
 
 class Jobs:

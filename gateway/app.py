@@ -146,7 +146,7 @@ class Gateway:
     async def drain(self) -> None:
         """Refuse new tasks, let what runs end, then end every wait and close the doors. Jobs stay in the queue."""
         self._desk.is_draining = True
-        await self._service.not_serving()
+        await self._service.report_not_serving()
         await self._dispatcher.drain(self._settings.drain_seconds)
         await self._close()
 

@@ -7,7 +7,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from gateway.fleet.settings import FleetSettings, Seconds
 from gateway.workers.discovery import EncoderName
-from servicekit.config import Cidrs, CommaList
+from servicekit.config import Cidrs, CommaList, SessionToken
 
 DAY_SECONDS = 86_400.0
 GIB = 1024**3
@@ -37,7 +37,7 @@ class GatewaySettings(FleetSettings):
 
     encoders: CommaList[str] = ("127.0.0.1:50052",)
     encoder_ca: Path = Path(".api-gpu/certs/ca.crt")
-    session_token: SecretStr = SecretStr("")
+    session_token: SessionToken = SecretStr("")
 
     nats_url: str = ""
     nats_replicas: Annotated[int, Field(ge=1, le=5)] = 1

@@ -3,7 +3,7 @@
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import BeforeValidator, ValidationError
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from servicekit.errors import ConfigError as ConfigError
@@ -28,6 +28,9 @@ def _networks(value: object) -> object:
 CommaList = Annotated[tuple[T, ...], NoDecode, BeforeValidator(_split)]
 Cidrs = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
 
+# The secret between gateway and encoder: SESSION_TOKEN, or GPU_API_KEY, its name in the system that came before.
+SessionToken = Annotated[SecretStr, Field(validation_alias=AliasChoices("session_token", "gpu_api_key"))]
+
 
 class Settings(BaseSettings):
     """Base of a service's settings. A field's environment variable is its name in capitals."""
@@ -36,16 +39,16 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls, **values: Any) -> Self:
-        """Read the environment; `values` win over it. Raises ConfigError."""
+        """Read the environment; `values` take precedence. Raises ConfigError."""
         try:
             return cls(**values)
         except ValidationError as error:
-            raise ConfigError("; ".join(_described(item) for item in error.errors())) from error
+            raise ConfigError("; ".join(map(_describe, error.errors()))) from error
 
 
-def _described(error: Any) -> str:
+def _describe(error: Any) -> str:
     name = ".".join(str(part) for part in error["loc"]).upper() or "settings"
     if error["type"] == "missing":
         return f"{name} is not set and has no default"
-    shown = "(hidden)" if any(word in name for word in ("KEY", "TOKEN", "SECRET", "BUNDLE")) else repr(error["input"])
-    return f"{name}={shown}: {error['msg']}"
+    is_secret = any(word in name for word in ("KEY", "TOKEN", "SECRET", "BUNDLE"))
+    return f"{name}={'(hidden)' if is_secret else repr(error['input'])}: {error['msg']}"

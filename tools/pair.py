@@ -22,6 +22,7 @@ POLL_SECONDS = 0.02
 OUTSIDE = (
     "ALLOWED_IPS",
     "ASSETS_URL",
+    "GPU_API_KEY",
     "HOST",
     "LOGS_DIR",
     "NATS_URL",

@@ -9,6 +9,7 @@ from gateway.assets.bucket import Bucket
 from gateway.assets.errors import object_store_errors
 from gateway.assets.record import PREFIX, StoredAsset, new_id
 from servicekit.chunks import Checksum
+from servicekit.codec import to_json
 from servicekit.errors import ResourceExhausted, ServiceError
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class AssetWriter:
             created_at=now,
             expires_at=now + self._retention,
         )
-        await self._bucket.put(record_path(self._id), asset.to_json())
+        await self._bucket.put(record_path(self._id), to_json(asset))
         return asset
 
     async def discard(self) -> None:

@@ -70,7 +70,7 @@ def cost_of(spells: Sequence[UsageInterval], find: Find, now: float, idle_second
         machine = find(spell.machine)
         if machine is None:  # forgotten since: its share can no longer be told
             continue
-        is_final = is_final and machine.state is InstanceState.ENDED
+        is_final = is_final and machine.state is InstanceState.TERMINATED
         usd += _share(spell, machine, now, idle_seconds)
         seconds += spell.seconds(machine.ended_at or now)
     return Cost(usd, seconds, is_final)

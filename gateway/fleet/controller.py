@@ -12,10 +12,9 @@ import structlog
 from gateway.cluster.assignments import TaskAssignments
 from gateway.cluster.leader import LeaderLease
 from gateway.fleet import billing
-from gateway.fleet.autoscaler import Demand, Launch, Policy, Terminate, Worker, decide
+from gateway.fleet.autoscaler import Demand, Launch, Policy, Snapshot, Terminate, Worker, decide
 from gateway.fleet.estimates import EstimateStore
 from gateway.fleet.instances import instance
-from gateway.fleet.instances import instance as machines
 from gateway.fleet.instances.instance import Instance, InstanceState
 from gateway.fleet.instances.registry import InstanceRegistry
 from gateway.fleet.lifecycle import InstanceLifecycle, LifecycleTimeouts
@@ -138,7 +137,7 @@ class FleetController:
 
     def _look(self, living: list[Instance]) -> None:
         for name, market in self.markets.items():
-            hurry = any(machine.provider == name and machine.state is InstanceState.STARTING for machine in living)
+            hurry = any(machine.provider == name and machine.state is InstanceState.PROVISIONING for machine in living)
             market.look(self._rhythm.look_seconds if hurry else self._rhythm.reconcile_seconds / 2)
 
     def _destroy_strays(self) -> None:
@@ -146,23 +145,23 @@ class FleetController:
         for name, market in self.markets.items():
             if market.found_at > self._checked_at.get(name, 0.0):
                 self._checked_at[name] = market.found_at
-                self._lives[name].destroy_strays(lambda text: instance.is_of(self._fleet_name, text))
+                self._lives[name].destroy_strays(lambda text: instance.is_label_of(self._fleet_name, text))
 
     async def _sweep(self, now: float) -> None:
         """Forget what is long over, and tell of machines that nobody here can give back."""
         await self._register.prune(now - self._rhythm.retention_seconds, now - self._rhythm.plan_retention_seconds)
-        await self._holders.forget_dead()
+        await self._holders.expire_dead()
         for machine in self._register.living():
             if machine.provider not in self._lives:
                 log.error("a machine is paid for whose provider is not set up", machine=machine.id, of=machine.provider)
 
     async def _end_lost_runs(self, machine: Instance, now: float) -> None:
         """End runs that no gateway has in hand: theirs died. One that has just begun may not have been told of yet."""
-        held = self._holders.held()
+        held = self._holders.assigned()
         for run in machine.running:
             if run.started_at < now - self._rhythm.lost_seconds and held.get(run.task) != machine.id:
                 log.warning("a run is ended whose gateway is gone", machine=machine.id, task=run.task)
-                await self._register.change(machine.id, lambda m, t=run.task: machines.run_ended(m, t, now))  # type: ignore[misc]
+                await self._register.change(machine.id, lambda m, t=run.task: m.run_ended(t, now))  # type: ignore[misc]
 
     async def _scale(self, now: float) -> None:
         demand = self._demand(now)
@@ -170,16 +169,22 @@ class FleetController:
             market.provider.expect(max(1, demand.waiting), demand.task_seconds)
             if demand.waiting or self._policy.minimum:
                 market.shop(self._rhythm.shop_seconds)
-        offers = self._offers(now)
-        spent = billing.spent_today(self._register.all(), now)
-        tick = self._rhythm.tick_seconds * 2
-        for action in decide(demand, self._workers(), offers, self._policy, spent, tick, now):
+        snapshot = Snapshot(
+            now=now,
+            demand=demand,
+            workers=self._workers(),
+            offers=self._offers(now),
+            policy=self._policy,
+            spent_today_usd=billing.spent_today(self._register.all(), now),
+            tick_seconds=self._rhythm.tick_seconds * 2,
+        )
+        for decision in decide(snapshot):
             if not self._lease.is_held:
                 return
-            if isinstance(action, Launch):
-                await self._rent(action.offer, action.reason, now)
+            if isinstance(decision, Launch):
+                await self._rent(decision.offer, decision.reason, now)
             else:
-                await self._release(action)
+                await self._release(decision)
 
     def _offers(self, now: float) -> list[Offer]:
         """What the providers have told lately, without what was taken since."""
@@ -199,7 +204,7 @@ class FleetController:
             provider=machine.provider,
             is_rented=True,
             is_ready=machine.state is InstanceState.READY,
-            is_leaving=machine.draining or machine.state is InstanceState.ENDING,
+            is_draining=machine.draining or machine.state is InstanceState.TERMINATING,
             slots=machine.slots,
             busy=len(machine.running),
             usd_per_hour=machine.usd_per_hour,
@@ -225,9 +230,10 @@ class FleetController:
         await self._lives[offer.provider].rent(machine, offer)
 
     async def _release(self, action: Terminate) -> None:
-        step = machines.terminating if action.at_once else machines.draining
         log.info("giving back", machine=action.worker, at_once=action.at_once, why=action.reason)
-        await self._register.change(action.worker, lambda m: step(m, action.reason))
+        await self._register.change(
+            action.worker, lambda m: m.terminate(action.reason) if action.at_once else m.drain(action.reason)
+        )
 
 
 async def _apart(step: Awaitable[None], of: str) -> None:
@@ -261,7 +267,7 @@ def demand(queue: Queue, holders: TaskAssignments, knowledge: EstimateStore, now
     """The tasks that wait for a slot: those that no gateway has in hand. By its record one may run, and its gateway be
     dead; or wait, while RunPod starts a worker for it."""
     return Demand(
-        waiting=max(0, queue.tasks_waiting + queue.tasks_running - len(holders.held())),
+        waiting=max(0, queue.tasks_waiting + queue.tasks_running - len(holders.assigned())),
         oldest_wait_seconds=queue.oldest_wait_seconds(now),
         task_seconds=knowledge.estimates.mean_task_seconds(queue.operations_waiting()),
     )

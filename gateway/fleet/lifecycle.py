@@ -18,12 +18,11 @@ provider tells, so that one that was killed anywhere is followed by one that goe
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 from gateway.fleet.estimates import EstimateStore
-from gateway.fleet.instances import instance as machines
 from gateway.fleet.instances.instance import Instance, InstanceState
 from gateway.fleet.instances.registry import InstanceRegistry
 from gateway.fleet.providers.base import LaunchSpec, LaunchUnknown, ListedInstance, Offer, OfferGone
@@ -71,20 +70,20 @@ class InstanceLifecycle:
     async def rent(self, machine: Instance, offer: Offer) -> None:
         """Write a machine down, then begin to make it."""
         launch = self._provider.prepare(machine.id)
-        await self._register.add(machines.with_access(machine, launch.access))
+        await self._register.add(replace(machine, access=launch.access))
         self._begin(machine.id, self._make(machine, offer, launch))
 
     async def step(self, machine: Instance) -> None:
         """Take a machine one step on."""
         if machine.id in self._work:
             return
-        if machine.state is InstanceState.PLANNED:
+        if machine.state is InstanceState.REQUESTED:
             await self._look_for(machine)
-        elif machine.state is InstanceState.ENDING:
+        elif machine.state is InstanceState.TERMINATING:
             self._begin(machine.id, self._end(machine))
         elif machine.draining and not machine.running:
-            await self._register.change(machine.id, lambda m: machines.draining(m, m.reason))
-        elif machine.state is InstanceState.STARTING:
+            await self._register.change(machine.id, lambda m: m.drain(m.reason))
+        elif machine.state is InstanceState.PROVISIONING:
             await self._look_after_start(machine)
         elif machine.state is InstanceState.READY:
             await self._look_after(machine)
@@ -105,7 +104,7 @@ class InstanceLifecycle:
     async def _is_living(self, label: str) -> bool:
         """By the store itself: a gateway's memory of it may lag behind the provider's list."""
         known = await self._register.read(label)
-        return known is not None and known.state.is_paid
+        return known is not None and known.state.is_billed
 
     async def close(self) -> None:
         """End what is being done; the records tell the next gateway how to go on."""
@@ -133,19 +132,19 @@ class InstanceLifecycle:
         else:
             self._market.worked(CREATE)
             log.info("machine rented", machine=machine.id, provider=self._provider.name, offer=offer.description)
-            await self._register.change(machine.id, lambda m: machines.created(m, provider_id))
+            await self._register.change(machine.id, lambda m: m.created(provider_id))
 
     async def _look_for(self, machine: Instance) -> None:
         found = self._market.found.get(machine.id)
         if found is not None:
-            await self._register.change(machine.id, lambda m: machines.created(m, found.provider_id))
+            await self._register.change(machine.id, lambda m: m.created(found.provider_id))
         elif not self._provider.has_machines or self._would_be_listed(machine):
             await self._never_made(machine, "it was never made")
         else:
             self._market.look(self._patience.unclear_seconds / 4)
 
     async def _never_made(self, machine: Instance, reason: str) -> None:
-        await self._register.change(machine.id, lambda m: machines.never_created(m, reason))
+        await self._register.change(machine.id, lambda m: m.never_created(reason))
 
     def _would_be_listed(self, machine: Instance) -> bool:
         return self._market.found_at > machine.created_at + self._patience.unclear_seconds
@@ -153,13 +152,11 @@ class InstanceLifecycle:
     async def _look_after_start(self, machine: Instance) -> None:
         found = self._seen(machine)
         if found is not None and found.address and found.address != machine.address:
-            machine = await self._register.change(
-                machine.id, lambda m: machines.located(m, found.address, found.usd_per_hour)
-            )
+            machine = await self._register.change(machine.id, lambda m: m.located(found.address, found.usd_per_hour))
         seat = self._pool.seat(machine.id)
         if seat is not None and seat.ready:
             slots = seat.slots
-            await self._register.change(machine.id, lambda m: machines.became_ready(m, slots, time.time()))
+            await self._register.change(machine.id, lambda m: m.became_ready(slots, time.time()))
             seconds = time.time() - machine.created_at
             log.info("machine ready", machine=machine.id, seconds=round(seconds))
             if self._provider.has_machines:
@@ -173,12 +170,12 @@ class InstanceLifecycle:
 
     async def _give_up(self, machine: Instance, fault: str) -> None:
         log.warning("machine given up", machine=machine.id, provider=self._provider.name, why=fault)
-        self._market.avoid(await self._register.change(machine.id, lambda m: machines.terminating(m, fault)))
+        self._market.avoid(await self._register.change(machine.id, lambda m: m.terminate(fault)))
 
     async def _end(self, machine: Instance) -> None:
         if not await self._destroy(machine.provider_id):
             return
-        done = await self._register.change(machine.id, lambda m: machines.terminated(m, time.time()))
+        done = await self._register.change(machine.id, lambda m: m.terminated(time.time()))
         self._provider.learn(done)
         log.info("machine given back", machine=machine.id, why=done.reason, usd=round(done.usd(time.time()), 4))
 

@@ -71,8 +71,8 @@ async def open_fleet(
 
 def start_control(fleet: Fleet, stack: contextlib.AsyncExitStack) -> None:
     """Begin to rent and to give back; without a provider, to tell of machines that are still on record."""
-    fleet.control.start()
-    stack.push_async_callback(fleet.control.close)
+    fleet.controller.start()
+    stack.push_async_callback(fleet.controller.close)
 
 
 def _providers(

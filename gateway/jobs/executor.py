@@ -50,18 +50,18 @@ class TaskExecutor:
         self._runpod = runpod
         self._patience = patience
         self._is_leaving = False
-        self._keeping: set[TaskRef] = set()
+        self._committing: set[TaskRef] = set()
 
-    def leave(self) -> None:
+    def begin_shutdown(self) -> None:
         """This gateway stops: runs that are cancelled from now on leave to the next one what can go on."""
         self._is_leaving = True
 
-    async def __call__(self, tried: Attempt, encoder: Encoder) -> None:
+    async def execute(self, tried: Attempt, encoder: Encoder) -> None:
         """Run the task; on return its result is stored and its record says COMPLETED. The try is told its start."""
         ref = tried.ref
         job = await self._store.get(ref.job_id)
         task = job.tasks[ref.index]
-        if task.status.ended:
+        if task.status.is_terminal:
             return
         if task.attempts >= self._attempts:
             raise Internal(f"Given up after {task.attempts} tries; each time the gateway ended in the middle of it.")
@@ -71,15 +71,15 @@ class TaskExecutor:
             else:  # a run that nobody came to know of must not work beside the encoder that has the task now
                 await self._runpod.forget(ref.key)
         outcome, asset_id = await self._encode(tried, job, encoder)
-        self._keeping.add(ref)
+        self._committing.add(ref)
         try:
             await run_to_completion(self._keep(ref, encoder, outcome, asset_id))
         finally:
-            self._keeping.discard(ref)
+            self._committing.discard(ref)
 
-    def is_keeping(self, ref: TaskRef) -> bool:
+    def is_committing(self, ref: TaskRef) -> bool:
         """Whether the task's result is being written down: it is over but for that."""
-        return ref in self._keeping
+        return ref in self._committing
 
     async def _keep(self, ref: TaskRef, encoder: Encoder, outcome: Outcome, asset_id: str) -> None:
         """Write the result down, or leave nothing of it. To be run whole: a record that was written while nobody waited

@@ -3,8 +3,9 @@
 import asyncio
 
 from gateway.fleet.providers.runpod.encoder import RunpodEncoder
+from gateway.jetstream.records import UnreadableRecord
 from gateway.jobs.queue import TaskRef
-from gateway.jobs.store import JobStore, Unreadable
+from gateway.jobs.store import JobStore
 from servicekit.errors import NotFound
 from servicekit.tasks import log_and_continue
 
@@ -28,7 +29,7 @@ async def reap_once(store: JobStore, runpod: RunpodEncoder) -> None:
         except NotFound:
             await runpod.abandon(key, "")
             continue
-        except Unreadable:
+        except UnreadableRecord:
             continue
-        if task.status.ended:
+        if task.status.is_terminal:
             await runpod.abandon(key, task.asset)

@@ -43,19 +43,19 @@ class TaskCallbacks:
     async def waiting(self, *, is_starting: bool) -> None:
         """See encoders.base.Events."""
         phase = Phase.COLD_START if is_starting else Phase.WAITING_FOR_WORKER
-        await self._board.announce(self._ref, TaskProgress(phase))
+        await self._board.publish(self._ref, TaskProgress(phase))
 
     async def started(self) -> None:
         """See encoders.base.Events. Raises Cancelled when the job is over."""
         ref = self._ref
         job = await self._store.change(ref.job_id, lambda job: model.start_task(job, ref.index, time.time()))
-        if job.tasks[ref.index].status.ended:
+        if job.tasks[ref.index].status.is_terminal:
             raise Cancelled("The job was cancelled.")
         self._try.started_at = job.tasks[ref.index].started_at
         self._limit.reschedule(asyncio.get_running_loop().time() + self._max_task_seconds)
-        await self._board.announce(ref, TaskProgress(Phase.ENCODING))
+        await self._board.publish(ref, TaskProgress(Phase.ENCODING))
 
     async def progress(self, progress: encoder_pb2.EncodeProgress) -> None:
         """See encoders.base.Events."""
         done, total = progress.frames_done, progress.frames_total
-        await self._board.announce(self._ref, TaskProgress(Phase.ENCODING, done, total, round(progress.fps, 2)))
+        await self._board.publish(self._ref, TaskProgress(Phase.ENCODING, done, total, round(progress.fps, 2)))

@@ -25,15 +25,15 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
         """See fleet.proto."""
         now, fleet = time.time(), self._fleet
         return fleet_pb2.GetFleetResponse(
-            machines=[_machine(machine, now) for machine in fleet.register.all()[:SHOWN_MACHINES]],
+            machines=[_machine(machine, now) for machine in fleet.registry.all()[:SHOWN_MACHINES]],
             policy=_policy(fleet.policy),
             providers=[
                 fleet_pb2.Provider(name=name, ready=not fault, fault=fault) for name, fault in fleet.faults().items()
             ],
             waiting=fleet.queue.tasks_waiting,
             running=fleet.queue.tasks_running,
-            usd_per_hour=sum(machine.usd_per_hour for machine in fleet.register.living()),
-            usd_today=billing.spent_today(fleet.register.all(), now),
+            usd_per_hour=sum(machine.usd_per_hour for machine in fleet.registry.living()),
+            usd_today=billing.spent_today(fleet.registry.all(), now),
         )
 
     async def GetCosts(self, request: fleet_pb2.GetCostsRequest, context: Context) -> fleet_pb2.GetCostsResponse:
@@ -42,7 +42,7 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
             raise InvalidArgument(
                 f"days is {request.days} and must be from 1 to {MAX_DAYS}.", fields={"days": f"1 to {MAX_DAYS}"}
             )
-        days = billing.by_day(self._fleet.register.all(), request.days or DEFAULT_DAYS, time.time())
+        days = billing.by_day(self._fleet.registry.all(), request.days or DEFAULT_DAYS, time.time())
         return fleet_pb2.GetCostsResponse(days=[_day(day) for day in days], usd=sum(day.usd for day in days))
 
 

@@ -78,7 +78,7 @@ class Presenter:
 
     def cost(self, job: Job, now: float) -> video_pb2.Cost | None:
         """What the job costs; None where nothing was rented for it."""
-        cost = self._costs(job.spells, now)
+        cost = self._costs(job.usage, now)
         return None if cost is None else video_pb2.Cost(usd=cost.usd, seconds=cost.seconds, final=cost.is_final)
 
     def answer(self, job: Job, base_url: str, response: Message) -> Message:

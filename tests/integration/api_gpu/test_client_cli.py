@@ -219,3 +219,13 @@ def test_help_loads_no_grpc() -> None:
         "import sys, api_gpu.cli.main; sys.exit(bool({'grpc', 'google.protobuf', 'rich.progress'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_the_package_is_typed_and_loads_grpc_only_when_it_is_needed() -> None:
+    code = (
+        "import sys, api_gpu; from api_gpu import CaptionStyle, Still, Status; early = 'grpc' in sys.modules;"
+        "from api_gpu import Client, Job, errors; errors.ServiceError;"
+        "[getattr(api_gpu, name) for name in api_gpu.__all__];"
+        "sys.exit(early or 'grpc' not in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -1,7 +1,5 @@
 """The options of the Python client and of the command line come from the protos; how they become messages."""
 
-import subprocess
-import sys
 from dataclasses import fields
 from typing import Any, get_args, get_type_hints
 
@@ -104,16 +102,6 @@ def test_the_tables_name_every_field_by_its_three_names() -> None:
     assert "| `style.bold` | `style.bold` | `--bold/--no-bold` |" in text
     assert "| `images[].duracao` | `images[].seconds` |  | 0.1 to 600 | 5 |" in text
     assert "| `images[].id` |  |  | text |" in text
-
-
-def test_the_package_is_typed_and_loads_grpc_only_when_it_is_needed() -> None:
-    code = (
-        "import sys, api_gpu; from api_gpu import CaptionStyle, Still, Status; early = 'grpc' in sys.modules;"
-        "from api_gpu import Client, Job, errors; errors.ServiceError;"
-        "[getattr(api_gpu, name) for name in api_gpu.__all__];"
-        "sys.exit(early or 'grpc' not in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_what_is_not_given_is_not_set() -> None:

@@ -15,11 +15,11 @@ def subclasses(cls):
 )
 def test_every_code_has_its_class(code):
     assert errors.CLASSES[code].code is code
-    assert type(errors.make(code.value[0], "text")) is errors.CLASSES[code]
+    assert type(errors.from_code(code.value[0], "text")) is errors.CLASSES[code]
 
 
 def test_an_unknown_number_is_a_fault_of_ours():
-    assert isinstance(errors.make(99, "text"), errors.Internal)
+    assert isinstance(errors.from_code(99, "text"), errors.Internal)
 
 
 def test_reason_and_fields_travel_as_google_rpc_details():

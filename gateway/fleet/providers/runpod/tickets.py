@@ -4,17 +4,14 @@ A ticket is written before the provider is asked, and gets the provider's name o
 up next finds what runs already. Links without a ticket open no more, so a run that nobody knows of ends by itself.
 """
 
-import json
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+import contextlib
+from dataclasses import dataclass, replace
 
 from gateway.assets.record import new_id
-from gateway.jetstream.codec import drop_unknown_fields
 from gateway.jetstream.keyvalue import KeyValue
+from gateway.jetstream.records import Records
 from gateway.workers.base import EncodeJob
-from servicekit.errors import Aborted, Unavailable
-
-WRITE_TRIES = 10
+from servicekit.errors import Aborted, NotFound
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,49 +35,40 @@ class AttemptTicket:
 
 
 class Tickets:
-    """The tickets of all tasks, by the task's key. Errors: Unavailable (the store does not answer)."""
+    """The tickets of all tasks, by the task's key. Errors: Unavailable (no answer from the store), UnreadableRecord."""
 
-    def __init__(self, records: KeyValue) -> None:
-        self._records = records
+    def __init__(self, bucket: KeyValue) -> None:
+        self._records = Records(bucket, AttemptTicket, "ticket", keeps_values=False)
 
     async def find(self, key: str) -> AttemptTicket | None:
-        """The task's ticket, or None."""
-        entry = await self._records.get(key)
-        return _ticket(entry.value) if entry else None
+        """Return the task's ticket, or None."""
+        return await self._records.get(key)
 
     async def issue(self, key: str, ticket: AttemptTicket) -> None:
-        """Make this the task's ticket; one that it had opens nothing any more."""
-        for _ in range(WRITE_TRIES):
-            entry = await self._records.get(key)
-            try:
-                if entry is None:
-                    await self._records.create(key, _json(ticket))
-                else:
-                    await self._records.update(key, _json(ticket), entry.revision)
-            except Aborted:
-                continue
-            return
-        raise Unavailable(f"The ticket of task {key} changes too fast; try again.")
+        """Make this the task's ticket; an earlier one opens nothing any more."""
+        await self._records.update(key, lambda _: ticket, default=ticket)
 
     async def note_run(self, key: str, ticket: AttemptTicket, run_id: str) -> AttemptTicket:
-        """Write down what runs for the ticket. Raises Aborted when the task has another one by now, or none."""
-        entry = await self._records.get(key)
-        if entry is None or _ticket(entry.value).id != ticket.id:
+        """Write down what runs for the ticket. Raise Aborted when the task has another one by now, or none."""
+        try:
+            noted = await self._records.update(
+                key, lambda found: replace(ticket, run_id=run_id) if found.id == ticket.id else found
+            )
+        except NotFound:
+            noted = None
+        if noted is None or noted.id != ticket.id:
             raise Aborted(f"Task {key} was taken up by another gateway meanwhile.")
-        running = replace(ticket, run_id=run_id)
-        await self._records.update(key, _json(running), entry.revision)
-        return running
+        return noted
 
     async def close(self, key: str, ticket: AttemptTicket) -> None:
-        """Let its links open nothing any more, and keep it; another ticket that the task has by now stays. Raises
-        Aborted when it was changed meanwhile."""
-        entry = await self._records.get(key)
-        if entry is not None and (found := _ticket(entry.value)).id == ticket.id:
-            closed = replace(found, run_id="", is_closed=True)
-            await self._records.update(key, _json(closed), entry.revision)
+        """Let its links open nothing any more, and keep it; another ticket that the task has by now stays."""
+        with contextlib.suppress(NotFound):
+            await self._records.update(
+                key, lambda found: replace(found, run_id="", is_closed=True) if found.id == ticket.id else found
+            )
 
     async def drop(self, key: str, ticket: AttemptTicket) -> bool:
-        """Let its links open nothing any more; whether it was the task's still. Another one stays."""
+        """Delete the ticket, so that its links open nothing any more; return False if the task has another one."""
         found = await self.find(key)
         if found is None or found.id != ticket.id:
             return False
@@ -88,14 +76,5 @@ class Tickets:
         return True
 
     async def keys(self) -> list[str]:
-        """The tasks that have tickets."""
+        """Return the keys of tasks that have tickets."""
         return await self._records.keys()
-
-
-def _json(ticket: AttemptTicket) -> bytes:
-    return json.dumps(asdict(ticket), separators=(",", ":")).encode()
-
-
-def _ticket(data: bytes) -> AttemptTicket:
-    record: dict[str, Any] = drop_unknown_fields(AttemptTicket, json.loads(data))
-    return AttemptTicket(**record | {"inputs": tuple((field, source) for field, source in record["inputs"])})

@@ -10,7 +10,7 @@ import structlog
 
 from gateway.fleet.backoff import Blacklist
 from gateway.fleet.instances.credentials import issue, open_encoder
-from gateway.fleet.instances.instance import Instance, is_of
+from gateway.fleet.instances.instance import Instance, is_label_of
 from gateway.fleet.providers.base import LaunchSpec, LaunchUnknown, ListedInstance, Offer, OfferGone
 from gateway.fleet.providers.vast.client import REFUSED, VastClient
 from gateway.fleet.providers.vast.ranking import RunEstimate, VastOffer, Workload, rank
@@ -143,7 +143,7 @@ class VastProvider:
         when it is above the most that may be paid."""
         rows = await self._client.instances()
         most = self._wish.max_usd_per_hour
-        return [_found(row, most) for row in rows if is_of(self._fleet, str(row.get("label") or ""))]
+        return [_found(row, most) for row in rows if is_label_of(self._fleet, str(row.get("label") or ""))]
 
     async def destroy(self, provider_id: str) -> None:
         """See base.Provider."""

@@ -42,7 +42,7 @@ async def test_a_permit_opens_with_demand_and_ends_idle_at_its_price(world, runp
     world.waiting = 0
     await world.meter.end(permit.id, "job.0", time.time())
     await world.until_empty()
-    (ended,) = world.register.all()
+    (ended,) = world.registry.all()
     assert ended.usd(time.time()) == pytest.approx(0.01 * (ended.ended_at - ended.created_at))
     assert 0.1 < ended.ended_at - ended.created_at < 5
     assert world.pool.seats == []
@@ -54,7 +54,7 @@ async def test_an_endpoint_that_is_down_is_a_fault_and_opens_no_permit(world, ru
     world.waiting = 1
     await until(lambda: world.market.fault)
     assert not world.market.offers
-    assert not world.register.all()
+    assert not world.registry.all()
     runpod.faults.is_down = False
     await world.until(InstanceState.READY)
     assert world.market.fault == ""
@@ -63,7 +63,7 @@ async def test_an_endpoint_that_is_down_is_a_fault_and_opens_no_permit(world, ru
 async def test_a_permit_whose_making_nobody_saw_to_its_end_is_none(world):
     """A record that was planned is stepped on by what the record says, and not by what was seen of it before."""
     permit = await world.ready()
-    stale = world.register.find(permit.id)
-    life = world.control._lives["runpod"]
+    stale = world.registry.find(permit.id)
+    life = world.controller._lives["runpod"]
     await life._never_made(stale, "late")
-    assert world.register.find(permit.id).state is InstanceState.READY
+    assert world.registry.find(permit.id).state is InstanceState.READY

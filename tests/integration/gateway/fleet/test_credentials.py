@@ -13,7 +13,7 @@ from cryptography import x509
 
 from api_gpu.local import certs as certificates
 from gateway.fleet.instances.credentials import issue, open_encoder
-from gateway.fleet.instances.instance import InstanceAccess, is_of, new_label
+from gateway.fleet.instances.instance import InstanceAccess, is_label_of, new_label
 from gateway.workers.base import EncoderBusy
 from gateway.workers.grpc import GrpcEncoder
 from servicekit.certificates import CLOCK_SKEW
@@ -157,7 +157,7 @@ def test_a_key_of_another_certificate_is_told(issued):
 
 
 def test_labels_are_those_of_one_fleet():
-    assert is_of("api-gpu", new_label("api-gpu"))
-    assert not is_of("api-gpu", new_label("api-gpu-b"))
-    assert not is_of("api-gpu", new_label("b"))
-    assert not is_of("api-gpu", "api-gpu-by-hand")
+    assert is_label_of("api-gpu", new_label("api-gpu"))
+    assert not is_label_of("api-gpu", new_label("api-gpu-b"))
+    assert not is_label_of("api-gpu", new_label("b"))
+    assert not is_label_of("api-gpu", "api-gpu-by-hand")

@@ -195,7 +195,7 @@ async def test_a_store_that_is_away_when_the_result_comes_does_not_cost_the_enco
     job = await works.desk.submit(await works.caption())
     await until(lambda: works.encoder.running == 1)
     await asyncio.sleep(0.8)
-    os.kill(works.engine._server._process.pid, signal.SIGKILL)
+    os.kill(works.engine.server_pid, signal.SIGKILL)
     await until(lambda: works.encoder.running == 0)
     await asyncio.sleep(2)
     done = await works.result(job.id, seconds=40)
@@ -205,7 +205,7 @@ async def test_a_store_that_is_away_when_the_result_comes_does_not_cost_the_enco
 async def test_a_request_too_large_for_one_record_is_refused(works):
     url = "https://example.com/" + "a" * 8_000
     images = [Img2VidImage(id=str(n), image_url=url, duracao=1) for n in range(20)]
-    works.store._records.max_value_bytes = 100_000
+    works.bucket.max_value_bytes = 100_000
     with pytest.raises(InvalidArgument, match="too large"):
         await works.desk.submit(Operation(img2vid=Img2VidRequest(images=images)))
     assert await works.desk.page(None, 5, "") == ([], "")
@@ -225,7 +225,7 @@ async def test_draining_hands_the_task_back_without_a_try(works):
 async def test_a_job_left_between_record_and_queue_is_found_again(works):
     await works.dispatcher.drain(0)
     job = await works.desk.submit(await works.caption())
-    ref, delivery = await works.desk._queue.next()
+    ref, delivery = await works.queue.next()
     assert ref.job_id == job.id
     await delivery.ack()
     works.dispatcher.start()

@@ -2,7 +2,6 @@
 
 import pytest
 
-from gateway.fleet import estimates
 from gateway.fleet.estimates import PRIOR_SETUP_SECONDS, PRIOR_TASK_SECONDS, Estimates, RunningMean
 
 
@@ -34,12 +33,6 @@ def test_the_mean_of_a_queue_goes_by_what_is_in_it():
     known = Estimates({"caption": RunningMean(10), "img2vid": RunningMean(40)})
     assert known.mean_task_seconds({"caption": 2, "img2vid": 1}) == pytest.approx(20)
     assert known.mean_task_seconds({}) == PRIOR_TASK_SECONDS
-
-
-def test_a_record_is_read_as_it_was_written():
-    known = Estimates().with_task("caption", 12.5).with_setup("vast", 77)
-    assert estimates.from_json(estimates.to_json(known)) == known
-    assert estimates.from_json(estimates.to_json(Estimates())) == Estimates()
 
 
 def test_a_job_costs_its_tasks_and_its_share_of_set_up_and_idling():
