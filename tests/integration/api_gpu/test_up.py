@@ -34,7 +34,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
 def services(pair: Pair) -> dict[str, psutil.Process]:
     """The two children of `up`, by name."""
     children = psutil.Process(pair.process.pid).children()
-    return {child.cmdline()[2]: child for child in children if len(child.cmdline()) > 2}
+    return {child.cmdline()[3]: child for child in children if len(child.cmdline()) > 3}
 
 
 def until(condition: Callable[[], bool], seconds: float = 20) -> None:
