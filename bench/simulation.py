@@ -13,9 +13,12 @@ from gateway.fleet.autoscaler import Decision, Demand, Launch, Policy, Snapshot,
 from gateway.fleet.estimates import Estimates
 from gateway.fleet.instances.instance import HOUR_SECONDS
 from gateway.fleet.providers.base import Offer
+from gateway.fleet.providers.runpod import provider as runpod
+from gateway.fleet.providers.vast import provider as vast
 
 OPERATION = "caption"
 NEVER = math.inf
+SETUP_SECONDS = {"runpod": runpod.SETUP_SECONDS, "vast": vast.SETUP_SECONDS}
 
 Decide = Callable[[Snapshot], list[Decision]]
 
@@ -205,7 +208,9 @@ class Simulation:
             machine.is_ready = True
             if machine.market:
                 seconds = self._now - machine.created_at
-                self._estimates = self._estimates.with_setup(machine.market.provider, seconds)
+                self._estimates = self._estimates.with_setup(
+                    machine.market.provider, seconds, SETUP_SECONDS[machine.market.provider]
+                )
 
     def _let_rest(self, machine: Machine) -> None:
         machine.idle_since = self._now
@@ -246,7 +251,7 @@ class Simulation:
         offers = []
         for market in self._markets:
             taken = sum(machine.market is market for machine in self._machines)
-            setup_seconds = self._estimates.setup_seconds(market.provider)
+            setup_seconds = self._estimates.setup_seconds(market.provider, SETUP_SECONDS[market.provider])
             for number in range(min(market.available - taken, self._policy.maximum, len(self._waiting) + 1)):
                 offer = Offer(market.provider, str(number), market.usd_per_hour, setup_seconds, market.slots)
                 offers.append(offer)

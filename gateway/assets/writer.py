@@ -5,8 +5,10 @@ import contextlib
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from gateway.assets import names
 from gateway.assets.bucket import Bucket
 from gateway.assets.errors import object_store_errors
+from gateway.assets.names import clean_filename
 from gateway.assets.record import PREFIX, StoredAsset, new_id
 from servicekit.chunks import Checksum
 from servicekit.codec import to_json
@@ -62,6 +64,11 @@ class AssetWriter:
             written = self._file.write(data)
             self._tally.add(data)  # on this thread, while the store's own takes the bytes
             await written
+
+    def rename(self, filename: str, content_type: str = "") -> None:
+        """Take another name and MIME type than at the start; without a type the name's ending tells it."""
+        self._filename = clean_filename(filename)
+        self._content_type = names.content_type(self._filename, content_type)
 
     async def commit(self, *, size_bytes: int | None = None, sha256: str = "") -> StoredAsset:
         """Make the file an asset. None and "" announce nothing; raises DataLoss when what is announced is not true."""

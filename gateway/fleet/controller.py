@@ -17,10 +17,11 @@ from gateway.fleet.estimates import EstimateStore
 from gateway.fleet.instances import instance
 from gateway.fleet.instances.instance import Instance, InstanceState
 from gateway.fleet.instances.registry import InstanceRegistry
-from gateway.fleet.lifecycle import InstanceLifecycle, LifecycleTimeouts
-from gateway.fleet.providers.base import Offer, Provider
-from gateway.fleet.providers.monitor import FIRST_PAUSE_SECONDS, MOST_PAUSE_SECONDS, ProviderMonitor
+from gateway.fleet.lifecycle import InstanceLifecycle, LifecycleTimeouts, WorkerSlotLifecycle
+from gateway.fleet.providers.base import InstanceProvider, Offer, Provider
+from gateway.fleet.providers.monitor import BACKOFF, InstanceMonitor, ProviderMonitor
 from gateway.workers.pool import Pool, PoolMember
+from servicekit.backoff import Backoff
 from servicekit.errors import ServiceError
 from servicekit.tasks import cancel_and_wait
 
@@ -43,8 +44,8 @@ class Intervals:
     shop_seconds: float = 15.0
     # After which every gateway has told of a run that began.
     lost_seconds: float = 30.0
-    # The first and the longest rest of a provider that fails.
-    pauses_seconds: tuple[float, float] = (FIRST_PAUSE_SECONDS, MOST_PAUSE_SECONDS)
+    # Pauses after failed calls to a provider.
+    backoff: Backoff = BACKOFF
     # Records of machines that ended are kept for so long.
     retention_seconds: float = RETENTION_SECONDS
     # And of those that were never made.
@@ -74,18 +75,25 @@ class FleetController:
         self._lease = lease
         self._pool = pool
         self._rentable = rentable
-        # What keeps no machines up is no place for a minimum of them.
-        keeps = any(providers[name].has_machines for name in rentable)
-        self._policy = policy if keeps else replace(policy, minimum=0)
         self._fleet_name = fleet_name
         self._demand = demand
         self._holders = holders
         self._rhythm = rhythm
-        self.markets = {name: ProviderMonitor(provider, rhythm.pauses_seconds) for name, provider in providers.items()}
-        self._lives = {
-            name: InstanceLifecycle(register, market, pool, knowledge, patience)
-            for name, market in self.markets.items()
-        }
+        self.markets: dict[str, ProviderMonitor] = {}
+        self._instances: dict[str, tuple[InstanceMonitor, InstanceLifecycle]] = {}
+        self._lives: dict[str, InstanceLifecycle | WorkerSlotLifecycle] = {}
+        for name, provider in providers.items():
+            if isinstance(provider, InstanceProvider):
+                monitor = InstanceMonitor(provider, rhythm.backoff)
+                lifecycle = InstanceLifecycle(register, monitor, pool, knowledge, patience)
+                self.markets[name], self._lives[name] = monitor, lifecycle
+                self._instances[name] = monitor, lifecycle
+            else:
+                self.markets[name] = ProviderMonitor(provider, rhythm.backoff)
+                self._lives[name] = WorkerSlotLifecycle(register, pool, patience)
+        # Who keeps no instances up is no place for a minimum of them.
+        keeps = any(name in self._instances for name in rentable)
+        self._policy = policy if keeps else replace(policy, minimum=0)
         self._swept_at = 0.0
         self._checked_at: dict[str, float] = {}
         self._loop: asyncio.Task[None] | None = None
@@ -102,10 +110,11 @@ class FleetController:
         """Stop acting, and let another gateway act at once. Machines live on: they belong to the fleet."""
         if self._loop is not None:
             await cancel_and_wait(self._loop)
-        for name, life in self._lives.items():
-            await life.close()
-            await self.markets[name].close()
-            await self.markets[name].provider.close()
+        for _, lifecycle in self._instances.values():
+            await lifecycle.close()
+        for market in self.markets.values():
+            await market.close()
+            await market.provider.close()
         with contextlib.suppress(ServiceError, TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._lease.give_up()
@@ -136,16 +145,16 @@ class FleetController:
         await self._scale(now)
 
     def _look(self, living: list[Instance]) -> None:
-        for name, market in self.markets.items():
+        for name, (monitor, _) in self._instances.items():
             hurry = any(machine.provider == name and machine.state is InstanceState.PROVISIONING for machine in living)
-            market.look(self._rhythm.look_seconds if hurry else self._rhythm.reconcile_seconds / 2)
+            monitor.refresh_instances(self._rhythm.look_seconds if hurry else self._rhythm.reconcile_seconds / 2)
 
     def _destroy_strays(self) -> None:
         """Once for each list that a provider gave."""
-        for name, market in self.markets.items():
-            if market.found_at > self._checked_at.get(name, 0.0):
-                self._checked_at[name] = market.found_at
-                self._lives[name].destroy_strays(lambda text: instance.is_label_of(self._fleet_name, text))
+        for name, (monitor, lifecycle) in self._instances.items():
+            if monitor.instances_at > self._checked_at.get(name, 0.0):
+                self._checked_at[name] = monitor.instances_at
+                lifecycle.destroy_strays(lambda text: instance.is_label_of(self._fleet_name, text))
 
     async def _sweep(self, now: float) -> None:
         """Forget what is long over, and tell of machines that nobody here can give back."""
@@ -166,9 +175,10 @@ class FleetController:
     async def _scale(self, now: float) -> None:
         demand = self._demand(now)
         for _, market in self.rented_from():
-            market.provider.expect(max(1, demand.waiting), demand.task_seconds)
+            if isinstance(market, InstanceMonitor):
+                market.instance_provider.set_workload(max(1, demand.waiting), demand.task_seconds)
             if demand.waiting or self._policy.minimum:
-                market.shop(self._rhythm.shop_seconds)
+                market.refresh_offers(self._rhythm.shop_seconds)
         snapshot = Snapshot(
             now=now,
             demand=demand,
@@ -214,7 +224,7 @@ class FleetController:
         )
 
     async def _rent(self, offer: Offer, reason: str, now: float) -> None:
-        self.markets[offer.provider].taken(offer)
+        self.markets[offer.provider].consume(offer)
         machine = Instance(
             id=instance.new_label(self._fleet_name),
             provider=offer.provider,

@@ -12,8 +12,6 @@ from gateway.jetstream.records import Records
 from servicekit.errors import ServiceError
 
 PRIOR_TASK_SECONDS = 20.0
-PRIOR_SETUP_SECONDS = {"runpod": 15.0, "vast": 120.0}
-UNKNOWN_SETUP_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +45,9 @@ class Estimates:
         """Seconds that a task of this operation takes on one slot."""
         return self._task(operation).seconds
 
-    def setup_seconds(self, provider: str) -> float:
-        """Seconds from the order of a machine to its first task."""
-        return self._setup(provider).seconds
+    def setup_seconds(self, provider: str, prior_seconds: float) -> float:
+        """Seconds from the order of a machine to its first task; `prior_seconds` before any was seen."""
+        return self._setup(provider, prior_seconds).seconds
 
     def mean_task_seconds(self, waiting: Mapping[str, int]) -> float:
         """Seconds that an average one of these tasks takes, given how many there are of each operation."""
@@ -62,9 +60,9 @@ class Estimates:
         """A task has ended well after that long."""
         return replace(self, tasks={**self.tasks, operation: self._task(operation).after(seconds)})
 
-    def with_setup(self, provider: str, seconds: float) -> "Estimates":
+    def with_setup(self, provider: str, seconds: float, prior_seconds: float) -> "Estimates":
         """A machine has answered that long after it was ordered."""
-        return replace(self, setups={**self.setups, provider: self._setup(provider).after(seconds)})
+        return replace(self, setups={**self.setups, provider: self._setup(provider, prior_seconds).after(seconds)})
 
     def job_usd(
         self,
@@ -73,21 +71,22 @@ class Estimates:
         usd_per_hour: float,
         *,
         slots: int = 1,
-        provider: str = "",
         machines: int = 0,
+        setup_seconds: float = 0.0,
         idle_seconds: float = 0.0,
     ) -> float:
         """Dollars that a job is expected to cost on machines of that price, with so many slots each. `machines` is how
-        many of them have to be set up for it, and will idle so long after it: 0 where some are there anyway."""
+        many of them have to be set up for it in `setup_seconds`, and will idle so long after it: 0 where some are there
+        anyway."""
         working_seconds = tasks * self.task_seconds(operation) / slots
-        shared_seconds = machines * (self.setup_seconds(provider) + idle_seconds)
+        shared_seconds = machines * (setup_seconds + idle_seconds)
         return usd_per_hour * (working_seconds + shared_seconds) / HOUR_SECONDS
 
     def _task(self, operation: str) -> RunningMean:
         return self.tasks.get(operation) or RunningMean(PRIOR_TASK_SECONDS)
 
-    def _setup(self, provider: str) -> RunningMean:
-        return self.setups.get(provider) or RunningMean(PRIOR_SETUP_SECONDS.get(provider, UNKNOWN_SETUP_SECONDS))
+    def _setup(self, provider: str, prior_seconds: float) -> RunningMean:
+        return self.setups.get(provider) or RunningMean(prior_seconds)
 
 
 log = structlog.get_logger("fleet")
@@ -118,9 +117,9 @@ class EstimateStore:
         """Learn from a task that was completed after that long."""
         await self._learn(lambda known: known.with_task(operation, seconds))
 
-    async def setup_ended(self, provider: str, seconds: float) -> None:
+    async def setup_ended(self, provider: str, seconds: float, prior_seconds: float) -> None:
         """Learn from an instance that became ready that long after it was requested."""
-        await self._learn(lambda known: known.with_setup(provider, seconds))
+        await self._learn(lambda known: known.with_setup(provider, seconds, prior_seconds))
 
     async def _learn(self, step: Callable[[Estimates], Estimates]) -> None:
         try:

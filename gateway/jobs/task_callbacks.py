@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable
 
 from apigpu.encoder.v1 import encoder_pb2
-from gateway.assets.store import AssetWriter
 from gateway.jobs import model
 from gateway.jobs.progress import Phase, ProgressBus, TaskProgress
 from gateway.jobs.queue import Attempt
+from gateway.jobs.results import TaskResults
 from gateway.jobs.store import JobStore
 from servicekit.errors import Cancelled
 
@@ -21,7 +21,7 @@ class TaskCallbacks:
         tried: Attempt,
         store: JobStore,
         board: ProgressBus,
-        writer: AssetWriter,
+        results: TaskResults,
         limit: asyncio.Timeout,
         max_task_seconds: float,
         leaving: Callable[[], bool],
@@ -33,7 +33,8 @@ class TaskCallbacks:
         self._limit = limit
         self._max_task_seconds = max_task_seconds
         self._leaving = leaving
-        self.chunk = writer.write
+        self.chunk = results.write
+        self.file = results.begin_file
 
     @property
     def is_leaving(self) -> bool:

@@ -13,8 +13,8 @@ from gateway.assets.record import StoredAsset
 from gateway.fleet.billing import UsageInterval
 from gateway.fleet.estimates import Estimates
 from gateway.fleet.instances.instance import Instance, InstanceAccess, InstanceRun, InstanceState
-from gateway.fleet.providers.runpod.tickets import AttemptTicket
 from gateway.jobs.model import Failure, Job, ResultWarning, Status, Task
+from gateway.workers.tickets import AttemptTicket
 from servicekit.codec import from_json, to_json
 
 JOB = (
@@ -49,6 +49,9 @@ ASSET = (
 )
 
 RECORDS = {Job: JOB, Instance: INSTANCE, AttemptTicket: TICKET, Estimates: ESTIMATES, StoredAsset: ASSET}
+
+# Fields that later versions added, as they are written where an earlier one wrote nothing.
+ADDED = {Job: b',"content_type":"","files":[]', AttemptTicket: b',"max_files":0'}
 
 
 def test_a_job_is_read():
@@ -109,7 +112,7 @@ def test_a_ticket_is_read():
 def test_estimates_are_read():
     estimates = from_json(Estimates, ESTIMATES)
     assert estimates.task_seconds("caption") == 16.0
-    assert estimates == replace(Estimates().with_task("caption", 8.0).with_setup("vast", 100.0))
+    assert estimates == replace(Estimates().with_task("caption", 8.0).with_setup("vast", 100.0, 120.0))
 
 
 def test_an_asset_is_read():
@@ -120,7 +123,8 @@ def test_an_asset_is_read():
 
 @pytest.mark.parametrize("kind", RECORDS)
 def test_what_was_read_is_written_with_the_same_fields(kind):
-    assert to_json(from_json(kind, RECORDS[kind])) == RECORDS[kind]
+    written = to_json(from_json(kind, RECORDS[kind]))
+    assert written.replace(ADDED.get(kind, b"nothing"), b"") == RECORDS[kind]
 
 
 @pytest.mark.parametrize("kind", RECORDS)

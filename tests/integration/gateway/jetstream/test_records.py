@@ -8,9 +8,9 @@ import pytest
 from gateway.fleet.estimates import PRIOR_TASK_SECONDS, EstimateStore
 from gateway.fleet.instances.instance import Instance
 from gateway.fleet.instances.registry import InstanceRegistry
-from gateway.fleet.providers.runpod.tickets import AttemptTicket, Tickets
 from gateway.jetstream.records import Records, UnreadableRecord
 from gateway.jobs.store import JobStore
+from gateway.workers.tickets import AttemptTicket, Tickets
 from servicekit.errors import Aborted, NotFound
 from tests.support.until import until
 

@@ -192,7 +192,7 @@ async def rented(engine, tmp_path, certs):
         yield works
 
 
-async def wired(engine, tmp_path, pool, encoder, stack, max_task_seconds=30.0, runpod=None, patience=RETRY_POLICY):
+async def wired(engine, tmp_path, pool, encoder, stack, max_task_seconds=30.0, resumable=(), patience=RETRY_POLICY):
     assets = AssetStore(str(tmp_path / "assets"), retention_seconds=3600, max_bytes=1 << 30)
     bucket = FaultyBucket(await engine.key_value("jobs"))
     store = JobStore(bucket, 3600)
@@ -203,10 +203,8 @@ async def wired(engine, tmp_path, pool, encoder, stack, max_task_seconds=30.0, r
     fetcher = Fetcher(FetchLimits(max_bytes=1 << 30, connect_seconds=1, idle_seconds=1, total_seconds=5))
     stack.push_async_callback(fetcher.aclose)
     sources = Sources(fetcher, assets)
-    run = TaskExecutor(store, board, sources, assets, max_task_seconds, 3, runpod, patience)
-    fleet = await open_fleet(
-        FleetSettings(), await engine.key_value("fleet"), pool, store.index, None, 60, 3600, 10**9, stack
-    )
+    run = TaskExecutor(store, board, sources, assets, max_task_seconds, 3, resumable, patience)
+    fleet = await open_fleet(FleetSettings(), await engine.key_value("fleet"), pool, store.index, {}, 3600, stack)
     dispatcher = Dispatcher(store, queue, pool, run, CostGuard(store, fleet, check_seconds=0.05), 3, patience)
     dispatcher.start()
     stack.push_async_callback(dispatcher.drain, 0)

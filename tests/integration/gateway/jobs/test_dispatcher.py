@@ -12,10 +12,9 @@ from apigpu.v1.video_pb2 import CaptionRequest, Img2VidImage, Img2VidRequest, Op
 from gateway.assets.links import Links
 from gateway.fleet.providers.runpod.client import RunpodClient
 from gateway.fleet.providers.runpod.encoder import RunpodEncoder, RunpodTerms
-from gateway.fleet.providers.runpod.messages import TaskLinks
-from gateway.fleet.providers.runpod.tickets import AttemptTicket, Tickets
 from gateway.jobs.model import Status
 from gateway.workers.base import EncodeJob, Input
+from gateway.workers.tickets import AttemptTicket, TaskLinks, Tickets
 from servicekit.errors import (
     Aborted,
     DeadlineExceeded,
@@ -291,7 +290,7 @@ async def test_links_of_a_lost_run_at_runpod_close_when_another_encoder_has_the_
         job = await works.desk.submit(await works.caption())
         # A gateway was killed between asking RunPod for a run and knowing of it.
         await tickets.issue(f"{job.id}.0", AttemptTicket("t" * 26, "a" * 26, "a.mp4", ()))
-        await wired(engine, tmp_path, works.pool, works.encoder, stack, runpod=runpod)
+        await wired(engine, tmp_path, works.pool, works.encoder, stack, resumable=[runpod])
         await until(lambda: works.encoder.running)
         assert await tickets.find(f"{job.id}.0") is None
         step.set()
