@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import time
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import grpc
 import pytest
@@ -111,7 +110,6 @@ class Works:
     """The parts of the gateway that run jobs."""
 
     engine: object
-    assets_folder: Path
     assets: AssetStore
     bucket: FaultyBucket
     work_queue: WorkQueue
@@ -209,6 +207,4 @@ async def wired(engine, tmp_path, pool, encoder, stack, max_task_seconds=30.0, r
     manager, dispatcher = start_jobs(
         store, queue, progress, sources, assets, pool, fleet, limits, stack, resumable, retry
     )
-    return Works(
-        engine, tmp_path / "assets", assets, bucket, work_queue, queue, store, manager, dispatcher, pool, encoder, fleet
-    )
+    return Works(engine, assets, bucket, work_queue, queue, store, manager, dispatcher, pool, encoder, fleet)
