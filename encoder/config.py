@@ -10,7 +10,7 @@ from encoder.codecs.nvenc.parameters import PRESETS as NVENC_PRESETS
 from encoder.codecs.x264 import PRESETS
 from encoder.sandbox import AUTO as AUTO_SANDBOX
 from encoder.sandbox import SANDBOXES
-from servicekit.config import Cidrs, Settings
+from servicekit.config import Cidrs, SessionToken, Settings
 from servicekit.logs import LEVELS
 from servicekit.tls import Identity, TrustBundle
 
@@ -30,7 +30,7 @@ class EncoderSettings(Settings):
     tls_bundle: SecretStr = SecretStr("")
     # CIDRs that may connect; empty lets any address try.
     allowed_ips: Cidrs = ()
-    session_token: SecretStr = SecretStr("")
+    session_token: SessionToken = SecretStr("")
 
     work_dir: Path = Path(".api-gpu/work")
     # Where results are made before they are streamed; inside the task's work folder when not set.

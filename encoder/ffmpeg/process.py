@@ -14,7 +14,7 @@ import structlog
 from encoder.ffmpeg import errors
 from encoder.ffmpeg.command import FfmpegRun, Writer
 from encoder.sandbox.base import Sandbox, SandboxAccess
-from servicekit.process import kill, started
+from servicekit.process import kill_group, spawn
 
 log = structlog.get_logger("encoder")
 
@@ -66,7 +66,7 @@ class Child:
 
     async def kill(self) -> None:
         """See Aside. Takes its remains too."""
-        kill(self._process)
+        kill_group(self._process)
         self._reading.cancel()
         await asyncio.gather(self._reading, self._process.wait(), return_exceptions=True)
 
@@ -156,13 +156,13 @@ async def answer(command: Sequence[str], timeout_seconds: float = 30.0) -> tuple
         async with asyncio.timeout(timeout_seconds):
             out, err = await process.communicate()
     finally:
-        kill(process)
+        kill_group(process)
         await process.wait()
     return process.returncode or 0, (out + err).decode(errors="replace")
 
 
 async def _spawned(command: Sequence[str], folder: Path | None, stdin: int, stdout: int) -> asyncio.subprocess.Process:
-    return await started(command, cwd=folder, stdin=stdin, stdout=stdout, stderr=asyncio.subprocess.PIPE)
+    return await spawn(command, cwd=folder, stdin=stdin, stdout=stdout, stderr=asyncio.subprocess.PIPE)
 
 
 def _number(value: bytes | None) -> float:

@@ -46,14 +46,14 @@ TABLES = [("Gateway", GatewaySettings), ("Fleet", FleetSettings), ("Encoder", En
 @pytest.mark.parametrize(("title", "settings"), TABLES)
 def test_the_settings_tables_name_every_setting_and_no_other(title, settings):
     documented = {name for names, _ in rows(section(SETTINGS, title)) for name in names}
-    elsewhere = set(FleetSettings.model_fields) if title == "Gateway" else set()
-    assert documented == {name.upper() for name in set(settings.model_fields) - elsewhere}
+    elsewhere = FleetSettings.variables().keys() if title == "Gateway" else set()
+    assert documented == settings.variables().keys() - elsewhere
 
 
 @pytest.mark.parametrize(("title", "settings"), TABLES)
 def test_the_defaults_in_the_tables_are_those_of_the_code(title, settings):
     for names, default in rows(section(SETTINGS, title)):
-        fields = [settings.model_fields[name.lower()] for name in names]
+        fields = [settings.variables()[name] for name in names]
         set_ = [plain(field.default) for field in fields if not field.is_required() and plain(field.default)]
         if set_:  # what has no default is described in words
             assert default.split(", ") == set_, names
@@ -69,8 +69,8 @@ def plain(value):
 
 
 def test_up_documents_its_own_settings():
-    for name in UpSettings.model_fields:
-        assert f"`{name.upper()}`" in SETTINGS
+    for name in UpSettings.variables():
+        assert f"`{name}`" in SETTINGS
 
 
 def test_every_endpoint_is_documented_and_every_documented_one_exists():
@@ -112,6 +112,8 @@ def reasons_in_code():
                 and re.fullmatch("[A-Z_]{4,}", node.value)
             ):
                 possible.add(node.value)
+            if isinstance(node, ast.JoinedStr) and isinstance(node.values[-1], ast.Constant):
+                possible |= {f"{kind}{node.values[-1].value}" for kind in ("JOB", "INSTANCE")}
             if isinstance(node, ast.Call):
                 values = [keyword.value for keyword in node.keywords if keyword.arg == "reason"]
                 name = getattr(node.func, "id", getattr(node.func, "attr", ""))
@@ -161,8 +163,8 @@ def test_the_docs_of_nvenc_name_what_can_be_wrong():
 
 @pytest.mark.parametrize("page", [path for path in PAGES if path.name not in ("CHANGELOG.md", "grpc.md")], ids=relative)
 def test_the_settings_that_a_page_names_exist(page):
-    known = {name.upper() for name in (*GatewaySettings.model_fields, *EncoderSettings.model_fields)}
-    known |= {name.upper() for name in UpSettings.model_fields} | reasons_in_code()[1]
+    known = set().union(*(kind.variables() for kind in (GatewaySettings, EncoderSettings, UpSettings)))
+    known |= reasons_in_code()[1]
     known |= {"GPU_API_KEY", "FORWARDED_ALLOW_IPS", "TLS_HOST", "NVIDIA_DRIVER_CAPABILITIES", "REQUIRE_NVDRIVER"}
     named = set(re.findall(r"`([A-Z][A-Z0-9]*_[A-Z0-9_]+)[`=]", page.read_text()))
     assert {name for name in named if not name.startswith("PRESET_")} <= known

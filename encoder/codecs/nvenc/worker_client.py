@@ -14,7 +14,7 @@ from encoder.codecs.base import CodecFault
 from encoder.codecs.card import Card
 from encoder.codecs.nvenc.parameters import Parameters
 from encoder.codecs.nvenc.request import DEVICE, MAX_MESSAGE_BYTES, EncodeRequest, EncodeResult
-from servicekit.process import kill, started
+from servicekit.process import kill_group, spawn
 
 log = structlog.get_logger("encoder")
 
@@ -76,7 +76,7 @@ class WorkerClient:
         await asyncio.wait([ended], timeout=STUCK_SECONDS)
         if not ended.done() and self._process is not None:
             log.warning("nvenc worker stuck", sessions=len(self._pending))
-            kill(self._process)
+            kill_group(self._process)
         await asyncio.wait([ended])
 
     @property
@@ -92,7 +92,7 @@ class WorkerClient:
         if self._watched:
             await asyncio.wait(self._watched, timeout=STOP_SECONDS)
         for process in self._watched.values():
-            kill(process)
+            kill_group(process)
         await asyncio.gather(*self._watched)
 
     async def _started(self) -> None:
@@ -104,7 +104,7 @@ class WorkerClient:
             try:
                 self._met(await self._first_words(near, process))
             except BaseException:
-                kill(process)
+                kill_group(process)
                 raise
         except BaseException:
             near.close()
@@ -114,7 +114,7 @@ class WorkerClient:
 
     async def _spawned(self, channel: int) -> asyncio.subprocess.Process:
         settings = json.dumps(asdict(self.parameters))
-        process = await started(
+        process = await spawn(
             (sys.executable, "-m", "encoder.codecs.nvenc.worker", str(channel), settings),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
@@ -133,7 +133,7 @@ class WorkerClient:
         except (OSError, TimeoutError):
             data = b""
         if not data:
-            kill(process)
+            kill_group(process)
             await process.wait()
             raise CodecFault(f"nvenc: {GONE}.", reason="CODEC_FAILED")
         return data
