@@ -13,6 +13,7 @@ import typer
 from google.api import annotations_pb2
 from google.protobuf.descriptor_pb2 import (
     DescriptorProto,
+    EnumDescriptorProto,
     FieldDescriptorProto,
     FileDescriptorProto,
     FileDescriptorSet,
@@ -48,17 +49,19 @@ def grpc_page() -> str:
         "",
         "The public API is the package `apigpu.v1` in `protos/`. Calls need TLS, a client certificate (unless",
         "`TLS_REQUIRE_CLIENT_CERT=false`) and the metadata `x-api-key`. Canceling a unary call of `VideoService`, or",
-        "letting its deadline pass, cancels its job. [Clients in other languages](../generate-clients.md).",
+        "letting its deadline pass, cancels its job.",
         "This page is generated from the protos.",
     ]
     for file in files:
         for index, _ in enumerate(file.service):
             lines += _service(file, index)
-    lines += ["", "## Messages"]
+    lines += ["", "## Messages and enums"]
     for file in files:
         comments = _comments(file)
         for index, message in enumerate(file.message_type):
             lines += _message(message, message.name, (MESSAGE, index), comments)
+        for index, enum in enumerate(file.enum_type):
+            lines += _enum(enum, enum.name, (ENUM, index), comments)
     return "\n".join(lines) + "\n"
 
 
@@ -89,12 +92,16 @@ def _message(message: DescriptorProto, name: str, path: tuple[int, ...], comment
     for index, field in enumerate(message.field):
         yield f"| `{field.name}` | {_type(field)} | {comments.get((*path, FIELD, index), '')} |"
     for index, enum in enumerate(message.enum_type):
-        yield from ("", f"`{name}.{enum.name}`: {comments.get((*path, 4, index), '')}", "")
-        for number, value in enumerate(enum.value):
-            yield f"- `{value.name}`: {comments.get((*path, 4, index, VALUE, number), '')}"
+        yield from _enum(enum, f"{name}.{enum.name}", (*path, 4, index), comments)
     for index, nested in enumerate(message.nested_type):
         if not nested.options.map_entry:
             yield from _message(nested, f"{name}.{nested.name}", (*path, 3, index), comments)
+
+
+def _enum(enum: EnumDescriptorProto, name: str, path: tuple[int, ...], comments: Comments) -> Iterator[str]:
+    yield from ("", f"### {name}", "", comments.get(path, ""), "")
+    for number, value in enumerate(enum.value):
+        yield f"- `{value.name}`: {comments.get((*path, VALUE, number), '')}"
 
 
 def _type(field: FieldDescriptorProto) -> str:
