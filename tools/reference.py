@@ -90,7 +90,7 @@ def _message(message: DescriptorProto, name: str, path: tuple[int, ...], comment
     if message.field:
         yield from ("", "| field | type | |", "|---|---|---|")
     for index, field in enumerate(message.field):
-        yield f"| `{field.name}` | {_type(field)} | {comments.get((*path, FIELD, index), '')} |"
+        yield f"| `{field.name}` | {_type(field, message)} | {comments.get((*path, FIELD, index), '')} |"
     for index, enum in enumerate(message.enum_type):
         yield from _enum(enum, f"{name}.{enum.name}", (*path, 4, index), comments)
     for index, nested in enumerate(message.nested_type):
@@ -104,7 +104,10 @@ def _enum(enum: EnumDescriptorProto, name: str, path: tuple[int, ...], comments:
         yield f"- `{value.name}`: {comments.get((*path, VALUE, number), '')}"
 
 
-def _type(field: FieldDescriptorProto) -> str:
+def _type(field: FieldDescriptorProto, message: DescriptorProto) -> str:
+    for entry in message.nested_type:
+        if entry.options.map_entry and field.type_name.endswith(f".{message.name}.{entry.name}"):
+            return f"map of {_type(entry.field[0], entry)} to {_type(entry.field[1], entry)}"
     repeated = "repeated " if field.label == FieldDescriptorProto.LABEL_REPEATED else ""
     return repeated + (SCALARS.get(field.type) or _link(field.type_name))
 
