@@ -12,6 +12,7 @@ from gateway.fleet.providers.runpod.client import RunpodClient
 from gateway.fleet.providers.runpod.encoder import RunpodEncoder, RunpodTerms
 from gateway.fleet.providers.runpod.provider import RunpodProvider
 from gateway.workers.tickets import TaskLinks, Tickets
+from servicekit.backoff import Backoff
 from tests.emulators import runpodemulator
 from tests.support.fleet_world import World
 from tests.support.until import until
@@ -25,7 +26,7 @@ async def runpod():
 
 @pytest.fixture
 async def world(engine, runpod, tmp_path):
-    client = RunpodClient(runpod.api_url, runpod.endpoint_id, runpod.key, retry_seconds=0.01)
+    client = RunpodClient(runpod.api_url, runpod.endpoint_id, runpod.key, backoff=Backoff(0.01, 0.1))
     assets = AssetStore(str(tmp_path / "assets"), retention_seconds=60, max_bytes=10**6)
     links = TaskLinks(Links(secrets.token_bytes(32), 60), assets, "http://127.0.0.1", 60)
     endpoint = RunpodEncoder(client, Tickets(await engine.key_value("tickets")), assets, links, RunpodTerms(30.0))

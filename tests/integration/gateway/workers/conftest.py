@@ -26,6 +26,7 @@ from gateway.sources import Sources
 from gateway.sources.fetch import Fetcher, FetchLimits
 from gateway.workers.base import EncodeJob, Input
 from gateway.workers.tickets import TaskLinks, Tickets
+from servicekit.backoff import Backoff
 from tests.emulators import runpodemulator
 from tests.emulators.runpodjobs import Queue, Rules
 
@@ -49,7 +50,7 @@ class Stage:
 
     def client(self, **more):
         given = {"url": self.runpod.api_url, "endpoint_id": self.runpod.endpoint_id, "key": self.runpod.key, **more}
-        return RunpodClient(**given, retry_seconds=0.01)
+        return RunpodClient(**given, backoff=Backoff(0.01, 0.1))
 
     def encoder(self, patience=PATIENCE, max_seconds=30.0, **more):
         terms = RunpodTerms(max_seconds)
