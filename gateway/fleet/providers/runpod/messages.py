@@ -10,23 +10,23 @@ from servicekit.errors import CLASSES, CODES, DataLoss, Internal, ServiceError
 
 
 def summary(output: Any, asset: StoredAsset) -> encoder_pb2.Summary:
-    """The summary in a worker's output, held against the result that came. Raises DataLoss."""
+    """Parse the summary in a worker's output. Raises DataLoss if it is not that of the result that was put."""
     try:
         made = json_format.ParseDict(_object(output), encoder_pb2.RemoteResult(), ignore_unknown_fields=True).summary
     except (json_format.ParseError, TypeError) as error:
         raise DataLoss("The worker's output is not the summary of a result.", reason="NO_SUMMARY") from error
     if (made.size_bytes, made.sha256) != (asset.size_bytes, asset.sha256):
-        raise DataLoss("The result that came is not the one that the worker tells of.", reason="DIGEST_MISMATCH")
+        raise DataLoss("The result that was put is not the one that the worker reports.", reason="DIGEST_MISMATCH")
     return made
 
 
 def bare_summary(asset: StoredAsset) -> encoder_pb2.Summary:
-    """What is known of a result whose summary is lost."""
+    """Make a summary of a result whose own is lost."""
     return encoder_pb2.Summary(size_bytes=asset.size_bytes, sha256=asset.sha256, content_type=asset.content_type)
 
 
 def progress(output: Any) -> encoder_pb2.EncodeProgress | None:
-    """The progress that a worker tells while it works; None where it tells none, or something else."""
+    """Parse the progress in a worker's output; None if it is something else."""
     try:
         return json_format.ParseDict(_object(output), encoder_pb2.EncodeProgress(), ignore_unknown_fields=True)
     except (json_format.ParseError, TypeError):
@@ -34,7 +34,7 @@ def progress(output: Any) -> encoder_pb2.EncodeProgress | None:
 
 
 def fault(error: str) -> ServiceError | None:
-    """The error that our worker wrote; None for a text that is not by it."""
+    """Parse the error that our worker wrote; None for any other text."""
     try:
         found = json_format.Parse(error, encoder_pb2.RemoteFault(), ignore_unknown_fields=True)
     except (json_format.ParseError, RecursionError):
@@ -46,7 +46,7 @@ def fault(error: str) -> ServiceError | None:
 
 
 def _object(output: Any) -> dict[str, Any]:
-    """What RunPod gives for an output of one of ours. Raises TypeError: letters of a text would pass for fields."""
+    """Return an output that is an object. Raises TypeError: letters of a text would pass for fields."""
     if not isinstance(output, dict):
         raise TypeError(type(output).__name__)
     return output

@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from ipaddress import ip_network
+from pathlib import Path
 
 import grpc
 import httpx
@@ -17,7 +18,7 @@ from gateway.assets.links import Links
 from gateway.assets.store import AssetStore
 from gateway.assets.transfers import Transfers
 from gateway.fleet.providers.runpod.client import RunpodClient
-from gateway.fleet.providers.runpod.encoder import RunpodEncoder, RunpodTerms
+from gateway.fleet.providers.runpod.encoder import RunpodEncoder
 from gateway.fleet.providers.runpod.run import RunTimeouts
 from gateway.jetstream.connection import JetStream
 from gateway.rest.server import HttpServer, RestSettings, build_app
@@ -32,7 +33,7 @@ from tests.emulators.runpodjobs import Queue, Rules
 
 RESULT = b"result" * 1000
 MAX_BYTES = 1 << 23
-PATIENCE = RunTimeouts(queue_seconds=5.0, first_seconds=0.01, most_seconds=0.03)
+TIMEOUTS = RunTimeouts(30.0, queue_seconds=5.0, first_poll_seconds=0.01, max_poll_seconds=0.03, health_seconds=0)
 
 
 @dataclass
@@ -47,15 +48,18 @@ class Stage:
     sources: Sources
     door: WorkerLinks
     url: str
+    folder: Path
 
     def client(self, **more):
         given = {"url": self.runpod.api_url, "endpoint_id": self.runpod.endpoint_id, "key": self.runpod.key, **more}
         return RunpodClient(**given, backoff=Backoff(0.01, 0.1))
 
-    def encoder(self, patience=PATIENCE, max_seconds=30.0, **more):
-        terms = RunpodTerms(max_seconds)
-        links = TaskLinks(self.links, self.assets, self.url, terms.life_seconds)
-        return RunpodEncoder(self.client(**more), self.tickets, self.assets, links, terms, patience)
+    @property
+    def task_links(self):
+        return TaskLinks(self.links, self.assets, self.url, TIMEOUTS.life_seconds)
+
+    def encoder(self, timeouts=TIMEOUTS, **more):
+        return RunpodEncoder(self.client(**more), self.tickets, self.assets, self.task_links, timeouts)
 
     async def asset(self, data=b"input"):
         async with self.assets.create("a.bin") as writer:
@@ -76,7 +80,7 @@ class Stage:
         return EncodeJob(key, Operation(caption=CaptionRequest()), inputs, "caption.mp4")
 
     async def stored(self):
-        return {entry.name for entry in await self.assets._bucket.list("assets/")}
+        return {path.name for path in (self.folder / "assets" / "assets").iterdir()}
 
     async def content(self, asset_id):
         return b"".join([chunk async for chunk in self.assets.read(asset_id)])
@@ -108,7 +112,7 @@ async def parts(tmp_path_factory):
         server = HttpServer(build_app(nowhere, assets, links, RestSettings(), transfers, door), "127.0.0.1", 0)
         port = await server.start()
         stack.push_async_callback(server.drain, 0)
-        yield Stage(runpod, engine, assets, tickets, links, sources, door, f"http://127.0.0.1:{port}")
+        yield Stage(runpod, engine, assets, tickets, links, sources, door, f"http://127.0.0.1:{port}", folder)
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -133,7 +137,6 @@ async def one_encoder(parts):
 @pytest.fixture
 def encoder(stage, one_encoder):
     """The encoder, on a stage as new."""
-    one_encoder._health_at = float("-inf")
     return one_encoder
 
 
