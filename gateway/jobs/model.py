@@ -9,10 +9,12 @@ import secrets
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from gateway.assets.record import name_for_type
 from gateway.fleet.billing import UsageInterval, merge
 from servicekit.codec import STORED
 
 MAX_WARNINGS = 50
+MP4 = "video/mp4"
 
 
 class Status(StrEnum):
@@ -50,14 +52,26 @@ class ResultWarning:
 
 
 @dataclass(frozen=True, slots=True)
+class ResultFile:
+    """A further result of a task: its file name, its asset ("assets/…"), its MIME type."""
+
+    name: str
+    asset: str
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
-    """A stored result: the asset, its frames, what made the video and why that ("" where it is not known)."""
+    """A stored result: the asset, its frames, what made the video and why that ("" where it is not known), its MIME
+    type (in records of before there were others "" for MP4), and the further results."""
 
     asset: str
     frames: int
     codec: str = ""
     codec_reason: str = ""
     warnings: tuple[ResultWarning, ...] = ()
+    content_type: str = ""
+    files: tuple[ResultFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +90,9 @@ class Task:
     warnings: tuple[ResultWarning, ...] = ()
     # Run time on rented instances, of all attempts; the last interval may be open.
     usage: tuple[UsageInterval, ...] = field(default=(), metadata={STORED: "spells"})
+    # Of the result: see Result.
+    content_type: str = ""
+    files: tuple[ResultFile, ...] = ()
 
     def is_current(self, started_at: float | None) -> bool:
         """Return True if the attempt started at that time (None: not started yet) is still the newest one. If not,
@@ -157,8 +174,18 @@ def id_time(job_id: str) -> float:
 
 
 def result_name(job: Job, index: int) -> str:
-    """File name of a task's result."""
-    return f"{job.tasks[index].item or job.operation}.mp4"
+    """Return the file name of a task's result; as that of an MP4 while its type is not known."""
+    task = job.tasks[index]
+    stem = task.item if job.batch and task.item else job.operation
+    return name_for_type(f"{stem}.mp4", task.content_type)
+
+
+def result_files(job: Job, index: int) -> tuple[ResultFile, ...]:
+    """Return all results of a task, the first one first; none where an MP4 is all, or there is no result."""
+    task = job.tasks[index]
+    if not task.asset or (task.content_type in ("", MP4) and not task.files):
+        return ()
+    return (ResultFile(result_name(job, index), task.asset, task.content_type or MP4), *task.files)
 
 
 def _milliseconds(start: float, end: float) -> int:
@@ -196,7 +223,7 @@ def end_usage(job: Job, index: int, instance: str, now: float) -> Job:
 def has_usage(job: Job, index: int, instance: str) -> bool:
     """Return True if the instance has the task now."""
     task = job.tasks[index]
-    return bool(task.usage) and task.usage[-1].machine == instance and task.usage[-1].ended_at is None
+    return bool(task.usage) and task.usage[-1].instance == instance and task.usage[-1].ended_at is None
 
 
 def _with_usage_ended(task: Task, now: float) -> Task:
@@ -241,6 +268,8 @@ def complete_task(job: Job, index: int, result: Result, now: float) -> Job:
         codec_reason=result.codec_reason,
         failure=None,
         warnings=result.warnings[:MAX_WARNINGS],
+        content_type=result.content_type,
+        files=result.files,
     )
     return _end_if_over(_with(job, index, done), now)
 

@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from apigpu.v1 import assets_pb2, jobs_pb2, video_pb2
-from gateway.assets.links import Links
+from gateway.assets.links import LinkSigner
 from gateway.assets.record import parse_name
 from gateway.assets.store import StoredAsset
 from gateway.fleet.billing import Cost, UsageInterval
@@ -31,6 +31,7 @@ def unix_seconds(given: datetime) -> Timestamp:
     return stamp
 
 
+OUTPUT_FIELDS = jobs_pb2.Output.DESCRIPTOR.fields_by_name
 # Of a message, for what frames it.
 MARGIN_BYTES = 64 * 1024
 
@@ -40,7 +41,7 @@ Costs = Callable[[tuple[UsageInterval, ...], float], Cost | None]
 class Presenter:
     """Makes messages; links in them begin with the caller's base URL."""
 
-    def __init__(self, links: Links, costs: Costs) -> None:
+    def __init__(self, links: LinkSigner, costs: Costs) -> None:
         self._links = links
         self._costs = costs
 
@@ -99,7 +100,8 @@ class Presenter:
             "asset": job.tasks[0].asset,
             "warnings": _warnings(job.tasks[0]),
             "encoding": _encoding(job.tasks[0]),
-            "video_url": self._url(job, 0, base_url),
+            "files": self._files(job, 0, base_url),
+            **self._first_link(job, base_url),
         }
         known = response.DESCRIPTOR.fields_by_name
         return type(response)(**{name: value for name, value in values.items() if name in known})
@@ -115,6 +117,7 @@ class Presenter:
                 error=_failure(task.failure),
                 warnings=_warnings(task),
                 encoding=_encoding(task),
+                files=self._files(job, index, base_url),
             )
 
     def asset(self, asset: StoredAsset, base_url: str) -> assets_pb2.Asset:
@@ -127,7 +130,7 @@ class Presenter:
             sha256=asset.sha256,
             create_time=unix_seconds(asset.created_at),
             expire_time=unix_seconds(asset.expires_at),
-            download_url=base_url + self._links.path(asset.id, asset.filename),
+            download_url=base_url + self._links.sign_file(asset.id, asset.filename),
         )
 
     def _output(self, job: Job, base_url: str) -> jobs_pb2.Output | None:
@@ -136,16 +139,36 @@ class Presenter:
         if job.batch:
             return jobs_pb2.Output(videos=self.videos(job, base_url))
         task = job.tasks[0]
-        return jobs_pb2.Output(
-            video_url=self._url(job, 0, base_url),
+        output = jobs_pb2.Output(
             asset=task.asset,
             warnings=_warnings(task),
             encoding=_encoding(task),
+            files=self._files(job, 0, base_url),
         )
+        for name, url in self._first_link(job, base_url).items():
+            if name in OUTPUT_FIELDS:
+                setattr(output, name, url)
+        return output
+
+    def _first_link(self, job: Job, base_url: str) -> dict[str, str]:
+        """Link to the first result, by the name of the field that is for its kind: "video_url", "image_url"."""
+        kind = (job.tasks[0].content_type or model.MP4).partition("/")[0]
+        return {f"{kind}_url": self._url(job, 0, base_url)}
+
+    def _files(self, job: Job, index: int, base_url: str) -> list[video_pb2.File]:
+        return [
+            video_pb2.File(
+                name=file.name,
+                url=base_url + self._links.sign_file(parse_name(file.asset), file.name),
+                asset=file.asset,
+                content_type=file.content_type,
+            )
+            for file in model.result_files(job, index)
+        ]
 
     def _url(self, job: Job, index: int, base_url: str) -> str:
         asset = job.tasks[index].asset
-        return base_url + self._links.path(parse_name(asset), model.result_name(job, index)) if asset else ""
+        return base_url + self._links.sign_file(parse_name(asset), model.result_name(job, index)) if asset else ""
 
 
 def _stats(job: Job, cost: video_pb2.Cost | None, now: float) -> video_pb2.Stats:

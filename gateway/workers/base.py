@@ -31,11 +31,13 @@ class EncoderRefuses(EncoderBusy):
 
 @dataclass(frozen=True)
 class Input:
-    """An input of a task: its field, the text that names its source, and how to open it when its turn comes."""
+    """An input of a task: the path of its field, the text that names its source, how to open it when its turn comes,
+    and the paths of other fields with the same source."""
 
     field: str
     source: str
     open: Callable[[], Opened]
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,14 +48,18 @@ class EncodeJob:
     operation: video_pb2.Operation
     inputs: Sequence[Input]
     filename: str = ""
+    # Further results that it may have.
+    max_files: int = 0
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a task came to. `asset_id` is that of the result where it came by link; else it came in chunks."""
+    """What a task came to. `asset_id` is that of the result where it came by link, `file_ids` are those of the further
+    results; else they came in chunks."""
 
     summary: encoder_pb2.Summary
     asset_id: str = ""
+    file_ids: tuple[str, ...] = ()
 
 
 class InputFailed(Exception):
@@ -83,6 +89,9 @@ class Events(Protocol):
 
     async def chunk(self, data: bytes) -> None:
         """The next bytes of the result, where it does not come by link."""
+
+    async def file(self, name: str, content_type: str) -> None:
+        """A further result begins: the next chunks are its. Raises DataLoss for more than the operation may have."""
 
 
 class Encoder(Protocol):
@@ -121,9 +130,14 @@ class ResumableEncoder(Encoder, Protocol):
         """End what still runs for a task that has ended, and delete any result but `result` ("assets/…" or "")."""
 
 
+def shown_name(field: str) -> str:
+    """Return the name of an input's field for a caller: with its place in a list, else without what it is part of."""
+    return field if "[" in field else field.rpartition(".")[2]
+
+
 def about(field: str, error: ServiceError) -> ServiceError:
     """The same error with the field's name before its text."""
-    name = field.rpartition(".")[2]
+    name = shown_name(field)
     return type(error)(f"{name}: {error.message}", reason=error.reason, fields={name: error.message})
 
 

@@ -1,14 +1,16 @@
 """Tickets: which try of a task may fetch its inputs and put its result by link, and what runs for it at the provider.
 
 A ticket is written before the provider is asked, and gets the provider's name of the run after: whoever takes the task
-up next finds what runs already. Links without a ticket open no more, so a run that nobody knows of ends by itself.
+up next finds what runs already. LinkSigner without a ticket open no more, so a run that nobody knows of ends by itself.
 """
 
+import base64
 import contextlib
+import hashlib
 from dataclasses import dataclass, replace
 
 from apigpu.encoder.v1 import encoder_pb2
-from gateway.assets.links import Links
+from gateway.assets.links import LinkSigner
 from gateway.assets.record import PREFIX, new_id, parse_name
 from gateway.assets.store import AssetStore
 from gateway.jetstream.keyvalue import KeyValue
@@ -29,12 +31,24 @@ class AttemptTicket:
     inputs: tuple[tuple[str, str], ...]
     run_id: str = ""
     is_closed: bool = False
+    # Further results that may come.
+    max_files: int = 0
+
+    def file_id(self, number: int) -> str:
+        """Return the asset id of the further result `number`, from 0: as hard to guess as `asset_id`."""
+        digest = hashlib.sha256(f"{self.asset_id}/{number}".encode()).digest()
+        return base64.b32encode(digest).decode().lower()[: len(self.asset_id)]
+
+    @property
+    def result_ids(self) -> tuple[str, ...]:
+        """Asset ids of all results that may come, the first one first."""
+        return self.asset_id, *(self.file_id(number) for number in range(self.max_files))
 
     @classmethod
     def new(cls, job: EncodeJob) -> "AttemptTicket":
         """A ticket for the next try of the task."""
         inputs = tuple((entry.field, entry.source) for entry in job.inputs)
-        return cls(new_id(), new_id(), job.filename, inputs)
+        return cls(new_id(), new_id(), job.filename, inputs, max_files=job.max_files)
 
 
 class Tickets:
@@ -86,7 +100,7 @@ class Tickets:
 class TaskLinks:
     """Makes the links of a ticket; they lead to gateway/rest/worker_links.py, or straight to a store that can sign."""
 
-    def __init__(self, links: Links, assets: AssetStore, public_url: str, seconds: float) -> None:
+    def __init__(self, links: LinkSigner, assets: AssetStore, public_url: str, seconds: float) -> None:
         """`public_url` is where workers reach this gateway's HTTP port; links open for `seconds` at most."""
         self._links = links
         self._assets = assets
@@ -95,11 +109,12 @@ class TaskLinks:
 
     async def remote_task(self, job: EncodeJob, ticket: AttemptTicket) -> encoder_pb2.RemoteTask:
         """The task with the links of this ticket. Raises InputFailed for an asset that is not there."""
-        inputs = [encoder_pb2.Input(field=entry.field) for entry in job.inputs]
+        inputs = [encoder_pb2.Input(field=entry.field, also=entry.also) for entry in job.inputs]
         return encoder_pb2.RemoteTask(
             task=encoder_pb2.Task(id=job.id, operation=job.operation, inputs=inputs),
             input_urls=[await self._input_url(job.id, ticket, entry, n) for n, entry in enumerate(job.inputs)],
             result_url=self._url(f"/tasks/{job.id}/{ticket.id}/result"),
+            file_urls=[self._url(f"/tasks/{job.id}/{ticket.id}/files/{n}") for n in range(job.max_files)],
         )
 
     async def _input_url(self, key: str, ticket: AttemptTicket, entry: Input, number: int) -> str:
@@ -112,4 +127,4 @@ class TaskLinks:
         return direct or self._url(f"/tasks/{key}/{ticket.id}/inputs/{number}")
 
     def _url(self, path: str) -> str:
-        return self._public_url + self._links.signed(path, self._seconds)
+        return self._public_url + self._links.sign(path, self._seconds)

@@ -50,6 +50,9 @@ ASSET = (
 
 RECORDS = {Job: JOB, Instance: INSTANCE, AttemptTicket: TICKET, Estimates: ESTIMATES, StoredAsset: ASSET}
 
+# Fields that later versions added, as they are written where an earlier one wrote nothing.
+ADDED = {Job: b',"content_type":"","files":[]', AttemptTicket: b',"max_files":0'}
+
 
 def test_a_job_is_read():
     job = from_json(Job, JOB)
@@ -120,7 +123,8 @@ def test_an_asset_is_read():
 
 @pytest.mark.parametrize("kind", RECORDS)
 def test_what_was_read_is_written_with_the_same_fields(kind):
-    assert to_json(from_json(kind, RECORDS[kind])) == RECORDS[kind]
+    written = to_json(from_json(kind, RECORDS[kind]))
+    assert written.replace(ADDED.get(kind, b"nothing"), b"") == RECORDS[kind]
 
 
 @pytest.mark.parametrize("kind", RECORDS)

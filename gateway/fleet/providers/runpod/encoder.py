@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import structlog
@@ -83,9 +83,9 @@ class RunpodEncoder:
             payload = await self._links.remote_task(job, ticket)
             await self._tickets.issue(job.id, ticket)
         try:
-            if not ticket.run_id and (asset := await self.find_result(ticket)):
+            if not ticket.run_id and (results := await self.find_results(ticket)):
                 await events.started()
-                return Outcome(messages.bare_summary(asset), asset.id)
+                return messages.outcome(messages.bare_summary(results), results)
             if not ticket.run_id:
                 ticket = await self._submit(job.id, ticket, payload)
             return await RunpodRun(job, ticket, self._client, self, events, self._timeouts).poll_until_done()
@@ -98,12 +98,15 @@ class RunpodEncoder:
                 await self._shielded(self._end(job.id, ticket))
             raise
 
-    async def find_result(self, ticket: AttemptTicket) -> StoredAsset | None:
-        """Return the result, if it has been put completely."""
-        try:
-            return await self._assets.describe(ticket.asset_id)
-        except (NotFound, DataLoss):
-            return None
+    async def find_results(self, ticket: AttemptTicket) -> Sequence[StoredAsset]:
+        """Return the results, the first one first; none while that was not put: workers put it last."""
+        found: list[StoredAsset] = []
+        for asset_id in ticket.result_ids:
+            try:
+                found.append(await self._assets.describe(asset_id))
+            except (NotFound, DataLoss):
+                break
+        return found
 
     async def is_starting(self) -> bool:
         """Return True if a run in the queue will soon have a worker, by the endpoint's last health."""
@@ -141,7 +144,7 @@ class RunpodEncoder:
     async def _resumable_ticket(self, task_id: str) -> AttemptTicket | None:
         """Return the ticket of an earlier try that has a run or a result."""
         ticket = await self._tickets.find(task_id)
-        return ticket if ticket and (ticket.run_id or await self.find_result(ticket)) else None
+        return ticket if ticket and (ticket.run_id or await self.find_results(ticket)) else None
 
     async def _submit(self, key: str, ticket: AttemptTicket, payload: encoder_pb2.RemoteTask) -> AttemptTicket:
         """Queue a run for a ticket; return the ticket with the run's id."""
@@ -185,9 +188,9 @@ class RunpodEncoder:
             is_ours = await self._tickets.drop(key, ticket)
         if ticket.run_id:
             await self._cancel(ticket.run_id)
-        if is_ours:
+        for asset_id in ticket.result_ids if is_ours else ():
             with contextlib.suppress(ServiceError):
-                await self._assets.delete(ticket.asset_id)
+                await self._assets.delete(asset_id)
 
     async def _cancel(self, run_id: str) -> None:
         try:

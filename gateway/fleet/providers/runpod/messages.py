@@ -1,28 +1,47 @@
 """Parse what a worker reports through RunPod's queue: progress, the summary of a result, or its error."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from google.protobuf import json_format
 
 from apigpu.encoder.v1 import encoder_pb2
 from gateway.assets.store import StoredAsset
+from gateway.workers.base import Outcome
 from servicekit.errors import CLASSES, CODES, DataLoss, Internal, ServiceError
 
 
-def summary(output: Any, asset: StoredAsset) -> encoder_pb2.Summary:
-    """Parse the summary in a worker's output. Raises DataLoss if it is not that of the result that was put."""
+def summary(output: Any, results: Sequence[StoredAsset]) -> encoder_pb2.Summary:
+    """Parse the summary in a worker's output. Raises DataLoss if it is not that of the results that were put."""
     try:
         made = json_format.ParseDict(_object(output), encoder_pb2.RemoteResult(), ignore_unknown_fields=True).summary
     except (json_format.ParseError, TypeError) as error:
         raise DataLoss("The worker's output is not the summary of a result.", reason="NO_SUMMARY") from error
-    if (made.size_bytes, made.sha256) != (asset.size_bytes, asset.sha256):
+    announced = [(made.size_bytes, made.sha256), *((file.size_bytes, file.sha256) for file in made.files)]
+    if announced != [(asset.size_bytes, asset.sha256) for asset in results]:
         raise DataLoss("The result that was put is not the one that the worker reports.", reason="DIGEST_MISMATCH")
     return made
 
 
-def bare_summary(asset: StoredAsset) -> encoder_pb2.Summary:
-    """Make a summary of a result whose own is lost."""
-    return encoder_pb2.Summary(size_bytes=asset.size_bytes, sha256=asset.sha256, content_type=asset.content_type)
+def bare_summary(results: Sequence[StoredAsset]) -> encoder_pb2.Summary:
+    """Make a summary of results whose own is lost."""
+    first, *others = results
+    return encoder_pb2.Summary(
+        size_bytes=first.size_bytes,
+        sha256=first.sha256,
+        content_type=first.content_type,
+        files=[
+            encoder_pb2.ResultFile(
+                name=file.filename, content_type=file.content_type, size_bytes=file.size_bytes, sha256=file.sha256
+            )
+            for file in others
+        ],
+    )
+
+
+def outcome(summary: encoder_pb2.Summary, results: Sequence[StoredAsset]) -> Outcome:
+    """Return the outcome of a task whose results were put by link."""
+    return Outcome(summary, results[0].id, tuple(asset.id for asset in results[1:]))
 
 
 def progress(output: Any) -> encoder_pb2.EncodeProgress | None:

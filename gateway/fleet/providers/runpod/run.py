@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -12,7 +13,7 @@ from apigpu.encoder.v1 import encoder_pb2
 from gateway.assets.store import StoredAsset
 from gateway.fleet.providers.runpod import messages
 from gateway.fleet.providers.runpod.client import MAX_TEXT, RunpodClient, RunState, RunStatus
-from gateway.workers.base import EncodeJob, EncoderBusy, EncoderLost, Events, InputFailed, Outcome
+from gateway.workers.base import EncodeJob, EncoderBusy, EncoderLost, Events, InputFailed, Outcome, shown_name
 from gateway.workers.tickets import AttemptTicket
 from servicekit.errors import DataLoss, DeadlineExceeded, NotFound, ServiceError
 
@@ -43,8 +44,8 @@ class RunTimeouts:
 class Endpoint(Protocol):
     """What a run has to ask beside its own status."""
 
-    async def find_result(self, ticket: AttemptTicket) -> StoredAsset | None:
-        """Return the result, if it has been put."""
+    async def find_results(self, ticket: AttemptTicket) -> Sequence[StoredAsset]:
+        """Return the results, the first one first; none while that was not put."""
 
     async def is_starting(self) -> bool:
         """Return True if a run in the queue will soon have a worker."""
@@ -127,18 +128,18 @@ class RunpodRun:
             await self.events.started()
 
     async def _done(self, status: RunStatus) -> Outcome:
-        asset = await self.endpoint.find_result(self.ticket)
-        if asset is None:
+        results = await self.endpoint.find_results(self.ticket)
+        if not results:
             raise DataLoss("The worker reported success, but its result was not put.", reason="NO_RESULT")
-        return Outcome(messages.summary(status.output, asset), asset.id)
+        return messages.outcome(messages.summary(status.output, results), results)
 
     async def _expired(self) -> Outcome:
         """Return the outcome of a run that RunPod has dropped: its result may have been put all the same."""
-        asset = await self.endpoint.find_result(self.ticket)
+        results = await self.endpoint.find_results(self.ticket)
         await self._started()
-        if asset is None:
+        if not results:
             raise EncoderLost("RunPod has dropped the run, and its result was not put.")
-        return Outcome(messages.bare_summary(asset), asset.id)
+        return messages.outcome(messages.bare_summary(results), results)
 
     async def _failed(self, status: RunStatus) -> None:
         """Raise the error of a run that has no result."""
@@ -158,5 +159,5 @@ class RunpodRun:
 
     def _of_input(self, error: ServiceError) -> InputFailed | None:
         """Return DEADLINE_EXCEEDED that names an input as an input error: the task did not time out."""
-        names = {entry.field.rpartition(".")[2] for entry in self.job.inputs}
+        names = {shown_name(entry.field) for entry in self.job.inputs}
         return InputFailed(error) if isinstance(error, DeadlineExceeded) and names & error.fields.keys() else None

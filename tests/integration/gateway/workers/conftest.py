@@ -6,7 +6,6 @@ import hashlib
 import json
 from dataclasses import dataclass
 from ipaddress import ip_network
-from pathlib import Path
 
 import grpc
 import httpx
@@ -14,9 +13,8 @@ import pytest
 import pytest_asyncio
 
 from apigpu.v1.video_pb2 import CaptionRequest, Operation
-from gateway.assets.links import Links
-from gateway.assets.store import AssetStore
-from gateway.assets.transfers import Transfers
+from gateway.assets.links import LinkSigner
+from gateway.assets.store import AssetStore, TransferSlots
 from gateway.fleet.providers.runpod.client import RunpodClient
 from gateway.fleet.providers.runpod.encoder import RunpodEncoder
 from gateway.fleet.providers.runpod.run import RunTimeouts
@@ -44,11 +42,10 @@ class Stage:
     engine: JetStream
     assets: AssetStore
     tickets: Tickets
-    links: Links
+    links: LinkSigner
     sources: Sources
     door: WorkerLinks
     url: str
-    folder: Path
 
     def client(self, **more):
         given = {"url": self.runpod.api_url, "endpoint_id": self.runpod.endpoint_id, "key": self.runpod.key, **more}
@@ -80,7 +77,7 @@ class Stage:
         return EncodeJob(key, Operation(caption=CaptionRequest()), inputs, "caption.mp4")
 
     async def stored(self):
-        return {path.name for path in (self.folder / "assets" / "assets").iterdir()}
+        return {entry.name for entry in await self.assets.bucket.list_objects("assets/")}
 
     async def content(self, asset_id):
         return b"".join([chunk async for chunk in self.assets.read(asset_id)])
@@ -104,15 +101,15 @@ async def parts(tmp_path_factory):
         )
         fetcher = Fetcher(limits)
         stack.push_async_callback(fetcher.aclose)
-        tickets, links = Tickets(await engine.key_value("tickets")), Links(b"s" * 32, 600)
+        tickets, links = Tickets(await engine.key_value("tickets")), LinkSigner(b"s" * 32, 600)
         sources = Sources(fetcher, assets)
         nowhere = await stack.enter_async_context(grpc.aio.insecure_channel("unix:/nowhere"))
-        transfers = Transfers(1)
+        transfers = TransferSlots(1)
         door = WorkerLinks(tickets, links, assets, sources, max_transfers=4)
         server = HttpServer(build_app(nowhere, assets, links, RestSettings(), transfers, door), "127.0.0.1", 0)
         port = await server.start()
         stack.push_async_callback(server.drain, 0)
-        yield Stage(runpod, engine, assets, tickets, links, sources, door, f"http://127.0.0.1:{port}", folder)
+        yield Stage(runpod, engine, assets, tickets, links, sources, door, f"http://127.0.0.1:{port}")
 
 
 @pytest_asyncio.fixture(loop_scope="module")

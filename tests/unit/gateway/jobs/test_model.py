@@ -1,11 +1,13 @@
 """The life of a job, as pure steps."""
 
 import itertools
+import json
 
 import pytest
 
 from gateway.jobs import model
 from gateway.jobs.model import Failure, Job, Result, Status, Task
+from servicekit import codec
 
 LOST = Failure(14, "gone")
 
@@ -19,6 +21,23 @@ def test_a_result_keeps_its_warnings_within_bounds():
     warning = model.ResultWarning("REASON", "text", {"cue": "1"})
     done = model.complete_task(job(), 0, Result("assets/x", 1, warnings=(warning,) * 1000), 101)
     assert done.tasks[0].warnings == (warning,) * model.MAX_WARNINGS
+
+
+def test_a_record_keeps_types_and_further_results_and_one_of_before_there_were_any_is_read():
+    files = (model.ResultFile("sprites.vtt", "assets/y", "text/vtt"),)
+    result = Result("assets/x", 1, content_type="image/png", files=files)
+    done = model.complete_task(job(batch=False, operation="thumbnail"), 0, result, 101)
+    assert codec.from_json(Job, codec.to_json(done)) == done
+    assert model.result_files(done, 0) == (model.ResultFile("thumbnail.png", "assets/x", "image/png"), *files)
+    stored = json.loads(codec.to_json(done))
+    del stored["tasks"][0]["files"], stored["tasks"][0]["content_type"]
+    assert model.result_files(codec.from_json(Job, json.dumps(stored).encode()), 0) == ()
+
+
+def test_results_are_called_by_what_was_asked_for():
+    assert model.result_name(job(Task("1"), operation="caption", batch=False), 0) == "caption.mp4"
+    assert model.result_name(job(Task("intro.v2")), 0) == "intro.v2.mp4"
+    assert model.result_name(job(Task("", content_type="image/jpeg"), operation="frame"), 0) == "frame.jpg"
 
 
 def test_a_job_goes_from_queue_to_completed_and_keeps_its_times():
