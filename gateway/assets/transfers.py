@@ -11,15 +11,15 @@ class Transfers:
     in memory."""
 
     def __init__(self, max_transfers: int) -> None:
-        self._free = max_transfers
+        self.free = max_transfers
 
     @contextmanager
     def place(self) -> Iterator[None]:
         """One place, until the context ends. Raises ResourceExhausted (BUSY) at once when none is free."""
-        if self._free == 0:
+        if self.free == 0:
             raise ResourceExhausted("Too many uploads and downloads at once; try again in a moment.", reason="BUSY")
-        self._free -= 1
+        self.free -= 1
         try:
             yield
         finally:
-            self._free += 1
+            self.free += 1

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from gateway.app import ConnectionLost
-from tests.support.until import until
+from tests.support.until import until, within
 from tests.support.whole_gateway import opened
 
 
@@ -20,7 +20,7 @@ async def test_whoever_waits_hears_that_the_job_goes_on(tmp_path):
         await until(lambda: served.encoder.running)
         await served.gateway._engine._client.close()
         with pytest.raises(ConnectionLost):
-            await asyncio.wait_for(served.gateway.until_stopped(), 10)
+            await within(served.gateway.until_stopped())
         answer = await waiting
         (detail,) = answer.json()["details"]
         assert (answer.status_code, detail["reason"]) == (503, "SHUTTING_DOWN")
