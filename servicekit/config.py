@@ -4,7 +4,10 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from servicekit.errors import ConfigError as ConfigError
 
 Network = IPv4Network | IPv6Network
 T = TypeVar("T")
@@ -30,12 +33,8 @@ Cidrs = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
 SessionToken = Annotated[SecretStr, Field(validation_alias=AliasChoices("session_token", "gpu_api_key"))]
 
 
-class ConfigError(Exception):
-    """A setting is missing or cannot be used; the text names it and says what to do."""
-
-
 class Settings(BaseSettings):
-    """Base of a service's settings. A field's environment variable is its name in capitals."""
+    """Base of a service's settings. A field's environment variable is its name in capitals, after `env_prefix`."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", case_sensitive=False, env_ignore_empty=True)
 
@@ -45,11 +44,18 @@ class Settings(BaseSettings):
         try:
             return cls(**values)
         except ValidationError as error:
-            raise ConfigError("; ".join(map(_describe, error.errors()))) from error
+            prefix = cls.model_config.get("env_prefix", "")
+            raise ConfigError("; ".join(_describe(item, prefix) for item in error.errors())) from error
+
+    @classmethod
+    def variables(cls) -> dict[str, FieldInfo]:
+        """Return the environment variables that are read, with their fields."""
+        prefix = cls.model_config.get("env_prefix", "")
+        return {f"{prefix}{name}".upper(): field for name, field in cls.model_fields.items()}
 
 
-def _describe(error: Any) -> str:
-    name = ".".join(str(part) for part in error["loc"]).upper() or "settings"
+def _describe(error: Any, prefix: str) -> str:
+    name = prefix + ".".join(str(part) for part in error["loc"]).upper() or "settings"
     if error["type"] == "missing":
         return f"{name} is not set and has no default"
     is_secret = any(word in name for word in ("KEY", "TOKEN", "SECRET", "BUNDLE"))

@@ -13,6 +13,7 @@ from encoder.media.color import UNKNOWN, ColorTags
 from servicekit.errors import InvalidArgument
 
 COPY = "copy"
+MP4_TYPE = "video/mp4"
 
 
 @dataclass(frozen=True)
@@ -109,8 +110,13 @@ class PlanContext:
 
     def around(self, sound: Sequence[Any], options: Mapping[str, str]) -> OutputSpec:
         """What comes with the picture that makes the result."""
-        names = {source.path.name: field for field, source in self.sources.items()}
+        # Of a source that several fields name, the first one is blamed.
+        names = {source.path.name: field for field, source in reversed(list(self.sources.items()))}
         return OutputSpec(sound, options, self.result, names, self.threads)
+
+    def listed(self, field: str, count: int) -> list[Source]:
+        """Return the inputs of the elements of a repeated field. Raises InvalidArgument for one that is missing."""
+        return [self.source(f"{field}[{index}]") for index in range(count)]
 
     def source(self, field: str) -> Source:
         """The input of a field. Raises InvalidArgument when the task came without it."""
@@ -120,12 +126,20 @@ class PlanContext:
 
 
 @dataclass(frozen=True)
+class ExtraFile:
+    """A further result, which the runs write into the folder of the result: its file name and MIME type."""
+
+    name: str
+    content_type: str
+
+
+@dataclass(frozen=True)
 class Plan:
     """FFmpeg runs, one after the other; one is made once those before are done, where it follows from them. The last
     makes the result, and its frames are the progress. `field` is to blame when the result is not as it should be.
     `codec` is what made the video, or COPY. `finish` is called with the finished file, to change it in place; may
     block. Of a result that `flows` no byte changes once it is written. `heard` is the field whose sound the result must
-    have, "" where it may be silent."""
+    have, "" where it may be silent. `content_type` is what the result is, and `files` are what comes beside it."""
 
     passes: tuple[FfmpegRun | Callable[[], FfmpegRun], ...]
     field: str
@@ -136,8 +150,10 @@ class Plan:
     finish: Callable[[Path], None] | None = None
     flows: bool = False
     heard: str = ""
+    content_type: str = MP4_TYPE
+    files: tuple[ExtraFile, ...] = ()
 
 
 Operation = Callable[[Any, PlanContext], Plan]
 """Plans the runs for its request message; raises ServiceError for inputs that it cannot work with. May block: it reads
-the inputs. The last run must write MP4 to `Materials.result`."""
+the inputs. The runs must write the result, of the type that the plan names, to `PlanContext.result`."""

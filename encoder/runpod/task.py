@@ -10,6 +10,7 @@ from apigpu.encoder.v1 import encoder_pb2
 from encoder.operations.plan import Source
 from encoder.runpod import transfer
 from encoder.runpod.transfer import Links
+from encoder.tasks import inputs
 from encoder.tasks.executor import Report, TaskExecutor
 from encoder.tasks.result_stream import ResultStream
 from servicekit.errors import Cancelled, DeadlineExceeded, InvalidArgument
@@ -34,6 +35,8 @@ class RemoteTasks:
         for number, url in enumerate(remote.input_urls):
             transfer.check(url, f"inputUrls[{number}]")
         transfer.check(remote.result_url, "resultUrl")
+        for number, url in enumerate(remote.file_urls):
+            transfer.check(url, f"fileUrls[{number}]")
         seconds = self._shop.limits.max_task_seconds
         try:
             async with asyncio.timeout(seconds):
@@ -44,17 +47,19 @@ class RemoteTasks:
     async def _run(self, remote: encoder_pb2.RemoteTask, report: Report) -> encoder_pb2.RemoteResult:
         async with self._shop.place(remote.task) as place:
             sources = await self._fetched(remote, place.folder)
-            summary = await self._shop.make(remote.task, sources, place, report, ResultStream(_unsent, is_live=False))
-            await self._links.put(remote.result_url, place.result, summary.size_bytes, summary.sha256)
+            summary = await self._shop.make(remote.task, sources, place, report, _unsent_results())
+            # The first result comes last: where it is, all are.
+            for url, file in zip(remote.file_urls, summary.files, strict=False):
+                await self._links.put(url, place.file(file.name), file)
+            await self._links.put(remote.result_url, place.result, summary)
             return encoder_pb2.RemoteResult(summary=summary)
 
     async def _fetched(self, remote: encoder_pb2.RemoteTask, folder: Path) -> dict[str, Source]:
-        sources: dict[str, Source] = {}
+        paths = []
         for number, (item, url) in enumerate(zip(remote.task.inputs, remote.input_urls, strict=True)):
-            path = folder / f"input{number}"
-            await self._links.fetch(url, path, item.field, self._shop.limits.max_input_bytes)
-            sources[item.field] = Source(item.field, path)
-        return sources
+            paths.append(folder / f"input{number}")
+            await self._links.fetch(url, paths[-1], item.field, self._shop.limits.max_input_bytes)
+        return inputs.by_field(remote.task.inputs, paths)
 
     async def _while_wanted(
         self, url: str, work: Coroutine[Any, Any, encoder_pb2.RemoteResult]
@@ -76,5 +81,10 @@ class RemoteTasks:
             await asyncio.sleep(self._watch_seconds)
 
 
-async def _unsent(data: bytes) -> None:
-    """The outlet counts and digests the result; it is sent from its file, so that it can be sent again."""
+def _unsent_results() -> ResultStream:
+    """Return what counts and digests results only; they are sent from their files, so that they can be sent again."""
+
+    async def discard(*_: object) -> None:
+        pass
+
+    return ResultStream(discard, discard, is_live=False)

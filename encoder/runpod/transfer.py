@@ -13,6 +13,7 @@ import httpx
 from google.protobuf import json_format
 from google.rpc import status_pb2
 
+from apigpu.encoder.v1 import encoder_pb2
 from encoder.tasks.inputs import InputSpool, check_size
 from servicekit import errors
 from servicekit.chunks import CHUNK_BYTES
@@ -67,15 +68,18 @@ class Links:
         ResourceExhausted over `max_bytes`, Unavailable when the link cannot be read."""
         await self._tried(lambda: self._fetch(url, path, field, max_bytes))
 
-    async def put(self, url: str, path: Path, size_bytes: int, sha256: str) -> None:
-        """Write a result. Raises ServiceError: what the gateway says, Cancelled (410), Unavailable."""
-        digest = base64.b64encode(bytes.fromhex(sha256)).decode()
+    async def put(self, url: str, path: Path, told: encoder_pb2.Summary | encoder_pb2.ResultFile) -> None:
+        """Write the first result, which its summary tells of, or a further one. Raises ServiceError: what the gateway
+        says, Cancelled (410), Unavailable."""
+        digest = base64.b64encode(bytes.fromhex(told.sha256)).decode()
         headers = {
             **HEADERS,
-            "Content-Type": "application/octet-stream",
-            "Content-Length": str(size_bytes),
+            "Content-Type": told.content_type or "application/octet-stream",
+            "Content-Length": str(told.size_bytes),
             "Content-Digest": f"sha-256=:{digest}:",
         }
+        if isinstance(told, encoder_pb2.ResultFile):
+            headers["Content-Disposition"] = f'attachment; filename="{told.name}"'
         await self._tried(lambda: self._put(url, path, headers))
 
     async def is_wanted(self, url: str) -> bool:

@@ -28,11 +28,15 @@ class EncoderServicer(encoder_pb2_grpc.EncoderServiceServicer):
         async def chunk(data: bytes) -> None:
             await context.write(encoder_pb2.EncodeResponse(chunk=data))
 
+        async def begin_file(name: str, content_type: str) -> None:
+            file = encoder_pb2.ResultFile(name=name, content_type=content_type)
+            await context.write(encoder_pb2.EncodeResponse(file=file))
+
         task = await inputs.first(request_iterator)
         async with self._workshop.place(task) as place:
             await context.send_initial_metadata(((ACCEPTED, "1"),))
             sources = await self._received(request_iterator, task, place)
-            summary = await self._workshop.make(task, sources, place, report, ResultStream(chunk))
+            summary = await self._workshop.make(task, sources, place, report, ResultStream(chunk, begin_file))
             await context.write(encoder_pb2.EncodeResponse(summary=summary))
 
     async def _received(

@@ -50,7 +50,7 @@ class TaskExecutor:
         """A slot and a folder for a task, until the block is left. Raises ServiceError for a task that is not taken."""
         if task.operation.WhichOneof("kind") is None:
             raise InvalidArgument("The task has no operation, or one that this encoder does not know.")
-        fields = [item.field for item in task.inputs]
+        fields = [field for item in task.inputs for field in (item.field, *item.also)]
         if len(set(fields)) != len(fields):
             raise InvalidArgument("The task names a field twice in `inputs`.")
         with self.slots.taken():
@@ -74,7 +74,7 @@ class TaskExecutor:
 
         name = task.operation.WhichOneof("kind") or ""
         work = Work(name, getattr(task.operation, name), sources, place, self.slots.threads)
-        return messages.summary(await self.runner.run(work, told, outlet), outlet.tally)
+        return messages.summary(await self.runner.run(work, told, outlet), outlet)
 
 
 @contextlib.asynccontextmanager

@@ -2,8 +2,8 @@
 
 from apigpu.encoder.v1 import encoder_pb2
 from apigpu.v1 import video_pb2
-from encoder.tasks.runner import CONTENT_TYPE, Result, Step
-from servicekit.chunks import Checksum
+from encoder.tasks.result_stream import ResultStream
+from encoder.tasks.runner import Result, Step
 
 
 def progress(step: Step) -> encoder_pb2.EncodeProgress:
@@ -14,18 +14,28 @@ def progress(step: Step) -> encoder_pb2.EncodeProgress:
     return message
 
 
-def summary(result: Result, tally: Checksum) -> encoder_pb2.Summary:
-    """A result, and the count and digest of its file."""
+def summary(result: Result, sent: ResultStream) -> encoder_pb2.Summary:
+    """Return what the encoder says of a result, with count and digest of all files that were sent."""
+    made, tally = result.measures, sent.tally
     return encoder_pb2.Summary(
         size_bytes=tally.size_bytes,
         sha256=tally.sha256,
-        content_type=CONTENT_TYPE,
+        content_type=result.content_type,
         codec=result.codec,
         codec_reason=result.codec_reason,
-        frames=result.frames,
-        duration_seconds=result.duration_seconds,
-        width=result.width,
-        height=result.height,
+        frames=made.frames,
+        duration_seconds=made.duration_seconds,
+        width=made.width,
+        height=made.height,
         encode_seconds=result.encode_seconds,
         warnings=[video_pb2.Warning(reason=w.reason, message=w.message, metadata=w.metadata) for w in result.warnings],
+        files=[
+            encoder_pb2.ResultFile(
+                name=file.name,
+                content_type=file.content_type,
+                size_bytes=file.tally.size_bytes,
+                sha256=file.tally.sha256,
+            )
+            for file in sent.files
+        ],
     )

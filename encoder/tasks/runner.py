@@ -13,16 +13,15 @@ from encoder.captions.fonts import Library
 from encoder.codecs.base import Candidate, Codec, CodecFault
 from encoder.ffmpeg.command import FfmpegRun
 from encoder.ffmpeg.process import Ffmpeg
-from encoder.media import probe
 from encoder.operations import OPERATIONS
 from encoder.operations.plan import COPY, Plan, PlanContext, PlanWarning, Source
+from encoder.tasks.result_check import Measures, check_results
 from encoder.tasks.result_stream import ResultStream
 from encoder.tasks.workspace import TaskFolder
-from servicekit.errors import FailedPrecondition, InvalidArgument, Unimplemented
+from servicekit.errors import FailedPrecondition, Unimplemented
 
 log = structlog.get_logger("encoder")
 
-CONTENT_TYPE = "video/mp4"
 COPIED = "the video need not be encoded"
 
 
@@ -44,14 +43,12 @@ class Step:
 
 @dataclass(frozen=True)
 class Result:
-    """What a finished file really is, and what made it and why that. `width` and `height` are what a player shows."""
+    """What a finished file really is, and what made its video and why that ("" where it is none)."""
 
     codec: str
     codec_reason: str
-    frames: int
-    duration_seconds: float
-    width: int
-    height: int
+    content_type: str
+    measures: Measures
     encode_seconds: float
     warnings: tuple[PlanWarning, ...]
 
@@ -110,6 +107,8 @@ class Runner:
         reason = candidate.reason if plan.codec != COPY else COPIED
         result = await asyncio.to_thread(_finished, work.place.result, plan, reason, started)
         await outlet.flow(work.place.result)
+        for file in plan.files:
+            await outlet.send_file(file.name, file.content_type, work.place.file(file.name))
         return result
 
     def _plan(self, work: Work, codec: Codec) -> Plan:
@@ -129,17 +128,6 @@ class Runner:
 def _finished(path: Path, plan: Plan, reason: str, started: float) -> Result:
     if plan.finish is not None:
         plan.finish(path)
-    try:
-        info, video = probe.probe_video(Source("result", path))
-    except InvalidArgument as error:
-        # FFmpeg was content, and yet there is nothing to show: it had nothing to make it of.
-        log.warning("the result cannot be read", reason=error.message)
-        text = "the file is damaged, and no video can be made of it; send it again, or convert it first."
-        raise probe.fault(Source(plan.field, path), text) from error
-    if not video.frames or not video.decodes:
-        raise probe.fault(Source(plan.field, path), "not one frame of it could be decoded; send it again.")
-    if plan.heard and not info.audio:
-        raise probe.fault(Source(plan.heard, path), "there is no sound in it; give audio that is longer.")
-    width, height = video.turned_size
+    measures = check_results(plan, path)
     seconds = time.monotonic() - started
-    return Result(plan.codec, reason, video.frames, info.duration_seconds, width, height, seconds, plan.warnings)
+    return Result(plan.codec, reason if plan.codec else "", plan.content_type, measures, seconds, plan.warnings)

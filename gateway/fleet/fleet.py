@@ -45,17 +45,17 @@ class Fleet:
     def _expected_at(self, name: str, market: ProviderMonitor, operation: str, tasks: int) -> float:
         living = [machine for machine in self.registry.living() if machine.provider == name]
         # For the next one to ask: this one answers by what is known.
-        market.shop(PRICES_SECONDS)
+        market.refresh_offers(PRICES_SECONDS)
         offers = [(offer.usd_per_hour, offer.slots) for offer in market.offers]
         paid = [(machine.usd_per_hour, machine.slots) for machine in self.registry.all() if machine.provider == name]
-        most = (market.provider.most_usd_per_hour, market.provider.slots)
+        most = (market.provider.max_usd_per_hour, market.provider.slots)
         usd_per_hour, slots = min(offers or paid[:PRICES], default=most)
         return self.estimate_store.estimates.job_usd(
             operation,
             tasks,
             usd_per_hour,
             slots=slots,
-            provider=name,
             machines=0 if living else 1,
+            setup_seconds=self.estimate_store.estimates.setup_seconds(name, market.provider.setup_seconds),
             idle_seconds=self.policy.idle_seconds,
         )

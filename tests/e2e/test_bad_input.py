@@ -154,7 +154,7 @@ def test_cancelling_a_unary_call_cancels_its_job(strict, http, media):
 
 def test_the_deadline_of_a_unary_call_cancels_its_job(strict, http, media):
     channel, key = strict
-    request = video_pb2.Img2VidRequest(images=[{"id": "a", "image_url": put(http, media.image), "duracao": 120}])
+    request = video_pb2.Img2VidRequest(images=[{"id": "a", "image_url": put(http, media.image), "duracao": 30}])
     with pytest.raises(grpc.RpcError) as caught:
         VideoServiceStub(channel).Img2Vid(request, metadata=key, timeout=5)
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED

@@ -7,7 +7,7 @@ import signal
 import psutil
 import pytest
 
-from api_gpu.options import Status
+from api_gpu import Status
 from servicekit.errors import ServiceError
 from tests.support.until import until_sync
 from tools.pair import running

@@ -16,6 +16,7 @@ from gateway.fleet.providers.vast.client import VastClient
 from gateway.fleet.providers.vast.provider import VastProvider
 from gateway.fleet.providers.vast.search import OfferFilter
 from gateway.workers.pool import Pool
+from servicekit.backoff import Backoff
 from tests.emulators.vastemulator import KEY
 from tests.emulators.vastmarket import offer
 from tests.support.fleet_death import MortalClient, MortalStore
@@ -27,7 +28,7 @@ RHYTHM = Intervals(
     look_seconds=0.05,
     reconcile_seconds=0.2,
     shop_seconds=0.3,
-    pauses_seconds=(0.05, 0.4),
+    backoff=Backoff(0.05, 0.4, jitter=0),
 )
 PATIENCE = LifecycleTimeouts(start_seconds=20.0, silent_seconds=0.5, unclear_seconds=0.3)
 POLICY = Policy(maximum=2, idle_seconds=0.1)

@@ -4,13 +4,10 @@ The record of an instance is written (REQUESTED) before the provider is asked to
 is known to the next gateway after a crash.
 """
 
-import json
 import re
 import secrets
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
-
-from gateway.jetstream.codec import drop_unknown_fields
 
 HOUR_SECONDS = 3600.0
 
@@ -181,20 +178,6 @@ class Instance:
             ended = ended.run_ended(run.task, now)
         reason = self.reason or reason
         return replace(ended, state=InstanceState.TERMINATED, ended_at=now, access=None, reason=reason)
-
-
-def to_json(instance: Instance) -> bytes:
-    """Return the stored record of an instance."""
-    return json.dumps(asdict(instance), separators=(",", ":")).encode()
-
-
-def from_json(data: bytes) -> Instance:
-    """Return the instance of a stored record. Fields of a later version are dropped: the instance must be terminated
-    all the same."""
-    record = drop_unknown_fields(Instance, json.loads(data))
-    access = InstanceAccess(**record["access"]) if record["access"] else None
-    running = tuple(InstanceRun(**run) for run in record["running"])
-    return Instance(**record | {"access": access, "running": running, "state": InstanceState(record["state"])})
 
 
 def new_label(fleet: str) -> str:

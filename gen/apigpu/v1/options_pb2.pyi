@@ -28,19 +28,23 @@ class MessageRules(_message.Message):
 
     REQUIRED_FIELD_NUMBER: _builtins.int
     DONE_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
     required: _builtins.str
     """Text of the error when a required field is missing."""
     done: _builtins.str
     """Text of the `message` field of a successful answer."""
+    files: _builtins.int
+    """Further results that a task may have at most, beside its first one."""
     def __init__(
         self,
         *,
         required: _builtins.str = ...,
         done: _builtins.str = ...,
+        files: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "required", b"required"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "files", b"files", "required", b"required"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -61,6 +65,7 @@ class FieldRules(_message.Message):
     MAX_ITEMS_FIELD_NUMBER: _builtins.int
     BUDGET_FIELD_NUMBER: _builtins.int
     UNIQUE_FIELD_NUMBER: _builtins.int
+    SPARSE_FIELD_NUMBER: _builtins.int
     required: _builtins.bool
     """The field must be set: a string not empty, a list with at least one element, a number not zero."""
     unless: _builtins.str
@@ -81,6 +86,8 @@ class FieldRules(_message.Message):
     """The field holds the most that the job may cost, in US dollars."""
     unique: _builtins.str
     """Field of this repeated field's elements that no two of them may have alike."""
+    sparse: _builtins.bool
+    """The field is left out of JSON when it is empty."""
     def __init__(
         self,
         *,
@@ -93,10 +100,11 @@ class FieldRules(_message.Message):
         max_items: _builtins.int | None = ...,
         budget: _builtins.bool = ...,
         unique: _builtins.str = ...,
+        sparse: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_max_items", b"_max_items", "_min", b"_min", "max", b"max", "max_items", b"max_items", "min", b"min"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_max_items", b"_max_items", "_min", b"_min", "batch", b"batch", "budget", b"budget", "input", b"input", "max", b"max", "max_items", b"max_items", "min", b"min", "required", b"required", "unique", b"unique", "unless", b"unless"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_max_items", b"_max_items", "_min", b"_min", "batch", b"batch", "budget", b"budget", "input", b"input", "max", b"max", "max_items", b"max_items", "min", b"min", "required", b"required", "sparse", b"sparse", "unique", b"unique", "unless", b"unless"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max: _TypeAlias = _typing.Literal["max"]  # noqa: Y015
     _WhichOneofArgType__max: _TypeAlias = _typing.Literal["_max", b"_max"]  # noqa: Y015
@@ -113,9 +121,49 @@ class FieldRules(_message.Message):
 
 Global___FieldRules: _TypeAlias = FieldRules  # noqa: Y015
 
+@_typing.final
+class ClientRules(_message.Message):
+    """How the Python client and the command line, whose options are generated from these protos, call a field."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    FLAG_FIELD_NUMBER: _builtins.int
+    HIDDEN_FIELD_NUMBER: _builtins.int
+    DEFAULT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name in Python; when not given its own, without "url_"."""
+    flag: _builtins.str
+    """Its flag on the command line, without hyphens in front; when not given its name in Python."""
+    hidden: _builtins.bool
+    """The client fills it in itself, or does without: it is no option."""
+    default: _builtins.str
+    """What the client sends when it is not given, for a field that the gateway requires."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        flag: _builtins.str = ...,
+        hidden: _builtins.bool = ...,
+        default: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default", b"default", "flag", b"flag", "hidden", b"hidden", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClientRules: _TypeAlias = ClientRules  # noqa: Y015
+
 RULES_FIELD_NUMBER: _builtins.int
+CLIENT_CLASS_FIELD_NUMBER: _builtins.int
 FIELD_FIELD_NUMBER: _builtins.int
+CLIENT_FIELD_NUMBER: _builtins.int
 rules: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MessageOptions, Global___MessageRules]
 """Rules of a message."""
+client_class: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MessageOptions, _builtins.str]
+"""Name of the message's class in the Python client; its own when not given."""
 field: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, Global___FieldRules]
 """Rules of a field."""
+client: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, Global___ClientRules]
+"""Names of the field in the Python client and on the command line."""

@@ -109,7 +109,7 @@ class CaptionRequest(_message.Message):
     container: Global___Container.ValueType
     """The kind of file to make."""
     max_cost_usd: _builtins.float
-    """The most that the job may cost, in US dollars: one that is expected to cost more is refused (FAILED_PRECONDITION,
+    """The most that the job may cost, in US dollars. One that is expected to cost more is refused (FAILED_PRECONDITION,
     reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost nothing.
     """
     @_builtins.property
@@ -203,9 +203,7 @@ Global___CaptionResponse: _TypeAlias = CaptionResponse  # noqa: Y015
 
 @_typing.final
 class Img2VidRequest(_message.Message):
-    """Turn stills into clips. Either `images`, or the older form for a single image: `url_image`,
-    `frame_rate`, `duration`.
-    """
+    """Turn stills into clips with a slow zoom."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -221,15 +219,15 @@ class Img2VidRequest(_message.Message):
     CONTAINER_FIELD_NUMBER: _builtins.int
     MAX_COST_USD_FIELD_NUMBER: _builtins.int
     url_image: _builtins.str
-    """Source of a single image (older form)."""
+    """Source of a single image, in place of `images` (older form, with `duration`)."""
     frame_rate: _builtins.float
-    """Frames per second of every clip, 1 to 60; 24 when not given."""
+    """Frames per second of every clip; 24 when not given."""
     duration: _builtins.float
-    """Seconds of the clip of `url_image` (older form), 0.1 to 600; 5 when not given."""
+    """Seconds of the clip of `url_image` (older form); 5 when not given."""
     width: _builtins.int
-    """Pixels across of every clip: even, 16 to 3840; 1920 when not given. No clip has more than 3840·2160 pixels."""
+    """Pixels across of every clip, even; 1920 when not given. No clip has more than 3840·2160 pixels."""
     height: _builtins.int
-    """Pixels down of every clip: even, 16 to 3840; 1080 when not given."""
+    """Pixels down of every clip, even; 1080 when not given."""
     fit: _motion_pb2.Fit.ValueType
     """How stills of another shape are fitted in."""
     background: _builtins.str
@@ -237,7 +235,7 @@ class Img2VidRequest(_message.Message):
     container: Global___Container.ValueType
     """The kind of file to make."""
     max_cost_usd: _builtins.float
-    """The most that the job may cost, in US dollars: one that is expected to cost more is refused (FAILED_PRECONDITION,
+    """The most that the job may cost, in US dollars. One that is expected to cost more is refused (FAILED_PRECONDITION,
     reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost nothing.
     """
     @_builtins.property
@@ -305,7 +303,7 @@ class Img2VidImage(_message.Message):
     image_url: _builtins.str
     """Source of the image."""
     duracao: _builtins.float
-    """Seconds of the clip, 0.1 to 600. It has round(duracao · frame_rate) frames."""
+    """Seconds of the clip. It has round(duracao · frame_rate) frames."""
     @_builtins.property
     def motion(self) -> _motion_pb2.Motion:
         """The camera over this still."""
@@ -388,7 +386,7 @@ class AddAudioRequest(_message.Message):
     container: Global___Container.ValueType
     """The kind of file to make."""
     max_cost_usd: _builtins.float
-    """The most that the job may cost, in US dollars: one that is expected to cost more is refused (FAILED_PRECONDITION,
+    """The most that the job may cost, in US dollars. One that is expected to cost more is refused (FAILED_PRECONDITION,
     reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost nothing.
     """
     @_builtins.property
@@ -473,6 +471,40 @@ class AddAudioResponse(_message.Message):
 Global___AddAudioResponse: _TypeAlias = AddAudioResponse  # noqa: Y015
 
 @_typing.final
+class File(_message.Message):
+    """One of the files that a job made."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    CONTENT_TYPE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """File name: "thumbnail.jpg"."""
+    url: _builtins.str
+    """Signed, expiring link to it."""
+    asset: _builtins.str
+    """Its name for AssetService ("assets/…")."""
+    content_type: _builtins.str
+    """MIME type."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        url: _builtins.str = ...,
+        asset: _builtins.str = ...,
+        content_type: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "content_type", b"content_type", "name", b"name", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___File: _TypeAlias = File  # noqa: Y015
+
+@_typing.final
 class Video(_message.Message):
     """One clip of a batch."""
 
@@ -484,6 +516,7 @@ class Video(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
     ENCODING_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id of the image in the request."""
     video_url: _builtins.str
@@ -502,6 +535,10 @@ class Video(_message.Message):
     def encoding(self) -> Global___Encoding:
         """What made the clip; absent when this image failed."""
 
+    @_builtins.property
+    def files(self) -> _containers.RepeatedCompositeFieldContainer[Global___File]:
+        """All results with their names and types, the first one first; empty where a video is all."""
+
     def __init__(
         self,
         *,
@@ -511,10 +548,11 @@ class Video(_message.Message):
         error: Global___Failure | None = ...,
         warnings: _abc.Iterable[Global___Warning] | None = ...,
         encoding: Global___Encoding | None = ...,
+        files: _abc.Iterable[Global___File] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["encoding", b"encoding", "error", b"error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "encoding", b"encoding", "error", b"error", "id", b"id", "video_url", b"video_url", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "encoding", b"encoding", "error", b"error", "files", b"files", "id", b"id", "video_url", b"video_url", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

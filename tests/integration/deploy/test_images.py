@@ -43,7 +43,7 @@ def read(image):
 
 
 def defaults(image):
-    return {name.upper(): field.default for name, field in IMAGES[image].model_fields.items()}
+    return {name: field.default for name, field in IMAGES[image].variables().items()}
 
 
 def packages():

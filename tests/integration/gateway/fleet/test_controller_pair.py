@@ -103,7 +103,7 @@ async def test_an_outage_of_the_store_in_mid_life_loses_nothing(engine, records,
         for state in (InstanceState.PROVISIONING, InstanceState.READY):
             world.waiting = 1
             await world.until(state)
-            os.kill(engine._server._process.pid, signal.SIGKILL)  # it is started again after half a second
+            os.kill(engine.server_pid, signal.SIGKILL)  # it is started again after half a second
             await until(lambda: not world.lease.is_held)
         (machine,) = world.registry.living()
         assert [one.label for one in living(vast)] == [machine.id]

@@ -94,7 +94,7 @@ async def test_a_machine_that_is_too_old_ends_with_its_last_task(records, vast):
 
 
 async def lost_with_its_machine(metered, job_id, machine, is_gone):
-    async with metered.running(TaskRef(job_id, 0), machine):
+    async with metered.billed(TaskRef(job_id, 0), machine):
         await until(is_gone)
         raise EncoderLost("it is gone")
 
@@ -107,7 +107,7 @@ async def test_a_machine_that_is_given_back_at_once_sends_its_task_back(engine, 
     async with World(records, vast_provider(vast)) as first:
         machine = await first.ready()
         metered = CostGuard(store, first)
-        task = lost_with_its_machine(metered, job.id, machine.id, lambda: not first.meter.is_living(machine.id))
+        task = lost_with_its_machine(metered, job.id, machine.id, lambda: not first.meter.is_active(machine.id))
         running = asyncio.create_task(task)
         await until(lambda: first.registry.find(machine.id).running)
         await first.controller.close()
@@ -118,7 +118,7 @@ async def test_a_machine_that_is_given_back_at_once_sends_its_task_back(engine, 
             await second.until_empty()
             assert not living(vast)
             (ended,) = second.registry.all()
-    assert (ended.reason, ended.tasks) == ("the dollars of the day are spent", 1)
+    assert (ended.reason, ended.tasks) == ("daily spending cap reached", 1)
 
 
 async def test_runs_that_nobody_has_in_hand_are_ended_but_not_those_that_have_just_begun(records, vast):
@@ -127,7 +127,7 @@ async def test_runs_that_nobody_has_in_hand_are_ended_but_not_those_that_have_ju
         machine = await world.ready()
         world.waiting = 0
         begun_at = time.time()
-        with world.assignments.holding("job.1", machine.id):
+        with world.assignments.assign("job.1", machine.id):
             for task in ("job.0", "job.1"):
                 await world.meter.begin(machine.id, task, begun_at)
             await world.registry.change(machine.id, lambda m: m.drain("old"))

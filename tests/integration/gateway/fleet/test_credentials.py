@@ -47,7 +47,7 @@ def certs(tmp_path_factory):
 
 async def asked(encoder, timeout_seconds=5.0):
     try:
-        return await encoder.ask(timeout_seconds)
+        return await encoder.capabilities(timeout_seconds)
     finally:
         await encoder.close()
 
