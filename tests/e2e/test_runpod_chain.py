@@ -73,7 +73,8 @@ async def ended(http, job):
 
 async def test_from_a_request_to_a_link_that_opens(runpod, gateway, http, media, tmp_path):
     health = await http.get("/runpod/health")
-    assert (health.status_code, health.json()["endpoint"]) == (200, "RunPod Serverless")
+    assert health.status_code == 200, health.text
+    assert health.json()["endpoint"] == "RunPod Serverless", health.text
     answer = (await http.get("/runpod/config")).json()
     assert answer == {"endpointId": runpod.endpoint_id, "idleTimeout": 300, "maxTimeout": 600}  # of the settings
     runpod.management.endpoints[runpod.endpoint_id] = ENDPOINT | {"idleTimeout": 77, "executionTimeoutMs": 123_000}
