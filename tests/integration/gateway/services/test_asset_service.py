@@ -7,9 +7,8 @@ import grpc
 import pytest
 
 from apigpu.v1 import assets_pb2, assets_pb2_grpc
-from gateway.assets.links import Links
-from gateway.assets.store import AssetStore
-from gateway.assets.transfers import Transfers
+from gateway.assets.links import LinkSigner
+from gateway.assets.store import AssetStore, TransferSlots
 from gateway.services import assets
 from gateway.services.presenters import Presenter
 from servicekit.chunks import Checksum
@@ -24,11 +23,15 @@ CHUNK = assets_pb2.UploadAssetRequest(chunk=b"x" * 1000)
 @contextlib.asynccontextmanager
 async def serving(tmp_path, **terms):
     """The service, with one place for transfers."""
-    transfers = terms.pop("transfers", Transfers(1))
+    transfers = terms.pop("transfers", TransferSlots(1))
     store = AssetStore(str(tmp_path / "assets"), retention_seconds=3600, max_bytes=1 << 24)
     server = grpc.aio.server(interceptors=[error_boundary(60)])
     service = assets.AssetService(
-        store, Presenter(Links(b"s" * 32, 600), lambda spells, now: None), "http://localhost", transfers, **terms
+        store,
+        Presenter(LinkSigner(b"s" * 32, 600), lambda spells, now: None),
+        "http://localhost",
+        transfers,
+        **terms,
     )
     assets_pb2_grpc.add_AssetServiceServicer_to_server(service, server)
     socket = f"unix:{tmp_path}/grpc.sock"
@@ -63,7 +66,7 @@ async def test_a_slow_upload_is_not_a_silent_one(tmp_path):
 
 
 async def test_no_more_transfers_than_there_are_places(tmp_path):
-    transfers = Transfers(1)
+    transfers = TransferSlots(1)
     async with serving(tmp_path, transfers=transfers) as stub:
         call = stub.UploadAsset()
         await call.write(HEADER)
@@ -76,7 +79,7 @@ async def test_no_more_transfers_than_there_are_places(tmp_path):
 
 
 async def test_a_download_of_which_nothing_is_taken_gives_its_place_up(tmp_path):
-    transfers = Transfers(1)
+    transfers = TransferSlots(1)
     async with serving(tmp_path, stall_seconds=1, transfers=transfers) as stub:
         name = (await stub.UploadAsset(requests(chunks=16, data=bytes(1 << 20)))).asset.name
         stalled = stub.DownloadAsset(assets_pb2.DownloadAssetRequest(name=name))
