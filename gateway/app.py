@@ -18,7 +18,7 @@ from gateway.auth.keys import Keys
 from gateway.config import GatewaySettings
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.providers.base import EndpointConfig, Provider, ServerlessProvider
-from gateway.fleet.setup import open_fleet, start_control
+from gateway.fleet.setup import fleet_config, open_fleet
 from gateway.jetstream.connection import JetStream
 from gateway.jobs import orphans
 from gateway.jobs.budget import Budget
@@ -104,20 +104,14 @@ class Gateway:
         endpoints = [p.endpoint for p in providers.values() if isinstance(p, ServerlessProvider)]
         resumable = [endpoint for endpoint in endpoints if isinstance(endpoint, ResumableEncoder)]
         pool = components.pool(settings, stack)
-        fleet = await open_fleet(
-            settings,
-            await engine.key_value("fleet"),
-            pool,
-            store.index,
-            providers,
-            settings.job_retention_seconds,
-            stack,
-        )
+        config = fleet_config(settings, settings.job_retention_seconds)
+        fleet = await open_fleet(config, await engine.key_value("fleet"), pool, store.index, providers, stack)
         desk = JobManager(store, queue, board, sources, settings.max_batch_items, Budget(fleet, pool).check)
         stack.push_async_callback(desk.stop)
         run = TaskExecutor(store, board, sources, assets, settings.max_task_seconds, settings.task_attempts, resumable)
         dispatcher = Dispatcher(store, queue, pool, run, CostGuard(store, fleet), settings.task_attempts)
-        start_control(fleet, stack)
+        fleet.controller.start()
+        stack.push_async_callback(fleet.controller.close)
         dispatcher.start()
         stack.push_async_callback(dispatcher.drain, 0)
         if resumable:
