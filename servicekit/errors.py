@@ -18,7 +18,7 @@ ServiceError
 """
 
 from collections.abc import Iterable, Mapping
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import grpc
 from google.protobuf import any_pb2
@@ -79,6 +79,11 @@ class InvalidArgument(ServiceError):
     """The request is wrong and stays wrong."""
 
     code = grpc.StatusCode.INVALID_ARGUMENT
+
+    @classmethod
+    def field(cls, name: str, text: str, *, reason: str = "") -> Self:
+        """Return the error of one field of the request, by its dotted path: "style.font: is no family name"."""
+        return cls(f"{name}: {text}", reason=reason, fields={name: text})
 
 
 class FailedPrecondition(ServiceError):
