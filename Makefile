@@ -6,9 +6,13 @@ STAMP := .venv/.installed
 WORKERS ?= 2
 SDKS := .build/sdks
 GOOGLEAPIS := .build/googleapis
+# Locks name what every supported system needs, by markers, and the hash of each file.
+COMPILE = .build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	--annotation-style line $(if $(UPGRADE),--upgrade)
+PLATFORMS := x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin
 PROTOS := $(shell find protos -name '*.proto')
 
-.PHONY: help setup sdks demo up test long check gen lint types imports buf breaking interop bench clean lock
+.PHONY: help setup sdks demo up fast test long check gen lint types imports buf breaking interop bench clean lock
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -19,7 +23,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; say PYTHON=/path/to/python3.11")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "installing the pinned packages into .venv"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -34,7 +38,7 @@ $(SDKS)/%/.installed: %.lock $(STAMP)
 	@test -x $(SDKS)/$*/bin/python || $(PYTHON) -m venv $(SDKS)/$*
 	@test $* != runpod || echo "import site; site.addsitedir('$(abspath $(BIN))/../lib/$(notdir $(wildcard .venv/lib/python*))/site-packages')" \
 		> $(SDKS)/$*/lib/$(notdir $(wildcard .venv/lib/python*))/site-packages/under.pth
-	@$(SDKS)/$*/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@$(SDKS)/$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
 	@touch $@
 
 demo: setup ## run the three operations over gRPC and JSON (VIDEO=… SRT=… takes your own)
@@ -42,6 +46,9 @@ demo: setup ## run the three operations over gRPC and JSON (VIDEO=… SRT=… ta
 
 up: setup ## serve on this machine, in the foreground
 	@$(BIN)/api-gpu up
+
+fast: setup ## the unit tests: no sockets, no other processes, a few seconds (for the inner loop)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -q tests/unit
 
 test: setup sdks ## all tests that need only Python
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
@@ -81,10 +88,14 @@ $(GOOGLEAPIS): $(STAMP)
 bench: setup ## ratios against the plain FFmpeg commands, latency, throughput, memory
 	$(BIN)/python -m bench
 
-lock: ## write requirements.lock from pyproject.toml
-	rm -rf .build/lock && $(PYTHON) -m venv .build/lock
-	.build/lock/bin/pip install --quiet -e '.[dev]'
-	.build/lock/bin/pip freeze --exclude-editable > requirements.lock
+lock: ## write the locks anew: versions stay where they can; with UPGRADE=1 they are the newest
+	@test -x .build/lock/bin/uv || { $(PYTHON) -m venv .build/lock && .build/lock/bin/pip install --quiet uv; }
+	$(COMPILE) pyproject.toml --extra dev --output-file requirements.lock
+	@for platform in $(PLATFORMS); do echo "looking for wheels for $$platform" && MACOSX_DEPLOYMENT_TARGET=14.0 .build/lock/bin/uv pip compile --quiet \
+		--python-platform $$platform --only-binary :all: --no-binary pysrt --output-file /dev/null requirements.lock || exit 1; done
+	echo "runpod>=1.12" | $(COMPILE) - --constraint requirements.lock --output-file deploy/runpod.lock \
+		$$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' requirements.lock)
+	echo "vastai>=1.9" | $(COMPILE) - --output-file tests/emulators/vastai.lock
 
 clean: ## remove what the commands made, .api-gpu and out/ apart
 	rm -rf .venv .build dist

@@ -10,7 +10,7 @@ from typing import Protocol
 from api_gpu.assets import to_datetime
 from api_gpu.options import Status
 from apigpu.v1 import jobs_pb2, video_pb2
-from servicekit.errors import Cancelled, DeadlineExceeded, Internal, ServiceError, make
+from servicekit.errors import Cancelled, DeadlineExceeded, Internal, ServiceError, from_code
 
 
 @dataclass(frozen=True)
@@ -174,4 +174,4 @@ ENDINGS: dict[Status, type[ServiceError]] = {
 
 def failure(message: video_pb2.Failure) -> ServiceError:
     """The error that a job, or one image of it, carries."""
-    return make(message.code, message.message)
+    return from_code(message.code, message.message)

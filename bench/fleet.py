@@ -23,9 +23,8 @@ from bench.pair import Measured
 from bench.simulation import Decide, Market, Outcome, Simulation
 from bench.timing import Row
 from gateway.fleet import autoscaler
-from gateway.fleet.autoscaler import Action, Demand, Launch, Policy, Terminate, Worker
+from gateway.fleet.autoscaler import Decision, Launch, Policy, Snapshot, Terminate
 from gateway.fleet.instances.instance import HOUR_SECONDS
-from gateway.fleet.providers.base import Offer
 
 # Assumptions; change them to your own. Prices are those of the providers' lists, times those of the order that is
 # reported for them: nothing here was measured on a rented card.
@@ -82,21 +81,14 @@ def run(trace: Sequence[Arrival], market: Market, policy: Policy, decide: Decide
     return Simulation(trace, policy, [market], seed=SEED, tick_seconds=TICK_SECONDS, decide=decide).run()
 
 
-def fixed_timeout(
-    demand: Demand,
-    workers: Sequence[Worker],
-    offers: Sequence[Offer],
-    policy: Policy,
-    spent_today_usd: float,
-    tick_seconds: float,
-    now: float,
-) -> list[Action]:
+def fixed_timeout(fleet: Snapshot) -> list[Decision]:
     """What is usual: a worker for each task that waits, up to the most, and each ends after a fixed time idle."""
-    coming = sum(not worker.is_ready for worker in workers)
-    wanted = min(demand.waiting - coming, policy.maximum - len(workers))
-    idle = [worker for worker in workers if worker.idle_since is not None]
-    ended = [worker for worker in idle if now - worker.idle_since >= policy.idle_seconds]
-    return [Launch(offer, "") for offer in offers[: max(0, wanted)]] + [Terminate(worker.id, "") for worker in ended]
+    coming = sum(not worker.is_ready for worker in fleet.workers)
+    wanted = min(fleet.demand.waiting - coming, fleet.policy.maximum - len(fleet.workers))
+    idle = [worker for worker in fleet.workers if worker.idle_since is not None]
+    ended = [worker for worker in idle if fleet.now - worker.idle_since >= fleet.policy.idle_seconds]
+    launches = [Launch(offer, "") for offer in fleet.offers[: max(0, wanted)]]
+    return launches + [Terminate(worker.id, "") for worker in ended]
 
 
 def machine_for_each(trace: Sequence[Arrival], market: Market) -> Outcome:

@@ -1,23 +1,26 @@
-"""A fleet in fast motion: arrivals of videos, machines with prices and set-ups, and the gateway's own scaler, which is
+"""A fleet in fast motion: arrivals of videos, machines with prices and set-ups, and the gateway's own autoscaler,
 called on every change and once a tick. No I/O; the same seed gives the same."""
 
 import math
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from bench.arrivals import DAY_SECONDS, Arrival, Seconds
 from gateway.fleet import autoscaler
-from gateway.fleet.autoscaler import Action, Demand, Launch, Policy, Worker
+from gateway.fleet.autoscaler import Decision, Demand, Launch, Policy, Snapshot, Worker
 from gateway.fleet.estimates import Estimates
 from gateway.fleet.instances.instance import HOUR_SECONDS
 from gateway.fleet.providers.base import Offer
+from gateway.fleet.providers.runpod import provider as runpod
+from gateway.fleet.providers.vast import provider as vast
 
 OPERATION = "caption"
 NEVER = math.inf
+SETUP_SECONDS = {"runpod": runpod.SETUP_SECONDS, "vast": vast.SETUP_SECONDS}
 
-Decide = Callable[[Demand, Sequence[Worker], Sequence[Offer], Policy, float, float, float], list[Action]]
+Decide = Callable[[Snapshot], list[Decision]]
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Machine:
     running: list[tuple[float, float, Arrival]] = field(default_factory=list)
     idle_since: float | None = None
     is_ready: bool = False
-    is_leaving: bool = False
+    is_draining: bool = False
 
     @property
     def usd_per_hour(self) -> float:
@@ -63,27 +66,21 @@ class Machine:
         return ends if self.is_ready else min(self.ready_at, self.gives_up_at)
 
     def as_worker(self) -> Worker:
-        """What the scaler is told of it."""
+        """Return it as the autoscaler sees it."""
         provider = self.market.provider if self.market else "static"
         rented = self.market is not None
         times = (self.created_at, self.setup_seconds, self.idle_since)
         busy = len(self.running)
         return Worker(
-            self.id, provider, rented, self.is_ready, self.slots, busy, self.usd_per_hour, *times, self.is_leaving
+            self.id, provider, rented, self.is_ready, self.slots, busy, self.usd_per_hour, *times, self.is_draining
         )
 
 
-@dataclass(frozen=True)
-class Moment:
-    """A decision: what the scaler was told, and what it answered."""
+@dataclass(frozen=True, slots=True)
+class Moment(Snapshot):
+    """The fleet at one moment, and what the autoscaler decided."""
 
-    now: float
-    demand: Demand
-    workers: list[Worker]
-    offers: list[Offer]
-    policy: Policy
-    spent_today_usd: float
-    actions: list[Action]
+    decisions: Sequence[Decision] = ()
 
 
 @dataclass
@@ -211,17 +208,19 @@ class Simulation:
             machine.is_ready = True
             if machine.market:
                 seconds = self._now - machine.created_at
-                self._estimates = self._estimates.with_setup(machine.market.provider, seconds)
+                self._estimates = self._estimates.with_setup(
+                    machine.market.provider, seconds, SETUP_SECONDS[machine.market.provider]
+                )
 
     def _let_rest(self, machine: Machine) -> None:
         machine.idle_since = self._now
-        if machine.is_leaving:
+        if machine.is_draining:
             self._machines.remove(machine)
 
     def _dispatch(self) -> None:
         """As the gateway does: a task that waits takes a slot at once, of the encoder with the most free ones."""
         while self._waiting:
-            there = [machine for machine in self._machines if machine.is_ready and not machine.is_leaving]
+            there = [machine for machine in self._machines if machine.is_ready and not machine.is_draining]
             machine = max(there, key=lambda machine: machine.slots - len(machine.running), default=None)
             if machine is None or len(machine.running) >= machine.slots:
                 return
@@ -236,14 +235,15 @@ class Simulation:
         demand = Demand(waiting, oldest_seconds, self._estimates.task_seconds(OPERATION))
         workers = [machine.as_worker() for machine in self._machines]
         offers = self._offers()
-        told = (demand, workers, offers, self._policy, self._outcome.days[self._today])
-        actions = self._decide(*told, self._tick_seconds, self._now)
-        self._observe(Moment(self._now, *told, actions))
-        for action in actions:
-            if isinstance(action, Launch):
-                self._rent(action.offer)
+        spent_usd = self._outcome.days[self._today]
+        moment = Moment(self._now, demand, workers, offers, self._policy, spent_usd, self._tick_seconds)
+        decisions = self._decide(moment)
+        self._observe(replace(moment, decisions=decisions))
+        for decision in decisions:
+            if isinstance(decision, Launch):
+                self._rent(decision.offer)
             else:
-                self._release(action.worker, action.at_once)
+                self._release(decision.worker, decision.at_once)
         self._outcome.peak = max(self._outcome.peak, len(self._rented))
 
     def _offers(self) -> list[Offer]:
@@ -251,7 +251,7 @@ class Simulation:
         offers = []
         for market in self._markets:
             taken = sum(machine.market is market for machine in self._machines)
-            setup_seconds = self._estimates.setup_seconds(market.provider)
+            setup_seconds = self._estimates.setup_seconds(market.provider, SETUP_SECONDS[market.provider])
             for number in range(min(market.available - taken, self._policy.maximum, len(self._waiting) + 1)):
                 offer = Offer(market.provider, str(number), market.usd_per_hour, setup_seconds, market.slots)
                 offers.append(offer)
@@ -269,7 +269,7 @@ class Simulation:
 
     def _release(self, name: str, at_once: bool) -> None:
         machine = next(machine for machine in self._machines if machine.id == name)
-        machine.is_leaving = True
+        machine.is_draining = True
         if at_once:
             self._outcome.restarts += len(machine.running)
             self._waiting.extendleft(task for _, _, task in reversed(machine.running))

@@ -11,12 +11,14 @@ COPY gateway gateway
 COPY encoder encoder
 COPY api_gpu api_gpu
 COPY gen gen
-# The pinned versions, as in the tests; what only tests and tools need stays out. Neither pip nor the build backend is in
+# The pinned versions, as in the tests, each held to its hash; what only tests and tools need stays out. Neither pip nor
+# the build backend is in
 # the environment that is made, nor is this stage in the image.
-RUN pip install --no-cache-dir --constraint requirements.lock hatchling \
+RUN pip wheel --no-cache-dir --no-deps --require-hashes --wheel-dir /packages --requirement requirements.lock \
+    && pip install --no-cache-dir --no-index --find-links /packages hatchling \
     && pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels . \
     && python -m venv --without-pip /opt/api-gpu \
-    && pip --python /opt/api-gpu/bin/python install --no-cache-dir --constraint requirements.lock /wheels/*.whl
+    && pip --python /opt/api-gpu/bin/python install --no-cache-dir --no-index --find-links /packages /wheels/*.whl
 
 FROM python:3.12-slim-bookworm
 

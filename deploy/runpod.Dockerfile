@@ -14,8 +14,11 @@ COPY gateway gateway
 COPY encoder encoder
 COPY api_gpu api_gpu
 COPY gen gen
-# The pinned versions, as in the tests; what only tests and tools need stays out.
-RUN pip install --no-cache-dir --constraint requirements.lock --constraint runpod.lock '.[nvenc,cjk,runpod]'
+# The pinned versions, as in the tests, each held to its hash; what only tests and tools need stays out.
+RUN pip wheel --no-cache-dir --no-deps --require-hashes --wheel-dir /packages \
+        --requirement requirements.lock --requirement runpod.lock \
+    && pip install --no-cache-dir --no-index --find-links /packages '.[nvenc,cjk,runpod]' \
+    && rm -r /packages
 
 RUN useradd --create-home encoder && mkdir /work && chown encoder /work
 USER encoder

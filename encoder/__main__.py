@@ -22,7 +22,7 @@ from servicekit.tasks import cancel_and_wait
 log = structlog.get_logger("encoder")
 
 # What children, FFmpeg above all, must not inherit.
-SECRETS = ("TLS_BUNDLE", "SESSION_TOKEN")
+SECRETS = ("TLS_BUNDLE", "SESSION_TOKEN", "GPU_API_KEY")
 USAGE = "usage: python -m encoder [doctor]"
 
 

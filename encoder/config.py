@@ -11,7 +11,7 @@ from encoder.codecs.nvenc.request import PRESETS as NVENC_PRESETS
 from encoder.codecs.x264 import PRESETS
 from encoder.sandbox.sandboxes import AUTO as AUTO_SANDBOX
 from encoder.sandbox.sandboxes import SANDBOXES
-from servicekit.config import Cidrs, Settings
+from servicekit.config import Cidrs, SessionToken, Settings
 from servicekit.logs import LEVELS
 from servicekit.tls import Identity, TrustBundle
 
@@ -42,7 +42,7 @@ class EncoderSettings(Settings):
     tls_bundle: SecretStr = SecretStr("")
     # CIDRs that may connect; empty lets any address try.
     allowed_ips: Cidrs = ()
-    session_token: SecretStr = SecretStr("")
+    session_token: SessionToken = SecretStr("")
 
     work_dir: Path = Path(".api-gpu/work")
     # Where results are made before they are streamed; inside the task's work folder when not set.

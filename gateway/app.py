@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import tempfile
+from collections.abc import Mapping
 
 import grpc
 import structlog
@@ -17,8 +18,7 @@ from gateway.auth.interceptor import key_required
 from gateway.auth.keys import Keys
 from gateway.config import GatewaySettings
 from gateway.fleet.fleet import Fleet
-from gateway.fleet.providers.runpod.encoder import RunpodEncoder
-from gateway.fleet.providers.runpod.tickets import Tickets
+from gateway.fleet.providers.base import EndpointConfig, Provider, ServerlessProvider
 from gateway.fleet.setup import open_fleet, start_control
 from gateway.jetstream.connection import JetStream
 from gateway.jobs import orphans
@@ -41,7 +41,9 @@ from gateway.services.keda import KedaScaler
 from gateway.services.presenters import Presenter
 from gateway.services.system import SystemService
 from gateway.services.video import VideoService
+from gateway.workers.base import ResumableEncoder
 from gateway.workers.pool import Pool
+from gateway.workers.tickets import Tickets
 from servicekit.chunks import MAX_MESSAGE_BYTES
 from servicekit.interceptors import error_boundary
 from servicekit.server import Service, stop_signal
@@ -99,35 +101,37 @@ class Gateway:
         sources = components.sources(settings, assets, stack)
         links = Links(components.link_secret(settings), settings.link_ttl_seconds)
         tickets = Tickets(await engine.key_value("tickets"))
-        runpod = components.runpod(settings, tickets, assets, links)
+        providers = components.providers(settings, tickets, assets, links)
+        endpoints = [p.endpoint for p in providers.values() if isinstance(p, ServerlessProvider)]
+        resumable = [endpoint for endpoint in endpoints if isinstance(endpoint, ResumableEncoder)]
         pool = components.pool(settings, stack)
         fleet = await open_fleet(
             settings,
             await engine.key_value("fleet"),
             pool,
             store.index,
-            runpod,
-            settings.max_task_seconds,
+            providers,
             settings.job_retention_seconds,
-            settings.max_asset_bytes,
             stack,
         )
         desk = JobManager(store, queue, board, sources, settings.max_batch_items, Budget(fleet, pool).check)
         stack.push_async_callback(desk.stop)
-        run = TaskExecutor(store, board, sources, assets, settings.max_task_seconds, settings.task_attempts, runpod)
+        run = TaskExecutor(store, board, sources, assets, settings.max_task_seconds, settings.task_attempts, resumable)
         dispatcher = Dispatcher(store, queue, pool, run, CostGuard(store, fleet), settings.task_attempts)
         start_control(fleet, stack)
         dispatcher.start()
         stack.push_async_callback(dispatcher.drain, 0)
-        if runpod:
-            components.background(stack, orphans.reap_orphaned_runs(store, runpod))
+        if resumable:
+            components.background(stack, orphans.reap_orphaned_runs(store, resumable))
 
         transfers = Transfers(settings.max_transfers)
-        service = _service(settings, desk, assets, transfers, pool, Presenter(links, fleet.meter.cost), fleet, runpod)
+        service = _service(
+            settings, desk, assets, transfers, pool, Presenter(links, fleet.meter.cost), fleet, providers
+        )
         private = _listening(service, settings, credentials, stack)
         await service.start()
         stack.push_async_callback(service.drain, 0)
-        door = WorkerLinks(tickets, links, assets, sources, settings.max_transfers) if runpod else None
+        door = WorkerLinks(tickets, links, assets, sources, settings.max_transfers) if endpoints else None
         http = await _http(settings, private, assets, links, transfers, door, stack)
         log.info("serving", http=settings.port, grpc=settings.grpc_port, health=settings.health_port)
         return cls(settings, engine, service, http, dispatcher, desk)
@@ -146,7 +150,7 @@ class Gateway:
     async def drain(self) -> None:
         """Refuse new tasks, let what runs end, then end every wait and close the doors. Jobs stay in the queue."""
         self._desk.is_draining = True
-        await self._service.not_serving()
+        await self._service.report_not_serving()
         await self._dispatcher.drain(self._settings.drain_seconds)
         await self._close()
 
@@ -163,7 +167,7 @@ def _service(
     pool: Pool,
     messages: Presenter,
     fleet: Fleet,
-    runpod: RunpodEncoder | None,
+    providers: Mapping[str, Provider],
 ) -> Service:
     public_url = settings.public_url or f"http://localhost:{settings.port}"
     interceptors = (
@@ -175,12 +179,20 @@ def _service(
     jobs_pb2_grpc.add_JobServiceServicer_to_server(JobService(desk, messages, fleet, public_url), service.server)
     files = AssetService(assets, messages, public_url, transfers)
     assets_pb2_grpc.add_AssetServiceServicer_to_server(files, service.server)
-    system = SystemService(settings, pool, desk, endpoints(), runpod)
+    system = _system_service(settings, pool, desk, providers)
     system_pb2_grpc.add_SystemServiceServicer_to_server(system, service.server)
     fleet_pb2_grpc.add_FleetServiceServicer_to_server(FleetService(fleet), service.server)
     externalscaler_pb2_grpc.add_ExternalScalerServicer_to_server(KedaScaler(desk), service.probes)
     service.reflect(SERVICES)
     return service
+
+
+def _system_service(
+    settings: GatewaySettings, pool: Pool, desk: JobManager, providers: Mapping[str, Provider]
+) -> SystemService:
+    config = settings.providers["runpod"].endpoint or EndpointConfig("", 0, 0)
+    runpod = providers.get("runpod")
+    return SystemService(pool, desk, endpoints(), config, runpod if isinstance(runpod, ServerlessProvider) else None)
 
 
 def _listening(

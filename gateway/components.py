@@ -10,16 +10,15 @@ import structlog
 from gateway.assets.links import Links
 from gateway.assets.store import AssetStore
 from gateway.config import GatewaySettings
-from gateway.fleet.providers.runpod.client import RunpodClient
-from gateway.fleet.providers.runpod.encoder import RunpodEncoder, RunpodTerms
-from gateway.fleet.providers.runpod.messages import TaskLinks
-from gateway.fleet.providers.runpod.tickets import Tickets
+from gateway.fleet.providers.base import Provider, ProviderContext
+from gateway.fleet.providers.registry import PROVIDERS
 from gateway.jetstream.connection import JetStream
 from gateway.jobs.store import JobStore
 from gateway.sources import Sources
 from gateway.sources.fetch import Fetcher, FetchLimits
 from gateway.workers.pool import Pool
 from gateway.workers.static import StaticEncoders
+from gateway.workers.tickets import Tickets
 from servicekit.tasks import cancel_and_wait, log_and_continue
 from servicekit.tls import Identity
 
@@ -88,15 +87,24 @@ def _own_encoders(settings: GatewaySettings, pool: Pool) -> StaticEncoders:
     return StaticEncoders(settings.encoders, pool, credentials, token)
 
 
-def runpod(settings: GatewaySettings, tickets: Tickets, assets: AssetStore, links: Links) -> RunpodEncoder | None:
-    """The endpoint at RunPod, where one is set."""
-    key = settings.runpod_api_key.get_secret_value()
-    if not settings.has_runpod:
-        return None
-    client = RunpodClient(settings.runpod_url, settings.runpod_endpoint_id, key, rest_url=settings.runpod_rest_url)
-    terms = RunpodTerms(max_seconds=settings.runpod_max_timeout)
-    task_links = TaskLinks(links, assets, settings.public_url, terms.life_seconds)
-    return RunpodEncoder(client, tickets, assets, task_links, terms)
+def providers(settings: GatewaySettings, tickets: Tickets, assets: AssetStore, links: Links) -> dict[str, Provider]:
+    """The providers that are set up, in the order of preference: those too that are to be rented from no more may have
+    instances that must be destroyed."""
+    context = ProviderContext(
+        fleet_name=settings.fleet_name,
+        start_seconds=settings.fleet_start_seconds,
+        max_age_seconds=settings.fleet_max_age_seconds,
+        max_task_seconds=settings.max_task_seconds,
+        max_input_bytes=settings.max_asset_bytes,
+        gateway_networks=settings.fleet_gateway_ips,
+        public_url=settings.public_url,
+        assets=assets,
+        links=links,
+        tickets=tickets,
+    )
+    names = dict.fromkeys((*settings.fleet_providers, *PROVIDERS))
+    configured = {name: settings.providers[name] for name in names if settings.providers[name].is_configured}
+    return {name: PROVIDERS[name].open(own, context) for name, own in configured.items()}
 
 
 def link_secret(settings: GatewaySettings) -> bytes:

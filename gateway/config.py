@@ -1,13 +1,13 @@
 """The gateway's settings. Every field is an environment variable of the same name in capitals."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from gateway.fleet.settings import FleetSettings, Seconds
 from gateway.workers.discovery import EncoderName
-from servicekit.config import Cidrs, CommaList
+from servicekit.config import Cidrs, CommaList, ConfigError, SessionToken
 
 DAY_SECONDS = 86_400.0
 GIB = 1024**3
@@ -22,7 +22,7 @@ class GatewaySettings(FleetSettings):
     port: Port = 3000
     grpc_port: Port = 50051
     health_port: Port = 50053
-    public_url: Annotated[str, Field(validate_default=True)] = ""
+    public_url: str = ""
     x_api_key: SecretStr
     data_dir: Path = Path(".api-gpu")
 
@@ -37,7 +37,7 @@ class GatewaySettings(FleetSettings):
 
     encoders: CommaList[str] = ("127.0.0.1:50052",)
     encoder_ca: Path = Path(".api-gpu/certs/ca.crt")
-    session_token: SecretStr = SecretStr("")
+    session_token: SessionToken = SecretStr("")
 
     nats_url: str = ""
     nats_replicas: Annotated[int, Field(ge=1, le=5)] = 1
@@ -86,12 +86,13 @@ class GatewaySettings(FleetSettings):
             raise ValueError("give 16 characters or more")
         return value
 
-    @field_validator("public_url")
-    @classmethod
-    def _can_be_reached(cls, value: str, info: ValidationInfo) -> str:
-        if not value and info.data.get("runpod_endpoint_id"):
-            raise ValueError("workers at RunPod fetch and put files by link: set it to where they reach PORT")
-        return value
+    @model_validator(mode="after")
+    def _can_be_reached(self) -> Self:
+        for name, settings in self.providers.items():
+            if not self.public_url and settings.endpoint and settings.endpoint.endpoint_id:
+                text = f"workers of {name} fetch and put files by link: set it to where they reach PORT"
+                raise ConfigError(f"PUBLIC_URL='': {text}")
+        return self
 
     @property
     def api_keys(self) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
-"""Framing of files on a stream: sizes of chunks, and the count and digest that prove a file whole.
+"""Framing of files on a stream: the size of chunks, and the size and digest that prove a file complete.
 
-The end of a gRPC stream does not prove it: a client that is killed can look like one that finished.
+The end of a gRPC stream proves nothing: a client that is killed can look like one that finished.
 """
 
 import hashlib
@@ -8,34 +8,34 @@ from collections.abc import AsyncIterator
 
 from servicekit.errors import DataLoss
 
-# Initial metadata of a call that takes a file: it will be taken, send it. One who waits for it is told of a refusal for
-# certain, and sends nothing in vain: gRPC tells a caller whose write fails INTERNAL, whatever the status was.
+# Initial metadata of a call that takes a file: the file will be accepted, send it. A client that waits for it sees a
+# refusal for certain and sends nothing in vain: gRPC reports INTERNAL to one whose write fails, whatever the status.
 ACCEPTED = "x-accepted"
 CHUNK_BYTES = 512 * 1024
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 
 
 class Checksum:
-    """Counts and digests the bytes of one file as they pass."""
+    """Size and SHA-256 of one file, computed while its bytes pass."""
 
     def __init__(self) -> None:
         self.size_bytes = 0
         self._digest = hashlib.sha256()
 
     def add(self, data: bytes) -> None:
-        """Take the next bytes."""
+        """Count and digest the next bytes."""
         self.size_bytes += len(data)
         self._digest.update(data)
 
     @property
     def sha256(self) -> str:
-        """SHA-256 so far, lower-case hexadecimal."""
+        """Return the SHA-256 so far, lower-case hexadecimal."""
         return self._digest.hexdigest()
 
     def verify(self, what: str, *, size_bytes: int | None, sha256: str) -> None:
-        """Hold the bytes against what was announced; None or "" announces nothing.
+        """Compare the bytes with the size and digest announced; None or "" announces nothing.
 
-        Raises DataLoss, naming `what`, when they differ.
+        Raises DataLoss, whose text begins with `what`, when they differ.
         """
         if size_bytes is not None and size_bytes != self.size_bytes:
             raise DataLoss(
@@ -50,18 +50,18 @@ class Checksum:
 
 
 async def rechunk(source: AsyncIterator[bytes], size: int = CHUNK_BYTES) -> AsyncIterator[bytes]:
-    """The same bytes in chunks of exactly `size`, the last one excepted; each byte is copied twice at most."""
-    held: list[bytes] = []
-    held_bytes = 0
+    """Yield the same bytes in chunks of exactly `size`, except the last one; each byte is copied at most twice."""
+    pending: list[bytes] = []
+    pending_bytes = 0
     async for data in source:
-        held.append(data)
-        held_bytes += len(data)
-        if held_bytes < size:
+        pending.append(data)
+        pending_bytes += len(data)
+        if pending_bytes < size:
             continue
-        whole = b"".join(held)
-        cut = held_bytes - held_bytes % size
-        for start in range(0, cut, size):
-            yield whole[start : start + size]
-        held, held_bytes = [whole[cut:]], held_bytes - cut
-    if held_bytes:
-        yield b"".join(held)
+        joined = b"".join(pending)
+        full_bytes = pending_bytes - pending_bytes % size
+        for start in range(0, full_bytes, size):
+            yield joined[start : start + size]
+        pending, pending_bytes = [joined[full_bytes:]], pending_bytes - full_bytes
+    if pending_bytes:
+        yield b"".join(pending)

@@ -3,7 +3,8 @@
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import BeforeValidator, ValidationError
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Network = IPv4Network | IPv6Network
@@ -26,28 +27,38 @@ def _networks(value: object) -> object:
 CommaList = Annotated[tuple[T, ...], NoDecode, BeforeValidator(_split)]
 Cidrs = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
 
+# The secret between gateway and encoder: SESSION_TOKEN, or GPU_API_KEY, its name in the system that came before.
+SessionToken = Annotated[SecretStr, Field(validation_alias=AliasChoices("session_token", "gpu_api_key"))]
+
 
 class ConfigError(Exception):
     """A setting is missing or cannot be used; the text names it and says what to do."""
 
 
 class Settings(BaseSettings):
-    """Base of a service's settings. A field's environment variable is its name in capitals."""
+    """Base of a service's settings. A field's environment variable is its name in capitals, after `env_prefix`."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", case_sensitive=False, env_ignore_empty=True)
 
     @classmethod
     def load(cls, **values: Any) -> Self:
-        """Read the environment; `values` win over it. Raises ConfigError."""
+        """Read the environment; `values` take precedence. Raises ConfigError."""
         try:
             return cls(**values)
         except ValidationError as error:
-            raise ConfigError("; ".join(_described(item) for item in error.errors())) from error
+            prefix = cls.model_config.get("env_prefix", "")
+            raise ConfigError("; ".join(_describe(item, prefix) for item in error.errors())) from error
+
+    @classmethod
+    def variables(cls) -> dict[str, FieldInfo]:
+        """Return the environment variables that are read, with their fields."""
+        prefix = cls.model_config.get("env_prefix", "")
+        return {f"{prefix}{name}".upper(): field for name, field in cls.model_fields.items()}
 
 
-def _described(error: Any) -> str:
-    name = ".".join(str(part) for part in error["loc"]).upper() or "settings"
+def _describe(error: Any, prefix: str) -> str:
+    name = prefix + ".".join(str(part) for part in error["loc"]).upper() or "settings"
     if error["type"] == "missing":
         return f"{name} is not set and has no default"
-    shown = "(hidden)" if any(word in name for word in ("KEY", "TOKEN", "SECRET", "BUNDLE")) else repr(error["input"])
-    return f"{name}={shown}: {error['msg']}"
+    is_secret = any(word in name for word in ("KEY", "TOKEN", "SECRET", "BUNDLE"))
+    return f"{name}={'(hidden)' if is_secret else repr(error['input'])}: {error['msg']}"

@@ -1,7 +1,4 @@
-"""Names of enum values: each goes by its full name, as everywhere in protobuf, and by the short one that people write.
-
-PRESET_BOLD of the enum Preset is also "bold", EASING_IN_OUT of Easing also "in-out".
-"""
+"""Names of protobuf's enum values, full and short: PRESET_BOLD of the enum Preset is also "bold"."""
 
 import re
 from typing import Any
@@ -10,7 +7,7 @@ UNSPECIFIED = "UNSPECIFIED"
 
 
 def number_of(enum: Any, text: str) -> int | None:
-    """The number of a value by its name, full or short, in any case, with - for _; None for one that is not known."""
+    """Return the number of a value by its full or short name, in any case, "-" for "_"; None for an unknown name."""
     names = enum.values_by_name
     plain = text.upper().replace("-", "_")
     for name in (text, plain, _prefix(enum) + plain):
@@ -20,7 +17,7 @@ def number_of(enum: Any, text: str) -> int | None:
 
 
 def short_names(enum: Any) -> list[str]:
-    """The short names, in lower case with hyphens; those of an enum whose values have no prefix as they are."""
+    """Return the short names, lower-case with hyphens; the full names where the enum's values have no prefix."""
     prefix = _prefix(enum)
     names = [str(value.name) for value in enum.values]
     if not all(name.startswith(prefix) for name in names):

@@ -1,21 +1,4 @@
-"""What can go wrong, as one tree. Each class carries its gRPC code; the outermost interceptor turns it into a status.
-
-ServiceError
-├── InvalidArgument      the request is wrong and stays wrong
-├── FailedPrecondition   the request is well formed, the state of things forbids it
-├── NotFound             what is named does not exist
-├── AlreadyExists        what is to be made exists
-├── Unauthenticated      no key, or a wrong one
-├── PermissionDenied     known, and not allowed
-├── ResourceExhausted    over a limit: size, rate, slots
-├── Cancelled            the caller ended it
-├── DeadlineExceeded     took longer than allowed
-├── Aborted              lost a race; try again
-├── Unavailable          cannot serve now; try again
-├── DataLoss             bytes are missing or are not those that were announced
-├── Unimplemented        not offered here
-└── Internal             a fault of the service
-"""
+"""The tree of errors. Each class has a gRPC code; the outermost interceptor alone turns an error into a status."""
 
 from collections.abc import Iterable, Mapping
 from typing import ClassVar, Self
@@ -30,8 +13,11 @@ DOMAIN = "api-gpu"
 
 
 class ServiceError(Exception):
-    """An error that a caller may see: `message` says what to do, `reason` is for programs (UPPER_SNAKE), `fields`
-    maps fields of the request to what is wrong with them, `metadata` is for programs too."""
+    """Base of the errors that a caller may see.
+
+    `message` tells people what to do. For programs: `reason` (UPPER_SNAKE), `fields`, which maps fields of the request
+    to what is wrong with them, and `metadata`.
+    """
 
     code: ClassVar[grpc.StatusCode] = grpc.StatusCode.UNKNOWN
 
@@ -51,22 +37,22 @@ class ServiceError(Exception):
 
     @property
     def number(self) -> int:
-        """The canonical code as a number, 3 for INVALID_ARGUMENT."""
+        """Return the canonical code as a number: 3 for INVALID_ARGUMENT."""
         return int(self.code.value[0])
 
     def details(self) -> list[Message]:
-        """The google.rpc messages that go with the status."""
-        found: list[Message] = []
+        """Return the google.rpc messages that go with the status: ErrorInfo, BadRequest."""
+        details: list[Message] = []
         if self.reason:
-            found.append(error_details_pb2.ErrorInfo(reason=self.reason, domain=DOMAIN, metadata=self.metadata))
+            details.append(error_details_pb2.ErrorInfo(reason=self.reason, domain=DOMAIN, metadata=self.metadata))
         if self.fields:
             violation = error_details_pb2.BadRequest.FieldViolation
             violations = [violation(field=name, description=text) for name, text in self.fields.items()]
-            found.append(error_details_pb2.BadRequest(field_violations=violations))
-        return found
+            details.append(error_details_pb2.BadRequest(field_violations=violations))
+        return details
 
     def to_status(self) -> status_pb2.Status:
-        """The error as google.rpc.Status."""
+        """Return the error as google.rpc.Status."""
         status = status_pb2.Status(code=self.number, message=self.message)
         for detail in self.details():
             packed = any_pb2.Any()
@@ -87,133 +73,119 @@ class InvalidArgument(ServiceError):
 
 
 class FailedPrecondition(ServiceError):
-    """The request is well formed, the state of things forbids it."""
+    """The request is well formed, and the state of the system forbids it."""
 
     code = grpc.StatusCode.FAILED_PRECONDITION
 
 
 class NotFound(ServiceError):
-    """What is named does not exist."""
+    """The resource named does not exist."""
 
     code = grpc.StatusCode.NOT_FOUND
 
 
 class AlreadyExists(ServiceError):
-    """What is to be made exists."""
+    """The resource to create exists already."""
 
     code = grpc.StatusCode.ALREADY_EXISTS
 
 
 class Unauthenticated(ServiceError):
-    """No key, or a wrong one."""
+    """The API key is missing or wrong."""
 
     code = grpc.StatusCode.UNAUTHENTICATED
 
 
 class PermissionDenied(ServiceError):
-    """Known, and not allowed."""
+    """The caller is known, and not allowed."""
 
     code = grpc.StatusCode.PERMISSION_DENIED
 
 
 class ResourceExhausted(ServiceError):
-    """Over a limit: size, rate, slots."""
+    """A limit is exceeded: size, rate, slots."""
 
     code = grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 class Cancelled(ServiceError):
-    """The caller ended it."""
+    """The caller cancelled the work."""
 
     code = grpc.StatusCode.CANCELLED
 
 
 class DeadlineExceeded(ServiceError):
-    """Took longer than allowed."""
+    """The work took longer than allowed."""
 
     code = grpc.StatusCode.DEADLINE_EXCEEDED
 
 
 class Aborted(ServiceError):
-    """Lost a race; try again."""
+    """The call lost a race; try again."""
 
     code = grpc.StatusCode.ABORTED
 
 
 class Unavailable(ServiceError):
-    """Cannot serve now; try again."""
+    """The service cannot answer now; try again."""
 
     code = grpc.StatusCode.UNAVAILABLE
 
 
 class DataLoss(ServiceError):
-    """Bytes are missing or are not those that were announced."""
+    """Bytes are missing, or differ from what was announced."""
 
     code = grpc.StatusCode.DATA_LOSS
 
 
 class Unimplemented(ServiceError):
-    """Not offered here."""
+    """The method does not exist here."""
 
     code = grpc.StatusCode.UNIMPLEMENTED
 
 
 class Internal(ServiceError):
-    """A fault of the service."""
+    """The service itself failed."""
 
     code = grpc.StatusCode.INTERNAL
 
 
-CLASSES: dict[grpc.StatusCode, type[ServiceError]] = {
-    cls.code: cls
-    for cls in (
-        InvalidArgument,
-        FailedPrecondition,
-        NotFound,
-        AlreadyExists,
-        Unauthenticated,
-        PermissionDenied,
-        ResourceExhausted,
-        Cancelled,
-        DeadlineExceeded,
-        Aborted,
-        Unavailable,
-        DataLoss,
-        Unimplemented,
-        Internal,
-    )
-}
+CLASSES: dict[grpc.StatusCode, type[ServiceError]] = {cls.code: cls for cls in ServiceError.__subclasses__()}
 CODES: dict[int, grpc.StatusCode] = {int(code.value[0]): code for code in grpc.StatusCode}
 
 
-def make(code: int, message: str, reason: str = "") -> ServiceError:
-    """The error of a canonical code number; Internal for numbers that have no class."""
-    return CLASSES.get(CODES.get(code, grpc.StatusCode.UNKNOWN), Internal)(message, reason=reason)
+def from_code(code: int, message: str, reason: str = "") -> ServiceError:
+    """Return the error of a canonical code number; Internal for numbers that have no class."""
+    return _error_class(CODES.get(code))(message, reason=reason)
 
 
 def from_rpc(error: grpc.Call | grpc.aio.AioRpcError) -> ServiceError:
-    """The error behind a failed call, with the reason and the fields that the other side gave."""
-    return _made(error.code(), error.details() or "", status_details(error))
+    """Return the error behind a failed call, with the reason and the fields that the server gave."""
+    return _from_details(error.code(), error.details() or "", status_details(error))
 
 
 def from_status(status: status_pb2.Status) -> ServiceError:
-    """The error that a google.rpc.Status tells of."""
-    return _made(CODES.get(status.code), status.message, status)
+    """Return the error that a google.rpc.Status describes."""
+    return _from_details(CODES.get(status.code), status.message, status)
 
 
-def _made(code: grpc.StatusCode | None, text: str, status: status_pb2.Status) -> ServiceError:
+def _from_details(code: grpc.StatusCode | None, message: str, status: status_pb2.Status) -> ServiceError:
     reason, fields, metadata = "", {}, {}
     for detail in status.details:
-        info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+        info, bad_request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
         if detail.Unpack(info):
             reason, metadata = info.reason, dict(info.metadata)
-        elif detail.Unpack(bad):
-            fields = {violation.field: violation.description for violation in bad.field_violations}
-    return CLASSES.get(code or grpc.StatusCode.UNKNOWN, Internal)(text, reason=reason, fields=fields, metadata=metadata)
+        elif detail.Unpack(bad_request):
+            fields = {violation.field: violation.description for violation in bad_request.field_violations}
+    return _error_class(code)(message, reason=reason, fields=fields, metadata=metadata)
+
+
+def _error_class(code: grpc.StatusCode | None) -> type[ServiceError]:
+    return CLASSES.get(code or grpc.StatusCode.UNKNOWN, Internal)
 
 
 def status_details(error: grpc.Call | grpc.aio.AioRpcError) -> status_pb2.Status:
-    """The google.rpc.Status that travelled in the trailing metadata; empty when there was none."""
+    """Return the google.rpc.Status in the trailing metadata of a failed call; an empty one where there is none."""
     pairs: Iterable[tuple[str, bytes]] = error.trailing_metadata() or ()  # type: ignore[assignment]
     for key, value in pairs:
         if key == DETAILS_KEY:

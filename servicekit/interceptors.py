@@ -15,17 +15,17 @@ import structlog
 
 from servicekit.errors import DETAILS_KEY, DeadlineExceeded, Internal, ServiceError
 
-log = structlog.get_logger("rpc")
+log = structlog.get_logger("servicekit.rpc")
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Around = Callable[[str, Context], Any]
 REQUEST_ID = "x-request-id"
-# What monitors ask all day long, and watch for as long as they like.
+# Services of monitors, which call all the time and watch for as long as they like: no deadline, no access log.
 QUIET = ("/grpc.health.v1.", "/externalscaler.")
 
 
 class AroundCall(grpc.aio.ServerInterceptor):
-    """Runs every call inside the async context manager `around(method, context)`, whatever its kind."""
+    """Interceptor that runs calls of all four kinds inside the async context manager `around(method, context)`."""
 
     def __init__(self, around: Around) -> None:
         self._around = around
@@ -35,13 +35,13 @@ class AroundCall(grpc.aio.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
-        """See grpc.aio.ServerInterceptor; an unknown method is passed on (gRPC answers UNIMPLEMENTED)."""
+        """Wrap the handler; an unknown method has none, and gRPC answers UNIMPLEMENTED."""
         handler = await continuation(handler_call_details)
         return around_call(handler, handler_call_details.method, self._around) if handler else handler
 
 
 def around_call(handler: Any, method: str, around: Around) -> "grpc.RpcMethodHandler[Any, Any]":
-    """The same handler, of the same cardinality, run inside `around`."""
+    """Return a handler of the same cardinality that runs inside `around`."""
     kind = f"{_stream(handler.request_streaming)}_{_stream(handler.response_streaming)}"
     inner = getattr(handler, kind)
 
@@ -53,20 +53,20 @@ def around_call(handler: Any, method: str, around: Around) -> "grpc.RpcMethodHan
         async with around(method, context):
             result = inner(request, context)
             if hasattr(result, "aclose"):
-                # Left at a `yield`, a generator would keep what it holds until it is collected.
+                # A generator abandoned at a `yield` would hold its resources until it is garbage-collected.
                 async with aclosing(result):
                     async for message in result:
                         await context.write(message)
-            else:  # a handler that writes to the context by itself
+            else:  # the handler writes to the context itself
                 await result
 
-    make: Any = getattr(grpc, f"{kind}_rpc_method_handler")
-    made: grpc.RpcMethodHandler[Any, Any] = make(
+    make_handler: Any = getattr(grpc, f"{kind}_rpc_method_handler")
+    wrapped: grpc.RpcMethodHandler[Any, Any] = make_handler(
         stream if handler.response_streaming else unary,
         request_deserializer=handler.request_deserializer,
         response_serializer=handler.response_serializer,
     )
-    return made
+    return wrapped
 
 
 def _stream(streaming: bool) -> str:
@@ -74,7 +74,7 @@ def _stream(streaming: bool) -> str:
 
 
 def error_boundary(max_call_seconds: float) -> AroundCall:
-    """The outermost interceptor. Every call ends after `max_call_seconds` at the latest; monitors' excepted."""
+    """Return the outermost interceptor. It ends every call after `max_call_seconds`, except those of monitors."""
 
     @asynccontextmanager
     async def around(method: str, context: Context) -> AsyncIterator[None]:
@@ -93,11 +93,7 @@ def error_boundary(max_call_seconds: float) -> AroundCall:
                 await abort(context, error, request_id)
             except TimeoutError:
                 code = "DEADLINE_EXCEEDED"
-                await abort(
-                    context,
-                    DeadlineExceeded(f"The call took longer than {max_call_seconds:g} s."),
-                    request_id,
-                )
+                await abort(context, DeadlineExceeded(f"The call took longer than {max_call_seconds:g} s."), request_id)
             except asyncio.CancelledError:
                 code = "CANCELLED"
                 raise
@@ -118,12 +114,12 @@ def error_boundary(max_call_seconds: float) -> AroundCall:
 
 
 async def abort(context: Context, error: ServiceError, request_id: str) -> None:
-    """End the call with the error's code, text and google.rpc details."""
+    """End the call with the error's code, message and google.rpc details."""
     trailing = ((REQUEST_ID, request_id), (DETAILS_KEY, error.to_status().SerializeToString()))
     await context.abort(error.code, error.message, trailing)
 
 
 def metadata(context: Context) -> dict[str, str]:
-    """The text entries of a call's metadata; of a key given twice, the last."""
+    """Return the text entries of a call's metadata; of a repeated key, the last value."""
     pairs: Iterable[tuple[str, str | bytes]] = context.invocation_metadata() or ()
     return {key: value for key, value in pairs if isinstance(value, str)}

@@ -1,4 +1,4 @@
-"""Logs: structlog, one line an event; readable on a terminal, JSON elsewhere and in the file."""
+"""Logs by structlog, one line an event: text on a terminal, JSON elsewhere and in the file."""
 
 import logging
 import logging.handlers
@@ -15,14 +15,14 @@ FILES = 5
 
 def configure(service: str, level: str, logs_dir: Path | None) -> None:
     """Send structlog and logging to stderr and, where `logs_dir` is given, to a rotated file there."""
-    before: list[Any] = [
+    shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     structlog.configure(
-        processors=[*before, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         cache_logger_on_first_use=True,
@@ -30,22 +30,22 @@ def configure(service: str, level: str, logs_dir: Path | None) -> None:
     as_json = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     as_text = [structlog.dev.ConsoleRenderer(colors=True)]
     stderr = logging.StreamHandler(sys.stderr)
-    stderr.setFormatter(_formatter(as_text if sys.stderr.isatty() else as_json, before))
+    stderr.setFormatter(_formatter(as_text if sys.stderr.isatty() else as_json, shared))
     handlers: list[logging.Handler] = [stderr]
     if logs_dir is not None:
         logs_dir.mkdir(parents=True, exist_ok=True)
         file = logging.handlers.RotatingFileHandler(
             logs_dir / f"{service}.log", maxBytes=FILE_BYTES, backupCount=FILES, delay=True
         )
-        file.setFormatter(_formatter(as_json, before))
+        file.setFormatter(_formatter(as_json, shared))
         handlers.append(file)
     logging.basicConfig(handlers=handlers, level=level.upper(), force=True)
     for name in ("httpx", "httpcore", "asyncio", "uvicorn.access"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def _formatter(renderers: list[Any], before: list[Any]) -> logging.Formatter:
+def _formatter(renderers: list[Any], shared: list[Any]) -> logging.Formatter:
     return structlog.stdlib.ProcessorFormatter(
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
-        foreign_pre_chain=before,
+        foreign_pre_chain=shared,
     )

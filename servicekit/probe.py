@@ -1,6 +1,6 @@
-"""`python -m servicekit.probe PORT`: asks the health service of this machine; exit code 0 when it says SERVING, else 1.
+"""`python -m servicekit.probe PORT`: exit with 0 if the health service on this host says SERVING, else with 1.
 
-For container engines that can only run a command; Kubernetes asks by itself.
+For container engines that can only run a command; Kubernetes calls the health service itself.
 """
 
 import sys
@@ -9,22 +9,22 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-ANSWER_SECONDS = 3.0
+TIMEOUT_SECONDS = 3.0
 
 
 def is_serving(port: int) -> bool:
-    """Whether the plaintext health service at a port of this machine says SERVING."""
+    """Return True if the plaintext health service at a port of this host says SERVING."""
     with grpc.insecure_channel(f"localhost:{port}") as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)
         try:
-            answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=ANSWER_SECONDS)
+            answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=TIMEOUT_SECONDS)
         except grpc.RpcError:
             return False
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
 def main(arguments: list[str]) -> int:
-    """See above; 2 when the command line is wrong."""
+    """Return the exit code; 2 for a wrong command line."""
     if len(arguments) != 1 or not arguments[0].isdigit():
         print(__doc__, file=sys.stderr)
         return 2

@@ -1,4 +1,4 @@
-"""Child processes that cannot outlive their parent, however it ends."""
+"""Child processes that cannot outlive their parent, however the parent ends."""
 
 import asyncio
 import contextlib
@@ -16,28 +16,33 @@ _setpriv = shutil.which("setpriv")
 
 
 class TiedCommand(NamedTuple):
-    """How to start a child: its command line, and the `preexec_fn` to start it with (None where none is needed)."""
+    """Command line of a child, and the `preexec_fn` to start it with (None where none is needed)."""
 
     command: tuple[str, ...]
     preexec: Callable[[], None] | None
 
 
 def die_with_parent(command: Sequence[str], number: signal.Signals = signal.SIGKILL) -> TiedCommand:
-    """The command, so that the kernel sends `number` to the child when the thread that starts it ends (Linux;
-    elsewhere nothing happens). Start children from the main thread. Source: prctl(2), PR_SET_PDEATHSIG.
+    """Return the command for a child to which the kernel sends `number` when the thread that starts it ends.
+
+    Linux only; elsewhere the command is returned as it is. Start children from the main thread. Source: prctl(2),
+    PR_SET_PDEATHSIG.
 
     setpriv (util-linux) is preferred: without a preexec_fn Python starts children by vfork, which is 5 ms faster here
-    and runs none of gRPC's fork handlers, which can abort a child. One window stays open with it: a parent that is
-    killed in the milliseconds before setpriv has made its request leaves the child alive.
+    and runs none of gRPC's fork handlers, which can abort a child. One gap remains: a parent that is killed in the
+    milliseconds before setpriv has made its request leaves the child alive.
     """
     if _setpriv and _libc is not None:
         return TiedCommand((_setpriv, "--pdeathsig", number.name.removeprefix("SIG"), *command), None)
-    return TiedCommand(tuple(command), _arranging(number) if _libc is not None else None)
+    return TiedCommand(tuple(command), _preexec(number) if _libc is not None else None)
 
 
-async def started(command: Sequence[str], **options: Any) -> asyncio.subprocess.Process:
-    """Start a tied child in a process group of its own; `options` are those of create_subprocess_exec. Killed when this
-    is cancelled: asyncio alone would wait for ever for a child whose pipes it had no time to connect (Python 3.11)."""
+async def spawn(command: Sequence[str], **options: Any) -> asyncio.subprocess.Process:
+    """Start a child that dies with its parent, in a process group of its own; `options` go to create_subprocess_exec.
+
+    A cancel kills the child: asyncio alone would wait for ever for a child whose pipes it had no time to connect
+    (Python 3.11).
+    """
     child = die_with_parent(command)
     spawning = asyncio.create_subprocess_exec(*child.command, preexec_fn=child.preexec, process_group=0, **options)
     starting = asyncio.ensure_future(spawning)
@@ -46,26 +51,28 @@ async def started(command: Sequence[str], **options: Any) -> asyncio.subprocess.
     except asyncio.CancelledError:
         await asyncio.wait([starting])
         if starting.exception() is None:
-            kill(starting.result())
+            kill_group(starting.result())
             await starting.result().wait()
         raise
 
 
-def kill(process: asyncio.subprocess.Process) -> None:
-    """End a child of `started` at once, if it has not ended. All of its group goes: a sandbox that is killed while it
-    is being set up would leave its inside behind, which waits for ever."""
+def kill_group(process: asyncio.subprocess.Process) -> None:
+    """Kill a child of `spawn` and its process group, unless the child has ended.
+
+    The whole group, because a sandbox that is killed during its setup would leave its inner process waiting for ever.
+    """
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def _arranging(number: signal.Signals) -> Callable[[], None]:
+def _preexec(number: signal.Signals) -> Callable[[], None]:
     parent = os.getpid()
 
-    def arrange() -> None:
+    def request_signal() -> None:
         assert _libc is not None
         _libc.prctl(_PR_SET_PDEATHSIG, int(number))
-        if os.getppid() != parent:  # it died between fork and prctl
+        if os.getppid() != parent:  # the parent died between fork and prctl
             os.kill(os.getpid(), number)
 
-    return arrange
+    return request_signal

@@ -1,4 +1,4 @@
-"""A gRPC server from start to drain: ports, health, reflection, signals.
+"""The gRPC servers of a process, from start to drain: ports, health, reflection, signals.
 
 service = Service([…], max_concurrent_calls, max_call_seconds)
 add_XServicer_to_server(…, service.server)
@@ -14,16 +14,14 @@ import signal
 from collections.abc import Sequence
 
 import grpc
-import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio
 from grpc_reflection.v1alpha import reflection
 
 from servicekit.chunks import MAX_MESSAGE_BYTES
 from servicekit.config import ConfigError
-from servicekit.health import Health
-from servicekit.interceptors import error_boundary
-
-log = structlog.get_logger("rpc")
+from servicekit.interceptors import Context, error_boundary
+from servicekit.tasks import cancel_and_wait
 
 OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -36,20 +34,48 @@ OPTIONS = (
 
 # Trust in a client lasts as long as its connection: bound it, so that a rotated CA takes hold.
 CONNECTION_AGE_SECONDS = 3600.0
-# What a call may take beyond its limit, to tell of its end.
-LAST_WORDS_SECONDS = 60.0
-# Clients ping to keep silent calls alive; one that does so more often is cut off after the strikes.
+# Time beyond its limit for a call to report its end.
+CALL_GRACE_SECONDS = 60.0
+# Clients ping to keep silent calls alive; one that pings more often is disconnected after `max_ping_strikes`.
 CLIENT_PING_SECONDS = 10.0
 
-# The port of probes is open to whoever can reach it.
-PROBE_CALLS = 100
-PROBE_SECONDS = 60.0
-PROBES_END_SECONDS = 1.0
-MOST_MILLISECONDS = 2**31 - 1
+# Limits of the probes' port, which is open to anybody who can reach it.
+MAX_PROBE_CALLS = 100
+MAX_PROBE_SECONDS = 60.0
+PROBE_DRAIN_SECONDS = 1.0
+# Health watches get so long to receive NOT_SERVING.
+LAST_STATUS_SECONDS = 0.1
+MAX_MILLISECONDS = 2**31 - 1
+
+
+class Health(aio.HealthServicer):
+    """grpcio's health servicer, with watches that end at a shutdown: `Server.stop` waits for them as for any call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._watches: set[asyncio.Task[None]] = set()
+
+    async def Watch(self, request: health_pb2.HealthCheckRequest, context: Context) -> None:
+        """Send the status and its changes until `end_watches`; end with UNAVAILABLE."""
+        watch = asyncio.ensure_future(super().Watch(request, context))
+        self._watches.add(watch)
+        try:
+            await asyncio.wait([watch])
+        finally:
+            self._watches.discard(watch)
+            await cancel_and_wait(watch)
+        await context.abort(grpc.StatusCode.UNAVAILABLE, "shutting down")
+
+    async def end_watches(self) -> None:
+        """Report NOT_SERVING for good, and end every watch once it has sent that."""
+        await self.enter_graceful_shutdown()
+        if self._watches:
+            await asyncio.sleep(LAST_STATUS_SECONDS)
+            await cancel_and_wait(*self._watches)
 
 
 class Service:
-    """One process's gRPC servers: the main one, and a plaintext one for health probes and their like."""
+    """The gRPC servers of one process: the main one, and a plaintext one for health probes and scalers."""
 
     def __init__(
         self,
@@ -59,12 +85,15 @@ class Service:
         connection_age_seconds: float = CONNECTION_AGE_SECONDS,
         client_ping_seconds: float = CLIENT_PING_SECONDS,
     ) -> None:
-        """A connection takes no more calls from its age on; those that it has may take `max_call_seconds` each.
-        `client_ping_seconds` is the least time between two pings of a client while its calls are silent."""
+        """Set the limits of connections.
+
+        A connection older than `connection_age_seconds` takes no new calls; its open calls may go on for
+        `max_call_seconds`. A client whose calls are silent may ping once in `client_ping_seconds`.
+        """
         options = (
             *OPTIONS,
             ("grpc.max_connection_age_ms", _milliseconds(connection_age_seconds)),
-            ("grpc.max_connection_age_grace_ms", _milliseconds(max_call_seconds + LAST_WORDS_SECONDS)),
+            ("grpc.max_connection_age_grace_ms", _milliseconds(max_call_seconds + CALL_GRACE_SECONDS)),
             ("grpc.http2.min_ping_interval_without_data_ms", _milliseconds(client_ping_seconds)),
         )
         self.server = grpc.aio.server(
@@ -72,43 +101,43 @@ class Service:
         )
         self.health = Health()
         self.probes = grpc.aio.server(
-            interceptors=[error_boundary(PROBE_SECONDS)],
+            interceptors=[error_boundary(MAX_PROBE_SECONDS)],
             options=(("grpc.so_reuseport", 0),),
-            maximum_concurrent_rpcs=PROBE_CALLS,
+            maximum_concurrent_rpcs=MAX_PROBE_CALLS,
         )
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self.server)
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self.probes)
         self._names: list[str] = []
 
     def reflect(self, names: Sequence[str]) -> None:
-        """Offer reflection of these services, and health for each of them."""
+        """Serve reflection and health of these services."""
         self._names = list(names)
-        known = [*names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME]
-        reflection.enable_server_reflection(known, self.server)
+        health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+        reflection.enable_server_reflection([*names, health_name, reflection.SERVICE_NAME], self.server)
 
     def listen(self, address: str, credentials: grpc.ServerCredentials | None) -> int:
-        """Bind the main server; the port that it got. Without credentials only for unix sockets. Raises ConfigError."""
+        """Bind the main server and return its port; no credentials only for unix sockets. Raises ConfigError."""
         return _bind(self.server, address, credentials)
 
     def listen_for_probes(self, address: str) -> int:
-        """Bind the plaintext server of probes; the port that it got. Raises ConfigError."""
+        """Bind the plaintext server of probes and return its port. Raises ConfigError."""
         return _bind(self.probes, address, None)
 
     async def start(self) -> None:
-        """Serve, and say so to health checks."""
+        """Start both servers and report SERVING."""
         await self.server.start()
         await self.probes.start()
         await self._set(health_pb2.HealthCheckResponse.SERVING)
 
-    async def not_serving(self) -> None:
-        """Say NOT_SERVING to health checks; calls are still answered."""
+    async def report_not_serving(self) -> None:
+        """Report NOT_SERVING to health checks; calls are still answered."""
         await self._set(health_pb2.HealthCheckResponse.NOT_SERVING)
 
     async def drain(self, seconds: float) -> None:
-        """Say NOT_SERVING, refuse new calls, wait `seconds` for open ones, cancel what is left."""
-        await self.not_serving()
+        """Report NOT_SERVING, refuse new calls, wait `seconds` for open ones, cancel the rest."""
+        await self.report_not_serving()
         await self.health.end_watches()
-        await asyncio.gather(self.server.stop(seconds), self.probes.stop(min(seconds, PROBES_END_SECONDS)))
+        await asyncio.gather(self.server.stop(seconds), self.probes.stop(min(seconds, PROBE_DRAIN_SECONDS)))
 
     async def _set(self, status: int) -> None:
         for name in ("", *self._names):
@@ -116,8 +145,7 @@ class Service:
 
 
 def _milliseconds(seconds: float) -> int:
-    """As gRPC takes them: 24 days at most."""
-    return min(round(seconds * 1000), MOST_MILLISECONDS)
+    return min(round(seconds * 1000), MAX_MILLISECONDS)  # an int32 in gRPC: 24 days
 
 
 def _bind(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None) -> int:

@@ -1,4 +1,4 @@
-"""Tasks end with whoever began them, and not before."""
+"""Helpers for asyncio tasks: log and continue, cancel and wait, run to completion."""
 
 import asyncio
 import contextlib
@@ -9,32 +9,34 @@ import structlog
 
 from servicekit.errors import ServiceError
 
-log = structlog.get_logger("tasks")
+log = structlog.get_logger("servicekit.tasks")
 
 T = TypeVar("T")
 
 
 @contextlib.contextmanager
-def log_and_continue(what: str) -> Iterator[None]:
-    """One round of a loop that must not end: what the block raises is logged as `what`, with its trace where nobody
-    foresaw it. Cancels pass."""
+def log_and_continue(event: str) -> Iterator[None]:
+    """Log what the block raises as `event`, for a round of a loop that must not end; cancellation passes.
+
+    Errors other than ServiceError are logged with their traceback.
+    """
     try:
         yield
     except ServiceError as error:
-        log.warning(what, error=error.message)
+        log.warning(event, error=error.message)
     except Exception:
-        log.exception(what)
+        log.exception(event)
 
 
 async def cancel_and_wait(*tasks: "asyncio.Future[Any]") -> None:
-    """Cancel tasks, and wait until each has cleared up after itself. What they raise is dropped."""
+    """Cancel tasks and wait until each has ended; their errors are dropped."""
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def run_to_completion(work: Coroutine[Any, Any, T]) -> T:
-    """The result of work that must not stop half-way: a cancel is heard when it has ended."""
+    """Return the result of work that must not stop half-way; a cancellation is re-raised once the work has ended."""
     task, is_cancelled = asyncio.ensure_future(work), False
     while not task.done():
         try:

@@ -1,6 +1,6 @@
-"""A TLS identity as one line of text, for machines that are given nothing but environment variables.
+"""TLS identities: from PEM files, or from one line of text for instances that get nothing but environment variables.
 
-It never touches a disk: gRPC takes PEM from memory.
+The line never touches a disk: gRPC takes PEM from memory.
 """
 
 import base64
@@ -25,7 +25,7 @@ _UNUSABLE = (
 
 @dataclass(frozen=True)
 class TrustBundle:
-    """PEM: a certificate, its private key, and the CA that the other side's certificate must come from."""
+    """PEM of a certificate, its private key, and the CA that must have signed the peer's certificate."""
 
     certificate: bytes
     key: bytes = field(repr=False)
@@ -33,7 +33,7 @@ class TrustBundle:
 
     @classmethod
     def parse(cls, text: str) -> "TrustBundle":
-        """The bundle of `text`. Raises ConfigError, which never shows what is in it."""
+        """Parse the text of a bundle. Raises ConfigError, whose message never shows the content."""
         try:
             blocks = list(_BLOCK.finditer(base64.b64decode(text, validate=True)))
             certificate, key, ca = (block.group(0) for block in blocks)
@@ -48,38 +48,38 @@ class TrustBundle:
 
     @property
     def text(self) -> str:
-        """The bundle in one line, as `parse` reads it."""
+        """Return the bundle as one line, which `parse` reads."""
         return base64.b64encode(self.certificate + self.key + self.ca).decode()
 
     def server_credentials(self, *, require_client: bool) -> grpc.ServerCredentials:
-        """Credentials of a server; without `require_client` a client certificate is not asked for."""
+        """Return credentials of a server; it asks for a client certificate only with `require_client`."""
         ca = self.ca if require_client else None
         return grpc.ssl_server_credentials([(self.key, self.certificate)], ca, require_client)
 
     def channel_credentials(self) -> grpc.ChannelCredentials:
-        """Credentials of a client that presents this certificate."""
+        """Return credentials of a client that presents this certificate."""
         return grpc.ssl_channel_credentials(self.ca, self.key, self.certificate)
 
 
 @dataclass(frozen=True)
 class Identity:
-    """PEM files: a certificate chain, its private key, and the CA that the other side's certificate must come from."""
+    """PEM files of a certificate chain, its private key, and the CA that must have signed the peer's certificate."""
 
     certificate: Path
     key: Path
     ca: Path
 
     def server_credentials(self, *, require_client: bool) -> grpc.ServerCredentials:
-        """Credentials of a server; without `require_client` a client certificate is not asked for."""
-        certificate, key, ca = self._checked()
+        """Return credentials of a server; it asks for a client certificate only with `require_client`."""
+        certificate, key, ca = self._read()
         return grpc.ssl_server_credentials([(key, certificate)], ca if require_client else None, require_client)
 
     def channel_credentials(self) -> grpc.ChannelCredentials:
-        """Credentials of a client that presents this certificate."""
-        certificate, key, ca = self._checked()
+        """Return credentials of a client that presents this certificate."""
+        certificate, key, ca = self._read()
         return grpc.ssl_channel_credentials(ca, key, certificate)
 
-    def _checked(self) -> tuple[bytes, bytes, bytes]:
+    def _read(self) -> tuple[bytes, bytes, bytes]:
         try:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(self.certificate, self.key)

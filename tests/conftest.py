@@ -1,10 +1,18 @@
-"""What all end-to-end tests share: one pair, started as a user starts it."""
+"""Hold for all tests: one pair started as a user starts it, signals as a terminal leaves them, nothing left open."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 
+from tests.support.left_open import pytest_collection_finish, pytest_runtest_teardown
 from tools.pair import Pair, running
+
+__all__ = ["pair", "pytest_collection_finish", "pytest_runtest_teardown"]
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell without job control starts what it puts in the background with SIGINT ignored, and children inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

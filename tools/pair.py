@@ -13,6 +13,7 @@ from pathlib import Path
 
 from api_gpu.client import Client
 from api_gpu.local.data_dir import DataDir
+from gateway.fleet.providers.registry import PROVIDERS
 from servicekit.errors import Unavailable
 from servicekit.process import die_with_parent
 
@@ -20,19 +21,19 @@ START_SECONDS = 60.0
 STOP_SECONDS = 45.0
 POLL_SECONDS = 0.02
 # Settings that would tie the pair to something outside it.
-OUTSIDE = (
+OUTSIDE = {
     "ALLOWED_IPS",
     "ASSETS_URL",
+    "GPU_API_KEY",
     "HOST",
     "NATS_URL",
     "OUTPUT_DIR",
     "PUBLIC_URL",
-    "RUNPOD_API_KEY",
-    "RUNPOD_ENDPOINT_ID",
     "SESSION_TOKEN",
-    "VAST_API_KEY",
     "X_API_KEY",
-)
+}
+for provider in PROVIDERS.values():
+    OUTSIDE |= provider.settings.variables().keys()
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import structlog
 from encoder.ffmpeg import errors
 from encoder.ffmpeg.command import FfmpegRun, OpenStdin, Spawn, StdinWriter
 from encoder.sandbox.sandboxes import Sandbox, SandboxAccess
-from servicekit.process import kill, started
+from servicekit.process import kill_group, spawn
 
 log = structlog.get_logger("encoder")
 
@@ -72,7 +72,7 @@ class FfmpegProcess:
             raise error
 
     async def kill(self) -> None:
-        kill(self._process)
+        kill_group(self._process)
         self._reading.cancel()
         await asyncio.gather(self._reading, self._process.wait(), return_exceptions=True)
 
@@ -159,13 +159,13 @@ async def query(command: Sequence[str], timeout_seconds: float = 30.0) -> tuple[
         async with asyncio.timeout(timeout_seconds):
             out, err = await process.communicate()
     finally:
-        kill(process)
+        kill_group(process)
         await process.wait()
     return process.returncode or 0, (out + err).decode(errors="replace")
 
 
 async def _spawn(command: Sequence[str], folder: Path | None, stdin: int, stdout: int) -> asyncio.subprocess.Process:
-    return await started(command, cwd=folder, stdin=stdin, stdout=stdout, stderr=asyncio.subprocess.PIPE)
+    return await spawn(command, cwd=folder, stdin=stdin, stdout=stdout, stderr=asyncio.subprocess.PIPE)
 
 
 def _number(value: bytes | None) -> float:

@@ -12,6 +12,7 @@ from encoder.media.info import ResultWarning, Source
 from servicekit.errors import InvalidArgument
 
 COPY = "copy"
+MP4_TYPE = "video/mp4"
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,13 @@ class PlanContext:
 
     def output(self, audio: Sequence[Any], options: Mapping[str, str]) -> OutputSpec:
         """Return the output that writes the result, with streams of audio and options of FFmpeg."""
-        names = {source.path.name: field for field, source in self.sources.items()}
+        # Of a source that several fields name, the first one is blamed.
+        names = {source.path.name: field for field, source in reversed(list(self.sources.items()))}
         return OutputSpec(audio, options, self.result, names, self.threads)
+
+    def listed(self, field: str, count: int) -> list[Source]:
+        """Return the inputs of the elements of a repeated field. Raises InvalidArgument for one that is missing."""
+        return [self.source(f"{field}[{index}]") for index in range(count)]
 
     def source(self, field: str) -> Source:
         """Return the input of a field. Raises InvalidArgument when the task came without it."""
@@ -39,13 +45,22 @@ class PlanContext:
 
 
 @dataclass(frozen=True)
+class ExtraFile:
+    """A further result, which the runs write into the folder of the result: its file name and MIME type."""
+
+    name: str
+    content_type: str
+
+
+@dataclass(frozen=True)
 class Plan:
     """FFmpeg runs, one after the other; one that depends on those before is a function that makes it after them.
 
     The last run makes the result, and its frames are the progress. `field` is to blame when the result is not as it
     should be. `codec` is the name of what made the video, or COPY. `finish` changes the finished file in place; it may
     block. No byte of a `streamable` result changes once it is written. The result must have the sound of
-    `required_audio_field`; it may be silent where that is "".
+    `required_audio_field`; it may be silent where that is "". `content_type` is its MIME type, and `files` are the
+    results beside it.
     """
 
     runs: tuple[FfmpegRun | Callable[[], FfmpegRun], ...]
@@ -57,8 +72,10 @@ class Plan:
     finish: Callable[[Path], None] | None = None
     streamable: bool = False
     required_audio_field: str = ""
+    content_type: str = MP4_TYPE
+    files: tuple[ExtraFile, ...] = ()
 
 
 Operation = Callable[[Any, PlanContext], Plan]
 """Plans the runs for its request message; raises ServiceError for inputs that it cannot work with. May block: it reads
-the inputs. The last run must write MP4 to `PlanContext.result`."""
+the inputs. The runs must write the result, of the type that the plan names, to `PlanContext.result`."""

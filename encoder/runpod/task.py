@@ -11,6 +11,7 @@ from apigpu.encoder.v1 import encoder_pb2
 from encoder.media.info import Source
 from encoder.runpod import transfer
 from encoder.runpod.transfer import Links
+from encoder.tasks import inputs
 from encoder.tasks.executor import Report, TaskExecutor
 from encoder.tasks.results import ResultStream
 from servicekit.errors import Cancelled, DeadlineExceeded, InvalidArgument
@@ -35,6 +36,8 @@ class RemoteTasks:
         for number, url in enumerate(remote.input_urls):
             transfer.check_link(url, f"inputUrls[{number}]")
         transfer.check_link(remote.result_url, "resultUrl")
+        for number, url in enumerate(remote.file_urls):
+            transfer.check_link(url, f"fileUrls[{number}]")
         seconds = self.executor.limits.max_task_seconds
         try:
             async with asyncio.timeout(seconds):
@@ -45,18 +48,21 @@ class RemoteTasks:
     async def _run(self, remote: encoder_pb2.RemoteTask, report: Report) -> encoder_pb2.RemoteResult:
         async with self.executor.reserve(remote.task) as folder:
             sources = await self._fetch_inputs(remote, folder.path)
-            stream = ResultStream(_discard, is_live=False)
+            # The results are counted and digested only; they are sent from their files, so that they can be resent.
+            stream = ResultStream(_discard, _discard, is_live=False)
             summary = await self.executor.execute(remote.task, sources, folder, report, stream)
-            await self.links.put(remote.result_url, folder.result, summary.size_bytes, summary.sha256)
+            # The first result comes last: where it is, all are.
+            for url, file in zip(remote.file_urls, summary.files, strict=False):
+                await self.links.put(url, folder.file(file.name), file)
+            await self.links.put(remote.result_url, folder.result, summary)
             return encoder_pb2.RemoteResult(summary=summary)
 
     async def _fetch_inputs(self, remote: encoder_pb2.RemoteTask, folder: Path) -> dict[str, Source]:
-        sources: dict[str, Source] = {}
+        paths = []
         for number, (item, url) in enumerate(zip(remote.task.inputs, remote.input_urls, strict=True)):
-            path = folder / f"input{number}"
-            await self.links.fetch(url, path, item.field, self.executor.limits.max_input_bytes)
-            sources[item.field] = Source(item.field, path)
-        return sources
+            paths.append(folder / f"input{number}")
+            await self.links.fetch(url, paths[-1], item.field, self.executor.limits.max_input_bytes)
+        return inputs.by_field(remote.task.inputs, paths)
 
     async def _run_while_wanted(
         self, url: str, work: Coroutine[Any, Any, encoder_pb2.RemoteResult]
@@ -78,5 +84,5 @@ class RemoteTasks:
             await asyncio.sleep(self.watch_seconds)
 
 
-async def _discard(data: bytes) -> None:
-    """Drop the bytes: the stream counts and digests the result; it is sent from its file, so that it can be resent."""
+async def _discard(*_: object) -> None:
+    pass

@@ -12,6 +12,7 @@ import httpx
 from google.protobuf import json_format
 from google.rpc import status_pb2
 
+from apigpu.encoder.v1 import encoder_pb2
 from encoder.tasks.inputs import InputSpool, check_size
 from servicekit import errors
 from servicekit.backoff import Backoff
@@ -60,15 +61,18 @@ class Links:
         ResourceExhausted over `max_bytes`, Unavailable when the link cannot be read."""
         await self._retry(lambda: self._fetch(url, path, field, max_bytes))
 
-    async def put(self, url: str, path: Path, size_bytes: int, sha256: str) -> None:
-        """Write a result. Raises ServiceError: what the gateway says, Cancelled (410), Unavailable."""
-        digest = base64.b64encode(bytes.fromhex(sha256)).decode()
+    async def put(self, url: str, path: Path, result: encoder_pb2.Summary | encoder_pb2.ResultFile) -> None:
+        """Write the first result, with its summary, or a further one. Raises ServiceError: what the gateway says,
+        Cancelled (410), Unavailable."""
+        digest = base64.b64encode(bytes.fromhex(result.sha256)).decode()
         headers = {
             **HEADERS,
-            "Content-Type": "application/octet-stream",
-            "Content-Length": str(size_bytes),
+            "Content-Type": result.content_type or "application/octet-stream",
+            "Content-Length": str(result.size_bytes),
             "Content-Digest": f"sha-256=:{digest}:",
         }
+        if isinstance(result, encoder_pb2.ResultFile):
+            headers["Content-Disposition"] = f'attachment; filename="{result.name}"'
         await self._retry(lambda: self._put(url, path, headers))
 
     async def is_wanted(self, url: str) -> bool:

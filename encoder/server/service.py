@@ -30,11 +30,16 @@ class EncoderServicer(encoder_pb2_grpc.EncoderServiceServicer):
         async def send(data: bytes) -> None:
             await context.write(encoder_pb2.EncodeResponse(chunk=data))
 
+        async def begin_file(name: str, content_type: str) -> None:
+            file = encoder_pb2.ResultFile(name=name, content_type=content_type)
+            await context.write(encoder_pb2.EncodeResponse(file=file))
+
         task = await inputs.read_task(request_iterator)
         async with self.executor.reserve(task) as folder:
             await context.send_initial_metadata(((ACCEPTED, "1"),))
             sources = await self._receive(request_iterator, task, folder)
-            summary = await self.executor.execute(task, sources, folder, report, ResultStream(send))
+            stream = ResultStream(send, begin_file)
+            summary = await self.executor.execute(task, sources, folder, report, stream)
             await context.write(encoder_pb2.EncodeResponse(summary=summary))
 
     async def _receive(

@@ -87,7 +87,7 @@ class TaskExecutor:
         """Hold a slot and a folder for a task. Raises ServiceError for a task that is refused."""
         if task.operation.WhichOneof("kind") is None:
             raise InvalidArgument("The task has no operation, or one that this encoder does not know.")
-        fields = [item.field for item in task.inputs]
+        fields = [field for item in task.inputs for field in (item.field, *item.also)]
         if len(set(fields)) != len(fields):
             raise InvalidArgument("The task names a field twice in `inputs`.")
         with self.slots.hold():
@@ -111,7 +111,7 @@ class TaskExecutor:
 
         name = task.operation.WhichOneof("kind") or ""
         work = Work(name, getattr(task.operation, name), sources, folder, self.slots.threads)
-        return (await self.runner.run(work, report_progress, stream)).to_summary(stream.checksum)
+        return (await self.runner.run(work, report_progress, stream)).to_summary(stream)
 
 
 @contextlib.asynccontextmanager

@@ -79,12 +79,20 @@ async def receive(
 ) -> dict[str, Source]:
     """Spool every input into `folder`, named input0, input1, …; by field. The end of the stream alone proves nothing:
     raises DataLoss for an input without its end, a wrong size or digest; ResourceExhausted over `max_bytes`."""
-    sources: dict[str, Source] = {}
+    paths = []
     for index, item in enumerate(inputs):
-        path = folder / f"input{index}"
-        await _spool_input(requests, index, InputSpool(path, item.field, max_bytes))
-        sources[item.field] = Source(item.field, path)
-    return sources
+        paths.append(folder / f"input{index}")
+        await _spool_input(requests, index, InputSpool(paths[-1], item.field, max_bytes))
+    return by_field(inputs, paths)
+
+
+def by_field(inputs: Sequence[encoder_pb2.Input], paths: Sequence[Path]) -> dict[str, Source]:
+    """Return the sources by the paths of their fields, for inputs that lie in files; several fields may share one."""
+    return {
+        field: Source(field, path)
+        for item, path in zip(inputs, paths, strict=True)
+        for field in (item.field, *item.also)
+    }
 
 
 def check_size(field: str, size_bytes: int, max_bytes: int) -> None:

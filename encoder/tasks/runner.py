@@ -13,13 +13,12 @@ from encoder.captions.fonts import FontLibrary
 from encoder.codecs.base import Codec, CodecChoice, CodecFault
 from encoder.ffmpeg.command import FfmpegRun
 from encoder.ffmpeg.process import Ffmpeg
-from encoder.media import probe
 from encoder.media.info import Source
 from encoder.operations import OPERATIONS
 from encoder.operations.plan import COPY, Plan, PlanContext
-from encoder.tasks.results import ResultStream, TaskProgress, TaskResult
+from encoder.tasks.results import ResultStream, TaskProgress, TaskResult, check_results
 from encoder.tasks.workspace import TaskFolder
-from servicekit.errors import FailedPrecondition, InvalidArgument, Unimplemented
+from servicekit.errors import FailedPrecondition, Unimplemented
 
 log = structlog.get_logger("encoder")
 
@@ -80,6 +79,8 @@ class Runner:
         reason = choice.reason if plan.codec != COPY else COPIED
         result = await asyncio.to_thread(_finish, work.folder.result, plan, reason, started_at)
         await stream.pump(work.folder.result)
+        for file in plan.files:
+            await stream.send_file(file.name, file.content_type, work.folder.file(file.name))
         return result
 
     def _plan(self, work: Work, codec: Codec) -> Plan:
@@ -97,23 +98,9 @@ class Runner:
 
 
 def _finish(path: Path, plan: Plan, codec_reason: str, started_at: float) -> TaskResult:
-    """Finish the result file in place and probe it. Raises InvalidArgument where it is not what was planned."""
     if plan.finish is not None:
         plan.finish(path)
-    try:
-        info, video = probe.probe_video(Source("result", path))
-    except InvalidArgument as error:
-        # FFmpeg was content, and yet there is nothing to show: it had nothing to make it of.
-        log.warning("the result cannot be read", error=error.message)
-        text = "the file is damaged, and no video can be made of it; send it again, or convert it first."
-        raise probe.bad_input(Source(plan.field, path), text) from error
-    if not video.frames or not video.decodes:
-        raise probe.bad_input(Source(plan.field, path), "not one frame of it could be decoded; send it again.")
-    if plan.required_audio_field and not info.audio:
-        field = plan.required_audio_field
-        raise probe.bad_input(Source(field, path), "there is no sound in it; give audio that is longer.")
-    width, height = video.rotated_size
+    measures = check_results(plan, path)
     seconds = time.monotonic() - started_at
-    return TaskResult(
-        plan.codec, codec_reason, video.frames, info.duration_seconds, width, height, seconds, plan.warnings
-    )
+    reason = codec_reason if plan.codec else ""
+    return TaskResult(plan.codec, reason, plan.content_type, measures, seconds, plan.warnings)

@@ -14,7 +14,7 @@ from servicekit.config import ConfigError
 
 PREFIX = "task-"
 LOCK = ".lock"
-RESULT = "result.mp4"
+RESULT = "result"
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,10 @@ class TaskFolder:
 
     path: Path
     result: Path
+
+    def file(self, name: str) -> Path:
+        """Where a further result is to be written to."""
+        return self.result.parent / name
 
     @property
     def sandbox_access(self) -> SandboxAccess:

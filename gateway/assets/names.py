@@ -22,6 +22,9 @@ TYPES = {
     ".weba": "audio/webm",
     ".webp": "image/webp",
 }
+# Endings of what encoders make, for types that have several.
+ENDINGS = {"image/jpeg": ".jpg", "video/mp4": ".mp4"}
+VIDEO_ENDING = ENDINGS["video/mp4"]
 _TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,62}/[a-z0-9][a-z0-9!#$&^_.+-]{0,62}")
 
 
@@ -55,6 +58,14 @@ def _shortened(name: str) -> str:
         suffix = ""
     stem = name.encode()[: MAX_NAME_BYTES - len(suffix.encode())].decode(errors="ignore")
     return stem.rstrip() + suffix
+
+
+def name_for_type(filename: str, content_type: str) -> str:
+    """Return the name of an MP4 with the ending of a MIME type in place of its own; "" is taken for MP4."""
+    if not content_type:
+        return filename
+    ending = ENDINGS.get(content_type) or _MIME_TYPES.guess_extension(content_type) or ""
+    return filename.removesuffix(VIDEO_ENDING) + ending
 
 
 def content_type(filename: str, given: str = "") -> str:

@@ -1,12 +1,12 @@
 """What is known of a stored file, and how it is written down: one small JSON object, the commit marker of the file."""
 
 import base64
-import json
 import re
 import secrets
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from servicekit import codec
 from servicekit.errors import DataLoss, InvalidArgument
 
 PREFIX = "assets/"
@@ -34,19 +34,12 @@ class StoredAsset:
         """Whether its time is over: it counts as gone, deleted or not."""
         return self.expires_at <= (now or datetime.now(UTC))
 
-    def to_json(self) -> bytes:
-        """The record, as `from_json` takes it."""
-        times = {"created_at": self.created_at.isoformat(), "expires_at": self.expires_at.isoformat()}
-        return json.dumps(asdict(self) | times).encode()
-
     @classmethod
     def from_json(cls, data: bytes) -> "StoredAsset":
-        """The file that a record describes. Raises DataLoss when it is none."""
+        """Return the file that a record describes. Raise DataLoss for a record that cannot be read."""
         try:
-            fields = json.loads(data)
-            times = {name: datetime.fromisoformat(fields[name]) for name in ("created_at", "expires_at")}
-            return cls(**(fields | times))
-        except (ValueError, TypeError, KeyError) as error:
+            return codec.from_json(cls, data)
+        except ValueError as error:
             raise DataLoss("The record of this asset is damaged; upload the file again.") from error
 
 

@@ -5,10 +5,13 @@ import contextlib
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from gateway.assets import names
 from gateway.assets.bucket import Bucket
 from gateway.assets.errors import object_store_errors
+from gateway.assets.names import clean_filename
 from gateway.assets.record import PREFIX, StoredAsset, new_id
 from servicekit.chunks import Checksum
+from servicekit.codec import to_json
 from servicekit.errors import ResourceExhausted, ServiceError
 
 if TYPE_CHECKING:
@@ -62,6 +65,11 @@ class AssetWriter:
             self._tally.add(data)  # on this thread, while the store's own takes the bytes
             await written
 
+    def rename(self, filename: str, content_type: str = "") -> None:
+        """Take another name and MIME type than at the start; without a type the name's ending tells it."""
+        self._filename = clean_filename(filename)
+        self._content_type = names.content_type(self._filename, content_type)
+
     async def commit(self, *, size_bytes: int | None = None, sha256: str = "") -> StoredAsset:
         """Make the file an asset. None and "" announce nothing; raises DataLoss when what is announced is not true."""
         if self._file is None:
@@ -86,7 +94,7 @@ class AssetWriter:
             created_at=now,
             expires_at=now + self._retention,
         )
-        await self._bucket.put(record_path(self._id), asset.to_json())
+        await self._bucket.put(record_path(self._id), to_json(asset))
         return asset
 
     async def discard(self) -> None:

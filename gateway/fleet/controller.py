@@ -12,16 +12,16 @@ import structlog
 from gateway.cluster.assignments import TaskAssignments
 from gateway.cluster.leader import LeaderLease
 from gateway.fleet import billing
-from gateway.fleet.autoscaler import Demand, Launch, Policy, Terminate, Worker, decide
+from gateway.fleet.autoscaler import Demand, Launch, Policy, Snapshot, Terminate, Worker, decide
 from gateway.fleet.estimates import EstimateStore
 from gateway.fleet.instances import instance
-from gateway.fleet.instances import instance as machines
 from gateway.fleet.instances.instance import Instance, InstanceState
 from gateway.fleet.instances.registry import InstanceRegistry
-from gateway.fleet.lifecycle import InstanceLifecycle, LifecycleTimeouts
-from gateway.fleet.providers.base import Offer, Provider
-from gateway.fleet.providers.monitor import FIRST_PAUSE_SECONDS, MOST_PAUSE_SECONDS, ProviderMonitor
+from gateway.fleet.lifecycle import InstanceLifecycle, LifecycleTimeouts, WorkerSlotLifecycle
+from gateway.fleet.providers.base import InstanceProvider, Offer, Provider
+from gateway.fleet.providers.monitor import BACKOFF, InstanceMonitor, ProviderMonitor
 from gateway.workers.pool import Pool, PoolMember
+from servicekit.backoff import Backoff
 from servicekit.errors import ServiceError
 from servicekit.tasks import cancel_and_wait
 
@@ -44,8 +44,8 @@ class Intervals:
     shop_seconds: float = 15.0
     # After which every gateway has told of a run that began.
     lost_seconds: float = 30.0
-    # The first and the longest rest of a provider that fails.
-    pauses_seconds: tuple[float, float] = (FIRST_PAUSE_SECONDS, MOST_PAUSE_SECONDS)
+    # Pauses after failed calls to a provider.
+    backoff: Backoff = BACKOFF
     # Records of machines that ended are kept for so long.
     retention_seconds: float = RETENTION_SECONDS
     # And of those that were never made.
@@ -75,18 +75,25 @@ class FleetController:
         self._lease = lease
         self._pool = pool
         self._rentable = rentable
-        # What keeps no machines up is no place for a minimum of them.
-        keeps = any(providers[name].has_machines for name in rentable)
-        self._policy = policy if keeps else replace(policy, minimum=0)
         self._fleet_name = fleet_name
         self._demand = demand
         self._holders = holders
         self._rhythm = rhythm
-        self.markets = {name: ProviderMonitor(provider, rhythm.pauses_seconds) for name, provider in providers.items()}
-        self._lives = {
-            name: InstanceLifecycle(register, market, pool, knowledge, patience)
-            for name, market in self.markets.items()
-        }
+        self.markets: dict[str, ProviderMonitor] = {}
+        self._instances: dict[str, tuple[InstanceMonitor, InstanceLifecycle]] = {}
+        self._lives: dict[str, InstanceLifecycle | WorkerSlotLifecycle] = {}
+        for name, provider in providers.items():
+            if isinstance(provider, InstanceProvider):
+                monitor = InstanceMonitor(provider, rhythm.backoff)
+                lifecycle = InstanceLifecycle(register, monitor, pool, knowledge, patience)
+                self.markets[name], self._lives[name] = monitor, lifecycle
+                self._instances[name] = monitor, lifecycle
+            else:
+                self.markets[name] = ProviderMonitor(provider, rhythm.backoff)
+                self._lives[name] = WorkerSlotLifecycle(register, pool, patience)
+        # Who keeps no instances up is no place for a minimum of them.
+        keeps = any(name in self._instances for name in rentable)
+        self._policy = policy if keeps else replace(policy, minimum=0)
         self._swept_at = 0.0
         self._checked_at: dict[str, float] = {}
         self._loop: asyncio.Task[None] | None = None
@@ -103,10 +110,11 @@ class FleetController:
         """Stop acting, and let another gateway act at once. Machines live on: they belong to the fleet."""
         if self._loop is not None:
             await cancel_and_wait(self._loop)
-        for name, life in self._lives.items():
-            await life.close()
-            await self.markets[name].close()
-            await self.markets[name].provider.close()
+        for _, lifecycle in self._instances.values():
+            await lifecycle.close()
+        for market in self.markets.values():
+            await market.close()
+            await market.provider.close()
         with contextlib.suppress(ServiceError, TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._lease.give_up()
@@ -137,49 +145,56 @@ class FleetController:
         await self._scale(now)
 
     def _look(self, living: list[Instance]) -> None:
-        for name, market in self.markets.items():
-            hurry = any(machine.provider == name and machine.state is InstanceState.STARTING for machine in living)
-            market.look(self._rhythm.look_seconds if hurry else self._rhythm.reconcile_seconds / 2)
+        for name, (monitor, _) in self._instances.items():
+            hurry = any(machine.provider == name and machine.state is InstanceState.PROVISIONING for machine in living)
+            monitor.refresh_instances(self._rhythm.look_seconds if hurry else self._rhythm.reconcile_seconds / 2)
 
     def _destroy_strays(self) -> None:
         """Once for each list that a provider gave."""
-        for name, market in self.markets.items():
-            if market.found_at > self._checked_at.get(name, 0.0):
-                self._checked_at[name] = market.found_at
-                self._lives[name].destroy_strays(lambda text: instance.is_of(self._fleet_name, text))
+        for name, (monitor, lifecycle) in self._instances.items():
+            if monitor.instances_at > self._checked_at.get(name, 0.0):
+                self._checked_at[name] = monitor.instances_at
+                lifecycle.destroy_strays(lambda text: instance.is_label_of(self._fleet_name, text))
 
     async def _sweep(self, now: float) -> None:
         """Forget what is long over, and tell of machines that nobody here can give back."""
         await self._register.prune(now - self._rhythm.retention_seconds, now - self._rhythm.plan_retention_seconds)
-        await self._holders.forget_dead()
+        await self._holders.expire_dead()
         for machine in self._register.living():
             if machine.provider not in self._lives:
                 log.error("a machine is paid for whose provider is not set up", machine=machine.id, of=machine.provider)
 
     async def _end_lost_runs(self, machine: Instance, now: float) -> None:
         """End runs that no gateway has in hand: theirs died. One that has just begun may not have been told of yet."""
-        held = self._holders.held()
+        held = self._holders.assigned()
         for run in machine.running:
             if run.started_at < now - self._rhythm.lost_seconds and held.get(run.task) != machine.id:
                 log.warning("a run is ended whose gateway is gone", machine=machine.id, task=run.task)
-                await self._register.change(machine.id, lambda m, t=run.task: machines.run_ended(m, t, now))  # type: ignore[misc]
+                await self._register.change(machine.id, lambda m, t=run.task: m.run_ended(t, now))  # type: ignore[misc]
 
     async def _scale(self, now: float) -> None:
         demand = self._demand(now)
         for _, market in self.rented_from():
-            market.provider.expect(max(1, demand.waiting), demand.task_seconds)
+            if isinstance(market, InstanceMonitor):
+                market.instance_provider.set_workload(max(1, demand.waiting), demand.task_seconds)
             if demand.waiting or self._policy.minimum:
-                market.shop(self._rhythm.shop_seconds)
-        offers = self._offers(now)
-        spent = billing.spent_today(self._register.all(), now)
-        tick = self._rhythm.tick_seconds * 2
-        for action in decide(demand, self._workers(), offers, self._policy, spent, tick, now):
+                market.refresh_offers(self._rhythm.shop_seconds)
+        snapshot = Snapshot(
+            now=now,
+            demand=demand,
+            workers=self._workers(),
+            offers=self._offers(now),
+            policy=self._policy,
+            spent_today_usd=billing.spent_today(self._register.all(), now),
+            tick_seconds=self._rhythm.tick_seconds * 2,
+        )
+        for decision in decide(snapshot):
             if not self._lease.is_held:
                 return
-            if isinstance(action, Launch):
-                await self._rent(action.offer, action.reason, now)
+            if isinstance(decision, Launch):
+                await self._rent(decision.offer, decision.reason, now)
             else:
-                await self._release(action)
+                await self._release(decision)
 
     def _offers(self, now: float) -> list[Offer]:
         """What the providers have told lately, without what was taken since."""
@@ -199,7 +214,7 @@ class FleetController:
             provider=machine.provider,
             is_rented=True,
             is_ready=machine.state is InstanceState.READY,
-            is_leaving=machine.draining or machine.state is InstanceState.ENDING,
+            is_draining=machine.draining or machine.state is InstanceState.TERMINATING,
             slots=machine.slots,
             busy=len(machine.running),
             usd_per_hour=machine.usd_per_hour,
@@ -209,7 +224,7 @@ class FleetController:
         )
 
     async def _rent(self, offer: Offer, reason: str, now: float) -> None:
-        self.markets[offer.provider].taken(offer)
+        self.markets[offer.provider].consume(offer)
         machine = Instance(
             id=instance.new_label(self._fleet_name),
             provider=offer.provider,
@@ -225,9 +240,10 @@ class FleetController:
         await self._lives[offer.provider].rent(machine, offer)
 
     async def _release(self, action: Terminate) -> None:
-        step = machines.terminating if action.at_once else machines.draining
         log.info("giving back", machine=action.worker, at_once=action.at_once, why=action.reason)
-        await self._register.change(action.worker, lambda m: step(m, action.reason))
+        await self._register.change(
+            action.worker, lambda m: m.terminate(action.reason) if action.at_once else m.drain(action.reason)
+        )
 
 
 async def _apart(step: Awaitable[None], of: str) -> None:
@@ -261,7 +277,7 @@ def demand(queue: Queue, holders: TaskAssignments, knowledge: EstimateStore, now
     """The tasks that wait for a slot: those that no gateway has in hand. By its record one may run, and its gateway be
     dead; or wait, while RunPod starts a worker for it."""
     return Demand(
-        waiting=max(0, queue.tasks_waiting + queue.tasks_running - len(holders.held())),
+        waiting=max(0, queue.tasks_waiting + queue.tasks_running - len(holders.assigned())),
         oldest_wait_seconds=queue.oldest_wait_seconds(now),
         task_seconds=knowledge.estimates.mean_task_seconds(queue.operations_waiting()),
     )

@@ -1,20 +1,17 @@
 """How long tasks and set-ups take, learned from those that ended, and what a job will cost. Pure: no I/O, no clock."""
 
-import contextlib
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import structlog
 
 from gateway.fleet.instances.instance import HOUR_SECONDS
-from gateway.jetstream.keyvalue import KeyValue, Watch
-from servicekit.errors import Aborted, ServiceError
+from gateway.jetstream.keyvalue import KeyValue
+from gateway.jetstream.records import Records
+from servicekit.errors import ServiceError
 
 PRIOR_TASK_SECONDS = 20.0
-PRIOR_SETUP_SECONDS = {"runpod": 15.0, "vast": 120.0}
-UNKNOWN_SETUP_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +45,9 @@ class Estimates:
         """Seconds that a task of this operation takes on one slot."""
         return self._task(operation).seconds
 
-    def setup_seconds(self, provider: str) -> float:
-        """Seconds from the order of a machine to its first task."""
-        return self._setup(provider).seconds
+    def setup_seconds(self, provider: str, prior_seconds: float) -> float:
+        """Seconds from the order of a machine to its first task; `prior_seconds` before any was seen."""
+        return self._setup(provider, prior_seconds).seconds
 
     def mean_task_seconds(self, waiting: Mapping[str, int]) -> float:
         """Seconds that an average one of these tasks takes, given how many there are of each operation."""
@@ -63,9 +60,9 @@ class Estimates:
         """A task has ended well after that long."""
         return replace(self, tasks={**self.tasks, operation: self._task(operation).after(seconds)})
 
-    def with_setup(self, provider: str, seconds: float) -> "Estimates":
+    def with_setup(self, provider: str, seconds: float, prior_seconds: float) -> "Estimates":
         """A machine has answered that long after it was ordered."""
-        return replace(self, setups={**self.setups, provider: self._setup(provider).after(seconds)})
+        return replace(self, setups={**self.setups, provider: self._setup(provider, prior_seconds).after(seconds)})
 
     def job_usd(
         self,
@@ -74,85 +71,58 @@ class Estimates:
         usd_per_hour: float,
         *,
         slots: int = 1,
-        provider: str = "",
         machines: int = 0,
+        setup_seconds: float = 0.0,
         idle_seconds: float = 0.0,
     ) -> float:
         """Dollars that a job is expected to cost on machines of that price, with so many slots each. `machines` is how
-        many of them have to be set up for it, and will idle so long after it: 0 where some are there anyway."""
+        many of them have to be set up for it in `setup_seconds`, and will idle so long after it: 0 where some are there
+        anyway."""
         working_seconds = tasks * self.task_seconds(operation) / slots
-        shared_seconds = machines * (self.setup_seconds(provider) + idle_seconds)
+        shared_seconds = machines * (setup_seconds + idle_seconds)
         return usd_per_hour * (working_seconds + shared_seconds) / HOUR_SECONDS
 
     def _task(self, operation: str) -> RunningMean:
         return self.tasks.get(operation) or RunningMean(PRIOR_TASK_SECONDS)
 
-    def _setup(self, provider: str) -> RunningMean:
-        return self.setups.get(provider) or RunningMean(PRIOR_SETUP_SECONDS.get(provider, UNKNOWN_SETUP_SECONDS))
-
-
-def to_json(estimates: Estimates) -> bytes:
-    """The record as it is stored."""
-    return json.dumps(asdict(estimates), separators=(",", ":")).encode()
-
-
-def from_json(data: bytes) -> Estimates:
-    """The estimates of a stored record."""
-    record = json.loads(data)
-    return Estimates(*({name: RunningMean(**kept) for name, kept in record[of].items()} for of in ("tasks", "setups")))
+    def _setup(self, provider: str, prior_seconds: float) -> RunningMean:
+        return self.setups.get(provider) or RunningMean(prior_seconds)
 
 
 log = structlog.get_logger("fleet")
 
 KEY = "estimates"
-CHANGE_TRIES = 20
 
 
 class EstimateStore:
-    """Learns from what ends. That something cannot be kept is no reason to fail anything."""
+    """Learns from what ends. A store that does not answer fails nothing: the observation is lost."""
 
-    def __init__(self, records: KeyValue) -> None:
-        self._records = records
-        self._watching = Watch(records, self._changed)
-        self.estimates = Estimates()
+    def __init__(self, bucket: KeyValue) -> None:
+        self._records = Records(bucket, Estimates, "estimates", prefix=KEY)
+
+    @property
+    def estimates(self) -> Estimates:
+        """The estimates as they were last seen."""
+        return self._records.cached.get("", Estimates())
 
     async def start(self) -> None:
         """Read what is known, and follow it from then on."""
-        await self._watching.start()
+        await self._records.start()
 
     async def stop(self) -> None:
         """End the watch."""
-        await self._watching.stop()
+        await self._records.stop()
 
     async def task_ended(self, operation: str, seconds: float) -> None:
-        """A task has ended well after that long."""
+        """Learn from a task that was completed after that long."""
         await self._learn(lambda known: known.with_task(operation, seconds))
 
-    async def setup_ended(self, provider: str, seconds: float) -> None:
-        """A machine has answered that long after it was ordered."""
-        await self._learn(lambda known: known.with_setup(provider, seconds))
-
-    def _changed(self, key: str, value: bytes | None, _: int) -> None:
-        if key == KEY and value is not None:
-            with contextlib.suppress(ValueError, KeyError, TypeError):  # of another version: learn anew
-                self.estimates = from_json(value)
+    async def setup_ended(self, provider: str, seconds: float, prior_seconds: float) -> None:
+        """Learn from an instance that became ready that long after it was requested."""
+        await self._learn(lambda known: known.with_setup(provider, seconds, prior_seconds))
 
     async def _learn(self, step: Callable[[Estimates], Estimates]) -> None:
         try:
-            for _ in range(CHANGE_TRIES):
-                with contextlib.suppress(Aborted):
-                    await self._change(step)
-                    return
+            await self._records.update("", step, default=Estimates())
         except ServiceError as error:
-            log.warning("what was learned cannot be kept", error=error.message)
-
-    async def _change(self, step: Callable[[Estimates], Estimates]) -> None:
-        entry = await self._records.get(KEY)
-        if entry is None:
-            await self._records.create(KEY, to_json(step(self.estimates)))
-            return
-        try:
-            known = from_json(entry.value)
-        except (ValueError, KeyError, TypeError):
-            known = Estimates()
-        await self._records.update(KEY, to_json(step(known)), entry.revision)
+            log.warning("cannot store an estimate", error=error.message)

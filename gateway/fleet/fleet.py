@@ -19,43 +19,43 @@ PRICES = 5
 class Fleet:
     """The register of machines, the meter, who has which task, what was learned, the limits, the queue, the control."""
 
-    register: InstanceRegistry
+    registry: InstanceRegistry
     meter: UsageMeter
-    holders: TaskAssignments
-    knowledge: EstimateStore
+    assignments: TaskAssignments
+    estimate_store: EstimateStore
     policy: Policy
     queue: Queue
-    control: FleetController
+    controller: FleetController
 
     def faults(self) -> dict[str, str]:
         """Providers, in the order of preference, and what is wrong with each ("": nothing)."""
-        told = {name: market.fault for name, market in self.control.markets.items()}
-        lost = {machine.provider for machine in self.register.living()} - told.keys()
+        told = {name: market.fault for name, market in self.controller.markets.items()}
+        lost = {machine.provider for machine in self.registry.living()} - told.keys()
         return told | dict.fromkeys(lost, "not set up, and machines of it are paid for: set it up to give them back")
 
     def is_starting(self) -> bool:
         """Whether a machine is on its way."""
-        return any(machine.ready_at is None for machine in self.register.living())
+        return any(machine.ready_at is None for machine in self.registry.living())
 
     def expected_usd(self, operation: str, tasks: int) -> float | None:
         """Dollars that a job is expected to cost at the cheapest provider; None where nothing can be rented."""
-        costs = [self._expected_at(name, market, operation, tasks) for name, market in self.control.rented_from()]
+        costs = [self._expected_at(name, market, operation, tasks) for name, market in self.controller.rented_from()]
         return min(costs, default=None)
 
     def _expected_at(self, name: str, market: ProviderMonitor, operation: str, tasks: int) -> float:
-        living = [machine for machine in self.register.living() if machine.provider == name]
+        living = [machine for machine in self.registry.living() if machine.provider == name]
         # For the next one to ask: this one answers by what is known.
-        market.shop(PRICES_SECONDS)
+        market.refresh_offers(PRICES_SECONDS)
         offers = [(offer.usd_per_hour, offer.slots) for offer in market.offers]
-        paid = [(machine.usd_per_hour, machine.slots) for machine in self.register.all() if machine.provider == name]
-        most = (market.provider.most_usd_per_hour, market.provider.slots)
+        paid = [(machine.usd_per_hour, machine.slots) for machine in self.registry.all() if machine.provider == name]
+        most = (market.provider.max_usd_per_hour, market.provider.slots)
         usd_per_hour, slots = min(offers or paid[:PRICES], default=most)
-        return self.knowledge.estimates.job_usd(
+        return self.estimate_store.estimates.job_usd(
             operation,
             tasks,
             usd_per_hour,
             slots=slots,
-            provider=name,
             machines=0 if living else 1,
+            setup_seconds=self.estimate_store.estimates.setup_seconds(name, market.provider.setup_seconds),
             idle_seconds=self.policy.idle_seconds,
         )

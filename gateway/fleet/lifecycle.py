@@ -18,16 +18,15 @@ provider tells, so that one that was killed anywhere is followed by one that goe
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 from gateway.fleet.estimates import EstimateStore
-from gateway.fleet.instances import instance as machines
 from gateway.fleet.instances.instance import Instance, InstanceState
 from gateway.fleet.instances.registry import InstanceRegistry
 from gateway.fleet.providers.base import LaunchSpec, LaunchUnknown, ListedInstance, Offer, OfferGone
-from gateway.fleet.providers.monitor import CREATE, DESTROY, ProviderMonitor
+from gateway.fleet.providers.monitor import CREATE, DESTROY, InstanceMonitor
 from gateway.workers.pool import Pool
 from servicekit.errors import ServiceError
 from servicekit.tasks import cancel_and_wait
@@ -49,19 +48,19 @@ class LifecycleTimeouts:
 
 
 class InstanceLifecycle:
-    """Steps machines of one provider on. What takes long runs in the background, once at a time for each machine."""
+    """Steps instances of one provider on. What takes long runs in the background, once at a time for each machine."""
 
     def __init__(
         self,
         register: InstanceRegistry,
-        market: ProviderMonitor,
+        market: InstanceMonitor,
         pool: Pool,
         knowledge: EstimateStore,
         patience: LifecycleTimeouts,
     ) -> None:
         self._register = register
         self._market = market
-        self._provider = market.provider
+        self._provider = market.instance_provider
         self._pool = pool
         self._knowledge = knowledge
         self._patience = patience
@@ -71,20 +70,20 @@ class InstanceLifecycle:
     async def rent(self, machine: Instance, offer: Offer) -> None:
         """Write a machine down, then begin to make it."""
         launch = self._provider.prepare(machine.id)
-        await self._register.add(machines.with_access(machine, launch.access))
+        await self._register.add(replace(machine, access=launch.access))
         self._begin(machine.id, self._make(machine, offer, launch))
 
     async def step(self, machine: Instance) -> None:
         """Take a machine one step on."""
         if machine.id in self._work:
             return
-        if machine.state is InstanceState.PLANNED:
+        if machine.state is InstanceState.REQUESTED:
             await self._look_for(machine)
-        elif machine.state is InstanceState.ENDING:
+        elif machine.state is InstanceState.TERMINATING:
             self._begin(machine.id, self._end(machine))
         elif machine.draining and not machine.running:
-            await self._register.change(machine.id, lambda m: machines.draining(m, m.reason))
-        elif machine.state is InstanceState.STARTING:
+            await self._register.change(machine.id, lambda m: m.drain(m.reason))
+        elif machine.state is InstanceState.PROVISIONING:
             await self._look_after_start(machine)
         elif machine.state is InstanceState.READY:
             await self._look_after(machine)
@@ -92,7 +91,7 @@ class InstanceLifecycle:
     def destroy_strays(self, is_ours: Callable[[str], bool]) -> None:
         """Give back machines that carry a label of ours and that nobody has on record as living. A record is written
         before its machine is asked for, so one without is left over."""
-        for found in self._market.found.values():
+        for found in self._market.instances.values():
             if is_ours(found.label) and found.label not in self._work:
                 self._begin(found.label, self._destroy_stray(found))
 
@@ -105,7 +104,7 @@ class InstanceLifecycle:
     async def _is_living(self, label: str) -> bool:
         """By the store itself: a gateway's memory of it may lag behind the provider's list."""
         known = await self._register.read(label)
-        return known is not None and known.state.is_paid
+        return known is not None and known.state.is_billed
 
     async def close(self) -> None:
         """End what is being done; the records tell the next gateway how to go on."""
@@ -131,40 +130,33 @@ class InstanceLifecycle:
                 self._market.failed(CREATE, error)
             await self._never_made(machine, error.message)
         else:
-            self._market.worked(CREATE)
+            self._market.succeeded(CREATE)
             log.info("machine rented", machine=machine.id, provider=self._provider.name, offer=offer.description)
-            await self._register.change(machine.id, lambda m: machines.created(m, provider_id))
+            await self._register.change(machine.id, lambda m: m.created(provider_id))
 
     async def _look_for(self, machine: Instance) -> None:
-        found = self._market.found.get(machine.id)
+        found = self._market.instances.get(machine.id)
         if found is not None:
-            await self._register.change(machine.id, lambda m: machines.created(m, found.provider_id))
-        elif not self._provider.has_machines or self._would_be_listed(machine):
+            await self._register.change(machine.id, lambda m: m.created(found.provider_id))
+        elif self._would_be_listed(machine):
             await self._never_made(machine, "it was never made")
         else:
-            self._market.look(self._patience.unclear_seconds / 4)
+            self._market.refresh_instances(self._patience.unclear_seconds / 4)
 
     async def _never_made(self, machine: Instance, reason: str) -> None:
-        await self._register.change(machine.id, lambda m: machines.never_created(m, reason))
+        await self._register.change(machine.id, lambda m: m.never_created(reason))
 
     def _would_be_listed(self, machine: Instance) -> bool:
-        return self._market.found_at > machine.created_at + self._patience.unclear_seconds
+        return self._market.instances_at > machine.created_at + self._patience.unclear_seconds
 
     async def _look_after_start(self, machine: Instance) -> None:
         found = self._seen(machine)
         if found is not None and found.address and found.address != machine.address:
-            machine = await self._register.change(
-                machine.id, lambda m: machines.located(m, found.address, found.usd_per_hour)
-            )
-        seat = self._pool.seat(machine.id)
-        if seat is not None and seat.ready:
-            slots = seat.slots
-            await self._register.change(machine.id, lambda m: machines.became_ready(m, slots, time.time()))
+            machine = await self._register.change(machine.id, lambda m: m.located(found.address, found.usd_per_hour))
+        if await _became_ready(self._register, self._pool, machine):
             seconds = time.time() - machine.created_at
-            log.info("machine ready", machine=machine.id, seconds=round(seconds))
-            if self._provider.has_machines:
-                await self._knowledge.setup_ended(machine.provider, seconds)
-        elif fault := self._fault(machine) or self._too_slow(machine):
+            await self._knowledge.setup_ended(machine.provider, seconds, self._provider.setup_seconds)
+        elif fault := self._fault(machine) or _too_slow(machine, self._patience):
             await self._give_up(machine, fault)
 
     async def _look_after(self, machine: Instance) -> None:
@@ -173,13 +165,13 @@ class InstanceLifecycle:
 
     async def _give_up(self, machine: Instance, fault: str) -> None:
         log.warning("machine given up", machine=machine.id, provider=self._provider.name, why=fault)
-        self._market.avoid(await self._register.change(machine.id, lambda m: machines.terminating(m, fault)))
+        self._market.blacklist(await self._register.change(machine.id, lambda m: m.terminate(fault)))
 
     async def _end(self, machine: Instance) -> None:
         if not await self._destroy(machine.provider_id):
             return
-        done = await self._register.change(machine.id, lambda m: machines.terminated(m, time.time()))
-        self._provider.learn(done)
+        done = await self._register.change(machine.id, lambda m: m.terminated(time.time()))
+        self._provider.record_outcome(done)
         log.info("machine given back", machine=machine.id, why=done.reason, usd=round(done.usd(time.time()), 4))
 
     async def _destroy(self, provider_id: str) -> bool:
@@ -189,32 +181,69 @@ class InstanceLifecycle:
         except ServiceError as error:
             self._market.failed(DESTROY, error)
             return False
-        self._market.worked(DESTROY)
+        self._market.succeeded(DESTROY)
         return True
 
     def _seen(self, machine: Instance) -> ListedInstance | None:
-        return self._market.found.get(machine.id)
+        return self._market.instances.get(machine.id)
 
     def _fault(self, machine: Instance) -> str:
         """Why the provider's list says that nothing will come of it."""
-        if not self._provider.has_machines:
-            return ""
         found = self._seen(machine)
         if found is not None:
             return found.fault
         return "it is gone from its provider's list" if self._would_be_listed(machine) else ""
 
-    def _too_slow(self, machine: Instance) -> str:
-        limit = self._patience.start_seconds
-        late = time.time() - machine.created_at > limit
-        return f"it did not come up within {limit:g} s" if late else ""
-
     def _silent(self, machine: Instance) -> str:
-        if not self._provider.has_machines:  # what stands between may be silent while its workers work
-            return ""
         seat = self._pool.seat(machine.id)
         if seat is None or seat.ready:
             return ""
         since = max(seat.answered_at or 0.0, self._begun_at, machine.ready_at or 0.0)
         limit = self._patience.silent_seconds
         return f"its encoder has been silent for {limit:g} s" if time.time() - since > limit else ""
+
+
+class WorkerSlotLifecycle:
+    """Steps worker slots of a serverless provider on: nothing is created for them, and nothing is there to destroy."""
+
+    def __init__(self, register: InstanceRegistry, pool: Pool, patience: LifecycleTimeouts) -> None:
+        self._register = register
+        self._pool = pool
+        self._patience = patience
+
+    async def rent(self, machine: Instance, offer: Offer) -> None:
+        """Write a slot down, open from now on: the provider starts a worker once a job is queued."""
+        await self._register.add(machine.created(machine.id))
+        log.info("machine rented", machine=machine.id, provider=machine.provider, offer=offer.description)
+
+    async def step(self, machine: Instance) -> None:
+        """Take a slot one step on. A silent endpoint ends none: its workers may work all the same."""
+        change = self._register.change
+        if machine.state is InstanceState.REQUESTED:
+            await change(machine.id, lambda m: m.never_created("it was never made"))
+        elif machine.state is InstanceState.TERMINATING:
+            done = await change(machine.id, lambda m: m.terminated(time.time()))
+            log.info("machine given back", machine=machine.id, why=done.reason, usd=round(done.usd(time.time()), 4))
+        elif machine.draining and not machine.running:
+            await change(machine.id, lambda m: m.drain(m.reason))
+        elif machine.state is InstanceState.PROVISIONING:
+            if await _became_ready(self._register, self._pool, machine):
+                return
+            if fault := _too_slow(machine, self._patience):
+                log.warning("machine given up", machine=machine.id, provider=machine.provider, why=fault)
+                await change(machine.id, lambda m: m.terminate(fault))
+
+
+async def _became_ready(register: InstanceRegistry, pool: Pool, machine: Instance) -> bool:
+    """Note that its encoder answers; whether it does."""
+    seat = pool.seat(machine.id)
+    if seat is None or not seat.ready:
+        return False
+    await register.change(machine.id, lambda m: m.became_ready(seat.slots, time.time()))
+    log.info("machine ready", machine=machine.id, seconds=round(time.time() - machine.created_at))
+    return True
+
+
+def _too_slow(machine: Instance, patience: LifecycleTimeouts) -> str:
+    limit = patience.start_seconds
+    return f"it did not come up within {limit:g} s" if time.time() - machine.created_at > limit else ""

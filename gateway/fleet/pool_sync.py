@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from gateway.fleet.instances.instance import Instance
 from gateway.fleet.instances.registry import InstanceRegistry
-from gateway.fleet.providers.base import Provider
+from gateway.fleet.providers.base import InstanceProvider, Provider
 from gateway.workers.pool import Pool
 
 
@@ -22,7 +22,7 @@ class PoolSync:
         provider = self._providers.get(machine.provider)
         if provider is None:
             return
-        reachable = bool(machine.address) or not provider.has_machines
+        reachable = bool(machine.address) or not isinstance(provider, InstanceProvider)
         if not machine.takes_tasks or self._addresses.get(machine.id, machine.address) != machine.address:
             self._pool.remove(machine.id)
             self._addresses.pop(machine.id, None)

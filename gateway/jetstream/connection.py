@@ -80,6 +80,11 @@ class JetStream:
             await self._server.stop()
 
     @property
+    def server_pid(self) -> int | None:
+        """The process id of the embedded server, as long as there is one."""
+        return self._server.pid if self._server else None
+
+    @property
     def lost(self) -> asyncio.Event:
         """Set when the connection ended for good, which only a restart can mend."""
         return self._connection.lost
@@ -123,13 +128,13 @@ class JetStream:
             puller = await self._stream.pull_subscribe_bind(consumer=workers, stream=name.upper())
         return WorkQueue(self._stream, puller, name, ack_wait_seconds)
 
-    async def announce(self, topic: str, data: bytes) -> None:
+    async def publish(self, topic: str, data: bytes) -> None:
         """Send to whoever listens now; nothing is kept."""
         with nats_errors():
             await self._client.publish(topic, data)
 
     @contextlib.asynccontextmanager
-    async def listen(self, topic: str, heard: Callable[[str, bytes], None]) -> AsyncIterator[None]:
+    async def subscribe(self, topic: str, heard: Callable[[str, bytes], None]) -> AsyncIterator[None]:
         """Call `heard(topic, data)` for every announcement on `topic` ("*" for any part) while the block runs."""
 
         async def receive(message: object) -> None:

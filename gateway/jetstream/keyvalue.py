@@ -12,7 +12,7 @@ from nats.js.kv import KeyValue as Bucket
 
 from gateway.jetstream.errors import nats_errors
 from servicekit.errors import Aborted
-from servicekit.tasks import cancel_and_wait, log_and_continue
+from servicekit.tasks import log_and_continue
 
 log = structlog.get_logger("engine")
 
@@ -120,23 +120,3 @@ async def _written(writing: Awaitable[int], key: str) -> int:
             return await writing
         except KeyWrongLastSequenceError as error:
             raise Aborted(f"{key} was changed by somebody else meanwhile") from error
-
-
-class Watch:
-    """A watch from `start` to `stop`; see KeyValue.watch for `changed`."""
-
-    def __init__(self, records: KeyValue, changed: Changed) -> None:
-        self._records = records
-        self._changed = changed
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Tell of what there is; on return all of it was told."""
-        ready = asyncio.Event()
-        self._task = asyncio.create_task(self._records.watch(self._changed, ready))
-        await ready.wait()
-
-    async def stop(self) -> None:
-        """Tell of nothing more."""
-        if self._task is not None:
-            await cancel_and_wait(self._task)

@@ -55,6 +55,11 @@ class EmbeddedServer:
         """Where clients connect, token included."""
         return f"nats://{self._token}@127.0.0.1:{self._port}"
 
+    @property
+    def pid(self) -> int | None:
+        """The process id, while the server runs."""
+        return self._process.pid if self._process else None
+
     async def start(self) -> None:
         """Start the server and wait until it listens. Raises ConfigError when it cannot."""
         self._folder.mkdir(parents=True, exist_ok=True)

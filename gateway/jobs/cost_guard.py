@@ -30,13 +30,13 @@ class CostGuard:
         self._check_seconds = check_seconds
 
     @contextlib.asynccontextmanager
-    async def running(self, ref: TaskRef, machine: str) -> AsyncIterator[None]:
+    async def billed(self, ref: TaskRef, machine: str) -> AsyncIterator[None]:
         """While the block runs, the machine ("": none that is paid for) has the task.
 
         Raises EncoderBusy when the machine is being given back, before or meanwhile; FailedPrecondition (COST_LIMIT)
         when the job has come to cost more than it may.
         """
-        with self._fleet.holders.holding(ref.key, machine):
+        with self._fleet.assignments.assign(ref.key, machine):
             if not machine:
                 yield
                 return
@@ -45,7 +45,7 @@ class CostGuard:
 
     def is_held_elsewhere(self, ref: TaskRef) -> bool:
         """Whether another living gateway has the task in hand."""
-        return self._fleet.holders.is_held_elsewhere(ref.key)
+        return self._fleet.assignments.is_assigned_elsewhere(ref.key)
 
     @contextlib.asynccontextmanager
     async def _paid(self, ref: TaskRef, machine: str) -> AsyncIterator[None]:
@@ -53,14 +53,14 @@ class CostGuard:
         await self._fleet.meter.begin(machine, ref.key, begun_at)
         try:
             spell = UsageInterval(machine, begun_at)
-            job = await self._store.change(ref.job_id, lambda job: model.begin_spell(job, ref.index, spell))
+            job = await self._store.change(ref.job_id, lambda job: model.begin_usage(job, ref.index, spell))
             async with self._watched(job, machine):
                 yield
         except EncoderBusy:
-            has_begun = not self._fleet.meter.is_living(machine)
+            has_begun = not self._fleet.meter.is_active(machine)
             raise
         except (Unavailable, DataLoss) as error:
-            if self._fleet.meter.is_living(machine):
+            if self._fleet.meter.is_active(machine):
                 raise
             raise EncoderBusy(f"Machine {machine} was given back under the task.") from error
         finally:
@@ -71,19 +71,19 @@ class CostGuard:
         """Both records get the same end, so that the shares of all jobs add up to the machine's price."""
         now = time.time()
         with contextlib.suppress(ServiceError):
-            job = await self._store.change(ref.job_id, lambda job: model.end_spell(job, ref.index, machine, now))
+            job = await self._store.change(ref.job_id, lambda job: model.end_usage(job, ref.index, machine, now))
             task = job.tasks[ref.index]
             # None of this machine where the task had ended before, and only its message came again.
-            if task.spells and task.spells[-1].machine == machine:
-                now = task.spells[-1].ended_at or now
+            if task.usage and task.usage[-1].instance == machine:
+                now = task.usage[-1].ended_at or now
                 if task.status is Status.COMPLETED and task.started_at is not None:
-                    await self._fleet.knowledge.task_ended(job.operation, now - task.started_at)
+                    await self._fleet.estimate_store.task_ended(job.operation, now - task.started_at)
         await self._fleet.meter.end(machine, ref.key, now)
 
     async def _never_begun(self, ref: TaskRef, machine: str) -> None:
         """The encoder did not take the task: nothing is charged, and the machine is as idle as it was."""
         with contextlib.suppress(ServiceError):
-            await self._store.change(ref.job_id, lambda job: model.drop_spell(job, ref.index, machine))
+            await self._store.change(ref.job_id, lambda job: model.drop_usage(job, ref.index, machine))
         await self._fleet.meter.drop(machine, ref.key)
 
     @contextlib.asynccontextmanager
@@ -109,7 +109,7 @@ class CostGuard:
         """End the block with a reason for which the task must not go on."""
         while not reasons:
             await asyncio.sleep(self._check_seconds)
-            if not self._fleet.meter.is_living(machine):
+            if not self._fleet.meter.is_active(machine):
                 reasons.append(EncoderBusy(f"Machine {machine} was given back under the task."))
             elif most_usd is not None and await self._costs_more(job_id, most_usd):
                 text = f"Stopped: the job has come to cost more than its max_cost_usd of {most_usd:g}."
@@ -119,7 +119,7 @@ class CostGuard:
     async def _costs_more(self, job_id: str, most_usd: float) -> bool:
         """Whether a job costs more than it may, with its share of the time that its machines will idle."""
         try:
-            spells = (await self._store.get(job_id)).spells
+            spells = (await self._store.get(job_id)).usage
         except ServiceError:
             return False
         cost = self._fleet.meter.cost(spells, time.time(), self._fleet.policy.idle_seconds)

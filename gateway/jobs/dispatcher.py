@@ -13,6 +13,7 @@ import time
 import structlog
 
 from gateway.jetstream.queue import Delivery
+from gateway.jetstream.records import UnreadableRecord
 from gateway.jobs import model
 from gateway.jobs.cost_guard import CostGuard
 from gateway.jobs.executor import TaskExecutor, TaskTimedOut
@@ -59,6 +60,11 @@ class Dispatcher:
         self._draining = False
         store.index.on_end(self._job_ended)
 
+    @property
+    def running(self) -> int:
+        """The number of tasks that this gateway runs."""
+        return len(self._running)
+
     def start(self) -> None:
         """Begin to take tasks."""
         self._loops = [asyncio.create_task(self._take()), asyncio.create_task(self._recover())]
@@ -69,7 +75,7 @@ class Dispatcher:
         await cancel_and_wait(*self._loops)
         if running := list(self._running):
             await asyncio.wait(running, timeout=seconds)
-        self._run.leave()
+        self._run.begin_shutdown()
         await cancel_and_wait(*running)
 
     async def _take(self) -> None:
@@ -113,7 +119,7 @@ class Dispatcher:
         """The record says that the job is over: what still runs of it was cancelled, or done by another gateway. The
         word of a task's own end may come before the answer to whoever wrote it."""
         for task, ref in self._running.items():
-            if ref.job_id == job_id and not self._run.is_keeping(ref) and task is not asyncio.current_task():
+            if ref.job_id == job_id and not self._run.is_committing(ref) and task is not asyncio.current_task():
                 task.cancel()
 
     async def _handle(self, ref: TaskRef, delivery: Delivery, lease: SlotLease) -> bool:
@@ -134,8 +140,8 @@ class Dispatcher:
     async def _attempt(self, tried: Attempt, lease: SlotLease) -> ServiceError | None:
         """Run the task; the error that it ended with, or None."""
         try:
-            async with self._metered.running(tried.ref, lease.machine):
-                await self._run(tried, lease.encoder)
+            async with self._metered.billed(tried.ref, lease.machine):
+                await self._run.execute(tried, lease.encoder)
         except InputFailed as failed:
             return failed.error
         except ServiceError as error:
@@ -153,7 +159,7 @@ class Dispatcher:
         elif isinstance(error, EncoderBusy | Aborted) or self._is_anothers(tried):
             log.info("task given back", task=tried.ref.key, why=error.message)
             await self._give_back(tried, delivery, counted=False, delay_seconds=self._patience.busy_seconds)
-        elif isinstance(error, Unavailable | DataLoss):
+        elif isinstance(error, Unavailable | DataLoss | UnreadableRecord):
             await self._try_again(tried, delivery, error)
         else:
             await self._fail(tried, delivery, error)
@@ -178,7 +184,7 @@ class Dispatcher:
         def step(job: Job) -> Job:
             return model.return_task(job, tried.ref.index, time.time(), counted=counted, started_at=tried.started_at)
 
-        if self._is_anothers(tried) or tried.is_last(await self._store.change(tried.ref.job_id, step)):
+        if self._is_anothers(tried) or tried.is_current_attempt(await self._store.change(tried.ref.job_id, step)):
             await delivery.give_back(delay_seconds)
 
     async def _fail(self, tried: Attempt, delivery: Delivery, error: ServiceError) -> None:
@@ -191,5 +197,5 @@ class Dispatcher:
             now = time.time()
             return model.fail_task(job, ref.index, failure, now, timed_out=timed_out, started_at=tried.started_at)
 
-        if tried.is_last(await self._store.change(ref.job_id, step)):
+        if tried.is_current_attempt(await self._store.change(ref.job_id, step)):
             await delivery.ack()

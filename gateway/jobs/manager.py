@@ -87,6 +87,11 @@ class JobManager:
         self._withdrawals.add(task)
         task.add_done_callback(self._withdrawals.discard)
 
+    @property
+    def is_withdrawing(self) -> bool:
+        """True while jobs are to be withdrawn."""
+        return bool(self._withdrawals)
+
     async def _withdraw(self, job_id: str) -> None:
         """What was written while the store was away gets there when it is back, though its writer gave up on it."""
         deadline, is_absent = time.monotonic() + self._patience.withdraw_seconds, False
@@ -130,7 +135,7 @@ class JobManager:
 
         def step(job: Job) -> Job:
             nonlocal refused
-            refused = job.status.ended
+            refused = job.status.is_terminal
             return model.cancel(job, CANCELLED, time.time())
 
         job = await self._store.change(job_id, step)
@@ -142,7 +147,7 @@ class JobManager:
     async def wait(self, job_id: str) -> Job:
         """Wait until the job has ended. Raises Unavailable when the gateway shuts down before."""
         with self._store.index.listening(job_id) as changed:
-            while (job := await self.latest(job_id)) is None or not job.status.ended:
+            while (job := await self.latest(job_id)) is None or not job.status.is_terminal:
                 await self.next_change(changed, job_id)
         return job
 

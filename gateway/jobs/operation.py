@@ -4,6 +4,7 @@ So a new operation needs no edit here: its fields are checked, its inputs found 
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.message import Message
@@ -37,6 +38,11 @@ def wrap(message: Message) -> video_pb2.Operation:
     raise TypeError(f"{message.DESCRIPTOR.full_name} is no kind of operation")
 
 
+def max_files(operation: video_pb2.Operation) -> int:
+    """Return how many further results a task of the operation may have, beside its first one."""
+    return _message_rules(kind(operation)[1].DESCRIPTOR).files
+
+
 def done_text(operation: video_pb2.Operation) -> str:
     """Text of the answer when the operation went well."""
     return _message_rules(kind(operation)[1].DESCRIPTOR).done
@@ -61,8 +67,12 @@ def _check(message: Message, prefix: str) -> None:
         text = _message_rules(message.DESCRIPTOR).required or f"{', '.join(missing)}: required"
         raise InvalidArgument(text, fields=dict.fromkeys(missing, "required"))
     for field, value in message.ListFields():
+        if field.is_repeated:
+            _check_count(field, value, prefix)
         if field.message_type is not None:
             _check_within(field, value, prefix)
+        elif field.is_repeated:
+            _check_sources(field, value, prefix)
         else:
             _check_range(field, value, prefix)
 
@@ -71,12 +81,35 @@ def _check_within(field: Field, value: Any, prefix: str) -> None:
     if not field.is_repeated:
         _check(value, f"{prefix}{field.json_name}.")
         return
+    for index, element in enumerate(value):
+        _check(element, f"{prefix}{field.json_name}[{index}].")
+    if unique := _rules(field).unique:
+        _check_unique(unique, value, prefix + field.json_name)
+
+
+def _check_count(field: Field, value: Any, prefix: str) -> None:
     most = _rules(field).max_items
     if most and len(value) > most:
         name = prefix + field.json_name
         raise InvalidArgument(f"{name} has {len(value)} elements and {most} are the most.", fields={name: "too many"})
-    for index, element in enumerate(value):
-        _check(element, f"{prefix}{field.json_name}[{index}].")
+
+
+def _check_sources(field: Field, value: Any, prefix: str) -> None:
+    for index, source in enumerate(value):
+        if _rules(field).input and not source.strip():
+            name = f"{prefix}{field.json_name}[{index}]"
+            raise InvalidArgument(f"{name} is empty; give a source, or leave it out.", fields={name: "required"})
+
+
+def _check_unique(name: str, elements: Any, where: str) -> None:
+    first: dict[Any, int] = {}
+    for index, element in enumerate(elements):
+        value = getattr(element, name)
+        earlier = first.setdefault(value, index)
+        if earlier != index:
+            places = f"{where}[{earlier}].{name}", f"{where}[{index}].{name}"
+            text = f"{places[0]} and {places[1]} are both {str(value)[:80]!r}; give each element its own."
+            raise InvalidArgument(text, fields=dict.fromkeys(places, "not unique"))
 
 
 def _is_missing(message: Message, field: Field) -> bool:
@@ -143,13 +176,45 @@ def _clear_other_inputs(message: Message) -> None:
 
 
 def inputs(message: Message, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """The sources of a message: path of the field ("images.image_url") and its text, in the order of the fields."""
+    """Yield path and text of the sources of a message, in the order of the fields.
+
+    A path has the index of an element ("parts[2].url", "url_videos[0]"), except in a batch, of which a task has but one
+    ("images.image_url").
+    """
     for field, value in message.ListFields():
-        if field.message_type is not None:
-            for element in value if field.is_repeated else (value,):
-                yield from inputs(element, f"{prefix}{field.name}.")
-        elif _rules(field).input and value:
-            yield prefix + field.name, value
+        for place, element in _elements(field, value, prefix + field.name):
+            if field.message_type is not None:
+                yield from inputs(element, f"{place}.")
+            elif _rules(field).input and element:
+                yield place, element
+
+
+@dataclass(frozen=True)
+class InputSource:
+    """A source, the path of the field that names it, and the paths of others that name the same."""
+
+    path: str
+    text: str
+    also: tuple[str, ...] = ()
+
+
+def distinct_inputs(message: Message) -> list[InputSource]:
+    """Return the sources of a message, each once, in the order of the fields.
+
+    Only elements of lists are joined: encoders of before there were such inputs read one field an input.
+    """
+    paths: dict[tuple[str, str], list[str]] = {}
+    for path, text in inputs(message):
+        paths.setdefault((text, "" if "[" in path else path), []).append(path)
+    return [InputSource(first, text, tuple(also)) for (text, _), (first, *also) in paths.items()]
+
+
+def _elements(field: Field, value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if not field.is_repeated:
+        yield path, value
+    elif field.message_type is None or not field.message_type.GetOptions().map_entry:
+        for index, element in enumerate(value):
+            yield path if _rules(field).batch else f"{path}[{index}]", element
 
 
 def _batch(message: Message) -> Field | None:

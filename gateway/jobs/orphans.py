@@ -1,34 +1,39 @@
-"""What tasks that have ended left at RunPod: their job was cancelled, or failed for good, while no gateway ran them."""
+"""Cancel runs, and delete results, that are left of tasks which ended while no gateway followed them."""
 
 import asyncio
+from collections.abc import Iterable
 
-from gateway.fleet.providers.runpod.encoder import RunpodEncoder
+from gateway.jetstream.records import UnreadableRecord
 from gateway.jobs.queue import TaskRef
-from gateway.jobs.store import JobStore, Unreadable
+from gateway.jobs.store import JobStore
+from gateway.workers.base import ResumableEncoder
 from servicekit.errors import NotFound
 from servicekit.tasks import log_and_continue
 
 SWEEP_SECONDS = 60.0
 
 
-async def reap_orphaned_runs(store: JobStore, runpod: RunpodEncoder, seconds: float = SWEEP_SECONDS) -> None:
-    """Sweep at once, and then every so often."""
+async def reap_orphaned_runs(
+    store: JobStore, encoders: Iterable[ResumableEncoder], seconds: float = SWEEP_SECONDS
+) -> None:
+    """Reap at once, and then every `seconds`."""
     while True:
-        with log_and_continue("cannot look for what tasks left at RunPod"):
-            await reap_once(store, runpod)
+        for encoder in encoders:
+            with log_and_continue(f"cannot reap orphaned runs of {encoder.name}"):
+                await reap_once(store, encoder)
         await asyncio.sleep(seconds)
 
 
-async def reap_once(store: JobStore, runpod: RunpodEncoder) -> None:
-    """End the runs of tasks that have ended, and delete results that no record names."""
-    for key in await runpod.held():
+async def reap_once(store: JobStore, encoder: ResumableEncoder) -> None:
+    """Abandon the runs of tasks that have ended; their results stay where the record names them."""
+    for key in await encoder.resumable_tasks():
         ref = TaskRef.parse(key)
         try:
             task = (await store.get(ref.job_id)).tasks[ref.index]
         except NotFound:
-            await runpod.abandon(key, "")
+            await encoder.abandon(key, "")
             continue
-        except Unreadable:
+        except UnreadableRecord:
             continue
-        if task.status.ended:
-            await runpod.abandon(key, task.asset)
+        if task.status.is_terminal:
+            await encoder.abandon(key, task.asset)

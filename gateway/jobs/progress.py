@@ -35,19 +35,19 @@ class ProgressBus:
     def __init__(self, engine: JetStream) -> None:
         self._engine = engine
 
-    async def announce(self, task: TaskRef, progress: TaskProgress) -> None:
+    async def publish(self, task: TaskRef, progress: TaskProgress) -> None:
         """Tell the watchers; that nobody can be told is no fault of the task."""
         with contextlib.suppress(Unavailable):
-            await self._engine.announce(f"progress.{task.key}", json.dumps(asdict(progress)).encode())
+            await self._engine.publish(f"progress.{task.key}", json.dumps(asdict(progress)).encode())
 
     @contextlib.asynccontextmanager
-    async def following(self, job_id: str, told: Callable[[int, TaskProgress], None]) -> AsyncIterator[None]:
+    async def subscribe(self, job_id: str, told: Callable[[int, TaskProgress], None]) -> AsyncIterator[None]:
         """Call `told(index, progress)` for every task of the job while the block runs."""
 
         def heard(topic: str, data: bytes) -> None:
             told(TaskRef.parse(topic.removeprefix("progress.")).index, _progress(data))
 
-        async with self._engine.listen(f"progress.{job_id}.*", heard):
+        async with self._engine.subscribe(f"progress.{job_id}.*", heard):
             yield
 
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import structlog
 
 from gateway.jetstream.queue import Delivery, WorkQueue
+from gateway.jetstream.records import UnreadableRecord
 from gateway.jobs.model import Job
-from gateway.jobs.store import JobStore, Unreadable
+from gateway.jobs.store import JobStore
 from servicekit.errors import NotFound
 
 log = structlog.get_logger("jobs")
@@ -38,9 +39,9 @@ class Attempt:
     ref: TaskRef
     started_at: float | None = None
 
-    def is_last(self, job: Job) -> bool:
+    def is_current_attempt(self, job: Job) -> bool:
         """Whether no other try was started since."""
-        return job.tasks[self.ref.index].is_at(self.started_at)
+        return job.tasks[self.ref.index].is_current(self.started_at)
 
 
 class TaskQueue:
@@ -53,7 +54,7 @@ class TaskQueue:
         """Queue every task of the job that has not ended and is not queued yet; how many were put in."""
         put = 0
         for index, task in enumerate(job.tasks):
-            if not task.status.ended:
+            if not task.status.is_terminal:
                 put += await self._queue.put(TaskRef(job.id, index).key)
         return put
 
@@ -68,5 +69,5 @@ class TaskQueue:
             try:
                 if await self.put(await store.get(job_id)):
                     log.warning("queued a job again that was in no queue", job=job_id)
-            except (NotFound, Unreadable):
+            except (NotFound, UnreadableRecord):
                 continue

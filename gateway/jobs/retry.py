@@ -20,8 +20,6 @@ class RetryPolicy:
     # A result whose record cannot be written now.
     record_seconds: float = 60.0
     record_retry_seconds: float = 0.5
-    # A change of a record, while others are faster.
-    change_tries: int = 100
 
 
 RETRY_POLICY = RetryPolicy()

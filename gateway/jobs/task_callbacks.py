@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable
 
 from apigpu.encoder.v1 import encoder_pb2
-from gateway.assets.store import AssetWriter
 from gateway.jobs import model
 from gateway.jobs.progress import Phase, ProgressBus, TaskProgress
 from gateway.jobs.queue import Attempt
+from gateway.jobs.results import TaskResults
 from gateway.jobs.store import JobStore
 from servicekit.errors import Cancelled
 
@@ -21,7 +21,7 @@ class TaskCallbacks:
         tried: Attempt,
         store: JobStore,
         board: ProgressBus,
-        writer: AssetWriter,
+        results: TaskResults,
         limit: asyncio.Timeout,
         max_task_seconds: float,
         leaving: Callable[[], bool],
@@ -33,7 +33,8 @@ class TaskCallbacks:
         self._limit = limit
         self._max_task_seconds = max_task_seconds
         self._leaving = leaving
-        self.chunk = writer.write
+        self.chunk = results.write
+        self.file = results.begin_file
 
     @property
     def is_leaving(self) -> bool:
@@ -43,19 +44,19 @@ class TaskCallbacks:
     async def waiting(self, *, is_starting: bool) -> None:
         """See encoders.base.Events."""
         phase = Phase.COLD_START if is_starting else Phase.WAITING_FOR_WORKER
-        await self._board.announce(self._ref, TaskProgress(phase))
+        await self._board.publish(self._ref, TaskProgress(phase))
 
     async def started(self) -> None:
         """See encoders.base.Events. Raises Cancelled when the job is over."""
         ref = self._ref
         job = await self._store.change(ref.job_id, lambda job: model.start_task(job, ref.index, time.time()))
-        if job.tasks[ref.index].status.ended:
+        if job.tasks[ref.index].status.is_terminal:
             raise Cancelled("The job was cancelled.")
         self._try.started_at = job.tasks[ref.index].started_at
         self._limit.reschedule(asyncio.get_running_loop().time() + self._max_task_seconds)
-        await self._board.announce(ref, TaskProgress(Phase.ENCODING))
+        await self._board.publish(ref, TaskProgress(Phase.ENCODING))
 
     async def progress(self, progress: encoder_pb2.EncodeProgress) -> None:
         """See encoders.base.Events."""
         done, total = progress.frames_done, progress.frames_total
-        await self._board.announce(self._ref, TaskProgress(Phase.ENCODING, done, total, round(progress.fps, 2)))
+        await self._board.publish(self._ref, TaskProgress(Phase.ENCODING, done, total, round(progress.fps, 2)))

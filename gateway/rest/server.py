@@ -78,6 +78,7 @@ def _task_routes(tasks: WorkerLinks | None, stall_seconds: float) -> list[Route]
     return [
         Route("/tasks/{key}/{ticket}/inputs/{number:int}", WorkerInputs(tasks, stall_seconds)),
         Route("/tasks/{key}/{ticket}/result", WorkerResult(tasks)),
+        Route("/tasks/{key}/{ticket}/files/{number:int}", WorkerResult(tasks)),
     ]
 
 

@@ -1,29 +1,34 @@
 """/tasks/{key}/{ticket}/…: what encoders behind a provider's queue read and make, by signed link and without a key.
 
-GET inputs/{n} streams an input; PUT result takes the result, HEAD result tells whether it is still waited for. Once
-the ticket is dropped all answer 410. See RemoteTask in encoder.proto.
+GET inputs/{n} streams an input; PUT result takes the result, PUT files/{n} a further one, HEAD result tells whether it
+is still waited for. Once the ticket is dropped all answer 410. See RemoteTask in encoder.proto.
 """
 
 import contextlib
+import re
 from collections.abc import Iterator
 
 from starlette.datastructures import Headers, QueryParams
 from starlette.types import Receive, Scope, Send
 
 from gateway.assets.links import Links
+from gateway.assets.names import name_for_type
 from gateway.assets.store import AssetStore
 from gateway.assets.transfers import Transfers
-from gateway.fleet.providers.runpod.tickets import AttemptTicket, Tickets
 from gateway.rest.files import send_body
 from gateway.rest.request import received, while_connected
 from gateway.rest.status import Gone, MethodNotAllowed
 from gateway.rest.uploads import digest
 from gateway.sources import Source, Sources
 from gateway.workers.base import about, empty
+from gateway.workers.tickets import AttemptTicket, Tickets
 from servicekit.chunks import rechunk
 from servicekit.errors import AlreadyExists, DataLoss, InvalidArgument, NotFound, ServiceError, Unavailable
 
 IDLE_SECONDS = 60.0
+# What workers of before there were other results than MP4 say of it.
+UNTYPED = "application/octet-stream"
+_FILENAME = re.compile(r'filename="([^"\\]{1,200})"')
 
 
 class WorkerLinks:
@@ -97,7 +102,7 @@ class WorkerInputs:
 
 
 class WorkerResult:
-    """ASGI application of one path, with the path parameters `key` and `ticket`."""
+    """ASGI application of two paths, with the path parameters `key` and `ticket`, and for a further result `number`."""
 
     def __init__(self, door: WorkerLinks) -> None:
         self._door = door
@@ -115,28 +120,41 @@ class WorkerResult:
 
     async def _take(self, scope: Scope, ticket: AttemptTicket, receive: Receive) -> None:
         """Store the body as the ticket's asset. Once it is there, the same again is no fault, and another one is."""
-        size_bytes, sha256 = _announced(Headers(scope=scope))
-        if await self._is_there(ticket, size_bytes, sha256):
+        headers = Headers(scope=scope)
+        size_bytes, sha256 = _announced(headers)
+        asset_id, filename, content_type = _target(scope, ticket, headers)
+        if await self._is_there(asset_id, size_bytes, sha256):
             return
-        async with self._door.assets.create(ticket.filename, asset_id=ticket.asset_id) as writer:
+        async with self._door.assets.create(filename, content_type, asset_id) as writer:
             writer.check(size_bytes)
             async for data in rechunk(received(receive, IDLE_SECONDS)):
                 await writer.write(data)
             # Meanwhile the try may be over, or another worker of the same run may have been faster, at another gateway.
             await self._door.ticket(scope)
-            if await self._is_there(ticket, size_bytes, sha256):
+            if await self._is_there(asset_id, size_bytes, sha256):
                 return
             await writer.commit(size_bytes=size_bytes, sha256=sha256)
 
-    async def _is_there(self, ticket: AttemptTicket, size_bytes: int, sha256: str) -> bool:
+    async def _is_there(self, asset_id: str, size_bytes: int, sha256: str) -> bool:
         """Whether the result is there. Raises AlreadyExists when it is another one."""
         try:
-            there = await self._door.assets.describe(ticket.asset_id)
+            there = await self._door.assets.describe(asset_id)
         except (NotFound, DataLoss):
             return False
         if (there.size_bytes, there.sha256) != (size_bytes, sha256):
             raise AlreadyExists("This task has a result already, and it is another one.", reason="OTHER_RESULT")
         return True
+
+
+def _target(scope: Scope, ticket: AttemptTicket, headers: Headers) -> tuple[str, str, str]:
+    """Return the asset id, file name and MIME type ("": by the name) of the result that a request brings."""
+    content_type = headers.get("content-type", "")
+    content_type = "" if content_type == UNTYPED else content_type
+    number = scope["path_params"].get("number")  # the signature covers it
+    if number is None:
+        return ticket.asset_id, name_for_type(ticket.filename, content_type), content_type
+    named = _FILENAME.search(headers.get("content-disposition", ""))
+    return ticket.file_id(number), named[1] if named else "", content_type
 
 
 def _announced(headers: Headers) -> tuple[int, str]:

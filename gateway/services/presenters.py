@@ -31,6 +31,7 @@ def unix_seconds(given: datetime) -> Timestamp:
     return stamp
 
 
+OUTPUT_FIELDS = jobs_pb2.Output.DESCRIPTOR.fields_by_name
 # Of a message, for what frames it.
 MARGIN_BYTES = 64 * 1024
 
@@ -78,7 +79,7 @@ class Presenter:
 
     def cost(self, job: Job, now: float) -> video_pb2.Cost | None:
         """What the job costs; None where nothing was rented for it."""
-        cost = self._costs(job.spells, now)
+        cost = self._costs(job.usage, now)
         return None if cost is None else video_pb2.Cost(usd=cost.usd, seconds=cost.seconds, final=cost.is_final)
 
     def answer(self, job: Job, base_url: str, response: Message) -> Message:
@@ -99,7 +100,8 @@ class Presenter:
             "asset": job.tasks[0].asset,
             "warnings": _warnings(job.tasks[0]),
             "encoding": _encoding(job.tasks[0]),
-            "video_url": self._url(job, 0, base_url),
+            "files": self._files(job, 0, base_url),
+            **self._first_link(job, base_url),
         }
         known = response.DESCRIPTOR.fields_by_name
         return type(response)(**{name: value for name, value in values.items() if name in known})
@@ -115,6 +117,7 @@ class Presenter:
                 error=_failure(task.failure),
                 warnings=_warnings(task),
                 encoding=_encoding(task),
+                files=self._files(job, index, base_url),
             )
 
     def asset(self, asset: StoredAsset, base_url: str) -> assets_pb2.Asset:
@@ -136,12 +139,32 @@ class Presenter:
         if job.batch:
             return jobs_pb2.Output(videos=self.videos(job, base_url))
         task = job.tasks[0]
-        return jobs_pb2.Output(
-            video_url=self._url(job, 0, base_url),
+        output = jobs_pb2.Output(
             asset=task.asset,
             warnings=_warnings(task),
             encoding=_encoding(task),
+            files=self._files(job, 0, base_url),
         )
+        for name, url in self._first_link(job, base_url).items():
+            if name in OUTPUT_FIELDS:
+                setattr(output, name, url)
+        return output
+
+    def _first_link(self, job: Job, base_url: str) -> dict[str, str]:
+        """Link to the first result, by the name of the field that is for its kind: "video_url", "image_url"."""
+        kind = (job.tasks[0].content_type or model.MP4).partition("/")[0]
+        return {f"{kind}_url": self._url(job, 0, base_url)}
+
+    def _files(self, job: Job, index: int, base_url: str) -> list[video_pb2.File]:
+        return [
+            video_pb2.File(
+                name=file.name,
+                url=base_url + self._links.path(parse_name(file.asset), file.name),
+                asset=file.asset,
+                content_type=file.content_type,
+            )
+            for file in model.result_files(job, index)
+        ]
 
     def _url(self, job: Job, index: int, base_url: str) -> str:
         asset = job.tasks[index].asset

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 import structlog
 
 from apigpu.v1 import system_pb2, system_pb2_grpc
-from gateway.config import GatewaySettings
-from gateway.fleet.providers.runpod.encoder import RunpodEncoder
+from gateway.fleet.providers.base import EndpointConfig, ServerlessProvider
 from gateway.jobs.manager import JobManager
 from gateway.services.presenters import timestamp
 from gateway.version import VERSION
@@ -28,16 +27,17 @@ class SystemService(system_pb2_grpc.SystemServiceServicer):
 
     def __init__(
         self,
-        settings: GatewaySettings,
         pool: Pool,
         desk: JobManager,
         endpoints: Sequence[str],
-        runpod: RunpodEncoder | None = None,
+        runpod_config: EndpointConfig,
+        runpod: ServerlessProvider | None = None,
     ) -> None:
-        self._settings = settings
+        """`runpod_config` is the endpoint by the settings: shown where RunPod does not tell how it is set up."""
         self._pool = pool
         self._desk = desk
         self._endpoints = endpoints
+        self._runpod_config = runpod_config
         self._runpod = runpod
         self._started = time.monotonic()
 
@@ -63,7 +63,7 @@ class SystemService(system_pb2_grpc.SystemServiceServicer):
         fault = NOT_CONFIGURED
         if self._runpod is not None:
             try:
-                await self._runpod.ask()
+                await self._runpod.endpoint.capabilities()
             except EncoderBusy as error:
                 fault = error.message
             else:
@@ -77,15 +77,12 @@ class SystemService(system_pb2_grpc.SystemServiceServicer):
         self, request: system_pb2.GetRunpodConfigRequest, context: Context
     ) -> system_pb2.GetRunpodConfigResponse:
         """See system.proto."""
-        settings = self._settings
-        idle_seconds, max_seconds = settings.runpod_idle_timeout, settings.runpod_max_timeout
+        config = self._runpod_config
         if self._runpod is not None:
             try:
-                told = await self._runpod.config()
+                config = await self._runpod.endpoint_config()
             except ServiceError as error:
-                log.warning("RunPod does not tell of the endpoint; the settings are shown", error=error.message)
-            else:
-                idle_seconds, max_seconds = told.idle_seconds, told.max_seconds
+                log.warning("cannot read the endpoint's configuration; showing the settings", error=error.message)
         return system_pb2.GetRunpodConfigResponse(
-            endpoint_id=settings.runpod_endpoint_id, idle_timeout=idle_seconds, max_timeout=max_seconds
+            endpoint_id=config.endpoint_id, idle_timeout=config.idle_seconds, max_timeout=config.max_seconds
         )

@@ -18,7 +18,7 @@ from gateway.jobs.manager import JobManager
 from gateway.jobs.model import Status
 from gateway.services.caller import caller
 from gateway.services.presenters import Presenter
-from servicekit.errors import Cancelled, ServiceError, make
+from servicekit.errors import Cancelled, ServiceError, from_code
 from servicekit.interceptors import Context
 
 log = structlog.get_logger("video")
@@ -75,6 +75,6 @@ class VideoService:
 def _error(job_id: str, failure: Any) -> ServiceError:
     if failure is None:
         return Cancelled(f"Job {job_id} was cancelled.")
-    error = make(failure.code, failure.message, reason=failure.reason or "JOB_FAILED")
+    error = from_code(failure.code, failure.message, reason=failure.reason or "JOB_FAILED")
     error.metadata["job_id"] = job_id
     return error

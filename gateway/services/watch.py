@@ -32,8 +32,8 @@ class JobWatch:
                 self._running[index] = progress
                 changed.set()
 
-            async with self._desk.board.following(job_id, told):
-                while (job := await self._desk.latest(job_id)) is None or not job.status.ended:
+            async with self._desk.board.subscribe(job_id, told):
+                while (job := await self._desk.latest(job_id)) is None or not job.status.is_terminal:
                     for event in self._new_events(job) if job else ():
                         yield event
                     await self._desk.next_change(changed, job_id)
@@ -62,7 +62,7 @@ class JobWatch:
         if not job.batch:
             return
         for index, video in enumerate(self._messages.videos(job, self._base_url)):
-            if job.tasks[index].status.ended and index not in self._told:
+            if job.tasks[index].status.is_terminal and index not in self._told:
                 self._told.add(index)
                 yield jobs_pb2.WatchJobResponse(item=video)
 
@@ -71,7 +71,7 @@ def total_progress(job: Job, running: dict[int, TaskProgress]) -> jobs_pb2.Progr
     """Progress over all tasks. Tasks that have not begun are taken to be as long as the average of those that have."""
     done, totals, fps = 0, [], 0.0
     for index, task in enumerate(job.tasks):
-        if task.status.ended:
+        if task.status.is_terminal:
             done += task.frames
             totals.append(task.frames)
         elif task.status is Status.IN_PROGRESS and index in running:
@@ -95,7 +95,9 @@ def total_progress(job: Job, running: dict[int, TaskProgress]) -> jobs_pb2.Progr
 
 def furthest(job: Job, running: dict[int, TaskProgress]) -> Phase:
     """The phase of the task that is furthest, of those that have not ended."""
-    found = {_phase(task.status, running.get(index)) for index, task in enumerate(job.tasks) if not task.status.ended}
+    found = {
+        _phase(task.status, running.get(index)) for index, task in enumerate(job.tasks) if not task.status.is_terminal
+    }
     return next((phase for phase in (Phase.ENCODING, Phase.COLD_START) if phase in found), Phase.WAITING_FOR_WORKER)
 
 

@@ -7,7 +7,7 @@ behind a provider's queue fetches and puts both by link, so that its result is a
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from apigpu.encoder.v1 import encoder_pb2
 from apigpu.v1 import video_pb2
@@ -31,11 +31,13 @@ class EncoderRefuses(EncoderBusy):
 
 @dataclass(frozen=True)
 class Input:
-    """An input of a task: its field, the text that names its source, and how to open it when its turn comes."""
+    """An input of a task: the path of its field, the text that names its source, how to open it when its turn comes,
+    and the paths of other fields with the same source."""
 
     field: str
     source: str
     open: Callable[[], Opened]
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,14 +48,18 @@ class EncodeJob:
     operation: video_pb2.Operation
     inputs: Sequence[Input]
     filename: str = ""
+    # Further results that it may have.
+    max_files: int = 0
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a task came to. `asset_id` is that of the result where it came by link; else it came in chunks."""
+    """What a task came to. `asset_id` is that of the result where it came by link, `file_ids` are those of the further
+    results; else they came in chunks."""
 
     summary: encoder_pb2.Summary
     asset_id: str = ""
+    file_ids: tuple[str, ...] = ()
 
 
 class InputFailed(Exception):
@@ -84,13 +90,16 @@ class Events(Protocol):
     async def chunk(self, data: bytes) -> None:
         """The next bytes of the result, where it does not come by link."""
 
+    async def file(self, name: str, content_type: str) -> None:
+        """A further result begins: the next chunks are its. Raises DataLoss for more than the operation may have."""
+
 
 class Encoder(Protocol):
     """One encoder, or all workers behind a provider's queue."""
 
     name: str
 
-    async def ask(self) -> encoder_pb2.GetCapabilitiesResponse:
+    async def capabilities(self) -> encoder_pb2.GetCapabilitiesResponse:
         """What it can do. Raises EncoderBusy when it does not answer."""
 
     async def run(self, job: EncodeJob, events: Events) -> Outcome:
@@ -100,16 +109,35 @@ class Encoder(Protocol):
         the encoder gave.
         """
 
-    async def forget(self, task_id: str) -> None:
+    async def release(self, task_id: str) -> None:
         """The outcome of the task is recorded: nothing need be kept by which it could be taken up again."""
 
     async def close(self) -> None:
         """Let go of connections."""
 
 
+@runtime_checkable
+class ResumableEncoder(Encoder, Protocol):
+    """An encoder whose runs go on when their gateway ends, so that another gateway can resume them."""
+
+    async def can_resume(self, task_id: str) -> bool:
+        """Return True if an earlier gateway left a run of the task, or its result: `run` will take it up."""
+
+    async def resumable_tasks(self) -> list[str]:
+        """Return the keys of all tasks of which something may be left, runs that this gateway follows included."""
+
+    async def abandon(self, task_id: str, result: str) -> None:
+        """End what still runs for a task that has ended, and delete any result but `result` ("assets/…" or "")."""
+
+
+def shown_name(field: str) -> str:
+    """Return the name of an input's field for a caller: with its place in a list, else without what it is part of."""
+    return field if "[" in field else field.rpartition(".")[2]
+
+
 def about(field: str, error: ServiceError) -> ServiceError:
     """The same error with the field's name before its text."""
-    name = field.rpartition(".")[2]
+    name = shown_name(field)
     return type(error)(f"{name}: {error.message}", reason=error.reason, fields={name: error.message})
 
 

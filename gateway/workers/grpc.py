@@ -53,7 +53,7 @@ class GrpcEncoder:
         """Close the connection."""
         await self._channel.close()
 
-    async def ask(self, timeout_seconds: float = ASK_SECONDS) -> encoder_pb2.GetCapabilitiesResponse:
+    async def capabilities(self, timeout_seconds: float = ASK_SECONDS) -> encoder_pb2.GetCapabilitiesResponse:
         """What the encoder can do. Raises EncoderBusy when it does not answer in time."""
         try:
             return await self._stub.GetCapabilities(
@@ -65,7 +65,7 @@ class GrpcEncoder:
         except grpc.aio.AioRpcError as error:
             raise EncoderBusy(f"Encoder {self.name} does not answer: {error.details()}") from error
 
-    async def forget(self, task_id: str) -> None:
+    async def release(self, task_id: str) -> None:
         """See base.Encoder; nothing is kept, as the task ends with its call."""
 
     async def run(self, job: EncodeJob, events: Events) -> Outcome:
@@ -118,7 +118,7 @@ ELSEWHERE = ("NO_FREE_SLOT", "DISK_FULL")
 
 async def _accepted(call: Stream, job: EncodeJob) -> None:
     """Send the task and wait until the encoder has taken it. Raises AioRpcError when it refuses."""
-    fields = [encoder_pb2.Input(field=entry.field) for entry in job.inputs]
+    fields = [encoder_pb2.Input(field=entry.field, also=entry.also) for entry in job.inputs]
     task = encoder_pb2.Task(id=job.id, operation=job.operation, inputs=fields)
     with contextlib.suppress(asyncio.InvalidStateError):  # refused before it was sent; the status says why
         await call.write(encoder_pb2.EncodeRequest(task=task))
@@ -172,17 +172,22 @@ async def _input_requests(index: int, entry: Input) -> AsyncIterator[encoder_pb2
 
 
 async def _receive(call: Stream, events: Events) -> encoder_pb2.Summary:
-    tally, summary = Checksum(), None
+    tallies, summary = [Checksum()], None
     async for response in call:
         part = response.WhichOneof("part")
         if part == "progress":
             await events.progress(response.progress)
         elif part == "chunk":
-            tally.add(response.chunk)
+            tallies[-1].add(response.chunk)
             await events.chunk(response.chunk)
+        elif part == "file":
+            tallies.append(Checksum())
+            await events.file(response.file.name, response.file.content_type)
         elif part == "summary":
             summary = response.summary
     if summary is None:
         raise DataLoss("The encoder ended without a result.", reason="NO_SUMMARY")
-    tally.verify("the encoder's result", size_bytes=summary.size_bytes, sha256=summary.sha256)
+    announced = [(summary.size_bytes, summary.sha256), *((file.size_bytes, file.sha256) for file in summary.files)]
+    for tally, (size_bytes, sha256) in zip(tallies, announced, strict=False):  # their number is held against the rules
+        tally.verify("the encoder's result", size_bytes=size_bytes, sha256=sha256)
     return summary

@@ -162,7 +162,7 @@ class Pool:
 
     async def _ask(self, seat: PoolMember) -> None:
         try:
-            capacity = await seat.encoder.ask()
+            capacity = await seat.encoder.capabilities()
         except EncoderBusy as error:
             if seat.ready:
                 log.warning("encoder lost", encoder=seat.encoder.name, error=error.message)

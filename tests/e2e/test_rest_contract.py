@@ -86,6 +86,11 @@ def test_img2vid_and_the_alias_of_addaudio_answer_as_the_contract_says(http, med
         ("/video/img2vid", {}, "images array is required with at least one image"),
         ("/video/img2vid", {"images": []}, "images array is required with at least one image"),
         ("/video/img2vid", {"images": [{"id": "a"}]}, "Each image must have id, image_url, and duracao"),
+        (
+            "/video/img2vid",
+            {"images": [{"id": "a", "image_url": "https://example.com/a", "duracao": 2}] * 2},
+            "images[0].id and images[1].id are both 'a'; give each element its own.",
+        ),
     ],
 )
 def test_missing_fields_are_400_in_the_words_of_the_contract(http, path, body, message):

@@ -146,5 +146,6 @@ async def test_cancelling_a_job_cancels_the_run(runpod, gateway, http, media):
 
 async def test_without_a_public_url_the_start_says_what_is_missing(monkeypatch):
     monkeypatch.delenv("PUBLIC_URL", raising=False)
-    with pytest.raises(ConfigError, match=r"PUBLIC_URL=''.*workers at RunPod"):
-        GatewaySettings.load(x_api_key="k", runpod_endpoint_id="ep1")
+    monkeypatch.setenv("RUNPOD_ENDPOINT_ID", "ep1")
+    with pytest.raises(ConfigError, match=r"PUBLIC_URL=''.*workers of runpod"):
+        GatewaySettings.load(x_api_key="k")

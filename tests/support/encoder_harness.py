@@ -65,6 +65,7 @@ class Done:
     data: bytearray = field(default_factory=bytearray)
     progress: list[encoder_pb2.EncodeProgress] = field(default_factory=list)
     summary: encoder_pb2.Summary | None = None
+    files: dict[str, bytearray] = field(default_factory=dict)
 
 
 @dataclass
@@ -83,12 +84,15 @@ class Client:
         call = self.stub.Encode(requests(operation, inputs, accepted), metadata=self.metadata, timeout=timeout_seconds)
         try:
             accepted.set_result("x-accepted" in await call.initial_metadata())
+            coming = done.data
             async for response in call:
                 match response.WhichOneof("part"):
                     case "progress":
                         done.progress.append(response.progress)
                     case "chunk":
-                        done.data += response.chunk
+                        coming += response.chunk
+                    case "file":
+                        coming = done.files.setdefault(response.file.name, bytearray())
                     case "summary":
                         done.summary = response.summary
         finally:
@@ -96,6 +100,9 @@ class Client:
         assert done.summary is not None
         assert done.summary.size_bytes == len(done.data)
         assert done.summary.sha256 == hashlib.sha256(done.data).hexdigest()
+        assert [file.name for file in done.summary.files] == list(done.files)
+        for file in done.summary.files:
+            assert file.sha256 == hashlib.sha256(done.files[file.name]).hexdigest()
         return done
 
     async def result(

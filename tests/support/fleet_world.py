@@ -7,7 +7,7 @@ from gateway.cluster.leader import LeaderLease
 from gateway.fleet.autoscaler import Demand, Policy
 from gateway.fleet.controller import FleetController, Intervals
 from gateway.fleet.estimates import EstimateStore
-from gateway.fleet.instances.instance import InstanceState, is_of
+from gateway.fleet.instances.instance import InstanceState, is_label_of
 from gateway.fleet.instances.registry import InstanceRegistry
 from gateway.fleet.lifecycle import LifecycleTimeouts
 from gateway.fleet.metering import UsageMeter
@@ -16,6 +16,7 @@ from gateway.fleet.providers.vast.client import VastClient
 from gateway.fleet.providers.vast.provider import VastProvider
 from gateway.fleet.providers.vast.search import OfferFilter
 from gateway.workers.pool import Pool
+from servicekit.backoff import Backoff
 from tests.emulators.vastemulator import KEY
 from tests.emulators.vastmarket import offer
 from tests.support.fleet_death import MortalClient, MortalStore
@@ -27,7 +28,7 @@ RHYTHM = Intervals(
     look_seconds=0.05,
     reconcile_seconds=0.2,
     shop_seconds=0.3,
-    pauses_seconds=(0.05, 0.4),
+    backoff=Backoff(0.05, 0.4, jitter=0),
 )
 PATIENCE = LifecycleTimeouts(start_seconds=20.0, silent_seconds=0.5, unclear_seconds=0.3)
 POLICY = Policy(maximum=2, idle_seconds=0.1)
@@ -62,11 +63,11 @@ class World:
         self.waiting, self.policy, self.death = 0, policy, death
         self.records = records if death is None else MortalStore(records, death)
         self.pool, self.provider, self.fleet = Pool(ask_again_seconds=0.2), provider, fleet
-        self.register, self.knowledge = InstanceRegistry(self.records), EstimateStore(self.records)
-        self.meter, self.holders = UsageMeter(self.register), TaskAssignments(self.records, holder)
+        self.registry, self.estimate_store = InstanceRegistry(self.records), EstimateStore(self.records)
+        self.meter, self.assignments = UsageMeter(self.registry), TaskAssignments(self.records, holder)
         self.lease = LeaderLease(self.records, holder, rhythm.lease_seconds)
-        self.control = FleetController(
-            self.register,
+        self.controller = FleetController(
+            self.registry,
             self.lease,
             {provider.name: provider},
             self.pool,
@@ -74,39 +75,39 @@ class World:
             [provider.name],
             fleet,
             self.demand,
-            self.holders,
-            self.knowledge,
+            self.assignments,
+            self.estimate_store,
             patience,
             rhythm,
         )
 
     @property
     def market(self):
-        return self.control.markets[self.provider.name]
+        return self.controller.markets[self.provider.name]
 
     def demand(self, now):
         return Demand(waiting=self.waiting, oldest_wait_seconds=0.0, task_seconds=5.0)
 
     async def __aenter__(self):
-        await self.register.start()
-        await self.knowledge.start()
-        await self.holders.start()
-        PoolSync(self.register, self.pool, {self.provider.name: self.provider})
-        self.control.start()
+        await self.registry.start()
+        await self.estimate_store.start()
+        await self.assignments.start()
+        PoolSync(self.registry, self.pool, {self.provider.name: self.provider})
+        self.controller.start()
         return self
 
     async def __aexit__(self, *_):
         if self.death is not None:
             self.death.bury()
-        await self.control.close()
+        await self.controller.close()
         await self.pool.close()
-        await self.holders.stop()
-        await self.knowledge.stop()
-        await self.register.stop()
+        await self.assignments.stop()
+        await self.estimate_store.stop()
+        await self.registry.stop()
 
     def at(self, state):
         """The machines in a state."""
-        return [machine for machine in self.register.all() if machine.state is state]
+        return [machine for machine in self.registry.all() if machine.state is state]
 
     async def until(self, state, seconds=10.0):
         """The machine that gets to a state."""
@@ -114,7 +115,7 @@ class World:
 
     async def until_empty(self, seconds=10.0):
         """No machine is paid for by the records."""
-        await until(lambda: not self.register.living(), seconds)
+        await until(lambda: not self.registry.living(), seconds)
 
     async def ready(self, seconds=10.0):
         """The machine that is there for one task that waits."""
@@ -124,12 +125,12 @@ class World:
 
 def living(vast, fleet="api-gpu"):
     """The instances that the fleet pays for at the emulated Vast.ai."""
-    return [instance for instance in list(vast.instances.values()) if is_of(fleet, instance.label or "")]
+    return [instance for instance in list(vast.instances.values()) if is_label_of(fleet, instance.label or "")]
 
 
 def ever(vast, fleet="api-gpu"):
     """All that it ever had there."""
-    return [one for one in [*vast.ended, *list(vast.instances.values())] if is_of(fleet, one.label or "")]
+    return [one for one in [*vast.ended, *list(vast.instances.values())] if is_label_of(fleet, one.label or "")]
 
 
 def rhythm(**changes):

@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 import ssl
 from dataclasses import dataclass, field
+from datetime import timedelta
 from ipaddress import ip_network
 
-from cryptography.x509.oid import ExtendedKeyUsageOID
-
-from api_gpu.local import certs
+from api_gpu.local.certs import write_pair
 from gateway.sources.fetch import FetchLimits
+from servicekit.certificates import SERVER, create_authority, issue_certificate
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 
@@ -78,11 +78,12 @@ class Authority:
 
     def __init__(self, folder):
         self.folder = folder
-        self.signer = certs.authority(folder, "ca", "throwaway")
+        self.signer = create_authority("throwaway", timedelta(days=1))
+        write_pair(folder, "ca", self.signer)
         self.trusting = ssl.create_default_context(cafile=folder / "ca.crt")
 
     def server(self, *names):
-        certs.leaf(self.folder, "leaf", self.signer, [ExtendedKeyUsageOID.SERVER_AUTH], names)
+        write_pair(self.folder, "leaf", issue_certificate(self.signer, "leaf", [SERVER], names, timedelta(days=1)))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.folder / "leaf.crt", self.folder / "leaf.key")
         return context

@@ -19,25 +19,25 @@ class Served:
 
 
 @contextlib.asynccontextmanager
-async def opened(tmp_path):
+async def opened(tmp_path, **changes):
     certs = tmp_path / "certs"
     make_set(certs)
     encoder = ScriptedEncoder(slots=1)
     http, port, health = free_ports(3)
     async with serving(encoder, certs) as address, contextlib.AsyncExitStack() as stack:
-        settings = GatewaySettings.load(
-            host="127.0.0.1",
-            port=http,
-            grpc_port=port,
-            health_port=health,
-            x_api_key="key",
-            data_dir=tmp_path,
-            encoders=(f"127.0.0.1:{address}",),
-            tls_cert=certs / "gateway.crt",
-            tls_key=certs / "gateway.key",
-            tls_client_ca=certs / "client-ca.crt",
-            encoder_ca=certs / "ca.crt",
-            drain_seconds=0,
-        )
-        gateway = await Gateway.open(settings, stack)
+        settings = {
+            "host": "127.0.0.1",
+            "port": http,
+            "grpc_port": port,
+            "health_port": health,
+            "x_api_key": "key",
+            "data_dir": tmp_path,
+            "encoders": (f"127.0.0.1:{address}",),
+            "tls_cert": certs / "gateway.crt",
+            "tls_key": certs / "gateway.key",
+            "tls_client_ca": certs / "client-ca.crt",
+            "encoder_ca": certs / "ca.crt",
+            "drain_seconds": 0,
+        }
+        gateway = await Gateway.open(GatewaySettings.load(**settings | changes), stack)
         yield Served(gateway, encoder, f"http://127.0.0.1:{http}", f"127.0.0.1:{health}")

@@ -13,7 +13,7 @@ import structlog
 from encoder.codecs.base import CodecFault
 from encoder.codecs.card import Card
 from encoder.codecs.nvenc.request import DEVICE, MAX_MESSAGE_BYTES, EncodeRequest, EncodeResult, Parameters
-from servicekit.process import kill, started
+from servicekit.process import kill_group, spawn
 
 log = structlog.get_logger("encoder")
 
@@ -83,7 +83,7 @@ class WorkerClient:
         await asyncio.wait([result], timeout=STUCK_SECONDS)
         if not result.done() and self._process is not None:
             log.warning("nvenc worker stuck", sessions=len(self._pending))
-            kill(self._process)
+            kill_group(self._process)
         await asyncio.wait([result])
 
     async def close(self) -> None:
@@ -92,7 +92,7 @@ class WorkerClient:
         if self._watchers:
             await asyncio.wait(self._watchers, timeout=STOP_SECONDS)
         for process in self._watchers.values():
-            kill(process)
+            kill_group(process)
         await asyncio.gather(*self._watchers)
 
     async def _start_worker(self) -> None:
@@ -104,7 +104,7 @@ class WorkerClient:
             try:
                 self._set_cards(await self._first_message(near, process))
             except BaseException:
-                kill(process)
+                kill_group(process)
                 raise
         except BaseException:
             near.close()
@@ -115,7 +115,7 @@ class WorkerClient:
     async def _spawn(self, channel: int) -> asyncio.subprocess.Process:
         settings = json.dumps(asdict(self.parameters))
         # -P: a file of the working folder must not take the place of a module.
-        process = await started(
+        process = await spawn(
             (sys.executable, "-P", "-m", "encoder.codecs.nvenc.worker", str(channel), settings),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
@@ -134,7 +134,7 @@ class WorkerClient:
         except (OSError, TimeoutError):
             data = b""
         if not data:
-            kill(process)
+            kill_group(process)
             await process.wait()
             raise CodecFault(f"nvenc: {GONE}.", reason="CODEC_FAILED")
         return data

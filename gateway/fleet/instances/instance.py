@@ -1,39 +1,42 @@
-"""A rented machine and what can happen to it. Pure: no I/O, no clock; times are Unix seconds.
+"""A rented instance and its state transitions. Pure: no I/O, no clock; times are Unix seconds.
 
-A machine is written down (PLANNED) before it is asked for, so that whatever is rented is known to whoever comes after
-a crash.
+The record of an instance is written (REQUESTED) before the provider is asked to create it, so that whatever is rented
+is known to the next gateway after a crash.
 """
 
-import json
 import re
 import secrets
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
-
-from gateway.jetstream.codec import drop_unknown_fields
 
 HOUR_SECONDS = 3600.0
 
 
 class InstanceState(StrEnum):
-    """Where a machine stands; the names are those of Machine.State in fleet.proto."""
+    """Phases in the life of an instance. The values are the stored ones, and the names of Machine.State on the wire."""
 
-    PLANNED = "PLANNED"
-    STARTING = "STARTING"
+    REQUESTED = "PLANNED"
+    PROVISIONING = "STARTING"
     READY = "READY"
-    ENDING = "ENDING"
-    ENDED = "ENDED"
+    TERMINATING = "ENDING"
+    TERMINATED = "ENDED"
 
     @property
-    def is_paid(self) -> bool:
-        """Whether money may flow: a machine that was only planned may have been made all the same."""
-        return self is not InstanceState.ENDED
+    def is_billed(self) -> bool:
+        """Return True while the provider may bill us: from REQUESTED on, since a create whose answer was lost may have
+        succeeded."""
+        return self is not InstanceState.TERMINATED
+
+    @property
+    def is_active(self) -> bool:
+        """Return True while the instance exists and is not being terminated."""
+        return self in (InstanceState.PROVISIONING, InstanceState.READY)
 
 
 @dataclass(frozen=True, slots=True)
 class InstanceAccess:
-    """How gateways reach a machine, and it alone: PEM of a CA that exists for this machine only, of a client's
-    certificate and its key, both signed by that CA, and the token that the encoder asks for."""
+    """What gateways need to reach one instance and nothing else: PEM of a CA that exists for this instance only, of a
+    client's certificate and its key, both signed by that CA, and the session token of the encoder."""
 
     ca: str
     certificate: str
@@ -43,7 +46,7 @@ class InstanceAccess:
 
 @dataclass(frozen=True, slots=True)
 class InstanceRun:
-    """A task that runs on a machine: its key, and since when."""
+    """A task that runs on an instance: its key, and when it began."""
 
     task: str
     started_at: float
@@ -51,17 +54,20 @@ class InstanceRun:
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """A rented encoder. `id` is the label that it carries at its provider, `provider_id` the provider's own name for
-    it, `host` the physical host where the provider tells (to be avoided when it fails), `address` is host:port. One
-    that is `draining` ends once nothing runs on it. `busy_seconds` and `tasks` are those of runs that have ended."""
+    """A rented encoder. Its methods named after events and commands return the instance after them.
+
+    `id` is its label at the provider, `provider_id` the provider's own id, `host` the physical host where the provider
+    tells it (left alone after a failure), `address` is host:port. `draining`: it terminates once nothing runs on it.
+    `busy_seconds` and `tasks` count ended runs.
+    """
 
     id: str
     provider: str
     usd_per_hour: float
     created_at: float
-    state: InstanceState = InstanceState.PLANNED
+    state: InstanceState = InstanceState.REQUESTED
     slots: int = 1
-    # Seconds from the order to the first task, as its offer promised.
+    # Seconds from the request to the first task, as promised by its offer.
     setup_seconds: float = 0.0
     description: str = ""
     offer: str = ""
@@ -71,7 +77,7 @@ class Instance:
     access: InstanceAccess | None = None
     ready_at: float | None = None
     ended_at: float | None = None
-    # When its last task ended; what the idle time is counted from.
+    # When its last task ended; the idle time counts from here.
     used_at: float | None = None
     running: tuple[InstanceRun, ...] = ()
     draining: bool = False
@@ -81,140 +87,104 @@ class Instance:
 
     @property
     def takes_tasks(self) -> bool:
-        """Whether it may be given a task once it answers."""
-        return self.state in (InstanceState.STARTING, InstanceState.READY) and not self.draining
+        """Return True if tasks may be assigned to it once its encoder answers."""
+        return self.state.is_active and not self.draining
 
-    def seconds(self, now: float) -> float:
-        """Seconds that are paid for, so far or in all."""
-        return max(0.0, (self.ended_at or now) - self.created_at)
+    def billed_seconds(self, start: float, end: float, now: float) -> float:
+        """Return the billed seconds between two times."""
+        return max(0.0, min(self.ended_at or now, end) - max(self.created_at, start))
 
     def usd(self, now: float) -> float:
-        """Dollars, so far or in all."""
-        return self.usd_per_hour * self.seconds(now) / HOUR_SECONDS
+        """Return its cost until now, or in all once it is terminated."""
+        return self.usd_between(self.created_at, now, now)
 
     def usd_between(self, start: float, end: float, now: float) -> float:
-        """Dollars for the part of its life that lies between two times."""
-        seconds = min(self.ended_at or now, end) - max(self.created_at, start)
-        return self.usd_per_hour * max(0.0, seconds) / HOUR_SECONDS
+        """Return its cost between two times."""
+        return self.usd_per_hour * self.billed_seconds(start, end, now) / HOUR_SECONDS
 
     def worked_seconds(self, now: float) -> float:
-        """Seconds that its slots worked, together, so far."""
+        """Return the seconds that all its slots have worked, summed."""
         return self.busy_seconds + sum(max(0.0, now - run.started_at) for run in self.running)
 
     def idle_since(self) -> float | None:
-        """Since when it has had nothing to do; None while it has, or does not answer yet."""
+        """Return when it ran out of tasks; None while it has some, or is not ready."""
         if self.state is not InstanceState.READY or self.running:
             return None
         return max(self.used_at or 0.0, self.ready_at or self.created_at)
 
+    def runs(self, task: str) -> bool:
+        """Return True if the task runs on it."""
+        return any(run.task == task for run in self.running)
 
-def with_access(machine: Instance, access: InstanceAccess | None) -> Instance:
-    """With the way in that was made for it."""
-    return replace(machine, access=access)
+    def created(self, provider_id: str) -> "Instance":
+        """The provider has created it."""
+        if self.state is not InstanceState.REQUESTED:
+            return replace(self, provider_id=self.provider_id or provider_id)
+        return replace(self, state=InstanceState.PROVISIONING, provider_id=provider_id)
 
+    def never_created(self, reason: str) -> "Instance":
+        """The provider did not create it, so nothing was billed; unchanged if it was created after all."""
+        return self.terminated(self.created_at, reason) if self.state is InstanceState.REQUESTED else self
 
-def created(machine: Instance, provider_id: str) -> Instance:
-    """The provider has made it."""
-    if machine.state is not InstanceState.PLANNED:
-        return replace(machine, provider_id=machine.provider_id or provider_id)
-    return replace(machine, state=InstanceState.STARTING, provider_id=provider_id)
+    def located(self, address: str, usd_per_hour: float) -> "Instance":
+        """The provider has published its address and its actual price (0: unknown)."""
+        return replace(self, address=address, usd_per_hour=usd_per_hour or self.usd_per_hour)
 
+    def became_ready(self, slots: int, now: float) -> "Instance":
+        """Its encoder has answered for the first time."""
+        if self.state is not InstanceState.PROVISIONING:
+            return self
+        return replace(self, state=InstanceState.READY, slots=slots, ready_at=now)
 
-def located(machine: Instance, address: str, usd_per_hour: float) -> Instance:
-    """The provider tells where it is reached, and what it really costs (0: it does not tell)."""
-    return replace(machine, address=address, usd_per_hour=usd_per_hour or machine.usd_per_hour)
+    def run_started(self, task: str, now: float) -> "Instance":
+        """A task has begun on it; unchanged if it takes no tasks (check with `runs`)."""
+        if not self.takes_tasks or self.runs(task):
+            return self
+        return replace(self, running=(*self.running, InstanceRun(task, now)))
 
+    def run_ended(self, task: str, now: float) -> "Instance":
+        """A task has ended on it, whether it succeeded or failed."""
+        ended = [run for run in self.running if run.task == task]
+        if not ended:
+            return self
+        seconds = sum(max(0.0, (self.ended_at or now) - run.started_at) for run in ended)
+        left = self.run_dropped(task)
+        return replace(left, used_at=now, busy_seconds=self.busy_seconds + seconds, tasks=self.tasks + len(ended))
 
-def became_ready(machine: Instance, slots: int, now: float) -> Instance:
-    """Its encoder answers."""
-    if machine.state is not InstanceState.STARTING:
-        return machine
-    return replace(machine, state=InstanceState.READY, slots=slots, ready_at=now)
+    def run_dropped(self, task: str) -> "Instance":
+        """A task did not begin on it after all; it does not count."""
+        return replace(self, running=tuple(run for run in self.running if run.task != task))
 
+    def drain(self, reason: str) -> "Instance":
+        """Take no more tasks, and terminate after the last one."""
+        if self.state.is_active and not self.running:
+            return self.terminate(reason)
+        if self.state in (InstanceState.TERMINATING, InstanceState.TERMINATED) or self.draining:
+            return self
+        return replace(self, draining=True, reason=reason)
 
-def run_started(machine: Instance, task: str, now: float) -> Instance:
-    """A task begins on it; unchanged when it takes none any more (see `runs`)."""
-    if not machine.takes_tasks or runs(machine, task):
-        return machine
-    return replace(machine, running=(*machine.running, InstanceRun(task, now)))
+    def terminate(self, reason: str) -> "Instance":
+        """Terminate now, whatever runs on it; while REQUESTED, once it is known to exist."""
+        if self.state is InstanceState.REQUESTED:
+            return self.drain(reason)
+        return replace(self, state=InstanceState.TERMINATING, reason=reason) if self.state.is_active else self
 
-
-def run_ended(machine: Instance, task: str, now: float) -> Instance:
-    """A task has ended on it, well or not."""
-    terminated = [run for run in machine.running if run.task == task]
-    if not terminated:
-        return machine
-    seconds = sum(max(0.0, (machine.ended_at or now) - run.started_at) for run in terminated)
-    return replace(
-        machine,
-        running=tuple(run for run in machine.running if run.task != task),
-        used_at=now,
-        busy_seconds=machine.busy_seconds + seconds,
-        tasks=machine.tasks + len(terminated),
-    )
-
-
-def run_dropped(machine: Instance, task: str) -> Instance:
-    """A task did not begin on it after all."""
-    return replace(machine, running=tuple(run for run in machine.running if run.task != task))
-
-
-def runs(machine: Instance, task: str) -> bool:
-    """Whether the task is one of those that run on it."""
-    return any(run.task == task for run in machine.running)
-
-
-def draining(machine: Instance, reason: str) -> Instance:
-    """It takes no more tasks, and ends when it has none left."""
-    if machine.state in (InstanceState.STARTING, InstanceState.READY) and not machine.running:
-        return terminating(machine, reason)
-    if machine.state is InstanceState.ENDED or machine.state is InstanceState.ENDING or machine.draining:
-        return machine
-    return replace(machine, draining=True, reason=reason)
-
-
-def terminating(machine: Instance, reason: str) -> Instance:
-    """It is to be given back now, whatever runs on it; one that was only planned once it is known to be made."""
-    if machine.state is InstanceState.PLANNED:
-        return draining(machine, reason)
-    if machine.state in (InstanceState.ENDING, InstanceState.ENDED):
-        return machine
-    return replace(machine, state=InstanceState.ENDING, reason=reason)
-
-
-def never_created(machine: Instance, reason: str) -> Instance:
-    """Nothing came of the plan, and nothing was paid; unchanged when it was made after all."""
-    return terminated(machine, machine.created_at, reason) if machine.state is InstanceState.PLANNED else machine
-
-
-def terminated(machine: Instance, now: float, reason: str = "") -> Instance:
-    """It is given back, or never came to be; what still ran has ended, and nobody needs a way in any more."""
-    if machine.state is InstanceState.ENDED:
-        return machine
-    for run in machine.running:
-        machine = run_ended(machine, run.task, now)
-    return replace(machine, state=InstanceState.ENDED, ended_at=now, access=None, reason=machine.reason or reason)
-
-
-def to_json(machine: Instance) -> bytes:
-    """The record of a machine as it is stored."""
-    return json.dumps(asdict(machine), separators=(",", ":")).encode()
-
-
-def from_json(data: bytes) -> Instance:
-    """The machine of a stored record. Fields of a later version are passed over: the machine must be given back all
-    the same."""
-    record = drop_unknown_fields(Instance, json.loads(data))
-    access = InstanceAccess(**record["access"]) if record["access"] else None
-    running = tuple(InstanceRun(**run) for run in record["running"])
-    return Instance(**record | {"access": access, "running": running, "state": InstanceState(record["state"])})
+    def terminated(self, now: float, reason: str = "") -> "Instance":
+        """It is gone, or never came to be: all its runs have ended, and its access is forgotten."""
+        if self.state is InstanceState.TERMINATED:
+            return self
+        ended = self
+        for run in self.running:
+            ended = ended.run_ended(run.task, now)
+        reason = self.reason or reason
+        return replace(ended, state=InstanceState.TERMINATED, ended_at=now, access=None, reason=reason)
 
 
 def new_label(fleet: str) -> str:
-    """A label that nothing else has: "api-gpu-5f0c…"."""
+    """Return a unique label: "api-gpu-5f0c…"."""
     return f"{fleet}-{secrets.token_hex(8)}"
 
 
-def is_of(fleet: str, label: str) -> bool:
-    """Whether this fleet gave the label. Fleets of other names are left alone, also when one name begins as another."""
+def is_label_of(fleet: str, label: str) -> bool:
+    """Return True if the label is one of this fleet, not one of a fleet whose name begins with the same letters."""
     return re.fullmatch(rf"{re.escape(fleet)}-[0-9a-f]{{16}}", label) is not None

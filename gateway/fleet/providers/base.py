@@ -1,18 +1,28 @@
-"""The seam to those who rent machines out."""
+"""The interface to whoever rents encoders out: instances that we make and destroy, or workers of a serverless endpoint.
 
-from collections.abc import Sequence
+A provider's folder has its settings, its factory and its client; `registry.PROVIDERS` names it.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
+from gateway.assets.links import Links
+from gateway.assets.store import AssetStore
 from gateway.fleet.instances.instance import Instance, InstanceAccess
 from gateway.workers.base import Encoder
+from gateway.workers.tickets import Tickets
+from servicekit.config import Network, Settings
 from servicekit.errors import FailedPrecondition, Unavailable
+
+# URLs that an API key is sent to: in the clear on this machine at most.
+HTTPS = r"^(https://|http://(127\.0\.0\.1|localhost)(:|/|$))"
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A machine that could be had now. `id` is the provider's; `setup_seconds` is what passes from the order to the
-    first task; `task_seconds` what an average task takes there, 0 where nobody knows. `host` is the physical host."""
+    """Capacity that can be rented now. `id` is the provider's; `setup_seconds` is the time from create to the first
+    task; `task_seconds` the expected time of an average task there, 0 if unknown. `host` is the physical host."""
 
     provider: str
     id: str
@@ -26,7 +36,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class LaunchSpec:
-    """What a machine is started with: its label, and the encoder's environment (certificate, token, allowed IPs).
+    """What an instance is created with: its label, and the encoder's environment (certificate, token, allowed IPs).
     `access` is the gateways' side of it."""
 
     label: str
@@ -36,7 +46,7 @@ class LaunchSpec:
 
 @dataclass(frozen=True, slots=True)
 class ListedInstance:
-    """A machine as its provider tells of it. `address` (host:port of the encoder) is empty until it is known; `fault`
+    """An instance as its provider lists it. `address` (host:port of the encoder) is empty until it is known; `fault`
     says why it will never come up."""
 
     provider_id: str
@@ -46,52 +56,127 @@ class ListedInstance:
     fault: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class EndpointConfig:
+    """How a serverless endpoint is set up: seconds until an idle worker is ended, and that one task may take."""
+
+    endpoint_id: str
+    idle_seconds: int
+    max_seconds: int
+
+
 class OfferGone(FailedPrecondition):
-    """The offer was taken by somebody else, or its terms have changed: nothing was made. Take another."""
+    """The offer was taken by somebody else, or its terms have changed: nothing was created. Take another."""
 
 
 class LaunchUnknown(Unavailable):
-    """Nobody knows whether a machine was made: the answer did not come. It must be looked for by its label."""
+    """The answer to a create was lost: the instance may exist, and must be looked for by its label."""
 
 
 class Provider(Protocol):
-    """Makes, finds and ends machines. Every method may raise Unavailable (the provider does not answer, or asks for
-    patience), Unauthenticated (the key is wrong) and FailedPrecondition (the account cannot pay, …)."""
+    """What both kinds of provider have. Every method may raise Unavailable (no answer, or too many calls),
+    Unauthenticated (the key is wrong) and FailedPrecondition (the account cannot pay, …)."""
 
     name: str
-    # Whether there are machines to be found and given back; else the provider starts and ends workers by itself.
-    has_machines: bool
-    # The most that a machine may cost, dollars an hour.
-    most_usd_per_hour: float
+    # The highest price of one instance or worker, dollars an hour.
+    max_usd_per_hour: float
     # Tasks that one runs at once.
     slots: int
-
-    def prepare(self, label: str) -> LaunchSpec:
-        """What a machine of this label is started with."""
-
-    def encoder(self, machine: Instance) -> Encoder:
-        """The encoder on a machine that has its address."""
+    # Seconds from create to the first task, assumed until some were measured.
+    setup_seconds: float
 
     async def offers(self) -> Sequence[Offer]:
-        """What could be had now, the best for the expected work first; hosts that failed lately are left out."""
+        """Return what can be rented now, the best for the expected work first, without hosts that failed lately."""
 
-    async def create(self, offer: Offer, launch: LaunchSpec) -> str:
-        """Rent a machine; the provider's id for it. Never asked twice. Raises OfferGone (nothing was made), Unclear."""
-
-    async def found(self) -> Sequence[ListedInstance]:
-        """All machines of the account whose label is one of ours, those of other gateways too."""
-
-    async def destroy(self, provider_id: str) -> None:
-        """Give a machine back, for good; one that is gone already is no fault."""
-
-    def expect(self, tasks: float, task_seconds: float) -> None:
-        """A machine that is rented now will be wanted for so many tasks, each of so many seconds."""
-
-    def learn(self, machine: Instance) -> None:
-        """The machine has ended: what its tasks took says something of offers like it."""
-
-    def avoid(self, machine: Instance) -> None:
-        """The machine did not come up, or broke: leave its host alone for a while."""
+    def encoder(self, instance: Instance) -> Encoder:
+        """Return the encoder on an instance that has its address, or behind a worker slot."""
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
+
+
+@runtime_checkable
+class InstanceProvider(Provider, Protocol):
+    """Creates, lists and destroys instances."""
+
+    def prepare(self, label: str) -> LaunchSpec:
+        """Return what an instance of this label is created with."""
+
+    async def create(self, offer: Offer, launch: LaunchSpec) -> str:
+        """Create an instance, once, without retries; return the provider's id for it.
+
+        Raises OfferGone (nothing was created) and LaunchUnknown.
+        """
+
+    async def list_instances(self) -> Sequence[ListedInstance]:
+        """Return all instances of the account whose label is one of ours, those of other gateways too."""
+
+    async def destroy(self, provider_id: str) -> None:
+        """Destroy an instance for good; one that is gone already is no error."""
+
+    def set_workload(self, tasks: float, task_seconds: float) -> None:
+        """Note how many tasks, each of so many seconds, an instance created now is wanted for."""
+
+    def record_outcome(self, instance: Instance) -> None:
+        """Learn from a terminated instance how long tasks take on offers like it."""
+
+    def blacklist(self, instance: Instance) -> None:
+        """Leave the host of an instance that did not come up, or broke, alone for a while."""
+
+
+@runtime_checkable
+class ServerlessProvider(Provider, Protocol):
+    """Starts and ends workers by itself. What is rented is a worker slot: the right to keep one worker busy."""
+
+    @property
+    def endpoint(self) -> Encoder:
+        """All workers, behind the provider's queue."""
+
+    async def endpoint_config(self) -> EndpointConfig:
+        """Return how the endpoint is set up at the provider."""
+
+
+class ProviderSettings(Settings):
+    """Settings of one provider; the environment variables of its fields begin with the provider's prefix."""
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether the provider can be used."""
+        raise NotImplementedError
+
+    @property
+    def endpoint(self) -> EndpointConfig | None:
+        """The serverless endpoint as set here; None for a provider of instances."""
+        return None
+
+
+@dataclass(frozen=True)
+class ProviderContext:
+    """What the gateway gives a provider to work with.
+
+    An instance may take `start_seconds` to come up and gets tasks for `max_age_seconds`; calls to it come from
+    `gateway_networks` (empty: from anywhere). Tasks have at most `max_task_seconds` and `max_input_bytes` an input.
+    Workers that fetch and put by link reach this gateway at `public_url`.
+    """
+
+    fleet_name: str
+    start_seconds: float
+    max_age_seconds: float
+    max_task_seconds: float
+    max_input_bytes: int
+    gateway_networks: Sequence[Network]
+    public_url: str
+    assets: AssetStore
+    links: Links
+    tickets: Tickets
+
+
+S = TypeVar("S", bound=ProviderSettings)
+
+
+@dataclass(frozen=True)
+class ProviderFactory(Generic[S]):
+    """How a provider is set up: the model of its settings, and what opens it by them."""
+
+    settings: type[S]
+    open: Callable[[S, ProviderContext], InstanceProvider | ServerlessProvider]

@@ -1,129 +1,131 @@
-"""A provider as it was last seen: its machines, its offers, its faults. Asked in the background, so that a slow
-provider holds nothing up."""
+"""A provider as it was last seen: offers, instances, faults. Asked in the background, so that a slow one holds nothing
+up."""
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 
 import structlog
 
 from gateway.fleet.instances.instance import Instance
-from gateway.fleet.providers.base import ListedInstance, Offer, Provider
+from gateway.fleet.providers.base import InstanceProvider, ListedInstance, Offer, Provider
+from servicekit.backoff import Backoff, Cooldowns
 from servicekit.errors import Internal, ServiceError
 from servicekit.tasks import cancel_and_wait
 
 log = structlog.get_logger("fleet")
 
-FIRST_PAUSE_SECONDS = 2.0
-MOST_PAUSE_SECONDS = 60.0
-TOLD_SECONDS = 60.0
+BACKOFF = Backoff(2.0, 60.0, jitter=0.0)
+FAULT_SHOWN_SECONDS = 60.0
 
-# What calls are for. Each has faults and pauses of its own: an account without credit still tells of its machines, and
-# one machine that cannot be given back keeps no other from coming up.
-FOUND, OFFERS, CREATE, DESTROY = "found", "offers", "create", "destroy"
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderFault:
-    """Why calls for one purpose failed, how long they rest (seconds), and until when (the monotonic clock)."""
-
-    text: str
-    seconds: float
-    until: float
+# What calls are for. Each has faults and cooldowns of its own: an account without credit still lists its instances, and
+# one instance that cannot be destroyed keeps no other from coming up.
+LIST, OFFERS, CREATE, DESTROY = "list", "offers", "create", "destroy"
 
 
 class ProviderMonitor:
-    """One provider. Times of asking are Unix seconds, when the question was put. `pauses` are the first and the longest
-    rest after a fault, seconds; `told_seconds` is how long after its rest a fault is still told."""
+    """The offers and faults of one provider. `offers_at` is when the last answer was asked for, Unix seconds.
+
+    A fault is shown until `fault_shown_seconds` after its cooldown.
+    """
 
     def __init__(
-        self,
-        provider: Provider,
-        pauses: tuple[float, float] = (FIRST_PAUSE_SECONDS, MOST_PAUSE_SECONDS),
-        told_seconds: float = TOLD_SECONDS,
+        self, provider: Provider, backoff: Backoff = BACKOFF, fault_shown_seconds: float = FAULT_SHOWN_SECONDS
     ) -> None:
         self.provider = provider
-        self.found: dict[str, ListedInstance] = {}
-        self.found_at = 0.0
         self.offers: Sequence[Offer] = ()
         self.offers_at = 0.0
-        self._pauses = pauses
-        self._told_seconds = told_seconds
-        self._faults: dict[str, ProviderFault] = {}
-        self._asking: dict[str, asyncio.Task[None]] = {}
+        self._fault_shown_seconds = fault_shown_seconds
+        self._cooldowns = Cooldowns(backoff)
+        # The text of each purpose's last fault, and the end of its cooldown on the monotonic clock.
+        self._faults: dict[str, tuple[str, float]] = {}
+        self._refreshing: dict[str, asyncio.Task[None]] = {}
 
     @property
     def fault(self) -> str:
-        """What is wrong with the provider; "" where nothing is. Orders may not be tried again for hours: their fault is
-        told no longer than it is known to hold."""
-        since = time.monotonic() - self._told_seconds
-        return next((fault.text for fault in self._faults.values() if since < fault.until), "")
+        """What is wrong with the provider, "" for nothing.
 
-    def look(self, older_than_seconds: float) -> None:
-        """Ask for the machines, unless that was done lately or is being done."""
-        if self.provider.has_machines and time.time() - self.found_at > older_than_seconds:
-            self._ask(FOUND, self._look)
+        A create may not be tried again for hours: its fault is shown no longer than it is known to hold.
+        """
+        since = time.monotonic() - self._fault_shown_seconds
+        return next((text for text, until in self._faults.values() if since < until), "")
 
-    def shop(self, older_than_seconds: float) -> None:
+    def refresh_offers(self, older_than_seconds: float) -> None:
         """Ask for offers, unless that was done lately or is being done, or none can be taken now."""
-        if time.time() - self.offers_at > older_than_seconds and not self._rests(CREATE):
-            self._ask(OFFERS, self._shop)
+        if time.time() - self.offers_at > older_than_seconds and not self._is_cooling(CREATE):
+            self._refresh(OFFERS, self._read_offers)
 
-    def taken(self, offer: Offer) -> None:
-        """The offer is used up."""
+    def consume(self, offer: Offer) -> None:
+        """Drop an offer that was taken."""
         self.offers = [other for other in self.offers if other.id != offer.id]
 
-    def avoid(self, machine: Instance) -> None:
-        """The machine did not come up, or broke: take nothing of its host for a while."""
-        self.provider.avoid(machine)
-        self.offers = [offer for offer in self.offers if not machine.host or offer.host != machine.host]
-
     def failed(self, purpose: str, error: ServiceError) -> None:
-        """A call failed for a reason that will hold for a while: ask for nothing of the kind until then."""
-        first, most = self._pauses
-        known = self._faults.get(purpose)
-        seconds = min(known.seconds * 2, most) if known else first
-        self._faults[purpose] = ProviderFault(error.message, seconds, time.monotonic() + seconds)
+        """Begin a cooldown: a call failed for a reason that will hold for a while."""
+        now = time.monotonic()
+        seconds = self._cooldowns.add(purpose, now)
+        self._faults[purpose] = (error.message, now + seconds)
         if purpose in (OFFERS, CREATE):
             self.offers, self.offers_at = (), 0.0
-        log.warning("provider fails", provider=self.provider.name, call=purpose, error=error.message, pause=seconds)
+        log.warning(
+            "provider call failed", provider=self.provider.name, call=purpose, error=error.message, pause=seconds
+        )
 
-    def worked(self, purpose: str) -> None:
-        """A call was answered as it should be."""
+    def succeeded(self, purpose: str) -> None:
+        """Forget the faults of calls for this purpose."""
         self._faults.pop(purpose, None)
+        self._cooldowns.clear(purpose)
 
     async def close(self) -> None:
-        """End what is being asked."""
-        await cancel_and_wait(*self._asking.values())
+        """Cancel the calls that run."""
+        await cancel_and_wait(*self._refreshing.values())
 
-    def _rests(self, purpose: str) -> bool:
-        return purpose in self._faults and time.monotonic() < self._faults[purpose].until
+    def _is_cooling(self, purpose: str) -> bool:
+        return self._cooldowns.is_active(purpose, time.monotonic())
 
-    def _ask(self, purpose: str, ask: Callable[[], Awaitable[None]]) -> None:
-        if purpose in self._asking or self._rests(purpose):
+    def _refresh(self, purpose: str, call: Callable[[], Awaitable[None]]) -> None:
+        if purpose in self._refreshing or self._is_cooling(purpose):
             return
-        task = asyncio.create_task(self._answered(purpose, ask))
-        self._asking[purpose] = task
-        task.add_done_callback(lambda _: self._asking.pop(purpose, None))
+        task = asyncio.create_task(self._guarded(purpose, call))
+        self._refreshing[purpose] = task
+        task.add_done_callback(lambda _: self._refreshing.pop(purpose, None))
 
-    async def _answered(self, purpose: str, ask: Callable[[], Awaitable[None]]) -> None:
+    async def _guarded(self, purpose: str, call: Callable[[], Awaitable[None]]) -> None:
         try:
-            await ask()
+            await call()
         except ServiceError as error:
             self.failed(purpose, error)
         except Exception:
-            log.exception("unexpected error in asking a provider", provider=self.provider.name, call=purpose)
+            log.exception("unexpected error in a provider call", provider=self.provider.name, call=purpose)
             self.failed(purpose, Internal(f"The answer of {self.provider.name} was not understood; see the log."))
         else:
-            self.worked(purpose)
+            self.succeeded(purpose)
 
-    async def _look(self) -> None:
-        asked_at = time.time()
-        self.found = {machine.label: machine for machine in await self.provider.found()}
-        self.found_at = asked_at
-
-    async def _shop(self) -> None:
+    async def _read_offers(self) -> None:
         asked_at = time.time()
         self.offers = await self.provider.offers()
         self.offers_at = asked_at
+
+
+class InstanceMonitor(ProviderMonitor):
+    """The instances too, by label; `instances_at` is when the last list was asked for, Unix seconds."""
+
+    def __init__(self, provider: InstanceProvider, backoff: Backoff = BACKOFF) -> None:
+        super().__init__(provider, backoff)
+        self.instance_provider = provider
+        self.instances: dict[str, ListedInstance] = {}
+        self.instances_at = 0.0
+
+    def refresh_instances(self, older_than_seconds: float) -> None:
+        """Ask for the instances, unless that was done lately or is being done."""
+        if time.time() - self.instances_at > older_than_seconds:
+            self._refresh(LIST, self._read_instances)
+
+    def blacklist(self, instance: Instance) -> None:
+        """Take no offers of the instance's host for a while: it did not come up, or broke."""
+        self.instance_provider.blacklist(instance)
+        self.offers = [offer for offer in self.offers if not instance.host or offer.host != instance.host]
+
+    async def _read_instances(self) -> None:
+        asked_at = time.time()
+        self.instances = {listed.label: listed for listed in await self.instance_provider.list_instances()}
+        self.instances_at = asked_at

@@ -15,6 +15,8 @@ from google.protobuf import any_pb2, descriptor_pool, json_format, message_facto
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 
+from apigpu.v1 import options_pb2
+
 _WHOLE_SECOND = re.compile(r"(:\d\d)Z$")
 # Messages of google.protobuf that have a JSON form of their own.
 OWN_FORM = frozenset(
@@ -38,10 +40,14 @@ def to_json(message: Message) -> Any:
     if name in OWN_FORM:
         return SPECIAL[name](message) if name in SPECIAL else json_format.MessageToDict(message)
     return {
-        field.json_name: field_json(message, field)
-        for field in message.DESCRIPTOR.fields
-        if not field.has_presence or message.HasField(field.name)
+        field.json_name: field_json(message, field) for field in message.DESCRIPTOR.fields if _is_shown(message, field)
     }
+
+
+def _is_shown(message: Message, field: Any) -> bool:
+    if field.has_presence:
+        return message.HasField(field.name)
+    return bool(getattr(message, field.name)) or not field.GetOptions().Extensions[options_pb2.field].sparse
 
 
 def field_json(message: Message, field: Any) -> Any:

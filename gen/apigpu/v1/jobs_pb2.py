@@ -28,13 +28,15 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x61pigpu/v1/jobs.proto\x12\tapigpu.v1\x1a\x17\x61pigpu/v1/options.proto\x1a\x15\x61pigpu/v1/video.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x87\x04\n\x03Job\x12\n\n\x02id\x18\x01 \x01(\t\x12%\n\x06status\x18\x02 \x01(\x0e\x32\x15.apigpu.v1.Job.Status\x12\x12\n\ndelay_time\x18\x03 \x01(\x03\x12\x16\n\x0e\x65xecution_time\x18\x04 \x01(\x03\x12!\n\x06output\x18\x05 \x01(\x0b\x32\x11.apigpu.v1.Output\x12!\n\x05\x65rror\x18\x06 \x01(\x0b\x32\x12.apigpu.v1.Failure\x12\x11\n\toperation\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05total\x18\x0b \x01(\x05\x12\x11\n\tprocessed\x18\x0c \x01(\x05\x12\x1d\n\x04\x63ost\x18\r \x01(\x0b\x32\x0f.apigpu.v1.Cost\"x\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\x0c\n\x08IN_QUEUE\x10\x01\x12\x0f\n\x0bIN_PROGRESS\x10\x02\x12\r\n\tCOMPLETED\x10\x03\x12\n\n\x06\x46\x41ILED\x10\x04\x12\r\n\tCANCELLED\x10\x05\x12\r\n\tTIMED_OUT\x10\x06\"\xc6\x01\n\x06Output\x12!\n\tvideo_url\x18\x01 \x01(\tH\x00R\tvideo_url\x88\x01\x01\x12 \n\x06videos\x18\x02 \x03(\x0b\x32\x10.apigpu.v1.Video\x12\x12\n\x05\x61sset\x18\x03 \x01(\tH\x01\x88\x01\x01\x12$\n\x08warnings\x18\x04 \x03(\x0b\x32\x12.apigpu.v1.Warning\x12%\n\x08\x65ncoding\x18\x05 \x01(\x0b\x32\x13.apigpu.v1.EncodingB\x0c\n\n_video_urlB\x08\n\x06_asset\"C\n\x10SubmitJobRequest\x12/\n\toperation\x18\x01 \x01(\x0b\x32\x14.apigpu.v1.OperationB\x06\xd2\xf3\x18\x02\x08\x01\"0\n\x11SubmitJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.apigpu.v1.Job\"\x1b\n\rGetJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"-\n\x0eGetJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.apigpu.v1.Job\"_\n\x0fListJobsRequest\x12%\n\x06status\x18\x01 \x01(\x0e\x32\x15.apigpu.v1.Job.Status\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"I\n\x10ListJobsResponse\x12\x1c\n\x04jobs\x18\x01 \x03(\x0b\x32\x0e.apigpu.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1e\n\x10\x43\x61ncelJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"4\n\x11\x43\x61ncelJobResponse\x12\x0f\n\x07message\x18\x01 \x01(\t\x12\x0e\n\x06job_id\x18\x02 \x01(\t\"\x1d\n\x0fWatchJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\xaf\x01\n\x10WatchJobResponse\x12#\n\x06queued\x18\x01 \x01(\x0b\x32\x11.apigpu.v1.QueuedH\x00\x12\'\n\x08progress\x18\x02 \x01(\x0b\x32\x13.apigpu.v1.ProgressH\x00\x12 \n\x04item\x18\x03 \x01(\x0b\x32\x10.apigpu.v1.VideoH\x00\x12\"\n\x08\x66inished\x18\x04 \x01(\x0b\x32\x0e.apigpu.v1.JobH\x00\x42\x07\n\x05\x65vent\"8\n\x06Queued\x12\r\n\x05place\x18\x01 \x01(\x05\x12\x1f\n\x05phase\x18\x02 \x01(\x0e\x32\x10.apigpu.v1.Phase\"\xd5\x01\n\x08Progress\x12\x13\n\x0b\x66rames_done\x18\x01 \x01(\x03\x12\x14\n\x0c\x66rames_total\x18\x02 \x01(\x03\x12\x0b\n\x03\x66ps\x18\x03 \x01(\x01\x12\x19\n\x0cseconds_left\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x11\n\tprocessed\x18\x05 \x01(\x05\x12\r\n\x05total\x18\x06 \x01(\x05\x12\x1f\n\x05phase\x18\x07 \x01(\x0e\x32\x10.apigpu.v1.Phase\x12\x15\n\x08\x63ost_usd\x18\x08 \x01(\x01H\x01\x88\x01\x01\x42\x0f\n\r_seconds_leftB\x0b\n\t_cost_usd*T\n\x05Phase\x12\x15\n\x11PHASE_UNSPECIFIED\x10\x00\x12\x16\n\x12WAITING_FOR_WORKER\x10\x01\x12\x0e\n\nCOLD_START\x10\x02\x12\x0c\n\x08\x45NCODING\x10\x03\x32\x9c\x04\n\nJobService\x12\x65\n\tSubmitJob\x12\x1b.apigpu.v1.SubmitJobRequest\x1a\x1c.apigpu.v1.SubmitJobResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\"\x05/jobs:\toperationb\x03job\x12h\n\x06GetJob\x12\x18.apigpu.v1.GetJobRequest\x1a\x19.apigpu.v1.GetJobResponse\")\x82\xd3\xe4\x93\x02#\x12\t/job/{id}Z\x11\x12\n/jobs/{id}b\x03jobb\x03job\x12R\n\x08ListJobs\x12\x1a.apigpu.v1.ListJobsRequest\x1a\x1b.apigpu.v1.ListJobsResponse\"\r\x82\xd3\xe4\x93\x02\x07\x12\x05/jobs\x12u\n\tCancelJob\x12\x1b.apigpu.v1.CancelJobRequest\x1a\x1c.apigpu.v1.CancelJobResponse\"-\x82\xd3\xe4\x93\x02\'\"\x10/job/{id}/cancelZ\x13\"\x11/jobs/{id}/cancel\x12r\n\x08WatchJob\x12\x1a.apigpu.v1.WatchJobRequest\x1a\x1b.apigpu.v1.WatchJobResponse\"+\x82\xd3\xe4\x93\x02%\x12\x0f/job/{id}/watchZ\x12\x12\x10/jobs/{id}/watch0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x61pigpu/v1/jobs.proto\x12\tapigpu.v1\x1a\x17\x61pigpu/v1/options.proto\x1a\x15\x61pigpu/v1/video.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x87\x04\n\x03Job\x12\n\n\x02id\x18\x01 \x01(\t\x12%\n\x06status\x18\x02 \x01(\x0e\x32\x15.apigpu.v1.Job.Status\x12\x12\n\ndelay_time\x18\x03 \x01(\x03\x12\x16\n\x0e\x65xecution_time\x18\x04 \x01(\x03\x12!\n\x06output\x18\x05 \x01(\x0b\x32\x11.apigpu.v1.Output\x12!\n\x05\x65rror\x18\x06 \x01(\x0b\x32\x12.apigpu.v1.Failure\x12\x11\n\toperation\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05total\x18\x0b \x01(\x05\x12\x11\n\tprocessed\x18\x0c \x01(\x05\x12\x1d\n\x04\x63ost\x18\r \x01(\x0b\x32\x0f.apigpu.v1.Cost\"x\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\x0c\n\x08IN_QUEUE\x10\x01\x12\x0f\n\x0bIN_PROGRESS\x10\x02\x12\r\n\tCOMPLETED\x10\x03\x12\n\n\x06\x46\x41ILED\x10\x04\x12\r\n\tCANCELLED\x10\x05\x12\r\n\tTIMED_OUT\x10\x06\"\x9f\x02\n\x06Output\x12!\n\tvideo_url\x18\x01 \x01(\tH\x00R\tvideo_url\x88\x01\x01\x12 \n\x06videos\x18\x02 \x03(\x0b\x32\x10.apigpu.v1.Video\x12\x12\n\x05\x61sset\x18\x03 \x01(\tH\x01\x88\x01\x01\x12$\n\x08warnings\x18\x04 \x03(\x0b\x32\x12.apigpu.v1.Warning\x12%\n\x08\x65ncoding\x18\x05 \x01(\x0b\x32\x13.apigpu.v1.Encoding\x12!\n\timage_url\x18\x06 \x01(\tH\x02R\timage_url\x88\x01\x01\x12&\n\x05\x66iles\x18\x07 \x03(\x0b\x32\x0f.apigpu.v1.FileB\x06\xd2\xf3\x18\x02P\x01\x42\x0c\n\n_video_urlB\x08\n\x06_assetB\x0c\n\n_image_url\"C\n\x10SubmitJobRequest\x12/\n\toperation\x18\x01 \x01(\x0b\x32\x14.apigpu.v1.OperationB\x06\xd2\xf3\x18\x02\x08\x01\"0\n\x11SubmitJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.apigpu.v1.Job\"\x1b\n\rGetJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"-\n\x0eGetJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.apigpu.v1.Job\"_\n\x0fListJobsRequest\x12%\n\x06status\x18\x01 \x01(\x0e\x32\x15.apigpu.v1.Job.Status\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"I\n\x10ListJobsResponse\x12\x1c\n\x04jobs\x18\x01 \x03(\x0b\x32\x0e.apigpu.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1e\n\x10\x43\x61ncelJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"4\n\x11\x43\x61ncelJobResponse\x12\x0f\n\x07message\x18\x01 \x01(\t\x12\x0e\n\x06job_id\x18\x02 \x01(\t\"\x1d\n\x0fWatchJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\xaf\x01\n\x10WatchJobResponse\x12#\n\x06queued\x18\x01 \x01(\x0b\x32\x11.apigpu.v1.QueuedH\x00\x12\'\n\x08progress\x18\x02 \x01(\x0b\x32\x13.apigpu.v1.ProgressH\x00\x12 \n\x04item\x18\x03 \x01(\x0b\x32\x10.apigpu.v1.VideoH\x00\x12\"\n\x08\x66inished\x18\x04 \x01(\x0b\x32\x0e.apigpu.v1.JobH\x00\x42\x07\n\x05\x65vent\"8\n\x06Queued\x12\r\n\x05place\x18\x01 \x01(\x05\x12\x1f\n\x05phase\x18\x02 \x01(\x0e\x32\x10.apigpu.v1.Phase\"\xd5\x01\n\x08Progress\x12\x13\n\x0b\x66rames_done\x18\x01 \x01(\x03\x12\x14\n\x0c\x66rames_total\x18\x02 \x01(\x03\x12\x0b\n\x03\x66ps\x18\x03 \x01(\x01\x12\x19\n\x0cseconds_left\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x11\n\tprocessed\x18\x05 \x01(\x05\x12\r\n\x05total\x18\x06 \x01(\x05\x12\x1f\n\x05phase\x18\x07 \x01(\x0e\x32\x10.apigpu.v1.Phase\x12\x15\n\x08\x63ost_usd\x18\x08 \x01(\x01H\x01\x88\x01\x01\x42\x0f\n\r_seconds_leftB\x0b\n\t_cost_usd*T\n\x05Phase\x12\x15\n\x11PHASE_UNSPECIFIED\x10\x00\x12\x16\n\x12WAITING_FOR_WORKER\x10\x01\x12\x0e\n\nCOLD_START\x10\x02\x12\x0c\n\x08\x45NCODING\x10\x03\x32\x9c\x04\n\nJobService\x12\x65\n\tSubmitJob\x12\x1b.apigpu.v1.SubmitJobRequest\x1a\x1c.apigpu.v1.SubmitJobResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\"\x05/jobs:\toperationb\x03job\x12h\n\x06GetJob\x12\x18.apigpu.v1.GetJobRequest\x1a\x19.apigpu.v1.GetJobResponse\")\x82\xd3\xe4\x93\x02#\x12\t/job/{id}Z\x11\x12\n/jobs/{id}b\x03jobb\x03job\x12R\n\x08ListJobs\x12\x1a.apigpu.v1.ListJobsRequest\x1a\x1b.apigpu.v1.ListJobsResponse\"\r\x82\xd3\xe4\x93\x02\x07\x12\x05/jobs\x12u\n\tCancelJob\x12\x1b.apigpu.v1.CancelJobRequest\x1a\x1c.apigpu.v1.CancelJobResponse\"-\x82\xd3\xe4\x93\x02\'\"\x10/job/{id}/cancelZ\x13\"\x11/jobs/{id}/cancel\x12r\n\x08WatchJob\x12\x1a.apigpu.v1.WatchJobRequest\x1a\x1b.apigpu.v1.WatchJobResponse\"+\x82\xd3\xe4\x93\x02%\x12\x0f/job/{id}/watchZ\x12\x12\x10/jobs/{id}/watch0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'apigpu.v1.jobs_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_OUTPUT'].fields_by_name['files']._loaded_options = None
+  _globals['_OUTPUT'].fields_by_name['files']._serialized_options = b'\322\363\030\002P\001'
   _globals['_SUBMITJOBREQUEST'].fields_by_name['operation']._loaded_options = None
   _globals['_SUBMITJOBREQUEST'].fields_by_name['operation']._serialized_options = b'\322\363\030\002\010\001'
   _globals['_JOBSERVICE'].methods_by_name['SubmitJob']._loaded_options = None
@@ -47,38 +49,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_JOBSERVICE'].methods_by_name['CancelJob']._serialized_options = b'\202\323\344\223\002\'\"\020/job/{id}/cancelZ\023\"\021/jobs/{id}/cancel'
   _globals['_JOBSERVICE'].methods_by_name['WatchJob']._loaded_options = None
   _globals['_JOBSERVICE'].methods_by_name['WatchJob']._serialized_options = b'\202\323\344\223\002%\022\017/job/{id}/watchZ\022\022\020/jobs/{id}/watch'
-  _globals['_PHASE']._serialized_start=1805
-  _globals['_PHASE']._serialized_end=1889
+  _globals['_PHASE']._serialized_start=1894
+  _globals['_PHASE']._serialized_end=1978
   _globals['_JOB']._serialized_start=147
   _globals['_JOB']._serialized_end=666
   _globals['_JOB_STATUS']._serialized_start=546
   _globals['_JOB_STATUS']._serialized_end=666
   _globals['_OUTPUT']._serialized_start=669
-  _globals['_OUTPUT']._serialized_end=867
-  _globals['_SUBMITJOBREQUEST']._serialized_start=869
-  _globals['_SUBMITJOBREQUEST']._serialized_end=936
-  _globals['_SUBMITJOBRESPONSE']._serialized_start=938
-  _globals['_SUBMITJOBRESPONSE']._serialized_end=986
-  _globals['_GETJOBREQUEST']._serialized_start=988
-  _globals['_GETJOBREQUEST']._serialized_end=1015
-  _globals['_GETJOBRESPONSE']._serialized_start=1017
-  _globals['_GETJOBRESPONSE']._serialized_end=1062
-  _globals['_LISTJOBSREQUEST']._serialized_start=1064
-  _globals['_LISTJOBSREQUEST']._serialized_end=1159
-  _globals['_LISTJOBSRESPONSE']._serialized_start=1161
-  _globals['_LISTJOBSRESPONSE']._serialized_end=1234
-  _globals['_CANCELJOBREQUEST']._serialized_start=1236
-  _globals['_CANCELJOBREQUEST']._serialized_end=1266
-  _globals['_CANCELJOBRESPONSE']._serialized_start=1268
-  _globals['_CANCELJOBRESPONSE']._serialized_end=1320
-  _globals['_WATCHJOBREQUEST']._serialized_start=1322
-  _globals['_WATCHJOBREQUEST']._serialized_end=1351
-  _globals['_WATCHJOBRESPONSE']._serialized_start=1354
-  _globals['_WATCHJOBRESPONSE']._serialized_end=1529
-  _globals['_QUEUED']._serialized_start=1531
-  _globals['_QUEUED']._serialized_end=1587
-  _globals['_PROGRESS']._serialized_start=1590
-  _globals['_PROGRESS']._serialized_end=1803
-  _globals['_JOBSERVICE']._serialized_start=1892
-  _globals['_JOBSERVICE']._serialized_end=2432
+  _globals['_OUTPUT']._serialized_end=956
+  _globals['_SUBMITJOBREQUEST']._serialized_start=958
+  _globals['_SUBMITJOBREQUEST']._serialized_end=1025
+  _globals['_SUBMITJOBRESPONSE']._serialized_start=1027
+  _globals['_SUBMITJOBRESPONSE']._serialized_end=1075
+  _globals['_GETJOBREQUEST']._serialized_start=1077
+  _globals['_GETJOBREQUEST']._serialized_end=1104
+  _globals['_GETJOBRESPONSE']._serialized_start=1106
+  _globals['_GETJOBRESPONSE']._serialized_end=1151
+  _globals['_LISTJOBSREQUEST']._serialized_start=1153
+  _globals['_LISTJOBSREQUEST']._serialized_end=1248
+  _globals['_LISTJOBSRESPONSE']._serialized_start=1250
+  _globals['_LISTJOBSRESPONSE']._serialized_end=1323
+  _globals['_CANCELJOBREQUEST']._serialized_start=1325
+  _globals['_CANCELJOBREQUEST']._serialized_end=1355
+  _globals['_CANCELJOBRESPONSE']._serialized_start=1357
+  _globals['_CANCELJOBRESPONSE']._serialized_end=1409
+  _globals['_WATCHJOBREQUEST']._serialized_start=1411
+  _globals['_WATCHJOBREQUEST']._serialized_end=1440
+  _globals['_WATCHJOBRESPONSE']._serialized_start=1443
+  _globals['_WATCHJOBRESPONSE']._serialized_end=1618
+  _globals['_QUEUED']._serialized_start=1620
+  _globals['_QUEUED']._serialized_end=1676
+  _globals['_PROGRESS']._serialized_start=1679
+  _globals['_PROGRESS']._serialized_end=1892
+  _globals['_JOBSERVICE']._serialized_start=1981
+  _globals['_JOBSERVICE']._serialized_end=2521
 # @@protoc_insertion_point(module_scope)

@@ -185,10 +185,14 @@ class Output(_message.Message):
     ASSET_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
     ENCODING_FIELD_NUMBER: _builtins.int
+    IMAGE_URL_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
     video_url: _builtins.str
-    """Signed, expiring link to the finished video; absent for a batch."""
+    """Signed, expiring link to the finished video; absent for a batch, and where the result is no video."""
     asset: _builtins.str
-    """Name of the finished video, for AssetService; absent for a batch."""
+    """Name of the result, for AssetService; absent for a batch."""
+    image_url: _builtins.str
+    """Signed, expiring link to the image, where the result is one."""
     @_builtins.property
     def videos(self) -> _containers.RepeatedCompositeFieldContainer[_video_pb2.Video]:
         """The clips of a batch, in the order of the request."""
@@ -201,6 +205,10 @@ class Output(_message.Message):
     def encoding(self) -> _video_pb2.Encoding:
         """What made the video; absent for a batch, in which each clip has its own."""
 
+    @_builtins.property
+    def files(self) -> _containers.RepeatedCompositeFieldContainer[_video_pb2.File]:
+        """All results with their names and types, the first one first; empty where a video is all, and for a batch."""
+
     def __init__(
         self,
         *,
@@ -209,17 +217,23 @@ class Output(_message.Message):
         asset: _builtins.str | None = ...,
         warnings: _abc.Iterable[_video_pb2.Warning] | None = ...,
         encoding: _video_pb2.Encoding | None = ...,
+        image_url: _builtins.str | None = ...,
+        files: _abc.Iterable[_video_pb2.File] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_asset", b"_asset", "_video_url", b"_video_url", "asset", b"asset", "encoding", b"encoding", "video_url", b"video_url"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_asset", b"_asset", "_image_url", b"_image_url", "_video_url", b"_video_url", "asset", b"asset", "encoding", b"encoding", "image_url", b"image_url", "video_url", b"video_url"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_asset", b"_asset", "_video_url", b"_video_url", "asset", b"asset", "encoding", b"encoding", "video_url", b"video_url", "videos", b"videos", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_asset", b"_asset", "_image_url", b"_image_url", "_video_url", b"_video_url", "asset", b"asset", "encoding", b"encoding", "files", b"files", "image_url", b"image_url", "video_url", b"video_url", "videos", b"videos", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__asset: _TypeAlias = _typing.Literal["asset"]  # noqa: Y015
     _WhichOneofArgType__asset: _TypeAlias = _typing.Literal["_asset", b"_asset"]  # noqa: Y015
+    _WhichOneofReturnType__image_url: _TypeAlias = _typing.Literal["image_url"]  # noqa: Y015
+    _WhichOneofArgType__image_url: _TypeAlias = _typing.Literal["_image_url", b"_image_url"]  # noqa: Y015
     _WhichOneofReturnType__video_url: _TypeAlias = _typing.Literal["video_url"]  # noqa: Y015
     _WhichOneofArgType__video_url: _TypeAlias = _typing.Literal["_video_url", b"_video_url"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__asset) -> _WhichOneofReturnType__asset | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__image_url) -> _WhichOneofReturnType__image_url | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__video_url) -> _WhichOneofReturnType__video_url | None: ...
 

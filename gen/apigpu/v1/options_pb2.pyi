@@ -28,19 +28,23 @@ class MessageRules(_message.Message):
 
     REQUIRED_FIELD_NUMBER: _builtins.int
     DONE_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
     required: _builtins.str
     """Text of the error when a required field is missing."""
     done: _builtins.str
     """Text of the `message` field of a successful answer."""
+    files: _builtins.int
+    """Further results that a task may have at most, beside its first one."""
     def __init__(
         self,
         *,
         required: _builtins.str = ...,
         done: _builtins.str = ...,
+        files: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "required", b"required"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "files", b"files", "required", b"required"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -60,6 +64,8 @@ class FieldRules(_message.Message):
     MAX_FIELD_NUMBER: _builtins.int
     MAX_ITEMS_FIELD_NUMBER: _builtins.int
     BUDGET_FIELD_NUMBER: _builtins.int
+    UNIQUE_FIELD_NUMBER: _builtins.int
+    SPARSE_FIELD_NUMBER: _builtins.int
     required: _builtins.bool
     """The field must be set: a string not empty, a list with at least one element, a number not zero."""
     unless: _builtins.str
@@ -78,6 +84,10 @@ class FieldRules(_message.Message):
     """Most elements that a repeated field may have."""
     budget: _builtins.bool
     """The field holds the most that the job may cost, in US dollars."""
+    unique: _builtins.str
+    """Field of this repeated field's elements that no two of them may have alike."""
+    sparse: _builtins.bool
+    """The field is left out of JSON when it is empty."""
     def __init__(
         self,
         *,
@@ -89,10 +99,12 @@ class FieldRules(_message.Message):
         max: _builtins.float | None = ...,
         max_items: _builtins.int | None = ...,
         budget: _builtins.bool = ...,
+        unique: _builtins.str = ...,
+        sparse: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_max_items", b"_max_items", "_min", b"_min", "max", b"max", "max_items", b"max_items", "min", b"min"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_max_items", b"_max_items", "_min", b"_min", "batch", b"batch", "budget", b"budget", "input", b"input", "max", b"max", "max_items", b"max_items", "min", b"min", "required", b"required", "unless", b"unless"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_max_items", b"_max_items", "_min", b"_min", "batch", b"batch", "budget", b"budget", "input", b"input", "max", b"max", "max_items", b"max_items", "min", b"min", "required", b"required", "sparse", b"sparse", "unique", b"unique", "unless", b"unless"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max: _TypeAlias = _typing.Literal["max"]  # noqa: Y015
     _WhichOneofArgType__max: _TypeAlias = _typing.Literal["_max", b"_max"]  # noqa: Y015

@@ -301,7 +301,7 @@ class Img2VidImage(_message.Message):
     DURACAO_FIELD_NUMBER: _builtins.int
     MOTION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """Names the clip in the answer; chosen by the caller."""
+    """Names the clip in the answer; chosen by the caller, another one for each still."""
     image_url: _builtins.str
     """Source of the image."""
     duracao: _builtins.float
@@ -473,6 +473,40 @@ class AddAudioResponse(_message.Message):
 Global___AddAudioResponse: _TypeAlias = AddAudioResponse  # noqa: Y015
 
 @_typing.final
+class File(_message.Message):
+    """One of the files that a job made."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    CONTENT_TYPE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """File name: "thumbnail.jpg"."""
+    url: _builtins.str
+    """Signed, expiring link to it."""
+    asset: _builtins.str
+    """Its name for AssetService ("assets/…")."""
+    content_type: _builtins.str
+    """MIME type."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        url: _builtins.str = ...,
+        asset: _builtins.str = ...,
+        content_type: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "content_type", b"content_type", "name", b"name", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___File: _TypeAlias = File  # noqa: Y015
+
+@_typing.final
 class Video(_message.Message):
     """One clip of a batch."""
 
@@ -484,6 +518,7 @@ class Video(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
     ENCODING_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id of the image in the request."""
     video_url: _builtins.str
@@ -502,6 +537,10 @@ class Video(_message.Message):
     def encoding(self) -> Global___Encoding:
         """What made the clip; absent when this image failed."""
 
+    @_builtins.property
+    def files(self) -> _containers.RepeatedCompositeFieldContainer[Global___File]:
+        """All results with their names and types, the first one first; empty where a video is all."""
+
     def __init__(
         self,
         *,
@@ -511,10 +550,11 @@ class Video(_message.Message):
         error: Global___Failure | None = ...,
         warnings: _abc.Iterable[Global___Warning] | None = ...,
         encoding: Global___Encoding | None = ...,
+        files: _abc.Iterable[Global___File] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["encoding", b"encoding", "error", b"error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "encoding", b"encoding", "error", b"error", "id", b"id", "video_url", b"video_url", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "encoding", b"encoding", "error", b"error", "files", b"files", "id", b"id", "video_url", b"video_url", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

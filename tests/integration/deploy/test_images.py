@@ -43,7 +43,7 @@ def read(image):
 
 
 def defaults(image):
-    return {name.upper(): field.default for name, field in IMAGES[image].model_fields.items()}
+    return {name: field.default for name, field in IMAGES[image].variables().items()}
 
 
 def packages():
@@ -151,10 +151,12 @@ def is_ignored(name):
 @each
 def test_every_package_that_it_gets_is_pinned(image):
     build, _ = read(image)
-    assert build.commands[0] == ["pip", "install", "--no-cache-dir", "--constraint", "requirements.lock", "hatchling"]
-    install = build.commands[-1]
+    fetch, *_, install = build.commands
+    assert {"--require-hashes", "--no-deps"} < set(fetch)
+    assert fetch[fetch.index("--requirement") + 1] == "requirements.lock"
     assert install[:4] == ["pip", "--python", "/opt/api-gpu/bin/python", "install"]
-    assert install[install.index("--constraint") + 1] == "requirements.lock"
+    for command in build.commands[1:]:
+        assert "install" not in command or "--no-index" in command  # from what was fetched by its hash
     assert required("api-gpu", extras_of(install[-1])) | required("hatchling", set()) <= pinned("requirements.lock")
 
 
@@ -173,8 +175,10 @@ def test_the_worker_of_runpod_is_pinned_and_does_not_run_as_root():
     (only,) = stages(DEPLOY / "runpod.Dockerfile")
     assert (only.one("USER"), only.command) == ("encoder", ["python", "-m", "encoder.runpod.worker"])
     assert only.environment.keys() - NOT_SETTINGS - {"RUNPOD_LOG_LEVEL"} <= defaults("encoder").keys()
-    (install,) = [command for command in only.commands if command[:2] == ["pip", "install"]]
-    locks = [word for before, word in pairwise(install) if before == "--constraint"]
+    fetch, install = (command for command in only.commands if command[0] == "pip")
+    assert "--require-hashes" in fetch
+    assert "--no-index" in install
+    locks = [word for before, word in pairwise(fetch) if before == "--requirement"]
     copied = {Path(name).name: name for names, _ in only.copied for name in names}
     assert locks == ["requirements.lock", "runpod.lock"]
     extras = extras_of(install[-1])
@@ -219,7 +223,7 @@ def context(tmp_path_factory):
 def python(context):
     """The Python of an environment made by the steps of the gateway's image, on top of the packages of .venv."""
     wheels, made = context.parent / "wheels", context.parent / "api-gpu"
-    _, *steps = read("gateway")[0].commands  # the first brings the build backend, which .venv has
+    _, _, *steps = read("gateway")[0].commands  # the first two fetch packages and the build backend, which .venv has
     for step in steps:
         words = [word.replace("/opt/api-gpu", str(made)).replace("/wheels", str(wheels)) for word in step]
         words = [str(path) for word in words for path in (sorted(wheels.glob("*.whl")) if "*" in word else [word])]
@@ -227,7 +231,7 @@ def python(context):
             # By the present pip, from the present packages, and nothing from an index.
             words = [sys.executable, "-m", *words]
         if "install" in words:
-            words += ["--no-deps", "--no-index"]
+            words += ["--no-deps"]
         environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
         done = subprocess.run(words, cwd=context, env=environment, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, f"{shlex.join(words)}\n{done.stderr}"

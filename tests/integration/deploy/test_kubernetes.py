@@ -90,7 +90,7 @@ def plain(value):
 @each
 def test_the_environment_is_made_of_settings(overlay, name):
     given = environment(overlay, name)
-    assert given.keys() - OTHERS <= {field.upper() for field in SETTINGS[name].model_fields}
+    assert given.keys() - OTHERS <= SETTINGS[name].variables().keys()
     from_secret = {entry["name"] for entry in container(overlay, name)["env"] if "valueFrom" in entry}
     assert from_secret == SECRETS[name].keys()
     settings(overlay, name)  # every value can be used

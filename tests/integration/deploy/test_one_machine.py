@@ -42,7 +42,7 @@ def image(name):
 
 
 def default(name, setting):
-    return SETTINGS[name].model_fields[setting].default
+    return SETTINGS[name].variables()[setting.upper()].default
 
 
 @pytest.mark.parametrize("said", [COMPOSE, GPU], ids=["compose.yaml", "compose.gpu.yaml"])
@@ -54,7 +54,7 @@ def test_the_compose_files_are_valid_and_their_images_are_there(said):
 
 @both
 def test_what_services_are_told_are_settings(name):
-    known = {field.upper() for field in SETTINGS[name].model_fields} | {"FORWARDED_ALLOW_IPS"}
+    known = SETTINGS[name].variables().keys() | {"FORWARDED_ALLOW_IPS"}
     assert service(name)["environment"].keys() <= known
 
 
@@ -65,7 +65,7 @@ def test_what_may_be_left_out_of_env_has_the_default_of_the_setting():
             if found:
                 assert found.group(1) == setting
                 if setting not in ("FORWARDED_ALLOW_IPS", "ENCODERS"):
-                    assert found.group(2) == str(default(name, setting.lower()))
+                    assert found.group(2) == str(default(name, setting))
 
 
 def test_what_env_does_not_change_is_fixed_for_a_reason_that_the_docs_tell():
@@ -219,7 +219,7 @@ def test_systemd_takes_the_unit(tmp_path):
 
 
 def test_the_pages_name_settings_and_files_that_exist():
-    known = {field.upper() for one in (GatewaySettings, EncoderSettings, UpSettings) for field in one.model_fields}
+    known = {name for one in (GatewaySettings, EncoderSettings, UpSettings) for name in one.variables()}
     for page in ("deploy", "easypanel", "kubernetes"):
         text = (ROOT / "docs" / f"{page}.md").read_text()
         for name in re.findall(r"deploy/[\w./-]*\w", text):

@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 from starlette.responses import RedirectResponse, Response
 
+from apigpu.encoder.v1 import encoder_pb2
 from apigpu.v1 import video_pb2
 from encoder.config import EncoderSettings
 from encoder.runpod.task import RemoteTasks
@@ -58,7 +59,8 @@ def put(server, links, tmp_path):
     async def sent(*answers):
         server.answers[:] = answers
         (tmp_path / "r").write_bytes(b"result")
-        await links.put(f"{server.url}/results/r", tmp_path / "r", 6, hashlib.sha256(b"result").hexdigest())
+        told = encoder_pb2.Summary(size_bytes=6, sha256=hashlib.sha256(b"result").hexdigest())
+        await links.put(f"{server.url}/results/r", tmp_path / "r", told)
         return server.results["r"]
 
     return sent

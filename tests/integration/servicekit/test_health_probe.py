@@ -26,7 +26,7 @@ async def service():
 
 async def test_it_tells_whether_the_service_serves(service):
     assert await probe(str(service.port)) == 0
-    await service.not_serving()
+    await service.report_not_serving()
     assert await probe(str(service.port)) == 1
 
 

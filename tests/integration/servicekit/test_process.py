@@ -12,7 +12,7 @@ PIPES = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.PIPE}
 
 @pytest.mark.parametrize("turns", range(8))
 async def test_a_start_that_is_cancelled_ends(turns: int) -> None:
-    starting = asyncio.create_task(process.started([sys.executable, "-c", "import time; time.sleep(60)"], **PIPES))
+    starting = asyncio.create_task(process.spawn([sys.executable, "-c", "import time; time.sleep(60)"], **PIPES))
     for _ in range(turns):
         await asyncio.sleep(0)
     starting.cancel()
@@ -23,10 +23,10 @@ async def test_a_start_that_is_cancelled_ends(turns: int) -> None:
 
 async def test_a_kill_takes_the_children_of_the_child() -> None:
     """The grandchild holds the pipe open, and would hold the wait for its end."""
-    child = await process.started(["sh", "-c", "sleep 60 & echo begun; wait"], **PIPES)
+    child = await process.spawn(["sh", "-c", "sleep 60 & echo begun; wait"], **PIPES)
     assert child.stdout is not None
     assert await child.stdout.readline() == b"begun\n"
-    process.kill(child)
+    process.kill_group(child)
     async with asyncio.timeout(10):
         await child.wait()
-    process.kill(child)
+    process.kill_group(child)

@@ -1,11 +1,9 @@
 """Fonts: what is found in their files, and what a task is given to draw its letters with."""
 
-import io
 import struct
 from pathlib import Path
 
 import pytest
-from fontTools.pens.areaPen import AreaPen
 from fontTools.ttLib import TTFont
 
 from encoder.captions import fonts
@@ -70,21 +68,6 @@ def test_a_font_of_the_folder_is_found_by_family_before_others(tmp_path: Path) -
     library.furnish(tmp_path / "f", {"My Family": set("س")})
     assert own in [path.read_bytes() for path in (tmp_path / "f").iterdir()]
     assert library.find_family("nowhere") == []
-
-
-def test_a_variable_font_stands_in_at_regular_weight() -> None:
-    """The thinnest is the default of some: too fine to read on a picture."""
-    (chinese, *_) = read_faces(NOTO["NotoSansCJK-VF.otf.ttc"])
-    data = fonts.rename(chinese, FAMILY, 10, frozenset(map(ord, "漢字")))
-    made = TTFont(io.BytesIO(data))
-    assert set(made.getBestCmap()) == set(map(ord, "漢字"))
-    assert "fvar" not in made
-    pens = []
-    for font in (made, TTFont(NOTO["NotoSansCJK-VF.otf.ttc"], fontNumber=0)):
-        pen = AreaPen(glyphs := font.getGlyphSet())
-        glyphs[font.getBestCmap()[ord("漢")]].draw(pen)
-        pens.append(abs(pen.value))
-    assert pens[0] > 2 * pens[1]
 
 
 def test_a_collection_has_several_faces() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from encoder.config import EncoderSettings
 from gateway.config import GatewaySettings
 from servicekit.config import ConfigError
 
@@ -47,3 +48,19 @@ def test_without_a_key_the_gateway_does_not_start(monkeypatch):
     monkeypatch.delenv("X_API_KEY")
     with pytest.raises(ConfigError, match="X_API_KEY is not set"):
         GatewaySettings.load()
+
+
+@pytest.mark.parametrize("service", [GatewaySettings, EncoderSettings])
+@pytest.mark.parametrize(
+    ("variables", "token"),
+    [
+        ({"GPU_API_KEY": "older"}, "older"),
+        ({"GPU_API_KEY": "older", "SESSION_TOKEN": ""}, "older"),
+        ({"GPU_API_KEY": "older", "SESSION_TOKEN": "newer"}, "newer"),
+        ({}, ""),
+    ],
+)
+def test_the_older_name_of_the_session_token_is_taken_where_it_is_not_given(monkeypatch, service, variables, token):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert service.load().session_token.get_secret_value() == token

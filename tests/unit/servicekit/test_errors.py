@@ -15,11 +15,11 @@ def subclasses(cls):
 )
 def test_every_code_has_its_class(code):
     assert errors.CLASSES[code].code is code
-    assert type(errors.make(code.value[0], "text")) is errors.CLASSES[code]
+    assert type(errors.from_code(code.value[0], "text")) is errors.CLASSES[code]
 
 
 def test_an_unknown_number_is_a_fault_of_ours():
-    assert isinstance(errors.make(99, "text"), errors.Internal)
+    assert isinstance(errors.from_code(99, "text"), errors.Internal)
 
 
 def test_reason_and_fields_travel_as_google_rpc_details():
@@ -28,3 +28,9 @@ def test_reason_and_fields_travel_as_google_rpc_details():
     assert (status.code, status.message) == (3, "no")
     kinds = [detail.type_url.rpartition("/")[2] for detail in status.details]
     assert kinds == ["google.rpc.ErrorInfo", "google.rpc.BadRequest"]
+
+
+def test_the_error_of_a_field_names_it_in_its_text_and_in_its_details():
+    error = errors.InvalidArgument.field("style.font", "is no family name", reason="BAD_INPUT")
+    assert error.message == "style.font: is no family name"
+    assert (error.reason, error.fields) == ("BAD_INPUT", {"style.font": "is no family name"})

@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import structlog
 
+from gateway.fleet.providers.base import EndpointConfig
 from gateway.ratelimit import WindowRateLimit
 from servicekit.errors import (
     FailedPrecondition,
@@ -101,15 +102,6 @@ class EndpointHealth:
         return self.initializing > 0 or self.idle > 0 or (self.running == 0 and self.throttled == 0)
 
 
-@dataclass(frozen=True, slots=True)
-class EndpointConfig:
-    """How the endpoint is set up: seconds until an idle worker is ended, and that a run may take; most workers."""
-
-    idle_seconds: int
-    max_seconds: int
-    max_workers: int
-
-
 class RunpodClient:
     """Errors of every method: Unauthenticated (the key), NotFound (endpoint or run), FailedPrecondition (the account),
     NotTaken and AnswerLost, both Unavailable, when tries are used up."""
@@ -171,7 +163,7 @@ class RunpodClient:
         await self._rates["config"].turn()
         told = await self._once("config", "GET", f"{self._rest_url}/endpoints/{self.endpoint_id}", None)
         try:
-            return EndpointConfig(told["idleTimeout"], round(told["executionTimeoutMs"] / 1000), told["workersMax"])
+            return EndpointConfig(self.endpoint_id, told["idleTimeout"], round(told["executionTimeoutMs"] / 1000))
         except (KeyError, TypeError) as error:
             raise AnswerLost("RunPod does not tell how the endpoint is set up.") from error
 

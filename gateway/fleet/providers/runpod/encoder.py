@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +13,12 @@ from google.protobuf import json_format
 from apigpu.encoder.v1 import encoder_pb2
 from gateway.assets.record import PREFIX
 from gateway.assets.store import AssetStore, StoredAsset
+from gateway.fleet.providers.base import EndpointConfig
 from gateway.fleet.providers.runpod import messages
-from gateway.fleet.providers.runpod.client import AnswerLost, EndpointConfig, EndpointHealth, NotTaken, RunpodClient
-from gateway.fleet.providers.runpod.messages import TaskLinks
+from gateway.fleet.providers.runpod.client import AnswerLost, EndpointHealth, NotTaken, RunpodClient
 from gateway.fleet.providers.runpod.run import RunpodRun, RunTimeouts
-from gateway.fleet.providers.runpod.tickets import AttemptTicket, Tickets
 from gateway.workers.base import EncodeJob, EncoderBusy, EncoderLost, EncoderRefuses, Events, Outcome
+from gateway.workers.tickets import AttemptTicket, TaskLinks, Tickets
 from servicekit.errors import (
     Aborted,
     Cancelled,
@@ -81,7 +81,7 @@ class RunpodEncoder:
         await asyncio.gather(*self._ending, return_exceptions=True)
         await self._client.close()
 
-    async def ask(self) -> encoder_pb2.GetCapabilitiesResponse:
+    async def capabilities(self) -> encoder_pb2.GetCapabilitiesResponse:
         """Whether the endpoint answers. Raises EncoderBusy, which says why it does not."""
         try:
             await self._client.health()
@@ -101,9 +101,9 @@ class RunpodEncoder:
             payload = await self._links.remote_task(job, ticket)
             await self._tickets.issue(job.id, ticket)
         try:
-            if not ticket.run_id and (asset := await self.arrived(ticket)):
+            if not ticket.run_id and (arrived := await self.arrived(ticket)):
                 await events.started()
-                return Outcome(messages.bare_summary(asset), asset.id)
+                return messages.outcome(messages.bare_summary(arrived), arrived)
             if not ticket.run_id:
                 ticket = await self._submitted(job.id, ticket, payload)
             run = RunpodRun(job, ticket, self._client, self, events, self._patience)
@@ -117,12 +117,15 @@ class RunpodEncoder:
                 await self._shielded(self._end(job.id, ticket))
             raise
 
-    async def arrived(self, ticket: AttemptTicket) -> StoredAsset | None:
-        """The result, where it has come whole."""
-        try:
-            return await self._assets.describe(ticket.asset_id)
-        except (NotFound, DataLoss):
-            return None
+    async def arrived(self, ticket: AttemptTicket) -> Sequence[StoredAsset]:
+        """Return the results, the first one first; none while that has not come: workers send it last."""
+        arrived: list[StoredAsset] = []
+        for asset_id in ticket.result_ids:
+            try:
+                arrived.append(await self._assets.describe(asset_id))
+            except (NotFound, DataLoss):
+                break
+        return arrived
 
     async def is_starting(self) -> bool:
         """Whether a run that waits will soon have a worker, as far as RunPod tells."""
@@ -132,19 +135,19 @@ class RunpodEncoder:
                 self._health = await self._client.health()
         return self._health.is_starting
 
-    async def holds(self, task_id: str) -> bool:
-        """Whether an earlier gateway left something of the task that can be taken up: a run, or its result."""
+    async def can_resume(self, task_id: str) -> bool:
+        """See base.ResumableEncoder: true with a run, or its result."""
         ticket = await self._tickets.find(task_id)
-        return ticket is not None and (bool(ticket.run_id) or await self.arrived(ticket) is not None)
+        return ticket is not None and (bool(ticket.run_id) or bool(await self.arrived(ticket)))
 
-    async def forget(self, task_id: str) -> None:
+    async def release(self, task_id: str) -> None:
         """See base.Encoder."""
-        with contextlib.suppress(ServiceError):  # what stays is found by `held`
+        with contextlib.suppress(ServiceError):  # what stays is found by `resumable_tasks`
             if ticket := await self._tickets.find(task_id):
                 await self._tickets.drop(task_id, ticket)
 
-    async def held(self) -> list[str]:
-        """The tasks that have tickets."""
+    async def resumable_tasks(self) -> list[str]:
+        """Return the keys of the tasks that have tickets."""
         return await self._tickets.keys()
 
     async def abandon(self, task_id: str, result: str) -> None:
@@ -205,9 +208,9 @@ class RunpodEncoder:
             is_ours = await self._tickets.drop(key, ticket)
         if ticket.run_id:
             await self._cancel(ticket.run_id)
-        if is_ours:
+        for asset_id in ticket.result_ids if is_ours else ():
             with contextlib.suppress(ServiceError):
-                await self._assets.delete(ticket.asset_id)
+                await self._assets.delete(asset_id)
 
     async def _cancel(self, run_id: str) -> None:
         try:

@@ -1,64 +1,48 @@
-"""A task as it travels through a provider's queue: links out, an outcome or a fault back. See RemoteTask."""
+"""Parse what a worker reports through RunPod's queue: progress, the summary of a result, or its error."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from google.protobuf import json_format
 
 from apigpu.encoder.v1 import encoder_pb2
-from gateway.assets.links import Links
-from gateway.assets.record import PREFIX, parse_name
-from gateway.assets.store import AssetStore, StoredAsset
-from gateway.fleet.providers.runpod.tickets import AttemptTicket
-from gateway.workers.base import EncodeJob, Input, InputFailed, about
+from gateway.assets.store import StoredAsset
+from gateway.workers.base import Outcome
 from servicekit.errors import CLASSES, CODES, DataLoss, Internal, ServiceError
 
 
-class TaskLinks:
-    """Makes the links of a ticket; they lead to gateway/rest/worker_links.py, or straight to a store that can sign."""
-
-    def __init__(self, links: Links, assets: AssetStore, public_url: str, seconds: float) -> None:
-        """`public_url` is where workers reach this gateway's HTTP port; links open for `seconds` at most."""
-        self._links = links
-        self._assets = assets
-        self._public_url = public_url.rstrip("/")
-        self._seconds = seconds
-
-    async def remote_task(self, job: EncodeJob, ticket: AttemptTicket) -> encoder_pb2.RemoteTask:
-        """The task with the links of this ticket. Raises InputFailed for an asset that is not there."""
-        inputs = [encoder_pb2.Input(field=entry.field) for entry in job.inputs]
-        return encoder_pb2.RemoteTask(
-            task=encoder_pb2.Task(id=job.id, operation=job.operation, inputs=inputs),
-            input_urls=[await self._input_url(job.id, ticket, entry, n) for n, entry in enumerate(job.inputs)],
-            result_url=self._url(f"/tasks/{job.id}/{ticket.id}/result"),
-        )
-
-    async def _input_url(self, key: str, ticket: AttemptTicket, entry: Input, number: int) -> str:
-        direct = None
-        if entry.source.startswith(PREFIX):
-            try:
-                direct = await self._assets.signed_url(parse_name(entry.source), self._seconds)
-            except ServiceError as error:
-                raise InputFailed(about(entry.field, error)) from error
-        return direct or self._url(f"/tasks/{key}/{ticket.id}/inputs/{number}")
-
-    def _url(self, path: str) -> str:
-        return self._public_url + self._links.signed(path, self._seconds)
-
-
-def summary(output: Any, asset: StoredAsset) -> encoder_pb2.Summary:
-    """The summary in a worker's output, held against the result that came. Raises DataLoss."""
+def summary(output: Any, arrived: Sequence[StoredAsset]) -> encoder_pb2.Summary:
+    """Return the summary in a worker's output, held against the results that came, the first one first. Raises
+    DataLoss."""
     try:
         made = json_format.ParseDict(_object(output), encoder_pb2.RemoteResult(), ignore_unknown_fields=True).summary
     except (json_format.ParseError, TypeError) as error:
         raise DataLoss("The worker's output is not the summary of a result.", reason="NO_SUMMARY") from error
-    if (made.size_bytes, made.sha256) != (asset.size_bytes, asset.sha256):
+    announced = [(made.size_bytes, made.sha256), *((file.size_bytes, file.sha256) for file in made.files)]
+    if announced != [(asset.size_bytes, asset.sha256) for asset in arrived]:
         raise DataLoss("The result that came is not the one that the worker tells of.", reason="DIGEST_MISMATCH")
     return made
 
 
-def bare_summary(asset: StoredAsset) -> encoder_pb2.Summary:
-    """What is known of a result whose summary is lost."""
-    return encoder_pb2.Summary(size_bytes=asset.size_bytes, sha256=asset.sha256, content_type=asset.content_type)
+def bare_summary(arrived: Sequence[StoredAsset]) -> encoder_pb2.Summary:
+    """Return what is known of results whose summary is lost."""
+    first, *others = arrived
+    return encoder_pb2.Summary(
+        size_bytes=first.size_bytes,
+        sha256=first.sha256,
+        content_type=first.content_type,
+        files=[
+            encoder_pb2.ResultFile(
+                name=file.filename, content_type=file.content_type, size_bytes=file.size_bytes, sha256=file.sha256
+            )
+            for file in others
+        ],
+    )
+
+
+def outcome(summary: encoder_pb2.Summary, arrived: Sequence[StoredAsset]) -> Outcome:
+    """Return what a task came to whose results came by link."""
+    return Outcome(summary, arrived[0].id, tuple(asset.id for asset in arrived[1:]))
 
 
 def progress(output: Any) -> encoder_pb2.EncodeProgress | None:

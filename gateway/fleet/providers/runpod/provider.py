@@ -3,14 +3,16 @@ timeout after its last job. So what is rented here is a permit to keep one worke
 the first job may be queued for that worker until the idle timeout after its last, which is what RunPod bills."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from apigpu.encoder.v1 import encoder_pb2
 from gateway.fleet.instances.instance import HOUR_SECONDS, Instance
-from gateway.fleet.providers.base import LaunchSpec, ListedInstance, Offer
+from gateway.fleet.providers.base import EndpointConfig, Offer
+from gateway.fleet.providers.runpod.encoder import RunpodEncoder
 from gateway.workers.base import EncodeJob, Encoder, EncoderRefuses, Events, Outcome
 
 NAME = "runpod"
+SETUP_SECONDS = 15.0
 # The first and the longest rest of an endpoint that refuses tasks.
 RESTS_SECONDS = (5.0, 300.0)
 
@@ -45,72 +47,49 @@ class RunpodProvider:
     """See base.Provider. `endpoint` is the encoder that all workers are behind; a worker runs `slots` tasks at once."""
 
     name = NAME
-    has_machines = False
+    setup_seconds = SETUP_SECONDS
 
     def __init__(
         self,
-        endpoint: Encoder,
+        endpoint: RunpodEncoder,
         usd_per_second: float,
         max_workers: int,
         slots: int,
-        setup_seconds: Callable[[], float],
         rests_seconds: tuple[float, float] = RESTS_SECONDS,
     ) -> None:
-        self._endpoint = endpoint
-        self.most_usd_per_hour = usd_per_second * HOUR_SECONDS
+        self.endpoint = endpoint
+        self.max_usd_per_hour = usd_per_second * HOUR_SECONDS
         self._max_workers = max_workers
         self.slots = slots
-        self._setup_seconds = setup_seconds
         self._refusal = Cooldown(rests_seconds)
-
-    def prepare(self, label: str) -> LaunchSpec:
-        """See Provider. RunPod's workers are set up with their endpoint."""
-        return LaunchSpec(label, {})
 
     def encoder(self, machine: Instance) -> Encoder:
         """See Provider."""
-        return RunpodWorkerSlot(machine.id, machine.slots, self._endpoint, self._refusal)
+        return RunpodWorkerSlot(machine.id, machine.slots, self.endpoint, self._refusal)
 
     async def offers(self) -> Sequence[Offer]:
         """See Provider. Raises Unavailable when the endpoint does not answer, or has refused a task lately."""
         self._refusal.check()
-        await self._endpoint.ask()
-        setup_seconds = self._setup_seconds()
+        await self.endpoint.capabilities()
         return [
             Offer(
                 provider=NAME,
                 id=f"worker {number}",
-                usd_per_hour=self.most_usd_per_hour,
-                setup_seconds=setup_seconds,
+                usd_per_hour=self.max_usd_per_hour,
+                setup_seconds=SETUP_SECONDS,
                 slots=self.slots,
-                description=f"a worker of endpoint {self._endpoint.name}",
+                description=f"a worker of endpoint {self.endpoint.name}",
             )
             for number in range(1, self._max_workers + 1)
         ]
 
-    async def create(self, offer: Offer, launch: LaunchSpec) -> str:
-        """See Provider. RunPod starts the worker once a job is queued."""
-        return launch.label
-
-    async def found(self) -> Sequence[ListedInstance]:
-        """See Provider. RunPod looks after its workers itself."""
-        return ()
-
-    async def destroy(self, provider_id: str) -> None:
-        """See Provider. RunPod ends the worker by its idle timeout."""
-
-    def expect(self, tasks: float, task_seconds: float) -> None:
-        """See Provider. All workers are alike."""
-
-    def learn(self, machine: Instance) -> None:
-        """See Provider. All workers are alike."""
-
-    def avoid(self, machine: Instance) -> None:
-        """See Provider. Nobody chooses a worker's host."""
+    async def endpoint_config(self) -> EndpointConfig:
+        """Return how the endpoint is set up at RunPod."""
+        return await self.endpoint.config()
 
     async def close(self) -> None:
         """See Provider. Closes the endpoint's connections."""
-        await self._endpoint.close()
+        await self.endpoint.close()
 
 
 class RunpodWorkerSlot:
@@ -122,11 +101,11 @@ class RunpodWorkerSlot:
         self._endpoint = endpoint
         self._refusal = refusal
 
-    async def ask(self) -> encoder_pb2.GetCapabilitiesResponse:
+    async def capabilities(self) -> encoder_pb2.GetCapabilitiesResponse:
         """See Encoder: the slots of one worker. Raises EncoderBusy when the endpoint does not answer, or has refused a
         task lately."""
         self._refusal.check()
-        await self._endpoint.ask()
+        await self._endpoint.capabilities()
         return encoder_pb2.GetCapabilitiesResponse(slots=self._slots)
 
     async def run(self, job: EncodeJob, events: Events) -> Outcome:
@@ -140,9 +119,9 @@ class RunpodWorkerSlot:
         self._refusal.clear()
         return outcome
 
-    async def forget(self, task_id: str) -> None:
+    async def release(self, task_id: str) -> None:
         """See Encoder."""
-        await self._endpoint.forget(task_id)
+        await self._endpoint.release(task_id)
 
     async def close(self) -> None:
         """See Encoder. The endpoint is shared."""

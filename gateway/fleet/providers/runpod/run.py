@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,8 +13,8 @@ from apigpu.encoder.v1 import encoder_pb2
 from gateway.assets.store import StoredAsset
 from gateway.fleet.providers.runpod import messages
 from gateway.fleet.providers.runpod.client import RunpodClient, RunState, RunStatus
-from gateway.fleet.providers.runpod.tickets import AttemptTicket
-from gateway.workers.base import EncodeJob, EncoderBusy, EncoderLost, Events, InputFailed, Outcome
+from gateway.workers.base import EncodeJob, EncoderBusy, EncoderLost, Events, InputFailed, Outcome, shown_name
+from gateway.workers.tickets import AttemptTicket
 from servicekit.errors import DataLoss, DeadlineExceeded, NotFound, ServiceError
 
 log = structlog.get_logger("runpod")
@@ -36,8 +37,8 @@ class RunTimeouts:
 class Endpoint(Protocol):
     """What a run has to ask beside its own status."""
 
-    async def arrived(self, ticket: AttemptTicket) -> StoredAsset | None:
-        """The result, where it has come."""
+    async def arrived(self, ticket: AttemptTicket) -> Sequence[StoredAsset]:
+        """Return the results, the first one first; none while that has not come."""
 
     async def is_starting(self) -> bool:
         """Whether a run that waits will soon have a worker."""
@@ -128,18 +129,18 @@ class RunpodRun:
             await self._events.started()
 
     async def _done(self, status: RunStatus) -> Outcome:
-        asset = await self._endpoint.arrived(self._ticket)
-        if asset is None:
+        arrived = await self._endpoint.arrived(self._ticket)
+        if not arrived:
             raise DataLoss("The worker says that it is done, and no result came.", reason="NO_RESULT")
-        return Outcome(messages.summary(status.output, asset), asset.id)
+        return messages.outcome(messages.summary(status.output, arrived), arrived)
 
     async def _expired(self) -> Outcome:
         """RunPod knows the run no more; its result may have come all the same."""
-        asset = await self._endpoint.arrived(self._ticket)
+        arrived = await self._endpoint.arrived(self._ticket)
         await self._started()
-        if asset is None:
+        if not arrived:
             raise EncoderLost("RunPod does not know the run any more, and no result came.")
-        return Outcome(messages.bare_summary(asset), asset.id)
+        return messages.outcome(messages.bare_summary(arrived), arrived)
 
     async def _failed(self, status: RunStatus) -> None:
         """Raise what a run came to that gave no result."""
@@ -159,5 +160,5 @@ class RunpodRun:
 
     def _of_input(self, error: ServiceError) -> InputFailed | None:
         """An input that took too long is not the task that did."""
-        names = {entry.field.rpartition(".")[2] for entry in self._job.inputs}
+        names = {shown_name(entry.field) for entry in self._job.inputs}
         return InputFailed(error) if isinstance(error, DeadlineExceeded) and names & error.fields.keys() else None

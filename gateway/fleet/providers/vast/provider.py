@@ -10,7 +10,7 @@ import structlog
 
 from gateway.fleet.backoff import Blacklist
 from gateway.fleet.instances.credentials import issue, open_encoder
-from gateway.fleet.instances.instance import Instance, is_of
+from gateway.fleet.instances.instance import Instance, is_label_of
 from gateway.fleet.providers.base import LaunchSpec, LaunchUnknown, ListedInstance, Offer, OfferGone
 from gateway.fleet.providers.vast.client import REFUSED, VastClient
 from gateway.fleet.providers.vast.ranking import RunEstimate, VastOffer, Workload, rank
@@ -23,6 +23,7 @@ log = structlog.get_logger("fleet")
 
 NAME = "vast"
 PORT = 50052
+SETUP_SECONDS = 120.0
 OFFERS_SECONDS = 30.0
 GONE_SECONDS = 60.0
 LIFE_SECONDS = 7 * 3600.0
@@ -42,10 +43,10 @@ DOCKER_FAULT = "error response from daemon"
 
 class VastProvider:
     """See base.Provider. `fleet` is the name that our labels begin with. Offers are the better the more is known of the
-    work: see `expect` and `learn`."""
+    work: see `set_workload` and `record_outcome`."""
 
     name = NAME
-    has_machines = True
+    setup_seconds = SETUP_SECONDS
 
     def __init__(
         self,
@@ -66,7 +67,7 @@ class VastProvider:
     ) -> None:
         """A machine's certificates are good for `life_seconds`, and it lets in calls from `gateway_networks`. Its tasks
         have the gateway's two limits: with less it would refuse what is taken here."""
-        self.most_usd_per_hour = wish.max_usd_per_hour
+        self.max_usd_per_hour = wish.max_usd_per_hour
         self._life_seconds = life_seconds
         self._gateway_networks = gateway_networks
         self._limits = {"MAX_TASK_SECONDS": str(max_task_seconds), "MAX_INPUT_BYTES": str(max_input_bytes)}
@@ -103,11 +104,11 @@ class VastProvider:
         asks = [ask for ask in self._asks[1] if not self._is_avoided(ask, now)]
         return [self._offer(found) for found in rank(asks, self._work, self._image_gb, self.slots)]
 
-    def expect(self, tasks: float, task_seconds: float) -> None:
+    def set_workload(self, tasks: float, task_seconds: float) -> None:
         """See base.Provider."""
         self._work = replace(self._work, tasks=tasks, task_seconds=task_seconds)
 
-    def learn(self, machine: Instance) -> None:
+    def record_outcome(self, machine: Instance) -> None:
         """See base.Provider. It counts for offers of the same card, the last machine for a half."""
         if machine.tasks == 0 or machine.busy_seconds / machine.tasks < LEAST_TASK_SECONDS:
             return
@@ -138,18 +139,18 @@ class VastProvider:
         self._asks = None
         return number
 
-    async def found(self) -> Sequence[ListedInstance]:
+    async def list_instances(self) -> Sequence[ListedInstance]:
         """See base.Provider. An order names no price, so one that rose since the search is found here: it is a fault
         when it is above the most that may be paid."""
         rows = await self._client.instances()
         most = self._wish.max_usd_per_hour
-        return [_found(row, most) for row in rows if is_of(self._fleet, str(row.get("label") or ""))]
+        return [_found(row, most) for row in rows if is_label_of(self._fleet, str(row.get("label") or ""))]
 
     async def destroy(self, provider_id: str) -> None:
         """See base.Provider."""
         await self._client.destroy(provider_id)
 
-    def avoid(self, machine: Instance) -> None:
+    def blacklist(self, machine: Instance) -> None:
         """See base.Provider. The machine is left alone at once, all of its host when it is the second one."""
         now = self._clock()
         for kept in (self._machines, self._hosts):

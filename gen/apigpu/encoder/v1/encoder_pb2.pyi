@@ -59,7 +59,7 @@ Global___EncodeRequest: _TypeAlias = EncodeRequest  # noqa: Y015
 
 @_typing.final
 class Task(_message.Message):
-    """One piece of work with one result. Of a batch, `operation` holds the one element that this task is for."""
+    """One piece of work with one result, and further ones where the operation has them. Of a batch, `operation` holds the one element that this task is for."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -99,19 +99,27 @@ class Input(_message.Message):
 
     FIELD_FIELD_NUMBER: _builtins.int
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    ALSO_FIELD_NUMBER: _builtins.int
     field: _builtins.str
-    """Which field of the operation it is, by its path: "url_video", "images.image_url"."""
+    """Which field of the operation it is, by its path: "url_video"; in a repeated field with the index: "url_videos[0]",
+    "parts[2].url". The one element that is left of a batch has none: "images.image_url".
+    """
     size_bytes: _builtins.int
     """Bytes, where known beforehand."""
+    @_builtins.property
+    def also(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Paths of other fields that name the same source: its bytes are sent once."""
+
     def __init__(
         self,
         *,
         field: _builtins.str = ...,
         size_bytes: _builtins.int | None = ...,
+        also: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes", "size_bytes", b"size_bytes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes", "field", b"field", "size_bytes", b"size_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes", "also", b"also", "field", b"field", "size_bytes", b"size_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__size_bytes: _TypeAlias = _typing.Literal["size_bytes"]  # noqa: Y015
     _WhichOneofArgType__size_bytes: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes"]  # noqa: Y015
@@ -184,6 +192,7 @@ class EncodeResponse(_message.Message):
     PROGRESS_FIELD_NUMBER: _builtins.int
     CHUNK_FIELD_NUMBER: _builtins.int
     SUMMARY_FIELD_NUMBER: _builtins.int
+    FILE_FIELD_NUMBER: _builtins.int
     chunk: _builtins.bytes
     """The next bytes of the result."""
     @_builtins.property
@@ -194,22 +203,63 @@ class EncodeResponse(_message.Message):
     def summary(self) -> Global___Summary:
         """Last: the result is whole."""
 
+    @_builtins.property
+    def file(self) -> Global___ResultFile:
+        """The result is whole, or the further result before: the next chunks are those of this one. Only its name and type
+        are given.
+        """
+
     def __init__(
         self,
         *,
         progress: Global___EncodeProgress | None = ...,
         chunk: _builtins.bytes = ...,
         summary: Global___Summary | None = ...,
+        file: Global___ResultFile | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "part", b"part", "progress", b"progress", "summary", b"summary"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "file", b"file", "part", b"part", "progress", b"progress", "summary", b"summary"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "part", b"part", "progress", b"progress", "summary", b"summary"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "file", b"file", "part", b"part", "progress", b"progress", "summary", b"summary"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["progress", "chunk", "summary"]  # noqa: Y015
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["progress", "chunk", "summary", "file"]  # noqa: Y015
     _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
 
 Global___EncodeResponse: _TypeAlias = EncodeResponse  # noqa: Y015
+
+@_typing.final
+class ResultFile(_message.Message):
+    """A further result of a task, beside the one that it is named for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    CONTENT_TYPE_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name, without a folder: "sprites.vtt"."""
+    content_type: _builtins.str
+    """MIME type."""
+    size_bytes: _builtins.int
+    """Bytes."""
+    sha256: _builtins.str
+    """SHA-256, lower-case hexadecimal."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        content_type: _builtins.str = ...,
+        size_bytes: _builtins.int = ...,
+        sha256: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_type", b"content_type", "name", b"name", "sha256", b"sha256", "size_bytes", b"size_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResultFile: _TypeAlias = ResultFile  # noqa: Y015
 
 @_typing.final
 class EncodeProgress(_message.Message):
@@ -264,6 +314,7 @@ class Summary(_message.Message):
     ENCODE_SECONDS_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
     CODEC_REASON_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
     size_bytes: _builtins.int
     """Bytes of the result."""
     sha256: _builtins.str
@@ -288,6 +339,10 @@ class Summary(_message.Message):
     def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_video_pb2.Warning]:
         """What the caller should know of the result."""
 
+    @_builtins.property
+    def files(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResultFile]:
+        """The further results, in the order in which they were sent."""
+
     def __init__(
         self,
         *,
@@ -302,10 +357,11 @@ class Summary(_message.Message):
         encode_seconds: _builtins.float = ...,
         warnings: _abc.Iterable[_video_pb2.Warning] | None = ...,
         codec_reason: _builtins.str = ...,
+        files: _abc.Iterable[Global___ResultFile] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["codec", b"codec", "codec_reason", b"codec_reason", "content_type", b"content_type", "duration_seconds", b"duration_seconds", "encode_seconds", b"encode_seconds", "frames", b"frames", "height", b"height", "sha256", b"sha256", "size_bytes", b"size_bytes", "warnings", b"warnings", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["codec", b"codec", "codec_reason", b"codec_reason", "content_type", b"content_type", "duration_seconds", b"duration_seconds", "encode_seconds", b"encode_seconds", "files", b"files", "frames", b"frames", "height", b"height", "sha256", b"sha256", "size_bytes", b"size_bytes", "warnings", b"warnings", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -325,6 +381,7 @@ class RemoteTask(_message.Message):
     TASK_FIELD_NUMBER: _builtins.int
     INPUT_URLS_FIELD_NUMBER: _builtins.int
     RESULT_URL_FIELD_NUMBER: _builtins.int
+    FILE_URLS_FIELD_NUMBER: _builtins.int
     result_url: _builtins.str
     """PUT takes the result, with Content-Length and Content-Digest (RFC 9530, sha-256); doing so again with the same
     content is no fault. HEAD answers 204 while the task is waited for, else 410; the encoder asks while it
@@ -341,16 +398,23 @@ class RemoteTask(_message.Message):
         hands on as the task's fault.
         """
 
+    @_builtins.property
+    def file_urls(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """PUT takes the further results, in the order of `files` in the summary: the first link the first of them. As many as
+        the operation may have (`files` of its rules).
+        """
+
     def __init__(
         self,
         *,
         task: Global___Task | None = ...,
         input_urls: _abc.Iterable[_builtins.str] | None = ...,
         result_url: _builtins.str = ...,
+        file_urls: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["task", b"task"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["input_urls", b"input_urls", "result_url", b"result_url", "task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["file_urls", b"file_urls", "input_urls", b"input_urls", "result_url", b"result_url", "task", b"task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -40,7 +40,8 @@ class EncoderServiceStub:
     """Runs one task. The gateway sends the task and waits for the initial metadata: `x-accepted` says that
     the encoder has a slot for it. Then it sends each input in order: its chunks and its end. The
     encoder sends progress, the chunks of the result, then the summary; chunks of a fragmented MP4 come while
-    it is made. Ending the call kills the task and removes its files.
+    it is made. Where a task has further results, each is announced by a `file` and its chunks follow; the summary
+    names them all. Ending the call kills the task and removes its files.
     """
     GetCapabilities: _grpc.UnaryUnaryMultiCallable[_encoder_pb2.GetCapabilitiesRequest, _encoder_pb2.GetCapabilitiesResponse]
     """What this encoder can do."""
@@ -57,7 +58,8 @@ class EncoderServiceAsyncStub(EncoderServiceStub):
     """Runs one task. The gateway sends the task and waits for the initial metadata: `x-accepted` says that
     the encoder has a slot for it. Then it sends each input in order: its chunks and its end. The
     encoder sends progress, the chunks of the result, then the summary; chunks of a fragmented MP4 come while
-    it is made. Ending the call kills the task and removes its files.
+    it is made. Where a task has further results, each is announced by a `file` and its chunks follow; the summary
+    names them all. Ending the call kills the task and removes its files.
     """
     GetCapabilities: _aio.UnaryUnaryMultiCallable[_encoder_pb2.GetCapabilitiesRequest, _encoder_pb2.GetCapabilitiesResponse]  # type: ignore[assignment]
     """What this encoder can do."""
@@ -77,7 +79,8 @@ class EncoderServiceServicer(metaclass=_abc_1.ABCMeta):
         """Runs one task. The gateway sends the task and waits for the initial metadata: `x-accepted` says that
         the encoder has a slot for it. Then it sends each input in order: its chunks and its end. The
         encoder sends progress, the chunks of the result, then the summary; chunks of a fragmented MP4 come while
-        it is made. Ending the call kills the task and removes its files.
+        it is made. Where a task has further results, each is announced by a `file` and its chunks follow; the summary
+        names them all. Ending the call kills the task and removes its files.
         """
 
     @_abc_1.abstractmethod

@@ -5,12 +5,11 @@ import asyncio
 from gateway.cluster.assignments import PREFIX, TaskAssignments
 from gateway.fleet.controller import demand
 from gateway.fleet.estimates import EstimateStore
-from servicekit.tasks import cancel_and_wait
 from tests.support.until import until
 
 
 async def opened(records, name):
-    made = TaskAssignments(records, name, tell_seconds=0.1, silent_seconds=0.5)
+    made = TaskAssignments(records, name, heartbeat_seconds=0.1, silent_seconds=0.5)
     await made.start()
     return made
 
@@ -29,24 +28,24 @@ class Queue:
 
 async def test_a_gateway_knows_what_the_others_have_until_they_let_go(records):
     first, second = await opened(records, "a"), await opened(records, "b")
-    with first.holding("job.0", "fleet-1"), second.holding("job.1", ""):
-        await until(lambda: second.held() == {"job.0": "fleet-1", "job.1": ""})
+    with first.assign("job.0", "fleet-1"), second.assign("job.1", ""):
+        await until(lambda: second.assigned() == {"job.0": "fleet-1", "job.1": ""})
         await asyncio.sleep(0.8)  # it goes on telling
-        assert second.held() == {"job.0": "fleet-1", "job.1": ""}
-    await until(lambda: second.held() == {})
+        assert second.assigned() == {"job.0": "fleet-1", "job.1": ""}
+    await until(lambda: second.assigned() == {})
     await first.stop()
     await second.stop()
 
 
 async def test_the_tasks_of_a_dead_gateway_wait_again_whatever_their_records_say(records):
     dead, heir = await opened(records, "a"), await opened(records, "b")
-    with dead.holding("job.0", "fleet-1"), dead.holding("job.1", ""):
-        await until(lambda: len(heir.held()) == 2)
+    with dead.assign("job.0", "fleet-1"), dead.assign("job.1", ""):
+        await until(lambda: len(heir.assigned()) == 2)
         assert demand(Queue(), heir, EstimateStore(records), 0.0).waiting == 1
-        await cancel_and_wait(dead._telling)
-        await until(lambda: heir.held() == {})
+        await dead.silence()
+        await until(lambda: heir.assigned() == {})
         assert demand(Queue(), heir, EstimateStore(records), 0.0).waiting == 3
         await asyncio.sleep(0.6)
-        await heir.forget_dead()
+        await heir.expire_dead()
         assert await records.get(f"{PREFIX}a") is None
     await heir.stop()

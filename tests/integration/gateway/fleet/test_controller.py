@@ -27,8 +27,8 @@ async def test_from_nothing_to_work_and_back_to_nothing(engine, vast):
         assert lease.machine == machine.id
         lease.release()
         world.waiting = 0
-        await until(lambda: not world.register.living())
-        (ended,) = world.register.all()
+        await until(lambda: not world.registry.living())
+        (ended,) = world.registry.all()
         assert ended.reason == "idle for 0 s"
         assert ended.access is None
         assert not any(container.is_alive for container in vast.launch.started)

@@ -33,7 +33,7 @@ async def a_host_that_never_comes_up_is_left_and_avoided(records, vast):
     impatient = replace(PATIENCE, start_seconds=0.7)
     async with World(records, vast_provider(vast), patience=impatient) as world:
         machine = await world.ready()
-        (stuck,) = world.at(InstanceState.ENDED) or [await world.until(InstanceState.ENDED)]
+        (stuck,) = world.at(InstanceState.TERMINATED) or [await world.until(InstanceState.TERMINATED)]
     assert (machine.offer, stuck.offer) == ("101", "100")
     assert stuck.reason == "it did not come up within 0.7 s"
     assert [one.label for one in ever(vast)] == [stuck.id, machine.id]
@@ -51,7 +51,7 @@ async def an_order_that_was_lost_is_given_up_and_the_next_offer_is_taken(records
     async with World(records, vast_provider(vast)) as world:
         vast.lost_orders = 1
         machine = await world.ready()
-        (plan,) = world.at(InstanceState.ENDED)
+        (plan,) = world.at(InstanceState.TERMINATED)
         assert (plan.reason, plan.usd(time.time()), machine.offer) == ("it was never made", 0.0, "101")
         assert [one.label for one in ever(vast)] == [machine.id]
 
@@ -64,7 +64,7 @@ async def an_order_that_arrives_when_it_was_given_up_is_destroyed(records, vast)
         await until(lambda: vast.called("create"))
         await asyncio.sleep(0.05)
     async with World(records, vast_provider(vast), holder="second") as world:
-        plan = await world.until(InstanceState.ENDED)
+        plan = await world.until(InstanceState.TERMINATED)
         assert not ever(vast)
         await until(lambda: vast.ended)
         assert [one.label for one in ever(vast)] == [plan.id]
@@ -75,7 +75,7 @@ async def an_offer_that_is_gone_makes_room_for_the_next_one(records, vast):
     async with World(records, vast_provider(vast)) as world:
         vast.taken.add(100)
         machine = await world.ready()
-        (gone,) = world.at(InstanceState.ENDED)
+        (gone,) = world.at(InstanceState.TERMINATED)
         assert (gone.offer, gone.usd(time.time()), machine.offer) == ("100", 0.0, "101")
         assert machine.created_at - gone.created_at < 0.3
         assert world.market.fault == ""
@@ -88,7 +88,7 @@ async def an_order_in_an_outage_is_looked_for_before_another_is_made(records, va
         await asyncio.sleep(0.05)
         vast.outage = "drop"
         await asyncio.sleep(0.6)  # longer than it takes to be listed
-        assert len(world.at(InstanceState.PLANNED)) == len(world.register.all()) == vast.called("create") == 1
+        assert len(world.at(InstanceState.REQUESTED)) == len(world.registry.all()) == vast.called("create") == 1
         vast.outage, vast.order_seconds = "", 0.0
         assert (await world.until(InstanceState.READY)).offer == "101"
 
@@ -98,7 +98,7 @@ async def a_machine_that_vanishes_is_replaced(records, vast):
         lost = await world.ready()
         vast.vanish(int(lost.provider_id))
         await until(lambda: [m for m in world.at(InstanceState.READY) if m.id != lost.id])
-        (ended,) = world.at(InstanceState.ENDED)
+        (ended,) = world.at(InstanceState.TERMINATED)
         assert (ended.id, ended.reason) == (lost.id, "it is gone from its provider's list")
         assert len(living(vast)) == 1
 
@@ -108,7 +108,7 @@ async def a_machine_whose_encoder_is_silent_is_given_back(records, vast):
         silent = await world.ready()
         vast.launch.started[0].is_silent = True
         assert living(vast)
-        (ended,) = await until(lambda: world.at(InstanceState.ENDED))
+        (ended,) = await until(lambda: world.at(InstanceState.TERMINATED))
         assert (ended.id, ended.reason) == (silent.id, "its encoder has been silent for 0.5 s")
         assert (await world.ready()).offer != silent.offer
         assert len(living(vast)) == 1
@@ -118,17 +118,17 @@ async def a_machine_that_cannot_be_given_back_is_paid_for_and_tried_again_and_ho
     async with World(records, vast_provider(vast)) as world:
         stuck = await world.ready()
         vast.failing_destroys, world.waiting = 10**6, 0
-        await world.until(InstanceState.ENDING)
+        await world.until(InstanceState.TERMINATING)
         await until(lambda: world.market.fault)
         other = await world.ready()
-        assert {m.id for m in world.register.living()} == {stuck.id, other.id} == {one.label for one in living(vast)}
-        before = billing.spent_today(world.at(InstanceState.ENDING), time.time())
+        assert {m.id for m in world.registry.living()} == {stuck.id, other.id} == {one.label for one in living(vast)}
+        before = billing.spent_today(world.at(InstanceState.TERMINATING), time.time())
         await asyncio.sleep(0.1)
-        assert billing.spent_today(world.at(InstanceState.ENDING), time.time()) > before
+        assert billing.spent_today(world.at(InstanceState.TERMINATING), time.time()) > before
         vast.failing_destroys = 0
         freed_at = time.time()
-        await until(lambda: [m for m in world.at(InstanceState.ENDED) if m.id == stuck.id])
-        assert world.register.find(stuck.id).ended_at > freed_at
+        await until(lambda: [m for m in world.at(InstanceState.TERMINATED) if m.id == stuck.id])
+        assert world.registry.find(stuck.id).ended_at > freed_at
         assert world.market.fault == ""
         world.waiting = 0
         await world.until_empty()
@@ -143,7 +143,7 @@ async def machines_that_nobody_has_on_record_are_destroyed_and_those_of_other_fl
         vast.failing_destroys = 3  # more than a call is tried
         vast.add(new_label("api-gpu"))
         await until(lambda: set(vast.instances) == set(others))
-        assert not world.register.all()
+        assert not world.registry.all()
         await world.ready()
         await asyncio.sleep(0.3)
         assert len(living(vast)) == 1
@@ -166,7 +166,7 @@ async def a_wrong_key_is_told_and_nothing_is_ordered(records, vast):
         world.waiting = 1
         await until(lambda: "VAST_API_KEY" in world.market.fault)
         await asyncio.sleep(0.5)
-        assert not world.register.all()
+        assert not world.registry.all()
         assert len(vast.calls) < 20
 
 
@@ -194,7 +194,7 @@ async def less_and_less(world, vast, reason):
     (fault,) = told
     assert reason in fault
     assert 2 <= vast.called("create") <= 6
-    assert sum(m.usd(time.time()) for m in world.at(InstanceState.ENDED)) == 0
+    assert sum(m.usd(time.time()) for m in world.at(InstanceState.TERMINATED)) == 0
 
 
 async def offers_of_long_ago_are_not_taken(records, vast):
@@ -258,8 +258,8 @@ async def live_through(records, kind):
             async with outage(vast, kind):
                 world.waiting = 1
                 await until(lambda: world.market.fault)
-                assert not world.register.all()
-            await world.until(InstanceState.STARTING)
+                assert not world.registry.all()
+            await world.until(InstanceState.PROVISIONING)
             async with outage(vast, kind):
                 await until(lambda: world.market.fault)
             machine = await world.until(InstanceState.READY)
@@ -268,9 +268,9 @@ async def live_through(records, kind):
             assert [m.id for m in world.at(InstanceState.READY)] == [machine.id]
             async with outage(vast, kind):
                 world.waiting = 0
-                await world.until(InstanceState.ENDING)
+                await world.until(InstanceState.TERMINATING)
                 await asyncio.sleep(0.1)
-                assert [m.id for m in world.register.living()] == [one.label for one in living(vast)] == [machine.id]
+                assert [m.id for m in world.registry.living()] == [one.label for one in living(vast)] == [machine.id]
             await world.until_empty()
         assert [one.label for one in ever(vast)] == [machine.id]
         assert not living(vast)

@@ -64,14 +64,14 @@ async def followed(records, vast, fleet, *, most_made):
         world.waiting = 1
 
         def one_in_use():
-            known = [(m.id, m.provider_id) for m in world.register.living() if m.state is InstanceState.READY]
+            known = [(m.id, m.provider_id) for m in world.registry.living() if m.state is InstanceState.READY]
             there = [(one.label, str(one.number)) for one in living(vast, fleet)]
             return len(known) == 1 and known == there and world.pool.ready == 1
 
         await until(one_in_use)
         world.waiting = 0
-        await until(lambda: not world.register.living() and not living(vast, fleet))
-        records = world.register.all()
+        await until(lambda: not world.registry.living() and not living(vast, fleet))
+        records = world.registry.all()
     made = ever(vast, fleet)
     assert all(machine.access is None and not machine.running for machine in records)
     assert len(made) <= most_made

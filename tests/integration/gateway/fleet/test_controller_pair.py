@@ -74,7 +74,7 @@ async def test_who_closes_hands_over_at_once(records, vast):
             third.waiting = 1
             machine = await second.ready()
             second.waiting = 0
-            await second.control.close()
+            await second.controller.close()
             closed_at = time.monotonic()
             await until(lambda: third.lease.is_held)
             assert time.monotonic() - closed_at < 1
@@ -100,12 +100,12 @@ async def test_a_gateway_that_closes_in_the_middle_of_an_order_leaves_a_machine_
 
 async def test_an_outage_of_the_store_in_mid_life_loses_nothing(engine, records, vast):
     async with World(records, vast_provider(vast)) as world:
-        for state in (InstanceState.STARTING, InstanceState.READY):
+        for state in (InstanceState.PROVISIONING, InstanceState.READY):
             world.waiting = 1
             await world.until(state)
-            os.kill(engine._server._process.pid, signal.SIGKILL)  # it is started again after half a second
+            os.kill(engine.server_pid, signal.SIGKILL)  # it is started again after half a second
             await until(lambda: not world.lease.is_held)
-        (machine,) = world.register.living()
+        (machine,) = world.registry.living()
         assert [one.label for one in living(vast)] == [machine.id]
         await until(lambda: world.lease.is_held)
         world.waiting = 0

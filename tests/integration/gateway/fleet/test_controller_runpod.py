@@ -7,12 +7,11 @@ import pytest
 
 from gateway.assets.links import Links
 from gateway.assets.store import AssetStore
-from gateway.fleet.instances.instance import InstanceState
+from gateway.fleet.instances.instance import Instance, InstanceState, new_label
 from gateway.fleet.providers.runpod.client import RunpodClient
 from gateway.fleet.providers.runpod.encoder import RunpodEncoder, RunpodTerms
-from gateway.fleet.providers.runpod.messages import TaskLinks
 from gateway.fleet.providers.runpod.provider import RunpodProvider
-from gateway.fleet.providers.runpod.tickets import Tickets
+from gateway.workers.tickets import TaskLinks, Tickets
 from tests.emulators import runpodemulator
 from tests.support.fleet_world import World
 from tests.support.until import until
@@ -30,7 +29,7 @@ async def world(engine, runpod, tmp_path):
     assets = AssetStore(str(tmp_path / "assets"), retention_seconds=60, max_bytes=10**6)
     links = TaskLinks(Links(secrets.token_bytes(32), 60), assets, "http://127.0.0.1", 60)
     endpoint = RunpodEncoder(client, Tickets(await engine.key_value("tickets")), assets, links, RunpodTerms(30.0))
-    async with World(await engine.key_value("fleet"), RunpodProvider(endpoint, 0.01, 3, 2, lambda: 5.0)) as made:
+    async with World(await engine.key_value("fleet"), RunpodProvider(endpoint, 0.01, 3, 2)) as made:
         yield made
 
 
@@ -42,7 +41,7 @@ async def test_a_permit_opens_with_demand_and_ends_idle_at_its_price(world, runp
     world.waiting = 0
     await world.meter.end(permit.id, "job.0", time.time())
     await world.until_empty()
-    (ended,) = world.register.all()
+    (ended,) = world.registry.all()
     assert ended.usd(time.time()) == pytest.approx(0.01 * (ended.ended_at - ended.created_at))
     assert 0.1 < ended.ended_at - ended.created_at < 5
     assert world.pool.seats == []
@@ -54,16 +53,15 @@ async def test_an_endpoint_that_is_down_is_a_fault_and_opens_no_permit(world, ru
     world.waiting = 1
     await until(lambda: world.market.fault)
     assert not world.market.offers
-    assert not world.register.all()
+    assert not world.registry.all()
     runpod.faults.is_down = False
     await world.until(InstanceState.READY)
     assert world.market.fault == ""
 
 
-async def test_a_permit_whose_making_nobody_saw_to_its_end_is_none(world):
-    """A record that was planned is stepped on by what the record says, and not by what was seen of it before."""
-    permit = await world.ready()
-    stale = world.register.find(permit.id)
-    life = world.control._lives["runpod"]
-    await life._never_made(stale, "late")
-    assert world.register.find(permit.id).state is InstanceState.READY
+async def test_a_permit_that_an_older_gateway_only_planned_was_never_made(world):
+    """It wrote a permit down as planned first; nothing was made of it and nothing is paid."""
+    planned = Instance(new_label("api-gpu"), "runpod", 36.0, time.time())
+    await world.registry.add(planned)
+    await until(lambda: world.registry.find(planned.id).state is InstanceState.TERMINATED)
+    assert world.registry.find(planned.id).usd(time.time()) == 0

@@ -3,13 +3,11 @@
 import asyncio
 import time
 import uuid
-from types import SimpleNamespace
 
 import pytest
 
 from apigpu.v1.video_pb2 import CaptionRequest, Operation
 from gateway.fleet.autoscaler import Policy
-from gateway.fleet.instances import instance as machines
 from gateway.fleet.instances.instance import Instance, InstanceState
 from gateway.fleet.instances.registry import InstanceRegistry
 from gateway.fleet.metering import UsageMeter
@@ -41,15 +39,15 @@ async def test_a_task_and_a_release_at_the_same_moment_never_both_succeed(record
         machine = f"fleet-{number}"
         await ours.add(Instance(machine, "vast", 1.0, 1.0, InstanceState.READY, ready_at=1.0))
         begin = UsageMeter(ours).begin(machine, "job.0", 2.0)
-        release = theirs.change(machine, lambda m: machines.draining(m, "idle"))
+        release = theirs.change(machine, lambda m: m.drain("idle"))
         steps = (begin, release) if number % 2 else (release, begin)
         begun = (await asyncio.gather(*steps, return_exceptions=True))[0 if number % 2 else 1]
         now = await ours.read(machine)
         if isinstance(begun, EncoderBusy):
-            assert (now.state, now.running) == (InstanceState.ENDING, ())
+            assert (now.state, now.running) == (InstanceState.TERMINATING, ())
         else:
             assert begun is None
-            assert (now.state, now.draining, machines.runs(now, "job.0")) == (InstanceState.READY, True, True)
+            assert (now.state, now.draining, now.runs("job.0")) == (InstanceState.READY, True, True)
         came.append(isinstance(begun, EncoderBusy))
     await ours.stop()
     await theirs.stop()
@@ -75,7 +73,7 @@ async def test_machines_that_tasks_run_on_are_kept_whatever_is_idle(records, vas
             await world.meter.end(machine.id, f"job.{number}", time.time())
         await world.until_empty()
         assert not living(vast)
-        assert sum(m.tasks for m in world.register.all()) == 8 - refused
+        assert sum(m.tasks for m in world.registry.all()) == 8 - refused
         assert refused < 8
 
 
@@ -84,11 +82,11 @@ async def test_a_machine_that_is_too_old_ends_with_its_last_task(records, vast):
         machine = await world.ready()
         await world.meter.begin(machine.id, "job.0", time.time())
         world.waiting = 0
-        await until(lambda: world.register.find(machine.id).draining)
+        await until(lambda: world.registry.find(machine.id).draining)
         with pytest.raises(EncoderBusy):
             await world.meter.begin(machine.id, "job.1", time.time())
         await asyncio.sleep(0.2)
-        assert world.register.find(machine.id).state is InstanceState.READY
+        assert world.registry.find(machine.id).state is InstanceState.READY
         assert living(vast)
         await world.meter.end(machine.id, "job.0", time.time())
         await world.until_empty()
@@ -96,7 +94,7 @@ async def test_a_machine_that_is_too_old_ends_with_its_last_task(records, vast):
 
 
 async def lost_with_its_machine(metered, job_id, machine, is_gone):
-    async with metered.running(TaskRef(job_id, 0), machine):
+    async with metered.billed(TaskRef(job_id, 0), machine):
         await until(is_gone)
         raise EncoderLost("it is gone")
 
@@ -108,22 +106,19 @@ async def test_a_machine_that_is_given_back_at_once_sends_its_task_back(engine, 
     await store.create(job)
     async with World(records, vast_provider(vast)) as first:
         machine = await first.ready()
-        metered = CostGuard(
-            store,
-            SimpleNamespace(meter=first.meter, holders=first.holders, knowledge=first.knowledge, policy=first.policy),
-        )
-        task = lost_with_its_machine(metered, job.id, machine.id, lambda: not first.meter.is_living(machine.id))
+        metered = CostGuard(store, first)
+        task = lost_with_its_machine(metered, job.id, machine.id, lambda: not first.meter.is_active(machine.id))
         running = asyncio.create_task(task)
-        await until(lambda: first.register.find(machine.id).running)
-        await first.control.close()
+        await until(lambda: first.registry.find(machine.id).running)
+        await first.controller.close()
         spent = Policy(maximum=1, max_usd_per_day=1e-9)
         async with World(records, vast_provider(vast), spent, holder="second") as second:
             with pytest.raises(EncoderBusy):
                 await running
             await second.until_empty()
             assert not living(vast)
-            (ended,) = second.register.all()
-    assert (ended.reason, ended.tasks) == ("the dollars of the day are spent", 1)
+            (ended,) = second.registry.all()
+    assert (ended.reason, ended.tasks) == ("daily spending cap reached", 1)
 
 
 async def test_runs_that_nobody_has_in_hand_are_ended_but_not_those_that_have_just_begun(records, vast):
@@ -132,13 +127,13 @@ async def test_runs_that_nobody_has_in_hand_are_ended_but_not_those_that_have_ju
         machine = await world.ready()
         world.waiting = 0
         begun_at = time.time()
-        with world.holders.holding("job.1", machine.id):
+        with world.assignments.assign("job.1", machine.id):
             for task in ("job.0", "job.1"):
                 await world.meter.begin(machine.id, task, begun_at)
-            await world.register.change(machine.id, lambda m: machines.draining(m, "old"))
-            await until(lambda: len(world.register.find(machine.id).running) == 1)
+            await world.registry.change(machine.id, lambda m: m.drain("old"))
+            await until(lambda: len(world.registry.find(machine.id).running) == 1)
             assert time.time() - begun_at > 0.5
             await asyncio.sleep(0.3)
-            assert [run.task for run in world.register.find(machine.id).running] == ["job.1"]
+            assert [run.task for run in world.registry.find(machine.id).running] == ["job.1"]
         await world.until_empty()
         assert not living(vast)

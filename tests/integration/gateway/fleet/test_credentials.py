@@ -12,11 +12,11 @@ import pytest
 from cryptography import x509
 
 from api_gpu.local import certs as certificates
-from gateway.fleet.instances import credentials
 from gateway.fleet.instances.credentials import issue, open_encoder
-from gateway.fleet.instances.instance import is_of, new_label
+from gateway.fleet.instances.instance import InstanceAccess, is_label_of, new_label
 from gateway.workers.base import EncoderBusy
 from gateway.workers.grpc import GrpcEncoder
+from servicekit.certificates import CLOCK_SKEW
 from servicekit.config import ConfigError
 from servicekit.tls import Identity, TrustBundle
 from tests.support import encoder_harness
@@ -47,7 +47,7 @@ def certs(tmp_path_factory):
 
 async def asked(encoder, timeout_seconds=5.0):
     try:
-        return await encoder.ask(timeout_seconds)
+        return await encoder.capabilities(timeout_seconds)
     finally:
         await encoder.close()
 
@@ -69,7 +69,7 @@ async def test_certificates_of_another_machine_open_nothing(machine):
 
 async def test_another_machines_client_certificate_opens_nothing_either_where_the_ca_is_right(machine, issued):
     other = issue(LABEL, HOUR_SECONDS).access
-    mixed = credentials.InstanceAccess(issued.access.ca, other.certificate, other.key, issued.access.session_token)
+    mixed = InstanceAccess(issued.access.ca, other.certificate, other.key, issued.access.session_token)
     assert "does not answer" in await refusal(open_encoder(f"127.0.0.1:{machine.port}", LABEL, mixed))
 
 
@@ -92,7 +92,7 @@ async def test_a_machine_of_another_name_is_not_spoken_to(machine, issued):
 
 
 async def test_a_wrong_token_is_refused(machine, issued):
-    wrong = credentials.InstanceAccess(issued.access.ca, issued.access.certificate, issued.access.key, "wrong")
+    wrong = InstanceAccess(issued.access.ca, issued.access.certificate, issued.access.key, "wrong")
     assert "x-session-token" in await refusal(open_encoder(f"127.0.0.1:{machine.port}", LABEL, wrong))
 
 
@@ -129,7 +129,7 @@ sys.exit(command.main([]))
 
 def test_certificates_end_soon_after_the_machine(issued):
     bundle = TrustBundle.parse(issued.environment["TLS_BUNDLE"])
-    latest = datetime.now(UTC) + timedelta(seconds=HOUR_SECONDS + credentials.MARGIN_SECONDS)
+    latest = datetime.now(UTC) + timedelta(seconds=HOUR_SECONDS) + CLOCK_SKEW
     earliest = latest - timedelta(seconds=60)
     for pem in (bundle.certificate, bundle.ca, issued.access.certificate.encode(), issued.access.ca.encode()):
         assert earliest < x509.load_pem_x509_certificate(pem).not_valid_after_utc <= latest
@@ -157,7 +157,7 @@ def test_a_key_of_another_certificate_is_told(issued):
 
 
 def test_labels_are_those_of_one_fleet():
-    assert is_of("api-gpu", new_label("api-gpu"))
-    assert not is_of("api-gpu", new_label("api-gpu-b"))
-    assert not is_of("api-gpu", new_label("b"))
-    assert not is_of("api-gpu", "api-gpu-by-hand")
+    assert is_label_of("api-gpu", new_label("api-gpu"))
+    assert not is_label_of("api-gpu", new_label("api-gpu-b"))
+    assert not is_label_of("api-gpu", new_label("b"))
+    assert not is_label_of("api-gpu", "api-gpu-by-hand")

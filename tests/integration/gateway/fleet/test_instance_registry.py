@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from gateway.cluster.leader import LeaderLease
-from gateway.fleet.instances import instance
 from gateway.fleet.instances.instance import Instance, InstanceState
 from gateway.fleet.instances.registry import InstanceRegistry
 from gateway.fleet.metering import UsageMeter
@@ -42,7 +41,7 @@ async def test_every_gateway_sees_every_machine(records, register):
 
 async def test_changes_at_once_are_all_kept(register):
     await register.add(FIRST)
-    starts = (register.change(FIRST.id, lambda m, n=n: instance.run_started(m, f"job.{n}", n)) for n in range(10))
+    starts = (register.change(FIRST.id, lambda m, n=n: m.run_started(f"job.{n}", n)) for n in range(10))
     await asyncio.gather(*starts)
     assert len((await register.read(FIRST.id)).running) == 10
 
@@ -51,20 +50,20 @@ async def test_a_task_is_begun_only_on_a_machine_that_takes_tasks(register):
     meter = UsageMeter(register)
     await register.add(FIRST)
     await meter.begin(FIRST.id, "job.0", time.time())
-    given_back = await register.change(FIRST.id, lambda m: instance.draining(m, "idle"))
+    given_back = await register.change(FIRST.id, lambda m: m.drain("idle"))
     assert given_back.state is InstanceState.READY
     with pytest.raises(EncoderBusy):
         await meter.begin(FIRST.id, "job.1", time.time())
     await meter.end(FIRST.id, "job.0", time.time())
-    assert (await register.change(FIRST.id, lambda m: instance.terminating(m, "idle"))).state is InstanceState.ENDING
+    assert (await register.change(FIRST.id, lambda m: m.terminate("idle"))).state is InstanceState.TERMINATING
     with pytest.raises(EncoderBusy):
         await meter.begin("fleet-unknown", "job.1", time.time())
 
 
 async def test_what_ended_long_ago_is_forgotten(register):
-    await register.add(instance.terminated(FIRST, 2000.0))
+    await register.add(FIRST.terminated(2000.0))
     await register.add(replace(FIRST, id="fleet-2"))
-    await register.add(instance.terminated(replace(FIRST, id="fleet-3", provider_id="7"), 2000.0))
+    await register.add(replace(FIRST, id="fleet-3", provider_id="7").terminated(2000.0))
     await register.prune(1999.0, 2001.0)
     assert {m.id for m in register.all()} == {"fleet-2", "fleet-3"}  # of the first nothing came but a plan
     await register.prune(2001.0, 2001.0)

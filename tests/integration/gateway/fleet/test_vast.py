@@ -40,7 +40,7 @@ async def created(provider):
 async def until(provider, holds):
     async with asyncio.timeout(5):
         while True:
-            found = await provider.found()
+            found = await provider.list_instances()
             if holds(found):
                 return found
             await asyncio.sleep(0.02)
@@ -59,13 +59,13 @@ async def test_an_instance_runs_the_image_with_what_it_is_given(vast, provider):
     assert found.address == f"127.0.0.1:{instance.ports['50052/tcp']}"
     assert found.usd_per_hour == pytest.approx(0.2 + 0.15 * 20 / 720)
     await provider.destroy(number)
-    assert (await provider.found(), vast.instances) == ([], {})
+    assert (await provider.list_instances(), vast.instances) == ([], {})
 
 
 async def test_only_instances_of_this_fleet_are_found_on_all_pages(vast, provider):
     for label in [*(new_label(FLEET) for _ in range(30)), new_label("api-gpu-b"), "by-hand", None]:
         vast.add(label)
-    found = await provider.found()
+    found = await provider.list_instances()
     assert len({one.provider_id for one in found}) == 30
     assert vast.called("list") == 2
 
@@ -75,14 +75,14 @@ async def test_an_answer_without_a_list_is_no_word_of_having_nothing(vast, provi
     for body in ({"success": True}, {"instances": None}, {"instances": {}}):
         vast.listed = body
         with pytest.raises(Unavailable, match="list of instances"):
-            await provider.found()
+            await provider.list_instances()
 
 
 async def test_a_list_without_an_end_is_given_up(vast, opened):
     provider = opened(intervals={})
     vast.pace, vast.listed = 0.0, {"instances": [], "next_token": "1"}
     with pytest.raises(Unavailable, match="no end"):
-        await asyncio.wait_for(provider.found(), 10)
+        await asyncio.wait_for(provider.list_instances(), 10)
 
 
 async def test_a_create_whose_answer_is_lost_is_unclear_and_not_repeated(vast, provider):
@@ -91,7 +91,7 @@ async def test_a_create_whose_answer_is_lost_is_unclear_and_not_repeated(vast, p
     with pytest.raises(LaunchUnknown):
         await provider.create(offers[0], order)
     assert vast.called("create") == 1
-    assert [found.label for found in await provider.found()] == [order.label]
+    assert [found.label for found in await provider.list_instances()] == [order.label]
     assert offers[0].id not in [one.id for one in await provider.offers()]
 
 
@@ -152,7 +152,7 @@ async def test_what_the_account_lacks_is_told(vast, provider, fault, reason, wor
 
 async def test_a_wrong_key_is_told(vast, opened):
     with pytest.raises(Unauthenticated, match="VAST_API_KEY"):
-        await opened(key="wrong").found()
+        await opened(key="wrong").list_instances()
     assert vast.called("list") == 1
 
 
@@ -163,13 +163,13 @@ async def test_a_key_without_the_right_to_write_is_told(vast, opened):
 
 
 async def test_calls_keep_their_distance(vast, provider):
-    await asyncio.gather(*(provider.found() for _ in range(8)))
+    await asyncio.gather(*(provider.list_instances() for _ in range(8)))
     assert vast.called("list") < 12  # hardly one was too soon, and made again: on its way it may be held up
 
 
 async def test_too_many_at_once_are_refused_on_this_side(vast, opened):
     provider = opened(intervals={"list": 0.2}, patience=0.3)
-    results = await asyncio.gather(*(provider.found() for _ in range(3)), return_exceptions=True)
+    results = await asyncio.gather(*(provider.list_instances() for _ in range(3)), return_exceptions=True)
     assert [type(result) for result in results] == [list, list, Unavailable]
 
 
@@ -181,7 +181,7 @@ async def test_a_storm_is_waited_out_and_a_create_in_it_makes_nothing(vast, open
         await provider.create(offers[0], launch())
     assert not isinstance(caught.value, LaunchUnknown)
     asyncio.get_running_loop().call_later(0.1, setattr, vast, "is_storming", False)
-    assert await provider.found() == []
+    assert await provider.list_instances() == []
     assert vast.called("create") == 1
     assert 2 < vast.called("list") < 12  # with patience
 
@@ -190,11 +190,11 @@ async def test_a_storm_is_waited_out_and_a_create_in_it_makes_nothing(vast, open
 async def test_an_api_that_is_down_is_asked_again_and_then_told(vast, provider, outage):
     vast.outage = outage
     with pytest.raises(Unavailable) as caught:
-        await provider.found()
+        await provider.list_instances()
     assert not isinstance(caught.value, LaunchUnknown)
     assert vast.called("list") == 4
     vast.outage = ""
-    assert await provider.found() == []
+    assert await provider.list_instances() == []
 
 
 async def test_when_the_searches_of_the_day_are_used_up_nothing_is_asked_for_a_while(vast, provider):
@@ -227,14 +227,14 @@ async def test_a_destroy_that_cannot_be_done_is_told_and_one_of_nothing_is_not(v
 async def test_an_instance_that_vanishes_is_found_no_more(vast, provider):
     number, _ = await created(provider)
     vast.vanish(int(number))
-    assert await provider.found() == []
+    assert await provider.list_instances() == []
 
 
 async def test_a_host_that_is_cut_off_is_a_fault(vast, provider):
     number, _ = await created(provider)
     await until(provider, lambda found: found[0].address)
     vast.go_offline(int(number))
-    (found,) = await provider.found()
+    (found,) = await provider.list_instances()
     assert (found.fault.split(":")[0], found.address) == ("offline", "")
 
 
@@ -244,7 +244,7 @@ async def test_a_price_that_rose_above_the_most_is_a_fault(vast, provider):
     vast.offers[1]["dph_base"] = 0.4
     for one in offers:
         await provider.create(one, launch())
-    dear, fair = await provider.found()
+    dear, fair = await provider.list_instances()
     assert (dear.fault, fair.fault) == ("it costs $0.604 an hour", "")
     assert fair.usd_per_hour == pytest.approx(0.4 + 0.15 * 20 / 720)
 
@@ -260,5 +260,5 @@ async def test_a_host_that_never_comes_up_has_no_address(vast, provider):
     vast.stuck_machines = {row["machine_id"] for row in vast.offers}
     await created(provider)
     await asyncio.sleep(0.1)
-    (found,) = await provider.found()
+    (found,) = await provider.list_instances()
     assert (found.address, found.fault) == ("", "")

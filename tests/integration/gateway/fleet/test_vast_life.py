@@ -53,7 +53,7 @@ async def provider(vast):
 async def address_of(provider, label):
     async with asyncio.timeout(10):
         while True:
-            found = [one for one in await provider.found() if one.label == label]
+            found = [one for one in await provider.list_instances() if one.label == label]
             if found[0].address:
                 return found[0].address
             await asyncio.sleep(0.05)
@@ -98,7 +98,7 @@ async def rented(provider):
     number = await provider.create(best, LaunchSpec(label, issued.environment))
     encoder = open_encoder(await address_of(provider, label), label, issued.access)
     try:
-        await encoder.ask(timeout_seconds=20)  # it takes a moment to start
+        await encoder.capabilities(timeout_seconds=20)  # it takes a moment to start
         yield number, encoder
     finally:
         await encoder.close()
@@ -117,7 +117,7 @@ async def test_a_rented_machine_does_a_task_and_is_gone(vast, provider, tmp_path
     seconds = time.monotonic() - begun
     await provider.destroy(number)
     assert not container.is_alive
-    assert await provider.found() == []
+    assert await provider.list_instances() == []
     spent_usd = vast.spent_usd
     assert spent_usd > 0.25 * seconds  # at an hour a second
     await asyncio.sleep(0.05)
@@ -130,7 +130,7 @@ async def test_a_host_that_is_cut_off_in_mid_task_loses_the_task_at_once(vast, p
         cut_off = Written(tmp_path / "result.mp4", lambda: vast.go_offline(int(number)))
         with pytest.raises(EncoderLost):
             await asyncio.wait_for(encoder.run(job, cut_off), 10)
-    (found,) = await provider.found()
+    (found,) = await provider.list_instances()
     assert (found.fault.split(":")[0], found.address) == ("offline", "")
     await provider.destroy(number)
 
@@ -141,7 +141,7 @@ async def test_a_machine_whose_encoder_ends_is_a_fault(vast, provider):
     broken = issue(label, 3600).environment | {"TLS_BUNDLE": "broken"}
     number = await provider.create(best, LaunchSpec(label, broken))
     async with asyncio.timeout(10):
-        while not (found := await provider.found())[0].fault:
+        while not (found := await provider.list_instances())[0].fault:
             await asyncio.sleep(0.05)
     assert found[0].fault.startswith("exited")
     await provider.destroy(number)

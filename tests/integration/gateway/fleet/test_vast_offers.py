@@ -74,7 +74,7 @@ async def test_the_more_work_the_better_a_card_is_worth_its_price(vast, opened):
     provider = opened()
     orders = []
     for tasks in (1, 500):
-        provider.expect(tasks, task_seconds=60)
+        provider.set_workload(tasks, task_seconds=60)
         orders.append([one.description.split(",")[0] for one in await provider.offers()])
     assert orders == [["RTX 3060", "RTX 4090"], ["RTX 4090", "RTX 3060"]]
 
@@ -82,12 +82,12 @@ async def test_the_more_work_the_better_a_card_is_worth_its_price(vast, opened):
 async def test_what_tasks_took_on_a_card_counts_for_its_next_offers(vast, opened):
     vast.offers[:] = [offer(dph_base=0.2, gpu_name="RTX 3060"), offer(dph_base=0.3, gpu_name="RTX 4090")]
     provider = opened()
-    provider.expect(500, task_seconds=60)
+    provider.set_workload(500, task_seconds=60)
     done = Instance("m", "vast", 0.2, 0.0, description="RTX 3060, Norway, NO", busy_seconds=200.0, tasks=10)
-    provider.learn(done)
-    provider.learn(replace(done, busy_seconds=100.0))
-    provider.learn(replace(done, busy_seconds=0.0, tasks=0))
-    provider.learn(replace(done, busy_seconds=4.0))  # it sent its tasks away
+    provider.record_outcome(done)
+    provider.record_outcome(replace(done, busy_seconds=100.0))
+    provider.record_outcome(replace(done, busy_seconds=0.0, tasks=0))
+    provider.record_outcome(replace(done, busy_seconds=4.0))  # it sent its tasks away
     best, _ = await provider.offers()
     assert (best.description, best.task_seconds) == ("RTX 3060, Norway, NO", 15.0)
 
@@ -102,7 +102,7 @@ async def test_a_machine_that_failed_is_left_alone_for_twice_as_long_each_time(v
     provider = opened(clock=clock)
     first, second = await provider.offers()
     for seconds in (900, 1800):
-        provider.avoid(machine_on(first))
+        provider.blacklist(machine_on(first))
         clock.now += seconds - 1
         assert [one.id for one in await provider.offers()] == [second.id]
         clock.now += 1
@@ -113,9 +113,9 @@ async def test_a_host_of_which_two_machines_failed_is_left_alone(vast, opened):
     vast.offers[:] = [offer(host_id=7, dph_base=price) for price in (0.2, 0.21, 0.22)] + [offer(dph_base=0.3)]
     provider = opened()
     offers = await provider.offers()
-    provider.avoid(machine_on(offers[0]))
+    provider.blacklist(machine_on(offers[0]))
     assert [one.id for one in await provider.offers()] == [one.id for one in offers[1:]]
-    provider.avoid(machine_on(offers[1]))
+    provider.blacklist(machine_on(offers[1]))
     assert [one.id for one in await provider.offers()] == [offers[3].id]
 
 

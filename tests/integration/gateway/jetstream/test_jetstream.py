@@ -155,7 +155,7 @@ async def test_a_server_that_falls_silent_is_connected_to_again(engine, tmp_path
         await records.create("a", b"1")
         other._connection.on_reconnect.append(again.set)
         await swallow()
-        sending = [asyncio.create_task(other.announce("topic", bytes((1 << 20) - 1))) for _ in range(unsent)]
+        sending = [asyncio.create_task(other.publish("topic", bytes((1 << 20) - 1))) for _ in range(unsent)]
         await asyncio.wait_for(again.wait(), 5)
         assert (await records.get("a")).value == b"1"
         await cancel_and_wait(*sending)
@@ -164,7 +164,7 @@ async def test_a_server_that_falls_silent_is_connected_to_again(engine, tmp_path
 
 async def test_a_connection_that_the_server_ends_for_good_is_noticed(engine):
     with contextlib.suppress(Exception):
-        async with engine.listen("a" * 5000, lambda topic, data: None):
+        async with engine.subscribe("a" * 5000, lambda topic, data: None):
             await asyncio.wait_for(engine.lost.wait(), 5)
     assert engine.lost.is_set()
 
@@ -209,9 +209,9 @@ async def test_a_cancel_is_heard_whenever_it_comes(engine):
 
 async def test_announcements_reach_whoever_listens(engine):
     heard = asyncio.Queue()
-    async with engine.listen("progress.a.*", lambda topic, data: heard.put_nowait((topic, data))):
-        await engine.announce("progress.b.0", b"other")
-        await engine.announce("progress.a.0", b"mine")
+    async with engine.subscribe("progress.a.*", lambda topic, data: heard.put_nowait((topic, data))):
+        await engine.publish("progress.b.0", b"other")
+        await engine.publish("progress.a.0", b"mine")
         assert await asyncio.wait_for(heard.get(), 5) == ("progress.a.0", b"mine")
 
 
@@ -232,7 +232,7 @@ def test_the_server_dies_with_its_gateway_even_when_that_is_killed(tmp_path):
         "import asyncio, sys; from pathlib import Path; from gateway.jetstream.connection import JetStream\n"
         "async def main():\n"
         f"    engine = await JetStream.open('', Path({str(tmp_path)!r}), 10)\n"
-        "    print(engine._server._process.pid, flush=True); await asyncio.sleep(60)\n"
+        "    print(engine.server_pid, flush=True); await asyncio.sleep(60)\n"
         "asyncio.run(main())"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as gateway:
@@ -253,7 +253,7 @@ def gone(process, seconds):
 
 
 def kill_server(engine):
-    os.kill(engine._server._process.pid, signal.SIGKILL)
+    os.kill(engine.server_pid, signal.SIGKILL)
 
 
 async def create_succeeds(records, key):

@@ -16,6 +16,7 @@ from gateway.fleet.fleet import Fleet
 from gateway.fleet.instances.instance import Instance, InstanceState
 from gateway.fleet.settings import FleetSettings
 from gateway.fleet.setup import open_fleet
+from gateway.jetstream.queue import WorkQueue
 from gateway.jobs.budget import Budget
 from gateway.jobs.cost_guard import CostGuard
 from gateway.jobs.dispatcher import Dispatcher
@@ -34,6 +35,7 @@ from servicekit.errors import ResourceExhausted, ServiceError, Unavailable
 from servicekit.interceptors import error_boundary
 from servicekit.server import Service
 from servicekit.tls import Identity
+from tests.integration.gateway.jobs.faulty_bucket import FaultyBucket
 
 RESULT = b"result" * 1000
 
@@ -111,6 +113,9 @@ class Works:
 
     engine: object
     assets: AssetStore
+    bucket: FaultyBucket
+    work_queue: WorkQueue
+    queue: TaskQueue
     store: JobStore
     desk: JobManager
     dispatcher: Dispatcher
@@ -183,26 +188,26 @@ async def rented(engine, tmp_path, certs):
         pool.add(at, rank=1, is_rented=True)
         stack.push_async_callback(pool.close)
         works = await wired(engine, tmp_path, pool, encoder, stack)
-        await works.fleet.register.add(replace(RENTED, created_at=time.time()))
+        await works.fleet.registry.add(replace(RENTED, created_at=time.time()))
         yield works
 
 
-async def wired(engine, tmp_path, pool, encoder, stack, max_task_seconds=30.0, runpod=None, patience=RETRY_POLICY):
+async def wired(engine, tmp_path, pool, encoder, stack, max_task_seconds=30.0, resumable=(), patience=RETRY_POLICY):
     assets = AssetStore(str(tmp_path / "assets"), retention_seconds=3600, max_bytes=1 << 30)
-    store = JobStore(await engine.key_value("jobs"), 3600, patience)
+    bucket = FaultyBucket(await engine.key_value("jobs"))
+    store = JobStore(bucket, 3600)
     await store.start()
     stack.push_async_callback(store.stop)
-    queue, board = TaskQueue(await engine.queue("tasks", 1.0)), ProgressBus(engine)
+    work_queue = await engine.queue("tasks", 1.0)
+    queue, board = TaskQueue(work_queue), ProgressBus(engine)
     fetcher = Fetcher(FetchLimits(max_bytes=1 << 30, connect_seconds=1, idle_seconds=1, total_seconds=5))
     stack.push_async_callback(fetcher.aclose)
     sources = Sources(fetcher, assets)
-    run = TaskExecutor(store, board, sources, assets, max_task_seconds, 3, runpod, patience)
-    fleet = await open_fleet(
-        FleetSettings(), await engine.key_value("fleet"), pool, store.index, None, 60, 3600, 10**9, stack
-    )
+    run = TaskExecutor(store, board, sources, assets, max_task_seconds, 3, resumable, patience)
+    fleet = await open_fleet(FleetSettings(), await engine.key_value("fleet"), pool, store.index, {}, 3600, stack)
     dispatcher = Dispatcher(store, queue, pool, run, CostGuard(store, fleet, check_seconds=0.05), 3, patience)
     dispatcher.start()
     stack.push_async_callback(dispatcher.drain, 0)
     desk = JobManager(store, queue, board, sources, 20, Budget(fleet, pool).check, patience)
     stack.push_async_callback(desk.stop)
-    return Works(engine, assets, store, desk, dispatcher, pool, encoder, fleet)
+    return Works(engine, assets, bucket, work_queue, queue, store, desk, dispatcher, pool, encoder, fleet)

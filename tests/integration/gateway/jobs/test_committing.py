@@ -6,37 +6,8 @@ import pytest
 
 from gateway.jobs.model import Status
 from gateway.jobs.retry import RetryPolicy
-from servicekit.errors import Aborted, Unavailable
+from servicekit.errors import Aborted
 from tests.integration.gateway.jobs.conftest import RESULT
-
-
-class Store:
-    """A KeyValue whose answers to the record of an end take their time, or do not come (and nothing after them), or
-    say `races` times that somebody else was faster."""
-
-    def __init__(self, records, *, answers_after=0.0, is_lost=False, races=0):
-        self._records, self.watch, self.delete = records, records.watch, records.delete
-        self.create, self.max_value_bytes = records.create, records.max_value_bytes
-        self._answers_after, self._is_lost, self.races = answers_after, is_lost, races
-        self.written, self.is_away = asyncio.Event(), False
-
-    async def get(self, key):
-        if self.is_away:
-            raise Unavailable("the store is away")
-        return await self._records.get(key)
-
-    async def update(self, key, value, revision):
-        if b'"COMPLETED"' in value and self.races:
-            self.races -= 1
-            raise Aborted("somebody else was faster")
-        revision = await self._records.update(key, value, revision)
-        if b'"COMPLETED"' in value and not self.written.is_set():
-            self.written.set()
-            await asyncio.sleep(self._answers_after)
-            self.is_away = self._is_lost
-            if self.is_away:
-                raise Unavailable("the answer is lost")
-        return revision
 
 
 async def kept(works, job_id):
@@ -47,19 +18,19 @@ async def kept(works, job_id):
 
 
 async def test_when_the_watch_tells_of_the_end_before_the_answer_comes(works):
-    works.store._records = store = Store(works.store._records, answers_after=0.3)
+    works.bucket.end_seconds = 0.3
     job = await works.desk.submit(await works.caption())
-    await store.written.wait()
+    await works.bucket.end_written.wait()
     await asyncio.sleep(0.6)
     await kept(works, job.id)
-    assert not works.dispatcher._running
+    assert not works.dispatcher.running
     assert works.encoder.tasks == 1
 
 
 async def test_when_the_gateway_is_told_to_stop_meanwhile(works):
-    works.store._records = store = Store(works.store._records, answers_after=0.3)
+    works.bucket.end_seconds = 0.3
     job = await works.desk.submit(await works.caption())
-    await store.written.wait()
+    await works.bucket.end_written.wait()
     await works.dispatcher.drain(0)
     await kept(works, job.id)
 
@@ -67,19 +38,28 @@ async def test_when_the_gateway_is_told_to_stop_meanwhile(works):
 @pytest.mark.parametrize("patience", [RetryPolicy(record_seconds=0.3)])
 @pytest.mark.parametrize("is_stopped", [False, True])
 async def test_when_the_answer_never_comes(works, is_stopped):
-    works.store._records = store = Store(works.store._records, is_lost=True)
+    works.bucket.loses_end = True
     job = await works.desk.submit(await works.caption())
-    await store.written.wait()
+    await works.bucket.end_written.wait()
     if is_stopped:
         await works.dispatcher.drain(0)
     await asyncio.sleep(1.0)
-    store.is_away = False
+    works.bucket.is_away = False
     await kept(works, job.id)
 
 
-@pytest.mark.parametrize("patience", [RetryPolicy(change_tries=3, record_retry_seconds=0.05)])
-async def test_when_others_change_the_record_all_the_time(works):
-    works.store._records = store = Store(works.store._records, races=7)
+@pytest.mark.parametrize("patience", [RetryPolicy(record_retry_seconds=0.05)])
+async def test_when_others_change_the_record_all_the_time(works, monkeypatch):
+    races = [Aborted("others were faster each time")] * 3
+    change = works.store.change
+
+    async def contested(job_id, step):
+        changed = step(await works.store.get(job_id))
+        if changed.status is Status.COMPLETED and races:
+            raise races.pop()
+        return await change(job_id, step)
+
+    monkeypatch.setattr(works.store, "change", contested)
     job = await works.desk.submit(await works.caption())
     await kept(works, job.id)
-    assert (store.races, works.encoder.tasks) == (0, 1)
+    assert (races, works.encoder.tasks) == ([], 1)

@@ -12,10 +12,9 @@ from apigpu.v1.video_pb2 import CaptionRequest, Img2VidImage, Img2VidRequest, Op
 from gateway.assets.links import Links
 from gateway.fleet.providers.runpod.client import RunpodClient
 from gateway.fleet.providers.runpod.encoder import RunpodEncoder, RunpodTerms
-from gateway.fleet.providers.runpod.messages import TaskLinks
-from gateway.fleet.providers.runpod.tickets import AttemptTicket, Tickets
 from gateway.jobs.model import Status
 from gateway.workers.base import EncodeJob, Input
+from gateway.workers.tickets import AttemptTicket, TaskLinks, Tickets
 from servicekit.errors import (
     Aborted,
     DeadlineExceeded,
@@ -195,7 +194,7 @@ async def test_a_store_that_is_away_when_the_result_comes_does_not_cost_the_enco
     job = await works.desk.submit(await works.caption())
     await until(lambda: works.encoder.running == 1)
     await asyncio.sleep(0.8)
-    os.kill(works.engine._server._process.pid, signal.SIGKILL)
+    os.kill(works.engine.server_pid, signal.SIGKILL)
     await until(lambda: works.encoder.running == 0)
     await asyncio.sleep(2)
     done = await works.result(job.id, seconds=40)
@@ -205,7 +204,7 @@ async def test_a_store_that_is_away_when_the_result_comes_does_not_cost_the_enco
 async def test_a_request_too_large_for_one_record_is_refused(works):
     url = "https://example.com/" + "a" * 8_000
     images = [Img2VidImage(id=str(n), image_url=url, duracao=1) for n in range(20)]
-    works.store._records.max_value_bytes = 100_000
+    works.bucket.max_value_bytes = 100_000
     with pytest.raises(InvalidArgument, match="too large"):
         await works.desk.submit(Operation(img2vid=Img2VidRequest(images=images)))
     assert await works.desk.page(None, 5, "") == ([], "")
@@ -225,7 +224,7 @@ async def test_draining_hands_the_task_back_without_a_try(works):
 async def test_a_job_left_between_record_and_queue_is_found_again(works):
     await works.dispatcher.drain(0)
     job = await works.desk.submit(await works.caption())
-    ref, delivery = await works.desk._queue.next()
+    ref, delivery = await works.queue.next()
     assert ref.job_id == job.id
     await delivery.ack()
     works.dispatcher.start()
@@ -291,7 +290,7 @@ async def test_links_of_a_lost_run_at_runpod_close_when_another_encoder_has_the_
         job = await works.desk.submit(await works.caption())
         # A gateway was killed between asking RunPod for a run and knowing of it.
         await tickets.issue(f"{job.id}.0", AttemptTicket("t" * 26, "a" * 26, "a.mp4", ()))
-        await wired(engine, tmp_path, works.pool, works.encoder, stack, runpod=runpod)
+        await wired(engine, tmp_path, works.pool, works.encoder, stack, resumable=[runpod])
         await until(lambda: works.encoder.running)
         assert await tickets.find(f"{job.id}.0") is None
         step.set()

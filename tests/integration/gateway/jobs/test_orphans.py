@@ -1,4 +1,4 @@
-"""What tasks that have ended left at RunPod is found and ended; what goes on is left alone."""
+"""Runs of tasks that have ended are abandoned; what goes on is left alone."""
 
 from dataclasses import dataclass, field, replace
 
@@ -8,13 +8,13 @@ from gateway.jobs.store import JobStore
 
 
 @dataclass
-class Runpod:
+class Detached:
     """Notes what is abandoned."""
 
     keys: list[str]
     ended: dict[str, str] = field(default_factory=dict)
 
-    async def held(self):
+    async def resumable_tasks(self):
         return self.keys
 
     async def abandon(self, task_id, result):
@@ -32,7 +32,7 @@ async def test_only_what_tasks_that_have_ended_left_is_ended(engine):
     await store.change(cancelled.id, lambda job: model.cancel(job, Failure(1, "x"), 2.0))
     await store.change(done.id, lambda job: model.complete_task(job, 0, model.Result("assets/a", 2), 2.0))
     gone = model.new_id(4)
-    runpod = Runpod([f"{job_id}.0" for job_id in (runs.id, cancelled.id, done.id, gone)])
-    await orphans.reap_once(store, runpod)
-    assert runpod.ended == {f"{cancelled.id}.0": "", f"{done.id}.0": "assets/a", f"{gone}.0": ""}
+    encoder = Detached([f"{job_id}.0" for job_id in (runs.id, cancelled.id, done.id, gone)])
+    await orphans.reap_once(store, encoder)
+    assert encoder.ended == {f"{cancelled.id}.0": "", f"{done.id}.0": "assets/a", f"{gone}.0": ""}
     await store.stop()

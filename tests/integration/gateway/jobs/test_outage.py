@@ -14,50 +14,13 @@ from servicekit.errors import Unavailable
 from tests.support.until import until
 
 
-class Records:
-    """A KeyValue that can be away; what was to be created meanwhile is written by `flush`."""
-
-    def __init__(self, records):
-        self._records, self.watch, self.delete = records, records.watch, records.delete
-        self.max_value_bytes = records.max_value_bytes
-        self.is_away, self.refused, self.asked = False, 0, 0
-        self.silence = None
-        self._unsent = []
-
-    async def get(self, key):
-        if self.silence:
-            self.refused += 1
-            await self.silence.wait()
-        return await self._answered(self._records.get, key)
-
-    async def create(self, *args):
-        if self.is_away:
-            self._unsent.append(args)
-        return await self._answered(self._records.create, *args)
-
-    async def flush(self):
-        for args in self._unsent:
-            await self._records.create(*args)
-
-    async def update(self, *args):
-        return await self._answered(self._records.update, *args)
-
-    async def _answered(self, asking, *args):
-        if self.is_away:
-            self.refused += 1
-            raise Unavailable("the store is away")
-        self.asked += 1
-        return await asking(*args)
+@pytest.fixture
+def bucket(works):
+    return works.bucket
 
 
 @pytest.fixture
-def records(works):
-    works.store._records = Records(works.store._records)
-    return works.store._records
-
-
-@pytest.fixture
-async def job(works, records):
+async def job(works, bucket):
     """A job that runs."""
     works.encoder.script = [0.4]
     submitted = await works.desk.submit(await works.caption())
@@ -66,66 +29,66 @@ async def job(works, records):
 
 
 @pytest.mark.parametrize("patience", [RetryPolicy(recheck_seconds=0.05)])
-async def test_whoever_waits_for_a_job_waits_on(works, records, job):
-    records.is_away = True
+async def test_whoever_waits_for_a_job_waits_on(works, bucket, job):
+    bucket.is_away = True
     waiting = asyncio.create_task(works.result(job.id))
-    await until(lambda: records.refused > 3)
-    records.is_away = False
+    await until(lambda: bucket.refused > 3)
+    bucket.is_away = False
     assert (await waiting).status is Status.COMPLETED
 
 
 @pytest.mark.parametrize("patience", [RetryPolicy(recheck_seconds=0.05)])
-async def test_whoever_waits_hears_of_the_end_though_the_store_is_silent(works, records, job):
-    records.silence = asyncio.Event()
+async def test_whoever_waits_hears_of_the_end_though_the_store_is_silent(works, bucket, job):
+    bucket.silence = asyncio.Event()
     waiting = asyncio.create_task(works.desk.wait(job.id))
-    await until(lambda: records.refused)
+    await until(lambda: bucket.refused)
     works.desk.close()
     async with asyncio.timeout(2):
         with pytest.raises(Unavailable, match="goes on"):
             await waiting
-    records.silence.set()
+    bucket.silence.set()
 
 
-async def test_a_job_that_ends_with_the_gateway_is_told(works, records, job):
+async def test_a_job_that_ends_with_the_gateway_is_told(works, bucket, job):
     await works.result(job.id)
-    records.silence = asyncio.Event()
+    bucket.silence = asyncio.Event()
     waiting = asyncio.create_task(works.desk.wait(job.id))
-    await until(lambda: records.refused)
+    await until(lambda: bucket.refused)
     works.desk.close()
     await asyncio.sleep(0.1)
-    records.silence.set()
+    bucket.silence.set()
     assert (await waiting).status is Status.COMPLETED
 
 
 @pytest.mark.parametrize("patience", [RetryPolicy(recheck_seconds=0.05)])
-async def test_whoever_watches_a_job_watches_on(works, records, job):
+async def test_whoever_watches_a_job_watches_on(works, bucket, job):
     messages = Presenter(Links(b"s" * 32, 60), works.fleet.meter.cost)
     events = JobWatch(works.desk, messages, works.fleet, "").events(job.id)
     assert (await anext(events)).WhichOneof("event")
-    records.is_away = True
+    bucket.is_away = True
     going_on = asyncio.create_task(anext(events))
-    await until(lambda: records.refused > 3)
+    await until(lambda: bucket.refused > 3)
     assert not going_on.done()
-    records.is_away = False
+    bucket.is_away = False
     seen = [await going_on, *[event async for event in events]]
     assert seen[-1].HasField("finished")
 
 
 @pytest.mark.parametrize("patience", [RetryPolicy(withdraw_retry_seconds=0.1)])
 @pytest.mark.parametrize("overtaken", [False, True])
-async def test_a_job_whose_submission_was_refused_does_not_run(works, records, overtaken):
-    wanted, records.is_away = await works.caption(), True
+async def test_a_job_whose_submission_was_refused_does_not_run(works, bucket, overtaken):
+    wanted, bucket.is_away = await works.caption(), True
     with pytest.raises(Unavailable):
         await works.desk.submit(wanted)
-    await until(lambda: records.refused > 2)
+    await until(lambda: bucket.refused > 2)
     if overtaken:
-        records.is_away = False
-        await until(lambda: records.asked)
-    await records.flush()
-    records.is_away = False
-    await until(lambda: not works.desk._withdrawals)
+        bucket.is_away = False
+        await until(lambda: bucket.asked)
+    await bucket.flush()
+    bucket.is_away = False
+    await until(lambda: not works.desk.is_withdrawing)
     await until(lambda: works.store.index.older("", None))
-    await works.desk._queue.recover(works.store)
+    await works.queue.recover(works.store)
     ((job,), _) = await works.desk.page(None, 5, "")
     await asyncio.sleep(0.1)
     assert (job.status, works.encoder.tasks) == (Status.CANCELLED, 0)
@@ -134,4 +97,4 @@ async def test_a_job_whose_submission_was_refused_does_not_run(works, records, o
 @pytest.mark.parametrize("patience", [RetryPolicy(withdraw_retry_seconds=0.05)])
 async def test_a_job_that_was_never_written_is_looked_for_no_longer_than_needed(works):
     works.desk.withdraw(model.new_id(0))
-    await until(lambda: not works.desk._withdrawals, seconds=1)
+    await until(lambda: not works.desk.is_withdrawing, seconds=1)

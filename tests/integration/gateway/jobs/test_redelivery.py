@@ -17,14 +17,14 @@ from tests.support.until import until
 async def held_elsewhere(works, key):
     """Another gateway tells that it has the task; at the end it has let go of it."""
     other, holders = (
-        TaskAssignments(await works.engine.key_value("fleet"), "other", tell_seconds=0.1),
-        works.fleet.holders,
+        TaskAssignments(await works.engine.key_value("fleet"), "other", heartbeat_seconds=0.1),
+        works.fleet.assignments,
     )
     await other.start()
-    with other.holding(key, ""):
-        await until(lambda: holders.is_held_elsewhere(key))
+    with other.assign(key, ""):
+        await until(lambda: holders.is_assigned_elsewhere(key))
         yield
-    await until(lambda: not holders.is_held_elsewhere(key))
+    await until(lambda: not holders.is_assigned_elsewhere(key))
     await other.stop()
 
 
@@ -63,10 +63,10 @@ async def test_a_try_that_another_gateway_has_followed_up_changes_nothing(works,
     await until(lambda: works.store.index.tasks_running)
     theirs = await started_elsewhere(works, job.id, starts)
     lost.set()
-    await until(lambda: not works.dispatcher._running)
+    await until(lambda: not works.dispatcher.running)
     assert (await works.desk.get(job.id)).tasks[0] == theirs
     # Nor has their message gone: it comes again when they fall silent.
-    assert not await works.desk._queue.put(job)
+    assert not await works.queue.put(job)
 
 
 async def test_a_full_encoder_leaves_a_task_to_the_living_gateway_that_runs_it(works):
@@ -87,6 +87,6 @@ async def test_a_try_lost_at_the_limit_is_no_end_while_another_goes_on(works):
     await until(lambda: works.encoder.running)
     async with held_elsewhere(works, f"{job.id}.0"):
         lost.set()
-        await until(lambda: not works.dispatcher._running)
-        assert not (await works.desk.get(job.id)).status.ended
+        await until(lambda: not works.dispatcher.running)
+        assert not (await works.desk.get(job.id)).status.is_terminal
     assert (await works.result(job.id)).status is Status.FAILED

@@ -4,25 +4,25 @@ import time
 
 import pytest
 
+from gateway.jetstream.records import UnreadableRecord
 from gateway.jobs.model import Status
 from gateway.jobs.retry import RetryPolicy
-from gateway.jobs.store import Unreadable
 from servicekit.errors import NotFound
 from tests.support.until import until
 
 
 async def spoil(works, job_id):
     """Let a later version write the record."""
-    record = (await works.store._records.get(job_id)).value
-    await works.store._records.put(job_id, record.replace(b'"status":"', b'"status":"LATER_'))
-    with pytest.raises(Unreadable, match="cannot read the record"):
+    record = (await works.bucket.get(job_id)).value
+    await works.bucket.put(job_id, record.replace(b'"status":"', b'"status":"LATER_'))
+    with pytest.raises(UnreadableRecord, match="cannot read the record"):
         await works.desk.get(job_id)
 
 
 @pytest.mark.parametrize("patience", [RetryPolicy(retry_seconds=0.05)])
 async def test_messages_that_name_no_task_do_not_stop_the_queue(works):
     for number in range(3):  # more than there are slots
-        await works.desk._queue._queue.put(f"nonsense-{number}")
+        await works.work_queue.put(f"nonsense-{number}")
     job = await works.desk.submit(await works.caption())
     assert (await works.result(job.id, seconds=5)).status is Status.COMPLETED
 
@@ -31,7 +31,7 @@ async def test_a_record_of_a_later_version_does_not_keep_others_from_being_found
     await works.dispatcher.drain(0)
     jobs = [await works.desk.submit(await works.caption()) for _ in range(2)]
     for _ in jobs:
-        await (await works.desk._queue.next())[1].ack()
+        await (await works.queue.next())[1].ack()
     await spoil(works, jobs[0].id)
     works.dispatcher.start()
     assert (await works.result(jobs[1].id, seconds=5)).status is Status.COMPLETED
@@ -46,24 +46,12 @@ async def test_a_record_of_a_later_version_is_left_out_of_pages_and_keeps_no_oth
         await works.desk.get(jobs[1].id)
 
 
-class Faulty:
-    """A KeyValue that breaks twice when it is asked, and then no more."""
-
-    def __init__(self, records):
-        self._records, self.update, self.faults = records, records.update, [RuntimeError("unforeseen")] * 2
-
-    async def get(self, key):
-        if self.faults:
-            raise self.faults.pop()
-        return await self._records.get(key)
-
-
 @pytest.mark.parametrize("patience", [RetryPolicy(recover_seconds=0.1)])
 async def test_the_check_of_the_queue_goes_on_after_a_fault(works):
     await works.dispatcher.drain(0)
     job = await works.desk.submit(await works.caption())
-    await (await works.desk._queue.next())[1].ack()
-    works.store._records = records = Faulty(works.store._records)
+    await (await works.queue.next())[1].ack()
+    works.bucket.faults = [RuntimeError("unforeseen")] * 2
     works.dispatcher.start()
-    await until(lambda: not records.faults)
+    await until(lambda: not works.bucket.faults)
     assert (await works.result(job.id, seconds=5)).status is Status.COMPLETED

@@ -18,15 +18,14 @@ from gateway.assets.store import AssetStore
 from gateway.assets.transfers import Transfers
 from gateway.fleet.providers.runpod.client import RunpodClient
 from gateway.fleet.providers.runpod.encoder import RunpodEncoder, RunpodTerms
-from gateway.fleet.providers.runpod.messages import TaskLinks
 from gateway.fleet.providers.runpod.run import RunTimeouts
-from gateway.fleet.providers.runpod.tickets import Tickets
 from gateway.jetstream.connection import JetStream
 from gateway.rest.server import HttpServer, RestSettings, build_app
 from gateway.rest.worker_links import WorkerLinks
 from gateway.sources import Sources
 from gateway.sources.fetch import Fetcher, FetchLimits
 from gateway.workers.base import EncodeJob, Input
+from gateway.workers.tickets import TaskLinks, Tickets
 from tests.emulators import runpodemulator
 from tests.emulators.runpodjobs import Queue, Rules
 

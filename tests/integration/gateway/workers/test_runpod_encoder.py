@@ -8,8 +8,8 @@ import pytest
 
 from gateway.assets.writer import record_path
 from gateway.fleet.providers.runpod.run import RunTimeouts
-from gateway.fleet.providers.runpod.tickets import AttemptTicket, Tickets
 from gateway.workers.base import EncoderBusy, EncoderLost, EncoderRefuses, InputFailed
+from gateway.workers.tickets import AttemptTicket, Tickets
 from servicekit.errors import Aborted, Cancelled, DataLoss, DeadlineExceeded, InvalidArgument, NotFound, Unavailable
 from tests.integration.gateway.workers.conftest import PATIENCE, RESULT, failing, fetched, put, summary, work
 from tests.support.seen import Seen
@@ -47,10 +47,10 @@ async def test_inputs_go_out_and_the_result_comes_back_as_an_asset(stage, encode
     assert (await stage.assets.describe(outcome.asset_id)).filename == "caption.mp4"
     # Until it is recorded the result can be taken up again.
     assert await stage.tickets.keys() == [job.id]
-    assert await encoder.holds(job.id)
-    await encoder.forget(job.id)
+    assert await encoder.can_resume(job.id)
+    await encoder.release(job.id)
     assert await stage.tickets.keys() == []
-    assert not await encoder.holds(job.id)
+    assert not await encoder.can_resume(job.id)
 
 
 async def test_a_task_that_waits_tells_whether_a_worker_starts(stage, encoder):
@@ -142,9 +142,9 @@ async def test_cancelling_ends_the_run_and_closes_its_links(stage, encoder):
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert (state(stage), await encoder.holds(job_id)) == (["CANCELLED"], False)
+        assert (state(stage), await encoder.can_resume(job_id)) == (["CANCELLED"], False)
         # The sweep finds it, should its result have come.
-        assert await encoder.held() == [job_id]
+        assert await encoder.resumable_tasks() == [job_id]
         assert (await put(job.input["resultUrl"])).status_code == 410
         assert (await fetched(job.input["inputUrls"][0])).status_code == 410
 
@@ -159,7 +159,7 @@ async def test_a_result_that_another_gateway_has_recorded_outlives_who_follows(s
     asset_id = (await stage.tickets.find(job.id)).asset_id
     await put(next(iter(stage.runpod.queue.jobs.values())).input["resultUrl"])
     if is_forgotten:
-        await encoder.forget(job.id)
+        await encoder.release(job.id)
     if not is_told:
         follower.cancel()
     async with stage.runpod.worker(hang) if is_told else contextlib.nullcontext():
@@ -167,7 +167,7 @@ async def test_a_result_that_another_gateway_has_recorded_outlives_who_follows(s
             await follower
     assert await stage.content(asset_id) == RESULT
     await encoder.abandon(job.id, f"assets/{asset_id}")
-    assert (await stage.content(asset_id), await encoder.held()) == (RESULT, [])
+    assert (await stage.content(asset_id), await encoder.resumable_tasks()) == (RESULT, [])
 
 
 async def test_a_result_that_came_for_a_job_that_is_over_goes_with_the_sweep(stage, encoder):
@@ -178,7 +178,7 @@ async def test_a_result_that_came_for_a_job_that_is_over_goes_with_the_sweep(sta
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     await encoder.abandon(job.id, "")
-    assert (await stage.stored(), await encoder.held()) == (before, [])
+    assert (await stage.stored(), await encoder.resumable_tasks()) == (before, [])
 
 
 async def test_a_job_that_is_over_when_a_worker_takes_it_ends_the_run(stage, encoder):
@@ -197,7 +197,7 @@ async def test_a_gateway_that_stops_leaves_the_run_to_the_next_one(stage, encode
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         next_one = stage.encoder()
-        assert await next_one.holds(job.id)
+        assert await next_one.can_resume(job.id)
         outcome = await next_one.run(job, Seen())
         await next_one.close()
     assert await stage.content(outcome.asset_id) == RESULT
@@ -248,7 +248,7 @@ class Answerless(Tickets):
 
 @pytest.mark.parametrize("is_written", [True, False])
 async def test_a_run_whose_ticket_cannot_be_written_is_paid_once_if_it_was_all_the_same(stage, is_written):
-    tickets = Answerless(stage.tickets._records, is_written)
+    tickets = Answerless(await stage.engine.key_value("tickets"), is_written)
     job, encoder = await stage.job(), replace(stage, tickets=tickets).encoder()
     with pytest.raises(Unavailable):
         await encoder.run(job, Seen())
@@ -265,7 +265,7 @@ async def test_a_gateway_killed_before_it_knew_of_the_run_pays_nothing_twice(sta
     old = AttemptTicket.new(job)
     await stage.tickets.issue(job.id, old)
     payload = await encoder._links.remote_task(job, old)
-    assert not await encoder.holds(job.id)
+    assert not await encoder.can_resume(job.id)
     async with stage.runpod.worker(work):
         await encoder.run(job, Seen())
     # The worker that has the lost run stops at its first look.
@@ -278,7 +278,7 @@ async def test_a_result_that_came_before_the_run_was_known_is_taken(stage, encod
     old = AttemptTicket.new(job)
     await stage.tickets.issue(job.id, old)
     await put((await encoder._links.remote_task(job, old)).result_url)
-    assert await encoder.holds(job.id)
+    assert await encoder.can_resume(job.id)
     outcome = await encoder.run(job, Seen())
     assert (outcome.asset_id, stage.runpod.requests["run"]) == (old.asset_id, 0)
 
@@ -289,7 +289,7 @@ async def test_a_result_whose_record_is_damaged_is_made_again(stage, encoder):
     await stage.tickets.issue(job.id, old)
     await put((await encoder._links.remote_task(job, old)).result_url)
     await stage.assets._bucket.put(record_path(old.asset_id), b"{")
-    assert not await encoder.holds(job.id)
+    assert not await encoder.can_resume(job.id)
     async with stage.runpod.worker(work):
         assert (await encoder.run(job, Seen())).asset_id != old.asset_id
 
@@ -409,9 +409,9 @@ async def test_what_a_task_that_has_ended_left_is_ended(stage, encoder):
         seen.is_leaving = True
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        assert await encoder.held() == [job.id]
+        assert await encoder.resumable_tasks() == [job.id]
         await encoder.abandon(job.id, "")
-        assert (state(stage), await encoder.held()) == (["CANCELLED"], [])
+        assert (state(stage), await encoder.resumable_tasks()) == (["CANCELLED"], [])
 
 
 async def test_a_recorded_result_stays_when_its_ticket_is_swept(stage, encoder):
@@ -420,12 +420,12 @@ async def test_a_recorded_result_stays_when_its_ticket_is_swept(stage, encoder):
         outcome = await encoder.run(job, Seen())
     await encoder.abandon(job.id, f"assets/{outcome.asset_id}")
     assert await stage.content(outcome.asset_id) == RESULT
-    assert await encoder.held() == []
+    assert await encoder.resumable_tasks() == []
 
 
 async def test_asking_says_why_the_endpoint_does_not_answer(stage):
     for more, text in [({"key": "w"}, "RUNPOD_API_KEY"), ({"endpoint_id": "x"}, "RUNPOD_ENDPOINT_ID")]:
         encoder = stage.encoder(PATIENCE, **more)
         with pytest.raises(EncoderBusy, match=text):
-            await encoder.ask()
+            await encoder.capabilities()
         await encoder.close()

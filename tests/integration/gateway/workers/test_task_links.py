@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from gateway.fleet.providers.runpod.tickets import AttemptTicket
+from gateway.workers.tickets import AttemptTicket
 from tests.integration.gateway.workers.conftest import MAX_BYTES, RESULT, digest, fetched, plain, put
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

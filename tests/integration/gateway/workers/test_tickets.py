@@ -2,7 +2,7 @@
 
 import json
 
-from gateway.fleet.providers.runpod.tickets import AttemptTicket, Tickets
+from gateway.workers.tickets import AttemptTicket, Tickets
 
 TICKET = AttemptTicket("t", "a", "a.mp4", (("url_video", "assets/x"),), "run")
 

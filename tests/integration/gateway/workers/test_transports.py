@@ -115,7 +115,7 @@ async def run(transport, task, seen):
     while True:
         try:
             outcome = await transport.encoder.run(task, seen)
-            await transport.encoder.forget(task.id)
+            await transport.encoder.release(task.id)
         except EncoderBusy:
             assert time.monotonic() < end
             await asyncio.sleep(0.02)

@@ -1,8 +1,8 @@
-"""The scaler's rules, one by one. Prices are round: 3.6 dollars an hour is a tenth of a cent a second."""
+"""The autoscaler's rules, one by one. Prices are round: 3.6 dollars an hour is a tenth of a cent a second."""
 
 from dataclasses import replace
 
-from gateway.fleet.autoscaler import Demand, Launch, Policy, Terminate, Worker, decide
+from gateway.fleet.autoscaler import Demand, Launch, Policy, Snapshot, Terminate, Worker, decide
 from gateway.fleet.providers.base import Offer
 
 NOW = 1_790_000_000.0
@@ -28,36 +28,36 @@ def waiting(tasks, **changes):
 
 
 def decided(demand=QUIET, workers=(), offers=OFFERS, policy=POLICY, spent=0.0, tick=1.0):
-    return decide(demand, workers, offers, policy, spent, tick, NOW)
+    return decide(Snapshot(NOW, demand, workers, offers, policy, spent, tick))
 
 
-def rented(*arguments, **named):
-    actions = decided(*arguments, **named)
-    assert all(isinstance(action, Launch) for action in actions)
-    return [f"{action.offer.provider} {action.offer.id}" for action in actions]
+def launched(*arguments, **named):
+    decisions = decided(*arguments, **named)
+    assert all(isinstance(decision, Launch) for decision in decisions)
+    return [f"{decision.offer.provider} {decision.offer.id}" for decision in decisions]
 
 
-def released(*arguments, **named):
-    actions = decided(*arguments, **named)
-    assert all(isinstance(action, Terminate) for action in actions)
-    return [(action.worker, action.at_once) for action in actions]
+def terminated(*arguments, **named):
+    decisions = decided(*arguments, **named)
+    assert all(isinstance(decision, Terminate) for decision in decisions)
+    return [(decision.worker, decision.at_once) for decision in decisions]
 
 
-def test_nothing_to_do_rents_nothing():
+def test_nothing_to_do_launches_nothing():
     assert decided() == []
     assert decided(workers=[READY, busy(id="b")]) == []
 
 
-def test_a_task_that_nothing_will_take_gets_a_machine_however_long_its_set_up():
-    assert rented(waiting(1)) == ["vast 1"]
-    assert rented(waiting(1), offers=[replace(OFFER, setup_seconds=900)]) == ["vast 1"]
+def test_a_task_that_nothing_will_take_gets_an_instance_however_long_its_set_up():
+    assert launched(waiting(1)) == ["vast 1"]
+    assert launched(waiting(1), offers=[replace(OFFER, setup_seconds=900)]) == ["vast 1"]
 
 
-def test_a_slow_machine_on_its_way_is_not_doubled_by_a_faster_one():
+def test_a_slow_instance_on_its_way_is_not_doubled_by_a_faster_one():
     assert decided(waiting(1), [starting(since=0, setup_seconds=900)], [RUNPOD]) == []
 
 
-def test_a_free_slot_or_a_machine_on_its_way_is_enough():
+def test_a_free_slot_or_an_instance_on_its_way_is_enough():
     assert decided(waiting(1), [READY]) == []
     assert decided(waiting(1), [OWN]) == []
     assert decided(waiting(1), [starting()]) == []
@@ -65,129 +65,129 @@ def test_a_free_slot_or_a_machine_on_its_way_is_enough():
 
 
 def test_own_encoders_that_do_not_answer_do_not_count():
-    assert rented(waiting(1), [replace(OWN, is_ready=False)]) == ["vast 1"]
+    assert launched(waiting(1), [replace(OWN, is_ready=False)]) == ["vast 1"]
 
 
 def test_as_many_are_rented_as_keep_the_last_wait_within_the_target():
     # One that is ready after 50 s starts one task within 60 s, one with a target of 100 s starts three.
-    assert len(rented(waiting(4))) == 4
-    assert len(rented(waiting(4), policy=replace(POLICY, target_wait_seconds=100))) == 2
+    assert len(launched(waiting(4))) == 4
+    assert len(launched(waiting(4), policy=replace(POLICY, target_wait_seconds=100))) == 2
     # A busy one starts tasks after 10, 30 and 50 s.
     assert decided(waiting(3), [busy()]) == []
-    assert len(rented(waiting(5), [busy()])) == 2
+    assert len(launched(waiting(5), [busy()])) == 2
 
 
 def test_where_a_set_up_takes_longer_than_the_target_the_wait_counts_from_its_end():
     slow = [replace(offer, setup_seconds=90) for offer in OFFERS]
     # Within 90 + 60 s each starts tasks after 90, 110, 130 and 150 s.
-    assert len(rented(waiting(8), offers=slow)) == 2
+    assert len(launched(waiting(8), offers=slow)) == 2
 
 
-def test_a_machine_that_comes_up_after_the_work_would_have_begun_is_not_rented():
+def test_an_instance_that_comes_up_after_the_work_would_have_begun_is_not_launched():
     slow = replace(OFFER, setup_seconds=200)
     assert decided(waiting(6), [busy()], [slow]) == []
-    assert rented(waiting(30), [busy()], [slow]) == ["vast 1"]
+    assert launched(waiting(30), [busy()], [slow]) == ["vast 1"]
 
 
-def test_a_task_that_has_waited_for_long_brings_a_machine_that_is_sooner_than_those_that_run():
+def test_a_task_that_has_waited_for_long_brings_an_instance_that_is_sooner_than_those_that_run():
     long = waiting(1, task_seconds=100, oldest_wait_seconds=40)
-    assert rented(long, [busy()], [RUNPOD]) == ["runpod r"]
+    assert launched(long, [busy()], [RUNPOD]) == ["runpod r"]
     assert decided(replace(long, waiting=2), [busy(), starting(since=0, id="x")], [RUNPOD]) == []
     assert decided(replace(long, oldest_wait_seconds=5), [busy()], [RUNPOD]) == []
 
 
-def test_an_overdue_machine_is_waited_for_as_long_as_it_is_late_by_no_more_than_the_target():
+def test_an_overdue_instance_is_waited_for_as_long_as_it_is_late_by_no_more_than_the_target():
     assert decided(waiting(1), [starting(since=100)]) == []
-    assert rented(waiting(1), [starting(since=120)]) == ["vast 1"]
+    assert launched(waiting(1), [starting(since=120)]) == ["vast 1"]
 
 
 def test_never_more_than_the_maximum_counting_those_that_leave():
-    assert len(rented(waiting(50), policy=replace(POLICY, maximum=3))) == 3
-    assert len(rented(waiting(50), [busy(is_leaving=True), OWN], policy=replace(POLICY, maximum=3))) == 2
+    assert len(launched(waiting(50), policy=replace(POLICY, maximum=3))) == 3
+    assert len(launched(waiting(50), [busy(is_draining=True), OWN], policy=replace(POLICY, maximum=3))) == 2
 
 
 def test_providers_are_taken_in_order_and_the_next_when_the_first_has_no_more():
-    assert rented(waiting(2), offers=[OFFER, RUNPOD]) == ["vast 1", "runpod r"]
-    assert rented(waiting(1), offers=[OFFER, RUNPOD]) == ["vast 1"]
-    assert rented(waiting(1), offers=[RUNPOD]) == ["runpod r"]
+    assert launched(waiting(2), offers=[OFFER, RUNPOD]) == ["vast 1", "runpod r"]
+    assert launched(waiting(1), offers=[OFFER, RUNPOD]) == ["vast 1"]
+    assert launched(waiting(1), offers=[RUNPOD]) == ["runpod r"]
 
 
 def test_the_dollars_per_hour_are_not_passed_and_a_cheaper_offer_may_fit():
     policy = replace(POLICY, max_usd_per_hour=11.0)
-    assert len(rented(waiting(50), policy=policy)) == 3
-    assert rented(waiting(50), [busy()], [replace(RUNPOD, usd_per_hour=8), OFFER], policy) == ["vast 1"]
+    assert len(launched(waiting(50), policy=policy)) == 3
+    assert launched(waiting(50), [busy()], [replace(RUNPOD, usd_per_hour=8), OFFER], policy) == ["vast 1"]
 
 
-def test_a_machine_is_rented_only_if_the_day_has_money_for_its_set_up_and_a_task():
-    policy = replace(POLICY, max_usd_per_day=10.0)  # a machine commits 50 + 20 + 1 s: 0.071 dollars
-    assert rented(waiting(1), policy=policy, spent=9.92) == ["vast 1"]
+def test_an_instance_is_rented_only_if_the_day_has_money_for_its_set_up_and_a_task():
+    policy = replace(POLICY, max_usd_per_day=10.0)  # an instance commits 50 + 20 + 1 s: 0.071 dollars
+    assert launched(waiting(1), policy=policy, spent=9.92) == ["vast 1"]
     assert decided(waiting(1), policy=policy, spent=9.93) == []
-    assert len(rented(waiting(50), policy=policy, spent=9.7)) == 4
+    assert len(launched(waiting(50), policy=policy, spent=9.7)) == 4
     # What runs goes on costing until then.
     assert decided(waiting(50), [busy()], policy=policy, spent=9.92) == []
 
 
-def test_an_idle_machine_goes_at_the_timeout():
+def test_an_idle_instance_goes_at_the_timeout():
     assert decided(workers=[replace(READY, idle_since=NOW - 299)]) == []
-    assert released(workers=[replace(READY, idle_since=NOW - 300)]) == [("w", False)]
+    assert terminated(workers=[replace(READY, idle_since=NOW - 300)]) == [("w", False)]
 
 
 def test_an_idle_own_encoder_stays():
     assert decided(workers=[OWN], policy=Policy(maximum=0, max_age_seconds=1, max_usd_per_day=0)) == []
 
 
-def test_an_idle_machine_that_waiting_tasks_are_about_to_take_stays():
+def test_an_idle_instance_that_waiting_tasks_are_about_to_take_stays():
     idle = replace(READY, idle_since=NOW - 400)
     assert decided(waiting(1), [idle]) == []
-    assert released(waiting(1), [idle, replace(idle, id="x")]) == [("w", False)]
+    assert terminated(waiting(1), [idle, replace(idle, id="x")]) == [("w", False)]
 
 
 def test_the_minimum_is_rented_and_stays():
     policy = replace(POLICY, minimum=2)
     idle = replace(READY, idle_since=NOW - 400)
-    assert rented(policy=policy) == ["vast 1", "vast 2"]
+    assert launched(policy=policy) == ["vast 1", "vast 2"]
     assert decided(workers=[idle, replace(idle, id="x")], policy=policy) == []
-    assert len(released(workers=[replace(idle, id=name) for name in "abc"], policy=policy)) == 1
+    assert len(terminated(workers=[replace(idle, id=name) for name in "abc"], policy=policy)) == 1
     assert decided(policy=replace(policy, max_usd_per_hour=1)) == []
 
 
-def test_a_machine_that_is_too_old_takes_no_more_tasks():
+def test_an_instance_that_is_too_old_takes_no_more_tasks():
     old = replace(READY, created_at=NOW - 6 * 3600)
-    assert released(workers=[old]) == [("w", False)]
-    assert released(workers=[busy(old)]) == [("w", False)]
-    assert decided(workers=[busy(old, is_leaving=True)]) == []
-    actions = decided(workers=[old], policy=replace(POLICY, minimum=1))
-    assert [type(action) for action in actions] == [Terminate, Launch]
+    assert terminated(workers=[old]) == [("w", False)]
+    assert terminated(workers=[busy(old)]) == [("w", False)]
+    assert decided(workers=[busy(old, is_draining=True)]) == []
+    decisions = decided(workers=[old], policy=replace(POLICY, minimum=1))
+    assert [type(decision) for decision in decisions] == [Terminate, Launch]
 
 
 def test_a_lower_maximum_drains_those_that_are_of_least_use():
     workers = [busy(id="busy"), starting(id="coming"), replace(READY, id="idle")]
     for maximum, gone in ((2, ["idle"]), (1, ["idle", "coming"]), (0, ["idle", "coming", "busy"])):
-        assert released(workers=workers, policy=Policy(maximum=maximum)) == [(name, False) for name in gone]
+        assert terminated(workers=workers, policy=Policy(maximum=maximum)) == [(name, False) for name in gone]
 
 
 def test_a_lower_cap_per_hour_drains():
     workers = [busy(id="a"), busy(id="b")]
-    assert released(workers=workers, policy=replace(POLICY, max_usd_per_hour=4)) == [("a", False)]
+    assert terminated(workers=workers, policy=replace(POLICY, max_usd_per_hour=4)) == [("a", False)]
 
 
 def test_before_the_cap_of_the_day_idle_ones_go_then_busy_ones_take_no_more():
     policy = replace(POLICY, max_usd_per_day=10.0)
     workers = [busy(), replace(READY, id="idle")]  # each commits 20 + 1 s: 0.021 dollars
     assert decided(workers=workers, policy=policy, spent=9.957) == []
-    assert released(workers=workers, policy=policy, spent=9.96) == [("idle", False)]
-    assert released(workers=workers, policy=policy, spent=9.985) == [("idle", False), ("w", False)]
+    assert terminated(workers=workers, policy=policy, spent=9.96) == [("idle", False)]
+    assert terminated(workers=workers, policy=policy, spent=9.985) == [("idle", False), ("w", False)]
 
 
 def test_tasks_are_stopped_only_where_the_next_tick_would_pass_the_cap():
     policy = replace(POLICY, max_usd_per_day=10.0)
-    leaving = busy(is_leaving=True)
+    leaving = busy(is_draining=True)
     assert decided(workers=[leaving], policy=policy, spent=9.9989) == []
-    assert released(workers=[leaving], policy=policy, spent=9.9991) == [("w", True)]
-    assert released(workers=[busy()], policy=policy, spent=9.9991) == [("w", True)]
+    assert terminated(workers=[leaving], policy=policy, spent=9.9991) == [("w", True)]
+    assert terminated(workers=[busy()], policy=policy, spent=9.9991) == [("w", True)]
 
 
-def test_a_machine_released_for_the_cap_is_not_rented_again():
+def test_an_instance_terminated_for_the_cap_is_not_launched_again():
     policy = replace(POLICY, max_usd_per_day=10.0)
-    assert decided(waiting(5), [busy(is_leaving=True)], policy=policy, spent=9.98) == []
+    assert decided(waiting(5), [busy(is_draining=True)], policy=policy, spent=9.98) == []
     assert decided(waiting(5), policy=policy, spent=9.98) == []

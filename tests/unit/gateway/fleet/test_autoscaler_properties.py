@@ -1,4 +1,4 @@
-"""What holds whatever comes: the scaler over random fleets, and over whole simulated runs."""
+"""What holds whatever comes: the autoscaler over random fleets, and over whole simulated runs."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -89,7 +89,7 @@ def fleets(draw: st.DrawFn) -> Moment:
         for number in range(draw(st.integers(0, 6)))
     ]
     demand = Demand(draw(st.integers(0, 30)), draw(st.floats(0, 500)), draw(st.floats(0, 300)))
-    return Moment(NOW, demand, workers, offers, draw(POLICIES), draw(st.floats(0, 3)), [])
+    return Moment(NOW, demand, workers, offers, draw(POLICIES), draw(st.floats(0, 3)), TICK_SECONDS)
 
 
 @st.composite
@@ -104,20 +104,20 @@ def worker(draw: st.DrawFn, name: str) -> Worker:
 
 
 def applied(moment: Moment) -> Moment:
-    """What is found when the actions were begun, and nothing has come of them yet."""
+    """What is found when the decisions were begun, and nothing has come of them yet."""
     offers, workers = list(moment.offers), {worker.id: worker for worker in moment.workers}
-    for number, action in enumerate(moment.actions):
-        if isinstance(action, Launch):
-            offer = action.offer
+    for number, decision in enumerate(moment.decisions):
+        if isinstance(decision, Launch):
+            offer = decision.offer
             offers.remove(offer)
             rented = Worker(
                 f"new {number}", offer.provider, True, False, offer.slots, 0, offer.usd_per_hour, moment.now
             )
             workers[rented.id] = replace(rented, setup_seconds=offer.setup_seconds)
         else:
-            gone = workers[action.worker]
-            workers[gone.id] = replace(gone, is_leaving=True, busy=0 if action.at_once else gone.busy)
-    return replace(moment, workers=list(workers.values()), offers=offers, actions=[])
+            gone = workers[decision.worker]
+            workers[gone.id] = replace(gone, is_draining=True, busy=0 if decision.at_once else gone.busy)
+    return replace(moment, workers=list(workers.values()), offers=offers, decisions=())
 
 
 def rented(workers: list[Worker]) -> list[Worker]:
@@ -125,60 +125,59 @@ def rented(workers: list[Worker]) -> list[Worker]:
 
 
 def staying(workers: list[Worker]) -> list[Worker]:
-    return [worker for worker in rented(workers) if not worker.is_leaving]
+    return [worker for worker in rented(workers) if not worker.is_draining]
 
 
 def usd_per_hour(workers: list[Worker]) -> float:
     return sum(worker.usd_per_hour for worker in workers)
 
 
-def rents(moment: Moment) -> list[Launch]:
-    return [action for action in moment.actions if isinstance(action, Launch)]
+def launches(moment: Moment) -> list[Launch]:
+    return [decision for decision in moment.decisions if isinstance(decision, Launch)]
 
 
-def releases(moment: Moment) -> list[Terminate]:
-    return [action for action in moment.actions if isinstance(action, Terminate)]
+def terminations(moment: Moment) -> list[Terminate]:
+    return [decision for decision in moment.decisions if isinstance(decision, Terminate)]
 
 
-def each_worker_is_released_once_and_no_own_one(moment: Moment, tick_seconds: float) -> None:
-    names = [action.worker for action in releases(moment)]
+def each_worker_is_terminated_once_and_no_static_one(moment: Moment) -> None:
+    names = [decision.worker for decision in terminations(moment)]
     assert len(names) == len(set(names))
     assert set(names) <= {worker.id for worker in rented(moment.workers)}
 
 
-def renting_keeps_to_maximum_and_caps(moment: Moment, tick_seconds: float) -> None:
-    if not rents(moment):
+def launching_keeps_to_maximum_and_caps(moment: Moment) -> None:
+    if not launches(moment):
         return
     policy, after = moment.policy, rented(applied(moment).workers)
     assert len(after) <= policy.maximum
     if policy.max_usd_per_hour is not None:
         assert usd_per_hour(after) <= policy.max_usd_per_hour + TOLERANCE_USD
     if policy.max_usd_per_day is not None:
-        committed = max(rent.offer.setup_seconds for rent in rents(moment)) + moment.demand.task_seconds
+        committed = max(launch.offer.setup_seconds for launch in launches(moment)) + moment.demand.task_seconds
         assert moment.spent_today_usd + usd_per_hour(after) * committed / 3600 <= policy.max_usd_per_day + TOLERANCE_USD
 
 
-def no_more_is_rented_than_tasks_wait(moment: Moment, tick_seconds: float) -> None:
+def no_more_is_launched_than_tasks_wait(moment: Moment) -> None:
     after = applied(moment).workers
-    free = sum(worker.slots - worker.busy for worker in after if worker.is_ready and not worker.is_leaving)
+    free = sum(worker.slots - worker.busy for worker in after if worker.is_ready and not worker.is_draining)
     coming = [worker for worker in staying(after) if not worker.is_ready]
-    if len(staying(after)) > moment.policy.minimum and rents(moment) and rents(moment)[-1].reason.endswith("wait"):
+    is_for_demand = [launch.reason.endswith("waiting") for launch in launches(moment)]
+    if len(staying(after)) > moment.policy.minimum and is_for_demand and is_for_demand[-1]:
         on_time = [worker for worker in coming if worker.created_at + worker.setup_seconds >= moment.now]
         assert free + sum(worker.slots for worker in on_time) - on_time[-1].slots < moment.demand.waiting
 
 
-def nothing_is_released_for_being_idle_and_rented_again(moment: Moment, tick_seconds: float) -> None:
-    idle = any(action.reason.startswith("idle") for action in releases(moment))
-    assert not (idle and any(action.reason.endswith("wait") for action in rents(moment)))
+def nothing_idle_is_terminated_and_launched_again(moment: Moment) -> None:
+    idle = any(decision.reason.startswith("idle") for decision in terminations(moment))
+    assert not (idle and any(decision.reason.endswith("waiting") for decision in launches(moment)))
 
 
-def deciding_again_gives_nothing_new(moment: Moment, tick_seconds: float) -> None:
-    after = applied(moment)
-    told = after.demand, after.workers, after.offers, after.policy, after.spent_today_usd, tick_seconds, after.now
-    assert decide(*told) == []
+def deciding_again_gives_nothing_new(moment: Moment) -> None:
+    assert decide(applied(moment)) == []
 
 
-def what_is_left_obeys_the_policy(moment: Moment, tick_seconds: float) -> None:
+def what_is_left_obeys_the_policy(moment: Moment) -> None:
     policy, left = moment.policy, staying(applied(moment).workers)
     assert len(left) <= policy.maximum
     if policy.max_usd_per_hour is not None:
@@ -186,24 +185,24 @@ def what_is_left_obeys_the_policy(moment: Moment, tick_seconds: float) -> None:
     if (
         policy.max_usd_per_day is not None
     ):  # what is without work is gone at once, what works goes on until the next tick
-        paid = [w for w in rented(applied(moment).workers) if w.busy or not w.is_leaving]
-        paid += [w for w in rented(moment.workers) if w.is_leaving and not w.busy]
-        tick_usd = usd_per_hour(paid) * tick_seconds / 3600
+        paid = [w for w in rented(applied(moment).workers) if w.busy or not w.is_draining]
+        paid += [w for w in rented(moment.workers) if w.is_draining and not w.busy]
+        tick_usd = usd_per_hour(paid) * moment.tick_seconds / 3600
         assert (
             not any(w.busy for w in paid) or moment.spent_today_usd + tick_usd <= policy.max_usd_per_day + TOLERANCE_USD
         )
 
 
-def the_minimum_is_left_alone_by_time(moment: Moment, tick_seconds: float) -> None:
-    idle = [action for action in releases(moment) if action.reason.startswith("idle")]
+def the_minimum_is_left_alone_by_time(moment: Moment) -> None:
+    idle = [decision for decision in terminations(moment) if decision.reason.startswith("idle")]
     assert not idle or len(staying(applied(moment).workers)) >= moment.policy.minimum
 
 
-ALWAYS: list[Callable[[Moment, float], None]] = [
-    each_worker_is_released_once_and_no_own_one,
-    renting_keeps_to_maximum_and_caps,
-    no_more_is_rented_than_tasks_wait,
-    nothing_is_released_for_being_idle_and_rented_again,
+ALWAYS: list[Callable[[Moment], None]] = [
+    each_worker_is_terminated_once_and_no_static_one,
+    launching_keeps_to_maximum_and_caps,
+    no_more_is_launched_than_tasks_wait,
+    nothing_idle_is_terminated_and_launched_again,
     deciding_again_gives_nothing_new,
     what_is_left_obeys_the_policy,
     the_minimum_is_left_alone_by_time,
@@ -211,10 +210,9 @@ ALWAYS: list[Callable[[Moment, float], None]] = [
 
 
 def fleet_holds(moment: Moment) -> None:
-    told = moment.demand, moment.workers, moment.offers, moment.policy, moment.spent_today_usd, TICK_SECONDS, NOW
-    decided = replace(moment, actions=decide(*told))
+    decided = replace(moment, decisions=decide(moment))
     for holds in ALWAYS:
-        holds(decided, TICK_SECONDS)
+        holds(decided)
 
 
 def watched(trace, policy, market, own, seed, tick_seconds, until) -> tuple[Outcome, list[Moment]]:
@@ -240,10 +238,10 @@ def limits_hold(trace, policy, market, own, seed, tick_seconds) -> None:
         idle = [moment.now - w.idle_since for w in staying(there) if w.idle_since is not None]
         late = sum(seconds > policy.idle_seconds + tick_seconds + TOLERANCE_SECONDS for seconds in idle)
         assert late <= policy.minimum
-        free = [w for w in moment.workers if w.is_ready and not w.is_leaving and w.busy < w.slots]
+        free = [w for w in moment.workers if w.is_ready and not w.is_draining and w.busy < w.slots]
         assert not (moment.demand.waiting and free)
         for holds in ALWAYS:
-            holds(moment, tick_seconds)
+            holds(moment)
 
 
 def work_gets_done(trace, policy, market, own, seed, tick_seconds) -> None:

@@ -19,7 +19,7 @@ class Endpoint:
     name: str = "runpod:e"
     tasks: int = 0
 
-    async def ask(self):
+    async def capabilities(self):
         return encoder_pb2.GetCapabilitiesResponse()
 
     async def run(self, job, events):
@@ -31,7 +31,7 @@ class Endpoint:
 
 def made(fault):
     endpoint = Endpoint(fault)
-    permits = RunpodProvider(endpoint, 0.001, 2, 1, lambda: 0.0, rests_seconds=(0.1, 1.0))
+    permits = RunpodProvider(endpoint, 0.001, 2, 1, rests_seconds=(0.1, 1.0))
     encoders = [permits.encoder(Instance(name, "runpod", 3.6, 0.0)) for name in ("a", "b")]
     return endpoint, permits, encoders
 
@@ -42,7 +42,7 @@ async def test_an_endpoint_that_refuses_a_task_is_passed_over_for_longer_each_ti
     for rest_seconds in (0.1, 0.2):
         with pytest.raises(EncoderBusy):
             await one.run(None, None)
-        for ask in (permits.offers, one.ask, other.ask, lambda: other.run(None, None)):
+        for ask in (permits.offers, one.capabilities, other.capabilities, lambda: other.run(None, None)):
             with pytest.raises(EncoderBusy, match="wants money"):
                 await ask()
         await asyncio.sleep(rest_seconds - 0.05)
@@ -53,7 +53,7 @@ async def test_an_endpoint_that_refuses_a_task_is_passed_over_for_longer_each_ti
     endpoint.fault = None
     await other.run(None, None)
     assert endpoint.tasks == 3
-    assert (await one.ask()).slots == 1
+    assert (await one.capabilities()).slots == 1
 
 
 async def test_an_endpoint_without_a_free_worker_is_not_passed_over():
@@ -61,4 +61,4 @@ async def test_an_endpoint_without_a_free_worker_is_not_passed_over():
     with pytest.raises(EncoderBusy):
         await one.run(None, None)
     assert len(await permits.offers()) == 2
-    assert (await other.ask()).slots == 1
+    assert (await other.capabilities()).slots == 1

@@ -55,9 +55,13 @@ CONTRACT = {
         Operation(caption=CaptionRequest(url_video=URL, url_srt=URL, words=[CaptionWord(text="a")] * 50_001)),
         "words has 50001 elements and 50000 are the most.",
     ),
+    "two images of one id": (
+        Operation(img2vid=Img2VidRequest(images=[image(), image(id="b"), image()])),
+        "images[0].id and images[2].id are both 'a'; give each element its own.",
+    ),
     "nothing": (Operation(), "The operation is missing; give one of: caption, img2vid, addaudio."),
     "too many": (
-        Operation(img2vid=Img2VidRequest(images=[image()] * 4)),
+        Operation(img2vid=Img2VidRequest(images=[image(id=name) for name in "abcd"])),
         "images has 4 elements and 3 are allowed; send several requests.",
     ),
 }

@@ -1,0 +1,71 @@
+"""Settings of Vast.ai, and the provider that they open."""
+
+from typing import Annotated
+
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic_settings import SettingsConfigDict
+
+from gateway.fleet.providers.base import HTTPS, ProviderContext, ProviderFactory, ProviderSettings
+from gateway.fleet.providers.vast.client import VastClient
+from gateway.fleet.providers.vast.provider import VastProvider
+from gateway.fleet.providers.vast.search import OfferFilter
+from servicekit.config import CommaList
+
+
+class VastSettings(ProviderSettings):
+    """See the settings table in README.md; a test holds the two together."""
+
+    model_config = SettingsConfigDict(env_prefix="VAST_")
+
+    api_key: SecretStr = SecretStr("")
+    worker_image: Annotated[str, Field(validate_default=True)] = ""
+    image_gb: Annotated[float, Field(gt=0)] = 1.0
+    url: Annotated[str, Field(pattern=HTTPS)] = "https://console.vast.ai"
+    gpus: CommaList[str] = ()
+    max_usd_per_hour: Annotated[float, Field(gt=0)] = 0.5
+    min_reliability: Annotated[float, Field(ge=0, le=1)] = 0.98
+    min_down_mbps: Annotated[float, Field(ge=0)] = 200.0
+    min_up_mbps: Annotated[float, Field(ge=0)] = 100.0
+    disk_gb: Annotated[float, Field(ge=8)] = 20.0
+    slots: Annotated[int, Field(ge=1, le=64)] = 3
+
+    @field_validator("worker_image")
+    @classmethod
+    def _has_image(cls, value: str, info: ValidationInfo) -> str:
+        if not value and info.data.get("api_key", SecretStr("")).get_secret_value():
+            raise ValueError("give the encoder's image, as VAST_API_KEY is set")
+        return value
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether machines can be rented."""
+        return bool(self.api_key.get_secret_value())
+
+
+def open_vast(settings: VastSettings, context: ProviderContext) -> VastProvider:
+    """Return the provider of the account that VAST_API_KEY opens."""
+    offers = OfferFilter(
+        max_usd_per_hour=settings.max_usd_per_hour,
+        cards=settings.gpus,
+        min_reliability=settings.min_reliability,
+        min_down_mbps=settings.min_down_mbps,
+        min_up_mbps=settings.min_up_mbps,
+        disk_gb=settings.disk_gb,
+        seconds=context.max_age_seconds,
+    )
+    return VastProvider(
+        VastClient(settings.url, settings.api_key.get_secret_value()),
+        settings.worker_image,
+        context.fleet_name,
+        offers,
+        settings.image_gb,
+        settings.slots,
+        # One that is old ends with its last task.
+        life_seconds=context.start_seconds + context.max_age_seconds + context.max_task_seconds,
+        gateway_networks=context.gateway_networks,
+        max_task_seconds=context.max_task_seconds,
+        max_input_bytes=context.max_input_bytes,
+    )
+
+
+VAST = ProviderFactory(VastSettings, open_vast)

@@ -1,0 +1,155 @@
+"""Records of one type in a bucket: read, changed by compare-and-set, followed by a watch."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+import structlog
+
+from gateway.jetstream.keyvalue import KeyValue
+from servicekit.backoff import Backoff
+from servicekit.codec import from_json, to_json
+from servicekit.errors import Aborted, Internal, NotFound
+from servicekit.tasks import cancel_and_wait
+
+log = structlog.get_logger("records")
+
+T = TypeVar("T")
+
+MAX_UPDATE_ATTEMPTS = 100
+# Many writers at once would take each other's chance over and over: the whole pause is left to chance.
+UPDATE_BACKOFF = Backoff(first_seconds=0.005, max_seconds=0.1, jitter=1.0)
+
+
+class UnreadableRecord(Internal):
+    """A record that this version cannot read, because a later one wrote it. It is left alone."""
+
+
+@dataclass(eq=False)
+class Records(Generic[T]):
+    """The records of `bucket` whose keys begin with `prefix`, each the JSON of one value. Keys are given without it.
+
+    `noun` names a record in texts and reasons ("job": JOB_NOT_FOUND), `missing` is the text of NotFound. Without
+    `keeps_values` only revisions are kept in memory. With `repeats` a watch that begins anew tells listeners of
+    unchanged records too. Errors: UnreadableRecord, Unavailable (the store does not answer), and those named below.
+    """
+
+    bucket: KeyValue
+    kind: type[T]
+    noun: str
+    prefix: str = ""
+    missing: str = "There is no {noun} {key}."
+    keeps_values: bool = True
+    repeats: bool = False
+    cached: dict[str, T] = field(default_factory=dict, init=False)
+    _revisions: dict[str, int] = field(default_factory=dict, init=False)
+    _listeners: list[Callable[[str, T | None], None]] = field(default_factory=list, init=False)
+    _watch: asyncio.Task[None] | None = field(default=None, init=False)
+
+    def on_change(self, listener: Callable[[str, T | None], None]) -> None:
+        """Call `listener(key, value)` for each change seen from now on, by whichever gateway (None: deleted)."""
+        self._listeners.append(listener)
+
+    async def start(self) -> None:
+        """Read all records, and follow their changes from then on."""
+        ready = asyncio.Event()
+        self._watch = asyncio.create_task(self.bucket.watch(self._changed, ready))
+        await ready.wait()
+
+    async def stop(self) -> None:
+        """End the watch."""
+        if self._watch is not None:
+            await cancel_and_wait(self._watch)
+
+    async def get(self, key: str) -> T | None:
+        """Return the value as the store has it, or None."""
+        found = await self._read(key)
+        return found[0] if found else None
+
+    async def create(self, key: str, value: T) -> None:
+        """Write a new record; on return it is on disk. Raise Aborted if the key exists."""
+        self._note(key, value, await self.bucket.create(self.prefix + key, to_json(value)))
+
+    async def put(self, key: str, value: T) -> None:
+        """Write the record, whatever it was."""
+        self._note(key, value, await self.bucket.put(self.prefix + key, to_json(value)))
+
+    async def update(self, key: str, step: Callable[[T], T], default: T | None = None) -> T:
+        """Apply a pure step to the value as it is now, again when another writer was faster; return the new value.
+
+        A missing record begins with `default`; without one raise NotFound. Raise Aborted when others always win.
+        """
+        for attempt in range(1, MAX_UPDATE_ATTEMPTS + 1):
+            found = await self._read(key)
+            if found is None and default is None:
+                raise self.not_found(key)
+            value, revision = found or (default, 0)
+            changed = step(value)  # type: ignore[arg-type]  # no value is None here
+            if found and changed == value:
+                self._note(key, changed, revision)
+                return changed
+            with contextlib.suppress(Aborted):
+                await (self._replace(key, changed, revision) if found else self.create(key, changed))
+                return changed
+            await asyncio.sleep(UPDATE_BACKOFF.pause_seconds(attempt))
+        raise Aborted(f"The {self.noun} {key} is changing too fast; try again.")
+
+    async def delete(self, key: str) -> None:
+        """Delete the record; listeners of other gateways are not told."""
+        await self.bucket.delete(self.prefix + key)
+        self._forget(key)
+
+    async def keys(self) -> list[str]:
+        """Return the keys of all records in the store."""
+        keys = await self.bucket.keys()
+        return [key.removeprefix(self.prefix) for key in keys if key.startswith(self.prefix)]
+
+    def not_found(self, key: str) -> NotFound:
+        """Return the error of a missing record."""
+        text = self.missing.format(noun=self.noun, key=key)
+        return NotFound(text, reason=f"{self.noun.upper()}_NOT_FOUND")
+
+    async def _read(self, key: str) -> tuple[T, int] | None:
+        entry = await self.bucket.get(self.prefix + key)
+        if entry is None:
+            self._forget(key)
+            return None
+        try:
+            return from_json(self.kind, entry.value), entry.revision
+        except ValueError as error:
+            text = f"This version cannot read the record of {self.noun} {key}; ask a gateway of a later one."
+            raise UnreadableRecord(text, reason=f"{self.noun.upper()}_UNREADABLE") from error
+
+    async def _replace(self, key: str, value: T, revision: int) -> None:
+        self._note(key, value, await self.bucket.update(self.prefix + key, to_json(value), revision))
+
+    def _changed(self, key: str, data: bytes | None, revision: int) -> None:
+        if not key.startswith(self.prefix):
+            return
+        key = key.removeprefix(self.prefix)
+        if data is None:
+            self._forget(key)
+            return
+        try:
+            self._note(key, from_json(self.kind, data), revision)
+        except ValueError:
+            log.exception("cannot read a record; it is left alone", kind=self.noun, key=key)
+
+    def _note(self, key: str, value: T, revision: int) -> None:
+        """Take in the value at a revision, unless a newer one is known."""
+        known = self._revisions.get(key, -1)
+        if revision < known or (revision == known and not self.repeats):
+            return
+        self._revisions[key] = revision
+        if self.keeps_values:
+            self.cached[key] = value
+        for listener in self._listeners:
+            listener(key, value)
+
+    def _forget(self, key: str) -> None:
+        if self._revisions.pop(key, None) is not None:
+            self.cached.pop(key, None)
+            for listener in self._listeners:
+                listener(key, None)

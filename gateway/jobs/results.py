@@ -1,0 +1,104 @@
+"""The results of one attempt at a task: they become assets as they come in, and are kept all or none."""
+
+import contextlib
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from apigpu.encoder.v1 import encoder_pb2
+from gateway.assets.names import clean_filename, name_for_type
+from gateway.assets.record import PREFIX, parse_name
+from gateway.assets.store import AssetStore, AssetWriter
+from gateway.jobs import model
+from servicekit.errors import DataLoss, ServiceError
+from servicekit.tasks import run_to_completion
+
+MAX_FILENAME_BYTES = 100
+
+
+class TaskResults:
+    """Takes the chunks of the first result, then those of each further one that is announced.
+
+    Leaving the block without a commit leaves nothing behind.
+    """
+
+    def __init__(self, assets: AssetStore, filename: str, max_files: int) -> None:
+        """Set up for `max_files` further results. `filename` is that of the first one, should it be an MP4."""
+        self._assets = assets
+        self._filename = filename
+        self._max_files = max_files
+        self._writers: list[AssetWriter] = []
+        self._stack = contextlib.AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        self._writers.append(await self._stack.enter_async_context(self._assets.create(self._filename)))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def write(self, data: bytes) -> None:
+        """Store the next bytes of the result that is coming in."""
+        await self._writers[-1].write(data)
+
+    async def begin_file(self, name: str, content_type: str) -> None:
+        """Have the next bytes go to a further result. Raises DataLoss for more than the operation may have."""
+        if len(self._writers) > self._max_files:
+            raise DataLoss("The encoder sends more results than the operation may have.", reason="TOO_MANY_RESULTS")
+        created = self._assets.create(checked_filename(name), content_type)
+        self._writers.append(await self._stack.enter_async_context(created))
+
+    async def commit(self, summary: encoder_pb2.Summary) -> model.Result:
+        """Make assets of all results. Raises DataLoss when they are not what the summary says; none is kept then."""
+        if len(summary.files) != len(self._writers) - 1:
+            raise DataLoss("The results are not those that the encoder's summary names.", reason="FILES_MISMATCH")
+        name = name_for_type(self._filename, summary.content_type)
+        self._writers[0].rename(name, summary.content_type)
+        announced = [(summary.size_bytes, summary.sha256), *((file.size_bytes, file.sha256) for file in summary.files)]
+        ids: list[str] = []
+        try:
+            for writer, (size_bytes, sha256) in zip(self._writers, announced, strict=True):
+                ids.append((await writer.commit(size_bytes=size_bytes, sha256=sha256)).id)
+        except BaseException:
+            await run_to_completion(delete_assets(self._assets, ids))
+            raise
+        return stored_result(summary, ids[0], ids[1:])
+
+
+def stored_result(summary: encoder_pb2.Summary, asset_id: str, file_ids: Sequence[str]) -> model.Result:
+    """Return the results of a summary as the record names them. Raises DataLoss for a summary of other results."""
+    if len(file_ids) != len(summary.files):
+        raise DataLoss("The results are not those that the worker's summary names.", reason="FILES_MISMATCH")
+    return model.Result(
+        asset=PREFIX + asset_id,
+        frames=summary.frames,
+        codec=summary.codec,
+        codec_reason=summary.codec_reason,
+        warnings=tuple(model.ResultWarning(w.reason, w.message, dict(w.metadata)) for w in summary.warnings),
+        content_type=summary.content_type,
+        files=tuple(
+            model.ResultFile(checked_filename(file.name), PREFIX + file_id, file.content_type)
+            for file, file_id in zip(summary.files, file_ids, strict=True)
+        ),
+    )
+
+
+async def delete_result(assets: AssetStore, result: model.Result) -> None:
+    """Delete the assets of a result that no record names."""
+    await delete_assets(assets, [parse_name(name) for name in (result.asset, *(file.asset for file in result.files))])
+
+
+async def delete_assets(assets: AssetStore, ids: Sequence[str]) -> None:
+    """Delete the assets, those that the store gives up on excepted: they expire."""
+    for asset_id in ids:
+        with contextlib.suppress(ServiceError):
+            await assets.delete(asset_id)
+
+
+def checked_filename(name: str) -> str:
+    """Return a file name as an encoder gives it. Raises DataLoss for one that is none, or too long for a record."""
+    if not name or clean_filename(name) != name or len(name.encode()) > MAX_FILENAME_BYTES:
+        raise DataLoss("A result of the encoder has a name that no file can have.", reason="BAD_FILENAME")
+    return name

@@ -1,0 +1,130 @@
+"""Tickets: which try of a task may fetch its inputs and put its result by link, and what runs for it at the provider.
+
+A ticket is written before the provider is asked, and gets the provider's name of the run after: whoever takes the task
+up next finds what runs already. Links without a ticket open no more, so a run that nobody knows of ends by itself.
+"""
+
+import base64
+import contextlib
+import hashlib
+from dataclasses import dataclass, replace
+
+from apigpu.encoder.v1 import encoder_pb2
+from gateway.assets.links import Links
+from gateway.assets.record import PREFIX, new_id, parse_name
+from gateway.assets.store import AssetStore
+from gateway.jetstream.keyvalue import KeyValue
+from gateway.jetstream.records import Records
+from gateway.workers.base import EncodeJob, Input, InputFailed, about
+from servicekit.errors import Aborted, NotFound, ServiceError
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptTicket:
+    """One try of a task. `id` is unguessable, `asset_id` is that of the result to come, `filename` its name, `inputs`
+    are field and source of each; `run_id` is the provider's, "" until it is known, and once it is over. One that
+    `is_closed` opens nothing any more; it is kept so that a result which came all the same is found."""
+
+    id: str
+    asset_id: str
+    filename: str
+    inputs: tuple[tuple[str, str], ...]
+    run_id: str = ""
+    is_closed: bool = False
+    # Further results that may come.
+    max_files: int = 0
+
+    def file_id(self, number: int) -> str:
+        """Return the asset id of the further result `number`, from 0: as hard to guess as `asset_id`."""
+        digest = hashlib.sha256(f"{self.asset_id}/{number}".encode()).digest()
+        return base64.b32encode(digest).decode().lower()[: len(self.asset_id)]
+
+    @property
+    def result_ids(self) -> tuple[str, ...]:
+        """Asset ids of all results that may come, the first one first."""
+        return self.asset_id, *(self.file_id(number) for number in range(self.max_files))
+
+    @classmethod
+    def new(cls, job: EncodeJob) -> "AttemptTicket":
+        """A ticket for the next try of the task."""
+        inputs = tuple((entry.field, entry.source) for entry in job.inputs)
+        return cls(new_id(), new_id(), job.filename, inputs, max_files=job.max_files)
+
+
+class Tickets:
+    """The tickets of all tasks, by the task's key. Errors: Unavailable (no answer from the store), UnreadableRecord."""
+
+    def __init__(self, bucket: KeyValue) -> None:
+        self._records = Records(bucket, AttemptTicket, "ticket", keeps_values=False)
+
+    async def find(self, key: str) -> AttemptTicket | None:
+        """Return the task's ticket, or None."""
+        return await self._records.get(key)
+
+    async def issue(self, key: str, ticket: AttemptTicket) -> None:
+        """Make this the task's ticket; an earlier one opens nothing any more."""
+        await self._records.update(key, lambda _: ticket, default=ticket)
+
+    async def note_run(self, key: str, ticket: AttemptTicket, run_id: str) -> AttemptTicket:
+        """Write down what runs for the ticket. Raise Aborted when the task has another one by now, or none."""
+        try:
+            noted = await self._records.update(
+                key, lambda found: replace(ticket, run_id=run_id) if found.id == ticket.id else found
+            )
+        except NotFound:
+            noted = None
+        if noted is None or noted.id != ticket.id:
+            raise Aborted(f"Task {key} was taken up by another gateway meanwhile.")
+        return noted
+
+    async def close(self, key: str, ticket: AttemptTicket) -> None:
+        """Let its links open nothing any more, and keep it; another ticket that the task has by now stays."""
+        with contextlib.suppress(NotFound):
+            await self._records.update(
+                key, lambda found: replace(found, run_id="", is_closed=True) if found.id == ticket.id else found
+            )
+
+    async def drop(self, key: str, ticket: AttemptTicket) -> bool:
+        """Delete the ticket, so that its links open nothing any more; return False if the task has another one."""
+        found = await self.find(key)
+        if found is None or found.id != ticket.id:
+            return False
+        await self._records.delete(key)
+        return True
+
+    async def keys(self) -> list[str]:
+        """Return the keys of tasks that have tickets."""
+        return await self._records.keys()
+
+
+class TaskLinks:
+    """Makes the links of a ticket; they lead to gateway/rest/worker_links.py, or straight to a store that can sign."""
+
+    def __init__(self, links: Links, assets: AssetStore, public_url: str, seconds: float) -> None:
+        """`public_url` is where workers reach this gateway's HTTP port; links open for `seconds` at most."""
+        self._links = links
+        self._assets = assets
+        self._public_url = public_url.rstrip("/")
+        self._seconds = seconds
+
+    async def remote_task(self, job: EncodeJob, ticket: AttemptTicket) -> encoder_pb2.RemoteTask:
+        """The task with the links of this ticket. Raises InputFailed for an asset that is not there."""
+        inputs = [encoder_pb2.Input(field=entry.field, also=entry.also) for entry in job.inputs]
+        return encoder_pb2.RemoteTask(
+            task=encoder_pb2.Task(id=job.id, operation=job.operation, inputs=inputs),
+            input_urls=[await self._input_url(job.id, ticket, entry, n) for n, entry in enumerate(job.inputs)],
+            result_url=self._url(f"/tasks/{job.id}/{ticket.id}/result"),
+            file_urls=[self._url(f"/tasks/{job.id}/{ticket.id}/files/{n}") for n in range(job.max_files)],
+        )
+
+    async def _input_url(self, key: str, ticket: AttemptTicket, entry: Input, number: int) -> str:
+        direct = None
+        if entry.source.startswith(PREFIX):
+            try:
+                direct = await self._assets.signed_url(parse_name(entry.source), self._seconds)
+            except ServiceError as error:
+                raise InputFailed(about(entry.field, error)) from error
+        return direct or self._url(f"/tasks/{key}/{ticket.id}/inputs/{number}")
+
+    def _url(self, path: str) -> str:
+        return self._public_url + self._links.signed(path, self._seconds)

@@ -1,0 +1,205 @@
+"""Records of one type, on a real nats-server."""
+
+import asyncio
+from dataclasses import dataclass, replace
+
+import pytest
+
+from gateway.fleet.estimates import PRIOR_TASK_SECONDS, EstimateStore
+from gateway.fleet.instances.instance import Instance
+from gateway.fleet.instances.registry import InstanceRegistry
+from gateway.jetstream.records import Records, UnreadableRecord
+from gateway.jobs.store import JobStore
+from gateway.workers.tickets import AttemptTicket, Tickets
+from servicekit.errors import Aborted, NotFound
+from tests.support.until import until
+
+LATER = b'{"written by": ["a later version"], "id": 1, "tasks": 1}'
+
+
+@dataclass(frozen=True)
+class Count:
+    number: int = 0
+    note: str = ""
+
+
+def plus_one(count):
+    return replace(count, number=count.number + 1)
+
+
+@pytest.fixture
+async def bucket(engine):
+    return await engine.key_value("counts")
+
+
+@pytest.fixture
+def records(bucket):
+    return Records(bucket, Count, "count", "count.")
+
+
+@pytest.fixture
+async def follower(bucket):
+    """The records as another gateway follows them, with a list of what it was told."""
+    followed = Records(bucket, Count, "count", "count.")
+    followed.told = []
+    followed.on_change(lambda key, value: followed.told.append((key, value)))
+    await followed.start()
+    yield followed
+    await followed.stop()
+
+
+async def test_a_record_is_created_once_read_changed_and_deleted(records):
+    await records.create("a", Count(1))
+    with pytest.raises(Aborted):
+        await records.create("a", Count(2))
+    assert await records.update("a", plus_one) == Count(2) == await records.get("a")
+    assert await records.keys() == ["a"]
+    await records.delete("a")
+    assert await records.get("a") is None
+    with pytest.raises(NotFound, match="There is no count a") as caught:
+        await records.update("a", plus_one)
+    assert caught.value.reason == "COUNT_NOT_FOUND"
+
+
+async def test_a_missing_record_begins_with_the_default(records):
+    assert await records.update("a", plus_one, default=Count(5)) == Count(6)
+    assert await records.update("a", plus_one, default=Count(5)) == Count(7)
+
+
+async def test_changes_at_once_are_all_kept(records):
+    await asyncio.gather(*(records.update("a", plus_one, default=Count()) for _ in range(20)))
+    assert await records.get("a") == Count(20)
+
+
+async def test_a_step_that_changes_nothing_writes_nothing(records, bucket):
+    await records.create("a", Count(1))
+    before = await bucket.get("count.a")
+    assert await records.update("a", lambda count: count) == Count(1)
+    assert await bucket.get("count.a") == before
+
+
+class Contested:
+    """A bucket in which another writer is always faster."""
+
+    def __init__(self, bucket):
+        self.get, self.create = bucket.get, bucket.create
+
+    async def update(self, key, value, revision):
+        raise Aborted("another writer was faster")
+
+
+async def test_an_update_that_always_comes_second_ends(bucket, records, monkeypatch):
+    await records.create("a", Count(1))
+    monkeypatch.setattr("gateway.jetstream.records.MAX_UPDATE_ATTEMPTS", 3)
+    with pytest.raises(Aborted, match="count a is changing too fast"):
+        await Records(Contested(bucket), Count, "count", "count.").update("a", plus_one)
+
+
+async def test_others_follow_what_is_and_what_comes_and_only_their_own_prefix(bucket, records, follower):
+    await bucket.create("other.b", b"1")
+    await records.create("a", Count(1))
+    await records.update("a", plus_one)
+    await until(lambda: follower.cached == {"a": Count(2)})
+    late = Records(bucket, Count, "count", "count.")
+    await late.start()
+    assert late.cached == {"a": Count(2)}
+    await late.stop()
+
+
+async def test_an_older_revision_is_passed_over(bucket, records):
+    """The watch may tell of a change later than the answer to a newer one."""
+    watched = Watched(bucket)
+    follower, told = Records(watched, Count, "count", "count."), []
+    follower.on_change(lambda key, value: told.append(value))
+    await follower.start()
+    await records.create("a", Count(1))
+    await follower.update("a", plus_one)
+    watched.changed("count.a", b'{"number":1}', 1)
+    assert (told, follower.cached) == ([Count(2)], {"a": Count(2)})
+    await follower.stop()
+
+
+class Watched:
+    """A bucket whose watch tells what the test says."""
+
+    def __init__(self, bucket):
+        self.get, self.update, self.changed = bucket.get, bucket.update, None
+
+    async def watch(self, changed, ready):
+        self.changed = changed
+        ready.set()
+        await asyncio.Event().wait()
+
+
+async def test_the_own_change_is_told_once(bucket, follower):
+    await follower.create("a", Count(1))
+    await follower.update("a", plus_one)
+    await bucket.put("count.b", b'{"number": 9}')
+    await until(lambda: "b" in follower.cached)
+    assert follower.told == [("a", Count(1)), ("a", Count(2)), ("b", Count(9))]
+
+
+async def test_a_record_that_cannot_be_read_is_left_alone(bucket, records, follower):
+    await bucket.create("count.a", b'{"number": "many"}')
+    await records.create("b", Count(1))
+    await until(lambda: follower.cached == {"b": Count(1)})
+    for asking in (records.get("a"), records.update("a", plus_one), records.update("a", plus_one, default=Count())):
+        with pytest.raises(UnreadableRecord, match="This version cannot read the record of count a") as caught:
+            await asking
+        assert caught.value.reason == "COUNT_UNREADABLE"
+    assert (await bucket.get("count.a")).value == b'{"number": "many"}'
+
+
+# What a later version wrote, by kind. After a rollback each stays as it is.
+
+
+async def test_a_later_job_is_left_alone(bucket):
+    store, job_id = JobStore(bucket, 3600), "0" * 32
+    await bucket.create(job_id, LATER)
+    await store.start()
+    for asking in (store.get(job_id), store.change(job_id, lambda job: job)):
+        with pytest.raises(UnreadableRecord):
+            await asking
+    await store.prune(1e12)
+    assert store.index.older("", None) == []
+    assert (await bucket.get(job_id)).value == LATER
+    await store.stop()
+
+
+async def test_a_later_instance_is_left_alone(bucket):
+    registry = InstanceRegistry(bucket)
+    await bucket.create("machine.a", LATER)
+    await registry.start()
+    assert registry.all() == []
+    with pytest.raises(UnreadableRecord):
+        await registry.change("a", lambda instance: instance)
+    with pytest.raises(Aborted):
+        await registry.add(Instance("a", "vast", 1.0, 0.0))
+    await registry.prune(1e12, 1e12)
+    assert (await bucket.get("machine.a")).value == LATER
+    await registry.stop()
+
+
+async def test_later_estimates_are_left_alone(bucket):
+    store = EstimateStore(bucket)
+    await bucket.create("estimates", LATER)
+    await store.start()
+    await store.task_ended("caption", 1.0)
+    assert store.estimates.task_seconds("caption") == PRIOR_TASK_SECONDS
+    assert (await bucket.get("estimates")).value == LATER
+    await store.stop()
+
+
+async def test_a_later_ticket_is_left_alone(bucket):
+    tickets, ticket = Tickets(bucket), AttemptTicket("t", "a", "a.mp4", ())
+    await bucket.create("job.0", LATER)
+    for asking in (
+        tickets.find("job.0"),
+        tickets.issue("job.0", ticket),
+        tickets.note_run("job.0", ticket, "run"),
+        tickets.close("job.0", ticket),
+        tickets.drop("job.0", ticket),
+    ):
+        with pytest.raises(UnreadableRecord):
+            await asking
+    assert (await bucket.get("job.0")).value == LATER

@@ -1,0 +1,57 @@
+"""A KeyValue that fails as a test says, in front of the real one."""
+
+import asyncio
+
+from servicekit.errors import Unavailable
+
+
+class FaultyBucket:
+    """Passes everything on until it is told otherwise.
+
+    While it `is_away` reads and writes fail; what was to be created meanwhile is written by `flush`. With `silence` set
+    reads wait for that event. `faults` are raised by the next reads. The answer to the record of a task's end comes
+    after `end_seconds`, or, if it `loses_end`, not at all, and nothing after it.
+    """
+
+    def __init__(self, bucket):
+        self.bucket = bucket
+        self.watch, self.delete, self.keys, self.put = bucket.watch, bucket.delete, bucket.keys, bucket.put
+        self.max_value_bytes = bucket.max_value_bytes
+        self.is_away, self.silence, self.faults = False, None, []
+        self.end_seconds, self.loses_end, self.end_written = 0.0, False, asyncio.Event()
+        self.asked = self.refused = 0
+        self._unsent = []
+
+    async def get(self, key):
+        if self.silence:
+            self.refused += 1
+            await self.silence.wait()
+        if self.faults:
+            raise self.faults.pop()
+        return await self._answered(self.bucket.get, key)
+
+    async def create(self, *args):
+        if self.is_away:
+            self._unsent.append(args)
+        return await self._answered(self.bucket.create, *args)
+
+    async def flush(self):
+        for args in self._unsent:
+            await self.bucket.create(*args)
+
+    async def update(self, key, value, revision):
+        written = await self._answered(self.bucket.update, key, value, revision)
+        if b'"COMPLETED"' in value and not self.end_written.is_set():
+            self.end_written.set()
+            await asyncio.sleep(self.end_seconds)
+            self.is_away = self.loses_end
+            if self.is_away:
+                raise Unavailable("the answer is lost")
+        return written
+
+    async def _answered(self, asking, *args):
+        if self.is_away:
+            self.refused += 1
+            raise Unavailable("the store is away")
+        self.asked += 1
+        return await asking(*args)
