@@ -13,7 +13,7 @@ CJK = next(path for path in fonts.bundled_files() if path.name == "NotoSansCJK-V
 
 def test_a_variable_font_stands_in_at_regular_weight() -> None:
     """The thinnest is the default of some: too fine to read on a picture."""
-    (chinese, *_) = faces(CJK)
+    (chinese, *_) = read_faces(CJK)
     data = fonts.rename(chinese, FAMILY, 10, frozenset(map(ord, "漢字")))
     made = TTFont(io.BytesIO(data))
     assert set(made.getBestCmap()) == set(map(ord, "漢字"))
