@@ -53,12 +53,12 @@ async def test_a_permit_opens_with_demand_and_ends_idle_at_its_price(world, runp
 async def test_an_endpoint_that_is_down_is_a_fault_and_opens_no_permit(world, runpod):
     runpod.faults.is_down = True
     world.waiting = 1
-    await until(lambda: world.market.fault)
-    assert not world.market.offers
+    await until(lambda: world.monitor.fault)
+    assert not world.monitor.offers
     assert not world.registry.all()
     runpod.faults.is_down = False
     await world.until(InstanceState.READY)
-    assert world.market.fault == ""
+    assert world.monitor.fault == ""
 
 
 async def test_a_permit_that_an_older_gateway_only_planned_was_never_made(world):
