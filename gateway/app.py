@@ -19,7 +19,7 @@ from gateway.auth.keys import Keys
 from gateway.config import GatewaySettings
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.providers.base import EndpointConfig, Provider, ServerlessProvider
-from gateway.fleet.setup import open_fleet, start_control
+from gateway.fleet.setup import fleet_config, open_fleet
 from gateway.jetstream.connection import JetStream
 from gateway.jobs import orphans
 from gateway.jobs.dispatcher import Dispatcher
@@ -95,16 +95,10 @@ class Gateway:
         endpoints = [p.endpoint for p in providers.values() if isinstance(p, ServerlessProvider)]
         resumable = [endpoint for endpoint in endpoints if isinstance(endpoint, ResumableEncoder)]
         pool = components.pool(settings, stack)
-        fleet = await open_fleet(
-            settings,
-            await jetstream.key_value("fleet"),
-            pool,
-            store.index,
-            providers,
-            settings.job_retention_seconds,
-            stack,
-        )
-        start_control(fleet, stack)
+        config = fleet_config(settings, settings.job_retention_seconds)
+        fleet = await open_fleet(config, await jetstream.key_value("fleet"), pool, store.index, providers, stack)
+        fleet.controller.start()
+        stack.push_async_callback(fleet.controller.close)
         limits = JobLimits(settings.max_task_seconds, settings.task_attempts, settings.max_batch_items)
         jobs, dispatcher = start_jobs(store, queue, progress, sources, assets, pool, fleet, limits, stack, resumable)
         if resumable:

@@ -10,7 +10,7 @@ import typer
 from api_gpu.cli.main import app
 from api_gpu.deploy.runpod import GPU_TYPES
 from api_gpu.local.up import UpSettings
-from encoder.codecs.nvenc import driver, sdk_log
+from encoder.codecs.nvenc import driver
 from encoder.config import EncoderSettings
 from gateway.config import GatewaySettings
 from gateway.fleet.settings import FleetSettings
@@ -156,7 +156,7 @@ def test_the_files_that_the_pages_name_exist(page):
 
 def test_the_docs_of_nvenc_name_what_can_be_wrong():
     told = (DOCS / "guides" / "nvenc.md").read_text()
-    faults = [driver.NO_DRIVER, driver.NO_VIDEO, driver.TOO_OLD, driver.NO_CARD, sdk_log.NO_ENCODER, sdk_log.FULL]
+    faults = [driver.NO_DRIVER, driver.NO_VIDEO, driver.TOO_OLD, driver.NO_CARD, driver.NO_ENCODER, driver.FULL]
     for fault in faults:
         assert f"| {re.split(r'[(:;,]', fault)[0].strip()}" in told
 

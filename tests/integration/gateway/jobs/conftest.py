@@ -12,9 +12,10 @@ from api_gpu.local.certs import make_set
 from apigpu.encoder.v1 import encoder_pb2, encoder_pb2_grpc
 from apigpu.v1.video_pb2 import CaptionRequest, Operation
 from gateway.assets.store import AssetStore
+from gateway.fleet.autoscaler import Policy
+from gateway.fleet.controller import FleetConfig
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.instances.instance import Instance, InstanceState
-from gateway.fleet.settings import FleetSettings
 from gateway.fleet.setup import open_fleet
 from gateway.jetstream.connection import JetStream
 from gateway.jetstream.queue import WorkQueue
@@ -203,7 +204,8 @@ async def wired(jetstream, tmp_path, pool, encoder, stack, max_task_seconds=30.0
     fetcher = Fetcher(FetchLimits(max_bytes=1 << 30, connect_seconds=1, idle_seconds=1, total_seconds=5))
     stack.push_async_callback(fetcher.aclose)
     sources = Sources(fetcher, assets)
-    fleet = await open_fleet(FleetSettings(), await jetstream.key_value("fleet"), pool, store.index, {}, 3600, stack)
+    config = FleetConfig("api-gpu", Policy())
+    fleet = await open_fleet(config, await jetstream.key_value("fleet"), pool, store.index, {}, stack)
     limits = JobLimits(max_task_seconds, max_attempts=3, max_items=20, cost_check_seconds=0.05)
     manager, dispatcher = start_jobs(
         store, queue, progress, sources, assets, pool, fleet, limits, stack, resumable, retry

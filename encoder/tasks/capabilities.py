@@ -1,4 +1,4 @@
-"""What this machine can do: codecs, tried with a tiny encode; FFmpeg; GPU. For GetCapabilities and `doctor`."""
+"""Capabilities of this machine: codecs, tried with a tiny encode; FFmpeg; GPU. For GetCapabilities and `doctor`."""
 
 import contextlib
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -10,14 +10,15 @@ from typing import Any
 import structlog
 
 from encoder import codecs
-from encoder.codecs.base import Candidate, Codec
+from encoder.captions import fonts
+from encoder.codecs.base import Codec, CodecChoice
 from encoder.codecs.card import Card
-from encoder.codecs.nvenc.parameters import Parameters
+from encoder.codecs.nvenc import driver
+from encoder.codecs.nvenc.request import Parameters
 from encoder.config import WAIT, EncoderSettings
-from encoder.ffmpeg.process import Ffmpeg, answer, bundled_binary
-from encoder.sandbox import AUTO as AUTO_SANDBOX
-from encoder.sandbox import SANDBOXES
-from encoder.sandbox.base import Limits, Sandbox
+from encoder.ffmpeg.process import Ffmpeg, bundled_binary, query
+from encoder.sandbox.sandboxes import AUTO as AUTO_SANDBOX
+from encoder.sandbox.sandboxes import SANDBOXES, ProcessLimits, Sandbox
 from servicekit.config import ConfigError
 
 log = structlog.get_logger("encoder")
@@ -37,7 +38,7 @@ class CodecState:
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What was found out at the start."""
+    """The codecs and the FFmpeg of this machine, as found at the start."""
 
     ffmpeg: Ffmpeg
     ffmpeg_version: str
@@ -48,19 +49,19 @@ class Capabilities:
         """The codecs that work here, the best first."""
         return [state.codec for state in self.codecs if not state.fault]
 
-    def candidates(self, name: str) -> tuple[Candidate, ...]:
-        """The codecs of the setting CODEC, in the order in which a task tries them. Raises ConfigError when none works,
-        saying why."""
+    def codec_choices(self, name: str) -> tuple[CodecChoice, ...]:
+        """Return the codecs of the setting CODEC, in the order in which a task tries them. Raises ConfigError when none
+        works, saying why."""
         if name != codecs.AUTO:
             state = next(state for state in self.codecs if state.codec.name == name)
             if state.fault:
                 raise ConfigError(f"CODEC={name}: does not work on this machine ({state.fault})")
-            return tuple(Candidate(codec, codec.device or BY_SETTING) for codec in _down_from(state.codec))
+            return tuple(CodecChoice(codec, codec.device or BY_SETTING) for codec in _with_fallbacks(state.codec))
         faults = [f"{state.codec.name} does not work here: {state.fault}" for state in self.codecs if state.fault]
         if not self.working:
             raise ConfigError(f"CODEC={name}: no codec works on this machine ({'; '.join(faults)})")
-        codecs_in_turn = [codec for best in self.working for codec in _down_from(best)]
-        return tuple(Candidate(codec, codec.device or "; ".join(faults)) for codec in codecs_in_turn)
+        in_order = [codec for best in self.working for codec in _with_fallbacks(best)]
+        return tuple(CodecChoice(codec, codec.device or "; ".join(faults)) for codec in in_order)
 
     @property
     def cards(self) -> list[Card]:
@@ -68,13 +69,13 @@ class Capabilities:
         return [card for state in self.codecs for card in state.codec.cards]
 
     async def close(self) -> None:
-        """Let go of what the codecs hold."""
+        """Close the codecs."""
         for state in self.codecs:
             await state.codec.close()
 
 
-def _down_from(codec: Codec) -> Iterator[Codec]:
-    """The codec, then what is simpler."""
+def _with_fallbacks(codec: Codec) -> Iterator[Codec]:
+    """Yield the codec, then what is simpler."""
     simpler: Codec | None = codec
     while simpler is not None:
         yield simpler
@@ -82,40 +83,40 @@ def _down_from(codec: Codec) -> Iterator[Codec]:
 
 
 @contextlib.asynccontextmanager
-async def found(settings: EncoderSettings) -> AsyncIterator[Capabilities]:
-    """What works here, until the block is left. Raises ConfigError when FFmpeg cannot be run, or not in the sandbox
-    that is set."""
-    inspected = await _inspected(settings)
+async def detect(settings: EncoderSettings) -> AsyncIterator[Capabilities]:
+    """Detect what works here; the codecs are closed when the block is left. Raises ConfigError when FFmpeg cannot be
+    run, or not in the sandbox that is set."""
+    capabilities = await _inspect(settings)
     try:
-        yield inspected
+        yield capabilities
     finally:
-        await inspected.close()
+        await capabilities.close()
 
 
-async def _inspected(settings: EncoderSettings) -> Capabilities:
+async def _inspect(settings: EncoderSettings) -> Capabilities:
     binary = (settings.ffmpeg_binary or bundled_binary()).resolve()
-    made = [codecs.load(name)(**options) for name, options in _options(settings).items()]
+    loaded = [codecs.load(name)(**options) for name, options in _options(settings).items()]
     ffmpeg_version = await _ffmpeg_version(binary)
     ffmpeg = Ffmpeg(binary, await _sandbox(binary, settings))
-    states = [CodecState(codec, await codec.fault(ffmpeg.answer)) for codec in made]
+    states = [CodecState(codec, await codec.find_fault(ffmpeg.query)) for codec in loaded]
     return Capabilities(ffmpeg, ffmpeg_version, tuple(states))
 
 
 async def _sandbox(binary: Path, settings: EncoderSettings) -> Sandbox:
-    """The sandbox that is set, or the first that works. Raises ConfigError."""
-    limits = Limits.of(settings.max_task_seconds, settings.max_memory_bytes, settings.max_result_bytes)
+    """Return the sandbox that is set, or the first that works. Raises ConfigError."""
+    limits = ProcessLimits.for_task(settings.max_task_seconds, settings.max_memory_bytes, settings.max_result_bytes)
     names = list(SANDBOXES) if settings.sandbox == AUTO_SANDBOX else [settings.sandbox]
     faults: list[str] = []
     for name in names:
         try:
-            made: Sandbox = SANDBOXES[name](limits)
-            code, text = await Ffmpeg(binary, made).answer(["-version"])
+            sandbox = SANDBOXES[name](limits)
+            code, text = await Ffmpeg(binary, sandbox).query(["-version"])
         except OSError as error:
             code, text = 1, str(error)
         if code == 0:
             if faults and name == "none":
                 log.warning("FFmpeg runs without a sandbox: it can read what the encoder can", faults=faults)
-            return made
+            return sandbox
         faults.append(f"{name}: {(text.strip().splitlines() or ['it ends with ' + str(code)])[-1]}")
     raise ConfigError(f"SANDBOX={settings.sandbox}: does not work on this machine ({'; '.join(faults)})")
 
@@ -140,9 +141,33 @@ def _options(settings: EncoderSettings) -> Mapping[str, Mapping[str, Any]]:
 
 async def _ffmpeg_version(binary: Path) -> str:
     try:
-        _, text = await answer([str(binary), "-version"])
+        _, text = await query([str(binary), "-version"])
     except OSError as error:
         raise ConfigError(f"FFMPEG_BINARY={binary}: cannot be run ({error.strerror})") from error
     if not text.startswith(VERSION_LINE):
         raise ConfigError(f"FFMPEG_BINARY={binary}: is not FFmpeg")
     return text.removeprefix(VERSION_LINE).split(" ", 1)[0]
+
+
+async def report(settings: EncoderSettings) -> dict[str, Any]:
+    """Return the report of `doctor` as plain values. Raises ConfigError."""
+    async with detect(settings) as detected:
+        return {
+            "version": VERSION,
+            "ffmpeg": {"path": str(detected.ffmpeg.binary), "version": detected.ffmpeg_version},
+            "sandbox": detected.ffmpeg.sandbox.name,
+            "codecs": [
+                {"name": s.codec.name, "format": s.codec.format, "works": not s.fault, "reason": s.fault}
+                for s in detected.codecs
+            ],
+            "gpu": {
+                "driver": driver.versions() or driver.find_fault(),
+                "cards": [
+                    {"name": card.name, "formats": list(card.formats), "works": not card.fault, "reason": card.fault}
+                    for card in detected.cards
+                ],
+            },
+            "fonts": [path.name for path in fonts.font_files(settings.fonts_dir) + fonts.bundled_files()],
+            "work_dir": str(settings.work_dir.resolve()),
+            "output_dir": str((settings.output_dir or settings.work_dir).resolve()),
+        }
