@@ -59,7 +59,7 @@ class VideoService:
                 job = await self._desk.wait(job_id)
             except asyncio.CancelledError:
                 # The caller is gone, or its deadline is over. Not so when the gateway itself shuts down.
-                if not who.keep_job and not self._desk.closing:
+                if not who.is_proxy and not self._desk.closing:
                     self._desk.withdraw(job_id)
                 raise
             except ServiceError as error:
