@@ -13,7 +13,7 @@ from gateway.fleet.instances.instance import InstanceState, new_label
 from tests.emulators.lighthost import LightHost
 from tests.emulators.vastemulator import READ_ONLY_KEY, VastEmulator
 from tests.emulators.vastmarket import offer
-from tests.support.fleet_world import PATIENCE, World, ever, living, offers, vast_provider
+from tests.support.fleet_world import TIMEOUTS, World, ever, living, offers, vast_provider
 from tests.support.until import until
 
 
@@ -30,12 +30,12 @@ async def outage(vast, kind, seconds=0.3):
 async def a_host_that_never_comes_up_is_left_and_avoided(records, vast):
     vast.stuck_machines.add(200)
     vast.offers.append(offer(id=110, machine_id=200, host_id=300, dph_base=0.21))  # the next best, on the same host
-    impatient = replace(PATIENCE, start_seconds=0.7)
-    async with World(records, vast_provider(vast), patience=impatient) as world:
+    impatient = replace(TIMEOUTS, start_seconds=0.7)
+    async with World(records, vast_provider(vast), timeouts=impatient) as world:
         machine = await world.ready()
         (stuck,) = world.at(InstanceState.TERMINATED) or [await world.until(InstanceState.TERMINATED)]
     assert (machine.offer, stuck.offer) == ("101", "100")
-    assert stuck.reason == "it did not come up within 0.7 s"
+    assert stuck.reason == "not ready within 0.7 s"
     assert [one.label for one in ever(vast)] == [stuck.id, machine.id]
 
 
@@ -52,7 +52,7 @@ async def an_order_that_was_lost_is_given_up_and_the_next_offer_is_taken(records
         vast.lost_orders = 1
         machine = await world.ready()
         (plan,) = world.at(InstanceState.TERMINATED)
-        assert (plan.reason, plan.usd(time.time()), machine.offer) == ("it was never made", 0.0, "101")
+        assert (plan.reason, plan.usd(time.time()), machine.offer) == ("never created", 0.0, "101")
         assert [one.label for one in ever(vast)] == [machine.id]
 
 
@@ -63,7 +63,7 @@ async def an_order_that_arrives_when_it_was_given_up_is_destroyed(records, vast)
         world.waiting = 1
         await until(lambda: vast.called("create"))
         await asyncio.sleep(0.05)
-    async with World(records, vast_provider(vast), holder="second") as world:
+    async with World(records, vast_provider(vast), gateway="second") as world:
         plan = await world.until(InstanceState.TERMINATED)
         assert not ever(vast)
         await until(lambda: vast.ended)
@@ -78,7 +78,7 @@ async def an_offer_that_is_gone_makes_room_for_the_next_one(records, vast):
         (gone,) = world.at(InstanceState.TERMINATED)
         assert (gone.offer, gone.usd(time.time()), machine.offer) == ("100", 0.0, "101")
         assert machine.created_at - gone.created_at < 0.3
-        assert world.market.fault == ""
+        assert world.monitor.fault == ""
 
 
 async def an_order_in_an_outage_is_looked_for_before_another_is_made(records, vast):
@@ -99,7 +99,7 @@ async def a_machine_that_vanishes_is_replaced(records, vast):
         vast.vanish(int(lost.provider_id))
         await until(lambda: [m for m in world.at(InstanceState.READY) if m.id != lost.id])
         (ended,) = world.at(InstanceState.TERMINATED)
-        assert (ended.id, ended.reason) == (lost.id, "it is gone from its provider's list")
+        assert (ended.id, ended.reason) == (lost.id, "missing from the provider's list")
         assert len(living(vast)) == 1
 
 
@@ -109,7 +109,7 @@ async def a_machine_whose_encoder_is_silent_is_given_back(records, vast):
         vast.launch.started[0].is_silent = True
         assert living(vast)
         (ended,) = await until(lambda: world.at(InstanceState.TERMINATED))
-        assert (ended.id, ended.reason) == (silent.id, "its encoder has been silent for 0.5 s")
+        assert (ended.id, ended.reason) == (silent.id, "encoder silent for 0.5 s")
         assert (await world.ready()).offer != silent.offer
         assert len(living(vast)) == 1
 
@@ -119,7 +119,7 @@ async def a_machine_that_cannot_be_given_back_is_paid_for_and_tried_again_and_ho
         stuck = await world.ready()
         vast.failing_destroys, world.waiting = 10**6, 0
         await world.until(InstanceState.TERMINATING)
-        await until(lambda: world.market.fault)
+        await until(lambda: world.monitor.fault)
         other = await world.ready()
         assert {m.id for m in world.registry.living()} == {stuck.id, other.id} == {one.label for one in living(vast)}
         before = billing.spent_today(world.at(InstanceState.TERMINATING), time.time())
@@ -129,7 +129,7 @@ async def a_machine_that_cannot_be_given_back_is_paid_for_and_tried_again_and_ho
         freed_at = time.time()
         await until(lambda: [m for m in world.at(InstanceState.TERMINATED) if m.id == stuck.id])
         assert world.registry.find(stuck.id).ended_at > freed_at
-        assert world.market.fault == ""
+        assert world.monitor.fault == ""
         world.waiting = 0
         await world.until_empty()
         assert not living(vast)
@@ -164,7 +164,7 @@ async def a_record_that_cannot_be_read_holds_up_nothing_else(records, vast):
 async def a_wrong_key_is_told_and_nothing_is_ordered(records, vast):
     async with World(records, vast_provider(vast, key="wrong")) as world:
         world.waiting = 1
-        await until(lambda: "VAST_API_KEY" in world.market.fault)
+        await until(lambda: "VAST_API_KEY" in world.monitor.fault)
         await asyncio.sleep(0.5)
         assert not world.registry.all()
         assert len(vast.calls) < 20
@@ -176,7 +176,7 @@ async def without_credit_it_asks_less_and_less_and_goes_on_once_there_is_some(re
         await less_and_less(world, vast, "credit")
         vast.credit = 10.0
         await world.until(InstanceState.READY)
-        assert world.market.fault == ""
+        assert world.monitor.fault == ""
 
 
 async def with_a_key_that_may_not_order_it_asks_less_and_less(records, vast):
@@ -186,11 +186,11 @@ async def with_a_key_that_may_not_order_it_asks_less_and_less(records, vast):
 
 async def less_and_less(world, vast, reason):
     world.waiting = 1
-    await until(lambda: world.market.fault)
+    await until(lambda: world.monitor.fault)
     told = set()
     for _ in range(100):
         await asyncio.sleep(0.01)
-        told.add(world.market.fault)
+        told.add(world.monitor.fault)
     (fault,) = told
     assert reason in fault
     assert 2 <= vast.called("create") <= 6
@@ -202,7 +202,7 @@ async def offers_of_long_ago_are_not_taken(records, vast):
         await world.ready()
         world.waiting = 0
         await world.until_empty()
-        assert world.market.offers
+        assert world.monitor.offers
         await asyncio.sleep(0.7)
         vast.offers[:] = [offer(id=500)]
         assert (await world.ready()).offer == "500"
@@ -257,14 +257,14 @@ async def live_through(records, kind):
         async with World(records, vast_provider(vast)) as world:
             async with outage(vast, kind):
                 world.waiting = 1
-                await until(lambda: world.market.fault)
+                await until(lambda: world.monitor.fault)
                 assert not world.registry.all()
             await world.until(InstanceState.PROVISIONING)
             async with outage(vast, kind):
-                await until(lambda: world.market.fault)
+                await until(lambda: world.monitor.fault)
             machine = await world.until(InstanceState.READY)
             async with outage(vast, kind, 0.5):  # longer than what would be a fault if it were seen
-                await until(lambda: world.market.fault)
+                await until(lambda: world.monitor.fault)
             assert [m.id for m in world.at(InstanceState.READY)] == [machine.id]
             async with outage(vast, kind):
                 world.waiting = 0
