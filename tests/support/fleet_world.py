@@ -36,7 +36,7 @@ def offers(count=3):
 
 
 def vast_provider(vast, fleet="api-gpu", key=KEY, death=None):
-    client = VastClient(vast.url, key, {}, backoff_seconds=0.02, attempts=2)
+    client = VastClient(vast.url, key, {}, Backoff(0.02, 1), attempts=2)
     client = client if death is None else MortalClient(client, death)
     wish = OfferFilter(max_usd_per_hour=0.5)
     return VastProvider(client, "org/encoder:1", fleet, wish, offers_seconds=0.05, gone_seconds=1.0)
