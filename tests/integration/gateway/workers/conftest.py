@@ -13,11 +13,10 @@ import pytest
 import pytest_asyncio
 
 from apigpu.v1.video_pb2 import CaptionRequest, Operation
-from gateway.assets.links import Links
-from gateway.assets.store import AssetStore
-from gateway.assets.transfers import Transfers
+from gateway.assets.links import LinkSigner
+from gateway.assets.store import AssetStore, TransferSlots
 from gateway.fleet.providers.runpod.client import RunpodClient
-from gateway.fleet.providers.runpod.encoder import RunpodEncoder, RunpodTerms
+from gateway.fleet.providers.runpod.encoder import RunpodEncoder
 from gateway.fleet.providers.runpod.run import RunTimeouts
 from gateway.jetstream.connection import JetStream
 from gateway.rest.server import HttpServer, RestSettings, build_app
@@ -26,12 +25,13 @@ from gateway.sources import Sources
 from gateway.sources.fetch import Fetcher, FetchLimits
 from gateway.workers.base import EncodeJob, Input
 from gateway.workers.tickets import TaskLinks, Tickets
+from servicekit.backoff import Backoff
 from tests.emulators import runpodemulator
 from tests.emulators.runpodjobs import Queue, Rules
 
 RESULT = b"result" * 1000
 MAX_BYTES = 1 << 23
-PATIENCE = RunTimeouts(queue_seconds=5.0, first_seconds=0.01, most_seconds=0.03)
+TIMEOUTS = RunTimeouts(30.0, queue_seconds=5.0, first_poll_seconds=0.01, max_poll_seconds=0.03, health_seconds=0)
 
 
 @dataclass
@@ -42,19 +42,21 @@ class Stage:
     engine: JetStream
     assets: AssetStore
     tickets: Tickets
-    links: Links
+    links: LinkSigner
     sources: Sources
     door: WorkerLinks
     url: str
 
     def client(self, **more):
         given = {"url": self.runpod.api_url, "endpoint_id": self.runpod.endpoint_id, "key": self.runpod.key, **more}
-        return RunpodClient(**given, retry_seconds=0.01)
+        return RunpodClient(**given, backoff=Backoff(0.01, 0.1))
 
-    def encoder(self, patience=PATIENCE, max_seconds=30.0, **more):
-        terms = RunpodTerms(max_seconds)
-        links = TaskLinks(self.links, self.assets, self.url, terms.life_seconds)
-        return RunpodEncoder(self.client(**more), self.tickets, self.assets, links, terms, patience)
+    @property
+    def task_links(self):
+        return TaskLinks(self.links, self.assets, self.url, TIMEOUTS.life_seconds)
+
+    def encoder(self, timeouts=TIMEOUTS, **more):
+        return RunpodEncoder(self.client(**more), self.tickets, self.assets, self.task_links, timeouts)
 
     async def asset(self, data=b"input"):
         async with self.assets.create("a.bin") as writer:
@@ -75,7 +77,7 @@ class Stage:
         return EncodeJob(key, Operation(caption=CaptionRequest()), inputs, "caption.mp4")
 
     async def stored(self):
-        return {entry.name for entry in await self.assets._bucket.list("assets/")}
+        return {entry.name for entry in await self.assets.bucket.list_objects("assets/")}
 
     async def content(self, asset_id):
         return b"".join([chunk async for chunk in self.assets.read(asset_id)])
@@ -99,10 +101,10 @@ async def parts(tmp_path_factory):
         )
         fetcher = Fetcher(limits)
         stack.push_async_callback(fetcher.aclose)
-        tickets, links = Tickets(await engine.key_value("tickets")), Links(b"s" * 32, 600)
+        tickets, links = Tickets(await engine.key_value("tickets")), LinkSigner(b"s" * 32, 600)
         sources = Sources(fetcher, assets)
         nowhere = await stack.enter_async_context(grpc.aio.insecure_channel("unix:/nowhere"))
-        transfers = Transfers(1)
+        transfers = TransferSlots(1)
         door = WorkerLinks(tickets, links, assets, sources, max_transfers=4)
         server = HttpServer(build_app(nowhere, assets, links, RestSettings(), transfers, door), "127.0.0.1", 0)
         port = await server.start()
@@ -132,7 +134,6 @@ async def one_encoder(parts):
 @pytest.fixture
 def encoder(stage, one_encoder):
     """The encoder, on a stage as new."""
-    one_encoder._health_at = float("-inf")
     return one_encoder
 
 
