@@ -12,7 +12,7 @@ COMPILE = .build/lock/bin/uv pip compile --quiet --universal --python-version 3.
 PLATFORMS := x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin
 PROTOS := $(shell find protos -name '*.proto')
 
-.PHONY: help setup sdks demo up fast test long check gen lint types imports buf breaking interop bench clean lock licences
+.PHONY: help setup sdks demo up fast test long check gen protos lint types imports buf breaking interop bench clean lock licences
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -85,6 +85,9 @@ breaking: $(GOOGLEAPIS)
 gen: setup $(GOOGLEAPIS) ## regenerate gen/ and docs/reference from protos/
 	$(BIN)/python protos/generate.py write
 	$(BIN)/python -m tools.reference write
+
+protos: setup ## copy the public protos and all that they import to dist/protos, for generators of clients
+	@$(BIN)/python protos/generate.py export
 
 $(GOOGLEAPIS): $(STAMP)
 	@$(BIN)/python protos/generate.py googleapis
