@@ -36,7 +36,7 @@ def offers(count=3):
 
 
 def vast_provider(vast, fleet="api-gpu", key=KEY, death=None):
-    client = VastClient(vast.url, key, {}, backoff_seconds=0.02, attempts=2)
+    client = VastClient(vast.url, key, {}, Backoff(0.02, 1), attempts=2)
     client = client if death is None else MortalClient(client, death)
     wish = OfferFilter(max_usd_per_hour=0.5)
     return VastProvider(client, "org/encoder:1", fleet, wish, offers_seconds=0.05, gone_seconds=1.0)
@@ -104,6 +104,12 @@ class World:
     async def until(self, state, seconds=10.0):
         """The instance that gets to a state."""
         return (await until(lambda: self.at(state), seconds))[0]
+
+    async def until_reached(self, state, seconds=10.0):
+        """The instance that gets to a state, or has passed it."""
+        states = list(InstanceState)
+        reached = states[states.index(state) :]
+        return (await until(lambda: [one for one in self.registry.all() if one.state in reached], seconds))[0]
 
     async def until_empty(self, seconds=10.0):
         """No instance is billed by the records."""

@@ -11,7 +11,8 @@ import pytest
 from apigpu.v1.video_pb2 import CaptionRequest, Img2VidImage, Img2VidRequest, Operation
 from gateway.assets.links import LinkSigner
 from gateway.fleet.providers.runpod.client import RunpodClient
-from gateway.fleet.providers.runpod.encoder import RunpodEncoder, RunpodTerms
+from gateway.fleet.providers.runpod.encoder import RunpodEncoder
+from gateway.fleet.providers.runpod.run import RunTimeouts
 from gateway.jobs.model import Status
 from gateway.workers.base import EncodeJob, Input
 from gateway.workers.tickets import AttemptTicket, TaskLinks, Tickets
@@ -285,7 +286,7 @@ async def test_links_of_a_lost_run_at_runpod_close_when_another_encoder_has_the_
     links = TaskLinks(LinkSigner(b"s" * 32, 60), works.assets, "http://127.0.0.1:1", 60)
     works.encoder.script = [step := asyncio.Event()]
     async with contextlib.AsyncExitStack() as stack:
-        runpod = RunpodEncoder(client, tickets, works.assets, links, RunpodTerms(30))
+        runpod = RunpodEncoder(client, tickets, works.assets, links, RunTimeouts(30))
         stack.push_async_callback(runpod.close)
         job = await works.manager.submit(await works.caption())
         # A gateway was killed between asking RunPod for a run and knowing of it.
