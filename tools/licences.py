@@ -17,6 +17,7 @@ PAGE = ROOT / "docs" / "licences.md"
 SDK = ROOT / ".build" / "sdks" / "runpod" / "lib"
 BEGIN, END = "<!-- {}: written by `make licences` -->\n", "<!-- end -->"
 DEVELOPMENT = "dev"
+ELSEWHERE = "for other systems; see the package"
 
 
 def shipped() -> set[str]:
@@ -60,10 +61,7 @@ def _licence(found: metadata.PackageMetadata) -> str:
 
 
 def _table(names: list[str], installed: dict[str, metadata.Distribution]) -> str:
-    rows = [
-        f"| {name} | {_licence(installed[name].metadata) if name in installed else 'for other systems; see the package'} |"
-        for name in names
-    ]
+    rows = [f"| {name} | {_licence(installed[name].metadata) if name in installed else ELSEWHERE} |" for name in names]
     return "\n".join(["| package | licence |", "|---|---|", *rows]) + "\n"
 
 
