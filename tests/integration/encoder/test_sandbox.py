@@ -136,10 +136,10 @@ async def test_an_encoder_tells_its_sandbox_and_dies_whole(name: str, certs: Pat
             assert (await client.capabilities()).sandbox == name
             await client.encode(SHORT, {"url_image": still})
             running = asyncio.create_task(client.encode(LONG, {"url_image": still}))
-            await until(lambda: any("ffmpeg" in child.name() for child in encoder.children()), 20)
+            await until(lambda: any("ffmpeg" in child.name() for child in encoder.children()))
             children = encoder.children()
             encoder.process.kill()
-            await until(lambda: not any(alive(child) for child in children), 2)
+            await until(lambda: not any(alive(child) for child in children))
             await asyncio.gather(running, return_exceptions=True)
 
 

@@ -10,7 +10,8 @@ from servicekit.errors import from_rpc
 from tests.integration.encoder.codecs.conftest import NvencEncoder
 from tests.nvdriver.driver import Driver
 from tests.support import encoder_harness, media
-from tests.support.processes import at_rest, until, workers
+from tests.support.processes import at_rest, workers
+from tests.support.until import until
 
 CAPTION = video_pb2.Operation(caption=video_pb2.CaptionRequest(url_video="v", url_srt="s"))
 ADDAUDIO = video_pb2.Operation(addaudio=video_pb2.AddAudioRequest(url_video="v", url_audio="a"))

@@ -16,7 +16,8 @@ from servicekit.errors import from_rpc
 from tests.integration.encoder.codecs.conftest import NvencEncoder
 from tests.nvdriver.driver import Driver, Live
 from tests.support import encoder_harness, media
-from tests.support.processes import at_rest, descriptors, until, workers
+from tests.support.processes import at_rest, descriptors, workers
+from tests.support.until import until
 
 TASKS, AT_ONCE, SEED = 200, 8, 20261124
 CAPTION = video_pb2.Operation(caption=video_pb2.CaptionRequest(url_video="v", url_srt="s"))
@@ -134,7 +135,7 @@ async def test_all_returns_to_where_it_began(
                     done = await client.encode(*task)
                     assert done.summary is not None
                     assert done.summary.codec == "nvenc"
-                await until(lambda: at_rest(encoder, driver), 6)
+                await until(lambda: at_rest(encoder, driver))
                 return Held.by(encoder, driver)
 
             before = await warm()

@@ -14,6 +14,7 @@ from gateway.workers.grpc import GrpcEncoder
 from servicekit.config import ConfigError
 from servicekit.tls import Identity
 from tests.integration.gateway.jobs.conftest import ScriptedEncoder, serving
+from tests.support.until import HANG_SECONDS, within
 
 NAME = EncoderName("encoder.apigpu.svc", 50052)
 
@@ -87,7 +88,7 @@ class Zone:
         self.answer = answer if isinstance(answer, Exception) else frozenset(answer)
         self.events.clear()
         seen = self.asked
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANG_SECONDS):
             while self.asked < seen + 3:
                 await asyncio.sleep(0.005)
         return self.events
@@ -136,6 +137,6 @@ async def settled(channel):
     """Where the first try to connect ended."""
     state = channel.get_state(try_to_connect=True)
     while state in (grpc.ChannelConnectivity.IDLE, grpc.ChannelConnectivity.CONNECTING):
-        await asyncio.wait_for(channel.wait_for_state_change(state), 5)
+        await within(channel.wait_for_state_change(state))
         state = channel.get_state()
     return state

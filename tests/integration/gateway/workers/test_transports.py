@@ -21,7 +21,7 @@ from tests.emulators import sdkchild
 from tests.integration.gateway.workers.conftest import TIMEOUTS
 from tests.support import encoder_harness, judge, media
 from tests.support.seen import Seen
-from tests.support.until import until
+from tests.support.until import HANG_SECONDS, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -111,7 +111,7 @@ def _picture(still):
 
 async def run(transport, task, seen):
     """Run the task; the one before may still hold the encoder's only slot for a moment."""
-    end = time.monotonic() + 3
+    end = time.monotonic() + HANG_SECONDS
     while True:
         try:
             outcome = await transport.encoder.run(task, seen)
@@ -143,7 +143,7 @@ async def test_progress_then_cancel(transport, parts):
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    await until(lambda: not transport.ffmpegs(), seconds=3)
+    await until(lambda: not transport.ffmpegs())
 
 
 async def test_a_fault_names_its_field(transport, parts):
@@ -172,7 +172,7 @@ async def test_an_encoder_that_is_full_costs_no_try(transport, parts, still):
 async def test_a_task_that_takes_too_long(transport, parts):
     with pytest.raises(DeadlineExceeded):
         await run(transport, await long(parts), Seen())
-    await until(lambda: not transport.ffmpegs(), seconds=3)
+    await until(lambda: not transport.ffmpegs())
 
 
 async def test_an_encoder_lost_in_mid_task(transport, parts):
