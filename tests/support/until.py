@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def until(found: Callable[[], T], seconds: float = 15.0) -> T:
+async def until(found: Callable[[], T], seconds: float = 60.0) -> T:
     """What was found, once it is true. Raises TimeoutError."""
     async with asyncio.timeout(seconds):
         while not (value := found()):
