@@ -14,12 +14,12 @@ from externalscaler import externalscaler_pb2_grpc
 from gateway import components
 from gateway.assets.links import LinkSigner
 from gateway.assets.store import AssetStore, TransferSlots
-from gateway.auth.interceptor import key_required
-from gateway.auth.keys import Keys
+from gateway.auth.interceptor import authentication
+from gateway.auth.keys import ApiKeys
 from gateway.config import GatewaySettings
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.providers.base import EndpointConfig, Provider, ServerlessProvider
-from gateway.fleet.setup import open_fleet, start_control
+from gateway.fleet.setup import fleet_config, open_fleet
 from gateway.jetstream.connection import JetStream
 from gateway.jobs import orphans
 from gateway.jobs.dispatcher import Dispatcher
@@ -29,8 +29,7 @@ from gateway.jobs.queue import TaskQueue
 from gateway.jobs.setup import JobLimits, start_jobs
 from gateway.ratelimit import KeyRateLimit
 from gateway.rest.routes import endpoints
-from gateway.rest.server import HttpServer, build_app
-from gateway.rest.settings import RestSettings
+from gateway.rest.server import HttpServer, RestSettings, build_app
 from gateway.rest.worker_links import WorkerLinks
 from gateway.services.assets import AssetService
 from gateway.services.fleet import FleetService
@@ -95,16 +94,10 @@ class Gateway:
         endpoints = [p.endpoint for p in providers.values() if isinstance(p, ServerlessProvider)]
         resumable = [endpoint for endpoint in endpoints if isinstance(endpoint, ResumableEncoder)]
         pool = components.pool(settings, stack)
-        fleet = await open_fleet(
-            settings,
-            await jetstream.key_value("fleet"),
-            pool,
-            store.index,
-            providers,
-            settings.job_retention_seconds,
-            stack,
-        )
-        start_control(fleet, stack)
+        config = fleet_config(settings, settings.job_retention_seconds)
+        fleet = await open_fleet(config, await jetstream.key_value("fleet"), pool, store.index, providers, stack)
+        fleet.controller.start()
+        stack.push_async_callback(fleet.controller.close)
         limits = JobLimits(settings.max_task_seconds, settings.task_attempts, settings.max_batch_items)
         jobs, dispatcher = start_jobs(store, queue, progress, sources, assets, pool, fleet, limits, stack, resumable)
         if resumable:
@@ -158,7 +151,7 @@ def _service(
     public_url = settings.public_url or f"http://localhost:{settings.port}"
     interceptors = (
         error_boundary(settings.max_call_seconds),
-        key_required(Keys(settings.api_keys), KeyRateLimit(settings.rate_limit_per_minute)),
+        authentication(ApiKeys(settings.api_keys), KeyRateLimit(settings.rate_limit_per_minute)),
     )
     service = Service(interceptors, settings.max_concurrent_calls, settings.max_call_seconds)
     VideoService(jobs, messages, public_url).add_to(service.server)

@@ -16,7 +16,7 @@ from apigpu.v1.video_pb2 import CaptionRequest, Operation
 from gateway.assets.links import LinkSigner
 from gateway.assets.store import AssetStore, TransferSlots
 from gateway.fleet.providers.runpod.client import RunpodClient
-from gateway.fleet.providers.runpod.encoder import RunpodEncoder, RunpodTerms
+from gateway.fleet.providers.runpod.encoder import RunpodEncoder
 from gateway.fleet.providers.runpod.run import RunTimeouts
 from gateway.jetstream.connection import JetStream
 from gateway.rest.server import HttpServer, RestSettings, build_app
@@ -25,12 +25,13 @@ from gateway.sources import Sources
 from gateway.sources.fetch import Fetcher, FetchLimits
 from gateway.workers.base import EncodeJob, Input
 from gateway.workers.tickets import TaskLinks, Tickets
+from servicekit.backoff import Backoff
 from tests.emulators import runpodemulator
 from tests.emulators.runpodjobs import Queue, Rules
 
 RESULT = b"result" * 1000
 MAX_BYTES = 1 << 23
-PATIENCE = RunTimeouts(queue_seconds=5.0, first_seconds=0.01, most_seconds=0.03)
+TIMEOUTS = RunTimeouts(30.0, queue_seconds=5.0, first_poll_seconds=0.01, max_poll_seconds=0.03, health_seconds=0)
 
 
 @dataclass
@@ -38,7 +39,7 @@ class Stage:
     """The parts, and what makes encoders and tasks of them."""
 
     runpod: runpodemulator.RunPod
-    engine: JetStream
+    jetstream: JetStream
     assets: AssetStore
     tickets: Tickets
     links: LinkSigner
@@ -48,12 +49,14 @@ class Stage:
 
     def client(self, **more):
         given = {"url": self.runpod.api_url, "endpoint_id": self.runpod.endpoint_id, "key": self.runpod.key, **more}
-        return RunpodClient(**given, retry_seconds=0.01)
+        return RunpodClient(**given, backoff=Backoff(0.01, 0.1))
 
-    def encoder(self, patience=PATIENCE, max_seconds=30.0, **more):
-        terms = RunpodTerms(max_seconds)
-        links = TaskLinks(self.links, self.assets, self.url, terms.life_seconds)
-        return RunpodEncoder(self.client(**more), self.tickets, self.assets, links, terms, patience)
+    @property
+    def task_links(self):
+        return TaskLinks(self.links, self.assets, self.url, TIMEOUTS.life_seconds)
+
+    def encoder(self, timeouts=TIMEOUTS, **more):
+        return RunpodEncoder(self.client(**more), self.tickets, self.assets, self.task_links, timeouts)
 
     async def asset(self, data=b"input"):
         async with self.assets.create("a.bin") as writer:
@@ -86,8 +89,8 @@ async def parts(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stage")
     async with contextlib.AsyncExitStack() as stack:
         runpod = await stack.enter_async_context(runpodemulator.running())
-        engine = await JetStream.open("", folder / "nats", connect_seconds=10)
-        stack.push_async_callback(engine.close)
+        jetstream = await JetStream.open("", folder / "nats", connect_seconds=10)
+        stack.push_async_callback(jetstream.close)
         assets = AssetStore(str(folder / "assets"), retention_seconds=3600, max_bytes=MAX_BYTES)
         limits = FetchLimits(
             max_bytes=1 << 20,
@@ -98,7 +101,7 @@ async def parts(tmp_path_factory):
         )
         fetcher = Fetcher(limits)
         stack.push_async_callback(fetcher.aclose)
-        tickets, links = Tickets(await engine.key_value("tickets")), LinkSigner(b"s" * 32, 600)
+        tickets, links = Tickets(await jetstream.key_value("tickets")), LinkSigner(b"s" * 32, 600)
         sources = Sources(fetcher, assets)
         nowhere = await stack.enter_async_context(grpc.aio.insecure_channel("unix:/nowhere"))
         transfers = TransferSlots(1)
@@ -106,7 +109,7 @@ async def parts(tmp_path_factory):
         server = HttpServer(build_app(nowhere, assets, links, RestSettings(), transfers, door), "127.0.0.1", 0)
         port = await server.start()
         stack.push_async_callback(server.drain, 0)
-        yield Stage(runpod, engine, assets, tickets, links, sources, door, f"http://127.0.0.1:{port}")
+        yield Stage(runpod, jetstream, assets, tickets, links, sources, door, f"http://127.0.0.1:{port}")
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -131,7 +134,6 @@ async def one_encoder(parts):
 @pytest.fixture
 def encoder(stage, one_encoder):
     """The encoder, on a stage as new."""
-    one_encoder._health_at = float("-inf")
     return one_encoder
 
 
