@@ -107,15 +107,15 @@ def frames_done(told):
     return json_format.ParseDict(told[-1], encoder_pb2.EncodeProgress()).frames_done if told else 0
 
 
-async def test_a_caption_is_made_and_put(runpod, client, links, worker, grey, cues, tmp_path):
-    told = await ended(runpod, client, await run(client, links.task("a", CAPTION, url_video=grey, url_srt=cues)))
+async def test_a_caption_is_made_and_put(runpod, client, links, worker, gray, cues, tmp_path):
+    told = await ended(runpod, client, await run(client, links.task("a", CAPTION, url_video=gray, url_srt=cues)))
     assert told["status"] == "COMPLETED", told
     assert told["output"].keys() == {"summary"}
     summary = json_format.ParseDict(told["output"], encoder_pb2.RemoteResult()).summary
     (tmp_path / "a.mp4").write_bytes(links.results["a"])
     assert (summary.size_bytes, summary.codec) == (len(links.results["a"]), "x264")
     assert judge.facts(tmp_path / "a.mp4").frames == summary.frames == 50
-    shown, plain = judge.pictures(tmp_path / "a.mp4"), judge.pictures(grey)
+    shown, plain = judge.pictures(tmp_path / "a.mp4"), judge.pictures(gray)
     assert judge.differing(shown[25], plain[25]).any()
     assert not judge.differing(shown[5], plain[5]).any()
 

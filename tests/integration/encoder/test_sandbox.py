@@ -13,8 +13,9 @@ import pytest
 
 from apigpu.v1 import video_pb2
 from encoder.sandbox.sandboxes import SANDBOXES, ProcessLimits, Sandbox, SandboxAccess
-from tests.integration.encoder.test_encoder_life import LONG, alive, until
+from tests.integration.encoder.test_encoder_life import LONG, alive
 from tests.support import encoder_harness, media
+from tests.support.until import until
 
 GIB = 1024**3
 LIMITS = ProcessLimits(60, 4 * GIB, GIB)

@@ -76,7 +76,7 @@ async def test_the_same_is_told_as_with_x264(
             for name, task in bad.items():
                 found[name] = await told(client, *task)
                 expected[name] = await told(plain, *task)
-                await until(lambda: at_rest(on_card, driver), 1)
+                await until(lambda: at_rest(on_card, driver))
         assert workers(on_card) == [worker]  # a bad file is no reason to begin anew
     assert found == expected
     for name, (code, message) in expected.items():

@@ -59,7 +59,7 @@ class Soak:
     async def _end(
         self, operation: video_pb2.Operation, inputs: dict[str, Path | bytes], cancel_seconds: float | bool
     ) -> str:
-        running = asyncio.create_task(self.client.encode(operation, inputs, timeout_seconds=40))
+        running = asyncio.create_task(self.client.encode(operation, inputs, timeout_seconds=200))
         if cancel_seconds is not False:
             await asyncio.wait([running], timeout=cancel_seconds)
             running.cancel()
@@ -123,6 +123,7 @@ def tasks(media_dir: Path) -> list[tuple[video_pb2.Operation, dict[str, Path | b
     ]
 
 
+@pytest.mark.timeout(900)
 async def test_all_returns_to_where_it_began(
     nvenc_encoder: NvencEncoder, driver: Driver, tasks: list[tuple[video_pb2.Operation, dict[str, Path | bytes]]]
 ) -> None:
