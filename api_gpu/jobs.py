@@ -21,8 +21,8 @@ PAUSE_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Clip:
-    """The video of one image of a batch: either `asset` and `video_url`, or `error`. `warnings` list how it deviates from
-    the request; `codec` encoded it, for `codec_reason`."""
+    """The video of one image of a batch: either `asset` and `video_url`, or `error`. `warnings` list how it deviates
+    from the request; `codec` encoded it, for `codec_reason`."""
 
     id: str
     asset: str
