@@ -14,8 +14,8 @@ from externalscaler import externalscaler_pb2_grpc
 from gateway import components
 from gateway.assets.links import LinkSigner
 from gateway.assets.store import AssetStore, TransferSlots
-from gateway.auth.interceptor import key_required
-from gateway.auth.keys import Keys
+from gateway.auth.interceptor import authentication
+from gateway.auth.keys import ApiKeys
 from gateway.config import GatewaySettings
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.providers.base import EndpointConfig, Provider, ServerlessProvider
@@ -29,8 +29,7 @@ from gateway.jobs.queue import TaskQueue
 from gateway.jobs.setup import JobLimits, start_jobs
 from gateway.ratelimit import KeyRateLimit
 from gateway.rest.routes import endpoints
-from gateway.rest.server import HttpServer, build_app
-from gateway.rest.settings import RestSettings
+from gateway.rest.server import HttpServer, RestSettings, build_app
 from gateway.rest.worker_links import WorkerLinks
 from gateway.services.assets import AssetService
 from gateway.services.fleet import FleetService
@@ -152,7 +151,7 @@ def _service(
     public_url = settings.public_url or f"http://localhost:{settings.port}"
     interceptors = (
         error_boundary(settings.max_call_seconds),
-        key_required(Keys(settings.api_keys), KeyRateLimit(settings.rate_limit_per_minute)),
+        authentication(ApiKeys(settings.api_keys), KeyRateLimit(settings.rate_limit_per_minute)),
     )
     service = Service(interceptors, settings.max_concurrent_calls, settings.max_call_seconds)
     VideoService(jobs, messages, public_url).add_to(service.server)

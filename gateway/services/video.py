@@ -59,7 +59,7 @@ class VideoService:
                 job = await self._jobs.wait(job_id)
             except asyncio.CancelledError:
                 # The caller is gone, or its deadline is over. Not so when the gateway itself shuts down.
-                if not who.keep_job and not self._jobs.is_closing:
+                if not who.is_proxy and not self._jobs.is_closing:
                     self._jobs.withdraw(job_id)
                 raise
             except ServiceError as error:

@@ -105,6 +105,12 @@ class World:
         """The instance that gets to a state."""
         return (await until(lambda: self.at(state), seconds))[0]
 
+    async def until_reached(self, state, seconds=10.0):
+        """The instance that gets to a state, or has passed it."""
+        states = list(InstanceState)
+        reached = states[states.index(state) :]
+        return (await until(lambda: [one for one in self.registry.all() if one.state in reached], seconds))[0]
+
     async def until_empty(self, seconds=10.0):
         """No instance is billed by the records."""
         await until(lambda: not self.registry.living(), seconds)

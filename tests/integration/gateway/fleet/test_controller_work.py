@@ -57,28 +57,27 @@ async def test_a_task_and_a_release_at_the_same_moment_never_both_succeed(record
 async def test_machines_that_tasks_run_on_are_kept_whatever_is_idle(records, vast):
     """Tasks are as far apart as a machine may be idle."""
     async with World(records, vast_provider(vast), Policy(maximum=1, idle_seconds=0.06)) as world:
-        refused = 0
-        for number in range(8):
+        begun = 0
+        while begun < 4:
             machine = await world.ready()
             world.waiting = 0
             await asyncio.sleep(0.05)
             try:
-                await world.meter.begin(machine.id, f"job.{number}", time.time())
+                await world.meter.begin(machine.id, f"job.{begun}", time.time())
             except EncoderBusy:
-                refused += 1
                 continue
             for _ in range(5):
                 await asyncio.sleep(0.02)
                 assert machine.id in [one.label for one in living(vast)]
-            await world.meter.end(machine.id, f"job.{number}", time.time())
+            await world.meter.end(machine.id, f"job.{begun}", time.time())
+            begun += 1
         await world.until_empty()
         assert not living(vast)
-        assert sum(m.tasks for m in world.registry.all()) == 8 - refused
-        assert refused < 8
+        assert sum(m.tasks for m in world.registry.all()) == begun
 
 
 async def test_a_machine_that_is_too_old_ends_with_its_last_task(records, vast):
-    async with World(records, vast_provider(vast), Policy(maximum=1, idle_seconds=60, max_age_seconds=0.5)) as world:
+    async with World(records, vast_provider(vast), Policy(maximum=1, idle_seconds=60, max_age_seconds=2.0)) as world:
         machine = await world.ready()
         await world.meter.begin(machine.id, "job.0", time.time())
         world.waiting = 0
@@ -99,8 +98,8 @@ async def lost_with_its_machine(metered, job_id, machine, is_gone):
         raise EncoderLost("it is gone")
 
 
-async def test_a_machine_that_is_given_back_at_once_sends_its_task_back(engine, records, vast):
-    store = JobStore(await engine.key_value("jobs"), 3600)
+async def test_a_machine_that_is_given_back_at_once_sends_its_task_back(jetstream, records, vast):
+    store = JobStore(await jetstream.key_value("jobs"), 3600)
     request = Operation(caption=CaptionRequest(url_video="v", url_srt="s")).SerializeToString()
     job = model.Job(uuid.uuid4().hex, "CAPTION", request, False, (model.Task(),), time.time())
     await store.create(job)

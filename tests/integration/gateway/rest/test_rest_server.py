@@ -10,8 +10,7 @@ import httpx
 import pytest
 
 from apigpu.v1 import jobs_pb2
-from gateway.rest.server import HttpServer
-from gateway.rest.settings import HttpLimits
+from gateway.rest.server import HttpLimits, HttpServer
 from servicekit.config import ConfigError
 from tests.support.until import within
 
@@ -40,7 +39,7 @@ async def test_answers_are_not_delayed():
     """Nagle's algorithm and delayed acknowledgements together would cost 40 ms an answer."""
 
     async def look(scope, receive, send):
-        [connection] = server._server.server_state.connections
+        [connection] = server.connections
         accepted = connection.transport.get_extra_info("socket")
         assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         await app(scope, receive, send)
