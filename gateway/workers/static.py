@@ -18,7 +18,7 @@ from gateway.workers.grpc import GrpcEncoder
 from gateway.workers.pool import Pool
 from servicekit.tasks import cancel_and_wait
 
-log = structlog.get_logger("encoders")
+log = structlog.get_logger("gateway.workers")
 
 SCHEME = "dns:///"
 LOOK_UP_SECONDS = 3.0
