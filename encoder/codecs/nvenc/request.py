@@ -5,10 +5,9 @@ but a stray one, "cqp" becomes a constant bit rate. So every word and value is h
 understand (version 2.2.4), and nothing else reaches it.
 """
 
-import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
 
 from encoder.codecs.card import SizeLimits
@@ -116,27 +115,6 @@ class EncodeRequest:
             return ""
         return f"the card makes pictures from {low[0]}×{low[1]} to {high[0]}×{high[1]}, and these are {width}×{height}"
 
-    def to_json(self) -> bytes:
-        """Return the request as JSON."""
-        return json.dumps(asdict(self), default=str).encode()
-
-    @classmethod
-    def from_json(cls, data: bytes) -> "EncodeRequest":
-        """Return the request that `to_json` made JSON of."""
-        values = json.loads(data)
-        raw, (low, high) = values["raw"], values["limits"]
-        return cls(
-            number=values["number"],
-            gpu=values["gpu"],
-            parameters=Parameters(**values["parameters"]),
-            rate=Fraction(values["rate"]),
-            color_tags=ColorTags(**values["color_tags"]),
-            pixel_aspect=Fraction(values["pixel_aspect"]),
-            limits=(tuple(low), tuple(high)),
-            raw=RawVideo(raw["width"], raw["height"], Fraction(raw["rate"])) if raw else None,
-            wait=values["wait"],
-        )
-
 
 # The longest request or result.
 MAX_MESSAGE_BYTES = 64 * 1024
@@ -157,7 +135,3 @@ class EncodeResult:
     outcome: str
     frames: int
     error: str = ""
-
-    def to_json(self) -> bytes:
-        """Return the result as JSON."""
-        return json.dumps(asdict(self)).encode()
