@@ -295,6 +295,31 @@ async def test_links_of_a_lost_run_at_runpod_close_when_another_encoder_has_the_
         step.set()
 
 
+class AskedRunpod(RunpodEncoder):
+    asked = 0
+
+    async def can_resume(self, task_id):
+        self.asked += 1
+        return await super().can_resume(task_id)
+
+
+async def test_a_ticket_of_a_later_version_does_not_fail_its_task(works, jetstream, tmp_path):
+    await works.dispatcher.drain(0)
+    bucket = await jetstream.key_value("tickets")
+    client = RunpodClient(url="http://127.0.0.1:1", endpoint_id="e", key="k")
+    links = TaskLinks(LinkSigner(b"s" * 32, 60), works.assets, "http://127.0.0.1:1", 60)
+    async with contextlib.AsyncExitStack() as stack:
+        runpod = AskedRunpod(client, Tickets(bucket), works.assets, links, RunTimeouts(30))
+        stack.push_async_callback(runpod.close)
+        job = await works.manager.submit(await works.caption())
+        await bucket.create(f"{job.id}.0", b'{"id": ["later"]}')
+        await wired(jetstream, tmp_path, works.pool, works.encoder, stack, resumable=[runpod])
+        await until(lambda: runpod.asked >= 2)  # it was returned to the queue, and came again
+        assert (await works.manager.get(job.id)).status is Status.IN_QUEUE
+        await bucket.delete(f"{job.id}.0")
+        assert (await works.result(job.id)).status is Status.COMPLETED
+
+
 async def test_pages_go_from_the_newest_back(works):
     made = [(await works.result((await works.manager.submit(await works.caption())).id)).id for _ in range(5)]
     first, token = await works.manager.page(None, 2, "")
