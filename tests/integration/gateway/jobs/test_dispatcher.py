@@ -193,7 +193,7 @@ async def test_a_store_that_is_away_when_the_result_comes_does_not_cost_the_enco
     job = await works.manager.submit(await works.caption())
     await until(lambda: works.encoder.running == 1)
     await asyncio.sleep(0.8)
-    os.kill(works.jetstream.server_pid, signal.SIGKILL)
+    os.kill(works.jetstream.server.pid, signal.SIGKILL)
     await until(lambda: works.encoder.running == 0)
     await asyncio.sleep(2)
     done = await works.result(job.id)
