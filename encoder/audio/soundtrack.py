@@ -59,30 +59,37 @@ def at_gain(sound: Any, gain: float) -> Any:
 
 def _music(music: Any, wanted: Wanted) -> Any:
     options = wanted.options
-    heard = _whole(music).filter("atrim", start=options.start).filter("asetpts", "PTS-STARTPTS")
+    heard = from_start(music).filter("atrim", start=options.start).filter("asetpts", "PTS-STARTPTS")
     if options.loop:
         heard = heard.filter("aloop", loop=-1, size=round((wanted.music_seconds + 1) * RATE))
     if options.gain:
         heard = heard.filter("volume", f"{options.gain}dB")
     if options.delay:  # whose silence comes without times
         heard = heard.filter("adelay", delays=f"{options.delay * 1000:.3f}", all=1).filter("asetpts", "N")
-    return _of_length(heard, wanted.seconds)
+    return of_length(heard, wanted.seconds)
 
 
 def _original(original: Any, wanted: Wanted) -> Any:
-    heard = _whole(original)
+    heard = from_start(original)
     if wanted.options.original_gain:
         heard = heard.filter("volume", f"{wanted.options.original_gain}dB")
-    return _of_length(heard, wanted.seconds)
+    return of_length(heard, wanted.seconds)
 
 
-def _whole(sound: Any) -> Any:
-    """The sound without a gap, from where its file begins."""
+def from_start(sound: Any, seconds: float = 0.0) -> Any:
+    """Return the sound without a gap, from where its file begins, or so many seconds later."""
     # What begins late has its first sample later, and no sample before it: that is filled with silence.
-    return sound.filter("aformat", **COMMON).filter("aresample", **{"async": 1, "first_pts": 0})
+    whole = sound.filter("aformat", **COMMON).filter("aresample", **{"async": 1, "first_pts": 0})
+    return whole.filter("atrim", start=f"{seconds:.6f}").filter("asetpts", "PTS-STARTPTS") if seconds else whole
 
 
-def _of_length(heard: Any, seconds: float) -> Any:
+def silence(seconds: float) -> Any:
+    """Return silence of a length, as the other sounds are."""
+    return ffmpeg.input(f"anullsrc=r={RATE}:cl=stereo:d={seconds:.6f}", f="lavfi").filter("aformat", **COMMON)
+
+
+def of_length(heard: Any, seconds: float) -> Any:
+    """Return the sound for so many seconds, with silence where it is shorter."""
     return heard.filter("apad", whole_dur=f"{seconds:.6f}s").filter("atrim", end=f"{seconds:.6f}")
 
 

@@ -7,7 +7,7 @@ that did, rather than to guess again.
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -136,6 +136,16 @@ def end_seconds(source: Source, info: MediaInfo, stream: Stream, beside: Sequenc
         return max((end for _, end in _shown(container, stream, beside)), default=0.0)
 
 
+def start_seconds(source: Source, info: MediaInfo, stream: Stream, beside: Sequence[Stream] = ()) -> float:
+    """Return the seconds from the file's start to the start of one stream; see `end_seconds` for `beside`."""
+    with _opened(source, (info.demuxer,)) as container:
+        taken = [container.streams[one.index] for one in (stream, *beside)]
+        start, base = taken[0].start_time, taken[0].time_base
+        if start is None or base is None:
+            return 0.0
+        return max(float(start * base - timeline.start(container, taken)), 0.0)
+
+
 def packets_before(
     source: Source, info: MediaInfo, stream: VideoStream, seconds: float, beside: Sequence[Stream] = ()
 ) -> int:
@@ -156,6 +166,31 @@ def _shown(container: InputContainer, chosen: Stream, beside: Sequence[Stream]) 
     """Start and end of each packet of one stream."""
     taken = [container.streams[stream.index] for stream in (chosen, *beside)]
     return ((start, end) for index, start, end in timeline.iter_packets(container, taken) if index == chosen.index)
+
+
+def track_format(source: Source, info: MediaInfo, video: VideoStream) -> tuple[Hashable, ...]:
+    """Return what must be alike in videos whose packets are to stand in one track of MP4: parameter sets and all."""
+    with _opened(source, (info.demuxer,)) as container:
+        stream = container.streams[video.index]
+        context = stream.codec_context
+        return (
+            *(stream.index, stream.time_base, context.name, context.extradata, context.format and context.format.name),
+            *(video.width, video.height, video.pixel_aspect, video.rotation_degrees, video.colours),
+        )
+
+
+def is_copyable(source: Source, info: MediaInfo, video: VideoStream) -> bool:
+    """Whether the packets of a video can be put after those of another: all are timed, none is cut away by an edit
+    list, and the first needs no other."""
+    with _opened(source, (info.demuxer,)) as container:
+        is_first = True
+        for packet in container.demux(container.streams[video.index]):
+            if packet.size and (packet.pts is None or packet.dts is None or packet.is_discard):
+                return False
+            if is_first and not packet.is_keyframe:
+                return False
+            is_first = False
+        return not is_first
 
 
 @contextlib.contextmanager
@@ -194,6 +229,7 @@ def _described(source: Source, container: InputContainer, *, turned: bool) -> Me
         duration_seconds=(container.duration or 0) / av.time_base,
         video=_video(source, container, video, turned=turned) if video is not None else None,
         audio=tuple(_audio(container, stream) for stream in known if isinstance(stream, AvAudio)),
+        subtitles=sum(stream.type == "subtitle" for stream in container.streams),
     )
 
 

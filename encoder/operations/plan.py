@@ -71,12 +71,13 @@ class AudioStream:
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """A probed file. `demuxer` is what FFmpeg must be told to use (`-f`)."""
+    """A probed file. `demuxer` is what FFmpeg must be told to use (`-f`), `subtitles` the number of such tracks."""
 
     demuxer: str
     duration_seconds: float
     video: VideoStream | None
     audio: tuple[AudioStream, ...]
+    subtitles: int = 0
 
 
 @dataclass(frozen=True)
