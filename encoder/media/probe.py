@@ -174,7 +174,7 @@ def track_format(source: Source, info: MediaInfo, video: VideoStream) -> tuple[H
         stream = container.streams[video.index]
         context = stream.codec_context
         return (
-            *(stream.index, stream.time_base, context.name, context.extradata, context.format and context.format.name),
+            *(stream.index, stream.time_base, context.name, context.extradata, getattr(context, "pix_fmt", None)),
             *(video.width, video.height, video.pixel_aspect, video.rotation_degrees, video.colours),
         )
 
@@ -230,6 +230,7 @@ def _described(source: Source, container: InputContainer, *, turned: bool) -> Me
         video=_video(source, container, video, turned=turned) if video is not None else None,
         audio=tuple(_audio(container, stream) for stream in known if isinstance(stream, AvAudio)),
         subtitles=sum(stream.type == "subtitle" for stream in container.streams),
+        start_seconds=(container.start_time or 0) / av.time_base,
     )
 
 

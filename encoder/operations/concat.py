@@ -164,7 +164,9 @@ def _copying(parts: Sequence[Part], context: PlanContext, kind: Any) -> FfmpegRu
     options = {"f": "concat", "safe": 1, "format_whitelist": allowed, "protocol_whitelist": "file,pipe"}
     listed = ffmpeg.input(LIST, itsoffset=f"{-parts[0].start:.6f}", **options)
     given = [filters.opened(part.source.path.name, part.info) for part in parts]
-    spec = context.around(*_joined_sound(parts, given, [part.seconds for part in parts], kind))
+    # Else FFmpeg has the list start where the lead-in of an audio track does that nobody takes.
+    by_own_clock = {"copyts": None, **kind}
+    spec = context.around(*_joined_sound(parts, given, [part.seconds for part in parts], by_own_clock))
     return spec.run(listed[str(parts[0].video.index)], copied_video(parts[0].video))
 
 
@@ -219,14 +221,19 @@ def _joined_sound(
     """Streams and output options of the sound, silent where a part has none; no stream when none has any."""
     if not any(part.sound for part in parts):
         return [], dict(kind)
-    heard = [
-        soundtrack.of_length(soundtrack.from_start(each[str(part.sound.index)], part.start), length)
-        if part.sound
-        else soundtrack.silence(length)
-        for part, each, length in zip(parts, given, seconds, strict=True)
-    ]
+    by_own_clock = "copyts" in kind
+    heard = [_sound(*each, by_own_clock) for each in zip(parts, given, seconds, strict=True)]
     joined = ffmpeg.concat(*heard, v=0, a=1) if len(heard) > 1 else heard[0]
     return [joined], {**AAC, **kind}
+
+
+def _sound(part: Part, given: Any, seconds: float, by_own_clock: bool) -> Any:
+    if part.sound is None:
+        return soundtrack.silence(seconds)
+    sound = given[str(part.sound.index)]
+    if by_own_clock:
+        sound = sound.filter("asetpts", f"PTS-{part.info.start_seconds:.6f}/TB")
+    return soundtrack.of_length(soundtrack.from_start(sound, part.start), seconds)
 
 
 def _warnings(parts: Sequence[Part]) -> tuple[PlanWarning, ...]:
