@@ -41,8 +41,11 @@ $(SDKS)/%/.installed: %.lock $(STAMP)
 	@$(SDKS)/$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
 	@touch $@
 
+# Names with quotes in them go through the environment, not through the shell.
+export VIDEO SRT
+
 demo: setup ## run the three operations over gRPC and JSON (VIDEO=… SRT=… takes your own)
-	@$(BIN)/python -m tools.demo $(if $(VIDEO),--video '$(VIDEO)') $(if $(SRT),--srt '$(SRT)')
+	@$(BIN)/python -m tools.demo
 
 up: setup ## serve on this machine, in the foreground
 	@$(BIN)/api-gpu up

@@ -1,1 +1,60 @@
-"""The Python client (`api_gpu.client.Client`) and the command line `api-gpu`."""
+"""The Python client of api-gpu, and its command line `api-gpu`.
+
+with Client.local() as client:
+    job = client.caption("talk.mp4", "talk.srt", style=CaptionStyle(preset="bold"))
+    client.download(job.wait().asset, Path("captioned.mp4"))
+
+Every error of the client is a subclass of `errors.ServiceError`.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from api_gpu.assets import Asset
+    from api_gpu.client import Client, Health
+    from api_gpu.fleet import DayCosts, Fleet, Machine
+    from api_gpu.jobs import Clip, Event, Finished, Job, Progress, Queued
+    from apigpu.options import CaptionStyle, Motion, Soundtrack, Source, Status, Still, Word
+    from servicekit import errors
+
+__all__ = [
+    "Asset",
+    "CaptionStyle",
+    "Client",
+    "Clip",
+    "DayCosts",
+    "Event",
+    "Finished",
+    "Fleet",
+    "Health",
+    "Job",
+    "Machine",
+    "Motion",
+    "Progress",
+    "Queued",
+    "Soundtrack",
+    "Source",
+    "Status",
+    "Still",
+    "Word",
+    "errors",
+]
+
+# Loaded when they are asked for, as the command line's help needs none of them, and gRPC takes a while to load.
+MODULES = {
+    "api_gpu.assets": ("Asset",),
+    "api_gpu.client": ("Client", "Health"),
+    "api_gpu.fleet": ("DayCosts", "Fleet", "Machine"),
+    "api_gpu.jobs": ("Clip", "Event", "Finished", "Job", "Progress", "Queued"),
+    "apigpu.options": ("CaptionStyle", "Motion", "Soundtrack", "Source", "Status", "Still", "Word"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "errors":
+        return import_module("servicekit.errors")
+    for module, names in MODULES.items():
+        if name in names:
+            return getattr(import_module(module), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

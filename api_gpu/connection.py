@@ -4,16 +4,19 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import grpc
 
 from servicekit.chunks import MAX_MESSAGE_BYTES
-from servicekit.config import ConfigError
-from servicekit.errors import FailedPrecondition, ServiceError, Unavailable, from_rpc
-from servicekit.interceptors import REQUEST_ID
+from servicekit.errors import ConfigError, FailedPrecondition, ServiceError, Unavailable, from_rpc
 from servicekit.tls import Identity
 
+Request = TypeVar("Request")
+Response = TypeVar("Response")
 KEY_HEADER = "x-api-key"
+# Every answer of a gateway carries it.
+REQUEST_ID = "x-request-id"
 READING = (("JobService", "GetJob"), ("JobService", "ListJobs"), ("AssetService", "GetAsset"))
 SERVICE_CONFIG = {
     "methodConfig": [
@@ -54,29 +57,34 @@ class Connection:
         """End the connection, and every call on it."""
         self.channel.close()
 
+    def call(self, method: "grpc.UnaryUnaryMultiCallable[Request, Response]", request: Request) -> Response:
+        """Call a method of the gateway with the key. Raises ServiceError."""
+        with self.errors():
+            return method(request, metadata=self.metadata)
+
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """Raise what goes wrong with a call inside as ServiceError."""
+        """Raise what goes wrong with a call in the block as ServiceError."""
         try:
             yield
         except grpc.RpcError as error:
-            raise self._translated(error) from error
+            raise self._service_error(error) from error
 
-    def _translated(self, error: grpc.RpcError) -> ServiceError:
+    def _service_error(self, error: grpc.RpcError) -> ServiceError:
         assert isinstance(error, grpc.Call)
-        found = from_rpc(error)
+        failure = from_rpc(error)
         from_gateway = any(name == REQUEST_ID for name, _ in error.trailing_metadata() or ())
-        if isinstance(found, Unavailable) and not from_gateway:
+        if isinstance(failure, Unavailable) and not from_gateway:
             return Unavailable(
-                f"{self.target} does not answer: {found.message}. Is the gateway running there, and are the CA and the "
-                "client certificate those it knows? `api-gpu up` starts one on this machine.",
+                f"{self.target} does not answer: {failure.message}. Is the gateway running there, and are the CA and "
+                "the client certificate those it knows? `api-gpu up` starts one on this machine.",
                 reason="UNREACHABLE",
             )
-        return found
+        return failure
 
 
 def credentials(ca: Path | None, certificate: Path | None, private_key: Path | None) -> grpc.ChannelCredentials:
-    """TLS credentials from PEM files; without `ca` the roots that gRPC ships. Raises FailedPrecondition."""
+    """Return TLS credentials from PEM files; without `ca` the roots that gRPC ships. Raises FailedPrecondition."""
     try:
         if ca and certificate and private_key:
             return Identity(certificate=certificate, key=private_key, ca=ca).channel_credentials()

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from api_gpu.assets import to_datetime
+from api_gpu.requests import from_message, to_datetime
 from apigpu.v1 import fleet_pb2
 
 
 @dataclass(frozen=True)
 class Machine:
-    """A rented encoder; see Machine in fleet.proto."""
+    """A rented encoder, as in Machine of fleet.proto. Times are UTC."""
 
     id: str
     provider: str
@@ -27,20 +27,9 @@ class Machine:
 
     @classmethod
     def from_message(cls, message: fleet_pb2.Machine) -> Machine:
-        """The machine that the gateway describes."""
-        return cls(
-            id=message.id,
-            provider=message.provider,
-            state=fleet_pb2.Machine.State.Name(message.state),
-            description=message.description,
-            usd_per_hour=message.usd_per_hour,
-            usd=message.usd,
-            busy=message.busy,
-            slots=message.slots,
-            created=to_datetime(message.create_time) if message.HasField("create_time") else None,
-            ended=to_datetime(message.end_time) if message.HasField("end_time") else None,
-            reason=message.reason,
-        )
+        """Return the machine that the gateway describes."""
+        times = {"created": to_datetime(message.create_time), "ended": to_datetime(message.end_time)}
+        return from_message(cls, message, state=fleet_pb2.Machine.State.Name(message.state), **times)
 
 
 @dataclass(frozen=True)
@@ -56,20 +45,15 @@ class Fleet:
 
     @classmethod
     def from_message(cls, message: fleet_pb2.GetFleetResponse) -> Fleet:
-        """The fleet that the gateway describes."""
-        return cls(
-            machines=tuple(Machine.from_message(machine) for machine in message.machines),
-            providers={provider.name: provider.fault for provider in message.providers},
-            waiting=message.waiting,
-            running=message.running,
-            usd_per_hour=message.usd_per_hour,
-            usd_today=message.usd_today,
-        )
+        """Return the fleet that the gateway describes."""
+        machines = tuple(Machine.from_message(machine) for machine in message.machines)
+        providers = {provider.name: provider.fault for provider in message.providers}
+        return from_message(cls, message, machines=machines, providers=providers)
 
 
 @dataclass(frozen=True)
 class DayCosts:
-    """What was spent on a day (UTC) at a provider; see DayCosts in fleet.proto."""
+    """What was spent on a day (UTC) at a provider, as in DayCosts of fleet.proto."""
 
     date: str
     provider: str
@@ -78,16 +62,3 @@ class DayCosts:
     tasks: int
     busy_seconds: float
     paid_seconds: float
-
-    @classmethod
-    def from_message(cls, message: fleet_pb2.DayCosts) -> DayCosts:
-        """The day that the gateway describes."""
-        return cls(
-            date=message.date,
-            provider=message.provider,
-            usd=message.usd,
-            machines=message.machines,
-            tasks=message.tasks,
-            busy_seconds=message.busy_seconds,
-            paid_seconds=message.paid_seconds,
-        )

@@ -1,22 +1,184 @@
-"""The gateway's JobService, typed: submit, read, list, cancel, follow."""
+"""Jobs: what the gateway tells of one, and its JobService typed: submit, read, list, cancel, follow."""
+
+from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from api_gpu.connection import Connection
-from api_gpu.job import Clip, Event, Finished, Job, Progress, Queued
-from api_gpu.options import Status
+from api_gpu.requests import from_message, to_datetime
+from apigpu.options import Status
 from apigpu.v1 import jobs_pb2, video_pb2
 from apigpu.v1.jobs_pb2_grpc import JobServiceStub
-from servicekit.errors import DeadlineExceeded, Unavailable
+from servicekit.errors import Cancelled, DeadlineExceeded, Internal, ServiceError, Unavailable, from_code
 
 PAGE_JOBS = 100
-PATIENCE_SECONDS = 60.0
+RECONNECT_SECONDS = 60.0
 PAUSE_SECONDS = 0.5
 
 
+@dataclass(frozen=True)
+class Clip:
+    """The video of one image of a batch: either `asset` and `video_url`, or `error`; `warnings` tell what about it is
+    not as was asked; `codec` made it, for `codec_reason`."""
+
+    id: str
+    asset: str
+    video_url: str
+    error: ServiceError | None
+    warnings: tuple[str, ...] = ()
+    codec: str = ""
+    codec_reason: str = ""
+
+    @classmethod
+    def from_message(cls, message: video_pb2.Video) -> Clip:
+        """Return the clip that the gateway describes."""
+        return from_message(
+            cls,
+            message,
+            error=failure(message.error) if message.HasField("error") else None,
+            warnings=tuple(warning.message for warning in message.warnings),
+            codec=message.encoding.codec,
+            codec_reason=message.encoding.reason,
+        )
+
+
+@dataclass(frozen=True)
+class Queued:
+    """The job waits; 1 is next. `phase` is "COLD_START" while an encoder is on its way, else "WAITING_FOR_WORKER"."""
+
+    place: int
+    phase: str = "WAITING_FOR_WORKER"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The job runs. `frames_total` is 0 and `seconds_left` None while not known; `total` counts tasks. `phase` is that
+    of the task that is furthest: "ENCODING", or what it waits for, as in Queued."""
+
+    frames_done: int
+    frames_total: int
+    fps: float
+    seconds_left: float | None
+    processed: int
+    total: int
+    phase: str = "ENCODING"
+    cost_usd: float | None = None
+
+    @classmethod
+    def from_message(cls, message: jobs_pb2.Progress) -> Progress:
+        """Return the progress that the gateway describes."""
+        return from_message(
+            cls,
+            message,
+            seconds_left=message.seconds_left if message.HasField("seconds_left") else None,
+            phase=jobs_pb2.Phase.Name(message.phase),
+            cost_usd=message.cost_usd if message.HasField("cost_usd") else None,
+        )
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The job ended, well or not: always the last event."""
+
+    job: Job
+
+
+Event = Queued | Progress | Clip | Finished
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as it stood when it was read. `asset` and `video_url` are those of the result, "" before the end and for a
+    batch, which has `clips`, and so are `warnings`, `codec` and `codec_reason`; `error` says why it did not complete.
+    `cost_usd` is what it cost so far, None where nothing was rented for it. Times are UTC."""
+
+    id: str
+    status: Status
+    operation: str
+    queued_milliseconds: int
+    encoding_milliseconds: int
+    processed: int
+    total: int
+    asset: str
+    video_url: str
+    clips: tuple[Clip, ...]
+    error: ServiceError | None
+    created: datetime | None
+    started: datetime | None
+    ended: datetime | None
+    warnings: tuple[str, ...]
+    codec: str
+    codec_reason: str
+    cost_usd: float | None
+    service: Jobs = field(repr=False, compare=False)
+
+    @classmethod
+    def from_message(cls, message: jobs_pb2.Job, service: Jobs) -> Job:
+        """Return the job that the gateway describes."""
+        output = message.output
+        return from_message(
+            cls,
+            message,
+            status=Status(jobs_pb2.Job.Status.Name(message.status)),
+            queued_milliseconds=message.delay_time,
+            encoding_milliseconds=message.execution_time,
+            asset=output.asset,
+            video_url=output.video_url,
+            clips=tuple(Clip.from_message(video) for video in output.videos),
+            error=failure(message.error) if message.HasField("error") else None,
+            created=to_datetime(message.create_time),
+            started=to_datetime(message.start_time),
+            ended=to_datetime(message.end_time),
+            warnings=tuple(warning.message for warning in output.warnings),
+            codec=output.encoding.codec,
+            codec_reason=output.encoding.reason,
+            cost_usd=message.cost.usd if message.HasField("cost") else None,
+            service=service,
+        )
+
+    def refresh(self) -> Job:
+        """Read the job again."""
+        return self.service.get(self.id)
+
+    def cancel(self) -> None:
+        """Cancel the job. Raises FailedPrecondition when it has ended."""
+        self.service.cancel(self.id)
+
+    def watch(self) -> Iterator[Event]:
+        """Yield the events from now to Finished, across restarts of the gateway. Leaving the loop ends no job."""
+        return self.service.watch(self.id)
+
+    def wait(self) -> Job:
+        """Return the completed job. Raises the error that it failed with, Cancelled, or DeadlineExceeded."""
+        job = self
+        for event in self.watch():
+            if isinstance(event, Finished):
+                job = event.job
+        return job.checked()
+
+    def checked(self) -> Job:
+        """Return the job when it completed. Raises like `wait` when it ended otherwise."""
+        if self.status is Status.COMPLETED:
+            return self
+        raise self.error or ENDINGS.get(self.status, Internal)(f"Job {self.id} is {self.status} and says no more.")
+
+
+ENDINGS: dict[Status, type[ServiceError]] = {
+    Status.CANCELLED: Cancelled,
+    Status.TIMED_OUT: DeadlineExceeded,
+}
+
+
+def failure(message: video_pb2.Failure) -> ServiceError:
+    """Return the error that a job, or one image of it, carries."""
+    return from_code(message.code, message.message, message.reason)
+
+
 class Jobs:
-    """Jobs over one connection. Every method raises ServiceError."""
+    """Calls of JobService over one connection. Every method raises ServiceError."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -24,61 +186,56 @@ class Jobs:
 
     def submit(self, operation: video_pb2.Operation) -> Job:
         """Queue an operation; the job is on the gateway's disk when this returns."""
-        with self._connection.errors():
-            request = jobs_pb2.SubmitJobRequest(operation=operation)
-            answer = self._stub.SubmitJob(request, metadata=self._connection.metadata)
+        answer = self._connection.call(self._stub.SubmitJob, jobs_pb2.SubmitJobRequest(operation=operation))
         return Job.from_message(answer.job, self)
 
     def get(self, job_id: str) -> Job:
         """Read a job. Raises NotFound."""
-        with self._connection.errors():
-            answer = self._stub.GetJob(jobs_pb2.GetJobRequest(id=job_id), metadata=self._connection.metadata)
+        answer = self._connection.call(self._stub.GetJob, jobs_pb2.GetJobRequest(id=job_id))
         return Job.from_message(answer.job, self)
 
     def cancel(self, job_id: str) -> None:
         """Cancel a job. Raises NotFound, and FailedPrecondition when it has ended."""
-        with self._connection.errors():
-            self._stub.CancelJob(jobs_pb2.CancelJobRequest(id=job_id), metadata=self._connection.metadata)
+        self._connection.call(self._stub.CancelJob, jobs_pb2.CancelJobRequest(id=job_id))
 
     def list(self, status: Status | None = None) -> Iterator[Job]:
-        """All jobs, or those that stand at `status`, the newest first; fetched in pages, as they are asked for."""
+        """Yield the jobs, of one `status` where it is given, the newest first; fetched in pages, as they are needed."""
         wanted = jobs_pb2.Job.Status.Value(status or "STATUS_UNSPECIFIED")
         request = jobs_pb2.ListJobsRequest(status=wanted, page_size=PAGE_JOBS)
         while True:
-            with self._connection.errors():
-                answer = self._stub.ListJobs(request, metadata=self._connection.metadata)
+            answer = self._connection.call(self._stub.ListJobs, request)
             yield from (Job.from_message(job, self) for job in answer.jobs)
             if not answer.next_page_token:
                 return
             request.page_token = answer.next_page_token
 
     def watch(self, job_id: str) -> Iterator[Event]:
-        """Follow a job to Finished. A broken stream is opened again, until that has failed for PATIENCE_SECONDS."""
+        """Follow a job to Finished. A broken stream is opened again, until that has failed for RECONNECT_SECONDS."""
         broken_since: float | None = None
         while True:
             try:
-                for event in self._events(job_id):
+                for event in self._watch_once(job_id):
                     broken_since = None
                     yield event
                     if isinstance(event, Finished):
                         return
             except (Unavailable, DeadlineExceeded):
                 broken_since = broken_since or time.monotonic()
-                if time.monotonic() - broken_since > PATIENCE_SECONDS:
+                if time.monotonic() - broken_since > RECONNECT_SECONDS:
                     raise
                 time.sleep(PAUSE_SECONDS)
 
-    def _events(self, job_id: str) -> Iterator[Event]:
+    def _watch_once(self, job_id: str) -> Iterator[Event]:
         with self._connection.errors():
             call = self._stub.WatchJob(jobs_pb2.WatchJobRequest(id=job_id), metadata=self._connection.metadata)
             try:
                 for message in call:
-                    yield self._typed(message)
+                    yield self._event(message)
             finally:
                 call.cancel()
         raise Unavailable(f"The gateway ended the watch of job {job_id} before the job ended.", reason="CUT_OFF")
 
-    def _typed(self, message: jobs_pb2.WatchJobResponse) -> Event:
+    def _event(self, message: jobs_pb2.WatchJobResponse) -> Event:
         match message.WhichOneof("event"):
             case "queued":
                 return Queued(message.queued.place, jobs_pb2.Phase.Name(message.queued.phase))
@@ -87,18 +244,4 @@ class Jobs:
             case "finished":
                 return Finished(Job.from_message(message.finished, self))
             case _:
-                return progress(message.progress)
-
-
-def progress(message: jobs_pb2.Progress) -> Progress:
-    """The progress that the gateway tells."""
-    return Progress(
-        frames_done=message.frames_done,
-        frames_total=message.frames_total,
-        fps=message.fps,
-        seconds_left=message.seconds_left if message.HasField("seconds_left") else None,
-        processed=message.processed,
-        total=message.total,
-        phase=jobs_pb2.Phase.Name(message.phase),
-        cost_usd=message.cost_usd if message.HasField("cost_usd") else None,
-    )
+                return Progress.from_message(message.progress)

@@ -1,15 +1,26 @@
-"""Protobuf messages from what a caller gives: plain values, short names of enum values, dataclasses of options."""
+"""Protobuf messages from the values of a caller, and dataclasses from messages."""
 
-from collections.abc import Mapping
-from dataclasses import fields
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 
+from apigpu.v1 import options_pb2
 from servicekit.enums import number_of, short_names
 from servicekit.errors import InvalidArgument
 
+if TYPE_CHECKING:
+    from apigpu.options import Source
+
+T = TypeVar("T")
+ASSETS = "assets/"
 KINDS = {
     FieldDescriptor.CPPTYPE_BOOL: "true or false",
     FieldDescriptor.CPPTYPE_DOUBLE: "a number",
@@ -18,36 +29,93 @@ KINDS = {
 }
 
 
-def fill(message: Message, **given: Any) -> None:
-    """Set the fields of `message` that are given; None is not given.
+def client_name(field: Any) -> str:
+    """Return the name of a field in Python."""
+    rules = field.GetOptions().Extensions[options_pb2.client]
+    return str(rules.name or field.name.removeprefix("url_"))
 
-    A field of messages takes a dataclass whose fields have the names of the message's, a repeated one a sequence of
-    such. Raises InvalidArgument, which names the field, for an unknown name of an enum and a value of another kind.
+
+def local_file(source: Source) -> Path | None:
+    """Return the local file that a source names; None for a URL or an asset."""
+    if isinstance(source, Path):
+        return source
+    # The ids of assets are random: a file of that name means the folder "assets" here.
+    if source.startswith(("http://", "https://")) or (source.startswith(ASSETS) and not Path(source).exists()):
+        return None
+    return Path(source)
+
+
+def stems(sources: Iterable[Source]) -> list[str]:
+    """Return a name for every source: its stem, with -2, -3 … where it would repeat."""
+    names: list[str] = []
+    for source in sources:
+        stem = Path(str(source).partition("?")[0]).stem or "image"
+        name, number = stem, 1
+        while name in names:
+            number += 1
+            name = f"{stem}-{number}"
+        names.append(name)
+    return names
+
+
+@dataclass(frozen=True)
+class RequestInput:
+    """A field of a request that is still to be given the name of a source at the gateway."""
+
+    message: Message
+    field: str
+    source: Source
+    is_repeated: bool
+
+    def set(self, name: str) -> None:
+        """Set the field to a URL or the name of an asset; inputs of a repeated field in their order."""
+        if self.is_repeated:
+            getattr(self.message, self.field).append(name)
+        else:
+            setattr(self.message, self.field, name)
+
+
+def fill(message: Message, **values: Any) -> list[RequestInput]:
+    """Set the fields of `message`, by their names in Python, but for inputs, which are returned; None is not given.
+
+    A field of messages takes a dataclass or a mapping with the names of the message's fields, a repeated one an
+    iterable of such. Raises InvalidArgument, which names the field, for an unknown name of an enum and a value of
+    another kind.
     """
-    _fill(message, given, "")
+    inputs: list[RequestInput] = []
+    _fill(message, values, "", inputs)
+    return inputs
 
 
-def _fill(message: Message, given: Mapping[str, Any], prefix: str) -> None:
-    for name, value in given.items():
+def _fill(message: Message, values: Mapping[str, Any], prefix: str, inputs: list[RequestInput]) -> None:
+    by_name: dict[str, Any] = {client_name(field): field for field in message.DESCRIPTOR.fields}
+    for name, value in values.items():
         if value is None:
             continue
-        field = message.DESCRIPTOR.fields_by_name[name]
+        if name not in by_name:
+            raise InvalidArgument(f"{prefix}{name} is no option.", fields={prefix + name: "is no option"})
+        field = by_name[name]
         if field.message_type is None:
-            _set(message, field, value, prefix + name)
+            _set(message, field, value, prefix + name, inputs)
         elif field.is_repeated:
             for index, element in enumerate(value):
-                _fill(getattr(message, name).add(), shallow(element), f"{prefix}{name}[{index}].")
+                _fill(getattr(message, field.name).add(), _values(element), f"{prefix}{name}[{index}].", inputs)
         else:
-            getattr(message, name).SetInParent()
-            _fill(getattr(message, name), shallow(value), f"{prefix}{name}.")
+            getattr(message, field.name).SetInParent()
+            _fill(getattr(message, field.name), _values(value), f"{prefix}{name}.", inputs)
 
 
-def shallow(options: Any) -> dict[str, Any]:
-    """The fields of a dataclass."""
+def _values(options: Any) -> Mapping[str, Any]:
+    if isinstance(options, Mapping):
+        return options
     return {field.name: getattr(options, field.name) for field in fields(options)}
 
 
-def _set(message: Message, field: Any, value: Any, path: str) -> None:
+def _set(message: Message, field: FieldDescriptor, value: Any, path: str, inputs: list[RequestInput]) -> None:
+    if field.GetOptions().Extensions[options_pb2.field].input:
+        sources = value if field.is_repeated else [value]
+        inputs += [RequestInput(message, field.name, source, field.is_repeated) for source in sources]
+        return
     if field.enum_type is not None:
         value = _number(field.enum_type, value, path)
     try:
@@ -63,3 +131,14 @@ def _number(enum: Any, name: Any, path: str) -> int:
         text = f"must be one of {', '.join(short_names(enum))}"
         raise InvalidArgument(f"{path} is {name!r} and {text}.", fields={path: text})
     return number
+
+
+def from_message(kind: type[T], message: Message, **values: Any) -> T:
+    """Return a dataclass of the message's fields that have its names; `values` are those of the others."""
+    names = (field.name for field in fields(kind) if field.name not in values)  # type: ignore[arg-type]
+    return kind(**{name: getattr(message, name) for name in names}, **values)
+
+
+def to_datetime(timestamp: Timestamp) -> datetime | None:
+    """Return the time in UTC; None when it was not given."""
+    return timestamp.ToDatetime(tzinfo=UTC) if timestamp.ByteSize() else None

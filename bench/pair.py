@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from api_gpu.client import Client
+from api_gpu import Client
 from servicekit.errors import ServiceError
 from tools import pair
 

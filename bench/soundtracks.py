@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Iterator
 from pathlib import Path
 
-from api_gpu.client import Client
+from api_gpu import Client
 from apigpu.v1 import video_pb2
 from bench import plain
 from bench.alone import alone

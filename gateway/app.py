@@ -11,9 +11,8 @@ import structlog
 from apigpu.v1 import assets_pb2_grpc, fleet_pb2_grpc, jobs_pb2_grpc, system_pb2_grpc
 from externalscaler import externalscaler_pb2_grpc
 from gateway import components
-from gateway.assets.links import Links
-from gateway.assets.store import AssetStore
-from gateway.assets.transfers import Transfers
+from gateway.assets.links import LinkSigner
+from gateway.assets.store import AssetStore, TransferSlots
 from gateway.auth.interceptor import key_required
 from gateway.auth.keys import Keys
 from gateway.config import GatewaySettings
@@ -99,7 +98,7 @@ class Gateway:
         store = await components.job_store(settings, engine, stack)
         queue, board = TaskQueue(await engine.queue("tasks", settings.ack_wait_seconds)), ProgressBus(engine)
         sources = components.sources(settings, assets, stack)
-        links = Links(components.link_secret(settings), settings.link_ttl_seconds)
+        links = LinkSigner(components.link_secret(settings), settings.link_ttl_seconds)
         tickets = Tickets(await engine.key_value("tickets"))
         providers = components.providers(settings, tickets, assets, links)
         endpoints = [p.endpoint for p in providers.values() if isinstance(p, ServerlessProvider)]
@@ -124,7 +123,7 @@ class Gateway:
         if resumable:
             components.background(stack, orphans.reap_orphaned_runs(store, resumable))
 
-        transfers = Transfers(settings.max_transfers)
+        transfers = TransferSlots(settings.max_transfers)
         service = _service(
             settings, desk, assets, transfers, pool, Presenter(links, fleet.meter.cost), fleet, providers
         )
@@ -163,7 +162,7 @@ def _service(
     settings: GatewaySettings,
     desk: JobManager,
     assets: AssetStore,
-    transfers: Transfers,
+    transfers: TransferSlots,
     pool: Pool,
     messages: Presenter,
     fleet: Fleet,
@@ -211,8 +210,8 @@ async def _http(
     settings: GatewaySettings,
     private: str,
     assets: AssetStore,
-    links: Links,
-    transfers: Transfers,
+    links: LinkSigner,
+    transfers: TransferSlots,
     door: WorkerLinks | None,
     stack: contextlib.AsyncExitStack,
 ) -> HttpServer:

@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 
 import structlog
 
-from gateway.assets.links import Links
+from gateway.assets.links import LinkSigner
 from gateway.assets.store import AssetStore
 from gateway.config import GatewaySettings
 from gateway.fleet.providers.base import Provider, ProviderContext
@@ -87,7 +87,9 @@ def _own_encoders(settings: GatewaySettings, pool: Pool) -> StaticEncoders:
     return StaticEncoders(settings.encoders, pool, credentials, token)
 
 
-def providers(settings: GatewaySettings, tickets: Tickets, assets: AssetStore, links: Links) -> dict[str, Provider]:
+def providers(
+    settings: GatewaySettings, tickets: Tickets, assets: AssetStore, links: LinkSigner
+) -> dict[str, Provider]:
     """The providers that are set up, in the order of preference: those too that are to be rented from no more may have
     instances that must be destroyed."""
     context = ProviderContext(

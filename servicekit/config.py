@@ -7,6 +7,8 @@ from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, Validation
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from servicekit.errors import ConfigError as ConfigError
+
 Network = IPv4Network | IPv6Network
 T = TypeVar("T")
 
@@ -29,10 +31,6 @@ Cidrs = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
 
 # The secret between gateway and encoder: SESSION_TOKEN, or GPU_API_KEY, its name in the system that came before.
 SessionToken = Annotated[SecretStr, Field(validation_alias=AliasChoices("session_token", "gpu_api_key"))]
-
-
-class ConfigError(Exception):
-    """A setting is missing or cannot be used; the text names it and says what to do."""
 
 
 class Settings(BaseSettings):

@@ -12,6 +12,10 @@ DETAILS_KEY = "grpc-status-details-bin"
 DOMAIN = "api-gpu"
 
 
+class ConfigError(Exception):
+    """A setting is missing or cannot be used; the text names it and says what to do."""
+
+
 class ServiceError(Exception):
     """Base of the errors that a caller may see.
 

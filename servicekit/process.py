@@ -15,6 +15,12 @@ _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 _setpriv = shutil.which("setpriv")
 
 
+def module_command(module: str, *arguments: str) -> list[str]:
+    """Return the command line of a Python module. Without -P it would run files of the current folder in place of
+    modules that it imports: a `queue.py` of the user."""
+    return [sys.executable, "-P", "-m", module, *arguments]
+
+
 class TiedCommand(NamedTuple):
     """Command line of a child, and the `preexec_fn` to start it with (None where none is needed)."""
 

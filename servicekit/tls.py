@@ -10,11 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from servicekit.config import ConfigError
+from servicekit.errors import ConfigError
 
 _BLOCK = re.compile(rb"-----BEGIN ([A-Z ]+)-----.+?-----END \1-----\n?", re.DOTALL)
 _UNUSABLE = (
@@ -34,6 +31,11 @@ class TrustBundle:
     @classmethod
     def parse(cls, text: str) -> "TrustBundle":
         """Parse the text of a bundle. Raises ConfigError, whose message never shows the content."""
+        # Imported here: clients use this file too, and do without the library.
+        from cryptography import x509
+        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
         try:
             blocks = list(_BLOCK.finditer(base64.b64decode(text, validate=True)))
             certificate, key, ca = (block.group(0) for block in blocks)

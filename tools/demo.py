@@ -4,6 +4,7 @@ Results are left in out/; everything else, the pair too, is gone afterwards. Exi
 """
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -13,9 +14,11 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
+import av
 from rich.console import Console
 from rich.table import Column, Table
 
+from api_gpu.assets import check_readable
 from servicekit.errors import ServiceError
 from tools.media_check import Footage, changed_share, footage, sound_seconds
 from tools.pair import running
@@ -32,10 +35,10 @@ CAPTION_SHARE = 0.001
 
 @dataclass(frozen=True)
 class Outcome:
-    """One operation, called one way: seconds from the first byte sent to the last received, results, their faults."""
+    """One operation over one transport: seconds from the first byte sent to the last received, results, faults."""
 
     operation: str
-    way: str
+    transport: str
     seconds: float
     results: dict[Path, Footage]
     faults: list[str]
@@ -48,17 +51,19 @@ class Demo:
         self._samples = samples
         self._source = footage(samples.video)
 
-    def run(self, way: Transport) -> Iterator[Outcome]:
-        """Each operation once."""
+    def run(self, transport: Transport) -> Iterator[Outcome]:
+        """Yield the outcome of each operation."""
         samples = self._samples
-        yield self._outcome("caption", way, lambda: way.caption(samples, OUT), self._caption_faults)
-        yield self._outcome("img2vid", way, lambda: way.img2vid(samples, CLIP_SECONDS, OUT), self._clip_faults)
-        yield self._outcome("addaudio", way, lambda: way.addaudio(samples, OUT), self._audio_faults)
+        yield self._outcome("caption", transport, lambda: transport.caption(samples, OUT), self._caption_faults)
+        yield self._outcome(
+            "img2vid", transport, lambda: transport.img2vid(samples, CLIP_SECONDS, OUT), self._clip_faults
+        )
+        yield self._outcome("addaudio", transport, lambda: transport.addaudio(samples, OUT), self._audio_faults)
 
     def _outcome(
         self,
         operation: str,
-        way: Transport,
+        transport: Transport,
         call: Callable[[], list[Path]],
         judge: Callable[[Path, Footage], Iterator[str]],
     ) -> Outcome:
@@ -67,12 +72,12 @@ class Demo:
         seconds = time.monotonic() - started
         results = {path: footage(path) for path in paths}
         faults = [fault for path, found in results.items() for fault in judge(path, found)]
-        return Outcome(operation, way.name, seconds, results, faults)
+        return Outcome(operation, transport.name, seconds, results, faults)
 
     def _caption_faults(self, path: Path, found: Footage) -> Iterator[str]:
         source, (shown, hidden) = self._source, cues(self._samples.subtitles, self._source.seconds)
-        yield from differing("frames", found.frames, source.frames)
-        yield from differing("size", found.size, source.size)
+        yield from unequal("frames", found.frames, source.frames)
+        yield from unequal("size", found.size, source.size)
         yield from apart("duration", found.seconds, source.seconds)
         yield from apart("sound", found.audio_seconds or 0.0, source.audio_seconds or 0.0)
         if shown is not None and changed_share(path, self._samples.video, shown) < CAPTION_SHARE:
@@ -81,33 +86,33 @@ class Demo:
             yield f"the picture differs at {hidden:.1f} s, where no caption is"
 
     def _clip_faults(self, path: Path, found: Footage) -> Iterator[str]:
-        yield from differing("frames", found.frames, CLIP_FRAMES)
-        yield from differing("size", found.size, CLIP_SIZE)
+        yield from unequal("frames", found.frames, CLIP_FRAMES)
+        yield from unequal("size", found.size, CLIP_SIZE)
         yield from apart("duration", found.seconds, CLIP_SECONDS)
         if changed_share(path, path, 0.0, CLIP_SECONDS - TOLERANCE_SECONDS) < CAPTION_SHARE:
             yield "no zoom"
 
     def _audio_faults(self, path: Path, found: Footage) -> Iterator[str]:
         shorter = min(self._source.seconds, sound_seconds(self._samples.audio) or 0.0)
-        yield from differing("size", found.size, self._source.size)
+        yield from unequal("size", found.size, self._source.size)
         yield from apart("duration", found.seconds, shorter)
         yield from apart("sound", found.audio_seconds or 0.0, shorter)
 
 
-def differing(what: str, found: object, wanted: object) -> Iterator[str]:
-    """A fault when the two are not the same."""
-    if found != wanted:
-        yield f"{what} {found}, not {wanted}"
+def unequal(name: str, actual: object, expected: object) -> Iterator[str]:
+    """Yield a fault when the two are not equal."""
+    if actual != expected:
+        yield f"{name} {actual}, not {expected}"
 
 
-def apart(what: str, found: float, wanted: float) -> Iterator[str]:
-    """A fault when the two times are further apart than TOLERANCE_SECONDS."""
-    if abs(found - wanted) > TOLERANCE_SECONDS:
-        yield f"{what} {found:.2f} s, not {wanted:.2f} s"
+def apart(name: str, actual: float, expected: float) -> Iterator[str]:
+    """Yield a fault when the two times are further apart than TOLERANCE_SECONDS."""
+    if abs(actual - expected) > TOLERANCE_SECONDS:
+        yield f"{name} {actual:.2f} s, not {expected:.2f} s"
 
 
 def samples_in(folder: Path, video: Path | None, subtitles: Path | None) -> Samples:
-    """The user's files, and samples in `folder` for what is not given."""
+    """Return the user's files, and samples made in `folder` in place of those that are not given."""
     folder.mkdir()
     video = video or make_video(folder / "sample.mp4")
     subtitles = subtitles or make_subtitles(folder / "sample.srt", footage(video).seconds)
@@ -115,16 +120,16 @@ def samples_in(folder: Path, video: Path | None, subtitles: Path | None) -> Samp
 
 
 def table(outcomes: list[Outcome]) -> Table:
-    """The outcomes, a row for each result."""
+    """Return a table of the outcomes, a row for each result."""
     result = Column("result", overflow="fold")
-    made = Table("operation", "way", "seconds", result, "frames", "size", "check", box=None, pad_edge=False)
+    made = Table("operation", "transport", "seconds", result, "frames", "size", "check", box=None, pad_edge=False)
     for outcome in outcomes:
         verdict = "; ".join(outcome.faults) or "ok"
         for number, (path, found) in enumerate(outcome.results.items()):
             first = number == 0
             made.add_row(
                 outcome.operation if first else "",
-                outcome.way if first else "",
+                outcome.transport if first else "",
                 f"{outcome.seconds:.1f}" if first else "",
                 str(path),
                 str(found.frames),
@@ -135,7 +140,7 @@ def table(outcomes: list[Outcome]) -> Table:
 
 
 def demonstrate(video: Path | None, subtitles: Path | None, console: Console) -> list[Outcome]:
-    """Run everything; the outcomes. Raises ServiceError, and httpx.HTTPError for the JSON way."""
+    """Run everything and return the outcomes. Raises ServiceError, and httpx.HTTPError for JSON."""
     OUT.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="api-gpu-demo-") as folder:
         console.print("making sample media")
@@ -148,20 +153,29 @@ def demonstrate(video: Path | None, subtitles: Path | None, console: Console) ->
         ):
             outcomes = []
             for outcome in chain(demo.run(GrpcTransport(client)), demo.run(json)):
-                console.print(f"{outcome.operation} over {outcome.way}: {outcome.seconds:.1f} s")
+                console.print(f"{outcome.operation} over {outcome.transport}: {outcome.seconds:.1f} s")
                 outcomes.append(outcome)
             return outcomes
 
 
+def path_in(variable: str) -> Path | None:
+    """Return the path that an environment variable holds; None when it is not set or empty."""
+    text = os.environ.get(variable)
+    return Path(text) if text else None
+
+
 def main() -> None:
-    """Entry point."""
+    """Run the demo on the files of the command line, or of VIDEO and SRT."""
     parser = argparse.ArgumentParser(prog="tools.demo", description="The three operations over gRPC and over JSON.")
-    parser.add_argument("--video", type=Path, help="your video instead of a sample")
-    parser.add_argument("--srt", type=Path, help="your subtitles instead of a sample")
-    given = parser.parse_args()
+    parser.add_argument("--video", type=Path, default=path_in("VIDEO"), help="your video instead of a sample")
+    parser.add_argument("--srt", type=Path, default=path_in("SRT"), help="your subtitles instead of a sample")
+    arguments = parser.parse_args()
     console = Console(markup=False, highlight=False, soft_wrap=True)
     try:
-        outcomes = demonstrate(given.video, given.srt, console)
+        check_readable(filter(None, (arguments.video, arguments.srt)))
+        outcomes = demonstrate(arguments.video, arguments.srt, console)
+    except av.FFmpegError as error:
+        sys.exit(f"tools.demo: cannot decode the video: {error}")
     except ServiceError as error:
         sys.exit(f"tools.demo: {error}")
     console.print()

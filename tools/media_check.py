@@ -1,4 +1,4 @@
-"""What is in a video, found by decoding it."""
+"""Facts of a video, found by decoding it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +38,7 @@ def footage(path: Path) -> Footage:
 
 
 def sound_seconds(path: Path) -> float | None:
-    """Decode the sound of a file; its seconds, None where there is none."""
+    """Decode the sound of a file and return its seconds, None where there is none."""
     with av.open(path) as container:
         if not container.streams.audio:
             return None
@@ -46,14 +46,14 @@ def sound_seconds(path: Path) -> float | None:
 
 
 def changed_share(path: Path, other: Path, seconds: float, other_seconds: float | None = None) -> float:
-    """Share of the pixels, 0 to 1, that clearly differ between two videos, compared at 480×270 in grey: at `seconds` in
-    the first and at `other_seconds`, or the same, in the second."""
+    """Return the share of the pixels, 0 to 1, that clearly differ between two videos, compared at 480×270 in gray: at
+    `seconds` in the first and at `other_seconds`, or the same, in the second."""
     late = seconds if other_seconds is None else other_seconds
-    pairs = list(zip(_grey(path, seconds), _grey(other, late), strict=True))
+    pairs = list(zip(_gray(path, seconds), _gray(other, late), strict=True))
     return sum(abs(one - two) > CHANGE_LEVELS for one, two in pairs) / len(pairs)
 
 
-def _grey(path: Path, seconds: float) -> bytes:
+def _gray(path: Path, seconds: float) -> bytes:
     with av.open(path) as container:
         stream = container.streams.video[0]
         container.seek(int(seconds * av.time_base))

@@ -1,21 +1,20 @@
-"""A pair for a while: `api-gpu up` as a child, on free ports and in a folder of its own; nothing else is touched."""
+"""A temporary pair: `api-gpu up` as a child, on free ports and in a folder of its own."""
 
 import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from api_gpu.client import Client
+from api_gpu import Client
 from api_gpu.local.data_dir import DataDir
 from gateway.fleet.providers.registry import PROVIDERS
 from servicekit.errors import Unavailable
-from servicekit.process import die_with_parent
+from servicekit.process import die_with_parent, module_command
 
 START_SECONDS = 60.0
 STOP_SECONDS = 45.0
@@ -26,10 +25,12 @@ OUTSIDE = {
     "ASSETS_URL",
     "GPU_API_KEY",
     "HOST",
+    "LOGS_DIR",
     "NATS_URL",
     "OUTPUT_DIR",
     "PUBLIC_URL",
     "SESSION_TOKEN",
+    "WORK_DIR",
     "X_API_KEY",
 }
 for provider in PROVIDERS.values():
@@ -54,22 +55,22 @@ class Pair:
 
     @property
     def certificates(self) -> Path:
-        """Folder of the certificates, see api_gpu.local.certs."""
+        """Folder of the certificates that `up` made."""
         return DataDir(self.data_dir).certificates
 
     @property
     def output(self) -> str:
-        """What `up` wrote so far, stdout and stderr."""
+        """Output of `up` so far, stdout and stderr."""
         return (self.data_dir / "up.log").read_text()
 
     def client(self) -> Client:
-        """A connected client; close it."""
+        """Return a connected client; close it."""
         return Client.local(self.data_dir)
 
 
 @contextmanager
 def running(data_dir: Path, **environment: str) -> Iterator[Pair]:
-    """A pair that serves; it is ended afterwards. Raises Unavailable, with what `up` said, when it does not start."""
+    """Run a pair, which is ended afterwards. Raises Unavailable, with the output of `up`, when it does not start."""
     pair = start(data_dir, **environment)
     try:
         wait_until_up(pair)
@@ -92,7 +93,7 @@ def start(data_dir: Path, **environment: str) -> Pair:
     inherited = {name: value for name, value in os.environ.items() if name not in OUTSIDE}
     data_dir.mkdir(parents=True, exist_ok=True)
     with (data_dir / "up.log").open("wb") as log:
-        child = die_with_parent([sys.executable, "-m", "api_gpu", "up"], signal.SIGTERM)
+        child = die_with_parent(module_command("api_gpu", "up"), signal.SIGTERM)
         process = subprocess.Popen(
             child.command,
             env={**inherited, **own, **environment},
@@ -105,7 +106,7 @@ def start(data_dir: Path, **environment: str) -> Pair:
 
 
 def wait_until_up(pair: Pair) -> None:
-    """Wait until both services serve. Raises Unavailable, with what `up` said."""
+    """Wait until both services serve. Raises Unavailable, with the output of `up`."""
     deadline = time.monotonic() + START_SECONDS
     while "api-gpu is up" not in pair.output:
         if pair.process.poll() is not None or time.monotonic() > deadline:
@@ -124,7 +125,7 @@ def stop(pair: Pair) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of this machine that nobody uses now."""
+    """Return ports of this machine that are free now."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:

@@ -27,7 +27,7 @@ class Samples:
 
 
 def make_video(path: Path) -> Path:
-    """A 720p video of VIDEO_SECONDS at 30 frames a second, with sound."""
+    """Make a 720p video of VIDEO_SECONDS at 30 frames a second, with sound."""
     seconds = str(VIDEO_SECONDS)
     sound = f"sine=frequency=330:duration={seconds}"
     picture = f"testsrc2=size=1280x720:rate=30:duration={seconds}"
@@ -36,7 +36,7 @@ def make_video(path: Path) -> Path:
 
 
 def make_subtitles(path: Path, seconds: float) -> Path:
-    """Two cues for a video of `seconds`: from 1/5 to 2/5 of it, and from 3/5 to 4/5."""
+    """Write two cues for a video of `seconds`: from 1/5 to 2/5 of it, and from 3/5 to 4/5."""
     texts = ((1, "Captions, burned in"), (3, "by api-gpu"))
     blocks = [
         f"{number}\n{stamp(seconds * fifth / 5)} --> {stamp(seconds * (fifth + 1) / 5)}\n{text}\n"
@@ -47,7 +47,7 @@ def make_subtitles(path: Path, seconds: float) -> Path:
 
 
 def make_images(folder: Path) -> tuple[Path, ...]:
-    """Three stills of 1920×1080."""
+    """Make three stills of 1920×1080."""
     paths = []
     for source in STILLS:
         paths.append(folder / f"{source}.png")
@@ -56,13 +56,13 @@ def make_images(folder: Path) -> tuple[Path, ...]:
 
 
 def make_audio(path: Path) -> Path:
-    """A tone of AUDIO_SECONDS."""
+    """Make a tone of AUDIO_SECONDS."""
     ffmpeg("-f", "lavfi", "-i", f"sine=frequency=550:duration={AUDIO_SECONDS}", str(path))
     return path
 
 
 def cues(subtitles: Path, seconds: float) -> tuple[float | None, float | None]:
-    """A time when a cue shows, and one when none does, in a video of `seconds`; None where there is no such time."""
+    """Return a time when a cue shows, and one when none does, in a video of `seconds`; None where there is none."""
     numbers = (tuple(int(part) for part in found) for found in CUE.findall(subtitles.read_text(errors="replace")))
     spans = sorted((_seconds(*each[:4]), _seconds(*each[4:])) for each in numbers)
     shown = next(((start + end) / 2 for start, end in spans if start < end <= seconds), None)
@@ -79,7 +79,7 @@ def _seconds(hours: int, minutes: int, seconds: int, milliseconds: int) -> float
 
 
 def stamp(seconds: float) -> str:
-    """A time as SubRip writes it: 00:00:02,500."""
+    """Return a time as SubRip writes it: 00:00:02,500."""
     milliseconds = round(seconds * 1000)
     minutes, rest = divmod(milliseconds, 60_000)
     return f"{minutes // 60:02}:{minutes % 60:02}:{rest // 1000:02},{rest % 1000:03}"

@@ -1,18 +1,18 @@
-"""The two ways to call the pair, side by side: gRPC by api_gpu.client, and JSON over HTTP with no client of ours."""
+"""The two ways to call the pair, side by side: gRPC by `api_gpu`, and JSON over HTTP with no client of ours."""
 
 from pathlib import Path
 from typing import Any, Protocol
 
 import httpx
 
-from api_gpu.client import Client
+from api_gpu import Client
 from tools.samples import Samples
 
 HTTP_SECONDS = 3600.0
 
 
 class Transport(Protocol):
-    """Runs an operation on local files; the results are written to `folder`, named by way and operation."""
+    """Runs an operation on local files; writes the results to `folder`, named by transport and operation."""
 
     name: str
 
@@ -35,17 +35,14 @@ class GrpcTransport:
         self._client = client
 
     def caption(self, samples: Samples, folder: Path) -> list[Path]:
-        """See Way."""
         job = self._client.caption(samples.video, samples.subtitles).wait()
         return [self._client.download(job.asset, folder / "grpc-caption.mp4")]
 
     def img2vid(self, samples: Samples, seconds: float, folder: Path) -> list[Path]:
-        """See Way."""
         job = self._client.img2vid(samples.images, seconds).wait()
         return [self._client.download(clip.asset, folder / f"grpc-{clip.id}.mp4") for clip in job.clips]
 
     def addaudio(self, samples: Samples, folder: Path) -> list[Path]:
-        """See Way."""
         job = self._client.addaudio(samples.video, samples.audio).wait()
         return [self._client.download(job.asset, folder / "grpc-addaudio.mp4")]
 
@@ -59,22 +56,19 @@ class JsonTransport:
         self._http = httpx.Client(base_url=url, headers={"X-API-Key": key}, timeout=HTTP_SECONDS)
 
     def close(self) -> None:
-        """End the connections."""
+        """Close the connections."""
         self._http.close()
 
     def caption(self, samples: Samples, folder: Path) -> list[Path]:
-        """See Way."""
         body = {"url_video": self._upload(samples.video), "url_srt": self._upload(samples.subtitles)}
         return [self._download(self._post("caption", body)["video_url"], folder / "json-caption.mp4")]
 
     def img2vid(self, samples: Samples, seconds: float, folder: Path) -> list[Path]:
-        """See Way."""
         images = [{"id": path.stem, "image_url": self._upload(path), "duracao": seconds} for path in samples.images]
         videos = self._post("img2vid", {"images": images})["videos"]
         return [self._download(video["video_url"], folder / f"json-{video['id']}.mp4") for video in videos]
 
     def addaudio(self, samples: Samples, folder: Path) -> list[Path]:
-        """See Way."""
         body = {"url_video": self._upload(samples.video), "url_audio": self._upload(samples.audio)}
         return [self._download(self._post("addaudio", body)["video_url"], folder / "json-addaudio.mp4")]
 

@@ -1,4 +1,4 @@
-"""How a command tells of its work: live bars on a terminal, plain lines elsewhere. Both write to stderr."""
+"""Progress of a command on stderr: live bars on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -10,8 +10,8 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.text import Text
 
 from api_gpu.assets import OnBytes
-from api_gpu.job import Clip, Event, Finished, Job, Queued
-from api_gpu.job import Progress as JobProgress
+from api_gpu.jobs import Clip, Event, Finished, Job, Queued
+from api_gpu.jobs import Progress as JobProgress
 
 LINE_SECONDS = 2.0
 DONE_BARS = 5
@@ -20,16 +20,16 @@ STARTING = "an encoder starts"
 
 
 class Display(Protocol):
-    """What a command needs to tell. A context manager: it ends the bars."""
+    """Show the progress of a command. A context manager: it ends the bars."""
 
     def transfer(self, label: str) -> OnBytes:
-        """Begin to tell of a transfer."""
+        """Show a transfer from its beginning; return what is to be called with its bytes."""
 
     def event(self, job: Job, event: Event) -> None:
-        """Tell an event of a job."""
+        """Show an event of a job."""
 
-    def say(self, text: str) -> None:
-        """Tell a line."""
+    def message(self, text: str) -> None:
+        """Show a line."""
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -40,16 +40,16 @@ class Display(Protocol):
         """End."""
 
 
-def display() -> Display:
-    """Bars when stderr is a terminal, else lines."""
+def open_display() -> Display:
+    """Return bars when stderr is a terminal, else lines."""
     return Bars() if sys.stderr.isatty() else Lines()
 
 
 class Lines:
-    """Plain lines: the beginning of each transfer, changes of the place, progress every LINE_SECONDS."""
+    """Print plain lines: the beginning of each transfer, each event, progress every LINE_SECONDS."""
 
     def __init__(self) -> None:
-        self._told = 0.0
+        self._last_time = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -58,43 +58,42 @@ class Lines:
         """Nothing is open."""
 
     def transfer(self, label: str) -> OnBytes:
-        """Tell of it when it begins and when it is done."""
-        self.say(label)
+        """Print a line when it begins, every LINE_SECONDS, and when it is done."""
+        self.message(label)
         started = time.monotonic()
 
         def on_bytes(done: int, total: int | None) -> None:
             if done == total or self._due():
-                self.say(f"{label}: {of_bytes(done, total, time.monotonic() - started)}")
+                self.message(f"{label}: {bytes_text(done, total, time.monotonic() - started)}")
 
         return on_bytes
 
     def event(self, job: Job, event: Event) -> None:
-        """Tell it, unless the last line is too young and more will follow."""
+        """Print the event, but for progress within LINE_SECONDS after the last."""
         if not isinstance(event, JobProgress) or self._due():
-            self.say(f"job {job.id}: {told(event)}")
+            self.message(f"job {job.id}: {describe(event)}")
 
-    def say(self, text: str) -> None:
-        """Tell a line."""
+    def message(self, text: str) -> None:
+        """Show a line."""
         print(text, file=sys.stderr, flush=True)
 
     def _due(self) -> bool:
         now = time.monotonic()
-        if now - self._told < LINE_SECONDS:
+        if now - self._last_time < LINE_SECONDS:
             return False
-        self._told = now
+        self._last_time = now
         return True
 
 
 class Detail(ProgressColumn):
-    """The words beside a bar."""
+    """The text beside a bar."""
 
     def render(self, task: Task) -> Text:
-        """See ProgressColumn."""
         return Text(str(task.fields["detail"]), style="dim")
 
 
 class Bars:
-    """One live bar for each transfer, and one for the job; of those that are full, the last DONE_BARS."""
+    """Draw a live bar for each transfer and one for the job; of those that are full, the last DONE_BARS."""
 
     def __init__(self) -> None:
         columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=30), Detail())
@@ -109,7 +108,7 @@ class Bars:
         self._progress.stop()
 
     def transfer(self, label: str) -> OnBytes:
-        """A bar that fills with the bytes."""
+        """Draw a bar that fills with the bytes."""
         done = [task.id for task in self._progress.tasks if task.finished]
         for old in done[:-DONE_BARS]:
             self._progress.remove_task(old)
@@ -117,7 +116,7 @@ class Bars:
         started = time.monotonic()
 
         def on_bytes(done: int, total: int | None) -> None:
-            detail = of_bytes(done, total, time.monotonic() - started)
+            detail = bytes_text(done, total, time.monotonic() - started)
             self._progress.update(bar, completed=done, total=total, detail=detail)
 
         return on_bytes
@@ -128,22 +127,22 @@ class Bars:
             self._jobs[job.id] = self._progress.add_task(job.operation, total=None, detail="")
         bar = self._jobs[job.id]
         if isinstance(event, Clip):
-            self.say(told(event))
+            self.message(describe(event))
             return
-        self._progress.update(bar, detail=told(event))
+        self._progress.update(bar, detail=describe(event))
         if isinstance(event, JobProgress) and event.frames_total:
             self._progress.update(bar, completed=event.frames_done, total=event.frames_total)
         elif isinstance(event, Finished):
             full = self._progress.tasks[self._progress.task_ids.index(bar)].total or 1
             self._progress.update(bar, completed=full if not event.job.error else None, total=full)
 
-    def say(self, text: str) -> None:
-        """A line above the bars."""
+    def message(self, text: str) -> None:
+        """Print a line above the bars."""
         self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def told(event: Event) -> str:
-    """An event in words."""
+def describe(event: Event) -> str:
+    """Return an event in words."""
     match event:
         case Queued(_, "COLD_START"):
             return STARTING
@@ -153,13 +152,13 @@ def told(event: Event) -> str:
             return f"{event.id}: {event.error.message if event.error else 'done'}"
         case Finished(job):
             seconds = (job.queued_milliseconds + job.encoding_milliseconds) / 1000
-            return f"{job.status.lower()} after {seconds:.1f} s{of_dollars(job.cost_usd)}"
+            return f"{job.status.lower()} after {seconds:.1f} s{cost_text(job.cost_usd)}"
         case JobProgress():
-            return of_frames(event)
+            return frames_text(event)
 
 
-def of_frames(progress: JobProgress) -> str:
-    """Frames, rate and time left in words."""
+def frames_text(progress: JobProgress) -> str:
+    """Return frames, rate and time left in words."""
     frames = f"{progress.frames_done}" + (f"/{progress.frames_total}" if progress.frames_total else "")
     words = [f"{frames} frames", f"{progress.fps:.0f} fps"]
     if progress.total > 1:
@@ -168,15 +167,15 @@ def of_frames(progress: JobProgress) -> str:
         words.append(STARTING)
     if progress.seconds_left is not None:
         words.append(f"{progress.seconds_left:.0f} s left")
-    return ", ".join(words) + of_dollars(progress.cost_usd)
+    return ", ".join(words) + cost_text(progress.cost_usd)
 
 
-def of_dollars(usd: float | None) -> str:
-    """A cost in words, to be put after others; nothing where nothing was rented."""
+def cost_text(usd: float | None) -> str:
+    """Return a cost in words, to be put after others; nothing where nothing was rented."""
     return "" if usd is None else f", ${usd:.4f}"
 
 
-def of_bytes(done: int, total: int | None, seconds: float) -> str:
-    """Bytes and rate in words."""
+def bytes_text(done: int, total: int | None, seconds: float) -> str:
+    """Return bytes and rate in words."""
     whole = f"/{total / MEGABYTE:.1f}" if total is not None else ""
     return f"{done / MEGABYTE:.1f}{whole} MB, {done / MEGABYTE / max(seconds, 1e-6):.0f} MB/s"

@@ -1,17 +1,17 @@
-"""The commands that read and end jobs."""
+"""The commands that read and end jobs, and that show what is rented for them."""
 
 from typing import Annotated
 
 import typer
 
-from api_gpu.cli.output import FAILED, tell_warnings, told_clips
-from api_gpu.options import Status
+from api_gpu.cli.options import FAILED
+from apigpu.options import Status
 
 
 def jobs(
     context: typer.Context,
-    status: Annotated[Status | None, typer.Option(help="Only jobs that stand there.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Jobs to print_jobs.")] = 20,
+    status: Annotated[Status | None, typer.Option(help="Only jobs of this status.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Jobs to list.")] = 20,
 ) -> None:
     """List jobs, the newest first."""
     from itertools import islice
@@ -23,16 +23,16 @@ def jobs(
 
 
 def watch(context: typer.Context, job: str) -> None:
-    """Follow a job to its end, and print the links of its results. Raises typer.Exit when an image failed."""
-    from api_gpu.cli.display import display
-    from api_gpu.cli.run import JobRunner
+    """Follow a job to its end, and print the links of its results."""
+    from api_gpu.cli.display import open_display
+    from api_gpu.cli.run import JobRunner, print_clips, print_warnings
 
-    with context.obj.client() as client, display() as shown:
-        ended = JobRunner(client, shown).follow(client.get(job)).checked()
-    tell_warnings(ended.warnings)
+    with context.obj.client() as client, open_display() as display:
+        ended = JobRunner(client, display).follow(client.get(job)).checked()
+    print_warnings(ended.warnings)
     if ended.video_url:
         print(ended.video_url)
-    if told_clips(ended.clips, {clip.id: clip.video_url for clip in ended.clips}):
+    if print_clips(ended.clips, {clip.id: clip.video_url for clip in ended.clips}):
         raise typer.Exit(FAILED)
 
 
@@ -41,3 +41,19 @@ def cancel(context: typer.Context, job: str) -> None:
     with context.obj.client() as client:
         client.cancel(job)
     print(f"job {job} is cancelled")
+
+
+def fleet(
+    context: typer.Context,
+    costs: Annotated[bool, typer.Option("--costs", help="Show what was spent, by day and provider.")] = False,
+    days: Annotated[int, typer.Option(min=1, max=31, help="Days to show, with --costs.")] = 7,
+    ended: Annotated[bool, typer.Option("--ended", help="Show machines too that have been given back.")] = False,
+) -> None:
+    """Show rented encoders, and what they cost."""
+    from api_gpu.cli.tables import print_costs, print_fleet
+
+    with context.obj.client() as client:
+        if costs:
+            print_costs(client.fleet_costs(days))
+        else:
+            print_fleet(client.fleet(), with_ended=ended)

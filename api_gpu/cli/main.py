@@ -1,6 +1,7 @@
 """The command line `api-gpu`. What a command needs is imported by the command, so that `--help` is quick.
 
-Exit codes: 0; 1 a job or a call failed; 2 the command or a setting is wrong; 130 ended by Ctrl-C.
+Exit codes: 0; 1 a job or a call failed; 2 the command or a setting is wrong, or the server is not installed; 130 ended
+by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -10,11 +11,9 @@ from pathlib import Path
 
 import typer
 
-from api_gpu.cli import fleet, jobs, runpod, services, setup
-from api_gpu.cli.addaudio import addaudio
-from api_gpu.cli.caption import caption
-from api_gpu.cli.img2vid import img2vid
+from api_gpu.cli import jobs, operations, runpod, services
 from api_gpu.cli.options import (
+    FAILED,
     CaOption,
     CertKeyOption,
     CertOption,
@@ -25,8 +24,8 @@ from api_gpu.cli.options import (
     PortOption,
     ServerOption,
 )
-from api_gpu.cli.output import FAILED
 from api_gpu.local.data_dir import DataDir
+from apigpu.options import OPERATIONS
 
 USAGE = 2
 INTERRUPTED = 130
@@ -59,23 +58,21 @@ def options(
 app.command()(services.up)
 app.command(context_settings=services.FORWARDING, add_help_option=False)(services.gateway)
 app.command(context_settings=services.FORWARDING, add_help_option=False)(services.encoder)
-app.command()(caption)
-app.command()(img2vid)
-app.command()(addaudio)
+for name in OPERATIONS:
+    app.command(name)(operations.command(name))
 app.command()(jobs.jobs)
 app.command()(jobs.watch)
 app.command()(jobs.cancel)
-app.command()(fleet.fleet)
-app.command()(setup.certs)
-app.command()(setup.doctor)
+app.command()(jobs.fleet)
+app.command()(services.certs)
+app.command()(services.doctor)
 app.add_typer(runpod.app, name="runpod")
 
 
 def exit_code(error: Exception) -> int | None:
-    """The exit code of an error, once it is told; None for what nobody foresaw."""
+    """Print an error and return the exit code for it; None for one that is no error of ours."""
     from api_gpu.cli.run import Interrupted
-    from servicekit.config import ConfigError
-    from servicekit.errors import ServiceError
+    from servicekit.errors import ConfigError, ServiceError
 
     for kind, code in ((Interrupted, INTERRUPTED), (ServiceError, FAILED), (ConfigError, USAGE)):
         if isinstance(error, kind):

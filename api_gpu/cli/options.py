@@ -14,6 +14,9 @@ from api_gpu.local.data_dir import DataDir
 if TYPE_CHECKING:
     from api_gpu.client import Client
 
+FAILED = 1
+"""Exit code of a command whose job, or a part of it, failed, or whose gateway does not answer."""
+
 DataDirOption = Annotated[Path, typer.Option(envvar="DATA_DIR", help="Folder of the pair on this machine.")]
 ServerOption = Annotated[str | None, typer.Option(envvar="API_GPU_SERVER", help="host:port of the gateway's gRPC.")]
 PortOption = Annotated[int | None, typer.Option(envvar="GRPC_PORT", help="Its port, when it is on this machine.")]
@@ -25,7 +28,7 @@ CertKeyOption = Annotated[Path | None, typer.Option(envvar="API_GPU_CERT_KEY", h
 
 @dataclass(frozen=True)
 class GatewayTarget:
-    """Which gateway, and as whom. What is None is taken from the data folder."""
+    """The gateway to call, and the credentials to call it with; None is taken from the data folder."""
 
     folder: DataDir
     server: str | None
@@ -41,7 +44,7 @@ class GatewayTarget:
         return self.server or self.folder.target()
 
     def client(self) -> Client:
-        """A connected client. Raises ServiceError for certificates that cannot be used."""
+        """Return a connected client. Raises ServiceError for certificates that cannot be used."""
         from api_gpu.client import Client
 
         # X_API_KEY of a gateway may hold several keys; any of them opens it.
@@ -49,22 +52,21 @@ class GatewayTarget:
         return Client.connect(
             self.target,
             key,
-            self.ca or self._kept("ca.crt"),
-            self.certificate or self._kept("client.crt"),
-            self.private_key or self._kept("client.key"),
+            self.ca or self._stored("ca.crt"),
+            self.certificate or self._stored("client.crt"),
+            self.private_key or self._stored("client.key"),
         )
 
-    def _kept(self, name: str) -> Path | None:
-        """A file of the data folder. A server named by the user may do without: public authorities are trusted then."""
+    def _stored(self, name: str) -> Path | None:
+        """Return a file of the data folder. A named server may do without it: public authorities are trusted then."""
         path = self.folder.certificates / name
         return path if path.exists() or not self.server else None
 
 
 class GlobalOptionsGroup(TyperGroup):
-    """A program that takes its own options after the command too: `api-gpu jobs --server X`."""
+    """A program that accepts its own options after the command too: `api-gpu jobs --server X`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """See TyperGroup."""
         own = {name for option in self.params for name in option.opts if name != "--help"}
         ahead: list[str] = []
         rest: list[str] = []

@@ -1,50 +1,108 @@
-"""One command's way from local files to local files: uploads, the job, downloads; and back again on Ctrl-C."""
+"""Run an operation from local files to local files: uploads, the job, downloads; and clean up on Ctrl-C."""
 
-from collections.abc import Callable
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import typer
 
 from api_gpu.assets import check_readable
-from api_gpu.cli.display import Display
+from api_gpu.cli.display import Display, open_display
+from api_gpu.cli.options import FAILED, GatewayTarget
 from api_gpu.client import Client
-from api_gpu.job import Finished, Job
-from api_gpu.source import local_file
+from api_gpu.jobs import Clip, Finished, Job
+from api_gpu.requests import local_file, stems
+from apigpu.options import OPERATIONS
 from servicekit.errors import ServiceError
+
+Sources = Mapping[str, str | list[str]]
 
 
 class Interrupted(Exception):
-    """Ctrl-C ended the errand; the text says what became of the job."""
+    """Ctrl-C ended the command; the text says what became of the job."""
+
+
+def run_operation(
+    gateway: GatewayTarget,
+    name: str,
+    sources: Sources,
+    options: Mapping[str, Any],
+    out: Path | None,
+    files: Sequence[Path],
+    *,
+    force: bool,
+) -> None:
+    """Run an operation on `sources`, write its results to `out`, or to names of their own, and print where they are.
+
+    `files` are what else the command reads. Raises BadParameter for an `out` that cannot be written to, ServiceError,
+    and typer.Exit when one of several results failed.
+    """
+    inputs = source_list(sources)
+    batch = next((key for key, each in OPERATIONS[name].inputs.items() if each.is_many), "")
+    ids = stems(sources[batch]) if OPERATIONS[name].item else []
+    targets = clip_targets(out or Path(), ids) if ids else {name: file_target(out or named_after(inputs[0], name))}
+    check_readable(inputs)
+    check_targets(targets.values(), [*filter(None, map(local_file, inputs)), *files], force=force)
+
+    def submit(client: Client, uploaded: Sources) -> Job:
+        values: dict[str, Any] = {**uploaded, **options}
+        if ids:
+            values[batch] = dict(zip(ids, uploaded[batch], strict=True))
+        job: Job = getattr(client, name)(**values)
+        return job
+
+    with gateway.client() as client, open_display() as display:
+        runner = JobRunner(client, display)
+        job = runner.run(sources, submit).checked()
+        assets = {clip.id: clip.asset for clip in job.clips if not clip.error} if ids else {name: job.asset}
+        for key, asset in assets.items():
+            runner.fetch(asset, targets[key])
+    print_warnings(job.warnings)
+    if not ids:
+        print(targets[name])
+    elif print_clips(job.clips, targets):
+        raise typer.Exit(FAILED)
 
 
 class JobRunner:
-    """Runs on one client and tells one display."""
+    """Runs one job for one client and reports to one display."""
 
     def __init__(self, client: Client, display: Display) -> None:
         self._client = client
         self._display = display
         self._uploaded: list[str] = []
 
-    def run(self, sources: list[str], submit: Callable[[list[str]], Job]) -> Job:
-        """Upload the local files among `sources`, submit the job with what then stands for them, follow it to its end.
+    def run(self, sources: Sources, submit: Callable[[Client, Sources], Job]) -> Job:
+        """Upload the local files among `sources`, submit the job with the names of the assets, follow it to its end.
 
-        Nothing is uploaded when one of them cannot be read. The ended job, completed or not; the uploads are deleted
-        again, unless the job may still need them. Raises ServiceError, and Interrupted on Ctrl-C, which cancels the
-        job.
+        Return the ended job, completed or not; the uploads are deleted again, unless the job may still need them.
+        Raises ServiceError, and Interrupted on Ctrl-C, which cancels the job.
         """
-        check_readable(sources)
         job: Job | None = None
         try:
-            job = submit([self._uploaded_source(source) for source in sources])
+            uploaded = {
+                key: [self._upload(each) for each in value] if isinstance(value, list) else self._upload(value)
+                for key, value in sources.items()
+            }
+            job = submit(self._client, uploaded)
             ended = self.follow(job)
         except KeyboardInterrupt as error:
-            raise Interrupted(self._cancelled(job)) from error
+            raise Interrupted(self._cancel(job)) from error
         except ServiceError:
-            self._left(job)
+            if job is None:
+                self._delete_uploads()
+            else:  # it may go on, and needs its inputs
+                self._display.message(f"lost sight of job {job.id}; `api-gpu watch {job.id}` follows it again")
             raise
-        self._tidy()
+        self._delete_uploads()
         return ended
 
     def follow(self, job: Job) -> Job:
-        """Tell a job's events until it ends; the ended job."""
+        """Display a job's events until it ends; return the ended job."""
         for event in job.watch():
             self._display.event(job, event)
             if isinstance(event, Finished):
@@ -58,7 +116,7 @@ class JobRunner:
         except KeyboardInterrupt as error:
             raise Interrupted(f"stopped; {target} was not written, the result is {asset}") from error
 
-    def _uploaded_source(self, source: str) -> str:
+    def _upload(self, source: str) -> str:
         path = local_file(source)
         if path is None:
             return source
@@ -66,24 +124,90 @@ class JobRunner:
         self._uploaded.append(asset.name)
         return asset.name
 
-    def _cancelled(self, job: Job | None) -> str:
+    def _cancel(self, job: Job | None) -> str:
         try:
             if job is not None:
                 job.cancel()
         except ServiceError as error:
             return f"stopped, but job {job.id if job else ''} was not cancelled: {error.message}"
-        self._tidy()
+        self._delete_uploads()
         return f"job {job.id} is cancelled" if job else "stopped; no job was started"
 
-    def _left(self, job: Job | None) -> None:
-        if job is None:
-            self._tidy()
-        else:  # it may go on, and needs its inputs
-            self._display.say(f"lost sight of job {job.id}; `api-gpu watch {job.id}` follows it again")
-
-    def _tidy(self) -> None:
+    def _delete_uploads(self) -> None:
         for name in self._uploaded:
             try:
                 self._client.delete(name)
             except ServiceError as error:
-                self._display.say(f"cannot delete {name}: {error.message}")
+                self._display.message(f"cannot delete {name}: {error.message}")
+
+
+def source_list(sources: Sources) -> list[str]:
+    """Return all sources in one list."""
+    return [each for value in sources.values() for each in ([value] if isinstance(value, str) else value)]
+
+
+def named_after(source: str, operation: str) -> Path:
+    """Return the name of a result in the current folder: that of a source, and the operation."""
+    return Path(f"{stems([source])[0]}-{operation}.mp4")
+
+
+def file_target(path: Path) -> Path:
+    """Return the path when a file can be there. Raises BadParameter."""
+    if path.is_dir() or not path.parent.is_dir():
+        raise typer.BadParameter(f"{path} is a folder, or in a folder that does not exist", param_hint="--out")
+    return path
+
+
+def clip_targets(out: Path, ids: list[str]) -> dict[str, Path]:
+    """Return the paths of clips by their ids: files in the folder `out`, or `out` itself. Raises BadParameter."""
+    if out.suffix == ".mp4" and not out.is_dir():
+        if len(ids) > 1:
+            raise typer.BadParameter(f"{len(ids)} images need a folder, not a file", param_hint="--out")
+        return {ids[0]: file_target(out)}
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise typer.BadParameter(f"{out} cannot be a folder: {error.strerror}", param_hint="--out") from error
+    return {each: out / f"{each}.mp4" for each in ids}
+
+
+def check_targets(targets: Iterable[Path], inputs: Sequence[Path], *, force: bool) -> None:
+    """Raise BadParameter for a target that is an input, and for one that exists, unless a person or `force` allows it.
+
+    A person is asked only on a terminal. Raises typer.Abort when the answer is no.
+    """
+    for target in targets:
+        if any(is_same_file(target, path) for path in inputs):
+            raise typer.BadParameter(f"{target} is an input, and would be lost; name another file", param_hint="--out")
+        if force or not os.path.lexists(target):
+            continue
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise typer.BadParameter(f"{target} exists; --force replaces it", param_hint="--out")
+        typer.confirm(f"{target} exists. Replace it?", abort=True, err=True)
+
+
+def is_same_file(path: Path, other: Path) -> bool:
+    """Return True when two paths lead to one file, by any spelling or link."""
+    try:
+        return path.samefile(other)
+    except OSError:
+        return path.resolve() == other.resolve()
+
+
+def print_clips(clips: Iterable[Clip], places: Mapping[str, Path | str]) -> bool:
+    """Print where the clips are, files or links by their ids, and the errors of others; return True if there are."""
+    failed = False
+    for clip in clips:
+        if clip.error:
+            failed = True
+            print(f"api-gpu: {clip.id}: {clip.error.message}", file=sys.stderr)
+        else:
+            print_warnings(clip.warnings)
+            print(places[clip.id])
+    return failed
+
+
+def print_warnings(warnings: Iterable[str]) -> None:
+    """Print what about a result is not as was asked."""
+    for text in warnings:
+        print(f"warning: {text}", file=sys.stderr)

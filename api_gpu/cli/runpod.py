@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from api_gpu.cli.services import require_server
+
 app = typer.Typer(help="Encoders at RunPod Serverless; RUNPOD_API_KEY says whose.", no_args_is_help=True)
 
 NAME = "api-gpu-encoder"
@@ -26,6 +28,7 @@ def deploy(
     env: Annotated[list[str] | None, typer.Option(help="Setting of the encoder, NAME=VALUE; may be repeated.")] = None,
 ) -> None:
     """Make or update the endpoint, and print the settings that the gateway needs."""
+    require_server()
     from api_gpu.deploy.runpod import GPU_TYPES, Account, Deployment, RunPodSettings
 
     wanted = Deployment(
@@ -41,8 +44,8 @@ def deploy(
         registry_auth_id=registry_auth,
         environment=dict(map(_pair, env or [])),
     )
-    endpoint = Account.connect(RunPodSettings.load()).deploy(wanted, _tell)
-    _tell("the gateway needs these, and RUNPOD_API_KEY, and a PUBLIC_URL that leads to it from the internet:")
+    endpoint = Account.connect(RunPodSettings.load()).deploy(wanted, _print)
+    _print("the gateway needs these, and RUNPOD_API_KEY, and a PUBLIC_URL that leads to it from the internet:")
     print(f"RUNPOD_ENDPOINT_ID={endpoint}")
     print(f"RUNPOD_IDLE_TIMEOUT={idle_timeout}")
     print(f"RUNPOD_MAX_TIMEOUT={execution_timeout}")
@@ -53,9 +56,10 @@ def deploy(
 @app.command()
 def destroy(name: NameOption = NAME) -> None:
     """Remove the endpoint with its workers, and its template."""
+    require_server()
     from api_gpu.deploy.runpod import Account, RunPodSettings
 
-    Account.connect(RunPodSettings.load()).destroy(name, _tell)
+    Account.connect(RunPodSettings.load()).destroy(name, _print)
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -65,5 +69,5 @@ def _pair(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _tell(text: str) -> None:
+def _print(text: str) -> None:
     print(text, file=sys.stderr)

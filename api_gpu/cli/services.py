@@ -1,40 +1,93 @@
-"""The commands that serve."""
+"""The commands that serve, and that prepare and examine a machine."""
 
 import os
 import sys
-from typing import NoReturn
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, NoReturn
 
 import typer
 
-from api_gpu.cli.options import GatewayTarget
+from api_gpu.cli.options import FAILED, GatewayTarget
 
 # Arguments of a service are its own to judge.
 FORWARDING = {"allow_extra_args": True, "ignore_unknown_options": True}
+# What the extra "server" brings, and a client does without.
+SERVER_MODULES = ("av", "cryptography", "nats", "pydantic_settings", "starlette")
 
 
 def up(context: typer.Context) -> None:
     """Serve on this machine, in the foreground: a gateway and an encoder, with certificates and a key of their own."""
+    require_server()
     from api_gpu.local.up import UpSettings, serve
 
-    refuse_options_of_clients(context)
-    where: GatewayTarget = context.obj
-    given = {"x_api_key": where.key, "grpc_port": where.grpc_port}
-    settings = {name: value for name, value in given.items() if value is not None}
-    raise typer.Exit(serve(UpSettings.load(data_dir=where.folder.root, **settings)))
+    refuse_client_options(context)
+    target: GatewayTarget = context.obj
+    options = {"x_api_key": target.key, "grpc_port": target.grpc_port}
+    settings = {name: value for name, value in options.items() if value is not None}
+    raise typer.Exit(serve(UpSettings.load(data_dir=target.folder.root, **settings)))
 
 
 def gateway(context: typer.Context) -> None:
     """Serve as a gateway alone; settings come from the environment."""
-    become("gateway", context.args)
+    exec_service("gateway", context.args)
 
 
 def encoder(context: typer.Context) -> None:
     """Serve as an encoder alone; settings come from the environment."""
-    become("encoder", context.args)
+    exec_service("encoder", context.args)
 
 
-def refuse_options_of_clients(context: typer.Context) -> None:
-    """Raises BadParameter for an option that chooses a gateway. The environment may hold it, for other commands."""
+def certs(
+    context: typer.Context,
+    folder: Annotated[Path | None, typer.Option("--dir", help="Folder to write to; certs in the data folder.")] = None,
+    host: Annotated[
+        list[str] | None, typer.Option(help="Name or address of the services, beside this machine's.")
+    ] = None,
+) -> None:
+    """Make a set of certificates for a pair and a client. An existing set is kept."""
+    require_server()
+    from api_gpu.local.certs import make_set
+    from api_gpu.local.data_dir import writing
+
+    target = folder or context.obj.folder.certificates
+    with writing(target):
+        is_new = make_set(target, host or [])
+    print(f"certificates are in {target}" if is_new else f"{target} has a set already; it is kept")
+
+
+def doctor(context: typer.Context) -> None:
+    """Show what this machine can encode, and whether the gateway answers.
+
+    Exits with 0 when it does, with 1 when only the gateway does not, and with 2 when a setting of the encoder is wrong.
+    """
+    from api_gpu.local.doctor import check_gateway, encoder_report, show
+
+    is_well, gateway = check_gateway(context.obj)
+    encoder = encoder_report(context.obj.folder) if has_server() else {"encoder": f"not installed; {INSTALL}"}
+    show({**encoder, "gateway": gateway})
+    if not is_well:
+        raise typer.Exit(FAILED)
+
+
+INSTALL = 'pip install "api-gpu[server]"'
+
+
+def has_server() -> bool:
+    """Return True when the libraries of gateway and encoder are installed."""
+    return all(find_spec(name) is not None for name in SERVER_MODULES)
+
+
+def require_server() -> None:
+    """Raise ConfigError where only the client is installed."""
+    if not has_server():
+        from servicekit.errors import ConfigError
+
+        raise ConfigError(f"this command needs the server, and only the client is installed; {INSTALL}")
+
+
+def refuse_client_options(context: typer.Context) -> None:
+    """Raise BadParameter for an option that chooses a gateway. The environment may hold it, for other commands."""
     program = context.find_root()
     for name in ("server", "ca", "cert", "cert_key"):
         source = program.get_parameter_source(name)
@@ -43,7 +96,10 @@ def refuse_options_of_clients(context: typer.Context) -> None:
             raise typer.BadParameter(text, param_hint=f"--{name.replace('_', '-')}")
 
 
-def become(module: str, arguments: list[str]) -> NoReturn:
-    """Run a service in place of this process."""
+def exec_service(module: str, arguments: list[str]) -> NoReturn:
+    """Replace this process by a service."""
+    require_server()
+    from servicekit.process import module_command
+
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])
+    os.execv(sys.executable, module_command(module, *arguments))

@@ -1,4 +1,4 @@
-"""The fleet and its costs on a terminal."""
+"""Tables of jobs, rented machines and costs."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -7,11 +7,11 @@ from rich.console import Console
 from rich.table import Table
 
 from api_gpu.fleet import DayCosts, Fleet, Machine
-from api_gpu.job import Job
+from api_gpu.jobs import Job
 
 
 def print_rows(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print them."""
+    """Print rows: a table on a terminal, lines with tabs elsewhere."""
     if not sys.stdout.isatty():
         for row in rows:
             print(*row, sep="\t")
@@ -26,12 +26,12 @@ HEADINGS = ("job", "status", "operation", "tasks", "queued", "encoding", "accept
 
 
 def print_jobs(jobs: Iterable[Job]) -> None:
-    """Print them."""
+    """Print a row for each job."""
     print_rows(HEADINGS, (job_cells(job) for job in jobs))
 
 
 def job_cells(job: Job) -> tuple[str, ...]:
-    """A job in words, by HEADINGS."""
+    """Return the cells of a job's row, by HEADINGS."""
     return (
         job.id,
         job.status,
@@ -48,8 +48,8 @@ DAYS = ("day", "provider", "$", "machines", "tasks", "worked", "paid for")
 ENDED = "ENDED"
 
 
-def show_fleet(fleet: Fleet, with_ended: bool) -> None:
-    """Print the machines; how things stand goes to stderr, so that the rows can be read by a program."""
+def print_fleet(fleet: Fleet, *, with_ended: bool) -> None:
+    """Print the machines; a summary goes to stderr, so that a program can read the rows."""
     wanted = [machine for machine in fleet.machines if with_ended or machine.state != ENDED]
     print_rows(MACHINES, (_machine(machine) for machine in wanted))
     print(_summary(fleet), file=sys.stderr)
@@ -58,8 +58,8 @@ def show_fleet(fleet: Fleet, with_ended: bool) -> None:
             print(f"{name}: {fault}", file=sys.stderr)
 
 
-def show_costs(days: Iterable[DayCosts]) -> None:
-    """Print the days."""
+def print_costs(days: Iterable[DayCosts]) -> None:
+    """Print a row for each day and provider."""
     print_rows(DAYS, (_day(day) for day in days))
 
 

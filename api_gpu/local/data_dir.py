@@ -1,4 +1,4 @@
-"""The folder that a pair on one machine keeps everything in, and that its client finds everything in.
+"""The data folder of a pair on one machine, in which its client finds key and certificates.
 
 certs/      certificates, see api_gpu.local.certs
 key         the API key, made at the first start
@@ -59,43 +59,43 @@ class DataDir:
         return self.root / "work"
 
     def key(self) -> str:
-        """The kept API key; "" when there is none."""
+        """Return the stored API key; "" when there is none."""
         try:
             return self.key_file.read_text().strip()
         except FileNotFoundError:
             return ""
 
-    def key_made(self) -> str:
-        """The kept API key, made now when there is none."""
+    def ensure_key(self) -> str:
+        """Return the stored API key, made now when there is none."""
         if not self.key():
             with open(os.open(self.key_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
                 file.write(secrets.token_urlsafe(24) + "\n")
         return self.key()
 
     def serving(self) -> Serving | None:
-        """What the last `up` wrote; None when there was none."""
+        """Return what the last `up` wrote; None when there was none."""
         try:
             return Serving(**json.loads(self.lock_file.read_text()))
         except (FileNotFoundError, ValueError, TypeError):
             return None
 
     def write_serving(self, serving: Serving) -> None:
-        """Tell clients, and a second `up`, who serves here."""
+        """Write for clients, and a second `up`, who serves here."""
         self.lock_file.write_text(json.dumps(asdict(serving)) + "\n")
 
     def target(self) -> str:
-        """Where the gateway of this folder serves gRPC: where the last `up` did, or the default."""
+        """Return host:port of the gateway's gRPC: of the last `up`, or the default."""
         serving = self.serving()
         return serving.grpc if serving else TARGET
 
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Raise what the file system refuses while something is made in `folder` as ConfigError."""
+    """Raise an error of the file system, while something is written in `folder`, as ConfigError."""
     try:
         yield
     except OSError as error:
-        from servicekit.config import ConfigError  # here, as `--help` needs this file too
+        from servicekit.errors import ConfigError  # here, as `--help` needs this file too
 
         text = f"cannot write to {folder}: {error.filename or folder}: {error.strerror}; name a folder of your own"
         raise ConfigError(text) from error

@@ -17,7 +17,7 @@ from pydantic import Field, SecretStr
 
 from api_gpu.local.certs import make_set
 from api_gpu.local.data_dir import DataDir, Serving, writing
-from api_gpu.local.supervisor import Child, ChildEnded
+from api_gpu.local.supervisor import ServiceFailed, ServiceProcess
 from servicekit.config import ConfigError, Settings
 from servicekit.tasks import cancel_and_wait
 
@@ -32,8 +32,8 @@ PROBE_OPTIONS = (("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnec
 
 
 class UpSettings(Settings):
-    """What `up` itself reads. Everything else in the environment is passed on to both services; certificates and
-    addresses between the two are set here."""
+    """Settings of `up`. The environment is passed on to both services; certificates and addresses between the two are
+    set here."""
 
     data_dir: Path = Path(".api-gpu")
     host: str = "127.0.0.1"
@@ -43,22 +43,28 @@ class UpSettings(Settings):
     encoder_port: Port = 50052
     encoder_health_port: Port | None = None
     x_api_key: SecretStr | None = None
+    logs_dir: Path | None = None
+    work_dir: Path | None = None
     drain_seconds: Annotated[float, Field(ge=0)] = 25.0
 
     @property
     def encoder_probe_port(self) -> int:
-        """Health port of the encoder: the one after the gateway's when none is given."""
+        """Health port of the encoder: when not given, the one after the gateway's."""
         return self.encoder_health_port or self.health_port + 1
 
     @property
     def reachable_host(self) -> str:
-        """Where clients on this machine find the gateway."""
+        """Host by which clients on this machine reach the gateway."""
         return "localhost" if self.host in ("127.0.0.1", *WILDCARDS) else self.host
+
+    def logs_in(self, folder: DataDir) -> Path:
+        """Return the folder of the logs: LOGS_DIR, or one in the data folder."""
+        return self.logs_dir or folder.logs
 
 
 def serve(settings: UpSettings) -> int:
-    """Serve until SIGTERM or SIGINT; the exit code. Raises ConfigError when another `up` runs in the folder, and when
-    the folder cannot be written to."""
+    """Serve until SIGTERM or SIGINT; return the exit code. Raises ConfigError when another `up` runs in the folder, and
+    when the folder cannot be written to."""
     # gRPC's fork handlers would only get in the way: every fork here becomes another program at once.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     folder = DataDir(settings.data_dir.resolve())
@@ -66,29 +72,29 @@ def serve(settings: UpSettings) -> int:
         folder.root.mkdir(parents=True, exist_ok=True, mode=0o700)
     host = settings.reachable_host
     serving = Serving(os.getpid(), f"http://{host}:{settings.port}", f"{host}:{settings.grpc_port}")
-    with alone(folder):
+    with locked(folder):
         with writing(folder.root):
             folder.write_serving(serving)
             make_set(folder.certificates, [host])
-            pair = Up(settings, folder, serving)
+            pair = LocalPair(settings, folder, serving)
         return asyncio.run(pair.run())
 
 
-class Up:
-    """Both services, from their start to their end."""
+class LocalPair:
+    """A gateway and an encoder as children, from their start to their end."""
 
     def __init__(self, settings: UpSettings, folder: DataDir, serving: Serving) -> None:
         self._settings = settings
         self._folder = folder
         self._serving = serving
-        self._keys = settings.x_api_key.get_secret_value() if settings.x_api_key else folder.key_made()
-        self._gateway = Child("gateway", gateway_environment(settings, folder, self._keys), warn)
-        self._encoder = Child("encoder", encoder_environment(settings, folder), warn)
+        self._keys = settings.x_api_key.get_secret_value() if settings.x_api_key else folder.ensure_key()
+        self._gateway = ServiceProcess("gateway", gateway_environment(settings, folder, self._keys), warn)
+        self._encoder = ServiceProcess("encoder", encoder_environment(settings, folder), warn)
         self._stop = asyncio.Event()
         self._signalled = -math.inf
 
     async def run(self) -> int:
-        """Keep both running until a signal, or until one cannot be kept running; the exit code."""
+        """Run both until a signal, or until one cannot be kept running; return the exit code."""
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
         lives = [asyncio.create_task(child.keep_running()) for child in (self._encoder, self._gateway)]
@@ -105,7 +111,7 @@ class Up:
         before, self._signalled = self._signalled, time.monotonic()
         if self._signalled - before < ONE_SIGNAL_SECONDS:
             return
-        # Told last: whoever read it may be gone, as `tee` is after Ctrl-C.
+        # Printed last: the reader may be gone, as `tee` is after Ctrl-C.
         if self._stop.is_set():
             self._gateway.kill()
             self._encoder.kill()
@@ -117,7 +123,8 @@ class Up:
     async def _announce(self) -> None:
         settings = self._settings
         probes = {self._gateway: settings.health_port, self._encoder: settings.encoder_probe_port}
-        slow = asyncio.get_running_loop().call_later(SLOW_START_SECONDS, warn, f"not up yet; see {self._folder.logs}")
+        text = f"not up yet; see {settings.logs_in(self._folder)}"
+        slow = asyncio.get_running_loop().call_later(SLOW_START_SECONDS, warn, text)
         try:
             for child, port in probes.items():
                 host = settings.reachable_host if child is self._gateway else "localhost"
@@ -125,30 +132,30 @@ class Up:
                 child.has_served = True
         finally:
             slow.cancel()
-        print(greeting(self._serving, self._folder, settings.x_api_key, sys.stdout.isatty()), flush=True)
+        print(start_message(settings, self._serving, self._folder, sys.stdout.isatty()), flush=True)
 
 
 @contextmanager
-def alone(folder: DataDir) -> Iterator[None]:
-    """Hold the folder. Raises ConfigError, saying who holds it, when it is held."""
+def locked(folder: DataDir) -> Iterator[None]:
+    """Hold the lock of the data folder. Raises ConfigError, which names the holder, when it is held."""
     with writing(folder.root):
         file = folder.lock_file.open("a")
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise ConfigError(_taken(folder)) from error
+            raise ConfigError(_held_text(folder)) from error
         yield
 
 
-def _taken(folder: DataDir) -> str:
+def _held_text(folder: DataDir) -> str:
     serving = folder.serving()
     who = f"process {serving.process} serves {serving.http} and {serving.grpc}" if serving else "it is starting"
     return f"`api-gpu up` runs in {folder.root} already ({who}); set DATA_DIR, and other ports, for a second pair"
 
 
 async def until_serving(address: str) -> None:
-    """Wait until the health service at a plaintext address says SERVING."""
+    """Wait until the health service at a plaintext address reports SERVING."""
     # Imported here, once the children are on their way: it takes as long as they do to start.
     import grpc
     from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -166,7 +173,7 @@ async def until_serving(address: str) -> None:
 
 
 def gateway_environment(settings: UpSettings, folder: DataDir, keys: str) -> dict[str, str]:
-    """What the gateway is told beside the environment of `up`."""
+    """Return the settings of the gateway that `up` adds to its own environment."""
     certificates = folder.certificates
     return {
         "HOST": settings.host,
@@ -174,7 +181,7 @@ def gateway_environment(settings: UpSettings, folder: DataDir, keys: str) -> dic
         "GRPC_PORT": str(settings.grpc_port),
         "HEALTH_PORT": str(settings.health_port),
         "DATA_DIR": str(folder.root),
-        "LOGS_DIR": str(folder.logs),
+        "LOGS_DIR": str(settings.logs_in(folder)),
         "X_API_KEY": keys,
         "ENCODERS": f"127.0.0.1:{settings.encoder_port}",
         "TLS_CERT": str(certificates / "gateway.crt"),
@@ -185,24 +192,25 @@ def gateway_environment(settings: UpSettings, folder: DataDir, keys: str) -> dic
 
 
 def encoder_environment(settings: UpSettings, folder: DataDir) -> dict[str, str]:
-    """What the encoder is told beside the environment of `up`."""
+    """Return the settings of the encoder that `up` adds to its own environment."""
     certificates = folder.certificates
     return {
         "HOST": "127.0.0.1",
         "PORT": str(settings.encoder_port),
         "HEALTH_PORT": str(settings.encoder_probe_port),
-        "WORK_DIR": str(folder.work),
-        "LOGS_DIR": str(folder.logs),
+        "WORK_DIR": str(settings.work_dir or folder.work),
+        "LOGS_DIR": str(settings.logs_in(folder)),
         "TLS_CERT": str(certificates / "encoder.crt"),
         "TLS_KEY": str(certificates / "encoder.key"),
         "TLS_CA": str(certificates / "ca.crt"),
     }
 
 
-def greeting(serving: Serving, folder: DataDir, given: SecretStr | None, is_terminal: bool) -> str:
-    """Where the pair serves and how to call it. `given` are the keys that the folder does not keep. Only a terminal is
-    told the key: elsewhere a log would keep it, and the shell is told where to find it."""
-    header = _header(folder, given, is_terminal)
+def start_message(settings: UpSettings, serving: Serving, folder: DataDir, is_terminal: bool) -> str:
+    """Return where the pair serves and how to call it. Only a terminal is shown the key: a log would keep it, so that
+    elsewhere the shell is told where to find it."""
+    keys = settings.x_api_key
+    header = _header(folder, keys, is_terminal)
     tls = " ".join(
         f"--{option} {shlex.quote(str(folder.certificates / name))}"
         for option, name in (("cacert", "ca.crt"), ("cert", "client.crt"), ("key", "client.key"))
@@ -219,27 +227,27 @@ gRPC     buf curl --protocol grpc -H {header} --reflect-header {header} \\
            -d '{{"page_size": 5}}' https://{serving.grpc}/apigpu.v1.JobService/ListJobs
 
 certificates {folder.certificates}
-key          {"X_API_KEY" if given else folder.key_file}
-logs         {folder.logs}"""
+key          {"X_API_KEY" if keys else folder.key_file}
+logs         {settings.logs_in(folder)}"""
 
 
-def _header(folder: DataDir, given: SecretStr | None, is_terminal: bool) -> str:
-    """The header with the key, as a word of the shell."""
+def _header(folder: DataDir, keys: SecretStr | None, is_terminal: bool) -> str:
+    """Return the header with the key, as a word of the shell; `keys` are those that the folder does not store."""
     if is_terminal:
-        keys = given.get_secret_value() if given else folder.key()
-        return shlex.quote(f"X-API-Key: {keys.split(',')[0].strip()}")
+        text = keys.get_secret_value() if keys else folder.key()
+        return shlex.quote(f"X-API-Key: {text.split(',')[0].strip()}")
     # X_API_KEY may hold several, with commas.
-    return '"X-API-Key: {}"'.format("${X_API_KEY%%,*}" if given else f"$(cat {shlex.quote(str(folder.key_file))})")
+    return '"X-API-Key: {}"'.format("${X_API_KEY%%,*}" if keys else f"$(cat {shlex.quote(str(folder.key_file))})")
 
 
 def warn(text: str) -> None:
-    """Tell the terminal."""
+    """Print a line on stderr."""
     print(text, file=sys.stderr, flush=True)
 
 
 def _exit_code(ends: list[BaseException | None]) -> int:
     for end in ends:
-        if isinstance(end, ChildEnded):
+        if isinstance(end, ServiceFailed):
             warn(str(end))
             return end.code
         if end is not None:

@@ -1,15 +1,15 @@
-"""The object store beneath the assets: a local folder, S3, Google Cloud Storage or Azure. Only here is obstore spoken.
+"""The object store beneath the assets: a local folder, S3, Google Cloud Storage or Azure, by obstore.
 
-What is not finished is not visible: an object appears when its writer is closed. On a local folder a write that is
-going on is a staged file "<path>#1" beside the object; dropping the writer deletes it, a killed process leaves it. A
-cloud keeps the parts of a broken upload, not visible either, until the bucket's own rule for incomplete multipart
-uploads deletes them: such a rule must be set on the bucket.
+An object becomes visible when its writer is closed. In a local folder an unfinished write is a staged file "<path>#1"
+beside the object: dropping the writer deletes it, a killed process leaves it. A cloud keeps the parts of a broken
+upload, invisible too, until the bucket's own rule for incomplete multipart uploads deletes them; set such a rule.
 """
 
 import asyncio
 import contextlib
+import errno
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 
 import obstore
 import structlog
+from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
-from gateway.assets.errors import VENDOR_ERRORS, object_store_errors
 from servicekit.chunks import CHUNK_BYTES
 from servicekit.config import ConfigError
-from servicekit.errors import DataLoss
+from servicekit.errors import DataLoss, NotFound, ResourceExhausted, ServiceError, Unavailable
 from servicekit.tasks import cancel_and_wait
 
 if TYPE_CHECKING:
@@ -31,71 +31,108 @@ if TYPE_CHECKING:
 log = structlog.get_logger("gateway.assets")
 
 CLOUDS = ("s3://", "gs://", "az://")
+# obstore raises ValueError for paths and ranges, and built-in OSErrors beside its own classes.
+OBSTORE_ERRORS = (BaseError, OSError, ValueError)
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@contextlib.contextmanager
+def object_store_errors(what: str, *, may_be_missing: bool) -> Iterator[None]:
+    """Translate errors of obstore that the block raises into ServiceErrors; `what` names the file in their texts.
+
+    Raises NotFound (only where the object `may_be_missing`), ResourceExhausted with reason STORAGE_FULL, Unavailable
+    with reason STORAGE_UNAVAILABLE.
+    """
+    try:
+        yield
+    except OBSTORE_ERRORS as error:
+        raise _translate(what, error, may_be_missing) from error
+
+
+def _translate(what: str, error: Exception, may_be_missing: bool) -> ServiceError:
+    if may_be_missing and isinstance(error, FileNotFoundError):
+        return NotFound(f"{what} does not exist, or does no longer; upload the file again.", reason="ASSET_NOT_FOUND")
+    # The texts name paths and hosts of the service: they are for its log alone.
+    log.error("asset store failed", file=what, error=str(error).partition("\n")[0], type=type(error).__name__)
+    if _errno(error) in DISK_FULL:
+        text = "The store for files is full; delete assets that are not needed any more, or try again later."
+        return ResourceExhausted(text, reason="STORAGE_FULL")
+    text = "The store for files cannot be used at present; try again later. The log of the gateway says why."
+    return Unavailable(text, reason="STORAGE_UNAVAILABLE")
+
+
+def _errno(error: Exception) -> int:
+    if isinstance(error, OSError) and error.errno:
+        return error.errno
+    found = re.search(r"\(os error (\d+)\)", str(error))  # obstore's own classes have it in their text only
+    return int(found[1]) if found else 0
 
 
 @dataclass(frozen=True)
-class Flow:
-    """How bytes move: the size of one read, and of one part of a write with how many parts go at once."""
+class TransferSizes:
+    """Bytes of one read, bytes of one part of a write, and how many parts are written at once."""
 
     read_bytes: int
     part_bytes: int
-    parts_at_once: int
+    concurrent_parts: int
 
 
 # On a disk parts only wait for each other; in a cloud each request costs tens of milliseconds, and S3 takes at most
 # 10,000 parts of at least 5 MiB.
-LOCAL = Flow(read_bytes=2 * CHUNK_BYTES, part_bytes=4 * CHUNK_BYTES, parts_at_once=1)
-CLOUD = Flow(read_bytes=16 * CHUNK_BYTES, part_bytes=16 * CHUNK_BYTES, parts_at_once=3)
+LOCAL = TransferSizes(read_bytes=2 * CHUNK_BYTES, part_bytes=4 * CHUNK_BYTES, concurrent_parts=1)
+CLOUD = TransferSizes(read_bytes=16 * CHUNK_BYTES, part_bytes=16 * CHUNK_BYTES, concurrent_parts=3)
 
 
 @dataclass(frozen=True)
-class Entry:
-    """An object in a listing: the last part of its path, and when it was written (UTC)."""
+class ListedObject:
+    """An object in a listing: the last part of its path, and the time of its last write (UTC)."""
 
     name: str
     modified_at: datetime
 
 
 class Bucket:
-    """Objects by path. Every method raises NotFound, ResourceExhausted and Unavailable as `translated` does."""
+    """Objects by path. Every method raises what `object_store_errors` raises."""
 
     def __init__(self, location: str) -> None:
-        """`location`: a folder, made when missing, or s3://…, gs://…, az://…, whose credentials come from the
-        environment variables of that cloud. Raises ConfigError."""
+        """Connect to `location`: a folder, created if missing, or s3://…, gs://…, az://….
+
+        A cloud's credentials come from its usual environment variables. Raises ConfigError.
+        """
         self._folder = None if location.startswith(CLOUDS) else Path(location.removeprefix("file://")).expanduser()
-        self._flow = CLOUD if self._folder is None else LOCAL
-        self._store = _connected(location, self._folder)
+        self._sizes = CLOUD if self._folder is None else LOCAL
+        self._store = _connect(location, self._folder)
 
     async def put(self, path: str, data: bytes) -> None:
-        """Write a small object at once."""
+        """Write a small object in one request."""
         with object_store_errors(path, may_be_missing=False):
             await obstore.put_async(self._store, path, data)
 
     async def get(self, path: str, what: str) -> bytes:
-        """Read a small object whole; `what` names it in the text of NotFound."""
+        """Read a small object; `what` names it in the text of NotFound."""
         with object_store_errors(what, may_be_missing=True):
             found = await obstore.get_async(self._store, path)
             return bytes(await found.bytes_async())
 
     async def delete(self, path: str) -> None:
-        """Delete an object; none is fine, as clouds do not tell."""
+        """Delete an object. A missing one is no error, as clouds do not report it."""
         with object_store_errors(path, may_be_missing=False), contextlib.suppress(FileNotFoundError):
             await obstore.delete_async(self._store, path)
 
     def writer(self, path: str) -> "AsyncWritableFile":
-        """A new object: it is there once the writer is closed; a writer that is dropped leaves nothing."""
-        flow = self._flow
+        """Return a writer of a new object, which exists once the writer is closed; a dropped writer leaves nothing."""
+        sizes = self._sizes
         return obstore.open_writer_async(
-            self._store, path, buffer_size=flow.part_bytes, max_concurrency=flow.parts_at_once
+            self._store, path, buffer_size=sizes.part_bytes, max_concurrency=sizes.concurrent_parts
         )
 
     async def read(self, path: str, start: int, end: int) -> AsyncGenerator[bytes, None]:
-        """Bytes `start` to `end` in chunks of CHUNK_BYTES, the last one excepted; one read goes ahead of the caller.
+        """Yield bytes `start` to `end` in chunks of CHUNK_BYTES, except the last one; read one window ahead.
 
         Raises DataLoss when the object ends before `end`.
         """
         # Whole ranges, not obstore's stream: that took 5 s of processor time a GiB on a local disk, these take 0.5.
-        window_bytes = self._flow.read_bytes
+        window_bytes = self._sizes.read_bytes
         if start >= end:
             return
         ahead = self._range(path, start, min(start + window_bytes, end))
@@ -116,45 +153,44 @@ class Bucket:
         return asyncio.ensure_future(obstore.get_range_async(self._store, path, start=start, end=end))
 
     async def signed_url(self, path: str, seconds: float) -> str | None:
-        """A link to the object that opens for `seconds`; None where none can be made: a folder, or a cloud whose
-        credentials sign nothing."""
+        """Return a link to the object that opens for `seconds`; None for a folder, or credentials that cannot sign."""
         if self._folder is not None:
             return None
         try:
             # Only clouds come here, and all of CLOUDS can sign.
             return await obstore.sign_async(self._store, "GET", path, timedelta(seconds=seconds))  # type: ignore[call-overload, no-any-return]
-        except VENDOR_ERRORS as error:
-            log.warning("the store for files signs no links", error=type(error).__name__)
+        except OBSTORE_ERRORS as error:
+            log.warning("asset store cannot sign links", error=type(error).__name__)
             return None
 
-    async def list(self, prefix: str) -> list[Entry]:
-        """The objects in the folder `prefix`."""
+    async def list_objects(self, prefix: str) -> list[ListedObject]:
+        """Return the objects in the folder `prefix`."""
         with object_store_errors(prefix, may_be_missing=False):
             return [
-                Entry(found["path"].rpartition("/")[2], found["last_modified"])
+                ListedObject(found["path"].rpartition("/")[2], found["last_modified"])
                 async for page in obstore.list(self._store, prefix)
                 for found in page
             ]
 
-    async def drop_staged(self, prefix: str, name: re.Pattern[str], before: datetime) -> int:
-        """Delete staged files in the local folder `prefix` that were last written to before then; how many."""
+    async def delete_staged(self, prefix: str, name: re.Pattern[str], before: datetime) -> int:
+        """Delete staged files in the local folder `prefix` that were last written before then; return their number."""
         if self._folder is None:
             return 0
         with object_store_errors(prefix, may_be_missing=False):
-            return await asyncio.to_thread(_drop_staged, self._folder / prefix, name, before)
+            return await asyncio.to_thread(_delete_staged, self._folder / prefix, name, before)
 
 
-def _connected(location: str, folder: Path | None) -> ObjectStore:
+def _connect(location: str, folder: Path | None) -> ObjectStore:
     if folder is not None and "://" in location.removeprefix("file://"):
         raise ConfigError(f"cannot store assets at {location!r}; give a folder or one of {', '.join(CLOUDS)}")
     try:
         return from_url(location) if folder is None else LocalStore(folder.absolute(), mkdir=True)
-    except VENDOR_ERRORS as error:
-        reason = str(error).partition("\n")[0]
-        raise ConfigError(f"cannot store assets at {location!r}: {reason}") from error
+    except OBSTORE_ERRORS as error:
+        cause = str(error).partition("\n")[0]
+        raise ConfigError(f"cannot store assets at {location!r}: {cause}") from error
 
 
-def _drop_staged(folder: Path, name: re.Pattern[str], before: datetime) -> int:
+def _delete_staged(folder: Path, name: re.Pattern[str], before: datetime) -> int:
     count = 0
     for path in folder.glob("*#*"):
         stem, _, number = path.name.rpartition("#")

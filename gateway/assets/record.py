@@ -1,21 +1,48 @@
-"""What is known of a stored file, and how it is written down: one small JSON object, the commit marker of the file."""
+"""Stored files: their ids, names, media types, and records. A record is a small JSON object that commits the file."""
 
 import base64
+import mimetypes
 import re
 import secrets
+import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 
 from servicekit import codec
 from servicekit.errors import DataLoss, InvalidArgument
 
 PREFIX = "assets/"
 ID = re.compile(r"[a-z2-7]{26}")
+MAX_NAME_BYTES = 200
+MAX_SUFFIX_BYTES = 20
+DEFAULT_TYPE = "application/octet-stream"
+# Types that Python's own table lacks, or lacked before 3.13. Source: IANA's media types, and what browsers send.
+TYPES = {
+    ".aac": "audio/aac",
+    ".avif": "image/avif",
+    ".flac": "audio/flac",
+    ".heic": "image/heic",
+    ".m4a": "audio/mp4",
+    ".mkv": "video/x-matroska",
+    ".ogg": "audio/ogg",
+    ".srt": "application/x-subrip",
+    ".wav": "audio/wav",
+    ".weba": "audio/webm",
+    ".webp": "image/webp",
+}
+_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,62}/[a-z0-9][a-z0-9!#$&^_.+-]{0,62}")
+_MIME_TYPES = mimetypes.MimeTypes()
+for _suffix, _media_type in TYPES.items():
+    _MIME_TYPES.add_type(_media_type, _suffix)
+# Suffixes of results, for media types that have several.
+SUFFIXES = {"image/jpeg": ".jpg", "video/mp4": ".mp4"}
+VIDEO_SUFFIX = SUFFIXES["video/mp4"]
 
 
 @dataclass(frozen=True)
 class StoredAsset:
-    """A file in the store: its digest is SHA-256 in lower-case hexadecimal, its times are UTC."""
+    """A file in the store: `sha256` is lower-case hexadecimal, times are UTC."""
 
     id: str
     filename: str
@@ -27,11 +54,11 @@ class StoredAsset:
 
     @property
     def name(self) -> str:
-        """ "assets/" and the id: what callers use."""
+        """Return "assets/<id>", the name that callers use."""
         return PREFIX + self.id
 
-    def expired(self, now: datetime | None = None) -> bool:
-        """Whether its time is over: it counts as gone, deleted or not."""
+    def is_expired(self, now: datetime | None = None) -> bool:
+        """Return True once the file counts as gone, deleted or not."""
         return self.expires_at <= (now or datetime.now(UTC))
 
     @classmethod
@@ -44,12 +71,12 @@ class StoredAsset:
 
 
 def new_id() -> str:
-    """130 unguessable bits as letters and digits that URLs, object stores and every file system take."""
+    """Return a new id: 130 unguessable bits as letters and digits that are safe in URLs, stores and file systems."""
     return base64.b32encode(secrets.token_bytes(17)).decode().lower()[:26]
 
 
 def parse_name(name: str) -> str:
-    """The id in "assets/<id>". Raises InvalidArgument when the name has another form."""
+    """Return the id in "assets/<id>". Raises InvalidArgument when the name has another form."""
     asset_id = name.removeprefix(PREFIX)
     if not name.startswith(PREFIX) or not ID.fullmatch(asset_id):
         raise InvalidArgument(
@@ -57,3 +84,42 @@ def parse_name(name: str) -> str:
             reason="BAD_ASSET_NAME",
         )
     return asset_id
+
+
+def clean_filename(name: str) -> str:
+    """Return the name without folders, control and formatting characters, at most MAX_NAME_BYTES of UTF-8; "" if empty.
+
+    The suffix survives. Quotes and the like stay: code that puts the name in a header quotes it.
+    """
+    last = unicodedata.normalize("NFC", re.split(r"[/\\]", name)[-1])
+    # Categories C: control, format (which can turn the direction of text), surrogates, private use, unassigned.
+    printable = "".join(character for character in last if unicodedata.category(character)[0] != "C")
+    cleaned = " ".join(printable.split())
+    return "" if set(cleaned) <= {"."} else _shorten(cleaned)
+
+
+def _shorten(name: str) -> str:
+    if len(name.encode()) <= MAX_NAME_BYTES:
+        return name
+    suffix = PurePosixPath(name).suffix
+    if len(suffix.encode()) > MAX_SUFFIX_BYTES:
+        suffix = ""
+    stem = name.encode()[: MAX_NAME_BYTES - len(suffix.encode())].decode(errors="ignore")
+    return stem.rstrip() + suffix
+
+
+def content_type(filename: str, declared: str = "") -> str:
+    """Return the media type: `declared` without its parameters if valid, else by the name's suffix, or DEFAULT_TYPE."""
+    bare = declared.partition(";")[0].strip().lower()
+    if _TYPE.fullmatch(bare):
+        return bare
+    suffix = PurePosixPath(filename).suffix.lower()
+    return _MIME_TYPES.types_map[True].get(suffix, DEFAULT_TYPE)
+
+
+def name_for_type(filename: str, content_type: str) -> str:
+    """Return the name of an MP4 with the suffix of a media type in place of its own; "" stands for MP4."""
+    if not content_type:
+        return filename
+    suffix = SUFFIXES.get(content_type) or _MIME_TYPES.guess_extension(content_type) or ""
+    return filename.removesuffix(VIDEO_SUFFIX) + suffix

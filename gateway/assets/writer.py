@@ -1,15 +1,13 @@
-"""One file on its way into the store."""
+"""Writing one file into the store."""
 
 import asyncio
 import contextlib
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from gateway.assets import names
-from gateway.assets.bucket import Bucket
-from gateway.assets.errors import object_store_errors
-from gateway.assets.names import clean_filename
-from gateway.assets.record import PREFIX, StoredAsset, new_id
+from gateway.assets.bucket import Bucket, object_store_errors
+from gateway.assets.record import PREFIX, StoredAsset, clean_filename
+from gateway.assets.record import content_type as media_type
 from servicekit.chunks import Checksum
 from servicekit.codec import to_json
 from servicekit.errors import ResourceExhausted, ServiceError
@@ -19,35 +17,29 @@ if TYPE_CHECKING:
 
 
 class AssetWriter:
-    """Takes the bytes in order, then one `commit`; AssetStore.create makes it, and discards it when none came."""
+    """Accepts the bytes in order, then one `commit`. AssetStore.create opens it, and discards it without a commit."""
 
     def __init__(
-        self,
-        bucket: Bucket,
-        filename: str,
-        content_type: str,
-        retention_seconds: float,
-        max_bytes: int,
-        asset_id: str = "",
+        self, bucket: Bucket, asset_id: str, filename: str, content_type: str, retention: timedelta, max_bytes: int
     ) -> None:
         self._bucket = bucket
-        self._id = asset_id or new_id()
+        self._id = asset_id
         self._filename = filename
         self._content_type = content_type
-        self._retention = timedelta(seconds=retention_seconds)
+        self._retention = retention
         self._max_bytes = max_bytes
-        self._tally = Checksum()
-        self._file: AsyncWritableFile | None = bucket.writer(content_path(self._id))
-        self._finishing: asyncio.Task[StoredAsset] | None = None
-        self._committed = False
+        self._checksum = Checksum()
+        self._file: AsyncWritableFile | None = bucket.writer(content_path(asset_id))
+        self._committing: asyncio.Task[StoredAsset] | None = None
+        self._is_committed = False
 
     @property
     def size_bytes(self) -> int:
-        """Bytes taken so far."""
-        return self._tally.size_bytes
+        """Return the number of bytes written so far."""
+        return self._checksum.size_bytes
 
-    def check(self, size_bytes: int) -> None:
-        """Raise ResourceExhausted for a file, or an announced size, over the limit."""
+    def check_size(self, size_bytes: int) -> None:
+        """Raise ResourceExhausted for a size over the limit."""
         if size_bytes > self._max_bytes:
             raise ResourceExhausted(
                 f"The file is larger than the {self._max_bytes} bytes allowed here; send a smaller one.",
@@ -56,32 +48,32 @@ class AssetWriter:
             )
 
     async def write(self, data: bytes) -> None:
-        """Take the next bytes. Raises ResourceExhausted, of which nothing is then kept, and Unavailable."""
+        """Append bytes. Raises Unavailable, and ResourceExhausted over the limit."""
         if self._file is None:
             raise RuntimeError("write after the end of AssetStore.create")
-        self.check(self._tally.size_bytes + len(data))
+        self.check_size(self._checksum.size_bytes + len(data))
         with object_store_errors(PREFIX + self._id, may_be_missing=False):
-            written = self._file.write(data)
-            self._tally.add(data)  # on this thread, while the store's own takes the bytes
-            await written
+            write = self._file.write(data)
+            self._checksum.add(data)  # on this thread, while the store's own thread writes the bytes
+            await write
 
     def rename(self, filename: str, content_type: str = "") -> None:
-        """Take another name and MIME type than at the start; without a type the name's ending tells it."""
+        """Replace the name and the media type; without `content_type` the name's suffix decides the type."""
         self._filename = clean_filename(filename)
-        self._content_type = names.content_type(self._filename, content_type)
+        self._content_type = media_type(self._filename, content_type)
 
     async def commit(self, *, size_bytes: int | None = None, sha256: str = "") -> StoredAsset:
-        """Make the file an asset. None and "" announce nothing; raises DataLoss when what is announced is not true."""
+        """Make the file an asset. Raises DataLoss when it differs from the size and digest announced, if any."""
         if self._file is None:
             raise RuntimeError("commit after the end of AssetStore.create")
-        self._tally.verify(self._filename or "The file", size_bytes=size_bytes, sha256=sha256)
+        self._checksum.verify(self._filename or "The file", size_bytes=size_bytes, sha256=sha256)
         # A task of its own, so that a cancelled commit leaves a known state to clean up.
-        self._finishing = asyncio.create_task(self._finish(self._file))
-        asset = await asyncio.shield(self._finishing)
-        self._committed = True
+        self._committing = asyncio.create_task(self._commit(self._file))
+        asset = await asyncio.shield(self._committing)
+        self._is_committed = True
         return asset
 
-    async def _finish(self, file: "AsyncWritableFile") -> StoredAsset:
+    async def _commit(self, file: "AsyncWritableFile") -> StoredAsset:
         with object_store_errors(PREFIX + self._id, may_be_missing=False):
             await file.close()
         now = datetime.now(UTC)
@@ -89,8 +81,8 @@ class AssetWriter:
             id=self._id,
             filename=self._filename,
             content_type=self._content_type,
-            size_bytes=self._tally.size_bytes,
-            sha256=self._tally.sha256,
+            size_bytes=self._checksum.size_bytes,
+            sha256=self._checksum.sha256,
             created_at=now,
             expires_at=now + self._retention,
         )
@@ -98,21 +90,21 @@ class AssetWriter:
         return asset
 
     async def discard(self) -> None:
-        """Leave nothing behind, unless it was committed. What cannot be deleted now is left to the sweep."""
-        self._file = None  # an open one takes what it staged with it
-        if self._finishing is None or self._committed:
+        """Delete the file unless it was committed; the sweep deletes later what cannot be deleted now."""
+        self._file = None  # dropping an open file deletes its staged bytes
+        if self._committing is None or self._is_committed:
             return
-        await asyncio.gather(self._finishing, return_exceptions=True)
+        await asyncio.gather(self._committing, return_exceptions=True)
         with contextlib.suppress(ServiceError):
             await self._bucket.delete(record_path(self._id))
             await self._bucket.delete(content_path(self._id))
 
 
 def content_path(asset_id: str) -> str:
-    """Where the bytes are: the name of the asset itself, as errors show it."""
+    """Return the path of the bytes: the asset's own name, as errors show it."""
     return PREFIX + asset_id
 
 
 def record_path(asset_id: str) -> str:
-    """Where the record is."""
+    """Return the path of the record."""
     return f"records/{asset_id}.json"

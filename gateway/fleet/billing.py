@@ -1,35 +1,38 @@
-"""What jobs and days cost: pure sums over machines.
+"""Costs of jobs and days: pure sums over instances.
 
-A machine's price, its set-up and its idle time with it, is shared out over the tasks that ran on it, by the seconds
-that they ran: a run that took a tenth of all seconds worked bears a tenth of the price. So the costs of all jobs add
-up to what was paid, but for machines that never came to work. While a machine lives, a job's share still changes.
+The cost of an instance, set-up and idle time included, is shared among the tasks that ran on it in proportion to their
+run time. So the costs of all jobs add up to the amount billed, except for instances that never ran a task. A job's
+share changes until its instances are terminated.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 from gateway.fleet.instances.instance import Instance, InstanceState
+from servicekit.codec import STORED
 
-Find = Callable[[str], Instance | None]
+DAY_SECONDS = 86_400.0
+
+FindInstance = Callable[[str], Instance | None]
 
 
 @dataclass(frozen=True, slots=True)
 class UsageInterval:
-    """Time that a task spent on a rented machine; `ended_at` is None while it runs. Unix seconds."""
+    """Time that a task ran on an instance; `ended_at` is None while it runs. Unix seconds."""
 
-    machine: str
+    instance: str = field(metadata={STORED: "machine"})
     started_at: float
     ended_at: float | None = None
 
     def seconds(self, until: float) -> float:
-        """Seconds, `until` at the latest."""
+        """Return its length in seconds, cut off at `until`."""
         return max(0.0, min(self.ended_at or until, until) - self.started_at)
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Dollars and seconds; `is_final` once they stay as they are."""
+    """US dollars and run time in seconds; `is_final` once no instance can add to it."""
 
     usd: float
     seconds: float
@@ -37,89 +40,86 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
-class Day:
-    """What was spent on one day (UTC) at one provider; see DayCosts in fleet.proto."""
+class DailyCost:
+    """Costs of one day (UTC) at one provider. Tasks and busy seconds count on the day their instance was created."""
 
     date: str
     provider: str
-    usd: float = 0.0
-    machines: int = 0
-    tasks: int = 0
-    busy_seconds: float = 0.0
-    paid_seconds: float = 0.0
+    usd: float
+    instances: int
+    tasks: int
+    busy_seconds: float
+    billed_seconds: float
 
 
-def merge(spells: Sequence[UsageInterval]) -> tuple[UsageInterval, ...]:
-    """The same with those that have ended on one machine as one of their length, so that a record stays small."""
-    found: dict[str, UsageInterval] = {}
-    for spell in spells:
-        if spell.ended_at is not None:
-            before = found.get(spell.machine)
-            seconds = before.seconds(spell.ended_at) if before else 0.0
-            found[spell.machine] = UsageInterval(spell.machine, spell.started_at - seconds, spell.ended_at)
-    return (*found.values(), *(spell for spell in spells if spell.ended_at is None))
+def merge(intervals: Sequence[UsageInterval]) -> tuple[UsageInterval, ...]:
+    """Return the intervals with the ended ones of each instance merged into one of their total length, which bounds the
+    size of a record."""
+    ended: dict[str, UsageInterval] = {}
+    for interval in intervals:
+        if interval.ended_at is not None:
+            before = ended.get(interval.instance)
+            seconds = before.seconds(interval.ended_at) if before else 0.0
+            ended[interval.instance] = replace(interval, started_at=interval.started_at - seconds)
+    return (*ended.values(), *(interval for interval in intervals if interval.ended_at is None))
 
 
-def cost_of(spells: Sequence[UsageInterval], find: Find, now: float, idle_seconds: float = 0.0) -> Cost | None:
-    """What spells cost together; None when there are none. `idle_seconds`: how long machines that live will idle before
-    they end, which counts as if it were over."""
-    if not spells:
+def cost_of(
+    intervals: Sequence[UsageInterval], find: FindInstance, now: float, idle_seconds: float = 0.0
+) -> Cost | None:
+    """Return the total cost of the intervals; None if there are none.
+
+    `idle_seconds` is the time that running instances will idle before they terminate, counted as if it were over.
+    """
+    if not intervals:
         return None
     usd, seconds, is_final = 0.0, 0.0, True
-    for spell in spells:
-        machine = find(spell.machine)
-        if machine is None:  # forgotten since: its share can no longer be told
+    for interval in intervals:
+        instance = find(interval.instance)
+        if instance is None:  # its record has been pruned: the share is unknown
             continue
-        is_final = is_final and machine.state is InstanceState.TERMINATED
-        usd += _share(spell, machine, now, idle_seconds)
-        seconds += spell.seconds(machine.ended_at or now)
+        is_final = is_final and instance.state is InstanceState.TERMINATED
+        usd += _share_usd(interval, instance, now, idle_seconds)
+        seconds += interval.seconds(instance.ended_at or now)
     return Cost(usd, seconds, is_final)
 
 
-def _share(spell: UsageInterval, machine: Instance, now: float, idle_seconds: float) -> float:
-    seconds = spell.seconds(machine.ended_at or now)
-    # Its end may be written down before that of the run on the machine.
-    worked = max(machine.worked_seconds(now), seconds)
-    usd = machine.usd(now if machine.ended_at else now + idle_seconds)
-    return usd * seconds / worked if worked else 0.0
+def _share_usd(interval: UsageInterval, instance: Instance, now: float, idle_seconds: float) -> float:
+    seconds = interval.seconds(instance.ended_at or now)
+    # The job's record may have the end of the run before the instance's record has it.
+    worked_seconds = max(instance.worked_seconds(now), seconds)
+    usd = instance.usd(now if instance.ended_at else now + idle_seconds)
+    return usd * seconds / worked_seconds if worked_seconds else 0.0
 
 
 def midnight(now: float) -> float:
-    """When the day of `now` began, UTC."""
+    """Return the start of the day of `now`, UTC."""
     return datetime.fromtimestamp(now, UTC).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
 
 
-def spent_today(machines: Iterable[Instance], now: float) -> float:
-    """Dollars since midnight, UTC."""
-    start = midnight(now)
-    return sum(machine.usd_between(start, now, now) for machine in machines)
+def spent_today(instances: Iterable[Instance], now: float) -> float:
+    """Return the US dollars spent since midnight, UTC."""
+    return sum(instance.usd_between(midnight(now), now, now) for instance in instances)
 
 
-def by_day(machines: Sequence[Instance], days: int, now: float) -> list[Day]:
-    """The last `days` days, the newest first. Tasks and the seconds worked count on the day that a machine was made."""
-    found: list[Day] = []
-    for back in range(days):
-        start = midnight(now) - timedelta(days=back).total_seconds()
-        date = datetime.fromtimestamp(start, UTC).date().isoformat()
-        for provider in sorted({machine.provider for machine in machines}):
-            day = Day(date, provider)
-            for machine in machines:
-                if machine.provider == provider:
-                    day = _with(day, machine, start, now)
-            if day.paid_seconds:
-                found.append(day)
-    return found
+def by_day(instances: Sequence[Instance], days: int, now: float) -> list[DailyCost]:
+    """Return the costs of the last `days` days by provider, the newest day first, without those of no billed time."""
+    starts = [midnight(now) - back * DAY_SECONDS for back in range(days)]
+    providers = sorted({instance.provider for instance in instances})
+    costs = [_daily_cost(instances, provider, start, now) for start in starts for provider in providers]
+    return [cost for cost in costs if cost.billed_seconds]
 
 
-def _with(day: Day, machine: Instance, start: float, now: float) -> Day:
-    end = start + timedelta(days=1).total_seconds()
-    seconds = max(0.0, min(machine.ended_at or now, end) - max(machine.created_at, start))
-    day = replace(day, usd=day.usd + machine.usd_between(start, end, now), paid_seconds=day.paid_seconds + seconds)
-    if not start <= machine.created_at < end:
-        return day
-    return replace(
-        day,
-        machines=day.machines + 1,
-        tasks=day.tasks + machine.tasks,
-        busy_seconds=day.busy_seconds + machine.worked_seconds(now),
+def _daily_cost(instances: Sequence[Instance], provider: str, start: float, now: float) -> DailyCost:
+    end = start + DAY_SECONDS
+    rented = [instance for instance in instances if instance.provider == provider]
+    created = [instance for instance in rented if start <= instance.created_at < end]
+    return DailyCost(
+        date=datetime.fromtimestamp(start, UTC).date().isoformat(),
+        provider=provider,
+        usd=sum(instance.usd_between(start, end, now) for instance in rented),
+        instances=len(created),
+        tasks=sum(instance.tasks for instance in created),
+        busy_seconds=sum(instance.worked_seconds(now) for instance in created),
+        billed_seconds=sum(instance.billed_seconds(start, end, now) for instance in rented),
     )

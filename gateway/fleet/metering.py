@@ -1,10 +1,11 @@
-"""Counts the time that tasks take on rented machines."""
+"""Usage metering: the run time of tasks on rented instances."""
+
+from dataclasses import dataclass
 
 import structlog
 
 from gateway.fleet import billing
 from gateway.fleet.billing import Cost, UsageInterval
-from gateway.fleet.instances.instance import InstanceState
 from gateway.fleet.instances.registry import InstanceRegistry
 from gateway.workers.base import EncoderBusy
 from servicekit.errors import NotFound, ServiceError
@@ -12,41 +13,42 @@ from servicekit.errors import NotFound, ServiceError
 log = structlog.get_logger("fleet")
 
 
+@dataclass(frozen=True, slots=True)
 class UsageMeter:
-    """Begins and ends runs in the register, and tells what spells cost."""
+    """Records the start and the end of runs in the registry, and computes the cost of usage intervals."""
 
-    def __init__(self, register: InstanceRegistry) -> None:
-        self._register = register
+    registry: InstanceRegistry
 
-    async def begin(self, machine_id: str, task: str, now: float) -> None:
-        """A task is given to a machine, which cannot be given back from now on until `end`. Raises EncoderBusy when it
-        takes no more tasks."""
+    async def begin(self, instance_id: str, task: str, now: float) -> None:
+        """Start a run, which keeps the instance from terminating until `end`. Raise EncoderBusy if it takes no tasks
+        any more."""
         try:
-            machine = await self._register.change(machine_id, lambda m: m.run_started(task, now))
+            instance = await self.registry.change(instance_id, lambda known: known.run_started(task, now))
         except NotFound as error:
-            raise EncoderBusy(f"Machine {machine_id} is gone.") from error
-        if not machine.runs(task):
-            raise EncoderBusy(f"Machine {machine_id} is being given back.")
+            raise EncoderBusy(f"Instance {instance_id} is gone.") from error
+        if not instance.runs(task):
+            raise EncoderBusy(f"Instance {instance_id} is terminating.")
 
-    async def end(self, machine_id: str, task: str, now: float) -> None:
-        """The task has ended there. A store that is away is no reason to fail: the control ends runs that are over."""
+    async def end(self, instance_id: str, task: str, now: float) -> None:
+        """End a run. Errors of the store are logged only: the controller ends runs that no gateway has."""
         try:
-            await self._register.change(machine_id, lambda m: m.run_ended(task, now))
+            await self.registry.change(instance_id, lambda known: known.run_ended(task, now))
         except ServiceError as error:
-            log.warning("the end of a run could not be written down", machine=machine_id, error=error.message)
+            log.warning("cannot record the end of a run", instance=instance_id, error=error.message)
 
-    async def drop(self, machine_id: str, task: str) -> None:
-        """The task did not begin there after all: as if it had never been given. See `end` for errors."""
+    async def drop(self, instance_id: str, task: str) -> None:
+        """Undo `begin` of a run that the encoder did not accept. Errors of the store are logged only."""
         try:
-            await self._register.change(machine_id, lambda m: m.run_dropped(task))
+            await self.registry.change(instance_id, lambda known: known.run_dropped(task))
         except ServiceError as error:
-            log.warning("the end of a run could not be written down", machine=machine_id, error=error.message)
+            log.warning("cannot record the end of a run", instance=instance_id, error=error.message)
 
-    def is_living(self, machine_id: str) -> bool:
-        """Whether the machine is there for its tasks, as far as is known here: it may be given back under one."""
-        machine = self._register.find(machine_id)
-        return machine is not None and machine.state in (InstanceState.PROVISIONING, InstanceState.READY)
+    def is_active(self, instance_id: str) -> bool:
+        """Return True if, by this gateway's latest knowledge, the instance exists and is not terminating: it may
+        terminate under a task."""
+        instance = self.registry.find(instance_id)
+        return instance is not None and instance.state.is_active
 
-    def cost(self, spells: tuple[UsageInterval, ...], now: float, idle_seconds: float = 0.0) -> Cost | None:
-        """What spells cost together; None when there are none. See costs.of_spells for `idle_seconds`."""
-        return billing.cost_of(spells, self._register.find, now, idle_seconds)
+    def cost(self, intervals: tuple[UsageInterval, ...], now: float, idle_seconds: float = 0.0) -> Cost | None:
+        """Return the total cost of the intervals as `billing.cost_of` computes it."""
+        return billing.cost_of(intervals, self.registry.find, now, idle_seconds)

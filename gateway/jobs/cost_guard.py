@@ -57,10 +57,10 @@ class CostGuard:
             async with self._watched(job, machine):
                 yield
         except EncoderBusy:
-            has_begun = not self._fleet.meter.is_living(machine)
+            has_begun = not self._fleet.meter.is_active(machine)
             raise
         except (Unavailable, DataLoss) as error:
-            if self._fleet.meter.is_living(machine):
+            if self._fleet.meter.is_active(machine):
                 raise
             raise EncoderBusy(f"Machine {machine} was given back under the task.") from error
         finally:
@@ -74,7 +74,7 @@ class CostGuard:
             job = await self._store.change(ref.job_id, lambda job: model.end_usage(job, ref.index, machine, now))
             task = job.tasks[ref.index]
             # None of this machine where the task had ended before, and only its message came again.
-            if task.usage and task.usage[-1].machine == machine:
+            if task.usage and task.usage[-1].instance == machine:
                 now = task.usage[-1].ended_at or now
                 if task.status is Status.COMPLETED and task.started_at is not None:
                     await self._fleet.estimate_store.task_ended(job.operation, now - task.started_at)
@@ -109,7 +109,7 @@ class CostGuard:
         """End the block with a reason for which the task must not go on."""
         while not reasons:
             await asyncio.sleep(self._check_seconds)
-            if not self._fleet.meter.is_living(machine):
+            if not self._fleet.meter.is_active(machine):
                 reasons.append(EncoderBusy(f"Machine {machine} was given back under the task."))
             elif most_usd is not None and await self._costs_more(job_id, most_usd):
                 text = f"Stopped: the job has come to cost more than its max_cost_usd of {most_usd:g}."

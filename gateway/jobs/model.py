@@ -9,7 +9,7 @@ import secrets
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from gateway.assets import names
+from gateway.assets.record import name_for_type
 from gateway.fleet.billing import UsageInterval, merge
 from servicekit.codec import STORED
 
@@ -177,7 +177,7 @@ def result_name(job: Job, index: int) -> str:
     """Return the file name of a task's result; as that of an MP4 while its type is not known."""
     task = job.tasks[index]
     stem = task.item if job.batch and task.item else job.operation
-    return names.name_for_type(f"{stem}.mp4", task.content_type)
+    return name_for_type(f"{stem}.mp4", task.content_type)
 
 
 def result_files(job: Job, index: int) -> tuple[ResultFile, ...]:
@@ -223,7 +223,7 @@ def end_usage(job: Job, index: int, instance: str, now: float) -> Job:
 def has_usage(job: Job, index: int, instance: str) -> bool:
     """Return True if the instance has the task now."""
     task = job.tasks[index]
-    return bool(task.usage) and task.usage[-1].machine == instance and task.usage[-1].ended_at is None
+    return bool(task.usage) and task.usage[-1].instance == instance and task.usage[-1].ended_at is None
 
 
 def _with_usage_ended(task: Task, now: float) -> Task:

@@ -6,8 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from apigpu.encoder.v1 import encoder_pb2
-from gateway.assets.names import clean_filename, name_for_type
-from gateway.assets.record import PREFIX, parse_name
+from gateway.assets.record import PREFIX, clean_filename, name_for_type, parse_name
 from gateway.assets.store import AssetStore, AssetWriter
 from gateway.jobs import model
 from servicekit.errors import DataLoss, ServiceError

@@ -7,9 +7,8 @@ from contextlib import aclosing
 from starlette.datastructures import Headers, QueryParams
 from starlette.types import Receive, Scope, Send
 
-from gateway.assets.links import Links
-from gateway.assets.store import AssetStore, StoredAsset
-from gateway.assets.transfers import Transfers
+from gateway.assets.links import LinkSigner
+from gateway.assets.store import AssetStore, StoredAsset, TransferSlots
 from gateway.rest.file_headers import (
     FILE_CSP,
     Span,
@@ -29,7 +28,7 @@ Response = tuple[int, dict[str, str], Span]
 class SignedFiles:
     """ASGI application of one path, with the path parameters `id` and `filename`."""
 
-    def __init__(self, assets: AssetStore, links: Links, transfers: Transfers, stall_seconds: float) -> None:
+    def __init__(self, assets: AssetStore, links: LinkSigner, transfers: TransferSlots, stall_seconds: float) -> None:
         self._assets = assets
         self._links = links
         self._transfers = transfers
@@ -57,7 +56,7 @@ class SignedFiles:
         start = {"type": "http.response.start", "status": status, "headers": raw}
         if span is not None:
             chunks = self._assets.read(asset_id, span.start, span.length)
-            with self._transfers.place():
+            with self._transfers.acquire():
                 async with aclosing(chunks):
                     first = await anext(chunks)  # what fails before it is a plain error
                     await send(start)

@@ -14,9 +14,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
-from gateway.assets.links import Links
-from gateway.assets.store import AssetStore
-from gateway.assets.transfers import Transfers
+from gateway.assets.links import LinkSigner
+from gateway.assets.store import AssetStore, TransferSlots
 from gateway.rest.files import SignedFiles
 from gateway.rest.http_limits import LimitedProtocol
 from gateway.rest.middleware import ErrorBoundary
@@ -44,9 +43,9 @@ LAST_WORDS_SECONDS = 1.0
 def build_app(
     channel: grpc.aio.Channel,
     assets: AssetStore,
-    links: Links,
+    links: LinkSigner,
     settings: RestSettings,
-    transfers: Transfers,
+    transfers: TransferSlots,
     tasks: WorkerLinks | None = None,
 ) -> Starlette:
     """The application: `channel` leads to the gateway's own gRPC; `assets`, `links` and `transfers`, which counts them

@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from starlette.datastructures import Headers, QueryParams
 from starlette.types import Receive, Scope, Send
 
-from gateway.assets.links import Links
-from gateway.assets.names import name_for_type
-from gateway.assets.store import AssetStore
-from gateway.assets.transfers import Transfers
+from gateway.assets.links import LinkSigner
+from gateway.assets.record import name_for_type
+from gateway.assets.store import AssetStore, TransferSlots
 from gateway.rest.files import send_body
 from gateway.rest.request import received, while_connected
 from gateway.rest.status import Gone, MethodNotAllowed
@@ -35,12 +34,12 @@ class WorkerLinks:
     """What both applications share: who may come in, and how many at once."""
 
     def __init__(
-        self, tickets: Tickets, links: Links, assets: AssetStore, sources: Sources, max_transfers: int
+        self, tickets: Tickets, links: LinkSigner, assets: AssetStore, sources: Sources, max_transfers: int
     ) -> None:
         """`max_transfers` are for workers alone: whoever has links to files cannot keep inputs and results out."""
         self.assets = assets
         self.sources = sources
-        self.transfers = Transfers(max_transfers)
+        self.transfers = TransferSlots(max_transfers)
         self._tickets = tickets
         self._links = links
         self._coming: set[str] = set()
@@ -51,7 +50,7 @@ class WorkerLinks:
         if ticket.id in self._coming:
             text = "A result of this try is being taken already; try again in a moment."
             raise Unavailable(text, reason="RESULT_COMING")
-        with self.transfers.place():
+        with self.transfers.acquire():
             self._coming.add(ticket.id)
             try:
                 yield
@@ -81,7 +80,7 @@ class WorkerInputs:
             raise MethodNotAllowed(scope["method"], "A link to an input", ["GET"])
         ticket, number = await self._door.ticket(scope), scope["path_params"]["number"]
         field, source = ticket.inputs[number]  # the signature covers the number
-        with self._door.transfers.place():
+        with self._door.transfers.acquire():
             await while_connected(receive, self._send(field, source, send))
 
     async def _send(self, field: str, source: str, send: Send) -> None:
@@ -126,7 +125,7 @@ class WorkerResult:
         if await self._is_there(asset_id, size_bytes, sha256):
             return
         async with self._door.assets.create(filename, content_type, asset_id) as writer:
-            writer.check(size_bytes)
+            writer.check_size(size_bytes)
             async for data in rechunk(received(receive, IDLE_SECONDS)):
                 await writer.write(data)
             # Meanwhile the try may be over, or another worker of the same run may have been faster, at another gateway.

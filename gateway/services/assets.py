@@ -6,8 +6,7 @@ from contextlib import aclosing
 
 from apigpu.v1 import assets_pb2, assets_pb2_grpc
 from gateway.assets.record import parse_name
-from gateway.assets.store import AssetStore, AssetWriter, StoredAsset
-from gateway.assets.transfers import Transfers
+from gateway.assets.store import AssetStore, AssetWriter, StoredAsset, TransferSlots
 from gateway.services.caller import caller
 from gateway.services.presenters import Presenter
 from servicekit.chunks import ACCEPTED
@@ -29,7 +28,7 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
         assets: AssetStore,
         messages: Presenter,
         public_url: str,
-        transfers: Transfers,
+        transfers: TransferSlots,
         idle_seconds: float = IDLE_SECONDS,
         stall_seconds: float = STALL_SECONDS,
     ) -> None:
@@ -42,10 +41,10 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
 
     async def UploadAsset(self, request_iterator: Requests, context: Context) -> assets_pb2.UploadAssetResponse:
         """See assets.proto."""
-        with self._transfers.place():
+        with self._transfers.acquire():
             header = await _header(request_iterator, self._idle_seconds)
             async with self._assets.create(header.filename) as writer:
-                writer.check(header.size_bytes)
+                writer.check_size(header.size_bytes)
                 await context.send_initial_metadata(((ACCEPTED, "1"),))
                 asset = await _receive(request_iterator, self._idle_seconds, writer, header)
         return assets_pb2.UploadAssetResponse(asset=self._message(asset, context))
@@ -54,7 +53,7 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
         self, request: assets_pb2.DownloadAssetRequest, context: Context
     ) -> None:
         """See assets.proto."""
-        with self._transfers.place():
+        with self._transfers.acquire():
             asset = await self._assets.describe(parse_name(request.name))
             if not 0 <= request.offset <= asset.size_bytes:
                 raise InvalidArgument(

@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from apigpu.v1 import assets_pb2, jobs_pb2, video_pb2
-from gateway.assets.links import Links
+from gateway.assets.links import LinkSigner
 from gateway.assets.record import parse_name
 from gateway.assets.store import StoredAsset
 from gateway.fleet.billing import Cost, UsageInterval
@@ -41,7 +41,7 @@ Costs = Callable[[tuple[UsageInterval, ...], float], Cost | None]
 class Presenter:
     """Makes messages; links in them begin with the caller's base URL."""
 
-    def __init__(self, links: Links, costs: Costs) -> None:
+    def __init__(self, links: LinkSigner, costs: Costs) -> None:
         self._links = links
         self._costs = costs
 
@@ -130,7 +130,7 @@ class Presenter:
             sha256=asset.sha256,
             create_time=unix_seconds(asset.created_at),
             expire_time=unix_seconds(asset.expires_at),
-            download_url=base_url + self._links.path(asset.id, asset.filename),
+            download_url=base_url + self._links.sign_file(asset.id, asset.filename),
         )
 
     def _output(self, job: Job, base_url: str) -> jobs_pb2.Output | None:
@@ -159,7 +159,7 @@ class Presenter:
         return [
             video_pb2.File(
                 name=file.name,
-                url=base_url + self._links.path(parse_name(file.asset), file.name),
+                url=base_url + self._links.sign_file(parse_name(file.asset), file.name),
                 asset=file.asset,
                 content_type=file.content_type,
             )
@@ -168,7 +168,7 @@ class Presenter:
 
     def _url(self, job: Job, index: int, base_url: str) -> str:
         asset = job.tasks[index].asset
-        return base_url + self._links.path(parse_name(asset), model.result_name(job, index)) if asset else ""
+        return base_url + self._links.sign_file(parse_name(asset), model.result_name(job, index)) if asset else ""
 
 
 def _stats(job: Job, cost: video_pb2.Cost | None, now: float) -> video_pb2.Stats:

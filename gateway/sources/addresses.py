@@ -1,7 +1,7 @@
-"""Which addresses the gateway may fetch from: public ones, and those that the operator allows.
+"""Addresses that the gateway may fetch from: public ones, and those that the operator allows.
 
-The tables are written out, as `ipaddress` judges some of these ranges differently from version to version. Source:
-IANA's special-purpose address registries for IPv4 and IPv6, and the registry of IPv6 global unicast.
+The tables are written out because `ipaddress` classifies some of these ranges differently from version to version.
+Source: IANA's special-purpose address registries for IPv4 and IPv6, and the registry of IPv6 global unicast.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ NOT_PUBLIC_V4 = {
     IPv4Network("224.0.0.0/4"): "multicast",
     IPv4Network("240.0.0.0/4"): "reserved, broadcast",
 }
-# Everything public in IPv6 is in here; loopback, unique local, link-local, site-local and multicast are not.
+# Contains all public IPv6 addresses, and no loopback, unique local, link-local, site-local or multicast ones.
 PUBLIC_V6 = IPv6Network("2000::/3")
 NOT_PUBLIC_V6 = {
     IPv6Network("2001::/23"): "protocol assignments, Teredo",
@@ -38,27 +38,27 @@ NOT_PUBLIC_V6 = {
 NAT64 = IPv6Network("64:ff9b::/96")
 
 
-def permitted(address: Address, allow: Sequence[Network]) -> bool:
-    """Whether the address is public or within `allow`. An IPv4 address in an IPv6 one is judged as what it is."""
-    reached = _reached(address)
-    return is_public(reached) or any(one in network for network in allow for one in (address, reached))
+def is_allowed(address: Address, allow: Sequence[Network]) -> bool:
+    """Return True if the address is public or within `allow`; an IPv4 address embedded in an IPv6 one is unwrapped."""
+    target = _effective(address)
+    return is_public(target) or any(one in network for network in allow for one in (address, target))
 
 
 def is_public(address: Address) -> bool:
-    """Whether the address, and one that it embeds, can be anywhere on the Internet and nowhere else."""
-    reached = _reached(address)
-    if isinstance(reached, IPv4Address):
-        return not any(reached in network for network in NOT_PUBLIC_V4)
-    return reached in PUBLIC_V6 and not any(reached in network for network in NOT_PUBLIC_V6)
+    """Return True if the address, or the IPv4 address that it embeds, is on the public Internet."""
+    target = _effective(address)
+    if isinstance(target, IPv4Address):
+        return not any(target in network for network in NOT_PUBLIC_V4)
+    return target in PUBLIC_V6 and not any(target in network for network in NOT_PUBLIC_V6)
 
 
 def parse(text: str) -> Address:
-    """The address that a resolver gave; the zone of a link-local one does not matter here. Raises ValueError."""
+    """Parse the address of a resolver, without the zone of a link-local one. Raises ValueError."""
     return ip_address(text.partition("%")[0])
 
 
-def _reached(address: Address) -> Address:
-    """The IPv4 address that packets to a mapped, 6to4 or NAT64 address end at."""
+def _effective(address: Address) -> Address:
+    """Return the IPv4 address that packets to a mapped, 6to4 or NAT64 address arrive at."""
     if isinstance(address, IPv4Address):
         return address
     if address in NAT64:

@@ -1,4 +1,4 @@
-"""What servers answer and what HTTP, TLS and name resolution raise, in terms of the service."""
+"""Errors of downloads: answers of servers, and errors of HTTP, TLS and name resolution, as ServiceErrors."""
 
 import contextlib
 import socket
@@ -10,10 +10,10 @@ import httpx
 from gateway.sources import urls
 from servicekit.errors import DeadlineExceeded, FailedPrecondition, InvalidArgument, NotFound, ServiceError, Unavailable
 
-Verdict = tuple[type[ServiceError], str]
+Translation = tuple[type[ServiceError], str]
 
-# The first class that fits decides.
-FAULTS: dict[type[Exception], Verdict] = {
+# The first class that matches decides.
+TRANSLATIONS: dict[type[Exception], Translation] = {
     httpx.ConnectTimeout: (Unavailable, "did not take a connection in time; try again later"),
     httpx.TimeoutException: (DeadlineExceeded, "stopped sending; try again, or upload the file instead"),
     TimeoutError: (DeadlineExceeded, "took longer than a download may; upload the file instead"),
@@ -25,51 +25,51 @@ FAULTS: dict[type[Exception], Verdict] = {
     httpx.HTTPError: (Unavailable, "could not be downloaded; try again later"),
     OSError: (Unavailable, "could not be downloaded; try again later"),
 }
-STATUSES: dict[int, Verdict] = {
+STATUSES: dict[int, Translation] = {
     404: (NotFound, "does not exist"),
     408: (Unavailable, "asks to be tried again"),
     410: (NotFound, "does not exist any more"),
     425: (Unavailable, "asks to be tried again"),
     429: (Unavailable, "gets too many requests at present; try again later"),
 }
-SERVER_FAILED: Verdict = (Unavailable, "failed at its server; try again later")
-REFUSED: Verdict = (FailedPrecondition, "was refused; is the link still valid?")
-# Names that are not there, as against servers for names that do not answer. Not every system has all of them.
+SERVER_FAILED: Translation = (Unavailable, "failed at its server; try again later")
+REFUSED: Translation = (FailedPrecondition, "was refused; is the link still valid?")
+# For names that do not exist, as opposed to name servers that do not answer. Not every system has all of them.
 NO_SUCH_NAME = {getattr(socket, name) for name in ("EAI_NONAME", "EAI_NODATA", "EAI_FAIL") if hasattr(socket, name)}
 
 
 @contextlib.contextmanager
 def http_errors(url: httpx.URL) -> Iterator[None]:
-    """Raise ServiceErrors for what is raised within; their texts show the URL without its secrets."""
+    """Translate errors of httpx and sockets that the block raises; the texts show the URL without its secrets."""
     try:
         yield
     except (httpx.HTTPError, OSError) as error:
-        raise _fault(url, error) from error
+        raise _translate(url, error) from error
 
 
-def refusal(url: httpx.URL, status: int) -> ServiceError:
-    """The error behind an answer that is not the file."""
+def status_error(url: httpx.URL, status: int) -> ServiceError:
+    """Return the error of a response whose HTTP status is not 200."""
     kind, text = STATUSES.get(status, SERVER_FAILED if status >= 500 else REFUSED)
     metadata = {"http_status": str(status)}
-    return kind(f"{urls.shown(url)} {text} (HTTP status {status}).", reason="FETCH_REFUSED", metadata=metadata)
+    return kind(f"{urls.redact(url)} {text} (HTTP status {status}).", reason="FETCH_REFUSED", metadata=metadata)
 
 
-def unresolved(host: str, error: Exception) -> ServiceError:
-    """The error behind a name that did not resolve: gaierror, or UnicodeError for what cannot be a name."""
+def resolution_error(host: str, error: Exception) -> ServiceError:
+    """Return the error of a name that did not resolve: a gaierror, or a UnicodeError for an impossible name."""
     if isinstance(error, UnicodeError) or (isinstance(error, socket.gaierror) and error.errno in NO_SUCH_NAME):
         return NotFound(f"There is no host {host!r}; check how the URL is written.", reason="NO_SUCH_HOST")
     return Unavailable(f"The host {host!r} cannot be looked up at present; try again later.", reason="FETCH_FAILED")
 
 
-def _fault(url: httpx.URL, error: Exception) -> ServiceError:
-    if _is_certificate(error):
-        text = f"{urls.shown(url)}: the certificate of {url.host} is not valid for it; fix it, or upload the file."
+def _translate(url: httpx.URL, error: Exception) -> ServiceError:
+    if _is_certificate_error(error):
+        text = f"{urls.redact(url)}: the certificate of {url.host} is not valid for it; fix it, or upload the file."
         return FailedPrecondition(text, reason="BAD_CERTIFICATE")
-    kind, text = next(fault for cls, fault in FAULTS.items() if isinstance(error, cls))
-    return kind(f"{urls.shown(url)} {text}.", reason="FETCH_FAILED")
+    kind, text = next(found for cls, found in TRANSLATIONS.items() if isinstance(error, cls))
+    return kind(f"{urls.redact(url)} {text}.", reason="FETCH_FAILED")
 
 
-def _is_certificate(error: BaseException | None) -> bool:
+def _is_certificate_error(error: BaseException | None) -> bool:
     while error is not None:
         if isinstance(error, ssl.SSLCertVerificationError):
             return True

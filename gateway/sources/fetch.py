@@ -1,23 +1,25 @@
-"""Guarded downloads: a client names the URL, so the gateway must not be talked into fetching what only it can reach.
+"""Downloads guarded against SSRF: a client must not make the gateway fetch what only the gateway can reach.
 
-The host is resolved once, its addresses are checked, and the connection goes to a checked address: a name that
+The host is resolved once, its addresses are checked, and the connection goes to a checked address, so a name that
 resolves differently the second time gains nothing. TLS is verified against the name. Redirects are checked likewise.
 """
 
 import asyncio
+import email.message
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network
 
 import httpx
 
+from gateway.assets.record import clean_filename
 from gateway.sources import addresses, urls
-from gateway.sources.download import Download
-from gateway.sources.errors import http_errors, refusal, unresolved
-from servicekit.errors import FailedPrecondition, PermissionDenied
+from gateway.sources.errors import http_errors, resolution_error, status_error
+from servicekit.chunks import rechunk
+from servicekit.config import Network
+from servicekit.errors import FailedPrecondition, PermissionDenied, ResourceExhausted
 
 MAX_REDIRECTS = 5
 REDIRECTS = (301, 302, 303, 307, 308)
@@ -26,19 +28,90 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 @dataclass(frozen=True)
 class FetchLimits:
-    """Limits of one download: its bytes, and seconds to connect, without a byte, and in all."""
+    """Limits of one download: its bytes, and the seconds to connect, between two bytes, and in all."""
 
     max_bytes: int
     connect_seconds: float
     idle_seconds: float
     total_seconds: float
-    allow_cidrs: tuple[IPv4Network | IPv6Network, ...] = ()
+    allow_cidrs: tuple[Network, ...] = ()
 
 
 async def resolve_by_system(host: str, port: int) -> Sequence[str]:
-    """The addresses of a host, in the system's order of preference. Raises socket.gaierror, UnicodeError."""
+    """Return the addresses of a host, in the system's order of preference. Raises socket.gaierror, UnicodeError."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+class Download:
+    """A response, open for reading as a source."""
+
+    def __init__(
+        self, requested: httpx.URL, url: httpx.URL, response: httpx.Response, max_bytes: int, deadline: float
+    ) -> None:
+        """Read the headers of the response of `url`, to which `requested` redirected; `deadline` is a loop time.
+
+        Raises FailedPrecondition (compressed), ResourceExhausted (Content-Length over the limit).
+        """
+        _require_identity(url, response)
+        self.filename = _filename(response, requested, url)
+        self.size_bytes = _size_bytes(response)
+        self._url = url
+        self._response = response
+        self._max_bytes = max_bytes
+        self._deadline = deadline
+        self._check_size(self.size_bytes or 0)
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the bytes in chunks of CHUNK_BYTES, except the last one.
+
+        Raises Unavailable (the body breaks off or is shorter than announced), DeadlineExceeded, ResourceExhausted.
+        """
+        return rechunk(self._parts())
+
+    async def _parts(self) -> AsyncIterator[bytes]:
+        parts, received = self._response.aiter_raw(), 0
+        while True:
+            with http_errors(self._url):
+                async with asyncio.timeout_at(self._deadline):
+                    part = await anext(parts, None)
+            if part is None:
+                return
+            received += len(part)
+            self._check_size(received)
+            yield part
+
+    def _check_size(self, size_bytes: int) -> None:
+        if size_bytes > self._max_bytes:
+            raise ResourceExhausted(
+                f"{urls.redact(self._url)} is larger than the {self._max_bytes} bytes allowed; use a smaller file.",
+                reason="INPUT_TOO_LARGE",
+                metadata={"max_bytes": str(self._max_bytes)},
+            )
+
+
+def _require_identity(url: httpx.URL, response: httpx.Response) -> None:
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("", "identity"):
+        text = f"{urls.redact(url)} is sent compressed ({encoding[:40]}) though asked not to; upload the file instead."
+        raise FailedPrecondition(text, reason="ENCODED_RESPONSE")
+
+
+def _size_bytes(response: httpx.Response) -> int | None:
+    length = response.headers.get("content-length", "")
+    # Beside Transfer-Encoding a length means nothing. Source: RFC 9112, section 6.3.
+    return int(length) if length.isdecimal() and "transfer-encoding" not in response.headers else None
+
+
+def _filename(response: httpx.Response, *candidates: httpx.URL) -> str:
+    """Return the name in Content-Disposition, or the first usable name of the URLs."""
+    header = email.message.Message()
+    header["Content-Disposition"] = response.headers.get("content-disposition", "")
+    try:
+        declared = header.get_filename() or ""
+    except (LookupError, TypeError, ValueError):  # raised by the parser for malformed parameters
+        declared = ""
+    return next(filter(None, map(clean_filename, [declared, *map(urls.filename, candidates)])), "")
 
 
 class Fetcher:
@@ -47,23 +120,23 @@ class Fetcher:
     def __init__(
         self, limits: FetchLimits, ssl_context: ssl.SSLContext | None = None, resolve: Resolve = resolve_by_system
     ) -> None:
-        """Without `ssl_context` servers are held against the authorities that browsers trust."""
+        """Fetch within `limits`; without `ssl_context` servers are verified by the authorities that browsers trust."""
         self._limits = limits
         self._resolve = resolve
-        # The transport itself: a client would keep cookies, by address. And no connection is used twice: the same
-        # address may serve two names, and only one of them was verified.
+        # The transport itself, as a client would keep cookies, by address. No connection is reused: the same address
+        # may serve two names, and only one of them was verified.
         self._transport = httpx.AsyncHTTPTransport(
             verify=ssl_context or httpx.create_ssl_context(trust_env=False),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
         )
 
     async def aclose(self) -> None:
-        """Break open downloads off."""
+        """Abort open downloads."""
         await self._transport.aclose()
 
     @asynccontextmanager
     async def open(self, url: str) -> AsyncIterator[Download]:
-        """Ask for the URL, following redirects, up to where its bytes begin.
+        """Request the URL, following redirects, and yield the response before its body.
 
         Raises InvalidArgument (no URL to fetch from), PermissionDenied (its address is not public), NotFound,
         FailedPrecondition (the server refuses), Unavailable, DeadlineExceeded, ResourceExhausted (INPUT_TOO_LARGE).
@@ -73,13 +146,13 @@ class Fetcher:
         target, response = await self._follow(first, deadline)
         try:
             if response.status_code != 200:
-                raise refusal(target, response.status_code)
+                raise status_error(target, response.status_code)
             yield Download(first, target, response, self._limits.max_bytes, deadline)
         finally:
             await response.aclose()
 
     async def _follow(self, url: httpx.URL, deadline: float) -> tuple[httpx.URL, httpx.Response]:
-        """The URL and the answer at the end of the redirects; the answer is open."""
+        """Return the URL at the end of the redirects, and its open response."""
         target = url
         for _ in range(1 + MAX_REDIRECTS):
             with http_errors(target):
@@ -89,12 +162,12 @@ class Fetcher:
             if response.status_code not in REDIRECTS or not location:
                 return target, response
             await response.aclose()
-            target = urls.redirected(target, location)
-        text = f"{urls.shown(url)} redirects more than {MAX_REDIRECTS} times; give the URL that it leads to."
+            target = urls.resolve_redirect(target, location)
+        text = f"{urls.redact(url)} redirects more than {MAX_REDIRECTS} times; give the URL that it leads to."
         raise FailedPrecondition(text, reason="TOO_MANY_REDIRECTS")
 
     async def _get(self, url: httpx.URL) -> httpx.Response:
-        """The open answer of the first address that takes a connection."""
+        """Return the open response of the first address that accepts a connection."""
         checked = await self._addresses(url)
         for address in checked[:-1]:
             try:
@@ -104,19 +177,18 @@ class Fetcher:
         return await self._transport.handle_async_request(self._request(url, checked[-1]))
 
     async def _addresses(self, url: httpx.URL) -> list[addresses.Address]:
-        """The host's addresses. Raises PermissionDenied when one of them is not allowed: a mix is how guards are
-        worn down, one attempt after the other."""
+        """Return the host's addresses. Raises PermissionDenied if any is not allowed: mixed answers are an attack."""
         host = url.raw_host.decode("ascii")
         try:
             async with asyncio.timeout(self._limits.connect_seconds):
                 found = [addresses.parse(text) for text in await self._resolve(host, urls.port(url))]
         except (OSError, UnicodeError) as error:
-            raise unresolved(host, error) from error
+            raise resolution_error(host, error) from error
         if not found:
-            raise unresolved(host, socket.gaierror(socket.EAI_NONAME, "no addresses"))
-        if not all(addresses.permitted(address, self._limits.allow_cidrs) for address in found):
+            raise resolution_error(host, socket.gaierror(socket.EAI_NONAME, "no addresses"))
+        if not all(addresses.is_allowed(address, self._limits.allow_cidrs) for address in found):
             raise PermissionDenied(
-                f"{urls.shown(url)}: the address of {host} is not a public one, so it is not fetched from; upload the "
+                f"{urls.redact(url)}: the address of {host} is not a public one, so it is not fetched from; upload the "
                 "file, or have the gateway's operator allow the address by FETCH_ALLOW_CIDRS.",
                 reason="ADDRESS_NOT_PUBLIC",
             )

@@ -1,4 +1,4 @@
-"""URLs as clients give them: parsed once, checked, and shown without their secrets."""
+"""URLs from clients: parsed once, checked, and redacted for messages and logs."""
 
 import re
 from urllib.parse import unquote
@@ -9,13 +9,13 @@ from servicekit.errors import FailedPrecondition, InvalidArgument
 
 SCHEMES = {"http": 80, "https": 443}
 MAX_URL_CHARACTERS = 8192
-MAX_SHOWN_CHARACTERS = 200
+MAX_REDACTED_CHARACTERS = 200
 _NAME = re.compile(rb"[A-Za-z0-9_.-]{1,253}")
 _IPV6 = re.compile(rb"[0-9A-Fa-f:.]{2,45}")
 
 
 def parse(text: str) -> httpx.URL:
-    """The URL, if it is one to fetch from: http or https, a host, no credentials. Raises InvalidArgument."""
+    """Parse a URL to fetch from: http or https, with a host, without credentials. Raises InvalidArgument."""
     if len(text) > MAX_URL_CHARACTERS:
         raise InvalidArgument(f"A URL may have {MAX_URL_CHARACTERS} characters at most.", reason="BAD_URL")
     try:
@@ -27,32 +27,32 @@ def parse(text: str) -> httpx.URL:
     return url
 
 
-def redirected(url: httpx.URL, location: str) -> httpx.URL:
-    """Where a redirect from `url` leads. Raises InvalidArgument, FailedPrecondition (from https to http)."""
+def resolve_redirect(url: httpx.URL, location: str) -> httpx.URL:
+    """Return the target of a redirect. Raises InvalidArgument, FailedPrecondition (from https to http)."""
     try:
         target = url.join(location)
     except (httpx.InvalidURL, ValueError) as error:
-        raise InvalidArgument(f"{shown(url)} redirects to what is no valid URL.", reason="BAD_URL") from error
+        raise InvalidArgument(f"{redact(url)} redirects to what is no valid URL.", reason="BAD_URL") from error
     _check(target)
     if (url.scheme, target.scheme) == ("https", "http"):
-        text = f"{shown(url)} redirects from https to http, which anyone on the way can change; give the other URL."
+        text = f"{redact(url)} redirects from https to http, which anyone on the way can change; give the other URL."
         raise FailedPrecondition(text, reason="INSECURE_REDIRECT")
     return target
 
 
-def shown(url: httpx.URL) -> str:
-    """The URL for people and logs: scheme, host and path; a query and credentials may be secrets."""
+def redact(url: httpx.URL) -> str:
+    """Return scheme, host and path of the URL; its query and credentials may be secrets."""
     text = f"{url.scheme}://{url.netloc.decode('ascii', 'replace')}{url.raw_path.partition(b'?')[0].decode('ascii')}"
-    return text if len(text) <= MAX_SHOWN_CHARACTERS else text[:MAX_SHOWN_CHARACTERS] + "…"
+    return text if len(text) <= MAX_REDACTED_CHARACTERS else text[:MAX_REDACTED_CHARACTERS] + "…"
 
 
 def filename(url: httpx.URL) -> str:
-    """The last part of the path, decoded; as the server chose it, so clean it."""
+    """Return the last part of the path, decoded; not yet safe as the name of a file."""
     return unquote(url.raw_path.partition(b"?")[0].decode("ascii").rpartition("/")[2])
 
 
 def port(url: httpx.URL) -> int:
-    """The port, that of the scheme when none is given."""
+    """Return the port, by default that of the scheme."""
     return url.port or SCHEMES[url.scheme]
 
 

@@ -1,7 +1,7 @@
 """Tickets: which try of a task may fetch its inputs and put its result by link, and what runs for it at the provider.
 
 A ticket is written before the provider is asked, and gets the provider's name of the run after: whoever takes the task
-up next finds what runs already. Links without a ticket open no more, so a run that nobody knows of ends by itself.
+up next finds what runs already. LinkSigner without a ticket open no more, so a run that nobody knows of ends by itself.
 """
 
 import base64
@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import dataclass, replace
 
 from apigpu.encoder.v1 import encoder_pb2
-from gateway.assets.links import Links
+from gateway.assets.links import LinkSigner
 from gateway.assets.record import PREFIX, new_id, parse_name
 from gateway.assets.store import AssetStore
 from gateway.jetstream.keyvalue import KeyValue
@@ -100,7 +100,7 @@ class Tickets:
 class TaskLinks:
     """Makes the links of a ticket; they lead to gateway/rest/worker_links.py, or straight to a store that can sign."""
 
-    def __init__(self, links: Links, assets: AssetStore, public_url: str, seconds: float) -> None:
+    def __init__(self, links: LinkSigner, assets: AssetStore, public_url: str, seconds: float) -> None:
         """`public_url` is where workers reach this gateway's HTTP port; links open for `seconds` at most."""
         self._links = links
         self._assets = assets
@@ -127,4 +127,4 @@ class TaskLinks:
         return direct or self._url(f"/tasks/{key}/{ticket.id}/inputs/{number}")
 
     def _url(self, path: str) -> str:
-        return self._public_url + self._links.signed(path, self._seconds)
+        return self._public_url + self._links.sign(path, self._seconds)

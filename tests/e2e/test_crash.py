@@ -8,7 +8,7 @@ import time
 import psutil
 import pytest
 
-from api_gpu.options import Status
+from api_gpu import Status
 from servicekit.errors import ServiceError
 from tools.pair import running
 

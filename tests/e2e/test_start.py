@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from api_gpu import Status
 from api_gpu.local.certs import make_set
-from api_gpu.options import Status
 from tools.pair import free_ports, running
 
 START_SECONDS = 30

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
-from gateway.assets.links import Links
+from gateway.assets.links import LinkSigner
 from gateway.assets.store import AssetStore
 from gateway.fleet.instances.instance import Instance, InstanceAccess
 from gateway.workers.base import Encoder
@@ -167,7 +167,7 @@ class ProviderContext:
     gateway_networks: Sequence[Network]
     public_url: str
     assets: AssetStore
-    links: Links
+    links: LinkSigner
     tickets: Tickets
 
 

@@ -19,8 +19,9 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class CaptionStyle(_message.Message):
-    """The look of captions; ASS and SSA keep their own. What is not given follows from the preset. Sizes are percent of the smaller side of the
-    picture as it is shown, so that a style looks alike on any shape. A color is "#RRGGBB" or "#RRGGBBAA" (AA is opacity).
+    """The look of captions; ASS and SSA keep their own. What is not given follows from the preset. Sizes are percent of the
+    smaller side of the picture as it is shown, so that a style looks alike on any shape. A color is "#RRGGBB" or
+    "#RRGGBBAA" (AA is opacity).
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -43,7 +44,7 @@ class CaptionStyle(_message.Message):
         """Like bold, and each word lights up when it is said."""
 
     class Preset(_Preset, metaclass=_PresetEnumTypeWrapper):
-        """A look to begin with."""
+        """A look of captions."""
 
     PRESET_UNSPECIFIED: CaptionStyle.Preset.ValueType  # 0
     """The same as PRESET_CLASSIC."""
@@ -67,7 +68,7 @@ class CaptionStyle(_message.Message):
         POSITION_BOTTOM_LEFT: CaptionStyle._Position.ValueType  # 1
         """Bottom left."""
         POSITION_BOTTOM: CaptionStyle._Position.ValueType  # 2
-        """Bottom centre."""
+        """Bottom center."""
         POSITION_BOTTOM_RIGHT: CaptionStyle._Position.ValueType  # 3
         """Bottom right."""
         POSITION_LEFT: CaptionStyle._Position.ValueType  # 4
@@ -79,7 +80,7 @@ class CaptionStyle(_message.Message):
         POSITION_TOP_LEFT: CaptionStyle._Position.ValueType  # 7
         """Top left."""
         POSITION_TOP: CaptionStyle._Position.ValueType  # 8
-        """Top centre."""
+        """Top center."""
         POSITION_TOP_RIGHT: CaptionStyle._Position.ValueType  # 9
         """Top right."""
 
@@ -91,7 +92,7 @@ class CaptionStyle(_message.Message):
     POSITION_BOTTOM_LEFT: CaptionStyle.Position.ValueType  # 1
     """Bottom left."""
     POSITION_BOTTOM: CaptionStyle.Position.ValueType  # 2
-    """Bottom centre."""
+    """Bottom center."""
     POSITION_BOTTOM_RIGHT: CaptionStyle.Position.ValueType  # 3
     """Bottom right."""
     POSITION_LEFT: CaptionStyle.Position.ValueType  # 4
@@ -103,7 +104,7 @@ class CaptionStyle(_message.Message):
     POSITION_TOP_LEFT: CaptionStyle.Position.ValueType  # 7
     """Top left."""
     POSITION_TOP: CaptionStyle.Position.ValueType  # 8
-    """Top centre."""
+    """Top center."""
     POSITION_TOP_RIGHT: CaptionStyle.Position.ValueType  # 9
     """Top right."""
 
@@ -148,9 +149,9 @@ class CaptionStyle(_message.Message):
     position: Global___CaptionStyle.Position.ValueType
     """Where captions stand."""
     x: _builtins.float
-    """Centre of the captions across, 0 at the left to 1 at the right; goes with `y`, in place of `position`."""
+    """Center of the captions across, 0 at the left to 1 at the right; goes with `y`, in place of `position`."""
     y: _builtins.float
-    """Centre of the captions down, 0 at the top to 1 at the bottom; goes with `x`."""
+    """Center of the captions down, 0 at the top to 1 at the bottom; goes with `x`."""
     margin_x: _builtins.float
     """Room kept free left and right, percent of the width; 5 when not given."""
     margin_y: _builtins.float

@@ -135,9 +135,9 @@ class Motion(_message.Message):
     FOCUS_Y_FIELD_NUMBER: _builtins.int
     EASING_FIELD_NUMBER: _builtins.int
     start_zoom: _builtins.float
-    """Zoom of the first frame, 1 to 10; 1 when not given."""
+    """Zoom of the first frame; 1 when not given."""
     end_zoom: _builtins.float
-    """Zoom that the last frame comes up to, 1 to 10; 1.324 when not given."""
+    """Zoom that the last frame comes up to; 1.324 when not given."""
     zoom_out: _builtins.bool
     """The two zooms change places: the camera moves away."""
     pan: Global___Motion.Pan.ValueType

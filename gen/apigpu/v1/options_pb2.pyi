@@ -121,9 +121,49 @@ class FieldRules(_message.Message):
 
 Global___FieldRules: _TypeAlias = FieldRules  # noqa: Y015
 
+@_typing.final
+class ClientRules(_message.Message):
+    """How the Python client and the command line, whose options are generated from these protos, call a field."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    FLAG_FIELD_NUMBER: _builtins.int
+    HIDDEN_FIELD_NUMBER: _builtins.int
+    DEFAULT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name in Python; when not given its own, without "url_"."""
+    flag: _builtins.str
+    """Its flag on the command line, without hyphens in front; when not given its name in Python."""
+    hidden: _builtins.bool
+    """The client fills it in itself, or does without: it is no option."""
+    default: _builtins.str
+    """What the client sends when it is not given, for a field that the gateway requires."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        flag: _builtins.str = ...,
+        hidden: _builtins.bool = ...,
+        default: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default", b"default", "flag", b"flag", "hidden", b"hidden", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClientRules: _TypeAlias = ClientRules  # noqa: Y015
+
 RULES_FIELD_NUMBER: _builtins.int
+CLIENT_CLASS_FIELD_NUMBER: _builtins.int
 FIELD_FIELD_NUMBER: _builtins.int
+CLIENT_FIELD_NUMBER: _builtins.int
 rules: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MessageOptions, Global___MessageRules]
 """Rules of a message."""
+client_class: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MessageOptions, _builtins.str]
+"""Name of the message's class in the Python client; its own when not given."""
 field: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, Global___FieldRules]
 """Rules of a field."""
+client: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, Global___ClientRules]
+"""Names of the field in the Python client and on the command line."""

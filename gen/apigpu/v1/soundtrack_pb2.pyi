@@ -38,9 +38,9 @@ class Soundtrack(_message.Message):
     OTHER_AUDIO_DROPPED.
     """
     original_gain: _builtins.float
-    """Gain of the video's own sound, −60 to 20 dB (mix)."""
+    """Gain of the video's own sound, dB (mix); 0 when not given."""
     gain: _builtins.float
-    """Gain of the soundtrack, −60 to 20 dB."""
+    """Gain of the soundtrack, dB; 0 when not given."""
     duck: _builtins.bool
     """The soundtrack gives way while there is speech in the video's own sound (mix)."""
     fade_in: _builtins.float

@@ -149,7 +149,7 @@ class CaptionRequest(_message.Message):
     container: Global___Container.ValueType
     """The kind of file to make."""
     max_cost_usd: _builtins.float
-    """The most that the job may cost, in US dollars: one that is expected to cost more is refused (FAILED_PRECONDITION,
+    """The most that the job may cost, in US dollars. One that is expected to cost more is refused (FAILED_PRECONDITION,
     reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost nothing.
     """
     @_builtins.property
@@ -243,9 +243,7 @@ Global___CaptionResponse: _TypeAlias = CaptionResponse  # noqa: Y015
 
 @_typing.final
 class Img2VidRequest(_message.Message):
-    """Turn stills into clips. Either `images`, or the older form for a single image: `url_image`,
-    `frame_rate`, `duration`.
-    """
+    """Turn stills into clips with a slow zoom."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -261,15 +259,15 @@ class Img2VidRequest(_message.Message):
     CONTAINER_FIELD_NUMBER: _builtins.int
     MAX_COST_USD_FIELD_NUMBER: _builtins.int
     url_image: _builtins.str
-    """Source of a single image (older form)."""
+    """Source of a single image, in place of `images` (older form, with `duration`)."""
     frame_rate: _builtins.float
-    """Frames per second of every clip, 1 to 60; 24 when not given."""
+    """Frames per second of every clip; 24 when not given."""
     duration: _builtins.float
-    """Seconds of the clip of `url_image` (older form), 0.1 to 600; 5 when not given."""
+    """Seconds of the clip of `url_image` (older form); 5 when not given."""
     width: _builtins.int
-    """Pixels across of every clip: even, 16 to 3840; 1920 when not given. No clip has more than 3840·2160 pixels."""
+    """Pixels across of every clip, even; 1920 when not given. No clip has more than 3840·2160 pixels."""
     height: _builtins.int
-    """Pixels down of every clip: even, 16 to 3840; 1080 when not given."""
+    """Pixels down of every clip, even; 1080 when not given."""
     fit: _motion_pb2.Fit.ValueType
     """How stills of another shape are fitted in."""
     background: _builtins.str
@@ -277,7 +275,7 @@ class Img2VidRequest(_message.Message):
     container: Global___Container.ValueType
     """The kind of file to make."""
     max_cost_usd: _builtins.float
-    """The most that the job may cost, in US dollars: one that is expected to cost more is refused (FAILED_PRECONDITION,
+    """The most that the job may cost, in US dollars. One that is expected to cost more is refused (FAILED_PRECONDITION,
     reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost nothing.
     """
     @_builtins.property
@@ -345,7 +343,7 @@ class Img2VidImage(_message.Message):
     image_url: _builtins.str
     """Source of the image."""
     duracao: _builtins.float
-    """Seconds of the clip, 0.1 to 600. It has round(duracao · frame_rate) frames."""
+    """Seconds of the clip. It has round(duracao · frame_rate) frames."""
     @_builtins.property
     def motion(self) -> _motion_pb2.Motion:
         """The camera over this still."""
@@ -428,7 +426,7 @@ class AddAudioRequest(_message.Message):
     container: Global___Container.ValueType
     """The kind of file to make."""
     max_cost_usd: _builtins.float
-    """The most that the job may cost, in US dollars: one that is expected to cost more is refused (FAILED_PRECONDITION,
+    """The most that the job may cost, in US dollars. One that is expected to cost more is refused (FAILED_PRECONDITION,
     reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost nothing.
     """
     @_builtins.property

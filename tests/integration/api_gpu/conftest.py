@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from api_gpu.client import Client
+from api_gpu import Client
 from tests.support.command_line import api_gpu
 from tools.pair import Pair
 from tools.samples import Samples, ffmpeg, make_subtitles

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from api_gpu.client import CaptionStyle, Client, Motion, Soundtrack, Still
-from api_gpu.job import Clip, Finished, Progress
+from api_gpu import CaptionStyle, Client, Motion, Soundtrack, Status, Still
+from api_gpu.jobs import Clip, Finished, Progress
 from api_gpu.local.data_dir import DataDir
-from api_gpu.options import Status
-from api_gpu.source import local_file, stems
+from api_gpu.requests import local_file, stems
 from servicekit.errors import FailedPrecondition, InvalidArgument, NotFound, Unauthenticated, Unavailable
 from tests.support.judge import differing, pictures
 from tools.media_check import changed_share, footage
@@ -53,7 +52,9 @@ def test_stills_have_seconds_and_a_camera_of_their_own(client: Client, media: Sa
     image = media.images[0]
     own = Still(image, seconds=0.2, motion=Motion(start_zoom=4, end_zoom=4, pan="left"))
     motion = Motion(start_zoom=1, end_zoom=1)
-    job = client.img2vid({"own": own, "plain": image}, 0.5, 10, size=(320, 180), fit="stretch", motion=motion).wait()
+    job = client.img2vid(
+        {"own": own, "plain": image}, 0.5, fps=10, size=(320, 180), fit="stretch", motion=motion
+    ).wait()
     near, whole = (pictures(client.download(clip.asset, tmp_path / f"{clip.id}.mp4")) for clip in job.clips)
     assert (len(near), len(whole)) == (2, 5)
     assert near[0].shape == whole[0].shape == (180, 320, 3)
@@ -178,7 +179,7 @@ def test_stems_are_unique() -> None:
 def test_a_key_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:
     folder = DataDir(tmp_path)
     assert folder.key() == ""
-    key = folder.key_made()
+    key = folder.ensure_key()
     assert len(key) >= 32
-    assert folder.key_made() == folder.key() == key
+    assert folder.ensure_key() == folder.key() == key
     assert folder.key_file.stat().st_mode & 0o777 == 0o600

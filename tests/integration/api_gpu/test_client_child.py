@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from api_gpu.local.supervisor import Child, ChildEnded, shown
+from api_gpu.local.supervisor import ServiceFailed, ServiceProcess, terminal_text
 
-Make = Callable[[str], Child]
+Make = Callable[[str], ServiceProcess]
 
 
 @pytest.fixture
@@ -22,9 +22,9 @@ def said() -> list[str]:
 def make(tmp_path: Path, said: list[str]) -> Make:
     """A child whose module has the given source."""
 
-    def make(source: str) -> Child:
+    def make(source: str) -> ServiceProcess:
         (tmp_path / "service.py").write_text(source)
-        return Child("service", {"PYTHONPATH": str(tmp_path), "PYTHONUNBUFFERED": "1"}, said.append)
+        return ServiceProcess("service", {"PYTHONPATH": str(tmp_path), "PYTHONUNBUFFERED": "1"}, said.append)
 
     return make
 
@@ -37,7 +37,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 async def test_a_bad_setting_ends_it_with_its_text(make: Make) -> None:
     child = make("import sys\nprint(\"service: PORT='x': not a number\", file=sys.stderr)\nsys.exit(2)")
-    with pytest.raises(ChildEnded, match="cannot start: service: PORT='x': not a number") as ended:
+    with pytest.raises(ServiceFailed, match="cannot start: service: PORT='x': not a number") as ended:
         await child.keep_running()
     assert ended.value.code == 2
 
@@ -45,7 +45,7 @@ async def test_a_bad_setting_ends_it_with_its_text(make: Make) -> None:
 async def test_it_is_started_again_until_it_dies_too_often(make: Make, said: list[str], tmp_path: Path) -> None:
     starts = tmp_path / "starts"
     child = make(f"open({str(starts)!r}, 'a').write('x')\nraise SystemExit('out of luck')")
-    with pytest.raises(ChildEnded, match="died 5 times within 30 s; its last message: out of luck") as ended:
+    with pytest.raises(ServiceFailed, match="died 5 times within 30 s; its last message: out of luck") as ended:
         await child.keep_running()
     assert ended.value.code == 1
     assert starts.read_text() == "xxxxx"
@@ -107,4 +107,4 @@ async def test_a_stop_in_the_pause_before_a_restart_is_final(make: Make, said: l
     ],
 )
 def test_what_a_terminal_shows(line: str, text: str) -> None:
-    assert shown(line) == text
+    assert terminal_text(line) == text

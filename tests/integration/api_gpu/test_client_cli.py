@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from api_gpu.client import Client
-from api_gpu.options import Status
+from api_gpu import Client, Status
 from tests.integration.api_gpu.conftest import Run
 from tests.support.command_line import api_gpu, command, environment, stored
 from tools.media_check import footage
@@ -95,6 +94,64 @@ def test_a_file_that_is_not_there_is_told_before_anything_is_sent(run: Run, medi
     done = run("caption", media.video, "absent.srt", "-o", "out.mp4")
     assert done.returncode == 1
     assert done.stderr == "api-gpu: cannot read absent.srt: no such file or folder.\n"
+
+
+def test_an_output_that_is_an_input_is_refused(run: Run, media: Samples, tmp_path: Path) -> None:
+    video = tmp_path / "mine.mp4"
+    video.write_bytes(media.video.read_bytes())
+    (tmp_path / "link.mp4").symlink_to(video)
+    (tmp_path / "again.mp4").hardlink_to(video)
+    before = video.read_bytes()
+    for target in ("mine.mp4", tmp_path / "mine.mp4", "./mine.mp4", "link.mp4", "again.mp4"):
+        done = run("caption", "mine.mp4", media.subtitles, "-o", target, "--force")
+        assert done.returncode == 2, target
+        assert "is an input" in done.stderr
+        done = run("addaudio", media.video, "mine.mp4", "-o", target, "--force")
+        assert (done.returncode, video.read_bytes() == before) == (2, True)
+
+
+def test_a_clip_does_not_take_the_place_of_an_input(run: Run, media: Samples, tmp_path: Path) -> None:
+    still = tmp_path / "still.mp4"  # an image, whatever its name
+    still.write_bytes(media.images[0].read_bytes())
+    done = run("img2vid", "still.mp4", "--seconds", 0.1, "--force")
+    assert done.returncode == 2
+    assert still.read_bytes() == media.images[0].read_bytes()
+
+
+def test_a_file_that_exists_is_replaced_only_by_force(run: Run, media: Samples, tmp_path: Path) -> None:
+    target = tmp_path / "clip-addaudio.mp4"
+    target.write_text("kept")
+    done = run("addaudio", media.video, media.audio)
+    assert done.returncode == 2
+    assert "clip-addaudio.mp4 exists; --force replaces it" in done.stderr
+    assert target.read_text() == "kept"
+    assert run("addaudio", media.video, media.audio, "--force").returncode == 0
+    assert footage(target).audio_seconds == pytest.approx(1.5, abs=0.1)
+
+
+@pytest.mark.parametrize(("answer", "code"), [("n", 1), ("y", 0)])
+def test_a_terminal_is_asked_before_a_file_is_replaced(
+    pair: Pair, media: Samples, tmp_path: Path, answer: str, code: int
+) -> None:
+    target = tmp_path / "out.mp4"
+    target.write_text("kept")
+    terminal, end = pty.openpty()
+    arguments = command("img2vid", media.images[0], "--seconds", 0.1, "-o", "out.mp4")
+    with subprocess.Popen(
+        arguments, cwd=tmp_path, env=environment(pair), stdin=end, stdout=subprocess.PIPE, stderr=end, text=True
+    ) as process:
+        os.close(end)
+        os.write(terminal, f"{answer}\n".encode())
+        drawn = read_all(terminal)
+        assert process.wait(60) == code
+    assert "out.mp4 exists. Replace it?" in drawn
+    assert (target.read_bytes() == b"kept") == (answer == "n")
+
+
+def test_a_missing_file_is_told_before_missing_certificates(run: Run, media: Samples) -> None:
+    done = run("caption", "absent.mp4", media.subtitles, DATA_DIR="absent")
+    assert done.returncode == 1
+    assert done.stderr == "api-gpu: cannot read absent.mp4: no such file or folder.\n"
 
 
 def test_options_of_the_program_stand_anywhere(pair: Pair, run: Run) -> None:
@@ -212,11 +269,33 @@ def test_doctor_tells_of_encoder_and_gateway(run: Run) -> None:
     assert done.returncode == 0, done.stderr
     assert "x264" in done.stdout
     assert re.search(r"gateway\s+healthy at localhost:\d+, encoders 1", done.stdout)
-    assert re.search(r"gateway\s+not asked: .*certs", run("doctor", DATA_DIR="absent").stdout)
+
+
+def test_doctor_exits_with_1_where_only_the_gateway_is_absent(run: Run) -> None:
+    done = run("doctor", DATA_DIR="absent")
+    assert done.returncode == 1
+    assert "x264" in done.stdout
+    assert re.search(r"gateway\s+no answer: .*certs", done.stdout)
+
+
+def test_doctor_exits_with_2_for_a_wrong_setting(run: Run) -> None:
+    done = run("doctor", BATCH_SIZE="none")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "BATCH_SIZE='none'" in done.stderr
 
 
 def test_help_loads_no_grpc() -> None:
     code = (
         "import sys, api_gpu.cli.main; sys.exit(bool({'grpc', 'google.protobuf', 'rich.progress'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_the_package_is_typed_and_loads_grpc_only_when_it_is_needed() -> None:
+    code = (
+        "import sys, api_gpu; from api_gpu import CaptionStyle, Still, Status; early = 'grpc' in sys.modules;"
+        "from api_gpu import Client, Job, errors; errors.ServiceError;"
+        "[getattr(api_gpu, name) for name in api_gpu.__all__];"
+        "sys.exit(early or 'grpc' not in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from api_gpu.client import Client
+from api_gpu import Client
 from tests.integration.api_gpu.conftest import Run
 from tests.support.command_line import stored
 from tests.support.judge import RATE, Picture, differing, facts, pictures, samples

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from api_gpu.client import Client
+from api_gpu import Client
 from api_gpu.local.data_dir import DataDir
+from servicekit.backoff import Backoff
 from servicekit.errors import DataLoss, FailedPrecondition, NotFound, Unavailable
 from tests.support.command_line import stored
 from tests.support.relay import Relay
@@ -119,7 +120,7 @@ def test_ctrl_c_ends_uploads_and_leaves_nothing(pair: Pair, client: Client, tmp_
 
 def test_more_files_than_go_at_once_come_in_their_order(client: Client, tmp_path: Path) -> None:
     paths = [file_of(tmp_path / f"{number}.png", 10 + number) for number in range(6)]
-    names = client.sources("assets/x", *paths)
+    names = client.resolve_sources(["assets/x", *paths])
     assert names[0] == "assets/x"
     assert [client.asset(name).filename for name in names[1:]] == [path.name for path in paths]
 
@@ -151,7 +152,7 @@ def test_a_broken_download_goes_on_where_it_broke(client: Client, remote: Client
 def test_a_later_download_takes_up_what_an_earlier_one_left(
     client: Client, remote: Client, relay: Relay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api_gpu.assets.FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("api_gpu.assets.RESUME_BACKOFF", Backoff(0.01, 0.01))
     source = file_of(tmp_path / "a.bin", 24 * MEBIBYTE)
     asset = client.upload(source)
     relay.cut_after_bytes = 9 * MEBIBYTE

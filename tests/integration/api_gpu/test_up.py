@@ -13,10 +13,9 @@ import psutil
 import pytest
 from pydantic import SecretStr
 
-from api_gpu.client import Client, Job
+from api_gpu import Client, Job, Status
 from api_gpu.local.data_dir import DataDir, Serving
-from api_gpu.local.up import greeting
-from api_gpu.options import Status
+from api_gpu.local.up import UpSettings, start_message
 from servicekit.errors import Unavailable
 from tests.support.command_line import api_gpu
 from tools.pair import Pair, free_ports, running, start, stop, wait_until_up
@@ -35,7 +34,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
 def services(pair: Pair) -> dict[str, psutil.Process]:
     """The two children of `up`, by name."""
     children = psutil.Process(pair.process.pid).children()
-    return {child.cmdline()[2]: child for child in children if len(child.cmdline()) > 2}
+    return {child.cmdline()[3]: child for child in children if len(child.cmdline()) > 3}
 
 
 def until(condition: Callable[[], bool], seconds: float = 20) -> None:
@@ -71,10 +70,11 @@ def header_in(said: str, **environment: str) -> str:
 
 def test_a_terminal_is_told_the_key(tmp_path: Path) -> None:
     folder, serving = DataDir(tmp_path), Serving(1, "http://localhost:3000", "localhost:50051")
-    key = folder.key_made()
-    assert header_in(greeting(serving, folder, None, is_terminal=True)) == f"X-API-Key: {key}"
-    given = SecretStr(" one , other")
-    assert header_in(greeting(serving, folder, given, is_terminal=True)) == "X-API-Key: one"
+    key = folder.ensure_key()
+    settings = UpSettings(x_api_key=None)
+    assert header_in(start_message(settings, serving, folder, is_terminal=True)) == f"X-API-Key: {key}"
+    settings = UpSettings(x_api_key=SecretStr(" one , other"))
+    assert header_in(start_message(settings, serving, folder, is_terminal=True)) == "X-API-Key: one"
 
 
 def test_a_second_one_is_refused_and_told_who_runs(own: Pair) -> None:

@@ -1,15 +1,15 @@
-"""The options of the Python client and of the command line are those of the protos; how they become messages."""
+"""The options of the Python client and of the command line come from the protos; how they become messages."""
 
-import inspect
 from dataclasses import fields
 from typing import Any, get_args, get_type_hints
 
 import pytest
 import typer
 
+from api_gpu import CaptionStyle, Motion, Soundtrack, Still, Word
 from api_gpu.cli.main import app
-from api_gpu.client import CaptionStyle, Client, Motion, Soundtrack, Still, Word
-from api_gpu.requests import fill
+from api_gpu.requests import client_name, fill
+from apigpu.options import OPERATIONS
 from apigpu.v1 import options_pb2, video_pb2
 from apigpu.v1.caption_style_pb2 import CaptionStyle as CaptionStyleMessage
 from apigpu.v1.caption_style_pb2 import CaptionWord
@@ -17,6 +17,7 @@ from apigpu.v1.motion_pb2 import Motion as MotionMessage
 from apigpu.v1.soundtrack_pb2 import Soundtrack as SoundtrackMessage
 from servicekit.enums import number_of, short_names
 from servicekit.errors import InvalidArgument
+from tools import client_options
 
 OPTIONS = {
     CaptionStyle: CaptionStyleMessage.DESCRIPTOR,
@@ -24,25 +25,15 @@ OPTIONS = {
     Soundtrack: SoundtrackMessage.DESCRIPTOR,
     Word: CaptionWord.DESCRIPTOR,
 }
-REQUESTS = {
-    "caption": video_pb2.CaptionRequest.DESCRIPTOR,
-    "img2vid": video_pb2.Img2VidRequest.DESCRIPTOR,
-    "addaudio": video_pb2.AddAudioRequest.DESCRIPTOR,
-}
-# What goes by another name in Python.
-RENAMED = {
-    "url_video": "video",
-    "url_srt": "subtitles",
-    "url_font": "font",
-    "url_audio": "audio",
-    "frame_rate": "fps",
-    "width": "size",
-    "height": "size",
-}
-OLDER_FORM = {"url_image", "duration"}
-# What goes by another name on the command line, which has a flat list of options for each operation.
-FLAGS = {"style.font": "--font-family", "frame_rate": "--fps"}
-NO_FLAGS = {"url_video", "url_srt", "url_audio", "images"}
+REQUESTS = {field.name: field.message_type for field in video_pb2.Operation.DESCRIPTOR.fields}
+
+
+def rules(field: Any) -> Any:
+    return field.GetOptions().Extensions[options_pb2.field]
+
+
+def client_rules(field: Any) -> Any:
+    return field.GetOptions().Extensions[options_pb2.client]
 
 
 @pytest.mark.parametrize("kind", OPTIONS, ids=lambda kind: kind.__name__)
@@ -51,40 +42,36 @@ def test_a_dataclass_has_every_field_of_its_message_and_no_other(kind: Any) -> N
 
 
 @pytest.mark.parametrize("operation", REQUESTS)
-def test_a_call_takes_every_field_of_its_request(operation: str) -> None:
-    wanted = [
-        RENAMED.get(field.name, field.name) for field in REQUESTS[operation].fields if field.name not in OLDER_FORM
-    ]
-    taken = set(inspect.signature(getattr(Client, operation)).parameters) - {"self"}
-    assert taken - {"seconds"} == set(wanted)
+def test_inputs_and_options_are_every_field_of_a_request(operation: str) -> None:
+    described = OPERATIONS[operation]
+    names = {client_name(field) for field in REQUESTS[operation].fields if not client_rules(field).hidden}
+    assert set(described.inputs) | set(get_type_hints(described.options)) == names
 
 
-def test_a_still_has_every_field_of_its_message() -> None:
-    names = {"source": "image_url", "seconds": "duracao", "motion": "motion"}
-    assert [field.name for field in fields(Still)] == list(names)
-    assert {"id", *names.values()} == {field.name for field in video_pb2.Img2VidImage.DESCRIPTOR.fields}
+def test_a_still_has_its_source_first_and_the_rest_where_it_is_given() -> None:
+    assert [field.name for field in fields(Still)] == ["source", "seconds", "motion"]
+    assert Still("a.png") == Still("a.png", seconds=None, motion=None)
 
 
-@pytest.mark.parametrize("owner", [*OPTIONS, *(getattr(Client, name) for name in REQUESTS)], ids=lambda it: it.__name__)
-def test_choices_are_typed_by_the_short_names(owner: Any) -> None:
-    descriptor = OPTIONS.get(owner) or REQUESTS[owner.__name__]
-    hints = get_type_hints(owner)
+@pytest.mark.parametrize("kind", [*OPTIONS, *REQUESTS])
+def test_choices_are_typed_by_the_short_names(kind: Any) -> None:
+    descriptor = OPTIONS.get(kind) or REQUESTS[kind]
+    hints = get_type_hints(kind if kind in OPTIONS else OPERATIONS[kind].options)
     for field in descriptor.fields:
         if field.enum_type is not None:
             (choice,) = (hint for hint in get_args(hints[field.name]) if hint is not type(None))
             assert list(get_args(choice)) == short_names(field.enum_type), field.full_name
 
 
-def flags(descriptor: Any, prefix: str = "") -> list[tuple[str, Any]]:
+def flags(descriptor: Any) -> list[tuple[str, Any]]:
     """The options that the command line needs for a message: the flag and the field."""
     found = []
     for field in descriptor.fields:
-        path = prefix + field.name
         if field.message_type is not None and not field.is_repeated:
-            found += flags(field.message_type, f"{path}.")
-        elif path not in OLDER_FORM | NO_FLAGS:
-            plain = "--" + field.name.removeprefix("url_").replace("_", "-")
-            found.append((FLAGS.get(path, plain), field))
+            found += flags(field.message_type)
+        elif not client_rules(field).hidden and not rules(field).required:
+            flag = client_rules(field).flag or client_name(field).replace("_", "-")
+            found.append((f"--{flag}", field))
     return found
 
 
@@ -93,10 +80,28 @@ def test_a_command_takes_every_option_within_its_range(operation: str) -> None:
     command = typer.main.get_command(app).commands[operation]  # type: ignore[attr-defined]
     options = {name: option for option in command.params for name in option.opts}
     for flag, field in flags(REQUESTS[operation]):
-        option, rules = options[flag], field.GetOptions().Extensions[options_pb2.field]
         for bound in ("min", "max"):
-            if rules.HasField(bound):
-                assert getattr(option, bound) == getattr(rules, bound), flag
+            if rules(field).HasField(bound):
+                assert getattr(options[flag], bound) == getattr(rules(field), bound), flag
+
+
+def test_a_command_shows_the_first_sentence_the_default_and_the_choices() -> None:
+    command = typer.main.get_command(app).commands["caption"]  # type: ignore[attr-defined]
+    options = {name: option for option in command.params for name in option.opts}
+    assert options["--margin-x"].help == "Room kept free left and right, percent of the width."
+    assert options["--margin-x"].show_default == "5"
+    assert options["--x"].help.endswith("goes with --y, in place of --position.")
+    assert options["--preset"].show_default == "classic"
+
+
+def test_the_tables_name_every_field_by_its_three_names() -> None:
+    text = client_options.tables()
+    assert "| `url_srt` | `subtitles` | `SUBTITLES` | source |" in text
+    assert "| `style.font` | `style.font` | `--font-family` | text |" in text
+    assert "| `style.margin_x` | `style.margin_x` | `--margin-x` | 0 to 45 | 5 |" in text
+    assert "| `style.bold` | `style.bold` | `--bold/--no-bold` |" in text
+    assert "| `images[].duracao` | `images[].seconds` |  | 0.1 to 600 | 5 |" in text
+    assert "| `images[].id` |  |  | text |" in text
 
 
 def test_what_is_not_given_is_not_set() -> None:
@@ -176,3 +181,17 @@ def test_a_wrong_word_is_told_by_its_place() -> None:
 def test_a_size_is_whole_pixels(width: Any) -> None:
     with pytest.raises(InvalidArgument, match=r"width is .* and must be a whole number"):
         fill(video_pb2.Img2VidRequest(), width=width)
+
+
+def test_inputs_are_kept_until_they_are_uploaded() -> None:
+    request = video_pb2.CaptionRequest()
+    inputs = fill(request, video="a.mp4", font="assets/x", style=CaptionStyle(font="Inter"))
+    assert [(each.field, each.source) for each in inputs] == [("url_video", "a.mp4"), ("url_font", "assets/x")]
+    assert request == video_pb2.CaptionRequest(style=CaptionStyleMessage(font="Inter"))
+    inputs[0].set("assets/1")
+    assert request.url_video == "assets/1"
+
+
+def test_an_unknown_option_is_told_by_its_name() -> None:
+    with pytest.raises(InvalidArgument, match="colour is no option"):
+        fill(video_pb2.CaptionRequest(), colour="red")

@@ -8,7 +8,7 @@ import sys
 import pytest
 from obstore import exceptions
 
-from gateway.assets.errors import object_store_errors
+from gateway.assets.bucket import object_store_errors
 from gateway.assets.store import AssetStore
 from servicekit.errors import NotFound, ResourceExhausted, ServiceError, Unavailable
 

@@ -217,6 +217,13 @@ async def test_a_damaged_record_is_data_loss_and_can_be_deleted(store, folder, r
     assert files(folder) == []
 
 
+async def test_the_record_of_a_newer_gateway_is_read_and_its_new_fields_are_left_out(store, folder):
+    asset = await put(store, b"x")
+    path = folder / "records" / f"{asset.id}.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"colour": "blue"}))
+    assert await store.describe(asset.id) == asset
+
+
 async def test_twenty_at_once_keep_apart(store):
     contents = [os.urandom(200_000 + 50_000 * number) for number in range(20)]
     assets = await asyncio.gather(*(put(store, data, f"{n}.srt") for n, data in enumerate(contents)))

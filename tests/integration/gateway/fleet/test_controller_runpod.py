@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from gateway.assets.links import Links
+from gateway.assets.links import LinkSigner
 from gateway.assets.store import AssetStore
 from gateway.fleet.instances.instance import Instance, InstanceState, new_label
 from gateway.fleet.providers.runpod.client import RunpodClient
@@ -27,7 +27,7 @@ async def runpod():
 async def world(engine, runpod, tmp_path):
     client = RunpodClient(runpod.api_url, runpod.endpoint_id, runpod.key, retry_seconds=0.01)
     assets = AssetStore(str(tmp_path / "assets"), retention_seconds=60, max_bytes=10**6)
-    links = TaskLinks(Links(secrets.token_bytes(32), 60), assets, "http://127.0.0.1", 60)
+    links = TaskLinks(LinkSigner(secrets.token_bytes(32), 60), assets, "http://127.0.0.1", 60)
     endpoint = RunpodEncoder(client, Tickets(await engine.key_value("tickets")), assets, links, RunpodTerms(30.0))
     async with World(await engine.key_value("fleet"), RunpodProvider(endpoint, 0.01, 3, 2)) as made:
         yield made

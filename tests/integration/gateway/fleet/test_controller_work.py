@@ -107,7 +107,7 @@ async def test_a_machine_that_is_given_back_at_once_sends_its_task_back(engine, 
     async with World(records, vast_provider(vast)) as first:
         machine = await first.ready()
         metered = CostGuard(store, first)
-        task = lost_with_its_machine(metered, job.id, machine.id, lambda: not first.meter.is_living(machine.id))
+        task = lost_with_its_machine(metered, job.id, machine.id, lambda: not first.meter.is_active(machine.id))
         running = asyncio.create_task(task)
         await until(lambda: first.registry.find(machine.id).running)
         await first.controller.close()

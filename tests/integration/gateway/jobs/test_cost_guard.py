@@ -46,7 +46,7 @@ async def test_the_time_of_a_task_is_counted_on_its_machine_and_charged_to_its_j
     job = await rented.result(await submitted(rented))
     assert job.status is Status.COMPLETED
     (spell,) = job.tasks[0].usage
-    assert spell.machine == RENTED.id
+    assert spell.instance == RENTED.id
     assert spell.ended_at - spell.started_at >= 0.3
     await until(lambda: ended_runs(rented, 1))
     kept = await read(rented)

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from apigpu.v1.video_pb2 import CaptionRequest, Img2VidImage, Img2VidRequest, Operation
-from gateway.assets.links import Links
+from gateway.assets.links import LinkSigner
 from gateway.fleet.providers.runpod.client import RunpodClient
 from gateway.fleet.providers.runpod.encoder import RunpodEncoder, RunpodTerms
 from gateway.jobs.model import Status
@@ -33,7 +33,7 @@ async def content(works, name):
 
 
 async def stored(works):
-    return {entry.name for entry in await works.assets._bucket.list("assets/")}
+    return {entry.name for entry in await works.assets.bucket.list_objects("assets/")}
 
 
 async def batch(works, ids):
@@ -282,7 +282,7 @@ async def test_links_of_a_lost_run_at_runpod_close_when_another_encoder_has_the_
     await works.dispatcher.drain(0)
     tickets = Tickets(await engine.key_value("tickets"))
     client = RunpodClient(url="http://127.0.0.1:1", endpoint_id="e", key="k")
-    links = TaskLinks(Links(b"s" * 32, 60), works.assets, "http://127.0.0.1:1", 60)
+    links = TaskLinks(LinkSigner(b"s" * 32, 60), works.assets, "http://127.0.0.1:1", 60)
     works.encoder.script = [step := asyncio.Event()]
     async with contextlib.AsyncExitStack() as stack:
         runpod = RunpodEncoder(client, tickets, works.assets, links, RunpodTerms(30))

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.assets.links import Links
+from gateway.assets.links import LinkSigner
 from gateway.jobs import model
 from gateway.jobs.model import Status
 from gateway.jobs.retry import RetryPolicy
@@ -62,7 +62,7 @@ async def test_a_job_that_ends_with_the_gateway_is_told(works, bucket, job):
 
 @pytest.mark.parametrize("patience", [RetryPolicy(recheck_seconds=0.05)])
 async def test_whoever_watches_a_job_watches_on(works, bucket, job):
-    messages = Presenter(Links(b"s" * 32, 60), works.fleet.meter.cost)
+    messages = Presenter(LinkSigner(b"s" * 32, 60), works.fleet.meter.cost)
     events = JobWatch(works.desk, messages, works.fleet, "").events(job.id)
     assert (await anext(events)).WhichOneof("event")
     bucket.is_away = True

@@ -21,9 +21,8 @@ from apigpu.v1 import (
     video_pb2,
     video_pb2_grpc,
 )
-from gateway.assets.links import Links
-from gateway.assets.store import AssetStore
-from gateway.assets.transfers import Transfers
+from gateway.assets.links import LinkSigner
+from gateway.assets.store import AssetStore, TransferSlots
 from gateway.rest.server import LIMITS, HttpServer, RestSettings, build_app
 from servicekit.chunks import ACCEPTED, Checksum
 from servicekit.errors import DataLoss, ServiceError
@@ -39,8 +38,8 @@ class Gateway:
     url: str = ""
     port: int = 0
     assets: AssetStore | None = None
-    links: Links | None = None
-    transfers: Transfers | None = None
+    links: LinkSigner | None = None
+    transfers: TransferSlots | None = None
     server: HttpServer | None = None
     method: str = ""
     request: Any = None
@@ -155,8 +154,8 @@ async def running(tmp_path, settings=None, limits=LIMITS):
     server.add_insecure_port(socket)
     await server.start()
     gateway.assets = AssetStore(str(tmp_path / "assets"), retention_seconds=3600, max_bytes=1 << 30)
-    gateway.links = Links(b"s" * 32, ttl_seconds=600)
-    gateway.transfers = Transfers(1)
+    gateway.links = LinkSigner(b"s" * 32, ttl_seconds=600)
+    gateway.transfers = TransferSlots(1)
     async with grpc.aio.insecure_channel(socket) as channel:
         app = build_app(channel, gateway.assets, gateway.links, settings or RestSettings(), gateway.transfers)
         gateway.server = HttpServer(app, "127.0.0.1", 0, limits)

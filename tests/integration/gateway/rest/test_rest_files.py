@@ -7,7 +7,7 @@ import httpx
 import pytest
 from starlette.datastructures import Headers
 
-from gateway.assets.links import Links
+from gateway.assets.links import LinkSigner
 from gateway.rest.file_headers import Span, Validators, disposition, is_harmless, media_type, requested_span
 from gateway.rest.status import RangeNotSatisfiable
 
@@ -29,7 +29,7 @@ async def asset(gateway):
 
 @pytest.fixture
 def link(gateway, asset):
-    return gateway.links.path(asset.id, asset.filename)
+    return gateway.links.sign_file(asset.id, asset.filename)
 
 
 async def test_whole(http, link, asset):
@@ -55,12 +55,12 @@ async def test_as_a_download(http, link):
 async def test_only_what_holds_no_script_opens_in_place(http, gateway):
     for filename, kind in (("a.txt", "inline"), ("a.png", "inline"), ("a.html", "attachment"), ("a.svg", "attachment")):
         asset = await stored(gateway, filename)
-        answer = await http.head(gateway.links.path(asset.id, filename))
+        answer = await http.head(gateway.links.sign_file(asset.id, filename))
         assert answer.headers["content-disposition"] == f'{kind}; filename="{filename}"'
 
 
 async def test_a_link_takes_a_place_among_the_transfers(http, gateway, link):
-    with gateway.transfers.place():
+    with gateway.transfers.acquire():
         answer = await http.get(link)
         assert (answer.status_code, answer.json()["details"][0]["reason"]) == (429, "BUSY")
         assert (await http.head(link)).status_code == 200
@@ -140,7 +140,7 @@ async def test_if_range(http, link, asset):
 
 async def test_links_that_open_nothing(http, gateway, link, asset):
     path = urlsplit(link).path
-    expired = Links(b"s" * 32, ttl_seconds=-5).path(asset.id, "a.mp4")
+    expired = LinkSigner(b"s" * 32, ttl_seconds=-5).sign_file(asset.id, "a.mp4")
     other = await stored(gateway, "other.mp4")
     for url in (path, f"{link}0", f"{path}?expires=1&signature=x", expired, link.replace(asset.id, other.id)):
         answer = await http.get(url)
@@ -156,7 +156,7 @@ async def test_a_file_that_was_deleted(http, gateway, link, asset):
 
 async def test_an_empty_file(http, gateway):
     asset = await stored(gateway, "", b"")
-    answer = await http.get(gateway.links.path(asset.id, ""))
+    answer = await http.get(gateway.links.sign_file(asset.id, ""))
     assert (answer.status_code, answer.content, answer.headers["content-length"]) == (200, b"", "0")
     assert answer.headers["content-type"] == "application/octet-stream"
     assert asset.id in answer.headers["content-disposition"]
@@ -164,7 +164,7 @@ async def test_an_empty_file(http, gateway):
 
 async def test_a_name_with_anything_in_it(http, gateway):
     asset = await stored(gateway, 'a"b\\c%;é.srt')
-    answer = await http.get(gateway.links.path(asset.id, asset.filename))
+    answer = await http.get(gateway.links.sign_file(asset.id, asset.filename))
     assert answer.status_code == 200
     assert answer.headers["content-disposition"].isascii()
 

@@ -145,7 +145,7 @@ ASSET = assets_pb2.Asset(
 
 async def test_a_client_that_takes_nothing_of_a_file_gives_its_place_up(start):
     async def watch(request, context):
-        with gateway.transfers.place():
+        with gateway.transfers.acquire():
             while True:
                 yield assets_pb2.DownloadAssetResponse(chunk=bytes(1 << 20))
 
@@ -156,7 +156,7 @@ async def test_a_client_that_takes_nothing_of_a_file_gives_its_place_up(start):
             client.connect(("127.0.0.1", gateway.port))
             client.sendall(b"GET /assets/7/content HTTP/1.1\r\nHost: x\r\n\r\n")
             await asyncio.wait_for(gateway.ended.wait(), 5)
-            with gateway.transfers.place():
+            with gateway.transfers.acquire():
                 pass
 
 

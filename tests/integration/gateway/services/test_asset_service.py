@@ -7,9 +7,8 @@ import grpc
 import pytest
 
 from apigpu.v1 import assets_pb2, assets_pb2_grpc
-from gateway.assets.links import Links
-from gateway.assets.store import AssetStore
-from gateway.assets.transfers import Transfers
+from gateway.assets.links import LinkSigner
+from gateway.assets.store import AssetStore, TransferSlots
 from gateway.services import assets
 from gateway.services.presenters import Presenter
 from servicekit.chunks import Checksum
@@ -26,7 +25,11 @@ async def serving(tmp_path, **terms):
     store = AssetStore(str(tmp_path / "assets"), retention_seconds=3600, max_bytes=1 << 24)
     server = grpc.aio.server(interceptors=[error_boundary(60)])
     service = assets.AssetService(
-        store, Presenter(Links(b"s" * 32, 600), lambda spells, now: None), "http://localhost", Transfers(1), **terms
+        store,
+        Presenter(LinkSigner(b"s" * 32, 600), lambda spells, now: None),
+        "http://localhost",
+        TransferSlots(1),
+        **terms,
     )
     assets_pb2_grpc.add_AssetServiceServicer_to_server(service, server)
     socket = f"unix:{tmp_path}/grpc.sock"

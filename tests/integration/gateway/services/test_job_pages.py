@@ -1,6 +1,6 @@
 """Pages of jobs, however large their batches are."""
 
-from gateway.assets.links import Links
+from gateway.assets.links import LinkSigner
 from gateway.jobs.model import Job, Status, Task
 from gateway.services.presenters import Presenter
 from servicekit.chunks import MAX_MESSAGE_BYTES
@@ -8,7 +8,7 @@ from servicekit.chunks import MAX_MESSAGE_BYTES
 DONE = Task(
     "image", Status.COMPLETED, asset="assets/aaaaaaaaaaaaaaaaaaaaaaaaaa", codec="x264", codec_reason="asked for"
 )
-MESSAGES = Presenter(Links(b"a secret that signs links", 60.0), lambda *_: None)
+MESSAGES = Presenter(LinkSigner(b"a secret that signs links", 60.0), lambda *_: None)
 
 
 def batches(count, images):

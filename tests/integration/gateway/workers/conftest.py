@@ -13,9 +13,8 @@ import pytest
 import pytest_asyncio
 
 from apigpu.v1.video_pb2 import CaptionRequest, Operation
-from gateway.assets.links import Links
-from gateway.assets.store import AssetStore
-from gateway.assets.transfers import Transfers
+from gateway.assets.links import LinkSigner
+from gateway.assets.store import AssetStore, TransferSlots
 from gateway.fleet.providers.runpod.client import RunpodClient
 from gateway.fleet.providers.runpod.encoder import RunpodEncoder, RunpodTerms
 from gateway.fleet.providers.runpod.run import RunTimeouts
@@ -42,7 +41,7 @@ class Stage:
     engine: JetStream
     assets: AssetStore
     tickets: Tickets
-    links: Links
+    links: LinkSigner
     sources: Sources
     door: WorkerLinks
     url: str
@@ -75,7 +74,7 @@ class Stage:
         return EncodeJob(key, Operation(caption=CaptionRequest()), inputs, "caption.mp4")
 
     async def stored(self):
-        return {entry.name for entry in await self.assets._bucket.list("assets/")}
+        return {entry.name for entry in await self.assets.bucket.list_objects("assets/")}
 
     async def content(self, asset_id):
         return b"".join([chunk async for chunk in self.assets.read(asset_id)])
@@ -99,10 +98,10 @@ async def parts(tmp_path_factory):
         )
         fetcher = Fetcher(limits)
         stack.push_async_callback(fetcher.aclose)
-        tickets, links = Tickets(await engine.key_value("tickets")), Links(b"s" * 32, 600)
+        tickets, links = Tickets(await engine.key_value("tickets")), LinkSigner(b"s" * 32, 600)
         sources = Sources(fetcher, assets)
         nowhere = await stack.enter_async_context(grpc.aio.insecure_channel("unix:/nowhere"))
-        transfers = Transfers(1)
+        transfers = TransferSlots(1)
         door = WorkerLinks(tickets, links, assets, sources, max_transfers=4)
         server = HttpServer(build_app(nowhere, assets, links, RestSettings(), transfers, door), "127.0.0.1", 0)
         port = await server.start()

@@ -288,7 +288,7 @@ async def test_a_result_whose_record_is_damaged_is_made_again(stage, encoder):
     old = AttemptTicket.new(job)
     await stage.tickets.issue(job.id, old)
     await put((await encoder._links.remote_task(job, old)).result_url)
-    await stage.assets._bucket.put(record_path(old.asset_id), b"{")
+    await stage.assets.bucket.put(record_path(old.asset_id), b"{")
     assert not await encoder.can_resume(job.id)
     async with stage.runpod.worker(work):
         assert (await encoder.run(job, Seen())).asset_id != old.asset_id

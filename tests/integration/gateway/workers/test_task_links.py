@@ -125,7 +125,7 @@ async def test_links_take_a_place_among_the_transfers(stage, made):
     _, _, task = await made()
     with contextlib.ExitStack() as places:
         for _ in range(4):
-            places.enter_context(stage.door.transfers.place())
+            places.enter_context(stage.door.transfers.acquire())
         busy = [await fetched(task.input_urls[0]), await put(task.result_url)]
         async with plain() as http:
             assert (await http.head(task.result_url)).status_code == 204
@@ -136,7 +136,7 @@ async def test_links_take_a_place_among_the_transfers(stage, made):
 async def test_whoever_has_links_to_files_cannot_keep_results_out(stage, made):
     _, _, task = await made()
     asset = await stage.assets.describe((await stage.asset(bytes(MAX_BYTES))).removeprefix("assets/"))
-    path = stage.links.path(asset.id, "a.bin")
+    path = stage.links.sign_file(asset.id, "a.bin")
     with socket.socket() as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         slow.connect(("127.0.0.1", int(stage.url.rpartition(":")[2])))
@@ -156,7 +156,7 @@ async def test_links_of_others_changed_links_and_old_links_do_not_open(stage, ma
         task.result_url.partition("?")[0],
     ]
     assert [(await fetched(url) if "inputs" in url else await put(url)).status_code for url in forged] == [403] * 4
-    expired = stage.url + stage.links.signed(f"/tasks/{job.id}/{ticket.id}/result", -1)
+    expired = stage.url + stage.links.sign(f"/tasks/{job.id}/{ticket.id}/result", -1)
     answer = await put(expired)
     assert (answer.status_code, answer.json()["details"][0]["reason"]) == (403, "LINK_EXPIRED")
 

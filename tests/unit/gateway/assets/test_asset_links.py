@@ -5,7 +5,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
-from gateway.assets.links import Links
+from gateway.assets.links import LinkSigner
 from gateway.assets.record import new_id
 from servicekit.config import ConfigError
 from servicekit.errors import PermissionDenied
@@ -22,27 +22,27 @@ def parts(path):
 
 
 def test_a_link_opens_its_file():
-    links, stored = Links(SECRET, 60), new_id()
-    asset_id, filename, expires, signature = parts(links.path(stored, "clip.mp4"))
+    links, stored = LinkSigner(SECRET, 60), new_id()
+    asset_id, filename, expires, signature = parts(links.sign_file(stored, "clip.mp4"))
     assert (asset_id, filename) == (stored, "clip.mp4")
     assert 58 <= int(expires) - time.time() <= 61
     links.verify(asset_id, expires, signature)
-    Links(SECRET, 1).verify(asset_id, expires, signature)
+    LinkSigner(SECRET, 1).verify(asset_id, expires, signature)
 
 
 @pytest.mark.parametrize("filename", ['a b?c#d%/"&=.mp4', "日本語.srt", "+.mp4", "..mp4"])
 def test_odd_names_survive_the_way_through_a_url(filename):
-    assert parts(Links(SECRET, 60).path(new_id(), filename))[1] == filename.rpartition("/")[2]
+    assert parts(LinkSigner(SECRET, 60).sign_file(new_id(), filename))[1] == filename.rpartition("/")[2]
 
 
 def test_a_file_without_a_name_goes_by_its_id():
     stored = new_id()
-    assert parts(Links(SECRET, 60).path(stored, ""))[1] == stored
+    assert parts(LinkSigner(SECRET, 60).sign_file(stored, ""))[1] == stored
 
 
 def test_a_changed_link_is_refused():
-    links = Links(SECRET, 60)
-    asset_id, _, expires, signature = parts(links.path(new_id(), "clip.mp4"))
+    links = LinkSigner(SECRET, 60)
+    asset_id, _, expires, signature = parts(links.sign_file(new_id(), "clip.mp4"))
     other = "0" if signature[0] != "0" else "1"
     forged = [
         (new_id(), expires, signature),
@@ -64,14 +64,14 @@ def test_a_changed_link_is_refused():
 
 
 def test_a_link_of_another_secret_is_refused():
-    asset_id, _, expires, signature = parts(Links(b"t" * 32, 60).path(new_id(), "clip.mp4"))
+    asset_id, _, expires, signature = parts(LinkSigner(b"t" * 32, 60).sign_file(new_id(), "clip.mp4"))
     with pytest.raises(PermissionDenied, match="not one that the gateway made"):
-        Links(SECRET, 60).verify(asset_id, expires, signature)
+        LinkSigner(SECRET, 60).verify(asset_id, expires, signature)
 
 
 def test_an_expired_link_says_so_and_what_to_do():
-    links = Links(SECRET, 0)
-    asset_id, _, expires, signature = parts(links.path(new_id(), "clip.mp4"))
+    links = LinkSigner(SECRET, 0)
+    asset_id, _, expires, signature = parts(links.sign_file(new_id(), "clip.mp4"))
     with pytest.raises(PermissionDenied, match="expired; ask for the job or the asset again") as caught:
         links.verify(asset_id, expires, signature)
     assert caught.value.reason == "LINK_EXPIRED"
@@ -79,4 +79,4 @@ def test_an_expired_link_says_so_and_what_to_do():
 
 def test_a_secret_that_can_be_guessed_is_refused():
     with pytest.raises(ConfigError):
-        Links(b"short", 60)
+        LinkSigner(b"short", 60)

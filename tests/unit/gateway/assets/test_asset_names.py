@@ -2,8 +2,7 @@
 
 import pytest
 
-from gateway.assets import names
-from gateway.assets.record import ID, new_id, parse_name
+from gateway.assets.record import ID, MAX_NAME_BYTES, clean_filename, content_type, new_id, parse_name
 from servicekit.errors import InvalidArgument
 
 
@@ -29,13 +28,13 @@ from servicekit.errors import InvalidArgument
     ],
 )
 def test_names_are_made_harmless(given, kept):
-    assert names.clean_filename(given) == kept
+    assert clean_filename(given) == kept
 
 
 @pytest.mark.parametrize("given", ["x" * 5000 + ".mp4", "日" * 500 + ".mp4", "x." + "y" * 5000])
 def test_names_are_bounded_and_keep_their_ending(given):
-    name = names.clean_filename(given)
-    assert names.MAX_NAME_BYTES - 4 < len(name.encode()) <= names.MAX_NAME_BYTES
+    name = clean_filename(given)
+    assert MAX_NAME_BYTES - 4 < len(name.encode()) <= MAX_NAME_BYTES
     assert name.endswith(".mp4") == given.endswith(".mp4")
 
 
@@ -58,7 +57,7 @@ def test_names_are_bounded_and_keep_their_ending(given):
     ],
 )
 def test_the_type_is_the_one_given_or_by_the_name(filename, given, found):
-    assert names.content_type(filename, given) == found
+    assert content_type(filename, given) == found
 
 
 def test_ids_are_apart_and_plain():

@@ -1,4 +1,4 @@
-"""A machine's steps, and what jobs and days cost: pure functions."""
+"""An instance's transitions, and what jobs and days cost: pure functions."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ PROVISIONING = REQUESTED.created("77").located("192.0.2.1:9000", 0)
 READY = PROVISIONING.became_ready(2, 1060.0)
 
 
-def test_a_life_from_plan_to_end():
+def test_a_life_from_request_to_end():
     assert (PROVISIONING.state, PROVISIONING.provider_id) == (InstanceState.PROVISIONING, "77")
     assert PROVISIONING.takes_tasks
     assert (READY.state, READY.slots, READY.ready_at) == (InstanceState.READY, 2, 1060.0)
@@ -25,7 +25,7 @@ def test_a_life_from_plan_to_end():
     assert not gone.takes_tasks
 
 
-def test_a_machine_that_has_work_is_not_given_back_before_it_is_done():
+def test_an_instance_that_has_work_is_not_given_back_before_it_is_done():
     working = READY.run_started("job.0", 1100.0)
     draining = working.drain("old")
     assert (draining.state, draining.draining, draining.takes_tasks) == (InstanceState.READY, True, False)
@@ -49,7 +49,7 @@ def test_steps_that_no_longer_apply_change_nothing():
         assert step(gone) == gone
 
 
-def test_what_ran_when_a_machine_ended_has_ended_and_its_keys_are_forgotten():
+def test_what_ran_when_an_instance_ended_has_ended_and_its_keys_are_forgotten():
     working = replace(READY.run_started("job.0", 1100.0), access=InstanceAccess("ca", "crt", "key", "token"))
     gone = working.terminated(1200.0)
     assert (gone.running, gone.busy_seconds, gone.access) == ((), 100.0, None)
@@ -64,12 +64,12 @@ def test_the_shares_of_all_jobs_add_up_to_the_price_with_set_up_and_idle_time():
     worked = worked.run_started("b.0", 1110.0)
     worked = worked.run_ended("b.0", 1120.0).run_ended("a.0", 1130.0)
     gone = worked.terminated(1400.0)
-    spells = {"a": UsageInterval(gone.id, 1100.0, 1130.0), "b": UsageInterval(gone.id, 1110.0, 1120.0)}
-    told = {job: billing.cost_of((spell,), {gone.id: gone}.get, 5000.0) for job, spell in spells.items()}
-    assert told["a"].usd == pytest.approx(0.3)
-    assert told["b"].usd == pytest.approx(0.1)
-    assert sum(cost.usd for cost in told.values()) == pytest.approx(gone.usd(5000.0)) == pytest.approx(0.4)
-    assert (told["a"].seconds, told["a"].is_final) == (30.0, True)
+    intervals = {"a": UsageInterval(gone.id, 1100.0, 1130.0), "b": UsageInterval(gone.id, 1110.0, 1120.0)}
+    costs = {job: billing.cost_of((interval,), {gone.id: gone}.get, 5000.0) for job, interval in intervals.items()}
+    assert costs["a"].usd == pytest.approx(0.3)
+    assert costs["b"].usd == pytest.approx(0.1)
+    assert sum(cost.usd for cost in costs.values()) == pytest.approx(gone.usd(5000.0)) == pytest.approx(0.4)
+    assert (costs["a"].seconds, costs["a"].is_final) == (30.0, True)
 
 
 def test_the_cost_of_a_job_that_runs_grows_and_is_not_final():
@@ -83,36 +83,36 @@ def test_the_cost_of_a_job_that_runs_grows_and_is_not_final():
     assert billing.cost_of((), {}.get, 1.0) is None
 
 
-def test_a_run_that_is_not_yet_written_down_on_its_machine_costs_no_more_than_the_machine():
+def test_a_run_that_is_not_yet_written_down_on_its_instance_costs_no_more_than_the_instance():
     cost = billing.cost_of((UsageInterval(READY.id, 1060.0),), {READY.id: READY}.get, 1100.0)
     assert cost.usd == pytest.approx(READY.usd(1100.0))
 
 
-def test_spells_that_ended_on_one_machine_are_kept_as_one_of_their_length():
-    spells = [
+def test_intervals_that_ended_on_one_instance_are_kept_as_one_of_their_length():
+    intervals = [
         UsageInterval("a", 10, 20),
         UsageInterval("b", 25, 26),
         UsageInterval("a", 30, 35),
         UsageInterval("a", 40),
     ]
-    assert billing.merge(spells) == (UsageInterval("a", 20, 35), UsageInterval("b", 25, 26), UsageInterval("a", 40))
+    assert billing.merge(intervals) == (UsageInterval("a", 20, 35), UsageInterval("b", 25, 26), UsageInterval("a", 40))
 
 
-def test_what_a_machine_will_idle_counts_against_a_budget_while_it_lives():
-    spells, worked = (
+def test_what_an_instance_will_idle_counts_against_a_budget_while_it_lives():
+    intervals, worked = (
         (UsageInterval(READY.id, 1060.0, 1070.0),),
         READY.run_started("a.0", 1060.0).run_ended("a.0", 1070.0),
     )
-    so_far, in_all = (billing.cost_of(spells, {READY.id: worked}.get, 1070.0, idle) for idle in (0, 60))
+    so_far, in_all = (billing.cost_of(intervals, {READY.id: worked}.get, 1070.0, idle) for idle in (0, 60))
     assert in_all.usd == pytest.approx(so_far.usd + 60 * 0.001)
 
 
-def test_days_split_a_machine_that_lives_over_midnight():
+def test_days_split_an_instance_that_lives_over_midnight():
     midnight = 20_000 * 86_400.0
     life = replace(REQUESTED, created_at=midnight - 1800, usd_per_hour=2.0)
     life = life.terminated(midnight + 3600)
     today, yesterday = billing.by_day([life], 3, midnight + 7200)
-    assert (today.usd, today.paid_seconds, today.machines) == (pytest.approx(2.0), 3600.0, 0)
-    assert (yesterday.usd, yesterday.paid_seconds, yesterday.machines) == (pytest.approx(1.0), 1800.0, 1)
+    assert (today.usd, today.billed_seconds, today.instances) == (pytest.approx(2.0), 3600.0, 0)
+    assert (yesterday.usd, yesterday.billed_seconds, yesterday.instances) == (pytest.approx(1.0), 1800.0, 1)
     assert billing.spent_today([life], midnight + 1800) == pytest.approx(1.0)
     assert yesterday.date < today.date

@@ -2,9 +2,8 @@
 
 import pytest
 
-from api_gpu.cli.display import told
-from api_gpu.job import Progress, Queued
-from api_gpu.jobs import progress
+from api_gpu.cli.display import describe
+from api_gpu.jobs import Progress, Queued
 from apigpu.v1 import jobs_pb2
 from gateway.jobs.model import Job, Status, Task
 from gateway.jobs.progress import Phase, TaskProgress
@@ -40,7 +39,7 @@ def test_every_phase_has_its_name_on_the_wire_and_in_words():
     assert {phase.value for phase in Phase} == set(jobs_pb2.Phase.keys()) - {"PHASE_UNSPECIFIED"}
     message = total_progress(job(Status.IN_PROGRESS), {0: TaskProgress(COLD)})
     assert message.phase == jobs_pb2.COLD_START
-    assert "an encoder starts" in told(progress(message))
-    assert told(Queued(3, "COLD_START")) == "an encoder starts"
-    assert told(Queued(3)) == "number 3 in the queue"
-    assert "starts" not in told(Progress(1, 2, 3.0, None, 0, 1))
+    assert "an encoder starts" in describe(Progress.from_message(message))
+    assert describe(Queued(3, "COLD_START")) == "an encoder starts"
+    assert describe(Queued(3)) == "number 3 in the queue"
+    assert "starts" not in describe(Progress(1, 2, 3.0, None, 0, 1))

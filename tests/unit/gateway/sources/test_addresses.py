@@ -4,7 +4,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from gateway.sources.addresses import NOT_PUBLIC_V4, NOT_PUBLIC_V6, is_public, parse, permitted
+from gateway.sources.addresses import NOT_PUBLIC_V4, NOT_PUBLIC_V6, is_allowed, is_public, parse
 
 PUBLIC = [
     "1.1.1.1",
@@ -71,13 +71,13 @@ NOT_PUBLIC = [
 @pytest.mark.parametrize("text", PUBLIC)
 def test_public(text):
     assert is_public(ip_address(text))
-    assert permitted(ip_address(text), ())
+    assert is_allowed(ip_address(text), ())
 
 
 @pytest.mark.parametrize("text", NOT_PUBLIC)
 def test_not_public(text):
     assert not is_public(ip_address(text))
-    assert not permitted(ip_address(text), ())
+    assert not is_allowed(ip_address(text), ())
 
 
 @pytest.mark.parametrize("network", [*NOT_PUBLIC_V4, *NOT_PUBLIC_V6])
@@ -107,7 +107,7 @@ def test_python_calls_none_of_them_more_public_than_we_do(text):
     ],
 )
 def test_the_operator_may_allow_ranges(text, allow, allowed):
-    assert permitted(ip_address(text), (ip_network(allow),)) is allowed
+    assert is_allowed(ip_address(text), (ip_network(allow),)) is allowed
 
 
 def test_the_zone_of_an_address_does_not_matter():

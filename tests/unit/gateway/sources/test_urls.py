@@ -60,8 +60,8 @@ def test_what_cannot(text, reason):
 
 def test_what_is_shown_has_no_secrets_and_an_end():
     url = httpx.URL("https://user:hunter2@media.example:8443/a%20b.mp4?signature=hunter2#hunter2")
-    assert urls.shown(url) == "https://media.example:8443/a%20b.mp4"
-    assert len(urls.shown(httpx.URL("http://h/" + "x" * 5000))) == urls.MAX_SHOWN_CHARACTERS + 1
+    assert urls.redact(url) == "https://media.example:8443/a%20b.mp4"
+    assert len(urls.redact(httpx.URL("http://h/" + "x" * 5000))) == urls.MAX_REDACTED_CHARACTERS + 1
 
 
 @pytest.mark.parametrize(

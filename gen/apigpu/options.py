@@ -1,0 +1,547 @@
+"""Options of the operations, for the Python client and the command line.
+
+Generated from protos/ by `make gen`; do not edit.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypedDict
+
+Source = str | Path
+"""What an operation reads: a local file, an http(s) URL that the gateway can reach, or the name of an asset."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """Describe an option: what it is, its flag, its range, what holds when it is not given ("": nothing to tell)."""
+
+    help: str
+    flag: str
+    minimum: float | None = None
+    maximum: float | None = None
+    default: str = ""
+    metavar: str | None = None
+
+
+@dataclass(frozen=True)
+class Input:
+    """Describe what an operation cannot do without: a source, or several (`is_many`)."""
+
+    help: str
+    is_many: bool = False
+
+
+@dataclass(frozen=True)
+class Operation:
+    """Describe an operation: what it does, its inputs by name, and the class of its options.
+
+    `item` is the class of one of the inputs of an operation that makes a result of each.
+    """
+
+    help: str
+    inputs: dict[str, Input]
+    options: type[Any]
+    item: type[Any] | None = None
+
+
+Preset = Literal["classic", "bold", "box", "karaoke"]
+"""A look of captions."""
+Position = Literal["bottom-left", "bottom", "bottom-right", "left", "center", "right", "top-left", "top", "top-right"]
+"""Where captions stand. A place in the file ("{\\an8}") goes before it."""
+Pan = Literal["left", "right", "up", "down", "up-left", "up-right", "down-left", "down-right"]
+"""Where the window travels. While it travels, the room beside the window is left from one side to the other."""
+Easing = Literal["linear", "in-out"]
+"""How the movement spreads over time."""
+Container = Literal["mp4", "fragmented-mp4"]
+"""The kind of file to make."""
+Fit = Literal["cover", "contain", "blur", "stretch"]
+"""How a still of another shape than the clip is fitted in."""
+ImageFormat = Literal["jpeg", "png", "webp"]
+"""The kind of image to make."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptionStyle:
+    """The look of captions; ASS and SSA keep their own.
+
+    What is not given follows from the preset. Sizes are percent of the smaller side of the picture as it is shown,
+    so that a style looks alike on any shape. A color is "#RRGGBB" or "#RRGGBBAA" (AA is opacity).
+
+    Attributes:
+        preset: The look to begin with. Default: classic.
+        font: Family name of a font that the encoder has, or of `font`. Letters that it lacks are taken from others.
+        size: Height of a line of letters, percent of the smaller side; 6.25 in classic. From 1 to 40.
+        color: Color of the letters.
+        outline_color: Color of the outline.
+        outline: Thickness of the outline, percent of the smaller side. From 0 to 5.
+        box_color: Color of a box behind the lines; a preset without a box gets one by it.
+        highlight_color: Color of a word while it is said (karaoke).
+        bold: Heavy letters.
+        italic: Slanted letters.
+        capitals: Every letter a capital.
+        position: Where captions stand. Default: bottom.
+        x: Center of the captions across, 0 at the left to 1 at the right; goes with `y`, in place of `position`.
+            From 0 to 1.
+        y: Center of the captions down, 0 at the top to 1 at the bottom; goes with `x`. From 0 to 1.
+        margin_x: Room kept free left and right, percent of the width. From 0 to 45. Default: 5.
+        margin_y: Room kept free above and below, percent of the height. From 0 to 45. Default: 5.
+    """
+
+    preset: Annotated[Preset | None, Option("The look to begin with.", "preset", default="classic")] = None
+    font: Annotated[str | None, Option("Family name of a font that the encoder has, or of `font`.", "font-family")] = (
+        None
+    )
+    size: Annotated[
+        float | None,
+        Option(
+            "Height of a line of letters, percent of the smaller side; 6.25 in classic.", "size", minimum=1, maximum=40
+        ),
+    ] = None
+    color: Annotated[str | None, Option("Color of the letters.", "color", metavar="COLOR")] = None
+    outline_color: Annotated[str | None, Option("Color of the outline.", "outline-color", metavar="COLOR")] = None
+    outline: Annotated[
+        float | None, Option("Thickness of the outline, percent of the smaller side.", "outline", minimum=0, maximum=5)
+    ] = None
+    box_color: Annotated[
+        str | None,
+        Option("Color of a box behind the lines; a preset without a box gets one by it.", "box-color", metavar="COLOR"),
+    ] = None
+    highlight_color: Annotated[
+        str | None, Option("Color of a word while it is said (karaoke).", "highlight-color", metavar="COLOR")
+    ] = None
+    bold: Annotated[bool | None, Option("Heavy letters.", "bold")] = None
+    italic: Annotated[bool | None, Option("Slanted letters.", "italic")] = None
+    capitals: Annotated[bool | None, Option("Every letter a capital.", "capitals")] = None
+    position: Annotated[Position | None, Option("Where captions stand.", "position", default="bottom")] = None
+    x: Annotated[
+        float | None,
+        Option(
+            "Center of the captions across, 0 at the left to 1 at the right; goes with `y`, in place of `position`.",
+            "x",
+            minimum=0,
+            maximum=1,
+        ),
+    ] = None
+    y: Annotated[
+        float | None,
+        Option(
+            "Center of the captions down, 0 at the top to 1 at the bottom; goes with `x`.", "y", minimum=0, maximum=1
+        ),
+    ] = None
+    margin_x: Annotated[
+        float | None,
+        Option("Room kept free left and right, percent of the width.", "margin-x", minimum=0, maximum=45, default="5"),
+    ] = None
+    margin_y: Annotated[
+        float | None,
+        Option(
+            "Room kept free above and below, percent of the height.", "margin-y", minimum=0, maximum=45, default="5"
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class Word:
+    """When one word of the captions is said.
+
+    Attributes:
+        text: The word as it stands in the subtitles; letters alone count.
+        start: Seconds from the start of the video. From 0 to 1000000.
+        end: Seconds from the start of the video; not before `start`. From 0 to 1000000.
+    """
+
+    text: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Motion:
+    """The camera over a still (Ken Burns).
+
+    Frame n of N shows a window of 1/z of the picture's width and height, where z = start_zoom + (end_zoom −
+    start_zoom)·e(n/N) and e is the easing.
+
+    Attributes:
+        start_zoom: Zoom of the first frame. From 1 to 10. Default: 1.
+        end_zoom: Zoom that the last frame comes up to. From 1 to 10. Default: 1.324.
+        zoom_out: The two zooms change places: the camera moves away.
+        pan: Where the window travels; goes before the focus on the axes that it names.
+        focus_x: The point that stays in its place, across: 0 left to 1 right. From 0 to 1. Default: 0.5.
+        focus_y: The point that stays in its place, down: 0 top to 1 bottom. From 0 to 1. Default: 0.5.
+        easing: How the movement spreads over time. Default: linear.
+    """
+
+    start_zoom: Annotated[
+        float | None, Option("Zoom of the first frame.", "start-zoom", minimum=1, maximum=10, default="1")
+    ] = None
+    end_zoom: Annotated[
+        float | None,
+        Option("Zoom that the last frame comes up to.", "end-zoom", minimum=1, maximum=10, default="1.324"),
+    ] = None
+    zoom_out: Annotated[bool, Option("The two zooms change places: the camera moves away.", "zoom-out")] = False
+    pan: Annotated[
+        Pan | None, Option("Where the window travels; goes before the focus on the axes that it names.", "pan")
+    ] = None
+    focus_x: Annotated[
+        float | None,
+        Option(
+            "The point that stays in its place, across: 0 left to 1 right.",
+            "focus-x",
+            minimum=0,
+            maximum=1,
+            default="0.5",
+        ),
+    ] = None
+    focus_y: Annotated[
+        float | None,
+        Option(
+            "The point that stays in its place, down: 0 top to 1 bottom.",
+            "focus-y",
+            minimum=0,
+            maximum=1,
+            default="0.5",
+        ),
+    ] = None
+    easing: Annotated[Easing | None, Option("How the movement spreads over time.", "easing", default="linear")] = None
+
+
+@dataclass(frozen=True)
+class Still:
+    """One still of a batch.
+
+    Attributes:
+        source: Source of the image.
+        seconds: Seconds of the clip. It has round(duracao · frame_rate) frames. From 0.1 to 600. Default: 5.
+        motion: The camera over this still.
+    """
+
+    source: Source
+    seconds: Annotated[
+        float | None, Option("Seconds of the clip.", "seconds", minimum=0.1, maximum=600, default="5")
+    ] = None
+    motion: Annotated[Motion | None, Option("The camera over this still.", "motion")] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Soundtrack:
+    """How a soundtrack is put on a video.
+
+    Gains are in dB, times in seconds of the result.
+
+    Attributes:
+        mix: The video's own sound is kept, and the two are mixed. The result is then as long as the video. A video
+            without sound is told as the warning NO_ORIGINAL_AUDIO, one with more audio tracks than the first, which
+            is mixed, as OTHER_AUDIO_DROPPED.
+        original_gain: Gain of the video's own sound, dB (mix). From -60 to 20. Default: 0.
+        gain: Gain of the soundtrack, dB. From -60 to 20. Default: 0.
+        duck: The soundtrack gives way while there is speech in the video's own sound (mix).
+        fade_in: Length of the fade at the start, seconds. From 0 to 600.
+        fade_out: Length of the fade at the end of the result, seconds. From 0 to 600.
+        loop: The soundtrack begins anew until the video ends.
+        start: Seconds of the audio file to leave out at its start. From 0 to 1000000.
+        delay: Seconds of the video before the soundtrack begins. From 0 to 1000000.
+        loudness: Integrated loudness of the result in LUFS (EBU R 128), −14 or −16 as a rule; left as it is when
+            not given. From -40 to -5.
+    """
+
+    mix: Annotated[bool, Option("The video's own sound is kept, and the two are mixed.", "mix")] = False
+    original_gain: Annotated[
+        float | None,
+        Option("Gain of the video's own sound, dB (mix).", "original-gain", minimum=-60, maximum=20, default="0"),
+    ] = None
+    gain: Annotated[
+        float | None, Option("Gain of the soundtrack, dB.", "gain", minimum=-60, maximum=20, default="0")
+    ] = None
+    duck: Annotated[
+        bool, Option("The soundtrack gives way while there is speech in the video's own sound (mix).", "duck")
+    ] = False
+    fade_in: Annotated[
+        float | None, Option("Length of the fade at the start, seconds.", "fade-in", minimum=0, maximum=600)
+    ] = None
+    fade_out: Annotated[
+        float | None,
+        Option("Length of the fade at the end of the result, seconds.", "fade-out", minimum=0, maximum=600),
+    ] = None
+    loop: Annotated[bool, Option("The soundtrack begins anew until the video ends.", "loop")] = False
+    start: Annotated[
+        float | None,
+        Option("Seconds of the audio file to leave out at its start.", "start", minimum=0, maximum=1000000),
+    ] = None
+    delay: Annotated[
+        float | None, Option("Seconds of the video before the soundtrack begins.", "delay", minimum=0, maximum=1000000)
+    ] = None
+    loudness: Annotated[
+        float | None,
+        Option(
+            "Integrated loudness of the result in LUFS (EBU R 128), −14 or −16 as a rule; left as it is when not given.",
+            "loudness",
+            minimum=-40,
+            maximum=-5,
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sprites:
+    """A sheet of small pictures ("sprites.jpg"), and a WebVTT file ("sprites.vtt") that tells which part of the sheet stands for which seconds: `sprites.jpg#xywh=160,0,160,90`.
+
+    Attributes:
+        interval_seconds: Seconds from picture to picture, 0.1 to 3600; when not given, so many that there are 100
+            pictures at most. From 0.1 to 3600.
+        columns: Pictures in a row, 1 to 20. From 1 to 20. Default: 10.
+        width: Pixels across of each picture: even, 32 to 640. From 32 to 640. Default: 160.
+    """
+
+    interval_seconds: Annotated[
+        float | None,
+        Option(
+            "Seconds from picture to picture, 0.1 to 3600; when not given, so many that there are 100 pictures at most.",
+            "interval-seconds",
+            minimum=0.1,
+            maximum=3600,
+        ),
+    ] = None
+    columns: Annotated[
+        int | None, Option("Pictures in a row, 1 to 20.", "columns", minimum=1, maximum=20, default="10")
+    ] = None
+    width: Annotated[
+        int | None,
+        Option("Pixels across of each picture: even, 32 to 640.", "width", minimum=32, maximum=640, default="160"),
+    ] = None
+
+
+class CaptionOptions(TypedDict, total=False):
+    """Options of an operation: Burn subtitles into a video.
+
+    Attributes:
+        font: Source of a font (TrueType or OpenType) for the captions.
+        style: The look of the captions.
+        words: When each word is said (karaoke): every word of the subtitles, in their order. When not given,
+            WebVTT's times of words count, and else the letters share the time of their caption.
+        container: The kind of file to make. Default: mp4.
+        max_cost_usd: The most that the job may cost, in US dollars. One that is expected to cost more is refused
+            (FAILED_PRECONDITION, reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost
+            nothing. At least 0.
+    """
+
+    font: Annotated[Source | None, Option("Source of a font (TrueType or OpenType) for the captions.", "font")]
+    style: Annotated[CaptionStyle | None, Option("The look of the captions.", "style")]
+    words: Annotated[
+        Iterable[Word] | None,
+        Option("When each word is said (karaoke): every word of the subtitles, in their order.", "words"),
+    ]
+    container: Annotated[Container | None, Option("The kind of file to make.", "container", default="mp4")]
+    max_cost_usd: Annotated[
+        float | None, Option("The most that the job may cost, in US dollars.", "max-cost-usd", minimum=0)
+    ]
+
+
+class Img2VidOptions(TypedDict, total=False):
+    """Options of an operation: Turn stills into clips with a slow zoom.
+
+    Attributes:
+        fps: Frames per second of every clip. From 1 to 60. Default: 24.
+        width: Pixels across of every clip, even. No clip has more than 3840·2160 pixels. From 16 to 3840. Default:
+            1920.
+        height: Pixels down of every clip, even. From 16 to 3840. Default: 1080.
+        fit: How stills of another shape are fitted in. Default: cover.
+        background: Color of the bars (contain) and behind transparent stills, "#RRGGBB". Default: black.
+        motion: The camera over every still that has no motion of its own.
+        container: The kind of file to make. Default: mp4.
+        max_cost_usd: The most that the job may cost, in US dollars. One that is expected to cost more is refused
+            (FAILED_PRECONDITION, reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost
+            nothing. At least 0.
+    """
+
+    fps: Annotated[float | None, Option("Frames per second of every clip.", "fps", minimum=1, maximum=60, default="24")]
+    width: Annotated[
+        int | None, Option("Pixels across of every clip, even.", "width", minimum=16, maximum=3840, default="1920")
+    ]
+    height: Annotated[
+        int | None, Option("Pixels down of every clip, even.", "height", minimum=16, maximum=3840, default="1080")
+    ]
+    fit: Annotated[Fit | None, Option("How stills of another shape are fitted in.", "fit", default="cover")]
+    background: Annotated[
+        str | None,
+        Option(
+            'Color of the bars (contain) and behind transparent stills, "#RRGGBB".',
+            "background",
+            default="black",
+            metavar="COLOR",
+        ),
+    ]
+    motion: Annotated[Motion | None, Option("The camera over every still that has no motion of its own.", "motion")]
+    container: Annotated[Container | None, Option("The kind of file to make.", "container", default="mp4")]
+    max_cost_usd: Annotated[
+        float | None, Option("The most that the job may cost, in US dollars.", "max-cost-usd", minimum=0)
+    ]
+
+
+class AddAudioOptions(TypedDict, total=False):
+    """Options of an operation: Put a soundtrack on a video.
+
+    Attributes:
+        soundtrack: How it is put on: mixed, faded, looped, at which loudness.
+        container: The kind of file to make. Default: mp4.
+        max_cost_usd: The most that the job may cost, in US dollars. One that is expected to cost more is refused
+            (FAILED_PRECONDITION, reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost
+            nothing. At least 0.
+    """
+
+    soundtrack: Annotated[
+        Soundtrack | None, Option("How it is put on: mixed, faded, looped, at which loudness.", "soundtrack")
+    ]
+    container: Annotated[Container | None, Option("The kind of file to make.", "container", default="mp4")]
+    max_cost_usd: Annotated[
+        float | None, Option("The most that the job may cost, in US dollars.", "max-cost-usd", minimum=0)
+    ]
+
+
+class ConcatOptions(TypedDict, total=False):
+    """Options of an operation: Join videos, one after the other.
+
+    Attributes:
+        width: Pixels across: even, 16 to 3840; as the first video when not given, or by its shape from `height`.
+            From 16 to 3840.
+        height: Pixels down: even, 16 to 3840; as the first video when not given, or by its shape from `width`. From
+            16 to 3840.
+        frame_rate: Frames per second, 1 to 60; those of the first video when not given. From 1 to 60.
+        container: The kind of file to make. Default: mp4.
+        max_cost_usd: The most that the job may cost, in US dollars: one that is expected to cost more is refused
+            (FAILED_PRECONDITION, reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost
+            nothing. At least 0.
+    """
+
+    width: Annotated[
+        int | None,
+        Option(
+            "Pixels across: even, 16 to 3840; as the first video when not given, or by its shape from `height`.",
+            "width",
+            minimum=16,
+            maximum=3840,
+        ),
+    ]
+    height: Annotated[
+        int | None,
+        Option(
+            "Pixels down: even, 16 to 3840; as the first video when not given, or by its shape from `width`.",
+            "height",
+            minimum=16,
+            maximum=3840,
+        ),
+    ]
+    frame_rate: Annotated[
+        float | None,
+        Option(
+            "Frames per second, 1 to 60; those of the first video when not given.", "frame-rate", minimum=1, maximum=60
+        ),
+    ]
+    container: Annotated[Container | None, Option("The kind of file to make.", "container", default="mp4")]
+    max_cost_usd: Annotated[
+        float | None,
+        Option(
+            "The most that the job may cost, in US dollars: one that is expected to cost more is refused (FAILED_PRECONDITION, reason COST_LIMIT), one that comes to cost more is stopped.",
+            "max-cost-usd",
+            minimum=0,
+        ),
+    ]
+
+
+class ThumbnailOptions(TypedDict, total=False):
+    """Options of an operation: Take a picture of a video.
+
+    Attributes:
+        at_seconds: Seconds from the start of the video; when not given, the most telling of several pictures is
+            taken. From 0 to 1000000.
+        format: The kind of image. Default: jpeg.
+        width: Pixels across, 16 to 3840; those of the video when not given. The shape stays. From 16 to 3840.
+        sprites: A sheet of small pictures of the whole video, for players' seek bars. Default: none.
+        max_cost_usd: The most that the job may cost, in US dollars: one that is expected to cost more is refused
+            (FAILED_PRECONDITION, reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost
+            nothing. At least 0.
+    """
+
+    at_seconds: Annotated[
+        float | None,
+        Option(
+            "Seconds from the start of the video; when not given, the most telling of several pictures is taken.",
+            "at-seconds",
+            minimum=0,
+            maximum=1000000,
+        ),
+    ]
+    format: Annotated[ImageFormat | None, Option("The kind of image.", "format", default="jpeg")]
+    width: Annotated[
+        int | None,
+        Option("Pixels across, 16 to 3840; those of the video when not given.", "width", minimum=16, maximum=3840),
+    ]
+    sprites: Annotated[
+        Sprites | None,
+        Option("A sheet of small pictures of the whole video, for players' seek bars.", "sprites", default="none"),
+    ]
+    max_cost_usd: Annotated[
+        float | None,
+        Option(
+            "The most that the job may cost, in US dollars: one that is expected to cost more is refused (FAILED_PRECONDITION, reason COST_LIMIT), one that comes to cost more is stopped.",
+            "max-cost-usd",
+            minimum=0,
+        ),
+    ]
+
+
+class Status(StrEnum):
+    """Where a job stands, by the names of the JSON surface."""
+
+    IN_QUEUE = "IN_QUEUE"
+    IN_PROGRESS = "IN_PROGRESS"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    TIMED_OUT = "TIMED_OUT"
+
+
+OPERATIONS: dict[str, Operation] = {
+    "caption": Operation(
+        "Burn subtitles into a video.",
+        {
+            "video": Input("Source of the video."),
+            "subtitles": Input(
+                "Source of the subtitles: SubRip (.srt), WebVTT (.vtt), ASS or SSA; told by the content."
+            ),
+        },
+        CaptionOptions,
+    ),
+    "img2vid": Operation(
+        "Turn stills into clips with a slow zoom.",
+        {
+            "images": Input("The stills, each a task of its own.", is_many=True),
+        },
+        Img2VidOptions,
+        Still,
+    ),
+    "addaudio": Operation(
+        "Put a soundtrack on a video.",
+        {
+            "video": Input("Source of the video."),
+            "audio": Input("Source of the audio: an audio file, or a video whose audio is taken."),
+        },
+        AddAudioOptions,
+    ),
+    "concat": Operation(
+        "Join videos, one after the other.",
+        {
+            "videos": Input("Sources of the videos, in their order.", is_many=True),
+        },
+        ConcatOptions,
+    ),
+    "thumbnail": Operation(
+        "Take a picture of a video.",
+        {
+            "video": Input("Source of the video."),
+        },
+        ThumbnailOptions,
+    ),
+}
