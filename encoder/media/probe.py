@@ -168,6 +168,28 @@ def _shown(container: InputContainer, chosen: Stream, beside: Sequence[Stream]) 
     return ((start, end) for index, start, end in timeline.iter_packets(container, taken) if index == chosen.index)
 
 
+def shown_at(source: Source, info: MediaInfo, video: VideoStream, seconds: float) -> float:
+    """Return when the picture begins that is shown at a time, both in seconds from the file's start; the time itself
+    where packets are not timed."""
+    found: float | None = None
+    with _opened(source, (info.demuxer,)) as container:
+        stream = container.streams[video.index]
+        begin = timeline.start(container, [stream])
+        base = stream.time_base
+        if base is None or timeline.jumps(container.format):
+            return seconds
+        container.seek(int((seconds + float(begin)) / base), stream=stream)
+        for packet in container.demux(stream):
+            if packet.pts is None or packet.dts is None:
+                break
+            start = float(packet.pts * base - begin)
+            if start <= seconds + CLOCK_SECONDS / 2:
+                found = start if found is None else max(found, start)
+            if float(packet.dts * base - begin) > seconds:  # none that is decoded later is shown before
+                break
+    return seconds if found is None else max(found, 0.0)
+
+
 def track_format(source: Source, info: MediaInfo, video: VideoStream) -> tuple[Hashable, ...]:
     """Return what must be alike in videos whose packets are to stand in one track of MP4: parameter sets and all."""
     with _opened(source, (info.demuxer,)) as container:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from apigpu.encoder.v1 import encoder_pb2
-from encoder.operations.plan import Source
+from encoder.operations.plan import ExtraFile, Source
 from encoder.runpod import transfer
 from encoder.runpod.transfer import Links
 from encoder.tasks import inputs
@@ -49,8 +49,8 @@ class RemoteTasks:
             sources = await self._fetched(remote, place.folder)
             summary = await self._shop.make(remote.task, sources, place, report, _unsent_results())
             # The first result comes last: where it is, all are.
-            for url, file in zip(remote.file_urls, summary.files, strict=False):
-                await self._links.put(url, place.file(file.name), file)
+            for url, told in zip(remote.file_urls, summary.files, strict=False):
+                await self._links.put(url, ExtraFile(told.name, told.content_type).path(place.result), told)
             await self._links.put(remote.result_url, place.result, summary)
             return encoder_pb2.RemoteResult(summary=summary)
 

@@ -31,11 +31,11 @@ def summary(result: Result, sent: ResultStream) -> encoder_pb2.Summary:
         warnings=[video_pb2.Warning(reason=w.reason, message=w.message, metadata=w.metadata) for w in result.warnings],
         files=[
             encoder_pb2.ResultFile(
-                name=file.name,
-                content_type=file.content_type,
-                size_bytes=file.tally.size_bytes,
-                sha256=file.tally.sha256,
+                name=one.file.name,
+                content_type=one.file.content_type,
+                size_bytes=one.tally.size_bytes,
+                sha256=one.tally.sha256,
             )
-            for file in sent.files
+            for one in sent.files
         ],
     )

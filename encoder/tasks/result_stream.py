@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from encoder.operations.plan import ExtraFile
 from servicekit.chunks import CHUNK_BYTES, Checksum
 
 Send = Callable[[bytes], Awaitable[None]]
@@ -17,8 +18,7 @@ BeginFile = Callable[[str, str], Awaitable[None]]
 class SentFile:
     """A further result that was sent."""
 
-    name: str
-    content_type: str
+    file: ExtraFile
     tally: Checksum
 
 
@@ -33,12 +33,12 @@ class ResultStream:
         self.tally = Checksum()
         self.files: list[SentFile] = []
 
-    async def send_file(self, name: str, content_type: str, path: Path) -> None:
+    async def send_file(self, file: ExtraFile, path: Path) -> None:
         """Send a further result, which is whole, after the first one."""
-        await self._begin_file(name, content_type)
+        await self._begin_file(file.name, file.content_type)
         stream = ResultStream(self._send, self._begin_file)
         await stream.flow(path)
-        self.files.append(SentFile(name, content_type, stream.tally))
+        self.files.append(SentFile(file, stream.tally))
 
     async def flow(self, path: Path) -> None:
         """Send what the file holds beyond what was sent; nothing yet when it is not there."""

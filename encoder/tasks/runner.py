@@ -108,7 +108,7 @@ class Runner:
         result = await asyncio.to_thread(_finished, work.place.result, plan, reason, started)
         await outlet.flow(work.place.result)
         for file in plan.files:
-            await outlet.send_file(file.name, file.content_type, work.place.file(file.name))
+            await outlet.send_file(file, file.path(work.place.result))
         return result
 
     def _plan(self, work: Work, codec: Codec) -> Plan:

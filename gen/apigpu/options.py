@@ -286,30 +286,32 @@ class Soundtrack:
 
 @dataclass(frozen=True, kw_only=True)
 class Sprites:
-    """A sheet of small pictures ("sprites.jpg"), and a WebVTT file ("sprites.vtt") that tells which part of the sheet stands for which seconds: `sprites.jpg#xywh=160,0,160,90`.
+    """A sheet of small pictures, "sprites.jpg", and a WebVTT file, "sprites.vtt".
+
+    The WebVTT tells which part of the sheet stands for which seconds: `sprites.jpg#xywh=160,0,160,90`.
 
     Attributes:
-        interval_seconds: Seconds from picture to picture, 0.1 to 3600; when not given, so many that there are 100
-            pictures at most. From 0.1 to 3600.
-        columns: Pictures in a row, 1 to 20. From 1 to 20. Default: 10.
-        width: Pixels across of each picture: even, 32 to 640. From 32 to 640. Default: 160.
+        interval_seconds: Seconds from picture to picture; when not given, so many that there are 100 pictures at
+            most. From 0.1 to 3600.
+        columns: Pictures in a row. From 1 to 20. Default: 10.
+        width: Pixels across of each picture, even. From 32 to 640. Default: 160.
     """
 
     interval_seconds: Annotated[
         float | None,
         Option(
-            "Seconds from picture to picture, 0.1 to 3600; when not given, so many that there are 100 pictures at most.",
-            "interval-seconds",
+            "Seconds from picture to picture; when not given, so many that there are 100 pictures at most.",
+            "sprites-interval",
             minimum=0.1,
             maximum=3600,
         ),
     ] = None
     columns: Annotated[
-        int | None, Option("Pictures in a row, 1 to 20.", "columns", minimum=1, maximum=20, default="10")
+        int | None, Option("Pictures in a row.", "sprites-columns", minimum=1, maximum=20, default="10")
     ] = None
     width: Annotated[
         int | None,
-        Option("Pixels across of each picture: even, 32 to 640.", "width", minimum=32, maximum=640, default="160"),
+        Option("Pixels across of each picture, even.", "sprites-width", minimum=32, maximum=640, default="160"),
     ] = None
 
 
@@ -404,11 +406,10 @@ class ConcatOptions(TypedDict, total=False):
     """Options of an operation: Join videos, one after the other.
 
     Attributes:
-        width: Pixels across: even, 16 to 3840; as the first video when not given, or by its shape from `height`.
-            From 16 to 3840.
-        height: Pixels down: even, 16 to 3840; as the first video when not given, or by its shape from `width`. From
-            16 to 3840.
-        frame_rate: Frames per second, 1 to 60; those of the first video when not given. From 1 to 60.
+        width: Pixels across: even; as the first video when not given, or by its shape from `height`. From 16 to
+            3840.
+        height: Pixels down: even; as the first video when not given, or by its shape from `width`. From 16 to 3840.
+        fps: Frames per second; those of the first video when not given. From 1 to 60.
         container: The kind of file to make. Default: mp4.
         max_cost_usd: The most that the job may cost, in US dollars: one that is expected to cost more is refused
             (FAILED_PRECONDITION, reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost
@@ -418,7 +419,7 @@ class ConcatOptions(TypedDict, total=False):
     width: Annotated[
         int | None,
         Option(
-            "Pixels across: even, 16 to 3840; as the first video when not given, or by its shape from `height`.",
+            "Pixels across: even; as the first video when not given, or by its shape from `height`.",
             "width",
             minimum=16,
             maximum=3840,
@@ -427,17 +428,15 @@ class ConcatOptions(TypedDict, total=False):
     height: Annotated[
         int | None,
         Option(
-            "Pixels down: even, 16 to 3840; as the first video when not given, or by its shape from `width`.",
+            "Pixels down: even; as the first video when not given, or by its shape from `width`.",
             "height",
             minimum=16,
             maximum=3840,
         ),
     ]
-    frame_rate: Annotated[
+    fps: Annotated[
         float | None,
-        Option(
-            "Frames per second, 1 to 60; those of the first video when not given.", "frame-rate", minimum=1, maximum=60
-        ),
+        Option("Frames per second; those of the first video when not given.", "fps", minimum=1, maximum=60),
     ]
     container: Annotated[Container | None, Option("The kind of file to make.", "container", default="mp4")]
     max_cost_usd: Annotated[
@@ -457,7 +456,7 @@ class ThumbnailOptions(TypedDict, total=False):
         at_seconds: Seconds from the start of the video; when not given, the most telling of several pictures is
             taken. From 0 to 1000000.
         format: The kind of image. Default: jpeg.
-        width: Pixels across, 16 to 3840; those of the video when not given. The shape stays. From 16 to 3840.
+        width: Pixels across; those of the video when not given. The shape stays. From 16 to 3840.
         sprites: A sheet of small pictures of the whole video, for players' seek bars. Default: none.
         max_cost_usd: The most that the job may cost, in US dollars: one that is expected to cost more is refused
             (FAILED_PRECONDITION, reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost
@@ -475,8 +474,7 @@ class ThumbnailOptions(TypedDict, total=False):
     ]
     format: Annotated[ImageFormat | None, Option("The kind of image.", "format", default="jpeg")]
     width: Annotated[
-        int | None,
-        Option("Pixels across, 16 to 3840; those of the video when not given.", "width", minimum=16, maximum=3840),
+        int | None, Option("Pixels across; those of the video when not given.", "width", minimum=16, maximum=3840)
     ]
     sprites: Annotated[
         Sprites | None,

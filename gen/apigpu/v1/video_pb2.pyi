@@ -523,11 +523,11 @@ class ConcatRequest(_message.Message):
     CONTAINER_FIELD_NUMBER: _builtins.int
     MAX_COST_USD_FIELD_NUMBER: _builtins.int
     width: _builtins.int
-    """Pixels across: even, 16 to 3840; as the first video when not given, or by its shape from `height`."""
+    """Pixels across: even; as the first video when not given, or by its shape from `height`."""
     height: _builtins.int
-    """Pixels down: even, 16 to 3840; as the first video when not given, or by its shape from `width`."""
+    """Pixels down: even; as the first video when not given, or by its shape from `width`."""
     frame_rate: _builtins.float
-    """Frames per second, 1 to 60; those of the first video when not given."""
+    """Frames per second; those of the first video when not given."""
     container: Global___Container.ValueType
     """The kind of file to make."""
     max_cost_usd: _builtins.float
@@ -648,7 +648,7 @@ class ThumbnailRequest(_message.Message):
     format: Global___ImageFormat.ValueType
     """The kind of image."""
     width: _builtins.int
-    """Pixels across, 16 to 3840; those of the video when not given. The shape stays."""
+    """Pixels across; those of the video when not given. The shape stays."""
     max_cost_usd: _builtins.float
     """The most that the job may cost, in US dollars: one that is expected to cost more is refused (FAILED_PRECONDITION,
     reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost nothing.
@@ -688,8 +688,9 @@ Global___ThumbnailRequest: _TypeAlias = ThumbnailRequest  # noqa: Y015
 
 @_typing.final
 class Sprites(_message.Message):
-    """A sheet of small pictures ("sprites.jpg"), and a WebVTT file ("sprites.vtt") that tells which part of the sheet stands
-    for which seconds: `sprites.jpg#xywh=160,0,160,90`.
+    """A sheet of small pictures, "sprites.jpg", and a WebVTT file, "sprites.vtt".
+
+    The WebVTT tells which part of the sheet stands for which seconds: `sprites.jpg#xywh=160,0,160,90`.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -698,11 +699,11 @@ class Sprites(_message.Message):
     COLUMNS_FIELD_NUMBER: _builtins.int
     WIDTH_FIELD_NUMBER: _builtins.int
     interval_seconds: _builtins.float
-    """Seconds from picture to picture, 0.1 to 3600; when not given, so many that there are 100 pictures at most."""
+    """Seconds from picture to picture; when not given, so many that there are 100 pictures at most."""
     columns: _builtins.int
-    """Pictures in a row, 1 to 20; 10 when not given."""
+    """Pictures in a row; 10 when not given."""
     width: _builtins.int
-    """Pixels across of each picture: even, 32 to 640; 160 when not given."""
+    """Pixels across of each picture, even; 160 when not given."""
     def __init__(
         self,
         *,
