@@ -50,6 +50,8 @@ OPEN_SECONDS = 30.0
 FIRST_FRAME_PACKETS = 256
 # A picture that begins so close to a cut is one that begins at it: files round their times, to a millisecond at worst.
 CLOCK_SECONDS = 1e-3
+# The most by which pictures are stored after one that is shown later, where files do not tell.
+REORDERED_SECONDS = 2.0
 DAMAGED = "the file is damaged; send it again, or convert it first."
 WHAT = {VIDEO_DEMUXERS: "a video", AUDIO_DEMUXERS: "audio", IMAGE_DEMUXERS: "an image"}
 ACCEPTED = {
@@ -180,12 +182,14 @@ def shown_at(source: Source, info: MediaInfo, video: VideoStream, seconds: float
             return seconds
         container.seek(int((seconds + float(begin)) / base), stream=stream)
         for packet in container.demux(stream):
-            if packet.pts is None or packet.dts is None:
+            if packet.pts is None:
                 break
             start = float(packet.pts * base - begin)
             if start <= seconds + CLOCK_SECONDS / 2:
                 found = start if found is None else max(found, start)
-            if float(packet.dts * base - begin) > seconds:  # none that is decoded later is shown before
+            # None that is decoded after that is shown before; not all files tell when one is decoded.
+            decoded = float(packet.dts * base - begin) if packet.dts is not None else start - REORDERED_SECONDS
+            if decoded > seconds:
                 break
     return seconds if found is None else max(found, 0.0)
 
@@ -207,7 +211,7 @@ def is_copyable(source: Source, info: MediaInfo, video: VideoStream) -> bool:
     with _opened(source, (info.demuxer,)) as container:
         is_first = True
         for packet in container.demux(container.streams[video.index]):
-            if packet.size and (packet.pts is None or packet.dts is None or packet.is_discard):
+            if packet.size and (packet.pts is None or packet.is_discard):
                 return False
             if is_first and not packet.is_keyframe:
                 return False

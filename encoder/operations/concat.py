@@ -30,6 +30,7 @@ SAME_RATE = 0.005
 TAIL_SECONDS = 0.1
 # Each part has a decoder of its own, which holds a few frames for each of its threads.
 MANY_PARTS = 8
+QUEUED_PACKETS = 8
 # From here on players take pictures for BT.709 whose file does not tell.
 MIN_HD_SIDE = 720
 LIST = "parts.ffconcat"
@@ -162,8 +163,8 @@ def _copying(parts: Sequence[Part], context: PlanContext, kind: Any) -> FfmpegRu
     # The files in the list are opened by these demuxers or not at all: none that could name other files.
     allowed = f"concat,{parts[0].info.demuxer}"
     options = {"f": "concat", "safe": 1, "format_whitelist": allowed, "protocol_whitelist": "file,pipe"}
-    listed = ffmpeg.input(LIST, itsoffset=f"{-parts[0].start:.6f}", **options)
-    given = [filters.opened(part.source.path.name, part.info) for part in parts]
+    listed = ffmpeg.input(LIST, itsoffset=f"{-parts[0].start:.6f}", auto_convert=0, **options)
+    given = _opened(parts)
     # Else FFmpeg has the list start where the lead-in of an audio track does that nobody takes.
     by_own_clock = {"copyts": None, **kind}
     spec = context.around(*_joined_sound(parts, given, [part.seconds for part in parts], by_own_clock))
@@ -174,7 +175,7 @@ def _encoding(parts: Sequence[Part], frame: Frame, context: PlanContext, kind: A
     """The run that fits all parts into the frame."""
     counts = _frame_counts(parts, frame.rate)
     options = {"threads": 1} if len(parts) > MANY_PARTS else {}
-    given = [filters.opened(part.source.path.name, part.info, **options) for part in parts]
+    given = _opened(parts, **options)
     shown = [_fitted(*each, frame) for each in zip(parts, given, counts, strict=True)]
     joined = ffmpeg.concat(*shown, v=1, a=0) if len(shown) > 1 else shown[0]
     taken = [
@@ -186,6 +187,15 @@ def _encoding(parts: Sequence[Part], frame: Frame, context: PlanContext, kind: A
     picture = FilteredFrames(joined, taken, HD, SQUARE, frame.rate)
     seconds = [float(count / frame.rate) for count in counts]
     return context.codec.step(picture, context.around(*_joined_sound(parts, given, seconds, kind)))
+
+
+def _opened(parts: Sequence[Part], **options: Any) -> list[Any]:
+    # A source that is given twice is opened twice, and inputs that are alike in all would count as one: each has a
+    # queue of another length.
+    return [
+        filters.opened(part.source.path.name, part.info, thread_queue_size=QUEUED_PACKETS + number, **options)
+        for number, part in enumerate(parts)
+    ]
 
 
 def _frame_counts(parts: Sequence[Part], rate: Fraction) -> list[int]:
