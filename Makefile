@@ -82,8 +82,9 @@ buf: $(GOOGLEAPIS)
 breaking: $(GOOGLEAPIS)
 	$(BIN)/python protos/generate.py breaking
 
-gen: setup $(GOOGLEAPIS) ## regenerate gen/ from protos/
+gen: setup $(GOOGLEAPIS) ## regenerate gen/ and docs/reference from protos/
 	$(BIN)/python protos/generate.py write
+	$(BIN)/python -m tools.reference write
 
 $(GOOGLEAPIS): $(STAMP)
 	@$(BIN)/python protos/generate.py googleapis

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from encoder.captions.fonts import Library
+from encoder.captions.fonts import FontLibrary
 from encoder.config import EncoderSettings
-from encoder.operations.plan import Source
-from encoder.server import capabilities
-from encoder.tasks.result_stream import ResultStream
-from encoder.tasks.runner import Runner, Step, Work
-from encoder.tasks.slots import Slots
+from encoder.media.info import Source
+from encoder.tasks import capabilities
+from encoder.tasks.executor import Slots
+from encoder.tasks.results import ResultStream, TaskProgress
+from encoder.tasks.runner import Runner, Work
 from encoder.tasks.workspace import TaskFolder
 
 
@@ -26,14 +26,16 @@ def alone(operation: str, requests: Sequence[tuple[Any, Mapping[str, Path]]], fo
 async def _alone(operation: str, requests: Sequence[tuple[Any, Mapping[str, Path]]], folder: Path) -> list[float]:
     settings = EncoderSettings(codec="x264")
     slots, turns = Slots(settings.batch_size), asyncio.Semaphore(settings.batch_size)
-    async with capabilities.found(settings) as found:
-        runner = Runner(found.ffmpeg, found.candidates("x264"), Library(None), settings.max_duration_seconds)
+    async with capabilities.detect(settings) as detected:
+        runner = Runner(
+            detected.ffmpeg, detected.codec_choices("x264"), FontLibrary(None), settings.max_duration_seconds
+        )
 
         async def one(request: Any, inputs: Mapping[str, Path]) -> float:
             async with turns:
-                with slots.taken(), tempfile.TemporaryDirectory(dir=folder) as own:
+                with slots.hold(), tempfile.TemporaryDirectory(dir=folder) as own:
                     place = TaskFolder(Path(own), Path(own) / "result.mp4")
-                    sources = _placed(inputs, place.folder)
+                    sources = _placed(inputs, place.path)
                     work = Work(operation, request, sources, place, slots.threads)
                     return (await runner.run(work, _unheard, ResultStream(_unsent))).encode_seconds
 
@@ -48,7 +50,7 @@ def _placed(inputs: Mapping[str, Path], folder: Path) -> dict[str, Source]:
     return sources
 
 
-async def _unheard(_: Step) -> None:
+async def _unheard(_: TaskProgress) -> None:
     """Progress is of no interest here."""
 
 

@@ -13,7 +13,8 @@ from bench.pair import Measured
 from bench.timing import Row
 from bench.vmaf import vmaf
 from encoder.kenburns import sampling
-from encoder.kenburns.camera import Camera, Size
+from encoder.kenburns.camera import Camera
+from encoder.media.info import Size
 
 CLIP = Size(1920, 1080)
 FRAMES = 120
@@ -52,8 +53,8 @@ def kept(image: Path, scale: float, grid: int, out: Path) -> Size:
     """Store a still as the encoder does; the samples across and down."""
     size = CLIP.scaled(scale)
     stored = Size(size.width * grid, size.height * grid)
-    colours = "out_color_matrix=bt709:out_range=tv:out_chroma_loc=left"
-    reduced = f"scale={size.width}:{size.height}:flags=lanczos:{colours},format=yuv420p"
+    color = "out_color_matrix=bt709:out_range=tv:out_chroma_loc=left"
+    reduced = f"scale={size.width}:{size.height}:flags=lanczos:{color},format=yuv420p"
     grown = f"scale={stored.width}:{stored.height}:flags=lanczos:in_chroma_loc=left:out_chroma_loc=left"
     plain.ffmpeg("-i", image, "-vf", f"{reduced},{grown}", "-f", "rawvideo", out)
     return stored

@@ -15,22 +15,20 @@ from pathlib import Path
 from bench.pair import Measured
 from bench.plain import FFMPEG
 from bench.timing import Row
-from encoder.codecs.nvenc.parameters import Parameters
-from encoder.codecs.nvenc.request import EncodeRequest, RawVideo
-from encoder.codecs.nvenc.stream import compressed
+from encoder.codecs.nvenc.codec import bitstream_stdin
+from encoder.codecs.nvenc.request import EncodeRequest, Parameters, RawVideo
 from encoder.codecs.nvenc.worker_client import WorkerClient
 from encoder.ffmpeg.command import FfmpegRun
 from encoder.ffmpeg.process import Ffmpeg
-from encoder.media.color import HD
-from encoder.sandbox.base import Limits, SandboxAccess
-from encoder.sandbox.none import NoSandbox
+from encoder.media.info import HD
+from encoder.sandbox.sandboxes import NoSandbox, ProcessLimits, SandboxAccess
 from tests.nvdriver.build import Missing, built
 from tests.nvdriver.driver import Driver
 
 FRAMES = 1800
 WIDTH, HEIGHT = 1920, 1080
 RUNS = 7
-LIMITS = Limits(600, 16 * 1024**3, 16 * 1024**3)
+LIMITS = ProcessLimits(600, 16 * 1024**3, 16 * 1024**3)
 LIMITS_OF_CARD = ((16, 16), (4096, 4096))
 PARAMETERS = Parameters(b_frames=0)
 CHEAP = f"color=c=0x404040:s={WIDTH}x{HEIGHT}:r=60:d={FRAMES / 60}"
@@ -52,38 +50,38 @@ def rows(_: Measured, folder: Path) -> Iterator[Row]:
 
 
 async def _measured(folder: Path) -> tuple[float, float, float]:
-    engine = WorkerClient(PARAMETERS)
-    await engine.start()
+    worker = WorkerClient(PARAMETERS)
+    await worker.start()
     try:
-        rates = [await _rate(engine, folder) for _ in range(3)]
-        firsts = [(await _warm(engine), await asyncio.to_thread(_fresh)) for _ in range(RUNS)]
+        rates = [await _rate(worker, folder) for _ in range(3)]
+        firsts = [(await _warm(worker), await asyncio.to_thread(_fresh)) for _ in range(RUNS)]
     finally:
-        await engine.close()
+        await worker.close()
     warm, fresh = (statistics.median(side) for side in zip(*firsts, strict=True))
     return statistics.median(rates), warm, fresh
 
 
-async def _rate(engine: WorkerClient, folder: Path) -> float:
+async def _rate(worker: WorkerClient, folder: Path) -> float:
     """Frames a second: one FFmpeg makes grey frames, one takes the bitstream, as in a task."""
     made = ("-f", "lavfi", "-i", CHEAP, "-vf", "format=nv12", "-c:v", "rawvideo", "-f", "nut", "pipe:1")
     taken = ("-f", "nut", "-i", "pipe:0", "-map", "0:v", "-c", "copy", "-f", "null", "-")
-    stdin = compressed(engine, partial(_order, None), FfmpegRun(made, ("video",)))
+    stdin = bitstream_stdin(worker, partial(_order, None), FfmpegRun(made, ("video",)))
     ffmpeg = Ffmpeg(Path(FFMPEG), NoSandbox(LIMITS))
     started = time.perf_counter()
-    async with ffmpeg.running(FfmpegRun(taken, ("",), stdin=stdin), SandboxAccess((folder,), ())) as run:
+    async with ffmpeg.start(FfmpegRun(taken, ("",), stdin=stdin), SandboxAccess((folder,), ())) as run:
         async for _ in run.progress():
             pass
         await run.finish()
     return FRAMES / (time.perf_counter() - started)
 
 
-async def _warm(engine: WorkerClient) -> float:
+async def _warm(worker: WorkerClient) -> float:
     """Seconds from the order to the first bytes."""
     frames_reading, frames_writing = os.pipe()
     bits_reading, bits_writing = os.pipe()
     started = time.perf_counter()
     order = partial(_order, RawVideo(WIDTH, HEIGHT, Fraction(25)))
-    ended = await engine.send(order, frames_reading, bits_writing)
+    ended = await worker.send(order, frames_reading, bits_writing)
     os.close(frames_reading)
     os.close(bits_writing)
     await asyncio.to_thread(_pictures, frames_writing)

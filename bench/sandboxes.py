@@ -8,11 +8,10 @@ from pathlib import Path
 from bench.pair import Measured
 from bench.plain import FFMPEG
 from bench.timing import Row, timed
-from encoder.sandbox import SANDBOXES
-from encoder.sandbox.base import Limits, SandboxAccess
+from encoder.sandbox.sandboxes import SANDBOXES, ProcessLimits, SandboxAccess
 
 RUNS = 15
-LIMITS = Limits(60, 4 * 1024**3, 1024**3)
+LIMITS = ProcessLimits(60, 4 * 1024**3, 1024**3)
 
 
 def rows(_: Measured, folder: Path) -> Iterator[Row]:
@@ -20,7 +19,7 @@ def rows(_: Measured, folder: Path) -> Iterator[Row]:
     commands = {"bare": (FFMPEG, "-version")}
     for name, make in SANDBOXES.items():
         try:
-            command = make(LIMITS).around([FFMPEG, "-version"], SandboxAccess((folder,), ()))
+            command = make(LIMITS).wrap([FFMPEG, "-version"], SandboxAccess((folder,), ()))
             subprocess.run(command, check=True, capture_output=True)
         except (OSError, subprocess.CalledProcessError):
             continue

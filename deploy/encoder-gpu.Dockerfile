@@ -1,5 +1,5 @@
 # An encoder for NVIDIA cards: docker build -f deploy/encoder-gpu.Dockerfile -t api-gpu-encoder-gpu .
-# The driver's libraries are not in it: NVIDIA's container runtime brings those of the host (docs/nvenc.md).
+# The driver's libraries are not in it: NVIDIA's container runtime brings those of the host (docs/guides/nvenc.md).
 FROM python:3.12-slim-bookworm AS build
 
 WORKDIR /src

@@ -1,5 +1,5 @@
 # A worker of RunPod Serverless: docker build -f deploy/runpod.Dockerfile -t REGISTRY/api-gpu-runpod:1 .
-# The driver's libraries are not in it: NVIDIA's container runtime brings those of the host (docs/runpod.md).
+# The driver's libraries are not in it: NVIDIA's container runtime brings those of the host (docs/guides/runpod.md).
 FROM python:3.12-slim-bookworm
 
 RUN apt-get update \

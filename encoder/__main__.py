@@ -10,10 +10,10 @@ os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
 import structlog
 
-from encoder import doctor
 from encoder.config import EncoderSettings
 from encoder.server import app
-from encoder.server.idle import IdleMonitor
+from encoder.server.interceptors import IdleMonitor
+from encoder.tasks import capabilities
 from servicekit import logs
 from servicekit.config import ConfigError
 from servicekit.server import stop_signal
@@ -28,17 +28,17 @@ USAGE = "usage: python -m encoder [doctor]"
 
 async def serve(settings: EncoderSettings) -> None:
     """Serve until SIGTERM or SIGINT, or until no gateway has called for IDLE_EXIT_SECONDS."""
-    callers = IdleMonitor()
-    async with app.serving(settings, callers):
-        ends = [asyncio.create_task(stop_signal()), asyncio.create_task(callers.stay_away(settings.idle_exit_seconds))]
+    idle = IdleMonitor()
+    async with app.serve(settings, idle):
+        ends = [asyncio.create_task(stop_signal()), asyncio.create_task(idle.wait_idle(settings.idle_exit_seconds))]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         if ends[1].done():
-            log.warning("no gateway calls; ending", seconds=settings.idle_exit_seconds)
+            log.warning("idle; exiting", seconds=settings.idle_exit_seconds)
         await cancel_and_wait(*ends)
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command; the exit code. 2: a setting or the command line is wrong."""
+    """Run the command; return the exit code. 2: a setting or the command line is wrong."""
     if arguments not in ([], ["doctor"]):
         print(USAGE, file=sys.stderr)
         return 2
@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
             os.environ.pop(name, None)
         if arguments:
             logs.configure("encoder", settings.log_level, None)
-            print(json.dumps(asyncio.run(doctor.report(settings)), indent=2))
+            print(json.dumps(asyncio.run(capabilities.report(settings)), indent=2))
             return 0
         logs.configure("encoder", settings.log_level, settings.logs_dir)
         asyncio.run(serve(settings))

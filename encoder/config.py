@@ -1,15 +1,16 @@
 """Settings of the encoder: one environment variable each, named like the field in capitals."""
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 
 from encoder.codecs import AUTO, CODECS
-from encoder.codecs.nvenc.parameters import FORMATS, MAX_B_FRAMES, MAX_CQ, MAX_LOOKAHEAD
-from encoder.codecs.nvenc.parameters import PRESETS as NVENC_PRESETS
+from encoder.codecs.nvenc.request import FORMATS, MAX_B_FRAMES, MAX_CQ, MAX_LOOKAHEAD
+from encoder.codecs.nvenc.request import PRESETS as NVENC_PRESETS
 from encoder.codecs.x264 import PRESETS
-from encoder.sandbox import AUTO as AUTO_SANDBOX
-from encoder.sandbox import SANDBOXES
+from encoder.sandbox.sandboxes import AUTO as AUTO_SANDBOX
+from encoder.sandbox.sandboxes import SANDBOXES
 from servicekit.config import Cidrs, SessionToken, Settings
 from servicekit.logs import LEVELS
 from servicekit.tls import Identity, TrustBundle
@@ -17,8 +18,19 @@ from servicekit.tls import Identity, TrustBundle
 WAIT, X264 = "wait", "x264"
 
 
+def one_of(*known: str) -> AfterValidator:
+    """Return a validator that takes only these values."""
+
+    def check(value: str) -> str:
+        if value not in known:
+            raise ValueError(f"must be one of {', '.join(known)}")
+        return value
+
+    return AfterValidator(check)
+
+
 class EncoderSettings(Settings):
-    """What an encoder can be told. Every value is checked at the start."""
+    """The settings of an encoder. Every value is checked at the start."""
 
     host: str = "0.0.0.0"
     port: int = Field(50052, ge=0, le=65535)
@@ -36,7 +48,7 @@ class EncoderSettings(Settings):
     # Where results are made before they are streamed; inside the task's work folder when not set.
     output_dir: Path | None = None
     logs_dir: Path = Path("logs")
-    log_level: str = "info"
+    log_level: Annotated[str, BeforeValidator(str.lower), one_of(*LEVELS)] = "info"
 
     batch_size: int = Field(3, ge=1, le=64)
     max_input_bytes: int = Field(8 * 1024**3, ge=1)
@@ -47,49 +59,24 @@ class EncoderSettings(Settings):
     idle_exit_seconds: float = Field(0.0, ge=0)
 
     ffmpeg_binary: Path | None = None
-    sandbox: str = AUTO_SANDBOX
+    sandbox: Annotated[str, one_of(AUTO_SANDBOX, *SANDBOXES)] = AUTO_SANDBOX
     # Address space of one FFmpeg, and the largest file that it may write.
     max_memory_bytes: int = Field(16 * 1024**3, ge=256 * 1024**2)
     max_result_bytes: int = Field(32 * 1024**3, ge=1)
     # More fonts for captions, beside the bundled ones.
     fonts_dir: Path | None = None
-    codec: str = AUTO
-    x264_preset: str = "veryfast"
+    codec: Annotated[str, one_of(AUTO, *CODECS)] = AUTO
+    x264_preset: Annotated[str, one_of(*PRESETS)] = "veryfast"
     crf: int = Field(23, ge=0, le=51)
-    nvenc_format: str = "h264"
-    nvenc_preset: str = "P4"
+    nvenc_format: Annotated[str, one_of(*FORMATS)] = "h264"
+    nvenc_preset: Annotated[str, one_of(*NVENC_PRESETS)] = "P4"
     nvenc_cq: int = Field(23, ge=1, le=63)
     nvenc_b_frames: int = Field(2, ge=0, le=MAX_B_FRAMES)
     nvenc_lookahead: int = Field(0, ge=0, le=MAX_LOOKAHEAD)
     # The card decodes too.
     nvdec: bool = False
     # What a task does when the card has no session more to give.
-    nvenc_at_limit: str = WAIT
-
-    @field_validator("codec")
-    @classmethod
-    def _known_codec(cls, value: str) -> str:
-        return _one_of(value, (AUTO, *CODECS))
-
-    @field_validator("sandbox")
-    @classmethod
-    def _known_sandbox(cls, value: str) -> str:
-        return _one_of(value, (AUTO_SANDBOX, *SANDBOXES))
-
-    @field_validator("x264_preset")
-    @classmethod
-    def _known_preset(cls, value: str) -> str:
-        return _one_of(value, PRESETS)
-
-    @field_validator("nvenc_format")
-    @classmethod
-    def _known_format(cls, value: str) -> str:
-        return _one_of(value, FORMATS)
-
-    @field_validator("nvenc_preset")
-    @classmethod
-    def _known_nvenc_preset(cls, value: str) -> str:
-        return _one_of(value, NVENC_PRESETS)
+    nvenc_at_limit: Annotated[str, one_of(WAIT, X264)] = WAIT
 
     @field_validator("nvenc_cq")
     @classmethod
@@ -105,16 +92,6 @@ class EncoderSettings(Settings):
         if value + info.data.get("nvenc_b_frames", 0) > MAX_LOOKAHEAD:
             raise ValueError(f"must be at most {MAX_LOOKAHEAD}, together with NVENC_B_FRAMES")
         return value
-
-    @field_validator("nvenc_at_limit")
-    @classmethod
-    def _known_way_out(cls, value: str) -> str:
-        return _one_of(value, (WAIT, X264))
-
-    @field_validator("log_level")
-    @classmethod
-    def _known_level(cls, value: str) -> str:
-        return _one_of(value.lower(), LEVELS)
 
     @field_validator("ffmpeg_binary")
     @classmethod
@@ -136,9 +113,3 @@ class EncoderSettings(Settings):
         if text := self.tls_bundle.get_secret_value():
             return TrustBundle.parse(text)
         return Identity(self.tls_cert, self.tls_key, self.tls_ca)
-
-
-def _one_of(value: str, known: tuple[str, ...]) -> str:
-    if value not in known:
-        raise ValueError(f"must be one of {', '.join(known)}")
-    return value

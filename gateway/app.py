@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import grpc
 import structlog
@@ -13,25 +14,22 @@ from externalscaler import externalscaler_pb2_grpc
 from gateway import components
 from gateway.assets.links import LinkSigner
 from gateway.assets.store import AssetStore, TransferSlots
-from gateway.auth.interceptor import key_required
-from gateway.auth.keys import Keys
+from gateway.auth.interceptor import authentication
+from gateway.auth.keys import ApiKeys
 from gateway.config import GatewaySettings
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.providers.base import EndpointConfig, Provider, ServerlessProvider
-from gateway.fleet.setup import open_fleet, start_control
+from gateway.fleet.setup import fleet_config, open_fleet
 from gateway.jetstream.connection import JetStream
 from gateway.jobs import orphans
-from gateway.jobs.budget import Budget
-from gateway.jobs.cost_guard import CostGuard
 from gateway.jobs.dispatcher import Dispatcher
-from gateway.jobs.executor import TaskExecutor
 from gateway.jobs.manager import JobManager
 from gateway.jobs.progress import ProgressBus
 from gateway.jobs.queue import TaskQueue
+from gateway.jobs.setup import JobLimits, start_jobs
 from gateway.ratelimit import KeyRateLimit
 from gateway.rest.routes import endpoints
-from gateway.rest.server import HttpServer, build_app
-from gateway.rest.settings import RestSettings
+from gateway.rest.server import HttpServer, RestSettings, build_app
 from gateway.rest.worker_links import WorkerLinks
 from gateway.services.assets import AssetService
 from gateway.services.fleet import FleetService
@@ -68,24 +66,16 @@ class ConnectionLost(Exception):
     """NATS ended the connection for good; a new process must connect anew."""
 
 
+@dataclass(frozen=True)
 class Gateway:
-    """The running gateway. What needs an end is pushed on the exit stack as it is made, so it ends in reverse."""
+    """The running gateway. What must end is pushed on the exit stack as it is opened, so it ends in reverse."""
 
-    def __init__(
-        self,
-        settings: GatewaySettings,
-        engine: JetStream,
-        service: Service,
-        http: HttpServer,
-        dispatcher: Dispatcher,
-        desk: JobManager,
-    ) -> None:
-        self._settings = settings
-        self._engine = engine
-        self._service = service
-        self._http = http
-        self._dispatcher = dispatcher
-        self._desk = desk
+    settings: GatewaySettings
+    jetstream: JetStream
+    service: Service
+    http: HttpServer
+    dispatcher: Dispatcher
+    jobs: JobManager
 
     @classmethod
     async def open(cls, settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> "Gateway":
@@ -93,39 +83,29 @@ class Gateway:
         identity = Identity(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
         credentials = identity.server_credentials(require_client=settings.tls_require_client_cert)
 
-        engine = await components.engine(settings, stack)
+        jetstream = await components.jetstream(settings, stack)
         assets = components.asset_store(settings, stack)
-        store = await components.job_store(settings, engine, stack)
-        queue, board = TaskQueue(await engine.queue("tasks", settings.ack_wait_seconds)), ProgressBus(engine)
+        store = await components.job_store(settings, jetstream, stack)
+        queue, progress = TaskQueue(await jetstream.queue("tasks", settings.ack_wait_seconds)), ProgressBus(jetstream)
         sources = components.sources(settings, assets, stack)
         links = LinkSigner(components.link_secret(settings), settings.link_ttl_seconds)
-        tickets = Tickets(await engine.key_value("tickets"))
+        tickets = Tickets(await jetstream.key_value("tickets"))
         providers = components.providers(settings, tickets, assets, links)
         endpoints = [p.endpoint for p in providers.values() if isinstance(p, ServerlessProvider)]
         resumable = [endpoint for endpoint in endpoints if isinstance(endpoint, ResumableEncoder)]
         pool = components.pool(settings, stack)
-        fleet = await open_fleet(
-            settings,
-            await engine.key_value("fleet"),
-            pool,
-            store.index,
-            providers,
-            settings.job_retention_seconds,
-            stack,
-        )
-        desk = JobManager(store, queue, board, sources, settings.max_batch_items, Budget(fleet, pool).check)
-        stack.push_async_callback(desk.stop)
-        run = TaskExecutor(store, board, sources, assets, settings.max_task_seconds, settings.task_attempts, resumable)
-        dispatcher = Dispatcher(store, queue, pool, run, CostGuard(store, fleet), settings.task_attempts)
-        start_control(fleet, stack)
-        dispatcher.start()
-        stack.push_async_callback(dispatcher.drain, 0)
+        config = fleet_config(settings, settings.job_retention_seconds)
+        fleet = await open_fleet(config, await jetstream.key_value("fleet"), pool, store.index, providers, stack)
+        fleet.controller.start()
+        stack.push_async_callback(fleet.controller.close)
+        limits = JobLimits(settings.max_task_seconds, settings.task_attempts, settings.max_batch_items)
+        jobs, dispatcher = start_jobs(store, queue, progress, sources, assets, pool, fleet, limits, stack, resumable)
         if resumable:
             components.background(stack, orphans.reap_orphaned_runs(store, resumable))
 
         transfers = TransferSlots(settings.max_transfers)
         service = _service(
-            settings, desk, assets, transfers, pool, Presenter(links, fleet.meter.cost), fleet, providers
+            settings, jobs, assets, transfers, pool, Presenter(links, fleet.meter.cost), fleet, providers
         )
         private = _listening(service, settings, credentials, stack)
         await service.start()
@@ -133,34 +113,34 @@ class Gateway:
         door = WorkerLinks(tickets, links, assets, sources, settings.max_transfers) if endpoints else None
         http = await _http(settings, private, assets, links, transfers, door, stack)
         log.info("serving", http=settings.port, grpc=settings.grpc_port, health=settings.health_port)
-        return cls(settings, engine, service, http, dispatcher, desk)
+        return cls(settings, jetstream, service, http, dispatcher, jobs)
 
     async def until_stopped(self) -> None:
         """Wait for SIGTERM or SIGINT. Raises ConnectionLost when NATS is gone for good."""
-        waits = [asyncio.create_task(stop_signal()), asyncio.create_task(self._engine.lost.wait())]
+        waits = [asyncio.create_task(stop_signal()), asyncio.create_task(self.jetstream.lost.wait())]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             await cancel_and_wait(*waits)
-        if self._engine.lost.is_set():
+        if self.jetstream.lost.is_set():
             await self._close()  # whoever waits hears that its job goes on
             raise ConnectionLost
 
     async def drain(self) -> None:
         """Refuse new tasks, let what runs end, then end every wait and close the doors. Jobs stay in the queue."""
-        self._desk.is_draining = True
-        await self._service.report_not_serving()
-        await self._dispatcher.drain(self._settings.drain_seconds)
+        self.jobs.is_draining = True
+        await self.service.report_not_serving()
+        await self.dispatcher.drain(self.settings.drain_seconds)
         await self._close()
 
     async def _close(self) -> None:
-        self._desk.close()
-        await asyncio.gather(self._http.drain(CLOSE_SECONDS), self._service.drain(CLOSE_SECONDS))
+        self.jobs.close()
+        await asyncio.gather(self.http.drain(CLOSE_SECONDS), self.service.drain(CLOSE_SECONDS))
 
 
 def _service(
     settings: GatewaySettings,
-    desk: JobManager,
+    jobs: JobManager,
     assets: AssetStore,
     transfers: TransferSlots,
     pool: Pool,
@@ -171,27 +151,27 @@ def _service(
     public_url = settings.public_url or f"http://localhost:{settings.port}"
     interceptors = (
         error_boundary(settings.max_call_seconds),
-        key_required(Keys(settings.api_keys), KeyRateLimit(settings.rate_limit_per_minute)),
+        authentication(ApiKeys(settings.api_keys), KeyRateLimit(settings.rate_limit_per_minute)),
     )
     service = Service(interceptors, settings.max_concurrent_calls, settings.max_call_seconds)
-    VideoService(desk, messages, public_url).add_to(service.server)
-    jobs_pb2_grpc.add_JobServiceServicer_to_server(JobService(desk, messages, fleet, public_url), service.server)
+    VideoService(jobs, messages, public_url).add_to(service.server)
+    jobs_pb2_grpc.add_JobServiceServicer_to_server(JobService(jobs, messages, fleet, public_url), service.server)
     files = AssetService(assets, messages, public_url, transfers)
     assets_pb2_grpc.add_AssetServiceServicer_to_server(files, service.server)
-    system = _system_service(settings, pool, desk, providers)
+    system = _system_service(settings, pool, jobs, providers)
     system_pb2_grpc.add_SystemServiceServicer_to_server(system, service.server)
     fleet_pb2_grpc.add_FleetServiceServicer_to_server(FleetService(fleet), service.server)
-    externalscaler_pb2_grpc.add_ExternalScalerServicer_to_server(KedaScaler(desk), service.probes)
+    externalscaler_pb2_grpc.add_ExternalScalerServicer_to_server(KedaScaler(jobs), service.probes)
     service.reflect(SERVICES)
     return service
 
 
 def _system_service(
-    settings: GatewaySettings, pool: Pool, desk: JobManager, providers: Mapping[str, Provider]
+    settings: GatewaySettings, pool: Pool, jobs: JobManager, providers: Mapping[str, Provider]
 ) -> SystemService:
     config = settings.providers["runpod"].endpoint or EndpointConfig("", 0, 0)
     runpod = providers.get("runpod")
-    return SystemService(pool, desk, endpoints(), config, runpod if isinstance(runpod, ServerlessProvider) else None)
+    return SystemService(pool, jobs, endpoints(), config, runpod if isinstance(runpod, ServerlessProvider) else None)
 
 
 def _listening(

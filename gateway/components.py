@@ -27,13 +27,13 @@ log = structlog.get_logger("gateway")
 SWEEP_SECONDS = 600.0
 
 
-async def engine(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> JetStream:
+async def jetstream(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> JetStream:
     """The connection to NATS, and the embedded server where there is one. Raises ConfigError."""
-    engine = await JetStream.open(
+    jetstream = await JetStream.open(
         settings.nats_url, settings.data_dir / "nats", settings.nats_connect_seconds, settings.nats_replicas
     )
-    stack.push_async_callback(engine.close)
-    return engine
+    stack.push_async_callback(jetstream.close)
+    return jetstream
 
 
 def asset_store(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> AssetStore:
@@ -47,9 +47,9 @@ def asset_store(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> 
     return assets
 
 
-async def job_store(settings: GatewaySettings, engine: JetStream, stack: contextlib.AsyncExitStack) -> JobStore:
+async def job_store(settings: GatewaySettings, jetstream: JetStream, stack: contextlib.AsyncExitStack) -> JobStore:
     """The records of jobs, and their index, which is up."""
-    store = JobStore(await engine.key_value("jobs"), settings.job_retention_seconds)
+    store = JobStore(await jetstream.key_value("jobs"), settings.job_retention_seconds)
     await store.start()
     stack.push_async_callback(store.stop)
     return store

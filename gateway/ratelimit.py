@@ -1,16 +1,16 @@
-"""When calls may be made: a minimum interval for each kind, kept on our side."""
+"""Rate limits: on calls that clients make, which are refused, and on calls that we make to a provider, which wait."""
 
 import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from servicekit.errors import ResourceExhausted, Unavailable
 
 
 class KeyRateLimit:
-    """At most `per_minute` calls a minute for each key, in bursts of a tenth of that; 0 is no limit."""
+    """Limit calls to `per_minute` for each key, in bursts of a tenth of that; 0 is no limit."""
 
     def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._rate = per_minute / 60
@@ -33,52 +33,30 @@ class KeyRateLimit:
         self._buckets[key] = (tokens - 1, now)
 
 
-class WindowRateLimit:
-    """At most `calls` in any `seconds`; who is over them waits for a turn."""
+class CallRateLimit:
+    """Hold calls of one kind to at most `calls` in any `seconds`, in the order in which they ask for a turn."""
 
-    def __init__(self, calls: int, seconds: float) -> None:
-        self._calls = calls
+    def __init__(self, calls: int, seconds: float, max_wait_seconds: float = math.inf) -> None:
         self._seconds = seconds
-        self._times: deque[float] = deque()
+        self._max_wait_seconds = max_wait_seconds
+        # Times of the last turns, those too that are still waited for.
+        self._turns: deque[float] = deque(maxlen=calls)
         self._paused_until = 0.0
 
     async def turn(self) -> None:
-        """Wait until a call may be made, and count it."""
-        while (wait := self._wait()) > 0:  # noqa: ASYNC110 - a time is waited for, not an event
-            await asyncio.sleep(wait)
-        self._times.append(asyncio.get_running_loop().time())
+        """Wait until a call may be made. Raises Unavailable if that is more than `max_wait_seconds` away."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            now = clock()
+            is_full = len(self._turns) == self._turns.maxlen
+            at = max(now, self._paused_until, self._turns[0] + self._seconds if is_full else now)
+            if at - now > self._max_wait_seconds:
+                raise Unavailable(f"The provider's rate limit allows no call for {at - now:.0f} s.", reason="PACE")
+            self._turns.append(at)
+            await asyncio.sleep(at - now)
+            if self._paused_until <= at:  # else a pause began meanwhile: queue again, or all would go on at its end
+                return
 
     def pause(self, seconds: float) -> None:
-        """The provider asks for patience: no turn for so long."""
+        """Let nobody have a turn for so long: the provider asked for it."""
         self._paused_until = max(self._paused_until, asyncio.get_running_loop().time() + seconds)
-
-    def _wait(self) -> float:
-        now = asyncio.get_running_loop().time()
-        while self._times and self._times[0] <= now - self._seconds:
-            self._times.popleft()
-        full_until = self._times[0] + self._seconds if len(self._times) >= self._calls else 0.0
-        return max(full_until, self._paused_until) - now
-
-
-class MinInterval:
-    """Turns for calls of several kinds, `intervals` apart (seconds; a kind that is not named has none). Who would wait
-    for more than `patience_seconds` is refused instead."""
-
-    def __init__(self, intervals: Mapping[str, float], patience_seconds: float) -> None:
-        self._intervals = intervals
-        self._patience_seconds = patience_seconds
-        self._free_at: dict[str, float] = {}
-
-    async def turn(self, kind: str) -> None:
-        """Wait until a call of this kind may be made. Raises Unavailable when that is too far away."""
-        now = asyncio.get_running_loop().time()
-        at = max(now, self._free_at.get(kind, now))
-        if at - now > self._patience_seconds:
-            raise Unavailable(f"No call to {kind} may be made for {at - now:.0f} s.", reason="PACE")
-        self._free_at[kind] = at + self._intervals.get(kind, 0.0)
-        await asyncio.sleep(at - now)
-
-    def rest(self, kind: str, seconds: float) -> None:
-        """Make no call of this kind for so long."""
-        until = asyncio.get_running_loop().time() + seconds
-        self._free_at[kind] = max(self._free_at.get(kind, until), until)

@@ -15,17 +15,17 @@ T = TypeVar("T")
 
 
 @contextlib.contextmanager
-def log_and_continue(event: str) -> Iterator[None]:
-    """Log what the block raises as `event`, for a round of a loop that must not end; cancellation passes.
+def log_and_continue(event: str, **facts: object) -> Iterator[None]:
+    """Log what the block raises as `event` with `facts`, for a round of a loop that must not end; cancellation passes.
 
     Errors other than ServiceError are logged with their traceback.
     """
     try:
         yield
     except ServiceError as error:
-        log.warning(event, error=error.message)
+        log.warning(event, error=error.message, **facts)
     except Exception:
-        log.exception(event)
+        log.exception(event, **facts)
 
 
 async def cancel_and_wait(*tasks: "asyncio.Future[Any]") -> None:

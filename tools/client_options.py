@@ -20,7 +20,7 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 
 from api_gpu.requests import client_name
 from apigpu.v1 import jobs_pb2, options_pb2, video_pb2
-from gateway.rest.openapi.comments import comments
+from gateway.rest.openapi.schemas import comments
 from servicekit.enums import short_names
 
 OUTPUT = Path("apigpu") / "options.py"

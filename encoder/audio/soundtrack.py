@@ -1,4 +1,4 @@
-"""Soundtracks: filter graphs of what is heard. Pure functions from streams of ffmpeg-python to streams.
+"""Soundtracks: filter graphs of audio. Pure functions from streams of ffmpeg-python to streams.
 
 Everything is brought to stereo at 48 kHz first, so that what is mixed fits together and AAC can hold it.
 """
@@ -25,55 +25,55 @@ SILENT_LUFS = -70.0
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """How the sound is to be: the options, seconds of the result, and of the music from `start` to its end."""
+class SoundtrackSpec:
+    """A requested soundtrack: the options, seconds of the result, and of the music from `start` to its end."""
 
     options: Message
     seconds: float
     music_seconds: float
 
 
-def mixed(music: Any, original: Any | None, wanted: Wanted) -> Any:
-    """What is heard for `wanted.seconds`: the music, and the video's own sound where that is given."""
-    scored = _music(music, wanted)
+def mix(music: Any, original: Any | None, spec: SoundtrackSpec) -> Any:
+    """Return the soundtrack of `spec.seconds`: the music, and the video's own sound where that is given."""
+    track = _prepare_music(music, spec)
     if original is not None:
-        scored = _together(scored, _original(original, wanted), wanted.options)
-    return _faded(scored, wanted)
+        track = _overlay(track, _prepare_original(original, spec), spec.options)
+    return _fade(track, spec)
 
 
-def measured(sound: Any, stats: str) -> Any:
-    """The sound through a meter that writes its loudness to the file `stats`, as JSON."""
+def measure(sound: Any, stats: str) -> Any:
+    """Return the sound through a meter that writes its loudness to the file `stats`, as JSON."""
     return sound.filter("loudnorm", print_format="json", stats_file=stats)
 
 
 def gain_for(stats: Path, loudness: float) -> float:
-    """Gain in dB that brings measured sound to `loudness` LUFS; 0 for silence."""
-    heard = float(json.loads(stats.read_text())["input_i"])
-    return loudness - heard if heard > SILENT_LUFS else 0.0
+    """Return the gain in dB that brings measured sound to `loudness` LUFS; 0 for silence."""
+    measured = float(json.loads(stats.read_text())["input_i"])
+    return loudness - measured if measured > SILENT_LUFS else 0.0
 
 
-def at_gain(sound: Any, gain: float) -> Any:
-    """The sound louder by `gain` dB, its peaks held below −1 dBTP."""
-    return sound.filter("volume", f"{gain:.3f}dB").filter("alimiter", **PEAK)
+def apply_gain(sound: Any, gain_db: float) -> Any:
+    """Return the sound louder by `gain_db`, its peaks held below −1 dBTP."""
+    return sound.filter("volume", f"{gain_db:.3f}dB").filter("alimiter", **PEAK)
 
 
-def _music(music: Any, wanted: Wanted) -> Any:
-    options = wanted.options
-    heard = from_start(music).filter("atrim", start=options.start).filter("asetpts", "PTS-STARTPTS")
+def _prepare_music(music: Any, spec: SoundtrackSpec) -> Any:
+    options = spec.options
+    track = from_start(music).filter("atrim", start=options.start).filter("asetpts", "PTS-STARTPTS")
     if options.loop:
-        heard = heard.filter("aloop", loop=-1, size=round((wanted.music_seconds + 1) * RATE))
+        track = track.filter("aloop", loop=-1, size=round((spec.music_seconds + 1) * RATE))
     if options.gain:
-        heard = heard.filter("volume", f"{options.gain}dB")
+        track = track.filter("volume", f"{options.gain}dB")
     if options.delay:  # whose silence comes without times
-        heard = heard.filter("adelay", delays=f"{options.delay * 1000:.3f}", all=1).filter("asetpts", "N")
-    return of_length(heard, wanted.seconds)
+        track = track.filter("adelay", delays=f"{options.delay * 1000:.3f}", all=1).filter("asetpts", "N")
+    return to_length(track, spec.seconds)
 
 
-def _original(original: Any, wanted: Wanted) -> Any:
-    heard = from_start(original)
-    if wanted.options.original_gain:
-        heard = heard.filter("volume", f"{wanted.options.original_gain}dB")
-    return of_length(heard, wanted.seconds)
+def _prepare_original(original: Any, spec: SoundtrackSpec) -> Any:
+    track = from_start(original)
+    if spec.options.original_gain:
+        track = track.filter("volume", f"{spec.options.original_gain}dB")
+    return to_length(track, spec.seconds)
 
 
 def from_start(sound: Any, seconds: float = 0.0) -> Any:
@@ -84,33 +84,33 @@ def from_start(sound: Any, seconds: float = 0.0) -> Any:
 
 
 def silence(seconds: float) -> Any:
-    """Return silence of a length, as the other sounds are."""
+    """Return silence of a length, in the common format."""
     return ffmpeg.input(f"anullsrc=r={RATE}:cl=stereo:d={seconds:.6f}", f="lavfi").filter("aformat", **COMMON)
 
 
-def of_length(heard: Any, seconds: float) -> Any:
+def to_length(track: Any, seconds: float) -> Any:
     """Return the sound for so many seconds, with silence where it is shorter."""
-    return heard.filter("apad", whole_dur=f"{seconds:.6f}s").filter("atrim", end=f"{seconds:.6f}")
+    return track.filter("apad", whole_dur=f"{seconds:.6f}s").filter("atrim", end=f"{seconds:.6f}")
 
 
-def _together(music: Any, original: Any, options: Message) -> Any:
+def _overlay(music: Any, original: Any, options: Message) -> Any:
     if options.duck:
         parts = original.filter_multi_output("asplit")
         original, key = parts[0], parts[1]
         music = _pair("sidechaincompress", music, key, DUCK)
-    mix = _pair("amix", original, music, {"inputs": 2, "duration": "first", "normalize": 0})
-    return mix.filter("alimiter", **PEAK)
+    mixed = _pair("amix", original, music, {"inputs": 2, "duration": "first", "normalize": 0})
+    return mixed.filter("alimiter", **PEAK)
 
 
 def _pair(name: str, one: Any, other: Any, options: dict[str, Any]) -> Any:
     return ffmpeg.filter([one, other], name, **options)
 
 
-def _faded(heard: Any, wanted: Wanted) -> Any:
-    options = wanted.options
+def _fade(track: Any, spec: SoundtrackSpec) -> Any:
+    options = spec.options
     if options.fade_in:
-        heard = heard.filter("afade", t="in", st=0, d=options.fade_in)
+        track = track.filter("afade", t="in", st=0, d=options.fade_in)
     if options.fade_out:
-        start = max(wanted.seconds - options.fade_out, 0)
-        heard = heard.filter("afade", t="out", st=f"{start:.6f}", d=options.fade_out)
-    return heard
+        start = max(spec.seconds - options.fade_out, 0)
+        track = track.filter("afade", t="out", st=f"{start:.6f}", d=options.fade_out)
+    return track

@@ -1,4 +1,4 @@
-"""Captions as an ASS script of our own making: the style that is burned in, and nothing of the cue's text but words.
+"""Writer of ASS scripts: cues in a style, with nothing of their text but words.
 
 ASS text can switch fonts, move, draw and blank the picture. So every brace and backslash of a cue is shown as it is,
 save for the marks that SubRip knows.
@@ -9,9 +9,8 @@ from collections.abc import Iterator, Sequence
 
 from encoder.captions import karaoke
 from encoder.captions.fonts import FAMILY
-from encoder.captions.formats import Cue
+from encoder.captions.formats import MARK, Cue, font_color
 from encoder.captions.karaoke import Word
-from encoder.captions.markup import MARK, font_color
 from encoder.captions.style import CLASSIC, COLOR, Style
 
 # libass then tells by its first letter which way a line runs.
@@ -28,14 +27,14 @@ STYLE_FIELDS = (
 EVENT_FIELDS = "Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text"
 
 
-def script(
+def write_script(
     cues: Sequence[Cue],
     width: int,
     height: int,
     style: Style = CLASSIC,
     words: Sequence[Sequence[Word]] | None = None,
 ) -> str:
-    """The script for a picture that is shown as `width` × `height` square pixels; sizes follow its smaller side.
+    """Return the script for a picture that is shown as `width` × `height` square pixels; sizes follow its smaller side.
     `words` are the words of each cue, where their times are known from elsewhere (karaoke).
 
     PlayRes has the shape of the picture, as libass would stretch sizes otherwise. LayoutRes says that these are square
@@ -59,21 +58,24 @@ def script(
         "[Events]",
         f"Format: {EVENT_FIELDS}",
     ]
-    placed = _placed(width, height, style)
+    position = _position(width, height, style)
     if style.highlight_color:
-        lit = words if words is not None else [karaoke.words(cue) for cue in cues]
-        shown = (part for cue, said in zip(cues, lit, strict=True) for part in _said(cue, said, style))
+        cue_words = words if words is not None else [karaoke.timed_words(cue) for cue in cues]
+        events = (event for cue, timed in zip(cues, cue_words, strict=True) for event in _karaoke(cue, timed, style))
     else:
-        shown = ((cue.start_ms, cue.end_ms, text(cue.text, style)) for cue in cues)
-    return "\n".join([*head, *(_event(start, end, placed + part) for start, end, part in shown), ""])
+        events = ((cue.start_ms, cue.end_ms, to_ass(cue.text, style)) for cue in cues)
+    return "\n".join([*head, *(_event(start, end, position + text) for start, end, text in events), ""])
 
 
-def text(words: str, style: Style = CLASSIC, *, colors: bool = True) -> str:
-    """A cue's text as ASS text: known marks kept, of color if `colors`; line ends as \\N, all else as it is."""
+def to_ass(words: str, style: Style = CLASSIC, *, colors: bool = True) -> str:
+    """Return a cue's text as ASS text: known marks kept, of color if `colors`; line ends as \\N, all else as it is."""
     parts, position = [], 0
-    worn = [style.color]
+    open_colors = [style.color]
     for match in MARK.finditer(words):
-        parts += [_plain(words[position : match.start()], capitals=style.capitals), _mark(match, worn, colors=colors)]
+        parts += [
+            _plain(words[position : match.start()], capitals=style.capitals),
+            _mark(match, open_colors, colors=colors),
+        ]
         position = match.end()
     parts.append(_plain(words[position:], capitals=style.capitals))
     return "".join(parts)
@@ -83,30 +85,30 @@ def _event(start_ms: int, end_ms: int, words: str) -> str:
     return f"Dialogue: 0,{_clock(start_ms)},{_clock(end_ms)},Default,,0,0,0,,{words}"
 
 
-def _said(cue: Cue, words: Sequence[Word], style: Style) -> Iterator[tuple[int, int, str]]:
-    """A cue with one word after the other in another color; between two words none is."""
-    unlit = text(cue.text, style, colors=False)
+def _karaoke(cue: Cue, words: Sequence[Word], style: Style) -> Iterator[tuple[int, int, str]]:
+    """Yield a cue with one word after the other in another color; between two words none is."""
+    unlit = to_ass(cue.text, style, colors=False)
     until = cue.start_ms
     for word in words:
         if word.start_ms > until:
             yield until, word.start_ms, unlit
         if word.end_ms > max(word.start_ms, until):
-            yield max(word.start_ms, until), word.end_ms, _lit(cue.text, word, style)
+            yield max(word.start_ms, until), word.end_ms, _highlight(cue.text, word, style)
         until = max(until, word.end_ms)
     if until < cue.end_ms:
         yield until, cue.end_ms, unlit
 
 
-def _lit(words: str, word: Word, style: Style) -> str:
+def _highlight(words: str, word: Word, style: Style) -> str:
     parts = words[: word.first], words[word.first : word.end], words[word.end :]
-    before, said, after = (text(part, style, colors=False) for part in parts)
-    return f"{before}{_colored(style.highlight_color)}{said}{_colored(style.color)}{after}"
+    before, said, after = (to_ass(part, style, colors=False) for part in parts)
+    return f"{before}{_color_tag(style.highlight_color)}{said}{_color_tag(style.color)}{after}"
 
 
-def _placed(width: int, height: int, style: Style) -> str:
-    if style.centre is None:
+def _position(width: int, height: int, style: Style) -> str:
+    if style.center is None:
         return ""
-    x, y = style.centre
+    x, y = style.center
     return f"{{\\an5\\pos({x * width:.1f},{y * height:.1f})}}"
 
 
@@ -116,12 +118,12 @@ def _style(width: int, height: int, style: Style) -> str:
     # Never finer than the letters of a tiny picture, which have a least size, call for.
     outline = style.outline * size / style.size
     margin_x, margin_y = round(width * style.margin_x / 100), round(height * style.margin_y / 100)
-    colours = ",".join(map(_abgr, (style.color, style.color, style.outline_color, style.box_color or SHADOW)))
+    colors = ",".join(map(_abgr, (style.color, style.color, style.outline_color, style.box_color or SHADOW)))
     bold, italic = -1 if style.bold else 0, -1 if style.italic else 0
     # 4 is libass's own: one box about all lines, its room given by the shadow.
     border, shadow = (4, size / 5) if style.box_color else (1, size / 28)
     return (
-        f"Style: Default,{style.font or FAMILY},{size:.1f},{colours},{bold},{italic},0,0,100,100,0,0,"
+        f"Style: Default,{style.font or FAMILY},{size:.1f},{colors},{bold},{italic},0,0,100,100,0,0,"
         f"{border},{outline:.2f},{shadow:.2f},{style.place},{margin_x},{margin_x},{margin_y},{ANY_DIRECTION}"
     )
 
@@ -138,12 +140,12 @@ def _bgr(color: str) -> str:
     return f"&H{_abgr(color)[4:]}&"
 
 
-def _colored(color: str) -> str:
+def _color_tag(color: str) -> str:
     return f"{{\\1c{_bgr(color)}}}"
 
 
-def _mark(match: re.Match[str], worn: list[str], *, colors: bool) -> str:
-    """ASS of a mark; `worn` are the colors that are open, the last one worn."""
+def _mark(match: re.Match[str], open_colors: list[str], *, colors: bool) -> str:
+    """Return a mark as ASS; `open_colors` are the colors of open marks, the innermost last."""
     closing, tag, place = match["closing"], (match["tag"] or "").lower(), match["place"]
     if place:
         return f"{{\\{place.lower()}}}"
@@ -152,10 +154,10 @@ def _mark(match: re.Match[str], worn: list[str], *, colors: bool) -> str:
     if not colors:
         return ""
     if not closing:
-        worn.append(font_color(match["rest"]) or worn[-1])
-    elif len(worn) > 1:
-        worn.pop()
-    return _colored(worn[-1])
+        open_colors.append(font_color(match["rest"]) or open_colors[-1])
+    elif len(open_colors) > 1:
+        open_colors.pop()
+    return _color_tag(open_colors[-1])
 
 
 def _plain(words: str, *, capitals: bool) -> str:

@@ -1,4 +1,4 @@
-"""The fonts that captions are drawn with: those that come along, FONTS_DIR's, the system's, and a request's own.
+"""The fonts that captions are drawn with: the bundled ones, FONTS_DIR's, the system's, and a request's own.
 
 libass takes every letter from a font of the family that is asked for, and from the one that is nearest to the weight
 and slant that are asked for among those that have the letter. So a letter that a family lacks is found when another
@@ -82,30 +82,30 @@ class Face:
         return self.italic != italic, abs(self.weight - weight)
 
 
-def faces(path: Path) -> list[Face]:
-    """The fonts in a file. Raises FontError."""
+def read_faces(path: Path) -> list[Face]:
+    """Return the fonts in a file. Raises FontError."""
     with path.open("rb") as file:
         if file.read(4) not in MAGIC:
             raise FontError("it is no TrueType or OpenType font")
     try:
-        return [_face(path, number, font) for number, font in enumerate(_opened(path))]
+        return [_face(path, number, font) for number, font in enumerate(_open(path))]
     except FontError:
         raise
     except Exception as error:  # fontTools lets through whatever a damaged table makes it trip over
         raise FontError("it is damaged") from error
 
 
-def given_files(folder: Path | None) -> list[Path]:
-    """The font files in a folder and the folders in it."""
+def font_files(folder: Path | None) -> list[Path]:
+    """Return the font files in a folder and the folders in it."""
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS) if folder else []
 
 
 def bundled_files() -> list[Path]:
-    """The font files that come along."""
-    return FIRA + [path for name in PACKAGES if find_spec(name) for path in given_files(Path(str(files(name))))]
+    """Return the font files that are installed with the encoder."""
+    return FIRA + [path for name in PACKAGES if find_spec(name) for path in font_files(Path(str(files(name))))]
 
 
-def _opened(path: Path) -> Sequence[TTFont]:
+def _open(path: Path) -> Sequence[TTFont]:
     # Read whole: what is read lazily from a file keeps it open.
     data = path.read_bytes()
     if data.startswith(COLLECTION):
@@ -151,49 +151,50 @@ def _check_letters(table: bytes) -> None:
             raise FontError("its table of letters is damaged")
 
 
-class Library:
-    """Every font that an encoder has, those of the folder `more` first; read when first needed."""
+@dataclass(frozen=True)
+class FontLibrary:
+    """Every font that an encoder has, those of FONTS_DIR first; read when first needed."""
 
-    def __init__(self, more: Path | None) -> None:
-        self._more = more
+    fonts_dir: Path | None
 
     @cached_property
-    def _tiers(self) -> Sequence["Tier"]:
+    def _tiers(self) -> Sequence["FontTier"]:
         folders = [Path(name).expanduser() for name in SYSTEM]
         return (
-            Tier(lambda: given_files(self._more)),
-            Tier(lambda: FIRA),
-            Tier(lambda: bundled_files()[len(FIRA) :]),
-            Tier(lambda: [path for folder in folders for path in given_files(folder)]),
+            FontTier(lambda: font_files(self.fonts_dir)),
+            FontTier(lambda: FIRA),
+            FontTier(lambda: bundled_files()[len(FIRA) :]),
+            FontTier(lambda: [path for folder in folders for path in font_files(folder)]),
         )
 
-    def named(self, family: str) -> list[Face]:
-        """The faces of a family, by its own or by a full name; none when no tier has it."""
+    def find_family(self, family: str) -> list[Face]:
+        """Return the faces of a family, by its own or by a full name; none when no tier has it."""
         name = family.casefold()
-        return next((found for tier in self._tiers if (found := [f for f in tier.faces if name in f.names])), [])
+        return next((faces for tier in self._tiers if (faces := [f for f in tier.faces if name in f.names])), [])
 
     def furnish(self, folder: Path, families: Mapping[str, Set[str]], own: Sequence[Face] = ()) -> frozenset[str]:
         """Make `folder` hold all that it takes to draw these letters in these families; a family that is not known is
         drawn in the bundled one. `own` are faces of the request. Returns the letters that no font has. Raises FontError
         when one of `own` is damaged."""
         folder.mkdir(exist_ok=True)
-        lacking: set[int] = set()
+        missing: set[int] = set()
         for count, (family, letters) in enumerate(families.items()):
-            chosen = _styles([f for f in own if family.casefold() in f.names] or self.named(family))
-            basis = chosen or _styles(self.named(FAMILY))
+            chosen = _styles([f for f in own if family.casefold() in f.names] or self.find_family(family))
+            basis = chosen or _styles(self.find_family(FAMILY))
             for number, face in enumerate(basis):
                 _place(face, family, folder / f"{count}-{number}.ttf")
             left = {ord(letter) for letter in letters} - frozenset().union(*(face.letters for face in basis))
             weight = _stand_in_weight(basis)
             for number, face in enumerate(self._covering(left)):
-                made = renamed(face, family, weight + number, left & face.letters)
-                (folder / f"{count}-more-{number}.ttf").write_bytes(made)
+                data = rename(face, family, weight + number, left & face.letters)
+                (folder / f"{count}-more-{number}.ttf").write_bytes(data)
                 left -= face.letters
-            lacking |= left
-        return frozenset(map(chr, lacking))
+            missing |= left
+        return frozenset(map(chr, missing))
 
     def _covering(self, letters: Set[int]) -> list[Face]:
-        """Few faces that have these letters, as far as any have them: each has the most of those that are left."""
+        """Return few faces that have these letters, as far as any have them: each has the most of those that are
+        left."""
         chosen: list[Face] = []
         left = set(letters)
         for tier in self._tiers:
@@ -206,11 +207,11 @@ class Library:
         return chosen
 
 
-class Tier:
+@dataclass(frozen=True)
+class FontTier:
     """Fonts of one origin, read once."""
 
-    def __init__(self, paths: Callable[[], Sequence[Path]]) -> None:
-        self._paths = paths
+    paths: Callable[[], Sequence[Path]]
 
     @cached_property
     def faces(self) -> list[Face]:
@@ -218,19 +219,19 @@ class Tier:
         return list(self._read())
 
     def _read(self) -> Iterator[Face]:
-        for path in self._paths():
+        for path in self.paths():
             try:
-                yield from faces(path)
+                yield from read_faces(path)
             except (FontError, OSError) as error:
-                log.warning("a font cannot be used", path=str(path), reason=str(error))
+                log.warning("a font cannot be used", path=str(path), error=str(error))
 
 
-def renamed(face: Face, family: str, weight: int, letters: Set[int] | None = None) -> bytes:
-    """The font under another family and weight (OpenType's usWeightClass), its lines within MAX_LINE; with no more than
-    the letters that are given, and the glyphs that shaping makes of them. A variable font becomes a regular one. Raises
-    FontError."""
+def rename(face: Face, family: str, weight: int, letters: Set[int] | None = None) -> bytes:
+    """Return the font under another family and weight (OpenType's usWeightClass), its lines within MAX_LINE; with no
+    more than the letters that are given, and the glyphs that shaping makes of them. A variable font becomes a regular
+    one. Raises FontError."""
     try:
-        font = _opened(face.path)[face.number]
+        font = _open(face.path)[face.number]
         if letters is not None:
             _reduce(font, letters)
         if "fvar" in font:
@@ -264,10 +265,10 @@ def _rename(font: TTFont, family: str, weight: int, unique: str) -> None:
         os2.usWinDescent = round(os2.usWinDescent * MAX_LINE / line)
 
 
-def _styles(found: Sequence[Face]) -> list[Face]:
-    """The faces that regular, bold and italic text is drawn with."""
+def _styles(faces: Sequence[Face]) -> list[Face]:
+    """Return the faces that regular, bold and italic text is drawn with."""
     wanted = ((REGULAR, False), (BOLD, False), (REGULAR, True), (BOLD, True))
-    nearest = [min(found, key=lambda face: face.nearness(weight, italic=italic)) for weight, italic in wanted if found]
+    nearest = [min(faces, key=lambda face: face.nearness(weight, italic=italic)) for weight, italic in wanted if faces]
     return list(dict.fromkeys(nearest))
 
 
@@ -277,9 +278,9 @@ def _stand_in_weight(basis: Sequence[Face]) -> int:
 
 
 def _place(face: Face, family: str, to: Path) -> None:
-    """The font as it is, if libass finds it by this family; else under it."""
+    """Write the font as it is, if libass finds it by this family; else under it."""
     if family.casefold() not in face.plain_names:
-        to.write_bytes(renamed(face, family, face.weight))
+        to.write_bytes(rename(face, family, face.weight))
         return
     # Never a link: FFmpeg may write to the task's folder. A copy takes 1 ms for four of Latin, 10 ms for the largest.
     shutil.copyfile(face.path, to)

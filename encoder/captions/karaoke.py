@@ -1,4 +1,4 @@
-"""Karaoke: when each word of a caption is said. Pure."""
+"""Karaoke: the times of the words of a caption. Pure."""
 
 import itertools
 import re
@@ -8,8 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from apigpu.v1 import caption_style_pb2
-from encoder.captions.formats import Cue
-from encoder.captions.markup import MARK
+from encoder.captions.formats import MARK, Cue
 from servicekit.errors import InvalidArgument
 
 WORD = re.compile(r"\S+")
@@ -27,44 +26,44 @@ class Word:
     end_ms: int
 
 
-def check(cues: Iterable[Cue]) -> None:
+def check_length(cues: Iterable[Cue]) -> None:
     """Raise InvalidArgument for captions that are too long to light their words up one by one."""
     if sum(len(cue.text) * len(WORD.findall(cue.text)) for cue in cues) > MAX_LETTERS:
         text = "its captions are too long to light up every word; break them into shorter ones, or take another style."
-        raise InvalidArgument(f"url_srt: {text}", fields={"url_srt": text})
+        raise InvalidArgument.field("url_srt", text)
 
 
-def words(cue: Cue) -> list[Word]:
-    """The words of a cue, one after the other. A word whose time the cue tells begins then; those between two such
-    times share what lies between by their letters. Together they last to the end of the cue."""
-    found = [(first, end) for first, end, _ in _found(cue.text)]
-    weights = [max(sum(map(str.isalnum, text)), 1) for _, _, text in _found(cue.text)]
-    starts = _starts(cue, found, weights)
-    return [Word(*place, *times) for place, times in zip(found, itertools.pairwise(starts), strict=True)]
+def timed_words(cue: Cue) -> list[Word]:
+    """Return the words of a cue, one after the other. A word whose time the cue gives begins then; those between two
+    such times share what lies between by their letters. Together they last to the end of the cue."""
+    spans = [(first, end) for first, end, _ in _split(cue.text)]
+    weights = [max(sum(map(str.isalnum, text)), 1) for _, _, text in _split(cue.text)]
+    starts = _starts(cue, spans, weights)
+    return [Word(*span, *times) for span, times in zip(spans, itertools.pairwise(starts), strict=True)]
 
 
-def given(cues: Sequence[Cue], said: Iterable[caption_style_pb2.CaptionWord]) -> list[list[Word]]:
-    """The words of each cue at the times that a request gives: every word, in order; those without letters (a dash, a
-    note) may be missing on either side. Raises InvalidArgument, naming the word that does not fit."""
-    rest = deque(enumerate(said))
-    result = [list(_matched(cue, rest)) for cue in cues]
+def match_words(cues: Sequence[Cue], requested: Iterable[caption_style_pb2.CaptionWord]) -> list[list[Word]]:
+    """Return the words of each cue at the times that a request gives: every word, in order; those without letters (a
+    dash, a note) may be missing on either side. Raises InvalidArgument, naming the word that does not fit."""
+    rest = deque(enumerate(requested))
+    result = [list(_match_cue(cue, rest)) for cue in cues]
     left = next(((number, word) for number, word in rest if _letters(word.text)), None)
     if left is not None:
-        raise _wrong(left[0], f"'{left[1].text}' comes after the last word of the subtitles; leave it out.")
+        raise _error(left[0], f"'{left[1].text}' comes after the last word of the subtitles; leave it out.")
     return result
 
 
-def _matched(cue: Cue, rest: deque[tuple[int, caption_style_pb2.CaptionWord]]) -> Iterator[Word]:
-    """The words of a cue, each at the times of the one of `rest` that it takes from there."""
-    for place in _found(cue.text):
+def _match_cue(cue: Cue, rest: deque[tuple[int, caption_style_pb2.CaptionWord]]) -> Iterator[Word]:
+    """Yield the words of a cue, each at the times of the one of `rest` that it takes from there."""
+    for place in _split(cue.text):
         lettered = bool(_letters(place[2]))
         while lettered and rest and not _letters(rest[0][1].text):
             rest.popleft()
         if lettered or (rest and not _letters(rest[0][1].text)):
-            yield _given(place, cue, *(rest.popleft() if rest else (-1, None)))
+            yield _timed_word(place, cue, *(rest.popleft() if rest else (-1, None)))
 
 
-def _given(place: tuple[int, int, str], cue: Cue, number: int, word: caption_style_pb2.CaptionWord | None) -> Word:
+def _timed_word(place: tuple[int, int, str], cue: Cue, number: int, word: caption_style_pb2.CaptionWord | None) -> Word:
     first, end, text = place
     if word is None:
         raise InvalidArgument(
@@ -72,15 +71,15 @@ def _given(place: tuple[int, int, str], cue: Cue, number: int, word: caption_sty
             fields={"words": f"'{text}' is missing"},
         )
     if _letters(word.text) != _letters(text):
-        raise _wrong(number, f"'{word.text}' stands where the subtitles have '{text}'; give every word, in order.")
+        raise _error(number, f"'{word.text}' stands where the subtitles have '{text}'; give every word, in order.")
     if word.end < word.start:
-        raise _wrong(number, f"'{word.text}' ends before it starts.")
+        raise _error(number, f"'{word.text}' ends before it starts.")
     times = (min(max(round(time * 1000), cue.start_ms), cue.end_ms) for time in (word.start, word.end))
     return Word(first, end, *times)
 
 
-def _found(text: str) -> Iterator[tuple[int, int, str]]:
-    """Where each word begins and ends, marks that touch it included, and the word alone."""
+def _split(text: str) -> Iterator[tuple[int, int, str]]:
+    """Yield where each word begins and ends, marks that touch it included, and the word alone."""
     # Marks can hold blanks, and are no part of a word: they are blotted out by a letter that no text has.
     blotted = MARK.sub(lambda match: "\0" * len(match[0]), text)
     for match in WORD.finditer(blotted):
@@ -89,15 +88,15 @@ def _found(text: str) -> Iterator[tuple[int, int, str]]:
             yield match.start(), match.end(), alone
 
 
-def _starts(cue: Cue, found: Sequence[tuple[int, int]], weights: Sequence[int]) -> list[int]:
-    """When each word begins, and when the last ends."""
-    told: dict[int, int] = {0: cue.start_ms, len(found): cue.end_ms}
-    for place, time in cue.said:
-        number = next((number for number, (_, end) in enumerate(found) if end > place), None)
+def _starts(cue: Cue, spans: Sequence[tuple[int, int]], weights: Sequence[int]) -> list[int]:
+    """Return when each word begins, and when the last ends."""
+    known: dict[int, int] = {0: cue.start_ms, len(spans): cue.end_ms}
+    for place, time in cue.word_times:
+        number = next((number for number, (_, end) in enumerate(spans) if end > place), None)
         if number:
-            told[number] = time
-    numbers = sorted(told)
-    times = list(_rising(told[number] for number in numbers))
+            known[number] = time
+    numbers = sorted(known)
+    times = list(itertools.accumulate((known[number] for number in numbers), max, initial=0))[1:]
     starts: list[int] = []
     for one, other, begin, end in zip(numbers, numbers[1:], times, times[1:], strict=False):
         total, sum_so_far = sum(weights[one:other]), 0
@@ -107,17 +106,9 @@ def _starts(cue: Cue, found: Sequence[tuple[int, int]], weights: Sequence[int]) 
     return [*starts, cue.end_ms]
 
 
-def _rising(times: Iterable[int]) -> Iterator[int]:
-    last = 0
-    for time in times:
-        last = max(last, time)
-        yield last
-
-
 def _letters(text: str) -> str:
     return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", text).casefold()))
 
 
-def _wrong(number: int, text: str) -> InvalidArgument:
-    field = f"words[{number}].text"
-    return InvalidArgument(f"{field}: {text}", fields={field: text})
+def _error(number: int, text: str) -> InvalidArgument:
+    return InvalidArgument.field(f"words[{number}].text", text)

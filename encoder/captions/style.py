@@ -1,4 +1,4 @@
-"""How captions look: presets, and what a request changes of them. Pure."""
+"""Styles of captions: presets, and what a request changes of them. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -15,9 +15,9 @@ BOTTOM = 2
 
 @dataclass(frozen=True)
 class Style:
-    """A look. Sizes are percent of the picture's smaller side, margins of its width and height; colors are "#RRGGBB" or
-    "#RRGGBBAA" (AA is opacity), "" for none; `place` is 1 to 9 as on a keypad; `centre` is x, y from 0 to 1; `font` is
-    a family, "" for the bundled one."""
+    """The look of captions. Sizes are percent of the picture's smaller side, margins of its width and height; colors
+    are "#RRGGBB" or "#RRGGBBAA" (AA is opacity), "" for none; `place` is 1 to 9 as on a keypad; `center` is x, y from 0
+    to 1; `font` is a family, "" for the bundled one."""
 
     font: str = ""
     size: float = 6.25
@@ -30,7 +30,7 @@ class Style:
     italic: bool = False
     capitals: bool = False
     place: int = BOTTOM
-    centre: tuple[float, float] | None = None
+    center: tuple[float, float] | None = None
     margin_x: float = 5.0
     margin_y: float = 5.0
 
@@ -48,12 +48,12 @@ PLAIN = ("size", "outline", "bold", "italic", "capitals", "margin_x", "margin_y"
 COLORS = ("color", "outline_color", "box_color", "highlight_color")
 
 
-def styled(message: Message) -> Style:
-    """The look that a request asks for. Raises InvalidArgument, naming the field."""
+def parse(message: Message) -> Style:
+    """Return the style of a request. Raises InvalidArgument, naming the field."""
     if message.preset not in PRESETS:
-        raise _wrong("preset", f"{message.preset} is not known; give one of {', '.join(Message.Preset.keys())}.")
+        raise _error("preset", f"{message.preset} is not known; give one of {', '.join(Message.Preset.keys())}.")
     if message.position not in Message.Position.values():
-        raise _wrong("position", f"{message.position} is not known; give one of {', '.join(Message.Position.keys())}.")
+        raise _error("position", f"{message.position} is not known; give one of {', '.join(Message.Position.keys())}.")
     changes = {name: getattr(message, name) for name in PLAIN if message.HasField(name)}  # type: ignore[arg-type]
     changes |= {name: _color(name, getattr(message, name)) for name in COLORS if getattr(message, name)}
     if message.position:
@@ -61,30 +61,29 @@ def styled(message: Message) -> Style:
     if message.font:
         changes["font"] = _font(message.font)
     if message.HasField("x") != message.HasField("y"):
-        raise _wrong("x" if message.HasField("y") else "y", "is missing: x and y go together.")
+        raise _error("x" if message.HasField("y") else "y", "is missing: x and y go together.")
     if message.HasField("x"):
-        changes["centre"] = (message.x, message.y)
+        changes["center"] = (message.x, message.y)
     return replace(PRESETS[message.preset], **changes)
 
 
-def in_font(style: Style, family: str) -> Style:
-    """The same look in another family."""
+def with_font(style: Style, family: str) -> Style:
+    """Return the same style in another family."""
     return replace(style, font=family)
 
 
 def _color(name: str, value: str) -> str:
     if not COLOR.fullmatch(value):
-        raise _wrong(name, f"'{value}' is no color; give one like #FFCC00, or #FFCC0080 for half of it.")
+        raise _error(name, f"'{value}' is no color; give one like #FFCC00, or #FFCC0080 for half of it.")
     return value
 
 
 def _font(name: str) -> str:
     # A comma would end the field of the script, a leading @ turn the letters.
     if not FONT.fullmatch(name):
-        raise _wrong("font", f"'{name[:60]}' is no family name; give one like Open Sans.")
+        raise _error("font", f"'{name[:60]}' is no family name; give one like Open Sans.")
     return name
 
 
-def _wrong(name: str, text: str) -> InvalidArgument:
-    field = f"style.{name}"
-    return InvalidArgument(f"{field}: {text}", fields={field: text})
+def _error(name: str, text: str) -> InvalidArgument:
+    return InvalidArgument.field(f"style.{name}", text)

@@ -14,6 +14,6 @@ CODECS: dict[str, str] = {
 
 
 def load(name: str) -> Any:
-    """What makes a codec. Raises ImportError where its libraries are missing."""
+    """Return the constructor of a codec. Raises ImportError where its libraries are missing."""
     module, _, attribute = CODECS[name].partition(":")
     return attrgetter(attribute)(import_module(module))

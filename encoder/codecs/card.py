@@ -1,27 +1,23 @@
-"""A card as the worker describes it. Pure."""
+"""Card: a graphics card as the worker describes it. Imports nothing, as the worker must start fast and fork."""
 
 from dataclasses import dataclass
 from typing import Any
 
-Size = tuple[int, int]
-
-NO_FORMAT = "this card cannot make {}; it makes {}"
-NO_B_FRAMES = "this card makes {} with at most {} B-frames between two others; set NVENC_B_FRAMES={}"
-NO_LOOKAHEAD = "this card does not look ahead; set NVENC_LOOKAHEAD=0"
+SizeLimits = tuple[tuple[int, int], tuple[int, int]]
+"""Smallest and largest size of a picture, each as (width, height)."""
 
 
 @dataclass(frozen=True)
 class Card:
-    """A card: the formats that it makes, each with its smallest and largest size (width, height), why it is of no use,
-    "" when it is, and the sessions that are open now."""
+    """A graphics card: the formats that it makes, why it cannot be used ("" when it can), and the open sessions."""
 
     name: str
-    formats: dict[str, tuple[Size, Size]]
+    formats: dict[str, SizeLimits]
     fault: str
     sessions: int = 0
 
     @classmethod
-    def unpacked(cls, values: dict[str, Any]) -> "Card":
-        """A card from its fields as JSON keeps them."""
+    def from_json(cls, values: dict[str, Any]) -> "Card":
+        """Return the card of a JSON object."""
         formats = {name: (tuple(low), tuple(high)) for name, (low, high) in values["formats"].items()}
         return cls(values["name"], formats, values["fault"])

@@ -5,25 +5,13 @@ from dataclasses import dataclass
 
 import ffmpeg
 
-from encoder.codecs.base import AS_TIMED, Ask, FilteredFrames, OutputSpec, Picture
+from encoder.codecs.base import AS_TIMED, Query
 from encoder.codecs.card import Card
-from encoder.ffmpeg.command import FfmpegRun
-from encoder.ffmpeg.pipe import fed
-from encoder.kenburns import stills
+from encoder.ffmpeg.command import FfmpegRun, FilteredFrames, OutputSpec, VideoFrames
+from encoder.ffmpeg.filters import tag_hd
+from encoder.ffmpeg.process import stdin_of
 
-PRESETS = (
-    "ultrafast",
-    "superfast",
-    "veryfast",
-    "faster",
-    "fast",
-    "medium",
-    "slow",
-    "slower",
-    "veryslow",
-    "placebo",
-)
-
+PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo")
 
 # A camera over one still makes no cut and no fade, and moves evenly: to look for them takes a twentieth of the time,
 # and the file is as large without, to a hundredth of a percent.
@@ -42,31 +30,30 @@ class X264:
     cards: tuple[Card, ...] = ()
     simpler: None = None
 
-    async def fault(self, ask: Ask) -> str:
-        """See Codec. Tries it on a tiny picture."""
-        options = [part for key, value in self.arguments(1).items() for part in (f"-{key}", value)]
+    async def find_fault(self, query: Query) -> str:
+        # Tries it on a tiny picture.
+        options = [part for key, value in self.options(1).items() for part in (f"-{key}", value)]
         tiny = ["-f", "lavfi", "-i", "color=s=256x144:d=0.04:r=25", *options, "-f", "null", "-"]
         try:
-            code, text = await ask(["-nostdin", "-v", "error", *tiny])
+            code, text = await query(["-nostdin", "-v", "error", *tiny])
         except OSError as error:
             return f"FFmpeg cannot be run: {error.strerror}"
         return (text.strip().splitlines()[-1:] or [f"FFmpeg ended with {code}"])[0] if code else ""
 
-    def step(self, picture: Picture, around: OutputSpec) -> FfmpegRun:
-        """See Codec."""
-        options = self.arguments(around.threads)
-        if isinstance(picture, FilteredFrames):
-            return around.run(picture.stream.filter("format", "yuv420p"), {**options, **AS_TIMED})
-        size = f"{picture.size.width}x{picture.size.height}"
-        raw = ffmpeg.input("pipe:0", f="rawvideo", pix_fmt="yuv420p", s=size, r=str(picture.frame_rate))
-        counted = {**options, **STEADY, "frames:v": str(picture.count)}
-        return around.run(stills.hd_tags(raw), counted, stdin=fed(picture.frames))
+    def make_run(self, frames: VideoFrames, output: OutputSpec) -> FfmpegRun:
+        options = self.options(output.threads)
+        if isinstance(frames, FilteredFrames):
+            return output.run(frames.stream.filter("format", "yuv420p"), {**options, **AS_TIMED})
+        size = f"{frames.size.width}x{frames.size.height}"
+        raw = ffmpeg.input("pipe:0", f="rawvideo", pix_fmt="yuv420p", s=size, r=str(frames.frame_rate))
+        counted = {**options, **STEADY, "frames:v": str(frames.count)}
+        return output.run(tag_hd(raw), counted, stdin=stdin_of(frames.frames))
 
     async def close(self) -> None:
-        """See Codec. Nothing is held."""
+        """Do nothing: no resource is held."""
 
-    def arguments(self, threads: int) -> Mapping[str, str]:
-        """Output options of FFmpeg, without the leading dash, for an encode that may keep `threads` threads busy."""
+    def options(self, threads: int) -> Mapping[str, str]:
+        """Return output options of FFmpeg, without the leading dash, for an encode that may keep `threads` busy."""
         options = {"c:v": "libx264", "preset": self.preset, "crf": str(self.crf), "pix_fmt": "yuv420p"}
         options["threads"] = str(threads)
         # ultrafast turns off what sets High apart; forcing the profile would only be a label.

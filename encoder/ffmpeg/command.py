@@ -1,22 +1,28 @@
-"""Passes: the FFmpeg runs that a plan is made of."""
+"""The FFmpeg runs that a plan is made of: frames in, output out, and what writes to their standard input."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
+import ffmpeg
+
 from encoder.ffmpeg.errors import CUT_OFF
+from encoder.media.info import HD, ColorTags, Size
+
+SQUARE = Fraction(1)
 
 
-class Writer(Protocol):
+class StdinWriter(Protocol):
     """Writes to the standard input of a run, beside it."""
 
     reading: int
     """File descriptor for the run to read from."""
 
     def start(self) -> None:
-        """The run has its end: begin to write."""
+        """Begin to write: the run has its end of the pipe."""
         ...
 
     async def finish(self) -> bool:
@@ -24,24 +30,26 @@ class Writer(Protocol):
         ...
 
     async def close(self) -> None:
-        """End it, at once. The run must be gone."""
+        """Stop at once. The run must be gone."""
         ...
 
 
 class SideProcess(Protocol):
     """A run beside another one: killed with it."""
 
-    async def end(self) -> None:
+    async def finish(self) -> None:
         """Wait for its end. Raises ServiceError when it failed, or took a file that was cut off for whole."""
         ...
 
     async def kill(self) -> None:
-        """End it at once, if it has not ended."""
+        """Kill it, if it has not ended."""
         ...
 
 
 Spawn = Callable[["FfmpegRun", int], Awaitable[SideProcess]]
-"""Starts a pass whose standard output is a file descriptor, where the others of the task run."""
+"""Starts a run whose standard output is a file descriptor, where the others of the task run."""
+
+OpenStdin = Callable[[Spawn], Awaitable[StdinWriter]]
 
 
 @dataclass(frozen=True)
@@ -53,18 +61,66 @@ class FfmpegRun:
     arguments: tuple[str, ...]
     fields: tuple[str, ...]
     cut_off_signs: str = CUT_OFF
-    stdin: "Stdin | None" = None
+    stdin: OpenStdin | None = None
     devices: tuple[Path, ...] = ()
 
 
-Stdin = Callable[[Spawn], Awaitable[Writer]]
-
-
-def compiled(output: Any) -> tuple[str, ...]:
-    """The arguments that an output of ffmpeg-python stands for."""
+def compile_arguments(output: Any) -> tuple[str, ...]:
+    """Return the arguments that an output of ffmpeg-python stands for."""
     return tuple(output.compile(cmd="")[1:])
 
 
-def fields_of(arguments: tuple[str, ...], names: Mapping[str, str]) -> tuple[str, ...]:
-    """The fields of the inputs of a run, in FFmpeg's order; `names` tells the field of a file by its name."""
-    return tuple(names.get(name, "") for option, name in pairwise(arguments) if option == "-i")
+@dataclass(frozen=True)
+class FilteredFrames:
+    """Frames that FFmpeg decodes and filters: a stream of ffmpeg-python with the times to keep. `inputs` are all
+    streams of its file that the result takes: FFmpeg counts time from where the first of them begins. `color_tags` and
+    `pixel_aspect` (width by height of a pixel) are those of the filtered frames; `frame_rate` is nominal, 0 where it is
+    not known."""
+
+    stream: Any
+    inputs: Sequence[Any]
+    color_tags: ColorTags
+    pixel_aspect: Fraction
+    frame_rate: Fraction
+
+
+@dataclass(frozen=True)
+class RawFrames:
+    """`count` frames that are generated here, at a constant rate: yuv420p of `size`."""
+
+    frames: Callable[[], Iterator[memoryview]]
+    size: Size
+    frame_rate: Fraction
+    count: int
+    color_tags: ColorTags = HD
+    pixel_aspect: Fraction = SQUARE
+
+
+VideoFrames = FilteredFrames | RawFrames
+
+
+@dataclass(frozen=True)
+class OutputSpec:
+    """What comes with the picture: streams of audio, output options of FFmpeg (of audio and container) without the
+    leading dash, the result's path, the field of each input by its file's name, threads to keep busy."""
+
+    audio: Sequence[Any]
+    options: Mapping[str, str]
+    result: str
+    field_names: Mapping[str, str]
+    threads: int
+
+    def run(
+        self, video: Any, options: Mapping[str, str], stdin: OpenStdin | None = None, beside: Sequence[Any] = ()
+    ) -> FfmpegRun:
+        """Return the run that puts all together with a stream of the picture, which `options` (of the output) are for;
+        see `run_reading` for `beside`."""
+        output = ffmpeg.output(video, *self.audio, self.result, **options, **self.options)
+        return self.run_reading(output, beside, stdin)
+
+    def run_reading(self, output: Any, beside: Sequence[Any], stdin: OpenStdin | None = None) -> FfmpegRun:
+        """Return the run that writes an output of ffmpeg-python, and reads streams beside those that it needs."""
+        idle = [ffmpeg.output(*beside, "-", f="null", c="copy")] if beside else []
+        arguments = compile_arguments(ffmpeg.merge_outputs(output, *idle))
+        fields = [self.field_names.get(name, "") for option, name in pairwise(arguments) if option == "-i"]
+        return FfmpegRun(arguments, tuple(fields), stdin=stdin)

@@ -1,4 +1,4 @@
-"""What FFmpeg's messages mean for a caller. Its own words, which name paths of the server, stay in the log."""
+"""FFmpeg's messages as errors for callers. Its own words, which name paths of the server, stay in the log."""
 
 import re
 import signal
@@ -13,7 +13,7 @@ from servicekit.errors import (
     Unavailable,
 )
 
-TOLD_CUT_OFF = "the file is cut off; send it whole."
+CUT_OFF_TEXT = "the file is cut off; send it whole."
 
 TABLE: dict[str, tuple[type[ServiceError], str, str]] = {
     r"No space left on device|Disk quota exceeded": (
@@ -32,7 +32,7 @@ TABLE: dict[str, tuple[type[ServiceError], str, str]] = {
         "RESULT_TOO_LARGE",
         "the result is larger than the encoder may write (MAX_RESULT_BYTES); make it shorter or smaller.",
     ),
-    r"partial file|File ended prematurely|[Tt]runcat": (InvalidArgument, "BAD_INPUT", TOLD_CUT_OFF),
+    r"partial file|File ended prematurely|[Tt]runcat": (InvalidArgument, "BAD_INPUT", CUT_OFF_TEXT),
     r"[Dd]ecoder .* not found|no decoder found|Decoding requested, but no decoder|not implemented|unsupported": (
         FailedPrecondition,
         "UNSUPPORTED_INPUT",
@@ -79,8 +79,8 @@ INPUT = re.compile(r"(?:in#|ist#|\binput)(\d+)")
 
 
 def ffmpeg_error(messages: Sequence[str], return_code: int, fields: Sequence[str]) -> ServiceError:
-    """The error behind a failed run; `fields` are the fields of its inputs, in order."""
-    # Bubblewrap tells of a signal as a shell does: 128 and its number.
+    """Return the error behind a failed run; `fields` are the fields of its inputs, in order."""
+    # Bubblewrap reports a signal as a shell does: 128 and its number.
     number = -return_code if return_code < 0 else return_code - SIGNALLED
     if number in SIGNALS:
         cls, reason, meaning = SIGNALS[signal.Signals(number)]
@@ -88,26 +88,27 @@ def ffmpeg_error(messages: Sequence[str], return_code: int, fields: Sequence[str
     text = "\n".join(messages)
     for pattern, (cls, reason, meaning) in TABLE.items():
         if re.search(pattern, text):
-            return _of_input(cls, reason, meaning, _blamed(text, fields))
+            return _input_error(cls, reason, meaning, _input_field(text, fields))
     return Internal("FFmpeg failed for a reason that is not known; the encoder's log has more.", reason="FFMPEG_FAILED")
 
 
 def cut_off(messages: Sequence[str], signs: str, fields: Sequence[str]) -> ServiceError | None:
-    """The error of a run that went well with a file that is cut off, if its messages match the pattern `signs`."""
+    """Return the error of a run that went well with a file that is cut off, if its messages match the pattern
+    `signs`."""
     for message in messages:
         if re.search(signs, message):
-            return _of_input(InvalidArgument, "BAD_INPUT", TOLD_CUT_OFF, _blamed(message, fields))
+            return _input_error(InvalidArgument, "BAD_INPUT", CUT_OFF_TEXT, _input_field(message, fields))
     return None
 
 
-def _of_input(cls: type[ServiceError], reason: str, meaning: str, field: str) -> ServiceError:
+def _input_error(cls: type[ServiceError], reason: str, meaning: str, field: str) -> ServiceError:
     if not field or not issubclass(cls, (InvalidArgument, FailedPrecondition)):
         return cls(meaning[0].upper() + meaning[1:], reason=reason)
     return cls(f"{field}: {meaning}", reason=reason, fields={field: meaning})
 
 
-def _blamed(text: str, fields: Sequence[str]) -> str:
-    """The field of the input that the messages speak of; of a run with one input, that one."""
+def _input_field(text: str, fields: Sequence[str]) -> str:
+    """Return the field of the input that the messages name; of a run with one input, that one."""
     named = INPUT.search(text)
     number = int(named[1]) if named else 0
     return fields[number] if number < len(fields) and (named or len(fields) == 1) else ""

@@ -1,9 +1,13 @@
-"""FFmpeg as a child process: the only place that starts it. No child outlives its `async with`, nor the encoder."""
+"""FFmpeg as a child process, and the pipes that feed it: the only place that starts it. No child outlives its
+`async with`, nor the encoder."""
 
 import asyncio
 import contextlib
+import fcntl
+import os
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,8 +16,8 @@ import imageio_ffmpeg
 import structlog
 
 from encoder.ffmpeg import errors
-from encoder.ffmpeg.command import FfmpegRun, Writer
-from encoder.sandbox.base import Sandbox, SandboxAccess
+from encoder.ffmpeg.command import FfmpegRun, OpenStdin, Spawn, StdinWriter
+from encoder.sandbox.sandboxes import Sandbox, SandboxAccess
 from servicekit.process import kill_group, spawn
 
 log = structlog.get_logger("encoder")
@@ -22,28 +26,32 @@ QUIET = ("-hide_banner", "-nostdin", "-nostats", "-v", "error")
 PROGRESS = ("-progress", "pipe:1", "-stats_period", "0.25")
 TAIL_LINES = 100
 LINE_BYTES = 4096
-NO_REACH = SandboxAccess((), ())
+NO_ACCESS = SandboxAccess((), ())
+# The most that Linux grants without privilege: a frame of 1080p passes in three turns instead of fifty.
+PIPE_BYTES = 1024 * 1024
+
+Generate = Callable[[], Iterator[bytes | memoryview]]
 
 
 @dataclass(frozen=True)
-class Progress:
-    """Frames made so far, and frames a second at present."""
+class FfmpegProgress:
+    """Frames done so far, and frames a second at present."""
 
     frames_done: int
     fps: float
 
 
 def bundled_binary() -> Path:
-    """The FFmpeg that comes with the package imageio-ffmpeg."""
+    """Return the FFmpeg that comes with the package imageio-ffmpeg."""
     return Path(imageio_ffmpeg.get_ffmpeg_exe())
 
 
-class Child:
-    """A running FFmpeg; what it says is read from its start on."""
+class FfmpegProcess:
+    """A running FFmpeg, a SideProcess; its messages are read from its start on."""
 
-    def __init__(self, process: asyncio.subprocess.Process, step: FfmpegRun) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, run: FfmpegRun) -> None:
         self._process = process
-        self._step = step
+        self._run = run
         self._messages: deque[str] = deque(maxlen=TAIL_LINES)
         self._reading = asyncio.create_task(self._read_messages())
 
@@ -53,19 +61,17 @@ class Child:
         assert self._process.stdout is not None
         return self._process.stdout
 
-    async def end(self) -> None:
-        """See Aside."""
+    async def finish(self) -> None:
         code = await self._process.wait()
         await self._reading
-        messages, step = list(self._messages), self._step
-        told_cut_off = errors.cut_off(messages, step.cut_off_signs, step.fields)
-        error = errors.ffmpeg_error(messages, code, step.fields) if code else told_cut_off
+        messages, run = list(self._messages), self._run
+        cut_off = errors.cut_off(messages, run.cut_off_signs, run.fields)
+        error = errors.ffmpeg_error(messages, code, run.fields) if code else cut_off
         if error is not None:
-            log.warning("ffmpeg failed", return_code=code, messages=messages[-20:], arguments=step.arguments)
+            log.warning("ffmpeg failed", return_code=code, messages=messages[-20:], arguments=run.arguments)
             raise error
 
     async def kill(self) -> None:
-        """See Aside. Takes its remains too."""
         kill_group(self._process)
         self._reading.cancel()
         await asyncio.gather(self._reading, self._process.wait(), return_exceptions=True)
@@ -77,33 +83,33 @@ class Child:
                 self._messages.append(line)
 
 
-class Run:
-    """A pass at work: read `progress` to its end, then `finish`."""
+@dataclass(frozen=True)
+class RunningFfmpeg:
+    """A run at work: read `progress` to its end, then `finish`."""
 
-    def __init__(self, child: Child, writer: Writer | None) -> None:
-        self._child = child
-        self._writer = writer
+    process: FfmpegProcess
+    writer: StdinWriter | None
 
-    async def progress(self) -> AsyncIterator[Progress]:
-        """How far it is, a few times a second, until it has written all."""
+    async def progress(self) -> AsyncIterator[FfmpegProgress]:
+        """Yield the progress a few times a second, until all is written."""
         values: dict[bytes, bytes] = {}
-        async for line in self._child.output:
+        async for line in self.process.output:
             key, _, value = line.strip().partition(b"=")
             values[key] = value
             if key == b"progress":
-                yield Progress(int(_number(values.get(b"frame"))), _number(values.get(b"fps")))
+                yield FfmpegProgress(int(_number(values.get(b"frame"))), _number(values.get(b"fps")))
 
     async def finish(self) -> None:
         """Wait for its end. Raises ServiceError when it failed, or took a file that was cut off for whole."""
-        if self._writer is not None:
-            await self._writer.finish()
-        await self._child.end()
+        if self.writer is not None:
+            await self.writer.finish()
+        await self.process.finish()
 
     async def kill(self) -> None:
-        """End it at once, and what writes to it."""
-        await self._child.kill()
-        if self._writer is not None:
-            await self._writer.close()
+        """Kill it, and stop what writes to it."""
+        await self.process.kill()
+        if self.writer is not None:
+            await self.writer.close()
 
 
 @dataclass(frozen=True)
@@ -114,44 +120,41 @@ class Ffmpeg:
     sandbox: Sandbox
 
     @contextlib.asynccontextmanager
-    async def running(self, step: FfmpegRun, reach: SandboxAccess) -> AsyncIterator[Run]:
-        """FFmpeg at work on a pass in the first writable folder of `reach`; killed when the block is left before its
-        end."""
-        writer = await step.stdin(partial(self._aside, reach)) if step.stdin is not None else None
+    async def start(self, run: FfmpegRun, access: SandboxAccess) -> AsyncIterator[RunningFfmpeg]:
+        """Start a run in the first writable folder of `access`; it is killed when the block is left before its end."""
+        writer = await run.stdin(partial(self._spawn_beside, access)) if run.stdin is not None else None
         try:
             stdin = writer.reading if writer is not None else asyncio.subprocess.DEVNULL
-            child = await self._child(step, reach, stdin, asyncio.subprocess.PIPE)
+            process = await self._spawn(run, access, stdin, asyncio.subprocess.PIPE)
         except BaseException:
             if writer is not None:
                 await writer.close()
             raise
         if writer is not None:
             writer.start()
-        run = Run(child, writer)
+        running = RunningFfmpeg(process, writer)
         try:
-            yield run
+            yield running
         finally:
-            await run.kill()
+            await running.kill()
 
-    async def _aside(self, reach: SandboxAccess, step: FfmpegRun, stdout: int) -> Child:
-        return await self._child(step, reach, asyncio.subprocess.DEVNULL, stdout)
+    async def _spawn_beside(self, access: SandboxAccess, run: FfmpegRun, stdout: int) -> FfmpegProcess:
+        return await self._spawn(run, access, asyncio.subprocess.DEVNULL, stdout)
 
-    async def _child(self, step: FfmpegRun, reach: SandboxAccess, stdin: int, stdout: int) -> Child:
+    async def _spawn(self, run: FfmpegRun, access: SandboxAccess, stdin: int, stdout: int) -> FfmpegProcess:
         progress = PROGRESS if stdout == asyncio.subprocess.PIPE else ()
-        words = [str(self.binary), *QUIET, *progress, "-y", *step.arguments]
-        process = await _spawned(
-            self.sandbox.around(words, replace(reach, devices=step.devices)), reach.writable[0], stdin, stdout
-        )
-        return Child(process, step)
+        words = [str(self.binary), *QUIET, *progress, "-y", *run.arguments]
+        command = self.sandbox.wrap(words, replace(access, devices=run.devices))
+        return FfmpegProcess(await _spawn(command, access.writable[0], stdin, stdout), run)
 
-    async def answer(self, arguments: Sequence[str], timeout_seconds: float = 30.0) -> tuple[int, str]:
-        """Return code and output of a short question (`-version`, a tiny encode)."""
-        return await answer(self.sandbox.around([str(self.binary), *arguments], NO_REACH), timeout_seconds)
+    async def query(self, arguments: Sequence[str], timeout_seconds: float = 30.0) -> tuple[int, str]:
+        """Return the return code and output of a short run (`-version`, a tiny encode)."""
+        return await query(self.sandbox.wrap([str(self.binary), *arguments], NO_ACCESS), timeout_seconds)
 
 
-async def answer(command: Sequence[str], timeout_seconds: float = 30.0) -> tuple[int, str]:
-    """Return code and output of a short command that needs no input."""
-    process = await _spawned(command, None, asyncio.subprocess.DEVNULL, asyncio.subprocess.PIPE)
+async def query(command: Sequence[str], timeout_seconds: float = 30.0) -> tuple[int, str]:
+    """Return the return code and output of a short command that needs no input."""
+    process = await _spawn(command, None, asyncio.subprocess.DEVNULL, asyncio.subprocess.PIPE)
     try:
         async with asyncio.timeout(timeout_seconds):
             out, err = await process.communicate()
@@ -161,7 +164,7 @@ async def answer(command: Sequence[str], timeout_seconds: float = 30.0) -> tuple
     return process.returncode or 0, (out + err).decode(errors="replace")
 
 
-async def _spawned(command: Sequence[str], folder: Path | None, stdin: int, stdout: int) -> asyncio.subprocess.Process:
+async def _spawn(command: Sequence[str], folder: Path | None, stdin: int, stdout: int) -> asyncio.subprocess.Process:
     return await spawn(command, cwd=folder, stdin=stdin, stdout=stdout, stderr=asyncio.subprocess.PIPE)
 
 
@@ -170,3 +173,73 @@ def _number(value: bytes | None) -> float:
         return float(value or 0)
     except ValueError:  # FFmpeg writes N/A
         return 0.0
+
+
+def wide_pipe() -> tuple[int, int]:
+    """Open a pipe for frames; return the end to read from, and the end to write to."""
+    reading, writing = os.pipe()
+    with contextlib.suppress(OSError):  # over the user's share of pipe memory
+        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    return reading, writing
+
+
+def stdin_of(generate: Generate) -> OpenStdin:
+    """Return a standard input that writes what `generate` yields."""
+
+    async def open_writer(_: Spawn) -> StdinWriter:
+        return PipeWriter(generate)
+
+    return open_writer
+
+
+class ReadingEnd:
+    """The end of a pipe that a child reads from."""
+
+    reading = -1
+
+    def close_reading(self) -> None:
+        """Close it here: the child has its own, or there is none."""
+        if self.reading >= 0:
+            os.close(self.reading)
+            self.reading = -1
+
+
+class PipeWriter(ReadingEnd):
+    """A StdinWriter: a thread writes what `generate` yields to a pipe.
+
+    The thread ends when all is written, when the child closes its end or dies, or with `close`.
+    """
+
+    def __init__(self, generate: Generate) -> None:
+        self.reading, self._writing = wide_pipe()
+        self._generate = generate
+        self._thread = ThreadPoolExecutor(1, "feed")
+        self._done: asyncio.Future[bool] | None = None
+
+    def start(self) -> None:
+        self.close_reading()
+        self._done = asyncio.get_running_loop().run_in_executor(self._thread, self._write)
+
+    async def finish(self) -> bool:
+        return await asyncio.shield(self._done) if self._done is not None else False
+
+    async def close(self) -> None:
+        # A child that lives could hold the thread in a write.
+        self.close_reading()
+        if self._done is None:
+            os.close(self._writing)
+        else:
+            await asyncio.shield(asyncio.gather(self._done, return_exceptions=True))
+        self._thread.shutdown(wait=False)
+
+    def _write(self) -> bool:
+        try:
+            for data in self._generate():
+                view = memoryview(data).cast("B")
+                while view:
+                    view = view[os.write(self._writing, view) :]
+        except BrokenPipeError:
+            return False  # why the child went away is told by its end
+        finally:
+            os.close(self._writing)
+        return True

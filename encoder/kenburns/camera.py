@@ -1,4 +1,4 @@
-"""The camera over a still: which window of the picture each frame shows. Pure."""
+"""The camera over a still: the window of the picture that each frame shows. Pure."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from apigpu.v1 import motion_pb2
 
 START_ZOOM, END_ZOOM = 1.0, 1.324
-CENTRE = 0.5
+CENTER = 0.5
 
 Message = motion_pb2.Motion
 
@@ -42,23 +42,6 @@ EASINGS: Mapping[int, Callable[[float], float]] = {
 
 
 @dataclass(frozen=True)
-class Size:
-    """Pixels across and down, both even."""
-
-    width: int
-    height: int
-
-    @property
-    def frame_bytes(self) -> int:
-        """Bytes of a frame in yuv420p."""
-        return self.width * self.height * 3 // 2
-
-    def scaled(self, factor: float) -> "Size":
-        """This size so many times over, to the nearest even pixel."""
-        return Size(round(self.width * factor / 2) * 2, round(self.height * factor / 2) * 2)
-
-
-@dataclass(frozen=True)
 class Window:
     """What a frame shows of the picture: zoom z, so 1/z of its width and height, and the part `x`, `y` of the room that
     is left beside it: 0 at the left or top edge, 1 at the right or bottom one."""
@@ -76,16 +59,16 @@ class Camera:
     start_zoom: float = START_ZOOM
     end_zoom: float = END_ZOOM
     pan: tuple[int, int] = (0, 0)
-    focus: tuple[float, float] = (CENTRE, CENTRE)
+    focus: tuple[float, float] = (CENTER, CENTER)
     easing: Callable[[float], float] = _linear
 
     @classmethod
     def of(cls, motion: Message) -> "Camera":
-        """The camera of a request's message; a value that is not known moves as if it were not given."""
+        """Return the camera of a request's message; a value that is not known moves as if it were not given."""
         start = motion.start_zoom if motion.HasField("start_zoom") else START_ZOOM
         end = motion.end_zoom if motion.HasField("end_zoom") else END_ZOOM
-        x = motion.focus_x if motion.HasField("focus_x") else CENTRE
-        y = motion.focus_y if motion.HasField("focus_y") else CENTRE
+        x = motion.focus_x if motion.HasField("focus_x") else CENTER
+        y = motion.focus_y if motion.HasField("focus_y") else CENTER
         if motion.zoom_out:
             start, end = end, start
         pan = PANS.get(motion.pan, (0, 0))
@@ -103,11 +86,11 @@ class Camera:
 
     @property
     def still(self) -> bool:
-        """Whether every frame shows the same."""
+        """True if every frame shows the same."""
         return self.start_zoom == self.end_zoom and self.pan == (0, 0)
 
     def window(self, frame: int, frames: int) -> Window:
-        """What frame `frame` of `frames` shows: z(n) = z0 + (z1 − z0)·e(n/N), of the REST contract's formula."""
+        """Return what frame `frame` of `frames` shows: z(n) = z0 + (z1 − z0)·e(n/N), of the REST contract's formula."""
         part = self.easing(frame / frames)
         zoom = self.start_zoom + (self.end_zoom - self.start_zoom) * part
         x, y = (_place(sign, focus, part) for sign, focus in zip(self.pan, self.focus, strict=True))

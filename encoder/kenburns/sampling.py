@@ -1,7 +1,7 @@
 """Sampling: the frames of a moving camera, each taken from a still at real-valued positions.
 
-All positions are continuous: pixel i spans i to i + 1, its centre lies at i + 0.5. A sample of colour stands where
-MPEG-2 has it ("left"): across at the centre of every second pixel, down between two rows.
+All positions are continuous: pixel i spans i to i + 1, its center lies at i + 0.5. A sample of color stands where
+MPEG-2 has it ("left"): across at the center of every second pixel, down between two rows.
 """
 
 import math
@@ -13,7 +13,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from encoder.kenburns.camera import Camera, Size, Window
+from encoder.kenburns.camera import Camera, Window
+from encoder.media.info import Size
 
 # One task is one thread; the codec has threads of its own.
 cv2.setNumThreads(1)
@@ -36,8 +37,8 @@ class NoPicture(Exception):
 
 
 @dataclass(frozen=True)
-class Level:
-    """A still as it is kept: a raw file of yuv420p that shows no more detail than `size` has, stored with `grid`
+class StillLevel:
+    """A still in one size: a raw file of yuv420p that shows no more detail than `size` has, stored with `grid`
     samples for each of its pixels, across and down."""
 
     path: Path
@@ -51,7 +52,7 @@ class Level:
 
 
 def planes(buffer: Plane, size: Size) -> Planes:
-    """Views of Y (height × width), U and V (half of both) in a frame of yuv420p."""
+    """Return views of Y (height × width), U and V (half of both) in a frame of yuv420p."""
     luma = size.width * size.height
     half = (size.height // 2, size.width // 2)
     y = buffer[:luma].reshape(size.height, size.width)
@@ -60,15 +61,15 @@ def planes(buffer: Plane, size: Size) -> Planes:
     return y, u, v
 
 
-def frames(levels: Sequence[Level], clip: Size, camera: Camera, count: int) -> Iterator[memoryview]:
-    """`count` frames of yuv420p, of size `clip`, from one still in several sizes, the largest first. Each frame is
-    valid until the next is taken. Raises NoPicture."""
+def frames(levels: Sequence[StillLevel], clip: Size, camera: Camera, count: int) -> Iterator[memoryview]:
+    """Yield `count` frames of yuv420p, of size `clip`, from one still in several sizes, the largest first. Each frame
+    is valid until the next is taken. Raises NoPicture."""
     stills = [planes(_read(level), level.stored) for level in levels]
     frame, other = (np.empty(clip.frame_bytes, np.uint8) for _ in range(2))
     for number in range(count):
         if number == 0 or not camera.still:
             window = camera.window(number, count)
-            chosen, part = _chosen(levels, clip, window)
+            chosen, part = _choose_level(levels, clip, window)
             _sample(stills[chosen], levels[chosen], planes(frame, clip), clip, window)
             if part:
                 _sample(stills[chosen + 1], levels[chosen + 1], planes(other, clip), clip, window)
@@ -76,8 +77,9 @@ def frames(levels: Sequence[Level], clip: Size, camera: Camera, count: int) -> I
         yield frame.data
 
 
-def kept_scales(camera: Camera, finest: float) -> list[float]:
-    """Sizes to keep a still in, as multiples of the clip's, the largest first; `finest` is that of the source.
+def level_scales(camera: Camera, source_scale: float) -> list[float]:
+    """Return the sizes to keep a still in, as multiples of the clip's, the largest first; `source_scale` is that of the
+    source.
 
     The deepest zoom samples a still SHARPNESS times smaller than one that would give it a pixel for a pixel: 1.15 for
     the default zoom. Bilinear sampling of a still that is stored on a grid twice as fine as its detail comes near to
@@ -98,28 +100,30 @@ def kept_scales(camera: Camera, finest: float) -> list[float]:
     A wide zoom would skip pixels of a still kept for a deep one, and shimmer. So smaller ones are kept beside it, none
     twice as large as the next, down to that which suits the widest; frames between two are blended of both.
     """
-    top = max(min(camera.deepest_zoom / SHARPNESS, finest), 1.0)
+    top = max(min(camera.deepest_zoom / SHARPNESS, source_scale), 1.0)
     bottom = max(camera.widest_zoom * SHARPNESS, 1.0)
     steps = math.ceil(math.log2(top / bottom)) if top / bottom > SINGLE_RANGE else 0
     return [top * (bottom / top) ** (step / steps) for step in range(steps + 1)] if steps else [top]
 
 
 def grid(largest: Size) -> int:
-    """Samples that stills are stored with for each pixel, across and down; `largest` is the largest still."""
+    """Return the samples that stills are stored with for each pixel, across and down; `largest` is the largest
+    still."""
     fine = Size(largest.width * FINE_GRID, largest.height * FINE_GRID)
     fits = fine.width * fine.height <= MAX_STORED_PIXELS and max(fine.width, fine.height) <= MAX_STORED_SIDE
     return FINE_GRID if fits else 1
 
 
-def _read(level: Level) -> Plane:
+def _read(level: StillLevel) -> Plane:
     picture = np.fromfile(level.path, np.uint8) if level.path.exists() else np.empty(0, np.uint8)
     if picture.size != level.stored.frame_bytes:
         raise NoPicture(f"{picture.size} bytes are no picture of {level.stored.width}x{level.stored.height}")
     return picture
 
 
-def _chosen(levels: Sequence[Level], clip: Size, window: Window) -> tuple[int, float]:
-    """Which still to sample, and the part of the next smaller one: none where the still has a pixel for a pixel."""
+def _choose_level(levels: Sequence[StillLevel], clip: Size, window: Window) -> tuple[int, float]:
+    """Return which still to sample, and the part of the next smaller one: none where the still has a pixel for a
+    pixel."""
     wanted = clip.width * window.zoom
     for number in range(len(levels) - 1):
         large, small = levels[number].size.width, levels[number + 1].size.width
@@ -128,13 +132,13 @@ def _chosen(levels: Sequence[Level], clip: Size, window: Window) -> tuple[int, f
     return len(levels) - 1, 0.0
 
 
-def _sample(source: Planes, level: Level, target: Planes, clip: Size, window: Window) -> None:
-    luma, colour = matrices(level.stored, clip, window)
+def _sample(source: Planes, level: StillLevel, target: Planes, clip: Size, window: Window) -> None:
+    luma, chroma = matrices(level.stored, clip, window)
     kernel = cv2.INTER_LINEAR if level.grid >= FINE_GRID else cv2.INTER_CUBIC
     for number, (plane, into) in enumerate(zip(source, target, strict=True)):
         cv2.warpAffine(
             plane,
-            colour if number else luma,
+            chroma if number else luma,
             (into.shape[1], into.shape[0]),
             dst=into,
             flags=kernel | cv2.WARP_INVERSE_MAP,
@@ -142,13 +146,13 @@ def _sample(source: Planes, level: Level, target: Planes, clip: Size, window: Wi
         )
 
 
-def matrices(kept: Size, clip: Size, window: Window) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """2 × 3 matrices from the index of a sample in the clip to that in the still: of luma, and of colour."""
-    step_x, step_y = kept.width / window.zoom / clip.width, kept.height / window.zoom / clip.height
-    left = window.x * (kept.width - kept.width / window.zoom)
-    top = window.y * (kept.height - kept.height / window.zoom)
-    # Luma: index + 0.5 is the position, on both sides. Colour: 2 · index + 0.5 across, 2 · index + 1 down.
+def matrices(stored: Size, clip: Size, window: Window) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Return 2 × 3 matrices from the index of a sample in the clip to that in the still: of luma, and of chroma."""
+    step_x, step_y = stored.width / window.zoom / clip.width, stored.height / window.zoom / clip.height
+    left = window.x * (stored.width - stored.width / window.zoom)
+    top = window.y * (stored.height - stored.height / window.zoom)
+    # Luma: index + 0.5 is the position, on both sides. Chroma: 2 · index + 0.5 across, 2 · index + 1 down.
     x, y = left + 0.5 * step_x - 0.5, top + 0.5 * step_y - 0.5
     luma = np.array([[step_x, 0, x], [0, step_y, y]])
-    colour = np.array([[step_x, 0, x / 2], [0, step_y, (top + step_y - 1) / 2]])
-    return luma, colour
+    chroma = np.array([[step_x, 0, x / 2], [0, step_y, (top + step_y - 1) / 2]])
+    return luma, chroma

@@ -1,7 +1,7 @@
 """Filter graphs of stills: pure functions from streams of ffmpeg-python to streams.
 
-A still is kept in a size that has the shape of the clip but for the rounding to even numbers; `Kept` evens that out, so
-that a circle is a circle in the clip.
+A still is kept in a size that has the shape of the clip but for the rounding to even numbers; FitTarget evens that out,
+so that a circle is a circle in the clip.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from apigpu.v1 import motion_pb2
-from encoder.kenburns.camera import Size
+from encoder.media.info import Size
 
 # The ground of FIT_BLUR is made this many times smaller than it is shown.
 BLUR_REDUCTION = 8
 
 
 def flatten_alpha(stream: Any, background: str) -> Any:
-    """A transparent still on a colour. Done before scaling, so that hidden colours do not bleed into the edges."""
+    """Return a transparent still on a color. Done before scaling, so that hidden colors do not bleed into the edges."""
     parts = stream.filter("format", "rgba").filter_multi_output("split")
     ground = parts[0].filter("drawbox", color=background, t="fill", replace=1)
     return ground.overlay(parts[1], format="gbrp").filter("format", "gbrp")
@@ -24,36 +24,30 @@ def flatten_alpha(stream: Any, background: str) -> Any:
 
 @dataclass(frozen=True)
 class FitTarget:
-    """The size that a still is kept in, for a clip of size `clip`."""
+    """The size that a still is stored in, for a clip of size `clip`."""
 
     size: Size
     clip: Size
 
     def smaller(self, factor: int) -> "FitTarget":
-        """So many times smaller, to the pixel."""
+        """Return a target so many times smaller, to the pixel."""
         return FitTarget(Size(max(self.size.width // factor, 2), max(self.size.height // factor, 2)), self.clip)
 
 
-def fitted(stream: Any, fit: int, kept: FitTarget, background: str) -> Any:
-    """A still in the shape of the clip and in the size to keep, in RGB."""
-    return FITS[fit](stream, kept, background)
+def fit(stream: Any, mode: int, target: FitTarget, background: str) -> Any:
+    """Return a still in the shape of the clip and in the target's size, in RGB."""
+    return FITS[mode](stream, target, background)
 
 
 def to_yuv(stream: Any, size: Size, grid: Size) -> Any:
-    """A still with the detail of `size`, in as many samples as `grid`: yuv420p in the colours of HD video, BT.709,
-    limited range, colour samples at the left."""
-    scaled = _scaled(stream, size, out_color_matrix="bt709", out_range="tv", out_chroma_loc="left")
+    """Return a still with the detail of `size`, in as many samples as `grid`: yuv420p in the colors of HD video,
+    BT.709, limited range, color samples at the left."""
+    scaled = _scale_to(stream, size, out_color_matrix="bt709", out_range="tv", out_chroma_loc="left")
     planes = scaled.filter("format", "yuv420p")
-    return planes if grid == size else _scaled(planes, grid, in_chroma_loc="left", out_chroma_loc="left")
+    return planes if grid == size else _scale_to(planes, grid, in_chroma_loc="left", out_chroma_loc="left")
 
 
-def hd_tags(stream: Any) -> Any:
-    """Raw frames labelled as what `stored` makes."""
-    colours = {"range": "tv", "colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709"}
-    return stream.filter("setparams", chroma_location="left", **colours).filter("setsar", 1)
-
-
-def _scaled(stream: Any, size: Size, **options: str) -> Any:
+def _scale_to(stream: Any, size: Size, **options: str) -> Any:
     return _lanczos(stream, size.width, size.height, **options)
 
 
@@ -61,9 +55,9 @@ def _lanczos(stream: Any, width: int | str, height: int | str, **options: str) -
     return stream.filter("scale", width, height, flags="lanczos+accurate_rnd+full_chroma_int", **options)
 
 
-def _whole(stream: Any, kept: FitTarget, choose: str) -> Any:
-    """The still in its own shape, so that it fills the clip (`choose` "max") or fits into it ("min")."""
-    clip, size = kept.clip, kept.size
+def _scale_whole(stream: Any, target: FitTarget, choose: str) -> Any:
+    """Return the still in its own shape, so that it fills the clip (`choose` "max") or fits into it ("min")."""
+    clip, size = target.clip, target.size
     by = f"{choose}({clip.width}/iw,{clip.height}/ih)"
     sides = [f"max(round(i{side}*{by}*{to}/{of}),1)" for side, to, of in _sides(size, clip)]
     return _lanczos(stream, *sides).filter("format", "gbrp")
@@ -73,26 +67,28 @@ def _sides(size: Size, clip: Size) -> tuple[tuple[str, int, int], tuple[str, int
     return ("w", size.width, clip.width), ("h", size.height, clip.height)
 
 
-def _cover(stream: Any, kept: FitTarget, _: str) -> Any:
-    return _whole(stream, kept, "max").filter("crop", kept.size.width, kept.size.height)
+def _cover(stream: Any, target: FitTarget, _: str) -> Any:
+    return _scale_whole(stream, target, "max").filter("crop", target.size.width, target.size.height)
 
 
-def _contain(stream: Any, kept: FitTarget, background: str) -> Any:
-    whole = _whole(stream, kept, "min")
-    return whole.filter("pad", kept.size.width, kept.size.height, "(ow-iw)/2", "(oh-ih)/2", color=background)
+def _contain(stream: Any, target: FitTarget, background: str) -> Any:
+    whole = _scale_whole(stream, target, "min")
+    return whole.filter("pad", target.size.width, target.size.height, "(ow-iw)/2", "(oh-ih)/2", color=background)
 
 
-def _blur(stream: Any, kept: FitTarget, background: str) -> Any:
+def _blur(stream: Any, target: FitTarget, background: str) -> Any:
     parts = stream.filter_multi_output("split")
     # Blurred small, as nothing finer is left of it: a large radius is slow at full size.
-    small = kept.smaller(BLUR_REDUCTION)
+    small = target.smaller(BLUR_REDUCTION)
     ground = _cover(parts[0], small, background).filter("gblur", sigma=max(small.size.width, small.size.height) / 24)
-    whole = _whole(parts[1], kept, "min")
-    return _scaled(ground, kept.size).filter("format", "gbrp").overlay(whole, x="(W-w)/2", y="(H-h)/2", format="gbrp")
+    whole = _scale_whole(parts[1], target, "min")
+    return (
+        _scale_to(ground, target.size).filter("format", "gbrp").overlay(whole, x="(W-w)/2", y="(H-h)/2", format="gbrp")
+    )
 
 
-def _stretch(stream: Any, kept: FitTarget, _: str) -> Any:
-    return _scaled(stream, kept.size).filter("format", "gbrp")
+def _stretch(stream: Any, target: FitTarget, _: str) -> Any:
+    return _scale_to(stream, target.size).filter("format", "gbrp")
 
 
 FITS: Mapping[int, Callable[[Any, FitTarget, str], Any]] = {

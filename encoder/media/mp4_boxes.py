@@ -1,8 +1,6 @@
-"""Edit lists: which part of what the tracks of a finished MP4 hold is shown (ISO/IEC 14496-12, 8.6.6).
+"""Boxes of the MP4 family (ISO base media): the size of HEIF pictures, and edit lists of finished MP4 files.
 
-Where B-frames are, the last picture before a cut may need one that is shown after it and stored before it. Copied
-packets then end with pictures that only serve as references: an edit that ends at the cut has players decode them and
-not show them.
+Sources: ISO/IEC 14496-12, 8.6.6 (edit lists); ISO/IEC 23008-12 (HEIF).
 """
 
 import os
@@ -14,6 +12,9 @@ from typing import BinaryIO
 
 SIZE_AND_KIND = struct.Struct(">I4s")
 LARGE_SIZE = struct.Struct(">Q")
+PICTURE_SIZE = struct.Struct(">II")
+VERSION_BYTES = 4
+MAX_META_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Box:
 
 
 def find_box(file: BinaryIO, kind: bytes) -> Box:
-    """The first box of a kind in a file. Raises ValueError when there is none, or the file is damaged."""
+    """Return the first box of a kind in a file. Raises ValueError when there is none, or the file is damaged."""
     size, start = os.fstat(file.fileno()).st_size, 0
     while start < size:
         file.seek(start)
@@ -38,7 +39,7 @@ def find_box(file: BinaryIO, kind: bytes) -> Box:
 
 
 def iter_boxes(data: bytes | bytearray, start: int, end: int) -> Iterator[Box]:
-    """The boxes that follow each other from `start` to `end`. Raises ValueError for one that cannot be."""
+    """Yield the boxes that follow each other from `start` to `end`. Raises ValueError for one that cannot be."""
     while start < end:
         box = _box(data, start, end)
         yield box
@@ -46,7 +47,7 @@ def iter_boxes(data: bytes | bytearray, start: int, end: int) -> Iterator[Box]:
 
 
 def _box(data: bytes | bytearray, start: int, end: int) -> Box:
-    """The box that begins at `start`, in a body or file that ends at `end`."""
+    """Return the box that begins at `start`, in a body or file that ends at `end`."""
     if len(data) - start < SIZE_AND_KIND.size:
         raise ValueError("a box is cut off")
     size, kind = SIZE_AND_KIND.unpack_from(data, start)
@@ -61,6 +62,29 @@ def _box(data: bytes | bytearray, start: int, end: int) -> Box:
     return Box(kind, start + header, start + size)
 
 
+def grid_size(path: Path) -> tuple[int, int]:
+    """Return the width and height of the largest picture that a HEIF file (HEIC, AVIF) describes, before it is turned:
+    of tiles and thumbnails beside it, none is larger than the whole. Raises ValueError when it describes none."""
+    with path.open("rb") as file:
+        place = find_box(file, b"meta")
+        file.seek(place.start)
+        meta = file.read(min(place.end - place.start, MAX_META_BYTES))
+    sizes = [
+        PICTURE_SIZE.unpack_from(meta, size.start + VERSION_BYTES)
+        for properties in _boxes_of(meta, Box(b"meta", VERSION_BYTES, len(meta)), b"iprp")
+        for container in _boxes_of(meta, properties, b"ipco")
+        for size in _boxes_of(meta, container, b"ispe")
+        if size.end - size.start >= VERSION_BYTES + PICTURE_SIZE.size
+    ]
+    if not sizes:
+        raise ValueError("no size of a picture")
+    return max(sizes, key=lambda size: size[0] * size[1])
+
+
+def _boxes_of(data: bytes, box: Box, kind: bytes) -> list[Box]:
+    return [part for part in iter_boxes(data, box.start, box.end) if part.kind == kind]
+
+
 # By the version of the box: where in its body the length lies, how it is packed.
 MOVIE_SCALE = {0: (12, ">I"), 1: (20, ">I")}
 MOVIE_LENGTH = {0: (16, ">I"), 1: (24, ">Q")}
@@ -70,9 +94,14 @@ ENTRY = {0: (12, ">I"), 1: (20, ">Q")}
 ENTRIES_START = 8
 
 
-def edit_list_end(path: Path, seconds: float) -> None:
+def end_edit_lists(path: Path, seconds: float) -> None:
     """Have every track of an MP4 end at `seconds` from its start, unless it ends before. Written in place: no box
-    changes its size. Raises ValueError when the file is no MP4 with an edit list for each track."""
+    changes its size. Raises ValueError when the file is no MP4 with an edit list for each track.
+
+    Where B-frames are, the last picture before a cut may need one that is shown after it and stored before it. Copied
+    packets then end with pictures that only serve as references: an edit that ends at the cut has players decode them
+    and not show them.
+    """
     with path.open("r+b") as file:
         place = find_box(file, b"moov")
         file.seek(place.start)
@@ -84,41 +113,41 @@ def edit_list_end(path: Path, seconds: float) -> None:
 
 def _cut(movie: bytearray, seconds: float) -> None:
     parts = list(iter_boxes(movie, 0, len(movie)))
-    header = _only(parts, b"mvhd")
+    header = _only_box(parts, b"mvhd")
     # Rounded down: a picture that begins at the very end is not to be shown.
-    limit = int(seconds * _number(movie, header, MOVIE_SCALE) + 1e-6)
+    limit = int(seconds * _read_number(movie, header, MOVIE_SCALE) + 1e-6)
     lengths = [_cut_track(movie, box, limit) for box in parts if box.kind == b"trak"]
-    _put(movie, header, MOVIE_LENGTH, max(lengths, default=0))
+    _write_number(movie, header, MOVIE_LENGTH, max(lengths, default=0))
 
 
 def _cut_track(movie: bytearray, track: Box, limit: int) -> int:
-    """Cut a track to `limit`; its length then. Both in the time scale of the movie."""
+    """Cut a track to `limit`; return its length then. Both in the time scale of the movie."""
     parts = list(iter_boxes(movie, track.start, track.end))
-    edits = _only(parts, b"edts")
-    entries = _only(list(iter_boxes(movie, edits.start, edits.end)), b"elst")
+    edits = _only_box(parts, b"edts")
+    entries = _only_box(list(iter_boxes(movie, edits.start, edits.end)), b"elst")
     size, form = ENTRY[movie[entries.start]]
     total = 0
     for place in range(entries.start + ENTRIES_START, entries.end - size + 1, size):
         length = min(struct.unpack_from(form, movie, place)[0], limit - total)
         struct.pack_into(form, movie, place, length)
         total += length
-    _put(movie, _only(parts, b"tkhd"), TRACK_LENGTH, total)
+    _write_number(movie, _only_box(parts, b"tkhd"), TRACK_LENGTH, total)
     return total
 
 
-def _only(parts: list[Box], kind: bytes) -> Box:
+def _only_box(parts: list[Box], kind: bytes) -> Box:
     found = [box for box in parts if box.kind == kind]
     if len(found) != 1:
         raise ValueError(f"{len(found)} boxes {kind!r} where one belongs")
     return found[0]
 
 
-def _number(movie: bytearray, box: Box, layout: dict[int, tuple[int, str]]) -> int:
+def _read_number(movie: bytearray, box: Box, layout: dict[int, tuple[int, str]]) -> int:
     offset, form = layout[movie[box.start]]
     value: int = struct.unpack_from(form, movie, box.start + offset)[0]
     return value
 
 
-def _put(movie: bytearray, box: Box, layout: dict[int, tuple[int, str]], value: int) -> None:
+def _write_number(movie: bytearray, box: Box, layout: dict[int, tuple[int, str]], value: int) -> None:
     offset, form = layout[movie[box.start]]
     struct.pack_into(form, movie, box.start + offset, value)

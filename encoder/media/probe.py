@@ -1,4 +1,4 @@
-"""Probing: what a file holds, by PyAV, in process. Only containers that cannot name other files are opened.
+"""Probing: the streams of a file, by PyAV, in process. Only containers that cannot name other files are opened.
 
 A playlist (HLS, DASH, ffconcat, SDP) or an image pattern makes FFmpeg read files that nobody uploaded, whatever the
 file's name says. So each kind of input has a list of demuxers that may open it, and FFmpeg is later told to use the one
@@ -19,9 +19,8 @@ from av.stream import Stream as AvStream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream as AvVideo
 
-from encoder.media import heif, timeline, webp
-from encoder.media.color import UNKNOWN, ColorTags
-from encoder.operations.plan import AudioStream, MediaInfo, Source, VideoStream
+from encoder.media import mp4_boxes, timeline
+from encoder.media.info import UNKNOWN, AudioStream, ColorTags, MediaInfo, Source, VideoStream
 from servicekit.errors import InvalidArgument
 
 Stream = VideoStream | AudioStream
@@ -36,11 +35,15 @@ IMAGE_DEMUXERS = ("png_pipe", "jpeg_pipe", "webp_pipe", "bmp_pipe", "tiff_pipe",
 HEIF_DEMUXERS = ("mov",)
 HEIF_BRANDS = ("avif", "avis", "heic", "heix", "heim", "heis", "mif1")
 # These write the length of each stream down; with the others it is a guess from the bit rate, or that of the whole.
-TELL_DURATION = ("mov", "wav", "w64", "flac", "aiff", "caf")
+EXACT_DURATION = ("mov", "wav", "w64", "flac", "aiff", "caf")
 
 # The curves of high dynamic range by their numbers in ITU-T H.273, table 3: PQ and HLG.
 HDR = {16: "smpte2084", 18: "arib-std-b67"}
 FULL_RANGE = 2
+
+# Of animated WebP; source: WebP Container Specification, "Extended File Format".
+WEBP_DEMUXER = "webp_anim"
+WEBP_ANIMATION, WEBP_ALPHA = 0x02, 0x10
 
 MAX_SIDE = 16384
 MAX_PIXELS = 100_000_000
@@ -61,29 +64,30 @@ ACCEPTED = {
 }
 
 
-def fault(source: Source, text: str) -> InvalidArgument:
-    """The error that an input is at fault."""
-    return InvalidArgument(f"{source.field}: {text}", reason="BAD_INPUT", fields={source.field: text})
+def bad_input(source: Source, text: str) -> InvalidArgument:
+    """Return the error of an input that cannot be used."""
+    return InvalidArgument.field(source.field, text, reason="BAD_INPUT")
 
 
 def probe(source: Source, demuxers: tuple[str, ...]) -> MediaInfo:
-    """What the file holds. Raises InvalidArgument when none of `demuxers` opens it, or its picture is too large."""
-    with _opened(source, demuxers) as container:
-        return _described(source, container, turned=demuxers == VIDEO_DEMUXERS)
+    """Return what the file holds. Raises InvalidArgument when none of `demuxers` opens it, or its picture is too
+    large."""
+    with _open(source, demuxers) as container:
+        return _describe(source, container, rotated=demuxers == VIDEO_DEMUXERS)
 
 
 def probe_video(source: Source) -> tuple[MediaInfo, VideoStream]:
-    """Probe a file that must hold a moving picture. Where it does not tell how long it is, packets are counted."""
+    """Probe a file that must hold a moving picture. Where it does not say how long it is, packets are counted."""
     info = probe(source, VIDEO_DEMUXERS)
     if info.video is None:
-        raise fault(source, "the file has no video stream; give a video.")
-    return (info, info.video) if info.video.duration_seconds else _counted(source, info, info.video)
+        raise bad_input(source, "the file has no video stream; give a video.")
+    return (info, info.video) if info.video.duration_seconds else _probe_packets(source, info, info.video)
 
 
-def _counted(source: Source, info: MediaInfo, video: VideoStream) -> tuple[MediaInfo, VideoStream]:
+def _probe_packets(source: Source, info: MediaInfo, video: VideoStream) -> tuple[MediaInfo, VideoStream]:
     streams: list[Stream] = [video, *info.audio]
     ends, frames = {stream.index: 0.0 for stream in streams}, 0
-    with _opened(source, (info.demuxer,)) as container:
+    with _open(source, (info.demuxer,)) as container:
         for index, _, end in timeline.iter_packets(container, [container.streams[index] for index in ends]):
             ends[index] = max(ends[index], end)
             frames += index == video.index
@@ -96,23 +100,44 @@ def probe_image(source: Source) -> tuple[MediaInfo, VideoStream]:
     """Probe a file that must be a still; of an animation the first frame counts."""
     head = _head(source)
     if head[4:8] == b"ftyp" and head[8:12].decode("latin-1") in HEIF_BRANDS:
-        info = _whole(source, probe(source, HEIF_DEMUXERS))
+        info = _with_grid_size(source, probe(source, HEIF_DEMUXERS))
     else:
-        info = webp.describe_animation(head) or probe(source, IMAGE_DEMUXERS)
+        info = _describe_webp_animation(head) or probe(source, IMAGE_DEMUXERS)
     if info.video is None or not info.video.width:
-        raise fault(source, f"the image cannot be read; give {ACCEPTED[IMAGE_DEMUXERS]}.")
+        raise bad_input(source, f"the image cannot be read; give {ACCEPTED[IMAGE_DEMUXERS]}.")
     check_size(source, info.video.width, info.video.height)
     return info, info.video
 
 
-def _whole(source: Source, info: MediaInfo) -> MediaInfo:
-    """A HEIF file, of which only a tile may have been described."""
+def _describe_webp_animation(head: bytes) -> MediaInfo | None:
+    """Return the first frame of an animated WebP by its header (30 bytes suffice); None when the file is none. The
+    libraries that probe know only stills of WebP, FFmpeg decodes both."""
+    if head[:4] != b"RIFF" or head[8:16] != b"WEBPVP8X" or len(head) < 30 or not head[20] & WEBP_ANIMATION:
+        return None
+    width, height = (int.from_bytes(head[at : at + 3], "little") + 1 for at in (24, 27))
+    stream = VideoStream(
+        index=0,
+        codec="webp",
+        width=width,
+        height=height,
+        rotation_degrees=0,
+        pixel_aspect=Fraction(1),
+        frame_rate=Fraction(0),
+        frames=1,
+        duration_seconds=0.0,
+        transparent=bool(head[20] & WEBP_ALPHA),
+    )
+    return MediaInfo(WEBP_DEMUXER, 0.0, stream, ())
+
+
+def _with_grid_size(source: Source, info: MediaInfo) -> MediaInfo:
+    """Return the info of a HEIF file with the size of the whole picture, where only a tile was described."""
     if info.video is None or not info.video.tiled:
         return info
     try:
-        width, height = heif.grid_size(source.path)
+        width, height = mp4_boxes.grid_size(source.path)
     except ValueError as error:
-        raise fault(source, DAMAGED) from error
+        raise bad_input(source, DAMAGED) from error
     return replace(info, video=replace(info.video, width=width, height=height))
 
 
@@ -125,60 +150,60 @@ def probe_audio(source: Source) -> tuple[MediaInfo, AudioStream]:
     """Probe a file that must hold sound; the first audio stream is the one that counts."""
     info = probe(source, AUDIO_DEMUXERS)
     if not info.audio:
-        raise fault(source, "the file has no audio stream; give an audio file, or a video with sound.")
+        raise bad_input(source, "the file has no audio stream; give an audio file, or a video with sound.")
     return info, info.audio[0]
 
 
 def end_seconds(source: Source, info: MediaInfo, stream: Stream, beside: Sequence[Stream] = ()) -> float:
-    """Seconds from the file's start to the end of one stream; counted by its packets where the file does not tell.
-    `beside` are the other streams that the same run of FFmpeg reads."""
-    if stream.duration_seconds and info.demuxer in TELL_DURATION:
+    """Return the seconds from the file's start to the end of one stream; counted by its packets where the file does not
+    say. `beside` are the other streams that the same run of FFmpeg reads."""
+    if stream.duration_seconds and info.demuxer in EXACT_DURATION:
         return stream.duration_seconds
-    with _opened(source, (info.demuxer,)) as container:
-        return max((end for _, end in _shown(container, stream, beside)), default=0.0)
+    with _open(source, (info.demuxer,)) as container:
+        return max((end for _, end in _packet_times(container, stream, beside)), default=0.0)
 
 
 def start_seconds(source: Source, info: MediaInfo, stream: Stream, beside: Sequence[Stream] = ()) -> float:
     """Return the seconds from the file's start to the start of one stream; see `end_seconds` for `beside`."""
-    with _opened(source, (info.demuxer,)) as container:
+    with _open(source, (info.demuxer,)) as container:
         taken = [container.streams[one.index] for one in (stream, *beside)]
         start, base = taken[0].start_time, taken[0].time_base
         if start is None or base is None:
             return 0.0
-        return max(float(start * base - timeline.start(container, taken)), 0.0)
+        return max(float(start * base - timeline.start_time(container, taken)), 0.0)
 
 
 def packets_before(
     source: Source, info: MediaInfo, stream: VideoStream, seconds: float, beside: Sequence[Stream] = ()
 ) -> int:
-    """How many packets, in the order of the file, hold every picture that is shown before `seconds`; 1 at least.
+    """Return how many packets, in the order of the file, hold every picture shown before `seconds`; 1 at least.
     `beside` are the other streams that the same run of FFmpeg reads.
 
     They are stored in the order of decoding: where B-frames are, pictures that are shown later can be among them.
     """
     needed = 1
-    with _opened(source, (info.demuxer,)) as container:
-        for number, (time, _) in enumerate(_shown(container, stream, beside), 1):
+    with _open(source, (info.demuxer,)) as container:
+        for number, (time, _) in enumerate(_packet_times(container, stream, beside), 1):
             if time < seconds - CLOCK_SECONDS:
                 needed = number
     return needed
 
 
-def _shown(container: InputContainer, chosen: Stream, beside: Sequence[Stream]) -> Iterator[tuple[float, float]]:
-    """Start and end of each packet of one stream."""
-    taken = [container.streams[stream.index] for stream in (chosen, *beside)]
-    return ((start, end) for index, start, end in timeline.iter_packets(container, taken) if index == chosen.index)
+def _packet_times(container: InputContainer, chosen: Stream, beside: Sequence[Stream]) -> Iterator[tuple[float, float]]:
+    """Yield the start and end of each packet of one stream."""
+    streams = [container.streams[stream.index] for stream in (chosen, *beside)]
+    return ((start, end) for index, start, end in timeline.iter_packets(container, streams) if index == chosen.index)
 
 
 def shown_at(source: Source, info: MediaInfo, video: VideoStream, seconds: float) -> float:
     """Return when the picture begins that is shown at a time, both in seconds from the file's start; the time itself
     where packets are not timed."""
     found: float | None = None
-    with _opened(source, (info.demuxer,)) as container:
+    with _open(source, (info.demuxer,)) as container:
         stream = container.streams[video.index]
-        begin = timeline.start(container, [stream])
+        begin = timeline.start_time(container, [stream])
         base = stream.time_base
-        if base is None or timeline.jumps(container.format):
+        if base is None or timeline.may_jump(container.format):
             return seconds
         container.seek(int((seconds + float(begin)) / base), stream=stream)
         for packet in container.demux(stream):
@@ -196,19 +221,19 @@ def shown_at(source: Source, info: MediaInfo, video: VideoStream, seconds: float
 
 def track_format(source: Source, info: MediaInfo, video: VideoStream) -> tuple[Hashable, ...]:
     """Return what must be alike in videos whose packets are to stand in one track of MP4: parameter sets and all."""
-    with _opened(source, (info.demuxer,)) as container:
+    with _open(source, (info.demuxer,)) as container:
         stream = container.streams[video.index]
         context = stream.codec_context
         return (
             *(stream.index, stream.time_base, context.name, context.extradata, getattr(context, "pix_fmt", None)),
-            *(video.width, video.height, video.pixel_aspect, video.rotation_degrees, video.colours),
+            *(video.width, video.height, video.pixel_aspect, video.rotation_degrees, video.color_tags),
         )
 
 
 def is_copyable(source: Source, info: MediaInfo, video: VideoStream) -> bool:
     """Whether the packets of a video can be put after those of another: all are timed, none is cut away by an edit
     list, and the first needs no other."""
-    with _opened(source, (info.demuxer,)) as container:
+    with _open(source, (info.demuxer,)) as container:
         is_first = True
         for packet in container.demux(container.streams[video.index]):
             if packet.size and (packet.pts is None or packet.is_discard):
@@ -220,32 +245,34 @@ def is_copyable(source: Source, info: MediaInfo, video: VideoStream) -> bool:
 
 
 @contextlib.contextmanager
-def _opened(source: Source, demuxers: tuple[str, ...]) -> Iterator[InputContainer]:
+def _open(source: Source, demuxers: tuple[str, ...]) -> Iterator[InputContainer]:
     options = {"format_whitelist": ",".join(demuxers), "protocol_whitelist": "file"}
     try:
         container = av.open(str(source.path), container_options=options, timeout=OPEN_SECONDS)
     except (av.FFmpegError, ValueError) as error:
-        raise fault(source, _unopened(demuxers)) from error
+        raise bad_input(source, _open_error(demuxers)) from error
     with container:
         try:
             yield container
         except (av.FFmpegError, IndexError) as error:  # streams of a damaged file can come and go
-            raise fault(source, DAMAGED) from error
+            raise bad_input(source, DAMAGED) from error
 
 
 def check_size(source: Source, width: int, height: int) -> None:
     """Raise InvalidArgument for a picture that is too large to be decoded."""
     if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
-        raise fault(source, f"{width}×{height} pixels are too many; {MAX_SIDE} a side and 100 megapixels are the most.")
+        raise bad_input(
+            source, f"{width}×{height} pixels are too many; {MAX_SIDE} a side and 100 megapixels are the most."
+        )
 
 
-def _unopened(demuxers: tuple[str, ...]) -> str:
+def _open_error(demuxers: tuple[str, ...]) -> str:
     if demuxers not in WHAT:
         return DAMAGED
     return f"the file is not {WHAT[demuxers]} that can be read, or it is cut off; give {ACCEPTED[demuxers]}."
 
 
-def _described(source: Source, container: InputContainer, *, turned: bool) -> MediaInfo:
+def _describe(source: Source, container: InputContainer, *, rotated: bool) -> MediaInfo:
     # What FFmpeg knows no decoder for has no codec: such streams are as good as absent.
     known = [stream for stream in container.streams if getattr(stream, "codec_context", None) is not None]
     pictures = (s for s in known if isinstance(s, AvVideo) and not s.disposition & Disposition.attached_pic)
@@ -253,19 +280,19 @@ def _described(source: Source, container: InputContainer, *, turned: bool) -> Me
     return MediaInfo(
         demuxer=container.format.name.split(",")[0],
         duration_seconds=(container.duration or 0) / av.time_base,
-        video=_video(source, container, video, turned=turned) if video is not None else None,
+        video=_video(source, container, video, rotated=rotated) if video is not None else None,
         audio=tuple(_audio(container, stream) for stream in known if isinstance(stream, AvAudio)),
         subtitles=sum(stream.type == "subtitle" for stream in container.streams),
         start_seconds=(container.start_time or 0) / av.time_base,
     )
 
 
-def _video(source: Source, container: InputContainer, stream: AvVideo, *, turned: bool) -> VideoStream:
+def _video(source: Source, container: InputContainer, stream: AvVideo, *, rotated: bool) -> VideoStream:
     width, height = stream.codec_context.width, stream.codec_context.height
     check_size(source, width, height)
     rate = stream.average_rate or stream.guessed_rate or Fraction(0)
     duration = _duration(container, stream)
-    first = _first_frame(container, stream) if turned else None
+    first = _first_frame(container, stream) if rotated else None
     layout = stream.codec_context.format
     return VideoStream(
         index=stream.index,
@@ -278,8 +305,8 @@ def _video(source: Source, container: InputContainer, stream: AvVideo, *, turned
         frames=stream.frames or round(duration * rate),
         duration_seconds=duration,
         transparent=_transparent(stream),
-        decodes=first is not None or not turned,
-        colours=_colours(first) if first is not None else UNKNOWN,
+        decodes=first is not None or not rotated,
+        color_tags=_color_tags(first) if first is not None else UNKNOWN,
         transfer=HDR.get(first.color_trc, "") if first is not None else "",
         interlaced=first is not None and bool(first.interlaced_frame),
         rgb=layout is not None and (layout.is_rgb or layout.has_palette),
@@ -300,8 +327,7 @@ def _audio(container: InputContainer, stream: AvAudio) -> AudioStream:
 
 
 def _first_frame(container: InputContainer, stream: AvVideo) -> VideoFrame | None:
-    """The first frame, which tells how a player turns the picture and what its colors mean; None when it cannot be
-    decoded."""
+    """Return the first frame, which has the rotation and the color tags; None when it cannot be decoded."""
     with contextlib.suppress(av.FFmpegError):
         for count, packet in enumerate(container.demux(stream)):
             for frame in stream.decode(packet):
@@ -311,7 +337,7 @@ def _first_frame(container: InputContainer, stream: AvVideo) -> VideoFrame | Non
     return None
 
 
-def _colours(frame: VideoFrame) -> ColorTags:
+def _color_tags(frame: VideoFrame) -> ColorTags:
     return ColorTags(frame.color_primaries, frame.color_trc, frame.colorspace, frame.color_range == FULL_RANGE)
 
 
@@ -321,12 +347,12 @@ def _transparent(stream: AvVideo) -> bool:
 
 
 def _duration(container: InputContainer, stream: AvStream) -> float:
-    """Seconds from the file's start to the stream's end; 0 when the file does not tell."""
+    """Return the seconds from the file's start to the stream's end; 0 when the file does not say."""
     # The clock of fragments need not begin at 0: what stands there for a length is the time at the end.
     fragmented = container.format.name.startswith("mov") and not stream.frames
-    if fragmented or timeline.jumps(container.format):
+    if fragmented or timeline.may_jump(container.format):
         return 0.0
     if stream.duration is None or stream.time_base is None:
         return (container.duration or 0) / av.time_base
-    start = (stream.start_time or 0) * stream.time_base - timeline.start(container)
+    start = (stream.start_time or 0) * stream.time_base - timeline.start_time(container)
     return float(start + stream.duration * stream.time_base)

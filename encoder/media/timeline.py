@@ -20,34 +20,34 @@ JUMP_SECONDS = 10.0
 BACK_SECONDS = 0.1
 
 
-def jumps(form: ContainerFormat) -> bool:
-    """Whether times can jump in files of a format."""
+def may_jump(form: ContainerFormat) -> bool:
+    """Return True if times can jump in files of a format."""
     return bool(Flags(form.flags) & Flags.ts_discont)
 
 
-def start(container: InputContainer, taken: Sequence[Stream] = ()) -> Fraction:
-    """Where the file begins, by its own clock, when the streams `taken` of it are read."""
+def start_time(container: InputContainer, streams: Sequence[Stream] = ()) -> Fraction:
+    """Return where the file begins, by its own clock, when these streams of it are read."""
     begin = Fraction(container.start_time or 0, av.time_base)
-    if not jumps(container.format):
+    if not may_jump(container.format):
         return begin
-    clocks = ((stream.start_time, stream.time_base) for stream in taken)
+    clocks = ((stream.start_time, stream.time_base) for stream in streams)
     starts = [time * base for time, base in clocks if time is not None and base is not None]
     return max(begin, min(starts, default=begin))
 
 
-def iter_packets(container: InputContainer, taken: Sequence[Stream]) -> Iterator[tuple[int, float, float]]:
-    """Stream, start and end of each packet that has a time, in the order of the file, when the streams `taken` of it
-    are read."""
-    begin = float(start(container, taken))
-    clock = Clock() if jumps(container.format) else None
-    for packet in container.demux(*taken):
+def iter_packets(container: InputContainer, streams: Sequence[Stream]) -> Iterator[tuple[int, float, float]]:
+    """Yield the stream, start and end of each packet that has a time, in the order of the file, when these streams of
+    it are read."""
+    begin = float(start_time(container, streams))
+    clock = PacketClock() if may_jump(container.format) else None
+    for packet in container.demux(*streams):
         offset = clock.offset(packet) if clock is not None else 0.0
         if packet.pts is not None:
             time = packet.pts * float(packet.time_base) - begin + offset
             yield packet.stream.index, time, time + (packet.duration or 0) * float(packet.time_base)
 
 
-class Clock:
+class PacketClock:
     """Follows the times of a file's packets, and has them go on where they jump."""
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class Clock:
         self._due: dict[int, float] = {}
 
     def offset(self, packet: "Packet[Stream]") -> float:
-        """Seconds to add to the times of the next packet."""
+        """Return the seconds to add to the times of the next packet."""
         index = packet.stream.index
         if packet.dts is not None:
             time = packet.dts * float(packet.time_base) + self._offset
@@ -72,7 +72,7 @@ class Clock:
         return self._offset
 
     def _gap(self, index: int, time: float) -> float:
-        """How far a time is from where the clock goes on; 0 when it goes on by that."""
+        """Return how far a time is from where the clock goes on; 0 when it goes on by that."""
         due = self._due.get(index, self._last)
         if due is None:
             return 0.0
@@ -81,7 +81,7 @@ class Clock:
 
 
 def _length(packet: "Packet[Stream]") -> float:
-    """Seconds from the decoding of a packet to that of the next."""
+    """Return the seconds from the decoding of a packet to that of the next."""
     stream = packet.stream
     if isinstance(stream, AudioStream) and stream.codec_context.sample_rate:
         return stream.codec_context.frame_size / stream.codec_context.sample_rate

@@ -1,6 +1,6 @@
 """caption: subtitles burned into a video, which keeps its size, frame rate, timestamps and sound."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from apigpu.v1 import video_pb2
 from encoder.captions import ass, fonts, formats, glyphs, karaoke, style
@@ -10,136 +10,136 @@ from encoder.captions.style import Style
 from encoder.ffmpeg import filters
 from encoder.ffmpeg.command import FfmpegRun
 from encoder.media import probe
+from encoder.media.info import MediaInfo, ResultWarning, Source, VideoStream
 from encoder.operations.output import container, is_streamable, kept_audio
-from encoder.operations.plan import MediaInfo, Plan, PlanContext, PlanWarning, Source, VideoStream
+from encoder.operations.plan import Plan, PlanContext
 from servicekit.errors import InvalidArgument
 
 MAX_SUBTITLES_BYTES = 10 * 1024 * 1024
 MAX_FONT_BYTES = 64 * 1024 * 1024
-MAX_TOLD = 200
+MAX_FONT_NAMES_CHARS = 200
 SCRIPT, FONTS = "captions.ass", "fonts"
-LOOK_IGNORED = PlanWarning(
+STYLE_IGNORED = ResultWarning(
     "STYLE_IGNORED",
     "style: these subtitles (ASS or SSA) have a look of their own, which is kept; give SubRip or WebVTT for another.",
 )
 
 
-def plan(request: video_pb2.CaptionRequest, materials: PlanContext) -> Plan:
-    """See Operation. An odd last row or column of pixels is cropped away: H.264 in yuv420p has none."""
-    look = style.styled(request.style)
-    source = materials.source("url_video")
-    captions = _captions(materials.source("url_srt"))
-    own = _own_faces(materials.source("url_font")) if request.url_font else []
+def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
+    """Plan a caption task. An odd last row or column of pixels is cropped away: H.264 in yuv420p has none."""
+    requested_style = style.parse(request.style)
+    source = context.source("url_video")
+    captions = _read_captions(context.source("url_srt"))
+    own_faces = _read_faces(context.source("url_font")) if request.url_font else []
     info, video = probe.probe_video(source)
     try:
         if isinstance(captions, Script):
-            script, warnings = _own_look(captions, request, materials, own)
+            script, warnings = _prepare_script(captions, request, context, own_faces)
         else:
-            script, warnings = _our_look(captions, request, materials, own, look, _shown_size(video))
+            size = _square_pixel_size(video)
+            script, warnings = _write_script(captions, request, context, own_faces, requested_style, size)
     except fonts.FontError as error:
-        raise _unusable(materials.source("url_font"), error) from error
-    (materials.folder / SCRIPT).write_text(script, encoding="utf-8")
-    drawing = {"wrapped": not isinstance(captions, Script)}
+        raise _font_error(context.source("url_font"), error) from error
+    (context.folder / SCRIPT).write_text(script, encoding="utf-8")
     return Plan(
-        passes=(_step(materials, source, info, video, drawing, container(request)),),
+        runs=(_run(request, context, source, info, video, wrap_unicode=not isinstance(captions, Script)),),
         field=source.field,
-        codec=materials.codec.name,
+        codec=context.codec.name,
         duration_seconds=info.duration_seconds,
         frames_total=video.frames,
         warnings=tuple(warnings),
-        flows=is_streamable(request),
+        streamable=is_streamable(request),
     )
 
 
-def _captions(source: Source) -> list[Cue] | Script:
+def _read_captions(source: Source) -> list[Cue] | Script:
     if source.path.stat().st_size > MAX_SUBTITLES_BYTES:
         text = f"it is larger than {MAX_SUBTITLES_BYTES} bytes; give subtitles as SubRip, WebVTT or ASS."
-        raise probe.fault(source, text)
+        raise probe.bad_input(source, text)
     try:
         return formats.read(source.path.read_bytes())
     except formats.SubtitleError as error:
-        text = str(error)
-        raise InvalidArgument(f"url_srt: {text}", reason="BAD_SUBTITLES", fields={"url_srt": text}) from error
+        raise InvalidArgument.field("url_srt", str(error), reason="BAD_SUBTITLES") from error
 
 
-def _own_faces(source: Source) -> list[fonts.Face]:
+def _read_faces(source: Source) -> list[fonts.Face]:
     if source.path.stat().st_size > MAX_FONT_BYTES:
-        raise probe.fault(source, f"the font is larger than {MAX_FONT_BYTES} bytes; give one with fewer letters.")
+        raise probe.bad_input(source, f"the font is larger than {MAX_FONT_BYTES} bytes; give one with fewer letters.")
     try:
-        return fonts.faces(source.path)
+        return fonts.read_faces(source.path)
     except fonts.FontError as error:
-        raise _unusable(source, error) from error
+        raise _font_error(source, error) from error
 
 
-def _unusable(source: Source, error: fonts.FontError) -> InvalidArgument:
-    return probe.fault(source, f"{error}; give a font as .ttf, .otf or .ttc.")
+def _font_error(source: Source, error: fonts.FontError) -> InvalidArgument:
+    return probe.bad_input(source, f"{error}; give a font as .ttf, .otf or .ttc.")
 
 
-def _own_look(
-    script: Script, request: video_pb2.CaptionRequest, materials: PlanContext, own: Sequence[fonts.Face]
-) -> tuple[str, list[PlanWarning]]:
-    """A script with a look of its own, and what is to be told of it."""
+def _prepare_script(
+    script: Script, request: video_pb2.CaptionRequest, context: PlanContext, own_faces: Sequence[fonts.Face]
+) -> tuple[str, list[ResultWarning]]:
+    """Return a script with a look of its own as it can be drawn, and its warnings."""
     if request.words:
-        raise _wrong("words", "these subtitles (ASS or SSA) time words themselves; leave it out.")
-    lacking = materials.fonts.furnish(materials.folder / FONTS, script.families(), own)
-    warnings = [LOOK_IGNORED] if request.HasField("style") else []
-    warnings += [_fonts_left_out(left)] if (left := script.left_out()) else []
-    return script.without(glyphs.replaced(lacking)), [*warnings, *glyphs.warnings(script.captions(), lacking)]
+        raise InvalidArgument.field("words", "these subtitles (ASS or SSA) time words themselves; leave it out.")
+    missing = context.fonts.furnish(context.folder / FONTS, script.families(), own_faces)
+    warnings = [STYLE_IGNORED] if request.HasField("style") else []
+    warnings += [_fonts_left_out(families)] if (families := script.excess_families()) else []
+    text = script.translate(glyphs.translation_table(missing))
+    return text, [*warnings, *glyphs.missing_glyph_warnings(script.captions(), missing)]
 
 
-def _fonts_left_out(families: Sequence[str]) -> PlanWarning:
-    named = ", ".join(families)[:MAX_TOLD]
-    text = f"captions in these fonts are not drawn: {named}; the script names too many, {MAX_FAMILIES} are the most."
-    return PlanWarning("FONTS_LEFT_OUT", text, {"fonts": named})
+def _fonts_left_out(families: Sequence[str]) -> ResultWarning:
+    names = ", ".join(families)[:MAX_FONT_NAMES_CHARS]
+    text = f"captions in these fonts are not drawn: {names}; the script names too many, {MAX_FAMILIES} are the most."
+    return ResultWarning("FONTS_LEFT_OUT", text, {"fonts": names})
 
 
-def _our_look(
+def _write_script(
     cues: Sequence[Cue],
     request: video_pb2.CaptionRequest,
-    materials: PlanContext,
-    own: Sequence[fonts.Face],
+    context: PlanContext,
+    own_faces: Sequence[fonts.Face],
     look: Style,
     size: tuple[int, int],
-) -> tuple[str, list[PlanWarning]]:
-    """Cues as a script in the look that is asked for, and what is to be told of it."""
-    family = look.font or (own[0].family if own else fonts.FAMILY)
-    if not any(family.casefold() in face.names for face in own) and not materials.fonts.named(family):
-        raise _wrong("style.font", f"no font '{family}' is on this encoder; give its file as url_font.")
+) -> tuple[str, list[ResultWarning]]:
+    """Return cues as a script in the requested style, and its warnings."""
+    family = look.font or (own_faces[0].family if own_faces else fonts.FAMILY)
+    if not any(family.casefold() in face.names for face in own_faces) and not context.fonts.find_family(family):
+        raise InvalidArgument.field("style.font", f"no font '{family}' is on this encoder; give its file as url_font.")
     if request.words and not look.highlight_color:
-        raise _wrong("words", "nothing lights up in this style; take the preset karaoke, or set highlight_color.")
+        text = "nothing lights up in this style; take the preset karaoke, or set highlight_color."
+        raise InvalidArgument.field("words", text)
     if look.highlight_color:
-        karaoke.check(cues)
-    said = karaoke.given(cues, request.words) if request.words else None
+        karaoke.check_length(cues)
+    words = karaoke.match_words(cues, request.words) if request.words else None
     texts = [cue.text for cue in cues]
-    letters = glyphs.drawn(texts, capitals=look.capitals)
-    lacking = materials.fonts.furnish(materials.folder / FONTS, {family: letters}, own)
-    shown = [glyphs.without(cue, lacking) for cue in cues]
-    if said is not None:
-        said = [glyphs.words_without(*pair, lacking) for pair in zip(said, cues, strict=True)]
-    return ass.script(shown, *size, style.in_font(look, family), said), glyphs.warnings(texts, lacking)
+    letters = glyphs.required_letters(texts, capitals=look.capitals)
+    missing = context.fonts.furnish(context.folder / FONTS, {family: letters}, own_faces)
+    if words is not None:
+        words = [glyphs.drop_from_words(*pair, missing) for pair in zip(words, cues, strict=True)]
+    drawn_cues = [glyphs.drop_from_cue(cue, missing) for cue in cues]
+    script = ass.write_script(drawn_cues, *size, style.with_font(look, family), words)
+    return script, glyphs.missing_glyph_warnings(texts, missing)
 
 
-def _wrong(field: str, text: str) -> InvalidArgument:
-    return InvalidArgument(f"{field}: {text}", fields={field: text})
+def _square_pixel_size(video: VideoStream) -> tuple[int, int]:
+    """Return the width and height that a player shows, in square pixels."""
+    width, height = (side // 2 * 2 for side in video.rotated_size)
+    return round(width * video.rotated_aspect), height
 
 
-def _shown_size(video: VideoStream) -> tuple[int, int]:
-    """Width and height that a player shows, in square pixels."""
-    width, height = (side // 2 * 2 for side in video.turned_size)
-    return round(width * video.turned_aspect), height
-
-
-def _step(
-    materials: PlanContext,
+def _run(
+    request: video_pb2.CaptionRequest,
+    context: PlanContext,
     source: Source,
     info: MediaInfo,
     video: VideoStream,
-    drawing: Mapping[str, bool],
-    kind: Mapping[str, str],
+    *,
+    wrap_unicode: bool,
 ) -> FfmpegRun:
-    given = filters.opened(source.path.name, info)
-    drawn = filters.captions(filters.picture(given, info, video), SCRIPT, FONTS, **drawing)
-    sound = [given[str(stream.index)] for stream in info.audio]
-    return materials.codec.step(
-        filters.filtered(drawn, given, video, info.audio), materials.around(sound, {**kept_audio(info.audio), **kind})
-    )
+    video_input = filters.open_input(source.path.name, info)
+    picture = filters.normalize_picture(video_input, info, video)
+    captioned = filters.draw_captions(picture, SCRIPT, FONTS, wrap_unicode=wrap_unicode)
+    audio = [video_input[str(stream.index)] for stream in info.audio]
+    output = context.output(audio, {**kept_audio(info.audio), **container(request)})
+    return context.codec.make_run(filters.filtered_frames(captioned, video_input, video, info.audio), output)

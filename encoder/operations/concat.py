@@ -10,13 +10,12 @@ import ffmpeg
 
 from apigpu.v1 import video_pb2
 from encoder.audio import soundtrack
-from encoder.codecs.base import SQUARE, FilteredFrames
 from encoder.ffmpeg import filters
-from encoder.ffmpeg.command import FfmpegRun
+from encoder.ffmpeg.command import SQUARE, FfmpegRun, FilteredFrames
 from encoder.media import probe
-from encoder.media.color import HD, UNSPECIFIED
-from encoder.operations.output import AAC, COPIED_CODECS, container, copied_video, is_streamable
-from encoder.operations.plan import COPY, AudioStream, MediaInfo, Plan, PlanContext, PlanWarning, Source, VideoStream
+from encoder.media.info import HD, UNSPECIFIED, AudioStream, MediaInfo, ResultWarning, Source, VideoStream
+from encoder.operations.output import AAC, COPIED_CODECS, container, copy_video, is_streamable
+from encoder.operations.plan import COPY, Plan, PlanContext
 from servicekit.errors import InvalidArgument
 
 FIELD = "url_videos"
@@ -52,8 +51,8 @@ class Part:
     @property
     def shown_size(self) -> tuple[Fraction, Fraction]:
         """Width and height that a player shows, in square pixels."""
-        width, height = self.video.turned_size
-        return width * self.video.turned_aspect, Fraction(height)
+        width, height = self.video.rotated_size
+        return width * self.video.rotated_aspect, Fraction(height)
 
 
 @dataclass(frozen=True)
@@ -74,20 +73,20 @@ def plan(request: video_pb2.ConcatRequest, context: PlanContext) -> Plan:
     making = _copying(parts, context, kind) if copied else _encoding(parts, frame, context, kind)
     seconds = sum(part.seconds for part in parts)
     return Plan(
-        passes=(making,),
+        runs=(making,),
         field=FIELD,
         codec=COPY if copied else context.codec.name,
         duration_seconds=seconds,
         frames_total=sum(part.video.frames for part in parts) if copied else round(seconds * frame.rate),
         warnings=_warnings(parts),
-        flows=is_streamable(request),
+        streamable=is_streamable(request),
     )
 
 
 def _part(source: Source) -> Part:
     info, video = probe.probe_video(source)
     if not video.decodes:
-        raise probe.fault(source, "its beginning cannot be decoded; convert it to H.264 with AAC first.")
+        raise probe.bad_input(source, "its beginning cannot be decoded; convert it to H.264 with AAC first.")
     sound = info.audio[0] if info.audio else None
     beside = [sound] if sound else []
     start, end = probe.start_seconds(source, info, video, beside), probe.end_seconds(source, info, video, beside)
@@ -96,7 +95,7 @@ def _part(source: Source) -> Part:
         heard = probe.end_seconds(source, info, sound, [video])
         end = heard if heard >= end + TAIL_SECONDS else end
     if end <= start:
-        raise probe.fault(source, "it does not last; give a video.")
+        raise probe.bad_input(source, "it does not last; give a video.")
     return Part(source, info, video, sound, start, end - start)
 
 
@@ -112,14 +111,14 @@ def _frame(request: video_pb2.ConcatRequest, first: Part) -> Frame:
     else:
         size = _even(width), _even(height)
     if (request.HasField("width") or request.HasField("height")) and size[0] * size[1] > MAX_PIXELS:
-        raise _wrong("width", f"{size[0]}×{size[1]} pixels are too many; 3840×2160 are the most.")
+        raise InvalidArgument.field("width", f"{size[0]}×{size[1]} pixels are too many; 3840×2160 are the most.")
     rate = Fraction(request.frame_rate) if request.HasField("frame_rate") else first.video.frame_rate
     return Frame(*size, min((rate or DEFAULT_RATE).limit_denominator(1001), MAX_RATE))
 
 
 def _given(name: str, side: int) -> int:
     if side % 2:
-        raise _wrong(name, f"{side} is odd, and H.264 takes even sizes; give {side + 1}.")
+        raise InvalidArgument.field(name, f"{side} is odd, and H.264 takes even sizes; give {side + 1}.")
     return side
 
 
@@ -167,8 +166,8 @@ def _copying(parts: Sequence[Part], context: PlanContext, kind: Any) -> FfmpegRu
     given = _opened(parts)
     # Else FFmpeg has the list start where the lead-in of an audio track does that nobody takes.
     by_own_clock = {"copyts": None, **kind}
-    spec = context.around(*_joined_sound(parts, given, [part.seconds for part in parts], by_own_clock))
-    return spec.run(listed[str(parts[0].video.index)], copied_video(parts[0].video))
+    spec = context.output(*_joined_sound(parts, given, [part.seconds for part in parts], by_own_clock))
+    return spec.run(listed[str(parts[0].video.index)], copy_video(parts[0].video))
 
 
 def _encoding(parts: Sequence[Part], frame: Frame, context: PlanContext, kind: Any) -> FfmpegRun:
@@ -186,14 +185,14 @@ def _encoding(parts: Sequence[Part], frame: Frame, context: PlanContext, kind: A
     ]
     picture = FilteredFrames(joined, taken, HD, SQUARE, frame.rate)
     seconds = [float(count / frame.rate) for count in counts]
-    return context.codec.step(picture, context.around(*_joined_sound(parts, given, seconds, kind)))
+    return context.codec.make_run(picture, context.output(*_joined_sound(parts, given, seconds, kind)))
 
 
 def _opened(parts: Sequence[Part], **options: Any) -> list[Any]:
     # A source that is given twice is opened twice, and inputs that are alike in all would count as one: each has a
     # queue of another length.
     return [
-        filters.opened(part.source.path.name, part.info, thread_queue_size=QUEUED_PACKETS + number, **options)
+        filters.open_input(part.source.path.name, part.info, thread_queue_size=QUEUED_PACKETS + number, **options)
         for number, part in enumerate(parts)
     ]
 
@@ -209,7 +208,7 @@ def _fitted(part: Part, given: Any, count: int, frame: Frame) -> Any:
     width, height = part.shown_size
     by = frame.width / width if frame.width / width < frame.height / height else frame.height / height
     size = min(_even(width * by), frame.width), min(_even(height * by), frame.height)
-    shown = filters.picture(given, part.info, part.video)
+    shown = filters.normalize_picture(given, part.info, part.video)
     shown = shown.filter("scale", *size, in_color_matrix=_matrix(part.video), out_color_matrix="bt709", flags="bicubic")
     shown = shown.filter("setsar", 1).filter("pad", frame.width, frame.height, "(ow-iw)/2", "(oh-ih)/2", color="black")
     shown = shown.filter("setparams", range="tv", color_primaries="bt709", color_trc="bt709", colorspace="bt709")
@@ -221,7 +220,7 @@ def _fitted(part: Part, given: Any, count: int, frame: Frame) -> Any:
 def _matrix(video: VideoStream) -> str:
     """What the samples of a picture mean, where the file does not tell: players take HD for BT.709."""
     is_made = bool(video.transfer) or video.rgb
-    untold = video.colours.matrix == UNSPECIFIED and min(video.turned_size) >= MIN_HD_SIDE
+    untold = video.color_tags.matrix == UNSPECIFIED and min(video.rotated_size) >= MIN_HD_SIDE
     return "bt709" if is_made or untold else "auto"
 
 
@@ -243,10 +242,10 @@ def _sound(part: Part, given: Any, seconds: float, by_own_clock: bool) -> Any:
     sound = given[str(part.sound.index)]
     if by_own_clock:
         sound = sound.filter("asetpts", f"PTS-{part.info.start_seconds:.6f}/TB")
-    return soundtrack.of_length(soundtrack.from_start(sound, part.start), seconds)
+    return soundtrack.to_length(soundtrack.from_start(sound, part.start), seconds)
 
 
-def _warnings(parts: Sequence[Part]) -> tuple[PlanWarning, ...]:
+def _warnings(parts: Sequence[Part]) -> tuple[ResultWarning, ...]:
     """What of the parts is not in the result."""
     lost = {
         "OTHER_AUDIO_DROPPED": (
@@ -259,11 +258,7 @@ def _warnings(parts: Sequence[Part]) -> tuple[PlanWarning, ...]:
         ),
     }
     return tuple(
-        PlanWarning(reason, f"{FIELD}: {text.format(', '.join(fields))}", {"fields": ", ".join(fields)})
+        ResultWarning(reason, f"{FIELD}: {text.format(', '.join(fields))}", {"fields": ", ".join(fields)})
         for reason, (text, fields) in lost.items()
         if fields
     )
-
-
-def _wrong(field: str, text: str) -> InvalidArgument:
-    return InvalidArgument(f"{field}: {text}", fields={field: text})

@@ -9,16 +9,16 @@ from typing import Any
 import ffmpeg
 
 from apigpu.v1 import motion_pb2, video_pb2
-from encoder.codecs.base import RawFrames
 from encoder.ffmpeg import filters
-from encoder.ffmpeg.command import FfmpegRun, compiled
+from encoder.ffmpeg.command import FfmpegRun, RawFrames, compile_arguments
 from encoder.ffmpeg.errors import IMAGE_CUT_OFF
 from encoder.kenburns import sampling, stills
-from encoder.kenburns.camera import Camera, Size
-from encoder.kenburns.sampling import Level
+from encoder.kenburns.camera import Camera
+from encoder.kenburns.sampling import StillLevel
 from encoder.media import probe
+from encoder.media.info import MediaInfo, Size, Source, VideoStream
 from encoder.operations.output import container, is_streamable
-from encoder.operations.plan import MediaInfo, Plan, PlanContext, Source, VideoStream
+from encoder.operations.plan import Plan, PlanContext
 from servicekit.errors import InvalidArgument
 
 FRAME_RATE = 24.0
@@ -31,57 +31,54 @@ ZOOMS = (1.0, 10.0)
 SHARE = (0.0, 1.0)
 SIDES = (16, 3840)
 MAX_CLIP_PIXELS = 3840 * 2160
-COLOUR = re.compile("#[0-9A-Fa-f]{6}")
+COLOR = re.compile("#[0-9A-Fa-f]{6}")
 
 
-def plan(request: video_pb2.Img2VidRequest, materials: PlanContext) -> Plan:
-    """See Operation. The clip has round(duration · frame_rate) frames. One run makes the still in the sizes that the
-    camera needs; the other encodes what the camera sees."""
-    kind = container(request)
-    batch = len(request.images) > 0
-    source = materials.source("images.image_url" if batch else "url_image")
-    frames, rate = _length(request)
-    clip, camera, background = _size(request), _camera(request), _background(request)
+def plan(request: video_pb2.Img2VidRequest, context: PlanContext) -> Plan:
+    """Plan an img2vid task. The clip has round(duration · frame_rate) frames. One run makes the still in the sizes that
+    the camera needs; the other encodes what the camera sees."""
+    container_options = container(request)
+    source = context.source("images.image_url" if request.images else "url_image")
+    count, rate = _frame_count(request)
+    clip, camera, background = _clip_size(request), _camera(request), _background(request)
     info, still = probe.probe_image(source)
-    sizes = [clip.scaled(scale) for scale in sampling.kept_scales(camera, _finest(still, clip, request.fit))]
-    levels = [
-        Level(materials.folder / f"still{number}.yuv", size, sampling.grid(sizes[0]))
-        for number, size in enumerate(sizes)
-    ]
-    picture = (
-        stills.flatten_alpha(_given(source, info, still), background)
-        if still.transparent
-        else _given(source, info, still)
-    )
-    fitted = stills.fitted(picture, request.fit, stills.FitTarget(sizes[0], clip), background)
+    scales = sampling.level_scales(camera, _source_scale(still, clip, request.fit))
+    sizes = [clip.scaled(scale) for scale in scales]
+    grid = sampling.grid(sizes[0])
+    levels = [StillLevel(context.folder / f"still{number}.yuv", size, grid) for number, size in enumerate(sizes)]
+    picture = _open_still(source, info, still)
+    if still.transparent:
+        picture = stills.flatten_alpha(picture, background)
+    fitted = stills.fit(picture, request.fit, stills.FitTarget(sizes[0], clip), background)
 
-    def seen() -> Iterator[memoryview]:
+    def frames() -> Iterator[memoryview]:
         try:
-            yield from sampling.frames(levels, clip, camera, frames)
+            yield from sampling.frames(levels, clip, camera, count)
         except sampling.NoPicture as error:  # FFmpeg was content, and yet there was nothing to show
             text = "the image is damaged and cannot be decoded; send it again, or convert it first."
-            raise probe.fault(source, text) from error
+            raise probe.bad_input(source, text) from error
 
     return Plan(
-        passes=(
-            FfmpegRun(_stills(fitted, levels), (source.field,), IMAGE_CUT_OFF),
-            materials.codec.step(RawFrames(seen, clip, rate, frames), materials.around((), kind)),
+        runs=(
+            FfmpegRun(_still_arguments(fitted, levels), (source.field,), IMAGE_CUT_OFF),
+            context.codec.make_run(RawFrames(frames, clip, rate, count), context.output((), container_options)),
         ),
         field=source.field,
-        codec=materials.codec.name,
-        duration_seconds=float(frames / rate),
-        frames_total=frames,
-        flows=is_streamable(request),
+        codec=context.codec.name,
+        duration_seconds=float(count / rate),
+        frames_total=count,
+        streamable=is_streamable(request),
     )
 
 
-def _given(source: Source, info: MediaInfo, still: VideoStream) -> Any:
+def _open_still(source: Source, info: MediaInfo, still: VideoStream) -> Any:
     # FFmpeg turns each tile, and then the whole again; told not to, it still turns the whole.
     options = {"noautorotate": None} if still.tiled else {}
-    return filters.opened(source.path.name, info, **options)[still.specifier]
+    return filters.open_input(source.path.name, info, **options)[still.specifier]
 
 
-def _stills(fitted: Any, levels: list[Level]) -> tuple[str, ...]:
+def _still_arguments(fitted: Any, levels: list[StillLevel]) -> tuple[str, ...]:
+    """Return the arguments of the run that writes the still at each level."""
     parts = fitted.filter_multi_output("split", len(levels)) if len(levels) > 1 else [fitted]
     outputs = [
         ffmpeg.output(
@@ -89,71 +86,68 @@ def _stills(fitted: Any, levels: list[Level]) -> tuple[str, ...]:
         )
         for n, level in enumerate(levels)
     ]
-    return compiled(ffmpeg.merge_outputs(*outputs))
+    return compile_arguments(ffmpeg.merge_outputs(*outputs))
 
 
-def _length(request: video_pb2.Img2VidRequest) -> tuple[int, Fraction]:
-    """Frames, and frames a second."""
-    batch = len(request.images) > 0
-    seconds = (
-        request.images[0].duracao if batch else request.duration if request.HasField("duration") else DURATION_SECONDS
-    )
+def _frame_count(request: video_pb2.Img2VidRequest) -> tuple[int, Fraction]:
+    """Return the number of frames, and frames a second."""
+    if request.images:
+        name, seconds = "images.duracao", request.images[0].duracao
+    else:
+        name, seconds = "duration", request.duration if request.HasField("duration") else DURATION_SECONDS
     rate = request.frame_rate if request.HasField("frame_rate") else FRAME_RATE
-    _within("images.duracao" if batch else "duration", seconds, DURATIONS)
-    _within("frame_rate", rate, RATES)
+    _check_range(name, seconds, DURATIONS)
+    _check_range("frame_rate", rate, RATES)
     return max(round(seconds * rate), 1), Fraction(rate).limit_denominator(1001)
 
 
-def _size(request: video_pb2.Img2VidRequest) -> Size:
+def _clip_size(request: video_pb2.Img2VidRequest) -> Size:
     clip = Size(request.width or CLIP.width, request.height or CLIP.height)
     for name, side in {"width": clip.width, "height": clip.height}.items():
-        _within(name, side, SIDES)
+        _check_range(name, side, SIDES)
         if side % 2:
-            raise _wrong(name, f"{side} is odd, and H.264 takes even sizes; give {side + 1}.")
+            raise InvalidArgument.field(name, f"{side} is odd, and H.264 takes even sizes; give {side + 1}.")
     if clip.width * clip.height > MAX_CLIP_PIXELS:
-        raise _wrong("width", f"{clip.width}×{clip.height} pixels are too many; 3840×2160 are the most.")
+        text = f"{clip.width}×{clip.height} pixels are too many; 3840×2160 are the most."
+        raise InvalidArgument.field("width", text)
     return clip
 
 
 def _camera(request: video_pb2.Img2VidRequest) -> Camera:
     own = len(request.images) > 0 and request.images[0].HasField("motion")
-    motion, where = (request.images[0].motion, "images.motion") if own else (request.motion, "motion")
+    motion, field = (request.images[0].motion, "images.motion") if own else (request.motion, "motion")
     camera = Camera.of(motion)
-    _known(f"{where}.pan", motion_pb2.Motion.Pan, motion.pan)
-    _known(f"{where}.easing", motion_pb2.Motion.Easing, motion.easing)
-    _known("fit", motion_pb2.Fit, request.fit)
-    _within(f"{where}.start_zoom", camera.start_zoom, ZOOMS)
-    _within(f"{where}.end_zoom", camera.end_zoom, ZOOMS)
-    _within(f"{where}.focus_x", camera.focus[0], SHARE)
-    _within(f"{where}.focus_y", camera.focus[1], SHARE)
+    _check_enum(f"{field}.pan", motion_pb2.Motion.Pan, motion.pan)
+    _check_enum(f"{field}.easing", motion_pb2.Motion.Easing, motion.easing)
+    _check_enum("fit", motion_pb2.Fit, request.fit)
+    _check_range(f"{field}.start_zoom", camera.start_zoom, ZOOMS)
+    _check_range(f"{field}.end_zoom", camera.end_zoom, ZOOMS)
+    _check_range(f"{field}.focus_x", camera.focus[0], SHARE)
+    _check_range(f"{field}.focus_y", camera.focus[1], SHARE)
     return camera
 
 
 def _background(request: video_pb2.Img2VidRequest) -> str:
     background = request.background or BACKGROUND
-    if not COLOUR.fullmatch(background):
-        raise _wrong("background", f"'{background}' is no color; give one like #202020.")
+    if not COLOR.fullmatch(background):
+        raise InvalidArgument.field("background", f"'{background}' is no color; give one like #202020.")
     return background
 
 
-def _finest(still: VideoStream, clip: Size, fit: int) -> float:
-    """How many pixels the still has for one of the clip's, whichever way up it is."""
-    ways = ((still.width, still.height), (still.height, still.width))
+def _source_scale(still: VideoStream, clip: Size, fit: int) -> float:
+    """Return how many pixels the still has for one of the clip's, whichever way up it is."""
+    orientations = ((still.width, still.height), (still.height, still.width))
     choose = min if fit in (motion_pb2.FIT_UNSPECIFIED, motion_pb2.FIT_COVER) else max
-    finest = max(choose(width / clip.width, height / clip.height) for width, height in ways)
-    return min(finest, math.sqrt(sampling.MAX_STORED_PIXELS / (clip.width * clip.height)))
+    scale = max(choose(width / clip.width, height / clip.height) for width, height in orientations)
+    return min(scale, math.sqrt(sampling.MAX_STORED_PIXELS / (clip.width * clip.height)))
 
 
-def _known(field: str, kind: Any, value: int) -> None:
-    if value not in kind.values():
-        raise _wrong(field, f"{value} is not known; give one of {', '.join(kind.keys())}.")
+def _check_enum(field: str, enum: Any, value: int) -> None:
+    if value not in enum.values():
+        raise InvalidArgument.field(field, f"{value} is not known; give one of {', '.join(enum.keys())}.")
 
 
-def _within(field: str, value: float, limits: tuple[float, float]) -> None:
+def _check_range(field: str, value: float, limits: tuple[float, float]) -> None:
     low, high = limits
     if not (math.isfinite(value) and low <= value <= high):
-        raise _wrong(field, f"{value:g} is out of range; give {low:g} to {high:g}.")
-
-
-def _wrong(field: str, text: str) -> InvalidArgument:
-    return InvalidArgument(f"{field}: {text}", fields={field: text})
+        raise InvalidArgument.field(field, f"{value:g} is out of range; give {low:g} to {high:g}.")

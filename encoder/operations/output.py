@@ -1,10 +1,10 @@
-"""How every operation writes its result."""
+"""The containers and audio codecs of results."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from apigpu.v1 import video_pb2
-from encoder.operations.plan import AudioStream, VideoStream
+from encoder.media.info import AudioStream, VideoStream
 from servicekit.errors import InvalidArgument
 
 MP4: Mapping[str, str] = {"f": "mp4", "movflags": "+faststart"}
@@ -31,7 +31,7 @@ MIN_MP3_RATE = 16_000
 
 
 def kept_audio(streams: Sequence[AudioStream]) -> dict[str, str]:
-    """Options that copy each audio stream where MP4 can hold it, and make it AAC where not."""
+    """Return options that copy each audio stream where MP4 can hold it, and make it AAC where not."""
     options: dict[str, str] = {}
     for number, stream in enumerate(streams):
         copied = stream.codec in MP4_AUDIO and (stream.codec != "mp3" or stream.sample_rate >= MIN_MP3_RATE)
@@ -41,20 +41,20 @@ def kept_audio(streams: Sequence[AudioStream]) -> dict[str, str]:
     return options
 
 
-def copied_video(video: VideoStream) -> dict[str, str]:
+def copy_video(video: VideoStream) -> dict[str, str]:
     """Return options that copy the video."""
     # Apple's players know no other tag of HEVC.
     return {"c:v": "copy"} | ({"tag:v": "hvc1"} if video.codec == "hevc" else {})
 
 
 def container(request: Any) -> Mapping[str, str]:
-    """Options that write the kind of file that is asked for. Raises InvalidArgument for one that is not known."""
+    """Return options that write the requested container. Raises InvalidArgument for one that is not known."""
     if request.container not in CONTAINERS:
         text = f"{request.container} is not known; give one of {', '.join(video_pb2.Container.keys())}."
-        raise InvalidArgument(f"container: {text}", fields={"container": text})
+        raise InvalidArgument.field("container", text)
     return CONTAINERS[request.container]
 
 
 def is_streamable(request: Any) -> bool:
-    """Whether the file can leave while it is made."""
+    """Return True if the file can be sent while it is written."""
     return container(request) is FRAGMENTED

@@ -12,8 +12,8 @@ from apigpu.v1 import video_pb2
 from encoder.ffmpeg import filters
 from encoder.ffmpeg.command import FfmpegRun
 from encoder.media import frame_score, probe
-from encoder.media.color import UNSPECIFIED
-from encoder.operations.plan import ExtraFile, MediaInfo, Plan, PlanContext, Source, VideoStream
+from encoder.media.info import UNSPECIFIED, MediaInfo, Source, VideoStream
+from encoder.operations.plan import ExtraFile, Plan, PlanContext
 from servicekit.errors import InvalidArgument
 
 # Of each image format: its MIME type, and the options that make it. Source of qscale 3: as good as JPEG looks at 90 %.
@@ -67,24 +67,24 @@ def plan(request: video_pb2.ThumbnailRequest, context: PlanContext) -> Plan:
     seconds = probe.end_seconds(source, info, video)
     content_type, options = _format(request)
     sheet = _sheet(request.sprites, video, seconds) if request.HasField("sprites") else None
-    passes: list[FfmpegRun | Callable[[], FfmpegRun]] = []
+    runs: list[FfmpegRun | Callable[[], FfmpegRun]] = []
     if request.HasField("at_seconds"):
         moments = [_given(request.at_seconds, source, info, video, seconds)]
     else:
         moments = _moments(seconds)
-        passes.append(_candidates(moments, context, source, info, video))
+        runs.append(_candidates(moments, context, source, info, video))
     if sheet is not None:
-        passes.append(_sprites(sheet, context, source, info, video, seconds))
+        runs.append(_sprites(sheet, context, source, info, video, seconds))
 
     def making() -> FfmpegRun:
         moment = moments[0] if len(moments) == 1 else _best(moments, context.folder)
-        given = filters.opened(source.path.name, info, **moment.options)
+        given = filters.open_input(source.path.name, info, **moment.options)
         shown = _picture(given, info, video, request.width)
         output = {**options, "frames:v": "1", "f": "image2", "update": "1"}
-        return context.around((), output).run(shown, {})
+        return context.output((), output).run(shown, {})
 
     return Plan(
-        passes=(*passes, making),
+        runs=(*runs, making),
         field=source.field,
         codec="",
         duration_seconds=0.0,
@@ -96,7 +96,8 @@ def plan(request: video_pb2.ThumbnailRequest, context: PlanContext) -> Plan:
 
 def _format(request: video_pb2.ThumbnailRequest) -> tuple[str, Mapping[str, str]]:
     if request.format not in FORMATS:
-        raise _wrong("format", f"{request.format} is not known; give one of {', '.join(video_pb2.ImageFormat.keys())}.")
+        text = f"{request.format} is not known; give one of {', '.join(video_pb2.ImageFormat.keys())}."
+        raise InvalidArgument.field("format", text)
     return FORMATS[request.format]
 
 
@@ -130,20 +131,20 @@ def _candidates(
         joined = ffmpeg.filter(small, "interleave", nb_inputs=len(small))
     else:
         step = moments[1].seconds - moments[0].seconds
-        given = filters.opened(source.path.name, info)
-        chosen = filters.picture(given, info, video).filter(
+        given = filters.open_input(source.path.name, info)
+        chosen = filters.normalize_picture(given, info, video).filter(
             "select", f"isnan(prev_selected_t)*gte(t,{moments[0].seconds:.3f})+gte(t-prev_selected_t,{step:.3f})"
         )
         joined = _grey(chosen.filter("settb", f"1/{MILLISECONDS}"))
     output = {"c:v": "rawvideo", "f": "image2", "frame_pts": "1", "fps_mode:v": "passthrough"}
     path = str(context.folder / f"{frame_score.PREFIX}%d{frame_score.ENDING}")
     made = ffmpeg.output(joined, path, **output, **{"enc_time_base:v": f"1/{MILLISECONDS}"})
-    return context.around((), {}).reading(made, ())
+    return context.output((), {}).run_reading(made, ())
 
 
 def _small(moment: Moment, source: Source, info: MediaInfo, video: VideoStream) -> Any:
-    given = filters.opened(source.path.name, info, threads=1, **moment.options)
-    shown = filters.picture(given, info, video).filter("trim", end_frame=1)
+    given = filters.open_input(source.path.name, info, threads=1, **moment.options)
+    shown = filters.normalize_picture(given, info, video).filter("trim", end_frame=1)
     timed = shown.filter("settb", f"1/{MILLISECONDS}").filter("setpts", round(moment.seconds * MILLISECONDS))
     return _grey(timed)
 
@@ -165,7 +166,7 @@ def _best(moments: Sequence[Moment], folder: Path) -> Moment:
 def _picture(given: Any, info: MediaInfo, video: VideoStream, width: int) -> Any:
     """The picture as images have it: square pixels, RGB or what JPEG has."""
     across, down = _size(video, width)
-    shown = filters.picture(given, info, video)
+    shown = filters.normalize_picture(given, info, video)
     scaled = shown.filter(
         "scale",
         across,
@@ -180,14 +181,14 @@ def _picture(given: Any, info: MediaInfo, video: VideoStream, width: int) -> Any
 
 def _size(video: VideoStream, width: int) -> tuple[int, int]:
     """Pixels across and down, in the video's shape as players show it."""
-    across, down = (side // 2 * 2 or side for side in video.turned_size)
-    shape = across * video.turned_aspect / down
+    across, down = (side // 2 * 2 or side for side in video.rotated_size)
+    shape = across * video.rotated_aspect / down
     wide = width or round(down * shape)
     return wide, max(round(wide / shape), 1)
 
 
 def _matrix(video: VideoStream) -> str:
-    untold = video.colours.matrix == UNSPECIFIED and min(video.turned_size) >= MIN_HD_SIDE
+    untold = video.color_tags.matrix == UNSPECIFIED and min(video.rotated_size) >= MIN_HD_SIDE
     return "bt709" if untold or video.transfer or video.rgb else "auto"
 
 
@@ -199,10 +200,12 @@ def _sheet(sprites: video_pb2.Sprites, video: VideoStream, seconds: float) -> Sh
     count = max(math.ceil(seconds / interval - 1e-3), 1)
     if count > MAX_SPRITES:
         text = f"{count} pictures are too many; {MAX_SPRITES} are the most: give {seconds / MAX_SPRITES:.3f} or more."
-        raise _wrong("sprites.interval_seconds", text)
+        raise InvalidArgument.field("sprites.interval_seconds", text)
     columns = min(columns, count)
     if max(columns * width, math.ceil(count / columns) * height) > MAX_SHEET_SIDE:
-        raise _wrong("sprites.width", f"the sheet would be larger than {MAX_SHEET_SIDE} pixels; give less.")
+        raise InvalidArgument.field(
+            "sprites.width", f"the sheet would be larger than {MAX_SHEET_SIDE} pixels; give less."
+        )
     return Sheet(count, interval, columns, width, height)
 
 
@@ -213,15 +216,17 @@ def _sprites(
     result = Path(context.result)
     CUES.path(result).write_text(_cues(sheet, seconds), encoding="utf-8")
     options = {"skip_frame": "nokey"} if seconds > KEY_FRAMES_SECONDS else {}
-    given = filters.opened(source.path.name, info, **options)
-    shown = filters.picture(given, info, video).filter("fps", f"1/{sheet.interval:.6f}", start_time=0, round="down")
+    given = filters.open_input(source.path.name, info, **options)
+    shown = filters.normalize_picture(given, info, video).filter(
+        "fps", f"1/{sheet.interval:.6f}", start_time=0, round="down"
+    )
     held = shown.filter("tpad", stop=-1, stop_mode="clone").filter("trim", end_frame=sheet.count)
     small = held.filter("scale", sheet.width, sheet.height, in_color_matrix=_matrix(video), out_color_matrix="bt601")
     small = small.filter("scale", out_range="pc").filter("setsar", 1)
     rows = math.ceil(sheet.count / sheet.columns)
     tiled = small.filter("tile", f"{sheet.columns}x{rows}")
     made = ffmpeg.output(tiled, str(SHEET.path(result)), **{**JPEG, "frames:v": "1", "f": "image2", "update": "1"})
-    return context.around((), {}).reading(made, ())
+    return context.output((), {}).run_reading(made, ())
 
 
 def _cues(sheet: Sheet, seconds: float) -> str:
@@ -237,7 +242,3 @@ def _cues(sheet: Sheet, seconds: float) -> str:
 def _clock(seconds: float) -> str:
     whole, milliseconds = divmod(round(seconds * MILLISECONDS), MILLISECONDS)
     return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}.{milliseconds:03}"
-
-
-def _wrong(name: str, text: str) -> InvalidArgument:
-    return InvalidArgument(f"{name}: {text}", fields={name: text})

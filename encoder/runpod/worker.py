@@ -24,7 +24,7 @@ from apigpu.encoder.v1 import encoder_pb2
 from encoder.config import EncoderSettings
 from encoder.runpod import transfer
 from encoder.runpod.task import RemoteTasks
-from encoder.tasks import executor
+from encoder.tasks.executor import open_executor
 from servicekit import logs
 from servicekit.config import ConfigError
 from servicekit.errors import Internal, InvalidArgument, ServiceError
@@ -33,76 +33,76 @@ from servicekit.tasks import cancel_and_wait
 log = structlog.get_logger("encoder")
 
 PROGRESS_SECONDS = 1.0
-# How long an answer waits for word of progress that is still on its way.
+# How long a result waits for progress that is still on its way.
 SETTLE_SECONDS = 10.0
 
 Job = Mapping[str, Any]
-Tell = Callable[[Job, Any], None]
+SendProgress = Callable[[Job, Any], None]
 
 
-class Progress:
-    """Tells RunPod how far a job is, once in PROGRESS_SECONDS at most."""
+class ProgressReporter:
+    """Reports the progress of a job to RunPod, once in PROGRESS_SECONDS at most."""
 
-    def __init__(self, job: Job, tell: Tell) -> None:
+    def __init__(self, job: Job, send: SendProgress) -> None:
         self._job = job
-        self._tell = tell
+        self._send = send
         self._due_at = 0.0
         self._threads: list[threading.Thread] = []
 
     async def __call__(self, progress: encoder_pb2.EncodeProgress) -> None:
-        """Tell of it, if it is time."""
+        """Report it, if it is time."""
         if time.monotonic() < self._due_at:
             return
         self._due_at = time.monotonic() + PROGRESS_SECONDS
         before = set(threading.enumerate())
-        self._tell(self._job, json_format.MessageToDict(progress))
-        # The SDK sends each word from a thread of its own, and has no way to wait for it.
-        begun = [thread for thread in threading.enumerate() if thread not in before and thread.daemon]
-        self._threads = [thread for thread in [*self._threads, *begun] if thread.is_alive()]
+        self._send(self._job, json_format.MessageToDict(progress))
+        # The SDK sends each report from a thread of its own, and has no way to wait for it.
+        started = [thread for thread in threading.enumerate() if thread not in before and thread.daemon]
+        self._threads = [thread for thread in [*self._threads, *started] if thread.is_alive()]
 
-    async def settled(self) -> None:
-        """Wait until all is told: RunPod takes a word that comes after the answer for the job's newest state."""
+    async def flush(self) -> None:
+        """Wait until all is sent: RunPod takes a report that comes after the result for the job's newest state."""
         for thread in self._threads:
             await asyncio.to_thread(thread.join, SETTLE_SECONDS)
 
 
-class Worker:
-    """What the SDK's loop calls. All is made in that loop, and ends with it."""
+class RunpodWorker:
+    """The handler of the SDK's loop. All is made in that loop, and ends with it."""
 
-    def __init__(self, settings: EncoderSettings, tell: Tell) -> None:
+    def __init__(self, settings: EncoderSettings, send: SendProgress) -> None:
         self.exit_code = 0
         self._settings = settings
-        self._tell = tell
+        self._send = send
         self._tasks: asyncio.Future[RemoteTasks] | None = None
         self._jobs: set[asyncio.Task[Any]] = set()
-        self._held: list[asyncio.Task[None]] = []
+        self._background: list[asyncio.Task[None]] = []
 
     def concurrency(self, current: int) -> int:
-        """Jobs at once. The SDK asks this first of all in its loop, so it is here that the worker begins; and again
-        before it asks for jobs, so that none is taken by a worker that turns out to be of no use."""
-        return self._settings.batch_size if self._begun().done() else 0
+        """Return the number of jobs at once. The SDK asks this first of all in its loop, so it is here that the worker
+        begins; and again before it asks for jobs, so that none is taken by a worker that turns out to be of no use."""
+        return self._settings.batch_size if self._begin().done() else 0
 
     async def handle(self, job: Job) -> dict[str, Any]:
-        """Run a job: its output, or `error`."""
-        tasks, own = self._begun(), asyncio.current_task()
+        """Run a job; return its output, or `error`."""
+        tasks, own = self._begin(), asyncio.current_task()
         assert own is not None
         self._jobs.add(own)
         try:
-            progress = Progress(job, self._tell)
-            answer = await self._answer(await asyncio.shield(tasks), job, progress)
-            await progress.settled()
-            return answer
+            progress = ProgressReporter(job, self._send)
+            output = await self._run(await asyncio.shield(tasks), job, progress)
+            await progress.flush()
+            return output
         finally:
             self._jobs.discard(own)
 
-    async def _answer(self, tasks: RemoteTasks, job: Job, progress: Progress) -> dict[str, Any]:
+    async def _run(self, tasks: RemoteTasks, job: Job, progress: ProgressReporter) -> dict[str, Any]:
         started, code = time.monotonic(), "OK"
         with structlog.contextvars.bound_contextvars(job=job["id"]):
             try:
-                return json_format.MessageToDict(await tasks.run(parsed(job["input"]), progress))
+                return json_format.MessageToDict(await tasks.run(parse_task(job["input"]), progress))
             except ServiceError as error:
                 code = error.code.name
-                return {"error": fault(error)}
+                return {"error": to_fault(error)}
             except asyncio.CancelledError:
                 code = "CANCELLED"
                 raise
@@ -110,29 +110,29 @@ class Worker:
                 code = "INTERNAL"
                 log.exception("unexpected error")
                 text = f"Something went wrong inside the encoder; its log has more under job {job['id']}."
-                return {"error": fault(Internal(text))}
+                return {"error": to_fault(Internal(text))}
             finally:
                 log.info("job", code=code, milliseconds=round((time.monotonic() - started) * 1000, 1))
 
-    def _begun(self) -> asyncio.Future[RemoteTasks]:
+    def _begin(self) -> asyncio.Future[RemoteTasks]:
         if self._tasks is None:
             loop = asyncio.get_running_loop()
             self._tasks = loop.create_future()
-            self._held.append(loop.create_task(self._open(self._tasks)))
+            self._background.append(loop.create_task(self._open(self._tasks)))
             # The SDK itself would wait for its jobs and for its question for more: longer than RunPod waits.
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self._stop, 0)
         return self._tasks
 
     async def _open(self, tasks: asyncio.Future[RemoteTasks]) -> None:
-        """Make what jobs need, and keep it until the loop ends."""
+        """Open what jobs need, until the loop ends."""
         try:
             async with (
-                executor.open_executor(self._settings) as shop,
+                open_executor(self._settings) as executor,
                 httpx.AsyncClient(timeout=transfer.TIMEOUT) as client,
             ):
-                log.info("taking jobs", codec=shop.first.codec.name, slots=shop.slots.total)
-                tasks.set_result(RemoteTasks(shop, transfer.Links(client)))
+                log.info("taking jobs", codec=executor.preferred.codec.name, slots=executor.slots.total)
+                tasks.set_result(RemoteTasks(executor, transfer.Links(client)))
                 await asyncio.Event().wait()
         except ConfigError as error:
             print(error, file=sys.stderr)
@@ -143,34 +143,35 @@ class Worker:
 
     def _stop(self, exit_code: int) -> None:
         self.exit_code = exit_code
-        self._held.append(asyncio.get_running_loop().create_task(self._end()))
+        self._background.append(asyncio.get_running_loop().create_task(self._end()))
 
     async def _end(self) -> None:
-        """End the jobs, and when they have cleared up, the loop."""
+        """Cancel the jobs, and when they have cleaned up, the loop."""
         while self._jobs:
             await cancel_and_wait(*self._jobs)
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()
 
 
-def parsed(value: Any) -> encoder_pb2.RemoteTask:
-    """A job's input. Raises InvalidArgument; without the parser's words, which quote values, and those may be links."""
+def parse_task(value: Any) -> encoder_pb2.RemoteTask:
+    """Return the task of a job's input. Raises InvalidArgument; without the parser's words, which quote values, and
+    those may be links."""
     try:
         return json_format.ParseDict(value, encoder_pb2.RemoteTask(), ignore_unknown_fields=True)
     except (json_format.ParseError, TypeError, AttributeError, RecursionError):
         raise InvalidArgument("The job's input is not a RemoteTask as JSON.", reason="BAD_TASK") from None
 
 
-def fault(error: ServiceError) -> str:
-    """An error as the text of a RemoteFault."""
-    told = encoder_pb2.RemoteFault(
+def to_fault(error: ServiceError) -> str:
+    """Return an error as the text of a RemoteFault."""
+    message = encoder_pb2.RemoteFault(
         code=error.number, message=error.message, reason=error.reason, fields=dict(error.fields)
     )
-    return json_format.MessageToJson(told, indent=None)
+    return json_format.MessageToJson(message, indent=None)
 
 
 def main() -> int:
-    """Take jobs until a signal; the exit code. 2: a setting is wrong, or the SDK is not there."""
+    """Take jobs until a signal; return the exit code. 2: a setting is wrong, or the SDK is not there."""
     try:
         settings = EncoderSettings.load()
         logs.configure("encoder", settings.log_level, settings.logs_dir)
@@ -181,7 +182,7 @@ def main() -> int:
     except ImportError as error:
         print(f"RunPod's SDK cannot be loaded ({error}); install it: pip install '.[runpod]'", file=sys.stderr)
         return 2
-    worker = Worker(settings, runpod.serverless.progress_update)
+    worker = RunpodWorker(settings, runpod.serverless.progress_update)
     # The loop ends by being cancelled.
     with contextlib.suppress(asyncio.CancelledError):
         runpod.serverless.start({"handler": worker.handle, "concurrency_modifier": worker.concurrency})

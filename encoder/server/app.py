@@ -1,4 +1,4 @@
-"""The encoder put together: the only place that constructs and wires."""
+"""The gRPC server of the encoder, wired together."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -8,10 +8,9 @@ import structlog
 
 from apigpu.encoder.v1 import encoder_pb2, encoder_pb2_grpc
 from encoder.config import EncoderSettings
-from encoder.server.access import access_control
-from encoder.server.idle import IdleMonitor
+from encoder.server.interceptors import IdleMonitor, access_control
 from encoder.server.service import EncoderServicer
-from encoder.tasks import executor
+from encoder.tasks.executor import open_executor
 from servicekit.interceptors import error_boundary
 from servicekit.server import Service
 
@@ -24,27 +23,27 @@ SPARE_CALLS = 64
 
 @dataclass(frozen=True)
 class Ports:
-    """The ports that the encoder got."""
+    """The ports that the encoder listens on."""
 
     grpc: int
     health: int
 
 
 @contextlib.asynccontextmanager
-async def serving(settings: EncoderSettings, callers: IdleMonitor) -> AsyncIterator[Ports]:
-    """An encoder that serves until the block is left, and then drains. Raises ConfigError."""
+async def serve(settings: EncoderSettings, idle: IdleMonitor) -> AsyncIterator[Ports]:
+    """Serve until the block is left, and then drain. Raises ConfigError."""
     credentials = settings.identity.server_credentials(require_client=True)
-    async with executor.open_executor(settings) as shop:
+    async with open_executor(settings) as executor:
         service = Service(
             interceptors=[
                 error_boundary(settings.max_task_seconds),
                 access_control(settings.allowed_ips, settings.session_token.get_secret_value()),
-                callers.counted(),
+                idle.interceptor(),
             ],
             max_concurrent_calls=settings.batch_size + SPARE_CALLS,
             max_call_seconds=settings.max_task_seconds,
         )
-        encoder_pb2_grpc.add_EncoderServiceServicer_to_server(EncoderServicer(shop), service.server)
+        encoder_pb2_grpc.add_EncoderServiceServicer_to_server(EncoderServicer(executor), service.server)
         service.reflect([NAME])
         ports = Ports(
             service.listen(f"{settings.host}:{settings.port}", credentials),
@@ -55,14 +54,14 @@ async def serving(settings: EncoderSettings, callers: IdleMonitor) -> AsyncItera
             "serving",
             port=ports.grpc,
             health_port=ports.health,
-            codec=shop.first.codec.name,
-            codec_reason=shop.first.reason,
-            slots=shop.slots.total,
-            sandbox=shop.capabilities.ffmpeg.sandbox.name,
+            codec=executor.preferred.codec.name,
+            codec_reason=executor.preferred.reason,
+            slots=executor.slots.total,
+            sandbox=executor.capabilities.ffmpeg.sandbox.name,
         )
         try:
             yield ports
         finally:
-            shop.slots.close()
-            log.info("draining", busy=shop.slots.busy, seconds=settings.drain_seconds)
+            executor.slots.close()
+            log.info("draining", busy=executor.slots.busy, seconds=settings.drain_seconds)
             await service.drain(settings.drain_seconds)

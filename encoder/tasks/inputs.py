@@ -1,4 +1,4 @@
-"""Intake: the inputs of a task, from the stream to files. Nothing is used that was not announced, counted, digested."""
+"""Inputs of a task, from the stream to files. Nothing is used that was not announced, counted and digested."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from apigpu.encoder.v1 import encoder_pb2
-from encoder.operations.plan import Source
+from encoder.media.info import Source
 from servicekit.chunks import Checksum
 from servicekit.errors import DataLoss, InvalidArgument, ResourceExhausted
 
@@ -17,18 +17,18 @@ Requests = AsyncIterator[encoder_pb2.EncodeRequest]
 
 
 class InputSpool:
-    """One input on its way to its file. Its methods block: call them off the event loop."""
+    """Writes one input to its file. Its methods block: call them off the event loop."""
 
     def __init__(self, path: Path, field: str, max_bytes: int) -> None:
         self._file = path.open("wb", buffering=0)
-        self._tally = Checksum()
+        self._checksum = Checksum()
         self._field = field
         self._max_bytes = max_bytes
 
     def add(self, data: bytes) -> None:
         """Write and digest the next bytes. Raises ResourceExhausted over the limit, or when the disk is full."""
-        self._tally.add(data)
-        check_size(self._field, self._tally.size_bytes, self._max_bytes)
+        self._checksum.add(data)
+        check_size(self._field, self._checksum.size_bytes, self._max_bytes)
         view = memoryview(data)
         try:
             while view:
@@ -40,18 +40,18 @@ class InputSpool:
             raise ResourceExhausted(text, reason="DISK_FULL") from error
 
     def finish(self, end: encoder_pb2.InputEnd) -> None:
-        """Hold what came against what was announced. Raises DataLoss."""
+        """Compare what came with what was announced. Raises DataLoss."""
         if not end.sha256:
             raise DataLoss(f"{self._field}: the end of the input has no SHA-256.", reason="DIGEST_MISSING")
-        self._tally.verify(self._field, size_bytes=end.size_bytes, sha256=end.sha256)
+        self._checksum.verify(self._field, size_bytes=end.size_bytes, sha256=end.sha256)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._file.close()
 
 
-async def first(requests: Requests) -> encoder_pb2.Task:
-    """The task that opens a stream. Raises InvalidArgument when it is something else."""
+async def read_task(requests: Requests) -> encoder_pb2.Task:
+    """Return the task that opens a stream. Raises InvalidArgument when the first message is something else."""
     async for request in requests:
         if request.WhichOneof("part") != "task":
             break
@@ -68,7 +68,7 @@ async def discard(requests: Requests, seconds: float = DISCARD_SECONDS) -> None:
                 pass
 
 
-def check_announced(inputs: Sequence[encoder_pb2.Input], max_bytes: int) -> None:
+def check_announced_sizes(inputs: Sequence[encoder_pb2.Input], max_bytes: int) -> None:
     """Raise ResourceExhausted for an input that is announced too large."""
     for item in inputs:
         check_size(item.field, item.size_bytes, max_bytes)
@@ -82,7 +82,7 @@ async def receive(
     paths = []
     for index, item in enumerate(inputs):
         paths.append(folder / f"input{index}")
-        await _spooled(requests, index, InputSpool(paths[-1], item.field, max_bytes))
+        await _spool_input(requests, index, InputSpool(paths[-1], item.field, max_bytes))
     return by_field(inputs, paths)
 
 
@@ -105,7 +105,7 @@ def check_size(field: str, size_bytes: int, max_bytes: int) -> None:
         )
 
 
-async def _spooled(requests: Requests, index: int, spool: InputSpool) -> None:
+async def _spool_input(requests: Requests, index: int, spool: InputSpool) -> None:
     # One chunk is written and digested on a thread while the next one is read from the network.
     writing: asyncio.Future[None] | None = None
     try:

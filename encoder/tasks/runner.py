@@ -1,4 +1,4 @@
-"""Runner: a task from its inputs on disk to its result on disk."""
+"""Runner: takes a task from its inputs on disk to its result on disk."""
 
 import asyncio
 import time
@@ -9,14 +9,14 @@ from typing import Any
 
 import structlog
 
-from encoder.captions.fonts import Library
-from encoder.codecs.base import Candidate, Codec, CodecFault
+from encoder.captions.fonts import FontLibrary
+from encoder.codecs.base import Codec, CodecChoice, CodecFault
 from encoder.ffmpeg.command import FfmpegRun
 from encoder.ffmpeg.process import Ffmpeg
+from encoder.media.info import Source
 from encoder.operations import OPERATIONS
-from encoder.operations.plan import COPY, Plan, PlanContext, PlanWarning, Source
-from encoder.tasks.result_check import Measures, check_results
-from encoder.tasks.result_stream import ResultStream
+from encoder.operations.plan import COPY, Plan, PlanContext
+from encoder.tasks.results import ResultStream, TaskProgress, TaskResult, check_results
 from encoder.tasks.workspace import TaskFolder
 from servicekit.errors import FailedPrecondition, Unimplemented
 
@@ -26,97 +26,69 @@ COPIED = "the video need not be encoded"
 
 
 @dataclass(frozen=True)
-class Step:
-    """How far a run is; `frames_total` is 0 while not known."""
-
-    frames_done: int
-    frames_total: int
-    fps: float
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Seconds until the end by the present rate; None while not known."""
-        if not self.frames_total or self.fps <= 0:
-            return None
-        return max(self.frames_total - self.frames_done, 0) / self.fps
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a finished file really is, and what made its video and why that ("" where it is none)."""
-
-    codec: str
-    codec_reason: str
-    content_type: str
-    measures: Measures
-    encode_seconds: float
-    warnings: tuple[PlanWarning, ...]
-
-
-@dataclass(frozen=True)
 class Work:
     """An operation by name, its request message, its inputs, where it may write, and the threads to keep busy."""
 
     operation: str
     request: Any
     sources: Mapping[str, Source]
-    place: TaskFolder
+    folder: TaskFolder
     threads: int
 
 
-Report = Callable[[Step], Awaitable[None]]
+ReportProgress = Callable[[TaskProgress], Awaitable[None]]
 
 
 @dataclass(frozen=True)
 class Runner:
-    """Runs operations with one FFmpeg, and the first codec of several that can."""
+    """Runs operations with one FFmpeg, and the first of several codecs that works."""
 
     ffmpeg: Ffmpeg
-    codecs: tuple[Candidate, ...]
-    fonts: Library
+    codecs: tuple[CodecChoice, ...]
+    fonts: FontLibrary
     max_duration_seconds: float
 
-    async def run(self, work: Work, report: Report, outlet: ResultStream) -> Result:
+    async def run(self, work: Work, report: ReportProgress, stream: ResultStream) -> TaskResult:
         """Do the work, and send the result out. Raises ServiceError, also when part of the result is out; leaves
         nothing running when it is cancelled."""
-        started = time.monotonic()
-        first, *others = self.codecs
+        started_at = time.monotonic()
+        current, *others = self.codecs
         while True:
             try:
-                return await self._made(work, first, started, report, outlet)
+                return await self._run_with(current, work, started_at, report, stream)
             except CodecFault as error:
-                if not others or outlet.tally.size_bytes:
+                if not others or stream.checksum.size_bytes:
                     raise
-                log.warning("another codec takes over", reason=error.message, codec=others[0].codec.name)
-                await asyncio.to_thread(work.place.clear, [source.path for source in work.sources.values()])
-                first, *others = others[0].instead(error.message), *others[1:]
+                log.warning("codec failed; falling back", error=error.message, codec=others[0].codec.name)
+                await asyncio.to_thread(work.folder.clear, [source.path for source in work.sources.values()])
+                current, *others = CodecChoice(others[0].codec, error.message), *others[1:]
 
-    async def _made(
-        self, work: Work, candidate: Candidate, started: float, report: Report, outlet: ResultStream
-    ) -> Result:
-        plan = await asyncio.to_thread(self._plan, work, candidate.codec)
-        for number, made in enumerate(plan.passes, 1):
-            step = made if isinstance(made, FfmpegRun) else await asyncio.to_thread(made)
-            async with self.ffmpeg.running(step, work.place.reach) as run:
-                async for progress in run.progress():
-                    if number == len(plan.passes):
-                        if plan.flows and outlet.is_live:
-                            await outlet.flow(work.place.result)
-                        await report(Step(progress.frames_done, plan.frames_total, progress.fps))
-                await run.finish()
-        reason = candidate.reason if plan.codec != COPY else COPIED
-        result = await asyncio.to_thread(_finished, work.place.result, plan, reason, started)
-        await outlet.flow(work.place.result)
+    async def _run_with(
+        self, choice: CodecChoice, work: Work, started_at: float, report: ReportProgress, stream: ResultStream
+    ) -> TaskResult:
+        plan = await asyncio.to_thread(self._plan, work, choice.codec)
+        for number, planned in enumerate(plan.runs, 1):
+            run = planned if isinstance(planned, FfmpegRun) else await asyncio.to_thread(planned)
+            async with self.ffmpeg.start(run, work.folder.sandbox_access) as running:
+                async for progress in running.progress():
+                    if number == len(plan.runs):
+                        if plan.streamable and stream.is_live:
+                            await stream.pump(work.folder.result)
+                        await report(TaskProgress(progress.frames_done, plan.frames_total, progress.fps))
+                await running.finish()
+        reason = choice.reason if plan.codec != COPY else COPIED
+        result = await asyncio.to_thread(_finish, work.folder.result, plan, reason, started_at)
+        await stream.pump(work.folder.result)
         for file in plan.files:
-            await outlet.send_file(file, file.path(work.place.result))
+            await stream.send_file(file.name, file.content_type, file.path(work.folder.result))
         return result
 
     def _plan(self, work: Work, codec: Codec) -> Plan:
-        name, place = work.operation, work.place
+        name, folder = work.operation, work.folder
         if name not in OPERATIONS:
             raise Unimplemented(f"This encoder does not know the operation '{name}'; it knows {', '.join(OPERATIONS)}.")
-        materials = PlanContext(work.sources, place.folder, str(place.result), codec, work.threads, self.fonts)
-        plan = OPERATIONS[name](work.request, materials)
+        context = PlanContext(work.sources, folder.path, str(folder.result), codec, work.threads, self.fonts)
+        plan = OPERATIONS[name](work.request, context)
         if plan.duration_seconds > self.max_duration_seconds:
             text = (
                 f"the result would last {plan.duration_seconds:.0f} s; {self.max_duration_seconds:.0f} s are the most."
@@ -125,9 +97,10 @@ class Runner:
         return plan
 
 
-def _finished(path: Path, plan: Plan, reason: str, started: float) -> Result:
+def _finish(path: Path, plan: Plan, codec_reason: str, started_at: float) -> TaskResult:
     if plan.finish is not None:
         plan.finish(path)
     measures = check_results(plan, path)
-    seconds = time.monotonic() - started
-    return Result(plan.codec, reason if plan.codec else "", plan.content_type, measures, seconds, plan.warnings)
+    seconds = time.monotonic() - started_at
+    reason = codec_reason if plan.codec else ""
+    return TaskResult(plan.codec, reason, plan.content_type, measures, seconds, plan.warnings)

@@ -1,4 +1,4 @@
-"""Work folders: one for each task, gone with it, however it ends."""
+"""Work folders: one for each task, removed with it, however it ends."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from encoder.sandbox.base import SandboxAccess
+from encoder.sandbox.sandboxes import SandboxAccess
 from servicekit.config import ConfigError
 
 PREFIX = "task-"
@@ -21,50 +21,53 @@ RESULT = "result"
 class TaskFolder:
     """A task's own folder, and the file that its result is to be written to."""
 
-    folder: Path
+    path: Path
     result: Path
 
     @property
-    def reach(self) -> SandboxAccess:
+    def sandbox_access(self) -> SandboxAccess:
         """What a child that works on the task may see."""
-        return SandboxAccess((self.folder, self.result.parent), ())
+        return SandboxAccess((self.path, self.result.parent), ())
 
-    def clear(self, kept: Collection[Path]) -> None:
-        """Remove everything but `kept`: a task begins anew. Blocks."""
-        for path in {*self.folder.iterdir(), *self.result.parent.iterdir()} - set(kept):
+    def clear(self, keep: Collection[Path]) -> None:
+        """Remove everything but `keep`, for a task that begins anew. Blocks."""
+        for path in {*self.path.iterdir(), *self.result.parent.iterdir()} - set(keep):
             if path.is_dir():
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
 
 
+@dataclass(frozen=True)
 class Workspace:
     """The folders of one encoder. No two encoders may share them: each sweeps what it finds there at its start."""
 
-    def __init__(self, work_dir: Path, output_dir: Path | None) -> None:
-        self._work_dir = work_dir.resolve()
-        self._output_dir = output_dir.resolve() if output_dir else self._work_dir
+    work_dir: Path
+    output_dir: Path
+
+    @classmethod
+    def of(cls, work_dir: Path, output_dir: Path | None) -> "Workspace":
+        """Return the workspace of the settings WORK_DIR and OUTPUT_DIR; without the latter, one folder serves both."""
+        return cls(work_dir.resolve(), (output_dir or work_dir).resolve())
 
     @contextlib.contextmanager
-    def opened(self) -> Iterator[None]:
+    def lock(self) -> Iterator[None]:
         """Lock the folders, and remove what a killed encoder left. Raises ConfigError."""
         with contextlib.ExitStack() as stack:
-            for name, folder in {"OUTPUT_DIR": self._output_dir, "WORK_DIR": self._work_dir}.items():
-                if name == "OUTPUT_DIR" and folder == self._work_dir:
-                    continue
-                stack.enter_context(_locked(name, folder))
+            for folder, name in {self.output_dir: "OUTPUT_DIR", self.work_dir: "WORK_DIR"}.items():
+                stack.enter_context(_lock(name, folder))
                 for left in folder.glob(f"{PREFIX}*"):
                     shutil.rmtree(left, ignore_errors=True)
             yield
 
     @contextlib.asynccontextmanager
-    async def task(self) -> AsyncIterator[TaskFolder]:
-        """A new folder; removed with all that is in it when the block is left."""
+    async def task_folder(self) -> AsyncIterator[TaskFolder]:
+        """Make a new folder; it is removed with all that is in it when the block is left."""
         async with contextlib.AsyncExitStack() as stack:
-            folder = await stack.enter_async_context(_temporary(self._work_dir))
+            folder = await stack.enter_async_context(_temporary(self.work_dir))
             results = folder
-            if self._output_dir != self._work_dir:
-                results = await stack.enter_async_context(_temporary(self._output_dir))
+            if self.output_dir != self.work_dir:
+                results = await stack.enter_async_context(_temporary(self.output_dir))
             yield TaskFolder(folder, results / RESULT)
 
 
@@ -79,7 +82,7 @@ async def _temporary(parent: Path) -> AsyncIterator[Path]:
 
 
 @contextlib.contextmanager
-def _locked(name: str, folder: Path) -> Iterator[None]:
+def _lock(name: str, folder: Path) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / LOCK).open("w")

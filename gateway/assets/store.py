@@ -136,15 +136,15 @@ class TransferSlots:
     """A limit on concurrent uploads and downloads, since each holds a few chunks in memory."""
 
     def __init__(self, max_transfers: int) -> None:
-        self._free = max_transfers
+        self.free = max_transfers
 
     @contextmanager
     def acquire(self) -> Iterator[None]:
         """Hold one slot during the block. Raises ResourceExhausted (BUSY) at once when none is free."""
-        if self._free == 0:
+        if self.free == 0:
             raise ResourceExhausted("Too many uploads and downloads at once; try again in a moment.", reason="BUSY")
-        self._free -= 1
+        self.free -= 1
         try:
             yield
         finally:
-            self._free += 1
+            self.free += 1

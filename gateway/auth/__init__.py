@@ -1,1 +1,1 @@
-"""Who may call, and how often."""
+"""Authentication by API key, with a rate limit for each key."""

@@ -1,19 +1,19 @@
-"""The interceptor that asks for a key and counts calls, for all four kinds of call."""
+"""The interceptor that requires an API key and limits the rate of calls, for all four kinds of call."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from gateway.auth.keys import Keys
+from gateway.auth.keys import ApiKeys
 from gateway.ratelimit import KeyRateLimit
 from servicekit.interceptors import AroundCall, Context, metadata
 
 
-def key_required(keys: Keys, limit: KeyRateLimit) -> AroundCall:
-    """Comes after the boundary, which turns what this raises into a status."""
+def authentication(keys: ApiKeys, limit: KeyRateLimit) -> AroundCall:
+    """Return the interceptor; it stands inside the error boundary, which turns its errors into statuses."""
 
     @asynccontextmanager
     async def around(method: str, context: Context) -> AsyncIterator[None]:
-        limit.take(keys.check(method, metadata(context)))
+        limit.take(keys.authenticate(method, metadata(context)))
         yield
 
     return AroundCall(around)

@@ -1,4 +1,4 @@
-"""API keys: which calls need one, and whether the one given opens the gateway."""
+"""API keys: methods that need one, and the check of the key that a call sends."""
 
 import hashlib
 import hmac
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from servicekit.errors import Unauthenticated
 
-# Prefixes of methods that anybody may call who got through TLS.
+# Prefixes of methods that need no key.
 OPEN_METHODS = (
     "/grpc.health.v1.Health/",
     "/grpc.reflection.v1alpha.ServerReflection/",
@@ -15,29 +15,29 @@ OPEN_METHODS = (
 )
 
 
-class Keys:
-    """The keys of this gateway."""
+class ApiKeys:
+    """The valid keys of this gateway."""
 
     def __init__(self, keys: Sequence[str]) -> None:
         self._digests = [_digest(key) for key in keys]
 
-    def check(self, method: str, given: Mapping[str, str]) -> str:
-        """Name of the key in the call's metadata ("" for open methods). Raises Unauthenticated."""
-        key = given_key(method, given)
+    def authenticate(self, method: str, metadata: Mapping[str, str]) -> str:
+        """Return a short digest that names the call's key ("" for open methods). Raises Unauthenticated."""
+        key = require_key(method, metadata)
         if not key:
             return ""
         digest = _digest(key)
-        # Every key is compared, so that the time taken tells nothing.
-        if not any([hmac.compare_digest(digest, known) for known in self._digests]):  # noqa: C419
+        # Every key is compared, so that the time reveals nothing.
+        if not any([hmac.compare_digest(digest, valid) for valid in self._digests]):  # noqa: C419
             raise Unauthenticated("The API key is not known here.", reason="WRONG_KEY")
         return digest.hex()[:8]
 
 
-def given_key(method: str, given: Mapping[str, str]) -> str:
-    """The key in the call's metadata, known or not ("" for open methods). Raises Unauthenticated without one."""
+def require_key(method: str, metadata: Mapping[str, str]) -> str:
+    """Return the key in a call's metadata, valid or not ("" for open methods). Raises Unauthenticated without one."""
     if method.startswith(OPEN_METHODS):
         return ""
-    key = given.get("x-api-key") or given.get("authorization", "").removeprefix("Bearer ").strip()
+    key = metadata.get("x-api-key") or metadata.get("authorization", "").removeprefix("Bearer ").strip()
     if not key:
         raise Unauthenticated("An API key is required; give it as X-API-Key.", reason="NO_KEY")
     return key

@@ -1,10 +1,10 @@
-"""The control: keeps the fleet as the scaler wants it. It runs on every gateway; the one that holds the lease acts."""
+"""The fleet controller: reconciles instances and scales the fleet. It runs on every gateway; the leader alone acts."""
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import structlog
@@ -12,221 +12,251 @@ import structlog
 from gateway.cluster.assignments import TaskAssignments
 from gateway.cluster.leader import LeaderLease
 from gateway.fleet import billing
-from gateway.fleet.autoscaler import Demand, Launch, Policy, Snapshot, Terminate, Worker, decide
+from gateway.fleet.autoscaler import Decision, Demand, Launch, Policy, Snapshot, Worker, decide
 from gateway.fleet.estimates import EstimateStore
-from gateway.fleet.instances import instance
-from gateway.fleet.instances.instance import Instance, InstanceState
+from gateway.fleet.instances.instance import Instance, InstanceState, is_label_of, new_label
 from gateway.fleet.instances.registry import InstanceRegistry
-from gateway.fleet.lifecycle import InstanceLifecycle, LifecycleTimeouts, WorkerSlotLifecycle
-from gateway.fleet.providers.base import InstanceProvider, Offer, Provider
+from gateway.fleet.lifecycle import InstanceLifecycle, Lifecycle, LifecycleTimeouts
+from gateway.fleet.providers.base import Offer
 from gateway.fleet.providers.monitor import BACKOFF, InstanceMonitor, ProviderMonitor
-from gateway.workers.pool import Pool, PoolMember
+from gateway.workers.pool import Pool
 from servicekit.backoff import Backoff
 from servicekit.errors import ServiceError
-from servicekit.tasks import cancel_and_wait
+from servicekit.tasks import cancel_and_wait, log_and_continue
 
 log = structlog.get_logger("fleet")
 
 CLOSE_SECONDS = 5.0
-# Longer than costs are told of.
+# Longer than any period that costs are shown for.
 RETENTION_SECONDS = 40 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
 class Intervals:
-    """How often things are done, seconds."""
+    """Intervals of the controller in seconds."""
 
     tick_seconds: float = 1.0
     lease_seconds: float = 15.0
-    # The provider's list, while a machine is on its way, and else.
-    look_seconds: float = 5.0
+    # Between two lists of a provider while an instance is provisioning; half of `reconcile_seconds` otherwise.
+    provisioning_list_seconds: float = 5.0
     reconcile_seconds: float = 120.0
-    shop_seconds: float = 15.0
-    # After which every gateway has told of a run that began.
-    lost_seconds: float = 30.0
+    offers_seconds: float = 15.0
+    # From the start of a run, after which every gateway has published that it has it.
+    orphaned_seconds: float = 30.0
     # Pauses after failed calls to a provider.
     backoff: Backoff = BACKOFF
-    # Records of machines that ended are kept for so long.
+    # Retention of the records of terminated instances, and of requests that came to nothing.
     retention_seconds: float = RETENTION_SECONDS
-    # And of those that were never made.
-    plan_retention_seconds: float = 3600.0
+    request_retention_seconds: float = 3600.0
 
 
+@dataclass(frozen=True, slots=True)
+class FleetConfig:
+    """The name of a fleet, its limits, its intervals, and the providers to rent from in the order of preference.
+
+    Instances of other providers are kept until they terminate.
+    """
+
+    name: str
+    policy: Policy
+    rentable: Sequence[str] = ()
+    timeouts: LifecycleTimeouts = field(default_factory=LifecycleTimeouts)
+    intervals: Intervals = field(default_factory=Intervals)
+
+
+class Queue(Protocol):
+    """The tasks of all jobs, by their records."""
+
+    @property
+    def tasks_waiting(self) -> int:
+        """Return the number of tasks that wait for an encoder."""
+
+    @property
+    def tasks_running(self) -> int:
+        """Return the number of tasks that run."""
+
+    def oldest_wait_seconds(self, now: float) -> float:
+        """Return the seconds that the oldest waiting task has waited."""
+
+    def operations_waiting(self) -> dict[str, int]:
+        """Return the number of waiting tasks by operation."""
+
+
+def current_demand(queue: Queue, assignments: TaskAssignments, estimate_store: EstimateStore, now: float) -> Demand:
+    """Return the tasks that wait for a slot: those that no gateway has assigned. By its record one may be running, and
+    its gateway dead; or waiting, while RunPod starts a worker for it."""
+    return Demand(
+        waiting=max(0, queue.tasks_waiting + queue.tasks_running - len(assignments.assigned())),
+        oldest_wait_seconds=queue.oldest_wait_seconds(now),
+        task_seconds=estimate_store.estimates.mean_task_seconds(queue.operations_waiting()),
+    )
+
+
+@dataclass(eq=False)
 class FleetController:
-    """Runs from `start` to `close`. `demand` tells of the queue. Of the providers those that are `rentable` are rented
-    from, in that order; the others' machines live out their time."""
+    """Runs from `start` to `close`. `lifecycles` has every provider that is set up, by name."""
 
-    def __init__(
-        self,
-        register: InstanceRegistry,
-        lease: LeaderLease,
-        providers: Mapping[str, Provider],
-        pool: Pool,
-        policy: Policy,
-        rentable: Sequence[str],
-        fleet_name: str,
-        demand: Callable[[float], Demand],
-        holders: TaskAssignments,
-        knowledge: EstimateStore,
-        patience: LifecycleTimeouts,
-        rhythm: Intervals,
-    ) -> None:
-        self._register = register
-        self._lease = lease
-        self._pool = pool
-        self._rentable = rentable
-        self._fleet_name = fleet_name
-        self._demand = demand
-        self._holders = holders
-        self._rhythm = rhythm
-        self.markets: dict[str, ProviderMonitor] = {}
-        self._instances: dict[str, tuple[InstanceMonitor, InstanceLifecycle]] = {}
-        self._lives: dict[str, InstanceLifecycle | WorkerSlotLifecycle] = {}
-        for name, provider in providers.items():
-            if isinstance(provider, InstanceProvider):
-                monitor = InstanceMonitor(provider, rhythm.backoff)
-                lifecycle = InstanceLifecycle(register, monitor, pool, knowledge, patience)
-                self.markets[name], self._lives[name] = monitor, lifecycle
-                self._instances[name] = monitor, lifecycle
-            else:
-                self.markets[name] = ProviderMonitor(provider, rhythm.backoff)
-                self._lives[name] = WorkerSlotLifecycle(register, pool, patience)
-        # Who keeps no instances up is no place for a minimum of them.
-        keeps = any(name in self._instances for name in rentable)
-        self._policy = policy if keeps else replace(policy, minimum=0)
-        self._swept_at = 0.0
-        self._checked_at: dict[str, float] = {}
-        self._loop: asyncio.Task[None] | None = None
+    config: FleetConfig
+    registry: InstanceRegistry
+    lease: LeaderLease
+    assignments: TaskAssignments
+    estimate_store: EstimateStore
+    pool: Pool
+    queue: Queue
+    lifecycles: Mapping[str, Lifecycle]
+    _pruned_at: float = field(default=0.0, init=False)
+    # The provider's list that was last searched for strays.
+    _searched_at: dict[str, float] = field(default_factory=dict, init=False)
+    _loop: asyncio.Task[None] | None = field(default=None, init=False)
 
-    def rented_from(self) -> list[tuple[str, ProviderMonitor]]:
-        """The providers that are rented from, in the order of preference."""
-        return [(name, self.markets[name]) for name in self._rentable]
+    @property
+    def monitors(self) -> dict[str, ProviderMonitor]:
+        """Return the monitor of each provider."""
+        return {name: lifecycle.monitor for name, lifecycle in self.lifecycles.items()}
+
+    @property
+    def rentable_monitors(self) -> list[ProviderMonitor]:
+        """Return the monitors of the providers to rent from, in the order of preference."""
+        return [self.lifecycles[name].monitor for name in self.config.rentable if name in self.lifecycles]
+
+    @property
+    def is_leader(self) -> bool:
+        """Return True while this gateway leads the fleet."""
+        return self.lease.is_held
 
     def start(self) -> None:
-        """Begin."""
+        """Start the loop."""
         self._loop = asyncio.create_task(self._run())
 
     async def close(self) -> None:
-        """Stop acting, and let another gateway act at once. Machines live on: they belong to the fleet."""
+        """Stop, and let another gateway lead at once. Instances keep running: they belong to the fleet."""
         if self._loop is not None:
             await cancel_and_wait(self._loop)
-        for _, lifecycle in self._instances.values():
+        for lifecycle in self.lifecycles.values():
             await lifecycle.close()
-        for market in self.markets.values():
-            await market.close()
-            await market.provider.close()
         with contextlib.suppress(ServiceError, TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
-                await self._lease.give_up()
+                await self.lease.give_up()
 
     async def _run(self) -> None:
         while True:
-            try:
-                if self._lease.is_fresh or await self._lease.renew():
-                    await self._act()
-            except ServiceError as error:
-                log.warning("cannot look after the fleet", error=error.message)
-            except Exception:
-                log.exception("unexpected error in the control of the fleet")
-            await asyncio.sleep(self._rhythm.tick_seconds)
+            with log_and_continue("cannot reconcile the fleet"):
+                if self.lease.is_fresh or await self.lease.renew():
+                    await self._reconcile()
+            await asyncio.sleep(self.config.intervals.tick_seconds)
 
-    async def _act(self) -> None:
+    async def _reconcile(self) -> None:
         now = time.time()
-        living = self._register.living()
-        self._look(living)
-        for machine in living:
-            if (life := self._lives.get(machine.provider)) and self._lease.is_held:
-                await _apart(self._end_lost_runs(machine, now), machine.id)
-                await _apart(life.step(machine), machine.id)
-        if now - self._swept_at > self._rhythm.reconcile_seconds:
-            self._swept_at = now
-            await _apart(self._sweep(now), "the sweep")
+        instances = self.registry.living()
+        self._refresh(instances)
+        for instance in instances:
+            if (lifecycle := self.lifecycles.get(instance.provider)) and self.is_leader:
+                await _isolated(self._end_orphaned_runs(instance, now), instance.id)
+                await _isolated(lifecycle.reconcile(instance), instance.id)
+        if now - self._pruned_at > self.config.intervals.reconcile_seconds:
+            self._pruned_at = now
+            await _isolated(self._prune(now), "records")
         self._destroy_strays()
         await self._scale(now)
 
-    def _look(self, living: list[Instance]) -> None:
-        for name, (monitor, _) in self._instances.items():
-            hurry = any(machine.provider == name and machine.state is InstanceState.PROVISIONING for machine in living)
-            monitor.refresh_instances(self._rhythm.look_seconds if hurry else self._rhythm.reconcile_seconds / 2)
+    def _refresh(self, instances: list[Instance]) -> None:
+        intervals = self.config.intervals
+        provisioning = {instance.provider for instance in instances if instance.state is InstanceState.PROVISIONING}
+        for name, monitor in self.monitors.items():
+            if isinstance(monitor, InstanceMonitor):
+                is_urgent = name in provisioning
+                seconds = intervals.provisioning_list_seconds if is_urgent else intervals.reconcile_seconds / 2
+                monitor.refresh_instances(seconds)
 
     def _destroy_strays(self) -> None:
-        """Once for each list that a provider gave."""
-        for name, (monitor, lifecycle) in self._instances.items():
-            if monitor.instances_at > self._checked_at.get(name, 0.0):
-                self._checked_at[name] = monitor.instances_at
-                lifecycle.destroy_strays(lambda text: instance.is_label_of(self._fleet_name, text))
+        """Destroy strays once for each list that a provider gave."""
+        for name, lifecycle in self.lifecycles.items():
+            if isinstance(lifecycle, InstanceLifecycle):
+                listed_at = lifecycle.monitor.instances_at
+                if listed_at > self._searched_at.get(name, 0.0):
+                    self._searched_at[name] = listed_at
+                    lifecycle.destroy_strays(lambda label: is_label_of(self.config.name, label))
 
-    async def _sweep(self, now: float) -> None:
-        """Forget what is long over, and tell of machines that nobody here can give back."""
-        await self._register.prune(now - self._rhythm.retention_seconds, now - self._rhythm.plan_retention_seconds)
-        await self._holders.expire_dead()
-        for machine in self._register.living():
-            if machine.provider not in self._lives:
-                log.error("a machine is paid for whose provider is not set up", machine=machine.id, of=machine.provider)
+    async def _prune(self, now: float) -> None:
+        """Delete expired records, and report billed instances that this gateway cannot terminate."""
+        intervals = self.config.intervals
+        await self.registry.prune(now - intervals.retention_seconds, now - intervals.request_retention_seconds)
+        await self.assignments.expire_dead()
+        for instance in self.registry.living():
+            if instance.provider not in self.lifecycles:
+                text = "instance is billed but its provider is not configured; set its API key to terminate it"
+                log.error(text, instance=instance.id, provider=instance.provider)
 
-    async def _end_lost_runs(self, machine: Instance, now: float) -> None:
-        """End runs that no gateway has in hand: theirs died. One that has just begun may not have been told of yet."""
-        held = self._holders.assigned()
-        for run in machine.running:
-            if run.started_at < now - self._rhythm.lost_seconds and held.get(run.task) != machine.id:
-                log.warning("a run is ended whose gateway is gone", machine=machine.id, task=run.task)
-                await self._register.change(machine.id, lambda m, t=run.task: m.run_ended(t, now))  # type: ignore[misc]
+    async def _end_orphaned_runs(self, instance: Instance, now: float) -> None:
+        """End runs whose gateway died: no gateway has them assigned. A run that has just started may not be published
+        yet."""
+        assigned = self.assignments.assigned()
+        for run in instance.running:
+            if run.started_at < now - self.config.intervals.orphaned_seconds and assigned.get(run.task) != instance.id:
+                log.warning("ending a run whose gateway is gone", instance=instance.id, task=run.task)
+                task = run.task
+                await self.registry.change(instance.id, lambda known, task=task: known.run_ended(task, now))  # type: ignore[misc]
 
     async def _scale(self, now: float) -> None:
-        demand = self._demand(now)
-        for _, market in self.rented_from():
-            if isinstance(market, InstanceMonitor):
-                market.instance_provider.set_workload(max(1, demand.waiting), demand.task_seconds)
-            if demand.waiting or self._policy.minimum:
-                market.refresh_offers(self._rhythm.shop_seconds)
+        policy = self._policy()
+        demand = current_demand(self.queue, self.assignments, self.estimate_store, now)
+        for monitor in self.rentable_monitors:
+            if isinstance(monitor, InstanceMonitor):
+                monitor.instance_provider.set_workload(max(1, demand.waiting), demand.task_seconds)
+            if demand.waiting or policy.minimum:
+                monitor.refresh_offers(self.config.intervals.offers_seconds)
         snapshot = Snapshot(
             now=now,
             demand=demand,
             workers=self._workers(),
             offers=self._offers(now),
-            policy=self._policy,
-            spent_today_usd=billing.spent_today(self._register.all(), now),
-            tick_seconds=self._rhythm.tick_seconds * 2,
+            policy=policy,
+            spent_today_usd=billing.spent_today(self.registry.all(), now),
+            tick_seconds=self.config.intervals.tick_seconds * 2,
         )
         for decision in decide(snapshot):
-            if not self._lease.is_held:
+            if not self.is_leader:
                 return
-            if isinstance(decision, Launch):
-                await self._rent(decision.offer, decision.reason, now)
-            else:
-                await self._release(decision)
+            await self._apply(decision, now)
+
+    def _policy(self) -> Policy:
+        """Return the policy, without a minimum where only serverless providers are rented from: they keep no idle
+        worker up."""
+        keeps_instances = any(isinstance(monitor, InstanceMonitor) for monitor in self.rentable_monitors)
+        return self.config.policy if keeps_instances else replace(self.config.policy, minimum=0)
 
     def _offers(self, now: float) -> list[Offer]:
-        """What the providers have told lately, without what was taken since."""
-        told_after = now - 2 * self._rhythm.shop_seconds
-        taken = {(machine.provider, machine.offer) for machine in self._register.living()}
-        markets = [market for _, market in self.rented_from() if market.offers_at > told_after]
-        told = [offer for market in markets for offer in market.offers]
-        return [offer for offer in told if (offer.provider, offer.id) not in taken]
+        """Return the recent offers of the providers, without those that were taken since."""
+        oldest = now - 2 * self.config.intervals.offers_seconds
+        taken = {(instance.provider, instance.offer) for instance in self.registry.living()}
+        monitors = [monitor for monitor in self.rentable_monitors if monitor.offers_at > oldest]
+        offers = [offer for monitor in monitors for offer in monitor.offers]
+        return [offer for offer in offers if (offer.provider, offer.id) not in taken]
 
     def _workers(self) -> list[Worker]:
-        own = [_own_worker(seat) for seat in self._pool.seats if not seat.is_rented and seat.ready]
-        return own + [self._rented_worker(machine) for machine in self._register.living()]
+        static = [
+            Worker(member.encoder.name, "static", False, True, member.slots, max(member.busy, member.used), 0.0, 0.0)
+            for member in self.pool.seats
+            if not member.is_rented and member.ready
+        ]
+        return static + [_worker(instance) for instance in self.registry.living()]
 
-    def _rented_worker(self, machine: Instance) -> Worker:
-        return Worker(
-            id=machine.id,
-            provider=machine.provider,
-            is_rented=True,
-            is_ready=machine.state is InstanceState.READY,
-            is_draining=machine.draining or machine.state is InstanceState.TERMINATING,
-            slots=machine.slots,
-            busy=len(machine.running),
-            usd_per_hour=machine.usd_per_hour,
-            created_at=machine.created_at,
-            setup_seconds=machine.setup_seconds,
-            idle_since=machine.idle_since(),
+    async def _apply(self, decision: Decision, now: float) -> None:
+        if isinstance(decision, Launch):
+            await self._launch(decision, now)
+            return
+        at_once, reason = decision.at_once, decision.reason
+        log.info("terminating instance", instance=decision.worker, at_once=at_once, reason=reason)
+        await self.registry.change(
+            decision.worker, lambda known: known.terminate(reason) if at_once else known.drain(reason)
         )
 
-    async def _rent(self, offer: Offer, reason: str, now: float) -> None:
-        self.markets[offer.provider].consume(offer)
-        machine = Instance(
-            id=instance.new_label(self._fleet_name),
+    async def _launch(self, decision: Launch, now: float) -> None:
+        offer = decision.offer
+        lifecycle = self.lifecycles[offer.provider]
+        lifecycle.monitor.consume(offer)
+        instance = Instance(
+            id=new_label(self.config.name),
             provider=offer.provider,
             usd_per_hour=offer.usd_per_hour,
             created_at=now,
@@ -236,48 +266,28 @@ class FleetController:
             offer=offer.id,
             host=offer.host,
         )
-        log.info("renting", machine=machine.id, offer=offer.description, usd_per_hour=offer.usd_per_hour, why=reason)
-        await self._lives[offer.provider].rent(machine, offer)
-
-    async def _release(self, action: Terminate) -> None:
-        log.info("giving back", machine=action.worker, at_once=action.at_once, why=action.reason)
-        await self._register.change(
-            action.worker, lambda m: m.terminate(action.reason) if action.at_once else m.drain(action.reason)
-        )
+        facts = {"offer": offer.description, "usd_per_hour": offer.usd_per_hour, "reason": decision.reason}
+        log.info("launching instance", instance=instance.id, **facts)
+        await lifecycle.launch(instance, offer)
 
 
-async def _apart(step: Awaitable[None], of: str) -> None:
-    """What goes wrong with one machine keeps no other from its step."""
-    try:
-        await step
-    except ServiceError as error:
-        log.warning("a step failed; it is taken again", of=of, error=error.message)
-    except Exception:
-        log.exception("unexpected error in a step; it is taken again", of=of)
-
-
-def _own_worker(seat: PoolMember) -> Worker:
-    return Worker(seat.encoder.name, "static", False, True, seat.slots, max(seat.busy, seat.used), 0.0, 0.0)
-
-
-class Queue(Protocol):
-    """The tasks of all jobs, by their records."""
-
-    tasks_waiting: int
-    tasks_running: int
-
-    def oldest_wait_seconds(self, now: float) -> float:
-        """Seconds that the oldest waiting task has waited."""
-
-    def operations_waiting(self) -> dict[str, int]:
-        """Waiting tasks by operation."""
-
-
-def demand(queue: Queue, holders: TaskAssignments, knowledge: EstimateStore, now: float) -> Demand:
-    """The tasks that wait for a slot: those that no gateway has in hand. By its record one may run, and its gateway be
-    dead; or wait, while RunPod starts a worker for it."""
-    return Demand(
-        waiting=max(0, queue.tasks_waiting + queue.tasks_running - len(holders.assigned())),
-        oldest_wait_seconds=queue.oldest_wait_seconds(now),
-        task_seconds=knowledge.estimates.mean_task_seconds(queue.operations_waiting()),
+def _worker(instance: Instance) -> Worker:
+    return Worker(
+        id=instance.id,
+        provider=instance.provider,
+        is_rented=True,
+        is_ready=instance.state is InstanceState.READY,
+        slots=instance.slots,
+        busy=len(instance.running),
+        usd_per_hour=instance.usd_per_hour,
+        created_at=instance.created_at,
+        setup_seconds=instance.setup_seconds,
+        idle_since=instance.idle_since(),
+        is_draining=instance.draining or instance.state is InstanceState.TERMINATING,
     )
+
+
+async def _isolated(step: Awaitable[None], target: str) -> None:
+    """Run a step for one target; log its failure, so that the others are reconciled all the same."""
+    with log_and_continue("reconciling failed; it is repeated", target=target):
+        await step

@@ -1,4 +1,4 @@
-"""How long tasks and set-ups take, learned from those that ended, and what a job will cost. Pure: no I/O, no clock."""
+"""Estimated durations of tasks and set-ups, learned from those that ended, and the expected cost of a job."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -11,14 +11,18 @@ from gateway.jetstream.keyvalue import KeyValue
 from gateway.jetstream.records import Records
 from servicekit.errors import ServiceError
 
+log = structlog.get_logger("fleet")
+
 PRIOR_TASK_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class RunningMean:
-    """A running mean in seconds. What was thought before the first observation counts as PRIOR_WEIGHT of them; old
-    ones fade, as if there were the last MEMORY; one counts as OUTLIER times the mean at most, and as that part of it at
-    least."""
+    """An exponentially weighted mean in seconds.
+
+    The prior counts as PRIOR_WEIGHT observations, and old ones fade as if there were the last MEMORY. An observation is
+    clipped to OUTLIER times the mean, and to that part of it.
+    """
 
     PRIOR_WEIGHT: ClassVar[float] = 2.0
     MEMORY: ClassVar[float] = 20.0
@@ -28,59 +32,51 @@ class RunningMean:
     weight: float = PRIOR_WEIGHT
 
     def after(self, seconds: float) -> "RunningMean":
-        """The mean with one observation more."""
-        seen = min(max(seconds, self.seconds / self.OUTLIER), self.seconds * self.OUTLIER)
+        """Return the mean after one more observation."""
+        clipped = min(max(seconds, self.seconds / self.OUTLIER), self.seconds * self.OUTLIER)
         weight = min(self.weight + 1, self.MEMORY)
-        return RunningMean(self.seconds + (seen - self.seconds) / weight, weight)
+        return RunningMean(self.seconds + (clipped - self.seconds) / weight, weight)
 
 
 @dataclass(frozen=True, slots=True)
 class Estimates:
-    """What is known: of tasks by operation, of set-ups (from the order to the first task) by provider."""
+    """Mean durations of tasks by operation, and of set-ups (from the request to the first task) by provider."""
 
     tasks: Mapping[str, RunningMean] = field(default_factory=dict)
     setups: Mapping[str, RunningMean] = field(default_factory=dict)
 
     def task_seconds(self, operation: str) -> float:
-        """Seconds that a task of this operation takes on one slot."""
+        """Return the expected seconds of a task of this operation on one slot."""
         return self._task(operation).seconds
 
     def setup_seconds(self, provider: str, prior_seconds: float) -> float:
-        """Seconds from the order of a machine to its first task; `prior_seconds` before any was seen."""
+        """Return the expected seconds of a set-up; `prior_seconds` before any was observed."""
         return self._setup(provider, prior_seconds).seconds
 
     def mean_task_seconds(self, waiting: Mapping[str, int]) -> float:
-        """Seconds that an average one of these tasks takes, given how many there are of each operation."""
+        """Return the expected mean seconds of tasks, given the number of each operation."""
         tasks = sum(waiting.values())
         if not tasks:
             return PRIOR_TASK_SECONDS
         return sum(self.task_seconds(operation) * count for operation, count in waiting.items()) / tasks
 
     def with_task(self, operation: str, seconds: float) -> "Estimates":
-        """A task has ended well after that long."""
+        """Return the estimates after a task that succeeded."""
         return replace(self, tasks={**self.tasks, operation: self._task(operation).after(seconds)})
 
     def with_setup(self, provider: str, seconds: float, prior_seconds: float) -> "Estimates":
-        """A machine has answered that long after it was ordered."""
+        """Return the estimates after a set-up."""
         return replace(self, setups={**self.setups, provider: self._setup(provider, prior_seconds).after(seconds)})
 
     def job_usd(
-        self,
-        operation: str,
-        tasks: int,
-        usd_per_hour: float,
-        *,
-        slots: int = 1,
-        machines: int = 0,
-        setup_seconds: float = 0.0,
-        idle_seconds: float = 0.0,
+        self, operation: str, tasks: int, usd_per_hour: float, *, slots: int = 1, overhead_seconds: float = 0.0
     ) -> float:
-        """Dollars that a job is expected to cost on machines of that price, with so many slots each. `machines` is how
-        many of them have to be set up for it in `setup_seconds`, and will idle so long after it: 0 where some are there
-        anyway."""
+        """Return the expected cost of a job on instances of this price and number of slots.
+
+        `overhead_seconds` is the billed time without tasks that the job causes: set-up and idling of new instances.
+        """
         working_seconds = tasks * self.task_seconds(operation) / slots
-        shared_seconds = machines * (setup_seconds + idle_seconds)
-        return usd_per_hour * (working_seconds + shared_seconds) / HOUR_SECONDS
+        return usd_per_hour * (working_seconds + overhead_seconds) / HOUR_SECONDS
 
     def _task(self, operation: str) -> RunningMean:
         return self.tasks.get(operation) or RunningMean(PRIOR_TASK_SECONDS)
@@ -88,8 +84,6 @@ class Estimates:
     def _setup(self, provider: str, prior_seconds: float) -> RunningMean:
         return self.setups.get(provider) or RunningMean(prior_seconds)
 
-
-log = structlog.get_logger("fleet")
 
 KEY = "estimates"
 

@@ -10,52 +10,68 @@ from gateway.fleet.instances.registry import InstanceRegistry
 from gateway.fleet.metering import UsageMeter
 from gateway.fleet.providers.monitor import ProviderMonitor
 
-# Offers are asked for when they are older, for what a job is expected to cost; else the last prices paid count.
-PRICES_SECONDS = 60.0
-PRICES = 5
+# Cost estimates use offers of this age at most; without any, the lowest of the last prices paid.
+OFFERS_SECONDS = 60.0
+PRICES_PAID = 5
 
 
 @dataclass(frozen=True)
 class Fleet:
-    """The register of machines, the meter, who has which task, what was learned, the limits, the queue, the control."""
+    """The controller with what it works on, the meter, and estimates of costs."""
 
-    registry: InstanceRegistry
-    meter: UsageMeter
-    assignments: TaskAssignments
-    estimate_store: EstimateStore
-    policy: Policy
-    queue: Queue
     controller: FleetController
+    meter: UsageMeter
+
+    @property
+    def registry(self) -> InstanceRegistry:
+        """Return the records of all instances."""
+        return self.controller.registry
+
+    @property
+    def assignments(self) -> TaskAssignments:
+        """Return which gateway has which task."""
+        return self.controller.assignments
+
+    @property
+    def estimate_store(self) -> EstimateStore:
+        """Return the measured durations."""
+        return self.controller.estimate_store
+
+    @property
+    def queue(self) -> Queue:
+        """Return the tasks of all jobs."""
+        return self.controller.queue
+
+    @property
+    def policy(self) -> Policy:
+        """Return the limits."""
+        return self.controller.config.policy
 
     def faults(self) -> dict[str, str]:
-        """Providers, in the order of preference, and what is wrong with each ("": nothing)."""
-        told = {name: market.fault for name, market in self.controller.markets.items()}
-        lost = {machine.provider for machine in self.registry.living()} - told.keys()
-        return told | dict.fromkeys(lost, "not set up, and machines of it are paid for: set it up to give them back")
+        """Return the fault of each provider ("": none), in the order of preference."""
+        faults = {name: monitor.fault for name, monitor in self.controller.monitors.items()}
+        missing = {instance.provider for instance in self.registry.living()} - faults.keys()
+        return faults | dict.fromkeys(missing, "not configured, but its instances are billed: set it up to end them")
 
     def is_starting(self) -> bool:
-        """Whether a machine is on its way."""
-        return any(machine.ready_at is None for machine in self.registry.living())
+        """Return True while an instance is on its way."""
+        return any(instance.ready_at is None for instance in self.registry.living())
 
     def expected_usd(self, operation: str, tasks: int) -> float | None:
-        """Dollars that a job is expected to cost at the cheapest provider; None where nothing can be rented."""
-        costs = [self._expected_at(name, market, operation, tasks) for name, market in self.controller.rented_from()]
-        return min(costs, default=None)
+        """Return the expected cost of a job at the cheapest provider; None if there is none to rent from."""
+        monitors = self.controller.rentable_monitors
+        return min((self._expected_usd(monitor, operation, tasks) for monitor in monitors), default=None)
 
-    def _expected_at(self, name: str, market: ProviderMonitor, operation: str, tasks: int) -> float:
-        living = [machine for machine in self.registry.living() if machine.provider == name]
-        # For the next one to ask: this one answers by what is known.
-        market.refresh_offers(PRICES_SECONDS)
-        offers = [(offer.usd_per_hour, offer.slots) for offer in market.offers]
-        paid = [(machine.usd_per_hour, machine.slots) for machine in self.registry.all() if machine.provider == name]
-        most = (market.provider.max_usd_per_hour, market.provider.slots)
-        usd_per_hour, slots = min(offers or paid[:PRICES], default=most)
-        return self.estimate_store.estimates.job_usd(
-            operation,
-            tasks,
-            usd_per_hour,
-            slots=slots,
-            machines=0 if living else 1,
-            setup_seconds=self.estimate_store.estimates.setup_seconds(name, market.provider.setup_seconds),
-            idle_seconds=self.policy.idle_seconds,
-        )
+    def _expected_usd(self, monitor: ProviderMonitor, operation: str, tasks: int) -> float:
+        # The answer is for the next estimate: this one uses what is known.
+        monitor.refresh_offers(OFFERS_SECONDS)
+        provider, estimates = monitor.provider, self.estimate_store.estimates
+        rented = [instance for instance in self.registry.all() if instance.provider == provider.name]
+        overhead_seconds = 0.0
+        if not any(instance.state.is_billed for instance in rented):
+            setup_seconds = estimates.setup_seconds(provider.name, provider.setup_seconds)
+            overhead_seconds = setup_seconds + self.policy.idle_seconds
+        offers = [(offer.usd_per_hour, offer.slots) for offer in monitor.offers]
+        paid = [(instance.usd_per_hour, instance.slots) for instance in rented[:PRICES_PAID]]
+        usd_per_hour, slots = min(offers or paid, default=(provider.max_usd_per_hour, provider.slots))
+        return estimates.job_usd(operation, tasks, usd_per_hour, slots=slots, overhead_seconds=overhead_seconds)

@@ -1,24 +1,25 @@
-"""The life of a machine: from the plan to its end, one step at a time, from whatever its record says.
+"""The lifecycle of instances: each record is reconciled with what the provider lists, one step at a time.
 
-Nothing is remembered here that a gateway started anew would need: each step looks at the record and at what the
-provider tells, so that one that was killed anywhere is followed by one that goes on.
+The steps depend on nothing but the record and the provider's list, so that a gateway killed anywhere is followed by one
+that continues.
 
 | record | at the provider | step |
 |---|---|---|
-| PLANNED, being made by us | – | wait |
-| PLANNED, else | its label is there | STARTING |
-| PLANNED, else | asked `unclear_seconds` after the plan, and not there | ENDED: it was never made |
-| STARTING or READY, and to be given back | its last task has ended | ENDING |
-| STARTING | fault, gone, or too slow | ENDING, and the host is avoided |
-| STARTING | address known, and its encoder answers | READY |
-| READY | fault, gone, or its encoder is silent | ENDING, and the host is avoided |
-| ENDING | – | destroy, until it is done; ENDED |
+| REQUESTED, being created by this gateway | – | wait |
+| REQUESTED, else | its label is listed | PROVISIONING |
+| REQUESTED, else | not in a list asked for `unclear_seconds` after the request | TERMINATED: it was never created |
+| PROVISIONING or READY, draining | its last task has ended | TERMINATING |
+| PROVISIONING | faulty, missing, or too slow | TERMINATING, and its host is blacklisted |
+| PROVISIONING | its address is known, and its encoder answers | READY |
+| READY | faulty, missing, or its encoder is silent | TERMINATING, and its host is blacklisted |
+| TERMINATING | – | destroy until that succeeds; TERMINATED |
 """
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -26,7 +27,7 @@ from gateway.fleet.estimates import EstimateStore
 from gateway.fleet.instances.instance import Instance, InstanceState
 from gateway.fleet.instances.registry import InstanceRegistry
 from gateway.fleet.providers.base import LaunchSpec, LaunchUnknown, ListedInstance, Offer, OfferGone
-from gateway.fleet.providers.monitor import CREATE, DESTROY, InstanceMonitor
+from gateway.fleet.providers.monitor import CREATE, DESTROY, InstanceMonitor, ProviderMonitor
 from gateway.workers.pool import Pool
 from servicekit.errors import ServiceError
 from servicekit.tasks import cancel_and_wait
@@ -36,214 +37,222 @@ log = structlog.get_logger("fleet")
 
 @dataclass(frozen=True, slots=True)
 class LifecycleTimeouts:
-    """How long things may take, seconds."""
+    """Timeouts in seconds."""
 
-    # From the order to the first answer of the encoder.
+    # From the request to the first answer of the encoder.
     start_seconds: float = 600.0
-    # That an encoder which has answered may be silent.
+    # Since the last answer of a ready encoder.
     silent_seconds: float = 60.0
-    # From the plan, after which a machine whose making got no answer would be in the provider's list: an order may wait
-    # for its turn for half a minute, and for its answer for a minute.
+    # From the request, after which an instance whose create got no answer would be listed: a create may wait for its
+    # turn for half a minute, and for its answer for a minute.
     unclear_seconds: float = 150.0
 
 
-class InstanceLifecycle:
-    """Steps instances of one provider on. What takes long runs in the background, once at a time for each machine."""
+@dataclass(eq=False)
+class Lifecycle(ABC):
+    """Reconciles the instances of one provider."""
 
-    def __init__(
-        self,
-        register: InstanceRegistry,
-        market: InstanceMonitor,
-        pool: Pool,
-        knowledge: EstimateStore,
-        patience: LifecycleTimeouts,
-    ) -> None:
-        self._register = register
-        self._market = market
-        self._provider = market.instance_provider
-        self._pool = pool
-        self._knowledge = knowledge
-        self._patience = patience
-        self._begun_at = time.time()
-        self._work: dict[str, asyncio.Task[None]] = {}
+    monitor: ProviderMonitor
+    registry: InstanceRegistry
+    pool: Pool
+    timeouts: LifecycleTimeouts
 
-    async def rent(self, machine: Instance, offer: Offer) -> None:
-        """Write a machine down, then begin to make it."""
-        launch = self._provider.prepare(machine.id)
-        await self._register.add(replace(machine, access=launch.access))
-        self._begin(machine.id, self._make(machine, offer, launch))
+    @abstractmethod
+    async def launch(self, instance: Instance, offer: Offer) -> None:
+        """Write the record of a new instance, then create it."""
 
-    async def step(self, machine: Instance) -> None:
-        """Take a machine one step on."""
-        if machine.id in self._work:
+    async def reconcile(self, instance: Instance) -> None:
+        """Take an instance one step further."""
+        if instance.state is InstanceState.REQUESTED:
+            await self._confirm(instance)
+        elif instance.state is InstanceState.TERMINATING:
+            await self._destroy(instance)
+        elif instance.draining and not instance.running:
+            await self.registry.change(instance.id, lambda known: known.drain(known.reason))
+        elif instance.state is InstanceState.PROVISIONING and await self._became_ready(instance):
             return
-        if machine.state is InstanceState.REQUESTED:
-            await self._look_for(machine)
-        elif machine.state is InstanceState.TERMINATING:
-            self._begin(machine.id, self._end(machine))
-        elif machine.draining and not machine.running:
-            await self._register.change(machine.id, lambda m: m.drain(m.reason))
-        elif machine.state is InstanceState.PROVISIONING:
-            await self._look_after_start(machine)
-        elif machine.state is InstanceState.READY:
-            await self._look_after(machine)
-
-    def destroy_strays(self, is_ours: Callable[[str], bool]) -> None:
-        """Give back machines that carry a label of ours and that nobody has on record as living. A record is written
-        before its machine is asked for, so one without is left over."""
-        for found in self._market.instances.values():
-            if is_ours(found.label) and found.label not in self._work:
-                self._begin(found.label, self._destroy_stray(found))
-
-    async def _destroy_stray(self, found: ListedInstance) -> None:
-        if await self._is_living(found.label):
-            return
-        log.warning("a machine that nobody owns is given back", machine=found.label)
-        await self._destroy(found.provider_id)
-
-    async def _is_living(self, label: str) -> bool:
-        """By the store itself: a gateway's memory of it may lag behind the provider's list."""
-        known = await self._register.read(label)
-        return known is not None and known.state.is_billed
+        elif fault := self._fault(instance):
+            log.warning("instance failed", instance=instance.id, provider=instance.provider, error=fault)
+            await self._fail(instance, fault)
 
     async def close(self) -> None:
-        """End what is being done; the records tell the next gateway how to go on."""
-        await cancel_and_wait(*self._work.values())
+        """Stop; the records tell the next gateway how to continue."""
+        await self.monitor.close()
+        await self.monitor.provider.close()
 
-    def _begin(self, label: str, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        self._work[label] = task
-        task.add_done_callback(lambda _: self._worked(label))
+    @abstractmethod
+    async def _confirm(self, instance: Instance) -> None:
+        """Find out whether a requested instance was created."""
 
-    def _worked(self, label: str) -> None:
-        task = self._work.pop(label)
-        if not task.cancelled() and (error := task.exception()):
-            log.error("a step of a machine failed; it is taken again", machine=label, exc_info=error)
+    @abstractmethod
+    async def _destroy(self, instance: Instance) -> None:
+        """Destroy a terminating instance."""
 
-    async def _make(self, machine: Instance, offer: Offer, launch: LaunchSpec) -> None:
-        try:
-            provider_id = await self._provider.create(offer, launch)
-        except LaunchUnknown as error:
-            log.warning("nobody knows whether a machine was made", machine=machine.id, error=error.message)
-        except ServiceError as error:
-            if not isinstance(error, OfferGone):
-                self._market.failed(CREATE, error)
-            await self._never_made(machine, error.message)
-        else:
-            self._market.succeeded(CREATE)
-            log.info("machine rented", machine=machine.id, provider=self._provider.name, offer=offer.description)
-            await self._register.change(machine.id, lambda m: m.created(provider_id))
-
-    async def _look_for(self, machine: Instance) -> None:
-        found = self._market.instances.get(machine.id)
-        if found is not None:
-            await self._register.change(machine.id, lambda m: m.created(found.provider_id))
-        elif self._would_be_listed(machine):
-            await self._never_made(machine, "it was never made")
-        else:
-            self._market.refresh_instances(self._patience.unclear_seconds / 4)
-
-    async def _never_made(self, machine: Instance, reason: str) -> None:
-        await self._register.change(machine.id, lambda m: m.never_created(reason))
-
-    def _would_be_listed(self, machine: Instance) -> bool:
-        return self._market.instances_at > machine.created_at + self._patience.unclear_seconds
-
-    async def _look_after_start(self, machine: Instance) -> None:
-        found = self._seen(machine)
-        if found is not None and found.address and found.address != machine.address:
-            machine = await self._register.change(machine.id, lambda m: m.located(found.address, found.usd_per_hour))
-        if await _became_ready(self._register, self._pool, machine):
-            seconds = time.time() - machine.created_at
-            await self._knowledge.setup_ended(machine.provider, seconds, self._provider.setup_seconds)
-        elif fault := self._fault(machine) or _too_slow(machine, self._patience):
-            await self._give_up(machine, fault)
-
-    async def _look_after(self, machine: Instance) -> None:
-        if fault := self._fault(machine) or self._silent(machine):
-            await self._give_up(machine, fault)
-
-    async def _give_up(self, machine: Instance, fault: str) -> None:
-        log.warning("machine given up", machine=machine.id, provider=self._provider.name, why=fault)
-        self._market.blacklist(await self._register.change(machine.id, lambda m: m.terminate(fault)))
-
-    async def _end(self, machine: Instance) -> None:
-        if not await self._destroy(machine.provider_id):
-            return
-        done = await self._register.change(machine.id, lambda m: m.terminated(time.time()))
-        self._provider.record_outcome(done)
-        log.info("machine given back", machine=machine.id, why=done.reason, usd=round(done.usd(time.time()), 4))
-
-    async def _destroy(self, provider_id: str) -> bool:
-        """Whether it is gone."""
-        try:
-            await self._provider.destroy(provider_id)
-        except ServiceError as error:
-            self._market.failed(DESTROY, error)
+    async def _became_ready(self, instance: Instance) -> bool:
+        member = self.pool.seat(instance.id)
+        if member is None or not member.ready:
             return False
-        self._market.succeeded(DESTROY)
+        await self.registry.change(instance.id, lambda known: known.became_ready(member.slots, time.time()))
+        log.info("instance ready", instance=instance.id, seconds=round(time.time() - instance.created_at))
         return True
 
-    def _seen(self, machine: Instance) -> ListedInstance | None:
-        return self._market.instances.get(machine.id)
+    def _fault(self, instance: Instance) -> str:
+        """Return why the instance is of no use; "" if it is."""
+        limit = self.timeouts.start_seconds
+        is_late = instance.state is InstanceState.PROVISIONING and time.time() - instance.created_at > limit
+        return f"not ready within {limit:g} s" if is_late else ""
 
-    def _fault(self, machine: Instance) -> str:
-        """Why the provider's list says that nothing will come of it."""
-        found = self._seen(machine)
-        if found is not None:
-            return found.fault
-        return "it is gone from its provider's list" if self._would_be_listed(machine) else ""
+    async def _fail(self, instance: Instance, fault: str) -> Instance:
+        return await self.registry.change(instance.id, lambda known: known.terminate(fault))
 
-    def _silent(self, machine: Instance) -> str:
-        seat = self._pool.seat(machine.id)
-        if seat is None or seat.ready:
+    async def _never_created(self, instance: Instance, reason: str) -> None:
+        await self.registry.change(instance.id, lambda known: known.never_created(reason))
+
+    async def _terminated(self, instance: Instance) -> Instance:
+        now = time.time()
+        ended = await self.registry.change(instance.id, lambda known: known.terminated(now))
+        log.info("instance terminated", instance=ended.id, reason=ended.reason, usd=round(ended.usd(now), 4))
+        return ended
+
+
+class WorkerSlotLifecycle(Lifecycle):
+    """Reconciles worker slots of a serverless provider: nothing is created for them, and nothing to be destroyed.
+
+    A silent endpoint terminates none: its workers may work all the same.
+    """
+
+    async def launch(self, instance: Instance, offer: Offer) -> None:
+        """Write the record of a slot, usable from now on: the provider starts a worker once a job is queued."""
+        await self.registry.add(instance.created(instance.id))
+        log.info("worker slot opened", instance=instance.id, provider=instance.provider, offer=offer.description)
+
+    async def _confirm(self, instance: Instance) -> None:
+        await self._never_created(instance, "never created")
+
+    async def _destroy(self, instance: Instance) -> None:
+        await self._terminated(instance)
+
+
+@dataclass(eq=False)
+class InstanceLifecycle(Lifecycle):
+    """Reconciles instances that are created and destroyed, each by one background task at a time."""
+
+    monitor: InstanceMonitor
+    estimate_store: EstimateStore
+    _started_at: float = field(default_factory=time.time, init=False)
+    _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict, init=False)
+
+    async def launch(self, instance: Instance, offer: Offer) -> None:
+        """Write the record of an instance, then create it in the background."""
+        spec = self.monitor.instance_provider.prepare(instance.id)
+        await self.registry.add(replace(instance, access=spec.access))
+        self._start(instance.id, self._create(instance, offer, spec))
+
+    async def reconcile(self, instance: Instance) -> None:
+        """Take an instance one step further, unless a background task does."""
+        if instance.id in self._tasks:
+            return
+        listed = self._listed(instance)
+        if instance.state is InstanceState.PROVISIONING and listed and listed.address not in ("", instance.address):
+            address, usd_per_hour = listed.address, listed.usd_per_hour
+            instance = await self.registry.change(instance.id, lambda known: known.located(address, usd_per_hour))
+        await super().reconcile(instance)
+
+    def destroy_strays(self, is_ours: Callable[[str], bool]) -> None:
+        """Destroy listed instances that carry a label of this fleet and have no record: a record is written before its
+        instance is created."""
+        for listed in self.monitor.instances.values():
+            if is_ours(listed.label) and listed.label not in self._tasks:
+                self._start(listed.label, self._destroy_stray(listed))
+
+    async def close(self) -> None:
+        """Cancel the background tasks; the records tell the next gateway how to continue."""
+        await cancel_and_wait(*self._tasks.values())
+        await super().close()
+
+    def _start(self, label: str, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks[label] = task
+        task.add_done_callback(lambda _: self._finished(label))
+
+    def _finished(self, label: str) -> None:
+        task = self._tasks.pop(label)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("reconciling an instance failed; it is repeated", instance=label, exc_info=error)
+
+    async def _create(self, instance: Instance, offer: Offer, spec: LaunchSpec) -> None:
+        try:
+            provider_id = await self.monitor.instance_provider.create(offer, spec)
+        except LaunchUnknown as error:
+            log.warning("instance may have been created", instance=instance.id, error=error.message)
+        except ServiceError as error:
+            if not isinstance(error, OfferGone):
+                self.monitor.failed(CREATE, error)
+            await self._never_created(instance, error.message)
+        else:
+            self.monitor.succeeded(CREATE)
+            log.info("instance created", instance=instance.id, provider=instance.provider, offer=offer.description)
+            await self.registry.change(instance.id, lambda known: known.created(provider_id))
+
+    async def _confirm(self, instance: Instance) -> None:
+        if listed := self._listed(instance):
+            await self.registry.change(instance.id, lambda known: known.created(listed.provider_id))
+        elif self._would_be_listed(instance):
+            await self._never_created(instance, "never created")
+        else:
+            self.monitor.refresh_instances(self.timeouts.unclear_seconds / 4)
+
+    async def _became_ready(self, instance: Instance) -> bool:
+        is_ready = await super()._became_ready(instance)
+        if is_ready:
+            seconds = time.time() - instance.created_at
+            await self.estimate_store.setup_ended(instance.provider, seconds, self.monitor.provider.setup_seconds)
+        return is_ready
+
+    async def _fail(self, instance: Instance, fault: str) -> Instance:
+        failed = await super()._fail(instance, fault)
+        self.monitor.blacklist(failed)
+        return failed
+
+    async def _destroy(self, instance: Instance) -> None:
+        self._start(instance.id, self._destroy_and_record(instance))
+
+    async def _destroy_and_record(self, instance: Instance) -> None:
+        if await self._is_destroyed(instance.provider_id):
+            self.monitor.instance_provider.record_outcome(await self._terminated(instance))
+
+    async def _destroy_stray(self, listed: ListedInstance) -> None:
+        # Read from the store: this gateway's memory of it may lag behind the provider's list.
+        known = await self.registry.read(listed.label)
+        if known is None or not known.state.is_billed:
+            log.warning("destroying an instance without a record", instance=listed.label)
+            await self._is_destroyed(listed.provider_id)
+
+    async def _is_destroyed(self, provider_id: str) -> bool:
+        try:
+            await self.monitor.instance_provider.destroy(provider_id)
+        except ServiceError as error:
+            self.monitor.failed(DESTROY, error)
+            return False
+        self.monitor.succeeded(DESTROY)
+        return True
+
+    def _listed(self, instance: Instance) -> ListedInstance | None:
+        return self.monitor.instances.get(instance.id)
+
+    def _would_be_listed(self, instance: Instance) -> bool:
+        return self.monitor.instances_at > instance.created_at + self.timeouts.unclear_seconds
+
+    def _fault(self, instance: Instance) -> str:
+        listed = self._listed(instance)
+        if listed is None and self._would_be_listed(instance):
+            return "missing from the provider's list"
+        return (listed.fault if listed else "") or super()._fault(instance) or self._silence(instance)
+
+    def _silence(self, instance: Instance) -> str:
+        member = self.pool.seat(instance.id)
+        if instance.state is not InstanceState.READY or member is None or member.ready:
             return ""
-        since = max(seat.answered_at or 0.0, self._begun_at, machine.ready_at or 0.0)
-        limit = self._patience.silent_seconds
-        return f"its encoder has been silent for {limit:g} s" if time.time() - since > limit else ""
-
-
-class WorkerSlotLifecycle:
-    """Steps worker slots of a serverless provider on: nothing is created for them, and nothing is there to destroy."""
-
-    def __init__(self, register: InstanceRegistry, pool: Pool, patience: LifecycleTimeouts) -> None:
-        self._register = register
-        self._pool = pool
-        self._patience = patience
-
-    async def rent(self, machine: Instance, offer: Offer) -> None:
-        """Write a slot down, open from now on: the provider starts a worker once a job is queued."""
-        await self._register.add(machine.created(machine.id))
-        log.info("machine rented", machine=machine.id, provider=machine.provider, offer=offer.description)
-
-    async def step(self, machine: Instance) -> None:
-        """Take a slot one step on. A silent endpoint ends none: its workers may work all the same."""
-        change = self._register.change
-        if machine.state is InstanceState.REQUESTED:
-            await change(machine.id, lambda m: m.never_created("it was never made"))
-        elif machine.state is InstanceState.TERMINATING:
-            done = await change(machine.id, lambda m: m.terminated(time.time()))
-            log.info("machine given back", machine=machine.id, why=done.reason, usd=round(done.usd(time.time()), 4))
-        elif machine.draining and not machine.running:
-            await change(machine.id, lambda m: m.drain(m.reason))
-        elif machine.state is InstanceState.PROVISIONING:
-            if await _became_ready(self._register, self._pool, machine):
-                return
-            if fault := _too_slow(machine, self._patience):
-                log.warning("machine given up", machine=machine.id, provider=machine.provider, why=fault)
-                await change(machine.id, lambda m: m.terminate(fault))
-
-
-async def _became_ready(register: InstanceRegistry, pool: Pool, machine: Instance) -> bool:
-    """Note that its encoder answers; whether it does."""
-    seat = pool.seat(machine.id)
-    if seat is None or not seat.ready:
-        return False
-    await register.change(machine.id, lambda m: m.became_ready(seat.slots, time.time()))
-    log.info("machine ready", machine=machine.id, seconds=round(time.time() - machine.created_at))
-    return True
-
-
-def _too_slow(machine: Instance, patience: LifecycleTimeouts) -> str:
-    limit = patience.start_seconds
-    return f"it did not come up within {limit:g} s" if time.time() - machine.created_at > limit else ""
+        since = max(member.answered_at or 0.0, self._started_at, instance.ready_at or 0.0)
+        limit = self.timeouts.silent_seconds
+        return f"encoder silent for {limit:g} s" if time.time() - since > limit else ""

@@ -1,32 +1,31 @@
-"""Seats for rented machines: every gateway's pool has one for each machine on record that takes tasks."""
+"""Pool membership of rented instances: each gateway's pool has the encoder of every instance that takes tasks."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from gateway.fleet.instances.instance import Instance
-from gateway.fleet.instances.registry import InstanceRegistry
 from gateway.fleet.providers.base import InstanceProvider, Provider
 from gateway.workers.pool import Pool
 
 
+@dataclass(eq=False)
 class PoolSync:
-    """Follows the register. Providers come in the order of preference: own encoders first, then theirs."""
+    """A listener of the registry. Providers come in the order of preference; static encoders rank before them."""
 
-    def __init__(self, register: InstanceRegistry, pool: Pool, providers: Mapping[str, Provider]) -> None:
-        self._pool = pool
-        self._providers = providers
-        self._ranks = {name: rank for rank, name in enumerate(providers, 1)}
-        self._addresses: dict[str, str] = {}
-        register.on_change(self._noticed)
+    pool: Pool
+    providers: Mapping[str, Provider]
+    _addresses: dict[str, str] = field(default_factory=dict, init=False)
 
-    def _noticed(self, machine: Instance) -> None:
-        provider = self._providers.get(machine.provider)
+    def update(self, instance: Instance) -> None:
+        """Add, replace or remove the encoder of an instance that has changed."""
+        provider = self.providers.get(instance.provider)
         if provider is None:
             return
-        reachable = bool(machine.address) or not isinstance(provider, InstanceProvider)
-        if not machine.takes_tasks or self._addresses.get(machine.id, machine.address) != machine.address:
-            self._pool.remove(machine.id)
-            self._addresses.pop(machine.id, None)
-        if machine.takes_tasks and reachable and machine.id not in self._pool:
-            self._addresses[machine.id] = machine.address
-            rank = self._ranks[machine.provider]
-            self._pool.add(provider.encoder(machine), rank=rank, is_rented=True)
+        is_reachable = bool(instance.address) or not isinstance(provider, InstanceProvider)
+        if not instance.takes_tasks or self._addresses.get(instance.id, instance.address) != instance.address:
+            self.pool.remove(instance.id)
+            self._addresses.pop(instance.id, None)
+        if instance.takes_tasks and is_reachable and instance.id not in self.pool:
+            self._addresses[instance.id] = instance.address
+            rank = list(self.providers).index(instance.provider) + 1
+            self.pool.add(provider.encoder(instance), rank=rank, is_rented=True)

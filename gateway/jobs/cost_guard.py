@@ -1,126 +1,137 @@
-"""Tasks on rented machines: the time is counted, what it costs is held against the job's budget."""
+"""The cost of jobs: estimated before they start, recorded and limited while they run on rented instances."""
 
 import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 from apigpu.v1 import video_pb2
 from gateway.fleet.billing import UsageInterval
 from gateway.fleet.fleet import Fleet
 from gateway.jobs import model, operation
-from gateway.jobs.budget import COST_LIMIT
 from gateway.jobs.model import Job, Status
 from gateway.jobs.queue import TaskRef
 from gateway.jobs.store import JobStore
 from gateway.workers.base import EncoderBusy
+from gateway.workers.pool import Pool
 from servicekit.errors import DataLoss, FailedPrecondition, ServiceError, Unavailable
 from servicekit.tasks import run_to_completion
 
 CHECK_SECONDS = 1.0
+COST_LIMIT = "COST_LIMIT"
 
 
+@dataclass(frozen=True)
 class CostGuard:
-    """Counts time in the job's record and in the machine's."""
+    """Holds jobs to their `max_cost_usd`; while one runs, every `check_seconds`."""
 
-    def __init__(self, store: JobStore, fleet: Fleet, check_seconds: float = CHECK_SECONDS) -> None:
-        """`check_seconds`: how often a running job is held against its budget."""
-        self._store = store
-        self._fleet = fleet
-        self._check_seconds = check_seconds
+    store: JobStore
+    fleet: Fleet
+    pool: Pool
+    check_seconds: float = CHECK_SECONDS
+
+    def check(self, wanted: video_pb2.Operation) -> None:
+        """Raise FailedPrecondition (COST_LIMIT) for an operation that is expected to cost more than it may. Encoders of
+        one's own cost nothing: where one answers, a job may wait for it."""
+        max_usd = operation.budget(wanted)
+        if max_usd is None or any(member.ready and not member.is_rented for member in self.pool.seats):
+            return
+        tasks = len(operation.items(wanted) or [""])
+        expected_usd = self.fleet.expected_usd(operation.kind(wanted)[0], tasks)
+        if expected_usd is not None and expected_usd > max_usd:
+            raise FailedPrecondition(
+                f"max_cost_usd is {max_usd:g}, and the job is expected to cost {expected_usd:.4f}; allow more.",
+                reason=COST_LIMIT,
+                fields={"max_cost_usd": f"{expected_usd:.4f} expected"},
+                metadata={"expected_usd": f"{expected_usd:.6f}"},
+            )
 
     @contextlib.asynccontextmanager
-    async def billed(self, ref: TaskRef, machine: str) -> AsyncIterator[None]:
-        """While the block runs, the machine ("": none that is paid for) has the task.
+    async def billed(self, ref: TaskRef, instance: str) -> AsyncIterator[None]:
+        """Bill the job for the instance ("": an encoder of one's own, which costs nothing) while the block runs.
 
-        Raises EncoderBusy when the machine is being given back, before or meanwhile; FailedPrecondition (COST_LIMIT)
-        when the job has come to cost more than it may.
+        Raise EncoderBusy if the instance terminates, before or meanwhile; FailedPrecondition (COST_LIMIT) once the job
+        has come to cost more than it may.
         """
-        with self._fleet.assignments.assign(ref.key, machine):
-            if not machine:
-                yield
-                return
-            async with self._paid(ref, machine):
-                yield
-
-    def is_held_elsewhere(self, ref: TaskRef) -> bool:
-        """Whether another living gateway has the task in hand."""
-        return self._fleet.assignments.is_assigned_elsewhere(ref.key)
-
-    @contextlib.asynccontextmanager
-    async def _paid(self, ref: TaskRef, machine: str) -> AsyncIterator[None]:
+        if not instance:
+            yield
+            return
         begun_at, has_begun = time.time(), True
-        await self._fleet.meter.begin(machine, ref.key, begun_at)
+        await self.fleet.meter.begin(instance, ref.key, begun_at)
         try:
-            spell = UsageInterval(machine, begun_at)
-            job = await self._store.change(ref.job_id, lambda job: model.begin_usage(job, ref.index, spell))
-            async with self._watched(job, machine):
+            interval = UsageInterval(instance, begun_at)
+            job = await self.store.change(ref.job_id, lambda job: model.begin_usage(job, ref.index, interval))
+            async with self._limited(job, instance):
                 yield
         except EncoderBusy:
-            has_begun = not self._fleet.meter.is_active(machine)
+            has_begun = not self.fleet.meter.is_active(instance)
             raise
         except (Unavailable, DataLoss) as error:
-            if self._fleet.meter.is_active(machine):
+            if self.fleet.meter.is_active(instance):
                 raise
-            raise EncoderBusy(f"Machine {machine} was given back under the task.") from error
+            raise _terminated(instance) from error
         finally:
-            end = self._end(ref, machine) if has_begun else self._never_begun(ref, machine)
-            await run_to_completion(end)
+            await run_to_completion(self._end(ref, instance) if has_begun else self._drop(ref, instance))
 
-    async def _end(self, ref: TaskRef, machine: str) -> None:
-        """Both records get the same end, so that the shares of all jobs add up to the machine's price."""
+    async def _end(self, ref: TaskRef, instance: str) -> None:
+        """Record one end in the job and in the instance, so that the shares of all jobs add up to its price."""
         now = time.time()
         with contextlib.suppress(ServiceError):
-            job = await self._store.change(ref.job_id, lambda job: model.end_usage(job, ref.index, machine, now))
+            job = await self.store.change(ref.job_id, lambda job: model.end_usage(job, ref.index, instance, now))
             task = job.tasks[ref.index]
-            # None of this machine where the task had ended before, and only its message came again.
-            if task.usage and task.usage[-1].instance == machine:
+            # None of this instance where the task had ended before, and only its message came again.
+            if task.usage and task.usage[-1].instance == instance:
                 now = task.usage[-1].ended_at or now
                 if task.status is Status.COMPLETED and task.started_at is not None:
-                    await self._fleet.estimate_store.task_ended(job.operation, now - task.started_at)
-        await self._fleet.meter.end(machine, ref.key, now)
+                    await self.fleet.estimate_store.task_ended(job.operation, now - task.started_at)
+        await self.fleet.meter.end(instance, ref.key, now)
 
-    async def _never_begun(self, ref: TaskRef, machine: str) -> None:
-        """The encoder did not take the task: nothing is charged, and the machine is as idle as it was."""
+    async def _drop(self, ref: TaskRef, instance: str) -> None:
+        """Bill nothing: the encoder did not take the task, and the instance is as idle as it was."""
         with contextlib.suppress(ServiceError):
-            await self._store.change(ref.job_id, lambda job: model.drop_usage(job, ref.index, machine))
-        await self._fleet.meter.drop(machine, ref.key)
+            await self.store.change(ref.job_id, lambda job: model.drop_usage(job, ref.index, instance))
+        await self.fleet.meter.drop(instance, ref.key)
 
     @contextlib.asynccontextmanager
-    async def _watched(self, job: Job, machine: str) -> AsyncIterator[None]:
-        most_usd = operation.budget(video_pb2.Operation.FromString(job.request))
-        reasons: list[ServiceError] = []
-        watching: asyncio.Task[None] | None = None
+    async def _limited(self, job: Job, instance: str) -> AsyncIterator[None]:
+        """Raise in the block what `_watch` finds."""
         try:
             async with asyncio.timeout(None) as limit:
-                watching = asyncio.create_task(self._watch(job.id, machine, most_usd, limit, reasons))
-                yield
+                watch = asyncio.create_task(self._watch(job, instance, limit))
+                try:
+                    yield
+                finally:
+                    watch.cancel()
         except TimeoutError as error:
-            if not reasons:
+            if not limit.expired():
                 raise
-            raise reasons[0] from error
-        finally:
-            if watching is not None:
-                watching.cancel()
+            raise watch.result() from error
 
-    async def _watch(
-        self, job_id: str, machine: str, most_usd: float | None, limit: asyncio.Timeout, reasons: list[ServiceError]
-    ) -> None:
-        """End the block with a reason for which the task must not go on."""
-        while not reasons:
-            await asyncio.sleep(self._check_seconds)
-            if not self._fleet.meter.is_active(machine):
-                reasons.append(EncoderBusy(f"Machine {machine} was given back under the task."))
-            elif most_usd is not None and await self._costs_more(job_id, most_usd):
-                text = f"Stopped: the job has come to cost more than its max_cost_usd of {most_usd:g}."
-                reasons.append(FailedPrecondition(text, reason=COST_LIMIT))
-        limit.reschedule(0)
+    async def _watch(self, job: Job, instance: str, limit: asyncio.Timeout) -> ServiceError:
+        """Expire the limit once the task must not go on; return the error that says why."""
+        max_usd = operation.budget(video_pb2.Operation.FromString(job.request))
+        while True:
+            await asyncio.sleep(self.check_seconds)
+            error: ServiceError | None = None
+            if not self.fleet.meter.is_active(instance):
+                error = _terminated(instance)
+            elif max_usd is not None and await self._costs_more(job.id, max_usd):
+                text = f"Stopped: the job has come to cost more than its max_cost_usd of {max_usd:g}."
+                error = FailedPrecondition(text, reason=COST_LIMIT)
+            if error is not None:
+                limit.reschedule(0)
+                return error
 
-    async def _costs_more(self, job_id: str, most_usd: float) -> bool:
-        """Whether a job costs more than it may, with its share of the time that its machines will idle."""
+    async def _costs_more(self, job_id: str, max_usd: float) -> bool:
+        """Return True if the job costs more than it may, with its share of the time that its instances will idle."""
         try:
-            spells = (await self._store.get(job_id)).usage
+            usage = (await self.store.get(job_id)).usage
         except ServiceError:
             return False
-        cost = self._fleet.meter.cost(spells, time.time(), self._fleet.policy.idle_seconds)
-        return cost is not None and cost.usd > most_usd
+        cost = self.fleet.meter.cost(usage, time.time(), self.fleet.policy.idle_seconds)
+        return cost is not None and cost.usd > max_usd
+
+
+def _terminated(instance: str) -> EncoderBusy:
+    return EncoderBusy(f"Instance {instance} terminated under the task.")

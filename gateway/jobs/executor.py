@@ -1,23 +1,24 @@
-"""One task on one encoder: inputs from their sources, progress to the board, the result to the assets."""
+"""The executor runs one task on one encoder: inputs from sources, progress to subscribers, results to assets."""
 
 import asyncio
 import functools
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
+from apigpu.encoder.v1 import encoder_pb2
 from apigpu.v1 import video_pb2
 from gateway.assets.store import AssetStore
 from gateway.jobs import model, operation
 from gateway.jobs.model import Job
-from gateway.jobs.progress import ProgressBus
+from gateway.jobs.progress import Phase, ProgressBus, TaskProgress
 from gateway.jobs.queue import Attempt, TaskRef
 from gateway.jobs.results import TaskResults, delete_result, stored_result
 from gateway.jobs.retry import RETRY_POLICY, RetryPolicy
 from gateway.jobs.store import JobStore
-from gateway.jobs.task_callbacks import TaskCallbacks
 from gateway.sources import Sources
 from gateway.workers.base import EncodeJob, Encoder, EncoderBusy, Input, Outcome, ResumableEncoder
-from servicekit.errors import Aborted, DeadlineExceeded, Internal, ServiceError, Unavailable
+from servicekit.errors import Aborted, Cancelled, DeadlineExceeded, Internal, ServiceError, Unavailable
 from servicekit.tasks import run_to_completion
 
 
@@ -25,123 +26,74 @@ class TaskTimedOut(DeadlineExceeded):
     """The task as a whole took too long (not one of its inputs)."""
 
 
+@dataclass(eq=False)
 class TaskExecutor:
-    """Runs tasks. Raises what base.Encoder.run raises, TaskTimedOut, Cancelled (the job is over), NotFound (no job)."""
+    """Executes tasks. One that an encoder of `resumable` can resume goes there, whichever encoder is free.
 
-    def __init__(
-        self,
-        store: JobStore,
-        board: ProgressBus,
-        sources: Sources,
-        assets: AssetStore,
-        max_task_seconds: float,
-        attempts: int,
-        resumable: Sequence[ResumableEncoder] = (),
-        patience: RetryPolicy = RETRY_POLICY,
-    ) -> None:
-        """A task that one of `resumable` can resume goes there, whichever encoder is free."""
-        self._store = store
-        self._board = board
-        self._sources = sources
-        self._assets = assets
-        self._max_task_seconds = max_task_seconds
-        self._attempts = attempts
-        self._resumable = resumable
-        self._patience = patience
-        self._is_leaving = False
-        self._committing: set[TaskRef] = set()
+    Errors: those of `Encoder.run`, TaskTimedOut, Cancelled (the job has ended), NotFound (no such job).
+    """
+
+    store: JobStore
+    progress: ProgressBus
+    sources: Sources
+    assets: AssetStore
+    max_task_seconds: float
+    max_attempts: int
+    resumable: Sequence[ResumableEncoder] = ()
+    retry: RetryPolicy = RETRY_POLICY
+    is_shutting_down: bool = field(default=False, init=False)
+    _committing: set[TaskRef] = field(default_factory=set, init=False)
 
     def begin_shutdown(self) -> None:
-        """This gateway stops: runs that are cancelled from now on leave to the next one what can go on."""
-        self._is_leaving = True
+        """Leave runs that are cancelled from now on to the next gateway, where they can go on."""
+        self.is_shutting_down = True
 
-    async def execute(self, tried: Attempt, encoder: Encoder) -> None:
-        """Run the task; on return its result is stored and its record says COMPLETED. The try is told its start."""
-        ref = tried.ref
-        job = await self._store.get(ref.job_id)
+    async def execute(self, attempt: Attempt, encoder: Encoder) -> None:
+        """Execute the task; on return its result is stored and its record says COMPLETED."""
+        ref = attempt.ref
+        job = await self.store.get(ref.job_id)
         task = job.tasks[ref.index]
         if task.status.is_terminal:
             return
-        if task.attempts >= self._attempts:
+        if task.attempts >= self.max_attempts:
             raise Internal(f"Given up after {task.attempts} tries; each time the gateway ended in the middle of it.")
         encoder = await self._resuming(ref) or encoder
-        outcome, result = await self._encode(tried, job, encoder)
+        outcome, result = await self._encode(attempt, job, encoder)
         self._committing.add(ref)
         try:
-            await run_to_completion(self._keep(ref, encoder, outcome, result))
+            await run_to_completion(self._commit(ref, encoder, outcome, result))
         finally:
             self._committing.discard(ref)
 
     def is_committing(self, ref: TaskRef) -> bool:
-        """Whether the task's result is being written down: it is over but for that."""
+        """Return True while the result of the task is being recorded, after its encode."""
         return ref in self._committing
 
     async def _resuming(self, ref: TaskRef) -> Encoder | None:
         """Return the encoder that an earlier gateway left a run of the task with."""
-        for encoder in self._resumable:
+        for encoder in self.resumable:
             if await encoder.can_resume(ref.key):
                 return encoder
-        for encoder in self._resumable:  # a run that nobody came to know of must not work beside the next one
+        for encoder in self.resumable:  # a run that nobody came to know of must not work beside the next one
             await encoder.release(ref.key)
         return None
 
-    async def _keep(self, ref: TaskRef, encoder: Encoder, outcome: Outcome, result: model.Result) -> None:
-        """Write the result down, or leave nothing of it. To be run whole: a record that was written while nobody waited
-        for the answer names the asset."""
-        is_kept = False
-        try:
-            is_kept = await self._record(ref, result)
-        except ServiceError as error:
-            # What came by link is found by the next try. Without an answer the record may name the asset: it expires.
-            is_kept = bool(outcome.asset_id) or isinstance(error, Unavailable)
-            raise
-        finally:
-            if not is_kept:
-                await delete_result(self._assets, result)
-        await encoder.release(ref.key)
-
-    async def _record(self, ref: TaskRef, result: model.Result) -> bool:
-        """Write down the result; False when the task had ended before: cancelled, or done by another gateway.
-
-        A store that is away for a moment, or a record that others change all the time, must not cost a finished encode.
-        """
-
-        def step(job: Job) -> Job:
-            return model.complete_task(job, ref.index, result, time.time())
-
-        deadline = time.monotonic() + self._patience.record_seconds
-        while True:
-            try:
-                return (await self._store.change(ref.job_id, step)).tasks[ref.index].asset == result.asset
-            except (Unavailable, Aborted):
-                if time.monotonic() > deadline:
-                    raise
-                await asyncio.sleep(self._patience.record_retry_seconds)
-
-    async def _encode(self, tried: Attempt, job: Job, encoder: Encoder) -> tuple[Outcome, model.Result]:
+    async def _encode(self, attempt: Attempt, job: Job, encoder: Encoder) -> tuple[Outcome, model.Result]:
         """Return the outcome, and the result as it is stored."""
-        work = self._encode_job(tried.ref, job)
-        async with TaskResults(self._assets, work.filename, work.max_files) as results:
+        work = self._encode_job(attempt.ref, job)
+        async with TaskResults(self.assets, work.filename, work.max_files) as results:
             try:
-                # None until it has started: an encoder has limits of its own for the wait.
+                # No limit until it has started: an encoder has limits of its own for the wait.
                 async with asyncio.timeout(None) as limit:
-                    events = TaskCallbacks(
-                        tried,
-                        self._store,
-                        self._board,
-                        results,
-                        limit,
-                        self._max_task_seconds,
-                        lambda: self._is_leaving,
-                    )
-                    outcome = await encoder.run(work, events)
+                    callbacks = TaskCallbacks(self, attempt, results, limit)
+                    outcome = await encoder.run(work, callbacks)
             except TimeoutError as error:
-                text = f"The task took longer than {self._max_task_seconds:g} s; give it less to do."
+                text = f"The task took longer than {self.max_task_seconds:g} s; give it less to do."
                 raise TaskTimedOut(text) from error
             except DeadlineExceeded as error:
                 raise TaskTimedOut(error.message) from error
             except EncoderBusy:
-                await events.waiting(is_starting=False)
+                await callbacks.waiting(is_starting=False)
                 raise
             if outcome.asset_id:
                 return outcome, stored_result(outcome.summary, outcome.asset_id, outcome.file_ids)
@@ -150,8 +102,88 @@ class TaskExecutor:
     def _encode_job(self, ref: TaskRef, job: Job) -> EncodeJob:
         wanted = operation.task_operation(video_pb2.Operation.FromString(job.request), ref.index)
         inputs = [
-            Input(source.path, source.text, functools.partial(self._sources.open, source.text), source.also)
+            Input(source.path, source.text, functools.partial(self.sources.open, source.text), source.also)
             for source in operation.distinct_inputs(operation.kind(wanted)[1])
         ]
         name, max_files = model.result_name(job, ref.index), operation.max_files(wanted)
         return EncodeJob(ref.key, wanted, inputs, name, max_files)
+
+    async def _commit(self, ref: TaskRef, encoder: Encoder, outcome: Outcome, result: model.Result) -> None:
+        """Record the result, or delete it. Must not be cancelled half-way: a record that was written while nobody
+        waited for the answer names the assets."""
+        is_kept = False
+        try:
+            is_kept = await self._record(ref, result)
+        except ServiceError as error:
+            # The next attempt finds a result that came by link. After a lost answer the record may name the assets:
+            # they expire.
+            is_kept = bool(outcome.asset_id) or isinstance(error, Unavailable)
+            raise
+        finally:
+            if not is_kept:
+                await delete_result(self.assets, result)
+        await encoder.release(ref.key)
+
+    async def _record(self, ref: TaskRef, result: model.Result) -> bool:
+        """Record the result; return False if the task had ended before: cancelled, or completed by another gateway.
+
+        A store that is away for a moment, or a record that others change all the time, must not cost a finished encode.
+        """
+
+        def step(job: Job) -> Job:
+            return model.complete_task(job, ref.index, result, time.time())
+
+        deadline = time.monotonic() + self.retry.record_seconds
+        while True:
+            try:
+                return (await self.store.change(ref.job_id, step)).tasks[ref.index].asset == result.asset
+            except (Unavailable, Aborted):
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(self.retry.record_retry_seconds)
+
+
+@dataclass(frozen=True)
+class TaskCallbacks:
+    """Implements workers.base.Events. The limit of a task's time counts from its start, not from its wait for a
+    worker."""
+
+    executor: TaskExecutor
+    attempt: Attempt
+    results: TaskResults
+    limit: asyncio.Timeout
+
+    @property
+    def is_leaving(self) -> bool:
+        """True if a run that is cancelled now may go on without this gateway."""
+        return self.executor.is_shutting_down
+
+    async def waiting(self, *, is_starting: bool) -> None:
+        """Publish that the task waits for a worker."""
+        await self._publish(TaskProgress(Phase.COLD_START if is_starting else Phase.WAITING_FOR_WORKER))
+
+    async def started(self) -> None:
+        """Record the start of the attempt. Raise Cancelled if the job has ended."""
+        ref = self.attempt.ref
+        job = await self.executor.store.change(ref.job_id, lambda job: model.start_task(job, ref.index, time.time()))
+        if job.tasks[ref.index].status.is_terminal:
+            raise Cancelled("The job was cancelled.")
+        self.attempt.started_at = job.tasks[ref.index].started_at
+        self.limit.reschedule(asyncio.get_running_loop().time() + self.executor.max_task_seconds)
+        await self._publish(TaskProgress(Phase.ENCODING))
+
+    async def progress(self, progress: encoder_pb2.EncodeProgress) -> None:
+        """Publish the progress of the encode."""
+        done, total = progress.frames_done, progress.frames_total
+        await self._publish(TaskProgress(Phase.ENCODING, done, total, round(progress.fps, 2)))
+
+    async def chunk(self, data: bytes) -> None:
+        """Store the next bytes of a result."""
+        await self.results.write(data)
+
+    async def file(self, name: str, content_type: str) -> None:
+        """Have the next bytes go to a further result."""
+        await self.results.begin_file(name, content_type)
+
+    async def _publish(self, progress: TaskProgress) -> None:
+        await self.executor.progress.publish(self.attempt.ref, progress)

@@ -1,18 +1,18 @@
-"""Progress of running tasks, announced to whoever watches on whichever gateway; nothing of it is kept."""
+"""Progress of running tasks, published to the subscribers of all gateways; nothing of it is stored."""
 
 import contextlib
-import json
 from collections.abc import AsyncIterator, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 
 from gateway.jetstream.connection import JetStream
 from gateway.jobs.queue import TaskRef
+from servicekit.codec import from_json, to_json
 from servicekit.errors import Unavailable
 
 
 class Phase(StrEnum):
-    """What a task waits for, or that it no longer waits; the names are those of Phase in jobs.proto."""
+    """The phase of a task that has not ended. The names are those of Phase in jobs.proto."""
 
     WAITING_FOR_WORKER = "WAITING_FOR_WORKER"
     COLD_START = "COLD_START"
@@ -21,7 +21,7 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TaskProgress:
-    """How far one task is: its phase, frames made, frames to make (0: not known), frames a second."""
+    """Progress of one task: frames encoded, frames in all (0: unknown), frames per second."""
 
     phase: Phase
     frames_done: int = 0
@@ -30,27 +30,22 @@ class TaskProgress:
 
 
 class ProgressBus:
-    """Topics "progress.<job>.<index>"."""
+    """Publishes on topics "progress.<job>.<index>"."""
 
-    def __init__(self, engine: JetStream) -> None:
-        self._engine = engine
+    def __init__(self, jetstream: JetStream) -> None:
+        self._jetstream = jetstream
 
     async def publish(self, task: TaskRef, progress: TaskProgress) -> None:
-        """Tell the watchers; that nobody can be told is no fault of the task."""
+        """Send to the subscribers; a store that does not answer is no fault of the task."""
         with contextlib.suppress(Unavailable):
-            await self._engine.publish(f"progress.{task.key}", json.dumps(asdict(progress)).encode())
+            await self._jetstream.publish(f"progress.{task.key}", to_json(progress))
 
     @contextlib.asynccontextmanager
-    async def subscribe(self, job_id: str, told: Callable[[int, TaskProgress], None]) -> AsyncIterator[None]:
-        """Call `told(index, progress)` for every task of the job while the block runs."""
+    async def subscribe(self, job_id: str, listener: Callable[[int, TaskProgress], None]) -> AsyncIterator[None]:
+        """Call `listener(index, progress)` for every task of the job while the block runs."""
 
-        def heard(topic: str, data: bytes) -> None:
-            told(TaskRef.parse(topic.removeprefix("progress.")).index, _progress(data))
+        def received(topic: str, data: bytes) -> None:
+            listener(TaskRef.parse(topic.removeprefix("progress.")).index, from_json(TaskProgress, data))
 
-        async with self._engine.subscribe(f"progress.{job_id}.*", heard):
+        async with self._jetstream.subscribe(f"progress.{job_id}.*", received):
             yield
-
-
-def _progress(data: bytes) -> TaskProgress:
-    fields = json.loads(data)
-    return TaskProgress(**fields | {"phase": Phase(fields["phase"])})

@@ -15,56 +15,58 @@ log = structlog.get_logger("jobs")
 
 @dataclass(frozen=True, slots=True)
 class TaskRef:
-    """Which task of which job."""
+    """A task of a job."""
 
     job_id: str
     index: int
 
     @property
     def key(self) -> str:
-        """Its name in the queue, in topics and in logs."""
+        """The name of the task in the queue, in topics and in logs."""
         return f"{self.job_id}.{self.index}"
 
     @classmethod
     def parse(cls, key: str) -> "TaskRef":
-        """The task of a name."""
+        """Return the task of a name."""
         job_id, _, index = key.rpartition(".")
         return cls(job_id, int(index))
 
 
 @dataclass(slots=True)
 class Attempt:
-    """One try of a task. `started_at` is what its start wrote into the record, and no other try did; None before."""
+    """An attempt at a task, with its message. `started_at` is the start that the record has of this attempt, and of no
+    other; None before."""
 
     ref: TaskRef
+    delivery: Delivery
     started_at: float | None = None
 
     def is_current_attempt(self, job: Job) -> bool:
-        """Whether no other try was started since."""
+        """Return True if no other attempt was started since."""
         return job.tasks[self.ref.index].is_current(self.started_at)
 
 
 class TaskQueue:
-    """Puts tasks in and takes them out. Errors: Unavailable."""
+    """The tasks that are to be done. Errors: Unavailable."""
 
     def __init__(self, queue: WorkQueue) -> None:
         self._queue = queue
 
     async def put(self, job: Job) -> int:
-        """Queue every task of the job that has not ended and is not queued yet; how many were put in."""
+        """Queue every task of the job that has not ended and is not queued yet; return how many were queued."""
         put = 0
         for index, task in enumerate(job.tasks):
             if not task.status.is_terminal:
                 put += await self._queue.put(TaskRef(job.id, index).key)
         return put
 
-    async def next(self) -> tuple[TaskRef, Delivery]:
+    async def next(self) -> Attempt:
         """Wait for the next task."""
         delivery = await self._queue.next()
-        return TaskRef.parse(delivery.key), delivery
+        return Attempt(TaskRef.parse(delivery.key), delivery)
 
     async def recover(self, store: JobStore) -> None:
-        """Queue what a gateway that was killed between record and queue left out."""
+        """Queue again the tasks of jobs that are in no queue: their gateway was killed between record and queue."""
         for job_id in store.index.unfinished():
             try:
                 if await self.put(await store.get(job_id)):

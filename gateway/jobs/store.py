@@ -28,14 +28,14 @@ NOTHING = IndexEntry(Status.CANCELLED, 0, 0, "")
 
 
 class JobIndex:
-    """Ids sort by time of submission, so order of ids is order of the queue."""
+    """All jobs in memory, by id. Ids sort by time of submission, so their order is that of the queue."""
 
     def __init__(self) -> None:
         self._known: dict[str, IndexEntry] = {}
         self._ids: list[str] = []
         self._waiting: list[str] = []
-        # Jobs of which a task waits, those among them that have begun.
-        self._wanting: list[str] = []
+        # Jobs with a waiting task: those in the queue, and those that have begun.
+        self._with_waiting_tasks: list[str] = []
         self.tasks_waiting = 0
         self.tasks_running = 0
         self._listeners: dict[asyncio.Event, tuple[str, bool]] = {}
@@ -50,53 +50,58 @@ class JobIndex:
         self._count(job.id, before or NOTHING, now)
         moved = before is None or before.status is not now.status
         if moved and now.status.is_terminal:
-            for called in self._on_end:
-                called(job.id)
-        self._tell(job.id, moved)
+            for listener in self._on_end:
+                listener(job.id)
+        self._notify(job.id, moved)
 
     def drop(self, job_id: str) -> None:
-        """The record is gone."""
+        """Remove a job whose record is gone."""
         before = self._known.pop(job_id, None)
         if before is not None:
             _set(self._ids, job_id, False)
             self._count(job_id, before, NOTHING)
-            self._tell(job_id, True)
+            self._notify(job_id, True)
 
-    def ended_before(self, first: str) -> list[str]:
-        """Ids of jobs that have ended and come before the id `first`."""
+    def terminal_before(self, first: str) -> list[str]:
+        """Return ids of jobs that have ended and come before the id `first`."""
         return [i for i in self._ids[: bisect_left(self._ids, first)] if self._known[i].status.is_terminal]
 
-    def on_end(self, called: Callable[[str], None]) -> None:
-        """Call `called(id)` when a job is seen to have ended, on whichever gateway."""
-        self._on_end.append(called)
+    def on_end(self, listener: Callable[[str], None]) -> None:
+        """Call `listener(id)` when a job is seen to have ended, on whichever gateway."""
+        self._on_end.append(listener)
 
     def older(self, before: str, status: Status | None) -> list[str]:
-        """Ids before the id `before` ("" for all), the newest first, of one status or of any."""
+        """Return ids before the id `before` ("" for all), the newest first, of one status or of any."""
         end = bisect_left(self._ids, before) if before else len(self._ids)
         return [i for i in reversed(self._ids[:end]) if status is None or self._known[i].status is status]
 
     def unfinished(self) -> list[str]:
-        """Ids of jobs that have not ended, the oldest first."""
+        """Return ids of jobs that have not ended, the oldest first."""
         return [job_id for job_id in self._ids if not self._known[job_id].status.is_terminal]
 
     def place(self, job_id: str) -> int:
-        """Place of a waiting job in the queue, from 1."""
+        """Return the place of a waiting job in the queue, from 1."""
         return bisect_left(self._waiting, job_id) + 1
 
     def oldest_wait_seconds(self, now: float) -> float:
-        """Seconds since the oldest job was handed in of which a task waits; 0 when none does."""
-        return max(0.0, now - model.id_time(self._wanting[0])) if self._wanting else 0.0
+        """Return the seconds since the oldest job with a waiting task was submitted; 0 without one."""
+        return max(0.0, now - model.id_time(self._with_waiting_tasks[0])) if self._with_waiting_tasks else 0.0
 
     def operations_waiting(self) -> dict[str, int]:
-        """Waiting tasks by operation."""
+        """Return the number of waiting tasks by operation."""
         counts: Counter[str] = Counter()
-        for job_id in self._wanting:
+        for job_id in self._with_waiting_tasks:
             counts[self._known[job_id].operation] += self._known[job_id].waiting
         return dict(counts)
 
+    @property
+    def listeners(self) -> int:
+        """The number of callers that listen."""
+        return len(self._listeners)
+
     @contextlib.contextmanager
     def listening(self, job_id: str, *, queue: bool = False) -> Iterator[asyncio.Event]:
-        """An event that is set when the job changes, and with `queue` when any job moves, while the block runs."""
+        """Return an event that is set when the job changes, and with `queue` when any job changes its status."""
         event = asyncio.Event()
         self._listeners[event] = (job_id, queue)
         try:
@@ -108,9 +113,9 @@ class JobIndex:
         self.tasks_waiting += now.waiting - before.waiting
         self.tasks_running += now.running - before.running
         _set(self._waiting, job_id, now.status is Status.IN_QUEUE)
-        _set(self._wanting, job_id, now.waiting > 0)
+        _set(self._with_waiting_tasks, job_id, now.waiting > 0)
 
-    def _tell(self, job_id: str, moved: bool) -> None:
+    def _notify(self, job_id: str, moved: bool) -> None:
         for event, (wanted, queue) in self._listeners.items():
             if wanted == job_id or (moved and queue):
                 event.set()
@@ -179,7 +184,7 @@ class JobStore:
     async def prune(self, now: float) -> None:
         """Delete the records of jobs that ended longer ago than the retention."""
         oldest = now - self._retention_seconds
-        for job_id in self.index.ended_before(model.first_id(oldest)):
+        for job_id in self.index.terminal_before(model.first_id(oldest)):
             with contextlib.suppress(NotFound, UnreadableRecord):
                 ended_at = (await self.get(job_id)).ended_at
                 if ended_at is not None and ended_at < oldest:

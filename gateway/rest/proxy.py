@@ -1,5 +1,8 @@
-"""HTTP requests as calls of the gateway's own gRPC: finds the route, makes the message, sends the answer."""
+"""HTTP requests as calls of the gateway's own gRPC: find the route, build the message, respond with the result."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import grpc
@@ -8,49 +11,70 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from gateway.auth.keys import given_key
+from gateway.auth.keys import require_key
 from gateway.rest import headers as http_headers
 from gateway.rest import transcode
 from gateway.rest.middleware import request_id_of
-from gateway.rest.prefer import Submission, wants_async
+from gateway.rest.protojson.decode import is_bytes
 from gateway.rest.protojson.encode import dumps
-from gateway.rest.protojson.fields import is_bytes
-from gateway.rest.request import RequestBody, while_connected
+from gateway.rest.request import RoutedRequest, while_connected
 from gateway.rest.routes import Route, RouteTable
-from gateway.rest.settings import RestSettings
 from gateway.rest.streams import send_file, send_messages
 from gateway.rest.uploads import header_message, upload
+from servicekit.chunks import MAX_MESSAGE_BYTES
 
 JSON = "application/json"
 
 
-class Proxy:
-    """The ASGI application of all routes of the table."""
+@dataclass(frozen=True)
+class RestSettings:
+    """Settings of the JSON surface.
 
-    def __init__(self, channel: grpc.aio.Channel, table: RouteTable, settings: RestSettings) -> None:
-        self._channel = channel
-        self._table = table
-        self._settings = settings
-        self._submission = Submission(table)
+    `public_url` is scheme and host as clients know them, for links; without it they come from each request.
+    `max_body_bytes` limits JSON bodies, as it does messages of gRPC; files have no limit here. A body that stalls for
+    `body_idle_seconds` ends its request. A client that stalls in a download for `stall_seconds` loses its slot.
+    """
+
+    cors_allow_origins: Sequence[str] = ("*",)
+    max_body_bytes: int = MAX_MESSAGE_BYTES
+    public_url: str | None = None
+    body_idle_seconds: float = 60.0
+    stall_seconds: float = 120.0
+    sse_ping_seconds: float = 15.0
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """The ASGI application of all routes of the table; `channel` leads to the gateway's own gRPC."""
+
+    channel: grpc.aio.Channel
+    table: RouteTable
+    settings: RestSettings
+
+    @cached_property
+    def _submission(self) -> transcode.Submission:
+        return transcode.Submission(self.table)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """See ASGI. Raises ServiceError, AioRpcError and ClientGone for the boundary to answer."""
-        inbound = self._inbound(scope, receive, send)
-        if inbound.route.body:
-            # The gateway checks the key; but without any, no body is worth to be read and parsed.
-            given_key(inbound.route.rpc_path, {key: value for key, value in inbound.metadata if isinstance(value, str)})
-        if inbound.route.method.client_streaming:
-            await self._upload(inbound)
-        elif inbound.route.method.server_streaming:
-            await while_connected(receive, self._stream(inbound))
+        """Answer the request. Raises ServiceError, AioRpcError and ClientGone."""
+        request = self._route(scope, receive, send)
+        if request.route.body:
+            # The gateway checks the key; but a body without any key is not worth reading and parsing.
+            require_key(
+                request.route.rpc_path, {key: value for key, value in request.metadata if isinstance(value, str)}
+            )
+        if request.route.method.client_streaming:
+            await self._upload(request)
+        elif request.route.method.server_streaming:
+            await while_connected(receive, self._stream(request))
         else:
-            await self._unary(inbound)
+            await self._unary(request)
 
-    def _inbound(self, scope: Scope, receive: Receive, send: Send) -> RequestBody:
-        headers, settings = Headers(scope=scope), self._settings
-        route, variables = self._table.find(scope["method"], scope["raw_path"].decode("latin-1"))
+    def _route(self, scope: Scope, receive: Receive, send: Send) -> RoutedRequest:
+        headers, settings = Headers(scope=scope), self.settings
+        route, variables = self.table.find(scope["method"], scope["raw_path"].decode("latin-1"))
         base_url = settings.public_url or http_headers.base_url(headers, scope["scheme"], scope.get("server"))
-        return RequestBody(
+        return RoutedRequest(
             route=route,
             variables=variables,
             query=transcode.parse_query(scope["query_string"]),
@@ -64,70 +88,70 @@ class Proxy:
             stall_seconds=settings.stall_seconds,
         )
 
-    async def _message(self, inbound: RequestBody) -> Message:
+    async def _message(self, request: RoutedRequest) -> Message:
         body = b""
-        if inbound.route.body:
-            inbound.check_encoding()
-            body = await inbound.read(self._settings.max_body_bytes)
-        return transcode.request_message(inbound.route, inbound.variables, inbound.query, body)
+        if request.route.body:
+            request.check_encoding()
+            body = await request.read(self.settings.max_body_bytes)
+        return transcode.build_request(request.route, request.variables, request.query, body)
 
-    async def _unary(self, inbound: RequestBody) -> None:
-        # Nobody watches the client meanwhile: the call, and the job that it makes, go on without it.
-        message = await self._message(inbound)
-        if wants_async(inbound.headers) and self._submission.takes(message.DESCRIPTOR):
-            await self._submit(inbound, message)
+    async def _unary(self, request: RoutedRequest) -> None:
+        # The client's connection is not watched meanwhile: the call, and the job that it makes, go on without it.
+        message = await self._message(request)
+        if transcode.prefers_async(request.headers) and self._submission.accepts(message.DESCRIPTOR):
+            await self._submit(request, message)
             return
-        call = self._call(inbound.route, inbound, message)
-        await _answer(call, inbound.route, inbound, await call)
+        call = self._call(request.route, request, message)
+        await _respond(call, request.route, request, await call)
 
-    async def _submit(self, inbound: RequestBody, message: Message) -> None:
+    async def _submit(self, request: RoutedRequest, message: Message) -> None:
         route = self._submission.route
-        call = self._call(route, inbound, self._submission.wrap(message))
+        call = self._call(route, request, self._submission.wrap(message))
         response = await call
-        await _answer(call, route, inbound, response, 202, self._submission.headers(response))
+        await _respond(call, route, request, response, 202, self._submission.headers(response))
 
-    async def _stream(self, inbound: RequestBody) -> None:
-        message = await self._message(inbound)
-        call = self._call(inbound.route, inbound, message)
+    async def _stream(self, request: RoutedRequest) -> None:
+        message = await self._message(request)
+        call = self._call(request.route, request, message)
         try:
-            if is_bytes(inbound.route.response_field):
-                await send_file(call, inbound, message)
+            if is_bytes(request.route.response_field):
+                await send_file(call, request, message)
             else:
-                await send_messages(call, inbound, self._settings.sse_ping_seconds)
+                await send_messages(call, request, self.settings.sse_ping_seconds)
         finally:
             call.cancel()
 
-    async def _upload(self, inbound: RequestBody) -> None:
-        inbound.check_encoding()
-        header = header_message(inbound)
-        call = self._call(inbound.route, inbound)
-        await _answer(call, inbound.route, inbound, await upload(call, inbound, header))
+    async def _upload(self, request: RoutedRequest) -> None:
+        request.check_encoding()
+        header = header_message(request)
+        call = self._call(request.route, request)
+        await _respond(call, request.route, request, await upload(call, request, header))
 
-    def _call(self, route: Route, inbound: RequestBody, *request: Message) -> Any:
+    def _call(self, route: Route, request: RoutedRequest, *messages: Message) -> Any:
         kinds = (
             "stream" if streams else "unary"
             for streams in (route.method.client_streaming, route.method.server_streaming)
         )
-        make: Any = getattr(self._channel, "_".join(kinds))
-        method = make(
+        make_callable: Any = getattr(self.channel, "_".join(kinds))
+        method = make_callable(
             route.rpc_path,
             request_serializer=route.request_class.SerializeToString,
             response_deserializer=route.response_class.FromString,
         )
-        return method(*request, metadata=inbound.metadata, timeout=inbound.timeout_seconds)
+        return method(*messages, metadata=request.metadata, timeout=request.timeout_seconds)
 
 
-async def _answer(
+async def _respond(
     call: Any,
     route: Route,
-    inbound: RequestBody,
+    request: RoutedRequest,
     message: Message,
     status: int = 200,
-    headers: list[tuple[str, str]] | None = None,
+    headers: Sequence[tuple[str, str]] = (),
 ) -> None:
     initial, trailing = await call.initial_metadata(), await call.trailing_metadata()
     status = http_headers.http_override(initial, trailing) or status
     response = Response(dumps(transcode.response_json(route, message)), status, media_type=JSON)
-    for name, value in (*http_headers.response_headers(initial, trailing), *(headers or ())):
+    for name, value in (*http_headers.response_headers(initial, trailing), *headers):
         response.headers.append(name, value)
-    await response({"type": "http"}, inbound.receive, inbound.send)
+    await response({"type": "http"}, request.receive, request.send)

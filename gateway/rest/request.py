@@ -1,7 +1,7 @@
-"""One HTTP request on its way in: its parts as gRPC needs them, and its body as it arrives."""
+"""HTTP requests that have a route, their bodies, and the plain ASGI messages of responses."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +16,12 @@ from servicekit.tasks import cancel_and_wait
 
 
 class ClientGone(Exception):
-    """The HTTP client closed the connection; nobody is left to answer."""
+    """The HTTP client closed the connection, or stalled; nobody is left to answer."""
 
 
 @dataclass(frozen=True)
-class RequestBody:
-    """A request that has a route. `timeout_seconds` is the deadline of the call, None without one."""
+class RoutedRequest:
+    """A request with its route. `timeout_seconds` is the deadline of the gRPC call; None without one."""
 
     route: Route
     variables: Mapping[str, str]
@@ -36,7 +36,7 @@ class RequestBody:
     stall_seconds: float
 
     def check_encoding(self) -> None:
-        """Raises UnsupportedMedia for a body that is wrapped: compressed, or a form."""
+        """Raise UnsupportedMedia for a body that is compressed, or a form."""
         coding = self.headers.get("content-encoding", "identity").lower()
         if coding != "identity":
             raise UnsupportedMedia(f"Content-Encoding {coding} is not read here; send the body as it is.")
@@ -45,7 +45,7 @@ class RequestBody:
 
     @property
     def content_length(self) -> int | None:
-        """Bytes of the body where they are announced. Raises InvalidArgument."""
+        """Return the announced size of the body, if any. Raises InvalidArgument."""
         value = self.headers.get("content-length")
         if value is None:
             return None
@@ -53,13 +53,12 @@ class RequestBody:
             raise InvalidArgument("Content-Length is no number.")
         return int(value)
 
-    async def body(self) -> AsyncIterator[bytes]:
-        """The body as it arrives. Raises ClientGone when it breaks off, RequestTimeout when it stalls."""
-        async for data in received(self.receive, self.idle_seconds):
-            yield data
+    def body(self) -> AsyncIterator[bytes]:
+        """Yield the body as it arrives. Raises ClientGone when it breaks off, RequestTimeout when it stalls."""
+        return receive_body(self.receive, self.idle_seconds)
 
     async def read(self, max_bytes: int) -> bytes:
-        """The whole body. Raises ContentTooLarge, and what `body` raises."""
+        """Return the whole body. Raises ContentTooLarge, and what `body` raises."""
         too_large = ContentTooLarge(
             f"The body is over {max_bytes} bytes, the most that JSON may have here; a file is uploaded to /assets, and "
             "named.",
@@ -67,18 +66,18 @@ class RequestBody:
         )
         if (self.content_length or 0) > max_bytes:
             raise too_large
-        held = bytearray()
+        content = bytearray()
         async for data in self.body():
-            held += data
-            if len(held) > max_bytes:
+            content += data
+            if len(content) > max_bytes:
                 raise too_large
-        return bytes(held)
+        return bytes(content)
 
 
-async def received(receive: Receive, idle_seconds: float) -> AsyncIterator[bytes]:
-    """The body as it arrives. Raises ClientGone when it breaks off, RequestTimeout when it stalls."""
-    more = True
-    while more:
+async def receive_body(receive: Receive, idle_seconds: float) -> AsyncIterator[bytes]:
+    """Yield a body as it arrives. Raises ClientGone when it breaks off, RequestTimeout when it stalls."""
+    has_more = True
+    while has_more:
         try:
             async with asyncio.timeout(idle_seconds):
                 message = await receive()
@@ -86,14 +85,14 @@ async def received(receive: Receive, idle_seconds: float) -> AsyncIterator[bytes
             raise RequestTimeout(f"Nothing of the body came for {idle_seconds:g} s; send it again.") from error
         if message["type"] == "http.disconnect":
             raise ClientGone
-        more = message.get("more_body", False)
+        has_more = message.get("more_body", False)
         if message.get("body"):
             yield message["body"]
 
 
 async def while_connected(receive: Receive, work: Coroutine[Any, Any, None]) -> None:
-    """Run `work`; cancel it when the client goes away, and raise ClientGone. What is left of the body is dropped."""
-    working, watching = asyncio.create_task(work), asyncio.create_task(_gone(receive))
+    """Run `work`; if the client disconnects, cancel it and raise ClientGone. The rest of the body is dropped."""
+    working, watching = asyncio.create_task(work), asyncio.create_task(_wait_disconnect(receive))
     try:
         await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
         is_gone = not working.done()
@@ -104,6 +103,26 @@ async def while_connected(receive: Receive, work: Coroutine[Any, Any, None]) -> 
     working.result()
 
 
-async def _gone(receive: Receive) -> None:
+async def _wait_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+async def start_response(send: Send, status: int, headers: Iterable[tuple[str, str]]) -> None:
+    """Send the status and the headers."""
+    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    await send({"type": "http.response.start", "status": status, "headers": raw})
+
+
+async def send_body(send: Send, data: bytes, stall_seconds: float | None = None) -> None:
+    """Send a part of the body. Raises ClientGone if the client stalls for `stall_seconds`; it may resume with Range."""
+    try:
+        async with asyncio.timeout(stall_seconds):
+            await send({"type": "http.response.body", "body": data, "more_body": True})
+    except TimeoutError as error:
+        raise ClientGone from error
+
+
+async def end_response(send: Send) -> None:
+    """End the body."""
+    await send({"type": "http.response.body", "body": b"", "more_body": False})

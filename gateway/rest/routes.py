@@ -1,4 +1,4 @@
-"""The public services' google.api.http rules as one table of routes."""
+"""The table of routes: google.api.http rules of the public services, parsed and matched."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from google.protobuf import message_factory
 from google.protobuf.message import Message
 
 from apigpu.v1 import assets_pb2, fleet_pb2, jobs_pb2, system_pb2, video_pb2
-from gateway.rest.protojson.fields import Descriptor, Field, Method, fields_on, is_bytes
+from gateway.rest.protojson.decode import Descriptor, Field, Method, fields_on, is_bytes
 from gateway.rest.status import MethodNotAllowed
 from servicekit.errors import InvalidArgument, NotFound
 
@@ -24,7 +24,7 @@ _ESCAPED_SLASH = re.compile(r"%(2[Ff])")
 
 @dataclass(frozen=True)
 class Variable:
-    """A field of the request, by its dotted path, and the segments [start, end) of the template that give its value."""
+    """A path variable: the dotted path of its field, and the segments [start, end) of the template with its value."""
 
     field: str
     start: int
@@ -33,7 +33,7 @@ class Variable:
 
 @dataclass(frozen=True)
 class Template:
-    """A parsed template. `verb` is "" when there is none."""
+    """A parsed path template; `verb` is "" without one."""
 
     segments: tuple[str, ...]
     variables: tuple[Variable, ...]
@@ -41,7 +41,7 @@ class Template:
 
     @classmethod
     def parse(cls, text: str) -> "Template":
-        """Parse the text of a rule. Raises ValueError that tells the text."""
+        """Parse the template of a rule. Raises ValueError that quotes it."""
         body, colon, verb = text.rpartition(":")
         if not colon or "/" in verb or "}" in verb:
             body, verb = text, ""
@@ -57,12 +57,12 @@ class Template:
                 inner = (pattern or ONE).split("/")
                 variables.append(Variable(field, len(segments), len(segments) + len(inner)))
             segments += inner
-        made = cls(tuple(unquote(segment) for segment in segments), tuple(variables), verb)
-        if not made._is_sound(segments):
+        template = cls(tuple(unquote(segment) for segment in segments), tuple(variables), verb)
+        if not template._is_valid(segments):
             raise ValueError(f"{text!r} is no path template")
-        return made
+        return template
 
-    def _is_sound(self, raw: Sequence[str]) -> bool:
+    def _is_valid(self, raw: Sequence[str]) -> bool:
         fields = [variable.field for variable in self.variables]
         return (
             all(_FIELD_PATH.fullmatch(field) for field in fields)
@@ -73,14 +73,14 @@ class Template:
 
     @property
     def rank(self) -> tuple[bool, tuple[int, ...]]:
-        """Sorts templates so that of two that match one path the more exact comes first."""
+        """Return a sort key: of two templates that match one path, the more specific comes first."""
         kinds = {ONE: 1, REST: 2}
         return not self.verb, tuple(kinds.get(segment, 0) for segment in self.segments)
 
     def match(self, path: str) -> dict[str, str] | None:
-        """The variables that `path` (percent-encoded, without the query) gives; None when it does not match.
+        """Return the variables of `path` (percent-encoded, without the query); None if it does not match.
 
-        Raises ValueError when a value is not UTF-8.
+        Raises ValueError for a value that is not UTF-8.
         """
         parts = path[1:].split("/") if path != "/" else []
         if self.verb:
@@ -91,7 +91,7 @@ class Template:
         fixed = len(self.segments) - is_open
         if not path.startswith("/") or len(parts) < fixed or (len(parts) > fixed and not is_open):
             return None
-        if not all(_fits(*pair) for pair in zip(self.segments, parts, strict=False)):
+        if not all(_matches(*pair) for pair in zip(self.segments, parts, strict=False)):
             return None
         return {variable.field: self._value(variable, parts) for variable in self.variables}
 
@@ -99,17 +99,17 @@ class Template:
         pattern = self.segments[variable.start : variable.end]
         if pattern == (ONE,):
             return unquote(parts[variable.start], errors="strict")
-        chosen = parts[variable.start : None if REST in pattern else variable.end]
-        # A slash that a client escaped belongs to its segment: it stays escaped.
-        return "/".join(unquote(_ESCAPED_SLASH.sub(r"%25\1", part), errors="strict") for part in chosen)
+        selected = parts[variable.start : None if REST in pattern else variable.end]
+        # A slash that the client escaped belongs to its segment and stays escaped.
+        return "/".join(unquote(_ESCAPED_SLASH.sub(r"%25\1", part), errors="strict") for part in selected)
 
     def expand(self, values: Mapping[str, str]) -> str:
-        """The path for these values of the variables, each one segment."""
+        """Return the path for these values of the variables, each one segment."""
         named = {variable.start: quote(values[variable.field], safe="") for variable in self.variables}
         return self._joined(named)
 
     def __str__(self) -> str:
-        """The template for people and OpenAPI: "/assets/{name}/content", every wildcard under its field's last name."""
+        """Return the template for people and OpenAPI: "/assets/{name}/content", wildcards named by their field."""
         named = {}
         for variable in self.variables:
             for index in range(variable.start, variable.end):
@@ -122,7 +122,7 @@ class Template:
         return "/" + "/".join(parts) + (f":{self.verb}" if self.verb else "")
 
 
-def _fits(pattern: str, part: str) -> bool:
+def _matches(pattern: str, part: str) -> bool:
     if pattern == ONE:
         return bool(part)
     return pattern == REST or unquote(part) == pattern
@@ -135,7 +135,7 @@ PUBLIC: tuple[Descriptor, ...] = (
     system_pb2.DESCRIPTOR.services_by_name["SystemService"],
     fleet_pb2.DESCRIPTOR.services_by_name["FleetService"],
 )
-# Paths that HTTP has and gRPC has not.
+# Endpoints of HTTP that are not RPCs.
 HTTP_ONLY = ("GET /files/{id}/{filename}", "GET /openapi.json")
 ANY = "*"
 WHOLE = "*"
@@ -143,7 +143,7 @@ WHOLE = "*"
 
 @dataclass(frozen=True)
 class Route:
-    """One binding: an HTTP method and a path, the RPC behind it, and which fields the bodies are.
+    """One binding of an RPC: HTTP method, path, and the fields that the bodies are.
 
     `body` is "" (none), "*" (the whole request) or a field's name; `response_body` is "" (the whole) or a field's name.
     """
@@ -156,27 +156,27 @@ class Route:
 
     @property
     def rpc_path(self) -> str:
-        """Path of the RPC: "/apigpu.v1.JobService/GetJob"."""
+        """Return the path of the RPC: "/apigpu.v1.JobService/GetJob"."""
         return f"/{self.method.containing_service.full_name}/{self.method.name}"
 
     @cached_property
     def request_class(self) -> type[Message]:
-        """Class of the RPC's request."""
+        """Return the class of the RPC's request."""
         return message_factory.GetMessageClass(self.method.input_type)
 
     @cached_property
     def response_class(self) -> type[Message]:
-        """Class of the RPC's response."""
+        """Return the class of the RPC's response."""
         return message_factory.GetMessageClass(self.method.output_type)
 
     @property
     def body_field(self) -> Field | None:
-        """The request's field that the body is; None when it is the whole request or nothing."""
+        """Return the request's field that the body is; None for the whole request or no body."""
         return None if self.body in ("", WHOLE) else self.method.input_type.fields_by_name[self.body]
 
     @property
     def response_field(self) -> Field | None:
-        """The response's field that the body is; None when it is the whole response."""
+        """Return the response's field that the body is; None for the whole response."""
         return self.method.output_type.fields_by_name[self.response_body] if self.response_body else None
 
     def __str__(self) -> str:
@@ -184,24 +184,24 @@ class Route:
 
 
 class RouteTable:
-    """Finds the route of a request; of several that match, the most exact one."""
+    """Finds the route of a request: of several matches, the most specific one."""
 
     def __init__(self, services: Iterable[Descriptor] = PUBLIC) -> None:
         self.routes = [route for service in services for method in service.methods for route in routes_of(method)]
         self._by_rank = sorted(self.routes, key=lambda route: route.template.rank)
 
     def find(self, http_method: str, path: str) -> tuple[Route, dict[str, str]]:
-        """The route and the values of its path variables. `path` is percent-encoded and has no query.
+        """Return the route and the values of its path variables. `path` is percent-encoded, without the query.
 
-        HEAD goes where GET goes. Raises NotFound, MethodNotAllowed, InvalidArgument (not UTF-8).
+        HEAD matches routes of GET. Raises NotFound, MethodNotAllowed, InvalidArgument (not UTF-8).
         """
-        wanted = "GET" if http_method == "HEAD" else http_method
+        method = "GET" if http_method == "HEAD" else http_method
         allowed = set()
         for route in self._by_rank:
-            variables = _matched(route, path)
+            variables = _match(route, path)
             if variables is None:
                 continue
-            if route.http_method in (wanted, ANY):
+            if route.http_method in (method, ANY):
                 return route, variables
             allowed.add(route.http_method)
         if allowed:
@@ -209,11 +209,11 @@ class RouteTable:
         raise NotFound(f"There is nothing at {path}; GET / lists the endpoints.", reason="NO_SUCH_PATH")
 
     def first(self, method: Method) -> Route:
-        """The primary binding of an RPC."""
+        """Return the primary binding of an RPC."""
         return next(route for route in self.routes if route.method.full_name == method.full_name)
 
 
-def _matched(route: Route, path: str) -> dict[str, str] | None:
+def _match(route: Route, path: str) -> dict[str, str] | None:
     try:
         return route.template.match(path)
     except ValueError as error:
@@ -221,11 +221,11 @@ def _matched(route: Route, path: str) -> dict[str, str] | None:
 
 
 def routes_of(method: Method) -> Iterator[Route]:
-    """The bindings of an RPC, the primary one first. Raises ValueError for a rule that cannot be served."""
+    """Yield the bindings of an RPC, the primary one first. Raises ValueError for a rule that cannot be served."""
     rule = method.GetOptions().Extensions[annotations_pb2.http]
     for binding in (rule, *rule.additional_bindings):
         if binding.WhichOneof("pattern"):
-            yield _checked(_route(method, binding))
+            yield _validate(_route(method, binding))
 
 
 def _route(method: Method, binding: http_pb2.HttpRule) -> Route:
@@ -236,7 +236,7 @@ def _route(method: Method, binding: http_pb2.HttpRule) -> Route:
     return Route(http_method, Template.parse(path), method, binding.body, binding.response_body)
 
 
-def _checked(route: Route) -> Route:
+def _validate(route: Route) -> Route:
     for variable in route.template.variables:
         chain = fields_on(route.method.input_type, variable.field)
         if not chain or chain[-1].is_repeated or chain[-1].message_type is not None:
@@ -247,10 +247,10 @@ def _checked(route: Route) -> Route:
 
 
 def is_served(route: Route) -> bool:
-    """Whether HTTP can carry the call: a client stream only when its body is the bytes of a field."""
+    """Return True if HTTP can carry the call: a client stream only if its body is a bytes field."""
     return not route.method.client_streaming or (is_bytes(route.body_field) and not route.method.server_streaming)
 
 
 def endpoints() -> list[str]:
-    """Every endpoint of the JSON surface, as "METHOD /path", in the order of the protos."""
+    """Return every endpoint of the JSON surface as "METHOD /path", in the order of the protos."""
     return [*(str(route) for route in RouteTable().routes), *HTTP_ONLY]

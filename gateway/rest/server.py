@@ -1,10 +1,11 @@
-"""The HTTP side as one Starlette application, and uvicorn under it, in an event loop that belongs to the caller."""
+"""The HTTP side: one Starlette application, served by uvicorn in the caller's event loop."""
 
 import asyncio
 import contextlib
 import functools
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import grpc
 import uvicorn
@@ -17,16 +18,15 @@ from starlette.types import ASGIApp
 from gateway.assets.links import LinkSigner
 from gateway.assets.store import AssetStore, TransferSlots
 from gateway.rest.files import SignedFiles
-from gateway.rest.http_limits import LimitedProtocol
+from gateway.rest.http_limits import HttpLimits, LimitedProtocol
 from gateway.rest.middleware import ErrorBoundary
 from gateway.rest.openapi.document import OpenApi
-from gateway.rest.proxy import Proxy
-from gateway.rest.routes import RouteTable, endpoints
-from gateway.rest.settings import HttpLimits, RestSettings
+from gateway.rest.proxy import Proxy, RestSettings
+from gateway.rest.routes import RouteTable
 from gateway.rest.worker_links import WorkerInputs, WorkerLinks, WorkerResult
 from servicekit.config import ConfigError
 
-__all__ = ["HttpServer", "RestSettings", "build_app", "endpoints"]
+__all__ = ["HttpLimits", "HttpServer", "RestSettings", "build_app"]
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
 EXPOSED = (
@@ -34,10 +34,10 @@ EXPOSED = (
     *("Retry-After", "X-Request-Id"),
 )
 LIMITS = HttpLimits()
-# With less uvicorn complains of open requests even where there are none.
-LEAST_DRAIN_SECONDS = 0.05
-# Tasks that the drain cancelled get so long to send their last words.
-LAST_WORDS_SECONDS = 1.0
+# With less, uvicorn warns of open requests even where there are none.
+MIN_DRAIN_SECONDS = 0.05
+# Requests that the drain cancelled get so long to send their error.
+LAST_RESPONSE_SECONDS = 1.0
 
 
 def build_app(
@@ -46,10 +46,13 @@ def build_app(
     links: LinkSigner,
     settings: RestSettings,
     transfers: TransferSlots,
-    tasks: WorkerLinks | None = None,
+    worker_links: WorkerLinks | None = None,
 ) -> Starlette:
-    """The application: `channel` leads to the gateway's own gRPC; `assets`, `links` and `transfers`, which counts them
-    with those of gRPC, serve the signed files; `tasks` is the door of encoders behind a provider's queue."""
+    """Build the application.
+
+    `channel` leads to the gateway's own gRPC. `transfers` counts downloads of signed files together with the transfers
+    of gRPC. `worker_links` serves encoders behind a provider's queue.
+    """
     table = RouteTable()
     cors = Middleware(
         CORSMiddleware,
@@ -61,9 +64,9 @@ def build_app(
     )
     return Starlette(
         routes=[
-            # Given as applications: they answer wrong methods themselves, in JSON.
+            # Applications, not functions: they refuse wrong methods themselves, in JSON.
             Route("/files/{id}/{filename:path}", SignedFiles(assets, links, transfers, settings.stall_seconds)),
-            *_task_routes(tasks, settings.stall_seconds),
+            *_worker_routes(worker_links, settings.stall_seconds),
             Route("/openapi.json", OpenApi(table, settings.public_url)),
             Mount("/", Proxy(channel, table, settings)),
         ],
@@ -71,13 +74,13 @@ def build_app(
     )
 
 
-def _task_routes(tasks: WorkerLinks | None, stall_seconds: float) -> list[Route]:
-    if tasks is None:
+def _worker_routes(links: WorkerLinks | None, stall_seconds: float) -> list[Route]:
+    if links is None:
         return []
     return [
-        Route("/tasks/{key}/{ticket}/inputs/{number:int}", WorkerInputs(tasks, stall_seconds)),
-        Route("/tasks/{key}/{ticket}/result", WorkerResult(tasks)),
-        Route("/tasks/{key}/{ticket}/files/{number:int}", WorkerResult(tasks)),
+        Route("/tasks/{key}/{ticket}/inputs/{number:int}", WorkerInputs(links, stall_seconds)),
+        Route("/tasks/{key}/{ticket}/result", WorkerResult(links)),
+        Route("/tasks/{key}/{ticket}/files/{number:int}", WorkerResult(links)),
     ]
 
 
@@ -94,7 +97,6 @@ class _Server(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """See uvicorn."""
         await super().startup(sockets)
         self.ready.set()
 
@@ -106,7 +108,7 @@ class HttpServer:
         self._host, self._port = host, port
         config = uvicorn.Config(
             app,
-            http=functools.partial(LimitedProtocol, limits),  # type: ignore[arg-type]  # whatever makes one
+            http=functools.partial(LimitedProtocol, limits),  # type: ignore[arg-type]  # any factory
             ws="none",
             lifespan="off",
             loop="none",
@@ -120,29 +122,34 @@ class HttpServer:
         self._serving: asyncio.Task[None] | None = None
 
     async def start(self) -> int:
-        """Serve; the port that was bound. Raises ConfigError when it cannot be."""
-        listener = _bound(self._host, self._port)
+        """Start to serve and return the port. Raises ConfigError when it cannot be bound."""
+        listener = _bind(self._host, self._port)
         self._serving = asyncio.create_task(self._server.serve([listener]))
         await self._server.ready.wait()
         return int(listener.getsockname()[1])
 
+    @property
+    def connections(self) -> list[Any]:
+        """Return uvicorn's protocols of the open connections."""
+        return list(self._server.server_state.connections)
+
     async def drain(self, seconds: float) -> None:
-        """Refuse new connections, wait `seconds` for open requests, then answer what is left with 503."""
+        """Refuse new connections, wait `seconds` for open requests, then respond 503 to the rest."""
         if self._serving is None:
             return
-        self._config.timeout_graceful_shutdown = max(seconds, LEAST_DRAIN_SECONDS)  # type: ignore[assignment]
+        self._config.timeout_graceful_shutdown = max(seconds, MIN_DRAIN_SECONDS)  # type: ignore[assignment]
         self._server.should_exit = True
         await self._serving
         tasks = set(self._server.server_state.tasks)
         if tasks:
-            await asyncio.wait(tasks, timeout=LAST_WORDS_SECONDS)
-        for connection in list(self._server.server_state.connections):
+            await asyncio.wait(tasks, timeout=LAST_RESPONSE_SECONDS)
+        for connection in self.connections:
             connection.transport.abort()
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def _bind(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio sends without Nagle's delay (40 ms an answer) only on sockets that were made for TCP by name.
+    # asyncio disables Nagle's delay (40 ms a response) only on sockets whose protocol is TCP by number.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

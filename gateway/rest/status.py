@@ -66,15 +66,15 @@ REASON_TITLES: dict[str, str] = {
     "JOB_NOT_FOUND": "Job not found",
     "CANCEL_REFUSED": "Failed to cancel job",
 }
-# Limits that waiting does not help against: 429 would invite the client to try again.
+# Limits that waiting does not lift: 429 would invite the client to try again.
 REASON_STATUS: dict[str, int] = {
     "TOO_LARGE": 413,
     "INPUT_TOO_LARGE": 413,
     "ASSET_TOO_LARGE": 413,
     "STORAGE_FULL": 507,
 }
-# Codes that gRPC itself gives when it cannot reach the gateway; their texts tell about sockets, not to clients.
-_FROM_THE_WIRE = (Code.UNAVAILABLE, Code.INTERNAL, Code.UNKNOWN)
+# Codes of gRPC itself when it cannot reach the gateway; their texts are about sockets, and not for clients.
+_TRANSPORT_CODES = (Code.UNAVAILABLE, Code.INTERNAL, Code.UNKNOWN)
 # Key in an ErrorInfo's metadata: whole seconds after which a call may succeed.
 RETRY_AFTER = "retry_after_seconds"
 UNREACHABLE = "The service cannot answer just now; try again in a moment."
@@ -98,25 +98,25 @@ class ContentTooLarge(ResourceExhausted):
 
 
 class UnsupportedMedia(InvalidArgument):
-    """The body comes in a form that is not read here."""
+    """The body has an encoding that is not supported."""
 
     http_status: ClassVar[int] = 415
 
 
 class Gone(NotFound):
-    """What the link led to is over, for good."""
+    """The resource of a link is gone for good."""
 
     http_status: ClassVar[int] = 410
 
 
 class RequestTimeout(DeadlineExceeded):
-    """The body stopped coming."""
+    """The body stalled."""
 
     http_status: ClassVar[int] = 408
 
 
 class RangeNotSatisfiable(ServiceError):
-    """The range asked for lies outside the file of `size_bytes`."""
+    """The requested range lies outside the file of `size_bytes`."""
 
     code = Code.OUT_OF_RANGE
     http_status: ClassVar[int] = 416
@@ -136,15 +136,15 @@ class HttpError:
 
     @property
     def title(self) -> str:
-        """What failed, in few words."""
+        """Return what failed, in few words."""
         return REASON_TITLES.get(_info(self.status).reason) or TITLES.get(self.http_status) or TITLES[500]
 
     def body(self) -> dict[str, Any]:
-        """The JSON body: `error` and `message` for people, `code`, `status` and `details` for programs."""
+        """Return the JSON body: `error` and `message` for people, `code`, `status` and `details` for programs."""
         return {"error": self.title, **self.line()}
 
     def line(self) -> dict[str, Any]:
-        """The Status as JSON, for the end of a stream that failed."""
+        """Return the Status as JSON, for the last line of a failed stream."""
         return {
             "message": self.status.message,
             "code": self.status.code,
@@ -154,7 +154,7 @@ class HttpError:
 
 
 def from_error(error: ServiceError) -> HttpError:
-    """The failure of an error that was raised on the HTTP side."""
+    """Return the HTTP error of a ServiceError."""
     status = error.to_status()
     headers: list[tuple[str, str]] = []
     if isinstance(error, MethodNotAllowed):
@@ -166,18 +166,18 @@ def from_error(error: ServiceError) -> HttpError:
 
 
 def from_call(error: grpc.aio.AioRpcError, override: int | None = None) -> HttpError:
-    """The failure of a call; `override` is the HTTP status that the servicer asked for."""
+    """Return the HTTP error of a failed call; `override` is the HTTP status that the servicer set."""
     code = error.code() or Code.UNKNOWN
     status = status_details(error)
     status.code, status.message = int(code.value[0]), error.details() or ""
-    if code in _FROM_THE_WIRE and not any(key == REQUEST_ID for key, _ in error.trailing_metadata() or ()):
+    if code in _TRANSPORT_CODES and not any(key == REQUEST_ID for key, _ in error.trailing_metadata() or ()):
         status.message = UNREACHABLE
     number = override or http_status(status)
     return HttpError(status, number, _standard_headers(status, number))
 
 
 def http_status(status: status_pb2.Status) -> int:
-    """HTTP status of a google.rpc.Status."""
+    """Return the HTTP status of a google.rpc.Status."""
     by_reason = REASON_STATUS.get(_info(status).reason) if status.code == Code.RESOURCE_EXHAUSTED.value[0] else None
     return by_reason or HTTP_STATUS[CODES.get(status.code, Code.UNKNOWN)]
 

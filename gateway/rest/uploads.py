@@ -1,7 +1,7 @@
-"""Files on their way in: the HTTP body as a client stream of header, chunks and finish.
+"""Uploads: an HTTP body as a client stream of header, chunks and finish.
 
-The request's oneof must have, beside the bytes field, the messages `header` (filename, size_bytes, sha256) and
-`finish` (size_bytes, sha256). The method must send ACCEPTED once it has checked the header.
+The request's oneof must have, beside the bytes field, the messages `header` (filename, size_bytes, sha256) and `finish`
+(size_bytes). The method must send ACCEPTED once it has checked the header, and computes the digest itself.
 """
 
 import asyncio
@@ -15,9 +15,9 @@ import grpc
 from google.protobuf.message import Message
 from starlette.datastructures import Headers
 
-from gateway.rest.request import RequestBody
+from gateway.rest.request import RoutedRequest
 from gateway.rest.transcode import set_parameters
-from servicekit.chunks import ACCEPTED, Checksum, rechunk
+from servicekit.chunks import ACCEPTED, rechunk
 from servicekit.errors import InvalidArgument
 from servicekit.tasks import cancel_and_wait
 
@@ -31,22 +31,22 @@ _DIGESTS = (
 Call = grpc.aio.StreamUnaryCall[Any, Any]
 
 
-def header_message(inbound: RequestBody) -> Message:
-    """The first message: what path, query, Content-Length and digests tell of the file. Raises InvalidArgument."""
-    message = inbound.route.request_class()
+def header_message(request: RoutedRequest) -> Message:
+    """Return the first message, from path, query, Content-Length and digest headers. Raises InvalidArgument."""
+    message = request.route.request_class()
     header = getattr(message, HEADER)
     header.SetInParent()
-    if inbound.content_length is not None:
-        header.size_bytes = inbound.content_length
-    header.sha256 = digest(inbound.headers)
-    set_parameters(message, inbound.route, inbound.variables, inbound.query, shorthand=HEADER)
+    if request.content_length is not None:
+        header.size_bytes = request.content_length
+    header.sha256 = announced_sha256(request.headers)
+    set_parameters(message, request.route, request.variables, request.query, shorthand=HEADER)
     return message
 
 
-def digest(headers: Headers) -> str:
-    """The SHA-256 that Content-Digest, Repr-Digest or Digest announces, hexadecimal; "" when none does.
+def announced_sha256(headers: Headers) -> str:
+    """Return the SHA-256 in Content-Digest, Repr-Digest or Digest, hexadecimal; "" without any.
 
-    Raises InvalidArgument for one that cannot be read. Source: RFC 9530, RFC 3230.
+    Raises InvalidArgument for a malformed one. Source: RFC 9530, RFC 3230.
     """
     for name, pattern in _DIGESTS:
         found = pattern.search(headers.get(name, ""))
@@ -62,43 +62,40 @@ def digest(headers: Headers) -> str:
     return ""
 
 
-async def upload(call: Call, inbound: RequestBody, header: Message) -> Message:
-    """Send the body to the call; the call's answer. A body that breaks off cancels the call and is never finished.
+async def upload(call: Call, request: RoutedRequest, header: Message) -> Message:
+    """Send the body to the call and return its response. A body that breaks off cancels the call, without a finish.
 
-    Raises what Inbound.body raises, and AioRpcError as soon as the call fails.
+    Raises what RoutedRequest.body raises, and AioRpcError as soon as the call fails.
     """
-    feeding = asyncio.create_task(_feed(call, inbound, header))
-    answering = asyncio.ensure_future(_answer(call))
+    sending = asyncio.create_task(_send(call, request, header))
+    responding = asyncio.ensure_future(_response(call))
     try:
-        await asyncio.wait({feeding, answering}, return_when=asyncio.FIRST_COMPLETED)
-        if not answering.done():
-            feeding.result()
-        return await answering
+        await asyncio.wait({sending, responding}, return_when=asyncio.FIRST_COMPLETED)
+        if not responding.done():
+            sending.result()
+        return await responding
     finally:
         call.cancel()
-        await cancel_and_wait(feeding, answering)
+        await cancel_and_wait(sending, responding)
 
 
-async def _answer(call: Call) -> Message:
+async def _response(call: Call) -> Message:
     response: Message = await call
     return response
 
 
-async def _feed(call: Call, inbound: RequestBody, header: Message) -> None:
-    make, field, tally = inbound.route.request_class, inbound.route.body, Checksum()
-    loop = asyncio.get_running_loop()
-    # A call that is over refuses writes; its answer tells why.
+async def _send(call: Call, request: RoutedRequest, header: Message) -> None:
+    make, field, size_bytes = request.route.request_class, request.route.body, 0
+    # A call that has ended refuses writes; its response has the cause.
     with contextlib.suppress(asyncio.InvalidStateError, grpc.aio.AioRpcError):
         await call.write(header)
-        # A refusal is told before the body is asked for ("100 Continue").
+        # A refusal is sent before the body is requested ("100 Continue").
         if ACCEPTED not in dict(await call.initial_metadata() or ()):
             return
-        async for data in rechunk(inbound.body()):
-            digesting = loop.run_in_executor(None, tally.add, data)
+        async for data in rechunk(request.body()):
             await call.write(make(**{field: data}))
-            await digesting
+            size_bytes += len(data)
         finish = make()
-        getattr(finish, FINISH).size_bytes = tally.size_bytes
-        getattr(finish, FINISH).sha256 = tally.sha256
+        getattr(finish, FINISH).size_bytes = size_bytes
         await call.write(finish)
         await call.done_writing()

@@ -1,12 +1,13 @@
-"""/tasks/{key}/{ticket}/…: what encoders behind a provider's queue read and make, by signed link and without a key.
+"""/tasks/{key}/{ticket}/…: inputs and results of encoders behind a provider's queue, by signed link, without a key.
 
-GET inputs/{n} streams an input; PUT result takes the result, PUT files/{n} a further one, HEAD result tells whether it
-is still waited for. Once the ticket is dropped all answer 410. See RemoteTask in encoder.proto.
+GET inputs/{n} streams an input; PUT result stores the result, PUT files/{n} a further one; HEAD result answers whether
+the result is still needed. Once the ticket is dropped, all answer 410. Source: RemoteTask in encoder.proto.
 """
 
 import contextlib
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from starlette.datastructures import Headers, QueryParams
 from starlette.types import Receive, Scope, Send
@@ -14,10 +15,9 @@ from starlette.types import Receive, Scope, Send
 from gateway.assets.links import LinkSigner
 from gateway.assets.record import name_for_type
 from gateway.assets.store import AssetStore, TransferSlots
-from gateway.rest.files import send_body
-from gateway.rest.request import received, while_connected
+from gateway.rest.request import end_response, receive_body, send_body, start_response, while_connected
 from gateway.rest.status import Gone, MethodNotAllowed
-from gateway.rest.uploads import digest
+from gateway.rest.uploads import announced_sha256
 from gateway.sources import Source, Sources
 from gateway.workers.base import about, empty
 from gateway.workers.tickets import AttemptTicket, Tickets
@@ -25,128 +25,128 @@ from servicekit.chunks import rechunk
 from servicekit.errors import AlreadyExists, DataLoss, InvalidArgument, NotFound, ServiceError, Unavailable
 
 IDLE_SECONDS = 60.0
-# What workers of before there were other results than MP4 say of it.
+# Content-Type of results from workers that are older than results other than MP4.
 UNTYPED = "application/octet-stream"
 _FILENAME = re.compile(r'filename="([^"\\]{1,200})"')
 
 
 class WorkerLinks:
-    """What both applications share: who may come in, and how many at once."""
+    """Access control shared by both applications: valid links, and the number of transfers at once."""
 
     def __init__(
         self, tickets: Tickets, links: LinkSigner, assets: AssetStore, sources: Sources, max_transfers: int
     ) -> None:
-        """`max_transfers` are for workers alone: whoever has links to files cannot keep inputs and results out."""
+        """Allow `max_transfers` at once, for workers alone: clients that download files cannot block their results."""
         self.assets = assets
         self.sources = sources
         self.transfers = TransferSlots(max_transfers)
         self._tickets = tickets
         self._links = links
-        self._coming: set[str] = set()
+        self._uploading: set[str] = set()
 
     @contextlib.contextmanager
-    def alone(self, ticket: AttemptTicket) -> Iterator[None]:
-        """A place for the one result of a ticket that comes at a time. Raises Unavailable while another one does."""
-        if ticket.id in self._coming:
-            text = "A result of this try is being taken already; try again in a moment."
+    def exclusive(self, ticket: AttemptTicket) -> Iterator[None]:
+        """Hold a transfer slot for the only upload of a ticket. Raises Unavailable during another upload."""
+        if ticket.id in self._uploading:
+            text = "A result of this attempt is being uploaded already; try again in a moment."
             raise Unavailable(text, reason="RESULT_COMING")
         with self.transfers.acquire():
-            self._coming.add(ticket.id)
+            self._uploading.add(ticket.id)
             try:
                 yield
             finally:
-                self._coming.remove(ticket.id)
+                self._uploading.remove(ticket.id)
 
     async def ticket(self, scope: Scope) -> AttemptTicket:
-        """The ticket that the link of this request is of. Raises PermissionDenied (forged, expired), Gone."""
-        query, asked = QueryParams(scope["query_string"]), scope["path_params"]
+        """Return the ticket of this request's link. Raises PermissionDenied (forged, expired), Gone."""
+        query, path = QueryParams(scope["query_string"]), scope["path_params"]
         self._links.verify(scope["path"], query.get("expires", ""), query.get("signature", ""))
-        found = await self._tickets.find(asked["key"])
-        if found is None or found.id != asked["ticket"] or found.is_closed:
-            raise Gone("Nobody waits for this try of the task any more.", reason="TASK_OVER")
-        return found
+        ticket = await self._tickets.find(path["key"])
+        if ticket is None or ticket.id != path["ticket"] or ticket.is_closed:
+            raise Gone("This attempt of the task is over; its result is not needed.", reason="TASK_OVER")
+        return ticket
 
 
+@dataclass(frozen=True)
 class WorkerInputs:
     """ASGI application of one path, with the path parameters `key`, `ticket` and `number`."""
 
-    def __init__(self, door: WorkerLinks, stall_seconds: float) -> None:
-        self._door = door
-        self._stall_seconds = stall_seconds
+    links: WorkerLinks
+    stall_seconds: float
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """See ASGI. Raises ServiceError for the boundary to answer; it names the input's field."""
+        """Answer the request. Raises ServiceError that names the input's field."""
         if scope["method"] != "GET":
             raise MethodNotAllowed(scope["method"], "A link to an input", ["GET"])
-        ticket, number = await self._door.ticket(scope), scope["path_params"]["number"]
+        ticket, number = await self.links.ticket(scope), scope["path_params"]["number"]
         field, source = ticket.inputs[number]  # the signature covers the number
-        with self._door.transfers.acquire():
+        with self.links.transfers.acquire():
             await while_connected(receive, self._send(field, source, send))
 
-    async def _send(self, field: str, source: str, send: Send) -> None:
+    async def _send(self, field: str, name: str, send: Send) -> None:
         async with contextlib.AsyncExitStack() as stack:
             try:
-                opened = await stack.enter_async_context(self._door.sources.open(source))
-                chunks = opened.chunks()
-                first = await anext(chunks, b"")  # what fails before it is a plain error; later the body breaks off
+                source = await stack.enter_async_context(self.links.sources.open(name))
+                chunks = source.chunks()
+                first = await anext(chunks, b"")  # before the response starts: an error has a status of its own
                 if not first:
                     raise empty()
             except ServiceError as error:
                 raise about(field, error) from error
-            await _answer(send, 200, _headers(opened))
-            await send_body(send, first, self._stall_seconds)
+            await start_response(send, 200, _headers(source))
+            await send_body(send, first, self.stall_seconds)
             async for data in chunks:
-                await send_body(send, data, self._stall_seconds)
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+                await send_body(send, data, self.stall_seconds)
+            await end_response(send)
 
 
+@dataclass(frozen=True)
 class WorkerResult:
-    """ASGI application of two paths, with the path parameters `key` and `ticket`, and for a further result `number`."""
+    """ASGI application of two paths, with the path parameters `key`, `ticket`, and `number` for a further result."""
 
-    def __init__(self, door: WorkerLinks) -> None:
-        self._door = door
+    links: WorkerLinks
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """See ASGI. Raises ServiceError for the boundary to answer."""
+        """Answer the request. Raises ServiceError."""
         if scope["method"] not in ("PUT", "HEAD"):
             raise MethodNotAllowed(scope["method"], "A link to a result", ["PUT", "HEAD"])
-        ticket = await self._door.ticket(scope)
+        ticket = await self.links.ticket(scope)
         if scope["method"] == "PUT":
-            with self._door.alone(ticket):
-                await self._take(scope, ticket, receive)
-        await _answer(send, 204, {})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+            with self.links.exclusive(ticket):
+                await self._store(scope, ticket, receive)
+        await start_response(send, 204, ())
+        await end_response(send)
 
-    async def _take(self, scope: Scope, ticket: AttemptTicket, receive: Receive) -> None:
-        """Store the body as the ticket's asset. Once it is there, the same again is no fault, and another one is."""
+    async def _store(self, scope: Scope, ticket: AttemptTicket, receive: Receive) -> None:
+        """Store the body as the ticket's asset, unless it is stored. Raises AlreadyExists if another body is."""
         headers = Headers(scope=scope)
         size_bytes, sha256 = _announced(headers)
         asset_id, filename, content_type = _target(scope, ticket, headers)
-        if await self._is_there(asset_id, size_bytes, sha256):
+        if await self._is_stored(asset_id, size_bytes, sha256):
             return
-        async with self._door.assets.create(filename, content_type, asset_id) as writer:
+        async with self.links.assets.create(filename, content_type, asset_id) as writer:
             writer.check_size(size_bytes)
-            async for data in rechunk(received(receive, IDLE_SECONDS)):
+            async for data in rechunk(receive_body(receive, IDLE_SECONDS)):
                 await writer.write(data)
-            # Meanwhile the try may be over, or another worker of the same run may have been faster, at another gateway.
-            await self._door.ticket(scope)
-            if await self._is_there(asset_id, size_bytes, sha256):
+            # Meanwhile the attempt may have ended, or another worker of this run was faster, at another gateway.
+            await self.links.ticket(scope)
+            if await self._is_stored(asset_id, size_bytes, sha256):
                 return
             await writer.commit(size_bytes=size_bytes, sha256=sha256)
 
-    async def _is_there(self, asset_id: str, size_bytes: int, sha256: str) -> bool:
-        """Whether the result is there. Raises AlreadyExists when it is another one."""
+    async def _is_stored(self, asset_id: str, size_bytes: int, sha256: str) -> bool:
+        """Return True if this result is stored. Raises AlreadyExists if another one is."""
         try:
-            there = await self._door.assets.describe(asset_id)
+            stored = await self.links.assets.describe(asset_id)
         except (NotFound, DataLoss):
             return False
-        if (there.size_bytes, there.sha256) != (size_bytes, sha256):
+        if (stored.size_bytes, stored.sha256) != (size_bytes, sha256):
             raise AlreadyExists("This task has a result already, and it is another one.", reason="OTHER_RESULT")
         return True
 
 
 def _target(scope: Scope, ticket: AttemptTicket, headers: Headers) -> tuple[str, str, str]:
-    """Return the asset id, file name and MIME type ("": by the name) of the result that a request brings."""
+    """Return asset id, filename and media type ("": by the name) of the result that a request uploads."""
     content_type = headers.get("content-type", "")
     content_type = "" if content_type == UNTYPED else content_type
     number = scope["path_params"].get("number")  # the signature covers it
@@ -157,8 +157,8 @@ def _target(scope: Scope, ticket: AttemptTicket, headers: Headers) -> tuple[str,
 
 
 def _announced(headers: Headers) -> tuple[int, str]:
-    """Size and SHA-256 that the request announces. Raises InvalidArgument without them."""
-    length, sha256 = headers.get("content-length", ""), digest(headers)
+    """Return the size and SHA-256 that the request announces. Raises InvalidArgument without them."""
+    length, sha256 = headers.get("content-length", ""), announced_sha256(headers)
     if not (length.isascii() and length.isdecimal()):
         raise InvalidArgument("Content-Length is needed.", fields={"content-length": "is missing or no number"})
     if not sha256:
@@ -166,11 +166,6 @@ def _announced(headers: Headers) -> tuple[int, str]:
     return int(length), sha256
 
 
-def _headers(source: Source) -> dict[str, str]:
-    kind = {"content-type": "application/octet-stream"}
-    return kind if source.size_bytes is None else kind | {"content-length": str(source.size_bytes)}
-
-
-async def _answer(send: Send, status: int, headers: dict[str, str]) -> None:
-    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": status, "headers": raw})
+def _headers(source: Source) -> list[tuple[str, str]]:
+    size = [] if source.size_bytes is None else [("content-length", str(source.size_bytes))]
+    return [("content-type", UNTYPED), *size]

@@ -46,7 +46,10 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
             async with self._assets.create(header.filename) as writer:
                 writer.check_size(header.size_bytes)
                 await context.send_initial_metadata(((ACCEPTED, "1"),))
-                asset = await _receive(request_iterator, self._idle_seconds, writer, header)
+                who = caller(context, self._public_url)
+                asset = await _receive(
+                    request_iterator, self._idle_seconds, writer, header, needs_digest=not who.is_proxy
+                )
         return assets_pb2.UploadAssetResponse(asset=self._message(asset, context))
 
     async def DownloadAsset(  # type: ignore[override]  # a handler may write by itself, and so notice a stall
@@ -98,14 +101,20 @@ async def _header(requests: Requests, idle_seconds: float) -> assets_pb2.UploadH
 
 
 async def _receive(
-    requests: Requests, idle_seconds: float, writer: AssetWriter, header: assets_pb2.UploadHeader
+    requests: Requests,
+    idle_seconds: float,
+    writer: AssetWriter,
+    header: assets_pb2.UploadHeader,
+    *,
+    needs_digest: bool,
 ) -> StoredAsset:
+    """Write the chunks and commit. The JSON proxy needs no digest: the chunks have not left this process."""
     while (request := await _next(requests, idle_seconds)) is not None:
         part = request.WhichOneof("part")
         if part == "chunk":
             await writer.write(request.chunk)
         elif part == "finish":
-            return await _finish(writer, header, request.finish)
+            return await _finish(writer, header, request.finish, needs_digest=needs_digest)
         else:
             raise InvalidArgument("After the header an upload has chunks and one finish.", reason="BAD_PART")
     # The end of the stream proves nothing: a client that was killed can look like one that is done.
@@ -122,14 +131,16 @@ async def _next(requests: Requests, idle_seconds: float) -> assets_pb2.UploadAss
         raise DeadlineExceeded(text, reason="UPLOAD_IDLE") from error
 
 
-async def _finish(writer: AssetWriter, header: assets_pb2.UploadHeader, finish: assets_pb2.UploadFinish) -> StoredAsset:
+async def _finish(
+    writer: AssetWriter, header: assets_pb2.UploadHeader, finish: assets_pb2.UploadFinish, *, needs_digest: bool
+) -> StoredAsset:
     sizes = [part.size_bytes for part in (header, finish) if part.HasField("size_bytes")]
     digests = [part.sha256.lower() for part in (header, finish) if part.sha256]
-    if not sizes or not digests:
+    if not sizes or (needs_digest and not digests):
         raise InvalidArgument("Give size_bytes and sha256, in the header or in finish.", reason="NO_DIGEST")
     if len(set(sizes)) > 1 or len(set(digests)) > 1:
         raise InvalidArgument("Header and finish give different sizes or digests.", reason="DIGEST_MISMATCH")
     try:
-        return await writer.commit(size_bytes=sizes[0], sha256=digests[0])
+        return await writer.commit(size_bytes=sizes[0], sha256=digests[0] if digests else "")
     except DataLoss as error:
         raise InvalidArgument(error.message, reason=error.reason) from error

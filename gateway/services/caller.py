@@ -1,4 +1,4 @@
-"""What a call's metadata says of its caller."""
+"""The caller of a gRPC call, by the call's metadata."""
 
 from dataclasses import dataclass
 
@@ -10,13 +10,13 @@ KEEP_JOB = "x-apigpu-keep-job"
 
 @dataclass(frozen=True)
 class Caller:
-    """`base_url`: where links must point for this caller; `keep_job`: its going away leaves the job alone."""
+    """The caller: `base_url` for links in responses, and whether it is the JSON proxy."""
 
     base_url: str
-    keep_job: bool
+    is_proxy: bool
 
 
 def caller(context: Context, public_url: str) -> Caller:
-    """Who calls. Only the JSON proxy, on the private socket, is believed what it says of its client."""
-    given = metadata(context) if context.peer().startswith("unix:") else {}
-    return Caller(base_url=given.get(BASE_URL, public_url).rstrip("/"), keep_job=given.get(KEEP_JOB) == "1")
+    """Return the caller. The metadata is trusted from the JSON proxy alone, which calls on the private socket."""
+    trusted = metadata(context) if context.peer().startswith("unix:") else {}
+    return Caller(base_url=trusted.get(BASE_URL, public_url).rstrip("/"), is_proxy=trusted.get(KEEP_JOB) == "1")

@@ -34,8 +34,8 @@ class KedaScaler(externalscaler_pb2_grpc.ExternalScalerServicer):
     ) -> AsyncIterator[externalscaler_pb2.IsActiveResponse]:
         """Yield whether there is any task, now and at every change, until the gateway shuts down."""
         last: bool | None = None
-        with self._jobs.listening() as moved:
-            while not self._jobs.closing:
+        with self._jobs.index.listening("", queue=True) as moved:
+            while not self._jobs.is_closing:
                 if (is_active := self._tasks > 0) is not last:
                     yield externalscaler_pb2.IsActiveResponse(result=is_active)
                     last = is_active
@@ -59,7 +59,7 @@ class KedaScaler(externalscaler_pb2_grpc.ExternalScalerServicer):
 
     @property
     def _tasks(self) -> int:
-        return self._jobs.tasks_waiting + self._jobs.tasks_running
+        return self._jobs.index.tasks_waiting + self._jobs.index.tasks_running
 
 
 def _tasks_per_encoder(target: externalscaler_pb2.ScaledObjectRef) -> int:

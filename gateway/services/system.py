@@ -28,14 +28,14 @@ class SystemService(system_pb2_grpc.SystemServiceServicer):
     def __init__(
         self,
         pool: Pool,
-        desk: JobManager,
+        jobs: JobManager,
         endpoints: Sequence[str],
         runpod_config: EndpointConfig,
         runpod: ServerlessProvider | None = None,
     ) -> None:
         """`runpod_config` is the endpoint by the settings: shown where RunPod does not tell how it is set up."""
         self._pool = pool
-        self._desk = desk
+        self._jobs = jobs
         self._endpoints = endpoints
         self._runpod_config = runpod_config
         self._runpod = runpod
@@ -48,7 +48,7 @@ class SystemService(system_pb2_grpc.SystemServiceServicer):
     async def GetHealth(self, request: system_pb2.GetHealthRequest, context: Context) -> system_pb2.GetHealthResponse:
         """See system.proto."""
         return system_pb2.GetHealthResponse(
-            status="draining" if self._desk.is_draining else "healthy",
+            status="draining" if self._jobs.is_draining else "healthy",
             service=NAME,
             timestamp=timestamp(time.time()),
             uptime=round(time.monotonic() - self._started, 3),

@@ -29,8 +29,8 @@ SERVICE = video_pb2.DESCRIPTOR.services_by_name["VideoService"]
 class VideoService:
     """Serves apigpu.v1.VideoService."""
 
-    def __init__(self, desk: JobManager, messages: Presenter, public_url: str) -> None:
-        self._desk = desk
+    def __init__(self, jobs: JobManager, messages: Presenter, public_url: str) -> None:
+        self._jobs = jobs
         self._messages = messages
         self._public_url = public_url
 
@@ -54,13 +54,13 @@ class VideoService:
     def _method(self, response: type[Message]) -> Callable[[Message, Context], Awaitable[Message]]:
         async def call(request: Message, context: Context) -> Message:
             who = caller(context, self._public_url)
-            job_id = (await self._desk.submit(operation.wrap(request))).id
+            job_id = (await self._jobs.submit(operation.wrap(request))).id
             try:
-                job = await self._desk.wait(job_id)
+                job = await self._jobs.wait(job_id)
             except asyncio.CancelledError:
                 # The caller is gone, or its deadline is over. Not so when the gateway itself shuts down.
-                if not who.keep_job and not self._desk.closing:
-                    self._desk.withdraw(job_id)
+                if not who.is_proxy and not self._jobs.is_closing:
+                    self._jobs.withdraw(job_id)
                 raise
             except ServiceError as error:
                 error.metadata.setdefault("job_id", job_id)

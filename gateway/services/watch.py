@@ -14,8 +14,8 @@ from gateway.services.presenters import Presenter
 class JobWatch:
     """One caller's view of one job."""
 
-    def __init__(self, desk: JobManager, messages: Presenter, fleet: Fleet, base_url: str) -> None:
-        self._desk = desk
+    def __init__(self, jobs: JobManager, messages: Presenter, fleet: Fleet, base_url: str) -> None:
+        self._jobs = jobs
         self._messages = messages
         self._fleet = fleet
         self._base_url = base_url
@@ -25,18 +25,18 @@ class JobWatch:
 
     async def events(self, job_id: str) -> AsyncIterator[jobs_pb2.WatchJobResponse]:
         """The events until the job has ended; see jobs.proto. Raises NotFound, Unavailable."""
-        await self._desk.get(job_id)  # what is no id must not become a topic
-        with self._desk.listening(job_id) as changed:
+        await self._jobs.get(job_id)  # what is no id must not become a topic
+        with self._jobs.index.listening(job_id, queue=True) as changed:
 
             def told(index: int, progress: TaskProgress) -> None:
                 self._running[index] = progress
                 changed.set()
 
-            async with self._desk.board.subscribe(job_id, told):
-                while (job := await self._desk.latest(job_id)) is None or not job.status.is_terminal:
+            async with self._jobs.progress.subscribe(job_id, told):
+                while (job := await self._jobs.latest(job_id)) is None or not job.status.is_terminal:
                     for event in self._new_events(job) if job else ():
                         yield event
-                    await self._desk.next_change(changed, job_id)
+                    await self._jobs.next_change(changed, job_id)
         for event in self._items(job):
             yield event
         yield jobs_pb2.WatchJobResponse(finished=self._messages.job(job, self._base_url))
@@ -47,7 +47,7 @@ class JobWatch:
             phase = furthest(job, self._running)
             if phase is Phase.WAITING_FOR_WORKER and self._fleet.is_starting():
                 phase = Phase.COLD_START
-            queued = jobs_pb2.Queued(place=self._desk.place(job.id), phase=_number(phase))
+            queued = jobs_pb2.Queued(place=self._jobs.index.place(job.id), phase=_number(phase))
             event = jobs_pb2.WatchJobResponse(queued=queued)
         else:
             progress = total_progress(job, self._running)

@@ -3,13 +3,13 @@
 import contextlib
 import os
 import signal
-import time
 
 import psutil
 import pytest
 
 from api_gpu import Status
 from servicekit.errors import ServiceError
+from tests.support.until import until_sync
 from tools.pair import running
 
 JOBS = 5
@@ -34,13 +34,13 @@ def test_every_job_survives_the_kill_and_completes_once(own_pair, media, victim)
     with own_pair.client() as client:
         image = client.upload(media.image).name
         jobs = [client.img2vid([image], seconds=1.5, fps=12).id for _ in range(JOBS)]
-        until(lambda: client.get(jobs[0]).status is not Status.IN_QUEUE)
+        until_sync(lambda: client.get(jobs[0]).status is not Status.IN_QUEUE)
         assert any(client.get(job).status is Status.IN_QUEUE for job in jobs)
         old = service(own_pair, victim)
         os.kill(old.pid, signal.SIGKILL)
-        until(lambda: (found := service(own_pair, victim)) is not None and found.pid != old.pid)
+        until_sync(lambda: (found := service(own_pair, victim)) is not None and found.pid != old.pid)
     with own_pair.client() as client:
-        until(lambda: all(status(client, job) is Status.COMPLETED for job in jobs), seconds=90)
+        until_sync(lambda: all(status(client, job) is Status.COMPLETED for job in jobs), 120)
         found = [client.get(job) for job in jobs]
         names = [clip.asset for job in found for clip in job.clips]
         assert len(set(names)) == JOBS
@@ -60,17 +60,10 @@ def ffmpeg_running(pair):
     return [child for child in psutil.Process(pair.process.pid).children(recursive=True) if "ffmpeg" in child.name()]
 
 
-def until(condition, seconds=30):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.05)
-
-
 def test_a_graceful_stop_keeps_what_was_queued(tmp_path, media):
     with running(tmp_path / "pair", BATCH_SIZE="1", DRAIN_SECONDS="1") as pair, pair.client() as client:
         image = client.upload(media.image).name
         jobs = [client.img2vid([image], seconds=1.5, fps=12).id for _ in range(3)]
-        until(lambda: client.get(jobs[0]).status is not Status.IN_QUEUE)
+        until_sync(lambda: client.get(jobs[0]).status is not Status.IN_QUEUE)
     with running(tmp_path / "pair", BATCH_SIZE="1") as pair, pair.client() as client:
-        until(lambda: all(status(client, job) is Status.COMPLETED for job in jobs), seconds=60)
+        until_sync(lambda: all(status(client, job) is Status.COMPLETED for job in jobs))

@@ -21,7 +21,10 @@ def run(request, pair, http_of, tmp_path):
     def by_json(operation, *files, seconds=None, fps=None):
         http = http_of(pair)
         if operation == "img2vid":
-            images = [{"id": path.stem, "image_url": put(http, path), "duracao": seconds} for path in files[0]]
+            images = [
+                {"id": f"still {n}", "image_url": put(http, path), "duracao": seconds}
+                for n, path in enumerate(files[0])
+            ]
             body = {"images": images} | ({"frame_rate": fps} if fps else {})
         else:
             names = {"caption": ("url_video", "url_srt"), "addaudio": ("url_video", "url_audio")}[operation]

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import time
 
 import httpx
 import pytest
@@ -15,6 +14,7 @@ from tests.emulators.runpodmanagement import ENDPOINT
 from tests.integration.gateway.workers.conftest import work
 from tests.support import judge
 from tests.support.lone_gateway import KEY, LoneGateway
+from tests.support.until import until, until_async
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -61,24 +61,20 @@ async def submitted(http, media):
     return job.json()["id"]
 
 
-async def ended(http, job, seconds=20):
-    end = time.monotonic() + seconds
-    while (found := (await http.get(f"/job/{job}")).json())["status"] in ("IN_QUEUE", "IN_PROGRESS"):
-        assert time.monotonic() < end, found
-        await asyncio.sleep(0.05)
-    return found
+async def ended(http, job):
+    """The job, once it has ended."""
 
+    async def found():
+        told = (await http.get(f"/job/{job}")).json()
+        return told["status"] not in ("IN_QUEUE", "IN_PROGRESS") and told
 
-async def until(condition, seconds=10.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        await asyncio.sleep(0.02)
+    return await until_async(found)
 
 
 async def test_from_a_request_to_a_link_that_opens(runpod, gateway, http, media, tmp_path):
     health = await http.get("/runpod/health")
-    assert (health.status_code, health.json()["endpoint"]) == (200, "RunPod Serverless")
+    assert health.status_code == 200, health.text
+    assert health.json()["endpoint"] == "RunPod Serverless", health.text
     answer = (await http.get("/runpod/config")).json()
     assert answer == {"endpointId": runpod.endpoint_id, "idleTimeout": 300, "maxTimeout": 600}  # of the settings
     runpod.management.endpoints[runpod.endpoint_id] = ENDPOINT | {"idleTimeout": 77, "executionTimeoutMs": 123_000}

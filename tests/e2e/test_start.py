@@ -5,13 +5,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from api_gpu import Status
 from api_gpu.local.certs import make_set
+from tests.support.until import until_sync
 from tools.pair import free_ports, running
 
 START_SECONDS = 30
@@ -100,7 +100,4 @@ def test_jobs_are_kept_by_the_nats_server_that_is_given(nats_server, tmp_path, m
         pair.process.wait()
     with running(tmp_path / "pair", NATS_URL=nats_server, BATCH_SIZE="1") as pair, pair.client() as client:
         assert client.get(job.id).status is Status.COMPLETED
-        deadline = time.monotonic() + 60
-        while any(client.get(each).status is not Status.COMPLETED for each in waiting):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        until_sync(lambda: all(client.get(each).status is Status.COMPLETED for each in waiting))

@@ -2,12 +2,12 @@
 
 import asyncio
 import json
-import time
 
 import httpx
 import pytest
 
 from tests.emulators import runpodemulator, sdkchild
+from tests.support.until import until_async
 
 
 @pytest.fixture
@@ -38,20 +38,12 @@ async def status(client, job):
     return (await client.get(f"/status/{job}")).json()
 
 
-async def until(found, seconds=30.0):
-    end = time.monotonic() + seconds
-    while not (value := await found()):
-        assert time.monotonic() < end, "it did not happen"
-        await asyncio.sleep(0.02)
-    return value
-
-
 async def ended(client, job):
     async def state():
         told = await status(client, job)
         return told if told["status"] not in ("IN_QUEUE", "IN_PROGRESS") else None
 
-    return await until(state)
+    return await until_async(state)
 
 
 async def echo(asked, report):
@@ -94,7 +86,7 @@ async def reports_progress_and_stops_what_is_cancelled(client, pid, log):
     async def progress():
         return (await status(client, long)).get("output")
 
-    assert "step" in await until(progress)
+    assert "step" in await until_async(progress)
     assert (await status(client, long))["workerId"] == "w1"
     quick = await ended(client, await run(client, {"echo": 1}))
     assert quick["output"]["pid"] == pid
@@ -106,7 +98,7 @@ async def reports_progress_and_stops_what_is_cancelled(client, pid, log):
     async def stopped():
         return b"Stopping job" in log.read_bytes()
 
-    await until(stopped)
+    await until_async(stopped)
     assert (await client.post(f"/retry/{long}")).status_code == 400
 
 
@@ -125,13 +117,13 @@ async def test_the_sdks_worker_streams_and_a_job_whose_workers_die_twice_fails(r
                 told = await status(client, deadly)
                 return told if "retries" in told else None
 
-            assert (await until(requeued))["status"] == "IN_QUEUE"
+            assert (await until_async(requeued))["status"] == "IN_QUEUE"
     async with runpod.worker(never, "w2"):
 
         async def taken():
             return (await status(client, deadly))["status"] == "IN_PROGRESS"
 
-        await until(taken)
+        await until_async(taken)
     told = await ended(client, deadly)
     assert (told["status"], told["error"], told["retries"]) == ("FAILED", "job timed out after 1 retries", 1)
     counted = {"completed": 0, "failed": 1, "inProgress": 0, "inQueue": 0, "retried": 1}
@@ -188,12 +180,12 @@ async def test_connections_can_be_refused_for_a_time(runpod, client):
 async def test_workers_start_cold_are_counted_and_end_when_idle(runpod, client):
     runpod.rules.cold_start_seconds, runpod.rules.workers_max = 0.6, 2
     runpod.autoscale(lambda name: runpod.worker(echo, name), idle_seconds=0.2)
-    jobs = [await run(client, {"echo": number, "seconds": 0.1}) for number in range(4)]
+    jobs = [await run(client, {"echo": number, "seconds": 0.4}) for number in range(4)]
 
     async def initializing():
         return (await client.get("/health")).json()["workers"]["initializing"] == 2
 
-    await until(initializing)
+    await until_async(initializing)
     told = [await ended(client, job) for job in jobs]
     assert [one["output"]["echo"] for one in told] == [0, 1, 2, 3]
     assert {one["workerId"] for one in told} == {"worker-1", "worker-2"}
@@ -202,7 +194,7 @@ async def test_workers_start_cold_are_counted_and_end_when_idle(runpod, client):
     async def none():
         return not any((await client.get("/health")).json()["workers"].values())
 
-    await until(none)
+    await until_async(none)
 
 
 async def test_templates_and_endpoints_are_managed(runpod):

@@ -26,7 +26,7 @@ told["created"] = vast.create_instance(
     number, image="org/encoder:1", disk=20, env={"-p 50052:50052": "1", "COLOR": "blue"}, label="one", runtype="args"
 )
 new = told["created"]["new_contract"]
-until = time.time() + 10
+until = time.time() + 60
 while vast.show_instance(new)["actual_status"] != "running" and time.time() < until:
     time.sleep(0.05)
 told["instance"] = vast.show_instance(new)
@@ -67,7 +67,7 @@ print(json.dumps({
 def run(script, *arguments):
     environ = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
     command = [str(SDK), "-c", script, *map(str, arguments)]
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

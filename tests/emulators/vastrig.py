@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from gateway.fleet.providers.vast.client import VastClient
 from gateway.fleet.providers.vast.provider import VastProvider
 from gateway.fleet.providers.vast.search import OfferFilter
+from servicekit.backoff import Backoff
 from tests.emulators.vastemulator import INTERVALS, KEY, VastEmulator
 from tests.emulators.vastmarket import offer
 
@@ -26,7 +27,7 @@ async def opened_on(vast):
     made = []
 
     def make(key=KEY, clock=time.monotonic, intervals=PACES, attempts=4, patience=2.0, **wishes):
-        client = VastClient(vast.url, key, intervals, 0.01, patience, attempts)
+        client = VastClient(vast.url, key, intervals, Backoff(0.01, 1), patience, attempts)
         wish = OfferFilter(**{"max_usd_per_hour": 0.5} | wishes)
         made.append(VastProvider(client, IMAGE, FLEET, wish, offers_seconds=0, clock=clock, **LIMITS))
         return made[-1]

@@ -38,7 +38,7 @@ def probe() -> Probe:
     run("go", "build", "-o", program, "github.com/grpc-ecosystem/grpc-health-probe", folder=folder)
 
     def ask(port: int | str, *flags: str) -> int:
-        return subprocess.run([program, f"-addr=localhost:{port}", *flags], timeout=30).returncode
+        return subprocess.run([program, f"-addr=localhost:{port}", *flags], timeout=60).returncode
 
     return ask
 

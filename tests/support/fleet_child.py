@@ -9,14 +9,14 @@ from types import SimpleNamespace
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from gateway.jetstream.connection import JetStream
-from tests.support.fleet_world import World, rhythm, vast_provider
+from tests.support.fleet_world import World, intervals, vast_provider
 
 
 async def main(nats_url, vast_url, fleet):
     engine = await JetStream.open(nats_url, Path(), 10)
     records = await engine.key_value(fleet)
     provider = vast_provider(SimpleNamespace(url=vast_url), fleet)
-    async with World(records, provider, rhythm=rhythm(lease_seconds=0.3), fleet=fleet, holder="child") as world:
+    async with World(records, provider, intervals=intervals(lease_seconds=0.3), fleet=fleet, gateway="child") as world:
         print("begun", flush=True)
         while True:
             machine = await world.ready()

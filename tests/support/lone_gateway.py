@@ -14,7 +14,7 @@ from servicekit.process import die_with_parent
 from tools.pair import OUTSIDE, free_ports
 
 KEY = "key-of-the-lone-gateway"
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 
 
 class LoneGateway:

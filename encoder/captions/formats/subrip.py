@@ -20,7 +20,8 @@ EXAMPLE = "00:00:01,000 --> 00:00:04,000"
 
 
 def parse(text: str) -> list[Cue]:
-    """The cues of a SubRip file, in its order; those without text or length are left out. Raises SubtitleError."""
+    """Return the cues of a SubRip file, in its order; those without text or length are left out. Raises
+    SubtitleError."""
     lines = text.splitlines()
     cues = [_cue(*block) for block in _blocks(lines)]
     if not cues:
@@ -29,16 +30,16 @@ def parse(text: str) -> list[Cue]:
 
 
 def _blocks(lines: list[str]) -> Iterator[tuple[int, int, list[str]]]:
-    """Each cue as (its count from 1, the line number of its times, its lines from the times on)."""
+    """Yield each cue as (its count from 1, the line number of its times, its lines from the times on)."""
     starts = [number for number, line in enumerate(lines) if ARROW in line]
     first = _first_number(lines[: starts[0]] if starts else [])
     for count, (start, end) in enumerate(itertools.pairwise([*starts, len(lines)]), 1):
         body = lines[start:end]
-        yield count, start + 1, body if count == len(starts) else _unnumbered(body, first + count)
+        yield count, start + 1, body if count == len(starts) else _without_next_number(body, first + count)
 
 
 def _first_number(head: list[str]) -> int:
-    """The number of the first cue; text above its times is a cue whose times are missing."""
+    """Return the number of the first cue; text above its times is a cue whose times are missing."""
     first = 1
     for number, line in enumerate(head, 1):
         if line.strip() and not line.strip().isdecimal():
@@ -47,9 +48,9 @@ def _first_number(head: list[str]) -> int:
     return first
 
 
-def _unnumbered(body: list[str], following: int) -> list[str]:
-    """A cue without the number of the one that comes after it, which should be `following`: with blanks below it, other
-    digits are text."""
+def _without_next_number(body: list[str], following: int) -> list[str]:
+    """Return a cue without the number of the one that comes after it, which should be `following`: with blanks below
+    it, other digits are text."""
     if body[-1].strip().isdecimal():
         return body[:-1]
     last = max(number for number, line in enumerate(body) if line.strip())
@@ -61,14 +62,14 @@ def _cue(count: int, line: int, body: list[str]) -> Cue:
     times = [part.split() for part in body[0].split(ARROW)]
     if len(times) != 2 or not all(part and TIME.fullmatch(part[0]) for part in times):
         raise SubtitleError(f"caption {count}, line {line}: '{body[0].strip()[:60]}' is not like '{EXAMPLE}'.")
-    item = pysrt.SubRipItem.from_lines([_padded(times), *(body[1:] or [""])])
+    item = pysrt.SubRipItem.from_lines([_pad_milliseconds(times), *(body[1:] or [""])])
     start, end = item.start.ordinal, item.end.ordinal
     if end < start:
         raise SubtitleError(f"caption {count}, line {line}: it ends before it starts ('{body[0].strip()[:60]}').")
     return Cue(start, end, item.text.strip())
 
 
-def _padded(times: list[list[str]]) -> str:
-    """The line of times with three digits after the comma, as pysrt takes ',5' for five milliseconds."""
-    whole = [re.split("[,.]", part[0]) for part in times]
-    return f" {ARROW} ".join(f"{head[0]},{(head[1] if len(head) > 1 else '').ljust(3, '0')}" for head in whole)
+def _pad_milliseconds(times: list[list[str]]) -> str:
+    """Return the line of times with three digits after the comma, as pysrt takes ',5' for five milliseconds."""
+    clocks = [re.split("[,.]", part[0]) for part in times]
+    return f" {ARROW} ".join(f"{head[0]},{(head[1] if len(head) > 1 else '').ljust(3, '0')}" for head in clocks)

@@ -1,4 +1,5 @@
-"""ASS and SSA (SubStation Alpha), which have a look of their own. libass reads them; here is found what they draw.
+"""ASS and SSA (SubStation Alpha), which have a look of their own. libass reads them; this finds the fonts and letters
+that they need.
 
 Files that are packed into a script, fonts and pictures, are left out of it.
 """
@@ -27,12 +28,12 @@ DEFAULT_STYLE = re.compile(r":\s*\**Default\s*,")
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a script: its section in small letters, what stands before what counts, and that: the font of a style,
-    the text of a caption; "" for any other line."""
+    """A line of a script: its section in small letters, and its value between what stands before and after it: the font
+    of a style, the text of a caption; "" for any other line."""
 
     section: str
     before: str
-    counts: str = ""
+    value: str = ""
     after: str = ""
 
 
@@ -43,41 +44,41 @@ class Script:
     lines: tuple[Line, ...]
 
     def captions(self) -> list[str]:
-        """What each caption shows, without commands; of drawings nothing."""
-        return [_shown(line.counts) for line in self.lines if line.section == EVENTS and line.counts]
+        """Return the text of each caption, without commands; of drawings nothing."""
+        return [_plain_text(line.value) for line in self.lines if line.section == EVENTS and line.value]
 
     def families(self) -> Mapping[str, set[str]]:
-        """The families of fonts that are asked for, the first MAX_FAMILIES, and the letters that may be drawn with
-        each: all of them, as styles change within a line."""
+        """Return the families of fonts that the script names, the first MAX_FAMILIES, and the letters that may be drawn
+        with each: all of them, as styles change within a line."""
         letters = set("".join(self.captions()))
-        return dict.fromkeys(self._named()[:MAX_FAMILIES], letters)
+        return dict.fromkeys(self._all_families()[:MAX_FAMILIES], letters)
 
-    def left_out(self) -> Sequence[str]:
-        """The families that are asked for beyond those."""
-        return self._named()[MAX_FAMILIES:]
+    def excess_families(self) -> Sequence[str]:
+        """Return the families that it names beyond those."""
+        return self._all_families()[MAX_FAMILIES:]
 
-    def _named(self) -> list[str]:
-        styles = [line for line in self.lines if line.section in STYLES and line.counts]
+    def _all_families(self) -> list[str]:
+        styles = [line for line in self.lines if line.section in STYLES and line.value]
         named = [] if any(DEFAULT_STYLE.search(line.before) for line in styles) else [UNNAMED]
-        named += [line.counts for line in styles]
-        named += [name for line in self.lines if line.section == EVENTS for name in FONT.findall(line.counts)]
+        named += [line.value for line in styles]
+        named += [name for line in self.lines if line.section == EVENTS for name in FONT.findall(line.value)]
         return [name for name in dict.fromkeys(_family(name) for name in named) if name]
 
-    def without(self, letters: Mapping[int, str | None]) -> str:
-        """The script, these letters (as str.translate takes them) replaced in what it shows."""
-        return "\n".join([*(_written(line, letters) for line in self.lines if line.section not in PACKED), ""])
+    def translate(self, table: Mapping[int, str | None]) -> str:
+        """Return the script with its visible text changed by a table of str.translate."""
+        return "\n".join([*(_translate_line(line, table) for line in self.lines if line.section not in PACKED), ""])
 
 
-def is_it(text: str) -> bool:
-    """Whether a file has the sections of a script."""
-    found = (SECTION.fullmatch(line.strip()) for line in text.lstrip("\ufeff").splitlines())
-    return any(match and match[1].lower() in (*STYLES, EVENTS, "script info") for match in found)
+def matches(text: str) -> bool:
+    """Return True if a file has the sections of a script."""
+    sections = (SECTION.fullmatch(line.strip()) for line in text.lstrip("\ufeff").splitlines())
+    return any(match and match[1].lower() in (*STYLES, EVENTS, "script info") for match in sections)
 
 
 def parse(text: str) -> Script:
     """Read a script. Raises SubtitleError."""
     script = Script(tuple(_lines(text.lstrip("\ufeff"))))
-    if not any(line.section == EVENTS and line.counts for line in script.lines):
+    if not any(line.section == EVENTS and line.value for line in script.lines):
         raise SubtitleError("there are no captions in it; a caption is a line 'Dialogue: …' under [Events].")
     return script
 
@@ -94,12 +95,12 @@ def _lines(text: str) -> Iterator[Line]:
             wanted = "text" if section == EVENTS else "fontname"
             place = fields.index(wanted) if wanted in fields else place
         if (section in STYLES and kind == "style") or (section == EVENTS and kind == "dialogue"):
-            yield _parted(section, line, colon, place)
+            yield _split_line(section, line, colon, place)
         else:
             yield Line(section, line)
 
 
-def _parted(section: str, line: str, colon: str, place: int) -> Line:
+def _split_line(section: str, line: str, colon: str, place: int) -> Line:
     head, _, rest = line.partition(colon)
     parts = rest.split(",", place)
     if len(parts) <= place:
@@ -116,12 +117,12 @@ def _family(name: str) -> str:
     return name.strip().lstrip("@")
 
 
-def _shown(text: str) -> str:
+def _plain_text(text: str) -> str:
     return "" if DRAWING.search(text) else BREAK.sub(" ", OVERRIDE.sub("", text))
 
 
-def _written(line: Line, letters: Mapping[int, str | None]) -> str:
+def _translate_line(line: Line, table: Mapping[int, str | None]) -> str:
     if line.section != EVENTS:
-        return line.before + line.counts + line.after
-    parts = OVERRIDE.split(line.counts)
-    return line.before + "".join(part if part.startswith("{") else part.translate(letters) for part in parts)
+        return line.before + line.value + line.after
+    parts = OVERRIDE.split(line.value)
+    return line.before + "".join(part if part.startswith("{") else part.translate(table) for part in parts)

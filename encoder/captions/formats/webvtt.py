@@ -21,13 +21,13 @@ NO_BREAK = "\u2060"
 MIDDLE = 50.0
 
 
-def is_it(text: str) -> bool:
-    """Whether a file says that it is WebVTT."""
+def matches(text: str) -> bool:
+    """Return True if a file says that it is WebVTT."""
     return HEAD.fullmatch(text.lstrip("\ufeff").split("\n", 1)[0].rstrip("\r")) is not None
 
 
 def parse(text: str) -> list[Cue]:
-    """The cues of a file, in its order; those without text or length are left out. Raises SubtitleError."""
+    """Return the cues of a file, in its order; those without text or length are left out. Raises SubtitleError."""
     blocks = list(_blocks(text.lstrip("\ufeff").splitlines()))
     cues = [_cue(count, line, block) for count, (line, block) in enumerate(blocks, 1)]
     if not cues:
@@ -36,8 +36,8 @@ def parse(text: str) -> list[Cue]:
 
 
 def _blocks(lines: list[str]) -> Iterator[tuple[int, list[str]]]:
-    """Each cue as (the line number of its times, its lines from the times on). What has no times is a comment, a style,
-    a region or the head."""
+    """Yield each cue as (the line number of its times, its lines from the times on). What has no times is a comment, a
+    style, a region or the head."""
     block: list[str] = []
     first = 0
     for number, line in enumerate([*lines, ""], 1):
@@ -60,9 +60,9 @@ def _cue(count: int, line: int, block: list[str]) -> Cue:
         raise SubtitleError(f"{where}: '{block[0].strip()[:60]}' is not like '{EXAMPLE}'.")
     if end < start:
         raise SubtitleError(f"{where}: it ends before it starts ('{block[0].strip()[:60]}').")
-    text, said = _text("\n".join(block[1:]))
+    text, times = _text("\n".join(block[1:]))
     place = _place(dict(part.split(":", 1) for part in parts[1:] if ":" in part))
-    return Cue(start, end, place + text, tuple((at + len(place), when) for at, when in said))
+    return Cue(start, end, place + text, tuple((at + len(place), when) for at, when in times))
 
 
 def _milliseconds(clock: str) -> int | None:
@@ -74,27 +74,27 @@ def _milliseconds(clock: str) -> int | None:
 
 
 def _text(words: str) -> tuple[str, list[tuple[int, int]]]:
-    """The text with SubRip's marks, and the places in it from which on a time counts."""
-    made, position, open_colors = "", 0, 0
-    said: list[tuple[int, int]] = []
+    """Return the text with SubRip's marks, and the places in it from which on a time counts."""
+    text, position, open_colors = "", 0, 0
+    times: list[tuple[int, int]] = []
     for match in TOKEN.finditer(words):
-        made += _plain(words[position : match.start()])
+        text += _plain(words[position : match.start()])
         position = match.end()
         time = _milliseconds(match[1])
         if time is not None:
-            said.append((len(made), time))
+            times.append((len(text), time))
             continue
         name, *classes = match[1].split(maxsplit=1)[0].split(".") if match[1].strip() else [""]
         color = next((color for color in classes if color in COLORS), "")
         if name.lstrip("/") in KEPT:
-            made += f"<{name}>"
+            text += f"<{name}>"
         elif color:
-            made += f'<font color="{color}">'
+            text += f'<font color="{color}">'
             open_colors += 1
         elif name == "/c" and open_colors:
-            made += "</font>"
+            text += "</font>"
             open_colors -= 1
-    return (made + _plain(words[position:])).rstrip(), said
+    return (text + _plain(words[position:])).rstrip(), times
 
 
 def _plain(words: str) -> str:
@@ -103,7 +103,7 @@ def _plain(words: str) -> str:
 
 
 def _place(settings: Mapping[str, str]) -> str:
-    """SubRip's mark of the place that settings ask for: the upper, middle or lower third, left, centre or right."""
+    """Return SubRip's mark of the place in the settings: the upper, middle or lower third, left, centre or right."""
     line, align = settings.get("line", "").split(",")[0], settings.get("align", "")
     column = {"start": 0, "left": 0, "end": 2, "right": 2}.get(align, 1)
     row = 0

@@ -1,10 +1,11 @@
-"""NVIDIA's driver, asked directly: its version, its cards, and why it is of no use here. Through ctypes, as the
-questions come before anything may be imported that needs it.
+"""NVIDIA's driver: its version, its cards, and what its errors mean for people. Through ctypes, as the driver is
+queried before anything may be imported that needs it.
 
-Sources: CUDA driver API (cuInit, cuDeviceGet…); nvEncodeAPI.h (NvEncodeAPIGetMaxSupportedVersion).
+Sources: CUDA driver API (cuInit, cuDeviceGet…); nvEncodeAPI.h (NvEncodeAPIGetMaxSupportedVersion, NVENCSTATUS).
 """
 
 import ctypes
+import re
 from pathlib import Path
 
 CUDA, ENCODE = "libcuda.so.1", "libnvidia-encode.so.1"
@@ -21,10 +22,39 @@ NO_VIDEO = (
 )
 TOO_OLD = "the driver is too old: it has NVENC {}.{}, and 12.1 is needed; update it to version 530 or newer"
 NO_CARD = "the driver finds no card (CUDA error {}); give this machine or container a GPU"
+NO_FORMAT = "this card cannot make {}; it makes {}"
+NO_B_FRAMES = "this card makes {} with at most {} B-frames between two others; set NVENC_B_FRAMES={}"
+NO_LOOKAHEAD = "this card does not look ahead; set NVENC_LOOKAHEAD=0"
+FULL = "all sessions of the card are taken; end other programs that encode, or have the encoder do less at once"
+NO_ENCODER = "this chip has no encoder, as A100 and H100 have none; take a card with NVENC"
+OUT_OF_MEMORY = (
+    "the card's memory is full; have the encoder do less at once (BATCH_SIZE), or end other programs that use the card"
+)
+LOST = "the card or its driver is lost; see the encoder's log and dmesg, and restart the machine if it stays so"
+NOT_ENCODED = "the card could not encode a frame; see the encoder's log"
+UNKNOWN = "the card, its driver or PyNvVideoCodec failed; see the encoder's log"
+
+# "Out of memory" of older drivers and "incompatible client key" of newer ones: what a GeForce says at its limit.
+AT_LIMIT = re.compile(r"nvEncOpenEncodeSessionEx.* returned error (10|21)\b")
+TABLE = {
+    AT_LIMIT.pattern: FULL,
+    r"nvEncOpenEncodeSessionEx.* returned error 2\b": NO_ENCODER,
+    r"CUDA_ERROR_OUT_OF_MEMORY|returned error 10\b": OUT_OF_MEMORY,
+    r"CUDA_ERROR_(UNKNOWN|NO_DEVICE|ILLEGAL|LAUNCH|ECC|HARDWARE|CONTEXT_IS_DESTROYED)|returned error [1345]\b": LOST,
+    r"nvEncEncodePicture|nvEncLockBitstream": NOT_ENCODED,
+}
+"""Pattern in the library's words to what it means; the first that is found counts. Numbers: NVENCSTATUS in
+nvEncodeAPI.h."""
 
 
-def missing() -> str:
-    """Why the driver's libraries cannot be used; "" when they can. Opens no device."""
+def explain(words: str) -> str:
+    """Return what an error of the library means for people. Its own words, which name paths and functions, are for the
+    log."""
+    return next((text for pattern, text in TABLE.items() if re.search(pattern, words)), UNKNOWN)
+
+
+def find_fault() -> str:
+    """Return why the driver's libraries cannot be used; "" when they can. Opens no device."""
     for name, text in ((CUDA, NO_DRIVER), (ENCODE, NO_VIDEO)):
         try:
             ctypes.CDLL(name)
@@ -35,7 +65,7 @@ def missing() -> str:
 
 
 def api_version() -> tuple[int, int]:
-    """The newest NVENC API that the driver has; (0, 0) when it does not tell."""
+    """Return the newest NVENC API that the driver has; (0, 0) when it does not say."""
     number = ctypes.c_uint32()
     if ctypes.CDLL(ENCODE).NvEncodeAPIGetMaxSupportedVersion(ctypes.byref(number)):
         return 0, 0
@@ -43,7 +73,7 @@ def api_version() -> tuple[int, int]:
 
 
 def cuda_version() -> tuple[int, int]:
-    """The newest CUDA that the driver has; (0, 0) when it does not tell."""
+    """Return the newest CUDA that the driver has; (0, 0) when it does not say."""
     number = ctypes.c_int()
     if ctypes.CDLL(CUDA).cuDriverGetVersion(ctypes.byref(number)):
         return 0, 0
@@ -51,18 +81,18 @@ def cuda_version() -> tuple[int, int]:
 
 
 def versions() -> str:
-    """What CUDA and NVENC the driver has, for people; "" where there is no driver that can be used."""
-    if missing():
+    """Return the driver's versions of CUDA and NVENC, for people; "" where there is no driver that can be used."""
+    if find_fault():
         return ""
     return "{}.{} (CUDA), {}.{} (NVENC)".format(*cuda_version(), *api_version())
 
 
 def devices() -> tuple[Path, ...]:
-    """What a run that uses a card must reach beside the libraries."""
+    """Return the device files that a run on a card needs beside the libraries."""
     return tuple(sorted(Path("/dev").glob("nvidia*")))
 
 
-def drop_left_context(number: int) -> None:
+def destroy_leftover_context(number: int) -> None:
     """Destroy the context that is current on this thread, if it is not the primary one of the card: the library leaves
     one there when it is refused a session."""
     cuda, device = ctypes.CDLL(CUDA), ctypes.c_int()
@@ -76,24 +106,20 @@ def drop_left_context(number: int) -> None:
         cuda.cuCtxDestroy_v2(current)
 
 
-class Cards:
-    """The cards, and a context on each that stays open, so that no session has to make one. Raises OSError where the
-    driver finds none."""
+def open_cards() -> list[str]:
+    """Open a context on each card, which stays open, so that no session has to make one; return the names of the cards.
+    Raises OSError where the driver finds none."""
+    cuda, count = ctypes.CDLL(CUDA), ctypes.c_int()
+    if code := cuda.cuInit(0):
+        raise OSError(NO_CARD.format(code))
+    if (code := cuda.cuDeviceGetCount(ctypes.byref(count))) or not count.value:
+        raise OSError(NO_CARD.format(code))
+    return [_open_card(cuda, number) for number in range(count.value)]
 
-    def __init__(self) -> None:
-        self._cuda = ctypes.CDLL(CUDA)
-        if code := self._cuda.cuInit(0):
-            raise OSError(NO_CARD.format(code))
-        count = ctypes.c_int()
-        if (code := self._cuda.cuDeviceGetCount(ctypes.byref(count))) or not count.value:
-            raise OSError(NO_CARD.format(code))
-        self.names = [self._opened(number) for number in range(count.value)]
 
-    def _opened(self, number: int) -> str:
-        device, context, name = ctypes.c_int(), ctypes.c_void_p(), ctypes.create_string_buffer(NAME_BYTES)
-        code = self._cuda.cuDeviceGet(ctypes.byref(device), number) or self._cuda.cuDeviceGetName(
-            name, NAME_BYTES, device
-        )
-        # A context that cannot be had is the affair of the first session, which will say why.
-        self._cuda.cuDevicePrimaryCtxRetain(ctypes.byref(context), device)
-        return f"card {number}" if code else name.value.decode(errors="replace")
+def _open_card(cuda: ctypes.CDLL, number: int) -> str:
+    device, context, name = ctypes.c_int(), ctypes.c_void_p(), ctypes.create_string_buffer(NAME_BYTES)
+    code = cuda.cuDeviceGet(ctypes.byref(device), number) or cuda.cuDeviceGetName(name, NAME_BYTES, device)
+    # A context that cannot be had is the affair of the first session, which will say why.
+    cuda.cuDevicePrimaryCtxRetain(ctypes.byref(context), device)
+    return f"card {number}" if code else name.value.decode(errors="replace")

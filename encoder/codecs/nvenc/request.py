@@ -1,12 +1,87 @@
-"""Orders: what a task asks of the worker, as it goes over to it. Pure."""
+"""The messages between the encoder and its worker, and the parameters that PyNvVideoCodec is given. Pure.
+
+The library takes what it does not know for something else, in silence: an unknown word is ignored, "p4" is no preset
+but a stray one, "cqp" becomes a constant bit rate. So every word and value is held against what it was seen to
+understand (version 2.2.4), and nothing else reaches it.
+"""
 
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 
-from encoder.codecs.card import Size
-from encoder.codecs.nvenc.parameters import Parameters
-from encoder.media.color import ColorTags
+from encoder.codecs.card import SizeLimits
+from encoder.media.info import ColorTags
+
+FORMATS = ("h264", "hevc", "av1")
+PRESETS = ("P1", "P2", "P3", "P4", "P5", "P6", "P7")
+MAX_B_FRAMES = 4
+MAX_LOOKAHEAD = 31
+# Constant quality: 0 would leave the choice to the driver. AV1 counts further (nvEncodeAPI.h, targetQuality).
+MAX_CQ: Mapping[str, int] = {"h264": 51, "hevc": 51, "av1": 63}
+GOP_SECONDS = 2
+# Of videos that do not tell their rate.
+FRAME_RATE = Fraction(25)
+
+WORDS: Mapping[str, re.Pattern[str]] = {
+    "codec": re.compile("|".join(FORMATS)),
+    "preset": re.compile("|".join(PRESETS)),
+    "tuning_info": re.compile("high_quality"),
+    "rc": re.compile("vbr"),
+    "cq": re.compile("[1-9][0-9]?"),
+    "gop": re.compile("[1-9][0-9]{0,5}"),
+    "idrperiod": re.compile("[1-9][0-9]{0,5}"),
+    "bf": re.compile(f"[0-{MAX_B_FRAMES}]"),
+    "lookahead": re.compile("[1-9]|[12][0-9]|3[01]"),
+    "fps": re.compile("[1-9][0-9]*/[1-9][0-9]*"),
+    "gpu_id": re.compile("[0-9]{1,3}"),
+}
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Settings of an encode: `format` of FORMATS, `preset` of PRESETS, `cq` (1 best to MAX_CQ worst), B-frames between
+    two others, frames to look ahead."""
+
+    format: str = "h264"
+    preset: str = "P4"
+    cq: int = 23
+    b_frames: int = 2
+    lookahead: int = 0
+
+    def words(self, rate: Fraction, gpu: int) -> dict[str, str]:
+        """Return the keywords of CreateEncoder for frames at `rate` (0 when it is not known) on one of the cards.
+        Raises ValueError for what the library would misunderstand."""
+        rate = rate if rate > 0 else FRAME_RATE
+        gop = str(max(round(rate * GOP_SECONDS), 1))
+        words = {
+            "codec": self.format,
+            "preset": self.preset,
+            "tuning_info": "high_quality",
+            "rc": "vbr",
+            "cq": str(self.cq),
+            "gop": gop,
+            "idrperiod": gop,
+            "bf": str(self.b_frames),
+            "fps": f"{rate.numerator}/{rate.denominator}",
+            "gpu_id": str(gpu),
+        }
+        if self.lookahead:  # the library takes any value, 0 too, for the wish to look ahead
+            words["lookahead"] = str(self.lookahead)
+        check_words(words)
+        return words
+
+
+def check_words(words: Mapping[str, str]) -> None:
+    """Raise ValueError for words that the library would not understand."""
+    for word, value in words.items():
+        if word not in WORDS or not WORDS[word].fullmatch(value):
+            raise ValueError(f"PyNvVideoCodec would not understand {word}={value!r}")
+    if int(words["cq"]) > MAX_CQ[words["codec"]]:
+        raise ValueError(f"PyNvVideoCodec would not understand cq={words['cq']} of {words['codec']}")
+    if int(words.get("lookahead", 0)) + int(words["bf"]) > MAX_LOOKAHEAD:
+        raise ValueError(f"B-frames and lookahead are together more than {MAX_LOOKAHEAD}")
 
 
 @dataclass(frozen=True)
@@ -20,69 +95,69 @@ class RawVideo:
 
 @dataclass(frozen=True)
 class EncodeRequest:
-    """One session: frames at `rate` (on paper; 0 when not known) with these colours and shape of pixels, encoded by
-    `parameters` on a card, which makes pictures between two sizes, `limits`. They come as `raw`, or in the container
-    NUT. At the limit of sessions `wait` has the session wait for another to end."""
+    """One session: frames at a nominal `rate` (0 when not known), encoded by `parameters` on the card number `gpu`,
+    which makes pictures within `limits`. They come as `raw`, or in the container NUT. At the limit of sessions `wait`
+    has the session wait for another to end."""
 
     number: int
     gpu: int
     parameters: Parameters
     rate: Fraction
-    colours: ColorTags
+    color_tags: ColorTags
     pixel_aspect: Fraction
-    limits: tuple[Size, Size]
+    limits: SizeLimits
     raw: RawVideo | None
     wait: bool
 
-    def unfit(self, width: int, height: int) -> str:
-        """Why the card cannot make pictures of this size; "" when it can."""
+    def size_error(self, width: int, height: int) -> str:
+        """Return why the card cannot make pictures of this size; "" when it can."""
         low, high = self.limits
         if low[0] <= width <= high[0] and low[1] <= height <= high[1]:
             return ""
         return f"the card makes pictures from {low[0]}×{low[1]} to {high[0]}×{high[1]}, and these are {width}×{height}"
 
-    def packed(self) -> bytes:
-        """The order as JSON."""
+    def to_json(self) -> bytes:
+        """Return the request as JSON."""
         return json.dumps(asdict(self), default=str).encode()
 
     @classmethod
-    def unpacked(cls, data: bytes) -> "EncodeRequest":
-        """The order that `packed` packed."""
+    def from_json(cls, data: bytes) -> "EncodeRequest":
+        """Return the request that `to_json` made JSON of."""
         values = json.loads(data)
-        raw = values["raw"]
+        raw, (low, high) = values["raw"], values["limits"]
         return cls(
             number=values["number"],
             gpu=values["gpu"],
             parameters=Parameters(**values["parameters"]),
             rate=Fraction(values["rate"]),
-            colours=ColorTags(**values["colours"]),
+            color_tags=ColorTags(**values["color_tags"]),
             pixel_aspect=Fraction(values["pixel_aspect"]),
-            limits=(tuple(values["limits"][0]), tuple(values["limits"][1])),
+            limits=(tuple(low), tuple(high)),
             raw=RawVideo(raw["width"], raw["height"], Fraction(raw["rate"])) if raw else None,
             wait=values["wait"],
         )
 
 
-# The longest order or answer.
+# The longest request or result.
 MAX_MESSAGE_BYTES = 64 * 1024
 
 # How a session ended.
-WHOLE = "whole"
-LEFT = "left"  # nobody reads the bitstream any more
+COMPLETE = "complete"
+UNREAD = "unread"  # nobody reads the bitstream any more
 LIMIT = "limit"  # no session more can be had
-UNFIT = "unfit"  # the card makes no pictures of this size
+SIZE = "size"  # the card makes no pictures of this size
 DEVICE = "device"  # the card, its driver or the library failed
 
 
 @dataclass(frozen=True)
 class EncodeResult:
-    """How the session of an order ended, after so many frames; `text` says what went wrong."""
+    """How the session of a request ended, after so many frames; `error` says what went wrong."""
 
     number: int
-    how: str
+    outcome: str
     frames: int
-    text: str = ""
+    error: str = ""
 
-    def packed(self) -> bytes:
-        """The answer as JSON."""
+    def to_json(self) -> bytes:
+        """Return the result as JSON."""
         return json.dumps(asdict(self)).encode()

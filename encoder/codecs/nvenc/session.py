@@ -7,11 +7,9 @@ from typing import Any, Self
 
 import PyNvVideoCodec
 
-from encoder.codecs.nvenc.bitstream import Bitstream
-from encoder.codecs.nvenc.driver import drop_left_context
-from encoder.codecs.nvenc.frames import Frames, Picture, ahead
+from encoder.codecs.nvenc.driver import AT_LIMIT, destroy_leftover_context, explain
 from encoder.codecs.nvenc.request import EncodeRequest
-from encoder.codecs.nvenc.sdk_log import AT_LIMIT, meaning
+from encoder.codecs.nvenc.worker_io import Bitstream, FrameSource, Picture, read_ahead
 
 IDR, INTRA = 3, 2
 # The library's first conversion of an array imports NumPy under a lock that knows nothing of Python's: two threads that
@@ -23,26 +21,26 @@ class DeviceError(Exception):
     """The card, its driver or the library failed. The text is for people; `words` are the library's, for the log."""
 
     def __init__(self, words: str) -> None:
-        super().__init__(meaning(words))
+        super().__init__(explain(words))
         self.words = words
 
 
-class LimitError(DeviceError):
+class SessionLimitError(DeviceError):
     """The card has no session more to give."""
 
 
 class Session:
     """An open session, for one thread. A context manager: it closes the session."""
 
-    def __init__(self, order: EncodeRequest, width: int, height: int) -> None:
-        words = order.parameters.words(order.rate, order.gpu)
+    def __init__(self, request: EncodeRequest, width: int, height: int) -> None:
+        words = request.parameters.words(request.rate, request.gpu)
         try:
             self._encoder = PyNvVideoCodec.CreateEncoder(width, height, "NV12", True, **words)
         except Exception as error:  # the library has no base class of its own that can be relied on
-            told = _told(error)
-            if isinstance(told, LimitError):
-                drop_left_context(order.gpu)
-            raise told from error
+            failure = _device_error(error)
+            if isinstance(failure, SessionLimitError):
+                destroy_leftover_context(request.gpu)
+            raise failure from error
         self._started = False
 
     def __enter__(self) -> Self:
@@ -52,7 +50,7 @@ class Session:
         del self._encoder  # the library has no other way to close
 
     def encode(self, picture: Picture) -> list[dict[str, Any]]:
-        """Take a picture; the access units that are ready, in order of decoding. Raises DeviceError."""
+        """Take a picture; return the access units that are ready, in order of decoding. Raises DeviceError."""
         try:
             if self._started:
                 return list(self._encoder.Encode(picture))
@@ -60,30 +58,30 @@ class Session:
                 self._started = True
                 return list(self._encoder.Encode(picture))
         except Exception as error:
-            raise _told(error) from error
+            raise _device_error(error) from error
 
-    def end(self) -> list[dict[str, Any]]:
-        """The access units that were held back. Raises DeviceError."""
+    def flush(self) -> list[dict[str, Any]]:
+        """Return the access units that were held back. Raises DeviceError."""
         try:
             return list(self._encoder.EndEncode())
         except Exception as error:
-            raise _told(error) from error
+            raise _device_error(error) from error
 
 
-def run(order: EncodeRequest, frames: Frames, session: Session, descriptor: int) -> int:
-    """Encode all frames; how many there were. Raises DeviceError, BrokenPipeError when nobody reads any more."""
-    clock = Clock(min(order.parameters.b_frames, 2), frames.time_base, order.rate)
-    bitstream = Bitstream(descriptor, order, frames.width, frames.height, frames.time_base)
-    with closing(bitstream), closing(ahead(frames.pictures)) as pictures:
+def encode_all(request: EncodeRequest, source: FrameSource, session: Session, descriptor: int) -> int:
+    """Encode all frames; return how many there were. Raises DeviceError, BrokenPipeError when nobody reads any more."""
+    times = PacketTimes(min(request.parameters.b_frames, 2), source.time_base, request.rate)
+    bitstream = Bitstream(descriptor, request, source)
+    with closing(bitstream), closing(read_ahead(source.pictures)) as pictures:
         for pts, picture in pictures:
-            _checked_size(picture, frames)
-            clock.shown.append(pts)
-            _put(bitstream, clock, session.encode(picture))
-        _put(bitstream, clock, session.end())
-    return len(clock.shown)
+            _check_shape(picture, source)
+            times.shown.append(pts)
+            _write(bitstream, times, session.encode(picture))
+        _write(bitstream, times, session.flush())
+    return len(times.shown)
 
 
-class Clock:
+class PacketTimes:
     """The times of packets. The library counts pictures as they are shown; a decoder must have packet n by the time at
     which picture n − `delay` is shown, where `delay` pictures can be decoded before one that is shown earlier."""
 
@@ -94,33 +92,33 @@ class Clock:
         self._sent = 0
 
     def next_dts(self) -> int:
-        """When the next packet must be decoded."""
+        """Return the time at which the next packet must be decoded."""
         number = self._sent - self._delay
         self._sent += 1
         return self.shown[number] if number >= 0 else self.shown[0] + number * self._step
 
 
-def _put(bitstream: Bitstream, clock: Clock, units: list[dict[str, Any]]) -> None:
+def _write(bitstream: Bitstream, times: PacketTimes, units: list[dict[str, Any]]) -> None:
     for unit in units:
-        pts = clock.shown[unit["timestamp"]]
-        bitstream.add(unit["data"], pts, min(clock.next_dts(), pts), key=unit["picture_type"] in (IDR, INTRA))
+        pts = times.shown[unit["timestamp"]]
+        bitstream.add(unit["data"], pts, min(times.next_dts(), pts), key=unit["picture_type"] in (IDR, INTRA))
 
 
-def _checked_size(picture: Picture, frames: Frames) -> None:
-    """The library reads as much as it expects, whatever is there."""
-    if picture.shape != (frames.height * 3 // 2, frames.width):
+def _check_shape(picture: Picture, source: FrameSource) -> None:
+    """Raise DeviceError for a picture of another size: the library reads as much as it expects, whatever is there."""
+    if picture.shape != (source.height * 3 // 2, source.width):
         raise DeviceError(f"a frame has the shape {picture.shape}")
 
 
-def _told(error: Exception) -> DeviceError:
+def _device_error(error: Exception) -> DeviceError:
     words = " ".join(str(error).split())
-    return (LimitError if AT_LIMIT.search(words) else DeviceError)(words)
+    return (SessionLimitError if AT_LIMIT.search(words) else DeviceError)(words)
 
 
 def capabilities(gpu: int, form: str) -> dict[str, Any]:
-    """What a card can do in a format, by the library's names (NV_ENC_CAPS in nvEncodeAPI.h, lower case). Raises
+    """Return what a card can do in a format, by the library's names (NV_ENC_CAPS in nvEncodeAPI.h, lower case). Raises
     DeviceError where it cannot make it."""
     try:
         return dict(PyNvVideoCodec.GetEncoderCaps(gpuid=gpu, codec=form))
     except Exception as error:
-        raise _told(error) from error
+        raise _device_error(error) from error

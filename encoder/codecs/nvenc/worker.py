@@ -1,114 +1,201 @@
 """The worker: `python -m encoder.codecs.nvenc.worker FD` speaks to the driver for one encoder, over the socket FD.
 
-Its first message tells of the cards. Then each message to it is an order (order.py) with two file descriptors, frames
-in and bitstream out, and is answered when the session has ended. The worker ends when the socket does.
+Its first message describes the cards. Then each message to it is a request (request.py) with two file descriptors,
+frames in and bitstream out, and is answered when the session has ended. The worker ends when the socket does.
 """
 
 import json
 import os
 import select
+import signal
 import socket
 import sys
 import threading
+import traceback
 from contextlib import closing
+from dataclasses import asdict
+from fractions import Fraction
+from typing import Any
 
-from encoder.codecs.nvenc.cards import asked
-from encoder.codecs.nvenc.driver import Cards
-from encoder.codecs.nvenc.frames import Frames, contained, raw
-from encoder.codecs.nvenc.parameters import Parameters
+import numpy as np
+
+from encoder.codecs.card import Card, SizeLimits
+from encoder.codecs.nvenc.driver import LOST, NO_B_FRAMES, NO_FORMAT, NO_LOOKAHEAD, UNKNOWN, open_cards
 from encoder.codecs.nvenc.request import (
+    COMPLETE,
     DEVICE,
-    LEFT,
+    FORMATS,
     LIMIT,
     MAX_MESSAGE_BYTES,
-    UNFIT,
-    WHOLE,
+    SIZE,
+    UNREAD,
     EncodeRequest,
     EncodeResult,
+    Parameters,
 )
-from encoder.codecs.nvenc.sdk_log import UNKNOWN
-from encoder.codecs.nvenc.session import DeviceError, LimitError, Session, run
+from encoder.codecs.nvenc.session import DeviceError, Session, SessionLimitError, capabilities, encode_all
+from encoder.codecs.nvenc.worker_io import FrameSource, open_nut, open_raw
+from encoder.media.info import HD
 
 RETRY_SECONDS = 0.5
+PROBE_SIZE = (256, 144)
+PROBE_SECONDS = 50
 
 
-class Worker:
-    """Serves one socket. Each order has a thread; `_freed` tells those that wait that a session has ended."""
+class SessionServer:
+    """Serves one socket. Each request has a thread; `_freed` wakes those that wait for a session to end."""
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
         self._freed = threading.Condition()
 
     def serve(self) -> None:
-        """Take orders until the other side is gone."""
+        """Take requests until the other side is gone."""
         while True:
             data, descriptors, _, _ = socket.recv_fds(self._channel, MAX_MESSAGE_BYTES, 2)
             if not data:
                 return
-            order = EncodeRequest.unpacked(data)
-            threading.Thread(target=self._work, args=(order, *descriptors), name=f"session {order.number}").start()
+            request = EncodeRequest.from_json(data)
+            name = f"session {request.number}"
+            threading.Thread(target=self._handle, args=(request, *descriptors), name=name).start()
 
-    def _work(self, order: EncodeRequest, frames: int, bitstream: int) -> None:
+    def _handle(self, request: EncodeRequest, frames: int, bitstream: int) -> None:
         try:
-            ended = self._encoded(order, frames, bitstream)
+            result = self._encode(request, frames, bitstream)
         except Exception:  # whatever it was, the task must be told
-            ended = EncodeResult(order.number, DEVICE, 0, UNKNOWN)
+            result = EncodeResult(request.number, DEVICE, 0, UNKNOWN)
             raise
         finally:
             os.close(bitstream)
             os.close(frames)
             with self._freed:
                 self._freed.notify_all()
-            self._channel.send(ended.packed())
+            self._channel.send(result.to_json())
 
-    def _encoded(self, order: EncodeRequest, frames: int, bitstream: int) -> EncodeResult:
-        given = raw(frames, order.raw) if order.raw else contained(frames)
-        if given is None:
-            return EncodeResult(order.number, WHOLE, 0)
-        if unfit := order.unfit(given.width, given.height):
-            given.close()
-            return EncodeResult(order.number, UNFIT, 0, unfit)
+    def _encode(self, request: EncodeRequest, frames: int, bitstream: int) -> EncodeResult:
+        number = request.number
+        source = open_raw(frames, request.raw) if request.raw else open_nut(frames)
+        if source is None:
+            return EncodeResult(number, COMPLETE, 0)
+        if text := request.size_error(source.width, source.height):
+            source.close()
+            return EncodeResult(number, SIZE, 0, text)
         try:
-            with closing(given), self._opened(order, given, bitstream) as session:
-                return EncodeResult(order.number, WHOLE, run(order, given, session, bitstream))
+            with closing(source), self._open_session(request, source, bitstream) as session:
+                return EncodeResult(number, COMPLETE, encode_all(request, source, session, bitstream))
         except BrokenPipeError:
-            return EncodeResult(order.number, LEFT, 0)
-        except LimitError as error:
-            return EncodeResult(order.number, LIMIT, 0, str(error))
-        except DeviceError as error:
-            print(error.words, file=sys.stderr)
-            return EncodeResult(order.number, DEVICE, 0, str(error))
-        except ValueError as error:
-            return EncodeResult(order.number, DEVICE, 0, str(error))
+            return EncodeResult(number, UNREAD, 0)
+        except (DeviceError, ValueError) as error:
+            is_limit = isinstance(error, SessionLimitError)
+            if isinstance(error, DeviceError) and not is_limit:
+                print(error.words, file=sys.stderr)
+            return EncodeResult(number, LIMIT if is_limit else DEVICE, 0, str(error))
 
-    def _opened(self, order: EncodeRequest, given: Frames, bitstream: int) -> Session:
-        """A session; where the order says so, when there is one."""
+    def _open_session(self, request: EncodeRequest, source: FrameSource, bitstream: int) -> Session:
+        """Open a session; at the limit of sessions wait for one, where the request says so."""
         while True:
             try:
-                return Session(order, given.width, given.height)
-            except LimitError:
-                if not order.wait:
+                return Session(request, source.width, source.height)
+            except SessionLimitError:
+                if not request.wait:
                     raise
-            if _unread(bitstream):
+            if _is_unread(bitstream):
                 raise BrokenPipeError
             with self._freed:
                 self._freed.wait(RETRY_SECONDS)
 
 
-def _unread(bitstream: int) -> bool:
-    """Whether nobody holds the other end of a pipe any more."""
+def _is_unread(bitstream: int) -> bool:
+    """Return True once nobody holds the other end of a pipe."""
     poll = select.poll()
     poll.register(bitstream, 0)
     return any(event & select.POLLERR for _, event in poll.poll(0))
+
+
+def describe_cards(parameters: Parameters) -> bytes:
+    """Return the first message of a worker: the cards, as JSON. A process of its own probes them: the library keeps the
+    session in which it was told that a card cannot make a format, and ends the process that meets a lost card."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        signal.alarm(PROBE_SECONDS)  # ends it, should the driver hang
+        try:
+            os.write(writing, json.dumps(_probe_cards(parameters)).encode())
+        except Exception:
+            traceback.print_exc()
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with open(reading, "rb") as pipe:
+        message = pipe.read()
+    os.waitpid(child, 0)
+    return message or json.dumps({"fault": LOST, "cards": []}).encode()
+
+
+def _probe_cards(parameters: Parameters) -> dict[str, Any]:
+    try:
+        names = open_cards()
+    except OSError as error:
+        return {"fault": str(error), "cards": []}
+    cards = [asdict(probe_card(number, name, parameters)) for number, name in enumerate(names)]
+    return {"fault": "", "cards": cards}
+
+
+def probe_card(number: int, name: str, parameters: Parameters) -> Card:
+    """Return the description of a card, after a session was tried on it."""
+    by_format: dict[str, dict[str, Any]] = {}
+    for form in FORMATS:
+        try:
+            by_format[form] = capabilities(number, form)
+        except DeviceError as error:
+            last = error
+    formats = {form: _size_limits(caps) for form, caps in by_format.items()}
+    if not by_format:
+        return Card(name, formats, _log(last))
+    if parameters.format not in by_format:
+        return Card(name, formats, NO_FORMAT.format(parameters.format, ", ".join(by_format)))
+    unsupported = _unsupported(by_format[parameters.format], parameters)
+    return Card(name, formats, unsupported or _try_session(number, parameters, formats[parameters.format]))
+
+
+def _size_limits(caps: dict[str, Any]) -> SizeLimits:
+    return (caps["width_min"], caps["height_min"]), (caps["width_max"], caps["height_max"])
+
+
+def _unsupported(caps: dict[str, Any], parameters: Parameters) -> str:
+    """Return which of the parameters the card does not support; "" when it supports all."""
+    most = caps["num_max_bframes"]
+    if parameters.b_frames > most:
+        return NO_B_FRAMES.format(parameters.format, most, most)
+    return NO_LOOKAHEAD if parameters.lookahead and not caps["support_lookahead"] else ""
+
+
+def _try_session(number: int, parameters: Parameters, limits: SizeLimits) -> str:
+    """Return why a session does not open and encode; "" when it does."""
+    width, height = PROBE_SIZE
+    request = EncodeRequest(0, number, parameters, Fraction(25), HD, Fraction(1), limits, None, wait=False)
+    try:
+        with Session(request, width, height) as session:
+            units = session.encode(np.full((height * 3 // 2, width), 128, np.uint8)) + session.flush()
+    except DeviceError as error:
+        return _log(error)
+    except ValueError as error:
+        return str(error)
+    return "" if units else "it encodes nothing"
+
+
+def _log(error: DeviceError) -> str:
+    print(error.words, file=sys.stderr)
+    return str(error)
 
 
 def main(descriptor: int, parameters: Parameters) -> None:
     """Serve the socket."""
     os.dup2(2, 1)  # the library writes to standard output
     channel = socket.socket(fileno=descriptor)
-    channel.send(asked(parameters))
-    Cards()  # what it opens stays open
-    Worker(channel).serve()
+    channel.send(describe_cards(parameters))
+    open_cards()
+    SessionServer(channel).serve()
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""The OpenAPI document, made from the descriptors."""
+"""The OpenAPI document, built from the descriptors."""

@@ -1,4 +1,4 @@
-"""GET /openapi.json: the JSON surface as an OpenAPI 3.1 document, made from the descriptors and their comments."""
+"""GET /openapi.json: the JSON surface as an OpenAPI 3.1 document, built from the descriptors and their comments."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,13 +6,12 @@ from typing import Any
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from gateway.rest.openapi.comments import comments
-from gateway.rest.openapi.schemas import Schema, Schemas
-from gateway.rest.prefer import RESPOND_ASYNC, Submission
+from gateway.rest.openapi.schemas import Schema, Schemas, comments
+from gateway.rest.protojson.decode import Descriptor, Field, fields_on, is_bytes
 from gateway.rest.protojson.encode import OWN_FORM, dumps
-from gateway.rest.protojson.fields import Descriptor, Field, fields_on, is_bytes
 from gateway.rest.routes import WHOLE, Route, RouteTable
 from gateway.rest.status import MethodNotAllowed
+from gateway.rest.transcode import RESPOND_ASYNC, Submission
 from gateway.rest.uploads import HEADER
 from gateway.version import VERSION
 
@@ -57,20 +56,19 @@ DIGEST: Schema = {
 
 
 class OpenApi:
-    """ASGI application that answers with the document."""
+    """ASGI application that responds with the document."""
 
     def __init__(self, table: RouteTable, public_url: str | None) -> None:
         self._body = dumps(document(table, public_url))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """See ASGI."""
         if scope["method"] not in ("GET", "HEAD"):
             raise MethodNotAllowed(scope["method"], scope["path"], ["GET"])
         await Response(self._body, media_type=JSON)(scope, receive, send)
 
 
 def document(table: RouteTable, public_url: str | None = None) -> dict[str, Any]:
-    """The document as a JSON value."""
+    """Build the document as a JSON value."""
     schemas, paths = Schemas(), dict[str, Any]()
     submission, seen = Submission(table), dict[str, int]()
     for route in table.routes:
@@ -102,7 +100,7 @@ def document(table: RouteTable, public_url: str | None = None) -> dict[str, Any]
 def _operation(route: Route, number: int, schemas: Schemas, submission: Submission) -> Schema:
     method, text = route.method, _comment(route.method)
     name = f"{method.containing_service.name}_{method.name}"
-    made: Schema = {
+    operation: Schema = {
         "operationId": name if number == 1 else f"{name}_{number}",
         "tags": [method.containing_service.name],
         "summary": text.replace("\n", " ").split(". ")[0].rstrip("."),
@@ -111,15 +109,15 @@ def _operation(route: Route, number: int, schemas: Schemas, submission: Submissi
         "responses": {"200": _success(route, schemas), "default": {"$ref": "#/components/responses/Error"}},
     }
     if name.replace("_", "/") in OPEN:
-        made["security"] = []
+        operation["security"] = []
     if route.body:
-        made["requestBody"] = _request_body(route, schemas)
-    if route.http_method == "POST" and submission.takes(method.input_type):
-        made["parameters"].append(PREFER)
+        operation["requestBody"] = _request_body(route, schemas)
+    if route.http_method == "POST" and submission.accepts(method.input_type):
+        operation["parameters"].append(PREFER)
         job = _success(submission.route, schemas)
         where = {"Location": {"description": "Path of the job.", "schema": {"type": "string"}}}
-        made["responses"]["202"] = {**job, "description": "The job was queued.", "headers": where}
-    return made
+        operation["responses"]["202"] = {**job, "description": "The job was queued.", "headers": where}
+    return operation
 
 
 def _request_body(route: Route, schemas: Schemas) -> Schema:
@@ -144,9 +142,9 @@ def _success(route: Route, schemas: Schemas) -> Schema:
         ]
     }
     text = "A JSON object a line; an `error` can only be the last. With `Accept: text/event-stream` events instead."
-    made = _response(text, "application/x-ndjson", line)
-    made["content"]["text/event-stream"] = {"schema": {"type": "string"}}
-    return made
+    response = _response(text, "application/x-ndjson", line)
+    response["content"]["text/event-stream"] = {"schema": {"type": "string"}}
+    return response
 
 
 def _response(description: str, media_type: str, schema: Schema) -> Schema:
@@ -154,29 +152,29 @@ def _response(description: str, media_type: str, schema: Schema) -> Schema:
 
 
 def _parameters(route: Route, schemas: Schemas) -> Iterator[Schema]:
-    given = set()
+    from_path = set()
     for variable in route.template.variables:
         field = fields_on(route.method.input_type, variable.field)[-1]
-        given.add(variable.field)
-        made = _parameter(variable.field.rpartition(".")[2], "path", field, schemas) | {"required": True}
+        from_path.add(variable.field)
+        parameter = _parameter(variable.field.rpartition(".")[2], "path", field, schemas) | {"required": True}
         if variable.end - variable.start > 1:  # the path has the rest of the value
             pattern = "/".join(route.template.segments[variable.start : variable.end])
-            made["description"] = f'What stands for the wildcard in "{pattern}". {made["description"]}'
-        yield made
+            parameter["description"] = f'What stands for the wildcard in "{pattern}". {parameter["description"]}'
+        yield parameter
     if is_bytes(route.body_field):
         header = route.method.input_type.fields_by_name[HEADER]
         for path, field in _leaves(header.message_type, ""):
-            if f"{HEADER}.{path}" not in given and field.name != "size_bytes":
+            if f"{HEADER}.{path}" not in from_path and field.name != "size_bytes":
                 yield _parameter(path, "query", field, schemas)
         yield DIGEST
     elif route.body != WHOLE:
         for path, field in _leaves(route.method.input_type, ""):
-            if path not in given and path.split(".")[0] != route.body:
+            if path not in from_path and path.split(".")[0] != route.body:
                 yield _parameter(path, "query", field, schemas)
 
 
 def _leaves(descriptor: Descriptor, prefix: str) -> Iterator[tuple[str, Field]]:
-    """The fields that a query can set, by dotted path."""
+    """Yield the fields that a query can set, with their dotted paths."""
     for field in descriptor.fields:
         message = field.message_type
         if message is None or (message.full_name in OWN_FORM and not field.is_repeated):

@@ -1,16 +1,24 @@
-"""JSON Schemas of messages, for the OpenAPI document. Source: OpenAPI 3.1, JSON Schema 2020-12."""
+"""JSON Schemas of messages, with the comments of the protos. Source: OpenAPI 3.1, JSON Schema 2020-12."""
 
+from collections.abc import Iterator
+from functools import cache
+from importlib import resources
 from typing import Any
 
+from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import FieldDescriptor
 
 from apigpu.v1 import options_pb2
-from gateway.rest.openapi.comments import comments
+from gateway.rest.protojson.decode import Descriptor, Field
 from gateway.rest.protojson.encode import OWN_FORM
-from gateway.rest.protojson.fields import Descriptor, Field
 from servicekit import enums
 
+# Comments for tools, not for readers.
+DIRECTIVES = ("buf:lint:",)
+
 Schema = dict[str, Any]
+Path = tuple[int, ...]
+Named = Iterator[tuple[Path, str]]
 
 _SCALARS: dict[int, Schema] = {
     FieldDescriptor.CPPTYPE_INT32: {"type": "integer", "format": "int32"},
@@ -35,7 +43,7 @@ class Schemas:
         self.components: dict[str, Schema] = {}
 
     def reference(self, descriptor: Descriptor) -> Schema:
-        """A reference to the message's schema, which is made when it is not there yet."""
+        """Return a reference to the message's schema, which is added if missing."""
         if descriptor.full_name in OWN_FORM:
             return dict(_OWN_FORMS.get(descriptor.full_name, {}))
         name = _name(descriptor)
@@ -45,12 +53,12 @@ class Schemas:
         return {"$ref": f"#/components/schemas/{name}"}
 
     def field(self, field: Field) -> Schema:
-        """The schema of a field's value, with its comment and its limits."""
+        """Return the schema of a field's value, with its comment and its limits."""
         if field.message_type is not None and field.message_type.GetOptions().map_entry:
             value = self.field(field.message_type.fields_by_name["value"])
-            return _described(field, {"type": "object", "additionalProperties": value})
+            return _with_comment(field, {"type": "object", "additionalProperties": value})
         single = self._single(field)
-        return _described(field, {"type": "array", "items": single} if field.is_repeated else single)
+        return _with_comment(field, {"type": "array", "items": single} if field.is_repeated else single)
 
     def _single(self, field: Field) -> Schema:
         if field.message_type is not None:
@@ -66,20 +74,20 @@ class Schemas:
         return {**_SCALARS[field.cpp_type], **lowest, **highest}
 
     def _message(self, descriptor: Descriptor) -> Schema:
-        made: Schema = {"type": "object"}
+        schema: Schema = {"type": "object"}
         if text := comments().get(descriptor.full_name):
-            made["description"] = text
-        made["properties"] = {field.json_name: self.field(field) for field in descriptor.fields}
+            schema["description"] = text
+        schema["properties"] = {field.json_name: self.field(field) for field in descriptor.fields}
         required = [field.json_name for field in descriptor.fields if is_required(field)]
         if required:
-            made["required"] = required
+            schema["required"] = required
         if len(descriptor.oneofs) == 1 and len(descriptor.oneofs[0].fields) == len(descriptor.fields) > 1:
-            made["maxProperties"] = 1  # one field at a time
-        return made
+            schema["maxProperties"] = 1  # one field at a time
+        return schema
 
 
 def is_required(field: Field) -> bool:
-    """Whether the operation cannot do without the field."""
+    """Return True if requests without the field are refused."""
     rules = _rules(field)
     return bool(rules.required and not rules.unless)
 
@@ -89,11 +97,54 @@ def _rules(field: Field) -> options_pb2.FieldRules:
     return rules
 
 
-def _described(field: Field, schema: Schema) -> Schema:
+def _with_comment(field: Field, schema: Schema) -> Schema:
     text = comments().get(field.full_name)
     return {**schema, "description": text} if text else schema
 
 
 def _name(descriptor: Descriptor) -> str:
-    """The message's name without the package: "Job", "Outer.Inner"."""
+    """Return the message's name without the package: "Job", "Outer.Inner"."""
     return str(descriptor.full_name.removeprefix(descriptor.file.package + "."))
+
+
+@cache
+def comments() -> dict[str, str]:
+    """Map full names (of services, messages, fields, enums, …) to their comments; {} without descriptors.binpb."""
+    file = resources.files("apigpu").joinpath("descriptors.binpb")
+    if not file.is_file():
+        return {}
+    found: dict[str, str] = {}
+    for proto in descriptor_pb2.FileDescriptorSet.FromString(file.read_bytes()).file:
+        at = {tuple(place.path): place.leading_comments for place in proto.source_code_info.location}
+        found |= {name: _text(at[path]) for path, name in _named(proto) if at.get(path)}
+    return found
+
+
+def _text(comment: str) -> str:
+    lines = (line.strip() for line in comment.splitlines())
+    return "\n".join(line for line in lines if not line.startswith(DIRECTIVES)).strip()
+
+
+def _named(proto: descriptor_pb2.FileDescriptorProto) -> Named:
+    """Yield paths and full names; paths as in SourceCodeInfo: field numbers of FileDescriptorProto, and indices."""
+    for index, service in enumerate(proto.service):
+        yield from _members((6, index), f"{proto.package}.{service.name}", (2, service.method))
+    for index, message in enumerate(proto.message_type):
+        yield from _in_message((4, index), f"{proto.package}.{message.name}", message)
+    for index, enum in enumerate(proto.enum_type):
+        yield from _members((5, index), f"{proto.package}.{enum.name}", (2, enum.value))
+
+
+def _in_message(path: Path, name: str, message: descriptor_pb2.DescriptorProto) -> Named:
+    yield from _members(path, name, (2, message.field))
+    for index, nested in enumerate(message.nested_type):
+        yield from _in_message((*path, 3, index), f"{name}.{nested.name}", nested)
+    for index, enum in enumerate(message.enum_type):
+        yield from _members((*path, 4, index), f"{name}.{enum.name}", (2, enum.value))
+
+
+def _members(path: Path, name: str, *groups: tuple[int, Any]) -> Named:
+    yield path, name
+    for number, members in groups:
+        for index, member in enumerate(members):
+            yield (*path, number, index), f"{name}.{member.name}"

@@ -1,1 +1,1 @@
-"""Protobuf JSON: decoding, encoding, scalars."""
+"""Protobuf's JSON mapping: decoding, encoding, scalar values."""

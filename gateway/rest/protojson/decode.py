@@ -1,6 +1,6 @@
 """JSON to messages, by protobuf's JSON mapping; stricter than most: an unknown field is an error, with its name.
 
-Every error is an InvalidArgument that tells the place: "images[1].duracao must be a number".
+Every error is an InvalidArgument that names the place: "images[1].duracao must be a number".
 """
 
 import difflib
@@ -13,15 +13,41 @@ from google.protobuf.message import Message
 
 from gateway.rest.protojson import scalars
 from gateway.rest.protojson.encode import OWN_FORM
-from gateway.rest.protojson.fields import field_named, fields_on
 from servicekit.errors import InvalidArgument
 
 MAX_DEPTH = 64
+# The descriptors of protobuf's C implementation have no public type.
+Descriptor = Any
+Method = Any
+Field = Any
 _NULL_IS_A_VALUE = ("google.protobuf.Value", "google.protobuf.NullValue")
 
 
+def is_bytes(field: Field | None) -> bool:
+    """Return True for a single bytes field: a body that passes untouched."""
+    return field is not None and field.type == field.TYPE_BYTES and not field.is_repeated
+
+
+def fields_on(descriptor: Descriptor, path: str) -> list[Field]:
+    """Return the fields along a dotted path of proto or JSON names, from the outermost; empty for an unknown path."""
+    chain: list[Field] = []
+    for name in path.split("."):
+        field = field_named(descriptor, name) if descriptor is not None else None
+        if field is None:
+            return []
+        chain.append(field)
+        descriptor = None if field.is_repeated else field.message_type
+    return chain
+
+
+def field_named(descriptor: Descriptor, name: str) -> Field | None:
+    """Return the message's field of this proto or JSON name, if any."""
+    found = descriptor.fields_by_name.get(name)
+    return found or next((field for field in descriptor.fields if field.json_name == name), None)
+
+
 def loads(body: bytes) -> Any:
-    """The JSON value of a body. Raises InvalidArgument that tells line and column."""
+    """Parse the JSON of a body. Raises InvalidArgument that names line and column."""
     try:
         text = body.decode("utf-8-sig")
         return json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
@@ -30,19 +56,19 @@ def loads(body: bytes) -> Any:
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise InvalidArgument(f"The body is not valid JSON: {error.msg} at {place}.", reason="BAD_JSON") from error
-    except ValueError as error:  # what the hooks below raise, and numbers of thousands of digits
+    except ValueError as error:  # raised by the hooks below, and for numbers of thousands of digits
         raise InvalidArgument(f"The body is not valid JSON: {error}.", reason="BAD_JSON") from error
     except RecursionError as error:
         raise InvalidArgument("The body is nested too deep.", reason="BAD_JSON") from error
 
 
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f'the key "{twice}" is there twice')
-    return made
+    value: dict[str, Any] = {}
+    for name, element in pairs:
+        if name in value:
+            raise ValueError(f'the key "{name}" is there twice')
+        value[name] = element
+    return value
 
 
 def _refuse_constant(name: str) -> None:
@@ -50,7 +76,7 @@ def _refuse_constant(name: str) -> None:
 
 
 def merge(message: Message, value: Any, where: str = "") -> None:
-    """Fill the message from a JSON value. `where` is the path of the message inside the body."""
+    """Set the fields of the message from a JSON value; `where` is the path of the message in the body."""
     descriptor = message.DESCRIPTOR
     if descriptor.full_name in OWN_FORM:
         _merge_own_form(message, value, where)
@@ -59,16 +85,16 @@ def merge(message: Message, value: Any, where: str = "") -> None:
         raise _wrong(where or "The body", "must be an object")
     if where.count(".") > MAX_DEPTH:
         raise _wrong(where, "is nested too deep")
-    taken: dict[str, str] = {}
+    paths: dict[str, str] = {}
     for name, element in value.items():
         path = f"{where}.{name}" if where else name
         field = field_named(descriptor, name)
         if field is None:
-            raise unknown("field", path, [known.json_name for known in descriptor.fields])
-        # A field, or a oneof, may be given once: by one name, as one of its members.
+            raise unknown_name("field", path, [known.json_name for known in descriptor.fields])
+        # A field, or a oneof, may be set once: by one name, as one of its members.
         slot = field.containing_oneof.name if field.containing_oneof else field.name
-        if element is not None and taken.setdefault(slot, path) != path:
-            raise _wrong(path, f"cannot be given together with {taken[slot]}")
+        if element is not None and paths.setdefault(slot, path) != path:
+            raise _wrong(path, f"cannot be given together with {paths[slot]}")
         set_field(message, field, element, path)
 
 
@@ -118,7 +144,7 @@ def _set_map(message: Message, field: Any, value: Any, where: str) -> None:
 def _merge_own_form(message: Message, value: Any, where: str) -> None:
     try:
         json_format.ParseDict(value, message)
-    # Its messages tell Python's troubles, and it lets some of them out as they are.
+    # The texts of its errors name Python's types, and some of Python's own errors pass through it.
     except (json_format.ParseError, ValueError, TypeError, AttributeError, KeyError) as error:
         raise _wrong(where, f"is no {message.DESCRIPTOR.name} in protobuf's JSON form") from error
 
@@ -130,7 +156,7 @@ def set_text(message: Message, path: str, texts: Sequence[str]) -> None:
     """
     chain = fields_on(message.DESCRIPTOR, path)
     if not chain:
-        raise unknown("query parameter", path, [known.json_name for known in message.DESCRIPTOR.fields])
+        raise unknown_name("query parameter", path, [known.json_name for known in message.DESCRIPTOR.fields])
     for parent in chain[:-1]:
         message = getattr(message, parent.name)
     field = chain[-1]
@@ -161,8 +187,8 @@ def _text(field: Any, text: str, where: str) -> Any:
         raise _wrong(where, str(error)) from error
 
 
-def unknown(what: str, name: str, known: Sequence[str]) -> InvalidArgument:
-    """The error for a field or a parameter that does not exist; suggests the name that was meant."""
+def unknown_name(what: str, name: str, known: Sequence[str]) -> InvalidArgument:
+    """Return the error of a field or parameter that does not exist; it suggests the nearest known name."""
     near = difflib.get_close_matches(name.rpartition(".")[2], known, n=1)
     hint = f'did you mean "{near[0]}"?' if near else f"known: {', '.join(known) or 'none'}."
     return InvalidArgument(f'Unknown {what} "{name}"; {hint}', reason="UNKNOWN_FIELD", fields={name: f"unknown {what}"})

@@ -1,7 +1,7 @@
-"""Messages as JSON: protobuf's JSON mapping with the differences that the JSON surface promises.
+"""Messages to JSON, by protobuf's JSON mapping with the differences that the JSON surface promises.
 
-Integers of 64 bits are numbers, fields without presence are always there, keys stand in the order of the message,
-times have at least milliseconds. Source: protobuf.dev/programming-guides/json.
+64-bit integers are numbers, fields without presence are always present, keys are in the order of the message, times
+have at least milliseconds. Source: protobuf.dev/programming-guides/json.
 """
 
 import base64
@@ -30,28 +30,30 @@ OWN_FORM = frozenset(
 
 
 def dumps(value: Any) -> bytes:
-    """JSON text of a value, UTF-8 without spaces."""
+    """Return the JSON text of a value: UTF-8, without spaces."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 def to_json(message: Message) -> Any:
-    """The message as a JSON value: a dict, except for messages of google.protobuf with a form of their own."""
+    """Return the message as a JSON value: a dict, except for messages of google.protobuf with their own form."""
     name = message.DESCRIPTOR.full_name
     if name in OWN_FORM:
         return SPECIAL[name](message) if name in SPECIAL else json_format.MessageToDict(message)
     return {
-        field.json_name: field_json(message, field) for field in message.DESCRIPTOR.fields if _is_shown(message, field)
+        field.json_name: field_json(message, field)
+        for field in message.DESCRIPTOR.fields
+        if _is_present(message, field)
     }
 
 
-def _is_shown(message: Message, field: Any) -> bool:
+def _is_present(message: Message, field: Any) -> bool:
     if field.has_presence:
         return message.HasField(field.name)
     return bool(getattr(message, field.name)) or not field.GetOptions().Extensions[options_pb2.field].sparse
 
 
 def field_json(message: Message, field: Any) -> Any:
-    """One field of the message as a JSON value; one that is not set as its default."""
+    """Return one field of the message as a JSON value; an unset one as its default."""
     value = getattr(message, field.name)
     if not field.is_repeated:
         return _single(field, value)

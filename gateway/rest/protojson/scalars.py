@@ -1,4 +1,4 @@
-"""Single values from JSON and from text (path, query) to what a protobuf field takes.
+"""Scalar values of protobuf fields from JSON and from text (path, query).
 
 Raises ValueError whose text completes "<field> …": "must be a string".
 """
@@ -19,7 +19,7 @@ _INTEGER = re.compile(r"-?[0-9]{1,20}")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}")
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-_TRUTH = {"true": True, "false": False, "1": True, "0": False}
+_BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
 _LIMITS: dict[int, tuple[int, int]] = {
     FieldDescriptor.CPPTYPE_INT32: (-(2**31), 2**31 - 1),
     FieldDescriptor.CPPTYPE_UINT32: (0, 2**32 - 1),
@@ -29,18 +29,18 @@ _LIMITS: dict[int, tuple[int, int]] = {
 
 
 def from_json(field: Any, value: Any) -> Any:
-    """The JSON value as a value of the field, which is no message; of a repeated field, one element."""
+    """Convert a JSON value for a field that is no message; for a repeated field, one element."""
     if field.type == FieldDescriptor.TYPE_BYTES:
         return _bytes(value)
     return _CONVERTERS[field.cpp_type](field, value)
 
 
 def from_text(field: Any, text: str) -> Any:
-    """The text of a path segment or a query parameter as a value of the field."""
+    """Convert the text of a path segment or a query parameter for the field."""
     if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
-        if text not in _TRUTH:
+        if text not in _BOOLEANS:
             raise ValueError("must be true or false")
-        return _TRUTH[text]
+        return _BOOLEANS[text]
     return from_json(field, text)
 
 
@@ -63,14 +63,14 @@ def _float(field: Any, value: Any) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise ValueError("must be a number")  # noqa: TRY004
     try:
-        made = float(value)
+        number = float(value)
         if field.cpp_type == FieldDescriptor.CPPTYPE_FLOAT:
-            struct.pack("f", made)
+            struct.pack("f", number)
     except OverflowError:
-        made = math.inf
-    if not math.isfinite(made):
+        number = math.inf
+    if not math.isfinite(number):
         raise ValueError("is too large")
-    return made
+    return number
 
 
 def _bool(_: Any, value: Any) -> bool:

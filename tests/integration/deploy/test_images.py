@@ -309,14 +309,14 @@ def test_the_command_line_comes_along(python):
 
 def test_documented_containers_can_read_the_certificates_that_they_mount(tmp_path):
     """Keys are for their owner alone: either the container runs as the caller, or the folder is made for its user."""
-    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *DEPLOY.glob("*.Dockerfile")]
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *DEPLOY.glob("*.Dockerfile")]
     mounts = re.findall(r"^.*docker run .* -v \"\$PWD/([\w-]+):/certs.*$", "\n".join(map(Path.read_text, pages)), re.M)
     assert sorted(mounts) == ["certs", "encoder-certs"]
     assert 'docker run --rm --user "$(id -u):$(id -g)" -v' in (DEPLOY / "gateway.Dockerfile").read_text()
 
     make_set(tmp_path / "certs")
     _, final = read("encoder-gpu")
-    page = (ROOT / "docs" / "nvenc.md").read_text()
+    page = (ROOT / "docs" / "guides" / "nvenc.md").read_text()
     for command in re.findall(r"^sudo (install .*)$", page, re.MULTILINE):
         assert f"--owner {final.one('USER')} " in command
         subprocess.run(["sh", "-ec", command.replace("10001", str(os.getuid()))], cwd=tmp_path, check=True)

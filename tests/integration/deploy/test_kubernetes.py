@@ -257,7 +257,7 @@ def test_images_carry_the_version(overlay):
 @both
 @each
 def test_the_page_tells_how_each_secret_is_made(overlay, name):
-    page = (ROOT / "docs" / "kubernetes.md").read_text()
+    page = (ROOT / "docs" / "guides" / "kubernetes.md").read_text()
     entries = [entry["valueFrom"]["secretKeyRef"] for entry in container(overlay, name)["env"] if "valueFrom" in entry]
     for entry in entries:
         made = command(page, entry["name"])
@@ -272,7 +272,7 @@ def test_the_page_tells_how_each_secret_is_made(overlay, name):
 def command(page, secret):
     """The kubectl command of the page that makes the secret."""
     found = re.search(rf"kubectl create secret generic {secret} (?:.*\\\n)*.*", page)
-    assert found, f"docs/kubernetes.md does not make the secret {secret}"
+    assert found, f"docs/guides/kubernetes.md does not make the secret {secret}"
     return found.group()
 
 
@@ -290,7 +290,7 @@ def mine(tmp_path):
     shutil.copytree(KUBERNETES, tmp_path / "kubernetes")
     folder = tmp_path / "kubernetes" / "overlays" / "mine"
     folder.mkdir()
-    page = (ROOT / "docs" / "kubernetes.md").read_text()
+    page = (ROOT / "docs" / "guides" / "kubernetes.md").read_text()
     for name, text in re.findall(r"```yaml\n# (\S+)\n(.*?)```", page, re.DOTALL):
         (folder / name).write_text(text)
     return folder

@@ -77,7 +77,7 @@ def test_what_env_does_not_change_is_fixed_for_a_reason_that_the_docs_tell():
         if not str(value).startswith("${")
     }
     assert fixed == {"PORT", "GRPC_PORT"}
-    assert "Within its container `PORT` and `GRPC_PORT` stay" in (ROOT / "docs" / "deploy.md").read_text()
+    assert "Within its container `PORT` and `GRPC_PORT` stay" in (ROOT / "docs" / "guides" / "deploy.md").read_text()
 
 
 def test_all_of_env_reaches_the_gateway_and_only_it_but_for_what_is_fixed_inside():
@@ -221,7 +221,7 @@ def test_systemd_takes_the_unit(tmp_path):
 def test_the_pages_name_settings_and_files_that_exist():
     known = {name for one in (GatewaySettings, EncoderSettings, UpSettings) for name in one.variables()}
     for page in ("deploy", "easypanel", "kubernetes"):
-        text = (ROOT / "docs" / f"{page}.md").read_text()
+        text = (ROOT / "docs" / "guides" / f"{page}.md").read_text()
         for name in re.findall(r"deploy/[\w./-]*\w", text):
             assert (ROOT / name).exists(), f"{page}.md: {name}"
         named = set(re.findall(r"`([A-Z]+_[A-Z_]+)(?:=[^`]*)?`", text))

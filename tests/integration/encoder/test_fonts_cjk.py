@@ -6,15 +6,15 @@ from fontTools.pens.areaPen import AreaPen
 from fontTools.ttLib import TTFont
 
 from encoder.captions import fonts
-from encoder.captions.fonts import FAMILY, faces
+from encoder.captions.fonts import FAMILY, read_faces
 
 CJK = next(path for path in fonts.bundled_files() if path.name == "NotoSansCJK-VF.otf.ttc")
 
 
 def test_a_variable_font_stands_in_at_regular_weight() -> None:
     """The thinnest is the default of some: too fine to read on a picture."""
-    (chinese, *_) = faces(CJK)
-    data = fonts.renamed(chinese, FAMILY, 10, frozenset(map(ord, "漢字")))
+    (chinese, *_) = read_faces(CJK)
+    data = fonts.rename(chinese, FAMILY, 10, frozenset(map(ord, "漢字")))
     made = TTFont(io.BytesIO(data))
     assert set(made.getBestCmap()) == set(map(ord, "漢字"))
     assert "fvar" not in made

@@ -14,13 +14,14 @@ from apigpu.v1 import video_pb2
 from encoder.config import EncoderSettings
 from encoder.runpod.task import RemoteTasks
 from encoder.runpod.transfer import Links
-from encoder.tasks import executor
+from encoder.tasks.executor import open_executor
+from servicekit.backoff import Backoff
 from servicekit.errors import Cancelled, DeadlineExceeded, InvalidArgument, ResourceExhausted, ServiceError, Unavailable
 from tests.support import link_server
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-PAUSES = (0.01, 0.01)
+BACKOFF = Backoff(first_seconds=0.01, max_seconds=0.01)
 LONG = video_pb2.Operation(img2vid=video_pb2.Img2VidRequest(url_image="i", duration=600, frame_rate=60))
 
 
@@ -40,7 +41,7 @@ def server(serving):
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def links():
     async with httpx.AsyncClient() as client:
-        yield Links(client, PAUSES, patience_seconds=0.2)
+        yield Links(client, BACKOFF, retry_seconds=0.2)
 
 
 @pytest.fixture
@@ -135,12 +136,12 @@ async def test_a_task_ends_when_its_time_is_over_or_nobody_waits(server, links, 
     async def report(progress):
         server.over.add("t")  # FFmpeg is at work
 
-    async with executor.open_executor(EncoderSettings(work_dir=tmp_path / "work", codec="x264")) as shop:
-        hasty = replace(shop, limits=replace(shop.limits, max_task_seconds=0.3))
+    async with open_executor(EncoderSettings(work_dir=tmp_path / "work", codec="x264")) as executor:
+        hasty = replace(executor, limits=replace(executor.limits, max_task_seconds=0.3))
         with pytest.raises(DeadlineExceeded):
             await RemoteTasks(hasty, links, watch_seconds=60).run(remote, report)
         with pytest.raises(Cancelled):
-            await RemoteTasks(shop, links, watch_seconds=0.05).run(remote, report)
+            await RemoteTasks(executor, links, watch_seconds=0.05).run(remote, report)
         assert server.asked > 1
-        assert shop.slots.busy == 0
+        assert executor.slots.busy == 0
         assert not list((tmp_path / "work").glob("task-*"))

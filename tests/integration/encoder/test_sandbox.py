@@ -12,13 +12,12 @@ import grpc
 import pytest
 
 from apigpu.v1 import video_pb2
-from encoder.sandbox import SANDBOXES
-from encoder.sandbox.base import Limits, Sandbox, SandboxAccess
+from encoder.sandbox.sandboxes import SANDBOXES, ProcessLimits, Sandbox, SandboxAccess
 from tests.integration.encoder.test_encoder_life import LONG, alive, until
 from tests.support import encoder_harness, media
 
 GIB = 1024**3
-LIMITS = Limits(60, 4 * GIB, GIB)
+LIMITS = ProcessLimits(60, 4 * GIB, GIB)
 SHORT = video_pb2.Operation(img2vid=video_pb2.Img2VidRequest(url_image="i", duration=0.1, width=64, height=36))
 
 
@@ -55,7 +54,7 @@ def folder(tmp_path: Path) -> Path:
 
 def run(sandbox: Sandbox, reach: SandboxAccess, arguments: Sequence[str | Path]) -> tuple[int, str]:
     """Return code and messages of FFmpeg in a sandbox."""
-    command = sandbox.around([media.FFMPEG, "-v", "error", "-y", *map(str, arguments)], reach)
+    command = sandbox.wrap([media.FFMPEG, "-v", "error", "-y", *map(str, arguments)], reach)
     cwd = reach.writable[0] if reach.writable else None
     done = subprocess.run(command, check=False, cwd=cwd, capture_output=True, text=True, timeout=60)
     return done.returncode, done.stderr
@@ -107,7 +106,7 @@ def test_it_reaches_no_network(sandbox: Sandbox, folder: Path) -> None:
 
 
 def test_memory_is_limited(name: str, folder: Path) -> None:
-    small: Sandbox = SANDBOXES[name](Limits(60, 512 * 1024**2, GIB))
+    small: Sandbox = SANDBOXES[name](ProcessLimits(60, 512 * 1024**2, GIB))
     big = ["-f", "lavfi", "-i", "color=s=16000x16000:d=0.1", "-frames:v", "1", "-f", "null", "-"]
     code, messages = run(small, SandboxAccess((folder,), ()), big)
     assert code != 0
@@ -116,7 +115,7 @@ def test_memory_is_limited(name: str, folder: Path) -> None:
 
 
 def test_cpu_time_is_limited(name: str, folder: Path) -> None:
-    short: Sandbox = SANDBOXES[name](Limits(1, 4 * GIB, GIB))
+    short: Sandbox = SANDBOXES[name](ProcessLimits(1, 4 * GIB, GIB))
     code, _ = run(
         short, SandboxAccess((folder,), ()), ["-f", "lavfi", "-i", "testsrc2=s=1920x1080:d=600", "-f", "null", "-"]
     )
@@ -124,7 +123,7 @@ def test_cpu_time_is_limited(name: str, folder: Path) -> None:
 
 
 def test_files_are_limited(name: str, folder: Path) -> None:
-    short: Sandbox = SANDBOXES[name](Limits(60, 4 * GIB, 100_000))
+    short: Sandbox = SANDBOXES[name](ProcessLimits(60, 4 * GIB, 100_000))
     source = ["-f", "lavfi", "-i", "testsrc2=s=640x360:d=2", "-f", "rawvideo", "big.yuv"]
     code, _ = run(short, SandboxAccess((folder,), ()), source)
     assert code != 0

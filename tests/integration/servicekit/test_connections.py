@@ -12,6 +12,7 @@ from grpc._cython import cygrpc
 from servicekit.server import Service
 from servicekit.tasks import cancel_and_wait
 from tests.support.paths import ROOT
+from tests.support.until import within
 
 OPTION = re.compile(r'\("(grpc\.[a-z0-9_.]+)",')
 
@@ -29,10 +30,14 @@ def test_grpc_knows_every_option_that_it_is_given():
 
 @contextlib.asynccontextmanager
 async def serving(max_call_seconds=10, **terms):
-    """The address of a service whose one method sleeps for the seconds that it is told, and answers with the peer."""
+    """Yield the address of a service of one method, and an event.
+
+    The method sleeps for the seconds that it is told, or until the event for "released", and answers with the peer.
+    """
+    released = asyncio.Event()
 
     async def sleep(request, context):
-        await asyncio.sleep(float(request))
+        await (released.wait() if request == b"released" else asyncio.sleep(float(request)))
         return context.peer().encode()
 
     service = Service([], 10, max_call_seconds, **terms)
@@ -41,7 +46,7 @@ async def serving(max_call_seconds=10, **terms):
     port = service.listen("127.0.0.1:0", grpc.local_server_credentials())
     service.listen_for_probes("127.0.0.1:0")
     await service.start()
-    yield f"127.0.0.1:{port}"
+    yield f"127.0.0.1:{port}", released
     await service.drain(0)
 
 
@@ -70,7 +75,7 @@ def silent_call(seconds):
 
 async def ping_for_ever(writer):
     while True:
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.15)
         writer.write(frame(PING, payload=bytes(8)))
 
 
@@ -85,12 +90,12 @@ async def first_of(reader, *wanted):
 
 @pytest.mark.parametrize(("least_seconds", "end"), [(0.02, DATA), (60, GOAWAY)])
 async def test_a_client_may_ping_on_a_silent_call_so_often(least_seconds, end):
-    async with serving(client_ping_seconds=least_seconds) as address:
+    async with serving(client_ping_seconds=least_seconds) as (address, _):
         reader, writer = await asyncio.open_connection(*address.split(":"))
-        writer.write(silent_call(seconds=0.6))
+        writer.write(silent_call(seconds=1.2))
         pinging = asyncio.create_task(ping_for_ever(writer))
         try:
-            assert await asyncio.wait_for(first_of(reader, DATA, GOAWAY), 5) == end
+            assert await within(first_of(reader, DATA, GOAWAY)) == end
         finally:
             await cancel_and_wait(pinging)
             writer.close()
@@ -98,13 +103,14 @@ async def test_a_client_may_ping_on_a_silent_call_so_often(least_seconds, end):
 
 async def test_a_call_outlives_the_age_of_its_connection():
     async with (
-        serving(connection_age_seconds=0.5) as address,
+        serving(60, connection_age_seconds=0.5) as (address, released),
         grpc.aio.secure_channel(address, grpc.local_channel_credentials()) as channel,
     ):
         sleep = channel.unary_unary("/t.Test/Sleep")
-        long = sleep(b"2")
+        long = sleep(b"released")
         early = await sleep(b"0")
         while await sleep(b"0.1") == early:  # until the connection takes no more
             pass
         assert not long.done()
+        released.set()
         assert await long == early

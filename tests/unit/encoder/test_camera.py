@@ -5,7 +5,8 @@ from itertools import pairwise
 import pytest
 
 from apigpu.v1 import motion_pb2
-from encoder.kenburns.camera import PANS, Camera, Size
+from encoder.kenburns.camera import PANS, Camera
+from encoder.media.info import Size
 
 Motion = motion_pb2.Motion
 

@@ -7,27 +7,27 @@ import pytest
 from fontTools.ttLib import TTFont
 
 from encoder.captions import fonts
-from encoder.captions.fonts import FAMILY, FontError, Library, faces
+from encoder.captions.fonts import FAMILY, FontError, FontLibrary, read_faces
 
 NOTO = {path.name.split("[")[0]: path for path in fonts.bundled_files()}
 ARABIC = NOTO["NotoSansArabic"]
 
 
 @pytest.fixture(scope="module")
-def library() -> Library:
-    return Library(None)
+def library() -> FontLibrary:
+    return FontLibrary(None)
 
 
 def given(folder: Path) -> dict[str, list[fonts.Face]]:
     """What libass would find in a folder: faces by family."""
     found: dict[str, list[fonts.Face]] = {}
     for path in sorted(folder.iterdir()):
-        for face in faces(path):
+        for face in read_faces(path):
             found.setdefault(face.family, []).append(face)
     return found
 
 
-def test_latin_takes_the_bundled_family_as_it_is(library: Library, tmp_path: Path) -> None:
+def test_latin_takes_the_bundled_family_as_it_is(library: FontLibrary, tmp_path: Path) -> None:
     assert library.furnish(tmp_path / "f", {FAMILY: set("Grüße, Ελλάδα, привет")}) == frozenset()
     contents = sorted(path.read_bytes() for path in (tmp_path / "f").iterdir())
     assert contents == sorted(path.read_bytes() for path in fonts.FIRA)
@@ -36,7 +36,7 @@ def test_latin_takes_the_bundled_family_as_it_is(library: Library, tmp_path: Pat
         assert path.stat().st_nlink == 1  # what writes to it would change the font of every task
 
 
-def test_a_letter_that_the_family_lacks_comes_under_its_name(library: Library, tmp_path: Path) -> None:
+def test_a_letter_that_the_family_lacks_comes_under_its_name(library: FontLibrary, tmp_path: Path) -> None:
     assert library.furnish(tmp_path / "f", {FAMILY: set("aسلام")}) == frozenset()
     found = given(tmp_path / "f")
     assert set(found) == {FAMILY}
@@ -45,11 +45,11 @@ def test_a_letter_that_the_family_lacks_comes_under_its_name(library: Library, t
     assert "fvar" not in TTFont(stand_in.path)
 
 
-def test_letters_of_no_font_are_told(library: Library, tmp_path: Path) -> None:
+def test_letters_of_no_font_are_told(library: FontLibrary, tmp_path: Path) -> None:
     assert library.furnish(tmp_path / "f", {FAMILY: {"a", "\U000e1234"}}) == frozenset("\U000e1234")
 
 
-def test_a_family_that_is_not_there_is_drawn_in_the_bundled_one(library: Library, tmp_path: Path) -> None:
+def test_a_family_that_is_not_there_is_drawn_in_the_bundled_one(library: FontLibrary, tmp_path: Path) -> None:
     library.furnish(tmp_path / "f", {"Nowhere": {"a"}})
     found = given(tmp_path / "f")
     assert set(found) == {"Nowhere"}
@@ -59,19 +59,19 @@ def test_a_family_that_is_not_there_is_drawn_in_the_bundled_one(library: Library
 def test_a_font_of_the_folder_is_found_by_family_before_others(tmp_path: Path) -> None:
     more = tmp_path / "more" / "deep"
     more.mkdir(parents=True)
-    own = fonts.renamed(faces(ARABIC)[0], "My Family", 400)
+    own = fonts.rename(read_faces(ARABIC)[0], "My Family", 400)
     (more / "mine.TTF").write_bytes(own)
     (more / "readme.txt").write_text("no font")
     (more / "broken.ttf").write_bytes(own[:900])
-    library = Library(tmp_path / "more")
-    assert [face.family for face in library.named("my family")] == ["My Family"]
+    library = FontLibrary(tmp_path / "more")
+    assert [face.family for face in library.find_family("my family")] == ["My Family"]
     library.furnish(tmp_path / "f", {"My Family": set("س")})
     assert own in [path.read_bytes() for path in (tmp_path / "f").iterdir()]
-    assert library.named("nowhere") == []
+    assert library.find_family("nowhere") == []
 
 
 def test_a_collection_has_several_faces() -> None:
-    cjk = faces(NOTO["NotoSansCJK-VF.otf.ttc"])
+    cjk = read_faces(NOTO["NotoSansCJK-VF.otf.ttc"])
     assert len(cjk) > 1
     assert all(ord("漢") in face.letters for face in cjk)
 
@@ -80,7 +80,7 @@ def test_a_collection_has_several_faces() -> None:
 def test_what_is_no_font_is_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "f").write_bytes(data)
     with pytest.raises(FontError):
-        faces(tmp_path / "f")
+        read_faces(tmp_path / "f")
 
 
 def test_a_table_of_letters_without_bounds_is_refused(tmp_path: Path) -> None:
@@ -91,4 +91,4 @@ def test_a_table_of_letters_without_bounds_is_refused(tmp_path: Path) -> None:
     bomb = font[: entry + 8] + struct.pack(">II", len(font), len(table)) + font[entry + 16 :] + table
     (tmp_path / "bomb.ttf").write_bytes(bomb)
     with pytest.raises(FontError, match="table of letters"):
-        faces(tmp_path / "bomb.ttf")
+        read_faces(tmp_path / "bomb.ttf")

@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 
 from encoder.kenburns import sampling
-from encoder.kenburns.camera import Camera, Size
-from encoder.kenburns.sampling import Level
+from encoder.kenburns.camera import Camera
+from encoder.kenburns.sampling import StillLevel
+from encoder.media.info import Size
 
 CLIP, KEPT = Size(320, 180), Size(368, 206)
 
 
 def ramp(size: Size, luma: tuple[float, float], colour: tuple[float, float]) -> bytes:
     """A still whose samples tell their own place: luma rises by `luma` a pixel (across, down) at the pixel's centre,
-    both colours by `colour` at the place where MPEG-2 has them."""
+    both chroma by `colour` at the place where MPEG-2 has them."""
     x, y = np.meshgrid(np.arange(size.width) + 0.5, np.arange(size.height) + 0.5)
     across, down = np.meshgrid(np.arange(size.width // 2) * 2 + 0.5, np.arange(size.height // 2) * 2 + 1.0)
     planes = [x * luma[0] + y * luma[1]] + [across * colour[0] + down * colour[1]] * 2
@@ -32,7 +33,7 @@ def ramp(size: Size, luma: tuple[float, float], colour: tuple[float, float]) -> 
     (0, Camera(1.2, 1.0, focus=(0.1, 0.8))),
 ])  # fmt: skip
 def test_samples_come_from_where_the_window_says(tmp_path: Path, axis: int, camera: Camera, grid: int) -> None:
-    level = Level(tmp_path / "still.yuv", KEPT, grid)
+    level = StillLevel(tmp_path / "still.yuv", KEPT, grid)
     side = (level.stored.width, level.stored.height)[axis]
     slope = 250 / side
     rises = (slope, 0.0) if axis == 0 else (0.0, slope)
@@ -42,8 +43,8 @@ def test_samples_come_from_where_the_window_says(tmp_path: Path, axis: int, came
         share = (window.x, window.y)[axis]
         step = side / window.zoom / (CLIP.width, CLIP.height)[axis]
         start = share * (side - side / window.zoom)
-        luma, *colours = sampling.planes(np.frombuffer(data, np.uint8), CLIP)
-        for plane, first, every in ((luma, 0.5, 1), *((plane, 0.5 if axis == 0 else 1.0, 2) for plane in colours)):
+        luma, *chroma = sampling.planes(np.frombuffer(data, np.uint8), CLIP)
+        for plane, first, every in ((luma, 0.5, 1), *((plane, 0.5 if axis == 0 else 1.0, 2) for plane in chroma)):
             found = plane.mean(axis=axis)
             wanted = (start + (first + every * np.arange(len(found))) * step) * slope
             inner = slice(4, -4)  # the edge repeats its last sample
@@ -55,7 +56,7 @@ def test_samples_come_from_where_the_window_says(tmp_path: Path, axis: int, came
 def test_a_still_camera_gives_the_same_frame(tmp_path: Path) -> None:
     still = tmp_path / "still.yuv"
     still.write_bytes(np.random.default_rng(1).integers(0, 256, KEPT.frame_bytes, np.uint8).tobytes())
-    frames = [bytes(frame) for frame in sampling.frames([Level(still, KEPT, 1)], CLIP, Camera(1.1, 1.1), 3)]
+    frames = [bytes(frame) for frame in sampling.frames([StillLevel(still, KEPT, 1)], CLIP, Camera(1.1, 1.1), 3)]
     assert len(set(frames)) == 1
 
 
@@ -63,27 +64,27 @@ def test_a_file_of_another_size_is_no_still(tmp_path: Path) -> None:
     still = tmp_path / "still.yuv"
     still.write_bytes(b"\0" * 100)
     with pytest.raises(sampling.NoPicture, match="100 bytes"):
-        next(sampling.frames([Level(still, KEPT, 1)], CLIP, Camera(), 1))
+        next(sampling.frames([StillLevel(still, KEPT, 1)], CLIP, Camera(), 1))
 
 
 @pytest.mark.parametrize("zooms", [(1.0, 1.324), (1.0, 1.0), (1.0, 2.0), (1.0, 10.0), (4.0, 4.5), (1.5, 6.0)])
 def test_stills_suit_the_deepest_and_the_widest_zoom(zooms: tuple[float, float]) -> None:
-    scales = sampling.kept_scales(Camera(*zooms), 100)
+    scales = sampling.level_scales(Camera(*zooms), 100)
     assert scales == sorted(scales, reverse=True)
     assert all(large / small <= 2.0001 for large, small in pairwise(scales))
     assert scales[0] == pytest.approx(max(zooms[1] / 1.15, 1))
     assert scales[-1] <= 1.25 * max(zooms[0] * 1.15, 1)
-    assert sampling.kept_scales(Camera(), 100) == [pytest.approx(1.324 / 1.15)]
+    assert sampling.level_scales(Camera(), 100) == [pytest.approx(1.324 / 1.15)]
 
 
 def test_no_still_is_kept_larger_than_its_source() -> None:
-    assert sampling.kept_scales(Camera(1, 10), 2.0)[0] == 2.0
-    assert sampling.kept_scales(Camera(1, 10), 0.3) == [1.0]
+    assert sampling.level_scales(Camera(1, 10), 2.0)[0] == 2.0
+    assert sampling.level_scales(Camera(1, 10), 0.3) == [1.0]
 
 
 def test_a_deep_zoom_does_not_jump_where_stills_meet(tmp_path: Path) -> None:
     camera, count = Camera(1, 6), 240
-    scales = sampling.kept_scales(camera, 100)
+    scales = sampling.level_scales(camera, 100)
     sizes = [CLIP.scaled(scale) for scale in scales]
     rng = np.random.default_rng(2)
     # Detail of every size: of noise alone a frame that falls on the still's own pixels would stand out by itself.
@@ -94,7 +95,7 @@ def test_a_deep_zoom_does_not_jump_where_stills_meet(tmp_path: Path) -> None:
     levels = []
     for number, size in enumerate(sizes):
         y = np.asarray(sampling.cv2.resize(whole, (size.width, size.height), interpolation=sampling.cv2.INTER_AREA))
-        levels.append(Level(tmp_path / f"{number}.yuv", size, 1))
+        levels.append(StillLevel(tmp_path / f"{number}.yuv", size, 1))
         levels[-1].path.write_bytes(y.tobytes() + b"\x80" * (size.width * size.height // 2))
     sharpness = [
         float(sampling.cv2.Laplacian(luma, sampling.cv2.CV_32F).std())

@@ -85,12 +85,12 @@ def test_bad_times_name_cue_and_line(times: str) -> None:
     ],
 )
 def test_known_marks_are_kept_and_all_else_is_words(words: str, text: str) -> None:
-    assert ass.text(words) == text
+    assert ass.to_ass(words) == text
 
 
 def test_a_line_of_the_script_cannot_be_forged() -> None:
     forged = "x\r\nDialogue: 0,0:00:00.00,9:00:00.00,Default,,0,0,0,,forged"
-    made = ass.script([Cue(0, 1000, forged)], 320, 180)
+    made = ass.write_script([Cue(0, 1000, forged)], 320, 180)
     assert sum(line.startswith("Dialogue:") for line in made.splitlines()) == 1
 
 
@@ -117,8 +117,8 @@ def test_webvtt_keeps_marks_colors_places_and_times_of_words() -> None:
     assert (one.start_ms, one.end_ms) == (1000, 2500)
     assert one.text == '{\\an7}One & <font color="yellow">two</font> <i>three</i>'
     assert (two.start_ms, two.end_ms, two.text) == (3000, 5000, "Hello you\n<\u2060i>")
-    assert two.said == ((2, 3500), (6, 4000))
-    assert ass.text(two.text) == "Hello you\\N<\u2060i>"
+    assert two.word_times == ((2, 3500), (6, 4000))
+    assert ass.to_ass(two.text) == "Hello you\\N<\u2060i>"
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_a_script_is_kept_without_what_is_packed_into_it() -> None:
     assert isinstance(script, Script)
     assert script.captions() == ["Hi 漢", ""]
     assert set(script.families()) == {"Nowhere", "Other"}
-    written = script.without({ord("漢"): None})
+    written = script.translate({ord("漢"): None})
     assert "{\\fnOther\\b1}Hi {\\i1}\n" in written
     assert "&H0000FF00" in written
     assert "evil" not in written

@@ -7,8 +7,9 @@ from pydantic_settings import SettingsConfigDict
 
 from gateway.fleet.providers.base import HTTPS, EndpointConfig, ProviderContext, ProviderFactory, ProviderSettings
 from gateway.fleet.providers.runpod.client import RunpodClient
-from gateway.fleet.providers.runpod.encoder import RunpodEncoder, RunpodTerms
+from gateway.fleet.providers.runpod.encoder import RunpodEncoder
 from gateway.fleet.providers.runpod.provider import RunpodProvider
+from gateway.fleet.providers.runpod.run import RunTimeouts
 from gateway.workers.tickets import TaskLinks
 
 
@@ -42,9 +43,9 @@ def open_runpod(settings: RunpodSettings, context: ProviderContext) -> RunpodPro
     """Return the provider of the workers of RUNPOD_ENDPOINT_ID."""
     key = settings.api_key.get_secret_value()
     client = RunpodClient(settings.url, settings.endpoint_id, key, rest_url=settings.rest_url)
-    terms = RunpodTerms(max_seconds=settings.max_timeout)
-    links = TaskLinks(context.links, context.assets, context.public_url, terms.life_seconds)
-    endpoint = RunpodEncoder(client, context.tickets, context.assets, links, terms)
+    timeouts = RunTimeouts(max_seconds=settings.max_timeout)
+    links = TaskLinks(context.links, context.assets, context.public_url, timeouts.life_seconds)
+    endpoint = RunpodEncoder(client, context.tickets, context.assets, links, timeouts)
     return RunpodProvider(endpoint, settings.usd_per_second, settings.max_workers, settings.slots)
 
 

@@ -11,22 +11,21 @@ from gateway.workers.base import Outcome
 from servicekit.errors import CLASSES, CODES, DataLoss, Internal, ServiceError
 
 
-def summary(output: Any, arrived: Sequence[StoredAsset]) -> encoder_pb2.Summary:
-    """Return the summary in a worker's output, held against the results that came, the first one first. Raises
-    DataLoss."""
+def summary(output: Any, results: Sequence[StoredAsset]) -> encoder_pb2.Summary:
+    """Parse the summary in a worker's output. Raises DataLoss if it is not that of the results that were put."""
     try:
         made = json_format.ParseDict(_object(output), encoder_pb2.RemoteResult(), ignore_unknown_fields=True).summary
     except (json_format.ParseError, TypeError) as error:
         raise DataLoss("The worker's output is not the summary of a result.", reason="NO_SUMMARY") from error
     announced = [(made.size_bytes, made.sha256), *((file.size_bytes, file.sha256) for file in made.files)]
-    if announced != [(asset.size_bytes, asset.sha256) for asset in arrived]:
-        raise DataLoss("The result that came is not the one that the worker tells of.", reason="DIGEST_MISMATCH")
+    if announced != [(asset.size_bytes, asset.sha256) for asset in results]:
+        raise DataLoss("The result that was put is not the one that the worker reports.", reason="DIGEST_MISMATCH")
     return made
 
 
-def bare_summary(arrived: Sequence[StoredAsset]) -> encoder_pb2.Summary:
-    """Return what is known of results whose summary is lost."""
-    first, *others = arrived
+def bare_summary(results: Sequence[StoredAsset]) -> encoder_pb2.Summary:
+    """Make a summary of results whose own is lost."""
+    first, *others = results
     return encoder_pb2.Summary(
         size_bytes=first.size_bytes,
         sha256=first.sha256,
@@ -40,13 +39,13 @@ def bare_summary(arrived: Sequence[StoredAsset]) -> encoder_pb2.Summary:
     )
 
 
-def outcome(summary: encoder_pb2.Summary, arrived: Sequence[StoredAsset]) -> Outcome:
-    """Return what a task came to whose results came by link."""
-    return Outcome(summary, arrived[0].id, tuple(asset.id for asset in arrived[1:]))
+def outcome(summary: encoder_pb2.Summary, results: Sequence[StoredAsset]) -> Outcome:
+    """Return the outcome of a task whose results were put by link."""
+    return Outcome(summary, results[0].id, tuple(asset.id for asset in results[1:]))
 
 
 def progress(output: Any) -> encoder_pb2.EncodeProgress | None:
-    """The progress that a worker tells while it works; None where it tells none, or something else."""
+    """Parse the progress in a worker's output; None if it is something else."""
     try:
         return json_format.ParseDict(_object(output), encoder_pb2.EncodeProgress(), ignore_unknown_fields=True)
     except (json_format.ParseError, TypeError):
@@ -54,7 +53,7 @@ def progress(output: Any) -> encoder_pb2.EncodeProgress | None:
 
 
 def fault(error: str) -> ServiceError | None:
-    """The error that our worker wrote; None for a text that is not by it."""
+    """Parse the error that our worker wrote; None for any other text."""
     try:
         found = json_format.Parse(error, encoder_pb2.RemoteFault(), ignore_unknown_fields=True)
     except (json_format.ParseError, RecursionError):
@@ -66,7 +65,7 @@ def fault(error: str) -> ServiceError | None:
 
 
 def _object(output: Any) -> dict[str, Any]:
-    """What RunPod gives for an output of one of ours. Raises TypeError: letters of a text would pass for fields."""
+    """Return an output that is an object. Raises TypeError: letters of a text would pass for fields."""
     if not isinstance(output, dict):
         raise TypeError(type(output).__name__)
     return output

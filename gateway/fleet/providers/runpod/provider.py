@@ -1,76 +1,50 @@
 """RunPod Serverless as a provider. RunPod starts workers by itself, when jobs are queued, and ends each at the idle
-timeout after its last job. So what is rented here is a permit to keep one worker busy: it lives from the moment when
-the first job may be queued for that worker until the idle timeout after its last, which is what RunPod bills."""
+timeout after its last job. So what is rented here is a worker slot: it is open from the moment when the first job may
+be queued for one worker until the idle timeout after its last, which is what RunPod bills."""
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from apigpu.encoder.v1 import encoder_pb2
 from gateway.fleet.instances.instance import HOUR_SECONDS, Instance
 from gateway.fleet.providers.base import EndpointConfig, Offer
 from gateway.fleet.providers.runpod.encoder import RunpodEncoder
 from gateway.workers.base import EncodeJob, Encoder, EncoderRefuses, Events, Outcome
+from servicekit.backoff import Backoff, Cooldowns
 
 NAME = "runpod"
 SETUP_SECONDS = 15.0
-# The first and the longest rest of an endpoint that refuses tasks.
-RESTS_SECONDS = (5.0, 300.0)
+BACKOFF = Backoff(5.0, 300.0, jitter=0.0)
 
 
-class Cooldown:
-    """What an endpoint said when it refused a task. For a while it counts as one that does not answer, for longer each
-    time, so that tasks go elsewhere."""
-
-    def __init__(self, rests_seconds: tuple[float, float]) -> None:
-        self._first_seconds, self._most_seconds = rests_seconds
-        self._seconds = 0.0
-        self._until = 0.0
-        self._text = ""
-
-    def note(self, text: str) -> None:
-        """The endpoint has refused a task; those that were under way together count once."""
-        if time.monotonic() >= self._until:
-            self._seconds = min(self._seconds * 2 or self._first_seconds, self._most_seconds)
-            self._until, self._text = time.monotonic() + self._seconds, text
-
-    def clear(self) -> None:
-        """The endpoint has taken a task."""
-        self._seconds = self._until = 0.0
-
-    def check(self) -> None:
-        """Raise EncoderRefuses while the endpoint rests."""
-        if time.monotonic() < self._until:
-            raise EncoderRefuses(self._text)
-
-
+@dataclass(eq=False)
 class RunpodProvider:
-    """See base.Provider. `endpoint` is the encoder that all workers are behind; a worker runs `slots` tasks at once."""
+    """See base.ServerlessProvider. A worker runs `slots` tasks at once.
 
-    name = NAME
-    setup_seconds = SETUP_SECONDS
+    An endpoint that refused a task counts as one that does not answer for a while, so that tasks go elsewhere.
+    """
 
-    def __init__(
-        self,
-        endpoint: RunpodEncoder,
-        usd_per_second: float,
-        max_workers: int,
-        slots: int,
-        rests_seconds: tuple[float, float] = RESTS_SECONDS,
-    ) -> None:
-        self.endpoint = endpoint
-        self.max_usd_per_hour = usd_per_second * HOUR_SECONDS
-        self._max_workers = max_workers
-        self.slots = slots
-        self._refusal = Cooldown(rests_seconds)
+    endpoint: RunpodEncoder
+    usd_per_second: float
+    max_workers: int
+    slots: int
+    backoff: Backoff = BACKOFF
 
-    def encoder(self, machine: Instance) -> Encoder:
-        """See Provider."""
-        return RunpodWorkerSlot(machine.id, machine.slots, self.endpoint, self._refusal)
+    def __post_init__(self) -> None:
+        self.name = NAME
+        self.setup_seconds = SETUP_SECONDS
+        self.max_usd_per_hour = self.usd_per_second * HOUR_SECONDS
+        self._cooldowns = Cooldowns(self.backoff)
+        self._refusal = ""
+
+    def encoder(self, instance: Instance) -> Encoder:
+        """Return the encoder behind a worker slot."""
+        return RunpodWorkerSlot(instance.id, instance.slots, self)
 
     async def offers(self) -> Sequence[Offer]:
-        """See Provider. Raises Unavailable when the endpoint does not answer, or has refused a task lately."""
-        self._refusal.check()
-        await self.endpoint.capabilities()
+        """Return an offer for each worker. Raises EncoderBusy if the endpoint does not answer, or refused a task."""
+        await self.check_endpoint()
         return [
             Offer(
                 provider=NAME,
@@ -80,48 +54,61 @@ class RunpodProvider:
                 slots=self.slots,
                 description=f"a worker of endpoint {self.endpoint.name}",
             )
-            for number in range(1, self._max_workers + 1)
+            for number in range(1, self.max_workers + 1)
         ]
 
     async def endpoint_config(self) -> EndpointConfig:
         """Return how the endpoint is set up at RunPod."""
         return await self.endpoint.config()
 
-    async def close(self) -> None:
-        """See Provider. Closes the endpoint's connections."""
-        await self.endpoint.close()
-
-
-class RunpodWorkerSlot:
-    """The endpoint as the encoder behind one permit."""
-
-    def __init__(self, name: str, slots: int, endpoint: Encoder, refusal: Cooldown) -> None:
-        self.name = name
-        self._slots = slots
-        self._endpoint = endpoint
-        self._refusal = refusal
-
-    async def capabilities(self) -> encoder_pb2.GetCapabilitiesResponse:
-        """See Encoder: the slots of one worker. Raises EncoderBusy when the endpoint does not answer, or has refused a
-        task lately."""
-        self._refusal.check()
-        await self._endpoint.capabilities()
-        return encoder_pb2.GetCapabilitiesResponse(slots=self._slots)
+    async def check_endpoint(self) -> None:
+        """Raise EncoderBusy if the endpoint does not answer, or refused a task lately."""
+        self._check_cooldown()
+        await self.endpoint.capabilities()
 
     async def run(self, job: EncodeJob, events: Events) -> Outcome:
-        """See Encoder."""
-        self._refusal.check()
+        """Run a task on any worker; see base.Encoder. A refusal begins a cooldown."""
+        self._check_cooldown()
         try:
-            outcome = await self._endpoint.run(job, events)
+            outcome = await self.endpoint.run(job, events)
         except EncoderRefuses as error:
-            self._refusal.note(error.message)
+            # Tasks that were refused together count once.
+            if not self._cooldowns.is_active(NAME, time.monotonic()):
+                self._cooldowns.add(NAME, time.monotonic())
+                self._refusal = error.message
             raise
-        self._refusal.clear()
+        self._cooldowns.clear(NAME)
         return outcome
 
+    async def close(self) -> None:
+        """Close the endpoint's connections."""
+        await self.endpoint.close()
+
+    def _check_cooldown(self) -> None:
+        if self._cooldowns.is_active(NAME, time.monotonic()):
+            raise EncoderRefuses(self._refusal)
+
+
+@dataclass(eq=False, slots=True)
+class RunpodWorkerSlot:
+    """The endpoint as the encoder behind one worker slot."""
+
+    name: str
+    slots: int
+    provider: RunpodProvider
+
+    async def capabilities(self) -> encoder_pb2.GetCapabilitiesResponse:
+        """Return the slots of one worker. Raises EncoderBusy as RunpodProvider.check_endpoint."""
+        await self.provider.check_endpoint()
+        return encoder_pb2.GetCapabilitiesResponse(slots=self.slots)
+
+    async def run(self, job: EncodeJob, events: Events) -> Outcome:
+        """Run a task on any worker of the endpoint."""
+        return await self.provider.run(job, events)
+
     async def release(self, task_id: str) -> None:
-        """See Encoder."""
-        await self._endpoint.release(task_id)
+        """Release the task at the endpoint."""
+        await self.provider.endpoint.release(task_id)
 
     async def close(self) -> None:
-        """See Encoder. The endpoint is shared."""
+        """Keep the endpoint open: it is shared."""

@@ -1,10 +1,10 @@
-"""One run at RunPod, followed to its end."""
+"""Follow one run at RunPod to its end."""
 
 import asyncio
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import structlog
@@ -12,91 +12,90 @@ import structlog
 from apigpu.encoder.v1 import encoder_pb2
 from gateway.assets.store import StoredAsset
 from gateway.fleet.providers.runpod import messages
-from gateway.fleet.providers.runpod.client import RunpodClient, RunState, RunStatus
+from gateway.fleet.providers.runpod.client import MAX_TEXT, RunpodClient, RunState, RunStatus
 from gateway.workers.base import EncodeJob, EncoderBusy, EncoderLost, Events, InputFailed, Outcome, shown_name
 from gateway.workers.tickets import AttemptTicket
 from servicekit.errors import DataLoss, DeadlineExceeded, NotFound, ServiceError
 
 log = structlog.get_logger("runpod")
 
-MAX_TEXT = 300
 # Reasons for which another worker, or another ticket, may do the task. The try counts: the worker is paid for.
-ELSEWHERE = ("NO_FREE_SLOT", "BUSY", "DISK_FULL", "GONE", "LINK_EXPIRED", "OTHER_RESULT")
+RETRYABLE = ("NO_FREE_SLOT", "BUSY", "DISK_FULL", "GONE", "LINK_EXPIRED", "OTHER_RESULT")
 
 
 @dataclass(frozen=True, slots=True)
 class RunTimeouts:
-    """How long a run may wait for a worker, and the pauses between questions: short at first and after every news."""
+    """Limits and poll intervals, seconds. A worker may take `max_seconds` for one task; a task that no worker took in
+    `queue_seconds` is taken back. Polls of a status begin at `first_poll_seconds`, after every change anew."""
 
-    queue_seconds: float
-    first_seconds: float = 0.1
-    most_seconds: float = 2.0
-    growth: float = 1.5
+    max_seconds: float
+    queue_seconds: float = 900.0
+    first_poll_seconds: float = 0.1
+    max_poll_seconds: float = 2.0
+    poll_growth: float = 1.5
+    health_seconds: float = 2.0
+
+    @property
+    def life_seconds(self) -> float:
+        """How long a run, and the links that it was given, may be of use."""
+        return self.queue_seconds + self.max_seconds + 60.0
 
 
 class Endpoint(Protocol):
     """What a run has to ask beside its own status."""
 
-    async def arrived(self, ticket: AttemptTicket) -> Sequence[StoredAsset]:
-        """Return the results, the first one first; none while that has not come."""
+    async def find_results(self, ticket: AttemptTicket) -> Sequence[StoredAsset]:
+        """Return the results, the first one first; none while that was not put."""
 
     async def is_starting(self) -> bool:
-        """Whether a run that waits will soon have a worker."""
+        """Return True if a run in the queue will soon have a worker."""
 
 
+@dataclass
 class RunpodRun:
-    """See base.Encoder.run for what `followed` raises."""
+    """The run of a ticket. `poll_until_done` raises what base.Encoder.run raises."""
 
-    def __init__(
-        self,
-        job: EncodeJob,
-        ticket: AttemptTicket,
-        client: RunpodClient,
-        endpoint: Endpoint,
-        events: Events,
-        patience: RunTimeouts,
-    ) -> None:
-        self._job = job
-        self._ticket = ticket
-        self._client = client
-        self._endpoint = endpoint
-        self._events = events
-        self._patience = patience
-        self._last: RunStatus | None = None
-        self._is_started = False
-        self._is_working = False
-        self._waits_since = time.monotonic()
-        self._progress: encoder_pb2.EncodeProgress | None = None
+    job: EncodeJob
+    ticket: AttemptTicket
+    client: RunpodClient
+    endpoint: Endpoint
+    events: Events
+    timeouts: RunTimeouts
+    _last: RunStatus | None = None
+    _is_started: bool = False
+    _is_working: bool = False
+    _queued_at: float = field(default_factory=time.monotonic)
+    _progress: encoder_pb2.EncodeProgress | None = None
 
-    async def followed(self) -> Outcome:
-        """The outcome. While RunPod does not answer nothing is lost: the worker goes on, and so does the waiting."""
-        pause_seconds = self._patience.first_seconds
+    async def poll_until_done(self) -> Outcome:
+        """Return the outcome. While RunPod does not answer nothing is lost: the worker goes on, and so do the polls."""
+        pause_seconds = self.timeouts.first_poll_seconds
         while True:
             try:
-                status = await self._client.status(self._ticket.run_id)
+                status = await self.client.status(self.ticket.run_id)
             except NotFound:
                 return await self._expired()
             except ServiceError as error:
-                log.warning("RunPod does not tell of a run", run=self._ticket.run_id, why=error.message)
-                self._check_wait()
+                log.warning("RunPod status poll failed", run=self.ticket.run_id, error=error.message)
+                self._check_queue_time()
             else:
-                if outcome := await self._noticed(status):
+                if outcome := await self._handle(status):
                     return outcome
                 if status != self._last:
-                    self._last, pause_seconds = status, self._patience.first_seconds
+                    self._last, pause_seconds = status, self.timeouts.first_poll_seconds
             await asyncio.sleep(pause_seconds * random.uniform(0.8, 1.0))
-            pause_seconds = min(pause_seconds * self._patience.growth, self._patience.most_seconds)
+            pause_seconds = min(pause_seconds * self.timeouts.poll_growth, self.timeouts.max_poll_seconds)
 
-    async def _noticed(self, status: RunStatus) -> Outcome | None:
-        """The outcome, where there is one by now."""
+    async def _handle(self, status: RunStatus) -> Outcome | None:
+        """Report a status; return the outcome of a completed run, raise that of a failed one."""
         match status.state:
             case RunState.IN_QUEUE:
-                await self._waiting()
+                await self._queued()
             case RunState.IN_PROGRESS:
                 await self._working(status)
             case RunState.UNKNOWN:
-                log.warning("RunPod tells an unknown state of a run", run=self._ticket.run_id)
-                self._check_wait()
+                log.warning("unknown state of a RunPod run", run=self.ticket.run_id)
+                self._check_queue_time()
             case RunState.COMPLETED:
                 await self._started()
                 return await self._done(status)
@@ -104,16 +103,16 @@ class RunpodRun:
                 await self._failed(status)
         return None
 
-    async def _waiting(self) -> None:
-        if self._last is not None and self._last.state is not RunState.IN_QUEUE:  # its worker died; it has another try
-            self._waits_since, self._is_working = time.monotonic(), False
-        self._check_wait()
-        await self._events.waiting(is_starting=await self._endpoint.is_starting())
+    async def _queued(self) -> None:
+        if self._last is not None and self._last.state is not RunState.IN_QUEUE:  # its worker died; RunPod tries again
+            self._queued_at, self._is_working = time.monotonic(), False
+        self._check_queue_time()
+        await self.events.waiting(is_starting=await self.endpoint.is_starting())
 
-    def _check_wait(self) -> None:
-        """Raise EncoderBusy for a run that no worker is known to have taken in time."""
-        if not self._is_working and time.monotonic() > self._waits_since + self._patience.queue_seconds:
-            raise EncoderBusy(f"No worker of RunPod took the task for {self._patience.queue_seconds:g} s.")
+    def _check_queue_time(self) -> None:
+        """Raise EncoderBusy for a run that no worker took in time."""
+        if not self._is_working and time.monotonic() > self._queued_at + self.timeouts.queue_seconds:
+            raise EncoderBusy(f"No worker of RunPod took the task for {self.timeouts.queue_seconds:g} s.")
 
     async def _working(self, status: RunStatus) -> None:
         self._is_working = True
@@ -121,31 +120,31 @@ class RunpodRun:
         progress = messages.progress(status.output)
         if progress is not None and progress != self._progress:
             self._progress = progress
-            await self._events.progress(progress)
+            await self.events.progress(progress)
 
     async def _started(self) -> None:
         if not self._is_started:
             self._is_started = True
-            await self._events.started()
+            await self.events.started()
 
     async def _done(self, status: RunStatus) -> Outcome:
-        arrived = await self._endpoint.arrived(self._ticket)
-        if not arrived:
-            raise DataLoss("The worker says that it is done, and no result came.", reason="NO_RESULT")
-        return messages.outcome(messages.summary(status.output, arrived), arrived)
+        results = await self.endpoint.find_results(self.ticket)
+        if not results:
+            raise DataLoss("The worker reported success, but its result was not put.", reason="NO_RESULT")
+        return messages.outcome(messages.summary(status.output, results), results)
 
     async def _expired(self) -> Outcome:
-        """RunPod knows the run no more; its result may have come all the same."""
-        arrived = await self._endpoint.arrived(self._ticket)
+        """Return the outcome of a run that RunPod has dropped: its result may have been put all the same."""
+        results = await self.endpoint.find_results(self.ticket)
         await self._started()
-        if not arrived:
-            raise EncoderLost("RunPod does not know the run any more, and no result came.")
-        return messages.outcome(messages.bare_summary(arrived), arrived)
+        if not results:
+            raise EncoderLost("RunPod has dropped the run, and its result was not put.")
+        return messages.outcome(messages.bare_summary(results), results)
 
     async def _failed(self, status: RunStatus) -> None:
-        """Raise what a run came to that gave no result."""
+        """Raise the error of a run that has no result."""
         if status.state is RunState.TIMED_OUT and not self._is_started and not status.execution_seconds:
-            raise EncoderBusy("No worker of RunPod took the task until its time was over.")
+            raise EncoderBusy("No worker of RunPod took the task before it expired.")
         await self._started()
         if status.state is RunState.TIMED_OUT:
             raise DeadlineExceeded("The task took longer than RUNPOD_MAX_TIMEOUT allows; give it less to do.")
@@ -154,11 +153,11 @@ class RunpodRun:
         error = messages.fault(status.error)
         if error is None:
             raise EncoderLost(f"The worker at RunPod failed: {status.error[:MAX_TEXT] or 'it gave no reason'}")
-        if error.reason in ELSEWHERE:
+        if error.reason in RETRYABLE:
             raise EncoderLost(f"The worker at RunPod cannot do the task: {error.message}")
         raise self._of_input(error) or error
 
     def _of_input(self, error: ServiceError) -> InputFailed | None:
-        """An input that took too long is not the task that did."""
-        names = {shown_name(entry.field) for entry in self._job.inputs}
+        """Return DEADLINE_EXCEEDED that names an input as an input error: the task did not time out."""
+        names = {shown_name(entry.field) for entry in self.job.inputs}
         return InputFailed(error) if isinstance(error, DeadlineExceeded) and names & error.fields.keys() else None

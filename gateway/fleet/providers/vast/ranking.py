@@ -1,4 +1,4 @@
-"""Which offer is the best for the work: a pure function of the offers and of what they are wanted for.
+"""Rank offers by what they cost for the workload. Pure.
 
 The lowest price is rarely the lowest bill: a slow line makes the set-up long, which is paid for and waited for, a weak
 card makes the tasks long, and some hosts take money for traffic.
@@ -41,13 +41,13 @@ ENGINES = {
 
 
 def can_encode(card: str) -> bool:
-    """Whether the card has NVENC, as far as its name tells."""
+    """Return True if a card of this name has NVENC."""
     name = _plain(card)
     return name.split(" ")[0] not in WITHOUT_NVENC and name not in ALSO_WITHOUT
 
 
 def engines(card: str) -> int:
-    """How many streams the card's chip encodes side by side."""
+    """Return how many encoders the card's chip has."""
     name = _plain(card)
     known = [count for start, count in ENGINES.items() if name == start or name.startswith(f"{start} ")]
     return max(known, default=1)
@@ -59,19 +59,19 @@ def _plain(card: str) -> str:
 
 SECONDS_OF_HOUR = 3600.0
 MEGABITS_OF_GIGABYTE = 8000.0
-# From the order to the first task, without the image: the host hears of it, starts the container, the encoder starts.
+# From create to the first task, without the image pull: the host is told, starts the container, the encoder starts.
 BOOT_SECONDS = 40.0
-# What a registry gives one client; a faster line does not help.
+# What an image registry serves one client; a faster line does not help.
 MAX_PULL_MBPS = 1000.0
 # Processor cores that decode and draw for one encoder of the card: fewer leave it waiting.
 CORES_OF_ENGINE = 4.0
-LEAST_SPEED = 0.25
+MIN_SPEED = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class VastOffer:
-    """An offer of a host, in our terms: dollars an hour with the disk that was asked for, megabits a second, dollars a
-    gigabyte, driver as its first number (535)."""
+    """An offer of a host: dollars an hour with the disk that is wanted, megabits a second, dollars a gigabyte, major
+    version of the driver (535)."""
 
     id: str
     machine: str
@@ -90,9 +90,11 @@ class VastOffer:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What a machine is wanted for: so many tasks, with gigabytes in and out for each. `task_seconds` is what one takes
-    alone on a card with one encoder, `measured` what one took on cards that were tried, beside the others of its
-    machine: the busy seconds of the slots by the tasks. That counts for more."""
+    """What an instance is wanted for: so many tasks, with gigabytes in and out for each.
+
+    `task_seconds` is the time of one alone on a card with one encoder. `measured` is the time of one by card, beside
+    the others of its instance: busy seconds of the slots by tasks. It counts for more.
+    """
 
     tasks: float = 20.0
     task_seconds: float = 20.0
@@ -103,36 +105,36 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class RunEstimate:
-    """What an offer comes to: seconds of set-up, seconds of one task while all slots are busy, dollars for all of the
-    work."""
+    """Seconds of set-up, seconds of one task while all slots are busy, and dollars for all of the workload."""
 
-    ask: VastOffer
+    offer: VastOffer
     setup_seconds: float
     task_seconds: float
     usd: float
 
 
-def rank(asks: Sequence[VastOffer], work: Workload, image_gb: float, slots: int) -> list[RunEstimate]:
-    """The offers, the cheapest for the work first. A machine runs `slots` tasks at once, and pulls `image_gb` first."""
-    return sorted((estimate(ask, work, image_gb, slots) for ask in asks), key=lambda found: (found.usd, found.ask.id))
+def rank(offers: Sequence[VastOffer], work: Workload, image_gb: float, slots: int) -> list[RunEstimate]:
+    """Return the offers, the cheapest for the work first. An instance pulls `image_gb`, and runs `slots` tasks."""
+    return sorted((estimate(offer, work, image_gb, slots) for offer in offers), key=lambda run: (run.usd, run.offer.id))
 
 
-def estimate(ask: VastOffer, work: Workload, image_gb: float, slots: int) -> RunEstimate:
-    """Price × (set-up + tasks), and the traffic. Tasks that run side by side share the card's encoders, so a card that
-    has more of them, and cores to feed them, takes less for each."""
-    setup_seconds = BOOT_SECONDS + image_gb * MEGABITS_OF_GIGABYTE / min(max(ask.down_mbps, 1.0), MAX_PULL_MBPS)
-    task_seconds = work.measured.get(ask.card) or work.task_seconds * slots / speed(ask, slots)
+def estimate(offer: VastOffer, work: Workload, image_gb: float, slots: int) -> RunEstimate:
+    """Return price × (set-up + tasks), and the traffic.
+
+    Tasks that run side by side share the card's encoders: with more of them, and cores to feed them, each takes less.
+    """
+    setup_seconds = BOOT_SECONDS + image_gb * MEGABITS_OF_GIGABYTE / min(max(offer.down_mbps, 1.0), MAX_PULL_MBPS)
+    task_seconds = work.measured.get(offer.card) or work.task_seconds * slots / speed(offer, slots)
     moved_seconds = MEGABITS_OF_GIGABYTE * (
-        work.gigabytes_in / max(ask.down_mbps, 1.0) + work.gigabytes_out / max(ask.up_mbps, 1.0)
+        work.gigabytes_in / max(offer.down_mbps, 1.0) + work.gigabytes_out / max(offer.up_mbps, 1.0)
     )
     seconds = setup_seconds + work.tasks * (task_seconds / slots + moved_seconds)
-    traffic_usd = (image_gb + work.tasks * work.gigabytes_in) * ask.down_usd_per_gb
-    traffic_usd += work.tasks * work.gigabytes_out * ask.up_usd_per_gb
-    usd = ask.usd_per_hour * seconds / SECONDS_OF_HOUR + traffic_usd
-    return RunEstimate(ask, setup_seconds, task_seconds, usd)
+    traffic_usd = (image_gb + work.tasks * work.gigabytes_in) * offer.down_usd_per_gb
+    traffic_usd += work.tasks * work.gigabytes_out * offer.up_usd_per_gb
+    usd = offer.usd_per_hour * seconds / SECONDS_OF_HOUR + traffic_usd
+    return RunEstimate(offer, setup_seconds, task_seconds, usd)
 
 
-def speed(ask: VastOffer, slots: int) -> float:
-    """How fast the machine gets through tasks, as a guess, until it is measured: 1 is one encoder of a card with cores
-    enough."""
-    return max(LEAST_SPEED, min(float(engines(ask.card)), ask.cores / CORES_OF_ENGINE, float(slots)))
+def speed(offer: VastOffer, slots: int) -> float:
+    """Return the guessed speed until it is measured; 1 is one encoder of a card with cores enough."""
+    return max(MIN_SPEED, min(float(engines(offer.card)), offer.cores / CORES_OF_ENGINE, float(slots)))

@@ -1,4 +1,4 @@
-"""Offers of Vast.ai: what is asked for, and what comes back, in our terms."""
+"""The search for offers at Vast.ai: its query, and the parsing of its rows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,17 +7,17 @@ from typing import Any
 from gateway.fleet.providers.vast.ranking import VastOffer, can_encode
 
 # NVENC API 12.1, which PyNvVideoCodec needs.
-LEAST_DRIVER = 530
+MIN_DRIVER = 530
 DRIVER_FACTOR = 1_000_000
-# One for gRPC, one to spare: some hosts have fewer than they tell.
-LEAST_PORTS = 2
-MOST_OFFERS = 64
+# One for gRPC, one to spare: some hosts have fewer than they say.
+MIN_PORTS = 2
+MAX_OFFERS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class OfferFilter:
-    """What a host must have. `cards` are names as Vast.ai has them; empty: any with NVENC. A host must stay on offer
-    for `seconds`."""
+    """What a host must have. `cards` are Vast.ai's names, empty for any with NVENC. It must stay on offer for
+    `seconds`."""
 
     max_usd_per_hour: float
     cards: tuple[str, ...] = ()
@@ -28,8 +28,10 @@ class OfferFilter:
     seconds: float = 6 * 3600.0
 
     def query(self) -> dict[str, Any]:
-        """The search, as the API takes it. The cheapest come first, as it gives 64 at most. It knows nothing of NVENC:
-        see `suits`."""
+        """Return the query of the search API: the cheapest first, as it returns 64 at most.
+
+        It cannot ask for NVENC; `accepts` does.
+        """
         named = {"gpu_name": {"in": [card.replace("_", " ") for card in self.cards]}} if self.cards else {}
         return named | {
             "verified": {"eq": True},
@@ -39,32 +41,32 @@ class OfferFilter:
             "num_gpus": {"eq": 1},
             "gpu_arch": {"eq": "nvidia"},
             "cpu_arch": {"eq": "amd64"},
-            "driver_version": {"gte": LEAST_DRIVER * DRIVER_FACTOR},
+            "driver_version": {"gte": MIN_DRIVER * DRIVER_FACTOR},
             "reliability": {"gte": self.min_reliability},
             "inet_down": {"gte": self.min_down_mbps},
             "inet_up": {"gte": self.min_up_mbps},
-            "direct_port_count": {"gte": LEAST_PORTS},
+            "direct_port_count": {"gte": MIN_PORTS},
             "disk_space": {"gte": self.disk_gb},
             "dph_total": {"lte": self.max_usd_per_hour},
             "duration": {"gte": self.seconds},
             "type": "on-demand",
             "order": [["dph_total", "asc"]],
-            "limit": MOST_OFFERS,
+            "limit": MAX_OFFERS,
             "allocated_storage": self.disk_gb,
         }
 
-    def suits(self, ask: VastOffer) -> bool:
-        """Whether an offer is what was asked for: not all of it can be put into a query, and the bill is ours."""
+    def accepts(self, offer: VastOffer) -> bool:
+        """Return True if an offer is what was asked for: the query cannot hold all of it, and the bill is ours."""
         return (
-            can_encode(ask.card)
-            and 0 < ask.usd_per_hour <= self.max_usd_per_hour
-            and ask.driver >= LEAST_DRIVER
-            and ask.reliability >= self.min_reliability
+            can_encode(offer.card)
+            and 0 < offer.usd_per_hour <= self.max_usd_per_hour
+            and offer.driver >= MIN_DRIVER
+            and offer.reliability >= self.min_reliability
         )
 
 
 def read_offer(row: Mapping[str, Any]) -> VastOffer:
-    """The offer of a row. Raises KeyError, TypeError or ValueError for one that is none."""
+    """Parse a row of the search. Raises KeyError, TypeError or ValueError for a malformed one."""
     return VastOffer(
         id=str(int(row["id"])),
         machine=str(row["machine_id"]),

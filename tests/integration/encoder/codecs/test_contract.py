@@ -68,15 +68,15 @@ class Look:
 
     size: tuple[int, int]
     aspect: object
-    colours: tuple[int, int, int, int]
+    color_tags: tuple[int, int, int, int]
 
 
 def look(path: Path) -> Look:
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         frame = next(container.decode(stream))
-        colours = (frame.color_primaries, frame.color_trc, frame.colorspace, frame.color_range)
-        return Look((frame.width, frame.height), stream.sample_aspect_ratio or 1, colours)
+        color_tags = (frame.color_primaries, frame.color_trc, frame.colorspace, frame.color_range)
+        return Look((frame.width, frame.height), stream.sample_aspect_ratio or 1, color_tags)
 
 
 def packets(path: Path) -> list[bytes]:

@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from apigpu.v1 import video_pb2
-from encoder.codecs.nvenc.parameters import Parameters, checked
+from encoder.codecs.nvenc.request import Parameters, check_words
 from tests.nvdriver.driver import Call, Driver
 from tests.support import encoder_harness, judge, media
 
@@ -129,9 +129,9 @@ async def test_what_the_card_cannot_make_is_told(driver: Driver, certs: Path, tm
 )
 def test_words_that_would_be_misunderstood(word: str, value: str) -> None:
     words = Parameters().words(Fraction(25), 0)
-    assert checked(words) == words
+    assert check_words(words) == words
     with pytest.raises(ValueError, match=word):
-        checked({**words, word: value})
+        check_words({**words, word: value})
 
 
 def test_words_that_do_not_go_together() -> None:

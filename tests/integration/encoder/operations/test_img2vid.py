@@ -98,7 +98,7 @@ async def test_a_portrait_still_fills_the_picture(client: Client, tmp_path: Path
 
 
 def corners(path: Path, inset: int = 30) -> str:
-    """The colours near the corners of the first frame, by name: top left, top right, bottom left, bottom right."""
+    """The color_tags near the corners of the first frame, by name: top left, top right, bottom left, bottom right."""
     frame = judge.pictures(path)[0]
     names = {"r": (255, 0, 0), "g": (0, 128, 0), "b": (0, 0, 255), "w": (255, 255, 255), "k": (0, 0, 0)}
     points = [frame[y, x].astype(int) for y in (inset, -inset) for x in (inset, -inset)]

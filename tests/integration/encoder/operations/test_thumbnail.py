@@ -121,9 +121,9 @@ async def test_a_sheet_of_sprites_and_its_cues(client: Client, tmp_path: Path) -
     clip = tmp_path / "colors.mp4"
     colors = [(255, 0, 0), (0, 128, 0), (0, 0, 255), (255, 255, 255)]
     names = ("red", "green", "blue", "white")
-    inputs = [w for name in names for w in ("-f", "lavfi", "-i", f"color={name}:size=320x180:rate=25:duration=0.5")]
+    inputs = [w for name in names for w in ("-f", "lavfi", "-i", f"color={name}:size=320x180:rate=25:duration=0.48")]
     media.run(*inputs, "-filter_complex", "concat=n=4", *X264, clip)
-    wanted = video_pb2.Sprites(interval_seconds=0.5, columns=3, width=64)
+    wanted = video_pb2.Sprites(interval_seconds=0.48, columns=3, width=64)
     done = await taken(client, clip, at_seconds=0, sprites=wanted)
     assert done.summary is not None
     types = {file.name: file.content_type for file in done.summary.files}
@@ -132,8 +132,8 @@ async def test_a_sheet_of_sprites_and_its_cues(client: Client, tmp_path: Path) -
     assert sheet.shape == (72, 192, 3)
     found = re.findall(r"(\S+) --> (\S+)\nsprites\.jpg#xywh=(\d+),(\d+),(\d+),(\d+)", cues)
     assert [entry[:2] for entry in found[-2:]] == [
-        ("00:00:01.000", "00:00:01.500"),
-        ("00:00:01.500", "00:00:02.000"),
+        ("00:00:00.960", "00:00:01.440"),
+        ("00:00:01.440", "00:00:01.920"),
     ]
     assert cues.startswith("WEBVTT\n\n")
     for number, (x, y, width, height) in enumerate(tuple(map(int, entry[2:])) for entry in found):

@@ -13,6 +13,7 @@ from gateway.assets.store import AssetStore
 from servicekit.chunks import CHUNK_BYTES
 from servicekit.config import ConfigError
 from servicekit.errors import DataLoss, InvalidArgument, NotFound, ResourceExhausted
+from tests.support.until import until
 
 MAX_BYTES = 8 * 1024 * 1024
 
@@ -32,12 +33,9 @@ def files(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-async def settled(folder, wanted, seconds=5.0):
+async def settled(folder, wanted):
     """A dropped writer deletes its staged file on another thread."""
-    deadline = asyncio.get_running_loop().time() + seconds
-    while files(folder) != wanted and asyncio.get_running_loop().time() < deadline:
-        await asyncio.sleep(0.01)
-    assert files(folder) == wanted
+    await until(lambda: files(folder) == wanted)
 
 
 @pytest.mark.parametrize("size", [0, 1, CHUNK_BYTES, CHUNK_BYTES + 1, 7 * 1024 * 1024 + 13])

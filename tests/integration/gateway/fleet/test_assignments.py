@@ -3,7 +3,7 @@
 import asyncio
 
 from gateway.cluster.assignments import PREFIX, TaskAssignments
-from gateway.fleet.controller import demand
+from gateway.fleet.controller import current_demand
 from gateway.fleet.estimates import EstimateStore
 from tests.support.until import until
 
@@ -41,10 +41,10 @@ async def test_the_tasks_of_a_dead_gateway_wait_again_whatever_their_records_say
     dead, heir = await opened(records, "a"), await opened(records, "b")
     with dead.assign("job.0", "fleet-1"), dead.assign("job.1", ""):
         await until(lambda: len(heir.assigned()) == 2)
-        assert demand(Queue(), heir, EstimateStore(records), 0.0).waiting == 1
+        assert current_demand(Queue(), heir, EstimateStore(records), 0.0).waiting == 1
         await dead.silence()
         await until(lambda: heir.assigned() == {})
-        assert demand(Queue(), heir, EstimateStore(records), 0.0).waiting == 3
+        assert current_demand(Queue(), heir, EstimateStore(records), 0.0).waiting == 3
         await asyncio.sleep(0.6)
         await heir.expire_dead()
         assert await records.get(f"{PREFIX}a") is None

@@ -13,7 +13,7 @@ from servicekit.process import die_with_parent
 from tests.emulators.lighthost import LightHost
 from tests.emulators.vastemulator import VastEmulator
 from tests.support.fleet_death import Death
-from tests.support.fleet_world import World, ever, living, offers, rhythm, vast_provider
+from tests.support.fleet_world import World, ever, intervals, living, offers, vast_provider
 from tests.support.paths import ROOT
 from tests.support.until import until
 
@@ -33,7 +33,7 @@ LIFE = (
 )
 GIVEN_BACK_AT = 9
 LANES = 4
-RHYTHM = rhythm(tick_seconds=0.03, lease_seconds=0.3)
+INTERVALS = intervals(tick_seconds=0.03, lease_seconds=0.3)
 
 
 async def live(world):
@@ -50,7 +50,7 @@ async def live(world):
 async def killed(records, vast, fleet, death):
     """A gateway that lives until its death."""
     provider = vast_provider(vast, fleet, death=death)
-    async with World(records, provider, rhythm=RHYTHM, fleet=fleet, holder="first", death=death) as world:
+    async with World(records, provider, intervals=INTERVALS, fleet=fleet, gateway="first", death=death) as world:
         living_on = asyncio.create_task(live(world))
         await asyncio.wait_for(death.came.wait(), 10)
         living_on.cancel()
@@ -59,8 +59,8 @@ async def killed(records, vast, fleet, death):
 
 async def followed(records, vast, fleet, *, most_made):
     """Another gateway, for as long as there is work, and until all is given back."""
-    heir = replace(RHYTHM, lost_seconds=0.2)
-    async with World(records, vast_provider(vast, fleet), rhythm=heir, fleet=fleet, holder="second") as world:
+    heir = replace(INTERVALS, orphaned_seconds=0.2)
+    async with World(records, vast_provider(vast, fleet), intervals=heir, fleet=fleet, gateway="second") as world:
         world.waiting = 1
 
         def one_in_use():

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import time
 from contextlib import asynccontextmanager
 
 import pytest
@@ -12,7 +11,7 @@ from gateway.fleet.instances.instance import InstanceState
 from tests.emulators.lighthost import LightHost
 from tests.emulators.vastemulator import VastEmulator
 from tests.support.fleet_death import Death
-from tests.support.fleet_world import RHYTHM, World, living, offers, rhythm, vast_provider
+from tests.support.fleet_world import World, intervals, living, offers, vast_provider
 from tests.support.until import until
 
 
@@ -27,7 +26,7 @@ async def never_both(*worlds):
     """In the block at most one may act at a time; gives the names of those that may now."""
 
     def acting():
-        return [number for number, world in enumerate(worlds) if world.lease.is_held]
+        return [number for number, world in enumerate(worlds) if world.is_leader]
 
     async def watch():
         while True:
@@ -43,8 +42,8 @@ async def never_both(*worlds):
 
 async def test_of_two_gateways_one_acts_and_the_other_takes_over_when_it_is_killed(records, vast):
     death = Death()
-    first = World(records, vast_provider(vast, death=death), holder="first", death=death)
-    second = World(records, vast_provider(vast), holder="second")
+    first = World(records, vast_provider(vast, death=death), gateway="first", death=death)
+    second = World(records, vast_provider(vast), gateway="second")
     async with first, never_both(first, second) as acting:
         await until(lambda: acting() == [0])
         async with second:
@@ -54,9 +53,7 @@ async def test_of_two_gateways_one_acts_and_the_other_takes_over_when_it_is_kill
             assert [one.label for one in living(vast)] == [machine.id]
             assert acting() == [0]
             death.come()
-            died_at = time.monotonic()
             await until(lambda: acting() == [1])
-            assert time.monotonic() - died_at < 2 * RHYTHM.lease_seconds
             assert [m.id for m in second.at(InstanceState.READY)] == [machine.id]
             second.waiting = 0
             await second.until_empty()
@@ -65,19 +62,17 @@ async def test_of_two_gateways_one_acts_and_the_other_takes_over_when_it_is_kill
 
 
 async def test_who_closes_hands_over_at_once(records, vast):
-    slow = rhythm(lease_seconds=30.0)
-    second = World(records, vast_provider(vast), rhythm=slow, holder="second")
-    third = World(records, vast_provider(vast), rhythm=slow, holder="third")
+    slow = intervals(lease_seconds=30.0)
+    second = World(records, vast_provider(vast), intervals=slow, gateway="second")
+    third = World(records, vast_provider(vast), intervals=slow, gateway="third")
     async with second:
-        await until(lambda: second.lease.is_held)
+        await until(lambda: second.is_leader)
         async with third:
             third.waiting = 1
             machine = await second.ready()
             second.waiting = 0
             await second.controller.close()
-            closed_at = time.monotonic()
-            await until(lambda: third.lease.is_held)
-            assert time.monotonic() - closed_at < 1
+            await until(lambda: third.is_leader)  # a lease that was not given up would last longer than this waits
             assert [m.id for m in third.at(InstanceState.READY)] == [machine.id]
             third.waiting = 0
             await third.until_empty()
@@ -90,7 +85,7 @@ async def test_a_gateway_that_closes_in_the_middle_of_an_order_leaves_a_machine_
         first.waiting = 1
         await until(lambda: living(vast))
     vast.answer_seconds = 0.0
-    async with World(records, vast_provider(vast), holder="second") as second:
+    async with World(records, vast_provider(vast), gateway="second") as second:
         machine = await second.ready()
         assert [one.label for one in living(vast)] == [machine.id]
         second.waiting = 0
@@ -102,12 +97,12 @@ async def test_an_outage_of_the_store_in_mid_life_loses_nothing(engine, records,
     async with World(records, vast_provider(vast)) as world:
         for state in (InstanceState.PROVISIONING, InstanceState.READY):
             world.waiting = 1
-            await world.until(state)
+            await world.until_reached(state)
             os.kill(engine.server_pid, signal.SIGKILL)  # it is started again after half a second
-            await until(lambda: not world.lease.is_held)
+            await until(lambda: not world.is_leader)
         (machine,) = world.registry.living()
         assert [one.label for one in living(vast)] == [machine.id]
-        await until(lambda: world.lease.is_held)
+        await until(lambda: world.is_leader)
         world.waiting = 0
         await world.until_empty()
     assert not living(vast)

@@ -9,9 +9,11 @@ from gateway.assets.links import LinkSigner
 from gateway.assets.store import AssetStore
 from gateway.fleet.instances.instance import Instance, InstanceState, new_label
 from gateway.fleet.providers.runpod.client import RunpodClient
-from gateway.fleet.providers.runpod.encoder import RunpodEncoder, RunpodTerms
+from gateway.fleet.providers.runpod.encoder import RunpodEncoder
 from gateway.fleet.providers.runpod.provider import RunpodProvider
+from gateway.fleet.providers.runpod.run import RunTimeouts
 from gateway.workers.tickets import TaskLinks, Tickets
+from servicekit.backoff import Backoff
 from tests.emulators import runpodemulator
 from tests.support.fleet_world import World
 from tests.support.until import until
@@ -25,10 +27,10 @@ async def runpod():
 
 @pytest.fixture
 async def world(engine, runpod, tmp_path):
-    client = RunpodClient(runpod.api_url, runpod.endpoint_id, runpod.key, retry_seconds=0.01)
+    client = RunpodClient(runpod.api_url, runpod.endpoint_id, runpod.key, backoff=Backoff(0.01, 0.1))
     assets = AssetStore(str(tmp_path / "assets"), retention_seconds=60, max_bytes=10**6)
     links = TaskLinks(LinkSigner(secrets.token_bytes(32), 60), assets, "http://127.0.0.1", 60)
-    endpoint = RunpodEncoder(client, Tickets(await engine.key_value("tickets")), assets, links, RunpodTerms(30.0))
+    endpoint = RunpodEncoder(client, Tickets(await engine.key_value("tickets")), assets, links, RunTimeouts(30.0))
     async with World(await engine.key_value("fleet"), RunpodProvider(endpoint, 0.01, 3, 2)) as made:
         yield made
 
@@ -43,7 +45,7 @@ async def test_a_permit_opens_with_demand_and_ends_idle_at_its_price(world, runp
     await world.until_empty()
     (ended,) = world.registry.all()
     assert ended.usd(time.time()) == pytest.approx(0.01 * (ended.ended_at - ended.created_at))
-    assert 0.1 < ended.ended_at - ended.created_at < 5
+    assert ended.ended_at - ended.created_at > 0.1
     assert world.pool.seats == []
     assert runpod.requests["run"] == 0  # RunPod starts workers by itself
 
@@ -51,12 +53,12 @@ async def test_a_permit_opens_with_demand_and_ends_idle_at_its_price(world, runp
 async def test_an_endpoint_that_is_down_is_a_fault_and_opens_no_permit(world, runpod):
     runpod.faults.is_down = True
     world.waiting = 1
-    await until(lambda: world.market.fault)
-    assert not world.market.offers
+    await until(lambda: world.monitor.fault)
+    assert not world.monitor.offers
     assert not world.registry.all()
     runpod.faults.is_down = False
     await world.until(InstanceState.READY)
-    assert world.market.fault == ""
+    assert world.monitor.fault == ""
 
 
 async def test_a_permit_that_an_older_gateway_only_planned_was_never_made(world):

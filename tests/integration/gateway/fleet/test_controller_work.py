@@ -18,7 +18,7 @@ from gateway.jobs.store import JobStore
 from gateway.workers.base import EncoderBusy, EncoderLost
 from tests.emulators.lighthost import LightHost
 from tests.emulators.vastemulator import VastEmulator
-from tests.support.fleet_world import World, living, offers, rhythm, vast_provider
+from tests.support.fleet_world import World, intervals, living, offers, vast_provider
 from tests.support.until import until
 
 ROUNDS = 60
@@ -57,28 +57,27 @@ async def test_a_task_and_a_release_at_the_same_moment_never_both_succeed(record
 async def test_machines_that_tasks_run_on_are_kept_whatever_is_idle(records, vast):
     """Tasks are as far apart as a machine may be idle."""
     async with World(records, vast_provider(vast), Policy(maximum=1, idle_seconds=0.06)) as world:
-        refused = 0
-        for number in range(8):
+        begun = 0
+        while begun < 4:
             machine = await world.ready()
             world.waiting = 0
             await asyncio.sleep(0.05)
             try:
-                await world.meter.begin(machine.id, f"job.{number}", time.time())
+                await world.meter.begin(machine.id, f"job.{begun}", time.time())
             except EncoderBusy:
-                refused += 1
                 continue
             for _ in range(5):
                 await asyncio.sleep(0.02)
                 assert machine.id in [one.label for one in living(vast)]
-            await world.meter.end(machine.id, f"job.{number}", time.time())
+            await world.meter.end(machine.id, f"job.{begun}", time.time())
+            begun += 1
         await world.until_empty()
         assert not living(vast)
-        assert sum(m.tasks for m in world.registry.all()) == 8 - refused
-        assert refused < 8
+        assert sum(m.tasks for m in world.registry.all()) == begun
 
 
 async def test_a_machine_that_is_too_old_ends_with_its_last_task(records, vast):
-    async with World(records, vast_provider(vast), Policy(maximum=1, idle_seconds=60, max_age_seconds=0.5)) as world:
+    async with World(records, vast_provider(vast), Policy(maximum=1, idle_seconds=60, max_age_seconds=2.0)) as world:
         machine = await world.ready()
         await world.meter.begin(machine.id, "job.0", time.time())
         world.waiting = 0
@@ -106,13 +105,13 @@ async def test_a_machine_that_is_given_back_at_once_sends_its_task_back(engine, 
     await store.create(job)
     async with World(records, vast_provider(vast)) as first:
         machine = await first.ready()
-        metered = CostGuard(store, first)
+        metered = CostGuard(store, first, first.pool)
         task = lost_with_its_machine(metered, job.id, machine.id, lambda: not first.meter.is_active(machine.id))
         running = asyncio.create_task(task)
         await until(lambda: first.registry.find(machine.id).running)
         await first.controller.close()
         spent = Policy(maximum=1, max_usd_per_day=1e-9)
-        async with World(records, vast_provider(vast), spent, holder="second") as second:
+        async with World(records, vast_provider(vast), spent, gateway="second") as second:
             with pytest.raises(EncoderBusy):
                 await running
             await second.until_empty()
@@ -123,7 +122,7 @@ async def test_a_machine_that_is_given_back_at_once_sends_its_task_back(engine, 
 
 async def test_runs_that_nobody_has_in_hand_are_ended_but_not_those_that_have_just_begun(records, vast):
     """Also on a machine that is to end with its last task: its gateway died, and nobody is given the task there."""
-    async with World(records, vast_provider(vast), rhythm=rhythm(lost_seconds=0.5)) as world:
+    async with World(records, vast_provider(vast), intervals=intervals(orphaned_seconds=0.5)) as world:
         machine = await world.ready()
         world.waiting = 0
         begun_at = time.time()

@@ -89,15 +89,15 @@ async def test_work_is_pushed_at_once_and_its_end_too(gateway, keda, http):
 
 
 async def test_a_stream_ends_with_its_client_and_well_with_the_gateway(gateway, keda, http):
-    listeners = gateway.gateway._desk._store.index._listeners
+    index = gateway.gateway.jobs.index
     gone, staying = keda.StreamIsActive(REF), keda.StreamIsActive(REF)
     await gone.read()
     await staying.read()
-    assert len(listeners) == 2
+    assert index.listeners == 2
     gone.cancel()
-    await until(lambda: asyncio.sleep(0, len(listeners) == 1))
+    await until(lambda: asyncio.sleep(0, index.listeners == 1))
     await asyncio.gather(gateway.gateway.drain(), closed_well(staying))
-    assert not listeners
+    assert not index.listeners
 
 
 async def closed_well(stream):

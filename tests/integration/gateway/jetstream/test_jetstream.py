@@ -16,6 +16,7 @@ from gateway.jetstream.connection import JetStream
 from servicekit.config import ConfigError
 from servicekit.errors import Aborted, Unavailable
 from servicekit.tasks import cancel_and_wait
+from tests.support.until import within
 
 
 async def test_a_record_is_changed_only_at_the_revision_that_was_read(engine):
@@ -35,7 +36,7 @@ async def test_a_watch_tells_what_is_and_what_comes_and_outlives_the_server(engi
     await records.create("a", b"1")
     seen, ready = [], asyncio.Event()
     watching = asyncio.create_task(records.watch(lambda key, value, revision: seen.append((key, value)), ready))
-    await asyncio.wait_for(ready.wait(), 5)
+    await within(ready.wait())
     assert seen == [("a", b"1")]
     kill_server(engine)
     await until(lambda: create_succeeds(records, "b"))
@@ -55,7 +56,7 @@ async def test_a_watch_outlives_a_record_that_cannot_be_taken_in(engine):
             raise RuntimeError("unforeseen")
 
     watching = asyncio.create_task(records.watch(changed, ready))
-    await asyncio.wait_for(ready.wait(), 5)
+    await within(ready.wait())
     await records.create("c", b"3")
     await until(lambda: told(seen, "c"))
     assert seen == ["a", "b", "c"]
@@ -91,7 +92,7 @@ async def test_a_message_of_a_silent_worker_comes_back_and_of_a_beating_one_does
     async with first.held():
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(queue.next(), 2.2)
-    again = await asyncio.wait_for(queue.next(), 5)
+    again = await within(queue.next())
     assert again.key == "job.0"
     await again.ack()
 
@@ -101,7 +102,7 @@ async def test_the_acknowledge_wait_of_the_last_start_counts(engine):
     queue = await engine.queue("tasks", ack_wait_seconds=1)
     await queue.put("job.0")
     await queue.next()
-    assert (await asyncio.wait_for(queue.next(), 5)).key == "job.0"
+    assert (await within(queue.next())).key == "job.0"
 
 
 async def test_a_deleted_record_is_gone_and_can_be_made_again(engine):
@@ -156,7 +157,7 @@ async def test_a_server_that_falls_silent_is_connected_to_again(engine, tmp_path
         other._connection.on_reconnect.append(again.set)
         await swallow()
         sending = [asyncio.create_task(other.publish("topic", bytes((1 << 20) - 1))) for _ in range(unsent)]
-        await asyncio.wait_for(again.wait(), 5)
+        await within(again.wait())
         assert (await records.get("a")).value == b"1"
         await cancel_and_wait(*sending)
         await other.close()
@@ -165,7 +166,7 @@ async def test_a_server_that_falls_silent_is_connected_to_again(engine, tmp_path
 async def test_a_connection_that_the_server_ends_for_good_is_noticed(engine):
     with contextlib.suppress(Exception):
         async with engine.subscribe("a" * 5000, lambda topic, data: None):
-            await asyncio.wait_for(engine.lost.wait(), 5)
+            await within(engine.lost.wait())
     assert engine.lost.is_set()
 
 
@@ -173,7 +174,7 @@ async def test_a_message_given_back_comes_again_at_once(engine):
     queue = await engine.queue("tasks", ack_wait_seconds=30)
     await queue.put("job.0")
     await (await queue.next()).give_back()
-    assert (await asyncio.wait_for(queue.next(), 2)).key == "job.0"
+    assert (await within(queue.next())).key == "job.0"
 
 
 async def test_what_was_acknowledged_survives_a_kill_of_the_server(engine):
@@ -182,7 +183,7 @@ async def test_what_was_acknowledged_survives_a_kill_of_the_server(engine):
     await records.create("a", b"kept")
     await queue.put("job.0")
     kill_server(engine)
-    assert (await asyncio.wait_for(queue.next(), 20)).key == "job.0"
+    assert (await within(queue.next())).key == "job.0"
     assert (await records.get("a")).value == b"kept"
 
 
@@ -212,7 +213,7 @@ async def test_announcements_reach_whoever_listens(engine):
     async with engine.subscribe("progress.a.*", lambda topic, data: heard.put_nowait((topic, data))):
         await engine.publish("progress.b.0", b"other")
         await engine.publish("progress.a.0", b"mine")
-        assert await asyncio.wait_for(heard.get(), 5) == ("progress.a.0", b"mine")
+        assert await within(heard.get()) == ("progress.a.0", b"mine")
 
 
 async def test_two_gateways_cannot_share_a_folder(engine, tmp_path):

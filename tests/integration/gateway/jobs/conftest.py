@@ -12,19 +12,18 @@ from api_gpu.local.certs import make_set
 from apigpu.encoder.v1 import encoder_pb2, encoder_pb2_grpc
 from apigpu.v1.video_pb2 import CaptionRequest, Operation
 from gateway.assets.store import AssetStore
+from gateway.fleet.autoscaler import Policy
+from gateway.fleet.controller import FleetConfig
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.instances.instance import Instance, InstanceState
-from gateway.fleet.settings import FleetSettings
 from gateway.fleet.setup import open_fleet
 from gateway.jetstream.queue import WorkQueue
-from gateway.jobs.budget import Budget
-from gateway.jobs.cost_guard import CostGuard
 from gateway.jobs.dispatcher import Dispatcher
-from gateway.jobs.executor import TaskExecutor
 from gateway.jobs.manager import JobManager
 from gateway.jobs.progress import ProgressBus
 from gateway.jobs.queue import TaskQueue
 from gateway.jobs.retry import RETRY_POLICY
+from gateway.jobs.setup import JobLimits, start_jobs
 from gateway.jobs.store import JobStore
 from gateway.sources import Sources
 from gateway.sources.fetch import Fetcher, FetchLimits
@@ -109,7 +108,7 @@ class ScriptedEncoder(encoder_pb2_grpc.EncoderServiceServicer):
 
 @dataclass
 class Works:
-    """The parts, wired as gateway/app.py does."""
+    """The parts of the gateway that run jobs."""
 
     engine: object
     assets: AssetStore
@@ -117,7 +116,7 @@ class Works:
     work_queue: WorkQueue
     queue: TaskQueue
     store: JobStore
-    desk: JobManager
+    manager: JobManager
     dispatcher: Dispatcher
     pool: Pool
     encoder: ScriptedEncoder
@@ -132,7 +131,7 @@ class Works:
         return Operation(caption=CaptionRequest(url_video=await self.asset(), url_srt=await self.asset(b"subtitles")))
 
     async def result(self, job_id, seconds=20):
-        return await asyncio.wait_for(self.desk.wait(job_id), seconds)
+        return await asyncio.wait_for(self.manager.wait(job_id), seconds)
 
 
 @contextlib.asynccontextmanager
@@ -156,20 +155,20 @@ def certs(tmp_path):
 
 
 @pytest.fixture
-def patience():
+def retry():
     """Parametrize it to have another."""
     return RETRY_POLICY
 
 
 @pytest.fixture
-async def works(engine, tmp_path, certs, patience):
+async def works(engine, tmp_path, certs, retry):
     encoder = ScriptedEncoder()
     async with serving(encoder, certs) as port, contextlib.AsyncExitStack() as stack:
         identity = Identity(certs / "gateway.crt", certs / "gateway.key", certs / "ca.crt")
         pool = Pool()
         pool.add(GrpcEncoder(f"127.0.0.1:{port}", identity.channel_credentials(), ""))
         stack.push_async_callback(pool.close)
-        yield await wired(engine, tmp_path, pool, encoder, stack, patience=patience)
+        yield await wired(engine, tmp_path, pool, encoder, stack, retry=retry)
 
 
 RENTED = Instance(
@@ -192,22 +191,22 @@ async def rented(engine, tmp_path, certs):
         yield works
 
 
-async def wired(engine, tmp_path, pool, encoder, stack, max_task_seconds=30.0, resumable=(), patience=RETRY_POLICY):
+async def wired(engine, tmp_path, pool, encoder, stack, max_task_seconds=30.0, resumable=(), retry=RETRY_POLICY):
+    """Wire the product's own parts over a bucket that fails when it is told to."""
     assets = AssetStore(str(tmp_path / "assets"), retention_seconds=3600, max_bytes=1 << 30)
     bucket = FaultyBucket(await engine.key_value("jobs"))
     store = JobStore(bucket, 3600)
     await store.start()
     stack.push_async_callback(store.stop)
     work_queue = await engine.queue("tasks", 1.0)
-    queue, board = TaskQueue(work_queue), ProgressBus(engine)
+    queue, progress = TaskQueue(work_queue), ProgressBus(engine)
     fetcher = Fetcher(FetchLimits(max_bytes=1 << 30, connect_seconds=1, idle_seconds=1, total_seconds=5))
     stack.push_async_callback(fetcher.aclose)
     sources = Sources(fetcher, assets)
-    run = TaskExecutor(store, board, sources, assets, max_task_seconds, 3, resumable, patience)
-    fleet = await open_fleet(FleetSettings(), await engine.key_value("fleet"), pool, store.index, {}, 3600, stack)
-    dispatcher = Dispatcher(store, queue, pool, run, CostGuard(store, fleet, check_seconds=0.05), 3, patience)
-    dispatcher.start()
-    stack.push_async_callback(dispatcher.drain, 0)
-    desk = JobManager(store, queue, board, sources, 20, Budget(fleet, pool).check, patience)
-    stack.push_async_callback(desk.stop)
-    return Works(engine, assets, bucket, work_queue, queue, store, desk, dispatcher, pool, encoder, fleet)
+    config = FleetConfig("api-gpu", Policy())
+    fleet = await open_fleet(config, await engine.key_value("fleet"), pool, store.index, {}, stack)
+    limits = JobLimits(max_task_seconds, max_attempts=3, max_items=20, cost_check_seconds=0.05)
+    manager, dispatcher = start_jobs(
+        store, queue, progress, sources, assets, pool, fleet, limits, stack, resumable, retry
+    )
+    return Works(engine, assets, bucket, work_queue, queue, store, manager, dispatcher, pool, encoder, fleet)

@@ -19,7 +19,7 @@ async def kept(works, job_id):
 
 async def test_when_the_watch_tells_of_the_end_before_the_answer_comes(works):
     works.bucket.end_seconds = 0.3
-    job = await works.desk.submit(await works.caption())
+    job = await works.manager.submit(await works.caption())
     await works.bucket.end_written.wait()
     await asyncio.sleep(0.6)
     await kept(works, job.id)
@@ -29,17 +29,17 @@ async def test_when_the_watch_tells_of_the_end_before_the_answer_comes(works):
 
 async def test_when_the_gateway_is_told_to_stop_meanwhile(works):
     works.bucket.end_seconds = 0.3
-    job = await works.desk.submit(await works.caption())
+    job = await works.manager.submit(await works.caption())
     await works.bucket.end_written.wait()
     await works.dispatcher.drain(0)
     await kept(works, job.id)
 
 
-@pytest.mark.parametrize("patience", [RetryPolicy(record_seconds=0.3)])
+@pytest.mark.parametrize("retry", [RetryPolicy(record_seconds=0.3)])
 @pytest.mark.parametrize("is_stopped", [False, True])
 async def test_when_the_answer_never_comes(works, is_stopped):
     works.bucket.loses_end = True
-    job = await works.desk.submit(await works.caption())
+    job = await works.manager.submit(await works.caption())
     await works.bucket.end_written.wait()
     if is_stopped:
         await works.dispatcher.drain(0)
@@ -48,7 +48,7 @@ async def test_when_the_answer_never_comes(works, is_stopped):
     await kept(works, job.id)
 
 
-@pytest.mark.parametrize("patience", [RetryPolicy(record_retry_seconds=0.05)])
+@pytest.mark.parametrize("retry", [RetryPolicy(record_retry_seconds=0.05)])
 async def test_when_others_change_the_record_all_the_time(works, monkeypatch):
     races = [Aborted("others were faster each time")] * 3
     change = works.store.change
@@ -60,6 +60,6 @@ async def test_when_others_change_the_record_all_the_time(works, monkeypatch):
         return await change(job_id, step)
 
     monkeypatch.setattr(works.store, "change", contested)
-    job = await works.desk.submit(await works.caption())
+    job = await works.manager.submit(await works.caption())
     await kept(works, job.id)
     assert (races, works.encoder.tasks) == ([], 1)

@@ -24,7 +24,7 @@ async def submitted(works, most_usd=None):
     wanted = await works.caption()
     if most_usd is not None:
         wanted.caption.max_cost_usd = most_usd
-    return (await works.desk.submit(wanted)).id
+    return (await works.manager.submit(wanted)).id
 
 
 async def read(works):
@@ -62,7 +62,7 @@ async def test_a_message_of_a_task_that_has_ended_teaches_nothing(rented):
     await rented.fleet.registry.add(another)
     known = rented.fleet.estimate_store.estimates
     await asyncio.sleep(0.3)
-    async with CostGuard(rented.store, rented.fleet).billed(TaskRef(job.id, 0), another.id):
+    async with CostGuard(rented.store, rented.fleet, rented.pool).billed(TaskRef(job.id, 0), another.id):
         pass
     await asyncio.sleep(0.1)
     assert rented.fleet.estimate_store.estimates == known
@@ -96,9 +96,9 @@ async def test_a_cancelled_task_is_charged_until_then(rented):
     rented.encoder.script = [30.0]
     job_id = await submitted(rented)
     await until(lambda: running(rented))
-    await rented.desk.cancel(job_id)
+    await rented.manager.cancel(job_id)
     await until(lambda: ended_runs(rented, 1))
-    (spell,) = (await rented.desk.get(job_id)).tasks[0].usage
+    (spell,) = (await rented.manager.get(job_id)).tasks[0].usage
     assert spell.ended_at is not None
 
 
@@ -134,13 +134,13 @@ async def test_no_task_goes_to_a_machine_that_is_being_given_back(rented):
     await rented.fleet.registry.change(RENTED.id, lambda m: m.terminate("idle"))
     job_id = await submitted(rented)
     await asyncio.sleep(0.5)
-    assert (rented.encoder.tasks, (await rented.desk.get(job_id)).status) == (0, Status.IN_QUEUE)
+    assert (rented.encoder.tasks, (await rented.manager.get(job_id)).status) == (0, Status.IN_QUEUE)
     await rented.fleet.registry.change(RENTED.id, lambda m: replace(m, state=InstanceState.READY))
     assert (await rented.result(job_id)).status is Status.COMPLETED
 
 
 async def test_own_encoders_cost_nothing(works):
-    job = await works.result((await works.desk.submit(await works.caption())).id)
+    job = await works.result((await works.manager.submit(await works.caption())).id)
     assert (job.usage, cost(works, job)) == ((), None)
 
 

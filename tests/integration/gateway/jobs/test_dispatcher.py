@@ -11,7 +11,8 @@ import pytest
 from apigpu.v1.video_pb2 import CaptionRequest, Img2VidImage, Img2VidRequest, Operation
 from gateway.assets.links import LinkSigner
 from gateway.fleet.providers.runpod.client import RunpodClient
-from gateway.fleet.providers.runpod.encoder import RunpodEncoder, RunpodTerms
+from gateway.fleet.providers.runpod.encoder import RunpodEncoder
+from gateway.fleet.providers.runpod.run import RunTimeouts
 from gateway.jobs.model import Status
 from gateway.workers.base import EncodeJob, Input
 from gateway.workers.tickets import AttemptTicket, TaskLinks, Tickets
@@ -44,7 +45,7 @@ async def batch(works, ids):
 
 
 async def test_inputs_reach_the_encoder_and_its_result_is_stored(works):
-    job = await works.result((await works.desk.submit(await works.caption())).id)
+    job = await works.result((await works.manager.submit(await works.caption())).id)
     assert (job.status, job.tasks[0].frames, job.tasks[0].attempts) == (Status.COMPLETED, 2, 1)
     assert works.encoder.inputs == [b"input", b"subtitles"]
     assert await content(works, job.tasks[0].asset) == RESULT
@@ -52,7 +53,7 @@ async def test_inputs_reach_the_encoder_and_its_result_is_stored(works):
 
 async def test_a_batch_uses_all_slots_and_keeps_its_order(works):
     works.encoder.script = [0.2] * 5
-    job = await works.result((await works.desk.submit(await batch(works, "abcde"))).id)
+    job = await works.result((await works.manager.submit(await batch(works, "abcde"))).id)
     assert works.encoder.most == 2
     assert [task.item for task in job.tasks] == list("abcde")
     assert job.processed == 5
@@ -60,7 +61,7 @@ async def test_a_batch_uses_all_slots_and_keeps_its_order(works):
 
 async def test_one_bad_image_fails_alone(works):
     works.encoder.script = [None, InvalidArgument("image_url: this is no image")]
-    job = await works.result((await works.desk.submit(await batch(works, "abc"))).id)
+    job = await works.result((await works.manager.submit(await batch(works, "abc"))).id)
     failed = [task for task in job.tasks if task.failure]
     assert (job.status, job.processed, len(failed)) == (Status.COMPLETED, 2, 1)
     assert failed[0].failure.message == "image_url: this is no image"
@@ -69,7 +70,7 @@ async def test_one_bad_image_fails_alone(works):
 @pytest.mark.parametrize("step", ["lost", "no end", "corrupt"])
 async def test_an_encoder_lost_in_mid_task_costs_a_try_and_leaves_nothing(works, step):
     works.encoder.script = [step]
-    job = await works.result((await works.desk.submit(await works.caption())).id)
+    job = await works.result((await works.manager.submit(await works.caption())).id)
     assert (job.status, job.tasks[0].attempts, works.encoder.tasks) == (Status.COMPLETED, 2, 2)
     assert await stored(works) == {name.removeprefix("assets/") for name in [job.tasks[0].asset, *inputs_of(job)]}
 
@@ -81,7 +82,7 @@ def inputs_of(job):
 
 async def test_after_three_tries_the_job_fails_with_the_reason(works):
     works.encoder.script = ["lost"] * 5
-    job = await works.result((await works.desk.submit(await works.caption())).id)
+    job = await works.result((await works.manager.submit(await works.caption())).id)
     assert (job.status, works.encoder.tasks) == (Status.FAILED, 3)
     assert "Given up after 3 tries" in job.failure.message
     assert "connection reset" in job.failure.message
@@ -89,27 +90,27 @@ async def test_after_three_tries_the_job_fails_with_the_reason(works):
 
 async def test_an_encoder_whose_disk_fills_up_has_worked_so_its_try_counts(works):
     works.encoder.script = [ResourceExhausted("no space is left", reason="DISK_FULL")] * 5
-    job = await works.result((await works.desk.submit(await works.caption())).id)
+    job = await works.result((await works.manager.submit(await works.caption())).id)
     assert (job.status, works.encoder.tasks) == (Status.FAILED, 3)
     assert "no space is left" in job.failure.message
 
 
 async def test_what_is_wrong_with_the_request_is_not_tried_again(works):
     works.encoder.script = [FailedPrecondition("url_video: no video stream")]
-    job = await works.result((await works.desk.submit(await works.caption())).id)
+    job = await works.result((await works.manager.submit(await works.caption())).id)
     assert (job.status, job.failure.code, works.encoder.tasks) == (Status.FAILED, 9, 1)
 
 
 async def test_an_encoder_that_ran_out_of_time_times_the_job_out(works):
     works.encoder.script = [DeadlineExceeded("over the wall time")]
-    job = await works.result((await works.desk.submit(await works.caption())).id)
+    job = await works.result((await works.manager.submit(await works.caption())).id)
     assert (job.status, job.failure.message) == (Status.TIMED_OUT, "over the wall time")
 
 
 async def test_an_input_that_is_gone_fails_the_job_and_names_the_field(works):
     wanted = await works.caption()
     await works.assets.delete(wanted.caption.url_srt.removeprefix("assets/"))
-    job = await works.result((await works.desk.submit(wanted)).id)
+    job = await works.result((await works.manager.submit(wanted)).id)
     assert (job.status, job.failure.code) == (Status.FAILED, 5)
     assert job.failure.message.startswith("url_srt: ")
     assert works.encoder.running == 0
@@ -118,41 +119,41 @@ async def test_an_input_that_is_gone_fails_the_job_and_names_the_field(works):
 async def test_a_source_of_no_known_form_is_refused_at_once(works):
     wanted = Operation(caption=CaptionRequest(url_video="file:///etc/passwd", url_srt="assets/x"))
     with pytest.raises(InvalidArgument, match="url_video: "):
-        await works.desk.submit(wanted)
+        await works.manager.submit(wanted)
 
 
 async def test_cancelling_a_running_job_ends_its_call(works):
     works.encoder.script = ["hang"]
-    job = await works.desk.submit(await works.caption())
+    job = await works.manager.submit(await works.caption())
     await until(lambda: works.encoder.running == 1)
     started = time.monotonic()
-    assert (await works.desk.cancel(job.id)).status is Status.CANCELLED
+    assert (await works.manager.cancel(job.id)).status is Status.CANCELLED
     await asyncio.wait_for(works.encoder.ended.wait(), 5)
     assert time.monotonic() - started < 1
     with pytest.raises(FailedPrecondition, match="Job is already cancelled"):
-        await works.desk.cancel(job.id)
+        await works.manager.cancel(job.id)
     # The slot is free again.
-    assert (await works.result((await works.desk.submit(await works.caption())).id)).status is Status.COMPLETED
+    assert (await works.result((await works.manager.submit(await works.caption())).id)).status is Status.COMPLETED
 
 
 async def test_a_job_cancelled_in_the_queue_never_starts(works):
     works.encoder.script = [0.5, 0.5]
-    first = [await works.desk.submit(await works.caption()) for _ in range(2)]
+    first = [await works.manager.submit(await works.caption()) for _ in range(2)]
     await until(lambda: works.encoder.running == 2)
-    waiting = await works.desk.submit(await works.caption())
-    assert works.desk.place(waiting.id) == 1
-    await works.desk.cancel(waiting.id)
+    waiting = await works.manager.submit(await works.caption())
+    assert works.store.index.place(waiting.id) == 1
+    await works.manager.cancel(waiting.id)
     for job in first:
         await works.result(job.id)
-    await works.result((await works.desk.submit(await works.caption())).id)
+    await works.result((await works.manager.submit(await works.caption())).id)
     assert works.encoder.tasks == 3
 
 
 async def test_an_encoder_that_is_full_does_not_cost_a_try(works):
     works.encoder.running = 2  # somebody else's tasks
-    job = await works.desk.submit(await works.caption())
+    job = await works.manager.submit(await works.caption())
     await asyncio.sleep(1.2)
-    assert (await works.desk.get(job.id)).status is Status.IN_QUEUE
+    assert (await works.manager.get(job.id)).status is Status.IN_QUEUE
     works.encoder.running = 0
     done = await works.result(job.id)
     assert (done.status, done.tasks[0].attempts) == (Status.COMPLETED, 1)
@@ -160,7 +161,7 @@ async def test_an_encoder_that_is_full_does_not_cost_a_try(works):
 
 async def test_an_encoder_that_shuts_down_before_it_took_the_task_does_not_cost_a_try(works):
     works.encoder.refusals = 4
-    job = await works.result((await works.desk.submit(await works.caption())).id)
+    job = await works.result((await works.manager.submit(await works.caption())).id)
     assert (job.status, job.tasks[0].attempts) == (Status.COMPLETED, 1)
 
 
@@ -174,7 +175,7 @@ async def test_a_record_that_others_change_too_fast_does_not_cost_the_task(works
         return await change(job_id, step)
 
     monkeypatch.setattr(works.store, "change", lost)
-    job = await works.result((await works.desk.submit(await works.caption())).id)
+    job = await works.result((await works.manager.submit(await works.caption())).id)
     assert (job.status, job.tasks[0].attempts) == (Status.COMPLETED, 1)
 
 
@@ -191,7 +192,7 @@ async def test_an_input_that_fails_in_an_unforeseen_way_ends_the_call(works):
 
 async def test_a_store_that_is_away_when_the_result_comes_does_not_cost_the_encode(works):
     works.encoder.script = [1.0]
-    job = await works.desk.submit(await works.caption())
+    job = await works.manager.submit(await works.caption())
     await until(lambda: works.encoder.running == 1)
     await asyncio.sleep(0.8)
     os.kill(works.engine.server_pid, signal.SIGKILL)
@@ -206,13 +207,13 @@ async def test_a_request_too_large_for_one_record_is_refused(works):
     images = [Img2VidImage(id=str(n), image_url=url, duracao=1) for n in range(20)]
     works.bucket.max_value_bytes = 100_000
     with pytest.raises(InvalidArgument, match="too large"):
-        await works.desk.submit(Operation(img2vid=Img2VidRequest(images=images)))
-    assert await works.desk.page(None, 5, "") == ([], "")
+        await works.manager.submit(Operation(img2vid=Img2VidRequest(images=images)))
+    assert await works.manager.page(None, 5, "") == ([], "")
 
 
 async def test_draining_hands_the_task_back_without_a_try(works):
     works.encoder.script = ["hang"]
-    job = await works.desk.submit(await works.caption())
+    job = await works.manager.submit(await works.caption())
     await until(lambda: works.encoder.running == 1)
     await works.dispatcher.drain(0)
     handed = await works.store.get(job.id)
@@ -223,10 +224,10 @@ async def test_draining_hands_the_task_back_without_a_try(works):
 
 async def test_a_job_left_between_record_and_queue_is_found_again(works):
     await works.dispatcher.drain(0)
-    job = await works.desk.submit(await works.caption())
-    ref, delivery = await works.queue.next()
-    assert ref.job_id == job.id
-    await delivery.ack()
+    job = await works.manager.submit(await works.caption())
+    attempt = await works.queue.next()
+    assert attempt.ref.job_id == job.id
+    await attempt.delivery.ack()
     works.dispatcher.start()
     assert (await works.result(job.id)).status is Status.COMPLETED
 
@@ -244,9 +245,9 @@ async def test_jobs_wait_for_an_encoder_that_is_not_there_yet(works, engine, tmp
         stack.push_async_callback(pool.close)
         late = ScriptedEncoder()
         other = await wired(engine, tmp_path, pool, late, stack)
-        job = await other.desk.submit(await other.caption())
+        job = await other.manager.submit(await other.caption())
         await asyncio.sleep(0.5)
-        assert (await other.desk.get(job.id)).status is Status.IN_QUEUE
+        assert (await other.manager.get(job.id)).status is Status.IN_QUEUE
         async with serving(late, certs, unused_tcp_port):
             done = await other.result(job.id)
         assert (done.status, done.tasks[0].attempts) == (Status.COMPLETED, 1)
@@ -257,7 +258,7 @@ async def test_a_task_that_takes_too_long_is_ended(works, engine, tmp_path):
     works.encoder.script = ["hang"]
     async with contextlib.AsyncExitStack() as stack:
         hasty = await wired(engine, tmp_path, works.pool, works.encoder, stack, max_task_seconds=0.5)
-        job = await hasty.result((await hasty.desk.submit(await hasty.caption())).id)
+        job = await hasty.result((await hasty.manager.submit(await hasty.caption())).id)
     assert (job.status, job.failure.code) == (Status.TIMED_OUT, 4)
 
 
@@ -274,7 +275,7 @@ async def test_the_wait_for_a_worker_is_no_part_of_the_tasks_time(works, engine,
     monkeypatch.setattr(seat.encoder, "run", queued)
     async with contextlib.AsyncExitStack() as stack:
         hasty = await wired(engine, tmp_path, works.pool, works.encoder, stack, max_task_seconds=0.5)
-        job = await hasty.result((await hasty.desk.submit(await hasty.caption())).id)
+        job = await hasty.result((await hasty.manager.submit(await hasty.caption())).id)
     assert (job.status, job.tasks[0].attempts) == (Status.COMPLETED, 1)
 
 
@@ -285,9 +286,9 @@ async def test_links_of_a_lost_run_at_runpod_close_when_another_encoder_has_the_
     links = TaskLinks(LinkSigner(b"s" * 32, 60), works.assets, "http://127.0.0.1:1", 60)
     works.encoder.script = [step := asyncio.Event()]
     async with contextlib.AsyncExitStack() as stack:
-        runpod = RunpodEncoder(client, tickets, works.assets, links, RunpodTerms(30))
+        runpod = RunpodEncoder(client, tickets, works.assets, links, RunTimeouts(30))
         stack.push_async_callback(runpod.close)
-        job = await works.desk.submit(await works.caption())
+        job = await works.manager.submit(await works.caption())
         # A gateway was killed between asking RunPod for a run and knowing of it.
         await tickets.issue(f"{job.id}.0", AttemptTicket("t" * 26, "a" * 26, "a.mp4", ()))
         await wired(engine, tmp_path, works.pool, works.encoder, stack, resumable=[runpod])
@@ -297,26 +298,26 @@ async def test_links_of_a_lost_run_at_runpod_close_when_another_encoder_has_the_
 
 
 async def test_pages_go_from_the_newest_back(works):
-    made = [(await works.result((await works.desk.submit(await works.caption())).id)).id for _ in range(5)]
-    first, token = await works.desk.page(None, 2, "")
-    second, token = await works.desk.page(None, 2, token)
-    third, end = await works.desk.page(None, 2, token)
+    made = [(await works.result((await works.manager.submit(await works.caption())).id)).id for _ in range(5)]
+    first, token = await works.manager.page(None, 2, "")
+    second, token = await works.manager.page(None, 2, token)
+    third, end = await works.manager.page(None, 2, token)
     assert [job.id for job in [*first, *second, *third]] == sorted(made, reverse=True)
     assert end == ""
-    assert await works.desk.page(Status.FAILED, 2, "") == ([], "")
+    assert await works.manager.page(Status.FAILED, 2, "") == ([], "")
 
 
 async def test_the_index_forgets_what_the_store_has_dropped(works):
-    job = await works.result((await works.desk.submit(await works.caption())).id)
+    job = await works.result((await works.manager.submit(await works.caption())).id)
     await works.store.prune(time.time())
-    assert [found.id for found in (await works.desk.page(None, 5, ""))[0]] == [job.id]
+    assert [found.id for found in (await works.manager.page(None, 5, ""))[0]] == [job.id]
     await works.store.prune(time.time() + 3700)
     with pytest.raises(NotFound):
-        await works.desk.get(job.id)
-    assert await works.desk.page(None, 5, "") == ([], "")
+        await works.manager.get(job.id)
+    assert await works.manager.page(None, 5, "") == ([], "")
 
 
 @pytest.mark.parametrize("job_id", ["", "nope", "../../etc", "a b", "*", ">", "a" * 300])
 async def test_an_unknown_id_is_not_found(works, job_id):
     with pytest.raises(NotFound, match="Job ID does not exist"):
-        await works.desk.get(job_id)
+        await works.manager.get(job_id)

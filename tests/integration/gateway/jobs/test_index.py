@@ -84,12 +84,12 @@ async def test_another_gateway_counts_the_same(works):
         source = await works.asset()
         images = [Img2VidImage(id=name, image_url=source, duracao=1) for name in "abcde"]
         before = time.time()
-        batch = await works.desk.submit(Operation(img2vid=Img2VidRequest(images=images)))
+        batch = await works.manager.submit(Operation(img2vid=Img2VidRequest(images=images)))
         for index in (works.store.index, other.index):
             await until(lambda index=index: counts(index) == (3, 2))
             assert 0 <= index.oldest_wait_seconds(time.time()) <= time.time() - before + 0.1
-        assert (works.desk.tasks_waiting, works.desk.tasks_running) == (3, 2)
-        assert works.desk.oldest_wait_seconds(time.time() + 50) > 50
-        assert (await works.desk.cancel(batch.id)).status is Status.CANCELLED
+        assert (works.store.index.tasks_waiting, works.store.index.tasks_running) == (3, 2)
+        assert works.store.index.oldest_wait_seconds(time.time() + 50) > 50
+        assert (await works.manager.cancel(batch.id)).status is Status.CANCELLED
         for index in (works.store.index, other.index):
             await until(lambda index=index: counts(index) == (0, 0))

@@ -23,12 +23,12 @@ def bucket(works):
 async def job(works, bucket):
     """A job that runs."""
     works.encoder.script = [0.4]
-    submitted = await works.desk.submit(await works.caption())
+    submitted = await works.manager.submit(await works.caption())
     await until(lambda: works.store.index.tasks_running)
     return submitted
 
 
-@pytest.mark.parametrize("patience", [RetryPolicy(recheck_seconds=0.05)])
+@pytest.mark.parametrize("retry", [RetryPolicy(recheck_seconds=0.05)])
 async def test_whoever_waits_for_a_job_waits_on(works, bucket, job):
     bucket.is_away = True
     waiting = asyncio.create_task(works.result(job.id))
@@ -37,12 +37,12 @@ async def test_whoever_waits_for_a_job_waits_on(works, bucket, job):
     assert (await waiting).status is Status.COMPLETED
 
 
-@pytest.mark.parametrize("patience", [RetryPolicy(recheck_seconds=0.05)])
+@pytest.mark.parametrize("retry", [RetryPolicy(recheck_seconds=0.05)])
 async def test_whoever_waits_hears_of_the_end_though_the_store_is_silent(works, bucket, job):
     bucket.silence = asyncio.Event()
-    waiting = asyncio.create_task(works.desk.wait(job.id))
+    waiting = asyncio.create_task(works.manager.wait(job.id))
     await until(lambda: bucket.refused)
-    works.desk.close()
+    works.manager.close()
     async with asyncio.timeout(2):
         with pytest.raises(Unavailable, match="goes on"):
             await waiting
@@ -52,18 +52,18 @@ async def test_whoever_waits_hears_of_the_end_though_the_store_is_silent(works, 
 async def test_a_job_that_ends_with_the_gateway_is_told(works, bucket, job):
     await works.result(job.id)
     bucket.silence = asyncio.Event()
-    waiting = asyncio.create_task(works.desk.wait(job.id))
+    waiting = asyncio.create_task(works.manager.wait(job.id))
     await until(lambda: bucket.refused)
-    works.desk.close()
+    works.manager.close()
     await asyncio.sleep(0.1)
     bucket.silence.set()
     assert (await waiting).status is Status.COMPLETED
 
 
-@pytest.mark.parametrize("patience", [RetryPolicy(recheck_seconds=0.05)])
+@pytest.mark.parametrize("retry", [RetryPolicy(recheck_seconds=0.05)])
 async def test_whoever_watches_a_job_watches_on(works, bucket, job):
     messages = Presenter(LinkSigner(b"s" * 32, 60), works.fleet.meter.cost)
-    events = JobWatch(works.desk, messages, works.fleet, "").events(job.id)
+    events = JobWatch(works.manager, messages, works.fleet, "").events(job.id)
     assert (await anext(events)).WhichOneof("event")
     bucket.is_away = True
     going_on = asyncio.create_task(anext(events))
@@ -74,27 +74,27 @@ async def test_whoever_watches_a_job_watches_on(works, bucket, job):
     assert seen[-1].HasField("finished")
 
 
-@pytest.mark.parametrize("patience", [RetryPolicy(withdraw_retry_seconds=0.1)])
+@pytest.mark.parametrize("retry", [RetryPolicy(withdraw_retry_seconds=0.1)])
 @pytest.mark.parametrize("overtaken", [False, True])
 async def test_a_job_whose_submission_was_refused_does_not_run(works, bucket, overtaken):
     wanted, bucket.is_away = await works.caption(), True
     with pytest.raises(Unavailable):
-        await works.desk.submit(wanted)
+        await works.manager.submit(wanted)
     await until(lambda: bucket.refused > 2)
     if overtaken:
         bucket.is_away = False
         await until(lambda: bucket.asked)
     await bucket.flush()
     bucket.is_away = False
-    await until(lambda: not works.desk.is_withdrawing)
+    await until(lambda: not works.manager.is_withdrawing)
     await until(lambda: works.store.index.older("", None))
     await works.queue.recover(works.store)
-    ((job,), _) = await works.desk.page(None, 5, "")
+    ((job,), _) = await works.manager.page(None, 5, "")
     await asyncio.sleep(0.1)
     assert (job.status, works.encoder.tasks) == (Status.CANCELLED, 0)
 
 
-@pytest.mark.parametrize("patience", [RetryPolicy(withdraw_retry_seconds=0.05)])
+@pytest.mark.parametrize("retry", [RetryPolicy(withdraw_retry_seconds=0.05)])
 async def test_a_job_that_was_never_written_is_looked_for_no_longer_than_needed(works):
-    works.desk.withdraw(model.new_id(0))
-    await until(lambda: not works.desk.is_withdrawing, seconds=1)
+    works.manager.withdraw(model.new_id(0))
+    await until(lambda: not works.manager.is_withdrawing, seconds=1)

@@ -38,13 +38,13 @@ async def started_elsewhere(works, job_id, times):
 async def left_alone(works, tries):
     """A job of which another living gateway runs that try: at the end nothing was done to it here."""
     await works.dispatcher.drain(0)
-    job = await works.desk.submit(await works.caption())
+    job = await works.manager.submit(await works.caption())
     theirs = await started_elsewhere(works, job.id, tries)
     async with held_elsewhere(works, f"{job.id}.0"):
         works.dispatcher.start()
         yield job
         await asyncio.sleep(0.4)
-        assert (await works.desk.get(job.id)).tasks[0] == theirs
+        assert (await works.manager.get(job.id)).tasks[0] == theirs
 
 
 async def test_the_last_try_goes_on_while_its_gateway_lives(works):
@@ -59,12 +59,12 @@ async def test_the_last_try_goes_on_while_its_gateway_lives(works):
 async def test_a_try_that_another_gateway_has_followed_up_changes_nothing(works, starts):
     """With two more starts, the lost encoder comes at the limit of tries."""
     works.encoder.script = [lost := asyncio.Event()]
-    job = await works.desk.submit(await works.caption())
+    job = await works.manager.submit(await works.caption())
     await until(lambda: works.store.index.tasks_running)
     theirs = await started_elsewhere(works, job.id, starts)
     lost.set()
     await until(lambda: not works.dispatcher.running)
-    assert (await works.desk.get(job.id)).tasks[0] == theirs
+    assert (await works.manager.get(job.id)).tasks[0] == theirs
     # Nor has their message gone: it comes again when they fall silent.
     assert not await works.queue.put(job)
 
@@ -77,16 +77,16 @@ async def test_a_full_encoder_leaves_a_task_to_the_living_gateway_that_runs_it(w
     assert (await works.result(job.id)).status is Status.COMPLETED
 
 
-@pytest.mark.parametrize("patience", [RetryPolicy(retry_seconds=0.1)])
+@pytest.mark.parametrize("retry", [RetryPolicy(retry_seconds=0.1)])
 async def test_a_try_lost_at_the_limit_is_no_end_while_another_goes_on(works):
     works.encoder.script = [lost := asyncio.Event()]
     await works.dispatcher.drain(0)
-    job = await works.desk.submit(await works.caption())
+    job = await works.manager.submit(await works.caption())
     await started_elsewhere(works, job.id, 2)
     works.dispatcher.start()
     await until(lambda: works.encoder.running)
     async with held_elsewhere(works, f"{job.id}.0"):
         lost.set()
         await until(lambda: not works.dispatcher.running)
-        assert not (await works.desk.get(job.id)).status.is_terminal
+        assert not (await works.manager.get(job.id)).status.is_terminal
     assert (await works.result(job.id)).status is Status.FAILED

@@ -16,41 +16,41 @@ async def spoil(works, job_id):
     record = (await works.bucket.get(job_id)).value
     await works.bucket.put(job_id, record.replace(b'"status":"', b'"status":"LATER_'))
     with pytest.raises(UnreadableRecord, match="cannot read the record"):
-        await works.desk.get(job_id)
+        await works.manager.get(job_id)
 
 
-@pytest.mark.parametrize("patience", [RetryPolicy(retry_seconds=0.05)])
+@pytest.mark.parametrize("retry", [RetryPolicy(retry_seconds=0.05)])
 async def test_messages_that_name_no_task_do_not_stop_the_queue(works):
     for number in range(3):  # more than there are slots
         await works.work_queue.put(f"nonsense-{number}")
-    job = await works.desk.submit(await works.caption())
+    job = await works.manager.submit(await works.caption())
     assert (await works.result(job.id, seconds=5)).status is Status.COMPLETED
 
 
 async def test_a_record_of_a_later_version_does_not_keep_others_from_being_found_again(works):
     await works.dispatcher.drain(0)
-    jobs = [await works.desk.submit(await works.caption()) for _ in range(2)]
+    jobs = [await works.manager.submit(await works.caption()) for _ in range(2)]
     for _ in jobs:
-        await (await works.queue.next())[1].ack()
+        await (await works.queue.next()).delivery.ack()
     await spoil(works, jobs[0].id)
     works.dispatcher.start()
     assert (await works.result(jobs[1].id, seconds=5)).status is Status.COMPLETED
 
 
 async def test_a_record_of_a_later_version_is_left_out_of_pages_and_keeps_no_other_from_being_deleted(works):
-    jobs = [await works.result((await works.desk.submit(await works.caption())).id) for _ in range(2)]
+    jobs = [await works.result((await works.manager.submit(await works.caption())).id) for _ in range(2)]
     await spoil(works, jobs[0].id)
-    assert [job.id for job in (await works.desk.page(None, 5, ""))[0]] == [jobs[1].id]
+    assert [job.id for job in (await works.manager.page(None, 5, ""))[0]] == [jobs[1].id]
     await works.store.prune(time.time() + 3700)
     with pytest.raises(NotFound):
-        await works.desk.get(jobs[1].id)
+        await works.manager.get(jobs[1].id)
 
 
-@pytest.mark.parametrize("patience", [RetryPolicy(recover_seconds=0.1)])
+@pytest.mark.parametrize("retry", [RetryPolicy(recover_seconds=0.1)])
 async def test_the_check_of_the_queue_goes_on_after_a_fault(works):
     await works.dispatcher.drain(0)
-    job = await works.desk.submit(await works.caption())
-    await (await works.queue.next())[1].ack()
+    job = await works.manager.submit(await works.caption())
+    await (await works.queue.next()).delivery.ack()
     works.bucket.faults = [RuntimeError("unforeseen")] * 2
     works.dispatcher.start()
     await until(lambda: not works.bucket.faults)

@@ -11,6 +11,7 @@ from apigpu.v1 import assets_pb2, jobs_pb2, system_pb2, video_pb2
 from gateway.rest.server import HttpServer, RestSettings, build_app
 from servicekit import errors
 from servicekit.chunks import MAX_MESSAGE_BYTES
+from tests.support.until import within
 
 CAPTION = {"url_video": "https://x/a.mp4", "url_srt": "assets/1"}
 
@@ -160,7 +161,7 @@ async def test_without_a_key_no_body_is_read(gateway, method, path):
     head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     writer.write(head.encode() + b"{bad")
-    answer = await asyncio.wait_for(reader.readuntil(b"}"), 3)
+    answer = await within(reader.readuntil(b"}"))
     writer.close()
     assert answer.startswith(b"HTTP/1.1 401 ")
     assert b'"An API key is required; give it as X-API-Key."' in answer
@@ -337,7 +338,7 @@ async def test_a_job_outlives_its_client(gateway, http):
     await started.wait()
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
-    await asyncio.wait_for(ended.wait(), 5)
+    await within(ended.wait())
     assert outcome == ["done"]
     gateway.handle = None
     assert (await http.get("/health")).status_code == 200

@@ -8,7 +8,7 @@ import pytest
 from starlette.datastructures import Headers
 
 from gateway.assets.links import LinkSigner
-from gateway.rest.file_headers import Span, Validators, disposition, is_harmless, media_type, requested_span
+from gateway.rest.files import Span, Validators, disposition, is_safe_inline, media_type, requested_span
 from gateway.rest.status import RangeNotSatisfiable
 
 DATA = bytes(range(256)) * 10_000
@@ -204,7 +204,7 @@ def test_disposition(filename, expected):
     ],
 )
 def test_what_a_browser_may_open_in_place(content_type, harmless):
-    assert is_harmless(content_type) is harmless
+    assert is_safe_inline(content_type) is harmless
 
 
 def test_media_type():

@@ -11,6 +11,7 @@ import pytest
 from apigpu.v1 import assets_pb2, jobs_pb2
 from gateway.rest.server import RestSettings
 from servicekit import errors
+from tests.support.until import until, within
 
 EVENTS = [
     jobs_pb2.WatchJobResponse(queued=jobs_pb2.Queued(place=2, phase="COLD_START")),
@@ -46,7 +47,7 @@ async def test_lines_come_as_they_are_made(gateway, http):
 
     async def watch(request, context):
         yield EVENTS[0]
-        await asyncio.wait_for(go_on.wait(), 10)
+        await within(go_on.wait())
         yield EVENTS[2]
 
     gateway.watch = watch
@@ -93,17 +94,25 @@ async def test_events(gateway, http):
 
 async def test_idle_event_streams_are_kept_open(start):
     async with start(RestSettings(sse_ping_seconds=0.05)) as gateway:
+        pinged_twice, lines = asyncio.Event(), []
 
         async def watch(request, context):
             yield EVENTS[0]
-            await asyncio.sleep(0.3)
+            await within(pinged_twice.wait())
             yield EVENTS[2]
 
         gateway.watch = watch
-        async with httpx.AsyncClient() as client:
-            answer = await client.get(f"{gateway.url}/job/1/watch", headers={"accept": "text/event-stream"})
-    assert answer.text.count(": ping\n\n") >= 2
-    assert answer.text.count("data: ") == 2
+        stream = f"{gateway.url}/job/1/watch"
+        async with (
+            httpx.AsyncClient() as client,
+            client.stream("GET", stream, headers={"accept": "text/event-stream"}) as answer,
+        ):
+            async for line in answer.aiter_lines():
+                lines.append(line)
+                if lines.count(": ping") == 2:
+                    pinged_twice.set()
+    assert lines.count(": ping") >= 2
+    assert len([line for line in lines if line.startswith("data: ")]) == 2
 
 
 async def hanging(request, context):
@@ -127,14 +136,14 @@ async def test_a_client_that_goes_away_ends_the_call(gateway, watch):
         while not gateway.method:
             await asyncio.sleep(0.01)
     writer.transport.abort()
-    await asyncio.wait_for(gateway.ended.wait(), 5)
+    await within(gateway.ended.wait())
 
 
 async def test_head_of_a_stream(gateway, http):
     gateway.watch = hanging
     answer = await http.head("/job/1/watch")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/x-ndjson")
-    await asyncio.wait_for(gateway.ended.wait(), 5)
+    await within(gateway.ended.wait())
 
 
 DATA = bytes(range(256)) * 8192
@@ -155,9 +164,8 @@ async def test_a_client_that_takes_nothing_of_a_file_gives_its_place_up(start):
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             client.connect(("127.0.0.1", gateway.port))
             client.sendall(b"GET /assets/7/content HTTP/1.1\r\nHost: x\r\n\r\n")
-            await asyncio.wait_for(gateway.ended.wait(), 5)
-            with gateway.transfers.acquire():
-                pass
+            await within(gateway.ended.wait())
+            await until(lambda: gateway.transfers.free == 1)
 
 
 def download(data=DATA, asset=ASSET, error=None):
@@ -232,7 +240,7 @@ async def test_a_slow_reader_holds_the_download(gateway):
     await asyncio.sleep(1)
     assert sent < 30_000_000
     writer.transport.abort()
-    await asyncio.wait_for(gateway.ended.wait(), 5)
+    await within(gateway.ended.wait())
 
 
 async def test_head_of_a_download(gateway, http):

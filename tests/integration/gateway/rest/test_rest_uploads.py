@@ -11,6 +11,7 @@ import pytest
 
 from gateway.rest.server import RestSettings
 from servicekit import errors
+from tests.support.until import within
 
 DATA = bytes(range(256)) * 8000
 SHA256 = hashlib.sha256(DATA)
@@ -97,7 +98,7 @@ async def test_a_truncated_body_is_never_finished(gateway, head, body, abruptly)
     while "header" not in gateway.uploads or (body and "chunk" not in gateway.uploads):
         await asyncio.sleep(0.01)
     writer.transport.abort() if abruptly else writer.close()
-    await asyncio.wait_for(gateway.ended.wait(), 5)
+    await within(gateway.ended.wait())
     assert "finish" not in gateway.uploads
 
 
@@ -114,7 +115,7 @@ async def test_a_body_that_stalls(start):
         reader, writer = await send_raw(gateway, PUT + b"Content-Length: 100", b"abc")
         head = await reader.readuntil(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 408")
-        await asyncio.wait_for(gateway.ended.wait(), 5)
+        await within(gateway.ended.wait())
         assert "finish" not in gateway.uploads
         writer.close()
 
@@ -150,7 +151,7 @@ async def test_a_refusal_comes_although_nothing_is_sent(gateway):
     """A client that stalls hears of the failure at once, not when its body times out."""
     gateway.handle = refuse
     reader, writer = await send_raw(gateway, PUT + b"Content-Length: 2000000")
-    line = await asyncio.wait_for(reader.readuntil(b"\r\n"), 3)
+    line = await within(reader.readuntil(b"\r\n"))
     assert line.startswith(b"HTTP/1.1 413")
     writer.close()
 
@@ -176,7 +177,7 @@ async def test_memory_does_not_grow_with_a_file_that_nobody_takes(gateway):
     assert process.memory_info().rss - before < 60 << 20
     go_on.set()
     writer.transport.abort()
-    await asyncio.wait_for(gateway.ended.wait(), 10)
+    await within(gateway.ended.wait())
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")

@@ -14,6 +14,7 @@ from gateway.services.presenters import Presenter
 from servicekit.chunks import Checksum
 from servicekit.errors import from_rpc
 from servicekit.interceptors import error_boundary
+from tests.support.until import until, within
 
 HEADER = assets_pb2.UploadAssetRequest(header=assets_pb2.UploadHeader(filename="a.mp4"))
 CHUNK = assets_pb2.UploadAssetRequest(chunk=b"x" * 1000)
@@ -22,13 +23,14 @@ CHUNK = assets_pb2.UploadAssetRequest(chunk=b"x" * 1000)
 @contextlib.asynccontextmanager
 async def serving(tmp_path, **terms):
     """The service, with one place for transfers."""
+    transfers = terms.pop("transfers", TransferSlots(1))
     store = AssetStore(str(tmp_path / "assets"), retention_seconds=3600, max_bytes=1 << 24)
     server = grpc.aio.server(interceptors=[error_boundary(60)])
     service = assets.AssetService(
         store,
         Presenter(LinkSigner(b"s" * 32, 600), lambda spells, now: None),
         "http://localhost",
-        TransferSlots(1),
+        transfers,
         **terms,
     )
     assets_pb2_grpc.add_AssetServiceServicer_to_server(service, server)
@@ -59,29 +61,32 @@ async def test_a_silent_upload_is_ended_and_gives_its_place_up(tmp_path, sent):
 
 
 async def test_a_slow_upload_is_not_a_silent_one(tmp_path):
-    async with serving(tmp_path, idle_seconds=0.5) as stub:
-        assert await upload(stub, chunks=5, pause_seconds=0.2) == 5000
+    async with serving(tmp_path, idle_seconds=1.5) as stub:
+        assert await upload(stub, chunks=5, pause_seconds=0.4) == 5000
 
 
-async def test_no_more_transfers_than_there_are_places(stub):
-    call = stub.UploadAsset()
-    await call.write(HEADER)
-    await asyncio.sleep(0.1)
-    error = await refused(stub.UploadAsset(iter([HEADER])))
-    assert (error.code, error.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "BUSY")
-    call.cancel()
-    await asyncio.sleep(0.1)
-    assert await upload(stub) == 1000
+async def test_no_more_transfers_than_there_are_places(tmp_path):
+    transfers = TransferSlots(1)
+    async with serving(tmp_path, transfers=transfers) as stub:
+        call = stub.UploadAsset()
+        await call.write(HEADER)
+        await until(lambda: transfers.free == 0)
+        error = await refused(stub.UploadAsset(iter([HEADER])))
+        assert (error.code, error.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "BUSY")
+        call.cancel()
+        await until(lambda: transfers.free == 1)
+        assert await upload(stub) == 1000
 
 
 async def test_a_download_of_which_nothing_is_taken_gives_its_place_up(tmp_path):
-    async with serving(tmp_path, stall_seconds=0.3) as stub:
+    transfers = TransferSlots(1)
+    async with serving(tmp_path, stall_seconds=1, transfers=transfers) as stub:
         name = (await stub.UploadAsset(requests(chunks=16, data=bytes(1 << 20)))).asset.name
         stalled = stub.DownloadAsset(assets_pb2.DownloadAssetRequest(name=name))
         assert (await stalled.read()).asset.name == name
-        await asyncio.sleep(0.1)
+        await until(lambda: transfers.free == 0)
         assert (await refused(stub.UploadAsset(iter([HEADER])))).reason == "BUSY"
-        await asyncio.sleep(0.5)
+        await until(lambda: transfers.free == 1)
         assert await upload(stub) == 1000
         error = await refused(last(stalled))
         assert (error.code, error.reason) == (grpc.StatusCode.UNAVAILABLE, "DOWNLOAD_STALLED")
@@ -95,7 +100,7 @@ async def last(call):
 
 async def refused(call):
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await asyncio.wait_for(call, 5)
+        await within(call)
     return from_rpc(caught.value)
 
 

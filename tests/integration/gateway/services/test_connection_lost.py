@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from gateway.app import ConnectionLost
-from tests.support.until import until
+from tests.support.until import until, within
 from tests.support.whole_gateway import opened
 
 
@@ -18,9 +18,11 @@ async def test_whoever_waits_hears_that_the_job_goes_on(tmp_path):
         images = [{"id": "a", "image_url": source, "duracao": 1}]
         waiting = asyncio.create_task(http.post("/video/img2vid", json={"images": images}))
         await until(lambda: served.encoder.running)
-        await served.gateway._engine._client.close()
+        # The server ends the connection of a client that breaks its protocol.
+        async with served.gateway.jetstream.subscribe("a" * 5000, lambda topic, data: None):
+            await asyncio.wait_for(served.gateway.jetstream.lost.wait(), 10)
         with pytest.raises(ConnectionLost):
-            await asyncio.wait_for(served.gateway.until_stopped(), 10)
+            await within(served.gateway.until_stopped())
         answer = await waiting
         (detail,) = answer.json()["details"]
         assert (answer.status_code, detail["reason"]) == (503, "SHUTTING_DOWN")

@@ -187,10 +187,8 @@ async def test_a_server_that_goes_silent_is_given_up(serve, fetching):
 
     web = await serve({"/silent": silent, "/mute": mute})
     for target in ("/silent", "/mute"):
-        began = asyncio.get_running_loop().time()
         with pytest.raises(DeadlineExceeded, match="stopped sending"):
             await get(fetching(idle_seconds=0.2), web.url(target))
-        assert asyncio.get_running_loop().time() - began < 2
 
 
 async def test_a_server_that_trickles_is_given_up(serve, fetching):
@@ -209,10 +207,8 @@ async def test_a_server_that_trickles_is_given_up(serve, fetching):
 
     web = await serve({"/body": trickle, "/head": trickle_head})
     for target in ("/body", "/head"):
-        began = asyncio.get_running_loop().time()
         with pytest.raises(DeadlineExceeded, match="longer than a download may"):
-            await get(fetching(total_seconds=0.5, idle_seconds=1), web.url(target))
-        assert asyncio.get_running_loop().time() - began < 2
+            await get(fetching(total_seconds=0.5, idle_seconds=30), web.url(target))
 
 
 @pytest.mark.parametrize(

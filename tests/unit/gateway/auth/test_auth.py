@@ -1,8 +1,8 @@
-"""Keys and rates."""
+"""ApiKeys and rates."""
 
 import pytest
 
-from gateway.auth.keys import Keys
+from gateway.auth.keys import ApiKeys
 from gateway.ratelimit import KeyRateLimit
 from servicekit.errors import ResourceExhausted, Unauthenticated
 
@@ -11,20 +11,20 @@ METHOD = "/apigpu.v1.JobService/GetJob"
 
 @pytest.mark.parametrize("given", [{"x-api-key": "two"}, {"authorization": "Bearer two"}])
 def test_any_of_the_keys_opens(given):
-    keys = Keys(["one", "two"])
-    assert keys.check(METHOD, given) == keys.check(METHOD, {"x-api-key": "two"})
-    assert keys.check(METHOD, given) != keys.check(METHOD, {"x-api-key": "one"})
+    keys = ApiKeys(["one", "two"])
+    assert keys.authenticate(METHOD, given) == keys.authenticate(METHOD, {"x-api-key": "two"})
+    assert keys.authenticate(METHOD, given) != keys.authenticate(METHOD, {"x-api-key": "one"})
 
 
 @pytest.mark.parametrize("given", [{}, {"x-api-key": ""}, {"x-api-key": "tw"}, {"authorization": "Basic two"}])
 def test_no_key_and_a_wrong_one_are_refused(given):
     with pytest.raises(Unauthenticated):
-        Keys(["one", "two"]).check(METHOD, given)
+        ApiKeys(["one", "two"]).authenticate(METHOD, given)
 
 
 @pytest.mark.parametrize("method", ["/grpc.health.v1.Health/Watch", "/apigpu.v1.SystemService/GetInfo"])
 def test_probes_need_no_key(method):
-    assert Keys(["one"]).check(method, {}) == ""
+    assert ApiKeys(["one"]).authenticate(method, {}) == ""
 
 
 def test_a_key_gets_its_rate_and_others_theirs():

@@ -1,4 +1,4 @@
-"""Permits: an endpoint that refuses tasks is left alone for a while, so that the next provider has its turn."""
+"""Worker slots: an endpoint that refuses tasks is left alone for a while, so that the next provider has its turn."""
 
 import asyncio
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from apigpu.encoder.v1 import encoder_pb2
 from gateway.fleet.instances.instance import Instance
 from gateway.fleet.providers.runpod.provider import RunpodProvider
 from gateway.workers.base import EncoderBusy, EncoderRefuses, Outcome
+from servicekit.backoff import Backoff
 
 
 @dataclass
@@ -31,25 +32,25 @@ class Endpoint:
 
 def made(fault):
     endpoint = Endpoint(fault)
-    permits = RunpodProvider(endpoint, 0.001, 2, 1, rests_seconds=(0.1, 1.0))
-    encoders = [permits.encoder(Instance(name, "runpod", 3.6, 0.0)) for name in ("a", "b")]
-    return endpoint, permits, encoders
+    provider = RunpodProvider(endpoint, 0.001, 2, 1, Backoff(0.1, 1.0, jitter=0))
+    encoders = [provider.encoder(Instance(name, "runpod", 3.6, 0.0)) for name in ("a", "b")]
+    return endpoint, provider, encoders
 
 
 async def test_an_endpoint_that_refuses_a_task_is_passed_over_for_longer_each_time():
-    endpoint, permits, (one, other) = made(EncoderRefuses("RunPod wants money."))
-    assert len(await permits.offers()) == 2
+    endpoint, provider, (one, other) = made(EncoderRefuses("RunPod has insufficient credit."))
+    assert len(await provider.offers()) == 2
     for rest_seconds in (0.1, 0.2):
         with pytest.raises(EncoderBusy):
             await one.run(None, None)
-        for ask in (permits.offers, one.capabilities, other.capabilities, lambda: other.run(None, None)):
-            with pytest.raises(EncoderBusy, match="wants money"):
+        for ask in (provider.offers, one.capabilities, other.capabilities, lambda: other.run(None, None)):
+            with pytest.raises(EncoderBusy, match="has insufficient credit"):
                 await ask()
         await asyncio.sleep(rest_seconds - 0.05)
         with pytest.raises(EncoderBusy):
-            await permits.offers()
+            await provider.offers()
         await asyncio.sleep(0.06)
-        assert len(await permits.offers()) == 2
+        assert len(await provider.offers()) == 2
     endpoint.fault = None
     await other.run(None, None)
     assert endpoint.tasks == 3
@@ -57,8 +58,8 @@ async def test_an_endpoint_that_refuses_a_task_is_passed_over_for_longer_each_ti
 
 
 async def test_an_endpoint_without_a_free_worker_is_not_passed_over():
-    _, permits, (one, other) = made(EncoderBusy("No worker of RunPod took the task."))
+    _, provider, (one, other) = made(EncoderBusy("No worker of RunPod took the task."))
     with pytest.raises(EncoderBusy):
         await one.run(None, None)
-    assert len(await permits.offers()) == 2
+    assert len(await provider.offers()) == 2
     assert (await other.capabilities()).slots == 1

@@ -2,27 +2,26 @@
 
 import pytest
 
-from gateway.fleet.backoff import Blacklist
 from gateway.fleet.providers.vast.ranking import VastOffer, Workload, can_encode, engines, estimate, rank
 
 FEW, MANY = Workload(tasks=1, task_seconds=20), Workload(tasks=500, task_seconds=20)
 
 
-def ask(name, usd=0.3, **changes):
+def offered(name, usd=0.3, **changes):
     return VastOffer(**({"id": name, "machine": name, "host": name, "card": "RTX 3060", "usd_per_hour": usd}
                   | {"down_mbps": 1000.0, "up_mbps": 1000.0} | changes))  # fmt: skip
 
 
-def order(asks, work, image_gb=1.0, slots=1):
-    return [found.ask.id for found in rank(asks, work, image_gb, slots)]
+def order(offers, work, image_gb=1.0, slots=1):
+    return [run.offer.id for run in rank(offers, work, image_gb, slots)]
 
 
 def test_of_equals_the_cheapest_comes_first():
-    assert order([ask("b", 0.4), ask("a", 0.2)], FEW) == ["a", "b"]
+    assert order([offered("b", 0.4), offered("a", 0.2)], FEW) == ["a", "b"]
 
 
 def test_a_slow_line_costs_more_than_it_saves_when_the_work_is_little():
-    slow, fast = ask("slow", 0.2, down_mbps=50.0), ask("fast", 0.3)
+    slow, fast = offered("slow", 0.2, down_mbps=50.0), offered("fast", 0.3)
     assert order([slow, fast], FEW, image_gb=5.0) == ["fast", "slow"]
     assert order([slow, fast], Workload(tasks=500, task_seconds=20, gigabytes_in=0.001), image_gb=5.0) == [
         "slow",
@@ -31,28 +30,28 @@ def test_a_slow_line_costs_more_than_it_saves_when_the_work_is_little():
 
 
 def test_a_better_card_is_worth_more_the_more_work_there_is():
-    weak, strong = ask("weak", 0.2, cores=8.0), ask("strong", 0.3, card="RTX 4090", cores=8.0)
+    weak, strong = offered("weak", 0.2, cores=8.0), offered("strong", 0.3, card="RTX 4090", cores=8.0)
     assert order([weak, strong], FEW, slots=3) == ["weak", "strong"]
     assert order([weak, strong], MANY, slots=3) == ["strong", "weak"]
 
 
 def test_encoders_without_cores_to_feed_them_are_no_gain():
-    fed, starved = ask("fed", cores=12.0, card="L40S"), ask("starved", cores=2.0, card="L40S")
+    fed, starved = offered("fed", cores=12.0, card="L40S"), offered("starved", cores=2.0, card="L40S")
     assert estimate(fed, MANY, 1.0, 3).task_seconds * 6 == pytest.approx(estimate(starved, MANY, 1.0, 3).task_seconds)
 
 
 def test_what_was_measured_counts_for_more_than_the_guess():
     work = Workload(tasks=500, task_seconds=20, measured={"RTX 3060": 5.0})
-    strong = ask("strong", 0.3, card="RTX 4090", cores=8.0)
-    assert order([strong, ask("weak", 0.3)], work) == ["weak", "strong"]
+    strong = offered("strong", 0.3, card="RTX 4090", cores=8.0)
+    assert order([strong, offered("weak", 0.3)], work) == ["weak", "strong"]
 
 
 def test_traffic_that_is_paid_for_is_counted():
-    assert order([ask("dear", 0.2, down_usd_per_gb=0.1), ask("free", 0.25)], MANY) == ["free", "dear"]
+    assert order([offered("dear", 0.2, down_usd_per_gb=0.1), offered("free", 0.25)], MANY) == ["free", "dear"]
 
 
 def test_an_estimate_is_price_by_time():
-    found = estimate(ask("a", 3.6), Workload(tasks=10, task_seconds=30, gigabytes_in=0, gigabytes_out=0), 1.0, 1)
+    found = estimate(offered("a", 3.6), Workload(tasks=10, task_seconds=30, gigabytes_in=0, gigabytes_out=0), 1.0, 1)
     assert (found.setup_seconds, found.task_seconds) == (48.0, 30.0)
     assert found.usd == pytest.approx(0.001 * (48 + 300))
 
@@ -73,19 +72,3 @@ def test_encoders_of_a_chip_go_by_its_name_and_no_shorter_one():
     assert [engines(card) for card in ("RTX 4090 D", "RTX_4070 Ti", "RTX 4070", "L40", "L4", "RTX 6000 Ada")] == [
         *(2, 2, 1, 3, 2, 3),
     ]
-
-
-def test_each_failure_keeps_away_for_twice_as_long_up_to_the_most():
-    avoided = Blacklist(first_seconds=10, most_seconds=50)
-    assert [avoided.add("a", now) for now in (0, 10, 40, 100)] == [10, 20, 40, 50]
-    assert avoided.holds("a", 149)
-    assert not avoided.holds("a", 150)
-    assert not avoided.holds("b", 0)
-
-
-def test_who_fails_no_more_begins_anew():
-    avoided = Blacklist(first_seconds=10, most_seconds=50)
-    avoided.add("a", 0)
-    avoided.forget(70)
-    assert avoided.add("a", 70) == 10
-    assert avoided.held(75) == ["a"]

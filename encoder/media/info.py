@@ -1,0 +1,125 @@
+"""What is known of a media file: plain values that tests can build by hand."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+UNSPECIFIED = 2
+
+
+@dataclass(frozen=True)
+class ColorTags:
+    """Primaries, transfer and matrix by their numbers in ITU-T H.273 (tables 2 to 4); black is 16, or 0 of a picture of
+    full range."""
+
+    primaries: int = UNSPECIFIED
+    transfer: int = UNSPECIFIED
+    matrix: int = UNSPECIFIED
+    full_range: bool = False
+
+
+UNKNOWN = ColorTags()
+HD = ColorTags(1, 1, 1)
+
+
+@dataclass(frozen=True)
+class Size:
+    """Pixels across and down, both even."""
+
+    width: int
+    height: int
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of a frame in yuv420p."""
+        return self.width * self.height * 3 // 2
+
+    def scaled(self, factor: float) -> "Size":
+        """Return this size multiplied by the factor, to the nearest even pixel."""
+        return Size(round(self.width * factor / 2) * 2, round(self.height * factor / 2) * 2)
+
+
+@dataclass(frozen=True)
+class VideoStream:
+    """The first video stream of a file that is no cover picture.
+
+    Sizes are in stored pixels, before rotation. `decodes` is False where the beginning could not be decoded; `transfer`
+    is its curve of high dynamic range by FFmpeg's name, "" for any other; `interlaced` is that of its first picture;
+    `rgb` is True of pictures without color planes, `tiled` of a still that FFmpeg puts together of several streams.
+    """
+
+    index: int
+    codec: str
+    width: int
+    height: int
+    rotation_degrees: int
+    pixel_aspect: Fraction
+    frame_rate: Fraction
+    frames: int
+    duration_seconds: float
+    transparent: bool
+    decodes: bool = True
+    color_tags: ColorTags = UNKNOWN
+    transfer: str = ""
+    interlaced: bool = False
+    rgb: bool = False
+    tiled: bool = False
+
+    @property
+    def specifier(self) -> str:
+        """FFmpeg's specifier of the stream; tiles are its first group of streams."""
+        return "g:0" if self.tiled else str(self.index)
+
+    @property
+    def rotated_size(self) -> tuple[int, int]:
+        """Width and height after rotation, in stored pixels."""
+        return (self.height, self.width) if self.rotation_degrees % 180 else (self.width, self.height)
+
+    @property
+    def rotated_aspect(self) -> Fraction:
+        """Width of a pixel by its height, after rotation."""
+        return 1 / self.pixel_aspect if self.rotation_degrees % 180 else self.pixel_aspect
+
+
+@dataclass(frozen=True)
+class AudioStream:
+    """One audio stream. `duration_seconds`, `bit_rate` in bit/s, and `sample_rate` in Hz are 0 where the file does not
+    say, and `language` (ISO 639-2, three letters) is ""."""
+
+    index: int
+    codec: str
+    duration_seconds: float
+    bit_rate: int
+    sample_rate: int
+    language: str = ""
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """A probed file. `demuxer` is what FFmpeg must be told to use (`-f`), `subtitles` the number of such tracks,
+    `start_seconds` the time at its start by its own clock."""
+
+    demuxer: str
+    duration_seconds: float
+    video: VideoStream | None
+    audio: tuple[AudioStream, ...]
+    subtitles: int = 0
+    start_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Source:
+    """An input that has arrived. `field` is the field of the request that it belongs to."""
+
+    field: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class ResultWarning:
+    """A difference between a result and what was asked for: see Warning in video.proto."""
+
+    reason: str
+    message: str
+    metadata: Mapping[str, str] = field(default_factory=dict)

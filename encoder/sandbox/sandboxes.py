@@ -1,0 +1,147 @@
+"""The sandboxes, the limits that hold in all of them, and what a child may see from inside."""
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from encoder.sandbox import launcher
+
+AUTO = "auto"
+
+# Threads count as processes, for all that a user runs; root is not bound by it outside a user namespace.
+MAX_PROCESSES = 1024
+PROGRAMS = ("bwrap", "prlimit")
+LAUNCHER = (sys.executable, "-I", "-S", str(Path(launcher.__file__).resolve()))
+
+
+@dataclass(frozen=True)
+class ProcessLimits:
+    """Limits of one FFmpeg: CPU seconds of all threads, bytes of address space, bytes of a file that it writes."""
+
+    cpu_seconds: int
+    memory_bytes: int
+    file_bytes: int
+
+    @classmethod
+    def for_task(cls, task_seconds: float, memory_bytes: int, file_bytes: int) -> "ProcessLimits":
+        """Return the limits of a task that may take `task_seconds` of wall time on every core."""
+        return cls(int(task_seconds * (os.cpu_count() or 1)) + 1, memory_bytes, file_bytes)
+
+    def prlimit_options(self) -> tuple[str, ...]:
+        """Return the options of prlimit(1) that set them."""
+        return (
+            f"--cpu={self.cpu_seconds}",
+            f"--as={self.memory_bytes}",
+            f"--fsize={self.file_bytes}",
+            f"--nproc={MAX_PROCESSES}",
+            "--core=0",
+        )
+
+
+@dataclass(frozen=True)
+class SandboxAccess:
+    """All that a child may see beside the system's libraries: folders that it may write to, files or folders that it
+    may read, device files that it may use. Paths are the same inside; links are followed, and must lead to what is
+    here."""
+
+    writable: tuple[Path, ...]
+    readable: tuple[Path, ...]
+    devices: tuple[Path, ...] = ()
+
+
+class Sandbox(Protocol):
+    """Isolates a child process."""
+
+    @property
+    def name(self) -> str:
+        """Name in the setting SANDBOX, in the log, `doctor` and GetCapabilities."""
+        ...
+
+    def wrap(self, command: Sequence[str], access: SandboxAccess) -> tuple[str, ...]:
+        """Return the command line that runs `command` (its first word an absolute path) inside the sandbox."""
+        ...
+
+
+@dataclass(frozen=True)
+class Bubblewrap:
+    """Runs the child in namespaces of its own, by bwrap(1) of the package bubblewrap: it sees no network, and no file
+    but those that it may access. Limits by prlimit(1) of util-linux.
+
+    Raises FileNotFoundError where one of the two is not installed.
+    """
+
+    limits: ProcessLimits
+    name: str = "bubblewrap"
+
+    def __post_init__(self) -> None:
+        for program in PROGRAMS:
+            if shutil.which(program) is None:
+                raise FileNotFoundError(f"{program} is not installed")
+
+    def wrap(self, command: Sequence[str], access: SandboxAccess) -> tuple[str, ...]:
+        bwrap, prlimit = (str(shutil.which(program)) for program in PROGRAMS)
+        options = ["--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--clearenv"]
+        if paths := os.environ.get("LD_LIBRARY_PATH"):
+            options += ["--setenv", "LD_LIBRARY_PATH", paths]
+        options += ["--dev", "/dev"]
+        for path in (*_library_paths(), *access.readable):
+            options += ["--ro-bind", str(path.resolve()), str(path)]
+        for path in access.writable:
+            options += ["--bind", str(path), str(path)]
+        for path in access.devices:
+            options += ["--dev-bind", str(path), str(path)]
+        if access.writable:
+            options += ["--chdir", str(access.writable[0])]
+        options += ["--ro-bind", command[0], command[0], "--remount-ro", "/"]
+        return (prlimit, *self.limits.prlimit_options(), bwrap, *options, "--", *command)
+
+
+@dataclass(frozen=True)
+class Landlock:
+    """Runs the child by a launcher that gives up every right first, for hosts and containers without bubblewrap: files
+    by Landlock (Linux 5.13), sockets and access to other processes by seccomp. Raises OSError where the kernel has no
+    Landlock."""
+
+    limits: ProcessLimits
+    name: str = "landlock"
+
+    def __post_init__(self) -> None:
+        launcher.abi()
+
+    def wrap(self, command: Sequence[str], access: SandboxAccess) -> tuple[str, ...]:
+        limits = (self.limits.cpu_seconds, self.limits.memory_bytes, self.limits.file_bytes, MAX_PROCESSES)
+        readable = [str(path) for path in (*_library_paths(), *access.readable, Path(command[0])) if path.exists()]
+        writable = [str(path) for path in (*access.writable, *access.devices)]
+        return (*LAUNCHER, ":".join(map(str, limits)), "\n".join(readable), "\n".join(writable), *command)
+
+
+@dataclass(frozen=True)
+class NoSandbox:
+    """Lets the child see what the encoder sees, where there is neither bubblewrap nor Landlock; limits where the system
+    has prlimit."""
+
+    limits: ProcessLimits
+    name: str = "none"
+
+    def wrap(self, command: Sequence[str], access: SandboxAccess) -> tuple[str, ...]:
+        prlimit = shutil.which("prlimit")
+        return (prlimit, *self.limits.prlimit_options(), *command) if prlimit else tuple(command)
+
+
+SANDBOXES: dict[str, type[Bubblewrap] | type[Landlock] | type[NoSandbox]] = {
+    "bubblewrap": Bubblewrap,
+    "landlock": Landlock,
+    "none": NoSandbox,
+}
+"""By the name in the setting SANDBOX, the strictest first; `auto` takes the first that works."""
+
+
+def _library_paths() -> tuple[Path, ...]:
+    """Return the folders and files that dynamic linking reads."""
+    configured = (Path(folder) for folder in os.environ.get("LD_LIBRARY_PATH", "").split(":") if folder)
+    system = (Path(name) for name in ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/etc/ld.so.cache"))
+    return tuple(path for path in (*system, *configured) if path.exists())

@@ -1,0 +1,173 @@
+"""Capabilities of this machine: codecs, tried with a tiny encode; FFmpeg; GPU. For GetCapabilities and `doctor`."""
+
+import contextlib
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from encoder import codecs
+from encoder.captions import fonts
+from encoder.codecs.base import Codec, CodecChoice
+from encoder.codecs.card import Card
+from encoder.codecs.nvenc import driver
+from encoder.codecs.nvenc.request import Parameters
+from encoder.config import WAIT, EncoderSettings
+from encoder.ffmpeg.process import Ffmpeg, bundled_binary, query
+from encoder.sandbox.sandboxes import AUTO as AUTO_SANDBOX
+from encoder.sandbox.sandboxes import SANDBOXES, ProcessLimits, Sandbox
+from servicekit.config import ConfigError
+
+log = structlog.get_logger("encoder")
+
+VERSION = version("api-gpu")
+VERSION_LINE = "ffmpeg version "
+BY_SETTING = "it is what CODEC says"
+
+
+@dataclass(frozen=True)
+class CodecState:
+    """A codec, and the reason why it does not work here; empty when it does."""
+
+    codec: Codec
+    fault: str
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """The codecs and the FFmpeg of this machine, as found at the start."""
+
+    ffmpeg: Ffmpeg
+    ffmpeg_version: str
+    codecs: tuple[CodecState, ...]
+
+    @property
+    def working(self) -> list[Codec]:
+        """The codecs that work here, the best first."""
+        return [state.codec for state in self.codecs if not state.fault]
+
+    def codec_choices(self, name: str) -> tuple[CodecChoice, ...]:
+        """Return the codecs of the setting CODEC, in the order in which a task tries them. Raises ConfigError when none
+        works, saying why."""
+        if name != codecs.AUTO:
+            state = next(state for state in self.codecs if state.codec.name == name)
+            if state.fault:
+                raise ConfigError(f"CODEC={name}: does not work on this machine ({state.fault})")
+            return tuple(CodecChoice(codec, codec.device or BY_SETTING) for codec in _with_fallbacks(state.codec))
+        faults = [f"{state.codec.name} does not work here: {state.fault}" for state in self.codecs if state.fault]
+        if not self.working:
+            raise ConfigError(f"CODEC={name}: no codec works on this machine ({'; '.join(faults)})")
+        in_order = [codec for best in self.working for codec in _with_fallbacks(best)]
+        return tuple(CodecChoice(codec, codec.device or "; ".join(faults)) for codec in in_order)
+
+    @property
+    def cards(self) -> list[Card]:
+        """The cards that codecs run on, those too that are of no use."""
+        return [card for state in self.codecs for card in state.codec.cards]
+
+    async def close(self) -> None:
+        """Close the codecs."""
+        for state in self.codecs:
+            await state.codec.close()
+
+
+def _with_fallbacks(codec: Codec) -> Iterator[Codec]:
+    """Yield the codec, then what is simpler."""
+    simpler: Codec | None = codec
+    while simpler is not None:
+        yield simpler
+        simpler = simpler.simpler
+
+
+@contextlib.asynccontextmanager
+async def detect(settings: EncoderSettings) -> AsyncIterator[Capabilities]:
+    """Detect what works here; the codecs are closed when the block is left. Raises ConfigError when FFmpeg cannot be
+    run, or not in the sandbox that is set."""
+    capabilities = await _inspect(settings)
+    try:
+        yield capabilities
+    finally:
+        await capabilities.close()
+
+
+async def _inspect(settings: EncoderSettings) -> Capabilities:
+    binary = (settings.ffmpeg_binary or bundled_binary()).resolve()
+    loaded = [codecs.load(name)(**options) for name, options in _options(settings).items()]
+    ffmpeg_version = await _ffmpeg_version(binary)
+    ffmpeg = Ffmpeg(binary, await _sandbox(binary, settings))
+    states = [CodecState(codec, await codec.find_fault(ffmpeg.query)) for codec in loaded]
+    return Capabilities(ffmpeg, ffmpeg_version, tuple(states))
+
+
+async def _sandbox(binary: Path, settings: EncoderSettings) -> Sandbox:
+    """Return the sandbox that is set, or the first that works. Raises ConfigError."""
+    limits = ProcessLimits.for_task(settings.max_task_seconds, settings.max_memory_bytes, settings.max_result_bytes)
+    names = list(SANDBOXES) if settings.sandbox == AUTO_SANDBOX else [settings.sandbox]
+    faults: list[str] = []
+    for name in names:
+        try:
+            sandbox = SANDBOXES[name](limits)
+            code, text = await Ffmpeg(binary, sandbox).query(["-version"])
+        except OSError as error:
+            code, text = 1, str(error)
+        if code == 0:
+            if faults and name == "none":
+                log.warning("FFmpeg runs without a sandbox: it can read what the encoder can", faults=faults)
+            return sandbox
+        faults.append(f"{name}: {(text.strip().splitlines() or ['it ends with ' + str(code)])[-1]}")
+    raise ConfigError(f"SANDBOX={settings.sandbox}: does not work on this machine ({'; '.join(faults)})")
+
+
+def _options(settings: EncoderSettings) -> Mapping[str, Mapping[str, Any]]:
+    parameters = Parameters(
+        format=settings.nvenc_format,
+        preset=settings.nvenc_preset,
+        cq=settings.nvenc_cq,
+        b_frames=settings.nvenc_b_frames,
+        lookahead=settings.nvenc_lookahead,
+    )
+    return {
+        "nvenc": {
+            "parameters": parameters,
+            "waits": settings.nvenc_at_limit == WAIT,
+            "decodes": settings.nvdec,
+        },
+        "x264": {"preset": settings.x264_preset, "crf": settings.crf},
+    }
+
+
+async def _ffmpeg_version(binary: Path) -> str:
+    try:
+        _, text = await query([str(binary), "-version"])
+    except OSError as error:
+        raise ConfigError(f"FFMPEG_BINARY={binary}: cannot be run ({error.strerror})") from error
+    if not text.startswith(VERSION_LINE):
+        raise ConfigError(f"FFMPEG_BINARY={binary}: is not FFmpeg")
+    return text.removeprefix(VERSION_LINE).split(" ", 1)[0]
+
+
+async def report(settings: EncoderSettings) -> dict[str, Any]:
+    """Return the report of `doctor` as plain values. Raises ConfigError."""
+    async with detect(settings) as detected:
+        return {
+            "version": VERSION,
+            "ffmpeg": {"path": str(detected.ffmpeg.binary), "version": detected.ffmpeg_version},
+            "sandbox": detected.ffmpeg.sandbox.name,
+            "codecs": [
+                {"name": s.codec.name, "format": s.codec.format, "works": not s.fault, "reason": s.fault}
+                for s in detected.codecs
+            ],
+            "gpu": {
+                "driver": driver.versions() or driver.find_fault(),
+                "cards": [
+                    {"name": card.name, "formats": list(card.formats), "works": not card.fault, "reason": card.fault}
+                    for card in detected.cards
+                ],
+            },
+            "fonts": [path.name for path in fonts.font_files(settings.fonts_dir) + fonts.bundled_files()],
+            "work_dir": str(settings.work_dir.resolve()),
+            "output_dir": str((settings.output_dir or settings.work_dir).resolve()),
+        }

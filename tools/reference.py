@@ -1,0 +1,212 @@
+"""Write the pages of docs/reference that follow from the code: gRPC from the protos, the command line from itself.
+
+reference.py write      write the pages
+reference.py check      fail when a page is not what the code gives
+"""
+
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import typer
+from google.api import annotations_pb2
+from google.protobuf.descriptor_pb2 import (
+    DescriptorProto,
+    EnumDescriptorProto,
+    FieldDescriptorProto,
+    FileDescriptorProto,
+    FileDescriptorSet,
+    MethodDescriptorProto,
+)
+
+from api_gpu.cli.main import app
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = "apigpu.v1"
+# Numbers of the fields in descriptor.proto, of which the paths of comments are made.
+MESSAGE, ENUM, SERVICE, METHOD, FIELD, VALUE = 4, 5, 6, 2, 2, 2
+SCALARS = {
+    FieldDescriptorProto.TYPE_DOUBLE: "double",
+    FieldDescriptorProto.TYPE_INT64: "int64",
+    FieldDescriptorProto.TYPE_INT32: "int32",
+    FieldDescriptorProto.TYPE_BOOL: "bool",
+    FieldDescriptorProto.TYPE_STRING: "string",
+    FieldDescriptorProto.TYPE_BYTES: "bytes",
+}
+KINDS = {Path: "path", int: "number", float: "number"}
+Comments = Mapping[tuple[int, ...], str]
+# A command or a parameter of click, a copy of which typer carries in private.
+Command = Any
+
+
+def grpc_page() -> str:
+    """Return the page of services, methods and messages of the public API."""
+    descriptors = FileDescriptorSet.FromString((ROOT / "gen" / "apigpu" / "descriptors.binpb").read_bytes())
+    files = [file for file in descriptors.file if file.package == PACKAGE]
+    lines = [
+        "# gRPC",
+        "",
+        "The public API is the package `apigpu.v1` in `protos/`. Calls need TLS, a client certificate (unless",
+        "`TLS_REQUIRE_CLIENT_CERT=false`) and the metadata `x-api-key`. Canceling a unary call of `VideoService`, or",
+        "letting its deadline pass, cancels its job.",
+        "This page is generated from the protos.",
+    ]
+    for file in files:
+        for index, _ in enumerate(file.service):
+            lines += _service(file, index)
+    lines += ["", "## Messages and enums"]
+    for file in files:
+        comments = _comments(file)
+        for index, message in enumerate(file.message_type):
+            lines += _message(message, message.name, (MESSAGE, index), comments)
+        for index, enum in enumerate(file.enum_type):
+            lines += _enum(enum, enum.name, (ENUM, index), comments)
+    return "\n".join(lines) + "\n"
+
+
+def _service(file: FileDescriptorProto, index: int) -> Iterator[str]:
+    comments, service = _comments(file), file.service[index]
+    yield from ("", f"## {service.name}", "", comments.get((SERVICE, index), ""), "")
+    yield from ("| method | request → response | HTTP |", "|---|---|---|")
+    for method in service.method:
+        request = ("stream " if method.client_streaming else "") + _link(method.input_type)
+        response = ("stream " if method.server_streaming else "") + _link(method.output_type)
+        yield f"| `{method.name}` | {request} → {response} | {', '.join(_bindings(method))} |"
+    for number, method in enumerate(service.method):
+        yield from ("", f"**{method.name}**: {comments.get((SERVICE, index, METHOD, number), '')}")
+
+
+def _bindings(method: MethodDescriptorProto) -> Iterator[str]:
+    rule = method.options.Extensions[annotations_pb2.http]
+    for binding in (rule, *rule.additional_bindings):
+        kind = binding.WhichOneof("pattern")
+        if kind:
+            yield f"`{kind.upper()} {getattr(binding, kind)}`"
+
+
+def _message(message: DescriptorProto, name: str, path: tuple[int, ...], comments: Comments) -> Iterator[str]:
+    yield from ("", f"### {name}", "", comments.get(path, ""))
+    if message.field:
+        yield from ("", "| field | type | |", "|---|---|---|")
+    for index, field in enumerate(message.field):
+        yield f"| `{field.name}` | {_type(field, message)} | {comments.get((*path, FIELD, index), '')} |"
+    for index, enum in enumerate(message.enum_type):
+        yield from _enum(enum, f"{name}.{enum.name}", (*path, 4, index), comments)
+    for index, nested in enumerate(message.nested_type):
+        if not nested.options.map_entry:
+            yield from _message(nested, f"{name}.{nested.name}", (*path, 3, index), comments)
+
+
+def _enum(enum: EnumDescriptorProto, name: str, path: tuple[int, ...], comments: Comments) -> Iterator[str]:
+    yield from ("", f"### {name}", "", comments.get(path, ""), "")
+    for number, value in enumerate(enum.value):
+        yield f"- `{value.name}`: {comments.get((*path, VALUE, number), '')}"
+
+
+def _type(field: FieldDescriptorProto, message: DescriptorProto) -> str:
+    for entry in message.nested_type:
+        if entry.options.map_entry and field.type_name.endswith(f".{message.name}.{entry.name}"):
+            return f"map of {_type(entry.field[0], entry)} to {_type(entry.field[1], entry)}"
+    repeated = "repeated " if field.label == FieldDescriptorProto.LABEL_REPEATED else ""
+    return repeated + (SCALARS.get(field.type) or _link(field.type_name))
+
+
+def _link(type_name: str) -> str:
+    name = type_name.removeprefix(f".{PACKAGE}.")
+    return (
+        f"[{name}](#{name.lower().replace('.', '')})"
+        if type_name.startswith(f".{PACKAGE}.")
+        else f"`{name.lstrip('.')}`"
+    )
+
+
+def _comments(file: FileDescriptorProto) -> Comments:
+    return {
+        tuple(place.path): _plain(place.leading_comments)
+        for place in file.source_code_info.location
+        if place.leading_comments
+    }
+
+
+def _plain(comment: str) -> str:
+    lines = (line.strip() for line in comment.splitlines())
+    return " ".join(line for line in lines if line and not line.startswith("buf:lint:")).replace("|", "\\|")
+
+
+def command_line_page() -> str:
+    """Return the page of commands, their arguments and options."""
+    root = typer.main.get_command(app)
+    lines = [
+        "# Command line",
+        "",
+        "`api-gpu COMMAND --help` prints the same. Exit codes: 0; 1 a job or a call failed; 2 the command or a setting",
+        "is wrong; 130 ended by Ctrl-C. This page is generated from the commands.",
+        "",
+        "## Options of every command",
+        "",
+        *_parameters(root),
+    ]
+    lines += [line for name, command in _commands(root, "api-gpu") for line in _command(name, command)]
+    return "\n".join(lines) + "\n"
+
+
+def _commands(group: Command, prefix: str) -> Iterator[tuple[str, Command]]:
+    for name, command in getattr(group, "commands", {}).items():
+        if hasattr(command, "commands"):
+            yield from _commands(command, f"{prefix} {name}")
+        else:
+            yield f"{prefix} {name}", command
+
+
+def _command(name: str, command: Command) -> Iterator[str]:
+    arguments = [
+        (parameter.metavar or (parameter.name or "").upper()) + ("…" if parameter.nargs == -1 else "")
+        for parameter in command.params
+        if parameter.param_type_name == "argument"
+    ]
+    yield from ("", f"## {' '.join((name, *arguments))}", "")
+    yield "\n".join(line.strip() for line in (command.help or "").strip().splitlines())
+    yield from ("", *_parameters(command))
+
+
+def _parameters(command: Command) -> Iterator[str]:
+    options = [parameter for parameter in command.params if parameter.param_type_name == "option"]
+    rows = [option for option in options if not option.hidden and "--help" not in option.opts]
+    if rows:
+        yield from ("| option | value | |", "|---|---|---|")
+    for option in rows:
+        names = ", ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
+        yield f"| {names} | {_value(option)} | {' '.join((option.help or '').split())} |"
+
+
+def _value(option: Any) -> str:
+    """Return what an option takes: its choices, its range, or the kind of value."""
+    kind = option.type_descriptor.annotation
+    if choices := get_args(kind):
+        return ", ".join(f"`{choice}`" for choice in choices)
+    if option.min is not None:
+        return f"{option.min:g} to {option.max:g}" if option.max is not None else f"from {option.min:g}"
+    return "" if kind is bool else option.metavar or KINDS.get(kind, "text")
+
+
+PAGES = {"grpc.md": grpc_page, "command-line.md": command_line_page}
+
+
+def main(mode: str) -> None:
+    """Write the pages, or exit with the names of those that are stale."""
+    stale = []
+    for name, render in PAGES.items():
+        path, text = ROOT / "docs" / "reference" / name, render()
+        if mode == "write":
+            path.write_text(text)
+        elif not path.exists() or path.read_text() != text:
+            stale.append(name)
+    if stale:
+        sys.exit(f"docs/reference is not what the code gives: {', '.join(stale)}; run `make gen`")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] not in (["write"], ["check"]):
+        sys.exit(__doc__)
+    main(sys.argv[1])
