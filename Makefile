@@ -12,7 +12,7 @@ COMPILE = .build/lock/bin/uv pip compile --quiet --universal --python-version 3.
 PLATFORMS := x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin
 PROTOS := $(shell find protos -name '*.proto')
 
-.PHONY: help setup sdks demo up fast test long check gen lint types imports buf breaking interop bench clean lock
+.PHONY: help setup sdks demo up fast test long check gen protos lint types imports buf breaking interop bench clean lock licences
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -86,6 +86,9 @@ gen: setup $(GOOGLEAPIS) ## regenerate gen/ and docs/reference from protos/
 	$(BIN)/python protos/generate.py write
 	$(BIN)/python -m tools.reference write
 
+protos: setup ## copy the public protos and all that they import to dist/protos, for generators of clients
+	@$(BIN)/python protos/generate.py export
+
 $(GOOGLEAPIS): $(STAMP)
 	@$(BIN)/python protos/generate.py googleapis
 
@@ -100,6 +103,9 @@ lock: ## write the locks anew: versions stay where they can; with UPGRADE=1 they
 	echo "runpod>=1.12" | $(COMPILE) - --constraint requirements.lock --output-file deploy/runpod.lock \
 		$$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' requirements.lock)
 	echo "vastai>=1.9" | $(COMPILE) - --output-file tests/emulators/vastai.lock
+
+licences: setup sdks ## write the tables of docs/licences.md
+	@$(BIN)/python -m tools.licences write
 
 clean: ## remove what the commands made, .api-gpu and out/ apart
 	rm -rf .venv .build dist

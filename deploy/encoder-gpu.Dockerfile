@@ -10,14 +10,13 @@ COPY encoder encoder
 COPY api_gpu api_gpu
 COPY gen gen
 # The pinned versions, as in the tests, each held to its hash; what only tests and tools need stays out. Neither pip nor
-# the build backend is in
-# the environment that is made, nor is this stage in the image.
+# the build backend is in the environment that is made, nor is this stage in the image.
 RUN pip wheel --no-cache-dir --no-deps --require-hashes --wheel-dir /packages --requirement requirements.lock \
     && pip install --no-cache-dir --no-index --find-links /packages hatchling \
     && pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels . \
     && python -m venv --without-pip /opt/api-gpu \
     && pip --python /opt/api-gpu/bin/python install --no-cache-dir --no-index --find-links /packages \
-        "$(echo /wheels/*.whl)[nvenc,cjk]"
+        "$(echo /wheels/*.whl)[server,nvenc,cjk]"
 
 FROM python:3.12-slim-bookworm
 
@@ -33,6 +32,7 @@ COPY --from=build /opt/api-gpu /opt/api-gpu
 ENV NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility,video \
     PATH=/opt/api-gpu/bin:$PATH \
+    PYTHONSAFEPATH=1 \
     PYTHONUNBUFFERED=1 \
     WORK_DIR=/work/tasks \
     LOGS_DIR=/work/logs \

@@ -17,7 +17,7 @@ COPY gen gen
 # The pinned versions, as in the tests, each held to its hash; what only tests and tools need stays out.
 RUN pip wheel --no-cache-dir --no-deps --require-hashes --wheel-dir /packages \
         --requirement requirements.lock --requirement runpod.lock \
-    && pip install --no-cache-dir --no-index --find-links /packages '.[nvenc,cjk,runpod]' \
+    && pip install --no-cache-dir --no-index --find-links /packages '.[server,nvenc,cjk,runpod]' \
     && rm -r /packages
 
 RUN useradd --create-home encoder && mkdir /work && chown encoder /work
@@ -27,6 +27,7 @@ WORKDIR /home/encoder
 # "video" is NVENC and NVDEC; the runtime's default leaves it out. RunPod's SDK logs each of its questions at DEBUG.
 ENV NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility,video \
+    PYTHONSAFEPATH=1 \
     WORK_DIR=/work/tasks \
     LOGS_DIR=/work/logs \
     RUNPOD_LOG_LEVEL=INFO

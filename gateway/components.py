@@ -1,21 +1,31 @@
-"""The gateway's parts, made from its settings. What needs an end is pushed on the exit stack as it is made."""
+"""The gateway's parts, opened from its settings. What must end is pushed on the exit stack as it is opened."""
 
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass
 
 import structlog
 
 from gateway.assets.links import LinkSigner
-from gateway.assets.store import AssetStore
+from gateway.assets.store import AssetStore, TransferSlots
 from gateway.config import GatewaySettings
-from gateway.fleet.providers.base import Provider, ProviderContext
+from gateway.fleet.fleet import Fleet
+from gateway.fleet.providers.base import Provider, ProviderContext, ServerlessProvider
 from gateway.fleet.providers.registry import PROVIDERS
+from gateway.fleet.setup import fleet_config, open_fleet
 from gateway.jetstream.connection import JetStream
+from gateway.jobs import orphans
+from gateway.jobs.dispatcher import Dispatcher
+from gateway.jobs.manager import JobManager
+from gateway.jobs.progress import ProgressBus
+from gateway.jobs.queue import TaskQueue
+from gateway.jobs.setup import JobLimits, start_jobs
 from gateway.jobs.store import JobStore
 from gateway.sources import Sources
 from gateway.sources.fetch import Fetcher, FetchLimits
+from gateway.workers.base import ResumableEncoder
 from gateway.workers.pool import Pool
 from gateway.workers.static import StaticEncoders
 from gateway.workers.tickets import Tickets
@@ -27,71 +37,109 @@ log = structlog.get_logger("gateway")
 SWEEP_SECONDS = 600.0
 
 
-async def jetstream(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> JetStream:
-    """The connection to NATS, and the embedded server where there is one. Raises ConfigError."""
-    jetstream = await JetStream.open(
-        settings.nats_url, settings.data_dir / "nats", settings.nats_connect_seconds, settings.nats_replicas
-    )
-    stack.push_async_callback(jetstream.close)
-    return jetstream
+@dataclass(frozen=True)
+class Components:
+    """The parts beneath the doors of gRPC and HTTP."""
+
+    settings: GatewaySettings
+    jetstream: JetStream
+    assets: AssetStore
+    sources: Sources
+    links: LinkSigner
+    transfers: TransferSlots
+    tickets: Tickets
+    providers: Mapping[str, Provider]
+    pool: Pool
+    fleet: Fleet
+    jobs: JobManager
+    dispatcher: Dispatcher
+
+    @classmethod
+    async def open(cls, settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> "Components":
+        """Connect to NATS, then open what stores, rents, encodes and queues. Raises ConfigError."""
+        jetstream = await JetStream.open(
+            settings.nats_url, settings.data_dir / "nats", settings.nats_connect_seconds, settings.nats_replicas
+        )
+        stack.push_async_callback(jetstream.close)
+        assets = _asset_store(settings, stack)
+        store = JobStore(await jetstream.key_value("jobs"), settings.job_retention_seconds)
+        await store.start()
+        stack.push_async_callback(store.stop)
+        queue, progress = TaskQueue(await jetstream.queue("tasks", settings.ack_wait_seconds)), ProgressBus(jetstream)
+        sources = _sources(settings, assets, stack)
+        links = LinkSigner(link_secret(settings), settings.link_ttl_seconds)
+        tickets = Tickets(await jetstream.key_value("tickets"))
+        providers = _providers(settings, tickets, assets, links)
+        pool = _pool(settings, stack)
+        config = fleet_config(settings, settings.job_retention_seconds)
+        fleet = await open_fleet(config, await jetstream.key_value("fleet"), pool, store.index, providers, stack)
+        fleet.controller.start()
+        stack.push_async_callback(fleet.controller.close)
+        limits = JobLimits(settings.max_task_seconds, settings.task_attempts, settings.max_batch_items)
+        resumable = [
+            provider.endpoint
+            for provider in providers.values()
+            if isinstance(provider, ServerlessProvider) and isinstance(provider.endpoint, ResumableEncoder)
+        ]
+        jobs, dispatcher = start_jobs(store, queue, progress, sources, assets, pool, fleet, limits, stack, resumable)
+        if resumable:
+            _run_in_background(stack, orphans.reap_orphaned_runs(store, resumable))
+        transfers = TransferSlots(settings.max_transfers)
+        return cls(
+            settings=settings,
+            jetstream=jetstream,
+            assets=assets,
+            sources=sources,
+            links=links,
+            transfers=transfers,
+            tickets=tickets,
+            providers=providers,
+            pool=pool,
+            fleet=fleet,
+            jobs=jobs,
+            dispatcher=dispatcher,
+        )
 
 
-def asset_store(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> AssetStore:
-    """The store of files; what has expired is deleted from time to time."""
+def _asset_store(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> AssetStore:
     assets = AssetStore(
         settings.assets_location,
         retention_seconds=settings.asset_retention_seconds,
         max_bytes=settings.max_asset_bytes,
     )
-    background(stack, _sweep(assets))
+    _run_in_background(stack, _sweep(assets))
     return assets
 
 
-async def job_store(settings: GatewaySettings, jetstream: JetStream, stack: contextlib.AsyncExitStack) -> JobStore:
-    """The records of jobs, and their index, which is up."""
-    store = JobStore(await jetstream.key_value("jobs"), settings.job_retention_seconds)
-    await store.start()
-    stack.push_async_callback(store.stop)
-    return store
-
-
-def sources(settings: GatewaySettings, assets: AssetStore, stack: contextlib.AsyncExitStack) -> Sources:
-    """Where inputs come from."""
-    fetcher = Fetcher(_fetch_limits(settings))
-    stack.push_async_callback(fetcher.aclose)
-    return Sources(fetcher, assets)
-
-
-def _fetch_limits(settings: GatewaySettings) -> FetchLimits:
-    return FetchLimits(
+def _sources(settings: GatewaySettings, assets: AssetStore, stack: contextlib.AsyncExitStack) -> Sources:
+    limits = FetchLimits(
         max_bytes=settings.max_asset_bytes,
         connect_seconds=settings.fetch_connect_seconds,
         idle_seconds=settings.fetch_idle_seconds,
         total_seconds=settings.fetch_total_seconds,
         allow_cidrs=settings.fetch_allow_cidrs,
     )
+    fetcher = Fetcher(limits)
+    stack.push_async_callback(fetcher.aclose)
+    return Sources(fetcher, assets)
 
 
-def pool(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> Pool:
-    """The pool, with the encoders that are named in the settings."""
+def _pool(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> Pool:
+    """Return the pool, with the encoders that ENCODERS names."""
     pool = Pool()
     stack.push_async_callback(pool.close)
-    stack.push_async_callback(_own_encoders(settings, pool).close)
+    identity = Identity(settings.tls_cert, settings.tls_key, settings.encoder_ca)
+    token = settings.session_token.get_secret_value()
+    static = StaticEncoders(settings.encoders, pool, identity.channel_credentials(), token)
+    stack.push_async_callback(static.close)
     return pool
 
 
-def _own_encoders(settings: GatewaySettings, pool: Pool) -> StaticEncoders:
-    identity = Identity(settings.tls_cert, settings.tls_key, settings.encoder_ca)
-    credentials = identity.channel_credentials()
-    token = settings.session_token.get_secret_value()
-    return StaticEncoders(settings.encoders, pool, credentials, token)
-
-
-def providers(
+def _providers(
     settings: GatewaySettings, tickets: Tickets, assets: AssetStore, links: LinkSigner
 ) -> dict[str, Provider]:
-    """The providers that are set up, in the order of preference: those too that are to be rented from no more may have
-    instances that must be destroyed."""
+    """Return the configured providers in order of preference, including those that FLEET_PROVIDERS leaves out, as they
+    may have instances that must be destroyed."""
     context = ProviderContext(
         fleet_name=settings.fleet_name,
         start_seconds=settings.fleet_start_seconds,
@@ -110,15 +158,15 @@ def providers(
 
 
 def link_secret(settings: GatewaySettings) -> bytes:
-    """The secret that signs links: LINK_SECRET, or one made once and kept, so that links survive a restart."""
-    if given := settings.link_secret.get_secret_value():
-        return given.encode()
+    """Return the secret that signs links: LINK_SECRET, or one kept in DATA_DIR, so that links survive restarts."""
+    if secret := settings.link_secret.get_secret_value():
+        return secret.encode()
     path = settings.data_dir / "link.key"
     try:
         return path.read_bytes()
     except FileNotFoundError:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
-        # Whole or not there at all, also after a crash.
+        # Written beside and renamed, so that a crash leaves no partial secret.
         fresh = path.with_suffix(".new")
         fresh.touch(mode=0o600)
         fresh.write_bytes(secrets.token_bytes(32))
@@ -126,14 +174,13 @@ def link_secret(settings: GatewaySettings) -> bytes:
         return path.read_bytes()
 
 
-def background(stack: contextlib.AsyncExitStack, work: Coroutine[None, None, None]) -> None:
-    """Have something done as long as the gateway lives."""
+def _run_in_background(stack: contextlib.AsyncExitStack, work: Coroutine[None, None, None]) -> None:
     stack.push_async_callback(cancel_and_wait, asyncio.create_task(work))
 
 
 async def _sweep(assets: AssetStore) -> None:
     while True:
         with log_and_continue("cannot sweep assets"):
-            if swept := await assets.sweep():
-                log.info("expired assets deleted", count=swept)
+            if deleted := await assets.sweep():
+                log.info("expired assets deleted", count=deleted)
         await asyncio.sleep(SWEEP_SECONDS)

@@ -4,6 +4,7 @@ generate.py write       write gen/
 generate.py check       fail when gen/ is not what protos/ give
 generate.py breaking    fail when protos/ break clients of the previous commit of main
 generate.py googleapis  copy google/api and google/rpc to .build/googleapis, for buf
+generate.py export      copy the public protos and all that they import to dist/protos, for other tools
 """
 
 import os
@@ -97,15 +98,21 @@ def previous_commit() -> str:
     ).stdout.strip()
 
 
-def googleapis() -> None:
-    target = ROOT / ".build" / "googleapis"
+def googleapis(target: Path = ROOT / ".build" / "googleapis") -> None:
     for name in ("api/annotations", "api/http", "api/httpbody", "rpc/status", "rpc/error_details"):
         path = target / "google" / f"{name}.proto"
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(SITE_PACKAGES / "google" / f"{name}.proto", path)
 
 
-COMMANDS = {"write": write, "check": check, "breaking": breaking, "googleapis": googleapis}
+def export() -> None:
+    target = ROOT / "dist" / "protos"
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(PROTOS / "apigpu" / "v1", target / "apigpu" / "v1")
+    googleapis(target)
+
+
+COMMANDS = {"write": write, "check": check, "breaking": breaking, "googleapis": googleapis, "export": export}
 
 if __name__ == "__main__":
     if len(sys.argv) != 2 or sys.argv[1] not in COMMANDS:

@@ -67,13 +67,8 @@ class FleetConfig:
 class Queue(Protocol):
     """The tasks of all jobs, by their records."""
 
-    @property
-    def tasks_waiting(self) -> int:
-        """Return the number of tasks that wait for an encoder."""
-
-    @property
-    def tasks_running(self) -> int:
-        """Return the number of tasks that run."""
+    tasks_waiting: int
+    tasks_running: int
 
     def oldest_wait_seconds(self, now: float) -> float:
         """Return the seconds that the oldest waiting task has waited."""

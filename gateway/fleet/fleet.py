@@ -17,35 +17,15 @@ PRICES_PAID = 5
 
 @dataclass(frozen=True)
 class Fleet:
-    """The controller with what it works on, the meter, and estimates of costs."""
+    """The parts of the fleet, the state of its providers, and the expected costs of jobs."""
 
-    controller: FleetController
+    registry: InstanceRegistry
     meter: UsageMeter
-
-    @property
-    def registry(self) -> InstanceRegistry:
-        """Return the records of all instances."""
-        return self.controller.registry
-
-    @property
-    def assignments(self) -> TaskAssignments:
-        """Return which gateway has which task."""
-        return self.controller.assignments
-
-    @property
-    def estimate_store(self) -> EstimateStore:
-        """Return the measured durations."""
-        return self.controller.estimate_store
-
-    @property
-    def queue(self) -> Queue:
-        """Return the tasks of all jobs."""
-        return self.controller.queue
-
-    @property
-    def policy(self) -> Policy:
-        """Return the limits."""
-        return self.controller.config.policy
+    assignments: TaskAssignments
+    estimate_store: EstimateStore
+    policy: Policy
+    queue: Queue
+    controller: FleetController
 
     def faults(self) -> dict[str, str]:
         """Return the fault of each provider ("": none), in the order of preference."""

@@ -2,15 +2,12 @@
 
 from dataclasses import dataclass
 
-import structlog
-
 from gateway.fleet import billing
 from gateway.fleet.billing import Cost, UsageInterval
 from gateway.fleet.instances.registry import InstanceRegistry
 from gateway.workers.base import EncoderBusy
-from servicekit.errors import NotFound, ServiceError
-
-log = structlog.get_logger("fleet")
+from servicekit.errors import NotFound
+from servicekit.tasks import log_and_continue
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +28,13 @@ class UsageMeter:
 
     async def end(self, instance_id: str, task: str, now: float) -> None:
         """End a run. Errors of the store are logged only: the controller ends runs that no gateway has."""
-        try:
+        with log_and_continue("cannot record the end of a run", instance=instance_id):
             await self.registry.change(instance_id, lambda known: known.run_ended(task, now))
-        except ServiceError as error:
-            log.warning("cannot record the end of a run", instance=instance_id, error=error.message)
 
     async def drop(self, instance_id: str, task: str) -> None:
         """Undo `begin` of a run that the encoder did not accept. Errors of the store are logged only."""
-        try:
+        with log_and_continue("cannot undo the start of a run", instance=instance_id):
             await self.registry.change(instance_id, lambda known: known.run_dropped(task))
-        except ServiceError as error:
-            log.warning("cannot record the end of a run", instance=instance_id, error=error.message)
 
     def is_active(self, instance_id: str) -> bool:
         """Return True if, by this gateway's latest knowledge, the instance exists and is not terminating: it may

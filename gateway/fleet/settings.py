@@ -1,4 +1,4 @@
-"""The gateway's settings for encoders that it rents."""
+"""Settings of the fleet: limits of rented encoders, and the settings of every provider."""
 
 from functools import cached_property
 from typing import Annotated, Self
@@ -12,7 +12,7 @@ from gateway.fleet.providers.registry import PROVIDERS
 from servicekit.config import Cidrs, CommaList, Settings
 
 Seconds = Annotated[float, Field(gt=0)]
-# A machine's label begins with it, and is a host name too.
+# The prefix of instance labels, which are host names too.
 FLEET_NAME = r"^[a-z][a-z0-9-]{0,39}$"
 # `python -m bench fleet` has the figures behind it.
 IDLE_SECONDS = 60.0
@@ -46,12 +46,12 @@ class FleetSettings(Settings):
 
     @cached_property
     def providers(self) -> dict[str, ProviderSettings]:
-        """The settings of every provider there is. Raises ConfigError."""
+        """Return the settings of every known provider. Raise ConfigError."""
         return {name: factory.settings.load() for name, factory in PROVIDERS.items()}
 
     @classmethod
     def variables(cls) -> dict[str, FieldInfo]:
-        """See Settings.variables; those of the providers too."""
+        """Return the environment variables, those of the providers included."""
         own = super().variables()
         return own | {
             name: field for factory in PROVIDERS.values() for name, field in factory.settings.variables().items()
@@ -59,7 +59,7 @@ class FleetSettings(Settings):
 
     @property
     def policy(self) -> Policy:
-        """What may be rented and spent. Where no idle time is set, that of a configured endpoint holds."""
+        """Return the limits of the autoscaler. The idle time defaults to that of a configured serverless endpoint."""
         endpoints = [settings.endpoint for settings in self.providers.values() if settings.is_configured]
         idle_seconds = next((float(endpoint.idle_seconds) for endpoint in endpoints if endpoint), IDLE_SECONDS)
         return Policy(

@@ -72,4 +72,4 @@ async def open_fleet(
         queue=queue,
         lifecycles={name: lifecycle(provider) for name, provider in providers.items()},
     )
-    return Fleet(controller, UsageMeter(registry))
+    return Fleet(registry, UsageMeter(registry), assignments, estimate_store, config.policy, queue, controller)

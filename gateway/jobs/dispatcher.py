@@ -121,7 +121,7 @@ class Dispatcher:
     async def _handle(self, attempt: Attempt, lease: SlotLease) -> bool:
         """See an attempt through to its end; return True if the encoder was busy."""
         try:
-            async with attempt.delivery.held():
+            async with attempt.delivery.keep_alive():
                 error = await self._run(attempt, lease)
                 await self._settle(attempt, error)
                 return isinstance(error, EncoderBusy)

@@ -1,96 +1,81 @@
-"""AssetService."""
+"""AssetService: files in by a checked stream, out from any offset."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import dataclass
 
 from apigpu.v1 import assets_pb2, assets_pb2_grpc
 from gateway.assets.record import parse_name
 from gateway.assets.store import AssetStore, AssetWriter, StoredAsset, TransferSlots
-from gateway.services.caller import caller
-from gateway.services.presenters import Presenter
+from gateway.services.presenters import Presenter, proxy_metadata
 from servicekit.chunks import ACCEPTED
 from servicekit.errors import DataLoss, DeadlineExceeded, InvalidArgument, Unavailable
 from servicekit.interceptors import Context
 
 Requests = AsyncIterator[assets_pb2.UploadAssetRequest]
-# An upload that is silent for longer gives its place among the transfers up.
+# A silent upload loses its transfer slot after so long.
 IDLE_SECONDS = 120.0
-# A download of which nothing is taken for longer does so too.
+# A download whose client stalls loses its slot after so long.
 STALL_SECONDS = 120.0
 
 
+@dataclass(eq=False)
 class AssetService(assets_pb2_grpc.AssetServiceServicer):
-    """Serves apigpu.v1.AssetService; each upload and download takes a place among the transfers."""
+    """Serves apigpu.v1.AssetService; each upload and download holds a transfer slot."""
 
-    def __init__(
-        self,
-        assets: AssetStore,
-        messages: Presenter,
-        public_url: str,
-        transfers: TransferSlots,
-        idle_seconds: float = IDLE_SECONDS,
-        stall_seconds: float = STALL_SECONDS,
-    ) -> None:
-        self._assets = assets
-        self._messages = messages
-        self._public_url = public_url
-        self._transfers = transfers
-        self._idle_seconds = idle_seconds
-        self._stall_seconds = stall_seconds
+    assets: AssetStore
+    presenter: Presenter
+    transfers: TransferSlots
+    idle_seconds: float = IDLE_SECONDS
+    stall_seconds: float = STALL_SECONDS
 
     async def UploadAsset(self, request_iterator: Requests, context: Context) -> assets_pb2.UploadAssetResponse:
-        """See assets.proto."""
-        with self._transfers.acquire():
-            header = await _header(request_iterator, self._idle_seconds)
-            async with self._assets.create(header.filename) as writer:
+        with self.transfers.acquire():
+            header = await _header(request_iterator, self.idle_seconds)
+            async with self.assets.create(header.filename) as writer:
                 writer.check_size(header.size_bytes)
                 await context.send_initial_metadata(((ACCEPTED, "1"),))
-                who = caller(context, self._public_url)
                 asset = await _receive(
-                    request_iterator, self._idle_seconds, writer, header, needs_digest=not who.is_proxy
+                    request_iterator, self.idle_seconds, writer, header, needs_digest=not proxy_metadata(context)
                 )
         return assets_pb2.UploadAssetResponse(asset=self._message(asset, context))
 
-    async def DownloadAsset(  # type: ignore[override]  # a handler may write by itself, and so notice a stall
+    async def DownloadAsset(  # type: ignore[override]  # this form of a handler notices a stall
         self, request: assets_pb2.DownloadAssetRequest, context: Context
     ) -> None:
-        """See assets.proto."""
-        with self._transfers.acquire():
-            asset = await self._assets.describe(parse_name(request.name))
+        with self.transfers.acquire():
+            asset = await self.assets.describe(parse_name(request.name))
             if not 0 <= request.offset <= asset.size_bytes:
                 raise InvalidArgument(
                     f"offset is {request.offset} and must be from 0 to {asset.size_bytes}.", fields={"offset": "range"}
                 )
             await self._send(context, assets_pb2.DownloadAssetResponse(asset=self._message(asset, context)))
-            async with aclosing(self._assets.read(asset.id, request.offset)) as chunks:
+            async with aclosing(self.assets.read(asset.id, request.offset)) as chunks:
                 async for data in chunks:
                     await self._send(context, assets_pb2.DownloadAssetResponse(chunk=data))
 
     async def GetAsset(self, request: assets_pb2.GetAssetRequest, context: Context) -> assets_pb2.GetAssetResponse:
-        """See assets.proto."""
-        asset = await self._assets.describe(parse_name(request.name))
+        asset = await self.assets.describe(parse_name(request.name))
         return assets_pb2.GetAssetResponse(asset=self._message(asset, context))
 
     async def DeleteAsset(
         self, request: assets_pb2.DeleteAssetRequest, context: Context
     ) -> assets_pb2.DeleteAssetResponse:
-        """See assets.proto."""
-        await self._assets.delete(parse_name(request.name))
+        await self.assets.delete(parse_name(request.name))
         return assets_pb2.DeleteAssetResponse()
 
     async def _send(self, context: Context, response: assets_pb2.DownloadAssetResponse) -> None:
-        """Send a message of a download. Raises Unavailable when it is not taken in time; a client that is merely
-        slow goes on from where it is."""
+        """Send a message of a download. Raises Unavailable if the client stalls; it may resume from its offset."""
         try:
-            async with asyncio.timeout(self._stall_seconds):
+            async with asyncio.timeout(self.stall_seconds):
                 await context.write(response)
         except TimeoutError as error:
-            text = f"Nothing of the download was taken for {self._stall_seconds:g} s; go on from `offset`."
+            text = f"Nothing of the download was taken for {self.stall_seconds:g} s; go on from `offset`."
             raise Unavailable(text, reason="DOWNLOAD_STALLED") from error
 
     def _message(self, asset: StoredAsset, context: Context) -> assets_pb2.Asset:
-        return self._messages.asset(asset, caller(context, self._public_url).base_url)
+        return self.presenter.asset(asset, self.presenter.base_url(context))
 
 
 async def _header(requests: Requests, idle_seconds: float) -> assets_pb2.UploadHeader:
@@ -122,7 +107,7 @@ async def _receive(
 
 
 async def _next(requests: Requests, idle_seconds: float) -> assets_pb2.UploadAssetRequest | None:
-    """The next message of the upload, None at its end. Raises DeadlineExceeded when it does not come."""
+    """Return the next message of the upload, None at its end. Raises DeadlineExceeded for a silent upload."""
     try:
         async with asyncio.timeout(idle_seconds):
             return await anext(requests, None)

@@ -1,53 +1,147 @@
-"""JobService."""
+"""JobService, and the events of a job that it streams."""
 
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
 
 from apigpu.v1 import jobs_pb2, jobs_pb2_grpc
 from gateway.fleet.fleet import Fleet
 from gateway.jobs.manager import JobManager
-from gateway.jobs.model import Status
-from gateway.services.caller import caller
+from gateway.jobs.model import Job, Status
+from gateway.jobs.progress import Phase, TaskProgress
 from gateway.services.presenters import Presenter
-from gateway.services.watch import JobWatch
 from servicekit.interceptors import Context
 
 
+@dataclass(eq=False)
 class JobService(jobs_pb2_grpc.JobServiceServicer):
     """Serves apigpu.v1.JobService."""
 
-    def __init__(self, jobs: JobManager, messages: Presenter, fleet: Fleet, public_url: str) -> None:
-        self._jobs = jobs
-        self._messages = messages
-        self._fleet = fleet
-        self._public_url = public_url
+    jobs: JobManager
+    presenter: Presenter
+    fleet: Fleet
 
     async def SubmitJob(self, request: jobs_pb2.SubmitJobRequest, context: Context) -> jobs_pb2.SubmitJobResponse:
-        """See jobs.proto."""
-        job = await self._jobs.submit(request.operation)
-        return jobs_pb2.SubmitJobResponse(job=self._messages.job(job, self._base(context)))
+        job = await self.jobs.submit(request.operation)
+        return jobs_pb2.SubmitJobResponse(job=self.presenter.job(job, self.presenter.base_url(context)))
 
     async def GetJob(self, request: jobs_pb2.GetJobRequest, context: Context) -> jobs_pb2.GetJobResponse:
-        """See jobs.proto."""
-        job = await self._jobs.get(request.id)
-        return jobs_pb2.GetJobResponse(job=self._messages.job(job, self._base(context)))
+        job = await self.jobs.get(request.id)
+        return jobs_pb2.GetJobResponse(job=self.presenter.job(job, self.presenter.base_url(context)))
 
     async def ListJobs(self, request: jobs_pb2.ListJobsRequest, context: Context) -> jobs_pb2.ListJobsResponse:
-        """See jobs.proto."""
         status = Status(jobs_pb2.Job.Status.Name(request.status)) if request.status else None
-        jobs, token = await self._jobs.page(status, request.page_size, request.page_token)
-        return self._messages.page(jobs, token, self._base(context))
+        jobs, token = await self.jobs.page(status, request.page_size, request.page_token)
+        return self.presenter.page(jobs, token, self.presenter.base_url(context))
 
     async def CancelJob(self, request: jobs_pb2.CancelJobRequest, context: Context) -> jobs_pb2.CancelJobResponse:
-        """See jobs.proto."""
-        job = await self._jobs.cancel(request.id)
+        job = await self.jobs.cancel(request.id)
         return jobs_pb2.CancelJobResponse(message="Job cancelled successfully", job_id=job.id)
 
     async def WatchJob(
         self, request: jobs_pb2.WatchJobRequest, context: Context
     ) -> AsyncIterator[jobs_pb2.WatchJobResponse]:
-        """See jobs.proto."""
-        async for event in JobWatch(self._jobs, self._messages, self._fleet, self._base(context)).events(request.id):
+        watch = JobWatch(self.jobs, self.presenter, self.fleet, self.presenter.base_url(context))
+        async for event in watch.events(request.id):
             yield event
 
-    def _base(self, context: Context) -> str:
-        return caller(context, self._public_url).base_url
+
+@dataclass
+class JobWatch:
+    """One caller's view of one job, as a stream of events without repeats."""
+
+    jobs: JobManager
+    presenter: Presenter
+    fleet: Fleet
+    base_url: str
+    _running: dict[int, TaskProgress] = field(default_factory=dict)
+    _sent_items: set[int] = field(default_factory=set)
+    _last: jobs_pb2.WatchJobResponse | None = None
+
+    async def events(self, job_id: str) -> AsyncIterator[jobs_pb2.WatchJobResponse]:
+        """Yield the events until the job has ended. Raises NotFound, Unavailable."""
+        await self.jobs.get(job_id)  # what is no id must not become a topic
+        with self.jobs.index.listening(job_id, queue=True) as changed:
+
+            def on_progress(index: int, progress: TaskProgress) -> None:
+                self._running[index] = progress
+                changed.set()
+
+            async with self.jobs.progress.subscribe(job_id, on_progress):
+                while (job := await self.jobs.latest(job_id)) is None or not job.status.is_terminal:
+                    for event in self._new_events(job) if job else ():
+                        yield event
+                    await self.jobs.next_change(changed, job_id)
+        for event in self._items(job):
+            yield event
+        yield jobs_pb2.WatchJobResponse(finished=self.presenter.job(job, self.base_url))
+
+    def _new_events(self, job: Job) -> Iterator[jobs_pb2.WatchJobResponse]:
+        yield from self._items(job)
+        if job.status is Status.IN_QUEUE:
+            phase = furthest_phase(job, self._running)
+            if phase is Phase.WAITING_FOR_WORKER and self.fleet.is_starting():
+                phase = Phase.COLD_START
+            queued = jobs_pb2.Queued(place=self.jobs.index.place(job.id), phase=_number(phase))
+            event = jobs_pb2.WatchJobResponse(queued=queued)
+        else:
+            progress = total_progress(job, self._running)
+            if cost := self.presenter.cost(job, time.time()):
+                progress.cost_usd = cost.usd
+            event = jobs_pb2.WatchJobResponse(progress=progress)
+        if event != self._last:
+            self._last = event
+            yield event
+
+    def _items(self, job: Job) -> Iterator[jobs_pb2.WatchJobResponse]:
+        if not job.batch:
+            return
+        for index, video in enumerate(self.presenter.videos(job, self.base_url)):
+            if job.tasks[index].status.is_terminal and index not in self._sent_items:
+                self._sent_items.add(index)
+                yield jobs_pb2.WatchJobResponse(item=video)
+
+
+def total_progress(job: Job, running: dict[int, TaskProgress]) -> jobs_pb2.Progress:
+    """Return the progress of all tasks. Those that have not begun count as the average of those that have."""
+    done, totals, fps = 0, [], 0.0
+    for index, task in enumerate(job.tasks):
+        if task.status.is_terminal:
+            done += task.frames
+            totals.append(task.frames)
+        elif task.status is Status.IN_PROGRESS and index in running:
+            done += running[index].frames_done
+            fps += running[index].fps
+            if running[index].frames_total:
+                totals.append(running[index].frames_total)
+    known = round(sum(totals) / len(totals) * len(job.tasks)) if totals else 0
+    progress = jobs_pb2.Progress(
+        frames_done=done,
+        frames_total=max(known, done),
+        fps=fps,
+        processed=job.processed,
+        total=len(job.tasks),
+        phase=_number(furthest_phase(job, running)),
+    )
+    if fps > 0 and known:
+        progress.seconds_left = round(max(0, known - done) / fps, 1)
+    return progress
+
+
+def furthest_phase(job: Job, running: dict[int, TaskProgress]) -> Phase:
+    """Return the phase of the most advanced task of those that have not ended."""
+    found = {
+        _phase(task.status, running.get(index)) for index, task in enumerate(job.tasks) if not task.status.is_terminal
+    }
+    return next((phase for phase in (Phase.ENCODING, Phase.COLD_START) if phase in found), Phase.WAITING_FOR_WORKER)
+
+
+def _phase(status: Status, latest: TaskProgress | None) -> Phase:
+    if status is Status.IN_PROGRESS:
+        return latest.phase if latest else Phase.ENCODING
+    # The latest progress may be of an attempt that has ended.
+    return latest.phase if latest and latest.phase is not Phase.ENCODING else Phase.WAITING_FOR_WORKER
+
+
+def _number(phase: Phase) -> jobs_pb2.Phase.ValueType:
+    return jobs_pb2.Phase.Value(phase)

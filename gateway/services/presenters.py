@@ -1,7 +1,8 @@
-"""Jobs and assets of the domain as messages of the API."""
+"""Jobs and assets of the domain as messages of the API, with links for the caller."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,36 +18,49 @@ from gateway.jobs import model, operation
 from gateway.jobs.model import Failure, Job, Status, Task
 from servicekit.chunks import MAX_MESSAGE_BYTES
 from servicekit.errors import CODES
+from servicekit.interceptors import Context, metadata
+
+OUTPUT_FIELDS = jobs_pb2.Output.DESCRIPTOR.fields_by_name
+# Left free in a message for its framing.
+MARGIN_BYTES = 64 * 1024
+
+BASE_URL = "x-apigpu-base-url"
+KEEP_JOB = "x-apigpu-keep-job"
+
+CostOf = Callable[[tuple[UsageInterval, ...], float], Cost | None]
+
+
+def proxy_metadata(context: Context) -> dict[str, str]:
+    """Return the metadata of a call of the JSON proxy, which calls on the private socket; {} for other callers."""
+    trusted = metadata(context) if context.peer().startswith("unix:") else {}
+    return trusted if trusted.get(KEEP_JOB) == "1" else {}
 
 
 def timestamp(seconds: float | None) -> Timestamp | None:
-    """Unix seconds, to the millisecond; None stays None."""
-    return None if seconds is None else unix_seconds(datetime.fromtimestamp(round(seconds, 3), UTC))
+    """Return Unix seconds as a Timestamp, to the millisecond; None for None."""
+    return None if seconds is None else _timestamp(datetime.fromtimestamp(round(seconds, 3), UTC))
 
 
-def unix_seconds(given: datetime) -> Timestamp:
-    """A time with its zone."""
+def _timestamp(time_with_zone: datetime) -> Timestamp:
     stamp = Timestamp()
-    stamp.FromDatetime(given)
+    stamp.FromDatetime(time_with_zone)
     return stamp
 
 
-OUTPUT_FIELDS = jobs_pb2.Output.DESCRIPTOR.fields_by_name
-# Of a message, for what frames it.
-MARGIN_BYTES = 64 * 1024
-
-Costs = Callable[[tuple[UsageInterval, ...], float], Cost | None]
-
-
+@dataclass(frozen=True)
 class Presenter:
-    """Makes messages; links in them begin with the caller's base URL."""
+    """Builds messages. Links in them begin with the base URL of the caller, by default `public_url`."""
 
-    def __init__(self, links: LinkSigner, costs: Costs) -> None:
-        self._links = links
-        self._costs = costs
+    links: LinkSigner
+    cost_of: CostOf
+    public_url: str = ""
+
+    def base_url(self, context: Context) -> str:
+        """Return scheme and host for links to the caller; the JSON proxy sends those that its client used."""
+        return proxy_metadata(context).get(BASE_URL, self.public_url).rstrip("/")
 
     def job(self, job: Job, base_url: str) -> jobs_pb2.Job:
-        """The job as a message."""
+        """Return the job as a message."""
         now = time.time()
         return jobs_pb2.Job(
             id=job.id,
@@ -65,25 +79,25 @@ class Presenter:
         )
 
     def page(self, jobs: Sequence[Job], next_token: str, base_url: str) -> jobs_pb2.ListJobsResponse:
-        """A page of jobs, which ends early, after one at least, where they would be too large for one message."""
+        """Return a page of jobs; it ends early, after at least one, where a message would become too large."""
         page = jobs_pb2.ListJobsResponse(next_page_token=next_token)
-        left_bytes = MAX_MESSAGE_BYTES - MARGIN_BYTES
+        free_bytes = MAX_MESSAGE_BYTES - MARGIN_BYTES
         for job in jobs:
             message = self.job(job, base_url)
-            left_bytes -= message.ByteSize()
-            if page.jobs and left_bytes < 0:
+            free_bytes -= message.ByteSize()
+            if page.jobs and free_bytes < 0:
                 page.next_page_token = page.jobs[-1].id
                 break
             page.jobs.append(message)
         return page
 
     def cost(self, job: Job, now: float) -> video_pb2.Cost | None:
-        """What the job costs; None where nothing was rented for it."""
-        cost = self._costs(job.usage, now)
+        """Return the cost of the job; None if nothing was rented for it."""
+        cost = self.cost_of(job.usage, now)
         return None if cost is None else video_pb2.Cost(usd=cost.usd, seconds=cost.seconds, final=cost.is_final)
 
-    def answer(self, job: Job, base_url: str, response: Message) -> Message:
-        """Fill the response of an operation's own method; fields that it does not have are left out."""
+    def response(self, job: Job, base_url: str, response: Message) -> Message:
+        """Fill the response of an operation's method, as far as it has the fields."""
         now = time.time()
         ended = job.ended_at or now
         values: dict[str, Any] = {
@@ -107,7 +121,7 @@ class Presenter:
         return type(response)(**{name: value for name, value in values.items() if name in known})
 
     def videos(self, job: Job, base_url: str) -> Iterator[video_pb2.Video]:
-        """The results of a batch, in its order."""
+        """Yield the results of a batch, in its order."""
         for index, task in enumerate(job.tasks):
             url = self._url(job, index, base_url)
             yield video_pb2.Video(
@@ -121,16 +135,16 @@ class Presenter:
             )
 
     def asset(self, asset: StoredAsset, base_url: str) -> assets_pb2.Asset:
-        """The asset as a message."""
+        """Return the asset as a message."""
         return assets_pb2.Asset(
             name=asset.name,
             filename=asset.filename,
             content_type=asset.content_type,
             size_bytes=asset.size_bytes,
             sha256=asset.sha256,
-            create_time=unix_seconds(asset.created_at),
-            expire_time=unix_seconds(asset.expires_at),
-            download_url=base_url + self._links.sign_file(asset.id, asset.filename),
+            create_time=_timestamp(asset.created_at),
+            expire_time=_timestamp(asset.expires_at),
+            download_url=base_url + self.links.sign_file(asset.id, asset.filename),
         )
 
     def _output(self, job: Job, base_url: str) -> jobs_pb2.Output | None:
@@ -151,7 +165,7 @@ class Presenter:
         return output
 
     def _first_link(self, job: Job, base_url: str) -> dict[str, str]:
-        """Link to the first result, by the name of the field that is for its kind: "video_url", "image_url"."""
+        """Return the link to the first result, by the field for its media type: "video_url", "image_url"."""
         kind = (job.tasks[0].content_type or model.MP4).partition("/")[0]
         return {f"{kind}_url": self._url(job, 0, base_url)}
 
@@ -159,7 +173,7 @@ class Presenter:
         return [
             video_pb2.File(
                 name=file.name,
-                url=base_url + self._links.sign_file(parse_name(file.asset), file.name),
+                url=base_url + self.links.sign_file(parse_name(file.asset), file.name),
                 asset=file.asset,
                 content_type=file.content_type,
             )
@@ -168,7 +182,7 @@ class Presenter:
 
     def _url(self, job: Job, index: int, base_url: str) -> str:
         asset = job.tasks[index].asset
-        return base_url + self._links.sign_file(parse_name(asset), model.result_name(job, index)) if asset else ""
+        return base_url + self.links.sign_file(parse_name(asset), model.result_name(job, index)) if asset else ""
 
 
 def _stats(job: Job, cost: video_pb2.Cost | None, now: float) -> video_pb2.Stats:

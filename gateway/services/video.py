@@ -1,14 +1,14 @@
-"""VideoService: one method an operation, each the same: queue a job, wait for it, answer with its result.
+"""VideoService. Each method queues a job of its operation, waits for it, and responds with the result.
 
-The methods are made from the service's descriptor, so a new operation needs no code here.
+The methods are built from the service's descriptor: a new operation needs no code here.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
-import structlog
 from google.protobuf import message_factory
 from google.protobuf.message import Message
 
@@ -16,23 +16,19 @@ from apigpu.v1 import video_pb2
 from gateway.jobs import operation
 from gateway.jobs.manager import JobManager
 from gateway.jobs.model import Status
-from gateway.services.caller import caller
-from gateway.services.presenters import Presenter
+from gateway.services.presenters import Presenter, proxy_metadata
 from servicekit.errors import Cancelled, ServiceError, from_code
 from servicekit.interceptors import Context
-
-log = structlog.get_logger("video")
 
 SERVICE = video_pb2.DESCRIPTOR.services_by_name["VideoService"]
 
 
+@dataclass(frozen=True)
 class VideoService:
     """Serves apigpu.v1.VideoService."""
 
-    def __init__(self, jobs: JobManager, messages: Presenter, public_url: str) -> None:
-        self._jobs = jobs
-        self._messages = messages
-        self._public_url = public_url
+    jobs: JobManager
+    presenter: Presenter
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Serve every method of the service on `server`."""
@@ -53,21 +49,21 @@ class VideoService:
 
     def _method(self, response: type[Message]) -> Callable[[Message, Context], Awaitable[Message]]:
         async def call(request: Message, context: Context) -> Message:
-            who = caller(context, self._public_url)
-            job_id = (await self._jobs.submit(operation.wrap(request))).id
+            job_id = (await self.jobs.submit(operation.wrap(request))).id
             try:
-                job = await self._jobs.wait(job_id)
+                job = await self.jobs.wait(job_id)
             except asyncio.CancelledError:
-                # The caller is gone, or its deadline is over. Not so when the gateway itself shuts down.
-                if not who.is_proxy and not self._jobs.is_closing:
-                    self._jobs.withdraw(job_id)
+                # The caller is gone or its deadline has passed, unless the gateway itself shuts down. Clients of the
+                # proxy may leave: their job goes on.
+                if not proxy_metadata(context) and not self.jobs.is_closing:
+                    self.jobs.withdraw(job_id)
                 raise
             except ServiceError as error:
                 error.metadata.setdefault("job_id", job_id)
                 raise
             if job.status is not Status.COMPLETED:
                 raise _error(job.id, job.failure)
-            return self._messages.answer(job, who.base_url, response())
+            return self.presenter.response(job, self.presenter.base_url(context), response())
 
         return call
 

@@ -13,8 +13,8 @@ from tests.support.fleet_world import World, intervals, vast_provider
 
 
 async def main(nats_url, vast_url, fleet):
-    engine = await JetStream.open(nats_url, Path(), 10)
-    records = await engine.key_value(fleet)
+    jetstream = await JetStream.open(nats_url, Path(), 10)
+    records = await jetstream.key_value(fleet)
     provider = vast_provider(SimpleNamespace(url=vast_url), fleet)
     async with World(records, provider, intervals=intervals(lease_seconds=0.3), fleet=fleet, gateway="child") as world:
         print("begun", flush=True)

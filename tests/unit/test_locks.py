@@ -47,7 +47,7 @@ def test_the_lock_holds_what_each_system_needs(system):
         return requirement.marker is None or requirement.marker.evaluate({**system, "extra": ""})
 
     locked = {canonicalize_name(need.name): need for need, _ in entries("requirements.lock") if applies(need)}
-    groups = [PROJECT["dependencies"], PROJECT["optional-dependencies"]["dev"]]
+    groups = [PROJECT["dependencies"], *(PROJECT["optional-dependencies"][extra] for extra in ("server", "dev"))]
     for need in [need for group in groups for need in map(Requirement, group) if applies(need)]:
         if canonicalize_name(need.name) != PROJECT["name"]:
             (version,) = [each.version for each in locked[canonicalize_name(need.name)].specifier]

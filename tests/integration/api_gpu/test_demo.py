@@ -1,28 +1,27 @@
 """The demo's judgement: results that were not edited must not pass."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.support.paths import ROOT
 from tools.demo import Demo
 from tools.samples import Samples, cues
 
 
 class Idle:
-    """A way that gives the sources back."""
+    """A transport that returns the sources."""
 
     name = "idle"
 
     def caption(self, samples: Samples, folder: Path) -> list[Path]:
-        """See client.ways.Way."""
         return [samples.video]
 
     def img2vid(self, samples: Samples, seconds: float, folder: Path) -> list[Path]:
-        """See client.ways.Way."""
         return [samples.video]
 
     def addaudio(self, samples: Samples, folder: Path) -> list[Path]:
-        """See client.ways.Way."""
         return [samples.video]
 
 
@@ -48,3 +47,19 @@ def test_times_with_and_without_a_cue(tmp_path: Path, spans: str, expected: tupl
     subtitles = tmp_path / "a.srt"
     subtitles.write_text(spans)
     assert cues(subtitles, 10.0) == expected
+
+
+@pytest.mark.parametrize("name", ["missing.mp4", "it's.mp4", 'a "b" $HOME.mp4'])
+def test_a_video_that_is_not_there_is_told_in_one_line(name: str) -> None:
+    make = ["make", "--silent", "--old-file=setup", "demo", f"VIDEO={name.replace('$', '$$')}"]
+    done = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[0] == f"tools.demo: cannot read {name}: no such file or folder."
+
+
+def test_a_video_that_cannot_be_decoded_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "broken.mp4").write_text("no video")
+    make = ["make", "--silent", "--old-file=setup", "demo", f"VIDEO={tmp_path / 'broken.mp4'}"]
+    done = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr.startswith("tools.demo: cannot decode the video: ")

@@ -111,6 +111,16 @@ def test_keys_and_certificates_outlive_it(tmp_path: Path, media: Samples) -> Non
         assert client.asset(asset.name).sha256 == asset.sha256
 
 
+def test_logs_and_work_go_where_the_environment_says(tmp_path: Path, media: Samples) -> None:
+    logs, work = tmp_path / "logs", tmp_path / "work"
+    with running(tmp_path / "data", LOGS_DIR=str(logs), WORK_DIR=str(work)) as pair, pair.client() as client:
+        client.img2vid([media.images[0]], seconds=0.1).wait()
+        assert {path.name for path in logs.iterdir()} >= {"gateway.log", "encoder.log"}
+        assert work.is_dir()
+        assert f"logs         {logs}" in pair.output
+        assert not {"logs", "work"} & {path.name for path in pair.data_dir.iterdir()}
+
+
 def test_a_key_of_the_environment_wins(tmp_path: Path) -> None:
     with running(tmp_path / "data", X_API_KEY="of-the-environment") as pair:
         assert pair.key == ""

@@ -32,7 +32,7 @@ IMAGES = {"gateway": GatewaySettings, "encoder": EncoderSettings, "encoder-gpu":
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 BUILD_INSTRUCTIONS = {"WORKDIR", "COPY", "RUN"}
 INSTRUCTIONS = BUILD_INSTRUCTIONS | {"ENV", "USER", "VOLUME", "EXPOSE", "HEALTHCHECK", "CMD"}
-NOT_SETTINGS = {"PATH", "PYTHONUNBUFFERED", "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES"}
+NOT_SETTINGS = {"PATH", "PYTHONSAFEPATH", "PYTHONUNBUFFERED", "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES"}
 
 each = pytest.mark.parametrize("image", IMAGES)
 
@@ -110,8 +110,9 @@ def test_folders_that_it_writes_to_are_its_users(image):
 
 
 @each
-def test_its_command_is_one_of_the_packages(image):
+def test_its_command_is_one_of_the_packages_and_of_no_other_folder(image):
     _, final = read(image)
+    assert final.environment["PYTHONSAFEPATH"] == "1"
     assert final.command == ["python", "-m", image.removesuffix("-gpu")]
 
 
@@ -199,7 +200,7 @@ def required(name, extras):
                 if key not in found:
                     found.add(key)
                     left.append((key, frozenset(need.extras)))
-    return found
+    return found - {canonicalize_name(name)}
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from gateway.jetstream.connection import JetStream
 
 
 @pytest.fixture
-async def engine(tmp_path):
+async def jetstream(tmp_path):
     made = await JetStream.open("", tmp_path / "nats", connect_seconds=10)
     yield made
     await made.close()

@@ -4,5 +4,5 @@ import pytest
 
 
 @pytest.fixture
-async def records(engine):
-    return await engine.key_value("fleet")
+async def records(jetstream):
+    return await jetstream.key_value("fleet")

@@ -18,8 +18,8 @@ def vast(tmp_path):
         yield emulator
 
 
-async def test_from_nothing_to_work_and_back_to_nothing(engine, vast):
-    records = await engine.key_value("fleet")
+async def test_from_nothing_to_work_and_back_to_nothing(jetstream, vast):
+    records = await jetstream.key_value("fleet")
     async with World(records, vast_provider(vast), Policy(maximum=2, idle_seconds=0.2)) as world:
         machine = await world.ready()
         assert machine.slots == 3

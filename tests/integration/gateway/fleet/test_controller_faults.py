@@ -246,20 +246,20 @@ FAULTS = {
 }
 
 
-async def met(engine, fault):
+async def met(jetstream, fault):
     with VastEmulator(offers(), LightHost()) as vast:
         try:
-            await fault(await engine.key_value(fault.__name__), vast)
+            await fault(await jetstream.key_value(fault.__name__), vast)
         except BaseException as error:
             error.add_note(fault.__name__)
             raise
 
 
 @pytest.mark.parametrize("group", FAULTS)
-async def test_every_fault_has_its_outcome(engine, group):
+async def test_every_fault_has_its_outcome(jetstream, group):
     async with asyncio.TaskGroup() as together:
         for fault in FAULTS[group]:
-            together.create_task(met(engine, fault))
+            together.create_task(met(jetstream, fault))
 
 
 async def live_through(records, kind):
@@ -287,7 +287,7 @@ async def live_through(records, kind):
         assert not living(vast)
 
 
-async def test_an_outage_of_the_api_loses_nothing_in_any_phase(engine):
+async def test_an_outage_of_the_api_loses_nothing_in_any_phase(jetstream):
     async with asyncio.TaskGroup() as lives:
         for kind in ("502", "drop", "storm"):
-            lives.create_task(live_through(await engine.key_value(kind), kind))
+            lives.create_task(live_through(await jetstream.key_value(kind), kind))

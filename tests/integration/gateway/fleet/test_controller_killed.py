@@ -78,9 +78,9 @@ async def followed(records, vast, fleet, *, most_made):
     assert {machine.id for machine in records if machine.provider_id} == {one.label for one in made}
 
 
-async def walk(engine, vast, step, when):
+async def walk(jetstream, vast, step, when):
     fleet = f"fleet-{step}-{when}"
-    records, death = await engine.key_value(fleet), Death(step, when)
+    records, death = await jetstream.key_value(fleet), Death(step, when)
     await killed(records, vast, fleet, death)
     assert tuple(death.begun) == LIFE[:step]
     is_given_back = step > GIVEN_BACK_AT or (step, when) == (GIVEN_BACK_AT, "after")
@@ -91,35 +91,35 @@ async def walk(engine, vast, step, when):
         raise
 
 
-async def lane(engine, walks):
+async def lane(jetstream, walks):
     """Some walks, one after the other."""
     with VastEmulator(offers(), LightHost()) as vast:
         for step, when in walks:
-            await walk(engine, vast, step, when)
+            await walk(jetstream, vast, step, when)
         assert not any(container.is_alive for container in vast.launch.started)
 
 
-async def test_a_gateway_killed_at_any_step_leaks_nothing(engine):
+async def test_a_gateway_killed_at_any_step_leaks_nothing(jetstream):
     walks = [(step, when) for step in range(1, len(LIFE) + 1) for when in ("before", "after")]
     async with asyncio.TaskGroup() as lanes:
         for number in range(LANES):
-            lanes.create_task(lane(engine, walks[number::LANES]))
+            lanes.create_task(lane(jetstream, walks[number::LANES]))
 
 
-async def real_kill(engine, vast, seed):
+async def real_kill(jetstream, vast, seed):
     fleet = f"killed-{seed}"
     child = die_with_parent(
-        [sys.executable, str(ROOT / "tests" / "support" / "fleet_child.py"), engine._server.url, vast.url, fleet]
+        [sys.executable, str(ROOT / "tests" / "support" / "fleet_child.py"), jetstream.server_url, vast.url, fleet]
     )
     process = subprocess.Popen(child.command, preexec_fn=child.preexec, stdout=subprocess.PIPE, text=True)
     with process:
         assert await asyncio.to_thread(process.stdout.readline) == "begun\n"
         await asyncio.sleep(random.Random(seed).uniform(0, 1.2))
         process.kill()
-    records = await engine.key_value(fleet)
+    records = await jetstream.key_value(fleet)
     await followed(records, vast, fleet, most_made=len(ever(vast, fleet)) + 1)
 
 
-async def test_a_process_killed_at_any_moment_leaks_nothing(engine):
+async def test_a_process_killed_at_any_moment_leaks_nothing(jetstream):
     with VastEmulator(offers(), LightHost()) as vast:
-        await asyncio.gather(*(real_kill(engine, vast, seed) for seed in (1, 2)))
+        await asyncio.gather(*(real_kill(jetstream, vast, seed) for seed in (1, 2)))

@@ -93,12 +93,12 @@ async def test_a_gateway_that_closes_in_the_middle_of_an_order_leaves_a_machine_
     assert vast.called("create") == 1
 
 
-async def test_an_outage_of_the_store_in_mid_life_loses_nothing(engine, records, vast):
+async def test_an_outage_of_the_store_in_mid_life_loses_nothing(jetstream, records, vast):
     async with World(records, vast_provider(vast)) as world:
         for state in (InstanceState.PROVISIONING, InstanceState.READY):
             world.waiting = 1
             await world.until_reached(state)
-            os.kill(engine.server_pid, signal.SIGKILL)  # it is started again after half a second
+            os.kill(jetstream.server_pid, signal.SIGKILL)  # it is started again after half a second
             await until(lambda: not world.is_leader)
         (machine,) = world.registry.living()
         assert [one.label for one in living(vast)] == [machine.id]

@@ -26,12 +26,12 @@ async def runpod():
 
 
 @pytest.fixture
-async def world(engine, runpod, tmp_path):
+async def world(jetstream, runpod, tmp_path):
     client = RunpodClient(runpod.api_url, runpod.endpoint_id, runpod.key, backoff=Backoff(0.01, 0.1))
     assets = AssetStore(str(tmp_path / "assets"), retention_seconds=60, max_bytes=10**6)
     links = TaskLinks(LinkSigner(secrets.token_bytes(32), 60), assets, "http://127.0.0.1", 60)
-    endpoint = RunpodEncoder(client, Tickets(await engine.key_value("tickets")), assets, links, RunTimeouts(30.0))
-    async with World(await engine.key_value("fleet"), RunpodProvider(endpoint, 0.01, 3, 2)) as made:
+    endpoint = RunpodEncoder(client, Tickets(await jetstream.key_value("tickets")), assets, links, RunTimeouts(30.0))
+    async with World(await jetstream.key_value("fleet"), RunpodProvider(endpoint, 0.01, 3, 2)) as made:
         yield made
 
 

@@ -98,8 +98,8 @@ async def lost_with_its_machine(metered, job_id, machine, is_gone):
         raise EncoderLost("it is gone")
 
 
-async def test_a_machine_that_is_given_back_at_once_sends_its_task_back(engine, records, vast):
-    store = JobStore(await engine.key_value("jobs"), 3600)
+async def test_a_machine_that_is_given_back_at_once_sends_its_task_back(jetstream, records, vast):
+    store = JobStore(await jetstream.key_value("jobs"), 3600)
     request = Operation(caption=CaptionRequest(url_video="v", url_srt="s")).SerializeToString()
     job = model.Job(uuid.uuid4().hex, "CAPTION", request, False, (model.Task(),), time.time())
     await store.create(job)

@@ -6,6 +6,7 @@ import sys
 SCRIPT = """
 import asyncio, os, resource, signal, sys
 from pathlib import Path
+from urllib.parse import urlsplit
 from gateway.jetstream.server import RESTART_SECONDS, EmbeddedServer, can_connect
 
 async def main():
@@ -13,11 +14,11 @@ async def main():
     await server.start()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
-    os.kill(server._process.pid, signal.SIGKILL)
+    os.kill(server.pid, signal.SIGKILL)
     await asyncio.sleep(2 * RESTART_SECONDS)
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     async with asyncio.timeout(10):
-        while not await can_connect("127.0.0.1", server._port):
+        while not await can_connect("127.0.0.1", urlsplit(server.url).port):
             await asyncio.sleep(0.05)
     await server.stop()
 

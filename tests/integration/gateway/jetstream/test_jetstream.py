@@ -9,6 +9,7 @@ import sys
 import time
 from urllib.parse import urlsplit
 
+import nats
 import psutil
 import pytest
 
@@ -19,8 +20,8 @@ from servicekit.tasks import cancel_and_wait
 from tests.support.until import within
 
 
-async def test_a_record_is_changed_only_at_the_revision_that_was_read(engine):
-    records = await engine.key_value("jobs")
+async def test_a_record_is_changed_only_at_the_revision_that_was_read(jetstream):
+    records = await jetstream.key_value("jobs")
     first = await records.create("a", b"1")
     with pytest.raises(Aborted):
         await records.create("a", b"2")
@@ -31,21 +32,21 @@ async def test_a_record_is_changed_only_at_the_revision_that_was_read(engine):
     assert await records.get("b") is None
 
 
-async def test_a_watch_tells_what_is_and_what_comes_and_outlives_the_server(engine):
-    records = await engine.key_value("jobs")
+async def test_a_watch_tells_what_is_and_what_comes_and_outlives_the_server(jetstream):
+    records = await jetstream.key_value("jobs")
     await records.create("a", b"1")
     seen, ready = [], asyncio.Event()
     watching = asyncio.create_task(records.watch(lambda key, value, revision: seen.append((key, value)), ready))
     await within(ready.wait())
     assert seen == [("a", b"1")]
-    kill_server(engine)
+    kill_server(jetstream)
     await until(lambda: create_succeeds(records, "b"))
     await until(lambda: told(seen, ("b", b"2")))
     watching.cancel()
 
 
-async def test_a_watch_outlives_a_record_that_cannot_be_taken_in(engine):
-    records = await engine.key_value("jobs")
+async def test_a_watch_outlives_a_record_that_cannot_be_taken_in(jetstream):
+    records = await jetstream.key_value("jobs")
     await records.create("a", b"1")
     await records.create("b", b"2")
     seen, ready = [], asyncio.Event()
@@ -63,8 +64,8 @@ async def test_a_watch_outlives_a_record_that_cannot_be_taken_in(engine):
     watching.cancel()
 
 
-async def test_the_same_task_is_queued_once(engine):
-    queue = await engine.queue("tasks", ack_wait_seconds=10)
+async def test_the_same_task_is_queued_once(jetstream):
+    queue = await jetstream.queue("tasks", ack_wait_seconds=10)
     assert await queue.put("job.0") is True
     assert await queue.put("job.0") is False
     assert await queue.put("job.1") is True
@@ -75,21 +76,23 @@ async def test_the_same_task_is_queued_once(engine):
     assert await queue.put("job.0") is True
 
 
-async def test_a_task_that_could_not_be_stored_does_not_pass_for_queued(engine):
-    queue = await engine.queue("task", ack_wait_seconds=10)
-    config = (await queue._stream.stream_info("TASK")).config
+async def test_a_task_that_could_not_be_stored_does_not_pass_for_queued(jetstream):
+    queue = await jetstream.queue("task", ack_wait_seconds=10)
+    other = await nats.connect(jetstream.server_url)
+    config = (await other.jetstream().stream_info("TASK")).config
     config.max_bytes = 1
-    await queue._stream.update_stream(config)
+    await other.jetstream().update_stream(config)
+    await other.close()
     with pytest.raises(Unavailable) as caught:
         await queue.put("job.0")
     assert "maximum bytes exceeded" in str(caught.value.__cause__)
 
 
-async def test_a_message_of_a_silent_worker_comes_back_and_of_a_beating_one_does_not(engine):
-    queue = await engine.queue("tasks", ack_wait_seconds=1)
+async def test_a_message_of_a_silent_worker_comes_back_and_of_a_beating_one_does_not(jetstream):
+    queue = await jetstream.queue("tasks", ack_wait_seconds=1)
     await queue.put("job.0")
     first = await queue.next()
-    async with first.held():
+    async with first.keep_alive():
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(queue.next(), 2.2)
     again = await within(queue.next())
@@ -97,24 +100,24 @@ async def test_a_message_of_a_silent_worker_comes_back_and_of_a_beating_one_does
     await again.ack()
 
 
-async def test_the_acknowledge_wait_of_the_last_start_counts(engine):
-    await engine.queue("tasks", ack_wait_seconds=60)
-    queue = await engine.queue("tasks", ack_wait_seconds=1)
+async def test_the_acknowledge_wait_of_the_last_start_counts(jetstream):
+    await jetstream.queue("tasks", ack_wait_seconds=60)
+    queue = await jetstream.queue("tasks", ack_wait_seconds=1)
     await queue.put("job.0")
     await queue.next()
     assert (await within(queue.next())).key == "job.0"
 
 
-async def test_a_deleted_record_is_gone_and_can_be_made_again(engine):
-    records = await engine.key_value("jobs")
+async def test_a_deleted_record_is_gone_and_can_be_made_again(jetstream):
+    records = await jetstream.key_value("jobs")
     await records.create("a", b"1")
     await records.delete("a")
     assert await records.get("a") is None
     await records.create("a", b"2")
 
 
-async def test_a_list_of_servers_is_tried_in_turn(engine, tmp_path, unused_tcp_port):
-    urls = f"nats://127.0.0.1:{unused_tcp_port}, {engine._server.url}"
+async def test_a_list_of_servers_is_tried_in_turn(jetstream, tmp_path, unused_tcp_port):
+    urls = f"nats://127.0.0.1:{unused_tcp_port}, {jetstream.server_url}"
     other = await JetStream.open(urls, tmp_path / "other", connect_seconds=10)
     await (await other.key_value("jobs")).create("a", b"1")
     await other.close()
@@ -148,13 +151,13 @@ async def swallowing(url):
 
 
 @pytest.mark.parametrize("unsent", [0, 16])
-async def test_a_server_that_falls_silent_is_connected_to_again(engine, tmp_path, unsent):
+async def test_a_server_that_falls_silent_is_connected_to_again(jetstream, tmp_path, unsent):
     """Also when the old socket, which takes no more, has MiB left to send."""
-    async with swallowing(engine._server.url) as (url, swallow):
+    async with swallowing(jetstream.server_url) as (url, swallow):
         other = await JetStream.open(url, tmp_path / "other", connect_seconds=10, ping_seconds=0.2)
         records, again = await other.key_value("jobs"), asyncio.Event()
         await records.create("a", b"1")
-        other._connection.on_reconnect.append(again.set)
+        other.on_reconnect.append(again.set)
         await swallow()
         sending = [asyncio.create_task(other.publish("topic", bytes((1 << 20) - 1))) for _ in range(unsent)]
         await within(again.wait())
@@ -163,32 +166,32 @@ async def test_a_server_that_falls_silent_is_connected_to_again(engine, tmp_path
         await other.close()
 
 
-async def test_a_connection_that_the_server_ends_for_good_is_noticed(engine):
+async def test_a_connection_that_the_server_ends_for_good_is_noticed(jetstream):
     with contextlib.suppress(Exception):
-        async with engine.subscribe("a" * 5000, lambda topic, data: None):
-            await within(engine.lost.wait())
-    assert engine.lost.is_set()
+        async with jetstream.subscribe("a" * 5000, lambda topic, data: None):
+            await within(jetstream.lost.wait())
+    assert jetstream.lost.is_set()
 
 
-async def test_a_message_given_back_comes_again_at_once(engine):
-    queue = await engine.queue("tasks", ack_wait_seconds=30)
+async def test_a_message_given_back_comes_again_at_once(jetstream):
+    queue = await jetstream.queue("tasks", ack_wait_seconds=30)
     await queue.put("job.0")
     await (await queue.next()).give_back()
     assert (await within(queue.next())).key == "job.0"
 
 
-async def test_what_was_acknowledged_survives_a_kill_of_the_server(engine):
-    queue = await engine.queue("tasks", ack_wait_seconds=1)
-    records = await engine.key_value("jobs")
+async def test_what_was_acknowledged_survives_a_kill_of_the_server(jetstream):
+    queue = await jetstream.queue("tasks", ack_wait_seconds=1)
+    records = await jetstream.key_value("jobs")
     await records.create("a", b"kept")
     await queue.put("job.0")
-    kill_server(engine)
+    kill_server(jetstream)
     assert (await within(queue.next())).key == "job.0"
     assert (await records.get("a")).value == b"kept"
 
 
-async def test_a_cancel_is_heard_whenever_it_comes(engine):
-    records, queue = await engine.key_value("records"), await engine.queue("task", 30)
+async def test_a_cancel_is_heard_whenever_it_comes(jetstream):
+    records, queue = await jetstream.key_value("records"), await jetstream.queue("task", 30)
     await records.create("a", b"1")
 
     async def taken():
@@ -208,15 +211,15 @@ async def test_a_cancel_is_heard_whenever_it_comes(engine):
             await asyncio.sleep(0.001)
 
 
-async def test_announcements_reach_whoever_listens(engine):
+async def test_announcements_reach_whoever_listens(jetstream):
     heard = asyncio.Queue()
-    async with engine.subscribe("progress.a.*", lambda topic, data: heard.put_nowait((topic, data))):
-        await engine.publish("progress.b.0", b"other")
-        await engine.publish("progress.a.0", b"mine")
+    async with jetstream.subscribe("progress.a.*", lambda topic, data: heard.put_nowait((topic, data))):
+        await jetstream.publish("progress.b.0", b"other")
+        await jetstream.publish("progress.a.0", b"mine")
         assert await within(heard.get()) == ("progress.a.0", b"mine")
 
 
-async def test_two_gateways_cannot_share_a_folder(engine, tmp_path):
+async def test_two_gateways_cannot_share_a_folder(jetstream, tmp_path):
     with pytest.raises(ConfigError, match="another gateway uses"):
         await JetStream.open("", tmp_path / "nats", connect_seconds=5)
 
@@ -232,8 +235,8 @@ def test_the_server_dies_with_its_gateway_even_when_that_is_killed(tmp_path):
     code = (
         "import asyncio, sys; from pathlib import Path; from gateway.jetstream.connection import JetStream\n"
         "async def main():\n"
-        f"    engine = await JetStream.open('', Path({str(tmp_path)!r}), 10)\n"
-        "    print(engine.server_pid, flush=True); await asyncio.sleep(60)\n"
+        f"    jetstream = await JetStream.open('', Path({str(tmp_path)!r}), 10)\n"
+        "    print(jetstream.server_pid, flush=True); await asyncio.sleep(60)\n"
         "asyncio.run(main())"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as gateway:
@@ -253,8 +256,8 @@ def gone(process, seconds):
     return False
 
 
-def kill_server(engine):
-    os.kill(engine.server_pid, signal.SIGKILL)
+def kill_server(jetstream):
+    os.kill(jetstream.server_pid, signal.SIGKILL)
 
 
 async def create_succeeds(records, key):

@@ -28,8 +28,8 @@ def plus_one(count):
 
 
 @pytest.fixture
-async def bucket(engine):
-    return await engine.key_value("counts")
+async def bucket(jetstream):
+    return await jetstream.key_value("counts")
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from gateway.fleet.controller import FleetConfig
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.instances.instance import Instance, InstanceState
 from gateway.fleet.setup import open_fleet
+from gateway.jetstream.connection import JetStream
 from gateway.jetstream.queue import WorkQueue
 from gateway.jobs.dispatcher import Dispatcher
 from gateway.jobs.manager import JobManager
@@ -110,7 +111,7 @@ class ScriptedEncoder(encoder_pb2_grpc.EncoderServiceServicer):
 class Works:
     """The parts of the gateway that run jobs."""
 
-    engine: object
+    jetstream: JetStream
     assets: AssetStore
     bucket: FaultyBucket
     work_queue: WorkQueue
@@ -161,14 +162,14 @@ def retry():
 
 
 @pytest.fixture
-async def works(engine, tmp_path, certs, retry):
+async def works(jetstream, tmp_path, certs, retry):
     encoder = ScriptedEncoder()
     async with serving(encoder, certs) as port, contextlib.AsyncExitStack() as stack:
         identity = Identity(certs / "gateway.crt", certs / "gateway.key", certs / "ca.crt")
         pool = Pool()
         pool.add(GrpcEncoder(f"127.0.0.1:{port}", identity.channel_credentials(), ""))
         stack.push_async_callback(pool.close)
-        yield await wired(engine, tmp_path, pool, encoder, stack, retry=retry)
+        yield await wired(jetstream, tmp_path, pool, encoder, stack, retry=retry)
 
 
 RENTED = Instance(
@@ -177,7 +178,7 @@ RENTED = Instance(
 
 
 @pytest.fixture
-async def rented(engine, tmp_path, certs):
+async def rented(jetstream, tmp_path, certs):
     """The same, with an encoder that costs a dollar a second since just now; `register` beside it."""
     encoder = ScriptedEncoder()
     async with serving(encoder, certs) as port, contextlib.AsyncExitStack() as stack:
@@ -186,27 +187,27 @@ async def rented(engine, tmp_path, certs):
         at = GrpcEncoder(f"127.0.0.1:{port}", identity.channel_credentials(), "", name=RENTED.id)
         pool.add(at, rank=1, is_rented=True)
         stack.push_async_callback(pool.close)
-        works = await wired(engine, tmp_path, pool, encoder, stack)
+        works = await wired(jetstream, tmp_path, pool, encoder, stack)
         await works.fleet.registry.add(replace(RENTED, created_at=time.time()))
         yield works
 
 
-async def wired(engine, tmp_path, pool, encoder, stack, max_task_seconds=30.0, resumable=(), retry=RETRY_POLICY):
+async def wired(jetstream, tmp_path, pool, encoder, stack, max_task_seconds=30.0, resumable=(), retry=RETRY_POLICY):
     """Wire the product's own parts over a bucket that fails when it is told to."""
     assets = AssetStore(str(tmp_path / "assets"), retention_seconds=3600, max_bytes=1 << 30)
-    bucket = FaultyBucket(await engine.key_value("jobs"))
+    bucket = FaultyBucket(await jetstream.key_value("jobs"))
     store = JobStore(bucket, 3600)
     await store.start()
     stack.push_async_callback(store.stop)
-    work_queue = await engine.queue("tasks", 1.0)
-    queue, progress = TaskQueue(work_queue), ProgressBus(engine)
+    work_queue = await jetstream.queue("tasks", 1.0)
+    queue, progress = TaskQueue(work_queue), ProgressBus(jetstream)
     fetcher = Fetcher(FetchLimits(max_bytes=1 << 30, connect_seconds=1, idle_seconds=1, total_seconds=5))
     stack.push_async_callback(fetcher.aclose)
     sources = Sources(fetcher, assets)
     config = FleetConfig("api-gpu", Policy())
-    fleet = await open_fleet(config, await engine.key_value("fleet"), pool, store.index, {}, stack)
+    fleet = await open_fleet(config, await jetstream.key_value("fleet"), pool, store.index, {}, stack)
     limits = JobLimits(max_task_seconds, max_attempts=3, max_items=20, cost_check_seconds=0.05)
     manager, dispatcher = start_jobs(
         store, queue, progress, sources, assets, pool, fleet, limits, stack, resumable, retry
     )
-    return Works(engine, assets, bucket, work_queue, queue, store, manager, dispatcher, pool, encoder, fleet)
+    return Works(jetstream, assets, bucket, work_queue, queue, store, manager, dispatcher, pool, encoder, fleet)

@@ -195,7 +195,7 @@ async def test_a_store_that_is_away_when_the_result_comes_does_not_cost_the_enco
     job = await works.manager.submit(await works.caption())
     await until(lambda: works.encoder.running == 1)
     await asyncio.sleep(0.8)
-    os.kill(works.engine.server_pid, signal.SIGKILL)
+    os.kill(works.jetstream.server_pid, signal.SIGKILL)
     await until(lambda: works.encoder.running == 0)
     await asyncio.sleep(2)
     done = await works.result(job.id, seconds=40)
@@ -232,7 +232,7 @@ async def test_a_job_left_between_record_and_queue_is_found_again(works):
     assert (await works.result(job.id)).status is Status.COMPLETED
 
 
-async def test_jobs_wait_for_an_encoder_that_is_not_there_yet(works, engine, tmp_path, certs, unused_tcp_port):
+async def test_jobs_wait_for_an_encoder_that_is_not_there_yet(works, jetstream, tmp_path, certs, unused_tcp_port):
     from gateway.workers.grpc import GrpcEncoder
     from gateway.workers.pool import Pool
     from servicekit.tls import Identity
@@ -244,7 +244,7 @@ async def test_jobs_wait_for_an_encoder_that_is_not_there_yet(works, engine, tmp
         pool.add(GrpcEncoder(f"127.0.0.1:{unused_tcp_port}", identity.channel_credentials(), ""))
         stack.push_async_callback(pool.close)
         late = ScriptedEncoder()
-        other = await wired(engine, tmp_path, pool, late, stack)
+        other = await wired(jetstream, tmp_path, pool, late, stack)
         job = await other.manager.submit(await other.caption())
         await asyncio.sleep(0.5)
         assert (await other.manager.get(job.id)).status is Status.IN_QUEUE
@@ -253,16 +253,16 @@ async def test_jobs_wait_for_an_encoder_that_is_not_there_yet(works, engine, tmp
         assert (done.status, done.tasks[0].attempts) == (Status.COMPLETED, 1)
 
 
-async def test_a_task_that_takes_too_long_is_ended(works, engine, tmp_path):
+async def test_a_task_that_takes_too_long_is_ended(works, jetstream, tmp_path):
     await works.dispatcher.drain(0)
     works.encoder.script = ["hang"]
     async with contextlib.AsyncExitStack() as stack:
-        hasty = await wired(engine, tmp_path, works.pool, works.encoder, stack, max_task_seconds=0.5)
+        hasty = await wired(jetstream, tmp_path, works.pool, works.encoder, stack, max_task_seconds=0.5)
         job = await hasty.result((await hasty.manager.submit(await hasty.caption())).id)
     assert (job.status, job.failure.code) == (Status.TIMED_OUT, 4)
 
 
-async def test_the_wait_for_a_worker_is_no_part_of_the_tasks_time(works, engine, tmp_path, monkeypatch):
+async def test_the_wait_for_a_worker_is_no_part_of_the_tasks_time(works, jetstream, tmp_path, monkeypatch):
     await works.dispatcher.drain(0)
     (seat,) = works.pool.seats
     run = seat.encoder.run
@@ -274,14 +274,14 @@ async def test_the_wait_for_a_worker_is_no_part_of_the_tasks_time(works, engine,
 
     monkeypatch.setattr(seat.encoder, "run", queued)
     async with contextlib.AsyncExitStack() as stack:
-        hasty = await wired(engine, tmp_path, works.pool, works.encoder, stack, max_task_seconds=0.5)
+        hasty = await wired(jetstream, tmp_path, works.pool, works.encoder, stack, max_task_seconds=0.5)
         job = await hasty.result((await hasty.manager.submit(await hasty.caption())).id)
     assert (job.status, job.tasks[0].attempts) == (Status.COMPLETED, 1)
 
 
-async def test_links_of_a_lost_run_at_runpod_close_when_another_encoder_has_the_task(works, engine, tmp_path):
+async def test_links_of_a_lost_run_at_runpod_close_when_another_encoder_has_the_task(works, jetstream, tmp_path):
     await works.dispatcher.drain(0)
-    tickets = Tickets(await engine.key_value("tickets"))
+    tickets = Tickets(await jetstream.key_value("tickets"))
     client = RunpodClient(url="http://127.0.0.1:1", endpoint_id="e", key="k")
     links = TaskLinks(LinkSigner(b"s" * 32, 60), works.assets, "http://127.0.0.1:1", 60)
     works.encoder.script = [step := asyncio.Event()]
@@ -291,7 +291,7 @@ async def test_links_of_a_lost_run_at_runpod_close_when_another_encoder_has_the_
         job = await works.manager.submit(await works.caption())
         # A gateway was killed between asking RunPod for a run and knowing of it.
         await tickets.issue(f"{job.id}.0", AttemptTicket("t" * 26, "a" * 26, "a.mp4", ()))
-        await wired(engine, tmp_path, works.pool, works.encoder, stack, resumable=[runpod])
+        await wired(jetstream, tmp_path, works.pool, works.encoder, stack, resumable=[runpod])
         await until(lambda: works.encoder.running)
         assert await tickets.find(f"{job.id}.0") is None
         step.set()

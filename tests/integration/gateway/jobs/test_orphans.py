@@ -21,8 +21,8 @@ class Detached:
         self.ended[task_id] = result
 
 
-async def test_only_what_tasks_that_have_ended_left_is_ended(engine):
-    store = JobStore(await engine.key_value("jobs"), 3600)
+async def test_only_what_tasks_that_have_ended_left_is_ended(jetstream):
+    store = JobStore(await jetstream.key_value("jobs"), 3600)
     await store.start()
     runs = Job(model.new_id(1), "caption", b"", False, (Task(),), created_at=1.0)
     cancelled = replace(runs, id=model.new_id(2))

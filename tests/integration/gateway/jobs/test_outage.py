@@ -8,8 +8,8 @@ from gateway.assets.links import LinkSigner
 from gateway.jobs import model
 from gateway.jobs.model import Status
 from gateway.jobs.retry import RetryPolicy
+from gateway.services.jobs import JobWatch
 from gateway.services.presenters import Presenter
-from gateway.services.watch import JobWatch
 from servicekit.errors import Unavailable
 from tests.support.until import until
 

@@ -17,7 +17,7 @@ from tests.support.until import until
 async def held_elsewhere(works, key):
     """Another gateway tells that it has the task; at the end it has let go of it."""
     other, holders = (
-        TaskAssignments(await works.engine.key_value("fleet"), "other", heartbeat_seconds=0.1),
+        TaskAssignments(await works.jetstream.key_value("fleet"), "other", heartbeat_seconds=0.1),
         works.fleet.assignments,
     )
     await other.start()

@@ -28,8 +28,7 @@ async def serving(tmp_path, **terms):
     server = grpc.aio.server(interceptors=[error_boundary(60)])
     service = assets.AssetService(
         store,
-        Presenter(LinkSigner(b"s" * 32, 600), lambda spells, now: None),
-        "http://localhost",
+        Presenter(LinkSigner(b"s" * 32, 600), lambda usage, now: None, "http://localhost"),
         transfers,
         **terms,
     )

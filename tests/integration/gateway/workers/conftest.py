@@ -39,7 +39,7 @@ class Stage:
     """The parts, and what makes encoders and tasks of them."""
 
     runpod: runpodemulator.RunPod
-    engine: JetStream
+    jetstream: JetStream
     assets: AssetStore
     tickets: Tickets
     links: LinkSigner
@@ -89,8 +89,8 @@ async def parts(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stage")
     async with contextlib.AsyncExitStack() as stack:
         runpod = await stack.enter_async_context(runpodemulator.running())
-        engine = await JetStream.open("", folder / "nats", connect_seconds=10)
-        stack.push_async_callback(engine.close)
+        jetstream = await JetStream.open("", folder / "nats", connect_seconds=10)
+        stack.push_async_callback(jetstream.close)
         assets = AssetStore(str(folder / "assets"), retention_seconds=3600, max_bytes=MAX_BYTES)
         limits = FetchLimits(
             max_bytes=1 << 20,
@@ -101,7 +101,7 @@ async def parts(tmp_path_factory):
         )
         fetcher = Fetcher(limits)
         stack.push_async_callback(fetcher.aclose)
-        tickets, links = Tickets(await engine.key_value("tickets")), LinkSigner(b"s" * 32, 600)
+        tickets, links = Tickets(await jetstream.key_value("tickets")), LinkSigner(b"s" * 32, 600)
         sources = Sources(fetcher, assets)
         nowhere = await stack.enter_async_context(grpc.aio.insecure_channel("unix:/nowhere"))
         transfers = TransferSlots(1)
@@ -109,7 +109,7 @@ async def parts(tmp_path_factory):
         server = HttpServer(build_app(nowhere, assets, links, RestSettings(), transfers, door), "127.0.0.1", 0)
         port = await server.start()
         stack.push_async_callback(server.drain, 0)
-        yield Stage(runpod, engine, assets, tickets, links, sources, door, f"http://127.0.0.1:{port}")
+        yield Stage(runpod, jetstream, assets, tickets, links, sources, door, f"http://127.0.0.1:{port}")
 
 
 @pytest_asyncio.fixture(loop_scope="module")

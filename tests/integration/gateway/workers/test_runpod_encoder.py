@@ -247,7 +247,7 @@ class Answerless(Tickets):
 
 @pytest.mark.parametrize("is_written", [True, False])
 async def test_a_run_whose_ticket_cannot_be_written_is_paid_once_if_it_was_all_the_same(stage, is_written):
-    tickets = Answerless(await stage.engine.key_value("tickets"), is_written)
+    tickets = Answerless(await stage.jetstream.key_value("tickets"), is_written)
     job, encoder = await stage.job(), replace(stage, tickets=tickets).encoder()
     with pytest.raises(Unavailable):
         await encoder.run(job, Seen())

@@ -7,8 +7,8 @@ from gateway.workers.tickets import AttemptTicket, Tickets
 TICKET = AttemptTicket("t", "a", "a.mp4", (("url_video", "assets/x"),), "run")
 
 
-async def test_what_a_later_version_has_written_is_left_out(engine):
-    records = await engine.key_value("tickets")
+async def test_what_a_later_version_has_written_is_left_out(jetstream):
+    records = await jetstream.key_value("tickets")
     tickets = Tickets(records)
     await tickets.issue("k", TICKET)
     entry = await records.get("k")
@@ -16,8 +16,8 @@ async def test_what_a_later_version_has_written_is_left_out(engine):
     assert await tickets.find("k") == TICKET
 
 
-async def test_only_the_ticket_that_a_task_has_is_closed_or_dropped(engine):
-    tickets, other = Tickets(await engine.key_value("tickets")), AttemptTicket("o", "b", "a.mp4", ())
+async def test_only_the_ticket_that_a_task_has_is_closed_or_dropped(jetstream):
+    tickets, other = Tickets(await jetstream.key_value("tickets")), AttemptTicket("o", "b", "a.mp4", ())
     await tickets.issue("k", TICKET)
     await tickets.close("k", other)
     assert not await tickets.drop("k", other)

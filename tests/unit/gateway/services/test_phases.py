@@ -7,7 +7,7 @@ from api_gpu.jobs import Progress, Queued
 from apigpu.v1 import jobs_pb2
 from gateway.jobs.model import Job, Status, Task
 from gateway.jobs.progress import Phase, TaskProgress
-from gateway.services.watch import furthest, total_progress
+from gateway.services.jobs import furthest_phase, total_progress
 
 WAITING, COLD, ENCODING = Phase
 
@@ -31,7 +31,7 @@ def job(*statuses):
     ],
 )
 def test_the_phase_of_a_job(statuses, heard, phase):
-    found = furthest(job(*statuses), {index: TaskProgress(each) for index, each in heard.items()})
+    found = furthest_phase(job(*statuses), {index: TaskProgress(each) for index, each in heard.items()})
     assert found is phase
 
 
