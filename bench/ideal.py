@@ -24,7 +24,7 @@ def luma(image: Path) -> Plane:
 
 
 def zoomed(picture: Plane, width: int, height: int, frames: int) -> Iterator[Plane]:
-    """Frames n = 0 … N−1 of z(n) = 1 + 0.324·n/N about the centre; the picture must have the shape of the clip."""
+    """Frames n = 0 … N−1 of z(n) = 1 + 0.324·n/N about the center; the picture must have the shape of the clip."""
     for number in range(frames):
         zoom = 1 + ZOOM * number / frames
         rows = _resampled(picture, height, zoom)
@@ -32,12 +32,12 @@ def zoomed(picture: Plane, width: int, height: int, frames: int) -> Iterator[Pla
 
 
 def write(path: Path, image: Path, width: int, height: int, frames: int) -> None:
-    """The clip as a raw file of yuv420p without colour."""
-    colour = bytes([GREY]) * (width * height // 2)
+    """The clip as a raw file of yuv420p without color."""
+    color = bytes([GREY]) * (width * height // 2)
     with path.open("wb") as file:
         for frame in zoomed(luma(image), width, height, frames):
             file.write(np.clip(np.rint(frame), 0, 255).astype(np.uint8).tobytes())
-            file.write(colour)
+            file.write(color)
 
 
 def _resampled(picture: Plane, length: int, zoom: float) -> Plane:

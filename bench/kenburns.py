@@ -89,5 +89,5 @@ def steadiness(pair: Measured, image: Path, seconds: int, folder: Path) -> Row:
     pair.client.download(job.clips[0].asset, mine)
     plain.img2vid(image, seconds, theirs)
     ours, plainly = wobble(mine), wobble(theirs)
-    figure = f"{ours.centre:.3f}, {ours.corners:.3f} px (plain {plainly.centre:.3f}, {plainly.corners:.3f})"
-    return f"wobble of centre and corners, RMS, {seconds} s", figure, "≤ 0.05, 0.15 px"
+    figure = f"{ours.center:.3f}, {ours.corners:.3f} px (plain {plainly.center:.3f}, {plainly.corners:.3f})"
+    return f"wobble of center and corners, RMS, {seconds} s", figure, "≤ 0.05, 0.15 px"

@@ -70,11 +70,11 @@ def sampled(still: Path, stored: Size, kernel: int, out: Path) -> float:
         assert process.stdin is not None
         for number in range(FRAMES):
             started = time.perf_counter()
-            luma, colour = sampling.matrices(stored, CLIP, camera.window(number, FRAMES))
+            luma, color = sampling.matrices(stored, CLIP, camera.window(number, FRAMES))
             for place, (plane, into) in enumerate(zip(source, sampling.planes(frame, CLIP), strict=True)):
                 shape = (into.shape[1], into.shape[0])
                 flags = kernel | cv2.WARP_INVERSE_MAP
-                matrix = colour if place else luma
+                matrix = color if place else luma
                 cv2.warpAffine(plane, matrix, shape, dst=into, flags=flags, borderMode=cv2.BORDER_REPLICATE)
             took += time.perf_counter() - started
             process.stdin.write(frame.data)

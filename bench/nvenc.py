@@ -62,7 +62,7 @@ async def _measured(folder: Path) -> tuple[float, float, float]:
 
 
 async def _rate(worker: WorkerClient, folder: Path) -> float:
-    """Frames a second: one FFmpeg makes grey frames, one takes the bitstream, as in a task."""
+    """Frames a second: one FFmpeg makes gray frames, one takes the bitstream, as in a task."""
     made = ("-f", "lavfi", "-i", CHEAP, "-vf", "format=nv12", "-c:v", "rawvideo", "-f", "nut", "pipe:1")
     taken = ("-f", "nut", "-i", "pipe:0", "-map", "0:v", "-c", "copy", "-f", "null", "-")
     stdin = bitstream_stdin(worker, partial(_order, None), FfmpegRun(made, ("video",)))

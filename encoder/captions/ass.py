@@ -129,7 +129,7 @@ def _style(width: int, height: int, style: Style) -> str:
 
 
 def _abgr(color: str) -> str:
-    """ASS writes colors backwards, and transparency in place of opacity."""
+    """Return a color as ASS has it: backwards, and with transparency in place of opacity."""
     match = COLOR.fullmatch(color)
     assert match is not None
     red, green, blue, opacity = match.groups(default="FF")

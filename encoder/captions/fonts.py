@@ -74,11 +74,11 @@ class Face:
 
     @property
     def plainness(self) -> tuple[bool, int]:
-        """Sorts the face that is most like a regular one last."""
+        """A key that sorts the face that is most like a regular one last."""
         return not self.italic, -abs(self.weight - REGULAR)
 
     def nearness(self, weight: int, *, italic: bool) -> tuple[bool, int]:
-        """Sorts the face that is nearest to a style first."""
+        """Return a key that sorts the face that is nearest to a style first."""
         return self.italic != italic, abs(self.weight - weight)
 
 

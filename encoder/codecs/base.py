@@ -28,34 +28,27 @@ class Codec(Protocol):
     @property
     def format(self) -> str:
         """Format of the bitstream: "h264"."""
-        ...
 
     @property
     def device(self) -> str:
         """Name of the hardware that it runs on; "" for the processor."""
-        ...
 
     @property
     def cards(self) -> Sequence[Card]:
         """The cards that it found, those too that are of no use."""
-        ...
 
     @property
     def simpler(self) -> "Codec | None":
         """The same with less of its hardware, to be tried when it fails; None when there is no such."""
-        ...
 
     async def find_fault(self, query: Query) -> str:
         """Return why it does not work on this machine; "" when it does."""
-        ...
 
     def make_run(self, frames: VideoFrames, output: OutputSpec) -> FfmpegRun:
         """Return the run that makes the result. It raises CodecFault where another codec might do."""
-        ...
 
     async def close(self) -> None:
         """Release what it holds. No run of its may be left."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -23,15 +23,12 @@ class StdinWriter(Protocol):
 
     def start(self) -> None:
         """Begin to write: the run has its end of the pipe."""
-        ...
 
     async def finish(self) -> bool:
         """Wait until all is written, or the run takes no more: then False. Raises what kept it from writing."""
-        ...
 
     async def close(self) -> None:
         """Stop at once. The run must be gone."""
-        ...
 
 
 class SideProcess(Protocol):
@@ -39,11 +36,9 @@ class SideProcess(Protocol):
 
     async def finish(self) -> None:
         """Wait for its end. Raises ServiceError when it failed, or took a file that was cut off for whole."""
-        ...
 
     async def kill(self) -> None:
         """Kill it, if it has not ended."""
-        ...
 
 
 Spawn = Callable[["FfmpegRun", int], Awaitable[SideProcess]]

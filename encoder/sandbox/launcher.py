@@ -1,4 +1,4 @@
-"""Runs as a program of its own: `launcher.py LIMITS READABLE WRITABLE COMMAND …` gives up rights and becomes COMMAND.
+"""A program of its own: `launcher.py LIMITS READABLE WRITABLE COMMAND …` gives up rights and becomes COMMAND.
 
 LIMITS are CPU seconds, bytes of address space, bytes of a file and processes, with colons between; READABLE and
 WRITABLE are paths, a line each. It imports only what every start can pay for, and knows nothing of the project.
@@ -37,8 +37,8 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 def abi() -> int:
-    """Version of Landlock in this kernel. Raises OSError where it has none."""
-    return _called(CREATE_RULESET, None, ctypes.c_size_t(0), CREATE_RULESET_VERSION)
+    """Return the version of Landlock in this kernel. Raises OSError where it has none."""
+    return _syscall(CREATE_RULESET, None, ctypes.c_size_t(0), CREATE_RULESET_VERSION)
 
 
 def limit(cpu_seconds: int, memory_bytes: int, file_bytes: int, processes: int) -> None:
@@ -63,12 +63,12 @@ def shut_in(readable: list[str], writable: list[str]) -> None:
     parts = [rights, TCP_RIGHTS if version >= 4 else 0, SCOPES if version >= 6 else 0]
     size = 8 if version < 4 else 16 if version < 6 else 24
     attributes = struct.pack("=QQQ", *parts)[:size]
-    ruleset = _called(CREATE_RULESET, attributes, ctypes.c_size_t(size), 0)
+    ruleset = _syscall(CREATE_RULESET, attributes, ctypes.c_size_t(size), 0)
     for path in readable:
         _allow(ruleset, path, rights & (EXECUTE | READ_FILE | READ_DIR))
     for path in writable:
         _allow(ruleset, path, rights & ~EXECUTE)
-    _called(RESTRICT_SELF, ruleset, 0)
+    _syscall(RESTRICT_SELF, ruleset, 0)
     os.close(ruleset)
 
 
@@ -84,7 +84,7 @@ def refuse_calls() -> None:
     code = b"".join(struct.pack("=HBBI", *step) for step in steps)
     buffer = ctypes.create_string_buffer(code, len(code))
     program = struct.pack("@HP", len(steps), ctypes.addressof(buffer))
-    _checked(libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, program, 0, 0))
+    _check(libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, program, 0, 0))
 
 
 def _allow(ruleset: int, path: str, rights: int) -> None:
@@ -92,16 +92,16 @@ def _allow(ruleset: int, path: str, rights: int) -> None:
     try:
         held = rights if os.path.isdir(path) else rights & OF_FILES
         rule = struct.pack("=Qi", held, file)
-        _called(ADD_RULE, ruleset, RULE_PATH_BENEATH, rule, 0)
+        _syscall(ADD_RULE, ruleset, RULE_PATH_BENEATH, rule, 0)
     finally:
         os.close(file)
 
 
-def _called(number: int, *arguments: object) -> int:
-    return _checked(libc.syscall(number, *arguments))
+def _syscall(number: int, *arguments: object) -> int:
+    return _check(libc.syscall(number, *arguments))
 
 
-def _checked(result: int) -> int:
+def _check(result: int) -> int:
     if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
@@ -111,7 +111,7 @@ def _checked(result: int) -> int:
 def main(limits: str, readable: str, writable: str, *command: str) -> None:
     """Give up rights, and become the command."""
     limit(*map(int, limits.split(":")))
-    _checked(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+    _check(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
     shut_in(readable.splitlines(), writable.splitlines())
     refuse_calls()
     os.execv(command[0], command)

@@ -59,11 +59,9 @@ class Sandbox(Protocol):
     @property
     def name(self) -> str:
         """Name in the setting SANDBOX, in the log, `doctor` and GetCapabilities."""
-        ...
 
     def wrap(self, command: Sequence[str], access: SandboxAccess) -> tuple[str, ...]:
         """Return the command line that runs `command` (its first word an absolute path) inside the sandbox."""
-        ...
 
 
 @dataclass(frozen=True)

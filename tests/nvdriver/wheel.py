@@ -103,9 +103,9 @@ def _given(job: Job, number: int) -> npt.NDArray[np.uint8]:
         return nv12
     if job.form == "P010":
         return (nv12.astype(np.uint16) << 8).view(np.uint8).reshape(nv12.shape[0], -1)
-    grey = nv12[: job.height].astype(np.float64)
+    gray = nv12[: job.height].astype(np.float64)
     pixels = np.empty((job.height, job.width, 4), np.uint8)
-    pixels[:] = np.clip((grey - 16) * 255 / 219, 0, 255).round()[..., None]
+    pixels[:] = np.clip((gray - 16) * 255 / 219, 0, 255).round()[..., None]
     pixels[:, : job.width // 4] = (255, 0, 0, 255)  # the first byte: blue in ARGB, red in ABGR
     return pixels
 

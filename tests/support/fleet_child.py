@@ -1,4 +1,4 @@
-"""A process that rents, uses and gives back machines until it is killed: fleetchild.py NATS_URL VAST_URL FLEET"""
+"""A process that rents, uses and gives back instances until it is killed: fleetchild.py NATS_URL VAST_URL FLEET"""
 
 import asyncio
 import sys
@@ -19,10 +19,10 @@ async def main(nats_url, vast_url, fleet):
     async with World(records, provider, intervals=intervals(lease_seconds=0.3), fleet=fleet, gateway="child") as world:
         print("begun", flush=True)
         while True:
-            machine = await world.ready()
-            await world.meter.begin(machine.id, "job.0", time.time())
+            instance = await world.ready()
+            await world.meter.begin(instance.id, "job.0", time.time())
             world.waiting = 0
-            await world.meter.end(machine.id, "job.0", time.time())
+            await world.meter.end(instance.id, "job.0", time.time())
             await world.until_empty()
 
 

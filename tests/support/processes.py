@@ -1,8 +1,5 @@
 """The processes of an encoder: its worker, which speaks to the driver, and the runs of FFmpeg."""
 
-import asyncio
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -45,15 +42,6 @@ def descriptors(pid: int) -> list[str]:
 def at_rest(encoder: encoder_harness.Encoder, driver: Driver) -> bool:
     """Whether no task has left a thing: no session, no folder, no FFmpeg."""
     return not (encoder.task_folders() or ffmpegs(encoder) or driver.state().sessions)
-
-
-async def until(true: Callable[[], object], seconds: float) -> float:
-    """Wait until something is true; the seconds that it took."""
-    started = time.monotonic()
-    while not true():
-        assert time.monotonic() - started < seconds, "it did not come true"
-        await asyncio.sleep(0.02)
-    return time.monotonic() - started
 
 
 def _command(process: psutil.Process) -> list[str]:

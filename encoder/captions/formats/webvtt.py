@@ -103,7 +103,7 @@ def _plain(words: str) -> str:
 
 
 def _place(settings: Mapping[str, str]) -> str:
-    """Return SubRip's mark of the place in the settings: the upper, middle or lower third, left, centre or right."""
+    """Return SubRip's mark of the place in the settings: the upper, middle or lower third, left, center or right."""
     line, align = settings.get("line", "").split(",")[0], settings.get("align", "")
     column = {"start": 0, "left": 0, "end": 2, "right": 2}.get(align, 1)
     row = 0

@@ -116,27 +116,6 @@ class EncodeRequest:
             return ""
         return f"the card makes pictures from {low[0]}×{low[1]} to {high[0]}×{high[1]}, and these are {width}×{height}"
 
-    def to_json(self) -> bytes:
-        """Return the request as JSON."""
-        return json.dumps(asdict(self), default=str).encode()
-
-    @classmethod
-    def from_json(cls, data: bytes) -> "EncodeRequest":
-        """Return the request that `to_json` made JSON of."""
-        values = json.loads(data)
-        raw, (low, high) = values["raw"], values["limits"]
-        return cls(
-            number=values["number"],
-            gpu=values["gpu"],
-            parameters=Parameters(**values["parameters"]),
-            rate=Fraction(values["rate"]),
-            color_tags=ColorTags(**values["color_tags"]),
-            pixel_aspect=Fraction(values["pixel_aspect"]),
-            limits=(tuple(low), tuple(high)),
-            raw=RawVideo(raw["width"], raw["height"], Fraction(raw["rate"])) if raw else None,
-            wait=values["wait"],
-        )
-
 
 # The longest request or result.
 MAX_MESSAGE_BYTES = 64 * 1024

@@ -6,6 +6,7 @@ frames in and bitstream out, and is answered when the session has ended. The wor
 
 import json
 import os
+import pickle
 import select
 import signal
 import socket
@@ -55,7 +56,7 @@ class SessionServer:
             data, descriptors, _, _ = socket.recv_fds(self._channel, MAX_MESSAGE_BYTES, 2)
             if not data:
                 return
-            request = EncodeRequest.from_json(data)
+            request: EncodeRequest = pickle.loads(data)
             name = f"session {request.number}"
             threading.Thread(target=self._handle, args=(request, *descriptors), name=name).start()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import pickle
 import socket
 import sys
 from collections import Counter
@@ -70,7 +71,7 @@ class WorkerClient:
         future: asyncio.Future[EncodeResult] = asyncio.get_running_loop().create_future()
         assert self._channel is not None
         try:
-            socket.send_fds(self._channel, [request.to_json()], [frames, bitstream])
+            socket.send_fds(self._channel, [pickle.dumps(request)], [frames, bitstream])
         except OSError as error:
             raise CodecFault(f"nvenc: {GONE}.", reason="CODEC_FAILED") from error
         self._pending[request.number] = future

@@ -44,9 +44,9 @@ def clip(media_dir: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def grey(media_dir: Path) -> Path:
-    """Two seconds of plain grey, without sound."""
-    return media.grey_video(media_dir / "grey.mp4")
+def gray(media_dir: Path) -> Path:
+    """Two seconds of plain gray, without sound."""
+    return media.grey_video(media_dir / "gray.mp4")
 
 
 @pytest.fixture(scope="session")

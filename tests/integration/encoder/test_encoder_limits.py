@@ -43,7 +43,7 @@ async def test_an_input_announced_too_large_is_refused_before_it_is_sent(small: 
         await asyncio.Event().wait()
 
     async with small.client() as client:
-        call = client.stub.Encode(only_the_task(), timeout=3)
+        call = client.stub.Encode(only_the_task(), timeout=60)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call.read()
     error = from_rpc(caught.value)

@@ -95,8 +95,8 @@ async def test_capabilities(client: encoder_harness.Client) -> None:
 
 
 async def test_work_folders_are_gone_after_success(
-    client: encoder_harness.Client, encoder: encoder_harness.Encoder, grey: Path, cues: Path
+    client: encoder_harness.Client, encoder: encoder_harness.Encoder, gray: Path, cues: Path
 ) -> None:
-    await client.encode(CAPTION, {"url_video": grey, "url_srt": cues})
+    await client.encode(CAPTION, {"url_video": gray, "url_srt": cues})
     assert not encoder.task_folders()
     assert not encoder.children()

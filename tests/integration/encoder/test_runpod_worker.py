@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import signal
-import time
 from dataclasses import dataclass
 
 import httpx
@@ -17,6 +16,7 @@ from apigpu.encoder.v1 import encoder_pb2
 from apigpu.v1 import video_pb2
 from tests.emulators import runpodemulator, sdkchild
 from tests.support import judge, link_server
+from tests.support.until import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -87,14 +87,6 @@ async def client(runpod):
         yield connected
 
 
-async def until(true, seconds=30):
-    end = time.monotonic() + seconds
-    while not (value := true()):
-        assert time.monotonic() < end, "it did not come true"
-        await asyncio.sleep(0.02)
-    return value
-
-
 async def run(client, remote):
     value = json_format.MessageToDict(remote) if isinstance(remote, encoder_pb2.RemoteTask) else remote
     return (await client.post("/run", json={"input": value})).json()["id"]
@@ -115,15 +107,15 @@ def frames_done(told):
     return json_format.ParseDict(told[-1], encoder_pb2.EncodeProgress()).frames_done if told else 0
 
 
-async def test_a_caption_is_made_and_put(runpod, client, links, worker, grey, cues, tmp_path):
-    told = await ended(runpod, client, await run(client, links.task("a", CAPTION, url_video=grey, url_srt=cues)))
+async def test_a_caption_is_made_and_put(runpod, client, links, worker, gray, cues, tmp_path):
+    told = await ended(runpod, client, await run(client, links.task("a", CAPTION, url_video=gray, url_srt=cues)))
     assert told["status"] == "COMPLETED", told
     assert told["output"].keys() == {"summary"}
     summary = json_format.ParseDict(told["output"], encoder_pb2.RemoteResult()).summary
     (tmp_path / "a.mp4").write_bytes(links.results["a"])
     assert (summary.size_bytes, summary.codec) == (len(links.results["a"]), "x264")
     assert judge.facts(tmp_path / "a.mp4").frames == summary.frames == 50
-    shown, plain = judge.pictures(tmp_path / "a.mp4"), judge.pictures(grey)
+    shown, plain = judge.pictures(tmp_path / "a.mp4"), judge.pictures(gray)
     assert judge.differing(shown[25], plain[25]).any()
     assert not judge.differing(shown[5], plain[5]).any()
 
@@ -137,14 +129,14 @@ async def test_progress_is_told_and_a_cancelled_job_leaves_nothing(runpod, clien
     assert 0 < progress.frames_done < 36_000
     assert worker.ffmpegs()
     await client.post(f"/cancel/{job}")
-    await until(lambda: not worker.ffmpegs() and not worker.folders(), 4)
+    await until(lambda: not worker.ffmpegs() and not worker.folders())
 
 
 async def test_a_task_that_nobody_waits_for_ends_soon(runpod, client, links, worker, still):
     job = await run(client, links.task("c", LONG, url_image=still))
     await until(worker.at_work)
     links.over.add("c")
-    await until(lambda: not worker.ffmpegs() and not worker.folders(), 4)
+    await until(lambda: not worker.ffmpegs() and not worker.folders())
     told = await ended(runpod, client, job)
     assert json.loads(told["error"])["reason"] == "GONE"
     assert runpod.queue.jobs[job].late_updates == 0
@@ -205,11 +197,11 @@ async def test_a_killed_worker_and_one_that_is_told_to_stop_leave_nothing(
     ):
         ffmpegs = worker.ffmpegs()
         sdkchild.vanish(worker.process)
-        await until(lambda: not any(ffmpeg.is_running() for ffmpeg in ffmpegs), 4)
+        await until(lambda: not any(ffmpeg.is_running() for ffmpeg in ffmpegs))
         runpod.queue.lose("w1")
         await until(other.at_work)
         other.process.send_signal(signal.SIGTERM)
-        await until(lambda: other.process.poll() is not None, 4)
+        await until(lambda: other.process.poll() is not None)
         assert (other.process.returncode, other.ffmpegs(), other.folders()) == (0, [], []), other.log()
         assert (job.state, job.worker, job.retries) == ("IN_PROGRESS", "w2", 1)
         await until(lambda: wrong.process.poll() is not None)

@@ -13,8 +13,9 @@ import pytest
 
 from apigpu.v1 import video_pb2
 from encoder.sandbox.sandboxes import SANDBOXES, ProcessLimits, Sandbox, SandboxAccess
-from tests.integration.encoder.test_encoder_life import LONG, alive, until
+from tests.integration.encoder.test_encoder_life import LONG, alive
 from tests.support import encoder_harness, media
+from tests.support.until import until
 
 GIB = 1024**3
 LIMITS = ProcessLimits(60, 4 * GIB, GIB)
@@ -136,10 +137,10 @@ async def test_an_encoder_tells_its_sandbox_and_dies_whole(name: str, certs: Pat
             assert (await client.capabilities()).sandbox == name
             await client.encode(SHORT, {"url_image": still})
             running = asyncio.create_task(client.encode(LONG, {"url_image": still}))
-            await until(lambda: any("ffmpeg" in child.name() for child in encoder.children()), 20)
+            await until(lambda: any("ffmpeg" in child.name() for child in encoder.children()))
             children = encoder.children()
             encoder.process.kill()
-            await until(lambda: not any(alive(child) for child in children), 2)
+            await until(lambda: not any(alive(child) for child in children))
             await asyncio.gather(running, return_exceptions=True)
 
 

@@ -11,7 +11,7 @@ from encoder.media.info import Size
 Motion = motion_pb2.Motion
 
 
-def test_without_a_motion_it_zooms_in_about_the_centre() -> None:
+def test_without_a_motion_it_zooms_in_about_the_center() -> None:
     camera = Camera.of(Motion())
     for number in (0, 1, 60, 119):
         window = camera.window(number, 120)

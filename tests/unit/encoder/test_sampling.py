@@ -1,4 +1,4 @@
-"""Sampling: every sample of luma and of colour comes from where the formula says."""
+"""Sampling: every sample of luma and of color comes from where the formula says."""
 
 import math
 from itertools import pairwise
@@ -15,12 +15,12 @@ from encoder.media.info import Size
 CLIP, KEPT = Size(320, 180), Size(368, 206)
 
 
-def ramp(size: Size, luma: tuple[float, float], colour: tuple[float, float]) -> bytes:
-    """A still whose samples tell their own place: luma rises by `luma` a pixel (across, down) at the pixel's centre,
-    both chroma by `colour` at the place where MPEG-2 has them."""
+def ramp(size: Size, luma: tuple[float, float], color: tuple[float, float]) -> bytes:
+    """A still whose samples tell their own place: luma rises by `luma` a pixel (across, down) at the pixel's center,
+    both chroma by `color` at the place where MPEG-2 has them."""
     x, y = np.meshgrid(np.arange(size.width) + 0.5, np.arange(size.height) + 0.5)
     across, down = np.meshgrid(np.arange(size.width // 2) * 2 + 0.5, np.arange(size.height // 2) * 2 + 1.0)
-    planes = [x * luma[0] + y * luma[1]] + [across * colour[0] + down * colour[1]] * 2
+    planes = [x * luma[0] + y * luma[1]] + [across * color[0] + down * color[1]] * 2
     return b"".join(np.rint(plane).astype(np.uint8).tobytes() for plane in planes)
 
 

@@ -93,7 +93,7 @@ def times(path: Path) -> list[float]:
 
 
 def lit(path: Path) -> list[bool]:
-    """In which frames of a grey video a caption stands at its foot."""
+    """In which frames of a gray video a caption stands at its foot."""
     frames = judge.pictures(path, "gray")
     return [bool((frame[frame.shape[0] * 6 // 10 :] > 150).sum() > 30) for frame in frames]
 
@@ -148,7 +148,7 @@ async def test_a_film_keeps_its_look(client: Client, tmp_path: Path, name: str) 
 
 @pytest.mark.parametrize("fragmented", [False, True])
 async def test_captions_stand_in_the_same_frames(client: Client, tmp_path: Path, fragmented: bool) -> None:
-    film, out = media.grey_video(tmp_path / "grey.mp4", 2), tmp_path / "out.mp4"
+    film, out = media.grey_video(tmp_path / "gray.mp4", 2), tmp_path / "out.mp4"
     subtitles = b"1\n00:00:00,500 --> 00:00:01,000\nHHHHH\n\n2\n00:00:01,500 --> 00:00:01,600\nHHHHH\n"
     await client.result(out, caption(fragmented=fragmented), {"url_video": film, "url_srt": subtitles})
     due = [0.5 <= number / 25 < 1.0 or 1.5 <= number / 25 < 1.6 for number in range(50)]

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import signal
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,7 +14,8 @@ from servicekit.errors import ServiceError, from_rpc
 from tests.integration.encoder.codecs.conftest import NvencEncoder
 from tests.nvdriver.driver import Driver
 from tests.support import encoder_harness, judge, media
-from tests.support.processes import alive, at_rest, ffmpegs, until, workers
+from tests.support.processes import alive, at_rest, ffmpegs, workers
+from tests.support.until import until
 
 CAPTION = video_pb2.Operation(caption=video_pb2.CaptionRequest(url_video="v", url_srt="s"))
 FRAGMENTED = video_pb2.Operation(
@@ -76,7 +76,7 @@ def started(
 async def begun(driver: Driver) -> None:
     """Wait until a session has taken a few pictures more."""
     before = pictures(driver)
-    await until(lambda: pictures(driver) > before + 5, 20)
+    await until(lambda: pictures(driver) > before + 5)
 
 
 # The limit of sessions
@@ -94,7 +94,7 @@ async def test_at_the_limit_a_task_waits(
         assert [call for call in driver.calls("nvEncOpenEncodeSessionEx") if call.result]  # one had to wait
         assert max(call.live.sessions for call in driver.calls()[before:]) == 1
         assert driver.state().live.contexts == 1  # each refusal leaves one, which is taken away
-        await until(lambda: at_rest(encoder, driver), 1)
+        await until(lambda: at_rest(encoder, driver))
 
 
 @pytest.mark.parametrize("made", [False, True])
@@ -106,14 +106,14 @@ async def test_a_task_that_waits_can_be_cancelled(
         holder = started(client, CAPTION, **inputs)
         await begun(driver)
         waiting = started(client, LONG_STILL, url_image=still) if made else started(client, CAPTION, **inputs)
-        await until(lambda: [call for call in driver.calls("nvEncOpenEncodeSessionEx") if call.result], 20)
+        await until(lambda: [call for call in driver.calls("nvEncOpenEncodeSessionEx") if call.result])
         assert len(encoder.task_folders()) == 2
         waiting.cancel()
-        await until(lambda: len(encoder.task_folders()) == 1, 1)
+        await until(lambda: len(encoder.task_folders()) == 1)
         assert not holder.done()
         driver.clear("encode_delay_ms")
         assert (await holder).summary is not None
-        await until(lambda: at_rest(encoder, driver), 1)
+        await until(lambda: at_rest(encoder, driver))
 
 
 async def test_at_the_limit_a_task_goes_to_x264_where_that_is_set(
@@ -128,7 +128,7 @@ async def test_at_the_limit_a_task_goes_to_x264_where_that_is_set(
         done = await holder
         assert done.summary is not None
         assert (done.summary.codec, done.summary.codec_reason) == ("nvenc", CARD)
-        await until(lambda: at_rest(encoder, driver), 1)
+        await until(lambda: at_rest(encoder, driver))
 
 
 async def test_at_the_limit_without_another_codec_is_an_error(
@@ -143,7 +143,7 @@ async def test_at_the_limit_without_another_codec_is_an_error(
         assert error.message == "nvenc: the card has no session more to give."
         await holder
         assert await made_by(client, inputs, tmp_path) == ("nvenc", CARD)
-        await until(lambda: at_rest(encoder, driver), 1)
+        await until(lambda: at_rest(encoder, driver))
 
 
 # Faults in mid-stream
@@ -184,7 +184,7 @@ async def test_a_session_that_fails(
         assert told in reason
         driver.clear()
         assert await made_by(client, inputs, tmp_path) == ("nvenc", CARD)
-        await until(lambda: at_rest(encoder, driver), 1)
+        await until(lambda: at_rest(encoder, driver))
         after = driver.state().live
         assert (after.bytes, after.allocations) == (before.bytes, before.allocations)
 
@@ -211,7 +211,7 @@ async def test_a_failure_when_bytes_are_out_is_an_error_and_no_broken_file(
         assert error.message.startswith("nvenc: ")
         driver.clear()
         assert await made_by(client, inputs, tmp_path) == ("nvenc", CARD)
-        await until(lambda: at_rest(encoder, driver), 1)
+        await until(lambda: at_rest(encoder, driver))
 
 
 # A lost card, a dead or stuck worker
@@ -243,10 +243,10 @@ async def test_a_worker_that_is_lost_in_mid_task(
             reason = error.message
         assert reason.startswith("nvenc: ")
         assert "card" in reason
-        await until(lambda: not alive(worker), 5)
+        await until(lambda: not alive(worker))
         driver.clear()
         assert await made_by(client, inputs, tmp_path) == ("nvenc", CARD)
-        await until(lambda: at_rest(encoder, driver), 1)
+        await until(lambda: at_rest(encoder, driver))
         assert [process.pid for process in workers(encoder)] != [worker.pid]
 
 
@@ -268,9 +268,9 @@ async def test_a_worker_that_is_lost_between_tasks(
             driver.clear()
         else:
             worker.kill()
-            await until(lambda: not alive(worker), 2)
+            await until(lambda: not alive(worker))
         assert await made_by(client, inputs, tmp_path) == ("nvenc", CARD)
-        await until(lambda: at_rest(encoder, driver), 1)
+        await until(lambda: at_rest(encoder, driver))
         assert [process.pid for process in workers(encoder)] != [worker.pid]
 
 
@@ -286,7 +286,7 @@ async def test_a_worker_that_comes_back_to_a_card_of_no_use_tries_again(
         assert "memory is full" in reason
         driver.clear()
         assert await made_by(client, inputs, tmp_path) == ("nvenc", CARD)
-        await until(lambda: at_rest(encoder, driver), 1)
+        await until(lambda: at_rest(encoder, driver))
 
 
 @pytest.mark.parametrize("made", [False, True])
@@ -300,7 +300,7 @@ async def test_a_stuck_worker_holds_no_cancelled_task(
         [worker] = workers(encoder)
         worker.send_signal(signal.SIGSTOP)
         running.cancel()
-        await until(lambda: not encoder.task_folders() and not ffmpegs(encoder), 8)
+        await until(lambda: not encoder.task_folders() and not ffmpegs(encoder))
         assert not alive(worker)
         driver.clear()
         assert await made_by(client, inputs, tmp_path) == ("nvenc", CARD)
@@ -313,7 +313,7 @@ async def test_a_killed_encoder_leaves_no_worker(nvenc_encoder: NvencEncoder, dr
         children = encoder.children()
         assert workers(encoder)
         encoder.process.kill()
-        await until(lambda: not any(alive(child) for child in children), 2)
+        await until(lambda: not any(alive(child) for child in children))
         await asyncio.gather(running, return_exceptions=True)
     assert driver.state().sessions == 0
 
@@ -330,23 +330,21 @@ async def test_sigterm_lets_a_task_finish_and_ends_the_worker(
         done = await running
         assert done.summary is not None
         assert done.summary.codec == "nvenc"
-        began = time.monotonic()
-        assert await asyncio.to_thread(encoder.process.wait, 10) == 0
-        assert time.monotonic() - began < 3
+        assert await asyncio.to_thread(encoder.process.wait, 60) == 0
         assert not alive(worker)
     left = driver.state().ended[worker.pid]
     assert (left.sessions, left.bytes) == (0, 0)
 
 
-async def test_a_stop_in_mid_task_is_quick(nvenc_encoder: NvencEncoder, driver: Driver, still: Path) -> None:
+async def test_a_stop_in_mid_task_does_not_wait_for_its_end(
+    nvenc_encoder: NvencEncoder, driver: Driver, still: Path
+) -> None:
     async with connected(nvenc_encoder, driver, DRAIN_SECONDS=0.2) as (encoder, client):
         running = started(client, LONG_STILL, url_image=still)
         await begun(driver)
         [worker] = workers(encoder)
-        began = time.monotonic()
         encoder.process.send_signal(signal.SIGTERM)
-        assert await asyncio.to_thread(encoder.process.wait, 10) == 0
-        assert time.monotonic() - began < 4
+        assert await asyncio.to_thread(encoder.process.wait, 60) == 0
         await asyncio.gather(running, return_exceptions=True)
         assert not alive(worker)
         assert not encoder.task_folders()
@@ -365,5 +363,5 @@ async def test_a_cancelled_task_ends_at_once(
         await begun(driver)
         [worker] = workers(encoder)
         running.cancel()
-        await until(lambda: at_rest(encoder, driver), 1.5)
+        await until(lambda: at_rest(encoder, driver))
         assert workers(encoder) == [worker]

@@ -10,7 +10,8 @@ from servicekit.errors import from_rpc
 from tests.integration.encoder.codecs.conftest import NvencEncoder
 from tests.nvdriver.driver import Driver
 from tests.support import encoder_harness, media
-from tests.support.processes import at_rest, until, workers
+from tests.support.processes import at_rest, workers
+from tests.support.until import until
 
 CAPTION = video_pb2.Operation(caption=video_pb2.CaptionRequest(url_video="v", url_srt="s"))
 ADDAUDIO = video_pb2.Operation(addaudio=video_pb2.AddAudioRequest(url_video="v", url_audio="a"))
@@ -75,7 +76,7 @@ async def test_the_same_is_told_as_with_x264(
             for name, task in bad.items():
                 found[name] = await told(client, *task)
                 expected[name] = await told(plain, *task)
-                await until(lambda: at_rest(on_card, driver), 1)
+                await until(lambda: at_rest(on_card, driver))
         assert workers(on_card) == [worker]  # a bad file is no reason to begin anew
     assert found == expected
     for name, (code, message) in expected.items():

@@ -16,7 +16,8 @@ from servicekit.errors import from_rpc
 from tests.integration.encoder.codecs.conftest import NvencEncoder
 from tests.nvdriver.driver import Driver, Live
 from tests.support import encoder_harness, media
-from tests.support.processes import at_rest, descriptors, until, workers
+from tests.support.processes import at_rest, descriptors, workers
+from tests.support.until import until
 
 TASKS, AT_ONCE, SEED = 200, 8, 20261124
 CAPTION = video_pb2.Operation(caption=video_pb2.CaptionRequest(url_video="v", url_srt="s"))
@@ -58,7 +59,7 @@ class Soak:
     async def _end(
         self, operation: video_pb2.Operation, inputs: dict[str, Path | bytes], cancel_seconds: float | bool
     ) -> str:
-        running = asyncio.create_task(self.client.encode(operation, inputs, timeout_seconds=40))
+        running = asyncio.create_task(self.client.encode(operation, inputs, timeout_seconds=200))
         if cancel_seconds is not False:
             await asyncio.wait([running], timeout=cancel_seconds)
             running.cancel()
@@ -122,6 +123,7 @@ def tasks(media_dir: Path) -> list[tuple[video_pb2.Operation, dict[str, Path | b
     ]
 
 
+@pytest.mark.timeout(900)
 async def test_all_returns_to_where_it_began(
     nvenc_encoder: NvencEncoder, driver: Driver, tasks: list[tuple[video_pb2.Operation, dict[str, Path | bytes]]]
 ) -> None:
@@ -134,7 +136,7 @@ async def test_all_returns_to_where_it_began(
                     done = await client.encode(*task)
                     assert done.summary is not None
                     assert done.summary.codec == "nvenc"
-                await until(lambda: at_rest(encoder, driver), 6)
+                await until(lambda: at_rest(encoder, driver))
                 return Held.by(encoder, driver)
 
             before = await warm()

@@ -65,8 +65,8 @@ def run(
     certs: Path, driver: Driver, folder: Path, *arguments: str, **settings: object
 ) -> "subprocess.CompletedProcess[str]":
     environ = encoder_harness.environment(certs, folder, {**driver.environment(), **settings})
-    command = [sys.executable, "-m", "encoder", *arguments]
-    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=30, check=False)
+    command = [sys.executable, "-P", "-m", "encoder", *arguments]
+    return subprocess.run(command, env=environ, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
 
 
 def test_doctor_tells_the_reason(certs: Path, tmp_path: Path, start: tuple[Driver, tuple[str, ...]]) -> None:
@@ -132,3 +132,10 @@ def test_doctor_tells_what_works(certs: Path, driver: Driver, tmp_path: Path) ->
     assert report["gpu"]["cards"] == [{"name": CARD, "formats": ["h264", "hevc"], "works": True, "reason": ""}]
     # A context stays open until the process ends.
     assert [call.violation for call in driver.state().violations if call.function != "exit"] == []
+
+
+def test_the_worker_runs_no_module_of_the_working_folder(certs: Path, driver: Driver, tmp_path: Path) -> None:
+    for name in ("encoder.py", "queue.py", "json.py"):
+        (tmp_path / name).write_text("raise SystemExit('a file of the user was run')")
+    report = json.loads(run(certs, driver, tmp_path, "doctor").stdout)
+    assert report["codecs"][0]["works"]

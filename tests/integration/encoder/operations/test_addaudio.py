@@ -41,8 +41,8 @@ async def test_audio_is_at_192_kbit(client: Client, tmp_path: Path) -> None:
     assert (loud - still) * 8 / 4 == pytest.approx(192_000, rel=0.1)
 
 
-async def test_a_video_without_sound_gets_one(client: Client, grey: Path, sound: Path, tmp_path: Path) -> None:
-    assert await added(client, tmp_path / "o.mp4", grey, sound) == "copy"
+async def test_a_video_without_sound_gets_one(client: Client, gray: Path, sound: Path, tmp_path: Path) -> None:
+    assert await added(client, tmp_path / "o.mp4", gray, sound) == "copy"
     facts = judge.facts(tmp_path / "o.mp4")
     assert facts.seconds == pytest.approx(2, abs=0.05)
     assert facts.audio_seconds == pytest.approx(2, abs=0.05)
@@ -109,17 +109,17 @@ async def test_a_video_with_an_edit_list_of_its_own_is_cut_where_it_is_shown(cli
 
 
 @pytest.mark.parametrize("ending", ["m4a", "mp3", "aac", "ogg", "flac"])
-async def test_the_sound_keeps_its_place(client: Client, grey: Path, tmp_path: Path, ending: str) -> None:
+async def test_the_sound_keeps_its_place(client: Client, gray: Path, tmp_path: Path, ending: str) -> None:
     """A click at half a second is heard at half a second, copied or encoded, padded or not."""
     audio, out = tmp_path / f"a.{ending}", tmp_path / "o.mp4"
     media.run("-f", "lavfi", "-i", "aevalsrc='if(between(t,0.5,0.51),0.9,0)':s=48000:d=1.5", audio)
-    await added(client, out, grey, audio)
+    await added(client, out, gray, audio)
     heard = [np.abs(judge.samples(path)).argmax() / judge.RATE for path in (audio, out)]
     assert heard[1] == pytest.approx(heard[0], abs=0.012)
 
 
-async def test_the_audio_of_a_video_serves(client: Client, grey: Path, clip: Path, tmp_path: Path) -> None:
-    await added(client, tmp_path / "o.mp4", grey, clip)
+async def test_the_audio_of_a_video_serves(client: Client, gray: Path, clip: Path, tmp_path: Path) -> None:
+    await added(client, tmp_path / "o.mp4", gray, clip)
     assert judge.pitch(tmp_path / "o.mp4") == pytest.approx(440, abs=5)
 
 
@@ -152,12 +152,12 @@ async def test_rotation_survives_the_copy(client: Client, clip: Path, sound: Pat
     assert (facts.width, facts.height) == (180, 320)
 
 
-async def test_what_does_not_serve_is_refused_by_field(client: Client, clip: Path, grey: Path, sound: Path) -> None:
+async def test_what_does_not_serve_is_refused_by_field(client: Client, clip: Path, gray: Path, sound: Path) -> None:
     playlist = f"#EXTM3U\n#EXTINF:2,\nfile://{sound}\n#EXT-X-ENDLIST\n".encode()
     cases: list[tuple[Path | bytes, Path | bytes, str]] = [
         (sound, sound, "url_video"),
         (b"no video", sound, "url_video"),
-        (clip, grey, "url_audio"),
+        (clip, gray, "url_audio"),
         (clip, b"no audio", "url_audio"),
         (clip, playlist, "url_audio"),
         # Names the other input, which FFmpeg would take for safe: only the list of demuxers stands between.

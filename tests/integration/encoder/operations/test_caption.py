@@ -26,10 +26,10 @@ async def refusal(client: Client, video: Path | bytes, cues: Path | bytes) -> gr
 
 
 async def test_words_stand_at_the_bottom_while_their_cue_lasts(
-    client: Client, grey: Path, cues: Path, tmp_path: Path
+    client: Client, gray: Path, cues: Path, tmp_path: Path
 ) -> None:
-    shown = judge.pictures(await captioned(client, tmp_path / "o.mp4", grey, cues))
-    marks = [judge.differing(one, other) for one, other in zip(shown, judge.pictures(grey), strict=True)]
+    shown = judge.pictures(await captioned(client, tmp_path / "o.mp4", gray, cues))
+    marks = [judge.differing(one, other) for one, other in zip(shown, judge.pictures(gray), strict=True)]
     lit = [number for number, mark in enumerate(marks) if mark.any()]
     assert lit == list(range(13, 38))  # 0.52 s to 1.48 s: from 0.5 s on, before 1.5 s
     rows, columns = np.nonzero(marks[25])
@@ -76,9 +76,9 @@ async def test_variable_frame_rate_keeps_every_timestamp(client: Client, cues: P
     assert after == pytest.approx(before, abs=0.001)
 
 
-async def test_portrait_by_rotation_is_captioned_as_it_is_shown(client: Client, grey: Path, tmp_path: Path) -> None:
+async def test_portrait_by_rotation_is_captioned_as_it_is_shown(client: Client, gray: Path, tmp_path: Path) -> None:
     turned, words = tmp_path / "turned.mp4", media.srt(tmp_path / "s.srt", [(0, 2, "A line of words that must wrap")])
-    media.run("-display_rotation", "90", "-i", grey, "-c", "copy", turned)
+    media.run("-display_rotation", "90", "-i", gray, "-c", "copy", turned)
     upright = media.grey_video(tmp_path / "upright.mp4", 2, "180x320")
     one = await captioned(client, tmp_path / "one.mp4", turned, words)
     other = await captioned(client, tmp_path / "other.mp4", upright, words)
@@ -140,42 +140,42 @@ async def test_mp3_too_slow_for_mp4_is_made_aac(client: Client, cues: Path, tmp_
     ],
     ids=["utf8-bom-crlf", "utf16", "cp1252", "no-number"],
 )
-async def test_encodings_give_the_same_picture(client: Client, grey: Path, tmp_path: Path, data: bytes) -> None:
+async def test_encodings_give_the_same_picture(client: Client, gray: Path, tmp_path: Path, data: bytes) -> None:
     plain = "1\n00:00:00,000 --> 00:00:02,000\nação\n".encode()
-    one = judge.pictures(await captioned(client, tmp_path / "one.mp4", grey, plain))[5]
-    other = judge.pictures(await captioned(client, tmp_path / "other.mp4", grey, data))[5]
+    one = judge.pictures(await captioned(client, tmp_path / "one.mp4", gray, plain))[5]
+    other = judge.pictures(await captioned(client, tmp_path / "other.mp4", gray, data))[5]
     assert judge.differing(one, np.full_like(one, 0x40)).any()
     assert np.array_equal(one, other)
 
 
 async def test_captions_are_drawn_on_a_machine_without_fonts_and_fontconfig(
-    client: Client, certs: Path, grey: Path, cues: Path, tmp_path: Path
+    client: Client, certs: Path, gray: Path, cues: Path, tmp_path: Path
 ) -> None:
-    usual = judge.pictures(await captioned(client, tmp_path / "usual.mp4", grey, cues))
+    usual = judge.pictures(await captioned(client, tmp_path / "usual.mp4", gray, cues))
     empty = tmp_path / "fonts.conf"
     empty.write_text('<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig></fontconfig>')
     bare = {"FONTCONFIG_FILE": empty, "FONTCONFIG_PATH": tmp_path, "XDG_DATA_HOME": tmp_path, "HOME": tmp_path}
     with encoder_harness.running(certs, tmp_path, bare) as encoder:
         async with encoder.client() as lonely:
-            shown = judge.pictures(await captioned(lonely, tmp_path / "o.mp4", grey, cues))
-    assert judge.differing(shown[25], judge.pictures(grey)[25]).any()
+            shown = judge.pictures(await captioned(lonely, tmp_path / "o.mp4", gray, cues))
+    assert judge.differing(shown[25], judge.pictures(gray)[25]).any()
     assert np.array_equal(shown[25], usual[25])
 
 
-async def test_braces_and_backslashes_are_words_not_commands(client: Client, grey: Path, tmp_path: Path) -> None:
+async def test_braces_and_backslashes_are_words_not_commands(client: Client, gray: Path, tmp_path: Path) -> None:
     # Unescaped, this would paint the picture over and hide the words.
     drawing = media.srt(tmp_path / "s.srt", [(0, 2, r"{\an7\pos(0,0)\p1}m 0 0 l 320 0 320 180 0 180")])
-    shown = judge.pictures(await captioned(client, tmp_path / "o.mp4", grey, drawing))[5]
-    marks = judge.differing(shown, judge.pictures(grey)[5])
+    shown = judge.pictures(await captioned(client, tmp_path / "o.mp4", gray, drawing))[5]
+    marks = judge.differing(shown, judge.pictures(gray)[5])
     assert marks.any()
     assert marks.mean() < 0.2
     assert not marks[: 180 // 2].any()
 
 
-async def test_a_cue_is_placed_on_top_by_an8(client: Client, grey: Path, tmp_path: Path) -> None:
+async def test_a_cue_is_placed_on_top_by_an8(client: Client, gray: Path, tmp_path: Path) -> None:
     top = media.srt(tmp_path / "s.srt", [(0, 2, r"{\an8}Up")])
-    shown = judge.pictures(await captioned(client, tmp_path / "o.mp4", grey, top))[5]
-    rows, _ = np.nonzero(judge.differing(shown, judge.pictures(grey)[5]))
+    shown = judge.pictures(await captioned(client, tmp_path / "o.mp4", gray, top))[5]
+    rows, _ = np.nonzero(judge.differing(shown, judge.pictures(gray)[5]))
     assert rows.max() < 180 * 0.3
 
 
@@ -192,9 +192,9 @@ async def test_a_cue_is_placed_on_top_by_an8(client: Client, grey: Path, tmp_pat
     ids=["empty", "no-times", "bad-time", "backwards", "no-first-times", "binary"],
 )
 async def test_a_broken_subtitle_file_is_refused_by_cue_and_line(
-    client: Client, grey: Path, data: bytes, told: str
+    client: Client, gray: Path, data: bytes, told: str
 ) -> None:
-    error = await refusal(client, grey, data)
+    error = await refusal(client, gray, data)
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert (error.details() or "").startswith("url_srt: ")
     assert told in (error.details() or "")

@@ -41,9 +41,9 @@ async def drawn(client: Client, video: Path, out: Path, words: str, **style: obj
     return cropped(judge.pictures(out, "gray")[1])
 
 
-def cropped(grey: np.ndarray) -> np.ndarray:
-    rows, columns = np.nonzero(grey > 150)
-    return grey[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1].astype(np.float32)
+def cropped(gray: np.ndarray) -> np.ndarray:
+    rows, columns = np.nonzero(gray > 150)
+    return gray[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1].astype(np.float32)
 
 
 def reference(name: str, words: str, language: str, *, shaped: bool) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""caption's styles, judged by the pixels that are drawn on plain grey."""
+"""caption's styles, judged by the pixels that are drawn on plain gray."""
 
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ def captioning(**style: Any) -> video_pb2.Operation:
 
 @pytest.fixture(scope="module")
 def video(media_dir: Path) -> Path:
-    """Two seconds of grey at ten frames a second."""
+    """Two seconds of gray at ten frames a second."""
     return media.grey_video(media_dir / "plain.mp4", 2, "640x360", 10)
 
 

@@ -118,13 +118,13 @@ async def test_a_picture_that_begins_after_the_sound_that_goes_loses_nothing(
     ("options", "begins"), [({}, 0.4), ({"gain": -1}, 0.4), ({"start": 0.1, "delay": 0.2}, 0.5), ({"start": 0.6}, 0.0)]
 )
 async def test_music_that_begins_late_does_so_with_any_options(
-    client: Client, grey: Path, tmp_path: Path, options: dict[str, Any], begins: float
+    client: Client, gray: Path, tmp_path: Path, options: dict[str, Any], begins: float
 ) -> None:
     music, out = tmp_path / "a.mp4", tmp_path / "o.mp4"
     picture = ("-f", "lavfi", "-i", "color=s=64x36:r=25:d=1.2")
     late = ("-itsoffset", "0.4", "-f", "lavfi", "-i", "sine=880:d=0.8")
     media.run(*picture, *late, "-c:v", "libx264", "-c:a", "aac", music)
-    await client.result(out, adding(**options), {"url_video": grey, "url_audio": music})
+    await client.result(out, adding(**options), {"url_video": gray, "url_audio": music})
     loud = loud_times(out)
     assert loud[0] == pytest.approx(begins, abs=0.03)
     assert loud[-1] == pytest.approx(judge.facts(out).seconds, abs=0.03)

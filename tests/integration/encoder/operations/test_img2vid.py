@@ -17,8 +17,8 @@ from tests.support import encoder_harness, judge, media
 
 Client = encoder_harness.Client
 SIZE = (1920, 1080)
-CENTRE = np.array([(SIZE[0] - 1) / 2, (SIZE[1] - 1) / 2])
-POINTS = np.array([[0, 0, 1], [1919, 0, 1], [0, 1079, 1], [1919, 1079, 1], [*CENTRE, 1]]).T
+CENTER = np.array([(SIZE[0] - 1) / 2, (SIZE[1] - 1) / 2])
+POINTS = np.array([[0, 0, 1], [1919, 0, 1], [0, 1079, 1], [1919, 1079, 1], [*CENTER, 1]]).T
 
 
 def batch(seconds: float, **more: Any) -> video_pb2.Operation:
@@ -42,11 +42,11 @@ def motion(one: judge.Picture, other: judge.Picture, guess: np.ndarray) -> np.nd
 def zoom(n: int, total: int) -> np.ndarray:
     """The motion from the picture at zoom 1 to frame n: where each of its points lies then."""
     scale = min(1 + 0.324 * n / total, 1.324)
-    return np.array([[scale, 0, CENTRE[0] * (1 - scale)], [0, scale, CENTRE[1] * (1 - scale)]])
+    return np.array([[scale, 0, CENTER[0] * (1 - scale)], [0, scale, CENTER[1] * (1 - scale)]])
 
 
 def off(found: np.ndarray, wanted: np.ndarray) -> float:
-    """The worst distance between two motions over the corners and the centre, pixels."""
+    """The worst distance between two motions over the corners and the center, pixels."""
     return float(np.abs((found - wanted) @ POINTS).max())
 
 
@@ -139,8 +139,8 @@ async def test_transparent_parts_become_black(client: Client, tmp_path: Path) ->
     assert judge.pictures(tmp_path / "o.mp4")[0].max() < 16
 
 
-async def test_colours_stay(client: Client, tmp_path: Path) -> None:
-    image = tmp_path / "colour.png"
+async def test_colors_stay(client: Client, tmp_path: Path) -> None:
+    image = tmp_path / "color.png"
     media.run("-f", "lavfi", "-i", "color=0xC86432:s=320x180,format=rgb24", "-frames:v", "1", image)
     await client.result(tmp_path / "o.mp4", batch(0.1), {"images.image_url": image})
     with av.open(str(tmp_path / "o.mp4")) as container:
@@ -198,11 +198,11 @@ async def test_tiles_that_are_too_many_are_refused(client: Client) -> None:
 
 @pytest.mark.parametrize(("ending", "mode"), [("jpg", "L"), ("png", "L"), ("png", "I;16"), ("png", "LA"), ("png", "1")])
 async def test_grey_stills(client: Client, tmp_path: Path, ending: str, mode: str) -> None:
-    image = tmp_path / f"grey.{ending}"
-    with Image.open(quarters(tmp_path / "q.png")) as coloured:
-        grey = coloured.convert("L")
-    deep = Image.fromarray(np.asarray(grey, np.uint16) * 257)
-    (deep if mode == "I;16" else grey.convert(mode)).save(image)
+    image = tmp_path / f"gray.{ending}"
+    with Image.open(quarters(tmp_path / "q.png")) as colored:
+        gray = colored.convert("L")
+    deep = Image.fromarray(np.asarray(gray, np.uint16) * 257)
+    (deep if mode == "I;16" else gray.convert(mode)).save(image)
     await client.result(tmp_path / "o.mp4", batch(0.1, **SMALL), {"images.image_url": image})
     frame = judge.pictures(tmp_path / "o.mp4")[0].astype(int)
     assert frame[-30, -30].min() > 240
@@ -218,7 +218,7 @@ async def test_of_an_animation_the_first_frame_is_taken(client: Client, tmp_path
     assert corners(tmp_path / "o.mp4") == "rrrr"
 
 
-async def test_print_colours_are_turned_into_light(client: Client, tmp_path: Path) -> None:
+async def test_print_colors_are_turned_into_light(client: Client, tmp_path: Path) -> None:
     image = cmyk_jpeg(quarters(tmp_path / "q.png"), tmp_path / "print.jpg")
     await client.result(tmp_path / "o.mp4", batch(0.1, **SMALL), {"images.image_url": image})
     assert corners(tmp_path / "o.mp4") == "rgbw"
@@ -252,7 +252,7 @@ async def test_a_still_of_another_shape_is_fitted(client: Client, tmp_path: Path
         assert (lit[0], lit[-1]) == pytest.approx((115, 204), abs=2)
 
 
-async def test_bars_have_the_background_colour(client: Client, tmp_path: Path) -> None:
+async def test_bars_have_the_background_color(client: Client, tmp_path: Path) -> None:
     operation = batch(0.1, fit=motion_pb2.FIT_CONTAIN, background="#0000ff", **WIDE)
     image = quarters(tmp_path / "tall.png", "100x200")
     await client.result(tmp_path / "o.mp4", operation, {"images.image_url": image})

@@ -1,6 +1,6 @@
 """Containers × codecs × rotations × frame rates × kinds of subtitles, each result judged by decoding it.
 
-A grey picture flashes white and beeps at half a second; a caption stands from one second to one and a half. The short
+A gray picture flashes white and beeps at half a second; a caption stands from one second to one and a half. The short
 form takes every pair of container and codec once, with the other properties dealt out over them; `make long` takes
 every combination.
 """

@@ -56,8 +56,8 @@ async def test_a_mix_is_as_long_as_the_video(client: Client, clip: Path, tmp_pat
     assert level(sound, OWN, 1, 1.8) > -30
 
 
-async def test_a_mix_with_a_silent_video_is_told(client: Client, grey: Path, music: Path, tmp_path: Path) -> None:
-    inputs = {"url_video": grey, "url_audio": music}
+async def test_a_mix_with_a_silent_video_is_told(client: Client, gray: Path, music: Path, tmp_path: Path) -> None:
+    inputs = {"url_video": gray, "url_audio": music}
     summary = await client.result(tmp_path / "o.mp4", adding(mix=True), inputs)
     assert [warning.reason for warning in summary.warnings] == ["NO_ORIGINAL_AUDIO"]
     assert level(judge.samples(tmp_path / "o.mp4"), MUSIC, 0.5, 1.5) > -30
@@ -88,8 +88,8 @@ async def test_music_gives_way_to_speech(client: Client, tmp_path: Path, music: 
     assert after == pytest.approx(before, abs=1.5)
 
 
-async def test_fades(client: Client, grey: Path, music: Path, tmp_path: Path) -> None:
-    sound = await heard(client, grey, music, tmp_path / "o.mp4", fade_in=0.8, fade_out=0.8)
+async def test_fades(client: Client, gray: Path, music: Path, tmp_path: Path) -> None:
+    sound = await heard(client, gray, music, tmp_path / "o.mp4", fade_in=0.8, fade_out=0.8)
     full = level(sound, MUSIC, 0.9, 1.1)
     assert level(sound, MUSIC, 0, 0.1) < full - 20
     assert level(sound, MUSIC, 0.35, 0.45) == pytest.approx(full - 6, abs=1.5)
@@ -97,21 +97,21 @@ async def test_fades(client: Client, grey: Path, music: Path, tmp_path: Path) ->
     assert level(sound, MUSIC, 1.9, 2.0) < full - 18
 
 
-async def test_a_loop_has_no_seam(client: Client, grey: Path, tmp_path: Path) -> None:
+async def test_a_loop_has_no_seam(client: Client, gray: Path, tmp_path: Path) -> None:
     # 0.5 s hold 440 waves: looped, the tone goes on as one.
     short = media.tone(tmp_path / "short.wav", 0.5, MUSIC)
-    sound = await heard(client, grey, short, tmp_path / "o.mp4", loop=True)
+    sound = await heard(client, gray, short, tmp_path / "o.mp4", loop=True)
     assert judge.facts(tmp_path / "o.mp4").frames == 50
     whole = level(sound, MUSIC, 0.05, 1.95)
     assert whole == pytest.approx(level(sound, MUSIC, 0.1, 0.4), abs=0.2)
     assert all(level(sound, MUSIC, at, at + 0.05) == pytest.approx(whole, abs=0.5) for at in (0.48, 0.98, 1.48, 1.9))
 
 
-async def test_start_and_delay_move_the_music(client: Client, grey: Path, tmp_path: Path) -> None:
+async def test_start_and_delay_move_the_music(client: Client, gray: Path, tmp_path: Path) -> None:
     audio = tmp_path / "a.wav"
     beep = f"aevalsrc='0.5*sin(2*PI*{MUSIC}*t)*between(t,1,1.2)':d=3:s=48000"
     media.run("-f", "lavfi", "-i", beep, audio)
-    sound = await heard(client, grey, audio, tmp_path / "o.mp4", start=0.75, delay=0.5)
+    sound = await heard(client, gray, audio, tmp_path / "o.mp4", start=0.75, delay=0.5)
     loud = np.flatnonzero(np.abs(sound) > 0.1) / judge.RATE
     assert loud[0] == pytest.approx(0.75, abs=0.04)
     assert loud[-1] == pytest.approx(0.95, abs=0.04)
@@ -145,9 +145,9 @@ def loudness(path: Path) -> float:
         return told
 
 
-async def test_small_aac_is_copied(client: Client, grey: Path, tmp_path: Path) -> None:
+async def test_small_aac_is_copied(client: Client, gray: Path, tmp_path: Path) -> None:
     aac = media.tone(tmp_path / "a.m4a", 5, MUSIC, "-c:a", "aac", "-b:a", "96k")
-    await heard(client, grey, aac, tmp_path / "o.mp4")
+    await heard(client, gray, aac, tmp_path / "o.mp4")
     before, after = packets(aac), packets(tmp_path / "o.mp4")
     assert len(after) > 80
     assert before[: len(after)] == after
@@ -171,9 +171,9 @@ def packets(path: Path) -> list[bytes]:
     ],
 )
 async def test_what_contradicts_is_refused(
-    client: Client, grey: Path, music: Path, field: str, options: dict[str, Any]
+    client: Client, gray: Path, music: Path, field: str, options: dict[str, Any]
 ) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await client.encode(adding(**options), {"url_video": grey, "url_audio": music})
+        await client.encode(adding(**options), {"url_video": gray, "url_audio": music})
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert (caught.value.details() or "").startswith(f"soundtrack.{field}: ")

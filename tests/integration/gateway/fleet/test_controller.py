@@ -1,4 +1,4 @@
-"""The control of the fleet against an emulated Vast.ai whose machines are real encoders: from an empty fleet to work
+"""The fleet controller against an emulated Vast.ai whose instances are real encoders: from an empty fleet to work
 that is done, and back to nothing."""
 
 import asyncio
@@ -21,10 +21,10 @@ def vast(tmp_path):
 async def test_from_nothing_to_work_and_back_to_nothing(jetstream, vast):
     records = await jetstream.key_value("fleet")
     async with World(records, vast_provider(vast), Policy(maximum=2, idle_seconds=0.2)) as world:
-        machine = await world.ready()
-        assert machine.slots == 3
+        instance = await world.ready()
+        assert instance.slots == 3
         lease = await asyncio.wait_for(world.pool.lease(), 1)
-        assert lease.machine == machine.id
+        assert lease.machine == instance.id
         lease.release()
         world.waiting = 0
         await until(lambda: not world.registry.living())

@@ -1,4 +1,4 @@
-"""What can go wrong at Vast.ai and on its hosts, each with its outcome: no machine is lost, none is made in vain."""
+"""What can go wrong at Vast.ai and on its hosts, each with its outcome: no instance is lost, none is made in vain."""
 
 import asyncio
 import time
@@ -37,28 +37,28 @@ async def a_host_that_never_comes_up_is_left_and_avoided(records, vast):
     vast.offers.append(offer(id=110, machine_id=200, host_id=300, dph_base=0.21))  # the next best, on the same host
     impatient = replace(TIMEOUTS, start_seconds=2.0)
     async with World(records, vast_provider(vast), timeouts=impatient) as world:
-        machine = await world.ready()
+        instance = await world.ready()
         (stuck,) = world.at(InstanceState.TERMINATED) or [await world.until(InstanceState.TERMINATED)]
-    assert (machine.offer, stuck.offer) == ("101", "100")
+    assert (instance.offer, stuck.offer) == ("101", "100")
     assert stuck.reason == "not ready within 2 s"
-    assert [one.label for one in ever(vast)] == [stuck.id, machine.id]
+    assert [one.label for one in ever(vast)] == [stuck.id, instance.id]
 
 
-async def a_machine_whose_making_got_no_answer_is_found_and_used(records, vast):
+async def an_instance_whose_making_got_no_answer_is_found_and_used(records, vast):
     async with World(records, vast_provider(vast)) as world:
         vast.lost_answers = 1
-        machine = await world.ready()
-        assert [machine.id] == [one.label for one in ever(vast)]
+        instance = await world.ready()
+        assert [instance.id] == [one.label for one in ever(vast)]
         assert vast.called("create") == 1
 
 
 async def an_order_that_was_lost_is_given_up_and_the_next_offer_is_taken(records, vast):
     async with World(records, vast_provider(vast)) as world:
         vast.lost_orders = 1
-        machine = await world.ready()
+        instance = await world.ready()
         (plan,) = world.at(InstanceState.TERMINATED)
-        assert (plan.reason, plan.usd(time.time()), machine.offer) == ("never created", 0.0, "101")
-        assert [one.label for one in ever(vast)] == [machine.id]
+        assert (plan.reason, plan.usd(time.time()), instance.offer) == ("never created", 0.0, "101")
+        assert [one.label for one in ever(vast)] == [instance.id]
 
 
 async def an_order_that_arrives_when_it_was_given_up_is_destroyed(records, vast):
@@ -80,9 +80,9 @@ async def an_offer_that_is_gone_makes_room_for_the_next_one(records, vast):
     # Were it a failure of the provider, no further create would come within the test.
     async with World(records, vast_provider(vast), intervals=intervals(backoff=Backoff(600, 600, jitter=0))) as world:
         vast.taken.add(100)
-        machine = await world.ready()
+        instance = await world.ready()
         (gone,) = world.at(InstanceState.TERMINATED)
-        assert (gone.offer, gone.usd(time.time()), machine.offer) == ("100", 0.0, "101")
+        assert (gone.offer, gone.usd(time.time()), instance.offer) == ("100", 0.0, "101")
         assert world.monitor.fault == ""
 
 
@@ -98,7 +98,7 @@ async def an_order_in_an_outage_is_looked_for_before_another_is_made(records, va
         assert (await world.until(InstanceState.READY)).offer == "101"
 
 
-async def a_machine_that_vanishes_is_replaced(records, vast):
+async def an_instance_that_vanishes_is_replaced(records, vast):
     async with World(records, vast_provider(vast)) as world:
         lost = await world.ready()
         vast.vanish(int(lost.provider_id))
@@ -108,7 +108,7 @@ async def a_machine_that_vanishes_is_replaced(records, vast):
         assert len(living(vast)) == 1
 
 
-async def a_machine_whose_encoder_is_silent_is_given_back(records, vast):
+async def an_instance_whose_encoder_is_silent_is_terminated(records, vast):
     async with World(records, vast_provider(vast)) as world:
         silent = await world.ready()
         vast.launch.started[0].is_silent = True
@@ -119,7 +119,7 @@ async def a_machine_whose_encoder_is_silent_is_given_back(records, vast):
         assert len(living(vast)) == 1
 
 
-async def a_machine_that_cannot_be_given_back_is_paid_for_and_tried_again_and_holds_up_no_other(records, vast):
+async def an_instance_that_cannot_be_destroyed_is_billed_and_tried_again_and_holds_up_no_other(records, vast):
     async with World(records, vast_provider(vast)) as world:
         stuck = await world.ready()
         vast.failing_destroys, world.waiting = 10**6, 0
@@ -140,7 +140,7 @@ async def a_machine_that_cannot_be_given_back_is_paid_for_and_tried_again_and_ho
         assert not living(vast)
 
 
-async def machines_that_nobody_has_on_record_are_destroyed_and_those_of_other_fleets_are_not(records, vast):
+async def instances_that_nobody_has_on_record_are_destroyed_and_those_of_other_fleets_are_not(records, vast):
     others = [vast.add(text).number for text in (new_label("other"), new_label("api-gpu-two"), "api-gpu", None)]
     vast.add(new_label("api-gpu"))
     async with World(records, vast_provider(vast)) as world:
@@ -223,18 +223,18 @@ async def offers_of_long_ago_are_not_taken(records, vast):
 # They mostly wait: those of a group live side by side, each with a fleet and an emulator of its own.
 FAULTS = {
     "orders": (
-        a_machine_whose_making_got_no_answer_is_found_and_used,
+        an_instance_whose_making_got_no_answer_is_found_and_used,
         an_order_that_was_lost_is_given_up_and_the_next_offer_is_taken,
         an_order_that_arrives_when_it_was_given_up_is_destroyed,
         an_offer_that_is_gone_makes_room_for_the_next_one,
         an_order_in_an_outage_is_looked_for_before_another_is_made,
     ),
-    "machines": (
+    "instances": (
         a_host_that_never_comes_up_is_left_and_avoided,
-        a_machine_that_vanishes_is_replaced,
-        a_machine_whose_encoder_is_silent_is_given_back,
-        a_machine_that_cannot_be_given_back_is_paid_for_and_tried_again_and_holds_up_no_other,
-        machines_that_nobody_has_on_record_are_destroyed_and_those_of_other_fleets_are_not,
+        an_instance_that_vanishes_is_replaced,
+        an_instance_whose_encoder_is_silent_is_terminated,
+        an_instance_that_cannot_be_destroyed_is_billed_and_tried_again_and_holds_up_no_other,
+        instances_that_nobody_has_on_record_are_destroyed_and_those_of_other_fleets_are_not,
         a_record_that_cannot_be_read_holds_up_nothing_else,
     ),
     "account": (
@@ -263,7 +263,7 @@ async def test_every_fault_has_its_outcome(jetstream, group):
 
 
 async def live_through(records, kind):
-    """A machine's life with an outage in each phase."""
+    """An instance's life with an outage in each phase."""
     with VastEmulator(offers(), LightHost(), step_seconds=0.1) as vast:
         async with World(records, vast_provider(vast)) as world:
             async with outage(vast, kind):
@@ -273,17 +273,17 @@ async def live_through(records, kind):
             await world.until_reached(InstanceState.PROVISIONING)
             async with outage(vast, kind):
                 await until(lambda: world.monitor.fault)
-            machine = await world.until(InstanceState.READY)
+            instance = await world.until(InstanceState.READY)
             async with outage(vast, kind, 0.5):  # longer than what would be a fault if it were seen
                 await until(lambda: world.monitor.fault)
-            assert [m.id for m in world.at(InstanceState.READY)] == [machine.id]
+            assert [m.id for m in world.at(InstanceState.READY)] == [instance.id]
             async with outage(vast, kind):
                 world.waiting = 0
                 await world.until(InstanceState.TERMINATING)
                 await asyncio.sleep(0.1)
-                assert [m.id for m in world.registry.living()] == [one.label for one in living(vast)] == [machine.id]
+                assert [m.id for m in world.registry.living()] == [one.label for one in living(vast)] == [instance.id]
             await world.until_empty()
-        assert [one.label for one in ever(vast)] == [machine.id]
+        assert [one.label for one in ever(vast)] == [instance.id]
         assert not living(vast)
 
 

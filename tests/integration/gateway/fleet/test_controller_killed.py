@@ -1,4 +1,4 @@
-"""The gateway is killed at every step of a machine's life, before and after it: whoever comes next brings all to the
+"""The gateway is killed at every step of an instance's life, before and after it: whoever comes next brings all to the
 right end, and nothing is paid for that nobody knows of."""
 
 import asyncio
@@ -17,32 +17,32 @@ from tests.support.fleet_world import World, ever, intervals, living, offers, va
 from tests.support.paths import ROOT
 from tests.support.until import until
 
-# What a gateway does to the world in the life of one machine.
+# What a gateway does to the world in the life of one instance.
 LIFE = (
-    "create machine",  # PLANNED
+    "create machine",  # REQUESTED
     "order",
-    "update machine",  # STARTING
+    "update machine",  # PROVISIONING
     "update machine",  # its address
     "update machine",  # READY
     "create estimates",
     "update machine",  # a task begins
     "update machine",  # a task ends
-    "update machine",  # ENDING
+    "update machine",  # TERMINATING
     "destroy",
-    "update machine",  # ENDED
+    "update machine",  # TERMINATED
 )
-GIVEN_BACK_AT = 9
+TERMINATED_AT = 9
 LANES = 4
 INTERVALS = intervals(tick_seconds=0.03, lease_seconds=0.3)
 
 
 async def live(world):
-    """The whole life of a machine."""
-    machine = await world.ready()
+    """The whole life of an instance."""
+    instance = await world.ready()
     await until(lambda: "create estimates" in world.death.done)  # else the order is a matter of luck
-    await world.meter.begin(machine.id, "job.0", time.time())
+    await world.meter.begin(instance.id, "job.0", time.time())
     world.waiting = 0
-    await world.meter.end(machine.id, "job.0", time.time())
+    await world.meter.end(instance.id, "job.0", time.time())
     await world.until_empty()
     world.death.come()
 
@@ -58,7 +58,7 @@ async def killed(records, vast, fleet, death):
 
 
 async def followed(records, vast, fleet, *, most_made):
-    """Another gateway, for as long as there is work, and until all is given back."""
+    """Another gateway, for as long as there is work, and until everything is terminated."""
     heir = replace(INTERVALS, orphaned_seconds=0.2)
     async with World(records, vast_provider(vast, fleet), intervals=heir, fleet=fleet, gateway="second") as world:
         world.waiting = 1
@@ -73,9 +73,9 @@ async def followed(records, vast, fleet, *, most_made):
         await until(lambda: not world.registry.living() and not living(vast, fleet))
         records = world.registry.all()
     made = ever(vast, fleet)
-    assert all(machine.access is None and not machine.running for machine in records)
+    assert all(instance.access is None and not instance.running for instance in records)
     assert len(made) <= most_made
-    assert {machine.id for machine in records if machine.provider_id} == {one.label for one in made}
+    assert {instance.id for instance in records if instance.provider_id} == {one.label for one in made}
 
 
 async def walk(jetstream, vast, step, when):
@@ -83,9 +83,9 @@ async def walk(jetstream, vast, step, when):
     records, death = await jetstream.key_value(fleet), Death(step, when)
     await killed(records, vast, fleet, death)
     assert tuple(death.begun) == LIFE[:step]
-    is_given_back = step > GIVEN_BACK_AT or (step, when) == (GIVEN_BACK_AT, "after")
+    is_terminated = step > TERMINATED_AT or (step, when) == (TERMINATED_AT, "after")
     try:
-        await followed(records, vast, fleet, most_made=2 if is_given_back else 1)
+        await followed(records, vast, fleet, most_made=2 if is_terminated else 1)
     except BaseException as error:
         error.add_note(f"killed {when} step {step}: {LIFE[step - 1]}")
         raise

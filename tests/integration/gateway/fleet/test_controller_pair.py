@@ -48,13 +48,13 @@ async def test_of_two_gateways_one_acts_and_the_other_takes_over_when_it_is_kill
         await until(lambda: acting() == [0])
         async with second:
             second.waiting = 1  # both see the same queue
-            machine = await first.ready()
+            instance = await first.ready()
             await until(lambda: second.pool.ready)
-            assert [one.label for one in living(vast)] == [machine.id]
+            assert [one.label for one in living(vast)] == [instance.id]
             assert acting() == [0]
             death.come()
             await until(lambda: acting() == [1])
-            assert [m.id for m in second.at(InstanceState.READY)] == [machine.id]
+            assert [m.id for m in second.at(InstanceState.READY)] == [instance.id]
             second.waiting = 0
             await second.until_empty()
         assert not living(vast)
@@ -69,25 +69,25 @@ async def test_who_closes_hands_over_at_once(records, vast):
         await until(lambda: second.is_leader)
         async with third:
             third.waiting = 1
-            machine = await second.ready()
+            instance = await second.ready()
             second.waiting = 0
             await second.controller.close()
             await until(lambda: third.is_leader)  # a lease that was not given up would last longer than this waits
-            assert [m.id for m in third.at(InstanceState.READY)] == [machine.id]
+            assert [m.id for m in third.at(InstanceState.READY)] == [instance.id]
             third.waiting = 0
             await third.until_empty()
     assert not living(vast)
 
 
-async def test_a_gateway_that_closes_in_the_middle_of_an_order_leaves_a_machine_that_is_found(records, vast):
+async def test_a_gateway_that_closes_in_the_middle_of_an_order_leaves_an_instance_that_is_found(records, vast):
     vast.answer_seconds = 0.5
     async with World(records, vast_provider(vast)) as first:
         first.waiting = 1
         await until(lambda: living(vast))
     vast.answer_seconds = 0.0
     async with World(records, vast_provider(vast), gateway="second") as second:
-        machine = await second.ready()
-        assert [one.label for one in living(vast)] == [machine.id]
+        instance = await second.ready()
+        assert [one.label for one in living(vast)] == [instance.id]
         second.waiting = 0
         await second.until_empty()
     assert vast.called("create") == 1
@@ -100,8 +100,8 @@ async def test_an_outage_of_the_store_in_mid_life_loses_nothing(jetstream, recor
             await world.until_reached(state)
             os.kill(jetstream.server_pid, signal.SIGKILL)  # it is started again after half a second
             await until(lambda: not world.is_leader)
-        (machine,) = world.registry.living()
-        assert [one.label for one in living(vast)] == [machine.id]
+        (instance,) = world.registry.living()
+        assert [one.label for one in living(vast)] == [instance.id]
         await until(lambda: world.is_leader)
         world.waiting = 0
         await world.until_empty()

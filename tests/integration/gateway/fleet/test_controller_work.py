@@ -1,4 +1,4 @@
-"""Machines are given back while tasks come and go: no task is lost, and no machine stays."""
+"""Instances are terminated while tasks come and go: no task is lost, and no instance stays."""
 
 import asyncio
 import time
@@ -36,13 +36,13 @@ async def test_a_task_and_a_release_at_the_same_moment_never_both_succeed(record
     await theirs.start()
     came = []
     for number in range(ROUNDS):
-        machine = f"fleet-{number}"
-        await ours.add(Instance(machine, "vast", 1.0, 1.0, InstanceState.READY, ready_at=1.0))
-        begin = UsageMeter(ours).begin(machine, "job.0", 2.0)
-        release = theirs.change(machine, lambda m: m.drain("idle"))
+        instance = f"fleet-{number}"
+        await ours.add(Instance(instance, "vast", 1.0, 1.0, InstanceState.READY, ready_at=1.0))
+        begin = UsageMeter(ours).begin(instance, "job.0", 2.0)
+        release = theirs.change(instance, lambda m: m.drain("idle"))
         steps = (begin, release) if number % 2 else (release, begin)
         begun = (await asyncio.gather(*steps, return_exceptions=True))[0 if number % 2 else 1]
-        now = await ours.read(machine)
+        now = await ours.read(instance)
         if isinstance(begun, EncoderBusy):
             assert (now.state, now.running) == (InstanceState.TERMINATING, ())
         else:
@@ -54,61 +54,61 @@ async def test_a_task_and_a_release_at_the_same_moment_never_both_succeed(record
     assert set(came) == {True, False}  # each was the first now and then
 
 
-async def test_machines_that_tasks_run_on_are_kept_whatever_is_idle(records, vast):
-    """Tasks are as far apart as a machine may be idle."""
+async def test_instances_that_tasks_run_on_are_kept_whatever_is_idle(records, vast):
+    """Tasks are as far apart as an instance may be idle."""
     async with World(records, vast_provider(vast), Policy(maximum=1, idle_seconds=0.06)) as world:
         begun = 0
         while begun < 4:
-            machine = await world.ready()
+            instance = await world.ready()
             world.waiting = 0
             await asyncio.sleep(0.05)
             try:
-                await world.meter.begin(machine.id, f"job.{begun}", time.time())
+                await world.meter.begin(instance.id, f"job.{begun}", time.time())
             except EncoderBusy:
                 continue
             for _ in range(5):
                 await asyncio.sleep(0.02)
-                assert machine.id in [one.label for one in living(vast)]
-            await world.meter.end(machine.id, f"job.{begun}", time.time())
+                assert instance.id in [one.label for one in living(vast)]
+            await world.meter.end(instance.id, f"job.{begun}", time.time())
             begun += 1
         await world.until_empty()
         assert not living(vast)
         assert sum(m.tasks for m in world.registry.all()) == begun
 
 
-async def test_a_machine_that_is_too_old_ends_with_its_last_task(records, vast):
+async def test_an_instance_that_is_too_old_ends_with_its_last_task(records, vast):
     async with World(records, vast_provider(vast), Policy(maximum=1, idle_seconds=60, max_age_seconds=2.0)) as world:
-        machine = await world.ready()
-        await world.meter.begin(machine.id, "job.0", time.time())
+        instance = await world.ready()
+        await world.meter.begin(instance.id, "job.0", time.time())
         world.waiting = 0
-        await until(lambda: world.registry.find(machine.id).draining)
+        await until(lambda: world.registry.find(instance.id).draining)
         with pytest.raises(EncoderBusy):
-            await world.meter.begin(machine.id, "job.1", time.time())
+            await world.meter.begin(instance.id, "job.1", time.time())
         await asyncio.sleep(0.2)
-        assert world.registry.find(machine.id).state is InstanceState.READY
+        assert world.registry.find(instance.id).state is InstanceState.READY
         assert living(vast)
-        await world.meter.end(machine.id, "job.0", time.time())
+        await world.meter.end(instance.id, "job.0", time.time())
         await world.until_empty()
         assert not living(vast)
 
 
-async def lost_with_its_machine(metered, job_id, machine, is_gone):
-    async with metered.billed(TaskRef(job_id, 0), machine):
+async def lost_with_its_instance(metered, job_id, instance, is_gone):
+    async with metered.billed(TaskRef(job_id, 0), instance):
         await until(is_gone)
         raise EncoderLost("it is gone")
 
 
-async def test_a_machine_that_is_given_back_at_once_sends_its_task_back(jetstream, records, vast):
+async def test_an_instance_that_is_terminated_at_once_sends_its_task_back(jetstream, records, vast):
     store = JobStore(await jetstream.key_value("jobs"), 3600)
     request = Operation(caption=CaptionRequest(url_video="v", url_srt="s")).SerializeToString()
     job = model.Job(uuid.uuid4().hex, "CAPTION", request, False, (model.Task(),), time.time())
     await store.create(job)
     async with World(records, vast_provider(vast)) as first:
-        machine = await first.ready()
+        instance = await first.ready()
         metered = CostGuard(store, first, first.pool)
-        task = lost_with_its_machine(metered, job.id, machine.id, lambda: not first.meter.is_active(machine.id))
+        task = lost_with_its_instance(metered, job.id, instance.id, lambda: not first.meter.is_active(instance.id))
         running = asyncio.create_task(task)
-        await until(lambda: first.registry.find(machine.id).running)
+        await until(lambda: first.registry.find(instance.id).running)
         await first.controller.close()
         spent = Policy(maximum=1, max_usd_per_day=1e-9)
         async with World(records, vast_provider(vast), spent, gateway="second") as second:
@@ -121,18 +121,18 @@ async def test_a_machine_that_is_given_back_at_once_sends_its_task_back(jetstrea
 
 
 async def test_runs_that_nobody_has_in_hand_are_ended_but_not_those_that_have_just_begun(records, vast):
-    """Also on a machine that is to end with its last task: its gateway died, and nobody is given the task there."""
+    """Also on an instance that is to end with its last task: its gateway died, and nobody is given the task there."""
     async with World(records, vast_provider(vast), intervals=intervals(orphaned_seconds=0.5)) as world:
-        machine = await world.ready()
+        instance = await world.ready()
         world.waiting = 0
         begun_at = time.time()
-        with world.assignments.assign("job.1", machine.id):
+        with world.assignments.assign("job.1", instance.id):
             for task in ("job.0", "job.1"):
-                await world.meter.begin(machine.id, task, begun_at)
-            await world.registry.change(machine.id, lambda m: m.drain("old"))
-            await until(lambda: len(world.registry.find(machine.id).running) == 1)
+                await world.meter.begin(instance.id, task, begun_at)
+            await world.registry.change(instance.id, lambda m: m.drain("old"))
+            await until(lambda: len(world.registry.find(instance.id).running) == 1)
             assert time.time() - begun_at > 0.5
             await asyncio.sleep(0.3)
-            assert [run.task for run in world.registry.find(machine.id).running] == ["job.1"]
+            assert [run.task for run in world.registry.find(instance.id).running] == ["job.1"]
         await world.until_empty()
         assert not living(vast)

@@ -1,4 +1,4 @@
-"""What one machine is given opens that machine and nothing else; real TLS, a real encoder."""
+"""What one instance is given opens that instance and nothing else; real TLS, a real encoder."""
 
 import os
 import subprocess
@@ -31,9 +31,9 @@ def issued():
 
 
 @pytest.fixture(scope="module")
-def machine(issued, tmp_path_factory):
+def instance(issued, tmp_path_factory):
     """An encoder that has nothing but its environment."""
-    folder = tmp_path_factory.mktemp("machine")
+    folder = tmp_path_factory.mktemp("instance")
     with encoder_harness.running(folder / "no-certs", folder, issued.environment) as running:
         yield running
 
@@ -58,58 +58,58 @@ async def refusal(encoder):
     return caught.value.message
 
 
-async def test_a_gateway_with_the_access_of_the_machine_is_let_in(machine, issued):
-    assert (await asked(open_encoder(f"127.0.0.1:{machine.port}", LABEL, issued.access))).slots == 3
+async def test_a_gateway_with_the_access_of_the_instance_is_let_in(instance, issued):
+    assert (await asked(open_encoder(f"127.0.0.1:{instance.port}", LABEL, issued.access))).slots == 3
 
 
-async def test_certificates_of_another_machine_open_nothing(machine):
+async def test_certificates_of_another_instance_open_nothing(instance):
     other = issue(LABEL, HOUR_SECONDS)  # even one of the same name
-    assert "does not answer" in await refusal(open_encoder(f"127.0.0.1:{machine.port}", LABEL, other.access))
+    assert "does not answer" in await refusal(open_encoder(f"127.0.0.1:{instance.port}", LABEL, other.access))
 
 
-async def test_another_machines_client_certificate_opens_nothing_either_where_the_ca_is_right(machine, issued):
+async def test_another_instances_client_certificate_opens_nothing_either_where_the_ca_is_right(instance, issued):
     other = issue(LABEL, HOUR_SECONDS).access
     mixed = InstanceAccess(issued.access.ca, other.certificate, other.key, issued.access.session_token)
-    assert "does not answer" in await refusal(open_encoder(f"127.0.0.1:{machine.port}", LABEL, mixed))
+    assert "does not answer" in await refusal(open_encoder(f"127.0.0.1:{instance.port}", LABEL, mixed))
 
 
-async def test_the_certificate_that_opens_own_encoders_opens_no_rented_one(machine, issued, certs):
+async def test_the_certificate_that_opens_own_encoders_opens_no_rented_one(instance, issued, certs):
     ours = Identity(certs / "gateway.crt", certs / "gateway.key", certs / "ca.crt").channel_credentials()
     assert "does not answer" in await refusal(
-        GrpcEncoder(f"127.0.0.1:{machine.port}", ours, issued.access.session_token, LABEL)
+        GrpcEncoder(f"127.0.0.1:{instance.port}", ours, issued.access.session_token, LABEL)
     )
     pinned = TrustBundle(
         (certs / "gateway.crt").read_bytes(), (certs / "gateway.key").read_bytes(), issued.access.ca.encode()
     )
     assert "does not answer" in await refusal(
-        GrpcEncoder(f"127.0.0.1:{machine.port}", pinned.channel_credentials(), issued.access.session_token, LABEL)
+        GrpcEncoder(f"127.0.0.1:{instance.port}", pinned.channel_credentials(), issued.access.session_token, LABEL)
     )
 
 
-async def test_a_machine_of_another_name_is_not_spoken_to(machine, issued):
-    text = await refusal(open_encoder(f"127.0.0.1:{machine.port}", new_label("api-gpu"), issued.access))
+async def test_an_instance_of_another_name_is_not_spoken_to(instance, issued):
+    text = await refusal(open_encoder(f"127.0.0.1:{instance.port}", new_label("api-gpu"), issued.access))
     assert "does not answer" in text
 
 
-async def test_a_wrong_token_is_refused(machine, issued):
+async def test_a_wrong_token_is_refused(instance, issued):
     wrong = InstanceAccess(issued.access.ca, issued.access.certificate, issued.access.key, "wrong")
-    assert "x-session-token" in await refusal(open_encoder(f"127.0.0.1:{machine.port}", LABEL, wrong))
+    assert "x-session-token" in await refusal(open_encoder(f"127.0.0.1:{instance.port}", LABEL, wrong))
 
 
 async def test_an_address_that_is_not_a_gateways_is_refused(tmp_path):
     issued = issue(LABEL, HOUR_SECONDS, [ip_network("10.0.0.0/8"), ip_network("fd00::/8")])
-    with encoder_harness.running(tmp_path / "no-certs", tmp_path, issued.environment) as machine:
-        text = await refusal(open_encoder(f"127.0.0.1:{machine.port}", LABEL, issued.access))
+    with encoder_harness.running(tmp_path / "no-certs", tmp_path, issued.environment) as instance:
+        text = await refusal(open_encoder(f"127.0.0.1:{instance.port}", LABEL, issued.access))
     assert "ALLOWED_IPS" in text
 
 
-def test_the_key_is_in_no_file_no_log_and_no_child(machine, issued, tmp_path):
+def test_the_key_is_in_no_file_no_log_and_no_child(instance, issued, tmp_path):
     secret = TrustBundle.parse(issued.environment["TLS_BUNDLE"]).key.split(b"\n")[1]
-    opened = [Path(file.path) for file in psutil.Process(machine.process.pid).open_files()]
-    for path in [*machine.work_dir.parent.rglob("*"), *opened]:
+    opened = [Path(file.path) for file in psutil.Process(instance.process.pid).open_files()]
+    for path in [*instance.work_dir.parent.rglob("*"), *opened]:
         assert not path.is_file() or secret not in path.read_bytes()
-    assert issued.environment["TLS_BUNDLE"][:64] not in str(machine.lines)
-    assert issued.access.session_token not in str(machine.lines)
+    assert issued.environment["TLS_BUNDLE"][:64] not in str(instance.lines)
+    assert issued.access.session_token not in str(instance.lines)
     script = """
 import os, sys
 from encoder import __main__ as command
@@ -127,7 +127,7 @@ sys.exit(command.main([]))
     assert "SESSION_TOKEN" not in done.stdout
 
 
-def test_certificates_end_soon_after_the_machine(issued):
+def test_certificates_end_soon_after_the_instance(issued):
     bundle = TrustBundle.parse(issued.environment["TLS_BUNDLE"])
     latest = datetime.now(UTC) + timedelta(seconds=HOUR_SECONDS) + CLOCK_SKEW
     earliest = latest - timedelta(seconds=60)
@@ -135,7 +135,7 @@ def test_certificates_end_soon_after_the_machine(issued):
         assert earliest < x509.load_pem_x509_certificate(pem).not_valid_after_utc <= latest
 
 
-def test_the_machine_is_given_no_key_but_its_own(issued):
+def test_the_instance_is_given_no_key_but_its_own(issued):
     given = issued.environment["TLS_BUNDLE"]
     assert TrustBundle.parse(given).ca.decode() == issued.access.ca
     assert issued.access.key not in TrustBundle.parse(given).key.decode()

@@ -26,7 +26,7 @@ async def register(records):
     await made.stop()
 
 
-async def test_every_gateway_sees_every_machine(records, register):
+async def test_every_gateway_sees_every_instance(records, register):
     await register.add(FIRST)
     await records.create("lease", b'{"holder": "somebody"}')
     other = InstanceRegistry(records)
@@ -46,12 +46,12 @@ async def test_changes_at_once_are_all_kept(register):
     assert len((await register.read(FIRST.id)).running) == 10
 
 
-async def test_a_task_is_begun_only_on_a_machine_that_takes_tasks(register):
+async def test_a_task_is_begun_only_on_an_instance_that_takes_tasks(register):
     meter = UsageMeter(register)
     await register.add(FIRST)
     await meter.begin(FIRST.id, "job.0", time.time())
-    given_back = await register.change(FIRST.id, lambda m: m.drain("idle"))
-    assert given_back.state is InstanceState.READY
+    terminated = await register.change(FIRST.id, lambda m: m.drain("idle"))
+    assert terminated.state is InstanceState.READY
     with pytest.raises(EncoderBusy):
         await meter.begin(FIRST.id, "job.1", time.time())
     await meter.end(FIRST.id, "job.0", time.time())

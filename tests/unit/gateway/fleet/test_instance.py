@@ -25,7 +25,7 @@ def test_a_life_from_request_to_end():
     assert not gone.takes_tasks
 
 
-def test_an_instance_that_has_work_is_not_given_back_before_it_is_done():
+def test_an_instance_that_has_work_is_not_terminated_before_it_is_done():
     working = READY.run_started("job.0", 1100.0)
     draining = working.drain("old")
     assert (draining.state, draining.draining, draining.takes_tasks) == (InstanceState.READY, True, False)
