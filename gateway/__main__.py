@@ -16,21 +16,16 @@ BAD_SETTING = 2
 
 
 def main() -> None:
-    """Read the settings and serve. Exits with 2 and one line on stderr when a setting cannot be used."""
+    """Read the settings and serve. Exit with 2 for a setting that cannot be used, with 1 when NATS is lost."""
     try:
         settings = GatewaySettings.load()
         configure("gateway", settings.log_level, settings.logs_dir)
         asyncio.run(serve(settings))
     except ConfigError as error:
-        sys.exit(_told(error))
-    except ConnectionLost as error:
-        print("gateway: NATS ended the connection for good; start again", file=sys.stderr)
-        raise SystemExit(1) from error
-
-
-def _told(error: ConfigError) -> int:
-    print(f"gateway: {error}", file=sys.stderr)
-    return BAD_SETTING
+        print(f"gateway: {error}", file=sys.stderr)
+        sys.exit(BAD_SETTING)
+    except ConnectionLost:
+        sys.exit("gateway: NATS ended the connection for good; start again")
 
 
 if __name__ == "__main__":

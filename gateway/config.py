@@ -67,27 +67,27 @@ class GatewaySettings(FleetSettings):
 
     @field_validator("encoders")
     @classmethod
-    def _names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for address in value:
             EncoderName.parse(address)
         return value
 
     @field_validator("x_api_key")
     @classmethod
-    def _a_real_key(cls, value: SecretStr) -> SecretStr:
-        if not all(self_key.strip() for self_key in value.get_secret_value().split(",")):
+    def _check_keys(cls, value: SecretStr) -> SecretStr:
+        if not all(key.strip() for key in value.get_secret_value().split(",")):
             raise ValueError("give one key, or several with commas between them; no empty ones")
         return value
 
     @field_validator("link_secret")
     @classmethod
-    def _long_enough(cls, value: SecretStr) -> SecretStr:
+    def _check_secret(cls, value: SecretStr) -> SecretStr:
         if 0 < len(value.get_secret_value()) < 16:
             raise ValueError("give 16 characters or more")
         return value
 
     @model_validator(mode="after")
-    def _can_be_reached(self) -> Self:
+    def _require_public_url(self) -> Self:
         for name, settings in self.providers.items():
             if not self.public_url and settings.endpoint and settings.endpoint.endpoint_id:
                 text = f"workers of {name} fetch and put files by link: set it to where they reach PORT"
@@ -96,10 +96,10 @@ class GatewaySettings(FleetSettings):
 
     @property
     def api_keys(self) -> tuple[str, ...]:
-        """The keys that open the gateway."""
+        """Return the valid API keys."""
         return tuple(key.strip() for key in self.x_api_key.get_secret_value().split(","))
 
     @property
     def assets_location(self) -> str:
-        """Where assets are kept: ASSETS_URL, or a folder in DATA_DIR."""
+        """Return the location of assets: ASSETS_URL, or a folder in DATA_DIR."""
         return self.assets_url or str(self.data_dir / "assets")

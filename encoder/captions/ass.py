@@ -8,22 +8,12 @@ import re
 from collections.abc import Iterator, Sequence
 
 from encoder.captions import karaoke
-from encoder.captions.fonts import FAMILY
 from encoder.captions.formats import MARK, Cue, font_color
 from encoder.captions.karaoke import Word
-from encoder.captions.style import CLASSIC, COLOR, Style
+from encoder.captions.style import CLASSIC, LINE_FIELDS, Style, color_tag
 
-# libass then tells by its first letter which way a line runs.
-ANY_DIRECTION = -1
 # libass has no escape for a backslash: a word joiner after it keeps it from starting a command.
 WORD_JOINER = "\u2060"
-SHADOW = "#0000007F"
-
-STYLE_FIELDS = (
-    "Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, Italic, Underline, "
-    "StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, Alignment, MarginL, MarginR, MarginV, "
-    "Encoding"
-)
 EVENT_FIELDS = "Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text"
 
 
@@ -52,13 +42,13 @@ def write_script(
         "YCbCr Matrix: None",
         "",
         "[V4+ Styles]",
-        f"Format: {STYLE_FIELDS}",
-        _style(width, height, style),
+        f"Format: {LINE_FIELDS}",
+        style.line(width, height),
         "",
         "[Events]",
         f"Format: {EVENT_FIELDS}",
     ]
-    position = _position(width, height, style)
+    position = style.position_tag(width, height)
     if style.highlight_color:
         cue_words = words if words is not None else [karaoke.timed_words(cue) for cue in cues]
         events = (event for cue, timed in zip(cues, cue_words, strict=True) for event in _karaoke(cue, timed, style))
@@ -102,46 +92,7 @@ def _karaoke(cue: Cue, words: Sequence[Word], style: Style) -> Iterator[tuple[in
 def _highlight(words: str, word: Word, style: Style) -> str:
     parts = words[: word.first], words[word.first : word.end], words[word.end :]
     before, said, after = (to_ass(part, style, colors=False) for part in parts)
-    return f"{before}{_color_tag(style.highlight_color)}{said}{_color_tag(style.color)}{after}"
-
-
-def _position(width: int, height: int, style: Style) -> str:
-    if style.center is None:
-        return ""
-    x, y = style.center
-    return f"{{\\an5\\pos({x * width:.1f},{y * height:.1f})}}"
-
-
-def _style(width: int, height: int, style: Style) -> str:
-    side = min(width, height)
-    size = max(side * style.size / 100, 8)
-    # Never finer than the letters of a tiny picture, which have a least size, call for.
-    outline = style.outline * size / style.size
-    margin_x, margin_y = round(width * style.margin_x / 100), round(height * style.margin_y / 100)
-    colors = ",".join(map(_abgr, (style.color, style.color, style.outline_color, style.box_color or SHADOW)))
-    bold, italic = -1 if style.bold else 0, -1 if style.italic else 0
-    # 4 is libass's own: one box about all lines, its room given by the shadow.
-    border, shadow = (4, size / 5) if style.box_color else (1, size / 28)
-    return (
-        f"Style: Default,{style.font or FAMILY},{size:.1f},{colors},{bold},{italic},0,0,100,100,0,0,"
-        f"{border},{outline:.2f},{shadow:.2f},{style.place},{margin_x},{margin_x},{margin_y},{ANY_DIRECTION}"
-    )
-
-
-def _abgr(color: str) -> str:
-    """Return a color as ASS has it: backwards, and with transparency in place of opacity."""
-    match = COLOR.fullmatch(color)
-    assert match is not None
-    red, green, blue, opacity = match.groups(default="FF")
-    return f"&H{255 - int(opacity, 16):02X}{blue}{green}{red}".upper()
-
-
-def _bgr(color: str) -> str:
-    return f"&H{_abgr(color)[4:]}&"
-
-
-def _color_tag(color: str) -> str:
-    return f"{{\\1c{_bgr(color)}}}"
+    return f"{before}{color_tag(style.highlight_color)}{said}{color_tag(style.color)}{after}"
 
 
 def _mark(match: re.Match[str], open_colors: list[str], *, colors: bool) -> str:
@@ -157,7 +108,7 @@ def _mark(match: re.Match[str], open_colors: list[str], *, colors: bool) -> str:
         open_colors.append(font_color(match["rest"]) or open_colors[-1])
     elif len(open_colors) > 1:
         open_colors.pop()
-    return _color_tag(open_colors[-1])
+    return color_tag(open_colors[-1])
 
 
 def _plain(words: str, *, capitals: bool) -> str:

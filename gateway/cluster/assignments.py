@@ -14,7 +14,7 @@ from gateway.jetstream.records import Records
 from servicekit.errors import ServiceError
 from servicekit.tasks import cancel_and_wait
 
-log = structlog.get_logger("fleet")
+log = structlog.get_logger("gateway.cluster")
 
 PREFIX = "holder."
 HEARTBEAT_SECONDS = 5.0

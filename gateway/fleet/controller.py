@@ -24,7 +24,7 @@ from servicekit.backoff import Backoff
 from servicekit.errors import ServiceError
 from servicekit.tasks import cancel_and_wait, log_and_continue
 
-log = structlog.get_logger("fleet")
+log = structlog.get_logger("gateway.fleet")
 
 CLOSE_SECONDS = 5.0
 # Longer than any period that costs are shown for.

@@ -11,7 +11,7 @@ from gateway.jetstream.keyvalue import KeyValue
 from gateway.jetstream.records import Records
 from servicekit.errors import ServiceError
 
-log = structlog.get_logger("fleet")
+log = structlog.get_logger("gateway.fleet")
 
 PRIOR_TASK_SECONDS = 20.0
 

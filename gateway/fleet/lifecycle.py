@@ -32,7 +32,7 @@ from gateway.workers.pool import Pool
 from servicekit.errors import ServiceError
 from servicekit.tasks import cancel_and_wait
 
-log = structlog.get_logger("fleet")
+log = structlog.get_logger("gateway.fleet")
 
 
 @dataclass(frozen=True, slots=True)

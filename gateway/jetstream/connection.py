@@ -29,7 +29,7 @@ from gateway.jetstream.server import EmbeddedServer, can_connect
 from servicekit.config import ConfigError
 from servicekit.errors import Unavailable
 
-log = structlog.get_logger("jetstream")
+log = structlog.get_logger("gateway.jetstream")
 
 DEFAULT_PORT = 4222
 RETRY_SECONDS = 0.25

@@ -14,7 +14,7 @@ from gateway.jetstream.errors import nats_errors
 from servicekit.errors import Aborted
 from servicekit.tasks import log_and_continue
 
-log = structlog.get_logger("jetstream")
+log = structlog.get_logger("gateway.jetstream")
 
 RETRY_SECONDS = 0.5
 

@@ -13,7 +13,7 @@ from nats.js.errors import APIError
 from gateway.jetstream.errors import nats_errors, reraise_swallowed_cancel
 from servicekit.errors import ServiceError, Unavailable
 
-log = structlog.get_logger("jetstream")
+log = structlog.get_logger("gateway.jetstream")
 
 POLL_SECONDS = 5.0
 RETRY_SECONDS = 0.5

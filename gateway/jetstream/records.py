@@ -14,7 +14,7 @@ from servicekit.codec import from_json, to_json
 from servicekit.errors import Aborted, Internal, NotFound
 from servicekit.tasks import cancel_and_wait
 
-log = structlog.get_logger("jetstream")
+log = structlog.get_logger("gateway.jetstream")
 
 T = TypeVar("T")
 

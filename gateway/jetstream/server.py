@@ -20,7 +20,7 @@ from servicekit.config import ConfigError
 from servicekit.process import die_with_parent
 from servicekit.tasks import cancel_and_wait
 
-log = structlog.get_logger("jetstream")
+log = structlog.get_logger("gateway.jetstream")
 
 START_SECONDS = 10.0
 RESTART_SECONDS = 0.5

@@ -27,7 +27,7 @@ from gateway.workers.pool import Pool, SlotLease
 from servicekit.errors import Aborted, DataLoss, Internal, NotFound, ServiceError, Unavailable
 from servicekit.tasks import cancel_and_wait, log_and_continue
 
-log = structlog.get_logger("dispatch")
+log = structlog.get_logger("gateway.jobs")
 
 MAX_FAILURE_CHARACTERS = 600
 

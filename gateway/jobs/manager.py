@@ -20,7 +20,7 @@ from gateway.sources import Sources
 from servicekit.errors import Aborted, Cancelled, FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from servicekit.tasks import cancel_and_wait
 
-log = structlog.get_logger("jobs")
+log = structlog.get_logger("gateway.jobs")
 
 T = TypeVar("T")
 

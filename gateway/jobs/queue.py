@@ -10,7 +10,7 @@ from gateway.jobs.model import Job
 from gateway.jobs.store import JobStore
 from servicekit.errors import NotFound
 
-log = structlog.get_logger("jobs")
+log = structlog.get_logger("gateway.jobs")
 
 
 @dataclass(frozen=True, slots=True)

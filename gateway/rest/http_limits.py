@@ -2,6 +2,7 @@
 
 It overrides private parts of uvicorn (data_received, on_*, `cycle`, `_unset_keepalive_if_required`): uvicorn limits
 neither the size of a head nor the time that it may take, so a few slow connections could hold all its memory.
+tests/unit/test_overridden.py holds these parts to the versions of uvicorn that were read.
 """
 
 import asyncio

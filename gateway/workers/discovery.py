@@ -13,7 +13,7 @@ from typing import Self
 
 import structlog
 
-log = structlog.get_logger("encoders")
+log = structlog.get_logger("gateway.workers")
 
 SCHEME = "dns:///"
 LOOK_UP_SECONDS = 3.0

@@ -13,7 +13,7 @@ from servicekit.chunks import ACCEPTED, MAX_MESSAGE_BYTES, Checksum
 from servicekit.errors import DataLoss, ServiceError, from_rpc
 from servicekit.tasks import cancel_and_wait
 
-log = structlog.get_logger("encoders")
+log = structlog.get_logger("gateway.workers")
 
 CONNECT_SECONDS = 3.0
 ACCEPT_SECONDS = 60.0

@@ -10,7 +10,7 @@ import structlog
 from gateway.workers.base import Encoder, EncoderBusy
 from servicekit.tasks import cancel_and_wait, log_and_continue
 
-log = structlog.get_logger("encoders")
+log = structlog.get_logger("gateway.workers")
 
 ASK_AGAIN_SECONDS = 5.0
 RETRY_SECONDS = 0.2

@@ -13,7 +13,7 @@ from servicekit.backoff import Backoff, Cooldowns
 from servicekit.errors import Internal, ServiceError
 from servicekit.tasks import cancel_and_wait
 
-log = structlog.get_logger("fleet")
+log = structlog.get_logger("gateway.fleet")
 
 BACKOFF = Backoff(2.0, 60.0, jitter=0.0)
 FAULT_SHOWN_SECONDS = 60.0

@@ -29,7 +29,7 @@ from servicekit.errors import (
     Unavailable,
 )
 
-log = structlog.get_logger("runpod")
+log = structlog.get_logger("gateway.fleet.runpod")
 
 # Calls that RunPod accepts in 10 s. Travel times vary, so they are counted over a second more.
 RATES = {"run": 1000, "status": 2000, "cancel": 100, "health": 2000, "config": 100}

@@ -31,7 +31,7 @@ from servicekit.errors import (
     Unavailable,
 )
 
-log = structlog.get_logger("runpod")
+log = structlog.get_logger("gateway.fleet.runpod")
 
 # What is Unavailable on the side of encoders and of RunPod; all else that is so is a store of the gateway's own.
 WORKER_ERRORS = (EncoderLost, EncoderBusy, NotTaken, AnswerLost)

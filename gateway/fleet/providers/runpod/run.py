@@ -17,7 +17,7 @@ from gateway.workers.base import EncodeJob, EncoderBusy, EncoderLost, Events, In
 from gateway.workers.tickets import AttemptTicket
 from servicekit.errors import DataLoss, DeadlineExceeded, NotFound, ServiceError
 
-log = structlog.get_logger("runpod")
+log = structlog.get_logger("gateway.fleet.runpod")
 
 # Reasons for which another worker, or another ticket, may do the task. The try counts: the worker is paid for.
 RETRYABLE = ("NO_FREE_SLOT", "BUSY", "DISK_FULL", "GONE", "LINK_EXPIRED", "OTHER_RESULT")

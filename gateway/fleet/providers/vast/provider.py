@@ -19,7 +19,7 @@ from servicekit.backoff import Backoff, Cooldowns
 from servicekit.config import Network
 from servicekit.errors import ServiceError
 
-log = structlog.get_logger("fleet")
+log = structlog.get_logger("gateway.fleet.vast")
 
 NAME = "vast"
 PORT = 50052
