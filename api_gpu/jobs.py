@@ -1,4 +1,4 @@
-"""Jobs: what the gateway tells of one, and its JobService typed: submit, read, list, cancel, follow."""
+"""Jobs and their events, and the calls of JobService: submit, read, list, cancel, follow."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class ResultFile:
 
 @dataclass(frozen=True)
 class Clip:
-    """The video of one image of a batch: either `asset` and `video_url`, or `error`; `warnings` tell what about it is
-    not as was asked; `codec` made it, for `codec_reason`."""
+    """The video of one image of a batch: either `asset` and `video_url`, or `error`. `warnings` list how it deviates
+    from the request; `codec` encoded it, for `codec_reason`."""
 
     id: str
     asset: str

@@ -231,7 +231,7 @@ class FleetController:
     def _workers(self) -> list[Worker]:
         static = [
             Worker(member.encoder.name, "static", False, True, member.slots, max(member.busy, member.used), 0.0, 0.0)
-            for member in self.pool.seats
+            for member in self.pool.members
             if not member.is_rented and member.ready
         ]
         return static + [_worker(instance) for instance in self.registry.living()]

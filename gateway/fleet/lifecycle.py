@@ -89,7 +89,7 @@ class Lifecycle(ABC):
         """Destroy a terminating instance."""
 
     async def _became_ready(self, instance: Instance) -> bool:
-        member = self.pool.seat(instance.id)
+        member = self.pool.member(instance.id)
         if member is None or not member.ready:
             return False
         await self.registry.change(instance.id, lambda known: known.became_ready(member.slots, time.time()))
@@ -250,7 +250,7 @@ class InstanceLifecycle(Lifecycle):
         return (listed.fault if listed else "") or super()._fault(instance) or self._silence(instance)
 
     def _silence(self, instance: Instance) -> str:
-        member = self.pool.seat(instance.id)
+        member = self.pool.member(instance.id)
         if instance.state is not InstanceState.READY or member is None or member.ready:
             return ""
         since = max(member.answered_at or 0.0, self._started_at, instance.ready_at or 0.0)

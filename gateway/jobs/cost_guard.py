@@ -35,7 +35,7 @@ class CostGuard:
         """Raise FailedPrecondition (COST_LIMIT) for an operation that is expected to cost more than it may. Encoders of
         one's own cost nothing: where one answers, a job may wait for it."""
         max_usd = operation.budget(wanted)
-        if max_usd is None or any(member.ready and not member.is_rented for member in self.pool.seats):
+        if max_usd is None or any(member.ready and not member.is_rented for member in self.pool.members):
             return
         tasks = len(operation.items(wanted) or [""])
         expected_usd = self.fleet.expected_usd(operation.kind(wanted)[0], tasks)

@@ -154,7 +154,7 @@ class TaskCallbacks:
     limit: asyncio.Timeout
 
     @property
-    def is_leaving(self) -> bool:
+    def is_shutting_down(self) -> bool:
         """True if a run that is cancelled now may go on without this gateway."""
         return self.executor.is_shutting_down
 

@@ -60,7 +60,7 @@ class World:
     ):
         self.waiting, self.policy, self.death, self.gateway = 0, policy, death, gateway
         self.records = records if death is None else MortalStore(records, death)
-        self.pool, self.provider = Pool(ask_again_seconds=0.2), provider
+        self.pool, self.provider = Pool(poll_seconds=0.2), provider
         self.config = FleetConfig(fleet, policy, [provider.name], timeouts, intervals)
         self.stack, self.controller = contextlib.AsyncExitStack(), None
 

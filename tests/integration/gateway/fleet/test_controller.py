@@ -24,7 +24,7 @@ async def test_from_nothing_to_work_and_back_to_nothing(jetstream, vast):
         instance = await world.ready()
         assert instance.slots == 3
         lease = await asyncio.wait_for(world.pool.lease(), 1)
-        assert lease.machine == instance.id
+        assert lease.instance_id == instance.id
         lease.release()
         world.waiting = 0
         await until(lambda: not world.registry.living())
@@ -32,4 +32,4 @@ async def test_from_nothing_to_work_and_back_to_nothing(jetstream, vast):
         assert ended.reason == "idle for 0 s"
         assert ended.access is None
         assert not any(container.is_alive for container in vast.launch.started)
-        assert len(world.pool.seats) == 0
+        assert len(world.pool.members) == 0

@@ -37,8 +37,8 @@ async def world(jetstream, runpod, tmp_path):
 
 async def test_a_permit_opens_with_demand_and_ends_idle_at_its_price(world, runpod):
     permit = await world.ready()
-    seat = await until(lambda: world.pool.seat(permit.id))
-    assert (seat.slots, seat.rank, seat.is_rented) == (2, 1, True)
+    member = await until(lambda: world.pool.member(permit.id))
+    assert (member.slots, member.rank, member.is_rented) == (2, 1, True)
     await world.meter.begin(permit.id, "job.0", time.time())
     world.waiting = 0
     await world.meter.end(permit.id, "job.0", time.time())
@@ -46,7 +46,7 @@ async def test_a_permit_opens_with_demand_and_ends_idle_at_its_price(world, runp
     (ended,) = world.registry.all()
     assert ended.usd(time.time()) == pytest.approx(0.01 * (ended.ended_at - ended.created_at))
     assert ended.ended_at - ended.created_at > 0.1
-    assert world.pool.seats == []
+    assert world.pool.members == []
     assert runpod.requests["run"] == 0  # RunPod starts workers by itself
 
 

@@ -62,7 +62,7 @@ async def address_of(provider, label):
 class Written:
     """What is told of a run: the bytes of the result go to a file, the first progress to `told`."""
 
-    is_leaving = False
+    is_shutting_down = False
 
     def __init__(self, path, told=None):
         self.path, self.told = path, told

@@ -183,10 +183,10 @@ async def test_an_input_that_fails_in_an_unforeseen_way_ends_the_call(works):
     def broken():
         raise RuntimeError("unforeseen")
 
-    (seat,) = works.pool.seats
+    (member,) = works.pool.members
     task = EncodeJob("job.0", await works.caption(), [Input("url_video", "assets/broken", broken)])
     with pytest.raises(RuntimeError, match="unforeseen"):
-        await asyncio.wait_for(seat.encoder.run(task, Seen()), 5)
+        await asyncio.wait_for(member.encoder.run(task, Seen()), 5)
     await until(lambda: works.encoder.running == 0)
 
 
@@ -264,15 +264,15 @@ async def test_a_task_that_takes_too_long_is_ended(works, jetstream, tmp_path):
 
 async def test_the_wait_for_a_worker_is_no_part_of_the_tasks_time(works, jetstream, tmp_path, monkeypatch):
     await works.dispatcher.drain(0)
-    (seat,) = works.pool.seats
-    run = seat.encoder.run
+    (member,) = works.pool.members
+    run = member.encoder.run
 
     async def queued(job, events):
         await events.waiting(is_starting=False)
         await asyncio.sleep(0.8)
         return await run(job, events)
 
-    monkeypatch.setattr(seat.encoder, "run", queued)
+    monkeypatch.setattr(member.encoder, "run", queued)
     async with contextlib.AsyncExitStack() as stack:
         hasty = await wired(jetstream, tmp_path, works.pool, works.encoder, stack, max_task_seconds=0.5)
         job = await hasty.result((await hasty.manager.submit(await hasty.caption())).id)
