@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict
 
 Source = str | Path
-"""What an operation reads: a local file, an http(s) URL that the gateway can reach, or the name of an asset."""
+"""An input of an operation: a local file, an http(s) URL that the gateway can reach, or the name of an asset."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Input:
-    """Describe what an operation cannot do without: a source, or several (`is_many`)."""
+    """Describe a required input: a source, or several (`is_many`)."""
 
     help: str
     is_many: bool = False
@@ -491,7 +491,7 @@ class ThumbnailOptions(TypedDict, total=False):
 
 
 class Status(StrEnum):
-    """Where a job stands, by the names of the JSON surface."""
+    """The status of a job, by the names of the JSON surface."""
 
     IN_QUEUE = "IN_QUEUE"
     IN_PROGRESS = "IN_PROGRESS"
