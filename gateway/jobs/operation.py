@@ -1,4 +1,4 @@
-"""What the gateway knows of an operation: only what the options in options.proto say of its message.
+"""The rules of an operation: only what the options in options.proto say of its message.
 
 So a new operation needs no edit here: its fields are checked, its inputs found and its batch split by their options.
 """
@@ -149,7 +149,7 @@ def budget(operation: video_pb2.Operation) -> float | None:
 
 
 def single(operation: video_pb2.Operation) -> bool:
-    """Whether the operation's message has no batch at all, so that its result is one video."""
+    """Return True if the message has no batch field, so that its result is one video."""
     return _batch(kind(operation)[1]) is None
 
 

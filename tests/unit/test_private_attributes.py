@@ -10,7 +10,7 @@ from tests.support.paths import ROOT
 
 FILES = sorted((ROOT / "tests").rglob("*.py"))
 # Folders whose tests still reach in, until the product offers what they need. The list only shrinks.
-STILL_REACHING_IN = ("tests/integration/gateway/",)
+STILL_REACHING_IN = ("tests/integration/gateway/workers/test_dns.py",)
 
 
 def is_private(name: str) -> bool:

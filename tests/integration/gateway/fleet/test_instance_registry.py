@@ -85,7 +85,7 @@ async def test_a_lease_whose_holder_died_runs_out_and_is_not_taken_before(record
     assert await dead.renew()
     started = time.monotonic()
     taken = False
-    while not taken and time.monotonic() - started < 5:
+    while not taken and time.monotonic() - started < 60:
         taken = await heir.renew()
         assert not (taken and dead.is_held)
         await asyncio.sleep(0.05)

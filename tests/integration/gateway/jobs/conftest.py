@@ -35,6 +35,7 @@ from servicekit.interceptors import error_boundary
 from servicekit.server import Service
 from servicekit.tls import Identity
 from tests.integration.gateway.jobs.faulty_bucket import FaultyBucket
+from tests.support.until import within
 
 RESULT = b"result" * 1000
 
@@ -130,8 +131,8 @@ class Works:
     async def caption(self):
         return Operation(caption=CaptionRequest(url_video=await self.asset(), url_srt=await self.asset(b"subtitles")))
 
-    async def result(self, job_id, seconds=20):
-        return await asyncio.wait_for(self.manager.wait(job_id), seconds)
+    async def result(self, job_id):
+        return await within(self.manager.wait(job_id))
 
 
 @contextlib.asynccontextmanager

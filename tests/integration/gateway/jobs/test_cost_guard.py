@@ -18,6 +18,7 @@ from gateway.workers.grpc import GrpcEncoder
 from servicekit.errors import FailedPrecondition
 from servicekit.tls import Identity
 from tests.integration.gateway.jobs.conftest import RENTED, ScriptedEncoder, serving
+from tests.support.until import within
 
 
 async def submitted(works, most_usd=None):
@@ -93,7 +94,7 @@ async def test_every_try_is_charged(rented):
 
 
 async def test_a_cancelled_task_is_charged_until_then(rented):
-    rented.encoder.script = [30.0]
+    rented.encoder.script = ["hang"]
     job_id = await submitted(rented)
     await until(lambda: running(rented))
     await rented.manager.cancel(job_id)
@@ -107,14 +108,12 @@ async def running(works):
 
 
 async def test_a_job_that_comes_to_cost_more_than_it_may_is_stopped(rented):
-    rented.encoder.script = [30.0]
-    started = time.monotonic()
+    rented.encoder.script = ["hang"]
     job = await rented.result(await submitted(rented, most_usd=0.5))
     assert (job.status, job.failure.code) == (Status.FAILED, FailedPrecondition.code.value[0])
     assert job.failure.reason == "COST_LIMIT"
     assert "max_cost_usd of 0.5" in job.failure.message
-    assert time.monotonic() - started < 5
-    await asyncio.wait_for(rented.encoder.ended.wait(), 5)
+    await within(rented.encoder.ended.wait())
 
 
 async def test_a_machine_that_is_given_back_under_a_task_costs_no_try(rented, certs):
