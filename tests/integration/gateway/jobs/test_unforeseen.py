@@ -25,7 +25,7 @@ async def test_messages_that_name_no_task_do_not_stop_the_queue(works):
     for number in range(3):  # more than there are slots
         await works.work_queue.put(f"nonsense-{number}")
     job = await works.manager.submit(await works.caption())
-    assert (await works.result(job.id, seconds=5)).status is Status.COMPLETED
+    assert (await works.result(job.id)).status is Status.COMPLETED
 
 
 async def test_a_record_of_a_later_version_does_not_keep_others_from_being_found_again(works):
@@ -35,7 +35,7 @@ async def test_a_record_of_a_later_version_does_not_keep_others_from_being_found
         await (await works.queue.next()).delivery.ack()
     await spoil(works, jobs[0].id)
     works.dispatcher.start()
-    assert (await works.result(jobs[1].id, seconds=5)).status is Status.COMPLETED
+    assert (await works.result(jobs[1].id)).status is Status.COMPLETED
 
 
 async def test_a_record_of_a_later_version_is_left_out_of_pages_and_keeps_no_other_from_being_deleted(works):
@@ -55,7 +55,7 @@ async def test_the_check_of_the_queue_goes_on_after_a_fault(works):
     works.bucket.faults = [RuntimeError("unforeseen")] * 2
     works.dispatcher.start()
     await until(lambda: not works.bucket.faults)
-    assert (await works.result(job.id, seconds=5)).status is Status.COMPLETED
+    assert (await works.result(job.id)).status is Status.COMPLETED
 
 
 async def test_an_operation_of_a_later_version_is_left_to_a_gateway_that_knows_it(works):
