@@ -40,9 +40,9 @@ async def live(world):
     """The whole life of an instance."""
     instance = await world.ready()
     await until(lambda: "create estimates" in world.death.done)  # else the order is a matter of luck
-    await world.meter.begin(instance.id, "job.0", time.time())
+    await world.registry.begin_run(instance.id, "job.0", time.time())
     world.waiting = 0
-    await world.meter.end(instance.id, "job.0", time.time())
+    await world.registry.end_run(instance.id, "job.0", time.time())
     await world.until_empty()
     world.death.come()
 
