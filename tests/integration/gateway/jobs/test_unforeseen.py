@@ -66,5 +66,5 @@ async def test_an_operation_of_a_later_version_is_left_to_a_gateway_that_knows_i
     await works.bucket.put(jobs[0].id, record.replace(*encoded))
     works.dispatcher.start()
     assert (await works.result(jobs[1].id)).status is Status.COMPLETED
-    left = await works.manager.get(jobs[0].id)
+    left = await works.store.get(jobs[0].id)
     assert (left.status, left.tasks[0].attempts) == (Status.IN_QUEUE, 0)
