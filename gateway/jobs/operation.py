@@ -28,6 +28,11 @@ def kind(operation: video_pb2.Operation) -> tuple[str, Message]:
     return name, getattr(operation, name)
 
 
+def is_known(operation: video_pb2.Operation) -> bool:
+    """Return False for an operation that only a later version knows, or for none."""
+    return operation.WhichOneof("kind") is not None
+
+
 def wrap(message: Message) -> video_pb2.Operation:
     """The operation whose message this is."""
     for field in video_pb2.Operation.DESCRIPTOR.oneofs_by_name["kind"].fields:
@@ -141,6 +146,8 @@ def items(operation: video_pb2.Operation) -> list[str] | None:
 
 def budget(operation: video_pb2.Operation) -> float | None:
     """The most that the job may cost, in dollars; None where nothing is said."""
+    if not is_known(operation):
+        return None
     _, message = kind(operation)
     for field, value in message.ListFields():
         if _rules(field).budget:

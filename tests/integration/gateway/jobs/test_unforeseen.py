@@ -1,5 +1,6 @@
 """What nobody foresaw in the queue or in a record stops nothing but itself."""
 
+import base64
 import time
 
 import pytest
@@ -55,3 +56,16 @@ async def test_the_check_of_the_queue_goes_on_after_a_fault(works):
     works.dispatcher.start()
     await until(lambda: not works.bucket.faults)
     assert (await works.result(job.id)).status is Status.COMPLETED
+
+
+async def test_an_operation_of_a_later_version_is_left_to_a_gateway_that_knows_it(works):
+    await works.dispatcher.drain(0)
+    jobs = [await works.manager.submit(await works.caption()) for _ in range(2)]
+    record = (await works.bucket.get(jobs[0].id)).value
+    later = jobs[0].request.replace(b"\x0a", b"\xfa\x3e", 1)  # field 1, caption, becomes field 1007
+    encoded = [base64.b64encode(request) for request in (jobs[0].request, later)]
+    await works.bucket.put(jobs[0].id, record.replace(*encoded))
+    works.dispatcher.start()
+    assert (await works.result(jobs[1].id)).status is Status.COMPLETED
+    left = await works.manager.get(jobs[0].id)
+    assert (left.status, left.tasks[0].attempts) == (Status.IN_QUEUE, 0)
