@@ -215,7 +215,7 @@ class FleetController:
 
     def _workers(self) -> list[Worker]:
         static = [
-            Worker(member.encoder.name, "static", False, True, member.slots, max(member.busy, member.used), 0.0, 0.0)
+            Worker(member.encoder.name, False, True, member.slots, max(member.busy, member.used), 0.0, 0.0)
             for member in self.pool.members
             if not member.is_rented and member.ready
         ]
@@ -254,7 +254,6 @@ class FleetController:
 def _worker(instance: Instance) -> Worker:
     return Worker(
         id=instance.id,
-        provider=instance.provider,
         is_rented=True,
         is_ready=instance.state is InstanceState.READY,
         slots=instance.slots,
