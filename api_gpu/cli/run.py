@@ -163,7 +163,7 @@ def format_option(operation: str) -> tuple[Sequence[str], str] | None:
 
 
 def with_format(options: Mapping[str, Any], operation: str, out: Path | None) -> Mapping[str, Any]:
-    """Return the options with the format that the ending of `out` asks for. Raises BadParameter where the two differ."""
+    """Return the options with the format that the ending of `out` asks for. Raises BadParameter if the two differ."""
     known = format_option(operation)
     ending = out.suffix.lower().lstrip(".") if out else ""
     asked = next((form for form in known[0] if ending in (form, ENDINGS.get(form))), None) if known else None
