@@ -43,6 +43,15 @@ MAX_SHEET_SIDE = 16_000
 # From here on only pictures are decoded that need no other.
 KEY_FRAMES_SECONDS = 600.0
 
+# Files of candidates: small gray pictures, held against each other.
+PREFIX, ENDING = "candidate", ".gray"
+Gray = npt.NDArray[np.uint8]
+
+# Means of samples, of 255, between which a picture is neither too dark nor burnt out.
+DARK, BRIGHT = 48.0, 208.0
+# Spread of samples, and detail (spread of the Laplacian), of a picture that has enough of each.
+RICH_SPREAD, SHARP_DETAIL = 56.0, 24.0
+
 
 @dataclass(frozen=True)
 class Moment:
@@ -61,16 +70,6 @@ class Sheet:
     columns: int
     width: int
     height: int
-
-
-# Files of candidates: small gray pictures, held against each other.
-PREFIX, ENDING = "candidate", ".gray"
-Gray = npt.NDArray[np.uint8]
-
-# Means of samples, of 255, between which a picture is neither too dark nor burnt out.
-DARK, BRIGHT = 48.0, 208.0
-# Spread of samples, and detail (spread of the Laplacian), of a picture that has enough of each.
-RICH_SPREAD, SHARP_DETAIL = 56.0, 24.0
 
 
 def plan(request: video_pb2.ThumbnailRequest, context: PlanContext) -> Plan:
