@@ -65,7 +65,7 @@ class Frame:
 
 
 def plan(request: video_pb2.ConcatRequest, context: PlanContext) -> Plan:
-    """See Operation. The sound is always joined and encoded anew: packets of AAC put end to end leave gaps."""
+    """Plan the concatenation. The sound is always joined and encoded anew: packets of AAC put end to end leave gaps."""
     kind = container(request)
     parts = [_part(source) for source in context.listed(FIELD, len(request.url_videos))]
     frame = _frame(request, parts[0])

@@ -73,7 +73,7 @@ class Sheet:
 
 
 def plan(request: video_pb2.ThumbnailRequest, context: PlanContext) -> Plan:
-    """See Operation. However long the video is, a bounded part of it is decoded."""
+    """Plan the thumbnail. However long the video is, a bounded part of it is decoded."""
     source = context.source("url_video")
     info, video = probe.probe_video(source)
     seconds = probe.end_seconds(source, info, video)
@@ -137,7 +137,7 @@ def _moments(seconds: float) -> list[Moment]:
 def _candidates(
     moments: Sequence[Moment], context: PlanContext, source: Source, info: MediaInfo, video: VideoStream
 ) -> FfmpegRun:
-    """The run that makes a small grey picture of each moment, called by its milliseconds."""
+    """The run that makes a small gray picture of each moment, called by its milliseconds."""
     small = [_small(moment, source, info, video) for moment in moments] if moments[0].options else []
     if small:
         joined = ffmpeg.filter(small, "interleave", nb_inputs=len(small))
