@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from apigpu.v1 import video_pb2
-from encoder.captions import ass, fonts, formats, glyphs, karaoke, style
+from encoder.captions import ass, fonts, formats, glyphs, karaoke
+from encoder.captions.ass import Style
 from encoder.captions.formats import Cue, Script
 from encoder.captions.formats.substation import MAX_FAMILIES
-from encoder.captions.style import Style
 from encoder.ffmpeg import filters
 from encoder.ffmpeg.command import FfmpegRun
 from encoder.media import probe
@@ -27,7 +27,7 @@ STYLE_IGNORED = ResultWarning(
 
 def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
     """Plan a caption task. An odd last row or column of pixels is cropped away: H.264 in yuv420p has none."""
-    requested_style = style.parse(request.style)
+    style = ass.complete_style(request.style)
     source = context.source("url_video")
     captions = _read_captions(context.source("url_srt"))
     own_faces = _read_faces(context.source("url_font")) if request.url_font else []
@@ -37,7 +37,7 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
             script, warnings = _prepare_script(captions, request, context, own_faces)
         else:
             size = _square_pixel_size(video)
-            script, warnings = _write_script(captions, request, context, own_faces, requested_style, size)
+            script, warnings = _write_script(captions, request, context, own_faces, style, size)
     except fonts.FontError as error:
         raise _font_error(context.source("url_font"), error) from error
     (context.folder / SCRIPT).write_text(script, encoding="utf-8")
@@ -99,26 +99,26 @@ def _write_script(
     request: video_pb2.CaptionRequest,
     context: PlanContext,
     own_faces: Sequence[fonts.Face],
-    look: Style,
+    style: Style,
     size: tuple[int, int],
 ) -> tuple[str, list[ResultWarning]]:
     """Return cues as a script in the requested style, and its warnings."""
-    family = look.font or (own_faces[0].family if own_faces else fonts.FAMILY)
+    family = style.font or (own_faces[0].family if own_faces else fonts.FAMILY)
     if not any(family.casefold() in face.names for face in own_faces) and not context.fonts.find_family(family):
         raise InvalidArgument.field("style.font", f"no font '{family}' is on this encoder; give its file as url_font.")
-    if request.words and not look.highlight_color:
+    if request.words and not style.highlight_color:
         text = "nothing lights up in this style; take the preset karaoke, or set highlight_color."
         raise InvalidArgument.field("words", text)
-    if look.highlight_color:
+    if style.highlight_color:
         karaoke.check_length(cues)
-    words = karaoke.match_words(cues, request.words) if request.words else None
+    requested_words = karaoke.match_words(cues, request.words) if request.words else []
     texts = [cue.text for cue in cues]
-    letters = glyphs.required_letters(texts, capitals=look.capitals)
+    letters = glyphs.required_letters(texts, capitals=style.capitals)
     missing = context.fonts.furnish(context.folder / FONTS, {family: letters}, own_faces)
-    if words is not None:
-        words = [glyphs.drop_from_words(*pair, missing) for pair in zip(words, cues, strict=True)]
     drawn_cues = [glyphs.drop_from_cue(cue, missing) for cue in cues]
-    script = ass.write_script(drawn_cues, *size, style.with_font(look, family), words)
+    words = [glyphs.drop_from_words(timed, cue, missing) for timed, cue in zip(requested_words, cues, strict=False)]
+    style.font = family
+    script = ass.write_script(drawn_cues, *size, style, words or map(karaoke.timed_words, drawn_cues))
     return script, glyphs.missing_glyph_warnings(texts, missing)
 
 
