@@ -10,8 +10,7 @@ import io
 import shutil
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -156,21 +155,25 @@ class FontLibrary:
     """Every font that an encoder has, those of FONTS_DIR first; read when first needed."""
 
     fonts_dir: Path | None
+    _read: dict[int, list[Face]] = field(default_factory=dict)
 
-    @cached_property
-    def _tiers(self) -> Sequence["FontTier"]:
-        folders = [Path(name).expanduser() for name in SYSTEM]
-        return (
-            FontTier(lambda: font_files(self.fonts_dir)),
-            FontTier(lambda: FIRA),
-            FontTier(lambda: bundled_files()[len(FIRA) :]),
-            FontTier(lambda: [path for folder in folders for path in font_files(folder)]),
+    def _tiers(self) -> Iterator[list[Face]]:
+        """Yield the faces of one origin after the other; the files of each are read when it is first come to."""
+        origins: Sequence[Callable[[], Sequence[Path]]] = (
+            lambda: font_files(self.fonts_dir),
+            lambda: FIRA,
+            lambda: bundled_files()[len(FIRA) :],
+            lambda: [path for folder in SYSTEM for path in font_files(Path(folder).expanduser())],
         )
+        for number, files_of_origin in enumerate(origins):
+            if number not in self._read:
+                self._read[number] = list(_readable_faces(files_of_origin()))
+            yield self._read[number]
 
     def find_family(self, family: str) -> list[Face]:
         """Return the faces of a family, by its own or by a full name; none when no tier has it."""
         name = family.casefold()
-        return next((faces for tier in self._tiers if (faces := [f for f in tier.faces if name in f.names])), [])
+        return next((faces for tier in self._tiers() if (faces := [f for f in tier if name in f.names])), [])
 
     def furnish(self, folder: Path, families: Mapping[str, Set[str]], own: Sequence[Face] = ()) -> frozenset[str]:
         """Make `folder` hold all that it takes to draw these letters in these families; a family that is not known is
@@ -197,8 +200,8 @@ class FontLibrary:
         left."""
         chosen: list[Face] = []
         left = set(letters)
-        for tier in self._tiers:
-            while left and (able := [face for face in tier.faces if not left.isdisjoint(face.letters)]):
+        for tier in self._tiers():
+            while left and (able := [face for face in tier if not left.isdisjoint(face.letters)]):
                 best = max(able, key=lambda face: (len(face.letters & left), *face.plainness))
                 chosen.append(best)
                 left -= best.letters
@@ -207,23 +210,12 @@ class FontLibrary:
         return chosen
 
 
-@dataclass(frozen=True)
-class FontTier:
-    """Fonts of one origin, read once."""
-
-    paths: Callable[[], Sequence[Path]]
-
-    @cached_property
-    def faces(self) -> list[Face]:
-        """Every face that can be read."""
-        return list(self._read())
-
-    def _read(self) -> Iterator[Face]:
-        for path in self.paths():
-            try:
-                yield from read_faces(path)
-            except (FontError, OSError) as error:
-                log.warning("a font cannot be used", path=str(path), error=str(error))
+def _readable_faces(paths: Sequence[Path]) -> Iterator[Face]:
+    for path in paths:
+        try:
+            yield from read_faces(path)
+        except (FontError, OSError) as error:
+            log.warning("a font cannot be used", path=str(path), error=str(error))
 
 
 def rename(face: Face, family: str, weight: int, letters: Set[int] | None = None) -> bytes:
