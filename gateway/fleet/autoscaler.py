@@ -246,7 +246,9 @@ def decide(fleet: Snapshot) -> list[Decision]:
 def _stop_at_daily_cap(plan: Plan) -> None:
     """Terminate what would exceed the daily cap before the next decision; interrupt running tasks last."""
     tick_seconds = plan.fleet.tick_seconds
-    usd = plan.usd(tick_seconds)
+    # A worker that drains and has no task goes anyway: to terminate others for its sake would save nothing.
+    billed = [worker for worker in plan.rented if worker.busy or not worker.is_draining]
+    usd = sum(worker.usd_per_hour for worker in billed) * tick_seconds / HOUR_SECONDS
     draining = [worker for worker in plan.rented if worker.is_draining and worker.busy]
     for worker in plan.staying + draining:
         if not plan.exceeds_daily_cap(usd):

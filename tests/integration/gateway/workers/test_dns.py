@@ -14,6 +14,7 @@ from gateway.workers.static import DnsDiscovery, EncoderName, LookupFailed, look
 from servicekit.config import ConfigError
 from servicekit.tls import Identity
 from tests.integration.gateway.jobs.conftest import ScriptedEncoder, serving
+from tests.support.until import HANG_SECONDS
 
 NAME = EncoderName("encoder.apigpu.svc", 50052)
 
@@ -87,7 +88,7 @@ class Zone:
         self.answer = answer if isinstance(answer, Exception) else frozenset(answer)
         self.events.clear()
         seen = self.asked
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANG_SECONDS):
             while self.asked < seen + 3:
                 await asyncio.sleep(0.005)
         return self.events

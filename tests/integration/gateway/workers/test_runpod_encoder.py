@@ -12,7 +12,7 @@ from gateway.workers.tickets import AttemptTicket, Tickets
 from servicekit.errors import Aborted, Cancelled, DataLoss, DeadlineExceeded, InvalidArgument, NotFound, Unavailable
 from tests.integration.gateway.workers.conftest import RESULT, TIMEOUTS, failing, fetched, put, summary, work
 from tests.support.seen import Seen
-from tests.support.until import until
+from tests.support.until import until, within
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -84,7 +84,7 @@ async def test_a_task_of_which_runpod_tells_nothing_is_not_waited_for_for_ever(s
     await until(lambda: seen.told)
     stage.runpod.faults.storm = frozenset({"status"})
     with pytest.raises(EncoderBusy, match="No worker"):
-        await asyncio.wait_for(task, 3)
+        await within(task)
     await encoder.close()
 
 
