@@ -22,8 +22,9 @@ class CodecFault(Unavailable):
 class Codec(Protocol):
     """Compresses video."""
 
-    name: str
-    """Name in Summary.codec and GetCapabilities: "x264"."""
+    @property
+    def name(self) -> str:
+        """Name in Summary.codec and GetCapabilities: "x264"."""
 
     @property
     def format(self) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import ffmpeg
 
@@ -9,7 +10,7 @@ from encoder.codecs.base import AS_TIMED, Query
 from encoder.codecs.card import Card
 from encoder.ffmpeg.command import FfmpegRun, FilteredFrames, OutputSpec, VideoFrames
 from encoder.ffmpeg.filters import tag_hd
-from encoder.ffmpeg.process import stdin_of
+from encoder.ffmpeg.process import PipeWriter
 
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo")
 
@@ -47,7 +48,7 @@ class X264:
         size = f"{frames.size.width}x{frames.size.height}"
         raw = ffmpeg.input("pipe:0", f="rawvideo", pix_fmt="yuv420p", s=size, r=str(frames.frame_rate))
         counted = {**options, **STEADY, "frames:v": str(frames.count)}
-        return output.run(tag_hd(raw), counted, stdin=stdin_of(frames.frames))
+        return output.run(tag_hd(raw), counted, stdin=partial(PipeWriter, frames.frames))
 
     async def close(self) -> None:
         """Do nothing: no resource is held."""
