@@ -4,9 +4,9 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import replace
 
+from apigpu.v1 import video_pb2
 from encoder.captions.formats import MARK, Cue
 from encoder.captions.karaoke import Word
-from encoder.media.info import ResultWarning
 
 # These draw nothing of their own: controls, joiners, blanks, surrogates. Blanks that a font lacks become plain ones.
 UNDRAWN = ("Cc", "Cf", "Cs", "Zl", "Zp", "Zs")
@@ -47,14 +47,15 @@ def translation_table(missing: Set[str]) -> dict[int, str | None]:
     return {ord(letter): " " if unicodedata.category(letter) == BLANK else None for letter in both_cases}
 
 
-def missing_glyph_warnings(texts: Iterable[str], missing: Set[str]) -> list[ResultWarning]:
+def missing_glyph_warnings(texts: Iterable[str], missing: Set[str]) -> list[video_pb2.Warning]:
     """Return a warning for each caption, counted from 1, that misses letters; at most MAX_WARNINGS."""
     table = translation_table(missing)
     undrawn = {chr(code) for code, other in table.items() if other is None} - SELECTORS
-    warnings: list[ResultWarning] = []
+    warnings: list[video_pb2.Warning] = []
     for number, text in enumerate(texts, 1):
         letters = "".join(dict.fromkeys(letter for letter in text if letter in undrawn))
         if letters:
             message = f"caption {number}: no font here has {letters[:40]}, which is left out; give one as url_font."
-            warnings.append(ResultWarning("MISSING_GLYPHS", message, {"cue": str(number), "characters": letters[:200]}))
+            metadata = {"cue": str(number), "characters": letters[:200]}
+            warnings.append(video_pb2.Warning(reason="MISSING_GLYPHS", message=message, metadata=metadata))
     return warnings[:MAX_WARNINGS]

@@ -15,6 +15,7 @@ from pathlib import Path
 import imageio_ffmpeg
 import structlog
 
+from apigpu.encoder.v1 import encoder_pb2
 from encoder.ffmpeg import errors
 from encoder.ffmpeg.command import FfmpegRun, Spawn, StdinWriter
 from encoder.sandbox.sandboxes import Sandbox, SandboxAccess
@@ -33,14 +34,6 @@ PIPE_BYTES = 1024 * 1024
 Generate = Callable[[], Iterator[bytes | memoryview]]
 
 
-@dataclass(frozen=True)
-class FfmpegProgress:
-    """Frames done so far, and frames a second at present."""
-
-    frames_done: int
-    fps: float
-
-
 def bundled_binary() -> Path:
     """Return the FFmpeg that comes with the package imageio-ffmpeg."""
     return Path(imageio_ffmpeg.get_ffmpeg_exe())
@@ -57,15 +50,16 @@ class FfmpegProcess:
         self._messages: deque[str] = deque(maxlen=TAIL_LINES)
         self._reading = asyncio.create_task(self._read_messages())
 
-    async def progress(self) -> AsyncIterator[FfmpegProgress]:
-        """Yield the progress a few times a second, until all is written."""
+    async def progress(self) -> AsyncIterator[encoder_pb2.EncodeProgress]:
+        """Yield frames done and frames a second, a few times a second, until all is written."""
         assert self._process.stdout is not None
         values: dict[bytes, bytes] = {}
         async for line in self._process.stdout:
             key, _, value = line.strip().partition(b"=")
             values[key] = value
             if key == b"progress":
-                yield FfmpegProgress(int(_number(values.get(b"frame"))), _number(values.get(b"fps")))
+                frames, fps = _number(values.get(b"frame")), _number(values.get(b"fps"))
+                yield encoder_pb2.EncodeProgress(frames_done=int(frames), fps=fps)
 
     async def finish(self) -> None:
         if self._writer is not None:

@@ -10,7 +10,7 @@ from encoder.captions.formats.substation import MAX_FAMILIES
 from encoder.ffmpeg import filters
 from encoder.ffmpeg.command import FfmpegRun
 from encoder.media import probe
-from encoder.media.info import MediaInfo, ResultWarning, Source, VideoStream
+from encoder.media.info import MediaInfo, Source, VideoStream
 from encoder.operations.output import container, is_streamable, kept_audio
 from encoder.operations.plan import Plan, PlanContext
 from servicekit.errors import InvalidArgument
@@ -19,9 +19,10 @@ MAX_SUBTITLES_BYTES = 10 * 1024 * 1024
 MAX_FONT_BYTES = 64 * 1024 * 1024
 MAX_FONT_NAMES_CHARS = 200
 SCRIPT, FONTS = "captions.ass", "fonts"
-STYLE_IGNORED = ResultWarning(
-    "STYLE_IGNORED",
-    "style: these subtitles (ASS or SSA) have a look of their own, which is kept; give SubRip or WebVTT for another.",
+STYLE_IGNORED = video_pb2.Warning(
+    reason="STYLE_IGNORED",
+    message="style: these subtitles (ASS or SSA) have a look of their own, which is kept; give SubRip or WebVTT for "
+    "another.",
 )
 
 
@@ -77,7 +78,7 @@ def _font_error(source: Source, error: fonts.FontError) -> InvalidArgument:
 
 def _prepare_script(
     script: Script, request: video_pb2.CaptionRequest, context: PlanContext, own_faces: Sequence[fonts.Face]
-) -> tuple[str, list[ResultWarning]]:
+) -> tuple[str, list[video_pb2.Warning]]:
     """Return a script with a look of its own as it can be drawn, and its warnings."""
     if request.words:
         raise InvalidArgument.field("words", "these subtitles (ASS or SSA) time words themselves; leave it out.")
@@ -88,10 +89,10 @@ def _prepare_script(
     return text, [*warnings, *glyphs.missing_glyph_warnings(script.captions(), missing)]
 
 
-def _fonts_left_out(families: Sequence[str]) -> ResultWarning:
+def _fonts_left_out(families: Sequence[str]) -> video_pb2.Warning:
     names = ", ".join(families)[:MAX_FONT_NAMES_CHARS]
     text = f"captions in these fonts are not drawn: {names}; the script names too many, {MAX_FAMILIES} are the most."
-    return ResultWarning("FONTS_LEFT_OUT", text, {"fonts": names})
+    return video_pb2.Warning(reason="FONTS_LEFT_OUT", message=text, metadata={"fonts": names})
 
 
 def _write_script(
@@ -101,7 +102,7 @@ def _write_script(
     own_faces: Sequence[fonts.Face],
     style: Style,
     size: tuple[int, int],
-) -> tuple[str, list[ResultWarning]]:
+) -> tuple[str, list[video_pb2.Warning]]:
     """Return cues as a script in the requested style, and its warnings."""
     family = style.font or (own_faces[0].family if own_faces else fonts.FAMILY)
     if not any(family.casefold() in face.names for face in own_faces) and not context.fonts.find_family(family):

@@ -13,7 +13,7 @@ from encoder.audio import soundtrack
 from encoder.ffmpeg import filters
 from encoder.ffmpeg.command import SQUARE, FfmpegRun, FilteredFrames
 from encoder.media import probe
-from encoder.media.info import HD, UNSPECIFIED, AudioStream, MediaInfo, ResultWarning, Source, VideoStream
+from encoder.media.info import HD, UNSPECIFIED, AudioStream, MediaInfo, Source, VideoStream
 from encoder.operations.output import AAC, COPIED_CODECS, container, copy_video, is_streamable
 from encoder.operations.plan import COPY, Plan, PlanContext
 from servicekit.errors import InvalidArgument
@@ -245,7 +245,7 @@ def _sound(part: Part, given: Any, seconds: float, by_own_clock: bool) -> Any:
     return soundtrack.to_length(soundtrack.from_start(sound, part.start), seconds)
 
 
-def _warnings(parts: Sequence[Part]) -> tuple[ResultWarning, ...]:
+def _warnings(parts: Sequence[Part]) -> tuple[video_pb2.Warning, ...]:
     """What of the parts is not in the result."""
     lost = {
         "OTHER_AUDIO_DROPPED": (
@@ -258,7 +258,11 @@ def _warnings(parts: Sequence[Part]) -> tuple[ResultWarning, ...]:
         ),
     }
     return tuple(
-        ResultWarning(reason, f"{FIELD}: {text.format(', '.join(fields))}", {"fields": ", ".join(fields)})
+        video_pb2.Warning(
+            reason=reason,
+            message=f"{FIELD}: {text.format(', '.join(fields))}",
+            metadata={"fields": ", ".join(fields)},
+        )
         for reason, (text, fields) in lost.items()
         if fields
     )

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from apigpu.v1 import video_pb2
 from encoder.captions.fonts import FontLibrary
 from encoder.codecs.base import Codec
 from encoder.ffmpeg.command import FfmpegRun, OutputSpec
-from encoder.media.info import ResultWarning, Source
+from encoder.media.info import Source
 from servicekit.errors import InvalidArgument
 
 COPY = "copy"
@@ -73,7 +74,7 @@ class Plan:
     codec: str
     duration_seconds: float
     frames_total: int
-    warnings: tuple[ResultWarning, ...] = ()
+    warnings: tuple[video_pb2.Warning, ...] = ()
     finish: Callable[[Path], None] | None = None
     streamable: bool = False
     required_audio_field: str = ""

@@ -13,7 +13,7 @@ from encoder.operations.plan import ExtraFile
 from encoder.runpod import transfer
 from encoder.runpod.transfer import Links
 from encoder.tasks import inputs
-from encoder.tasks.executor import Report, TaskExecutor
+from encoder.tasks.executor import Report, TaskExecutor, Work
 from encoder.tasks.results import ResultStream
 from servicekit.errors import Cancelled, DeadlineExceeded, InvalidArgument
 from servicekit.tasks import cancel_and_wait
@@ -39,7 +39,7 @@ class RemoteTasks:
         transfer.check_link(remote.result_url, "resultUrl")
         for number, url in enumerate(remote.file_urls):
             transfer.check_link(url, f"fileUrls[{number}]")
-        seconds = self.executor.limits.max_task_seconds
+        seconds = self.executor.settings.max_task_seconds
         try:
             async with asyncio.timeout(seconds):
                 return await self._run_while_wanted(remote.result_url, self._run(remote, report))
@@ -51,7 +51,7 @@ class RemoteTasks:
             sources = await self._fetch_inputs(remote, folder.path)
             # The results are counted and digested only; they are sent from their files, so that they can be resent.
             stream = ResultStream(_discard, _discard, is_live=False)
-            summary = await self.executor.execute(remote.task, sources, folder, report, stream)
+            summary = await self.executor.run(Work(remote.task.operation, sources, folder, report, stream))
             # The first result comes last: where it is, all are.
             for url, file in zip(remote.file_urls, summary.files, strict=False):
                 await self.links.put(url, ExtraFile(file.name, file.content_type).path(folder.result), file)
@@ -62,7 +62,7 @@ class RemoteTasks:
         paths = []
         for number, (item, url) in enumerate(zip(remote.task.inputs, remote.input_urls, strict=True)):
             paths.append(folder / f"input{number}")
-            await self.links.fetch(url, paths[-1], item.field, self.executor.limits.max_input_bytes)
+            await self.links.fetch(url, paths[-1], item.field, self.executor.settings.max_input_bytes)
         return inputs.by_field(remote.task.inputs, paths)
 
     async def _run_while_wanted(

@@ -131,7 +131,7 @@ class RunpodWorker:
                 open_executor(self._settings) as executor,
                 httpx.AsyncClient(timeout=transfer.TIMEOUT) as client,
             ):
-                log.info("taking jobs", codec=executor.preferred.codec.name, slots=executor.slots.total)
+                log.info("taking jobs", codec=executor.codecs[0].codec.name, slots=executor.slots.total)
                 tasks.set_result(RemoteTasks(executor, transfer.Links(client)))
                 await asyncio.Event().wait()
         except ConfigError as error:

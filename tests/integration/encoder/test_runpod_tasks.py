@@ -138,7 +138,7 @@ async def test_a_task_ends_when_its_time_is_over_or_nobody_waits(server, links, 
         server.over.add("t")  # FFmpeg is at work
 
     async with open_executor(EncoderSettings(work_dir=tmp_path / "work", codec="x264")) as executor:
-        hasty = replace(executor, limits=replace(executor.limits, max_task_seconds=0.3))
+        hasty = replace(executor, settings=executor.settings.model_copy(update={"max_task_seconds": 0.3}))
         with pytest.raises(DeadlineExceeded):
             await RemoteTasks(hasty, links, watch_seconds=60).run(remote, report)
         with pytest.raises(Cancelled):
