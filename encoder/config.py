@@ -6,9 +6,9 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 
 from encoder.codecs import AUTO, CODECS
+from encoder.codecs.base import X264_PRESETS
 from encoder.codecs.nvenc.request import FORMATS, MAX_B_FRAMES, MAX_CQ, MAX_LOOKAHEAD
 from encoder.codecs.nvenc.request import PRESETS as NVENC_PRESETS
-from encoder.codecs.x264 import PRESETS
 from encoder.sandbox.sandboxes import AUTO as AUTO_SANDBOX
 from encoder.sandbox.sandboxes import SANDBOXES
 from servicekit.config import Cidrs, SessionToken, Settings
@@ -66,7 +66,7 @@ class EncoderSettings(Settings):
     # More fonts for captions, beside the bundled ones.
     fonts_dir: Path | None = None
     codec: Annotated[str, one_of(AUTO, *CODECS)] = AUTO
-    x264_preset: Annotated[str, one_of(*PRESETS)] = "veryfast"
+    x264_preset: Annotated[str, one_of(*X264_PRESETS)] = "veryfast"
     crf: int = Field(23, ge=0, le=51)
     nvenc_format: Annotated[str, one_of(*FORMATS)] = "h264"
     nvenc_preset: Annotated[str, one_of(*NVENC_PRESETS)] = "P4"

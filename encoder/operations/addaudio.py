@@ -10,8 +10,7 @@ from encoder.ffmpeg import filters
 from encoder.ffmpeg.command import FfmpegRun
 from encoder.media import mp4_boxes, probe
 from encoder.media.info import AudioStream, MediaInfo, VideoStream
-from encoder.operations.output import AAC, COPIED_CODECS, container, copy_video, is_streamable
-from encoder.operations.plan import COPY, Plan, PlanContext
+from encoder.operations.plan import AAC, COPIED_CODECS, COPY, Plan, PlanContext, container, copy_video, is_streamable
 from servicekit.errors import InvalidArgument
 
 # AVI and MPEG-PS do not time every packet, and MP4 must.

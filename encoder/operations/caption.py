@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from apigpu.v1 import video_pb2
-from encoder.captions import ass, fonts, formats, glyphs, karaoke
+from encoder.captions import ass, fonts, formats, karaoke
 from encoder.captions.ass import Style
 from encoder.captions.formats import Cue, Script
 from encoder.captions.formats.substation import MAX_FAMILIES
@@ -11,8 +11,7 @@ from encoder.ffmpeg import filters
 from encoder.ffmpeg.command import FfmpegRun
 from encoder.media import probe
 from encoder.media.info import MediaInfo, Source, VideoStream
-from encoder.operations.output import container, is_streamable, kept_audio
-from encoder.operations.plan import Plan, PlanContext
+from encoder.operations.plan import Plan, PlanContext, container, is_streamable, kept_audio
 from servicekit.errors import InvalidArgument
 
 MAX_SUBTITLES_BYTES = 10 * 1024 * 1024
@@ -85,8 +84,8 @@ def _prepare_script(
     missing = context.fonts.furnish(context.folder / FONTS, script.families(), own_faces)
     warnings = [STYLE_IGNORED] if request.HasField("style") else []
     warnings += [_fonts_left_out(families)] if (families := script.excess_families()) else []
-    text = script.translate(glyphs.translation_table(missing))
-    return text, [*warnings, *glyphs.missing_glyph_warnings(script.captions(), missing)]
+    text = script.translate(fonts.translation_table(missing))
+    return text, [*warnings, *fonts.missing_glyph_warnings(script.captions(), missing)]
 
 
 def _fonts_left_out(families: Sequence[str]) -> video_pb2.Warning:
@@ -114,13 +113,13 @@ def _write_script(
         karaoke.check_length(cues)
     requested_words = karaoke.match_words(cues, request.words) if request.words else []
     texts = [cue.text for cue in cues]
-    letters = glyphs.required_letters(texts, capitals=style.capitals)
+    letters = fonts.required_letters(texts, capitals=style.capitals)
     missing = context.fonts.furnish(context.folder / FONTS, {family: letters}, own_faces)
-    drawn_cues = [glyphs.drop_from_cue(cue, missing) for cue in cues]
-    words = [glyphs.drop_from_words(timed, cue, missing) for timed, cue in zip(requested_words, cues, strict=False)]
+    drawn_cues = [fonts.drop_from_cue(cue, missing) for cue in cues]
+    words = [fonts.drop_from_words(timed, cue, missing) for timed, cue in zip(requested_words, cues, strict=False)]
     style.font = family
     script = ass.write_script(drawn_cues, *size, style, words or map(karaoke.timed_words, drawn_cues))
-    return script, glyphs.missing_glyph_warnings(texts, missing)
+    return script, fonts.missing_glyph_warnings(texts, missing)
 
 
 def _square_pixel_size(video: VideoStream) -> tuple[int, int]:

@@ -14,8 +14,7 @@ from encoder.ffmpeg import filters
 from encoder.ffmpeg.command import SQUARE, FfmpegRun, FilteredFrames
 from encoder.media import probe
 from encoder.media.info import HD, UNSPECIFIED, AudioStream, MediaInfo, Source, VideoStream
-from encoder.operations.output import AAC, COPIED_CODECS, container, copy_video, is_streamable
-from encoder.operations.plan import COPY, Plan, PlanContext
+from encoder.operations.plan import AAC, COPIED_CODECS, COPY, Plan, PlanContext, container, copy_video, is_streamable
 from servicekit.errors import InvalidArgument
 
 FIELD = "url_videos"

@@ -17,8 +17,7 @@ from encoder.kenburns import sampling, stills
 from encoder.kenburns.sampling import StillLevel
 from encoder.media import probe
 from encoder.media.info import MediaInfo, Size, Source, VideoStream
-from encoder.operations.output import container, is_streamable
-from encoder.operations.plan import Plan, PlanContext
+from encoder.operations.plan import Plan, PlanContext, container, is_streamable
 from servicekit.errors import InvalidArgument
 
 FRAME_RATE = 24.0
@@ -49,7 +48,7 @@ def plan(request: video_pb2.Img2VidRequest, context: PlanContext) -> Plan:
     picture = _open_still(source, info, still)
     if still.transparent:
         picture = stills.flatten_alpha(picture, background)
-    fitted = stills.fit(picture, request.fit, stills.FitTarget(sizes[0], clip), background)
+    fitted = stills.FITS[request.fit](picture, stills.FitTarget(sizes[0], clip), background)
 
     def frames() -> Iterator[memoryview]:
         try:

@@ -11,13 +11,12 @@ import structlog
 
 from encoder.captions import fonts
 from encoder.codecs import AUTO
-from encoder.codecs.base import Codec, CodecChoice
+from encoder.codecs.base import X264, Codec, CodecChoice
 from encoder.codecs.card import Card
 from encoder.codecs.nvenc import driver
 from encoder.codecs.nvenc.codec import Nvenc
 from encoder.codecs.nvenc.request import Parameters
 from encoder.codecs.nvenc.worker_client import WorkerClient
-from encoder.codecs.x264 import X264
 from encoder.config import WAIT, EncoderSettings
 from encoder.ffmpeg.process import Ffmpeg, bundled_binary, query
 from encoder.sandbox.sandboxes import AUTO as AUTO_SANDBOX

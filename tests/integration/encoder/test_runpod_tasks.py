@@ -12,8 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from apigpu.encoder.v1 import encoder_pb2
 from apigpu.v1 import video_pb2
 from encoder.config import EncoderSettings
-from encoder.runpod.task import RemoteTasks
-from encoder.runpod.transfer import Links
+from encoder.runpod.task import Links, RemoteTasks
 from encoder.tasks.executor import open_executor
 from servicekit.backoff import Backoff
 from servicekit.errors import Cancelled, DeadlineExceeded, InvalidArgument, ResourceExhausted, ServiceError, Unavailable
