@@ -93,18 +93,12 @@ class EncoderSettings(Settings):
             raise ValueError(f"must be at most {MAX_LOOKAHEAD}, together with NVENC_B_FRAMES")
         return value
 
-    @field_validator("ffmpeg_binary")
+    @field_validator("ffmpeg_binary", "fonts_dir")
     @classmethod
-    def _file(cls, value: Path | None) -> Path | None:
-        if value is not None and not value.is_file():
-            raise ValueError("there is no such file")
-        return value
-
-    @field_validator("fonts_dir")
-    @classmethod
-    def _folder(cls, value: Path | None) -> Path | None:
-        if value is not None and not value.is_dir():
-            raise ValueError("there is no such folder")
+    def _existing(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        is_there, kind = (Path.is_file, "file") if info.field_name == "ffmpeg_binary" else (Path.is_dir, "folder")
+        if value is not None and not is_there(value):
+            raise ValueError(f"there is no such {kind}")
         return value
 
     @property

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import ffmpeg
 
 from encoder.ffmpeg.errors import CUT_OFF
 from encoder.media.info import HD, ColorTags, Size
+
+if TYPE_CHECKING:
+    from encoder.ffmpeg.process import FfmpegProcess
 
 SQUARE = Fraction(1)
 
@@ -35,18 +38,8 @@ class StdinWriter(Protocol):
         """Stop at once. The run must be gone."""
 
 
-class SideProcess(Protocol):
-    """A run beside another one: killed with it."""
-
-    async def finish(self) -> None:
-        """Wait for its end. Raises ServiceError when it failed, or took a file that was cut off for whole."""
-
-    async def kill(self) -> None:
-        """Kill it, if it has not ended."""
-
-
-Spawn = Callable[["FfmpegRun", int], Awaitable[SideProcess]]
-"""Starts a run whose standard output is a file descriptor, where the others of the task run."""
+Spawn = Callable[["FfmpegRun", int], Awaitable["FfmpegProcess"]]
+"""Starts a run whose standard output is a file descriptor, where the others of the task run; it must be killed."""
 
 MakeWriter = Callable[[], StdinWriter]
 

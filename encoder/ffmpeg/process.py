@@ -40,7 +40,7 @@ def bundled_binary() -> Path:
 
 
 class FfmpegProcess:
-    """A running FFmpeg, a SideProcess; its messages are read from its start on. Where its standard output is a pipe,
+    """A running FFmpeg; its messages are read from its start on. Where its standard output is a pipe,
     read `progress` to its end, then `finish`."""
 
     def __init__(self, process: asyncio.subprocess.Process, run: FfmpegRun, writer: StdinWriter | None) -> None:
@@ -62,6 +62,7 @@ class FfmpegProcess:
                 yield encoder_pb2.EncodeProgress(frames_done=int(frames), fps=fps)
 
     async def finish(self) -> None:
+        """Wait for its end. Raises ServiceError when it failed, or took a file that was cut off for whole."""
         if self._writer is not None:
             await self._writer.finish()
         code = await self._process.wait()
@@ -74,6 +75,7 @@ class FfmpegProcess:
             raise error
 
     async def kill(self) -> None:
+        """Kill it, if it has not ended."""
         kill_group(self._process)
         self._reading.cancel()
         await asyncio.gather(self._reading, self._process.wait(), return_exceptions=True)

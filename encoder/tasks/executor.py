@@ -179,7 +179,7 @@ def _complete(progress: encoder_pb2.EncodeProgress, frames_total: int) -> encode
 @contextlib.asynccontextmanager
 async def open_executor(settings: EncoderSettings) -> AsyncIterator[TaskExecutor]:
     """Open an executor until the block is left. Raises ConfigError."""
-    workspace = Workspace.of(settings.work_dir, settings.output_dir)
+    workspace = Workspace(settings.work_dir.resolve(), (settings.output_dir or settings.work_dir).resolve())
     with workspace.lock():
         async with capabilities.detect(settings) as detected:
             codecs = detected.codec_choices(settings.codec)

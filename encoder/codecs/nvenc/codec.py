@@ -30,11 +30,10 @@ from encoder.ffmpeg.command import (
     FilteredFrames,
     OutputSpec,
     RawFrames,
-    SideProcess,
     Spawn,
     VideoFrames,
 )
-from encoder.ffmpeg.process import Generate, PipeWriter, ReadingEnd, wide_pipe
+from encoder.ffmpeg.process import FfmpegProcess, Generate, PipeWriter, ReadingEnd, wide_pipe
 from servicekit.errors import InvalidArgument, ServiceError
 
 LIBRARY = "PyNvVideoCodec"
@@ -159,7 +158,7 @@ class BitstreamWriter(ReadingEnd):
         self._make = make
         self._source = source
         self._decodes = decodes
-        self._filtering: SideProcess | None = None
+        self._filtering: FfmpegProcess | None = None
         self._raw: PipeWriter | None = None
         self._result: asyncio.Future[EncodeResult] | None = None
 
@@ -210,7 +209,7 @@ class BitstreamWriter(ReadingEnd):
             raise InvalidArgument.field(self._source.fields[0], NO_FRAMES, reason="BAD_INPUT")
         return True
 
-    async def _finish_filtering(self, filtering: SideProcess) -> None:
+    async def _finish_filtering(self, filtering: FfmpegProcess) -> None:
         """Wait for the source's end. Where the card decodes, it may be at fault as well as the file: then the task is
         tried without, and the file's fault shows there."""
         try:
