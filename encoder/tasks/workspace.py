@@ -40,8 +40,8 @@ class TaskFolder:
 
 @dataclass(frozen=True)
 class Workspace:
-    """The folders of one encoder; one can serve for both. No two encoders may share them: each sweeps what it finds there
-    at its start."""
+    """The folders of one encoder; one can serve for both. No two encoders may share them: each sweeps what it finds
+    there at its start."""
 
     work_dir: Path
     output_dir: Path
