@@ -10,8 +10,7 @@ import structlog
 
 from apigpu.v1 import assets_pb2_grpc, fleet_pb2_grpc, jobs_pb2_grpc, system_pb2_grpc
 from externalscaler import externalscaler_pb2_grpc
-from gateway.auth.interceptor import authentication
-from gateway.auth.keys import ApiKeys
+from gateway.auth import ApiKeys, authentication
 from gateway.components import Components
 from gateway.config import GatewaySettings
 from gateway.fleet.providers.base import EndpointConfig, ServerlessProvider

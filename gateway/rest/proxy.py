@@ -11,7 +11,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from gateway.auth.keys import require_key
+from gateway.auth import require_key
 from gateway.rest import headers as http_headers
 from gateway.rest import transcode
 from gateway.rest.middleware import request_id_of

@@ -34,7 +34,7 @@ async def content(works, name):
 
 
 async def stored(works):
-    return {entry.name for entry in await works.assets.bucket.list_objects("assets/")}
+    return set(await works.assets.bucket.list_objects("assets/"))
 
 
 async def batch(works, ids):

@@ -77,7 +77,7 @@ class Stage:
         return EncodeJob(key, Operation(caption=CaptionRequest()), inputs, "caption.mp4")
 
     async def stored(self):
-        return {entry.name for entry in await self.assets.bucket.list_objects("assets/")}
+        return set(await self.assets.bucket.list_objects("assets/"))
 
     async def content(self, asset_id):
         return b"".join([chunk async for chunk in self.assets.read(asset_id)])
