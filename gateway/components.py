@@ -128,7 +128,7 @@ def _pool(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> Pool:
     """Return the pool, with the encoders that ENCODERS names."""
     pool = Pool()
     stack.push_async_callback(pool.close)
-    identity = Identity(settings.tls_cert, settings.tls_key, settings.encoder_ca)
+    identity = Identity.read(settings.tls_cert, settings.tls_key, settings.encoder_ca)
     token = settings.session_token.get_secret_value()
     static = StaticEncoders(settings.encoders, pool, identity.channel_credentials(), token)
     stack.push_async_callback(static.close)

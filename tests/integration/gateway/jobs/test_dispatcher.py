@@ -238,7 +238,7 @@ async def test_jobs_wait_for_an_encoder_that_is_not_there_yet(works, jetstream, 
     from servicekit.tls import Identity
 
     await works.dispatcher.drain(0)
-    identity = Identity(certs / "gateway.crt", certs / "gateway.key", certs / "ca.crt")
+    identity = Identity.read(certs / "gateway.crt", certs / "gateway.key", certs / "ca.crt")
     async with contextlib.AsyncExitStack() as stack:
         pool = Pool()
         pool.add(GrpcEncoder(f"127.0.0.1:{unused_tcp_port}", identity.channel_credentials(), ""))

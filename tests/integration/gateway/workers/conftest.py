@@ -105,7 +105,7 @@ async def parts(tmp_path_factory):
         sources = Sources(fetcher, assets)
         nowhere = await stack.enter_async_context(grpc.aio.insecure_channel("unix:/nowhere"))
         transfers = TransferSlots(1)
-        door = WorkerLinks(tickets, links, assets, sources, max_transfers=4)
+        door = WorkerLinks(tickets, links, assets, sources, TransferSlots(4))
         server = HttpServer(build_app(nowhere, assets, links, RestSettings(), transfers, door), "127.0.0.1", 0)
         port = await server.start()
         stack.push_async_callback(server.drain, 0)

@@ -49,7 +49,7 @@ class Transport:
 @contextlib.asynccontextmanager
 async def by_grpc(parts, folder):
     make_set(folder / "certs")
-    identity = Identity(*(folder / "certs" / name for name in ("gateway.crt", "gateway.key", "ca.crt")))
+    identity = Identity.read(*(folder / "certs" / name for name in ("gateway.crt", "gateway.key", "ca.crt")))
     with encoder_harness.running(folder / "certs", folder, SETTINGS) as process:
         encoder = GrpcEncoder(f"localhost:{process.port}", identity.channel_credentials(), "")
 
