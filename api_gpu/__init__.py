@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from api_gpu.assets import Asset
     from api_gpu.client import Client, Health
     from api_gpu.fleet import DayCosts, Fleet, Machine
-    from api_gpu.jobs import Clip, Event, Finished, Job, Progress, Queued
-    from apigpu.options import CaptionStyle, Motion, Soundtrack, Source, Status, Still, Word
+    from api_gpu.jobs import Clip, Event, Finished, Job, Progress, Queued, ResultFile
+    from apigpu.options import CaptionStyle, Motion, Soundtrack, Source, Sprites, Status, Still, Word
     from servicekit import errors
 
 __all__ = [
@@ -33,8 +33,10 @@ __all__ = [
     "Motion",
     "Progress",
     "Queued",
+    "ResultFile",
     "Soundtrack",
     "Source",
+    "Sprites",
     "Status",
     "Still",
     "Word",
@@ -46,8 +48,8 @@ MODULES = {
     "api_gpu.assets": ("Asset",),
     "api_gpu.client": ("Client", "Health"),
     "api_gpu.fleet": ("DayCosts", "Fleet", "Machine"),
-    "api_gpu.jobs": ("Clip", "Event", "Finished", "Job", "Progress", "Queued"),
-    "apigpu.options": ("CaptionStyle", "Motion", "Soundtrack", "Source", "Status", "Still", "Word"),
+    "api_gpu.jobs": ("Clip", "Event", "Finished", "Job", "Progress", "Queued", "ResultFile"),
+    "apigpu.options": ("CaptionStyle", "Motion", "Soundtrack", "Source", "Sprites", "Status", "Still", "Word"),
 }
 
 

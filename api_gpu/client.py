@@ -7,7 +7,6 @@ first. Their options are in `apigpu.options`. Each call raises InvalidArgument f
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, Unpack
 
 from api_gpu.assets import Asset, OnBytes, Transfers, check_readable
@@ -16,7 +15,16 @@ from api_gpu.fleet import DayCosts, Fleet
 from api_gpu.jobs import Job, Jobs
 from api_gpu.local.data_dir import DataDir
 from api_gpu.requests import fill, from_message, local_file, stems
-from apigpu.options import AddAudioOptions, CaptionOptions, Img2VidOptions, Source, Status, Still
+from apigpu.options import (
+    AddAudioOptions,
+    CaptionOptions,
+    ConcatOptions,
+    Img2VidOptions,
+    Source,
+    Status,
+    Still,
+    ThumbnailOptions,
+)
 from apigpu.v1 import fleet_pb2, system_pb2, video_pb2
 from apigpu.v1.fleet_pb2_grpc import FleetServiceStub
 from apigpu.v1.system_pb2_grpc import SystemServiceStub
@@ -69,9 +77,7 @@ class Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -85,6 +91,14 @@ class Client:
     def addaudio(self, video: Source, audio: Source, **options: Unpack[AddAudioOptions]) -> Job:
         """Queue a job that puts the sound of `audio` on a video, as the option `soundtrack` says."""
         return self._submit("addaudio", options, video=video, audio=audio)
+
+    def concat(self, videos: Sequence[Source], **options: Unpack[ConcatOptions]) -> Job:
+        """Queue a job that joins videos, one after the other."""
+        return self._submit("concat", options, videos=videos)
+
+    def thumbnail(self, video: Source, **options: Unpack[ThumbnailOptions]) -> Job:
+        """Queue a job that takes a picture of a video, and if wanted a sheet of small ones."""
+        return self._submit("thumbnail", options, video=video)
 
     def img2vid(
         self,

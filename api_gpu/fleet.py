@@ -53,7 +53,7 @@ class Fleet:
 
 @dataclass(frozen=True)
 class DayCosts:
-    """What was spent on a day (UTC) at a provider, as in DayCosts of fleet.proto."""
+    """Costs of a day (UTC) at a provider, as in DayCosts of fleet.proto."""
 
     date: str
     provider: str

@@ -1,4 +1,4 @@
-"""Jobs: what the gateway tells of one, and its JobService typed: submit, read, list, cancel, follow."""
+"""Jobs and their events, and the calls of JobService: submit, read, list, cancel, follow."""
 
 from __future__ import annotations
 
@@ -20,9 +20,19 @@ PAUSE_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
+class ResultFile:
+    """One of the files that a job made: its file name, its asset, a link to it, its MIME type."""
+
+    name: str
+    asset: str
+    url: str
+    content_type: str
+
+
+@dataclass(frozen=True)
 class Clip:
-    """The video of one image of a batch: either `asset` and `video_url`, or `error`; `warnings` tell what about it is
-    not as was asked; `codec` made it, for `codec_reason`."""
+    """The video of one image of a batch: either `asset` and `video_url`, or `error`. `warnings` list how it deviates
+    from the request; `codec` encoded it, for `codec_reason`."""
 
     id: str
     asset: str
@@ -93,6 +103,8 @@ Event = Queued | Progress | Clip | Finished
 class Job:
     """A job as it stood when it was read. `asset` and `video_url` are those of the result, "" before the end and for a
     batch, which has `clips`, and so are `warnings`, `codec` and `codec_reason`; `error` says why it did not complete.
+    A result that is an image has `image_url` in place of `video_url`. `files` are all results, the first one first;
+    there are none where a video is all.
     `cost_usd` is what it cost so far, None where nothing was rented for it. Times are UTC."""
 
     id: str
@@ -104,6 +116,8 @@ class Job:
     total: int
     asset: str
     video_url: str
+    image_url: str
+    files: tuple[ResultFile, ...]
     clips: tuple[Clip, ...]
     error: ServiceError | None
     created: datetime | None
@@ -127,6 +141,8 @@ class Job:
             encoding_milliseconds=message.execution_time,
             asset=output.asset,
             video_url=output.video_url,
+            image_url=output.image_url,
+            files=tuple(from_message(ResultFile, file) for file in output.files),
             clips=tuple(Clip.from_message(video) for video in output.videos),
             error=failure(message.error) if message.HasField("error") else None,
             created=to_datetime(message.create_time),

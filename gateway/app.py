@@ -110,7 +110,7 @@ def _grpc_service(components: Components) -> Service:
     service = Service(interceptors, settings.max_concurrent_calls, settings.max_call_seconds)
     server = service.server
     public_url = settings.public_url or f"http://localhost:{settings.port}"
-    presenter = Presenter(components.links, fleet.meter.cost, public_url)
+    presenter = Presenter(components.links, fleet.registry.cost, public_url)
     VideoService(jobs, presenter).add_to(server)
     jobs_pb2_grpc.add_JobServiceServicer_to_server(JobService(jobs, presenter, fleet), server)
     assets = AssetService(components.assets, presenter, components.transfers)

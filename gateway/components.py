@@ -11,10 +11,9 @@ import structlog
 from gateway.assets.links import LinkSigner
 from gateway.assets.store import AssetStore, TransferSlots
 from gateway.config import GatewaySettings
-from gateway.fleet.fleet import Fleet
+from gateway.fleet.fleet import Fleet, fleet_config, open_fleet
 from gateway.fleet.providers.base import Provider, ProviderContext, ServerlessProvider
 from gateway.fleet.providers.registry import PROVIDERS
-from gateway.fleet.setup import fleet_config, open_fleet
 from gateway.jetstream.connection import JetStream
 from gateway.jobs import orphans
 from gateway.jobs.dispatcher import Dispatcher

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from gateway.fleet.settings import FleetSettings, Seconds
-from gateway.workers.discovery import EncoderName
+from gateway.workers.static import EncoderName
 from servicekit.config import Cidrs, CommaList, ConfigError, SessionToken
 
 DAY_SECONDS = 86_400.0

@@ -46,7 +46,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict
 
 Source = str | Path
-"""What an operation reads: a local file, an http(s) URL that the gateway can reach, or the name of an asset."""
+"""An input of an operation: a local file, an http(s) URL that the gateway can reach, or the name of an asset."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Input:
-    """Describe what an operation cannot do without: a source, or several (`is_many`)."""
+    """Describe a required input: a source, or several (`is_many`)."""
 
     help: str
     is_many: bool = False
@@ -111,7 +111,7 @@ class Field:
 
     @property
     def is_input(self) -> bool:
-        """Whether the operation cannot do without it."""
+        """True for an input that the operation requires."""
         return (self.rules.required and self.rules.input) or self.rules.batch
 
     @cached_property
@@ -121,7 +121,7 @@ class Field:
 
     @cached_property
     def default(self) -> str:
-        """What holds when the field is not given, as its comment or that of its enum tells."""
+        """Default of the field, from its comment or that of its enum; "" for none."""
         if self.client.default:
             return str(self.client.default)
         enum = self.descriptor.enum_type
@@ -133,7 +133,7 @@ class Field:
 
     @property
     def is_needed(self) -> bool:
-        """Whether an object of the message needs it: it is required, or a number that cannot be absent."""
+        """True for a field that every object needs: it is required, or a number that cannot be absent."""
         if self.client.default:
             return False
         is_number = self.descriptor.cpp_type in (FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_UINT32)
@@ -294,7 +294,7 @@ def status_class() -> str:
     """Return the enum of the states of a job."""
     enum = jobs_pb2.Job.Status.DESCRIPTOR
     names = [value.name for value in enum.values if value.number]
-    text = '    """Where a job stands, by the names of the JSON surface."""\n'
+    text = '    """The status of a job, by the names of the JSON surface."""\n'
     return "\n".join(["\nclass Status(StrEnum):", text, *(f'    {name} = "{name}"' for name in names), ""])
 
 

@@ -1,9 +1,10 @@
-"""Write the pages of docs/reference that follow from the code: gRPC from the protos, the command line from itself.
+"""Write the parts of the docs that follow from the code: the gRPC API, the command line, the options of operations.
 
 reference.py write      write the pages
 reference.py check      fail when a page is not what the code gives
 """
 
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ from google.protobuf.descriptor_pb2 import (
 )
 
 from api_gpu.cli.main import app
+from tools import client_options
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "apigpu.v1"
@@ -49,7 +51,7 @@ def grpc_page() -> str:
         "",
         "The public API is the package `apigpu.v1` in `protos/`. Calls need TLS, a client certificate (unless",
         "`TLS_REQUIRE_CLIENT_CERT=false`) and the metadata `x-api-key`. Canceling a unary call of `VideoService`, or",
-        "letting its deadline pass, cancels its job.",
+        "letting its deadline pass, cancels its job. [Clients in other languages](../guides/generate-clients.md).",
         "This page is generated from the protos.",
     ]
     for file in files:
@@ -190,20 +192,30 @@ def _value(option: Any) -> str:
     return "" if kind is bool else option.metavar or KINDS.get(kind, "text")
 
 
-PAGES = {"grpc.md": grpc_page, "command-line.md": command_line_page}
+def options_in(page: Path) -> str:
+    """Return the page of an operation with the table of its options as the protos have it."""
+    request = dict(client_options.operations())[page.stem]
+    table = client_options.table(request).replace("\\", "\\\\")
+    return re.sub(r"(<!-- options -->\n).*?(?=<!-- end -->)", rf"\1{table}\n", page.read_text(), flags=re.DOTALL)
+
+
+def pages() -> dict[Path, str]:
+    """Return the text of every page that is generated, or has a part that is."""
+    reference, operations = ROOT / "docs" / "reference", ROOT / "docs" / "operations"
+    written = {reference / "grpc.md": grpc_page(), reference / "command-line.md": command_line_page()}
+    return written | {page: options_in(page) for page in operations.glob("*.md")}
 
 
 def main(mode: str) -> None:
     """Write the pages, or exit with the names of those that are stale."""
     stale = []
-    for name, render in PAGES.items():
-        path, text = ROOT / "docs" / "reference" / name, render()
+    for page, text in pages().items():
         if mode == "write":
-            path.write_text(text)
-        elif not path.exists() or path.read_text() != text:
-            stale.append(name)
+            page.write_text(text)
+        elif not page.exists() or page.read_text() != text:
+            stale.append(str(page.relative_to(ROOT)))
     if stale:
-        sys.exit(f"docs/reference is not what the code gives: {', '.join(stale)}; run `make gen`")
+        sys.exit(f"these pages are not what the code gives: {', '.join(stale)}; run `make gen`")
 
 
 if __name__ == "__main__":

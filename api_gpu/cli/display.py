@@ -2,8 +2,8 @@
 
 import sys
 import time
-from types import TracebackType
-from typing import Protocol, Self
+from abc import ABC, abstractmethod
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
@@ -19,25 +19,26 @@ MEGABYTE = 1_000_000
 STARTING = "an encoder starts"
 
 
-class Display(Protocol):
+class Display(ABC):
     """Show the progress of a command. A context manager: it ends the bars."""
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    @abstractmethod
     def transfer(self, label: str) -> OnBytes:
         """Show a transfer from its beginning; return what is to be called with its bytes."""
 
+    @abstractmethod
     def event(self, job: Job, event: Event) -> None:
         """Show an event of a job."""
 
+    @abstractmethod
     def message(self, text: str) -> None:
         """Show a line."""
-
-    def __enter__(self) -> Self:
-        """Begin."""
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """End."""
 
 
 def open_display() -> Display:
@@ -45,17 +46,11 @@ def open_display() -> Display:
     return Bars() if sys.stderr.isatty() else Lines()
 
 
-class Lines:
+class Lines(Display):
     """Print plain lines: the beginning of each transfer, each event, progress every LINE_SECONDS."""
 
     def __init__(self) -> None:
         self._last_time = 0.0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Nothing is open."""
 
     def transfer(self, label: str) -> OnBytes:
         """Print a line when it begins, every LINE_SECONDS, and when it is done."""
@@ -92,7 +87,7 @@ class Detail(ProgressColumn):
         return Text(str(task.fields["detail"]), style="dim")
 
 
-class Bars:
+class Bars(Display):
     """Draw a live bar for each transfer and one for the job; of those that are full, the last DONE_BARS."""
 
     def __init__(self) -> None:

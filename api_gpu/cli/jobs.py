@@ -47,7 +47,7 @@ def fleet(
     context: typer.Context,
     costs: Annotated[bool, typer.Option("--costs", help="Show what was spent, by day and provider.")] = False,
     days: Annotated[int, typer.Option(min=1, max=31, help="Days to show, with --costs.")] = 7,
-    ended: Annotated[bool, typer.Option("--ended", help="Show machines too that have been given back.")] = False,
+    ended: Annotated[bool, typer.Option("--ended", help="Show machines too that have ended.")] = False,
 ) -> None:
     """Show rented encoders, and what they cost."""
     from api_gpu.cli.tables import print_costs, print_fleet

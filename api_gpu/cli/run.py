@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import typer
 
@@ -19,6 +19,7 @@ from api_gpu.requests import local_file, stems
 from apigpu.options import OPERATIONS
 from servicekit.errors import ServiceError
 
+ENDINGS = {"jpeg": "jpg"}
 Sources = Mapping[str, str | list[str]]
 
 
@@ -44,7 +45,9 @@ def run_operation(
     inputs = source_list(sources)
     batch = next((key for key, each in OPERATIONS[name].inputs.items() if each.is_many), "")
     ids = stems(sources[batch]) if OPERATIONS[name].item else []
-    targets = clip_targets(out or Path(), ids) if ids else {name: file_target(out or named_after(inputs[0], name))}
+    targets = (
+        clip_targets(out or Path(), ids) if ids else {name: file_target(out or named_after(inputs[0], name, options))}
+    )
     check_readable(inputs)
     check_targets(targets.values(), [*filter(None, map(local_file, inputs)), *files], force=force)
 
@@ -61,9 +64,12 @@ def run_operation(
         assets = {clip.id: clip.asset for clip in job.clips if not clip.error} if ids else {name: job.asset}
         for key, asset in assets.items():
             runner.fetch(asset, targets[key])
+        extra = {} if ids else extra_targets(job, targets[name], force=force)
+        for asset, target in extra.items():
+            runner.fetch(asset, target)
     print_warnings(job.warnings)
     if not ids:
-        print(targets[name])
+        print(*targets.values(), *extra.values(), sep="\n")
     elif print_clips(job.clips, targets):
         raise typer.Exit(FAILED)
 
@@ -146,9 +152,27 @@ def source_list(sources: Sources) -> list[str]:
     return [each for value in sources.values() for each in ([value] if isinstance(value, str) else value)]
 
 
-def named_after(source: str, operation: str) -> Path:
-    """Return the name of a result in the current folder: that of a source, and the operation."""
-    return Path(f"{stems([source])[0]}-{operation}.mp4")
+def named_after(source: str, operation: str, options: Mapping[str, Any]) -> Path:
+    """Return the name of a result in the current folder: that of a source, and the operation.
+
+    It is an MP4, or what the option `format` of the operation says.
+    """
+    known = get_type_hints(OPERATIONS[operation].options, include_extras=True)
+    form = options.get("format") or (get_args(known["format"])[1].default if "format" in known else "mp4")
+    return Path(f"{stems([source])[0]}-{operation}.{ENDINGS.get(form, form)}")
+
+
+def extra_targets(job: Job, target: Path, *, force: bool) -> dict[str, Path]:
+    """Return the paths of further results by their assets: in a folder called like the first one, as they name each
+    other. One that exists is told of, and left out unless `force` is given."""
+    targets = {file.asset: target.with_suffix("") / file.name for file in job.files[1:]}
+    kept = {asset: path for asset, path in targets.items() if force or not os.path.lexists(path)}
+    for asset, path in targets.items():
+        if asset not in kept:
+            print(f"api-gpu: {path} exists; --force replaces it, the result is {asset}", file=sys.stderr)
+    if kept:
+        target.with_suffix("").mkdir(exist_ok=True)
+    return kept
 
 
 def file_target(path: Path) -> Path:

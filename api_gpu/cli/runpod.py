@@ -22,7 +22,7 @@ def deploy(
     max_workers: Annotated[int, typer.Option(min=1, help="Workers at most.")] = 3,
     idle_timeout: Annotated[int, typer.Option(min=1, max=3600, help="Seconds until an idle worker ends.")] = 300,
     execution_timeout: Annotated[int, typer.Option(min=5, help="Seconds that a task may take.")] = 600,
-    flashboot: Annotated[bool, typer.Option(help="Start workers from a kept state.")] = True,
+    flashboot: Annotated[bool, typer.Option(help="Start workers from a snapshot (FlashBoot).")] = True,
     disk: Annotated[int, typer.Option(min=5, help="Disk of a worker, GB.")] = 20,
     registry_auth: Annotated[str, typer.Option(help="RunPod's id of the key to a private registry.")] = "",
     env: Annotated[list[str] | None, typer.Option(help="Setting of the encoder, NAME=VALUE; may be repeated.")] = None,

@@ -32,7 +32,7 @@ RELEASE_POLL_SECONDS = 5.0
 
 
 class RunPodSettings(Settings):
-    """Whose account, and where its API is."""
+    """Settings of the account: its key, and the URL of the API."""
 
     runpod_api_key: SecretStr = Field(min_length=1)
     runpod_rest_url: str = "https://rest.runpod.io/v1"
@@ -40,7 +40,7 @@ class RunPodSettings(Settings):
 
 @dataclass(frozen=True)
 class Deployment:
-    """What is to be there. Times in seconds."""
+    """The template and the endpoint to create or update. Times are seconds."""
 
     name: str
     image: str
@@ -72,7 +72,7 @@ class Deployment:
             raise InvalidArgument("There cannot be more workers at least than at most.")
 
     def template(self) -> dict[str, Any]:
-        """The template, as the API has it."""
+        """Return the template as the API takes it."""
         registry = {"containerRegistryAuthId": self.registry_auth_id} if self.registry_auth_id else {}
         return {
             "name": self.name,
@@ -84,7 +84,7 @@ class Deployment:
         }
 
     def endpoint(self, template_id: str) -> dict[str, Any]:
-        """The endpoint, as the API has it."""
+        """Return the endpoint as the API takes it."""
         return {
             "name": self.name,
             "templateId": template_id,
@@ -102,75 +102,73 @@ class Deployment:
 
 @dataclass(frozen=True)
 class Account:
-    """Templates and endpoints of an account. What has the name is taken to be ours: names are the only identity."""
+    """Templates and endpoints of an account, which are found by their names: the API has no other identity."""
 
     http: httpx.Client
 
     @classmethod
     def connect(cls, settings: RunPodSettings) -> "Account":
-        """With the key of the settings."""
+        """Return the account of the key in the settings."""
         headers = {"Authorization": f"Bearer {settings.runpod_api_key.get_secret_value()}"}
         return cls(httpx.Client(base_url=settings.runpod_rest_url, headers=headers, timeout=TIMEOUT_SECONDS))
 
-    def deploy(self, wanted: Deployment, tell: Callable[[str], None]) -> str:
-        """Make or update template and endpoint; the endpoint's id. May be done again at any time, also after it
-        failed halfway. Raises ServiceError."""
+    def deploy(self, wanted: Deployment, report: Callable[[str], None]) -> str:
+        """Create or update template and endpoint, and return the endpoint's id. May be repeated at any time, also after
+        it failed halfway. Raises ServiceError."""
         wanted.check()
-        template = self._saved(
-            "templates", self._template(wanted.name), wanted.template(), {"isServerless": True}, tell
+        template = self._save(
+            "templates", self._template(wanted.name), wanted.template(), {"isServerless": True}, report
         )
-        return self._saved("endpoints", self._endpoint(wanted.name), wanted.endpoint(template), {}, tell)
+        return self._save("endpoints", self._endpoint(wanted.name), wanted.endpoint(template), {}, report)
 
     def destroy(
         self,
         name: str,
-        tell: Callable[[str], None],
+        report: Callable[[str], None],
         release_seconds: float = RELEASE_SECONDS,
         poll_seconds: float = RELEASE_POLL_SECONDS,
     ) -> None:
-        """Remove endpoint and template, and end the workers. What is not there is no fault. Raises ServiceError."""
+        """Delete endpoint and template, and end the workers. Raises ServiceError, but not where there is nothing."""
         endpoint, template = self._endpoint(name), self._template(name)
         if endpoint:
             # It can be deleted only without workers.
             self._call("PATCH", f"endpoints/{endpoint}", {"workersMin": 0, "workersMax": 0})
             self._call("DELETE", f"endpoints/{endpoint}")
-            tell(f"endpoint {endpoint} is removed")
+            report(f"endpoint {endpoint} is removed")
         if template:
-            self._released(template, time.monotonic() + release_seconds, poll_seconds, tell)
-            tell(f"template {template} is removed")
+            self._delete_template(template, time.monotonic() + release_seconds, poll_seconds, report)
+            report(f"template {template} is removed")
         if not endpoint and not template:
-            tell(f"there is nothing of the name {name}")
+            report(f"there is nothing of the name {name}")
 
-    def _released(self, template: str, end: float, poll_seconds: float, tell: Callable[[str], None]) -> None:
-        while not self._is_deleted(template, is_last=time.monotonic() > end):
-            tell(f"template {template} is still in use; trying again")
+    def _delete_template(self, template: str, end: float, poll_seconds: float, report: Callable[[str], None]) -> None:
+        while True:
+            try:
+                self._call("DELETE", f"templates/{template}")
+            except InvalidArgument:
+                if time.monotonic() > end:
+                    raise
+            else:
+                return
+            report(f"template {template} is still in use; trying again")
             time.sleep(poll_seconds)
 
-    def _is_deleted(self, template: str, *, is_last: bool) -> bool:
-        try:
-            self._call("DELETE", f"templates/{template}")
-        except InvalidArgument:
-            if is_last:
-                raise
-            return False
-        return True
-
-    def _saved(
-        self, kind: str, known: str, values: dict[str, Any], once: dict[str, Any], tell: Callable[[str], None]
+    def _save(
+        self, kind: str, known: str, values: dict[str, Any], once: dict[str, Any], report: Callable[[str], None]
     ) -> str:
         if known:
             self._call("PATCH", f"{kind}/{known}", values)
-            tell(f"{kind.removesuffix('s')} {known} is updated")
+            report(f"{kind.removesuffix('s')} {known} is updated")
             return known
         made = str(self._call("POST", kind, {**values, **once})["id"])
-        tell(f"{kind.removesuffix('s')} {made} is made")
+        report(f"{kind.removesuffix('s')} {made} is made")
         return made
 
     def _template(self, name: str) -> str:
-        return _only(self._call("GET", "templates?includeEndpointBoundTemplates=true"), {name}, "template")
+        return _single_id(self._call("GET", "templates?includeEndpointBoundTemplates=true"), {name}, "template")
 
     def _endpoint(self, name: str) -> str:
-        return _only(self._call("GET", "endpoints"), {name, name + FLASHBOOT}, "endpoint")
+        return _single_id(self._call("GET", "endpoints"), {name, name + FLASHBOOT}, "endpoint")
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         try:
@@ -181,11 +179,11 @@ class Account:
             raise Unavailable(f"RunPod's API does not answer ({type(error).__name__}); try again.") from error
         except ValueError as error:
             raise Unavailable("What answers at RUNPOD_REST_URL is not RunPod's API.") from error
-        raise _refused(method, path, response)
+        raise _error_of(method, path, response)
 
 
-def _only(found: Any, names: set[str], kind: str) -> str:
-    """The id of the one that has one of the names; "" for none. Raises FailedPrecondition for several."""
+def _single_id(found: Any, names: set[str], kind: str) -> str:
+    """Return the id of the one that has one of the names; "" for none. Raises FailedPrecondition for several."""
     ids = [str(one["id"]) for one in found if one.get("name") in names]
     if len(ids) > 1:
         raise FailedPrecondition(
@@ -194,12 +192,12 @@ def _only(found: Any, names: set[str], kind: str) -> str:
     return ids[0] if ids else ""
 
 
-def _refused(method: str, path: str, response: httpx.Response) -> ServiceError:
-    status, said = response.status_code, response.text.strip()[:500]
+def _error_of(method: str, path: str, response: httpx.Response) -> ServiceError:
+    status, text = response.status_code, response.text.strip()[:500]
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         return Unauthenticated(f"RunPod refuses RUNPOD_API_KEY (HTTP {status}); it needs rights on endpoints.")
     if status == HTTPStatus.TOO_MANY_REQUESTS or response.is_server_error:
         return Unavailable(f"RunPod's API cannot answer now (HTTP {status}); try again.")
     if response.is_client_error:
-        return InvalidArgument(f"RunPod refuses {method} {path.partition('?')[0]}: {said}")
+        return InvalidArgument(f"RunPod refuses {method} {path.partition('?')[0]}: {text}")
     return Internal(f"RunPod's API answers HTTP {status} to {method} {path.partition('?')[0]}.")

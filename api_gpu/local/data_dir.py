@@ -20,7 +20,7 @@ TARGET = "localhost:50051"
 
 @dataclass(frozen=True)
 class Serving:
-    """Who serves here, as `up` writes it into its lock file: its process id, the URL of JSON, host:port of gRPC."""
+    """Contents of the lock file of `up`: its process id, the URL of JSON, host:port of gRPC."""
 
     process: int
     http: str

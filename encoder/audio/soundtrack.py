@@ -59,30 +59,37 @@ def apply_gain(sound: Any, gain_db: float) -> Any:
 
 def _prepare_music(music: Any, spec: SoundtrackSpec) -> Any:
     options = spec.options
-    track = _normalize(music).filter("atrim", start=options.start).filter("asetpts", "PTS-STARTPTS")
+    track = from_start(music).filter("atrim", start=options.start).filter("asetpts", "PTS-STARTPTS")
     if options.loop:
         track = track.filter("aloop", loop=-1, size=round((spec.music_seconds + 1) * RATE))
     if options.gain:
         track = track.filter("volume", f"{options.gain}dB")
     if options.delay:  # whose silence comes without times
         track = track.filter("adelay", delays=f"{options.delay * 1000:.3f}", all=1).filter("asetpts", "N")
-    return _to_length(track, spec.seconds)
+    return to_length(track, spec.seconds)
 
 
 def _prepare_original(original: Any, spec: SoundtrackSpec) -> Any:
-    track = _normalize(original)
+    track = from_start(original)
     if spec.options.original_gain:
         track = track.filter("volume", f"{spec.options.original_gain}dB")
-    return _to_length(track, spec.seconds)
+    return to_length(track, spec.seconds)
 
 
-def _normalize(sound: Any) -> Any:
-    """Return the sound without a gap, from where its file begins."""
+def from_start(sound: Any, seconds: float = 0.0) -> Any:
+    """Return the sound without a gap, from where its file begins, or so many seconds later."""
     # What begins late has its first sample later, and no sample before it: that is filled with silence.
-    return sound.filter("aformat", **COMMON).filter("aresample", **{"async": 1, "first_pts": 0})
+    whole = sound.filter("aformat", **COMMON).filter("aresample", **{"async": 1, "first_pts": 0})
+    return whole.filter("atrim", start=f"{seconds:.6f}").filter("asetpts", "PTS-STARTPTS") if seconds else whole
 
 
-def _to_length(track: Any, seconds: float) -> Any:
+def silence(seconds: float) -> Any:
+    """Return silence of a length, in the common format."""
+    return ffmpeg.input(f"anullsrc=r={RATE}:cl=stereo:d={seconds:.6f}", f="lavfi").filter("aformat", **COMMON)
+
+
+def to_length(track: Any, seconds: float) -> Any:
+    """Return the sound for so many seconds, with silence where it is shorter."""
     return track.filter("apad", whole_dur=f"{seconds:.6f}s").filter("atrim", end=f"{seconds:.6f}")
 
 

@@ -1,7 +1,6 @@
 """Card: a graphics card as the worker describes it. Imports nothing, as the worker must start fast and fork."""
 
 from dataclasses import dataclass
-from typing import Any
 
 SizeLimits = tuple[tuple[int, int], tuple[int, int]]
 """Smallest and largest size of a picture, each as (width, height)."""
@@ -16,8 +15,10 @@ class Card:
     fault: str
     sessions: int = 0
 
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "Card":
-        """Return the card of a JSON object."""
-        formats = {name: (tuple(low), tuple(high)) for name, (low, high) in values["formats"].items()}
-        return cls(values["name"], formats, values["fault"])
+
+@dataclass(frozen=True)
+class CardReport:
+    """The first message of a worker: its cards, and why none can be used ("" when one can)."""
+
+    fault: str
+    cards: tuple[Card, ...] = ()

@@ -97,12 +97,15 @@ class AudioStream:
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """A probed file. `demuxer` is what FFmpeg must be told to use (`-f`)."""
+    """A probed file. `demuxer` is what FFmpeg must be told to use (`-f`), `subtitles` the number of such tracks,
+    `start_seconds` the time at its start by its own clock."""
 
     demuxer: str
     duration_seconds: float
     video: VideoStream | None
     audio: tuple[AudioStream, ...]
+    subtitles: int = 0
+    start_seconds: float = 0.0
 
 
 @dataclass(frozen=True)

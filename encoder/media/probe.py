@@ -7,7 +7,7 @@ that did, rather than to guess again.
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -53,6 +53,8 @@ OPEN_SECONDS = 30.0
 FIRST_FRAME_PACKETS = 256
 # A picture that begins so close to a cut is one that begins at it: files round their times, to a millisecond at worst.
 CLOCK_SECONDS = 1e-3
+# The most by which pictures are stored after one that is shown later, where files do not tell.
+REORDERED_SECONDS = 2.0
 DAMAGED = "the file is damaged; send it again, or convert it first."
 WHAT = {VIDEO_DEMUXERS: "a video", AUDIO_DEMUXERS: "audio", IMAGE_DEMUXERS: "an image"}
 ACCEPTED = {
@@ -161,6 +163,16 @@ def end_seconds(source: Source, info: MediaInfo, stream: Stream, beside: Sequenc
         return max((end for _, end in _packet_times(container, stream, beside)), default=0.0)
 
 
+def start_seconds(source: Source, info: MediaInfo, stream: Stream, beside: Sequence[Stream] = ()) -> float:
+    """Return the seconds from the file's start to the start of one stream; see `end_seconds` for `beside`."""
+    with _open(source, (info.demuxer,)) as container:
+        taken = [container.streams[one.index] for one in (stream, *beside)]
+        start, base = taken[0].start_time, taken[0].time_base
+        if start is None or base is None:
+            return 0.0
+        return max(float(start * base - timeline.start_time(container, taken)), 0.0)
+
+
 def packets_before(
     source: Source, info: MediaInfo, stream: VideoStream, seconds: float, beside: Sequence[Stream] = ()
 ) -> int:
@@ -181,6 +193,55 @@ def _packet_times(container: InputContainer, chosen: Stream, beside: Sequence[St
     """Yield the start and end of each packet of one stream."""
     streams = [container.streams[stream.index] for stream in (chosen, *beside)]
     return ((start, end) for index, start, end in timeline.iter_packets(container, streams) if index == chosen.index)
+
+
+def shown_at(source: Source, info: MediaInfo, video: VideoStream, seconds: float) -> float:
+    """Return when the picture begins that is shown at a time, both in seconds from the file's start; the time itself
+    where packets are not timed."""
+    found: float | None = None
+    with _open(source, (info.demuxer,)) as container:
+        stream = container.streams[video.index]
+        begin = timeline.start_time(container, [stream])
+        base = stream.time_base
+        if base is None or timeline.may_jump(container.format):
+            return seconds
+        container.seek(int((seconds + float(begin)) / base), stream=stream)
+        for packet in container.demux(stream):
+            if packet.pts is None:
+                break
+            start = float(packet.pts * base - begin)
+            if start <= seconds + CLOCK_SECONDS / 2:
+                found = start if found is None else max(found, start)
+            # None that is decoded after that is shown before; not all files tell when one is decoded.
+            decoded = float(packet.dts * base - begin) if packet.dts is not None else start - REORDERED_SECONDS
+            if decoded > seconds:
+                break
+    return seconds if found is None else max(found, 0.0)
+
+
+def track_format(source: Source, info: MediaInfo, video: VideoStream) -> tuple[Hashable, ...]:
+    """Return what must be alike in videos whose packets are to stand in one track of MP4: parameter sets and all."""
+    with _open(source, (info.demuxer,)) as container:
+        stream = container.streams[video.index]
+        context = stream.codec_context
+        return (
+            *(stream.index, stream.time_base, context.name, context.extradata, getattr(context, "pix_fmt", None)),
+            *(video.width, video.height, video.pixel_aspect, video.rotation_degrees, video.color_tags),
+        )
+
+
+def is_copyable(source: Source, info: MediaInfo, video: VideoStream) -> bool:
+    """Whether the packets of a video can be put after those of another: all are timed, none is cut away by an edit
+    list, and the first needs no other."""
+    with _open(source, (info.demuxer,)) as container:
+        is_first = True
+        for packet in container.demux(container.streams[video.index]):
+            if packet.size and (packet.pts is None or packet.is_discard):
+                return False
+            if is_first and not packet.is_keyframe:
+                return False
+            is_first = False
+        return not is_first
 
 
 @contextlib.contextmanager
@@ -221,6 +282,8 @@ def _describe(source: Source, container: InputContainer, *, rotated: bool) -> Me
         duration_seconds=(container.duration or 0) / av.time_base,
         video=_video(source, container, video, rotated=rotated) if video is not None else None,
         audio=tuple(_audio(container, stream) for stream in known if isinstance(stream, AvAudio)),
+        subtitles=sum(stream.type == "subtitle" for stream in container.streams),
+        start_seconds=(container.start_time or 0) / av.time_base,
     )
 
 

@@ -10,13 +10,11 @@ from encoder.ffmpeg import filters
 from encoder.ffmpeg.command import FfmpegRun
 from encoder.media import mp4_boxes, probe
 from encoder.media.info import AudioStream, MediaInfo, ResultWarning, VideoStream
-from encoder.operations.output import AAC, container, is_streamable
+from encoder.operations.output import AAC, COPIED_CODECS, container, copy_video, is_streamable
 from encoder.operations.plan import COPY, Plan, PlanContext
 from servicekit.errors import InvalidArgument
 
-# What is copied: what MP4 can hold and players of MP4 can be expected to play. Anything else is made H.264. AVI
-# and MPEG-PS do not time every packet, and MP4 must.
-COPIED_CODECS = ("h264", "hevc", "av1", "vp9", "mpeg4")
+# AVI and MPEG-PS do not time every packet, and MP4 must.
 COPIED_FROM = ("mov", "matroska", "mpegts", "flv")
 # Bit/s; with room for what an encoder that was told 192 kbit/s takes at times.
 MAX_COPIED_BIT_RATE = 200_000
@@ -136,7 +134,4 @@ def _audio_options(music: AudioStream) -> dict[str, str]:
 
 def _copy_options(video: VideoStream, packets: int) -> dict[str, str]:
     """Return options that copy the video, or its first `packets`; all of them when that is 0."""
-    options = {"c:v": "copy"}
-    if video.codec == "hevc":
-        options["tag:v"] = "hvc1"  # Apple's players know no other
-    return options | ({"frames:v": str(packets)} if packets else {})
+    return copy_video(video) | ({"frames:v": str(packets)} if packets else {})

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from apigpu.v1 import video_pb2
-from encoder.media.info import AudioStream
+from encoder.media.info import AudioStream, VideoStream
 from servicekit.errors import InvalidArgument
 
 MP4: Mapping[str, str] = {"f": "mp4", "movflags": "+faststart"}
@@ -24,6 +24,8 @@ CONTAINERS = {
 AAC: Mapping[str, str] = {"c:a": "aac", "b:a": "192k", "aac_coder": "fast"}
 # What MP4 can hold and players of MP4 can be expected to play.
 MP4_AUDIO = ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac")
+# Video that is copied: what MP4 can hold and players of MP4 can be expected to play. Anything else is made H.264.
+COPIED_CODECS = ("h264", "hevc", "av1", "vp9", "mpeg4")
 # Hz: MP4 has no name for the slower rates of MP3.
 MIN_MP3_RATE = 16_000
 
@@ -37,6 +39,12 @@ def kept_audio(streams: Sequence[AudioStream]) -> dict[str, str]:
         if not copied:
             options |= {f"b:a:{number}": AAC["b:a"], f"aac_coder:a:{number}": AAC["aac_coder"]}
     return options
+
+
+def copy_video(video: VideoStream) -> dict[str, str]:
+    """Return options that copy the video."""
+    # Apple's players know no other tag of HEVC.
+    return {"c:v": "copy"} | ({"tag:v": "hvc1"} if video.codec == "hevc" else {})
 
 
 def container(request: Any) -> Mapping[str, str]:

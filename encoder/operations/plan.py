@@ -46,10 +46,15 @@ class PlanContext:
 
 @dataclass(frozen=True)
 class ExtraFile:
-    """A further result, which the runs write into the folder of the result: its file name and MIME type."""
+    """A further result, which the runs write to `path`: its file name and MIME type."""
 
     name: str
     content_type: str
+
+    def path(self, result: Path) -> Path:
+        """Return where it is written to, beside the first result."""
+        # By an ending FFmpeg's libraries would take an image for one of a numbered series.
+        return result.with_name(self.name.replace(".", "-"))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from apigpu.encoder.v1 import encoder_pb2
 from encoder.media.info import Source
+from encoder.operations.plan import ExtraFile
 from encoder.runpod import transfer
 from encoder.runpod.transfer import Links
 from encoder.tasks import inputs
@@ -53,7 +54,7 @@ class RemoteTasks:
             summary = await self.executor.execute(remote.task, sources, folder, report, stream)
             # The first result comes last: where it is, all are.
             for url, file in zip(remote.file_urls, summary.files, strict=False):
-                await self.links.put(url, folder.file(file.name), file)
+                await self.links.put(url, ExtraFile(file.name, file.content_type).path(folder.result), file)
             await self.links.put(remote.result_url, folder.result, summary)
             return encoder_pb2.RemoteResult(summary=summary)
 

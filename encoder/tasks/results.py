@@ -89,7 +89,7 @@ def check_results(plan: Plan, result: Path) -> Measures:
     """Return the measures of a finished result. Raises InvalidArgument, which blames the plan's field, when it or a
     further result beside it is not what the plan declares."""
     for file in plan.files:
-        _measure(plan, result.parent / file.name, file.content_type)
+        _measure(plan, file.path(result), file.content_type)
     return _measure(plan, result, plan.content_type)
 
 

@@ -80,7 +80,7 @@ class Runner:
         result = await asyncio.to_thread(_finish, work.folder.result, plan, reason, started_at)
         await stream.pump(work.folder.result)
         for file in plan.files:
-            await stream.send_file(file.name, file.content_type, work.folder.file(file.name))
+            await stream.send_file(file.name, file.content_type, file.path(work.folder.result))
         return result
 
     def _plan(self, work: Work, codec: Codec) -> Plan:

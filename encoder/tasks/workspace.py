@@ -24,10 +24,6 @@ class TaskFolder:
     path: Path
     result: Path
 
-    def file(self, name: str) -> Path:
-        """Where a further result is to be written to."""
-        return self.result.parent / name
-
     @property
     def sandbox_access(self) -> SandboxAccess:
         """What a child that works on the task may see."""

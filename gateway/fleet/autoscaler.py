@@ -245,14 +245,15 @@ def decide(fleet: Snapshot) -> list[Decision]:
 
 def _stop_at_daily_cap(plan: Plan) -> None:
     """Terminate what would exceed the daily cap before the next decision; interrupt running tasks last."""
-    tick_seconds = plan.fleet.tick_seconds
-    usd = plan.usd(tick_seconds)
     draining = [worker for worker in plan.rented if worker.is_draining and worker.busy]
     for worker in plan.staying + draining:
-        if not plan.exceeds_daily_cap(usd):
+        # A worker that drains and has no task goes anyway: to terminate others for its sake would save nothing. The sum
+        # is made anew each time: a difference is rounded otherwise than the sum that the next decision begins with.
+        billed = [worker for worker in plan.rented if worker.busy or not worker.is_draining]
+        usd_per_hour = sum(worker.usd_per_hour for worker in billed)
+        if not plan.exceeds_daily_cap(usd_per_hour * plan.fleet.tick_seconds / HOUR_SECONDS):
             return
         plan.terminate(worker, DAILY_CAP, at_once=worker.busy > 0)
-        usd -= worker.usd_per_hour * tick_seconds / HOUR_SECONDS
 
 
 def _drain_before_daily_cap(plan: Plan) -> None:

@@ -190,7 +190,7 @@ class FleetController:
             if run.started_at < now - self.config.intervals.orphaned_seconds and assigned.get(run.task) != instance.id:
                 log.warning("ending a run whose gateway is gone", instance=instance.id, task=run.task)
                 task = run.task
-                await self.registry.change(instance.id, lambda known, task=task: known.run_ended(task, now))  # type: ignore[misc]
+                await self.registry.update(instance.id, lambda known, task=task: known.run_ended(task, now))  # type: ignore[misc]
 
     async def _scale(self, now: float) -> None:
         policy = self._policy()
@@ -231,7 +231,7 @@ class FleetController:
     def _workers(self) -> list[Worker]:
         static = [
             Worker(member.encoder.name, "static", False, True, member.slots, max(member.busy, member.used), 0.0, 0.0)
-            for member in self.pool.seats
+            for member in self.pool.members
             if not member.is_rented and member.ready
         ]
         return static + [_worker(instance) for instance in self.registry.living()]
@@ -242,7 +242,7 @@ class FleetController:
             return
         at_once, reason = decision.at_once, decision.reason
         log.info("terminating instance", instance=decision.worker, at_once=at_once, reason=reason)
-        await self.registry.change(
+        await self.registry.update(
             decision.worker, lambda known: known.terminate(reason) if at_once else known.drain(reason)
         )
 

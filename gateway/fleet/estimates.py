@@ -4,14 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-import structlog
-
 from gateway.fleet.instances.instance import HOUR_SECONDS
 from gateway.jetstream.keyvalue import KeyValue
 from gateway.jetstream.records import Records
-from servicekit.errors import ServiceError
-
-log = structlog.get_logger("gateway.fleet")
+from servicekit.tasks import log_and_continue
 
 PRIOR_TASK_SECONDS = 20.0
 
@@ -85,27 +81,16 @@ class Estimates:
         return self.setups.get(provider) or RunningMean(prior_seconds)
 
 
-KEY = "estimates"
-
-
-class EstimateStore:
+class EstimateStore(Records[Estimates]):
     """Learns from what ends. A store that does not answer fails nothing: the observation is lost."""
 
     def __init__(self, bucket: KeyValue) -> None:
-        self._records = Records(bucket, Estimates, "estimates", prefix=KEY)
+        super().__init__(bucket, Estimates, "estimates", prefix="estimates")
 
     @property
     def estimates(self) -> Estimates:
         """The estimates as they were last seen."""
-        return self._records.cached.get("", Estimates())
-
-    async def start(self) -> None:
-        """Read what is known, and follow it from then on."""
-        await self._records.start()
-
-    async def stop(self) -> None:
-        """End the watch."""
-        await self._records.stop()
+        return self.cached.get("", Estimates())
 
     async def task_ended(self, operation: str, seconds: float) -> None:
         """Learn from a task that was completed after that long."""
@@ -116,7 +101,5 @@ class EstimateStore:
         await self._learn(lambda known: known.with_setup(provider, seconds, prior_seconds))
 
     async def _learn(self, step: Callable[[Estimates], Estimates]) -> None:
-        try:
-            await self._records.update("", step, default=Estimates())
-        except ServiceError as error:
-            log.warning("cannot store an estimate", error=error.message)
+        with log_and_continue("cannot store an estimate"):
+            await self.update("", step, default=Estimates())

@@ -1,15 +1,25 @@
-"""The fleet as the rest of the gateway sees it."""
+"""The fleet as the rest of the gateway sees it, and how it is put together."""
 
-from dataclasses import dataclass
+import contextlib
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from gateway.cluster.assignments import TaskAssignments
+from gateway.cluster.leader import LeaderLease
 from gateway.fleet.autoscaler import Policy
-from gateway.fleet.controller import FleetController, Queue
+from gateway.fleet.controller import RETENTION_SECONDS, FleetConfig, FleetController, Intervals, Queue
 from gateway.fleet.estimates import EstimateStore
+from gateway.fleet.instances.instance import Instance
 from gateway.fleet.instances.registry import InstanceRegistry
-from gateway.fleet.metering import UsageMeter
-from gateway.fleet.providers.monitor import ProviderMonitor
+from gateway.fleet.lifecycle import InstanceLifecycle, Lifecycle, LifecycleTimeouts, WorkerSlotLifecycle
+from gateway.fleet.providers.base import InstanceProvider, Provider
+from gateway.fleet.providers.monitor import InstanceMonitor, ProviderMonitor
+from gateway.fleet.settings import FleetSettings
+from gateway.jetstream.keyvalue import KeyValue
+from gateway.workers.pool import Pool
 
+DAY_SECONDS = 86_400.0
 # Cost estimates use offers of this age at most; without any, the lowest of the last prices paid.
 OFFERS_SECONDS = 60.0
 PRICES_PAID = 5
@@ -20,7 +30,6 @@ class Fleet:
     """The parts of the fleet, the state of its providers, and the expected costs of jobs."""
 
     registry: InstanceRegistry
-    meter: UsageMeter
     assignments: TaskAssignments
     estimate_store: EstimateStore
     policy: Policy
@@ -55,3 +64,81 @@ class Fleet:
         paid = [(instance.usd_per_hour, instance.slots) for instance in rented[:PRICES_PAID]]
         usd_per_hour, slots = min(offers or paid, default=(provider.max_usd_per_hour, provider.slots))
         return estimates.job_usd(operation, tasks, usd_per_hour, slots=slots, overhead_seconds=overhead_seconds)
+
+
+@dataclass(eq=False)
+class PoolSync:
+    """Keeps the encoder of every instance that takes tasks in this gateway's pool.
+
+    Providers come in the order of preference; static encoders rank before them.
+    """
+
+    pool: Pool
+    providers: Mapping[str, Provider]
+    _addresses: dict[str, str] = field(default_factory=dict, init=False)
+
+    def update(self, instance_id: str, instance: Instance | None) -> None:
+        """Add, replace or remove the encoder of an instance that has changed."""
+        if instance is None or (provider := self.providers.get(instance.provider)) is None:
+            return
+        is_reachable = bool(instance.address) or not isinstance(provider, InstanceProvider)
+        if not instance.takes_tasks or self._addresses.get(instance_id, instance.address) != instance.address:
+            self.pool.remove(instance_id)
+            self._addresses.pop(instance_id, None)
+        if instance.takes_tasks and is_reachable and instance_id not in self.pool:
+            self._addresses[instance_id] = instance.address
+            rank = list(self.providers).index(instance.provider) + 1
+            self.pool.add(provider.encoder(instance), rank=rank, is_rented=True)
+
+
+def fleet_config(settings: FleetSettings, job_retention_seconds: float = 0.0) -> FleetConfig:
+    """Return the settings as the fleet needs them. An instance is remembered for longer than the jobs it worked for."""
+    return FleetConfig(
+        name=settings.fleet_name,
+        policy=settings.policy,
+        rentable=settings.fleet_providers,
+        timeouts=LifecycleTimeouts(start_seconds=settings.fleet_start_seconds),
+        intervals=Intervals(retention_seconds=max(RETENTION_SECONDS, job_retention_seconds + DAY_SECONDS)),
+    )
+
+
+async def open_fleet(
+    config: FleetConfig,
+    records: KeyValue,
+    pool: Pool,
+    queue: Queue,
+    providers: Mapping[str, Provider],
+    stack: contextlib.AsyncExitStack,
+    gateway: str = "",
+) -> Fleet:
+    """Read the records, and add rented encoders to the pool; everything ends with `stack`, except for the controller,
+    which is to be started and closed.
+
+    `providers` has every one that is set up, in the order of preference. `gateway` is a unique name of this process.
+    """
+    registry, estimate_store = InstanceRegistry(records), EstimateStore(records)
+    registry.on_change(PoolSync(pool, providers).update)
+    gateway = gateway or secrets.token_hex(8)
+    assignments = TaskAssignments(records, gateway)
+    for part in (registry, estimate_store, assignments):
+        await part.start()
+        stack.push_async_callback(part.stop)
+
+    def lifecycle(provider: Provider) -> Lifecycle:
+        backoff = config.intervals.backoff
+        if isinstance(provider, InstanceProvider):
+            monitor = InstanceMonitor(provider, backoff)
+            return InstanceLifecycle(monitor, registry, pool, config.timeouts, estimate_store)
+        return WorkerSlotLifecycle(ProviderMonitor(provider, backoff), registry, pool, config.timeouts)
+
+    controller = FleetController(
+        config=config,
+        registry=registry,
+        lease=LeaderLease(records, gateway, config.intervals.lease_seconds),
+        assignments=assignments,
+        estimate_store=estimate_store,
+        pool=pool,
+        queue=queue,
+        lifecycles={name: lifecycle(provider) for name, provider in providers.items()},
+    )
+    return Fleet(registry, assignments, estimate_store, config.policy, queue, controller)

@@ -68,7 +68,7 @@ class Lifecycle(ABC):
         elif instance.state is InstanceState.TERMINATING:
             await self._destroy(instance)
         elif instance.draining and not instance.running:
-            await self.registry.change(instance.id, lambda known: known.drain(known.reason))
+            await self.registry.update(instance.id, lambda known: known.drain(known.reason))
         elif instance.state is InstanceState.PROVISIONING and await self._became_ready(instance):
             return
         elif fault := self._fault(instance):
@@ -89,10 +89,10 @@ class Lifecycle(ABC):
         """Destroy a terminating instance."""
 
     async def _became_ready(self, instance: Instance) -> bool:
-        member = self.pool.seat(instance.id)
+        member = self.pool.member(instance.id)
         if member is None or not member.ready:
             return False
-        await self.registry.change(instance.id, lambda known: known.became_ready(member.slots, time.time()))
+        await self.registry.update(instance.id, lambda known: known.became_ready(member.slots, time.time()))
         log.info("instance ready", instance=instance.id, seconds=round(time.time() - instance.created_at))
         return True
 
@@ -103,14 +103,14 @@ class Lifecycle(ABC):
         return f"not ready within {limit:g} s" if is_late else ""
 
     async def _fail(self, instance: Instance, fault: str) -> Instance:
-        return await self.registry.change(instance.id, lambda known: known.terminate(fault))
+        return await self.registry.update(instance.id, lambda known: known.terminate(fault))
 
     async def _never_created(self, instance: Instance, reason: str) -> None:
-        await self.registry.change(instance.id, lambda known: known.never_created(reason))
+        await self.registry.update(instance.id, lambda known: known.never_created(reason))
 
     async def _terminated(self, instance: Instance) -> Instance:
         now = time.time()
-        ended = await self.registry.change(instance.id, lambda known: known.terminated(now))
+        ended = await self.registry.update(instance.id, lambda known: known.terminated(now))
         log.info("instance terminated", instance=ended.id, reason=ended.reason, usd=round(ended.usd(now), 4))
         return ended
 
@@ -123,7 +123,7 @@ class WorkerSlotLifecycle(Lifecycle):
 
     async def launch(self, instance: Instance, offer: Offer) -> None:
         """Write the record of a slot, usable from now on: the provider starts a worker once a job is queued."""
-        await self.registry.add(instance.created(instance.id))
+        await self.registry.create(instance.id, instance.created(instance.id))
         log.info("worker slot opened", instance=instance.id, provider=instance.provider, offer=offer.description)
 
     async def _confirm(self, instance: Instance) -> None:
@@ -145,7 +145,7 @@ class InstanceLifecycle(Lifecycle):
     async def launch(self, instance: Instance, offer: Offer) -> None:
         """Write the record of an instance, then create it in the background."""
         spec = self.monitor.instance_provider.prepare(instance.id)
-        await self.registry.add(replace(instance, access=spec.access))
+        await self.registry.create(instance.id, replace(instance, access=spec.access))
         self._start(instance.id, self._create(instance, offer, spec))
 
     async def reconcile(self, instance: Instance) -> None:
@@ -155,7 +155,7 @@ class InstanceLifecycle(Lifecycle):
         listed = self._listed(instance)
         if instance.state is InstanceState.PROVISIONING and listed and listed.address not in ("", instance.address):
             address, usd_per_hour = listed.address, listed.usd_per_hour
-            instance = await self.registry.change(instance.id, lambda known: known.located(address, usd_per_hour))
+            instance = await self.registry.update(instance.id, lambda known: known.located(address, usd_per_hour))
         await super().reconcile(instance)
 
     def destroy_strays(self, is_ours: Callable[[str], bool]) -> None:
@@ -192,11 +192,11 @@ class InstanceLifecycle(Lifecycle):
         else:
             self.monitor.succeeded(CREATE)
             log.info("instance created", instance=instance.id, provider=instance.provider, offer=offer.description)
-            await self.registry.change(instance.id, lambda known: known.created(provider_id))
+            await self.registry.update(instance.id, lambda known: known.created(provider_id))
 
     async def _confirm(self, instance: Instance) -> None:
         if listed := self._listed(instance):
-            await self.registry.change(instance.id, lambda known: known.created(listed.provider_id))
+            await self.registry.update(instance.id, lambda known: known.created(listed.provider_id))
         elif self._would_be_listed(instance):
             await self._never_created(instance, "never created")
         else:
@@ -223,7 +223,7 @@ class InstanceLifecycle(Lifecycle):
 
     async def _destroy_stray(self, listed: ListedInstance) -> None:
         # Read from the store: this gateway's memory of it may lag behind the provider's list.
-        known = await self.registry.read(listed.label)
+        known = await self.registry.get(listed.label)
         if known is None or not known.state.is_billed:
             log.warning("destroying an instance without a record", instance=listed.label)
             await self._is_destroyed(listed.provider_id)
@@ -250,7 +250,7 @@ class InstanceLifecycle(Lifecycle):
         return (listed.fault if listed else "") or super()._fault(instance) or self._silence(instance)
 
     def _silence(self, instance: Instance) -> str:
-        member = self.pool.seat(instance.id)
+        member = self.pool.member(instance.id)
         if instance.state is not InstanceState.READY or member is None or member.ready:
             return ""
         since = max(member.answered_at or 0.0, self._started_at, instance.ready_at or 0.0)

@@ -35,7 +35,7 @@ class CostGuard:
         """Raise FailedPrecondition (COST_LIMIT) for an operation that is expected to cost more than it may. Encoders of
         one's own cost nothing: where one answers, a job may wait for it."""
         max_usd = operation.budget(wanted)
-        if max_usd is None or any(member.ready and not member.is_rented for member in self.pool.seats):
+        if max_usd is None or any(member.ready and not member.is_rented for member in self.pool.members):
             return
         tasks = len(operation.items(wanted) or [""])
         expected_usd = self.fleet.expected_usd(operation.kind(wanted)[0], tasks)
@@ -58,17 +58,17 @@ class CostGuard:
             yield
             return
         begun_at, has_begun = time.time(), True
-        await self.fleet.meter.begin(instance, ref.key, begun_at)
+        await self.fleet.registry.begin_run(instance, ref.key, begun_at)
         try:
             interval = UsageInterval(instance, begun_at)
             job = await self.store.change(ref.job_id, lambda job: model.begin_usage(job, ref.index, interval))
             async with self._limited(job, instance):
                 yield
         except EncoderBusy:
-            has_begun = not self.fleet.meter.is_active(instance)
+            has_begun = not self.fleet.registry.is_active(instance)
             raise
         except (Unavailable, DataLoss) as error:
-            if self.fleet.meter.is_active(instance):
+            if self.fleet.registry.is_active(instance):
                 raise
             raise _terminated(instance) from error
         finally:
@@ -85,13 +85,13 @@ class CostGuard:
                 now = task.usage[-1].ended_at or now
                 if task.status is Status.COMPLETED and task.started_at is not None:
                     await self.fleet.estimate_store.task_ended(job.operation, now - task.started_at)
-        await self.fleet.meter.end(instance, ref.key, now)
+        await self.fleet.registry.end_run(instance, ref.key, now)
 
     async def _drop(self, ref: TaskRef, instance: str) -> None:
         """Bill nothing: the encoder did not take the task, and the instance is as idle as it was."""
         with contextlib.suppress(ServiceError):
             await self.store.change(ref.job_id, lambda job: model.drop_usage(job, ref.index, instance))
-        await self.fleet.meter.drop(instance, ref.key)
+        await self.fleet.registry.drop_run(instance, ref.key)
 
     @contextlib.asynccontextmanager
     async def _limited(self, job: Job, instance: str) -> AsyncIterator[None]:
@@ -114,7 +114,7 @@ class CostGuard:
         while True:
             await asyncio.sleep(self.check_seconds)
             error: ServiceError | None = None
-            if not self.fleet.meter.is_active(instance):
+            if not self.fleet.registry.is_active(instance):
                 error = _terminated(instance)
             elif max_usd is not None and await self._costs_more(job.id, max_usd):
                 text = f"Stopped: the job has come to cost more than its max_cost_usd of {max_usd:g}."
@@ -129,7 +129,7 @@ class CostGuard:
             usage = (await self.store.get(job_id)).usage
         except ServiceError:
             return False
-        cost = self.fleet.meter.cost(usage, time.time(), self.fleet.policy.idle_seconds)
+        cost = self.fleet.registry.cost(usage, time.time(), self.fleet.policy.idle_seconds)
         return cost is not None and cost.usd > max_usd
 
 

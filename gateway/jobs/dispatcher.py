@@ -90,7 +90,7 @@ class Dispatcher:
         if any(attempt.ref == running.ref for running in self._running.values()):
             lease.release()  # its heartbeats were lost for a while; they will get through
             return
-        lease = self.pool.exchange(lease)
+        lease = self.pool.upgrade(lease)
         task = asyncio.create_task(self._handle(attempt, lease))
         self._running[task] = attempt
         task.add_done_callback(functools.partial(self._done, lease))
@@ -136,8 +136,8 @@ class Dispatcher:
         """Execute the task; return the error that it ended with, or None."""
         ref = attempt.ref
         try:
-            with self.assignments.assign(ref.key, lease.machine):
-                async with self.cost_guard.billed(ref, lease.machine):
+            with self.assignments.assign(ref.key, lease.instance_id):
+                async with self.cost_guard.billed(ref, lease.instance_id):
                     await self.executor.execute(attempt, lease.encoder)
         except InputFailed as failed:
             return failed.error

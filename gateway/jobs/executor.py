@@ -100,7 +100,10 @@ class TaskExecutor:
             return outcome, await results.commit(outcome.summary)
 
     def _encode_job(self, ref: TaskRef, job: Job) -> EncodeJob:
-        wanted = operation.task_operation(video_pb2.Operation.FromString(job.request), ref.index)
+        request = video_pb2.Operation.FromString(job.request)
+        if not operation.is_known(request):
+            raise EncoderBusy(f"Job {job.id} is of an operation that only a gateway of a later version knows.")
+        wanted = operation.task_operation(request, ref.index)
         inputs = [
             Input(source.path, source.text, functools.partial(self.sources.open, source.text), source.also)
             for source in operation.distinct_inputs(operation.kind(wanted)[1])
@@ -154,7 +157,7 @@ class TaskCallbacks:
     limit: asyncio.Timeout
 
     @property
-    def is_leaving(self) -> bool:
+    def is_shutting_down(self) -> bool:
         """True if a run that is cancelled now may go on without this gateway."""
         return self.executor.is_shutting_down
 

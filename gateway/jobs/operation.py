@@ -1,4 +1,4 @@
-"""What the gateway knows of an operation: only what the options in options.proto say of its message.
+"""The rules of an operation: only what the options in options.proto say of its message.
 
 So a new operation needs no edit here: its fields are checked, its inputs found and its batch split by their options.
 """
@@ -26,6 +26,11 @@ def kind(operation: video_pb2.Operation) -> tuple[str, Message]:
         known = ", ".join(field.name for field in operation.DESCRIPTOR.oneofs_by_name["kind"].fields)
         raise InvalidArgument(f"The operation is missing; give one of: {known}.", fields={"operation": "required"})
     return name, getattr(operation, name)
+
+
+def is_known(operation: video_pb2.Operation) -> bool:
+    """Return False for an operation that only a later version knows, or for none."""
+    return operation.WhichOneof("kind") is not None
 
 
 def wrap(message: Message) -> video_pb2.Operation:
@@ -141,6 +146,8 @@ def items(operation: video_pb2.Operation) -> list[str] | None:
 
 def budget(operation: video_pb2.Operation) -> float | None:
     """The most that the job may cost, in dollars; None where nothing is said."""
+    if not is_known(operation):
+        return None
     _, message = kind(operation)
     for field, value in message.ListFields():
         if _rules(field).budget:
@@ -149,7 +156,7 @@ def budget(operation: video_pb2.Operation) -> float | None:
 
 
 def single(operation: video_pb2.Operation) -> bool:
-    """Whether the operation's message has no batch at all, so that its result is one video."""
+    """Return True if the message has no batch field, so that its result is one video."""
     return _batch(kind(operation)[1]) is None
 
 

@@ -1,7 +1,7 @@
-"""The seam between the queue and whatever encodes: run one task, inputs in, progress and result out.
+"""The interface to encoders: run one task, inputs in, progress and results out.
 
-Two transports stand behind it. An encoder reached by gRPC is sent the inputs and sends the result back in chunks. One
-behind a provider's queue fetches and puts both by link, so that its result is an asset already when the run ends.
+There are two transports. An encoder reached by gRPC is sent the inputs and sends the results back in chunks. A worker
+behind a provider's queue fetches and puts both by link, so that its results are assets already when the run ends.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,15 +18,15 @@ Opened = AbstractAsyncContextManager[Source]
 
 
 class EncoderLost(Unavailable):
-    """The encoder took the task and went away in the middle of it; the try counts."""
+    """The encoder took the task and went away in the middle of it; the attempt counts."""
 
 
 class EncoderBusy(Unavailable):
-    """The encoder did not take the task: not reachable, no slot, shutting down. The try does not count."""
+    """The encoder did not take the task: not reachable, no slot, shutting down. The attempt does not count."""
 
 
 class EncoderRefuses(EncoderBusy):
-    """The encoder will take no task until somebody mends something: its key, its credit. The try does not count."""
+    """The encoder takes no task until somebody mends something: its key, its credit. The attempt does not count."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Input:
 
 @dataclass(frozen=True)
 class EncodeJob:
-    """One task as an encoder sees it. `id` stays the same from try to try; `filename` is that of the result."""
+    """One task as an encoder sees it. `id` is the same for every attempt; `filename` is that of the result."""
 
     id: str
     operation: video_pb2.Operation
@@ -54,8 +54,8 @@ class EncodeJob:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a task came to. `asset_id` is that of the result where it came by link, `file_ids` are those of the further
-    results; else they came in chunks."""
+    """The outcome of a task. `asset_id` is that of the result if it was put by link, `file_ids` are those of further
+    ones; else they came in chunks."""
 
     summary: encoder_pb2.Summary
     asset_id: str = ""
@@ -71,27 +71,26 @@ class InputFailed(Exception):
 
 
 class Events(Protocol):
-    """The caller's side of a run: what happens to the task, in order. What it raises ends the run."""
+    """Callbacks of a run, called in the order of what happens to the task. What they raise ends the run."""
 
     @property
-    def is_leaving(self) -> bool:
-        """Whether a run that is cancelled now is so because this gateway stops: another one will take the task up, so
-        what can go on without a gateway may."""
+    def is_shutting_down(self) -> bool:
+        """True if a run that is cancelled now may go on without this gateway: it shuts down, and another resumes it."""
 
     async def waiting(self, *, is_starting: bool) -> None:
-        """The provider has the task and no worker works on it; `is_starting`: one is on its way. Told repeatedly."""
+        """Note, repeatedly, that the task waits for a worker; `is_starting`: one is starting."""
 
     async def started(self) -> None:
-        """An encoder has taken the task. Told once."""
+        """Note, once, that an encoder has taken the task."""
 
     async def progress(self, progress: encoder_pb2.EncodeProgress) -> None:
-        """How far it is."""
+        """Note how far the task is."""
 
     async def chunk(self, data: bytes) -> None:
-        """The next bytes of the result, where it does not come by link."""
+        """Take the next bytes of the result, unless it is put by link."""
 
     async def file(self, name: str, content_type: str) -> None:
-        """A further result begins: the next chunks are its. Raises DataLoss for more than the operation may have."""
+        """Begin a further result: the next chunks are its. Raises DataLoss for more than the operation may have."""
 
 
 class Encoder(Protocol):
@@ -100,20 +99,19 @@ class Encoder(Protocol):
     name: str
 
     async def capabilities(self) -> encoder_pb2.GetCapabilitiesResponse:
-        """What it can do. Raises EncoderBusy when it does not answer."""
+        """Return its slots, codecs and operations. Raises EncoderBusy if it does not answer."""
 
     async def run(self, job: EncodeJob, events: Events) -> Outcome:
-        """Run a task to its end.
+        """Run a task to its end. Cancelling ends it on the encoder.
 
-        Cancelling ends it on the encoder. Raises EncoderBusy, EncoderLost, InputFailed, or the ServiceError that
-        the encoder gave.
+        Raises EncoderBusy, EncoderLost, InputFailed, or the encoder's own ServiceError.
         """
 
     async def release(self, task_id: str) -> None:
-        """The outcome of the task is recorded: nothing need be kept by which it could be taken up again."""
+        """Drop what the task could be resumed by: its outcome is recorded."""
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
 
 
 @runtime_checkable
@@ -136,11 +134,11 @@ def shown_name(field: str) -> str:
 
 
 def about(field: str, error: ServiceError) -> ServiceError:
-    """The same error with the field's name before its text."""
+    """Return the error with the field's name before its text."""
     name = shown_name(field)
     return type(error)(f"{name}: {error.message}", reason=error.reason, fields={name: error.message})
 
 
 def empty() -> ServiceError:
-    """The error of an input without a byte."""
+    """Return the error of an input without a byte."""
     return InvalidArgument("the file is empty; check the link or upload it again")

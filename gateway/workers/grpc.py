@@ -17,7 +17,7 @@ log = structlog.get_logger("gateway.workers")
 
 CONNECT_SECONDS = 3.0
 ACCEPT_SECONDS = 60.0
-ASK_SECONDS = 3.0
+CAPABILITIES_SECONDS = 3.0
 OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -32,8 +32,8 @@ Stream = grpc.aio.StreamStreamCall[encoder_pb2.EncodeRequest, encoder_pb2.Encode
 
 
 class GrpcEncoder:
-    """See base.Encoder. `address` is host:port; `tls_name` what the certificate must have instead of that host, and
-    `name` what the encoder is called instead of its address."""
+    """See base.Encoder. `address` is host:port; `tls_name` is the name that the certificate must have instead of that
+    host, and `name` the encoder's instead of its address."""
 
     def __init__(
         self,
@@ -53,8 +53,8 @@ class GrpcEncoder:
         """Close the connection."""
         await self._channel.close()
 
-    async def capabilities(self, timeout_seconds: float = ASK_SECONDS) -> encoder_pb2.GetCapabilitiesResponse:
-        """What the encoder can do. Raises EncoderBusy when it does not answer in time."""
+    async def capabilities(self, timeout_seconds: float = CAPABILITIES_SECONDS) -> encoder_pb2.GetCapabilitiesResponse:
+        """Return what the encoder can do. Raises EncoderBusy if it does not answer in time."""
         try:
             return await self._stub.GetCapabilities(
                 encoder_pb2.GetCapabilitiesRequest(),
@@ -66,38 +66,38 @@ class GrpcEncoder:
             raise EncoderBusy(f"Encoder {self.name} does not answer: {error.details()}") from error
 
     async def release(self, task_id: str) -> None:
-        """See base.Encoder; nothing is kept, as the task ends with its call."""
+        """Do nothing: the task ended with its call."""
 
     async def run(self, job: EncodeJob, events: Events) -> Outcome:
-        """See base.Encoder."""
-        await self._connected()
+        """Run a task; see base.Encoder."""
+        await self._connect()
         call: Stream = self._stub.Encode(metadata=self._metadata)
         is_accepted = False
         try:
             async with asyncio.timeout(ACCEPT_SECONDS):
-                await _accepted(call, job)
+                await _start(call, job)
             is_accepted = True
             await events.started()
-            return Outcome(await _exchanged(call, job, events))
+            return Outcome(await _exchange(call, job, events))
         except grpc.aio.AioRpcError as error:
-            raise self._translated(error, is_accepted) from error
+            raise self._service_error(error, is_accepted) from error
         except TimeoutError as error:
             if is_accepted:
                 raise
-            raise EncoderBusy(f"Encoder {self.name} does not say whether it takes the task.") from error
+            raise EncoderBusy(f"Encoder {self.name} did not accept the task in time.") from error
         finally:
             call.cancel()
 
-    async def _connected(self) -> None:
+    async def _connect(self) -> None:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await self._channel.channel_ready()
         except TimeoutError as error:
             raise EncoderBusy(f"Encoder {self.name} cannot be reached.") from error
 
-    def _translated(self, error: grpc.aio.AioRpcError, is_accepted: bool) -> ServiceError:
+    def _service_error(self, error: grpc.aio.AioRpcError, is_accepted: bool) -> ServiceError:
         found = from_rpc(error)
-        if found.reason in ELSEWHERE:
+        if found.reason in RETRYABLE:
             # One that took the task and could not go on has worked, and is paid for it: the try counts.
             text = f"Encoder {self.name} cannot take the task: {found.message}"
             return EncoderLost(text) if is_accepted else EncoderBusy(text)
@@ -113,11 +113,11 @@ LOST = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.
 
 
 # Reasons for which another encoder, or this one later, may take the task.
-ELSEWHERE = ("NO_FREE_SLOT", "DISK_FULL")
+RETRYABLE = ("NO_FREE_SLOT", "DISK_FULL")
 
 
-async def _accepted(call: Stream, job: EncodeJob) -> None:
-    """Send the task and wait until the encoder has taken it. Raises AioRpcError when it refuses."""
+async def _start(call: Stream, job: EncodeJob) -> None:
+    """Send the task and wait until the encoder has taken it. Raises AioRpcError if it refuses."""
     fields = [encoder_pb2.Input(field=entry.field, also=entry.also) for entry in job.inputs]
     task = encoder_pb2.Task(id=job.id, operation=job.operation, inputs=fields)
     with contextlib.suppress(asyncio.InvalidStateError):  # refused before it was sent; the status says why
@@ -128,22 +128,22 @@ async def _accepted(call: Stream, job: EncodeJob) -> None:
         raise grpc.aio.AioRpcError(await call.code(), metadata, trailing, await call.details())
 
 
-async def _exchanged(call: Stream, job: EncodeJob, events: Events) -> encoder_pb2.Summary:
-    """Send the inputs and take the result, side by side."""
-    feeding = asyncio.create_task(_feed(call, job))
+async def _exchange(call: Stream, job: EncodeJob, events: Events) -> encoder_pb2.Summary:
+    """Send the inputs and receive the results, side by side."""
+    sending = asyncio.create_task(_send_inputs(call, job))
     try:
         return await _receive(call, events)
     except BaseException as error:
-        # Whatever ended the feeding ended the call, and is the reason to tell.
-        if feeding.done() and not feeding.cancelled() and (reason := feeding.exception()):
+        # Whatever ended the sending ended the call, and is the cause.
+        if sending.done() and not sending.cancelled() and (reason := sending.exception()):
             raise reason from error
         raise
     finally:
-        await cancel_and_wait(feeding)
+        await cancel_and_wait(sending)
 
 
-async def _feed(call: Stream, job: EncodeJob) -> None:
-    """Send the inputs. Ends the call when one cannot be read: raises InputFailed, or what was not foreseen."""
+async def _send_inputs(call: Stream, job: EncodeJob) -> None:
+    """Send the inputs. Cancels the call if one cannot be read: raises InputFailed, or the unexpected."""
     try:
         for index, entry in enumerate(job.inputs):
             try:
@@ -160,34 +160,36 @@ async def _feed(call: Stream, job: EncodeJob) -> None:
 
 
 async def _input_requests(index: int, entry: Input) -> AsyncIterator[encoder_pb2.EncodeRequest]:
-    tally = Checksum()
+    checksum = Checksum()
     async with entry.open() as source:
         async for data in source.chunks():
-            tally.add(data)
+            checksum.add(data)
             yield encoder_pb2.EncodeRequest(chunk=encoder_pb2.InputChunk(input=index, data=data))
-    if not tally.size_bytes:
+    if not checksum.size_bytes:
         raise empty()
-    end = encoder_pb2.InputEnd(input=index, size_bytes=tally.size_bytes, sha256=tally.sha256)
+    end = encoder_pb2.InputEnd(input=index, size_bytes=checksum.size_bytes, sha256=checksum.sha256)
     yield encoder_pb2.EncodeRequest(input_end=end)
 
 
 async def _receive(call: Stream, events: Events) -> encoder_pb2.Summary:
-    tallies, summary = [Checksum()], None
+    checksums, summary = [Checksum()], None
     async for response in call:
         part = response.WhichOneof("part")
         if part == "progress":
             await events.progress(response.progress)
         elif part == "chunk":
-            tallies[-1].add(response.chunk)
+            checksums[-1].add(response.chunk)
             await events.chunk(response.chunk)
         elif part == "file":
-            tallies.append(Checksum())
+            checksums.append(Checksum())
             await events.file(response.file.name, response.file.content_type)
         elif part == "summary":
             summary = response.summary
     if summary is None:
         raise DataLoss("The encoder ended without a result.", reason="NO_SUMMARY")
     announced = [(summary.size_bytes, summary.sha256), *((file.size_bytes, file.sha256) for file in summary.files)]
-    for tally, (size_bytes, sha256) in zip(tallies, announced, strict=False):  # their number is held against the rules
-        tally.verify("the encoder's result", size_bytes=size_bytes, sha256=sha256)
+    for checksum, (size_bytes, sha256) in zip(
+        checksums, announced, strict=False
+    ):  # their number is held against the rules
+        checksum.verify("the encoder's result", size_bytes=size_bytes, sha256=sha256)
     return summary

@@ -1,35 +1,127 @@
-"""Own encoders: those that ENCODERS names, each by its address or many by one name."""
+"""The encoders that ENCODERS names: each by its address, or many by one name, of which every address in DNS is one.
+
+    ENCODERS=dns:///encoder.apigpu.svc:50052
+
+is a headless Service in Kubernetes, whose name has an address for each pod that is ready.
+"""
 
 import asyncio
-from collections.abc import Sequence
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Self
 
 import grpc
+import structlog
 
-from gateway.workers.discovery import DnsDiscovery, EncoderName
 from gateway.workers.grpc import GrpcEncoder
 from gateway.workers.pool import Pool
 from servicekit.tasks import cancel_and_wait
 
+log = structlog.get_logger("gateway.workers")
+
+SCHEME = "dns:///"
+LOOK_UP_SECONDS = 3.0
+# The name has no addresses: no encoder is ready. Every other failure says nothing about the encoders.
+NO_ADDRESS = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
+
+LookUp = Callable[[str, int], Awaitable[frozenset[str]]]
+
+
+class LookupFailed(Exception):
+    """No name server answers; the addresses that are known stay."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderName:
+    """A DNS name and the port of the encoders behind it. Their certificates must have the name."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, url: str) -> Self | None:
+        """Parse a dns:/// URL; return None for what is no such URL. Raises ValueError for a malformed one."""
+        if not url.startswith(SCHEME):
+            return None
+        host, _, port = url.removeprefix(SCHEME).rpartition(":")
+        if not host or "/" in host or not (port.isascii() and port.isdigit() and 0 < int(port) < 1 << 16):
+            raise ValueError(f"{url} must be {SCHEME}name:port, as in dns:///encoder.apigpu.svc:50052")
+        return cls(host, int(port))
+
+    @property
+    def tls_name(self) -> str:
+        """The name that the encoders' certificates must have."""
+        return self.host.rstrip(".")
+
+
+async def look_up(host: str, port: int) -> frozenset[str]:
+    """Return all addresses of the name, as host:port; none if it has none. Raises LookupFailed."""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        if error.errno in NO_ADDRESS:
+            return frozenset()
+        raise LookupFailed(error.strerror) from error
+    hosts = [str(address[0]) for *_, address in found]
+    return frozenset(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host in hosts)
+
+
+@dataclass
+class DnsDiscovery:
+    """Follows a name: calls `on_found(address)` for each new address, and `on_lost(address)` for each that is gone."""
+
+    name: EncoderName
+    on_found: Callable[[str], None]
+    on_lost: Callable[[str], None]
+    look_up: LookUp = look_up
+    interval_seconds: float = LOOK_UP_SECONDS
+    _known: frozenset[str] = frozenset()
+    _is_failing: bool = False
+
+    async def follow(self) -> None:
+        """Look the name up every `interval_seconds`, until cancelled."""
+        while True:
+            try:
+                self._update(await self.look_up(self.name.host, self.name.port))
+                self._is_failing = False
+            except LookupFailed as error:
+                if not self._is_failing:
+                    log.warning("DNS lookup of encoders failed; known ones stay", name=self.name.host, error=str(error))
+                self._is_failing = True
+            await asyncio.sleep(self.interval_seconds)
+
+    def _update(self, found: frozenset[str]) -> None:
+        known, self._known = self._known, found
+        for address in sorted(found - known):
+            log.info("encoder found", name=self.name.host, encoder=address)
+            self.on_found(address)
+        for address in sorted(known - found):
+            log.info("encoder left", name=self.name.host, encoder=address)
+            self.on_lost(address)
+
 
 class StaticEncoders:
-    """Gives the pool its seats for own encoders, until `close`. Raises ValueError for a name that is none."""
+    """Keeps the encoders that the settings name in the pool, until `close`. Raises ValueError for a malformed name."""
 
     def __init__(
-        self, given: Sequence[str], pool: Pool, credentials: grpc.ChannelCredentials, session_token: str
+        self, encoders: Sequence[str], pool: Pool, credentials: grpc.ChannelCredentials, session_token: str
     ) -> None:
         self._pool = pool
         self._credentials = credentials
         self._token = session_token
-        names = [(text, EncoderName.parse(text)) for text in given]
-        for address in [text for text, name in names if name is None]:
-            self._add(address)
-        self._following = [asyncio.create_task(self._follower(name).follow()) for _, name in names if name is not None]
+        self._following: list[asyncio.Task[None]] = []
+        for text in encoders:
+            if name := EncoderName.parse(text):
+                self._following.append(asyncio.create_task(self._discovery(name).follow()))
+            else:
+                self._add(text)
 
     async def close(self) -> None:
-        """Follow names no longer."""
+        """Stop following names."""
         await cancel_and_wait(*self._following)
 
-    def _follower(self, name: EncoderName) -> DnsDiscovery:
+    def _discovery(self, name: EncoderName) -> DnsDiscovery:
         return DnsDiscovery(name, lambda address: self._add(address, name.tls_name), self._pool.remove)
 
     def _add(self, address: str, tls_name: str = "") -> None:

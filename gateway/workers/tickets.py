@@ -1,7 +1,7 @@
-"""Tickets: which try of a task may fetch its inputs and put its result by link, and what runs for it at the provider.
+"""Tickets: which attempt of a task may fetch its inputs and put its results by link, and its run at the provider.
 
-A ticket is written before the provider is asked, and gets the provider's name of the run after: whoever takes the task
-up next finds what runs already. LinkSigner without a ticket open no more, so a run that nobody knows of ends by itself.
+A ticket is stored before the provider is asked, and gets the id of the run after: the gateway that resumes the task
+finds what runs already. Links without a ticket open no more, so a run that nobody knows of ends by itself.
 """
 
 import base64
@@ -21,9 +21,9 @@ from servicekit.errors import Aborted, NotFound, ServiceError
 
 @dataclass(frozen=True, slots=True)
 class AttemptTicket:
-    """One try of a task. `id` is unguessable, `asset_id` is that of the result to come, `filename` its name, `inputs`
+    """One attempt of a task. `id` is unguessable, `asset_id` and `filename` are those of the result to come, `inputs`
     are field and source of each; `run_id` is the provider's, "" until it is known, and once it is over. One that
-    `is_closed` opens nothing any more; it is kept so that a result which came all the same is found."""
+    `is_closed` opens nothing any more; it is kept so that a result which was put all the same is found."""
 
     id: str
     asset_id: str
@@ -31,7 +31,7 @@ class AttemptTicket:
     inputs: tuple[tuple[str, str], ...]
     run_id: str = ""
     is_closed: bool = False
-    # Further results that may come.
+    # Further results that may be put.
     max_files: int = 0
 
     def file_id(self, number: int) -> str:
@@ -46,7 +46,7 @@ class AttemptTicket:
 
     @classmethod
     def new(cls, job: EncodeJob) -> "AttemptTicket":
-        """A ticket for the next try of the task."""
+        """Make a ticket for the next attempt of the task."""
         inputs = tuple((entry.field, entry.source) for entry in job.inputs)
         return cls(new_id(), new_id(), job.filename, inputs, max_files=job.max_files)
 
@@ -98,7 +98,7 @@ class Tickets:
 
 
 class TaskLinks:
-    """Makes the links of a ticket; they lead to gateway/rest/worker_links.py, or straight to a store that can sign."""
+    """Make the links of a ticket; they lead to gateway/rest/worker_links.py, or straight to a store that can sign."""
 
     def __init__(self, links: LinkSigner, assets: AssetStore, public_url: str, seconds: float) -> None:
         """`public_url` is where workers reach this gateway's HTTP port; links open for `seconds` at most."""
@@ -108,7 +108,7 @@ class TaskLinks:
         self._seconds = seconds
 
     async def remote_task(self, job: EncodeJob, ticket: AttemptTicket) -> encoder_pb2.RemoteTask:
-        """The task with the links of this ticket. Raises InputFailed for an asset that is not there."""
+        """Return the task with the links of this ticket. Raises InputFailed for an asset that is not there."""
         inputs = [encoder_pb2.Input(field=entry.field, also=entry.also) for entry in job.inputs]
         return encoder_pb2.RemoteTask(
             task=encoder_pb2.Task(id=job.id, operation=job.operation, inputs=inputs),

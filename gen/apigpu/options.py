@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict
 
 Source = str | Path
-"""What an operation reads: a local file, an http(s) URL that the gateway can reach, or the name of an asset."""
+"""An input of an operation: a local file, an http(s) URL that the gateway can reach, or the name of an asset."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Input:
-    """Describe what an operation cannot do without: a source, or several (`is_many`)."""
+    """Describe a required input: a source, or several (`is_many`)."""
 
     help: str
     is_many: bool = False
@@ -58,6 +58,8 @@ Container = Literal["mp4", "fragmented-mp4"]
 """The kind of file to make."""
 Fit = Literal["cover", "contain", "blur", "stretch"]
 """How a still of another shape than the clip is fitted in."""
+ImageFormat = Literal["jpeg", "png", "webp"]
+"""The kind of image to make."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -282,6 +284,37 @@ class Soundtrack:
     ] = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sprites:
+    """A sheet of small pictures, "sprites.jpg", and a WebVTT file, "sprites.vtt".
+
+    The WebVTT tells which part of the sheet stands for which seconds: `sprites.jpg#xywh=160,0,160,90`.
+
+    Attributes:
+        interval_seconds: Seconds from picture to picture; when not given, so many that there are 100 pictures at
+            most. From 0.1 to 3600.
+        columns: Pictures in a row. From 1 to 20. Default: 10.
+        width: Pixels across of each picture, even. From 32 to 640. Default: 160.
+    """
+
+    interval_seconds: Annotated[
+        float | None,
+        Option(
+            "Seconds from picture to picture; when not given, so many that there are 100 pictures at most.",
+            "sprites-interval",
+            minimum=0.1,
+            maximum=3600,
+        ),
+    ] = None
+    columns: Annotated[
+        int | None, Option("Pictures in a row.", "sprites-columns", minimum=1, maximum=20, default="10")
+    ] = None
+    width: Annotated[
+        int | None,
+        Option("Pixels across of each picture, even.", "sprites-width", minimum=32, maximum=640, default="160"),
+    ] = None
+
+
 class CaptionOptions(TypedDict, total=False):
     """Options of an operation: Burn subtitles into a video.
 
@@ -369,8 +402,96 @@ class AddAudioOptions(TypedDict, total=False):
     ]
 
 
+class ConcatOptions(TypedDict, total=False):
+    """Options of an operation: Join videos, one after the other.
+
+    Attributes:
+        width: Pixels across: even; as the first video when not given, or by its shape from `height`. From 16 to
+            3840.
+        height: Pixels down: even; as the first video when not given, or by its shape from `width`. From 16 to 3840.
+        fps: Frames per second; those of the first video when not given. From 1 to 60.
+        container: The kind of file to make. Default: mp4.
+        max_cost_usd: The most that the job may cost, in US dollars: one that is expected to cost more is refused
+            (FAILED_PRECONDITION, reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost
+            nothing. At least 0.
+    """
+
+    width: Annotated[
+        int | None,
+        Option(
+            "Pixels across: even; as the first video when not given, or by its shape from `height`.",
+            "width",
+            minimum=16,
+            maximum=3840,
+        ),
+    ]
+    height: Annotated[
+        int | None,
+        Option(
+            "Pixels down: even; as the first video when not given, or by its shape from `width`.",
+            "height",
+            minimum=16,
+            maximum=3840,
+        ),
+    ]
+    fps: Annotated[
+        float | None,
+        Option("Frames per second; those of the first video when not given.", "fps", minimum=1, maximum=60),
+    ]
+    container: Annotated[Container | None, Option("The kind of file to make.", "container", default="mp4")]
+    max_cost_usd: Annotated[
+        float | None,
+        Option(
+            "The most that the job may cost, in US dollars: one that is expected to cost more is refused (FAILED_PRECONDITION, reason COST_LIMIT), one that comes to cost more is stopped.",
+            "max-cost-usd",
+            minimum=0,
+        ),
+    ]
+
+
+class ThumbnailOptions(TypedDict, total=False):
+    """Options of an operation: Take a picture of a video.
+
+    Attributes:
+        at_seconds: Seconds from the start of the video; when not given, the most telling of several pictures is
+            taken. From 0 to 1000000.
+        format: The kind of image. Default: jpeg.
+        width: Pixels across; those of the video when not given. The shape stays. From 16 to 3840.
+        sprites: A sheet of small pictures of the whole video, for players' seek bars. Default: none.
+        max_cost_usd: The most that the job may cost, in US dollars: one that is expected to cost more is refused
+            (FAILED_PRECONDITION, reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost
+            nothing. At least 0.
+    """
+
+    at_seconds: Annotated[
+        float | None,
+        Option(
+            "Seconds from the start of the video; when not given, the most telling of several pictures is taken.",
+            "at-seconds",
+            minimum=0,
+            maximum=1000000,
+        ),
+    ]
+    format: Annotated[ImageFormat | None, Option("The kind of image.", "format", default="jpeg")]
+    width: Annotated[
+        int | None, Option("Pixels across; those of the video when not given.", "width", minimum=16, maximum=3840)
+    ]
+    sprites: Annotated[
+        Sprites | None,
+        Option("A sheet of small pictures of the whole video, for players' seek bars.", "sprites", default="none"),
+    ]
+    max_cost_usd: Annotated[
+        float | None,
+        Option(
+            "The most that the job may cost, in US dollars: one that is expected to cost more is refused (FAILED_PRECONDITION, reason COST_LIMIT), one that comes to cost more is stopped.",
+            "max-cost-usd",
+            minimum=0,
+        ),
+    ]
+
+
 class Status(StrEnum):
-    """Where a job stands, by the names of the JSON surface."""
+    """The status of a job, by the names of the JSON surface."""
 
     IN_QUEUE = "IN_QUEUE"
     IN_PROGRESS = "IN_PROGRESS"
@@ -406,5 +527,19 @@ OPERATIONS: dict[str, Operation] = {
             "audio": Input("Source of the audio: an audio file, or a video whose audio is taken."),
         },
         AddAudioOptions,
+    ),
+    "concat": Operation(
+        "Join videos, one after the other.",
+        {
+            "videos": Input("Sources of the videos, in their order.", is_many=True),
+        },
+        ConcatOptions,
+    ),
+    "thumbnail": Operation(
+        "Take a picture of a video.",
+        {
+            "video": Input("Source of the video."),
+        },
+        ThumbnailOptions,
     ),
 }

@@ -66,7 +66,8 @@ class VastEmulator:
         self.answer_seconds = 0.0  # creates are made at once, and answered so much later
         self.lost_answers = 0  # so many creates are made, and their answers lost
         self.lost_orders = 0  # so many creates are lost on their way: nothing is made, and nothing answered
-        self.order_seconds = 0.0  # creates take so long on their way, whoever waits for them
+        self.holds_orders = False  # creates stay on their way as long as it is set, whoever waits for them
+        self.orders_held = 0
         self.failing_destroys = 0  # so many are answered with 500, and do nothing
         self._last, self._numbers, self._begun = {}, count(17_816_188), time.monotonic()
         self._work = set()
@@ -109,6 +110,7 @@ class VastEmulator:
         return self
 
     def __exit__(self, *_):
+        self.holds_orders = False
         self._server.should_exit = self._server.force_exit = True
         self._thread.join()
         for number in list(self.instances):
@@ -170,7 +172,9 @@ class VastEmulator:
 
     async def _create(self, request):
         number, order = int(request.path_params["id"]), await request.json()
-        await asyncio.sleep(self.order_seconds)
+        self.orders_held += self.holds_orders
+        while self.holds_orders:
+            await asyncio.sleep(0.002)
         if self.lost_orders > 0:
             self.lost_orders -= 1
             return drop(request)

@@ -128,9 +128,10 @@ async def requests(
 ) -> AsyncIterator[encoder_pb2.EncodeRequest]:
     """The messages of a task, as a gateway sends them: the inputs once the task is accepted."""
     contents = [data if isinstance(data, bytes) else data.read_bytes() for data in inputs.values()]
-    announced = [
-        encoder_pb2.Input(field=name, size_bytes=len(data)) for name, data in zip(inputs, contents, strict=True)
-    ]
+    announced = []
+    for names, data in zip(inputs, contents, strict=True):  # several names, with blanks between, share one input
+        name, *also = names.split()
+        announced.append(encoder_pb2.Input(field=name, size_bytes=len(data), also=also))
     yield encoder_pb2.EncodeRequest(task=encoder_pb2.Task(id="t", operation=operation, inputs=announced))
     if not await accepted:
         return

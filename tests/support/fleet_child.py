@@ -20,9 +20,9 @@ async def main(nats_url, vast_url, fleet):
         print("begun", flush=True)
         while True:
             instance = await world.ready()
-            await world.meter.begin(instance.id, "job.0", time.time())
+            await world.registry.begin_run(instance.id, "job.0", time.time())
             world.waiting = 0
-            await world.meter.end(instance.id, "job.0", time.time())
+            await world.registry.end_run(instance.id, "job.0", time.time())
             await world.until_empty()
 
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 from gateway.fleet.autoscaler import Policy
 from gateway.fleet.controller import FleetConfig, Intervals
+from gateway.fleet.fleet import open_fleet
 from gateway.fleet.instances.instance import InstanceState, is_label_of
 from gateway.fleet.lifecycle import LifecycleTimeouts
 from gateway.fleet.providers.vast.client import VastClient
 from gateway.fleet.providers.vast.provider import VastProvider
 from gateway.fleet.providers.vast.search import OfferFilter
-from gateway.fleet.setup import open_fleet
 from gateway.workers.pool import Pool
 from servicekit.backoff import Backoff
 from tests.emulators.vastemulator import KEY
@@ -60,7 +60,7 @@ class World:
     ):
         self.waiting, self.policy, self.death, self.gateway = 0, policy, death, gateway
         self.records = records if death is None else MortalStore(records, death)
-        self.pool, self.provider = Pool(ask_again_seconds=0.2), provider
+        self.pool, self.provider = Pool(poll_seconds=0.2), provider
         self.config = FleetConfig(fleet, policy, [provider.name], timeouts, intervals)
         self.stack, self.controller = contextlib.AsyncExitStack(), None
 
@@ -86,7 +86,7 @@ class World:
         self.stack.push_async_callback(self.pool.close)
         providers = {self.provider.name: self.provider}
         fleet = await open_fleet(self.config, self.records, self.pool, self, providers, self.stack, self.gateway)
-        self.controller, self.meter, self.registry = fleet.controller, fleet.meter, fleet.registry
+        self.controller, self.registry = fleet.controller, fleet.registry
         self.assignments, self.estimate_store = fleet.assignments, fleet.estimate_store
         self.controller.start()
         self.stack.push_async_callback(self.controller.close)

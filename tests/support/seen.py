@@ -9,7 +9,7 @@ from apigpu.encoder.v1.encoder_pb2 import EncodeProgress
 class Seen:
     """Events, see gateway/workers/base.py. `told` has their names in order, repeats left out."""
 
-    is_leaving: bool = False
+    is_shutting_down: bool = False
     told: list[str] = field(default_factory=list)
     is_starting: list[bool] = field(default_factory=list)
     steps: list[EncodeProgress] = field(default_factory=list)

@@ -113,7 +113,7 @@ def reasons_in_code():
             ):
                 possible.add(node.value)
             if isinstance(node, ast.JoinedStr) and isinstance(node.values[-1], ast.Constant):
-                possible |= {f"{kind}{node.values[-1].value}" for kind in ("JOB", "INSTANCE")}
+                possible |= {f"{kind}{node.values[-1].value}" for kind in ("JOB", "MACHINE")}
             if isinstance(node, ast.Call):
                 values = [keyword.value for keyword in node.keywords if keyword.arg == "reason"]
                 name = getattr(node.func, "id", getattr(node.func, "attr", ""))

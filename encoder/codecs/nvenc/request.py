@@ -5,10 +5,9 @@ but a stray one, "cqp" becomes a constant bit rate. So every word and value is h
 understand (version 2.2.4), and nothing else reaches it.
 """
 
-import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
 
 from encoder.codecs.card import SizeLimits
@@ -136,7 +135,3 @@ class EncodeResult:
     outcome: str
     frames: int
     error: str = ""
-
-    def to_json(self) -> bytes:
-        """Return the result as JSON."""
-        return json.dumps(asdict(self)).encode()

@@ -4,9 +4,7 @@ Its first message describes the cards. Then each message to it is a request (req
 frames in and bitstream out, and is answered when the session has ended. The worker ends when the socket does.
 """
 
-import json
 import os
-import pickle
 import select
 import signal
 import socket
@@ -14,13 +12,12 @@ import sys
 import threading
 import traceback
 from contextlib import closing
-from dataclasses import asdict
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from encoder.codecs.card import Card, SizeLimits
+from encoder.codecs.card import Card, CardReport, SizeLimits
 from encoder.codecs.nvenc.driver import LOST, NO_B_FRAMES, NO_FORMAT, NO_LOOKAHEAD, UNKNOWN, open_cards
 from encoder.codecs.nvenc.request import (
     COMPLETE,
@@ -37,6 +34,7 @@ from encoder.codecs.nvenc.request import (
 from encoder.codecs.nvenc.session import DeviceError, Session, SessionLimitError, capabilities, encode_all
 from encoder.codecs.nvenc.worker_io import FrameSource, open_nut, open_raw
 from encoder.media.info import HD
+from servicekit.codec import from_json, to_json
 
 RETRY_SECONDS = 0.5
 PROBE_SIZE = (256, 144)
@@ -56,7 +54,7 @@ class SessionServer:
             data, descriptors, _, _ = socket.recv_fds(self._channel, MAX_MESSAGE_BYTES, 2)
             if not data:
                 return
-            request: EncodeRequest = pickle.loads(data)
+            request = from_json(EncodeRequest, data)
             name = f"session {request.number}"
             threading.Thread(target=self._handle, args=(request, *descriptors), name=name).start()
 
@@ -71,7 +69,7 @@ class SessionServer:
             os.close(frames)
             with self._freed:
                 self._freed.notify_all()
-            self._channel.send(result.to_json())
+            self._channel.send(to_json(result))
 
     def _encode(self, request: EncodeRequest, frames: int, bitstream: int) -> EncodeResult:
         number = request.number
@@ -121,7 +119,7 @@ def describe_cards(parameters: Parameters) -> bytes:
     if not child:
         signal.alarm(PROBE_SECONDS)  # ends it, should the driver hang
         try:
-            os.write(writing, json.dumps(_probe_cards(parameters)).encode())
+            os.write(writing, to_json(_probe_cards(parameters)))
         except Exception:
             traceback.print_exc()
         finally:
@@ -130,16 +128,15 @@ def describe_cards(parameters: Parameters) -> bytes:
     with open(reading, "rb") as pipe:
         message = pipe.read()
     os.waitpid(child, 0)
-    return message or json.dumps({"fault": LOST, "cards": []}).encode()
+    return message or to_json(CardReport(LOST))
 
 
-def _probe_cards(parameters: Parameters) -> dict[str, Any]:
+def _probe_cards(parameters: Parameters) -> CardReport:
     try:
         names = open_cards()
     except OSError as error:
-        return {"fault": str(error), "cards": []}
-    cards = [asdict(probe_card(number, name, parameters)) for number, name in enumerate(names)]
-    return {"fault": "", "cards": cards}
+        return CardReport(str(error))
+    return CardReport("", tuple(probe_card(number, name, parameters) for number, name in enumerate(names)))
 
 
 def probe_card(number: int, name: str, parameters: Parameters) -> Card:
@@ -200,4 +197,4 @@ def main(descriptor: int, parameters: Parameters) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Parameters(**json.loads(sys.argv[2])))
+    main(int(sys.argv[1]), from_json(Parameters, sys.argv[2].encode()))

@@ -1,19 +1,18 @@
 """The encoder's side of the worker: starts it, sends it requests, receives the results, restarts it when it is lost."""
 
 import asyncio
-import json
-import pickle
 import socket
 import sys
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import structlog
 
 from encoder.codecs.base import CodecFault
-from encoder.codecs.card import Card
+from encoder.codecs.card import Card, CardReport
 from encoder.codecs.nvenc.request import DEVICE, MAX_MESSAGE_BYTES, EncodeRequest, EncodeResult, Parameters
+from servicekit.codec import from_json, to_json
 from servicekit.process import kill_group, spawn
 
 log = structlog.get_logger("encoder")
@@ -71,7 +70,7 @@ class WorkerClient:
         future: asyncio.Future[EncodeResult] = asyncio.get_running_loop().create_future()
         assert self._channel is not None
         try:
-            socket.send_fds(self._channel, [pickle.dumps(request)], [frames, bitstream])
+            socket.send_fds(self._channel, [to_json(request)], [frames, bitstream])
         except OSError as error:
             raise CodecFault(f"nvenc: {GONE}.", reason="CODEC_FAILED") from error
         self._pending[request.number] = future
@@ -114,7 +113,7 @@ class WorkerClient:
         asyncio.get_running_loop().add_reader(near.fileno(), self._receive)
 
     async def _spawn(self, channel: int) -> asyncio.subprocess.Process:
-        settings = json.dumps(asdict(self.parameters))
+        settings = to_json(self.parameters).decode()
         # -P: a file of the working folder must not take the place of a module.
         process = await spawn(
             (sys.executable, "-P", "-m", "encoder.codecs.nvenc.worker", str(channel), settings),
@@ -143,9 +142,9 @@ class WorkerClient:
     def _set_cards(self, data: bytes) -> None:
         """Take the cards of a worker's first message. Raises CodecFault where none can be used: the next request starts
         a worker anew."""
-        message = json.loads(data)
-        self._cards = tuple(Card.from_json(card) for card in message["cards"])
-        if fault := message["fault"] or self.fault:
+        report = from_json(CardReport, data)
+        self._cards = report.cards
+        if fault := report.fault or self.fault:
             raise CodecFault(f"nvenc: {fault}.", reason="CODEC_FAILED")
 
     def _receive(self) -> None:
@@ -160,7 +159,7 @@ class WorkerClient:
             log.warning("nvenc worker lost", sessions=len(self._pending))
             self._disconnect()
             return
-        result = EncodeResult(**json.loads(data))
+        result = from_json(EncodeResult, data)
         future = self._pending.pop(result.number, None)
         if future is not None and not future.done():
             future.set_result(result)

@@ -1,62 +1,60 @@
 """The registry of instances: one record each in the store, and all of them in memory on every gateway."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
+from gateway.fleet import billing
+from gateway.fleet.billing import Cost, UsageInterval
 from gateway.fleet.instances.instance import Instance, InstanceState
 from gateway.jetstream.keyvalue import KeyValue
 from gateway.jetstream.records import Records
+from gateway.workers.base import EncoderBusy
+from servicekit.errors import NotFound
+from servicekit.tasks import log_and_continue
 
-Listener = Callable[[Instance], None]
 
-
-class InstanceRegistry:
-    """Errors: Unavailable (the store does not answer), NotFound (no such instance), UnreadableRecord."""
+class InstanceRegistry(Records[Instance]):
+    """The instances by id, the runs of tasks on them, and what they cost. Errors are those of Records."""
 
     def __init__(self, bucket: KeyValue) -> None:
-        self._records = Records(bucket, Instance, "machine", prefix="machine.")
-
-    async def start(self) -> None:
-        """Read what there is, and follow it from then on."""
-        await self._records.start()
-
-    async def stop(self) -> None:
-        """End the watch."""
-        await self._records.stop()
-
-    def on_change(self, listener: Listener) -> None:
-        """Call `listener(instance)` for every known instance and for every change, by whichever gateway."""
-
-        def changed(_: str, instance: Instance | None) -> None:
-            if instance is not None:
-                listener(instance)
-
-        self._records.on_change(changed)
-        for instance in list(self._records.cached.values()):
-            listener(instance)
+        super().__init__(bucket, Instance, "machine", prefix="machine.")
 
     def all(self) -> list[Instance]:
         """Return every instance, the newest first."""
-        return sorted(self._records.cached.values(), key=lambda instance: instance.created_at, reverse=True)
+        return sorted(self.cached.values(), key=lambda instance: instance.created_at, reverse=True)
 
     def living(self) -> list[Instance]:
         """Return the instances that may be billed."""
         return [instance for instance in self.all() if instance.state.is_billed]
 
-    def find(self, instance_id: str) -> Instance | None:
-        """Return the instance as it was last seen."""
-        return self._records.cached.get(instance_id)
+    def is_active(self, instance_id: str) -> bool:
+        """Return True if, by this gateway's latest knowledge, the instance exists and is not terminating: it may
+        terminate under a task."""
+        instance = self.cached.get(instance_id)
+        return instance is not None and instance.state.is_active
 
-    async def read(self, instance_id: str) -> Instance | None:
-        """Return the instance as the store has it."""
-        return await self._records.get(instance_id)
+    def cost(self, intervals: Sequence[UsageInterval], now: float, idle_seconds: float = 0.0) -> Cost | None:
+        """Return the total cost of the intervals as `billing.cost_of` computes it."""
+        return billing.cost_of(intervals, self.cached.get, now, idle_seconds)
 
-    async def add(self, instance: Instance) -> None:
-        """Write a new instance; on return it is on disk."""
-        await self._records.create(instance.id, instance)
+    async def begin_run(self, instance_id: str, task: str, now: float) -> None:
+        """Start a run, which keeps the instance from terminating until `end_run`. Raise EncoderBusy if it takes no
+        tasks any more."""
+        try:
+            instance = await self.update(instance_id, lambda known: known.run_started(task, now))
+        except NotFound as error:
+            raise EncoderBusy(f"Instance {instance_id} is gone.") from error
+        if not instance.runs(task):
+            raise EncoderBusy(f"Instance {instance_id} is terminating.")
 
-    async def change(self, instance_id: str, step: Callable[[Instance], Instance]) -> Instance:
-        """Apply a pure step to the instance as it is now, again if somebody else was faster; return the new one."""
-        return await self._records.update(instance_id, step)
+    async def end_run(self, instance_id: str, task: str, now: float) -> None:
+        """End a run. Errors of the store are logged only: the controller ends runs that no gateway has."""
+        with log_and_continue("cannot record the end of a run", instance=instance_id):
+            await self.update(instance_id, lambda known: known.run_ended(task, now))
+
+    async def drop_run(self, instance_id: str, task: str) -> None:
+        """Undo `begin_run` of a run that the encoder did not accept. Errors of the store are logged only."""
+        with log_and_continue("cannot undo the start of a run", instance=instance_id):
+            await self.update(instance_id, lambda known: known.run_dropped(task))
 
     async def prune(self, before: float, requests_before: float) -> None:
         """Delete instances that terminated before a time, and requests of which nothing came before another: an account
@@ -64,4 +62,4 @@ class InstanceRegistry:
         for instance in self.all():
             limit = before if instance.provider_id else requests_before
             if instance.state is InstanceState.TERMINATED and (instance.ended_at or 0.0) < limit:
-                await self._records.delete(instance.id)
+                await self.delete(instance.id)

@@ -120,7 +120,7 @@ class Job(_message.Message):
     execution_time: _builtins.int
     """Milliseconds encoding, so far or until it ended."""
     operation: _builtins.str
-    """Name of the operation: "caption", "img2vid", "addaudio"."""
+    """Name of the operation: "caption", "img2vid", "addaudio", "concat", "thumbnail"."""
     total: _builtins.int
     """Number of tasks: images of a batch, else 1."""
     processed: _builtins.int

@@ -55,6 +55,16 @@ class VideoServiceStub:
                 request_serializer=apigpu_dot_v1_dot_video__pb2.AddAudioRequest.SerializeToString,
                 response_deserializer=apigpu_dot_v1_dot_video__pb2.AddAudioResponse.FromString,
                 _registered_method=True)
+        self.Concat = channel.unary_unary(
+                '/apigpu.v1.VideoService/Concat',
+                request_serializer=apigpu_dot_v1_dot_video__pb2.ConcatRequest.SerializeToString,
+                response_deserializer=apigpu_dot_v1_dot_video__pb2.ConcatResponse.FromString,
+                _registered_method=True)
+        self.Thumbnail = channel.unary_unary(
+                '/apigpu.v1.VideoService/Thumbnail',
+                request_serializer=apigpu_dot_v1_dot_video__pb2.ThumbnailRequest.SerializeToString,
+                response_deserializer=apigpu_dot_v1_dot_video__pb2.ThumbnailResponse.FromString,
+                _registered_method=True)
 
 
 class VideoServiceServicer:
@@ -89,6 +99,23 @@ class VideoServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Concat(self, request, context):
+        """Joins videos, one after the other. Where all agree in codec, size and frame rate their pictures are copied; else
+        they are fitted, between black bars, into the size and the frame rate of the first or those given. The sound is AAC
+        at 192 kbit/s; parts without sound are silent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Thumbnail(self, request, context):
+        """Takes a picture of a video: at a given time, or the most telling one of several. With `sprites` also a sheet of small
+        pictures of the whole video, and where each stands in it (WebVTT).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_VideoServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -106,6 +133,16 @@ def add_VideoServiceServicer_to_server(servicer, server):
                     servicer.AddAudio,
                     request_deserializer=apigpu_dot_v1_dot_video__pb2.AddAudioRequest.FromString,
                     response_serializer=apigpu_dot_v1_dot_video__pb2.AddAudioResponse.SerializeToString,
+            ),
+            'Concat': grpc.unary_unary_rpc_method_handler(
+                    servicer.Concat,
+                    request_deserializer=apigpu_dot_v1_dot_video__pb2.ConcatRequest.FromString,
+                    response_serializer=apigpu_dot_v1_dot_video__pb2.ConcatResponse.SerializeToString,
+            ),
+            'Thumbnail': grpc.unary_unary_rpc_method_handler(
+                    servicer.Thumbnail,
+                    request_deserializer=apigpu_dot_v1_dot_video__pb2.ThumbnailRequest.FromString,
+                    response_serializer=apigpu_dot_v1_dot_video__pb2.ThumbnailResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -195,6 +232,60 @@ class VideoService:
             '/apigpu.v1.VideoService/AddAudio',
             apigpu_dot_v1_dot_video__pb2.AddAudioRequest.SerializeToString,
             apigpu_dot_v1_dot_video__pb2.AddAudioResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Concat(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/apigpu.v1.VideoService/Concat',
+            apigpu_dot_v1_dot_video__pb2.ConcatRequest.SerializeToString,
+            apigpu_dot_v1_dot_video__pb2.ConcatResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Thumbnail(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/apigpu.v1.VideoService/Thumbnail',
+            apigpu_dot_v1_dot_video__pb2.ThumbnailRequest.SerializeToString,
+            apigpu_dot_v1_dot_video__pb2.ThumbnailResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,7 +37,7 @@ def services(pair: Pair) -> dict[str, psutil.Process]:
     return {child.cmdline()[3]: child for child in children if len(child.cmdline()) > 3}
 
 
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come to pass"

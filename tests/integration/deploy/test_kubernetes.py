@@ -16,7 +16,7 @@ from encoder.config import EncoderSettings
 from gateway.app import CLOSE_SECONDS
 from gateway.config import GatewaySettings
 from gateway.services.keda import TASKS_PER_ENCODER
-from gateway.workers.discovery import EncoderName
+from gateway.workers.static import EncoderName
 from tests.integration.deploy.kustomization import built, containers, documents, named
 from tests.support.paths import ROOT
 

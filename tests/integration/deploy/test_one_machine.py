@@ -18,7 +18,7 @@ from api_gpu.local.up import STOP_MARGIN_SECONDS, UpSettings
 from encoder.config import EncoderSettings
 from gateway.app import CLOSE_SECONDS
 from gateway.config import GatewaySettings
-from gateway.workers.discovery import EncoderName
+from gateway.workers.static import EncoderName
 from tests.integration.deploy.dockerfile import stages
 from tests.support.paths import ROOT
 

@@ -12,6 +12,7 @@ from apigpu.encoder.v1 import encoder_pb2
 from apigpu.v1 import video_pb2
 from servicekit.errors import ServiceError, from_rpc
 from tests.support import encoder_harness, media
+from tests.support.until import until
 
 CAPTION = video_pb2.Operation(caption=video_pb2.CaptionRequest(url_video="v", url_srt="s"))
 LONG = video_pb2.Operation(img2vid=video_pb2.Img2VidRequest(url_image="i", duration=600, frame_rate=60))
@@ -114,13 +115,8 @@ async def test_results_are_made_in_the_output_folder_and_leave_it(small: encoder
     operation = video_pb2.Operation(img2vid=video_pb2.Img2VidRequest(url_image="i", duration=2.9))
     async with small.client() as client:
         running = asyncio.create_task(client.encode(operation, {"url_image": still}))
-        while not list(out.glob("task-*/result.mp4")):
-            assert not running.done()
-            await asyncio.sleep(0.01)
+        await until(lambda: list(out.glob("task-*/result")) or running.done())
+        assert not running.done()
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        for _ in range(100):
-            if not list(out.glob("task-*")):
-                return
-            await asyncio.sleep(0.01)
-    pytest.fail("the output folder still holds the task")
+        await until(lambda: not list(out.glob("task-*")))

@@ -34,6 +34,7 @@ async def serving():
 @pytest.fixture
 def server(serving):
     serving.puts.clear()
+    serving.results.clear()
     serving.answers.clear()
     return serving
 
@@ -145,3 +146,23 @@ async def test_a_task_ends_when_its_time_is_over_or_nobody_waits(server, links, 
         assert server.asked > 1
         assert executor.slots.busy == 0
         assert not list((tmp_path / "work").glob("task-*"))
+
+
+async def test_further_results_are_put_before_the_first(server, links, clip, tmp_path):
+    wanted = video_pb2.ThumbnailRequest(url_video="v", sprites=video_pb2.Sprites(width=64))
+    remote = server.task("sheet", video_pb2.Operation(thumbnail=wanted), url_video=clip)
+    remote.file_urls.extend(f"{server.url}/results/sheet-{number}" for number in range(2))
+
+    async def report(progress):
+        pass
+
+    async with open_executor(EncoderSettings(work_dir=tmp_path / "work", codec="x264")) as shop:
+        result = await RemoteTasks(shop, links).run(remote, report)
+    assert [file.name for file in result.summary.files] == ["sprites.jpg", "sprites.vtt"]
+    assert list(server.results) == ["sheet-0", "sheet-1", "sheet"]
+    assert server.results["sheet-1"].startswith(b"WEBVTT")
+    assert [(put["content-type"], put.get("content-disposition")) for put in server.puts] == [
+        ("image/jpeg", 'attachment; filename="sprites.jpg"'),
+        ("text/vtt", 'attachment; filename="sprites.vtt"'),
+        ("image/jpeg", None),
+    ]

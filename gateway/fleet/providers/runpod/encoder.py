@@ -90,7 +90,7 @@ class RunpodEncoder:
                 ticket = await self._submit(job.id, ticket, payload)
             return await RunpodRun(job, ticket, self._client, self, events, self._timeouts).poll_until_done()
         except (asyncio.CancelledError, Cancelled):
-            if not events.is_leaving:
+            if not events.is_shutting_down:
                 await self._shielded(self._close(job.id, ticket))
             raise
         except BaseException as error:

@@ -129,7 +129,7 @@ async def test_what_the_card_cannot_make_is_told(driver: Driver, certs: Path, tm
 )
 def test_words_that_would_be_misunderstood(word: str, value: str) -> None:
     words = Parameters().words(Fraction(25), 0)
-    assert check_words(words) == words
+    check_words(words)
     with pytest.raises(ValueError, match=word):
         check_words({**words, word: value})
 

@@ -1,15 +1,13 @@
 """The fleet controller against an emulated Vast.ai whose instances are real encoders: from an empty fleet to work
 that is done, and back to nothing."""
 
-import asyncio
-
 import pytest
 
 from gateway.fleet.autoscaler import Policy
 from tests.emulators.encoderhost import EncoderHost
 from tests.emulators.vastemulator import VastEmulator
 from tests.support.fleet_world import World, offers, vast_provider
-from tests.support.until import until
+from tests.support.until import until, within
 
 
 @pytest.fixture
@@ -23,8 +21,8 @@ async def test_from_nothing_to_work_and_back_to_nothing(jetstream, vast):
     async with World(records, vast_provider(vast), Policy(maximum=2, idle_seconds=0.2)) as world:
         instance = await world.ready()
         assert instance.slots == 3
-        lease = await asyncio.wait_for(world.pool.lease(), 1)
-        assert lease.machine == instance.id
+        lease = await within(world.pool.lease())
+        assert lease.instance_id == instance.id
         lease.release()
         world.waiting = 0
         await until(lambda: not world.registry.living())
@@ -32,4 +30,4 @@ async def test_from_nothing_to_work_and_back_to_nothing(jetstream, vast):
         assert ended.reason == "idle for 0 s"
         assert ended.access is None
         assert not any(container.is_alive for container in vast.launch.started)
-        assert len(world.pool.seats) == 0
+        assert len(world.pool.members) == 0

@@ -15,7 +15,7 @@ from tests.emulators.vastemulator import VastEmulator
 from tests.support.fleet_death import Death
 from tests.support.fleet_world import World, ever, intervals, living, offers, vast_provider
 from tests.support.paths import ROOT
-from tests.support.until import until
+from tests.support.until import until, within
 
 # What a gateway does to the world in the life of one instance.
 LIFE = (
@@ -40,9 +40,9 @@ async def live(world):
     """The whole life of an instance."""
     instance = await world.ready()
     await until(lambda: "create estimates" in world.death.done)  # else the order is a matter of luck
-    await world.meter.begin(instance.id, "job.0", time.time())
+    await world.registry.begin_run(instance.id, "job.0", time.time())
     world.waiting = 0
-    await world.meter.end(instance.id, "job.0", time.time())
+    await world.registry.end_run(instance.id, "job.0", time.time())
     await world.until_empty()
     world.death.come()
 
@@ -52,7 +52,7 @@ async def killed(records, vast, fleet, death):
     provider = vast_provider(vast, fleet, death=death)
     async with World(records, provider, intervals=INTERVALS, fleet=fleet, gateway="first", death=death) as world:
         living_on = asyncio.create_task(live(world))
-        await asyncio.wait_for(death.came.wait(), 10)
+        await within(death.came.wait())
         living_on.cancel()
         await asyncio.gather(living_on, return_exceptions=True)
 

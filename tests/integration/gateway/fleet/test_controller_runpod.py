@@ -37,16 +37,16 @@ async def world(jetstream, runpod, tmp_path):
 
 async def test_a_permit_opens_with_demand_and_ends_idle_at_its_price(world, runpod):
     permit = await world.ready()
-    seat = await until(lambda: world.pool.seat(permit.id))
-    assert (seat.slots, seat.rank, seat.is_rented) == (2, 1, True)
-    await world.meter.begin(permit.id, "job.0", time.time())
+    member = await until(lambda: world.pool.member(permit.id))
+    assert (member.slots, member.rank, member.is_rented) == (2, 1, True)
+    await world.registry.begin_run(permit.id, "job.0", time.time())
     world.waiting = 0
-    await world.meter.end(permit.id, "job.0", time.time())
+    await world.registry.end_run(permit.id, "job.0", time.time())
     await world.until_empty()
     (ended,) = world.registry.all()
     assert ended.usd(time.time()) == pytest.approx(0.01 * (ended.ended_at - ended.created_at))
     assert ended.ended_at - ended.created_at > 0.1
-    assert world.pool.seats == []
+    assert world.pool.members == []
     assert runpod.requests["run"] == 0  # RunPod starts workers by itself
 
 
@@ -64,6 +64,6 @@ async def test_an_endpoint_that_is_down_is_a_fault_and_opens_no_permit(world, ru
 async def test_a_permit_that_an_older_gateway_only_planned_was_never_made(world):
     """It wrote a permit down as planned first; nothing was made of it and nothing is paid."""
     planned = Instance(new_label("api-gpu"), "runpod", 36.0, time.time())
-    await world.registry.add(planned)
-    await until(lambda: world.registry.find(planned.id).state is InstanceState.TERMINATED)
-    assert world.registry.find(planned.id).usd(time.time()) == 0
+    await world.registry.create(planned.id, planned)
+    await until(lambda: world.registry.cached[planned.id].state is InstanceState.TERMINATED)
+    assert world.registry.cached[planned.id].usd(time.time()) == 0

@@ -10,7 +10,6 @@ from apigpu.v1.video_pb2 import CaptionRequest, Operation
 from gateway.fleet.autoscaler import Policy
 from gateway.fleet.instances.instance import Instance, InstanceState
 from gateway.fleet.instances.registry import InstanceRegistry
-from gateway.fleet.metering import UsageMeter
 from gateway.jobs import model
 from gateway.jobs.cost_guard import CostGuard
 from gateway.jobs.queue import TaskRef
@@ -37,12 +36,12 @@ async def test_a_task_and_a_release_at_the_same_moment_never_both_succeed(record
     came = []
     for number in range(ROUNDS):
         instance = f"fleet-{number}"
-        await ours.add(Instance(instance, "vast", 1.0, 1.0, InstanceState.READY, ready_at=1.0))
-        begin = UsageMeter(ours).begin(instance, "job.0", 2.0)
-        release = theirs.change(instance, lambda m: m.drain("idle"))
+        await ours.create(instance, Instance(instance, "vast", 1.0, 1.0, InstanceState.READY, ready_at=1.0))
+        begin = ours.begin_run(instance, "job.0", 2.0)
+        release = theirs.update(instance, lambda m: m.drain("idle"))
         steps = (begin, release) if number % 2 else (release, begin)
         begun = (await asyncio.gather(*steps, return_exceptions=True))[0 if number % 2 else 1]
-        now = await ours.read(instance)
+        now = await ours.get(instance)
         if isinstance(begun, EncoderBusy):
             assert (now.state, now.running) == (InstanceState.TERMINATING, ())
         else:
@@ -63,13 +62,13 @@ async def test_instances_that_tasks_run_on_are_kept_whatever_is_idle(records, va
             world.waiting = 0
             await asyncio.sleep(0.05)
             try:
-                await world.meter.begin(instance.id, f"job.{begun}", time.time())
+                await world.registry.begin_run(instance.id, f"job.{begun}", time.time())
             except EncoderBusy:
                 continue
             for _ in range(5):
                 await asyncio.sleep(0.02)
                 assert instance.id in [one.label for one in living(vast)]
-            await world.meter.end(instance.id, f"job.{begun}", time.time())
+            await world.registry.end_run(instance.id, f"job.{begun}", time.time())
             begun += 1
         await world.until_empty()
         assert not living(vast)
@@ -79,15 +78,15 @@ async def test_instances_that_tasks_run_on_are_kept_whatever_is_idle(records, va
 async def test_an_instance_that_is_too_old_ends_with_its_last_task(records, vast):
     async with World(records, vast_provider(vast), Policy(maximum=1, idle_seconds=60, max_age_seconds=2.0)) as world:
         instance = await world.ready()
-        await world.meter.begin(instance.id, "job.0", time.time())
+        await world.registry.begin_run(instance.id, "job.0", time.time())
         world.waiting = 0
-        await until(lambda: world.registry.find(instance.id).draining)
+        await until(lambda: world.registry.cached[instance.id].draining)
         with pytest.raises(EncoderBusy):
-            await world.meter.begin(instance.id, "job.1", time.time())
+            await world.registry.begin_run(instance.id, "job.1", time.time())
         await asyncio.sleep(0.2)
-        assert world.registry.find(instance.id).state is InstanceState.READY
+        assert world.registry.cached[instance.id].state is InstanceState.READY
         assert living(vast)
-        await world.meter.end(instance.id, "job.0", time.time())
+        await world.registry.end_run(instance.id, "job.0", time.time())
         await world.until_empty()
         assert not living(vast)
 
@@ -106,9 +105,9 @@ async def test_an_instance_that_is_terminated_at_once_sends_its_task_back(jetstr
     async with World(records, vast_provider(vast)) as first:
         instance = await first.ready()
         metered = CostGuard(store, first, first.pool)
-        task = lost_with_its_instance(metered, job.id, instance.id, lambda: not first.meter.is_active(instance.id))
+        task = lost_with_its_instance(metered, job.id, instance.id, lambda: not first.registry.is_active(instance.id))
         running = asyncio.create_task(task)
-        await until(lambda: first.registry.find(instance.id).running)
+        await until(lambda: first.registry.cached[instance.id].running)
         await first.controller.close()
         spent = Policy(maximum=1, max_usd_per_day=1e-9)
         async with World(records, vast_provider(vast), spent, gateway="second") as second:
@@ -128,11 +127,11 @@ async def test_runs_that_nobody_has_in_hand_are_ended_but_not_those_that_have_ju
         begun_at = time.time()
         with world.assignments.assign("job.1", instance.id):
             for task in ("job.0", "job.1"):
-                await world.meter.begin(instance.id, task, begun_at)
-            await world.registry.change(instance.id, lambda m: m.drain("old"))
-            await until(lambda: len(world.registry.find(instance.id).running) == 1)
+                await world.registry.begin_run(instance.id, task, begun_at)
+            await world.registry.update(instance.id, lambda m: m.drain("old"))
+            await until(lambda: len(world.registry.cached[instance.id].running) == 1)
             assert time.time() - begun_at > 0.5
             await asyncio.sleep(0.3)
-            assert [run.task for run in world.registry.find(instance.id).running] == ["job.1"]
+            assert [run.task for run in world.registry.cached[instance.id].running] == ["job.1"]
         await world.until_empty()
         assert not living(vast)

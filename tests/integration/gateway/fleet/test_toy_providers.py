@@ -11,6 +11,7 @@ from gateway.fleet.providers.registry import PROVIDERS
 from servicekit.config import ConfigError
 from tests.integration.gateway.jobs.conftest import ScriptedEncoder, certs, serving  # noqa: F401
 from tests.support.toy_providers import serverless_toy, toy
+from tests.support.until import HANG_SECONDS
 from tests.support.whole_gateway import opened
 
 
@@ -45,7 +46,7 @@ async def caption(http):
 
 async def machine(http, state):
     """The one machine of the fleet, once it is in the state."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         while True:
             (found,) = (await http.get("/fleet")).json()["machines"]
             if found["state"] == state:

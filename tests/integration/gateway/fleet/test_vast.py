@@ -9,6 +9,7 @@ from gateway.fleet.providers.base import LaunchSpec, LaunchUnknown, OfferGone
 from servicekit.errors import FailedPrecondition, Unauthenticated, Unavailable
 from tests.emulators.vastemulator import READ_ONLY_KEY
 from tests.emulators.vastrig import FLEET, IMAGE, emulated, opened_on
+from tests.support.until import HANG_SECONDS, within
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ async def created(provider):
 
 
 async def until(provider, holds):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG_SECONDS):
         while True:
             found = await provider.list_instances()
             if holds(found):
@@ -82,7 +83,7 @@ async def test_a_list_without_an_end_is_given_up(vast, opened):
     provider = opened(intervals={})
     vast.pace, vast.listed = 0.0, {"instances": [], "next_token": "1"}
     with pytest.raises(Unavailable, match="no end"):
-        await asyncio.wait_for(provider.list_instances(), 10)
+        await within(provider.list_instances())
 
 
 async def test_a_create_whose_answer_is_lost_is_unclear_and_not_repeated(vast, provider):

@@ -19,6 +19,7 @@ from tests.emulators.encoderhost import EncoderHost
 from tests.emulators.vastemulator import KEY, VastEmulator
 from tests.emulators.vastmarket import offer
 from tests.support import judge, media
+from tests.support.until import HANG_SECONDS, within
 
 
 class File:
@@ -51,7 +52,7 @@ async def provider(vast):
 
 
 async def address_of(provider, label):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG_SECONDS):
         while True:
             found = [one for one in await provider.list_instances() if one.label == label]
             if found[0].address:
@@ -62,7 +63,7 @@ async def address_of(provider, label):
 class Written:
     """What is told of a run: the bytes of the result go to a file, the first progress to `told`."""
 
-    is_leaving = False
+    is_shutting_down = False
 
     def __init__(self, path, told=None):
         self.path, self.told = path, told
@@ -129,7 +130,7 @@ async def test_a_host_that_is_cut_off_in_mid_task_loses_the_task_at_once(vast, p
     async with rented(provider) as (number, encoder):
         cut_off = Written(tmp_path / "result.mp4", lambda: vast.go_offline(int(number)))
         with pytest.raises(EncoderLost):
-            await asyncio.wait_for(encoder.run(job, cut_off), 10)
+            await within(encoder.run(job, cut_off))
     (found,) = await provider.list_instances()
     assert (found.fault.split(":")[0], found.address) == ("offline", "")
     await provider.destroy(number)
@@ -140,7 +141,7 @@ async def test_a_machine_whose_encoder_ends_is_a_fault(vast, provider):
     (best, *_) = await provider.offers()
     broken = issue(label, 3600).environment | {"TLS_BUNDLE": "broken"}
     number = await provider.create(best, LaunchSpec(label, broken))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG_SECONDS):
         while not (found := await provider.list_instances())[0].fault:
             await asyncio.sleep(0.05)
     assert found[0].fault.startswith("exited")

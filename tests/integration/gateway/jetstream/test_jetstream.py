@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from urllib.parse import urlsplit
 
 import nats
@@ -17,7 +16,7 @@ from gateway.jetstream.connection import JetStream
 from servicekit.config import ConfigError
 from servicekit.errors import Aborted, Unavailable
 from servicekit.tasks import cancel_and_wait
-from tests.support.until import within
+from tests.support.until import until_async, until_sync, within
 
 
 async def test_a_record_is_changed_only_at_the_revision_that_was_read(jetstream):
@@ -40,8 +39,8 @@ async def test_a_watch_tells_what_is_and_what_comes_and_outlives_the_server(jets
     await within(ready.wait())
     assert seen == [("a", b"1")]
     kill_server(jetstream)
-    await until(lambda: create_succeeds(records, "b"))
-    await until(lambda: told(seen, ("b", b"2")))
+    await until_async(lambda: create_succeeds(records, "b"))
+    await until_async(lambda: told(seen, ("b", b"2")))
     watching.cancel()
 
 
@@ -59,7 +58,7 @@ async def test_a_watch_outlives_a_record_that_cannot_be_taken_in(jetstream):
     watching = asyncio.create_task(records.watch(changed, ready))
     await within(ready.wait())
     await records.create("c", b"3")
-    await until(lambda: told(seen, "c"))
+    await until_async(lambda: told(seen, "c"))
     assert seen == ["a", "b", "c"]
     watching.cancel()
 
@@ -89,12 +88,12 @@ async def test_a_task_that_could_not_be_stored_does_not_pass_for_queued(jetstrea
 
 
 async def test_a_message_of_a_silent_worker_comes_back_and_of_a_beating_one_does_not(jetstream):
-    queue = await jetstream.queue("tasks", ack_wait_seconds=1)
+    queue = await jetstream.queue("tasks", ack_wait_seconds=3)
     await queue.put("job.0")
     first = await queue.next()
     async with first.keep_alive():
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(queue.next(), 2.2)
+            await asyncio.wait_for(queue.next(), 6.5)
     again = await within(queue.next())
     assert again.key == "job.0"
     await again.ack()
@@ -244,16 +243,7 @@ def test_the_server_dies_with_its_gateway_even_when_that_is_killed(tmp_path):
         assert server.name() == "nats-server"
         os.kill(gateway.pid, signal.SIGKILL)
         gateway.wait()
-    assert gone(server, seconds=3)
-
-
-def gone(process, seconds):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
-            return True
-        time.sleep(0.02)
-    return False
+    until_sync(lambda: not server.is_running() or server.status() == psutil.STATUS_ZOMBIE)
 
 
 def kill_server(jetstream):
@@ -272,10 +262,3 @@ async def create_succeeds(records, key):
 
 async def told(seen, entry):
     return entry in seen
-
-
-async def until(condition, seconds=20):
-    deadline = time.monotonic() + seconds
-    while not await condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        await asyncio.sleep(0.05)

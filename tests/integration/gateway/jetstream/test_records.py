@@ -172,9 +172,9 @@ async def test_a_later_instance_is_left_alone(bucket):
     await registry.start()
     assert registry.all() == []
     with pytest.raises(UnreadableRecord):
-        await registry.change("a", lambda instance: instance)
+        await registry.update("a", lambda instance: instance)
     with pytest.raises(Aborted):
-        await registry.add(Instance("a", "vast", 1.0, 0.0))
+        await registry.create("a", Instance("a", "vast", 1.0, 0.0))
     await registry.prune(1e12, 1e12)
     assert (await bucket.get("machine.a")).value == LATER
     await registry.stop()

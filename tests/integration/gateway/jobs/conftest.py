@@ -14,9 +14,8 @@ from apigpu.v1.video_pb2 import CaptionRequest, Operation
 from gateway.assets.store import AssetStore
 from gateway.fleet.autoscaler import Policy
 from gateway.fleet.controller import FleetConfig
-from gateway.fleet.fleet import Fleet
+from gateway.fleet.fleet import Fleet, open_fleet
 from gateway.fleet.instances.instance import Instance, InstanceState
-from gateway.fleet.setup import open_fleet
 from gateway.jetstream.connection import JetStream
 from gateway.jetstream.queue import WorkQueue
 from gateway.jobs.dispatcher import Dispatcher
@@ -36,6 +35,7 @@ from servicekit.interceptors import error_boundary
 from servicekit.server import Service
 from servicekit.tls import Identity
 from tests.integration.gateway.jobs.faulty_bucket import FaultyBucket
+from tests.support.until import within
 
 RESULT = b"result" * 1000
 
@@ -131,8 +131,8 @@ class Works:
     async def caption(self):
         return Operation(caption=CaptionRequest(url_video=await self.asset(), url_srt=await self.asset(b"subtitles")))
 
-    async def result(self, job_id, seconds=20):
-        return await asyncio.wait_for(self.manager.wait(job_id), seconds)
+    async def result(self, job_id):
+        return await within(self.manager.wait(job_id))
 
 
 @contextlib.asynccontextmanager
@@ -188,7 +188,7 @@ async def rented(jetstream, tmp_path, certs):
         pool.add(at, rank=1, is_rented=True)
         stack.push_async_callback(pool.close)
         works = await wired(jetstream, tmp_path, pool, encoder, stack)
-        await works.fleet.registry.add(replace(RENTED, created_at=time.time()))
+        await works.fleet.registry.create(RENTED.id, replace(RENTED, created_at=time.time()))
         yield works
 
 

@@ -18,6 +18,7 @@ from gateway.workers.grpc import GrpcEncoder
 from servicekit.errors import FailedPrecondition
 from servicekit.tls import Identity
 from tests.integration.gateway.jobs.conftest import RENTED, ScriptedEncoder, serving
+from tests.support.until import within
 
 
 async def submitted(works, most_usd=None):
@@ -28,7 +29,7 @@ async def submitted(works, most_usd=None):
 
 
 async def read(works):
-    return await works.fleet.registry.read(RENTED.id)
+    return await works.fleet.registry.get(RENTED.id)
 
 
 async def until(true, seconds=5.0):
@@ -38,7 +39,7 @@ async def until(true, seconds=5.0):
 
 
 def cost(works, job):
-    return works.fleet.meter.cost(job.usage, time.time())
+    return works.fleet.registry.cost(job.usage, time.time())
 
 
 async def test_the_time_of_a_task_is_counted_on_its_machine_and_charged_to_its_job(rented):
@@ -59,7 +60,7 @@ async def test_a_message_of_a_task_that_has_ended_teaches_nothing(rented):
     job = await rented.result(await submitted(rented))
     await until(lambda: ended_runs(rented, 1))
     another = replace(RENTED, id="fleet-2", created_at=time.time())
-    await rented.fleet.registry.add(another)
+    await rented.fleet.registry.create(another.id, another)
     known = rented.fleet.estimate_store.estimates
     await asyncio.sleep(0.3)
     async with CostGuard(rented.store, rented.fleet, rented.pool).billed(TaskRef(job.id, 0), another.id):
@@ -78,7 +79,7 @@ async def test_jobs_beside_each_other_share_the_price(rented):
     ids = [await submitted(rented) for _ in range(2)]
     jobs = [await rented.result(job_id) for job_id in ids]
     await until(lambda: ended_runs(rented, 2))
-    gone = await rented.fleet.registry.change(RENTED.id, lambda m: m.terminated(time.time()))
+    gone = await rented.fleet.registry.update(RENTED.id, lambda m: m.terminated(time.time()))
     told = [cost(rented, job) for job in jobs]
     assert sum(one.usd for one in told) == pytest.approx(gone.usd(time.time()))
     assert all(one.is_final for one in told)
@@ -93,7 +94,7 @@ async def test_every_try_is_charged(rented):
 
 
 async def test_a_cancelled_task_is_charged_until_then(rented):
-    rented.encoder.script = [30.0]
+    rented.encoder.script = ["hang"]
     job_id = await submitted(rented)
     await until(lambda: running(rented))
     await rented.manager.cancel(job_id)
@@ -107,14 +108,12 @@ async def running(works):
 
 
 async def test_a_job_that_comes_to_cost_more_than_it_may_is_stopped(rented):
-    rented.encoder.script = [30.0]
-    started = time.monotonic()
+    rented.encoder.script = ["hang"]
     job = await rented.result(await submitted(rented, most_usd=0.5))
     assert (job.status, job.failure.code) == (Status.FAILED, FailedPrecondition.code.value[0])
     assert job.failure.reason == "COST_LIMIT"
     assert "max_cost_usd of 0.5" in job.failure.message
-    assert time.monotonic() - started < 5
-    await asyncio.wait_for(rented.encoder.ended.wait(), 5)
+    await within(rented.encoder.ended.wait())
 
 
 async def test_a_machine_that_is_given_back_under_a_task_costs_no_try(rented, certs):
@@ -122,7 +121,7 @@ async def test_a_machine_that_is_given_back_under_a_task_costs_no_try(rented, ce
     rented.encoder.script = [gone]
     job_id = await submitted(rented)
     await until(lambda: running(rented))
-    await rented.fleet.registry.change(RENTED.id, lambda m: m.terminate("the dollars of the day are spent"))
+    await rented.fleet.registry.update(RENTED.id, lambda m: m.terminate("the dollars of the day are spent"))
     rented.pool.remove(RENTED.id)
     async with own_encoder(rented, certs):
         gone.set()
@@ -131,11 +130,11 @@ async def test_a_machine_that_is_given_back_under_a_task_costs_no_try(rented, ce
 
 
 async def test_no_task_goes_to_a_machine_that_is_being_given_back(rented):
-    await rented.fleet.registry.change(RENTED.id, lambda m: m.terminate("idle"))
+    await rented.fleet.registry.update(RENTED.id, lambda m: m.terminate("idle"))
     job_id = await submitted(rented)
     await asyncio.sleep(0.5)
     assert (rented.encoder.tasks, (await rented.manager.get(job_id)).status) == (0, Status.IN_QUEUE)
-    await rented.fleet.registry.change(RENTED.id, lambda m: replace(m, state=InstanceState.READY))
+    await rented.fleet.registry.update(RENTED.id, lambda m: replace(m, state=InstanceState.READY))
     assert (await rented.result(job_id)).status is Status.COMPLETED
 
 

@@ -26,7 +26,7 @@ from servicekit.errors import (
 )
 from tests.integration.gateway.jobs.conftest import RESULT, ScriptedEncoder, serving, wired
 from tests.support.seen import Seen
-from tests.support.until import until
+from tests.support.until import until, within
 
 
 async def content(works, name):
@@ -126,10 +126,8 @@ async def test_cancelling_a_running_job_ends_its_call(works):
     works.encoder.script = ["hang"]
     job = await works.manager.submit(await works.caption())
     await until(lambda: works.encoder.running == 1)
-    started = time.monotonic()
     assert (await works.manager.cancel(job.id)).status is Status.CANCELLED
-    await asyncio.wait_for(works.encoder.ended.wait(), 5)
-    assert time.monotonic() - started < 1
+    await within(works.encoder.ended.wait())
     with pytest.raises(FailedPrecondition, match="Job is already cancelled"):
         await works.manager.cancel(job.id)
     # The slot is free again.
@@ -183,10 +181,10 @@ async def test_an_input_that_fails_in_an_unforeseen_way_ends_the_call(works):
     def broken():
         raise RuntimeError("unforeseen")
 
-    (seat,) = works.pool.seats
+    (member,) = works.pool.members
     task = EncodeJob("job.0", await works.caption(), [Input("url_video", "assets/broken", broken)])
     with pytest.raises(RuntimeError, match="unforeseen"):
-        await asyncio.wait_for(seat.encoder.run(task, Seen()), 5)
+        await within(member.encoder.run(task, Seen()))
     await until(lambda: works.encoder.running == 0)
 
 
@@ -198,7 +196,7 @@ async def test_a_store_that_is_away_when_the_result_comes_does_not_cost_the_enco
     os.kill(works.jetstream.server_pid, signal.SIGKILL)
     await until(lambda: works.encoder.running == 0)
     await asyncio.sleep(2)
-    done = await works.result(job.id, seconds=40)
+    done = await works.result(job.id)
     assert (done.status, works.encoder.tasks) == (Status.COMPLETED, 1)
 
 
@@ -264,15 +262,15 @@ async def test_a_task_that_takes_too_long_is_ended(works, jetstream, tmp_path):
 
 async def test_the_wait_for_a_worker_is_no_part_of_the_tasks_time(works, jetstream, tmp_path, monkeypatch):
     await works.dispatcher.drain(0)
-    (seat,) = works.pool.seats
-    run = seat.encoder.run
+    (member,) = works.pool.members
+    run = member.encoder.run
 
     async def queued(job, events):
         await events.waiting(is_starting=False)
         await asyncio.sleep(0.8)
         return await run(job, events)
 
-    monkeypatch.setattr(seat.encoder, "run", queued)
+    monkeypatch.setattr(member.encoder, "run", queued)
     async with contextlib.AsyncExitStack() as stack:
         hasty = await wired(jetstream, tmp_path, works.pool, works.encoder, stack, max_task_seconds=0.5)
         job = await hasty.result((await hasty.manager.submit(await hasty.caption())).id)
@@ -295,6 +293,31 @@ async def test_links_of_a_lost_run_at_runpod_close_when_another_encoder_has_the_
         await until(lambda: works.encoder.running)
         assert await tickets.find(f"{job.id}.0") is None
         step.set()
+
+
+class AskedRunpod(RunpodEncoder):
+    asked = 0
+
+    async def can_resume(self, task_id):
+        self.asked += 1
+        return await super().can_resume(task_id)
+
+
+async def test_a_ticket_of_a_later_version_does_not_fail_its_task(works, jetstream, tmp_path):
+    await works.dispatcher.drain(0)
+    bucket = await jetstream.key_value("tickets")
+    client = RunpodClient(url="http://127.0.0.1:1", endpoint_id="e", key="k")
+    links = TaskLinks(LinkSigner(b"s" * 32, 60), works.assets, "http://127.0.0.1:1", 60)
+    async with contextlib.AsyncExitStack() as stack:
+        runpod = AskedRunpod(client, Tickets(bucket), works.assets, links, RunTimeouts(30))
+        stack.push_async_callback(runpod.close)
+        job = await works.manager.submit(await works.caption())
+        await bucket.create(f"{job.id}.0", b'{"id": ["later"]}')
+        await wired(jetstream, tmp_path, works.pool, works.encoder, stack, resumable=[runpod])
+        await until(lambda: runpod.asked >= 2)  # it was returned to the queue, and came again
+        assert (await works.manager.get(job.id)).status is Status.IN_QUEUE
+        await bucket.delete(f"{job.id}.0")
+        assert (await works.result(job.id)).status is Status.COMPLETED
 
 
 async def test_pages_go_from_the_newest_back(works):

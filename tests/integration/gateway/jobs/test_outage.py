@@ -11,7 +11,7 @@ from gateway.jobs.retry import RetryPolicy
 from gateway.services.jobs import JobWatch
 from gateway.services.presenters import Presenter
 from servicekit.errors import Unavailable
-from tests.support.until import until
+from tests.support.until import HANG_SECONDS, until
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ async def test_whoever_waits_hears_of_the_end_though_the_store_is_silent(works, 
     waiting = asyncio.create_task(works.manager.wait(job.id))
     await until(lambda: bucket.refused)
     works.manager.close()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(HANG_SECONDS):
         with pytest.raises(Unavailable, match="goes on"):
             await waiting
     bucket.silence.set()
@@ -62,7 +62,7 @@ async def test_a_job_that_ends_with_the_gateway_is_told(works, bucket, job):
 
 @pytest.mark.parametrize("retry", [RetryPolicy(recheck_seconds=0.05)])
 async def test_whoever_watches_a_job_watches_on(works, bucket, job):
-    messages = Presenter(LinkSigner(b"s" * 32, 60), works.fleet.meter.cost)
+    messages = Presenter(LinkSigner(b"s" * 32, 60), works.fleet.registry.cost)
     events = JobWatch(works.manager, messages, works.fleet).events(job.id)
     assert (await anext(events)).WhichOneof("event")
     bucket.is_away = True

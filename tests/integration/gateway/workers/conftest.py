@@ -145,9 +145,9 @@ def summary(data=RESULT):
     return {"sizeBytes": str(len(data)), "sha256": hashlib.sha256(data).hexdigest(), "frames": "2", "codec": "x264"}
 
 
-async def put(url, data=RESULT):
+async def put(url, data=RESULT, **headers):
     async with plain() as http:
-        return await http.put(url, content=data, headers={"content-digest": digest(data)})
+        return await http.put(url, content=data, headers={"content-digest": digest(data), **headers})
 
 
 def plain():

@@ -12,7 +12,7 @@ from gateway.workers.tickets import AttemptTicket, Tickets
 from servicekit.errors import Aborted, Cancelled, DataLoss, DeadlineExceeded, InvalidArgument, NotFound, Unavailable
 from tests.integration.gateway.workers.conftest import RESULT, TIMEOUTS, failing, fetched, put, summary, work
 from tests.support.seen import Seen
-from tests.support.until import until
+from tests.support.until import until, within
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -84,7 +84,7 @@ async def test_a_task_of_which_runpod_tells_nothing_is_not_waited_for_for_ever(s
     await until(lambda: seen.told)
     stage.runpod.faults.storm = frozenset({"status"})
     with pytest.raises(EncoderBusy, match="No worker"):
-        await asyncio.wait_for(task, 3)
+        await within(task)
     await encoder.close()
 
 
@@ -192,7 +192,7 @@ async def test_a_gateway_that_stops_leaves_the_run_to_the_next_one(stage, encode
     async with stage.runpod.worker(slow) as _:
         task = asyncio.create_task(encoder.run(job, seen))
         await until(lambda: "started" in seen.told)
-        seen.is_leaving = True
+        seen.is_shutting_down = True
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         next_one = stage.encoder()
@@ -405,7 +405,7 @@ async def test_a_request_too_large_for_the_queue_is_the_tasks_fault(stage, encod
 async def test_what_a_task_that_has_ended_left_is_ended(stage, encoder):
     job = await stage.job()
     async with running(stage, encoder, job, seen := Seen()) as task:
-        seen.is_leaving = True
+        seen.is_shutting_down = True
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         assert await encoder.resumable_tasks() == [job.id]

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+from dataclasses import replace
 
 import pytest
 
@@ -165,3 +166,19 @@ async def test_a_ticket_of_a_later_try_closes_the_links_of_the_one_before(stage,
     _, _, old = await made()
     _, _, new = await made()
     assert [(await put(task.result_url)).status_code for task in (old, new)] == [410, 204]
+
+
+async def test_further_results_are_put_with_their_names_and_types(stage):
+    job = replace(await stage.job(), max_files=2)
+    ticket = AttemptTicket.new(job)
+    await stage.tickets.issue(job.id, ticket)
+    task = await stage.task_links.remote_task(job, ticket)
+    assert len(task.file_urls) == 2
+    named = {"content-type": "text/vtt", "content-disposition": 'attachment; filename="sprites.vtt"'}
+    for _ in range(2):  # the same again is no fault
+        assert (await put(task.file_urls[0], b"WEBVTT", **named)).status_code == 204
+    assert (await put(task.result_url, RESULT, **{"content-type": "image/png"})).status_code == 204
+    first, further = [await stage.assets.describe(asset_id) for asset_id in ticket.result_ids[:2]]
+    assert (first.filename, first.content_type) == ("caption.png", "image/png")
+    assert (further.filename, further.content_type) == ("sprites.vtt", "text/vtt")
+    assert len({*ticket.result_ids}) == 3

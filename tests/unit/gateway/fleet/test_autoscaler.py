@@ -187,6 +187,12 @@ def test_tasks_are_stopped_only_where_the_next_tick_would_pass_the_cap():
     assert terminated(workers=[busy()], policy=policy, spent=9.9991) == [("w", True)]
 
 
+def test_tasks_are_not_stopped_for_the_sake_of_an_instance_that_goes_anyway():
+    policy = replace(POLICY, max_usd_per_day=10.0)
+    going = replace(READY, id="going", usd_per_hour=7.2, is_draining=True)
+    assert decided(workers=[busy(is_draining=True), going], policy=policy, spent=9.998) == []
+
+
 def test_an_instance_terminated_for_the_cap_is_not_launched_again():
     policy = replace(POLICY, max_usd_per_day=10.0)
     assert decided(waiting(5), [busy(is_draining=True)], policy=policy, spent=9.98) == []

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bench import arrivals
 from bench.arrivals import DAY_SECONDS, Arrival
 from bench.simulation import Market, Moment, Outcome, Simulation
-from gateway.fleet.autoscaler import Demand, Launch, Policy, Terminate, Worker, decide
+from gateway.fleet.autoscaler import SAME_USD, Demand, Launch, Policy, Terminate, Worker, decide
 from gateway.fleet.providers.base import Offer
 
 TOLERANCE_USD = 1e-6
@@ -264,6 +264,22 @@ def the_day_only_delays(trace, policy, market, own, seed) -> None:
 TRACE = (traces(), POLICIES, markets(), OWN, SEEDS, TICKS)
 ALLOWED = (traces(), ALLOWING, markets(), OWN, SEEDS, TICKS)
 DELAYED = (traces().map(lambda trace: trace[:8]), ALLOWING, markets(), st.just(0), SEEDS)
+
+
+def at_the_edge_of_the_daily_cap(cap_usd: float) -> Moment:
+    """A draining worker with a task that the cap of the day has room for to the last bit, beside an idle one."""
+    draining = Worker("w0", "vast", True, True, 1, 1, 0.2, NOW, 1.0, None, True)
+    idle = Worker("w1", "vast", True, True, 1, 0, 1.5, NOW, 1.0, NOW)
+    policy = Policy(max_usd_per_day=cap_usd)
+    return Moment(NOW, Demand(0, 0.0, 0.0), [draining, idle], [], policy, 0.0, TICK_SECONDS)
+
+
+def test_rounding_at_the_daily_cap_changes_no_decision():
+    # Around the edge lies each amount that a sum and a difference of prices may be rounded to.
+    edge = 0.2 * TICK_SECONDS / 3600 - SAME_USD
+    for step in range(-32, 33):
+        fleet_holds(at_the_edge_of_the_daily_cap(edge * (1 + step * 2**-53)))
+
 
 test_in_any_fleet = FLEETS(given(fleets())(fleet_holds))
 test_over_any_run_limits_hold = RUNS(given(*TRACE)(limits_hold))

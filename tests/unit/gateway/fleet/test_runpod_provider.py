@@ -1,7 +1,7 @@
 """Worker slots: an endpoint that refuses tasks is left alone for a while, so that the next provider has its turn."""
 
-import asyncio
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pytest
 
@@ -37,7 +37,10 @@ def made(fault):
     return endpoint, provider, encoders
 
 
-async def test_an_endpoint_that_refuses_a_task_is_passed_over_for_longer_each_time():
+async def test_an_endpoint_that_refuses_a_task_is_passed_over_for_longer_each_time(monkeypatch):
+    now = 1000.0
+    clock = SimpleNamespace(monotonic=lambda: now)
+    monkeypatch.setattr("gateway.fleet.providers.runpod.provider.time", clock)
     endpoint, provider, (one, other) = made(EncoderRefuses("RunPod has insufficient credit."))
     assert len(await provider.offers()) == 2
     for rest_seconds in (0.1, 0.2):
@@ -46,10 +49,10 @@ async def test_an_endpoint_that_refuses_a_task_is_passed_over_for_longer_each_ti
         for ask in (provider.offers, one.capabilities, other.capabilities, lambda: other.run(None, None)):
             with pytest.raises(EncoderBusy, match="has insufficient credit"):
                 await ask()
-        await asyncio.sleep(rest_seconds - 0.05)
+        now += rest_seconds - 0.01
         with pytest.raises(EncoderBusy):
             await provider.offers()
-        await asyncio.sleep(0.06)
+        now += 0.02
         assert len(await provider.offers()) == 2
     endpoint.fault = None
     await other.run(None, None)

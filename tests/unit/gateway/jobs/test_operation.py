@@ -59,7 +59,7 @@ CONTRACT = {
         Operation(img2vid=Img2VidRequest(images=[image(), image(id="b"), image()])),
         "images[0].id and images[2].id are both 'a'; give each element its own.",
     ),
-    "nothing": (Operation(), "The operation is missing; give one of: caption, img2vid, addaudio."),
+    "nothing": (Operation(), "The operation is missing; give one of: caption, img2vid, addaudio, concat, thumbnail."),
     "too many": (
         Operation(img2vid=Img2VidRequest(images=[image(id=name) for name in "abcd"])),
         "images has 4 elements and 3 are allowed; send several requests.",

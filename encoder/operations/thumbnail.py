@@ -1,0 +1,244 @@
+"""thumbnail: one picture of a video, and if wanted a sheet of small ones with their places (WebVTT)."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ffmpeg
+
+from apigpu.v1 import video_pb2
+from encoder.ffmpeg import filters
+from encoder.ffmpeg.command import FfmpegRun
+from encoder.media import frame_score, probe
+from encoder.media.info import UNSPECIFIED, MediaInfo, Source, VideoStream
+from encoder.operations.plan import ExtraFile, Plan, PlanContext
+from servicekit.errors import InvalidArgument
+
+# Of each image format: its MIME type, and the options that make it. Source of qscale 3: as good as JPEG looks at 90 %.
+FORMATS: Mapping[int, tuple[str, Mapping[str, str]]] = {
+    video_pb2.IMAGE_FORMAT_UNSPECIFIED: ("image/jpeg", {"c:v": "mjpeg", "q:v": "3"}),
+    video_pb2.IMAGE_FORMAT_JPEG: ("image/jpeg", {"c:v": "mjpeg", "q:v": "3"}),
+    video_pb2.IMAGE_FORMAT_PNG: ("image/png", {"c:v": "png"}),
+    video_pb2.IMAGE_FORMAT_WEBP: ("image/webp", {"c:v": "libwebp", "quality": "88"}),
+}
+JPEG = FORMATS[video_pb2.IMAGE_FORMAT_JPEG][1]
+# From here on players take pictures for BT.709 whose file does not tell.
+MIN_HD_SIDE = 720
+
+CANDIDATES = 12
+# A video so short is decoded as a whole for its candidates; of a longer one a picture is sought near each time.
+DECODED_SECONDS = 60.0
+CANDIDATE_WIDTH = 192
+MILLISECONDS = 1000
+
+SHEET, CUES = ExtraFile("sprites.jpg", "image/jpeg"), ExtraFile("sprites.vtt", "text/vtt")
+SPRITES, COLUMNS, SPRITE_WIDTH = 100, 10, 160
+MAX_SPRITES = 400
+MAX_SHEET_SIDE = 16_000
+# From here on only pictures are decoded that need no other.
+KEY_FRAMES_SECONDS = 600.0
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where a picture is: seconds from the start, and options by which FFmpeg seeks it."""
+
+    seconds: float
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """So many sprites of a size, every `interval` seconds, in rows of `columns`."""
+
+    count: int
+    interval: float
+    columns: int
+    width: int
+    height: int
+
+
+def plan(request: video_pb2.ThumbnailRequest, context: PlanContext) -> Plan:
+    """See Operation. However long the video is, a bounded part of it is decoded."""
+    source = context.source("url_video")
+    info, video = probe.probe_video(source)
+    seconds = probe.end_seconds(source, info, video)
+    content_type, options = _format(request)
+    sheet = _sheet(request.sprites, video, seconds) if request.HasField("sprites") else None
+    runs: list[FfmpegRun | Callable[[], FfmpegRun]] = []
+    if request.HasField("at_seconds"):
+        moments = [_given(request.at_seconds, source, info, video, seconds)]
+    else:
+        moments = _moments(seconds)
+        runs.append(_candidates(moments, context, source, info, video))
+    if sheet is not None:
+        runs.append(_sprites(sheet, context, source, info, video, seconds))
+
+    def making() -> FfmpegRun:
+        moment = moments[0] if len(moments) == 1 else _best(moments, context.folder)
+        given = filters.open_input(source.path.name, info, **moment.options)
+        shown = _picture(given, info, video, request.width)
+        output = {**options, "frames:v": "1", "f": "image2", "update": "1"}
+        return context.output((), output).run(shown, {})
+
+    return Plan(
+        runs=(*runs, making),
+        field=source.field,
+        codec="",
+        duration_seconds=0.0,
+        frames_total=1,
+        content_type=content_type,
+        files=(SHEET, CUES) if sheet else (),
+    )
+
+
+def _format(request: video_pb2.ThumbnailRequest) -> tuple[str, Mapping[str, str]]:
+    if request.format not in FORMATS:
+        text = f"{request.format} is not known; give one of {', '.join(video_pb2.ImageFormat.keys())}."
+        raise InvalidArgument.field("format", text)
+    return FORMATS[request.format]
+
+
+def _given(at: float, source: Source, info: MediaInfo, video: VideoStream, seconds: float) -> Moment:
+    """The picture that is shown at a time. Raises InvalidArgument for one past the end."""
+    if at >= seconds:
+        text = f"{at:g} s is past the end; the video lasts {seconds:.3f} s."
+        raise InvalidArgument(f"at_seconds: {text}", reason="PAST_END", fields={"at_seconds": text})
+    return _exact(probe.shown_at(source, info, video, at))
+
+
+def _exact(seconds: float) -> Moment:
+    """The first picture at a time or after it; FFmpeg decodes from the key frame before."""
+    return Moment(seconds, {"ss": f"{max(seconds - 0.5 / MILLISECONDS, 0):.6f}"})
+
+
+def _moments(seconds: float) -> list[Moment]:
+    """Times to look at, evenly over the video but for its very ends."""
+    times = [seconds * (number + 0.5) / CANDIDATES for number in range(CANDIDATES)]
+    if seconds <= DECODED_SECONDS:
+        return [Moment(time) for time in times]
+    return [Moment(time, {"ss": f"{time:.3f}", "noaccurate_seek": None}) for time in times]
+
+
+def _candidates(
+    moments: Sequence[Moment], context: PlanContext, source: Source, info: MediaInfo, video: VideoStream
+) -> FfmpegRun:
+    """The run that makes a small grey picture of each moment, called by its milliseconds."""
+    small = [_small(moment, source, info, video) for moment in moments] if moments[0].options else []
+    if small:
+        joined = ffmpeg.filter(small, "interleave", nb_inputs=len(small))
+    else:
+        step = moments[1].seconds - moments[0].seconds
+        given = filters.open_input(source.path.name, info)
+        chosen = filters.normalize_picture(given, info, video).filter(
+            "select", f"isnan(prev_selected_t)*gte(t,{moments[0].seconds:.3f})+gte(t-prev_selected_t,{step:.3f})"
+        )
+        joined = _grey(chosen.filter("settb", f"1/{MILLISECONDS}"))
+    output = {"c:v": "rawvideo", "f": "image2", "frame_pts": "1", "fps_mode:v": "passthrough"}
+    path = str(context.folder / f"{frame_score.PREFIX}%d{frame_score.ENDING}")
+    made = ffmpeg.output(joined, path, **output, **{"enc_time_base:v": f"1/{MILLISECONDS}"})
+    return context.output((), {}).run_reading(made, ())
+
+
+def _small(moment: Moment, source: Source, info: MediaInfo, video: VideoStream) -> Any:
+    given = filters.open_input(source.path.name, info, threads=1, **moment.options)
+    shown = filters.normalize_picture(given, info, video).filter("trim", end_frame=1)
+    timed = shown.filter("settb", f"1/{MILLISECONDS}").filter("setpts", round(moment.seconds * MILLISECONDS))
+    return _grey(timed)
+
+
+def _grey(shown: Any) -> Any:
+    return shown.filter("scale", CANDIDATE_WIDTH, CANDIDATE_WIDTH, flags="area").filter("format", "gray")
+
+
+def _best(moments: Sequence[Moment], folder: Path) -> Moment:
+    """The moment of the most telling picture. Of those that were sought, the one that is sought in the same way."""
+    milliseconds = frame_score.best(folder, CANDIDATE_WIDTH)
+    if milliseconds is None:
+        return Moment(0.0)
+    if not moments[0].options:
+        return _exact(milliseconds / MILLISECONDS)
+    return min(moments, key=lambda moment: abs(moment.seconds * MILLISECONDS - milliseconds))
+
+
+def _picture(given: Any, info: MediaInfo, video: VideoStream, width: int) -> Any:
+    """The picture as images have it: square pixels, RGB or what JPEG has."""
+    across, down = _size(video, width)
+    shown = filters.normalize_picture(given, info, video)
+    scaled = shown.filter(
+        "scale",
+        across,
+        down,
+        in_color_matrix=_matrix(video),
+        out_color_matrix="bt601",
+        out_range="pc",
+        flags="lanczos+accurate_rnd+full_chroma_int",
+    )
+    return scaled.filter("setsar", 1).filter("setparams", range="pc", colorspace="smpte170m")
+
+
+def _size(video: VideoStream, width: int) -> tuple[int, int]:
+    """Pixels across and down, in the video's shape as players show it."""
+    across, down = (side // 2 * 2 or side for side in video.rotated_size)
+    shape = across * video.rotated_aspect / down
+    wide = width or round(down * shape)
+    return wide, max(round(wide / shape), 1)
+
+
+def _matrix(video: VideoStream) -> str:
+    untold = video.color_tags.matrix == UNSPECIFIED and min(video.rotated_size) >= MIN_HD_SIDE
+    return "bt709" if untold or video.transfer or video.rgb else "auto"
+
+
+def _sheet(sprites: video_pb2.Sprites, video: VideoStream, seconds: float) -> Sheet:
+    """Raises InvalidArgument for a sheet that is too large."""
+    columns = sprites.columns or COLUMNS
+    width, height = _size(video, sprites.width or SPRITE_WIDTH)
+    interval = sprites.interval_seconds or max(seconds / SPRITES, 1.0)
+    count = max(math.ceil(seconds / interval - 1e-3), 1)
+    if count > MAX_SPRITES:
+        text = f"{count} pictures are too many; {MAX_SPRITES} are the most: give {seconds / MAX_SPRITES:.3f} or more."
+        raise InvalidArgument.field("sprites.interval_seconds", text)
+    columns = min(columns, count)
+    if max(columns * width, math.ceil(count / columns) * height) > MAX_SHEET_SIDE:
+        raise InvalidArgument.field(
+            "sprites.width", f"the sheet would be larger than {MAX_SHEET_SIDE} pixels; give less."
+        )
+    return Sheet(count, interval, columns, width, height)
+
+
+def _sprites(
+    sheet: Sheet, context: PlanContext, source: Source, info: MediaInfo, video: VideoStream, seconds: float
+) -> FfmpegRun:
+    """The run that makes the sheet; the cues are written at once."""
+    result = Path(context.result)
+    CUES.path(result).write_text(_cues(sheet, seconds), encoding="utf-8")
+    options = {"skip_frame": "nokey"} if seconds > KEY_FRAMES_SECONDS else {}
+    given = filters.open_input(source.path.name, info, **options)
+    shown = filters.normalize_picture(given, info, video).filter(
+        "fps", f"1/{sheet.interval:.6f}", start_time=0, round="down"
+    )
+    held = shown.filter("tpad", stop=-1, stop_mode="clone").filter("trim", end_frame=sheet.count)
+    small = held.filter("scale", sheet.width, sheet.height, in_color_matrix=_matrix(video), out_color_matrix="bt601")
+    small = small.filter("scale", out_range="pc").filter("setsar", 1)
+    rows = math.ceil(sheet.count / sheet.columns)
+    tiled = small.filter("tile", f"{sheet.columns}x{rows}")
+    made = ffmpeg.output(tiled, str(SHEET.path(result)), **{**JPEG, "frames:v": "1", "f": "image2", "update": "1"})
+    return context.output((), {}).run_reading(made, ())
+
+
+def _cues(sheet: Sheet, seconds: float) -> str:
+    blocks = ["WEBVTT\n"]
+    for number in range(sheet.count):
+        row, column = divmod(number, sheet.columns)
+        start, end = number * sheet.interval, min((number + 1) * sheet.interval, seconds)
+        place = f"{column * sheet.width},{row * sheet.height},{sheet.width},{sheet.height}"
+        blocks.append(f"{_clock(start)} --> {_clock(end)}\n{SHEET.name}#xywh={place}\n")
+    return "\n".join(blocks)
+
+
+def _clock(seconds: float) -> str:
+    whole, milliseconds = divmod(round(seconds * MILLISECONDS), MILLISECONDS)
+    return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}.{milliseconds:03}"
