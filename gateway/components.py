@@ -26,7 +26,7 @@ from gateway.sources import Sources
 from gateway.sources.fetch import Fetcher, FetchLimits
 from gateway.workers.base import ResumableEncoder
 from gateway.workers.pool import Pool
-from gateway.workers.static import StaticEncoders
+from gateway.workers.static import add_static_encoders
 from gateway.workers.tickets import Tickets
 from servicekit.tasks import cancel_and_wait, log_and_continue
 from servicekit.tls import Identity
@@ -129,8 +129,8 @@ def _pool(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> Pool:
     stack.push_async_callback(pool.close)
     identity = Identity.read(settings.tls_cert, settings.tls_key, settings.encoder_ca)
     token = settings.session_token.get_secret_value()
-    static = StaticEncoders(settings.encoders, pool, identity.channel_credentials(), token)
-    stack.push_async_callback(static.close)
+    following = add_static_encoders(settings.encoders, pool, identity.channel_credentials(), token)
+    stack.push_async_callback(cancel_and_wait, *following)
     return pool
 
 

@@ -194,7 +194,7 @@ async def test_a_later_ticket_is_left_alone(bucket):
     tickets, ticket = Tickets(bucket), AttemptTicket("t", "a", "a.mp4", ())
     await bucket.create("job.0", LATER)
     for asking in (
-        tickets.find("job.0"),
+        tickets.get("job.0"),
         tickets.issue("job.0", ticket),
         tickets.note_run("job.0", ticket, "run"),
         tickets.close("job.0", ticket),

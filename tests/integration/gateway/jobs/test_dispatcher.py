@@ -291,7 +291,7 @@ async def test_links_of_a_lost_run_at_runpod_close_when_another_encoder_has_the_
         await tickets.issue(f"{job.id}.0", AttemptTicket("t" * 26, "a" * 26, "a.mp4", ()))
         await wired(jetstream, tmp_path, works.pool, works.encoder, stack, resumable=[runpod])
         await until(lambda: works.encoder.running)
-        assert await tickets.find(f"{job.id}.0") is None
+        assert await tickets.get(f"{job.id}.0") is None
         step.set()
 
 
