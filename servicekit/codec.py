@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 def to_json(value: object) -> bytes:
     """Return compact JSON: bytes as base64, times in ISO 8601, fractions as "30000/1001", enums by their values."""
-    return json.dumps(value, separators=(",", ":"), default=_plain).encode()
+    return json.dumps(value, default=_plain, separators=(",", ":")).encode()
 
 
 def from_json(kind: type[T], data: bytes) -> T:
@@ -45,6 +45,7 @@ class _Data(RootModel[T]):
 
 
 def _plain(value: Any) -> Any:
+    """Return a value that JSON has no form for as one of those that it has, its parts left as they are."""
     if dataclasses.is_dataclass(value):
         return {stored: getattr(value, name) for name, stored in _names(type(value))}  # type: ignore[arg-type]
     if isinstance(value, Mapping):
