@@ -13,7 +13,7 @@ from encoder.sandbox.sandboxes import AUTO as AUTO_SANDBOX
 from encoder.sandbox.sandboxes import SANDBOXES
 from servicekit.config import Cidrs, SessionToken, Settings
 from servicekit.logs import LEVELS
-from servicekit.tls import Identity, TrustBundle
+from servicekit.tls import Identity
 
 WAIT, X264 = "wait", "x264"
 
@@ -102,8 +102,8 @@ class EncoderSettings(Settings):
         return value
 
     @property
-    def identity(self) -> Identity | TrustBundle:
+    def identity(self) -> Identity:
         """TLS_BUNDLE when it is given, else the TLS files. Raises ConfigError when the bundle cannot be used."""
         if text := self.tls_bundle.get_secret_value():
-            return TrustBundle.parse(text)
-        return Identity(self.tls_cert, self.tls_key, self.tls_ca)
+            return Identity.parse(text)
+        return Identity.read(self.tls_cert, self.tls_key, self.tls_ca)
