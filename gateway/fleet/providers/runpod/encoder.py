@@ -39,7 +39,8 @@ WORKER_ERRORS = (EncoderLost, EncoderBusy, NotTaken, AnswerLost)
 
 @dataclass(eq=False)
 class RunpodEncoder:
-    """See base.ResumableEncoder. A task that an earlier gateway left running is resumed by its ticket."""
+    """Run tasks on the workers of one RunPod endpoint. A task that an earlier gateway left running is resumed by its
+    ticket."""
 
     client: RunpodClient
     tickets: Tickets
@@ -120,11 +121,11 @@ class RunpodEncoder:
         return await self.tickets.keys()
 
     async def abandon(self, task_id: str, result: str) -> None:
-        """See base.ResumableEncoder."""
+        """Cancel the run of a task that has ended, and delete its result unless the task keeps it."""
         ticket = await self.tickets.get(task_id)
         if ticket is None:
             return
-        log.info("cancelling the run of a task that has ended", task=task_id, run=ticket.run_id)
+        log.info("canceling the run of a task that has ended", task=task_id, run=ticket.run_id)
         if PREFIX + ticket.asset_id == result:
             await self.tickets.drop(task_id, ticket)
         else:

@@ -20,10 +20,10 @@ from gateway.jetstream.connection import JetStream
 from gateway.jetstream.queue import WorkQueue
 from gateway.jobs.dispatcher import Dispatcher
 from gateway.jobs.manager import JobManager
+from gateway.jobs.policy import JobPolicy
 from gateway.jobs.progress import ProgressBus
 from gateway.jobs.queue import TaskQueue
-from gateway.jobs.retry import RETRY_POLICY
-from gateway.jobs.setup import JobLimits, start_jobs
+from gateway.jobs.setup import start_jobs
 from gateway.jobs.store import JobStore
 from gateway.sources import Sources
 from gateway.sources.fetch import Fetcher, FetchLimits
@@ -137,7 +137,7 @@ class Works:
 
 @contextlib.asynccontextmanager
 async def serving(encoder, certs, port=0):
-    identity = Identity(certs / "encoder.crt", certs / "encoder.key", certs / "ca.crt")
+    identity = Identity.read(certs / "encoder.crt", certs / "encoder.key", certs / "ca.crt")
     service = Service([error_boundary(60)], 10, max_call_seconds=60)
     encoder_pb2_grpc.add_EncoderServiceServicer_to_server(encoder, service.server)
     bound = service.listen(f"127.0.0.1:{port}", identity.server_credentials(require_client=True))
@@ -157,15 +157,15 @@ def certs(tmp_path):
 
 @pytest.fixture
 def retry():
-    """Parametrize it to have another."""
-    return RETRY_POLICY
+    """The intervals that are not the policy's own: parametrize it to have any."""
+    return {}
 
 
 @pytest.fixture
 async def works(jetstream, tmp_path, certs, retry):
     encoder = ScriptedEncoder()
     async with serving(encoder, certs) as port, contextlib.AsyncExitStack() as stack:
-        identity = Identity(certs / "gateway.crt", certs / "gateway.key", certs / "ca.crt")
+        identity = Identity.read(certs / "gateway.crt", certs / "gateway.key", certs / "ca.crt")
         pool = Pool()
         pool.add(GrpcEncoder(f"127.0.0.1:{port}", identity.channel_credentials(), ""))
         stack.push_async_callback(pool.close)
@@ -182,7 +182,7 @@ async def rented(jetstream, tmp_path, certs):
     """The same, with an encoder that costs a dollar a second since just now; `register` beside it."""
     encoder = ScriptedEncoder()
     async with serving(encoder, certs) as port, contextlib.AsyncExitStack() as stack:
-        identity = Identity(certs / "gateway.crt", certs / "gateway.key", certs / "ca.crt")
+        identity = Identity.read(certs / "gateway.crt", certs / "gateway.key", certs / "ca.crt")
         pool = Pool()
         at = GrpcEncoder(f"127.0.0.1:{port}", identity.channel_credentials(), "", name=RENTED.id)
         pool.add(at, rank=1, is_rented=True)
@@ -192,7 +192,7 @@ async def rented(jetstream, tmp_path, certs):
         yield works
 
 
-async def wired(jetstream, tmp_path, pool, encoder, stack, max_task_seconds=30.0, resumable=(), retry=RETRY_POLICY):
+async def wired(jetstream, tmp_path, pool, encoder, stack, max_task_seconds=30.0, resumable=(), retry=None):
     """Wire the product's own parts over a bucket that fails when it is told to."""
     assets = AssetStore(str(tmp_path / "assets"), retention_seconds=3600, max_bytes=1 << 30)
     bucket = FaultyBucket(await jetstream.key_value("jobs"))
@@ -206,8 +206,8 @@ async def wired(jetstream, tmp_path, pool, encoder, stack, max_task_seconds=30.0
     sources = Sources(fetcher, assets)
     config = FleetConfig("api-gpu", Policy())
     fleet = await open_fleet(config, await jetstream.key_value("fleet"), pool, store.index, {}, stack)
-    limits = JobLimits(max_task_seconds, max_attempts=3, max_items=20, cost_check_seconds=0.05)
-    manager, dispatcher = start_jobs(
-        store, queue, progress, sources, assets, pool, fleet, limits, stack, resumable, retry
+    policy = JobPolicy(
+        max_task_seconds=max_task_seconds, max_attempts=3, max_items=20, cost_check_seconds=0.05, **retry or {}
     )
+    manager, dispatcher = start_jobs(store, queue, progress, sources, assets, pool, fleet, policy, stack, resumable)
     return Works(jetstream, assets, bucket, work_queue, queue, store, manager, dispatcher, pool, encoder, fleet)
