@@ -80,7 +80,6 @@ class RunpodProvider:
         self._refusal = ""
 
     def encoder(self, instance: Instance) -> Encoder:
-        """Return the encoder behind a worker slot."""
         return RunpodWorkerSlot(instance.id, instance.slots, self)
 
     async def offers(self) -> Sequence[Offer]:
@@ -122,7 +121,6 @@ class RunpodProvider:
         return outcome
 
     async def close(self) -> None:
-        """Close the endpoint's connections."""
         await self.endpoint.close()
 
     def _check_cooldown(self) -> None:
@@ -148,7 +146,6 @@ class RunpodWorkerSlot:
         return await self.provider.run(job, events)
 
     async def release(self, task_id: str) -> None:
-        """Release the task at the endpoint."""
         await self.provider.endpoint.release(task_id)
 
     async def close(self) -> None:

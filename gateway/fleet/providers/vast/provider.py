@@ -74,7 +74,6 @@ class VastProvider:
         return issue(label, life_seconds, context.gateway_networks)
 
     def encoder(self, instance: Instance) -> Encoder:
-        """Open the encoder on an instance."""
         if instance.access is None:
             raise ValueError(f"the record of instance {instance.id} has no credentials")
         return open_encoder(instance.address, instance.id, instance.access)
@@ -130,7 +129,6 @@ class VastProvider:
         return [_listed(row, self.max_usd_per_hour) for row in ours]
 
     async def destroy(self, provider_id: str) -> None:
-        """Destroy an instance."""
         await self.client.destroy(provider_id)
 
     def blacklist(self, instance: Instance) -> None:
@@ -144,7 +142,6 @@ class VastProvider:
         log.warning("host blacklisted", provider=NAME, host=instance.host, seconds=seconds, error=instance.reason)
 
     async def close(self) -> None:
-        """Close connections."""
         await self.client.close()
 
     def _environment(self) -> dict[str, str]:
