@@ -5,8 +5,7 @@ from contextlib import asynccontextmanager
 
 from gateway.fleet.providers.base import ProviderContext
 from gateway.fleet.providers.vast.client import VastClient
-from gateway.fleet.providers.vast.provider import VastProvider
-from gateway.fleet.providers.vast.settings import VastSettings
+from gateway.fleet.providers.vast.provider import VastProvider, VastSettings
 from servicekit.backoff import Backoff
 from tests.emulators.vastemulator import INTERVALS, KEY, VastEmulator
 from tests.emulators.vastmarket import offer

@@ -17,7 +17,6 @@ from gateway.fleet.providers.base import (
     EndpointConfig,
     Offer,
     ProviderContext,
-    ProviderFactory,
     ProviderSettings,
 )
 from gateway.fleet.providers.runpod.client import RunpodClient
@@ -56,6 +55,14 @@ class RunpodSettings(ProviderSettings):
     def endpoint(self) -> EndpointConfig:
         """The endpoint as set here."""
         return EndpointConfig(self.endpoint_id, self.idle_timeout, self.max_timeout)
+
+    def open(self, context: ProviderContext) -> "RunpodProvider":
+        """Return the provider of the workers of RUNPOD_ENDPOINT_ID."""
+        client = RunpodClient(self.url, self.endpoint_id, self.api_key.get_secret_value(), rest_url=self.rest_url)
+        timeouts = RunTimeouts(max_seconds=self.max_timeout)
+        links = TaskLinks(context.links, context.assets, context.public_url, timeouts.life_seconds)
+        encoder = RunpodEncoder(client, context.tickets, context.assets, links, timeouts)
+        return RunpodProvider(encoder, self.usd_per_second, self.max_workers, self.slots)
 
 
 @dataclass(eq=False)
@@ -150,16 +157,3 @@ class RunpodWorkerSlot:
 
     async def close(self) -> None:
         """Keep the endpoint open: it is shared."""
-
-
-def open_runpod(settings: RunpodSettings, context: ProviderContext) -> RunpodProvider:
-    """Return the provider of the workers of RUNPOD_ENDPOINT_ID."""
-    key = settings.api_key.get_secret_value()
-    client = RunpodClient(settings.url, settings.endpoint_id, key, rest_url=settings.rest_url)
-    timeouts = RunTimeouts(max_seconds=settings.max_timeout)
-    links = TaskLinks(context.links, context.assets, context.public_url, timeouts.life_seconds)
-    endpoint = RunpodEncoder(client, context.tickets, context.assets, links, timeouts)
-    return RunpodProvider(endpoint, settings.usd_per_second, settings.max_workers, settings.slots)
-
-
-RUNPOD = ProviderFactory(RunpodSettings, open_runpod)
