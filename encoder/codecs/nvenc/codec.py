@@ -183,13 +183,13 @@ class BitstreamWriter(ReadingEnd):
     def start(self) -> None:
         self.close_reading()
 
-    async def finish(self) -> bool:
+    async def finish(self) -> None:
         assert self._result is not None
         result = await asyncio.shield(self._result)
         if result.outcome == LIMIT:
             raise CodecFault("nvenc: the card has no session more to give.", reason="SESSION_LIMIT")
         if result.outcome == UNREAD:
-            return False
+            return
         if result.outcome != COMPLETE:
             raise CodecFault(f"nvenc: the session failed: {result.error}.", reason="CODEC_FAILED")
         if self._filtering is not None:
@@ -198,7 +198,6 @@ class BitstreamWriter(ReadingEnd):
             await self._raw.finish()
         if not result.frames and isinstance(self._source, FfmpegRun):
             raise InvalidArgument.field(self._source.fields[0], NO_FRAMES, reason="BAD_INPUT")
-        return True
 
     async def _finish_filtering(self, filtering: FfmpegProcess) -> None:
         """Wait for the source's end. Where the card decodes, it may be at fault as well as the file: then the task is

@@ -57,8 +57,8 @@ class WorkerClient:
                 await self._start_worker()
 
     async def send(self, request: EncodeRequest, frames: int, bitstream: int) -> "asyncio.Future[EncodeResult]":
-        """Send a request under a number of its own, for the card with the fewest sessions. The worker has its own copies
-        of the file descriptors then. Raises CodecFault when there is no worker or no card."""
+        """Send a request under a number of its own, for the card with the fewest sessions. The worker has copies of the
+        file descriptors then. Raises CodecFault when there is no worker or no card."""
         await self.start()
         usable = [number for number, card in enumerate(self._cards) if not card.fault]
         self._requests += 1
