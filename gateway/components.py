@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -15,20 +15,20 @@ from gateway.fleet.fleet import Fleet, fleet_config, open_fleet
 from gateway.fleet.providers.base import Provider, ProviderContext, ServerlessProvider
 from gateway.fleet.providers.registry import PROVIDERS
 from gateway.jetstream.connection import JetStream
-from gateway.jobs import orphans
 from gateway.jobs.dispatcher import Dispatcher
 from gateway.jobs.manager import JobManager
+from gateway.jobs.policy import JobPolicy
 from gateway.jobs.progress import ProgressBus
 from gateway.jobs.queue import TaskQueue
-from gateway.jobs.setup import JobLimits, start_jobs
+from gateway.jobs.setup import start_jobs
 from gateway.jobs.store import JobStore
 from gateway.sources import Sources
 from gateway.sources.fetch import Fetcher, FetchLimits
 from gateway.workers.base import ResumableEncoder
 from gateway.workers.pool import Pool
-from gateway.workers.static import StaticEncoders
+from gateway.workers.static import add_static_encoders
 from gateway.workers.tickets import Tickets
-from servicekit.tasks import cancel_and_wait, log_and_continue
+from servicekit.tasks import cancel_and_wait, repeat
 from servicekit.tls import Identity
 
 log = structlog.get_logger("gateway")
@@ -74,15 +74,17 @@ class Components:
         fleet = await open_fleet(config, await jetstream.key_value("fleet"), pool, store.index, providers, stack)
         fleet.controller.start()
         stack.push_async_callback(fleet.controller.close)
-        limits = JobLimits(settings.max_task_seconds, settings.task_attempts, settings.max_batch_items)
+        policy = JobPolicy(
+            max_task_seconds=settings.max_task_seconds,
+            max_attempts=settings.task_attempts,
+            max_items=settings.max_batch_items,
+        )
         resumable = [
             provider.endpoint
             for provider in providers.values()
             if isinstance(provider, ServerlessProvider) and isinstance(provider.endpoint, ResumableEncoder)
         ]
-        jobs, dispatcher = start_jobs(store, queue, progress, sources, assets, pool, fleet, limits, stack, resumable)
-        if resumable:
-            _run_in_background(stack, orphans.reap_orphaned_runs(store, resumable))
+        jobs, dispatcher = start_jobs(store, queue, progress, sources, assets, pool, fleet, policy, stack, resumable)
         transfers = TransferSlots(settings.max_transfers)
         return cls(
             settings=settings,
@@ -106,7 +108,8 @@ def _asset_store(settings: GatewaySettings, stack: contextlib.AsyncExitStack) ->
         retention_seconds=settings.asset_retention_seconds,
         max_bytes=settings.max_asset_bytes,
     )
-    _run_in_background(stack, _sweep(assets))
+    sweeping = repeat("cannot sweep assets", SWEEP_SECONDS, lambda: _sweep(assets))
+    stack.push_async_callback(cancel_and_wait, asyncio.create_task(sweeping))
     return assets
 
 
@@ -129,8 +132,8 @@ def _pool(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> Pool:
     stack.push_async_callback(pool.close)
     identity = Identity(settings.tls_cert, settings.tls_key, settings.encoder_ca)
     token = settings.session_token.get_secret_value()
-    static = StaticEncoders(settings.encoders, pool, identity.channel_credentials(), token)
-    stack.push_async_callback(static.close)
+    following = add_static_encoders(settings.encoders, pool, identity.channel_credentials(), token)
+    stack.push_async_callback(cancel_and_wait, *following)
     return pool
 
 
@@ -173,13 +176,6 @@ def link_secret(settings: GatewaySettings) -> bytes:
         return path.read_bytes()
 
 
-def _run_in_background(stack: contextlib.AsyncExitStack, work: Coroutine[None, None, None]) -> None:
-    stack.push_async_callback(cancel_and_wait, asyncio.create_task(work))
-
-
 async def _sweep(assets: AssetStore) -> None:
-    while True:
-        with log_and_continue("cannot sweep assets"):
-            if deleted := await assets.sweep():
-                log.info("expired assets deleted", count=deleted)
-        await asyncio.sleep(SWEEP_SECONDS)
+    if deleted := await assets.sweep():
+        log.info("expired assets deleted", count=deleted)

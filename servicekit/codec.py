@@ -24,7 +24,7 @@ Convert = Callable[[Any], Any]
 
 def to_json(value: object) -> bytes:
     """Return compact JSON: bytes as base64, times in ISO 8601, fractions as "30000/1001", enums by their values."""
-    return json.dumps(_plain(value), separators=(",", ":")).encode()
+    return json.dumps(value, default=_plain, separators=(",", ":")).encode()
 
 
 def from_json(kind: type[T], data: bytes) -> T:
@@ -37,14 +37,11 @@ def from_json(kind: type[T], data: bytes) -> T:
 
 
 def _plain(value: Any) -> Any:
-    if value is None or type(value) in (str, int, float, bool):
-        return value
+    """Return a value that JSON has no form for as one of those that it has, its parts left as they are."""
     if dataclasses.is_dataclass(value):
-        return {stored: _plain(getattr(value, name)) for name, stored in _names(type(value))}  # type: ignore[arg-type]
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
+        return {stored: getattr(value, name) for name, stored in _names(type(value))}  # type: ignore[arg-type]
     if isinstance(value, Mapping):
-        return {key: _plain(part) for key, part in value.items()}
+        return dict(value)
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     if isinstance(value, datetime):

@@ -1,8 +1,8 @@
-"""Helpers for asyncio tasks: log and continue, cancel and wait, run to completion."""
+"""Helpers for asyncio tasks: log and continue, repeat, cancel and wait, run to completion."""
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 import structlog
@@ -26,6 +26,14 @@ def log_and_continue(event: str, **facts: object) -> Iterator[None]:
         log.warning(event, error=error.message, **facts)
     except Exception:
         log.exception(event, **facts)
+
+
+async def repeat(event: str, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+    """Do the work at once and then every so many seconds, until cancelled; log what it raises as `event`."""
+    while True:
+        with log_and_continue(event):
+            await work()
+        await asyncio.sleep(seconds)
 
 
 async def cancel_and_wait(*tasks: "asyncio.Future[Any]") -> None:

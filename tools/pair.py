@@ -1,12 +1,13 @@
 """A temporary pair: `api-gpu up` as a child, on free ports and in a folder of its own."""
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from servicekit.process import die_with_parent, module_command
 START_SECONDS = 60.0
 STOP_SECONDS = 45.0
 POLL_SECONDS = 0.02
+# Below those that systems give to connections, and to servers that ask for any port.
+PORTS = range(10_000, 32_000)
 # Settings that would tie the pair to something outside it.
 OUTSIDE = {
     "ALLOWED_IPS",
@@ -125,9 +128,13 @@ def stop(pair: Pair) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports of this machine that are free now."""
+    """Return ports of this machine that are free, and of which the system gives none to others meanwhile."""
+    ports: list[int] = []
     with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
+        while len(ports) < count:
+            # Not by `random`, which tests that run side by side may seed alike.
+            port = secrets.choice(PORTS)
+            with suppress(OSError):
+                stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+                ports.append(port)
+    return ports

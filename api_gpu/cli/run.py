@@ -43,6 +43,7 @@ def run_operation(
     and typer.Exit when one of several results failed.
     """
     inputs = source_list(sources)
+    options = with_format(options, name, out)
     batch = next((key for key, each in OPERATIONS[name].inputs.items() if each.is_many), "")
     ids = stems(sources[batch]) if OPERATIONS[name].item else []
     targets = (
@@ -152,13 +153,34 @@ def source_list(sources: Sources) -> list[str]:
     return [each for value in sources.values() for each in ([value] if isinstance(value, str) else value)]
 
 
+def format_option(operation: str) -> tuple[Sequence[str], str] | None:
+    """Return the choices and the default of an operation's option `format`; None where it has no such option."""
+    hint = get_type_hints(OPERATIONS[operation].options, include_extras=True).get("format")
+    if hint is None:
+        return None
+    union, option = get_args(hint)
+    return get_args(get_args(union)[0]), option.default
+
+
+def with_format(options: Mapping[str, Any], operation: str, out: Path | None) -> Mapping[str, Any]:
+    """Return the options with the format that the ending of `out` asks for. Raises BadParameter if the two differ."""
+    known = format_option(operation)
+    ending = out.suffix.lower().lstrip(".") if out else ""
+    asked = next((form for form in known[0] if ending in (form, ENDINGS.get(form))), None) if known else None
+    if asked is None:
+        return options
+    if options.get("format", asked) != asked:
+        raise typer.BadParameter(f"--format {options['format']} does not go with the ending of {out}")
+    return {**options, "format": asked}
+
+
 def named_after(source: str, operation: str, options: Mapping[str, Any]) -> Path:
     """Return the name of a result in the current folder: that of a source, and the operation.
 
     It is an MP4, or what the option `format` of the operation says.
     """
-    known = get_type_hints(OPERATIONS[operation].options, include_extras=True)
-    form = options.get("format") or (get_args(known["format"])[1].default if "format" in known else "mp4")
+    known = format_option(operation)
+    form = options.get("format") or (known[1] if known else "mp4")
     return Path(f"{stems([source])[0]}-{operation}.{ENDINGS.get(form, form)}")
 
 

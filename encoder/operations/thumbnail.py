@@ -1,17 +1,20 @@
 """thumbnail: one picture of a video, and if wanted a sheet of small ones with their places (WebVTT)."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
 import ffmpeg
+import numpy as np
+import numpy.typing as npt
 
 from apigpu.v1 import video_pb2
 from encoder.ffmpeg import filters
 from encoder.ffmpeg.command import FfmpegRun
-from encoder.media import frame_score, probe
+from encoder.media import probe
 from encoder.media.info import UNSPECIFIED, MediaInfo, Source, VideoStream
 from encoder.operations.plan import ExtraFile, Plan, PlanContext
 from servicekit.errors import InvalidArgument
@@ -58,6 +61,16 @@ class Sheet:
     columns: int
     width: int
     height: int
+
+
+# Files of candidates: small gray pictures, held against each other.
+PREFIX, ENDING = "candidate", ".gray"
+Gray = npt.NDArray[np.uint8]
+
+# Means of samples, of 255, between which a picture is neither too dark nor burnt out.
+DARK, BRIGHT = 48.0, 208.0
+# Spread of samples, and detail (spread of the Laplacian), of a picture that has enough of each.
+RICH_SPREAD, SHARP_DETAIL = 56.0, 24.0
 
 
 def plan(request: video_pb2.ThumbnailRequest, context: PlanContext) -> Plan:
@@ -137,7 +150,7 @@ def _candidates(
         )
         joined = _grey(chosen.filter("settb", f"1/{MILLISECONDS}"))
     output = {"c:v": "rawvideo", "f": "image2", "frame_pts": "1", "fps_mode:v": "passthrough"}
-    path = str(context.folder / f"{frame_score.PREFIX}%d{frame_score.ENDING}")
+    path = str(context.folder / f"{PREFIX}%d{ENDING}")
     made = ffmpeg.output(joined, path, **output, **{"enc_time_base:v": f"1/{MILLISECONDS}"})
     return context.output((), {}).run_reading(made, ())
 
@@ -155,7 +168,7 @@ def _grey(shown: Any) -> Any:
 
 def _best(moments: Sequence[Moment], folder: Path) -> Moment:
     """The moment of the most telling picture. Of those that were sought, the one that is sought in the same way."""
-    milliseconds = frame_score.best(folder, CANDIDATE_WIDTH)
+    milliseconds = _most_telling(folder, CANDIDATE_WIDTH)
     if milliseconds is None:
         return Moment(0.0)
     if not moments[0].options:
@@ -242,3 +255,27 @@ def _cues(sheet: Sheet, seconds: float) -> str:
 def _clock(seconds: float) -> str:
     whole, milliseconds = divmod(round(seconds * MILLISECONDS), MILLISECONDS)
     return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}.{milliseconds:03}"
+
+
+def _most_telling(folder: Path, side: int) -> int | None:
+    """Return the number in the name of the most telling picture, a file of side × side gray samples in the folder; of
+    equals the earliest. None when there is no picture."""
+    scores = {number: _score(picture) for number, picture in sorted(_pictures(folder, side))}
+    return max(scores, key=lambda number: scores[number], default=None)
+
+
+def _score(picture: Gray) -> float:
+    """Return how telling a picture is, from 0 (black, or of one color) to 1: well lit, rich in contrast, sharp."""
+    mean, spread = float(picture.mean()), float(picture.std())
+    light = min(mean / DARK, (255.0 - mean) / (255.0 - BRIGHT), 1.0)
+    contrast = min(spread / RICH_SPREAD, 1.0)
+    detail = min(float(cv2.Laplacian(picture, cv2.CV_32F).std()) / SHARP_DETAIL, 1.0)
+    # One that lacks a thing altogether must not win by the others.
+    return light * contrast * (0.25 + 0.75 * detail)
+
+
+def _pictures(folder: Path, side: int) -> Iterator[tuple[int, Gray]]:
+    for path in folder.glob(f"{PREFIX}*{ENDING}"):
+        samples = np.frombuffer(path.read_bytes(), np.uint8)
+        if samples.size == side * side:
+            yield int(path.stem.removeprefix(PREFIX)), samples.reshape(side, side)

@@ -24,9 +24,10 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from gateway.fleet.estimates import EstimateStore
+from gateway.fleet.instances.credentials import LaunchSpec
 from gateway.fleet.instances.instance import Instance, InstanceState
 from gateway.fleet.instances.registry import InstanceRegistry
-from gateway.fleet.providers.base import LaunchSpec, LaunchUnknown, ListedInstance, Offer, OfferGone
+from gateway.fleet.providers.base import LaunchUnknown, ListedInstance, Offer, OfferGone
 from gateway.fleet.providers.monitor import CREATE, DESTROY, InstanceMonitor, ProviderMonitor
 from gateway.workers.pool import Pool
 from servicekit.errors import ServiceError

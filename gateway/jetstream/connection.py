@@ -42,7 +42,8 @@ class JetStream:
     """One connection, which restores itself when it is lost, and the embedded server where there is one."""
 
     def __init__(self, server: EmbeddedServer | None, replicas: int, ping_seconds: float) -> None:
-        self._server = server
+        # Where there is no NATS_URL.
+        self.server = server
         self._replicas = replicas
         self._ping_seconds = ping_seconds
         self._client = _Client(ping_seconds * (MAX_UNANSWERED_PINGS + 1))
@@ -62,12 +63,11 @@ class JetStream:
         `replicas` is the number of servers of a cluster that keep each record and message. A server that is silent for
         three times `ping_seconds` is taken for lost, and connected to again.
         """
-        server = None
-        if not url:
-            server = EmbeddedServer(folder)
-            await server.start()
+        server = None if url else EmbeddedServer(folder)
         jetstream = cls(server, replicas, ping_seconds)
         try:
+            if server:
+                await server.start()
             await jetstream._connect(server.url if server else url, connect_seconds)
         except BaseException:
             if server:
@@ -79,18 +79,8 @@ class JetStream:
         """Disconnect, and end the embedded server."""
         self._is_closing = True
         await self._client.close()
-        if self._server:
-            await self._server.stop()
-
-    @property
-    def server_url(self) -> str:
-        """The URL of the embedded server, with its token; "" without one."""
-        return self._server.url if self._server else ""
-
-    @property
-    def server_pid(self) -> int | None:
-        """The process id of the embedded server, while it runs."""
-        return self._server.pid if self._server else None
+        if self.server:
+            await self.server.stop()
 
     async def key_value(self, bucket: str) -> KeyValue:
         """Open a bucket, and create it if it is missing. Raise ConfigError."""

@@ -3,14 +3,14 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
-import nats.errors
 import structlog
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.errors import APIError
 
-from gateway.jetstream.errors import nats_errors, reraise_swallowed_cancel
+from gateway.jetstream.errors import nats_errors
 from servicekit.errors import ServiceError, Unavailable
 
 log = structlog.get_logger("gateway.jetstream")
@@ -23,27 +23,27 @@ NOT_STORED = 10077
 FULL_SUBJECT = "maximum messages per subject exceeded"
 
 
+@dataclass(eq=False)
 class Delivery:
     """A message that this worker holds. It must be acknowledged or returned."""
 
-    def __init__(self, message: Msg, prefix: str, heartbeat_seconds: float) -> None:
-        self._message = message
-        self.key = message.subject.removeprefix(prefix + ".")
-        self._heartbeat_seconds = heartbeat_seconds
+    message: Msg
+    key: str
+    heartbeat_seconds: float
 
     async def ack(self) -> None:
         """Acknowledge the message, confirmed by the server: it is gone for good. A second time does nothing."""
-        if self._message.is_acked:
+        if self.message.is_acked:
             return
         with nats_errors():
-            await self._message.ack_sync()
+            await self.message.ack_sync()
 
     async def give_back(self, delay_seconds: float = 0) -> None:
         """Return the message to the queue, which redelivers it after a delay; nothing once it is acknowledged."""
-        if self._message.is_acked:
+        if self.message.is_acked:
             return
         with nats_errors():
-            await self._message.nak(delay=delay_seconds or None)
+            await self.message.nak(delay=delay_seconds or None)
 
     @contextlib.asynccontextmanager
     async def keep_alive(self) -> AsyncIterator[None]:
@@ -56,34 +56,28 @@ class Delivery:
 
     async def _send_heartbeats(self) -> None:
         while True:
-            await asyncio.sleep(self._heartbeat_seconds)
+            await asyncio.sleep(self.heartbeat_seconds)
             try:
                 with nats_errors():
-                    await self._message.in_progress()
+                    await self.message.in_progress()
             except ServiceError as error:
                 log.warning("cannot send a heartbeat for a message", key=self.key, error=str(error.__cause__))
 
 
+@dataclass(eq=False)
 class WorkQueue:
     """A queue of keys, each in it once at most."""
 
-    def __init__(
-        self,
-        stream: JetStreamContext,
-        puller: JetStreamContext.PullSubscription,
-        name: str,
-        ack_wait_seconds: float,
-    ) -> None:
-        self._stream = stream
-        self._puller = puller
-        self._name = name
-        self._heartbeat_seconds = ack_wait_seconds / 3
+    stream: JetStreamContext
+    puller: JetStreamContext.PullSubscription
+    name: str
+    ack_wait_seconds: float
 
     async def put(self, key: str) -> bool:
         """Queue `key`; on return it is on disk. Return False if it is queued already. Raise Unavailable."""
         with nats_errors():
             try:
-                await self._stream.publish(f"{self._name}.{key}", b"")
+                await self.stream.publish(f"{self.name}.{key}", b"")
             except APIError as error:
                 if error.err_code != NOT_STORED or error.description != FULL_SUBJECT:
                     raise
@@ -94,11 +88,11 @@ class WorkQueue:
         """Wait for the next message, and through errors of the server."""
         while True:
             try:
-                with reraise_swallowed_cancel():
-                    (message,) = await self._puller.fetch(1, timeout=POLL_SECONDS)
-                return Delivery(message, self._name, self._heartbeat_seconds)
-            except (TimeoutError, nats.errors.TimeoutError):
-                continue
-            except (nats.errors.Error, OSError, Unavailable) as error:
-                log.warning("cannot read the queue; trying again", error=str(error) or type(error).__name__)
-                await asyncio.sleep(RETRY_SECONDS)
+                with nats_errors():
+                    (message,) = await self.puller.fetch(1, timeout=POLL_SECONDS)
+                return Delivery(message, message.subject.removeprefix(f"{self.name}."), self.ack_wait_seconds / 3)
+            except Unavailable as error:
+                cause = error.__cause__
+                if not isinstance(cause, TimeoutError):
+                    log.warning("cannot read the queue; trying again", error=str(cause) or type(cause).__name__)
+                    await asyncio.sleep(RETRY_SECONDS)

@@ -70,11 +70,11 @@ class Records(Generic[T]):
 
     async def create(self, key: str, value: T) -> None:
         """Write a new record; on return it is on disk. Raise Aborted if the key exists."""
-        self._note(key, value, await self.bucket.create(self.prefix + key, to_json(value)))
+        self.note(key, value, await self.bucket.create(self.prefix + key, to_json(value)))
 
     async def put(self, key: str, value: T) -> None:
         """Write the record, whatever it was."""
-        self._note(key, value, await self.bucket.put(self.prefix + key, to_json(value)))
+        self.note(key, value, await self.bucket.put(self.prefix + key, to_json(value)))
 
     async def update(self, key: str, step: Callable[[T], T], default: T | None = None) -> T:
         """Apply a pure step to the value as it is now, again when another writer was faster; return the new value.
@@ -88,7 +88,7 @@ class Records(Generic[T]):
             value, revision = found or (default, 0)
             changed = step(value)  # type: ignore[arg-type]  # no value is None here
             if found and changed == value:
-                self._note(key, changed, revision)
+                self.note(key, changed, revision)
                 return changed
             with contextlib.suppress(Aborted):
                 await (self._replace(key, changed, revision) if found else self.create(key, changed))
@@ -123,7 +123,7 @@ class Records(Generic[T]):
             raise UnreadableRecord(text, reason=f"{self.noun.upper()}_UNREADABLE") from error
 
     async def _replace(self, key: str, value: T, revision: int) -> None:
-        self._note(key, value, await self.bucket.update(self.prefix + key, to_json(value), revision))
+        self.note(key, value, await self.bucket.update(self.prefix + key, to_json(value), revision))
 
     def _changed(self, key: str, data: bytes | None, revision: int) -> None:
         if not key.startswith(self.prefix):
@@ -133,11 +133,11 @@ class Records(Generic[T]):
             self._forget(key)
             return
         try:
-            self._note(key, from_json(self.kind, data), revision)
+            self.note(key, from_json(self.kind, data), revision)
         except ValueError:
             log.exception("cannot read a record; it is left alone", kind=self.noun, key=key)
 
-    def _note(self, key: str, value: T, revision: int) -> None:
+    def note(self, key: str, value: T, revision: int) -> None:
         """Take in the value at a revision, unless a newer one is known."""
         known = self._revisions.get(key, -1)
         if revision < known or (revision == known and not self.repeats):

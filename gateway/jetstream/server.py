@@ -70,7 +70,7 @@ class EmbeddedServer:
         path.write_text(config)
         self._process = await self._spawn()
         await self._until_listening(self._process)
-        self._supervisor = asyncio.create_task(self._supervise())
+        self._supervisor = asyncio.create_task(self._supervise(self._process))
 
     async def stop(self) -> None:
         """End the server; what it acknowledged stays in the store."""
@@ -120,17 +120,14 @@ class EmbeddedServer:
             process.kill()
         raise ConfigError(f"the embedded nats-server does not start; see {self._folder / 'server.log'}")
 
-    async def _supervise(self) -> None:
-        while self._process is not None:
-            code = await self._process.wait()
-            log.error("nats-server ended; starting it again", exit_code=code)
-            self._process = await self._spawn_again()
-
-    async def _spawn_again(self) -> asyncio.subprocess.Process:
+    async def _supervise(self, process: asyncio.subprocess.Process | None) -> None:
         while True:
+            if process is not None:
+                log.error("nats-server ended; starting it again", exit_code=await process.wait())
+                process = None
             await asyncio.sleep(RESTART_SECONDS)
             try:
-                return await self._spawn()
+                process = self._process = await self._spawn()
             except (OSError, ConfigError) as error:  # no process or descriptor to be had, or the file is being replaced
                 log.warning("cannot start nats-server; trying again", error=str(error))
 

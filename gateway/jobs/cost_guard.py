@@ -18,7 +18,6 @@ from gateway.workers.pool import Pool
 from servicekit.errors import DataLoss, FailedPrecondition, ServiceError, Unavailable
 from servicekit.tasks import run_to_completion
 
-CHECK_SECONDS = 1.0
 COST_LIMIT = "COST_LIMIT"
 
 
@@ -29,7 +28,7 @@ class CostGuard:
     store: JobStore
     fleet: Fleet
     pool: Pool
-    check_seconds: float = CHECK_SECONDS
+    check_seconds: float
 
     def check(self, wanted: video_pb2.Operation) -> None:
         """Raise FailedPrecondition (COST_LIMIT) for an operation that is expected to cost more than it may. Encoders of
@@ -62,7 +61,7 @@ class CostGuard:
         try:
             interval = UsageInterval(instance, begun_at)
             # Not cancelled half-way: the write would take effect after the end was recorded, and leave the usage open.
-            begin = self.store.change(ref.job_id, lambda job: model.begin_usage(job, ref.index, interval))
+            begin = self.store.update(ref.job_id, lambda job: model.begin_usage(job, ref.index, interval))
             job = await run_to_completion(begin)
             async with self._limited(job, instance):
                 yield
@@ -80,7 +79,7 @@ class CostGuard:
         """Record one end in the job and in the instance, so that the shares of all jobs add up to its price."""
         now = time.time()
         with contextlib.suppress(ServiceError):
-            job = await self.store.change(ref.job_id, lambda job: model.end_usage(job, ref.index, instance, now))
+            job = await self.store.update(ref.job_id, lambda job: model.end_usage(job, ref.index, instance, now))
             task = job.tasks[ref.index]
             # None of this instance where the task had ended before, and only its message came again.
             if task.usage and task.usage[-1].instance == instance:
@@ -92,7 +91,7 @@ class CostGuard:
     async def _drop(self, ref: TaskRef, instance: str) -> None:
         """Bill nothing: the encoder did not take the task, and the instance is as idle as it was."""
         with contextlib.suppress(ServiceError):
-            await self.store.change(ref.job_id, lambda job: model.drop_usage(job, ref.index, instance))
+            await self.store.update(ref.job_id, lambda job: model.drop_usage(job, ref.index, instance))
         await self.fleet.registry.drop_run(instance, ref.key)
 
     @contextlib.asynccontextmanager

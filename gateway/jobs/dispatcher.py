@@ -17,15 +17,15 @@ from gateway.cluster.assignments import TaskAssignments
 from gateway.jetstream.records import UnreadableRecord
 from gateway.jobs import model
 from gateway.jobs.cost_guard import CostGuard
-from gateway.jobs.executor import TaskExecutor, TaskTimedOut
+from gateway.jobs.executor import TaskExecutor, TaskTimedOut, reap_orphaned_runs
 from gateway.jobs.model import Failure, Job
+from gateway.jobs.policy import JobPolicy
 from gateway.jobs.queue import Attempt, TaskQueue
-from gateway.jobs.retry import RETRY_POLICY, RetryPolicy
 from gateway.jobs.store import JobStore
 from gateway.workers.base import EncoderBusy, InputFailed
 from gateway.workers.pool import Pool, SlotLease
 from servicekit.errors import Aborted, DataLoss, Internal, NotFound, ServiceError, Unavailable
-from servicekit.tasks import cancel_and_wait, log_and_continue
+from servicekit.tasks import cancel_and_wait, log_and_continue, repeat
 
 log = structlog.get_logger("gateway.jobs")
 
@@ -38,7 +38,7 @@ class Unexpected(Unavailable):
 
 @dataclass(eq=False)
 class Dispatcher:
-    """Runs tasks until `drain`. One that loses its encoder is tried up to `max_attempts` times, then it fails."""
+    """Runs tasks until `drain`. One that loses its encoder is tried `max_attempts` times at most, then it fails."""
 
     store: JobStore
     queue: TaskQueue
@@ -46,8 +46,7 @@ class Dispatcher:
     assignments: TaskAssignments
     executor: TaskExecutor
     cost_guard: CostGuard
-    max_attempts: int
-    retry: RetryPolicy = RETRY_POLICY
+    policy: JobPolicy
     _running: dict[asyncio.Task[bool], Attempt] = field(default_factory=dict, init=False)
     _loops: list[asyncio.Task[None]] = field(default_factory=list, init=False)
     _is_draining: bool = field(default=False, init=False)
@@ -62,7 +61,16 @@ class Dispatcher:
 
     def start(self) -> None:
         """Begin to take tasks."""
-        self._loops = [asyncio.create_task(self._take_loop()), asyncio.create_task(self._recovery_loop())]
+        recover = functools.partial(repeat, seconds=self.policy.recover_seconds)
+        loops = [
+            self._take_loop(),
+            recover("cannot delete old records", work=lambda: self.store.prune(time.time())),
+            recover("cannot check the queue", work=lambda: self.queue.recover(self.store)),
+        ]
+        for encoder in self.executor.resumable:
+            work = functools.partial(reap_orphaned_runs, self.store, encoder)
+            loops.append(recover(f"cannot reap orphaned runs of {encoder.name}", work=work))
+        self._loops = [asyncio.create_task(loop) for loop in loops]
 
     async def drain(self, seconds: float) -> None:
         """Take no more tasks, and give those that run `seconds` to end. The rest returns to the queue, not counted."""
@@ -78,7 +86,7 @@ class Dispatcher:
             with log_and_continue("cannot take a task; trying again"):
                 await self._take()
                 continue
-            await asyncio.sleep(self.retry.retry_seconds)
+            await asyncio.sleep(self.policy.retry_seconds)
 
     async def _take(self) -> None:
         lease = await self.pool.lease()
@@ -101,14 +109,6 @@ class Dispatcher:
         lease.release(busy=not task.cancelled() and error is None and task.result())
         if error:
             log.error("cannot record the end of a task; it will be redelivered", task=attempt.ref.key, exc_info=error)
-
-    async def _recovery_loop(self) -> None:
-        while True:
-            with log_and_continue("cannot delete old records"):
-                await self.store.prune(time.time())
-            with log_and_continue("cannot check the queue"):
-                await self.queue.recover(self.store)
-            await asyncio.sleep(self.retry.recover_seconds)
 
     def _cancel_tasks_of(self, job_id: str) -> None:
         """Cancel what still runs of a job that has ended: it was cancelled, or another gateway completed it. A task
@@ -155,7 +155,7 @@ class Dispatcher:
         # Aborted: another gateway changed a record first.
         elif isinstance(error, EncoderBusy | Aborted) or self._is_anothers(attempt):
             log.info("task returned to the queue", task=attempt.ref.key, error=error.message)
-            await self._return(attempt, counted=False, delay_seconds=self.retry.busy_seconds)
+            await self._return(attempt, counted=False, delay_seconds=self.policy.busy_seconds)
         elif isinstance(error, Unavailable | DataLoss | UnreadableRecord):
             await self._try_again(attempt, error)
         else:
@@ -169,8 +169,8 @@ class Dispatcher:
         ref = attempt.ref
         attempts = (await self.store.get(ref.job_id)).tasks[ref.index].attempts
         log.warning("task interrupted", task=ref.key, attempts=attempts, error=error.message)
-        if attempts < self.max_attempts or self.assignments.is_assigned_elsewhere(ref.key):
-            await self._return(attempt, counted=True, delay_seconds=self.retry.retry_seconds * max(1, attempts))
+        if attempts < self.policy.max_attempts or self.assignments.is_assigned_elsewhere(ref.key):
+            await self._return(attempt, counted=True, delay_seconds=self.policy.retry_seconds * max(1, attempts))
         else:
             await self._fail(attempt, Internal(f"Given up after {attempts} tries; the last one: {error.message}"))
 
@@ -180,7 +180,7 @@ class Dispatcher:
                 job, attempt.ref.index, time.time(), counted=counted, started_at=attempt.started_at
             )
 
-        if self._is_anothers(attempt) or attempt.is_current_attempt(await self.store.change(attempt.ref.job_id, step)):
+        if self._is_anothers(attempt) or attempt.is_current_attempt(await self.store.update(attempt.ref.job_id, step)):
             await attempt.delivery.give_back(delay_seconds)
 
     async def _fail(self, attempt: Attempt, error: ServiceError) -> None:
@@ -193,5 +193,5 @@ class Dispatcher:
             now = time.time()
             return model.fail_task(job, ref.index, failure, now, timed_out=timed_out, started_at=attempt.started_at)
 
-        if attempt.is_current_attempt(await self.store.change(ref.job_id, step)):
+        if attempt.is_current_attempt(await self.store.update(ref.job_id, step)):
             await attempt.delivery.ack()

@@ -9,16 +9,17 @@ from dataclasses import dataclass, field
 from apigpu.encoder.v1 import encoder_pb2
 from apigpu.v1 import video_pb2
 from gateway.assets.store import AssetStore
+from gateway.jetstream.records import UnreadableRecord
 from gateway.jobs import model, operation
 from gateway.jobs.model import Job
+from gateway.jobs.policy import JobPolicy
 from gateway.jobs.progress import Phase, ProgressBus, TaskProgress
 from gateway.jobs.queue import Attempt, TaskRef
 from gateway.jobs.results import TaskResults, delete_result, stored_result
-from gateway.jobs.retry import RETRY_POLICY, RetryPolicy
 from gateway.jobs.store import JobStore
 from gateway.sources import Sources
 from gateway.workers.base import EncodeJob, Encoder, EncoderBusy, Input, Outcome, ResumableEncoder
-from servicekit.errors import Aborted, Cancelled, DeadlineExceeded, Internal, ServiceError, Unavailable
+from servicekit.errors import Aborted, Cancelled, DeadlineExceeded, Internal, NotFound, ServiceError, Unavailable
 from servicekit.tasks import run_to_completion
 
 
@@ -37,10 +38,8 @@ class TaskExecutor:
     progress: ProgressBus
     sources: Sources
     assets: AssetStore
-    max_task_seconds: float
-    max_attempts: int
-    resumable: Sequence[ResumableEncoder] = ()
-    retry: RetryPolicy = RETRY_POLICY
+    policy: JobPolicy
+    resumable: Sequence[ResumableEncoder]
     is_shutting_down: bool = field(default=False, init=False)
     _committing: set[TaskRef] = field(default_factory=set, init=False)
 
@@ -55,7 +54,7 @@ class TaskExecutor:
         task = job.tasks[ref.index]
         if task.status.is_terminal:
             return
-        if task.attempts >= self.max_attempts:
+        if task.attempts >= self.policy.max_attempts:
             raise Internal(f"Given up after {task.attempts} tries; each time the gateway ended in the middle of it.")
         encoder = await self._resuming(ref) or encoder
         outcome, result = await self._encode(attempt, job, encoder)
@@ -88,7 +87,7 @@ class TaskExecutor:
                     callbacks = TaskCallbacks(self, attempt, results, limit)
                     outcome = await encoder.run(work, callbacks)
             except TimeoutError as error:
-                text = f"The task took longer than {self.max_task_seconds:g} s; give it less to do."
+                text = f"The task took longer than {self.policy.max_task_seconds:g} s; give it less to do."
                 raise TaskTimedOut(text) from error
             except DeadlineExceeded as error:
                 raise TaskTimedOut(error.message) from error
@@ -136,14 +135,30 @@ class TaskExecutor:
         def step(job: Job) -> Job:
             return model.complete_task(job, ref.index, result, time.time())
 
-        deadline = time.monotonic() + self.retry.record_seconds
+        deadline = time.monotonic() + self.policy.record_seconds
         while True:
             try:
-                return (await self.store.change(ref.job_id, step)).tasks[ref.index].asset == result.asset
+                return (await self.store.update(ref.job_id, step)).tasks[ref.index].asset == result.asset
             except (Unavailable, Aborted):
                 if time.monotonic() > deadline:
                     raise
-                await asyncio.sleep(self.retry.record_retry_seconds)
+                await asyncio.sleep(self.policy.record_retry_seconds)
+
+
+async def reap_orphaned_runs(store: JobStore, encoder: ResumableEncoder) -> None:
+    """Cancel runs, and delete results, that are left of tasks which ended while no gateway followed them. Results that
+    a record names stay."""
+    for key in await encoder.resumable_tasks():
+        ref = TaskRef.parse(key)
+        try:
+            task = (await store.get(ref.job_id)).tasks[ref.index]
+        except NotFound:
+            await encoder.abandon(key, "")
+            continue
+        except UnreadableRecord:
+            continue
+        if task.status.is_terminal:
+            await encoder.abandon(key, task.asset)
 
 
 @dataclass(frozen=True)
@@ -169,7 +184,7 @@ class TaskCallbacks:
         """Record the start of the attempt. Raise Cancelled if the job has ended."""
         # Not cancelled half-way: the write would take effect after the task was returned to the queue, and count.
         await run_to_completion(self._record_start())
-        self.limit.reschedule(asyncio.get_running_loop().time() + self.executor.max_task_seconds)
+        self.limit.reschedule(asyncio.get_running_loop().time() + self.executor.policy.max_task_seconds)
         await self._publish(TaskProgress(Phase.ENCODING))
 
     async def progress(self, progress: encoder_pb2.EncodeProgress) -> None:
@@ -187,7 +202,7 @@ class TaskCallbacks:
 
     async def _record_start(self) -> None:
         ref = self.attempt.ref
-        job = await self.executor.store.change(ref.job_id, lambda job: model.start_task(job, ref.index, time.time()))
+        job = await self.executor.store.update(ref.job_id, lambda job: model.start_task(job, ref.index, time.time()))
         if job.tasks[ref.index].status.is_terminal:
             raise Cancelled("The job was cancelled.")
         self.attempt.started_at = job.tasks[ref.index].started_at

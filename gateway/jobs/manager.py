@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -12,10 +12,10 @@ import structlog
 from apigpu.v1 import video_pb2
 from gateway.jobs import model, operation
 from gateway.jobs.model import Failure, Job, Status, Task
+from gateway.jobs.policy import JobPolicy
 from gateway.jobs.progress import ProgressBus
 from gateway.jobs.queue import TaskQueue
-from gateway.jobs.retry import RETRY_POLICY, RetryPolicy
-from gateway.jobs.store import JobIndex, JobStore
+from gateway.jobs.store import JobStore
 from gateway.sources import Sources
 from servicekit.errors import Aborted, Cancelled, FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from servicekit.tasks import cancel_and_wait
@@ -43,21 +43,15 @@ class JobManager:
     queue: TaskQueue
     progress: ProgressBus
     sources: Sources
-    max_items: int
     check_cost: Callable[[video_pb2.Operation], None]
-    retry: RetryPolicy = RETRY_POLICY
+    policy: JobPolicy
     is_draining: bool = field(default=False, init=False)
     _closing: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _withdrawals: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
-    @property
-    def index(self) -> JobIndex:
-        """The index of all jobs: counts, places in the queue."""
-        return self.store.index
-
     async def submit(self, wanted: video_pb2.Operation) -> Job:
         """Check the operation and queue it; on return it is on disk. Return the new job."""
-        operation.check(wanted, self.max_items)
+        operation.check(wanted, self.policy.max_items)
         self._check_sources(wanted)
         self.check_cost(wanted)
         now = time.time()
@@ -71,7 +65,7 @@ class JobManager:
             created_at=now,
         )
         try:
-            await self.store.create(job)
+            await self.store.add(job)
             await self.queue.put(job)
         except BaseException:
             # The caller gets an error, or is gone: the job must not run all the same.
@@ -93,7 +87,7 @@ class JobManager:
 
     async def _withdraw(self, job_id: str) -> None:
         # A write that failed while the store was away may still arrive when it is back.
-        deadline, is_absent = time.monotonic() + self.retry.withdraw_seconds, False
+        deadline, is_absent = time.monotonic() + self.policy.withdraw_seconds, False
         while time.monotonic() < deadline:
             try:
                 with contextlib.suppress(FailedPrecondition):  # it has ended
@@ -106,11 +100,11 @@ class JobManager:
                 is_absent = False
             else:
                 return
-            await asyncio.sleep(self.retry.withdraw_retry_seconds)
+            await asyncio.sleep(self.policy.withdraw_retry_seconds)
         log.warning(
             "could not cancel a rejected job: the job store did not answer; it may run",
             job=job_id,
-            seconds=self.retry.withdraw_seconds,
+            seconds=self.policy.withdraw_seconds,
         )
 
     def _check_sources(self, wanted: video_pb2.Operation) -> None:
@@ -118,11 +112,7 @@ class JobManager:
             try:
                 self.sources.check(source)
             except InvalidArgument as error:
-                raise InvalidArgument(f"{path}: {error.message}", fields={path: error.message}) from error
-
-    async def get(self, job_id: str) -> Job:
-        """Return the job as the store has it."""
-        return await self.store.get(job_id)
+                raise InvalidArgument.field(path, error.message) from error
 
     async def page(self, status: Status | None, size: int, token: str) -> tuple[list[Job], str]:
         """Return a page of jobs, the newest first, and the token of the next page ("" at the end)."""
@@ -141,7 +131,7 @@ class JobManager:
             refused = job.status.is_terminal
             return model.cancel(job, CANCELLED, time.time())
 
-        job = await self.store.change(job_id, step)
+        job = await self.store.update(job_id, step)
         if refused:
             raise FailedPrecondition(f"Job is already {job.status.value.lower()}", reason="CANCEL_REFUSED")
         log.info("job cancelled", job=job_id)
@@ -150,31 +140,35 @@ class JobManager:
     async def wait(self, job_id: str) -> Job:
         """Wait until the job has ended; return it. Raise Unavailable if the gateway shuts down before."""
         with self.store.index.listening(job_id) as changed:
-            while (job := await self.latest(job_id)) is None or not job.status.is_terminal:
-                await self.next_change(changed, job_id)
+            async for latest in self.follow(job_id, changed):
+                job = latest
         return job
 
-    async def latest(self, job_id: str) -> Job | None:
-        """Return the job as the store has it, or None while the store does not answer: the job goes on, and so does the
-        wait for it, unless the gateway shuts down."""
-        try:
-            return await self._before_close(self.store.get(job_id), grace_seconds=LAST_READ_SECONDS)
-        except Unavailable:
-            return None
+    async def follow(self, job_id: str, changed: asyncio.Event) -> AsyncIterator[Job]:
+        """Yield the job as it is now, and again after each time that the event is set or `recheck_seconds` are over, up
+        to its end. While the store does not answer, the job goes on, and so does the wait for it.
 
-    async def next_change(self, changed: asyncio.Event, job_id: str) -> None:
-        """Wait for the event, `recheck_seconds` at most. Raise Unavailable when the gateway shuts down."""
-        await self.changed(changed)
-        if self._closing.is_set():
-            raise Unavailable(
-                f"The gateway is shutting down; job {job_id} goes on. Ask for it again in a moment.",
-                reason="SHUTTING_DOWN",
-                metadata={"job_id": job_id},
-            )
+        Raise Unavailable if the gateway shuts down before.
+        """
+        while True:
+            job = None
+            with contextlib.suppress(Unavailable):
+                job = await self._before_close(self.store.get(job_id), grace_seconds=LAST_READ_SECONDS)
+            if job is not None:
+                yield job
+                if job.status.is_terminal:
+                    return
+            await self.changed(changed)
+            if self.is_closing:
+                raise Unavailable(
+                    f"The gateway is shutting down; job {job_id} goes on. Ask for it again in a moment.",
+                    reason="SHUTTING_DOWN",
+                    metadata={"job_id": job_id},
+                )
 
     async def changed(self, changed: asyncio.Event) -> None:
         """Wait for the event or for the shutdown, `recheck_seconds` at most."""
-        await self._before_close(changed.wait(), self.retry.recheck_seconds)
+        await self._before_close(changed.wait(), self.policy.recheck_seconds)
         changed.clear()
 
     async def _before_close(

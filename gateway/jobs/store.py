@@ -41,26 +41,20 @@ class JobIndex:
         self._listeners: dict[asyncio.Event, tuple[str, bool]] = {}
         self._on_end: list[Callable[[str], None]] = []
 
-    def note(self, job: Job) -> None:
-        """Take in a new job or a new state of a known one."""
-        before = self._known.get(job.id)
-        now = IndexEntry(job.status, job.waiting, job.running, job.operation)
-        self._known[job.id] = now
-        _set(self._ids, job.id, True)
-        self._count(job.id, before or NOTHING, now)
-        moved = before is None or before.status is not now.status
-        if moved and now.status.is_terminal:
+    def note(self, job_id: str, job: Job | None) -> None:
+        """Take in a new job, a new state of a known one, or that its record is gone (None)."""
+        before, now = self._known.pop(job_id, None), NOTHING
+        if job is not None:
+            now = self._known[job_id] = IndexEntry(job.status, job.waiting, job.running, job.operation)
+        _set(self._ids, job_id, job is not None)
+        self._count(job_id, before or NOTHING, now)
+        has_moved = job is None or before is None or before.status is not now.status
+        if job is not None and has_moved and now.status.is_terminal:
             for listener in self._on_end:
-                listener(job.id)
-        self._notify(job.id, moved)
-
-    def drop(self, job_id: str) -> None:
-        """Remove a job whose record is gone."""
-        before = self._known.pop(job_id, None)
-        if before is not None:
-            _set(self._ids, job_id, False)
-            self._count(job_id, before, NOTHING)
-            self._notify(job_id, True)
+                listener(job_id)
+        for event, (wanted, queue) in self._listeners.items():
+            if wanted == job_id or (has_moved and queue):
+                event.set()
 
     def terminal_before(self, first: str) -> list[str]:
         """Return ids of jobs that have ended and come before the id `first`."""
@@ -115,11 +109,6 @@ class JobIndex:
         _set(self._waiting, job_id, now.status is Status.IN_QUEUE)
         _set(self._with_waiting_tasks, job_id, now.waiting > 0)
 
-    def _notify(self, job_id: str, moved: bool) -> None:
-        for event, (wanted, queue) in self._listeners.items():
-            if wanted == job_id or (moved and queue):
-                event.set()
-
 
 def _set(ids: list[str], job_id: str, wanted: bool) -> None:
     """Put the id in its place, or take it out."""
@@ -135,41 +124,33 @@ def _set(ids: list[str], job_id: str, wanted: bool) -> None:
 GROWTH_BYTES = 1024
 
 
-class JobStore:
-    """The records of jobs. Errors: NotFound (no such job), UnreadableRecord, Unavailable (the store does not answer),
-    Aborted (a change lost against others over and over)."""
+class JobStore(Records[Job]):
+    """The records of jobs, by id, and the index of them. Errors: NotFound (no such job), and those of Records."""
 
     def __init__(self, bucket: KeyValue, retention_seconds: float) -> None:
         """`retention_seconds`: how long the record of a job is kept after its end."""
-        self._records = Records(bucket, Job, "job", missing="Job ID does not exist", keeps_values=False)
-        self._records.on_change(self._index)
+        super().__init__(bucket, Job, "job", missing="Job ID does not exist", keeps_values=False)
         self._retention_seconds = retention_seconds
         self.index = JobIndex()
+        self.on_change(self.index.note)
 
-    async def start(self) -> None:
-        """Read all records, and keep the index current from then on."""
-        await self._records.start()
-
-    async def stop(self) -> None:
-        """End the watch."""
-        await self._records.stop()
-
-    async def create(self, job: Job) -> None:
+    async def add(self, job: Job) -> None:
         """Write a new job; on return it is on disk. Raise InvalidArgument for one that is too large."""
-        if len(to_json(job)) + GROWTH_BYTES * len(job.tasks) > self._records.bucket.max_value_bytes:
+        data = to_json(job)
+        if len(data) + GROWTH_BYTES * len(job.tasks) > self.bucket.max_value_bytes:
             raise InvalidArgument("The request is too large to be kept as one job; send several.", reason="TOO_LARGE")
-        await self._records.create(job.id, job)
+        self.note(job.id, job, await self.bucket.create(job.id, data))
 
-    async def get(self, job_id: str) -> Job:
+    async def get(self, key: str) -> Job:
         """Return the job as the store has it."""
-        job = await self._records.get(self._checked(job_id))
+        job = await super().get(key)
         if job is None:
-            raise self._records.not_found(job_id)
+            raise self.not_found(key)
         return job
 
-    async def change(self, job_id: str, step: Callable[[Job], Job]) -> Job:
-        """Apply a pure step to the job as it is now, again if somebody else was faster; return the new job."""
-        return await self._records.update(self._checked(job_id), step)
+    async def _read(self, key: str) -> tuple[Job, int] | None:
+        # Ids come from callers; what is no id may be no valid key either.
+        return await super()._read(key) if model.ID.fullmatch(key) else None
 
     async def page(self, status: Status | None, size: int, before: str) -> tuple[list[Job], str]:
         """Return jobs before the id `before` ("" for all), newest first, and the id to go on from ("" at the end)."""
@@ -188,16 +169,4 @@ class JobStore:
             with contextlib.suppress(NotFound, UnreadableRecord):
                 ended_at = (await self.get(job_id)).ended_at
                 if ended_at is not None and ended_at < oldest:
-                    await self._records.delete(job_id)
-
-    def _checked(self, job_id: str) -> str:
-        # Ids come from callers; what is no id may be no valid key either.
-        if not model.ID.fullmatch(job_id):
-            raise self._records.not_found(job_id)
-        return job_id
-
-    def _index(self, job_id: str, job: Job | None) -> None:
-        if job is None:
-            self.index.drop(job_id)
-        else:
-            self.index.note(job)
+                    await self.delete(job_id)

@@ -61,7 +61,7 @@ class WorkerLinks:
         """Return the ticket of this request's link. Raises PermissionDenied (forged, expired), Gone."""
         query, path = QueryParams(scope["query_string"]), scope["path_params"]
         self._links.verify(scope["path"], query.get("expires", ""), query.get("signature", ""))
-        ticket = await self._tickets.find(path["key"])
+        ticket = await self._tickets.get(path["key"])
         if ticket is None or ticket.id != path["ticket"] or ticket.is_closed:
             raise Gone("This attempt of the task is over; its result is not needed.", reason="TASK_OVER")
         return ticket

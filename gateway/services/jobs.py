@@ -26,7 +26,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         return jobs_pb2.SubmitJobResponse(job=self.presenter.job(job, self.presenter.base_url(context)))
 
     async def GetJob(self, request: jobs_pb2.GetJobRequest, context: Context) -> jobs_pb2.GetJobResponse:
-        job = await self.jobs.get(request.id)
+        job = await self.jobs.store.get(request.id)
         return jobs_pb2.GetJobResponse(job=self.presenter.job(job, self.presenter.base_url(context)))
 
     async def ListJobs(self, request: jobs_pb2.ListJobsRequest, context: Context) -> jobs_pb2.ListJobsResponse:
@@ -60,29 +60,27 @@ class JobWatch:
 
     async def events(self, job_id: str) -> AsyncIterator[jobs_pb2.WatchJobResponse]:
         """Yield the events until the job has ended. Raises NotFound, Unavailable."""
-        await self.jobs.get(job_id)  # what is no id must not become a topic
-        with self.jobs.index.listening(job_id, queue=True) as changed:
+        await self.jobs.store.get(job_id)  # what is no id must not become a topic
+        with self.jobs.store.index.listening(job_id, queue=True) as changed:
 
             def on_progress(index: int, progress: TaskProgress) -> None:
                 self._running[index] = progress
                 changed.set()
 
             async with self.jobs.progress.subscribe(job_id, on_progress):
-                while (job := await self.jobs.latest(job_id)) is None or not job.status.is_terminal:
-                    for event in self._new_events(job) if job else ():
+                async for job in self.jobs.follow(job_id, changed):
+                    for event in self._new_events(job):
                         yield event
-                    await self.jobs.next_change(changed, job_id)
-        for event in self._items(job):
-            yield event
-        yield jobs_pb2.WatchJobResponse(finished=self.presenter.job(job, self.base_url))
 
     def _new_events(self, job: Job) -> Iterator[jobs_pb2.WatchJobResponse]:
         yield from self._items(job)
-        if job.status is Status.IN_QUEUE:
+        if job.status.is_terminal:
+            event = jobs_pb2.WatchJobResponse(finished=self.presenter.job(job, self.base_url))
+        elif job.status is Status.IN_QUEUE:
             phase = furthest_phase(job, self._running)
             if phase is Phase.WAITING_FOR_WORKER and self.fleet.is_starting():
                 phase = Phase.COLD_START
-            queued = jobs_pb2.Queued(place=self.jobs.index.place(job.id), phase=_number(phase))
+            queued = jobs_pb2.Queued(place=self.jobs.store.index.place(job.id), phase=_number(phase))
             event = jobs_pb2.WatchJobResponse(queued=queued)
         else:
             progress = total_progress(job, self._running)

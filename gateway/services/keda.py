@@ -33,7 +33,7 @@ class KedaScaler(externalscaler_pb2_grpc.ExternalScalerServicer):
     ) -> AsyncIterator[pb2.IsActiveResponse]:
         """Yield whether there is any task, now and at every change, until the gateway shuts down."""
         last: bool | None = None
-        with self._jobs.index.listening("", queue=True) as moved:
+        with self._jobs.store.index.listening("", queue=True) as moved:
             while not self._jobs.is_closing:
                 if (is_active := self._tasks > 0) is not last:
                     yield pb2.IsActiveResponse(result=is_active)
@@ -54,7 +54,8 @@ class KedaScaler(externalscaler_pb2_grpc.ExternalScalerServicer):
 
     @property
     def _tasks(self) -> int:
-        return self._jobs.index.tasks_waiting + self._jobs.index.tasks_running
+        index = self._jobs.store.index
+        return index.tasks_waiting + index.tasks_running
 
 
 def _tasks_per_encoder(target: pb2.ScaledObjectRef) -> int:

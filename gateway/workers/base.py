@@ -51,6 +51,11 @@ class EncodeJob:
     # Further results that it may have.
     max_files: int = 0
 
+    def message(self) -> encoder_pb2.Task:
+        """Return the task as encoders are sent it."""
+        inputs = [encoder_pb2.Input(field=entry.field, also=entry.also) for entry in self.inputs]
+        return encoder_pb2.Task(id=self.id, operation=self.operation, inputs=inputs)
+
 
 @dataclass(frozen=True)
 class Outcome:

@@ -118,10 +118,8 @@ RETRYABLE = ("NO_FREE_SLOT", "DISK_FULL")
 
 async def _start(call: Stream, job: EncodeJob) -> None:
     """Send the task and wait until the encoder has taken it. Raises AioRpcError if it refuses."""
-    fields = [encoder_pb2.Input(field=entry.field, also=entry.also) for entry in job.inputs]
-    task = encoder_pb2.Task(id=job.id, operation=job.operation, inputs=fields)
     with contextlib.suppress(asyncio.InvalidStateError):  # refused before it was sent; the status says why
-        await call.write(encoder_pb2.EncodeRequest(task=task))
+        await call.write(encoder_pb2.EncodeRequest(task=job.message()))
     metadata = await call.initial_metadata() or grpc.aio.Metadata()
     if ACCEPTED not in dict(metadata):
         trailing = await call.trailing_metadata() or grpc.aio.Metadata()

@@ -6,6 +6,7 @@ is a headless Service in Kubernetes, whose name has an address for each pod that
 """
 
 import asyncio
+import functools
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,6 @@ import structlog
 
 from gateway.workers.grpc import GrpcEncoder
 from gateway.workers.pool import Pool
-from servicekit.tasks import cancel_and_wait
 
 log = structlog.get_logger("gateway.workers")
 
@@ -101,29 +101,21 @@ class DnsDiscovery:
             self.on_lost(address)
 
 
-class StaticEncoders:
-    """Keeps the encoders that the settings name in the pool, until `close`. Raises ValueError for a malformed name."""
+def add_static_encoders(
+    encoders: Sequence[str], pool: Pool, credentials: grpc.ChannelCredentials, session_token: str
+) -> list[asyncio.Task[None]]:
+    """Put the encoders that the settings name into the pool; return the tasks that follow names in DNS, to be cancelled
+    in the end. Raise ValueError for a malformed name."""
 
-    def __init__(
-        self, encoders: Sequence[str], pool: Pool, credentials: grpc.ChannelCredentials, session_token: str
-    ) -> None:
-        self._pool = pool
-        self._credentials = credentials
-        self._token = session_token
-        self._following: list[asyncio.Task[None]] = []
-        for text in encoders:
-            if name := EncoderName.parse(text):
-                self._following.append(asyncio.create_task(self._discovery(name).follow()))
-            else:
-                self._add(text)
+    def add(address: str, tls_name: str = "") -> None:
+        if address not in pool:
+            pool.add(GrpcEncoder(address, credentials, session_token, tls_name))
 
-    async def close(self) -> None:
-        """Stop following names."""
-        await cancel_and_wait(*self._following)
-
-    def _discovery(self, name: EncoderName) -> DnsDiscovery:
-        return DnsDiscovery(name, lambda address: self._add(address, name.tls_name), self._pool.remove)
-
-    def _add(self, address: str, tls_name: str = "") -> None:
-        if address not in self._pool:
-            self._pool.add(GrpcEncoder(address, self._credentials, self._token, tls_name))
+    following = []
+    for text in encoders:
+        if name := EncoderName.parse(text):
+            discovery = DnsDiscovery(name, functools.partial(add, tls_name=name.tls_name), pool.remove)
+            following.append(asyncio.create_task(discovery.follow()))
+        else:
+            add(text)
+    return following

@@ -51,24 +51,20 @@ class AttemptTicket:
         return cls(new_id(), new_id(), job.filename, inputs, max_files=job.max_files)
 
 
-class Tickets:
-    """The tickets of all tasks, by the task's key. Errors: Unavailable (no answer from the store), UnreadableRecord."""
+class Tickets(Records[AttemptTicket]):
+    """The tickets of all tasks, by the task's key. Errors are those of Records."""
 
     def __init__(self, bucket: KeyValue) -> None:
-        self._records = Records(bucket, AttemptTicket, "ticket", keeps_values=False)
-
-    async def find(self, key: str) -> AttemptTicket | None:
-        """Return the task's ticket, or None."""
-        return await self._records.get(key)
+        super().__init__(bucket, AttemptTicket, "ticket", keeps_values=False)
 
     async def issue(self, key: str, ticket: AttemptTicket) -> None:
         """Make this the task's ticket; an earlier one opens nothing any more."""
-        await self._records.update(key, lambda _: ticket, default=ticket)
+        await self.update(key, lambda _: ticket, default=ticket)
 
     async def note_run(self, key: str, ticket: AttemptTicket, run_id: str) -> AttemptTicket:
         """Write down what runs for the ticket. Raise Aborted when the task has another one by now, or none."""
         try:
-            noted = await self._records.update(
+            noted = await self.update(
                 key, lambda found: replace(ticket, run_id=run_id) if found.id == ticket.id else found
             )
         except NotFound:
@@ -80,38 +76,35 @@ class Tickets:
     async def close(self, key: str, ticket: AttemptTicket) -> None:
         """Let its links open nothing any more, and keep it; another ticket that the task has by now stays."""
         with contextlib.suppress(NotFound):
-            await self._records.update(
+            await self.update(
                 key, lambda found: replace(found, run_id="", is_closed=True) if found.id == ticket.id else found
             )
 
     async def drop(self, key: str, ticket: AttemptTicket) -> bool:
         """Delete the ticket, so that its links open nothing any more; return False if the task has another one."""
-        found = await self.find(key)
+        found = await self.get(key)
         if found is None or found.id != ticket.id:
             return False
-        await self._records.delete(key)
+        await self.delete(key)
         return True
 
-    async def keys(self) -> list[str]:
-        """Return the keys of tasks that have tickets."""
-        return await self._records.keys()
 
-
+@dataclass(frozen=True)
 class TaskLinks:
-    """Make the links of a ticket; they lead to gateway/rest/worker_links.py, or straight to a store that can sign."""
+    """Makes the links of a ticket; they lead to gateway/rest/worker_links.py, or straight to a store that can sign.
 
-    def __init__(self, links: LinkSigner, assets: AssetStore, public_url: str, seconds: float) -> None:
-        """`public_url` is where workers reach this gateway's HTTP port; links open for `seconds` at most."""
-        self._links = links
-        self._assets = assets
-        self._public_url = public_url.rstrip("/")
-        self._seconds = seconds
+    Workers reach this gateway's HTTP port at `public_url`; links open for `seconds` at most.
+    """
+
+    links: LinkSigner
+    assets: AssetStore
+    public_url: str
+    seconds: float
 
     async def remote_task(self, job: EncodeJob, ticket: AttemptTicket) -> encoder_pb2.RemoteTask:
         """Return the task with the links of this ticket. Raises InputFailed for an asset that is not there."""
-        inputs = [encoder_pb2.Input(field=entry.field, also=entry.also) for entry in job.inputs]
         return encoder_pb2.RemoteTask(
-            task=encoder_pb2.Task(id=job.id, operation=job.operation, inputs=inputs),
+            task=job.message(),
             input_urls=[await self._input_url(job.id, ticket, entry, n) for n, entry in enumerate(job.inputs)],
             result_url=self._url(f"/tasks/{job.id}/{ticket.id}/result"),
             file_urls=[self._url(f"/tasks/{job.id}/{ticket.id}/files/{n}") for n in range(job.max_files)],
@@ -121,10 +114,10 @@ class TaskLinks:
         direct = None
         if entry.source.startswith(PREFIX):
             try:
-                direct = await self._assets.signed_url(parse_name(entry.source), self._seconds)
+                direct = await self.assets.signed_url(parse_name(entry.source), self.seconds)
             except ServiceError as error:
                 raise InputFailed(about(entry.field, error)) from error
         return direct or self._url(f"/tasks/{key}/{ticket.id}/inputs/{number}")
 
     def _url(self, path: str) -> str:
-        return self._public_url + self._links.sign(path, self._seconds)
+        return self.public_url.rstrip("/") + self.links.sign(path, self.seconds)

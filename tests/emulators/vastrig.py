@@ -3,17 +3,33 @@
 import time
 from contextlib import asynccontextmanager
 
+from gateway.fleet.providers.base import ProviderContext
 from gateway.fleet.providers.vast.client import VastClient
 from gateway.fleet.providers.vast.provider import VastProvider
-from gateway.fleet.providers.vast.search import OfferFilter
+from gateway.fleet.providers.vast.settings import VastSettings
 from servicekit.backoff import Backoff
 from tests.emulators.vastemulator import INTERVALS, KEY, VastEmulator
 from tests.emulators.vastmarket import offer
 
 IMAGE, FLEET, PACE = "org/encoder:1", "api-gpu", 0.01
-LIMITS = {"max_task_seconds": 7200.0, "max_input_bytes": 1_000_000}
 # Twice as far apart as need be: a few milliseconds of delay count for much at this pace.
 PACES = {kind: 2 * seconds * PACE for kind, seconds in INTERVALS.items()}
+
+
+def context(fleet=FLEET, max_input_bytes=8 << 30):
+    """What the gateway gives a provider that needs neither its assets nor its links."""
+    return ProviderContext(
+        fleet_name=fleet,
+        start_seconds=600.0,
+        max_age_seconds=6 * 3600.0,
+        max_task_seconds=7200.0,
+        max_input_bytes=max_input_bytes,
+        gateway_networks=(),
+        public_url="",
+        assets=None,
+        links=None,
+        tickets=None,
+    )
 
 
 def emulated():
@@ -28,8 +44,8 @@ async def opened_on(vast):
 
     def make(key=KEY, clock=time.monotonic, intervals=PACES, attempts=4, patience=2.0, **wishes):
         client = VastClient(vast.url, key, intervals, Backoff(0.01, 1), patience, attempts)
-        wish = OfferFilter(**{"max_usd_per_hour": 0.5} | wishes)
-        made.append(VastProvider(client, IMAGE, FLEET, wish, offers_seconds=0, clock=clock, **LIMITS))
+        settings = VastSettings(worker_image=IMAGE, **{"max_usd_per_hour": 0.5} | wishes)
+        made.append(VastProvider(client, settings, context(max_input_bytes=1_000_000), offers_seconds=0, clock=clock))
         return made[-1]
 
     yield make

@@ -10,11 +10,12 @@ from gateway.fleet.instances.instance import InstanceState, is_label_of
 from gateway.fleet.lifecycle import LifecycleTimeouts
 from gateway.fleet.providers.vast.client import VastClient
 from gateway.fleet.providers.vast.provider import VastProvider
-from gateway.fleet.providers.vast.search import OfferFilter
+from gateway.fleet.providers.vast.settings import VastSettings
 from gateway.workers.pool import Pool
 from servicekit.backoff import Backoff
 from tests.emulators.vastemulator import KEY
 from tests.emulators.vastmarket import offer
+from tests.emulators.vastrig import context
 from tests.support.fleet_death import MortalClient, MortalStore
 from tests.support.until import until
 
@@ -38,8 +39,8 @@ def offers(count=3):
 def vast_provider(vast, fleet="api-gpu", key=KEY, death=None):
     client = VastClient(vast.url, key, {}, Backoff(0.02, 1), attempts=2)
     client = client if death is None else MortalClient(client, death)
-    wish = OfferFilter(max_usd_per_hour=0.5)
-    return VastProvider(client, "org/encoder:1", fleet, wish, offers_seconds=0.05, gone_seconds=1.0)
+    settings = VastSettings(worker_image="org/encoder:1", max_usd_per_hour=0.5)
+    return VastProvider(client, settings, context(fleet), offers_seconds=0.05, gone_seconds=1.0)
 
 
 class World:

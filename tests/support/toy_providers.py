@@ -6,9 +6,9 @@ from pathlib import Path
 from pydantic import SecretStr
 from pydantic_settings import SettingsConfigDict
 
+from gateway.fleet.instances.credentials import LaunchSpec
 from gateway.fleet.providers.base import (
     EndpointConfig,
-    LaunchSpec,
     ListedInstance,
     Offer,
     ProviderFactory,

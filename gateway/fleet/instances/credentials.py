@@ -20,14 +20,16 @@ GATEWAY = "gateway"
 
 
 @dataclass(frozen=True, slots=True)
-class InstanceCredentials:
-    """Both sides: the access that gateways keep, and the environment of the encoder."""
+class LaunchSpec:
+    """What an instance is created with: its label, and the encoder's environment (certificate, token, allowed IPs).
+    `access` is the gateways' side of it."""
 
-    access: InstanceAccess
+    label: str
     environment: dict[str, str]
+    access: InstanceAccess | None = None
 
 
-def issue(label: str, max_age_seconds: float, gateway_networks: Sequence[Network] = ()) -> InstanceCredentials:
+def issue(label: str, max_age_seconds: float, gateway_networks: Sequence[Network] = ()) -> LaunchSpec:
     """Issue certificates and a token for the instance `label`, valid for `max_age_seconds` and an hour.
 
     The encoder accepts calls from `gateway_networks` only (empty: from anywhere).
@@ -42,7 +44,7 @@ def issue(label: str, max_age_seconds: float, gateway_networks: Sequence[Network
     if gateway_networks:
         environment["ALLOWED_IPS"] = ",".join(map(str, gateway_networks))
     access = InstanceAccess(ca.decode(), client.certificate_pem.decode(), client.key_pem.decode(), token)
-    return InstanceCredentials(access, environment)
+    return LaunchSpec(label, environment, access)
 
 
 def open_encoder(address: str, label: str, access: InstanceAccess) -> GrpcEncoder:

@@ -9,7 +9,8 @@ from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from gateway.assets.links import LinkSigner
 from gateway.assets.store import AssetStore
-from gateway.fleet.instances.instance import Instance, InstanceAccess
+from gateway.fleet.instances.credentials import LaunchSpec
+from gateway.fleet.instances.instance import Instance
 from gateway.workers.base import Encoder
 from gateway.workers.tickets import Tickets
 from servicekit.config import Network, Settings
@@ -32,16 +33,6 @@ class Offer:
     task_seconds: float = 0.0
     host: str = ""
     description: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class LaunchSpec:
-    """What an instance is created with: its label, and the encoder's environment (certificate, token, allowed IPs).
-    `access` is the gateways' side of it."""
-
-    label: str
-    environment: dict[str, str]
-    access: InstanceAccess | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from gateway.fleet.providers.base import ProviderFactory
-from gateway.fleet.providers.runpod.factory import RUNPOD
-from gateway.fleet.providers.vast.factory import VAST
+from gateway.fleet.providers.runpod.provider import RUNPOD
+from gateway.fleet.providers.vast.provider import VAST
 
 PROVIDERS: dict[str, ProviderFactory[Any]] = {"vast": VAST, "runpod": RUNPOD}

@@ -8,7 +8,7 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Any
@@ -92,10 +92,10 @@ class RunStatus:
 class EndpointHealth:
     """Workers of the endpoint, by state; those `throttled` cannot start, as no machine is free."""
 
-    idle: int
-    initializing: int
-    running: int
-    throttled: int
+    idle: int = 0
+    initializing: int = 0
+    running: int = 0
+    throttled: int = 0
 
     @property
     def is_starting(self) -> bool:
@@ -157,8 +157,7 @@ class RunpodClient:
         """Return the workers of the endpoint, without retries: callers poll."""
         workers = (await self._once("health", "GET", "health")).get("workers")
         counts = workers if isinstance(workers, dict) else {}
-        names = ("idle", "initializing", "running", "throttled")
-        return EndpointHealth(*(int(counts.get(name) or 0) for name in names))
+        return EndpointHealth(**{field.name: int(counts.get(field.name) or 0) for field in fields(EndpointHealth)})
 
     async def config(self) -> EndpointConfig:
         """Return how the endpoint is set up, from the management API, which a key may have no right to."""

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -12,7 +13,6 @@ from google.protobuf import json_format
 from apigpu.encoder.v1 import encoder_pb2
 from gateway.assets.record import PREFIX
 from gateway.assets.store import AssetStore, StoredAsset
-from gateway.fleet.providers.base import EndpointConfig
 from gateway.fleet.providers.runpod import messages
 from gateway.fleet.providers.runpod.client import AnswerLost, EndpointHealth, NotTaken, RunpodClient
 from gateway.fleet.providers.runpod.run import RunpodRun, RunTimeouts
@@ -37,58 +37,50 @@ log = structlog.get_logger("gateway.fleet.runpod")
 WORKER_ERRORS = (EncoderLost, EncoderBusy, NotTaken, AnswerLost)
 
 
+@dataclass(eq=False)
 class RunpodEncoder:
     """See base.ResumableEncoder. A task that an earlier gateway left running is resumed by its ticket."""
 
-    def __init__(
-        self,
-        client: RunpodClient,
-        tickets: Tickets,
-        assets: AssetStore,
-        links: TaskLinks,
-        timeouts: RunTimeouts,
-    ) -> None:
-        self.name = f"runpod:{client.endpoint_id}"
-        self._client = client
-        self._tickets = tickets
-        self._assets = assets
-        self._links = links
-        self._timeouts = timeouts
-        self._health = EndpointHealth(0, 0, 0, 0)
-        self._health_at = float("-inf")
-        self._ending: set[asyncio.Task[None]] = set()
+    client: RunpodClient
+    tickets: Tickets
+    assets: AssetStore
+    links: TaskLinks
+    timeouts: RunTimeouts
+    _health: EndpointHealth = field(default_factory=EndpointHealth, init=False)
+    _health_at: float = field(default=float("-inf"), init=False)
+    _ending: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+
+    def __post_init__(self) -> None:
+        self.name = f"runpod:{self.client.endpoint_id}"
 
     async def close(self) -> None:
         """Finish the cancels that run, then close connections."""
         await asyncio.gather(*self._ending, return_exceptions=True)
-        await self._client.close()
+        await self.client.close()
 
     async def capabilities(self) -> encoder_pb2.GetCapabilitiesResponse:
         """Return nothing of note, if the endpoint answers. Raises EncoderBusy, which says why it does not."""
         try:
-            await self._client.health()
+            await self.client.health()
         except ServiceError as error:
             raise EncoderBusy(error.message) from error
         return encoder_pb2.GetCapabilitiesResponse()
-
-    async def config(self) -> EndpointConfig:
-        """Return how the endpoint is set up. Raises what RunpodClient.config raises."""
-        return await self._client.config()
 
     async def run(self, job: EncodeJob, events: Events) -> Outcome:
         """Run a task, or resume it; see base.Encoder."""
         ticket = await self._resumable_ticket(job.id)
         if ticket is None:
             ticket = AttemptTicket.new(job)
-            payload = await self._links.remote_task(job, ticket)
-            await self._tickets.issue(job.id, ticket)
+            payload = await self.links.remote_task(job, ticket)
+            await self.tickets.issue(job.id, ticket)
         try:
             if not ticket.run_id and (results := await self.find_results(ticket)):
                 await events.started()
-                return messages.outcome(messages.bare_summary(results), results)
+                return messages.bare_outcome(results)
             if not ticket.run_id:
                 ticket = await self._submit(job.id, ticket, payload)
-            return await RunpodRun(job, ticket, self._client, self, events, self._timeouts).poll_until_done()
+            run = RunpodRun(job, ticket, self.client, events, self.timeouts, self.find_results, self.is_starting)
+            return await run.poll_until_done()
         except (asyncio.CancelledError, Cancelled):
             if not events.is_shutting_down:
                 await self._shielded(self._close(job.id, ticket))
@@ -103,17 +95,17 @@ class RunpodEncoder:
         found: list[StoredAsset] = []
         for asset_id in ticket.result_ids:
             try:
-                found.append(await self._assets.describe(asset_id))
+                found.append(await self.assets.describe(asset_id))
             except (NotFound, DataLoss):
                 break
         return found
 
     async def is_starting(self) -> bool:
         """Return True if a run in the queue will soon have a worker, by the endpoint's last health."""
-        if time.monotonic() > self._health_at + self._timeouts.health_seconds:
+        if time.monotonic() > self._health_at + self.timeouts.health_seconds:
             self._health_at = time.monotonic()
             with contextlib.suppress(ServiceError):
-                self._health = await self._client.health()
+                self._health = await self.client.health()
         return self._health.is_starting
 
     async def can_resume(self, task_id: str) -> bool:
@@ -123,34 +115,34 @@ class RunpodEncoder:
     async def release(self, task_id: str) -> None:
         """Drop the task's ticket: its outcome is recorded."""
         with contextlib.suppress(ServiceError):  # the reaper finds what stays
-            if ticket := await self._tickets.find(task_id):
-                await self._tickets.drop(task_id, ticket)
+            if ticket := await self.tickets.get(task_id):
+                await self.tickets.drop(task_id, ticket)
 
     async def resumable_tasks(self) -> list[str]:
         """Return the keys of the tasks that have tickets."""
-        return await self._tickets.keys()
+        return await self.tickets.keys()
 
     async def abandon(self, task_id: str, result: str) -> None:
         """See base.ResumableEncoder."""
-        ticket = await self._tickets.find(task_id)
+        ticket = await self.tickets.get(task_id)
         if ticket is None:
             return
         log.info("cancelling the run of a task that has ended", task=task_id, run=ticket.run_id)
         if PREFIX + ticket.asset_id == result:
-            await self._tickets.drop(task_id, ticket)
+            await self.tickets.drop(task_id, ticket)
         else:
             await self._shielded(self._end(task_id, ticket))
 
     async def _resumable_ticket(self, task_id: str) -> AttemptTicket | None:
         """Return the ticket of an earlier try that has a run or a result."""
-        ticket = await self._tickets.find(task_id)
+        ticket = await self.tickets.get(task_id)
         return ticket if ticket and (ticket.run_id or await self.find_results(ticket)) else None
 
     async def _submit(self, key: str, ticket: AttemptTicket, payload: encoder_pb2.RemoteTask) -> AttemptTicket:
         """Queue a run for a ticket; return the ticket with the run's id."""
-        limits = self._timeouts
+        limits = self.timeouts
         try:
-            run_id = await self._client.run(json_format.MessageToDict(payload), limits.max_seconds, limits.life_seconds)
+            run_id = await self.client.run(json_format.MessageToDict(payload), limits.max_seconds, limits.life_seconds)
         except (InvalidArgument, ResourceExhausted):
             raise
         except (Unauthenticated, FailedPrecondition, NotFound) as error:
@@ -160,7 +152,7 @@ class RunpodEncoder:
             raise EncoderBusy(error.message) from error
         log.info("task queued at RunPod", task=key, run=run_id)
         try:
-            return await self._tickets.note_run(key, ticket, run_id)
+            return await self.tickets.note_run(key, ticket, run_id)
         except Aborted as error:
             await self._shielded(self._cancel(run_id))
             raise EncoderBusy(error.message) from error
@@ -177,7 +169,7 @@ class RunpodEncoder:
         result: the reaper, which looks at the record, deletes it if not.
         """
         with contextlib.suppress(ServiceError):
-            await self._tickets.close(key, ticket)
+            await self.tickets.close(key, ticket)
         if ticket.run_id:
             await self._cancel(ticket.run_id)
 
@@ -185,16 +177,16 @@ class RunpodEncoder:
         """Drop the ticket, cancel the run and delete the result, unless another gateway ended the try before."""
         is_ours = False
         with contextlib.suppress(ServiceError):
-            is_ours = await self._tickets.drop(key, ticket)
+            is_ours = await self.tickets.drop(key, ticket)
         if ticket.run_id:
             await self._cancel(ticket.run_id)
         for asset_id in ticket.result_ids if is_ours else ():
             with contextlib.suppress(ServiceError):
-                await self._assets.delete(asset_id)
+                await self.assets.delete(asset_id)
 
     async def _cancel(self, run_id: str) -> None:
         try:
-            await self._client.cancel(run_id)
+            await self.client.cancel(run_id)
         except ServiceError as error:
             text = "cannot cancel a run; its links are closed, so it ends by itself"
             log.warning(text, run=run_id, error=error.message)

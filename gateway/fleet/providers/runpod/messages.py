@@ -11,8 +11,9 @@ from gateway.workers.base import Outcome
 from servicekit.errors import CLASSES, CODES, DataLoss, Internal, ServiceError
 
 
-def summary(output: Any, results: Sequence[StoredAsset]) -> encoder_pb2.Summary:
-    """Parse the summary in a worker's output. Raises DataLoss if it is not that of the results that were put."""
+def outcome(output: Any, results: Sequence[StoredAsset]) -> Outcome:
+    """Return the outcome of a task whose results were put by link, with the summary in the worker's output. Raises
+    DataLoss if it is not that of these results."""
     try:
         made = json_format.ParseDict(_object(output), encoder_pb2.RemoteResult(), ignore_unknown_fields=True).summary
     except (json_format.ParseError, TypeError) as error:
@@ -20,13 +21,13 @@ def summary(output: Any, results: Sequence[StoredAsset]) -> encoder_pb2.Summary:
     announced = [(made.size_bytes, made.sha256), *((file.size_bytes, file.sha256) for file in made.files)]
     if announced != [(asset.size_bytes, asset.sha256) for asset in results]:
         raise DataLoss("The result that was put is not the one that the worker reports.", reason="DIGEST_MISMATCH")
-    return made
+    return _outcome(made, results)
 
 
-def bare_summary(results: Sequence[StoredAsset]) -> encoder_pb2.Summary:
-    """Make a summary of results whose own is lost."""
+def bare_outcome(results: Sequence[StoredAsset]) -> Outcome:
+    """Return the outcome of a task of which only the results are left."""
     first, *others = results
-    return encoder_pb2.Summary(
+    summary = encoder_pb2.Summary(
         size_bytes=first.size_bytes,
         sha256=first.sha256,
         content_type=first.content_type,
@@ -37,10 +38,10 @@ def bare_summary(results: Sequence[StoredAsset]) -> encoder_pb2.Summary:
             for file in others
         ],
     )
+    return _outcome(summary, results)
 
 
-def outcome(summary: encoder_pb2.Summary, results: Sequence[StoredAsset]) -> Outcome:
-    """Return the outcome of a task whose results were put by link."""
+def _outcome(summary: encoder_pb2.Summary, results: Sequence[StoredAsset]) -> Outcome:
     return Outcome(summary, results[0].id, tuple(asset.id for asset in results[1:]))
 
 

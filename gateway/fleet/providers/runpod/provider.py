@@ -3,19 +3,59 @@ timeout after its last job. So what is rented here is a worker slot: it is open 
 be queued for one worker until the idle timeout after its last, which is what RunPod bills."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+from pydantic_settings import SettingsConfigDict
 
 from apigpu.encoder.v1 import encoder_pb2
 from gateway.fleet.instances.instance import HOUR_SECONDS, Instance
-from gateway.fleet.providers.base import EndpointConfig, Offer
+from gateway.fleet.providers.base import (
+    HTTPS,
+    EndpointConfig,
+    Offer,
+    ProviderContext,
+    ProviderFactory,
+    ProviderSettings,
+)
+from gateway.fleet.providers.runpod.client import RunpodClient
 from gateway.fleet.providers.runpod.encoder import RunpodEncoder
+from gateway.fleet.providers.runpod.run import RunTimeouts
 from gateway.workers.base import EncodeJob, Encoder, EncoderRefuses, Events, Outcome
+from gateway.workers.tickets import TaskLinks
 from servicekit.backoff import Backoff, Cooldowns
 
 NAME = "runpod"
 SETUP_SECONDS = 15.0
 BACKOFF = Backoff(5.0, 300.0, jitter=0.0)
+
+
+class RunpodSettings(ProviderSettings):
+    """See the settings table in README.md; a test holds the two together."""
+
+    model_config = SettingsConfigDict(env_prefix="RUNPOD_")
+
+    api_key: SecretStr = SecretStr("")
+    endpoint_id: str = ""
+    url: Annotated[str, Field(pattern=HTTPS)] = "https://api.runpod.ai/v2"
+    rest_url: Annotated[str, Field(pattern=HTTPS)] = "https://rest.runpod.io/v1"
+    idle_timeout: Annotated[int, Field(ge=1)] = 300
+    max_timeout: Annotated[int, Field(ge=5)] = 600
+    usd_per_second: Annotated[float, Field(ge=0)] = 0.00019
+    max_workers: Annotated[int, Field(ge=1)] = 3
+    slots: Annotated[int, Field(ge=1, le=64)] = 3
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether a RunPod endpoint is set up."""
+        return bool(self.endpoint_id and self.api_key.get_secret_value())
+
+    @property
+    def endpoint(self) -> EndpointConfig:
+        """The endpoint as set here."""
+        return EndpointConfig(self.endpoint_id, self.idle_timeout, self.max_timeout)
 
 
 @dataclass(eq=False)
@@ -30,10 +70,11 @@ class RunpodProvider:
     max_workers: int
     slots: int
     backoff: Backoff = BACKOFF
+    clock: Callable[[], float] = time.monotonic
+    name = NAME
+    setup_seconds = SETUP_SECONDS
 
     def __post_init__(self) -> None:
-        self.name = NAME
-        self.setup_seconds = SETUP_SECONDS
         self.max_usd_per_hour = self.usd_per_second * HOUR_SECONDS
         self._cooldowns = Cooldowns(self.backoff)
         self._refusal = ""
@@ -59,7 +100,7 @@ class RunpodProvider:
 
     async def endpoint_config(self) -> EndpointConfig:
         """Return how the endpoint is set up at RunPod."""
-        return await self.endpoint.config()
+        return await self.endpoint.client.config()
 
     async def check_endpoint(self) -> None:
         """Raise EncoderBusy if the endpoint does not answer, or refused a task lately."""
@@ -73,8 +114,8 @@ class RunpodProvider:
             outcome = await self.endpoint.run(job, events)
         except EncoderRefuses as error:
             # Tasks that were refused together count once.
-            if not self._cooldowns.is_active(NAME, time.monotonic()):
-                self._cooldowns.add(NAME, time.monotonic())
+            if not self._cooldowns.is_active(NAME, self.clock()):
+                self._cooldowns.add(NAME, self.clock())
                 self._refusal = error.message
             raise
         self._cooldowns.clear(NAME)
@@ -85,7 +126,7 @@ class RunpodProvider:
         await self.endpoint.close()
 
     def _check_cooldown(self) -> None:
-        if self._cooldowns.is_active(NAME, time.monotonic()):
+        if self._cooldowns.is_active(NAME, self.clock()):
             raise EncoderRefuses(self._refusal)
 
 
@@ -112,3 +153,16 @@ class RunpodWorkerSlot:
 
     async def close(self) -> None:
         """Keep the endpoint open: it is shared."""
+
+
+def open_runpod(settings: RunpodSettings, context: ProviderContext) -> RunpodProvider:
+    """Return the provider of the workers of RUNPOD_ENDPOINT_ID."""
+    key = settings.api_key.get_secret_value()
+    client = RunpodClient(settings.url, settings.endpoint_id, key, rest_url=settings.rest_url)
+    timeouts = RunTimeouts(max_seconds=settings.max_timeout)
+    links = TaskLinks(context.links, context.assets, context.public_url, timeouts.life_seconds)
+    endpoint = RunpodEncoder(client, context.tickets, context.assets, links, timeouts)
+    return RunpodProvider(endpoint, settings.usd_per_second, settings.max_workers, settings.slots)
+
+
+RUNPOD = ProviderFactory(RunpodSettings, open_runpod)

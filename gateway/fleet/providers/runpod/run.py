@@ -3,9 +3,8 @@
 import asyncio
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import structlog
 
@@ -41,26 +40,21 @@ class RunTimeouts:
         return self.queue_seconds + self.max_seconds + 60.0
 
 
-class Endpoint(Protocol):
-    """What a run has to ask beside its own status."""
-
-    async def find_results(self, ticket: AttemptTicket) -> Sequence[StoredAsset]:
-        """Return the results, the first one first; none while that was not put."""
-
-    async def is_starting(self) -> bool:
-        """Return True if a run in the queue will soon have a worker."""
-
-
 @dataclass
 class RunpodRun:
-    """The run of a ticket. `poll_until_done` raises what base.Encoder.run raises."""
+    """The run of a ticket. `poll_until_done` raises what base.Encoder.run raises.
+
+    `find_results` returns the results that were put; `is_starting` is True if a run in the queue will soon have a
+    worker.
+    """
 
     job: EncodeJob
     ticket: AttemptTicket
     client: RunpodClient
-    endpoint: Endpoint
     events: Events
     timeouts: RunTimeouts
+    find_results: Callable[[AttemptTicket], Awaitable[Sequence[StoredAsset]]]
+    is_starting: Callable[[], Awaitable[bool]]
     _last: RunStatus | None = None
     _is_started: bool = False
     _is_working: bool = False
@@ -107,7 +101,7 @@ class RunpodRun:
         if self._last is not None and self._last.state is not RunState.IN_QUEUE:  # its worker died; RunPod tries again
             self._queued_at, self._is_working = time.monotonic(), False
         self._check_queue_time()
-        await self.events.waiting(is_starting=await self.endpoint.is_starting())
+        await self.events.waiting(is_starting=await self.is_starting())
 
     def _check_queue_time(self) -> None:
         """Raise EncoderBusy for a run that no worker took in time."""
@@ -128,18 +122,18 @@ class RunpodRun:
             await self.events.started()
 
     async def _done(self, status: RunStatus) -> Outcome:
-        results = await self.endpoint.find_results(self.ticket)
+        results = await self.find_results(self.ticket)
         if not results:
             raise DataLoss("The worker reported success, but its result was not put.", reason="NO_RESULT")
-        return messages.outcome(messages.summary(status.output, results), results)
+        return messages.outcome(status.output, results)
 
     async def _expired(self) -> Outcome:
         """Return the outcome of a run that RunPod has dropped: its result may have been put all the same."""
-        results = await self.endpoint.find_results(self.ticket)
+        results = await self.find_results(self.ticket)
         await self._started()
         if not results:
             raise EncoderLost("RunPod has dropped the run, and its result was not put.")
-        return messages.outcome(messages.bare_summary(results), results)
+        return messages.bare_outcome(results)
 
     async def _failed(self, status: RunStatus) -> None:
         """Raise the error of a run that has no result."""

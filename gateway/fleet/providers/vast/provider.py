@@ -8,15 +8,22 @@ from typing import Any
 
 import structlog
 
-from gateway.fleet.instances.credentials import issue, open_encoder
+from gateway.fleet.instances.credentials import LaunchSpec, issue, open_encoder
 from gateway.fleet.instances.instance import Instance, is_label_of
-from gateway.fleet.providers.base import LaunchSpec, LaunchUnknown, ListedInstance, Offer, OfferGone
+from gateway.fleet.providers.base import (
+    LaunchUnknown,
+    ListedInstance,
+    Offer,
+    OfferGone,
+    ProviderContext,
+    ProviderFactory,
+)
 from gateway.fleet.providers.vast.client import REFUSED, VastClient
 from gateway.fleet.providers.vast.ranking import RunEstimate, VastOffer, Workload, rank
-from gateway.fleet.providers.vast.search import OfferFilter, read_offer
+from gateway.fleet.providers.vast.search import is_acceptable, read_offer, search_query
+from gateway.fleet.providers.vast.settings import VastSettings
 from gateway.workers.base import Encoder
 from servicekit.backoff import Backoff, Cooldowns
-from servicekit.config import Network
 from servicekit.errors import ServiceError
 
 log = structlog.get_logger("gateway.fleet.vast")
@@ -27,11 +34,8 @@ SETUP_SECONDS = 120.0
 OFFERS_SECONDS = 30.0
 # How long the search may still return an offer that is gone.
 GONE_SECONDS = 60.0
-LIFE_SECONDS = 7 * 3600.0
 # Tasks that took less were sent away by a broken machine, whose card must not look fast.
 MIN_TASK_SECONDS = 0.5
-MAX_TASK_SECONDS = 3600.0
-MAX_INPUT_BYTES = 8 * 1024**3
 # An instance that no gateway has called for so long ends by itself: they do so every few seconds.
 IDLE_EXIT_SECONDS = 1800
 BLACKLIST = Backoff(15 * 60.0, 24 * 3600.0, jitter=0.0)
@@ -43,28 +47,20 @@ DOCKER_FAULT = "error response from daemon"
 
 @dataclass(eq=False)
 class VastProvider:
-    """See base.InstanceProvider. Our labels begin with `fleet`. An instance's certificates are good for `life_seconds`,
-    and it lets in calls from `gateway_networks`. Its tasks have the gateway's two limits: with less it would refuse
-    what is taken here."""
+    """See base.InstanceProvider. Tasks have the gateway's two limits: with less an instance would refuse what is taken
+    here."""
 
     client: VastClient
-    image: str
-    fleet: str
-    offer_filter: OfferFilter
-    image_gb: float = 1.0
-    slots: int = 3
-    life_seconds: float = LIFE_SECONDS
-    max_task_seconds: float = MAX_TASK_SECONDS
-    max_input_bytes: int = MAX_INPUT_BYTES
-    gateway_networks: Sequence[Network] = ()
+    settings: VastSettings
+    context: ProviderContext
     offers_seconds: float = OFFERS_SECONDS
     gone_seconds: float = GONE_SECONDS
     clock: Callable[[], float] = time.monotonic
+    name = NAME
+    setup_seconds = SETUP_SECONDS
 
     def __post_init__(self) -> None:
-        self.name = NAME
-        self.setup_seconds = SETUP_SECONDS
-        self.max_usd_per_hour = self.offer_filter.max_usd_per_hour
+        self.slots, self.max_usd_per_hour = self.settings.slots, self.settings.max_usd_per_hour
         self._workload = Workload()
         self._blacklist = Cooldowns(BLACKLIST)
         self._gone = Cooldowns(Backoff(self.gone_seconds, self.gone_seconds, jitter=0.0))
@@ -72,8 +68,10 @@ class VastProvider:
 
     def prepare(self, label: str) -> LaunchSpec:
         """Issue the credentials of an instance."""
-        issued = issue(label, self.life_seconds, self.gateway_networks)
-        return LaunchSpec(label, issued.environment, issued.access)
+        context = self.context
+        # One that is old ends with its last task.
+        life_seconds = context.start_seconds + context.max_age_seconds + context.max_task_seconds
+        return issue(label, life_seconds, context.gateway_networks)
 
     def encoder(self, instance: Instance) -> Encoder:
         """Open the encoder on an instance."""
@@ -85,9 +83,10 @@ class VastProvider:
         """Return the offers, the cheapest for the workload first; searched every `offers_seconds` at most."""
         now = self.clock()
         if self._search is None or now - self._search[0] >= self.offers_seconds:
-            self._search = (now, self._read(await self.client.search(self.offer_filter.query())))
+            query = search_query(self.settings, self.context.max_age_seconds)
+            self._search = (now, self._read(await self.client.search(query)))
         offers = [offer for offer in self._search[1] if not self._is_left_alone(offer, now)]
-        return [self._offer(estimate) for estimate in rank(offers, self._workload, self.image_gb, self.slots)]
+        return [self._offer(estimate) for estimate in rank(offers, self._workload, self.settings.image_gb, self.slots)]
 
     def set_workload(self, tasks: float, task_seconds: float) -> None:
         """Rank offers for this work from now on."""
@@ -105,9 +104,9 @@ class VastProvider:
         """Create an instance that runs the encoder's image; see base.InstanceProvider."""
         order = {
             "client_id": "me",
-            "image": self.image,
+            "image": self.settings.worker_image,
             "label": launch.label,
-            "disk": self.offer_filter.disk_gb,
+            "disk": self.settings.disk_gb,
             "runtype": "args",  # the image's own command, and neither SSH nor Jupyter beside it
             "target_state": "running",
             "cancel_unavail": True,
@@ -127,7 +126,7 @@ class VastProvider:
         """Return our instances. An order names no price, so one that rose since the search shows here: it is a fault
         if it is above `max_usd_per_hour`."""
         rows = await self.client.instances()
-        ours = [row for row in rows if is_label_of(self.fleet, str(row.get("label") or ""))]
+        ours = [row for row in rows if is_label_of(self.context.fleet_name, str(row.get("label") or ""))]
         return [_listed(row, self.max_usd_per_hour) for row in ours]
 
     async def destroy(self, provider_id: str) -> None:
@@ -156,8 +155,8 @@ class VastProvider:
             "BATCH_SIZE": str(self.slots),
             "CODEC": "nvenc",
             "IDLE_EXIT_SECONDS": str(IDLE_EXIT_SECONDS),
-            "MAX_TASK_SECONDS": str(self.max_task_seconds),
-            "MAX_INPUT_BYTES": str(self.max_input_bytes),
+            "MAX_TASK_SECONDS": str(self.context.max_task_seconds),
+            "MAX_INPUT_BYTES": str(self.context.max_input_bytes),
         }
 
     def _read(self, rows: Sequence[Mapping[str, Any]]) -> list[VastOffer]:
@@ -167,7 +166,7 @@ class VastProvider:
                 offers.append(read_offer(row))
             except (KeyError, TypeError, ValueError) as error:
                 log.warning("ignoring malformed offer", provider=NAME, error=repr(error))
-        return [offer for offer in offers if self.offer_filter.accepts(offer)]
+        return [offer for offer in offers if is_acceptable(offer, self.settings)]
 
     def _is_left_alone(self, offer: VastOffer, now: float) -> bool:
         names = (f"{offer.host}/{offer.machine}", offer.host)
@@ -213,3 +212,11 @@ def _fault(row: Mapping[str, Any]) -> str:
     if status in DEAD or row.get("intended_status") == "stopped":
         return f"{status or 'stopped'}: {message}" if message else status or "stopped"
     return message if DOCKER_FAULT in message.lower() else ""
+
+
+def open_vast(settings: VastSettings, context: ProviderContext) -> VastProvider:
+    """Return the provider of the account that VAST_API_KEY opens."""
+    return VastProvider(VastClient(settings.url, settings.api_key.get_secret_value()), settings, context)
+
+
+VAST = ProviderFactory(VastSettings, open_vast)

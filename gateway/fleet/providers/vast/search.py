@@ -1,10 +1,10 @@
 """The search for offers at Vast.ai: its query, and the parsing of its rows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from gateway.fleet.providers.vast.ranking import VastOffer, can_encode
+from gateway.fleet.providers.vast.settings import VastSettings
 
 # NVENC API 12.1, which PyNvVideoCodec needs.
 MIN_DRIVER = 530
@@ -14,55 +14,44 @@ MIN_PORTS = 2
 MAX_OFFERS = 64
 
 
-@dataclass(frozen=True, slots=True)
-class OfferFilter:
-    """What a host must have. `cards` are Vast.ai's names, empty for any with NVENC. It must stay on offer for
-    `seconds`."""
+def search_query(settings: VastSettings, seconds: float) -> dict[str, Any]:
+    """Return the query of the search API for offers that stand for `seconds`: the cheapest first, as it returns 64 at
+    most.
 
-    max_usd_per_hour: float
-    cards: tuple[str, ...] = ()
-    min_reliability: float = 0.98
-    min_down_mbps: float = 200.0
-    min_up_mbps: float = 100.0
-    disk_gb: float = 20.0
-    seconds: float = 6 * 3600.0
+    It cannot ask for NVENC; `is_acceptable` does.
+    """
+    named = {"gpu_name": {"in": [card.replace("_", " ") for card in settings.gpus]}} if settings.gpus else {}
+    return named | {
+        "verified": {"eq": True},
+        "rentable": {"eq": True},
+        "rented": {"eq": False},
+        "external": {"eq": False},
+        "num_gpus": {"eq": 1},
+        "gpu_arch": {"eq": "nvidia"},
+        "cpu_arch": {"eq": "amd64"},
+        "driver_version": {"gte": MIN_DRIVER * DRIVER_FACTOR},
+        "reliability": {"gte": settings.min_reliability},
+        "inet_down": {"gte": settings.min_down_mbps},
+        "inet_up": {"gte": settings.min_up_mbps},
+        "direct_port_count": {"gte": MIN_PORTS},
+        "disk_space": {"gte": settings.disk_gb},
+        "dph_total": {"lte": settings.max_usd_per_hour},
+        "duration": {"gte": seconds},
+        "type": "on-demand",
+        "order": [["dph_total", "asc"]],
+        "limit": MAX_OFFERS,
+        "allocated_storage": settings.disk_gb,
+    }
 
-    def query(self) -> dict[str, Any]:
-        """Return the query of the search API: the cheapest first, as it returns 64 at most.
 
-        It cannot ask for NVENC; `accepts` does.
-        """
-        named = {"gpu_name": {"in": [card.replace("_", " ") for card in self.cards]}} if self.cards else {}
-        return named | {
-            "verified": {"eq": True},
-            "rentable": {"eq": True},
-            "rented": {"eq": False},
-            "external": {"eq": False},
-            "num_gpus": {"eq": 1},
-            "gpu_arch": {"eq": "nvidia"},
-            "cpu_arch": {"eq": "amd64"},
-            "driver_version": {"gte": MIN_DRIVER * DRIVER_FACTOR},
-            "reliability": {"gte": self.min_reliability},
-            "inet_down": {"gte": self.min_down_mbps},
-            "inet_up": {"gte": self.min_up_mbps},
-            "direct_port_count": {"gte": MIN_PORTS},
-            "disk_space": {"gte": self.disk_gb},
-            "dph_total": {"lte": self.max_usd_per_hour},
-            "duration": {"gte": self.seconds},
-            "type": "on-demand",
-            "order": [["dph_total", "asc"]],
-            "limit": MAX_OFFERS,
-            "allocated_storage": self.disk_gb,
-        }
-
-    def accepts(self, offer: VastOffer) -> bool:
-        """Return True if an offer is what was asked for: the query cannot hold all of it, and the bill is ours."""
-        return (
-            can_encode(offer.card)
-            and 0 < offer.usd_per_hour <= self.max_usd_per_hour
-            and offer.driver >= MIN_DRIVER
-            and offer.reliability >= self.min_reliability
-        )
+def is_acceptable(offer: VastOffer, settings: VastSettings) -> bool:
+    """Return True if an offer is what was asked for: the query cannot hold all of it, and the bill is ours."""
+    return (
+        can_encode(offer.card)
+        and 0 < offer.usd_per_hour <= settings.max_usd_per_hour
+        and offer.driver >= MIN_DRIVER
+        and offer.reliability >= settings.min_reliability
+    )
 
 
 def read_offer(row: Mapping[str, Any]) -> VastOffer:

@@ -113,8 +113,8 @@ async def test_turned_and_wide_pixels_are_shown_as_players_do(client: Client, cl
     assert decoded((await taken(client, wide, at_seconds=0)).data).shape == (180, 320, 3)
 
 
-async def test_a_video_without_anything_to_see_gives_a_picture(client: Client, grey: Path) -> None:
-    assert decoded((await taken(client, grey)).data).mean() == pytest.approx(64, abs=3)
+async def test_a_video_without_anything_to_see_gives_a_picture(client: Client, gray: Path) -> None:
+    assert decoded((await taken(client, gray)).data).mean() == pytest.approx(64, abs=3)
 
 
 async def test_a_sheet_of_sprites_and_its_cues(client: Client, tmp_path: Path) -> None:

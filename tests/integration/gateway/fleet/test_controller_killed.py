@@ -109,7 +109,7 @@ async def test_a_gateway_killed_at_any_step_leaks_nothing(jetstream):
 async def real_kill(jetstream, vast, seed):
     fleet = f"killed-{seed}"
     child = die_with_parent(
-        [sys.executable, str(ROOT / "tests" / "support" / "fleet_child.py"), jetstream.server_url, vast.url, fleet]
+        [sys.executable, str(ROOT / "tests" / "support" / "fleet_child.py"), jetstream.server.url, vast.url, fleet]
     )
     process = subprocess.Popen(child.command, preexec_fn=child.preexec, stdout=subprocess.PIPE, text=True)
     with process:

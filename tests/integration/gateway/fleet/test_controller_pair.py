@@ -98,7 +98,7 @@ async def test_an_outage_of_the_store_in_mid_life_loses_nothing(jetstream, recor
         for state in (InstanceState.PROVISIONING, InstanceState.READY):
             world.waiting = 1
             await world.until_reached(state)
-            os.kill(jetstream.server_pid, signal.SIGKILL)  # it is started again after half a second
+            os.kill(jetstream.server.pid, signal.SIGKILL)  # it is started again after half a second
             await until(lambda: not world.is_leader)
         (instance,) = world.registry.living()
         assert [one.label for one in living(vast)] == [instance.id]

@@ -101,10 +101,10 @@ async def test_an_instance_that_is_terminated_at_once_sends_its_task_back(jetstr
     store = JobStore(await jetstream.key_value("jobs"), 3600)
     request = Operation(caption=CaptionRequest(url_video="v", url_srt="s")).SerializeToString()
     job = model.Job(uuid.uuid4().hex, "CAPTION", request, False, (model.Task(),), time.time())
-    await store.create(job)
+    await store.add(job)
     async with World(records, vast_provider(vast)) as first:
         instance = await first.ready()
-        metered = CostGuard(store, first, first.pool)
+        metered = CostGuard(store, first, first.pool, 1.0)
         task = lost_with_its_instance(metered, job.id, instance.id, lambda: not first.registry.is_active(instance.id))
         running = asyncio.create_task(task)
         await until(lambda: first.registry.cached[instance.id].running)

@@ -87,7 +87,7 @@ async def test_work_is_pushed_at_once_and_its_end_too(gateway, keda, http):
 
 
 async def test_a_stream_ends_with_its_client_and_well_with_the_gateway(gateway, keda, http):
-    index = gateway.gateway.components.jobs.index
+    index = gateway.gateway.components.jobs.store.index
     gone, staying = keda.StreamIsActive(REF), keda.StreamIsActive(REF)
     await gone.read()
     await staying.read()

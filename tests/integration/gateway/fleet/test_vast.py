@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
+from gateway.fleet.instances.credentials import LaunchSpec
 from gateway.fleet.instances.instance import new_label
-from gateway.fleet.providers.base import LaunchSpec, LaunchUnknown, OfferGone
+from gateway.fleet.providers.base import LaunchUnknown, OfferGone
 from servicekit.errors import FailedPrecondition, Unauthenticated, Unavailable
 from tests.emulators.vastemulator import READ_ONLY_KEY
 from tests.emulators.vastrig import FLEET, IMAGE, emulated, opened_on

@@ -8,16 +8,16 @@ from ipaddress import ip_network
 import pytest
 
 from apigpu.v1.video_pb2 import CaptionRequest, Operation
-from gateway.fleet.instances.credentials import issue, open_encoder
+from gateway.fleet.instances.credentials import LaunchSpec, issue, open_encoder
 from gateway.fleet.instances.instance import new_label
-from gateway.fleet.providers.base import LaunchSpec
 from gateway.fleet.providers.vast.client import VastClient
 from gateway.fleet.providers.vast.provider import VastProvider
-from gateway.fleet.providers.vast.search import OfferFilter
+from gateway.fleet.providers.vast.settings import VastSettings
 from gateway.workers.base import EncodeJob, EncoderLost, Input
 from tests.emulators.encoderhost import EncoderHost
 from tests.emulators.vastemulator import KEY, VastEmulator
 from tests.emulators.vastmarket import offer
+from tests.emulators.vastrig import context
 from tests.support import judge, media
 from tests.support.until import HANG_SECONDS, within
 
@@ -46,7 +46,8 @@ def vast(tmp_path):
 
 @pytest.fixture
 async def provider(vast):
-    made = VastProvider(VastClient(vast.url, KEY, {}), "org/encoder:1", "api-gpu", OfferFilter(max_usd_per_hour=0.5))
+    settings = VastSettings(worker_image="org/encoder:1", max_usd_per_hour=0.5)
+    made = VastProvider(VastClient(vast.url, KEY, {}), settings, context())
     yield made
     await made.close()
 

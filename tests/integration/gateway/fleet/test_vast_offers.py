@@ -94,7 +94,7 @@ async def test_what_tasks_took_on_a_card_counts_for_its_next_offers(vast, opened
 
 async def test_only_the_cards_that_are_named(vast, opened):
     vast.offers.append(offer(dph_base=0.4, gpu_name="RTX 3090"))
-    assert [one.description.split(",")[0] for one in await opened(cards=("RTX_3090", "L4")).offers()] == ["RTX 3090"]
+    assert [one.description.split(",")[0] for one in await opened(gpus=("RTX_3090", "L4")).offers()] == ["RTX 3090"]
 
 
 async def test_a_machine_that_failed_is_left_alone_for_twice_as_long_each_time(vast, opened):

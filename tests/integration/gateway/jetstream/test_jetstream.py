@@ -77,7 +77,7 @@ async def test_the_same_task_is_queued_once(jetstream):
 
 async def test_a_task_that_could_not_be_stored_does_not_pass_for_queued(jetstream):
     queue = await jetstream.queue("task", ack_wait_seconds=10)
-    other = await nats.connect(jetstream.server_url)
+    other = await nats.connect(jetstream.server.url)
     config = (await other.jetstream().stream_info("TASK")).config
     config.max_bytes = 1
     await other.jetstream().update_stream(config)
@@ -116,7 +116,7 @@ async def test_a_deleted_record_is_gone_and_can_be_made_again(jetstream):
 
 
 async def test_a_list_of_servers_is_tried_in_turn(jetstream, tmp_path, unused_tcp_port):
-    urls = f"nats://127.0.0.1:{unused_tcp_port}, {jetstream.server_url}"
+    urls = f"nats://127.0.0.1:{unused_tcp_port}, {jetstream.server.url}"
     other = await JetStream.open(urls, tmp_path / "other", connect_seconds=10)
     await (await other.key_value("jobs")).create("a", b"1")
     await other.close()
@@ -152,7 +152,7 @@ async def swallowing(url):
 @pytest.mark.parametrize("unsent", [0, 16])
 async def test_a_server_that_falls_silent_is_connected_to_again(jetstream, tmp_path, unsent):
     """Also when the old socket, which takes no more, has MiB left to send."""
-    async with swallowing(jetstream.server_url) as (url, swallow):
+    async with swallowing(jetstream.server.url) as (url, swallow):
         other = await JetStream.open(url, tmp_path / "other", connect_seconds=10, ping_seconds=0.2)
         records, again = await other.key_value("jobs"), asyncio.Event()
         await records.create("a", b"1")
@@ -235,7 +235,7 @@ def test_the_server_dies_with_its_gateway_even_when_that_is_killed(tmp_path):
         "import asyncio, sys; from pathlib import Path; from gateway.jetstream.connection import JetStream\n"
         "async def main():\n"
         f"    jetstream = await JetStream.open('', Path({str(tmp_path)!r}), 10)\n"
-        "    print(jetstream.server_pid, flush=True); await asyncio.sleep(60)\n"
+        "    print(jetstream.server.pid, flush=True); await asyncio.sleep(60)\n"
         "asyncio.run(main())"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as gateway:
@@ -247,7 +247,7 @@ def test_the_server_dies_with_its_gateway_even_when_that_is_killed(tmp_path):
 
 
 def kill_server(jetstream):
-    os.kill(jetstream.server_pid, signal.SIGKILL)
+    os.kill(jetstream.server.pid, signal.SIGKILL)
 
 
 async def create_succeeds(records, key):

@@ -157,7 +157,7 @@ async def test_a_later_job_is_left_alone(bucket):
     store, job_id = JobStore(bucket, 3600), "0" * 32
     await bucket.create(job_id, LATER)
     await store.start()
-    for asking in (store.get(job_id), store.change(job_id, lambda job: job)):
+    for asking in (store.get(job_id), store.update(job_id, lambda job: job)):
         with pytest.raises(UnreadableRecord):
             await asking
     await store.prune(1e12)
@@ -194,7 +194,7 @@ async def test_a_later_ticket_is_left_alone(bucket):
     tickets, ticket = Tickets(bucket), AttemptTicket("t", "a", "a.mp4", ())
     await bucket.create("job.0", LATER)
     for asking in (
-        tickets.find("job.0"),
+        tickets.get("job.0"),
         tickets.issue("job.0", ticket),
         tickets.note_run("job.0", ticket, "run"),
         tickets.close("job.0", ticket),

@@ -20,10 +20,10 @@ from gateway.jetstream.connection import JetStream
 from gateway.jetstream.queue import WorkQueue
 from gateway.jobs.dispatcher import Dispatcher
 from gateway.jobs.manager import JobManager
+from gateway.jobs.policy import JobPolicy
 from gateway.jobs.progress import ProgressBus
 from gateway.jobs.queue import TaskQueue
-from gateway.jobs.retry import RETRY_POLICY
-from gateway.jobs.setup import JobLimits, start_jobs
+from gateway.jobs.setup import start_jobs
 from gateway.jobs.store import JobStore
 from gateway.sources import Sources
 from gateway.sources.fetch import Fetcher, FetchLimits
@@ -157,8 +157,8 @@ def certs(tmp_path):
 
 @pytest.fixture
 def retry():
-    """Parametrize it to have another."""
-    return RETRY_POLICY
+    """The intervals that are not the policy's own: parametrize it to have any."""
+    return {}
 
 
 @pytest.fixture
@@ -192,7 +192,7 @@ async def rented(jetstream, tmp_path, certs):
         yield works
 
 
-async def wired(jetstream, tmp_path, pool, encoder, stack, max_task_seconds=30.0, resumable=(), retry=RETRY_POLICY):
+async def wired(jetstream, tmp_path, pool, encoder, stack, max_task_seconds=30.0, resumable=(), retry=None):
     """Wire the product's own parts over a bucket that fails when it is told to."""
     assets = AssetStore(str(tmp_path / "assets"), retention_seconds=3600, max_bytes=1 << 30)
     bucket = FaultyBucket(await jetstream.key_value("jobs"))
@@ -206,8 +206,8 @@ async def wired(jetstream, tmp_path, pool, encoder, stack, max_task_seconds=30.0
     sources = Sources(fetcher, assets)
     config = FleetConfig("api-gpu", Policy())
     fleet = await open_fleet(config, await jetstream.key_value("fleet"), pool, store.index, {}, stack)
-    limits = JobLimits(max_task_seconds, max_attempts=3, max_items=20, cost_check_seconds=0.05)
-    manager, dispatcher = start_jobs(
-        store, queue, progress, sources, assets, pool, fleet, limits, stack, resumable, retry
+    policy = JobPolicy(
+        max_task_seconds=max_task_seconds, max_attempts=3, max_items=20, cost_check_seconds=0.05, **retry or {}
     )
+    manager, dispatcher = start_jobs(store, queue, progress, sources, assets, pool, fleet, policy, stack, resumable)
     return Works(jetstream, assets, bucket, work_queue, queue, store, manager, dispatcher, pool, encoder, fleet)

@@ -5,7 +5,6 @@ import asyncio
 import pytest
 
 from gateway.jobs.model import Status
-from gateway.jobs.retry import RetryPolicy
 from servicekit.errors import Aborted
 from tests.integration.gateway.jobs.conftest import RENTED, RESULT
 from tests.support.until import until, within
@@ -36,7 +35,7 @@ async def test_when_the_gateway_is_told_to_stop_meanwhile(works):
     await kept(works, job.id)
 
 
-@pytest.mark.parametrize("retry", [RetryPolicy(record_seconds=0.3)])
+@pytest.mark.parametrize("retry", [{"record_seconds": 0.3}])
 @pytest.mark.parametrize("is_stopped", [False, True])
 async def test_when_the_answer_never_comes(works, is_stopped):
     works.bucket.loses_end = True
@@ -49,18 +48,18 @@ async def test_when_the_answer_never_comes(works, is_stopped):
     await kept(works, job.id)
 
 
-@pytest.mark.parametrize("retry", [RetryPolicy(record_retry_seconds=0.05)])
+@pytest.mark.parametrize("retry", [{"record_retry_seconds": 0.05}])
 async def test_when_others_change_the_record_all_the_time(works, monkeypatch):
     races = [Aborted("others were faster each time")] * 3
-    change = works.store.change
+    update = works.store.update
 
     async def contested(job_id, step):
         changed = step(await works.store.get(job_id))
         if changed.status is Status.COMPLETED and races:
             raise races.pop()
-        return await change(job_id, step)
+        return await update(job_id, step)
 
-    monkeypatch.setattr(works.store, "change", contested)
+    monkeypatch.setattr(works.store, "update", contested)
     job = await works.manager.submit(await works.caption())
     await kept(works, job.id)
     assert (races, works.encoder.tasks) == ([], 1)

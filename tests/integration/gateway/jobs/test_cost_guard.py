@@ -63,7 +63,7 @@ async def test_a_message_of_a_task_that_has_ended_teaches_nothing(rented):
     await rented.fleet.registry.create(another.id, another)
     known = rented.fleet.estimate_store.estimates
     await asyncio.sleep(0.3)
-    async with CostGuard(rented.store, rented.fleet, rented.pool).billed(TaskRef(job.id, 0), another.id):
+    async with CostGuard(rented.store, rented.fleet, rented.pool, 1.0).billed(TaskRef(job.id, 0), another.id):
         pass
     await asyncio.sleep(0.1)
     assert rented.fleet.estimate_store.estimates == known
@@ -99,7 +99,7 @@ async def test_a_cancelled_task_is_charged_until_then(rented):
     await until(lambda: running(rented))
     await rented.manager.cancel(job_id)
     await until(lambda: ended_runs(rented, 1))
-    (spell,) = (await rented.manager.get(job_id)).tasks[0].usage
+    (spell,) = (await rented.store.get(job_id)).tasks[0].usage
     assert spell.ended_at is not None
 
 
@@ -133,7 +133,7 @@ async def test_no_task_goes_to_a_machine_that_is_being_given_back(rented):
     await rented.fleet.registry.update(RENTED.id, lambda m: m.terminate("idle"))
     job_id = await submitted(rented)
     await asyncio.sleep(0.5)
-    assert (rented.encoder.tasks, (await rented.manager.get(job_id)).status) == (0, Status.IN_QUEUE)
+    assert (rented.encoder.tasks, (await rented.store.get(job_id)).status) == (0, Status.IN_QUEUE)
     await rented.fleet.registry.update(RENTED.id, lambda m: replace(m, state=InstanceState.READY))
     assert (await rented.result(job_id)).status is Status.COMPLETED
 

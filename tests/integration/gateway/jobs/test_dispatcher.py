@@ -151,7 +151,7 @@ async def test_an_encoder_that_is_full_does_not_cost_a_try(works):
     works.encoder.running = 2  # somebody else's tasks
     job = await works.manager.submit(await works.caption())
     await asyncio.sleep(1.2)
-    assert (await works.manager.get(job.id)).status is Status.IN_QUEUE
+    assert (await works.store.get(job.id)).status is Status.IN_QUEUE
     works.encoder.running = 0
     done = await works.result(job.id)
     assert (done.status, done.tasks[0].attempts) == (Status.COMPLETED, 1)
@@ -164,15 +164,15 @@ async def test_an_encoder_that_shuts_down_before_it_took_the_task_does_not_cost_
 
 
 async def test_a_record_that_others_change_too_fast_does_not_cost_the_task(works, monkeypatch):
-    change, left = works.store.change, [1]
+    update, left = works.store.update, [1]
 
     async def lost(job_id, step):
         if left:
             left.pop()
             raise Aborted("changing too fast")
-        return await change(job_id, step)
+        return await update(job_id, step)
 
-    monkeypatch.setattr(works.store, "change", lost)
+    monkeypatch.setattr(works.store, "update", lost)
     job = await works.result((await works.manager.submit(await works.caption())).id)
     assert (job.status, job.tasks[0].attempts) == (Status.COMPLETED, 1)
 
@@ -193,7 +193,7 @@ async def test_a_store_that_is_away_when_the_result_comes_does_not_cost_the_enco
     job = await works.manager.submit(await works.caption())
     await until(lambda: works.encoder.running == 1)
     await asyncio.sleep(0.8)
-    os.kill(works.jetstream.server_pid, signal.SIGKILL)
+    os.kill(works.jetstream.server.pid, signal.SIGKILL)
     await until(lambda: works.encoder.running == 0)
     await asyncio.sleep(2)
     done = await works.result(job.id)
@@ -245,7 +245,7 @@ async def test_jobs_wait_for_an_encoder_that_is_not_there_yet(works, jetstream, 
         other = await wired(jetstream, tmp_path, pool, late, stack)
         job = await other.manager.submit(await other.caption())
         await asyncio.sleep(0.5)
-        assert (await other.manager.get(job.id)).status is Status.IN_QUEUE
+        assert (await other.store.get(job.id)).status is Status.IN_QUEUE
         async with serving(late, certs, unused_tcp_port):
             done = await other.result(job.id)
         assert (done.status, done.tasks[0].attempts) == (Status.COMPLETED, 1)
@@ -291,7 +291,7 @@ async def test_links_of_a_lost_run_at_runpod_close_when_another_encoder_has_the_
         await tickets.issue(f"{job.id}.0", AttemptTicket("t" * 26, "a" * 26, "a.mp4", ()))
         await wired(jetstream, tmp_path, works.pool, works.encoder, stack, resumable=[runpod])
         await until(lambda: works.encoder.running)
-        assert await tickets.find(f"{job.id}.0") is None
+        assert await tickets.get(f"{job.id}.0") is None
         step.set()
 
 
@@ -315,7 +315,7 @@ async def test_a_ticket_of_a_later_version_does_not_fail_its_task(works, jetstre
         await bucket.create(f"{job.id}.0", b'{"id": ["later"]}')
         await wired(jetstream, tmp_path, works.pool, works.encoder, stack, resumable=[runpod])
         await until(lambda: runpod.asked >= 2)  # it was returned to the queue, and came again
-        assert (await works.manager.get(job.id)).status is Status.IN_QUEUE
+        assert (await works.store.get(job.id)).status is Status.IN_QUEUE
         await bucket.delete(f"{job.id}.0")
         assert (await works.result(job.id)).status is Status.COMPLETED
 
@@ -336,11 +336,11 @@ async def test_the_index_forgets_what_the_store_has_dropped(works):
     assert [found.id for found in (await works.manager.page(None, 5, ""))[0]] == [job.id]
     await works.store.prune(time.time() + 3700)
     with pytest.raises(NotFound):
-        await works.manager.get(job.id)
+        await works.store.get(job.id)
     assert await works.manager.page(None, 5, "") == ([], "")
 
 
 @pytest.mark.parametrize("job_id", ["", "nope", "../../etc", "a b", "*", ">", "a" * 300])
 async def test_an_unknown_id_is_not_found(works, job_id):
     with pytest.raises(NotFound, match="Job ID does not exist"):
-        await works.manager.get(job_id)
+        await works.store.get(job_id)

@@ -24,29 +24,29 @@ def counts(index):
 
 def test_tasks_are_counted_one_by_one():
     index, batch = JobIndex(), job(3)
-    index.note(batch)
+    index.note(batch.id, batch)
     assert counts(index) == (3, 0)
     batch = model.start_task(model.start_task(batch, 0, STARTED), 1, STARTED)
-    index.note(batch)
+    index.note(batch.id, batch)
     assert counts(index) == (1, 2)
     batch = model.return_task(batch, 1, STARTED, counted=True)
-    index.note(batch)
+    index.note(batch.id, batch)
     assert counts(index) == (2, 1)
     batch = model.complete_task(batch, 0, Result("assets/a", 2), STARTED)
-    index.note(batch)
+    index.note(batch.id, batch)
     assert counts(index) == (2, 0)
-    index.note(model.cancel(batch, Failure(1, "cancelled"), STARTED))
+    index.note(batch.id, model.cancel(batch, Failure(1, "cancelled"), STARTED))
     assert counts(index) == (0, 0)
 
 
 def test_a_record_that_is_gone_takes_its_tasks_along():
     index, batch, other = JobIndex(), job(2), job(1)
-    index.note(model.start_task(batch, 0, STARTED))
-    index.note(other)
-    index.drop(batch.id)
-    index.drop(batch.id)
+    index.note(batch.id, model.start_task(batch, 0, STARTED))
+    index.note(other.id, other)
+    index.note(batch.id, None)
+    index.note(batch.id, None)
     assert counts(index) == (1, 0)
-    index.drop(other.id)
+    index.note(other.id, None)
     assert counts(index) == (0, 0)
     assert index.oldest_wait_seconds(STARTED + 9) == 0
 
@@ -54,13 +54,13 @@ def test_a_record_that_is_gone_takes_its_tasks_along():
 def test_the_oldest_wait_is_that_of_the_oldest_job_with_a_waiting_task():
     index, first, second = JobIndex(), job(2, STARTED), job(1, STARTED + 60)
     assert index.oldest_wait_seconds(STARTED) == 0
-    index.note(second)
-    index.note(first)
+    index.note(second.id, second)
+    index.note(first.id, first)
     assert index.oldest_wait_seconds(STARTED + 100) == pytest.approx(100)
     first = model.start_task(first, 0, STARTED)
-    index.note(first)
+    index.note(first.id, first)
     assert index.oldest_wait_seconds(STARTED + 100) == pytest.approx(100)  # its other task waits on
-    index.note(model.start_task(first, 1, STARTED))
+    index.note(first.id, model.start_task(first, 1, STARTED))
     assert index.oldest_wait_seconds(STARTED + 100) == pytest.approx(40)
     assert index.oldest_wait_seconds(STARTED) == 0  # a clock that is behind
 
@@ -68,10 +68,10 @@ def test_the_oldest_wait_is_that_of_the_oldest_job_with_a_waiting_task():
 def test_who_listens_to_the_queue_hears_of_jobs_that_come_and_go():
     index, one = JobIndex(), job(1)
     with index.listening("", queue=True) as moved:
-        index.note(one)
+        index.note(one.id, one)
         assert moved.is_set()
         moved.clear()
-        index.drop(one.id)
+        index.note(one.id, None)
         assert moved.is_set()
 
 

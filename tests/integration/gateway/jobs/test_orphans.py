@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field, replace
 
-from gateway.jobs import model, orphans
+from gateway.jobs import model
+from gateway.jobs.executor import reap_orphaned_runs
 from gateway.jobs.model import Failure, Job, Task
 from gateway.jobs.store import JobStore
 
@@ -28,11 +29,11 @@ async def test_only_what_tasks_that_have_ended_left_is_ended(jetstream):
     cancelled = replace(runs, id=model.new_id(2))
     done = replace(runs, id=model.new_id(3))
     for job in (runs, cancelled, done):
-        await store.create(job)
-    await store.change(cancelled.id, lambda job: model.cancel(job, Failure(1, "x"), 2.0))
-    await store.change(done.id, lambda job: model.complete_task(job, 0, model.Result("assets/a", 2), 2.0))
+        await store.add(job)
+    await store.update(cancelled.id, lambda job: model.cancel(job, Failure(1, "x"), 2.0))
+    await store.update(done.id, lambda job: model.complete_task(job, 0, model.Result("assets/a", 2), 2.0))
     gone = model.new_id(4)
     encoder = Detached([f"{job_id}.0" for job_id in (runs.id, cancelled.id, done.id, gone)])
-    await orphans.reap_once(store, encoder)
+    await reap_orphaned_runs(store, encoder)
     assert encoder.ended == {f"{cancelled.id}.0": "", f"{done.id}.0": "assets/a", f"{gone}.0": ""}
     await store.stop()

@@ -7,7 +7,6 @@ import pytest
 from gateway.assets.links import LinkSigner
 from gateway.jobs import model
 from gateway.jobs.model import Status
-from gateway.jobs.retry import RetryPolicy
 from gateway.services.jobs import JobWatch
 from gateway.services.presenters import Presenter
 from servicekit.errors import Unavailable
@@ -28,7 +27,7 @@ async def job(works, bucket):
     return submitted
 
 
-@pytest.mark.parametrize("retry", [RetryPolicy(recheck_seconds=0.05)])
+@pytest.mark.parametrize("retry", [{"recheck_seconds": 0.05}])
 async def test_whoever_waits_for_a_job_waits_on(works, bucket, job):
     bucket.is_away = True
     waiting = asyncio.create_task(works.result(job.id))
@@ -37,7 +36,7 @@ async def test_whoever_waits_for_a_job_waits_on(works, bucket, job):
     assert (await waiting).status is Status.COMPLETED
 
 
-@pytest.mark.parametrize("retry", [RetryPolicy(recheck_seconds=0.05)])
+@pytest.mark.parametrize("retry", [{"recheck_seconds": 0.05}])
 async def test_whoever_waits_hears_of_the_end_though_the_store_is_silent(works, bucket, job):
     bucket.silence = asyncio.Event()
     waiting = asyncio.create_task(works.manager.wait(job.id))
@@ -60,7 +59,7 @@ async def test_a_job_that_ends_with_the_gateway_is_told(works, bucket, job):
     assert (await waiting).status is Status.COMPLETED
 
 
-@pytest.mark.parametrize("retry", [RetryPolicy(recheck_seconds=0.05)])
+@pytest.mark.parametrize("retry", [{"recheck_seconds": 0.05}])
 async def test_whoever_watches_a_job_watches_on(works, bucket, job):
     messages = Presenter(LinkSigner(b"s" * 32, 60), works.fleet.registry.cost)
     events = JobWatch(works.manager, messages, works.fleet, "").events(job.id)
@@ -74,7 +73,7 @@ async def test_whoever_watches_a_job_watches_on(works, bucket, job):
     assert seen[-1].HasField("finished")
 
 
-@pytest.mark.parametrize("retry", [RetryPolicy(withdraw_retry_seconds=0.1)])
+@pytest.mark.parametrize("retry", [{"withdraw_retry_seconds": 0.1}])
 @pytest.mark.parametrize("overtaken", [False, True])
 async def test_a_job_whose_submission_was_refused_does_not_run(works, bucket, overtaken):
     wanted, bucket.is_away = await works.caption(), True
@@ -94,7 +93,7 @@ async def test_a_job_whose_submission_was_refused_does_not_run(works, bucket, ov
     assert (job.status, works.encoder.tasks) == (Status.CANCELLED, 0)
 
 
-@pytest.mark.parametrize("retry", [RetryPolicy(withdraw_retry_seconds=0.05)])
+@pytest.mark.parametrize("retry", [{"withdraw_retry_seconds": 0.05}])
 async def test_a_job_that_was_never_written_is_looked_for_no_longer_than_needed(works):
     works.manager.withdraw(model.new_id(0))
     await until(lambda: not works.manager.is_withdrawing, seconds=1)

@@ -9,7 +9,6 @@ import pytest
 from gateway.cluster.assignments import TaskAssignments
 from gateway.jobs import model
 from gateway.jobs.model import Status
-from gateway.jobs.retry import RetryPolicy
 from tests.support.until import until
 
 
@@ -30,7 +29,7 @@ async def held_elsewhere(works, key):
 
 async def started_elsewhere(works, job_id, times):
     for _ in range(times):
-        job = await works.store.change(job_id, lambda job: model.start_task(job, 0, time.time()))
+        job = await works.store.update(job_id, lambda job: model.start_task(job, 0, time.time()))
     return job.tasks[0]
 
 
@@ -44,7 +43,7 @@ async def left_alone(works, tries):
         works.dispatcher.start()
         yield job
         await asyncio.sleep(0.4)
-        assert (await works.manager.get(job.id)).tasks[0] == theirs
+        assert (await works.store.get(job.id)).tasks[0] == theirs
 
 
 async def test_the_last_try_goes_on_while_its_gateway_lives(works):
@@ -64,7 +63,7 @@ async def test_a_try_that_another_gateway_has_followed_up_changes_nothing(works,
     theirs = await started_elsewhere(works, job.id, starts)
     lost.set()
     await until(lambda: not works.dispatcher.running)
-    assert (await works.manager.get(job.id)).tasks[0] == theirs
+    assert (await works.store.get(job.id)).tasks[0] == theirs
     # Nor has their message gone: it comes again when they fall silent.
     assert not await works.queue.put(job)
 
@@ -77,7 +76,7 @@ async def test_a_full_encoder_leaves_a_task_to_the_living_gateway_that_runs_it(w
     assert (await works.result(job.id)).status is Status.COMPLETED
 
 
-@pytest.mark.parametrize("retry", [RetryPolicy(retry_seconds=0.1)])
+@pytest.mark.parametrize("retry", [{"retry_seconds": 0.1}])
 async def test_a_try_lost_at_the_limit_is_no_end_while_another_goes_on(works):
     works.encoder.script = [lost := asyncio.Event()]
     await works.dispatcher.drain(0)
@@ -88,5 +87,5 @@ async def test_a_try_lost_at_the_limit_is_no_end_while_another_goes_on(works):
     async with held_elsewhere(works, f"{job.id}.0"):
         lost.set()
         await until(lambda: not works.dispatcher.running)
-        assert not (await works.manager.get(job.id)).status.is_terminal
+        assert not (await works.store.get(job.id)).status.is_terminal
     assert (await works.result(job.id)).status is Status.FAILED

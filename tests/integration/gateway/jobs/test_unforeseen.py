@@ -7,7 +7,6 @@ import pytest
 
 from gateway.jetstream.records import UnreadableRecord
 from gateway.jobs.model import Status
-from gateway.jobs.retry import RetryPolicy
 from servicekit.errors import NotFound
 from tests.support.until import until
 
@@ -17,10 +16,10 @@ async def spoil(works, job_id):
     record = (await works.bucket.get(job_id)).value
     await works.bucket.put(job_id, record.replace(b'"status":"', b'"status":"LATER_'))
     with pytest.raises(UnreadableRecord, match="cannot read the record"):
-        await works.manager.get(job_id)
+        await works.store.get(job_id)
 
 
-@pytest.mark.parametrize("retry", [RetryPolicy(retry_seconds=0.05)])
+@pytest.mark.parametrize("retry", [{"retry_seconds": 0.05}])
 async def test_messages_that_name_no_task_do_not_stop_the_queue(works):
     for number in range(3):  # more than there are slots
         await works.work_queue.put(f"nonsense-{number}")
@@ -44,10 +43,10 @@ async def test_a_record_of_a_later_version_is_left_out_of_pages_and_keeps_no_oth
     assert [job.id for job in (await works.manager.page(None, 5, ""))[0]] == [jobs[1].id]
     await works.store.prune(time.time() + 3700)
     with pytest.raises(NotFound):
-        await works.manager.get(jobs[1].id)
+        await works.store.get(jobs[1].id)
 
 
-@pytest.mark.parametrize("retry", [RetryPolicy(recover_seconds=0.1)])
+@pytest.mark.parametrize("retry", [{"recover_seconds": 0.1}])
 async def test_the_check_of_the_queue_goes_on_after_a_fault(works):
     await works.dispatcher.drain(0)
     job = await works.manager.submit(await works.caption())
@@ -67,5 +66,5 @@ async def test_an_operation_of_a_later_version_is_left_to_a_gateway_that_knows_i
     await works.bucket.put(jobs[0].id, record.replace(*encoded))
     works.dispatcher.start()
     assert (await works.result(jobs[1].id)).status is Status.COMPLETED
-    left = await works.manager.get(jobs[0].id)
+    left = await works.store.get(jobs[0].id)
     assert (left.status, left.tasks[0].attempts) == (Status.IN_QUEUE, 0)

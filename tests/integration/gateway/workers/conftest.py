@@ -120,7 +120,7 @@ async def stage(parts):
     runpod.queue = Queue(runpod.rules)
     runpod.requests.clear()
     for key in await parts.tickets.keys():
-        await parts.tickets.drop(key, await parts.tickets.find(key))
+        await parts.tickets.drop(key, await parts.tickets.get(key))
     return parts
 
 

@@ -155,7 +155,7 @@ async def test_a_result_that_another_gateway_has_recorded_outlives_who_follows(s
     job, seen = await stage.job(), Seen(fault=Cancelled("over"))
     follower = asyncio.create_task(encoder.run(job, seen))
     await until(lambda: "waiting" in seen.told)
-    asset_id = (await stage.tickets.find(job.id)).asset_id
+    asset_id = (await stage.tickets.get(job.id)).asset_id
     await put(next(iter(stage.runpod.queue.jobs.values())).input["resultUrl"])
     if is_forgotten:
         await encoder.release(job.id)
@@ -214,7 +214,7 @@ async def test_a_run_and_its_result_outlive_a_moment_without_the_gateways_store(
     async with stage.runpod.worker(work):
         with pytest.raises(type(fault)):
             await encoder.run(job, Seen(fault=fault))
-        ticket = await stage.tickets.find(job.id)
+        ticket = await stage.tickets.get(job.id)
         outcome = await encoder.run(job, Seen())
     assert (outcome.asset_id, await stage.content(outcome.asset_id)) == (ticket.asset_id, RESULT)
     assert (stage.runpod.requests["run"], stage.runpod.requests["cancel"], state(stage)) == (1, 0, ["COMPLETED"])
@@ -251,7 +251,7 @@ async def test_a_run_whose_ticket_cannot_be_written_is_paid_once_if_it_was_all_t
     job, encoder = await stage.job(), replace(stage, tickets=tickets).encoder()
     with pytest.raises(Unavailable):
         await encoder.run(job, Seen())
-    first = await stage.tickets.find(job.id)
+    first = await stage.tickets.get(job.id)
     async with stage.runpod.worker(work):
         outcome = await encoder.run(job, Seen())
     assert (outcome.asset_id == first.asset_id, stage.runpod.requests["run"]) == (is_written, 1 if is_written else 2)
@@ -391,7 +391,7 @@ async def test_who_loses_the_race_for_a_task_ends_its_run_and_gives_the_task_bac
     await stage.tickets.issue(job.id, winner := AttemptTicket.new(job))
     with pytest.raises(EncoderBusy, match="another gateway"):
         await task
-    assert (state(stage), await stage.tickets.find(job.id)) == (["CANCELLED"], winner)
+    assert (state(stage), await stage.tickets.get(job.id)) == (["CANCELLED"], winner)
 
 
 async def test_a_request_too_large_for_the_queue_is_the_tasks_fault(stage, encoder):

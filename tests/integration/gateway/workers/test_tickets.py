@@ -13,7 +13,7 @@ async def test_what_a_later_version_has_written_is_left_out(jetstream):
     await tickets.issue("k", TICKET)
     entry = await records.get("k")
     await records.update("k", json.dumps(json.loads(entry.value) | {"later": 1}).encode(), entry.revision)
-    assert await tickets.find("k") == TICKET
+    assert await tickets.get("k") == TICKET
 
 
 async def test_only_the_ticket_that_a_task_has_is_closed_or_dropped(jetstream):
@@ -21,9 +21,9 @@ async def test_only_the_ticket_that_a_task_has_is_closed_or_dropped(jetstream):
     await tickets.issue("k", TICKET)
     await tickets.close("k", other)
     assert not await tickets.drop("k", other)
-    assert await tickets.find("k") == TICKET
+    assert await tickets.get("k") == TICKET
     await tickets.close("k", TICKET)
-    found = await tickets.find("k")
+    found = await tickets.get("k")
     assert (found.is_closed, found.run_id, found.asset_id) == (True, "", "a")
     assert await tickets.drop("k", TICKET)
     assert await tickets.keys() == []

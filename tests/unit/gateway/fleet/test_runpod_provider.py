@@ -1,7 +1,6 @@
 """Worker slots: an endpoint that refuses tasks is left alone for a while, so that the next provider has its turn."""
 
 from dataclasses import dataclass
-from types import SimpleNamespace
 
 import pytest
 
@@ -30,29 +29,36 @@ class Endpoint:
         return Outcome(encoder_pb2.Summary())
 
 
-def made(fault):
+class Clock:
+    """A clock that a test turns."""
+
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def made(fault, clock=None):
     endpoint = Endpoint(fault)
-    provider = RunpodProvider(endpoint, 0.001, 2, 1, Backoff(0.1, 1.0, jitter=0))
+    provider = RunpodProvider(endpoint, 0.001, 2, 1, Backoff(10.0, 100.0, jitter=0), clock or Clock())
     encoders = [provider.encoder(Instance(name, "runpod", 3.6, 0.0)) for name in ("a", "b")]
     return endpoint, provider, encoders
 
 
-async def test_an_endpoint_that_refuses_a_task_is_passed_over_for_longer_each_time(monkeypatch):
-    now = 1000.0
-    clock = SimpleNamespace(monotonic=lambda: now)
-    monkeypatch.setattr("gateway.fleet.providers.runpod.provider.time", clock)
-    endpoint, provider, (one, other) = made(EncoderRefuses("RunPod has insufficient credit."))
+async def test_an_endpoint_that_refuses_a_task_is_passed_over_for_longer_each_time():
+    clock = Clock()
+    endpoint, provider, (one, other) = made(EncoderRefuses("RunPod has insufficient credit."), clock)
     assert len(await provider.offers()) == 2
-    for rest_seconds in (0.1, 0.2):
+    for rest_seconds in (10.0, 20.0):
         with pytest.raises(EncoderBusy):
             await one.run(None, None)
         for ask in (provider.offers, one.capabilities, other.capabilities, lambda: other.run(None, None)):
             with pytest.raises(EncoderBusy, match="has insufficient credit"):
                 await ask()
-        now += rest_seconds - 0.01
+        clock.now += rest_seconds - 1
         with pytest.raises(EncoderBusy):
             await provider.offers()
-        now += 0.02
+        clock.now += 1
         assert len(await provider.offers()) == 2
     endpoint.fault = None
     await other.run(None, None)

@@ -1,12 +1,18 @@
-"""Retry intervals and timeouts of the job subsystem."""
+"""Limits, retry intervals and timeouts of the job subsystem."""
 
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """Intervals and limits in seconds."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobPolicy:
+    """Limits, and intervals in seconds."""
 
+    max_task_seconds: float
+    # Attempts at a task, and items of a batch.
+    max_attempts: int
+    max_items: int
+    # Between two looks at the cost of a job that runs on rented instances.
+    cost_check_seconds: float = 1.0
     # Between two reads of a job that is waited for: its changes are seen at once, unless the watch on records is down.
     recheck_seconds: float = 5.0
     # For the cancellation of a rejected job, while the store does not answer.
@@ -15,11 +21,8 @@ class RetryPolicy:
     # Before a task comes again whose encoder was busy, and, times its attempts, one whose encoder was lost.
     busy_seconds: float = 0.5
     retry_seconds: float = 1.0
-    # Between two looks for jobs that are in no queue.
+    # Between two looks for old records, for jobs that are in no queue, and for runs that nobody follows.
     recover_seconds: float = 60.0
     # For the record of a result, while the store does not answer.
     record_seconds: float = 60.0
     record_retry_seconds: float = 0.5
-
-
-RETRY_POLICY = RetryPolicy()

@@ -1,14 +1,11 @@
-"""Settings of Vast.ai, and the provider that they open."""
+"""Settings of Vast.ai."""
 
 from typing import Annotated
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from gateway.fleet.providers.base import HTTPS, ProviderContext, ProviderFactory, ProviderSettings
-from gateway.fleet.providers.vast.client import VastClient
-from gateway.fleet.providers.vast.provider import VastProvider
-from gateway.fleet.providers.vast.search import OfferFilter
+from gateway.fleet.providers.base import HTTPS, ProviderSettings
 from servicekit.config import CommaList
 
 
@@ -40,32 +37,3 @@ class VastSettings(ProviderSettings):
     def is_configured(self) -> bool:
         """Whether machines can be rented."""
         return bool(self.api_key.get_secret_value())
-
-
-def open_vast(settings: VastSettings, context: ProviderContext) -> VastProvider:
-    """Return the provider of the account that VAST_API_KEY opens."""
-    offers = OfferFilter(
-        max_usd_per_hour=settings.max_usd_per_hour,
-        cards=settings.gpus,
-        min_reliability=settings.min_reliability,
-        min_down_mbps=settings.min_down_mbps,
-        min_up_mbps=settings.min_up_mbps,
-        disk_gb=settings.disk_gb,
-        seconds=context.max_age_seconds,
-    )
-    return VastProvider(
-        VastClient(settings.url, settings.api_key.get_secret_value()),
-        settings.worker_image,
-        context.fleet_name,
-        offers,
-        settings.image_gb,
-        settings.slots,
-        # One that is old ends with its last task.
-        life_seconds=context.start_seconds + context.max_age_seconds + context.max_task_seconds,
-        gateway_networks=context.gateway_networks,
-        max_task_seconds=context.max_task_seconds,
-        max_input_bytes=context.max_input_bytes,
-    )
-
-
-VAST = ProviderFactory(VastSettings, open_vast)
