@@ -4,6 +4,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+import structlog
 
 from tests.support.left_open import pytest_collection_finish, pytest_runtest_teardown
 from tools.pair import Pair, running
@@ -13,6 +14,15 @@ __all__ = ["pair", "pytest_collection_finish", "pytest_runtest_teardown"]
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell without job control starts what it puts in the background with SIGINT ignored, and children inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# structlog's own default draws tracebacks by rich: a second of the event loop each, on a busy machine.
+structlog.configure(
+    processors=[
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="%H:%M:%S.%f"),
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 
 @pytest.fixture(scope="session")

@@ -98,6 +98,8 @@ class ScriptedEncoder(encoder_pb2_grpc.EncoderServiceServicer):
             raise step
         if isinstance(step, float):
             await asyncio.sleep(step)
+        if callable(step):
+            await step()
         tally = Checksum()
         tally.add(RESULT)
         yield encoder_pb2.EncodeResponse(chunk=RESULT)
