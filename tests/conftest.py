@@ -7,7 +7,7 @@ import pytest
 import structlog
 
 from tests.support.left_open import pytest_collection_finish, pytest_runtest_teardown
-from tools.pair import Pair, running
+from tools.pair import Pair, free_ports, running
 
 __all__ = ["pair", "pytest_collection_finish", "pytest_runtest_teardown"]
 
@@ -30,3 +30,9 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     """A gateway and an encoder under `api-gpu up`, on free ports, allowed to fetch from this machine."""
     with running(tmp_path_factory.mktemp("pair"), FETCH_ALLOW_CIDRS="127.0.0.0/8,::1/128") as running_pair:
         yield running_pair
+
+
+@pytest.fixture
+def unused_tcp_port() -> int:
+    """In place of that of pytest-asyncio, whose port the system may give to somebody else meanwhile."""
+    return free_ports(1)[0]

@@ -23,7 +23,7 @@ async def test_when_the_watch_tells_of_the_end_before_the_answer_comes(works):
     await works.bucket.end_written.wait()
     await asyncio.sleep(0.6)
     await kept(works, job.id)
-    assert not works.dispatcher.running
+    await until(lambda: not works.dispatcher.running)
     assert works.encoder.tasks == 1
 
 
