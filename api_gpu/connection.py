@@ -87,7 +87,7 @@ def credentials(ca: Path | None, certificate: Path | None, private_key: Path | N
     """Return TLS credentials from PEM files; without `ca` the roots that gRPC ships. Raises FailedPrecondition."""
     try:
         if ca and certificate and private_key:
-            return Identity(certificate=certificate, key=private_key, ca=ca).channel_credentials()
+            return Identity.read(certificate=certificate, key=private_key, ca=ca).channel_credentials()
         return grpc.ssl_channel_credentials(
             *(path.read_bytes() if path else None for path in (ca, private_key, certificate))
         )

@@ -10,8 +10,8 @@ import structlog
 
 from apigpu.v1 import assets_pb2_grpc, fleet_pb2_grpc, jobs_pb2_grpc, system_pb2_grpc
 from externalscaler import externalscaler_pb2_grpc
-from gateway.auth.interceptor import authentication
-from gateway.auth.keys import ApiKeys
+from gateway.assets.store import TransferSlots
+from gateway.auth import ApiKeys, authentication
 from gateway.components import Components
 from gateway.config import GatewaySettings
 from gateway.fleet.providers.base import EndpointConfig, ServerlessProvider
@@ -65,7 +65,7 @@ class Gateway:
     @classmethod
     async def open(cls, settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> "Gateway":
         """Start everything, the servers last. Raises ConfigError."""
-        identity = Identity(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
+        identity = Identity.read(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
         credentials = identity.server_credentials(require_client=settings.tls_require_client_cert)
         components = await Components.open(settings, stack)
         service = _grpc_service(components)
@@ -153,7 +153,8 @@ async def _start_http(components: Components, address: str, stack: contextlib.As
     rest = RestSettings(cors_allow_origins=settings.cors_allow_origins, public_url=settings.public_url or None)
     worker_links = None
     if any(isinstance(provider, ServerlessProvider) for provider in components.providers.values()):
-        worker_links = WorkerLinks(components.tickets, links, assets, components.sources, settings.max_transfers)
+        transfers = TransferSlots(settings.max_transfers)
+        worker_links = WorkerLinks(components.tickets, links, assets, components.sources, transfers)
     app = build_app(channel, assets, links, rest, components.transfers, worker_links)
     http = HttpServer(app, settings.host, settings.port)
     await http.start()

@@ -130,7 +130,7 @@ def _pool(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> Pool:
     """Return the pool, with the encoders that ENCODERS names."""
     pool = Pool()
     stack.push_async_callback(pool.close)
-    identity = Identity(settings.tls_cert, settings.tls_key, settings.encoder_ca)
+    identity = Identity.read(settings.tls_cert, settings.tls_key, settings.encoder_ca)
     token = settings.session_token.get_secret_value()
     following = add_static_encoders(settings.encoders, pool, identity.channel_credentials(), token)
     stack.push_async_callback(cancel_and_wait, *following)

@@ -25,6 +25,9 @@ class ServiceError(Exception):
 
     code: ClassVar[grpc.StatusCode] = grpc.StatusCode.UNKNOWN
 
+    def __init_subclass__(cls, code: grpc.StatusCode | None = None) -> None:
+        cls.code = code or cls.code
+
     def __init__(
         self,
         message: str,
@@ -65,10 +68,8 @@ class ServiceError(Exception):
         return status
 
 
-class InvalidArgument(ServiceError):
+class InvalidArgument(ServiceError, code=grpc.StatusCode.INVALID_ARGUMENT):
     """The request is wrong and stays wrong."""
-
-    code = grpc.StatusCode.INVALID_ARGUMENT
 
     @classmethod
     def field(cls, name: str, text: str, *, reason: str = "") -> Self:
@@ -76,82 +77,56 @@ class InvalidArgument(ServiceError):
         return cls(f"{name}: {text}", reason=reason, fields={name: text})
 
 
-class FailedPrecondition(ServiceError):
+class FailedPrecondition(ServiceError, code=grpc.StatusCode.FAILED_PRECONDITION):
     """The request is well formed, and the state of the system forbids it."""
 
-    code = grpc.StatusCode.FAILED_PRECONDITION
 
-
-class NotFound(ServiceError):
+class NotFound(ServiceError, code=grpc.StatusCode.NOT_FOUND):
     """The resource named does not exist."""
 
-    code = grpc.StatusCode.NOT_FOUND
 
-
-class AlreadyExists(ServiceError):
+class AlreadyExists(ServiceError, code=grpc.StatusCode.ALREADY_EXISTS):
     """The resource to create exists already."""
 
-    code = grpc.StatusCode.ALREADY_EXISTS
 
-
-class Unauthenticated(ServiceError):
+class Unauthenticated(ServiceError, code=grpc.StatusCode.UNAUTHENTICATED):
     """The API key is missing or wrong."""
 
-    code = grpc.StatusCode.UNAUTHENTICATED
 
-
-class PermissionDenied(ServiceError):
+class PermissionDenied(ServiceError, code=grpc.StatusCode.PERMISSION_DENIED):
     """The caller is known, and not allowed."""
 
-    code = grpc.StatusCode.PERMISSION_DENIED
 
-
-class ResourceExhausted(ServiceError):
+class ResourceExhausted(ServiceError, code=grpc.StatusCode.RESOURCE_EXHAUSTED):
     """A limit is exceeded: size, rate, slots."""
 
-    code = grpc.StatusCode.RESOURCE_EXHAUSTED
 
-
-class Cancelled(ServiceError):
+class Cancelled(ServiceError, code=grpc.StatusCode.CANCELLED):
     """The caller cancelled the work."""
 
-    code = grpc.StatusCode.CANCELLED
 
-
-class DeadlineExceeded(ServiceError):
+class DeadlineExceeded(ServiceError, code=grpc.StatusCode.DEADLINE_EXCEEDED):
     """The work took longer than allowed."""
 
-    code = grpc.StatusCode.DEADLINE_EXCEEDED
 
-
-class Aborted(ServiceError):
+class Aborted(ServiceError, code=grpc.StatusCode.ABORTED):
     """The call lost a race; try again."""
 
-    code = grpc.StatusCode.ABORTED
 
-
-class Unavailable(ServiceError):
+class Unavailable(ServiceError, code=grpc.StatusCode.UNAVAILABLE):
     """The service cannot answer now; try again."""
 
-    code = grpc.StatusCode.UNAVAILABLE
 
-
-class DataLoss(ServiceError):
+class DataLoss(ServiceError, code=grpc.StatusCode.DATA_LOSS):
     """Bytes are missing, or differ from what was announced."""
 
-    code = grpc.StatusCode.DATA_LOSS
 
-
-class Unimplemented(ServiceError):
+class Unimplemented(ServiceError, code=grpc.StatusCode.UNIMPLEMENTED):
     """The method does not exist here."""
 
-    code = grpc.StatusCode.UNIMPLEMENTED
 
-
-class Internal(ServiceError):
+class Internal(ServiceError, code=grpc.StatusCode.INTERNAL):
     """The service itself failed."""
-
-    code = grpc.StatusCode.INTERNAL
 
 
 CLASSES: dict[grpc.StatusCode, type[ServiceError]] = {cls.code: cls for cls in ServiceError.__subclasses__()}

@@ -8,6 +8,7 @@ import re
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import grpc
 
@@ -21,15 +22,27 @@ _UNUSABLE = (
 
 
 @dataclass(frozen=True)
-class TrustBundle:
-    """PEM of a certificate, its private key, and the CA that must have signed the peer's certificate."""
+class Identity:
+    """PEM of a certificate chain, its private key, and the CA that must have signed the peer's certificate."""
 
     certificate: bytes
     key: bytes = field(repr=False)
     ca: bytes
 
     @classmethod
-    def parse(cls, text: str) -> "TrustBundle":
+    def read(cls, certificate: Path, key: Path, ca: Path) -> Self:
+        """Read the files, which must belong together. Raises ConfigError."""
+        try:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate, key)
+            context.load_verify_locations(ca)
+            return cls(certificate.read_bytes(), key.read_bytes(), ca.read_bytes())
+        except (OSError, ssl.SSLError) as error:
+            files = f"{certificate}, {key}, {ca}"
+            raise ConfigError(f"cannot use the TLS files {files}: {error}; make a set with `api-gpu certs`") from error
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
         """Parse the text of a bundle. Raises ConfigError, whose message never shows the content."""
         # Imported here: clients use this file too, and do without the library.
         from cryptography import x509
@@ -61,32 +74,3 @@ class TrustBundle:
     def channel_credentials(self) -> grpc.ChannelCredentials:
         """Return credentials of a client that presents this certificate."""
         return grpc.ssl_channel_credentials(self.ca, self.key, self.certificate)
-
-
-@dataclass(frozen=True)
-class Identity:
-    """PEM files of a certificate chain, its private key, and the CA that must have signed the peer's certificate."""
-
-    certificate: Path
-    key: Path
-    ca: Path
-
-    def server_credentials(self, *, require_client: bool) -> grpc.ServerCredentials:
-        """Return credentials of a server; it asks for a client certificate only with `require_client`."""
-        certificate, key, ca = self._read()
-        return grpc.ssl_server_credentials([(key, certificate)], ca if require_client else None, require_client)
-
-    def channel_credentials(self) -> grpc.ChannelCredentials:
-        """Return credentials of a client that presents this certificate."""
-        certificate, key, ca = self._read()
-        return grpc.ssl_channel_credentials(ca, key, certificate)
-
-    def _read(self) -> tuple[bytes, bytes, bytes]:
-        try:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(self.certificate, self.key)
-            context.load_verify_locations(self.ca)
-            return self.certificate.read_bytes(), self.key.read_bytes(), self.ca.read_bytes()
-        except (OSError, ssl.SSLError) as error:
-            files = f"{self.certificate}, {self.key}, {self.ca}"
-            raise ConfigError(f"cannot use the TLS files {files}: {error}; make a set with `api-gpu certs`") from error

@@ -83,14 +83,6 @@ LOCAL = TransferSizes(read_bytes=2 * CHUNK_BYTES, part_bytes=4 * CHUNK_BYTES, co
 CLOUD = TransferSizes(read_bytes=16 * CHUNK_BYTES, part_bytes=16 * CHUNK_BYTES, concurrent_parts=3)
 
 
-@dataclass(frozen=True)
-class ListedObject:
-    """An object in a listing: the last part of its path, and the time of its last write (UTC)."""
-
-    name: str
-    modified_at: datetime
-
-
 class Bucket:
     """Objects by path. Every method raises what `object_store_errors` raises."""
 
@@ -163,14 +155,14 @@ class Bucket:
             log.warning("asset store cannot sign links", error=type(error).__name__)
             return None
 
-    async def list_objects(self, prefix: str) -> list[ListedObject]:
-        """Return the objects in the folder `prefix`."""
+    async def list_objects(self, prefix: str) -> dict[str, datetime]:
+        """Map the names of the objects in the folder `prefix` to the times of their last writes (UTC)."""
         with object_store_errors(prefix, may_be_missing=False):
-            return [
-                ListedObject(found["path"].rpartition("/")[2], found["last_modified"])
+            return {
+                found["path"].rpartition("/")[2]: found["last_modified"]
                 async for page in obstore.list(self._store, prefix)
                 for found in page
-            ]
+            }
 
     async def delete_staged(self, prefix: str, name: re.Pattern[str], before: datetime) -> int:
         """Delete staged files in the local folder `prefix` that were last written before then; return their number."""

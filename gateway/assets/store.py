@@ -3,17 +3,24 @@
 A file without a record is not an asset but a leftover of a dead upload; `sweep` deletes it.
 """
 
+import asyncio
 import contextlib
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
-from gateway.assets.bucket import Bucket
+from gateway.assets.bucket import Bucket, object_store_errors
 from gateway.assets.record import ID, PREFIX, StoredAsset, clean_filename, new_id
 from gateway.assets.record import content_type as media_type
-from gateway.assets.writer import AssetWriter, content_path, record_path
+from servicekit.chunks import Checksum
+from servicekit.codec import to_json
 from servicekit.errors import DataLoss, InvalidArgument, NotFound, ResourceExhausted, ServiceError
+
+if TYPE_CHECKING:
+    from obstore import AsyncWritableFile
 
 __all__ = ["AssetStore", "AssetWriter", "StoredAsset", "TransferSlots"]
 
@@ -23,25 +30,34 @@ ABANDONED_AFTER = timedelta(hours=6)
 STAGED = {PREFIX: ID, "records": re.compile(rf"{ID.pattern}\.json")}
 
 
+def content_path(asset_id: str) -> str:
+    """Return the path of the bytes: the asset's own name, as errors show it."""
+    return PREFIX + asset_id
+
+
+def record_path(asset_id: str) -> str:
+    """Return the path of the record."""
+    return f"records/{asset_id}.json"
+
+
 class AssetStore:
     """Files that clients upload and that jobs make. Every method may raise Unavailable when the bucket fails."""
 
     def __init__(self, location: str, *, retention_seconds: float, max_bytes: int) -> None:
         """Open the store at `location`, of any form that Bucket accepts. Raises ConfigError."""
         self.bucket = Bucket(location)
-        self._retention = timedelta(seconds=retention_seconds)
-        self._max_bytes = max_bytes
+        self.retention = timedelta(seconds=retention_seconds)
+        self.max_bytes = max_bytes
 
     @asynccontextmanager
-    async def create(self, filename: str, content_type: str = "", asset_id: str = "") -> AsyncIterator[AssetWriter]:
+    async def create(self, filename: str, content_type: str = "", asset_id: str = "") -> AsyncIterator["AssetWriter"]:
         """Open a writer of a new file; without a commit the file is discarded at the end of the block.
 
         `filename` is cleaned of folders and control characters; without `content_type` its suffix decides the type.
         `asset_id`, from `new_id`, is for callers that need the id before the file exists.
         """
         name = clean_filename(filename)
-        kind = media_type(name, content_type)
-        writer = AssetWriter(self.bucket, asset_id or new_id(), name, kind, self._retention, self._max_bytes)
+        writer = AssetWriter(self, asset_id or new_id(), name, media_type(name, content_type))
         try:
             yield writer
         finally:
@@ -82,7 +98,12 @@ class AssetStore:
         """Delete the file. Raises NotFound."""
         with contextlib.suppress(DataLoss):  # a damaged record is a reason to delete, not to refuse
             await self.describe(asset_id)
-        await self._delete(asset_id)
+        await self.remove(asset_id)
+
+    async def remove(self, asset_id: str) -> None:
+        """Delete what there is of a file, the record first."""
+        await self.bucket.delete(record_path(asset_id))
+        await self.bucket.delete(content_path(asset_id))
 
     async def sweep(self) -> int:
         """Delete expired files and leftovers of dead uploads; return how many there were of both.
@@ -91,13 +112,13 @@ class AssetStore:
         """
         now = datetime.now(UTC)
         # Contents first: one whose record is written between the two listings must not look like a leftover.
-        contents = {found.name: found.modified_at for found in await self.bucket.list_objects(PREFIX)}
+        contents = await self.bucket.list_objects(PREFIX)
         listed = await self.bucket.list_objects("records")
-        records = {found.name.removesuffix(".json"): found.modified_at for found in listed}
+        records = {name.removesuffix(".json"): written_at for name, written_at in listed.items()}
         deleted = 0
         for asset_id, written_at in records.items():
             # A record is as old as its file: only those old enough to have expired need to be read.
-            if now - written_at >= self._retention and await self._is_expired(asset_id, now):
+            if now - written_at >= self.retention and await self._is_expired(asset_id, now):
                 deleted += await self._try_delete(asset_id)
         for asset_id, written_at in contents.items():
             if asset_id not in records and now - written_at >= ABANDONED_AFTER:
@@ -123,13 +144,85 @@ class AssetStore:
         if not ID.fullmatch(asset_id):  # not ours
             return False
         with contextlib.suppress(ServiceError):  # a failure must not stop the sweep of the other files
-            await self._delete(asset_id)
+            await self.remove(asset_id)
             return True
         return False
 
-    async def _delete(self, asset_id: str) -> None:
-        await self.bucket.delete(record_path(asset_id))
-        await self.bucket.delete(content_path(asset_id))
+
+@dataclass(eq=False)
+class AssetWriter:
+    """Accepts the bytes in order, then one `commit`. AssetStore.create opens it, and discards it without a commit."""
+
+    store: AssetStore
+    id: str
+    filename: str
+    content_type: str
+    checksum: Checksum = field(default_factory=Checksum)
+    _committing: asyncio.Task[StoredAsset] | None = None
+    _is_committed: bool = False
+
+    def __post_init__(self) -> None:
+        self._file: AsyncWritableFile | None = self.store.bucket.writer(content_path(self.id))
+
+    def check_size(self, size_bytes: int) -> None:
+        """Raise ResourceExhausted for a size over the limit."""
+        if size_bytes > self.store.max_bytes:
+            raise ResourceExhausted(
+                f"The file is larger than the {self.store.max_bytes} bytes allowed here; send a smaller one.",
+                reason="ASSET_TOO_LARGE",
+                metadata={"max_bytes": str(self.store.max_bytes)},
+            )
+
+    async def write(self, data: bytes) -> None:
+        """Append bytes. Raises Unavailable, and ResourceExhausted over the limit."""
+        if self._file is None:
+            raise RuntimeError("write after the end of AssetStore.create")
+        self.check_size(self.checksum.size_bytes + len(data))
+        with object_store_errors(PREFIX + self.id, may_be_missing=False):
+            write = self._file.write(data)
+            self.checksum.add(data)  # on this thread, while the store's own thread writes the bytes
+            await write
+
+    def rename(self, filename: str, content_type: str = "") -> None:
+        """Replace the name and the media type; without `content_type` the name's suffix decides the type."""
+        self.filename = clean_filename(filename)
+        self.content_type = media_type(self.filename, content_type)
+
+    async def commit(self, *, size_bytes: int | None = None, sha256: str = "") -> StoredAsset:
+        """Make the file an asset. Raises DataLoss when it differs from the size and digest announced, if any."""
+        if self._file is None:
+            raise RuntimeError("commit after the end of AssetStore.create")
+        self.checksum.verify(self.filename or "The file", size_bytes=size_bytes, sha256=sha256)
+        # A task of its own, so that a cancelled commit leaves a known state to clean up.
+        self._committing = asyncio.create_task(self._commit(self._file))
+        asset = await asyncio.shield(self._committing)
+        self._is_committed = True
+        return asset
+
+    async def _commit(self, file: "AsyncWritableFile") -> StoredAsset:
+        with object_store_errors(PREFIX + self.id, may_be_missing=False):
+            await file.close()
+        now = datetime.now(UTC)
+        asset = StoredAsset(
+            id=self.id,
+            filename=self.filename,
+            content_type=self.content_type,
+            size_bytes=self.checksum.size_bytes,
+            sha256=self.checksum.sha256,
+            created_at=now,
+            expires_at=now + self.store.retention,
+        )
+        await self.store.bucket.put(record_path(self.id), to_json(asset))
+        return asset
+
+    async def discard(self) -> None:
+        """Delete the file unless it was committed; the sweep deletes later what cannot be deleted now."""
+        self._file = None  # dropping an open file deletes its staged bytes
+        if self._committing is None or self._is_committed:
+            return
+        await asyncio.gather(self._committing, return_exceptions=True)
+        with contextlib.suppress(ServiceError):
+            await self.store.remove(self.id)
 
 
 class TransferSlots:

@@ -25,7 +25,7 @@ def _known(name: str) -> str:
 
 
 class FleetSettings(Settings):
-    """See the settings table in README.md; a test holds the two together."""
+    """Read the settings of the fleet; docs/reference/settings.md tells of each, as a test holds."""
 
     fleet_name: Annotated[str, Field(pattern=FLEET_NAME)] = "api-gpu"
     fleet_providers: CommaList[Annotated[str, AfterValidator(_known)]] = tuple(PROVIDERS)

@@ -36,7 +36,7 @@ class CostGuard:
         max_usd = operation.budget(wanted)
         if max_usd is None or any(member.ready and not member.is_rented for member in self.pool.members):
             return
-        tasks = len(operation.items(wanted) or [""])
+        tasks = len(operation.items(wanted))
         expected_usd = self.fleet.expected_usd(operation.kind(wanted)[0], tasks)
         if expected_usd is not None and expected_usd > max_usd:
             raise FailedPrecondition(

@@ -5,6 +5,7 @@ Conditional and range requests follow RFC 9110, so that a browser can seek.
 
 import re
 import time
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,68 +29,36 @@ FILE_CSP = (
 _RANGE = re.compile(r"bytes\s*=\s*([0-9]{0,19})-([0-9]{0,19})", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class Span:
-    """`length` bytes from `start` on."""
-
-    start: int
-    length: int
-
-
-@dataclass(frozen=True)
-class Validators:
-    """Validators of a file for conditional requests: a strong ETag, and the time of the last change."""
-
-    etag: str
-    modified_at: datetime
-
-    @property
-    def last_modified(self) -> str:
-        """Return the time as an HTTP date."""
-        return format_datetime(self.modified_at.astimezone(UTC), usegmt=True)
-
-    def is_not_modified(self, headers: Headers) -> bool:
-        """Return True if the client has this file, by If-None-Match or else If-Modified-Since."""
-        none_match = headers.get("if-none-match")
-        if none_match is not None:
-            tags = [tag.strip().removeprefix("W/") for tag in none_match.split(",")]
-            return "*" in tags or self.etag in tags
-        since = _parse_date(headers.get("if-modified-since", ""))
-        return since is not None and self.modified_at.replace(microsecond=0) <= since
-
-    def allow_range(self, headers: Headers) -> bool:
-        """Return True if If-Range is absent or names this file, so that Range applies."""
-        if_range = headers.get("if-range")
-        return if_range is None or if_range.strip() in (self.etag, self.last_modified)
-
-
-def requested_span(headers: Headers, size_bytes: int, validators: Validators) -> Span | None:
-    """Return the part that the Range header requests; None (the whole file) for no range, several, or a malformed one.
-
-    Raises RangeNotSatisfiable.
+def requested_range(headers: Headers, size_bytes: int, validators: Sequence[str]) -> range | None:
+    """Return the bytes that the Range header requests; None (the whole file) for no range, several, or a malformed one,
+    and for an If-Range that is none of the file's `validators`. Raises RangeNotSatisfiable.
     """
     found = _RANGE.fullmatch(headers.get("range", "").strip())
-    if not found or found[1] == found[2] == "" or not validators.allow_range(headers):
+    if not found or found[1] == found[2] == "" or headers.get("if-range", validators[0]).strip() not in validators:
         return None
     if not found[1]:  # a suffix: the last N bytes
         length = min(int(found[2]), size_bytes)
         if not length:
             raise RangeNotSatisfiable(size_bytes)
-        return Span(size_bytes - length, length)
+        return range(size_bytes - length, size_bytes)
     start, end = int(found[1]), int(found[2] or size_bytes - 1)
     if found[2] and end < start:
         return None
     if start >= size_bytes:
         raise RangeNotSatisfiable(size_bytes)
-    return Span(start, min(end, size_bytes - 1) - start + 1)
+    return range(start, min(end + 1, size_bytes))
 
 
-def _parse_date(text: str) -> datetime | None:
+def _is_not_modified(headers: Headers, etag: str, modified_at: datetime) -> bool:
+    """Return True if the client has this file, by If-None-Match or else If-Modified-Since."""
+    if "if-none-match" in headers:
+        tags = [tag.strip().removeprefix("W/") for tag in headers["if-none-match"].split(",")]
+        return "*" in tags or etag in tags
     try:
-        date = parsedate_to_datetime(text)
+        since = parsedate_to_datetime(headers.get("if-modified-since", ""))
     except ValueError:
-        return None
-    return date if date.tzinfo else date.replace(tzinfo=UTC)
+        return False
+    return modified_at.replace(microsecond=0) <= (since if since.tzinfo else since.replace(tzinfo=UTC))
 
 
 @dataclass(frozen=True)
@@ -109,21 +78,20 @@ class SignedFiles:
         expires = query.get("expires", "")
         self.links.verify(asset_id, expires, query.get("signature", ""))
         asset = await self.assets.describe(asset_id)
-        status, headers, span = _response(asset, Headers(scope=scope), is_head=scope["method"] == "HEAD")
+        status, headers, part = _response(asset, Headers(scope=scope), is_head=scope["method"] == "HEAD")
         kind = "inline" if is_safe_inline(asset.content_type) and query.get("download") != "1" else "attachment"
         headers |= {
             "content-disposition": disposition(kind, asset.filename or scope["path_params"]["filename"]),
             "cache-control": f"private, no-transform, max-age={max(0, int(expires) - int(time.time()))}",
         }
-        has_body = span.length > 0 and scope["method"] == "GET" and status != 304
-        await while_connected(receive, self._send(asset.id, status, headers, span if has_body else None, send))
+        await while_connected(receive, self._send(asset.id, status, headers, part, send))
 
-    async def _send(self, asset_id: str, status: int, headers: dict[str, str], span: Span | None, send: Send) -> None:
-        if span is None:
+    async def _send(self, asset_id: str, status: int, headers: dict[str, str], part: range, send: Send) -> None:
+        if not part:
             await start_response(send, status, headers.items())
         else:
             with self.transfers.acquire():
-                async with aclosing(self.assets.read(asset_id, span.start, span.length)) as chunks:
+                async with aclosing(self.assets.read(asset_id, part.start, len(part))) as chunks:
                     first = await anext(chunks)  # before the response starts, so that an error has a status of its own
                     await start_response(send, status, headers.items())
                     await send_body(send, first, self.stall_seconds)
@@ -132,25 +100,25 @@ class SignedFiles:
         await end_response(send)
 
 
-def _response(asset: StoredAsset, headers: Headers, *, is_head: bool) -> tuple[int, dict[str, str], Span]:
+def _response(asset: StoredAsset, headers: Headers, *, is_head: bool) -> tuple[int, dict[str, str], range]:
     """Return status, headers and the bytes to send. Raises RangeNotSatisfiable."""
-    validators = Validators(f'"{asset.sha256}"', asset.created_at)
+    etag, last_modified = f'"{asset.sha256}"', format_datetime(asset.created_at.astimezone(UTC), usegmt=True)
     common = {
         "accept-ranges": "bytes",
         "content-security-policy": FILE_CSP,
-        "etag": validators.etag,
-        "last-modified": validators.last_modified,
+        "etag": etag,
+        "last-modified": last_modified,
     }
-    whole = Span(0, asset.size_bytes)
-    if validators.is_not_modified(headers):
-        return 304, common, whole
+    nothing, size_bytes = range(0), asset.size_bytes
+    if _is_not_modified(headers, etag, asset.created_at):
+        return 304, common, nothing
+    common["content-type"] = media_type(asset.content_type)
     # Range is defined for GET alone.
-    span = None if is_head else requested_span(headers, asset.size_bytes, validators)
-    content = {"content-type": media_type(asset.content_type), "content-length": str((span or whole).length)}
-    if span is None:
-        return 200, common | content, whole
-    content["content-range"] = f"bytes {span.start}-{span.start + span.length - 1}/{asset.size_bytes}"
-    return 206, common | content, span
+    part = None if is_head else requested_range(headers, size_bytes, (etag, last_modified))
+    if part is None:
+        return 200, common | {"content-length": str(size_bytes)}, nothing if is_head else range(size_bytes)
+    content_range = f"bytes {part.start}-{part.stop - 1}/{size_bytes}"
+    return 206, common | {"content-length": str(len(part)), "content-range": content_range}, part
 
 
 def disposition(kind: str, filename: str) -> str:

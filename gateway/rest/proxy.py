@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import grpc
@@ -11,7 +10,9 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from gateway.auth.keys import require_key
+from apigpu.v1 import jobs_pb2
+from gateway.auth import require_key
+from gateway.jobs import operation
 from gateway.rest import headers as http_headers
 from gateway.rest import transcode
 from gateway.rest.middleware import request_id_of
@@ -50,10 +51,6 @@ class Proxy:
     channel: grpc.aio.Channel
     table: RouteTable
     settings: RestSettings
-
-    @cached_property
-    def _submission(self) -> transcode.Submission:
-        return transcode.Submission(self.table)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request. Raises ServiceError, AioRpcError and ClientGone."""
@@ -98,17 +95,19 @@ class Proxy:
     async def _unary(self, request: RoutedRequest) -> None:
         # The client's connection is not watched meanwhile: the call, and the job that it makes, go on without it.
         message = await self._message(request)
-        if transcode.prefers_async(request.headers) and self._submission.accepts(message.DESCRIPTOR):
+        if message.DESCRIPTOR.full_name in transcode.OPERATIONS and _prefers_async(request.headers):
             await self._submit(request, message)
             return
         call = self._call(request.route, request, message)
         await _respond(call, request.route, request, await call)
 
     async def _submit(self, request: RoutedRequest, message: Message) -> None:
-        route = self._submission.route
-        call = self._call(route, request, self._submission.wrap(message))
+        route = self.table.first(transcode.SUBMIT_JOB)
+        call = self._call(route, request, jobs_pb2.SubmitJobRequest(operation=operation.wrap(message)))
         response = await call
-        await _respond(call, route, request, response, 202, self._submission.headers(response))
+        location = self.table.first(transcode.GET_JOB).template.expand({"id": response.job.id})
+        headers = [("location", location), ("preference-applied", transcode.RESPOND_ASYNC)]
+        await _respond(call, route, request, response, 202, headers)
 
     async def _stream(self, request: RoutedRequest) -> None:
         message = await self._message(request)
@@ -139,6 +138,11 @@ class Proxy:
             response_deserializer=route.response_class.FromString,
         )
         return method(*messages, metadata=request.metadata, timeout=request.timeout_seconds)
+
+
+def _prefers_async(headers: Headers) -> bool:
+    preferences = ",".join(headers.getlist("prefer")).lower().split(",")
+    return any(preference.split(";")[0].strip() == transcode.RESPOND_ASYNC for preference in preferences)
 
 
 async def _respond(

@@ -10,8 +10,8 @@ from starlette.types import Receive, Send
 
 from gateway.rest.headers import Pair
 from gateway.rest.routes import Route
-from gateway.rest.status import ContentTooLarge, RequestTimeout, UnsupportedMedia
-from servicekit.errors import InvalidArgument
+from gateway.rest.status import RequestTimeout, UnsupportedMedia
+from servicekit.errors import InvalidArgument, ResourceExhausted
 from servicekit.tasks import cancel_and_wait
 
 
@@ -58,8 +58,8 @@ class RoutedRequest:
         return receive_body(self.receive, self.idle_seconds)
 
     async def read(self, max_bytes: int) -> bytes:
-        """Return the whole body. Raises ContentTooLarge, and what `body` raises."""
-        too_large = ContentTooLarge(
+        """Return the whole body. Raises ResourceExhausted, and what `body` raises."""
+        too_large = ResourceExhausted(
             f"The body is over {max_bytes} bytes, the most that JSON may have here; a file is uploaded to /assets, and "
             "named.",
             reason="TOO_LARGE",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, ClassVar
 
 import grpc
@@ -13,7 +14,6 @@ from servicekit.errors import (
     DeadlineExceeded,
     InvalidArgument,
     NotFound,
-    ResourceExhausted,
     ServiceError,
     Unimplemented,
     status_details,
@@ -41,25 +41,11 @@ HTTP_STATUS: dict[grpc.StatusCode, int] = {
     Code.DATA_LOSS: 500,
 }
 TITLES: dict[int, str] = {
-    400: "Bad Request",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    408: "Request Timeout",
-    409: "Conflict",
-    410: "Gone",
+    **{status.value: status.phrase for status in HTTPStatus if status >= 400},
     413: "Content Too Large",
-    415: "Unsupported Media Type",
     416: "Range Not Satisfiable",
-    429: "Too Many Requests",
-    431: "Request Header Fields Too Large",
     499: "Client Closed Request",
     500: "Processing failed",
-    501: "Not Implemented",
-    503: "Service Unavailable",
-    504: "Gateway Timeout",
-    507: "Insufficient Storage",
 }
 # Titles of the contract, by the reason in the error's ErrorInfo.
 REASON_TITLES: dict[str, str] = {
@@ -91,12 +77,6 @@ class MethodNotAllowed(Unimplemented):
         super().__init__(f"{path} does not take {http_method}; it takes {self.allow}.", reason="METHOD_NOT_ALLOWED")
 
 
-class ContentTooLarge(ResourceExhausted):
-    """The body is over the limit of this service."""
-
-    http_status: ClassVar[int] = 413
-
-
 class UnsupportedMedia(InvalidArgument):
     """The body has an encoding that is not supported."""
 
@@ -115,10 +95,9 @@ class RequestTimeout(DeadlineExceeded):
     http_status: ClassVar[int] = 408
 
 
-class RangeNotSatisfiable(ServiceError):
+class RangeNotSatisfiable(ServiceError, code=Code.OUT_OF_RANGE):
     """The requested range lies outside the file of `size_bytes`."""
 
-    code = Code.OUT_OF_RANGE
     http_status: ClassVar[int] = 416
 
     def __init__(self, size_bytes: int) -> None:

@@ -7,7 +7,7 @@ the result is still needed. Once the ticket is dropped, all answer 410. Source: 
 import contextlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.datastructures import Headers, QueryParams
 from starlette.types import Receive, Scope, Send
@@ -30,19 +30,19 @@ UNTYPED = "application/octet-stream"
 _FILENAME = re.compile(r'filename="([^"\\]{1,200})"')
 
 
+@dataclass(frozen=True)
 class WorkerLinks:
-    """Access control shared by both applications: valid links, and the number of transfers at once."""
+    """Access control shared by both applications: valid links, and the number of transfers at once.
 
-    def __init__(
-        self, tickets: Tickets, links: LinkSigner, assets: AssetStore, sources: Sources, max_transfers: int
-    ) -> None:
-        """Allow `max_transfers` at once, for workers alone: clients that download files cannot block their results."""
-        self.assets = assets
-        self.sources = sources
-        self.transfers = TransferSlots(max_transfers)
-        self._tickets = tickets
-        self._links = links
-        self._uploading: set[str] = set()
+    `transfers` are for workers alone: clients that download files cannot block their results.
+    """
+
+    tickets: Tickets
+    links: LinkSigner
+    assets: AssetStore
+    sources: Sources
+    transfers: TransferSlots
+    _uploading: set[str] = field(default_factory=set)
 
     @contextlib.contextmanager
     def exclusive(self, ticket: AttemptTicket) -> Iterator[None]:
@@ -60,8 +60,8 @@ class WorkerLinks:
     async def ticket(self, scope: Scope) -> AttemptTicket:
         """Return the ticket of this request's link. Raises PermissionDenied (forged, expired), Gone."""
         query, path = QueryParams(scope["query_string"]), scope["path_params"]
-        self._links.verify(scope["path"], query.get("expires", ""), query.get("signature", ""))
-        ticket = await self._tickets.get(path["key"])
+        self.links.verify(scope["path"], query.get("expires", ""), query.get("signature", ""))
+        ticket = await self.tickets.get(path["key"])
         if ticket is None or ticket.id != path["ticket"] or ticket.is_closed:
             raise Gone("This attempt of the task is over; its result is not needed.", reason="TASK_OVER")
         return ticket

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from apigpu.v1 import assets_pb2, assets_pb2_grpc
+from apigpu.v1 import assets_pb2 as pb2
+from apigpu.v1 import assets_pb2_grpc
 from gateway.assets.record import parse_name
 from gateway.assets.store import AssetStore, AssetWriter, StoredAsset, TransferSlots
 from gateway.services.presenters import Presenter, proxy_metadata
@@ -13,7 +14,7 @@ from servicekit.chunks import ACCEPTED
 from servicekit.errors import DataLoss, DeadlineExceeded, InvalidArgument, Unavailable
 from servicekit.interceptors import Context
 
-Requests = AsyncIterator[assets_pb2.UploadAssetRequest]
+Requests = AsyncIterator[pb2.UploadAssetRequest]
 # A silent upload loses its transfer slot after so long.
 IDLE_SECONDS = 120.0
 # A download whose client stalls loses its slot after so long.
@@ -30,19 +31,19 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
     idle_seconds: float = IDLE_SECONDS
     stall_seconds: float = STALL_SECONDS
 
-    async def UploadAsset(self, request_iterator: Requests, context: Context) -> assets_pb2.UploadAssetResponse:
+    async def UploadAsset(self, request_iterator: Requests, context: Context) -> pb2.UploadAssetResponse:
         with self.transfers.acquire():
-            header = await _header(request_iterator, self.idle_seconds)
+            parts = self._parts(request_iterator)
+            header = await _header(parts)
             async with self.assets.create(header.filename) as writer:
                 writer.check_size(header.size_bytes)
                 await context.send_initial_metadata(((ACCEPTED, "1"),))
-                asset = await _receive(
-                    request_iterator, self.idle_seconds, writer, header, needs_digest=not proxy_metadata(context)
-                )
-        return assets_pb2.UploadAssetResponse(asset=self._message(asset, context))
+                # The JSON proxy needs no digest: the chunks have not left this process.
+                asset = await _receive(parts, writer, header, needs_digest=not proxy_metadata(context))
+        return pb2.UploadAssetResponse(asset=self.presenter.to(context).asset(asset))
 
     async def DownloadAsset(  # type: ignore[override]  # this form of a handler notices a stall
-        self, request: assets_pb2.DownloadAssetRequest, context: Context
+        self, request: pb2.DownloadAssetRequest, context: Context
     ) -> None:
         with self.transfers.acquire():
             asset = await self.assets.describe(parse_name(request.name))
@@ -50,22 +51,33 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
                 raise InvalidArgument(
                     f"offset is {request.offset} and must be from 0 to {asset.size_bytes}.", fields={"offset": "range"}
                 )
-            await self._send(context, assets_pb2.DownloadAssetResponse(asset=self._message(asset, context)))
+            await self._send(context, pb2.DownloadAssetResponse(asset=self.presenter.to(context).asset(asset)))
             async with aclosing(self.assets.read(asset.id, request.offset)) as chunks:
                 async for data in chunks:
-                    await self._send(context, assets_pb2.DownloadAssetResponse(chunk=data))
+                    await self._send(context, pb2.DownloadAssetResponse(chunk=data))
 
-    async def GetAsset(self, request: assets_pb2.GetAssetRequest, context: Context) -> assets_pb2.GetAssetResponse:
+    async def GetAsset(self, request: pb2.GetAssetRequest, context: Context) -> pb2.GetAssetResponse:
         asset = await self.assets.describe(parse_name(request.name))
-        return assets_pb2.GetAssetResponse(asset=self._message(asset, context))
+        return pb2.GetAssetResponse(asset=self.presenter.to(context).asset(asset))
 
-    async def DeleteAsset(
-        self, request: assets_pb2.DeleteAssetRequest, context: Context
-    ) -> assets_pb2.DeleteAssetResponse:
+    async def DeleteAsset(self, request: pb2.DeleteAssetRequest, context: Context) -> pb2.DeleteAssetResponse:
         await self.assets.delete(parse_name(request.name))
-        return assets_pb2.DeleteAssetResponse()
+        return pb2.DeleteAssetResponse()
 
-    async def _send(self, context: Context, response: assets_pb2.DownloadAssetResponse) -> None:
+    async def _parts(self, requests: Requests) -> Requests:
+        """Yield the messages of an upload. Raises DeadlineExceeded for a silent one."""
+        while True:
+            try:
+                async with asyncio.timeout(self.idle_seconds):
+                    request = await anext(requests, None)
+            except TimeoutError as error:
+                text = f"Nothing of the upload came for {self.idle_seconds:g} s; nothing was kept. Send it again."
+                raise DeadlineExceeded(text, reason="UPLOAD_IDLE") from error
+            if request is None:
+                return
+            yield request
+
+    async def _send(self, context: Context, response: pb2.DownloadAssetResponse) -> None:
         """Send a message of a download. Raises Unavailable if the client stalls; it may resume from its offset."""
         try:
             async with asyncio.timeout(self.stall_seconds):
@@ -74,27 +86,19 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
             text = f"Nothing of the download was taken for {self.stall_seconds:g} s; go on from `offset`."
             raise Unavailable(text, reason="DOWNLOAD_STALLED") from error
 
-    def _message(self, asset: StoredAsset, context: Context) -> assets_pb2.Asset:
-        return self.presenter.asset(asset, self.presenter.base_url(context))
 
-
-async def _header(requests: Requests, idle_seconds: float) -> assets_pb2.UploadHeader:
-    request = await _next(requests, idle_seconds)
+async def _header(parts: Requests) -> pb2.UploadHeader:
+    request = await anext(parts, None)
     if request is not None and request.WhichOneof("part") == "header":
         return request.header
     raise InvalidArgument("An upload begins with a header.", reason="NO_HEADER")
 
 
 async def _receive(
-    requests: Requests,
-    idle_seconds: float,
-    writer: AssetWriter,
-    header: assets_pb2.UploadHeader,
-    *,
-    needs_digest: bool,
+    parts: Requests, writer: AssetWriter, header: pb2.UploadHeader, *, needs_digest: bool
 ) -> StoredAsset:
-    """Write the chunks and commit. The JSON proxy needs no digest: the chunks have not left this process."""
-    while (request := await _next(requests, idle_seconds)) is not None:
+    """Write the chunks and commit."""
+    async for request in parts:
         part = request.WhichOneof("part")
         if part == "chunk":
             await writer.write(request.chunk)
@@ -106,18 +110,8 @@ async def _receive(
     raise DataLoss("The upload ended without finish; nothing was kept. Send it again.", reason="NO_FINISH")
 
 
-async def _next(requests: Requests, idle_seconds: float) -> assets_pb2.UploadAssetRequest | None:
-    """Return the next message of the upload, None at its end. Raises DeadlineExceeded for a silent upload."""
-    try:
-        async with asyncio.timeout(idle_seconds):
-            return await anext(requests, None)
-    except TimeoutError as error:
-        text = f"Nothing of the upload came for {idle_seconds:g} s; nothing was kept. Send it again."
-        raise DeadlineExceeded(text, reason="UPLOAD_IDLE") from error
-
-
 async def _finish(
-    writer: AssetWriter, header: assets_pb2.UploadHeader, finish: assets_pb2.UploadFinish, *, needs_digest: bool
+    writer: AssetWriter, header: pb2.UploadHeader, finish: pb2.UploadFinish, *, needs_digest: bool
 ) -> StoredAsset:
     sizes = [part.size_bytes for part in (header, finish) if part.HasField("size_bytes")]
     digests = [part.sha256.lower() for part in (header, finish) if part.sha256]

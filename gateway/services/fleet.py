@@ -2,7 +2,8 @@
 
 import time
 
-from apigpu.v1 import fleet_pb2, fleet_pb2_grpc
+from apigpu.v1 import fleet_pb2 as pb2
+from apigpu.v1 import fleet_pb2_grpc
 from gateway.fleet import billing
 from gateway.fleet.autoscaler import Policy
 from gateway.fleet.billing import DailyCost
@@ -22,34 +23,34 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
 
-    async def GetFleet(self, request: fleet_pb2.GetFleetRequest, context: Context) -> fleet_pb2.GetFleetResponse:
+    async def GetFleet(self, request: pb2.GetFleetRequest, context: Context) -> pb2.GetFleetResponse:
         """Return the newest instances, the policy, the providers and the queue."""
         now, fleet = time.time(), self._fleet
         providers = fleet.faults().items()
-        return fleet_pb2.GetFleetResponse(
+        return pb2.GetFleetResponse(
             machines=[_instance(instance, now) for instance in fleet.registry.all()[:MAX_SHOWN_INSTANCES]],
             policy=_policy(fleet.policy),
-            providers=[fleet_pb2.Provider(name=name, ready=not fault, fault=fault) for name, fault in providers],
+            providers=[pb2.Provider(name=name, ready=not fault, fault=fault) for name, fault in providers],
             waiting=fleet.queue.tasks_waiting,
             running=fleet.queue.tasks_running,
             usd_per_hour=sum(instance.usd_per_hour for instance in fleet.registry.living()),
             usd_today=billing.spent_today(fleet.registry.all(), now),
         )
 
-    async def GetCosts(self, request: fleet_pb2.GetCostsRequest, context: Context) -> fleet_pb2.GetCostsResponse:
+    async def GetCosts(self, request: pb2.GetCostsRequest, context: Context) -> pb2.GetCostsResponse:
         """Return the costs by day and provider. Raise InvalidArgument for a number of days out of range."""
         if not 0 <= request.days <= MAX_DAYS:
             raise InvalidArgument.field("days", f"is {request.days}, must be from 1 to {MAX_DAYS}")
         days = billing.by_day(self._fleet.registry.all(), request.days or DEFAULT_DAYS, time.time())
-        return fleet_pb2.GetCostsResponse(days=[_day(day) for day in days], usd=sum(day.usd for day in days))
+        return pb2.GetCostsResponse(days=[_day(day) for day in days], usd=sum(day.usd for day in days))
 
 
-def _instance(instance: Instance, now: float) -> fleet_pb2.Machine:
-    return fleet_pb2.Machine(
+def _instance(instance: Instance, now: float) -> pb2.Machine:
+    return pb2.Machine(
         id=instance.id,
         provider=instance.provider,
         provider_id=instance.provider_id,
-        state=fleet_pb2.Machine.State.Value(instance.state.value),
+        state=pb2.Machine.State.Value(instance.state.value),
         description=instance.description,
         usd_per_hour=instance.usd_per_hour,
         usd=instance.usd(now),
@@ -63,8 +64,8 @@ def _instance(instance: Instance, now: float) -> fleet_pb2.Machine:
     )
 
 
-def _policy(policy: Policy) -> fleet_pb2.FleetPolicy:
-    return fleet_pb2.FleetPolicy(
+def _policy(policy: Policy) -> pb2.FleetPolicy:
+    return pb2.FleetPolicy(
         min_machines=policy.minimum,
         max_machines=policy.maximum,
         idle_seconds=policy.idle_seconds,
@@ -74,8 +75,8 @@ def _policy(policy: Policy) -> fleet_pb2.FleetPolicy:
     )
 
 
-def _day(day: DailyCost) -> fleet_pb2.DayCosts:
-    return fleet_pb2.DayCosts(
+def _day(day: DailyCost) -> pb2.DayCosts:
+    return pb2.DayCosts(
         date=day.date,
         provider=day.provider,
         usd=day.usd,

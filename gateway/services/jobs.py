@@ -4,7 +4,8 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 
-from apigpu.v1 import jobs_pb2, jobs_pb2_grpc
+from apigpu.v1 import jobs_pb2 as pb2
+from apigpu.v1 import jobs_pb2_grpc
 from gateway.fleet.fleet import Fleet
 from gateway.jobs.manager import JobManager
 from gateway.jobs.model import Job, Status
@@ -21,27 +22,25 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
     presenter: Presenter
     fleet: Fleet
 
-    async def SubmitJob(self, request: jobs_pb2.SubmitJobRequest, context: Context) -> jobs_pb2.SubmitJobResponse:
+    async def SubmitJob(self, request: pb2.SubmitJobRequest, context: Context) -> pb2.SubmitJobResponse:
         job = await self.jobs.submit(request.operation)
-        return jobs_pb2.SubmitJobResponse(job=self.presenter.job(job, self.presenter.base_url(context)))
+        return pb2.SubmitJobResponse(job=self.presenter.to(context).job(job))
 
-    async def GetJob(self, request: jobs_pb2.GetJobRequest, context: Context) -> jobs_pb2.GetJobResponse:
+    async def GetJob(self, request: pb2.GetJobRequest, context: Context) -> pb2.GetJobResponse:
         job = await self.jobs.store.get(request.id)
-        return jobs_pb2.GetJobResponse(job=self.presenter.job(job, self.presenter.base_url(context)))
+        return pb2.GetJobResponse(job=self.presenter.to(context).job(job))
 
-    async def ListJobs(self, request: jobs_pb2.ListJobsRequest, context: Context) -> jobs_pb2.ListJobsResponse:
-        status = Status(jobs_pb2.Job.Status.Name(request.status)) if request.status else None
+    async def ListJobs(self, request: pb2.ListJobsRequest, context: Context) -> pb2.ListJobsResponse:
+        status = Status(pb2.Job.Status.Name(request.status)) if request.status else None
         jobs, token = await self.jobs.page(status, request.page_size, request.page_token)
-        return self.presenter.page(jobs, token, self.presenter.base_url(context))
+        return self.presenter.to(context).page(jobs, token)
 
-    async def CancelJob(self, request: jobs_pb2.CancelJobRequest, context: Context) -> jobs_pb2.CancelJobResponse:
+    async def CancelJob(self, request: pb2.CancelJobRequest, context: Context) -> pb2.CancelJobResponse:
         job = await self.jobs.cancel(request.id)
-        return jobs_pb2.CancelJobResponse(message="Job cancelled successfully", job_id=job.id)
+        return pb2.CancelJobResponse(message="Job cancelled successfully", job_id=job.id)
 
-    async def WatchJob(
-        self, request: jobs_pb2.WatchJobRequest, context: Context
-    ) -> AsyncIterator[jobs_pb2.WatchJobResponse]:
-        watch = JobWatch(self.jobs, self.presenter, self.fleet, self.presenter.base_url(context))
+    async def WatchJob(self, request: pb2.WatchJobRequest, context: Context) -> AsyncIterator[pb2.WatchJobResponse]:
+        watch = JobWatch(self.jobs, self.presenter.to(context), self.fleet)
         async for event in watch.events(request.id):
             yield event
 
@@ -53,12 +52,11 @@ class JobWatch:
     jobs: JobManager
     presenter: Presenter
     fleet: Fleet
-    base_url: str
     _running: dict[int, TaskProgress] = field(default_factory=dict)
     _sent_items: set[int] = field(default_factory=set)
-    _last: jobs_pb2.WatchJobResponse | None = None
+    _last: pb2.WatchJobResponse | None = None
 
-    async def events(self, job_id: str) -> AsyncIterator[jobs_pb2.WatchJobResponse]:
+    async def events(self, job_id: str) -> AsyncIterator[pb2.WatchJobResponse]:
         """Yield the events until the job has ended. Raises NotFound, Unavailable."""
         await self.jobs.store.get(job_id)  # what is no id must not become a topic
         with self.jobs.store.index.listening(job_id, queue=True) as changed:
@@ -72,35 +70,35 @@ class JobWatch:
                     for event in self._new_events(job):
                         yield event
 
-    def _new_events(self, job: Job) -> Iterator[jobs_pb2.WatchJobResponse]:
+    def _new_events(self, job: Job) -> Iterator[pb2.WatchJobResponse]:
         yield from self._items(job)
         if job.status.is_terminal:
-            event = jobs_pb2.WatchJobResponse(finished=self.presenter.job(job, self.base_url))
+            event = pb2.WatchJobResponse(finished=self.presenter.job(job))
         elif job.status is Status.IN_QUEUE:
             phase = furthest_phase(job, self._running)
             if phase is Phase.WAITING_FOR_WORKER and self.fleet.is_starting():
                 phase = Phase.COLD_START
-            queued = jobs_pb2.Queued(place=self.jobs.store.index.place(job.id), phase=_number(phase))
-            event = jobs_pb2.WatchJobResponse(queued=queued)
+            queued = pb2.Queued(place=self.jobs.store.index.place(job.id), phase=_number(phase))
+            event = pb2.WatchJobResponse(queued=queued)
         else:
             progress = total_progress(job, self._running)
             if cost := self.presenter.cost(job, time.time()):
                 progress.cost_usd = cost.usd
-            event = jobs_pb2.WatchJobResponse(progress=progress)
+            event = pb2.WatchJobResponse(progress=progress)
         if event != self._last:
             self._last = event
             yield event
 
-    def _items(self, job: Job) -> Iterator[jobs_pb2.WatchJobResponse]:
+    def _items(self, job: Job) -> Iterator[pb2.WatchJobResponse]:
         if not job.batch:
             return
-        for index, video in enumerate(self.presenter.videos(job, self.base_url)):
+        for index, video in enumerate(self.presenter.videos(job)):
             if job.tasks[index].status.is_terminal and index not in self._sent_items:
                 self._sent_items.add(index)
-                yield jobs_pb2.WatchJobResponse(item=video)
+                yield pb2.WatchJobResponse(item=video)
 
 
-def total_progress(job: Job, running: dict[int, TaskProgress]) -> jobs_pb2.Progress:
+def total_progress(job: Job, running: dict[int, TaskProgress]) -> pb2.Progress:
     """Return the progress of all tasks. Those that have not begun count as the average of those that have."""
     done, totals, fps = 0, [], 0.0
     for index, task in enumerate(job.tasks):
@@ -113,7 +111,7 @@ def total_progress(job: Job, running: dict[int, TaskProgress]) -> jobs_pb2.Progr
             if running[index].frames_total:
                 totals.append(running[index].frames_total)
     known = round(sum(totals) / len(totals) * len(job.tasks)) if totals else 0
-    progress = jobs_pb2.Progress(
+    progress = pb2.Progress(
         frames_done=done,
         frames_total=max(known, done),
         fps=fps,
@@ -141,5 +139,5 @@ def _phase(status: Status, latest: TaskProgress | None) -> Phase:
     return latest.phase if latest and latest.phase is not Phase.ENCODING else Phase.WAITING_FOR_WORKER
 
 
-def _number(phase: Phase) -> jobs_pb2.Phase.ValueType:
-    return jobs_pb2.Phase.Value(phase)
+def _number(phase: Phase) -> pb2.Phase.ValueType:
+    return pb2.Phase.Value(phase)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +15,7 @@ from gateway.assets.record import parse_name
 from gateway.assets.store import StoredAsset
 from gateway.fleet.billing import Cost, UsageInterval
 from gateway.jobs import model, operation
-from gateway.jobs.model import Failure, Job, Status, Task
+from gateway.jobs.model import Failure, Job, Status
 from servicekit.chunks import MAX_MESSAGE_BYTES
 from servicekit.errors import CODES
 from servicekit.interceptors import Context, metadata
@@ -49,17 +49,17 @@ def _timestamp(time_with_zone: datetime) -> Timestamp:
 
 @dataclass(frozen=True)
 class Presenter:
-    """Builds messages. Links in them begin with the base URL of the caller, by default `public_url`."""
+    """Builds messages. Links in them begin with `base_url`, scheme and host as the caller knows them."""
 
     links: LinkSigner
     cost_of: CostOf
-    public_url: str = ""
+    base_url: str = ""
 
-    def base_url(self, context: Context) -> str:
-        """Return scheme and host for links to the caller; the JSON proxy sends those that its client used."""
-        return proxy_metadata(context).get(BASE_URL, self.public_url).rstrip("/")
+    def to(self, context: Context) -> "Presenter":
+        """Return the presenter for a caller: the JSON proxy sends the base URL that its client used."""
+        return replace(self, base_url=proxy_metadata(context).get(BASE_URL, self.base_url).rstrip("/"))
 
-    def job(self, job: Job, base_url: str) -> jobs_pb2.Job:
+    def job(self, job: Job) -> jobs_pb2.Job:
         """Return the job as a message."""
         now = time.time()
         return jobs_pb2.Job(
@@ -67,7 +67,7 @@ class Presenter:
             status=jobs_pb2.Job.Status.Value(job.status.value),
             delay_time=job.delay_ms(now),
             execution_time=job.execution_ms(now),
-            output=self._output(job, base_url),
+            output=self._output(job),
             error=_failure(job.failure),
             operation=job.operation,
             create_time=timestamp(job.created_at),
@@ -78,12 +78,12 @@ class Presenter:
             cost=self.cost(job, now),
         )
 
-    def page(self, jobs: Sequence[Job], next_token: str, base_url: str) -> jobs_pb2.ListJobsResponse:
+    def page(self, jobs: Sequence[Job], next_token: str) -> jobs_pb2.ListJobsResponse:
         """Return a page of jobs; it ends early, after at least one, where a message would become too large."""
         page = jobs_pb2.ListJobsResponse(next_page_token=next_token)
         free_bytes = MAX_MESSAGE_BYTES - MARGIN_BYTES
         for job in jobs:
-            message = self.job(job, base_url)
+            message = self.job(job)
             free_bytes -= message.ByteSize()
             if page.jobs and free_bytes < 0:
                 page.next_page_token = page.jobs[-1].id
@@ -96,7 +96,7 @@ class Presenter:
         cost = self.cost_of(job.usage, now)
         return None if cost is None else video_pb2.Cost(usd=cost.usd, seconds=cost.seconds, final=cost.is_final)
 
-    def response(self, job: Job, base_url: str, response: Message) -> Message:
+    def response(self, job: Job, response: Message) -> Message:
         """Fill the response of an operation's method, as far as it has the fields."""
         now = time.time()
         ended = job.ended_at or now
@@ -110,31 +110,20 @@ class Presenter:
                 duration_seconds=round(ended - job.created_at, 3),
             ),
             "stats": _stats(job, self.cost(job, now), now),
-            "videos": list(self.videos(job, base_url)),
-            "asset": job.tasks[0].asset,
-            "warnings": _warnings(job.tasks[0]),
-            "encoding": _encoding(job.tasks[0]),
-            "files": self._files(job, 0, base_url),
-            **self._first_link(job, base_url),
+            "videos": list(self.videos(job)),
+            **self._result(job, 0),
+            **self._first_link(job),
         }
         known = response.DESCRIPTOR.fields_by_name
         return type(response)(**{name: value for name, value in values.items() if name in known})
 
-    def videos(self, job: Job, base_url: str) -> Iterator[video_pb2.Video]:
+    def videos(self, job: Job) -> Iterator[video_pb2.Video]:
         """Yield the results of a batch, in its order."""
         for index, task in enumerate(job.tasks):
-            url = self._url(job, index, base_url)
-            yield video_pb2.Video(
-                id=task.item,
-                video_url=url,
-                asset=task.asset,
-                error=_failure(task.failure),
-                warnings=_warnings(task),
-                encoding=_encoding(task),
-                files=self._files(job, index, base_url),
-            )
+            url, error = self._url(job, index), _failure(task.failure)
+            yield video_pb2.Video(id=task.item, video_url=url, error=error, **self._result(job, index))
 
-    def asset(self, asset: StoredAsset, base_url: str) -> assets_pb2.Asset:
+    def asset(self, asset: StoredAsset) -> assets_pb2.Asset:
         """Return the asset as a message."""
         return assets_pb2.Asset(
             name=asset.name,
@@ -144,45 +133,48 @@ class Presenter:
             sha256=asset.sha256,
             create_time=_timestamp(asset.created_at),
             expire_time=_timestamp(asset.expires_at),
-            download_url=base_url + self.links.sign_file(asset.id, asset.filename),
+            download_url=self.base_url + self.links.sign_file(asset.id, asset.filename),
         )
 
-    def _output(self, job: Job, base_url: str) -> jobs_pb2.Output | None:
+    def _output(self, job: Job) -> jobs_pb2.Output | None:
         if job.status is not Status.COMPLETED:
             return None
         if job.batch:
-            return jobs_pb2.Output(videos=self.videos(job, base_url))
-        task = job.tasks[0]
-        output = jobs_pb2.Output(
-            asset=task.asset,
-            warnings=_warnings(task),
-            encoding=_encoding(task),
-            files=self._files(job, 0, base_url),
-        )
-        for name, url in self._first_link(job, base_url).items():
-            if name in OUTPUT_FIELDS:
-                setattr(output, name, url)
-        return output
+            return jobs_pb2.Output(videos=self.videos(job))
+        links = {name: url for name, url in self._first_link(job).items() if name in OUTPUT_FIELDS}
+        return jobs_pb2.Output(**self._result(job, 0) | links)
 
-    def _first_link(self, job: Job, base_url: str) -> dict[str, str]:
+    def _first_link(self, job: Job) -> dict[str, str]:
         """Return the link to the first result, by the field for its media type: "video_url", "image_url"."""
         kind = (job.tasks[0].content_type or model.MP4).partition("/")[0]
-        return {f"{kind}_url": self._url(job, 0, base_url)}
+        return {f"{kind}_url": self._url(job, 0)}
 
-    def _files(self, job: Job, index: int, base_url: str) -> list[video_pb2.File]:
-        return [
-            video_pb2.File(
-                name=file.name,
-                url=base_url + self.links.sign_file(parse_name(file.asset), file.name),
-                asset=file.asset,
-                content_type=file.content_type,
-            )
-            for file in model.result_files(job, index)
-        ]
+    def _result(self, job: Job, index: int) -> dict[str, Any]:
+        """Return the fields that every message with the results of a task has."""
+        task = job.tasks[index]
+        return {
+            "asset": task.asset,
+            "warnings": [
+                video_pb2.Warning(reason=w.reason, message=w.message, metadata=w.metadata) for w in task.warnings
+            ],
+            "encoding": video_pb2.Encoding(codec=task.codec, reason=task.codec_reason) if task.codec else None,
+            "files": [
+                video_pb2.File(
+                    name=file.name,
+                    url=self._link(file.asset, file.name),
+                    asset=file.asset,
+                    content_type=file.content_type,
+                )
+                for file in model.result_files(job, index)
+            ],
+        }
 
-    def _url(self, job: Job, index: int, base_url: str) -> str:
+    def _url(self, job: Job, index: int) -> str:
         asset = job.tasks[index].asset
-        return base_url + self.links.sign_file(parse_name(asset), model.result_name(job, index)) if asset else ""
+        return self._link(asset, model.result_name(job, index)) if asset else ""
+
+    def _link(self, asset: str, filename: str) -> str:
+        return self.base_url + self.links.sign_file(parse_name(asset), filename)
 
 
 def _stats(job: Job, cost: video_pb2.Cost | None, now: float) -> video_pb2.Stats:
@@ -196,18 +188,11 @@ def _stats(job: Job, cost: video_pb2.Cost | None, now: float) -> video_pb2.Stats
 
 def _done_text(job: Job) -> str:
     if job.processed == len(job.tasks):
-        return operation.done_text(video_pb2.Operation.FromString(job.request))
+        _, message = operation.kind(video_pb2.Operation.FromString(job.request))
+        return operation.rules(message).done
     failed = [task for task in job.tasks if task.failure]
     first = failed[0].failure.message if failed and failed[0].failure else ""
     return f"{len(failed)} of {len(job.tasks)} failed, see error of each; the first: {first}"
-
-
-def _warnings(task: Task) -> list[video_pb2.Warning]:
-    return [video_pb2.Warning(reason=w.reason, message=w.message, metadata=w.metadata) for w in task.warnings]
-
-
-def _encoding(task: Task) -> video_pb2.Encoding | None:
-    return video_pb2.Encoding(codec=task.codec, reason=task.codec_reason) if task.codec else None
 
 
 def _failure(failure: Failure | None) -> video_pb2.Failure | None:

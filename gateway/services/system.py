@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from apigpu.v1 import system_pb2, system_pb2_grpc
+from apigpu.v1 import system_pb2 as pb2
+from apigpu.v1 import system_pb2_grpc
 from gateway.fleet.providers.base import EndpointConfig, ServerlessProvider
 from gateway.jobs.manager import JobManager
 from gateway.services.presenters import timestamp
@@ -34,22 +35,22 @@ class SystemService(system_pb2_grpc.SystemServiceServicer):
     runpod: ServerlessProvider | None = None
     _started: float = field(default_factory=time.monotonic)
 
-    async def GetInfo(self, request: system_pb2.GetInfoRequest, context: Context) -> system_pb2.GetInfoResponse:
-        return system_pb2.GetInfoResponse(name=NAME, version=VERSION, endpoints=self.endpoints)
+    async def GetInfo(self, request: pb2.GetInfoRequest, context: Context) -> pb2.GetInfoResponse:
+        return pb2.GetInfoResponse(name=NAME, version=VERSION, endpoints=self.endpoints)
 
-    async def GetHealth(self, request: system_pb2.GetHealthRequest, context: Context) -> system_pb2.GetHealthResponse:
-        return system_pb2.GetHealthResponse(
+    async def GetHealth(self, request: pb2.GetHealthRequest, context: Context) -> pb2.GetHealthResponse:
+        return pb2.GetHealthResponse(
             status="draining" if self.jobs.is_draining else "healthy",
             service=NAME,
             timestamp=timestamp(time.time()),
             uptime=round(time.monotonic() - self._started, 3),
-            runpod=system_pb2.RunpodState(configured=self.runpod is not None),
-            encoders=system_pb2.EncoderState(ready=self.pool.ready, slots=self.pool.slots),
+            runpod=pb2.RunpodState(configured=self.runpod is not None),
+            encoders=pb2.EncoderState(ready=self.pool.ready, slots=self.pool.slots),
         )
 
     async def GetRunpodHealth(
-        self, request: system_pb2.GetRunpodHealthRequest, context: Context
-    ) -> system_pb2.GetRunpodHealthResponse:
+        self, request: pb2.GetRunpodHealthRequest, context: Context
+    ) -> pb2.GetRunpodHealthResponse:
         now, cause = timestamp(time.time()), NOT_CONFIGURED
         if self.runpod is not None:
             try:
@@ -57,19 +58,19 @@ class SystemService(system_pb2_grpc.SystemServiceServicer):
             except EncoderBusy as error:
                 cause = error.message
             else:
-                return system_pb2.GetRunpodHealthResponse(status="healthy", endpoint=RUNPOD, timestamp=now)
+                return pb2.GetRunpodHealthResponse(status="healthy", endpoint=RUNPOD, timestamp=now)
         await context.send_initial_metadata((("x-http-code", "503"),))
-        return system_pb2.GetRunpodHealthResponse(status="unhealthy", timestamp=now, error=cause)
+        return pb2.GetRunpodHealthResponse(status="unhealthy", timestamp=now, error=cause)
 
     async def GetRunpodConfig(
-        self, request: system_pb2.GetRunpodConfigRequest, context: Context
-    ) -> system_pb2.GetRunpodConfigResponse:
+        self, request: pb2.GetRunpodConfigRequest, context: Context
+    ) -> pb2.GetRunpodConfigResponse:
         config = self.runpod_config
         if self.runpod is not None:
             try:
                 config = await self.runpod.endpoint_config()
             except ServiceError as error:
                 log.warning("cannot read the endpoint's configuration; showing the settings", error=error.message)
-        return system_pb2.GetRunpodConfigResponse(
+        return pb2.GetRunpodConfigResponse(
             endpoint_id=config.endpoint_id, idle_timeout=config.idle_seconds, max_timeout=config.max_seconds
         )

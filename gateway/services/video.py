@@ -63,7 +63,7 @@ class VideoService:
                 raise
             if job.status is not Status.COMPLETED:
                 raise _error(job.id, job.failure)
-            return self.presenter.response(job, self.presenter.base_url(context), response())
+            return self.presenter.to(context).response(job, response())
 
         return call
 

@@ -3,51 +3,13 @@
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import Protocol
 
 from gateway.assets.record import PREFIX, parse_name
-from gateway.assets.store import AssetStore, StoredAsset
+from gateway.assets.store import AssetStore
 from gateway.sources import urls
-from gateway.sources.fetch import Fetcher
+from gateway.sources.fetch import Fetcher, Source
 
 __all__ = ["Source", "Sources"]
-
-
-class Source(Protocol):
-    """An open source, whose bytes can be read once."""
-
-    @property
-    def filename(self) -> str:
-        """Return the name of the file, without folders; may be empty."""
-
-    @property
-    def size_bytes(self) -> int | None:
-        """Return the size where it is known beforehand."""
-
-    def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the bytes in chunks of CHUNK_BYTES, except the last one. Raises ServiceError if they end too early."""
-
-
-@dataclass(frozen=True)
-class AssetSource:
-    """An uploaded file, open for reading."""
-
-    store: AssetStore
-    asset: StoredAsset
-
-    @property
-    def filename(self) -> str:
-        """Return the name that the file was uploaded under."""
-        return self.asset.filename
-
-    @property
-    def size_bytes(self) -> int:
-        """Return the size of the file."""
-        return self.asset.size_bytes
-
-    def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the bytes as AssetStore.read does."""
-        return self.store.read(self.asset.id)
 
 
 @dataclass(frozen=True)
@@ -69,5 +31,6 @@ class Sources:
         return self._open_asset(parse_name(source)) if source.startswith(PREFIX) else self.fetcher.open(source)
 
     @asynccontextmanager
-    async def _open_asset(self, asset_id: str) -> AsyncIterator[AssetSource]:
-        yield AssetSource(self.assets, await self.assets.describe(asset_id))
+    async def _open_asset(self, asset_id: str) -> AsyncIterator[Source]:
+        asset = await self.assets.describe(asset_id)
+        yield Source(asset.filename, asset.size_bytes, lambda: self.assets.read(asset.id))

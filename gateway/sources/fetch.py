@@ -43,51 +43,15 @@ async def resolve_by_system(host: str, port: int) -> Sequence[str]:
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
-class Download:
-    """A response, open for reading as a source."""
+@dataclass(frozen=True)
+class Source:
+    """An open source, whose bytes can be read once: its filename, without folders, may be empty; its size is None where
+    it is not known beforehand. `chunks` yields the bytes in chunks of CHUNK_BYTES, except the last one, and raises
+    ServiceError if they end too early."""
 
-    def __init__(
-        self, requested: httpx.URL, url: httpx.URL, response: httpx.Response, max_bytes: int, deadline: float
-    ) -> None:
-        """Read the headers of the response of `url`, to which `requested` redirected; `deadline` is a loop time.
-
-        Raises FailedPrecondition (compressed), ResourceExhausted (Content-Length over the limit).
-        """
-        _require_identity(url, response)
-        self.filename = _filename(response, requested, url)
-        self.size_bytes = _size_bytes(response)
-        self._url = url
-        self._response = response
-        self._max_bytes = max_bytes
-        self._deadline = deadline
-        self._check_size(self.size_bytes or 0)
-
-    def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the bytes in chunks of CHUNK_BYTES, except the last one.
-
-        Raises Unavailable (the body breaks off or is shorter than announced), DeadlineExceeded, ResourceExhausted.
-        """
-        return rechunk(self._parts())
-
-    async def _parts(self) -> AsyncIterator[bytes]:
-        parts, received = self._response.aiter_raw(), 0
-        while True:
-            with http_errors(self._url):
-                async with asyncio.timeout_at(self._deadline):
-                    part = await anext(parts, None)
-            if part is None:
-                return
-            received += len(part)
-            self._check_size(received)
-            yield part
-
-    def _check_size(self, size_bytes: int) -> None:
-        if size_bytes > self._max_bytes:
-            raise ResourceExhausted(
-                f"{urls.redact(self._url)} is larger than the {self._max_bytes} bytes allowed; use a smaller file.",
-                reason="INPUT_TOO_LARGE",
-                metadata={"max_bytes": str(self._max_bytes)},
-            )
+    filename: str
+    size_bytes: int | None
+    chunks: Callable[[], AsyncIterator[bytes]]
 
 
 def _require_identity(url: httpx.URL, response: httpx.Response) -> None:
@@ -135,7 +99,7 @@ class Fetcher:
         await self._transport.aclose()
 
     @asynccontextmanager
-    async def open(self, url: str) -> AsyncIterator[Download]:
+    async def open(self, url: str) -> AsyncIterator[Source]:
         """Request the URL, following redirects, and yield the response before its body.
 
         Raises InvalidArgument (no URL to fetch from), PermissionDenied (its address is not public), NotFound,
@@ -147,9 +111,33 @@ class Fetcher:
         try:
             if response.status_code != 200:
                 raise status_error(target, response.status_code)
-            yield Download(first, target, response, self._limits.max_bytes, deadline)
+            _require_identity(target, response)
+            size_bytes = _size_bytes(response)
+            self._check_size(target, size_bytes or 0)
+            filename = _filename(response, first, target)
+            yield Source(filename, size_bytes, lambda: rechunk(self._parts(target, response, deadline)))
         finally:
             await response.aclose()
+
+    async def _parts(self, url: httpx.URL, response: httpx.Response, deadline: float) -> AsyncIterator[bytes]:
+        parts, received = response.aiter_raw(), 0
+        while True:
+            with http_errors(url):
+                async with asyncio.timeout_at(deadline):
+                    part = await anext(parts, None)
+            if part is None:
+                return
+            received += len(part)
+            self._check_size(url, received)
+            yield part
+
+    def _check_size(self, url: httpx.URL, size_bytes: int) -> None:
+        if size_bytes > (limit := self._limits.max_bytes):
+            raise ResourceExhausted(
+                f"{urls.redact(url)} is larger than the {limit} bytes allowed; use a smaller file.",
+                reason="INPUT_TOO_LARGE",
+                metadata={"max_bytes": str(limit)},
+            )
 
     async def _follow(self, url: httpx.URL, deadline: float) -> tuple[httpx.URL, httpx.Response]:
         """Return the URL at the end of the redirects, and its open response."""

@@ -22,7 +22,7 @@ GOOD_SRT = "1\n00:00:00,000 --> 00:00:01,000\nHello\n"
 def strict(strict_pair):
     """Metadata and a channel to the strict pair."""
     certs = strict_pair.certificates
-    identity = Identity(certs / "client.crt", certs / "client.key", certs / "ca.crt")
+    identity = Identity.read(certs / "client.crt", certs / "client.key", certs / "ca.crt")
     with grpc.secure_channel(strict_pair.target, identity.channel_credentials()) as channel:
         yield channel, (("x-api-key", strict_pair.key),)
 

@@ -52,7 +52,9 @@ class Encoder:
     @contextlib.asynccontextmanager
     async def client(self, certificate: str = "gateway", address: str = "localhost") -> AsyncIterator["Client"]:
         """A client with one of the certificates of the set."""
-        identity = Identity(self.certs / f"{certificate}.crt", self.certs / f"{certificate}.key", self.certs / "ca.crt")
+        identity = Identity.read(
+            self.certs / f"{certificate}.crt", self.certs / f"{certificate}.key", self.certs / "ca.crt"
+        )
         target = f"{address}:{self.port}"
         async with grpc.aio.secure_channel(target, identity.channel_credentials(), options=OPTIONS[:2]) as channel:
             yield Client(encoder_pb2_grpc.EncoderServiceStub(channel))

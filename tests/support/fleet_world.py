@@ -72,7 +72,7 @@ class World:
 
     @property
     def is_leader(self):
-        return self.controller is not None and self.controller.is_leader
+        return self.controller is not None and self.controller.lease.is_held
 
     @property
     def tasks_waiting(self):

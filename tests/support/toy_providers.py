@@ -48,7 +48,7 @@ class Toy:
 
     def opened(self, address, name):
         certs = self.settings.certs
-        identity = Identity(certs / "gateway.crt", certs / "gateway.key", certs / "ca.crt")
+        identity = Identity.read(certs / "gateway.crt", certs / "gateway.key", certs / "ca.crt")
         return GrpcEncoder(address, identity.channel_credentials(), "", name=name)
 
     async def close(self):

@@ -13,7 +13,7 @@ from gateway.fleet.instances.instance import InstanceAccess
 from gateway.workers.grpc import GrpcEncoder
 from servicekit.certificates import CLIENT, CLOCK_SKEW, SERVER, create_authority, issue_certificate
 from servicekit.config import Network
-from servicekit.tls import TrustBundle
+from servicekit.tls import Identity
 
 # The common name of the gateways' certificates; nothing checks it.
 GATEWAY = "gateway"
@@ -39,7 +39,7 @@ def issue(label: str, max_age_seconds: float, gateway_networks: Sequence[Network
     server = issue_certificate(authority, label, [SERVER], [label], lifetime)
     client = issue_certificate(authority, GATEWAY, [CLIENT], [GATEWAY], lifetime)
     ca, token = authority.certificate_pem, secrets.token_urlsafe(32)
-    bundle = TrustBundle(server.certificate_pem, server.key_pem, ca)
+    bundle = Identity(server.certificate_pem, server.key_pem, ca)
     environment = {"SESSION_TOKEN": token, "TLS_BUNDLE": bundle.text}
     if gateway_networks:
         environment["ALLOWED_IPS"] = ",".join(map(str, gateway_networks))
@@ -49,5 +49,5 @@ def issue(label: str, max_age_seconds: float, gateway_networks: Sequence[Network
 
 def open_encoder(address: str, label: str, access: InstanceAccess) -> GrpcEncoder:
     """Open a channel to the encoder of the instance `label` at `address` (host:port); TLS fails for any other host."""
-    bundle = TrustBundle(access.certificate.encode(), access.key.encode(), access.ca.encode())
+    bundle = Identity(access.certificate.encode(), access.key.encode(), access.ca.encode())
     return GrpcEncoder(address, bundle.channel_credentials(), access.session_token, tls_name=label, name=label)

@@ -1,24 +1,24 @@
 """GET /openapi.json: the JSON surface as an OpenAPI 3.1 document, built from the descriptors and their comments."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from gateway.auth import OPEN_METHODS
 from gateway.rest.openapi.schemas import Schema, Schemas, comments
 from gateway.rest.protojson.decode import Descriptor, Field, fields_on, is_bytes
 from gateway.rest.protojson.encode import OWN_FORM, dumps
 from gateway.rest.routes import WHOLE, Route, RouteTable
 from gateway.rest.status import MethodNotAllowed
-from gateway.rest.transcode import RESPOND_ASYNC, Submission
+from gateway.rest.transcode import OPERATIONS, RESPOND_ASYNC, SUBMIT_JOB
 from gateway.rest.uploads import HEADER
 from gateway.version import VERSION
 
 JSON = "application/json"
 OCTETS: dict[str, Any] = {"application/octet-stream": {"schema": {}}}
-# RPCs that need no key.
-OPEN = ("SystemService/GetInfo", "SystemService/GetHealth")
 ERROR: Schema = {
     "type": "object",
     "description": "What went wrong: `error` and `message` for people, the rest is google.rpc.Status for programs.",
@@ -70,10 +70,10 @@ class OpenApi:
 def document(table: RouteTable, public_url: str | None = None) -> dict[str, Any]:
     """Build the document as a JSON value."""
     schemas, paths = Schemas(), dict[str, Any]()
-    submission, seen = Submission(table), dict[str, int]()
+    job, seen = _success(table.first(SUBMIT_JOB), schemas), Counter[str]()
     for route in table.routes:
-        seen[route.rpc_path] = seen.get(route.rpc_path, 0) + 1
-        operation = _operation(route, seen[route.rpc_path], schemas, submission)
+        seen[route.rpc_path] += 1
+        operation = _operation(route, seen[route.rpc_path], schemas, job)
         paths.setdefault(str(route.template), {})[route.http_method.lower()] = operation
     paths["/files/{id}/{filename}"] = {"get": FILES}
     services = dict.fromkeys(route.method.containing_service for route in table.routes)
@@ -97,7 +97,7 @@ def document(table: RouteTable, public_url: str | None = None) -> dict[str, Any]
     }
 
 
-def _operation(route: Route, number: int, schemas: Schemas, submission: Submission) -> Schema:
+def _operation(route: Route, number: int, schemas: Schemas, job: Schema) -> Schema:
     method, text = route.method, _comment(route.method)
     name = f"{method.containing_service.name}_{method.name}"
     operation: Schema = {
@@ -108,13 +108,12 @@ def _operation(route: Route, number: int, schemas: Schemas, submission: Submissi
         "parameters": list(_parameters(route, schemas)),
         "responses": {"200": _success(route, schemas), "default": {"$ref": "#/components/responses/Error"}},
     }
-    if name.replace("_", "/") in OPEN:
+    if route.rpc_path.startswith(OPEN_METHODS):
         operation["security"] = []
     if route.body:
         operation["requestBody"] = _request_body(route, schemas)
-    if route.http_method == "POST" and submission.accepts(method.input_type):
+    if route.http_method == "POST" and method.input_type.full_name in OPERATIONS:
         operation["parameters"].append(PREFER)
-        job = _success(submission.route, schemas)
         where = {"Location": {"description": "Path of the job.", "schema": {"type": "string"}}}
         operation["responses"]["202"] = {**job, "description": "The job was queued.", "headers": where}
     return operation

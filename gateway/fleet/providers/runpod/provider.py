@@ -33,7 +33,7 @@ BACKOFF = Backoff(5.0, 300.0, jitter=0.0)
 
 
 class RunpodSettings(ProviderSettings):
-    """See the settings table in README.md; a test holds the two together."""
+    """Read the settings of RunPod; docs/reference/settings.md tells of each, as a test holds."""
 
     model_config = SettingsConfigDict(env_prefix="RUNPOD_")
 
@@ -60,7 +60,7 @@ class RunpodSettings(ProviderSettings):
 
 @dataclass(eq=False)
 class RunpodProvider:
-    """See base.ServerlessProvider. A worker runs `slots` tasks at once.
+    """Rent worker slots of one RunPod endpoint. A worker runs `slots` tasks at once.
 
     An endpoint that refused a task counts as one that does not answer for a while, so that tasks go elsewhere.
     """

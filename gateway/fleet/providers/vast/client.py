@@ -13,7 +13,7 @@ import httpx
 from gateway.fleet.providers.base import LaunchUnknown, OfferGone
 from gateway.ratelimit import CallRateLimit
 from servicekit.backoff import Backoff
-from servicekit.errors import FailedPrecondition, ResourceExhausted, ServiceError, Unauthenticated, Unavailable
+from servicekit.errors import FailedPrecondition, ServiceError, Unauthenticated, Unavailable
 
 MAX_TEXT = 200
 # The reason of a refusal for neither the account nor the image: the order itself is at fault.
@@ -21,7 +21,7 @@ REFUSED = "REFUSED"
 THRESHOLD = re.compile(r"threshold=([0-9.]+)")
 
 
-class TooSoon(ResourceExhausted):
+class TooSoon(Unavailable):
     """The call came too early, and did nothing; `seconds` is how long to wait, None if the API does not say."""
 
     def __init__(self, message: str, seconds: float | None) -> None:
@@ -168,7 +168,7 @@ class VastClient:
             raise OfferGone(error.message, reason=error.reason) from error
         except TooSoon as error:
             self._limits["create"].pause(error.seconds or self._backoff.first_seconds)
-            raise Unavailable(error.message, reason=error.reason) from error
+            raise
         number = body.get("new_contract")
         if not number:
             raise LaunchUnknown("Vast.ai's answer to a create has no instance number.", reason="UNCLEAR")
@@ -187,7 +187,7 @@ class VastClient:
             await self._limits[kind].turn()
             try:
                 return await self._once(method, path, **options)
-            except (TooSoon, Unavailable) as error:
+            except Unavailable as error:
                 if failures == self._attempts or error.reason == "QUOTA":
                     # It creates nothing: it is all the same whether the request or its answer was lost.
                     raise Unavailable(error.message, reason=error.reason) from error

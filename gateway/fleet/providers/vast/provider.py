@@ -47,7 +47,7 @@ DOCKER_FAULT = "error response from daemon"
 
 @dataclass(eq=False)
 class VastProvider:
-    """See base.InstanceProvider. Tasks have the gateway's two limits: with less an instance would refuse what is taken
+    """Rent instances at Vast.ai. Tasks have the gateway's two limits: with less an instance would refuse what is taken
     here."""
 
     client: VastClient

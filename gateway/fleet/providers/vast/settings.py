@@ -10,7 +10,7 @@ from servicekit.config import CommaList
 
 
 class VastSettings(ProviderSettings):
-    """See the settings table in README.md; a test holds the two together."""
+    """Read the settings of Vast.ai; docs/reference/settings.md tells of each, as a test holds."""
 
     model_config = SettingsConfigDict(env_prefix="VAST_")
 

@@ -18,7 +18,7 @@ from gateway.workers.base import EncoderBusy
 from gateway.workers.grpc import GrpcEncoder
 from servicekit.certificates import CLOCK_SKEW
 from servicekit.config import ConfigError
-from servicekit.tls import Identity, TrustBundle
+from servicekit.tls import Identity
 from tests.support import encoder_harness
 
 LABEL = "api-gpu-0123456789abcdef"
@@ -74,11 +74,11 @@ async def test_another_instances_client_certificate_opens_nothing_either_where_t
 
 
 async def test_the_certificate_that_opens_own_encoders_opens_no_rented_one(instance, issued, certs):
-    ours = Identity(certs / "gateway.crt", certs / "gateway.key", certs / "ca.crt").channel_credentials()
+    ours = Identity.read(certs / "gateway.crt", certs / "gateway.key", certs / "ca.crt").channel_credentials()
     assert "does not answer" in await refusal(
         GrpcEncoder(f"127.0.0.1:{instance.port}", ours, issued.access.session_token, LABEL)
     )
-    pinned = TrustBundle(
+    pinned = Identity(
         (certs / "gateway.crt").read_bytes(), (certs / "gateway.key").read_bytes(), issued.access.ca.encode()
     )
     assert "does not answer" in await refusal(
@@ -104,7 +104,7 @@ async def test_an_address_that_is_not_a_gateways_is_refused(tmp_path):
 
 
 def test_the_key_is_in_no_file_no_log_and_no_child(instance, issued, tmp_path):
-    secret = TrustBundle.parse(issued.environment["TLS_BUNDLE"]).key.split(b"\n")[1]
+    secret = Identity.parse(issued.environment["TLS_BUNDLE"]).key.split(b"\n")[1]
     opened = [Path(file.path) for file in psutil.Process(instance.process.pid).open_files()]
     for path in [*instance.work_dir.parent.rglob("*"), *opened]:
         assert not path.is_file() or secret not in path.read_bytes()
@@ -128,7 +128,7 @@ sys.exit(command.main([]))
 
 
 def test_certificates_end_soon_after_the_instance(issued):
-    bundle = TrustBundle.parse(issued.environment["TLS_BUNDLE"])
+    bundle = Identity.parse(issued.environment["TLS_BUNDLE"])
     latest = datetime.now(UTC) + timedelta(seconds=HOUR_SECONDS) + CLOCK_SKEW
     earliest = latest - timedelta(seconds=60)
     for pem in (bundle.certificate, bundle.ca, issued.access.certificate.encode(), issued.access.ca.encode()):
@@ -137,23 +137,23 @@ def test_certificates_end_soon_after_the_instance(issued):
 
 def test_the_instance_is_given_no_key_but_its_own(issued):
     given = issued.environment["TLS_BUNDLE"]
-    assert TrustBundle.parse(given).ca.decode() == issued.access.ca
-    assert issued.access.key not in TrustBundle.parse(given).key.decode()
+    assert Identity.parse(given).ca.decode() == issued.access.ca
+    assert issued.access.key not in Identity.parse(given).key.decode()
     assert set(issued.environment) == {"SESSION_TOKEN", "TLS_BUNDLE"}
 
 
 @pytest.mark.parametrize("text", ["%", "aGVsbG8=", ""])
 def test_a_bundle_that_cannot_be_used_is_told_without_its_content(text):
     with pytest.raises(ConfigError, match=r"TLS_BUNDLE=\(hidden\)") as caught:
-        TrustBundle.parse(text)
+        Identity.parse(text)
     assert "hello" not in str(caught.value)
 
 
 def test_a_key_of_another_certificate_is_told(issued):
-    bundle = TrustBundle.parse(issued.environment["TLS_BUNDLE"])
-    mixed = TrustBundle(bundle.certificate, issued.access.key.encode(), bundle.ca)
+    bundle = Identity.parse(issued.environment["TLS_BUNDLE"])
+    mixed = Identity(bundle.certificate, issued.access.key.encode(), bundle.ca)
     with pytest.raises(ConfigError, match="belong together"):
-        TrustBundle.parse(mixed.text)
+        Identity.parse(mixed.text)
 
 
 def test_labels_are_those_of_one_fleet():

@@ -140,7 +140,7 @@ class Works:
 
 @contextlib.asynccontextmanager
 async def serving(encoder, certs, port=0):
-    identity = Identity(certs / "encoder.crt", certs / "encoder.key", certs / "ca.crt")
+    identity = Identity.read(certs / "encoder.crt", certs / "encoder.key", certs / "ca.crt")
     service = Service([error_boundary(60)], 10, max_call_seconds=60)
     encoder_pb2_grpc.add_EncoderServiceServicer_to_server(encoder, service.server)
     bound = service.listen(f"127.0.0.1:{port}", identity.server_credentials(require_client=True))
@@ -174,7 +174,7 @@ def ack_wait_seconds():
 async def works(jetstream, tmp_path, certs, retry, ack_wait_seconds):
     encoder = ScriptedEncoder()
     async with serving(encoder, certs) as port, contextlib.AsyncExitStack() as stack:
-        identity = Identity(certs / "gateway.crt", certs / "gateway.key", certs / "ca.crt")
+        identity = Identity.read(certs / "gateway.crt", certs / "gateway.key", certs / "ca.crt")
         pool = Pool()
         pool.add(GrpcEncoder(f"127.0.0.1:{port}", identity.channel_credentials(), ""))
         stack.push_async_callback(pool.close)
@@ -191,7 +191,7 @@ async def rented(jetstream, tmp_path, certs):
     """The same, with an encoder that costs a dollar a second since just now; `register` beside it."""
     encoder = ScriptedEncoder()
     async with serving(encoder, certs) as port, contextlib.AsyncExitStack() as stack:
-        identity = Identity(certs / "gateway.crt", certs / "gateway.key", certs / "ca.crt")
+        identity = Identity.read(certs / "gateway.crt", certs / "gateway.key", certs / "ca.crt")
         pool = Pool()
         at = GrpcEncoder(f"127.0.0.1:{port}", identity.channel_credentials(), "", name=RENTED.id)
         pool.add(at, rank=1, is_rented=True)

@@ -10,8 +10,8 @@ class FaultyBucket:
 
     While it `is_away` reads and writes fail; what was to be created meanwhile is written by `flush`. With `silence` set
     reads wait for that event. `faults` are raised by the next reads. The answer to the record of a task's end comes
-    after `end_seconds`, or, if it `loses_end`, not at all, and nothing after it. The next update whose value has `holds`
-    in it becomes `held`: it is on its way until `goes_on` is set, even if nobody waits for it any more.
+    after `end_seconds`, or, if it `loses_end`, not at all, and nothing after it. The next update whose value contains
+    `holds` becomes `held`: it is on its way until `goes_on` is set, even if nobody waits for it any more.
     """
 
     def __init__(self, bucket):

@@ -150,7 +150,7 @@ async def test_an_own_encoder_that_is_free_is_taken_before_a_rented_one(rented, 
 async def own_encoder(works, certs):
     encoder = ScriptedEncoder()
     async with serving(encoder, certs) as port:
-        identity = Identity(certs / "gateway.crt", certs / "gateway.key", certs / "ca.crt")
+        identity = Identity.read(certs / "gateway.crt", certs / "gateway.key", certs / "ca.crt")
         works.pool.add(GrpcEncoder(f"127.0.0.1:{port}", identity.channel_credentials(), ""))
         yield encoder
 

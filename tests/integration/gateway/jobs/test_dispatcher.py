@@ -34,7 +34,7 @@ async def content(works, name):
 
 
 async def stored(works):
-    return {entry.name for entry in await works.assets.bucket.list_objects("assets/")}
+    return set(await works.assets.bucket.list_objects("assets/"))
 
 
 async def batch(works, ids):
@@ -240,7 +240,7 @@ async def test_jobs_wait_for_an_encoder_that_is_not_there_yet(works, jetstream, 
     from servicekit.tls import Identity
 
     await works.dispatcher.drain(0)
-    identity = Identity(certs / "gateway.crt", certs / "gateway.key", certs / "ca.crt")
+    identity = Identity.read(certs / "gateway.crt", certs / "gateway.key", certs / "ca.crt")
     async with contextlib.AsyncExitStack() as stack:
         pool = Pool()
         pool.add(GrpcEncoder(f"127.0.0.1:{unused_tcp_port}", identity.channel_credentials(), ""))

@@ -69,7 +69,7 @@ async def test_a_job_that_ends_with_the_gateway_is_told(works, bucket, job, gate
 @pytest.mark.parametrize("retry", [{"recheck_seconds": 0.05}])
 async def test_whoever_watches_a_job_watches_on(works, bucket, job, gate):
     messages = Presenter(LinkSigner(b"s" * 32, 60), works.fleet.registry.cost)
-    events = JobWatch(works.manager, messages, works.fleet, "").events(job.id)
+    events = JobWatch(works.manager, messages, works.fleet).events(job.id)
     assert (await anext(events)).WhichOneof("event")
     bucket.is_away = True
     going_on = asyncio.create_task(anext(events))

@@ -8,7 +8,7 @@ from servicekit.chunks import MAX_MESSAGE_BYTES
 DONE = Task(
     "image", Status.COMPLETED, asset="assets/aaaaaaaaaaaaaaaaaaaaaaaaaa", codec="x264", codec_reason="asked for"
 )
-MESSAGES = Presenter(LinkSigner(b"a secret that signs links", 60.0), lambda *_: None)
+MESSAGES = Presenter(LinkSigner(b"a secret that signs links", 60.0), lambda *_: None, "https://api.example.com")
 
 
 def batches(count, images):
@@ -18,7 +18,7 @@ def batches(count, images):
 def test_a_page_ends_where_the_message_would_be_too_large():
     jobs, told = batches(40, 500), []
     while jobs:
-        page = MESSAGES.page(jobs, "", "https://api.example.com")
+        page = MESSAGES.page(jobs, "")
         assert page.ByteSize() < MAX_MESSAGE_BYTES
         told += [job.id for job in page.jobs]
         jobs = [job for job in jobs if job.id < page.next_page_token]
@@ -26,6 +26,6 @@ def test_a_page_ends_where_the_message_would_be_too_large():
 
 
 def test_a_page_that_fits_is_told_whole_with_the_token_of_the_next():
-    page = MESSAGES.page(batches(3, 1), "next", "")
+    page = MESSAGES.page(batches(3, 1), "next")
     assert (len(page.jobs), page.next_page_token) == (3, "next")
-    assert MESSAGES.page([], "", "").next_page_token == ""
+    assert MESSAGES.page([], "").next_page_token == ""

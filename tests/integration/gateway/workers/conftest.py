@@ -77,7 +77,7 @@ class Stage:
         return EncodeJob(key, Operation(caption=CaptionRequest()), inputs, "caption.mp4")
 
     async def stored(self):
-        return {entry.name for entry in await self.assets.bucket.list_objects("assets/")}
+        return set(await self.assets.bucket.list_objects("assets/"))
 
     async def content(self, asset_id):
         return b"".join([chunk async for chunk in self.assets.read(asset_id)])
@@ -105,7 +105,7 @@ async def parts(tmp_path_factory):
         sources = Sources(fetcher, assets)
         nowhere = await stack.enter_async_context(grpc.aio.insecure_channel("unix:/nowhere"))
         transfers = TransferSlots(1)
-        door = WorkerLinks(tickets, links, assets, sources, max_transfers=4)
+        door = WorkerLinks(tickets, links, assets, sources, TransferSlots(4))
         server = HttpServer(build_app(nowhere, assets, links, RestSettings(), transfers, door), "127.0.0.1", 0)
         port = await server.start()
         stack.push_async_callback(server.drain, 0)

@@ -119,7 +119,7 @@ async def test_encoders_stay_while_no_name_server_answers(zone):
 
 async def test_the_certificate_is_held_to_the_name_and_not_to_the_address(tmp_path):
     make_set(tmp_path, ["encoder.apigpu.svc"])
-    credentials = Identity(
+    credentials = Identity.read(
         tmp_path / "gateway.crt", tmp_path / "gateway.key", tmp_path / "ca.crt"
     ).channel_credentials()
     async with serving(ScriptedEncoder(slots=4), tmp_path) as port:

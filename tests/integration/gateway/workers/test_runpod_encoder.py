@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.assets.writer import record_path
+from gateway.assets.store import record_path
 from gateway.workers.base import EncoderBusy, EncoderLost, EncoderRefuses, InputFailed
 from gateway.workers.tickets import AttemptTicket, Tickets
 from servicekit.errors import Aborted, Cancelled, DataLoss, DeadlineExceeded, InvalidArgument, NotFound, Unavailable

@@ -54,7 +54,7 @@ class Transport:
 @contextlib.asynccontextmanager
 async def by_grpc(parts, folder, settings):
     make_set(folder / "certs")
-    identity = Identity(*(folder / "certs" / name for name in ("gateway.crt", "gateway.key", "ca.crt")))
+    identity = Identity.read(*(folder / "certs" / name for name in ("gateway.crt", "gateway.key", "ca.crt")))
     with encoder_harness.running(folder / "certs", folder, settings) as process:
         encoder = GrpcEncoder(f"localhost:{process.port}", identity.channel_credentials(), "")
 

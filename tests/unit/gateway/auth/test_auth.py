@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.auth.keys import ApiKeys
+from gateway.auth import ApiKeys
 from gateway.ratelimit import KeyRateLimit
 from servicekit.errors import ResourceExhausted, Unauthenticated
 

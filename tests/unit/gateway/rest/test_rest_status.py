@@ -54,7 +54,7 @@ def test_every_code_has_a_row():
         (errors.Unimplemented("x"), 501, "Not Implemented"),
         (errors.Unavailable("x"), 503, "Service Unavailable"),
         (errors.DeadlineExceeded("x"), 504, "Gateway Timeout"),
-        (status.ContentTooLarge("x"), 413, "Content Too Large"),
+        (errors.ResourceExhausted("x", reason="TOO_LARGE"), 413, "Content Too Large"),
         (status.UnsupportedMedia("x"), 415, "Unsupported Media Type"),
         (status.RequestTimeout("x"), 408, "Request Timeout"),
         (status.RangeNotSatisfiable(5), 416, "Range Not Satisfiable"),

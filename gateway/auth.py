@@ -1,10 +1,13 @@
-"""API keys: methods that need one, and the check of the key that a call sends."""
+"""Authentication by API key, with a rate limit for each key."""
 
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 
+from gateway.ratelimit import KeyRateLimit
 from servicekit.errors import Unauthenticated
+from servicekit.interceptors import AroundCall, Context, metadata
 
 # Prefixes of methods that need no key.
 OPEN_METHODS = (
@@ -45,3 +48,14 @@ def require_key(method: str, metadata: Mapping[str, str]) -> str:
 
 def _digest(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
+
+
+def authentication(keys: ApiKeys, limit: KeyRateLimit) -> AroundCall:
+    """Return the interceptor, for all kinds of call. It stands inside the error boundary, which answers its errors."""
+
+    @asynccontextmanager
+    async def around(method: str, context: Context) -> AsyncIterator[None]:
+        limit.take(keys.authenticate(method, metadata(context)))
+        yield
+
+    return AroundCall(around)

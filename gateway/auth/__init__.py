@@ -1,1 +1,0 @@
-"""Authentication by API key, with a rate limit for each key."""
