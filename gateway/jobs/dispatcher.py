@@ -78,7 +78,7 @@ class Dispatcher:
         await cancel_and_wait(*self._loops)
         if running := list(self._running):
             await asyncio.wait(running, timeout=seconds)
-        self.executor.begin_shutdown()
+        self.executor.is_shutting_down = True
         await cancel_and_wait(*running)
 
     async def _take_loop(self) -> None:
@@ -114,7 +114,7 @@ class Dispatcher:
         """Cancel what still runs of a job that has ended: it was cancelled, or another gateway completed it. A task
         that writes its own end may see it here before the store has answered, and goes on."""
         for task, attempt in self._running.items():
-            is_ending = self.executor.is_committing(attempt.ref) or task is asyncio.current_task()
+            is_ending = attempt.ref in self.executor.committing or task is asyncio.current_task()
             if attempt.ref.job_id == job_id and not is_ending:
                 task.cancel()
 
