@@ -28,6 +28,7 @@ from gateway.fleet.instances.instance import Instance, InstanceState, is_label_o
 from gateway.fleet.instances.registry import InstanceRegistry
 from gateway.fleet.providers.base import InstanceProvider, LaunchUnknown, ListedInstance, Offer, OfferGone
 from gateway.fleet.providers.monitor import CREATE, DESTROY, ProviderMonitor
+from gateway.jetstream.records import UnreadableRecord
 from gateway.workers.pool import Pool
 from servicekit.errors import ServiceError
 from servicekit.tasks import cancel_and_wait
@@ -215,7 +216,10 @@ class InstanceLifecycle(Lifecycle):
 
     async def _destroy_stray(self, listed: ListedInstance) -> None:
         # Read from the store: this gateway's memory of it may lag behind the provider's list.
-        known = await self.registry.get(listed.label)
+        try:
+            known = await self.registry.get(listed.label)
+        except UnreadableRecord:  # a gateway of a later version wrote it, and looks after the instance
+            return
         if known is None or not known.state.is_billed:
             log.warning("destroying an instance without a record", instance=listed.label)
             await self._is_destroyed(listed.provider_id)

@@ -60,7 +60,9 @@ class CostGuard:
         await self.fleet.registry.begin_run(instance, ref.key, begun_at)
         try:
             interval = UsageInterval(instance, begun_at)
-            job = await self.store.update(ref.job_id, lambda job: model.begin_usage(job, ref.index, interval))
+            # Not cancelled half-way: the write would take effect after the end was recorded, and leave the usage open.
+            begin = self.store.update(ref.job_id, lambda job: model.begin_usage(job, ref.index, interval))
+            job = await run_to_completion(begin)
             async with self._limited(job, instance):
                 yield
         except EncoderBusy:

@@ -23,7 +23,7 @@ from gateway.jobs.policy import JobPolicy
 from gateway.jobs.queue import Attempt, TaskQueue
 from gateway.jobs.store import JobStore
 from gateway.workers.base import EncoderBusy, InputFailed
-from gateway.workers.pool import Pool, SlotLease
+from gateway.workers.pool import Pool, PoolMember
 from servicekit.errors import Aborted, DataLoss, Internal, NotFound, ServiceError, Unavailable
 from servicekit.tasks import cancel_and_wait, log_and_continue, repeat
 
@@ -82,24 +82,24 @@ class Dispatcher:
             await asyncio.sleep(self.policy.retry_seconds)
 
     async def _take(self) -> None:
-        lease = await self.pool.lease()
+        member = await self.pool.lease()
         try:
             attempt = await self.queue.next()
         except BaseException:
-            lease.release()
+            self.pool.release(member)
             raise
         if any(attempt.ref == running.ref for running in self.running.values()):
-            lease.release()  # its heartbeats were lost for a while; they will get through
+            self.pool.release(member)  # its heartbeats were lost for a while; they will get through
             return
-        lease = self.pool.upgrade(lease)
-        task = asyncio.create_task(self._handle(attempt, lease))
+        member = self.pool.upgrade(member)
+        task = asyncio.create_task(self._handle(attempt, member))
         self.running[task] = attempt
-        task.add_done_callback(functools.partial(self._done, lease))
+        task.add_done_callback(functools.partial(self._done, member))
 
-    def _done(self, lease: SlotLease, task: asyncio.Task[bool]) -> None:
+    def _done(self, member: PoolMember, task: asyncio.Task[bool]) -> None:
         attempt = self.running.pop(task)
         error = None if task.cancelled() else task.exception()
-        lease.release(busy=not task.cancelled() and error is None and task.result())
+        self.pool.release(member, busy=not task.cancelled() and error is None and task.result())
         if error:
             log.error("cannot record the end of a task; it will be redelivered", task=attempt.ref.key, exc_info=error)
 
@@ -111,11 +111,11 @@ class Dispatcher:
             if attempt.ref.job_id == job_id and not is_ending:
                 task.cancel()
 
-    async def _handle(self, attempt: Attempt, lease: SlotLease) -> bool:
+    async def _handle(self, attempt: Attempt, member: PoolMember) -> bool:
         """See an attempt through to its end; return True if the encoder was busy."""
         try:
             async with attempt.delivery.keep_alive():
-                error = await self._run(attempt, lease)
+                error = await self._run(attempt, member)
                 await self._settle(attempt, error)
                 return isinstance(error, EncoderBusy)
         except asyncio.CancelledError:
@@ -125,13 +125,13 @@ class Dispatcher:
                 await attempt.delivery.ack()
             raise
 
-    async def _run(self, attempt: Attempt, lease: SlotLease) -> ServiceError | None:
+    async def _run(self, attempt: Attempt, member: PoolMember) -> ServiceError | None:
         """Execute the task; return the error that it ended with, or None."""
         ref = attempt.ref
         try:
-            with self.assignments.assign(ref.key, lease.instance_id):
-                async with self.cost_guard.billed(ref, lease.instance_id):
-                    await self.executor.execute(attempt, lease.encoder)
+            with self.assignments.assign(ref.key, member.instance_id):
+                async with self.cost_guard.billed(ref, member.instance_id):
+                    await self.executor.execute(attempt, member.encoder)
         except InputFailed as failed:
             return failed.error
         except ServiceError as error:

@@ -176,11 +176,8 @@ class TaskCallbacks:
 
     async def started(self) -> None:
         """Record the start of the attempt. Raise Cancelled if the job has ended."""
-        ref = self.attempt.ref
-        job = await self.executor.store.update(ref.job_id, lambda job: model.start_task(job, ref.index, time.time()))
-        if job.tasks[ref.index].status.is_terminal:
-            raise Cancelled("The job was cancelled.")
-        self.attempt.started_at = job.tasks[ref.index].started_at
+        # Not cancelled half-way: the write would take effect after the task was returned to the queue, and count.
+        await run_to_completion(self._record_start())
         self.limit.reschedule(asyncio.get_running_loop().time() + self.executor.policy.max_task_seconds)
         await self._publish(TaskProgress(Phase.ENCODING))
 
@@ -196,6 +193,13 @@ class TaskCallbacks:
     async def file(self, name: str, content_type: str) -> None:
         """Have the next bytes go to a further result."""
         await self.results.begin_file(name, content_type)
+
+    async def _record_start(self) -> None:
+        ref = self.attempt.ref
+        job = await self.executor.store.update(ref.job_id, lambda job: model.start_task(job, ref.index, time.time()))
+        if job.tasks[ref.index].status.is_terminal:
+            raise Cancelled("The job was cancelled.")
+        self.attempt.started_at = job.tasks[ref.index].started_at
 
     async def _publish(self, progress: TaskProgress) -> None:
         await self.executor.progress.publish(self.attempt.ref, progress)
