@@ -17,7 +17,7 @@ from gateway.assets.record import name_for_type
 from gateway.assets.store import AssetStore, TransferSlots
 from gateway.rest.request import end_response, receive_body, send_body, start_response, while_connected
 from gateway.rest.status import Gone, MethodNotAllowed
-from gateway.rest.uploads import announced_sha256
+from gateway.rest.streams import announced_sha256
 from gateway.sources import Source, Sources
 from gateway.workers.base import about, empty
 from gateway.workers.tickets import AttemptTicket, Tickets
