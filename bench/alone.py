@@ -2,19 +2,16 @@
 a command is to be held against that has its files at hand too."""
 
 import asyncio
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from encoder.captions.fonts import FontLibrary
+from apigpu.encoder.v1 import encoder_pb2
+from apigpu.v1 import video_pb2
 from encoder.config import EncoderSettings
 from encoder.media.info import Source
-from encoder.tasks import capabilities
-from encoder.tasks.executor import Slots
-from encoder.tasks.results import ResultStream, TaskProgress
-from encoder.tasks.runner import Runner, Work
-from encoder.tasks.workspace import TaskFolder
+from encoder.tasks.executor import Work, open_executor
+from encoder.tasks.results import ResultStream
 
 
 def alone(operation: str, requests: Sequence[tuple[Any, Mapping[str, Path]]], folder: Path) -> list[float]:
@@ -24,20 +21,15 @@ def alone(operation: str, requests: Sequence[tuple[Any, Mapping[str, Path]]], fo
 
 
 async def _alone(operation: str, requests: Sequence[tuple[Any, Mapping[str, Path]]], folder: Path) -> list[float]:
-    settings = EncoderSettings(codec="x264")
-    slots, turns = Slots(settings.batch_size), asyncio.Semaphore(settings.batch_size)
-    async with capabilities.detect(settings) as detected:
-        runner = Runner(
-            detected.ffmpeg, detected.codec_choices("x264"), FontLibrary(None), settings.max_duration_seconds
-        )
+    async with open_executor(EncoderSettings(codec="x264", work_dir=folder)) as executor:
+        turns = asyncio.Semaphore(executor.slots.total)
 
         async def one(request: Any, inputs: Mapping[str, Path]) -> float:
-            async with turns:
-                with slots.hold(), tempfile.TemporaryDirectory(dir=folder) as own:
-                    place = TaskFolder(Path(own), Path(own) / "result.mp4")
-                    sources = _placed(inputs, place.path)
-                    work = Work(operation, request, sources, place, slots.threads)
-                    return (await runner.run(work, _unheard, ResultStream(_unsent))).encode_seconds
+            task = encoder_pb2.Task(operation=video_pb2.Operation(**{operation: request}))
+            async with turns, executor.reserve(task) as own:
+                sources = _placed(inputs, own.path)
+                work = Work(task.operation, sources, own, _unheard, ResultStream(_unsent, _unsent))
+                return (await executor.run(work)).encode_seconds
 
         return await asyncio.gather(*(one(request, inputs) for request, inputs in requests))
 
@@ -50,9 +42,9 @@ def _placed(inputs: Mapping[str, Path], folder: Path) -> dict[str, Source]:
     return sources
 
 
-async def _unheard(_: TaskProgress) -> None:
+async def _unheard(_: encoder_pb2.EncodeProgress) -> None:
     """Progress is of no interest here."""
 
 
-async def _unsent(_: bytes) -> None:
+async def _unsent(_: object) -> None:
     """The result stays where it is."""

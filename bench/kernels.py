@@ -13,7 +13,6 @@ from bench.pair import Measured
 from bench.timing import Row
 from bench.vmaf import vmaf
 from encoder.kenburns import sampling
-from encoder.kenburns.camera import Camera
 from encoder.media.info import Size
 
 CLIP = Size(1920, 1080)
@@ -63,14 +62,14 @@ def kept(image: Path, scale: float, grid: int, out: Path) -> Size:
 def sampled(still: Path, stored: Size, kernel: int, out: Path) -> float:
     """Make a clip with a kernel; milliseconds of sampling a frame."""
     source = sampling.planes(np.fromfile(still, np.uint8), stored)
-    frame, camera, took = np.empty(CLIP.frame_bytes, np.uint8), Camera(), 0.0
+    frame, motion, took = np.empty(CLIP.frame_bytes, np.uint8), sampling.DEFAULT_MOTION, 0.0
     raw = ("-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", f"{CLIP.width}x{CLIP.height}", "-r", "24", "-i", "-")
     command = [plain.FFMPEG, "-v", "error", "-y", *raw, *plain.ENCODE, *plain.FASTSTART, str(out)]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
         assert process.stdin is not None
         for number in range(FRAMES):
             started = time.perf_counter()
-            luma, color = sampling.matrices(stored, CLIP, camera.window(number, FRAMES))
+            luma, color = sampling.matrices(stored, CLIP, sampling.window(motion, number, FRAMES))
             for place, (plane, into) in enumerate(zip(source, sampling.planes(frame, CLIP), strict=True)):
                 shape = (into.shape[1], into.shape[0])
                 flags = kernel | cv2.WARP_INVERSE_MAP

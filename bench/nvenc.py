@@ -15,7 +15,7 @@ from pathlib import Path
 from bench.pair import Measured
 from bench.plain import FFMPEG
 from bench.timing import Row
-from encoder.codecs.nvenc.codec import bitstream_stdin
+from encoder.codecs.nvenc.codec import BitstreamWriter
 from encoder.codecs.nvenc.request import EncodeRequest, Parameters, RawVideo
 from encoder.codecs.nvenc.worker_client import WorkerClient
 from encoder.ffmpeg.command import FfmpegRun
@@ -65,7 +65,7 @@ async def _rate(worker: WorkerClient, folder: Path) -> float:
     """Frames a second: one FFmpeg makes gray frames, one takes the bitstream, as in a task."""
     made = ("-f", "lavfi", "-i", CHEAP, "-vf", "format=nv12", "-c:v", "rawvideo", "-f", "nut", "pipe:1")
     taken = ("-f", "nut", "-i", "pipe:0", "-map", "0:v", "-c", "copy", "-f", "null", "-")
-    stdin = bitstream_stdin(worker, partial(_order, None), FfmpegRun(made, ("video",)))
+    stdin = partial(BitstreamWriter, worker, partial(_order, None), FfmpegRun(made, ("video",)))
     ffmpeg = Ffmpeg(Path(FFMPEG), NoSandbox(LIMITS))
     started = time.perf_counter()
     async with ffmpeg.start(FfmpegRun(taken, ("",), stdin=stdin), SandboxAccess((folder,), ())) as run:

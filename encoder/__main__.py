@@ -12,7 +12,6 @@ import structlog
 
 from encoder.config import EncoderSettings
 from encoder.server import app
-from encoder.server.interceptors import IdleMonitor
 from encoder.tasks import capabilities
 from servicekit import logs
 from servicekit.config import ConfigError
@@ -28,7 +27,7 @@ USAGE = "usage: python -m encoder [doctor]"
 
 async def serve(settings: EncoderSettings) -> None:
     """Serve until SIGTERM or SIGINT, or until no gateway has called for IDLE_EXIT_SECONDS."""
-    idle = IdleMonitor()
+    idle = app.IdleMonitor()
     async with app.serve(settings, idle):
         ends = [asyncio.create_task(stop_signal()), asyncio.create_task(idle.wait_idle(settings.idle_exit_seconds))]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)

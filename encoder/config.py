@@ -6,9 +6,9 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 
 from encoder.codecs import AUTO, CODECS
+from encoder.codecs.base import X264_PRESETS
 from encoder.codecs.nvenc.request import FORMATS, MAX_B_FRAMES, MAX_CQ, MAX_LOOKAHEAD
 from encoder.codecs.nvenc.request import PRESETS as NVENC_PRESETS
-from encoder.codecs.x264 import PRESETS
 from encoder.sandbox.sandboxes import AUTO as AUTO_SANDBOX
 from encoder.sandbox.sandboxes import SANDBOXES
 from servicekit.config import Cidrs, SessionToken, Settings
@@ -66,7 +66,7 @@ class EncoderSettings(Settings):
     # More fonts for captions, beside the bundled ones.
     fonts_dir: Path | None = None
     codec: Annotated[str, one_of(AUTO, *CODECS)] = AUTO
-    x264_preset: Annotated[str, one_of(*PRESETS)] = "veryfast"
+    x264_preset: Annotated[str, one_of(*X264_PRESETS)] = "veryfast"
     crf: int = Field(23, ge=0, le=51)
     nvenc_format: Annotated[str, one_of(*FORMATS)] = "h264"
     nvenc_preset: Annotated[str, one_of(*NVENC_PRESETS)] = "P4"
@@ -93,18 +93,12 @@ class EncoderSettings(Settings):
             raise ValueError(f"must be at most {MAX_LOOKAHEAD}, together with NVENC_B_FRAMES")
         return value
 
-    @field_validator("ffmpeg_binary")
+    @field_validator("ffmpeg_binary", "fonts_dir")
     @classmethod
-    def _file(cls, value: Path | None) -> Path | None:
-        if value is not None and not value.is_file():
-            raise ValueError("there is no such file")
-        return value
-
-    @field_validator("fonts_dir")
-    @classmethod
-    def _folder(cls, value: Path | None) -> Path | None:
-        if value is not None and not value.is_dir():
-            raise ValueError("there is no such folder")
+    def _existing(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        is_there, kind = (Path.is_file, "file") if info.field_name == "ffmpeg_binary" else (Path.is_dir, "folder")
+        if value is not None and not is_there(value):
+            raise ValueError(f"there is no such {kind}")
         return value
 
     @property

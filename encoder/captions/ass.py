@@ -5,16 +5,72 @@ save for the marks that SubRip knows.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
-from encoder.captions import karaoke
+from apigpu.v1 import caption_style_pb2
+from encoder.captions.fonts import FAMILY
 from encoder.captions.formats import MARK, Cue, font_color
 from encoder.captions.karaoke import Word
-from encoder.captions.style import CLASSIC, LINE_FIELDS, Style, color_tag
+from servicekit.errors import InvalidArgument
 
+Style = caption_style_pb2.CaptionStyle
+COLOR = re.compile("#([0-9A-Fa-f]{2})([0-9A-Fa-f]{2})([0-9A-Fa-f]{2})([0-9A-Fa-f]{2})?")
+FONT = re.compile(r"[^\s@,{}\\\x00-\x1f][^,{}\\\x00-\x1f]{0,99}")
+SHADOW = "#0000007F"
+# libass then tells by its first letter which way a line runs.
+ANY_DIRECTION = -1
+LINE_FIELDS = (
+    "Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, Italic, Underline, "
+    "StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, Alignment, MarginL, MarginR, MarginV, "
+    "Encoding"
+)
+EVENT_FIELDS = "Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text"
 # libass has no escape for a backslash: a word joiner after it keeps it from starting a command.
 WORD_JOINER = "\u2060"
-EVENT_FIELDS = "Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text"
+
+CLASSIC = Style(
+    size=6.25,
+    color="#FFFFFF",
+    outline_color="#101010",
+    outline=6.25 / 14,
+    position=Style.POSITION_BOTTOM,
+    margin_x=5,
+    margin_y=5,
+)
+BOLD: Mapping[str, Any] = {"size": 8, "outline": 0.8, "bold": True, "capitals": True}
+PRESETS: Mapping[int, Style] = {
+    Style.PRESET_UNSPECIFIED: Style(),
+    Style.PRESET_CLASSIC: Style(),
+    Style.PRESET_BOLD: Style(**BOLD),
+    Style.PRESET_BOX: Style(outline=0, box_color="#000000B0"),
+    Style.PRESET_KARAOKE: Style(**BOLD, highlight_color="#FFD400"),
+}
+"""What each preset changes of CLASSIC."""
+COLORS = ("color", "outline_color", "box_color", "highlight_color")
+
+
+def complete_style(requested: Style) -> Style:
+    """Return a style with all that the request leaves to its preset. Raises InvalidArgument, naming the field."""
+    for name, enum in {"preset": Style.Preset, "position": Style.Position}.items():
+        if (number := getattr(requested, name)) not in enum.values():
+            raise _style_error(name, f"{number} is not known; give one of {', '.join(enum.keys())}.")
+    for name in COLORS:
+        if (color := getattr(requested, name)) and not COLOR.fullmatch(color):
+            raise _style_error(name, f"'{color}' is no color; give one like #FFCC00, or #FFCC0080 for half of it.")
+    # A comma would end the field of the script, a leading @ turn the letters.
+    if requested.font and not FONT.fullmatch(requested.font):
+        raise _style_error("font", f"'{requested.font[:60]}' is no family name; give one like Open Sans.")
+    if requested.HasField("x") != requested.HasField("y"):
+        raise _style_error("x" if requested.HasField("y") else "y", "is missing: x and y go together.")
+    style = Style()
+    for part in (CLASSIC, PRESETS[requested.preset], requested):
+        style.MergeFrom(part)
+    return style
+
+
+def _style_error(name: str, text: str) -> InvalidArgument:
+    return InvalidArgument.field(f"style.{name}", text)
 
 
 def write_script(
@@ -22,10 +78,10 @@ def write_script(
     width: int,
     height: int,
     style: Style = CLASSIC,
-    words: Sequence[Sequence[Word]] | None = None,
+    words: Iterable[Sequence[Word]] = (),
 ) -> str:
     """Return the script for a picture that is shown as `width` × `height` square pixels; sizes follow its smaller side.
-    `words` are the words of each cue, where their times are known from elsewhere (karaoke).
+    `words` are the words of each cue, where they light up (karaoke).
 
     PlayRes has the shape of the picture, as libass would stretch sizes otherwise. LayoutRes says that these are square
     pixels, so that text keeps its shape on pixels that are not.
@@ -43,18 +99,48 @@ def write_script(
         "",
         "[V4+ Styles]",
         f"Format: {LINE_FIELDS}",
-        style.line(width, height),
+        _style_line(style, width, height),
         "",
         "[Events]",
         f"Format: {EVENT_FIELDS}",
     ]
-    position = style.position_tag(width, height)
+    # A style that says so puts every cue at one point.
+    position = f"{{\\an5\\pos({style.x * width:.1f},{style.y * height:.1f})}}" if style.HasField("x") else ""
     if style.highlight_color:
-        cue_words = words if words is not None else [karaoke.timed_words(cue) for cue in cues]
-        events = (event for cue, timed in zip(cues, cue_words, strict=True) for event in _karaoke(cue, timed, style))
+        events = (event for cue, timed in zip(cues, words, strict=True) for event in _karaoke(cue, timed, style))
     else:
         events = ((cue.start_ms, cue.end_ms, to_ass(cue.text, style)) for cue in cues)
     return "\n".join([*head, *(_event(start, end, position + text) for start, end, text in events), ""])
+
+
+def _style_line(style: Style, width: int, height: int) -> str:
+    """Return the line of a style in a script for a picture of `width` × `height` pixels, by LINE_FIELDS."""
+    side = min(width, height)
+    size = max(side * style.size / 100, 8)
+    # Never finer than the letters of a tiny picture, which have a least size, call for.
+    outline = style.outline * size / style.size
+    margin_x, margin_y = round(width * style.margin_x / 100), round(height * style.margin_y / 100)
+    colors = ",".join(map(_abgr, (style.color, style.color, style.outline_color, style.box_color or SHADOW)))
+    bold, italic = -1 if style.bold else 0, -1 if style.italic else 0
+    # 4 is libass's own: one box about all lines, its room given by the shadow.
+    border, shadow = (4, size / 5) if style.box_color else (1, size / 28)
+    return (
+        f"Style: Default,{style.font or FAMILY},{size:.1f},{colors},{bold},{italic},0,0,100,100,0,0,"
+        f"{border},{outline:.2f},{shadow:.2f},{style.position},{margin_x},{margin_x},{margin_y},{ANY_DIRECTION}"
+    )
+
+
+def _abgr(color: str) -> str:
+    """Return a color as ASS has it: backwards, and with transparency in place of opacity."""
+    match = COLOR.fullmatch(color)
+    assert match is not None
+    red, green, blue, opacity = match.groups(default="FF")
+    return f"&H{255 - int(opacity, 16):02X}{blue}{green}{red}".upper()
+
+
+def _color_tag(color: str) -> str:
+    """Return the tag that colors the letters after it."""
+    return f"{{\\1c&H{_abgr(color)[4:]}&}}"
 
 
 def to_ass(words: str, style: Style = CLASSIC, *, colors: bool = True) -> str:
@@ -92,7 +178,7 @@ def _karaoke(cue: Cue, words: Sequence[Word], style: Style) -> Iterator[tuple[in
 def _highlight(words: str, word: Word, style: Style) -> str:
     parts = words[: word.first], words[word.first : word.end], words[word.end :]
     before, said, after = (to_ass(part, style, colors=False) for part in parts)
-    return f"{before}{color_tag(style.highlight_color)}{said}{color_tag(style.color)}{after}"
+    return f"{before}{_color_tag(style.highlight_color)}{said}{_color_tag(style.color)}{after}"
 
 
 def _mark(match: re.Match[str], open_colors: list[str], *, colors: bool) -> str:
@@ -108,7 +194,7 @@ def _mark(match: re.Match[str], open_colors: list[str], *, colors: bool) -> str:
         open_colors.append(font_color(match["rest"]) or open_colors[-1])
     elif len(open_colors) > 1:
         open_colors.pop()
-    return color_tag(open_colors[-1])
+    return _color_tag(open_colors[-1])
 
 
 def _plain(words: str, *, capitals: bool) -> str:

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import ffmpeg
 
 from encoder.ffmpeg.errors import CUT_OFF
 from encoder.media.info import HD, ColorTags, Size
+
+if TYPE_CHECKING:
+    from encoder.ffmpeg.process import FfmpegProcess
 
 SQUARE = Fraction(1)
 
@@ -19,7 +22,11 @@ class StdinWriter(Protocol):
     """Writes to the standard input of a run, beside it."""
 
     reading: int
-    """File descriptor for the run to read from."""
+    """File descriptor for the run to read from, once it is open."""
+
+    async def open(self, spawn: "Spawn") -> None:
+        """Open `reading`; runs that it needs beside it are started by `spawn`. `close` must follow, also when this
+        fails."""
 
     def start(self) -> None:
         """Begin to write: the run has its end of the pipe."""
@@ -31,32 +38,22 @@ class StdinWriter(Protocol):
         """Stop at once. The run must be gone."""
 
 
-class SideProcess(Protocol):
-    """A run beside another one: killed with it."""
+Spawn = Callable[["FfmpegRun", int], Awaitable["FfmpegProcess"]]
+"""Starts a run whose standard output is a file descriptor, where the others of the task run; it must be killed."""
 
-    async def finish(self) -> None:
-        """Wait for its end. Raises ServiceError when it failed, or took a file that was cut off for whole."""
-
-    async def kill(self) -> None:
-        """Kill it, if it has not ended."""
-
-
-Spawn = Callable[["FfmpegRun", int], Awaitable[SideProcess]]
-"""Starts a run whose standard output is a file descriptor, where the others of the task run."""
-
-OpenStdin = Callable[[Spawn], Awaitable[StdinWriter]]
+MakeWriter = Callable[[], StdinWriter]
 
 
 @dataclass(frozen=True)
 class FfmpegRun:
     """One FFmpeg run. `arguments` is all that follows the binary; `fields` are the inputs in FFmpeg's order, "" for one
     that is no field of the request; `cut_off_signs` is a pattern in the messages of a run that ends well although an
-    input ends early. `stdin` opens what writes to its standard input. `devices` are device files that it may use."""
+    input ends early. `stdin` makes what writes to its standard input. `devices` are device files that it may use."""
 
     arguments: tuple[str, ...]
     fields: tuple[str, ...]
     cut_off_signs: str = CUT_OFF
-    stdin: OpenStdin | None = None
+    stdin: MakeWriter | None = None
     devices: tuple[Path, ...] = ()
 
 
@@ -106,14 +103,14 @@ class OutputSpec:
     threads: int
 
     def run(
-        self, video: Any, options: Mapping[str, str], stdin: OpenStdin | None = None, beside: Sequence[Any] = ()
+        self, video: Any, options: Mapping[str, str], stdin: MakeWriter | None = None, beside: Sequence[Any] = ()
     ) -> FfmpegRun:
         """Return the run that puts all together with a stream of the picture, which `options` (of the output) are for;
         see `run_reading` for `beside`."""
         output = ffmpeg.output(video, *self.audio, self.result, **options, **self.options)
         return self.run_reading(output, beside, stdin)
 
-    def run_reading(self, output: Any, beside: Sequence[Any], stdin: OpenStdin | None = None) -> FfmpegRun:
+    def run_reading(self, output: Any, beside: Sequence[Any], stdin: MakeWriter | None = None) -> FfmpegRun:
         """Return the run that writes an output of ffmpeg-python, and reads streams beside those that it needs."""
         idle = [ffmpeg.output(*beside, "-", f="null", c="copy")] if beside else []
         arguments = compile_arguments(ffmpeg.merge_outputs(output, *idle))

@@ -15,7 +15,15 @@ from servicekit.errors import (
 
 CUT_OFF_TEXT = "the file is cut off; send it whole."
 
-TABLE: dict[str, tuple[type[ServiceError], str, str]] = {
+Meaning = tuple[type[ServiceError], str, str]
+"""Class, reason and text of an error."""
+
+RESULT_TOO_LARGE: Meaning = (
+    FailedPrecondition,
+    "RESULT_TOO_LARGE",
+    "the result is larger than the encoder may write (MAX_RESULT_BYTES); make it shorter or smaller.",
+)
+TABLE: dict[str, Meaning] = {
     r"No space left on device|Disk quota exceeded": (
         ResourceExhausted,
         "DISK_FULL",
@@ -27,11 +35,7 @@ TABLE: dict[str, tuple[type[ServiceError], str, str]] = {
         "TOO_MUCH_MEMORY",
         "the picture needs more memory than the encoder gives a task (MAX_MEMORY_BYTES); give a smaller one.",
     ),
-    r"File too large": (
-        FailedPrecondition,
-        "RESULT_TOO_LARGE",
-        "the result is larger than the encoder may write (MAX_RESULT_BYTES); make it shorter or smaller.",
-    ),
+    r"File too large": RESULT_TOO_LARGE,
     r"partial file|File ended prematurely|[Tt]runcat": (InvalidArgument, "BAD_INPUT", CUT_OFF_TEXT),
     r"[Dd]ecoder .* not found|no decoder found|Decoding requested, but no decoder|not implemented|unsupported": (
         FailedPrecondition,
@@ -50,10 +54,10 @@ TABLE: dict[str, tuple[type[ServiceError], str, str]] = {
         "the file is damaged and cannot be decoded; send it again, or convert it first.",
     ),
 }
-"""Pattern in FFmpeg's messages to the class, the reason and the text of the error; the first that is found counts."""
+"""Pattern in FFmpeg's messages to its meaning; the first that is found counts."""
 
 SIGNALLED = 128
-SIGNALS: dict[signal.Signals, tuple[type[ServiceError], str, str]] = {
+SIGNALS: dict[signal.Signals, Meaning] = {
     signal.SIGKILL: (
         Unavailable,
         "KILLED",
@@ -64,11 +68,7 @@ SIGNALS: dict[signal.Signals, tuple[type[ServiceError], str, str]] = {
         "TOO_MUCH_WORK",
         "The task needs more CPU time than the encoder gives one (MAX_TASK_SECONDS on every core); give it less to do.",
     ),
-    signal.SIGXFSZ: (
-        FailedPrecondition,
-        "RESULT_TOO_LARGE",
-        "The result is larger than the encoder may write (MAX_RESULT_BYTES); make it shorter or smaller.",
-    ),
+    signal.SIGXFSZ: RESULT_TOO_LARGE,
 }
 """What it means that FFmpeg ended by a signal."""
 
@@ -83,8 +83,7 @@ def ffmpeg_error(messages: Sequence[str], return_code: int, fields: Sequence[str
     # Bubblewrap reports a signal as a shell does: 128 and its number.
     number = -return_code if return_code < 0 else return_code - SIGNALLED
     if number in SIGNALS:
-        cls, reason, meaning = SIGNALS[signal.Signals(number)]
-        return cls(meaning, reason=reason)
+        return _input_error(*SIGNALS[signal.Signals(number)], "")
     text = "\n".join(messages)
     for pattern, (cls, reason, meaning) in TABLE.items():
         if re.search(pattern, text):

@@ -8,13 +8,15 @@ from typing import Any
 import ffmpeg
 
 from encoder.ffmpeg.command import FilteredFrames
-from encoder.media.info import HD, AudioStream, MediaInfo, VideoStream
+from encoder.media.info import HD, UNSPECIFIED, AudioStream, MediaInfo, VideoStream
 
 # These hold no presentation times: the decoder's delay would come on top of them.
 UNTIMED = ("avi",)
 WHITE_NITS = 203
 # What can go from whole pictures to interlaced ones and back within a file, as broadcasts do.
 INTERLACING = ("mpeg2video", "h264", "vc1", "mpeg4", "dvvideo", "prores", "dnxhd", "ffv1", "mjpeg")
+# From here on players take pictures for BT.709 whose file does not tell.
+MIN_HD_SIDE = 720
 # Pixels of a side that bwdif takes at the least.
 MIN_INTERLACED = 4
 
@@ -42,6 +44,12 @@ def normalize_picture(source: Any, info: MediaInfo, video: VideoStream) -> Any:
     elif video.color_tags.full_range:  # which many players take for the other, and show with too much contrast
         return stream.filter("scale", out_range="tv").filter("format", "yuv420p").filter("setparams", range="tv")
     return stream.filter("format", "yuv420p")
+
+
+def color_matrix(video: VideoStream) -> str:
+    """Return what the samples of a picture that came of `normalize_picture` mean, as the filter `scale` has it."""
+    is_untold = video.color_tags.matrix == UNSPECIFIED and min(video.rotated_size) >= MIN_HD_SIDE
+    return "bt709" if is_untold or video.transfer or video.rgb else "auto"
 
 
 def _may_be_interlaced(video: VideoStream) -> bool:

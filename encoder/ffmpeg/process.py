@@ -15,8 +15,9 @@ from pathlib import Path
 import imageio_ffmpeg
 import structlog
 
+from apigpu.encoder.v1 import encoder_pb2
 from encoder.ffmpeg import errors
-from encoder.ffmpeg.command import FfmpegRun, OpenStdin, Spawn, StdinWriter
+from encoder.ffmpeg.command import FfmpegRun, Spawn, StdinWriter
 from encoder.sandbox.sandboxes import Sandbox, SandboxAccess
 from servicekit.process import kill_group, spawn
 
@@ -33,35 +34,37 @@ PIPE_BYTES = 1024 * 1024
 Generate = Callable[[], Iterator[bytes | memoryview]]
 
 
-@dataclass(frozen=True)
-class FfmpegProgress:
-    """Frames done so far, and frames a second at present."""
-
-    frames_done: int
-    fps: float
-
-
 def bundled_binary() -> Path:
     """Return the FFmpeg that comes with the package imageio-ffmpeg."""
     return Path(imageio_ffmpeg.get_ffmpeg_exe())
 
 
 class FfmpegProcess:
-    """A running FFmpeg, a SideProcess; its messages are read from its start on."""
+    """A running FFmpeg; its messages are read from its start on. Where its standard output is a pipe,
+    read `progress` to its end, then `finish`."""
 
-    def __init__(self, process: asyncio.subprocess.Process, run: FfmpegRun) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, run: FfmpegRun, writer: StdinWriter | None) -> None:
         self._process = process
         self._run = run
+        self._writer = writer
         self._messages: deque[str] = deque(maxlen=TAIL_LINES)
         self._reading = asyncio.create_task(self._read_messages())
 
-    @property
-    def output(self) -> asyncio.StreamReader:
-        """Its standard output, where that is a pipe."""
+    async def progress(self) -> AsyncIterator[encoder_pb2.EncodeProgress]:
+        """Yield frames done and frames a second, a few times a second, until all is written."""
         assert self._process.stdout is not None
-        return self._process.stdout
+        values: dict[bytes, bytes] = {}
+        async for line in self._process.stdout:
+            key, _, value = line.strip().partition(b"=")
+            values[key] = value
+            if key == b"progress":
+                frames, fps = _number(values.get(b"frame")), _number(values.get(b"fps"))
+                yield encoder_pb2.EncodeProgress(frames_done=int(frames), fps=fps)
 
     async def finish(self) -> None:
+        """Wait for its end. Raises ServiceError when it failed, or took a file that was cut off for whole."""
+        if self._writer is not None:
+            await self._writer.finish()
         code = await self._process.wait()
         await self._reading
         messages, run = list(self._messages), self._run
@@ -72,6 +75,7 @@ class FfmpegProcess:
             raise error
 
     async def kill(self) -> None:
+        """Kill it, if it has not ended."""
         kill_group(self._process)
         self._reading.cancel()
         await asyncio.gather(self._reading, self._process.wait(), return_exceptions=True)
@@ -79,37 +83,7 @@ class FfmpegProcess:
     async def _read_messages(self) -> None:
         assert self._process.stderr is not None
         while data := await self._process.stderr.read(LINE_BYTES):
-            for line in data.decode(errors="replace").splitlines():
-                self._messages.append(line)
-
-
-@dataclass(frozen=True)
-class RunningFfmpeg:
-    """A run at work: read `progress` to its end, then `finish`."""
-
-    process: FfmpegProcess
-    writer: StdinWriter | None
-
-    async def progress(self) -> AsyncIterator[FfmpegProgress]:
-        """Yield the progress a few times a second, until all is written."""
-        values: dict[bytes, bytes] = {}
-        async for line in self.process.output:
-            key, _, value = line.strip().partition(b"=")
-            values[key] = value
-            if key == b"progress":
-                yield FfmpegProgress(int(_number(values.get(b"frame"))), _number(values.get(b"fps")))
-
-    async def finish(self) -> None:
-        """Wait for its end. Raises ServiceError when it failed, or took a file that was cut off for whole."""
-        if self.writer is not None:
-            await self.writer.finish()
-        await self.process.finish()
-
-    async def kill(self) -> None:
-        """Kill it, and stop what writes to it."""
-        await self.process.kill()
-        if self.writer is not None:
-            await self.writer.close()
+            self._messages.extend(data.decode(errors="replace").splitlines())
 
 
 @dataclass(frozen=True)
@@ -120,32 +94,31 @@ class Ffmpeg:
     sandbox: Sandbox
 
     @contextlib.asynccontextmanager
-    async def start(self, run: FfmpegRun, access: SandboxAccess) -> AsyncIterator[RunningFfmpeg]:
+    async def start(self, run: FfmpegRun, access: SandboxAccess) -> AsyncIterator[FfmpegProcess]:
         """Start a run in the first writable folder of `access`; it is killed when the block is left before its end."""
-        writer = await run.stdin(partial(self._spawn_beside, access)) if run.stdin is not None else None
-        try:
-            stdin = writer.reading if writer is not None else asyncio.subprocess.DEVNULL
-            process = await self._spawn(run, access, stdin, asyncio.subprocess.PIPE)
-        except BaseException:
+        writer = run.stdin() if run.stdin is not None else None
+        # What writes to a run is closed after the run was killed.
+        async with contextlib.AsyncExitStack() as stack:
             if writer is not None:
-                await writer.close()
-            raise
-        if writer is not None:
-            writer.start()
-        running = RunningFfmpeg(process, writer)
-        try:
-            yield running
-        finally:
-            await running.kill()
+                stack.push_async_callback(writer.close)
+                await writer.open(partial(self._spawn, access))
+            process = await self._spawn(access, run, asyncio.subprocess.PIPE, writer)
+            stack.push_async_callback(process.kill)
+            if writer is not None:
+                writer.start()
+            yield process
 
-    async def _spawn_beside(self, access: SandboxAccess, run: FfmpegRun, stdout: int) -> FfmpegProcess:
-        return await self._spawn(run, access, asyncio.subprocess.DEVNULL, stdout)
-
-    async def _spawn(self, run: FfmpegRun, access: SandboxAccess, stdin: int, stdout: int) -> FfmpegProcess:
+    async def _spawn(
+        self, access: SandboxAccess, run: FfmpegRun, stdout: int, writer: StdinWriter | None = None
+    ) -> FfmpegProcess:
         progress = PROGRESS if stdout == asyncio.subprocess.PIPE else ()
         words = [str(self.binary), *QUIET, *progress, "-y", *run.arguments]
         command = self.sandbox.wrap(words, replace(access, devices=run.devices))
-        return FfmpegProcess(await _spawn(command, access.writable[0], stdin, stdout), run)
+        stdin = writer.reading if writer is not None else asyncio.subprocess.DEVNULL
+        process = await spawn(
+            command, cwd=access.writable[0], stdin=stdin, stdout=stdout, stderr=asyncio.subprocess.PIPE
+        )
+        return FfmpegProcess(process, run, writer)
 
     async def query(self, arguments: Sequence[str], timeout_seconds: float = 30.0) -> tuple[int, str]:
         """Return the return code and output of a short run (`-version`, a tiny encode)."""
@@ -154,7 +127,8 @@ class Ffmpeg:
 
 async def query(command: Sequence[str], timeout_seconds: float = 30.0) -> tuple[int, str]:
     """Return the return code and output of a short command that needs no input."""
-    process = await _spawn(command, None, asyncio.subprocess.DEVNULL, asyncio.subprocess.PIPE)
+    pipe = asyncio.subprocess.PIPE
+    process = await spawn(command, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe)
     try:
         async with asyncio.timeout(timeout_seconds):
             out, err = await process.communicate()
@@ -162,10 +136,6 @@ async def query(command: Sequence[str], timeout_seconds: float = 30.0) -> tuple[
         kill_group(process)
         await process.wait()
     return process.returncode or 0, (out + err).decode(errors="replace")
-
-
-async def _spawn(command: Sequence[str], folder: Path | None, stdin: int, stdout: int) -> asyncio.subprocess.Process:
-    return await spawn(command, cwd=folder, stdin=stdin, stdout=stdout, stderr=asyncio.subprocess.PIPE)
 
 
 def _number(value: bytes | None) -> float:
@@ -181,15 +151,6 @@ def wide_pipe() -> tuple[int, int]:
     with contextlib.suppress(OSError):  # over the user's share of pipe memory
         fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     return reading, writing
-
-
-def stdin_of(generate: Generate) -> OpenStdin:
-    """Return a standard input that writes what `generate` yields."""
-
-    async def open_writer(_: Spawn) -> StdinWriter:
-        return PipeWriter(generate)
-
-    return open_writer
 
 
 class ReadingEnd:
@@ -211,10 +172,13 @@ class PipeWriter(ReadingEnd):
     """
 
     def __init__(self, generate: Generate) -> None:
-        self.reading, self._writing = wide_pipe()
+        self._writing = -1
         self._generate = generate
         self._thread = ThreadPoolExecutor(1, "feed")
         self._done: asyncio.Future[bool] | None = None
+
+    async def open(self, _: Spawn) -> None:
+        self.reading, self._writing = wide_pipe()
 
     def start(self) -> None:
         self.close_reading()

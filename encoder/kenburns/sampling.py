@@ -1,11 +1,11 @@
-"""Sampling: the frames of a moving camera, each taken from a still at real-valued positions.
+"""The camera over a still: the window of the picture that each frame shows, sampled at real-valued positions.
 
 All positions are continuous: pixel i spans i to i + 1, its center lies at i + 0.5. A sample of color stands where
 MPEG-2 has it ("left"): across at the center of every second pixel, down between two rows.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from encoder.kenburns.camera import Camera, Window
+from apigpu.v1.motion_pb2 import Motion
 from encoder.media.info import Size
 
 # One task is one thread; the codec has threads of its own.
@@ -21,6 +21,26 @@ cv2.setNumThreads(1)
 
 Plane = np.ndarray[Any, np.dtype[np.uint8]]
 Planes = tuple[Plane, Plane, Plane]
+
+DEFAULT_MOTION = Motion(start_zoom=1, end_zoom=1.324, focus_x=0.5, focus_y=0.5)
+# Sign of the way that the window travels, across and down; 0 leaves the axis to the focus.
+PANS: Mapping[int, tuple[int, int]] = {
+    Motion.PAN_UNSPECIFIED: (0, 0),
+    Motion.PAN_LEFT: (-1, 0),
+    Motion.PAN_RIGHT: (1, 0),
+    Motion.PAN_UP: (0, -1),
+    Motion.PAN_DOWN: (0, 1),
+    Motion.PAN_UP_LEFT: (-1, -1),
+    Motion.PAN_UP_RIGHT: (1, -1),
+    Motion.PAN_DOWN_LEFT: (-1, 1),
+    Motion.PAN_DOWN_RIGHT: (1, 1),
+}
+EASINGS: Mapping[int, Callable[[float], float]] = {
+    Motion.EASING_UNSPECIFIED: lambda time: time,
+    Motion.EASING_LINEAR: lambda time: time,
+    Motion.EASING_IN_OUT: lambda time: (1 - math.cos(math.pi * time)) / 2,
+}
+"""e(t) for t from 0 to 1."""
 
 # How far a still may be from a pixel for a pixel; for the default zoom one still is then enough.
 SHARPNESS = 1.15
@@ -30,6 +50,45 @@ MAX_STORED_PIXELS = 64_000_000
 MAX_STORED_SIDE = 32_000  # warpAffine counts with 16 bits
 # Within this range of zooms one still serves all frames.
 SINGLE_RANGE = 1.25
+
+
+@dataclass(frozen=True)
+class Window:
+    """What a frame shows of the picture: zoom z, so 1/z of its width and height, and the part `x`, `y` of the room that
+    is left beside it: 0 at the left or top edge, 1 at the right or bottom one."""
+
+    zoom: float
+    x: float
+    y: float
+
+
+def complete_motion(requested: Motion) -> Motion:
+    """Return a motion with all that the request leaves to the defaults, from its first zoom to its last."""
+    motion = Motion()
+    for part in (DEFAULT_MOTION, requested):
+        motion.MergeFrom(part)
+    if motion.zoom_out:
+        motion.start_zoom, motion.end_zoom = motion.end_zoom, motion.start_zoom
+    return motion
+
+
+def is_still(motion: Motion) -> bool:
+    """Return True if every frame shows the same."""
+    return motion.start_zoom == motion.end_zoom and not motion.pan
+
+
+def window(motion: Motion, frame: int, frames: int) -> Window:
+    """Return what frame `frame` of `frames` shows: z(n) = z0 + (z1 − z0)·e(n/N), of the REST contract's formula."""
+    part = EASINGS[motion.easing](frame / frames)
+    zoom = motion.start_zoom + (motion.end_zoom - motion.start_zoom) * part
+    across, down = PANS[motion.pan]
+    return Window(zoom, _place(across, motion.focus_x, part), _place(down, motion.focus_y, part))
+
+
+def _place(sign: int, focus: float, part: float) -> float:
+    if sign == 0:
+        return focus
+    return part if sign > 0 else 1 - part
 
 
 class NoPicture(Exception):
@@ -61,23 +120,23 @@ def planes(buffer: Plane, size: Size) -> Planes:
     return y, u, v
 
 
-def frames(levels: Sequence[StillLevel], clip: Size, camera: Camera, count: int) -> Iterator[memoryview]:
+def frames(levels: Sequence[StillLevel], clip: Size, motion: Motion, count: int) -> Iterator[memoryview]:
     """Yield `count` frames of yuv420p, of size `clip`, from one still in several sizes, the largest first. Each frame
     is valid until the next is taken. Raises NoPicture."""
     stills = [planes(_read(level), level.stored) for level in levels]
     frame, other = (np.empty(clip.frame_bytes, np.uint8) for _ in range(2))
     for number in range(count):
-        if number == 0 or not camera.still:
-            window = camera.window(number, count)
-            chosen, part = _choose_level(levels, clip, window)
-            _sample(stills[chosen], levels[chosen], planes(frame, clip), clip, window)
+        if number == 0 or not is_still(motion):
+            shown = window(motion, number, count)
+            chosen, part = _choose_level(levels, clip, shown)
+            _sample(stills[chosen], levels[chosen], planes(frame, clip), clip, shown)
             if part:
-                _sample(stills[chosen + 1], levels[chosen + 1], planes(other, clip), clip, window)
+                _sample(stills[chosen + 1], levels[chosen + 1], planes(other, clip), clip, shown)
                 cv2.addWeighted(frame, 1 - part, other, part, 0, dst=frame)
         yield frame.data
 
 
-def level_scales(camera: Camera, source_scale: float) -> list[float]:
+def level_scales(motion: Motion, source_scale: float) -> list[float]:
     """Return the sizes to keep a still in, as multiples of the clip's, the largest first; `source_scale` is that of the
     source.
 
@@ -100,8 +159,8 @@ def level_scales(camera: Camera, source_scale: float) -> list[float]:
     A wide zoom would skip pixels of a still kept for a deep one, and shimmer. So smaller ones are kept beside it, none
     twice as large as the next, down to that which suits the widest; frames between two are blended of both.
     """
-    top = max(min(camera.deepest_zoom / SHARPNESS, source_scale), 1.0)
-    bottom = max(camera.widest_zoom * SHARPNESS, 1.0)
+    top = max(min(max(motion.start_zoom, motion.end_zoom) / SHARPNESS, source_scale), 1.0)
+    bottom = max(min(motion.start_zoom, motion.end_zoom) * SHARPNESS, 1.0)
     steps = math.ceil(math.log2(top / bottom)) if top / bottom > SINGLE_RANGE else 0
     return [top * (bottom / top) ** (step / steps) for step in range(steps + 1)] if steps else [top]
 
@@ -121,10 +180,10 @@ def _read(level: StillLevel) -> Plane:
     return picture
 
 
-def _choose_level(levels: Sequence[StillLevel], clip: Size, window: Window) -> tuple[int, float]:
+def _choose_level(levels: Sequence[StillLevel], clip: Size, shown: Window) -> tuple[int, float]:
     """Return which still to sample, and the part of the next smaller one: none where the still has a pixel for a
     pixel."""
-    wanted = clip.width * window.zoom
+    wanted = clip.width * shown.zoom
     for number in range(len(levels) - 1):
         large, small = levels[number].size.width, levels[number + 1].size.width
         if wanted > small:
@@ -132,8 +191,8 @@ def _choose_level(levels: Sequence[StillLevel], clip: Size, window: Window) -> t
     return len(levels) - 1, 0.0
 
 
-def _sample(source: Planes, level: StillLevel, target: Planes, clip: Size, window: Window) -> None:
-    luma, chroma = matrices(level.stored, clip, window)
+def _sample(source: Planes, level: StillLevel, target: Planes, clip: Size, shown: Window) -> None:
+    luma, chroma = matrices(level.stored, clip, shown)
     kernel = cv2.INTER_LINEAR if level.grid >= FINE_GRID else cv2.INTER_CUBIC
     for number, (plane, into) in enumerate(zip(source, target, strict=True)):
         cv2.warpAffine(
@@ -146,11 +205,11 @@ def _sample(source: Planes, level: StillLevel, target: Planes, clip: Size, windo
         )
 
 
-def matrices(stored: Size, clip: Size, window: Window) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def matrices(stored: Size, clip: Size, shown: Window) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Return 2 × 3 matrices from the index of a sample in the clip to that in the still: of luma, and of chroma."""
-    step_x, step_y = stored.width / window.zoom / clip.width, stored.height / window.zoom / clip.height
-    left = window.x * (stored.width - stored.width / window.zoom)
-    top = window.y * (stored.height - stored.height / window.zoom)
+    step_x, step_y = stored.width / shown.zoom / clip.width, stored.height / shown.zoom / clip.height
+    left = shown.x * (stored.width - stored.width / shown.zoom)
+    top = shown.y * (stored.height - stored.height / shown.zoom)
     # Luma: index + 0.5 is the position, on both sides. Chroma: 2 · index + 0.5 across, 2 · index + 1 down.
     x, y = left + 0.5 * step_x - 0.5, top + 0.5 * step_y - 0.5
     luma = np.array([[step_x, 0, x], [0, step_y, y]])

@@ -29,26 +29,17 @@ class FitTarget:
     size: Size
     clip: Size
 
-    def smaller(self, factor: int) -> "FitTarget":
-        """Return a target so many times smaller, to the pixel."""
-        return FitTarget(Size(max(self.size.width // factor, 2), max(self.size.height // factor, 2)), self.clip)
-
-
-def fit(stream: Any, mode: int, target: FitTarget, background: str) -> Any:
-    """Return a still in the shape of the clip and in the target's size, in RGB."""
-    return FITS[mode](stream, target, background)
-
 
 def to_yuv(stream: Any, size: Size, grid: Size) -> Any:
     """Return a still with the detail of `size`, in as many samples as `grid`: yuv420p in the colors of HD video,
     BT.709, limited range, color samples at the left."""
-    scaled = _scale_to(stream, size, out_color_matrix="bt709", out_range="tv", out_chroma_loc="left")
+    scaled = _lanczos(stream, size.width, size.height, out_color_matrix="bt709", out_range="tv", out_chroma_loc="left")
     planes = scaled.filter("format", "yuv420p")
-    return planes if grid == size else _scale_to(planes, grid, in_chroma_loc="left", out_chroma_loc="left")
-
-
-def _scale_to(stream: Any, size: Size, **options: str) -> Any:
-    return _lanczos(stream, size.width, size.height, **options)
+    return (
+        planes
+        if grid == size
+        else _lanczos(planes, grid.width, grid.height, in_chroma_loc="left", out_chroma_loc="left")
+    )
 
 
 def _lanczos(stream: Any, width: int | str, height: int | str, **options: str) -> Any:
@@ -58,13 +49,10 @@ def _lanczos(stream: Any, width: int | str, height: int | str, **options: str) -
 def _scale_whole(stream: Any, target: FitTarget, choose: str) -> Any:
     """Return the still in its own shape, so that it fills the clip (`choose` "max") or fits into it ("min")."""
     clip, size = target.clip, target.size
+    shapes = ("w", size.width, clip.width), ("h", size.height, clip.height)
     by = f"{choose}({clip.width}/iw,{clip.height}/ih)"
-    sides = [f"max(round(i{side}*{by}*{to}/{of}),1)" for side, to, of in _sides(size, clip)]
+    sides = [f"max(round(i{side}*{by}*{to}/{of}),1)" for side, to, of in shapes]
     return _lanczos(stream, *sides).filter("format", "gbrp")
-
-
-def _sides(size: Size, clip: Size) -> tuple[tuple[str, int, int], tuple[str, int, int]]:
-    return ("w", size.width, clip.width), ("h", size.height, clip.height)
 
 
 def _cover(stream: Any, target: FitTarget, _: str) -> Any:
@@ -79,16 +67,16 @@ def _contain(stream: Any, target: FitTarget, background: str) -> Any:
 def _blur(stream: Any, target: FitTarget, background: str) -> Any:
     parts = stream.filter_multi_output("split")
     # Blurred small, as nothing finer is left of it: a large radius is slow at full size.
-    small = target.smaller(BLUR_REDUCTION)
+    size = target.size
+    small = FitTarget(Size(max(size.width // BLUR_REDUCTION, 2), max(size.height // BLUR_REDUCTION, 2)), target.clip)
     ground = _cover(parts[0], small, background).filter("gblur", sigma=max(small.size.width, small.size.height) / 24)
     whole = _scale_whole(parts[1], target, "min")
-    return (
-        _scale_to(ground, target.size).filter("format", "gbrp").overlay(whole, x="(W-w)/2", y="(H-h)/2", format="gbrp")
-    )
+    grown = _lanczos(ground, size.width, size.height).filter("format", "gbrp")
+    return grown.overlay(whole, x="(W-w)/2", y="(H-h)/2", format="gbrp")
 
 
 def _stretch(stream: Any, target: FitTarget, _: str) -> Any:
-    return _scale_to(stream, target.size).filter("format", "gbrp")
+    return _lanczos(stream, target.size.width, target.size.height).filter("format", "gbrp")
 
 
 FITS: Mapping[int, Callable[[Any, FitTarget, str], Any]] = {
@@ -98,3 +86,4 @@ FITS: Mapping[int, Callable[[Any, FitTarget, str], Any]] = {
     motion_pb2.FIT_BLUR: _blur,
     motion_pb2.FIT_STRETCH: _stretch,
 }
+"""Functions that return a still in the shape of the clip and in the target's size, in RGB."""

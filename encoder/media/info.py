@@ -1,7 +1,6 @@
 """What is known of a media file: plain values that tests can build by hand."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -114,12 +113,3 @@ class Source:
 
     field: str
     path: Path
-
-
-@dataclass(frozen=True)
-class ResultWarning:
-    """A difference between a result and what was asked for: see Warning in video.proto."""
-
-    reason: str
-    message: str
-    metadata: Mapping[str, str] = field(default_factory=dict)

@@ -3,12 +3,11 @@
 Sources: ISO/IEC 14496-12, 8.6.6 (edit lists); ISO/IEC 23008-12 (HEIF).
 """
 
-import os
+import mmap
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 SIZE_AND_KIND = struct.Struct(">I4s")
 LARGE_SIZE = struct.Struct(">Q")
@@ -26,63 +25,48 @@ class Box:
     end: int
 
 
-def find_box(file: BinaryIO, kind: bytes) -> Box:
-    """Return the first box of a kind in a file. Raises ValueError when there is none, or the file is damaged."""
-    size, start = os.fstat(file.fileno()).st_size, 0
-    while start < size:
-        file.seek(start)
-        box = _box(file.read(SIZE_AND_KIND.size + LARGE_SIZE.size), 0, size - start)
-        if box.kind == kind:
-            return Box(kind, start + box.start, start + box.end)
-        start += box.end
-    raise ValueError(f"no box {kind!r}")
-
-
-def iter_boxes(data: bytes | bytearray, start: int, end: int) -> Iterator[Box]:
+def iter_boxes(data: mmap.mmap, start: int, end: int) -> Iterator[Box]:
     """Yield the boxes that follow each other from `start` to `end`. Raises ValueError for one that cannot be."""
     while start < end:
-        box = _box(data, start, end)
-        yield box
-        start = box.end
+        if end - start < SIZE_AND_KIND.size:
+            raise ValueError("a box is cut off")
+        size, kind = SIZE_AND_KIND.unpack_from(data, start)
+        header = SIZE_AND_KIND.size
+        if size == 1:
+            header += LARGE_SIZE.size
+            size = LARGE_SIZE.unpack_from(data, start + SIZE_AND_KIND.size)[0] if header <= end - start else 0
+        elif size == 0:
+            size = end - start
+        if not header <= size <= end - start:
+            raise ValueError(f"the box {kind!r} has a size that cannot be")
+        yield Box(kind, start + header, start + size)
+        start += size
 
 
-def _box(data: bytes | bytearray, start: int, end: int) -> Box:
-    """Return the box that begins at `start`, in a body or file that ends at `end`."""
-    if len(data) - start < SIZE_AND_KIND.size:
-        raise ValueError("a box is cut off")
-    size, kind = SIZE_AND_KIND.unpack_from(data, start)
-    header = SIZE_AND_KIND.size
-    if size == 1:
-        size = LARGE_SIZE.unpack_from(data, start + header)[0]
-        header += LARGE_SIZE.size
-    elif size == 0:
-        size = end - start
-    if not header <= size <= end - start:
-        raise ValueError(f"the box {kind!r} has a size that cannot be")
-    return Box(kind, start + header, start + size)
+def first_box(data: mmap.mmap, kind: bytes) -> Box:
+    """Return the first box of a kind in a file. Raises ValueError when there is none."""
+    for box in iter_boxes(data, 0, len(data)):
+        if box.kind == kind:
+            return box
+    raise ValueError(f"no box {kind!r}")
 
 
 def grid_size(path: Path) -> tuple[int, int]:
     """Return the width and height of the largest picture that a HEIF file (HEIC, AVIF) describes, before it is turned:
     of tiles and thumbnails beside it, none is larger than the whole. Raises ValueError when it describes none."""
-    with path.open("rb") as file:
-        place = find_box(file, b"meta")
-        file.seek(place.start)
-        meta = file.read(min(place.end - place.start, MAX_META_BYTES))
-    sizes = [
-        PICTURE_SIZE.unpack_from(meta, size.start + VERSION_BYTES)
-        for properties in _boxes_of(meta, Box(b"meta", VERSION_BYTES, len(meta)), b"iprp")
-        for container in _boxes_of(meta, properties, b"ipco")
-        for size in _boxes_of(meta, container, b"ispe")
-        if size.end - size.start >= VERSION_BYTES + PICTURE_SIZE.size
-    ]
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        place = first_box(data, b"meta")
+        boxes = [Box(b"meta", place.start + VERSION_BYTES, min(place.end, place.start + MAX_META_BYTES))]
+        for kind in (b"iprp", b"ipco", b"ispe"):
+            boxes = [part for box in boxes for part in iter_boxes(data, box.start, box.end) if part.kind == kind]
+        sizes = [
+            PICTURE_SIZE.unpack_from(data, box.start + VERSION_BYTES)
+            for box in boxes
+            if box.end - box.start >= VERSION_BYTES + PICTURE_SIZE.size
+        ]
     if not sizes:
         raise ValueError("no size of a picture")
     return max(sizes, key=lambda size: size[0] * size[1])
-
-
-def _boxes_of(data: bytes, box: Box, kind: bytes) -> list[Box]:
-    return [part for part in iter_boxes(data, box.start, box.end) if part.kind == kind]
 
 
 # By the version of the box: where in its body the length lies, how it is packed.
@@ -102,25 +86,17 @@ def end_edit_lists(path: Path, seconds: float) -> None:
     packets then end with pictures that only serve as references: an edit that ends at the cut has players decode them
     and not show them.
     """
-    with path.open("r+b") as file:
-        place = find_box(file, b"moov")
-        file.seek(place.start)
-        movie = bytearray(file.read(place.end - place.start))
-        _cut(movie, seconds)
-        file.seek(place.start)
-        file.write(movie)
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as movie:
+        place = first_box(movie, b"moov")
+        parts = list(iter_boxes(movie, place.start, place.end))
+        header = _only_box(parts, b"mvhd")
+        # Rounded down: a picture that begins at the very end is not to be shown.
+        limit = int(seconds * _read_number(movie, header, MOVIE_SCALE) + 1e-6)
+        lengths = [_cut_track(movie, box, limit) for box in parts if box.kind == b"trak"]
+        _write_number(movie, header, MOVIE_LENGTH, max(lengths, default=0))
 
 
-def _cut(movie: bytearray, seconds: float) -> None:
-    parts = list(iter_boxes(movie, 0, len(movie)))
-    header = _only_box(parts, b"mvhd")
-    # Rounded down: a picture that begins at the very end is not to be shown.
-    limit = int(seconds * _read_number(movie, header, MOVIE_SCALE) + 1e-6)
-    lengths = [_cut_track(movie, box, limit) for box in parts if box.kind == b"trak"]
-    _write_number(movie, header, MOVIE_LENGTH, max(lengths, default=0))
-
-
-def _cut_track(movie: bytearray, track: Box, limit: int) -> int:
+def _cut_track(movie: mmap.mmap, track: Box, limit: int) -> int:
     """Cut a track to `limit`; return its length then. Both in the time scale of the movie."""
     parts = list(iter_boxes(movie, track.start, track.end))
     edits = _only_box(parts, b"edts")
@@ -142,12 +118,12 @@ def _only_box(parts: list[Box], kind: bytes) -> Box:
     return found[0]
 
 
-def _read_number(movie: bytearray, box: Box, layout: dict[int, tuple[int, str]]) -> int:
+def _read_number(movie: mmap.mmap, box: Box, layout: dict[int, tuple[int, str]]) -> int:
     offset, form = layout[movie[box.start]]
     value: int = struct.unpack_from(form, movie, box.start + offset)[0]
     return value
 
 
-def _write_number(movie: bytearray, box: Box, layout: dict[int, tuple[int, str]], value: int) -> None:
+def _write_number(movie: mmap.mmap, box: Box, layout: dict[int, tuple[int, str]], value: int) -> None:
     offset, form = layout[movie[box.start]]
     struct.pack_into(form, movie, box.start + offset, value)

@@ -56,11 +56,11 @@ CLOCK_SECONDS = 1e-3
 # The most by which pictures are stored after one that is shown later, where files do not tell.
 REORDERED_SECONDS = 2.0
 DAMAGED = "the file is damaged; send it again, or convert it first."
-WHAT = {VIDEO_DEMUXERS: "a video", AUDIO_DEMUXERS: "audio", IMAGE_DEMUXERS: "an image"}
+IMAGES = "PNG, JPEG, WebP, AVIF, HEIC, BMP, TIFF or GIF"
 ACCEPTED = {
-    VIDEO_DEMUXERS: "MP4, MOV, MKV, WebM, AVI, MPEG-TS, FLV or WMV",
-    AUDIO_DEMUXERS: "MP3, M4A, AAC, WAV, FLAC, Ogg or a video with sound",
-    IMAGE_DEMUXERS: "PNG, JPEG, WebP, AVIF, HEIC, BMP, TIFF or GIF",
+    VIDEO_DEMUXERS: ("a video", "MP4, MOV, MKV, WebM, AVI, MPEG-TS, FLV or WMV"),
+    AUDIO_DEMUXERS: ("audio", "MP3, M4A, AAC, WAV, FLAC, Ogg or a video with sound"),
+    IMAGE_DEMUXERS: ("an image", IMAGES),
 }
 
 
@@ -104,7 +104,7 @@ def probe_image(source: Source) -> tuple[MediaInfo, VideoStream]:
     else:
         info = _describe_webp_animation(head) or probe(source, IMAGE_DEMUXERS)
     if info.video is None or not info.video.width:
-        raise bad_input(source, f"the image cannot be read; give {ACCEPTED[IMAGE_DEMUXERS]}.")
+        raise bad_input(source, f"the image cannot be read; give {IMAGES}.")
     check_size(source, info.video.width, info.video.height)
     return info, info.video
 
@@ -267,9 +267,10 @@ def check_size(source: Source, width: int, height: int) -> None:
 
 
 def _open_error(demuxers: tuple[str, ...]) -> str:
-    if demuxers not in WHAT:
+    if demuxers not in ACCEPTED:
         return DAMAGED
-    return f"the file is not {WHAT[demuxers]} that can be read, or it is cut off; give {ACCEPTED[demuxers]}."
+    what, accepted = ACCEPTED[demuxers]
+    return f"the file is not {what} that can be read, or it is cut off; give {accepted}."
 
 
 def _describe(source: Source, container: InputContainer, *, rotated: bool) -> MediaInfo:
@@ -304,7 +305,7 @@ def _video(source: Source, container: InputContainer, stream: AvVideo, *, rotate
         frame_rate=Fraction(rate),
         frames=stream.frames or round(duration * rate),
         duration_seconds=duration,
-        transparent=_transparent(stream),
+        transparent=layout is not None and (layout.has_palette or any(part.is_alpha for part in layout.components)),
         decodes=first is not None or not rotated,
         color_tags=_color_tags(first) if first is not None else UNKNOWN,
         transfer=HDR.get(first.color_trc, "") if first is not None else "",
@@ -339,11 +340,6 @@ def _first_frame(container: InputContainer, stream: AvVideo) -> VideoFrame | Non
 
 def _color_tags(frame: VideoFrame) -> ColorTags:
     return ColorTags(frame.color_primaries, frame.color_trc, frame.colorspace, frame.color_range == FULL_RANGE)
-
-
-def _transparent(stream: AvVideo) -> bool:
-    layout = stream.codec_context.format
-    return layout is not None and (layout.has_palette or any(part.is_alpha for part in layout.components))
 
 
 def _duration(container: InputContainer, stream: AvStream) -> float:

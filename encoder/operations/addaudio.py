@@ -9,9 +9,8 @@ from encoder.audio.soundtrack import Message, SoundtrackSpec
 from encoder.ffmpeg import filters
 from encoder.ffmpeg.command import FfmpegRun
 from encoder.media import mp4_boxes, probe
-from encoder.media.info import AudioStream, MediaInfo, ResultWarning, VideoStream
-from encoder.operations.output import AAC, COPIED_CODECS, container, copy_video, is_streamable
-from encoder.operations.plan import COPY, Plan, PlanContext
+from encoder.media.info import AudioStream, MediaInfo, VideoStream
+from encoder.operations.plan import AAC, COPIED_CODECS, COPY, Plan, PlanContext, container, copy_video, is_streamable
 from servicekit.errors import InvalidArgument
 
 # AVI and MPEG-PS do not time every packet, and MP4 must.
@@ -21,11 +20,11 @@ MAX_COPIED_BIT_RATE = 200_000
 MIN_LOOP_SECONDS = 0.1
 STATS = "loudness.json"
 NOTHING_TO_MIX = "soundtrack.mix: the video has no sound of its own; the soundtrack is heard alone."
-NO_ORIGINAL = ResultWarning("NO_ORIGINAL_AUDIO", NOTHING_TO_MIX)
-OTHERS_DROPPED = ResultWarning(
-    "OTHER_AUDIO_DROPPED",
-    "soundtrack.mix: the video has several audio tracks; the first is mixed, the others are left out. Give a video "
-    "that has the wanted one first.",
+NO_ORIGINAL = video_pb2.Warning(reason="NO_ORIGINAL_AUDIO", message=NOTHING_TO_MIX)
+OTHERS_DROPPED = video_pb2.Warning(
+    reason="OTHER_AUDIO_DROPPED",
+    message="soundtrack.mix: the video has several audio tracks; the first is mixed, the others are left out. Give a "
+    "video that has the wanted one first.",
 )
 
 
@@ -90,7 +89,7 @@ def plan(request: video_pb2.AddAudioRequest, context: PlanContext) -> Plan:
     )
 
 
-def _mix_warnings(info: MediaInfo) -> tuple[ResultWarning, ...]:
+def _mix_warnings(info: MediaInfo) -> tuple[video_pb2.Warning, ...]:
     if not info.audio:
         return (NO_ORIGINAL,)
     return (OTHERS_DROPPED,) if len(info.audio) > 1 else ()

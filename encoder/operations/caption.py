@@ -3,31 +3,31 @@
 from collections.abc import Sequence
 
 from apigpu.v1 import video_pb2
-from encoder.captions import ass, fonts, formats, glyphs, karaoke, style
+from encoder.captions import ass, fonts, formats, karaoke
+from encoder.captions.ass import Style
 from encoder.captions.formats import Cue, Script
 from encoder.captions.formats.substation import MAX_FAMILIES
-from encoder.captions.style import Style
 from encoder.ffmpeg import filters
 from encoder.ffmpeg.command import FfmpegRun
 from encoder.media import probe
-from encoder.media.info import MediaInfo, ResultWarning, Source, VideoStream
-from encoder.operations.output import container, is_streamable, kept_audio
-from encoder.operations.plan import Plan, PlanContext
+from encoder.media.info import MediaInfo, Source, VideoStream
+from encoder.operations.plan import Plan, PlanContext, container, is_streamable, kept_audio
 from servicekit.errors import InvalidArgument
 
 MAX_SUBTITLES_BYTES = 10 * 1024 * 1024
 MAX_FONT_BYTES = 64 * 1024 * 1024
 MAX_FONT_NAMES_CHARS = 200
 SCRIPT, FONTS = "captions.ass", "fonts"
-STYLE_IGNORED = ResultWarning(
-    "STYLE_IGNORED",
-    "style: these subtitles (ASS or SSA) have a look of their own, which is kept; give SubRip or WebVTT for another.",
+STYLE_IGNORED = video_pb2.Warning(
+    reason="STYLE_IGNORED",
+    message="style: these subtitles (ASS or SSA) have a look of their own, which is kept; give SubRip or WebVTT for "
+    "another.",
 )
 
 
 def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
     """Plan a caption task. An odd last row or column of pixels is cropped away: H.264 in yuv420p has none."""
-    requested_style = style.parse(request.style)
+    style = ass.complete_style(request.style)
     source = context.source("url_video")
     captions = _read_captions(context.source("url_srt"))
     own_faces = _read_faces(context.source("url_font")) if request.url_font else []
@@ -37,7 +37,7 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
             script, warnings = _prepare_script(captions, request, context, own_faces)
         else:
             size = _square_pixel_size(video)
-            script, warnings = _write_script(captions, request, context, own_faces, requested_style, size)
+            script, warnings = _write_script(captions, request, context, own_faces, style, size)
     except fonts.FontError as error:
         raise _font_error(context.source("url_font"), error) from error
     (context.folder / SCRIPT).write_text(script, encoding="utf-8")
@@ -77,21 +77,21 @@ def _font_error(source: Source, error: fonts.FontError) -> InvalidArgument:
 
 def _prepare_script(
     script: Script, request: video_pb2.CaptionRequest, context: PlanContext, own_faces: Sequence[fonts.Face]
-) -> tuple[str, list[ResultWarning]]:
+) -> tuple[str, list[video_pb2.Warning]]:
     """Return a script with a look of its own as it can be drawn, and its warnings."""
     if request.words:
         raise InvalidArgument.field("words", "these subtitles (ASS or SSA) time words themselves; leave it out.")
     missing = context.fonts.furnish(context.folder / FONTS, script.families(), own_faces)
     warnings = [STYLE_IGNORED] if request.HasField("style") else []
     warnings += [_fonts_left_out(families)] if (families := script.excess_families()) else []
-    text = script.translate(glyphs.translation_table(missing))
-    return text, [*warnings, *glyphs.missing_glyph_warnings(script.captions(), missing)]
+    text = script.translate(fonts.translation_table(missing))
+    return text, [*warnings, *fonts.missing_glyph_warnings(script.captions(), missing)]
 
 
-def _fonts_left_out(families: Sequence[str]) -> ResultWarning:
+def _fonts_left_out(families: Sequence[str]) -> video_pb2.Warning:
     names = ", ".join(families)[:MAX_FONT_NAMES_CHARS]
     text = f"captions in these fonts are not drawn: {names}; the script names too many, {MAX_FAMILIES} are the most."
-    return ResultWarning("FONTS_LEFT_OUT", text, {"fonts": names})
+    return video_pb2.Warning(reason="FONTS_LEFT_OUT", message=text, metadata={"fonts": names})
 
 
 def _write_script(
@@ -99,27 +99,27 @@ def _write_script(
     request: video_pb2.CaptionRequest,
     context: PlanContext,
     own_faces: Sequence[fonts.Face],
-    look: Style,
+    style: Style,
     size: tuple[int, int],
-) -> tuple[str, list[ResultWarning]]:
+) -> tuple[str, list[video_pb2.Warning]]:
     """Return cues as a script in the requested style, and its warnings."""
-    family = look.font or (own_faces[0].family if own_faces else fonts.FAMILY)
+    family = style.font or (own_faces[0].family if own_faces else fonts.FAMILY)
     if not any(family.casefold() in face.names for face in own_faces) and not context.fonts.find_family(family):
         raise InvalidArgument.field("style.font", f"no font '{family}' is on this encoder; give its file as url_font.")
-    if request.words and not look.highlight_color:
+    if request.words and not style.highlight_color:
         text = "nothing lights up in this style; take the preset karaoke, or set highlight_color."
         raise InvalidArgument.field("words", text)
-    if look.highlight_color:
+    if style.highlight_color:
         karaoke.check_length(cues)
-    words = karaoke.match_words(cues, request.words) if request.words else None
+    requested_words = karaoke.match_words(cues, request.words) if request.words else []
     texts = [cue.text for cue in cues]
-    letters = glyphs.required_letters(texts, capitals=look.capitals)
+    letters = fonts.required_letters(texts, capitals=style.capitals)
     missing = context.fonts.furnish(context.folder / FONTS, {family: letters}, own_faces)
-    if words is not None:
-        words = [glyphs.drop_from_words(*pair, missing) for pair in zip(words, cues, strict=True)]
-    drawn_cues = [glyphs.drop_from_cue(cue, missing) for cue in cues]
-    script = ass.write_script(drawn_cues, *size, style.with_font(look, family), words)
-    return script, glyphs.missing_glyph_warnings(texts, missing)
+    drawn_cues = [fonts.drop_from_cue(cue, missing) for cue in cues]
+    words = [fonts.drop_from_words(timed, cue, missing) for timed, cue in zip(requested_words, cues, strict=False)]
+    style.font = family
+    script = ass.write_script(drawn_cues, *size, style, words or map(karaoke.timed_words, drawn_cues))
+    return script, fonts.missing_glyph_warnings(texts, missing)
 
 
 def _square_pixel_size(video: VideoStream) -> tuple[int, int]:

@@ -13,9 +13,8 @@ from encoder.audio import soundtrack
 from encoder.ffmpeg import filters
 from encoder.ffmpeg.command import SQUARE, FfmpegRun, FilteredFrames
 from encoder.media import probe
-from encoder.media.info import HD, UNSPECIFIED, AudioStream, MediaInfo, ResultWarning, Source, VideoStream
-from encoder.operations.output import AAC, COPIED_CODECS, container, copy_video, is_streamable
-from encoder.operations.plan import COPY, Plan, PlanContext
+from encoder.media.info import HD, AudioStream, MediaInfo, Source, VideoStream
+from encoder.operations.plan import AAC, COPIED_CODECS, COPY, Plan, PlanContext, container, copy_video, is_streamable
 from servicekit.errors import InvalidArgument
 
 FIELD = "url_videos"
@@ -30,8 +29,6 @@ TAIL_SECONDS = 0.1
 # Each part has a decoder of its own, which holds a few frames for each of its threads.
 MANY_PARTS = 8
 QUEUED_PACKETS = 8
-# From here on players take pictures for BT.709 whose file does not tell.
-MIN_HD_SIDE = 720
 LIST = "parts.ffconcat"
 COPIED_FROM = ("mov", "matroska")
 
@@ -209,19 +206,14 @@ def _fitted(part: Part, given: Any, count: int, frame: Frame) -> Any:
     by = frame.width / width if frame.width / width < frame.height / height else frame.height / height
     size = min(_even(width * by), frame.width), min(_even(height * by), frame.height)
     shown = filters.normalize_picture(given, part.info, part.video)
-    shown = shown.filter("scale", *size, in_color_matrix=_matrix(part.video), out_color_matrix="bt709", flags="bicubic")
+    shown = shown.filter(
+        "scale", *size, in_color_matrix=filters.color_matrix(part.video), out_color_matrix="bt709", flags="bicubic"
+    )
     shown = shown.filter("setsar", 1).filter("pad", frame.width, frame.height, "(ow-iw)/2", "(oh-ih)/2", color="black")
     shown = shown.filter("setparams", range="tv", color_primaries="bt709", color_trc="bt709", colorspace="bt709")
     shown = shown.filter("setpts", f"PTS-{part.start:.6f}/TB").filter("fps", str(frame.rate), start_time=0)
     held = shown.filter("tpad", stop=-1, stop_mode="clone").filter("trim", end_frame=count)
     return held.filter("setpts", "PTS-STARTPTS").filter("format", "yuv420p")
-
-
-def _matrix(video: VideoStream) -> str:
-    """What the samples of a picture mean, where the file does not tell: players take HD for BT.709."""
-    is_made = bool(video.transfer) or video.rgb
-    untold = video.color_tags.matrix == UNSPECIFIED and min(video.rotated_size) >= MIN_HD_SIDE
-    return "bt709" if is_made or untold else "auto"
 
 
 def _joined_sound(
@@ -245,7 +237,7 @@ def _sound(part: Part, given: Any, seconds: float, by_own_clock: bool) -> Any:
     return soundtrack.to_length(soundtrack.from_start(sound, part.start), seconds)
 
 
-def _warnings(parts: Sequence[Part]) -> tuple[ResultWarning, ...]:
+def _warnings(parts: Sequence[Part]) -> tuple[video_pb2.Warning, ...]:
     """What of the parts is not in the result."""
     lost = {
         "OTHER_AUDIO_DROPPED": (
@@ -258,7 +250,11 @@ def _warnings(parts: Sequence[Part]) -> tuple[ResultWarning, ...]:
         ),
     }
     return tuple(
-        ResultWarning(reason, f"{FIELD}: {text.format(', '.join(fields))}", {"fields": ", ".join(fields)})
+        video_pb2.Warning(
+            reason=reason,
+            message=f"{FIELD}: {text.format(', '.join(fields))}",
+            metadata={"fields": ", ".join(fields)},
+        )
         for reason, (text, fields) in lost.items()
         if fields
     )

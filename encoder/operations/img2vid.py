@@ -9,16 +9,15 @@ from typing import Any
 import ffmpeg
 
 from apigpu.v1 import motion_pb2, video_pb2
+from apigpu.v1.motion_pb2 import Motion
 from encoder.ffmpeg import filters
 from encoder.ffmpeg.command import FfmpegRun, RawFrames, compile_arguments
 from encoder.ffmpeg.errors import IMAGE_CUT_OFF
 from encoder.kenburns import sampling, stills
-from encoder.kenburns.camera import Camera
 from encoder.kenburns.sampling import StillLevel
 from encoder.media import probe
 from encoder.media.info import MediaInfo, Size, Source, VideoStream
-from encoder.operations.output import container, is_streamable
-from encoder.operations.plan import Plan, PlanContext
+from encoder.operations.plan import Plan, PlanContext, container, is_streamable
 from servicekit.errors import InvalidArgument
 
 FRAME_RATE = 24.0
@@ -40,20 +39,20 @@ def plan(request: video_pb2.Img2VidRequest, context: PlanContext) -> Plan:
     container_options = container(request)
     source = context.source("images.image_url" if request.images else "url_image")
     count, rate = _frame_count(request)
-    clip, camera, background = _clip_size(request), _camera(request), _background(request)
+    clip, motion, background = _clip_size(request), _motion(request), _background(request)
     info, still = probe.probe_image(source)
-    scales = sampling.level_scales(camera, _source_scale(still, clip, request.fit))
+    scales = sampling.level_scales(motion, _source_scale(still, clip, request.fit))
     sizes = [clip.scaled(scale) for scale in scales]
     grid = sampling.grid(sizes[0])
     levels = [StillLevel(context.folder / f"still{number}.yuv", size, grid) for number, size in enumerate(sizes)]
     picture = _open_still(source, info, still)
     if still.transparent:
         picture = stills.flatten_alpha(picture, background)
-    fitted = stills.fit(picture, request.fit, stills.FitTarget(sizes[0], clip), background)
+    fitted = stills.FITS[request.fit](picture, stills.FitTarget(sizes[0], clip), background)
 
     def frames() -> Iterator[memoryview]:
         try:
-            yield from sampling.frames(levels, clip, camera, count)
+            yield from sampling.frames(levels, clip, motion, count)
         except sampling.NoPicture as error:  # FFmpeg was content, and yet there was nothing to show
             text = "the image is damaged and cannot be decoded; send it again, or convert it first."
             raise probe.bad_input(source, text) from error
@@ -113,18 +112,16 @@ def _clip_size(request: video_pb2.Img2VidRequest) -> Size:
     return clip
 
 
-def _camera(request: video_pb2.Img2VidRequest) -> Camera:
+def _motion(request: video_pb2.Img2VidRequest) -> Motion:
     own = len(request.images) > 0 and request.images[0].HasField("motion")
-    motion, field = (request.images[0].motion, "images.motion") if own else (request.motion, "motion")
-    camera = Camera.of(motion)
-    _check_enum(f"{field}.pan", motion_pb2.Motion.Pan, motion.pan)
-    _check_enum(f"{field}.easing", motion_pb2.Motion.Easing, motion.easing)
+    requested, field = (request.images[0].motion, "images.motion") if own else (request.motion, "motion")
+    motion = sampling.complete_motion(requested)
+    _check_enum(f"{field}.pan", Motion.Pan, motion.pan)
+    _check_enum(f"{field}.easing", Motion.Easing, motion.easing)
     _check_enum("fit", motion_pb2.Fit, request.fit)
-    _check_range(f"{field}.start_zoom", camera.start_zoom, ZOOMS)
-    _check_range(f"{field}.end_zoom", camera.end_zoom, ZOOMS)
-    _check_range(f"{field}.focus_x", camera.focus[0], SHARE)
-    _check_range(f"{field}.focus_y", camera.focus[1], SHARE)
-    return camera
+    for name, limits in {"start_zoom": ZOOMS, "end_zoom": ZOOMS, "focus_x": SHARE, "focus_y": SHARE}.items():
+        _check_range(f"{field}.{name}", getattr(motion, name), limits)
+    return motion
 
 
 def _background(request: video_pb2.Img2VidRequest) -> str:

@@ -15,7 +15,7 @@ from apigpu.v1 import video_pb2
 from encoder.ffmpeg import filters
 from encoder.ffmpeg.command import FfmpegRun
 from encoder.media import probe
-from encoder.media.info import UNSPECIFIED, MediaInfo, Source, VideoStream
+from encoder.media.info import MediaInfo, Source, VideoStream
 from encoder.operations.plan import ExtraFile, Plan, PlanContext
 from servicekit.errors import InvalidArgument
 
@@ -27,8 +27,6 @@ FORMATS: Mapping[int, tuple[str, Mapping[str, str]]] = {
     video_pb2.IMAGE_FORMAT_WEBP: ("image/webp", {"c:v": "libwebp", "quality": "88"}),
 }
 JPEG = FORMATS[video_pb2.IMAGE_FORMAT_JPEG][1]
-# From here on players take pictures for BT.709 whose file does not tell.
-MIN_HD_SIDE = 720
 
 CANDIDATES = 12
 # A video so short is decoded as a whole for its candidates; of a longer one a picture is sought near each time.
@@ -184,7 +182,7 @@ def _picture(given: Any, info: MediaInfo, video: VideoStream, width: int) -> Any
         "scale",
         across,
         down,
-        in_color_matrix=_matrix(video),
+        in_color_matrix=filters.color_matrix(video),
         out_color_matrix="bt601",
         out_range="pc",
         flags="lanczos+accurate_rnd+full_chroma_int",
@@ -198,11 +196,6 @@ def _size(video: VideoStream, width: int) -> tuple[int, int]:
     shape = across * video.rotated_aspect / down
     wide = width or round(down * shape)
     return wide, max(round(wide / shape), 1)
-
-
-def _matrix(video: VideoStream) -> str:
-    untold = video.color_tags.matrix == UNSPECIFIED and min(video.rotated_size) >= MIN_HD_SIDE
-    return "bt709" if untold or video.transfer or video.rgb else "auto"
 
 
 def _sheet(sprites: video_pb2.Sprites, video: VideoStream, seconds: float) -> Sheet:
@@ -234,7 +227,9 @@ def _sprites(
         "fps", f"1/{sheet.interval:.6f}", start_time=0, round="down"
     )
     held = shown.filter("tpad", stop=-1, stop_mode="clone").filter("trim", end_frame=sheet.count)
-    small = held.filter("scale", sheet.width, sheet.height, in_color_matrix=_matrix(video), out_color_matrix="bt601")
+    small = held.filter(
+        "scale", sheet.width, sheet.height, in_color_matrix=filters.color_matrix(video), out_color_matrix="bt601"
+    )
     small = small.filter("scale", out_range="pc").filter("setsar", 1)
     rows = math.ceil(sheet.count / sheet.columns)
     tiled = small.filter("tile", f"{sheet.columns}x{rows}")

@@ -1,24 +1,162 @@
 """RemoteTask: its inputs are read by link, its result is written by link, and it ends soon when nobody waits for it any
-more."""
+more. Links are secrets: no error and no log names one."""
 
 import asyncio
-from collections.abc import Coroutine
+import base64
+import contextlib
+import itertools
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+
+import httpx
+from google.protobuf import json_format
+from google.rpc import status_pb2
 
 from apigpu.encoder.v1 import encoder_pb2
 from encoder.media.info import Source
 from encoder.operations.plan import ExtraFile
-from encoder.runpod import transfer
-from encoder.runpod.transfer import Links
-from encoder.tasks import inputs
-from encoder.tasks.executor import Report, TaskExecutor
+from encoder.tasks.executor import Report, TaskExecutor, Work
+from encoder.tasks.inputs import InputSpool, by_field, check_size
 from encoder.tasks.results import ResultStream
-from servicekit.errors import Cancelled, DeadlineExceeded, InvalidArgument
+from servicekit import errors
+from servicekit.backoff import Backoff
+from servicekit.chunks import CHUNK_BYTES
+from servicekit.errors import Cancelled, DeadlineExceeded, InvalidArgument, ServiceError, Unavailable
 from servicekit.tasks import cancel_and_wait
 
+TIMEOUT = httpx.Timeout(60.0, connect=10.0)
+POLL_TIMEOUT = httpx.Timeout(5.0)
+BACKOFF = Backoff(first_seconds=0.3, max_seconds=30.0, jitter=2 / 3)
+# A gateway may be started anew meanwhile: a finished encode is worth the wait.
+RETRY_SECONDS = 300.0
+MAX_ERROR_BYTES = 64 * 1024
+# The gateway itself asks for another attempt.
+BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 WATCH_SECONDS = 1.0
+HEADERS = {"Accept-Encoding": "identity", "User-Agent": "api-gpu-encoder"}
+
+
+Attempt = Callable[[], Awaitable[ServiceError | None]]
+"""Returns an error that another attempt may not meet, and raises any other."""
+
+
+def check_link(url: str, what: str) -> None:
+    """Raise InvalidArgument for what is not a whole link of http or https."""
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL:
+        parsed = httpx.URL()
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise InvalidArgument(f"{what} must be a whole link of http or https.", reason="BAD_LINK")
+
+
+@dataclass(frozen=True)
+class Links:
+    """Reads and writes by link. Redirects are not followed. Transient errors are retried for `retry_seconds`."""
+
+    client: httpx.AsyncClient
+    backoff: Backoff = BACKOFF
+    retry_seconds: float = RETRY_SECONDS
+
+    async def fetch(self, url: str, path: Path, field: str, max_bytes: int) -> None:
+        """Read an input into a file. Raises ServiceError: what the gateway says of the input, Cancelled (410),
+        ResourceExhausted over `max_bytes`, Unavailable when the link cannot be read."""
+        await self._retry(lambda: self._fetch(url, path, field, max_bytes))
+
+    async def put(self, url: str, path: Path, result: encoder_pb2.Summary | encoder_pb2.ResultFile) -> None:
+        """Write the first result, with its summary, or a further one. Raises ServiceError: what the gateway says,
+        Cancelled (410), Unavailable."""
+        digest = base64.b64encode(bytes.fromhex(result.sha256)).decode()
+        headers = {
+            **HEADERS,
+            "Content-Type": result.content_type or "application/octet-stream",
+            "Content-Length": str(result.size_bytes),
+            "Content-Digest": f"sha-256=:{digest}:",
+        }
+        if isinstance(result, encoder_pb2.ResultFile):
+            headers["Content-Disposition"] = f'attachment; filename="{result.name}"'
+        await self._retry(lambda: self._put(url, path, headers))
+
+    async def is_wanted(self, url: str) -> bool:
+        """Return True if somebody waits for the result, or when that cannot be found out."""
+        try:
+            response = await self.client.head(url, headers=HEADERS, timeout=POLL_TIMEOUT)
+        except httpx.HTTPError:
+            return True
+        return response.status_code != HTTPStatus.GONE
+
+    async def _fetch(self, url: str, path: Path, field: str, max_bytes: int) -> ServiceError | None:
+        async with self.client.stream("GET", url, headers=HEADERS) as response:
+            if response.status_code != HTTPStatus.OK:
+                error, is_status = await _refusal(response)
+                # What names a field is the input's own fault; the rest is the gateway's.
+                is_final = is_status and (error.fields or response.status_code not in BUSY)
+                if _is_transient(response) and not is_final:
+                    return error
+                raise error
+            length = response.headers.get("content-length", "")
+            check_size(field, int(length) if length.isdecimal() else 0, max_bytes)
+            with contextlib.closing(InputSpool(path, field, max_bytes)) as spool:
+                async for data in response.aiter_raw(CHUNK_BYTES):
+                    await asyncio.to_thread(spool.add, data)
+        return None
+
+    async def _put(self, url: str, path: Path, headers: dict[str, str]) -> ServiceError | None:
+        async with self.client.stream("PUT", url, headers=headers, content=_read(path)) as response:
+            if response.is_success:
+                return None
+            error, _ = await _refusal(response)
+            if _is_transient(response):
+                return error
+            raise error
+
+    async def _retry(self, attempt: Attempt) -> None:
+        until = time.monotonic() + self.retry_seconds
+        for failures in itertools.count(1):
+            try:
+                error = await attempt()
+            except httpx.HTTPError as failure:
+                text = f"A link to the gateway failed ({type(failure).__name__}); is PUBLIC_URL reachable from here?"
+                error = Unavailable(text, reason="LINK_FAILED")
+                error.__cause__ = failure
+            if error is None:
+                return
+            if time.monotonic() > until:
+                raise error
+            await asyncio.sleep(self.backoff.pause_seconds(failures))
+
+
+async def _refusal(response: httpx.Response) -> tuple[ServiceError, bool]:
+    """Return the error of a response, and True if it is a status that the gateway made."""
+    if response.status_code == HTTPStatus.GONE:
+        return Cancelled("Nobody waits for this task any more.", reason="GONE"), True
+    body = b""
+    async for data in response.aiter_raw(CHUNK_BYTES):
+        body += data
+        if len(body) > MAX_ERROR_BYTES:
+            break
+    try:
+        status = json_format.Parse(body, status_pb2.Status(), ignore_unknown_fields=True)
+        if status.code:
+            return errors.from_status(status), True
+    except (json_format.ParseError, UnicodeDecodeError, TypeError):
+        pass
+    text = f"A link to the gateway answered HTTP {response.status_code}; is PUBLIC_URL the gateway's?"
+    return Unavailable(text, reason="LINK_REFUSED"), False
+
+
+def _is_transient(response: httpx.Response) -> bool:
+    return response.is_server_error or response.status_code == HTTPStatus.TOO_MANY_REQUESTS
+
+
+async def _read(path: Path) -> AsyncIterator[bytes]:
+    with await asyncio.to_thread(path.open, "rb", 0) as file:
+        while data := await asyncio.to_thread(file.read, CHUNK_BYTES):
+            yield data
 
 
 @dataclass(frozen=True)
@@ -34,12 +172,11 @@ class RemoteTasks:
         when it is cancelled."""
         if len(remote.input_urls) != len(remote.task.inputs):
             raise InvalidArgument("The task needs a link for each of its inputs.", reason="BAD_LINK")
-        for number, url in enumerate(remote.input_urls):
-            transfer.check_link(url, f"inputUrls[{number}]")
-        transfer.check_link(remote.result_url, "resultUrl")
-        for number, url in enumerate(remote.file_urls):
-            transfer.check_link(url, f"fileUrls[{number}]")
-        seconds = self.executor.limits.max_task_seconds
+        for name, urls in {"inputUrls": remote.input_urls, "fileUrls": remote.file_urls}.items():
+            for number, url in enumerate(urls):
+                check_link(url, f"{name}[{number}]")
+        check_link(remote.result_url, "resultUrl")
+        seconds = self.executor.settings.max_task_seconds
         try:
             async with asyncio.timeout(seconds):
                 return await self._run_while_wanted(remote.result_url, self._run(remote, report))
@@ -51,7 +188,7 @@ class RemoteTasks:
             sources = await self._fetch_inputs(remote, folder.path)
             # The results are counted and digested only; they are sent from their files, so that they can be resent.
             stream = ResultStream(_discard, _discard, is_live=False)
-            summary = await self.executor.execute(remote.task, sources, folder, report, stream)
+            summary = await self.executor.run(Work(remote.task.operation, sources, folder, report, stream))
             # The first result comes last: where it is, all are.
             for url, file in zip(remote.file_urls, summary.files, strict=False):
                 await self.links.put(url, ExtraFile(file.name, file.content_type).path(folder.result), file)
@@ -62,8 +199,8 @@ class RemoteTasks:
         paths = []
         for number, (item, url) in enumerate(zip(remote.task.inputs, remote.input_urls, strict=True)):
             paths.append(folder / f"input{number}")
-            await self.links.fetch(url, paths[-1], item.field, self.executor.limits.max_input_bytes)
-        return inputs.by_field(remote.task.inputs, paths)
+            await self.links.fetch(url, paths[-1], item.field, self.executor.settings.max_input_bytes)
+        return by_field(remote.task.inputs, paths)
 
     async def _run_while_wanted(
         self, url: str, work: Coroutine[Any, Any, encoder_pb2.RemoteResult]

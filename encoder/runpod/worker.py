@@ -22,8 +22,7 @@ from google.protobuf import json_format
 
 from apigpu.encoder.v1 import encoder_pb2
 from encoder.config import EncoderSettings
-from encoder.runpod import transfer
-from encoder.runpod.task import RemoteTasks
+from encoder.runpod.task import TIMEOUT, Links, RemoteTasks
 from encoder.tasks.executor import open_executor
 from servicekit import logs
 from servicekit.config import ConfigError
@@ -129,10 +128,10 @@ class RunpodWorker:
         try:
             async with (
                 open_executor(self._settings) as executor,
-                httpx.AsyncClient(timeout=transfer.TIMEOUT) as client,
+                httpx.AsyncClient(timeout=TIMEOUT) as client,
             ):
-                log.info("taking jobs", codec=executor.preferred.codec.name, slots=executor.slots.total)
-                tasks.set_result(RemoteTasks(executor, transfer.Links(client)))
+                log.info("taking jobs", codec=executor.codecs[0].codec.name, slots=executor.slots.total)
+                tasks.set_result(RemoteTasks(executor, Links(client)))
                 await asyncio.Event().wait()
         except ConfigError as error:
             print(error, file=sys.stderr)

@@ -3,10 +3,11 @@
 import os
 import shutil
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar
 
 from encoder.sandbox import launcher
 
@@ -53,27 +54,26 @@ class SandboxAccess:
     devices: tuple[Path, ...] = ()
 
 
-class Sandbox(Protocol):
-    """Isolates a child process."""
+@dataclass(frozen=True)
+class Sandbox(ABC):
+    """Isolates a child process. `name` is that in the setting SANDBOX, in the log, `doctor` and GetCapabilities."""
 
-    @property
-    def name(self) -> str:
-        """Name in the setting SANDBOX, in the log, `doctor` and GetCapabilities."""
+    limits: ProcessLimits
+    name: ClassVar[str]
 
+    @abstractmethod
     def wrap(self, command: Sequence[str], access: SandboxAccess) -> tuple[str, ...]:
         """Return the command line that runs `command` (its first word an absolute path) inside the sandbox."""
 
 
-@dataclass(frozen=True)
-class Bubblewrap:
+class Bubblewrap(Sandbox):
     """Runs the child in namespaces of its own, by bwrap(1) of the package bubblewrap: it sees no network, and no file
     but those that it may access. Limits by prlimit(1) of util-linux.
 
     Raises FileNotFoundError where one of the two is not installed.
     """
 
-    limits: ProcessLimits
-    name: str = "bubblewrap"
+    name = "bubblewrap"
 
     def __post_init__(self) -> None:
         for program in PROGRAMS:
@@ -98,14 +98,12 @@ class Bubblewrap:
         return (prlimit, *self.limits.prlimit_options(), bwrap, *options, "--", *command)
 
 
-@dataclass(frozen=True)
-class Landlock:
+class Landlock(Sandbox):
     """Runs the child by a launcher that gives up every right first, for hosts and containers without bubblewrap: files
     by Landlock (Linux 5.13), sockets and access to other processes by seccomp. Raises OSError where the kernel has no
     Landlock."""
 
-    limits: ProcessLimits
-    name: str = "landlock"
+    name = "landlock"
 
     def __post_init__(self) -> None:
         launcher.abi()
@@ -117,24 +115,18 @@ class Landlock:
         return (*LAUNCHER, ":".join(map(str, limits)), "\n".join(readable), "\n".join(writable), *command)
 
 
-@dataclass(frozen=True)
-class NoSandbox:
+class NoSandbox(Sandbox):
     """Lets the child see what the encoder sees, where there is neither bubblewrap nor Landlock; limits where the system
     has prlimit."""
 
-    limits: ProcessLimits
-    name: str = "none"
+    name = "none"
 
     def wrap(self, command: Sequence[str], access: SandboxAccess) -> tuple[str, ...]:
         prlimit = shutil.which("prlimit")
         return (prlimit, *self.limits.prlimit_options(), *command) if prlimit else tuple(command)
 
 
-SANDBOXES: dict[str, type[Bubblewrap] | type[Landlock] | type[NoSandbox]] = {
-    "bubblewrap": Bubblewrap,
-    "landlock": Landlock,
-    "none": NoSandbox,
-}
+SANDBOXES: dict[str, type[Sandbox]] = {"bubblewrap": Bubblewrap, "landlock": Landlock, "none": NoSandbox}
 """By the name in the setting SANDBOX, the strictest first; `auto` takes the first that works."""
 
 

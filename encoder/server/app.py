@@ -1,17 +1,32 @@
-"""The gRPC server of the encoder, wired together."""
+"""The gRPC server of the encoder: EncoderService; which peers may call it, beside the client certificate that TLS asks
+for, and when the last one did."""
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import hmac
+import time
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any
+from urllib.parse import unquote
 
 import structlog
 
 from apigpu.encoder.v1 import encoder_pb2, encoder_pb2_grpc
+from encoder.codecs.nvenc import driver
 from encoder.config import EncoderSettings
-from encoder.server.interceptors import IdleMonitor, access_control
-from encoder.server.service import EncoderServicer
-from encoder.tasks.executor import open_executor
-from servicekit.interceptors import error_boundary
+from encoder.media.info import Source
+from encoder.operations import OPERATIONS
+from encoder.tasks import inputs
+from encoder.tasks.capabilities import VERSION, Capabilities
+from encoder.tasks.executor import TaskExecutor, Work, open_executor
+from encoder.tasks.results import ResultStream
+from encoder.tasks.workspace import TaskFolder
+from servicekit.chunks import ACCEPTED
+from servicekit.config import Network
+from servicekit.errors import PermissionDenied, ServiceError, Unauthenticated
+from servicekit.interceptors import QUIET, AroundCall, Context, error_boundary, metadata
 from servicekit.server import Service
 
 log = structlog.get_logger("encoder")
@@ -19,18 +34,137 @@ log = structlog.get_logger("encoder")
 NAME = encoder_pb2.DESCRIPTOR.services_by_name["EncoderService"].full_name
 # Calls beside the tasks: capabilities, health, reflection, and tasks that are to be refused.
 SPARE_CALLS = 64
+TOKEN = "x-session-token"
 
 
 @dataclass(frozen=True)
-class Ports:
-    """The ports that the encoder listens on."""
+class EncoderServicer(encoder_pb2_grpc.EncoderServiceServicer):
+    """Serves encoder.proto."""
 
-    grpc: int
-    health: int
+    executor: TaskExecutor
+
+    # It writes to the context by itself: a generator left at a `yield` would keep its FFmpeg until it is collected.
+    async def Encode(self, request_iterator: inputs.Requests, context: Context) -> None:  # type: ignore[override]
+        async def write(**part: Any) -> None:
+            await context.write(encoder_pb2.EncodeResponse(**part))
+
+        task = await inputs.read_task(request_iterator)
+        async with self.executor.reserve(task) as folder:
+            await context.send_initial_metadata(((ACCEPTED, "1"),))
+            sources = await self._receive(request_iterator, task, folder)
+            stream = ResultStream(lambda data: write(chunk=data), lambda file: write(file=file))
+            work = Work(task.operation, sources, folder, lambda progress: write(progress=progress), stream)
+            await write(summary=await self.executor.run(work))
+
+    async def _receive(
+        self, requests: inputs.Requests, task: encoder_pb2.Task, folder: TaskFolder
+    ) -> dict[str, Source]:
+        try:
+            return await inputs.receive(requests, task.inputs, folder.path, self.executor.settings.max_input_bytes)
+        except ServiceError:
+            await inputs.discard(requests)
+            raise
+
+    async def GetCapabilities(
+        self, request: encoder_pb2.GetCapabilitiesRequest, context: Context
+    ) -> encoder_pb2.GetCapabilitiesResponse:
+        slots, limits, capabilities = self.executor.slots, self.executor.settings, self.executor.capabilities
+        return encoder_pb2.GetCapabilitiesResponse(
+            slots=slots.offered,
+            busy=slots.busy,
+            operations=list(OPERATIONS),
+            codecs=_codecs(capabilities, working=True),
+            unusable_codecs=_codecs(capabilities, working=False),
+            cards=[
+                encoder_pb2.Card(name=card.name, formats=list(card.formats), fault=card.fault, sessions=card.sessions)
+                for card in capabilities.cards
+            ],
+            version=VERSION,
+            ffmpeg_version=capabilities.ffmpeg_version,
+            max_input_bytes=limits.max_input_bytes,
+            max_duration_seconds=limits.max_duration_seconds,
+            max_task_seconds=limits.max_task_seconds,
+            sandbox=capabilities.ffmpeg.sandbox.name,
+            driver=driver.versions(),
+        )
+
+
+def _codecs(capabilities: Capabilities, *, working: bool) -> list[encoder_pb2.Codec]:
+    return [
+        encoder_pb2.Codec(name=state.codec.name, format=state.codec.format, fault=state.fault)
+        for state in capabilities.codecs
+        if working is not bool(state.fault)
+    ]
+
+
+def access_control(networks: Sequence[Network], session_token: str) -> AroundCall:
+    """Return an interceptor that accepts calls from `networks` (empty: any) with the token (empty: none needed)."""
+
+    @contextlib.asynccontextmanager
+    async def around(method: str, context: Context) -> AsyncIterator[None]:
+        if networks and not is_allowed(context.peer(), networks):
+            raise PermissionDenied("Your address may not use this encoder; see ALLOWED_IPS.", reason="ADDRESS")
+        token = metadata(context).get(TOKEN, "")
+        if session_token and not hmac.compare_digest(token.encode(), session_token.encode()):
+            raise Unauthenticated(f"Metadata `{TOKEN}` is missing or is not this encoder's.", reason="SESSION_TOKEN")
+        yield
+
+    return AroundCall(around)
+
+
+def is_allowed(peer: str, networks: Sequence[Network]) -> bool:
+    """Return True if a gRPC peer ("ipv4:127.0.0.1:5000", "ipv6:[::1]:5000") is in one of `networks`."""
+    address = _address(peer)
+    return address is not None and any(address in network for network in networks)
+
+
+def _address(peer: str) -> IPv4Address | IPv6Address | None:
+    family, _, rest = unquote(peer).partition(":")
+    if family not in ("ipv4", "ipv6"):
+        return None
+    address = ip_address(rest.rpartition(":")[0].strip("[]").partition("%")[0])
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
+
+
+class IdleMonitor:
+    """Counts the calls that are open, and knows when the last one ended, so that an encoder that nobody calls any more
+    can end; probes of health do not count."""
+
+    def __init__(self) -> None:
+        self._open = 0
+        self._last_at = time.monotonic()
+
+    def interceptor(self) -> AroundCall:
+        """Return an interceptor, to stand behind access control: a refused call does not count."""
+
+        @contextlib.asynccontextmanager
+        async def around(method: str, context: Context) -> AsyncIterator[None]:
+            if method.startswith(QUIET):
+                yield
+                return
+            self._open += 1
+            try:
+                yield
+            finally:
+                self._open -= 1
+                self._last_at = time.monotonic()
+
+        return AroundCall(around)
+
+    async def wait_idle(self, seconds: float) -> None:
+        """Return once no call has been open for `seconds`; 0: never."""
+        if not seconds:
+            await asyncio.Event().wait()
+        left = seconds
+        while left > 0:
+            await asyncio.sleep(left)
+            last_at = time.monotonic() if self._open else self._last_at
+            left = last_at + seconds - time.monotonic()
 
 
 @contextlib.asynccontextmanager
-async def serve(settings: EncoderSettings, idle: IdleMonitor) -> AsyncIterator[Ports]:
+async def serve(settings: EncoderSettings, idle: IdleMonitor) -> AsyncIterator[None]:
     """Serve until the block is left, and then drain. Raises ConfigError."""
     credentials = settings.identity.server_credentials(require_client=True)
     async with open_executor(settings) as executor:
@@ -45,22 +179,20 @@ async def serve(settings: EncoderSettings, idle: IdleMonitor) -> AsyncIterator[P
         )
         encoder_pb2_grpc.add_EncoderServiceServicer_to_server(EncoderServicer(executor), service.server)
         service.reflect([NAME])
-        ports = Ports(
-            service.listen(f"{settings.host}:{settings.port}", credentials),
-            service.listen_for_probes(f"{settings.host}:{settings.health_port}"),
-        )
+        port = service.listen(f"{settings.host}:{settings.port}", credentials)
+        health_port = service.listen_for_probes(f"{settings.host}:{settings.health_port}")
         await service.start()
         log.info(
             "serving",
-            port=ports.grpc,
-            health_port=ports.health,
-            codec=executor.preferred.codec.name,
-            codec_reason=executor.preferred.reason,
+            port=port,
+            health_port=health_port,
+            codec=executor.codecs[0].codec.name,
+            codec_reason=executor.codecs[0].reason,
             slots=executor.slots.total,
             sandbox=executor.capabilities.ffmpeg.sandbox.name,
         )
         try:
-            yield ports
+            yield
         finally:
             executor.slots.close()
             log.info("draining", busy=executor.slots.busy, seconds=settings.drain_seconds)

@@ -1,7 +1,7 @@
 """Capabilities of this machine: codecs, tried with a tiny encode; FFmpeg; GPU. For GetCapabilities and `doctor`."""
 
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -9,12 +9,14 @@ from typing import Any
 
 import structlog
 
-from encoder import codecs
 from encoder.captions import fonts
-from encoder.codecs.base import Codec, CodecChoice
+from encoder.codecs import AUTO
+from encoder.codecs.base import X264, Codec, CodecChoice
 from encoder.codecs.card import Card
 from encoder.codecs.nvenc import driver
+from encoder.codecs.nvenc.codec import Nvenc
 from encoder.codecs.nvenc.request import Parameters
+from encoder.codecs.nvenc.worker_client import WorkerClient
 from encoder.config import WAIT, EncoderSettings
 from encoder.ffmpeg.process import Ffmpeg, bundled_binary, query
 from encoder.sandbox.sandboxes import AUTO as AUTO_SANDBOX
@@ -52,7 +54,7 @@ class Capabilities:
     def codec_choices(self, name: str) -> tuple[CodecChoice, ...]:
         """Return the codecs of the setting CODEC, in the order in which a task tries them. Raises ConfigError when none
         works, saying why."""
-        if name != codecs.AUTO:
+        if name != AUTO:
             state = next(state for state in self.codecs if state.codec.name == name)
             if state.fault:
                 raise ConfigError(f"CODEC={name}: does not work on this machine ({state.fault})")
@@ -68,11 +70,6 @@ class Capabilities:
         """The cards that codecs run on, those too that are of no use."""
         return [card for state in self.codecs for card in state.codec.cards]
 
-    async def close(self) -> None:
-        """Close the codecs."""
-        for state in self.codecs:
-            await state.codec.close()
-
 
 def _with_fallbacks(codec: Codec) -> Iterator[Codec]:
     """Yield the codec, then what is simpler."""
@@ -86,20 +83,15 @@ def _with_fallbacks(codec: Codec) -> Iterator[Codec]:
 async def detect(settings: EncoderSettings) -> AsyncIterator[Capabilities]:
     """Detect what works here; the codecs are closed when the block is left. Raises ConfigError when FFmpeg cannot be
     run, or not in the sandbox that is set."""
-    capabilities = await _inspect(settings)
-    try:
-        yield capabilities
-    finally:
-        await capabilities.close()
-
-
-async def _inspect(settings: EncoderSettings) -> Capabilities:
     binary = (settings.ffmpeg_binary or bundled_binary()).resolve()
-    loaded = [codecs.load(name)(**options) for name, options in _options(settings).items()]
     ffmpeg_version = await _ffmpeg_version(binary)
     ffmpeg = Ffmpeg(binary, await _sandbox(binary, settings))
-    states = [CodecState(codec, await codec.find_fault(ffmpeg.query)) for codec in loaded]
-    return Capabilities(ffmpeg, ffmpeg_version, tuple(states))
+    async with contextlib.AsyncExitStack() as stack:
+        states = []
+        for codec in _codecs(settings):
+            stack.push_async_callback(codec.close)
+            states.append(CodecState(codec, await codec.find_fault(ffmpeg.query)))
+        yield Capabilities(ffmpeg, ffmpeg_version, tuple(states))
 
 
 async def _sandbox(binary: Path, settings: EncoderSettings) -> Sandbox:
@@ -121,7 +113,8 @@ async def _sandbox(binary: Path, settings: EncoderSettings) -> Sandbox:
     raise ConfigError(f"SANDBOX={settings.sandbox}: does not work on this machine ({'; '.join(faults)})")
 
 
-def _options(settings: EncoderSettings) -> Mapping[str, Mapping[str, Any]]:
+def _codecs(settings: EncoderSettings) -> tuple[Codec, ...]:
+    """Return the codecs by the settings, in the order of CODECS."""
     parameters = Parameters(
         format=settings.nvenc_format,
         preset=settings.nvenc_preset,
@@ -129,14 +122,8 @@ def _options(settings: EncoderSettings) -> Mapping[str, Mapping[str, Any]]:
         b_frames=settings.nvenc_b_frames,
         lookahead=settings.nvenc_lookahead,
     )
-    return {
-        "nvenc": {
-            "parameters": parameters,
-            "waits": settings.nvenc_at_limit == WAIT,
-            "decodes": settings.nvdec,
-        },
-        "x264": {"preset": settings.x264_preset, "crf": settings.crf},
-    }
+    nvenc = Nvenc(WorkerClient(parameters), waits=settings.nvenc_at_limit == WAIT, decodes=settings.nvdec)
+    return nvenc, X264(settings.x264_preset, settings.crf)
 
 
 async def _ffmpeg_version(binary: Path) -> str:

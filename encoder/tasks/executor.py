@@ -1,21 +1,33 @@
-"""TaskExecutor: all that a task needs, for whoever brings tasks: the gRPC service, or a provider's queue."""
+"""TaskExecutor: takes a task from its inputs on disk to its result on disk, for whoever brings tasks: the gRPC service,
+or a provider's queue."""
 
+import asyncio
 import contextlib
 import os
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import structlog
 
 from apigpu.encoder.v1 import encoder_pb2
+from apigpu.v1 import video_pb2
 from encoder.captions.fonts import FontLibrary
-from encoder.codecs.base import CodecChoice
+from encoder.codecs.base import Codec, CodecChoice, CodecFault
 from encoder.config import EncoderSettings
+from encoder.ffmpeg.command import FfmpegRun
 from encoder.media.info import Source
+from encoder.operations import OPERATIONS
+from encoder.operations.plan import COPY, Plan, PlanContext
 from encoder.tasks import capabilities, inputs
 from encoder.tasks.capabilities import Capabilities
-from encoder.tasks.results import ResultStream, TaskProgress
-from encoder.tasks.runner import Runner, Work
+from encoder.tasks.results import ResultStream, check_results
 from encoder.tasks.workspace import TaskFolder, Workspace
-from servicekit.errors import InvalidArgument, ResourceExhausted, Unavailable
+from servicekit.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, Unavailable, Unimplemented
+
+log = structlog.get_logger("encoder")
+
+COPIED = "the video need not be encoded"
 
 Report = Callable[[encoder_pb2.EncodeProgress], Awaitable[None]]
 
@@ -59,28 +71,28 @@ class Slots:
 
 
 @dataclass(frozen=True)
-class TaskLimits:
-    """The most that one task may take."""
+class Work:
+    """A task whose inputs have arrived: its operation, its inputs by field, where it may write, who is told of its
+    progress, and what sends its results."""
 
-    max_input_bytes: int
-    max_duration_seconds: float
-    max_task_seconds: float
+    operation: video_pb2.Operation
+    sources: Mapping[str, Source]
+    folder: TaskFolder
+    report: Report
+    stream: ResultStream
+    started_at: float = field(default_factory=time.monotonic)
 
 
 @dataclass(frozen=True)
 class TaskExecutor:
-    """Runs tasks, each with a slot and a folder of its own."""
+    """Runs tasks, each with a slot and a folder of its own, by the first of several codecs that works."""
 
-    runner: Runner
+    settings: EncoderSettings
+    capabilities: Capabilities
+    codecs: tuple[CodecChoice, ...]
     workspace: Workspace
     slots: Slots
-    limits: TaskLimits
-    capabilities: Capabilities
-
-    @property
-    def preferred(self) -> CodecChoice:
-        """The codec that tasks try first."""
-        return self.runner.codecs[0]
+    fonts: FontLibrary
 
     @contextlib.asynccontextmanager
     async def reserve(self, task: encoder_pb2.Task) -> AsyncIterator[TaskFolder]:
@@ -91,37 +103,85 @@ class TaskExecutor:
         if len(set(fields)) != len(fields):
             raise InvalidArgument("The task names a field twice in `inputs`.")
         with self.slots.hold():
-            inputs.check_announced_sizes(task.inputs, self.limits.max_input_bytes)
+            for item in task.inputs:
+                inputs.check_size(item.field, item.size_bytes, self.settings.max_input_bytes)
             async with self.workspace.task_folder() as folder:
                 yield folder
 
-    async def execute(
-        self,
-        task: encoder_pb2.Task,
-        sources: Mapping[str, Source],
-        folder: TaskFolder,
-        report: Report,
-        stream: ResultStream,
-    ) -> encoder_pb2.Summary:
-        """Run a task whose inputs have arrived; its result is then in `folder.result`, and was sent by the stream.
-        Raises ServiceError."""
+    async def run(self, work: Work) -> encoder_pb2.Summary:
+        """Do the work, and send the results out; they lie in the folder then. Raises ServiceError, also when part of a
+        result is out; leaves nothing running when it is cancelled."""
+        current, *others = self.codecs
+        while True:
+            try:
+                return await self._run_with(current, work)
+            except CodecFault as error:
+                if not others or work.stream.checksum.size_bytes:
+                    raise
+                log.warning("codec failed; falling back", error=error.message, codec=others[0].codec.name)
+                await asyncio.to_thread(work.folder.clear, [source.path for source in work.sources.values()])
+                current, *others = CodecChoice(others[0].codec, error.message), *others[1:]
 
-        async def report_progress(progress: TaskProgress) -> None:
-            await report(progress.to_message())
+    async def _run_with(self, choice: CodecChoice, work: Work) -> encoder_pb2.Summary:
+        plan = await asyncio.to_thread(self._plan, work, choice.codec)
+        stream, result = work.stream, work.folder.result
+        for number, planned in enumerate(plan.runs, 1):
+            run = planned if isinstance(planned, FfmpegRun) else await asyncio.to_thread(planned)
+            async with self.capabilities.ffmpeg.start(run, work.folder.sandbox_access) as running:
+                async for progress in running.progress():
+                    if number == len(plan.runs):
+                        if plan.streamable and stream.is_live:
+                            await stream.pump(result)
+                        await work.report(_complete(progress, plan.frames_total))
+                await running.finish()
+        if plan.finish is not None:
+            await asyncio.to_thread(plan.finish, result)
+        summary = await asyncio.to_thread(check_results, plan, result)
+        summary.encode_seconds = time.monotonic() - work.started_at
+        await stream.pump(result)
+        for file in plan.files:
+            await stream.send_file(file, file.path(result))
+        reason = COPIED if plan.codec == COPY else choice.reason
+        summary.MergeFrom(
+            encoder_pb2.Summary(
+                size_bytes=stream.checksum.size_bytes,
+                sha256=stream.checksum.sha256,
+                content_type=plan.content_type,
+                codec=plan.codec,
+                codec_reason=reason if plan.codec else "",
+                warnings=plan.warnings,
+                files=stream.files,
+            )
+        )
+        return summary
 
-        name = task.operation.WhichOneof("kind") or ""
-        work = Work(name, getattr(task.operation, name), sources, folder, self.slots.threads)
-        return (await self.runner.run(work, report_progress, stream)).to_summary(stream)
+    def _plan(self, work: Work, codec: Codec) -> Plan:
+        name, folder = work.operation.WhichOneof("kind") or "", work.folder
+        if name not in OPERATIONS:
+            raise Unimplemented(f"This encoder does not know the operation '{name}'; it knows {', '.join(OPERATIONS)}.")
+        context = PlanContext(work.sources, folder.path, str(folder.result), codec, self.slots.threads, self.fonts)
+        plan = OPERATIONS[name](getattr(work.operation, name), context)
+        most = self.settings.max_duration_seconds
+        if plan.duration_seconds > most:
+            text = f"the result would last {plan.duration_seconds:.0f} s; {most:.0f} s are the most."
+            raise FailedPrecondition(f"{plan.field}: {text}", reason="TOO_LONG", fields={plan.field: text})
+        return plan
+
+
+def _complete(progress: encoder_pb2.EncodeProgress, frames_total: int) -> encoder_pb2.EncodeProgress:
+    """Return the progress with the seconds that are left at the present rate; `frames_total` is 0 while not known."""
+    progress.frames_total = frames_total
+    if frames_total and progress.fps > 0:
+        progress.seconds_left = max(frames_total - progress.frames_done, 0) / progress.fps
+    return progress
 
 
 @contextlib.asynccontextmanager
 async def open_executor(settings: EncoderSettings) -> AsyncIterator[TaskExecutor]:
     """Open an executor until the block is left. Raises ConfigError."""
-    workspace = Workspace.of(settings.work_dir, settings.output_dir)
+    workspace = Workspace(settings.work_dir.resolve(), (settings.output_dir or settings.work_dir).resolve())
     with workspace.lock():
         async with capabilities.detect(settings) as detected:
             codecs = detected.codec_choices(settings.codec)
             fonts = FontLibrary(settings.fonts_dir)
-            runner = Runner(detected.ffmpeg, codecs, fonts, settings.max_duration_seconds)
-            limits = TaskLimits(settings.max_input_bytes, settings.max_duration_seconds, settings.max_task_seconds)
-            yield TaskExecutor(runner, workspace, Slots(settings.batch_size), limits, detected)
+            yield TaskExecutor(settings, detected, codecs, workspace, Slots(settings.batch_size), fonts)

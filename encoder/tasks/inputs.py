@@ -59,19 +59,13 @@ async def read_task(requests: Requests) -> encoder_pb2.Task:
     raise InvalidArgument("The first message must be a task.")
 
 
-async def discard(requests: Requests, seconds: float = DISCARD_SECONDS) -> None:
+async def discard(requests: Requests) -> None:
     """Read what a client still sends of a task that has failed, for a while: a client of grpc.aio whose write meets an
     ended call reports an internal error in place of the status that it was sent."""
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(DISCARD_SECONDS):
             async for _ in requests:
                 pass
-
-
-def check_announced_sizes(inputs: Sequence[encoder_pb2.Input], max_bytes: int) -> None:
-    """Raise ResourceExhausted for an input that is announced too large."""
-    for item in inputs:
-        check_size(item.field, item.size_bytes, max_bytes)
 
 
 async def receive(

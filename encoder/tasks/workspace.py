@@ -40,15 +40,11 @@ class TaskFolder:
 
 @dataclass(frozen=True)
 class Workspace:
-    """The folders of one encoder. No two encoders may share them: each sweeps what it finds there at its start."""
+    """The folders of one encoder; one can serve for both. No two encoders may share them: each sweeps what it finds
+    there at its start."""
 
     work_dir: Path
     output_dir: Path
-
-    @classmethod
-    def of(cls, work_dir: Path, output_dir: Path | None) -> "Workspace":
-        """Return the workspace of the settings WORK_DIR and OUTPUT_DIR; without the latter, one folder serves both."""
-        return cls(work_dir.resolve(), (output_dir or work_dir).resolve())
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:

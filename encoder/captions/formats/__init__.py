@@ -5,7 +5,7 @@ import re
 import unicodedata
 
 from encoder.captions.formats import subrip, substation, webvtt
-from encoder.captions.formats.cue import MARK, Cue, SubtitleError, font_color
+from encoder.captions.formats.subrip import MARK, Cue, SubtitleError, font_color
 from encoder.captions.formats.substation import Script
 
 __all__ = ["MARK", "Cue", "Script", "SubtitleError", "font_color", "read"]

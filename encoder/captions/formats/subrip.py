@@ -1,4 +1,7 @@
-"""SubRip as it is found in the wild, read strictly enough to name the line that is wrong.
+r"""SubRip as it is found in the wild, read strictly enough to name the line that is wrong.
+
+Cue is the caption that all kinds of subtitles become, with SubRip's marks in its text: `<i>`, `<b>`, `<u>`, `<s>`,
+`<font>` and `{\an1}` to `{\an9}`.
 
 Borne: blank lines missing between cues or standing inside them, even below a number; missing numbers; overlapping and
 zero-length cues; hours, minutes or fractions with fewer digits.
@@ -6,11 +9,37 @@ zero-length cues; hours, minutes or fractions with fewer digits.
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import pysrt
 
-from encoder.captions.formats.cue import Cue, SubtitleError
+MARK = re.compile(r"<(?P<closing>/?)(?P<tag>[ibus]|font)(?P<rest>\s[^<>]*)?>|\{\\(?P<place>an[1-9])\}", re.IGNORECASE)
+COLOR = re.compile(r"color\s*=\s*[\"']?\s*(#?\w+)", re.IGNORECASE)
+HEX = re.compile("#?([0-9a-f]{6})", re.IGNORECASE)
+# HTML 3.2 and the default classes of WebVTT, as RRGGBB.
+NAMED = {
+    "black": "000000",
+    "silver": "C0C0C0",
+    "gray": "808080",
+    "grey": "808080",
+    "white": "FFFFFF",
+    "maroon": "800000",
+    "red": "FF0000",
+    "purple": "800080",
+    "fuchsia": "FF00FF",
+    "magenta": "FF00FF",
+    "green": "008000",
+    "lime": "00FF00",
+    "olive": "808000",
+    "yellow": "FFFF00",
+    "orange": "FFA500",
+    "navy": "000080",
+    "blue": "0000FF",
+    "teal": "008080",
+    "aqua": "00FFFF",
+    "cyan": "00FFFF",
+}
 
 ARROW = "-->"
 # More are no number that cues are counted with, and take long to read.
@@ -19,13 +48,43 @@ TIME = re.compile(r"\d{1,3}:\d{1,2}:\d{1,2}(?:[,.]\d{1,3})?")
 EXAMPLE = "00:00:01,000 --> 00:00:04,000"
 
 
+class SubtitleError(ValueError):
+    """A subtitle file cannot be used; the text names the cue and the line."""
+
+
+@dataclass(frozen=True)
+class Cue:
+    """One caption: milliseconds from the start of the video, and its text with SubRip's marks; lines end in \\n.
+
+    `word_times` are places in the text, in their order, and the milliseconds at which what follows is said."""
+
+    start_ms: int
+    end_ms: int
+    text: str
+    word_times: tuple[tuple[int, int], ...] = ()
+
+
+def font_color(rest: str | None) -> str:
+    """Return the color of a `<font …>` as "#RRGGBB", "" when it names none that is known."""
+    match = COLOR.search(rest or "")
+    if match is None:
+        return ""
+    value = NAMED.get(match[1].lower()) or (HEX.fullmatch(match[1]) or ["", ""])[1]
+    return f"#{value.upper()}" if value else ""
+
+
 def parse(text: str) -> list[Cue]:
     """Return the cues of a SubRip file, in its order; those without text or length are left out. Raises
     SubtitleError."""
     lines = text.splitlines()
-    cues = [_cue(*block) for block in _blocks(lines)]
+    return shown_cues([_cue(*block) for block in _blocks(lines)], EXAMPLE)
+
+
+def shown_cues(cues: Sequence[Cue], example: str) -> list[Cue]:
+    """Return the cues that have text and length. Raises SubtitleError for a file without cues; `example` is a line of
+    times."""
     if not cues:
-        raise SubtitleError(f"there are no captions in it; a caption has a line like '{EXAMPLE}' above its text.")
+        raise SubtitleError(f"there are no captions in it; a caption has a line like '{example}' above its text.")
     return [cue for cue in cues if cue.text and cue.end_ms > cue.start_ms]
 
 

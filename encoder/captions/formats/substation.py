@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from encoder.captions.formats.cue import SubtitleError
+from encoder.captions.formats.subrip import SubtitleError
 
 SECTION = re.compile(r"\[([^\[\]]+)\]\s*")
 STYLES = ("v4 styles", "v4+ styles")

@@ -7,10 +7,9 @@ import html
 import re
 from collections.abc import Iterator, Mapping
 
-from encoder.captions.formats.cue import Cue, SubtitleError
+from encoder.captions.formats.subrip import ARROW, Cue, SubtitleError, shown_cues
 
 HEAD = re.compile(r"WEBVTT(?:[ \t].*)?")
-ARROW = "-->"
 CLOCK = re.compile(r"(?:(\d{1,4}):)?([0-5]?\d):([0-5]?\d)[.,](\d{1,3})")
 TOKEN = re.compile(r"<([^<>]*)>")
 KEPT = ("b", "i", "u")
@@ -28,11 +27,8 @@ def matches(text: str) -> bool:
 
 def parse(text: str) -> list[Cue]:
     """Return the cues of a file, in its order; those without text or length are left out. Raises SubtitleError."""
-    blocks = list(_blocks(text.lstrip("\ufeff").splitlines()))
-    cues = [_cue(count, line, block) for count, (line, block) in enumerate(blocks, 1)]
-    if not cues:
-        raise SubtitleError(f"there are no captions in it; a caption has a line like '{EXAMPLE}' above its text.")
-    return [cue for cue in cues if cue.text and cue.end_ms > cue.start_ms]
+    blocks = _blocks(text.lstrip("\ufeff").splitlines())
+    return shown_cues([_cue(count, line, block) for count, (line, block) in enumerate(blocks, 1)], EXAMPLE)
 
 
 def _blocks(lines: list[str]) -> Iterator[tuple[int, list[str]]]:

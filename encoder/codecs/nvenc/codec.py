@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
@@ -22,23 +22,18 @@ from encoder.codecs.nvenc.request import (
     UNREAD,
     EncodeRequest,
     EncodeResult,
-    Parameters,
     RawVideo,
 )
 from encoder.codecs.nvenc.worker_client import MakeRequest, WorkerClient
 from encoder.ffmpeg.command import (
     FfmpegRun,
     FilteredFrames,
-    OpenStdin,
     OutputSpec,
     RawFrames,
-    SideProcess,
     Spawn,
-    StdinWriter,
     VideoFrames,
 )
-from encoder.ffmpeg.process import PipeWriter, ReadingEnd, wide_pipe
-from encoder.media.info import Size
+from encoder.ffmpeg.process import FfmpegProcess, Generate, PipeWriter, ReadingEnd, wide_pipe
 from servicekit.errors import InvalidArgument, ServiceError
 
 LIBRARY = "PyNvVideoCodec"
@@ -46,9 +41,6 @@ HWACCEL = ("-hwaccel", "cuda")
 # What players of Apple's know H.265 by.
 TAGS = {"hevc": {"tag:v": "hvc1"}}
 NO_FRAMES = "not one frame of it could be decoded; send it again."
-
-RawSource = Callable[[], PipeWriter]
-"""Makes a pipe of raw NV12."""
 
 
 @dataclass
@@ -63,11 +55,6 @@ class Nvenc:
     waits: bool
     decodes: bool
     name: str = "nvenc"
-
-    @classmethod
-    def of(cls, parameters: Parameters, *, waits: bool, decodes: bool) -> "Nvenc":
-        """Return a codec with a worker of its own."""
-        return cls(WorkerClient(parameters), waits, decodes)
 
     @property
     def format(self) -> str:
@@ -104,12 +91,12 @@ class Nvenc:
         options = {"c:v": "copy", "bsf:v": f"setts=pts=PTS:dts=DTS:duration=DURATION+not(DURATION)*{length:.9f}/TB"}
         options |= TAGS.get(self.format, {})
         if isinstance(frames, FilteredFrames):
-            source, request = self._filtering_run(frames, output), partial(self._request, frames, None)
-            stdin = bitstream_stdin(self.worker, request, source, decodes=self.decodes)
-            return output.run(bits, options, stdin, _shared_inputs(frames))
+            request, source = partial(self._request, frames, None), self._filtering_run(frames, output)
+            writer = partial(BitstreamWriter, self.worker, request, source, decodes=self.decodes)
+            return output.run(bits, options, writer, _shared_inputs(frames))
         raw = RawVideo(frames.size.width, frames.size.height, frames.frame_rate)
-        request, source_pipe = partial(self._request, frames, raw), partial(_nv12_pipe, frames)
-        return output.run(bits, options, bitstream_stdin(self.worker, request, source_pipe))
+        request = partial(self._request, frames, raw)
+        return output.run(bits, options, partial(BitstreamWriter, self.worker, request, partial(nv12, frames)))
 
     async def close(self) -> None:
         await self.worker.close()
@@ -144,16 +131,12 @@ def _shared_inputs(frames: FilteredFrames) -> Sequence[Any]:
     return frames.inputs if len(frames.inputs) > 1 else ()
 
 
-def _nv12_pipe(frames: RawFrames) -> PipeWriter:
-    return PipeWriter(lambda: nv12(frames.frames(), frames.size))
-
-
-def nv12(frames: Iterator[memoryview], size: Size) -> Iterator[memoryview]:
+def nv12(frames: RawFrames) -> Iterator[memoryview]:
     """Yield frames of yuv420p as NV12: U and V, whole planes there, take turns here."""
-    luma = size.width * size.height
-    converted = np.empty(size.frame_bytes, np.uint8)
+    luma = frames.size.width * frames.size.height
+    converted = np.empty(frames.size.frame_bytes, np.uint8)
     pairs = converted[luma:].reshape(-1, 2)
-    for frame in frames:
+    for frame in frames.frames():
         planes = np.frombuffer(frame, np.uint8)
         converted[:luma] = planes[:luma]
         pairs[:, 0] = planes[luma : luma * 5 // 4]
@@ -161,57 +144,44 @@ def nv12(frames: Iterator[memoryview], size: Size) -> Iterator[memoryview]:
         yield converted.data
 
 
-def bitstream_stdin(
-    worker: WorkerClient, make: MakeRequest, source: FfmpegRun | RawSource, *, decodes: bool = False
-) -> OpenStdin:
-    """Return a standard input that is the bitstream of a session. The frames come from an FFmpeg beside it, which
-    writes them in the container NUT and may decode on the card (`decodes`), or are generated here."""
-
-    async def open_writer(spawn: Spawn) -> StdinWriter:
-        async with contextlib.AsyncExitStack() as on_failure:
-            writer = BitstreamWriter(worker, decodes=decodes)
-            on_failure.push_async_callback(writer.close)
-            await writer.open(make, source, spawn)
-            on_failure.pop_all()
-            return writer
-
-    return open_writer
-
-
 class BitstreamWriter(ReadingEnd):
-    """A StdinWriter: connects a source of frames with a session, and the session with the run that makes the result."""
+    """A StdinWriter: connects a source of frames with a session, and the session with the run that makes the result.
 
-    def __init__(self, worker: WorkerClient, *, decodes: bool) -> None:
+    The frames come from an FFmpeg beside it, which writes them in the container NUT and may decode on the card
+    (`decodes`), or are generated here as raw NV12.
+    """
+
+    def __init__(
+        self, worker: WorkerClient, make: MakeRequest, source: FfmpegRun | Generate, *, decodes: bool = False
+    ) -> None:
         self._worker = worker
+        self._make = make
+        self._source = source
         self._decodes = decodes
-        self._source: FfmpegRun | None = None
-        self._filtering: SideProcess | None = None
+        self._filtering: FfmpegProcess | None = None
         self._raw: PipeWriter | None = None
         self._result: asyncio.Future[EncodeResult] | None = None
 
-    async def open(self, make: MakeRequest, source: FfmpegRun | RawSource, spawn: Spawn) -> None:
-        """Open the session; `close` must follow, also when this fails. Raises CodecFault."""
-        self.reading, writing = os.pipe()
-        try:
-            if isinstance(source, FfmpegRun):
-                self._source = source
-                frames = await self._spawn_filtering(source, spawn)
-            else:
-                self._raw = source()
-                frames = os.dup(self._raw.reading)
-            try:
-                self._result = await self._worker.send(make, frames, writing)
-            finally:
-                os.close(frames)
-        finally:
-            os.close(writing)
+    async def open(self, spawn: Spawn) -> None:
+        """Open the session. Raises CodecFault."""
+        with contextlib.ExitStack() as stack:
+            self.reading, writing = os.pipe()
+            stack.callback(os.close, writing)
+            frames = await self._open_source(spawn)
+            stack.callback(os.close, frames)
+            self._result = await self._worker.send(self._make, frames, writing)
         if self._raw is not None:
             self._raw.start()
 
-    async def _spawn_filtering(self, source: FfmpegRun, spawn: Spawn) -> int:
+    async def _open_source(self, spawn: Spawn) -> int:
+        """Return the end of a pipe that frames can be read from."""
+        if not isinstance(self._source, FfmpegRun):
+            self._raw = PipeWriter(self._source)
+            await self._raw.open(spawn)
+            return os.dup(self._raw.reading)
         reading, writing = wide_pipe()
         try:
-            self._filtering = await spawn(source, writing)
+            self._filtering = await spawn(self._source, writing)
         except BaseException:
             os.close(reading)
             raise
@@ -227,19 +197,19 @@ class BitstreamWriter(ReadingEnd):
         result = await asyncio.shield(self._result)
         if result.outcome == LIMIT:
             raise CodecFault("nvenc: the card has no session more to give.", reason="SESSION_LIMIT")
-        if result.outcome not in (COMPLETE, UNREAD):
-            raise CodecFault(f"nvenc: the session failed: {result.error}.", reason="CODEC_FAILED")
         if result.outcome == UNREAD:
             return False
+        if result.outcome != COMPLETE:
+            raise CodecFault(f"nvenc: the session failed: {result.error}.", reason="CODEC_FAILED")
         if self._filtering is not None:
             await self._finish_filtering(self._filtering)
         if self._raw is not None:
             await self._raw.finish()
-        if not result.frames and self._source is not None:
+        if not result.frames and isinstance(self._source, FfmpegRun):
             raise InvalidArgument.field(self._source.fields[0], NO_FRAMES, reason="BAD_INPUT")
         return True
 
-    async def _finish_filtering(self, filtering: SideProcess) -> None:
+    async def _finish_filtering(self, filtering: FfmpegProcess) -> None:
         """Wait for the source's end. Where the card decodes, it may be at fault as well as the file: then the task is
         tried without, and the file's fault shows there."""
         try:

@@ -1,7 +1,8 @@
 """A session on the card: frames in, bitstream out. The only file that imports PyNvVideoCodec."""
 
 import threading
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext
 from fractions import Fraction
 from typing import Any, Self
 
@@ -35,12 +36,11 @@ class Session:
     def __init__(self, request: EncodeRequest, width: int, height: int) -> None:
         words = request.parameters.words(request.rate, request.gpu)
         try:
-            self._encoder = PyNvVideoCodec.CreateEncoder(width, height, "NV12", True, **words)
-        except Exception as error:  # the library has no base class of its own that can be relied on
-            failure = _device_error(error)
-            if isinstance(failure, SessionLimitError):
-                destroy_leftover_context(request.gpu)
-            raise failure from error
+            with _device_errors():
+                self._encoder = PyNvVideoCodec.CreateEncoder(width, height, "NV12", True, **words)
+        except SessionLimitError:
+            destroy_leftover_context(request.gpu)
+            raise
         self._started = False
 
     def __enter__(self) -> Self:
@@ -51,21 +51,14 @@ class Session:
 
     def encode(self, picture: Picture) -> list[dict[str, Any]]:
         """Take a picture; return the access units that are ready, in order of decoding. Raises DeviceError."""
-        try:
-            if self._started:
-                return list(self._encoder.Encode(picture))
-            with _first_picture:
-                self._started = True
-                return list(self._encoder.Encode(picture))
-        except Exception as error:
-            raise _device_error(error) from error
+        with _device_errors(), nullcontext() if self._started else _first_picture:
+            self._started = True
+            return list(self._encoder.Encode(picture))
 
     def flush(self) -> list[dict[str, Any]]:
         """Return the access units that were held back. Raises DeviceError."""
-        try:
+        with _device_errors():
             return list(self._encoder.EndEncode())
-        except Exception as error:
-            raise _device_error(error) from error
 
 
 def encode_all(request: EncodeRequest, source: FrameSource, session: Session, descriptor: int) -> int:
@@ -110,15 +103,18 @@ def _check_shape(picture: Picture, source: FrameSource) -> None:
         raise DeviceError(f"a frame has the shape {picture.shape}")
 
 
-def _device_error(error: Exception) -> DeviceError:
-    words = " ".join(str(error).split())
-    return (SessionLimitError if AT_LIMIT.search(words) else DeviceError)(words)
+@contextmanager
+def _device_errors() -> Iterator[None]:
+    """Translate the errors of the library."""
+    try:
+        yield
+    except Exception as error:  # the library has no base class of its own that can be relied on
+        words = " ".join(str(error).split())
+        raise (SessionLimitError if AT_LIMIT.search(words) else DeviceError)(words) from error
 
 
 def capabilities(gpu: int, form: str) -> dict[str, Any]:
     """Return what a card can do in a format, by the library's names (NV_ENC_CAPS in nvEncodeAPI.h, lower case). Raises
     DeviceError where it cannot make it."""
-    try:
+    with _device_errors():
         return dict(PyNvVideoCodec.GetEncoderCaps(gpuid=gpu, codec=form))
-    except Exception as error:
-        raise _device_error(error) from error

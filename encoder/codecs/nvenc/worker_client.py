@@ -1,8 +1,8 @@
 """The encoder's side of the worker: starts it, sends it requests, receives the results, restarts it when it is lost."""
 
 import asyncio
+import contextlib
 import socket
-import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,7 +13,7 @@ from encoder.codecs.base import CodecFault
 from encoder.codecs.card import Card, CardReport
 from encoder.codecs.nvenc.request import DEVICE, MAX_MESSAGE_BYTES, EncodeRequest, EncodeResult, Parameters
 from servicekit.codec import from_json, to_json
-from servicekit.process import kill_group, spawn
+from servicekit.process import kill_group, module_command, spawn
 
 log = structlog.get_logger("encoder")
 
@@ -98,25 +98,20 @@ class WorkerClient:
     async def _start_worker(self) -> None:
         near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         near.setblocking(False)
-        try:
+        with contextlib.ExitStack() as on_failure:
+            on_failure.callback(near.close)
             with far:
                 process = await self._spawn(far.fileno())
-            try:
-                self._set_cards(await self._first_message(near, process))
-            except BaseException:
-                kill_group(process)
-                raise
-        except BaseException:
-            near.close()
-            raise
+            on_failure.callback(kill_group, process)
+            await self._find_cards(near)
+            on_failure.pop_all()
         self._channel, self._process = near, process
         asyncio.get_running_loop().add_reader(near.fileno(), self._receive)
 
     async def _spawn(self, channel: int) -> asyncio.subprocess.Process:
         settings = to_json(self.parameters).decode()
-        # -P: a file of the working folder must not take the place of a module.
         process = await spawn(
-            (sys.executable, "-P", "-m", "encoder.codecs.nvenc.worker", str(channel), settings),
+            module_command("encoder.codecs.nvenc.worker", str(channel), settings),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
@@ -127,21 +122,16 @@ class WorkerClient:
         watcher.add_done_callback(self._watchers.pop)
         return process
 
-    async def _first_message(self, near: socket.socket, process: asyncio.subprocess.Process) -> bytes:
+    async def _find_cards(self, near: socket.socket) -> None:
+        """Take the cards of a worker's first message. Raises CodecFault where none can be used: the next request starts
+        a worker anew."""
         try:
             async with asyncio.timeout(START_SECONDS):
                 data = await asyncio.get_running_loop().sock_recv(near, MAX_MESSAGE_BYTES)
         except (OSError, TimeoutError):
             data = b""
         if not data:
-            kill_group(process)
-            await process.wait()
             raise CodecFault(f"nvenc: {GONE}.", reason="CODEC_FAILED")
-        return data
-
-    def _set_cards(self, data: bytes) -> None:
-        """Take the cards of a worker's first message. Raises CodecFault where none can be used: the next request starts
-        a worker anew."""
         report = from_json(CardReport, data)
         self._cards = report.cards
         if fault := report.fault or self.fault:

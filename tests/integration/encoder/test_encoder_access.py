@@ -7,7 +7,7 @@ import grpc
 import pytest
 
 from apigpu.encoder.v1 import encoder_pb2_grpc
-from encoder.server.interceptors import is_allowed
+from encoder.server.app import is_allowed
 from servicekit.errors import from_rpc
 from tests.support import encoder_harness
 

@@ -12,8 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from apigpu.encoder.v1 import encoder_pb2
 from apigpu.v1 import video_pb2
 from encoder.config import EncoderSettings
-from encoder.runpod.task import RemoteTasks
-from encoder.runpod.transfer import Links
+from encoder.runpod.task import Links, RemoteTasks
 from encoder.tasks.executor import open_executor
 from servicekit.backoff import Backoff
 from servicekit.errors import Cancelled, DeadlineExceeded, InvalidArgument, ResourceExhausted, ServiceError, Unavailable
@@ -138,7 +137,7 @@ async def test_a_task_ends_when_its_time_is_over_or_nobody_waits(server, links, 
         server.over.add("t")  # FFmpeg is at work
 
     async with open_executor(EncoderSettings(work_dir=tmp_path / "work", codec="x264")) as executor:
-        hasty = replace(executor, limits=replace(executor.limits, max_task_seconds=0.3))
+        hasty = replace(executor, settings=executor.settings.model_copy(update={"max_task_seconds": 0.3}))
         with pytest.raises(DeadlineExceeded):
             await RemoteTasks(hasty, links, watch_seconds=60).run(remote, report)
         with pytest.raises(Cancelled):
