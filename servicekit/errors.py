@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from typing import ClassVar, Self
 
 import grpc
-from google.protobuf import any_pb2
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
@@ -62,9 +61,7 @@ class ServiceError(Exception):
         """Return the error as google.rpc.Status."""
         status = status_pb2.Status(code=self.number, message=self.message)
         for detail in self.details():
-            packed = any_pb2.Any()
-            packed.Pack(detail)
-            status.details.append(packed)
+            status.details.add().Pack(detail)
         return status
 
 
