@@ -58,12 +58,8 @@ class RoutedRequest:
             raise InvalidArgument("Content-Length is no number.")
         return int(value)
 
-    def body(self) -> AsyncIterator[bytes]:
-        """Yield the body as it arrives. Raises ClientGone when it breaks off, RequestTimeout when it stalls."""
-        return receive_body(self.receive, self.idle_seconds)
-
     async def message(self, max_body_bytes: int) -> Message:
-        """Return the RPC's request; query and path override the body. Raises InvalidArgument and what `body` raises."""
+        """Return the RPC's request; query and path override the body. Raises ServiceError, and ClientGone."""
         message, field = self.route.request_class(), self.route.body_field
         if self.route.body:
             self.check_encoding()
@@ -100,7 +96,7 @@ class RoutedRequest:
         if (self.content_length or 0) > max_bytes:
             raise too_large
         content = bytearray()
-        async for data in self.body():
+        async for data in receive_body(self.receive, self.idle_seconds):
             content += data
             if len(content) > max_bytes:
                 raise too_large

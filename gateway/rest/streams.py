@@ -23,7 +23,7 @@ from starlette.types import Send
 from gateway.rest.files import FILE_CSP, OCTETS, disposition, media_type
 from gateway.rest.headers import http_override, response_headers
 from gateway.rest.protojson.encode import dumps
-from gateway.rest.request import RoutedRequest, end_response, send_body, start_response
+from gateway.rest.request import RoutedRequest, end_response, receive_body, send_body, start_response
 from gateway.rest.status import from_call
 from servicekit.chunks import ACCEPTED, rechunk
 from servicekit.errors import InvalidArgument
@@ -189,7 +189,7 @@ def announced_sha256(headers: Headers) -> str:
 async def upload(call: UploadCall, request: RoutedRequest, header: Message) -> Any:
     """Send the body to the call and return its response. A body that breaks off cancels the call, without a finish.
 
-    Raises what RoutedRequest.body raises, and AioRpcError as soon as the call fails.
+    Raises what `receive_body` raises, and AioRpcError as soon as the call fails.
     """
     sending = asyncio.create_task(_send_parts(call, request, header))
     responding: asyncio.Future[Any] = asyncio.ensure_future(call)
@@ -211,7 +211,7 @@ async def _send_parts(call: UploadCall, request: RoutedRequest, header: Message)
         # A refusal is sent before the body is requested ("100 Continue").
         if ACCEPTED not in dict(await call.initial_metadata() or ()):
             return
-        async for data in rechunk(request.body()):
+        async for data in rechunk(receive_body(request.receive, request.idle_seconds)):
             await call.write(make(**{field: data}))
             size_bytes += len(data)
         finish = make()

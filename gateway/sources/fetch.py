@@ -11,6 +11,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 import httpx
 
@@ -169,7 +170,8 @@ class Fetcher:
         host = url.raw_host.decode("ascii")
         try:
             async with asyncio.timeout(self._limits.connect_seconds):
-                found = [addresses.parse(text) for text in await self._resolve(host, urls.port(url))]
+                texts = await self._resolve(host, url.port or urls.SCHEMES[url.scheme])
+                found = [ip_address(text.partition("%")[0]) for text in texts]  # without a link-local one's zone
         except (OSError, UnicodeError) as error:
             raise resolution_error(host, error) from error
         if not found:
