@@ -10,7 +10,7 @@ import base64
 import binascii
 import contextlib
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,18 +47,14 @@ class Framing:
     """Format of messages in a streamed body; `ping` keeps idle connections open in formats that have comments."""
 
     media_type: str
-    result: Callable[[bytes], bytes]
-    failure: Callable[[bytes], bytes]
-    ping: bytes
+    before_result: bytes = b""
+    before_failure: bytes = b""
+    after: bytes = b"\n"
+    ping: bytes = b""
 
 
-NDJSON = Framing("application/x-ndjson", lambda text: text + b"\n", lambda text: text + b"\n", b"")
-EVENTS = Framing(
-    "text/event-stream",
-    lambda text: b"data: " + text + b"\n\n",
-    lambda text: b"event: error\ndata: " + text + b"\n\n",
-    b": ping\n\n",
-)
+NDJSON = Framing("application/x-ndjson")
+EVENTS = Framing("text/event-stream", b"data: ", b"event: error\ndata: ", b"\n\n", b": ping\n\n")
 
 
 def choose_framing(accept: str) -> Framing:
@@ -77,10 +73,11 @@ async def send_messages(call: Call, request: RoutedRequest, ping_seconds: float)
     try:
         while message is not grpc.aio.EOF and not request.is_head:
             text = dumps({"result": request.route.response_json(message)})
-            await send_body(request.send, framing.result(text))
+            await send_body(request.send, framing.before_result + text + framing.after)
             message = await _next(call, request.send, framing.ping, ping_seconds)
     except grpc.aio.AioRpcError as error:
-        await send_body(request.send, framing.failure(dumps({"error": from_call(error).line()})))
+        text = dumps({"error": from_call(error).line()})
+        await send_body(request.send, framing.before_failure + text + framing.after)
     await end_response(request.send)
 
 

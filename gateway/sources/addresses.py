@@ -5,7 +5,7 @@ Source: IANA's special-purpose address registries for IPv4 and IPv6, and the reg
 """
 
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from servicekit.config import Network
 
@@ -50,6 +50,11 @@ def is_public(address: Address) -> bool:
     if isinstance(target, IPv4Address):
         return not any(target in network for network in NOT_PUBLIC_V4)
     return target in PUBLIC_V6 and not any(target in network for network in NOT_PUBLIC_V6)
+
+
+def parse(text: str) -> Address:
+    """Parse the address of a resolver, without the zone of a link-local one. Raises ValueError."""
+    return ip_address(text.partition("%")[0])
 
 
 def _effective(address: Address) -> Address:

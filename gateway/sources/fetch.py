@@ -11,7 +11,6 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from ipaddress import ip_address
 
 import httpx
 
@@ -171,7 +170,7 @@ class Fetcher:
         try:
             async with asyncio.timeout(self._limits.connect_seconds):
                 texts = await self._resolve(host, url.port or urls.SCHEMES[url.scheme])
-                found = [ip_address(text.partition("%")[0]) for text in texts]  # without a link-local one's zone
+                found = [addresses.parse(text) for text in texts]
         except (OSError, UnicodeError) as error:
             raise resolution_error(host, error) from error
         if not found:
