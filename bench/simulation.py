@@ -67,13 +67,10 @@ class Machine:
 
     def as_worker(self) -> Worker:
         """Return it as the autoscaler sees it."""
-        provider = self.market.provider if self.market else "static"
         rented = self.market is not None
         times = (self.created_at, self.setup_seconds, self.idle_since)
         busy = len(self.running)
-        return Worker(
-            self.id, provider, rented, self.is_ready, self.slots, busy, self.usd_per_hour, *times, self.is_draining
-        )
+        return Worker(self.id, rented, self.is_ready, self.slots, busy, self.usd_per_hour, *times, self.is_draining)
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,7 +169,7 @@ def _providers(
     )
     names = dict.fromkeys((*settings.fleet_providers, *PROVIDERS))
     configured = {name: settings.providers[name] for name in names if settings.providers[name].is_configured}
-    return {name: PROVIDERS[name].open(own, context) for name, own in configured.items()}
+    return {name: provider.open(context) for name, provider in configured.items()}
 
 
 def link_secret(settings: GatewaySettings) -> bytes:

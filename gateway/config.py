@@ -16,7 +16,7 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 
 
 class GatewaySettings(FleetSettings):
-    """See the settings table in README.md; a test holds the two together."""
+    """Read the settings of the gateway; docs/reference/settings.md tells of each, as a test holds."""
 
     host: str = "0.0.0.0"
     port: Port = 3000

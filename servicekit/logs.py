@@ -28,7 +28,8 @@ def configure(service: str, level: str, logs_dir: Path | None) -> None:
         cache_logger_on_first_use=True,
     )
     as_json = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    as_text = [structlog.dev.ConsoleRenderer(colors=True)]
+    # Plain tracebacks: those of rich show the values of variables, keys among them, and hold the loop for a second.
+    as_text = [structlog.dev.ConsoleRenderer(colors=True, exception_formatter=structlog.dev.plain_traceback)]
     stderr = logging.StreamHandler(sys.stderr)
     stderr.setFormatter(_formatter(as_text if sys.stderr.isatty() else as_json, shared))
     handlers: list[logging.Handler] = [stderr]

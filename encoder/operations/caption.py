@@ -8,9 +8,8 @@ from encoder.captions.ass import Style
 from encoder.captions.formats import Cue, Script
 from encoder.captions.formats.substation import MAX_FAMILIES
 from encoder.ffmpeg import filters
-from encoder.ffmpeg.command import FfmpegRun
 from encoder.media import probe
-from encoder.media.info import MediaInfo, Source, VideoStream
+from encoder.media.info import Source, VideoStream
 from encoder.operations.plan import Plan, PlanContext, container, is_streamable, kept_audio
 from servicekit.errors import InvalidArgument
 
@@ -41,8 +40,14 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
     except fonts.FontError as error:
         raise _font_error(context.source("url_font"), error) from error
     (context.folder / SCRIPT).write_text(script, encoding="utf-8")
+    video_input = filters.open_input(source.path.name, info)
+    picture = filters.normalize_picture(video_input, info, video)
+    captioned = filters.draw_captions(picture, SCRIPT, FONTS, wrap_unicode=not isinstance(captions, Script))
+    frames = filters.filtered_frames(captioned, video_input, video, info.audio)
+    audio = [video_input[str(stream.index)] for stream in info.audio]
+    output = context.output(audio, {**kept_audio(info.audio), **container(request)})
     return Plan(
-        runs=(_run(request, context, source, info, video, wrap_unicode=not isinstance(captions, Script)),),
+        runs=(context.codec.make_run(frames, output),),
         field=source.field,
         codec=context.codec.name,
         duration_seconds=info.duration_seconds,
@@ -126,20 +131,3 @@ def _square_pixel_size(video: VideoStream) -> tuple[int, int]:
     """Return the width and height that a player shows, in square pixels."""
     width, height = (side // 2 * 2 for side in video.rotated_size)
     return round(width * video.rotated_aspect), height
-
-
-def _run(
-    request: video_pb2.CaptionRequest,
-    context: PlanContext,
-    source: Source,
-    info: MediaInfo,
-    video: VideoStream,
-    *,
-    wrap_unicode: bool,
-) -> FfmpegRun:
-    video_input = filters.open_input(source.path.name, info)
-    picture = filters.normalize_picture(video_input, info, video)
-    captioned = filters.draw_captions(picture, SCRIPT, FONTS, wrap_unicode=wrap_unicode)
-    audio = [video_input[str(stream.index)] for stream in info.audio]
-    output = context.output(audio, {**kept_audio(info.audio), **container(request)})
-    return context.codec.make_run(filters.filtered_frames(captioned, video_input, video, info.audio), output)

@@ -54,7 +54,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Frame:
-    """What all parts are fitted into."""
+    """The size and frame rate that all parts are fitted into."""
 
     width: int
     height: int
@@ -62,15 +62,15 @@ class Frame:
 
 
 def plan(request: video_pb2.ConcatRequest, context: PlanContext) -> Plan:
-    """See Operation. The sound is always joined and encoded anew: packets of AAC put end to end leave gaps."""
+    """Plan the concatenation. The sound is always joined and encoded anew: packets of AAC put end to end leave gaps."""
     kind = container(request)
-    parts = [_part(source) for source in context.listed(FIELD, len(request.url_videos))]
-    frame = _frame(request, parts[0])
-    copied = _asks_for(request, frame, parts[0]) and _agree(parts)
-    making = _copying(parts, context, kind) if copied else _encoding(parts, frame, context, kind)
+    parts = [_read_part(source) for source in context.listed(FIELD, len(request.url_videos))]
+    frame = _target_frame(request, parts[0])
+    copied = _is_shape_of(request, frame, parts[0]) and _agree(parts)
+    run = _copy_run(parts, context, kind) if copied else _encode_run(parts, frame, context, kind)
     seconds = sum(part.seconds for part in parts)
     return Plan(
-        runs=(making,),
+        runs=(run,),
         field=FIELD,
         codec=COPY if copied else context.codec.name,
         duration_seconds=seconds,
@@ -80,7 +80,7 @@ def plan(request: video_pb2.ConcatRequest, context: PlanContext) -> Plan:
     )
 
 
-def _part(source: Source) -> Part:
+def _read_part(source: Source) -> Part:
     info, video = probe.probe_video(source)
     if not video.decodes:
         raise probe.bad_input(source, "its beginning cannot be decoded; convert it to H.264 with AAC first.")
@@ -96,36 +96,36 @@ def _part(source: Source) -> Part:
     return Part(source, info, video, sound, start, end - start)
 
 
-def _frame(request: video_pb2.ConcatRequest, first: Part) -> Frame:
-    """Size and rate of the result: those given, else the first part's."""
+def _target_frame(request: video_pb2.ConcatRequest, first: Part) -> Frame:
+    """Return size and rate of the result: those requested, else those of the first part."""
     width, height = first.shown_size
     if request.HasField("width") and request.HasField("height"):
-        size = _given("width", request.width), _given("height", request.height)
+        size = _check_even("width", request.width), _check_even("height", request.height)
     elif request.HasField("width"):
-        size = _given("width", request.width), _even(height * request.width / width)
+        size = _check_even("width", request.width), _round_to_even(height * request.width / width)
     elif request.HasField("height"):
-        size = _even(width * request.height / height), _given("height", request.height)
+        size = _round_to_even(width * request.height / height), _check_even("height", request.height)
     else:
-        size = _even(width), _even(height)
+        size = _round_to_even(width), _round_to_even(height)
     if (request.HasField("width") or request.HasField("height")) and size[0] * size[1] > MAX_PIXELS:
         raise InvalidArgument.field("width", f"{size[0]}×{size[1]} pixels are too many; 3840×2160 are the most.")
     rate = Fraction(request.frame_rate) if request.HasField("frame_rate") else first.video.frame_rate
     return Frame(*size, min((rate or DEFAULT_RATE).limit_denominator(1001), MAX_RATE))
 
 
-def _given(name: str, side: int) -> int:
+def _check_even(name: str, side: int) -> int:
     if side % 2:
         raise InvalidArgument.field(name, f"{side} is odd, and H.264 takes even sizes; give {side + 1}.")
     return side
 
 
-def _even(side: Fraction | float) -> int:
-    """The even number of pixels that is nearest, as small as a side may be at least."""
+def _round_to_even(side: Fraction | float) -> int:
+    """Return the nearest even number of pixels that a side may have."""
     return max(2 * round(side / 2), SIDES[0])
 
 
-def _asks_for(request: video_pb2.ConcatRequest, frame: Frame, part: Part) -> bool:
-    """Whether size and rate that are asked for are what a part has."""
+def _is_shape_of(request: video_pb2.ConcatRequest, frame: Frame, part: Part) -> bool:
+    """Return True if a part has the requested size and rate, or none are requested."""
     width, height = part.shown_size
     is_sized = request.HasField("width") or request.HasField("height")
     resized = is_sized and (frame.width, frame.height) != (int(width), int(height))
@@ -133,7 +133,7 @@ def _asks_for(request: video_pb2.ConcatRequest, frame: Frame, part: Part) -> boo
 
 
 def _agree(parts: Sequence[Part]) -> bool:
-    """Whether the pictures of all parts can stand in one track as they are."""
+    """Return True if the pictures of all parts can stand in one track as they are."""
     first = parts[0]
     if first.video.codec not in COPIED_CODECS or first.info.demuxer not in COPIED_FROM:
         return False
@@ -147,8 +147,8 @@ def _same_rate(one: Fraction, other: Fraction) -> bool:
     return abs(one - other) <= SAME_RATE * other
 
 
-def _copying(parts: Sequence[Part], context: PlanContext, kind: Any) -> FfmpegRun:
-    """The run that copies the pictures; FFmpeg reads the files once for them, and once for the sound."""
+def _copy_run(parts: Sequence[Part], context: PlanContext, kind: Any) -> FfmpegRun:
+    """Return the run that copies the pictures; FFmpeg reads the files once for them, and once for the sound."""
     # The list counts from where a file starts: the next one begins by so much earlier as its first picture is late.
     late = [part.start for part in (*parts[1:], parts[0])]
     lines = [
@@ -160,19 +160,19 @@ def _copying(parts: Sequence[Part], context: PlanContext, kind: Any) -> FfmpegRu
     allowed = f"concat,{parts[0].info.demuxer}"
     options = {"f": "concat", "safe": 1, "format_whitelist": allowed, "protocol_whitelist": "file,pipe"}
     listed = ffmpeg.input(LIST, itsoffset=f"{-parts[0].start:.6f}", auto_convert=0, **options)
-    given = _opened(parts)
+    given = _open_inputs(parts)
     # Else FFmpeg has the list start where the lead-in of an audio track does that nobody takes.
     by_own_clock = {"copyts": None, **kind}
-    spec = context.output(*_joined_sound(parts, given, [part.seconds for part in parts], by_own_clock))
+    spec = context.output(*_join_sound(parts, given, [part.seconds for part in parts], by_own_clock))
     return spec.run(listed[str(parts[0].video.index)], copy_video(parts[0].video))
 
 
-def _encoding(parts: Sequence[Part], frame: Frame, context: PlanContext, kind: Any) -> FfmpegRun:
-    """The run that fits all parts into the frame."""
+def _encode_run(parts: Sequence[Part], frame: Frame, context: PlanContext, kind: Any) -> FfmpegRun:
+    """Return the run that fits all parts into the frame."""
     counts = _frame_counts(parts, frame.rate)
     options = {"threads": 1} if len(parts) > MANY_PARTS else {}
-    given = _opened(parts, **options)
-    shown = [_fitted(*each, frame) for each in zip(parts, given, counts, strict=True)]
+    given = _open_inputs(parts, **options)
+    shown = [_fit(*each, frame) for each in zip(parts, given, counts, strict=True)]
     joined = ffmpeg.concat(*shown, v=1, a=0) if len(shown) > 1 else shown[0]
     taken = [
         each[str(stream.index)]
@@ -182,10 +182,10 @@ def _encoding(parts: Sequence[Part], frame: Frame, context: PlanContext, kind: A
     ]
     picture = FilteredFrames(joined, taken, HD, SQUARE, frame.rate)
     seconds = [float(count / frame.rate) for count in counts]
-    return context.codec.make_run(picture, context.output(*_joined_sound(parts, given, seconds, kind)))
+    return context.codec.make_run(picture, context.output(*_join_sound(parts, given, seconds, kind)))
 
 
-def _opened(parts: Sequence[Part], **options: Any) -> list[Any]:
+def _open_inputs(parts: Sequence[Part], **options: Any) -> list[Any]:
     # A source that is given twice is opened twice, and inputs that are alike in all would count as one: each has a
     # queue of another length.
     return [
@@ -195,16 +195,16 @@ def _opened(parts: Sequence[Part], **options: Any) -> list[Any]:
 
 
 def _frame_counts(parts: Sequence[Part], rate: Fraction) -> list[int]:
-    """Frames of each part. What is rounded is the time of each joint, so that no error adds up."""
+    """Return the number of frames of each part. What is rounded is the time of each joint, so that no error adds up."""
     ends = [round(seconds * rate) for seconds in itertools.accumulate(part.seconds for part in parts)]
     return [max(end - start, 1) for start, end in itertools.pairwise((0, *ends))]
 
 
-def _fitted(part: Part, given: Any, count: int, frame: Frame) -> Any:
-    """The pictures of a part between black bars, `count` frames of the frame's rate."""
+def _fit(part: Part, given: Any, count: int, frame: Frame) -> Any:
+    """Return the pictures of a part between black bars, `count` frames of the frame's rate."""
     width, height = part.shown_size
     by = frame.width / width if frame.width / width < frame.height / height else frame.height / height
-    size = min(_even(width * by), frame.width), min(_even(height * by), frame.height)
+    size = min(_round_to_even(width * by), frame.width), min(_round_to_even(height * by), frame.height)
     shown = filters.normalize_picture(given, part.info, part.video)
     shown = shown.filter(
         "scale", *size, in_color_matrix=filters.color_matrix(part.video), out_color_matrix="bt709", flags="bicubic"
@@ -216,19 +216,19 @@ def _fitted(part: Part, given: Any, count: int, frame: Frame) -> Any:
     return held.filter("setpts", "PTS-STARTPTS").filter("format", "yuv420p")
 
 
-def _joined_sound(
+def _join_sound(
     parts: Sequence[Part], given: Sequence[Any], seconds: Sequence[float], kind: Any
 ) -> tuple[list[Any], dict[str, str]]:
-    """Streams and output options of the sound, silent where a part has none; no stream when none has any."""
+    """Return streams and output options of the sound, silent where a part has none; no stream if no part has any."""
     if not any(part.sound for part in parts):
         return [], dict(kind)
     by_own_clock = "copyts" in kind
-    heard = [_sound(*each, by_own_clock) for each in zip(parts, given, seconds, strict=True)]
+    heard = [_part_sound(*each, by_own_clock) for each in zip(parts, given, seconds, strict=True)]
     joined = ffmpeg.concat(*heard, v=0, a=1) if len(heard) > 1 else heard[0]
     return [joined], {**AAC, **kind}
 
 
-def _sound(part: Part, given: Any, seconds: float, by_own_clock: bool) -> Any:
+def _part_sound(part: Part, given: Any, seconds: float, by_own_clock: bool) -> Any:
     if part.sound is None:
         return soundtrack.silence(seconds)
     sound = given[str(part.sound.index)]
@@ -238,7 +238,7 @@ def _sound(part: Part, given: Any, seconds: float, by_own_clock: bool) -> Any:
 
 
 def _warnings(parts: Sequence[Part]) -> tuple[video_pb2.Warning, ...]:
-    """What of the parts is not in the result."""
+    """Return a warning for each kind of stream that the result lacks."""
     lost = {
         "OTHER_AUDIO_DROPPED": (
             "of these videos only the first audio track is kept: {}. Give videos that have the wanted one first.",

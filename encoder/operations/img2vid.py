@@ -13,7 +13,7 @@ from apigpu.v1.motion_pb2 import Motion
 from encoder.ffmpeg import filters
 from encoder.ffmpeg.command import FfmpegRun, RawFrames, compile_arguments
 from encoder.ffmpeg.errors import IMAGE_CUT_OFF
-from encoder.kenburns import sampling, stills
+from encoder.kenburns import sampling
 from encoder.kenburns.sampling import StillLevel
 from encoder.media import probe
 from encoder.media.info import MediaInfo, Size, Source, VideoStream
@@ -47,8 +47,8 @@ def plan(request: video_pb2.Img2VidRequest, context: PlanContext) -> Plan:
     levels = [StillLevel(context.folder / f"still{number}.yuv", size, grid) for number, size in enumerate(sizes)]
     picture = _open_still(source, info, still)
     if still.transparent:
-        picture = stills.flatten_alpha(picture, background)
-    fitted = stills.FITS[request.fit](picture, stills.FitTarget(sizes[0], clip), background)
+        picture = sampling.flatten_alpha(picture, background)
+    fitted = sampling.FITS[request.fit](picture, sampling.FitTarget(sizes[0], clip), background)
 
     def frames() -> Iterator[memoryview]:
         try:
@@ -71,9 +71,10 @@ def plan(request: video_pb2.Img2VidRequest, context: PlanContext) -> Plan:
 
 
 def _open_still(source: Source, info: MediaInfo, still: VideoStream) -> Any:
-    # FFmpeg turns each tile, and then the whole again; told not to, it still turns the whole.
-    options = {"noautorotate": None} if still.tiled else {}
-    return filters.open_input(source.path.name, info, **options)[still.specifier]
+    if still.tiled:
+        # FFmpeg turns each tile, and then the whole again; told not to, it still turns the whole: a group of streams.
+        return filters.open_input(source.path.name, info, noautorotate=None)["g:0"]
+    return filters.open_input(source.path.name, info)[str(still.index)]
 
 
 def _still_arguments(fitted: Any, levels: list[StillLevel]) -> tuple[str, ...]:
@@ -81,7 +82,7 @@ def _still_arguments(fitted: Any, levels: list[StillLevel]) -> tuple[str, ...]:
     parts = fitted.filter_multi_output("split", len(levels)) if len(levels) > 1 else [fitted]
     outputs = [
         ffmpeg.output(
-            stills.to_yuv(parts[n], level.size, level.stored), level.path.name, f="rawvideo", **{"frames:v": "1"}
+            sampling.to_yuv(parts[n], level.size, level.stored), level.path.name, f="rawvideo", **{"frames:v": "1"}
         )
         for n, level in enumerate(levels)
     ]

@@ -41,6 +41,15 @@ MAX_SHEET_SIDE = 16_000
 # From here on only pictures are decoded that need no other.
 KEY_FRAMES_SECONDS = 600.0
 
+# Files of candidates: small gray pictures, held against each other.
+PREFIX, ENDING = "candidate", ".gray"
+Gray = npt.NDArray[np.uint8]
+
+# Means of samples, of 255, between which a picture is neither too dark nor burnt out.
+DARK, BRIGHT = 48.0, 208.0
+# Spread of samples, and detail (spread of the Laplacian), of a picture that has enough of each.
+RICH_SPREAD, SHARP_DETAIL = 56.0, 24.0
+
 
 @dataclass(frozen=True)
 class Moment:
@@ -52,7 +61,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Sheet:
-    """So many sprites of a size, every `interval` seconds, in rows of `columns`."""
+    """Hold `count` sprites of a size, every `interval` seconds, in rows of `columns`."""
 
     count: int
     interval: float
@@ -61,41 +70,31 @@ class Sheet:
     height: int
 
 
-# Files of candidates: small gray pictures, held against each other.
-PREFIX, ENDING = "candidate", ".gray"
-Gray = npt.NDArray[np.uint8]
-
-# Means of samples, of 255, between which a picture is neither too dark nor burnt out.
-DARK, BRIGHT = 48.0, 208.0
-# Spread of samples, and detail (spread of the Laplacian), of a picture that has enough of each.
-RICH_SPREAD, SHARP_DETAIL = 56.0, 24.0
-
-
 def plan(request: video_pb2.ThumbnailRequest, context: PlanContext) -> Plan:
-    """See Operation. However long the video is, a bounded part of it is decoded."""
+    """Plan the thumbnail. However long the video is, a bounded part of it is decoded."""
     source = context.source("url_video")
     info, video = probe.probe_video(source)
     seconds = probe.end_seconds(source, info, video)
-    content_type, options = _format(request)
-    sheet = _sheet(request.sprites, video, seconds) if request.HasField("sprites") else None
+    content_type, options = _check_format(request)
+    sheet = _plan_sheet(request.sprites, video, seconds) if request.HasField("sprites") else None
     runs: list[FfmpegRun | Callable[[], FfmpegRun]] = []
     if request.HasField("at_seconds"):
-        moments = [_given(request.at_seconds, source, info, video, seconds)]
+        moments = [_moment_at(request.at_seconds, source, info, video, seconds)]
     else:
-        moments = _moments(seconds)
-        runs.append(_candidates(moments, context, source, info, video))
+        moments = _sample_moments(seconds)
+        runs.append(_candidates_run(moments, context, source, info, video))
     if sheet is not None:
-        runs.append(_sprites(sheet, context, source, info, video, seconds))
+        runs.append(_sprites_run(sheet, context, source, info, video, seconds))
 
-    def making() -> FfmpegRun:
-        moment = moments[0] if len(moments) == 1 else _best(moments, context.folder)
+    def picture_run() -> FfmpegRun:
+        moment = moments[0] if len(moments) == 1 else _best_moment(moments, context.folder)
         given = filters.open_input(source.path.name, info, **moment.options)
-        shown = _picture(given, info, video, request.width)
+        shown = _full_picture(given, info, video, request.width)
         output = {**options, "frames:v": "1", "f": "image2", "update": "1"}
         return context.output((), output).run(shown, {})
 
     return Plan(
-        runs=(*runs, making),
+        runs=(*runs, picture_run),
         field=source.field,
         codec="",
         duration_seconds=0.0,
@@ -105,39 +104,39 @@ def plan(request: video_pb2.ThumbnailRequest, context: PlanContext) -> Plan:
     )
 
 
-def _format(request: video_pb2.ThumbnailRequest) -> tuple[str, Mapping[str, str]]:
+def _check_format(request: video_pb2.ThumbnailRequest) -> tuple[str, Mapping[str, str]]:
     if request.format not in FORMATS:
         text = f"{request.format} is not known; give one of {', '.join(video_pb2.ImageFormat.keys())}."
         raise InvalidArgument.field("format", text)
     return FORMATS[request.format]
 
 
-def _given(at: float, source: Source, info: MediaInfo, video: VideoStream, seconds: float) -> Moment:
-    """The picture that is shown at a time. Raises InvalidArgument for one past the end."""
+def _moment_at(at: float, source: Source, info: MediaInfo, video: VideoStream, seconds: float) -> Moment:
+    """Return the moment of the picture that is shown at a time. Raises InvalidArgument for a time past the end."""
     if at >= seconds:
         text = f"{at:g} s is past the end; the video lasts {seconds:.3f} s."
         raise InvalidArgument(f"at_seconds: {text}", reason="PAST_END", fields={"at_seconds": text})
-    return _exact(probe.shown_at(source, info, video, at))
+    return _seek_exactly(probe.shown_at(source, info, video, at))
 
 
-def _exact(seconds: float) -> Moment:
-    """The first picture at a time or after it; FFmpeg decodes from the key frame before."""
+def _seek_exactly(seconds: float) -> Moment:
+    """Return the first picture at a time or after it; FFmpeg decodes from the key frame before."""
     return Moment(seconds, {"ss": f"{max(seconds - 0.5 / MILLISECONDS, 0):.6f}"})
 
 
-def _moments(seconds: float) -> list[Moment]:
-    """Times to look at, evenly over the video but for its very ends."""
+def _sample_moments(seconds: float) -> list[Moment]:
+    """Return moments evenly over the video, but for its very ends."""
     times = [seconds * (number + 0.5) / CANDIDATES for number in range(CANDIDATES)]
     if seconds <= DECODED_SECONDS:
         return [Moment(time) for time in times]
     return [Moment(time, {"ss": f"{time:.3f}", "noaccurate_seek": None}) for time in times]
 
 
-def _candidates(
+def _candidates_run(
     moments: Sequence[Moment], context: PlanContext, source: Source, info: MediaInfo, video: VideoStream
 ) -> FfmpegRun:
-    """The run that makes a small grey picture of each moment, called by its milliseconds."""
-    small = [_small(moment, source, info, video) for moment in moments] if moments[0].options else []
+    """Return the run that makes a small gray picture of each moment, called by its milliseconds."""
+    small = [_small_picture(moment, source, info, video) for moment in moments] if moments[0].options else []
     if small:
         joined = ffmpeg.filter(small, "interleave", nb_inputs=len(small))
     else:
@@ -146,36 +145,36 @@ def _candidates(
         chosen = filters.normalize_picture(given, info, video).filter(
             "select", f"isnan(prev_selected_t)*gte(t,{moments[0].seconds:.3f})+gte(t-prev_selected_t,{step:.3f})"
         )
-        joined = _grey(chosen.filter("settb", f"1/{MILLISECONDS}"))
+        joined = _to_gray(chosen.filter("settb", f"1/{MILLISECONDS}"))
     output = {"c:v": "rawvideo", "f": "image2", "frame_pts": "1", "fps_mode:v": "passthrough"}
     path = str(context.folder / f"{PREFIX}%d{ENDING}")
     made = ffmpeg.output(joined, path, **output, **{"enc_time_base:v": f"1/{MILLISECONDS}"})
     return context.output((), {}).run_reading(made, ())
 
 
-def _small(moment: Moment, source: Source, info: MediaInfo, video: VideoStream) -> Any:
+def _small_picture(moment: Moment, source: Source, info: MediaInfo, video: VideoStream) -> Any:
     given = filters.open_input(source.path.name, info, threads=1, **moment.options)
     shown = filters.normalize_picture(given, info, video).filter("trim", end_frame=1)
     timed = shown.filter("settb", f"1/{MILLISECONDS}").filter("setpts", round(moment.seconds * MILLISECONDS))
-    return _grey(timed)
+    return _to_gray(timed)
 
 
-def _grey(shown: Any) -> Any:
+def _to_gray(shown: Any) -> Any:
     return shown.filter("scale", CANDIDATE_WIDTH, CANDIDATE_WIDTH, flags="area").filter("format", "gray")
 
 
-def _best(moments: Sequence[Moment], folder: Path) -> Moment:
-    """The moment of the most telling picture. Of those that were sought, the one that is sought in the same way."""
+def _best_moment(moments: Sequence[Moment], folder: Path) -> Moment:
+    """Return the moment of the most telling picture. Where pictures were sought, it is sought in the same way."""
     milliseconds = _most_telling(folder, CANDIDATE_WIDTH)
     if milliseconds is None:
         return Moment(0.0)
     if not moments[0].options:
-        return _exact(milliseconds / MILLISECONDS)
+        return _seek_exactly(milliseconds / MILLISECONDS)
     return min(moments, key=lambda moment: abs(moment.seconds * MILLISECONDS - milliseconds))
 
 
-def _picture(given: Any, info: MediaInfo, video: VideoStream, width: int) -> Any:
-    """The picture as images have it: square pixels, RGB or what JPEG has."""
+def _full_picture(given: Any, info: MediaInfo, video: VideoStream, width: int) -> Any:
+    """Return the picture as images have it: square pixels, RGB or what JPEG has."""
     across, down = _size(video, width)
     shown = filters.normalize_picture(given, info, video)
     scaled = shown.filter(
@@ -191,15 +190,15 @@ def _picture(given: Any, info: MediaInfo, video: VideoStream, width: int) -> Any
 
 
 def _size(video: VideoStream, width: int) -> tuple[int, int]:
-    """Pixels across and down, in the video's shape as players show it."""
+    """Return pixels across and down, in the video's shape as players show it."""
     across, down = (side // 2 * 2 or side for side in video.rotated_size)
     shape = across * video.rotated_aspect / down
     wide = width or round(down * shape)
     return wide, max(round(wide / shape), 1)
 
 
-def _sheet(sprites: video_pb2.Sprites, video: VideoStream, seconds: float) -> Sheet:
-    """Raises InvalidArgument for a sheet that is too large."""
+def _plan_sheet(sprites: video_pb2.Sprites, video: VideoStream, seconds: float) -> Sheet:
+    """Return the sheet that is requested. Raises InvalidArgument for one that is too large."""
     columns = sprites.columns or COLUMNS
     width, height = _size(video, sprites.width or SPRITE_WIDTH)
     interval = sprites.interval_seconds or max(seconds / SPRITES, 1.0)
@@ -215,10 +214,10 @@ def _sheet(sprites: video_pb2.Sprites, video: VideoStream, seconds: float) -> Sh
     return Sheet(count, interval, columns, width, height)
 
 
-def _sprites(
+def _sprites_run(
     sheet: Sheet, context: PlanContext, source: Source, info: MediaInfo, video: VideoStream, seconds: float
 ) -> FfmpegRun:
-    """The run that makes the sheet; the cues are written at once."""
+    """Write the cues, and return the run that makes the sheet."""
     result = Path(context.result)
     CUES.path(result).write_text(_cues(sheet, seconds), encoding="utf-8")
     options = {"skip_frame": "nokey"} if seconds > KEY_FRAMES_SECONDS else {}
@@ -243,11 +242,11 @@ def _cues(sheet: Sheet, seconds: float) -> str:
         row, column = divmod(number, sheet.columns)
         start, end = number * sheet.interval, min((number + 1) * sheet.interval, seconds)
         place = f"{column * sheet.width},{row * sheet.height},{sheet.width},{sheet.height}"
-        blocks.append(f"{_clock(start)} --> {_clock(end)}\n{SHEET.name}#xywh={place}\n")
+        blocks.append(f"{_timestamp(start)} --> {_timestamp(end)}\n{SHEET.name}#xywh={place}\n")
     return "\n".join(blocks)
 
 
-def _clock(seconds: float) -> str:
+def _timestamp(seconds: float) -> str:
     whole, milliseconds = divmod(round(seconds * MILLISECONDS), MILLISECONDS)
     return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}.{milliseconds:03}"
 
@@ -255,7 +254,7 @@ def _clock(seconds: float) -> str:
 def _most_telling(folder: Path, side: int) -> int | None:
     """Return the number in the name of the most telling picture, a file of side × side gray samples in the folder; of
     equals the earliest. None when there is no picture."""
-    scores = {number: _score(picture) for number, picture in sorted(_pictures(folder, side))}
+    scores = {number: _score(picture) for number, picture in sorted(_read_pictures(folder, side))}
     return max(scores, key=lambda number: scores[number], default=None)
 
 
@@ -269,7 +268,7 @@ def _score(picture: Gray) -> float:
     return light * contrast * (0.25 + 0.75 * detail)
 
 
-def _pictures(folder: Path, side: int) -> Iterator[tuple[int, Gray]]:
+def _read_pictures(folder: Path, side: int) -> Iterator[tuple[int, Gray]]:
     for path in folder.glob(f"{PREFIX}*{ENDING}"):
         samples = np.frombuffer(path.read_bytes(), np.uint8)
         if samples.size == side * side:

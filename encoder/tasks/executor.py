@@ -19,6 +19,7 @@ from encoder.ffmpeg.command import FfmpegRun
 from encoder.media.info import Source
 from encoder.operations import OPERATIONS
 from encoder.operations.plan import COPY, Plan, PlanContext
+from encoder.sandbox.sandboxes import SandboxAccess
 from encoder.tasks import capabilities, inputs
 from encoder.tasks.capabilities import Capabilities
 from encoder.tasks.results import ResultStream, check_results
@@ -125,9 +126,10 @@ class TaskExecutor:
     async def _run_with(self, choice: CodecChoice, work: Work) -> encoder_pb2.Summary:
         plan = await asyncio.to_thread(self._plan, work, choice.codec)
         stream, result = work.stream, work.folder.result
+        access = SandboxAccess((work.folder.path, result.parent), ())
         for number, planned in enumerate(plan.runs, 1):
             run = planned if isinstance(planned, FfmpegRun) else await asyncio.to_thread(planned)
-            async with self.capabilities.ffmpeg.start(run, work.folder.sandbox_access) as running:
+            async with self.capabilities.ffmpeg.start(run, access) as running:
                 async for progress in running.progress():
                     if number == len(plan.runs):
                         if plan.streamable and stream.is_live:

@@ -54,7 +54,6 @@ class Worker:
     """
 
     id: str
-    provider: str
     is_rented: bool
     is_ready: bool
     slots: int
@@ -152,7 +151,6 @@ class Plan:
         self._offers.remove(offer)
         worker = Worker(
             id=f"offer {offer.provider} {offer.id}",
-            provider=offer.provider,
             is_rented=True,
             is_ready=False,
             slots=offer.slots,

@@ -14,8 +14,6 @@ from servicekit.codec import STORED
 
 DAY_SECONDS = 86_400.0
 
-FindInstance = Callable[[str], Instance | None]
-
 
 @dataclass(frozen=True, slots=True)
 class UsageInterval:
@@ -65,7 +63,7 @@ def merge(intervals: Sequence[UsageInterval]) -> tuple[UsageInterval, ...]:
 
 
 def cost_of(
-    intervals: Sequence[UsageInterval], find: FindInstance, now: float, idle_seconds: float = 0.0
+    intervals: Sequence[UsageInterval], find: Callable[[str], Instance | None], now: float, idle_seconds: float = 0.0
 ) -> Cost | None:
     """Return the total cost of the intervals; None if there are none.
 

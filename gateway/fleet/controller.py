@@ -14,11 +14,11 @@ from gateway.cluster.leader import LeaderLease
 from gateway.fleet import billing
 from gateway.fleet.autoscaler import Decision, Demand, Launch, Policy, Snapshot, Worker, decide
 from gateway.fleet.estimates import EstimateStore
-from gateway.fleet.instances.instance import Instance, InstanceState, is_label_of, new_label
+from gateway.fleet.instances.instance import Instance, InstanceState, new_label
 from gateway.fleet.instances.registry import InstanceRegistry
 from gateway.fleet.lifecycle import InstanceLifecycle, Lifecycle, LifecycleTimeouts
-from gateway.fleet.providers.base import Offer
-from gateway.fleet.providers.monitor import BACKOFF, InstanceMonitor, ProviderMonitor
+from gateway.fleet.providers.base import InstanceProvider, Offer
+from gateway.fleet.providers.monitor import BACKOFF, ProviderMonitor
 from gateway.workers.pool import Pool
 from servicekit.backoff import Backoff
 from servicekit.errors import ServiceError
@@ -100,8 +100,6 @@ class FleetController:
     queue: Queue
     lifecycles: Mapping[str, Lifecycle]
     _pruned_at: float = field(default=0.0, init=False)
-    # The provider's list that was last searched for strays.
-    _searched_at: dict[str, float] = field(default_factory=dict, init=False)
     _loop: asyncio.Task[None] | None = field(default=None, init=False)
 
     @property
@@ -113,11 +111,6 @@ class FleetController:
     def rentable_monitors(self) -> list[ProviderMonitor]:
         """Return the monitors of the providers to rent from, in the order of preference."""
         return [self.lifecycles[name].monitor for name in self.config.rentable if name in self.lifecycles]
-
-    @property
-    def is_leader(self) -> bool:
-        """Return True while this gateway leads the fleet."""
-        return self.lease.is_held
 
     def start(self) -> None:
         """Start the loop."""
@@ -145,32 +138,25 @@ class FleetController:
         instances = self.registry.living()
         self._refresh(instances)
         for instance in instances:
-            if (lifecycle := self.lifecycles.get(instance.provider)) and self.is_leader:
+            if (lifecycle := self.lifecycles.get(instance.provider)) and self.lease.is_held:
                 await _isolated(self._end_orphaned_runs(instance, now), instance.id)
                 await _isolated(lifecycle.reconcile(instance), instance.id)
         if now - self._pruned_at > self.config.intervals.reconcile_seconds:
             self._pruned_at = now
             await _isolated(self._prune(now), "records")
-        self._destroy_strays()
+        for lifecycle in self.lifecycles.values():
+            if isinstance(lifecycle, InstanceLifecycle):
+                lifecycle.destroy_strays()
         await self._scale(now)
 
     def _refresh(self, instances: list[Instance]) -> None:
         intervals = self.config.intervals
         provisioning = {instance.provider for instance in instances if instance.state is InstanceState.PROVISIONING}
         for name, monitor in self.monitors.items():
-            if isinstance(monitor, InstanceMonitor):
-                is_urgent = name in provisioning
-                seconds = intervals.provisioning_list_seconds if is_urgent else intervals.reconcile_seconds / 2
-                monitor.refresh_instances(seconds)
-
-    def _destroy_strays(self) -> None:
-        """Destroy strays once for each list that a provider gave."""
-        for name, lifecycle in self.lifecycles.items():
-            if isinstance(lifecycle, InstanceLifecycle):
-                listed_at = lifecycle.monitor.instances_at
-                if listed_at > self._searched_at.get(name, 0.0):
-                    self._searched_at[name] = listed_at
-                    lifecycle.destroy_strays(lambda label: is_label_of(self.config.name, label))
+            is_urgent = name in provisioning
+            monitor.refresh_instances(
+                intervals.provisioning_list_seconds if is_urgent else intervals.reconcile_seconds / 2
+            )
 
     async def _prune(self, now: float) -> None:
         """Delete expired records, and report billed instances that this gateway cannot terminate."""
@@ -189,15 +175,14 @@ class FleetController:
         for run in instance.running:
             if run.started_at < now - self.config.intervals.orphaned_seconds and assigned.get(run.task) != instance.id:
                 log.warning("ending a run whose gateway is gone", instance=instance.id, task=run.task)
-                task = run.task
-                await self.registry.update(instance.id, lambda known, task=task: known.run_ended(task, now))  # type: ignore[misc]
+                await self.registry.end_run(instance.id, run.task, now)
 
     async def _scale(self, now: float) -> None:
         policy = self._policy()
         demand = current_demand(self.queue, self.assignments, self.estimate_store, now)
         for monitor in self.rentable_monitors:
-            if isinstance(monitor, InstanceMonitor):
-                monitor.instance_provider.set_workload(max(1, demand.waiting), demand.task_seconds)
+            if isinstance(monitor.provider, InstanceProvider):
+                monitor.provider.set_workload(max(1, demand.waiting), demand.task_seconds)
             if demand.waiting or policy.minimum:
                 monitor.refresh_offers(self.config.intervals.offers_seconds)
         snapshot = Snapshot(
@@ -210,14 +195,14 @@ class FleetController:
             tick_seconds=self.config.intervals.tick_seconds * 2,
         )
         for decision in decide(snapshot):
-            if not self.is_leader:
+            if not self.lease.is_held:
                 return
             await self._apply(decision, now)
 
     def _policy(self) -> Policy:
         """Return the policy, without a minimum where only serverless providers are rented from: they keep no idle
         worker up."""
-        keeps_instances = any(isinstance(monitor, InstanceMonitor) for monitor in self.rentable_monitors)
+        keeps_instances = any(isinstance(monitor.provider, InstanceProvider) for monitor in self.rentable_monitors)
         return self.config.policy if keeps_instances else replace(self.config.policy, minimum=0)
 
     def _offers(self, now: float) -> list[Offer]:
@@ -230,7 +215,7 @@ class FleetController:
 
     def _workers(self) -> list[Worker]:
         static = [
-            Worker(member.encoder.name, "static", False, True, member.slots, max(member.busy, member.used), 0.0, 0.0)
+            Worker(member.encoder.name, False, True, member.slots, max(member.busy, member.used), 0.0, 0.0)
             for member in self.pool.members
             if not member.is_rented and member.ready
         ]
@@ -269,7 +254,6 @@ class FleetController:
 def _worker(instance: Instance) -> Worker:
     return Worker(
         id=instance.id,
-        provider=instance.provider,
         is_rented=True,
         is_ready=instance.state is InstanceState.READY,
         slots=instance.slots,

@@ -12,9 +12,9 @@ from gateway.fleet.controller import RETENTION_SECONDS, FleetConfig, FleetContro
 from gateway.fleet.estimates import EstimateStore
 from gateway.fleet.instances.instance import Instance
 from gateway.fleet.instances.registry import InstanceRegistry
-from gateway.fleet.lifecycle import InstanceLifecycle, Lifecycle, LifecycleTimeouts, WorkerSlotLifecycle
+from gateway.fleet.lifecycle import InstanceLifecycle, Lifecycle, LifecycleTimeouts
 from gateway.fleet.providers.base import InstanceProvider, Provider
-from gateway.fleet.providers.monitor import InstanceMonitor, ProviderMonitor
+from gateway.fleet.providers.monitor import ProviderMonitor
 from gateway.fleet.settings import FleetSettings
 from gateway.jetstream.keyvalue import KeyValue
 from gateway.workers.pool import Pool
@@ -125,11 +125,10 @@ async def open_fleet(
         stack.push_async_callback(part.stop)
 
     def lifecycle(provider: Provider) -> Lifecycle:
-        backoff = config.intervals.backoff
+        parts = ProviderMonitor(provider, config.intervals.backoff), registry, pool, config.timeouts
         if isinstance(provider, InstanceProvider):
-            monitor = InstanceMonitor(provider, backoff)
-            return InstanceLifecycle(monitor, registry, pool, config.timeouts, estimate_store)
-        return WorkerSlotLifecycle(ProviderMonitor(provider, backoff), registry, pool, config.timeouts)
+            return InstanceLifecycle(*parts, provider, estimate_store, config.name)
+        return Lifecycle(*parts)
 
     controller = FleetController(
         config=config,

@@ -17,18 +17,18 @@ that continues.
 
 import asyncio
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from dataclasses import dataclass, field, replace
 
 import structlog
 
 from gateway.fleet.estimates import EstimateStore
 from gateway.fleet.instances.credentials import LaunchSpec
-from gateway.fleet.instances.instance import Instance, InstanceState
+from gateway.fleet.instances.instance import Instance, InstanceState, is_label_of
 from gateway.fleet.instances.registry import InstanceRegistry
-from gateway.fleet.providers.base import LaunchUnknown, ListedInstance, Offer, OfferGone
-from gateway.fleet.providers.monitor import CREATE, DESTROY, InstanceMonitor, ProviderMonitor
+from gateway.fleet.providers.base import InstanceProvider, LaunchUnknown, ListedInstance, Offer, OfferGone
+from gateway.fleet.providers.monitor import CREATE, DESTROY, ProviderMonitor
+from gateway.jetstream.records import UnreadableRecord
 from gateway.workers.pool import Pool
 from servicekit.errors import ServiceError
 from servicekit.tasks import cancel_and_wait
@@ -50,17 +50,21 @@ class LifecycleTimeouts:
 
 
 @dataclass(eq=False)
-class Lifecycle(ABC):
-    """Reconciles the instances of one provider."""
+class Lifecycle:
+    """Reconciles the worker slots of a serverless provider: nothing is created for them, and nothing to be destroyed.
+
+    A silent endpoint terminates none: its workers may work all the same.
+    """
 
     monitor: ProviderMonitor
     registry: InstanceRegistry
     pool: Pool
     timeouts: LifecycleTimeouts
 
-    @abstractmethod
     async def launch(self, instance: Instance, offer: Offer) -> None:
-        """Write the record of a new instance, then create it."""
+        """Write the record of a slot, usable from now on: the provider starts a worker once a job is queued."""
+        await self.registry.create(instance.id, instance.created(instance.id))
+        log.info("worker slot opened", instance=instance.id, provider=instance.provider, offer=offer.description)
 
     async def reconcile(self, instance: Instance) -> None:
         """Take an instance one step further."""
@@ -81,13 +85,13 @@ class Lifecycle(ABC):
         await self.monitor.close()
         await self.monitor.provider.close()
 
-    @abstractmethod
     async def _confirm(self, instance: Instance) -> None:
         """Find out whether a requested instance was created."""
+        await self._never_created(instance, "never created")
 
-    @abstractmethod
     async def _destroy(self, instance: Instance) -> None:
         """Destroy a terminating instance."""
+        await self._terminated(instance)
 
     async def _became_ready(self, instance: Instance) -> bool:
         member = self.pool.member(instance.id)
@@ -116,36 +120,21 @@ class Lifecycle(ABC):
         return ended
 
 
-class WorkerSlotLifecycle(Lifecycle):
-    """Reconciles worker slots of a serverless provider: nothing is created for them, and nothing to be destroyed.
-
-    A silent endpoint terminates none: its workers may work all the same.
-    """
-
-    async def launch(self, instance: Instance, offer: Offer) -> None:
-        """Write the record of a slot, usable from now on: the provider starts a worker once a job is queued."""
-        await self.registry.create(instance.id, instance.created(instance.id))
-        log.info("worker slot opened", instance=instance.id, provider=instance.provider, offer=offer.description)
-
-    async def _confirm(self, instance: Instance) -> None:
-        await self._never_created(instance, "never created")
-
-    async def _destroy(self, instance: Instance) -> None:
-        await self._terminated(instance)
-
-
 @dataclass(eq=False)
 class InstanceLifecycle(Lifecycle):
     """Reconciles instances that are created and destroyed, each by one background task at a time."""
 
-    monitor: InstanceMonitor
+    provider: InstanceProvider
     estimate_store: EstimateStore
+    fleet: str
+    # The provider's list that was last searched for strays.
+    _searched_at: float = field(default=0.0, init=False)
     _started_at: float = field(default_factory=time.time, init=False)
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict, init=False)
 
     async def launch(self, instance: Instance, offer: Offer) -> None:
         """Write the record of an instance, then create it in the background."""
-        spec = self.monitor.instance_provider.prepare(instance.id)
+        spec = self.provider.prepare(instance.id)
         await self.registry.create(instance.id, replace(instance, access=spec.access))
         self._start(instance.id, self._create(instance, offer, spec))
 
@@ -159,12 +148,14 @@ class InstanceLifecycle(Lifecycle):
             instance = await self.registry.update(instance.id, lambda known: known.located(address, usd_per_hour))
         await super().reconcile(instance)
 
-    def destroy_strays(self, is_ours: Callable[[str], bool]) -> None:
-        """Destroy listed instances that carry a label of this fleet and have no record: a record is written before its
-        instance is created."""
-        for listed in self.monitor.instances.values():
-            if is_ours(listed.label) and listed.label not in self._tasks:
-                self._start(listed.label, self._destroy_stray(listed))
+    def destroy_strays(self) -> None:
+        """Destroy listed instances that carry a label of this fleet and have no record, once for each list: a record is
+        written before its instance is created."""
+        if self.monitor.instances_at > self._searched_at:
+            self._searched_at = self.monitor.instances_at
+            for listed in self.monitor.instances.values():
+                if is_label_of(self.fleet, listed.label) and listed.label not in self._tasks:
+                    self._start(listed.label, self._destroy_stray(listed))
 
     async def close(self) -> None:
         """Cancel the background tasks; the records tell the next gateway how to continue."""
@@ -183,7 +174,7 @@ class InstanceLifecycle(Lifecycle):
 
     async def _create(self, instance: Instance, offer: Offer, spec: LaunchSpec) -> None:
         try:
-            provider_id = await self.monitor.instance_provider.create(offer, spec)
+            provider_id = await self.provider.create(offer, spec)
         except LaunchUnknown as error:
             log.warning("instance may have been created", instance=instance.id, error=error.message)
         except ServiceError as error:
@@ -207,12 +198,13 @@ class InstanceLifecycle(Lifecycle):
         is_ready = await super()._became_ready(instance)
         if is_ready:
             seconds = time.time() - instance.created_at
-            await self.estimate_store.setup_ended(instance.provider, seconds, self.monitor.provider.setup_seconds)
+            await self.estimate_store.setup_ended(instance.provider, seconds, self.provider.setup_seconds)
         return is_ready
 
     async def _fail(self, instance: Instance, fault: str) -> Instance:
         failed = await super()._fail(instance, fault)
-        self.monitor.blacklist(failed)
+        self.provider.blacklist(failed)
+        self.monitor.offers = [offer for offer in self.monitor.offers if not failed.host or offer.host != failed.host]
         return failed
 
     async def _destroy(self, instance: Instance) -> None:
@@ -220,18 +212,21 @@ class InstanceLifecycle(Lifecycle):
 
     async def _destroy_and_record(self, instance: Instance) -> None:
         if await self._is_destroyed(instance.provider_id):
-            self.monitor.instance_provider.record_outcome(await self._terminated(instance))
+            self.provider.record_outcome(await self._terminated(instance))
 
     async def _destroy_stray(self, listed: ListedInstance) -> None:
         # Read from the store: this gateway's memory of it may lag behind the provider's list.
-        known = await self.registry.get(listed.label)
+        try:
+            known = await self.registry.get(listed.label)
+        except UnreadableRecord:  # a gateway of a later version wrote it, and looks after the instance
+            return
         if known is None or not known.state.is_billed:
             log.warning("destroying an instance without a record", instance=listed.label)
             await self._is_destroyed(listed.provider_id)
 
     async def _is_destroyed(self, provider_id: str) -> bool:
         try:
-            await self.monitor.instance_provider.destroy(provider_id)
+            await self.provider.destroy(provider_id)
         except ServiceError as error:
             self.monitor.failed(DESTROY, error)
             return False

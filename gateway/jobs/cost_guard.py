@@ -36,7 +36,7 @@ class CostGuard:
         max_usd = operation.budget(wanted)
         if max_usd is None or any(member.ready and not member.is_rented for member in self.pool.members):
             return
-        tasks = len(operation.items(wanted) or [""])
+        tasks = len(operation.items(wanted))
         expected_usd = self.fleet.expected_usd(operation.kind(wanted)[0], tasks)
         if expected_usd is not None and expected_usd > max_usd:
             raise FailedPrecondition(
@@ -60,7 +60,9 @@ class CostGuard:
         await self.fleet.registry.begin_run(instance, ref.key, begun_at)
         try:
             interval = UsageInterval(instance, begun_at)
-            job = await self.store.update(ref.job_id, lambda job: model.begin_usage(job, ref.index, interval))
+            # Not cancelled half-way: the write would take effect after the end was recorded, and leave the usage open.
+            begin = self.store.update(ref.job_id, lambda job: model.begin_usage(job, ref.index, interval))
+            job = await run_to_completion(begin)
             async with self._limited(job, instance):
                 yield
         except EncoderBusy:

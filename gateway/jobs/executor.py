@@ -40,12 +40,10 @@ class TaskExecutor:
     assets: AssetStore
     policy: JobPolicy
     resumable: Sequence[ResumableEncoder]
+    # Runs that are cancelled from now on are left to the next gateway, where they can go on.
     is_shutting_down: bool = field(default=False, init=False)
-    _committing: set[TaskRef] = field(default_factory=set, init=False)
-
-    def begin_shutdown(self) -> None:
-        """Leave runs that are cancelled from now on to the next gateway, where they can go on."""
-        self.is_shutting_down = True
+    # Tasks whose results are being recorded, after their encode.
+    committing: set[TaskRef] = field(default_factory=set, init=False)
 
     async def execute(self, attempt: Attempt, encoder: Encoder) -> None:
         """Execute the task; on return its result is stored and its record says COMPLETED."""
@@ -58,15 +56,11 @@ class TaskExecutor:
             raise Internal(f"Given up after {task.attempts} tries; each time the gateway ended in the middle of it.")
         encoder = await self._resuming(ref) or encoder
         outcome, result = await self._encode(attempt, job, encoder)
-        self._committing.add(ref)
+        self.committing.add(ref)
         try:
             await run_to_completion(self._commit(ref, encoder, outcome, result))
         finally:
-            self._committing.discard(ref)
-
-    def is_committing(self, ref: TaskRef) -> bool:
-        """Return True while the result of the task is being recorded, after its encode."""
-        return ref in self._committing
+            self.committing.discard(ref)
 
     async def _resuming(self, ref: TaskRef) -> Encoder | None:
         """Return the encoder that an earlier gateway left a run of the task with."""
@@ -80,7 +74,7 @@ class TaskExecutor:
     async def _encode(self, attempt: Attempt, job: Job, encoder: Encoder) -> tuple[Outcome, model.Result]:
         """Return the outcome, and the result as it is stored."""
         work = self._encode_job(attempt.ref, job)
-        async with TaskResults(self.assets, work.filename, work.max_files) as results:
+        async with TaskResults.open(self.assets, work.filename, work.max_files) as results:
             try:
                 # No limit until it has started: an encoder has limits of its own for the wait.
                 async with asyncio.timeout(None) as limit:
@@ -103,12 +97,12 @@ class TaskExecutor:
         if not operation.is_known(request):
             raise EncoderBusy(f"Job {job.id} is of an operation that only a gateway of a later version knows.")
         wanted = operation.task_operation(request, ref.index)
+        _, message = operation.kind(wanted)
         inputs = [
-            Input(source.path, source.text, functools.partial(self.sources.open, source.text), source.also)
-            for source in operation.distinct_inputs(operation.kind(wanted)[1])
+            Input(path, source, functools.partial(self.sources.open, source), tuple(also))
+            for source, (path, *also) in operation.distinct_inputs(message)
         ]
-        name, max_files = model.result_name(job, ref.index), operation.max_files(wanted)
-        return EncodeJob(ref.key, wanted, inputs, name, max_files)
+        return EncodeJob(ref.key, wanted, inputs, model.result_name(job, ref.index), operation.rules(message).files)
 
     async def _commit(self, ref: TaskRef, encoder: Encoder, outcome: Outcome, result: model.Result) -> None:
         """Record the result, or delete it. Must not be cancelled half-way: a record that was written while nobody
@@ -182,11 +176,8 @@ class TaskCallbacks:
 
     async def started(self) -> None:
         """Record the start of the attempt. Raise Cancelled if the job has ended."""
-        ref = self.attempt.ref
-        job = await self.executor.store.update(ref.job_id, lambda job: model.start_task(job, ref.index, time.time()))
-        if job.tasks[ref.index].status.is_terminal:
-            raise Cancelled("The job was cancelled.")
-        self.attempt.started_at = job.tasks[ref.index].started_at
+        # Not cancelled half-way: the write would take effect after the task was returned to the queue, and count.
+        await run_to_completion(self._record_start())
         self.limit.reschedule(asyncio.get_running_loop().time() + self.executor.policy.max_task_seconds)
         await self._publish(TaskProgress(Phase.ENCODING))
 
@@ -202,6 +193,13 @@ class TaskCallbacks:
     async def file(self, name: str, content_type: str) -> None:
         """Have the next bytes go to a further result."""
         await self.results.begin_file(name, content_type)
+
+    async def _record_start(self) -> None:
+        ref = self.attempt.ref
+        job = await self.executor.store.update(ref.job_id, lambda job: model.start_task(job, ref.index, time.time()))
+        if job.tasks[ref.index].status.is_terminal:
+            raise Cancelled("The job was cancelled.")
+        self.attempt.started_at = job.tasks[ref.index].started_at
 
     async def _publish(self, progress: TaskProgress) -> None:
         await self.executor.progress.publish(self.attempt.ref, progress)

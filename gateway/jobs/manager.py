@@ -55,13 +55,12 @@ class JobManager:
         self._check_sources(wanted)
         self.check_cost(wanted)
         now = time.time()
-        items = operation.items(wanted)
         job = Job(
             id=model.new_id(now),
             operation=operation.kind(wanted)[0],
             request=wanted.SerializeToString(),
-            batch=not operation.single(wanted),
-            tasks=tuple(Task(item=item) for item in items or [operation.OLDER_FORM_ID]),
+            batch=operation.is_batch(wanted),
+            tasks=tuple(Task(item=item) for item in operation.items(wanted)),
             created_at=now,
         )
         try:

@@ -6,8 +6,10 @@ completed, cancelled) returns the job unchanged, so that a message delivered twi
 
 import re
 import secrets
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
+from typing import Any
 
 from gateway.assets.record import name_for_type
 from gateway.fleet.billing import UsageInterval, merge
@@ -205,30 +207,27 @@ def begin_usage(job: Job, index: int, interval: UsageInterval) -> Job:
     task = job.tasks[index]
     if task.status.is_terminal:
         return job
-    before = _with_usage_ended(task, interval.started_at).usage
-    return _with(job, index, replace(task, usage=merge((*before, interval))))
+    return _with(job, index, usage=merge((*_ended(task.usage, interval.started_at), interval)))
 
 
 def drop_usage(job: Job, index: int, instance: str) -> Job:
     """The instance did not take the task after all."""
-    task = job.tasks[index]
-    return _with(job, index, replace(task, usage=task.usage[:-1])) if has_usage(job, index, instance) else job
+    return _with(job, index, usage=job.tasks[index].usage[:-1]) if _has_usage(job, index, instance) else job
 
 
 def end_usage(job: Job, index: int, instance: str, now: float) -> Job:
     """The instance no longer has the task."""
-    return _with(job, index, _with_usage_ended(job.tasks[index], now)) if has_usage(job, index, instance) else job
+    return _with(job, index, usage=_ended(job.tasks[index].usage, now)) if _has_usage(job, index, instance) else job
 
 
-def has_usage(job: Job, index: int, instance: str) -> bool:
+def _has_usage(job: Job, index: int, instance: str) -> bool:
     """Return True if the instance has the task now."""
-    task = job.tasks[index]
-    return bool(task.usage) and task.usage[-1].instance == instance and task.usage[-1].ended_at is None
+    usage = job.tasks[index].usage
+    return bool(usage) and usage[-1].instance == instance and usage[-1].ended_at is None
 
 
-def _with_usage_ended(task: Task, now: float) -> Task:
-    ended = tuple(one if one.ended_at is not None else replace(one, ended_at=now) for one in task.usage)
-    return replace(task, usage=ended)
+def _ended(usage: Iterable[UsageInterval], now: float) -> tuple[UsageInterval, ...]:
+    return tuple(replace(one, ended_at=now) if one.ended_at is None else one for one in usage)
 
 
 def start_task(job: Job, index: int, now: float) -> Job:
@@ -236,53 +235,36 @@ def start_task(job: Job, index: int, now: float) -> Job:
     task = job.tasks[index]
     if task.status.is_terminal:
         return job
-    started = replace(task, status=Status.IN_PROGRESS, attempts=task.attempts + 1, started_at=now)
-    return replace(_with(job, index, started), started_at=job.started_at or now)
+    started = _with(job, index, status=Status.IN_PROGRESS, attempts=task.attempts + 1, started_at=now)
+    return replace(started, started_at=job.started_at or now)
 
 
 def return_task(job: Job, index: int, now: float, *, counted: bool, started_at: float | None = None) -> Job:
     """The attempt of `started_at`, if it is current, returns the task to the queue. If `counted`, a started attempt
     counts against the limit."""
     task = job.tasks[index]
-    if not task.is_current(started_at):
+    if task.status.is_terminal or not task.is_current(started_at):
         return job
-    if not task.status.is_terminal:
-        task = _with_usage_ended(task, now)
-    if task.status is not Status.IN_PROGRESS:
-        return _with(job, index, task)
-    attempts = task.attempts if counted else max(0, task.attempts - 1)
-    return _with(job, index, replace(task, status=Status.IN_QUEUE, attempts=attempts))
+    was_started = task.status is Status.IN_PROGRESS
+    attempts = max(0, task.attempts - 1) if was_started and not counted else task.attempts
+    return _with(job, index, status=Status.IN_QUEUE, attempts=attempts, usage=_ended(task.usage, now))
 
 
 def complete_task(job: Job, index: int, result: Result, now: float) -> Job:
     """The task's result is stored. The first MAX_WARNINGS warnings are kept, which bounds the size of a record."""
-    task = job.tasks[index]
-    if task.status.is_terminal:
-        return job
-    done = replace(
-        _with_usage_ended(task, now),
-        status=Status.COMPLETED,
-        asset=result.asset,
-        frames=result.frames,
-        codec=result.codec,
-        codec_reason=result.codec_reason,
-        failure=None,
-        warnings=result.warnings[:MAX_WARNINGS],
-        content_type=result.content_type,
-        files=result.files,
-    )
-    return _end_if_over(_with(job, index, done), now)
+    # A task has all fields of its result.
+    stored = {entry.name: getattr(result, entry.name) for entry in fields(result)}
+    stored["warnings"] = result.warnings[:MAX_WARNINGS]
+    return _end_task(job, index, now, status=Status.COMPLETED, failure=None, **stored)
 
 
 def fail_task(
     job: Job, index: int, failure: Failure, now: float, *, timed_out: bool = False, started_at: float | None = None
 ) -> Job:
     """The task failed for good in the attempt of `started_at`, if that is current."""
-    task = job.tasks[index]
-    if task.status.is_terminal or not task.is_current(started_at):
+    if not job.tasks[index].is_current(started_at):
         return job
-    status = Status.TIMED_OUT if timed_out else Status.FAILED
-    return _end_if_over(_with(job, index, replace(_with_usage_ended(task, now), status=status, failure=failure)), now)
+    return _end_task(job, index, now, status=Status.TIMED_OUT if timed_out else Status.FAILED, failure=failure)
 
 
 def cancel(job: Job, failure: Failure, now: float) -> Job:
@@ -292,15 +274,22 @@ def cancel(job: Job, failure: Failure, now: float) -> Job:
     tasks = tuple(
         task
         if task.status.is_terminal
-        else replace(_with_usage_ended(task, now), status=Status.CANCELLED, failure=failure)
+        else replace(task, status=Status.CANCELLED, failure=failure, usage=_ended(task.usage, now))
         for task in job.tasks
     )
     return replace(job, tasks=tasks, cancelled=True, ended_at=now)
 
 
-def _with(job: Job, index: int, task: Task) -> Job:
-    return replace(job, tasks=(*job.tasks[:index], task, *job.tasks[index + 1 :]))
-
-
-def _end_if_over(job: Job, now: float) -> Job:
+def _end_task(job: Job, index: int, now: float, **changes: Any) -> Job:
+    """End the task, and with the last one the job; nothing changes for a task that has ended."""
+    task = job.tasks[index]
+    if task.status.is_terminal:
+        return job
+    job = _with(job, index, usage=_ended(task.usage, now), **changes)
     return replace(job, ended_at=now) if job.status.is_terminal else job
+
+
+def _with(job: Job, index: int, **changes: Any) -> Job:
+    """Return the job with changes to a task."""
+    task = replace(job.tasks[index], **changes)
+    return replace(job, tasks=(*job.tasks[:index], task, *job.tasks[index + 1 :]))

@@ -4,7 +4,6 @@ So a new operation needs no edit here: its fields are checked, its inputs found 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.message import Message
@@ -15,6 +14,8 @@ from servicekit.errors import InvalidArgument
 # The descriptors of protobuf's C implementation have no public type.
 Field = Any
 
+KINDS = video_pb2.Operation.DESCRIPTOR.oneofs_by_name["kind"].fields
+
 # Id of the only result of a batch operation that was asked for in its older form, without a batch.
 OLDER_FORM_ID = "1"
 
@@ -23,7 +24,7 @@ def kind(operation: video_pb2.Operation) -> tuple[str, Message]:
     """Name of the operation and its message. Raises InvalidArgument when none is set."""
     name = operation.WhichOneof("kind")
     if name is None:
-        known = ", ".join(field.name for field in operation.DESCRIPTOR.oneofs_by_name["kind"].fields)
+        known = ", ".join(field.name for field in KINDS)
         raise InvalidArgument(f"The operation is missing; give one of: {known}.", fields={"operation": "required"})
     return name, getattr(operation, name)
 
@@ -35,75 +36,53 @@ def is_known(operation: video_pb2.Operation) -> bool:
 
 def wrap(message: Message) -> video_pb2.Operation:
     """The operation whose message this is."""
-    for field in video_pb2.Operation.DESCRIPTOR.oneofs_by_name["kind"].fields:
+    for field in KINDS:
         if field.message_type is message.DESCRIPTOR:
-            operation = video_pb2.Operation()
-            getattr(operation, field.name).CopyFrom(message)
-            return operation
+            return video_pb2.Operation(**{field.name: message})  # type: ignore[arg-type]
     raise TypeError(f"{message.DESCRIPTOR.full_name} is no kind of operation")
 
 
-def max_files(operation: video_pb2.Operation) -> int:
-    """Return how many further results a task of the operation may have, beside its first one."""
-    return _message_rules(kind(operation)[1].DESCRIPTOR).files
-
-
-def done_text(operation: video_pb2.Operation) -> str:
-    """Text of the answer when the operation went well."""
-    return _message_rules(kind(operation)[1].DESCRIPTOR).done
+def rules(message: Message) -> options_pb2.MessageRules:
+    """Return the rules of the message as a whole."""
+    options: options_pb2.MessageRules = message.DESCRIPTOR.GetOptions().Extensions[options_pb2.rules]
+    return options
 
 
 def check(operation: video_pb2.Operation, max_items: int) -> None:
     """Hold the operation against its rules. Raises InvalidArgument with the text of the contract."""
     _, message = kind(operation)
     _check(message, "")
-    batch = _batch(message)
-    if batch is not None and len(getattr(message, batch.name)) > max_items:
-        count = len(getattr(message, batch.name))
+    name, elements = _batch(message)
+    if len(elements) > max_items:
         raise InvalidArgument(
-            f"{batch.name} has {count} elements and {max_items} are allowed; send several requests.",
-            fields={batch.name: f"at most {max_items} elements"},
+            f"{name} has {len(elements)} elements and {max_items} are allowed; send several requests.",
+            fields={name: f"at most {max_items} elements"},
         )
 
 
 def _check(message: Message, prefix: str) -> None:
     missing = [prefix + field.json_name for field in message.DESCRIPTOR.fields if _is_missing(message, field)]
     if missing:
-        text = _message_rules(message.DESCRIPTOR).required or f"{', '.join(missing)}: required"
+        text = rules(message).required or f"{', '.join(missing)}: required"
         raise InvalidArgument(text, fields=dict.fromkeys(missing, "required"))
     for field, value in message.ListFields():
-        if field.is_repeated:
-            _check_count(field, value, prefix)
+        _check_field(field, value, prefix + field.json_name)
+
+
+def _check_field(field: Field, value: Any, name: str) -> None:
+    rules = _field_rules(field)
+    if field.is_repeated and 0 < rules.max_items < len(value):
+        text = f"{name} has {len(value)} elements and {rules.max_items} are the most."
+        raise InvalidArgument(text, fields={name: "too many"})
+    for place, element in _elements(field, value, name):
         if field.message_type is not None:
-            _check_within(field, value, prefix)
-        elif field.is_repeated:
-            _check_sources(field, value, prefix)
-        else:
-            _check_range(field, value, prefix)
-
-
-def _check_within(field: Field, value: Any, prefix: str) -> None:
-    if not field.is_repeated:
-        _check(value, f"{prefix}{field.json_name}.")
-        return
-    for index, element in enumerate(value):
-        _check(element, f"{prefix}{field.json_name}[{index}].")
-    if unique := _rules(field).unique:
-        _check_unique(unique, value, prefix + field.json_name)
-
-
-def _check_count(field: Field, value: Any, prefix: str) -> None:
-    most = _rules(field).max_items
-    if most and len(value) > most:
-        name = prefix + field.json_name
-        raise InvalidArgument(f"{name} has {len(value)} elements and {most} are the most.", fields={name: "too many"})
-
-
-def _check_sources(field: Field, value: Any, prefix: str) -> None:
-    for index, source in enumerate(value):
-        if _rules(field).input and not source.strip():
-            name = f"{prefix}{field.json_name}[{index}]"
-            raise InvalidArgument(f"{name} is empty; give a source, or leave it out.", fields={name: "required"})
+            _check(element, f"{place}.")
+        elif not field.is_repeated:
+            _check_range(rules, element, place)
+        elif rules.input and not element.strip():
+            raise InvalidArgument(f"{place} is empty; give a source, or leave it out.", fields={place: "required"})
+    if rules.unique:
+        _check_unique(rules.unique, value, name)
 
 
 def _check_unique(name: str, elements: Any, where: str) -> None:
@@ -118,15 +97,14 @@ def _check_unique(name: str, elements: Any, where: str) -> None:
 
 
 def _is_missing(message: Message, field: Field) -> bool:
-    rules = _rules(field)
+    rules = _field_rules(field)
     if not rules.required or (rules.unless and getattr(message, rules.unless)):
         return False
     value = getattr(message, field.name)
     return not (value.strip() if isinstance(value, str) else value)
 
 
-def _check_range(field: Field, value: Any, prefix: str) -> None:
-    rules, name = _rules(field), prefix + field.json_name
+def _check_range(rules: options_pb2.FieldRules, value: Any, name: str) -> None:
     low = rules.min if rules.HasField("min") else None
     high = rules.max if rules.HasField("max") else None
     # Written so that NaN, which compares false with everything, is refused.
@@ -135,51 +113,37 @@ def _check_range(field: Field, value: Any, prefix: str) -> None:
         raise InvalidArgument(f"{name} is {value:g} and {text}.", fields={name: text})
 
 
-def items(operation: video_pb2.Operation) -> list[str] | None:
-    """Ids of the batch's elements, one task each; None for an operation of a single task."""
-    _, message = kind(operation)
-    batch = _batch(message)
-    if batch is not None and getattr(message, batch.name):
-        return [element.id for element in getattr(message, batch.name)]
-    return None
+def is_batch(operation: video_pb2.Operation) -> bool:
+    """Return True if the message has a batch field, so that its result is a list."""
+    return bool(_batch(kind(operation)[1])[0])
+
+
+def items(operation: video_pb2.Operation) -> list[str]:
+    """Return the ids of the batch's elements, one task each; OLDER_FORM_ID for an operation of a single task."""
+    _, elements = _batch(kind(operation)[1])
+    return [element.id for element in elements] or [OLDER_FORM_ID]
 
 
 def budget(operation: video_pb2.Operation) -> float | None:
     """The most that the job may cost, in dollars; None where nothing is said."""
-    if not is_known(operation):
-        return None
-    _, message = kind(operation)
-    for field, value in message.ListFields():
-        if _rules(field).budget:
-            return float(value)
-    return None
-
-
-def single(operation: video_pb2.Operation) -> bool:
-    """Return True if the message has no batch field, so that its result is one video."""
-    return _batch(kind(operation)[1]) is None
+    fields = kind(operation)[1].ListFields() if is_known(operation) else ()
+    return next((float(value) for field, value in fields if _field_rules(field).budget), None)
 
 
 def task_operation(operation: video_pb2.Operation, index: int) -> video_pb2.Operation:
     """The operation for one task: of a batch, only the element `index` is left."""
     name, message = kind(operation)
-    batch = _batch(message)
-    if batch is None or not getattr(message, batch.name):
+    batch, elements = _batch(message)
+    if not elements:
         return operation
     one = video_pb2.Operation()
     one.CopyFrom(operation)
-    elements = getattr(getattr(one, name), batch.name)
-    element = getattr(message, batch.name)[index]
-    del elements[:]
-    elements.append(element)
-    _clear_other_inputs(getattr(one, name))
-    return one
-
-
-def _clear_other_inputs(message: Message) -> None:
+    rest = getattr(one, name)
     for field in message.DESCRIPTOR.fields:
-        if _rules(field).input:
-            message.ClearField(field.name)
+        if field.name == batch or _field_rules(field).input:
+            rest.ClearField(field.name)
+    getattr(rest, batch).append(elements[index])
+    return one
 
 
 def inputs(message: Message, prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -189,50 +153,39 @@ def inputs(message: Message, prefix: str = "") -> Iterator[tuple[str, str]]:
     ("images.image_url").
     """
     for field, value in message.ListFields():
-        for place, element in _elements(field, value, prefix + field.name):
+        name, rules = prefix + field.name, _field_rules(field)
+        for place, element in _elements(field, value, name):
             if field.message_type is not None:
-                yield from inputs(element, f"{place}.")
-            elif _rules(field).input and element:
+                yield from inputs(element, f"{name if rules.batch else place}.")
+            elif rules.input and element:
                 yield place, element
 
 
-@dataclass(frozen=True)
-class InputSource:
-    """A source, the path of the field that names it, and the paths of others that name the same."""
-
-    path: str
-    text: str
-    also: tuple[str, ...] = ()
-
-
-def distinct_inputs(message: Message) -> list[InputSource]:
-    """Return the sources of a message, each once, in the order of the fields.
+def distinct_inputs(message: Message) -> list[tuple[str, list[str]]]:
+    """Return each source of a message once, with the paths of the fields that name it, in the order of the fields.
 
     Only elements of lists are joined: encoders of before there were such inputs read one field an input.
     """
     paths: dict[tuple[str, str], list[str]] = {}
     for path, text in inputs(message):
         paths.setdefault((text, "" if "[" in path else path), []).append(path)
-    return [InputSource(first, text, tuple(also)) for (text, _), (first, *also) in paths.items()]
+    return [(text, found) for (text, _), found in paths.items()]
 
 
-def _elements(field: Field, value: Any, path: str) -> Iterator[tuple[str, Any]]:
+def _elements(field: Field, value: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Yield the path and the value of each element of a list, or of the one value; none of a map."""
     if not field.is_repeated:
-        yield path, value
+        yield name, value
     elif field.message_type is None or not field.message_type.GetOptions().map_entry:
-        for index, element in enumerate(value):
-            yield path if _rules(field).batch else f"{path}[{index}]", element
+        yield from ((f"{name}[{index}]", element) for index, element in enumerate(value))
 
 
-def _batch(message: Message) -> Field | None:
-    return next((field for field in message.DESCRIPTOR.fields if _rules(field).batch), None)
+def _batch(message: Message) -> tuple[str, Any]:
+    """Return the name and the elements of the batch field; "" and () for a message without one."""
+    names = (field.name for field in message.DESCRIPTOR.fields if _field_rules(field).batch)
+    return next(((name, getattr(message, name)) for name in names), ("", ()))
 
 
-def _rules(field: Field) -> options_pb2.FieldRules:
+def _field_rules(field: Field) -> options_pb2.FieldRules:
     rules: options_pb2.FieldRules = field.GetOptions().Extensions[options_pb2.field]
-    return rules
-
-
-def _message_rules(descriptor: Any) -> options_pb2.MessageRules:
-    rules: options_pb2.MessageRules = descriptor.GetOptions().Extensions[options_pb2.rules]
     return rules

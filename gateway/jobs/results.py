@@ -1,8 +1,8 @@
 """The results of one attempt at a task: they become assets as they come in, and are kept all or none."""
 
 import contextlib
-from collections.abc import Sequence
-from types import TracebackType
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
 from typing import Self
 
 from apigpu.encoder.v1 import encoder_pb2
@@ -15,28 +15,25 @@ from servicekit.tasks import run_to_completion
 MAX_FILENAME_BYTES = 100
 
 
+@dataclass(eq=False)
 class TaskResults:
-    """Takes the chunks of the first result, then those of each further one that is announced.
+    """Takes the chunks of the first result, then those of each further one that is announced."""
 
-    Leaving the block without a commit leaves nothing behind.
-    """
+    assets: AssetStore
+    filename: str
+    max_files: int
+    _stack: contextlib.AsyncExitStack
+    _writers: list[AssetWriter] = field(default_factory=list, init=False)
 
-    def __init__(self, assets: AssetStore, filename: str, max_files: int) -> None:
-        """Set up for `max_files` further results. `filename` is that of the first one, should it be an MP4."""
-        self._assets = assets
-        self._filename = filename
-        self._max_files = max_files
-        self._writers: list[AssetWriter] = []
-        self._stack = contextlib.AsyncExitStack()
-
-    async def __aenter__(self) -> Self:
-        self._writers.append(await self._stack.enter_async_context(self._assets.create(self._filename)))
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self._stack.aclose()
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(cls, assets: AssetStore, filename: str, max_files: int) -> AsyncIterator[Self]:
+        """Begin the first result, a `filename` should it be an MP4; `max_files` further ones may come. Leaving the
+        block without a commit leaves nothing behind."""
+        async with contextlib.AsyncExitStack() as stack:
+            results = cls(assets, filename, max_files, stack)
+            await results._begin(filename)
+            yield results
 
     async def write(self, data: bytes) -> None:
         """Store the next bytes of the result that is coming in."""
@@ -44,16 +41,15 @@ class TaskResults:
 
     async def begin_file(self, name: str, content_type: str) -> None:
         """Have the next bytes go to a further result. Raises DataLoss for more than the operation may have."""
-        if len(self._writers) > self._max_files:
+        if len(self._writers) > self.max_files:
             raise DataLoss("The encoder sends more results than the operation may have.", reason="TOO_MANY_RESULTS")
-        created = self._assets.create(checked_filename(name), content_type)
-        self._writers.append(await self._stack.enter_async_context(created))
+        await self._begin(checked_filename(name), content_type)
 
     async def commit(self, summary: encoder_pb2.Summary) -> model.Result:
         """Make assets of all results. Raises DataLoss when they are not what the summary says; none is kept then."""
         if len(summary.files) != len(self._writers) - 1:
             raise DataLoss("The results are not those that the encoder's summary names.", reason="FILES_MISMATCH")
-        name = name_for_type(self._filename, summary.content_type)
+        name = name_for_type(self.filename, summary.content_type)
         self._writers[0].rename(name, summary.content_type)
         announced = [(summary.size_bytes, summary.sha256), *((file.size_bytes, file.sha256) for file in summary.files)]
         ids: list[str] = []
@@ -61,9 +57,12 @@ class TaskResults:
             for writer, (size_bytes, sha256) in zip(self._writers, announced, strict=True):
                 ids.append((await writer.commit(size_bytes=size_bytes, sha256=sha256)).id)
         except BaseException:
-            await run_to_completion(delete_assets(self._assets, ids))
+            await run_to_completion(delete_assets(self.assets, ids))
             raise
         return stored_result(summary, ids[0], ids[1:])
+
+    async def _begin(self, filename: str, content_type: str = "") -> None:
+        self._writers.append(await self._stack.enter_async_context(self.assets.create(filename, content_type)))
 
 
 def stored_result(summary: encoder_pb2.Summary, asset_id: str, file_ids: Sequence[str]) -> model.Result:

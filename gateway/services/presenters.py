@@ -188,7 +188,8 @@ def _stats(job: Job, cost: video_pb2.Cost | None, now: float) -> video_pb2.Stats
 
 def _done_text(job: Job) -> str:
     if job.processed == len(job.tasks):
-        return operation.done_text(video_pb2.Operation.FromString(job.request))
+        _, message = operation.kind(video_pb2.Operation.FromString(job.request))
+        return operation.rules(message).done
     failed = [task for task in job.tasks if task.failure]
     first = failed[0].failure.message if failed and failed[0].failure else ""
     return f"{len(failed)} of {len(job.tasks)} failed, see error of each; the first: {first}"

@@ -107,7 +107,7 @@ class Encoder(Protocol):
         """Return its slots, codecs and operations. Raises EncoderBusy if it does not answer."""
 
     async def run(self, job: EncodeJob, events: Events) -> Outcome:
-        """Run a task to its end. Cancelling ends it on the encoder.
+        """Run a task to its end. Canceling ends it on the encoder.
 
         Raises EncoderBusy, EncoderLost, InputFailed, or the encoder's own ServiceError.
         """

@@ -32,8 +32,8 @@ Stream = grpc.aio.StreamStreamCall[encoder_pb2.EncodeRequest, encoder_pb2.Encode
 
 
 class GrpcEncoder:
-    """See base.Encoder. `address` is host:port; `tls_name` is the name that the certificate must have instead of that
-    host, and `name` the encoder's instead of its address."""
+    """Run tasks on an encoder by gRPC. `address` is host:port; `tls_name` is the name that the
+    certificate must have instead of that host, and `name` the encoder's instead of its address."""
 
     def __init__(
         self,
@@ -50,7 +50,6 @@ class GrpcEncoder:
         self._metadata = (("x-session-token", session_token),) if session_token else ()
 
     async def close(self) -> None:
-        """Close the connection."""
         await self._channel.close()
 
     async def capabilities(self, timeout_seconds: float = CAPABILITIES_SECONDS) -> encoder_pb2.GetCapabilitiesResponse:

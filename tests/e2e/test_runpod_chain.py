@@ -1,6 +1,7 @@
 """From a JSON request to a link that opens, over emulated RunPod; and gateways that end in the middle of it."""
 
 import asyncio
+import functools
 import signal
 
 import httpx
@@ -41,7 +42,8 @@ async def gateway(tmp_path_factory):
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def runpod(gateway):
-    """RunPod as new."""
+    """RunPod as new, whatever the test before did to it."""
+    gateway.runpod.faults = runpodemulator.Faults()
     gateway.runpod.queue.jobs.clear()
     gateway.runpod.requests.clear()
     return gateway.runpod
@@ -71,7 +73,24 @@ async def ended(http, job):
     return await until_async(found)
 
 
+async def machines(http):
+    """All machines that the fleet has had, by id, once none of them is in use."""
+
+    async def found():
+        told = {one["id"]: one for one in (await http.get("/fleet")).json()["machines"]}
+        return all(one["state"] == "ENDED" for one in told.values()) and [told]
+
+    (told,) = await until_async(found)
+    return told
+
+
+def stored(gateway):
+    folder = gateway.folder / "data" / "assets" / "assets"
+    return set(folder.iterdir()) if folder.exists() else set()
+
+
 async def test_from_a_request_to_a_link_that_opens(runpod, gateway, http, media, tmp_path):
+    machines_before, stored_before = await machines(http), stored(gateway)
     health = await http.get("/runpod/health")
     assert health.status_code == 200, health.text
     assert health.json()["endpoint"] == "RunPod Serverless", health.text
@@ -95,14 +114,17 @@ async def test_from_a_request_to_a_link_that_opens(runpod, gateway, http, media,
     (tmp_path / "a.mp4").write_bytes((await http.get(done["output"]["videos"][0]["video_url"])).content)
     assert judge.facts(tmp_path / "a.mp4").frames == 4
     assert done["cost"]["usd"] > 0
-    while (fleet := (await http.get("/fleet")).json())["machines"][0]["state"] != "ENDED":
-        await asyncio.sleep(0.05)
-    (permit,) = fleet["machines"]
+    (permit,) = [one for name, one in (await machines(http)).items() if name not in machines_before]
     assert (permit["provider"], permit["reason"]) == ("runpod", "idle for 1 s")
     final = (await http.get(f"/job/{job}")).json()["cost"]
     assert (final["final"], final["usd"]) == (True, pytest.approx(permit["usd"]))
     # Only the still and the video are kept, and nothing waits to be taken up.
-    assert len(list((gateway.folder / "data" / "assets" / "assets").iterdir())) == 2
+    assert len(stored(gateway) - stored_before) == 2
+
+
+async def is_running(http, job):
+    """Whether the gateway knows of the run at RunPod: it has seen it begin."""
+    return (await http.get(f"/job/{job}")).json()["status"] == "IN_PROGRESS"
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
@@ -115,8 +137,7 @@ async def test_a_gateway_that_ends_in_mid_run_costs_no_second_one(runpod, gatewa
 
     async with runpod.worker(held):
         job = await submitted(http, media)
-        await until(lambda: [one.state for one in runpod.queue.jobs.values()] == ["IN_PROGRESS"])
-        await asyncio.sleep(0.2)
+        await until_async(functools.partial(is_running, http, job))
         await asyncio.to_thread(gateway.end, number)
         await asyncio.to_thread(gateway.start)
         goes_on.set()

@@ -1,7 +1,6 @@
 """Hosts for rented machines: what an emulator starts when a container is asked for."""
 
 import os
-import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from servicekit.process import die_with_parent
 from tests.support.paths import ROOT
+from tools.pair import free_ports
 
 
 @dataclass
@@ -35,7 +35,7 @@ class EncoderHost:
         self.folder, self.settings, self.started = Path(folder), settings, []
 
     def __call__(self, image, environment, label):
-        port = free_port()
+        (port,) = free_ports(1)
         own = {
             "HOST": "127.0.0.1",
             "PORT": str(port),
@@ -57,9 +57,3 @@ class EncoderHost:
         container = Container(process, {f"{environment.get('PORT', '50052')}/tcp": port})
         self.started.append(container)
         return container
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

@@ -1,19 +1,17 @@
-"""A provider for Vast.ai and an emulator for it to speak to, at a hundredth of the real intervals."""
+"""A provider for Vast.ai and an emulator for it to speak to, which takes calls as often as they come."""
 
 import time
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 
 from gateway.fleet.providers.base import ProviderContext
 from gateway.fleet.providers.vast.client import VastClient
-from gateway.fleet.providers.vast.provider import VastProvider
-from gateway.fleet.providers.vast.settings import VastSettings
+from gateway.fleet.providers.vast.provider import VastProvider, VastSettings
 from servicekit.backoff import Backoff
-from tests.emulators.vastemulator import INTERVALS, KEY, VastEmulator
+from tests.emulators.vastemulator import KEY, VastEmulator
 from tests.emulators.vastmarket import offer
 
-IMAGE, FLEET, PACE = "org/encoder:1", "api-gpu", 0.01
-# Twice as far apart as need be: a few milliseconds of delay count for much at this pace.
-PACES = {kind: 2 * seconds * PACE for kind, seconds in INTERVALS.items()}
+IMAGE, FLEET, BACKOFF = "org/encoder:1", "api-gpu", Backoff(0.01, 1)
 
 
 def context(fleet=FLEET, max_input_bytes=8 << 30):
@@ -34,7 +32,7 @@ def context(fleet=FLEET, max_input_bytes=8 << 30):
 
 def emulated():
     """Two offers of the same card."""
-    return VastEmulator([offer(dph_base=0.2), offer(dph_base=0.3)], pace=PACE)
+    return VastEmulator([offer(dph_base=0.2), offer(dph_base=0.3)])
 
 
 @asynccontextmanager
@@ -42,8 +40,8 @@ async def opened_on(vast):
     """Makes providers, and closes them."""
     made = []
 
-    def make(key=KEY, clock=time.monotonic, intervals=PACES, attempts=4, patience=2.0, **wishes):
-        client = VastClient(vast.url, key, intervals, Backoff(0.01, 1), patience, attempts)
+    def make(key=KEY, clock=time.monotonic, intervals=MappingProxyType({}), attempts=4, max_wait_seconds=2.0, **wishes):
+        client = VastClient(vast.url, key, intervals, BACKOFF, max_wait_seconds, attempts)
         settings = VastSettings(worker_image=IMAGE, **{"max_usd_per_hour": 0.5} | wishes)
         made.append(VastProvider(client, settings, context(max_input_bytes=1_000_000), offers_seconds=0, clock=clock))
         return made[-1]

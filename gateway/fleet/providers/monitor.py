@@ -4,10 +4,10 @@ up."""
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 
 import structlog
 
-from gateway.fleet.instances.instance import Instance
 from gateway.fleet.providers.base import InstanceProvider, ListedInstance, Offer, Provider
 from servicekit.backoff import Backoff, Cooldowns
 from servicekit.errors import Internal, ServiceError
@@ -23,23 +23,27 @@ FAULT_SHOWN_SECONDS = 60.0
 LIST, OFFERS, CREATE, DESTROY = "list", "offers", "create", "destroy"
 
 
+@dataclass(eq=False)
 class ProviderMonitor:
-    """The offers and faults of one provider. `offers_at` is when the last answer was asked for, Unix seconds.
+    """The offers, instances (by label) and faults of one provider. `offers_at` and `instances_at` are when the last
+    answer was asked for, Unix seconds.
 
     A fault is shown until `fault_shown_seconds` after its cooldown.
     """
 
-    def __init__(
-        self, provider: Provider, backoff: Backoff = BACKOFF, fault_shown_seconds: float = FAULT_SHOWN_SECONDS
-    ) -> None:
-        self.provider = provider
-        self.offers: Sequence[Offer] = ()
-        self.offers_at = 0.0
-        self._fault_shown_seconds = fault_shown_seconds
-        self._cooldowns = Cooldowns(backoff)
-        # The text of each purpose's last fault, and the end of its cooldown on the monotonic clock.
-        self._faults: dict[str, tuple[str, float]] = {}
-        self._refreshing: dict[str, asyncio.Task[None]] = {}
+    provider: Provider
+    backoff: Backoff = BACKOFF
+    fault_shown_seconds: float = FAULT_SHOWN_SECONDS
+    offers: Sequence[Offer] = field(default=(), init=False)
+    offers_at: float = field(default=0.0, init=False)
+    instances: dict[str, ListedInstance] = field(default_factory=dict, init=False)
+    instances_at: float = field(default=0.0, init=False)
+    # The text of each purpose's last fault, and the end of its cooldown on the monotonic clock.
+    _faults: dict[str, tuple[str, float]] = field(default_factory=dict, init=False)
+    _refreshing: dict[str, asyncio.Task[None]] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self._cooldowns = Cooldowns(self.backoff)
 
     @property
     def fault(self) -> str:
@@ -47,13 +51,19 @@ class ProviderMonitor:
 
         A create may not be tried again for hours: its fault is shown no longer than it is known to hold.
         """
-        since = time.monotonic() - self._fault_shown_seconds
+        since = time.monotonic() - self.fault_shown_seconds
         return next((text for text, until in self._faults.values() if since < until), "")
 
     def refresh_offers(self, older_than_seconds: float) -> None:
         """Ask for offers, unless that was done lately or is being done, or none can be taken now."""
         if time.time() - self.offers_at > older_than_seconds and not self._is_cooling(CREATE):
             self._refresh(OFFERS, self._read_offers)
+
+    def refresh_instances(self, older_than_seconds: float) -> None:
+        """Ask for the instances, unless that was done lately or is being done; a serverless provider has none."""
+        provider = self.provider
+        if isinstance(provider, InstanceProvider) and time.time() - self.instances_at > older_than_seconds:
+            self._refresh(LIST, lambda: self._read_instances(provider))
 
     def consume(self, offer: Offer) -> None:
         """Drop an offer that was taken."""
@@ -105,27 +115,7 @@ class ProviderMonitor:
         self.offers = await self.provider.offers()
         self.offers_at = asked_at
 
-
-class InstanceMonitor(ProviderMonitor):
-    """The instances too, by label; `instances_at` is when the last list was asked for, Unix seconds."""
-
-    def __init__(self, provider: InstanceProvider, backoff: Backoff = BACKOFF) -> None:
-        super().__init__(provider, backoff)
-        self.instance_provider = provider
-        self.instances: dict[str, ListedInstance] = {}
-        self.instances_at = 0.0
-
-    def refresh_instances(self, older_than_seconds: float) -> None:
-        """Ask for the instances, unless that was done lately or is being done."""
-        if time.time() - self.instances_at > older_than_seconds:
-            self._refresh(LIST, self._read_instances)
-
-    def blacklist(self, instance: Instance) -> None:
-        """Take no offers of the instance's host for a while: it did not come up, or broke."""
-        self.instance_provider.blacklist(instance)
-        self.offers = [offer for offer in self.offers if not instance.host or offer.host != instance.host]
-
-    async def _read_instances(self) -> None:
+    async def _read_instances(self, provider: InstanceProvider) -> None:
         asked_at = time.time()
-        self.instances = {listed.label: listed for listed in await self.instance_provider.list_instances()}
+        self.instances = {listed.label: listed for listed in await provider.list_instances()}
         self.instances_at = asked_at

@@ -85,7 +85,7 @@ class VideoServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Img2Vid(self, request, context):
-        """Turns stills into clips with a slow zoom about the centre (Ken Burns), several at once.
+        """Turns stills into clips with a slow zoom about the center (Ken Burns), several at once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -46,7 +46,7 @@ class VideoServiceStub:
     where MP4 can hold it.
     """
     Img2Vid: _grpc.UnaryUnaryMultiCallable[_video_pb2.Img2VidRequest, _video_pb2.Img2VidResponse]
-    """Turns stills into clips with a slow zoom about the centre (Ken Burns), several at once."""
+    """Turns stills into clips with a slow zoom about the center (Ken Burns), several at once."""
     AddAudio: _grpc.UnaryUnaryMultiCallable[_video_pb2.AddAudioRequest, _video_pb2.AddAudioResponse]
     """Puts a soundtrack on a video, in place of its own or mixed with it. The result is as long as the
     shorter of the two; the audio is AAC at 192 kbit/s.
@@ -77,7 +77,7 @@ class VideoServiceAsyncStub(VideoServiceStub):
     where MP4 can hold it.
     """
     Img2Vid: _aio.UnaryUnaryMultiCallable[_video_pb2.Img2VidRequest, _video_pb2.Img2VidResponse]  # type: ignore[assignment]
-    """Turns stills into clips with a slow zoom about the centre (Ken Burns), several at once."""
+    """Turns stills into clips with a slow zoom about the center (Ken Burns), several at once."""
     AddAudio: _aio.UnaryUnaryMultiCallable[_video_pb2.AddAudioRequest, _video_pb2.AddAudioResponse]  # type: ignore[assignment]
     """Puts a soundtrack on a video, in place of its own or mixed with it. The result is as long as the
     shorter of the two; the audio is AAC at 192 kbit/s.
@@ -117,7 +117,7 @@ class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _video_pb2.Img2VidRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_video_pb2.Img2VidResponse, _abc.Awaitable[_video_pb2.Img2VidResponse]]:
-        """Turns stills into clips with a slow zoom about the centre (Ken Burns), several at once."""
+        """Turns stills into clips with a slow zoom about the center (Ken Burns), several at once."""
 
     @_abc_1.abstractmethod
     def AddAudio(

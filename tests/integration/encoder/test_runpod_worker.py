@@ -16,7 +16,7 @@ from apigpu.encoder.v1 import encoder_pb2
 from apigpu.v1 import video_pb2
 from tests.emulators import runpodemulator, sdkchild
 from tests.support import judge, link_server
-from tests.support.until import until
+from tests.support.until import HANG_SECONDS, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -63,9 +63,16 @@ def started(runpod, folder, name, **settings):
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def runpod():
-    async with runpodemulator.running() as emulated:
-        yield emulated
+async def emulated():
+    async with runpodemulator.running() as runpod:
+        yield runpod
+
+
+@pytest.fixture
+def runpod(emulated):
+    """RunPod without a fault, whatever the test before did to it."""
+    emulated.faults = runpodemulator.Faults()
+    return emulated
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -75,16 +82,20 @@ async def links():
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def worker(runpod, tmp_path_factory):
-    with started(runpod, tmp_path_factory.mktemp("runpod") / "w1", "w1", BATCH_SIZE="8") as running:
+async def worker(emulated, tmp_path_factory):
+    with started(emulated, tmp_path_factory.mktemp("runpod") / "w1", "w1", BATCH_SIZE="8") as running:
         yield running
 
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def client(runpod):
+    async with connected(runpod) as client:
+        yield client
+
+
+def connected(runpod):
     headers = {"Authorization": f"Bearer {runpod.key}"}
-    async with httpx.AsyncClient(base_url=f"{runpod.api_url}/{runpod.endpoint_id}", headers=headers) as connected:
-        yield connected
+    return httpx.AsyncClient(base_url=f"{runpod.api_url}/{runpod.endpoint_id}", headers=headers, timeout=HANG_SECONDS)
 
 
 async def run(client, remote):
@@ -179,18 +190,23 @@ async def test_tasks_run_side_by_side_a_dropped_put_is_made_again_and_no_progres
     assert all(runpod.queue.jobs[job].progress for job in jobs)
 
 
-async def test_no_log_tells_of_a_link(worker):
+async def test_no_log_tells_of_a_link(runpod, client, links, worker, still):
+    await ended(runpod, client, await run(client, links.task("l", SHORT, url_image=still)))
     written = [worker.folder / "log", *(worker.folder / "logs").iterdir()]
     assert len(written) > 1
     assert not [path for path in written if link_server.SECRET in path.read_text()]
 
 
-async def test_a_killed_worker_and_one_that_is_told_to_stop_leave_nothing(
-    runpod, client, links, worker, still, tmp_path
-):
-    runpod.rules.poll_seconds = 60
-    job = runpod.queue.jobs[await run(client, links.task("k", LONG, url_image=still))]
-    await until(worker.at_work)
+async def test_a_killed_worker_and_one_that_is_told_to_stop_leave_nothing(links, still, tmp_path):
+    async with runpodemulator.running() as runpod, connected(runpod) as client:
+        runpod.rules.poll_seconds = 60
+        with started(runpod, tmp_path / "w1", "w1") as worker:
+            job = runpod.queue.jobs[await run(client, links.task("k", LONG, url_image=still))]
+            await until(worker.at_work)
+            await killed_and_stopped(runpod, job, worker, tmp_path)
+
+
+async def killed_and_stopped(runpod, job, worker, tmp_path):
     with (
         started(runpod, tmp_path / "w2", "w2") as other,
         started(runpod, tmp_path / "w3", "w3", CODEC="nvenc") as wrong,

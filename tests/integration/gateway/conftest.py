@@ -7,6 +7,6 @@ from gateway.jetstream.connection import JetStream
 
 @pytest.fixture
 async def jetstream(tmp_path):
-    made = await JetStream.open("", tmp_path / "nats", connect_seconds=10)
+    made = await JetStream.open("", tmp_path / "nats", connect_seconds=60)
     yield made
     await made.close()

@@ -3,9 +3,8 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import structlog
 from google.protobuf import json_format
@@ -30,6 +29,7 @@ from servicekit.errors import (
     Unauthenticated,
     Unavailable,
 )
+from servicekit.tasks import run_to_completion
 
 log = structlog.get_logger("gateway.fleet.runpod")
 
@@ -39,7 +39,8 @@ WORKER_ERRORS = (EncoderLost, EncoderBusy, NotTaken, AnswerLost)
 
 @dataclass(eq=False)
 class RunpodEncoder:
-    """See base.ResumableEncoder. A task that an earlier gateway left running is resumed by its ticket."""
+    """Run tasks on the workers of one RunPod endpoint. A task that an earlier gateway left running is resumed by its
+    ticket."""
 
     client: RunpodClient
     tickets: Tickets
@@ -48,14 +49,11 @@ class RunpodEncoder:
     timeouts: RunTimeouts
     _health: EndpointHealth = field(default_factory=EndpointHealth, init=False)
     _health_at: float = field(default=float("-inf"), init=False)
-    _ending: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
         self.name = f"runpod:{self.client.endpoint_id}"
 
     async def close(self) -> None:
-        """Finish the cancels that run, then close connections."""
-        await asyncio.gather(*self._ending, return_exceptions=True)
         await self.client.close()
 
     async def capabilities(self) -> encoder_pb2.GetCapabilitiesResponse:
@@ -83,11 +81,11 @@ class RunpodEncoder:
             return await run.poll_until_done()
         except (asyncio.CancelledError, Cancelled):
             if not events.is_shutting_down:
-                await self._shielded(self._close(job.id, ticket))
+                await run_to_completion(self._close(job.id, ticket))
             raise
         except BaseException as error:
             if not _is_of_our_stores(error):  # else the next try resumes the run by its ticket
-                await self._shielded(self._end(job.id, ticket))
+                await run_to_completion(self._end(job.id, ticket))
             raise
 
     async def find_results(self, ticket: AttemptTicket) -> Sequence[StoredAsset]:
@@ -115,23 +113,22 @@ class RunpodEncoder:
     async def release(self, task_id: str) -> None:
         """Drop the task's ticket: its outcome is recorded."""
         with contextlib.suppress(ServiceError):  # the reaper finds what stays
-            if ticket := await self.tickets.get(task_id):
-                await self.tickets.drop(task_id, ticket)
+            await self.tickets.delete(task_id)
 
     async def resumable_tasks(self) -> list[str]:
         """Return the keys of the tasks that have tickets."""
         return await self.tickets.keys()
 
     async def abandon(self, task_id: str, result: str) -> None:
-        """See base.ResumableEncoder."""
+        """Cancel the run of a task that has ended, and delete its result unless the task keeps it."""
         ticket = await self.tickets.get(task_id)
         if ticket is None:
             return
-        log.info("cancelling the run of a task that has ended", task=task_id, run=ticket.run_id)
+        log.info("canceling the run of a task that has ended", task=task_id, run=ticket.run_id)
         if PREFIX + ticket.asset_id == result:
             await self.tickets.drop(task_id, ticket)
         else:
-            await self._shielded(self._end(task_id, ticket))
+            await run_to_completion(self._end(task_id, ticket))
 
     async def _resumable_ticket(self, task_id: str) -> AttemptTicket | None:
         """Return the ticket of an earlier try that has a run or a result."""
@@ -154,12 +151,12 @@ class RunpodEncoder:
         try:
             return await self.tickets.note_run(key, ticket, run_id)
         except Aborted as error:
-            await self._shielded(self._cancel(run_id))
+            await run_to_completion(self._cancel(run_id))
             raise EncoderBusy(error.message) from error
         except BaseException as error:
             # It may be stored all the same. If not, the next try's ticket closes the links of this run.
             if not _is_of_our_stores(error):
-                await self._shielded(self._cancel(run_id))
+                await run_to_completion(self._cancel(run_id))
             raise
 
     async def _close(self, key: str, ticket: AttemptTicket) -> None:
@@ -190,13 +187,6 @@ class RunpodEncoder:
         except ServiceError as error:
             text = "cannot cancel a run; its links are closed, so it ends by itself"
             log.warning(text, run=run_id, error=error.message)
-
-    async def _shielded(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run work to its end, also if the caller is cancelled meanwhile."""
-        task = asyncio.create_task(work)
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
-        await asyncio.shield(task)
 
 
 def _is_of_our_stores(error: BaseException) -> bool:

@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 
 from gateway.fleet.providers.base import LaunchUnknown, OfferGone
-from gateway.ratelimit import CallRateLimit
+from gateway.ratelimit import CallRateLimit, retry_after_seconds
 from servicekit.backoff import Backoff
-from servicekit.errors import FailedPrecondition, ResourceExhausted, ServiceError, Unauthenticated, Unavailable
+from servicekit.errors import FailedPrecondition, ServiceError, Unauthenticated, Unavailable
 
 MAX_TEXT = 200
 # The reason of a refusal for neither the account nor the image: the order itself is at fault.
@@ -21,10 +21,10 @@ REFUSED = "REFUSED"
 THRESHOLD = re.compile(r"threshold=([0-9.]+)")
 
 
-class TooSoon(ResourceExhausted):
-    """The call came too early, and did nothing; `seconds` is how long to wait, None if the API does not say."""
+class TooSoon(Unavailable):
+    """The call came too early, and did nothing; `seconds` is how long to wait, 0 if the API does not say."""
 
-    def __init__(self, message: str, seconds: float | None) -> None:
+    def __init__(self, message: str, seconds: float) -> None:
         super().__init__(message, reason="TOO_SOON")
         self.seconds = seconds
 
@@ -56,7 +56,9 @@ def refusal(response: httpx.Response) -> ServiceError:
         hint = "it needs misc, instance_read and instance_write"
         return Unauthenticated(f"The key in VAST_API_KEY may not do this: {hint} ({text}).", reason="VAST_API_KEY")
     if response.status_code == 429:
-        return TooSoon(f"Vast.ai's rate limit was hit: {text}", _retry_after(response, text))
+        threshold = THRESHOLD.search(text)
+        asked = response.headers.get("Retry-After") or (threshold.group(1) if threshold else "")
+        return TooSoon(f"Vast.ai's rate limit was hit: {text}", retry_after_seconds(asked, 0.0))
     if response.status_code in (404, 410):
         return NotThere(f"Vast.ai: {text}", reason="GONE")
     if response.status_code >= 500:
@@ -76,15 +78,6 @@ def _error_of(response: httpx.Response) -> tuple[str, str]:
         return "", f"{response.status_code} {response.text[:MAX_TEXT]}".strip()
     text = str(body.get("msg") or body.get("message") or body.get("error") or response.status_code)
     return str(body.get("error", "")), text[:MAX_TEXT]
-
-
-def _retry_after(response: httpx.Response, text: str) -> float | None:
-    header = response.headers.get("Retry-After", "")
-    threshold = THRESHOLD.search(text)
-    try:
-        return float(header or (threshold.group(1) if threshold else ""))
-    except ValueError:
-        return None
 
 
 # Seconds between two calls of a kind, a little above what the API asks for.
@@ -168,7 +161,7 @@ class VastClient:
             raise OfferGone(error.message, reason=error.reason) from error
         except TooSoon as error:
             self._limits["create"].pause(error.seconds or self._backoff.first_seconds)
-            raise Unavailable(error.message, reason=error.reason) from error
+            raise
         number = body.get("new_contract")
         if not number:
             raise LaunchUnknown("Vast.ai's answer to a create has no instance number.", reason="UNCLEAR")
@@ -187,11 +180,11 @@ class VastClient:
             await self._limits[kind].turn()
             try:
                 return await self._once(method, path, **options)
-            except (TooSoon, Unavailable) as error:
+            except Unavailable as error:
                 if failures == self._attempts or error.reason == "QUOTA":
                     # It creates nothing: it is all the same whether the request or its answer was lost.
                     raise Unavailable(error.message, reason=error.reason) from error
-                asked_seconds = (error.seconds if isinstance(error, TooSoon) else None) or 0.0
+                asked_seconds = error.seconds if isinstance(error, TooSoon) else 0.0
                 self._limits[kind].pause(max(asked_seconds, self._backoff.pause_seconds(failures)))
         raise AssertionError("unreachable")
 

@@ -42,8 +42,9 @@ async def never_both(*worlds):
 
 async def test_of_two_gateways_one_acts_and_the_other_takes_over_when_it_is_killed(records, vast):
     death = Death()
-    first = World(records, vast_provider(vast, death=death), gateway="first", death=death)
-    second = World(records, vast_provider(vast), gateway="second")
+    held = intervals(lease_seconds=3.0)  # on a busy machine too
+    first = World(records, vast_provider(vast, death=death), intervals=held, gateway="first", death=death)
+    second = World(records, vast_provider(vast), intervals=held, gateway="second")
     async with first, never_both(first, second) as acting:
         await until(lambda: acting() == [0])
         async with second:

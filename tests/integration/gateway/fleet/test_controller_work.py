@@ -3,6 +3,7 @@
 import asyncio
 import time
 import uuid
+from dataclasses import replace
 
 import pytest
 
@@ -76,10 +77,11 @@ async def test_instances_that_tasks_run_on_are_kept_whatever_is_idle(records, va
 
 
 async def test_an_instance_that_is_too_old_ends_with_its_last_task(records, vast):
-    async with World(records, vast_provider(vast), Policy(maximum=1, idle_seconds=60, max_age_seconds=2.0)) as world:
+    async with World(records, vast_provider(vast), Policy(maximum=1, idle_seconds=60, max_age_seconds=600)) as world:
         instance = await world.ready()
         await world.registry.begin_run(instance.id, "job.0", time.time())
         world.waiting = 0
+        await world.registry.update(instance.id, lambda m: replace(m, created_at=m.created_at - 600))
         await until(lambda: world.registry.cached[instance.id].draining)
         with pytest.raises(EncoderBusy):
             await world.registry.begin_run(instance.id, "job.1", time.time())

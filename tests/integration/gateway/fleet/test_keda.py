@@ -1,6 +1,7 @@
 """What KEDA is told: a client made from its proto asks a real gateway, with real jobs on an encoder that can hang."""
 
 import asyncio
+import functools
 
 import grpc
 import httpx
@@ -8,7 +9,7 @@ import pytest
 
 from encoder.config import EncoderSettings
 from externalscaler import externalscaler_pb2, externalscaler_pb2_grpc
-from tests.support.until import within
+from tests.support.until import until, until_async, within
 from tests.support.whole_gateway import opened
 
 REF = externalscaler_pb2.ScaledObjectRef(
@@ -48,28 +49,24 @@ async def submit(http, names):
     return (await http.post("/jobs", json={"img2vid": {"images": images}})).raise_for_status().json()["id"]
 
 
-async def until(found, seconds=10):
-    async with asyncio.timeout(seconds):
-        while not await found():
-            await asyncio.sleep(0.01)
-
-
 async def test_the_numbers_follow_the_queue(gateway, keda, http):
     assert await tasks(keda) == 0
     assert not (await keda.IsActive(REF)).result
-    gateway.encoder.script = [0.3] * 3
+    gates = [asyncio.Event() for _ in range(3)]
+    gateway.encoder.script = [gate.wait for gate in gates]
     await submit(http, "abc")
     assert await tasks(keda) == 3  # one runs, two wait
     assert (await keda.IsActive(REF)).result
-    seen = {3}
-
-    async def over():
-        seen.add(await tasks(keda))
-        return 0 in seen
-
-    await until(over)
-    assert seen == {3, 2, 1, 0}
+    for left, gate in zip((2, 1, 0), gates, strict=True):
+        gate.set()
+        await until_async(functools.partial(has, keda, left))
     assert not (await keda.IsActive(REF)).result
+
+
+async def has(keda, count):
+    found = await tasks(keda)
+    assert count <= found <= count + 1
+    return found == count
 
 
 async def test_work_is_pushed_at_once_and_its_end_too(gateway, keda, http):
@@ -93,7 +90,7 @@ async def test_a_stream_ends_with_its_client_and_well_with_the_gateway(gateway, 
     await staying.read()
     assert index.listeners == 2
     gone.cancel()
-    await until(lambda: asyncio.sleep(0, index.listeners == 1))
+    await until(lambda: index.listeners == 1)
     await asyncio.gather(gateway.gateway.drain(), closed_well(staying))
     assert not index.listeners
 

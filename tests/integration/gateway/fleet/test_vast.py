@@ -1,6 +1,9 @@
 """The provider against the emulated Vast.ai: orders, what is found, destroys, and all that goes wrong."""
 
 import asyncio
+import time
+from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -8,9 +11,10 @@ from gateway.fleet.instances.credentials import LaunchSpec
 from gateway.fleet.instances.instance import new_label
 from gateway.fleet.providers.base import LaunchUnknown, OfferGone
 from servicekit.errors import FailedPrecondition, Unauthenticated, Unavailable
+from servicekit.tasks import cancel_and_wait
 from tests.emulators.vastemulator import READ_ONLY_KEY
-from tests.emulators.vastrig import FLEET, IMAGE, emulated, opened_on
-from tests.support.until import HANG_SECONDS, within
+from tests.emulators.vastrig import BACKOFF, FLEET, IMAGE, emulated, opened_on
+from tests.support.until import until, until_async, within
 
 
 @pytest.fixture
@@ -39,13 +43,12 @@ async def created(provider):
     return await provider.create((await provider.offers())[0], order), order.label
 
 
-async def until(provider, holds):
-    async with asyncio.timeout(HANG_SECONDS):
-        while True:
-            found = await provider.list_instances()
-            if holds(found):
-                return found
-            await asyncio.sleep(0.02)
+async def listed(provider, holds):
+    async def found():
+        instances = await provider.list_instances()
+        return holds(instances) and instances
+
+    return await until_async(found)
 
 
 async def test_an_instance_runs_the_image_with_what_it_is_given(vast, provider):
@@ -56,7 +59,7 @@ async def test_an_instance_runs_the_image_with_what_it_is_given(vast, provider):
     given = {"PORT": "50052", "HOST": "0.0.0.0", "BATCH_SIZE": "3", "CODEC": "nvenc", "SESSION_TOKEN": "token"}
     given |= {"IDLE_EXIT_SECONDS": "1800", "MAX_TASK_SECONDS": "7200.0", "MAX_INPUT_BYTES": "1000000"}
     assert instance.environment == given
-    (found,) = await until(provider, lambda found: found[0].address)
+    (found,) = await listed(provider, lambda found: found[0].address)
     assert (found.provider_id, found.label, found.fault) == (number, label, "")
     assert found.address == f"127.0.0.1:{instance.ports['50052/tcp']}"
     assert found.usd_per_hour == pytest.approx(0.2 + 0.15 * 20 / 720)
@@ -80,9 +83,8 @@ async def test_an_answer_without_a_list_is_no_word_of_having_nothing(vast, provi
             await provider.list_instances()
 
 
-async def test_a_list_without_an_end_is_given_up(vast, opened):
-    provider = opened(intervals={})
-    vast.pace, vast.listed = 0.0, {"instances": [], "next_token": "1"}
+async def test_a_list_without_an_end_is_given_up(vast, provider):
+    vast.listed = {"instances": [], "next_token": "1"}
     with pytest.raises(Unavailable, match="no end"):
         await within(provider.list_instances())
 
@@ -164,15 +166,26 @@ async def test_a_key_without_the_right_to_write_is_told(vast, opened):
     assert vast.instances == {}
 
 
-async def test_calls_keep_their_distance(vast, provider):
+async def test_calls_keep_their_distance(vast, opened):
+    provider, begun = opened(intervals={"list": 0.1}), time.monotonic()
     await asyncio.gather(*(provider.list_instances() for _ in range(8)))
-    assert vast.called("list") < 12  # hardly one was too soon, and made again: on its way it may be held up
+    assert time.monotonic() - begun > 0.69
+    assert vast.called("list") == 8
+
+
+async def test_a_call_that_comes_too_soon_is_made_again(vast, opened):
+    vast.pace = 0.05
+    provider = opened(attempts=100)
+    assert await asyncio.gather(*(provider.list_instances() for _ in range(4))) == [[]] * 4
 
 
 async def test_too_many_at_once_are_refused_on_this_side(vast, opened):
-    provider = opened(intervals={"list": 0.2}, patience=0.3)
-    results = await asyncio.gather(*(provider.list_instances() for _ in range(3)), return_exceptions=True)
-    assert [type(result) for result in results] == [list, list, Unavailable]
+    provider = opened(intervals={"list": 60.0}, max_wait_seconds=90.0)
+    calls = [asyncio.create_task(provider.list_instances()) for _ in range(3)]
+    with pytest.raises(Unavailable, match="rate limit allows no call"):
+        await within(calls[2])
+    assert await within(calls[0]) == []
+    await cancel_and_wait(calls[1])
 
 
 async def test_a_storm_is_waited_out_and_a_create_in_it_makes_nothing(vast, opened):
@@ -182,10 +195,19 @@ async def test_a_storm_is_waited_out_and_a_create_in_it_makes_nothing(vast, open
     with pytest.raises(Unavailable) as caught:
         await provider.create(offers[0], launch())
     assert not isinstance(caught.value, LaunchUnknown)
-    asyncio.get_running_loop().call_later(0.1, setattr, vast, "is_storming", False)
-    assert await provider.list_instances() == []
+    listing = asyncio.create_task(provider.list_instances())
+    await until(lambda: vast.called("list") == 4)
+    vast.is_storming = False
+    assert await within(listing) == []
     assert vast.called("create") == 1
-    assert 2 < vast.called("list") < 12  # with patience
+    times = [at for call, at in vast.calls if call == "list"]
+    for failures, (earlier, later) in enumerate(pairwise(times), 1):
+        assert later - earlier >= min_pause_seconds(failures)
+
+
+def min_pause_seconds(failures):
+    """What chance leaves of a pause."""
+    return (1 - BACKOFF.jitter) * replace(BACKOFF, jitter=0).pause_seconds(failures)
 
 
 @pytest.mark.parametrize("outage", ["502", "drop"])
@@ -234,7 +256,7 @@ async def test_an_instance_that_vanishes_is_found_no_more(vast, provider):
 
 async def test_a_host_that_is_cut_off_is_a_fault(vast, provider):
     number, _ = await created(provider)
-    await until(provider, lambda found: found[0].address)
+    await listed(provider, lambda found: found[0].address)
     vast.go_offline(int(number))
     (found,) = await provider.list_instances()
     assert (found.fault.split(":")[0], found.address) == ("offline", "")
@@ -254,7 +276,7 @@ async def test_a_price_that_rose_above_the_most_is_a_fault(vast, provider):
 async def test_an_image_that_is_not_there_is_a_fault(vast, provider):
     vast.bad_images[IMAGE] = f"manifest for {IMAGE} not found"
     await created(provider)
-    (found,) = await until(provider, lambda found: found[0].fault)
+    (found,) = await listed(provider, lambda found: found[0].fault)
     assert f"manifest for {IMAGE} not found" in found.fault
 
 

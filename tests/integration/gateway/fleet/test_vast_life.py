@@ -11,15 +11,14 @@ from apigpu.v1.video_pb2 import CaptionRequest, Operation
 from gateway.fleet.instances.credentials import LaunchSpec, issue, open_encoder
 from gateway.fleet.instances.instance import new_label
 from gateway.fleet.providers.vast.client import VastClient
-from gateway.fleet.providers.vast.provider import VastProvider
-from gateway.fleet.providers.vast.settings import VastSettings
+from gateway.fleet.providers.vast.provider import VastProvider, VastSettings
 from gateway.workers.base import EncodeJob, EncoderLost, Input
 from tests.emulators.encoderhost import EncoderHost
 from tests.emulators.vastemulator import KEY, VastEmulator
 from tests.emulators.vastmarket import offer
 from tests.emulators.vastrig import context
 from tests.support import judge, media
-from tests.support.until import HANG_SECONDS, within
+from tests.support.until import HANG_SECONDS, until_async, within
 
 
 class File:
@@ -53,12 +52,11 @@ async def provider(vast):
 
 
 async def address_of(provider, label):
-    async with asyncio.timeout(HANG_SECONDS):
-        while True:
-            found = [one for one in await provider.list_instances() if one.label == label]
-            if found[0].address:
-                return found[0].address
-            await asyncio.sleep(0.05)
+    async def found():
+        (ours,) = [one for one in await provider.list_instances() if one.label == label]
+        return ours.address
+
+    return await until_async(found)
 
 
 class Written:
@@ -100,7 +98,7 @@ async def rented(provider):
     number = await provider.create(best, LaunchSpec(label, issued.environment))
     encoder = open_encoder(await address_of(provider, label), label, issued.access)
     try:
-        await encoder.capabilities(timeout_seconds=20)  # it takes a moment to start
+        await encoder.capabilities(HANG_SECONDS)  # it takes a moment to start
         yield number, encoder
     finally:
         await encoder.close()
@@ -142,8 +140,10 @@ async def test_a_machine_whose_encoder_ends_is_a_fault(vast, provider):
     (best, *_) = await provider.offers()
     broken = issue(label, 3600).environment | {"TLS_BUNDLE": "broken"}
     number = await provider.create(best, LaunchSpec(label, broken))
-    async with asyncio.timeout(HANG_SECONDS):
-        while not (found := await provider.list_instances())[0].fault:
-            await asyncio.sleep(0.05)
-    assert found[0].fault.startswith("exited")
+
+    async def fault():
+        (listed,) = await provider.list_instances()
+        return listed.fault
+
+    assert (await until_async(fault)).startswith("exited")
     await provider.destroy(number)

@@ -117,7 +117,7 @@ async def test_a_deleted_record_is_gone_and_can_be_made_again(jetstream):
 
 async def test_a_list_of_servers_is_tried_in_turn(jetstream, tmp_path, unused_tcp_port):
     urls = f"nats://127.0.0.1:{unused_tcp_port}, {jetstream.server.url}"
-    other = await JetStream.open(urls, tmp_path / "other", connect_seconds=10)
+    other = await JetStream.open(urls, tmp_path / "other", connect_seconds=60)
     await (await other.key_value("jobs")).create("a", b"1")
     await other.close()
 
@@ -153,7 +153,7 @@ async def swallowing(url):
 async def test_a_server_that_falls_silent_is_connected_to_again(jetstream, tmp_path, unsent):
     """Also when the old socket, which takes no more, has MiB left to send."""
     async with swallowing(jetstream.server.url) as (url, swallow):
-        other = await JetStream.open(url, tmp_path / "other", connect_seconds=10, ping_seconds=0.2)
+        other = await JetStream.open(url, tmp_path / "other", connect_seconds=60, ping_seconds=0.2)
         records, again = await other.key_value("jobs"), asyncio.Event()
         await records.create("a", b"1")
         other.on_reconnect.append(again.set)
@@ -234,7 +234,7 @@ def test_the_server_dies_with_its_gateway_even_when_that_is_killed(tmp_path):
     code = (
         "import asyncio, sys; from pathlib import Path; from gateway.jetstream.connection import JetStream\n"
         "async def main():\n"
-        f"    jetstream = await JetStream.open('', Path({str(tmp_path)!r}), 10)\n"
+        f"    jetstream = await JetStream.open('', Path({str(tmp_path)!r}), 60)\n"
         "    print(jetstream.server.pid, flush=True); await asyncio.sleep(60)\n"
         "asyncio.run(main())"
     )

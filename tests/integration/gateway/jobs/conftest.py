@@ -42,7 +42,8 @@ RESULT = b"result" * 1000
 
 @dataclass
 class ScriptedEncoder(encoder_pb2_grpc.EncoderServiceServicer):
-    """Reads a task with all its inputs, then does what its line of the script says; by default it succeeds."""
+    """Reads a task with all its inputs, then does what its line of the script says; by default it succeeds. What can
+    be called is awaited first."""
 
     slots: int = 2
     script: list[object] = field(default_factory=list)
@@ -98,6 +99,8 @@ class ScriptedEncoder(encoder_pb2_grpc.EncoderServiceServicer):
             raise step
         if isinstance(step, float):
             await asyncio.sleep(step)
+        if callable(step):
+            await step()
         tally = Checksum()
         tally.add(RESULT)
         yield encoder_pb2.EncodeResponse(chunk=RESULT)
@@ -162,14 +165,20 @@ def retry():
 
 
 @pytest.fixture
-async def works(jetstream, tmp_path, certs, retry):
+def ack_wait_seconds():
+    """When a message comes again whose gateway is silent: parametrize it to have another."""
+    return 1.0
+
+
+@pytest.fixture
+async def works(jetstream, tmp_path, certs, retry, ack_wait_seconds):
     encoder = ScriptedEncoder()
     async with serving(encoder, certs) as port, contextlib.AsyncExitStack() as stack:
         identity = Identity.read(certs / "gateway.crt", certs / "gateway.key", certs / "ca.crt")
         pool = Pool()
         pool.add(GrpcEncoder(f"127.0.0.1:{port}", identity.channel_credentials(), ""))
         stack.push_async_callback(pool.close)
-        yield await wired(jetstream, tmp_path, pool, encoder, stack, retry=retry)
+        yield await wired(jetstream, tmp_path, pool, encoder, stack, retry=retry, ack_wait_seconds=ack_wait_seconds)
 
 
 RENTED = Instance(
@@ -192,14 +201,16 @@ async def rented(jetstream, tmp_path, certs):
         yield works
 
 
-async def wired(jetstream, tmp_path, pool, encoder, stack, max_task_seconds=30.0, resumable=(), retry=None):
+async def wired(
+    jetstream, tmp_path, pool, encoder, stack, max_task_seconds=120.0, resumable=(), retry=None, ack_wait_seconds=1.0
+):
     """Wire the product's own parts over a bucket that fails when it is told to."""
     assets = AssetStore(str(tmp_path / "assets"), retention_seconds=3600, max_bytes=1 << 30)
     bucket = FaultyBucket(await jetstream.key_value("jobs"))
     store = JobStore(bucket, 3600)
     await store.start()
     stack.push_async_callback(store.stop)
-    work_queue = await jetstream.queue("tasks", 1.0)
+    work_queue = await jetstream.queue("tasks", ack_wait_seconds)
     queue, progress = TaskQueue(work_queue), ProgressBus(jetstream)
     fetcher = Fetcher(FetchLimits(max_bytes=1 << 30, connect_seconds=1, idle_seconds=1, total_seconds=5))
     stack.push_async_callback(fetcher.aclose)

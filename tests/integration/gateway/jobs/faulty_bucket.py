@@ -10,7 +10,8 @@ class FaultyBucket:
 
     While it `is_away` reads and writes fail; what was to be created meanwhile is written by `flush`. With `silence` set
     reads wait for that event. `faults` are raised by the next reads. The answer to the record of a task's end comes
-    after `end_seconds`, or, if it `loses_end`, not at all, and nothing after it.
+    after `end_seconds`, or, if it `loses_end`, not at all, and nothing after it. The next update whose value contains
+    `holds` becomes `held`: it is on its way until `goes_on` is set, even if nobody waits for it any more.
     """
 
     def __init__(self, bucket):
@@ -20,6 +21,7 @@ class FaultyBucket:
         self.is_away, self.silence, self.faults = False, None, []
         self.end_seconds, self.loses_end, self.end_written = 0.0, False, asyncio.Event()
         self.asked = self.refused = 0
+        self.holds, self.held, self.goes_on = None, None, asyncio.Event()
         self._unsent = []
 
     async def get(self, key):
@@ -40,7 +42,7 @@ class FaultyBucket:
             await self.bucket.create(*args)
 
     async def update(self, key, value, revision):
-        written = await self._answered(self.bucket.update, key, value, revision)
+        written = await self._answered(self._updated, key, value, revision)
         if b'"COMPLETED"' in value and not self.end_written.is_set():
             self.end_written.set()
             await asyncio.sleep(self.end_seconds)
@@ -48,6 +50,16 @@ class FaultyBucket:
             if self.is_away:
                 raise Unavailable("the answer is lost")
         return written
+
+    async def _updated(self, key, value, revision):
+        if self.holds is None or self.holds not in value:
+            return await self.bucket.update(key, value, revision)
+        self.holds, self.held = None, asyncio.create_task(self._late(key, value, revision))
+        return await asyncio.shield(self.held)
+
+    async def _late(self, *write):
+        await self.goes_on.wait()
+        return await self.bucket.update(*write)
 
     async def _answered(self, asking, *args):
         if self.is_away:

@@ -1,4 +1,4 @@
-"""A result that was made is kept, whatever comes between the write of its record and the answer to it."""
+"""What comes between the write of a record and the answer to it: no result is lost, and no start stands in vain."""
 
 import asyncio
 
@@ -6,7 +6,8 @@ import pytest
 
 from gateway.jobs.model import Status
 from servicekit.errors import Aborted
-from tests.integration.gateway.jobs.conftest import RESULT
+from tests.integration.gateway.jobs.conftest import RENTED, RESULT
+from tests.support.until import until, within
 
 
 async def kept(works, job_id):
@@ -22,7 +23,7 @@ async def test_when_the_watch_tells_of_the_end_before_the_answer_comes(works):
     await works.bucket.end_written.wait()
     await asyncio.sleep(0.6)
     await kept(works, job.id)
-    assert not works.dispatcher.running
+    await until(lambda: not works.dispatcher.running)
     assert works.encoder.tasks == 1
 
 
@@ -62,3 +63,26 @@ async def test_when_others_change_the_record_all_the_time(works, monkeypatch):
     job = await works.manager.submit(await works.caption())
     await kept(works, job.id)
     assert (races, works.encoder.tasks) == ([], 1)
+
+
+async def drained_while_written(works, text):
+    """The task of a job, after the gateway was told to stop while a write with `text` was on its way to the store."""
+    works.encoder.script, works.bucket.holds = ["hang"], text
+    job = await works.manager.submit(await works.caption())
+    await until(lambda: works.bucket.held)
+    draining = asyncio.create_task(works.dispatcher.drain(0))
+    await asyncio.wait([draining], timeout=0.5)
+    works.bucket.goes_on.set()
+    await within(asyncio.gather(draining, works.bucket.held))
+    return (await works.store.get(job.id)).tasks[0]
+
+
+async def test_a_start_that_is_written_while_the_gateway_stops_does_not_count(works):
+    task = await drained_while_written(works, b'"IN_PROGRESS"')
+    assert (task.status, task.attempts) == (Status.IN_QUEUE, 0)
+
+
+async def test_usage_that_is_written_while_the_gateway_stops_ends(rented):
+    task = await drained_while_written(rented, RENTED.id.encode())
+    assert task.status is Status.IN_QUEUE
+    assert [interval for interval in task.usage if interval.ended_at is None] == []

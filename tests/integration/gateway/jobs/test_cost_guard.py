@@ -18,7 +18,7 @@ from gateway.workers.grpc import GrpcEncoder
 from servicekit.errors import FailedPrecondition
 from servicekit.tls import Identity
 from tests.integration.gateway.jobs.conftest import RENTED, ScriptedEncoder, serving
-from tests.support.until import within
+from tests.support.until import until_async, within
 
 
 async def submitted(works, most_usd=None):
@@ -32,14 +32,8 @@ async def read(works):
     return await works.fleet.registry.get(RENTED.id)
 
 
-async def until(true, seconds=5.0):
-    async with asyncio.timeout(seconds):
-        while not await true():
-            await asyncio.sleep(0.02)
-
-
-def cost(works, job):
-    return works.fleet.registry.cost(job.usage, time.time())
+def cost(works, job, now=None):
+    return works.fleet.registry.cost(job.usage, now or time.time())
 
 
 async def test_the_time_of_a_task_is_counted_on_its_machine_and_charged_to_its_job(rented):
@@ -49,16 +43,17 @@ async def test_the_time_of_a_task_is_counted_on_its_machine_and_charged_to_its_j
     (spell,) = job.tasks[0].usage
     assert spell.instance == RENTED.id
     assert spell.ended_at - spell.started_at >= 0.3
-    await until(lambda: ended_runs(rented, 1))
+    await until_async(lambda: ended_runs(rented, 1))
     kept = await read(rented)
     assert kept.busy_seconds == pytest.approx(spell.ended_at - spell.started_at)
-    assert cost(rented, job).usd == pytest.approx(kept.usd(time.time()), abs=0.1)
+    now = time.time()
+    assert cost(rented, job, now).usd == pytest.approx(kept.usd(now), abs=0.1)
     assert rented.fleet.estimate_store.estimates.task_seconds("caption") < 20
 
 
 async def test_a_message_of_a_task_that_has_ended_teaches_nothing(rented):
     job = await rented.result(await submitted(rented))
-    await until(lambda: ended_runs(rented, 1))
+    await until_async(lambda: ended_runs(rented, 1))
     another = replace(RENTED, id="fleet-2", created_at=time.time())
     await rented.fleet.registry.create(another.id, another)
     known = rented.fleet.estimate_store.estimates
@@ -78,7 +73,7 @@ async def test_jobs_beside_each_other_share_the_price(rented):
     rented.encoder.script = [0.4, 0.4]
     ids = [await submitted(rented) for _ in range(2)]
     jobs = [await rented.result(job_id) for job_id in ids]
-    await until(lambda: ended_runs(rented, 2))
+    await until_async(lambda: ended_runs(rented, 2))
     gone = await rented.fleet.registry.update(RENTED.id, lambda m: m.terminated(time.time()))
     told = [cost(rented, job) for job in jobs]
     assert sum(one.usd for one in told) == pytest.approx(gone.usd(time.time()))
@@ -90,15 +85,15 @@ async def test_every_try_is_charged(rented):
     job = await rented.result(await submitted(rented))
     assert (job.status, len(job.tasks[0].usage)) == (Status.COMPLETED, 2)
     assert all(spell.ended_at for spell in job.tasks[0].usage)
-    await until(lambda: ended_runs(rented, 2))
+    await until_async(lambda: ended_runs(rented, 2))
 
 
 async def test_a_cancelled_task_is_charged_until_then(rented):
     rented.encoder.script = ["hang"]
     job_id = await submitted(rented)
-    await until(lambda: running(rented))
+    await until_async(lambda: running(rented))
     await rented.manager.cancel(job_id)
-    await until(lambda: ended_runs(rented, 1))
+    await until_async(lambda: ended_runs(rented, 1))
     (spell,) = (await rented.store.get(job_id)).tasks[0].usage
     assert spell.ended_at is not None
 
@@ -120,7 +115,7 @@ async def test_a_machine_that_is_given_back_under_a_task_costs_no_try(rented, ce
     gone = asyncio.Event()
     rented.encoder.script = [gone]
     job_id = await submitted(rented)
-    await until(lambda: running(rented))
+    await until_async(lambda: running(rented))
     await rented.fleet.registry.update(RENTED.id, lambda m: m.terminate("the dollars of the day are spent"))
     rented.pool.remove(RENTED.id)
     async with own_encoder(rented, certs):
@@ -146,7 +141,7 @@ async def test_own_encoders_cost_nothing(works):
 async def test_an_own_encoder_that_is_free_is_taken_before_a_rented_one(rented, certs):
     async with own_encoder(rented, certs) as own:
         # The dispatcher holds a lease of the rented one by now.
-        await until(lambda: answering(rented, 2))
+        await until_async(lambda: answering(rented, 2))
         assert (await rented.result(await submitted(rented))).status is Status.COMPLETED
         assert (own.tasks, rented.encoder.tasks) == (1, 0)
 

@@ -52,7 +52,8 @@ async def test_inputs_reach_the_encoder_and_its_result_is_stored(works):
 
 
 async def test_a_batch_uses_all_slots_and_keeps_its_order(works):
-    works.encoder.script = [0.2] * 5
+    meeting = asyncio.Barrier(2)
+    works.encoder.script = [meeting.wait, meeting.wait]
     job = await works.result((await works.manager.submit(await batch(works, "abcde"))).id)
     assert works.encoder.most == 2
     assert [task.item for task in job.tasks] == list("abcde")
@@ -135,12 +136,14 @@ async def test_cancelling_a_running_job_ends_its_call(works):
 
 
 async def test_a_job_cancelled_in_the_queue_never_starts(works):
-    works.encoder.script = [0.5, 0.5]
+    gate = asyncio.Event()
+    works.encoder.script = [gate.wait, gate.wait]
     first = [await works.manager.submit(await works.caption()) for _ in range(2)]
     await until(lambda: works.encoder.running == 2)
     waiting = await works.manager.submit(await works.caption())
     assert works.store.index.place(waiting.id) == 1
     await works.manager.cancel(waiting.id)
+    gate.set()
     for job in first:
         await works.result(job.id)
     await works.result((await works.manager.submit(await works.caption())).id)
@@ -189,11 +192,12 @@ async def test_an_input_that_fails_in_an_unforeseen_way_ends_the_call(works):
 
 
 async def test_a_store_that_is_away_when_the_result_comes_does_not_cost_the_encode(works):
-    works.encoder.script = [1.0]
+    gate = asyncio.Event()
+    works.encoder.script = [gate.wait]
     job = await works.manager.submit(await works.caption())
-    await until(lambda: works.encoder.running == 1)
-    await asyncio.sleep(0.8)
+    await until(lambda: works.store.index.tasks_running)
     os.kill(works.jetstream.server.pid, signal.SIGKILL)
+    gate.set()
     await until(lambda: works.encoder.running == 0)
     await asyncio.sleep(2)
     done = await works.result(job.id)
@@ -267,13 +271,13 @@ async def test_the_wait_for_a_worker_is_no_part_of_the_tasks_time(works, jetstre
 
     async def queued(job, events):
         await events.waiting(is_starting=False)
-        await asyncio.sleep(0.8)
+        assert events.limit.when() is None
         return await run(job, events)
 
     monkeypatch.setattr(member.encoder, "run", queued)
     async with contextlib.AsyncExitStack() as stack:
-        hasty = await wired(jetstream, tmp_path, works.pool, works.encoder, stack, max_task_seconds=0.5)
-        job = await hasty.result((await hasty.manager.submit(await hasty.caption())).id)
+        other = await wired(jetstream, tmp_path, works.pool, works.encoder, stack)
+        job = await other.result((await other.manager.submit(await other.caption())).id)
     assert (job.status, job.tasks[0].attempts) == (Status.COMPLETED, 1)
 
 

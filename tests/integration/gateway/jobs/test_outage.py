@@ -19,20 +19,26 @@ def bucket(works):
 
 
 @pytest.fixture
-async def job(works, bucket):
-    """A job that runs."""
-    works.encoder.script = [0.4]
+def gate():
+    return asyncio.Event()
+
+
+@pytest.fixture
+async def job(works, bucket, gate):
+    """A job that runs until the gate is opened."""
+    works.encoder.script = [gate.wait]
     submitted = await works.manager.submit(await works.caption())
     await until(lambda: works.store.index.tasks_running)
     return submitted
 
 
 @pytest.mark.parametrize("retry", [{"recheck_seconds": 0.05}])
-async def test_whoever_waits_for_a_job_waits_on(works, bucket, job):
+async def test_whoever_waits_for_a_job_waits_on(works, bucket, job, gate):
     bucket.is_away = True
     waiting = asyncio.create_task(works.result(job.id))
     await until(lambda: bucket.refused > 3)
     bucket.is_away = False
+    gate.set()
     assert (await waiting).status is Status.COMPLETED
 
 
@@ -48,7 +54,8 @@ async def test_whoever_waits_hears_of_the_end_though_the_store_is_silent(works, 
     bucket.silence.set()
 
 
-async def test_a_job_that_ends_with_the_gateway_is_told(works, bucket, job):
+async def test_a_job_that_ends_with_the_gateway_is_told(works, bucket, job, gate):
+    gate.set()
     await works.result(job.id)
     bucket.silence = asyncio.Event()
     waiting = asyncio.create_task(works.manager.wait(job.id))
@@ -60,7 +67,7 @@ async def test_a_job_that_ends_with_the_gateway_is_told(works, bucket, job):
 
 
 @pytest.mark.parametrize("retry", [{"recheck_seconds": 0.05}])
-async def test_whoever_watches_a_job_watches_on(works, bucket, job):
+async def test_whoever_watches_a_job_watches_on(works, bucket, job, gate):
     messages = Presenter(LinkSigner(b"s" * 32, 60), works.fleet.registry.cost)
     events = JobWatch(works.manager, messages, works.fleet).events(job.id)
     assert (await anext(events)).WhichOneof("event")
@@ -69,6 +76,7 @@ async def test_whoever_watches_a_job_watches_on(works, bucket, job):
     await until(lambda: bucket.refused > 3)
     assert not going_on.done()
     bucket.is_away = False
+    gate.set()
     seen = [await going_on, *[event async for event in events]]
     assert seen[-1].HasField("finished")
 
@@ -96,4 +104,4 @@ async def test_a_job_whose_submission_was_refused_does_not_run(works, bucket, ov
 @pytest.mark.parametrize("retry", [{"withdraw_retry_seconds": 0.05}])
 async def test_a_job_that_was_never_written_is_looked_for_no_longer_than_needed(works):
     works.manager.withdraw(model.new_id(0))
-    await until(lambda: not works.manager.is_withdrawing, seconds=1)
+    await until(lambda: not works.manager.is_withdrawing)

@@ -54,6 +54,7 @@ async def test_the_last_try_goes_on_while_its_gateway_lives(works):
     assert "Given up after 3 tries" in failed.failure.message
 
 
+@pytest.mark.parametrize("ack_wait_seconds", [60.0])
 @pytest.mark.parametrize("starts", [1, 2])
 async def test_a_try_that_another_gateway_has_followed_up_changes_nothing(works, starts):
     """With two more starts, the lost encoder comes at the limit of tries."""

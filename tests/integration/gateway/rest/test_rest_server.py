@@ -66,7 +66,7 @@ async def test_drain_waits_for_open_requests_and_refuses_new_ones(gateway, http)
     gateway.handle = handle
     waiting = asyncio.create_task(http.get("/jobs"))
     await started.wait()
-    await gateway.server.drain(10)
+    await gateway.server.drain(60)
     assert (await waiting).status_code == 200
     with pytest.raises(httpx.ConnectError):
         await http.get("/jobs")
@@ -188,13 +188,13 @@ async def test_a_body_that_does_not_end_after_the_answer(gateway):
     writer.close()
 
 
-@pytest.mark.parametrize("limits", [HttpLimits(leftover_seconds=1, keep_alive_seconds=1)])
+@pytest.mark.parametrize("limits", [HttpLimits(leftover_seconds=2, keep_alive_seconds=2)])
 async def test_a_connection_lives_on_after_a_body_that_ended_late(gateway):
     """Neither of the times that run for the first request ends the second, which comes at once and takes longer."""
     reader, writer = await answered(gateway, UNFINISHED)
 
     async def handle(request, context):
-        await asyncio.sleep(1.2)
+        await asyncio.sleep(2.2)
         return jobs_pb2.ListJobsResponse()
 
     gateway.handle = handle

@@ -89,7 +89,7 @@ async def parts(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stage")
     async with contextlib.AsyncExitStack() as stack:
         runpod = await stack.enter_async_context(runpodemulator.running())
-        jetstream = await JetStream.open("", folder / "nats", connect_seconds=10)
+        jetstream = await JetStream.open("", folder / "nats", connect_seconds=60)
         stack.push_async_callback(jetstream.close)
         assets = AssetStore(str(folder / "assets"), retention_seconds=3600, max_bytes=MAX_BYTES)
         limits = FetchLimits(

@@ -10,8 +10,8 @@ QUIET = Demand(waiting=0, oldest_wait_seconds=0, task_seconds=20)
 OFFER = Offer("vast", "1", usd_per_hour=3.6, setup_seconds=50)
 OFFERS = [replace(OFFER, id=str(number)) for number in range(1, 9)]
 RUNPOD = Offer("runpod", "r", usd_per_hour=7.2, setup_seconds=10)
-READY = Worker("w", "vast", True, True, 1, 0, 3.6, NOW - 1000, 50, idle_since=NOW - 10)
-OWN = Worker("own", "static", False, True, 1, 0, 0.0, 0.0, idle_since=0.0)
+READY = Worker("w", True, True, 1, 0, 3.6, NOW - 1000, 50, idle_since=NOW - 10)
+OWN = Worker("own", False, True, 1, 0, 0.0, 0.0, idle_since=0.0)
 POLICY = Policy(maximum=8, idle_seconds=300)
 
 

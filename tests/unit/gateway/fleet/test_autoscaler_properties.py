@@ -100,7 +100,7 @@ def worker(draw: st.DrawFn, name: str) -> Worker:
     price = draw(st.sampled_from([0.2, 0.35, 1.5, 4.0])) if is_rented else 0.0
     times = NOW - draw(st.floats(0, 6000)), draw(st.floats(1, 200)), idle_since
     leaving = is_rented and draw(st.booleans())
-    return Worker(name, "vast" if is_rented else "static", is_rented, is_ready, slots, busy, price, *times, leaving)
+    return Worker(name, is_rented, is_ready, slots, busy, price, *times, leaving)
 
 
 def applied(moment: Moment) -> Moment:
@@ -110,9 +110,7 @@ def applied(moment: Moment) -> Moment:
         if isinstance(decision, Launch):
             offer = decision.offer
             offers.remove(offer)
-            rented = Worker(
-                f"new {number}", offer.provider, True, False, offer.slots, 0, offer.usd_per_hour, moment.now
-            )
+            rented = Worker(f"new {number}", True, False, offer.slots, 0, offer.usd_per_hour, moment.now)
             workers[rented.id] = replace(rented, setup_seconds=offer.setup_seconds)
         else:
             gone = workers[decision.worker]
@@ -268,8 +266,8 @@ DELAYED = (traces().map(lambda trace: trace[:8]), ALLOWING, markets(), st.just(0
 
 def at_the_edge_of_the_daily_cap(cap_usd: float) -> Moment:
     """A draining worker with a task that the cap of the day has room for to the last bit, beside an idle one."""
-    draining = Worker("w0", "vast", True, True, 1, 1, 0.2, NOW, 1.0, None, True)
-    idle = Worker("w1", "vast", True, True, 1, 0, 1.5, NOW, 1.0, NOW)
+    draining = Worker("w0", True, True, 1, 1, 0.2, NOW, 1.0, None, True)
+    idle = Worker("w1", True, True, 1, 0, 1.5, NOW, 1.0, NOW)
     policy = Policy(max_usd_per_day=cap_usd)
     return Moment(NOW, Demand(0, 0.0, 0.0), [draining, idle], [], policy, 0.0, TICK_SECONDS)
 

@@ -1,7 +1,6 @@
 """Sources in lists and in messages within lists, told by path and index."""
 
 from gateway.jobs import operation
-from gateway.jobs.operation import InputSource
 from gateway.workers.base import about
 from servicekit.errors import NotFound
 from tests.support.toy_messages import toy_messages
@@ -25,9 +24,9 @@ def test_a_path_has_the_index_of_each_list_but_a_batch():
 def test_a_source_of_several_elements_is_sent_once_and_plain_fields_stay_apart():
     toy = MOSAIC(url_videos=["a", "b", "a"], parts=[PART(url="b")], sound=PART(url="a"))
     assert operation.distinct_inputs(toy) == [
-        InputSource("url_videos[0]", "a", ("url_videos[2]",)),
-        InputSource("url_videos[1]", "b", ("parts[0].url",)),
-        InputSource("sound.url", "a"),
+        ("a", ["url_videos[0]", "url_videos[2]"]),
+        ("b", ["url_videos[1]", "parts[0].url"]),
+        ("a", ["sound.url"]),
     ]
 
 

@@ -100,7 +100,7 @@ def test_a_batch_is_split_one_element_a_task():
 
 def test_the_older_form_is_one_task():
     older = Operation(img2vid=Img2VidRequest(url_image=URL))
-    assert operation.items(older) is None
+    assert operation.items(older) == [operation.OLDER_FORM_ID]
     assert operation.task_operation(older, 0) == older
     assert list(operation.inputs(older.img2vid)) == [("url_image", URL)]
 
@@ -116,6 +116,6 @@ def test_a_batch_wins_over_the_older_form():
 def test_every_operation_says_what_the_gateway_must_know(field):
     message = getattr(Operation(), field.name)
     assert operation.wrap(message).WhichOneof("kind") == field.name
-    assert operation.done_text(operation.wrap(message))
+    assert operation.rules(message).done
     with pytest.raises(InvalidArgument):
         operation.check(operation.wrap(message), 1)
