@@ -1,5 +1,6 @@
 """The queue of tasks: one message a task, named "<job>.<index>"."""
 
+import contextlib
 from dataclasses import dataclass
 
 import structlog
@@ -68,8 +69,6 @@ class TaskQueue:
     async def recover(self, store: JobStore) -> None:
         """Queue again the tasks of jobs that are in no queue: their gateway was killed between record and queue."""
         for job_id in store.index.ids(lambda status: not status.is_terminal):
-            try:
+            with contextlib.suppress(NotFound, UnreadableRecord):
                 if await self.put(await store.get(job_id)):
                     log.warning("queued a job again that was in no queue", job=job_id)
-            except (NotFound, UnreadableRecord):
-                continue
