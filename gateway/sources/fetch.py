@@ -145,7 +145,7 @@ class Fetcher:
         target, response = await self._follow(first, deadline)
         try:
             if response.status_code != 200:
-                raise _status_error(target, response.status_code)
+                raise status_error(target, response.status_code)
             _require_identity(target, response)
             size_bytes = _size_bytes(response)
             self._check_size(target, size_bytes or 0)
@@ -157,7 +157,7 @@ class Fetcher:
     async def _parts(self, url: httpx.URL, response: httpx.Response, deadline: float) -> AsyncIterator[bytes]:
         parts, received = response.aiter_raw(), 0
         while True:
-            with _http_errors(url):
+            with http_errors(url):
                 async with asyncio.timeout_at(deadline):
                     part = await anext(parts, None)
             if part is None:
@@ -178,7 +178,7 @@ class Fetcher:
         """Return the URL at the end of the redirects, and its open response."""
         target = url
         for _ in range(1 + MAX_REDIRECTS):
-            with _http_errors(target):
+            with http_errors(target):
                 async with asyncio.timeout_at(deadline):
                     response = await self._get(target)
             location = response.headers.get("location", "")
@@ -207,9 +207,9 @@ class Fetcher:
                 texts = await self._resolve(host, url.port or urls.SCHEMES[url.scheme])
                 found = [addresses.parse(text) for text in texts]
         except (OSError, UnicodeError) as error:
-            raise _resolution_error(host, error) from error
+            raise resolution_error(host, error) from error
         if not found:
-            raise _resolution_error(host, socket.gaierror(socket.EAI_NONAME, "no addresses"))
+            raise resolution_error(host, socket.gaierror(socket.EAI_NONAME, "no addresses"))
         if not all(addresses.is_allowed(address, self._limits.allow_cidrs) for address in found):
             raise PermissionDenied(
                 f"{urls.redact(url)}: the address of {host} is not a public one, so it is not fetched from; upload the "
@@ -236,7 +236,7 @@ class Fetcher:
 
 
 @contextlib.contextmanager
-def _http_errors(url: httpx.URL) -> Iterator[None]:
+def http_errors(url: httpx.URL) -> Iterator[None]:
     """Translate errors of httpx and sockets that the block raises; the texts show the URL without its secrets."""
     try:
         yield
@@ -244,14 +244,14 @@ def _http_errors(url: httpx.URL) -> Iterator[None]:
         raise _translate(url, error) from error
 
 
-def _status_error(url: httpx.URL, status: int) -> ServiceError:
+def status_error(url: httpx.URL, status: int) -> ServiceError:
     """Return the error of a response whose HTTP status is not 200."""
     kind, text = STATUSES.get(status, SERVER_FAILED if status >= 500 else REFUSED)
     metadata = {"http_status": str(status)}
     return kind(f"{urls.redact(url)} {text} (HTTP status {status}).", reason="FETCH_REFUSED", metadata=metadata)
 
 
-def _resolution_error(host: str, error: Exception) -> ServiceError:
+def resolution_error(host: str, error: Exception) -> ServiceError:
     """Return the error of a name that did not resolve: a gaierror, or a UnicodeError for an impossible name."""
     if isinstance(error, UnicodeError) or (isinstance(error, socket.gaierror) and error.errno in NO_SUCH_NAME):
         return NotFound(f"There is no host {host!r}; check how the URL is written.", reason="NO_SUCH_HOST")
