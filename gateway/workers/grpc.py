@@ -50,7 +50,6 @@ class GrpcEncoder:
         self._metadata = (("x-session-token", session_token),) if session_token else ()
 
     async def close(self) -> None:
-        """Close the connection."""
         await self._channel.close()
 
     async def capabilities(self, timeout_seconds: float = CAPABILITIES_SECONDS) -> encoder_pb2.GetCapabilitiesResponse:

@@ -54,7 +54,6 @@ class RunpodEncoder:
         self.name = f"runpod:{self.client.endpoint_id}"
 
     async def close(self) -> None:
-        """Close connections."""
         await self.client.close()
 
     async def capabilities(self) -> encoder_pb2.GetCapabilitiesResponse:

@@ -1,4 +1,4 @@
-"""RunPod's permits through the control: one opens with the demand, gives the pool its seats, and ends idle."""
+"""RunPod's worker slots through the controller: one opens with the demand, joins the pool, and ends idle."""
 
 import secrets
 import time
