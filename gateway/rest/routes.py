@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 from urllib.parse import quote, unquote
 
 from google.api import annotations_pb2, http_pb2
@@ -12,6 +13,7 @@ from google.protobuf.message import Message
 
 from apigpu.v1 import assets_pb2, fleet_pb2, jobs_pb2, system_pb2, video_pb2
 from gateway.rest.protojson.decode import Descriptor, Field, Method, fields_on, is_bytes
+from gateway.rest.protojson.encode import field_json, to_json
 from gateway.rest.status import MethodNotAllowed
 from servicekit.errors import InvalidArgument, NotFound
 
@@ -135,6 +137,11 @@ PUBLIC: tuple[Descriptor, ...] = (
     system_pb2.DESCRIPTOR.services_by_name["SystemService"],
     fleet_pb2.DESCRIPTOR.services_by_name["FleetService"],
 )
+_JOBS = PUBLIC[1].methods_by_name
+SUBMIT_JOB, GET_JOB = _JOBS["SubmitJob"], _JOBS["GetJob"]
+_KINDS = video_pb2.Operation.DESCRIPTOR.oneofs_by_name["kind"].fields
+# Names of the requests that SubmitJob takes too.
+OPERATIONS = [field.message_type.full_name for field in _KINDS if field.message_type]
 # Endpoints of HTTP that are not RPCs.
 HTTP_ONLY = ("GET /files/{id}/{filename}", "GET /openapi.json")
 ANY = "*"
@@ -178,6 +185,10 @@ class Route:
     def response_field(self) -> Field | None:
         """Return the response's field that the body is; None for the whole response."""
         return self.method.output_type.fields_by_name[self.response_body] if self.response_body else None
+
+    def response_json(self, message: Message) -> Any:
+        """Return the response, or the field that the body is, as a JSON value."""
+        return to_json(message) if self.response_field is None else field_json(message, self.response_field)
 
     def __str__(self) -> str:
         return f"{self.http_method} {self.template}"

@@ -169,7 +169,8 @@ class Fetcher:
         host = url.raw_host.decode("ascii")
         try:
             async with asyncio.timeout(self._limits.connect_seconds):
-                found = [addresses.parse(text) for text in await self._resolve(host, urls.port(url))]
+                texts = await self._resolve(host, url.port or urls.SCHEMES[url.scheme])
+                found = [addresses.parse(text) for text in texts]
         except (OSError, UnicodeError) as error:
             raise resolution_error(host, error) from error
         if not found:
