@@ -250,7 +250,7 @@ class Gateway:
         await self._close()
 
     async def _close(self) -> None:
-        self.components.jobs.close()
+        self.components.jobs.closing.set()
         await asyncio.gather(self.http.drain(CLOSE_SECONDS), self.service.drain(CLOSE_SECONDS))
 
 

@@ -47,17 +47,11 @@ class Dispatcher:
     executor: TaskExecutor
     cost_guard: CostGuard
     policy: JobPolicy
-    _running: dict[asyncio.Task[bool], Attempt] = field(default_factory=dict, init=False)
+    running: dict[asyncio.Task[bool], Attempt] = field(default_factory=dict, init=False)
     _loops: list[asyncio.Task[None]] = field(default_factory=list, init=False)
-    _is_draining: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
-        self.store.index.on_end(self._cancel_tasks_of)
-
-    @property
-    def running(self) -> int:
-        """The number of tasks that this gateway runs."""
-        return len(self._running)
+        self.store.index.on_end.append(self._cancel_tasks_of)
 
     def start(self) -> None:
         """Begin to take tasks."""
@@ -74,9 +68,8 @@ class Dispatcher:
 
     async def drain(self, seconds: float) -> None:
         """Take no more tasks, and give those that run `seconds` to end. The rest returns to the queue, not counted."""
-        self._is_draining = True
         await cancel_and_wait(*self._loops)
-        if running := list(self._running):
+        if running := list(self.running):
             await asyncio.wait(running, timeout=seconds)
         self.executor.is_shutting_down = True
         await cancel_and_wait(*running)
@@ -95,16 +88,16 @@ class Dispatcher:
         except BaseException:
             self.pool.release(member)
             raise
-        if any(attempt.ref == running.ref for running in self._running.values()):
+        if any(attempt.ref == running.ref for running in self.running.values()):
             self.pool.release(member)  # its heartbeats were lost for a while; they will get through
             return
         member = self.pool.upgrade(member)
         task = asyncio.create_task(self._handle(attempt, member))
-        self._running[task] = attempt
+        self.running[task] = attempt
         task.add_done_callback(functools.partial(self._done, member))
 
     def _done(self, member: PoolMember, task: asyncio.Task[bool]) -> None:
-        attempt = self._running.pop(task)
+        attempt = self.running.pop(task)
         error = None if task.cancelled() else task.exception()
         self.pool.release(member, busy=not task.cancelled() and error is None and task.result())
         if error:
@@ -113,7 +106,7 @@ class Dispatcher:
     def _cancel_tasks_of(self, job_id: str) -> None:
         """Cancel what still runs of a job that has ended: it was cancelled, or another gateway completed it. A task
         that writes its own end may see it here before the store has answered, and goes on."""
-        for task, attempt in self._running.items():
+        for task, attempt in self.running.items():
             is_ending = attempt.ref in self.executor.committing or task is asyncio.current_task()
             if attempt.ref.job_id == job_id and not is_ending:
                 task.cancel()
@@ -126,7 +119,7 @@ class Dispatcher:
                 await self._settle(attempt, error)
                 return isinstance(error, EncoderBusy)
         except asyncio.CancelledError:
-            if self._is_draining:
+            if self.executor.is_shutting_down:
                 await self._return(attempt, counted=False)
             else:
                 await attempt.delivery.ack()

@@ -115,7 +115,7 @@ def total_progress(job: Job, running: dict[int, TaskProgress]) -> pb2.Progress:
         frames_done=done,
         frames_total=max(known, done),
         fps=fps,
-        processed=job.processed,
+        processed=job.count(Status.COMPLETED),
         total=len(job.tasks),
         phase=pb2.Phase.Value(furthest_phase(job, running)),
     )

@@ -34,7 +34,7 @@ class KedaScaler(externalscaler_pb2_grpc.ExternalScalerServicer):
         """Yield whether there is any task, now and at every change, until the gateway shuts down."""
         last: bool | None = None
         with self.jobs.store.index.listening("", queue=True) as moved:
-            while not self.jobs.is_closing:
+            while not self.jobs.closing.is_set():
                 if (is_active := self._tasks > 0) is not last:
                     yield pb2.IsActiveResponse(result=is_active)
                     last = is_active

@@ -73,7 +73,7 @@ class Presenter:
             start_time=timestamp(job.started_at),
             end_time=timestamp(job.ended_at),
             total=len(job.tasks),
-            processed=job.processed,
+            processed=job.count(Status.COMPLETED),
             cost=self.cost(job, now),
         )
 
@@ -180,12 +180,12 @@ def _stats(job: Job, cost: video_pb2.Cost | None, now: float) -> video_pb2.Stats
         job_id=job.id, delay_time=job.delay_ms(now), execution_time=job.execution_ms(now), cost=cost
     )
     if job.batch:
-        stats.total, stats.processed = len(job.tasks), job.processed
+        stats.total, stats.processed = len(job.tasks), job.count(Status.COMPLETED)
     return stats
 
 
 def _done_text(job: Job) -> str:
-    if job.processed == len(job.tasks):
+    if job.count(Status.COMPLETED) == len(job.tasks):
         _, message = operation.kind(video_pb2.Operation.FromString(job.request))
         return operation.rules(message).done
     failed = [task for task in job.tasks if task.failure]

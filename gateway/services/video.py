@@ -47,7 +47,7 @@ class VideoService:
         except asyncio.CancelledError:
             # The caller is gone or its deadline has passed, unless the gateway itself shuts down. Clients of the
             # proxy may leave: their job goes on.
-            if not proxy_metadata(context) and not self.jobs.is_closing:
+            if not proxy_metadata(context) and not self.jobs.closing.is_set():
                 self.jobs.withdraw(job_id)
             raise
         except ServiceError as error:
