@@ -268,22 +268,19 @@ def _grpc_service(components: Components) -> Service:
     jobs_pb2_grpc.add_JobServiceServicer_to_server(JobService(jobs, presenter, fleet), server)
     assets = AssetService(components.assets, presenter, components.transfers)
     assets_pb2_grpc.add_AssetServiceServicer_to_server(assets, server)
-    system_pb2_grpc.add_SystemServiceServicer_to_server(_system_service(components), server)
+    runpod = components.providers.get("runpod")
+    system = SystemService(
+        pool=components.pool,
+        jobs=jobs,
+        endpoints=endpoints(),
+        runpod_config=settings.providers["runpod"].endpoint or EndpointConfig("", 0, 0),
+        runpod=runpod if isinstance(runpod, ServerlessProvider) else None,
+    )
+    system_pb2_grpc.add_SystemServiceServicer_to_server(system, server)
     fleet_pb2_grpc.add_FleetServiceServicer_to_server(FleetService(fleet), server)
     externalscaler_pb2_grpc.add_ExternalScalerServicer_to_server(KedaScaler(jobs), service.probes)
     service.reflect(SERVICES)
     return service
-
-
-def _system_service(components: Components) -> SystemService:
-    runpod = components.providers.get("runpod")
-    return SystemService(
-        pool=components.pool,
-        jobs=components.jobs,
-        endpoints=endpoints(),
-        runpod_config=components.settings.providers["runpod"].endpoint or EndpointConfig("", 0, 0),
-        runpod=runpod if isinstance(runpod, ServerlessProvider) else None,
-    )
 
 
 def _listen(

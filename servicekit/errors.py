@@ -134,7 +134,6 @@ def from_rpc(error: grpc.Call | grpc.aio.AioRpcError) -> ServiceError:
 
 
 def from_status(status: status_pb2.Status) -> ServiceError:
-    """Return the error that a google.rpc.Status describes."""
     reason, fields, metadata = "", {}, {}
     for detail in status.details:
         info, bad_request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()

@@ -18,7 +18,7 @@ from encoder.config import EncoderSettings
 from encoder.ffmpeg.command import FfmpegRun
 from encoder.media.info import Source
 from encoder.operations import OPERATIONS
-from encoder.operations.plan import COPY, Plan, PlanContext
+from encoder.operations.plan import COPY, Plan, PlanContext, check_options
 from encoder.sandbox.sandboxes import SandboxAccess
 from encoder.tasks import capabilities, inputs
 from encoder.tasks.capabilities import Capabilities
@@ -162,7 +162,9 @@ class TaskExecutor:
         if name not in OPERATIONS:
             raise Unimplemented(f"This encoder does not know the operation '{name}'; it knows {', '.join(OPERATIONS)}.")
         context = PlanContext(work.sources, folder.path, str(folder.result), codec, self.slots.threads, self.fonts)
-        plan = OPERATIONS[name](getattr(work.operation, name), context)
+        request = getattr(work.operation, name)
+        check_options(request)
+        plan = OPERATIONS[name](request, context)
         most = self.settings.max_duration_seconds
         if plan.duration_seconds > most:
             text = f"the result would last {plan.duration_seconds:.0f} s; {most:.0f} s are the most."

@@ -82,10 +82,7 @@ class TaskAssignments:
 
     def assigned(self) -> dict[str, str]:
         """Return the instance of each task that a living gateway has."""
-        assigned: dict[str, str] = {}
-        for tasks in self._elsewhere():
-            assigned.update(tasks)
-        return assigned | self._own
+        return {task: instance for tasks in (*self._elsewhere(), self._own) for task, instance in tasks.items()}
 
     def is_assigned_elsewhere(self, task: str) -> bool:
         """Return True if a living gateway other than this one has the task."""

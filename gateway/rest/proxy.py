@@ -14,7 +14,6 @@ from apigpu.v1 import jobs_pb2
 from gateway.auth import require_key
 from gateway.jobs import operation
 from gateway.rest import headers as http_headers
-from gateway.rest.middleware import request_id_of
 from gateway.rest.protojson.decode import is_bytes
 from gateway.rest.protojson.encode import dumps
 from gateway.rest.request import RoutedRequest, parse_query, while_connected
@@ -76,7 +75,7 @@ class Proxy:
             variables=variables,
             query=parse_query(scope["query_string"]),
             headers=headers,
-            metadata=http_headers.request_metadata(headers, request_id_of(scope), base_url.rstrip("/")),
+            metadata=http_headers.request_metadata(headers, scope["state"]["request_id"], base_url.rstrip("/")),
             timeout_seconds=http_headers.timeout_seconds(headers),
             is_head=scope["method"] == "HEAD",
             receive=receive,

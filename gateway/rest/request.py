@@ -146,7 +146,6 @@ async def _wait_disconnect(receive: Receive) -> None:
 
 
 async def start_response(send: Send, status: int, headers: Iterable[tuple[str, str]]) -> None:
-    """Send the status and the headers."""
     raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
     await send({"type": "http.response.start", "status": status, "headers": raw})
 
@@ -161,5 +160,4 @@ async def send_body(send: Send, data: bytes, stall_seconds: float | None = None)
 
 
 async def end_response(send: Send) -> None:
-    """End the body."""
     await send({"type": "http.response.body", "body": b"", "more_body": False})

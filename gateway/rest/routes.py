@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import quote, unquote
 
-from google.api import annotations_pb2, http_pb2
+from google.api import annotations_pb2
 from google.protobuf import message_factory
 from google.protobuf.message import Message
 
@@ -168,12 +168,10 @@ class Route:
 
     @cached_property
     def request_class(self) -> type[Message]:
-        """Return the class of the RPC's request."""
         return message_factory.GetMessageClass(self.method.input_type)
 
     @cached_property
     def response_class(self) -> type[Message]:
-        """Return the class of the RPC's response."""
         return message_factory.GetMessageClass(self.method.output_type)
 
     @property
@@ -209,7 +207,11 @@ class RouteTable:
         method = "GET" if http_method == "HEAD" else http_method
         allowed = set()
         for route in self._by_rank:
-            variables = _match(route, path)
+            try:
+                variables = route.template.match(path)
+            except ValueError as error:
+                text = f"The path {path} is not UTF-8 once it is decoded; encode it as UTF-8."
+                raise InvalidArgument(text) from error
             if variables is None:
                 continue
             if route.http_method in (method, ANY):
@@ -224,42 +226,27 @@ class RouteTable:
         return next(route for route in self.routes if route.method.full_name == method.full_name)
 
 
-def _match(route: Route, path: str) -> dict[str, str] | None:
-    try:
-        return route.template.match(path)
-    except ValueError as error:
-        raise InvalidArgument(f"The path {path} is not UTF-8 once it is decoded; encode it as UTF-8.") from error
-
-
 def routes_of(method: Method) -> Iterator[Route]:
     """Yield the bindings of an RPC, the primary one first. Raises ValueError for a rule that cannot be served."""
     rule = method.GetOptions().Extensions[annotations_pb2.http]
     for binding in (rule, *rule.additional_bindings):
-        if binding.WhichOneof("pattern"):
-            yield _validate(_route(method, binding))
-
-
-def _route(method: Method, binding: http_pb2.HttpRule) -> Route:
-    pattern = binding.WhichOneof("pattern")
-    http_method, path = pattern.upper(), getattr(binding, pattern)
-    if pattern == "custom":
-        http_method, path = path.kind, path.path
-    return Route(http_method, Template.parse(path), method, binding.body, binding.response_body)
+        if pattern := binding.WhichOneof("pattern"):
+            http_method, path = pattern.upper(), getattr(binding, pattern)
+            if pattern == "custom":
+                http_method, path = path.kind, path.path
+            yield _validate(Route(http_method, Template.parse(path), method, binding.body, binding.response_body))
 
 
 def _validate(route: Route) -> Route:
+    method = route.method
     for variable in route.template.variables:
-        chain = fields_on(route.method.input_type, variable.field)
+        chain = fields_on(method.input_type, variable.field)
         if not chain or chain[-1].is_repeated or chain[-1].message_type is not None:
-            raise ValueError(f"{route.method.full_name}: {variable.field} cannot be a path variable")
-    if not is_served(route):
-        raise ValueError(f"{route.method.full_name}: only a bytes field can be the body of a client stream")
+            raise ValueError(f"{method.full_name}: {variable.field} cannot be a path variable")
+    # A client stream can be served only if its body is a bytes field.
+    if method.client_streaming and (method.server_streaming or not is_bytes(route.body_field)):
+        raise ValueError(f"{method.full_name}: only a bytes field can be the body of a client stream")
     return route
-
-
-def is_served(route: Route) -> bool:
-    """Return True if HTTP can carry the call: a client stream only if its body is a bytes field."""
-    return not route.method.client_streaming or (is_bytes(route.body_field) and not route.method.server_streaming)
 
 
 def endpoints() -> list[str]:

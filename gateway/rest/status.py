@@ -127,7 +127,6 @@ class HttpError:
 
 
 def from_error(error: ServiceError) -> HttpError:
-    """Return the HTTP error of a ServiceError."""
     status = error.to_status()
     number = getattr(error, "http_status", None) or http_status(status)
     return HttpError(status, number, (*getattr(error, "headers", ()), *_standard_headers(status, number)))

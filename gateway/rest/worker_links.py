@@ -84,21 +84,20 @@ class WorkerInputs:
             await while_connected(receive, self._send(field, source, send))
 
     async def _send(self, field: str, name: str, send: Send) -> None:
-        async with contextlib.AsyncExitStack() as stack:
-            try:
-                source = await stack.enter_async_context(self.links.sources.open(name))
+        try:
+            async with self.links.sources.open(name) as source:
                 chunks = source.chunks()
                 first = await anext(chunks, b"")  # before the response starts: an error has a status of its own
                 if not first:
                     raise empty()
-            except ServiceError as error:
-                raise about(field, error) from error
-            size = [] if source.size_bytes is None else [("content-length", str(source.size_bytes))]
-            await start_response(send, 200, [("content-type", UNTYPED), *size])
-            await send_body(send, first, self.stall_seconds)
-            async for data in chunks:
-                await send_body(send, data, self.stall_seconds)
-            await end_response(send)
+                size = [] if source.size_bytes is None else [("content-length", str(source.size_bytes))]
+                await start_response(send, 200, [("content-type", UNTYPED), *size])
+                await send_body(send, first, self.stall_seconds)
+                async for data in chunks:
+                    await send_body(send, data, self.stall_seconds)
+        except ServiceError as error:
+            raise about(field, error) from error
+        await end_response(send)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,6 @@ class KedaScaler(externalscaler_pb2_grpc.ExternalScalerServicer):
     jobs: JobManager
 
     async def IsActive(self, request: pb2.ScaledObjectRef, context: Context) -> pb2.IsActiveResponse:
-        """Return whether there is any task."""
         return pb2.IsActiveResponse(result=self._tasks > 0)
 
     async def StreamIsActive(
@@ -48,7 +47,6 @@ class KedaScaler(externalscaler_pb2_grpc.ExternalScalerServicer):
         return pb2.GetMetricSpecResponse(metricSpecs=[spec])
 
     async def GetMetrics(self, request: pb2.GetMetricsRequest, context: Context) -> pb2.GetMetricsResponse:
-        """Return the number of tasks."""
         tasks = self._tasks
         value = pb2.MetricValue(metricName=METRIC, metricValue=tasks, metricValueFloat=tasks)
         return pb2.GetMetricsResponse(metricValues=[value])

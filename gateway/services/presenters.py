@@ -60,7 +60,6 @@ class Presenter:
         return replace(self, base_url=proxy_metadata(context).get(BASE_URL, self.base_url).rstrip("/"))
 
     def job(self, job: Job) -> jobs_pb2.Job:
-        """Return the job as a message."""
         now = time.time()
         return jobs_pb2.Job(
             id=job.id,
@@ -124,7 +123,6 @@ class Presenter:
             yield video_pb2.Video(id=task.item, video_url=url, error=error, **self._result(job, index))
 
     def asset(self, asset: StoredAsset) -> assets_pb2.Asset:
-        """Return the asset as a message."""
         return assets_pb2.Asset(
             name=asset.name,
             filename=asset.filename,

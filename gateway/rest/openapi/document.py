@@ -67,7 +67,6 @@ class OpenApi:
 
 
 def document(table: RouteTable, public_url: str | None = None) -> dict[str, Any]:
-    """Build the document as a JSON value."""
     schemas, paths = Schemas(), dict[str, Any]()
     job, seen = _success(table.first(SUBMIT_JOB), schemas), Counter[str]()
     for route in table.routes:

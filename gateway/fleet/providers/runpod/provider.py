@@ -149,7 +149,6 @@ class RunpodWorkerSlot:
         return encoder_pb2.GetCapabilitiesResponse(slots=self.slots)
 
     async def run(self, job: EncodeJob, events: Events) -> Outcome:
-        """Run a task on any worker of the endpoint."""
         return await self.provider.run(job, events)
 
     async def release(self, task_id: str) -> None:

@@ -120,12 +120,7 @@ class VastClient:
 
     async def search(self, query: Row) -> list[Row]:
         """Return the offers that a query finds."""
-        try:
-            body = await self._repeated("search", "POST", "/api/v0/bundles/", json=query)
-        except Unavailable as error:
-            if error.reason == "QUOTA":
-                self._limits["search"].pause(QUOTA_SECONDS)
-            raise
+        body = await self._repeated("search", "POST", "/api/v0/bundles/", json=query)
         return list(body.get("offers") or [])
 
     async def instances(self) -> list[Row]:
@@ -181,7 +176,10 @@ class VastClient:
             try:
                 return await self._once(method, path, **options)
             except Unavailable as error:
-                if failures == self._attempts or error.reason == "QUOTA":
+                if error.reason == "QUOTA":
+                    self._limits[kind].pause(QUOTA_SECONDS)
+                    raise
+                if failures == self._attempts:
                     # It creates nothing: it is all the same whether the request or its answer was lost.
                     raise Unavailable(error.message, reason=error.reason) from error
                 asked_seconds = error.seconds if isinstance(error, TooSoon) else 0.0
