@@ -41,7 +41,7 @@ def server(serving):
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def links():
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         yield Links(client, BACKOFF, HANG_SECONDS)
 
 

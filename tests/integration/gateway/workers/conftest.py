@@ -152,7 +152,7 @@ async def put(url, data=RESULT, **headers):
 
 def plain():
     """A client for http alone: authorities take 50 ms to load."""
-    return httpx.AsyncClient(verify=False)
+    return httpx.AsyncClient(verify=False, timeout=60)
 
 
 async def fetched(url):
