@@ -29,7 +29,6 @@ FRAMES = 1800
 WIDTH, HEIGHT = 1920, 1080
 RUNS = 7
 LIMITS = ProcessLimits(600, 16 * 1024**3, 16 * 1024**3)
-LIMITS_OF_CARD = ((16, 16), (4096, 4096))
 PARAMETERS = Parameters(b_frames=0)
 CHEAP = f"color=c=0x404040:s={WIDTH}x{HEIGHT}:r=60:d={FRAMES / 60}"
 
@@ -65,7 +64,7 @@ async def _rate(worker: WorkerClient, folder: Path) -> float:
     """Frames a second: one FFmpeg makes gray frames, one takes the bitstream, as in a task."""
     made = ("-f", "lavfi", "-i", CHEAP, "-vf", "format=nv12", "-c:v", "rawvideo", "-f", "nut", "pipe:1")
     taken = ("-f", "nut", "-i", "pipe:0", "-map", "0:v", "-c", "copy", "-f", "null", "-")
-    stdin = partial(BitstreamWriter, worker, partial(_order, None), FfmpegRun(made, ("video",)))
+    stdin = partial(BitstreamWriter, worker, _order(None), FfmpegRun(made, ("video",)))
     ffmpeg = Ffmpeg(Path(FFMPEG), NoSandbox(LIMITS))
     started = time.perf_counter()
     async with ffmpeg.start(FfmpegRun(taken, ("",), stdin=stdin), SandboxAccess((folder,), ())) as run:
@@ -80,7 +79,7 @@ async def _warm(worker: WorkerClient) -> float:
     frames_reading, frames_writing = os.pipe()
     bits_reading, bits_writing = os.pipe()
     started = time.perf_counter()
-    order = partial(_order, RawVideo(WIDTH, HEIGHT, Fraction(25)))
+    order = _order(RawVideo(WIDTH, HEIGHT, Fraction(25)))
     ended = await worker.send(order, frames_reading, bits_writing)
     os.close(frames_reading)
     os.close(bits_writing)
@@ -129,5 +128,5 @@ def _pictures(descriptor: int) -> None:
         pipe.write(bytes(WIDTH * HEIGHT * 3 // 2) * 8)
 
 
-def _order(raw: RawVideo | None, number: int, gpu: int) -> EncodeRequest:
-    return EncodeRequest(number, gpu, PARAMETERS, Fraction(60), HD, Fraction(1), LIMITS_OF_CARD, raw, wait=False)
+def _order(raw: RawVideo | None) -> EncodeRequest:
+    return EncodeRequest(PARAMETERS, Fraction(60), HD, Fraction(1), raw)

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 
 from encoder.codecs import AUTO, CODECS
-from encoder.codecs.base import X264_PRESETS
+from encoder.codecs.base import PRESETS as X264_PRESETS
 from encoder.codecs.nvenc.request import FORMATS, MAX_B_FRAMES, MAX_CQ, MAX_LOOKAHEAD
 from encoder.codecs.nvenc.request import PRESETS as NVENC_PRESETS
 from encoder.sandbox.sandboxes import AUTO as AUTO_SANDBOX

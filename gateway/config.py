@@ -96,7 +96,6 @@ class GatewaySettings(FleetSettings):
 
     @property
     def api_keys(self) -> tuple[str, ...]:
-        """Return the valid API keys."""
         return tuple(key.strip() for key in self.x_api_key.get_secret_value().split(","))
 
     @property

@@ -5,8 +5,11 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
+from email.utils import parsedate_to_datetime
 
 from servicekit.errors import ResourceExhausted, Unavailable
+
+MAX_RETRY_AFTER_SECONDS = 60.0
 
 
 class KeyRateLimit:
@@ -60,3 +63,13 @@ class CallRateLimit:
     def pause(self, seconds: float) -> None:
         """Let nobody have a turn for so long: the provider asked for it."""
         self._paused_until = max(self._paused_until, asyncio.get_running_loop().time() + seconds)
+
+
+def retry_after_seconds(header: str, default_seconds: float) -> float:
+    """Return the seconds of a Retry-After header, which may be a date; at most MAX_RETRY_AFTER_SECONDS."""
+    try:
+        is_number = header.strip().replace(".", "", 1).isdecimal()
+        seconds = float(header) if is_number else parsedate_to_datetime(header).timestamp() - time.time()
+    except (ValueError, OverflowError):
+        seconds = default_seconds
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS)

@@ -49,7 +49,6 @@ class Cooldowns:
         return [name for name in self._entries if self.is_active(name, now)]
 
     def is_active(self, name: str, now: float) -> bool:
-        """Return True while the name is to be left alone."""
         return name in self._entries and now < self._entries[name][0]
 
     def prune(self, now: float) -> None:

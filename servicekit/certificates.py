@@ -37,7 +37,6 @@ class IssuedCertificate:
 
     @property
     def certificate_pem(self) -> bytes:
-        """Return the certificate in PEM."""
         return self.certificate.public_bytes(serialization.Encoding.PEM)
 
     @property

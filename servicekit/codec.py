@@ -11,7 +11,6 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum
-from fractions import Fraction
 from typing import Any, TypeVar
 
 from pydantic import ConfigDict, RootModel, ValidationError
@@ -23,7 +22,7 @@ T = TypeVar("T")
 
 
 def to_json(value: object) -> bytes:
-    """Return compact JSON: bytes as base64, times in ISO 8601, fractions as "30000/1001", enums by their values."""
+    """Return compact JSON: bytes as base64, times in ISO 8601, enums by their values."""
     return json.dumps(value, default=_plain, separators=(",", ":")).encode()
 
 
@@ -54,8 +53,6 @@ def _plain(value: Any) -> Any:
         return base64.b64encode(value).decode()
     if isinstance(value, datetime):
         return value.isoformat()
-    if isinstance(value, Fraction):
-        return str(value)
     if isinstance(value, Enum):
         return value.value
     raise TypeError(f"{type(value).__name__} has no form in JSON")

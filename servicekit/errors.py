@@ -1,11 +1,9 @@
 """The tree of errors. Each class has a gRPC code; the outermost interceptor alone turns an error into a status."""
 
 from collections.abc import Iterable, Mapping
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import grpc
-from google.protobuf import any_pb2
-from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 DETAILS_KEY = "grpc-status-details-bin"
@@ -47,24 +45,16 @@ class ServiceError(Exception):
         """Return the canonical code as a number: 3 for INVALID_ARGUMENT."""
         return int(self.code.value[0])
 
-    def details(self) -> list[Message]:
-        """Return the google.rpc messages that go with the status: ErrorInfo, BadRequest."""
-        details: list[Message] = []
+    def to_status(self) -> status_pb2.Status:
+        """Return the error as google.rpc.Status, with ErrorInfo and BadRequest as its details."""
+        status = status_pb2.Status(code=self.number, message=self.message)
         if self.reason:
-            details.append(error_details_pb2.ErrorInfo(reason=self.reason, domain=DOMAIN, metadata=self.metadata))
+            info = error_details_pb2.ErrorInfo(reason=self.reason, domain=DOMAIN, metadata=self.metadata)
+            status.details.add().Pack(info)
         if self.fields:
             violation = error_details_pb2.BadRequest.FieldViolation
             violations = [violation(field=name, description=text) for name, text in self.fields.items()]
-            details.append(error_details_pb2.BadRequest(field_violations=violations))
-        return details
-
-    def to_status(self) -> status_pb2.Status:
-        """Return the error as google.rpc.Status."""
-        status = status_pb2.Status(code=self.number, message=self.message)
-        for detail in self.details():
-            packed = any_pb2.Any()
-            packed.Pack(detail)
-            status.details.append(packed)
+            status.details.add().Pack(error_details_pb2.BadRequest(field_violations=violations))
         return status
 
 
@@ -133,22 +123,17 @@ CLASSES: dict[grpc.StatusCode, type[ServiceError]] = {cls.code: cls for cls in S
 CODES: dict[int, grpc.StatusCode] = {int(code.value[0]): code for code in grpc.StatusCode}
 
 
-def from_code(code: int, message: str, reason: str = "") -> ServiceError:
+def from_code(code: int, message: str, reason: str = "", **details: Any) -> ServiceError:
     """Return the error of a canonical code number; Internal for numbers that have no class."""
-    return _error_class(CODES.get(code))(message, reason=reason)
+    return CLASSES.get(CODES.get(code, grpc.StatusCode.UNKNOWN), Internal)(message, reason=reason, **details)
 
 
 def from_rpc(error: grpc.Call | grpc.aio.AioRpcError) -> ServiceError:
     """Return the error behind a failed call, with the reason and the fields that the server gave."""
-    return _from_details(error.code(), error.details() or "", status_details(error))
+    return from_status(rpc_status(error))
 
 
 def from_status(status: status_pb2.Status) -> ServiceError:
-    """Return the error that a google.rpc.Status describes."""
-    return _from_details(CODES.get(status.code), status.message, status)
-
-
-def _from_details(code: grpc.StatusCode | None, message: str, status: status_pb2.Status) -> ServiceError:
     reason, fields, metadata = "", {}, {}
     for detail in status.details:
         info, bad_request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
@@ -156,17 +141,12 @@ def _from_details(code: grpc.StatusCode | None, message: str, status: status_pb2
             reason, metadata = info.reason, dict(info.metadata)
         elif detail.Unpack(bad_request):
             fields = {violation.field: violation.description for violation in bad_request.field_violations}
-    return _error_class(code)(message, reason=reason, fields=fields, metadata=metadata)
+    return from_code(status.code, status.message, reason=reason, fields=fields, metadata=metadata)
 
 
-def _error_class(code: grpc.StatusCode | None) -> type[ServiceError]:
-    return CLASSES.get(code or grpc.StatusCode.UNKNOWN, Internal)
-
-
-def status_details(error: grpc.Call | grpc.aio.AioRpcError) -> status_pb2.Status:
-    """Return the google.rpc.Status in the trailing metadata of a failed call; an empty one where there is none."""
+def rpc_status(error: grpc.Call | grpc.aio.AioRpcError) -> status_pb2.Status:
+    """Return the google.rpc.Status of a failed call, with the details that its trailing metadata has, if any."""
     pairs: Iterable[tuple[str, bytes]] = error.trailing_metadata() or ()  # type: ignore[assignment]
-    for key, value in pairs:
-        if key == DETAILS_KEY:
-            return status_pb2.Status.FromString(value)
-    return status_pb2.Status()
+    status = status_pb2.Status.FromString(dict(pairs).get(DETAILS_KEY, b""))
+    status.code, status.message = int((error.code() or grpc.StatusCode.UNKNOWN).value[0]), error.details() or ""
+    return status

@@ -4,6 +4,7 @@ It alone turns exceptions into statuses. Text of an exception that is not a Serv
 """
 
 import asyncio
+import functools
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -37,20 +38,20 @@ class AroundCall(grpc.aio.ServerInterceptor):
     ) -> Any:
         """Wrap the handler; an unknown method has none, and gRPC answers UNIMPLEMENTED."""
         handler = await continuation(handler_call_details)
-        return around_call(handler, handler_call_details.method, self._around) if handler else handler
+        return _wrap(handler, functools.partial(self._around, handler_call_details.method)) if handler else handler
 
 
-def around_call(handler: Any, method: str, around: Around) -> "grpc.RpcMethodHandler[Any, Any]":
+def _wrap(handler: Any, around: Callable[[Context], Any]) -> Any:
     """Return a handler of the same cardinality that runs inside `around`."""
-    kind = f"{_stream(handler.request_streaming)}_{_stream(handler.response_streaming)}"
+    kind = "_".join("stream" if it else "unary" for it in (handler.request_streaming, handler.response_streaming))
     inner = getattr(handler, kind)
 
     async def unary(request: Any, context: Context) -> Any:
-        async with around(method, context):
+        async with around(context):
             return await inner(request, context)
 
     async def stream(request: Any, context: Context) -> None:
-        async with around(method, context):
+        async with around(context):
             result = inner(request, context)
             if hasattr(result, "aclose"):
                 # A generator abandoned at a `yield` would hold its resources until it is garbage-collected.
@@ -60,17 +61,11 @@ def around_call(handler: Any, method: str, around: Around) -> "grpc.RpcMethodHan
             else:  # the handler writes to the context itself
                 await result
 
-    make_handler: Any = getattr(grpc, f"{kind}_rpc_method_handler")
-    wrapped: grpc.RpcMethodHandler[Any, Any] = make_handler(
+    return getattr(grpc, f"{kind}_rpc_method_handler")(
         stream if handler.response_streaming else unary,
         request_deserializer=handler.request_deserializer,
         response_serializer=handler.response_serializer,
     )
-    return wrapped
-
-
-def _stream(streaming: bool) -> str:
-    return "stream" if streaming else "unary"
 
 
 def error_boundary(max_call_seconds: float) -> AroundCall:

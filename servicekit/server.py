@@ -1,12 +1,4 @@
-"""The gRPC servers of a process, from start to drain: ports, health, reflection, signals.
-
-service = Service([…], max_concurrent_calls, max_call_seconds)
-add_XServicer_to_server(…, service.server)
-service.listen("0.0.0.0:50051", credentials)
-await service.start()
-await stop_signal()
-await service.drain(seconds)
-"""
+"""The gRPC servers of a process, from start to drain: ports, health, reflection, signals."""
 
 import asyncio
 import contextlib

@@ -37,7 +37,7 @@ OUTSIDE = {
     "X_API_KEY",
 }
 for provider in PROVIDERS.values():
-    OUTSIDE |= provider.settings.variables().keys()
+    OUTSIDE |= provider.variables().keys()
 
 
 @dataclass(frozen=True)

@@ -97,13 +97,9 @@ def _overlay(music: Any, original: Any, options: Message) -> Any:
     if options.duck:
         parts = original.filter_multi_output("asplit")
         original, key = parts[0], parts[1]
-        music = _pair("sidechaincompress", music, key, DUCK)
-    mixed = _pair("amix", original, music, {"inputs": 2, "duration": "first", "normalize": 0})
+        music = ffmpeg.filter([music, key], "sidechaincompress", **DUCK)
+    mixed = ffmpeg.filter([original, music], "amix", inputs=2, duration="first", normalize=0)
     return mixed.filter("alimiter", **PEAK)
-
-
-def _pair(name: str, one: Any, other: Any, options: dict[str, Any]) -> Any:
-    return ffmpeg.filter([one, other], name, **options)
 
 
 def _fade(track: Any, spec: SoundtrackSpec) -> Any:

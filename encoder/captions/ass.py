@@ -52,9 +52,6 @@ COLORS = ("color", "outline_color", "box_color", "highlight_color")
 
 def complete_style(requested: Style) -> Style:
     """Return a style with all that the request leaves to its preset. Raises InvalidArgument, naming the field."""
-    for name, enum in {"preset": Style.Preset, "position": Style.Position}.items():
-        if (number := getattr(requested, name)) not in enum.values():
-            raise _style_error(name, f"{number} is not known; give one of {', '.join(enum.keys())}.")
     for name in COLORS:
         if (color := getattr(requested, name)) and not COLOR.fullmatch(color):
             raise _style_error(name, f"'{color}' is no color; give one like #FFCC00, or #FFCC0080 for half of it.")

@@ -83,15 +83,6 @@ class Face:
     italic: bool
     letters: frozenset[int]
 
-    @property
-    def plainness(self) -> tuple[bool, int]:
-        """A key that sorts the face that is most like a regular one last."""
-        return not self.italic, -abs(self.weight - REGULAR)
-
-    def nearness(self, weight: int, *, italic: bool) -> tuple[bool, int]:
-        """Return a key that sorts the face that is nearest to a style first."""
-        return self.italic != italic, abs(self.weight - weight)
-
 
 def read_faces(path: Path) -> list[Face]:
     """Return the fonts in a file. Raises FontError."""
@@ -214,7 +205,8 @@ class FontLibrary:
         left = set(letters)
         for tier in self._tiers():
             while left and (able := [face for face in tier if not left.isdisjoint(face.letters)]):
-                best = max(able, key=lambda face: (len(face.letters & left), *face.plainness))
+                # Of equals the one that is most like a regular one.
+                best = max(able, key=lambda f: (len(f.letters & left), not f.italic, -abs(f.weight - REGULAR)))
                 chosen.append(best)
                 left -= best.letters
             if not left:
@@ -237,7 +229,11 @@ def rename(face: Face, family: str, weight: int, letters: Set[int] | None = None
     try:
         font = _open(face.path)[face.number]
         if letters is not None:
-            _reduce(font, letters)
+            reducer = subset.Subsetter(
+                subset.Options(layout_features=["*"], notdef_outline=True, drop_tables=[*UNUSED])
+            )
+            reducer.populate(unicodes=letters)
+            reducer.subset(font)
         if "fvar" in font:
             place = {axis.axisTag: REGULAR if axis.axisTag == "wght" else None for axis in font["fvar"].axes}
             instancer.instantiateVariableFont(font, place, inplace=True)
@@ -247,13 +243,6 @@ def rename(face: Face, family: str, weight: int, letters: Set[int] | None = None
     except Exception as error:  # as above
         raise FontError("it is damaged") from error
     return data.getvalue()
-
-
-def _reduce(font: TTFont, letters: Set[int]) -> None:
-    options = subset.Options(layout_features=["*"], notdef_outline=True, drop_tables=[*UNUSED])
-    reducer = subset.Subsetter(options)
-    reducer.populate(unicodes=letters)
-    reducer.subset(font)
 
 
 def _rename(font: TTFont, family: str, weight: int, unique: str) -> None:
@@ -272,7 +261,11 @@ def _rename(font: TTFont, family: str, weight: int, unique: str) -> None:
 def _styles(faces: Sequence[Face]) -> list[Face]:
     """Return the faces that regular, bold and italic text is drawn with."""
     wanted = ((REGULAR, False), (BOLD, False), (REGULAR, True), (BOLD, True))
-    nearest = [min(faces, key=lambda face: face.nearness(weight, italic=italic)) for weight, italic in wanted if faces]
+    nearest = [
+        min(faces, key=lambda face: (face.italic != italic, abs(face.weight - weight)))
+        for weight, italic in wanted
+        if faces
+    ]
     return list(dict.fromkeys(nearest))
 
 

@@ -36,10 +36,9 @@ def check_length(cues: Iterable[Cue]) -> None:
 def timed_words(cue: Cue) -> list[Word]:
     """Return the words of a cue, one after the other. A word whose time the cue gives begins then; those between two
     such times share what lies between by their letters. Together they last to the end of the cue."""
-    spans = [(first, end) for first, end, _ in _split(cue.text)]
-    weights = [max(sum(map(str.isalnum, text)), 1) for _, _, text in _split(cue.text)]
-    starts = _starts(cue, spans, weights)
-    return [Word(*span, *times) for span, times in zip(spans, itertools.pairwise(starts), strict=True)]
+    words = list(_split(cue.text))
+    times = itertools.pairwise(_starts(cue, words))
+    return [Word(first, end, *span) for (first, end, _), span in zip(words, times, strict=True)]
 
 
 def match_words(cues: Sequence[Cue], requested: Iterable[caption_style_pb2.CaptionWord]) -> list[list[Word]]:
@@ -88,11 +87,12 @@ def _split(text: str) -> Iterator[tuple[int, int, str]]:
             yield match.start(), match.end(), alone
 
 
-def _starts(cue: Cue, spans: Sequence[tuple[int, int]], weights: Sequence[int]) -> list[int]:
+def _starts(cue: Cue, words: Sequence[tuple[int, int, str]]) -> list[int]:
     """Return when each word begins, and when the last ends."""
-    known: dict[int, int] = {0: cue.start_ms, len(spans): cue.end_ms}
+    weights = [max(sum(map(str.isalnum, text)), 1) for _, _, text in words]
+    known: dict[int, int] = {0: cue.start_ms, len(words): cue.end_ms}
     for place, time in cue.word_times:
-        number = next((number for number, (_, end) in enumerate(spans) if end > place), None)
+        number = next((number for number, (_, end, _) in enumerate(words) if end > place), None)
         if number:
             known[number] = time
     numbers = sorted(known)

@@ -17,18 +17,7 @@ from servicekit.errors import Unavailable
 # Every frame keeps the timestamp that it came with, whatever the frame rate on paper.
 AS_TIMED: Mapping[str, str] = {"fps_mode:v": "passthrough", "enc_time_base:v": "demux"}
 
-X264_PRESETS = (
-    "ultrafast",
-    "superfast",
-    "veryfast",
-    "faster",
-    "fast",
-    "medium",
-    "slow",
-    "slower",
-    "veryslow",
-    "placebo",
-)
+PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo")
 
 # A camera over one still makes no cut and no fade, and moves evenly: to look for them takes a twentieth of the time,
 # and the file is as large without, to a hundredth of a percent.
@@ -39,7 +28,7 @@ Query = Callable[[Sequence[str]], Awaitable[tuple[int, str]]]
 
 
 class CodecFault(Unavailable):
-    """The codec failed, not the input. The runner falls back to the next codec."""
+    """The codec failed, not the input. The executor falls back to the next codec."""
 
 
 class Codec(Protocol):

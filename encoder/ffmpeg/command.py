@@ -31,8 +31,8 @@ class StdinWriter(Protocol):
     def start(self) -> None:
         """Begin to write: the run has its end of the pipe."""
 
-    async def finish(self) -> bool:
-        """Wait until all is written, or the run takes no more: then False. Raises what kept it from writing."""
+    async def finish(self) -> None:
+        """Wait until all is written, or the run takes no more. Raises what kept it from writing."""
 
     async def close(self) -> None:
         """Stop at once. The run must be gone."""

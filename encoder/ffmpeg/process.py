@@ -175,7 +175,7 @@ class PipeWriter(ReadingEnd):
         self._writing = -1
         self._generate = generate
         self._thread = ThreadPoolExecutor(1, "feed")
-        self._done: asyncio.Future[bool] | None = None
+        self._done: asyncio.Future[None] | None = None
 
     async def open(self, _: Spawn) -> None:
         self.reading, self._writing = wide_pipe()
@@ -184,8 +184,9 @@ class PipeWriter(ReadingEnd):
         self.close_reading()
         self._done = asyncio.get_running_loop().run_in_executor(self._thread, self._write)
 
-    async def finish(self) -> bool:
-        return await asyncio.shield(self._done) if self._done is not None else False
+    async def finish(self) -> None:
+        if self._done is not None:
+            await asyncio.shield(self._done)
 
     async def close(self) -> None:
         # A child that lives could hold the thread in a write.
@@ -196,14 +197,13 @@ class PipeWriter(ReadingEnd):
             await asyncio.shield(asyncio.gather(self._done, return_exceptions=True))
         self._thread.shutdown(wait=False)
 
-    def _write(self) -> bool:
+    def _write(self) -> None:
         try:
-            for data in self._generate():
-                view = memoryview(data).cast("B")
-                while view:
-                    view = view[os.write(self._writing, view) :]
-        except BrokenPipeError:
-            return False  # why the child went away is told by its end
+            # Why a child went away is told by its end.
+            with contextlib.suppress(BrokenPipeError):
+                for data in self._generate():
+                    view = memoryview(data).cast("B")
+                    while view:
+                        view = view[os.write(self._writing, view) :]
         finally:
             os.close(self._writing)
-        return True

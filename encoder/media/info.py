@@ -66,11 +66,6 @@ class VideoStream:
     tiled: bool = False
 
     @property
-    def specifier(self) -> str:
-        """FFmpeg's specifier of the stream; tiles are its first group of streams."""
-        return "g:0" if self.tiled else str(self.index)
-
-    @property
     def rotated_size(self) -> tuple[int, int]:
         """Width and height after rotation, in stored pixels."""
         return (self.height, self.width) if self.rotation_degrees % 180 else (self.width, self.height)

@@ -98,7 +98,8 @@ def _probe_packets(source: Source, info: MediaInfo, video: VideoStream) -> tuple
 
 def probe_image(source: Source) -> tuple[MediaInfo, VideoStream]:
     """Probe a file that must be a still; of an animation the first frame counts."""
-    head = _head(source)
+    with source.path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
     if head[4:8] == b"ftyp" and head[8:12].decode("latin-1") in HEIF_BRANDS:
         info = _with_grid_size(source, probe(source, HEIF_DEMUXERS))
     else:
@@ -139,11 +140,6 @@ def _with_grid_size(source: Source, info: MediaInfo) -> MediaInfo:
     except ValueError as error:
         raise bad_input(source, DAMAGED) from error
     return replace(info, video=replace(info.video, width=width, height=height))
-
-
-def _head(source: Source) -> bytes:
-    with source.path.open("rb") as file:
-        return file.read(HEAD_BYTES)
 
 
 def probe_audio(source: Source) -> tuple[MediaInfo, AudioStream]:
@@ -250,7 +246,9 @@ def _open(source: Source, demuxers: tuple[str, ...]) -> Iterator[InputContainer]
     try:
         container = av.open(str(source.path), container_options=options, timeout=OPEN_SECONDS)
     except (av.FFmpegError, ValueError) as error:
-        raise bad_input(source, _open_error(demuxers)) from error
+        what, accepted = ACCEPTED.get(demuxers, ("", ""))
+        text = f"the file is not {what} that can be read, or it is cut off; give {accepted}." if what else DAMAGED
+        raise bad_input(source, text) from error
     with container:
         try:
             yield container
@@ -264,13 +262,6 @@ def check_size(source: Source, width: int, height: int) -> None:
         raise bad_input(
             source, f"{width}×{height} pixels are too many; {MAX_SIDE} a side and 100 megapixels are the most."
         )
-
-
-def _open_error(demuxers: tuple[str, ...]) -> str:
-    if demuxers not in ACCEPTED:
-        return DAMAGED
-    what, accepted = ACCEPTED[demuxers]
-    return f"the file is not {what} that can be read, or it is cut off; give {accepted}."
 
 
 def _describe(source: Source, container: InputContainer, *, rotated: bool) -> MediaInfo:

@@ -1,6 +1,6 @@
 """addaudio: a soundtrack on a video, in place of its own sound or mixed with it."""
 
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from apigpu.v1 import video_pb2
@@ -49,9 +49,6 @@ def plan(request: video_pb2.AddAudioRequest, context: PlanContext) -> Plan:
     is_cut = is_copied and seconds < video_end
     packets = probe.packets_before(picture, info, video, seconds, kept_audio) if is_cut else 0
 
-    def finish(path: Path) -> None:
-        mp4_boxes.end_edit_lists(path, seconds)
-
     def streams() -> tuple[Any, Any, dict[str, str]]:
         """Return picture, sound and options of the sound; made anew for each run, as a graph is used but once."""
         video_input = filters.open_input(picture.path.name, info)
@@ -83,7 +80,7 @@ def plan(request: video_pb2.AddAudioRequest, context: PlanContext) -> Plan:
         duration_seconds=seconds,
         frames_total=round(video.frames * min(seconds / video_end, 1)),
         warnings=_mix_warnings(info) if options.mix else (),
-        finish=finish if is_copied and not is_streamable(request) else None,
+        finish=partial(mp4_boxes.end_edit_lists, seconds=seconds) if is_copied and not is_streamable(request) else None,
         streamable=is_streamable(request),
         required_audio_field=sound.field,
     )

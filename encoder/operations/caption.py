@@ -6,17 +6,16 @@ from apigpu.v1 import video_pb2
 from encoder.captions import ass, fonts, formats, karaoke
 from encoder.captions.ass import Style
 from encoder.captions.formats import Cue, Script
-from encoder.captions.formats.substation import MAX_FAMILIES
 from encoder.ffmpeg import filters
-from encoder.ffmpeg.command import FfmpegRun
 from encoder.media import probe
-from encoder.media.info import MediaInfo, Source, VideoStream
+from encoder.media.info import Source, VideoStream
 from encoder.operations.plan import Plan, PlanContext, container, is_streamable, kept_audio
 from servicekit.errors import InvalidArgument
 
 MAX_SUBTITLES_BYTES = 10 * 1024 * 1024
 MAX_FONT_BYTES = 64 * 1024 * 1024
 MAX_FONT_NAMES_CHARS = 200
+MAX_FAMILIES = 64
 SCRIPT, FONTS = "captions.ass", "fonts"
 STYLE_IGNORED = video_pb2.Warning(
     reason="STYLE_IGNORED",
@@ -41,8 +40,14 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
     except fonts.FontError as error:
         raise _font_error(context.source("url_font"), error) from error
     (context.folder / SCRIPT).write_text(script, encoding="utf-8")
+    video_input = filters.open_input(source.path.name, info)
+    picture = filters.normalize_picture(video_input, info, video)
+    captioned = filters.draw_captions(picture, SCRIPT, FONTS, wrap_unicode=not isinstance(captions, Script))
+    frames = filters.filtered_frames(captioned, video_input, video, info.audio)
+    audio = [video_input[str(stream.index)] for stream in info.audio]
+    output = context.output(audio, {**kept_audio(info.audio), **container(request)})
     return Plan(
-        runs=(_run(request, context, source, info, video, wrap_unicode=not isinstance(captions, Script)),),
+        runs=(context.codec.make_run(frames, output),),
         field=source.field,
         codec=context.codec.name,
         duration_seconds=info.duration_seconds,
@@ -81,17 +86,18 @@ def _prepare_script(
     """Return a script with a look of its own as it can be drawn, and its warnings."""
     if request.words:
         raise InvalidArgument.field("words", "these subtitles (ASS or SSA) time words themselves; leave it out.")
-    missing = context.fonts.furnish(context.folder / FONTS, script.families(), own_faces)
+    texts, families = script.captions(), script.families()
+    # Any letter may be drawn with any family, as styles change within a line.
+    letters = frozenset("".join(texts))
+    missing = context.fonts.furnish(context.folder / FONTS, dict.fromkeys(families[:MAX_FAMILIES], letters), own_faces)
     warnings = [STYLE_IGNORED] if request.HasField("style") else []
-    warnings += [_fonts_left_out(families)] if (families := script.excess_families()) else []
+    if names := ", ".join(families[MAX_FAMILIES:])[:MAX_FONT_NAMES_CHARS]:
+        message = (
+            f"captions in these fonts are not drawn: {names}; the script names too many, {MAX_FAMILIES} are the most."
+        )
+        warnings.append(video_pb2.Warning(reason="FONTS_LEFT_OUT", message=message, metadata={"fonts": names}))
     text = script.translate(fonts.translation_table(missing))
-    return text, [*warnings, *fonts.missing_glyph_warnings(script.captions(), missing)]
-
-
-def _fonts_left_out(families: Sequence[str]) -> video_pb2.Warning:
-    names = ", ".join(families)[:MAX_FONT_NAMES_CHARS]
-    text = f"captions in these fonts are not drawn: {names}; the script names too many, {MAX_FAMILIES} are the most."
-    return video_pb2.Warning(reason="FONTS_LEFT_OUT", message=text, metadata={"fonts": names})
+    return text, [*warnings, *fonts.missing_glyph_warnings(texts, missing)]
 
 
 def _write_script(
@@ -126,20 +132,3 @@ def _square_pixel_size(video: VideoStream) -> tuple[int, int]:
     """Return the width and height that a player shows, in square pixels."""
     width, height = (side // 2 * 2 for side in video.rotated_size)
     return round(width * video.rotated_aspect), height
-
-
-def _run(
-    request: video_pb2.CaptionRequest,
-    context: PlanContext,
-    source: Source,
-    info: MediaInfo,
-    video: VideoStream,
-    *,
-    wrap_unicode: bool,
-) -> FfmpegRun:
-    video_input = filters.open_input(source.path.name, info)
-    picture = filters.normalize_picture(video_input, info, video)
-    captioned = filters.draw_captions(picture, SCRIPT, FONTS, wrap_unicode=wrap_unicode)
-    audio = [video_input[str(stream.index)] for stream in info.audio]
-    output = context.output(audio, {**kept_audio(info.audio), **container(request)})
-    return context.codec.make_run(filters.filtered_frames(captioned, video_input, video, info.audio), output)

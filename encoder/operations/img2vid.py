@@ -13,7 +13,7 @@ from apigpu.v1.motion_pb2 import Motion
 from encoder.ffmpeg import filters
 from encoder.ffmpeg.command import FfmpegRun, RawFrames, compile_arguments
 from encoder.ffmpeg.errors import IMAGE_CUT_OFF
-from encoder.kenburns import sampling, stills
+from encoder.kenburns import sampling
 from encoder.kenburns.sampling import StillLevel
 from encoder.media import probe
 from encoder.media.info import MediaInfo, Size, Source, VideoStream
@@ -24,11 +24,6 @@ FRAME_RATE = 24.0
 DURATION_SECONDS = 5.0
 CLIP = Size(1920, 1080)
 BACKGROUND = "#000000"
-RATES = (1.0, 60.0)
-DURATIONS = (0.1, 600.0)
-ZOOMS = (1.0, 10.0)
-SHARE = (0.0, 1.0)
-SIDES = (16, 3840)
 MAX_CLIP_PIXELS = 3840 * 2160
 COLOR = re.compile("#[0-9A-Fa-f]{6}")
 
@@ -47,8 +42,8 @@ def plan(request: video_pb2.Img2VidRequest, context: PlanContext) -> Plan:
     levels = [StillLevel(context.folder / f"still{number}.yuv", size, grid) for number, size in enumerate(sizes)]
     picture = _open_still(source, info, still)
     if still.transparent:
-        picture = stills.flatten_alpha(picture, background)
-    fitted = stills.FITS[request.fit](picture, stills.FitTarget(sizes[0], clip), background)
+        picture = sampling.flatten_alpha(picture, background)
+    fitted = sampling.FITS[request.fit](picture, sampling.FitTarget(sizes[0], clip), background)
 
     def frames() -> Iterator[memoryview]:
         try:
@@ -71,9 +66,10 @@ def plan(request: video_pb2.Img2VidRequest, context: PlanContext) -> Plan:
 
 
 def _open_still(source: Source, info: MediaInfo, still: VideoStream) -> Any:
-    # FFmpeg turns each tile, and then the whole again; told not to, it still turns the whole.
-    options = {"noautorotate": None} if still.tiled else {}
-    return filters.open_input(source.path.name, info, **options)[still.specifier]
+    if still.tiled:
+        # FFmpeg turns each tile, and then the whole again; told not to, it still turns the whole: a group of streams.
+        return filters.open_input(source.path.name, info, noautorotate=None)["g:0"]
+    return filters.open_input(source.path.name, info)[str(still.index)]
 
 
 def _still_arguments(fitted: Any, levels: list[StillLevel]) -> tuple[str, ...]:
@@ -81,7 +77,7 @@ def _still_arguments(fitted: Any, levels: list[StillLevel]) -> tuple[str, ...]:
     parts = fitted.filter_multi_output("split", len(levels)) if len(levels) > 1 else [fitted]
     outputs = [
         ffmpeg.output(
-            stills.to_yuv(parts[n], level.size, level.stored), level.path.name, f="rawvideo", **{"frames:v": "1"}
+            sampling.to_yuv(parts[n], level.size, level.stored), level.path.name, f="rawvideo", **{"frames:v": "1"}
         )
         for n, level in enumerate(levels)
     ]
@@ -91,19 +87,16 @@ def _still_arguments(fitted: Any, levels: list[StillLevel]) -> tuple[str, ...]:
 def _frame_count(request: video_pb2.Img2VidRequest) -> tuple[int, Fraction]:
     """Return the number of frames, and frames a second."""
     if request.images:
-        name, seconds = "images.duracao", request.images[0].duracao
+        seconds = request.images[0].duracao
     else:
-        name, seconds = "duration", request.duration if request.HasField("duration") else DURATION_SECONDS
+        seconds = request.duration if request.HasField("duration") else DURATION_SECONDS
     rate = request.frame_rate if request.HasField("frame_rate") else FRAME_RATE
-    _check_range(name, seconds, DURATIONS)
-    _check_range("frame_rate", rate, RATES)
     return max(round(seconds * rate), 1), Fraction(rate).limit_denominator(1001)
 
 
 def _clip_size(request: video_pb2.Img2VidRequest) -> Size:
     clip = Size(request.width or CLIP.width, request.height or CLIP.height)
     for name, side in {"width": clip.width, "height": clip.height}.items():
-        _check_range(name, side, SIDES)
         if side % 2:
             raise InvalidArgument.field(name, f"{side} is odd, and H.264 takes even sizes; give {side + 1}.")
     if clip.width * clip.height > MAX_CLIP_PIXELS:
@@ -114,14 +107,7 @@ def _clip_size(request: video_pb2.Img2VidRequest) -> Size:
 
 def _motion(request: video_pb2.Img2VidRequest) -> Motion:
     own = len(request.images) > 0 and request.images[0].HasField("motion")
-    requested, field = (request.images[0].motion, "images.motion") if own else (request.motion, "motion")
-    motion = sampling.complete_motion(requested)
-    _check_enum(f"{field}.pan", Motion.Pan, motion.pan)
-    _check_enum(f"{field}.easing", Motion.Easing, motion.easing)
-    _check_enum("fit", motion_pb2.Fit, request.fit)
-    for name, limits in {"start_zoom": ZOOMS, "end_zoom": ZOOMS, "focus_x": SHARE, "focus_y": SHARE}.items():
-        _check_range(f"{field}.{name}", getattr(motion, name), limits)
-    return motion
+    return sampling.complete_motion(request.images[0].motion if own else request.motion)
 
 
 def _background(request: video_pb2.Img2VidRequest) -> str:
@@ -137,14 +123,3 @@ def _source_scale(still: VideoStream, clip: Size, fit: int) -> float:
     choose = min if fit in (motion_pb2.FIT_UNSPECIFIED, motion_pb2.FIT_COVER) else max
     scale = max(choose(width / clip.width, height / clip.height) for width, height in orientations)
     return min(scale, math.sqrt(sampling.MAX_STORED_PIXELS / (clip.width * clip.height)))
-
-
-def _check_enum(field: str, enum: Any, value: int) -> None:
-    if value not in enum.values():
-        raise InvalidArgument.field(field, f"{value} is not known; give one of {', '.join(enum.keys())}.")
-
-
-def _check_range(field: str, value: float, limits: tuple[float, float]) -> None:
-    low, high = limits
-    if not (math.isfinite(value) and low <= value <= high):
-        raise InvalidArgument.field(field, f"{value:g} is out of range; give {low:g} to {high:g}.")

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from apigpu.v1 import video_pb2
+from google.protobuf.message import Message
+
+from apigpu.v1 import options_pb2, video_pb2
 from encoder.captions.fonts import FontLibrary
 from encoder.codecs.base import Codec
 from encoder.ffmpeg.command import FfmpegRun, OutputSpec
@@ -37,6 +39,27 @@ MP4_AUDIO = ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac")
 COPIED_CODECS = ("h264", "hevc", "av1", "vp9", "mpeg4")
 # Hz: MP4 has no name for the slower rates of MP3.
 MIN_MP3_RATE = 16_000
+
+
+def check_options(message: Message, prefix: str = "") -> None:
+    """Raise InvalidArgument for a number outside the range that the proto gives its field, or a value that its enum
+    lacks. Elements of lists, of which there may be thousands, are left to the gateway, but for those of a batch."""
+    for field in message.DESCRIPTOR.fields:
+        rules, value = field.GetOptions().Extensions[options_pb2.field], getattr(message, field.name)
+        name, is_set = prefix + field.name, message.HasField(field.name) if field.has_presence else bool(value)
+        if rules.batch:
+            for element in value:
+                check_options(element, f"{name}.")
+        elif field.is_repeated or not (is_set or rules.required):
+            continue
+        elif field.message_type is not None:
+            check_options(value, f"{name}.")
+        elif field.enum_type is not None and value not in field.enum_type.values_by_number:
+            known = ", ".join(known.name for known in field.enum_type.values)
+            raise InvalidArgument.field(name, f"{value} is not known; give one of {known}.")
+        # Written so that NaN is refused.
+        elif rules.HasField("max") and not rules.min <= value <= rules.max:
+            raise InvalidArgument.field(name, f"{value:g} is out of range; give {rules.min:g} to {rules.max:g}.")
 
 
 @dataclass(frozen=True)
@@ -128,10 +151,7 @@ def copy_video(video: VideoStream) -> dict[str, str]:
 
 
 def container(request: Any) -> Mapping[str, str]:
-    """Return options that write the requested container. Raises InvalidArgument for one that is not known."""
-    if request.container not in CONTAINERS:
-        text = f"{request.container} is not known; give one of {', '.join(video_pb2.Container.keys())}."
-        raise InvalidArgument.field("container", text)
+    """Return options that write the requested container."""
     return CONTAINERS[request.container]
 
 

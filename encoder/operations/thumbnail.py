@@ -75,7 +75,7 @@ def plan(request: video_pb2.ThumbnailRequest, context: PlanContext) -> Plan:
     source = context.source("url_video")
     info, video = probe.probe_video(source)
     seconds = probe.end_seconds(source, info, video)
-    content_type, options = _check_format(request)
+    content_type, options = FORMATS[request.format]
     sheet = _plan_sheet(request.sprites, video, seconds) if request.HasField("sprites") else None
     runs: list[FfmpegRun | Callable[[], FfmpegRun]] = []
     if request.HasField("at_seconds"):
@@ -102,13 +102,6 @@ def plan(request: video_pb2.ThumbnailRequest, context: PlanContext) -> Plan:
         content_type=content_type,
         files=(SHEET, CUES) if sheet else (),
     )
-
-
-def _check_format(request: video_pb2.ThumbnailRequest) -> tuple[str, Mapping[str, str]]:
-    if request.format not in FORMATS:
-        text = f"{request.format} is not known; give one of {', '.join(video_pb2.ImageFormat.keys())}."
-        raise InvalidArgument.field("format", text)
-    return FORMATS[request.format]
 
 
 def _moment_at(at: float, source: Source, info: MediaInfo, video: VideoStream, seconds: float) -> Moment:

@@ -16,16 +16,14 @@ import structlog
 from apigpu.encoder.v1 import encoder_pb2, encoder_pb2_grpc
 from encoder.codecs.nvenc import driver
 from encoder.config import EncoderSettings
-from encoder.media.info import Source
 from encoder.operations import OPERATIONS
 from encoder.tasks import inputs
 from encoder.tasks.capabilities import VERSION, Capabilities
 from encoder.tasks.executor import TaskExecutor, Work, open_executor
 from encoder.tasks.results import ResultStream
-from encoder.tasks.workspace import TaskFolder
 from servicekit.chunks import ACCEPTED
 from servicekit.config import Network
-from servicekit.errors import PermissionDenied, ServiceError, Unauthenticated
+from servicekit.errors import PermissionDenied, Unauthenticated
 from servicekit.interceptors import QUIET, AroundCall, Context, error_boundary, metadata
 from servicekit.server import Service
 
@@ -51,19 +49,11 @@ class EncoderServicer(encoder_pb2_grpc.EncoderServiceServicer):
         task = await inputs.read_task(request_iterator)
         async with self.executor.reserve(task) as folder:
             await context.send_initial_metadata(((ACCEPTED, "1"),))
-            sources = await self._receive(request_iterator, task, folder)
+            max_bytes = self.executor.settings.max_input_bytes
+            sources = await inputs.receive(request_iterator, task.inputs, folder.path, max_bytes)
             stream = ResultStream(lambda data: write(chunk=data), lambda file: write(file=file))
             work = Work(task.operation, sources, folder, lambda progress: write(progress=progress), stream)
             await write(summary=await self.executor.run(work))
-
-    async def _receive(
-        self, requests: inputs.Requests, task: encoder_pb2.Task, folder: TaskFolder
-    ) -> dict[str, Source]:
-        try:
-            return await inputs.receive(requests, task.inputs, folder.path, self.executor.settings.max_input_bytes)
-        except ServiceError:
-            await inputs.discard(requests)
-            raise
 
     async def GetCapabilities(
         self, request: encoder_pb2.GetCapabilitiesRequest, context: Context

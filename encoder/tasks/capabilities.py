@@ -46,11 +46,6 @@ class Capabilities:
     ffmpeg_version: str
     codecs: tuple[CodecState, ...]
 
-    @property
-    def working(self) -> list[Codec]:
-        """The codecs that work here, the best first."""
-        return [state.codec for state in self.codecs if not state.fault]
-
     def codec_choices(self, name: str) -> tuple[CodecChoice, ...]:
         """Return the codecs of the setting CODEC, in the order in which a task tries them. Raises ConfigError when none
         works, saying why."""
@@ -60,9 +55,10 @@ class Capabilities:
                 raise ConfigError(f"CODEC={name}: does not work on this machine ({state.fault})")
             return tuple(CodecChoice(codec, codec.device or BY_SETTING) for codec in _with_fallbacks(state.codec))
         faults = [f"{state.codec.name} does not work here: {state.fault}" for state in self.codecs if state.fault]
-        if not self.working:
+        working = [state.codec for state in self.codecs if not state.fault]
+        if not working:
             raise ConfigError(f"CODEC={name}: no codec works on this machine ({'; '.join(faults)})")
-        in_order = [codec for best in self.working for codec in _with_fallbacks(best)]
+        in_order = [codec for best in working for codec in _with_fallbacks(best)]
         return tuple(CodecChoice(codec, codec.device or "; ".join(faults)) for codec in in_order)
 
     @property

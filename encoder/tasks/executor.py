@@ -18,7 +18,8 @@ from encoder.config import EncoderSettings
 from encoder.ffmpeg.command import FfmpegRun
 from encoder.media.info import Source
 from encoder.operations import OPERATIONS
-from encoder.operations.plan import COPY, Plan, PlanContext
+from encoder.operations.plan import COPY, Plan, PlanContext, check_options
+from encoder.sandbox.sandboxes import SandboxAccess
 from encoder.tasks import capabilities, inputs
 from encoder.tasks.capabilities import Capabilities
 from encoder.tasks.results import ResultStream, check_results
@@ -125,9 +126,10 @@ class TaskExecutor:
     async def _run_with(self, choice: CodecChoice, work: Work) -> encoder_pb2.Summary:
         plan = await asyncio.to_thread(self._plan, work, choice.codec)
         stream, result = work.stream, work.folder.result
+        access = SandboxAccess((work.folder.path, result.parent), ())
         for number, planned in enumerate(plan.runs, 1):
             run = planned if isinstance(planned, FfmpegRun) else await asyncio.to_thread(planned)
-            async with self.capabilities.ffmpeg.start(run, work.folder.sandbox_access) as running:
+            async with self.capabilities.ffmpeg.start(run, access) as running:
                 async for progress in running.progress():
                     if number == len(plan.runs):
                         if plan.streamable and stream.is_live:
@@ -160,7 +162,9 @@ class TaskExecutor:
         if name not in OPERATIONS:
             raise Unimplemented(f"This encoder does not know the operation '{name}'; it knows {', '.join(OPERATIONS)}.")
         context = PlanContext(work.sources, folder.path, str(folder.result), codec, self.slots.threads, self.fonts)
-        plan = OPERATIONS[name](getattr(work.operation, name), context)
+        request = getattr(work.operation, name)
+        check_options(request)
+        plan = OPERATIONS[name](request, context)
         most = self.settings.max_duration_seconds
         if plan.duration_seconds > most:
             text = f"the result would last {plan.duration_seconds:.0f} s; {most:.0f} s are the most."

@@ -9,7 +9,7 @@ from pathlib import Path
 from apigpu.encoder.v1 import encoder_pb2
 from encoder.media.info import Source
 from servicekit.chunks import Checksum
-from servicekit.errors import DataLoss, InvalidArgument, ResourceExhausted
+from servicekit.errors import DataLoss, InvalidArgument, ResourceExhausted, ServiceError
 
 DISCARD_SECONDS = 2.0
 
@@ -59,24 +59,23 @@ async def read_task(requests: Requests) -> encoder_pb2.Task:
     raise InvalidArgument("The first message must be a task.")
 
 
-async def discard(requests: Requests) -> None:
-    """Read what a client still sends of a task that has failed, for a while: a client of grpc.aio whose write meets an
-    ended call reports an internal error in place of the status that it was sent."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(DISCARD_SECONDS):
-            async for _ in requests:
-                pass
-
-
 async def receive(
     requests: Requests, inputs: Sequence[encoder_pb2.Input], folder: Path, max_bytes: int
 ) -> dict[str, Source]:
     """Spool every input into `folder`, named input0, input1, …; by field. The end of the stream alone proves nothing:
     raises DataLoss for an input without its end, a wrong size or digest; ResourceExhausted over `max_bytes`."""
-    paths = []
-    for index, item in enumerate(inputs):
-        paths.append(folder / f"input{index}")
-        await _spool_input(requests, index, InputSpool(paths[-1], item.field, max_bytes))
+    paths = [folder / f"input{index}" for index in range(len(inputs))]
+    try:
+        for index, item in enumerate(inputs):
+            await _spool_input(requests, index, InputSpool(paths[index], item.field, max_bytes))
+    except ServiceError:
+        # A client of grpc.aio whose write meets an ended call reports an internal error in place of the status that it
+        # was sent: what it still sends is read for a while.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DISCARD_SECONDS):
+                async for _ in requests:
+                    pass
+        raise
     return by_field(inputs, paths)
 
 

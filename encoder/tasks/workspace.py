@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from encoder.sandbox.sandboxes import SandboxAccess
 from servicekit.config import ConfigError
 
 PREFIX = "task-"
@@ -23,11 +22,6 @@ class TaskFolder:
 
     path: Path
     result: Path
-
-    @property
-    def sandbox_access(self) -> SandboxAccess:
-        """What a child that works on the task may see."""
-        return SandboxAccess((self.path, self.result.parent), ())
 
     def clear(self, keep: Collection[Path]) -> None:
         """Remove everything but `keep`, for a task that begins anew. Blocks."""

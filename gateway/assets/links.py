@@ -28,14 +28,11 @@ class LinkSigner:
         The filename, or the id where there is none, is for people and players; the signature covers id and expiry.
         """
         last = quote(clean_filename(filename) or asset_id, safe="")
-        expires = str(int(time.time() + self._ttl_seconds))
-        signature = self._signature(asset_id, expires)
-        return f"/files/{asset_id}/{last}?expires={expires}&signature={signature}"
+        return f"/files/{asset_id}/{last}?{self._proof(asset_id, self._ttl_seconds)}"
 
     def sign(self, path: str, seconds: float) -> str:
         """Return `path` with an expiry in `seconds` and a signature over both."""
-        expires = str(int(time.time() + seconds))
-        return f"{path}?expires={expires}&signature={self._signature(path, expires)}"
+        return f"{path}?{self._proof(path, seconds)}"
 
     def verify(self, subject: str, expires: str, signature: str) -> None:
         """Verify a link to `subject`: an asset's id, or a path given to `sign`. Raises PermissionDenied."""
@@ -49,6 +46,10 @@ class LinkSigner:
             raise PermissionDenied(
                 "This link has expired; ask for the job or the asset again to get a new one.", reason="LINK_EXPIRED"
             )
+
+    def _proof(self, subject: str, seconds: float) -> str:
+        expires = str(int(time.time() + seconds))
+        return f"expires={expires}&signature={self._signature(subject, expires)}"
 
     def _signature(self, subject: str, expires: str) -> str:
         message = f"{subject}\n{expires}".encode(errors="replace")

@@ -30,13 +30,8 @@ ABANDONED_AFTER = timedelta(hours=6)
 STAGED = {PREFIX: ID, "records": re.compile(rf"{ID.pattern}\.json")}
 
 
-def content_path(asset_id: str) -> str:
-    """Return the path of the bytes: the asset's own name, as errors show it."""
-    return PREFIX + asset_id
-
-
 def record_path(asset_id: str) -> str:
-    """Return the path of the record."""
+    """Return the path of the record; that of the bytes is the asset's own name, as errors show it."""
     return f"records/{asset_id}.json"
 
 
@@ -85,14 +80,14 @@ class AssetStore:
                 metadata={"size_bytes": str(asset.size_bytes)},
             )
         end = asset.size_bytes if length is None else min(offset + length, asset.size_bytes)
-        async with aclosing(self.bucket.read(content_path(asset_id), offset, end)) as chunks:
+        async with aclosing(self.bucket.read(PREFIX + asset_id, offset, end)) as chunks:
             async for chunk in chunks:
                 yield chunk
 
     async def signed_url(self, asset_id: str, seconds: float) -> str | None:
         """Return a link by which the bucket itself serves the file; None for a bucket that cannot. Raises NotFound."""
         await self.describe(asset_id)
-        return await self.bucket.signed_url(content_path(asset_id), seconds)
+        return await self.bucket.signed_url(PREFIX + asset_id, seconds)
 
     async def delete(self, asset_id: str) -> None:
         """Delete the file. Raises NotFound."""
@@ -103,7 +98,7 @@ class AssetStore:
     async def remove(self, asset_id: str) -> None:
         """Delete what there is of a file, the record first."""
         await self.bucket.delete(record_path(asset_id))
-        await self.bucket.delete(content_path(asset_id))
+        await self.bucket.delete(PREFIX + asset_id)
 
     async def sweep(self) -> int:
         """Delete expired files and leftovers of dead uploads; return how many there were of both.
@@ -162,7 +157,7 @@ class AssetWriter:
     _is_committed: bool = False
 
     def __post_init__(self) -> None:
-        self._file: AsyncWritableFile | None = self.store.bucket.writer(content_path(self.id))
+        self._file: AsyncWritableFile | None = self.store.bucket.writer(PREFIX + self.id)
 
     def check_size(self, size_bytes: int) -> None:
         """Raise ResourceExhausted for a size over the limit."""

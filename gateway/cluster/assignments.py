@@ -43,7 +43,7 @@ class TaskAssignments:
         """`gateway` is this gateway's name, unlike that of any other, its own earlier ones too."""
         # Told again of all heartbeats after a reconnect: their senders were as cut off as we were.
         self._records = Records(bucket, dict[str, str], "heartbeat", PREFIX, keeps_values=False, repeats=True)
-        self._records.on_change(self._received)
+        self._records.listeners.append(self._received)
         self._gateway = gateway
         self._heartbeat_seconds = heartbeat_seconds
         self._silent_seconds = silent_seconds
@@ -82,10 +82,7 @@ class TaskAssignments:
 
     def assigned(self) -> dict[str, str]:
         """Return the instance of each task that a living gateway has."""
-        assigned: dict[str, str] = {}
-        for tasks in self._elsewhere():
-            assigned.update(tasks)
-        return assigned | self._own
+        return {task: instance for tasks in (*self._elsewhere(), self._own) for task, instance in tasks.items()}
 
     def is_assigned_elsewhere(self, task: str) -> bool:
         """Return True if a living gateway other than this one has the task."""

@@ -1,20 +1,12 @@
 """The leader lease: of many gateways one acts for the fleet."""
 
 import time
-from dataclasses import dataclass
 
 from gateway.jetstream.keyvalue import Entry, KeyValue
-from servicekit.codec import from_json, to_json
+from servicekit.codec import to_json
 from servicekit.errors import Aborted
 
 KEY = "lease"
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """The record: the name of the gateway that holds it."""
-
-    holder: str
 
 
 class LeaderLease:
@@ -26,7 +18,7 @@ class LeaderLease:
 
     def __init__(self, bucket: KeyValue, holder: str, seconds: float) -> None:
         self._bucket = bucket
-        self._lease = Lease(holder)
+        self._record = to_json({"holder": holder})
         self._seconds = seconds
         self._seen: tuple[int, float] = (-1, 0.0)
         self._renewed_at = -seconds
@@ -47,9 +39,9 @@ class LeaderLease:
         entry = await self._bucket.get(KEY)
         try:
             if entry is None:
-                await self._bucket.create(KEY, to_json(self._lease))
-            elif self._is_ours(entry) or self._has_expired(entry, asked_at):
-                await self._bucket.update(KEY, to_json(self._lease), entry.revision)
+                await self._bucket.create(KEY, self._record)
+            elif entry.value == self._record or self._has_expired(entry, asked_at):
+                await self._bucket.update(KEY, self._record, entry.revision)
             else:
                 return False
         except Aborted:
@@ -61,14 +53,8 @@ class LeaderLease:
         """Let another gateway act at once."""
         self._renewed_at = -self._seconds
         entry = await self._bucket.get(KEY)
-        if entry is not None and self._is_ours(entry):
+        if entry is not None and entry.value == self._record:
             await self._bucket.delete(KEY)
-
-    def _is_ours(self, entry: Entry) -> bool:
-        try:
-            return from_json(Lease, entry.value) == self._lease
-        except ValueError:  # written by a later version
-            return False
 
     def _has_expired(self, entry: Entry, now: float) -> bool:
         revision, since = self._seen

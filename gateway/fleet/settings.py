@@ -47,14 +47,13 @@ class FleetSettings(Settings):
     @cached_property
     def providers(self) -> dict[str, ProviderSettings]:
         """Return the settings of every known provider. Raise ConfigError."""
-        return {name: factory.settings.load() for name, factory in PROVIDERS.items()}
+        return {name: settings.load() for name, settings in PROVIDERS.items()}
 
     @classmethod
     def variables(cls) -> dict[str, FieldInfo]:
         """Return the environment variables, those of the providers included."""
-        own = super().variables()
-        return own | {
-            name: field for factory in PROVIDERS.values() for name, field in factory.settings.variables().items()
+        return super().variables() | {
+            name: field for settings in PROVIDERS.values() for name, field in settings.variables().items()
         }
 
     @property

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import structlog
@@ -28,49 +29,49 @@ class Entry(NamedTuple):
     revision: int
 
 
+@dataclass(eq=False)
 class KeyValue:
     """A bucket. Errors: Unavailable, and Aborted where it is named."""
 
-    def __init__(self, name: str, bucket: Bucket, stream: JetStreamContext, max_value_bytes: int) -> None:
-        self._name = name
-        self._bucket = bucket
-        self._stream = stream
-        self.max_value_bytes = max_value_bytes
-        self._watchers: set[Bucket.KeyWatcher] = set()
-        self._stopping: set[asyncio.Task[None]] = set()
+    name: str
+    bucket: Bucket
+    stream: JetStreamContext
+    max_value_bytes: int
+    _watchers: set[Bucket.KeyWatcher] = field(default_factory=set, init=False)
+    _stopping: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     async def get(self, key: str) -> Entry | None:
         """Return the entry, or None."""
         with nats_errors():
             try:
-                entry = await self._bucket.get(key)
+                entry = await self.bucket.get(key)
             except KeyNotFoundError:
                 return None
         return Entry(entry.value or b"", entry.revision or 0)
 
     async def create(self, key: str, value: bytes) -> int:
         """Write a new entry; return its revision. Raise Aborted if the key exists."""
-        return await _written(self._bucket.create(key, value), key)
+        return await _written(self.bucket.create(key, value), key)
 
     async def update(self, key: str, value: bytes, revision: int) -> int:
         """Replace the entry if it is still at `revision`; return the new revision. Raise Aborted if it is not."""
-        return await _written(self._bucket.update(key, value, revision), key)
+        return await _written(self.bucket.update(key, value, revision), key)
 
     async def put(self, key: str, value: bytes) -> int:
         """Write the entry, whatever it was; return its revision."""
         with nats_errors():
-            return await self._bucket.put(key, value)
+            return await self.bucket.put(key, value)
 
     async def delete(self, key: str) -> None:
         """Purge the entry. Watches are not told."""
         with nats_errors():
-            await self._stream.purge_stream(f"KV_{self._name}", subject=f"$KV.{self._name}.{key}")
+            await self.stream.purge_stream(f"KV_{self.name}", subject=f"$KV.{self.name}.{key}")
 
     async def keys(self) -> list[str]:
         """Return the keys of all entries."""
         with nats_errors():
             try:
-                return await self._bucket.keys()
+                return await self.bucket.keys()
             except NoKeysError:
                 return []
 
@@ -88,7 +89,7 @@ class KeyValue:
 
     async def _watch_once(self, changed: Changed, ready: asyncio.Event) -> None:
         with nats_errors():
-            watcher = await self._bucket.watchall()
+            watcher = await self.bucket.watchall()
         self._watchers.add(watcher)
         try:
             async for entry in watcher:

@@ -23,17 +23,13 @@ from gateway.jobs.policy import JobPolicy
 from gateway.jobs.queue import Attempt, TaskQueue
 from gateway.jobs.store import JobStore
 from gateway.workers.base import EncoderBusy, InputFailed
-from gateway.workers.pool import Pool, SlotLease
+from gateway.workers.pool import Pool, PoolMember
 from servicekit.errors import Aborted, DataLoss, Internal, NotFound, ServiceError, Unavailable
 from servicekit.tasks import cancel_and_wait, log_and_continue, repeat
 
 log = structlog.get_logger("gateway.jobs")
 
 MAX_FAILURE_CHARACTERS = 600
-
-
-class Unexpected(Unavailable):
-    """A fault of the gateway itself in a task: retried like a lost encoder."""
 
 
 @dataclass(eq=False)
@@ -47,17 +43,11 @@ class Dispatcher:
     executor: TaskExecutor
     cost_guard: CostGuard
     policy: JobPolicy
-    _running: dict[asyncio.Task[bool], Attempt] = field(default_factory=dict, init=False)
+    running: dict[asyncio.Task[bool], Attempt] = field(default_factory=dict, init=False)
     _loops: list[asyncio.Task[None]] = field(default_factory=list, init=False)
-    _is_draining: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
-        self.store.index.on_end(self._cancel_tasks_of)
-
-    @property
-    def running(self) -> int:
-        """The number of tasks that this gateway runs."""
-        return len(self._running)
+        self.store.index.on_end.append(self._cancel_tasks_of)
 
     def start(self) -> None:
         """Begin to take tasks."""
@@ -74,9 +64,8 @@ class Dispatcher:
 
     async def drain(self, seconds: float) -> None:
         """Take no more tasks, and give those that run `seconds` to end. The rest returns to the queue, not counted."""
-        self._is_draining = True
         await cancel_and_wait(*self._loops)
-        if running := list(self._running):
+        if running := list(self.running):
             await asyncio.wait(running, timeout=seconds)
         self.executor.is_shutting_down = True
         await cancel_and_wait(*running)
@@ -89,63 +78,64 @@ class Dispatcher:
             await asyncio.sleep(self.policy.retry_seconds)
 
     async def _take(self) -> None:
-        lease = await self.pool.lease()
+        member = await self.pool.lease()
         try:
             attempt = await self.queue.next()
         except BaseException:
-            lease.release()
+            self.pool.release(member)
             raise
-        if any(attempt.ref == running.ref for running in self._running.values()):
-            lease.release()  # its heartbeats were lost for a while; they will get through
+        if any(attempt.ref == running.ref for running in self.running.values()):
+            self.pool.release(member)  # its heartbeats were lost for a while; they will get through
             return
-        lease = self.pool.upgrade(lease)
-        task = asyncio.create_task(self._handle(attempt, lease))
-        self._running[task] = attempt
-        task.add_done_callback(functools.partial(self._done, lease))
+        member = self.pool.upgrade(member)
+        task = asyncio.create_task(self._handle(attempt, member))
+        self.running[task] = attempt
+        task.add_done_callback(functools.partial(self._done, member))
 
-    def _done(self, lease: SlotLease, task: asyncio.Task[bool]) -> None:
-        attempt = self._running.pop(task)
+    def _done(self, member: PoolMember, task: asyncio.Task[bool]) -> None:
+        attempt = self.running.pop(task)
         error = None if task.cancelled() else task.exception()
-        lease.release(busy=not task.cancelled() and error is None and task.result())
+        self.pool.release(member, busy=not task.cancelled() and error is None and task.result())
         if error:
             log.error("cannot record the end of a task; it will be redelivered", task=attempt.ref.key, exc_info=error)
 
     def _cancel_tasks_of(self, job_id: str) -> None:
         """Cancel what still runs of a job that has ended: it was cancelled, or another gateway completed it. A task
         that writes its own end may see it here before the store has answered, and goes on."""
-        for task, attempt in self._running.items():
+        for task, attempt in self.running.items():
             is_ending = attempt.ref in self.executor.committing or task is asyncio.current_task()
             if attempt.ref.job_id == job_id and not is_ending:
                 task.cancel()
 
-    async def _handle(self, attempt: Attempt, lease: SlotLease) -> bool:
+    async def _handle(self, attempt: Attempt, member: PoolMember) -> bool:
         """See an attempt through to its end; return True if the encoder was busy."""
         try:
             async with attempt.delivery.keep_alive():
-                error = await self._run(attempt, lease)
+                error = await self._run(attempt, member)
                 await self._settle(attempt, error)
                 return isinstance(error, EncoderBusy)
         except asyncio.CancelledError:
-            if self._is_draining:
+            if self.executor.is_shutting_down:
                 await self._return(attempt, counted=False)
             else:
                 await attempt.delivery.ack()
             raise
 
-    async def _run(self, attempt: Attempt, lease: SlotLease) -> ServiceError | None:
+    async def _run(self, attempt: Attempt, member: PoolMember) -> ServiceError | None:
         """Execute the task; return the error that it ended with, or None."""
         ref = attempt.ref
         try:
-            with self.assignments.assign(ref.key, lease.instance_id):
-                async with self.cost_guard.billed(ref, lease.instance_id):
-                    await self.executor.execute(attempt, lease.encoder)
+            with self.assignments.assign(ref.key, member.instance_id):
+                async with self.cost_guard.billed(ref, member.instance_id):
+                    await self.executor.execute(attempt, member.encoder)
         except InputFailed as failed:
             return failed.error
         except ServiceError as error:
             return error
         except Exception:
             log.exception("unexpected error in a task", task=ref.key)
-            return Unexpected("Something went wrong inside the gateway; its log has more.")
+            # A fault of the gateway itself: retried like a lost encoder.
+            return Unavailable("Something went wrong inside the gateway; its log has more.")
         return None
 
     async def _settle(self, attempt: Attempt, error: ServiceError | None) -> None:

@@ -46,8 +46,10 @@ class JobManager:
     check_cost: Callable[[video_pb2.Operation], None]
     policy: JobPolicy
     is_draining: bool = field(default=False, init=False)
-    _closing: asyncio.Event = field(default_factory=asyncio.Event, init=False)
-    _withdrawals: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+    # Set once the gateway shuts down: every wait ends, and whoever waits for a job leaves it alone.
+    closing: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    # Jobs that are to be cancelled.
+    withdrawals: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     async def submit(self, wanted: video_pb2.Operation) -> Job:
         """Check the operation and queue it; on return it is on disk. Return the new job."""
@@ -76,13 +78,8 @@ class JobManager:
     def withdraw(self, job_id: str) -> None:
         """Cancel a job that nobody waits for, in the background; retry while the store does not answer."""
         task = asyncio.create_task(self._withdraw(job_id))
-        self._withdrawals.add(task)
-        task.add_done_callback(self._withdrawals.discard)
-
-    @property
-    def is_withdrawing(self) -> bool:
-        """True while jobs are to be withdrawn."""
-        return bool(self._withdrawals)
+        self.withdrawals.add(task)
+        task.add_done_callback(self.withdrawals.discard)
 
     async def _withdraw(self, job_id: str) -> None:
         # A write that failed while the store was away may still arrive when it is back.
@@ -123,16 +120,13 @@ class JobManager:
 
     async def cancel(self, job_id: str) -> Job:
         """Cancel a job that has not ended; return it."""
-        refused = False
 
         def step(job: Job) -> Job:
-            nonlocal refused
-            refused = job.status.is_terminal
+            if job.status.is_terminal:
+                raise FailedPrecondition(f"Job is already {job.status.value.lower()}", reason="CANCEL_REFUSED")
             return model.cancel(job, CANCELLED, time.time())
 
         job = await self.store.update(job_id, step)
-        if refused:
-            raise FailedPrecondition(f"Job is already {job.status.value.lower()}", reason="CANCEL_REFUSED")
         log.info("job cancelled", job=job_id)
         return job
 
@@ -158,7 +152,7 @@ class JobManager:
                 if job.status.is_terminal:
                     return
             await self.changed(changed)
-            if self.is_closing:
+            if self.closing.is_set():
                 raise Unavailable(
                     f"The gateway is shutting down; job {job_id} goes on. Ask for it again in a moment.",
                     reason="SHUTTING_DOWN",
@@ -174,7 +168,7 @@ class JobManager:
         self, work: Coroutine[Any, Any, T], seconds: float | None = None, grace_seconds: float = 0.0
     ) -> T | None:
         """Return the result of the work; None after the time-out, or at shutdown once the grace is over."""
-        closing, working = asyncio.ensure_future(self._closing.wait()), asyncio.ensure_future(work)
+        closing, working = asyncio.ensure_future(self.closing.wait()), asyncio.ensure_future(work)
         try:
             await asyncio.wait({closing, working}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             if grace_seconds:
@@ -185,16 +179,7 @@ class JobManager:
             closing.cancel()
             working.cancel()
 
-    @property
-    def is_closing(self) -> bool:
-        """True once the gateway shuts down: whoever waits for a job leaves it alone."""
-        return self._closing.is_set()
-
-    def close(self) -> None:
-        """End every wait."""
-        self._closing.set()
-
     async def stop(self) -> None:
         """End every wait, and all withdrawals."""
-        self.close()
-        await cancel_and_wait(*self._withdrawals)
+        self.closing.set()
+        await cancel_and_wait(*self.withdrawals)

@@ -129,25 +129,14 @@ class Job:
                 return status
         return Status.FAILED
 
-    @property
-    def processed(self) -> int:
-        """The number of tasks with a result."""
-        return sum(task.status is Status.COMPLETED for task in self.tasks)
+    def count(self, status: Status) -> int:
+        """Return the number of tasks of this status."""
+        return sum(task.status is status for task in self.tasks)
 
     @property
     def usage(self) -> tuple[UsageInterval, ...]:
         """The run time of all tasks on rented instances."""
         return tuple(interval for task in self.tasks for interval in task.usage)
-
-    @property
-    def waiting(self) -> int:
-        """The number of tasks that wait for an encoder."""
-        return sum(task.status is Status.IN_QUEUE for task in self.tasks)
-
-    @property
-    def running(self) -> int:
-        """The number of tasks that run."""
-        return sum(task.status is Status.IN_PROGRESS for task in self.tasks)
 
     @property
     def failure(self) -> Failure | None:

@@ -29,16 +29,16 @@ class TaskProgress:
     fps: float = 0.0
 
 
+@dataclass(frozen=True)
 class ProgressBus:
     """Publishes on topics "progress.<job>.<index>"."""
 
-    def __init__(self, jetstream: JetStream) -> None:
-        self._jetstream = jetstream
+    jetstream: JetStream
 
     async def publish(self, task: TaskRef, progress: TaskProgress) -> None:
         """Send to the subscribers; a store that does not answer is no fault of the task."""
         with contextlib.suppress(Unavailable):
-            await self._jetstream.publish(f"progress.{task.key}", to_json(progress))
+            await self.jetstream.publish(f"progress.{task.key}", to_json(progress))
 
     @contextlib.asynccontextmanager
     async def subscribe(self, job_id: str, listener: Callable[[int, TaskProgress], None]) -> AsyncIterator[None]:
@@ -47,5 +47,5 @@ class ProgressBus:
         def received(topic: str, data: bytes) -> None:
             listener(TaskRef.parse(topic.removeprefix("progress.")).index, from_json(TaskProgress, data))
 
-        async with self._jetstream.subscribe(f"progress.{job_id}.*", received):
+        async with self.jetstream.subscribe(f"progress.{job_id}.*", received):
             yield

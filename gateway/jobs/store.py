@@ -38,40 +38,34 @@ class JobIndex:
         self._with_waiting_tasks: list[str] = []
         self.tasks_waiting = 0
         self.tasks_running = 0
-        self._listeners: dict[asyncio.Event, tuple[str, bool]] = {}
-        self._on_end: list[Callable[[str], None]] = []
+        self.listeners: dict[asyncio.Event, tuple[str, bool]] = {}
+        # Called with the id of a job that is seen to have ended, on whichever gateway.
+        self.on_end: list[Callable[[str], None]] = []
 
     def note(self, job_id: str, job: Job | None) -> None:
         """Take in a new job, a new state of a known one, or that its record is gone (None)."""
         before, now = self._known.pop(job_id, None), NOTHING
         if job is not None:
-            now = self._known[job_id] = IndexEntry(job.status, job.waiting, job.running, job.operation)
+            waiting, running = job.count(Status.IN_QUEUE), job.count(Status.IN_PROGRESS)
+            now = self._known[job_id] = IndexEntry(job.status, waiting, running, job.operation)
         _set(self._ids, job_id, job is not None)
-        self._count(job_id, before or NOTHING, now)
+        _set(self._waiting, job_id, now.status is Status.IN_QUEUE)
+        _set(self._with_waiting_tasks, job_id, now.waiting > 0)
         has_moved = job is None or before is None or before.status is not now.status
+        before = before or NOTHING
+        self.tasks_waiting += now.waiting - before.waiting
+        self.tasks_running += now.running - before.running
         if job is not None and has_moved and now.status.is_terminal:
-            for listener in self._on_end:
+            for listener in self.on_end:
                 listener(job_id)
-        for event, (wanted, queue) in self._listeners.items():
+        for event, (wanted, queue) in self.listeners.items():
             if wanted == job_id or (has_moved and queue):
                 event.set()
 
-    def terminal_before(self, first: str) -> list[str]:
-        """Return ids of jobs that have ended and come before the id `first`."""
-        return [i for i in self._ids[: bisect_left(self._ids, first)] if self._known[i].status.is_terminal]
-
-    def on_end(self, listener: Callable[[str], None]) -> None:
-        """Call `listener(id)` when a job is seen to have ended, on whichever gateway."""
-        self._on_end.append(listener)
-
-    def older(self, before: str, status: Status | None) -> list[str]:
-        """Return ids before the id `before` ("" for all), the newest first, of one status or of any."""
+    def ids(self, is_wanted: Callable[[Status], bool], before: str = "") -> list[str]:
+        """Return the ids of jobs by their status, the oldest first, of those before the id `before` ("": of all)."""
         end = bisect_left(self._ids, before) if before else len(self._ids)
-        return [i for i in reversed(self._ids[:end]) if status is None or self._known[i].status is status]
-
-    def unfinished(self) -> list[str]:
-        """Return ids of jobs that have not ended, the oldest first."""
-        return [job_id for job_id in self._ids if not self._known[job_id].status.is_terminal]
+        return [job_id for job_id in self._ids[:end] if is_wanted(self._known[job_id].status)]
 
     def place(self, job_id: str) -> int:
         """Return the place of a waiting job in the queue, from 1."""
@@ -88,26 +82,15 @@ class JobIndex:
             counts[self._known[job_id].operation] += self._known[job_id].waiting
         return dict(counts)
 
-    @property
-    def listeners(self) -> int:
-        """The number of callers that listen."""
-        return len(self._listeners)
-
     @contextlib.contextmanager
     def listening(self, job_id: str, *, queue: bool = False) -> Iterator[asyncio.Event]:
         """Return an event that is set when the job changes, and with `queue` when any job changes its status."""
         event = asyncio.Event()
-        self._listeners[event] = (job_id, queue)
+        self.listeners[event] = (job_id, queue)
         try:
             yield event
         finally:
-            del self._listeners[event]
-
-    def _count(self, job_id: str, before: IndexEntry, now: IndexEntry) -> None:
-        self.tasks_waiting += now.waiting - before.waiting
-        self.tasks_running += now.running - before.running
-        _set(self._waiting, job_id, now.status is Status.IN_QUEUE)
-        _set(self._with_waiting_tasks, job_id, now.waiting > 0)
+            del self.listeners[event]
 
 
 def _set(ids: list[str], job_id: str, wanted: bool) -> None:
@@ -132,7 +115,7 @@ class JobStore(Records[Job]):
         super().__init__(bucket, Job, "job", missing="Job ID does not exist", keeps_values=False)
         self._retention_seconds = retention_seconds
         self.index = JobIndex()
-        self.on_change(self.index.note)
+        self.listeners.append(self.index.note)
 
     async def add(self, job: Job) -> None:
         """Write a new job; on return it is on disk. Raise InvalidArgument for one that is too large."""
@@ -155,7 +138,7 @@ class JobStore(Records[Job]):
     async def page(self, status: Status | None, size: int, before: str) -> tuple[list[Job], str]:
         """Return jobs before the id `before` ("" for all), newest first, and the id to go on from ("" at the end)."""
         jobs: list[Job] = []
-        for job_id in self.index.older(before, status):
+        for job_id in reversed(self.index.ids(lambda found: status in (None, found), before)):
             if len(jobs) == size:
                 return jobs, jobs[-1].id
             with contextlib.suppress(NotFound, UnreadableRecord):
@@ -165,7 +148,7 @@ class JobStore(Records[Job]):
     async def prune(self, now: float) -> None:
         """Delete the records of jobs that ended longer ago than the retention."""
         oldest = now - self._retention_seconds
-        for job_id in self.index.terminal_before(model.first_id(oldest)):
+        for job_id in self.index.ids(lambda status: status.is_terminal, model.first_id(oldest)):
             with contextlib.suppress(NotFound, UnreadableRecord):
                 ended_at = (await self.get(job_id)).ended_at
                 if ended_at is not None and ended_at < oldest:

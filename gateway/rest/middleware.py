@@ -37,11 +37,6 @@ STOPPING = "The service is stopping. A job that was accepted goes on; find it wi
 UNEXPECTED = "Something went wrong inside the service; its log has more under request id {}."
 
 
-def request_id_of(scope: Scope) -> str:
-    """Return the id that ErrorBoundary assigned to the request."""
-    return str(scope["state"]["request_id"])
-
-
 @dataclass(frozen=True)
 class ErrorBoundary:
     """Middleware around an application that may raise ServiceError, AioRpcError and ClientGone."""
@@ -92,7 +87,6 @@ class Exchange:
         self._body_is_open = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
 
     async def receive(self) -> Message:
-        """Receive a message of the request."""
         message = await self._receive()
         if message["type"] == "http.disconnect" or not message.get("more_body", False):
             self._body_is_open = False

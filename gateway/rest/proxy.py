@@ -14,17 +14,16 @@ from apigpu.v1 import jobs_pb2
 from gateway.auth import require_key
 from gateway.jobs import operation
 from gateway.rest import headers as http_headers
-from gateway.rest import transcode
-from gateway.rest.middleware import request_id_of
 from gateway.rest.protojson.decode import is_bytes
 from gateway.rest.protojson.encode import dumps
-from gateway.rest.request import RoutedRequest, while_connected
-from gateway.rest.routes import Route, RouteTable
-from gateway.rest.streams import send_file, send_messages
-from gateway.rest.uploads import header_message, upload
+from gateway.rest.request import RoutedRequest, parse_query, while_connected
+from gateway.rest.routes import GET_JOB, OPERATIONS, SUBMIT_JOB, Route, RouteTable
+from gateway.rest.streams import header_message, send_file, send_messages, upload
 from servicekit.chunks import MAX_MESSAGE_BYTES
 
 JSON = "application/json"
+# With `Prefer: respond-async` (RFC 7240) the operation of a POST is queued by SubmitJob and answered with its job.
+RESPOND_ASYNC = "respond-async"
 
 
 @dataclass(frozen=True)
@@ -74,9 +73,9 @@ class Proxy:
         return RoutedRequest(
             route=route,
             variables=variables,
-            query=transcode.parse_query(scope["query_string"]),
+            query=parse_query(scope["query_string"]),
             headers=headers,
-            metadata=http_headers.request_metadata(headers, request_id_of(scope), base_url.rstrip("/")),
+            metadata=http_headers.request_metadata(headers, scope["state"]["request_id"], base_url.rstrip("/")),
             timeout_seconds=http_headers.timeout_seconds(headers),
             is_head=scope["method"] == "HEAD",
             receive=receive,
@@ -85,32 +84,25 @@ class Proxy:
             stall_seconds=settings.stall_seconds,
         )
 
-    async def _message(self, request: RoutedRequest) -> Message:
-        body = b""
-        if request.route.body:
-            request.check_encoding()
-            body = await request.read(self.settings.max_body_bytes)
-        return transcode.build_request(request.route, request.variables, request.query, body)
-
     async def _unary(self, request: RoutedRequest) -> None:
         # The client's connection is not watched meanwhile: the call, and the job that it makes, go on without it.
-        message = await self._message(request)
-        if message.DESCRIPTOR.full_name in transcode.OPERATIONS and _prefers_async(request.headers):
+        message = await request.message(self.settings.max_body_bytes)
+        if message.DESCRIPTOR.full_name in OPERATIONS and _prefers_async(request.headers):
             await self._submit(request, message)
             return
         call = self._call(request.route, request, message)
         await _respond(call, request.route, request, await call)
 
     async def _submit(self, request: RoutedRequest, message: Message) -> None:
-        route = self.table.first(transcode.SUBMIT_JOB)
+        route = self.table.first(SUBMIT_JOB)
         call = self._call(route, request, jobs_pb2.SubmitJobRequest(operation=operation.wrap(message)))
         response = await call
-        location = self.table.first(transcode.GET_JOB).template.expand({"id": response.job.id})
-        headers = [("location", location), ("preference-applied", transcode.RESPOND_ASYNC)]
+        location = self.table.first(GET_JOB).template.expand({"id": response.job.id})
+        headers = [("location", location), ("preference-applied", RESPOND_ASYNC)]
         await _respond(call, route, request, response, 202, headers)
 
     async def _stream(self, request: RoutedRequest) -> None:
-        message = await self._message(request)
+        message = await request.message(self.settings.max_body_bytes)
         call = self._call(request.route, request, message)
         try:
             if is_bytes(request.route.response_field):
@@ -142,7 +134,7 @@ class Proxy:
 
 def _prefers_async(headers: Headers) -> bool:
     preferences = ",".join(headers.getlist("prefer")).lower().split(",")
-    return any(preference.split(";")[0].strip() == transcode.RESPOND_ASYNC for preference in preferences)
+    return any(preference.split(";")[0].strip() == RESPOND_ASYNC for preference in preferences)
 
 
 async def _respond(
@@ -155,7 +147,7 @@ async def _respond(
 ) -> None:
     initial, trailing = await call.initial_metadata(), await call.trailing_metadata()
     status = http_headers.http_override(initial, trailing) or status
-    response = Response(dumps(transcode.response_json(route, message)), status, media_type=JSON)
+    response = Response(dumps(route.response_json(message)), status, media_type=JSON)
     for name, value in (*http_headers.response_headers(initial, trailing), *headers):
         response.headers.append(name, value)
     await response({"type": "http"}, request.receive, request.send)

@@ -1,18 +1,23 @@
-"""HTTP requests that have a route, their bodies, and the plain ASGI messages of responses."""
+"""HTTP requests that have a route, as messages of its RPC; their bodies; and the plain ASGI messages of responses."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qs
 
+from google.protobuf.message import Message
 from starlette.datastructures import Headers
 from starlette.types import Receive, Send
 
 from gateway.rest.headers import Pair
-from gateway.rest.routes import Route
+from gateway.rest.protojson import decode
+from gateway.rest.routes import WHOLE, Route
 from gateway.rest.status import RequestTimeout, UnsupportedMedia
 from servicekit.errors import InvalidArgument, ResourceExhausted
 from servicekit.tasks import cancel_and_wait
+
+MAX_PARAMETERS = 1000
 
 
 class ClientGone(Exception):
@@ -53,12 +58,36 @@ class RoutedRequest:
             raise InvalidArgument("Content-Length is no number.")
         return int(value)
 
-    def body(self) -> AsyncIterator[bytes]:
-        """Yield the body as it arrives. Raises ClientGone when it breaks off, RequestTimeout when it stalls."""
-        return receive_body(self.receive, self.idle_seconds)
+    async def message(self, max_body_bytes: int) -> Message:
+        """Return the RPC's request; query and path override the body. Raises ServiceError, and ClientGone."""
+        message, field = self.route.request_class(), self.route.body_field
+        if self.route.body:
+            self.check_encoding()
+            content = await self._read(max_body_bytes)
+            if content.strip() and field is not None:
+                decode.set_field(message, field, decode.loads(content), field.json_name)
+            elif content.strip():
+                decode.merge(message, decode.loads(content))
+        self.set_parameters(message)
+        return message
 
-    async def read(self, max_bytes: int) -> bytes:
-        """Return the whole body. Raises ResourceExhausted, and what `body` raises."""
+    def set_parameters(self, message: Message, shorthand: str = "") -> None:
+        """Set the fields of query and path, the path last, so that it overrides.
+
+        A parameter that is no field of the request may be a field of its field `shorthand`.
+        """
+        for name, texts in self.query.items():
+            path = name
+            if shorthand and not decode.fields_on(message.DESCRIPTOR, name):
+                path = f"{shorthand}.{name}"
+            outermost = decode.fields_on(message.DESCRIPTOR, path)[:1]
+            if self.route.body == WHOLE or any(field.name == self.route.body for field in outermost):
+                raise decode.unknown_name("query parameter", name, [])
+            decode.set_text(message, path, texts)
+        for path, text in self.variables.items():
+            decode.set_text(message, path, [text])
+
+    async def _read(self, max_bytes: int) -> bytes:
         too_large = ResourceExhausted(
             f"The body is over {max_bytes} bytes, the most that JSON may have here; a file is uploaded to /assets, and "
             "named.",
@@ -67,11 +96,19 @@ class RoutedRequest:
         if (self.content_length or 0) > max_bytes:
             raise too_large
         content = bytearray()
-        async for data in self.body():
+        async for data in receive_body(self.receive, self.idle_seconds):
             content += data
             if len(content) > max_bytes:
                 raise too_large
         return bytes(content)
+
+
+def parse_query(text: bytes) -> dict[str, list[str]]:
+    """Return the parameters of a query with their values, in order. Raises InvalidArgument."""
+    try:
+        return parse_qs(text.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS)
+    except ValueError as error:  # not UTF-8, or too many
+        raise InvalidArgument(f"The query is not UTF-8 or has over {MAX_PARAMETERS} parameters.") from error
 
 
 async def receive_body(receive: Receive, idle_seconds: float) -> AsyncIterator[bytes]:
@@ -109,7 +146,6 @@ async def _wait_disconnect(receive: Receive) -> None:
 
 
 async def start_response(send: Send, status: int, headers: Iterable[tuple[str, str]]) -> None:
-    """Send the status and the headers."""
     raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
     await send({"type": "http.response.start", "status": status, "headers": raw})
 
@@ -124,5 +160,4 @@ async def send_body(send: Send, data: bytes, stall_seconds: float | None = None)
 
 
 async def end_response(send: Send) -> None:
-    """End the body."""
     await send({"type": "http.response.body", "body": b"", "more_body": False})

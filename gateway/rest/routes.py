@@ -4,14 +4,16 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 from urllib.parse import quote, unquote
 
-from google.api import annotations_pb2, http_pb2
+from google.api import annotations_pb2
 from google.protobuf import message_factory
 from google.protobuf.message import Message
 
 from apigpu.v1 import assets_pb2, fleet_pb2, jobs_pb2, system_pb2, video_pb2
 from gateway.rest.protojson.decode import Descriptor, Field, Method, fields_on, is_bytes
+from gateway.rest.protojson.encode import field_json, to_json
 from gateway.rest.status import MethodNotAllowed
 from servicekit.errors import InvalidArgument, NotFound
 
@@ -135,6 +137,11 @@ PUBLIC: tuple[Descriptor, ...] = (
     system_pb2.DESCRIPTOR.services_by_name["SystemService"],
     fleet_pb2.DESCRIPTOR.services_by_name["FleetService"],
 )
+_JOBS = PUBLIC[1].methods_by_name
+SUBMIT_JOB, GET_JOB = _JOBS["SubmitJob"], _JOBS["GetJob"]
+_KINDS = video_pb2.Operation.DESCRIPTOR.oneofs_by_name["kind"].fields
+# Names of the requests that SubmitJob takes too.
+OPERATIONS = [field.message_type.full_name for field in _KINDS if field.message_type]
 # Endpoints of HTTP that are not RPCs.
 HTTP_ONLY = ("GET /files/{id}/{filename}", "GET /openapi.json")
 ANY = "*"
@@ -161,12 +168,10 @@ class Route:
 
     @cached_property
     def request_class(self) -> type[Message]:
-        """Return the class of the RPC's request."""
         return message_factory.GetMessageClass(self.method.input_type)
 
     @cached_property
     def response_class(self) -> type[Message]:
-        """Return the class of the RPC's response."""
         return message_factory.GetMessageClass(self.method.output_type)
 
     @property
@@ -178,6 +183,10 @@ class Route:
     def response_field(self) -> Field | None:
         """Return the response's field that the body is; None for the whole response."""
         return self.method.output_type.fields_by_name[self.response_body] if self.response_body else None
+
+    def response_json(self, message: Message) -> Any:
+        """Return the response, or the field that the body is, as a JSON value."""
+        return to_json(message) if self.response_field is None else field_json(message, self.response_field)
 
     def __str__(self) -> str:
         return f"{self.http_method} {self.template}"
@@ -198,7 +207,11 @@ class RouteTable:
         method = "GET" if http_method == "HEAD" else http_method
         allowed = set()
         for route in self._by_rank:
-            variables = _match(route, path)
+            try:
+                variables = route.template.match(path)
+            except ValueError as error:
+                text = f"The path {path} is not UTF-8 once it is decoded; encode it as UTF-8."
+                raise InvalidArgument(text) from error
             if variables is None:
                 continue
             if route.http_method in (method, ANY):
@@ -213,42 +226,27 @@ class RouteTable:
         return next(route for route in self.routes if route.method.full_name == method.full_name)
 
 
-def _match(route: Route, path: str) -> dict[str, str] | None:
-    try:
-        return route.template.match(path)
-    except ValueError as error:
-        raise InvalidArgument(f"The path {path} is not UTF-8 once it is decoded; encode it as UTF-8.") from error
-
-
 def routes_of(method: Method) -> Iterator[Route]:
     """Yield the bindings of an RPC, the primary one first. Raises ValueError for a rule that cannot be served."""
     rule = method.GetOptions().Extensions[annotations_pb2.http]
     for binding in (rule, *rule.additional_bindings):
-        if binding.WhichOneof("pattern"):
-            yield _validate(_route(method, binding))
-
-
-def _route(method: Method, binding: http_pb2.HttpRule) -> Route:
-    pattern = binding.WhichOneof("pattern")
-    http_method, path = pattern.upper(), getattr(binding, pattern)
-    if pattern == "custom":
-        http_method, path = path.kind, path.path
-    return Route(http_method, Template.parse(path), method, binding.body, binding.response_body)
+        if pattern := binding.WhichOneof("pattern"):
+            http_method, path = pattern.upper(), getattr(binding, pattern)
+            if pattern == "custom":
+                http_method, path = path.kind, path.path
+            yield _validate(Route(http_method, Template.parse(path), method, binding.body, binding.response_body))
 
 
 def _validate(route: Route) -> Route:
+    method = route.method
     for variable in route.template.variables:
-        chain = fields_on(route.method.input_type, variable.field)
+        chain = fields_on(method.input_type, variable.field)
         if not chain or chain[-1].is_repeated or chain[-1].message_type is not None:
-            raise ValueError(f"{route.method.full_name}: {variable.field} cannot be a path variable")
-    if not is_served(route):
-        raise ValueError(f"{route.method.full_name}: only a bytes field can be the body of a client stream")
+            raise ValueError(f"{method.full_name}: {variable.field} cannot be a path variable")
+    # A client stream can be served only if its body is a bytes field.
+    if method.client_streaming and (method.server_streaming or not is_bytes(route.body_field)):
+        raise ValueError(f"{method.full_name}: only a bytes field can be the body of a client stream")
     return route
-
-
-def is_served(route: Route) -> bool:
-    """Return True if HTTP can carry the call: a client stream only if its body is a bytes field."""
-    return not route.method.client_streaming or (is_bytes(route.body_field) and not route.method.server_streaming)
 
 
 def endpoints() -> list[str]:

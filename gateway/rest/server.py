@@ -84,30 +84,14 @@ def _worker_routes(links: WorkerLinks | None, stall_seconds: float) -> list[Rout
     ]
 
 
-class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers, and with an event for the start."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ready = asyncio.Event()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals to the process."""
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.ready.set()
-
-
-class HttpServer:
-    """Serves an ASGI application on one port."""
+class HttpServer(uvicorn.Server):
+    """Serves an ASGI application on one port: uvicorn without its signal handlers, and with an event for the start."""
 
     def __init__(self, app: ASGIApp, host: str, port: int, limits: HttpLimits = LIMITS) -> None:
-        self._host, self._port = host, port
         config = uvicorn.Config(
             app,
+            host=host,
+            port=port,
             http=functools.partial(LimitedProtocol, limits),  # type: ignore[arg-type]  # any factory
             ws="none",
             lifespan="off",
@@ -117,30 +101,39 @@ class HttpServer:
             server_header=False,
             timeout_keep_alive=limits.keep_alive_seconds,  # type: ignore[arg-type]
         )
-        self._config = config
-        self._server = _Server(config)
+        super().__init__(config)
+        self._ready = asyncio.Event()
         self._serving: asyncio.Task[None] | None = None
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to the process."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready.set()
 
     async def start(self) -> int:
         """Start to serve and return the port. Raises ConfigError when it cannot be bound."""
-        listener = _bind(self._host, self._port)
-        self._serving = asyncio.create_task(self._server.serve([listener]))
-        await self._server.ready.wait()
+        listener = _bind(self.config.host, self.config.port)
+        self._serving = asyncio.create_task(self.serve([listener]))
+        await self._ready.wait()
         return int(listener.getsockname()[1])
 
     @property
     def connections(self) -> list[Any]:
         """Return uvicorn's protocols of the open connections."""
-        return list(self._server.server_state.connections)
+        return list(self.server_state.connections)
 
     async def drain(self, seconds: float) -> None:
         """Refuse new connections, wait `seconds` for open requests, then respond 503 to the rest."""
         if self._serving is None:
             return
-        self._config.timeout_graceful_shutdown = max(seconds, MIN_DRAIN_SECONDS)  # type: ignore[assignment]
-        self._server.should_exit = True
+        self.config.timeout_graceful_shutdown = max(seconds, MIN_DRAIN_SECONDS)  # type: ignore[assignment]
+        self.should_exit = True
         await self._serving
-        tasks = set(self._server.server_state.tasks)
+        tasks = set(self.server_state.tasks)
         if tasks:
             await asyncio.wait(tasks, timeout=LAST_RESPONSE_SECONDS)
         for connection in self.connections:

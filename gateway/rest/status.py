@@ -9,15 +9,8 @@ import grpc
 from google.rpc import error_details_pb2, status_pb2
 
 from gateway.rest.protojson.encode import to_json
-from servicekit.errors import (
-    CODES,
-    DeadlineExceeded,
-    InvalidArgument,
-    NotFound,
-    ServiceError,
-    Unimplemented,
-    status_details,
-)
+from servicekit import errors
+from servicekit.errors import CODES, ServiceError, rpc_status
 from servicekit.interceptors import REQUEST_ID
 
 Code = grpc.StatusCode
@@ -66,7 +59,7 @@ RETRY_AFTER = "retry_after_seconds"
 UNREACHABLE = "The service cannot answer just now; try again in a moment."
 
 
-class MethodNotAllowed(Unimplemented):
+class MethodNotAllowed(errors.Unimplemented):
     """The path exists, with other methods; `allow` is the value of the Allow header."""
 
     http_status: ClassVar[int] = 405
@@ -75,21 +68,22 @@ class MethodNotAllowed(Unimplemented):
         methods = set(allowed)
         self.allow = ", ".join(sorted(methods | {"HEAD"} if "GET" in methods else methods))
         super().__init__(f"{path} does not take {http_method}; it takes {self.allow}.", reason="METHOD_NOT_ALLOWED")
+        self.headers = (("allow", self.allow),)
 
 
-class UnsupportedMedia(InvalidArgument):
+class UnsupportedMedia(errors.InvalidArgument):
     """The body has an encoding that is not supported."""
 
     http_status: ClassVar[int] = 415
 
 
-class Gone(NotFound):
+class Gone(errors.NotFound):
     """The resource of a link is gone for good."""
 
     http_status: ClassVar[int] = 410
 
 
-class RequestTimeout(DeadlineExceeded):
+class RequestTimeout(errors.DeadlineExceeded):
     """The body stalled."""
 
     http_status: ClassVar[int] = 408
@@ -101,8 +95,8 @@ class RangeNotSatisfiable(ServiceError, code=Code.OUT_OF_RANGE):
     http_status: ClassVar[int] = 416
 
     def __init__(self, size_bytes: int) -> None:
-        self.size_bytes = size_bytes
         super().__init__(f"The range asked for is outside the file, which has {size_bytes} bytes.")
+        self.headers = (("content-range", f"bytes */{size_bytes}"),)
 
 
 @dataclass(frozen=True)
@@ -133,23 +127,15 @@ class HttpError:
 
 
 def from_error(error: ServiceError) -> HttpError:
-    """Return the HTTP error of a ServiceError."""
     status = error.to_status()
-    headers: list[tuple[str, str]] = []
-    if isinstance(error, MethodNotAllowed):
-        headers.append(("allow", error.allow))
-    if isinstance(error, RangeNotSatisfiable):
-        headers.append(("content-range", f"bytes */{error.size_bytes}"))
     number = getattr(error, "http_status", None) or http_status(status)
-    return HttpError(status, number, (*headers, *_standard_headers(status, number)))
+    return HttpError(status, number, (*getattr(error, "headers", ()), *_standard_headers(status, number)))
 
 
 def from_call(error: grpc.aio.AioRpcError, override: int | None = None) -> HttpError:
     """Return the HTTP error of a failed call; `override` is the HTTP status that the servicer set."""
-    code = error.code() or Code.UNKNOWN
-    status = status_details(error)
-    status.code, status.message = int(code.value[0]), error.details() or ""
-    if code in _TRANSPORT_CODES and not any(key == REQUEST_ID for key, _ in error.trailing_metadata() or ()):
+    status = rpc_status(error)
+    if error.code() in _TRANSPORT_CODES and not any(key == REQUEST_ID for key, _ in error.trailing_metadata() or ()):
         status.message = UNREACHABLE
     number = override or http_status(status)
     return HttpError(status, number, _standard_headers(status, number))

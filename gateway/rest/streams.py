@@ -1,27 +1,45 @@
-"""Server streams as HTTP responses: messages as NDJSON or server-sent events, files as bytes."""
+"""Streams of RPCs over HTTP: messages as NDJSON or server-sent events, files as bytes.
+
+An upload is a client stream of header, chunks and finish. The request's oneof must have, beside the bytes field, the
+messages `header` (filename, size_bytes, sha256) and `finish` (size_bytes). The method must send ACCEPTED once it has
+checked the header, and computes the digest itself.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import base64
+import binascii
+import contextlib
+import re
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
 import grpc
 import structlog
 from google.protobuf.message import Message
+from starlette.datastructures import Headers
 from starlette.types import Send
 
 from gateway.rest.files import FILE_CSP, OCTETS, disposition, media_type
 from gateway.rest.headers import http_override, response_headers
 from gateway.rest.protojson.encode import dumps
-from gateway.rest.request import RoutedRequest, end_response, send_body, start_response
+from gateway.rest.request import RoutedRequest, end_response, receive_body, send_body, start_response
 from gateway.rest.status import from_call
-from gateway.rest.transcode import response_json
+from servicekit.chunks import ACCEPTED, rechunk
+from servicekit.errors import InvalidArgument
 from servicekit.tasks import cancel_and_wait
 
 log = structlog.get_logger("gateway.rest")
 
 Call = grpc.aio.UnaryStreamCall[Any, Any]
+UploadCall = grpc.aio.StreamUnaryCall[Any, Any]
 HeaderList = list[tuple[str, str]]
+HEADER, FINISH = "header", "finish"
+_DIGESTS = (
+    ("content-digest", re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]*):", re.IGNORECASE)),
+    ("repr-digest", re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]*):", re.IGNORECASE)),
+    ("digest", re.compile(r"(?:^|,)\s*sha-256=([A-Za-z0-9+/=]+)", re.IGNORECASE)),
+)
 
 
 @dataclass(frozen=True)
@@ -29,18 +47,14 @@ class Framing:
     """Format of messages in a streamed body; `ping` keeps idle connections open in formats that have comments."""
 
     media_type: str
-    result: Callable[[bytes], bytes]
-    failure: Callable[[bytes], bytes]
-    ping: bytes
+    before_result: bytes = b""
+    before_failure: bytes = b""
+    after: bytes = b"\n"
+    ping: bytes = b""
 
 
-NDJSON = Framing("application/x-ndjson", lambda text: text + b"\n", lambda text: text + b"\n", b"")
-EVENTS = Framing(
-    "text/event-stream",
-    lambda text: b"data: " + text + b"\n\n",
-    lambda text: b"event: error\ndata: " + text + b"\n\n",
-    b": ping\n\n",
-)
+NDJSON = Framing("application/x-ndjson")
+EVENTS = Framing("text/event-stream", b"data: ", b"event: error\ndata: ", b"\n\n", b": ping\n\n")
 
 
 def choose_framing(accept: str) -> Framing:
@@ -58,11 +72,12 @@ async def send_messages(call: Call, request: RoutedRequest, ping_seconds: float)
     await _start(call, request.send, [("content-type", framing.media_type), ("x-accel-buffering", "no")])
     try:
         while message is not grpc.aio.EOF and not request.is_head:
-            text = dumps({"result": response_json(request.route, message)})
-            await send_body(request.send, framing.result(text))
+            text = dumps({"result": request.route.response_json(message)})
+            await send_body(request.send, framing.before_result + text + framing.after)
             message = await _next(call, request.send, framing.ping, ping_seconds)
     except grpc.aio.AioRpcError as error:
-        await send_body(request.send, framing.failure(dumps({"error": from_call(error).line()})))
+        text = dumps({"error": from_call(error).line()})
+        await send_body(request.send, framing.before_failure + text + framing.after)
     await end_response(request.send)
 
 
@@ -135,3 +150,68 @@ def _file_headers(description: Any, offset: int) -> HeaderList:
 async def _start(call: Call, send: Send, headers: HeaderList) -> None:
     initial: Any = await call.initial_metadata()
     await start_response(send, http_override(initial) or 200, [*headers, *response_headers(initial, ())])
+
+
+def header_message(request: RoutedRequest) -> Message:
+    """Return the first message, from path, query, Content-Length and digest headers. Raises InvalidArgument."""
+    message = request.route.request_class()
+    header = getattr(message, HEADER)
+    header.SetInParent()
+    if request.content_length is not None:
+        header.size_bytes = request.content_length
+    header.sha256 = announced_sha256(request.headers)
+    request.set_parameters(message, shorthand=HEADER)
+    return message
+
+
+def announced_sha256(headers: Headers) -> str:
+    """Return the SHA-256 in Content-Digest, Repr-Digest or Digest, hexadecimal; "" without any.
+
+    Raises InvalidArgument for a malformed one. Source: RFC 9530, RFC 3230.
+    """
+    for name, pattern in _DIGESTS:
+        found = pattern.search(headers.get(name, ""))
+        if not found:
+            continue
+        try:
+            value = base64.b64decode(found[1], validate=True)
+        except binascii.Error:
+            value = b""
+        if len(value) != 32:
+            raise InvalidArgument(f"The sha-256 in {name} is not 32 bytes in base64.", fields={name: "bad digest"})
+        return value.hex()
+    return ""
+
+
+async def upload(call: UploadCall, request: RoutedRequest, header: Message) -> Any:
+    """Send the body to the call and return its response. A body that breaks off cancels the call, without a finish.
+
+    Raises what `receive_body` raises, and AioRpcError as soon as the call fails.
+    """
+    sending = asyncio.create_task(_send_parts(call, request, header))
+    responding: asyncio.Future[Any] = asyncio.ensure_future(call)
+    try:
+        await asyncio.wait({sending, responding}, return_when=asyncio.FIRST_COMPLETED)
+        if not responding.done():
+            sending.result()
+        return await responding
+    finally:
+        call.cancel()
+        await cancel_and_wait(sending, responding)
+
+
+async def _send_parts(call: UploadCall, request: RoutedRequest, header: Message) -> None:
+    make, field, size_bytes = request.route.request_class, request.route.body, 0
+    # A call that has ended refuses writes; its response has the cause.
+    with contextlib.suppress(asyncio.InvalidStateError, grpc.aio.AioRpcError):
+        await call.write(header)
+        # A refusal is sent before the body is requested ("100 Continue").
+        if ACCEPTED not in dict(await call.initial_metadata() or ()):
+            return
+        async for data in rechunk(receive_body(request.receive, request.idle_seconds)):
+            await call.write(make(**{field: data}))
+            size_bytes += len(data)
+        finish = make()
+        getattr(finish, FINISH).size_bytes = size_bytes
+        await call.write(finish)
+        await call.done_writing()

@@ -17,8 +17,8 @@ from gateway.assets.record import name_for_type
 from gateway.assets.store import AssetStore, TransferSlots
 from gateway.rest.request import end_response, receive_body, send_body, start_response, while_connected
 from gateway.rest.status import Gone, MethodNotAllowed
-from gateway.rest.uploads import announced_sha256
-from gateway.sources import Source, Sources
+from gateway.rest.streams import announced_sha256
+from gateway.sources import Sources
 from gateway.workers.base import about, empty
 from gateway.workers.tickets import AttemptTicket, Tickets
 from servicekit.chunks import rechunk
@@ -84,20 +84,20 @@ class WorkerInputs:
             await while_connected(receive, self._send(field, source, send))
 
     async def _send(self, field: str, name: str, send: Send) -> None:
-        async with contextlib.AsyncExitStack() as stack:
-            try:
-                source = await stack.enter_async_context(self.links.sources.open(name))
+        try:
+            async with self.links.sources.open(name) as source:
                 chunks = source.chunks()
                 first = await anext(chunks, b"")  # before the response starts: an error has a status of its own
                 if not first:
                     raise empty()
-            except ServiceError as error:
-                raise about(field, error) from error
-            await start_response(send, 200, _headers(source))
-            await send_body(send, first, self.stall_seconds)
-            async for data in chunks:
-                await send_body(send, data, self.stall_seconds)
-            await end_response(send)
+                size = [] if source.size_bytes is None else [("content-length", str(source.size_bytes))]
+                await start_response(send, 200, [("content-type", UNTYPED), *size])
+                await send_body(send, first, self.stall_seconds)
+                async for data in chunks:
+                    await send_body(send, data, self.stall_seconds)
+        except ServiceError as error:
+            raise about(field, error) from error
+        await end_response(send)
 
 
 @dataclass(frozen=True)
@@ -164,8 +164,3 @@ def _announced(headers: Headers) -> tuple[int, str]:
     if not sha256:
         raise InvalidArgument("Content-Digest with sha-256 is needed.", fields={"content-digest": "is missing"})
     return int(length), sha256
-
-
-def _headers(source: Source) -> list[tuple[str, str]]:
-    size = [] if source.size_bytes is None else [("content-length", str(source.size_bytes))]
-    return [("content-type", UNTYPED), *size]

@@ -97,7 +97,6 @@ async def _header(parts: Requests) -> pb2.UploadHeader:
 async def _receive(
     parts: Requests, writer: AssetWriter, header: pb2.UploadHeader, *, needs_digest: bool
 ) -> StoredAsset:
-    """Write the chunks and commit."""
     async for request in parts:
         part = request.WhichOneof("part")
         if part == "chunk":

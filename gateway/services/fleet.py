@@ -1,6 +1,7 @@
 """FleetService: rented instances, their costs and the state of the providers."""
 
 import time
+from dataclasses import dataclass
 
 from apigpu.v1 import fleet_pb2 as pb2
 from apigpu.v1 import fleet_pb2_grpc
@@ -17,15 +18,15 @@ MAX_SHOWN_INSTANCES = 200
 DEFAULT_DAYS, MAX_DAYS = 7, 31
 
 
+@dataclass(eq=False)
 class FleetService(fleet_pb2_grpc.FleetServiceServicer):
     """Serves apigpu.v1.FleetService."""
 
-    def __init__(self, fleet: Fleet) -> None:
-        self._fleet = fleet
+    fleet: Fleet
 
     async def GetFleet(self, request: pb2.GetFleetRequest, context: Context) -> pb2.GetFleetResponse:
         """Return the newest instances, the policy, the providers and the queue."""
-        now, fleet = time.time(), self._fleet
+        now, fleet = time.time(), self.fleet
         providers = fleet.faults().items()
         return pb2.GetFleetResponse(
             machines=[_instance(instance, now) for instance in fleet.registry.all()[:MAX_SHOWN_INSTANCES]],
@@ -41,7 +42,7 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
         """Return the costs by day and provider. Raise InvalidArgument for a number of days out of range."""
         if not 0 <= request.days <= MAX_DAYS:
             raise InvalidArgument.field("days", f"is {request.days}, must be from 1 to {MAX_DAYS}")
-        days = billing.by_day(self._fleet.registry.all(), request.days or DEFAULT_DAYS, time.time())
+        days = billing.by_day(self.fleet.registry.all(), request.days or DEFAULT_DAYS, time.time())
         return pb2.GetCostsResponse(days=[_day(day) for day in days], usd=sum(day.usd for day in days))
 
 

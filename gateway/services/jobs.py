@@ -78,7 +78,7 @@ class JobWatch:
             phase = furthest_phase(job, self._running)
             if phase is Phase.WAITING_FOR_WORKER and self.fleet.is_starting():
                 phase = Phase.COLD_START
-            queued = pb2.Queued(place=self.jobs.store.index.place(job.id), phase=_number(phase))
+            queued = pb2.Queued(place=self.jobs.store.index.place(job.id), phase=pb2.Phase.Value(phase))
             event = pb2.WatchJobResponse(queued=queued)
         else:
             progress = total_progress(job, self._running)
@@ -115,9 +115,9 @@ def total_progress(job: Job, running: dict[int, TaskProgress]) -> pb2.Progress:
         frames_done=done,
         frames_total=max(known, done),
         fps=fps,
-        processed=job.processed,
+        processed=job.count(Status.COMPLETED),
         total=len(job.tasks),
-        phase=_number(furthest_phase(job, running)),
+        phase=pb2.Phase.Value(furthest_phase(job, running)),
     )
     if fps > 0 and known:
         progress.seconds_left = round(max(0, known - done) / fps, 1)
@@ -137,7 +137,3 @@ def _phase(status: Status, latest: TaskProgress | None) -> Phase:
         return latest.phase if latest else Phase.ENCODING
     # The latest progress may be of an attempt that has ended.
     return latest.phase if latest and latest.phase is not Phase.ENCODING else Phase.WAITING_FOR_WORKER
-
-
-def _number(phase: Phase) -> pb2.Phase.ValueType:
-    return pb2.Phase.Value(phase)

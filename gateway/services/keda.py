@@ -5,6 +5,7 @@ and changes nothing. Access is limited by the NetworkPolicy.
 """
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 from externalscaler import externalscaler_pb2 as pb2
 from externalscaler import externalscaler_pb2_grpc
@@ -18,14 +19,13 @@ TASKS_PER_ENCODER = "tasksPerEncoder"
 DEFAULT_TASKS_PER_ENCODER = 3
 
 
+@dataclass(eq=False)
 class KedaScaler(externalscaler_pb2_grpc.ExternalScalerServicer):
     """Serves externalscaler.ExternalScaler."""
 
-    def __init__(self, jobs: JobManager) -> None:
-        self._jobs = jobs
+    jobs: JobManager
 
     async def IsActive(self, request: pb2.ScaledObjectRef, context: Context) -> pb2.IsActiveResponse:
-        """Return whether there is any task."""
         return pb2.IsActiveResponse(result=self._tasks > 0)
 
     async def StreamIsActive(
@@ -33,12 +33,12 @@ class KedaScaler(externalscaler_pb2_grpc.ExternalScalerServicer):
     ) -> AsyncIterator[pb2.IsActiveResponse]:
         """Yield whether there is any task, now and at every change, until the gateway shuts down."""
         last: bool | None = None
-        with self._jobs.store.index.listening("", queue=True) as moved:
-            while not self._jobs.is_closing:
+        with self.jobs.store.index.listening("", queue=True) as moved:
+            while not self.jobs.closing.is_set():
                 if (is_active := self._tasks > 0) is not last:
                     yield pb2.IsActiveResponse(result=is_active)
                     last = is_active
-                await self._jobs.changed(moved)
+                await self.jobs.changed(moved)
 
     async def GetMetricSpec(self, request: pb2.ScaledObjectRef, context: Context) -> pb2.GetMetricSpecResponse:
         """Return the target of tasks per encoder. Raise InvalidArgument for a bad value in the trigger's metadata."""
@@ -47,14 +47,13 @@ class KedaScaler(externalscaler_pb2_grpc.ExternalScalerServicer):
         return pb2.GetMetricSpecResponse(metricSpecs=[spec])
 
     async def GetMetrics(self, request: pb2.GetMetricsRequest, context: Context) -> pb2.GetMetricsResponse:
-        """Return the number of tasks."""
         tasks = self._tasks
         value = pb2.MetricValue(metricName=METRIC, metricValue=tasks, metricValueFloat=tasks)
         return pb2.GetMetricsResponse(metricValues=[value])
 
     @property
     def _tasks(self) -> int:
-        index = self._jobs.store.index
+        index = self.jobs.store.index
         return index.tasks_waiting + index.tasks_running
 
 

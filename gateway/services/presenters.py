@@ -60,7 +60,6 @@ class Presenter:
         return replace(self, base_url=proxy_metadata(context).get(BASE_URL, self.base_url).rstrip("/"))
 
     def job(self, job: Job) -> jobs_pb2.Job:
-        """Return the job as a message."""
         now = time.time()
         return jobs_pb2.Job(
             id=job.id,
@@ -74,7 +73,7 @@ class Presenter:
             start_time=timestamp(job.started_at),
             end_time=timestamp(job.ended_at),
             total=len(job.tasks),
-            processed=job.processed,
+            processed=job.count(Status.COMPLETED),
             cost=self.cost(job, now),
         )
 
@@ -124,7 +123,6 @@ class Presenter:
             yield video_pb2.Video(id=task.item, video_url=url, error=error, **self._result(job, index))
 
     def asset(self, asset: StoredAsset) -> assets_pb2.Asset:
-        """Return the asset as a message."""
         return assets_pb2.Asset(
             name=asset.name,
             filename=asset.filename,
@@ -182,12 +180,12 @@ def _stats(job: Job, cost: video_pb2.Cost | None, now: float) -> video_pb2.Stats
         job_id=job.id, delay_time=job.delay_ms(now), execution_time=job.execution_ms(now), cost=cost
     )
     if job.batch:
-        stats.total, stats.processed = len(job.tasks), job.processed
+        stats.total, stats.processed = len(job.tasks), job.count(Status.COMPLETED)
     return stats
 
 
 def _done_text(job: Job) -> str:
-    if job.processed == len(job.tasks):
+    if job.count(Status.COMPLETED) == len(job.tasks):
         _, message = operation.kind(video_pb2.Operation.FromString(job.request))
         return operation.rules(message).done
     failed = [task for task in job.tasks if task.failure]

@@ -1,4 +1,4 @@
-"""SystemService."""
+"""The system service: name and version, health, and the RunPod endpoint."""
 
 import time
 from collections.abc import Sequence

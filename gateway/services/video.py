@@ -4,15 +4,16 @@ The methods are built from the service's descriptor: a new operation needs no co
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import functools
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
 from google.protobuf import message_factory
 from google.protobuf.message import Message
 
-from apigpu.v1 import video_pb2
+from apigpu.v1 import video_pb2, video_pb2_grpc
 from gateway.jobs import operation
 from gateway.jobs.manager import JobManager
 from gateway.jobs.model import Status
@@ -32,40 +33,29 @@ class VideoService:
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Serve every method of the service on `server`."""
-        handlers = {
-            method.name: self._handler(
-                message_factory.GetMessageClass(method.input_type), message_factory.GetMessageClass(method.output_type)
-            )
+        methods = {
+            method.name: functools.partial(self._run, message_factory.GetMessageClass(method.output_type))
             for method in SERVICE.methods
         }
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE.full_name, handlers),))
+        servicer: Any = SimpleNamespace(**methods)
+        video_pb2_grpc.add_VideoServiceServicer_to_server(servicer, server)
 
-    def _handler(self, request: type[Message], response: type[Message]) -> "grpc.RpcMethodHandler[Message, Message]":
-        return grpc.unary_unary_rpc_method_handler(
-            self._method(response),
-            request_deserializer=request.FromString,
-            response_serializer=response.SerializeToString,
-        )
-
-    def _method(self, response: type[Message]) -> Callable[[Message, Context], Awaitable[Message]]:
-        async def call(request: Message, context: Context) -> Message:
-            job_id = (await self.jobs.submit(operation.wrap(request))).id
-            try:
-                job = await self.jobs.wait(job_id)
-            except asyncio.CancelledError:
-                # The caller is gone or its deadline has passed, unless the gateway itself shuts down. Clients of the
-                # proxy may leave: their job goes on.
-                if not proxy_metadata(context) and not self.jobs.is_closing:
-                    self.jobs.withdraw(job_id)
-                raise
-            except ServiceError as error:
-                error.metadata.setdefault("job_id", job_id)
-                raise
-            if job.status is not Status.COMPLETED:
-                raise _error(job.id, job.failure)
-            return self.presenter.to(context).response(job, response())
-
-        return call
+    async def _run(self, response: type[Message], request: Message, context: Context) -> Message:
+        job_id = (await self.jobs.submit(operation.wrap(request))).id
+        try:
+            job = await self.jobs.wait(job_id)
+        except asyncio.CancelledError:
+            # The caller is gone or its deadline has passed, unless the gateway itself shuts down. Clients of the
+            # proxy may leave: their job goes on.
+            if not proxy_metadata(context) and not self.jobs.closing.is_set():
+                self.jobs.withdraw(job_id)
+            raise
+        except ServiceError as error:
+            error.metadata.setdefault("job_id", job_id)
+            raise
+        if job.status is not Status.COMPLETED:
+            raise _error(job.id, job.failure)
+        return self.presenter.to(context).response(job, response())
 
 
 def _error(job_id: str, failure: Any) -> ServiceError:

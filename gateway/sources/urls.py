@@ -51,11 +51,6 @@ def filename(url: httpx.URL) -> str:
     return unquote(url.raw_path.partition(b"?")[0].decode("ascii").rpartition("/")[2])
 
 
-def port(url: httpx.URL) -> int:
-    """Return the port, by default that of the scheme."""
-    return url.port or SCHEMES[url.scheme]
-
-
 def _check(url: httpx.URL) -> None:
     if url.scheme not in SCHEMES:
         text = 'A source is an http:// or https:// URL or the name of an uploaded asset ("assets/…").'

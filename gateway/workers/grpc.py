@@ -50,7 +50,6 @@ class GrpcEncoder:
         self._metadata = (("x-session-token", session_token),) if session_token else ()
 
     async def close(self) -> None:
-        """Close the connection."""
         await self._channel.close()
 
     async def capabilities(self, timeout_seconds: float = CAPABILITIES_SECONDS) -> encoder_pb2.GetCapabilitiesResponse:
@@ -97,13 +96,12 @@ class GrpcEncoder:
 
     def _service_error(self, error: grpc.aio.AioRpcError, is_accepted: bool) -> ServiceError:
         found = from_rpc(error)
+        # One that took the task and could not go on has worked, and is paid for it: the try counts.
+        kind = EncoderLost if is_accepted else EncoderBusy
         if found.reason in RETRYABLE:
-            # One that took the task and could not go on has worked, and is paid for it: the try counts.
-            text = f"Encoder {self.name} cannot take the task: {found.message}"
-            return EncoderLost(text) if is_accepted else EncoderBusy(text)
+            return kind(f"Encoder {self.name} cannot take the task: {found.message}")
         if error.code() in LOST or not error.trailing_metadata():
-            text = f"encoder {self.name} went away ({error.code().name}: {error.details()})"
-            return EncoderLost(text) if is_accepted else EncoderBusy(text)
+            return kind(f"encoder {self.name} went away ({error.code().name}: {error.details()})")
         return found
 
 

@@ -43,27 +43,10 @@ class PoolMember:
         """Slots that can be leased now."""
         return self.slots - self.used if self.ready and not self.resting and not self.removed else 0
 
-
-@dataclass(frozen=True)
-class SlotLease:
-    """A slot of an encoder, until `release`."""
-
-    pool: "Pool"
-    member: PoolMember
-
-    @property
-    def encoder(self) -> Encoder:
-        """The encoder that has the slot."""
-        return self.member.encoder
-
     @property
     def instance_id(self) -> str:
-        """The instance that is billed for the slot, "" for none."""
-        return self.encoder.name if self.member.is_rented else ""
-
-    def release(self, *, busy: bool = False) -> None:
-        """Return the slot; an encoder that was `busy` with tasks of others is left alone for a moment."""
-        self.pool.release(self.member, busy)
+        """The instance that is billed for its slots, "" for none."""
+        return self.encoder.name if self.is_rented else ""
 
 
 class Pool:
@@ -92,8 +75,7 @@ class Pool:
         member.removed = True
         if member.polling is not None:
             member.polling.cancel()
-        if not member.used:
-            self._spawn(member.encoder.close())
+        self._close_unused(member)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -122,34 +104,37 @@ class Pool:
         """Slots of the encoders that answer."""
         return sum(member.slots for member in self._members.values() if member.ready)
 
-    async def lease(self) -> SlotLease:
-        """Wait for a free slot; the lowest rank first, then the encoder with the most free ones."""
+    async def lease(self) -> PoolMember:
+        """Wait for a free slot, and return its member; the lowest rank first, then the encoder with the most free ones.
+        The slot is to be released."""
         while (member := self._best_free()) is None:
             self._changed.clear()
             await self._changed.wait()
         member.used += 1
-        return SlotLease(self, member)
+        return member
 
-    def upgrade(self, lease: SlotLease) -> SlotLease:
-        """Exchange the lease for a better one, if there is one: much may have changed while it waited for a task."""
-        member = self._best_free()
-        if member is None or not (lease.member.removed or member.rank < lease.member.rank):
-            return lease
-        member.used += 1
-        lease.release()
-        return SlotLease(self, member)
+    def upgrade(self, member: PoolMember) -> PoolMember:
+        """Exchange a leased slot for a better one, if there is one: much may have changed while it waited for a
+        task."""
+        better = self._best_free()
+        if better is None or not (member.removed or better.rank < member.rank):
+            return member
+        better.used += 1
+        self.release(member)
+        return better
 
-    def release(self, member: PoolMember, busy: bool) -> None:
-        """Return a leased slot; see SlotLease.release."""
+    def release(self, member: PoolMember, *, busy: bool = False) -> None:
+        """Return a leased slot; an encoder that was `busy` with tasks of others is left alone for a moment."""
         member.used -= 1
-        if member.removed:
-            if not member.used:
-                self._spawn(member.encoder.close())
-            return
-        if busy and not member.resting:
+        if busy and not (member.removed or member.resting):
             member.resting = True
             self._spawn(self._end_rest(member))
+        self._close_unused(member)
         self._changed.set()
+
+    def _close_unused(self, member: PoolMember) -> None:
+        if member.removed and not member.used:
+            self._spawn(member.encoder.close())
 
     def _best_free(self) -> PoolMember | None:
         free = [member for member in self._members.values() if member.free > 0]

@@ -63,15 +63,13 @@ class Tickets(Records[AttemptTicket]):
 
     async def note_run(self, key: str, ticket: AttemptTicket, run_id: str) -> AttemptTicket:
         """Write down what runs for the ticket. Raise Aborted when the task has another one by now, or none."""
-        try:
+        with contextlib.suppress(NotFound):
             noted = await self.update(
                 key, lambda found: replace(ticket, run_id=run_id) if found.id == ticket.id else found
             )
-        except NotFound:
-            noted = None
-        if noted is None or noted.id != ticket.id:
-            raise Aborted(f"Task {key} was taken up by another gateway meanwhile.")
-        return noted
+            if noted.id == ticket.id:
+                return noted
+        raise Aborted(f"Task {key} was taken up by another gateway meanwhile.")
 
     async def close(self, key: str, ticket: AttemptTicket) -> None:
         """Let its links open nothing any more, and keep it; another ticket that the task has by now stays."""

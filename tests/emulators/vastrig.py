@@ -6,8 +6,7 @@ from types import MappingProxyType
 
 from gateway.fleet.providers.base import ProviderContext
 from gateway.fleet.providers.vast.client import VastClient
-from gateway.fleet.providers.vast.provider import VastProvider
-from gateway.fleet.providers.vast.settings import VastSettings
+from gateway.fleet.providers.vast.provider import VastProvider, VastSettings
 from servicekit.backoff import Backoff
 from tests.emulators.vastemulator import KEY, VastEmulator
 from tests.emulators.vastmarket import offer

@@ -9,8 +9,7 @@ from gateway.fleet.fleet import open_fleet
 from gateway.fleet.instances.instance import InstanceState, is_label_of
 from gateway.fleet.lifecycle import LifecycleTimeouts
 from gateway.fleet.providers.vast.client import VastClient
-from gateway.fleet.providers.vast.provider import VastProvider
-from gateway.fleet.providers.vast.settings import VastSettings
+from gateway.fleet.providers.vast.provider import VastProvider, VastSettings
 from gateway.workers.pool import Pool
 from servicekit.backoff import Backoff
 from tests.emulators.vastemulator import KEY

@@ -11,7 +11,6 @@ from gateway.fleet.providers.base import (
     EndpointConfig,
     ListedInstance,
     Offer,
-    ProviderFactory,
     ProviderSettings,
 )
 from gateway.workers.grpc import GrpcEncoder
@@ -108,12 +107,21 @@ class ServerlessToy(Toy):
 
 
 def toy(opened):
-    """A factory that puts what it opens into the list."""
-    return ProviderFactory(ToySettings, lambda settings, context: _noted(opened, ToyProvider(settings)))
+    """Settings that put what they open into the list."""
+
+    class Noted(ToySettings):
+        def open(self, context):
+            return _noted(opened, ToyProvider(self))
+
+    return Noted
 
 
 def serverless_toy(opened):
-    return ProviderFactory(ServerlessToySettings, lambda settings, context: _noted(opened, ServerlessToy(settings)))
+    class Noted(ServerlessToySettings):
+        def open(self, context):
+            return _noted(opened, ServerlessToy(self))
+
+    return Noted
 
 
 def _noted(opened, provider):

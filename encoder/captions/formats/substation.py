@@ -5,7 +5,7 @@ Files that are packed into a script, fonts and pictures, are left out of it.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from encoder.captions.formats.subrip import SubtitleError
@@ -20,7 +20,6 @@ DRAWING = re.compile(r"\\p[1-9]")
 BREAK = re.compile(r"\\[Nnh]")
 # Where the font stands in a style and the text in an event, of scripts that do not say it.
 FONT_PLACE, TEXT_PLACE = 1, 9
-MAX_FAMILIES = 64
 # What libass asks for where a style names no font, and where a caption's style is not there and none is called Default.
 UNNAMED = "Arial"
 DEFAULT_STYLE = re.compile(r":\s*\**Default\s*,")
@@ -47,17 +46,8 @@ class Script:
         """Return the text of each caption, without commands; of drawings nothing."""
         return [_plain_text(line.value) for line in self.lines if line.section == EVENTS and line.value]
 
-    def families(self) -> Mapping[str, set[str]]:
-        """Return the families of fonts that the script names, the first MAX_FAMILIES, and the letters that may be drawn
-        with each: all of them, as styles change within a line."""
-        letters = set("".join(self.captions()))
-        return dict.fromkeys(self._all_families()[:MAX_FAMILIES], letters)
-
-    def excess_families(self) -> Sequence[str]:
-        """Return the families that it names beyond those."""
-        return self._all_families()[MAX_FAMILIES:]
-
-    def _all_families(self) -> list[str]:
+    def families(self) -> list[str]:
+        """Return the families of fonts that the script names."""
         styles = [line for line in self.lines if line.section in STYLES and line.value]
         named = [] if any(DEFAULT_STYLE.search(line.before) for line in styles) else [UNNAMED]
         named += [line.value for line in styles]

@@ -24,7 +24,7 @@ from encoder.codecs.nvenc.request import (
     EncodeResult,
     RawVideo,
 )
-from encoder.codecs.nvenc.worker_client import MakeRequest, WorkerClient
+from encoder.codecs.nvenc.worker_client import WorkerClient
 from encoder.ffmpeg.command import (
     FfmpegRun,
     FilteredFrames,
@@ -91,28 +91,19 @@ class Nvenc:
         options = {"c:v": "copy", "bsf:v": f"setts=pts=PTS:dts=DTS:duration=DURATION+not(DURATION)*{length:.9f}/TB"}
         options |= TAGS.get(self.format, {})
         if isinstance(frames, FilteredFrames):
-            request, source = partial(self._request, frames, None), self._filtering_run(frames, output)
+            request, source = self._request(frames), self._filtering_run(frames, output)
             writer = partial(BitstreamWriter, self.worker, request, source, decodes=self.decodes)
             return output.run(bits, options, writer, _shared_inputs(frames))
         raw = RawVideo(frames.size.width, frames.size.height, frames.frame_rate)
-        request = partial(self._request, frames, raw)
-        return output.run(bits, options, partial(BitstreamWriter, self.worker, request, partial(nv12, frames)))
+        writer = partial(BitstreamWriter, self.worker, self._request(frames, raw), partial(nv12, frames))
+        return output.run(bits, options, writer)
 
     async def close(self) -> None:
         await self.worker.close()
 
-    def _request(self, frames: VideoFrames, raw: RawVideo | None, number: int, gpu: int) -> EncodeRequest:
-        return EncodeRequest(
-            number=number,
-            gpu=gpu,
-            parameters=self.worker.parameters,
-            rate=frames.frame_rate,
-            color_tags=frames.color_tags,
-            pixel_aspect=frames.pixel_aspect,
-            limits=self.cards[gpu].formats[self.format],
-            raw=raw,
-            wait=self.waits,
-        )
+    def _request(self, frames: VideoFrames, raw: RawVideo | None = None) -> EncodeRequest:
+        tags, aspect = frames.color_tags, frames.pixel_aspect
+        return EncodeRequest(self.worker.parameters, frames.frame_rate, tags, aspect, raw, self.waits)
 
     def _filtering_run(self, frames: FilteredFrames, output: OutputSpec) -> FfmpegRun:
         picture = frames.stream.filter("format", "nv12")
@@ -152,10 +143,10 @@ class BitstreamWriter(ReadingEnd):
     """
 
     def __init__(
-        self, worker: WorkerClient, make: MakeRequest, source: FfmpegRun | Generate, *, decodes: bool = False
+        self, worker: WorkerClient, request: EncodeRequest, source: FfmpegRun | Generate, *, decodes: bool = False
     ) -> None:
         self._worker = worker
-        self._make = make
+        self._request = request
         self._source = source
         self._decodes = decodes
         self._filtering: FfmpegProcess | None = None
@@ -169,7 +160,7 @@ class BitstreamWriter(ReadingEnd):
             stack.callback(os.close, writing)
             frames = await self._open_source(spawn)
             stack.callback(os.close, frames)
-            self._result = await self._worker.send(self._make, frames, writing)
+            self._result = await self._worker.send(self._request, frames, writing)
         if self._raw is not None:
             self._raw.start()
 
@@ -192,13 +183,13 @@ class BitstreamWriter(ReadingEnd):
     def start(self) -> None:
         self.close_reading()
 
-    async def finish(self) -> bool:
+    async def finish(self) -> None:
         assert self._result is not None
         result = await asyncio.shield(self._result)
         if result.outcome == LIMIT:
             raise CodecFault("nvenc: the card has no session more to give.", reason="SESSION_LIMIT")
         if result.outcome == UNREAD:
-            return False
+            return
         if result.outcome != COMPLETE:
             raise CodecFault(f"nvenc: the session failed: {result.error}.", reason="CODEC_FAILED")
         if self._filtering is not None:
@@ -207,7 +198,6 @@ class BitstreamWriter(ReadingEnd):
             await self._raw.finish()
         if not result.frames and isinstance(self._source, FfmpegRun):
             raise InvalidArgument.field(self._source.fields[0], NO_FRAMES, reason="BAD_INPUT")
-        return True
 
     async def _finish_filtering(self, filtering: FfmpegProcess) -> None:
         """Wait for the source's end. Where the card decodes, it may be at fault as well as the file: then the task is

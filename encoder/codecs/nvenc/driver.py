@@ -66,25 +66,21 @@ def find_fault() -> str:
 
 def api_version() -> tuple[int, int]:
     """Return the newest NVENC API that the driver has; (0, 0) when it does not say."""
-    number = ctypes.c_uint32()
-    if ctypes.CDLL(ENCODE).NvEncodeAPIGetMaxSupportedVersion(ctypes.byref(number)):
-        return 0, 0
-    return number.value >> 4, number.value & 15
-
-
-def cuda_version() -> tuple[int, int]:
-    """Return the newest CUDA that the driver has; (0, 0) when it does not say."""
-    number = ctypes.c_int()
-    if ctypes.CDLL(CUDA).cuDriverGetVersion(ctypes.byref(number)):
-        return 0, 0
-    return number.value // 1000, number.value % 1000 // 10
+    return divmod(_ask(ENCODE, "NvEncodeAPIGetMaxSupportedVersion"), 16)
 
 
 def versions() -> str:
     """Return the driver's versions of CUDA and NVENC, for people; "" where there is no driver that can be used."""
     if find_fault():
         return ""
-    return "{}.{} (CUDA), {}.{} (NVENC)".format(*cuda_version(), *api_version())
+    cuda = _ask(CUDA, "cuDriverGetVersion")
+    return "{}.{} (CUDA), {}.{} (NVENC)".format(cuda // 1000, cuda % 1000 // 10, *api_version())
+
+
+def _ask(library: str, function: str) -> int:
+    """Return the version that a function of the driver writes; 0 when it does not say."""
+    number = ctypes.c_uint32()
+    return 0 if getattr(ctypes.CDLL(library), function)(ctypes.byref(number)) else number.value
 
 
 def devices() -> tuple[Path, ...]:

@@ -98,15 +98,15 @@ class EncodeRequest:
     which makes pictures within `limits`. They come as `raw`, or in the container NUT. At the limit of sessions `wait`
     has the session wait for another to end."""
 
-    number: int
-    gpu: int
     parameters: Parameters
     rate: Fraction
     color_tags: ColorTags
     pixel_aspect: Fraction
-    limits: SizeLimits
-    raw: RawVideo | None
-    wait: bool
+    raw: RawVideo | None = None
+    wait: bool = False
+    number: int = 0
+    gpu: int = 0
+    limits: SizeLimits = ((0, 0), (0, 0))
 
     def size_error(self, width: int, height: int) -> str:
         """Return why the card cannot make pictures of this size; "" when it can."""

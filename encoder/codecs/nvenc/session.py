@@ -67,7 +67,9 @@ def encode_all(request: EncodeRequest, source: FrameSource, session: Session, de
     bitstream = Bitstream(descriptor, request, source)
     with closing(bitstream), closing(read_ahead(source.pictures)) as pictures:
         for pts, picture in pictures:
-            _check_shape(picture, source)
+            # The library reads as much as it expects, whatever is there.
+            if picture.shape != (source.height * 3 // 2, source.width):
+                raise DeviceError(f"a frame has the shape {picture.shape}")
             times.shown.append(pts)
             _write(bitstream, times, session.encode(picture))
         _write(bitstream, times, session.flush())
@@ -95,12 +97,6 @@ def _write(bitstream: Bitstream, times: PacketTimes, units: list[dict[str, Any]]
     for unit in units:
         pts = times.shown[unit["timestamp"]]
         bitstream.add(unit["data"], pts, min(times.next_dts(), pts), key=unit["picture_type"] in (IDR, INTRA))
-
-
-def _check_shape(picture: Picture, source: FrameSource) -> None:
-    """Raise DeviceError for a picture of another size: the library reads as much as it expects, whatever is there."""
-    if picture.shape != (source.height * 3 // 2, source.width):
-        raise DeviceError(f"a frame has the shape {picture.shape}")
 
 
 @contextmanager

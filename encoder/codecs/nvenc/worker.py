@@ -171,7 +171,7 @@ def _unsupported(caps: dict[str, Any], parameters: Parameters) -> str:
 def _try_session(number: int, parameters: Parameters, limits: SizeLimits) -> str:
     """Return why a session does not open and encode; "" when it does."""
     width, height = PROBE_SIZE
-    request = EncodeRequest(0, number, parameters, Fraction(25), HD, Fraction(1), limits, None, wait=False)
+    request = EncodeRequest(parameters, Fraction(25), HD, Fraction(1), gpu=number, limits=limits)
     try:
         with Session(request, width, height) as session:
             units = session.encode(np.full((height * 3 // 2, width), 128, np.uint8)) + session.flush()

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import socket
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 
 import structlog
@@ -22,9 +21,6 @@ STOP_SECONDS = 5.0
 # A session needs a few frames to find that its pipes are closed.
 STUCK_SECONDS = 5.0
 GONE = "the process that speaks to the driver has ended; the card or its driver may be lost, see the encoder's log"
-
-MakeRequest = Callable[[int, int], EncodeRequest]
-"""Makes a request of its number and the number of its card."""
 
 
 class WorkerClient:
@@ -60,13 +56,15 @@ class WorkerClient:
             if self._channel is None:
                 await self._start_worker()
 
-    async def send(self, make: MakeRequest, frames: int, bitstream: int) -> "asyncio.Future[EncodeResult]":
-        """Send a request, for the card with the fewest sessions. The worker has its own copies of the file descriptors
-        then. Raises CodecFault when there is no worker or no card."""
+    async def send(self, request: EncodeRequest, frames: int, bitstream: int) -> "asyncio.Future[EncodeResult]":
+        """Send a request under a number of its own, for the card with the fewest sessions. The worker has copies of the
+        file descriptors then. Raises CodecFault when there is no worker or no card."""
         await self.start()
         usable = [number for number, card in enumerate(self._cards) if not card.fault]
         self._requests += 1
-        request = make(self._requests, min(usable, key=lambda card: self._sessions[card]))
+        gpu = min(usable, key=lambda card: self._sessions[card])
+        limits = self._cards[gpu].formats[request.parameters.format]
+        request = replace(request, number=self._requests, gpu=gpu, limits=limits)
         future: asyncio.Future[EncodeResult] = asyncio.get_running_loop().create_future()
         assert self._channel is not None
         try:

@@ -1,11 +1,11 @@
 """The interface to whoever rents encoders out: instances that we make and destroy, or workers of a serverless endpoint.
 
-A provider's folder has its settings, its factory and its client; `registry.PROVIDERS` names it.
+A provider's folder has its settings, which open it, and its client; `registry.PROVIDERS` names it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from gateway.assets.links import LinkSigner
 from gateway.assets.store import AssetStore
@@ -127,20 +127,6 @@ class ServerlessProvider(Provider, Protocol):
         """Return how the endpoint is set up at the provider."""
 
 
-class ProviderSettings(Settings):
-    """Settings of one provider; the environment variables of its fields begin with the provider's prefix."""
-
-    @property
-    def is_configured(self) -> bool:
-        """Whether the provider can be used."""
-        raise NotImplementedError
-
-    @property
-    def endpoint(self) -> EndpointConfig | None:
-        """The serverless endpoint as set here; None for a provider of instances."""
-        return None
-
-
 @dataclass(frozen=True)
 class ProviderContext:
     """What the gateway gives a provider to work with.
@@ -162,12 +148,19 @@ class ProviderContext:
     tickets: Tickets
 
 
-S = TypeVar("S", bound=ProviderSettings)
+class ProviderSettings(Settings):
+    """Settings of one provider; the environment variables of its fields begin with the provider's prefix."""
 
+    @property
+    def is_configured(self) -> bool:
+        """Whether the provider can be used."""
+        raise NotImplementedError
 
-@dataclass(frozen=True)
-class ProviderFactory(Generic[S]):
-    """How a provider is set up: the model of its settings, and what opens it by them."""
+    @property
+    def endpoint(self) -> EndpointConfig | None:
+        """The serverless endpoint as set here; None for a provider of instances."""
+        return None
 
-    settings: type[S]
-    open: Callable[[S, ProviderContext], InstanceProvider | ServerlessProvider]
+    def open(self, context: ProviderContext) -> InstanceProvider | ServerlessProvider:
+        """Return the provider that is set up so."""
+        raise NotImplementedError

@@ -1,9 +1,7 @@
-"""The providers that there are, by the name that FLEET_PROVIDERS and the records of instances use."""
+"""The providers: the settings of each, by the name that FLEET_PROVIDERS and the records of instances use."""
 
-from typing import Any
+from gateway.fleet.providers.base import ProviderSettings
+from gateway.fleet.providers.runpod.provider import RunpodSettings
+from gateway.fleet.providers.vast.provider import VastSettings
 
-from gateway.fleet.providers.base import ProviderFactory
-from gateway.fleet.providers.runpod.provider import RUNPOD
-from gateway.fleet.providers.vast.provider import VAST
-
-PROVIDERS: dict[str, ProviderFactory[Any]] = {"vast": VAST, "runpod": RUNPOD}
+PROVIDERS: dict[str, type[ProviderSettings]] = {"vast": VastSettings, "runpod": RunpodSettings}

@@ -11,13 +11,12 @@ from gateway.auth import OPEN_METHODS
 from gateway.rest.openapi.schemas import Schema, Schemas, comments
 from gateway.rest.protojson.decode import Descriptor, Field, fields_on, is_bytes
 from gateway.rest.protojson.encode import OWN_FORM, dumps
-from gateway.rest.routes import WHOLE, Route, RouteTable
+from gateway.rest.proxy import JSON, RESPOND_ASYNC
+from gateway.rest.routes import OPERATIONS, SUBMIT_JOB, WHOLE, Route, RouteTable
 from gateway.rest.status import MethodNotAllowed
-from gateway.rest.transcode import OPERATIONS, RESPOND_ASYNC, SUBMIT_JOB
-from gateway.rest.uploads import HEADER
+from gateway.rest.streams import HEADER
 from gateway.version import VERSION
 
-JSON = "application/json"
 OCTETS: dict[str, Any] = {"application/octet-stream": {"schema": {}}}
 ERROR: Schema = {
     "type": "object",
@@ -68,7 +67,6 @@ class OpenApi:
 
 
 def document(table: RouteTable, public_url: str | None = None) -> dict[str, Any]:
-    """Build the document as a JSON value."""
     schemas, paths = Schemas(), dict[str, Any]()
     job, seen = _success(table.first(SUBMIT_JOB), schemas), Counter[str]()
     for route in table.routes:

@@ -1,6 +1,6 @@
 """JSON Schemas of messages, with the comments of the protos. Source: OpenAPI 3.1, JSON Schema 2020-12."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -17,8 +17,6 @@ from servicekit import enums
 DIRECTIVES = ("buf:lint:",)
 
 Schema = dict[str, Any]
-Path = tuple[int, ...]
-Named = Iterator[tuple[Path, str]]
 
 _SCALARS: dict[int, Schema] = {
     FieldDescriptor.CPPTYPE_INT32: {"type": "integer", "format": "int32"},
@@ -115,8 +113,9 @@ def comments() -> dict[str, str]:
         return {}
     found: dict[str, str] = {}
     for proto in descriptor_pb2.FileDescriptorSet.FromString(file.read_bytes()).file:
-        at = {tuple(place.path): place.leading_comments for place in proto.source_code_info.location}
-        found |= {name: _text(at[path]) for path, name in _named(proto) if at.get(path)}
+        for place in proto.source_code_info.location:
+            if place.leading_comments and (name := _name_at(proto, place.path)):
+                found[name] = _text(place.leading_comments)
     return found
 
 
@@ -125,26 +124,14 @@ def _text(comment: str) -> str:
     return "\n".join(line for line in lines if not line.startswith(DIRECTIVES)).strip()
 
 
-def _named(proto: descriptor_pb2.FileDescriptorProto) -> Named:
-    """Yield paths and full names; paths as in SourceCodeInfo: field numbers of FileDescriptorProto, and indices."""
-    for index, service in enumerate(proto.service):
-        yield from _members((6, index), f"{proto.package}.{service.name}", (2, service.method))
-    for index, message in enumerate(proto.message_type):
-        yield from _in_message((4, index), f"{proto.package}.{message.name}", message)
-    for index, enum in enumerate(proto.enum_type):
-        yield from _members((5, index), f"{proto.package}.{enum.name}", (2, enum.value))
-
-
-def _in_message(path: Path, name: str, message: descriptor_pb2.DescriptorProto) -> Named:
-    yield from _members(path, name, (2, message.field))
-    for index, nested in enumerate(message.nested_type):
-        yield from _in_message((*path, 3, index), f"{name}.{nested.name}", nested)
-    for index, enum in enumerate(message.enum_type):
-        yield from _members((*path, 4, index), f"{name}.{enum.name}", (2, enum.value))
-
-
-def _members(path: Path, name: str, *groups: tuple[int, Any]) -> Named:
-    yield path, name
-    for number, members in groups:
-        for index, member in enumerate(members):
-            yield (*path, number, index), f"{name}.{member.name}"
+def _name_at(proto: descriptor_pb2.FileDescriptorProto, path: Sequence[int]) -> str | None:
+    """Return the full name of what a path of SourceCodeInfo leads to: numbers of fields, and indices within them."""
+    node: Any = proto
+    names = [proto.package]
+    for number, index in zip(path[::2], path[1::2], strict=False):
+        field = node.DESCRIPTOR.fields_by_number[number]
+        if not field.is_repeated or field.message_type is None:  # an option, an import
+            return None
+        node = getattr(node, field.name)[index]
+        names.append(node.name)
+    return ".".join(names) if len(path) % 2 == 0 else None

@@ -6,10 +6,8 @@ starts a run only if RunPod surely did not take it.
 
 import asyncio
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Any
 
@@ -17,7 +15,7 @@ import httpx
 import structlog
 
 from gateway.fleet.providers.base import EndpointConfig
-from gateway.ratelimit import CallRateLimit
+from gateway.ratelimit import CallRateLimit, retry_after_seconds
 from servicekit.backoff import Backoff
 from servicekit.errors import (
     FailedPrecondition,
@@ -37,7 +35,6 @@ RATE_SECONDS = 11.0
 MAX_PAYLOAD_BYTES = 10_000_000
 ATTEMPTS = 5
 TIMEOUT = httpx.Timeout(20.0, connect=5.0)
-MAX_RETRY_AFTER_SECONDS = 60.0
 MAX_TEXT = 300
 BACKOFF = Backoff(0.5, 30.0)
 
@@ -225,13 +222,3 @@ REFUSALS: dict[int, tuple[type[ServiceError], str]] = {
     413: (ResourceExhausted, "rejects a request of this size; make it smaller, or send several"),
     429: (NotTaken, "rate limit was hit"),
 }
-
-
-def retry_after_seconds(header: str, default_seconds: float) -> float:
-    """Return the seconds of a Retry-After header, which may be a date; at most MAX_RETRY_AFTER_SECONDS."""
-    try:
-        is_number = header.strip().isdecimal()
-        seconds = float(header) if is_number else parsedate_to_datetime(header).timestamp() - time.time()
-    except (ValueError, OverflowError):
-        seconds = default_seconds
-    return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS)

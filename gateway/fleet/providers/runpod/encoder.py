@@ -12,9 +12,8 @@ from google.protobuf import json_format
 from apigpu.encoder.v1 import encoder_pb2
 from gateway.assets.record import PREFIX
 from gateway.assets.store import AssetStore, StoredAsset
-from gateway.fleet.providers.runpod import messages
 from gateway.fleet.providers.runpod.client import AnswerLost, EndpointHealth, NotTaken, RunpodClient
-from gateway.fleet.providers.runpod.run import RunpodRun, RunTimeouts
+from gateway.fleet.providers.runpod.run import RunpodRun, RunTimeouts, bare_outcome
 from gateway.workers.base import EncodeJob, EncoderBusy, EncoderLost, EncoderRefuses, Events, Outcome
 from gateway.workers.tickets import AttemptTicket, TaskLinks, Tickets
 from servicekit.errors import (
@@ -54,7 +53,6 @@ class RunpodEncoder:
         self.name = f"runpod:{self.client.endpoint_id}"
 
     async def close(self) -> None:
-        """Close connections."""
         await self.client.close()
 
     async def capabilities(self) -> encoder_pb2.GetCapabilitiesResponse:
@@ -75,7 +73,7 @@ class RunpodEncoder:
         try:
             if not ticket.run_id and (results := await self.find_results(ticket)):
                 await events.started()
-                return messages.bare_outcome(results)
+                return bare_outcome(results)
             if not ticket.run_id:
                 ticket = await self._submit(job.id, ticket, payload)
             run = RunpodRun(job, ticket, self.client, events, self.timeouts, self.find_results, self.is_starting)

@@ -17,7 +17,6 @@ from gateway.fleet.providers.base import (
     EndpointConfig,
     Offer,
     ProviderContext,
-    ProviderFactory,
     ProviderSettings,
 )
 from gateway.fleet.providers.runpod.client import RunpodClient
@@ -57,6 +56,14 @@ class RunpodSettings(ProviderSettings):
         """The endpoint as set here."""
         return EndpointConfig(self.endpoint_id, self.idle_timeout, self.max_timeout)
 
+    def open(self, context: ProviderContext) -> "RunpodProvider":
+        """Return the provider of the workers of RUNPOD_ENDPOINT_ID."""
+        client = RunpodClient(self.url, self.endpoint_id, self.api_key.get_secret_value(), rest_url=self.rest_url)
+        timeouts = RunTimeouts(max_seconds=self.max_timeout)
+        links = TaskLinks(context.links, context.assets, context.public_url, timeouts.life_seconds)
+        encoder = RunpodEncoder(client, context.tickets, context.assets, links, timeouts)
+        return RunpodProvider(encoder, self.usd_per_second, self.max_workers, self.slots)
+
 
 @dataclass(eq=False)
 class RunpodProvider:
@@ -80,7 +87,6 @@ class RunpodProvider:
         self._refusal = ""
 
     def encoder(self, instance: Instance) -> Encoder:
-        """Return the encoder behind a worker slot."""
         return RunpodWorkerSlot(instance.id, instance.slots, self)
 
     async def offers(self) -> Sequence[Offer]:
@@ -122,7 +128,6 @@ class RunpodProvider:
         return outcome
 
     async def close(self) -> None:
-        """Close the endpoint's connections."""
         await self.endpoint.close()
 
     def _check_cooldown(self) -> None:
@@ -144,25 +149,10 @@ class RunpodWorkerSlot:
         return encoder_pb2.GetCapabilitiesResponse(slots=self.slots)
 
     async def run(self, job: EncodeJob, events: Events) -> Outcome:
-        """Run a task on any worker of the endpoint."""
         return await self.provider.run(job, events)
 
     async def release(self, task_id: str) -> None:
-        """Release the task at the endpoint."""
         await self.provider.endpoint.release(task_id)
 
     async def close(self) -> None:
         """Keep the endpoint open: it is shared."""
-
-
-def open_runpod(settings: RunpodSettings, context: ProviderContext) -> RunpodProvider:
-    """Return the provider of the workers of RUNPOD_ENDPOINT_ID."""
-    key = settings.api_key.get_secret_value()
-    client = RunpodClient(settings.url, settings.endpoint_id, key, rest_url=settings.rest_url)
-    timeouts = RunTimeouts(max_seconds=settings.max_timeout)
-    links = TaskLinks(context.links, context.assets, context.public_url, timeouts.life_seconds)
-    endpoint = RunpodEncoder(client, context.tickets, context.assets, links, timeouts)
-    return RunpodProvider(endpoint, settings.usd_per_second, settings.max_workers, settings.slots)
-
-
-RUNPOD = ProviderFactory(RunpodSettings, open_runpod)

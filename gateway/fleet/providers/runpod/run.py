@@ -1,20 +1,21 @@
-"""Follow one run at RunPod to its end."""
+"""Follow one run at RunPod to its end, and parse what its worker reports."""
 
 import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
+from google.protobuf import json_format
 
 from apigpu.encoder.v1 import encoder_pb2
 from gateway.assets.store import StoredAsset
-from gateway.fleet.providers.runpod import messages
 from gateway.fleet.providers.runpod.client import MAX_TEXT, RunpodClient, RunState, RunStatus
 from gateway.workers.base import EncodeJob, EncoderBusy, EncoderLost, Events, InputFailed, Outcome, shown_name
 from gateway.workers.tickets import AttemptTicket
-from servicekit.errors import DataLoss, DeadlineExceeded, NotFound, ServiceError
+from servicekit.errors import CLASSES, CODES, DataLoss, DeadlineExceeded, Internal, NotFound, ServiceError
 
 log = structlog.get_logger("gateway.fleet.runpod")
 
@@ -111,10 +112,10 @@ class RunpodRun:
     async def _working(self, status: RunStatus) -> None:
         self._is_working = True
         await self._started()
-        progress = messages.progress(status.output)
-        if progress is not None and progress != self._progress:
-            self._progress = progress
-            await self.events.progress(progress)
+        latest = parse_progress(status.output)
+        if latest is not None and latest != self._progress:
+            self._progress = latest
+            await self.events.progress(latest)
 
     async def _started(self) -> None:
         if not self._is_started:
@@ -125,7 +126,7 @@ class RunpodRun:
         results = await self.find_results(self.ticket)
         if not results:
             raise DataLoss("The worker reported success, but its result was not put.", reason="NO_RESULT")
-        return messages.outcome(status.output, results)
+        return parse_outcome(status.output, results)
 
     async def _expired(self) -> Outcome:
         """Return the outcome of a run that RunPod has dropped: its result may have been put all the same."""
@@ -133,7 +134,7 @@ class RunpodRun:
         await self._started()
         if not results:
             raise EncoderLost("RunPod has dropped the run, and its result was not put.")
-        return messages.bare_outcome(results)
+        return bare_outcome(results)
 
     async def _failed(self, status: RunStatus) -> None:
         """Raise the error of a run that has no result."""
@@ -144,7 +145,7 @@ class RunpodRun:
             raise DeadlineExceeded("The task took longer than RUNPOD_MAX_TIMEOUT allows; give it less to do.")
         if status.state is RunState.CANCELLED:
             raise EncoderLost("The run was cancelled at RunPod, by somebody else.")
-        error = messages.fault(status.error)
+        error = parse_fault(status.error)
         if error is None:
             raise EncoderLost(f"The worker at RunPod failed: {status.error[:MAX_TEXT] or 'it gave no reason'}")
         if error.reason in RETRYABLE:
@@ -155,3 +156,64 @@ class RunpodRun:
         """Return DEADLINE_EXCEEDED that names an input as an input error: the task did not time out."""
         names = {shown_name(entry.field) for entry in self.job.inputs}
         return InputFailed(error) if isinstance(error, DeadlineExceeded) and names & error.fields.keys() else None
+
+
+def parse_outcome(output: Any, results: Sequence[StoredAsset]) -> Outcome:
+    """Return the outcome of a task whose results were put by link, with the summary in the worker's output. Raises
+    DataLoss if it is not that of these results."""
+    try:
+        made = json_format.ParseDict(_object(output), encoder_pb2.RemoteResult(), ignore_unknown_fields=True).summary
+    except (json_format.ParseError, TypeError) as error:
+        raise DataLoss("The worker's output is not the summary of a result.", reason="NO_SUMMARY") from error
+    announced = [(made.size_bytes, made.sha256), *((file.size_bytes, file.sha256) for file in made.files)]
+    if announced != [(asset.size_bytes, asset.sha256) for asset in results]:
+        raise DataLoss("The result that was put is not the one that the worker reports.", reason="DIGEST_MISMATCH")
+    return _outcome(made, results)
+
+
+def bare_outcome(results: Sequence[StoredAsset]) -> Outcome:
+    """Return the outcome of a task of which only the results are left."""
+    first, *others = results
+    summary = encoder_pb2.Summary(
+        size_bytes=first.size_bytes,
+        sha256=first.sha256,
+        content_type=first.content_type,
+        files=[
+            encoder_pb2.ResultFile(
+                name=file.filename, content_type=file.content_type, size_bytes=file.size_bytes, sha256=file.sha256
+            )
+            for file in others
+        ],
+    )
+    return _outcome(summary, results)
+
+
+def _outcome(summary: encoder_pb2.Summary, results: Sequence[StoredAsset]) -> Outcome:
+    return Outcome(summary, results[0].id, tuple(asset.id for asset in results[1:]))
+
+
+def parse_progress(output: Any) -> encoder_pb2.EncodeProgress | None:
+    """Parse the progress in a worker's output; None if it is something else."""
+    try:
+        return json_format.ParseDict(_object(output), encoder_pb2.EncodeProgress(), ignore_unknown_fields=True)
+    except (json_format.ParseError, TypeError):
+        return None
+
+
+def parse_fault(error: str) -> ServiceError | None:
+    """Parse the error that our worker wrote; None for any other text."""
+    try:
+        found = json_format.Parse(error, encoder_pb2.RemoteFault(), ignore_unknown_fields=True)
+    except (json_format.ParseError, RecursionError):
+        return None
+    if found.code not in CODES or not found.code:
+        return None
+    kind = CLASSES.get(CODES[found.code], Internal)
+    return kind(found.message, reason=found.reason, fields=dict(found.fields))
+
+
+def _object(output: Any) -> dict[str, Any]:
+    """Return an output that is an object. Raises TypeError: letters of a text would pass for fields."""
+    if not isinstance(output, dict):
+        raise TypeError(type(output).__name__)
+    return output

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from gateway.fleet.providers.base import LaunchUnknown, OfferGone
-from gateway.ratelimit import CallRateLimit
+from gateway.ratelimit import CallRateLimit, retry_after_seconds
 from servicekit.backoff import Backoff
 from servicekit.errors import FailedPrecondition, ServiceError, Unauthenticated, Unavailable
 
@@ -22,9 +22,9 @@ THRESHOLD = re.compile(r"threshold=([0-9.]+)")
 
 
 class TooSoon(Unavailable):
-    """The call came too early, and did nothing; `seconds` is how long to wait, None if the API does not say."""
+    """The call came too early, and did nothing; `seconds` is how long to wait, 0 if the API does not say."""
 
-    def __init__(self, message: str, seconds: float | None) -> None:
+    def __init__(self, message: str, seconds: float) -> None:
         super().__init__(message, reason="TOO_SOON")
         self.seconds = seconds
 
@@ -56,7 +56,9 @@ def refusal(response: httpx.Response) -> ServiceError:
         hint = "it needs misc, instance_read and instance_write"
         return Unauthenticated(f"The key in VAST_API_KEY may not do this: {hint} ({text}).", reason="VAST_API_KEY")
     if response.status_code == 429:
-        return TooSoon(f"Vast.ai's rate limit was hit: {text}", _retry_after(response, text))
+        threshold = THRESHOLD.search(text)
+        asked = response.headers.get("Retry-After") or (threshold.group(1) if threshold else "")
+        return TooSoon(f"Vast.ai's rate limit was hit: {text}", retry_after_seconds(asked, 0.0))
     if response.status_code in (404, 410):
         return NotThere(f"Vast.ai: {text}", reason="GONE")
     if response.status_code >= 500:
@@ -76,15 +78,6 @@ def _error_of(response: httpx.Response) -> tuple[str, str]:
         return "", f"{response.status_code} {response.text[:MAX_TEXT]}".strip()
     text = str(body.get("msg") or body.get("message") or body.get("error") or response.status_code)
     return str(body.get("error", "")), text[:MAX_TEXT]
-
-
-def _retry_after(response: httpx.Response, text: str) -> float | None:
-    header = response.headers.get("Retry-After", "")
-    threshold = THRESHOLD.search(text)
-    try:
-        return float(header or (threshold.group(1) if threshold else ""))
-    except ValueError:
-        return None
 
 
 # Seconds between two calls of a kind, a little above what the API asks for.
@@ -127,12 +120,7 @@ class VastClient:
 
     async def search(self, query: Row) -> list[Row]:
         """Return the offers that a query finds."""
-        try:
-            body = await self._repeated("search", "POST", "/api/v0/bundles/", json=query)
-        except Unavailable as error:
-            if error.reason == "QUOTA":
-                self._limits["search"].pause(QUOTA_SECONDS)
-            raise
+        body = await self._repeated("search", "POST", "/api/v0/bundles/", json=query)
         return list(body.get("offers") or [])
 
     async def instances(self) -> list[Row]:
@@ -188,10 +176,13 @@ class VastClient:
             try:
                 return await self._once(method, path, **options)
             except Unavailable as error:
-                if failures == self._attempts or error.reason == "QUOTA":
+                if error.reason == "QUOTA":
+                    self._limits[kind].pause(QUOTA_SECONDS)
+                    raise
+                if failures == self._attempts:
                     # It creates nothing: it is all the same whether the request or its answer was lost.
                     raise Unavailable(error.message, reason=error.reason) from error
-                asked_seconds = (error.seconds if isinstance(error, TooSoon) else None) or 0.0
+                asked_seconds = error.seconds if isinstance(error, TooSoon) else 0.0
                 self._limits[kind].pause(max(asked_seconds, self._backoff.pause_seconds(failures)))
         raise AssertionError("unreachable")
 

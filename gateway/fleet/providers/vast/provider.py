@@ -4,26 +4,28 @@ mapped to one of the host's public address."""
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import structlog
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic_settings import SettingsConfigDict
 
 from gateway.fleet.instances.credentials import LaunchSpec, issue, open_encoder
 from gateway.fleet.instances.instance import Instance, is_label_of
 from gateway.fleet.providers.base import (
+    HTTPS,
     LaunchUnknown,
     ListedInstance,
     Offer,
     OfferGone,
     ProviderContext,
-    ProviderFactory,
+    ProviderSettings,
 )
 from gateway.fleet.providers.vast.client import REFUSED, VastClient
-from gateway.fleet.providers.vast.ranking import RunEstimate, VastOffer, Workload, rank
-from gateway.fleet.providers.vast.search import is_acceptable, read_offer, search_query
-from gateway.fleet.providers.vast.settings import VastSettings
+from gateway.fleet.providers.vast.ranking import RunEstimate, VastOffer, Workload, can_encode, rank
 from gateway.workers.base import Encoder
 from servicekit.backoff import Backoff, Cooldowns
+from servicekit.config import CommaList
 from servicekit.errors import ServiceError
 
 log = structlog.get_logger("gateway.fleet.vast")
@@ -43,6 +45,84 @@ BLACKLIST = Backoff(15 * 60.0, 24 * 3600.0, jitter=0.0)
 DEAD = ("exited", "unknown", "offline")
 # What Docker says of an image that cannot be had stands in the message of an instance that stays "loading".
 DOCKER_FAULT = "error response from daemon"
+# NVENC API 12.1, which PyNvVideoCodec needs.
+MIN_DRIVER = 530
+DRIVER_FACTOR = 1_000_000
+# One for gRPC, one to spare: some hosts have fewer than they say.
+MIN_PORTS = 2
+MAX_OFFERS = 64
+
+
+class VastSettings(ProviderSettings):
+    """Read the settings of Vast.ai; docs/reference/settings.md tells of each, as a test holds."""
+
+    model_config = SettingsConfigDict(env_prefix="VAST_")
+
+    api_key: SecretStr = SecretStr("")
+    worker_image: Annotated[str, Field(validate_default=True)] = ""
+    image_gb: Annotated[float, Field(gt=0)] = 1.0
+    url: Annotated[str, Field(pattern=HTTPS)] = "https://console.vast.ai"
+    gpus: CommaList[str] = ()
+    max_usd_per_hour: Annotated[float, Field(gt=0)] = 0.5
+    min_reliability: Annotated[float, Field(ge=0, le=1)] = 0.98
+    min_down_mbps: Annotated[float, Field(ge=0)] = 200.0
+    min_up_mbps: Annotated[float, Field(ge=0)] = 100.0
+    disk_gb: Annotated[float, Field(ge=8)] = 20.0
+    slots: Annotated[int, Field(ge=1, le=64)] = 3
+
+    @field_validator("worker_image")
+    @classmethod
+    def _has_image(cls, value: str, info: ValidationInfo) -> str:
+        if not value and info.data.get("api_key", SecretStr("")).get_secret_value():
+            raise ValueError("give the encoder's image, as VAST_API_KEY is set")
+        return value
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether machines can be rented."""
+        return bool(self.api_key.get_secret_value())
+
+    def open(self, context: ProviderContext) -> "VastProvider":
+        """Return the provider of the account that VAST_API_KEY opens."""
+        return VastProvider(VastClient(self.url, self.api_key.get_secret_value()), self, context)
+
+    def query(self, seconds: float) -> dict[str, Any]:
+        """Return the query of the search API for offers that stand for `seconds`: the cheapest first, as it returns 64
+        at most.
+
+        It cannot ask for NVENC; `accepts` does.
+        """
+        named = {"gpu_name": {"in": [card.replace("_", " ") for card in self.gpus]}} if self.gpus else {}
+        return named | {
+            "verified": {"eq": True},
+            "rentable": {"eq": True},
+            "rented": {"eq": False},
+            "external": {"eq": False},
+            "num_gpus": {"eq": 1},
+            "gpu_arch": {"eq": "nvidia"},
+            "cpu_arch": {"eq": "amd64"},
+            "driver_version": {"gte": MIN_DRIVER * DRIVER_FACTOR},
+            "reliability": {"gte": self.min_reliability},
+            "inet_down": {"gte": self.min_down_mbps},
+            "inet_up": {"gte": self.min_up_mbps},
+            "direct_port_count": {"gte": MIN_PORTS},
+            "disk_space": {"gte": self.disk_gb},
+            "dph_total": {"lte": self.max_usd_per_hour},
+            "duration": {"gte": seconds},
+            "type": "on-demand",
+            "order": [["dph_total", "asc"]],
+            "limit": MAX_OFFERS,
+            "allocated_storage": self.disk_gb,
+        }
+
+    def accepts(self, offer: VastOffer) -> bool:
+        """Return True if an offer is what was asked for: the query cannot hold all of it, and the bill is ours."""
+        return (
+            can_encode(offer.card)
+            and 0 < offer.usd_per_hour <= self.max_usd_per_hour
+            and offer.driver >= MIN_DRIVER
+            and offer.reliability >= self.min_reliability
+        )
 
 
 @dataclass(eq=False)
@@ -74,7 +154,6 @@ class VastProvider:
         return issue(label, life_seconds, context.gateway_networks)
 
     def encoder(self, instance: Instance) -> Encoder:
-        """Open the encoder on an instance."""
         if instance.access is None:
             raise ValueError(f"the record of instance {instance.id} has no credentials")
         return open_encoder(instance.address, instance.id, instance.access)
@@ -83,7 +162,7 @@ class VastProvider:
         """Return the offers, the cheapest for the workload first; searched every `offers_seconds` at most."""
         now = self.clock()
         if self._search is None or now - self._search[0] >= self.offers_seconds:
-            query = search_query(self.settings, self.context.max_age_seconds)
+            query = self.settings.query(self.context.max_age_seconds)
             self._search = (now, self._read(await self.client.search(query)))
         offers = [offer for offer in self._search[1] if not self._is_left_alone(offer, now)]
         return [self._offer(estimate) for estimate in rank(offers, self._workload, self.settings.image_gb, self.slots)]
@@ -130,7 +209,6 @@ class VastProvider:
         return [_listed(row, self.max_usd_per_hour) for row in ours]
 
     async def destroy(self, provider_id: str) -> None:
-        """Destroy an instance."""
         await self.client.destroy(provider_id)
 
     def blacklist(self, instance: Instance) -> None:
@@ -144,7 +222,6 @@ class VastProvider:
         log.warning("host blacklisted", provider=NAME, host=instance.host, seconds=seconds, error=instance.reason)
 
     async def close(self) -> None:
-        """Close connections."""
         await self.client.close()
 
     def _environment(self) -> dict[str, str]:
@@ -163,10 +240,10 @@ class VastProvider:
         offers = []
         for row in rows:
             try:
-                offers.append(read_offer(row))
+                offers.append(VastOffer.parse(row))
             except (KeyError, TypeError, ValueError) as error:
                 log.warning("ignoring malformed offer", provider=NAME, error=repr(error))
-        return [offer for offer in offers if is_acceptable(offer, self.settings)]
+        return [offer for offer in offers if self.settings.accepts(offer)]
 
     def _is_left_alone(self, offer: VastOffer, now: float) -> bool:
         names = (f"{offer.host}/{offer.machine}", offer.host)
@@ -212,11 +289,3 @@ def _fault(row: Mapping[str, Any]) -> str:
     if status in DEAD or row.get("intended_status") == "stopped":
         return f"{status or 'stopped'}: {message}" if message else status or "stopped"
     return message if DOCKER_FAULT in message.lower() else ""
-
-
-def open_vast(settings: VastSettings, context: ProviderContext) -> VastProvider:
-    """Return the provider of the account that VAST_API_KEY opens."""
-    return VastProvider(VastClient(settings.url, settings.api_key.get_secret_value()), settings, context)
-
-
-VAST = ProviderFactory(VastSettings, open_vast)

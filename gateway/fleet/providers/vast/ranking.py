@@ -6,6 +6,7 @@ card makes the tasks long, and some hosts take money for traffic.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 # Chips for computing, and for mining, have no encoder: the first word of their names.
 WITHOUT_NVENC = (
@@ -86,6 +87,25 @@ class VastOffer:
     driver: int = 0
     reliability: float = 1.0
     place: str = ""
+
+    @classmethod
+    def parse(cls, row: Mapping[str, Any]) -> "VastOffer":
+        """Parse a row of the search. Raises KeyError, TypeError or ValueError for a malformed one."""
+        return cls(
+            id=str(int(row["id"])),
+            machine=str(row["machine_id"]),
+            host=str(row["host_id"]),
+            card=str(row["gpu_name"]),
+            usd_per_hour=float(row["dph_total"]),
+            down_mbps=float(row["inet_down"]),
+            up_mbps=float(row["inet_up"]),
+            down_usd_per_gb=float(row.get("inet_down_cost") or 0.0),
+            up_usd_per_gb=float(row.get("inet_up_cost") or 0.0),
+            cores=float(row.get("cpu_cores_effective") or 1.0),
+            driver=int(str(row["driver_version"]).split(".")[0]),
+            reliability=float(row.get("reliability") or row.get("reliability2") or 0.0),
+            place=str(row.get("geolocation") or ""),
+        )
 
 
 @dataclass(frozen=True, slots=True)

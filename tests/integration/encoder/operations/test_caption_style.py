@@ -106,6 +106,8 @@ async def test_margins(client: Client, video: Path, tmp_path: Path) -> None:
         ("color", {"color": "red"}),
         ("box_color", {"box_color": "#12345"}),
         ("y", {"x": 0.5}),
+        ("size", {"size": 41}),
+        ("margin_y", {"margin_y": float("nan")}),
         ("preset", {"preset": 77}),
         ("position", {"position": 10}),
     ],

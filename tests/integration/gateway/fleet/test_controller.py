@@ -21,9 +21,9 @@ async def test_from_nothing_to_work_and_back_to_nothing(jetstream, vast):
     async with World(records, vast_provider(vast), Policy(maximum=2, idle_seconds=0.2)) as world:
         instance = await world.ready()
         assert instance.slots == 3
-        lease = await within(world.pool.lease())
-        assert lease.instance_id == instance.id
-        lease.release()
+        member = await within(world.pool.lease())
+        assert member.instance_id == instance.id
+        world.pool.release(member)
         world.waiting = 0
         await until(lambda: not world.registry.living())
         (ended,) = world.registry.all()

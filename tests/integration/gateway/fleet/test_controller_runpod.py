@@ -1,4 +1,4 @@
-"""RunPod's permits through the control: one opens with the demand, gives the pool its seats, and ends idle."""
+"""RunPod's worker slots through the controller: one opens with the demand, joins the pool, and ends idle."""
 
 import secrets
 import time
@@ -35,13 +35,13 @@ async def world(jetstream, runpod, tmp_path):
         yield made
 
 
-async def test_a_permit_opens_with_demand_and_ends_idle_at_its_price(world, runpod):
-    permit = await world.ready()
-    member = await until(lambda: world.pool.member(permit.id))
+async def test_a_worker_slot_opens_with_demand_and_ends_idle_at_its_price(world, runpod):
+    slot = await world.ready()
+    member = await until(lambda: world.pool.member(slot.id))
     assert (member.slots, member.rank, member.is_rented) == (2, 1, True)
-    await world.registry.begin_run(permit.id, "job.0", time.time())
+    await world.registry.begin_run(slot.id, "job.0", time.time())
     world.waiting = 0
-    await world.registry.end_run(permit.id, "job.0", time.time())
+    await world.registry.end_run(slot.id, "job.0", time.time())
     await world.until_empty()
     (ended,) = world.registry.all()
     assert ended.usd(time.time()) == pytest.approx(0.01 * (ended.ended_at - ended.created_at))
@@ -50,7 +50,7 @@ async def test_a_permit_opens_with_demand_and_ends_idle_at_its_price(world, runp
     assert runpod.requests["run"] == 0  # RunPod starts workers by itself
 
 
-async def test_an_endpoint_that_is_down_is_a_fault_and_opens_no_permit(world, runpod):
+async def test_an_endpoint_that_is_down_is_a_fault_and_opens_no_worker_slot(world, runpod):
     runpod.faults.is_down = True
     world.waiting = 1
     await until(lambda: world.monitor.fault)
@@ -61,8 +61,8 @@ async def test_an_endpoint_that_is_down_is_a_fault_and_opens_no_permit(world, ru
     assert world.monitor.fault == ""
 
 
-async def test_a_permit_that_an_older_gateway_only_planned_was_never_made(world):
-    """It wrote a permit down as planned first; nothing was made of it and nothing is paid."""
+async def test_a_worker_slot_that_an_older_gateway_only_planned_was_never_made(world):
+    """It wrote a worker slot down as planned first; nothing was made of it and nothing is paid."""
     planned = Instance(new_label("api-gpu"), "runpod", 36.0, time.time())
     await world.registry.create(planned.id, planned)
     await until(lambda: world.registry.cached[planned.id].state is InstanceState.TERMINATED)

@@ -11,8 +11,7 @@ from apigpu.v1.video_pb2 import CaptionRequest, Operation
 from gateway.fleet.instances.credentials import LaunchSpec, issue, open_encoder
 from gateway.fleet.instances.instance import new_label
 from gateway.fleet.providers.vast.client import VastClient
-from gateway.fleet.providers.vast.provider import VastProvider
-from gateway.fleet.providers.vast.settings import VastSettings
+from gateway.fleet.providers.vast.provider import VastProvider, VastSettings
 from gateway.workers.base import EncodeJob, EncoderLost, Input
 from tests.emulators.encoderhost import EncoderHost
 from tests.emulators.vastemulator import KEY, VastEmulator

@@ -47,7 +47,7 @@ async def test_whoever_waits_hears_of_the_end_though_the_store_is_silent(works, 
     bucket.silence = asyncio.Event()
     waiting = asyncio.create_task(works.manager.wait(job.id))
     await until(lambda: bucket.refused)
-    works.manager.close()
+    works.manager.closing.set()
     async with asyncio.timeout(HANG_SECONDS):
         with pytest.raises(Unavailable, match="goes on"):
             await waiting
@@ -60,7 +60,7 @@ async def test_a_job_that_ends_with_the_gateway_is_told(works, bucket, job, gate
     bucket.silence = asyncio.Event()
     waiting = asyncio.create_task(works.manager.wait(job.id))
     await until(lambda: bucket.refused)
-    works.manager.close()
+    works.manager.closing.set()
     await asyncio.sleep(0.1)
     bucket.silence.set()
     assert (await waiting).status is Status.COMPLETED
@@ -93,8 +93,8 @@ async def test_a_job_whose_submission_was_refused_does_not_run(works, bucket, ov
         await until(lambda: bucket.asked)
     await bucket.flush()
     bucket.is_away = False
-    await until(lambda: not works.manager.is_withdrawing)
-    await until(lambda: works.store.index.older("", None))
+    await until(lambda: not works.manager.withdrawals)
+    await until(lambda: works.store.index.ids(lambda _: True))
     await works.queue.recover(works.store)
     ((job,), _) = await works.manager.page(None, 5, "")
     await asyncio.sleep(0.1)
@@ -104,4 +104,4 @@ async def test_a_job_whose_submission_was_refused_does_not_run(works, bucket, ov
 @pytest.mark.parametrize("retry", [{"withdraw_retry_seconds": 0.05}])
 async def test_a_job_that_was_never_written_is_looked_for_no_longer_than_needed(works):
     works.manager.withdraw(model.new_id(0))
-    await until(lambda: not works.manager.is_withdrawing)
+    await until(lambda: not works.manager.withdrawals)

@@ -8,7 +8,7 @@ import socket
 import httpx
 import pytest
 
-from gateway.sources.errors import http_errors
+from gateway.sources.fetch import http_errors
 from servicekit.chunks import CHUNK_BYTES
 from servicekit.errors import (
     DeadlineExceeded,

@@ -8,8 +8,8 @@ from email.utils import format_datetime
 import pytest
 import pytest_asyncio
 
-from gateway.fleet.providers.runpod.client import AnswerLost, NotTaken, RunState, RunStatus, retry_after_seconds
-from gateway.ratelimit import CallRateLimit
+from gateway.fleet.providers.runpod.client import AnswerLost, NotTaken, RunState, RunStatus
+from gateway.ratelimit import CallRateLimit, retry_after_seconds
 from servicekit.errors import NotFound, Unauthenticated
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
