@@ -43,7 +43,7 @@ class TaskAssignments:
         """`gateway` is this gateway's name, unlike that of any other, its own earlier ones too."""
         # Told again of all heartbeats after a reconnect: their senders were as cut off as we were.
         self._records = Records(bucket, dict[str, str], "heartbeat", PREFIX, keeps_values=False, repeats=True)
-        self._records.on_change(self._received)
+        self._records.listeners.append(self._received)
         self._gateway = gateway
         self._heartbeat_seconds = heartbeat_seconds
         self._silent_seconds = silent_seconds

@@ -117,7 +117,7 @@ async def open_fleet(
     `providers` has every one that is set up, in the order of preference. `gateway` is a unique name of this process.
     """
     registry, estimate_store = InstanceRegistry(records), EstimateStore(records)
-    registry.on_change(PoolSync(pool, providers).update)
+    registry.listeners.append(PoolSync(pool, providers).update)
     gateway = gateway or secrets.token_hex(8)
     assignments = TaskAssignments(records, gateway)
     for part in (registry, estimate_store, assignments):

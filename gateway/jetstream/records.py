@@ -44,13 +44,10 @@ class Records(Generic[T]):
     keeps_values: bool = True
     repeats: bool = False
     cached: dict[str, T] = field(default_factory=dict, init=False)
+    # Called with key and value for each change seen, by whichever gateway (None: deleted).
+    listeners: list[Callable[[str, T | None], None]] = field(default_factory=list, init=False)
     _revisions: dict[str, int] = field(default_factory=dict, init=False)
-    _listeners: list[Callable[[str, T | None], None]] = field(default_factory=list, init=False)
     _watch: asyncio.Task[None] | None = field(default=None, init=False)
-
-    def on_change(self, listener: Callable[[str, T | None], None]) -> None:
-        """Call `listener(key, value)` for each change seen from now on, by whichever gateway (None: deleted)."""
-        self._listeners.append(listener)
 
     async def start(self) -> None:
         """Read all records, and follow their changes from then on."""
@@ -145,11 +142,11 @@ class Records(Generic[T]):
         self._revisions[key] = revision
         if self.keeps_values:
             self.cached[key] = value
-        for listener in self._listeners:
+        for listener in self.listeners:
             listener(key, value)
 
     def _forget(self, key: str) -> None:
         if self._revisions.pop(key, None) is not None:
             self.cached.pop(key, None)
-            for listener in self._listeners:
+            for listener in self.listeners:
                 listener(key, None)

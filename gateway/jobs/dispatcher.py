@@ -32,10 +32,6 @@ log = structlog.get_logger("gateway.jobs")
 MAX_FAILURE_CHARACTERS = 600
 
 
-class Unexpected(Unavailable):
-    """A fault of the gateway itself in a task: retried like a lost encoder."""
-
-
 @dataclass(eq=False)
 class Dispatcher:
     """Runs tasks until `drain`. One that loses its encoder is tried `max_attempts` times at most, then it fails."""
@@ -138,7 +134,8 @@ class Dispatcher:
             return error
         except Exception:
             log.exception("unexpected error in a task", task=ref.key)
-            return Unexpected("Something went wrong inside the gateway; its log has more.")
+            # A fault of the gateway itself: retried like a lost encoder.
+            return Unavailable("Something went wrong inside the gateway; its log has more.")
         return None
 
     async def _settle(self, attempt: Attempt, error: ServiceError | None) -> None:

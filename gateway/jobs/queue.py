@@ -1,5 +1,6 @@
 """The queue of tasks: one message a task, named "<job>.<index>"."""
 
+import contextlib
 from dataclasses import dataclass
 
 import structlog
@@ -8,7 +9,7 @@ from gateway.jetstream.queue import Delivery, WorkQueue
 from gateway.jetstream.records import UnreadableRecord
 from gateway.jobs.model import Job
 from gateway.jobs.store import JobStore
-from servicekit.errors import NotFound
+from servicekit.errors import Internal, NotFound
 
 log = structlog.get_logger("gateway.jobs")
 
@@ -61,15 +62,16 @@ class TaskQueue:
         return put
 
     async def next(self) -> Attempt:
-        """Wait for the next task."""
+        """Wait for the next task. Raise Internal for a message that names none, which is left unacknowledged."""
         delivery = await self.queue.next()
-        return Attempt(TaskRef.parse(delivery.key), delivery)
+        try:
+            return Attempt(TaskRef.parse(delivery.key), delivery)
+        except ValueError as error:
+            raise Internal(f"A message in the queue names no task: {delivery.key}") from error
 
     async def recover(self, store: JobStore) -> None:
         """Queue again the tasks of jobs that are in no queue: their gateway was killed between record and queue."""
         for job_id in store.index.ids(lambda status: not status.is_terminal):
-            try:
+            with contextlib.suppress(NotFound, UnreadableRecord):
                 if await self.put(await store.get(job_id)):
                     log.warning("queued a job again that was in no queue", job=job_id)
-            except (NotFound, UnreadableRecord):
-                continue

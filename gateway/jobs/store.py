@@ -49,8 +49,12 @@ class JobIndex:
             waiting, running = job.count(Status.IN_QUEUE), job.count(Status.IN_PROGRESS)
             now = self._known[job_id] = IndexEntry(job.status, waiting, running, job.operation)
         _set(self._ids, job_id, job is not None)
-        self._count(job_id, before or NOTHING, now)
+        _set(self._waiting, job_id, now.status is Status.IN_QUEUE)
+        _set(self._with_waiting_tasks, job_id, now.waiting > 0)
         has_moved = job is None or before is None or before.status is not now.status
+        before = before or NOTHING
+        self.tasks_waiting += now.waiting - before.waiting
+        self.tasks_running += now.running - before.running
         if job is not None and has_moved and now.status.is_terminal:
             for listener in self.on_end:
                 listener(job_id)
@@ -88,12 +92,6 @@ class JobIndex:
         finally:
             del self.listeners[event]
 
-    def _count(self, job_id: str, before: IndexEntry, now: IndexEntry) -> None:
-        self.tasks_waiting += now.waiting - before.waiting
-        self.tasks_running += now.running - before.running
-        _set(self._waiting, job_id, now.status is Status.IN_QUEUE)
-        _set(self._with_waiting_tasks, job_id, now.waiting > 0)
-
 
 def _set(ids: list[str], job_id: str, wanted: bool) -> None:
     """Put the id in its place, or take it out."""
@@ -117,7 +115,7 @@ class JobStore(Records[Job]):
         super().__init__(bucket, Job, "job", missing="Job ID does not exist", keeps_values=False)
         self._retention_seconds = retention_seconds
         self.index = JobIndex()
-        self.on_change(self.index.note)
+        self.listeners.append(self.index.note)
 
     async def add(self, job: Job) -> None:
         """Write a new job; on return it is on disk. Raise InvalidArgument for one that is too large."""

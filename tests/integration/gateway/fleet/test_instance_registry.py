@@ -30,7 +30,7 @@ async def test_every_gateway_sees_every_instance(records, register):
     await records.create("lease", b'{"holder": "somebody"}')
     other = InstanceRegistry(records)
     seen = []
-    other.on_change(lambda _, instance: seen.append(instance))
+    other.listeners.append(lambda _, instance: seen.append(instance))
     await other.start()
     assert seen == other.all() == [FIRST]
     await register.update(FIRST.id, lambda m: replace(m, reason="why"))

@@ -42,7 +42,7 @@ async def follower(bucket):
     """The records as another gateway follows them, with a list of what it was told."""
     followed = Records(bucket, Count, "count", "count.")
     followed.told = []
-    followed.on_change(lambda key, value: followed.told.append((key, value)))
+    followed.listeners.append(lambda key, value: followed.told.append((key, value)))
     await followed.start()
     yield followed
     await followed.stop()
@@ -110,7 +110,7 @@ async def test_an_older_revision_is_passed_over(bucket, records):
     """The watch may tell of a change later than the answer to a newer one."""
     watched = Watched(bucket)
     follower, told = Records(watched, Count, "count", "count."), []
-    follower.on_change(lambda key, value: told.append(value))
+    follower.listeners.append(lambda key, value: told.append(value))
     await follower.start()
     await records.create("a", Count(1))
     await follower.update("a", plus_one)

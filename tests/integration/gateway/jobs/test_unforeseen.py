@@ -7,7 +7,7 @@ import pytest
 
 from gateway.jetstream.records import UnreadableRecord
 from gateway.jobs.model import Status
-from servicekit.errors import NotFound
+from servicekit.errors import Internal, NotFound
 from tests.support.until import until
 
 
@@ -25,6 +25,13 @@ async def test_messages_that_name_no_task_do_not_stop_the_queue(works):
         await works.work_queue.put(f"nonsense-{number}")
     job = await works.manager.submit(await works.caption())
     assert (await works.result(job.id)).status is Status.COMPLETED
+
+
+async def test_a_message_that_names_no_task_is_an_error_that_names_it(works):
+    await works.dispatcher.drain(0)
+    await works.work_queue.put("nonsense")
+    with pytest.raises(Internal, match="names no task: nonsense"):
+        await works.queue.next()
 
 
 async def test_a_record_of_a_later_version_does_not_keep_others_from_being_found_again(works):
