@@ -176,8 +176,10 @@ class InstanceLifecycle(Lifecycle):
         try:
             provider_id = await self.provider.create(offer, spec)
         except LaunchUnknown as error:
+            self.monitor.consume(offer)
             log.warning("instance may have been created", instance=instance.id, error=error.message)
         except ServiceError as error:
+            self.monitor.consume(offer)  # a search may have found it again meanwhile
             if not isinstance(error, OfferGone):
                 self.monitor.failed(CREATE, error)
             await self._never_created(instance, error.message)

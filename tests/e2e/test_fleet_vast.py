@@ -35,7 +35,7 @@ def test_a_job_rents_a_machine_and_pays_for_it_and_no_more(gateway, vast, media)
     job_id = gateway.caption(media.video, media.srt)
     job = gateway.ended(job_id)
     assert job["status"] == "COMPLETED", job
-    shown = httpx.get(job["output"]["video_url"])
+    shown = httpx.get(job["output"]["video_url"], timeout=60)
     assert shown.status_code == 200
     result = gateway.folder / "result.mp4"
     result.write_bytes(shown.content)

@@ -47,7 +47,7 @@ def put(http, path):
 
 def saved(link, path):
     """Follow a link as any HTTP client does: without a key."""
-    answer = httpx.get(link)
+    answer = httpx.get(link, timeout=60)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "video/mp4")
     path.write_bytes(answer.content)
     return path

@@ -14,7 +14,7 @@ from api_gpu.local.certs import make_set
 from tests.support.until import until_sync
 from tools.pair import free_ports, running
 
-START_SECONDS = 30
+START_SECONDS = 90
 
 
 def failed_start(service, folder, **settings):

@@ -19,7 +19,9 @@ async def runpod():
 @pytest.fixture
 async def client(runpod):
     headers = {"Authorization": f"Bearer {runpod.key}"}
-    async with httpx.AsyncClient(base_url=f"{runpod.api_url}/{runpod.endpoint_id}", headers=headers) as connected:
+    async with httpx.AsyncClient(
+        base_url=f"{runpod.api_url}/{runpod.endpoint_id}", headers=headers, timeout=60
+    ) as connected:
         yield connected
 
 
@@ -104,7 +106,7 @@ async def reports_progress_and_stops_what_is_cancelled(client, pid, log):
 
 async def test_the_sdks_worker_streams_and_a_job_whose_workers_die_twice_fails(runpod, client, tmp_path):
     deadly = await run(client, {"die": True})
-    async with runpodemulator.running() as other, httpx.AsyncClient(headers=client.headers) as asking:
+    async with runpodemulator.running() as other, httpx.AsyncClient(headers=client.headers, timeout=60) as asking:
         runpod.rules.worker_lost_seconds = 0.2
         with worker(runpod, tmp_path, "w1", "1"), worker(other, tmp_path, "w3", "1", "stream"):
             asking.base_url = f"{other.api_url}/{other.endpoint_id}"
@@ -199,7 +201,7 @@ async def test_workers_start_cold_are_counted_and_end_when_idle(runpod, client):
 
 async def test_templates_and_endpoints_are_managed(runpod):
     headers = {"Authorization": f"Bearer {runpod.key}"}
-    async with httpx.AsyncClient(base_url=runpod.rest_url, headers=headers) as client:
+    async with httpx.AsyncClient(base_url=runpod.rest_url, headers=headers, timeout=60) as client:
         assert (await client.get("/templates", headers={"Authorization": "Bearer no"})).status_code == 401
         template = (await client.post("/templates", json={"name": "t", "imageName": "i", "isServerless": True})).json()
         assert (await client.post("/templates", json={"name": "t", "imageName": "i"})).status_code == 400

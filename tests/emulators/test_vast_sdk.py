@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tests.emulators.encoderhost import Container
-from tests.emulators.vastemulator import KEY, READ_ONLY_KEY, VastEmulator
+from tests.emulators.vastemulator import INTERVALS, KEY, READ_ONLY_KEY, VastEmulator
 from tests.emulators.vastmarket import offer
 from tests.support.paths import ROOT
 
@@ -136,5 +136,11 @@ def test_faults_reach_the_sdk_as_the_real_ones_do():
         "wrong_key": [401, "auth_error"],
         "no_right": [403, "forbidden"],
     }
-    assert told["soon"] == [None, [429, "API requests too frequent: endpoint threshold=0.020"]]
     assert told["in_time"] is None  # it waits a little, and asks again
+
+
+def test_a_call_that_comes_too_soon_is_told_when_to_come(monkeypatch):
+    monkeypatch.setitem(INTERVALS, "user", 3000.0)
+    with VastEmulator([offer()], pace=0.02) as vast:
+        told = run(FAULTS, KEY, vast.url, 1, READ_ONLY_KEY)
+    assert told["soon"] == [None, [429, "API requests too frequent: endpoint threshold=60.000"]]

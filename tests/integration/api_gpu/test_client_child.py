@@ -57,7 +57,7 @@ async def test_a_service_that_has_served_may_refuse_its_settings_once(make: Make
     child.has_served = True
     life = asyncio.create_task(child.keep_running())
     await until(lambda: any("exit code 2" in text for text in said))
-    await child.stop(5)
+    await child.stop(HANG_SECONDS)
     await life
 
 
@@ -65,7 +65,7 @@ async def test_it_is_asked_to_end(make: Make, said: list[str]) -> None:
     child = make("import signal, sys\nprint('here', file=sys.stderr)\nsignal.sigwait([signal.SIGTERM])")
     life = asyncio.create_task(child.keep_running())
     await until(lambda: bool(said))
-    await child.stop(10)
+    await child.stop(HANG_SECONDS)
     await life
     assert said == ["service: here"]
 
@@ -86,7 +86,7 @@ async def test_a_stop_in_the_pause_before_a_restart_is_final(make: Make, said: l
     child = make("raise SystemExit('x')")
     life = asyncio.create_task(child.keep_running())
     await until(lambda: sum("starting it again" in text for text in said) == 3)
-    await child.stop(5)
+    await child.stop(HANG_SECONDS)
     await within(life)
 
 

@@ -201,7 +201,7 @@ def test_ctrl_c_cancels_the_job(pair: Pair, client: Client, media: Samples, tmp_
         assert process.stderr is not None
         line = next(line for line in process.stderr if "frames" in line)
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 130
+        assert process.wait(60) == 130
         said = process.stderr.read()
     (job_id,) = re.findall(r"job (\S+):", line)
     assert f"api-gpu: job {job_id} is cancelled" in said
@@ -221,7 +221,7 @@ def test_ctrl_c_in_an_upload_leaves_nothing(pair: Pair, client: Client, media: S
             time.sleep(0.2)
             process.send_signal(signal.SIGINT)
             # The pipe is open, and gives nothing more.
-            assert process.wait(10) == 130
+            assert process.wait(60) == 130
         assert process.stderr is not None
         assert "no job was started" in process.stderr.read()
     assert stored(pair) == before

@@ -99,7 +99,7 @@ def test_ctrl_c_ends_uploads_and_leaves_nothing(pair: Pair, client: Client, tmp_
     def interrupt() -> None:
         while stored(pair) == before:
             time.sleep(0.02)
-        time.sleep(0.5)  # the client has heard of it by then
+        time.sleep(2)  # the client has heard of it by then
         os.kill(os.getpid(), signal.SIGINT)
 
     interrupting = threading.Thread(target=interrupt)

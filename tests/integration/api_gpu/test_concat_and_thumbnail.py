@@ -53,11 +53,11 @@ def test_the_client_takes_a_picture_with_sprites(client: Client, media: Samples,
         ("sprites.vtt", "text/vtt"),
     ]
     assert (job.video_url, job.codec, job.asset) == ("", "", job.files[0].asset)
-    contents = [httpx.get(file.url) for file in job.files]
+    contents = [httpx.get(file.url, timeout=60) for file in job.files]
     assert [answer.headers["content-type"].partition(";")[0] for answer in contents] == [
         file.content_type for file in job.files
     ]
-    assert httpx.get(job.image_url).content == contents[0].content
+    assert httpx.get(job.image_url, timeout=60).content == contents[0].content
     assert [size_of(answer.content) for answer in contents[:2]] == [(160, 120), (320, 120)]
     assert contents[2].text.startswith("WEBVTT")
     assert client.download(job.files[2].asset, tmp_path / "s.vtt").read_text() == contents[2].text
@@ -89,7 +89,7 @@ def test_json_answers(http: httpx.Client, media: Samples) -> None:
     assert answer["message"] == "Videos concatenated successfully"
     answer = http.post("/video/thumbnail", json={"url_video": video, "format": "webp", "at_seconds": 0.5}).json()
     assert list(answer) == ["code", "message", "image_url", "execution", "stats", "asset", "warnings", "files"]
-    assert httpx.get(answer["image_url"]).headers["content-type"] == "image/webp"
+    assert httpx.get(answer["image_url"], timeout=60).headers["content-type"] == "image/webp"
     job = http.get(f"/job/{answer['stats']['jobId']}").json()
     assert list(job["output"]) == ["videos", "asset", "warnings", "image_url", "files"]
     assert [file["name"] for file in job["output"]["files"]] == ["thumbnail.webp"]

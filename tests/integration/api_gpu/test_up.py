@@ -1,5 +1,6 @@
 """`api-gpu up` as users run it: starts, ends, accidents."""
 
+import contextlib
 import os
 import re
 import signal
@@ -33,8 +34,16 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
 
 def services(pair: Pair) -> dict[str, psutil.Process]:
     """The two children of `up`, by name."""
-    children = psutil.Process(pair.process.pid).children()
-    return {child.cmdline()[3]: child for child in children if len(child.cmdline()) > 3}
+    found = {}
+    for child in psutil.Process(pair.process.pid).children():
+        with contextlib.suppress(psutil.Error, IndexError):  # it is starting, or ending
+            found[child.cmdline()[3]] = child
+    return found
+
+
+def is_replaced(pair: Pair, service: str, victim: psutil.Process) -> bool:
+    there = services(pair).get(service)
+    return there is not None and there.pid != victim.pid
 
 
 def until(condition: Callable[[], bool], seconds: float = 60) -> None:
@@ -92,11 +101,12 @@ def test_a_killed_service_is_started_again_and_its_job_completes(own: Pair, medi
     with own.client() as client:
         job = client.img2vid([media.images[0]], seconds=4)
         until(lambda: job.refresh().status is Status.IN_PROGRESS)
+        until(lambda: service in services(own))
         victim = services(own)[service]
         victim.kill()
         done = job.wait()
         assert done.status is Status.COMPLETED
-        assert services(own)[service].pid != victim.pid
+        until(lambda: is_replaced(own, service, victim))
     assert f"{service} ended (signal SIGKILL); starting it again" in own.output
 
 
@@ -156,8 +166,8 @@ def test_ctrl_c_ends_both_and_what_they_started(tmp_path: Path) -> None:
     family = psutil.Process(pair.process.pid).children(recursive=True)
     assert len(family) >= 3
     pair.process.send_signal(signal.SIGINT)
-    assert pair.process.wait(20) == 0
-    assert psutil.wait_procs(family, 1)[1] == []
+    assert pair.process.wait(60) == 0
+    assert psutil.wait_procs(family, 60)[1] == []
 
 
 def test_it_ends_too_when_nobody_reads_what_it_says(tmp_path: Path) -> None:
@@ -174,7 +184,7 @@ def test_it_ends_too_when_nobody_reads_what_it_says(tmp_path: Path) -> None:
             children = psutil.Process(up.pid).children(recursive=True)
             up.stdout.close()
             up.send_signal(signal.SIGINT)
-            up.wait(20)
+            up.wait(60)
         finally:
             up.kill()
     assert not [child for child in children if child.is_running()]
@@ -199,7 +209,7 @@ def test_a_job_that_runs_may_end_first(tmp_path: Path, media: Samples) -> None:
         until(lambda: job.refresh().status is Status.IN_PROGRESS)
         pair.process.terminate()
         assert job.wait().status is Status.COMPLETED
-    assert pair.process.wait(20) == 0
+    assert pair.process.wait(60) == 0
 
 
 def test_a_second_signal_kills(tmp_path: Path, media: Samples) -> None:
@@ -213,8 +223,8 @@ def test_a_second_signal_kills(tmp_path: Path, media: Samples) -> None:
         time.sleep(1)
         assert pair.process.poll() is None, "the job was not waited for"
         pair.process.terminate()
-        pair.process.wait(5)
-    assert psutil.wait_procs(family, 5)[1] == []
+        pair.process.wait(60)
+    assert psutil.wait_procs(family, 60)[1] == []
 
 
 def test_a_killed_up_leaves_no_process(tmp_path: Path, media: Samples) -> None:
@@ -226,4 +236,4 @@ def test_a_killed_up_leaves_no_process(tmp_path: Path, media: Samples) -> None:
     family = psutil.Process(pair.process.pid).children(recursive=True)
     pair.process.kill()
     pair.process.wait()
-    assert psutil.wait_procs(family, 20)[1] == []
+    assert psutil.wait_procs(family, 60)[1] == []

@@ -23,7 +23,7 @@ SHORT = video_pb2.Operation(img2vid=video_pb2.Img2VidRequest(url_image="i", dura
 def small(certs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[encoder_harness.Encoder]:
     """An encoder that takes little of everything, and makes results in a folder of their own."""
     folder = tmp_path_factory.mktemp("small")
-    limits = {"BATCH_SIZE": 1, "MAX_INPUT_BYTES": 1_000_000, "MAX_DURATION_SECONDS": 3, "MAX_TASK_SECONDS": 4}
+    limits = {"BATCH_SIZE": 1, "MAX_INPUT_BYTES": 1_000_000, "MAX_DURATION_SECONDS": 3, "MAX_TASK_SECONDS": 120}
     with encoder_harness.running(certs, folder, {"OUTPUT_DIR": folder / "out", **limits}) as running:
         yield running
 

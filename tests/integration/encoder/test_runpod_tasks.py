@@ -17,6 +17,7 @@ from encoder.tasks.executor import open_executor
 from servicekit.backoff import Backoff
 from servicekit.errors import Cancelled, DeadlineExceeded, InvalidArgument, ResourceExhausted, ServiceError, Unavailable
 from tests.support import link_server
+from tests.support.until import HANG_SECONDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -40,15 +41,17 @@ def server(serving):
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def links():
-    async with httpx.AsyncClient() as client:
-        yield Links(client, BACKOFF, retry_seconds=0.2)
+    async with httpx.AsyncClient(timeout=60) as client:
+        yield Links(client, BACKOFF, HANG_SECONDS)
 
 
 @pytest.fixture
 def fetch(server, links, tmp_path):
-    async def fetched(answer, max_bytes=1000):
+    async def fetched(answer, retry_seconds=HANG_SECONDS, max_bytes=1000):
         server.inputs["x"] = answer
-        await links.fetch(f"{server.url}/inputs/x", tmp_path / "x", "url_video", max_bytes)
+        await replace(links, retry_seconds=retry_seconds).fetch(
+            f"{server.url}/inputs/x", tmp_path / "x", "url_video", max_bytes
+        )
         return (tmp_path / "x").read_bytes()
 
     return fetched
@@ -56,11 +59,11 @@ def fetch(server, links, tmp_path):
 
 @pytest.fixture
 def put(server, links, tmp_path):
-    async def sent(*answers):
+    async def sent(*answers, retry_seconds=HANG_SECONDS):
         server.answers[:] = answers
         (tmp_path / "r").write_bytes(b"result")
         told = encoder_pb2.Summary(size_bytes=6, sha256=hashlib.sha256(b"result").hexdigest())
-        await links.put(f"{server.url}/results/r", tmp_path / "r", told)
+        await replace(links, retry_seconds=retry_seconds).put(f"{server.url}/results/r", tmp_path / "r", told)
         return server.results["r"]
 
     return sent
@@ -84,7 +87,7 @@ async def test_an_input_is_read(fetch):
 )
 async def test_an_input_that_does_not_come(fetch, answer, kind, reason):
     with pytest.raises(kind) as caught:
-        await fetch(answer)
+        await fetch(answer, retry_seconds=0.2)
     assert caught.value.reason == reason
 
 
@@ -93,12 +96,12 @@ async def test_an_input_is_read_once_the_gateway_has_time(fetch, server, code, r
     task = asyncio.create_task(fetch(link_server.status(code, "Later.", reason, http)))
     await asyncio.sleep(0.08)
     server.inputs["x"] = b"bytes"
-    await task
+    assert await task == b"bytes"
 
 
 async def test_a_body_that_breaks_off_is_not_whole(fetch):
     with pytest.raises(Unavailable) as caught:
-        await fetch(link_server.broken_off())
+        await fetch(link_server.broken_off(), retry_seconds=0.2)
     assert caught.value.reason == "LINK_FAILED"
     assert "http" not in caught.value.message
 
@@ -125,7 +128,7 @@ async def test_a_result_is_put_until_it_is_taken(put, server, answers):
 )
 async def test_a_result_that_is_not_taken(put, server, answers, most_tries, reason):
     with pytest.raises(ServiceError) as caught:
-        await put(*answers)
+        await put(*answers, retry_seconds=0.2)
     assert caught.value.reason == reason
     assert len(server.puts) <= most_tries
 

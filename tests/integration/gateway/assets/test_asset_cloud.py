@@ -103,7 +103,7 @@ async def test_a_bucket_that_is_not_there_is_a_fault_of_the_service(cloud):
 async def test_a_cloud_gives_its_files_by_links_of_its_own_and_a_folder_does_not(cloud, tmp_path):
     assets = store()
     asset = await put(assets, b"bytes")
-    async with httpx.AsyncClient(verify=False) as http:
+    async with httpx.AsyncClient(verify=False, timeout=60) as http:
         assert (await http.get(await assets.signed_url(asset.id, 60))).content == b"bytes"
     with pytest.raises(NotFound):
         await assets.signed_url("a" * 26, 60)

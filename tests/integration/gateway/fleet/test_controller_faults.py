@@ -89,6 +89,18 @@ async def an_offer_that_is_gone_makes_room_for_the_next_one(records, vast):
         assert world.monitor.fault == ""
 
 
+async def an_offer_that_a_search_found_while_it_was_ordered_is_not_ordered_again(records, vast):
+    async with World(records, vast_provider(vast), intervals=intervals(backoff=Backoff(600, 600, jitter=0))) as world:
+        vast.taken.add(100)
+        vast.holds_orders, world.waiting = True, 1
+        await until(lambda: vast.orders_held)
+        await until(lambda: "100" in [offer.id for offer in world.monitor.offers])
+        vast.holds_orders = False
+        instance = await world.ready()
+        (gone,) = world.at(InstanceState.TERMINATED)
+        assert (gone.offer, instance.offer) == ("100", "101")
+
+
 async def an_order_in_an_outage_is_looked_for_before_another_is_made(records, vast):
     async with World(records, vast_provider(vast)) as world:
         vast.holds_orders, vast.lost_orders, world.waiting = True, 1, 1
@@ -231,6 +243,7 @@ FAULTS = {
         an_order_that_was_lost_is_given_up_and_the_next_offer_is_taken,
         an_order_that_arrives_when_it_was_given_up_is_destroyed,
         an_offer_that_is_gone_makes_room_for_the_next_one,
+        an_offer_that_a_search_found_while_it_was_ordered_is_not_ordered_again,
         an_order_in_an_outage_is_looked_for_before_another_is_made,
     ),
     "instances": (

@@ -20,6 +20,7 @@ from servicekit.certificates import CLOCK_SKEW
 from servicekit.config import ConfigError
 from servicekit.tls import Identity
 from tests.support import encoder_harness
+from tests.support.until import HANG_SECONDS
 
 LABEL = "api-gpu-0123456789abcdef"
 HOUR_SECONDS = 3600.0
@@ -45,7 +46,7 @@ def certs(tmp_path_factory):
     return folder
 
 
-async def asked(encoder, timeout_seconds=5.0):
+async def asked(encoder, timeout_seconds=HANG_SECONDS):
     try:
         return await encoder.capabilities(timeout_seconds)
     finally:
@@ -120,7 +121,9 @@ command.serve = serve
 sys.exit(command.main([]))
 """
     environ = os.environ | issued.environment | {"LOGS_DIR": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", script], env=environ, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environ, capture_output=True, text=True, timeout=HANG_SECONDS
+    )
     assert done.returncode == 0, done.stderr
     assert "PATH" in done.stdout
     assert "TLS_BUNDLE" not in done.stdout

@@ -38,7 +38,7 @@ async def tasks(keda):
 
 @pytest.fixture
 async def http(gateway):
-    async with httpx.AsyncClient(base_url=gateway.http_url, headers={"X-API-Key": "key"}) as client:
+    async with httpx.AsyncClient(base_url=gateway.http_url, headers={"X-API-Key": "key"}, timeout=60) as client:
         yield client
 
 

@@ -40,7 +40,7 @@ def registered(monkeypatch, rented):
 async def caption(http):
     """The answer to a caption request, once it is done."""
     files = [(await http.put(f"/assets/{name}", content=b"x")).raise_for_status().json()["name"] for name in "ab"]
-    answer = await http.post("/video/caption", json={"url_video": files[0], "url_srt": files[1]}, timeout=30)
+    answer = await http.post("/video/caption", json={"url_video": files[0], "url_srt": files[1]}, timeout=60)
     return answer.raise_for_status().json()
 
 
@@ -59,7 +59,7 @@ def gateway(tmp_path):
 
 
 def client(served):
-    return httpx.AsyncClient(base_url=served.http_url, headers={"X-API-Key": "key"})
+    return httpx.AsyncClient(base_url=served.http_url, headers={"X-API-Key": "key"}, timeout=60)
 
 
 async def test_instances_of_a_new_provider_are_launched_used_and_terminated(registered, tmp_path):

@@ -212,7 +212,7 @@ async def wired(
     stack.push_async_callback(store.stop)
     work_queue = await jetstream.queue("tasks", ack_wait_seconds)
     queue, progress = TaskQueue(work_queue), ProgressBus(jetstream)
-    fetcher = Fetcher(FetchLimits(max_bytes=1 << 30, connect_seconds=1, idle_seconds=1, total_seconds=5))
+    fetcher = Fetcher(FetchLimits(max_bytes=1 << 30, connect_seconds=30, idle_seconds=30, total_seconds=60))
     stack.push_async_callback(fetcher.aclose)
     sources = Sources(fetcher, assets)
     config = FleetConfig("api-gpu", Policy())

@@ -186,5 +186,5 @@ def start(tmp_path):
 
 @pytest.fixture
 async def http(gateway):
-    async with httpx.AsyncClient(base_url=gateway.url, headers={"x-api-key": "k"}, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=gateway.url, headers={"x-api-key": "k"}, timeout=60) as client:
         yield client

@@ -171,7 +171,7 @@ async def test_without_a_key_no_body_is_read(gateway, method, path):
 
 @pytest.mark.parametrize("name", ["x-api-key", "authorization", "grpc-metadata-x-api-key"])
 async def test_a_key_of_any_form_is_left_to_the_gateway(gateway, name):
-    async with httpx.AsyncClient(base_url=gateway.url) as client:
+    async with httpx.AsyncClient(base_url=gateway.url, timeout=60) as client:
         answer = await client.post("/video/caption", json=CAPTION, headers={name: "k"})
     assert (answer.status_code, gateway.method) == (200, "Caption")
 
@@ -192,7 +192,7 @@ async def test_a_gateway_that_is_not_there(start):
         app = build_app(channel, gateway.assets, gateway.links, RestSettings(), gateway.transfers)
         server = HttpServer(app, "127.0.0.1", 0)
         port = await server.start()
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=60) as client:
             answer = await client.get(f"http://127.0.0.1:{port}/health")
         await server.drain(0)
     assert answer.status_code == 503
@@ -297,7 +297,10 @@ async def test_deadline(gateway, http):
 
 
 async def test_base_url(start):
-    async with start(RestSettings(public_url="https://video.example/")) as gateway, httpx.AsyncClient() as client:
+    async with (
+        start(RestSettings(public_url="https://video.example/")) as gateway,
+        httpx.AsyncClient(timeout=60) as client,
+    ):
         await client.get(f"{gateway.url}/jobs")
         assert gateway.metadata["x-apigpu-base-url"] == "https://video.example"
 
@@ -393,7 +396,7 @@ async def test_cors(start, gateway, http):
 
 async def test_cors_for_some_origins(start):
     settings = RestSettings(cors_allow_origins=("https://a.example",))
-    async with start(settings) as gateway, httpx.AsyncClient(base_url=gateway.url) as client:
+    async with start(settings) as gateway, httpx.AsyncClient(base_url=gateway.url, timeout=60) as client:
         good = await client.get("/", headers={"origin": "https://a.example"})
         bad = await client.get("/", headers={"origin": "https://b.example"})
     assert good.headers["access-control-allow-origin"] == "https://a.example"

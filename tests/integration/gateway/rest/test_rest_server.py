@@ -30,7 +30,7 @@ async def test_a_port_that_is_taken():
 async def test_ipv6():
     server = HttpServer(app, "::1", 0)
     port = await server.start()
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         assert (await client.get(f"http://[::1]:{port}/")).status_code == 204
     await server.drain(1)
 
@@ -46,7 +46,7 @@ async def test_answers_are_not_delayed():
 
     server = HttpServer(look, "127.0.0.1", 0)
     port = await server.start()
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         assert (await client.get(f"http://127.0.0.1:{port}/")).status_code == 204
     await server.drain(1)
 

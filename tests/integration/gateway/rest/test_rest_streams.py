@@ -104,7 +104,7 @@ async def test_idle_event_streams_are_kept_open(start):
         gateway.watch = watch
         stream = f"{gateway.url}/job/1/watch"
         async with (
-            httpx.AsyncClient() as client,
+            httpx.AsyncClient(timeout=60) as client,
             client.stream("GET", stream, headers={"accept": "text/event-stream"}) as answer,
         ):
             async for line in answer.aiter_lines():

@@ -11,7 +11,7 @@ from tests.support.whole_gateway import opened
 
 
 async def test_whoever_waits_hears_that_the_job_goes_on(tmp_path):
-    async with opened(tmp_path) as served, httpx.AsyncClient(base_url=served.http_url) as http:
+    async with opened(tmp_path) as served, httpx.AsyncClient(base_url=served.http_url, timeout=60) as http:
         http.headers["X-API-Key"] = "key"
         served.encoder.script = ["hang"]
         source = (await http.put("/assets/a.png", content=b"picture")).raise_for_status().json()["name"]

@@ -20,6 +20,7 @@ from servicekit.errors import (
     ServiceError,
     Unavailable,
 )
+from tests.support.until import until
 from tests.support.web_server import answer, fixed
 
 
@@ -30,11 +31,7 @@ async def get(fetcher, url):
 
 async def settled(web):
     """Wait until the server has no connection left."""
-    for _ in range(100):
-        if web.open_connections == 0:
-            return
-        await asyncio.sleep(0.02)
-    pytest.fail("the server still sends")
+    await until(lambda: web.open_connections == 0)
 
 
 async def open_only(fetcher, url):

@@ -31,7 +31,7 @@ from tests.emulators.runpodjobs import Queue, Rules
 
 RESULT = b"result" * 1000
 MAX_BYTES = 1 << 23
-TIMEOUTS = RunTimeouts(30.0, queue_seconds=5.0, first_poll_seconds=0.01, max_poll_seconds=0.03, health_seconds=0)
+TIMEOUTS = RunTimeouts(120.0, queue_seconds=60.0, first_poll_seconds=0.01, max_poll_seconds=0.03, health_seconds=0)
 
 
 @dataclass
@@ -94,9 +94,9 @@ async def parts(tmp_path_factory):
         assets = AssetStore(str(folder / "assets"), retention_seconds=3600, max_bytes=MAX_BYTES)
         limits = FetchLimits(
             max_bytes=1 << 20,
-            connect_seconds=1,
-            idle_seconds=1,
-            total_seconds=5,
+            connect_seconds=30,
+            idle_seconds=30,
+            total_seconds=60,
             allow_cidrs=(ip_network("127.0.0.0/8"),),
         )
         fetcher = Fetcher(limits)
@@ -152,7 +152,7 @@ async def put(url, data=RESULT, **headers):
 
 def plain():
     """A client for http alone: authorities take 50 ms to load."""
-    return httpx.AsyncClient(verify=False)
+    return httpx.AsyncClient(verify=False, timeout=60)
 
 
 async def fetched(url):

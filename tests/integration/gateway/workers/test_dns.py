@@ -126,7 +126,7 @@ async def test_the_certificate_is_held_to_the_name_and_not_to_the_address(tmp_pa
         right = GrpcEncoder(f"127.0.0.1:{port}", credentials, "", NAME.tls_name)
         wrong = GrpcEncoder(f"127.0.0.1:{port}", credentials, "", "encoder.elsewhere.svc")
         try:
-            assert (await right.capabilities()).slots == 4
+            assert (await right.capabilities(HANG_SECONDS)).slots == 4
             with pytest.raises(EncoderBusy, match="does not answer"):
                 await wrong.capabilities(timeout_seconds=0.5)
         finally:

@@ -48,10 +48,11 @@ async def test_a_run_that_was_surely_not_taken_is_asked_for_again(stage, client)
 
 async def test_status_and_cancel_are_asked_again_when_runpod_fails(stage, client):
     job = await client.run({"a": 1}, 30, 60)
-    for call in (client.status, client.cancel):
+    for name, call in (("status", client.status), ("cancel", client.cancel)):
         stage.runpod.faults.is_down = True
         asking = asyncio.create_task(call(job))
-        await asyncio.sleep(0.05)
+        while stage.runpod.requests[name] < 2:
+            await asyncio.sleep(0.001)
         assert not asking.done()
         stage.runpod.faults.is_down = False
         await asking

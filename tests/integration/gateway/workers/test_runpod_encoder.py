@@ -10,6 +10,7 @@ from gateway.assets.store import record_path
 from gateway.workers.base import EncoderBusy, EncoderLost, EncoderRefuses, InputFailed
 from gateway.workers.tickets import AttemptTicket, Tickets
 from servicekit.errors import Aborted, Cancelled, DataLoss, DeadlineExceeded, InvalidArgument, NotFound, Unavailable
+from servicekit.tasks import cancel_and_wait
 from tests.integration.gateway.workers.conftest import RESULT, TIMEOUTS, failing, fetched, put, summary, work
 from tests.support.seen import Seen
 from tests.support.until import until, within
@@ -64,13 +65,14 @@ async def test_a_task_that_waits_tells_whether_a_worker_starts(stage, encoder):
 async def test_a_task_behind_others_waits_for_a_worker(stage, encoder):
     seen = Seen()
     async with running(stage, encoder, await stage.job(key="0.1"), Seen()):
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(encoder.run(await stage.job(), seen), 0.2)
+        waiting = asyncio.create_task(encoder.run(await stage.job(), seen))
+        await until(lambda: len(seen.is_starting) > 3)
+        await cancel_and_wait(waiting)
     assert set(seen.is_starting) == {False}
 
 
 async def test_a_task_that_nobody_takes_is_taken_back(stage):
-    encoder = stage.encoder(replace(TIMEOUTS, queue_seconds=0.1))
+    encoder = stage.encoder(replace(TIMEOUTS, queue_seconds=1.0))
     seen, job = Seen(), await stage.job()
     with pytest.raises(EncoderBusy, match="No worker"):
         await encoder.run(job, seen)
@@ -79,7 +81,7 @@ async def test_a_task_that_nobody_takes_is_taken_back(stage):
 
 
 async def test_a_task_of_which_runpod_tells_nothing_is_not_waited_for_for_ever(stage):
-    encoder, seen = stage.encoder(replace(TIMEOUTS, queue_seconds=0.3)), Seen()
+    encoder, seen = stage.encoder(replace(TIMEOUTS, queue_seconds=2.0)), Seen()
     task = asyncio.create_task(encoder.run(await stage.job(), seen))
     await until(lambda: seen.told)
     stage.runpod.faults.storm = frozenset({"status"})

@@ -142,7 +142,7 @@ async def test_whoever_has_links_to_files_cannot_keep_results_out(stage, made):
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         slow.connect(("127.0.0.1", int(stage.url.rpartition(":")[2])))
         slow.sendall(f"GET {path} HTTP/1.1\r\nhost: a\r\n\r\n".encode())
-        await asyncio.sleep(0.2)
+        assert (await asyncio.to_thread(slow.recv, 12)) == b"HTTP/1.1 200"
         assert (await fetched(stage.url + path)).status_code == 429  # it has the only place
         assert (await put(task.result_url)).status_code == 204
         assert (await fetched(task.input_urls[0])).status_code == 200
