@@ -28,7 +28,7 @@ from gateway.jobs.queue import TaskQueue
 from gateway.jobs.setup import start_jobs
 from gateway.jobs.store import JobStore
 from gateway.ratelimit import KeyRateLimit
-from gateway.rest.routes import endpoints
+from gateway.rest.routes import PUBLIC, endpoints
 from gateway.rest.server import HttpServer, RestSettings, build_app
 from gateway.rest.worker_links import WorkerLinks
 from gateway.services.assets import AssetService
@@ -52,7 +52,6 @@ from servicekit.tls import Identity
 
 log = structlog.get_logger("gateway")
 
-SERVICES = tuple(f"apigpu.v1.{name}Service" for name in ("Video", "Job", "Asset", "Fleet", "System"))
 CHANNEL_OPTIONS = tuple(
     (f"grpc.max_{direction}_message_length", MAX_MESSAGE_BYTES) for direction in ("receive", "send")
 )
@@ -279,7 +278,7 @@ def _grpc_service(components: Components) -> Service:
     system_pb2_grpc.add_SystemServiceServicer_to_server(system, server)
     fleet_pb2_grpc.add_FleetServiceServicer_to_server(FleetService(fleet), server)
     externalscaler_pb2_grpc.add_ExternalScalerServicer_to_server(KedaScaler(jobs), service.probes)
-    service.reflect(SERVICES)
+    service.reflect([public.full_name for public in PUBLIC])
     return service
 
 

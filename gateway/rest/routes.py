@@ -130,14 +130,9 @@ def _matches(pattern: str, part: str) -> bool:
     return pattern == REST or unquote(part) == pattern
 
 
-PUBLIC: tuple[Descriptor, ...] = (
-    video_pb2.DESCRIPTOR.services_by_name["VideoService"],
-    jobs_pb2.DESCRIPTOR.services_by_name["JobService"],
-    assets_pb2.DESCRIPTOR.services_by_name["AssetService"],
-    system_pb2.DESCRIPTOR.services_by_name["SystemService"],
-    fleet_pb2.DESCRIPTOR.services_by_name["FleetService"],
-)
-_JOBS = PUBLIC[1].methods_by_name
+_FILES = (video_pb2, jobs_pb2, assets_pb2, system_pb2, fleet_pb2)
+PUBLIC: list[Descriptor] = [service for file in _FILES for service in file.DESCRIPTOR.services_by_name.values()]
+_JOBS = jobs_pb2.DESCRIPTOR.services_by_name["JobService"].methods_by_name
 SUBMIT_JOB, GET_JOB = _JOBS["SubmitJob"], _JOBS["GetJob"]
 _KINDS = video_pb2.Operation.DESCRIPTOR.oneofs_by_name["kind"].fields
 # Names of the requests that SubmitJob takes too.

@@ -20,7 +20,7 @@ from tests.support.paths import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
-# gateway/rest/http_limits.py and server.py subclass uvicorn's protocol and server; no release promises these.
+# gateway/rest/server.py subclasses uvicorn's protocol and server; no release promises these.
 UVICORN = {
     (HttpToolsProtocol, "connection_made"): ["self", "transport"],
     (HttpToolsProtocol, "connection_lost"): ["self", "exc"],
