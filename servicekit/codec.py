@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum
+from fractions import Fraction
 from typing import Any, TypeVar
 
 from pydantic import ConfigDict, RootModel, ValidationError
@@ -22,7 +23,7 @@ T = TypeVar("T")
 
 
 def to_json(value: object) -> bytes:
-    """Return compact JSON: bytes as base64, times in ISO 8601, enums by their values."""
+    """Return compact JSON: bytes as base64, times in ISO 8601, fractions as "30000/1001", enums by their values."""
     return json.dumps(value, default=_plain, separators=(",", ":")).encode()
 
 
@@ -53,6 +54,8 @@ def _plain(value: Any) -> Any:
         return base64.b64encode(value).decode()
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, Fraction):  # of the rates in what the encoder asks of its NVENC worker
+        return str(value)
     if isinstance(value, Enum):
         return value.value
     raise TypeError(f"{type(value).__name__} has no form in JSON")

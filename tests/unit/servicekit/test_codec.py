@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum, StrEnum
+from fractions import Fraction
 
 import pytest
 
@@ -33,6 +34,7 @@ class Whole:
     by_name: Mapping[str, Part] = field(default_factory=dict)
     best: Part | None = None
     data: bytes = b""
+    rate: Fraction = Fraction(0)
     at: datetime | None = None
     level: Level = Level.HIGH
     flag: bool = False
@@ -45,6 +47,7 @@ FULL = Whole(
     by_name={"c": Part("c")},
     best=Part("a"),
     data=b"\x00\xff",
+    rate=Fraction(30000, 1001),
     at=datetime(2026, 1, 2, 3, 4, 5, 6, UTC),
     flag=True,
     renamed=7,
@@ -58,7 +61,7 @@ def test_a_value_is_read_as_it_was_written(value):
 
 def test_values_have_one_form():
     stored = json.loads(to_json(FULL))
-    assert (stored["old_name"], stored["data"], stored["level"]) == (7, "AP8=", 3)
+    assert (stored["old_name"], stored["data"], stored["rate"], stored["level"]) == (7, "AP8=", "30000/1001", 3)
     assert (stored["at"], stored["size"]) == ("2026-01-02T03:04:05.000006+00:00", [2, "ü"])
     assert "renamed" not in stored
 
@@ -95,6 +98,7 @@ def test_a_whole_number_is_a_float_where_one_is_expected():
         b'{"size": [1]}',
         b'{"data": 5}',
         b'{"data": "A"}',
+        b'{"rate": "1/0"}',
         b'{"at": "yesterday"}',
         b'{"at": 5}',
         b'{"flag": null}',
