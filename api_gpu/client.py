@@ -53,13 +53,14 @@ class Client:
         cls,
         target: str,
         key: str,
-        ca: Path | None = None,
-        certificate: Path | None = None,
-        private_key: Path | None = None,
+        ca: Path | str | None = None,
+        certificate: Path | str | None = None,
+        private_key: Path | str | None = None,
     ) -> Self:
         """Connect to host:port over TLS. Without `ca` public authorities are trusted; certificate and key (PEM files)
         are needed where the gateway asks for them. Raises FailedPrecondition for files that cannot be used."""
-        return cls(Connection(target, key, credentials(ca, certificate, private_key)))
+        files = (Path(file) if file else None for file in (ca, certificate, private_key))
+        return cls(Connection(target, key.strip(), credentials(*files)))
 
     @classmethod
     def local(cls, data_dir: Path | str = ".api-gpu") -> Self:
@@ -138,16 +139,16 @@ class Client:
         """Cancel a job. Raises NotFound, and FailedPrecondition when it has ended."""
         self._jobs.cancel(job_id)
 
-    def upload(self, path: Path, on_bytes: OnBytes | None = None) -> Asset:
+    def upload(self, path: Path | str, on_bytes: OnBytes | None = None) -> Asset:
         """Upload a local file in one stream. The gateway keeps nothing of an upload that failed."""
-        return self._transfers.upload(path, on_bytes)
+        return self._transfers.upload(Path(path), on_bytes)
 
-    def download(self, asset: str | Asset, target: Path, on_bytes: OnBytes | None = None) -> Path:
+    def download(self, asset: str | Asset, target: Path | str, on_bytes: OnBytes | None = None) -> Path:
         """Write an asset to `target`, which appears only when size and SHA-256 are right; return its path.
 
         A download that broke off is resumed, by a later call too. Raises NotFound, DataLoss, FailedPrecondition.
         """
-        return self._transfers.download(asset.name if isinstance(asset, Asset) else asset, target, on_bytes)
+        return self._transfers.download(asset.name if isinstance(asset, Asset) else asset, Path(target), on_bytes)
 
     def asset(self, name: str) -> Asset:
         """Describe an asset. Raises NotFound."""

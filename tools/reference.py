@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 import typer
 from google.api import annotations_pb2
@@ -185,10 +185,11 @@ def _parameters(command: Command) -> Iterator[str]:
 def _value(option: Any) -> str:
     """Return what an option takes: its choices, its range, or the kind of value."""
     kind = option.type_descriptor.annotation
-    if choices := get_args(kind):
+    if get_origin(kind) is Literal:
+        choices = get_args(kind)
         return ", ".join(f"`{choice}`" for choice in choices)
     if option.min is not None:
-        return f"{option.min:g} to {option.max:g}" if option.max is not None else f"from {option.min:g}"
+        return f"{option.min:.12g} to {option.max:.12g}" if option.max is not None else f"from {option.min:.12g}"
     return "" if kind is bool else option.metavar or KINDS.get(kind, "text")
 
 

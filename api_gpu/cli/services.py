@@ -30,12 +30,12 @@ def up(context: typer.Context) -> None:
 
 def gateway(context: typer.Context) -> None:
     """Serve as a gateway alone; settings come from the environment."""
-    exec_service("gateway", context.args)
+    exec_service("gateway", context)
 
 
 def encoder(context: typer.Context) -> None:
     """Serve as an encoder alone; settings come from the environment."""
-    exec_service("encoder", context.args)
+    exec_service("encoder", context)
 
 
 def certs(
@@ -96,10 +96,13 @@ def refuse_client_options(context: typer.Context) -> None:
             raise typer.BadParameter(text, param_hint=f"--{name.replace('_', '-')}")
 
 
-def exec_service(module: str, arguments: list[str]) -> NoReturn:
-    """Replace this process by a service."""
+def exec_service(module: str, context: typer.Context) -> NoReturn:
+    """Replace this process by a service, or print the help of the command."""
+    if "--help" in context.args:
+        print(context.get_help())
+        raise typer.Exit
     require_server()
     from servicekit.process import module_command
 
     sys.stdout.flush()
-    os.execv(sys.executable, module_command(module, *arguments))
+    os.execv(sys.executable, module_command(module, *context.args))

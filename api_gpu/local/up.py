@@ -6,6 +6,7 @@ import math
 import os
 import shlex
 import signal
+import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -28,6 +29,8 @@ STOP_MARGIN_SECONDS = 10.0
 ONE_SIGNAL_SECONDS = 0.5
 SLOW_START_SECONDS = 20.0
 POLL_SECONDS = 0.05
+# Children of an `up` that was killed end soon after it, and their ports are free then.
+TAKEN_SECONDS = 5.0
 PROBE_OPTIONS = (("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 200))
 
 
@@ -73,6 +76,7 @@ def serve(settings: UpSettings) -> int:
     host = settings.reachable_host
     serving = Serving(os.getpid(), f"http://{host}:{settings.port}", f"{host}:{settings.grpc_port}")
     with locked(folder):
+        require_free_ports(settings)
         with writing(folder.root):
             folder.write_serving(serving)
             make_set(folder.certificates, [host])
@@ -133,6 +137,33 @@ class LocalPair:
         finally:
             slow.cancel()
         print(start_message(settings, self._serving, self._folder, sys.stdout.isatty()), flush=True)
+
+
+def require_free_ports(settings: UpSettings) -> None:
+    """Raise ConfigError for a port that somebody has: his health would be taken for that of the services here."""
+    ports = {
+        "PORT": (settings.host, settings.port),
+        "GRPC_PORT": (settings.host, settings.grpc_port),
+        "HEALTH_PORT": (settings.host, settings.health_port),
+        "ENCODER_PORT": ("127.0.0.1", settings.encoder_port),
+        "ENCODER_HEALTH_PORT": ("127.0.0.1", settings.encoder_probe_port),
+    }
+    deadline = time.monotonic() + TAKEN_SECONDS
+    for name, (host, port) in ports.items():
+        while error := _listen_error(host.strip("[]"), port):
+            if time.monotonic() > deadline:
+                raise ConfigError(
+                    f"{name}={port} cannot be listened on at {host}: {os.strerror(error.errno or 0)}; set another"
+                ) from error
+            time.sleep(POLL_SECONDS)
+
+
+def _listen_error(host: str, port: int) -> OSError | None:
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        return error
+    return None
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from api_gpu.jobs import Clip, Finished, Progress
 from api_gpu.local.data_dir import DataDir
 from api_gpu.requests import local_file, stems
 from servicekit.errors import FailedPrecondition, InvalidArgument, NotFound, Unauthenticated, Unavailable
+from tests.integration.api_gpu.conftest import Run
 from tests.support.judge import differing, pictures
 from tools.media_check import changed_share, footage
 from tools.pair import Pair, free_ports
@@ -183,3 +184,17 @@ def test_a_key_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:
     assert len(key) >= 32
     assert folder.ensure_key() == folder.key() == key
     assert folder.key_file.stat().st_mode & 0o777 == 0o600
+
+
+def test_paths_may_be_text_and_a_key_may_end_with_its_line(pair: Pair, media: Samples, tmp_path: Path) -> None:
+    files = [str(pair.certificates / name) for name in ("ca.crt", "client.crt", "client.key")]
+    with Client.connect(pair.target, f"{pair.key}\n", *files) as client:
+        asset = client.upload(str(media.audio))
+        assert client.download(asset, str(tmp_path / "again.wav")).read_bytes() == media.audio.read_bytes()
+
+
+def test_the_services_have_help_of_their_own(run: Run) -> None:
+    for service in ("gateway", "encoder"):
+        done = run(service, "--help")
+        assert done.returncode == 0
+        assert f"Serve as {'a' if service == 'gateway' else 'an'} {service} alone" in done.stdout

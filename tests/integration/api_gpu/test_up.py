@@ -153,10 +153,22 @@ def test_a_bad_setting_ends_it_with_the_text(tmp_path: Path, name: str, value: s
         pass
 
 
-def test_a_port_that_is_taken_ends_it_with_the_text(own: Pair, tmp_path: Path) -> None:
-    taken = own.target.rpartition(":")[2]
-    text = f"cannot listen on .*:{taken}"
-    with pytest.raises(Unavailable, match=text), running(tmp_path / "data", GRPC_PORT=taken):
+def port_of(pair: Pair, name: str) -> str:
+    ports = {
+        "PORT": pair.http_url.rpartition(":")[2],
+        "GRPC_PORT": pair.target.rpartition(":")[2],
+        "HEALTH_PORT": str(pair.health_port),
+        "ENCODER_HEALTH_PORT": str(pair.encoder_health_port),
+    }
+    return ports[name]
+
+
+@pytest.mark.parametrize("name", ["PORT", "GRPC_PORT", "HEALTH_PORT", "ENCODER_HEALTH_PORT"])
+def test_a_port_that_is_taken_ends_it_with_the_text(own: Pair, tmp_path: Path, name: str) -> None:
+    """Also that of probes: the health of the other pair must not be taken for one's own."""
+    taken = port_of(own, name)
+    text = f"{name}={taken} cannot be listened on at .*: Address already in use; set another"
+    with pytest.raises(Unavailable, match=text), running(tmp_path / "data", **{name: taken}):
         pass
 
 
