@@ -26,5 +26,7 @@ def test_the_test_that_leaves_a_socket_open_is_the_one_that_fails(tmp_path):
     command = [sys.executable, "-m", "pytest", *OPTIONS, "--rootdir", tmp_path, tmp_path]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     errors = [line for line in done.stdout.splitlines() if line.startswith("ERROR ")]
-    assert [line.rpartition("::")[2] for line in errors] == ["test_leaves_a_socket_open"], done.stdout + done.stderr
+    assert [line.partition(" - ")[0].rpartition("::")[2] for line in errors] == ["test_leaves_a_socket_open"], (
+        done.stdout + done.stderr
+    )
     assert "2 passed, 1 error" in done.stdout
