@@ -14,7 +14,7 @@ from api_gpu.connection import Connection, credentials
 from api_gpu.fleet import DayCosts, Fleet
 from api_gpu.jobs import Job, Jobs
 from api_gpu.local.data_dir import DataDir
-from api_gpu.requests import fill, from_message, local_file, stems
+from api_gpu.requests import elements, fill, from_message, local_file, stems
 from apigpu.options import (
     AddAudioOptions,
     CaptionOptions,
@@ -197,7 +197,7 @@ class Client:
 
 def stills_by_name(images: Sequence[Source | Still] | Mapping[str, Source | Still]) -> dict[str, Still]:
     """Return the stills by the ids of their clips."""
-    values = images.values() if isinstance(images, Mapping) else images
+    values = images.values() if isinstance(images, Mapping) else elements(images, "images")
     stills = [image if isinstance(image, Still) else Still(image) for image in values]
     names = images if isinstance(images, Mapping) else stems(still.source for still in stills)
     return dict(zip(names, stills, strict=True))

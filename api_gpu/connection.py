@@ -94,5 +94,8 @@ def credentials(ca: Path | None, certificate: Path | None, private_key: Path | N
     except ConfigError as error:
         raise FailedPrecondition(str(error), reason="TLS_FILES") from error
     except OSError as error:
-        text = f"cannot read {error.filename}: {error.strerror}; `api-gpu up` and `api-gpu certs` make certificates."
+        text = (
+            f"cannot read {error.filename}: {error.strerror}. Go to the folder where `api-gpu up` runs, or name its "
+            "data folder: --data-dir, Client.local(path). For a gateway elsewhere name its certificates."
+        )
         raise FailedPrecondition(text, reason="TLS_FILES") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -98,22 +98,39 @@ def _fill(message: Message, values: Mapping[str, Any], prefix: str, inputs: list
         if field.message_type is None:
             _set(message, field, value, prefix + name, inputs)
         elif field.is_repeated:
-            for index, element in enumerate(value):
-                _fill(getattr(message, field.name).add(), _values(element), f"{prefix}{name}[{index}].", inputs)
+            for index, element in enumerate(elements(value, prefix + name)):
+                path = f"{prefix}{name}[{index}]"
+                _fill(getattr(message, field.name).add(), _values(element, path), f"{path}.", inputs)
         else:
             getattr(message, field.name).SetInParent()
-            _fill(getattr(message, field.name), _values(value), f"{prefix}{name}.", inputs)
+            _fill(getattr(message, field.name), _values(value, prefix + name), f"{prefix}{name}.", inputs)
 
 
-def _values(options: Any) -> Mapping[str, Any]:
+def elements(value: Any, path: str) -> Iterable[Any]:
+    """Return the elements of a list. Raises InvalidArgument for text, which would be taken letter by letter."""
+    if isinstance(value, str | Path) or not isinstance(value, Iterable):
+        raise _wrong(path, value, "a list, also where it is of one")
+    return value
+
+
+def _values(options: Any, path: str) -> Mapping[str, Any]:
     if isinstance(options, Mapping):
         return options
+    if not is_dataclass(options):
+        raise _wrong(path, options, "an object of options, or a mapping")
     return {field.name: getattr(options, field.name) for field in fields(options)}
+
+
+def _wrong(path: str, value: Any, kind: str) -> InvalidArgument:
+    return InvalidArgument(f"{path} is {value!r} and must be {kind}.", fields={path: f"must be {kind}"})
 
 
 def _set(message: Message, field: FieldDescriptor, value: Any, path: str, inputs: list[RequestInput]) -> None:
     if field.GetOptions().Extensions[options_pb2.field].input:
-        sources = value if field.is_repeated else [value]
+        sources = list(elements(value, path)) if field.is_repeated else [value]
+        for source in sources:
+            if not isinstance(source, str | Path):
+                raise _wrong(path, source, "a file, a URL or the name of an asset")
         inputs += [RequestInput(message, field.name, source, field.is_repeated) for source in sources]
         return
     if field.enum_type is not None:
@@ -121,8 +138,7 @@ def _set(message: Message, field: FieldDescriptor, value: Any, path: str, inputs
     try:
         setattr(message, field.name, value)
     except (TypeError, ValueError) as error:
-        kind = KINDS[field.cpp_type]
-        raise InvalidArgument(f"{path} is {value!r} and must be {kind}.", fields={path: f"must be {kind}"}) from error
+        raise _wrong(path, value, KINDS[field.cpp_type]) from error
 
 
 def _number(enum: Any, name: Any, path: str) -> int:

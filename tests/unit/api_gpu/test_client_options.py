@@ -195,3 +195,23 @@ def test_inputs_are_kept_until_they_are_uploaded() -> None:
 def test_an_unknown_option_is_told_by_its_name() -> None:
     with pytest.raises(InvalidArgument, match="colour is no option"):
         fill(video_pb2.CaptionRequest(), colour="red")
+
+
+@pytest.mark.parametrize(
+    ("request_", "values", "text"),
+    [
+        ("ConcatRequest", {"videos": "talk.mp4"}, "videos is 'talk.mp4' and must be a list, also where it is of one."),
+        ("ConcatRequest", {"videos": [7]}, "videos is 7 and must be a file, a URL or the name of an asset."),
+        (
+            "CaptionRequest",
+            {"video": ["a.mp4"]},
+            "video is ['a.mp4'] and must be a file, a URL or the name of an asset.",
+        ),
+        ("CaptionRequest", {"style": "bold"}, "style is 'bold' and must be an object of options, or a mapping."),
+        ("CaptionRequest", {"words": "hello"}, "words is 'hello' and must be a list, also where it is of one."),
+    ],
+)
+def test_a_value_of_another_shape_is_refused_in_words(request_, values, text):
+    with pytest.raises(InvalidArgument) as caught:
+        fill(getattr(video_pb2, request_)(), **values)
+    assert caught.value.message == text
