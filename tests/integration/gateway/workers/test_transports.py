@@ -61,13 +61,14 @@ async def by_grpc(parts, folder, settings):
         @contextlib.asynccontextmanager
         async def full():
             seen = Seen()
-            other = asyncio.create_task(encoder.run(await long(parts), seen))
-            await until(lambda: seen.told)
+            other = asyncio.create_task(run(transport, await long(parts), seen))
+            await until(lambda: seen.told or other.done())
             yield
             other.cancel()
             await asyncio.gather(other, return_exceptions=True)
 
-        yield Transport(encoder, process.process.pid, process.process.kill, full)
+        transport = Transport(encoder, process.process.pid, process.process.kill, full)
+        yield transport
         await encoder.close()
 
 
