@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +181,8 @@ class Driver:
     def _lines(self) -> Iterator[str]:
         if self.log.exists():
             with self.log.open() as lines:
-                yield from (line for line in lines if line.endswith("\n"))
+                # Up to a line that is being written: read on, its rest would pass for a line of its own.
+                yield from takewhile(lambda line: line.endswith("\n"), lines)
 
 
 _PID = re.compile(r'"pid":(\d+)')
