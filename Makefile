@@ -50,7 +50,7 @@ demo: setup ## run the three operations over gRPC and JSON (VIDEO=… SRT=… ta
 up: setup ## serve on this machine, in the foreground
 	@$(BIN)/api-gpu up
 
-fast: setup ## the unit tests: no sockets, no other processes, a few seconds (for the inner loop)
+fast: setup ## the unit tests: no sockets, no other processes (for the inner loop)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -q tests/unit
 
 test: setup sdks ## all tests that need only Python
