@@ -6,7 +6,7 @@ reference.py check      fail when a page is not what the code gives
 
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -16,28 +16,18 @@ from google.protobuf.descriptor_pb2 import (
     DescriptorProto,
     EnumDescriptorProto,
     FieldDescriptorProto,
-    FileDescriptorProto,
     FileDescriptorSet,
     MethodDescriptorProto,
+    ServiceDescriptorProto,
 )
 
 from api_gpu.cli.main import app
+from gateway.rest.openapi.schemas import comments
 from tools import client_options
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "apigpu.v1"
-# Numbers of the fields in descriptor.proto, of which the paths of comments are made.
-MESSAGE, ENUM, SERVICE, METHOD, FIELD, VALUE = 4, 5, 6, 2, 2, 2
-SCALARS = {
-    FieldDescriptorProto.TYPE_DOUBLE: "double",
-    FieldDescriptorProto.TYPE_INT64: "int64",
-    FieldDescriptorProto.TYPE_INT32: "int32",
-    FieldDescriptorProto.TYPE_BOOL: "bool",
-    FieldDescriptorProto.TYPE_STRING: "string",
-    FieldDescriptorProto.TYPE_BYTES: "bytes",
-}
 KINDS = {Path: "path", int: "number", float: "number"}
-Comments = Mapping[tuple[int, ...], str]
 # A command or a parameter of click, a copy of which typer carries in private.
 Command = Any
 
@@ -54,29 +44,28 @@ def grpc_page() -> str:
         "letting its deadline pass, cancels its job. [Clients in other languages](../guides/generate-clients.md).",
         "This page is generated from the protos.",
     ]
-    for file in files:
-        for index, _ in enumerate(file.service):
-            lines += _service(file, index)
+    lines += [line for file in files for service in file.service for line in _service(service)]
     lines += ["", "## Messages and enums"]
     for file in files:
-        comments = _comments(file)
-        for index, message in enumerate(file.message_type):
-            lines += _message(message, message.name, (MESSAGE, index), comments)
-        for index, enum in enumerate(file.enum_type):
-            lines += _enum(enum, enum.name, (ENUM, index), comments)
+        lines += [line for message in file.message_type for line in _message(message, message.name)]
+        lines += [line for enum in file.enum_type for line in _enum(enum, enum.name)]
     return "\n".join(lines) + "\n"
 
 
-def _service(file: FileDescriptorProto, index: int) -> Iterator[str]:
-    comments, service = _comments(file), file.service[index]
-    yield from ("", f"## {service.name}", "", comments.get((SERVICE, index), ""), "")
+def _comment(*names: str) -> str:
+    """Return the comment of what has this name in the package, in one line of a table."""
+    return " ".join(comments().get(".".join((PACKAGE, *names)), "").split()).replace("|", "\\|")
+
+
+def _service(service: ServiceDescriptorProto) -> Iterator[str]:
+    yield from ("", f"## {service.name}", "", _comment(service.name), "")
     yield from ("| method | request → response | HTTP |", "|---|---|---|")
     for method in service.method:
         request = ("stream " if method.client_streaming else "") + _link(method.input_type)
         response = ("stream " if method.server_streaming else "") + _link(method.output_type)
         yield f"| `{method.name}` | {request} → {response} | {', '.join(_bindings(method))} |"
-    for number, method in enumerate(service.method):
-        yield from ("", f"**{method.name}**: {comments.get((SERVICE, index, METHOD, number), '')}")
+    for method in service.method:
+        yield from ("", f"**{method.name}**: {_comment(service.name, method.name)}")
 
 
 def _bindings(method: MethodDescriptorProto) -> Iterator[str]:
@@ -87,23 +76,23 @@ def _bindings(method: MethodDescriptorProto) -> Iterator[str]:
             yield f"`{kind.upper()} {getattr(binding, kind)}`"
 
 
-def _message(message: DescriptorProto, name: str, path: tuple[int, ...], comments: Comments) -> Iterator[str]:
-    yield from ("", f"### {name}", "", comments.get(path, ""))
+def _message(message: DescriptorProto, name: str) -> Iterator[str]:
+    yield from ("", f"### {name}", "", _comment(name))
     if message.field:
         yield from ("", "| field | type | |", "|---|---|---|")
-    for index, field in enumerate(message.field):
-        yield f"| `{field.name}` | {_type(field, message)} | {comments.get((*path, FIELD, index), '')} |"
-    for index, enum in enumerate(message.enum_type):
-        yield from _enum(enum, f"{name}.{enum.name}", (*path, 4, index), comments)
-    for index, nested in enumerate(message.nested_type):
+    for field in message.field:
+        yield f"| `{field.name}` | {_type(field, message)} | {_comment(name, field.name)} |"
+    for enum in message.enum_type:
+        yield from _enum(enum, f"{name}.{enum.name}")
+    for nested in message.nested_type:
         if not nested.options.map_entry:
-            yield from _message(nested, f"{name}.{nested.name}", (*path, 3, index), comments)
+            yield from _message(nested, f"{name}.{nested.name}")
 
 
-def _enum(enum: EnumDescriptorProto, name: str, path: tuple[int, ...], comments: Comments) -> Iterator[str]:
-    yield from ("", f"### {name}", "", comments.get(path, ""), "")
-    for number, value in enumerate(enum.value):
-        yield f"- `{value.name}`: {comments.get((*path, VALUE, number), '')}"
+def _enum(enum: EnumDescriptorProto, name: str) -> Iterator[str]:
+    yield from ("", f"### {name}", "", _comment(name), "")
+    for value in enum.value:
+        yield f"- `{value.name}`: {_comment(name, value.name)}"
 
 
 def _type(field: FieldDescriptorProto, message: DescriptorProto) -> str:
@@ -111,29 +100,15 @@ def _type(field: FieldDescriptorProto, message: DescriptorProto) -> str:
         if entry.options.map_entry and field.type_name.endswith(f".{message.name}.{entry.name}"):
             return f"map of {_type(entry.field[0], entry)} to {_type(entry.field[1], entry)}"
     repeated = "repeated " if field.label == FieldDescriptorProto.LABEL_REPEATED else ""
-    return repeated + (SCALARS.get(field.type) or _link(field.type_name))
+    scalar = FieldDescriptorProto.Type.Name(field.type).removeprefix("TYPE_").lower()
+    return repeated + (_link(field.type_name) if field.type_name else scalar)
 
 
 def _link(type_name: str) -> str:
     name = type_name.removeprefix(f".{PACKAGE}.")
-    return (
-        f"[{name}](#{name.lower().replace('.', '')})"
-        if type_name.startswith(f".{PACKAGE}.")
-        else f"`{name.lstrip('.')}`"
-    )
-
-
-def _comments(file: FileDescriptorProto) -> Comments:
-    return {
-        tuple(place.path): _plain(place.leading_comments)
-        for place in file.source_code_info.location
-        if place.leading_comments
-    }
-
-
-def _plain(comment: str) -> str:
-    lines = (line.strip() for line in comment.splitlines())
-    return " ".join(line for line in lines if line and not line.startswith("buf:lint:")).replace("|", "\\|")
+    if name == type_name:
+        return f"`{name.lstrip('.')}`"
+    return f"[{name}](#{name.lower().replace('.', '')})"
 
 
 def command_line_page() -> str:

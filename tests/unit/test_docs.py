@@ -86,6 +86,10 @@ def test_the_generated_pages_are_what_the_code_gives():
     reference.main("check")
 
 
+def test_every_field_in_the_reference_has_a_type():
+    assert "| `` |" not in (DOCS / "reference" / "grpc.md").read_text()
+
+
 @pytest.mark.parametrize("page", PAGES, ids=relative)
 def test_the_commands_and_options_in_examples_exist(page):
     for name, rest in re.findall(
