@@ -3,6 +3,7 @@
 A provider's folder has its settings, which open it, and its client; `registry.PROVIDERS` names it.
 """
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -152,15 +153,15 @@ class ProviderSettings(Settings):
     """Settings of one provider; the environment variables of its fields begin with the provider's prefix."""
 
     @property
+    @abstractmethod
     def is_configured(self) -> bool:
-        """Whether the provider can be used."""
-        raise NotImplementedError
+        """True if the provider can be used."""
 
     @property
     def endpoint(self) -> EndpointConfig | None:
         """The serverless endpoint as set here; None for a provider of instances."""
         return None
 
+    @abstractmethod
     def open(self, context: ProviderContext) -> InstanceProvider | ServerlessProvider:
         """Return the provider that is set up so."""
-        raise NotImplementedError
