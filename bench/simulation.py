@@ -9,10 +9,9 @@ from random import Random
 
 from bench.arrivals import DAY_SECONDS, Arrival, Seconds
 from gateway.fleet import autoscaler
-from gateway.fleet.autoscaler import Decision, Demand, Launch, Policy, Snapshot, Worker
+from gateway.fleet.autoscaler import Decision, Demand, Launch, Offer, Policy, Snapshot, Worker
 from gateway.fleet.estimates import Estimates
 from gateway.fleet.instances.instance import HOUR_SECONDS
-from gateway.fleet.providers.base import Offer
 from gateway.fleet.providers.runpod import provider as runpod
 from gateway.fleet.providers.vast import provider as vast
 

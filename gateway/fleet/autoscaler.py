@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from math import floor
 
 from gateway.fleet.instances.instance import HOUR_SECONDS
-from gateway.fleet.providers.base import Offer
 
 # Tolerances for the rounding of floating point sums: times that differ by less are equal, and so are amounts.
 SAME_SECONDS = 1e-3
@@ -72,6 +71,21 @@ class Worker:
     def is_on_time(self, now: float) -> bool:
         """Return True if it is not later than its offer promised."""
         return self.created_at + self.setup_seconds > now - SAME_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Capacity that can be rented now. `id` is the provider's; `setup_seconds` is the time from create to the first
+    task; `task_seconds` the expected time of an average task there, 0 if unknown. `host` is the physical host."""
+
+    provider: str
+    id: str
+    usd_per_hour: float
+    setup_seconds: float
+    slots: int = 1
+    task_seconds: float = 0.0
+    host: str = ""
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)

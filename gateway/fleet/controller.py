@@ -12,12 +12,12 @@ import structlog
 from gateway.cluster.assignments import TaskAssignments
 from gateway.cluster.leader import LeaderLease
 from gateway.fleet import billing
-from gateway.fleet.autoscaler import Decision, Demand, Launch, Policy, Snapshot, Worker, decide
+from gateway.fleet.autoscaler import Decision, Demand, Launch, Offer, Policy, Snapshot, Worker, decide
 from gateway.fleet.estimates import EstimateStore
 from gateway.fleet.instances.instance import Instance, InstanceState, new_label
 from gateway.fleet.instances.registry import InstanceRegistry
 from gateway.fleet.lifecycle import InstanceLifecycle, Lifecycle, LifecycleTimeouts
-from gateway.fleet.providers.base import InstanceProvider, Offer
+from gateway.fleet.providers.base import InstanceProvider
 from gateway.fleet.providers.monitor import BACKOFF, ProviderMonitor
 from gateway.workers.pool import Pool
 from servicekit.backoff import Backoff

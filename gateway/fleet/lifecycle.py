@@ -22,11 +22,12 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
+from gateway.fleet.autoscaler import Offer
 from gateway.fleet.estimates import EstimateStore
 from gateway.fleet.instances.credentials import LaunchSpec
 from gateway.fleet.instances.instance import Instance, InstanceState, is_label_of
 from gateway.fleet.instances.registry import InstanceRegistry
-from gateway.fleet.providers.base import InstanceProvider, LaunchUnknown, ListedInstance, Offer, OfferGone
+from gateway.fleet.providers.base import InstanceProvider, LaunchUnknown, ListedInstance, OfferGone
 from gateway.fleet.providers.monitor import CREATE, DESTROY, ProviderMonitor
 from gateway.jetstream.records import UnreadableRecord
 from gateway.workers.pool import Pool

@@ -6,13 +6,9 @@ from pathlib import Path
 from pydantic import SecretStr
 from pydantic_settings import SettingsConfigDict
 
+from gateway.fleet.autoscaler import Offer
 from gateway.fleet.instances.credentials import LaunchSpec
-from gateway.fleet.providers.base import (
-    EndpointConfig,
-    ListedInstance,
-    Offer,
-    ProviderSettings,
-)
+from gateway.fleet.providers.base import EndpointConfig, ListedInstance, ProviderSettings
 from gateway.workers.grpc import GrpcEncoder
 from servicekit.tls import Identity
 

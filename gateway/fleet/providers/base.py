@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 
 from gateway.assets.links import LinkSigner
 from gateway.assets.store import AssetStore
+from gateway.fleet.autoscaler import Offer
 from gateway.fleet.instances.credentials import LaunchSpec
 from gateway.fleet.instances.instance import Instance
 from gateway.workers.base import Encoder
@@ -19,21 +20,6 @@ from servicekit.errors import FailedPrecondition, Unavailable
 
 # URLs that an API key is sent to: in the clear on this machine at most.
 HTTPS = r"^(https://|http://(127\.0\.0\.1|localhost)(:|/|$))"
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """Capacity that can be rented now. `id` is the provider's; `setup_seconds` is the time from create to the first
-    task; `task_seconds` the expected time of an average task there, 0 if unknown. `host` is the physical host."""
-
-    provider: str
-    id: str
-    usd_per_hour: float
-    setup_seconds: float
-    slots: int = 1
-    task_seconds: float = 0.0
-    host: str = ""
-    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)

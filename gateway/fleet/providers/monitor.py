@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from gateway.fleet.providers.base import InstanceProvider, ListedInstance, Offer, Provider
+from gateway.fleet.autoscaler import Offer
+from gateway.fleet.providers.base import InstanceProvider, ListedInstance, Provider
 from servicekit.backoff import Backoff, Cooldowns
 from servicekit.errors import Internal, ServiceError
 from servicekit.tasks import cancel_and_wait

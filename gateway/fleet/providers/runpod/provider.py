@@ -11,14 +11,9 @@ from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from apigpu.encoder.v1 import encoder_pb2
+from gateway.fleet.autoscaler import Offer
 from gateway.fleet.instances.instance import HOUR_SECONDS, Instance
-from gateway.fleet.providers.base import (
-    HTTPS,
-    EndpointConfig,
-    Offer,
-    ProviderContext,
-    ProviderSettings,
-)
+from gateway.fleet.providers.base import HTTPS, EndpointConfig, ProviderContext, ProviderSettings
 from gateway.fleet.providers.runpod.client import RunpodClient
 from gateway.fleet.providers.runpod.encoder import RunpodEncoder
 from gateway.fleet.providers.runpod.run import RunTimeouts

@@ -10,13 +10,13 @@ import structlog
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from gateway.fleet.autoscaler import Offer
 from gateway.fleet.instances.credentials import LaunchSpec, issue, open_encoder
 from gateway.fleet.instances.instance import Instance, is_label_of
 from gateway.fleet.providers.base import (
     HTTPS,
     LaunchUnknown,
     ListedInstance,
-    Offer,
     OfferGone,
     ProviderContext,
     ProviderSettings,

@@ -2,8 +2,7 @@
 
 from dataclasses import replace
 
-from gateway.fleet.autoscaler import Demand, Launch, Policy, Snapshot, Terminate, Worker, decide
-from gateway.fleet.providers.base import Offer
+from gateway.fleet.autoscaler import Demand, Launch, Offer, Policy, Snapshot, Terminate, Worker, decide
 
 NOW = 1_790_000_000.0
 QUIET = Demand(waiting=0, oldest_wait_seconds=0, task_seconds=20)

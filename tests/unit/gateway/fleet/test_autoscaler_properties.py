@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from bench import arrivals
 from bench.arrivals import DAY_SECONDS, Arrival
 from bench.simulation import Market, Moment, Outcome, Simulation
-from gateway.fleet.autoscaler import SAME_USD, Demand, Launch, Policy, Terminate, Worker, decide
-from gateway.fleet.providers.base import Offer
+from gateway.fleet.autoscaler import SAME_USD, Demand, Launch, Offer, Policy, Terminate, Worker, decide
 
 TOLERANCE_USD = 1e-6
 TOLERANCE_SECONDS = 0.01
