@@ -13,16 +13,15 @@ Network = IPv4Network | IPv6Network
 T = TypeVar("T")
 
 
-def _split(value: object) -> object:
+def _split(value: Any) -> Any:
     """Split text at its commas; leave anything else to pydantic."""
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
-def _networks(value: object) -> object:
+def _networks(value: Any) -> Any:
     """Parse CIDRs and single addresses with commas between them; host bits may be set."""
-    if not isinstance(value, str):
-        return value
-    return tuple(ip_network(part.strip(), strict=False) for part in value.split(",") if part.strip())
+    parts = _split(value)
+    return tuple(ip_network(part, strict=False) for part in parts) if isinstance(value, str) else value
 
 
 # Lists in an environment variable, with commas between the parts: `CommaList[str] = ("a", "b")`.
