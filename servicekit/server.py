@@ -119,6 +119,10 @@ class Service:
         """Start both servers and report SERVING."""
         await self.server.start()
         await self.probes.start()
+        await self.report_serving()
+
+    async def report_serving(self) -> None:
+        """Report SERVING to health checks."""
         await self._set(health_pb2.HealthCheckResponse.SERVING)
 
     async def report_not_serving(self) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from gateway.assets.record import ID, MAX_NAME_BYTES, clean_filename, content_type, new_id, parse_name
 from servicekit.errors import InvalidArgument
+from tests.support.growth import grows_evenly
 
 
 @pytest.mark.parametrize(
@@ -79,3 +80,8 @@ def test_a_name_is_assets_and_an_id():
     ):
         with pytest.raises(InvalidArgument):
             parse_name(name)
+
+
+@pytest.mark.parametrize("part", ["\u0301\u0327", "/", ".", " ", "\u200b", "x"])
+def test_names_take_time_in_step_with_their_length(part):
+    grows_evenly(lambda size: lambda: clean_filename("x" + part * size + ".mp4"), 40_000)
