@@ -12,7 +12,7 @@ COMPILE = .build/lock/bin/uv pip compile --quiet --universal --python-version 3.
 PLATFORMS := x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin
 PROTOS := $(shell find protos -name '*.proto')
 
-.PHONY: help setup sdks demo up fast test long check gen protos lint types imports buf breaking interop bench clean lock licences
+.PHONY: help setup sdks demo up fast test long check gen protos lint types imports buf breaking interop bench attack clean lock licences
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -94,6 +94,9 @@ $(GOOGLEAPIS): $(STAMP)
 
 bench: setup ## ratios against the plain FFmpeg commands, latency, throughput, memory
 	$(BIN)/python -m bench
+
+attack: setup ## what attacks cost the pair, and what others get meanwhile (ATTACKS="…" for some of them)
+	$(BIN)/python -m attack $(ATTACKS)
 
 lock: ## write the locks anew: versions stay where they can; with UPGRADE=1 they are the newest
 	@test -x .build/lock/bin/uv || { $(PYTHON) -m venv .build/lock && .build/lock/bin/pip install --quiet uv; }
