@@ -12,7 +12,7 @@ COMPILE = .build/lock/bin/uv pip compile --quiet --universal --python-version 3.
 PLATFORMS := x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin
 PROTOS := $(shell find protos -name '*.proto')
 
-.PHONY: help setup sdks demo up fast test long check gen protos lint types imports buf breaking interop bench attack clean lock licences
+.PHONY: help setup sdks demo up fast test long check gen protos lint types imports buf breaking interop bench attack audit clean lock licences
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -106,6 +106,11 @@ lock: ## write the locks anew: versions stay where they can; with UPGRADE=1 they
 	echo "runpod>=1.12" | $(COMPILE) - --constraint requirements.lock --output-file deploy/runpod.lock \
 		$$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' requirements.lock)
 	echo "vastai>=1.9" | $(COMPILE) - --output-file tests/emulators/vastai.lock
+
+audit: setup ## hold the locks against the published advisories (pip-audit); says so where they cannot be reached
+	@test -x .build/audit/bin/pip-audit || { $(PYTHON) -m venv .build/audit && .build/audit/bin/pip install --quiet pip-audit; } || \
+		echo "pip-audit cannot be installed"
+	@$(BIN)/python -m tools.audit
 
 licences: setup sdks ## write the tables of docs/licences.md
 	@$(BIN)/python -m tools.licences write

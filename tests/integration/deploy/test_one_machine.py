@@ -121,6 +121,17 @@ def test_what_is_written_to_is_no_part_of_the_read_only_root(name):
             assert any(Path(path).is_relative_to(folder) for folder in writable), setting
 
 
+@pytest.mark.parametrize("name", COMPOSE["services"])
+def test_each_container_has_its_limits_and_no_right_that_it_does_not_need(name):
+    one = service(name)
+    assert one["mem_limit"]
+    assert one["pids_limit"] <= 4096
+    assert one["read_only"] is True
+    assert one["cap_drop"] == ["ALL"]
+    assert one["security_opt"] == ["no-new-privileges:true"]
+    assert ("cap_add" in one) == (one.get("user") == "root")
+
+
 def test_encoders_have_no_way_out_and_no_keys_of_others():
     assert service("encoder")["networks"] == ["encoders"]
     assert COMPOSE["networks"]["encoders"]["internal"] is True
