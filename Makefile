@@ -12,7 +12,7 @@ COMPILE = .build/lock/bin/uv pip compile --quiet --universal --python-version 3.
 PLATFORMS := x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin
 PROTOS := $(shell find protos -name '*.proto')
 
-.PHONY: help setup sdks demo up fast test long check gen protos lint types imports buf breaking interop bench attack audit clean lock licences
+.PHONY: help setup sdks demo up fast test long fuzz check gen protos lint types imports buf breaking interop bench attack audit clean lock licences
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -61,6 +61,12 @@ interop: setup ## clients generated in Go, Java, Rust and Node (each skips by na
 
 long: setup ## the long forms: every combination of the options matrix, thousands of damaged files
 	$(BIN)/python -m pytest -m long
+
+# Seconds for each property.
+FUZZ_SECONDS ?= 60
+
+fuzz: setup ## ever new inputs for the properties of tests/fuzz, FUZZ_SECONDS (60) for each of them
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest --timeout 0 -n $(WORKERS) tests/fuzz
 
 check: setup lint types imports buf breaking ## style, types, layers, protos, generated code
 
