@@ -19,6 +19,9 @@ ATTACKS: dict[str, ModuleType] = {
 }
 
 
+WIDTH = 200
+
+
 async def attack(name: str, console: Console) -> list[Row]:
     """Run the attacks of one file against a pair of its own; print each row as it is measured."""
     found, module = [], ATTACKS[name]
@@ -37,7 +40,7 @@ def main(names: list[str]) -> int:
     """Attack and print; return the exit status, 1 where an aim was missed."""
     if unknown := set(names) - ATTACKS.keys():
         sys.exit(f"unknown: {', '.join(unknown)}; known: {', '.join(ATTACKS)}")
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
     found = [row for name in names or ATTACKS for row in asyncio.run(attack(name, console))]
     title = f"attacks on {os.cpu_count()} cores"
     table = Table("attack", "what it costs us", "health p99", "honest job p99", "aim", "", title=title)

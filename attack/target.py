@@ -57,9 +57,10 @@ class Target:
             return None
 
         samples, _ = await self._measure(nothing, SECONDS)
+        row = Row(name, self._cost(0), samples, {})
         for meter in (self.gateway, self.encoder):
             meter.note_rest(samples.jobs.count)
-        return Row(name, self._cost(0), samples, {})
+        return row
 
     async def under(
         self,

@@ -33,16 +33,17 @@ class Meter:
     def __init__(self, process: psutil.Process) -> None:
         self._process = process
         self._peak_bytes = 0
-        self._job_cpu_seconds = 0.0
+        self._job_cpu_seconds = self._rest_mib = 0.0
         self.used = Usage(0, 0)
 
     def note_rest(self, jobs: int) -> None:
         """Take what was used last for the cost of so many honest jobs, and of the samples of health beside them."""
-        self._job_cpu_seconds = self.used.cpu_seconds / max(1, jobs)
+        self._job_cpu_seconds, self._rest_mib = self.used.cpu_seconds / max(1, jobs), self.used.memory_mib
 
     def beside(self, jobs: int) -> Usage:
         """Return what was used last beside so many honest jobs."""
-        return Usage(max(0.0, self.used.cpu_seconds - self._job_cpu_seconds * jobs), self.used.memory_mib)
+        seconds, memory = self.used.cpu_seconds - self._job_cpu_seconds * jobs, self.used.memory_mib - self._rest_mib
+        return Usage(max(0.0, seconds), max(0.0, memory))
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

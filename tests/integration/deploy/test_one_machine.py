@@ -236,4 +236,4 @@ def test_the_pages_name_settings_and_files_that_exist():
         for name in re.findall(r"deploy/[\w./-]*\w", text):
             assert (ROOT / name).exists(), f"{page}.md: {name}"
         named = set(re.findall(r"`([A-Z]+_[A-Z_]+)(?:=[^`]*)?`", text))
-        assert named <= known | {"TLS_HOST", "FORWARDED_ALLOW_IPS"}, page
+        assert named <= known | {"TLS_HOST", "FORWARDED_ALLOW_IPS", "GATEWAY_MEMORY", "ENCODER_MEMORY"}, page
