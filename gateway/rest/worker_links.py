@@ -15,9 +15,9 @@ from starlette.types import Receive, Scope, Send
 from gateway.assets.links import LinkSigner
 from gateway.assets.record import name_for_type
 from gateway.assets.store import AssetStore, TransferSlots
+from gateway.rest.digests import announced_sha256
 from gateway.rest.request import end_response, receive_body, send_body, start_response, while_connected
 from gateway.rest.status import Gone, MethodNotAllowed
-from gateway.rest.streams import announced_sha256
 from gateway.sources import Sources
 from gateway.workers.base import about, empty
 from gateway.workers.tickets import AttemptTicket, Tickets
