@@ -40,7 +40,9 @@ from gateway.services.system import SystemService
 from gateway.services.video import VideoService
 from gateway.sources import Sources
 from gateway.sources.fetch import Fetcher, FetchLimits
+from gateway.sources.guard import OwnEndpoints
 from gateway.workers.base import ResumableEncoder
+from gateway.workers.grpc import grpc_endpoints
 from gateway.workers.pool import Pool
 from gateway.workers.static import add_static_encoders
 from gateway.workers.tickets import Tickets
@@ -68,6 +70,7 @@ class Components:
     assets: AssetStore
     sources: Sources
     links: LinkSigner
+    own: OwnEndpoints
     transfers: TransferSlots
     tickets: Tickets
     providers: Mapping[str, Provider]
@@ -88,8 +91,9 @@ class Components:
         await store.start()
         stack.push_async_callback(store.stop)
         queue, progress = TaskQueue(await jetstream.queue("tasks", settings.ack_wait_seconds)), ProgressBus(jetstream)
-        sources = _sources(settings, assets, stack)
         links = LinkSigner(link_secret(settings), settings.link_ttl_seconds)
+        own = OwnEndpoints(parts=[lambda: jetstream.endpoints, lambda: grpc_endpoints(pool)])
+        sources = _sources(settings, assets, links, own)
         tickets = Tickets(await jetstream.key_value("tickets"))
         providers = _providers(settings, tickets, assets, links)
         pool = _pool(settings, stack)
@@ -110,7 +114,19 @@ class Components:
         jobs, dispatcher = start_jobs(store, queue, progress, sources, assets, pool, fleet, policy, stack, resumable)
         transfers = TransferSlots(settings.max_transfers)
         return cls(
-            settings, jetstream, assets, sources, links, transfers, tickets, providers, pool, fleet, jobs, dispatcher
+            settings,
+            jetstream,
+            assets,
+            sources,
+            links,
+            own,
+            transfers,
+            tickets,
+            providers,
+            pool,
+            fleet,
+            jobs,
+            dispatcher,
         )
 
 
@@ -125,17 +141,16 @@ def _asset_store(settings: GatewaySettings, stack: contextlib.AsyncExitStack) ->
     return assets
 
 
-def _sources(settings: GatewaySettings, assets: AssetStore, stack: contextlib.AsyncExitStack) -> Sources:
+def _sources(settings: GatewaySettings, assets: AssetStore, links: LinkSigner, own: OwnEndpoints) -> Sources:
     limits = FetchLimits(
         max_bytes=settings.max_asset_bytes,
         connect_seconds=settings.fetch_connect_seconds,
         idle_seconds=settings.fetch_idle_seconds,
         total_seconds=settings.fetch_total_seconds,
         allow_cidrs=settings.fetch_allow_cidrs,
+        min_bytes_per_second=settings.fetch_min_bytes_per_second,
     )
-    fetcher = Fetcher(limits)
-    stack.push_async_callback(fetcher.aclose)
-    return Sources(fetcher, assets)
+    return Sources(Fetcher(limits, own=own), assets, links)
 
 
 def _pool(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> Pool:
@@ -221,7 +236,7 @@ class Gateway:
         credentials = identity.server_credentials(require_client=settings.tls_require_client_cert)
         components = await Components.open(settings, stack)
         service = _grpc_service(components)
-        private_address = _listen(service, settings, credentials, stack)
+        private_address = _listen(service, components, credentials, stack)
         await service.start()
         stack.push_async_callback(service.drain, 0)
         http = await _start_http(components, private_address, stack)
@@ -283,11 +298,12 @@ def _grpc_service(components: Components) -> Service:
 
 
 def _listen(
-    service: Service, settings: GatewaySettings, credentials: grpc.ServerCredentials, stack: contextlib.AsyncExitStack
+    service: Service, components: Components, credentials: grpc.ServerCredentials, stack: contextlib.AsyncExitStack
 ) -> str:
     """Bind the ports of gRPC and of probes, and a private socket for the JSON proxy; return that socket's address."""
-    service.listen(f"{settings.host}:{settings.grpc_port}", credentials)
-    service.listen_for_probes(f"{settings.host}:{settings.health_port}")
+    settings, own = components.settings, components.own
+    own.ports.add(service.listen(f"{settings.host}:{settings.grpc_port}", credentials))
+    own.ports.add(service.listen_for_probes(f"{settings.host}:{settings.health_port}"))
     # In a folder that only this user can enter: calls on this socket are trusted in what they say of their caller.
     address = f"unix:{stack.enter_context(tempfile.TemporaryDirectory(prefix='api-gpu-'))}/gateway.sock"
     service.listen(address, None)
@@ -306,6 +322,6 @@ async def _start_http(components: Components, address: str, stack: contextlib.As
         worker_links = WorkerLinks(components.tickets, links, assets, components.sources, transfers)
     app = build_app(channel, assets, links, rest, components.transfers, worker_links)
     http = HttpServer(app, settings.host, settings.port)
-    await http.start()
+    components.own.ports.add(await http.start())
     stack.push_async_callback(http.drain, 0)
     return http
