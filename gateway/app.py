@@ -12,6 +12,7 @@ import structlog
 
 from apigpu.v1 import assets_pb2_grpc, fleet_pb2_grpc, jobs_pb2_grpc, system_pb2_grpc
 from externalscaler import externalscaler_pb2_grpc
+from gateway.assets.bucket import storage_floor
 from gateway.assets.links import LinkSigner
 from gateway.assets.store import AssetStore, TransferSlots
 from gateway.auth import ApiKeys, authentication
@@ -20,6 +21,7 @@ from gateway.fleet.fleet import Fleet, fleet_config, open_fleet
 from gateway.fleet.providers.base import EndpointConfig, Provider, ProviderContext, ServerlessProvider
 from gateway.fleet.providers.registry import PROVIDERS
 from gateway.jetstream.connection import JetStream
+from gateway.jetstream.guard import StoreGuard
 from gateway.jobs.dispatcher import Dispatcher
 from gateway.jobs.manager import JobManager
 from gateway.jobs.policy import JobPolicy
@@ -67,6 +69,7 @@ class Components:
 
     settings: GatewaySettings
     jetstream: JetStream
+    guard: StoreGuard
     assets: AssetStore
     sources: Sources
     links: LinkSigner
@@ -86,6 +89,9 @@ class Components:
             settings.nats_url, settings.data_dir / "nats", settings.nats_connect_seconds, settings.nats_replicas
         )
         stack.push_async_callback(jetstream.close)
+        guard = StoreGuard(
+            jetstream, storage_floor(settings.data_dir, settings.min_free_bytes), settings.data_dir / "nats"
+        )
         assets = _asset_store(settings, stack)
         store = JobStore(await jetstream.key_value("jobs"), settings.job_retention_seconds)
         await store.start()
@@ -111,11 +117,14 @@ class Components:
             for provider in providers.values()
             if isinstance(provider, ServerlessProvider) and isinstance(provider.endpoint, ResumableEncoder)
         ]
-        jobs, dispatcher = start_jobs(store, queue, progress, sources, assets, pool, fleet, policy, stack, resumable)
+        jobs, dispatcher = start_jobs(
+            store, queue, progress, sources, assets, pool, fleet, policy, stack, resumable, guard.check_room
+        )
         transfers = TransferSlots(settings.max_transfers)
         return cls(
             settings,
             jetstream,
+            guard,
             assets,
             sources,
             links,
@@ -135,6 +144,7 @@ def _asset_store(settings: GatewaySettings, stack: contextlib.AsyncExitStack) ->
         settings.assets_location,
         retention_seconds=settings.asset_retention_seconds,
         max_bytes=settings.max_asset_bytes,
+        min_free_bytes=settings.min_free_bytes,
     )
     sweeping = repeat("cannot sweep assets", SWEEP_SECONDS, lambda: _sweep(assets))
     stack.push_async_callback(cancel_and_wait, asyncio.create_task(sweeping))
@@ -240,6 +250,7 @@ class Gateway:
         await service.start()
         stack.push_async_callback(service.drain, 0)
         http = await _start_http(components, private_address, stack)
+        _start_guard(components, service, stack)
         log.info("serving", http=settings.port, grpc=settings.grpc_port, health=settings.health_port)
         return cls(components, service, http)
 
@@ -289,6 +300,7 @@ def _grpc_service(components: Components) -> Service:
         endpoints=endpoints(),
         runpod_config=settings.providers["runpod"].endpoint or EndpointConfig("", 0, 0),
         runpod=runpod if isinstance(runpod, ServerlessProvider) else None,
+        problem=lambda: components.guard.problem,
     )
     system_pb2_grpc.add_SystemServiceServicer_to_server(system, server)
     fleet_pb2_grpc.add_FleetServiceServicer_to_server(FleetService(fleet), server)
@@ -308,6 +320,19 @@ def _listen(
     address = f"unix:{stack.enter_context(tempfile.TemporaryDirectory(prefix='api-gpu-'))}/gateway.sock"
     service.listen(address, None)
     return address
+
+
+def _start_guard(components: Components, service: Service, stack: contextlib.AsyncExitStack) -> None:
+    """Watch over the store; while it takes no writes, health checks are told NOT_SERVING."""
+
+    async def report() -> None:
+        if components.jobs.is_draining:
+            return
+        await (service.report_serving() if components.guard.is_writable else service.report_not_serving())
+
+    components.guard.on_change.append(report)
+    components.guard.start()
+    stack.push_async_callback(components.guard.stop)
 
 
 async def _start_http(components: Components, address: str, stack: contextlib.AsyncExitStack) -> HttpServer:

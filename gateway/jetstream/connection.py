@@ -54,6 +54,9 @@ class JetStream:
         self.on_reconnect: list[Callable[[], None]] = []
         # Set when the connection ended for good, which only a restart can mend.
         self.lost = asyncio.Event()
+        # Set by each write that the server does not confirm.
+        self.write_failed = asyncio.Event()
+        self._buckets: list[KeyValue] = []
 
     @property
     def endpoints(self) -> list[tuple[str, int]]:
@@ -93,7 +96,8 @@ class JetStream:
         config = KeyValueConfig(bucket=bucket, history=1, storage=StorageType.FILE, replicas=self._replicas)
         with _at_start(f"bucket {bucket}"):
             opened = await self._stream.create_key_value(config)
-        key_value = KeyValue(bucket, opened, self._stream, self._client.max_payload)
+        key_value = KeyValue(bucket, opened, self._stream, self._client.max_payload, self.write_failed)
+        self._buckets.append(key_value)
         self.on_reconnect.append(key_value.restart_watches)
         return key_value
 
@@ -125,7 +129,16 @@ class JetStream:
             # Created or updated: the setting may have changed since the last start.
             await self._stream.add_consumer(name.upper(), consumer)
             puller = await self._stream.pull_subscribe_bind(consumer=workers, stream=name.upper())
-        return WorkQueue(self._stream, puller, name, ack_wait_seconds)
+        return WorkQueue(self._stream, puller, name, ack_wait_seconds, self.write_failed)
+
+    @property
+    def is_connected(self) -> bool:
+        """True while there is a connection."""
+        return self._client.is_connected
+
+    async def can_write(self) -> bool:
+        """Return True if every bucket takes a write."""
+        return all(await asyncio.gather(*(bucket.can_write() for bucket in self._buckets)))
 
     async def publish(self, topic: str, data: bytes) -> None:
         """Send to the subscribers of now; nothing is stored."""

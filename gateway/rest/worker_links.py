@@ -124,7 +124,7 @@ class WorkerResult:
         asset_id, filename, content_type = _target(scope, ticket, headers)
         if await self._is_stored(asset_id, size_bytes, sha256):
             return
-        async with self.links.assets.create(filename, content_type, asset_id) as writer:
+        async with self.links.assets.create(filename, content_type, asset_id, is_result=True) as writer:
             writer.check_size(size_bytes)
             async for data in rechunk(receive_body(receive, IDLE_SECONDS)):
                 await writer.write(data)

@@ -17,6 +17,7 @@ from gateway.app import CLOSE_SECONDS
 from gateway.config import GatewaySettings
 from gateway.services.keda import TASKS_PER_ENCODER
 from gateway.workers.static import EncoderName
+from servicekit.server import LIVENESS
 from tests.integration.deploy.kustomization import built, containers, documents, named
 from tests.support.paths import ROOT
 
@@ -105,7 +106,10 @@ def test_probes_and_ports_are_those_of_the_settings(overlay, name):
     expected |= {"http": read.port, "grpc": read.grpc_port} if name == "gateway" else {"grpc": read.port}
     assert ports == expected
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
-        assert container(overlay, name)[probe]["grpc"] == {"port": read.health_port}
+        grpc = container(overlay, name)[probe]["grpc"]
+        assert grpc["port"] == read.health_port
+        # A full disk ends readiness; no restart would help against it.
+        assert grpc.get("service") == (LIVENESS if (name, probe) == ("gateway", "livenessProbe") else None)
 
 
 @both
