@@ -19,6 +19,7 @@ from gateway.services.keda import TASKS_PER_ENCODER
 from gateway.workers.static import EncoderName
 from servicekit.server import LIVENESS
 from tests.integration.deploy.kustomization import built, containers, documents, named
+from tests.support.missing import need
 from tests.support.paths import ROOT
 
 KUBERNETES = ROOT / "deploy" / "kubernetes"
@@ -67,8 +68,7 @@ def test_every_document_is_valid(overlay):
 
 @pytest.mark.parametrize("overlay", [*OVERLAYS, "mine"])
 def test_they_are_what_kustomize_makes_of_them(overlay, several):
-    if shutil.which("kubectl") is None:
-        pytest.skip("kubectl is not installed")
+    need("kubectl")
     folder = several.parent / overlay
     made = subprocess.run(["kubectl", "kustomize", folder], capture_output=True, check=True, timeout=60).stdout
     assert in_order(yaml.safe_load_all(made)) == in_order(built(folder))

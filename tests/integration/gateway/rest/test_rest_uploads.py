@@ -4,13 +4,13 @@ import asyncio
 import base64
 import hashlib
 import json
-import shutil
 
 import psutil
 import pytest
 
 from gateway.rest.server import RestSettings
 from servicekit import errors
+from tests.support.missing import need
 from tests.support.until import within
 
 DATA = bytes(range(256)) * 8000
@@ -191,9 +191,9 @@ async def test_memory_does_not_grow_with_a_file_that_nobody_takes(gateway):
     await within(gateway.ended.wait())
 
 
-@pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")
 async def test_curl(gateway, tmp_path):
     """curl announces a large body with Expect: 100-continue, and names the file itself after a slash."""
+    need("curl")
     file = tmp_path / "my video.mp4"
     file.write_bytes(DATA)
     process = await asyncio.create_subprocess_exec(
