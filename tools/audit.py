@@ -70,7 +70,7 @@ def _advisories(package: Mapping[str, Any]) -> Iterator[str]:
 
 def audit(lock: str) -> Report:
     """Run pip-audit on a lock; it must be installed in PROGRAM."""
-    command = [PROGRAM, "--requirement", lock, "--require-hashes", "--disable-pip", "--format", "json"]
+    command = [str(PROGRAM), "--requirement", lock, "--require-hashes", "--disable-pip", "--format", "json"]
     command += ["--progress-spinner", "off", "--timeout", str(TIMEOUT_SECONDS)]
     try:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LOCK_SECONDS)

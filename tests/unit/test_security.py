@@ -42,5 +42,5 @@ def test_no_threat_stands_there_twice():
 
 
 def test_every_kind_of_attack_is_run_by_name():
-    known = {path.stem for path in (ROOT / "attack").glob("*.py") if "async def rows(" in path.read_text()}
+    known = {path.stem for path in (ROOT / "attack").glob("[!_]*.py") if "async def rows(" in path.read_text()}
     assert known == ATTACKS.keys()
