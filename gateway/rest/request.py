@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 from starlette.datastructures import Headers
 from starlette.types import Receive, Send
 
+from gateway.rest import digests
 from gateway.rest.headers import Pair
 from gateway.rest.protojson import decode
 from gateway.rest.routes import WHOLE, Route
@@ -64,6 +65,7 @@ class RoutedRequest:
         if self.route.body:
             self.check_encoding()
             content = await self._read(max_body_bytes)
+            digests.verify(self.headers, content)
             if content.strip() and field is not None:
                 decode.set_field(message, field, decode.loads(content), field.json_name)
             elif content.strip():

@@ -213,7 +213,6 @@ async def wired(
     work_queue = await jetstream.queue("tasks", ack_wait_seconds)
     queue, progress = TaskQueue(work_queue), ProgressBus(jetstream)
     fetcher = Fetcher(FetchLimits(max_bytes=1 << 30, connect_seconds=30, idle_seconds=30, total_seconds=60))
-    stack.push_async_callback(fetcher.aclose)
     sources = Sources(fetcher, assets)
     config = FleetConfig("api-gpu", Policy())
     fleet = await open_fleet(config, await jetstream.key_value("fleet"), pool, store.index, {}, stack)
