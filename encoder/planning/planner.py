@@ -1,6 +1,8 @@
 """The planner of one task, as the encoder sees it: asks the process that plans, and tells what its end means."""
 
 import asyncio
+import errno
+import os
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -130,6 +132,8 @@ class Planner:
             raise self._blame(TOO_LARGE.format(self.limits.memory_bytes >> 20), TOO_COMPLEX)
         if reply.status is not None:
             raise _bounded(from_status(status_pb2.Status.FromString(reply.status)))
+        if reply.is_disk_full:  # whose meaning is known to the folder of the task
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if reply.traceback is not None:
             raise RuntimeError(f"planning failed:\n{reply.traceback}")
         return reply

@@ -4,7 +4,6 @@ sandbox of FFmpeg."""
 import asyncio
 import contextlib
 import importlib.util
-import os
 import socket
 import sys
 from collections.abc import Callable
@@ -26,7 +25,7 @@ from encoder.sandbox import launcher
 from encoder.sandbox.sandboxes import ProcessLimits, Sandbox, SandboxAccess, library_paths
 from servicekit.codec import from_json, to_json
 from servicekit.errors import Unavailable
-from servicekit.process import kill_group, module_command, spawn
+from servicekit.process import child_environment, kill_group, module_command, spawn
 
 log = structlog.get_logger("encoder")
 
@@ -42,9 +41,8 @@ sys.path[:0] = sys.argv.pop(1).split(":")
 from encoder.planning.worker import main
 main(*sys.argv[1:])
 """
-# Else every process would start threads for the whole machine, at each import.
+# Libraries start threads for the whole machine as they are imported; and those of gRPC are not to run at a fork.
 ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "GRPC_ENABLE_FORK_SUPPORT": "0"}
-INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "PYTHONPATH")
 # What a Python program reads of itself while it runs.
 PACKAGES = ("encoder", "servicekit", "apigpu")
 
@@ -92,10 +90,6 @@ def own_paths(fonts_dir: str) -> tuple[Path, ...]:
     fonts = [*bundled_folders(), *(Path(folder).expanduser() for folder in SYSTEM)]
     given = [Path(fonts_dir)] if fonts_dir else []
     return tuple(path for path in (*python, *ours, *fonts, *given) if path.exists())
-
-
-def _environment() -> dict[str, str]:
-    return {name: os.environ[name] for name in INHERITED if name in os.environ} | ENVIRONMENT
 
 
 class ForkServerClient:
@@ -162,7 +156,7 @@ class ForkServerClient:
             with far:
                 process = await spawn(
                     module_command(FORK_SERVER, str(far.fileno()), to_json(self._settings).decode()),
-                    env=_environment(),
+                    env=child_environment(**ENVIRONMENT),
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=asyncio.subprocess.DEVNULL,
                     stderr=asyncio.subprocess.PIPE,
@@ -259,7 +253,7 @@ class SandboxedPrograms:
         with far:
             process = await spawn(
                 sandbox.wrap([*program, str(far.fileno()), to_json(self._settings).decode()], seen),
-                env=_environment(),
+                env=child_environment(**ENVIRONMENT),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.DEVNULL,

@@ -126,6 +126,7 @@ class PlannerReply:
     status: bytes | None = None
     traceback: str | None = None
     out_of_memory: bool = False
+    is_disk_full: bool = False
 
 
 @dataclass(frozen=True)

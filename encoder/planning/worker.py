@@ -3,6 +3,7 @@
 It is forked by the fork server; or the sandbox starts a program that has this `main`.
 """
 
+import errno
 import resource
 import socket
 import traceback
@@ -114,7 +115,9 @@ def _answer(session: PlanningSession, request: PlannerRequest) -> PlannerReply:
         return PlannerReply(status=error.to_status().SerializeToString())
     except MemoryError:
         return PlannerReply(out_of_memory=True)
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return PlannerReply(is_disk_full=True)
         return PlannerReply(traceback=traceback.format_exc()[-MAX_TRACEBACK_CHARS:])
 
 
