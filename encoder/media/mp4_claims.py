@@ -20,8 +20,8 @@ HOLDERS = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf")
 # Where in a box the number of its samples stands; of times, where their entries begin, each with a number of samples.
 COUNTS = {b"stsz": 8, b"stz2": 8, b"trun": 4}
 TIMES, ENTRIES_START = (b"stts", b"ctts"), 8
-# Old audio codecs of QuickTime pack the most samples into a byte: about ten.
-SAMPLES_PER_BYTE = 64
+# Old audio codecs of QuickTime pack the most samples into a byte, about ten; sizes and times both count them.
+SAMPLES_PER_BYTE = 32
 SPARE_SAMPLES = 100_000
 
 

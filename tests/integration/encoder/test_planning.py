@@ -178,14 +178,13 @@ async def test_processor_time_is_limited(
 
 
 async def test_memory_is_limited(tmp_path: Path, clip: Path, cues: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planner, "MEMORY_BYTES", 256 * MEBIBYTE)
-    # Just as many samples as a file of its size may claim.
-    movie = bombs.claiming_movie(clip.read_bytes(), 20_000_000) + bytes(3 * MEBIBYTE)
+    monkeypatch.setattr(planner, "MEMORY_BYTES", 96 * MEBIBYTE)
+    lines = cues.read_bytes() + b"ab\n" * 3_000_000  # each line takes fifty bytes
     async with executor(tmp_path) as opened:
         with pytest.raises(InvalidArgument) as caught:
-            await caption(opened, movie, cues.read_bytes())
+            await caption(opened, clip.read_bytes(), lines)
         assert caught.value.reason == "INPUT_TOO_COMPLEX"
-        assert list(caught.value.fields) == ["url_video"]
+        assert list(caught.value.fields) == ["url_srt"]
         assert (await caption(opened, clip.read_bytes(), cues.read_bytes())).frames == 50
 
 
