@@ -18,6 +18,8 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
+import av.subtitles.stream  # noqa: F401  # which PyAV would import at the first file, each time anew
+
 from encoder.captions.fonts import FontLibrary
 from encoder.planning import worker
 from encoder.planning.protocol import (

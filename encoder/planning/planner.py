@@ -114,10 +114,14 @@ class Planner:
             frames=reply.frames, duration_seconds=reply.duration_seconds, width=reply.width, height=reply.height
         )
 
-    async def close(self) -> bool:
-        """Kill the process; True once it is gone, False when it does not go."""
+    def end(self) -> None:
+        """Begin to end the process: there is nothing more to ask."""
         self.process.channel.close()
         self.process.kill()
+
+    async def close(self) -> bool:
+        """Kill the process; True once it is gone, False when it does not go."""
+        self.end()
         await asyncio.wait([self.process.ended], timeout=KILL_SECONDS)
         return self.process.ended.done()
 

@@ -86,7 +86,8 @@ def own_paths(fonts_dir: str) -> tuple[Path, ...]:
     """Return what a process that plans reads of this machine: Python, its packages, ours, fonts."""
     found = [spec.submodule_search_locations or () for name in PACKAGES if (spec := importlib.util.find_spec(name))]
     ours = [Path(folder) for folders in found for folder in folders]
-    python = [Path(sys.prefix), Path(sys.base_prefix)]
+    installed = [Path(folder) for folder in sys.path if Path(folder).name in ("site-packages", "dist-packages")]
+    python = [Path(sys.prefix), Path(sys.base_prefix), *installed]
     fonts = [*bundled_folders(), *(Path(folder).expanduser() for folder in SYSTEM)]
     given = [Path(fonts_dir)] if fonts_dir else []
     return tuple(path for path in (*python, *ours, *fonts, *given) if path.exists())

@@ -178,6 +178,7 @@ class TaskExecutor:
                         await work.report(_complete(progress, plan.frames_total))
                 await running.finish()
         summary = await planner.check()
+        planner.end()
         summary.encode_seconds = time.monotonic() - work.started_at
         await stream.pump(result)
         for file in plan.files:

@@ -44,8 +44,8 @@ class Encoder:
         return list(self.work_dir.glob("task-*"))
 
     def children(self) -> list[psutil.Process]:
-        """FFmpeg processes that it runs now."""
-        return [process for process in self._descendants() if any("ffmpeg" in word for word in words(process))]
+        """FFmpeg processes that it runs now, and the worker of a codec; what plans is apart."""
+        return [process for process in self._descendants() if FORK_SERVER not in words(process)]
 
     def fork_server(self) -> psutil.Process:
         """The process that forks those that plan."""
