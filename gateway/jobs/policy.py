@@ -21,6 +21,14 @@ class JobPolicy:
     # Before a task comes again whose encoder was busy, and, times its attempts, one whose encoder was lost.
     busy_seconds: float = 0.5
     retry_seconds: float = 1.0
+    # A task whose inputs are not there after so long gives its slot to another, as far as not more than so many do.
+    slot_grace_seconds: float = 0.2
+    max_slow_tasks: int = 64
+    # For a slot, while its task has none: one that never gave its own back is left to other gateways soon.
+    slot_wait_seconds: float = 2.0
+    prepared_wait_seconds: float = 60.0
+    # Before a task comes again whose origin has too many downloads.
+    origin_busy_seconds: float = 2.0
     # Between two looks for old records, for jobs that are in no queue, and for runs that nobody follows.
     recover_seconds: float = 60.0
     # For the record of a result, while the store does not answer.

@@ -16,7 +16,7 @@ import httpx
 
 from gateway.assets.record import clean_filename
 from gateway.sources import disposition, http_get, urls
-from gateway.sources.guard import AddressGuard, Endpoint, OwnEndpoints, Resolve, resolve_by_system
+from gateway.sources.guard import AddressGuard, Endpoint, OriginBusy, OwnEndpoints, Resolve, resolve_by_system
 from gateway.sources.http_get import OriginResponse, SpeedLimit, Target
 from servicekit.chunks import rechunk
 from servicekit.config import Network
@@ -58,10 +58,6 @@ SERVER_FAILED = (Unavailable, "failed at its server; try again later")
 REFUSED = (FailedPrecondition, "was refused; is the link still valid?")
 # A download must be so fast, on average, that it would end within this many times the time that it has.
 HOPELESS = 2
-
-
-class OriginBusy(Unavailable):
-    """As many downloads from one origin as may be at once are under way; what needs another may come again."""
 
 
 @dataclass(frozen=True)
