@@ -159,7 +159,8 @@ class Dispatcher:
         if error is None or (isinstance(error, NotFound) and error.reason == "JOB_NOT_FOUND"):
             await attempt.delivery.ack()
         elif isinstance(error, OriginBusy):
-            await self._return(attempt, counted=False, delay_seconds=self.policy.origin_busy_seconds)
+            pause_seconds = self.policy.origin_busy.pause_seconds(attempt.delivery.count)
+            await self._return(attempt, counted=False, delay_seconds=pause_seconds)
         # Aborted: another gateway changed a record first.
         elif isinstance(error, EncoderBusy | Aborted) or self._is_anothers(attempt):
             log.info("task returned to the queue", task=attempt.ref.key, error=error.message)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from servicekit.backoff import Backoff
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobPolicy:
@@ -27,8 +29,9 @@ class JobPolicy:
     # For a slot, while its task has none: one that never gave its own back is left to other gateways soon.
     slot_wait_seconds: float = 2.0
     prepared_wait_seconds: float = 60.0
-    # Before a task comes again whose origin has too many downloads.
-    origin_busy_seconds: float = 2.0
+    # Before a task comes again whose origin has too many downloads: longer each time, as the queue delivers what comes
+    # again before what is new.
+    origin_busy: Backoff = Backoff(first_seconds=2.0, max_seconds=60.0)
     # Between two looks for old records, for jobs that are in no queue, and for runs that nobody follows.
     recover_seconds: float = 60.0
     # For the record of a result, while the store does not answer.

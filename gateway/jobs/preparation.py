@@ -73,8 +73,8 @@ class Preparation:
 
     prefetcher: Prefetcher
     policy: JobPolicy
-    # Slots that were given back, as long as their tasks last.
-    given_back: set[SlotLease] = field(default_factory=set, init=False)
+    # Slots that were given back, as long as their tasks last, with the host that the inputs come from.
+    given_back: dict[SlotLease, str] = field(default_factory=dict, init=False)
 
     @asynccontextmanager
     async def inputs(self, inputs: Sequence[Input], slot: SlotLease) -> AsyncIterator[list[Input]]:
@@ -84,7 +84,7 @@ class Preparation:
             yield list(inputs)
             return
         async with contextlib.AsyncExitStack() as stack:
-            stack.callback(self.given_back.discard, slot)
+            stack.callback(self.given_back.pop, slot, None)
             fetched = await self._fetch_in_time(remote, slot, stack)
             yield [replace(entry, open=fetched.get(entry.source, entry.open)) for entry in inputs]
 
@@ -93,11 +93,15 @@ class Preparation:
     ) -> dict[str, Callable[[], Opened]]:
         """Return how each source is opened. What takes longer than a moment goes on without the slot, as far as not too
         many do."""
+        host, slow = self.prefetcher.host(inputs[0].source), self._slow_hosts()
+        busy = OriginBusy("Too many inputs are slow to come; the task waits its turn.")
+        if len(slow) >= self.policy.max_slow_tasks and host in slow:
+            raise busy
         limit = asyncio.timeout(None)
         try:
             async with limit:
                 loop = asyncio.get_running_loop()
-                timer = loop.call_later(self.policy.slot_grace_seconds, self._give_back, slot, limit)
+                timer = loop.call_later(self.policy.slot_grace_seconds, self._give_back, slot, host, limit)
                 try:
                     return await self._fetch(inputs, stack)
                 finally:
@@ -105,7 +109,7 @@ class Preparation:
         except TimeoutError as error:
             if not limit.expired():
                 raise
-            raise OriginBusy("Too many inputs are slow to come; the task waits its turn.") from error
+            raise busy from error
 
     async def _fetch(
         self, inputs: Sequence[Input], stack: contextlib.AsyncExitStack
@@ -124,10 +128,14 @@ class Preparation:
                 break
         return fetched
 
-    def _give_back(self, slot: SlotLease, limit: asyncio.Timeout) -> None:
+    def _slow_hosts(self) -> list[str]:
+        """Return the hosts whose inputs tasks wait for without a slot, one for each task."""
+        return [host for slot, host in self.given_back.items() if slot.member is None]
+
+    def _give_back(self, slot: SlotLease, host: str, limit: asyncio.Timeout) -> None:
         """Have a task go on without its slot; end its wait where too many have none."""
-        if sum(other.member is None for other in self.given_back) < self.policy.max_slow_tasks:
-            self.given_back.add(slot)
+        if len(self._slow_hosts()) < self.policy.max_slow_tasks:
+            self.given_back[slot] = host
             slot.give_back()
         else:
             limit.reschedule(asyncio.get_running_loop().time())

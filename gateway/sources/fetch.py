@@ -122,6 +122,12 @@ class Fetcher:
         self._guard = AddressGuard(limits.allow_cidrs, own or OwnEndpoints(), resolve, limits.connect_seconds)
         self._tls = ssl_context or _browser_trust()
         self._open: Counter[Endpoint] = Counter()
+        self._answers: set[OriginResponse] = set()
+
+    async def aclose(self) -> None:
+        """Abort open downloads."""
+        for answer in self._answers:
+            answer.abort()
 
     @asynccontextmanager
     async def open(self, url: str) -> AsyncIterator[Source]:
@@ -209,6 +215,8 @@ class Fetcher:
                 head_seconds=self._limits.idle_seconds,
             )
             answer = await attempt.enter_async_context(opened)
+            self._answers.add(answer)
+            attempt.callback(self._answers.discard, answer)
             stack.push_async_callback(attempt.pop_all().aclose)
         return answer
 

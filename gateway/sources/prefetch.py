@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gateway.sources import Source, Sources
+from gateway.sources import Source, Sources, urls
 from servicekit.chunks import CHUNK_BYTES
 from servicekit.disk import MIB, DiskFloor
 from servicekit.errors import InvalidArgument
@@ -81,6 +81,10 @@ class Prefetcher:
             return self.sources.asset_id(text) is None
         except InvalidArgument:
             return False
+
+    def host(self, text: str) -> str:
+        """Return host and port of a source that is remote. Raises InvalidArgument."""
+        return urls.parse(text).netloc.decode("ascii")
 
     async def fetch(self, text: str, stack: contextlib.AsyncExitStack) -> PrefetchedSource:
         """Fetch the beginning of a source, which the stack lets go of. Raises what Sources.open and its chunks do."""

@@ -7,6 +7,7 @@ import pytest
 
 from apigpu.v1.video_pb2 import CaptionRequest, Operation
 from gateway.jobs.model import Status
+from servicekit.backoff import Backoff
 from tests.support.until import until, until_async, within
 from tests.support.web_server import Web, answer
 
@@ -71,7 +72,7 @@ async def test_a_slow_origin_holds_no_slot(works, slow, gate):
     assert works.encoder.inputs.count(BODY) == len(jobs)
 
 
-@pytest.mark.parametrize("retry", [{"max_slow_tasks": 2, "origin_busy_seconds": 0.1}])
+@pytest.mark.parametrize("retry", [{"max_slow_tasks": 2, "origin_busy": Backoff(0.1, 1.0)}])
 async def test_more_than_may_be_slow_wait_in_the_queue(works, slow, gate):
     jobs = [await submit(works, slow.url("/video")) for _ in range(8)]
     await until(lambda: slow.open_connections >= 2)
