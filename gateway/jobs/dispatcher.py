@@ -22,7 +22,7 @@ from gateway.jobs.model import Failure, Job
 from gateway.jobs.policy import JobPolicy
 from gateway.jobs.queue import Attempt, TaskQueue
 from gateway.jobs.store import JobStore
-from gateway.workers.base import EncoderBusy, InputFailed
+from gateway.workers.base import EncoderBusy, EncoderLost, InputFailed
 from gateway.workers.pool import Pool, PoolMember
 from servicekit.errors import Aborted, DataLoss, Internal, NotFound, ServiceError, Unavailable
 from servicekit.tasks import cancel_and_wait, log_and_continue, repeat
@@ -87,10 +87,19 @@ class Dispatcher:
         if any(attempt.ref == running.ref for running in self.running.values()):
             self.pool.release(member)  # its heartbeats were lost for a while; they will get through
             return
-        member = self.pool.upgrade(member)
-        task = asyncio.create_task(self._handle(attempt, member))
+        unfit = self._unfit(attempt)
+        better = self.pool.upgrade(member, unfit)
+        if better is None:
+            await attempt.delivery.give_back(self.policy.busy_seconds)
+            return
+        task = asyncio.create_task(self._handle(attempt, better))
         self.running[task] = attempt
-        task.add_done_callback(functools.partial(self._done, member))
+        task.add_done_callback(functools.partial(self._done, better))
+
+    def _unfit(self, attempt: Attempt) -> list[str]:
+        """Return the encoders that failed this task lately by a fault of their own."""
+        since = time.time() - self.policy.elsewhere_seconds
+        return self.store.index.unfit(attempt.ref.job_id, attempt.ref.index, since)
 
     def _done(self, member: PoolMember, task: asyncio.Task[bool]) -> None:
         attempt = self.running.pop(task)
@@ -112,7 +121,7 @@ class Dispatcher:
         try:
             async with attempt.delivery.keep_alive():
                 error = await self._run(attempt, member)
-                await self._settle(attempt, error)
+                await self._settle(attempt, error, member)
                 return isinstance(error, EncoderBusy)
         except asyncio.CancelledError:
             if self.executor.is_shutting_down:
@@ -138,7 +147,7 @@ class Dispatcher:
             return Unavailable("Something went wrong inside the gateway; its log has more.")
         return None
 
-    async def _settle(self, attempt: Attempt, error: ServiceError | None) -> None:
+    async def _settle(self, attempt: Attempt, error: ServiceError | None, member: PoolMember) -> None:
         """Record how the task ended, then let go of its message."""
         if error is None or (isinstance(error, NotFound) and error.reason == "JOB_NOT_FOUND"):
             await attempt.delivery.ack()
@@ -147,7 +156,7 @@ class Dispatcher:
             log.info("task returned to the queue", task=attempt.ref.key, error=error.message)
             await self._return(attempt, counted=False, delay_seconds=self.policy.busy_seconds)
         elif isinstance(error, Unavailable | DataLoss | UnreadableRecord):
-            await self._try_again(attempt, error)
+            await self._try_again(attempt, error, member)
         else:
             await self._fail(attempt, error)
 
@@ -155,20 +164,23 @@ class Dispatcher:
         """Return True if nothing was started here, and another living gateway has the task."""
         return attempt.started_at is None and self.assignments.is_assigned_elsewhere(attempt.ref.key)
 
-    async def _try_again(self, attempt: Attempt, error: ServiceError) -> None:
+    async def _try_again(self, attempt: Attempt, error: ServiceError, member: PoolMember) -> None:
         ref = attempt.ref
         attempts = (await self.store.get(ref.job_id)).tasks[ref.index].attempts
         log.warning("task interrupted", task=ref.key, attempts=attempts, error=error.message)
         if attempts < self.policy.max_attempts or self.assignments.is_assigned_elsewhere(ref.key):
-            await self._return(attempt, counted=True, delay_seconds=self.policy.retry_seconds * max(1, attempts))
+            unfit = member.encoder.name if isinstance(error, EncoderLost) and error.is_unfit else ""
+            pause_seconds = self.policy.retry_seconds * max(1, attempts)
+            await self._return(attempt, counted=True, delay_seconds=pause_seconds, unfit=unfit)
         else:
-            await self._fail(attempt, Internal(f"Given up after {attempts} tries; the last one: {error.message}"))
+            text = f"Given up after {attempts} tries; the last one: {error.message}"
+            await self._fail(attempt, Internal(text, reason=error.reason))
 
-    async def _return(self, attempt: Attempt, *, counted: bool, delay_seconds: float = 0) -> None:
+    async def _return(self, attempt: Attempt, *, counted: bool, delay_seconds: float = 0, unfit: str = "") -> None:
+        index, started_at = attempt.ref.index, attempt.started_at
+
         def step(job: Job) -> Job:
-            return model.return_task(
-                job, attempt.ref.index, time.time(), counted=counted, started_at=attempt.started_at
-            )
+            return model.return_task(job, index, time.time(), counted=counted, started_at=started_at, unfit=unfit)
 
         if self._is_anothers(attempt) or attempt.is_current_attempt(await self.store.update(attempt.ref.job_id, step)):
             await attempt.delivery.give_back(delay_seconds)

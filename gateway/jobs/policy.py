@@ -21,6 +21,8 @@ class JobPolicy:
     # Before a task comes again whose encoder was busy, and, times its attempts, one whose encoder was lost.
     busy_seconds: float = 0.5
     retry_seconds: float = 1.0
+    # How long a task waits for another encoder than the one that failed it, while others are there and busy.
+    elsewhere_seconds: float = 300.0
     # Between two looks for old records, for jobs that are in no queue, and for runs that nobody follows.
     recover_seconds: float = 60.0
     # For the record of a result, while the store does not answer.

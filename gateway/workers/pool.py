@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from dataclasses import dataclass, field
 
 import structlog
@@ -113,11 +113,18 @@ class Pool:
         member.used += 1
         return member
 
-    def upgrade(self, member: PoolMember) -> PoolMember:
-        """Exchange a leased slot for a better one, if there is one: much may have changed while it waited for a
-        task."""
-        better = self._best_free()
-        if better is None or not (member.removed or better.rank < member.rank):
+    def upgrade(self, member: PoolMember, unfit: Collection[str] = ()) -> PoolMember | None:
+        """Exchange a leased slot for a better one, if there is one: much may have changed while it waited for a task.
+
+        One of the encoders `unfit` for the task is worse than any other. Returns None, with the slot released, while
+        others are there and have no free slot.
+        """
+        better = self._best_free(unfit)
+        is_unfit = member.encoder.name in unfit
+        if better is None and is_unfit and self._has_others(unfit):
+            self.release(member)
+            return None
+        if better is None or not (member.removed or is_unfit or better.rank < member.rank):
             return member
         better.used += 1
         self.release(member)
@@ -136,8 +143,11 @@ class Pool:
         if member.removed and not member.used:
             self._spawn(member.encoder.close())
 
-    def _best_free(self) -> PoolMember | None:
-        free = [member for member in self._members.values() if member.free > 0]
+    def _has_others(self, unfit: Collection[str]) -> bool:
+        return any(member.ready and name not in unfit for name, member in self._members.items())
+
+    def _best_free(self, unfit: Collection[str] = ()) -> PoolMember | None:
+        free = [member for name, member in self._members.items() if member.free > 0 and name not in unfit]
         return min(free, key=lambda member: (member.rank, -member.free), default=None)
 
     async def _end_rest(self, member: PoolMember) -> None:
