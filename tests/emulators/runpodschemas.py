@@ -16,7 +16,7 @@ NO_VERSION: Schema = {"type": "string", "pattern": r"^$|^\d+\.\d+$"}
 FLASHBOOT: Schema = {"enum": ["OFF", "FLASHBOOT", "PRIORITY_FLASHBOOT"]}
 TYPE: Schema = {"enum": ["QUEUE", "LOAD_BALANCER"]}
 STOCK: Schema = {"enum": ["NONE", "LOW", "MEDIUM", "HIGH"]}
-TIME: Schema = {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"}
+TIME: Schema = {"type": "string", "format": "date-time"}
 
 
 def closed(properties: Schema, *required: str) -> Schema:

@@ -73,8 +73,8 @@ class RunpodProvider:
     max_workers: int
     slots: int
     backoff: Backoff = BACKOFF
-    idle_seconds: int = 300
     clock: Callable[[], float] = time.monotonic
+    idle_seconds: int = 300
     name = NAME
     setup_seconds = SETUP_SECONDS
 
