@@ -99,7 +99,7 @@ TABLE = {
     AT_LIMIT.pattern: FULL,
     r"CUDA_ERROR_OUT_OF_MEMORY": OUT_OF_MEMORY,
     r"CUDA_ERROR_(UNKNOWN|NO_DEVICE|ILLEGAL|LAUNCH|ECC|HARDWARE|CONTEXT_IS_DESTROYED)": LOST,
-    r"(nvEncEncodePicture|nvEncLockBitstream).* returned error (8|12|20)\b": NOT_ENCODED,
+    r"nvEncEncodePicture API failed|(nvEncEncodePicture|nvEncLockBitstream).* returned error (8|12|20)\b": NOT_ENCODED,
 }
 """Pattern in the library's words to what it means, where a status alone does not tell; the first found counts."""
 

@@ -70,6 +70,7 @@ def test_no_encode_device_is_not_told_as_a_lost_card():
 @pytest.mark.parametrize(
     ("words", "text"),
     [
+        ("nvEncEncodePicture API failed", driver.NOT_ENCODED),
         (ENCODE.format(20), driver.NOT_ENCODED),
         (ENCODE.format(8), driver.NOT_ENCODED),
         ("CUDA_ERROR_OUT_OF_MEMORY (out of memory)", driver.OUT_OF_MEMORY),
