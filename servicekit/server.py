@@ -37,6 +37,8 @@ MAX_PROBE_SECONDS = 60.0
 PROBE_DRAIN_SECONDS = 1.0
 # Health watches get so long to receive NOT_SERVING.
 LAST_STATUS_SECONDS = 0.1
+# The name in health checks that says whether a restart would help: not against a full disk, which ends the others.
+LIVENESS = "liveness"
 MAX_MILLISECONDS = 2**31 - 1
 
 
@@ -119,10 +121,15 @@ class Service:
         """Start both servers and report SERVING."""
         await self.server.start()
         await self.probes.start()
+        await self.health.set(LIVENESS, health_pb2.HealthCheckResponse.SERVING)
+        await self.report_serving()
+
+    async def report_serving(self) -> None:
+        """Report SERVING to health checks, at the start or again."""
         await self._set(health_pb2.HealthCheckResponse.SERVING)
 
     async def report_not_serving(self) -> None:
-        """Report NOT_SERVING to health checks; calls are still answered."""
+        """Report NOT_SERVING to health checks, LIVENESS apart; calls are still answered."""
         await self._set(health_pb2.HealthCheckResponse.NOT_SERVING)
 
     async def drain(self, seconds: float) -> None:

@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 from starlette.datastructures import Headers
 from starlette.types import Receive, Send
 
+from gateway.rest import digests
 from gateway.rest.headers import Pair
 from gateway.rest.protojson import decode
 from gateway.rest.routes import WHOLE, Route
@@ -64,6 +65,7 @@ class RoutedRequest:
         if self.route.body:
             self.check_encoding()
             content = await self._read(max_body_bytes)
+            digests.verify(self.headers, content)
             if content.strip() and field is not None:
                 decode.set_field(message, field, decode.loads(content), field.json_name)
             elif content.strip():
@@ -76,13 +78,16 @@ class RoutedRequest:
 
         A parameter that is no field of the request may be a field of its field `shorthand`.
         """
+        names: dict[str, str] = {}
         for name, texts in self.query.items():
             path = name
             if shorthand and not decode.fields_on(message.DESCRIPTOR, name):
                 path = f"{shorthand}.{name}"
-            outermost = decode.fields_on(message.DESCRIPTOR, path)[:1]
-            if self.route.body == WHOLE or any(field.name == self.route.body for field in outermost):
+            fields = [field.name for field in decode.fields_on(message.DESCRIPTOR, path)]
+            if self.route.body == WHOLE or self.route.body in fields[:1]:
                 raise decode.unknown_name("query parameter", name, [])
+            if fields and names.setdefault(".".join(fields), name) != name:  # by the proto's name and by JSON's
+                raise decode.given_twice(name, names[".".join(fields)])
             decode.set_text(message, path, texts)
         for path, text in self.variables.items():
             decode.set_text(message, path, [text])

@@ -70,6 +70,7 @@ FAULTS: dict[str, Verdict] = {
     "BAD_TASK": WORKER_FAULT,
     "BAD_LINK": WORKER_FAULT,
     "ADDRESS": WORKER_FAULT,
+    "CLIENT_CERTIFICATE": WORKER_FAULT,
     "SESSION_TOKEN": WORKER_FAULT,
     # What answers at PUBLIC_URL is not the gateway, or the gateway refuses for a moment.
     "LINK_REFUSED": GATEWAY_FAULT,

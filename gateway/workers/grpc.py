@@ -10,6 +10,7 @@ import structlog
 from apigpu.encoder.v1 import encoder_pb2, encoder_pb2_grpc
 from gateway.workers.base import EncodeJob, EncoderBusy, EncoderLost, Events, Input, InputFailed, Outcome, about, empty
 from gateway.workers.faults import reported
+from gateway.workers.pool import Pool
 from servicekit.chunks import ACCEPTED, MAX_MESSAGE_BYTES, Checksum
 from servicekit.errors import DataLoss, ServiceError, from_rpc
 from servicekit.tasks import cancel_and_wait
@@ -45,13 +46,20 @@ class GrpcEncoder:
         name: str = "",
     ) -> None:
         self.name = name or address
+        self.address = address
         named = (("grpc.ssl_target_name_override", tls_name),) if tls_name else ()
-        self._channel = grpc.aio.secure_channel(address, credentials, (*OPTIONS, *named))
-        self._stub = encoder_pb2_grpc.EncoderServiceStub(self._channel)
+        self._options = (*OPTIONS, *named)
+        self._channels: list[grpc.aio.Channel] = []
+        self.reconnect(credentials)
         self._metadata = (("x-session-token", session_token),) if session_token else ()
 
+    def reconnect(self, credentials: grpc.ChannelCredentials) -> None:
+        """Make new calls with other credentials; those that run end on the connection that they have."""
+        self._channels.append(grpc.aio.secure_channel(self.address, credentials, self._options))
+        self._stub = encoder_pb2_grpc.EncoderServiceStub(self._channels[-1])
+
     async def close(self) -> None:
-        await self._channel.close()
+        await asyncio.gather(*(channel.close() for channel in self._channels))
 
     async def capabilities(self, timeout_seconds: float = CAPABILITIES_SECONDS) -> encoder_pb2.GetCapabilitiesResponse:
         """Return what the encoder can do. Raises EncoderBusy if it does not answer in time."""
@@ -91,7 +99,7 @@ class GrpcEncoder:
     async def _connect(self) -> None:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                await self._channel.channel_ready()
+                await self._channels[-1].channel_ready()
         except TimeoutError as error:
             raise EncoderBusy(f"Encoder {self.name} cannot be reached.") from error
 
@@ -102,6 +110,13 @@ class GrpcEncoder:
             return reported(from_rpc(error), f"encoder {self.name}", job.inputs, is_accepted=is_accepted)
         kind = EncoderLost if is_accepted else EncoderBusy
         return kind(f"encoder {self.name} went away ({error.code().name}: {error.details()})")
+
+
+def grpc_endpoints(pool: Pool) -> list[tuple[str, int]]:
+    """Return host and port of the encoders of a pool that are reached by gRPC."""
+    encoders = [member.encoder for member in pool.members]
+    split = [encoder.address.rpartition(":") for encoder in encoders if isinstance(encoder, GrpcEncoder)]
+    return [(host.strip("[]"), int(port)) for host, _, port in split]
 
 
 async def _start(call: Stream, job: EncodeJob) -> None:
