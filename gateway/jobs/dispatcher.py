@@ -26,7 +26,7 @@ from gateway.jobs.preparation import Preparation, SlotLease
 from gateway.jobs.queue import Attempt, TaskQueue
 from gateway.jobs.store import JobStore
 from gateway.sources.guard import OriginBusy
-from gateway.workers.base import EncoderBusy, InputFailed
+from gateway.workers.base import EncoderBusy, EncoderLost, InputFailed
 from gateway.workers.pool import Pool
 from servicekit.errors import Aborted, DataLoss, Internal, NotFound, ServiceError, Unavailable
 from servicekit.tasks import cancel_and_wait, log_and_continue, repeat
@@ -87,10 +87,18 @@ class Dispatcher:
         attempt = await self.queue.next()
         if any(attempt.ref == running.ref for running in self.running.values()):
             return  # its heartbeats were lost for a while; they will get through
-        slot = SlotLease.of(self.pool)
+        slot = SlotLease.of(self.pool, unfit := self._unfit(attempt))
+        if slot.member is None and unfit:
+            await attempt.delivery.give_back(self.policy.busy_seconds)
+            return
         task = asyncio.create_task(self._handle(attempt, slot))
         self.running[task] = attempt
         task.add_done_callback(functools.partial(self._done, slot))
+
+    def _unfit(self, attempt: Attempt) -> list[str]:
+        """Return the encoders that failed this task lately by a fault of their own."""
+        since = time.time() - self.policy.elsewhere_seconds
+        return self.store.index.unfit(attempt.ref.job_id, attempt.ref.index, since)
 
     def _done(self, slot: SlotLease, task: asyncio.Task[bool]) -> None:
         attempt = self.running.pop(task)
@@ -112,7 +120,7 @@ class Dispatcher:
         try:
             async with attempt.delivery.keep_alive():
                 error = await self._run(attempt, slot)
-                await self._settle(attempt, error)
+                await self._settle(attempt, error, slot)
                 return isinstance(error, EncoderBusy)
         except asyncio.CancelledError:
             if self.executor.is_shutting_down:
@@ -141,7 +149,7 @@ class Dispatcher:
             return
         try:
             async with self.preparation.inputs(work.inputs, slot) as inputs:
-                member = await slot.hold(self._patience_seconds(slot))
+                member = await slot.hold(self._slot_wait_seconds(slot))
                 with self.assignments.assign(ref.key, member.instance_id):
                     async with self.cost_guard.billed(ref, member.instance_id):
                         await self.executor.execute(attempt, replace(work, inputs=inputs), member.encoder)
@@ -151,10 +159,10 @@ class Dispatcher:
                 await self.executor.record_start(attempt)
             raise failed.error from failed
 
-    def _patience_seconds(self, slot: SlotLease) -> float:
+    def _slot_wait_seconds(self, slot: SlotLease) -> float:
         return self.policy.prepared_wait_seconds if slot.was_given_back else self.policy.slot_wait_seconds
 
-    async def _settle(self, attempt: Attempt, error: ServiceError | None) -> None:
+    async def _settle(self, attempt: Attempt, error: ServiceError | None, slot: SlotLease) -> None:
         """Record how the task ended, then let go of its message."""
         if error is None or (isinstance(error, NotFound) and error.reason == "JOB_NOT_FOUND"):
             await attempt.delivery.ack()
@@ -166,7 +174,7 @@ class Dispatcher:
             log.info("task returned to the queue", task=attempt.ref.key, error=error.message)
             await self._return(attempt, counted=False, delay_seconds=self.policy.busy_seconds)
         elif isinstance(error, Unavailable | DataLoss | UnreadableRecord):
-            await self._try_again(attempt, error)
+            await self._try_again(attempt, error, slot)
         else:
             await self._fail(attempt, error)
 
@@ -174,20 +182,23 @@ class Dispatcher:
         """Return True if nothing was started here, and another living gateway has the task."""
         return attempt.started_at is None and self.assignments.is_assigned_elsewhere(attempt.ref.key)
 
-    async def _try_again(self, attempt: Attempt, error: ServiceError) -> None:
+    async def _try_again(self, attempt: Attempt, error: ServiceError, slot: SlotLease) -> None:
         ref = attempt.ref
         attempts = (await self.store.get(ref.job_id)).tasks[ref.index].attempts
         log.warning("task interrupted", task=ref.key, attempts=attempts, error=error.message)
         if attempts < self.policy.max_attempts or self.assignments.is_assigned_elsewhere(ref.key):
-            await self._return(attempt, counted=True, delay_seconds=self.policy.retry_seconds * max(1, attempts))
+            unfit = slot.encoder_name if isinstance(error, EncoderLost) and error.is_unfit else ""
+            pause_seconds = self.policy.retry_seconds * max(1, attempts)
+            await self._return(attempt, counted=True, delay_seconds=pause_seconds, unfit=unfit)
         else:
-            await self._fail(attempt, Internal(f"Given up after {attempts} tries; the last one: {error.message}"))
+            text = f"Given up after {attempts} tries; the last one: {error.message}"
+            await self._fail(attempt, Internal(text, reason=error.reason))
 
-    async def _return(self, attempt: Attempt, *, counted: bool, delay_seconds: float = 0) -> None:
+    async def _return(self, attempt: Attempt, *, counted: bool, delay_seconds: float = 0, unfit: str = "") -> None:
+        index, started_at = attempt.ref.index, attempt.started_at
+
         def step(job: Job) -> Job:
-            return model.return_task(
-                job, attempt.ref.index, time.time(), counted=counted, started_at=attempt.started_at
-            )
+            return model.return_task(job, index, time.time(), counted=counted, started_at=started_at, unfit=unfit)
 
         if self._is_anothers(attempt) or attempt.is_current_attempt(await self.store.update(attempt.ref.job_id, step)):
             await attempt.delivery.give_back(delay_seconds)

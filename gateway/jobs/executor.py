@@ -181,9 +181,10 @@ class TaskCallbacks:
         """True if a run that is cancelled now may go on without this gateway."""
         return self.executor.is_shutting_down
 
-    async def waiting(self, *, is_starting: bool) -> None:
-        """Publish that the task waits for a worker."""
-        await self._publish(TaskProgress(Phase.COLD_START if is_starting else Phase.WAITING_FOR_WORKER))
+    async def waiting(self, *, is_starting: bool, reason: str = "") -> None:
+        """Publish that the task waits for a worker, and why."""
+        phase = Phase.COLD_START if is_starting else Phase.WAITING_FOR_WORKER
+        await self._publish(TaskProgress(phase, reason=reason))
 
     async def started(self) -> None:
         """Record the start of the attempt. Raise Cancelled if the job has ended."""

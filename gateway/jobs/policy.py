@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from servicekit.backoff import Backoff
 
+ORIGIN_BUSY = Backoff(first_seconds=2.0, max_seconds=60.0)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobPolicy:
@@ -31,7 +33,9 @@ class JobPolicy:
     prepared_wait_seconds: float = 60.0
     # Before a task comes again whose origin has too many downloads: longer each time, as the queue delivers what comes
     # again before what is new.
-    origin_busy: Backoff = Backoff(first_seconds=2.0, max_seconds=60.0)
+    origin_busy: Backoff = ORIGIN_BUSY
+    # How long a task waits for another encoder than the one that failed it, while others are there and busy.
+    elsewhere_seconds: float = 300.0
     # Between two looks for old records, for jobs that are in no queue, and for runs that nobody follows.
     recover_seconds: float = 60.0
     # For the record of a result, while the store does not answer.

@@ -6,7 +6,7 @@ another task, and gets the next that is free: a slow origin holds no encoder.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
@@ -26,31 +26,37 @@ class SlotLease:
 
     pool: Pool
     member: PoolMember | None
+    unfit: Collection[str] = ()
     was_given_back: bool = False
 
     @classmethod
-    def of(cls, pool: Pool) -> "SlotLease":
-        """Lease the best free slot, if there is one."""
-        return cls(pool, pool.try_lease())
+    def of(cls, pool: Pool, unfit: Collection[str] = ()) -> "SlotLease":
+        """Lease the best free slot, if there is one; see Pool.lease."""
+        return cls(pool, pool.try_lease(unfit), unfit)
+
+    @property
+    def encoder_name(self) -> str:
+        """Return the encoder that the slot is of, "" without one."""
+        return self.member.encoder.name if self.member else ""
 
     @property
     def streams_inputs(self) -> bool:
         """True unless the slot is a worker's that fetches inputs itself, by link."""
         return self.member is None or not isinstance(self.member.encoder, ResumableEncoder)
 
-    async def hold(self, patience_seconds: float) -> PoolMember:
+    async def hold(self, wait_seconds: float) -> PoolMember:
         """Return the slot, leased anew where that is needed, before tasks that come later. Raises EncoderBusy when none
         gets free in time, or no encoder answers."""
         if self.member is None:
-            self.member = await self._lease(patience_seconds)
+            self.member = await self._lease(wait_seconds)
         return self.member
 
-    async def _lease(self, patience_seconds: float) -> PoolMember:
-        deadline = asyncio.get_running_loop().time() + patience_seconds
+    async def _lease(self, wait_seconds: float) -> PoolMember:
+        deadline = asyncio.get_running_loop().time() + wait_seconds
         while True:
             try:
                 async with asyncio.timeout(READY_CHECK_SECONDS):
-                    return await self.pool.lease()
+                    return await self.pool.lease(self.unfit)
             except TimeoutError as error:
                 if not self.pool.ready or asyncio.get_running_loop().time() > deadline:
                     raise EncoderBusy("No slot of an encoder got free for the task.") from error

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from dataclasses import dataclass, field
 
 import structlog
@@ -111,21 +111,21 @@ class Pool:
         while self._waiting or self._best_free() is None:
             await self._change()
 
-    async def lease(self) -> PoolMember:
+    async def lease(self, unfit: Collection[str] = ()) -> PoolMember:
         """Wait for a free slot, and return its member; the lowest rank first, then the encoder with the most free ones.
-        The slot is to be released."""
+        One of the encoders `unfit` for the task only where there are no others. The slot is to be released."""
         self._waiting += 1
         try:
-            while (member := self.try_lease()) is None:
+            while (member := self.try_lease(unfit)) is None:
                 await self._change()
             return member
         finally:
             self._waiting -= 1
             self._changed.set()
 
-    def try_lease(self) -> PoolMember | None:
+    def try_lease(self, unfit: Collection[str] = ()) -> PoolMember | None:
         """Lease the best free slot, as `lease` does; None without one."""
-        member = self._best_free()
+        member = self._best_free(unfit if self._has_others(unfit) else ())
         if member is not None:
             member.used += 1
         return member
@@ -147,8 +147,11 @@ class Pool:
         if member.removed and not member.used:
             self._spawn(member.encoder.close())
 
-    def _best_free(self) -> PoolMember | None:
-        free = [member for member in self._members.values() if member.free > 0]
+    def _has_others(self, unfit: Collection[str]) -> bool:
+        return any(member.ready and name not in unfit for name, member in self._members.items())
+
+    def _best_free(self, unfit: Collection[str] = ()) -> PoolMember | None:
+        free = [member for name, member in self._members.items() if member.free > 0 and name not in unfit]
         return min(free, key=lambda member: (member.rank, -member.free), default=None)
 
     async def _end_rest(self, member: PoolMember) -> None:

@@ -49,7 +49,7 @@ class Stage:
 
     def client(self, **more):
         given = {"url": self.runpod.api_url, "endpoint_id": self.runpod.endpoint_id, "key": self.runpod.key, **more}
-        return RunpodClient(**given, backoff=Backoff(0.01, 0.1))
+        return RunpodClient(**given, rest_url=self.runpod.rest_url, backoff=Backoff(0.01, 0.1))
 
     @property
     def task_links(self):
