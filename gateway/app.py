@@ -45,6 +45,7 @@ from gateway.services.video import VideoService
 from gateway.sources import Sources
 from gateway.sources.fetch import Fetcher, FetchLimits
 from gateway.sources.guard import OwnEndpoints
+from gateway.sources.prefetch import Prefetcher
 from gateway.workers.base import ResumableEncoder
 from gateway.workers.grpc import grpc_endpoints
 from gateway.workers.pool import Pool
@@ -121,8 +122,9 @@ class Components:
             for provider in providers.values()
             if isinstance(provider, ServerlessProvider) and isinstance(provider.endpoint, ResumableEncoder)
         ]
+        prefetcher = Prefetcher(sources, settings.data_dir / "prefetch", guard.floor)
         jobs, dispatcher = start_jobs(
-            store, queue, progress, sources, assets, pool, fleet, policy, stack, resumable, guard.check_room
+            store, queue, progress, sources, assets, pool, fleet, policy, stack, resumable, guard.check_room, prefetcher
         )
         transfers = TransferSlots(settings.max_transfers)
         return cls(

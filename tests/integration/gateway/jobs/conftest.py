@@ -26,7 +26,7 @@ from gateway.jobs.queue import TaskQueue
 from gateway.jobs.setup import start_jobs
 from gateway.jobs.store import JobStore
 from gateway.sources import Sources
-from gateway.sources.fetch import Fetcher, FetchLimits
+from gateway.sources.fetch import Fetcher
 from gateway.workers.grpc import GrpcEncoder
 from gateway.workers.pool import Pool
 from servicekit.chunks import Checksum
@@ -37,6 +37,7 @@ from servicekit.server_tls import ReloadingIdentity, ServerTls
 from servicekit.tls import Identity
 from tests.integration.gateway.jobs.faulty_bucket import FaultyBucket
 from tests.support.until import within
+from tests.support.web_server import limits
 
 RESULT = b"result" * 1000
 
@@ -214,7 +215,7 @@ async def wired(
     stack.push_async_callback(store.stop)
     work_queue = await jetstream.queue("tasks", ack_wait_seconds)
     queue, progress = TaskQueue(work_queue), ProgressBus(jetstream)
-    fetcher = Fetcher(FetchLimits(max_bytes=1 << 30, connect_seconds=30, idle_seconds=30, total_seconds=60))
+    fetcher = Fetcher(limits(max_bytes=1 << 30, connect_seconds=30, idle_seconds=30, total_seconds=60))
     sources = Sources(fetcher, assets)
     config = FleetConfig("api-gpu", Policy())
     fleet = await open_fleet(config, await jetstream.key_value("fleet"), pool, store.index, {}, stack)
