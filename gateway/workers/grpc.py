@@ -9,6 +9,7 @@ import structlog
 
 from apigpu.encoder.v1 import encoder_pb2, encoder_pb2_grpc
 from gateway.workers.base import EncodeJob, EncoderBusy, EncoderLost, Events, Input, InputFailed, Outcome, about, empty
+from gateway.workers.faults import reported
 from gateway.workers.pool import Pool
 from servicekit.chunks import ACCEPTED, MAX_MESSAGE_BYTES, Checksum
 from servicekit.errors import DataLoss, ServiceError, from_rpc
@@ -47,12 +48,18 @@ class GrpcEncoder:
         self.name = name or address
         self.address = address
         named = (("grpc.ssl_target_name_override", tls_name),) if tls_name else ()
-        self._channel = grpc.aio.secure_channel(address, credentials, (*OPTIONS, *named))
-        self._stub = encoder_pb2_grpc.EncoderServiceStub(self._channel)
+        self._options = (*OPTIONS, *named)
+        self._channels: list[grpc.aio.Channel] = []
+        self.reconnect(credentials)
         self._metadata = (("x-session-token", session_token),) if session_token else ()
 
+    def reconnect(self, credentials: grpc.ChannelCredentials) -> None:
+        """Make new calls with other credentials; those that run end on the connection that they have."""
+        self._channels.append(grpc.aio.secure_channel(self.address, credentials, self._options))
+        self._stub = encoder_pb2_grpc.EncoderServiceStub(self._channels[-1])
+
     async def close(self) -> None:
-        await self._channel.close()
+        await asyncio.gather(*(channel.close() for channel in self._channels))
 
     async def capabilities(self, timeout_seconds: float = CAPABILITIES_SECONDS) -> encoder_pb2.GetCapabilitiesResponse:
         """Return what the encoder can do. Raises EncoderBusy if it does not answer in time."""
@@ -81,7 +88,7 @@ class GrpcEncoder:
             await events.started()
             return Outcome(await _exchange(call, job, events))
         except grpc.aio.AioRpcError as error:
-            raise self._service_error(error, is_accepted) from error
+            raise self._error(error, job, is_accepted) from error
         except TimeoutError as error:
             if is_accepted:
                 raise
@@ -92,19 +99,17 @@ class GrpcEncoder:
     async def _connect(self) -> None:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                await self._channel.channel_ready()
+                await self._channels[-1].channel_ready()
         except TimeoutError as error:
             raise EncoderBusy(f"Encoder {self.name} cannot be reached.") from error
 
-    def _service_error(self, error: grpc.aio.AioRpcError, is_accepted: bool) -> ServiceError:
-        found = from_rpc(error)
-        # One that took the task and could not go on has worked, and is paid for it: the try counts.
+    def _error(self, error: grpc.aio.AioRpcError, job: EncodeJob, is_accepted: bool) -> Exception:
+        """Return the error of a failed call. A status that gRPC made by itself means that the encoder, or the way to
+        it, is gone: the encoder's own carry at least a request id."""
+        if error.trailing_metadata():
+            return reported(from_rpc(error), f"encoder {self.name}", job.inputs, is_accepted=is_accepted)
         kind = EncoderLost if is_accepted else EncoderBusy
-        if found.reason in RETRYABLE:
-            return kind(f"Encoder {self.name} cannot take the task: {found.message}")
-        if error.code() in LOST or not error.trailing_metadata():
-            return kind(f"encoder {self.name} went away ({error.code().name}: {error.details()})")
-        return found
+        return kind(f"encoder {self.name} went away ({error.code().name}: {error.details()})")
 
 
 def grpc_endpoints(pool: Pool) -> list[tuple[str, int]]:
@@ -112,15 +117,6 @@ def grpc_endpoints(pool: Pool) -> list[tuple[str, int]]:
     encoders = [member.encoder for member in pool.members]
     split = [encoder.address.rpartition(":") for encoder in encoders if isinstance(encoder, GrpcEncoder)]
     return [(host.strip("[]"), int(port)) for host, _, port in split]
-
-
-# Codes by which an encoder, or the way to it, fails without the task being at fault. So does a status that gRPC made by
-# itself: the service's own carry at least a request id.
-LOST = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.UNKNOWN)
-
-
-# Reasons for which another encoder, or this one later, may take the task.
-RETRYABLE = ("NO_FREE_SLOT", "DISK_FULL")
 
 
 async def _start(call: Stream, job: EncodeJob) -> None:
