@@ -75,6 +75,7 @@ FAULTS: dict[str, Verdict] = {
     # What answers at PUBLIC_URL is not the gateway, or the gateway refuses for a moment.
     "LINK_REFUSED": GATEWAY_FAULT,
     "BUSY": GATEWAY_FAULT,
+    "EVICTED": GATEWAY_FAULT,
     "STORE_DOWN": GATEWAY_FAULT,
     "STORAGE_UNAVAILABLE": GATEWAY_FAULT,
     # It takes the attempt for over, or for another one.

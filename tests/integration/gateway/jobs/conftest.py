@@ -144,7 +144,7 @@ class Works:
 async def serving(encoder, certs, port=0):
     identity = Identity.read(certs / "encoder.crt", certs / "encoder.key", certs / "ca.crt")
     tls = ServerTls(ReloadingIdentity(identity), require_client=True)
-    service = Service([error_boundary(60)], 10, max_call_seconds=60)
+    service = Service([error_boundary(60)], max_call_seconds=60)
     encoder_pb2_grpc.add_EncoderServiceServicer_to_server(encoder, service.server)
     bound = service.listen(f"127.0.0.1:{port}", tls.credentials())
     service.listen_for_probes("127.0.0.1:0")

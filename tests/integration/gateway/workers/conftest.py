@@ -14,7 +14,8 @@ import pytest_asyncio
 
 from apigpu.v1.video_pb2 import CaptionRequest, Operation
 from gateway.assets.links import LinkSigner
-from gateway.assets.store import AssetStore, TransferSlots
+from gateway.assets.store import AssetStore
+from gateway.assets.transfers import TransferSlots
 from gateway.fleet.providers.runpod.client import RunpodClient
 from gateway.fleet.providers.runpod.encoder import RunpodEncoder
 from gateway.fleet.providers.runpod.run import RunTimeouts
