@@ -42,7 +42,6 @@ def test_file_names(name):
         media_type(content_type(cleaned, name))
     assert len(cleaned.encode()) <= MAX_NAME_BYTES
     assert not set(cleaned) & set("/\\\r\n\0")
-    assert clean_filename(cleaned) == cleaned
     assert not set(shown.encode("latin-1")) & set(b"\r\n\0")
 
 
