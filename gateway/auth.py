@@ -4,6 +4,7 @@ import hashlib
 import hmac
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 
 from gateway.ratelimit import KeyRateLimit
 from servicekit.errors import Unauthenticated
@@ -16,6 +17,10 @@ OPEN_METHODS = (
     "/apigpu.v1.SystemService/GetInfo",
     "/apigpu.v1.SystemService/GetHealth",
 )
+
+
+# Within a call: the digest that names its caller's key; "" in open methods.
+caller_key: ContextVar[str] = ContextVar("caller_key", default="")
 
 
 class ApiKeys:
@@ -55,7 +60,9 @@ def authentication(keys: ApiKeys, limit: KeyRateLimit) -> AroundCall:
 
     @asynccontextmanager
     async def around(method: str, context: Context) -> AsyncIterator[None]:
-        limit.take(keys.authenticate(method, metadata(context)))
+        key = keys.authenticate(method, metadata(context))
+        limit.take(key)
+        caller_key.set(key)
         yield
 
     return AroundCall(around)

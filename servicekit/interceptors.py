@@ -14,7 +14,7 @@ from typing import Any
 import grpc
 import structlog
 
-from servicekit.errors import DETAILS_KEY, DeadlineExceeded, Internal, ServiceError
+from servicekit.errors import DETAILS_KEY, DeadlineExceeded, Internal, InvalidArgument, ServiceError
 
 log = structlog.get_logger("servicekit.rpc")
 
@@ -42,30 +42,59 @@ class AroundCall(grpc.aio.ServerInterceptor):
 
 
 def _wrap(handler: Any, around: Callable[[Context], Any]) -> Any:
-    """Return a handler of the same cardinality that runs inside `around`."""
-    kind = "_".join("stream" if it else "unary" for it in (handler.request_streaming, handler.response_streaming))
-    inner = getattr(handler, kind)
+    """Return a handler that runs inside `around`, which may yield another stream of requests.
 
-    async def unary(request: Any, context: Context) -> Any:
-        async with around(context):
-            return await inner(request, context)
+    It always takes a stream: gRPC would await a single request before the handler begins, and so before any check of
+    key, slots and deadline. On the wire both are the same.
+    """
+    behavior = _streaming(handler)
 
-    async def stream(request: Any, context: Context) -> None:
-        async with around(context):
-            result = inner(request, context)
-            if hasattr(result, "aclose"):
-                # A generator abandoned at a `yield` would hold its resources until it is garbage-collected.
-                async with aclosing(result):
-                    async for message in result:
-                        await context.write(message)
-            else:  # the handler writes to the context itself
-                await result
+    async def unary(requests: Any, context: Context) -> Any:
+        async with around(context) as paced:
+            return await behavior(paced or requests, context)
 
+    async def stream(requests: Any, context: Context) -> None:
+        async with around(context) as paced:
+            await _write(behavior(paced or requests, context), context)
+
+    kind = "stream_stream" if handler.response_streaming else "stream_unary"
     return getattr(grpc, f"{kind}_rpc_method_handler")(
         stream if handler.response_streaming else unary,
         request_deserializer=handler.request_deserializer,
         response_serializer=handler.response_serializer,
     )
+
+
+def _streaming(handler: Any) -> Callable[[Any, Context], Any]:
+    """Return the handler's behavior as a function of a stream of requests."""
+    if handler.request_streaming:
+        return handler.stream_stream or handler.stream_unary  # type: ignore[no-any-return]
+
+    async def unary(requests: Any, context: Context) -> Any:
+        return await handler.unary_unary(await _only(requests, context), context)
+
+    async def stream(requests: Any, context: Context) -> None:
+        await _write(handler.unary_stream(await _only(requests, context), context), context)
+
+    return stream if handler.response_streaming else unary
+
+
+async def _only(requests: Any, context: Context) -> Any:
+    async for request in requests:
+        return request
+    if context.cancelled():
+        raise asyncio.CancelledError
+    raise InvalidArgument("The call ended without a message.", reason="NO_MESSAGE")
+
+
+async def _write(result: Any, context: Context) -> None:
+    if not hasattr(result, "aclose"):
+        await result  # the handler writes to the context itself
+        return
+    # A generator abandoned at a `yield` would hold its resources until it is garbage-collected.
+    async with aclosing(result):
+        async for message in result:
+            await context.write(message)
 
 
 def error_boundary(max_call_seconds: float) -> AroundCall:

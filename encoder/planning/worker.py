@@ -70,7 +70,8 @@ class PlanningSession:
         operation = video_pb2.Operation.FromString(request.operation)
         name = operation.WhichOneof("kind") or ""
         if name not in OPERATIONS:
-            raise Unimplemented(f"This encoder does not know the operation '{name}'; it knows {', '.join(OPERATIONS)}.")
+            text = f"This encoder does not know the operation '{name}'; it knows {', '.join(OPERATIONS)}."
+            raise Unimplemented(text, reason="UNKNOWN_OPERATION")
         folder, message = Path(request.folder), getattr(operation, name)
         sources = {key: Source(key, folder / file) for key, file in request.inputs.items()}
         codec = self._codec(request.codec, decodes=request.decodes)

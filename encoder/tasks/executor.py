@@ -5,14 +5,14 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
 
 from apigpu.encoder.v1 import encoder_pb2
 from apigpu.v1 import video_pb2
-from encoder.codecs.base import CodecChoice, CodecFault
+from encoder.codecs.base import CodecChoice, CodecFault, SizeFault
 from encoder.config import EncoderSettings
 from encoder.ffmpeg.command import COPY
 from encoder.media.info import Source
@@ -24,7 +24,7 @@ from encoder.tasks import capabilities, inputs
 from encoder.tasks.capabilities import Capabilities
 from encoder.tasks.results import ResultStream
 from encoder.tasks.workspace import TaskFolder, Workspace
-from servicekit.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, Unavailable
+from servicekit.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, ServiceError, Unavailable
 from servicekit.tasks import run_to_completion
 
 log = structlog.get_logger("encoder")
@@ -126,7 +126,8 @@ class TaskExecutor:
     async def reserve(self, task: encoder_pb2.Task) -> AsyncIterator[Reservation]:
         """Hold a slot, a folder and a planner for a task. Raises ServiceError for a task that is refused."""
         if task.operation.WhichOneof("kind") is None:
-            raise InvalidArgument("The task has no operation, or one that this encoder does not know.")
+            text = "The task has no operation, or one that this encoder does not know."
+            raise InvalidArgument(text, reason="UNKNOWN_OPERATION")
         fields = [field for item in task.inputs for field in (item.field, *item.also)]
         if len(set(fields)) != len(fields):
             raise InvalidArgument("The task names a field twice in `inputs`.")
@@ -155,8 +156,9 @@ class TaskExecutor:
             try:
                 return await self._run_with(current, work)
             except CodecFault as error:
+                others = _fitting(others, current, error)
                 if not others or work.stream.checksum.size_bytes:
-                    raise
+                    raise _final(error) from error
                 log.warning("codec failed; falling back", error=error.message, codec=others[0].codec.name)
                 kept = [source.path for source in work.sources.values()]
                 await asyncio.to_thread(work.reservation.folder.clear, kept)
@@ -203,6 +205,21 @@ class TaskExecutor:
         if not plan.duration_seconds <= most:
             text = f"the result would last {plan.duration_seconds:.0f} s; {most:.0f} s are the most."
             raise FailedPrecondition(f"{plan.field}: {text}", reason="TOO_LONG", fields={plan.field: text})
+
+
+def _fitting(others: Sequence[CodecChoice], failed: CodecChoice, error: CodecFault) -> list[CodecChoice]:
+    """Return the choices that may do after a failed one: of a size that it does not make, those of other codecs."""
+    if isinstance(error, SizeFault):
+        return [choice for choice in others if choice.codec.name != failed.codec.name]
+    return [choice for choice in others if not choice.for_sizes]
+
+
+def _final(error: CodecFault) -> ServiceError:
+    """Return the error of a task for which no codec is left: no other encoder makes a size that this one does not."""
+    if isinstance(error, SizeFault):
+        text = error.message.removeprefix("nvenc: ")
+        return FailedPrecondition(f"No codec makes this size here: {text}", reason=error.reason)
+    return error
 
 
 def _complete(progress: encoder_pb2.EncodeProgress, frames_total: int) -> encoder_pb2.EncodeProgress:

@@ -8,13 +8,14 @@ from urllib.parse import parse_qs
 
 from google.protobuf.message import Message
 from starlette.datastructures import Headers
-from starlette.types import Receive, Send
+from starlette.types import Receive, Scope, Send
 
 from gateway.rest import digests
 from gateway.rest.headers import Pair
 from gateway.rest.protojson import decode
 from gateway.rest.routes import WHOLE, Route
 from gateway.rest.status import RequestTimeout, UnsupportedMedia
+from servicekit.addresses import client_network, parse_address
 from servicekit.errors import InvalidArgument, ResourceExhausted
 from servicekit.tasks import cancel_and_wait
 
@@ -70,6 +71,8 @@ class RoutedRequest:
                 decode.set_field(message, field, decode.loads(content), field.json_name)
             elif content.strip():
                 decode.merge(message, decode.loads(content))
+            elif field is not None and field.message_type is not None and not field.is_repeated:
+                getattr(message, field.name).SetInParent()  # it is the body, though nothing is said
         self.set_parameters(message)
         return message
 
@@ -106,6 +109,12 @@ class RoutedRequest:
             if len(content) > max_bytes:
                 raise too_large
         return bytes(content)
+
+
+def client_of(scope: Scope) -> str:
+    """Return what stands for the client of a request in limits: its address, or its network of IPv6."""
+    host, _ = scope.get("client") or ("", 0)
+    return client_network(parse_address(host))
 
 
 def parse_query(text: bytes) -> dict[str, list[str]]:
