@@ -220,11 +220,12 @@ class Gateway:
         identity = Identity.read(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
         credentials = identity.server_credentials(require_client=settings.tls_require_client_cert)
         components = await Components.open(settings, stack)
-        service = _grpc_service(components)
+        keys = ApiKeys(settings.api_keys)
+        service = _grpc_service(components, keys)
         private_address = _listen(service, settings, credentials, stack)
         await service.start()
         stack.push_async_callback(service.drain, 0)
-        http = await _start_http(components, private_address, stack)
+        http = await _start_http(components, keys, private_address, stack)
         log.info("serving", http=settings.port, grpc=settings.grpc_port, health=settings.health_port)
         return cls(components, service, http)
 
@@ -253,11 +254,11 @@ class Gateway:
         await asyncio.gather(self.http.drain(CLOSE_SECONDS), self.service.drain(CLOSE_SECONDS))
 
 
-def _grpc_service(components: Components) -> Service:
+def _grpc_service(components: Components, keys: ApiKeys) -> Service:
     settings, jobs, fleet = components.settings, components.jobs, components.fleet
     interceptors = (
         error_boundary(settings.max_call_seconds),
-        authentication(ApiKeys(settings.api_keys), KeyRateLimit(settings.rate_limit_per_minute)),
+        authentication(keys, KeyRateLimit(settings.rate_limit_per_minute)),
     )
     service = Service(interceptors, settings.max_concurrent_calls, settings.max_call_seconds)
     server = service.server
@@ -294,7 +295,9 @@ def _listen(
     return address
 
 
-async def _start_http(components: Components, address: str, stack: contextlib.AsyncExitStack) -> HttpServer:
+async def _start_http(
+    components: Components, keys: ApiKeys, address: str, stack: contextlib.AsyncExitStack
+) -> HttpServer:
     """Start the HTTP side; `address` is the private socket of gRPC that it calls."""
     settings, links, assets = components.settings, components.links, components.assets
     channel = grpc.aio.insecure_channel(address, CHANNEL_OPTIONS)
@@ -304,7 +307,7 @@ async def _start_http(components: Components, address: str, stack: contextlib.As
     if any(isinstance(provider, ServerlessProvider) for provider in components.providers.values()):
         transfers = TransferSlots(settings.max_transfers)
         worker_links = WorkerLinks(components.tickets, links, assets, components.sources, transfers)
-    app = build_app(channel, assets, links, rest, components.transfers, worker_links)
+    app = build_app(channel, keys, assets, links, rest, components.transfers, worker_links)
     http = HttpServer(app, settings.host, settings.port)
     await http.start()
     stack.push_async_callback(http.drain, 0)

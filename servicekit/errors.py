@@ -1,5 +1,6 @@
 """The tree of errors. Each class has a gRPC code; the outermost interceptor alone turns an error into a status."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Self
 
@@ -8,6 +9,30 @@ from google.rpc import error_details_pb2, status_pb2
 
 DETAILS_KEY = "grpc-status-details-bin"
 DOMAIN = "api-gpu"
+# What an error repeats of its caller's input has at most so many letters, and its whole text so many letters and bytes.
+# gRPC sends it twice, percent-encoded in a header, and clients refuse headers over 8 KiB.
+MAX_ECHO_LETTERS = 200
+MAX_TEXT_LETTERS = 1_000
+MAX_TEXT_BYTES = 1_200
+# Words, and what stands in quotes.
+_ECHOES = re.compile(r"""(?<!\S)\S{201,}|"[^"]{201,}"|(?<!\w)'[^']{201,}'""")
+
+
+def brief(text: str, letters: int = MAX_ECHO_LETTERS) -> str:
+    """Return text of a caller as an error may repeat it: cut to so many letters, the last one "…"."""
+    return text if len(text) <= letters else text[: letters - 1] + "…"
+
+
+def shorten(text: str) -> str:
+    """Return the text of an error with each word and each quotation in it cut, and the whole."""
+    if len(text) <= MAX_ECHO_LETTERS:
+        return text
+    text = _ECHOES.sub(lambda found: brief(found[0]), text[: 2 * MAX_TEXT_LETTERS * MAX_ECHO_LETTERS])
+    text = brief(text, MAX_TEXT_LETTERS)
+    encoded = text.encode(errors="replace")
+    if len(encoded) <= MAX_TEXT_BYTES:
+        return text
+    return encoded[: MAX_TEXT_BYTES - 3].decode(errors="ignore") + "…"
 
 
 class ConfigError(Exception):
@@ -34,10 +59,10 @@ class ServiceError(Exception):
         fields: Mapping[str, str] | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = shorten(message)
+        super().__init__(self.message)
         self.reason = reason
-        self.fields = dict(fields or {})
+        self.fields = {brief(name): shorten(text) for name, text in (fields or {}).items()}
         self.metadata = dict(metadata or {})
 
     @property

@@ -7,9 +7,7 @@ import hmac
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
-from urllib.parse import unquote
 
 import structlog
 
@@ -21,6 +19,7 @@ from encoder.tasks import inputs
 from encoder.tasks.capabilities import VERSION, Capabilities
 from encoder.tasks.executor import TaskExecutor, Work, open_executor
 from encoder.tasks.results import ResultStream
+from servicekit.addresses import peer_address
 from servicekit.chunks import ACCEPTED
 from servicekit.config import Network
 from servicekit.errors import PermissionDenied, Unauthenticated
@@ -104,17 +103,8 @@ def access_control(networks: Sequence[Network], session_token: str) -> AroundCal
 
 def is_allowed(peer: str, networks: Sequence[Network]) -> bool:
     """Return True if a gRPC peer ("ipv4:127.0.0.1:5000", "ipv6:[::1]:5000") is in one of `networks`."""
-    address = _address(peer)
+    address = peer_address(peer)
     return address is not None and any(address in network for network in networks)
-
-
-def _address(peer: str) -> IPv4Address | IPv6Address | None:
-    family, _, rest = unquote(peer).partition(":")
-    if family not in ("ipv4", "ipv6"):
-        return None
-    address = ip_address(rest.rpartition(":")[0].strip("[]").partition("%")[0])
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return mapped or address
 
 
 class IdleMonitor:

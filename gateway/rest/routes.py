@@ -84,6 +84,8 @@ class Template:
 
         Raises ValueError for a value that is not UTF-8.
         """
+        if path.count("/") < len(self.segments) - 1:
+            return None
         parts = path[1:].split("/") if path != "/" else []
         if self.verb:
             if not parts or not parts[-1].endswith(":" + self.verb):
@@ -127,7 +129,8 @@ class Template:
 def _matches(pattern: str, part: str) -> bool:
     if pattern == ONE:
         return bool(part)
-    return pattern == REST or unquote(part) == pattern
+    # An escape has three letters for one byte of the pattern, of which a letter has four at most.
+    return pattern in (part, REST) or ("%" in part and len(part) <= 12 * len(pattern) and unquote(part) == pattern)
 
 
 _FILES = (video_pb2, jobs_pb2, assets_pb2, system_pb2, fleet_pb2)

@@ -25,6 +25,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.assets.links import LinkSigner
 from gateway.assets.store import AssetStore, TransferSlots
+from gateway.auth import ApiKeys
+from gateway.rest.bodies import Bodies
 from gateway.rest.files import SignedFiles
 from gateway.rest.middleware import ErrorBoundary
 from gateway.rest.openapi.document import OpenApi
@@ -65,6 +67,7 @@ LIMITS = HttpLimits()
 
 def build_app(
     channel: grpc.aio.Channel,
+    keys: ApiKeys,
     assets: AssetStore,
     links: LinkSigner,
     settings: RestSettings,
@@ -73,8 +76,8 @@ def build_app(
 ) -> Starlette:
     """Build the application.
 
-    `channel` leads to the gateway's own gRPC. `transfers` counts downloads of signed files together with the transfers
-    of gRPC. `worker_links` serves encoders behind a provider's queue.
+    `channel` leads to the gateway's own gRPC, whose `keys` are judged here first. `transfers` counts downloads of
+    signed files together with the transfers of gRPC. `worker_links` serves encoders behind a provider's queue.
     """
     table = RouteTable()
     cors = Middleware(
@@ -91,7 +94,7 @@ def build_app(
             Route("/files/{id}/{filename:path}", SignedFiles(assets, links, transfers, settings.stall_seconds)),
             *_worker_routes(worker_links, settings.stall_seconds),
             Route("/openapi.json", OpenApi(table, settings.public_url)),
-            Mount("/", Proxy(channel, table, settings)),
+            Mount("/", Proxy(channel, keys, table, settings, Bodies(settings.max_body_bytes))),
         ],
         middleware=[cors, Middleware(ErrorBoundary)],
     )

@@ -6,7 +6,6 @@ Every error is an InvalidArgument that names the place: "images[1].duracao must 
 import base64
 import binascii
 import difflib
-import json
 import math
 import re
 import struct
@@ -19,7 +18,7 @@ from google.protobuf.message import Message
 
 from gateway.rest.protojson.encode import OWN_FORM
 from servicekit import enums
-from servicekit.errors import InvalidArgument
+from servicekit.errors import InvalidArgument, brief
 
 MAX_DEPTH = 64
 # The descriptors of protobuf's C implementation have no public type.
@@ -63,35 +62,6 @@ def field_named(descriptor: Descriptor, name: str) -> Field | None:
     return found or next((field for field in descriptor.fields if field.json_name == name), None)
 
 
-def loads(body: bytes) -> Any:
-    """Parse the JSON of a body. Raises InvalidArgument that names line and column."""
-    try:
-        text = body.decode("utf-8-sig")
-        return json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
-    except UnicodeDecodeError as error:
-        raise InvalidArgument(f"The body is not UTF-8: byte {error.start} is wrong.", reason="BAD_JSON") from error
-    except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        raise InvalidArgument(f"The body is not valid JSON: {error.msg} at {place}.", reason="BAD_JSON") from error
-    except ValueError as error:  # raised by the hooks below, and for numbers of thousands of digits
-        raise InvalidArgument(f"The body is not valid JSON: {error}.", reason="BAD_JSON") from error
-    except RecursionError as error:
-        raise InvalidArgument("The body is nested too deep.", reason="BAD_JSON") from error
-
-
-def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    value: dict[str, Any] = {}
-    for name, element in pairs:
-        if name in value:
-            raise ValueError(f'the key "{name}" is there twice')
-        value[name] = element
-    return value
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f'{name} is no JSON number; write "{name}" in quotes')
-
-
 def merge(message: Message, value: Any, where: str = "") -> None:
     """Set the fields of the message from a JSON value; `where` is the path of the message in the body."""
     descriptor = message.DESCRIPTOR
@@ -104,7 +74,7 @@ def merge(message: Message, value: Any, where: str = "") -> None:
         raise _wrong(where, "is nested too deep")
     paths: dict[str, str] = {}
     for name, element in value.items():
-        path = f"{where}.{name}" if where else name
+        path = f"{where}.{brief(name)}" if where else brief(name)
         field = field_named(descriptor, name)
         if field is None:
             raise unknown_name("field", path, [known.json_name for known in descriptor.fields])
@@ -150,7 +120,7 @@ def _set_map(message: Message, field: Field, value: Any, where: str) -> None:
     key_field, value_field = (field.message_type.fields_by_name[name] for name in ("key", "value"))
     entries = getattr(message, field.name)
     for name, element in value.items():
-        path = f"{where}.{name}"
+        path = f"{where}.{brief(name)}"
         key = _scalar_of_text(key_field, name, path)
         if value_field.message_type is not None:
             merge(entries[key], element, path)
@@ -192,6 +162,7 @@ def set_text(message: Message, path: str, texts: Sequence[str]) -> None:
 
 def unknown_name(what: str, name: str, known: Sequence[str]) -> InvalidArgument:
     """Return the error of a field or parameter that does not exist; it suggests the nearest known name."""
+    name = brief(name)
     near = difflib.get_close_matches(name.rpartition(".")[2], known, n=1)
     hint = f'did you mean "{near[0]}"?' if near else f"known: {', '.join(known) or 'none'}."
     return InvalidArgument(f'Unknown {what} "{name}"; {hint}', reason="UNKNOWN_FIELD", fields={name: f"unknown {what}"})
