@@ -198,7 +198,7 @@ def unknown_name(what: str, name: str, known: Sequence[str]) -> InvalidArgument:
 
 
 def _wrong(where: str, text: str) -> InvalidArgument:
-    return InvalidArgument(f"{where} {text}", fields={where: text})
+    return InvalidArgument(f"{where} {text}", reason="BAD_FIELD", fields={where: text})
 
 
 def _scalar(field: Field, value: Any, where: str) -> Any:
