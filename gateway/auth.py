@@ -76,8 +76,7 @@ class ApiKeys:
         self._unlogged += 1
         seconds = math.ceil(wait)
         text = f"Too many wrong API keys came from your address, and this one is wrong too; try again in {seconds} s."
-        again = {"retry_after_seconds": str(seconds)}
-        return ResourceExhausted(text, reason="TOO_MANY_WRONG_KEYS", metadata=again)
+        return ResourceExhausted(text, reason="TOO_MANY_WRONG_KEYS", retry_seconds=wait)
 
     def _audit(self, method: str, address: str, wait_seconds: float, tries: int) -> None:
         try:

@@ -120,4 +120,4 @@ async def _written(writing: Awaitable[int], key: str) -> int:
         try:
             return await writing
         except KeyWrongLastSequenceError as error:
-            raise Aborted(f"{key} was changed by somebody else meanwhile") from error
+            raise Aborted(f"{key} was changed by somebody else meanwhile", reason="CHANGED_MEANWHILE") from error

@@ -22,6 +22,7 @@ from gateway.jobs.model import Failure, Job
 from gateway.jobs.policy import JobPolicy
 from gateway.jobs.queue import Attempt, TaskQueue
 from gateway.jobs.store import JobStore
+from gateway.sources.fetch import final_error, is_of_origin
 from gateway.workers.base import EncoderBusy, InputFailed
 from gateway.workers.pool import Pool, PoolMember
 from servicekit.errors import Aborted, DataLoss, Internal, NotFound, ServiceError, Unavailable
@@ -135,7 +136,7 @@ class Dispatcher:
         except Exception:
             log.exception("unexpected error in a task", task=ref.key)
             # A fault of the gateway itself: retried like a lost encoder.
-            return Unavailable("Something went wrong inside the gateway; its log has more.")
+            return Unavailable("Something went wrong inside the gateway; its log has more.", reason="UNEXPECTED")
         return None
 
     async def _settle(self, attempt: Attempt, error: ServiceError | None) -> None:
@@ -162,7 +163,8 @@ class Dispatcher:
         if attempts < self.policy.max_attempts or self.assignments.is_assigned_elsewhere(ref.key):
             await self._return(attempt, counted=True, delay_seconds=self.policy.retry_seconds * max(1, attempts))
         else:
-            await self._fail(attempt, Internal(f"Given up after {attempts} tries; the last one: {error.message}"))
+            text = f"Given up after {attempts} tries; the last one: {error.message}"
+            await self._fail(attempt, error if is_of_origin(error) else Internal(text, reason="GIVEN_UP"))
 
     async def _return(self, attempt: Attempt, *, counted: bool, delay_seconds: float = 0) -> None:
         def step(job: Job) -> Job:
@@ -174,7 +176,7 @@ class Dispatcher:
             await attempt.delivery.give_back(delay_seconds)
 
     async def _fail(self, attempt: Attempt, error: ServiceError) -> None:
-        ref = attempt.ref
+        ref, error = attempt.ref, final_error(error)
         failure = Failure(error.number, error.message[:MAX_FAILURE_CHARACTERS], error.reason)
         timed_out = isinstance(error, TaskTimedOut)
         log.info("task failed", task=ref.key, code=error.code.name, error=error.message)

@@ -23,7 +23,7 @@ from servicekit.errors import Aborted, Cancelled, DeadlineExceeded, Internal, No
 from servicekit.tasks import run_to_completion
 
 
-class TaskTimedOut(DeadlineExceeded):
+class TaskTimedOut(DeadlineExceeded, reason="TASK_TIMEOUT"):
     """The task as a whole took too long (not one of its inputs)."""
 
 
@@ -53,7 +53,8 @@ class TaskExecutor:
         if task.status.is_terminal:
             return
         if task.attempts >= self.policy.max_attempts:
-            raise Internal(f"Given up after {task.attempts} tries; each time the gateway ended in the middle of it.")
+            text = f"Given up after {task.attempts} tries; each time the gateway ended in the middle of it."
+            raise Internal(text, reason="GIVEN_UP")
         encoder = await self._resuming(ref) or encoder
         outcome, result = await self._encode(attempt, job, encoder)
         self.committing.add(ref)
@@ -198,7 +199,7 @@ class TaskCallbacks:
         ref = self.attempt.ref
         job = await self.executor.store.update(ref.job_id, lambda job: model.start_task(job, ref.index, time.time()))
         if job.tasks[ref.index].status.is_terminal:
-            raise Cancelled("The job was cancelled.")
+            raise Cancelled("The job was cancelled.", reason="JOB_CANCELLED")
         self.attempt.started_at = job.tasks[ref.index].started_at
 
     async def _publish(self, progress: TaskProgress) -> None:

@@ -25,7 +25,8 @@ def kind(operation: video_pb2.Operation) -> tuple[str, Message]:
     name = operation.WhichOneof("kind")
     if name is None:
         known = ", ".join(field.name for field in KINDS)
-        raise InvalidArgument(f"The operation is missing; give one of: {known}.", fields={"operation": "required"})
+        text = f"The operation is missing; give one of: {known}."
+        raise InvalidArgument(text, reason="MISSING_FIELD", fields={"operation": "required"})
     return name, getattr(operation, name)
 
 
@@ -56,6 +57,7 @@ def check(operation: video_pb2.Operation, max_items: int) -> None:
     if len(elements) > max_items:
         raise InvalidArgument(
             f"{name} has {len(elements)} elements and {max_items} are allowed; send several requests.",
+            reason="TOO_MANY_ITEMS",
             fields={name: f"at most {max_items} elements"},
         )
 
@@ -64,7 +66,7 @@ def _check(message: Message, prefix: str) -> None:
     missing = [prefix + field.json_name for field in message.DESCRIPTOR.fields if _is_missing(message, field)]
     if missing:
         text = rules(message).required or f"{', '.join(missing)}: required"
-        raise InvalidArgument(text, fields=dict.fromkeys(missing, "required"))
+        raise InvalidArgument(text, reason="MISSING_FIELD", fields=dict.fromkeys(missing, "required"))
     for field, value in message.ListFields():
         _check_field(field, value, prefix + field.json_name)
 
@@ -73,14 +75,15 @@ def _check_field(field: Field, value: Any, name: str) -> None:
     rules = _field_rules(field)
     if field.is_repeated and 0 < rules.max_items < len(value):
         text = f"{name} has {len(value)} elements and {rules.max_items} are the most."
-        raise InvalidArgument(text, fields={name: "too many"})
+        raise InvalidArgument(text, reason="TOO_MANY_ITEMS", fields={name: "too many"})
     for place, element in _elements(field, value, name):
         if field.message_type is not None:
             _check(element, f"{place}.")
         elif not field.is_repeated:
             _check_range(rules, element, place)
         elif rules.input and not element.strip():
-            raise InvalidArgument(f"{place} is empty; give a source, or leave it out.", fields={place: "required"})
+            text = f"{place} is empty; give a source, or leave it out."
+            raise InvalidArgument(text, reason="MISSING_FIELD", fields={place: "required"})
     if rules.unique:
         _check_unique(rules.unique, value, name)
 
@@ -93,7 +96,7 @@ def _check_unique(name: str, elements: Any, where: str) -> None:
         if earlier != index:
             places = f"{where}[{earlier}].{name}", f"{where}[{index}].{name}"
             text = f"{places[0]} and {places[1]} are both {str(value)[:80]!r}; give each element its own."
-            raise InvalidArgument(text, fields=dict.fromkeys(places, "not unique"))
+            raise InvalidArgument(text, reason="BAD_FIELD", fields=dict.fromkeys(places, "not unique"))
 
 
 def _is_missing(message: Message, field: Field) -> bool:
@@ -110,7 +113,7 @@ def _check_range(rules: options_pb2.FieldRules, value: Any, name: str) -> None:
     # Written so that NaN, which compares false with everything, is refused.
     if (low is not None and not value >= low) or (high is not None and not value <= high):
         text = f"must be from {low:g} to {high:g}" if low is not None and high is not None else "is out of range"
-        raise InvalidArgument(f"{name} is {value:g} and {text}.", fields={name: text})
+        raise InvalidArgument(f"{name} is {value:g} and {text}.", reason="BAD_FIELD", fields={name: text})
 
 
 def is_batch(operation: video_pb2.Operation) -> bool:

@@ -17,7 +17,7 @@ MIB = 1024 * 1024
 # A larger body, or one of more values, is parsed in a thread.
 INLINE_BYTES = 64 * 1024
 INLINE_VALUES = 2_000
-RETRY_SECONDS = "1"
+RETRY_SECONDS = 1.0
 
 
 class BodyBudget:
@@ -48,14 +48,13 @@ class BodyBudget:
             self._give_back(name, taken)
 
     def _take(self, name: str, size_bytes: int) -> None:
-        again = {"retry_after_seconds": RETRY_SECONDS}
         held = self._held_by_address.get(name, 0) + size_bytes
         if held > self._address_bytes:
             text = "Too many large requests from your address at once; wait for some of them to be answered."
-            raise ResourceExhausted(text, reason="TOO_MANY_BODIES", metadata=again)
+            raise ResourceExhausted(text, reason="TOO_MANY_BODIES", retry_seconds=RETRY_SECONDS)
         if self._held_bytes + size_bytes > self._total_bytes:
             text = "The gateway reads too many large requests just now; try again in a moment."
-            raise Unavailable(text, reason="TOO_MANY_BODIES", metadata=again)
+            raise Unavailable(text, reason="TOO_MANY_BODIES", retry_seconds=RETRY_SECONDS)
         self._held_by_address[name] = held
         self._held_bytes += size_bytes
 

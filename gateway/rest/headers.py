@@ -50,13 +50,15 @@ def request_metadata(headers: Headers, request_id: str, base_url: str) -> tuple[
 
 def _check_key(name: str, key: str) -> str:
     if not _KEY.fullmatch(key):
-        raise InvalidArgument(f"The header {name} names no metadata key: only letters, digits, '-', '_' and '.'.")
+        raise InvalidArgument(
+            f"The header {name} names no metadata key: only letters, digits, '-', '_' and '.'.", reason="BAD_HEADER"
+        )
     return key
 
 
 def _check_value(name: str, value: str) -> str:
     if not _VALUE.fullmatch(value):
-        raise InvalidArgument(f"The header {name} has characters other than printable ASCII.")
+        raise InvalidArgument(f"The header {name} has characters other than printable ASCII.", reason="BAD_HEADER")
     return value
 
 
@@ -64,7 +66,9 @@ def _decode_binary(name: str, value: str) -> bytes:
     try:
         return base64.b64decode(value + "=" * (-len(value) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise InvalidArgument(f"The header {name} must be base64, since its name ends in -bin.") from error
+        raise InvalidArgument(
+            f"The header {name} must be base64, since its name ends in -bin.", reason="BAD_HEADER"
+        ) from error
 
 
 def timeout_seconds(headers: Headers) -> float | None:
@@ -76,6 +80,7 @@ def timeout_seconds(headers: Headers) -> float | None:
     if not found:
         raise InvalidArgument(
             f'Grpc-Timeout is "{value}"; it must be up to 8 digits and a unit of H M S m u n, like 30S.',
+            reason="BAD_HEADER",
             fields={"Grpc-Timeout": "digits and a unit"},
         )
     return min(int(found[1]) * _UNIT_SECONDS[found[2]], MAX_TIMEOUT_SECONDS)
@@ -92,7 +97,7 @@ def base_url(headers: Headers, scheme: str, server: tuple[str, int | None] | Non
     host, port = server or ("localhost", None)
     authority = headers.get("host") or (f"{host}:{port}" if port else host)
     if not _HOST.fullmatch(authority):
-        raise InvalidArgument("The Host header is no host name.", fields={"Host": "no host name"})
+        raise InvalidArgument("The Host header is no host name.", reason="BAD_HEADER", fields={"Host": "no host name"})
     return f"{scheme}://{authority}"
 
 

@@ -28,6 +28,8 @@ SECURITY_HEADERS = {
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
     "cache-control": "no-store",
 }
+# Every response of these says when to call again: errors do themselves, by their RetryInfo.
+RETRYABLE, RETRY_AFTER_SECONDS = (429, 503), "5"
 # Paths of probes, logged at debug level only, as are workers that poll whether their task is still needed.
 QUIET = ("/health",)
 # After a failed request, the rest of its body is read and dropped for so long: closing at once would reset the
@@ -55,12 +57,12 @@ class ErrorBoundary:
             except ClientGone:
                 exchange.status = 499
             except asyncio.CancelledError:  # the server stops
-                await exchange.fail(from_error(Unavailable(STOPPING)))
+                await exchange.fail(from_error(Unavailable(STOPPING, reason="SHUTTING_DOWN")))
             except (ServiceError, grpc.aio.AioRpcError) as error:
                 await exchange.fail(_http_error(error))
             except Exception:
                 log.exception("unexpected error")
-                await exchange.fail(from_error(Internal(UNEXPECTED.format(exchange.request_id))))
+                await exchange.fail(from_error(Internal(UNEXPECTED.format(exchange.request_id), reason="UNEXPECTED")))
             finally:
                 exchange.log()
 
@@ -100,6 +102,8 @@ class Exchange:
             headers["x-request-id"] = self.request_id
             for name, value in SECURITY_HEADERS.items():
                 headers.setdefault(name, value)
+            if self.status in RETRYABLE:
+                headers.setdefault("retry-after", RETRY_AFTER_SECONDS)
         await self._send(message)
 
     async def fail(self, error: HttpError) -> None:

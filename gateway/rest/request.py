@@ -17,7 +17,8 @@ from gateway.rest.protojson import decode
 from gateway.rest.protojson.parse import loads
 from gateway.rest.routes import WHOLE, Route
 from gateway.rest.status import RequestTimeout, UnsupportedMedia
-from servicekit.errors import InvalidArgument, brief
+from servicekit.echo import brief
+from servicekit.errors import InvalidArgument
 from servicekit.tasks import cancel_and_wait
 
 MAX_PARAMETERS = 1000
@@ -61,7 +62,7 @@ class RoutedRequest:
         if value is None:
             return None
         if not value.isascii() or not value.isdecimal():
-            raise InvalidArgument("Content-Length is no number.")
+            raise InvalidArgument("Content-Length is no number.", reason="BAD_HEADER")
         return int(value)
 
     async def message(self, bodies: Bodies) -> Message:
@@ -105,7 +106,8 @@ def parse_query(text: bytes) -> dict[str, list[str]]:
     try:
         return parse_qs(text.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS)
     except ValueError as error:  # not UTF-8, or too many
-        raise InvalidArgument(f"The query is not UTF-8 or has over {MAX_PARAMETERS} parameters.") from error
+        text = f"The query is not UTF-8 or has over {MAX_PARAMETERS} parameters."
+        raise InvalidArgument(text, reason="BAD_QUERY") from error
 
 
 async def receive_body(receive: Receive, idle_seconds: float) -> AsyncIterator[bytes]:

@@ -209,7 +209,7 @@ class RouteTable:
                 variables = route.template.match(path)
             except ValueError as error:
                 text = f"The path {path} is not UTF-8 once it is decoded; encode it as UTF-8."
-                raise InvalidArgument(text) from error
+                raise InvalidArgument(text, reason="BAD_PATH") from error
             if variables is None:
                 continue
             if route.http_method in (method, ANY):

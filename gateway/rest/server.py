@@ -17,8 +17,10 @@ from typing import Any
 import grpc
 import uvicorn
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -31,12 +33,12 @@ from gateway.rest.files import SignedFiles
 from gateway.rest.middleware import ErrorBoundary
 from gateway.rest.openapi.document import OpenApi
 from gateway.rest.protojson.encode import dumps
-from gateway.rest.proxy import Proxy, RestSettings
+from gateway.rest.proxy import JSON, Proxy, RestSettings
 from gateway.rest.routes import RouteTable
-from gateway.rest.status import HttpError, from_error
+from gateway.rest.status import HeadTooLarge, MalformedHttp, RequestTimeout, from_error
 from gateway.rest.worker_links import WorkerInputs, WorkerLinks, WorkerResult
 from servicekit.config import ConfigError
-from servicekit.errors import InvalidArgument
+from servicekit.errors import InvalidArgument, ServiceError
 
 __all__ = ["HttpLimits", "HttpServer", "RestSettings", "build_app"]
 
@@ -81,7 +83,7 @@ def build_app(
     """
     table = RouteTable()
     cors = Middleware(
-        CORSMiddleware,
+        Cors,
         allow_origins=list(settings.cors_allow_origins),
         allow_methods=METHODS,
         allow_headers=["*"],
@@ -98,6 +100,19 @@ def build_app(
         ],
         middleware=[cors, Middleware(ErrorBoundary)],
     )
+
+
+class Cors(CORSMiddleware):
+    """Starlette's, with refusals of preflights in JSON."""
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        response = super().preflight_response(request_headers)
+        if response.status_code < 400:
+            return response
+        allowed = {name: value for name, value in response.headers.items() if not name.startswith("content-")}
+        text = f"{bytes(response.body).decode()}; CORS_ALLOW_ORIGINS says which pages may call."
+        failed = from_error(InvalidArgument(text, reason="CORS_REFUSED"))
+        return Response(dumps(failed.body()), failed.http_status, allowed, JSON)
 
 
 def _worker_routes(links: WorkerLinks | None, stall_seconds: float) -> list[Route]:
@@ -140,7 +155,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().data_received(data)
         self._framing_bytes = 0 if self._has_advanced else self._framing_bytes + len(data)
         if self._framing_bytes > self._limits.head_bytes and not self.transport.is_closing():
-            self._refuse(431, f"The head of the request is over {self._limits.head_bytes} bytes.")
+            self._refuse(HeadTooLarge(f"The head of the request is over {self._limits.head_bytes} bytes."))
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._is_in_head:  # httptools calls it for trailers too
@@ -172,12 +187,12 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Respond to malformed HTTP, and close."""
-        self._refuse(400, msg)
+        self._refuse(MalformedHttp(msg))
 
     def _start_head_timer(self) -> None:
         seconds = self._limits.head_seconds
-        text = f"The head of the request did not come within {seconds:g} s."
-        self._start_timer(seconds, self._refuse, 408, text)
+        late = RequestTimeout(f"The head of the request did not come within {seconds:g} s.")
+        self._start_timer(seconds, self._refuse, late)
 
     def _start_timer(self, seconds: float, callback: Callable[..., None], *arguments: Any) -> None:
         self._stop_timer()
@@ -188,14 +203,15 @@ class LimitedProtocol(HttpToolsProtocol):
             self._timer.cancel()
             self._timer = None
 
-    def _refuse(self, number: int, text: str) -> None:
+    def _refuse(self, error: ServiceError) -> None:
         is_responding = self.cycle is not None and not self.cycle.response_complete
         if is_responding or not self._is_in_head:  # a response was started or is complete
             self.transport.close()
             return
-        body = dumps(HttpError(from_error(InvalidArgument(text)).status, number).body())
+        failed = from_error(error)
+        body = dumps(failed.body())
         head = (
-            f"{STATUS_LINE[number].decode()}content-type: application/json\r\n"
+            f"{STATUS_LINE[failed.http_status].decode()}content-type: application/json\r\n"
             f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + body)

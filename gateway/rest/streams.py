@@ -178,7 +178,8 @@ def announced_sha256(headers: Headers) -> str:
         except binascii.Error:
             value = b""
         if len(value) != 32:
-            raise InvalidArgument(f"The sha-256 in {name} is not 32 bytes in base64.", fields={name: "bad digest"})
+            text = f"The sha-256 in {name} is not 32 bytes in base64."
+            raise InvalidArgument(text, reason="BAD_DIGEST", fields={name: "bad digest"})
         return value.hex()
     return ""
 

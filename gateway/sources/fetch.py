@@ -57,6 +57,8 @@ STATUSES: dict[int, Translation] = {
 }
 SERVER_FAILED: Translation = (Unavailable, "failed at its server; try again later")
 REFUSED: Translation = (FailedPrecondition, "was refused; is the link still valid?")
+# Reasons of errors that are about the server of a source.
+ORIGIN_REASONS = ("FETCH_FAILED", "FETCH_REFUSED")
 # For names that do not exist, as opposed to name servers that do not answer. Not every system has all of them.
 NO_SUCH_NAME = {getattr(socket, name) for name in ("EAI_NONAME", "EAI_NODATA", "EAI_FAIL") if hasattr(socket, name)}
 
@@ -256,6 +258,21 @@ def resolution_error(host: str, error: Exception) -> ServiceError:
     if isinstance(error, UnicodeError) or (isinstance(error, socket.gaierror) and error.errno in NO_SUCH_NAME):
         return NotFound(f"There is no host {host!r}; check how the URL is written.", reason="NO_SUCH_HOST")
     return Unavailable(f"The host {host!r} cannot be looked up at present; try again later.", reason="FETCH_FAILED")
+
+
+def is_of_origin(error: ServiceError) -> bool:
+    """Return True if a server of somebody else failed: it may do better at the next try."""
+    return error.reason in ORIGIN_REASONS and isinstance(error, Unavailable | DeadlineExceeded)
+
+
+def final_error(error: ServiceError) -> ServiceError:
+    """Return the error of an origin that failed at every try as one that the caller can mend.
+
+    With a 5xx, which says that the service failed, tools would repeat the whole request.
+    """
+    if not is_of_origin(error):
+        return error
+    return FailedPrecondition(error.message, reason=error.reason, fields=error.fields, metadata=error.metadata)
 
 
 def _translate(url: httpx.URL, error: Exception) -> ServiceError:

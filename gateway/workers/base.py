@@ -17,11 +17,11 @@ from servicekit.errors import InvalidArgument, ServiceError, Unavailable
 Opened = AbstractAsyncContextManager[Source]
 
 
-class EncoderLost(Unavailable):
+class EncoderLost(Unavailable, reason="ENCODER_LOST"):
     """The encoder took the task and went away in the middle of it; the attempt counts."""
 
 
-class EncoderBusy(Unavailable):
+class EncoderBusy(Unavailable, reason="ENCODER_BUSY"):
     """The encoder did not take the task: not reachable, no slot, shutting down. The attempt does not count."""
 
 
@@ -146,4 +146,4 @@ def about(field: str, error: ServiceError) -> ServiceError:
 
 def empty() -> ServiceError:
     """Return the error of an input without a byte."""
-    return InvalidArgument("the file is empty; check the link or upload it again")
+    return InvalidArgument("the file is empty; check the link or upload it again", reason="EMPTY_INPUT")

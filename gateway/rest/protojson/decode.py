@@ -18,7 +18,8 @@ from google.protobuf.message import Message
 
 from gateway.rest.protojson.encode import OWN_FORM
 from servicekit import enums
-from servicekit.errors import InvalidArgument, brief
+from servicekit.echo import brief
+from servicekit.errors import InvalidArgument
 
 MAX_DEPTH = 64
 # The descriptors of protobuf's C implementation have no public type.
@@ -169,7 +170,7 @@ def unknown_name(what: str, name: str, known: Sequence[str]) -> InvalidArgument:
 
 
 def _wrong(where: str, text: str) -> InvalidArgument:
-    return InvalidArgument(f"{where} {text}", fields={where: text})
+    return InvalidArgument(f"{where} {text}", reason="BAD_FIELD", fields={where: text})
 
 
 def _scalar(field: Field, value: Any, where: str) -> Any:

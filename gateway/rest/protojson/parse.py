@@ -8,7 +8,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from servicekit.errors import InvalidArgument, ResourceExhausted, brief
+from servicekit.echo import brief
+from servicekit.errors import InvalidArgument, ResourceExhausted
 
 # More than the largest request needs: 50,000 words of captions, each an object of three.
 MAX_VALUES = 250_000

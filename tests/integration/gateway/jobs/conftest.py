@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ipaddress
 import time
 from dataclasses import dataclass, field, replace
 
@@ -38,6 +39,7 @@ from tests.integration.gateway.jobs.faulty_bucket import FaultyBucket
 from tests.support.until import within
 
 RESULT = b"result" * 1000
+LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
 
 
 @dataclass
@@ -212,7 +214,8 @@ async def wired(
     stack.push_async_callback(store.stop)
     work_queue = await jetstream.queue("tasks", ack_wait_seconds)
     queue, progress = TaskQueue(work_queue), ProgressBus(jetstream)
-    fetcher = Fetcher(FetchLimits(max_bytes=1 << 30, connect_seconds=30, idle_seconds=30, total_seconds=60))
+    limits = FetchLimits(1 << 30, connect_seconds=30, idle_seconds=30, total_seconds=60, allow_cidrs=LOOPBACK)
+    fetcher = Fetcher(limits)
     stack.push_async_callback(fetcher.aclose)
     sources = Sources(fetcher, assets)
     config = FleetConfig("api-gpu", Policy())
