@@ -3,6 +3,7 @@
 So a new operation needs no edit here: its fields are checked, its inputs found and its batch split by their options.
 """
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from servicekit.errors import InvalidArgument
 
 # The descriptors of protobuf's C implementation have no public type.
 Field = Any
+Descriptor = Any
 
 KINDS = video_pb2.Operation.DESCRIPTOR.oneofs_by_name["kind"].fields
 
@@ -52,7 +54,6 @@ def rules(message: Message) -> options_pb2.MessageRules:
 def check(operation: video_pb2.Operation, max_items: int) -> None:
     """Hold the operation against its rules. Raises InvalidArgument with the text of the contract."""
     _, message = kind(operation)
-    _check(message, "")
     name, elements = _batch(message)
     if len(elements) > max_items:
         raise InvalidArgument(
@@ -60,10 +61,11 @@ def check(operation: video_pb2.Operation, max_items: int) -> None:
             reason="TOO_MANY_ITEMS",
             fields={name: f"at most {max_items} elements"},
         )
+    _check(message, "")
 
 
 def _check(message: Message, prefix: str) -> None:
-    missing = [prefix + field.json_name for field in message.DESCRIPTOR.fields if _is_missing(message, field)]
+    missing = [prefix + field.json_name for field in _required(message.DESCRIPTOR) if _is_missing(message, field)]
     if missing:
         text = rules(message).required or f"{', '.join(missing)}: required"
         raise InvalidArgument(text, reason="MISSING_FIELD", fields=dict.fromkeys(missing, "required"))
@@ -99,9 +101,14 @@ def _check_unique(name: str, elements: Any, where: str) -> None:
             raise InvalidArgument(text, reason="BAD_FIELD", fields=dict.fromkeys(places, "not unique"))
 
 
+@functools.cache
+def _required(descriptor: Descriptor) -> tuple[Field, ...]:
+    return tuple(field for field in descriptor.fields if _field_rules(field).required)
+
+
 def _is_missing(message: Message, field: Field) -> bool:
     rules = _field_rules(field)
-    if not rules.required or (rules.unless and getattr(message, rules.unless)):
+    if rules.unless and getattr(message, rules.unless):
         return False
     value = getattr(message, field.name)
     return not (value.strip() if isinstance(value, str) else value)
@@ -157,11 +164,22 @@ def inputs(message: Message, prefix: str = "") -> Iterator[tuple[str, str]]:
     """
     for field, value in message.ListFields():
         name, rules = prefix + field.name, _field_rules(field)
+        if not rules.input and not _has_inputs(field.message_type):
+            continue
         for place, element in _elements(field, value, name):
             if field.message_type is not None:
                 yield from inputs(element, f"{name if rules.batch else place}.")
             elif rules.input and element:
                 yield place, element
+
+
+@functools.cache
+def _has_inputs(descriptor: Descriptor | None, above: tuple[Descriptor, ...] = ()) -> bool:
+    """Return True if a message of this type may name sources, itself or in its fields."""
+    if descriptor is None or descriptor in above:
+        return False
+    inside = (*above, descriptor)
+    return any(_field_rules(field).input or _has_inputs(field.message_type, inside) for field in descriptor.fields)
 
 
 def distinct_inputs(message: Message) -> list[tuple[str, list[str]]]:
@@ -189,6 +207,8 @@ def _batch(message: Message) -> tuple[str, Any]:
     return next(((name, getattr(message, name)) for name in names), ("", ()))
 
 
+# Cached, as there may be 50,000 elements of one kind in a request, and the descriptors are few.
+@functools.cache
 def _field_rules(field: Field) -> options_pb2.FieldRules:
     rules: options_pb2.FieldRules = field.GetOptions().Extensions[options_pb2.field]
     return rules

@@ -17,6 +17,7 @@ from gateway.rest import headers as http_headers
 from gateway.rest.protojson.encode import dumps
 from gateway.rest.request import ClientGone, end_response, send_body, start_response
 from gateway.rest.status import HttpError, from_call, from_error
+from servicekit.echo import brief
 from servicekit.errors import Internal, ServiceError, Unavailable
 
 log = structlog.get_logger("gateway.rest")
@@ -32,9 +33,10 @@ SECURITY_HEADERS = {
 RETRYABLE, RETRY_AFTER_SECONDS = (429, 503), "5"
 # Paths of probes, logged at debug level only, as are workers that poll whether their task is still needed.
 QUIET = ("/health",)
-# After a failed request, the rest of its body is read and dropped for so long: closing at once would reset the
-# connection, and many clients would lose the response.
+# After a failed request the rest of its body is read and dropped, for so long and so much of it: closing at once would
+# reset the connection, and many clients would lose the response.
 LINGER_SECONDS = 5.0
+LINGER_BYTES = 16 * 1024 * 1024
 STOPPING = "The service is stopping. A job that was accepted goes on; find it with GET /jobs."
 UNEXPECTED = "Something went wrong inside the service; its log has more under request id {}."
 
@@ -120,10 +122,11 @@ class Exchange:
         await end_response(self.send)
 
     async def _linger(self) -> None:
+        size_bytes = 0
         try:
             async with asyncio.timeout(LINGER_SECONDS):
-                while self._body_is_open:
-                    await self.receive()
+                while self._body_is_open and size_bytes < LINGER_BYTES:
+                    size_bytes += len((await self.receive()).get("body", b""))
         except TimeoutError:
             log.debug("client kept sending after its request failed")
 
@@ -132,4 +135,4 @@ class Exchange:
         elapsed = round((time.monotonic() - self._started) * 1000, 1)
         path, method = self._scope["path"], self._scope["method"]
         write = log.debug if path in QUIET or (method == "HEAD" and path.startswith("/tasks/")) else log.info
-        write("request", method=method, path=path, status=self.status, milliseconds=elapsed)
+        write("request", method=method, path=brief(path), status=self.status, milliseconds=elapsed)

@@ -17,6 +17,7 @@ from typing import Any
 import grpc
 import uvicorn
 from starlette.applications import Starlette
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -30,12 +31,13 @@ from gateway.assets.store import AssetStore, TransferSlots
 from gateway.auth import ApiKeys
 from gateway.rest.bodies import Bodies
 from gateway.rest.files import SignedFiles
+from gateway.rest.heads import HeadMeter
 from gateway.rest.middleware import ErrorBoundary
 from gateway.rest.openapi.document import OpenApi
 from gateway.rest.protojson.encode import dumps
 from gateway.rest.proxy import JSON, Proxy, RestSettings
 from gateway.rest.routes import RouteTable
-from gateway.rest.status import HeadTooLarge, MalformedHttp, RequestTimeout, from_error
+from gateway.rest.status import MalformedHttp, RequestTimeout, from_error
 from gateway.rest.worker_links import WorkerInputs, WorkerLinks, WorkerResult
 from servicekit.config import ConfigError
 from servicekit.errors import InvalidArgument, ServiceError
@@ -55,11 +57,12 @@ LAST_RESPONSE_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class HttpLimits:
-    """Limits of a connection: bytes and seconds of a request's head, seconds in which the rest of a body is read and
-    dropped after the response, and idle seconds between requests."""
+    """Limits of a connection: bytes and seconds of a request's head, bytes and seconds for which the rest of a body is
+    read and dropped after the response, and idle seconds between requests."""
 
     head_bytes: int = 64 * 1024
     head_seconds: float = 30.0
+    leftover_bytes: int = 16 * 1024 * 1024
     leftover_seconds: float = 30.0
     keep_alive_seconds: float = 65.0
 
@@ -119,14 +122,29 @@ def _worker_routes(links: WorkerLinks | None, stall_seconds: float) -> list[Rout
     if links is None:
         return []
     return [
-        Route("/tasks/{key}/{ticket}/inputs/{number:int}", WorkerInputs(links, stall_seconds)),
+        Route("/tasks/{key}/{ticket}/inputs/{number:index}", WorkerInputs(links, stall_seconds)),
         Route("/tasks/{key}/{ticket}/result", WorkerResult(links)),
-        Route("/tasks/{key}/{ticket}/files/{number:int}", WorkerResult(links)),
+        Route("/tasks/{key}/{ticket}/files/{number:index}", WorkerResult(links)),
     ]
 
 
+class IndexConvertor(Convertor[int]):
+    """Path parameters that are places in a list: a number of a few digits, unlike Starlette's `int`."""
+
+    regex = "[0-9]{1,9}"
+
+    def convert(self, value: str) -> int:
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        return str(value)
+
+
+register_url_convertor("index", IndexConvertor())
+
+
 class LimitedProtocol(HttpToolsProtocol):
-    """Respond 431 to a head over the limit and 408 to one that is late, both in JSON.
+    """Respond 431 to a head over the limits, 408 to one that is late and 400 to a malformed one, all in JSON.
 
     Trailers, which nobody reads, have the same limit. Over it, and when a body does not end in time after the response,
     the connection is closed.
@@ -138,6 +156,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._is_in_head = True
         self._has_advanced = False
         self._framing_bytes = 0
+        self._leftover_bytes = 0
+        self._head = HeadMeter(limits.head_bytes)
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -154,14 +174,25 @@ class LimitedProtocol(HttpToolsProtocol):
             self._start_head_timer()
         super().data_received(data)
         self._framing_bytes = 0 if self._has_advanced else self._framing_bytes + len(data)
+        # The parser holds back a header until it is whole.
         if self._framing_bytes > self._limits.head_bytes and not self.transport.is_closing():
-            self._refuse(HeadTooLarge(f"The head of the request is over {self._limits.head_bytes} bytes."))
+            self._refuse(self._head.too_large)
+
+    def on_message_begin(self) -> None:
+        self._head, self._leftover_bytes = HeadMeter(self._limits.head_bytes), 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        self._head.add_target(url)
+        super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        self._head.add_header(name, value)
         if self._is_in_head:  # httptools calls it for trailers too
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
+        self._head.check(self.parser.get_http_version(), self.headers)
         self._is_in_head, self._has_advanced = False, True
         self._stop_timer()
         self._unset_keepalive_if_required()
@@ -170,6 +201,10 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         self._has_advanced = True
         super().on_body(body)
+        if self.cycle.response_complete:
+            self._leftover_bytes += len(body)
+            if self._leftover_bytes > self._limits.leftover_bytes:
+                self.transport.close()
 
     def on_message_complete(self) -> None:
         self._is_in_head, self._has_advanced = True, True
@@ -186,8 +221,8 @@ class LimitedProtocol(HttpToolsProtocol):
             self._start_timer(self._limits.leftover_seconds, self.transport.close)
 
     def send_400_response(self, msg: str) -> None:
-        """Respond to malformed HTTP, and close."""
-        self._refuse(MalformedHttp(msg))
+        """Respond to malformed HTTP, and to a head that was refused, and close."""
+        self._refuse(self._head.fault or MalformedHttp(msg))
 
     def _start_head_timer(self) -> None:
         seconds = self._limits.head_seconds

@@ -37,6 +37,7 @@ HTTP_STATUS: dict[grpc.StatusCode, int] = {
 TITLES: dict[int, str] = {
     **{status.value: status.phrase for status in HTTPStatus if status >= 400},
     413: "Content Too Large",
+    414: "URI Too Long",
     416: "Range Not Satisfiable",
     499: "Client Closed Request",
     500: "Processing failed",
@@ -48,9 +49,13 @@ REASON_TITLES: dict[str, str] = {
 }
 # For limits that waiting does not lift 429 would invite the client to try again.
 REASON_STATUS: dict[str, int] = {**dict.fromkeys(LASTING_LIMITS, 413), "STORAGE_FULL": 507}
-# Codes of gRPC itself when it cannot reach the gateway; their texts are about sockets, and not for clients.
-_TRANSPORT_CODES = (Code.UNAVAILABLE, Code.INTERNAL, Code.UNKNOWN)
 UNREACHABLE = "The service cannot answer just now; try again in a moment."
+# Texts and reasons for the codes of gRPC itself. Its own texts are about sockets, metadata and code, not for clients.
+_TRANSPORT_ERRORS: dict[grpc.StatusCode, tuple[str, str]] = {
+    Code.RESOURCE_EXHAUSTED: ("The service has too many calls just now; try again in a moment.", "TOO_MANY_CALLS"),
+    Code.DEADLINE_EXCEEDED: ("The deadline of the request has passed.", "DEADLINE_EXCEEDED"),
+    Code.CANCELLED: ("The call was cancelled.", "CANCELLED"),
+}
 
 
 class MethodNotAllowed(errors.Unimplemented):
@@ -91,6 +96,12 @@ class HeadTooLarge(errors.InvalidArgument, reason="HEAD_TOO_LARGE"):
     """Request line and headers are over the limit."""
 
     http_status: ClassVar[int] = 431
+
+
+class TargetTooLong(errors.InvalidArgument, reason="HEAD_TOO_LARGE"):
+    """Path and query are over the limit."""
+
+    http_status: ClassVar[int] = 414
 
 
 class RangeNotSatisfiable(ServiceError, code=Code.OUT_OF_RANGE, reason="RANGE_NOT_SATISFIABLE"):
@@ -139,9 +150,9 @@ def from_error(error: ServiceError) -> HttpError:
 def from_call(error: grpc.aio.AioRpcError, override: int | None = None) -> HttpError:
     """Return the HTTP error of a failed call; `override` is the HTTP status that the servicer set."""
     status = rpc_status(error)
-    if error.code() in _TRANSPORT_CODES and not any(key == REQUEST_ID for key, _ in error.trailing_metadata() or ()):
-        status.message = UNREACHABLE
-        errors.complete(status, "UNREACHABLE")
+    if not any(key == REQUEST_ID for key, _ in error.trailing_metadata() or ()):
+        status.message, reason = _TRANSPORT_ERRORS.get(error.code(), (UNREACHABLE, "UNREACHABLE"))
+        errors.complete(status, reason)
     errors.complete(status)
     number = override or http_status(status)
     return HttpError(status, number, _standard_headers(status, number))

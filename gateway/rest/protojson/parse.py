@@ -25,7 +25,7 @@ def most_values(body: bytes) -> int:
 def loads(body: bytes) -> Any:
     """Parse the JSON of a body. Raises InvalidArgument that names line and column, ResourceExhausted."""
     if most_values(body) > MAX_VALUES and most_values(_STRING.sub(b"", body)) > MAX_VALUES:
-        text = f"The body has over {MAX_VALUES} values, the most that a request may have; send several."
+        text = f"The body is made of over {MAX_VALUES} values, the most that a request may have; send several."
         raise ResourceExhausted(text, reason="TOO_LARGE")
     try:
         text = body.decode("utf-8-sig")

@@ -10,6 +10,7 @@ import pytest
 
 from apigpu.v1 import system_pb2
 from gateway.assets.store import AssetStore, TransferSlots
+from gateway.auth import ApiKeys
 from gateway.rest.server import HttpLimits, HttpServer, RestSettings, build_app
 from servicekit import errors
 from tests.support.paths import ROOT
@@ -58,8 +59,8 @@ REFUSED = [
     (http("DELETE /openapi.json"), 405, "METHOD_NOT_ALLOWED"),
     (http("PUT /jobs", "Content-Length: 0\r\n"), 405, "METHOD_NOT_ALLOWED"),
     (http("OPTIONS /jobs"), 405, "METHOD_NOT_ALLOWED"),
-    (http("GET /jobs?status=NO"), 400, "BAD_FIELD"),
-    (http("GET /jobs?nothing=1"), 400, "UNKNOWN_FIELD"),
+    (http("GET /jobs?status=NO", KEY), 400, "BAD_FIELD"),
+    (http("GET /jobs?nothing=1", KEY), 400, "UNKNOWN_FIELD"),
     (http("GET /jobs?x=%ff"), 400, "BAD_QUERY"),
     (http("GET /job/%ff"), 400, "BAD_PATH"),
     (http("GET /jobs", "Grpc-Timeout: soon\r\n"), 400, "BAD_HEADER"),
@@ -116,7 +117,7 @@ async def test_every_kind_of_error_of_the_services(gateway, kind):
         raise kind("It did not work.")
 
     gateway.handle = fail
-    found = await answer(gateway.port, http("GET /jobs"))
+    found = await answer(gateway.port, http("GET /jobs", KEY))
     assert (found[2]["message"], check(*found)) == ("It did not work.", kind.code.name)
 
 
@@ -125,7 +126,7 @@ async def test_an_unexpected_error(gateway):
         raise RuntimeError("no")
 
     gateway.handle = fail
-    found = await answer(gateway.port, http("GET /jobs"))
+    found = await answer(gateway.port, http("GET /jobs", KEY))
     assert (found[0], check(*found)) == (500, "UNEXPECTED")
 
 
@@ -134,7 +135,7 @@ async def test_a_wait_that_the_error_names_is_that_of_the_header(gateway):
         raise errors.ResourceExhausted("Slow down.", reason="RATE_LIMIT", retry_seconds=6.2)
 
     gateway.handle = fail
-    status, headers, body = await answer(gateway.port, http("GET /jobs"))
+    status, headers, body = await answer(gateway.port, http("GET /jobs", KEY))
     assert (status, headers["retry-after"], check(status, headers, body)) == (429, "7", "RATE_LIMIT")
     assert {"@type": RETRY_INFO, "retryDelay": "6.200s"} in body["details"]
 
@@ -145,7 +146,7 @@ async def test_a_limit_that_waiting_does_not_lift_invites_nobody_to_try_again(ga
         raise errors.ResourceExhausted("Too much.", reason=reason)
 
     gateway.handle = fail
-    status, headers, body = await answer(gateway.port, http("GET /jobs"))
+    status, headers, body = await answer(gateway.port, http("GET /jobs", KEY))
     assert (status, "retry-after" in headers, check(status, headers, body)) == (413, False, reason)
 
 
@@ -155,7 +156,7 @@ async def test_a_status_that_only_says_unhealthy_says_when_to_look_again(gateway
         return system_pb2.GetRunpodHealthResponse(status="unhealthy")
 
     gateway.handle = unhealthy
-    async with httpx.AsyncClient(base_url=gateway.url, timeout=60) as client:
+    async with httpx.AsyncClient(base_url=gateway.url, headers={"x-api-key": "k"}, timeout=60) as client:
         found = await client.get("/runpod/health")
     assert (found.status_code, int(found.headers["retry-after"]) >= 1) == (503, True)
 
@@ -163,7 +164,8 @@ async def test_a_status_that_only_says_unhealthy_says_when_to_look_again(gateway
 async def test_a_gateway_behind_that_is_not_there(tmp_path, gateway):
     assets = AssetStore(str(tmp_path / "others"), retention_seconds=3600, max_bytes=1 << 20)
     async with grpc.aio.insecure_channel(f"unix:{tmp_path}/nothing.sock") as channel:
-        server = HttpServer(build_app(channel, assets, gateway.links, RestSettings(), TransferSlots(1)), "127.0.0.1", 0)
-        found = await answer(await server.start(), http("GET /jobs"))
+        app = build_app(channel, ApiKeys(["k"]), assets, gateway.links, RestSettings(), TransferSlots(1))
+        server = HttpServer(app, "127.0.0.1", 0)
+        found = await answer(await server.start(), http("GET /jobs", KEY))
         assert (found[0], check(*found)) == (503, "UNREACHABLE")
         await server.drain(0)
