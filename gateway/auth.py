@@ -8,15 +8,16 @@ import hashlib
 import hmac
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 
 import structlog
 
 from gateway.ratelimit import KeyRateLimit
-from servicekit.addresses import network_name, peer_address
+from servicekit.addresses import client_network, peer_address
 from servicekit.backoff import Backoff, Cooldowns
-from servicekit.errors import ResourceExhausted, ServiceError, Unauthenticated
-from servicekit.interceptors import BeforeCall, Context
+from servicekit.errors import ResourceExhausted, Unauthenticated
+from servicekit.interceptors import AroundCall, Context, metadata
 
 log = structlog.get_logger("gateway.auth")
 
@@ -28,23 +29,20 @@ OPEN_METHODS = (
     "/apigpu.v1.SystemService/GetHealth",
 )
 WRONG_KEY = "WRONG_KEY"
-# Wrong keys of an address (of IPv6: of a /64) that cost it no pause; those after them cost 1 s, 2 s, … 60 s.
+# So many wrong keys cost a network (an address of IPv4, a /64 of IPv6) no pause, further ones 1 s, 2 s, 4 s … 60 s.
 FREE_WRONG_KEYS = 10
 PAUSES = Backoff(first_seconds=1.0, max_seconds=60.0, jitter=0.0)
 FORGET_SECONDS = 900.0
-MAX_ADDRESSES = 10_000
-MAX_LOG_LINES_PER_MINUTE = 60
+MAX_NETWORKS = 10_000
 
 
 class ApiKeys:
-    """The valid keys of this gateway, and the addresses that tried others."""
+    """The valid keys of this gateway, and the networks that tried others."""
 
     def __init__(self, keys: Sequence[str], clock: Callable[[], float] = time.monotonic) -> None:
         self._digests = [_digest(key) for key in keys]
         self._clock = clock
-        self._pauses = Cooldowns(PAUSES, FREE_WRONG_KEYS, FORGET_SECONDS, MAX_ADDRESSES)
-        self._log_lines = KeyRateLimit(MAX_LOG_LINES_PER_MINUTE, clock)
-        self._unlogged = 0
+        self._pauses = Cooldowns(PAUSES, FREE_WRONG_KEYS, FORGET_SECONDS, MAX_NETWORKS)
 
     def authenticate(self, method: str, metadata: Mapping[str, str]) -> str:
         """Return a short digest that names the call's key ("" for open methods). Raises Unauthenticated."""
@@ -57,36 +55,30 @@ class ApiKeys:
             raise Unauthenticated("The API key is not known here.", reason=WRONG_KEY)
         return digest.hex()[:8]
 
-    def admit(self, method: str, metadata: Mapping[str, str], address: str) -> None:
-        """Authenticate a call from an address. Raises Unauthenticated, and ResourceExhausted for one wrong key more."""
+    def admit(self, method: str, metadata: Mapping[str, str], network: str) -> str:
+        """Authenticate a call from a network, as `authenticate` does; a wrong key counts against the network.
+
+        Raises Unauthenticated, and ResourceExhausted for a wrong key while the network has to wait.
+        """
         try:
-            self.authenticate(method, metadata)
+            return self.authenticate(method, metadata)
         except Unauthenticated as error:
-            raise self.refusal(error, method, address) from error
+            if error.reason == WRONG_KEY:
+                self._count(method, network)
+            raise
 
-    def refusal(self, error: ServiceError, method: str, address: str) -> ServiceError:
-        """Return the error that a refused call ends with: that of `authenticate`, unless its address has to wait."""
-        if error.reason != WRONG_KEY:
-            return error
-        network, now = network_name(address), self._clock()
+    def _count(self, method: str, network: str) -> None:
+        now = self._clock()
         wait = self._pauses.remaining_seconds(network, now)
-        if not wait:
-            self._audit(method, address, self._pauses.add(network, now), self._pauses.failures(network))
-            return error
-        self._unlogged += 1
-        seconds = math.ceil(wait)
-        text = f"Too many wrong API keys came from your address, and this one is wrong too; try again in {seconds} s."
-        return ResourceExhausted(text, reason="TOO_MANY_WRONG_KEYS", retry_seconds=wait)
-
-    def _audit(self, method: str, address: str, wait_seconds: float, tries: int) -> None:
-        try:
-            self._log_lines.take("wrong keys")
-        except ResourceExhausted:
-            self._unlogged += 1
-            return
-        facts = {"wrong_keys": tries, "wait_seconds": wait_seconds, "not_logged": self._unlogged}
-        log.warning("wrong API key", address=address[:64], method=method, **facts)
-        self._unlogged = 0
+        if wait:
+            text = (
+                "Too many wrong API keys came from your address, and this one is wrong too; try again in "
+                f"{math.ceil(wait)} s."
+            )
+            raise ResourceExhausted(text, reason="TOO_MANY_WRONG_KEYS", retry_seconds=wait)
+        pause = self._pauses.add(network, now)
+        count = self._pauses.failures(network)
+        log.warning("wrong API key", network=network, method=method, wrong_keys=count, wait_seconds=pause)
 
 
 def require_key(method: str, metadata: Mapping[str, str]) -> str:
@@ -103,15 +95,17 @@ def _digest(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
 
 
-def authentication(keys: ApiKeys, limit: KeyRateLimit) -> BeforeCall:
+def authentication(keys: ApiKeys, limit: KeyRateLimit) -> AroundCall:
     """Return the interceptor, for all kinds of call. It stands inside the error boundary, which answers its errors."""
 
-    def judge(method: str, metadata: Mapping[str, str]) -> None:
-        limit.take(keys.authenticate(method, metadata))
+    @asynccontextmanager
+    async def around(method: str, context: Context) -> AsyncIterator[None]:
+        peer = context.peer()
+        if peer.startswith("unix:"):  # a call of the JSON proxy, which has admitted it already
+            key = keys.authenticate(method, metadata(context))
+        else:
+            key = keys.admit(method, metadata(context), client_network(peer_address(peer)))
+        limit.take(key)
+        yield
 
-    def refusal(error: ServiceError, method: str, context: Context) -> ServiceError:
-        address = peer_address(context.peer())
-        # Calls of the JSON proxy come from no address: their keys were judged, and counted, before.
-        return error if address is None else keys.refusal(error, method, str(address))
-
-    return BeforeCall(judge, refusal)
+    return AroundCall(around)

@@ -7,7 +7,7 @@ import asyncio
 import functools
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any
 
@@ -28,8 +28,6 @@ log = structlog.get_logger("servicekit.rpc")
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Around = Callable[[str, Context], Any]
-Judge = Callable[[str, Mapping[str, str]], None]
-Refusal = Callable[[ServiceError, str, Context], ServiceError]
 REQUEST_ID = "x-request-id"
 # Services of monitors, which call all the time and watch for as long as they like: no deadline, no access log.
 QUIET = ("/grpc.health.v1.", "/externalscaler.")
@@ -59,36 +57,6 @@ class AroundCall(grpc.aio.ServerInterceptor):
 
 async def _refuse_unknown(method: str, requests: Any, context: Context) -> None:
     raise Unimplemented(f"There is no method {method[:200]}.", reason="NO_SUCH_METHOD")
-
-
-class BeforeCall(grpc.aio.ServerInterceptor):
-    """Interceptor that judges calls by method and metadata, before any of their messages is read.
-
-    `judge(method, metadata)` raises ServiceError to refuse a call; `refusal(error, method, context)` returns the error
-    that it ends with. It stands inside the error boundary, which answers that error.
-    """
-
-    def __init__(self, judge: Judge, refusal: Refusal) -> None:
-        self._judge = judge
-        self._refusal = refusal
-
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Any:
-        """Return the method's handler; for a refused call, one that reads no message, whatever the method reads."""
-        handler = await continuation(handler_call_details)
-        method = handler_call_details.method
-        try:
-            if handler is not None:
-                self._judge(method, _texts(handler_call_details.invocation_metadata))
-        except ServiceError as error:
-            return grpc.stream_unary_rpc_method_handler(functools.partial(self._refuse, error, method))
-        return handler
-
-    async def _refuse(self, error: ServiceError, method: str, _requests: Any, context: Context) -> None:
-        raise self._refusal(error, method, context)
 
 
 def _wrap(handler: Any, around: Callable[[Context], Any]) -> Any:
@@ -188,9 +156,5 @@ async def abort(context: Context, error: ServiceError, request_id: str) -> None:
 
 def metadata(context: Context) -> dict[str, str]:
     """Return the text entries of a call's metadata; of a repeated key, the last value."""
-    return _texts(context.invocation_metadata())
-
-
-def _texts(pairs: Any) -> dict[str, str]:
-    found: Iterable[tuple[str, str | bytes]] = pairs or ()
-    return {key: value for key, value in found if isinstance(value, str)}
+    pairs: Iterable[tuple[str, str | bytes]] = context.invocation_metadata() or ()
+    return {key: value for key, value in pairs if isinstance(value, str)}

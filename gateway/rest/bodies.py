@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TypeVar
 
 from gateway.rest.protojson.parse import most_values
-from servicekit.addresses import network_name
 from servicekit.chunks import MAX_MESSAGE_BYTES
 from servicekit.errors import ResourceExhausted, Unavailable
 from servicekit.tasks import run_to_completion
@@ -21,48 +20,48 @@ RETRY_SECONDS = 1.0
 
 
 class BodyBudget:
-    """Bounds the bytes of bodies that are read or parsed just now: of each address (of IPv6: each /64), and in all."""
+    """Bounds the bytes of bodies that are read or parsed just now: of each client's network, and in all."""
 
-    def __init__(self, total_bytes: int = 64 * MIB, address_bytes: int = 16 * MIB) -> None:
+    def __init__(self, total_bytes: int = 64 * MIB, network_bytes: int = 16 * MIB) -> None:
         self._total_bytes = total_bytes
-        self._address_bytes = address_bytes
+        self._network_bytes = network_bytes
         self._held_bytes = 0
-        self._held_by_address: dict[str, int] = {}
+        self._held_by_network: dict[str, int] = {}
 
     @contextlib.contextmanager
-    def hold(self, address: str) -> Iterator[Callable[[int], None]]:
-        """Yield what takes bytes for a body of this address; the end of the block gives them back.
+    def hold(self, network: str) -> Iterator[Callable[[int], None]]:
+        """Yield what takes bytes for a body from this network; the end of the block gives them back.
 
-        It raises ResourceExhausted where the address has too many, Unavailable where there are too many in all.
+        It raises ResourceExhausted where the network has too many, Unavailable where there are too many in all.
         """
-        name, taken = network_name(address), 0
+        taken = 0
 
         def take(size_bytes: int) -> None:
             nonlocal taken
-            self._take(name, size_bytes)
+            self._take(network, size_bytes)
             taken += size_bytes
 
         try:
             yield take
         finally:
-            self._give_back(name, taken)
+            self._give_back(network, taken)
 
-    def _take(self, name: str, size_bytes: int) -> None:
-        held = self._held_by_address.get(name, 0) + size_bytes
-        if held > self._address_bytes:
+    def _take(self, network: str, size_bytes: int) -> None:
+        held = self._held_by_network.get(network, 0) + size_bytes
+        if held > self._network_bytes:
             text = "Too many large requests from your address at once; wait for some of them to be answered."
             raise ResourceExhausted(text, reason="TOO_MANY_BODIES", retry_seconds=RETRY_SECONDS)
         if self._held_bytes + size_bytes > self._total_bytes:
             text = "The gateway reads too many large requests just now; try again in a moment."
             raise Unavailable(text, reason="TOO_MANY_BODIES", retry_seconds=RETRY_SECONDS)
-        self._held_by_address[name] = held
+        self._held_by_network[network] = held
         self._held_bytes += size_bytes
 
-    def _give_back(self, name: str, size_bytes: int) -> None:
+    def _give_back(self, network: str, size_bytes: int) -> None:
         self._held_bytes -= size_bytes
-        left = self._held_by_address.pop(name, 0) - size_bytes
+        left = self._held_by_network.pop(network, 0) - size_bytes
         if left > 0:
-            self._held_by_address[name] = left
+            self._held_by_network[network] = left
 
 
 class Bodies:
@@ -74,12 +73,12 @@ class Bodies:
         self._turn = asyncio.Semaphore(1)
 
     async def read(
-        self, parts: AsyncIterator[bytes], announced_bytes: int | None, address: str, use: Callable[[bytes], T]
+        self, parts: AsyncIterator[bytes], announced_bytes: int | None, network: str, use: Callable[[bytes], T]
     ) -> T:
         """Return what `use` makes of a body that comes in parts. Raises ServiceError, and what `parts` and `use` do."""
         if (announced_bytes or 0) > self._max_bytes:
             raise self._too_large()
-        with self._budget.hold(address) as take:
+        with self._budget.hold(network) as take:
             content = bytearray()
             async for data in parts:
                 take(len(data))

@@ -17,7 +17,7 @@ from gateway.rest import headers as http_headers
 from gateway.rest.bodies import Bodies
 from gateway.rest.protojson.decode import is_bytes
 from gateway.rest.protojson.encode import dumps
-from gateway.rest.request import RoutedRequest, parse_query, while_connected
+from gateway.rest.request import RoutedRequest, client_of, parse_query, while_connected
 from gateway.rest.routes import GET_JOB, OPERATIONS, SUBMIT_JOB, Route, RouteTable
 from gateway.rest.streams import header_message, send_file, send_messages, upload
 from servicekit.chunks import MAX_MESSAGE_BYTES
@@ -59,7 +59,7 @@ class Proxy:
         request = self._route(scope, receive, send)
         # gRPC judges it again; but nothing of a body is read, and nothing parsed, for a key that is not right.
         texts = {key: value for key, value in request.metadata if isinstance(value, str)}
-        self.keys.admit(request.route.rpc_path, texts, request.address)
+        self.keys.admit(request.route.rpc_path, texts, request.network)
         if request.route.method.client_streaming:
             await self._upload(request)
         elif request.route.method.server_streaming:
@@ -78,7 +78,7 @@ class Proxy:
             headers=headers,
             metadata=http_headers.request_metadata(headers, scope["state"]["request_id"], base_url.rstrip("/")),
             timeout_seconds=http_headers.timeout_seconds(headers),
-            address=(scope.get("client") or ("",))[0],
+            network=client_of(scope),
             is_head=scope["method"] == "HEAD",
             receive=receive,
             send=send,

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 
 from google.protobuf.message import Message
 from starlette.datastructures import Headers
-from starlette.types import Receive, Send
+from starlette.types import Receive, Scope, Send
 
 from gateway.rest.bodies import Bodies
 from gateway.rest.headers import Pair
@@ -17,6 +17,7 @@ from gateway.rest.protojson import decode
 from gateway.rest.protojson.parse import loads
 from gateway.rest.routes import WHOLE, Route
 from gateway.rest.status import RequestTimeout, UnsupportedMedia
+from servicekit.addresses import client_network, parse_address
 from servicekit.echo import brief
 from servicekit.errors import InvalidArgument
 from servicekit.tasks import cancel_and_wait
@@ -39,7 +40,7 @@ class RoutedRequest:
     query: Mapping[str, list[str]]
     headers: Headers
     metadata: tuple[Pair, ...]
-    address: str
+    network: str
     timeout_seconds: float | None
     is_head: bool
     receive: Receive
@@ -71,7 +72,7 @@ class RoutedRequest:
         if self.route.body:
             self.check_encoding()
             parts = receive_body(self.receive, self.idle_seconds)
-            await bodies.read(parts, self.content_length, self.address, functools.partial(self._decode, message))
+            await bodies.read(parts, self.content_length, self.network, functools.partial(self._decode, message))
         self.set_parameters(message)
         return message
 
@@ -99,6 +100,12 @@ class RoutedRequest:
             decode.set_text(message, path, texts)
         for path, text in self.variables.items():
             decode.set_text(message, path, [text])
+
+
+def client_of(scope: Scope) -> str:
+    """Return what stands for the client of a request in limits: its address, or its network of IPv6."""
+    host, _ = scope.get("client") or ("", 0)
+    return client_network(parse_address(host))
 
 
 def parse_query(text: bytes) -> dict[str, list[str]]:

@@ -12,15 +12,13 @@ from servicekit.errors import (
     CLASSES,
     InvalidArgument,
     NotFound,
-    Unauthenticated,
     Unimplemented,
     detail,
     from_rpc,
     rpc_status,
 )
-from servicekit.interceptors import BeforeCall, error_boundary
+from servicekit.interceptors import error_boundary
 from servicekit.server import Service
-from tests.support.until import within
 
 KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
 SECRET = "password=hunter2"
@@ -159,39 +157,3 @@ async def test_a_health_check_of_a_service_that_does_not_exist(channel):
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await stub.Check(health_pb2.HealthCheckRequest(service="t.Nothing"))
     assert (caught.value.code(), from_rpc(caught.value).reason) == (grpc.StatusCode.NOT_FOUND, "NO_SUCH_SERVICE")
-
-
-async def nothing():
-    """Messages that never come."""
-    await asyncio.sleep(3600)
-    yield b""
-
-
-@pytest.mark.parametrize("kind", KINDS)
-async def test_a_call_is_refused_by_its_headers_before_any_message_comes(kind):
-    def judge(method, metadata):
-        if metadata.get("key") != "right":
-            raise Unauthenticated(f"no key for {method}")
-
-    def refusal(error, method, context):
-        return Unauthenticated(f"{error.message}, {context.peer().partition(':')[0]}", reason="REFUSED")
-
-    interceptors = [error_boundary(60), BeforeCall(judge, refusal)]
-    service = Service(interceptors, max_concurrent_calls=10, max_call_seconds=60)
-    handlers = {kind: getattr(grpc, f"{kind}_rpc_method_handler")(globals()[kind]) for kind in KINDS}
-    service.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("t.Test", handlers),))
-    port = service.listen("127.0.0.1:0", grpc.local_server_credentials())
-    service.listen_for_probes("127.0.0.1:0")
-    await service.start()
-    async with grpc.aio.secure_channel(f"127.0.0.1:{port}", grpc.local_channel_credentials()) as channel:
-        # To the server, calls of all kinds look alike until their messages come.
-        with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await within(channel.stream_unary(f"/t.Test/{kind}")(nothing()))
-        error = from_rpc(refused.value)
-        assert (error.message, error.reason) == (f"no key for /t.Test/{kind}, ipv4", "REFUSED")
-        assert "x-request-id" in dict(refused.value.trailing_metadata())
-        made = getattr(channel, kind)(f"/t.Test/{kind}")
-        request = iter([b"fine"]) if kind.startswith("stream") else b"fine"
-        answered = made(request, metadata=(("key", "right"),))
-        assert [m async for m in answered] == [b"ok"] if kind.endswith("stream") else await answered == b"ok"
-    await service.drain(0)

@@ -60,7 +60,7 @@ async def test_wrong_keys_are_counted_by_the_address_that_a_trusted_proxy_names(
 
 
 def test_bodies_are_held_within_a_budget_for_each_address_and_in_all():
-    budget = BodyBudget(total_bytes=100, address_bytes=60)
+    budget = BodyBudget(total_bytes=100, network_bytes=60)
     with budget.hold("192.0.2.1") as first, budget.hold("192.0.2.1") as again, budget.hold("192.0.2.2") as other:
         first(50)
         with pytest.raises(ResourceExhausted) as refused:
@@ -85,7 +85,7 @@ async def test_a_body_gives_back_what_it_held():
     async def quick():
         yield b"x" * 50
 
-    bodies = Bodies(budget=BodyBudget(total_bytes=60, address_bytes=60))
+    bodies = Bodies(budget=BodyBudget(total_bytes=60, network_bytes=60))
     first = asyncio.create_task(bodies.read(slow(), None, "a", len))
     await within(arrived.wait())
     with pytest.raises(ResourceExhausted):
