@@ -113,8 +113,8 @@ def parse_query(text: bytes) -> dict[str, list[str]]:
     try:
         return parse_qs(text.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS)
     except ValueError as error:  # not UTF-8, or too many
-        text = f"The query is not UTF-8 or has over {MAX_PARAMETERS} parameters."
-        raise InvalidArgument(text, reason="BAD_QUERY") from error
+        reading = f"The query is not UTF-8 or has over {MAX_PARAMETERS} parameters."
+        raise InvalidArgument(reading, reason="BAD_QUERY") from error
 
 
 async def receive_body(receive: Receive, idle_seconds: float) -> AsyncIterator[bytes]:
