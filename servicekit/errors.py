@@ -59,7 +59,7 @@ class ServiceError(Exception):
         super().__init__(self.message)
         self.reason = reason or self.default_reason
         self.fields = {brief(name): shorten(text) for name, text in (fields or {}).items()}
-        self.metadata = dict(metadata or {})
+        self.metadata = {name: brief(text) for name, text in (metadata or {}).items()}
         self.retry_seconds = _default_retry(self.code, self.reason) if retry_seconds is None else retry_seconds
 
     @property

@@ -11,6 +11,8 @@ from servicekit.errors import ServiceError
 # Every request costs some work for each of its headers and for each byte of its path, before its key is known.
 MAX_HEADERS = 128
 MAX_TARGET_BYTES = 8 * 1024
+# One read may hold thousands of requests, of which each takes memory until those before it are answered.
+MAX_PIPELINED = 32
 # "name: value\r\n".
 HEADER_FRAMING_BYTES = 4
 VERSIONS = ("1.0", "1.1")
@@ -44,8 +46,13 @@ class HeadMeter:
             raise self._refused(HeadTooLarge(f"The request has over {MAX_HEADERS} headers."))
         self._add_bytes(len(name) + len(value) + HEADER_FRAMING_BYTES)
 
-    def check(self, version: str, headers: Sequence[tuple[bytes, bytes]]) -> None:
-        """Hold a whole head against RFC 9112: a wrong one may mean something else to a proxy in front."""
+    def check(self, version: str, headers: Sequence[tuple[bytes, bytes]], waiting: int) -> None:
+        """Hold a whole head against RFC 9112: a wrong one may mean something else to a proxy in front.
+
+        `waiting` is the number of requests before it on its connection that wait to be answered.
+        """
+        if waiting >= MAX_PIPELINED:
+            raise self._refused(MalformedHttp(f"Over {MAX_PIPELINED} requests wait on this connection."))
         if version not in VERSIONS:
             text = f"HTTP/1.1 and HTTP/1.0 are served on a connection like this; the request says {version}."
             raise self._refused(MalformedHttp(text))

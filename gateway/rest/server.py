@@ -192,7 +192,7 @@ class LimitedProtocol(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        self._head.check(self.parser.get_http_version(), self.headers)
+        self._head.check(self.parser.get_http_version(), self.headers, len(self.pipeline))
         self._is_in_head, self._has_advanced = False, True
         self._stop_timer()
         self._unset_keepalive_if_required()

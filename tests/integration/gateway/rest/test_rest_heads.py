@@ -1,13 +1,15 @@
 """Heads of requests over a real socket: bounds of each part, in one read and in many, and what is no HTTP/1.1."""
 
 import asyncio
+import contextlib
 import json
 
 import pytest
 
-from gateway.rest.heads import MAX_HEADERS, MAX_TARGET_BYTES
+from gateway.rest.heads import MAX_HEADERS, MAX_PIPELINED, MAX_TARGET_BYTES
 from gateway.rest.server import LIMITS
 from tests.integration.gateway.rest.test_rest_errors import answer, check
+from tests.support.until import within
 
 LINE = "GET / HTTP/1.1\r\n"
 HEAD = f"{LINE}Host: x\r\nConnection: close\r\n"
@@ -90,6 +92,18 @@ async def test_what_is_no_http_1_1_is_refused(gateway, head):
 
 async def test_http_1_0_needs_no_host(gateway):
     assert (await answer(gateway.port, "GET / HTTP/1.0\r\n\r\n"))[0] == 200
+
+
+@pytest.mark.parametrize(("requests", "is_served"), [(MAX_PIPELINED, True), (4_000, False)])
+async def test_requests_that_wait_on_one_connection_are_few(gateway, requests, is_served):
+    request = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+    last = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    reader, writer = await open_and_send(gateway, request * (requests - 1) + last)
+    answers = 0
+    with contextlib.suppress(ConnectionError):
+        answers = (await within(reader.read())).count(b"HTTP/1.1 200 ")
+    assert answers == requests if is_served else answers <= MAX_PIPELINED
+    writer.close()
 
 
 CHUNKS = {
