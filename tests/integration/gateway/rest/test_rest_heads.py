@@ -40,24 +40,18 @@ async def test_a_head_below_every_bound_is_served(gateway):
     assert status == 200
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
-        "X-API-Key: k\r\nGrpc-Metadata-Tenant: {}\r\n",
-        "X-API-Key: {}\r\n",
-        "Authorization: Bearer {}\r\n",
-        "X-API-Key: k\r\nGrpc-Metadata-Raw-Bin: {}\r\n",
-    ],
-)
-async def test_headers_that_are_passed_on_have_a_bound_of_their_own(gateway, headers):
-    given = headers.format("A" * 8_000)
+FORWARDED = ("Grpc-Metadata-Tenant: {}", "Grpc-Metadata-Raw-Bin: {}", "Authorization: Bearer {}")
+
+
+@pytest.mark.parametrize("header", FORWARDED)
+@pytest.mark.parametrize(("letters", "status"), [(5_600, 200), (6_400, 431), (60_000, 431)])
+async def test_headers_that_are_passed_on_have_a_bound_of_their_own(gateway, header, letters, status):
+    given = f"X-API-Key: k\r\n{header.format('A' * letters)}\r\n"
     found = await answer(gateway.port, f"GET /jobs HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{given}\r\n")
-    assert (found[0], check(*found)) == (431, "HEAD_TOO_LARGE")
-    assert "apigpu" not in json.dumps(found[2])
-    given = headers.format("A" * 4_000).replace("X-API-Key: A", "Grpc-Metadata-Other: A")
-    given = given if "X-API-Key" in given else given + "X-API-Key: k\r\n"
-    status, _, _ = await answer(gateway.port, f"GET /jobs HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{given}\r\n")
-    assert status in (200, 401)  # by which header is the key
+    assert found[0] == status
+    if status != 200:
+        assert check(*found) == "HEAD_TOO_LARGE"
+        assert not any(word in json.dumps(found[2]["details"]) for word in ("apigpu", "soft limit"))
 
 
 MALFORMED = {
