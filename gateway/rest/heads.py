@@ -60,8 +60,9 @@ class HeadMeter:
         if hosts > 1 or (version == "1.1" and not hosts):
             text = f"A request of HTTP/1.1 has one Host header; this one has {hosts or 'none'}."
             raise self._refused(MalformedHttp(text))
-        if version == "1.0" and any(name == b"transfer-encoding" for name, _ in headers):
-            raise self._refused(MalformedHttp("HTTP/1.0 has no Transfer-Encoding."))
+        codings = [value.strip().lower() for name, value in headers if name == b"transfer-encoding"]
+        if codings and (version == "1.0" or codings != [b"chunked"]):
+            raise self._refused(MalformedHttp("Transfer-Encoding may be chunked, in HTTP/1.1, and nothing else."))
 
     @property
     def too_large(self) -> HeadTooLarge:

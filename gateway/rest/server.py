@@ -193,10 +193,10 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._head.check(self.parser.get_http_version(), self.headers, len(self.pipeline))
-        self._is_in_head, self._has_advanced = False, True
         self._stop_timer()
         self._unset_keepalive_if_required()
-        super().on_headers_complete()
+        super().on_headers_complete()  # raises for a target that is no path
+        self._is_in_head, self._has_advanced = False, True
 
     def on_body(self, body: bytes) -> None:
         self._has_advanced = True

@@ -208,7 +208,7 @@ def places():
     yield "POST", "/video/caption", {}, f'{{"{LONG}":1,"{LONG}":2}}'
 
 
-@pytest.mark.parametrize("place", places(), ids=lambda place: f"{place[0]} {place[1][:20]} {[*place[2]]}"[:60])
+@pytest.mark.parametrize("place", [*places()], ids=lambda place: f"{place[0]} {place[1][:20]} {[*place[2]]}"[:60])
 async def test_errors_repeat_200_letters_of_their_caller_at_most(gateway, place):
     method, path, headers, body = place
     text = body if isinstance(body, str) else "" if body is None else json.dumps(body)

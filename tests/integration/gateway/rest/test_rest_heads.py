@@ -69,6 +69,8 @@ MALFORMED = {
     "chunked and a length": f"{LINE}Host: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "chunked, HTTP/1.0": "POST / HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "chunked is not the last": f"{LINE}Host: x\r\nTransfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n",
+    "a coding beside chunked": f"{LINE}Host: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    "chunked twice": f"{LINE}Host: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "another coding": f"{LINE}Host: x\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
     "two lengths": f"{LINE}Host: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
     "a signed length": f"{LINE}Host: x\r\nContent-Length: +1\r\n\r\na",
