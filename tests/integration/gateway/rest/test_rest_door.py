@@ -199,6 +199,7 @@ def places():
     ):
         yield "POST", "/jobs", {name: LONG[:5_000]}, {}
     yield "POST", "/jobs", {"Content-Encoding": f"{MARK} " * 1_500}, {}
+    yield "PUT", "/assets/a", {"Content-Digest": f"sha-256=:{LONG}:"}, {}
     for kind in ("caption", "img2vid"):
         yield "POST", f"/video/{kind}", {}, {LONG: 1}
         yield "POST", f"/video/{kind}", {}, {f"{MARK} " * 3_000: 1}
