@@ -47,6 +47,8 @@ class EncoderSettings(Settings):
     work_dir: Path = Path(".api-gpu/work")
     # Where results are made before they are streamed; inside the task's work folder when not set.
     output_dir: Path | None = None
+    # Bytes of the disks of both that stay free; by default a twentieth, 512 MiB at most.
+    min_free_bytes: Annotated[int, Field(ge=0)] | None = None
     logs_dir: Path = Path("logs")
     log_level: Annotated[str, BeforeValidator(str.lower), one_of(*LEVELS)] = "info"
 

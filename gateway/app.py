@@ -12,6 +12,7 @@ import structlog
 
 from apigpu.v1 import assets_pb2_grpc, fleet_pb2_grpc, jobs_pb2_grpc, system_pb2_grpc
 from externalscaler import externalscaler_pb2_grpc
+from gateway.assets.bucket import storage_floor
 from gateway.assets.links import LinkSigner
 from gateway.assets.store import AssetStore, TransferSlots
 from gateway.auth import ApiKeys, authentication
@@ -20,6 +21,7 @@ from gateway.fleet.fleet import Fleet, fleet_config, open_fleet
 from gateway.fleet.providers.base import EndpointConfig, Provider, ProviderContext, ServerlessProvider
 from gateway.fleet.providers.registry import PROVIDERS
 from gateway.jetstream.connection import JetStream
+from gateway.jetstream.guard import StoreGuard
 from gateway.jobs.dispatcher import Dispatcher
 from gateway.jobs.manager import JobManager
 from gateway.jobs.policy import JobPolicy
@@ -40,7 +42,9 @@ from gateway.services.system import SystemService
 from gateway.services.video import VideoService
 from gateway.sources import Sources
 from gateway.sources.fetch import Fetcher, FetchLimits
+from gateway.sources.guard import OwnEndpoints
 from gateway.workers.base import ResumableEncoder
+from gateway.workers.grpc import grpc_endpoints
 from gateway.workers.pool import Pool
 from gateway.workers.static import add_static_encoders
 from gateway.workers.tickets import Tickets
@@ -65,9 +69,11 @@ class Components:
 
     settings: GatewaySettings
     jetstream: JetStream
+    guard: StoreGuard
     assets: AssetStore
     sources: Sources
     links: LinkSigner
+    own: OwnEndpoints
     transfers: TransferSlots
     tickets: Tickets
     providers: Mapping[str, Provider]
@@ -83,13 +89,17 @@ class Components:
             settings.nats_url, settings.data_dir / "nats", settings.nats_connect_seconds, settings.nats_replicas
         )
         stack.push_async_callback(jetstream.close)
+        guard = StoreGuard(
+            jetstream, storage_floor(settings.data_dir, settings.min_free_bytes), settings.data_dir / "nats"
+        )
         assets = _asset_store(settings, stack)
         store = JobStore(await jetstream.key_value("jobs"), settings.job_retention_seconds)
         await store.start()
         stack.push_async_callback(store.stop)
         queue, progress = TaskQueue(await jetstream.queue("tasks", settings.ack_wait_seconds)), ProgressBus(jetstream)
-        sources = _sources(settings, assets, stack)
         links = LinkSigner(link_secret(settings), settings.link_ttl_seconds)
+        own = OwnEndpoints(parts=[lambda: jetstream.endpoints, lambda: grpc_endpoints(pool)])
+        sources = _sources(settings, assets, links, own)
         tickets = Tickets(await jetstream.key_value("tickets"))
         providers = _providers(settings, tickets, assets, links)
         pool = _pool(settings, stack)
@@ -107,10 +117,25 @@ class Components:
             for provider in providers.values()
             if isinstance(provider, ServerlessProvider) and isinstance(provider.endpoint, ResumableEncoder)
         ]
-        jobs, dispatcher = start_jobs(store, queue, progress, sources, assets, pool, fleet, policy, stack, resumable)
+        jobs, dispatcher = start_jobs(
+            store, queue, progress, sources, assets, pool, fleet, policy, stack, resumable, guard.check_room
+        )
         transfers = TransferSlots(settings.max_transfers)
         return cls(
-            settings, jetstream, assets, sources, links, transfers, tickets, providers, pool, fleet, jobs, dispatcher
+            settings,
+            jetstream,
+            guard,
+            assets,
+            sources,
+            links,
+            own,
+            transfers,
+            tickets,
+            providers,
+            pool,
+            fleet,
+            jobs,
+            dispatcher,
         )
 
 
@@ -119,23 +144,23 @@ def _asset_store(settings: GatewaySettings, stack: contextlib.AsyncExitStack) ->
         settings.assets_location,
         retention_seconds=settings.asset_retention_seconds,
         max_bytes=settings.max_asset_bytes,
+        min_free_bytes=settings.min_free_bytes,
     )
     sweeping = repeat("cannot sweep assets", SWEEP_SECONDS, lambda: _sweep(assets))
     stack.push_async_callback(cancel_and_wait, asyncio.create_task(sweeping))
     return assets
 
 
-def _sources(settings: GatewaySettings, assets: AssetStore, stack: contextlib.AsyncExitStack) -> Sources:
+def _sources(settings: GatewaySettings, assets: AssetStore, links: LinkSigner, own: OwnEndpoints) -> Sources:
     limits = FetchLimits(
         max_bytes=settings.max_asset_bytes,
         connect_seconds=settings.fetch_connect_seconds,
         idle_seconds=settings.fetch_idle_seconds,
         total_seconds=settings.fetch_total_seconds,
         allow_cidrs=settings.fetch_allow_cidrs,
+        min_bytes_per_second=settings.fetch_min_bytes_per_second,
     )
-    fetcher = Fetcher(limits)
-    stack.push_async_callback(fetcher.aclose)
-    return Sources(fetcher, assets)
+    return Sources(Fetcher(limits, own=own), assets, links)
 
 
 def _pool(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> Pool:
@@ -222,10 +247,11 @@ class Gateway:
         components = await Components.open(settings, stack)
         keys = ApiKeys(settings.api_keys)
         service = _grpc_service(components, keys)
-        private_address = _listen(service, settings, credentials, stack)
+        private_address = _listen(service, components, credentials, stack)
         await service.start()
         stack.push_async_callback(service.drain, 0)
         http = await _start_http(components, keys, private_address, stack)
+        _start_guard(components, service, stack)
         log.info("serving", http=settings.port, grpc=settings.grpc_port, health=settings.health_port)
         return cls(components, service, http)
 
@@ -275,6 +301,7 @@ def _grpc_service(components: Components, keys: ApiKeys) -> Service:
         endpoints=endpoints(),
         runpod_config=settings.providers["runpod"].endpoint or EndpointConfig("", 0, 0),
         runpod=runpod if isinstance(runpod, ServerlessProvider) else None,
+        problem=lambda: components.guard.problem,
     )
     system_pb2_grpc.add_SystemServiceServicer_to_server(system, server)
     fleet_pb2_grpc.add_FleetServiceServicer_to_server(FleetService(fleet), server)
@@ -284,15 +311,29 @@ def _grpc_service(components: Components, keys: ApiKeys) -> Service:
 
 
 def _listen(
-    service: Service, settings: GatewaySettings, credentials: grpc.ServerCredentials, stack: contextlib.AsyncExitStack
+    service: Service, components: Components, credentials: grpc.ServerCredentials, stack: contextlib.AsyncExitStack
 ) -> str:
     """Bind the ports of gRPC and of probes, and a private socket for the JSON proxy; return that socket's address."""
-    service.listen(f"{settings.host}:{settings.grpc_port}", credentials)
-    service.listen_for_probes(f"{settings.host}:{settings.health_port}")
+    settings, own = components.settings, components.own
+    own.ports.add(service.listen(f"{settings.host}:{settings.grpc_port}", credentials))
+    own.ports.add(service.listen_for_probes(f"{settings.host}:{settings.health_port}"))
     # In a folder that only this user can enter: calls on this socket are trusted in what they say of their caller.
     address = f"unix:{stack.enter_context(tempfile.TemporaryDirectory(prefix='api-gpu-'))}/gateway.sock"
     service.listen(address, None)
     return address
+
+
+def _start_guard(components: Components, service: Service, stack: contextlib.AsyncExitStack) -> None:
+    """Watch over the store; while it takes no writes, health checks are told NOT_SERVING."""
+
+    async def report() -> None:
+        if components.jobs.is_draining:
+            return
+        await (service.report_serving() if components.guard.is_writable else service.report_not_serving())
+
+    components.guard.on_change.append(report)
+    components.guard.start()
+    stack.push_async_callback(components.guard.stop)
 
 
 async def _start_http(
@@ -309,6 +350,6 @@ async def _start_http(
         worker_links = WorkerLinks(components.tickets, links, assets, components.sources, transfers)
     app = build_app(channel, keys, assets, links, rest, components.transfers, worker_links)
     http = HttpServer(app, settings.host, settings.port)
-    await http.start()
+    components.own.ports.add(await http.start())
     stack.push_async_callback(http.drain, 0)
     return http

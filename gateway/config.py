@@ -51,6 +51,7 @@ class GatewaySettings(FleetSettings):
     assets_url: str = ""
     asset_retention_seconds: Seconds = 7 * DAY_SECONDS
     max_asset_bytes: Annotated[int, Field(ge=1)] = 8 * GIB
+    min_free_bytes: Annotated[int, Field(ge=0)] | None = None
     link_ttl_seconds: Seconds = DAY_SECONDS
     link_secret: SecretStr = SecretStr("")
 
@@ -58,6 +59,7 @@ class GatewaySettings(FleetSettings):
     fetch_connect_seconds: Seconds = 10.0
     fetch_idle_seconds: Seconds = 30.0
     fetch_total_seconds: Seconds = 1800.0
+    fetch_min_bytes_per_second: Annotated[float, Field(ge=0)] = 1024.0
 
     max_call_seconds: Seconds = 4 * 3600.0
     max_concurrent_calls: Annotated[int, Field(ge=1)] = 1000

@@ -8,9 +8,13 @@ from typing import Any
 
 import structlog
 
+from servicekit.disk import DiskFloor
+
 LEVELS = ("debug", "info", "warning", "error")
 FILE_BYTES = 10 * 1024 * 1024
 FILES = 5
+# Logs leave half of the space free that files of users must.
+FLOOR_SHARE = 0.5
 
 
 def configure(service: str, level: str, logs_dir: Path | None) -> None:
@@ -35,14 +39,24 @@ def configure(service: str, level: str, logs_dir: Path | None) -> None:
     handlers: list[logging.Handler] = [stderr]
     if logs_dir is not None:
         logs_dir.mkdir(parents=True, exist_ok=True)
-        file = logging.handlers.RotatingFileHandler(
-            logs_dir / f"{service}.log", maxBytes=FILE_BYTES, backupCount=FILES, delay=True
-        )
+        file = LogFile(logs_dir / f"{service}.log", maxBytes=FILE_BYTES, backupCount=FILES, delay=True)
         file.setFormatter(_formatter(as_json, shared))
         handlers.append(file)
     logging.basicConfig(handlers=handlers, level=level.upper(), force=True)
     for name in ("httpx", "httpcore", "asyncio", "uvicorn.access"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class LogFile(logging.handlers.RotatingFileHandler):
+    """A rotated file that takes no more lines while its disk is nearly full; they are on stderr all the same."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if DiskFloor(Path(self.baseFilename).parent).has_room(FLOOR_SHARE):
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # logging's own name
+        if not isinstance(sys.exception(), OSError):
+            super().handleError(record)
 
 
 def _formatter(renderers: list[Any], shared: list[Any]) -> logging.Formatter:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -39,6 +39,8 @@ MAX_PROBE_SECONDS = 60.0
 PROBE_DRAIN_SECONDS = 1.0
 # Health watches get so long to receive NOT_SERVING.
 LAST_STATUS_SECONDS = 0.1
+# The name in health checks that says whether a restart would help: not against a full disk, which ends the others.
+LIVENESS = "liveness"
 MAX_MILLISECONDS = 2**31 - 1
 
 
@@ -69,7 +71,8 @@ class Health(aio.HealthServicer):
 
     async def Check(self, request: health_pb2.HealthCheckRequest, context: Context) -> health_pb2.HealthCheckResponse:
         """Return the status. Raises NotFound for a service that is not here."""
-        response: health_pb2.HealthCheckResponse = await super().Check(request, _Raising())
+        raising: Any = _Raising()
+        response: health_pb2.HealthCheckResponse = await super().Check(request, raising)
         return response
 
     async def end_watches(self) -> None:
@@ -133,10 +136,15 @@ class Service:
         """Start both servers and report SERVING."""
         await self.server.start()
         await self.probes.start()
+        await self.health.set(LIVENESS, health_pb2.HealthCheckResponse.SERVING)
+        await self.report_serving()
+
+    async def report_serving(self) -> None:
+        """Report SERVING to health checks, at the start or again."""
         await self._set(health_pb2.HealthCheckResponse.SERVING)
 
     async def report_not_serving(self) -> None:
-        """Report NOT_SERVING to health checks; calls are still answered."""
+        """Report NOT_SERVING to health checks, LIVENESS apart; calls are still answered."""
         await self._set(health_pb2.HealthCheckResponse.NOT_SERVING)
 
     async def drain(self, seconds: float) -> None:

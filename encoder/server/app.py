@@ -49,7 +49,7 @@ class EncoderServicer(encoder_pb2_grpc.EncoderServiceServicer):
         async with self.executor.reserve(task) as folder:
             await context.send_initial_metadata(((ACCEPTED, "1"),))
             max_bytes = self.executor.settings.max_input_bytes
-            sources = await inputs.receive(request_iterator, task.inputs, folder.path, max_bytes)
+            sources = await inputs.receive(request_iterator, task.inputs, folder.path, max_bytes, folder.check_room)
             stream = ResultStream(lambda data: write(chunk=data), lambda file: write(file=file))
             work = Work(task.operation, sources, folder, lambda progress: write(progress=progress), stream)
             await write(summary=await self.executor.run(work))

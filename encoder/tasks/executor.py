@@ -132,6 +132,7 @@ class TaskExecutor:
             run = planned if isinstance(planned, FfmpegRun) else await asyncio.to_thread(planned)
             async with self.capabilities.ffmpeg.start(run, access) as running:
                 async for progress in running.progress():
+                    work.folder.check_room()
                     if number == len(plan.runs):
                         if plan.streamable and stream.is_live:
                             await stream.pump(result)
@@ -185,7 +186,8 @@ def _complete(progress: encoder_pb2.EncodeProgress, frames_total: int) -> encode
 @contextlib.asynccontextmanager
 async def open_executor(settings: EncoderSettings) -> AsyncIterator[TaskExecutor]:
     """Open an executor until the block is left. Raises ConfigError."""
-    workspace = Workspace(settings.work_dir.resolve(), (settings.output_dir or settings.work_dir).resolve())
+    output_dir = settings.output_dir or settings.work_dir
+    workspace = Workspace(settings.work_dir.resolve(), output_dir.resolve(), settings.min_free_bytes)
     with workspace.lock():
         async with capabilities.detect(settings) as detected:
             codecs = detected.codec_choices(settings.codec)

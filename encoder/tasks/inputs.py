@@ -2,8 +2,7 @@
 
 import asyncio
 import contextlib
-import errno
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 from apigpu.encoder.v1 import encoder_pb2
@@ -13,31 +12,29 @@ from servicekit.errors import DataLoss, InvalidArgument, ResourceExhausted, Serv
 
 DISCARD_SECONDS = 2.0
 
+CheckRoom = Callable[[], None]
 Requests = AsyncIterator[encoder_pb2.EncodeRequest]
 
 
 class InputSpool:
     """Writes one input to its file. Its methods block: call them off the event loop."""
 
-    def __init__(self, path: Path, field: str, max_bytes: int) -> None:
+    def __init__(self, path: Path, field: str, max_bytes: int, check_room: CheckRoom = lambda: None) -> None:
         self._file = path.open("wb", buffering=0)
         self._checksum = Checksum()
         self._field = field
         self._max_bytes = max_bytes
+        self._check_room = check_room
 
     def add(self, data: bytes) -> None:
-        """Write and digest the next bytes. Raises ResourceExhausted over the limit, or when the disk is full."""
+        """Write and digest the next bytes. Raises ResourceExhausted over the limit, and what `check_room` raises, which
+        is called before each write; OSError."""
         self._checksum.add(data)
         check_size(self._field, self._checksum.size_bytes, self._max_bytes)
+        self._check_room()
         view = memoryview(data)
-        try:
-            while view:
-                view = view[self._file.write(view) :]
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            text = "The disk of the encoder is full; try another encoder, or later."
-            raise ResourceExhausted(text, reason="DISK_FULL") from error
+        while view:
+            view = view[self._file.write(view) :]
 
     def finish(self, end: encoder_pb2.InputEnd) -> None:
         """Compare what came with what was announced. Raises DataLoss."""
@@ -60,15 +57,19 @@ async def read_task(requests: Requests) -> encoder_pb2.Task:
 
 
 async def receive(
-    requests: Requests, inputs: Sequence[encoder_pb2.Input], folder: Path, max_bytes: int
+    requests: Requests,
+    inputs: Sequence[encoder_pb2.Input],
+    folder: Path,
+    max_bytes: int,
+    check_room: CheckRoom = lambda: None,
 ) -> dict[str, Source]:
     """Spool every input into `folder`, named input0, input1, …; by field. The end of the stream alone proves nothing:
     raises DataLoss for an input without its end, a wrong size or digest; ResourceExhausted over `max_bytes`."""
     paths = [folder / f"input{index}" for index in range(len(inputs))]
     try:
         for index, item in enumerate(inputs):
-            await _spool_input(requests, index, InputSpool(paths[index], item.field, max_bytes))
-    except ServiceError:
+            await _spool_input(requests, index, InputSpool(paths[index], item.field, max_bytes, check_room))
+    except (ServiceError, OSError):
         # A client of grpc.aio whose write meets an ended call reports an internal error in place of the status that it
         # was sent: what it still sends is read for a while.
         with contextlib.suppress(TimeoutError):

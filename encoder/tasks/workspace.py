@@ -5,15 +5,17 @@ import contextlib
 import fcntl
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from servicekit.config import ConfigError
+from servicekit.disk import DiskFloor
 
 PREFIX = "task-"
 LOCK = ".lock"
 RESULT = "result"
+FULL_TEXT = "The disk of the encoder is full; try another encoder, or later."
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,13 @@ class TaskFolder:
 
     path: Path
     result: Path
+    floors: Sequence[DiskFloor] = ()
+
+    def check_room(self) -> None:
+        """Raise ResourceExhausted (DISK_FULL) once a disk has less than half of what must be free for a task to
+        begin."""
+        for floor in self.floors:
+            floor.check(share=0.5)
 
     def clear(self, keep: Collection[Path]) -> None:
         """Remove everything but `keep`, for a task that begins anew. Blocks."""
@@ -39,6 +48,7 @@ class Workspace:
 
     work_dir: Path
     output_dir: Path
+    min_free_bytes: int | None = None
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -52,13 +62,23 @@ class Workspace:
 
     @contextlib.asynccontextmanager
     async def task_folder(self) -> AsyncIterator[TaskFolder]:
-        """Make a new folder; it is removed with all that is in it when the block is left."""
+        """Make a new folder; it is removed with all that is in it when the block is left. Raises ResourceExhausted
+        (DISK_FULL) where the disk is full, or becomes so in the block."""
+        floors = [DiskFloor(path, self.min_free_bytes, FULL_TEXT) for path in {self.work_dir, self.output_dir}]
+        with floors[0].full_disk_errors():
+            for floor in floors:
+                floor.check()
+            async with self._folders(floors) as folder:
+                yield folder
+
+    @contextlib.asynccontextmanager
+    async def _folders(self, floors: Sequence[DiskFloor]) -> AsyncIterator[TaskFolder]:
         async with contextlib.AsyncExitStack() as stack:
             folder = await stack.enter_async_context(_temporary(self.work_dir))
             results = folder
             if self.output_dir != self.work_dir:
                 results = await stack.enter_async_context(_temporary(self.output_dir))
-            yield TaskFolder(folder, results / RESULT)
+            yield TaskFolder(folder, results / RESULT, floors)
 
 
 @contextlib.asynccontextmanager

@@ -7,7 +7,6 @@ upload, invisible too, until the bucket's own rule for incomplete multipart uplo
 
 import asyncio
 import contextlib
-import errno
 import re
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
@@ -22,7 +21,8 @@ from obstore.store import LocalStore, ObjectStore, from_url
 
 from servicekit.chunks import CHUNK_BYTES
 from servicekit.config import ConfigError
-from servicekit.errors import DataLoss, NotFound, ResourceExhausted, ServiceError, Unavailable
+from servicekit.disk import FULL, DiskFloor
+from servicekit.errors import DataLoss, NotFound, ServiceError, Unavailable
 from servicekit.tasks import cancel_and_wait
 
 if TYPE_CHECKING:
@@ -33,7 +33,12 @@ log = structlog.get_logger("gateway.assets")
 CLOUDS = ("s3://", "gs://", "az://")
 # obstore raises ValueError for paths and ranges, and built-in OSErrors beside its own classes.
 OBSTORE_ERRORS = (BaseError, OSError, ValueError)
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def storage_floor(folder: Path, min_free_bytes: int | None = None) -> DiskFloor:
+    """Return the floor of the disk that files are stored on."""
+    text = "The store for files is full; delete assets that are not needed any more, or try again later."
+    return DiskFloor(folder, min_free_bytes, text, "STORAGE_FULL")
 
 
 @contextlib.contextmanager
@@ -54,9 +59,8 @@ def _translate(what: str, error: Exception, may_be_missing: bool) -> ServiceErro
         return NotFound(f"{what} does not exist, or does no longer; upload the file again.", reason="ASSET_NOT_FOUND")
     # The texts name paths and hosts of the service: they are for its log alone.
     log.error("asset store failed", file=what, error=str(error).partition("\n")[0], type=type(error).__name__)
-    if _errno(error) in DISK_FULL:
-        text = "The store for files is full; delete assets that are not needed any more, or try again later."
-        return ResourceExhausted(text, reason="STORAGE_FULL")
+    if _errno(error) in FULL:
+        return storage_floor(Path()).refusal()
     text = "The store for files cannot be used at present; try again later. The log of the gateway says why."
     return Unavailable(text, reason="STORAGE_UNAVAILABLE")
 
@@ -94,6 +98,10 @@ class Bucket:
         self._folder = None if location.startswith(CLOUDS) else Path(location.removeprefix("file://")).expanduser()
         self._sizes = CLOUD if self._folder is None else LOCAL
         self._store = _connect(location, self._folder)
+
+    def disk_floor(self, min_free_bytes: int | None) -> DiskFloor | None:
+        """Return the floor of the disk beneath a folder; None for a cloud."""
+        return storage_floor(self._folder, min_free_bytes) if self._folder is not None else None
 
     async def put(self, path: str, data: bytes) -> None:
         """Write a small object in one request."""

@@ -2,14 +2,18 @@
 
 import hashlib
 import hmac
+import re
 import time
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote
 
-from gateway.assets.record import clean_filename
+from gateway.assets.record import ID, clean_filename
 from servicekit.config import ConfigError
 from servicekit.errors import PermissionDenied
 
 MIN_SECRET_BYTES = 16
+# Fields of a query that may be a link's.
+MAX_FIELDS = 10
+_FILE = re.compile(rf"/files/({ID.pattern})/[^/]+\Z")
 
 
 class LinkSigner:
@@ -46,6 +50,21 @@ class LinkSigner:
             raise PermissionDenied(
                 "This link has expired; ask for the job or the asset again to get a new one.", reason="LINK_EXPIRED"
             )
+
+    def asset_id(self, path: str, query: str) -> str | None:
+        """Return the asset that a link of `sign_file` opens, whatever its host and what is before "/files"; None for a
+        link that no gateway with this secret made. Raises PermissionDenied for one that has expired."""
+        found = _FILE.search(path)
+        given = parse_qs(query, max_num_fields=MAX_FIELDS) if found and query.count("&") < MAX_FIELDS else {}
+        if found is None or not {"expires", "signature"} <= given.keys():
+            return None
+        try:
+            self.verify(found[1], given["expires"][0], given["signature"][0])
+        except PermissionDenied as error:
+            if error.reason == "LINK_FORGED":
+                return None
+            raise
+        return found[1]
 
     def _proof(self, subject: str, seconds: float) -> str:
         expires = str(int(time.time() + seconds))

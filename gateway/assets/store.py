@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AssetStore", "AssetWriter", "StoredAsset", "TransferSlots"]
 
+# Of the space that uploads must leave free, what results must.
+RESULT_FLOOR_SHARE = 0.5
 # No upload stays open for so long; a younger one may be in progress, here or in another gateway.
 ABANDONED_AFTER = timedelta(hours=6)
 # Patterns of the names of staged files, by folder.
@@ -38,21 +40,29 @@ def record_path(asset_id: str) -> str:
 class AssetStore:
     """Files that clients upload and that jobs make. Every method may raise Unavailable when the bucket fails."""
 
-    def __init__(self, location: str, *, retention_seconds: float, max_bytes: int) -> None:
-        """Open the store at `location`, of any form that Bucket accepts. Raises ConfigError."""
+    def __init__(
+        self, location: str, *, retention_seconds: float, max_bytes: int, min_free_bytes: int | None = None
+    ) -> None:
+        """Open the store at `location`, of any form that Bucket accepts. Of a folder's disk `min_free_bytes` stay free,
+        see DiskFloor. Raises ConfigError."""
         self.bucket = Bucket(location)
+        self.floor = self.bucket.disk_floor(min_free_bytes)
         self.retention = timedelta(seconds=retention_seconds)
         self.max_bytes = max_bytes
 
     @asynccontextmanager
-    async def create(self, filename: str, content_type: str = "", asset_id: str = "") -> AsyncIterator["AssetWriter"]:
+    async def create(
+        self, filename: str, content_type: str = "", asset_id: str = "", *, is_result: bool = False
+    ) -> AsyncIterator["AssetWriter"]:
         """Open a writer of a new file; without a commit the file is discarded at the end of the block.
 
         `filename` is cleaned of folders and control characters; without `content_type` its suffix decides the type.
-        `asset_id`, from `new_id`, is for callers that need the id before the file exists.
+        `asset_id`, from `new_id`, is for callers that need the id before the file exists. A result may take half of the
+        space that uploads must leave free: work is done for it already.
         """
         name = clean_filename(filename)
-        writer = AssetWriter(self, asset_id or new_id(), name, media_type(name, content_type))
+        share = RESULT_FLOOR_SHARE if is_result else 1.0
+        writer = AssetWriter(self, asset_id or new_id(), name, media_type(name, content_type), share)
         try:
             yield writer
         finally:
@@ -152,6 +162,7 @@ class AssetWriter:
     id: str
     filename: str
     content_type: str
+    floor_share: float = 1.0
     checksum: Checksum = field(default_factory=Checksum)
     _committing: asyncio.Task[StoredAsset] | None = None
     _is_committed: bool = False
@@ -160,13 +171,15 @@ class AssetWriter:
         self._file: AsyncWritableFile | None = self.store.bucket.writer(PREFIX + self.id)
 
     def check_size(self, size_bytes: int) -> None:
-        """Raise ResourceExhausted for a size over the limit."""
+        """Raise ResourceExhausted for a size over the limit, or one for which the disk has no room."""
         if size_bytes > self.store.max_bytes:
             raise ResourceExhausted(
                 f"The file is larger than the {self.store.max_bytes} bytes allowed here; send a smaller one.",
                 reason="ASSET_TOO_LARGE",
                 metadata={"max_bytes": str(self.store.max_bytes)},
             )
+        if self.store.floor is not None:
+            self.store.floor.check(size_bytes - self.checksum.size_bytes, share=self.floor_share)
 
     async def write(self, data: bytes) -> None:
         """Append bytes. Raises Unavailable, and ResourceExhausted over the limit."""

@@ -6,7 +6,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import structlog
 from nats.aio.client import Client, Srv
@@ -48,11 +48,20 @@ class JetStream:
         self._ping_seconds = ping_seconds
         self._client = _Client(ping_seconds * (MAX_UNANSWERED_PINGS + 1))
         self._stream = self._client.jetstream()
+        self._urls: list[SplitResult] = []
         self._is_closing = False
         # Called after each reconnect.
         self.on_reconnect: list[Callable[[], None]] = []
         # Set when the connection ended for good, which only a restart can mend.
         self.lost = asyncio.Event()
+        # Set by each write that the server does not confirm.
+        self.write_failed = asyncio.Event()
+        self._buckets: list[KeyValue] = []
+
+    @property
+    def endpoints(self) -> list[tuple[str, int]]:
+        """Host and port of the servers that this connection may lead to."""
+        return [(url.hostname or "127.0.0.1", url.port or DEFAULT_PORT) for url in self._urls]
 
     @classmethod
     async def open(
@@ -87,7 +96,8 @@ class JetStream:
         config = KeyValueConfig(bucket=bucket, history=1, storage=StorageType.FILE, replicas=self._replicas)
         with _at_start(f"bucket {bucket}"):
             opened = await self._stream.create_key_value(config)
-        key_value = KeyValue(bucket, opened, self._stream, self._client.max_payload)
+        key_value = KeyValue(bucket, opened, self._stream, self._client.max_payload, self.write_failed)
+        self._buckets.append(key_value)
         self.on_reconnect.append(key_value.restart_watches)
         return key_value
 
@@ -119,7 +129,16 @@ class JetStream:
             # Created or updated: the setting may have changed since the last start.
             await self._stream.add_consumer(name.upper(), consumer)
             puller = await self._stream.pull_subscribe_bind(consumer=workers, stream=name.upper())
-        return WorkQueue(self._stream, puller, name, ack_wait_seconds)
+        return WorkQueue(self._stream, puller, name, ack_wait_seconds, self.write_failed)
+
+    @property
+    def is_connected(self) -> bool:
+        """True while there is a connection."""
+        return self._client.is_connected
+
+    async def can_write(self) -> bool:
+        """Return True if every bucket takes a write."""
+        return all(await asyncio.gather(*(bucket.can_write() for bucket in self._buckets)))
 
     async def publish(self, topic: str, data: bytes) -> None:
         """Send to the subscribers of now; nothing is stored."""
@@ -143,6 +162,7 @@ class JetStream:
 
     async def _connect(self, url: str, connect_seconds: float) -> None:
         """Raise ConfigError if no server answers in time, or it refuses."""
+        self._urls = _servers(url)
         await _until_listening(url, connect_seconds)
         try:
             await self._client.connect(
@@ -217,7 +237,7 @@ def _at_start(what: str) -> Iterator[None]:
 async def _until_listening(url: str, connect_seconds: float) -> None:
     """Wait until a server listens: a probe does not wait 2 s after a refusal as the client does, and gives up in time.
     Raise ConfigError."""
-    servers = [urlsplit(part.strip()) for part in url.split(",")]
+    servers = _servers(url)
     try:
         async with asyncio.timeout(connect_seconds):
             while True:
@@ -230,6 +250,12 @@ async def _until_listening(url: str, connect_seconds: float) -> None:
             f"NATS_URL={_without_password(url)}: no server answers there within {connect_seconds:g} s; "
             "start it, correct the URL, or leave NATS_URL empty for the embedded server"
         ) from error
+
+
+def _servers(url: str) -> list[SplitResult]:
+    """Return the servers of NATS_URL, which may lack the scheme: "host", "host:port"."""
+    parts = (part.strip() for part in url.split(","))
+    return [urlsplit(part if "//" in part else f"nats://{part}") for part in parts]
 
 
 def _without_password(url: str) -> str:

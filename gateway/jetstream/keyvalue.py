@@ -12,12 +12,14 @@ from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError, NoKeysEr
 from nats.js.kv import KeyValue as Bucket
 
 from gateway.jetstream.errors import nats_errors
-from servicekit.errors import Aborted
+from servicekit.errors import Aborted, Unavailable
 from servicekit.tasks import log_and_continue
 
 log = structlog.get_logger("gateway.jetstream")
 
 RETRY_SECONDS = 0.5
+# The key of an entry without meaning, by which a bucket is asked whether it takes writes.
+PROBE = "_probe"
 
 Changed = Callable[[str, bytes | None, int], None]
 
@@ -37,6 +39,8 @@ class KeyValue:
     bucket: Bucket
     stream: JetStreamContext
     max_value_bytes: int
+    # Set by each write that the server does not confirm.
+    write_failed: asyncio.Event = field(default_factory=asyncio.Event)
     _watchers: set[Bucket.KeyWatcher] = field(default_factory=set, init=False)
     _stopping: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
@@ -51,16 +55,23 @@ class KeyValue:
 
     async def create(self, key: str, value: bytes) -> int:
         """Write a new entry; return its revision. Raise Aborted if the key exists."""
-        return await _written(self.bucket.create(key, value), key)
+        return await self._written(self.bucket.create(key, value), key)
 
     async def update(self, key: str, value: bytes, revision: int) -> int:
         """Replace the entry if it is still at `revision`; return the new revision. Raise Aborted if it is not."""
-        return await _written(self.bucket.update(key, value, revision), key)
+        return await self._written(self.bucket.update(key, value, revision), key)
 
     async def put(self, key: str, value: bytes) -> int:
         """Write the entry, whatever it was; return its revision."""
-        with nats_errors():
-            return await self.bucket.put(key, value)
+        return await self._written(self.bucket.put(key, value), key)
+
+    async def can_write(self) -> bool:
+        """Try a write; return False if the server does not confirm it."""
+        try:
+            await self.put(PROBE, b"")
+        except Unavailable:
+            return False
+        return True
 
     async def delete(self, key: str) -> None:
         """Purge the entry. Watches are not told."""
@@ -71,7 +82,7 @@ class KeyValue:
         """Return the keys of all entries."""
         with nats_errors():
             try:
-                return await self.bucket.keys()
+                return [key for key in await self.bucket.keys() if key != PROBE]
             except NoKeysError:
                 return []
 
@@ -96,11 +107,26 @@ class KeyValue:
                 if entry is None:
                     ready.set()
                     continue
+                if entry.key == PROBE:
+                    continue
                 with log_and_continue(f"cannot take in record {entry.key}"):
                     changed(entry.key, entry.value if entry.operation is None else None, entry.revision or 0)
         finally:
             self._watchers.discard(watcher)
             await _stop(watcher)
+
+    async def _written(self, writing: Awaitable[int], key: str) -> int:
+        try:
+            with nats_errors():
+                try:
+                    return await writing
+                except KeyWrongLastSequenceError as error:
+                    raise Aborted(
+                        f"{key} was changed by somebody else meanwhile", reason="CHANGED_MEANWHILE"
+                    ) from error
+        except Unavailable:
+            self.write_failed.set()
+            raise
 
     def restart_watches(self) -> None:
         """Restart every watch, as after a reconnect."""
@@ -113,11 +139,3 @@ class KeyValue:
 async def _stop(watcher: Bucket.KeyWatcher) -> None:
     with contextlib.suppress(Exception):
         await watcher.stop()  # type: ignore[no-untyped-call]
-
-
-async def _written(writing: Awaitable[int], key: str) -> int:
-    with nats_errors():
-        try:
-            return await writing
-        except KeyWrongLastSequenceError as error:
-            raise Aborted(f"{key} was changed by somebody else meanwhile", reason="CHANGED_MEANWHILE") from error

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 from nats.aio.msg import Msg
@@ -72,16 +72,19 @@ class WorkQueue:
     puller: JetStreamContext.PullSubscription
     name: str
     ack_wait_seconds: float
+    # Set by each write that the server does not confirm.
+    write_failed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def put(self, key: str) -> bool:
         """Queue `key`; on return it is on disk. Return False if it is queued already. Raise Unavailable."""
-        with nats_errors():
-            try:
+        try:
+            with nats_errors():
                 await self.stream.publish(f"{self.name}.{key}", b"")
-            except APIError as error:
-                if error.err_code != NOT_STORED or error.description != FULL_SUBJECT:
-                    raise
+        except Unavailable as error:
+            if _is_queued_already(error.__cause__):
                 return False
+            self.write_failed.set()
+            raise
         return True
 
     async def next(self) -> Delivery:
@@ -96,3 +99,7 @@ class WorkQueue:
                 if not isinstance(cause, TimeoutError):
                     log.warning("cannot read the queue; trying again", error=str(cause) or type(cause).__name__)
                     await asyncio.sleep(RETRY_SECONDS)
+
+
+def _is_queued_already(error: BaseException | None) -> bool:
+    return isinstance(error, APIError) and (error.err_code, error.description) == (NOT_STORED, FULL_SUBJECT)

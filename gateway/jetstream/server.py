@@ -31,8 +31,12 @@ listen: 127.0.0.1:{port}
 authorization {{ token: "{token}" }}
 # The record of a large batch is one message.
 max_payload: 8MB
+logfile_size_limit: 16MB
+logfile_max_num: 2
 jetstream {{
   store_dir: "{store}"
+  # By itself the server takes three quarters of what is free at its start: too little, after a start on a full disk.
+  max_file_store: 1TB
   # A message is acknowledged when it is on disk, so that a loss of power loses nothing.
   sync_interval: always
 }}
@@ -71,6 +75,11 @@ class EmbeddedServer:
         self._process = await self._spawn()
         await self._until_listening(self._process)
         self._supervisor = asyncio.create_task(self._supervise(self._process))
+
+    def restart(self) -> None:
+        """End the server, which the supervisor starts again; clients reconnect by themselves."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.terminate()
 
     async def stop(self) -> None:
         """End the server; what it acknowledged stays in the store."""

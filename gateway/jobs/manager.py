@@ -33,7 +33,8 @@ CANCELLED = Failure(code=Cancelled.code.value[0], message="The job was cancelled
 
 @dataclass(eq=False)
 class JobManager:
-    """The jobs of all gateways. `check_cost` raises for an operation that is expected to cost more than it may.
+    """The jobs of all gateways. `check_cost` raises for an operation that is expected to cost more than it may,
+    `check_room` while the store has no room for new jobs.
 
     Errors: InvalidArgument (the operation is wrong), NotFound (no such job), FailedPrecondition (it has ended),
     Unavailable (the store does not answer, or the gateway shuts down).
@@ -45,6 +46,7 @@ class JobManager:
     sources: Sources
     check_cost: Callable[[video_pb2.Operation], None]
     policy: JobPolicy
+    check_room: Callable[[], None] = lambda: None
     is_draining: bool = field(default=False, init=False)
     # Set once the gateway shuts down: every wait ends, and whoever waits for a job leaves it alone.
     closing: asyncio.Event = field(default_factory=asyncio.Event, init=False)
@@ -56,6 +58,7 @@ class JobManager:
         operation.check(wanted, self.policy.max_items)
         self._check_sources(wanted)
         self.check_cost(wanted)
+        self.check_room()
         now = time.time()
         job = Job(
             id=model.new_id(now),

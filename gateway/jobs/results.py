@@ -62,7 +62,8 @@ class TaskResults:
         return stored_result(summary, ids[0], ids[1:])
 
     async def _begin(self, filename: str, content_type: str = "") -> None:
-        self._writers.append(await self._stack.enter_async_context(self.assets.create(filename, content_type)))
+        writing = self.assets.create(filename, content_type, is_result=True)
+        self._writers.append(await self._stack.enter_async_context(writing))
 
 
 def stored_result(summary: encoder_pb2.Summary, asset_id: str, file_ids: Sequence[str]) -> model.Result:

@@ -1,7 +1,7 @@
 """Wires the job subsystem: what submits tasks and what runs them."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from gateway.assets.store import AssetStore
 from gateway.fleet.fleet import Fleet
@@ -29,10 +29,11 @@ def start_jobs(
     policy: JobPolicy,
     stack: contextlib.AsyncExitStack,
     resumable: Sequence[ResumableEncoder] = (),
+    check_room: Callable[[], None] = lambda: None,
 ) -> tuple[JobManager, Dispatcher]:
     """Begin to take tasks from the queue. Both end with `stack`, what still runs returns to the queue."""
     cost_guard = CostGuard(store, fleet, pool, policy.cost_check_seconds)
-    manager = JobManager(store, queue, progress, sources, cost_guard.check, policy)
+    manager = JobManager(store, queue, progress, sources, cost_guard.check, policy, check_room)
     stack.push_async_callback(manager.stop)
     executor = TaskExecutor(store, progress, sources, assets, policy, resumable)
     dispatcher = Dispatcher(store, queue, pool, fleet.assignments, executor, cost_guard, policy)

@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
+from gateway.rest import digests
 from gateway.rest.bodies import Bodies
 from gateway.rest.headers import Pair
 from gateway.rest.protojson import decode
@@ -77,6 +78,7 @@ class RoutedRequest:
         return message
 
     def _decode(self, message: Message, content: bytes) -> None:
+        digests.verify(self.headers, content)
         field = self.route.body_field
         if not content.strip():
             return

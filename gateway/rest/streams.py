@@ -6,10 +6,7 @@ checked the header, and computes the digest itself.
 """
 
 import asyncio
-import base64
-import binascii
 import contextlib
-import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +14,9 @@ from typing import Any
 import grpc
 import structlog
 from google.protobuf.message import Message
-from starlette.datastructures import Headers
 from starlette.types import Send
 
+from gateway.rest.digests import announced_sha256
 from gateway.rest.files import FILE_CSP, OCTETS, disposition, media_type
 from gateway.rest.headers import http_override, response_headers
 from gateway.rest.protojson.encode import dumps
@@ -35,11 +32,6 @@ Call = grpc.aio.UnaryStreamCall[Any, Any]
 UploadCall = grpc.aio.StreamUnaryCall[Any, Any]
 HeaderList = list[tuple[str, str]]
 HEADER, FINISH = "header", "finish"
-_DIGESTS = (
-    ("content-digest", re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]*):", re.IGNORECASE)),
-    ("repr-digest", re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]*):", re.IGNORECASE)),
-    ("digest", re.compile(r"(?:^|,)\s*sha-256=([A-Za-z0-9+/=]+)", re.IGNORECASE)),
-)
 
 
 @dataclass(frozen=True)
@@ -159,29 +151,12 @@ def header_message(request: RoutedRequest) -> Message:
     header.SetInParent()
     if request.content_length is not None:
         header.size_bytes = request.content_length
-    header.sha256 = announced_sha256(request.headers)
+    announced = header.sha256 = announced_sha256(request.headers)
     request.set_parameters(message, shorthand=HEADER)
+    if announced and header.sha256.lower() != announced:
+        text = "The query and the header give different SHA-256 digests; give one."
+        raise InvalidArgument(text, reason="BAD_DIGEST", fields={"sha256": "another digest"})
     return message
-
-
-def announced_sha256(headers: Headers) -> str:
-    """Return the SHA-256 in Content-Digest, Repr-Digest or Digest, hexadecimal; "" without any.
-
-    Raises InvalidArgument for a malformed one. Source: RFC 9530, RFC 3230.
-    """
-    for name, pattern in _DIGESTS:
-        found = pattern.search(headers.get(name, ""))
-        if not found:
-            continue
-        try:
-            value = base64.b64decode(found[1], validate=True)
-        except binascii.Error:
-            value = b""
-        if len(value) != 32:
-            text = f"The sha-256 in {name} is not 32 bytes in base64."
-            raise InvalidArgument(text, reason="BAD_DIGEST", fields={name: "bad digest"})
-        return value.hex()
-    return ""
 
 
 async def upload(call: UploadCall, request: RoutedRequest, header: Message) -> Any:

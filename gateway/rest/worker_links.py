@@ -15,9 +15,9 @@ from starlette.types import Receive, Scope, Send
 from gateway.assets.links import LinkSigner
 from gateway.assets.record import name_for_type
 from gateway.assets.store import AssetStore, TransferSlots
+from gateway.rest.digests import announced_sha256
 from gateway.rest.request import end_response, receive_body, send_body, start_response, while_connected
 from gateway.rest.status import Gone, MethodNotAllowed
-from gateway.rest.streams import announced_sha256
 from gateway.sources import Sources
 from gateway.workers.base import about, empty
 from gateway.workers.tickets import AttemptTicket, Tickets
@@ -124,7 +124,7 @@ class WorkerResult:
         asset_id, filename, content_type = _target(scope, ticket, headers)
         if await self._is_stored(asset_id, size_bytes, sha256):
             return
-        async with self.links.assets.create(filename, content_type, asset_id) as writer:
+        async with self.links.assets.create(filename, content_type, asset_id, is_result=True) as writer:
             writer.check_size(size_bytes)
             async for data in rechunk(receive_body(receive, IDLE_SECONDS)):
                 await writer.write(data)

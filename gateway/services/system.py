@@ -1,7 +1,7 @@
 """The system service: name and version, health, and the RunPod endpoint."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -33,14 +33,20 @@ class SystemService(system_pb2_grpc.SystemServiceServicer):
     endpoints: Sequence[str]
     runpod_config: EndpointConfig
     runpod: ServerlessProvider | None = None
+    # Returns what is wrong with the store or its disk; "" while nothing is.
+    problem: Callable[[], str] = lambda: ""
     _started: float = field(default_factory=time.monotonic)
 
     async def GetInfo(self, request: pb2.GetInfoRequest, context: Context) -> pb2.GetInfoResponse:
         return pb2.GetInfoResponse(name=NAME, version=VERSION, endpoints=self.endpoints)
 
     async def GetHealth(self, request: pb2.GetHealthRequest, context: Context) -> pb2.GetHealthResponse:
+        problem = self.problem()
+        if problem:
+            await context.send_initial_metadata((("x-http-code", "503"),))
         return pb2.GetHealthResponse(
-            status="draining" if self.jobs.is_draining else "healthy",
+            status="draining" if self.jobs.is_draining else "unhealthy" if problem else "healthy",
+            error=problem or None,
             service=NAME,
             timestamp=timestamp(time.time()),
             uptime=round(time.monotonic() - self._started, 3),

@@ -4,7 +4,7 @@ The tables are written out because `ipaddress` classifies some of these ranges d
 Source: IANA's special-purpose address registries for IPv4 and IPv6, and the registry of IPv6 global unicast.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from servicekit.config import Network
@@ -17,6 +17,9 @@ NOT_PUBLIC_V4 = {
     IPv4Network("100.64.0.0/10"): "shared by a carrier",
     IPv4Network("127.0.0.0/8"): "loopback",
     IPv4Network("169.254.0.0/16"): "link-local",
+    IPv4Network("161.26.0.0/16"): "services inside IBM's cloud",
+    IPv4Network("166.8.0.0/14"): "services inside IBM's cloud",
+    IPv4Network("168.63.129.16/32"): "the host of a machine at Azure",
     IPv4Network("172.16.0.0/12"): "private",
     IPv4Network("192.0.0.0/24"): "protocol assignments",
     IPv4Network("192.0.2.0/24"): "documentation",
@@ -36,20 +39,20 @@ NOT_PUBLIC_V6 = {
     IPv6Network("3fff::/20"): "documentation",
 }
 NAT64 = IPv6Network("64:ff9b::/96")
+# The identifier of an interface that tunnels IPv4 (ISATAP), before the IPv4 address. Source: RFC 5214, section 6.1.
+ISATAP = (0x00005EFE, 0x02005EFE)
 
 
 def is_allowed(address: Address, allow: Sequence[Network]) -> bool:
-    """Return True if the address is public or within `allow`; an IPv4 address embedded in an IPv6 one is unwrapped."""
-    target = _effective(address)
-    return is_public(target) or any(one in network for network in allow for one in (address, target))
+    """Return True if the address is public or within `allow`, and so is each IPv4 address that it embeds."""
+    return any(address in network for network in allow) or all(
+        _is_public(target) or any(target in network for network in allow) for target in targets(address)
+    )
 
 
 def is_public(address: Address) -> bool:
-    """Return True if the address, or the IPv4 address that it embeds, is on the public Internet."""
-    target = _effective(address)
-    if isinstance(target, IPv4Address):
-        return not any(target in network for network in NOT_PUBLIC_V4)
-    return target in PUBLIC_V6 and not any(target in network for network in NOT_PUBLIC_V6)
+    """Return True if the address, and each IPv4 address that it embeds, is on the public Internet."""
+    return all(map(_is_public, targets(address)))
 
 
 def parse(text: str) -> Address:
@@ -57,10 +60,19 @@ def parse(text: str) -> Address:
     return ip_address(text.partition("%")[0])
 
 
-def _effective(address: Address) -> Address:
-    """Return the IPv4 address that packets to a mapped, 6to4 or NAT64 address arrive at."""
+def targets(address: Address) -> Iterator[Address]:
+    """Yield the addresses that packets to this one may arrive at: itself, and IPv4 addresses behind a tunnel."""
     if isinstance(address, IPv4Address):
-        return address
-    if address in NAT64:
-        return IPv4Address(int(address) & 0xFFFFFFFF)
-    return address.ipv4_mapped or address.sixtofour or address
+        yield address
+        return
+    number = int(address)
+    translated = IPv4Address(number & 0xFFFFFFFF) if address in NAT64 else address.ipv4_mapped or address.sixtofour
+    yield translated or address
+    if (number >> 32) & 0xFFFFFFFF in ISATAP:
+        yield IPv4Address(number & 0xFFFFFFFF)
+
+
+def _is_public(address: Address) -> bool:
+    if isinstance(address, IPv4Address):
+        return not any(address in network for network in NOT_PUBLIC_V4)
+    return address in PUBLIC_V6 and not any(address in network for network in NOT_PUBLIC_V6)

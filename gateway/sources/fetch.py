@@ -6,25 +6,24 @@ resolves differently the second time gains nothing. TLS is verified against the 
 
 import asyncio
 import contextlib
-import email.message
-import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
 import httpx
 
 from gateway.assets.record import clean_filename
-from gateway.sources import addresses, urls
+from gateway.sources import disposition, http_get, urls
+from gateway.sources.guard import AddressGuard, Endpoint, OwnEndpoints, Resolve, resolve_by_system
+from gateway.sources.http_get import OriginResponse, SpeedLimit, Target
 from servicekit.chunks import rechunk
 from servicekit.config import Network
 from servicekit.errors import (
     DeadlineExceeded,
     FailedPrecondition,
-    InvalidArgument,
     NotFound,
-    PermissionDenied,
     ResourceExhausted,
     ServiceError,
     Unavailable,
@@ -32,52 +31,53 @@ from servicekit.errors import (
 
 MAX_REDIRECTS = 5
 REDIRECTS = (301, 302, 303, 307, 308)
-Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
-Translation = tuple[type[ServiceError], str]
+Translation = tuple[type[ServiceError], str, str]
 
-# The first class that matches decides.
+# The first class that matches decides: error, text, reason.
 TRANSLATIONS: dict[type[Exception], Translation] = {
-    httpx.ConnectTimeout: (Unavailable, "did not take a connection in time; try again later"),
-    httpx.TimeoutException: (DeadlineExceeded, "stopped sending; try again, or upload the file instead"),
-    TimeoutError: (DeadlineExceeded, "took longer than a download may; upload the file instead"),
-    httpx.LocalProtocolError: (InvalidArgument, "cannot be asked for over HTTP; check how the URL is written"),
-    httpx.UnsupportedProtocol: (InvalidArgument, "cannot be asked for over HTTP; check how the URL is written"),
-    httpx.ConnectError: (Unavailable, "cannot be connected to; try again later"),
-    httpx.ReadError: (Unavailable, "broke the connection off; try again"),
-    httpx.RemoteProtocolError: (Unavailable, "broke its answer off, or does not keep to HTTP; try again"),
-    httpx.HTTPError: (Unavailable, "could not be downloaded; try again later"),
-    OSError: (Unavailable, "could not be downloaded; try again later"),
+    http_get.TooSlow: (DeadlineExceeded, "is sent too slowly; upload the file instead", "FETCH_TOO_SLOW"),
+    http_get.Wasteful: (
+        FailedPrecondition,
+        "is sent with far more around it than in it; upload the file instead",
+        "BAD_ORIGIN",
+    ),
+    http_get.NotHttp: (Unavailable, "is sent by a server that does not keep to HTTP; try again", "FETCH_FAILED"),
+    http_get.BrokenOff: (Unavailable, "broke the connection off; try again", "FETCH_FAILED"),
+    http_get.ConnectFailed: (Unavailable, "cannot be connected to; try again later", "FETCH_FAILED"),
+    TimeoutError: (DeadlineExceeded, "stopped sending; try again, or upload the file instead", "FETCH_FAILED"),
+    OSError: (Unavailable, "broke the connection off; try again", "FETCH_FAILED"),
 }
-STATUSES: dict[int, Translation] = {
+STATUSES: dict[int, tuple[type[ServiceError], str]] = {
     404: (NotFound, "does not exist"),
     408: (Unavailable, "asks to be tried again"),
     410: (NotFound, "does not exist any more"),
     425: (Unavailable, "asks to be tried again"),
     429: (Unavailable, "gets too many requests at present; try again later"),
 }
-SERVER_FAILED: Translation = (Unavailable, "failed at its server; try again later")
-REFUSED: Translation = (FailedPrecondition, "was refused; is the link still valid?")
+SERVER_FAILED = (Unavailable, "failed at its server; try again later")
+REFUSED = (FailedPrecondition, "was refused; is the link still valid?")
 # Reasons of errors that are about the server of a source.
-ORIGIN_REASONS = ("FETCH_FAILED", "FETCH_REFUSED")
-# For names that do not exist, as opposed to name servers that do not answer. Not every system has all of them.
-NO_SUCH_NAME = {getattr(socket, name) for name in ("EAI_NONAME", "EAI_NODATA", "EAI_FAIL") if hasattr(socket, name)}
+ORIGIN_REASONS = ("FETCH_FAILED", "FETCH_REFUSED", "FETCH_TOO_SLOW")
+# A download must be so fast, on average, that it would end within this many times the time that it has.
+HOPELESS = 2
+
+
+class OriginBusy(Unavailable):
+    """As many downloads from one origin as may be at once are under way; what needs another may come again."""
 
 
 @dataclass(frozen=True)
 class FetchLimits:
-    """Limits of one download: its bytes, and the seconds to connect, between two bytes, and in all."""
+    """Limits of one download: its bytes; the seconds to connect, between two bytes, and in all; the least bytes a
+    second, on average over `idle_seconds`. And of all: how many may be at once from one origin (address and port)."""
 
     max_bytes: int
     connect_seconds: float
     idle_seconds: float
     total_seconds: float
     allow_cidrs: tuple[Network, ...] = ()
-
-
-async def resolve_by_system(host: str, port: int) -> Sequence[str]:
-    """Return the addresses of a host, in the system's order of preference. Raises socket.gaierror, UnicodeError."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+    min_bytes_per_second: float = 1024.0
+    max_per_origin: int = 24
 
 
 @dataclass(frozen=True)
@@ -91,27 +91,24 @@ class Source:
     chunks: Callable[[], AsyncIterator[bytes]]
 
 
-def _require_identity(url: httpx.URL, response: httpx.Response) -> None:
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("", "identity"):
-        text = f"{urls.redact(url)} is sent compressed ({encoding[:40]}) though asked not to; upload the file instead."
-        raise FailedPrecondition(text, reason="ENCODED_RESPONSE")
+def _require_identity(url: httpx.URL, answer: OriginResponse) -> None:
+    for name, plain in (("content-encoding", ("", "identity")), ("transfer-encoding", ("", "identity", "chunked"))):
+        encoding = answer.header(name).strip().lower()
+        if encoding not in plain:
+            text = f"{urls.redact(url)} is sent compressed ({encoding[:40]}) though asked not to; upload the file."
+            raise FailedPrecondition(text, reason="ENCODED_RESPONSE")
 
 
-def _size_bytes(response: httpx.Response) -> int | None:
-    length = response.headers.get("content-length", "")
+def _size_bytes(answer: OriginResponse) -> int | None:
+    length = answer.header("content-length")
     # Beside Transfer-Encoding a length means nothing. Source: RFC 9112, section 6.3.
-    return int(length) if length.isdecimal() and "transfer-encoding" not in response.headers else None
+    is_known = length.isascii() and length.isdecimal() and len(length) < 20 and not answer.header("transfer-encoding")
+    return int(length) if is_known else None
 
 
-def _filename(response: httpx.Response, *candidates: httpx.URL) -> str:
+def _filename(answer: OriginResponse, *candidates: httpx.URL) -> str:
     """Return the name in Content-Disposition, or the first usable name of the URLs."""
-    header = email.message.Message()
-    header["Content-Disposition"] = response.headers.get("content-disposition", "")
-    try:
-        declared = header.get_filename() or ""
-    except (LookupError, TypeError, ValueError):  # raised by the parser for malformed parameters
-        declared = ""
+    declared = disposition.filename(answer.header("content-disposition"))
     return next(filter(None, map(clean_filename, [declared, *map(urls.filename, candidates)])), "")
 
 
@@ -119,54 +116,56 @@ class Fetcher:
     """Opens http(s) URLs, each over a connection of its own, without proxies, cookies or credentials."""
 
     def __init__(
-        self, limits: FetchLimits, ssl_context: ssl.SSLContext | None = None, resolve: Resolve = resolve_by_system
+        self,
+        limits: FetchLimits,
+        ssl_context: ssl.SSLContext | None = None,
+        resolve: Resolve = resolve_by_system,
+        own: OwnEndpoints | None = None,
     ) -> None:
-        """Fetch within `limits`; without `ssl_context` servers are verified by the authorities that browsers trust."""
+        """Fetch within `limits`, and nothing from `own`; without `ssl_context` servers are verified by the authorities
+        that browsers trust."""
         self._limits = limits
-        self._resolve = resolve
-        # The transport itself, as a client would keep cookies, by address. No connection is reused: the same address
-        # may serve two names, and only one of them was verified.
-        self._transport = httpx.AsyncHTTPTransport(
-            verify=ssl_context or httpx.create_ssl_context(trust_env=False),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
-        )
-
-    async def aclose(self) -> None:
-        """Abort open downloads."""
-        await self._transport.aclose()
+        self._guard = AddressGuard(limits.allow_cidrs, own or OwnEndpoints(), resolve, limits.connect_seconds)
+        self._tls = ssl_context or _browser_trust()
+        self._open: Counter[Endpoint] = Counter()
 
     @asynccontextmanager
     async def open(self, url: str) -> AsyncIterator[Source]:
         """Request the URL, following redirects, and yield the response before its body.
 
         Raises InvalidArgument (no URL to fetch from), PermissionDenied (its address is not public), NotFound,
-        FailedPrecondition (the server refuses), Unavailable, DeadlineExceeded, ResourceExhausted (INPUT_TOO_LARGE).
+        FailedPrecondition (the server refuses), Unavailable, DeadlineExceeded, ResourceExhausted (INPUT_TOO_LARGE),
+        OriginBusy.
         """
         deadline = asyncio.get_running_loop().time() + self._limits.total_seconds
         first = urls.parse(url)
-        target, response = await self._follow(first, deadline)
-        try:
-            if response.status_code != 200:
-                raise status_error(target, response.status_code)
-            _require_identity(target, response)
-            size_bytes = _size_bytes(response)
+        async with contextlib.AsyncExitStack() as stack:
+            target, answer = await self._follow(first, deadline, stack)
+            if answer.status != 200:
+                raise status_error(target, answer.status)
+            _require_identity(target, answer)
+            size_bytes = _size_bytes(answer)
             self._check_size(target, size_bytes or 0)
-            filename = _filename(response, first, target)
-            yield Source(filename, size_bytes, lambda: rechunk(self._parts(target, response, deadline)))
-        finally:
-            await response.aclose()
+            filename = _filename(answer, first, target)
+            yield Source(filename, size_bytes, lambda: rechunk(self._parts(target, answer, size_bytes, deadline)))
 
-    async def _parts(self, url: httpx.URL, response: httpx.Response, deadline: float) -> AsyncIterator[bytes]:
-        parts, received = response.aiter_raw(), 0
-        while True:
-            with http_errors(url):
-                async with asyncio.timeout_at(deadline):
-                    part = await anext(parts, None)
-            if part is None:
-                return
-            received += len(part)
-            self._check_size(url, received)
-            yield part
+    async def _parts(
+        self, url: httpx.URL, answer: OriginResponse, size_bytes: int | None, deadline: float
+    ) -> AsyncGenerator[bytes, None]:
+        limits, received = self._limits, 0
+        speed = SpeedLimit(limits.idle_seconds, limits.min_bytes_per_second)
+        async with aclosing(answer.body(limits.idle_seconds, speed)) as parts:
+            while True:
+                with http_errors(url):
+                    async with _until(url, deadline):
+                        part = await anext(parts, None)
+                if part is None:
+                    return
+                received += len(part)
+                self._check_size(url, received)
+                needed = max(size_bytes or 0, received) / (HOPELESS * limits.total_seconds)
+                speed.bytes_per_second = max(limits.min_bytes_per_second, needed)
+                yield part
 
     def _check_size(self, url: httpx.URL, size_bytes: int) -> None:
         if size_bytes > (limit := self._limits.max_bytes):
@@ -176,73 +175,104 @@ class Fetcher:
                 metadata={"max_bytes": str(limit)},
             )
 
-    async def _follow(self, url: httpx.URL, deadline: float) -> tuple[httpx.URL, httpx.Response]:
-        """Return the URL at the end of the redirects, and its open response."""
+    async def _follow(
+        self, url: httpx.URL, deadline: float, stack: contextlib.AsyncExitStack
+    ) -> tuple[httpx.URL, OriginResponse]:
+        """Return the URL at the end of the redirects, and its answer, which the stack closes."""
         target = url
         for _ in range(1 + MAX_REDIRECTS):
-            with http_errors(target):
-                async with asyncio.timeout_at(deadline):
-                    response = await self._get(target)
-            location = response.headers.get("location", "")
-            if response.status_code not in REDIRECTS or not location:
-                return target, response
-            await response.aclose()
+            async with contextlib.AsyncExitStack() as attempt:
+                with http_errors(target):
+                    async with _until(target, deadline):
+                        answer = await self._get(target, attempt)
+                location = answer.header("location")
+                if answer.status not in REDIRECTS or not location:
+                    stack.push_async_callback(attempt.pop_all().aclose)
+                    return target, answer
             target = urls.resolve_redirect(target, location)
         text = f"{urls.redact(url)} redirects more than {MAX_REDIRECTS} times; give the URL that it leads to."
         raise FailedPrecondition(text, reason="TOO_MANY_REDIRECTS")
 
-    async def _get(self, url: httpx.URL) -> httpx.Response:
-        """Return the open response of the first address that accepts a connection."""
-        checked = await self._addresses(url)
+    async def _get(self, url: httpx.URL, stack: contextlib.AsyncExitStack) -> OriginResponse:
+        """Return the answer of the first address that accepts a connection; the stack closes it."""
+        checked = await self._guard.check(url)
         for address in checked[:-1]:
             try:
-                return await self._transport.handle_async_request(self._request(url, address))
-            except (httpx.ConnectError, httpx.ConnectTimeout):
+                return await self._ask(url, str(address), stack)
+            except http_get.ConnectFailed:
                 continue
-        return await self._transport.handle_async_request(self._request(url, checked[-1]))
+        return await self._ask(url, str(checked[-1]), stack)
 
-    async def _addresses(self, url: httpx.URL) -> list[addresses.Address]:
-        """Return the host's addresses. Raises PermissionDenied if any is not allowed: mixed answers are an attack."""
-        host = url.raw_host.decode("ascii")
-        try:
-            async with asyncio.timeout(self._limits.connect_seconds):
-                texts = await self._resolve(host, url.port or urls.SCHEMES[url.scheme])
-                found = [addresses.parse(text) for text in texts]
-        except (OSError, UnicodeError) as error:
-            raise resolution_error(host, error) from error
-        if not found:
-            raise resolution_error(host, socket.gaierror(socket.EAI_NONAME, "no addresses"))
-        if not all(addresses.is_allowed(address, self._limits.allow_cidrs) for address in found):
-            raise PermissionDenied(
-                f"{urls.redact(url)}: the address of {host} is not a public one, so it is not fetched from; upload the "
-                "file, or have the gateway's operator allow the address by FETCH_ALLOW_CIDRS.",
-                reason="ADDRESS_NOT_PUBLIC",
+    async def _ask(self, url: httpx.URL, address: str, stack: contextlib.AsyncExitStack) -> OriginResponse:
+        port = url.port or urls.SCHEMES[url.scheme]
+        tls, name = self._tls if url.scheme == "https" else None, url.raw_host.decode("ascii").rstrip(".")
+        async with contextlib.AsyncExitStack() as attempt:
+            attempt.enter_context(self._place(url, (address, port)))
+            opened = OriginResponse.open(
+                Target(address, port, tls, name),
+                _request(url),
+                connect_seconds=self._limits.connect_seconds,
+                head_seconds=self._limits.idle_seconds,
             )
-        return found
+            answer = await attempt.enter_async_context(opened)
+            stack.push_async_callback(attempt.pop_all().aclose)
+        return answer
 
-    def _request(self, url: httpx.URL, address: addresses.Address) -> httpx.Request:
-        limits = self._limits
-        timeout = {"connect": limits.connect_seconds, "read": limits.idle_seconds, "write": limits.idle_seconds}
-        return httpx.Request(
-            "GET",
-            url.copy_with(host=str(address)),
-            headers={
-                "Host": url.netloc.decode("ascii"),
-                "User-Agent": "api-gpu",
-                "Accept": "*/*",
-                "Accept-Encoding": "identity",
-                "Connection": "close",
-            },
-            extensions={"timeout": timeout, "sni_hostname": url.raw_host.decode("ascii").rstrip(".")},
-        )
+    @contextlib.contextmanager
+    def _place(self, url: httpx.URL, origin: Endpoint) -> Iterator[None]:
+        """Count a download from an origin. Raises OriginBusy."""
+        if self._open[origin] >= self._limits.max_per_origin:
+            text = f"{urls.redact(url)}: too many downloads from its server at once; try again in a moment."
+            raise OriginBusy(text, reason="ORIGIN_BUSY")
+        self._open[origin] += 1
+        try:
+            yield
+        finally:
+            self._open[origin] -= 1
+            if not self._open[origin]:
+                del self._open[origin]
+
+
+def _browser_trust() -> ssl.SSLContext:
+    context = httpx.create_ssl_context(trust_env=False)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def _request(url: httpx.URL) -> bytes:
+    lines = (
+        f"GET {url.raw_path.decode('ascii')} HTTP/1.1",
+        f"Host: {url.netloc.decode('ascii')}",
+        "User-Agent: api-gpu",
+        "Accept: */*",
+        "Accept-Encoding: identity",
+        "Connection: close",
+        "",
+        "",
+    )
+    return "\r\n".join(lines).encode("ascii")
+
+
+@asynccontextmanager
+async def _until(url: httpx.URL, deadline: float) -> AsyncIterator[None]:
+    """Raise DeadlineExceeded where the block is not left by the deadline, a time of the event loop."""
+    limit = asyncio.timeout_at(deadline)
+    try:
+        async with limit:
+            yield
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        text = f"{urls.redact(url)} took longer than a download may; upload the file instead."
+        raise DeadlineExceeded(text, reason="FETCH_FAILED") from error
 
 
 @contextlib.contextmanager
 def http_errors(url: httpx.URL) -> Iterator[None]:
-    """Translate errors of httpx and sockets that the block raises; the texts show the URL without its secrets."""
+    """Translate errors of http_get and of sockets that the block raises; the texts show the URL without its secrets."""
     try:
         yield
-    except (httpx.HTTPError, OSError) as error:
+    except tuple(TRANSLATIONS) as error:
         raise _translate(url, error) from error
 
 
@@ -251,13 +281,6 @@ def status_error(url: httpx.URL, status: int) -> ServiceError:
     kind, text = STATUSES.get(status, SERVER_FAILED if status >= 500 else REFUSED)
     metadata = {"http_status": str(status)}
     return kind(f"{urls.redact(url)} {text} (HTTP status {status}).", reason="FETCH_REFUSED", metadata=metadata)
-
-
-def resolution_error(host: str, error: Exception) -> ServiceError:
-    """Return the error of a name that did not resolve: a gaierror, or a UnicodeError for an impossible name."""
-    if isinstance(error, UnicodeError) or (isinstance(error, socket.gaierror) and error.errno in NO_SUCH_NAME):
-        return NotFound(f"There is no host {host!r}; check how the URL is written.", reason="NO_SUCH_HOST")
-    return Unavailable(f"The host {host!r} cannot be looked up at present; try again later.", reason="FETCH_FAILED")
 
 
 def is_of_origin(error: ServiceError) -> bool:
@@ -279,8 +302,8 @@ def _translate(url: httpx.URL, error: Exception) -> ServiceError:
     if _is_certificate_error(error):
         text = f"{urls.redact(url)}: the certificate of {url.host} is not valid for it; fix it, or upload the file."
         return FailedPrecondition(text, reason="BAD_CERTIFICATE")
-    kind, text = next(found for cls, found in TRANSLATIONS.items() if isinstance(error, cls))
-    return kind(f"{urls.redact(url)} {text}.", reason="FETCH_FAILED")
+    kind, text, reason = next(found for cls, found in TRANSLATIONS.items() if isinstance(error, cls))
+    return kind(f"{urls.redact(url)} {text}.", reason=reason)
 
 
 def _is_certificate_error(error: BaseException | None) -> bool:

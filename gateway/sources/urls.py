@@ -12,6 +12,7 @@ MAX_URL_CHARACTERS = 8192
 MAX_REDACTED_CHARACTERS = 200
 _NAME = re.compile(rb"[A-Za-z0-9_.-]{1,253}")
 _IPV6 = re.compile(rb"[0-9A-Fa-f:.]{2,45}")
+_TARGET = re.compile(rb"[\x21-\x7e]+")
 
 
 def parse(text: str) -> httpx.URL:
@@ -29,10 +30,13 @@ def parse(text: str) -> httpx.URL:
 
 def resolve_redirect(url: httpx.URL, location: str) -> httpx.URL:
     """Return the target of a redirect. Raises InvalidArgument, FailedPrecondition (from https to http)."""
+    invalid = InvalidArgument(f"{redact(url)} redirects to what is no valid URL.", reason="BAD_URL")
+    if len(location) > MAX_URL_CHARACTERS:
+        raise invalid
     try:
         target = url.join(location)
     except (httpx.InvalidURL, ValueError) as error:
-        raise InvalidArgument(f"{redact(url)} redirects to what is no valid URL.", reason="BAD_URL") from error
+        raise invalid from error
     _check(target)
     if (url.scheme, target.scheme) == ("https", "http"):
         text = f"{redact(url)} redirects from https to http, which anyone on the way can change; give the other URL."
@@ -60,5 +64,7 @@ def _check(url: httpx.URL) -> None:
         raise InvalidArgument(text, reason="URL_HAS_CREDENTIALS")
     if not (_IPV6 if b":" in url.raw_host else _NAME).fullmatch(url.raw_host):
         raise InvalidArgument("The URL names no valid host; check how it is written.", reason="BAD_URL")
+    if not _TARGET.fullmatch(url.raw_path):
+        raise InvalidArgument("The URL cannot be asked for over HTTP; check how it is written.", reason="BAD_URL")
     if not 1 <= (SCHEMES[url.scheme] if url.port is None else url.port) <= 65535:
         raise InvalidArgument("The port in the URL must be from 1 to 65535.", reason="BAD_URL")

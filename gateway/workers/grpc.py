@@ -9,6 +9,7 @@ import structlog
 
 from apigpu.encoder.v1 import encoder_pb2, encoder_pb2_grpc
 from gateway.workers.base import EncodeJob, EncoderBusy, EncoderLost, Events, Input, InputFailed, Outcome, about, empty
+from gateway.workers.pool import Pool
 from servicekit.chunks import ACCEPTED, MAX_MESSAGE_BYTES, Checksum
 from servicekit.errors import DataLoss, ServiceError, from_rpc
 from servicekit.tasks import cancel_and_wait
@@ -44,6 +45,7 @@ class GrpcEncoder:
         name: str = "",
     ) -> None:
         self.name = name or address
+        self.address = address
         named = (("grpc.ssl_target_name_override", tls_name),) if tls_name else ()
         self._channel = grpc.aio.secure_channel(address, credentials, (*OPTIONS, *named))
         self._stub = encoder_pb2_grpc.EncoderServiceStub(self._channel)
@@ -103,6 +105,13 @@ class GrpcEncoder:
         if error.code() in LOST or not error.trailing_metadata():
             return kind(f"encoder {self.name} went away ({error.code().name}: {error.details()})")
         return found
+
+
+def grpc_endpoints(pool: Pool) -> list[tuple[str, int]]:
+    """Return host and port of the encoders of a pool that are reached by gRPC."""
+    encoders = [member.encoder for member in pool.members]
+    split = [encoder.address.rpartition(":") for encoder in encoders if isinstance(encoder, GrpcEncoder)]
+    return [(host.strip("[]"), int(port)) for host, _, port in split]
 
 
 # Codes by which an encoder, or the way to it, fails without the task being at fault. So does a status that gRPC made by

@@ -54,7 +54,9 @@ class Faults:
     is_down: bool = False
     # The next so many jobs are made, and the connection is dropped before the answer.
     lost_runs: int = 0
-    # Every answer to a client comes so much later.
+    # The answer that names a new run comes so much later.
+    run_answer_delay_seconds: float = 0.0
+    # Every call of a client is heard so much later.
     delay_seconds: float = 0.0
     # A worker's word of its progress takes so long to arrive.
     progress_delay_seconds: float = 0.0
@@ -354,6 +356,7 @@ class RunPod:
         if self.faults.lost_runs:
             self.faults.lost_runs -= 1
             request.scope["transport"].abort()
+        await asyncio.sleep(self.faults.run_answer_delay_seconds)
         return JSONResponse(job.view())
 
     async def _runsync(self, request: Request) -> Response:

@@ -5,7 +5,8 @@ import shutil
 import pytest
 
 from tests.interop.contract import ClientContract, Command
-from tests.interop.toolchain import need, run, workplace
+from tests.interop.toolchain import run, workplace
+from tests.support.missing import need
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(1500)]
 

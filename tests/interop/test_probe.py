@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.interop.toolchain import need, run, workplace
+from tests.interop.toolchain import run, workplace
+from tests.support.missing import need
 from tools.pair import Pair, free_ports, running
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(1500)]

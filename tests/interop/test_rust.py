@@ -3,7 +3,8 @@
 import pytest
 
 from tests.interop.contract import ClientContract, Command
-from tests.interop.toolchain import BINARIES, need, run, workplace
+from tests.interop.toolchain import BINARIES, run, workplace
+from tests.support.missing import need
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(1500)]
 

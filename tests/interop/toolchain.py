@@ -1,4 +1,4 @@
-"""Other languages' tools: whether they are here, a folder to build in, and running them."""
+"""Other languages' tools: a folder to build in, and running them."""
 
 import os
 import shlex
@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 
@@ -17,18 +16,6 @@ BUILD = ROOT / ".build" / "interop"
 BINARIES = Path(sys.executable).parent
 MADE = ("bin", "gen", "node_modules", "target")
 SHOWN_CHARACTERS = 8000
-
-
-def need(*programs: str) -> None:
-    """Skip the test by the name of a program that is not installed; with REQUIRE_INTEROP=1 fail it."""
-    for program in programs:
-        if shutil.which(program) is None:
-            without(f"{program} is not installed")
-
-
-def without(reason: str) -> NoReturn:
-    """Skip the test for want of something outside this project; with REQUIRE_INTEROP=1 fail it."""
-    (pytest.fail if os.environ.get("REQUIRE_INTEROP") == "1" else pytest.skip)(reason)
 
 
 def workplace(language: str) -> Path:

@@ -1,26 +1,24 @@
 """The stand-in as fixtures. Another folder's conftest takes them by importing both names."""
 
-import os
 from pathlib import Path
 
 import pytest
 
 from tests.nvdriver.build import Missing, built
 from tests.nvdriver.driver import Driver
+from tests.support.missing import without
 
 
 @pytest.fixture(scope="session")
 def nvdriver_libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the libraries, built once per run. REQUIRE_NVDRIVER=1 makes a failure of what is else skipped."""
+    """The folder of the libraries, built once per run."""
     folder = tmp_path_factory.getbasetemp() / "nvdriver"
     if folder.exists():  # built for another folder's fixture of the same run
         return folder
     try:
         return built(folder)
     except Missing as reason:
-        if os.environ.get("REQUIRE_NVDRIVER") == "1":
-            pytest.fail(f"the stand-in for NVIDIA's driver cannot be built: {reason}")
-        pytest.skip(f"the stand-in for NVIDIA's driver cannot be built: {reason}")
+        without(f"the stand-in for NVIDIA's driver cannot be built: {reason}")
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x61pigpu/v1/system.proto\x12\tapigpu.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x10\n\x0eGetInfoRequest\"C\n\x0fGetInfoResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x11\n\tendpoints\x18\x03 \x03(\t\"\x12\n\x10GetHealthRequest\"\xc6\x01\n\x11GetHealthResponse\x12\x0e\n\x06status\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12-\n\ttimestamp\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06uptime\x18\x04 \x01(\x01\x12&\n\x06runpod\x18\x05 \x01(\x0b\x32\x16.apigpu.v1.RunpodState\x12)\n\x08\x65ncoders\x18\x06 \x01(\x0b\x32\x17.apigpu.v1.EncoderState\"!\n\x0bRunpodState\x12\x12\n\nconfigured\x18\x01 \x01(\x08\",\n\x0c\x45ncoderState\x12\r\n\x05ready\x18\x01 \x01(\x05\x12\r\n\x05slots\x18\x02 \x01(\x05\"\x18\n\x16GetRunpodHealthRequest\"\x9a\x01\n\x17GetRunpodHealthResponse\x12\x0e\n\x06status\x18\x01 \x01(\t\x12\x15\n\x08\x65ndpoint\x18\x02 \x01(\tH\x00\x88\x01\x01\x12-\n\ttimestamp\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\x05\x65rror\x18\x04 \x01(\tH\x01\x88\x01\x01\x42\x0b\n\t_endpointB\x08\n\x06_error\"\x18\n\x16GetRunpodConfigRequest\"Y\n\x17GetRunpodConfigResponse\x12\x13\n\x0b\x65ndpoint_id\x18\x01 \x01(\t\x12\x14\n\x0cidle_timeout\x18\x02 \x01(\x05\x12\x13\n\x0bmax_timeout\x18\x03 \x01(\x05\x32\x99\x03\n\rSystemService\x12K\n\x07GetInfo\x12\x19.apigpu.v1.GetInfoRequest\x1a\x1a.apigpu.v1.GetInfoResponse\"\t\x82\xd3\xe4\x93\x02\x03\x12\x01/\x12W\n\tGetHealth\x12\x1b.apigpu.v1.GetHealthRequest\x1a\x1c.apigpu.v1.GetHealthResponse\"\x0f\x82\xd3\xe4\x93\x02\t\x12\x07/health\x12p\n\x0fGetRunpodHealth\x12!.apigpu.v1.GetRunpodHealthRequest\x1a\".apigpu.v1.GetRunpodHealthResponse\"\x16\x82\xd3\xe4\x93\x02\x10\x12\x0e/runpod/health\x12p\n\x0fGetRunpodConfig\x12!.apigpu.v1.GetRunpodConfigRequest\x1a\".apigpu.v1.GetRunpodConfigResponse\"\x16\x82\xd3\xe4\x93\x02\x10\x12\x0e/runpod/configb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x61pigpu/v1/system.proto\x12\tapigpu.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x10\n\x0eGetInfoRequest\"C\n\x0fGetInfoResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x11\n\tendpoints\x18\x03 \x03(\t\"\x12\n\x10GetHealthRequest\"\xe4\x01\n\x11GetHealthResponse\x12\x0e\n\x06status\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12-\n\ttimestamp\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06uptime\x18\x04 \x01(\x01\x12&\n\x06runpod\x18\x05 \x01(\x0b\x32\x16.apigpu.v1.RunpodState\x12)\n\x08\x65ncoders\x18\x06 \x01(\x0b\x32\x17.apigpu.v1.EncoderState\x12\x12\n\x05\x65rror\x18\x07 \x01(\tH\x00\x88\x01\x01\x42\x08\n\x06_error\"!\n\x0bRunpodState\x12\x12\n\nconfigured\x18\x01 \x01(\x08\",\n\x0c\x45ncoderState\x12\r\n\x05ready\x18\x01 \x01(\x05\x12\r\n\x05slots\x18\x02 \x01(\x05\"\x18\n\x16GetRunpodHealthRequest\"\x9a\x01\n\x17GetRunpodHealthResponse\x12\x0e\n\x06status\x18\x01 \x01(\t\x12\x15\n\x08\x65ndpoint\x18\x02 \x01(\tH\x00\x88\x01\x01\x12-\n\ttimestamp\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\x05\x65rror\x18\x04 \x01(\tH\x01\x88\x01\x01\x42\x0b\n\t_endpointB\x08\n\x06_error\"\x18\n\x16GetRunpodConfigRequest\"Y\n\x17GetRunpodConfigResponse\x12\x13\n\x0b\x65ndpoint_id\x18\x01 \x01(\t\x12\x14\n\x0cidle_timeout\x18\x02 \x01(\x05\x12\x13\n\x0bmax_timeout\x18\x03 \x01(\x05\x32\x99\x03\n\rSystemService\x12K\n\x07GetInfo\x12\x19.apigpu.v1.GetInfoRequest\x1a\x1a.apigpu.v1.GetInfoResponse\"\t\x82\xd3\xe4\x93\x02\x03\x12\x01/\x12W\n\tGetHealth\x12\x1b.apigpu.v1.GetHealthRequest\x1a\x1c.apigpu.v1.GetHealthResponse\"\x0f\x82\xd3\xe4\x93\x02\t\x12\x07/health\x12p\n\x0fGetRunpodHealth\x12!.apigpu.v1.GetRunpodHealthRequest\x1a\".apigpu.v1.GetRunpodHealthResponse\"\x16\x82\xd3\xe4\x93\x02\x10\x12\x0e/runpod/health\x12p\n\x0fGetRunpodConfig\x12!.apigpu.v1.GetRunpodConfigRequest\x1a\".apigpu.v1.GetRunpodConfigResponse\"\x16\x82\xd3\xe4\x93\x02\x10\x12\x0e/runpod/configb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,19 +48,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETHEALTHREQUEST']._serialized_start=187
   _globals['_GETHEALTHREQUEST']._serialized_end=205
   _globals['_GETHEALTHRESPONSE']._serialized_start=208
-  _globals['_GETHEALTHRESPONSE']._serialized_end=406
-  _globals['_RUNPODSTATE']._serialized_start=408
-  _globals['_RUNPODSTATE']._serialized_end=441
-  _globals['_ENCODERSTATE']._serialized_start=443
-  _globals['_ENCODERSTATE']._serialized_end=487
-  _globals['_GETRUNPODHEALTHREQUEST']._serialized_start=489
-  _globals['_GETRUNPODHEALTHREQUEST']._serialized_end=513
-  _globals['_GETRUNPODHEALTHRESPONSE']._serialized_start=516
-  _globals['_GETRUNPODHEALTHRESPONSE']._serialized_end=670
-  _globals['_GETRUNPODCONFIGREQUEST']._serialized_start=672
-  _globals['_GETRUNPODCONFIGREQUEST']._serialized_end=696
-  _globals['_GETRUNPODCONFIGRESPONSE']._serialized_start=698
-  _globals['_GETRUNPODCONFIGRESPONSE']._serialized_end=787
-  _globals['_SYSTEMSERVICE']._serialized_start=790
-  _globals['_SYSTEMSERVICE']._serialized_end=1199
+  _globals['_GETHEALTHRESPONSE']._serialized_end=436
+  _globals['_RUNPODSTATE']._serialized_start=438
+  _globals['_RUNPODSTATE']._serialized_end=471
+  _globals['_ENCODERSTATE']._serialized_start=473
+  _globals['_ENCODERSTATE']._serialized_end=517
+  _globals['_GETRUNPODHEALTHREQUEST']._serialized_start=519
+  _globals['_GETRUNPODHEALTHREQUEST']._serialized_end=543
+  _globals['_GETRUNPODHEALTHRESPONSE']._serialized_start=546
+  _globals['_GETRUNPODHEALTHRESPONSE']._serialized_end=700
+  _globals['_GETRUNPODCONFIGREQUEST']._serialized_start=702
+  _globals['_GETRUNPODCONFIGREQUEST']._serialized_end=726
+  _globals['_GETRUNPODCONFIGRESPONSE']._serialized_start=728
+  _globals['_GETRUNPODCONFIGRESPONSE']._serialized_end=817
+  _globals['_SYSTEMSERVICE']._serialized_start=820
+  _globals['_SYSTEMSERVICE']._serialized_end=1229
 # @@protoc_insertion_point(module_scope)

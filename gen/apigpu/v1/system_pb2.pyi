@@ -97,12 +97,15 @@ class GetHealthResponse(_message.Message):
     UPTIME_FIELD_NUMBER: _builtins.int
     RUNPOD_FIELD_NUMBER: _builtins.int
     ENCODERS_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
     status: _builtins.str
-    """"healthy", or "draining" while it shuts down."""
+    """"healthy"; "unhealthy" while the disk is full, or the store takes no writes; "draining" while it shuts down."""
     service: _builtins.str
     """"api-gpu"."""
     uptime: _builtins.float
     """Seconds since the start."""
+    error: _builtins.str
+    """Why it is unhealthy; absent when healthy."""
     @_builtins.property
     def timestamp(self) -> _timestamp_pb2.Timestamp:
         """Now."""
@@ -124,12 +127,15 @@ class GetHealthResponse(_message.Message):
         uptime: _builtins.float = ...,
         runpod: Global___RunpodState | None = ...,
         encoders: Global___EncoderState | None = ...,
+        error: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["encoders", b"encoders", "runpod", b"runpod", "timestamp", b"timestamp"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_error", b"_error", "encoders", b"encoders", "error", b"error", "runpod", b"runpod", "timestamp", b"timestamp"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["encoders", b"encoders", "runpod", b"runpod", "service", b"service", "status", b"status", "timestamp", b"timestamp", "uptime", b"uptime"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_error", b"_error", "encoders", b"encoders", "error", b"error", "runpod", b"runpod", "service", b"service", "status", b"status", "timestamp", b"timestamp", "uptime", b"uptime"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__error: _TypeAlias = _typing.Literal["error"]  # noqa: Y015
+    _WhichOneofArgType__error: _TypeAlias = _typing.Literal["_error", b"_error"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__error) -> _WhichOneofReturnType__error | None: ...
 
 Global___GetHealthResponse: _TypeAlias = GetHealthResponse  # noqa: Y015
 

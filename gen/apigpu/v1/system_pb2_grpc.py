@@ -69,7 +69,7 @@ class SystemServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetHealth(self, request, context):
-        """Whether the gateway serves. For gRPC probes use grpc.health.v1 instead.
+        """Whether the gateway serves; over HTTP 200 or 503. For gRPC probes use grpc.health.v1 instead.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -36,7 +36,7 @@ class SystemServiceStub:
     GetInfo: _grpc.UnaryUnaryMultiCallable[_system_pb2.GetInfoRequest, _system_pb2.GetInfoResponse]
     """Name, version and the list of endpoints."""
     GetHealth: _grpc.UnaryUnaryMultiCallable[_system_pb2.GetHealthRequest, _system_pb2.GetHealthResponse]
-    """Whether the gateway serves. For gRPC probes use grpc.health.v1 instead."""
+    """Whether the gateway serves; over HTTP 200 or 503. For gRPC probes use grpc.health.v1 instead."""
     GetRunpodHealth: _grpc.UnaryUnaryMultiCallable[_system_pb2.GetRunpodHealthRequest, _system_pb2.GetRunpodHealthResponse]
     """Whether the RunPod endpoint can be reached; over HTTP 200 or 503."""
     GetRunpodConfig: _grpc.UnaryUnaryMultiCallable[_system_pb2.GetRunpodConfigRequest, _system_pb2.GetRunpodConfigResponse]
@@ -50,7 +50,7 @@ class SystemServiceAsyncStub(SystemServiceStub):
     GetInfo: _aio.UnaryUnaryMultiCallable[_system_pb2.GetInfoRequest, _system_pb2.GetInfoResponse]  # type: ignore[assignment]
     """Name, version and the list of endpoints."""
     GetHealth: _aio.UnaryUnaryMultiCallable[_system_pb2.GetHealthRequest, _system_pb2.GetHealthResponse]  # type: ignore[assignment]
-    """Whether the gateway serves. For gRPC probes use grpc.health.v1 instead."""
+    """Whether the gateway serves; over HTTP 200 or 503. For gRPC probes use grpc.health.v1 instead."""
     GetRunpodHealth: _aio.UnaryUnaryMultiCallable[_system_pb2.GetRunpodHealthRequest, _system_pb2.GetRunpodHealthResponse]  # type: ignore[assignment]
     """Whether the RunPod endpoint can be reached; over HTTP 200 or 503."""
     GetRunpodConfig: _aio.UnaryUnaryMultiCallable[_system_pb2.GetRunpodConfigRequest, _system_pb2.GetRunpodConfigResponse]  # type: ignore[assignment]
@@ -73,7 +73,7 @@ class SystemServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _system_pb2.GetHealthRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_system_pb2.GetHealthResponse, _abc.Awaitable[_system_pb2.GetHealthResponse]]:
-        """Whether the gateway serves. For gRPC probes use grpc.health.v1 instead."""
+        """Whether the gateway serves; over HTTP 200 or 503. For gRPC probes use grpc.health.v1 instead."""
 
     @_abc_1.abstractmethod
     def GetRunpodHealth(

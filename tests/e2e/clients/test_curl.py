@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from tests.interop.toolchain import need
 from tests.support.judge import facts
+from tests.support.missing import need
 
 CALL_SECONDS = 120
 

@@ -5,7 +5,8 @@ import subprocess
 import pytest
 
 from tests.interop.contract import ClientContract, Command
-from tests.interop.toolchain import need, without, workplace
+from tests.interop.toolchain import workplace
+from tests.support.missing import need, without
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -15,6 +15,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.support.missing import without
 from tests.support.paths import ROOT
 from tools.media_check import footage
 from tools.pair import Pair, free_ports
@@ -248,7 +249,7 @@ def test_pip_installs_the_client_from_the_index(wheel: Path, tmp_path: Path) -> 
     try:
         socket.create_connection(("pypi.org", 443), 10).close()
     except OSError:
-        pytest.skip("no package index can be reached")
+        without("no package index can be reached")
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "environment"], check=True)
     subprocess.run([tmp_path / "environment" / "bin" / "pip", "install", "--quiet", wheel], check=True)
     assert subprocess.run([tmp_path / "environment" / "bin" / "api-gpu", "--help"], cwd=tmp_path).returncode == 0

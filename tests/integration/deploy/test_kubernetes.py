@@ -17,7 +17,9 @@ from gateway.app import CLOSE_SECONDS
 from gateway.config import GatewaySettings
 from gateway.services.keda import TASKS_PER_ENCODER
 from gateway.workers.static import EncoderName
+from servicekit.server import LIVENESS
 from tests.integration.deploy.kustomization import built, containers, documents, named
+from tests.support.missing import need
 from tests.support.paths import ROOT
 
 KUBERNETES = ROOT / "deploy" / "kubernetes"
@@ -66,8 +68,7 @@ def test_every_document_is_valid(overlay):
 
 @pytest.mark.parametrize("overlay", [*OVERLAYS, "mine"])
 def test_they_are_what_kustomize_makes_of_them(overlay, several):
-    if shutil.which("kubectl") is None:
-        pytest.skip("kubectl is not installed")
+    need("kubectl")
     folder = several.parent / overlay
     made = subprocess.run(["kubectl", "kustomize", folder], capture_output=True, check=True, timeout=60).stdout
     assert in_order(yaml.safe_load_all(made)) == in_order(built(folder))
@@ -105,7 +106,10 @@ def test_probes_and_ports_are_those_of_the_settings(overlay, name):
     expected |= {"http": read.port, "grpc": read.grpc_port} if name == "gateway" else {"grpc": read.port}
     assert ports == expected
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
-        assert container(overlay, name)[probe]["grpc"] == {"port": read.health_port}
+        grpc = container(overlay, name)[probe]["grpc"]
+        assert grpc["port"] == read.health_port
+        # A full disk ends readiness; no restart would help against it.
+        assert grpc.get("service") == (LIVENESS if (name, probe) == ("gateway", "livenessProbe") else None)
 
 
 @both

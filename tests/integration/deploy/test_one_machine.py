@@ -4,7 +4,6 @@ import configparser
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +19,7 @@ from gateway.app import CLOSE_SECONDS
 from gateway.config import GatewaySettings
 from gateway.workers.static import EncoderName
 from tests.integration.deploy.dockerfile import stages
+from tests.support.missing import need
 from tests.support.paths import ROOT
 
 DEPLOY = ROOT / "deploy"
@@ -208,8 +208,7 @@ def test_the_unit_has_no_rights(unit, directive, value):
 
 
 def test_systemd_takes_the_unit(tmp_path):
-    if shutil.which("systemd-analyze") is None:
-        pytest.skip("systemd-analyze is not installed")
+    need("systemd-analyze")
     text = (DEPLOY / "api-gpu.service").read_text()
     command = re.search(r"^ExecStart=(\S+)", text, re.MULTILINE).group(1)
     path = tmp_path / "api-gpu.service"

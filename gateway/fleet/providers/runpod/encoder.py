@@ -34,6 +34,8 @@ log = structlog.get_logger("gateway.fleet.runpod")
 
 # What is Unavailable on the side of encoders and of RunPod; all else that is so is a store of the gateway's own.
 WORKER_ERRORS = (EncoderLost, EncoderBusy, NotTaken, AnswerLost)
+# How long a cancelled task waits for the id of a run that it has asked for.
+ANSWER_SECONDS = 5.0
 
 
 @dataclass(eq=False)
@@ -136,9 +138,8 @@ class RunpodEncoder:
 
     async def _submit(self, key: str, ticket: AttemptTicket, payload: encoder_pb2.RemoteTask) -> AttemptTicket:
         """Queue a run for a ticket; return the ticket with the run's id."""
-        limits = self.timeouts
         try:
-            run_id = await self.client.run(json_format.MessageToDict(payload), limits.max_seconds, limits.life_seconds)
+            run_id = await self._queue_run(payload)
         except (InvalidArgument, ResourceExhausted):
             raise
         except (Unauthenticated, FailedPrecondition, NotFound) as error:
@@ -157,6 +158,23 @@ class RunpodEncoder:
             if not _is_of_our_stores(error):
                 await run_to_completion(self._cancel(run_id))
             raise
+
+    async def _queue_run(self, payload: encoder_pb2.RemoteTask) -> str:
+        """Return the id of a new run. A call that is cancelled on its way is answered first: only the answer names the
+        run, which would else wait for a worker, and have it paid."""
+        limits, task = self.timeouts, json_format.MessageToDict(payload)
+        call = asyncio.create_task(self.client.run(task, limits.max_seconds, limits.life_seconds))
+        try:
+            return await asyncio.shield(call)
+        except asyncio.CancelledError:
+            await run_to_completion(self._cancel_answered(call))
+            raise
+
+    async def _cancel_answered(self, call: asyncio.Task[str]) -> None:
+        """Cancel the run that a call queues, once it is answered; end a call that is not answered in time."""
+        with contextlib.suppress(ServiceError, TimeoutError):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self._cancel(await call)
 
     async def _close(self, key: str, ticket: AttemptTicket) -> None:
         """Close the ticket and cancel the run of a try that this gateway no longer follows.

@@ -11,6 +11,7 @@ from obstore import exceptions
 from gateway.assets.bucket import object_store_errors
 from gateway.assets.store import AssetStore
 from servicekit.errors import NotFound, ResourceExhausted, ServiceError, Unavailable
+from tests.support.missing import need, without
 
 VENDOR = [cls for _, cls in inspect.getmembers(exceptions, inspect.isclass) if issubclass(cls, Exception)]
 FULL_DISK = """
@@ -79,11 +80,9 @@ async def test_an_object_that_cannot_be_deleted_does_not_stop_the_sweep(folder):
 def in_disk(script, tmp_path):
     """Run FULL_DISK with a file system of its own on `tmp_path`; skips by name where that is not allowed."""
     command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
-    if (
-        shutil.which("unshare") is None
-        or subprocess.run([*command, 'mount -t tmpfs none "$1"', "sh", tmp_path]).returncode
-    ):
-        pytest.skip("mounting in a user namespace is not allowed here")
+    need("unshare")
+    if subprocess.run([*command, 'mount -t tmpfs none "$1"', "sh", tmp_path]).returncode:
+        without("mounting in a user namespace is not allowed here")
     return subprocess.run(
         [*command, script, "sh", tmp_path, sys.executable, FULL_DISK], capture_output=True, text=True, check=False
     )

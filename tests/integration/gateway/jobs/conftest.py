@@ -216,7 +216,6 @@ async def wired(
     queue, progress = TaskQueue(work_queue), ProgressBus(jetstream)
     limits = FetchLimits(1 << 30, connect_seconds=30, idle_seconds=30, total_seconds=60, allow_cidrs=LOOPBACK)
     fetcher = Fetcher(limits)
-    stack.push_async_callback(fetcher.aclose)
     sources = Sources(fetcher, assets)
     config = FleetConfig("api-gpu", Policy())
     fleet = await open_fleet(config, await jetstream.key_value("fleet"), pool, store.index, {}, stack)

@@ -1,6 +1,8 @@
 """Unary calls over real HTTP."""
 
 import asyncio
+import base64
+import hashlib
 import json
 
 import grpc
@@ -48,6 +50,16 @@ async def test_images_and_the_alias(gateway, http):
     assert gateway.request.images[0].duracao == 3
     await http.post("/video/adicionaaudio", json={"url_video": "v", "url_audio": "a"})
     assert (gateway.method, gateway.request.url_audio) == ("AddAudio", "a")
+
+
+async def test_a_digest_of_the_json_is_compared(gateway, http):
+    body = json.dumps(CAPTION).encode()
+    for content, status in ((body, 200), (body + b" ", 400)):
+        digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
+        headers = {"content-digest": f"sha-256=:{digest}:", "content-type": "application/json"}
+        assert (await http.post("/video/caption", content=content, headers=headers)).status_code == status
+    unreadable = await http.post("/video/caption", content=body, headers={"content-digest": "nonsense"})
+    assert unreadable.status_code == 400
 
 
 async def test_path_and_response_body(gateway, http):

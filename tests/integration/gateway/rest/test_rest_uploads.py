@@ -4,13 +4,13 @@ import asyncio
 import base64
 import hashlib
 import json
-import shutil
 
 import psutil
 import pytest
 
 from gateway.rest.server import RestSettings
 from servicekit import errors
+from tests.support.missing import need
 from tests.support.until import within
 
 DATA = bytes(range(256)) * 8000
@@ -70,10 +70,21 @@ async def test_a_digest_travels_in_the_header(gateway, http, headers):
     assert gateway.request.sha256 == SHA256.hexdigest()
 
 
-@pytest.mark.parametrize("value", ["sha-256=:AAAA:", "sha-256=:=:"])
-async def test_a_digest_that_is_none(gateway, http, value):
-    answer = await http.put("/assets/a", content=DATA, headers={"content-digest": value})
+@pytest.mark.parametrize("name", ["content-digest", "repr-digest", "digest"])
+@pytest.mark.parametrize(
+    "value", ["sha-256=:AAAA:", "sha-256=:=:", "sha-256=nonsense", "sha-512=:AAAA:", "nonsense", "", f"{DIGEST}"]
+)
+async def test_a_digest_that_cannot_be_read_is_refused(gateway, http, name, value):
+    answer = await http.put("/assets/a", content=DATA, headers={name: value})
     assert (answer.status_code, gateway.uploads) == (400, [])
+    assert name in answer.json()["message"]
+
+
+async def test_a_digest_in_the_query_does_not_hide_another_in_the_header(gateway, http):
+    headers = {"content-digest": f"sha-256=:{DIGEST}:"}
+    same = await http.put(f"/assets/a?sha256={SHA256.hexdigest()}", content=DATA, headers=headers)
+    other = await http.put(f"/assets/a?sha256={'0' * 64}", content=DATA, headers=headers)
+    assert (same.status_code, other.status_code) == (200, 400)
 
 
 async def send_raw(gateway, head, body=b""):
@@ -180,9 +191,9 @@ async def test_memory_does_not_grow_with_a_file_that_nobody_takes(gateway):
     await within(gateway.ended.wait())
 
 
-@pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")
 async def test_curl(gateway, tmp_path):
     """curl announces a large body with Expect: 100-continue, and names the file itself after a slash."""
+    need("curl")
     file = tmp_path / "my video.mp4"
     file.write_bytes(DATA)
     process = await asyncio.create_subprocess_exec(

@@ -5,7 +5,8 @@ import contextlib
 
 import pytest
 
-from gateway.sources.fetch import Fetcher, resolve_by_system
+from gateway.sources.fetch import Fetcher
+from gateway.sources.guard import resolve_by_system
 from tests.support.web_server import Authority, Web, limits
 
 
@@ -25,16 +26,13 @@ async def serve():
 
 
 @pytest.fixture
-async def fetching():
-    """Make fetchers that are closed at the end."""
-    async with contextlib.AsyncExitStack() as stack:
+def fetching():
+    """Make fetchers."""
 
-        def make(resolve=resolve_by_system, ssl_context=None, **changes):
-            fetcher = Fetcher(limits(**changes), ssl_context, resolve)
-            stack.push_async_callback(fetcher.aclose)
-            return fetcher
+    def make(resolve=resolve_by_system, ssl_context=None, own=None, **changes):
+        return Fetcher(limits(**changes), ssl_context, resolve, own)
 
-        yield make
+    return make
 
 
 @pytest.fixture

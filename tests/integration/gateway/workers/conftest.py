@@ -101,7 +101,6 @@ async def parts(tmp_path_factory):
             allow_cidrs=(ip_network("127.0.0.0/8"),),
         )
         fetcher = Fetcher(limits)
-        stack.push_async_callback(fetcher.aclose)
         tickets, links = Tickets(await jetstream.key_value("tickets")), LinkSigner(b"s" * 32, 600)
         sources = Sources(fetcher, assets)
         nowhere = await stack.enter_async_context(grpc.aio.insecure_channel("unix:/nowhere"))

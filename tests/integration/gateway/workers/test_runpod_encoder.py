@@ -150,6 +150,14 @@ async def test_cancelling_ends_the_run_and_closes_its_links(stage, encoder):
         assert (await fetched(job.input["inputUrls"][0])).status_code == 410
 
 
+async def test_a_run_whose_id_is_still_on_its_way_is_cancelled_too(stage, encoder):
+    stage.runpod.faults.run_answer_delay_seconds = 0.3
+    task = asyncio.create_task(encoder.run(await stage.job(), Seen()))
+    await until(lambda: stage.runpod.queue.jobs)
+    await cancel_and_wait(task)
+    assert (state(stage), task.cancelled()) == (["CANCELLED"], True)
+
+
 @pytest.mark.parametrize("is_forgotten", [True, False])
 @pytest.mark.parametrize("is_told", [True, False])
 async def test_a_result_that_another_gateway_has_recorded_outlives_who_follows(stage, encoder, is_forgotten, is_told):
