@@ -12,7 +12,7 @@ COMPILE = .build/lock/bin/uv pip compile --quiet --universal --python-version 3.
 PLATFORMS := x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin
 PROTOS := $(shell find protos -name '*.proto')
 
-.PHONY: help setup sdks demo up fast test long check gen protos lint types imports buf breaking interop bench clean lock licences
+.PHONY: help setup sdks demo up fast test long fuzz check gen protos lint types imports buf breaking interop bench attack audit clean lock licences
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -62,6 +62,12 @@ interop: setup ## clients generated in Go, Java, Rust and Node (each skips by na
 long: setup ## the long forms: every combination of the options matrix, thousands of damaged files
 	$(BIN)/python -m pytest -m long
 
+# Seconds for each property.
+FUZZ_SECONDS ?= 60
+
+fuzz: setup ## ever new inputs for the properties of tests/fuzz, FUZZ_SECONDS (60) for each of them
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest --timeout 0 -n $(WORKERS) tests/fuzz
+
 check: setup lint types imports buf breaking ## style, types, layers, protos, generated code
 
 lint:
@@ -95,6 +101,9 @@ $(GOOGLEAPIS): $(STAMP)
 bench: setup ## ratios against the plain FFmpeg commands, latency, throughput, memory
 	$(BIN)/python -m bench
 
+attack: setup ## what attacks cost the pair, and what others get meanwhile (ATTACKS="…" for some of them)
+	$(BIN)/python -m attack $(ATTACKS)
+
 lock: ## write the locks anew: versions stay where they can; with UPGRADE=1 they are the newest
 	@test -x .build/lock/bin/uv || { $(PYTHON) -m venv .build/lock && .build/lock/bin/pip install --quiet uv; }
 	$(COMPILE) pyproject.toml --extra dev --output-file requirements.lock
@@ -103,6 +112,11 @@ lock: ## write the locks anew: versions stay where they can; with UPGRADE=1 they
 	echo "runpod>=1.12" | $(COMPILE) - --constraint requirements.lock --output-file deploy/runpod.lock \
 		$$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' requirements.lock)
 	echo "vastai>=1.9" | $(COMPILE) - --output-file tests/emulators/vastai.lock
+
+audit: setup ## hold the locks against the published advisories (pip-audit); says so where they cannot be reached
+	@test -x .build/audit/bin/pip-audit || { $(PYTHON) -m venv .build/audit && .build/audit/bin/pip install --quiet pip-audit; } || \
+		echo "pip-audit cannot be installed"
+	@$(BIN)/python -m tools.audit
 
 licences: setup sdks ## write the tables of docs/licences.md
 	@$(BIN)/python -m tools.licences write

@@ -34,7 +34,7 @@ def running() -> Iterator[Measured]:
             seconds = _until_ready(started, begun)
             pair.wait_until_up(started)
             with started.client() as client:
-                yield Measured(client, seconds, _gateway(started))
+                yield Measured(client, seconds, started.service("gateway"))
         finally:
             pair.stop(started)
 
@@ -47,8 +47,3 @@ def _until_ready(started: pair.Pair, begun: float) -> float:
             return time.perf_counter() - begun
         time.sleep(0.02)
     raise TimeoutError(f"the pair does not start:\n{started.output}")
-
-
-def _gateway(started: pair.Pair) -> psutil.Process:
-    children = psutil.Process(started.process.pid).children(recursive=True)
-    return next(child for child in children if "gateway" in child.cmdline())

@@ -20,8 +20,6 @@ from servicekit.tasks import cancel_and_wait
 
 log = structlog.get_logger("encoder")
 
-# What children, FFmpeg above all, must not inherit.
-SECRETS = ("TLS_BUNDLE", "SESSION_TOKEN", "GPU_API_KEY")
 USAGE = "usage: python -m encoder [doctor]"
 
 
@@ -43,8 +41,6 @@ def main(arguments: list[str]) -> int:
         return 2
     try:
         settings = EncoderSettings.load()
-        for name in SECRETS:
-            os.environ.pop(name, None)
         if arguments:
             logs.configure("encoder", settings.log_level, None)
             print(json.dumps(asyncio.run(capabilities.report(settings)), indent=2))

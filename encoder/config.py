@@ -13,7 +13,8 @@ from encoder.sandbox.sandboxes import AUTO as AUTO_SANDBOX
 from encoder.sandbox.sandboxes import SANDBOXES
 from servicekit.config import Cidrs, SessionToken, Settings
 from servicekit.logs import LEVELS
-from servicekit.tls import Identity
+from servicekit.server_tls import ReloadingIdentity
+from servicekit.tls import Identity, IdentityFiles
 
 WAIT, X264 = "wait", "x264"
 
@@ -103,9 +104,9 @@ class EncoderSettings(Settings):
             raise ValueError(f"there is no such {kind}")
         return value
 
-    @property
-    def identity(self) -> Identity:
-        """TLS_BUNDLE when it is given, else the TLS files. Raises ConfigError when the bundle cannot be used."""
+    def identity(self) -> ReloadingIdentity:
+        """Read TLS_BUNDLE when it is given, else the TLS files, which are followed. Raises ConfigError for what cannot
+        be used."""
         if text := self.tls_bundle.get_secret_value():
-            return Identity.parse(text)
-        return Identity.read(self.tls_cert, self.tls_key, self.tls_ca)
+            return ReloadingIdentity(Identity.parse(text))
+        return ReloadingIdentity.of(IdentityFiles(self.tls_cert, self.tls_key, self.tls_ca))

@@ -51,8 +51,9 @@ from gateway.workers.tickets import Tickets
 from servicekit.chunks import MAX_MESSAGE_BYTES
 from servicekit.interceptors import error_boundary
 from servicekit.server import Service, stop_signal
+from servicekit.server_tls import ReloadingIdentity, ServerTls
 from servicekit.tasks import cancel_and_wait, repeat
-from servicekit.tls import Identity
+from servicekit.tls import IdentityFiles
 
 log = structlog.get_logger("gateway")
 
@@ -167,11 +168,18 @@ def _pool(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> Pool:
     """Return the pool, with the encoders that ENCODERS names."""
     pool = Pool()
     stack.push_async_callback(pool.close)
-    identity = Identity.read(settings.tls_cert, settings.tls_key, settings.encoder_ca)
+    identity = _followed(IdentityFiles(settings.tls_cert, settings.tls_key, settings.encoder_ca), stack)
     token = settings.session_token.get_secret_value()
-    following = add_static_encoders(settings.encoders, pool, identity.channel_credentials(), token)
+    following = add_static_encoders(settings.encoders, pool, identity, token)
     stack.push_async_callback(cancel_and_wait, *following)
     return pool
+
+
+def _followed(files: IdentityFiles, stack: contextlib.AsyncExitStack) -> ReloadingIdentity:
+    """Return an identity that is read again when its files change. Raises ConfigError."""
+    identity = ReloadingIdentity.of(files)
+    stack.push_async_callback(cancel_and_wait, asyncio.create_task(identity.follow()))
+    return identity
 
 
 def _providers(
@@ -242,12 +250,11 @@ class Gateway:
     @classmethod
     async def open(cls, settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> "Gateway":
         """Start everything, the servers last. Raises ConfigError."""
-        identity = Identity.read(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
-        credentials = identity.server_credentials(require_client=settings.tls_require_client_cert)
+        tls = _server_tls(settings, stack)
         components = await Components.open(settings, stack)
         keys = ApiKeys(settings.api_keys)
-        service = _grpc_service(components, keys)
-        private_address = _listen(service, components, credentials, stack)
+        service = _grpc_service(components, keys, tls)
+        private_address = _listen(service, components, tls.credentials(), stack)
         await service.start()
         stack.push_async_callback(service.drain, 0)
         http = await _start_http(components, keys, private_address, stack)
@@ -280,10 +287,17 @@ class Gateway:
         await asyncio.gather(self.http.drain(CLOSE_SECONDS), self.service.drain(CLOSE_SECONDS))
 
 
-def _grpc_service(components: Components, keys: ApiKeys) -> Service:
+def _server_tls(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> ServerTls:
+    """Return the TLS of the main port. Raises ConfigError."""
+    identity = _followed(IdentityFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca), stack)
+    return ServerTls(identity, require_client=settings.tls_require_client_cert)
+
+
+def _grpc_service(components: Components, keys: ApiKeys, tls: ServerTls) -> Service:
     settings, jobs, fleet = components.settings, components.jobs, components.fleet
     interceptors = (
         error_boundary(settings.max_call_seconds),
+        tls.interceptor(),
         authentication(keys, KeyRateLimit(settings.rate_limit_per_minute)),
     )
     service = Service(interceptors, settings.max_concurrent_calls, settings.max_call_seconds)

@@ -10,6 +10,15 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+# What a child gets of this process's environment: where programs, libraries and folders are, language and time, and
+# what the driver of a card and Python read. Keys live in the environment too, so that all else stays here.
+INHERITED = (
+    *("HOME", "LANG", "LANGUAGE", "PATH", "TMPDIR", "TZ"),
+    *("DYLD_LIBRARY_PATH", "LD_LIBRARY_PATH", "MALLOC_ARENA_MAX"),
+    *("NVIDIA_DRIVER_CAPABILITIES", "NVIDIA_VISIBLE_DEVICES"),
+)
+INHERITED_PREFIXES = ("LC_", "CUDA_", "PYTHON")
+
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 _setpriv = shutil.which("setpriv")
@@ -19,6 +28,17 @@ def module_command(module: str, *arguments: str) -> list[str]:
     """Return the command line of a Python module. Without -P it would run files of the current folder in place of
     modules that it imports: a `queue.py` of the user."""
     return [sys.executable, "-P", "-m", module, *arguments]
+
+
+def child_environment(*names: str, **values: str) -> dict[str, str]:
+    """Return the environment of a child: of this process's own what INHERITED and `names` tell (a name with an
+    asterisk at its end is a prefix), in any case of letters; and `values`."""
+    exact = {*INHERITED, *names}
+    prefixes = (*INHERITED_PREFIXES, *(name[:-1] for name in names if name.endswith("*")))
+    found = {
+        name: value for name, value in os.environ.items() if name.upper() in exact or name.upper().startswith(prefixes)
+    }
+    return found | values
 
 
 class TiedCommand(NamedTuple):
@@ -44,12 +64,14 @@ def die_with_parent(command: Sequence[str], number: signal.Signals = signal.SIGK
 
 
 async def spawn(command: Sequence[str], **options: Any) -> asyncio.subprocess.Process:
-    """Start a child that dies with its parent, in a process group of its own; `options` go to create_subprocess_exec.
+    """Start a child that dies with its parent, in a process group and with an environment of its own
+    (child_environment, unless `options` have another); `options` go to create_subprocess_exec.
 
     A cancel kills the child: asyncio alone would wait for ever for a child whose pipes it had no time to connect
     (Python 3.11).
     """
     child = die_with_parent(command)
+    options.setdefault("env", child_environment())
     spawning = asyncio.create_subprocess_exec(*child.command, preexec_fn=child.preexec, process_group=0, **options)
     starting = asyncio.ensure_future(spawning)
     try:

@@ -1,8 +1,8 @@
-"""Helpers for asyncio tasks: log and continue, repeat, cancel and wait, run to completion."""
+"""Helpers for asyncio tasks: log and continue, repeat, run beside, cancel and wait, run to completion."""
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 import structlog
@@ -34,6 +34,16 @@ async def repeat(event: str, seconds: float, work: Callable[[], Awaitable[object
         with log_and_continue(event):
             await work()
         await asyncio.sleep(seconds)
+
+
+@contextlib.asynccontextmanager
+async def running(work: Coroutine[Any, Any, object]) -> AsyncIterator[None]:
+    """Let work go on beside the block; it is cancelled with it."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        await cancel_and_wait(task)
 
 
 async def cancel_and_wait(*tasks: "asyncio.Future[Any]") -> None:

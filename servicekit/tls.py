@@ -22,6 +22,23 @@ _UNUSABLE = (
 
 
 @dataclass(frozen=True)
+class IdentityFiles:
+    """The PEM files of an identity."""
+
+    certificate: Path
+    key: Path
+    ca: Path
+
+    def read(self) -> "Identity":
+        """Read them. Raises ConfigError."""
+        return Identity.read(self.certificate, self.key, self.ca)
+
+    def version(self) -> tuple[object, ...]:
+        """Return what differs as soon as a file is another one, or there is none."""
+        return tuple(_version(path) for path in (self.certificate, self.key, self.ca))
+
+
+@dataclass(frozen=True)
 class Identity:
     """PEM of a certificate chain, its private key, and the CA that must have signed the peer's certificate."""
 
@@ -66,11 +83,14 @@ class Identity:
         """Return the bundle as one line, which `parse` reads."""
         return base64.b64encode(self.certificate + self.key + self.ca).decode()
 
-    def server_credentials(self, *, require_client: bool) -> grpc.ServerCredentials:
-        """Return credentials of a server; it asks for a client certificate only with `require_client`."""
-        ca = self.ca if require_client else None
-        return grpc.ssl_server_credentials([(self.key, self.certificate)], ca, require_client)
-
     def channel_credentials(self) -> grpc.ChannelCredentials:
         """Return credentials of a client that presents this certificate."""
         return grpc.ssl_channel_credentials(self.ca, self.key, self.certificate)
+
+
+def _version(path: Path) -> tuple[int, ...]:
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_ino, found.st_mtime_ns, found.st_size

@@ -11,6 +11,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from api_gpu import Client
 from api_gpu.local.data_dir import DataDir
 from gateway.fleet.providers.registry import PROVIDERS
@@ -69,6 +71,11 @@ class Pair:
     def client(self) -> Client:
         """Return a connected client; close it."""
         return Client.local(self.data_dir)
+
+    def service(self, name: str) -> psutil.Process:
+        """Return the process of `gateway` or `encoder`, which must run."""
+        children = psutil.Process(self.process.pid).children(recursive=True)
+        return next(child for child in children if name in child.cmdline())
 
 
 @contextmanager

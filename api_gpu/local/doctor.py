@@ -1,7 +1,6 @@
 """`api-gpu doctor`: what this machine can encode, and whether a gateway answers."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from rich.table import Table
 
 from api_gpu.cli.options import GatewayTarget
 from api_gpu.local.data_dir import DataDir
+from api_gpu.local.environment import inherited_by_encoders
 from servicekit.errors import ConfigError, ServiceError
 from servicekit.process import module_command
 
@@ -20,7 +20,7 @@ TIMEOUT_SECONDS = 60
 
 def encoder_report(folder: DataDir) -> dict[str, Any]:
     """Return what `python -m encoder doctor` reports for an encoder of `up` in `folder`. Raises ConfigError."""
-    environment = {"WORK_DIR": str(folder.work.resolve()), **os.environ}
+    environment = {"WORK_DIR": str(folder.work.resolve())} | inherited_by_encoders()
     command = module_command("encoder", "doctor")
     try:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIMEOUT_SECONDS)

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import os
 import signal
 import time
 from collections import deque
@@ -32,12 +31,15 @@ class ServiceFailed(Exception):
 
 
 class ServiceProcess:
-    """Supervise `python -m NAME`. Its warnings and errors, and text that is no log line, go to `report`."""
+    """Supervise `python -m NAME`, which has this environment and nothing else of ours.
+
+    Its warnings and errors, and text that is no log line, go to `report`.
+    """
 
     def __init__(self, name: str, environment: Mapping[str, str], report: Report) -> None:
         self.name = name
         self.has_served = False
-        self._environment = {**os.environ, **environment}
+        self._environment = dict(environment)
         self._report = report
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = asyncio.Event()

@@ -18,6 +18,7 @@ from pydantic import Field, SecretStr
 
 from api_gpu.local.certs import make_set
 from api_gpu.local.data_dir import DataDir, Serving, writing
+from api_gpu.local.environment import encoder_environment, gateway_environment
 from api_gpu.local.supervisor import ServiceFailed, ServiceProcess
 from servicekit.config import ConfigError, Settings
 from servicekit.tasks import cancel_and_wait
@@ -35,8 +36,8 @@ PROBE_OPTIONS = (("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnec
 
 
 class UpSettings(Settings):
-    """Settings of `up`. The environment is passed on to both services; certificates and addresses between the two are
-    set here."""
+    """Settings of `up`. The environment is passed on to the gateway, and to the encoder what it reads of it;
+    certificates and addresses between the two are set here."""
 
     data_dir: Path = Path(".api-gpu")
     host: str = "127.0.0.1"
@@ -92,8 +93,8 @@ class LocalPair:
         self._folder = folder
         self._serving = serving
         self._keys = settings.x_api_key.get_secret_value() if settings.x_api_key else folder.ensure_key()
-        self._gateway = ServiceProcess("gateway", gateway_environment(settings, folder, self._keys), warn)
-        self._encoder = ServiceProcess("encoder", encoder_environment(settings, folder), warn)
+        self._gateway = ServiceProcess("gateway", self._gateway_environment(), warn)
+        self._encoder = ServiceProcess("encoder", self._encoder_environment(), warn)
         self._stop = asyncio.Event()
         self._signalled = -math.inf
 
@@ -110,6 +111,31 @@ class LocalPair:
         for child in (self._gateway, self._encoder):
             await child.stop(seconds)
         return _exit_code(await asyncio.gather(*lives, return_exceptions=True))
+
+    def _gateway_environment(self) -> dict[str, str]:
+        """Return what the gateway is told of ports and folders, and of the encoder beside it."""
+        settings = self._settings
+        return gateway_environment(
+            self._folder,
+            HOST=settings.host,
+            PORT=str(settings.port),
+            GRPC_PORT=str(settings.grpc_port),
+            HEALTH_PORT=str(settings.health_port),
+            LOGS_DIR=str(settings.logs_in(self._folder)),
+            X_API_KEY=self._keys,
+            ENCODERS=f"127.0.0.1:{settings.encoder_port}",
+        )
+
+    def _encoder_environment(self) -> dict[str, str]:
+        settings = self._settings
+        return encoder_environment(
+            self._folder,
+            HOST="127.0.0.1",
+            PORT=str(settings.encoder_port),
+            HEALTH_PORT=str(settings.encoder_probe_port),
+            WORK_DIR=str(settings.work_dir or self._folder.work),
+            LOGS_DIR=str(settings.logs_in(self._folder)),
+        )
 
     def _on_signal(self) -> None:
         before, self._signalled = self._signalled, time.monotonic()
@@ -201,40 +227,6 @@ async def until_serving(address: str) -> None:
             except grpc.aio.AioRpcError:
                 pass
             await asyncio.sleep(POLL_SECONDS)
-
-
-def gateway_environment(settings: UpSettings, folder: DataDir, keys: str) -> dict[str, str]:
-    """Return the settings of the gateway that `up` adds to its own environment."""
-    certificates = folder.certificates
-    return {
-        "HOST": settings.host,
-        "PORT": str(settings.port),
-        "GRPC_PORT": str(settings.grpc_port),
-        "HEALTH_PORT": str(settings.health_port),
-        "DATA_DIR": str(folder.root),
-        "LOGS_DIR": str(settings.logs_in(folder)),
-        "X_API_KEY": keys,
-        "ENCODERS": f"127.0.0.1:{settings.encoder_port}",
-        "TLS_CERT": str(certificates / "gateway.crt"),
-        "TLS_KEY": str(certificates / "gateway.key"),
-        "TLS_CLIENT_CA": str(certificates / "client-ca.crt"),
-        "ENCODER_CA": str(certificates / "ca.crt"),
-    }
-
-
-def encoder_environment(settings: UpSettings, folder: DataDir) -> dict[str, str]:
-    """Return the settings of the encoder that `up` adds to its own environment."""
-    certificates = folder.certificates
-    return {
-        "HOST": "127.0.0.1",
-        "PORT": str(settings.encoder_port),
-        "HEALTH_PORT": str(settings.encoder_probe_port),
-        "WORK_DIR": str(settings.work_dir or folder.work),
-        "LOGS_DIR": str(settings.logs_in(folder)),
-        "TLS_CERT": str(certificates / "encoder.crt"),
-        "TLS_KEY": str(certificates / "encoder.key"),
-        "TLS_CA": str(certificates / "ca.crt"),
-    }
 
 
 def start_message(settings: UpSettings, serving: Serving, folder: DataDir, is_terminal: bool) -> str:

@@ -25,6 +25,8 @@ from servicekit.config import Network
 from servicekit.errors import PermissionDenied, Unauthenticated
 from servicekit.interceptors import QUIET, AroundCall, Context, error_boundary, metadata
 from servicekit.server import Service
+from servicekit.server_tls import ServerTls
+from servicekit.tasks import running
 
 log = structlog.get_logger("encoder")
 
@@ -146,11 +148,13 @@ class IdleMonitor:
 @contextlib.asynccontextmanager
 async def serve(settings: EncoderSettings, idle: IdleMonitor) -> AsyncIterator[None]:
     """Serve until the block is left, and then drain. Raises ConfigError."""
-    credentials = settings.identity.server_credentials(require_client=True)
-    async with open_executor(settings) as executor:
+    identity = settings.identity()
+    tls = ServerTls(identity, require_client=True)
+    async with open_executor(settings) as executor, running(identity.follow()):
         service = Service(
             interceptors=[
                 error_boundary(settings.max_task_seconds),
+                tls.interceptor(),
                 access_control(settings.allowed_ips, settings.session_token.get_secret_value()),
                 idle.interceptor(),
             ],
@@ -159,7 +163,7 @@ async def serve(settings: EncoderSettings, idle: IdleMonitor) -> AsyncIterator[N
         )
         encoder_pb2_grpc.add_EncoderServiceServicer_to_server(EncoderServicer(executor), service.server)
         service.reflect([NAME])
-        port = service.listen(f"{settings.host}:{settings.port}", credentials)
+        port = service.listen(f"{settings.host}:{settings.port}", tls.credentials())
         health_port = service.listen_for_probes(f"{settings.host}:{settings.health_port}")
         await service.start()
         log.info(

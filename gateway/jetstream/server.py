@@ -17,7 +17,7 @@ from typing import IO
 import structlog
 
 from servicekit.config import ConfigError
-from servicekit.process import die_with_parent
+from servicekit.process import child_environment, die_with_parent
 from servicekit.tasks import cancel_and_wait
 
 log = structlog.get_logger("gateway.jetstream")
@@ -112,6 +112,7 @@ class EmbeddedServer:
         child = die_with_parent([_binary(), "--config", configuration, "--log", messages])
         return await asyncio.create_subprocess_exec(
             *child.command,
+            env=child_environment("GOGC", "GOMAXPROCS", "GOMEMLIMIT"),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -10,6 +10,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from apigpu.v1 import options_pb2, video_pb2
+from servicekit import enums
 from servicekit.errors import InvalidArgument
 
 # The descriptors of protobuf's C implementation have no public type.
@@ -81,6 +82,8 @@ def _check_field(field: Field, value: Any, name: str) -> None:
     for place, element in _elements(field, value, name):
         if field.message_type is not None:
             _check(element, f"{place}.")
+        elif field.enum_type is not None:
+            _check_choice(field.enum_type, element, place)
         elif not field.is_repeated:
             _check_range(rules, element, place)
         elif rules.input and not element.strip():
@@ -112,6 +115,12 @@ def _is_missing(message: Message, field: Field) -> bool:
         return False
     value = getattr(message, field.name)
     return not (value.strip() if isinstance(value, str) else value)
+
+
+def _check_choice(enum: Any, value: int, name: str) -> None:
+    if value not in enum.values_by_number:  # one of a later version
+        text = f"must be one of {', '.join(enums.short_names(enum))}"
+        raise InvalidArgument(f"{name} {text}", fields={name: text})
 
 
 def _check_range(rules: options_pb2.FieldRules, value: Any, name: str) -> None:

@@ -92,13 +92,16 @@ class RoutedRequest:
 
         A parameter that is no field of the request may be a field of its field `shorthand`.
         """
+        names: dict[str, str] = {}
         for name, texts in self.query.items():
             path = name
             if shorthand and not decode.fields_on(message.DESCRIPTOR, name):
                 path = f"{shorthand}.{name}"
-            outermost = decode.fields_on(message.DESCRIPTOR, path)[:1]
-            if self.route.body == WHOLE or any(field.name == self.route.body for field in outermost):
+            fields = [field.name for field in decode.fields_on(message.DESCRIPTOR, path)]
+            if self.route.body == WHOLE or self.route.body in fields[:1]:
                 raise decode.unknown_name("query parameter", name, [])
+            if fields and names.setdefault(".".join(fields), name) != name:  # by the proto's name and by JSON's
+                raise decode.given_twice(name, names[".".join(fields)])
             decode.set_text(message, path, texts)
         for path, text in self.variables.items():
             decode.set_text(message, path, [text])

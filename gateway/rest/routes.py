@@ -7,13 +7,15 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import quote, unquote
 
-from google.api import annotations_pb2
+from google.api import annotations_pb2, http_pb2
 from google.protobuf import message_factory
 from google.protobuf.message import Message
 
 from apigpu.v1 import assets_pb2, fleet_pb2, jobs_pb2, system_pb2, video_pb2
-from gateway.rest.protojson.decode import Descriptor, Field, Method, fields_on, is_bytes
+from gateway.rest import rules
+from gateway.rest.protojson.decode import Descriptor, Field, Method
 from gateway.rest.protojson.encode import field_json, to_json
+from gateway.rest.rules import ANY
 from gateway.rest.status import MethodNotAllowed
 from servicekit.errors import InvalidArgument, NotFound
 
@@ -113,13 +115,42 @@ class Template:
         return self._joined(named)
 
     def __str__(self) -> str:
-        """Return the template for people and OpenAPI: "/assets/{name}/content", wildcards named by their field."""
-        named = {}
-        for variable in self.variables:
-            for index in range(variable.start, variable.end):
-                if self.segments[index] in (ONE, REST):
-                    named[index] = "{" + variable.field.rpartition(".")[2] + "}"
-        return self._joined(named)
+        """Return the template for people and OpenAPI: "/assets/{asset}/content"."""
+        return self.show(self.wildcards)
+
+    @property
+    def wildcards(self) -> dict[int, str]:
+        """Return a name for each segment that is a wildcard, by its index.
+
+        A variable that is one wildcard gives its own name. One within a longer pattern is named by the collection it
+        stands in ("assets/*": asset), as the variable's value has more than what stands for the wildcard.
+        """
+        names: dict[int, str] = {}
+        for index, segment in enumerate(self.segments):
+            if segment in (ONE, REST):
+                name = self._wildcard_name(index)
+                names[index] = f"{name}_{index}" if name in names.values() else name
+        return names
+
+    @property
+    def shape(self) -> str:
+        """Return the template without names: alike for templates that match the same paths."""
+        return self.show(dict.fromkeys(self.wildcards, ""))
+
+    def variable_at(self, index: int) -> Variable | None:
+        """Return the variable whose value has the segment, if any."""
+        return next((variable for variable in self.variables if variable.start <= index < variable.end), None)
+
+    def _wildcard_name(self, index: int) -> str:
+        variable = self.variable_at(index)
+        own = variable.field.rpartition(".")[2] if variable else "segment"
+        is_whole = variable is not None and variable.end - variable.start == 1
+        before = self.segments[index - 1] if index and not is_whole and self.segments[index] == ONE else ""
+        return before[:-1] if before.isidentifier() and before.endswith("s") else own
+
+    def show(self, names: Mapping[int, str]) -> str:
+        """Return the template with these names for its wildcards."""
+        return self._joined({index: "{" + name + "}" for index, name in names.items()})
 
     def _joined(self, named: Mapping[int, str]) -> str:
         parts = [named.get(index, segment) for index, segment in enumerate(self.segments)]
@@ -142,7 +173,6 @@ _KINDS = video_pb2.Operation.DESCRIPTOR.oneofs_by_name["kind"].fields
 OPERATIONS = [field.message_type.full_name for field in _KINDS if field.message_type]
 # Endpoints of HTTP that are not RPCs.
 HTTP_ONLY = ("GET /files/{id}/{filename}", "GET /openapi.json")
-ANY = "*"
 WHOLE = "*"
 
 
@@ -195,14 +225,16 @@ class RouteTable:
 
     def __init__(self, services: Iterable[Descriptor] = PUBLIC) -> None:
         self.routes = [route for service in services for method in service.methods for route in routes_of(method)]
-        self._by_rank = sorted(self.routes, key=lambda route: route.template.rank)
+        _check_distinct(self.routes)
+        # Of two that match, one for this method goes before one for any, and one for HEAD before that of GET.
+        self._by_rank = sorted(self.routes, key=lambda route: (route.template.rank, _rank_of(route.http_method)))
 
     def find(self, http_method: str, path: str) -> tuple[Route, dict[str, str]]:
         """Return the route and the values of its path variables. `path` is percent-encoded, without the query.
 
         HEAD matches routes of GET. Raises NotFound, MethodNotAllowed, InvalidArgument (not UTF-8).
         """
-        method = "GET" if http_method == "HEAD" else http_method
+        wanted = {http_method, ANY, "GET"} if http_method == "HEAD" else {http_method, ANY}
         allowed = set()
         for route in self._by_rank:
             try:
@@ -212,7 +244,7 @@ class RouteTable:
                 raise InvalidArgument(text, reason="BAD_PATH") from error
             if variables is None:
                 continue
-            if route.http_method in (method, ANY):
+            if route.http_method in wanted:
                 return route, variables
             allowed.add(route.http_method)
         if allowed:
@@ -224,27 +256,51 @@ class RouteTable:
         return next(route for route in self.routes if route.method.full_name == method.full_name)
 
 
+def _rank_of(http_method: str) -> int:
+    return {"GET": 1, ANY: 2}.get(http_method, 0)
+
+
+def _check_distinct(routes: Iterable[Route]) -> None:
+    """Refuse two rules for the same requests, of which one would never be reached."""
+    first: dict[tuple[Any, ...], Route] = {}
+    for route in routes:
+        there = first.setdefault((route.http_method, route.template.segments, route.template.verb), route)
+        if there is not route:
+            names = f"{there.method.full_name} and {route.method.full_name}"
+            raise ValueError(f"{names}: both have the rule {route.http_method} {route.template}")
+
+
 def routes_of(method: Method) -> Iterator[Route]:
     """Yield the bindings of an RPC, the primary one first. Raises ValueError for a rule that cannot be served."""
-    rule = method.GetOptions().Extensions[annotations_pb2.http]
-    for binding in (rule, *rule.additional_bindings):
-        if pattern := binding.WhichOneof("pattern"):
-            http_method, path = pattern.upper(), getattr(binding, pattern)
-            if pattern == "custom":
-                http_method, path = path.kind, path.path
-            yield _validate(Route(http_method, Template.parse(path), method, binding.body, binding.response_body))
+    if not method.GetOptions().HasExtension(annotations_pb2.http):
+        return
+    primary = method.GetOptions().Extensions[annotations_pb2.http]
+    for rule in (primary, *primary.additional_bindings):
+        try:
+            yield _route(method, rule, can_have_more=rule is primary)
+        except ValueError as error:
+            raise ValueError(f"{method.full_name}: the rule {_shown(rule)} {error}") from error
 
 
-def _validate(route: Route) -> Route:
-    method = route.method
-    for variable in route.template.variables:
-        chain = fields_on(method.input_type, variable.field)
-        if not chain or chain[-1].is_repeated or chain[-1].message_type is not None:
-            raise ValueError(f"{method.full_name}: {variable.field} cannot be a path variable")
-    # A client stream can be served only if its body is a bytes field.
-    if method.client_streaming and (method.server_streaming or not is_bytes(route.body_field)):
-        raise ValueError(f"{method.full_name}: only a bytes field can be the body of a client stream")
+def _route(method: Method, rule: http_pb2.HttpRule, *, can_have_more: bool) -> Route:
+    pattern = rule.WhichOneof("pattern")
+    if rule.additional_bindings and not can_have_more:
+        raise ValueError("is an additional binding, and has additional bindings itself")
+    if pattern is None:
+        raise ValueError("has no path")
+    http_method, path = pattern.upper(), getattr(rule, pattern)
+    if pattern == "custom":
+        http_method, path = path.kind, path.path
+    route = Route(http_method, Template.parse(path), method, rule.body, rule.response_body)
+    rules.check(route)
     return route
+
+
+def _shown(rule: http_pb2.HttpRule) -> str:
+    pattern = rule.WhichOneof("pattern") or "(none)"
+    return (
+        f"{rule.custom.kind} {rule.custom.path}" if pattern == "custom" else f"{pattern} {getattr(rule, pattern, '')}"
+    )
 
 
 def endpoints() -> list[str]:

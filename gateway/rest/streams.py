@@ -21,6 +21,7 @@ from gateway.rest.files import FILE_CSP, OCTETS, disposition, media_type
 from gateway.rest.headers import http_override, response_headers
 from gateway.rest.protojson.encode import dumps
 from gateway.rest.request import RoutedRequest, end_response, receive_body, send_body, start_response
+from gateway.rest.rules import FINISH, HEADER
 from gateway.rest.status import from_call
 from servicekit.chunks import ACCEPTED, rechunk
 from servicekit.errors import InvalidArgument
@@ -31,7 +32,6 @@ log = structlog.get_logger("gateway.rest")
 Call = grpc.aio.UnaryStreamCall[Any, Any]
 UploadCall = grpc.aio.StreamUnaryCall[Any, Any]
 HeaderList = list[tuple[str, str]]
-HEADER, FINISH = "header", "finish"
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from gateway.jobs.manager import JobManager
 from gateway.jobs.model import Job, Status
 from gateway.jobs.progress import Phase, TaskProgress
 from gateway.services.presenters import Presenter
+from servicekit.errors import InvalidArgument
 from servicekit.interceptors import Context
 
 
@@ -31,6 +32,10 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         return pb2.GetJobResponse(job=self.presenter.to(context).job(job))
 
     async def ListJobs(self, request: pb2.ListJobsRequest, context: Context) -> pb2.ListJobsResponse:
+        if request.status not in pb2.Job.Status.values():
+            raise InvalidArgument.field(
+                "status", f"is {request.status}; give one of {', '.join(pb2.Job.Status.keys())}"
+            )
         status = Status(pb2.Job.Status.Name(request.status)) if request.status else None
         jobs, token = await self.jobs.page(status, request.page_size, request.page_token)
         return self.presenter.to(context).page(jobs, token)

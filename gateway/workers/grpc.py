@@ -47,12 +47,18 @@ class GrpcEncoder:
         self.name = name or address
         self.address = address
         named = (("grpc.ssl_target_name_override", tls_name),) if tls_name else ()
-        self._channel = grpc.aio.secure_channel(address, credentials, (*OPTIONS, *named))
-        self._stub = encoder_pb2_grpc.EncoderServiceStub(self._channel)
+        self._options = (*OPTIONS, *named)
+        self._channels: list[grpc.aio.Channel] = []
+        self.reconnect(credentials)
         self._metadata = (("x-session-token", session_token),) if session_token else ()
 
+    def reconnect(self, credentials: grpc.ChannelCredentials) -> None:
+        """Make new calls with other credentials; those that run end on the connection that they have."""
+        self._channels.append(grpc.aio.secure_channel(self.address, credentials, self._options))
+        self._stub = encoder_pb2_grpc.EncoderServiceStub(self._channels[-1])
+
     async def close(self) -> None:
-        await self._channel.close()
+        await asyncio.gather(*(channel.close() for channel in self._channels))
 
     async def capabilities(self, timeout_seconds: float = CAPABILITIES_SECONDS) -> encoder_pb2.GetCapabilitiesResponse:
         """Return what the encoder can do. Raises EncoderBusy if it does not answer in time."""
@@ -92,7 +98,7 @@ class GrpcEncoder:
     async def _connect(self) -> None:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                await self._channel.channel_ready()
+                await self._channels[-1].channel_ready()
         except TimeoutError as error:
             raise EncoderBusy(f"Encoder {self.name} cannot be reached.") from error
 
@@ -120,7 +126,7 @@ LOST = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.
 
 
 # Reasons for which another encoder, or this one later, may take the task.
-RETRYABLE = ("NO_FREE_SLOT", "DISK_FULL")
+RETRYABLE = ("NO_FREE_SLOT", "DISK_FULL", "CLIENT_CERTIFICATE")
 
 
 async def _start(call: Stream, job: EncodeJob) -> None:

@@ -12,11 +12,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-import grpc
 import structlog
 
 from gateway.workers.grpc import GrpcEncoder
 from gateway.workers.pool import Pool
+from servicekit.server_tls import ReloadingIdentity
 
 log = structlog.get_logger("gateway.workers")
 
@@ -102,15 +102,23 @@ class DnsDiscovery:
 
 
 def add_static_encoders(
-    encoders: Sequence[str], pool: Pool, credentials: grpc.ChannelCredentials, session_token: str
+    encoders: Sequence[str], pool: Pool, identity: ReloadingIdentity, session_token: str
 ) -> list[asyncio.Task[None]]:
-    """Put the encoders that the settings name into the pool; return the tasks that follow names in DNS, to be cancelled
-    in the end. Raise ValueError for a malformed name."""
+    """Put the encoders that the settings name into the pool, and connect to them anew when the identity changes.
+
+    Return the tasks that follow names in DNS, to be cancelled in the end. Raise ValueError for a malformed name.
+    """
 
     def add(address: str, tls_name: str = "") -> None:
         if address not in pool:
-            pool.add(GrpcEncoder(address, credentials, session_token, tls_name))
+            pool.add(GrpcEncoder(address, identity.current.channel_credentials(), session_token, tls_name))
 
+    def reconnect() -> None:
+        for member in pool.members:
+            if isinstance(member.encoder, GrpcEncoder) and not member.is_rented:
+                member.encoder.reconnect(identity.current.channel_credentials())
+
+    identity.subscribe(reconnect)
     following = []
     for text in encoders:
         if name := EncoderName.parse(text):

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 
 from apigpu.encoder.v1 import encoder_pb2, encoder_pb2_grpc
+from servicekit.server_tls import ReloadingIdentity, ServerTls
 from servicekit.tls import Identity
 
 
@@ -28,7 +29,8 @@ class LightContainer:
         self._threads = ThreadPoolExecutor(1)
         self._server = grpc.server(self._threads)
         encoder_pb2_grpc.add_EncoderServiceServicer_to_server(self, self._server)
-        credentials = Identity.parse(environment["TLS_BUNDLE"]).server_credentials(require_client=True)
+        identity = ReloadingIdentity(Identity.parse(environment["TLS_BUNDLE"]))
+        credentials = ServerTls(identity, require_client=True).credentials()
         port = self._server.add_secure_port("127.0.0.1:0", credentials)
         self._server.start()
         self.ports = {f"{environment['PORT']}/tcp": port}

@@ -129,7 +129,7 @@ class Driver:
     def environment(self) -> dict[str, str]:
         """What a child's environment needs so that it finds this driver before any other."""
         path = os.pathsep.join(part for part in (str(self.libraries), os.environ.get("LD_LIBRARY_PATH", "")) if part)
-        return {"LD_LIBRARY_PATH": path, "NVDRIVER_LOG": str(self.log), "NVDRIVER_CONTROL": str(self.control)}
+        return {"LD_LIBRARY_PATH": path, "CUDA_STAND_IN_LOG": str(self.log), "CUDA_STAND_IN_CONTROL": str(self.control)}
 
     def fault(self, **settings: object) -> None:
         """Set what SETTINGS names, also for processes that run already; what was set before stays."""

@@ -1,57 +1,26 @@
 """GET /openapi.json: the JSON surface as an OpenAPI 3.1 document, built from the descriptors and their comments."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from apigpu.v1 import options_pb2
 from gateway.auth import OPEN_METHODS
-from gateway.rest.openapi.schemas import Schema, Schemas, comments
+from gateway.rest.openapi import fixed
+from gateway.rest.openapi.schemas import Schema, Schemas, comments, pattern_of, reachable
 from gateway.rest.protojson.decode import Descriptor, Field, fields_on, is_bytes
 from gateway.rest.protojson.encode import OWN_FORM, dumps
-from gateway.rest.proxy import JSON, RESPOND_ASYNC
-from gateway.rest.routes import OPERATIONS, SUBMIT_JOB, WHOLE, Route, RouteTable
+from gateway.rest.proxy import JSON
+from gateway.rest.routes import OPERATIONS, SUBMIT_JOB, WHOLE, Route, RouteTable, Template, Variable
+from gateway.rest.rules import HEADER
 from gateway.rest.status import MethodNotAllowed
-from gateway.rest.streams import HEADER
 from gateway.version import VERSION
 
-OCTETS: dict[str, Any] = {"application/octet-stream": {"schema": {}}}
-ERROR: Schema = {
-    "type": "object",
-    "description": "What went wrong: `error` and `message` for people, the rest is google.rpc.Status for programs.",
-    "required": ["error", "message", "code", "status", "details"],
-    "properties": {
-        "error": {"type": "string", "description": "What failed, in few words.", "examples": ["Bad Request"]},
-        "message": {"type": "string", "description": "What went wrong and what to do."},
-        "code": {"type": "integer", "description": "Canonical gRPC code.", "examples": [3]},
-        "status": {"type": "string", "description": "Its name.", "examples": ["INVALID_ARGUMENT"]},
-        "details": {
-            "type": "array",
-            "description": "Messages of google.rpc: ErrorInfo with a reason, BadRequest with the fields at fault.",
-            "items": {"type": "object", "required": ["@type"], "properties": {"@type": {"type": "string"}}},
-        },
-    },
-}
-STATUS: Schema = {
-    "type": "object",
-    "description": "google.rpc.Status.",
-    "required": ["message", "code", "status", "details"],
-    "properties": {name: schema for name, schema in ERROR["properties"].items() if name != "error"},
-}
-PREFER: Schema = {
-    "name": "Prefer",
-    "in": "header",
-    "description": f'"{RESPOND_ASYNC}" queues the operation and answers at once with its job.',
-    "schema": {"type": "string", "examples": [RESPOND_ASYNC]},
-}
-DIGEST: Schema = {
-    "name": "Content-Digest",
-    "in": "header",
-    "description": 'SHA-256 of the file, "sha-256=:BASE64:"; what comes is held against it.',
-    "schema": {"type": "string"},
-}
+# The methods that a path of OpenAPI 3.1 can have; rules of other kinds are served, but cannot be told.
+METHODS = ("GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE")
 
 
 class OpenApi:
@@ -67,13 +36,16 @@ class OpenApi:
 
 
 def document(table: RouteTable, public_url: str | None = None) -> dict[str, Any]:
-    schemas, paths = Schemas(), dict[str, Any]()
-    job, seen = _success(table.first(SUBMIT_JOB), schemas), Counter[str]()
-    for route in table.routes:
-        seen[route.rpc_path] += 1
-        operation = _operation(route, seen[route.rpc_path], schemas, job)
-        paths.setdefault(str(route.template), {})[route.http_method.lower()] = operation
-    paths["/files/{id}/{filename}"] = {"get": FILES}
+    writer = OperationWriter(table)
+    paths: dict[str, Any] = {}
+    for template, routes in _by_path(table):
+        item: Schema = {}
+        for route in routes:
+            if route.http_method in METHODS:
+                item.setdefault(route.http_method.lower(), writer.operation(route, template))
+        if item:
+            paths[str(template)] = item
+    paths[fixed.FILES_PATH] = {"get": fixed.FILES}
     services = dict.fromkeys(route.method.containing_service for route in table.routes)
     return {
         "openapi": "3.1.0",
@@ -81,6 +53,7 @@ def document(table: RouteTable, public_url: str | None = None) -> dict[str, Any]
             "title": "api-gpu",
             "version": VERSION,
             "description": "Video editing as a service: captions, Ken Burns clips and soundtracks.",
+            "contact": {"name": "Whoever runs this gateway"},
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": public_url or "/"}],
@@ -89,49 +62,149 @@ def document(table: RouteTable, public_url: str | None = None) -> dict[str, Any]
         "paths": paths,
         "components": {
             "securitySchemes": {"ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"}},
-            "responses": {"Error": _response("The request failed.", JSON, {"$ref": "#/components/schemas/Error"})},
-            "schemas": {**schemas.components, "Error": ERROR, "Status": STATUS},
+            "headers": fixed.HEADERS,
+            "responses": {"Error": fixed.ERROR_RESPONSE},
+            "schemas": {**writer.components, "Error": fixed.ERROR, "Status": fixed.STATUS},
         },
     }
 
 
-def _operation(route: Route, number: int, schemas: Schemas, job: Schema) -> Schema:
-    method, text = route.method, _comment(route.method)
-    name = f"{method.containing_service.name}_{method.name}"
-    operation: Schema = {
-        "operationId": name if number == 1 else f"{name}_{number}",
-        "tags": [method.containing_service.name],
-        "summary": text.replace("\n", " ").split(". ")[0].rstrip("."),
-        "description": text,
-        "parameters": list(_parameters(route, schemas)),
-        "responses": {"200": _success(route, schemas), "default": {"$ref": "#/components/responses/Error"}},
-    }
-    if route.rpc_path.startswith(OPEN_METHODS):
-        operation["security"] = []
-    if route.body:
-        operation["requestBody"] = _request_body(route, schemas)
-    if route.http_method == "POST" and method.input_type.full_name in OPERATIONS:
-        operation["parameters"].append(PREFER)
-        where = {"Location": {"description": "Path of the job.", "schema": {"type": "string"}}}
-        operation["responses"]["202"] = {**job, "description": "The job was queued.", "headers": where}
-    return operation
+def _by_path(table: RouteTable) -> Iterator[tuple[Template, list[Route]]]:
+    """Yield the paths, with their routes. Templates that differ in the names of their wildcards are one path.
+
+    A primary binding names them, if there is one; additional bindings are other ways to the same.
+    """
+    found: dict[str, list[Route]] = {}
+    for route in table.routes:
+        found.setdefault(route.template.shape, []).append(route)
+    for routes in found.values():
+        primary = next((route for route in routes if table.first(route.method) is route), routes[0])
+        yield primary.template, routes
 
 
-def _request_body(route: Route, schemas: Schemas) -> Schema:
-    field = route.body_field
-    if is_bytes(field):
-        return {"required": True, "description": "The file itself.", "content": dict(OCTETS)}
-    schema = schemas.reference(route.method.input_type) if field is None else schemas.field(field)
-    return {"required": True, "content": {JSON: {"schema": schema}}}
+class OperationWriter:
+    """Writes the operations of a document, and collects the schemas that they refer to."""
+
+    def __init__(self, table: RouteTable) -> None:
+        self._table = table
+        self._responses = Schemas(is_request=False)
+        taken = reachable(route.method.output_type for route in table.routes)
+        self._requests = Schemas(is_request=True, taken=taken)
+        self._ids = _operation_ids(table.routes)
+
+    @property
+    def components(self) -> dict[str, Schema]:
+        """Return the schemas by name."""
+        return {**self._requests.components, **self._responses.components}
+
+    def operation(self, route: Route, template: Template) -> Schema:
+        """Return the operation of a route, whose wildcards are named as in `template`."""
+        method, text = route.method, _comment(route.method)
+        operation: Schema = {
+            "operationId": self._ids[route],
+            "tags": [method.containing_service.name],
+            "summary": text.replace("\n", " ").split(". ")[0].rstrip("."),
+            "description": text,
+            "parameters": [*self._path_parameters(route, template), *self._other_parameters(route)],
+            "responses": dict(self._answers(route)),
+        }
+        if route.rpc_path.startswith(OPEN_METHODS):
+            operation["security"] = []
+        if route.body:
+            operation["requestBody"] = self._request_body(route)
+        return operation
+
+    def _answers(self, route: Route) -> Iterator[tuple[str, Schema]]:
+        success = self._success(route)
+        yield "200", success
+        if _can_be_queued(route):
+            where = {"Location": {"description": "Path of the job.", "schema": {"type": "string"}}}
+            job = self._success(self._table.first(SUBMIT_JOB))
+            yield "202", {**job, "description": "The job was queued.", "headers": {**fixed.REQUEST_ID, **where}}
+        for status in route.method.GetOptions().Extensions[options_pb2.method].statuses:
+            answer = success["content"][JSON]["schema"]
+            schema = {"anyOf": [fixed.ERROR_REFERENCE, answer]}
+            yield str(status), _response("The answer, or an error.", JSON, schema)
+        yield from fixed.ERROR_RESPONSES.items()
+
+    def _request_body(self, route: Route) -> Schema:
+        part = route.body_field
+        if route.method.client_streaming:
+            return {"required": True, "description": "The file itself.", "content": dict(fixed.OCTETS)}
+        whole = route.method.input_type
+        schema = self._requests.reference(whole) if part is None else self._requests.field(part)
+        return {"required": True, "content": {JSON: {"schema": schema}}}
+
+    def _success(self, route: Route) -> Schema:
+        part, is_stream = route.response_field, route.method.server_streaming
+        if is_stream and is_bytes(part):
+            return {"description": "The file itself.", "headers": fixed.REQUEST_ID, "content": dict(fixed.FILE)}
+        whole = route.method.output_type
+        schema = self._responses.reference(whole) if part is None else self._responses.field(part)
+        if is_stream:
+            return _lines(schema)
+        response = _response("It is done.", JSON, schema)
+        if links := self._links(whole if part is None else part.message_type):
+            response["links"] = links
+        return response
+
+    def _links(self, answer: Descriptor | None) -> dict[str, Schema]:
+        """Return what can be asked next: by each field of the answer whose pattern is that of a path's variable."""
+        links = {}
+        for known in answer.fields if answer is not None else ():
+            for route in self._table.routes:
+                names = [
+                    name for name, variable in _whole_variables(route) if _has_pattern(known, _target(route, variable))
+                ]
+                if len(names) == 1:
+                    parameters = {names[0]: f"$response.body#/{known.json_name}"}
+                    links[self._ids[route]] = {"operationId": self._ids[route], "parameters": parameters}
+        return links
+
+    def _path_parameters(self, route: Route, template: Template) -> Iterator[Schema]:
+        for index, name in template.wildcards.items():
+            variable = route.template.variable_at(index)
+            if variable is None:
+                parameter = {"name": name, "in": "path", "description": "Any text.", "schema": {"type": "string"}}
+            else:
+                parameter = self._parameter(name, "path", _target(route, variable))
+                _narrow(parameter, route.template, variable, index)
+            yield parameter | {"required": True}
+
+    def _other_parameters(self, route: Route) -> Iterator[Schema]:
+        from_path = {variable.field for variable in route.template.variables}
+        if route.method.client_streaming:
+            header = route.method.input_type.fields_by_name[HEADER]
+            for path, known in _leaves(header.message_type):
+                if f"{HEADER}.{path}" not in from_path and known.name != "size_bytes":
+                    yield self._parameter(path, "query", known)
+            yield fixed.DIGEST
+        elif route.body != WHOLE:
+            for path, known in _leaves(route.method.input_type):
+                if path not in from_path and path.split(".")[0] != route.body:
+                    yield self._parameter(path, "query", known)
+        if _can_be_queued(route):
+            yield fixed.PREFER
+
+    def _parameter(self, name: str, place: str, known: Field) -> Schema:
+        schema = self._requests.field(known)
+        return {"name": name, "in": place, "description": schema.pop("description", ""), "schema": schema}
 
 
-def _success(route: Route, schemas: Schemas) -> Schema:
-    field = route.response_field
-    if is_bytes(field):
-        return {"description": "The file itself.", "content": dict(OCTETS)}
-    schema = schemas.reference(route.method.output_type) if field is None else schemas.field(field)
-    if not route.method.server_streaming:
-        return _response("It is done.", JSON, schema)
+def _operation_ids(routes: Iterable[Route]) -> dict[Route, str]:
+    seen, ids = Counter[str](), {}
+    for route in routes:
+        name = f"{route.method.containing_service.name}_{route.method.name}"
+        seen[name] += 1
+        ids[route] = name if seen[name] == 1 else f"{name}_{seen[name]}"
+    return ids
+
+
+def _can_be_queued(route: Route) -> bool:
+    return route.http_method == "POST" and route.method.input_type.full_name in OPERATIONS
+
+
+def _lines(schema: Schema) -> Schema:
     line = {
         "oneOf": [
             {"type": "object", "required": ["result"], "properties": {"result": schema}},
@@ -145,76 +218,47 @@ def _success(route: Route, schemas: Schemas) -> Schema:
 
 
 def _response(description: str, media_type: str, schema: Schema) -> Schema:
-    return {"description": description, "content": {media_type: {"schema": schema}}}
+    content = {media_type: {"schema": schema}}
+    return {"description": description, "headers": fixed.REQUEST_ID, "content": content}
 
 
-def _parameters(route: Route, schemas: Schemas) -> Iterator[Schema]:
-    from_path = set()
-    for variable in route.template.variables:
-        field = fields_on(route.method.input_type, variable.field)[-1]
-        from_path.add(variable.field)
-        parameter = _parameter(variable.field.rpartition(".")[2], "path", field, schemas) | {"required": True}
-        if variable.end - variable.start > 1:  # the path has the rest of the value
-            pattern = "/".join(route.template.segments[variable.start : variable.end])
-            parameter["description"] = f'What stands for the wildcard in "{pattern}". {parameter["description"]}'
-        yield parameter
-    if is_bytes(route.body_field):
-        header = route.method.input_type.fields_by_name[HEADER]
-        for path, field in _leaves(header.message_type, ""):
-            if f"{HEADER}.{path}" not in from_path and field.name != "size_bytes":
-                yield _parameter(path, "query", field, schemas)
-        yield DIGEST
-    elif route.body != WHOLE:
-        for path, field in _leaves(route.method.input_type, ""):
-            if path not in from_path and path.split(".")[0] != route.body:
-                yield _parameter(path, "query", field, schemas)
+def _target(route: Route, variable: Variable) -> Field:
+    return fields_on(route.method.input_type, variable.field)[-1]
 
 
-def _leaves(descriptor: Descriptor, prefix: str) -> Iterator[tuple[str, Field]]:
-    """Yield the fields that a query can set, with their dotted paths."""
-    for field in descriptor.fields:
-        message = field.message_type
-        if message is None or (message.full_name in OWN_FORM and not field.is_repeated):
-            yield prefix + field.name, field
-        elif not field.is_repeated:
-            yield from _leaves(message, f"{prefix}{field.name}.")
+def _whole_variables(route: Route) -> Iterator[tuple[str, Variable]]:
+    """Yield the variables whose value is one segment of the path, with their names there."""
+    for index, name in route.template.wildcards.items():
+        variable = route.template.variable_at(index)
+        if variable is not None and variable.end - variable.start == 1:
+            yield name, variable
 
 
-def _parameter(name: str, place: str, field: Field, schemas: Schemas) -> Schema:
-    schema = schemas.field(field)
-    return {"name": name, "in": place, "description": schema.pop("description", ""), "schema": schema}
+def _has_pattern(known: Field, target: Field) -> bool:
+    return bool(pattern_of(known)) and pattern_of(known) == pattern_of(target)
+
+
+def _narrow(parameter: Schema, template: Template, variable: Variable, index: int) -> None:
+    """Make a parameter of a whole field that of one wildcard within the field's value, in place."""
+    if variable.end - variable.start == 1:
+        return
+    whole = "/".join(template.segments[variable.start : variable.end])
+    parameter["description"] = f'What stands for the wildcard in "{whole}". {parameter["description"]}'
+    prefix = "/".join([*template.segments[variable.start : index], ""])
+    pattern = parameter["schema"].pop("pattern", "")
+    if pattern.startswith(f"^{prefix}") and index == variable.end - 1:
+        parameter["schema"]["pattern"] = "^" + pattern.removeprefix(f"^{prefix}")
+
+
+def _leaves(descriptor: Descriptor, prefix: str = "", around: tuple[str, ...] = ()) -> Iterator[tuple[str, Field]]:
+    """Yield the fields that a query can set, with their dotted paths; of a message within itself only the outer."""
+    for known in descriptor.fields:
+        message = known.message_type
+        if message is None or message.full_name in OWN_FORM:
+            yield prefix + known.name, known
+        elif not known.is_repeated and message.full_name not in (*around, descriptor.full_name):
+            yield from _leaves(message, f"{prefix}{known.name}.", (*around, descriptor.full_name))
 
 
 def _comment(descriptor: Descriptor) -> str:
     return comments().get(descriptor.full_name) or str(descriptor.name)
-
-
-def _text_parameter(name: str, place: str, description: str) -> Schema:
-    return {"name": name, "in": place, "required": True, "description": description, "schema": {"type": "string"}}
-
-
-FILES: Schema = {
-    "operationId": "Files_Get",
-    "tags": ["AssetService"],
-    "summary": "Opens a signed link",
-    "description": "What `video_url` and `download_url` point at. Needs no key; takes Range and conditional requests.",
-    "security": [],
-    "parameters": [
-        _text_parameter("id", "path", "Id of the asset."),
-        _text_parameter("filename", "path", "Name of the file; for people."),
-        _text_parameter("expires", "query", "Until when the link opens, Unix time."),
-        _text_parameter("signature", "query", "Proves that the gateway made the link."),
-        {
-            "name": "download",
-            "in": "query",
-            "description": "1 makes browsers save the file instead of showing it.",
-            "schema": {"type": "string", "enum": ["1"]},
-        },
-    ],
-    "responses": {
-        "200": {"description": "The file itself.", "content": dict(OCTETS)},
-        "206": {"description": "The part that Range asked for.", "content": dict(OCTETS)},
-        "304": {"description": "The client has this file already."},
-        "default": {"$ref": "#/components/responses/Error"},
-    },
-}

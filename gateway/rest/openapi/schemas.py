@@ -1,6 +1,6 @@
 """JSON Schemas of messages, with the comments of the protos. Source: OpenAPI 3.1, JSON Schema 2020-12."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -10,7 +10,8 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from apigpu.v1 import options_pb2
 from gateway.rest.protojson.decode import Descriptor, Field
-from gateway.rest.protojson.encode import OWN_FORM
+from gateway.rest.protojson.encode import OWN_FORM, WRAPPERS
+from gateway.rest.protojson.scalars import LIMITS, NULL_VALUE
 from servicekit import enums
 
 # Comments for tools, not for readers.
@@ -20,31 +21,49 @@ Schema = dict[str, Any]
 
 _SCALARS: dict[int, Schema] = {
     FieldDescriptor.CPPTYPE_INT32: {"type": "integer", "format": "int32"},
-    FieldDescriptor.CPPTYPE_UINT32: {"type": "integer", "format": "int64", "minimum": 0},
+    FieldDescriptor.CPPTYPE_UINT32: {"type": "integer", "format": "int64"},
     FieldDescriptor.CPPTYPE_INT64: {"type": "integer", "format": "int64"},
-    FieldDescriptor.CPPTYPE_UINT64: {"type": "integer", "minimum": 0},
+    FieldDescriptor.CPPTYPE_UINT64: {"type": "integer"},
     FieldDescriptor.CPPTYPE_DOUBLE: {"type": "number", "format": "double"},
     FieldDescriptor.CPPTYPE_FLOAT: {"type": "number", "format": "float"},
     FieldDescriptor.CPPTYPE_BOOL: {"type": "boolean"},
     FieldDescriptor.CPPTYPE_STRING: {"type": "string"},
 }
 _OWN_FORMS: dict[str, Schema] = {
+    "google.protobuf.Any": {"type": "object", "required": ["@type"], "properties": {"@type": {"type": "string"}}},
+    "google.protobuf.Duration": {"type": "string", "pattern": r"^-?\d+(\.\d{1,9})?s$", "examples": ["1.5s"]},
+    "google.protobuf.FieldMask": {"type": "string", "examples": ["user.displayName,photo"]},
+    "google.protobuf.ListValue": {"type": "array", "items": {}},
+    "google.protobuf.Struct": {"type": "object"},
     "google.protobuf.Timestamp": {"type": "string", "format": "date-time"},
-    "google.protobuf.Duration": {"type": "string", "examples": ["1.5s"]},
+    "google.protobuf.Value": {},
 }
+# Forms of a source, which the gateway opens.
+_SOURCE = "^(https?://|assets/)."
 
 
 class Schemas:
-    """The schemas of all messages that were referred to."""
+    """The schemas of all messages that were referred to: as requests are read, or as responses are written.
 
-    def __init__(self) -> None:
+    A request lacks what it leaves unsaid; of a response all is there that has no presence of its own. A message whose
+    full name is in `taken` is named "NAME.Input".
+    """
+
+    def __init__(self, *, is_request: bool, taken: Collection[str] = ()) -> None:
         self.components: dict[str, Schema] = {}
+        self._is_request = is_request
+        self._taken = taken
 
     def reference(self, descriptor: Descriptor) -> Schema:
         """Return a reference to the message's schema, which is added if missing."""
+        if descriptor.full_name in WRAPPERS:
+            value = self.field(descriptor.fields_by_name["value"])
+            return {"type": [value.pop("type"), "null"], **value}
         if descriptor.full_name in OWN_FORM:
-            return dict(_OWN_FORMS.get(descriptor.full_name, {}))
+            return dict(_OWN_FORMS[descriptor.full_name])
         name = _name(descriptor)
+        if descriptor.full_name in self._taken:
+            name += ".Input"
         if name not in self.components:
             self.components[name] = {}  # a message may contain itself
             self.components[name].update(self._message(descriptor))
@@ -56,29 +75,39 @@ class Schemas:
             value = self.field(field.message_type.fields_by_name["value"])
             return _with_comment(field, {"type": "object", "additionalProperties": value})
         single = self._single(field)
-        return _with_comment(field, {"type": "array", "items": single} if field.is_repeated else single)
+        if field.is_repeated:
+            single = {"type": "array", "items": single, **_item_limits(field)}
+        return _with_comment(field, single)
 
     def _single(self, field: Field) -> Schema:
         if field.message_type is not None:
             return self.reference(field.message_type)
         if field.enum_type is not None:
-            full = [value.name for value in field.enum_type.values]
-            return {"type": "string", "enum": list(dict.fromkeys([*enums.short_names(field.enum_type), *full]))}
+            return self._enum(field.enum_type)
         if field.type == FieldDescriptor.TYPE_BYTES:
             return {"type": "string", "contentEncoding": "base64"}
-        rules = _rules(field)
-        lowest = {"minimum": rules.min} if rules.HasField("min") else {}
-        highest = {"maximum": rules.max} if rules.HasField("max") else {}
-        return {**_SCALARS[field.cpp_type], **lowest, **highest}
+        if field.type == FieldDescriptor.TYPE_STRING:
+            return {"type": "string", **_text_limits(field)}
+        return {**_SCALARS[field.cpp_type], **_number_limits(field)}
+
+    def _enum(self, enum: Any) -> Schema:
+        if enum.full_name == NULL_VALUE:
+            return {"type": "null"}
+        names = [value.name for value in enum.values]
+        short = enums.short_names(enum) if self._is_request else []
+        return {"type": "string", "enum": list(dict.fromkeys([*short, *names]))}
 
     def _message(self, descriptor: Descriptor) -> Schema:
         schema: Schema = {"type": "object"}
         if text := comments().get(descriptor.full_name):
             schema["description"] = text
         schema["properties"] = {field.json_name: self.field(field) for field in descriptor.fields}
-        required = [field.json_name for field in descriptor.fields if is_required(field)]
+        is_there = is_required if self._is_request else is_always_written
+        required = [field.json_name for field in descriptor.fields if is_there(field)]
         if required:
             schema["required"] = required
+        if self._is_request:
+            schema["additionalProperties"] = False
         if len(descriptor.oneofs) == 1 and len(descriptor.oneofs[0].fields) == len(descriptor.fields) > 1:
             schema["maxProperties"] = 1  # one field at a time
         return schema
@@ -90,9 +119,52 @@ def is_required(field: Field) -> bool:
     return bool(rules.required and not rules.unless)
 
 
+def is_always_written(field: Field) -> bool:
+    """Return True if the field is in every response."""
+    return not field.has_presence and not _rules(field).sparse
+
+
 def _rules(field: Field) -> options_pb2.FieldRules:
     rules: options_pb2.FieldRules = field.GetOptions().Extensions[options_pb2.field]
     return rules
+
+
+def pattern_of(field: Field) -> str:
+    """Return the regular expression of the field's values; "" for any."""
+    rules = _rules(field)
+    return str(rules.pattern) or (_SOURCE if rules.input else "")
+
+
+def reachable(descriptors: Iterable[Descriptor]) -> set[str]:
+    """Return the names of these messages and of all messages within them."""
+    found: set[str] = set()
+    waiting = list(descriptors)
+    while waiting:
+        descriptor = waiting.pop()
+        if descriptor.full_name not in found:
+            found.add(descriptor.full_name)
+            waiting += [field.message_type for field in descriptor.fields if field.message_type is not None]
+    return found
+
+
+def _text_limits(field: Field) -> Schema:
+    if pattern := pattern_of(field):
+        return {"pattern": pattern}
+    return {"minLength": 1} if _rules(field).required and not field.is_repeated else {}
+
+
+def _number_limits(field: Field) -> Schema:
+    rules = _rules(field)
+    low, high = LIMITS.get(field.cpp_type, (None, None))
+    limits = {"minimum": rules.min if rules.HasField("min") else low}
+    limits["maximum"] = rules.max if rules.HasField("max") else high
+    return {name: int(limit) if limit == int(limit) else limit for name, limit in limits.items() if limit is not None}
+
+
+def _item_limits(field: Field) -> Schema:
+    rules = _rules(field)
+    lowest = {"minItems": 1} if rules.required and not rules.unless else {}
+    return {**lowest, "maxItems": rules.max_items} if rules.max_items else lowest
 
 
 def _with_comment(field: Field, schema: Schema) -> Schema:

@@ -8,6 +8,7 @@ import base64
 import json
 import math
 import re
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -16,17 +17,18 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 
 from apigpu.v1 import options_pb2
+from gateway.rest.protojson.scalars import NULL_VALUE
 
 _WHOLE_SECOND = re.compile(r"(:\d\d)Z$")
-# Messages of google.protobuf that have a JSON form of their own.
-OWN_FORM = frozenset(
-    f"google.protobuf.{name}"
-    for name in (
-        *("Any", "Duration", "FieldMask", "ListValue", "Struct", "Timestamp", "Value"),
-        *("BoolValue", "BytesValue", "DoubleValue", "FloatValue", "StringValue"),
-        *("Int32Value", "Int64Value", "UInt32Value", "UInt64Value"),
-    )
+# Messages of one field, `value`, whose JSON form is that value's.
+WRAPPERS = frozenset(
+    f"google.protobuf.{name}Value"
+    for name in ("Bool", "Bytes", "Double", "Float", "String", "Int32", "Int64", "UInt32", "UInt64")
 )
+# Messages of google.protobuf that have a JSON form of their own.
+OWN_FORM = WRAPPERS | {
+    f"google.protobuf.{name}" for name in ("Any", "Duration", "FieldMask", "ListValue", "Struct", "Timestamp", "Value")
+}
 
 
 def dumps(value: Any) -> bytes:
@@ -37,6 +39,8 @@ def dumps(value: Any) -> bytes:
 def to_json(message: Message) -> Any:
     """Return the message as a JSON value: a dict, except for messages of google.protobuf with their own form."""
     name = message.DESCRIPTOR.full_name
+    if name in WRAPPERS:
+        return field_json(message, message.DESCRIPTOR.fields_by_name["value"])
     if name in OWN_FORM:
         return SPECIAL[name](message) if name in SPECIAL else json_format.MessageToDict(message)
     return {
@@ -73,11 +77,28 @@ def _single(field: Any, value: Any) -> Any:
     if field.type == FieldDescriptor.TYPE_BYTES:
         return base64.b64encode(value).decode()
     if field.enum_type is not None:
-        known = field.enum_type.values_by_number.get(value)
-        return known.name if known else value
-    if isinstance(value, float) and not math.isfinite(value):
+        return _enum(field.enum_type, value)
+    return _float(field, value) if isinstance(value, float) else value
+
+
+def _enum(enum: Any, value: int) -> Any:
+    if enum.full_name == NULL_VALUE:
+        return None
+    known = enum.values_by_number.get(value)
+    return known.name if known else value
+
+
+def _float(field: Any, value: float) -> Any:
+    if not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return value
+    return _shortest(value) if field.type == FieldDescriptor.TYPE_FLOAT else value
+
+
+def _shortest(value: float) -> float:
+    """Return the number of fewest digits that is `value` as a float of 32 bits: 0.1 for 0.10000000149011612."""
+    packed = struct.pack("<f", value)
+    texts = (f"{value:.{digits}g}" for digits in (6, 7, 8))
+    return next((float(text) for text in texts if struct.pack("<f", float(text)) == packed), float(f"{value:.9g}"))
 
 
 def _any(message: any_pb2.Any) -> Any:
@@ -97,6 +118,4 @@ def _timestamp(message: Any) -> str:
 SPECIAL: dict[str, Callable[[Any], Any]] = {
     "google.protobuf.Any": _any,
     "google.protobuf.Timestamp": _timestamp,
-    "google.protobuf.Int64Value": lambda message: message.value,
-    "google.protobuf.UInt64Value": lambda message: message.value,
 }

@@ -22,17 +22,42 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from apigpu.v1 import options_pb2 as apigpu_dot_v1_dot_options__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x61pigpu/v1/assets.proto\x12\tapigpu.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd9\x01\n\x05\x41sset\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x66ilename\x18\x02 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x03 \x01(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12\x0e\n\x06sha256\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x64ownload_url\x18\x08 \x01(\t\"\x83\x01\n\x12UploadAssetRequest\x12)\n\x06header\x18\x01 \x01(\x0b\x32\x17.apigpu.v1.UploadHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x12)\n\x06\x66inish\x18\x03 \x01(\x0b\x32\x17.apigpu.v1.UploadFinishH\x00\x42\x06\n\x04part\"X\n\x0cUploadHeader\x12\x10\n\x08\x66ilename\x18\x01 \x01(\t\x12\x17\n\nsize_bytes\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x0e\n\x06sha256\x18\x03 \x01(\tB\r\n\x0b_size_bytes\"F\n\x0cUploadFinish\x12\x17\n\nsize_bytes\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12\x0e\n\x06sha256\x18\x02 \x01(\tB\r\n\x0b_size_bytes\"6\n\x13UploadAssetResponse\x12\x1f\n\x05\x61sset\x18\x01 \x01(\x0b\x32\x10.apigpu.v1.Asset\"4\n\x14\x44ownloadAssetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x03\"S\n\x15\x44ownloadAssetResponse\x12!\n\x05\x61sset\x18\x01 \x01(\x0b\x32\x10.apigpu.v1.AssetH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"\x1f\n\x0fGetAssetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"3\n\x10GetAssetResponse\x12\x1f\n\x05\x61sset\x18\x01 \x01(\x0b\x32\x10.apigpu.v1.Asset\"\"\n\x12\x44\x65leteAssetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x15\n\x13\x44\x65leteAssetResponse2\x8f\x04\n\x0c\x41ssetService\x12\xb1\x01\n\x0bUploadAsset\x12\x1d.apigpu.v1.UploadAssetRequest\x1a\x1e.apigpu.v1.UploadAssetResponse\"a\x82\xd3\xe4\x93\x02[\x1a\x07/assets:\x05\x63hunkZ\x17\"\x07/assets:\x05\x63hunkb\x05\x61ssetZ)\x1a\x19/assets/{header.filename}:\x05\x63hunkb\x05\x61ssetb\x05\x61sset(\x01\x12}\n\rDownloadAsset\x12\x1f.apigpu.v1.DownloadAssetRequest\x1a .apigpu.v1.DownloadAssetResponse\"\'\x82\xd3\xe4\x93\x02!\x12\x18/{name=assets/*}/contentb\x05\x63hunk0\x01\x12\x64\n\x08GetAsset\x12\x1a.apigpu.v1.GetAssetRequest\x1a\x1b.apigpu.v1.GetAssetResponse\"\x1f\x82\xd3\xe4\x93\x02\x19\x12\x10/{name=assets/*}b\x05\x61sset\x12\x66\n\x0b\x44\x65leteAsset\x12\x1d.apigpu.v1.DeleteAssetRequest\x1a\x1e.apigpu.v1.DeleteAssetResponse\"\x18\x82\xd3\xe4\x93\x02\x12*\x10/{name=assets/*}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x61pigpu/v1/assets.proto\x12\tapigpu.v1\x1a\x17\x61pigpu/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xad\x02\n\x05\x41sset\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xd2\xf3\x18\x17Z\x15^assets/[a-z2-7]{26}$\x12\x10\n\x08\x66ilename\x18\x02 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x03 \x01(\t\x12!\n\nsize_bytes\x18\x04 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12$\n\x06sha256\x18\x05 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[0-9a-f]{64}$\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x0c\x64ownload_url\x18\x08 \x01(\tB\x10\xd2\xf3\x18\x0cZ\n^https?://\"\x83\x01\n\x12UploadAssetRequest\x12)\n\x06header\x18\x01 \x01(\x0b\x32\x17.apigpu.v1.UploadHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x12)\n\x06\x66inish\x18\x03 \x01(\x0b\x32\x17.apigpu.v1.UploadFinishH\x00\x42\x06\n\x04part\"\x83\x01\n\x0cUploadHeader\x12\x10\n\x08\x66ilename\x18\x01 \x01(\t\x12&\n\nsize_bytes\x18\x02 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00H\x00\x88\x01\x01\x12*\n\x06sha256\x18\x03 \x01(\tB\x1a\xd2\xf3\x18\x16Z\x14^([0-9A-Fa-f]{64})?$B\r\n\x0b_size_bytes\"q\n\x0cUploadFinish\x12&\n\nsize_bytes\x18\x01 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00H\x00\x88\x01\x01\x12*\n\x06sha256\x18\x02 \x01(\tB\x1a\xd2\xf3\x18\x16Z\x14^([0-9A-Fa-f]{64})?$B\r\n\x0b_size_bytes\"6\n\x13UploadAssetResponse\x12\x1f\n\x05\x61sset\x18\x01 \x01(\x0b\x32\x10.apigpu.v1.Asset\"`\n\x14\x44ownloadAssetRequest\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xd2\xf3\x18\x17Z\x15^assets/[a-z2-7]{26}$\x12\x1d\n\x06offset\x18\x02 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\"S\n\x15\x44ownloadAssetResponse\x12!\n\x05\x61sset\x18\x01 \x01(\x0b\x32\x10.apigpu.v1.AssetH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"<\n\x0fGetAssetRequest\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xd2\xf3\x18\x17Z\x15^assets/[a-z2-7]{26}$\"3\n\x10GetAssetResponse\x12\x1f\n\x05\x61sset\x18\x01 \x01(\x0b\x32\x10.apigpu.v1.Asset\"?\n\x12\x44\x65leteAssetRequest\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xd2\xf3\x18\x17Z\x15^assets/[a-z2-7]{26}$\"\x15\n\x13\x44\x65leteAssetResponse2\x8f\x04\n\x0c\x41ssetService\x12\xb1\x01\n\x0bUploadAsset\x12\x1d.apigpu.v1.UploadAssetRequest\x1a\x1e.apigpu.v1.UploadAssetResponse\"a\x82\xd3\xe4\x93\x02[\x1a\x07/assets:\x05\x63hunkZ\x17\"\x07/assets:\x05\x63hunkb\x05\x61ssetZ)\x1a\x19/assets/{header.filename}:\x05\x63hunkb\x05\x61ssetb\x05\x61sset(\x01\x12}\n\rDownloadAsset\x12\x1f.apigpu.v1.DownloadAssetRequest\x1a .apigpu.v1.DownloadAssetResponse\"\'\x82\xd3\xe4\x93\x02!\x12\x18/{name=assets/*}/contentb\x05\x63hunk0\x01\x12\x64\n\x08GetAsset\x12\x1a.apigpu.v1.GetAssetRequest\x1a\x1b.apigpu.v1.GetAssetResponse\"\x1f\x82\xd3\xe4\x93\x02\x19\x12\x10/{name=assets/*}b\x05\x61sset\x12\x66\n\x0b\x44\x65leteAsset\x12\x1d.apigpu.v1.DeleteAssetRequest\x1a\x1e.apigpu.v1.DeleteAssetResponse\"\x18\x82\xd3\xe4\x93\x02\x12*\x10/{name=assets/*}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'apigpu.v1.assets_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_ASSET'].fields_by_name['name']._loaded_options = None
+  _globals['_ASSET'].fields_by_name['name']._serialized_options = b'\322\363\030\027Z\025^assets/[a-z2-7]{26}$'
+  _globals['_ASSET'].fields_by_name['size_bytes']._loaded_options = None
+  _globals['_ASSET'].fields_by_name['size_bytes']._serialized_options = b'\322\363\030\t)\000\000\000\000\000\000\000\000'
+  _globals['_ASSET'].fields_by_name['sha256']._loaded_options = None
+  _globals['_ASSET'].fields_by_name['sha256']._serialized_options = b'\322\363\030\020Z\016^[0-9a-f]{64}$'
+  _globals['_ASSET'].fields_by_name['download_url']._loaded_options = None
+  _globals['_ASSET'].fields_by_name['download_url']._serialized_options = b'\322\363\030\014Z\n^https?://'
+  _globals['_UPLOADHEADER'].fields_by_name['size_bytes']._loaded_options = None
+  _globals['_UPLOADHEADER'].fields_by_name['size_bytes']._serialized_options = b'\322\363\030\t)\000\000\000\000\000\000\000\000'
+  _globals['_UPLOADHEADER'].fields_by_name['sha256']._loaded_options = None
+  _globals['_UPLOADHEADER'].fields_by_name['sha256']._serialized_options = b'\322\363\030\026Z\024^([0-9A-Fa-f]{64})?$'
+  _globals['_UPLOADFINISH'].fields_by_name['size_bytes']._loaded_options = None
+  _globals['_UPLOADFINISH'].fields_by_name['size_bytes']._serialized_options = b'\322\363\030\t)\000\000\000\000\000\000\000\000'
+  _globals['_UPLOADFINISH'].fields_by_name['sha256']._loaded_options = None
+  _globals['_UPLOADFINISH'].fields_by_name['sha256']._serialized_options = b'\322\363\030\026Z\024^([0-9A-Fa-f]{64})?$'
+  _globals['_DOWNLOADASSETREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_DOWNLOADASSETREQUEST'].fields_by_name['name']._serialized_options = b'\322\363\030\027Z\025^assets/[a-z2-7]{26}$'
+  _globals['_DOWNLOADASSETREQUEST'].fields_by_name['offset']._loaded_options = None
+  _globals['_DOWNLOADASSETREQUEST'].fields_by_name['offset']._serialized_options = b'\322\363\030\t)\000\000\000\000\000\000\000\000'
+  _globals['_GETASSETREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_GETASSETREQUEST'].fields_by_name['name']._serialized_options = b'\322\363\030\027Z\025^assets/[a-z2-7]{26}$'
+  _globals['_DELETEASSETREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_DELETEASSETREQUEST'].fields_by_name['name']._serialized_options = b'\322\363\030\027Z\025^assets/[a-z2-7]{26}$'
   _globals['_ASSETSERVICE'].methods_by_name['UploadAsset']._loaded_options = None
   _globals['_ASSETSERVICE'].methods_by_name['UploadAsset']._serialized_options = b'\202\323\344\223\002[\032\007/assets:\005chunkZ\027\"\007/assets:\005chunkb\005assetZ)\032\031/assets/{header.filename}:\005chunkb\005assetb\005asset'
   _globals['_ASSETSERVICE'].methods_by_name['DownloadAsset']._loaded_options = None
@@ -41,28 +66,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ASSETSERVICE'].methods_by_name['GetAsset']._serialized_options = b'\202\323\344\223\002\031\022\020/{name=assets/*}b\005asset'
   _globals['_ASSETSERVICE'].methods_by_name['DeleteAsset']._loaded_options = None
   _globals['_ASSETSERVICE'].methods_by_name['DeleteAsset']._serialized_options = b'\202\323\344\223\002\022*\020/{name=assets/*}'
-  _globals['_ASSET']._serialized_start=101
-  _globals['_ASSET']._serialized_end=318
-  _globals['_UPLOADASSETREQUEST']._serialized_start=321
-  _globals['_UPLOADASSETREQUEST']._serialized_end=452
-  _globals['_UPLOADHEADER']._serialized_start=454
-  _globals['_UPLOADHEADER']._serialized_end=542
-  _globals['_UPLOADFINISH']._serialized_start=544
-  _globals['_UPLOADFINISH']._serialized_end=614
-  _globals['_UPLOADASSETRESPONSE']._serialized_start=616
-  _globals['_UPLOADASSETRESPONSE']._serialized_end=670
-  _globals['_DOWNLOADASSETREQUEST']._serialized_start=672
-  _globals['_DOWNLOADASSETREQUEST']._serialized_end=724
-  _globals['_DOWNLOADASSETRESPONSE']._serialized_start=726
-  _globals['_DOWNLOADASSETRESPONSE']._serialized_end=809
-  _globals['_GETASSETREQUEST']._serialized_start=811
-  _globals['_GETASSETREQUEST']._serialized_end=842
-  _globals['_GETASSETRESPONSE']._serialized_start=844
-  _globals['_GETASSETRESPONSE']._serialized_end=895
-  _globals['_DELETEASSETREQUEST']._serialized_start=897
-  _globals['_DELETEASSETREQUEST']._serialized_end=931
-  _globals['_DELETEASSETRESPONSE']._serialized_start=933
-  _globals['_DELETEASSETRESPONSE']._serialized_end=954
-  _globals['_ASSETSERVICE']._serialized_start=957
-  _globals['_ASSETSERVICE']._serialized_end=1484
+  _globals['_ASSET']._serialized_start=126
+  _globals['_ASSET']._serialized_end=427
+  _globals['_UPLOADASSETREQUEST']._serialized_start=430
+  _globals['_UPLOADASSETREQUEST']._serialized_end=561
+  _globals['_UPLOADHEADER']._serialized_start=564
+  _globals['_UPLOADHEADER']._serialized_end=695
+  _globals['_UPLOADFINISH']._serialized_start=697
+  _globals['_UPLOADFINISH']._serialized_end=810
+  _globals['_UPLOADASSETRESPONSE']._serialized_start=812
+  _globals['_UPLOADASSETRESPONSE']._serialized_end=866
+  _globals['_DOWNLOADASSETREQUEST']._serialized_start=868
+  _globals['_DOWNLOADASSETREQUEST']._serialized_end=964
+  _globals['_DOWNLOADASSETRESPONSE']._serialized_start=966
+  _globals['_DOWNLOADASSETRESPONSE']._serialized_end=1049
+  _globals['_GETASSETREQUEST']._serialized_start=1051
+  _globals['_GETASSETREQUEST']._serialized_end=1111
+  _globals['_GETASSETRESPONSE']._serialized_start=1113
+  _globals['_GETASSETRESPONSE']._serialized_end=1164
+  _globals['_DELETEASSETREQUEST']._serialized_start=1166
+  _globals['_DELETEASSETREQUEST']._serialized_end=1229
+  _globals['_DELETEASSETRESPONSE']._serialized_start=1231
+  _globals['_DELETEASSETRESPONSE']._serialized_end=1252
+  _globals['_ASSETSERVICE']._serialized_start=1255
+  _globals['_ASSETSERVICE']._serialized_end=1782
 # @@protoc_insertion_point(module_scope)

@@ -22,39 +22,86 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from apigpu.v1 import options_pb2 as apigpu_dot_v1_dot_options__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x61pigpu/v1/fleet.proto\x12\tapigpu.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x11\n\x0fGetFleetRequest\"\xd3\x01\n\x10GetFleetResponse\x12$\n\x08machines\x18\x01 \x03(\x0b\x32\x12.apigpu.v1.Machine\x12&\n\x06policy\x18\x02 \x01(\x0b\x32\x16.apigpu.v1.FleetPolicy\x12&\n\tproviders\x18\x03 \x03(\x0b\x32\x13.apigpu.v1.Provider\x12\x0f\n\x07waiting\x18\x04 \x01(\x05\x12\x0f\n\x07running\x18\x05 \x01(\x05\x12\x14\n\x0cusd_per_hour\x18\x06 \x01(\x01\x12\x11\n\tusd_today\x18\x07 \x01(\x01\"\xcc\x03\n\x07Machine\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x13\n\x0bprovider_id\x18\x03 \x01(\t\x12\'\n\x05state\x18\x04 \x01(\x0e\x32\x18.apigpu.v1.Machine.State\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\x12\x14\n\x0cusd_per_hour\x18\x06 \x01(\x01\x12\x0b\n\x03usd\x18\x07 \x01(\x01\x12\r\n\x05slots\x18\x08 \x01(\x05\x12\x0c\n\x04\x62usy\x18\t \x01(\x05\x12\x14\n\x0c\x62usy_seconds\x18\n \x01(\x01\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nready_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x0e \x01(\t\"[\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0b\n\x07PLANNED\x10\x01\x12\x0c\n\x08STARTING\x10\x02\x12\t\n\x05READY\x10\x03\x12\n\n\x06\x45NDING\x10\x04\x12\t\n\x05\x45NDED\x10\x05\"\xd2\x01\n\x0b\x46leetPolicy\x12\x14\n\x0cmin_machines\x18\x01 \x01(\x05\x12\x14\n\x0cmax_machines\x18\x02 \x01(\x05\x12\x14\n\x0cidle_seconds\x18\x03 \x01(\x01\x12\x1b\n\x13target_wait_seconds\x18\x04 \x01(\x01\x12\x1d\n\x10max_usd_per_hour\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x1c\n\x0fmax_usd_per_day\x18\x06 \x01(\x01H\x01\x88\x01\x01\x42\x13\n\x11_max_usd_per_hourB\x12\n\x10_max_usd_per_day\"6\n\x08Provider\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05ready\x18\x02 \x01(\x08\x12\r\n\x05\x66\x61ult\x18\x03 \x01(\t\"\x1f\n\x0fGetCostsRequest\x12\x0c\n\x04\x64\x61ys\x18\x01 \x01(\x05\"B\n\x10GetCostsResponse\x12!\n\x04\x64\x61ys\x18\x01 \x03(\x0b\x32\x13.apigpu.v1.DayCosts\x12\x0b\n\x03usd\x18\x02 \x01(\x01\"\x84\x01\n\x08\x44\x61yCosts\x12\x0c\n\x04\x64\x61te\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x0b\n\x03usd\x18\x03 \x01(\x01\x12\x10\n\x08machines\x18\x04 \x01(\x05\x12\r\n\x05tasks\x18\x05 \x01(\x05\x12\x14\n\x0c\x62usy_seconds\x18\x06 \x01(\x01\x12\x14\n\x0cpaid_seconds\x18\x07 \x01(\x01\x32\xbe\x01\n\x0c\x46leetService\x12S\n\x08GetFleet\x12\x1a.apigpu.v1.GetFleetRequest\x1a\x1b.apigpu.v1.GetFleetResponse\"\x0e\x82\xd3\xe4\x93\x02\x08\x12\x06/fleet\x12Y\n\x08GetCosts\x12\x1a.apigpu.v1.GetCostsRequest\x1a\x1b.apigpu.v1.GetCostsResponse\"\x14\x82\xd3\xe4\x93\x02\x0e\x12\x0c/fleet/costsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x61pigpu/v1/fleet.proto\x12\tapigpu.v1\x1a\x17\x61pigpu/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x11\n\x0fGetFleetRequest\"\x8f\x02\n\x10GetFleetResponse\x12$\n\x08machines\x18\x01 \x03(\x0b\x32\x12.apigpu.v1.Machine\x12&\n\x06policy\x18\x02 \x01(\x0b\x32\x16.apigpu.v1.FleetPolicy\x12&\n\tproviders\x18\x03 \x03(\x0b\x32\x13.apigpu.v1.Provider\x12\x1e\n\x07waiting\x18\x04 \x01(\x05\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x1e\n\x07running\x18\x05 \x01(\x05\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12#\n\x0cusd_per_hour\x18\x06 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12 \n\tusd_today\x18\x07 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\"\x97\x04\n\x07Machine\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x13\n\x0bprovider_id\x18\x03 \x01(\t\x12\'\n\x05state\x18\x04 \x01(\x0e\x32\x18.apigpu.v1.Machine.State\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\x12#\n\x0cusd_per_hour\x18\x06 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x1a\n\x03usd\x18\x07 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x1c\n\x05slots\x18\x08 \x01(\x05\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x1b\n\x04\x62usy\x18\t \x01(\x05\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12#\n\x0c\x62usy_seconds\x18\n \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nready_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x0e \x01(\t\"[\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0b\n\x07PLANNED\x10\x01\x12\x0c\n\x08STARTING\x10\x02\x12\t\n\x05READY\x10\x03\x12\n\n\x06\x45NDING\x10\x04\x12\t\n\x05\x45NDED\x10\x05\"\xac\x02\n\x0b\x46leetPolicy\x12#\n\x0cmin_machines\x18\x01 \x01(\x05\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12#\n\x0cmax_machines\x18\x02 \x01(\x05\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12#\n\x0cidle_seconds\x18\x03 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12*\n\x13target_wait_seconds\x18\x04 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12,\n\x10max_usd_per_hour\x18\x05 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00H\x00\x88\x01\x01\x12+\n\x0fmax_usd_per_day\x18\x06 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00H\x01\x88\x01\x01\x42\x13\n\x11_max_usd_per_hourB\x12\n\x10_max_usd_per_day\"6\n\x08Provider\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05ready\x18\x02 \x01(\x08\x12\r\n\x05\x66\x61ult\x18\x03 \x01(\t\"7\n\x0fGetCostsRequest\x12$\n\x04\x64\x61ys\x18\x01 \x01(\x05\x42\x16\xd2\xf3\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\x00\x00\x00?@\"Q\n\x10GetCostsResponse\x12!\n\x04\x64\x61ys\x18\x01 \x03(\x0b\x32\x13.apigpu.v1.DayCosts\x12\x1a\n\x03usd\x18\x02 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\"\xf3\x01\n\x08\x44\x61yCosts\x12\x30\n\x04\x64\x61te\x18\x01 \x01(\tB\"\xd2\xf3\x18\x1eZ\x1c^[0-9]{4}-[0-9]{2}-[0-9]{2}$\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x1a\n\x03usd\x18\x03 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x1f\n\x08machines\x18\x04 \x01(\x05\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x1c\n\x05tasks\x18\x05 \x01(\x05\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12#\n\x0c\x62usy_seconds\x18\x06 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12#\n\x0cpaid_seconds\x18\x07 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x32\xbe\x01\n\x0c\x46leetService\x12S\n\x08GetFleet\x12\x1a.apigpu.v1.GetFleetRequest\x1a\x1b.apigpu.v1.GetFleetResponse\"\x0e\x82\xd3\xe4\x93\x02\x08\x12\x06/fleet\x12Y\n\x08GetCosts\x12\x1a.apigpu.v1.GetCostsRequest\x1a\x1b.apigpu.v1.GetCostsResponse\"\x14\x82\xd3\xe4\x93\x02\x0e\x12\x0c/fleet/costsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'apigpu.v1.fleet_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_GETFLEETRESPONSE'].fields_by_name['waiting']._loaded_options = None
+  _globals['_GETFLEETRESPONSE'].fields_by_name['waiting']._serialized_options = b'\322\363\030\t)\000\000\000\000\000\000\000\000'
+  _globals['_GETFLEETRESPONSE'].fields_by_name['running']._loaded_options = None
+  _globals['_GETFLEETRESPONSE'].fields_by_name['running']._serialized_options = b'\322\363\030\t)\000\000\000\000\000\000\000\000'
+  _globals['_GETFLEETRESPONSE'].fields_by_name['usd_per_hour']._loaded_options = None
+  _globals['_GETFLEETRESPONSE'].fields_by_name['usd_per_hour']._serialized_options = b'\322\363\030\t)\000\000\000\000\000\000\000\000'
+  _globals['_GETFLEETRESPONSE'].fields_by_name['usd_today']._loaded_options = None
+  _globals['_GETFLEETRESPONSE'].fields_by_name['usd_today']._serialized_options = b'\322\363\030\t)\000\000\000\000\000\000\000\000'
+  _globals['_MACHINE'].fields_by_name['usd_per_hour']._loaded_options = None
+  _globals['_MACHINE'].fields_by_name['usd_per_hour']._serialized_options = b'\322\363\030\t)\000\000\000\000\000\000\000\000'
+  _globals['_MACHINE'].fields_by_name['usd']._loaded_options = None
+  _globals['_MACHINE'].fields_by_name['usd']._serialized_options = b'\322\363\030\t)\000\000\000\000\000\000\000\000'
+  _globals['_MACHINE'].fields_by_name['slots']._loaded_options = None
+  _globals['_MACHINE'].fields_by_name['slots']._serialized_options = b'\322\363\030\t)\000\000\000\000\000\000\000\000'
+  _globals['_MACHINE'].fields_by_name['busy']._loaded_options = None
+  _globals['_MACHINE'].fields_by_name['busy']._serialized_options = b'\322\363\030\t)\000\000\000\000\000\000\000\000'
+  _globals['_MACHINE'].fields_by_name['busy_seconds']._loaded_options = None
+  _globals['_MACHINE'].fields_by_name['busy_seconds']._serialized_options = b'\322\363\030\t)\000\000\000\000\000\000\000\000'
+  _globals['_FLEETPOLICY'].fields_by_name['min_machines']._loaded_options = None
+  _globals['_FLEETPOLICY'].fields_by_name['min_machines']._serialized_options = b'\322\363\030\t)\000\000\000\000\000\000\000\000'
+  _globals['_FLEETPOLICY'].fields_by_name['max_machines']._loaded_options = None
+  _globals['_FLEETPOLICY'].fields_by_name['max_machines']._serialized_options = b'\322\363\030\t)\000\000\000\000\000\000\000\000'
+  _globals['_FLEETPOLICY'].fields_by_name['idle_seconds']._loaded_options = None
+  _globals['_FLEETPOLICY'].fields_by_name['idle_seconds']._serialized_options = b'\322\363\030\t)\000\000\000\000\000\000\000\000'
+  _globals['_FLEETPOLICY'].fields_by_name['target_wait_seconds']._loaded_options = None
+  _globals['_FLEETPOLICY'].fields_by_name['target_wait_seconds']._serialized_options = b'\322\363\030\t)\000\000\000\000\000\000\000\000'
+  _globals['_FLEETPOLICY'].fields_by_name['max_usd_per_hour']._loaded_options = None
+  _globals['_FLEETPOLICY'].fields_by_name['max_usd_per_hour']._serialized_options = b'\322\363\030\t)\000\000\000\000\000\000\000\000'
+  _globals['_FLEETPOLICY'].fields_by_name['max_usd_per_day']._loaded_options = None
+  _globals['_FLEETPOLICY'].fields_by_name['max_usd_per_day']._serialized_options = b'\322\363\030\t)\000\000\000\000\000\000\000\000'
+  _globals['_GETCOSTSREQUEST'].fields_by_name['days']._loaded_options = None
+  _globals['_GETCOSTSREQUEST'].fields_by_name['days']._serialized_options = b'\322\363\030\022)\000\000\000\000\000\000\000\0001\000\000\000\000\000\000?@'
+  _globals['_GETCOSTSRESPONSE'].fields_by_name['usd']._loaded_options = None
+  _globals['_GETCOSTSRESPONSE'].fields_by_name['usd']._serialized_options = b'\322\363\030\t)\000\000\000\000\000\000\000\000'
+  _globals['_DAYCOSTS'].fields_by_name['date']._loaded_options = None
+  _globals['_DAYCOSTS'].fields_by_name['date']._serialized_options = b'\322\363\030\036Z\034^[0-9]{4}-[0-9]{2}-[0-9]{2}$'
+  _globals['_DAYCOSTS'].fields_by_name['usd']._loaded_options = None
+  _globals['_DAYCOSTS'].fields_by_name['usd']._serialized_options = b'\322\363\030\t)\000\000\000\000\000\000\000\000'
+  _globals['_DAYCOSTS'].fields_by_name['machines']._loaded_options = None
+  _globals['_DAYCOSTS'].fields_by_name['machines']._serialized_options = b'\322\363\030\t)\000\000\000\000\000\000\000\000'
+  _globals['_DAYCOSTS'].fields_by_name['tasks']._loaded_options = None
+  _globals['_DAYCOSTS'].fields_by_name['tasks']._serialized_options = b'\322\363\030\t)\000\000\000\000\000\000\000\000'
+  _globals['_DAYCOSTS'].fields_by_name['busy_seconds']._loaded_options = None
+  _globals['_DAYCOSTS'].fields_by_name['busy_seconds']._serialized_options = b'\322\363\030\t)\000\000\000\000\000\000\000\000'
+  _globals['_DAYCOSTS'].fields_by_name['paid_seconds']._loaded_options = None
+  _globals['_DAYCOSTS'].fields_by_name['paid_seconds']._serialized_options = b'\322\363\030\t)\000\000\000\000\000\000\000\000'
   _globals['_FLEETSERVICE'].methods_by_name['GetFleet']._loaded_options = None
   _globals['_FLEETSERVICE'].methods_by_name['GetFleet']._serialized_options = b'\202\323\344\223\002\010\022\006/fleet'
   _globals['_FLEETSERVICE'].methods_by_name['GetCosts']._loaded_options = None
   _globals['_FLEETSERVICE'].methods_by_name['GetCosts']._serialized_options = b'\202\323\344\223\002\016\022\014/fleet/costs'
-  _globals['_GETFLEETREQUEST']._serialized_start=99
-  _globals['_GETFLEETREQUEST']._serialized_end=116
-  _globals['_GETFLEETRESPONSE']._serialized_start=119
-  _globals['_GETFLEETRESPONSE']._serialized_end=330
-  _globals['_MACHINE']._serialized_start=333
-  _globals['_MACHINE']._serialized_end=793
-  _globals['_MACHINE_STATE']._serialized_start=702
-  _globals['_MACHINE_STATE']._serialized_end=793
-  _globals['_FLEETPOLICY']._serialized_start=796
-  _globals['_FLEETPOLICY']._serialized_end=1006
-  _globals['_PROVIDER']._serialized_start=1008
-  _globals['_PROVIDER']._serialized_end=1062
-  _globals['_GETCOSTSREQUEST']._serialized_start=1064
-  _globals['_GETCOSTSREQUEST']._serialized_end=1095
-  _globals['_GETCOSTSRESPONSE']._serialized_start=1097
-  _globals['_GETCOSTSRESPONSE']._serialized_end=1163
-  _globals['_DAYCOSTS']._serialized_start=1166
-  _globals['_DAYCOSTS']._serialized_end=1298
-  _globals['_FLEETSERVICE']._serialized_start=1301
-  _globals['_FLEETSERVICE']._serialized_end=1491
+  _globals['_GETFLEETREQUEST']._serialized_start=124
+  _globals['_GETFLEETREQUEST']._serialized_end=141
+  _globals['_GETFLEETRESPONSE']._serialized_start=144
+  _globals['_GETFLEETRESPONSE']._serialized_end=415
+  _globals['_MACHINE']._serialized_start=418
+  _globals['_MACHINE']._serialized_end=953
+  _globals['_MACHINE_STATE']._serialized_start=862
+  _globals['_MACHINE_STATE']._serialized_end=953
+  _globals['_FLEETPOLICY']._serialized_start=956
+  _globals['_FLEETPOLICY']._serialized_end=1256
+  _globals['_PROVIDER']._serialized_start=1258
+  _globals['_PROVIDER']._serialized_end=1312
+  _globals['_GETCOSTSREQUEST']._serialized_start=1314
+  _globals['_GETCOSTSREQUEST']._serialized_end=1369
+  _globals['_GETCOSTSRESPONSE']._serialized_start=1371
+  _globals['_GETCOSTSRESPONSE']._serialized_end=1452
+  _globals['_DAYCOSTS']._serialized_start=1455
+  _globals['_DAYCOSTS']._serialized_end=1698
+  _globals['_FLEETSERVICE']._serialized_start=1701
+  _globals['_FLEETSERVICE']._serialized_end=1891
 # @@protoc_insertion_point(module_scope)

@@ -5,9 +5,11 @@ Options that describe an operation to the gateway, so that it can check, split a
 operation from its message alone.
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pb2 as _descriptor_pb2
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import extension_dict as _extension_dict
 import builtins as _builtins
 import sys
@@ -66,6 +68,7 @@ class FieldRules(_message.Message):
     BUDGET_FIELD_NUMBER: _builtins.int
     UNIQUE_FIELD_NUMBER: _builtins.int
     SPARSE_FIELD_NUMBER: _builtins.int
+    PATTERN_FIELD_NUMBER: _builtins.int
     required: _builtins.bool
     """The field must be set: a string not empty, a list with at least one element, a number not zero."""
     unless: _builtins.str
@@ -88,6 +91,8 @@ class FieldRules(_message.Message):
     """Field of this repeated field's elements that no two of them may have alike."""
     sparse: _builtins.bool
     """The field is left out of JSON when it is empty."""
+    pattern: _builtins.str
+    """Regular expression (ECMA 262) of the field's values, for the OpenAPI document."""
     def __init__(
         self,
         *,
@@ -101,10 +106,11 @@ class FieldRules(_message.Message):
         budget: _builtins.bool = ...,
         unique: _builtins.str = ...,
         sparse: _builtins.bool = ...,
+        pattern: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_max_items", b"_max_items", "_min", b"_min", "max", b"max", "max_items", b"max_items", "min", b"min"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_max_items", b"_max_items", "_min", b"_min", "batch", b"batch", "budget", b"budget", "input", b"input", "max", b"max", "max_items", b"max_items", "min", b"min", "required", b"required", "sparse", b"sparse", "unique", b"unique", "unless", b"unless"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_max_items", b"_max_items", "_min", b"_min", "batch", b"batch", "budget", b"budget", "input", b"input", "max", b"max", "max_items", b"max_items", "min", b"min", "pattern", b"pattern", "required", b"required", "sparse", b"sparse", "unique", b"unique", "unless", b"unless"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max: _TypeAlias = _typing.Literal["max"]  # noqa: Y015
     _WhichOneofArgType__max: _TypeAlias = _typing.Literal["_max", b"_max"]  # noqa: Y015
@@ -120,6 +126,30 @@ class FieldRules(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__min) -> _WhichOneofReturnType__min | None: ...
 
 Global___FieldRules: _TypeAlias = FieldRules  # noqa: Y015
+
+@_typing.final
+class MethodRules(_message.Message):
+    """What the JSON surface must know of a method."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATUSES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def statuses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """HTTP status codes beside 200 under which the method's response is sent: it is an answer, not an error."""
+
+    def __init__(
+        self,
+        *,
+        statuses: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["statuses", b"statuses"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MethodRules: _TypeAlias = MethodRules  # noqa: Y015
 
 @_typing.final
 class ClientRules(_message.Message):
@@ -157,12 +187,15 @@ Global___ClientRules: _TypeAlias = ClientRules  # noqa: Y015
 
 RULES_FIELD_NUMBER: _builtins.int
 CLIENT_CLASS_FIELD_NUMBER: _builtins.int
+METHOD_FIELD_NUMBER: _builtins.int
 FIELD_FIELD_NUMBER: _builtins.int
 CLIENT_FIELD_NUMBER: _builtins.int
 rules: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MessageOptions, Global___MessageRules]
 """Rules of a message."""
 client_class: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MessageOptions, _builtins.str]
 """Name of the message's class in the Python client; its own when not given."""
+method: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___MethodRules]
+"""Rules of a method."""
 field: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, Global___FieldRules]
 """Rules of a field."""
 client: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, Global___ClientRules]

@@ -22,45 +22,60 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from apigpu.v1 import options_pb2 as apigpu_dot_v1_dot_options__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x61pigpu/v1/system.proto\x12\tapigpu.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x10\n\x0eGetInfoRequest\"C\n\x0fGetInfoResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x11\n\tendpoints\x18\x03 \x03(\t\"\x12\n\x10GetHealthRequest\"\xe4\x01\n\x11GetHealthResponse\x12\x0e\n\x06status\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12-\n\ttimestamp\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06uptime\x18\x04 \x01(\x01\x12&\n\x06runpod\x18\x05 \x01(\x0b\x32\x16.apigpu.v1.RunpodState\x12)\n\x08\x65ncoders\x18\x06 \x01(\x0b\x32\x17.apigpu.v1.EncoderState\x12\x12\n\x05\x65rror\x18\x07 \x01(\tH\x00\x88\x01\x01\x42\x08\n\x06_error\"!\n\x0bRunpodState\x12\x12\n\nconfigured\x18\x01 \x01(\x08\",\n\x0c\x45ncoderState\x12\r\n\x05ready\x18\x01 \x01(\x05\x12\r\n\x05slots\x18\x02 \x01(\x05\"\x18\n\x16GetRunpodHealthRequest\"\x9a\x01\n\x17GetRunpodHealthResponse\x12\x0e\n\x06status\x18\x01 \x01(\t\x12\x15\n\x08\x65ndpoint\x18\x02 \x01(\tH\x00\x88\x01\x01\x12-\n\ttimestamp\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\x05\x65rror\x18\x04 \x01(\tH\x01\x88\x01\x01\x42\x0b\n\t_endpointB\x08\n\x06_error\"\x18\n\x16GetRunpodConfigRequest\"Y\n\x17GetRunpodConfigResponse\x12\x13\n\x0b\x65ndpoint_id\x18\x01 \x01(\t\x12\x14\n\x0cidle_timeout\x18\x02 \x01(\x05\x12\x13\n\x0bmax_timeout\x18\x03 \x01(\x05\x32\x99\x03\n\rSystemService\x12K\n\x07GetInfo\x12\x19.apigpu.v1.GetInfoRequest\x1a\x1a.apigpu.v1.GetInfoResponse\"\t\x82\xd3\xe4\x93\x02\x03\x12\x01/\x12W\n\tGetHealth\x12\x1b.apigpu.v1.GetHealthRequest\x1a\x1c.apigpu.v1.GetHealthResponse\"\x0f\x82\xd3\xe4\x93\x02\t\x12\x07/health\x12p\n\x0fGetRunpodHealth\x12!.apigpu.v1.GetRunpodHealthRequest\x1a\".apigpu.v1.GetRunpodHealthResponse\"\x16\x82\xd3\xe4\x93\x02\x10\x12\x0e/runpod/health\x12p\n\x0fGetRunpodConfig\x12!.apigpu.v1.GetRunpodConfigRequest\x1a\".apigpu.v1.GetRunpodConfigResponse\"\x16\x82\xd3\xe4\x93\x02\x10\x12\x0e/runpod/configb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x61pigpu/v1/system.proto\x12\tapigpu.v1\x1a\x17\x61pigpu/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x10\n\x0eGetInfoRequest\"C\n\x0fGetInfoResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x11\n\tendpoints\x18\x03 \x03(\t\"\x12\n\x10GetHealthRequest\"\x99\x02\n\x11GetHealthResponse\x12\x34\n\x06status\x18\x01 \x01(\tB$\xd2\xf3\x18 Z\x1e^(healthy|unhealthy|draining)$\x12\x0f\n\x07service\x18\x02 \x01(\t\x12-\n\ttimestamp\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1d\n\x06uptime\x18\x04 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12&\n\x06runpod\x18\x05 \x01(\x0b\x32\x16.apigpu.v1.RunpodState\x12)\n\x08\x65ncoders\x18\x06 \x01(\x0b\x32\x17.apigpu.v1.EncoderState\x12\x12\n\x05\x65rror\x18\x07 \x01(\tH\x00\x88\x01\x01\x42\x08\n\x06_error\"!\n\x0bRunpodState\x12\x12\n\nconfigured\x18\x01 \x01(\x08\"J\n\x0c\x45ncoderState\x12\x1c\n\x05ready\x18\x01 \x01(\x05\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x1c\n\x05slots\x18\x02 \x01(\x05\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\"\x18\n\x16GetRunpodHealthRequest\"\xb7\x01\n\x17GetRunpodHealthResponse\x12+\n\x06status\x18\x01 \x01(\tB\x1b\xd2\xf3\x18\x17Z\x15^(healthy|unhealthy)$\x12\x15\n\x08\x65ndpoint\x18\x02 \x01(\tH\x00\x88\x01\x01\x12-\n\ttimestamp\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\x05\x65rror\x18\x04 \x01(\tH\x01\x88\x01\x01\x42\x0b\n\t_endpointB\x08\n\x06_error\"\x18\n\x16GetRunpodConfigRequest\"w\n\x17GetRunpodConfigResponse\x12\x13\n\x0b\x65ndpoint_id\x18\x01 \x01(\t\x12#\n\x0cidle_timeout\x18\x02 \x01(\x05\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12\"\n\x0bmax_timeout\x18\x03 \x01(\x05\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x32\xa9\x03\n\rSystemService\x12K\n\x07GetInfo\x12\x19.apigpu.v1.GetInfoRequest\x1a\x1a.apigpu.v1.GetInfoResponse\"\t\x82\xd3\xe4\x93\x02\x03\x12\x01/\x12_\n\tGetHealth\x12\x1b.apigpu.v1.GetHealthRequest\x1a\x1c.apigpu.v1.GetHealthResponse\"\x17\xe2\xf3\x18\x04\n\x02\xf7\x03\x82\xd3\xe4\x93\x02\t\x12\x07/health\x12x\n\x0fGetRunpodHealth\x12!.apigpu.v1.GetRunpodHealthRequest\x1a\".apigpu.v1.GetRunpodHealthResponse\"\x1e\xe2\xf3\x18\x04\n\x02\xf7\x03\x82\xd3\xe4\x93\x02\x10\x12\x0e/runpod/health\x12p\n\x0fGetRunpodConfig\x12!.apigpu.v1.GetRunpodConfigRequest\x1a\".apigpu.v1.GetRunpodConfigResponse\"\x16\x82\xd3\xe4\x93\x02\x10\x12\x0e/runpod/configb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'apigpu.v1.system_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_GETHEALTHRESPONSE'].fields_by_name['status']._loaded_options = None
+  _globals['_GETHEALTHRESPONSE'].fields_by_name['status']._serialized_options = b'\322\363\030 Z\036^(healthy|unhealthy|draining)$'
+  _globals['_GETHEALTHRESPONSE'].fields_by_name['uptime']._loaded_options = None
+  _globals['_GETHEALTHRESPONSE'].fields_by_name['uptime']._serialized_options = b'\322\363\030\t)\000\000\000\000\000\000\000\000'
+  _globals['_ENCODERSTATE'].fields_by_name['ready']._loaded_options = None
+  _globals['_ENCODERSTATE'].fields_by_name['ready']._serialized_options = b'\322\363\030\t)\000\000\000\000\000\000\000\000'
+  _globals['_ENCODERSTATE'].fields_by_name['slots']._loaded_options = None
+  _globals['_ENCODERSTATE'].fields_by_name['slots']._serialized_options = b'\322\363\030\t)\000\000\000\000\000\000\000\000'
+  _globals['_GETRUNPODHEALTHRESPONSE'].fields_by_name['status']._loaded_options = None
+  _globals['_GETRUNPODHEALTHRESPONSE'].fields_by_name['status']._serialized_options = b'\322\363\030\027Z\025^(healthy|unhealthy)$'
+  _globals['_GETRUNPODCONFIGRESPONSE'].fields_by_name['idle_timeout']._loaded_options = None
+  _globals['_GETRUNPODCONFIGRESPONSE'].fields_by_name['idle_timeout']._serialized_options = b'\322\363\030\t)\000\000\000\000\000\000\000\000'
+  _globals['_GETRUNPODCONFIGRESPONSE'].fields_by_name['max_timeout']._loaded_options = None
+  _globals['_GETRUNPODCONFIGRESPONSE'].fields_by_name['max_timeout']._serialized_options = b'\322\363\030\t)\000\000\000\000\000\000\000\000'
   _globals['_SYSTEMSERVICE'].methods_by_name['GetInfo']._loaded_options = None
   _globals['_SYSTEMSERVICE'].methods_by_name['GetInfo']._serialized_options = b'\202\323\344\223\002\003\022\001/'
   _globals['_SYSTEMSERVICE'].methods_by_name['GetHealth']._loaded_options = None
-  _globals['_SYSTEMSERVICE'].methods_by_name['GetHealth']._serialized_options = b'\202\323\344\223\002\t\022\007/health'
+  _globals['_SYSTEMSERVICE'].methods_by_name['GetHealth']._serialized_options = b'\342\363\030\004\n\002\367\003\202\323\344\223\002\t\022\007/health'
   _globals['_SYSTEMSERVICE'].methods_by_name['GetRunpodHealth']._loaded_options = None
-  _globals['_SYSTEMSERVICE'].methods_by_name['GetRunpodHealth']._serialized_options = b'\202\323\344\223\002\020\022\016/runpod/health'
+  _globals['_SYSTEMSERVICE'].methods_by_name['GetRunpodHealth']._serialized_options = b'\342\363\030\004\n\002\367\003\202\323\344\223\002\020\022\016/runpod/health'
   _globals['_SYSTEMSERVICE'].methods_by_name['GetRunpodConfig']._loaded_options = None
   _globals['_SYSTEMSERVICE'].methods_by_name['GetRunpodConfig']._serialized_options = b'\202\323\344\223\002\020\022\016/runpod/config'
-  _globals['_GETINFOREQUEST']._serialized_start=100
-  _globals['_GETINFOREQUEST']._serialized_end=116
-  _globals['_GETINFORESPONSE']._serialized_start=118
-  _globals['_GETINFORESPONSE']._serialized_end=185
-  _globals['_GETHEALTHREQUEST']._serialized_start=187
-  _globals['_GETHEALTHREQUEST']._serialized_end=205
-  _globals['_GETHEALTHRESPONSE']._serialized_start=208
-  _globals['_GETHEALTHRESPONSE']._serialized_end=436
-  _globals['_RUNPODSTATE']._serialized_start=438
-  _globals['_RUNPODSTATE']._serialized_end=471
-  _globals['_ENCODERSTATE']._serialized_start=473
-  _globals['_ENCODERSTATE']._serialized_end=517
-  _globals['_GETRUNPODHEALTHREQUEST']._serialized_start=519
-  _globals['_GETRUNPODHEALTHREQUEST']._serialized_end=543
-  _globals['_GETRUNPODHEALTHRESPONSE']._serialized_start=546
-  _globals['_GETRUNPODHEALTHRESPONSE']._serialized_end=700
-  _globals['_GETRUNPODCONFIGREQUEST']._serialized_start=702
-  _globals['_GETRUNPODCONFIGREQUEST']._serialized_end=726
-  _globals['_GETRUNPODCONFIGRESPONSE']._serialized_start=728
-  _globals['_GETRUNPODCONFIGRESPONSE']._serialized_end=817
-  _globals['_SYSTEMSERVICE']._serialized_start=820
-  _globals['_SYSTEMSERVICE']._serialized_end=1229
+  _globals['_GETINFOREQUEST']._serialized_start=125
+  _globals['_GETINFOREQUEST']._serialized_end=141
+  _globals['_GETINFORESPONSE']._serialized_start=143
+  _globals['_GETINFORESPONSE']._serialized_end=210
+  _globals['_GETHEALTHREQUEST']._serialized_start=212
+  _globals['_GETHEALTHREQUEST']._serialized_end=230
+  _globals['_GETHEALTHRESPONSE']._serialized_start=233
+  _globals['_GETHEALTHRESPONSE']._serialized_end=514
+  _globals['_RUNPODSTATE']._serialized_start=516
+  _globals['_RUNPODSTATE']._serialized_end=549
+  _globals['_ENCODERSTATE']._serialized_start=551
+  _globals['_ENCODERSTATE']._serialized_end=625
+  _globals['_GETRUNPODHEALTHREQUEST']._serialized_start=627
+  _globals['_GETRUNPODHEALTHREQUEST']._serialized_end=651
+  _globals['_GETRUNPODHEALTHRESPONSE']._serialized_start=654
+  _globals['_GETRUNPODHEALTHRESPONSE']._serialized_end=837
+  _globals['_GETRUNPODCONFIGREQUEST']._serialized_start=839
+  _globals['_GETRUNPODCONFIGREQUEST']._serialized_end=863
+  _globals['_GETRUNPODCONFIGRESPONSE']._serialized_start=865
+  _globals['_GETRUNPODCONFIGRESPONSE']._serialized_end=984
+  _globals['_SYSTEMSERVICE']._serialized_start=987
+  _globals['_SYSTEMSERVICE']._serialized_end=1412
 # @@protoc_insertion_point(module_scope)

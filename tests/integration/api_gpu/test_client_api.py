@@ -149,6 +149,15 @@ def test_without_a_client_certificate_nothing_answers(pair: Pair) -> None:
         stranger.health()
 
 
+def test_the_certificate_of_the_authority_is_no_clients(pair: Pair) -> None:
+    folder = pair.certificates
+    files = (folder / "ca.crt", folder / "client-ca.crt", folder / "client-ca.key")
+    with Client.connect(pair.target, pair.key, *files) as stranger:
+        with pytest.raises(Unauthenticated) as caught:
+            list(stranger.jobs())
+        assert caught.value.reason == "CLIENT_CERTIFICATE"
+
+
 def test_no_certificates_are_told_plainly(tmp_path: Path) -> None:
     with pytest.raises(FailedPrecondition, match=r"ca\.crt"):
         Client.local(tmp_path)

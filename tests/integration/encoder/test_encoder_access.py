@@ -20,6 +20,15 @@ async def test_a_certificate_of_a_client_opens_no_encoder(encoder: encoder_harne
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
+async def test_the_certificate_of_an_authority_opens_no_encoder(encoder: encoder_harness.Encoder) -> None:
+    """It is trusted to sign those of gateways, and TLS takes it for one."""
+    async with encoder.client("ca") as stranger:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stranger.capabilities()
+    error = from_rpc(caught.value)
+    assert (error.code, error.reason) == (grpc.StatusCode.UNAUTHENTICATED, "CLIENT_CERTIFICATE")
+
+
 async def test_no_certificate_opens_no_encoder(encoder: encoder_harness.Encoder) -> None:
     credentials = grpc.ssl_channel_credentials((encoder.certs / "ca.crt").read_bytes())
     async with grpc.aio.secure_channel(f"localhost:{encoder.port}", credentials) as channel:

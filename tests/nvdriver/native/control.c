@@ -14,7 +14,7 @@ static struct stat read_as;
 
 /* The file is replaced by rename, so another inode or time means another content; a stat costs about a microsecond. */
 static void refresh(void) {
-    const char *path = getenv("NVDRIVER_CONTROL");
+    const char *path = getenv("CUDA_STAND_IN_CONTROL");
     struct stat now;
     if (path == NULL || stat(path, &now) != 0) {
         text[0] = '\0';

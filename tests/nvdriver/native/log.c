@@ -22,7 +22,7 @@ static int file = -1;
 static size_t written;
 
 __attribute__((constructor)) static void open_log(void) {
-    const char *path = getenv("NVDRIVER_LOG");
+    const char *path = getenv("CUDA_STAND_IN_LOG");
     if (path) {
         file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     }

@@ -1,5 +1,5 @@
 /* The record of every call: one line of JSON each, written at once and whole (O_APPEND), from all threads and
- * processes that share the file named by NVDRIVER_LOG. */
+ * processes that share the file named by CUDA_STAND_IN_LOG. */
 #ifndef NVDRIVER_LOG_H
 #define NVDRIVER_LOG_H
 

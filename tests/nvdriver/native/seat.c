@@ -12,7 +12,7 @@ enum { SEATS = 1024 };
  * killed. */
 int seat_take(long limit) {
     char path[4096];
-    const char *control = getenv("NVDRIVER_CONTROL");
+    const char *control = getenv("CUDA_STAND_IN_CONTROL");
     snprintf(path, sizeof path, "%s.seats", control ? control : "/tmp/nvdriver");
     int seat = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     for (off_t place = 0; place < (limit > 0 ? limit : SEATS); place++) {

@@ -153,7 +153,7 @@ def ffmpeg_control(tmp_path: Path) -> Path:
     """Faults that FFmpeg alone meets, through the FFmpeg beside it."""
     control = tmp_path / "ffmpeg.control"
     script = tmp_path / "ffmpeg"
-    script.write_text(f'#!/bin/sh\nNVDRIVER_CONTROL={control} exec {media.FFMPEG} "$@"\n')
+    script.write_text(f'#!/bin/sh\nCUDA_STAND_IN_CONTROL={control} exec {media.FFMPEG} "$@"\n')
     script.chmod(0o755)
     return control
 

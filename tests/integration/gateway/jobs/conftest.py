@@ -34,6 +34,7 @@ from servicekit.chunks import Checksum
 from servicekit.errors import ResourceExhausted, ServiceError, Unavailable
 from servicekit.interceptors import error_boundary
 from servicekit.server import Service
+from servicekit.server_tls import ReloadingIdentity, ServerTls
 from servicekit.tls import Identity
 from tests.integration.gateway.jobs.faulty_bucket import FaultyBucket
 from tests.support.until import within
@@ -143,9 +144,10 @@ class Works:
 @contextlib.asynccontextmanager
 async def serving(encoder, certs, port=0):
     identity = Identity.read(certs / "encoder.crt", certs / "encoder.key", certs / "ca.crt")
+    tls = ServerTls(ReloadingIdentity(identity), require_client=True)
     service = Service([error_boundary(60)], 10, max_call_seconds=60)
     encoder_pb2_grpc.add_EncoderServiceServicer_to_server(encoder, service.server)
-    bound = service.listen(f"127.0.0.1:{port}", identity.server_credentials(require_client=True))
+    bound = service.listen(f"127.0.0.1:{port}", tls.credentials())
     service.listen_for_probes("127.0.0.1:0")
     await service.start()
     try:

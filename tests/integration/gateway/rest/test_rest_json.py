@@ -35,6 +35,7 @@ def parsed(message, text):
         (Stats, '{"delayTime":1e3,"total":2.0}', Stats(delay_time=1000, total=2)),
         (Job, '{"status":"FAILED"}', Job(status=Job.FAILED)),
         (Job, '{"status":4}', Job(status=Job.FAILED)),
+        (Job, '{"status":77}', Job(status=77)),
         (Job, '{"createTime":"2025-10-02T10:00:00.5Z"}', None),
         (Img2VidRequest, '{"images":[{"id":"1","duracao":1.5}],"frame_rate":24}', None),
         (Img2VidRequest, '{"frameRate":"NaN"}', "unknown"),
@@ -96,7 +97,7 @@ def buf_convert(message, text):
         (Stats, '{"total":2147483648}', "total must be from -2147483648 to 2147483647"),
         (Stats, f'{{"delayTime":{"9" * 5000}}}', "not valid JSON"),
         (Job, '{"status":"NOPE"}', "status must be one of STATUS_UNSPECIFIED, IN_QUEUE"),
-        (Job, '{"status":99}', "status must be one of"),
+        (Job, '{"status":4294967297}', "status must be one of"),
         (Job, '{"createTime":5}', "createTime is no Timestamp"),
         (Job, '{"createTime":"yesterday"}', "createTime is no Timestamp"),
         (

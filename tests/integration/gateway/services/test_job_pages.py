@@ -1,9 +1,14 @@
 """Pages of jobs, however large their batches are."""
 
+import pytest
+
+from apigpu.v1 import jobs_pb2
 from gateway.assets.links import LinkSigner
 from gateway.jobs.model import Job, Status, Task
+from gateway.services.jobs import JobService
 from gateway.services.presenters import Presenter
 from servicekit.chunks import MAX_MESSAGE_BYTES
+from servicekit.errors import InvalidArgument
 
 DONE = Task(
     "image", Status.COMPLETED, asset="assets/aaaaaaaaaaaaaaaaaaaaaaaaaa", codec="x264", codec_reason="asked for"
@@ -29,3 +34,8 @@ def test_a_page_that_fits_is_told_whole_with_the_token_of_the_next():
     page = MESSAGES.page(batches(3, 1), "next")
     assert (len(page.jobs), page.next_page_token) == (3, "next")
     assert MESSAGES.page([], "").next_page_token == ""
+
+
+async def test_a_status_of_a_later_version_is_refused():
+    with pytest.raises(InvalidArgument, match="status: is 99; give one of STATUS_UNSPECIFIED, IN_QUEUE"):
+        await JobService(None, None, None).ListJobs(jobs_pb2.ListJobsRequest(status=99), None)

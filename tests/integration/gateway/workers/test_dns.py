@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import shutil
 import socket
 
 import pytest
@@ -10,9 +11,11 @@ from api_gpu.local.certs import make_set
 from gateway.config import GatewaySettings
 from gateway.workers.base import EncoderBusy
 from gateway.workers.grpc import GrpcEncoder
-from gateway.workers.static import DnsDiscovery, EncoderName, LookupFailed, look_up
+from gateway.workers.pool import Pool
+from gateway.workers.static import DnsDiscovery, EncoderName, LookupFailed, add_static_encoders, look_up
 from servicekit.config import ConfigError
-from servicekit.tls import Identity
+from servicekit.server_tls import ReloadingIdentity
+from servicekit.tls import Identity, IdentityFiles
 from tests.integration.gateway.jobs.conftest import ScriptedEncoder, serving
 from tests.support.until import HANG_SECONDS
 
@@ -132,3 +135,25 @@ async def test_the_certificate_is_held_to_the_name_and_not_to_the_address(tmp_pa
         finally:
             await right.close()
             await wrong.close()
+
+
+async def test_encoders_are_called_with_the_certificate_in_force(tmp_path):
+    """Its files change, as the encoder's have: no restart is needed."""
+    own, new = tmp_path / "own", tmp_path / "new"
+    for folder in (own, new):
+        make_set(folder)
+    names = ("gateway.crt", "gateway.key", "ca.crt")
+    identity = ReloadingIdentity.of(IdentityFiles(*(own / name for name in names)))
+    pool = Pool()
+    async with serving(ScriptedEncoder(slots=4), new) as port:
+        try:
+            add_static_encoders([f"127.0.0.1:{port}"], pool, identity, "")
+            (member,) = pool.members
+            with pytest.raises(EncoderBusy, match="does not answer"):
+                await member.encoder.capabilities(timeout_seconds=0.5)
+            for name in names:
+                shutil.copy(new / name, own)
+            identity.reload()
+            assert (await member.encoder.capabilities(HANG_SECONDS)).slots == 4
+        finally:
+            await pool.close()

@@ -59,6 +59,10 @@ CONTRACT = {
         Operation(img2vid=Img2VidRequest(images=[image(), image(id="b"), image()])),
         "images[0].id and images[2].id are both 'a'; give each element its own.",
     ),
+    "a choice of a later version": (
+        Operation(img2vid=Img2VidRequest(images=[image(motion=Motion(pan=77))])),
+        "images[0].motion.pan must be one of left, right, up, down, up-left, up-right, down-left, down-right",
+    ),
     "nothing": (Operation(), "The operation is missing; give one of: caption, img2vid, addaudio, concat, thumbnail."),
     "too many": (
         Operation(img2vid=Img2VidRequest(images=[image(id=name) for name in "abcd"])),

@@ -46,7 +46,7 @@ def test_every_public_route(http_method, path, rpc, variables):
 def test_every_binding_is_listed():
     listed = endpoints()
     assert len(listed) == len(set(listed)) == len(TABLE.routes) + 2
-    assert {"GET /", "POST /video/caption", "GET /assets/{name}", "GET /files/{id}/{filename}"} <= set(listed)
+    assert {"GET /", "POST /video/caption", "GET /assets/{asset}", "GET /files/{id}/{filename}"} <= set(listed)
 
 
 @pytest.mark.parametrize("path", ["/nope", "/job", "/job/", "/video/caption/", "/assets/", "//", "*"])
@@ -78,13 +78,11 @@ def test_a_path_that_is_not_utf8():
 
 def service(name, **method):
     """A service with one method that has the given rule, built as a descriptor at run time."""
-    streams = method.pop("client_streaming", False)
     file = descriptor_pb2.FileDescriptorProto(name=f"tests/{name}.proto", package=f"tests.{name}", syntax="proto3")
     file.dependency.append("google/api/annotations.proto")
     request = file.message_type.add(name="Request")
     request.field.add(name="id", number=1, type="TYPE_STRING", label="LABEL_OPTIONAL")
-    request.field.add(name="ids", number=2, type="TYPE_STRING", label="LABEL_REPEATED")
-    made = file.service.add(name="Things").method.add(name="Do", client_streaming=streams)
+    made = file.service.add(name="Things").method.add(name="Do")
     made.input_type = made.output_type = f".tests.{name}.Request"
     rule = made.options.Extensions[annotations_pb2.http]
     for key, value in method.items():
@@ -97,15 +95,18 @@ def service(name, **method):
     return pool.FindServiceByName(f"tests.{name}.Things")
 
 
-@pytest.mark.parametrize("rule", [{"get": "/{nope}"}, {"get": "/{ids}"}, {"get": "/x//y"}, {"put": "/x", "body": "id"}])
-def test_a_rule_that_cannot_be_served(rule):
-    name = f"bad{abs(hash(str(rule)))}"
-    with pytest.raises(ValueError):
-        RouteTable([service(name, **rule, client_streaming="body" in rule)])
-
-
 def test_custom_methods():
     table = RouteTable([service("custom", custom=("REPORT", "/x/{id}"))])
     assert table.find("REPORT", "/x/1")[1] == {"id": "1"}
     table = RouteTable([service("anymethod", custom=("*", "/x/{id}"))])
     assert table.find("PURGE", "/x/1")[1] == {"id": "1"}
+
+
+def test_a_method_of_its_own_goes_before_any_and_head_before_get():
+    made = service("order", custom=("*", "/x/{id}"))
+    table = RouteTable([made, service("get", get="/x/{id}")])
+    assert table.find("GET", "/x/1")[0].http_method == "GET"
+    assert table.find("HEAD", "/x/1")[0].http_method == "GET"
+    assert table.find("PURGE", "/x/1")[0].http_method == "*"
+    table = RouteTable([service("get2", get="/x/{id}"), service("head", custom=("HEAD", "/x/{id}"))])
+    assert table.find("HEAD", "/x/1")[0].http_method == "HEAD"

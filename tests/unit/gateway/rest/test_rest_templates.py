@@ -56,7 +56,9 @@ def test_a_value_must_be_utf8():
 
 def test_expand_and_show():
     template = Template.parse("/v1/{name=assets/*}/{header.id}:run")
-    assert str(template) == "/v1/assets/{name}/{id}:run"
+    assert str(template) == "/v1/assets/{asset}/{id}:run"
+    assert str(Template.parse("/{name=shelves/*/books/*}")) == "/shelves/{shelve}/books/{book}"
+    assert str(Template.parse("/{a.id}/{b.id}/*/{path=**}")) == "/{id}/{id_1}/{segment}/{path}"
     assert Template.parse("/job/{id}").expand({"id": "a/b c"}) == "/job/a%2Fb%20c"
 
 

@@ -1,0 +1,66 @@
+"""The environments of the two services on one machine: the gateway, which the operator sets up by it, has all of ours;
+the encoder, which works on files of strangers, its own settings alone."""
+
+import os
+
+from api_gpu.local.data_dir import DataDir
+from servicekit.process import child_environment
+
+# The settings of the encoder, as a test holds: no keys of clients, clouds or providers are among them.
+ENCODER_SETTINGS = (
+    *(
+        "ALLOWED_IPS",
+        "BATCH_SIZE",
+        "CODEC",
+        "CRF",
+        "DRAIN_SECONDS",
+        "FFMPEG_BINARY",
+        "FONTS_DIR",
+        "HEALTH_PORT",
+        "HOST",
+    ),
+    *("IDLE_EXIT_SECONDS", "LOGS_DIR", "LOG_LEVEL", "MAX_DURATION_SECONDS", "MAX_INPUT_BYTES", "MAX_MEMORY_BYTES"),
+    *(
+        "MAX_RESULT_BYTES",
+        "MAX_TASK_SECONDS",
+        "MIN_FREE_BYTES",
+        "NVDEC",
+        "NVENC_AT_LIMIT",
+        "NVENC_B_FRAMES",
+        "NVENC_CQ",
+        "NVENC_FORMAT",
+    ),
+    *("NVENC_LOOKAHEAD", "NVENC_PRESET", "OUTPUT_DIR", "PORT", "SANDBOX", "SESSION_TOKEN", "TLS_BUNDLE", "TLS_CA"),
+    *("TLS_CERT", "TLS_KEY", "WORK_DIR", "X264_PRESET"),
+)
+# SESSION_TOKEN's name in the system that came before.
+OLD_NAMES = ("GPU_API_KEY",)
+
+
+def gateway_environment(folder: DataDir, **settings: str) -> dict[str, str]:
+    """Return the environment of a gateway in `folder`; `settings` and the certificates there win over our own."""
+    certificates = folder.certificates
+    own = {
+        "DATA_DIR": str(folder.root),
+        "TLS_CERT": str(certificates / "gateway.crt"),
+        "TLS_KEY": str(certificates / "gateway.key"),
+        "TLS_CLIENT_CA": str(certificates / "client-ca.crt"),
+        "ENCODER_CA": str(certificates / "ca.crt"),
+    }
+    return {**os.environ, **own, **settings}
+
+
+def encoder_environment(folder: DataDir, **settings: str) -> dict[str, str]:
+    """Return the environment of an encoder in `folder`; `settings` and the certificates there win over our own."""
+    certificates = folder.certificates
+    own = {
+        "TLS_CERT": str(certificates / "encoder.crt"),
+        "TLS_KEY": str(certificates / "encoder.key"),
+        "TLS_CA": str(certificates / "ca.crt"),
+    }
+    return inherited_by_encoders() | own | settings
+
+
+def inherited_by_encoders() -> dict[str, str]:
+    """Return what an encoder gets of our environment: its settings, and what every program needs."""
+    return child_environment(*ENCODER_SETTINGS, *OLD_NAMES, "GRPC_*")

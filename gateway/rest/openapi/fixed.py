@@ -1,0 +1,109 @@
+"""What no descriptor tells of the OpenAPI document: errors, headers, signed links."""
+
+from typing import Any
+
+from gateway.rest.openapi.schemas import Schema
+from gateway.rest.proxy import JSON, RESPOND_ASYNC
+from servicekit.errors import CODES
+
+BINARY: Schema = {"type": "string", "format": "binary"}
+OCTETS: dict[str, Any] = {"application/octet-stream": {"schema": BINARY}}
+# A stored file has a media type of its own.
+FILE: dict[str, Any] = {**OCTETS, "*/*": {"schema": BINARY}}
+ERROR: Schema = {
+    "type": "object",
+    "description": "What went wrong: `error` and `message` for people, the rest is google.rpc.Status for programs.",
+    "required": ["error", "message", "code", "status", "details"],
+    "properties": {
+        "error": {"type": "string", "description": "What failed, in few words.", "examples": ["Bad Request"]},
+        "message": {"type": "string", "description": "What went wrong and what to do."},
+        "code": {
+            "type": "integer",
+            "description": "Canonical gRPC code.",
+            "minimum": 1,
+            "maximum": max(CODES),
+            "examples": [3],
+        },
+        "status": {
+            "type": "string",
+            "description": "Its name.",
+            "enum": [code.name for number, code in sorted(CODES.items()) if number],
+            "examples": ["INVALID_ARGUMENT"],
+        },
+        "details": {
+            "type": "array",
+            "description": "Messages of google.rpc: ErrorInfo with a reason, BadRequest with the fields at fault.",
+            "items": {"type": "object", "required": ["@type"], "properties": {"@type": {"type": "string"}}},
+        },
+    },
+}
+STATUS: Schema = {
+    "type": "object",
+    "description": "google.rpc.Status.",
+    "required": ["message", "code", "status", "details"],
+    "properties": {name: schema for name, schema in ERROR["properties"].items() if name != "error"},
+}
+ERROR_REFERENCE: Schema = {"$ref": "#/components/schemas/Error"}
+# Every error has the same body, whatever its code.
+ERROR_RESPONSES: Schema = {codes: {"$ref": "#/components/responses/Error"} for codes in ("4XX", "5XX")}
+HEADERS: Schema = {
+    "RequestId": {
+        "description": "Names the request in the gateway's logs: the client's own X-Request-Id, or a new one.",
+        "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
+    },
+    "RetryAfter": {
+        "description": "Seconds after which the request may succeed.",
+        "schema": {"type": "string", "pattern": "^[0-9]+$"},
+    },
+}
+REQUEST_ID: Schema = {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}}
+ERROR_RESPONSE: Schema = {
+    "description": "The request failed.",
+    "headers": {**REQUEST_ID, "Retry-After": {"$ref": "#/components/headers/RetryAfter"}},
+    "content": {JSON: {"schema": ERROR_REFERENCE}},
+}
+PREFER: Schema = {
+    "name": "Prefer",
+    "in": "header",
+    "description": f'"{RESPOND_ASYNC}" queues the operation and answers at once with its job.',
+    "schema": {"type": "string", "examples": [RESPOND_ASYNC]},
+}
+DIGEST: Schema = {
+    "name": "Content-Digest",
+    "in": "header",
+    "description": 'SHA-256 of the file, "sha-256=:BASE64:"; what comes is held against it.',
+    "schema": {"type": "string", "pattern": "^sha-256=:[A-Za-z0-9+/]{43}=:$"},
+}
+
+
+def _text_parameter(name: str, place: str, description: str, **limits: Any) -> Schema:
+    schema = {"type": "string", **limits}
+    return {"name": name, "in": place, "required": True, "description": description, "schema": schema}
+
+
+FILES_PATH = "/files/{id}/{filename}"
+FILES: Schema = {
+    "operationId": "Files_Get",
+    "tags": ["AssetService"],
+    "summary": "Opens a signed link",
+    "description": "What `video_url` and `download_url` point at. Needs no key; takes Range and conditional requests.",
+    "security": [],
+    "parameters": [
+        _text_parameter("id", "path", "Id of the asset."),
+        _text_parameter("filename", "path", "Name of the file; for people."),
+        _text_parameter("expires", "query", "Until when the link opens, Unix time.", pattern="^[0-9]+$"),
+        _text_parameter("signature", "query", "Proves that the gateway made the link."),
+        {
+            "name": "download",
+            "in": "query",
+            "description": "1 makes browsers save the file instead of showing it.",
+            "schema": {"type": "string", "enum": ["1"]},
+        },
+    ],
+    "responses": {
+        "200": {"description": "The file itself.", "headers": REQUEST_ID, "content": dict(FILE)},
+        "206": {"description": "The part that Range asked for.", "headers": REQUEST_ID, "content": dict(FILE)},
+        "304": {"description": "The client has this file already.", "headers": REQUEST_ID},
+        **ERROR_RESPONSES,
+    },
+}
