@@ -36,7 +36,7 @@ QUIET = ("/health",)
 # After a failed request the rest of its body is read and dropped, for so long and so much of it: closing at once would
 # reset the connection, and many clients would lose the response.
 LINGER_SECONDS = 5.0
-LINGER_BYTES = 16 * 1024 * 1024
+LINGER_BYTES = 64 * 1024 * 1024
 STOPPING = "The service is stopping. A job that was accepted goes on; find it with GET /jobs."
 UNEXPECTED = "Something went wrong inside the service; its log has more under request id {}."
 

@@ -62,7 +62,7 @@ class HttpLimits:
 
     head_bytes: int = 64 * 1024
     head_seconds: float = 30.0
-    leftover_bytes: int = 16 * 1024 * 1024
+    leftover_bytes: int = 64 * 1024 * 1024
     leftover_seconds: float = 30.0
     keep_alive_seconds: float = 65.0
 
@@ -239,10 +239,14 @@ class LimitedProtocol(HttpToolsProtocol):
             self._timer = None
 
     def _refuse(self, error: ServiceError) -> None:
-        is_responding = self.cycle is not None and not self.cycle.response_complete
-        if is_responding or not self._is_in_head:  # a response was started or is complete
+        """Respond with the error and close; only close where another response is due, begun or complete."""
+        is_unanswered = self.cycle is not None and not self.cycle.response_complete
+        if self._is_in_head == is_unanswered or (is_unanswered and (self.cycle.response_started or self.pipeline)):
             self.transport.close()
             return
+        if is_unanswered:  # the application is told that its client is gone
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
         failed = from_error(error)
         body = dumps(failed.body())
         head = (

@@ -33,10 +33,11 @@ AMBIGUOUS = {
 
 @pytest.mark.parametrize("name", AMBIGUOUS)
 async def test_what_can_be_read_in_two_ways_is_refused(gateway, name):
-    found = statuses(await exchange(gateway.port, AMBIGUOUS[name].encode()))
+    found = statuses(await exchange(gateway.port, AMBIGUOUS[name].encode(), ends=False))
     assert found in ([400], [415, 400], [501])
 
 
 async def test_what_can_be_read_in_one_way_is_followed_by_the_next_request(gateway):
-    plain = f"{HEAD}Content-Length: 2\r\n\r\n{{}}{HIDDEN}"
-    assert statuses(await exchange(gateway.port, plain.encode())) == [200, 200]
+    last = HIDDEN.replace("Host", "Connection: close\r\nHost")
+    plain = f"{HEAD}Content-Length: 2\r\n\r\n{{}}{last}"
+    assert statuses(await exchange(gateway.port, plain.encode(), ends=False)) == [200, 200]
