@@ -12,7 +12,7 @@ COMPILE = .build/lock/bin/uv pip compile --quiet --universal --python-version 3.
 PLATFORMS := x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin
 PROTOS := $(shell find protos -name '*.proto')
 
-.PHONY: help setup sdks demo up fast test long fuzz check gen protos lint types imports buf breaking interop bench attack audit clean lock licences
+.PHONY: help setup sdks demo up fast test long fuzz providers check gen protos lint types imports buf breaking interop bench attack audit clean lock licences
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -62,6 +62,10 @@ interop: setup ## clients generated in Go, Java, Rust and Node (each skips by na
 long: setup ## the long forms: every combination of the options matrix, thousands of damaged files
 	$(BIN)/python -m pytest -m long
 
+providers: setup ## the emulator of RunPod against RunPod's own specification: RUNPOD_OPENAPI=FILE
+	@test -n "$(RUNPOD_OPENAPI)" || { echo "say where RunPod's OpenAPI document (version 2) is: make providers RUNPOD_OPENAPI=FILE"; exit 2; }
+	RUNPOD_OPENAPI="$(abspath $(RUNPOD_OPENAPI))" $(BIN)/python -m pytest -q tests/emulators/test_runpodspec.py
+
 # Seconds for each property.
 FUZZ_SECONDS ?= 60
 
@@ -109,7 +113,7 @@ lock: ## write the locks anew: versions stay where they can; with UPGRADE=1 they
 	$(COMPILE) pyproject.toml --extra dev --output-file requirements.lock
 	@for platform in $(PLATFORMS); do echo "looking for wheels for $$platform" && MACOSX_DEPLOYMENT_TARGET=14.0 .build/lock/bin/uv pip compile --quiet \
 		--python-platform $$platform --only-binary :all: --no-binary pysrt --output-file /dev/null requirements.lock || exit 1; done
-	echo "runpod>=1.12" | $(COMPILE) - --constraint requirements.lock --output-file deploy/runpod.lock \
+	echo "runpod>=1.12,<2" | $(COMPILE) - --constraint requirements.lock --output-file deploy/runpod.lock \
 		$$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' requirements.lock)
 	echo "vastai>=1.9" | $(COMPILE) - --output-file tests/emulators/vastai.lock
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from api_gpu.requests import from_message, to_datetime
@@ -34,7 +34,8 @@ class Machine:
 
 @dataclass(frozen=True)
 class Fleet:
-    """The fleet as it is: machines, the newest first; providers and what is wrong with each ("": nothing)."""
+    """The fleet as it is: machines, the newest first; providers and what is wrong with each ("": nothing); `notices`
+    say why tasks may wait at a provider that answers."""
 
     machines: tuple[Machine, ...]
     providers: dict[str, str]
@@ -42,13 +43,15 @@ class Fleet:
     running: int
     usd_per_hour: float
     usd_today: float
+    notices: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_message(cls, message: fleet_pb2.GetFleetResponse) -> Fleet:
         """Return the fleet that the gateway describes."""
         machines = tuple(Machine.from_message(machine) for machine in message.machines)
         providers = {provider.name: provider.fault for provider in message.providers}
-        return from_message(cls, message, machines=machines, providers=providers)
+        notices = {provider.name: provider.notice for provider in message.providers if provider.notice}
+        return from_message(cls, message, machines=machines, providers=providers, notices=notices)
 
 
 @dataclass(frozen=True)

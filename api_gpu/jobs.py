@@ -57,10 +57,12 @@ class Clip:
 
 @dataclass(frozen=True)
 class Queued:
-    """The job waits; 1 is next. `phase` is "COLD_START" while an encoder is on its way, else "WAITING_FOR_WORKER"."""
+    """The job waits; 1 is next. `phase` is "COLD_START" while an encoder is on its way, else "WAITING_FOR_WORKER";
+    `reason` says why none is, "" where that is not known."""
 
     place: int
     phase: str = "WAITING_FOR_WORKER"
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -254,7 +256,8 @@ class Jobs:
     def _event(self, message: jobs_pb2.WatchJobResponse) -> Event:
         match message.WhichOneof("event"):
             case "queued":
-                return Queued(message.queued.place, jobs_pb2.Phase.Name(message.queued.phase))
+                queued = message.queued
+                return Queued(queued.place, jobs_pb2.Phase.Name(queued.phase), queued.reason)
             case "item":
                 return Clip.from_message(message.item)
             case "finished":

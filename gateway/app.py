@@ -12,9 +12,11 @@ import structlog
 
 from apigpu.v1 import assets_pb2_grpc, fleet_pb2_grpc, jobs_pb2_grpc, system_pb2_grpc
 from externalscaler import externalscaler_pb2_grpc
+from gateway.admission import call_classes
 from gateway.assets.bucket import storage_floor
 from gateway.assets.links import LinkSigner
-from gateway.assets.store import AssetStore, TransferSlots
+from gateway.assets.store import AssetStore
+from gateway.assets.transfers import TransferSlots
 from gateway.auth import ApiKeys, authentication
 from gateway.config import GatewaySettings
 from gateway.fleet.fleet import Fleet, fleet_config, open_fleet
@@ -43,11 +45,13 @@ from gateway.services.video import VideoService
 from gateway.sources import Sources
 from gateway.sources.fetch import Fetcher, FetchLimits
 from gateway.sources.guard import OwnEndpoints
+from gateway.sources.prefetch import Prefetcher
 from gateway.workers.base import ResumableEncoder
 from gateway.workers.grpc import grpc_endpoints
 from gateway.workers.pool import Pool
 from gateway.workers.static import add_static_encoders
 from gateway.workers.tickets import Tickets
+from servicekit.admission import admission
 from servicekit.chunks import MAX_MESSAGE_BYTES
 from servicekit.interceptors import error_boundary
 from servicekit.server import Service, stop_signal
@@ -118,8 +122,9 @@ class Components:
             for provider in providers.values()
             if isinstance(provider, ServerlessProvider) and isinstance(provider.endpoint, ResumableEncoder)
         ]
+        prefetcher = Prefetcher(sources, settings.data_dir / "prefetch", guard.floor)
         jobs, dispatcher = start_jobs(
-            store, queue, progress, sources, assets, pool, fleet, policy, stack, resumable, guard.check_room
+            store, queue, progress, sources, assets, pool, fleet, policy, stack, resumable, guard.check_room, prefetcher
         )
         transfers = TransferSlots(settings.max_transfers)
         return cls(
@@ -299,8 +304,9 @@ def _grpc_service(components: Components, keys: ApiKeys, tls: ServerTls) -> Serv
         error_boundary(settings.max_call_seconds),
         tls.interceptor(),
         authentication(keys, KeyRateLimit(settings.rate_limit_per_minute)),
+        admission(call_classes(settings.max_concurrent_calls)),
     )
-    service = Service(interceptors, settings.max_concurrent_calls, settings.max_call_seconds)
+    service = Service(interceptors, settings.max_call_seconds)
     server = service.server
     public_url = settings.public_url or f"http://localhost:{settings.port}"
     presenter = Presenter(components.links, fleet.registry.cost, public_url)
@@ -362,7 +368,8 @@ async def _start_http(
     if any(isinstance(provider, ServerlessProvider) for provider in components.providers.values()):
         transfers = TransferSlots(settings.max_transfers)
         worker_links = WorkerLinks(components.tickets, links, assets, components.sources, transfers)
-    app = build_app(channel, keys, assets, links, rest, components.transfers, worker_links)
+    # Not those of callers with a key: links are given to others, who may be slow.
+    app = build_app(channel, keys, assets, links, rest, TransferSlots(settings.max_transfers), worker_links)
     http = HttpServer(app, settings.host, settings.port)
     components.own.ports.add(await http.start())
     stack.push_async_callback(http.drain, 0)

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 
 import structlog
 
@@ -34,6 +35,10 @@ FREE_WRONG_KEYS = 10
 PAUSES = Backoff(first_seconds=1.0, max_seconds=60.0, jitter=0.0)
 FORGET_SECONDS = 900.0
 MAX_NETWORKS = 10_000
+
+
+# Within a call: the digest that names its caller's key; "" in open methods.
+caller_key: ContextVar[str] = ContextVar("caller_key", default="")
 
 
 class ApiKeys:
@@ -106,6 +111,7 @@ def authentication(keys: ApiKeys, limit: KeyRateLimit) -> AroundCall:
         else:
             key = keys.admit(method, metadata(context), client_network(peer_address(peer)))
         limit.take(key)
+        caller_key.set(key)
         yield
 
     return AroundCall(around)

@@ -60,29 +60,24 @@ async def _refuse_unknown(method: str, requests: Any, context: Context) -> None:
 
 
 def _wrap(handler: Any, around: Callable[[Context], Any]) -> Any:
-    """Return a handler of the same cardinality that runs inside `around`.
+    """Return a handler that runs inside `around`, which may yield another stream of requests.
 
-    Messages are parsed in there too: gRPC itself would answer one that cannot be parsed as if the service had failed.
+    It always takes a stream: gRPC would await a single request before the handler begins, and so before any check of
+    key, slots and deadline. On the wire both are the same. Messages are parsed in here too: gRPC itself would answer
+    one that cannot be parsed as if the service had failed.
     """
-    kind = "_".join("stream" if it else "unary" for it in (handler.request_streaming, handler.response_streaming))
-    inner, parse = getattr(handler, kind), handler.request_deserializer
-    read = functools.partial(_parse_each if handler.request_streaming else _parse, parse) if parse else _as_it_is
+    behavior, parse = _streaming(handler), handler.request_deserializer
+    read = functools.partial(_parse_each, parse) if parse else _as_it_is
 
-    async def unary(request: Any, context: Context) -> Any:
-        async with around(context):
-            return await inner(read(request), context)
+    async def unary(requests: Any, context: Context) -> Any:
+        async with around(context) as paced:
+            return await behavior(read(paced or requests), context)
 
-    async def stream(request: Any, context: Context) -> None:
-        async with around(context):
-            result = inner(read(request), context)
-            if hasattr(result, "aclose"):
-                # A generator abandoned at a `yield` would hold its resources until it is garbage-collected.
-                async with aclosing(result):
-                    async for message in result:
-                        await context.write(message)
-            else:  # the handler writes to the context itself
-                await result
+    async def stream(requests: Any, context: Context) -> None:
+        async with around(context) as paced:
+            await _write(behavior(paced or requests, context), context)
 
+    kind = "stream_stream" if handler.response_streaming else "stream_unary"
     return getattr(grpc, f"{kind}_rpc_method_handler")(
         stream if handler.response_streaming else unary,
         request_deserializer=None,
@@ -105,6 +100,38 @@ def _parse(parse: Callable[[bytes], Any], data: bytes) -> Any:
 async def _parse_each(parse: Callable[[bytes], Any], requests: AsyncIterator[bytes]) -> AsyncIterator[Any]:
     async for data in requests:
         yield _parse(parse, data)
+
+
+def _streaming(handler: Any) -> Callable[[Any, Context], Any]:
+    """Return the handler's behavior as a function of a stream of requests."""
+    if handler.request_streaming:
+        return handler.stream_stream or handler.stream_unary  # type: ignore[no-any-return]
+
+    async def unary(requests: Any, context: Context) -> Any:
+        return await handler.unary_unary(await _only(requests, context), context)
+
+    async def stream(requests: Any, context: Context) -> None:
+        await _write(handler.unary_stream(await _only(requests, context), context), context)
+
+    return stream if handler.response_streaming else unary
+
+
+async def _only(requests: Any, context: Context) -> Any:
+    async for request in requests:
+        return request
+    if context.cancelled():
+        raise asyncio.CancelledError
+    raise InvalidArgument("The call ended without a message.", reason="NO_MESSAGE")
+
+
+async def _write(result: Any, context: Context) -> None:
+    if not hasattr(result, "aclose"):
+        await result  # the handler writes to the context itself
+        return
+    # A generator abandoned at a `yield` would hold its resources until it is garbage-collected.
+    async with aclosing(result):
+        async for message in result:
+            await context.write(message)
 
 
 def error_boundary(max_call_seconds: float) -> AroundCall:

@@ -141,8 +141,8 @@ def describe(event: Event) -> str:
     match event:
         case Queued(_, "COLD_START"):
             return STARTING
-        case Queued(place):
-            return "next in the queue" if place <= 1 else f"number {place} in the queue"
+        case Queued(place, _, reason):
+            return ("next in the queue" if place <= 1 else f"number {place} in the queue") + (reason and f": {reason}")
         case Clip():
             return f"{event.id}: {event.error.message if event.error else 'done'}"
         case Finished(job):

@@ -10,17 +10,20 @@ from api_gpu.cli.services import require_server
 app = typer.Typer(help="Encoders at RunPod Serverless; RUNPOD_API_KEY says whose.", no_args_is_help=True)
 
 NAME = "api-gpu-encoder"
-NameOption = Annotated[str, typer.Option(help="Name of template and endpoint.")]
+NameOption = Annotated[str, typer.Option(help="Name of the endpoint.")]
 
 
 @app.command()
 def deploy(
     image: Annotated[str, typer.Option(help="The image of deploy/runpod.Dockerfile, in a registry.")],
     name: NameOption = NAME,
-    gpu: Annotated[list[str] | None, typer.Option(help="Card that will do, the best first; may be repeated.")] = None,
+    gpu: Annotated[list[str] | None, typer.Option(help="Card that will do; may be repeated.")] = None,
     min_workers: Annotated[int, typer.Option(min=0, help="Workers that are always there, and paid for.")] = 0,
     max_workers: Annotated[int, typer.Option(min=1, help="Workers at most.")] = 3,
     idle_timeout: Annotated[int, typer.Option(min=1, max=3600, help="Seconds until an idle worker ends.")] = 300,
+    queue_delay: Annotated[
+        float, typer.Option(min=0.5, help="Seconds that a task waits until one more worker starts.")
+    ] = 20,
     execution_timeout: Annotated[int, typer.Option(min=5, help="Seconds that a task may take.")] = 600,
     flashboot: Annotated[bool, typer.Option(help="Start workers from a snapshot (FlashBoot).")] = True,
     disk: Annotated[int, typer.Option(min=5, help="Disk of a worker, GB.")] = 20,
@@ -29,12 +32,12 @@ def deploy(
 ) -> None:
     """Make or update the endpoint, and print the settings that the gateway needs."""
     require_server()
-    from api_gpu.deploy.runpod import GPU_TYPES, Account, Deployment, RunPodSettings
+    from api_gpu.deploy.runpod import Account, Deployment, RunPodSettings
 
     wanted = Deployment(
         name=name,
         image=image,
-        gpu_types=gpu or GPU_TYPES,
+        gpu_types=gpu or (),
         min_workers=min_workers,
         max_workers=max_workers,
         idle_timeout_seconds=idle_timeout,
@@ -43,6 +46,7 @@ def deploy(
         disk_gb=disk,
         registry_auth_id=registry_auth,
         environment=dict(map(_pair, env or [])),
+        queue_delay_seconds=queue_delay,
     )
     endpoint = Account.connect(RunPodSettings.load()).deploy(wanted, _print)
     _print("the gateway needs these, and RUNPOD_API_KEY, and a PUBLIC_URL that leads to it from the internet:")
@@ -55,7 +59,7 @@ def deploy(
 
 @app.command()
 def destroy(name: NameOption = NAME) -> None:
-    """Remove the endpoint with its workers, and its template."""
+    """Remove the endpoint with its workers and what is in its queue."""
     require_server()
     from api_gpu.deploy.runpod import Account, RunPodSettings
 

@@ -53,7 +53,7 @@ def print_fleet(fleet: Fleet, *, with_ended: bool) -> None:
     wanted = [machine for machine in fleet.machines if with_ended or machine.state != ENDED]
     print_rows(MACHINES, (_machine(machine) for machine in wanted))
     print(_summary(fleet), file=sys.stderr)
-    for name, fault in fleet.providers.items():
+    for name, fault in [*fleet.providers.items(), *fleet.notices.items()]:
         if fault:
             print(f"{name}: {fault}", file=sys.stderr)
 

@@ -31,6 +31,10 @@ class CodecFault(Unavailable):
     """The codec failed, not the input. The executor falls back to the next codec."""
 
 
+class SizeFault(CodecFault):
+    """The codec makes no pictures of this size, on whichever machine; the text has its limits."""
+
+
 class Codec(Protocol):
     """Compresses video."""
 
@@ -66,10 +70,12 @@ class Codec(Protocol):
 
 @dataclass(frozen=True)
 class CodecChoice:
-    """A codec that a task may use, and why it is this one: for people."""
+    """A codec that a task may use, and why it is this one: for people. One `for_sizes` is for pictures of a size that
+    the others do not make, and for nothing else."""
 
     codec: Codec
     reason: str
+    for_sizes: bool = False
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,10 @@ from encoder.tasks import inputs
 from encoder.tasks.capabilities import VERSION, Capabilities
 from encoder.tasks.executor import TaskExecutor, Work, open_executor
 from encoder.tasks.results import ResultStream
-from servicekit.addresses import peer_address
+from servicekit.addresses import client_network, peer_address
+from servicekit.admission import CallClass, Classify, admission, open_class
 from servicekit.chunks import ACCEPTED
+from servicekit.concurrency import ConcurrencyLimit
 from servicekit.config import Network
 from servicekit.errors import PermissionDenied, Unauthenticated
 from servicekit.interceptors import QUIET, AroundCall, Context, error_boundary, metadata
@@ -31,8 +33,11 @@ from servicekit.tasks import running
 log = structlog.get_logger("encoder")
 
 NAME = encoder_pb2.DESCRIPTOR.services_by_name["EncoderService"].full_name
-# Calls beside the tasks: capabilities, health, reflection, and tasks that are to be refused.
+# Tasks beside those that have a slot, to be refused; and other calls of gateways at once.
 SPARE_CALLS = 64
+# So long a gateway may take for its first message; the further ones come as fast as the inputs are read.
+FIRST_MESSAGE_SECONDS = 60.0
+ENCODE = f"/{NAME}/Encode"
 TOKEN = "x-session-token"
 
 
@@ -109,6 +114,21 @@ def is_allowed(peer: str, networks: Sequence[Network]) -> bool:
     return address is not None and any(address in network for network in networks)
 
 
+def call_classes(slots: int) -> Classify:
+    """Return the classes of calls: health, tasks, and the rest."""
+    tasks = CallClass(ConcurrencyLimit(slots + SPARE_CALLS, "tasks"), FIRST_MESSAGE_SECONDS, None)
+    others = CallClass(ConcurrencyLimit(SPARE_CALLS, "calls"), FIRST_MESSAGE_SECONDS)
+    health = open_class("health checks", is_preemptible=True)
+
+    def classify(method: str, context: Context) -> tuple[CallClass, str]:
+        client = client_network(peer_address(context.peer()))
+        if method.startswith(QUIET):
+            return health, client
+        return (tasks if method == ENCODE else others), client
+
+    return classify
+
+
 class IdleMonitor:
     """Counts the calls that are open, and knows when the last one ended, so that an encoder that nobody calls any more
     can end; probes of health do not count."""
@@ -156,9 +176,9 @@ async def serve(settings: EncoderSettings, idle: IdleMonitor) -> AsyncIterator[N
                 error_boundary(settings.max_task_seconds),
                 tls.interceptor(),
                 access_control(settings.allowed_ips, settings.session_token.get_secret_value()),
+                admission(call_classes(settings.batch_size)),
                 idle.interceptor(),
             ],
-            max_concurrent_calls=settings.batch_size + SPARE_CALLS,
             max_call_seconds=settings.max_task_seconds,
         )
         encoder_pb2_grpc.add_EncoderServiceServicer_to_server(EncoderServicer(executor), service.server)

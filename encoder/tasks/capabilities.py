@@ -53,7 +53,9 @@ class Capabilities:
             state = next(state for state in self.codecs if state.codec.name == name)
             if state.fault:
                 raise ConfigError(f"CODEC={name}: does not work on this machine ({state.fault})")
-            return tuple(CodecChoice(codec, codec.device or BY_SETTING) for codec in _with_fallbacks(state.codec))
+            named = [CodecChoice(codec, codec.device or BY_SETTING) for codec in _with_fallbacks(state.codec)]
+            others = [other.codec for other in self.codecs if other is not state and not other.fault]
+            return *named, *(CodecChoice(codec, BY_SETTING, for_sizes=True) for codec in others if not codec.device)
         faults = [f"{state.codec.name} does not work here: {state.fault}" for state in self.codecs if state.fault]
         working = [state.codec for state in self.codecs if not state.fault]
         if not working:

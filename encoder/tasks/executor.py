@@ -5,7 +5,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -13,7 +13,7 @@ import structlog
 from apigpu.encoder.v1 import encoder_pb2
 from apigpu.v1 import video_pb2
 from encoder.captions.fonts import FontLibrary
-from encoder.codecs.base import Codec, CodecChoice, CodecFault
+from encoder.codecs.base import Codec, CodecChoice, CodecFault, SizeFault
 from encoder.config import EncoderSettings
 from encoder.ffmpeg.command import FfmpegRun
 from encoder.media.info import Source
@@ -24,7 +24,14 @@ from encoder.tasks import capabilities, inputs
 from encoder.tasks.capabilities import Capabilities
 from encoder.tasks.results import ResultStream, check_results
 from encoder.tasks.workspace import TaskFolder, Workspace
-from servicekit.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, Unavailable, Unimplemented
+from servicekit.errors import (
+    FailedPrecondition,
+    InvalidArgument,
+    ResourceExhausted,
+    ServiceError,
+    Unavailable,
+    Unimplemented,
+)
 
 log = structlog.get_logger("encoder")
 
@@ -118,8 +125,9 @@ class TaskExecutor:
             try:
                 return await self._run_with(current, work)
             except CodecFault as error:
+                others = _fitting(others, current, error)
                 if not others or work.stream.checksum.size_bytes:
-                    raise
+                    raise _final(error) from error
                 log.warning("codec failed; falling back", error=error.message, codec=others[0].codec.name)
                 await asyncio.to_thread(work.folder.clear, [source.path for source in work.sources.values()])
                 current, *others = CodecChoice(others[0].codec, error.message), *others[1:]
@@ -173,6 +181,21 @@ class TaskExecutor:
             text = f"the result would last {plan.duration_seconds:.0f} s; {most:.0f} s are the most."
             raise FailedPrecondition(f"{plan.field}: {text}", reason="TOO_LONG", fields={plan.field: text})
         return plan
+
+
+def _fitting(others: Sequence[CodecChoice], failed: CodecChoice, error: CodecFault) -> list[CodecChoice]:
+    """Return the choices that may do after a failed one: of a size that it does not make, those of other codecs."""
+    if isinstance(error, SizeFault):
+        return [choice for choice in others if choice.codec.name != failed.codec.name]
+    return [choice for choice in others if not choice.for_sizes]
+
+
+def _final(error: CodecFault) -> ServiceError:
+    """Return the error of a task for which no codec is left: no other encoder makes a size that this one does not."""
+    if isinstance(error, SizeFault):
+        text = error.message.removeprefix("nvenc: ")
+        return FailedPrecondition(f"No codec makes this size here: {text}", reason=error.reason)
+    return error
 
 
 def _complete(progress: encoder_pb2.EncodeProgress, frames_total: int) -> encoder_pb2.EncodeProgress:

@@ -13,7 +13,7 @@ from gateway.fleet.estimates import EstimateStore
 from gateway.fleet.instances.instance import Instance
 from gateway.fleet.instances.registry import InstanceRegistry
 from gateway.fleet.lifecycle import InstanceLifecycle, Lifecycle, LifecycleTimeouts
-from gateway.fleet.providers.base import InstanceProvider, Provider
+from gateway.fleet.providers.base import InstanceProvider, Provider, StockAwareProvider
 from gateway.fleet.providers.monitor import ProviderMonitor
 from gateway.fleet.settings import FleetSettings
 from gateway.jetstream.keyvalue import KeyValue
@@ -41,6 +41,11 @@ class Fleet:
         faults = {name: monitor.fault for name, monitor in self.controller.monitors.items()}
         missing = {instance.provider for instance in self.registry.living()} - faults.keys()
         return faults | dict.fromkeys(missing, "not configured, but its instances are billed: set it up to end them")
+
+    async def notices(self) -> dict[str, str]:
+        """Return, of each provider that has something to say of it, why tasks may wait although it answers."""
+        providers = [monitor.provider for monitor in self.controller.monitors.values()]
+        return {one.name: await one.notice() for one in providers if isinstance(one, StockAwareProvider)}
 
     def is_starting(self) -> bool:
         """Return True while an instance is on its way."""

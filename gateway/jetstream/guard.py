@@ -68,7 +68,7 @@ class StoreGuard:
         # Called whenever `problem` changed.
         self.on_change: list[Callable[[], Awaitable[None]]] = []
         self._jetstream = jetstream
-        self._floor = floor
+        self.floor = floor
         self._reserve = Reserve(folder / "reserve", min(floor.floor_bytes // 2, MAX_RESERVE_BYTES))
         self._in_doubt = False
         self._restarts = 0
@@ -87,8 +87,8 @@ class StoreGuard:
 
     def check_room(self) -> None:
         """Raise ResourceExhausted for a new job while the store has nothing but what running jobs need."""
-        if self._floor.free_bytes < self._critical_bytes and not self._reserve.is_held:
-            raise self._floor.refusal()
+        if self.floor.free_bytes < self._critical_bytes and not self._reserve.is_held:
+            raise self.floor.refusal()
 
     async def check(self) -> None:
         """Look at the disk once, and at the store where there is doubt."""
@@ -114,23 +114,23 @@ class StoreGuard:
 
     async def _find_problem(self) -> str:
         self._manage_reserve()
-        free_bytes = self._floor.free_bytes
+        free_bytes = self.floor.free_bytes
         if free_bytes < self._critical_bytes:
             self._in_doubt = True  # a write may fail meanwhile; none is tried, as it would be the one that fails
             return FULL
         self._in_doubt = self._in_doubt or self._jetstream.write_failed.is_set()
         if self._in_doubt and not await self._is_writable():
             return NOT_WRITABLE
-        return LOW if free_bytes < self._floor.floor_bytes else ""
+        return LOW if free_bytes < self.floor.floor_bytes else ""
 
     def _manage_reserve(self) -> None:
         if not self._jetstream.server:
             return
-        free_bytes = self._floor.free_bytes
+        free_bytes = self.floor.free_bytes
         if free_bytes < self._critical_bytes and self._reserve.is_held:
             self._reserve.release()
             log.warning("disk is full; the store lives on its reserve", reserve_bytes=self._reserve.size_bytes)
-        elif free_bytes > self._floor.floor_bytes + self._reserve.size_bytes:
+        elif free_bytes > self.floor.floor_bytes + self._reserve.size_bytes:
             self._reserve.take()
 
     async def _is_writable(self) -> bool:

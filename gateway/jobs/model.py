@@ -77,6 +77,14 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class UnfitEncoder:
+    """An encoder that failed a task by a fault of its own, and when."""
+
+    encoder: str
+    failed_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """One unit of work. `item` is the caller's id of a batch element, else ""; `started_at` is of the last attempt."""
 
@@ -95,6 +103,8 @@ class Task:
     # Of the result: see Result.
     content_type: str = ""
     files: tuple[ResultFile, ...] = ()
+    # The next attempt goes to others, where there are others.
+    unfit: tuple[UnfitEncoder, ...] = ()
 
     def is_current(self, started_at: float | None) -> bool:
         """Return True if the attempt started at that time (None: not started yet) is still the newest one. If not,
@@ -228,15 +238,18 @@ def start_task(job: Job, index: int, now: float) -> Job:
     return replace(started, started_at=job.started_at or now)
 
 
-def return_task(job: Job, index: int, now: float, *, counted: bool, started_at: float | None = None) -> Job:
+def return_task(
+    job: Job, index: int, now: float, *, counted: bool, started_at: float | None = None, unfit: str = ""
+) -> Job:
     """The attempt of `started_at`, if it is current, returns the task to the queue. If `counted`, a started attempt
-    counts against the limit."""
+    counts against the limit. `unfit` is the encoder that failed by a fault of its own, if one did."""
     task = job.tasks[index]
     if task.status.is_terminal or not task.is_current(started_at):
         return job
     was_started = task.status is Status.IN_PROGRESS
     attempts = max(0, task.attempts - 1) if was_started and not counted else task.attempts
-    return _with(job, index, status=Status.IN_QUEUE, attempts=attempts, usage=_ended(task.usage, now))
+    found = (*task.unfit, UnfitEncoder(unfit, now)) if unfit else task.unfit
+    return _with(job, index, status=Status.IN_QUEUE, attempts=attempts, usage=_ended(task.usage, now), unfit=found)
 
 
 def complete_task(job: Job, index: int, result: Result, now: float) -> Job:

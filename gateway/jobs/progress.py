@@ -21,12 +21,14 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TaskProgress:
-    """Progress of one task: frames encoded, frames in all (0: unknown), frames per second."""
+    """Progress of one task: frames encoded, frames in all (0: unknown), frames per second, and why it waits ("" where
+    that is not known, or it does not)."""
 
     phase: Phase
     frames_done: int = 0
     frames_total: int = 0
     fps: float = 0.0
+    reason: str = ""
 
 
 @dataclass(frozen=True)

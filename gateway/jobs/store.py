@@ -4,24 +4,26 @@ import asyncio
 import contextlib
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from gateway.jetstream.keyvalue import KeyValue
 from gateway.jetstream.records import Records, UnreadableRecord
 from gateway.jobs import model
-from gateway.jobs.model import Job, Status
+from gateway.jobs.model import Job, Status, UnfitEncoder
 from servicekit.codec import to_json
 from servicekit.errors import InvalidArgument, NotFound
 
 
 class IndexEntry(NamedTuple):
-    """Status of a job, how many of its tasks wait and run, and its operation."""
+    """Status of a job, how many of its tasks wait and run, its operation, and the encoders that failed its tasks by a
+    fault of their own, by index of the task."""
 
     status: Status
     waiting: int
     running: int
     operation: str
+    unfit: Mapping[int, tuple[UnfitEncoder, ...]] = {}
 
 
 NOTHING = IndexEntry(Status.CANCELLED, 0, 0, "")
@@ -47,7 +49,8 @@ class JobIndex:
         before, now = self._known.pop(job_id, None), NOTHING
         if job is not None:
             waiting, running = job.count(Status.IN_QUEUE), job.count(Status.IN_PROGRESS)
-            now = self._known[job_id] = IndexEntry(job.status, waiting, running, job.operation)
+            unfit = {index: task.unfit for index, task in enumerate(job.tasks) if task.unfit}
+            now = self._known[job_id] = IndexEntry(job.status, waiting, running, job.operation, unfit)
         _set(self._ids, job_id, job is not None)
         _set(self._waiting, job_id, now.status is Status.IN_QUEUE)
         _set(self._with_waiting_tasks, job_id, now.waiting > 0)
@@ -66,6 +69,11 @@ class JobIndex:
         """Return the ids of jobs by their status, the oldest first, of those before the id `before` ("": of all)."""
         end = bisect_left(self._ids, before) if before else len(self._ids)
         return [job_id for job_id in self._ids[:end] if is_wanted(self._known[job_id].status)]
+
+    def unfit(self, job_id: str, index: int, since: float) -> list[str]:
+        """Return the encoders that failed a task by a fault of their own since then."""
+        found = self._known.get(job_id, NOTHING).unfit.get(index, ())
+        return [entry.encoder for entry in found if entry.failed_at > since]
 
     def place(self, job_id: str) -> int:
         """Return the place of a waiting job in the queue, from 1."""

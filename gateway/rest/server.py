@@ -11,7 +11,7 @@ import contextlib
 import functools
 import socket
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import grpc
@@ -24,12 +24,14 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from gateway.assets.links import LinkSigner
-from gateway.assets.store import AssetStore, TransferSlots
+from gateway.assets.store import AssetStore
+from gateway.assets.transfers import TransferSlots
 from gateway.auth import ApiKeys
 from gateway.rest.bodies import Bodies
+from gateway.rest.connections import FairProtocol
 from gateway.rest.files import SignedFiles
 from gateway.rest.heads import HeadMeter
 from gateway.rest.middleware import ErrorBoundary
@@ -37,10 +39,13 @@ from gateway.rest.openapi.document import OpenApi
 from gateway.rest.protojson.encode import dumps
 from gateway.rest.proxy import JSON, Proxy, RestSettings
 from gateway.rest.routes import RouteTable
-from gateway.rest.status import MalformedHttp, RequestTimeout, from_error
+from gateway.rest.status import HttpError, MalformedHttp, RequestTimeout, from_error
 from gateway.rest.worker_links import WorkerInputs, WorkerLinks, WorkerResult
+from servicekit.concurrency import ConcurrencyLimit
 from servicekit.config import ConfigError
-from servicekit.errors import InvalidArgument, ServiceError
+from servicekit.connections import max_connections
+from servicekit.errors import InvalidArgument, ResourceExhausted, ServiceError
+from servicekit.server import PORTS
 
 __all__ = ["HttpLimits", "HttpServer", "RestSettings", "build_app"]
 
@@ -49,6 +54,8 @@ EXPOSED = (
     *("Accept-Ranges", "Content-Disposition", "Content-Range", "ETag", "Location", "Preference-Applied"),
     *("Retry-After", "X-Request-Id"),
 )
+# So many connections are accepted at a time before their slots are looked at.
+BACKLOG = 128
 # With less, uvicorn warns of open requests even where there are none.
 MIN_DRAIN_SECONDS = 0.05
 # Requests that the drain cancelled get so long to send their error.
@@ -58,13 +65,15 @@ LAST_RESPONSE_SECONDS = 1.0
 @dataclass(frozen=True)
 class HttpLimits:
     """Limits of a connection: bytes and seconds of a request's head, bytes and seconds for which the rest of a body is
-    read and dropped after the response, and idle seconds between requests."""
+    read and dropped after the response, and idle seconds between requests. And how many connections; 0: as
+    descriptors allow."""
 
     head_bytes: int = 64 * 1024
     head_seconds: float = 30.0
     leftover_bytes: int = 64 * 1024 * 1024
     leftover_seconds: float = 30.0
     keep_alive_seconds: float = 65.0
+    connections: int = 0
 
 
 LIMITS = HttpLimits()
@@ -81,8 +90,8 @@ def build_app(
 ) -> Starlette:
     """Build the application.
 
-    `channel` leads to the gateway's own gRPC, whose `keys` are judged here first. `transfers` counts downloads of
-    signed files together with the transfers of gRPC. `worker_links` serves encoders behind a provider's queue.
+    `channel` leads to the gateway's own gRPC, whose `keys` are judged here first. `transfers` counts downloads by
+    signed links. `worker_links` serves encoders behind a provider's queue.
     """
     table = RouteTable()
     cors = Middleware(
@@ -143,7 +152,7 @@ class IndexConvertor(Convertor[int]):
 register_url_convertor("index", IndexConvertor())
 
 
-class LimitedProtocol(HttpToolsProtocol):
+class LimitedProtocol(FairProtocol):
     """Respond 431 to a head over the limits, 408 to one that is late and 400 to a malformed one, all in JSON.
 
     Trailers, which nobody reads, have the same limit. Over it, and when a body does not end in time after the response,
@@ -247,13 +256,17 @@ class LimitedProtocol(HttpToolsProtocol):
         if is_unanswered:  # the application is told that its client is gone
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        failed = from_error(error)
-        body = dumps(failed.body())
-        head = (
-            f"{STATUS_LINE[failed.http_status].decode()}content-type: application/json\r\n"
-            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
-        )
-        self.transport.write(head.encode() + body)
+        self._end_with(from_error(error))
+
+    def refuse_connection(self, error: ResourceExhausted) -> None:
+        """Respond 503 to a connection too many."""
+        self._end_with(replace(from_error(error), http_status=503))
+
+    def _end_with(self, error: HttpError) -> None:
+        body = dumps(error.body())
+        lines = (("content-type", "application/json"), ("content-length", len(body)), ("connection", "close"))
+        head = "".join(f"{name}: {value}\r\n" for name, value in (*lines, *error.headers))
+        self.transport.write(STATUS_LINE[error.http_status] + head.encode() + b"\r\n" + body)
         self.transport.close()
 
 
@@ -261,11 +274,13 @@ class HttpServer(uvicorn.Server):
     """Serves an ASGI application on one port: uvicorn without its signal handlers, and with an event for the start."""
 
     def __init__(self, app: ASGIApp, host: str, port: int, limits: HttpLimits = LIMITS) -> None:
+        connection_limit = ConcurrencyLimit(limits.connections or max_connections(PORTS), "connections")
         config = uvicorn.Config(
             app,
             host=host,
             port=port,
-            http=functools.partial(LimitedProtocol, limits),  # type: ignore[arg-type]  # any factory
+            http=functools.partial(LimitedProtocol, limits, connection_limit),  # type: ignore[arg-type]  # any factory
+            backlog=BACKLOG,
             ws="none",
             lifespan="off",
             loop="none",

@@ -27,11 +27,14 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
     async def GetFleet(self, request: pb2.GetFleetRequest, context: Context) -> pb2.GetFleetResponse:
         """Return the newest instances, the policy, the providers and the queue."""
         now, fleet = time.time(), self.fleet
-        providers = fleet.faults().items()
+        faults, notices = fleet.faults().items(), await fleet.notices()
         return pb2.GetFleetResponse(
             machines=[_instance(instance, now) for instance in fleet.registry.all()[:MAX_SHOWN_INSTANCES]],
             policy=_policy(fleet.policy),
-            providers=[pb2.Provider(name=name, ready=not fault, fault=fault) for name, fault in providers],
+            providers=[
+                pb2.Provider(name=name, ready=not fault, fault=fault, notice=notices.get(name, ""))
+                for name, fault in faults
+            ],
             waiting=fleet.queue.tasks_waiting,
             running=fleet.queue.tasks_running,
             usd_per_hour=sum(instance.usd_per_hour for instance in fleet.registry.living()),

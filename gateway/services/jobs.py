@@ -81,9 +81,11 @@ class JobWatch:
             event = pb2.WatchJobResponse(finished=self.presenter.job(job))
         elif job.status is Status.IN_QUEUE:
             phase = furthest_phase(job, self._running)
-            if phase is Phase.WAITING_FOR_WORKER and self.fleet.is_starting():
+            reason = waiting_reason(self._running) if phase is Phase.WAITING_FOR_WORKER else None
+            if phase is Phase.WAITING_FOR_WORKER and not reason and self.fleet.is_starting():
                 phase = Phase.COLD_START
-            queued = pb2.Queued(place=self.jobs.store.index.place(job.id), phase=pb2.Phase.Value(phase))
+            place = self.jobs.store.index.place(job.id)
+            queued = pb2.Queued(place=place, phase=pb2.Phase.Value(phase), reason=reason)
             event = pb2.WatchJobResponse(queued=queued)
         else:
             progress = total_progress(job, self._running)
@@ -135,6 +137,11 @@ def furthest_phase(job: Job, running: dict[int, TaskProgress]) -> Phase:
         _phase(task.status, running.get(index)) for index, task in enumerate(job.tasks) if not task.status.is_terminal
     }
     return next((phase for phase in (Phase.ENCODING, Phase.COLD_START) if phase in found), Phase.WAITING_FOR_WORKER)
+
+
+def waiting_reason(running: dict[int, TaskProgress]) -> str | None:
+    """Return why a job that runs nowhere yet waits; None where that is not known."""
+    return next((progress.reason for progress in running.values() if progress.reason), None)
 
 
 def _phase(status: Status, latest: TaskProgress | None) -> Phase:

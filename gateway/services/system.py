@@ -8,7 +8,7 @@ import structlog
 
 from apigpu.v1 import system_pb2 as pb2
 from apigpu.v1 import system_pb2_grpc
-from gateway.fleet.providers.base import EndpointConfig, ServerlessProvider
+from gateway.fleet.providers.base import EndpointConfig, ServerlessProvider, StockAwareProvider
 from gateway.jobs.manager import JobManager
 from gateway.services.presenters import timestamp
 from gateway.version import VERSION
@@ -64,7 +64,8 @@ class SystemService(system_pb2_grpc.SystemServiceServicer):
             except EncoderBusy as error:
                 cause = error.message
             else:
-                return pb2.GetRunpodHealthResponse(status="healthy", endpoint=RUNPOD, timestamp=now)
+                notice = await self.runpod.notice() or None if isinstance(self.runpod, StockAwareProvider) else None
+                return pb2.GetRunpodHealthResponse(status="healthy", endpoint=RUNPOD, timestamp=now, notice=notice)
         await context.send_initial_metadata((("x-http-code", "503"),))
         return pb2.GetRunpodHealthResponse(status="unhealthy", timestamp=now, error=cause)
 

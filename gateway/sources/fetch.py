@@ -16,7 +16,7 @@ import httpx
 
 from gateway.assets.record import clean_filename
 from gateway.sources import disposition, http_get, urls
-from gateway.sources.guard import AddressGuard, Endpoint, OwnEndpoints, Resolve, resolve_by_system
+from gateway.sources.guard import AddressGuard, Endpoint, OriginBusy, OwnEndpoints, Resolve, resolve_by_system
 from gateway.sources.http_get import OriginResponse, SpeedLimit, Target
 from servicekit.chunks import rechunk
 from servicekit.config import Network
@@ -60,10 +60,6 @@ REFUSED = (FailedPrecondition, "was refused; is the link still valid?")
 ORIGIN_REASONS = ("FETCH_FAILED", "FETCH_REFUSED", "FETCH_TOO_SLOW")
 # A download must be so fast, on average, that it would end within this many times the time that it has.
 HOPELESS = 2
-
-
-class OriginBusy(Unavailable):
-    """As many downloads from one origin as may be at once are under way; what needs another may come again."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +124,12 @@ class Fetcher:
         self._guard = AddressGuard(limits.allow_cidrs, own or OwnEndpoints(), resolve, limits.connect_seconds)
         self._tls = ssl_context or _browser_trust()
         self._open: Counter[Endpoint] = Counter()
+        self._answers: set[OriginResponse] = set()
+
+    async def aclose(self) -> None:
+        """Abort open downloads."""
+        for answer in self._answers:
+            answer.abort()
 
     @asynccontextmanager
     async def open(self, url: str) -> AsyncIterator[Source]:
@@ -215,6 +217,8 @@ class Fetcher:
                 head_seconds=self._limits.idle_seconds,
             )
             answer = await attempt.enter_async_context(opened)
+            self._answers.add(answer)
+            attempt.callback(self._answers.discard, answer)
             stack.push_async_callback(attempt.pop_all().aclose)
         return answer
 

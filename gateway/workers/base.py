@@ -7,7 +7,7 @@ behind a provider's queue fetches and puts both by link, so that its results are
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from apigpu.encoder.v1 import encoder_pb2
 from apigpu.v1 import video_pb2
@@ -18,7 +18,12 @@ Opened = AbstractAsyncContextManager[Source]
 
 
 class EncoderLost(Unavailable, reason="ENCODER_LOST"):
-    """The encoder took the task and went away in the middle of it; the attempt counts."""
+    """The encoder took the task and could not go on with it; the attempt counts. One that `is_unfit` would fail again:
+    the task goes to another one, if there is another."""
+
+    def __init__(self, message: str, *, is_unfit: bool = False, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.is_unfit = is_unfit
 
 
 class EncoderBusy(Unavailable, reason="ENCODER_BUSY"):
@@ -82,8 +87,9 @@ class Events(Protocol):
     def is_shutting_down(self) -> bool:
         """True if a run that is cancelled now may go on without this gateway: it shuts down, and another resumes it."""
 
-    async def waiting(self, *, is_starting: bool) -> None:
-        """Note, repeatedly, that the task waits for a worker; `is_starting`: one is starting."""
+    async def waiting(self, *, is_starting: bool, reason: str = "") -> None:
+        """Note, repeatedly, that the task waits for a worker; `is_starting`: one is starting; `reason` says why none
+        is, where that is known."""
 
     async def started(self) -> None:
         """Note, once, that an encoder has taken the task."""

@@ -9,6 +9,7 @@ import structlog
 
 from apigpu.encoder.v1 import encoder_pb2, encoder_pb2_grpc
 from gateway.workers.base import EncodeJob, EncoderBusy, EncoderLost, Events, Input, InputFailed, Outcome, about, empty
+from gateway.workers.faults import reported
 from gateway.workers.pool import Pool
 from servicekit.chunks import ACCEPTED, MAX_MESSAGE_BYTES, Checksum
 from servicekit.errors import DataLoss, ServiceError, from_rpc
@@ -87,7 +88,7 @@ class GrpcEncoder:
             await events.started()
             return Outcome(await _exchange(call, job, events))
         except grpc.aio.AioRpcError as error:
-            raise self._service_error(error, is_accepted) from error
+            raise self._error(error, job, is_accepted) from error
         except TimeoutError as error:
             if is_accepted:
                 raise
@@ -102,15 +103,13 @@ class GrpcEncoder:
         except TimeoutError as error:
             raise EncoderBusy(f"Encoder {self.name} cannot be reached.") from error
 
-    def _service_error(self, error: grpc.aio.AioRpcError, is_accepted: bool) -> ServiceError:
-        found = from_rpc(error)
-        # One that took the task and could not go on has worked, and is paid for it: the try counts.
+    def _error(self, error: grpc.aio.AioRpcError, job: EncodeJob, is_accepted: bool) -> Exception:
+        """Return the error of a failed call. A status that gRPC made by itself means that the encoder, or the way to
+        it, is gone: the encoder's own carry at least a request id."""
+        if error.trailing_metadata():
+            return reported(from_rpc(error), f"encoder {self.name}", job.inputs, is_accepted=is_accepted)
         kind = EncoderLost if is_accepted else EncoderBusy
-        if found.reason in RETRYABLE:
-            return kind(f"Encoder {self.name} cannot take the task: {found.message}")
-        if error.code() in LOST or not error.trailing_metadata():
-            return kind(f"encoder {self.name} went away ({error.code().name}: {error.details()})")
-        return found
+        return kind(f"encoder {self.name} went away ({error.code().name}: {error.details()})")
 
 
 def grpc_endpoints(pool: Pool) -> list[tuple[str, int]]:
@@ -118,15 +117,6 @@ def grpc_endpoints(pool: Pool) -> list[tuple[str, int]]:
     encoders = [member.encoder for member in pool.members]
     split = [encoder.address.rpartition(":") for encoder in encoders if isinstance(encoder, GrpcEncoder)]
     return [(host.strip("[]"), int(port)) for host, _, port in split]
-
-
-# Codes by which an encoder, or the way to it, fails without the task being at fault. So does a status that gRPC made by
-# itself: the service's own carry at least a request id.
-LOST = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.UNKNOWN)
-
-
-# Reasons for which another encoder, or this one later, may take the task.
-RETRYABLE = ("NO_FREE_SLOT", "DISK_FULL", "CLIENT_CERTIFICATE")
 
 
 async def _start(call: Stream, job: EncodeJob) -> None:

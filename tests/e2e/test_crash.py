@@ -49,6 +49,25 @@ def test_every_job_survives_the_kill_and_completes_once(own_pair, media, victim)
     assert not ffmpeg_running(own_pair)
 
 
+def test_an_ffmpeg_that_is_killed_costs_an_attempt_and_no_job(own_pair, media):
+    with own_pair.client() as client:
+        job = client.img2vid([client.upload(media.image).name], seconds=6, fps=10).id
+        until_sync(lambda: encodes(own_pair))
+        for encode in encodes(own_pair):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                encode.kill()
+        until_sync(lambda: status(client, job) is Status.COMPLETED)
+
+
+def encodes(pair):
+    """The processes of FFmpeg that make results, not those that look at inputs."""
+    found = []
+    for child in ffmpeg_running(pair):
+        with contextlib.suppress(psutil.Error):
+            found += [child] if "-progress" in child.cmdline() else []
+    return found
+
+
 def status(client, job):
     try:
         return client.get(job).status

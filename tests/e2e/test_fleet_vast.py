@@ -1,6 +1,9 @@
 """JSON in, a machine rented at the emulated Vast.ai with a real encoder on it, a link that opens, and nothing left."""
 
+import contextlib
+
 import httpx
+import psutil
 import pytest
 
 from tests.emulators.encoderhost import EncoderHost
@@ -57,6 +60,27 @@ def test_a_job_rents_a_machine_and_pays_for_it_and_no_more(gateway, vast, media)
     assert row.split("\t")[:3] == [machine["id"], "vast", "ENDED"]
     assert gateway.api_gpu("fleet").stdout == ""
     assert gateway.api_gpu("fleet", "--costs").stdout.split("\t")[1:5] == ["vast", f"{machine['usd']:.4f}", "1", "1"]
+
+
+def encoding(vast):
+    """The processes of FFmpeg that encode on the rented machines."""
+    found = []
+    for container in vast.launch.started:
+        with contextlib.suppress(psutil.Error):
+            children = psutil.Process(container.process.pid).children(recursive=True)
+            found += [one for one in children if "-progress" in one.cmdline() and "ffmpeg" in one.name()]
+    return found
+
+
+def test_a_machine_that_fails_a_task_once_costs_an_attempt_and_no_job(gateway, vast, media):
+    clip = {"url_image": gateway.upload(media.image), "duration": 8, "frame_rate": 10}
+    job_id = gateway.http.post("/jobs", json={"img2vid": clip}).json()["id"]
+    gateway.until(lambda: encoding(vast))
+    for ffmpeg in encoding(vast):
+        ffmpeg.kill()
+    job = gateway.ended(job_id)
+    assert job["status"] == "COMPLETED", job
+    assert "FFmpeg was killed" in (gateway.folder / "gateway.log").read_text()
 
 
 def test_a_job_that_would_cost_too_much_is_refused(gateway, media):

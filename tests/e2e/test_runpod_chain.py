@@ -11,8 +11,8 @@ import pytest_asyncio
 from gateway.config import GatewaySettings
 from servicekit.config import ConfigError
 from tests.emulators import runpodemulator, sdkchild
-from tests.emulators.runpodmanagement import ENDPOINT
-from tests.integration.gateway.workers.conftest import work
+from tests.emulators.runpodmanagement import CATALOG
+from tests.integration.gateway.workers.conftest import failing, work
 from tests.support import judge
 from tests.support.lone_gateway import KEY, LoneGateway
 from tests.support.until import until, until_async
@@ -43,6 +43,7 @@ async def gateway(tmp_path_factory):
 @pytest_asyncio.fixture(loop_scope="module")
 async def runpod(gateway):
     """RunPod as new, whatever the test before did to it."""
+    gateway.runpod.management.cards = list(CATALOG)
     gateway.runpod.faults = runpodemulator.Faults()
     gateway.runpod.queue.jobs.clear()
     gateway.runpod.requests.clear()
@@ -94,11 +95,17 @@ async def test_from_a_request_to_a_link_that_opens(runpod, gateway, http, media,
     health = await http.get("/runpod/health")
     assert health.status_code == 200, health.text
     assert health.json()["endpoint"] == "RunPod Serverless", health.text
+    assert "notice" not in health.json()
     answer = (await http.get("/runpod/config")).json()
     assert answer == {"endpointId": runpod.endpoint_id, "idleTimeout": 300, "maxTimeout": 600}  # of the settings
-    runpod.management.endpoints[runpod.endpoint_id] = ENDPOINT | {"idleTimeout": 77, "executionTimeoutMs": 123_000}
+    workers = {"min": 0, "max": 3, "idleTimeout": 77}
+    runpod.management.add(runpod.endpoint_id, workers=workers, timeout=123_000)
     answer = (await http.get("/runpod/config")).json()
     assert answer == {"endpointId": runpod.endpoint_id, "idleTimeout": 77, "maxTimeout": 123}
+    counted = {"type": "REQUEST_COUNT", "requestCount": 3}
+    runpod.management.add(runpod.endpoint_id, workers={"min": 0, "max": 3}, scaling=counted)
+    answer = (await http.get("/runpod/config")).json()
+    assert answer["idleTimeout"] == 300  # such an endpoint has none; costs are reckoned by the setting
     job = await submitted(http, media)
     phases = []
     environ = sdkchild.environment(
@@ -143,6 +150,17 @@ async def test_a_gateway_that_ends_in_mid_run_costs_no_second_one(runpod, gatewa
         goes_on.set()
         done = await ended(http, job)
     assert (done["status"], runpod.requests["run"]) == ("COMPLETED", 1)
+    assert (await http.get(done["output"]["videos"][0]["video_url"])).status_code == 200
+
+
+async def test_a_task_that_fails_on_one_worker_is_tried_on_another(runpod, gateway, http, media):
+    fault = {"code": 14, "message": "nvenc: the session failed", "reason": "CODEC_FAILED"}
+    async with runpod.worker(failing(**fault), "broken"):
+        job = await submitted(http, media)
+        await until(lambda: [one.state for one in runpod.queue.jobs.values()] == ["FAILED"])
+    async with runpod.worker(work, "sound"):
+        done = await ended(http, job)
+    assert (done["status"], runpod.requests["run"]) == ("COMPLETED", 2)
     assert (await http.get(done["output"]["videos"][0]["video_url"])).status_code == 200
 
 

@@ -2,7 +2,7 @@
 
     async with runpodemulator.running() as runpod:
         runpod.api_url           # …/v2, for RUNPOD_ENDPOINT_BASE_URL and our own client
-        runpod.rest_url          # …/v1, for RUNPOD_REST_URL
+        runpod.rest_url          # …/management/v2, for RUNPOD_REST_URL
         runpod.key, runpod.endpoint_id
         runpod.rules             # times and limits, to be set lower: runpodjobs.Rules
         runpod.faults            # what goes wrong from now on: Faults
@@ -36,7 +36,7 @@ from starlette.routing import Mount, Route
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tests.emulators.runpodjobs import FINAL, Job, Queue, Rules
-from tests.emulators.runpodmanagement import Management
+from tests.emulators.runpodmanagement import Management, problem
 
 RATE_SECONDS = 10.0
 EVERY = frozenset({"run", "runsync", "status", "stream", "cancel", "health", "purge-queue", "retry", "management"})
@@ -168,7 +168,7 @@ class RunPod:
 
     @property
     def rest_url(self) -> str:
-        return f"{self.url}/v1"
+        return f"{self.url}/management/v2"
 
     def worker_environment(self, worker_id: str) -> dict[str, str]:
         """What RunPod sets in a worker's container."""
@@ -304,17 +304,17 @@ class RunPod:
             Route("/{endpoint}/job-stream/{worker}/{job}", self._streamed, methods=["POST"]),
             Route("/{endpoint}/ping/{worker}", self._ping),
         ]
-        management = Starlette(routes=self.management.routes())
+        management = self.management.app()
 
         async def managed(scope: Any, receive: Any, send: Any) -> None:
             try:
                 await self._guard(Request(scope, receive), "management")
             except Failed as error:
-                await error.answer(scope, receive, send)
+                await problem(error.answer.status_code, str(error))(scope, receive, send)
             else:
                 await management(scope, receive, send)
 
-        return Starlette(routes=[Mount("/v2", routes=[*jobs, *workers]), Mount("/v1", managed)])
+        return Starlette(routes=[Mount("/v2", routes=[*jobs, *workers]), Mount("/management/v2", managed)])
 
     async def _guard(self, request: Request, operation: str) -> None:
         """Raise Failed for what no handler is to see."""

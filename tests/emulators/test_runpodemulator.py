@@ -199,23 +199,44 @@ async def test_workers_start_cold_are_counted_and_end_when_idle(runpod, client):
     await until_async(none)
 
 
-async def test_templates_and_endpoints_are_managed(runpod):
+async def test_endpoints_are_managed_and_errors_are_problems(runpod):
     headers = {"Authorization": f"Bearer {runpod.key}"}
+    wanted = {
+        "name": "e",
+        "type": "QUEUE",
+        "image": "i",
+        "gpu": {"pools": ["AMPERE_24"], "excludedTypes": ["NVIDIA GeForce RTX 3090"]},
+        "scaling": {"type": "QUEUE_DELAY", "queueDelay": 4},
+    }
+    counted = {"scaling": {"type": "REQUEST_COUNT", "requestCount": 3}}
+    refused = {
+        "422 type": {name: value for name, value in wanted.items() if name != "type"},
+        "422 bogus": wanted | {"bogus": 1},
+        "400 gpu and cpu": wanted | {"cpu": [{}]},
+        "400 idleTimeout": wanted | counted | {"workers": {"idleTimeout": 5}},
+        "400 pool": wanted | {"gpu": {"pools": ["NOSUCH"]}},
+        "400 pools": wanted | {"gpu": {"pools": ["ADA_24"], "excludedTypes": ["NVIDIA L4"]}},
+        "400 left": wanted | {"gpu": {"pools": ["ADA_24"], "excludedTypes": ["NVIDIA GeForce RTX 4090"]}},
+    }
     async with httpx.AsyncClient(base_url=runpod.rest_url, headers=headers, timeout=60) as client:
-        assert (await client.get("/templates", headers={"Authorization": "Bearer no"})).status_code == 401
-        template = (await client.post("/templates", json={"name": "t", "imageName": "i", "isServerless": True})).json()
-        assert (await client.post("/templates", json={"name": "t", "imageName": "i"})).status_code == 400
-        wanted = {"name": "e", "templateId": template["id"], "flashboot": True, "workersMin": 1}
-        endpoint = (await client.post("/endpoints", json=wanted)).json()
-        assert endpoint["name"] == "e -fb"
-        assert (await client.get("/templates")).json() == []
-        bound = await client.get("/templates", params={"includeEndpointBoundTemplates": "true"})
-        assert [one["id"] for one in bound.json()] == [template["id"]]
-        assert (await client.patch(f"/endpoints/{endpoint['id']}", json={"idleTimeout": 4000})).status_code == 400
-        assert (await client.delete(f"/templates/{template['id']}")).status_code == 400
-        assert (await client.delete(f"/endpoints/{endpoint['id']}")).status_code == 400
-        none = {"workersMin": 0, "workersMax": 0}
-        assert (await client.patch(f"/endpoints/{endpoint['id']}", json=none)).json()["workersMax"] == 0
-        assert (await client.delete(f"/endpoints/{endpoint['id']}")).status_code == 204
-        assert (await client.delete(f"/templates/{template['id']}")).status_code == 204
-        assert (await client.get("/endpoints")).json() == []
+        assert (await client.get("/serverless", headers={"Authorization": "Bearer no"})).status_code == 401
+        for text, body in refused.items():
+            answer = await client.post("/serverless", json=body)
+            assert str(answer.status_code) == text[:3], text
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert answer.json().keys() >= {"title", "status", "detail"}
+        made = (await client.post("/serverless", json=wanted)).json()
+        assert (made["workers"], made["timeout"], made["flashboot"]) == (
+            {"min": 0, "max": 3, "idleTimeout": 10},
+            300_000,
+            "OFF",
+        )
+        patched = (await client.patch(f"/serverless/{made['id']}", json={"gpu": {"pools": ["ADA_24"]}})).json()
+        assert (patched["gpu"]["pools"], patched["gpu"]["excludedTypes"]) == (["ADA_24"], [])
+        assert [one["id"] for one in (await client.get("/serverless")).json()["endpoints"]] == [made["id"]]
+        assert (await client.get("/catalog/gpus", params={"include": "AVAILABILITY"})).status_code == 422
+        assert "availability" not in (await client.get("/catalog/gpus")).json()["gpus"][0]
+        assert (await client.delete(f"/serverless/{made['id']}")).status_code == 204
+        assert (await client.get(f"/serverless/{made['id']}")).status_code == 404
+        runpod.management.retired_status = 410
+        assert (await client.get("/serverless")).status_code == 410

@@ -142,7 +142,7 @@ class VastEmulator:
             if self.outage == "drop":
                 return drop(request)
             if self.outage:
-                return HTMLResponse("<html><h1>502 Bad Gateway</h1></html>", 502)
+                return HTMLResponse("<html><h1>this is not the API</h1></html>", int(self.outage))
             key = request.headers.get("authorization", "").removeprefix("Bearer ")
             if key not in (KEY, READ_ONLY_KEY):
                 return failure(401, "auth_error", "Invalid user key")

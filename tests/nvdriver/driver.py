@@ -13,6 +13,7 @@ from typing import Any
 SETTINGS = {
     "session_limit": "sessions of all processes at once; more are refused as on a GeForce",
     "session_limit_status": "with which status: 10 out of memory (default), 21 incompatible client key",
+    "open_status": "the status with which every session is refused: none",
     "encode_fails_at": "the picture of a session, from 1, that nvEncEncodePicture refuses with NV_ENC_ERR_GENERIC",
     "encode_fails_always": "1: so are all after it",
     "out_of_memory": "1: device memory and bitstream buffers cannot be allocated",
@@ -21,6 +22,7 @@ SETTINGS = {
     "api_version": "newest API of the encoder: 13.1",
     "device_lost": "1: every call fails from now on",
     "devices": "how many there are: 1; with 0 cuInit fails",
+    "counts_none": "1: cuInit goes well all the same, and no card is counted",
     "device_name": "API-GPU stand-in (no GPU)",
     "codecs": "what the chip encodes: h264,hevc; empty for a chip without an encoder",
     "encode_delay_ms": "how long every picture takes",

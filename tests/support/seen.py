@@ -12,13 +12,15 @@ class Seen:
     is_shutting_down: bool = False
     told: list[str] = field(default_factory=list)
     is_starting: list[bool] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
     steps: list[EncodeProgress] = field(default_factory=list)
     result: bytes = b""
     fault: Exception | None = None
 
-    async def waiting(self, *, is_starting):
+    async def waiting(self, *, is_starting, reason=""):
         self._note("waiting")
         self.is_starting.append(is_starting)
+        self.reasons += [reason] if reason else []
 
     async def started(self):
         self._note("started")

@@ -169,7 +169,14 @@ def test_the_docs_of_nvenc_name_what_can_be_wrong():
 def test_the_settings_that_a_page_names_exist(page):
     known = set().union(*(kind.variables() for kind in (GatewaySettings, EncoderSettings, UpSettings)))
     known |= reasons_in_code()[1]
-    known |= {"GPU_API_KEY", "FORWARDED_ALLOW_IPS", "TLS_HOST", "NVIDIA_DRIVER_CAPABILITIES", "REQUIRE_ALL"}
+    known |= {
+        "GPU_API_KEY",
+        "FORWARDED_ALLOW_IPS",
+        "TLS_HOST",
+        "CUDA_VISIBLE_DEVICES",
+        "NVIDIA_DRIVER_CAPABILITIES",
+        "REQUIRE_ALL",
+    }
     known |= {"GATEWAY_MEMORY", "ENCODER_MEMORY"}  # of the compose file alone
     named = set(re.findall(r"`([A-Z][A-Z0-9]*_[A-Z0-9_]+)[`=]", page.read_text()))
     assert {name for name in named if not name.startswith("PRESET_")} <= known

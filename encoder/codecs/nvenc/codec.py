@@ -12,13 +12,14 @@ from typing import Any
 import ffmpeg
 import numpy as np
 
-from encoder.codecs.base import AS_TIMED, CodecFault, Query
+from encoder.codecs.base import AS_TIMED, CodecFault, Query, SizeFault
 from encoder.codecs.card import Card
 from encoder.codecs.nvenc import driver
 from encoder.codecs.nvenc.request import (
     COMPLETE,
     FRAME_RATE,
     LIMIT,
+    SIZE,
     UNREAD,
     EncodeRequest,
     EncodeResult,
@@ -190,6 +191,8 @@ class BitstreamWriter(ReadingEnd):
             raise CodecFault("nvenc: the card has no session more to give.", reason="SESSION_LIMIT")
         if result.outcome == UNREAD:
             return
+        if result.outcome == SIZE:
+            raise SizeFault(f"nvenc: {result.error}.", reason="SIZE_UNSUPPORTED")
         if result.outcome != COMPLETE:
             raise CodecFault(f"nvenc: the session failed: {result.error}.", reason="CODEC_FAILED")
         if self._filtering is not None:

@@ -114,6 +114,14 @@ class ServerlessProvider(Provider, Protocol):
         """Return how the endpoint is set up at the provider."""
 
 
+@runtime_checkable
+class StockAwareProvider(Protocol):
+    """A provider that answers whether it has machines for what is asked of it or not, and can tell."""
+
+    async def notice(self) -> str:
+        """Return why tasks may wait although the provider answers; "" for no reason. Raises nothing."""
+
+
 @dataclass(frozen=True)
 class ProviderContext:
     """What the gateway gives a provider to work with.

@@ -264,22 +264,26 @@ class Provider(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     READY_FIELD_NUMBER: _builtins.int
     FAULT_FIELD_NUMBER: _builtins.int
+    NOTICE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """"static", "vast", "runpod"."""
     ready: _builtins.bool
     """Whether it answers."""
     fault: _builtins.str
     """Why it does not; empty when it does."""
+    notice: _builtins.str
+    """Why tasks may wait although it answers: no card in stock; empty for no reason."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         ready: _builtins.bool = ...,
         fault: _builtins.str = ...,
+        notice: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fault", b"fault", "name", b"name", "ready", b"ready"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fault", b"fault", "name", b"name", "notice", b"notice", "ready", b"ready"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -214,12 +214,15 @@ class GetRunpodHealthResponse(_message.Message):
     ENDPOINT_FIELD_NUMBER: _builtins.int
     TIMESTAMP_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
+    NOTICE_FIELD_NUMBER: _builtins.int
     status: _builtins.str
     """"healthy" or "unhealthy"."""
     endpoint: _builtins.str
     """"RunPod Serverless"; absent when unhealthy."""
     error: _builtins.str
     """Why it is unhealthy; absent when healthy."""
+    notice: _builtins.str
+    """Why jobs may wait although it is healthy: no card of the endpoint is in stock at RunPod; absent for no reason."""
     @_builtins.property
     def timestamp(self) -> _timestamp_pb2.Timestamp:
         """Now."""
@@ -231,19 +234,24 @@ class GetRunpodHealthResponse(_message.Message):
         endpoint: _builtins.str | None = ...,
         timestamp: _timestamp_pb2.Timestamp | None = ...,
         error: _builtins.str | None = ...,
+        notice: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_endpoint", b"_endpoint", "_error", b"_error", "endpoint", b"endpoint", "error", b"error", "timestamp", b"timestamp"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_endpoint", b"_endpoint", "_error", b"_error", "_notice", b"_notice", "endpoint", b"endpoint", "error", b"error", "notice", b"notice", "timestamp", b"timestamp"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_endpoint", b"_endpoint", "_error", b"_error", "endpoint", b"endpoint", "error", b"error", "status", b"status", "timestamp", b"timestamp"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_endpoint", b"_endpoint", "_error", b"_error", "_notice", b"_notice", "endpoint", b"endpoint", "error", b"error", "notice", b"notice", "status", b"status", "timestamp", b"timestamp"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__endpoint: _TypeAlias = _typing.Literal["endpoint"]  # noqa: Y015
     _WhichOneofArgType__endpoint: _TypeAlias = _typing.Literal["_endpoint", b"_endpoint"]  # noqa: Y015
     _WhichOneofReturnType__error: _TypeAlias = _typing.Literal["error"]  # noqa: Y015
     _WhichOneofArgType__error: _TypeAlias = _typing.Literal["_error", b"_error"]  # noqa: Y015
+    _WhichOneofReturnType__notice: _TypeAlias = _typing.Literal["notice"]  # noqa: Y015
+    _WhichOneofArgType__notice: _TypeAlias = _typing.Literal["_notice", b"_notice"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__endpoint) -> _WhichOneofReturnType__endpoint | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__error) -> _WhichOneofReturnType__error | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__notice) -> _WhichOneofReturnType__notice | None: ...
 
 Global___GetRunpodHealthResponse: _TypeAlias = GetRunpodHealthResponse  # noqa: Y015
 

@@ -14,6 +14,7 @@ from api_gpu.deploy.runpod import Account, Deployment, RunPodSettings
 from encoder.config import EncoderSettings
 from servicekit.errors import FailedPrecondition, InvalidArgument, ServiceError, Unauthenticated, Unavailable
 from tests.emulators import runpodemulator, sdkchild
+from tests.emulators.runpodmanagement import card
 
 WANTED = Deployment("enc", "registry/api-gpu:1", environment={"CODEC": "nvenc"})
 
@@ -55,7 +56,6 @@ async def test_the_commands_make_update_and_remove(runpod: runpodemulator.RunPod
     code, out, err = await api_gpu(runpod, tmp_path, "deploy", "--image", "registry/api-gpu:1", *options)
     assert code == 0, err
     ((endpoint_id, endpoint),) = runpod.management.endpoints.items()
-    ((template_id, template),) = runpod.management.templates.items()
     assert dict(line.split("=") for line in out.splitlines()) == {
         "RUNPOD_ENDPOINT_ID": endpoint_id,
         "RUNPOD_IDLE_TIMEOUT": "300",
@@ -63,24 +63,31 @@ async def test_the_commands_make_update_and_remove(runpod: runpodemulator.RunPod
         "RUNPOD_MAX_WORKERS": "10",
         "RUNPOD_SLOTS": "2",
     }
-    # A worker for every two tasks, and not for every task that waits while the first worker starts.
-    assert (endpoint["scalerType"], endpoint["scalerValue"]) == ("REQUEST_COUNT", 2)
-    assert endpoint["templateId"] == template_id
-    assert (template["imageName"], template["env"]) == ("registry/api-gpu:1", {"BATCH_SIZE": "2"})
-    assert (template["isServerless"], template["volumeInGb"]) == (True, 0)
-    assert (endpoint["gpuTypeIds"], endpoint["workersMin"], endpoint["workersMax"]) == (["NVIDIA L4"], 0, 10)
-    assert (endpoint["idleTimeout"], endpoint["executionTimeoutMs"], endpoint["flashboot"]) == (300, 900_000, True)
+    assert (endpoint["type"], endpoint["image"], endpoint["env"]) == (
+        "QUEUE",
+        "registry/api-gpu:1",
+        {"BATCH_SIZE": "2"},
+    )
+    # The one card, of its pool, which has others.
+    assert endpoint["gpu"]["pools"] == ["AMPERE_24"]
+    assert endpoint["gpu"]["excludedTypes"] == ["NVIDIA GeForce RTX 3090", "NVIDIA RTX A5000"]
+    assert endpoint["workers"] == {"min": 0, "max": 10, "idleTimeout": 300}
+    assert endpoint["scaling"] == {"type": "QUEUE_DELAY", "queueDelay": 20}
+    assert (endpoint["timeout"], endpoint["flashboot"]) == (900_000, "FLASHBOOT")
+    assert "NVIDIA L4 (high)" in err
 
-    options = ("--idle-timeout", "60", "--no-flashboot", "--min-workers", "1")
+    options = ("--idle-timeout", "60", "--no-flashboot", "--min-workers", "1", "--queue-delay", "4.5")
     code, out, err = await api_gpu(runpod, tmp_path, "deploy", "--image", "registry/api-gpu:2", *options)
     assert (code, out.splitlines()[:2]) == (0, [f"RUNPOD_ENDPOINT_ID={endpoint_id}", "RUNPOD_IDLE_TIMEOUT=60"]), err
     assert list(runpod.management.endpoints) == [endpoint_id]
-    assert runpod.management.templates[template_id]["imageName"] == "registry/api-gpu:2"
-    assert (endpoint["idleTimeout"], endpoint["flashboot"], endpoint["workersMin"]) == (60, False, 1)
-    assert endpoint["scalerValue"] == EncoderSettings.model_fields["batch_size"].default
+    assert (endpoint["image"], endpoint["flashboot"]) == ("registry/api-gpu:2", "OFF")
+    assert endpoint["workers"] == {"min": 1, "max": 3, "idleTimeout": 60}
+    assert endpoint["scaling"]["queueDelay"] == 4.5
+    assert set(endpoint["gpu"]["pools"]) == {"AMPERE_16", "AMPERE_24", "ADA_24"}
+    assert endpoint["gpu"]["excludedTypes"] == ["NVIDIA GeForce RTX 3090", "NVIDIA RTX 2000 Ada Generation"]
 
     code, out, err = await api_gpu(runpod, tmp_path, "destroy")
-    assert (code, out, runpod.management.endpoints, runpod.management.templates) == (0, "", {}, {}), err
+    assert (code, out, runpod.management.endpoints) == (0, "", {}), err
     assert runpod.key not in out + err
 
 
@@ -96,29 +103,78 @@ async def test_what_is_wrong_is_told_before_anything_is_made(runpod: runpodemula
     assert not runpod.requests
 
 
-async def test_a_template_in_use_is_waited_for(runpod: runpodemulator.RunPod, account: Callable[..., Any]) -> None:
-    told: list[str] = []
-    runpod.management.template_release_seconds = 0.2
-    await account("deploy", WANTED, silent)
-    await account("destroy", "enc", told.append, 5.0, 0.05)
-    assert not runpod.management.templates
-    assert any("still in use" in text for text in told)
-    await account("destroy", "enc", told.append)
-    assert told[-1] == "there is nothing of the name enc"
-    runpod.management.template_release_seconds = 60
-    await account("deploy", WANTED, silent)
-    with pytest.raises(InvalidArgument, match="in use"):
-        await account("destroy", "enc", silent, 0.1, 0.05)
+@pytest.mark.parametrize("name", ["NVIDIA RTX 9090", "NVIDIA GeForce RTX 3070"])
+async def test_a_card_that_serverless_does_not_have_is_told_with_those_it_has(
+    runpod: runpodemulator.RunPod, account: Callable[..., Any], name: str
+) -> None:
+    with pytest.raises(InvalidArgument, match=r"it has: .*NVIDIA L4") as caught:
+        await account("deploy", replace(WANTED, gpu_types=[name]), silent)
+    assert "A100" not in caught.value.message  # it could not encode
+    assert not runpod.management.endpoints
 
 
-async def test_what_failed_halfway_can_be_done_again(
+async def test_a_card_is_known_by_its_short_name_too(
     runpod: runpodemulator.RunPod, account: Callable[..., Any]
 ) -> None:
-    with pytest.raises(InvalidArgument, match="idleTimeout"):
-        await account("deploy", replace(WANTED, idle_timeout_seconds=9999), silent)
-    assert (len(runpod.management.templates), len(runpod.management.endpoints)) == (1, 0)
+    await account("deploy", replace(WANTED, gpu_types=["RTX 4090"]), silent)
+    (made,) = runpod.management.endpoints.values()
+    assert made["gpu"]["pools"] == ["ADA_24"]
+
+
+async def test_a_catalog_without_some_of_our_cards_will_do(
+    runpod: runpodemulator.RunPod, account: Callable[..., Any]
+) -> None:
+    runpod.management.cards = [card("NVIDIA L4", "AMPERE_24", "NONE"), card("NVIDIA A100 80GB PCIe", "AMPERE_80")]
+    told: list[str] = []
+    await account("deploy", WANTED, told.append)
+    (made,) = runpod.management.endpoints.values()
+    assert made["gpu"]["pools"] == ["AMPERE_24"]
+    assert told[0] == "in stock now: NVIDIA L4 (none); tasks wait until a card is free, more of them with --gpu"
+
+
+async def test_an_endpoint_that_the_version_before_made_is_taken_over(
+    runpod: runpodemulator.RunPod, account: Callable[..., Any]
+) -> None:
+    counted = {"type": "REQUEST_COUNT", "requestCount": 3}
+    runpod.management.add("old", name="enc -fb", workers={"min": 0, "max": 3}, scaling=counted)
+    assert await account("deploy", WANTED, silent) == "old"
+    kept = runpod.management.endpoints["old"]
+    assert (kept["name"], kept["scaling"]["type"], kept["workers"]["idleTimeout"]) == ("enc", "QUEUE_DELAY", 300)
+
+
+async def test_an_endpoint_of_another_kind_is_not_touched(
+    runpod: runpodemulator.RunPod, account: Callable[..., Any]
+) -> None:
+    runpod.management.add("web", name="enc", type="LOAD_BALANCER", scaling={"type": "REQUEST_COUNT", "requestCount": 3})
+    with pytest.raises(FailedPrecondition, match="--name"):
+        await account("deploy", WANTED, silent)
+
+
+async def test_removing_is_told_and_may_be_repeated(runpod: runpodemulator.RunPod, account: Callable[..., Any]) -> None:
+    told: list[str] = []
     made = await account("deploy", WANTED, silent)
-    assert (len(runpod.management.templates), list(runpod.management.endpoints)) == (1, [made])
+    await account("destroy", "enc", told.append)
+    await account("destroy", "enc", told.append)
+    assert told == [f"endpoint {made} is removed", "there is nothing of the name enc"]
+
+
+async def test_what_the_api_refuses_is_told_in_its_words(
+    runpod: runpodemulator.RunPod, account: Callable[..., Any]
+) -> None:
+    with pytest.raises(InvalidArgument, match=r"validation failed.*idleTimeout.*9999"):
+        await account("deploy", replace(WANTED, idle_timeout_seconds=9999), silent)
+    assert not runpod.management.endpoints
+
+
+@pytest.mark.parametrize("status", [404, 410])
+async def test_an_api_that_was_retired_is_told_with_what_to_do(
+    runpod: runpodemulator.RunPod, account: Callable[..., Any], status: int
+) -> None:
+    runpod.management.retired_status = status
+    for call in (("deploy", WANTED, silent), ("destroy", "enc", silent)):
+        with pytest.raises(FailedPrecondition, match=rf"{status}.*retired.*Take RUNPOD_REST_URL") as caught:
+            await account(*call)
+        assert caught.value.reason == "API_RETIRED"
 
 
 async def test_faults_of_the_api_are_told(runpod: runpodemulator.RunPod, account: Callable[..., Any]) -> None:
@@ -136,6 +192,9 @@ async def test_faults_of_the_api_are_told(runpod: runpodemulator.RunPod, account
     async with runpod.refusing():
         assert isinstance(await fault(), Unavailable)
     await account("deploy", WANTED, silent)
-    (kept,) = runpod.management.endpoints.values()
-    runpod.management.endpoints["other"] = {**kept, "id": "other", "name": "enc"}
+    runpod.management.add("other", name="enc")
     assert isinstance(await fault(), FailedPrecondition)
+
+
+def test_the_default_of_batch_size_is_the_encoders() -> None:
+    assert WANTED.slots == EncoderSettings.model_fields["batch_size"].default

@@ -70,7 +70,7 @@ def call_seconds():
 
 @pytest.fixture
 async def channel(call_seconds):
-    service = Service([error_boundary(call_seconds)], max_concurrent_calls=10, max_call_seconds=call_seconds)
+    service = Service([error_boundary(call_seconds)], max_call_seconds=call_seconds)
     handlers = {kind: getattr(grpc, f"{kind}_rpc_method_handler")(globals()[kind]) for kind in KINDS}
     service.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("t.Test", handlers),))
     parsing = {

@@ -83,6 +83,10 @@ NVENCSTATUS open_session(NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS *p, void **encoder
     if (status != NV_ENC_SUCCESS) {
         return (NVENCSTATUS)line_end(&line, 0, (int)status);
     }
+    long refused = control_number("open_status", 0);
+    if (refused) {
+        return (NVENCSTATUS)line_end(&line, 0, (int)refused);
+    }
     /* GeForce's limit, of all processes together: "out of memory (10)", since 2024 "incompatible client key (21)". */
     int seat = seat_take(control_number("session_limit", 0));
     if (seat < 0) {

@@ -1,7 +1,8 @@
-"""RunPod's API for one serverless endpoint: run, status, cancel, health; and its management API: config.
+"""RunPod's API for one serverless endpoint: run, status, cancel, health; and its management API: endpoint, cards.
 
-Source: https://docs.runpod.io/serverless/endpoints/send-requests. Calls are retried where that does no harm; one that
-starts a run only if RunPod surely did not take it.
+Sources: https://docs.runpod.io/serverless/endpoints/send-requests; for the management API, version 2, the OpenAPI
+document of https://api.runpod.io. Calls are retried where that does no harm; one that starts a run only if RunPod
+surely did not take it.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from typing import Any
 import httpx
 import structlog
 
-from gateway.fleet.providers.base import EndpointConfig
+from gateway.fleet.providers.runpod.management import Card, ManagedEndpoint, parse_cards
 from gateway.ratelimit import CallRateLimit, retry_after_seconds
 from servicekit.backoff import Backoff
 from servicekit.errors import (
@@ -26,16 +27,19 @@ from servicekit.errors import (
     Unauthenticated,
     Unavailable,
 )
+from servicekit.problems import problem_text, retired
 
 log = structlog.get_logger("gateway.fleet.runpod")
 
 # Calls that RunPod accepts in 10 s. Travel times vary, so they are counted over a second more.
-RATES = {"run": 1000, "status": 2000, "cancel": 100, "health": 2000, "config": 100}
+RATES = {"run": 1000, "status": 2000, "cancel": 100, "health": 2000, "endpoint": 60, "cards": 60}
 RATE_SECONDS = 11.0
 MAX_PAYLOAD_BYTES = 10_000_000
 ATTEMPTS = 5
 TIMEOUT = httpx.Timeout(20.0, connect=5.0)
 MAX_TEXT = 300
+RUNS_API = ("RunPod's API for runs", "RUNPOD_URL")
+MANAGEMENT_API = ("RunPod's API for endpoints", "RUNPOD_REST_URL")
 BACKOFF = Backoff(0.5, 30.0)
 
 
@@ -108,7 +112,7 @@ class RunpodClient:
     """
 
     def __init__(self, url: str, endpoint_id: str, key: str, *, rest_url: str = "", backoff: Backoff = BACKOFF) -> None:
-        """`url` as in https://api.runpod.ai/v2, `rest_url` as in https://rest.runpod.io/v1."""
+        """`url` as in https://api.runpod.ai/v2, `rest_url` as in https://api.runpod.io/v2."""
         self.endpoint_id = endpoint_id
         self._rest_url = rest_url.rstrip("/")
         self._http = httpx.AsyncClient(
@@ -156,13 +160,20 @@ class RunpodClient:
         counts = workers if isinstance(workers, dict) else {}
         return EndpointHealth(**{field.name: int(counts.get(field.name) or 0) for field in fields(EndpointHealth)})
 
-    async def config(self) -> EndpointConfig:
-        """Return how the endpoint is set up, from the management API, which a key may have no right to."""
-        answer = await self._once("config", "GET", f"{self._rest_url}/endpoints/{self.endpoint_id}")
+    async def endpoint(self) -> ManagedEndpoint:
+        """Return how the endpoint is set up, from the management API, which a key may have no right to. Raises
+        FailedPrecondition where that API is not there any more."""
         try:
-            return EndpointConfig(self.endpoint_id, answer["idleTimeout"], round(answer["executionTimeoutMs"] / 1000))
-        except (KeyError, TypeError) as error:
-            raise AnswerLost("RunPod's answer does not have the endpoint's configuration.") from error
+            answer = await self._once("endpoint", "GET", f"{self._rest_url}/serverless/{self.endpoint_id}")
+        except NotFound:
+            await self.cards()  # an API that was retired as a whole has no catalog either
+            raise
+        return ManagedEndpoint.parse(answer)
+
+    async def cards(self) -> list[Card]:
+        """Return the cards of RunPod Serverless with their stock, from the management API."""
+        query = "include=AVAILABILITY&product=SERVERLESS"
+        return parse_cards(await self._once("cards", "GET", f"{self._rest_url}/catalog/gpus?{query}"))
 
     async def _with_retries(
         self,
@@ -202,19 +213,26 @@ class RunpodClient:
         return answer
 
     def _refusal(self, call: str, response: httpx.Response) -> ServiceError:
-        status = response.status_code
-        if status == 404 and call in ("run", "health", "config"):
-            return NotFound(f"RunPod has no endpoint {self.endpoint_id!r}; check RUNPOD_ENDPOINT_ID.")
+        status, body = response.status_code, response.text
+        if status == 410 or (status == 404 and call == "cards"):
+            is_management = call in ("endpoint", "cards")
+            api, setting = MANAGEMENT_API if is_management else RUNS_API
+            return retired(api, setting, status, body)
+        if status == 404 and call in ("run", "health", "endpoint"):
+            # What is no JSON was said by whatever stands where the API was.
+            moved = "" if body.lstrip().startswith("{") else "; or its API has moved: check RUNPOD_URL, update api-gpu"
+            return NotFound(f"RunPod has no endpoint {self.endpoint_id!r}; check RUNPOD_ENDPOINT_ID{moved}.")
         # A proxy in front may fail after the call went through.
         otherwise = (AnswerLost, "failed") if status >= 500 else (FailedPrecondition, "refuses the call")
         kind, text = REFUSALS.get(status, otherwise)
         reason = "TOO_LARGE" if kind is ResourceExhausted else ""
-        said = "" if kind is Unauthenticated else f" It said: {response.text[:MAX_TEXT]}" if response.text else ""
-        return kind(f"RunPod {text} (HTTP status {status}).{said}", reason=reason)
+        said = "" if kind is Unauthenticated else problem_text(body)
+        return kind(f"RunPod {text} (HTTP status {status})." + (f" It said: {said}" if said else ""), reason=reason)
 
 
 REFUSALS: dict[int, tuple[type[ServiceError], str]] = {
     400: (InvalidArgument, "rejects the request"),
+    422: (InvalidArgument, "rejects the request"),
     401: (Unauthenticated, "does not accept the key; check RUNPOD_API_KEY"),
     402: (FailedPrecondition, "account has insufficient credit; add funds"),
     403: (Unauthenticated, "does not allow this key to use the endpoint; check RUNPOD_API_KEY and RUNPOD_ENDPOINT_ID"),

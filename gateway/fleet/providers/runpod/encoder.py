@@ -14,6 +14,7 @@ from gateway.assets.record import PREFIX
 from gateway.assets.store import AssetStore, StoredAsset
 from gateway.fleet.providers.runpod.client import AnswerLost, EndpointHealth, NotTaken, RunpodClient
 from gateway.fleet.providers.runpod.run import RunpodRun, RunTimeouts, bare_outcome
+from gateway.fleet.providers.runpod.stock import StockMonitor
 from gateway.workers.base import EncodeJob, EncoderBusy, EncoderLost, EncoderRefuses, Events, Outcome
 from gateway.workers.tickets import AttemptTicket, TaskLinks, Tickets
 from servicekit.errors import (
@@ -53,6 +54,7 @@ class RunpodEncoder:
 
     def __post_init__(self) -> None:
         self.name = f"runpod:{self.client.endpoint_id}"
+        self.stock = StockMonitor(self.client, self.timeouts.stock_seconds)
 
     async def close(self) -> None:
         await self.client.close()
@@ -78,8 +80,8 @@ class RunpodEncoder:
                 return bare_outcome(results)
             if not ticket.run_id:
                 ticket = await self._submit(job.id, ticket, payload)
-            run = RunpodRun(job, ticket, self.client, events, self.timeouts, self.find_results, self.is_starting)
-            return await run.poll_until_done()
+            asked = self.find_results, self.is_starting, self.shortage
+            return await RunpodRun(job, ticket, self.client, events, self.timeouts, *asked).poll_until_done()
         except (asyncio.CancelledError, Cancelled):
             if not events.is_shutting_down:
                 await run_to_completion(self._close(job.id, ticket))
@@ -106,6 +108,11 @@ class RunpodEncoder:
             with contextlib.suppress(ServiceError):
                 self._health = await self.client.health()
         return self._health.is_starting
+
+    async def shortage(self) -> str:
+        """Return why a run in the queue will have no worker soon; "" where it may have one."""
+        await self.stock.refresh()
+        return self.stock.shortage
 
     async def can_resume(self, task_id: str) -> bool:
         """Return True if a run of the task, or its result, is left."""

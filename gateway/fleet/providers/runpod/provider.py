@@ -34,7 +34,7 @@ class RunpodSettings(ProviderSettings):
     api_key: SecretStr = SecretStr("")
     endpoint_id: str = ""
     url: Annotated[str, Field(pattern=HTTPS)] = "https://api.runpod.ai/v2"
-    rest_url: Annotated[str, Field(pattern=HTTPS)] = "https://rest.runpod.io/v1"
+    rest_url: Annotated[str, Field(pattern=HTTPS)] = "https://api.runpod.io/v2"
     idle_timeout: Annotated[int, Field(ge=1)] = 300
     max_timeout: Annotated[int, Field(ge=5)] = 600
     usd_per_second: Annotated[float, Field(ge=0)] = 0.00019
@@ -57,7 +57,8 @@ class RunpodSettings(ProviderSettings):
         timeouts = RunTimeouts(max_seconds=self.max_timeout)
         links = TaskLinks(context.links, context.assets, context.public_url, timeouts.life_seconds)
         encoder = RunpodEncoder(client, context.tickets, context.assets, links, timeouts)
-        return RunpodProvider(encoder, self.usd_per_second, self.max_workers, self.slots)
+        slots, idle_seconds = self.slots, self.idle_timeout
+        return RunpodProvider(encoder, self.usd_per_second, self.max_workers, slots, idle_seconds=idle_seconds)
 
 
 @dataclass(eq=False)
@@ -73,6 +74,7 @@ class RunpodProvider:
     slots: int
     backoff: Backoff = BACKOFF
     clock: Callable[[], float] = time.monotonic
+    idle_seconds: int = 300
     name = NAME
     setup_seconds = SETUP_SECONDS
 
@@ -100,8 +102,18 @@ class RunpodProvider:
         ]
 
     async def endpoint_config(self) -> EndpointConfig:
-        """Return how the endpoint is set up at RunPod."""
-        return await self.endpoint.client.config()
+        """Return how the endpoint is set up at RunPod; by `idle_seconds` where it has no idle timeout."""
+        client = self.endpoint.client
+        found = await client.endpoint()
+        idle_seconds = self.idle_seconds if found.idle_seconds is None else found.idle_seconds
+        return EndpointConfig(client.endpoint_id, idle_seconds, found.max_seconds)
+
+    async def notice(self) -> str:
+        """Return why tasks may wait at RunPod although it answers: no card in stock; "" for no reason. Where the API
+        that tells was retired, that."""
+        stock = self.endpoint.stock
+        await stock.refresh()
+        return stock.shortage or stock.fault
 
     async def check_endpoint(self) -> None:
         """Raise EncoderBusy if the endpoint does not answer, or refused a task lately."""

@@ -13,14 +13,12 @@ from google.protobuf import json_format
 from apigpu.encoder.v1 import encoder_pb2
 from gateway.assets.store import StoredAsset
 from gateway.fleet.providers.runpod.client import MAX_TEXT, RunpodClient, RunState, RunStatus
-from gateway.workers.base import EncodeJob, EncoderBusy, EncoderLost, Events, InputFailed, Outcome, shown_name
+from gateway.workers.base import EncodeJob, EncoderBusy, EncoderLost, Events, Outcome
+from gateway.workers.faults import reported
 from gateway.workers.tickets import AttemptTicket
 from servicekit.errors import CLASSES, CODES, DataLoss, DeadlineExceeded, Internal, NotFound, ServiceError
 
 log = structlog.get_logger("gateway.fleet.runpod")
-
-# Reasons for which another worker, or another ticket, may do the task. The try counts: the worker is paid for.
-RETRYABLE = ("NO_FREE_SLOT", "BUSY", "DISK_FULL", "GONE", "LINK_EXPIRED", "OTHER_RESULT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +32,10 @@ class RunTimeouts:
     max_poll_seconds: float = 2.0
     poll_growth: float = 1.5
     health_seconds: float = 2.0
+    # A task that has waited for `shortage_seconds` may wait for a card: whether one is in stock is asked, and again
+    # each `stock_seconds`.
+    shortage_seconds: float = 5.0
+    stock_seconds: float = 60.0
 
     @property
     def life_seconds(self) -> float:
@@ -46,7 +48,7 @@ class RunpodRun:
     """The run of a ticket. `poll_until_done` raises what base.Encoder.run raises.
 
     `find_results` returns the results that were put; `is_starting` is True if a run in the queue will soon have a
-    worker.
+    worker; `shortage` says why it will not.
     """
 
     job: EncodeJob
@@ -56,6 +58,7 @@ class RunpodRun:
     timeouts: RunTimeouts
     find_results: Callable[[AttemptTicket], Awaitable[Sequence[StoredAsset]]]
     is_starting: Callable[[], Awaitable[bool]]
+    shortage: Callable[[], Awaitable[str]]
     _last: RunStatus | None = None
     _is_started: bool = False
     _is_working: bool = False
@@ -102,7 +105,12 @@ class RunpodRun:
         if self._last is not None and self._last.state is not RunState.IN_QUEUE:  # its worker died; RunPod tries again
             self._queued_at, self._is_working = time.monotonic(), False
         self._check_queue_time()
-        await self.events.waiting(is_starting=await self.is_starting())
+        is_starting = await self.is_starting()
+        has_waited = time.monotonic() > self._queued_at + self.timeouts.shortage_seconds
+        if has_waited and (reason := await self.shortage()):
+            await self.events.waiting(is_starting=False, reason=reason)
+        else:
+            await self.events.waiting(is_starting=is_starting)
 
     def _check_queue_time(self) -> None:
         """Raise EncoderBusy for a run that no worker took in time."""
@@ -149,14 +157,7 @@ class RunpodRun:
         error = parse_fault(status.error)
         if error is None:
             raise EncoderLost(f"The worker at RunPod failed: {status.error[:MAX_TEXT] or 'it gave no reason'}")
-        if error.reason in RETRYABLE:
-            raise EncoderLost(f"The worker at RunPod cannot do the task: {error.message}")
-        raise self._of_input(error) or error
-
-    def _of_input(self, error: ServiceError) -> InputFailed | None:
-        """Return DEADLINE_EXCEEDED that names an input as an input error: the task did not time out."""
-        names = {shown_name(entry.field) for entry in self.job.inputs}
-        return InputFailed(error) if isinstance(error, DeadlineExceeded) and names & error.fields.keys() else None
+        raise reported(error, "The worker at RunPod", self.job.inputs, is_queue=True)
 
 
 def parse_outcome(output: Any, results: Sequence[StoredAsset]) -> Outcome:

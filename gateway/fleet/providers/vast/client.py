@@ -14,6 +14,7 @@ from gateway.fleet.providers.base import LaunchUnknown, OfferGone
 from gateway.ratelimit import CallRateLimit, retry_after_seconds
 from servicekit.backoff import Backoff
 from servicekit.errors import FailedPrecondition, ServiceError, Unauthenticated, Unavailable
+from servicekit.problems import retired
 
 MAX_TEXT = 200
 # The reason of a refusal for neither the account nor the image: the order itself is at fault.
@@ -42,8 +43,11 @@ MEANINGS: dict[str, tuple[type[ServiceError], str, str]] = {
 }
 
 
-def refusal(response: httpx.Response) -> ServiceError:
-    """Return the error for a response that is no success, without headers and requests: both hold secrets."""
+def refusal(response: httpx.Response, *, is_collection: bool = False) -> ServiceError:
+    """Return the error for a response that is no success, without headers and requests: both hold secrets.
+
+    `is_collection`: the call was for what is always there, so that 404 means that the API is not.
+    """
     error, text = _error_of(response)
     if error in MEANINGS:
         kind, reason, meaning = MEANINGS[error]
@@ -59,6 +63,8 @@ def refusal(response: httpx.Response) -> ServiceError:
         threshold = THRESHOLD.search(text)
         asked = response.headers.get("Retry-After") or (threshold.group(1) if threshold else "")
         return TooSoon(f"Vast.ai's rate limit was hit: {text}", retry_after_seconds(asked, 0.0))
+    if response.status_code in (404, 410) and is_collection:
+        return retired("Vast.ai's API", "VAST_URL", response.status_code, response.text)
     if response.status_code in (404, 410):
         return NotThere(f"Vast.ai: {text}", reason="GONE")
     if response.status_code >= 500:
@@ -88,6 +94,7 @@ QUOTA_SECONDS = 600.0
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 ATTEMPTS = 4
 BACKOFF = Backoff(0.5, 60.0)
+SEARCH, INSTANCES = COLLECTIONS = "/api/v0/bundles/", "/api/v1/instances/"
 PAGE_ROWS = 25
 MAX_PAGES = 100
 # The request never left: nothing was done.
@@ -120,7 +127,7 @@ class VastClient:
 
     async def search(self, query: Row) -> list[Row]:
         """Return the offers that a query finds."""
-        body = await self._repeated("search", "POST", "/api/v0/bundles/", json=query)
+        body = await self._repeated("search", "POST", SEARCH, json=query)
         return list(body.get("offers") or [])
 
     async def instances(self) -> list[Row]:
@@ -135,7 +142,7 @@ class VastClient:
         }
         found: list[Row] = []
         for _ in range(MAX_PAGES):
-            body = await self._repeated("list", "GET", "/api/v1/instances/", params=parameters)
+            body = await self._repeated("list", "GET", INSTANCES, params=parameters)
             if not isinstance(body.get("instances"), list):
                 raise Unavailable("Vast.ai's answer has no list of instances.", reason="VAST")
             found += body["instances"]
@@ -199,7 +206,7 @@ class VastClient:
             ) from error
         if isinstance(body, dict) and body.get("success", True):
             return body
-        refused = refusal(response)
+        refused = refusal(response, is_collection=path in COLLECTIONS)
         # What is behind a proxy may have done its work all the same.
         if response.status_code >= 500 or (response.status_code == 200 and not isinstance(body, dict)):
             raise LaunchUnknown(refused.message, reason="UNCLEAR")

@@ -22,7 +22,7 @@ from gateway.fleet.providers.base import (
     ProviderSettings,
 )
 from gateway.fleet.providers.vast.client import REFUSED, VastClient
-from gateway.fleet.providers.vast.ranking import RunEstimate, VastOffer, Workload, can_encode, rank
+from gateway.fleet.providers.vast.ranking import RunEstimate, VastOffer, Workload, can_encode, price, rank
 from gateway.workers.base import Encoder
 from servicekit.backoff import Backoff, Cooldowns
 from servicekit.config import CommaList
@@ -119,7 +119,7 @@ class VastSettings(ProviderSettings):
         """Return True if an offer is what was asked for: the query cannot hold all of it, and the bill is ours."""
         return (
             can_encode(offer.card)
-            and 0 < offer.usd_per_hour <= self.max_usd_per_hour
+            and offer.usd_per_hour <= self.max_usd_per_hour
             and offer.driver >= MIN_DRIVER
             and offer.reliability >= self.min_reliability
         )
@@ -264,7 +264,10 @@ class VastProvider:
 
 
 def _listed(row: Mapping[str, Any], max_usd_per_hour: float) -> ListedInstance:
-    usd_per_hour = float(row.get("dph_total") or 0.0)
+    try:
+        usd_per_hour = price(row.get("dph_total"))
+    except (TypeError, ValueError):
+        usd_per_hour = 0.0  # not known: that of the offer holds
     return ListedInstance(
         provider_id=str(row["id"]),
         label=str(row["label"]),

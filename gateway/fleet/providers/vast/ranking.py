@@ -4,6 +4,7 @@ The lowest price is rarely the lowest bill: a slow line makes the set-up long, w
 card makes the tasks long, and some hosts take money for traffic.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -69,6 +70,22 @@ CORES_OF_ENGINE = 4.0
 MIN_SPEED = 0.25
 
 
+def price(value: Any) -> float:
+    """Return a price in dollars; 0 for none. Raises TypeError or ValueError for what is no price."""
+    found = float(value or 0.0)
+    if not 0 <= found < math.inf:
+        raise ValueError(f"{found} is no price")
+    return found
+
+
+def known_price(value: Any) -> float:
+    """Return a price in dollars. Raises TypeError or ValueError without one: who asks for nothing does not say what it
+    will cost."""
+    if not (found := price(value)):
+        raise ValueError("there is no price")
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class VastOffer:
     """An offer of a host: dollars an hour with the disk that is wanted, megabits a second, dollars a gigabyte, major
@@ -96,11 +113,11 @@ class VastOffer:
             machine=str(row["machine_id"]),
             host=str(row["host_id"]),
             card=str(row["gpu_name"]),
-            usd_per_hour=float(row["dph_total"]),
+            usd_per_hour=known_price(row["dph_total"]),
             down_mbps=float(row["inet_down"]),
             up_mbps=float(row["inet_up"]),
-            down_usd_per_gb=float(row.get("inet_down_cost") or 0.0),
-            up_usd_per_gb=float(row.get("inet_up_cost") or 0.0),
+            down_usd_per_gb=price(row.get("inet_down_cost")),
+            up_usd_per_gb=price(row.get("inet_up_cost")),
             cores=float(row.get("cpu_cores_effective") or 1.0),
             driver=int(str(row["driver_version"]).split(".")[0]),
             reliability=float(row.get("reliability") or row.get("reliability2") or 0.0),

@@ -83,6 +83,24 @@ def test_doctor_tells_the_reason(certs: Path, tmp_path: Path, start: tuple[Drive
         assert card["reason"] in nvenc["reason"]
 
 
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ({"devices": 0, "counts_none": 1}, ("finds no card (it counts none)", "container a GPU")),
+        ({"open_status": 1}, (CARD, "no card that encodes (NVENC error 1)", "NVIDIA_DRIVER_CAPABILITIES")),
+        ({"open_status": 2}, (CARD, "one card of several", "(NVENC error 2)", "CUDA_VISIBLE_DEVICES")),
+        ({"open_status": 15}, (CARD, "(NVENC error 15)", "530 or newer")),
+    ],
+)
+def test_doctor_tells_an_error_of_the_driver_with_what_to_do(
+    certs: Path, tmp_path: Path, driver: Driver, fault: dict[str, int], told: tuple[str, ...]
+) -> None:
+    driver.fault(**fault)
+    done = run(certs, driver, tmp_path, "doctor")
+    for words in told:
+        assert words in json.loads(done.stdout)["codecs"][0]["reason"]
+
+
 def test_a_codec_that_must_be_nvenc_refuses_to_start(
     certs: Path, tmp_path: Path, start: tuple[Driver, tuple[str, ...]]
 ) -> None:

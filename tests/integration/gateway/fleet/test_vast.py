@@ -273,6 +273,23 @@ async def test_a_price_that_rose_above_the_most_is_a_fault(vast, provider):
     assert fair.usd_per_hour == pytest.approx(0.4 + 0.15 * 20 / 720)
 
 
+@pytest.mark.parametrize("price", [None, "free", -1])
+async def test_a_price_that_cannot_be_read_hides_no_instance(vast, provider, price):
+    number, _ = await created(provider)
+    vast.instances[int(number)].row["dph_total"] = price
+    (found,) = await provider.list_instances()
+    assert (found.usd_per_hour, found.fault) == (0.0, "")  # that of the offer holds
+
+
+@pytest.mark.parametrize("status", [404, 410])
+@pytest.mark.parametrize("call", ["offers", "list_instances"])
+async def test_an_api_that_is_gone_as_a_whole_is_told_with_what_to_do(vast, provider, status, call):
+    vast.outage = str(status)
+    with pytest.raises(FailedPrecondition, match=r"retired.* VAST_URL") as caught:
+        await getattr(provider, call)()
+    assert caught.value.reason == "API_RETIRED"
+
+
 async def test_an_image_that_is_not_there_is_a_fault(vast, provider):
     vast.bad_images[IMAGE] = f"manifest for {IMAGE} not found"
     await created(provider)

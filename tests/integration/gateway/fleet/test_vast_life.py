@@ -71,7 +71,7 @@ class Written:
         with self.path.open("ab") as file:
             file.write(data)
 
-    async def waiting(self, *, is_starting):
+    async def waiting(self, *, is_starting, reason=""):
         pass
 
     async def started(self):

@@ -17,6 +17,7 @@ from gateway.fleet.providers.runpod.encoder import RunpodEncoder
 from gateway.fleet.providers.runpod.run import RunTimeouts
 from gateway.jobs.model import Status
 from gateway.workers.base import EncodeJob, Input
+from gateway.workers.grpc import GrpcEncoder
 from gateway.workers.tickets import AttemptTicket, TaskLinks, Tickets
 from servicekit.errors import (
     Aborted,
@@ -25,7 +26,9 @@ from servicekit.errors import (
     InvalidArgument,
     NotFound,
     ResourceExhausted,
+    Unavailable,
 )
+from servicekit.tls import Identity
 from tests.integration.gateway.jobs.conftest import RESULT, ScriptedEncoder, serving, wired
 from tests.support.seen import Seen
 from tests.support.until import until, within
@@ -365,3 +368,40 @@ async def test_the_index_forgets_what_the_store_has_dropped(works):
 async def test_an_unknown_id_is_not_found(works, job_id):
     with pytest.raises(NotFound, match="Job ID does not exist"):
         await works.store.get(job_id)
+
+
+@contextlib.asynccontextmanager
+async def beside(works, tmp_path, encoder):
+    """A second encoder in the same pool."""
+    certs = tmp_path / "certs"
+    async with serving(encoder, certs) as port:
+        identity = Identity.read(certs / "gateway.crt", certs / "gateway.key", certs / "ca.crt")
+        works.pool.add(GrpcEncoder(f"127.0.0.1:{port}", identity.channel_credentials(), "", name="second"))
+        await until(lambda: works.pool.ready == 2)
+        yield
+
+
+async def test_an_encoder_that_fails_by_its_own_fault_does_not_get_the_task_again(works, tmp_path):
+    """One that fails at once is free at once, and would take every task of the queue."""
+    broken, second = works.encoder, ScriptedEncoder()
+    broken.script, broken.slots = [Unavailable("the card is lost", reason="CODEC_FAILED")] * 20, 8
+    async with beside(works, tmp_path, second):
+        jobs = [await works.manager.submit(await works.caption()) for _ in range(4)]
+        ended = [await works.result(job.id) for job in jobs]
+    assert [job.status for job in ended] == [Status.COMPLETED] * 4
+    assert second.tasks == 4
+    assert {entry.encoder for job in ended for entry in job.tasks[0].unfit} <= {works.pool.members[0].encoder.name}
+    assert all(len(job.tasks[0].unfit) <= 1 for job in ended)
+
+
+async def test_the_only_encoder_gets_a_task_again_that_it_failed(works):
+    works.encoder.script = [Unavailable("the card is lost", reason="CODEC_FAILED")]
+    job = await works.result((await works.manager.submit(await works.caption())).id)
+    assert (job.status, job.tasks[0].attempts, works.encoder.tasks) == (Status.COMPLETED, 2, 2)
+
+
+async def test_a_job_that_every_attempt_failed_tells_the_reason_of_the_last(works):
+    works.encoder.script = [Unavailable("the card is lost", reason="CODEC_FAILED")] * 5
+    job = await works.result((await works.manager.submit(await works.caption())).id)
+    assert (job.status, job.failure.reason, works.encoder.tasks) == (Status.FAILED, "CODEC_FAILED", 3)
+    assert "the card is lost" in job.failure.message

@@ -22,7 +22,8 @@ from apigpu.v1 import (
     video_pb2_grpc,
 )
 from gateway.assets.links import LinkSigner
-from gateway.assets.store import AssetStore, TransferSlots
+from gateway.assets.store import AssetStore
+from gateway.assets.transfers import TransferSlots
 from gateway.auth import ApiKeys
 from gateway.rest.server import LIMITS, HttpServer, RestSettings, build_app
 from servicekit.chunks import ACCEPTED, Checksum
@@ -145,7 +146,7 @@ class Assets(Unary, assets_pb2_grpc.AssetServiceServicer):
 
 
 @contextlib.asynccontextmanager
-async def running(tmp_path, settings=None, limits=LIMITS):
+async def running(tmp_path, settings=None, limits=LIMITS, transfers=None):
     gateway = Gateway()
     server = grpc.aio.server(interceptors=[error_boundary(60)], options=[("grpc.max_receive_message_length", 4 << 20)])
     video_pb2_grpc.add_VideoServiceServicer_to_server(Video(gateway), server)
@@ -157,7 +158,7 @@ async def running(tmp_path, settings=None, limits=LIMITS):
     await server.start()
     gateway.assets = AssetStore(str(tmp_path / "assets"), retention_seconds=3600, max_bytes=1 << 30)
     gateway.links = LinkSigner(b"s" * 32, ttl_seconds=600)
-    gateway.transfers = TransferSlots(1)
+    gateway.transfers = transfers or TransferSlots(1)
     async with grpc.aio.insecure_channel(socket) as channel:
         keys = ApiKeys([KEY])
         app = build_app(channel, keys, gateway.assets, gateway.links, settings or RestSettings(), gateway.transfers)

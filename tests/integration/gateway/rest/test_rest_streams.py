@@ -154,7 +154,7 @@ ASSET = assets_pb2.Asset(
 
 async def test_a_client_that_takes_nothing_of_a_file_gives_its_place_up(start):
     async def watch(request, context):
-        with gateway.transfers.acquire():
+        async with gateway.transfers.acquire("another"):
             while True:
                 yield assets_pb2.DownloadAssetResponse(chunk=bytes(1 << 20))
 

@@ -19,7 +19,7 @@ async def answer(request, context):
 async def serving(keys, address):
     """A server of one method, bound to an address."""
     interceptors = [error_boundary(60), authentication(keys, KeyRateLimit(0))]
-    service = Service(interceptors, max_concurrent_calls=100, max_call_seconds=60)
+    service = Service(interceptors, max_call_seconds=60)
     handlers = {"GetJob": grpc.unary_unary_rpc_method_handler(answer)}
     service.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("apigpu.v1.JobService", handlers),))
     service.listen_for_probes("127.0.0.1:0")

@@ -14,7 +14,8 @@ import pytest_asyncio
 
 from apigpu.v1.video_pb2 import CaptionRequest, Operation
 from gateway.assets.links import LinkSigner
-from gateway.assets.store import AssetStore, TransferSlots
+from gateway.assets.store import AssetStore
+from gateway.assets.transfers import TransferSlots
 from gateway.auth import ApiKeys
 from gateway.fleet.providers.runpod.client import RunpodClient
 from gateway.fleet.providers.runpod.encoder import RunpodEncoder
@@ -50,7 +51,7 @@ class Stage:
 
     def client(self, **more):
         given = {"url": self.runpod.api_url, "endpoint_id": self.runpod.endpoint_id, "key": self.runpod.key, **more}
-        return RunpodClient(**given, backoff=Backoff(0.01, 0.1))
+        return RunpodClient(**given, rest_url=self.runpod.rest_url, backoff=Backoff(0.01, 0.1))
 
     @property
     def task_links(self):

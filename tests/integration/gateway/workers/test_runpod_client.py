@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from gateway.fleet.providers.runpod.client import AnswerLost, NotTaken, RunState, RunStatus
 from gateway.ratelimit import CallRateLimit, retry_after_seconds
-from servicekit.errors import NotFound, Unauthenticated
+from servicekit.errors import FailedPrecondition, NotFound, Unauthenticated
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -78,6 +78,41 @@ async def test_the_key_is_in_no_error_and_no_log(stage, capfd, caplog):
         await client.run({}, 30, 60)
     await client.close()
     assert "SECRET" not in str(raised.value) + caplog.text + "".join(capfd.readouterr())
+
+
+async def test_an_endpoint_is_read_with_its_times_and_cards(stage, client):
+    workers = {"min": 0, "max": 3, "idleTimeout": 77}
+    stage.runpod.management.add(stage.runpod.endpoint_id, workers=workers, timeout=123_000)
+    found = await client.endpoint()
+    assert (found.idle_seconds, found.max_seconds) == (77, 123)
+    assert (found.pools, found.excluded) == (("AMPERE_24",), ())
+    scaling = {"type": "REQUEST_COUNT", "requestCount": 3}
+    stage.runpod.management.add(stage.runpod.endpoint_id, workers={"min": 0, "max": 3}, scaling=scaling, gpu=None)
+    found = await client.endpoint()
+    assert (found.idle_seconds, found.pools) == (None, ())
+    stage.runpod.management.endpoints.clear()
+    with pytest.raises(NotFound, match="RUNPOD_ENDPOINT_ID"):
+        await client.endpoint()
+
+
+@pytest.mark.parametrize("status", [404, 410])
+async def test_a_management_api_that_is_gone_as_a_whole_is_told_with_what_to_do(stage, client, status):
+    stage.runpod.management.retired_status = status
+    for call in (client.endpoint, client.cards):
+        with pytest.raises(FailedPrecondition, match=f"{status}.*retired.*RUNPOD_REST_URL") as raised:
+            await call()
+        assert raised.value.reason == "API_RETIRED"
+    stage.runpod.management.retired_status = 0
+
+
+async def test_an_api_for_runs_that_is_gone_as_a_whole_is_told_with_what_to_do(stage):
+    for status, error, words in ((410, FailedPrecondition, "retired.*RUNPOD_URL"), (404, NotFound, "RUNPOD_URL")):
+        stage.runpod.management.retired_status = status
+        client = stage.client(url=stage.runpod.rest_url, endpoint_id="serverless")
+        with pytest.raises(error, match=words):
+            await client.run({"a": 1}, 30, 60)
+        await client.close()
+    stage.runpod.management.retired_status = 0
 
 
 @pytest.mark.parametrize(

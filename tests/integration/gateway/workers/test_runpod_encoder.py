@@ -5,12 +5,14 @@ import contextlib
 from dataclasses import replace
 
 import pytest
+import pytest_asyncio
 
 from gateway.assets.store import record_path
 from gateway.workers.base import EncoderBusy, EncoderLost, EncoderRefuses, InputFailed
 from gateway.workers.tickets import AttemptTicket, Tickets
 from servicekit.errors import Aborted, Cancelled, DataLoss, DeadlineExceeded, InvalidArgument, NotFound, Unavailable
 from servicekit.tasks import cancel_and_wait
+from tests.emulators.runpodmanagement import CATALOG, card
 from tests.integration.gateway.workers.conftest import RESULT, TIMEOUTS, failing, fetched, put, summary, work
 from tests.support.seen import Seen
 from tests.support.until import until, within
@@ -69,6 +71,59 @@ async def test_a_task_behind_others_waits_for_a_worker(stage, encoder):
         await until(lambda: len(seen.is_starting) > 3)
         await cancel_and_wait(waiting)
     assert set(seen.is_starting) == {False}
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def short(stage):
+    """An encoder whose tasks ask at once whether a card is in stock, and again at each look."""
+    made = stage.encoder(replace(TIMEOUTS, shortage_seconds=0, stock_seconds=0))
+    stage.runpod.management.add(stage.runpod.endpoint_id)
+    yield made
+    stage.runpod.management.endpoints.clear()
+    stage.runpod.management.cards = list(CATALOG)
+    stage.runpod.management.retired_status = 0
+    await made.close()
+
+
+async def test_a_task_without_a_card_in_stock_says_so_and_no_longer_when_there_is_one(stage, short):
+    stage.runpod.management.set_stock("NONE")
+    seen = Seen()
+    task = asyncio.create_task(short.run(await stage.job(), seen))
+    await until(lambda: seen.reasons)
+    assert seen.reasons[0].startswith("RunPod has no card of the endpoint in stock now (NVIDIA L4, ")
+    assert seen.is_starting[-1] is False
+    stage.runpod.management.set_stock("LOW")
+    await until(lambda: seen.is_starting[-1])
+    async with stage.runpod.worker(work):
+        await task
+
+
+@pytest.mark.parametrize("fault", ["no right", "retired", "no such endpoint", "processors"])
+async def test_a_stock_that_is_not_known_is_no_shortage(stage, short, fault):
+    stage.runpod.management.set_stock("NONE")
+    if fault == "no right":
+        stage.runpod.faults.storm = frozenset({"management"})
+    elif fault == "retired":
+        stage.runpod.management.retired_status = 404
+    elif fault == "no such endpoint":
+        stage.runpod.management.endpoints.clear()
+    else:
+        stage.runpod.management.add(stage.runpod.endpoint_id, gpu=None)
+    assert await short.shortage() == ""
+    assert bool(short.stock.fault) == (fault == "retired")
+
+
+async def test_cards_that_are_excluded_or_of_other_pools_do_not_count(stage, short):
+    stage.runpod.management.cards = [
+        card("NVIDIA L4", "AMPERE_24", "NONE"),
+        card("NVIDIA GeForce RTX 3090", "AMPERE_24", "HIGH"),
+        card("NVIDIA GeForce RTX 4090", "ADA_24", "HIGH"),
+    ]
+    gpu = {"pools": ["AMPERE_24"], "allowedCudaVersions": [], "minCudaVersion": None}
+    stage.runpod.management.add(stage.runpod.endpoint_id, gpu=gpu)
+    assert await short.shortage() == ""
+    stage.runpod.management.add(stage.runpod.endpoint_id, gpu=gpu | {"excludedTypes": ["NVIDIA GeForce RTX 3090"]})
+    assert "(NVIDIA L4)" in await short.shortage()
 
 
 async def test_a_task_that_nobody_takes_is_taken_back(stage):

@@ -202,6 +202,19 @@ async def test_an_encoder_that_is_full_costs_no_try(transport, parts, still):
     assert "started" not in seen.told
 
 
+async def test_an_ffmpeg_that_is_killed_is_no_fault_of_the_task(transport, parts):
+    seen = Seen()
+    running = asyncio.create_task(run(transport, await long(parts), seen))
+    await until(lambda: seen.steps)
+    for ffmpeg in transport.ffmpegs():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            ffmpeg.kill()
+    with pytest.raises(EncoderLost) as raised:
+        await running
+    assert raised.value.reason == "KILLED"
+    assert transport.is_alive
+
+
 async def test_a_task_that_takes_too_long(hasty, parts):
     with pytest.raises(DeadlineExceeded):
         await run(hasty, await long(parts), Seen())

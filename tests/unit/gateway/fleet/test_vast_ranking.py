@@ -1,8 +1,11 @@
 """Offers are ranked by what the work costs on them; what failed is left alone."""
 
+import math
+
 import pytest
 
 from gateway.fleet.providers.vast.ranking import VastOffer, Workload, can_encode, engines, estimate, rank
+from tests.emulators.vastmarket import offer
 
 FEW, MANY = Workload(tasks=1, task_seconds=20), Workload(tasks=500, task_seconds=20)
 
@@ -72,3 +75,20 @@ def test_encoders_of_a_chip_go_by_its_name_and_no_shorter_one():
     assert [engines(card) for card in ("RTX 4090 D", "RTX_4070 Ti", "RTX 4070", "L40", "L4", "RTX 6000 Ada")] == [
         *(2, 2, 1, 3, 2, 3),
     ]
+
+
+@pytest.mark.parametrize("value", [None, 0, 0.0, "", "free", -0.1, math.nan, math.inf, [], {}])
+def test_an_offer_without_a_price_is_refused(value):
+    with pytest.raises((TypeError, ValueError)):
+        VastOffer.parse({**offer(), "dph_total": value})
+
+
+def test_an_offer_that_names_no_price_at_all_is_refused():
+    with pytest.raises(KeyError):
+        VastOffer.parse({name: row for name, row in offer().items() if name != "dph_total"})
+
+
+@pytest.mark.parametrize("value", [-0.1, math.nan, math.inf, "much"])
+def test_traffic_whose_price_is_none_makes_no_offer_cheap(value):
+    with pytest.raises(ValueError):
+        VastOffer.parse({**offer(), "dph_total": 0.3, "inet_down_cost": value})
