@@ -75,7 +75,7 @@ def _wrap(handler: Any, around: Callable[[Context], Any]) -> Any:
 
     async def stream(requests: Any, context: Context) -> None:
         async with around(context) as paced:
-            await _write(behavior(paced or requests, context), context)
+            await _write(behavior(read(paced or requests), context), context)
 
     kind = "stream_stream" if handler.response_streaming else "stream_unary"
     return getattr(grpc, f"{kind}_rpc_method_handler")(

@@ -1,5 +1,7 @@
 """Keys at the door of gRPC, on a real server: wrong ones wait, by the address of the peer."""
 
+import asyncio
+
 import grpc
 import pytest
 
@@ -8,6 +10,7 @@ from gateway.ratelimit import KeyRateLimit
 from servicekit.errors import from_rpc
 from servicekit.interceptors import error_boundary
 from servicekit.server import Service
+from tests.support.until import within
 
 METHOD = "/apigpu.v1.JobService/GetJob"
 
@@ -57,4 +60,21 @@ async def test_calls_of_the_json_proxy_wait_for_nobody(tmp_path):
     async with grpc.aio.insecure_channel(address) as channel:
         found = {await ask(channel, "wrong") for _ in range(3 * FREE_WRONG_KEYS)}
         assert found == {"UNAUTHENTICATED WRONG_KEY"}
+    await service.drain(0)
+
+
+async def nothing():
+    """Messages that never come."""
+    await asyncio.sleep(3600)
+    yield b""
+
+
+async def test_a_wrong_key_is_refused_before_any_message_comes():
+    service, port = await serving(ApiKeys(["right"]), "127.0.0.1:0")
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        # To the server, calls of all kinds look alike until their messages come.
+        made = channel.stream_unary(METHOD)(nothing(), metadata=(("x-api-key", "wrong"),))
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await within(made)
+        assert from_rpc(refused.value).reason == "WRONG_KEY"
     await service.drain(0)
