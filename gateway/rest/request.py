@@ -80,12 +80,12 @@ class RoutedRequest:
     def _decode(self, message: Message, content: bytes) -> None:
         digests.verify(self.headers, content)
         field = self.route.body_field
-        if not content.strip():
-            return
-        if field is not None:
+        if content.strip() and field is not None:
             decode.set_field(message, field, loads(content), field.json_name)
-        else:
+        elif content.strip():
             decode.merge(message, loads(content))
+        elif field is not None and field.message_type is not None and not field.is_repeated:
+            getattr(message, field.name).SetInParent()  # it is the body, though nothing is said
 
     def set_parameters(self, message: Message, shorthand: str = "") -> None:
         """Set the fields of query and path, the path last, so that it overrides.

@@ -22,8 +22,8 @@ from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
-from starlette.routing import Mount, Route
-from starlette.types import ASGIApp
+from starlette.routing import Match, Mount, Route
+from starlette.types import ASGIApp, Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from gateway.assets.links import LinkSigner
@@ -108,7 +108,7 @@ def build_app(
             Route("/files/{id}/{filename:path}", SignedFiles(assets, links, transfers, settings.stall_seconds)),
             *_worker_routes(worker_links, settings.stall_seconds),
             Route("/openapi.json", OpenApi(table, settings.public_url)),
-            Mount("/", Proxy(channel, keys, table, settings, Bodies(settings.max_body_bytes))),
+            AnyPath("/", Proxy(channel, keys, table, settings, Bodies(settings.max_body_bytes))),
         ],
         middleware=[cors, Middleware(ErrorBoundary)],
     )
@@ -125,6 +125,13 @@ class Cors(CORSMiddleware):
         text = f"{bytes(response.body).decode()}; CORS_ALLOW_ORIGINS says which pages may call."
         failed = from_error(InvalidArgument(text, reason="CORS_REFUSED"))
         return Response(dumps(failed.body()), failed.http_status, allowed, JSON)
+
+
+class AnyPath(Mount):
+    """A mount of all paths: Starlette's own leaves those with a line break in them to a 404 that is no JSON."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        return Match.FULL, {"endpoint": self.app}
 
 
 def _worker_routes(links: WorkerLinks | None, stall_seconds: float) -> list[Route]:
