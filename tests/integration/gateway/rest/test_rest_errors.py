@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from apigpu.v1 import system_pb2
-from gateway.assets.store import AssetStore, TransferSlots
+from gateway.assets.store import AssetStore
+from gateway.assets.transfers import TransferSlots
 from gateway.auth import ApiKeys
 from gateway.rest.server import HttpLimits, HttpServer, RestSettings, build_app
 from servicekit import errors
