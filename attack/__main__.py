@@ -10,7 +10,7 @@ from types import ModuleType
 from rich.console import Console
 from rich.table import Table
 
-from attack import file_names, held_calls, idle_connections, json_bodies, slow_readers
+from attack import file_names, held_calls, idle_connections, json_bodies, origins, slow_readers
 from attack.target import Row, running
 
 ATTACKS: dict[str, ModuleType] = {
@@ -19,6 +19,7 @@ ATTACKS: dict[str, ModuleType] = {
     "held_calls": held_calls,
     "idle_connections": idle_connections,
     "slow_readers": slow_readers,
+    "origins": origins,
 }
 
 

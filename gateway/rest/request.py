@@ -71,6 +71,8 @@ class RoutedRequest:
                 decode.set_field(message, field, decode.loads(content), field.json_name)
             elif content.strip():
                 decode.merge(message, decode.loads(content))
+            elif field is not None and field.message_type is not None and not field.is_repeated:
+                getattr(message, field.name).SetInParent()  # it is the body, though nothing is said
         self.set_parameters(message)
         return message
 

@@ -19,8 +19,8 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import Mount, Route
-from starlette.types import ASGIApp
+from starlette.routing import Match, Mount, Route
+from starlette.types import ASGIApp, Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from gateway.assets.links import LinkSigner
@@ -99,10 +99,17 @@ def build_app(
             Route("/files/{id}/{filename:path}", SignedFiles(assets, links, transfers, settings.stall_seconds)),
             *_worker_routes(worker_links, settings.stall_seconds),
             Route("/openapi.json", OpenApi(table, settings.public_url)),
-            Mount("/", Proxy(channel, table, settings)),
+            AnyPath("/", Proxy(channel, table, settings)),
         ],
         middleware=[cors, Middleware(ErrorBoundary)],
     )
+
+
+class AnyPath(Mount):
+    """A mount of all paths: Starlette's own leaves those with a line break in them to a 404 that is no JSON."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        return Match.FULL, {"endpoint": self.app}
 
 
 def _worker_routes(links: WorkerLinks | None, stall_seconds: float) -> list[Route]:
