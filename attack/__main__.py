@@ -10,12 +10,13 @@ from types import ModuleType
 from rich.console import Console
 from rich.table import Table
 
-from attack import file_names, json_bodies, queries
+from attack import file_names, json_bodies, origins, queries
 from attack.target import Row, running
 
 ATTACKS: dict[str, ModuleType] = {
     "json_bodies": json_bodies,
     "file_names": file_names,
+    "origins": origins,
     "queries": queries,
 }
 

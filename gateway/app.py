@@ -23,7 +23,7 @@ from gateway.fleet.fleet import Fleet, fleet_config, open_fleet
 from gateway.fleet.providers.base import EndpointConfig, Provider, ProviderContext, ServerlessProvider
 from gateway.fleet.providers.registry import PROVIDERS
 from gateway.jetstream.connection import JetStream
-from gateway.jetstream.guard import StoreGuard
+from gateway.jetstream.guard import StoreGuard, make_room
 from gateway.jobs.dispatcher import Dispatcher
 from gateway.jobs.manager import JobManager
 from gateway.jobs.policy import JobPolicy
@@ -90,13 +90,13 @@ class Components:
     @classmethod
     async def open(cls, settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> "Components":
         """Connect to NATS, then open what stores, rents, encodes and queues. Raises ConfigError."""
+        floor = storage_floor(settings.data_dir, settings.min_free_bytes)
+        make_room(settings.data_dir / "nats", floor)
         jetstream = await JetStream.open(
             settings.nats_url, settings.data_dir / "nats", settings.nats_connect_seconds, settings.nats_replicas
         )
         stack.push_async_callback(jetstream.close)
-        guard = StoreGuard(
-            jetstream, storage_floor(settings.data_dir, settings.min_free_bytes), settings.data_dir / "nats"
-        )
+        guard = StoreGuard(jetstream, floor, settings.data_dir / "nats")
         assets = _asset_store(settings, stack)
         store = JobStore(await jetstream.key_value("jobs"), settings.job_retention_seconds)
         await store.start()

@@ -36,6 +36,16 @@ class Reserve:
         self._path = path
         self.size_bytes = size_bytes
 
+    @classmethod
+    def of(cls, folder: Path, floor: DiskFloor) -> "Reserve":
+        """Return the reserve of the embedded server in `folder`."""
+        return cls(folder / "reserve", min(floor.floor_bytes // 2, MAX_RESERVE_BYTES))
+
+    @property
+    def critical_bytes(self) -> int:
+        """With less free than this, the space is given back."""
+        return self.size_bytes // 2
+
     @property
     def is_held(self) -> bool:
         """True while the space is taken."""
@@ -58,6 +68,13 @@ class Reserve:
             self._path.unlink(missing_ok=True)
 
 
+def make_room(folder: Path, floor: DiskFloor) -> None:
+    """Give the reserve back where the disk is too full for the embedded server to start."""
+    reserve = Reserve.of(folder, floor)
+    if floor.free_bytes < reserve.critical_bytes:
+        reserve.release()
+
+
 class StoreGuard:
     """Watches the disk and the writes of the store. `problem` is what is wrong now, in words for operators; "" while
     all is well."""
@@ -69,7 +86,7 @@ class StoreGuard:
         self.on_change: list[Callable[[], Awaitable[None]]] = []
         self._jetstream = jetstream
         self.floor = floor
-        self._reserve = Reserve(folder / "reserve", min(floor.floor_bytes // 2, MAX_RESERVE_BYTES))
+        self._reserve = Reserve.of(folder, floor)
         self._in_doubt = False
         self._restarts = 0
         self._next_restart_at = 0.0
@@ -80,10 +97,9 @@ class StoreGuard:
         self._task = asyncio.create_task(repeat("cannot check the store", CHECK_SECONDS, self.check))
 
     async def stop(self) -> None:
-        """End the watch, and give the reserve back: it serves a running gateway only."""
+        """End the watch. The reserve stays, for a start on a full disk."""
         if self._task is not None:
             await cancel_and_wait(self._task)
-        self._reserve.release()
 
     def check_room(self) -> None:
         """Raise ResourceExhausted for a new job while the store has nothing but what running jobs need."""
@@ -110,7 +126,7 @@ class StoreGuard:
 
     @property
     def _critical_bytes(self) -> int:
-        return self._reserve.size_bytes // 2 if self._jetstream.server else 0
+        return self._reserve.critical_bytes if self._jetstream.server else 0
 
     async def _find_problem(self) -> str:
         self._manage_reserve()
