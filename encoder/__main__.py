@@ -15,6 +15,7 @@ from encoder.server import app
 from encoder.tasks import capabilities
 from servicekit import logs
 from servicekit.config import ConfigError
+from servicekit.connections import raise_descriptor_limit
 from servicekit.server import stop_signal
 from servicekit.tasks import cancel_and_wait
 
@@ -46,6 +47,7 @@ def main(arguments: list[str]) -> int:
             print(json.dumps(asyncio.run(capabilities.report(settings)), indent=2))
             return 0
         logs.configure("encoder", settings.log_level, settings.logs_dir)
+        raise_descriptor_limit()
         asyncio.run(serve(settings))
     except ConfigError as error:
         print(error, file=sys.stderr)

@@ -10,6 +10,7 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 from gateway.app import ConnectionLost, serve
 from gateway.config import GatewaySettings
 from servicekit.config import ConfigError
+from servicekit.connections import raise_descriptor_limit
 from servicekit.logs import configure
 
 BAD_SETTING = 2
@@ -20,6 +21,7 @@ def main() -> None:
     try:
         settings = GatewaySettings.load()
         configure("gateway", settings.log_level, settings.logs_dir)
+        raise_descriptor_limit()
         asyncio.run(serve(settings))
     except ConfigError as error:
         print(f"gateway: {error}", file=sys.stderr)

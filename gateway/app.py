@@ -12,16 +12,18 @@ import structlog
 
 from apigpu.v1 import assets_pb2_grpc, fleet_pb2_grpc, jobs_pb2_grpc, system_pb2_grpc
 from externalscaler import externalscaler_pb2_grpc
+from gateway.admission import call_classes
 from gateway.assets.bucket import storage_floor
 from gateway.assets.links import LinkSigner
-from gateway.assets.store import AssetStore, TransferSlots
+from gateway.assets.store import AssetStore
+from gateway.assets.transfers import TransferSlots
 from gateway.auth import ApiKeys, authentication
 from gateway.config import GatewaySettings
 from gateway.fleet.fleet import Fleet, fleet_config, open_fleet
 from gateway.fleet.providers.base import EndpointConfig, Provider, ProviderContext, ServerlessProvider
 from gateway.fleet.providers.registry import PROVIDERS
 from gateway.jetstream.connection import JetStream
-from gateway.jetstream.guard import StoreGuard
+from gateway.jetstream.guard import StoreGuard, make_room
 from gateway.jobs.dispatcher import Dispatcher
 from gateway.jobs.manager import JobManager
 from gateway.jobs.policy import JobPolicy
@@ -43,11 +45,13 @@ from gateway.services.video import VideoService
 from gateway.sources import Sources
 from gateway.sources.fetch import Fetcher, FetchLimits
 from gateway.sources.guard import OwnEndpoints
+from gateway.sources.prefetch import Prefetcher
 from gateway.workers.base import ResumableEncoder
 from gateway.workers.grpc import grpc_endpoints
 from gateway.workers.pool import Pool
 from gateway.workers.static import add_static_encoders
 from gateway.workers.tickets import Tickets
+from servicekit.admission import admission
 from servicekit.chunks import MAX_MESSAGE_BYTES
 from servicekit.interceptors import error_boundary
 from servicekit.server import Service, stop_signal
@@ -86,13 +90,13 @@ class Components:
     @classmethod
     async def open(cls, settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> "Components":
         """Connect to NATS, then open what stores, rents, encodes and queues. Raises ConfigError."""
+        floor = storage_floor(settings.data_dir, settings.min_free_bytes)
+        make_room(settings.data_dir / "nats", floor)
         jetstream = await JetStream.open(
             settings.nats_url, settings.data_dir / "nats", settings.nats_connect_seconds, settings.nats_replicas
         )
         stack.push_async_callback(jetstream.close)
-        guard = StoreGuard(
-            jetstream, storage_floor(settings.data_dir, settings.min_free_bytes), settings.data_dir / "nats"
-        )
+        guard = StoreGuard(jetstream, floor, settings.data_dir / "nats")
         assets = _asset_store(settings, stack)
         store = JobStore(await jetstream.key_value("jobs"), settings.job_retention_seconds)
         await store.start()
@@ -118,8 +122,9 @@ class Components:
             for provider in providers.values()
             if isinstance(provider, ServerlessProvider) and isinstance(provider.endpoint, ResumableEncoder)
         ]
+        prefetcher = Prefetcher(sources, settings.data_dir / "prefetch", guard.floor)
         jobs, dispatcher = start_jobs(
-            store, queue, progress, sources, assets, pool, fleet, policy, stack, resumable, guard.check_room
+            store, queue, progress, sources, assets, pool, fleet, policy, stack, resumable, guard.check_room, prefetcher
         )
         transfers = TransferSlots(settings.max_transfers)
         return cls(
@@ -252,11 +257,12 @@ class Gateway:
         """Start everything, the servers last. Raises ConfigError."""
         tls = _server_tls(settings, stack)
         components = await Components.open(settings, stack)
-        service = _grpc_service(components, tls)
+        keys = ApiKeys(settings.api_keys)
+        service = _grpc_service(components, keys, tls)
         private_address = _listen(service, components, tls.credentials(), stack)
         await service.start()
         stack.push_async_callback(service.drain, 0)
-        http = await _start_http(components, private_address, stack)
+        http = await _start_http(components, keys, private_address, stack)
         _start_guard(components, service, stack)
         log.info("serving", http=settings.port, grpc=settings.grpc_port, health=settings.health_port)
         return cls(components, service, http)
@@ -292,14 +298,15 @@ def _server_tls(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> 
     return ServerTls(identity, require_client=settings.tls_require_client_cert)
 
 
-def _grpc_service(components: Components, tls: ServerTls) -> Service:
+def _grpc_service(components: Components, keys: ApiKeys, tls: ServerTls) -> Service:
     settings, jobs, fleet = components.settings, components.jobs, components.fleet
     interceptors = (
         error_boundary(settings.max_call_seconds),
         tls.interceptor(),
-        authentication(ApiKeys(settings.api_keys), KeyRateLimit(settings.rate_limit_per_minute)),
+        authentication(keys, KeyRateLimit(settings.rate_limit_per_minute)),
+        admission(call_classes(settings.max_concurrent_calls)),
     )
-    service = Service(interceptors, settings.max_concurrent_calls, settings.max_call_seconds)
+    service = Service(interceptors, settings.max_call_seconds)
     server = service.server
     public_url = settings.public_url or f"http://localhost:{settings.port}"
     presenter = Presenter(components.links, fleet.registry.cost, public_url)
@@ -349,7 +356,9 @@ def _start_guard(components: Components, service: Service, stack: contextlib.Asy
     stack.push_async_callback(components.guard.stop)
 
 
-async def _start_http(components: Components, address: str, stack: contextlib.AsyncExitStack) -> HttpServer:
+async def _start_http(
+    components: Components, keys: ApiKeys, address: str, stack: contextlib.AsyncExitStack
+) -> HttpServer:
     """Start the HTTP side; `address` is the private socket of gRPC that it calls."""
     settings, links, assets = components.settings, components.links, components.assets
     channel = grpc.aio.insecure_channel(address, CHANNEL_OPTIONS)
@@ -359,7 +368,8 @@ async def _start_http(components: Components, address: str, stack: contextlib.As
     if any(isinstance(provider, ServerlessProvider) for provider in components.providers.values()):
         transfers = TransferSlots(settings.max_transfers)
         worker_links = WorkerLinks(components.tickets, links, assets, components.sources, transfers)
-    app = build_app(channel, assets, links, rest, components.transfers, worker_links)
+    # Not those of callers with a key: links are given to others, who may be slow.
+    app = build_app(channel, keys, assets, links, rest, TransferSlots(settings.max_transfers), worker_links)
     http = HttpServer(app, settings.host, settings.port)
     components.own.ports.add(await http.start())
     stack.push_async_callback(http.drain, 0)

@@ -3,6 +3,7 @@
 import logging
 import logging.handlers
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,10 @@ from servicekit.disk import DiskFloor
 LEVELS = ("debug", "info", "warning", "error")
 FILE_BYTES = 10 * 1024 * 1024
 FILES = 5
+# Of warnings and errors of one kind so many are written in so many seconds.
+FIRST = 5
+REPEAT_SECONDS = 10.0
+MAX_EVENT_LETTERS = 200
 # Logs leave half of the space free that files of users must.
 FLOOR_SHARE = 0.5
 
@@ -43,8 +48,51 @@ def configure(service: str, level: str, logs_dir: Path | None) -> None:
         file.setFormatter(_formatter(as_json, shared))
         handlers.append(file)
     logging.basicConfig(handlers=handlers, level=level.upper(), force=True)
+    for handler in handlers:
+        handler.addFilter(RepeatLimit(handler))
     for name in ("httpx", "httpcore", "asyncio", "uvicorn.access"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class RepeatLimit(logging.Filter):
+    """Let a handler write the first warnings and errors of one kind in some seconds, and then only their number.
+
+    Records of one logger with one text are of one kind, whatever their facts. What goes wrong with each of many
+    connections would otherwise fill the disk.
+    """
+
+    def __init__(self, handler: logging.Handler, first: int = FIRST, seconds: float = REPEAT_SECONDS) -> None:
+        super().__init__()
+        self._handler = handler
+        self._first = first
+        self._seconds = seconds
+        self._counts: dict[tuple[str, int, str], int] = {}
+        self._ends_at = 0.0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        now = time.monotonic()
+        if now >= self._ends_at:
+            self._ends_at = now + self._seconds
+            self.report()
+        if record.levelno < logging.WARNING:
+            return True
+        kind = (record.name, record.levelno, _event(record))
+        self._counts[kind] = count = self._counts.get(kind, 0) + 1
+        return count <= self._first
+
+    def report(self) -> None:
+        """Write how many records were left out since the last report."""
+        counts, self._counts = self._counts, {}
+        for (name, level, event), count in counts.items():
+            if count > self._first:
+                text = f"{event} (and {count - self._first} times more in about {self._seconds:g} s)"
+                self._handler.handle(logging.LogRecord(name, level, __file__, 0, text, None, None))
+
+
+def _event(record: logging.LogRecord) -> str:
+    """Return the text that records of one kind share: structlog's event, or the template, at most its first line."""
+    event = record.msg.get("event", "") if isinstance(record.msg, dict) else record.msg
+    return str(event).partition("\n")[0][:MAX_EVENT_LETTERS]
 
 
 class LogFile(logging.handlers.RotatingFileHandler):

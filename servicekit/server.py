@@ -4,14 +4,19 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio
 from grpc_reflection.v1alpha import reflection
 
+from servicekit.addresses import client_network, peer_address
+from servicekit.admission import CallClass, Classify, admission, open_class
 from servicekit.chunks import MAX_MESSAGE_BYTES
 from servicekit.config import ConfigError
+from servicekit.connections import ConnectionGuard, max_connections
+from servicekit.errors import Unavailable, from_code
 from servicekit.interceptors import Context, error_boundary
 from servicekit.tasks import cancel_and_wait
 
@@ -23,6 +28,9 @@ OPTIONS = (
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.max_ping_strikes", 5),
 )
+HANDSHAKE_SECONDS = 10.0
+# The main port, that of probes, and one of HTTP, which gateways have.
+PORTS = 3
 
 # Trust in a client lasts as long as its connection: bound it, so that a rotated CA takes hold.
 CONNECTION_AGE_SECONDS = 3600.0
@@ -31,8 +39,7 @@ CALL_GRACE_SECONDS = 60.0
 # Clients ping to keep silent calls alive; one that pings more often is disconnected after `max_ping_strikes`.
 CLIENT_PING_SECONDS = 10.0
 
-# Limits of the probes' port, which is open to anybody who can reach it.
-MAX_PROBE_CALLS = 100
+# The probes' port is open to anybody who can reach it.
 MAX_PROBE_SECONDS = 60.0
 PROBE_DRAIN_SECONDS = 1.0
 # Health watches get so long to receive NOT_SERVING.
@@ -40,6 +47,13 @@ LAST_STATUS_SECONDS = 0.1
 # The name in health checks that says whether a restart would help: not against a full disk, which ends the others.
 LIVENESS = "liveness"
 MAX_MILLISECONDS = 2**31 - 1
+
+
+class _Raising:
+    """A context for servicers of others, whose abort raises the error as the services themselves do."""
+
+    async def abort(self, code: grpc.StatusCode, text: str = "") -> NoReturn:
+        raise from_code(int(code.value[0]), text or "There is no such service here.", "NO_SUCH_SERVICE")
 
 
 class Health(aio.HealthServicer):
@@ -58,7 +72,13 @@ class Health(aio.HealthServicer):
         finally:
             self._watches.discard(watch)
             await cancel_and_wait(watch)
-        await context.abort(grpc.StatusCode.UNAVAILABLE, "shutting down")
+        raise Unavailable("The service is shutting down.", reason="SHUTTING_DOWN")
+
+    async def Check(self, request: health_pb2.HealthCheckRequest, context: Context) -> health_pb2.HealthCheckResponse:
+        """Return the status. Raises NotFound for a service that is not here."""
+        raising: Any = _Raising()
+        response: health_pb2.HealthCheckResponse = await super().Check(request, raising)
+        return response
 
     async def end_watches(self) -> None:
         """Report NOT_SERVING for good, and end every watch once it has sent that."""
@@ -74,30 +94,43 @@ class Service:
     def __init__(
         self,
         interceptors: Sequence[grpc.aio.ServerInterceptor],
-        max_concurrent_calls: int,
         max_call_seconds: float,
         connection_age_seconds: float = CONNECTION_AGE_SECONDS,
         client_ping_seconds: float = CLIENT_PING_SECONDS,
+        handshake_seconds: float = HANDSHAKE_SECONDS,
+        connections: int = 0,
     ) -> None:
         """Set the limits of connections.
 
         A connection older than `connection_age_seconds` takes no new calls; its open calls may go on for
-        `max_call_seconds`. A client whose calls are silent may ping once in `client_ping_seconds`.
+        `max_call_seconds`. A client whose calls are silent may ping once in `client_ping_seconds`. TLS and the preface
+        of HTTP/2 must come within `handshake_seconds`. Each port has so many `connections` at most; 0: as many as
+        descriptors allow.
         """
+        connections = connections or max_connections(PORTS)
+        limits = (
+            ("grpc.server_handshake_timeout_ms", _milliseconds(handshake_seconds)),
+            ("grpc.max_allowed_incoming_connections", connections),
+        )
         options = (
             *OPTIONS,
+            *limits,
             ("grpc.max_connection_age_ms", _milliseconds(connection_age_seconds)),
             ("grpc.max_connection_age_grace_ms", _milliseconds(max_call_seconds + CALL_GRACE_SECONDS)),
             ("grpc.http2.min_ping_interval_without_data_ms", _milliseconds(client_ping_seconds)),
         )
-        self.server = grpc.aio.server(
-            interceptors=list(interceptors), options=options, maximum_concurrent_rpcs=max_concurrent_calls
-        )
+        # No maximum_concurrent_rpcs: it counts calls that have sent headers only, those of health checks too.
+        self._guard, self._probe_guard = ConnectionGuard(connections), ConnectionGuard(connections)
+        self._guarding: list[asyncio.Task[None]] = []
+        self.server = grpc.aio.server(interceptors=[self._guard.interceptor(), *interceptors], options=options)
         self.health = Health()
         self.probes = grpc.aio.server(
-            interceptors=[error_boundary(MAX_PROBE_SECONDS)],
-            options=(("grpc.so_reuseport", 0),),
-            maximum_concurrent_rpcs=MAX_PROBE_CALLS,
+            interceptors=[
+                self._probe_guard.interceptor(),
+                error_boundary(MAX_PROBE_SECONDS),
+                admission(_probe_classes()),
+            ],
+            options=(("grpc.so_reuseport", 0), *limits),
         )
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self.server)
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self.probes)
@@ -111,16 +144,21 @@ class Service:
 
     def listen(self, address: str, credentials: grpc.ServerCredentials | None) -> int:
         """Bind the main server and return its port; no credentials only for unix sockets. Raises ConfigError."""
-        return _bind(self.server, address, credentials)
+        port = _bind(self.server, address, credentials)
+        self._guard.add_port(port)
+        return port
 
     def listen_for_probes(self, address: str) -> int:
         """Bind the plaintext server of probes and return its port. Raises ConfigError."""
-        return _bind(self.probes, address, None)
+        port = _bind(self.probes, address, None)
+        self._probe_guard.add_port(port)
+        return port
 
     async def start(self) -> None:
         """Start both servers and report SERVING."""
         await self.server.start()
         await self.probes.start()
+        self._guarding = [asyncio.create_task(guard.run()) for guard in (self._guard, self._probe_guard)]
         await self.health.set(LIVENESS, health_pb2.HealthCheckResponse.SERVING)
         await self.report_serving()
 
@@ -137,10 +175,24 @@ class Service:
         await self.report_not_serving()
         await self.health.end_watches()
         await asyncio.gather(self.server.stop(seconds), self.probes.stop(min(seconds, PROBE_DRAIN_SECONDS)))
+        await cancel_and_wait(*self._guarding)
 
     async def _set(self, status: int) -> None:
         for name in ("", *self._names):
             await self.health.set(name, status)
+
+
+def _probe_classes() -> Classify:
+    """Return the classes of the probes' port: watches, which last, leave checks and scalers their slots."""
+    checks, watches, others = open_class("checks"), open_class("watches", is_preemptible=True), open_class("calls")
+    streams = open_class("streams", is_preemptible=True)
+    by_name = {"Check": checks, "Watch": watches, "StreamIsActive": streams}
+
+    def classify(method: str, context: Context) -> tuple[CallClass, str]:
+        call_class = by_name.get(method.rpartition("/")[2], others)
+        return call_class, client_network(peer_address(context.peer()))
+
+    return classify
 
 
 def _milliseconds(seconds: float) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAM = ROOT / ".build" / "audit" / "bin" / "pip-audit"
-LOCKS = ("requirements.lock", "deploy/runpod.lock", "tests/emulators/vastai.lock")
+LOCKS = ("requirements.lock", "deploy/runpod.lock", "tests/emulators/vastai.lock", "tests/interop/interop.lock")
 # Of one package in one lock, and of all.
 TIMEOUT_SECONDS = 15
 LOCK_SECONDS = 300

@@ -7,9 +7,7 @@ import hmac
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
-from urllib.parse import unquote
 
 import structlog
 
@@ -21,7 +19,10 @@ from encoder.tasks import inputs
 from encoder.tasks.capabilities import VERSION, Capabilities
 from encoder.tasks.executor import TaskExecutor, Work, open_executor
 from encoder.tasks.results import ResultStream
+from servicekit.addresses import client_network, peer_address
+from servicekit.admission import CallClass, Classify, admission, open_class
 from servicekit.chunks import ACCEPTED
+from servicekit.concurrency import ConcurrencyLimit
 from servicekit.config import Network
 from servicekit.errors import PermissionDenied, Unauthenticated
 from servicekit.interceptors import QUIET, AroundCall, Context, error_boundary, metadata
@@ -32,8 +33,11 @@ from servicekit.tasks import running
 log = structlog.get_logger("encoder")
 
 NAME = encoder_pb2.DESCRIPTOR.services_by_name["EncoderService"].full_name
-# Calls beside the tasks: capabilities, health, reflection, and tasks that are to be refused.
+# Tasks beside those that have a slot, to be refused; and other calls of gateways at once.
 SPARE_CALLS = 64
+# So long a gateway may take for its first message; the further ones come as fast as the inputs are read.
+FIRST_MESSAGE_SECONDS = 60.0
+ENCODE = f"/{NAME}/Encode"
 TOKEN = "x-session-token"
 
 
@@ -106,17 +110,23 @@ def access_control(networks: Sequence[Network], session_token: str) -> AroundCal
 
 def is_allowed(peer: str, networks: Sequence[Network]) -> bool:
     """Return True if a gRPC peer ("ipv4:127.0.0.1:5000", "ipv6:[::1]:5000") is in one of `networks`."""
-    address = _address(peer)
+    address = peer_address(peer)
     return address is not None and any(address in network for network in networks)
 
 
-def _address(peer: str) -> IPv4Address | IPv6Address | None:
-    family, _, rest = unquote(peer).partition(":")
-    if family not in ("ipv4", "ipv6"):
-        return None
-    address = ip_address(rest.rpartition(":")[0].strip("[]").partition("%")[0])
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return mapped or address
+def call_classes(slots: int) -> Classify:
+    """Return the classes of calls: health, tasks, and the rest."""
+    tasks = CallClass(ConcurrencyLimit(slots + SPARE_CALLS, "tasks"), FIRST_MESSAGE_SECONDS, None)
+    others = CallClass(ConcurrencyLimit(SPARE_CALLS, "calls"), FIRST_MESSAGE_SECONDS)
+    health = open_class("health checks", is_preemptible=True)
+
+    def classify(method: str, context: Context) -> tuple[CallClass, str]:
+        client = client_network(peer_address(context.peer()))
+        if method.startswith(QUIET):
+            return health, client
+        return (tasks if method == ENCODE else others), client
+
+    return classify
 
 
 class IdleMonitor:
@@ -166,9 +176,9 @@ async def serve(settings: EncoderSettings, idle: IdleMonitor) -> AsyncIterator[N
                 error_boundary(settings.max_task_seconds),
                 tls.interceptor(),
                 access_control(settings.allowed_ips, settings.session_token.get_secret_value()),
+                admission(call_classes(settings.batch_size)),
                 idle.interceptor(),
             ],
-            max_concurrent_calls=settings.batch_size + SPARE_CALLS,
             max_call_seconds=settings.max_task_seconds,
         )
         encoder_pb2_grpc.add_EncoderServiceServicer_to_server(EncoderServicer(executor), service.server)

@@ -6,8 +6,8 @@ A file without a record is not an asset but a leftover of a dead upload; `sweep`
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ from servicekit.errors import DataLoss, InvalidArgument, NotFound, ResourceExhau
 if TYPE_CHECKING:
     from obstore import AsyncWritableFile
 
-__all__ = ["AssetStore", "AssetWriter", "StoredAsset", "TransferSlots"]
+__all__ = ["AssetStore", "AssetWriter", "StoredAsset"]
 
 # Of the space that uploads must leave free, what results must.
 RESULT_FLOOR_SHARE = 0.5
@@ -231,21 +231,3 @@ class AssetWriter:
         await asyncio.gather(self._committing, return_exceptions=True)
         with contextlib.suppress(ServiceError):
             await self.store.remove(self.id)
-
-
-class TransferSlots:
-    """A limit on concurrent uploads and downloads, since each holds a few chunks in memory."""
-
-    def __init__(self, max_transfers: int) -> None:
-        self.free = max_transfers
-
-    @contextmanager
-    def acquire(self) -> Iterator[None]:
-        """Hold one slot during the block. Raises ResourceExhausted (BUSY) at once when none is free."""
-        if self.free == 0:
-            raise ResourceExhausted("Too many uploads and downloads at once; try again in a moment.", reason="BUSY")
-        self.free -= 1
-        try:
-            yield
-        finally:
-            self.free += 1

@@ -36,6 +36,16 @@ class Reserve:
         self._path = path
         self.size_bytes = size_bytes
 
+    @classmethod
+    def of(cls, folder: Path, floor: DiskFloor) -> "Reserve":
+        """Return the reserve of the embedded server in `folder`."""
+        return cls(folder / "reserve", min(floor.floor_bytes // 2, MAX_RESERVE_BYTES))
+
+    @property
+    def critical_bytes(self) -> int:
+        """With less free than this, the space is given back."""
+        return self.size_bytes // 2
+
     @property
     def is_held(self) -> bool:
         """True while the space is taken."""
@@ -58,6 +68,13 @@ class Reserve:
             self._path.unlink(missing_ok=True)
 
 
+def make_room(folder: Path, floor: DiskFloor) -> None:
+    """Give the reserve back where the disk is too full for the embedded server to start."""
+    reserve = Reserve.of(folder, floor)
+    if floor.free_bytes < reserve.critical_bytes:
+        reserve.release()
+
+
 class StoreGuard:
     """Watches the disk and the writes of the store. `problem` is what is wrong now, in words for operators; "" while
     all is well."""
@@ -68,8 +85,8 @@ class StoreGuard:
         # Called whenever `problem` changed.
         self.on_change: list[Callable[[], Awaitable[None]]] = []
         self._jetstream = jetstream
-        self._floor = floor
-        self._reserve = Reserve(folder / "reserve", min(floor.floor_bytes // 2, MAX_RESERVE_BYTES))
+        self.floor = floor
+        self._reserve = Reserve.of(folder, floor)
         self._in_doubt = False
         self._restarts = 0
         self._next_restart_at = 0.0
@@ -80,15 +97,14 @@ class StoreGuard:
         self._task = asyncio.create_task(repeat("cannot check the store", CHECK_SECONDS, self.check))
 
     async def stop(self) -> None:
-        """End the watch, and give the reserve back: it serves a running gateway only."""
+        """End the watch. The reserve stays, for a start on a full disk."""
         if self._task is not None:
             await cancel_and_wait(self._task)
-        self._reserve.release()
 
     def check_room(self) -> None:
         """Raise ResourceExhausted for a new job while the store has nothing but what running jobs need."""
-        if self._floor.free_bytes < self._critical_bytes and not self._reserve.is_held:
-            raise self._floor.refusal()
+        if self.floor.free_bytes < self._critical_bytes and not self._reserve.is_held:
+            raise self.floor.refusal()
 
     async def check(self) -> None:
         """Look at the disk once, and at the store where there is doubt."""
@@ -110,27 +126,27 @@ class StoreGuard:
 
     @property
     def _critical_bytes(self) -> int:
-        return self._reserve.size_bytes // 2 if self._jetstream.server else 0
+        return self._reserve.critical_bytes if self._jetstream.server else 0
 
     async def _find_problem(self) -> str:
         self._manage_reserve()
-        free_bytes = self._floor.free_bytes
+        free_bytes = self.floor.free_bytes
         if free_bytes < self._critical_bytes:
             self._in_doubt = True  # a write may fail meanwhile; none is tried, as it would be the one that fails
             return FULL
         self._in_doubt = self._in_doubt or self._jetstream.write_failed.is_set()
         if self._in_doubt and not await self._is_writable():
             return NOT_WRITABLE
-        return LOW if free_bytes < self._floor.floor_bytes else ""
+        return LOW if free_bytes < self.floor.floor_bytes else ""
 
     def _manage_reserve(self) -> None:
         if not self._jetstream.server:
             return
-        free_bytes = self._floor.free_bytes
+        free_bytes = self.floor.free_bytes
         if free_bytes < self._critical_bytes and self._reserve.is_held:
             self._reserve.release()
             log.warning("disk is full; the store lives on its reserve", reserve_bytes=self._reserve.size_bytes)
-        elif free_bytes > self._floor.floor_bytes + self._reserve.size_bytes:
+        elif free_bytes > self.floor.floor_bytes + self._reserve.size_bytes:
             self._reserve.take()
 
     async def _is_writable(self) -> bool:

@@ -31,6 +31,11 @@ class Delivery:
     key: str
     heartbeat_seconds: float
 
+    @property
+    def count(self) -> int:
+        """How often the message was delivered, this time included."""
+        return int(self.message.metadata.num_delivered)
+
     async def ack(self) -> None:
         """Acknowledge the message, confirmed by the server: it is gone for good. A second time does nothing."""
         if self.message.is_acked:

@@ -1,5 +1,7 @@
 """The dispatcher takes a task from the queue when an encoder has a free slot, and sees it through to its end.
 
+A task whose inputs are slow to come lets go of its slot until they are there.
+
 A task's message is acknowledged only after its result is stored and its record says so. Whatever happens before, the
 message comes again: at once when it is returned here, after the queue's acknowledge wait when the gateway crashed. It
 may come while the gateway that has the task is alive, and only its heartbeats were lost: an attempt changes no record
@@ -9,7 +11,7 @@ that a later attempt has changed, and leaves the message to that one.
 import asyncio
 import functools
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -20,10 +22,13 @@ from gateway.jobs.cost_guard import CostGuard
 from gateway.jobs.executor import TaskExecutor, TaskTimedOut, reap_orphaned_runs
 from gateway.jobs.model import Failure, Job
 from gateway.jobs.policy import JobPolicy
+from gateway.jobs.preparation import Preparation, SlotLease
 from gateway.jobs.queue import Attempt, TaskQueue
 from gateway.jobs.store import JobStore
+from gateway.sources.fetch import final_error, is_of_origin
+from gateway.sources.guard import OriginBusy
 from gateway.workers.base import EncoderBusy, EncoderLost, InputFailed
-from gateway.workers.pool import Pool, PoolMember
+from gateway.workers.pool import Pool
 from servicekit.errors import Aborted, DataLoss, Internal, NotFound, ServiceError, Unavailable
 from servicekit.tasks import cancel_and_wait, log_and_continue, repeat
 
@@ -41,6 +46,7 @@ class Dispatcher:
     pool: Pool
     assignments: TaskAssignments
     executor: TaskExecutor
+    preparation: Preparation
     cost_guard: CostGuard
     policy: JobPolicy
     running: dict[asyncio.Task[bool], Attempt] = field(default_factory=dict, init=False)
@@ -78,33 +84,27 @@ class Dispatcher:
             await asyncio.sleep(self.policy.retry_seconds)
 
     async def _take(self) -> None:
-        member = await self.pool.lease()
-        try:
-            attempt = await self.queue.next()
-        except BaseException:
-            self.pool.release(member)
-            raise
+        await self.pool.until_free()
+        attempt = await self.queue.next()
         if any(attempt.ref == running.ref for running in self.running.values()):
-            self.pool.release(member)  # its heartbeats were lost for a while; they will get through
-            return
-        unfit = self._unfit(attempt)
-        better = self.pool.upgrade(member, unfit)
-        if better is None:
+            return  # its heartbeats were lost for a while; they will get through
+        slot = SlotLease.of(self.pool, unfit := self._unfit(attempt))
+        if slot.member is None and unfit:
             await attempt.delivery.give_back(self.policy.busy_seconds)
             return
-        task = asyncio.create_task(self._handle(attempt, better))
+        task = asyncio.create_task(self._handle(attempt, slot))
         self.running[task] = attempt
-        task.add_done_callback(functools.partial(self._done, better))
+        task.add_done_callback(functools.partial(self._done, slot))
 
     def _unfit(self, attempt: Attempt) -> list[str]:
         """Return the encoders that failed this task lately by a fault of their own."""
         since = time.time() - self.policy.elsewhere_seconds
         return self.store.index.unfit(attempt.ref.job_id, attempt.ref.index, since)
 
-    def _done(self, member: PoolMember, task: asyncio.Task[bool]) -> None:
+    def _done(self, slot: SlotLease, task: asyncio.Task[bool]) -> None:
         attempt = self.running.pop(task)
         error = None if task.cancelled() else task.exception()
-        self.pool.release(member, busy=not task.cancelled() and error is None and task.result())
+        slot.release(busy=not task.cancelled() and error is None and task.result())
         if error:
             log.error("cannot record the end of a task; it will be redelivered", task=attempt.ref.key, exc_info=error)
 
@@ -116,12 +116,12 @@ class Dispatcher:
             if attempt.ref.job_id == job_id and not is_ending:
                 task.cancel()
 
-    async def _handle(self, attempt: Attempt, member: PoolMember) -> bool:
+    async def _handle(self, attempt: Attempt, slot: SlotLease) -> bool:
         """See an attempt through to its end; return True if the encoder was busy."""
         try:
             async with attempt.delivery.keep_alive():
-                error = await self._run(attempt, member)
-                await self._settle(attempt, error, member)
+                error = await self._run(attempt, slot)
+                await self._settle(attempt, error, slot)
                 return isinstance(error, EncoderBusy)
         except asyncio.CancelledError:
             if self.executor.is_shutting_down:
@@ -130,33 +130,52 @@ class Dispatcher:
                 await attempt.delivery.ack()
             raise
 
-    async def _run(self, attempt: Attempt, member: PoolMember) -> ServiceError | None:
+    async def _run(self, attempt: Attempt, slot: SlotLease) -> ServiceError | None:
         """Execute the task; return the error that it ended with, or None."""
-        ref = attempt.ref
         try:
-            with self.assignments.assign(ref.key, member.instance_id):
-                async with self.cost_guard.billed(ref, member.instance_id):
-                    await self.executor.execute(attempt, member.encoder)
-        except InputFailed as failed:
-            return failed.error
+            await self._execute(attempt, slot)
         except ServiceError as error:
             return error
         except Exception:
-            log.exception("unexpected error in a task", task=ref.key)
+            log.exception("unexpected error in a task", task=attempt.ref.key)
             # A fault of the gateway itself: retried like a lost encoder.
-            return Unavailable("Something went wrong inside the gateway; its log has more.")
+            return Unavailable("Something went wrong inside the gateway; its log has more.", reason="UNEXPECTED")
         return None
 
-    async def _settle(self, attempt: Attempt, error: ServiceError | None, member: PoolMember) -> None:
+    async def _execute(self, attempt: Attempt, slot: SlotLease) -> None:
+        """Prepare the task and execute it. Raises ServiceError."""
+        ref = attempt.ref
+        work = await self.executor.load(ref)
+        if work is None:
+            return
+        try:
+            async with self.preparation.inputs(work.inputs, slot) as inputs:
+                member = await slot.hold(self._slot_wait_seconds(slot))
+                with self.assignments.assign(ref.key, member.instance_id):
+                    async with self.cost_guard.billed(ref, member.instance_id):
+                        await self.executor.execute(attempt, replace(work, inputs=inputs), member.encoder)
+        except InputFailed as failed:
+            if attempt.started_at is None and not self._is_anothers(attempt):
+                # It counts, though no encoder was needed to find out.
+                await self.executor.record_start(attempt)
+            raise failed.error from failed
+
+    def _slot_wait_seconds(self, slot: SlotLease) -> float:
+        return self.policy.prepared_wait_seconds if slot.was_given_back else self.policy.slot_wait_seconds
+
+    async def _settle(self, attempt: Attempt, error: ServiceError | None, slot: SlotLease) -> None:
         """Record how the task ended, then let go of its message."""
         if error is None or (isinstance(error, NotFound) and error.reason == "JOB_NOT_FOUND"):
             await attempt.delivery.ack()
+        elif isinstance(error, OriginBusy):
+            pause_seconds = self.policy.origin_busy.pause_seconds(attempt.delivery.count)
+            await self._return(attempt, counted=False, delay_seconds=pause_seconds)
         # Aborted: another gateway changed a record first.
         elif isinstance(error, EncoderBusy | Aborted) or self._is_anothers(attempt):
             log.info("task returned to the queue", task=attempt.ref.key, error=error.message)
             await self._return(attempt, counted=False, delay_seconds=self.policy.busy_seconds)
         elif isinstance(error, Unavailable | DataLoss | UnreadableRecord):
-            await self._try_again(attempt, error, member)
+            await self._try_again(attempt, error, slot)
         else:
             await self._fail(attempt, error)
 
@@ -164,17 +183,18 @@ class Dispatcher:
         """Return True if nothing was started here, and another living gateway has the task."""
         return attempt.started_at is None and self.assignments.is_assigned_elsewhere(attempt.ref.key)
 
-    async def _try_again(self, attempt: Attempt, error: ServiceError, member: PoolMember) -> None:
+    async def _try_again(self, attempt: Attempt, error: ServiceError, slot: SlotLease) -> None:
         ref = attempt.ref
         attempts = (await self.store.get(ref.job_id)).tasks[ref.index].attempts
         log.warning("task interrupted", task=ref.key, attempts=attempts, error=error.message)
         if attempts < self.policy.max_attempts or self.assignments.is_assigned_elsewhere(ref.key):
-            unfit = member.encoder.name if isinstance(error, EncoderLost) and error.is_unfit else ""
+            unfit = slot.encoder_name if isinstance(error, EncoderLost) and error.is_unfit else ""
             pause_seconds = self.policy.retry_seconds * max(1, attempts)
             await self._return(attempt, counted=True, delay_seconds=pause_seconds, unfit=unfit)
         else:
             text = f"Given up after {attempts} tries; the last one: {error.message}"
-            await self._fail(attempt, Internal(text, reason=error.reason))
+            reason = "GIVEN_UP" if error.reason == error.default_reason else error.reason
+            await self._fail(attempt, error if is_of_origin(error) else Internal(text, reason=reason))
 
     async def _return(self, attempt: Attempt, *, counted: bool, delay_seconds: float = 0, unfit: str = "") -> None:
         index, started_at = attempt.ref.index, attempt.started_at
@@ -186,7 +206,7 @@ class Dispatcher:
             await attempt.delivery.give_back(delay_seconds)
 
     async def _fail(self, attempt: Attempt, error: ServiceError) -> None:
-        ref = attempt.ref
+        ref, error = attempt.ref, final_error(error)
         failure = Failure(error.number, error.message[:MAX_FAILURE_CHARACTERS], error.reason)
         timed_out = isinstance(error, TaskTimedOut)
         log.info("task failed", task=ref.key, code=error.code.name, error=error.message)

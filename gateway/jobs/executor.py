@@ -23,7 +23,7 @@ from servicekit.errors import Aborted, Cancelled, DeadlineExceeded, Internal, No
 from servicekit.tasks import run_to_completion
 
 
-class TaskTimedOut(DeadlineExceeded):
+class TaskTimedOut(DeadlineExceeded, reason="TASK_TIMEOUT"):
     """The task as a whole took too long (not one of its inputs)."""
 
 
@@ -45,17 +45,22 @@ class TaskExecutor:
     # Tasks whose results are being recorded, after their encode.
     committing: set[TaskRef] = field(default_factory=set, init=False)
 
-    async def execute(self, attempt: Attempt, encoder: Encoder) -> None:
-        """Execute the task; on return its result is stored and its record says COMPLETED."""
-        ref = attempt.ref
+    async def load(self, ref: TaskRef) -> EncodeJob | None:
+        """Return the task for an encoder; None for one that has ended."""
         job = await self.store.get(ref.job_id)
         task = job.tasks[ref.index]
         if task.status.is_terminal:
-            return
+            return None
         if task.attempts >= self.policy.max_attempts:
-            raise Internal(f"Given up after {task.attempts} tries; each time the gateway ended in the middle of it.")
+            text = f"Given up after {task.attempts} tries; each time the gateway ended in the middle of it."
+            raise Internal(text, reason="GIVEN_UP")
+        return self._encode_job(ref, job)
+
+    async def execute(self, attempt: Attempt, work: EncodeJob, encoder: Encoder) -> None:
+        """Execute the task; on return its result is stored and its record says COMPLETED."""
+        ref = attempt.ref
         encoder = await self._resuming(ref) or encoder
-        outcome, result = await self._encode(attempt, job, encoder)
+        outcome, result = await self._encode(attempt, work, encoder)
         self.committing.add(ref)
         try:
             await run_to_completion(self._commit(ref, encoder, outcome, result))
@@ -71,9 +76,8 @@ class TaskExecutor:
             await encoder.release(ref.key)
         return None
 
-    async def _encode(self, attempt: Attempt, job: Job, encoder: Encoder) -> tuple[Outcome, model.Result]:
+    async def _encode(self, attempt: Attempt, work: EncodeJob, encoder: Encoder) -> tuple[Outcome, model.Result]:
         """Return the outcome, and the result as it is stored."""
-        work = self._encode_job(attempt.ref, job)
         async with TaskResults.open(self.assets, work.filename, work.max_files) as results:
             try:
                 # No limit until it has started: an encoder has limits of its own for the wait.
@@ -91,6 +95,14 @@ class TaskExecutor:
             if outcome.asset_id:
                 return outcome, stored_result(outcome.summary, outcome.asset_id, outcome.file_ids)
             return outcome, await results.commit(outcome.summary)
+
+    async def record_start(self, attempt: Attempt) -> None:
+        """Record the start of an attempt, which counts from now on. Raises Cancelled."""
+        ref = attempt.ref
+        job = await self.store.update(ref.job_id, lambda job: model.start_task(job, ref.index, time.time()))
+        if job.tasks[ref.index].status.is_terminal:
+            raise Cancelled("The job was cancelled.")
+        attempt.started_at = job.tasks[ref.index].started_at
 
     def _encode_job(self, ref: TaskRef, job: Job) -> EncodeJob:
         request = video_pb2.Operation.FromString(job.request)
@@ -178,7 +190,7 @@ class TaskCallbacks:
     async def started(self) -> None:
         """Record the start of the attempt. Raise Cancelled if the job has ended."""
         # Not cancelled half-way: the write would take effect after the task was returned to the queue, and count.
-        await run_to_completion(self._record_start())
+        await run_to_completion(self.executor.record_start(self.attempt))
         self.limit.reschedule(asyncio.get_running_loop().time() + self.executor.policy.max_task_seconds)
         await self._publish(TaskProgress(Phase.ENCODING))
 
@@ -194,13 +206,6 @@ class TaskCallbacks:
     async def file(self, name: str, content_type: str) -> None:
         """Have the next bytes go to a further result."""
         await self.results.begin_file(name, content_type)
-
-    async def _record_start(self) -> None:
-        ref = self.attempt.ref
-        job = await self.executor.store.update(ref.job_id, lambda job: model.start_task(job, ref.index, time.time()))
-        if job.tasks[ref.index].status.is_terminal:
-            raise Cancelled("The job was cancelled.")
-        self.attempt.started_at = job.tasks[ref.index].started_at
 
     async def _publish(self, progress: TaskProgress) -> None:
         await self.executor.progress.publish(self.attempt.ref, progress)

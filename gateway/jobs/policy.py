@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 
+from servicekit.backoff import Backoff
+
+ORIGIN_BUSY = Backoff(first_seconds=2.0, max_seconds=60.0)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobPolicy:
@@ -21,6 +25,15 @@ class JobPolicy:
     # Before a task comes again whose encoder was busy, and, times its attempts, one whose encoder was lost.
     busy_seconds: float = 0.5
     retry_seconds: float = 1.0
+    # A task whose inputs are not there after so long gives its slot to another, as far as not more than so many do.
+    slot_grace_seconds: float = 0.2
+    max_slow_tasks: int = 64
+    # For a slot, while its task has none: one that never gave its own back is left to other gateways soon.
+    slot_wait_seconds: float = 2.0
+    prepared_wait_seconds: float = 60.0
+    # Before a task comes again whose origin has too many downloads: longer each time, as the queue delivers what comes
+    # again before what is new.
+    origin_busy: Backoff = ORIGIN_BUSY
     # How long a task waits for another encoder than the one that failed it, while others are there and busy.
     elsewhere_seconds: float = 300.0
     # Between two looks for old records, for jobs that are in no queue, and for runs that nobody follows.

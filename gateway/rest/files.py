@@ -16,8 +16,9 @@ from starlette.datastructures import Headers, QueryParams
 from starlette.types import Receive, Scope, Send
 
 from gateway.assets.links import LinkSigner
-from gateway.assets.store import AssetStore, StoredAsset, TransferSlots
-from gateway.rest.request import end_response, send_body, start_response, while_connected
+from gateway.assets.store import AssetStore, StoredAsset
+from gateway.assets.transfers import TransferSlots
+from gateway.rest.request import client_of, end_response, send_body, start_response, while_connected
 from gateway.rest.status import MethodNotAllowed, RangeNotSatisfiable
 
 OCTETS = "application/octet-stream"
@@ -84,19 +85,23 @@ class SignedFiles:
             "content-disposition": disposition(kind, asset.filename or scope["path_params"]["filename"]),
             "cache-control": f"private, no-transform, max-age={max(0, int(expires) - int(time.time()))}",
         }
-        await while_connected(receive, self._send(asset.id, status, headers, part, send))
+        await while_connected(receive, self._send(scope, asset.id, status, headers, part, send))
 
-    async def _send(self, asset_id: str, status: int, headers: dict[str, str], part: range, send: Send) -> None:
+    async def _send(
+        self, scope: Scope, asset_id: str, status: int, headers: dict[str, str], part: range, send: Send
+    ) -> None:
         if not part:
             await start_response(send, status, headers.items())
         else:
-            with self.transfers.acquire():
-                async with aclosing(self.assets.read(asset_id, part.start, len(part))) as chunks:
-                    first = await anext(chunks)  # before the response starts, so that an error has a status of its own
-                    await start_response(send, status, headers.items())
-                    await send_body(send, first, self.stall_seconds)
-                    async for data in chunks:
-                        await send_body(send, data, self.stall_seconds)
+            async with (
+                self.transfers.acquire(f"{asset_id} {client_of(scope)}") as transfer,
+                aclosing(self.assets.read(asset_id, part.start, len(part))) as chunks,
+            ):
+                first = await anext(chunks)  # before the response starts, so that an error has a status of its own
+                await start_response(send, status, headers.items())
+                await transfer.send(send_body(send, first, self.stall_seconds), len(first))
+                async for data in chunks:
+                    await transfer.send(send_body(send, data, self.stall_seconds), len(data))
         await end_response(send)
 
 

@@ -6,7 +6,7 @@ the result is still needed. Once the ticket is dropped, all answer 410. Source: 
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from starlette.datastructures import Headers, QueryParams
@@ -14,7 +14,8 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.assets.links import LinkSigner
 from gateway.assets.record import name_for_type
-from gateway.assets.store import AssetStore, TransferSlots
+from gateway.assets.store import AssetStore
+from gateway.assets.transfers import Transfer, TransferSlots
 from gateway.rest.digests import announced_sha256
 from gateway.rest.request import end_response, receive_body, send_body, start_response, while_connected
 from gateway.rest.status import Gone, MethodNotAllowed
@@ -44,16 +45,16 @@ class WorkerLinks:
     transfers: TransferSlots
     _uploading: set[str] = field(default_factory=set)
 
-    @contextlib.contextmanager
-    def exclusive(self, ticket: AttemptTicket) -> Iterator[None]:
+    @contextlib.asynccontextmanager
+    async def exclusive(self, ticket: AttemptTicket) -> AsyncIterator[Transfer]:
         """Hold a transfer slot for the only upload of a ticket. Raises Unavailable during another upload."""
         if ticket.id in self._uploading:
             text = "A result of this attempt is being uploaded already; try again in a moment."
             raise Unavailable(text, reason="RESULT_COMING")
-        with self.transfers.acquire():
+        async with self.transfers.acquire(ticket.id) as transfer:
             self._uploading.add(ticket.id)
             try:
-                yield
+                yield transfer
             finally:
                 self._uploading.remove(ticket.id)
 
@@ -80,10 +81,10 @@ class WorkerInputs:
             raise MethodNotAllowed(scope["method"], "A link to an input", ["GET"])
         ticket, number = await self.links.ticket(scope), scope["path_params"]["number"]
         field, source = ticket.inputs[number]  # the signature covers the number
-        with self.links.transfers.acquire():
-            await while_connected(receive, self._send(field, source, send))
+        async with self.links.transfers.acquire(ticket.id) as transfer:
+            await while_connected(receive, self._send(field, source, send, transfer))
 
-    async def _send(self, field: str, name: str, send: Send) -> None:
+    async def _send(self, field: str, name: str, send: Send, transfer: Transfer) -> None:
         try:
             async with self.links.sources.open(name) as source:
                 chunks = source.chunks()
@@ -92,9 +93,9 @@ class WorkerInputs:
                     raise empty()
                 size = [] if source.size_bytes is None else [("content-length", str(source.size_bytes))]
                 await start_response(send, 200, [("content-type", UNTYPED), *size])
-                await send_body(send, first, self.stall_seconds)
+                await transfer.send(send_body(send, first, self.stall_seconds), len(first))
                 async for data in chunks:
-                    await send_body(send, data, self.stall_seconds)
+                    await transfer.send(send_body(send, data, self.stall_seconds), len(data))
         except ServiceError as error:
             raise about(field, error) from error
         await end_response(send)
@@ -112,12 +113,12 @@ class WorkerResult:
             raise MethodNotAllowed(scope["method"], "A link to a result", ["PUT", "HEAD"])
         ticket = await self.links.ticket(scope)
         if scope["method"] == "PUT":
-            with self.links.exclusive(ticket):
-                await self._store(scope, ticket, receive)
+            async with self.links.exclusive(ticket) as transfer:
+                await self._store(scope, ticket, receive, transfer)
         await start_response(send, 204, ())
         await end_response(send)
 
-    async def _store(self, scope: Scope, ticket: AttemptTicket, receive: Receive) -> None:
+    async def _store(self, scope: Scope, ticket: AttemptTicket, receive: Receive, transfer: Transfer) -> None:
         """Store the body as the ticket's asset, unless it is stored. Raises AlreadyExists if another body is."""
         headers = Headers(scope=scope)
         size_bytes, sha256 = _announced(headers)
@@ -126,7 +127,7 @@ class WorkerResult:
             return
         async with self.links.assets.create(filename, content_type, asset_id, is_result=True) as writer:
             writer.check_size(size_bytes)
-            async for data in rechunk(receive_body(receive, IDLE_SECONDS)):
+            async for data in rechunk(transfer.receive(receive_body(receive, IDLE_SECONDS), len)):
                 await writer.write(data)
             # Meanwhile the attempt may have ended, or another worker of this run was faster, at another gateway.
             await self.links.ticket(scope)
@@ -160,7 +161,9 @@ def _announced(headers: Headers) -> tuple[int, str]:
     """Return the size and SHA-256 that the request announces. Raises InvalidArgument without them."""
     length, sha256 = headers.get("content-length", ""), announced_sha256(headers)
     if not (length.isascii() and length.isdecimal()):
-        raise InvalidArgument("Content-Length is needed.", fields={"content-length": "is missing or no number"})
+        fields = {"content-length": "is missing or no number"}
+        raise InvalidArgument("Content-Length is needed.", reason="BAD_HEADER", fields=fields)
     if not sha256:
-        raise InvalidArgument("Content-Digest with sha-256 is needed.", fields={"content-digest": "is missing"})
+        fields = {"content-digest": "is missing"}
+        raise InvalidArgument("Content-Digest with sha-256 is needed.", reason="BAD_DIGEST", fields=fields)
     return int(length), sha256

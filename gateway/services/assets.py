@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from apigpu.v1 import assets_pb2 as pb2
 from apigpu.v1 import assets_pb2_grpc
 from gateway.assets.record import parse_name
-from gateway.assets.store import AssetStore, AssetWriter, StoredAsset, TransferSlots
+from gateway.assets.store import AssetStore, AssetWriter, StoredAsset
+from gateway.assets.transfers import TransferSlots
+from gateway.auth import caller_key
 from gateway.services.presenters import Presenter, proxy_metadata
 from servicekit.chunks import ACCEPTED
 from servicekit.errors import DataLoss, DeadlineExceeded, InvalidArgument, Unavailable
@@ -32,8 +34,8 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
     stall_seconds: float = STALL_SECONDS
 
     async def UploadAsset(self, request_iterator: Requests, context: Context) -> pb2.UploadAssetResponse:
-        with self.transfers.acquire():
-            parts = self._parts(request_iterator)
+        async with self.transfers.acquire(caller_key.get()) as transfer:
+            parts = transfer.receive(self._parts(request_iterator), lambda request: len(request.chunk))
             header = await _header(parts)
             async with self.assets.create(header.filename) as writer:
                 writer.check_size(header.size_bytes)
@@ -45,16 +47,18 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
     async def DownloadAsset(  # type: ignore[override]  # this form of a handler notices a stall
         self, request: pb2.DownloadAssetRequest, context: Context
     ) -> None:
-        with self.transfers.acquire():
+        async with self.transfers.acquire(caller_key.get()) as transfer:
             asset = await self.assets.describe(parse_name(request.name))
             if not 0 <= request.offset <= asset.size_bytes:
                 raise InvalidArgument(
-                    f"offset is {request.offset} and must be from 0 to {asset.size_bytes}.", fields={"offset": "range"}
+                    f"offset is {request.offset} and must be from 0 to {asset.size_bytes}.",
+                    reason="OFFSET_OUT_OF_RANGE",
+                    fields={"offset": "range"},
                 )
             await self._send(context, pb2.DownloadAssetResponse(asset=self.presenter.to(context).asset(asset)))
             async with aclosing(self.assets.read(asset.id, request.offset)) as chunks:
                 async for data in chunks:
-                    await self._send(context, pb2.DownloadAssetResponse(chunk=data))
+                    await transfer.send(self._send(context, pb2.DownloadAssetResponse(chunk=data)), len(data))
 
     async def GetAsset(self, request: pb2.GetAssetRequest, context: Context) -> pb2.GetAssetResponse:
         asset = await self.assets.describe(parse_name(request.name))

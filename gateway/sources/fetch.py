@@ -16,7 +16,7 @@ import httpx
 
 from gateway.assets.record import clean_filename
 from gateway.sources import disposition, http_get, urls
-from gateway.sources.guard import AddressGuard, Endpoint, OwnEndpoints, Resolve, resolve_by_system
+from gateway.sources.guard import AddressGuard, Endpoint, OriginBusy, OwnEndpoints, Resolve, resolve_by_system
 from gateway.sources.http_get import OriginResponse, SpeedLimit, Target
 from servicekit.chunks import rechunk
 from servicekit.config import Network
@@ -56,12 +56,10 @@ STATUSES: dict[int, tuple[type[ServiceError], str]] = {
 }
 SERVER_FAILED = (Unavailable, "failed at its server; try again later")
 REFUSED = (FailedPrecondition, "was refused; is the link still valid?")
+# Reasons of errors that are about the server of a source.
+ORIGIN_REASONS = ("FETCH_FAILED", "FETCH_REFUSED", "FETCH_TOO_SLOW")
 # A download must be so fast, on average, that it would end within this many times the time that it has.
 HOPELESS = 2
-
-
-class OriginBusy(Unavailable):
-    """As many downloads from one origin as may be at once are under way; what needs another may come again."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +124,12 @@ class Fetcher:
         self._guard = AddressGuard(limits.allow_cidrs, own or OwnEndpoints(), resolve, limits.connect_seconds)
         self._tls = ssl_context or _browser_trust()
         self._open: Counter[Endpoint] = Counter()
+        self._answers: set[OriginResponse] = set()
+
+    async def aclose(self) -> None:
+        """Abort open downloads."""
+        for answer in self._answers:
+            answer.abort()
 
     @asynccontextmanager
     async def open(self, url: str) -> AsyncIterator[Source]:
@@ -213,6 +217,8 @@ class Fetcher:
                 head_seconds=self._limits.idle_seconds,
             )
             answer = await attempt.enter_async_context(opened)
+            self._answers.add(answer)
+            attempt.callback(self._answers.discard, answer)
             stack.push_async_callback(attempt.pop_all().aclose)
         return answer
 
@@ -279,6 +285,21 @@ def status_error(url: httpx.URL, status: int) -> ServiceError:
     kind, text = STATUSES.get(status, SERVER_FAILED if status >= 500 else REFUSED)
     metadata = {"http_status": str(status)}
     return kind(f"{urls.redact(url)} {text} (HTTP status {status}).", reason="FETCH_REFUSED", metadata=metadata)
+
+
+def is_of_origin(error: ServiceError) -> bool:
+    """Return True if a server of somebody else failed: it may do better at the next try."""
+    return error.reason in ORIGIN_REASONS and isinstance(error, Unavailable | DeadlineExceeded)
+
+
+def final_error(error: ServiceError) -> ServiceError:
+    """Return the error of an origin that failed at every try as one that the caller can mend.
+
+    With a 5xx, which says that the service failed, tools would repeat the whole request.
+    """
+    if not is_of_origin(error):
+        return error
+    return FailedPrecondition(error.message, reason=error.reason, fields=error.fields, metadata=error.metadata)
 
 
 def _translate(url: httpx.URL, error: Exception) -> ServiceError:

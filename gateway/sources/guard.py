@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import threading
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
@@ -17,14 +18,52 @@ from servicekit.errors import NotFound, PermissionDenied, ServiceError, Unavaila
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 Endpoint = tuple[str, int]
 
+# Lookups at once. glibc gives up on a name server after some seconds, and on all of them after half a minute.
+MAX_LOOKUPS = 64
+_free_lookups = threading.BoundedSemaphore(MAX_LOOKUPS)
+
 # For names that do not exist, as opposed to name servers that do not answer. Not every system has all of them.
 NO_SUCH_NAME = {getattr(socket, name) for name in ("EAI_NONAME", "EAI_NODATA", "EAI_FAIL") if hasattr(socket, name)}
 
 
+class OriginBusy(Unavailable):
+    """As many downloads, or lookups, as may be at once are under way; what needs another may come again."""
+
+
 async def resolve_by_system(host: str, port: int) -> Sequence[str]:
-    """Return the addresses of a host, in the system's order of preference. Raises socket.gaierror, UnicodeError."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+    """Return the addresses of a host, in the system's order of preference. Raises socket.gaierror, UnicodeError,
+    OriginBusy."""
+    if not _free_lookups.acquire(blocking=False):
+        raise OriginBusy("Too many hosts are being looked up; the task waits its turn.", reason="ORIGIN_BUSY")
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[Sequence[str]] = loop.create_future()
+    # A thread of its own, as none can be ended: name servers that never answer would else take those of the pool that
+    # files need. A daemon, so that the process ends without it.
+    threading.Thread(target=_look_up, args=(host, port, loop, answer), daemon=True).start()
+    return await answer
+
+
+def _look_up(host: str, port: int, loop: asyncio.AbstractEventLoop, answer: "asyncio.Future[Sequence[str]]") -> None:
+    found: Sequence[str] = ()
+    error: Exception | None = None
+    try:
+        infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = list(dict.fromkeys(str(address[0]) for *_, address in infos))
+    except (OSError, UnicodeError) as raised:
+        error = raised
+    finally:
+        _free_lookups.release()
+
+    def settle() -> None:
+        if answer.done():  # whoever asked has left
+            return
+        if error is None:
+            answer.set_result(found)
+        else:
+            answer.set_exception(error)
+
+    with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+        loop.call_soon_threadsafe(settle)
 
 
 @dataclass(eq=False)

@@ -179,6 +179,10 @@ class OriginResponse:
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
 
+    def abort(self) -> None:
+        """Break the connection off."""
+        self._writer.transport.abort()
+
     @property
     def status(self) -> int:
         """The status of the answer."""

@@ -56,6 +56,8 @@ class Pool:
         self._poll_seconds = poll_seconds
         self._members: dict[str, PoolMember] = {}
         self._changed = asyncio.Event()
+        # Callers of `lease` that wait.
+        self._waiting = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     def add(self, encoder: Encoder, *, rank: int = 0, is_rented: bool = False) -> None:
@@ -104,31 +106,33 @@ class Pool:
         """Slots of the encoders that answer."""
         return sum(member.slots for member in self._members.values() if member.ready)
 
-    async def lease(self) -> PoolMember:
+    async def until_free(self) -> None:
+        """Wait until a slot is free that no `lease` waits for."""
+        while self._waiting or self._best_free() is None:
+            await self._change()
+
+    async def lease(self, unfit: Collection[str] = ()) -> PoolMember:
         """Wait for a free slot, and return its member; the lowest rank first, then the encoder with the most free ones.
-        The slot is to be released."""
-        while (member := self._best_free()) is None:
-            self._changed.clear()
-            await self._changed.wait()
-        member.used += 1
+        One of the encoders `unfit` for the task only where there are no others. The slot is to be released."""
+        self._waiting += 1
+        try:
+            while (member := self.try_lease(unfit)) is None:
+                await self._change()
+            return member
+        finally:
+            self._waiting -= 1
+            self._changed.set()
+
+    def try_lease(self, unfit: Collection[str] = ()) -> PoolMember | None:
+        """Lease the best free slot, as `lease` does; None without one."""
+        member = self._best_free(unfit if self._has_others(unfit) else ())
+        if member is not None:
+            member.used += 1
         return member
 
-    def upgrade(self, member: PoolMember, unfit: Collection[str] = ()) -> PoolMember | None:
-        """Exchange a leased slot for a better one, if there is one: much may have changed while it waited for a task.
-
-        One of the encoders `unfit` for the task is worse than any other. Returns None, with the slot released, while
-        others are there and have no free slot.
-        """
-        better = self._best_free(unfit)
-        is_unfit = member.encoder.name in unfit
-        if better is None and is_unfit and self._has_others(unfit):
-            self.release(member)
-            return None
-        if better is None or not (member.removed or is_unfit or better.rank < member.rank):
-            return member
-        better.used += 1
-        self.release(member)
-        return better
+    async def _change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
 
     def release(self, member: PoolMember, *, busy: bool = False) -> None:
         """Return a leased slot; an encoder that was `busy` with tasks of others is left alone for a moment."""

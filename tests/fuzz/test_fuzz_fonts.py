@@ -23,7 +23,7 @@ def check(data):
             rename(face, "Other", 400, {ord("A")})
 
 
-@fuzz(examples=30, edits=EDITS)
+@fuzz(examples=10, edits=EDITS)
 def test_damaged_fonts(edits):
     data = bytearray(WHOLE)
     for place, new in edits:
@@ -31,7 +31,7 @@ def test_damaged_fonts(edits):
     check(bytes(data))
 
 
-@fuzz(examples=20, end=st.integers(0, len(WHOLE)))
+@fuzz(examples=5, end=st.integers(0, len(WHOLE)))
 def test_fonts_that_are_cut_off(end):
     check(WHOLE[:end])
 

@@ -93,7 +93,7 @@ def check(served, data):
     assert [status for status in found if status >= 500 and status != 501] == []
 
 
-@fuzz(examples=150, method=METHODS, target=TARGETS, headers=HEADERS, body=BODIES)
+@fuzz(examples=60, method=METHODS, target=TARGETS, headers=HEADERS, body=BODIES)
 def test_requests(served, method, target, headers, body):
     lines = [
         f"{method} {target} HTTP/1.1",
@@ -106,7 +106,7 @@ def test_requests(served, method, target, headers, body):
 
 
 @fuzz(
-    examples=100,
+    examples=40,
     text=joined(
         st.sampled_from(
             [

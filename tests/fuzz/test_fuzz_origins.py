@@ -83,7 +83,6 @@ async def opened():
     try:
         yield origin, fetcher
     finally:
-        await fetcher.aclose()
         server.close()
         await server.wait_closed()
 
@@ -99,7 +98,7 @@ async def fetch(origin, fetcher):
         return source.filename, b"".join([chunk async for chunk in source.chunks()])
 
 
-@fuzz(examples=100, first=STATUS_LINES, headers=HEADERS, body=st.binary(max_size=100))
+@fuzz(examples=60, first=STATUS_LINES, headers=HEADERS, body=st.binary(max_size=100))
 def test_heads(origin, first, headers, body):
     runner, (server, fetcher) = origin
     lines = [first, *(f"{name}: {value}" for name, value in headers)]

@@ -9,13 +9,24 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.missing import without
 from tests.support.paths import ROOT
 
 SOURCES = Path(__file__).resolve().parent
 BUILD = ROOT / ".build" / "interop"
+# The environment that `make interop` sets up from interop.lock.
+SDK = ROOT / ".build" / "sdks" / "interop"
 BINARIES = Path(sys.executable).parent
 MADE = ("bin", "gen", "node_modules", "target")
 SHOWN_CHARACTERS = 8000
+
+
+def sdk(program: str) -> Path:
+    """A program of the environment of tools in Python; skips the test where that is not set up."""
+    path = SDK / "bin" / program
+    if not path.exists():
+        without(f"{path} is not there; `make interop` sets it up")
+    return path
 
 
 def workplace(language: str) -> Path:

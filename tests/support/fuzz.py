@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 T = TypeVar("T")
 
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "0"))
-EXAMPLES = 50
+EXAMPLES = 30
 BATCH = 300
 BASE = settings(
     deadline=None,

@@ -18,10 +18,11 @@ START_SECONDS = 60.0
 
 
 class LoneGateway:
-    """`python -m gateway` in a folder; `environment` is added to its settings."""
+    """`python -m gateway` in a folder; `environment` is added to its settings. It has as many `descriptors` at most."""
 
-    def __init__(self, folder, **environment):
+    def __init__(self, folder, descriptors=0, **environment):
         self.folder = folder
+        self.descriptors = descriptors
         http, grpc, health = free_ports(3)
         certificates = folder / "certs"
         make_set(certificates, ["localhost"])
@@ -57,7 +58,10 @@ class LoneGateway:
         self.http.close()
 
     def start(self):
-        child = die_with_parent([sys.executable, "-m", "gateway"], signal.SIGTERM)
+        command = [sys.executable, "-m", "gateway"]
+        if self.descriptors:
+            command = ["sh", "-c", f'ulimit -n {self.descriptors} && exec "$@"', "sh", *command]
+        child = die_with_parent(command, signal.SIGTERM)
         with (self.folder / "gateway.log").open("ab") as log:
             self.process = subprocess.Popen(
                 child.command, env=self._environment, stdout=log, stderr=log, preexec_fn=child.preexec
@@ -69,6 +73,10 @@ class LoneGateway:
                     return
             time.sleep(0.05)
         raise AssertionError(f"the gateway does not start:\n{(self.folder / 'gateway.log').read_text()}")
+
+    def log_lines(self):
+        """What it has written so far."""
+        return (self.folder / "gateway.log").read_text().splitlines()
 
     def end(self, number):
         """Send a signal, and wait for the end; kill -9 as a crash would end it."""

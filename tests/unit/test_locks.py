@@ -9,7 +9,7 @@ from packaging.utils import canonicalize_name
 
 from tests.support.paths import ROOT
 
-LOCKS = ["requirements.lock", "deploy/runpod.lock", "tests/emulators/vastai.lock"]
+LOCKS = ["requirements.lock", "deploy/runpod.lock", "tests/emulators/vastai.lock", "tests/interop/interop.lock"]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 SYSTEMS = [
     {"sys_platform": "linux", "platform_system": "Linux", "platform_machine": "x86_64"},

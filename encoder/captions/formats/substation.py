@@ -84,7 +84,7 @@ def _lines(text: str) -> Iterator[Line]:
         if kind == "format" and section in (*STYLES, EVENTS):
             wanted = "text" if section == EVENTS else "fontname"
             place = fields.index(wanted) if wanted in fields else place
-        if (section in STYLES and kind == "style") or (section == EVENTS and kind == "dialogue"):
+        if colon and ((section in STYLES and kind == "style") or (section == EVENTS and kind == "dialogue")):
             yield _split_line(section, line, colon, place)
         else:
             yield Line(section, line)

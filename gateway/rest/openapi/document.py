@@ -58,7 +58,7 @@ def document(table: RouteTable, public_url: str | None = None) -> dict[str, Any]
         },
         "servers": [{"url": public_url or "/"}],
         "security": [{"ApiKey": []}],
-        "tags": [{"name": service.name, "description": _comment(service)} for service in services],
+        "tags": [*({"name": service.name, "description": _comment(service)} for service in services), fixed.FILES_TAG],
         "paths": paths,
         "components": {
             "securitySchemes": {"ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"}},

@@ -82,9 +82,10 @@ def _text_parameter(name: str, place: str, description: str, **limits: Any) -> S
 
 
 FILES_PATH = "/files/{id}/{filename}"
+FILES_TAG: Schema = {"name": "Files", "description": "Stored files by signed links, which need no key."}
 FILES: Schema = {
     "operationId": "Files_Get",
-    "tags": ["AssetService"],
+    "tags": [FILES_TAG["name"]],
     "summary": "Opens a signed link",
     "description": "What `video_url` and `download_url` point at. Needs no key; takes Range and conditional requests.",
     "security": [],

@@ -40,7 +40,7 @@ async def serving(max_call_seconds=10, **terms):
         await (released.wait() if request == b"released" else asyncio.sleep(float(request)))
         return context.peer().encode()
 
-    service = Service([], 10, max_call_seconds, **terms)
+    service = Service([], max_call_seconds, **terms)
     handlers = {"Sleep": grpc.unary_unary_rpc_method_handler(sleep)}
     service.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("t.Test", handlers),))
     port = service.listen("127.0.0.1:0", grpc.local_server_credentials())
@@ -98,6 +98,43 @@ async def test_a_client_may_ping_on_a_silent_call_so_often(least_seconds, end):
             assert await within(first_of(reader, DATA, GOAWAY)) == end
         finally:
             await cancel_and_wait(pinging)
+            writer.close()
+
+
+@pytest.mark.parametrize("sent", [b"", b"PRI * HTTP/2.0\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"])
+async def test_a_connection_that_does_not_begin_is_closed(sent):
+    async with serving(handshake_seconds=0.3) as (address, _):
+        reader, writer = await asyncio.open_connection(*address.split(":"))
+        writer.write(sent)
+        await within(reader.read())  # until its end
+        writer.close()
+
+
+async def idle_connections(address, count):
+    """Connections that say what a client of HTTP/2 says, and then nothing."""
+    opened = [await asyncio.open_connection(*address.split(":")) for _ in range(count)]
+    for _, writer in opened:
+        writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS))
+    return opened
+
+
+async def test_idle_connections_end_for_new_ones_and_those_with_calls_do_not():
+    async with (
+        serving(60, connections=12) as (address, released),
+        grpc.aio.secure_channel(address, grpc.local_channel_credentials()) as channel,
+    ):
+        long = channel.unary_unary("/t.Test/Sleep")(b"released")
+        await channel.unary_unary("/t.Test/Sleep")(b"0")
+        idle = await idle_connections(address, 40)
+        # Connections beyond the limit are refused, so that it takes until the next look.
+        options = [("grpc.use_local_subchannel_pool", 1), ("grpc.initial_reconnect_backoff_ms", 100)]
+        for _ in range(3):
+            async with grpc.aio.secure_channel(address, grpc.local_channel_credentials(), options) as fresh:
+                await within(fresh.unary_unary("/t.Test/Sleep")(b"0", wait_for_ready=True))
+        assert not long.done()
+        released.set()
+        await long
+        for _, writer in idle:
             writer.close()
 
 

@@ -17,7 +17,7 @@ async def probe(*arguments):
 
 @pytest.fixture
 async def service():
-    made = Service([], 10, max_call_seconds=60)
+    made = Service([], max_call_seconds=60)
     made.port = made.listen_for_probes("127.0.0.1:0")
     await made.start()
     yield made

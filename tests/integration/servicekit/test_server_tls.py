@@ -36,7 +36,7 @@ class Rig:
 
     @contextlib.asynccontextmanager
     async def serving(self):
-        service = Service([error_boundary(60), self.tls.interceptor()], 10, 60)
+        service = Service([error_boundary(60), self.tls.interceptor()], 60)
         handlers = {
             "Say": grpc.unary_unary_rpc_method_handler(self._say),
             "Hear": grpc.stream_stream_rpc_method_handler(self._hear),

@@ -56,7 +56,7 @@ QUERIES = [
     query("a nested field", "nested.text=a&nested.count=3", {"nested": {"text": "a", "count": 3}}),
     query("a recursive message", "nested.inner.inner.text=a", {"nested": {"inner": {"inner": {"text": "a"}}}}),
     query("a recursive message, deep", f"{deep(50)[0]}=x", deep(50)[1]),
-    query("a recursive message, too deep", f"{deep(2000)[0]}=x", refused="nested too deep"),
+    query("a recursive message, too deep", f"{deep(300)[0]}=x", refused="nested too deep"),
     query("repeated texts", "texts=a&texts=b&nested.texts=c", {"texts": ["a", "b"], "nested": {"texts": ["c"]}}),
     query("repeated numbers", "numbers=1&numbers=-2", {"numbers": ["1", "-2"]}),
     query("repeated choices", "choices=CHOICE_ONE&choices=2", {"choices": ["CHOICE_ONE", "CHOICE_TWO"]}),
@@ -281,6 +281,8 @@ PATHS = [
     path("a wildcard without a variable", "/v1/unnamed/x/of/a", {"text": "a"}),
     path("all without a variable", "/v1/all/x/y", {}),
     path("two patterns", "/v1/a/1/and/b/2", {"nested": {"text": "a/1"}, "text": "b/2"}),
+    path("a line break", "/v1/text/a%0Ab", {"text": "a\nb"}),
+    path("nothing there after a line break", "/v1/%0A", refused="nothing at", status=404),
     path("nothing there", "/v1/nope", refused="nothing at", status=404),
     path("not UTF-8", "/v1/text/%ff", refused="UTF-8"),
     path("another method", "/v1/text/a", refused="does not take PUT", method="PUT", status=405),
@@ -307,7 +309,7 @@ PARTS = [
     part("nested", '{"text": "a"}', {"nested": {"text": "a"}}),
     part("nested and a query", '{"text": "a"}', {"nested": {"text": "a"}, "int32": 5}, target="nested?int32=5"),
     part("a query of the body's field", "{}", refused="Unknown query parameter", target="nested?nested.text=a"),
-    part("nothing", "", {}, target="nested"),
+    part("nothing", "", {"nested": {}}, target="nested"),
     part("null", "null", {}, target="nested"),
     part("list", '[{"text": "a"}, {}]', {"list": [{"text": "a"}, {}]}),
     part("no list", "{}", refused="list must be a list", target="list"),
@@ -333,6 +335,10 @@ ANSWERS = [
     ("text", {"text": "a"}, "a"),
     ("map", {"byName": {"a": "b"}}, {"a": "b"}),
     ("time", {"time": "2025-10-02T10:00:00.500Z"}, "2025-10-02T10:00:00.500Z"),
+    ("time", {}, None),
+    ("nested", {}, None),
+    ("list", {}, []),
+    ("text", {}, ""),
 ]
 # A message with a value in every field, as it is written.
 WRITTEN: dict[str, Any] = {

@@ -212,6 +212,7 @@ def test_a_script_is_kept_without_what_is_packed_into_it() -> None:
         "[Script Info]\nPlayResX: x\n",
         "[Events]\nFormat: Start, Text\nDialogue: 0:00:00.00\n",
         "[Events]\nDialogue: 1,2\n",
+        "[V4+ Styles]\nStyle\n[Events]\nDialogue\n",
     ],
 )
 def test_a_script_without_captions_is_refused(text: str) -> None:

@@ -54,6 +54,26 @@ async def script(jetstream, floor, guard, jobs, queue):
 
 asyncio.run(main(script))
 """
+START = """
+from gateway.jetstream.guard import make_room
+
+async def script(jetstream, floor, guard, jobs, queue):
+    await guard.check()
+    await jobs.put("before", b"")
+    await guard.stop()
+    await jetstream.close()
+    fill("others")
+    make_room(DISK / "nats", floor)
+    again = await JetStream.open("", DISK / "nats", 60)
+    try:
+        jobs = await again.key_value("jobs")
+        assert await jobs.get("before")
+        await jobs.put("after", b"")
+    finally:
+        await again.close()
+
+asyncio.run(main(script))
+"""
 BROKEN = """
 async def script(jetstream, floor, guard, jobs, queue):
     await guard.check()
@@ -96,6 +116,6 @@ asyncio.run(main(script))
 """
 
 
-@pytest.mark.parametrize("script", [RESERVE, BROKEN], ids=["reserve", "broken"])
+@pytest.mark.parametrize("script", [RESERVE, START, BROKEN], ids=["reserve", "start", "broken"])
 def test_a_full_disk(tmp_path, script):
     small_disk.run(COMMON + script, tmp_path, megabytes=64)

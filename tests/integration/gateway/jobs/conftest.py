@@ -26,7 +26,7 @@ from gateway.jobs.queue import TaskQueue
 from gateway.jobs.setup import start_jobs
 from gateway.jobs.store import JobStore
 from gateway.sources import Sources
-from gateway.sources.fetch import Fetcher, FetchLimits
+from gateway.sources.fetch import Fetcher
 from gateway.workers.grpc import GrpcEncoder
 from gateway.workers.pool import Pool
 from servicekit.chunks import Checksum
@@ -37,6 +37,7 @@ from servicekit.server_tls import ReloadingIdentity, ServerTls
 from servicekit.tls import Identity
 from tests.integration.gateway.jobs.faulty_bucket import FaultyBucket
 from tests.support.until import within
+from tests.support.web_server import limits
 
 RESULT = b"result" * 1000
 
@@ -143,7 +144,7 @@ class Works:
 async def serving(encoder, certs, port=0):
     identity = Identity.read(certs / "encoder.crt", certs / "encoder.key", certs / "ca.crt")
     tls = ServerTls(ReloadingIdentity(identity), require_client=True)
-    service = Service([error_boundary(60)], 10, max_call_seconds=60)
+    service = Service([error_boundary(60)], max_call_seconds=60)
     encoder_pb2_grpc.add_EncoderServiceServicer_to_server(encoder, service.server)
     bound = service.listen(f"127.0.0.1:{port}", tls.credentials())
     service.listen_for_probes("127.0.0.1:0")
@@ -214,7 +215,7 @@ async def wired(
     stack.push_async_callback(store.stop)
     work_queue = await jetstream.queue("tasks", ack_wait_seconds)
     queue, progress = TaskQueue(work_queue), ProgressBus(jetstream)
-    fetcher = Fetcher(FetchLimits(max_bytes=1 << 30, connect_seconds=30, idle_seconds=30, total_seconds=60))
+    fetcher = Fetcher(limits(max_bytes=1 << 30, connect_seconds=30, idle_seconds=30, total_seconds=60))
     sources = Sources(fetcher, assets)
     config = FleetConfig("api-gpu", Policy())
     fleet = await open_fleet(config, await jetstream.key_value("fleet"), pool, store.index, {}, stack)

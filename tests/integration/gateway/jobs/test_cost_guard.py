@@ -91,15 +91,16 @@ async def test_every_try_is_charged(rented):
 async def test_a_cancelled_task_is_charged_until_then(rented):
     rented.encoder.script = ["hang"]
     job_id = await submitted(rented)
-    await until_async(lambda: running(rented))
+    # The job knows of its run a moment after the instance does.
+    await until_async(lambda: is_charged(rented, job_id))
     await rented.manager.cancel(job_id)
     await until_async(lambda: ended_runs(rented, 1))
     (spell,) = (await rented.store.get(job_id)).tasks[0].usage
     assert spell.ended_at is not None
 
 
-async def running(works):
-    return bool((await read(works)).running)
+async def is_charged(works, job_id):
+    return bool((await works.store.get(job_id)).tasks[0].usage)
 
 
 async def test_a_job_that_comes_to_cost_more_than_it_may_is_stopped(rented):
@@ -115,7 +116,7 @@ async def test_a_machine_that_is_given_back_under_a_task_costs_no_try(rented, ce
     gone = asyncio.Event()
     rented.encoder.script = [gone]
     job_id = await submitted(rented)
-    await until_async(lambda: running(rented))
+    await until_async(lambda: is_charged(rented, job_id))
     await rented.fleet.registry.update(RENTED.id, lambda m: m.terminate("the dollars of the day are spent"))
     rented.pool.remove(RENTED.id)
     async with own_encoder(rented, certs):

@@ -1,5 +1,8 @@
 """Signed links: whole files, ranges and conditions, against the real store."""
 
+import asyncio
+import contextlib
+import socket
 from urllib.parse import urlsplit
 
 import httpx
@@ -7,8 +10,10 @@ import pytest
 from starlette.datastructures import Headers
 
 from gateway.assets.links import LinkSigner
+from gateway.assets.transfers import TransferSlots
 from gateway.rest.files import disposition, is_safe_inline, media_type, requested_range
 from gateway.rest.status import RangeNotSatisfiable
+from tests.support.until import until_async
 
 DATA = bytes(range(256)) * 10_000
 SIZE = len(DATA)
@@ -59,12 +64,42 @@ async def test_only_what_holds_no_script_opens_in_place(http, gateway):
 
 
 async def test_a_link_takes_a_place_among_the_transfers(http, gateway, link):
-    with gateway.transfers.acquire():
+    async with gateway.transfers.acquire("another"):
         answer = await http.get(link)
         assert (answer.status_code, answer.json()["details"][0]["reason"]) == (429, "BUSY")
         assert (await http.head(link)).status_code == 200
     for _ in range(2):
         assert (await http.get(link)).status_code == 200
+
+
+def read_to_the_end(connection):
+    count = 0
+    with contextlib.suppress(ConnectionError):
+        while data := connection.recv(1 << 16):
+            count += len(data)
+    return count
+
+
+async def test_a_link_that_is_read_too_slowly_gives_way_to_another_one(start):
+    size = 32 << 20
+    async with (
+        start(transfers=TransferSlots(1, allowed_seconds=0.05)) as gateway,
+        httpx.AsyncClient(timeout=60) as http,
+    ):
+        large, small = await stored(gateway, data=bytes(size)), await stored(gateway)
+        with socket.socket() as slow:
+            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            slow.connect(("127.0.0.1", gateway.port))
+            slow.sendall(f"GET {gateway.links.sign_file(large.id, 'a')} HTTP/1.1\r\nhost: a\r\n\r\n".encode())
+            assert (await asyncio.to_thread(slow.recv, 12)) == b"HTTP/1.1 200"
+            url = gateway.url + gateway.links.sign_file(small.id, "b")
+
+            async def is_served():
+                answer = await http.get(url)
+                return answer.status_code == 200 and answer.content == DATA
+
+            await until_async(is_served)
+            assert await asyncio.to_thread(read_to_the_end, slow) < size
 
 
 async def test_head(http, link):

@@ -6,7 +6,7 @@ import pytest
 from tests.support.raw_http import exchange, statuses
 
 HEAD = "POST /video/caption HTTP/1.1\r\nHost: x\r\nX-API-Key: k\r\nContent-Type: application/json\r\n"
-HIDDEN = "GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"
+HIDDEN = "GET /openapi.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 CHUNKED = "Transfer-Encoding: chunked\r\n"
 LAST = "0\r\n\r\n"
 
@@ -34,9 +34,11 @@ AMBIGUOUS = {
 @pytest.mark.parametrize("name", AMBIGUOUS)
 async def test_what_can_be_read_in_two_ways_is_refused(gateway, name):
     found = statuses(await exchange(gateway.port, AMBIGUOUS[name].encode()))
-    assert found in ([400], [415, 400], [501])
+    # Where its head was right the connection ends without a word. The hidden one would be answered by 200.
+    assert len(found) <= 1
+    assert all(status in (400, 501) for status in found)
 
 
 async def test_what_can_be_read_in_one_way_is_followed_by_the_next_request(gateway):
-    plain = f"{HEAD}Content-Length: 2\r\n\r\n{{}}{HIDDEN}"
+    plain = f"GET /openapi.json HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{{}}{HIDDEN}"
     assert statuses(await exchange(gateway.port, plain.encode())) == [200, 200]

@@ -8,13 +8,14 @@ import pytest
 
 from apigpu.v1 import assets_pb2, assets_pb2_grpc
 from gateway.assets.links import LinkSigner
-from gateway.assets.store import AssetStore, TransferSlots
+from gateway.assets.store import AssetStore
+from gateway.assets.transfers import TransferSlots
 from gateway.services import assets
 from gateway.services.presenters import Presenter
 from servicekit.chunks import Checksum
 from servicekit.errors import from_rpc
 from servicekit.interceptors import error_boundary
-from tests.support.until import until, within
+from tests.support.until import until, until_async, within
 
 HEADER = assets_pb2.UploadAssetRequest(header=assets_pb2.UploadHeader(filename="a.mp4"))
 CHUNK = assets_pb2.UploadAssetRequest(chunk=b"x" * 1000)
@@ -76,6 +77,27 @@ async def test_no_more_transfers_than_there_are_places(tmp_path):
         call.cancel()
         await until(lambda: transfers.free == 1)
         assert await upload(stub) == 1000
+
+
+async def test_a_slow_upload_gives_way_and_a_fast_one_does_not(tmp_path):
+    transfers = TransferSlots(1, allowed_seconds=0.2)
+    async with serving(tmp_path, transfers=transfers) as stub:
+        slow = stub.UploadAsset()
+        await slow.write(HEADER)
+        await until(lambda: transfers.free == 0)
+
+        async def has_room():
+            with contextlib.suppress(grpc.aio.AioRpcError):
+                return await upload(stub) == 1000
+
+        await until_async(has_room)
+        assert (await refused(slow)).reason == "EVICTED"
+        fast = stub.UploadAsset()
+        await fast.write(HEADER)
+        for _ in range(40):  # each earns far more than it takes
+            await fast.write(assets_pb2.UploadAssetRequest(chunk=bytes(1 << 18)))
+            assert (await refused(stub.UploadAsset(iter([HEADER])))).reason == "BUSY"
+        fast.cancel()
 
 
 async def test_a_download_of_which_nothing_is_taken_gives_its_place_up(tmp_path):

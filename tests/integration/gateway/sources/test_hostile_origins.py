@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import socket
+import threading
 import time
 
 import pytest
@@ -9,8 +11,7 @@ import pytest
 from gateway.assets.links import LinkSigner
 from gateway.assets.store import AssetStore
 from gateway.sources import Sources
-from gateway.sources.fetch import OriginBusy
-from gateway.sources.guard import OwnEndpoints
+from gateway.sources.guard import MAX_LOOKUPS, OriginBusy, OwnEndpoints, resolve_by_system
 from servicekit.errors import DeadlineExceeded, FailedPrecondition, InvalidArgument, PermissionDenied, ServiceError
 from tests.support.until import until
 from tests.support.web_server import answer
@@ -238,3 +239,17 @@ async def test_a_signed_link_of_ours_is_opened_without_a_download(fetching, tmp_
     expired = LinkSigner(b"s" * 16, -60).sign_file(asset.id, "clip.mp4")
     with pytest.raises(PermissionDenied, match="expired"):
         sources.open("http://127.0.0.1:3000" + expired)
+
+
+async def test_name_servers_that_never_answer_hold_up_nothing_else(fetching, monkeypatch):
+    answers = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answers.wait() and [])
+    try:
+        asked = [asyncio.create_task(resolve_by_system(f"{number}.example", 80)) for number in range(MAX_LOOKUPS)]
+        await asyncio.sleep(0)
+        with pytest.raises(OriginBusy):
+            await get(fetching(), "http://one.more.example/")
+        assert await asyncio.to_thread(lambda: "files are read") == "files are read"
+    finally:
+        answers.set()
+    await asyncio.gather(*asked)

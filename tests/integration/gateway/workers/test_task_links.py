@@ -124,9 +124,9 @@ async def test_of_two_workers_with_the_same_ticket_the_first_result_stays(stage,
 
 async def test_links_take_a_place_among_the_transfers(stage, made):
     _, _, task = await made()
-    with contextlib.ExitStack() as places:
-        for _ in range(4):
-            places.enter_context(stage.door.transfers.acquire())
+    async with contextlib.AsyncExitStack() as places:
+        for number in range(4):
+            await places.enter_async_context(stage.door.transfers.acquire(str(number)))
         busy = [await fetched(task.input_urls[0]), await put(task.result_url)]
         async with plain() as http:
             assert (await http.head(task.result_url)).status_code == 204

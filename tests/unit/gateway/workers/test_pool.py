@@ -32,36 +32,34 @@ async def pool():
     await made.close()
 
 
-async def leased(pool, name):
-    """The slot of an encoder, with all others leased before it or not."""
-    member = await pool.lease()
-    if member.encoder.name == name:
-        return member
-    other = await pool.lease()
-    pool.release(member)
-    return other
-
-
-async def test_an_unfit_encoder_is_exchanged_for_any_other(pool):
-    member = await leased(pool, "first")
-    assert pool.upgrade(member, ["first"]).encoder.name == "second"
-    assert pool.member("first").used == 0
-
-
-async def test_while_the_other_is_busy_there_is_none(pool):
-    member = await leased(pool, "first")
-    await pool.lease()
-    assert pool.upgrade(member, ["first"]) is None
+async def test_an_unfit_encoder_is_passed_over_for_any_other(pool):
+    assert pool.try_lease(["first"]).encoder.name == "second"
     assert (pool.member("first").used, pool.member("second").used) == (0, 1)
 
 
+async def test_while_the_other_is_busy_there_is_none(pool):
+    second = await pool.lease(["first"])
+    assert pool.try_lease(["first"]) is None
+    assert (pool.member("first").used, pool.member("second").used) == (0, 1)
+    waiting = asyncio.create_task(pool.lease(["first"]))
+    await asyncio.sleep(0)
+    pool.release(second)
+    assert (await waiting).encoder.name == "second"
+
+
 async def test_an_unfit_encoder_is_better_than_none(pool):
-    member = await leased(pool, "first")
-    assert pool.upgrade(member, ["first", "second"]) is member
+    assert pool.try_lease(["first", "second"]) is not None
     pool.remove("second")
-    assert pool.upgrade(member, ["first"]) is member
+    if not pool.member("first").used:
+        assert pool.try_lease(["first"]) is pool.member("first")
 
 
-async def test_a_task_that_nobody_failed_stays_where_it_is(pool):
-    member = await leased(pool, "first")
-    assert pool.upgrade(member) is member
+async def test_who_waits_for_a_slot_comes_before_who_looks_for_work(pool):
+    members = [pool.try_lease(), pool.try_lease()]
+    looking, waiting = asyncio.create_task(pool.until_free()), asyncio.create_task(pool.lease())
+    await asyncio.sleep(0)
+    pool.release(members[0])
+    assert await waiting is members[0]
+    assert not looking.done()
+    pool.release(members[1])
+    await looking

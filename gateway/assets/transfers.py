@@ -1,0 +1,74 @@
+"""Slots of uploads and downloads, and how slow these may be while others wait for a slot."""
+
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import TypeVar
+
+from servicekit.concurrency import ConcurrencyLimit, Slot
+
+# A transfer that is slower than this loses its slot when no other is free. Time that we take ourselves does not count.
+MIN_BYTES_PER_SECOND = 32 * 1024
+# So long it may fall behind: players pause, radio cells change.
+ALLOWED_SECONDS = 10.0
+
+T = TypeVar("T")
+
+
+class TransferSlots:
+    """A limit on concurrent uploads and downloads, since each holds a few chunks in memory."""
+
+    def __init__(self, max_transfers: int, allowed_seconds: float = ALLOWED_SECONDS) -> None:
+        """Let a transfer fall behind by `allowed_seconds` at most, once others wait."""
+        self._limit = ConcurrencyLimit(max_transfers, "uploads and downloads")
+        self._allowed_seconds = allowed_seconds
+
+    @property
+    def free(self) -> int:
+        return self._limit.free
+
+    @contextlib.asynccontextmanager
+    async def acquire(self, client: str) -> AsyncIterator["Transfer"]:
+        """Hold one slot during the block. Raises ResourceExhausted: BUSY at once, EVICTED when it is too slow."""
+        async with self._limit.hold(client) as slot:
+            yield Transfer(slot, self._allowed_seconds)
+
+
+class Transfer:
+    """One upload or download: measures the time that its client takes for its bytes."""
+
+    def __init__(self, slot: Slot, allowed_seconds: float) -> None:
+        self._slot = slot
+        self._max_allowed_seconds = self._allowed_seconds = allowed_seconds
+
+    @contextlib.contextmanager
+    def client_turn(self) -> Iterator[None]:
+        """Measure the time of the block, in which the client sends or takes bytes."""
+        begun = time.monotonic()
+        self._slot.wait(self._allowed_seconds)
+        try:
+            yield
+        finally:
+            self._slot.work()
+            self._allowed_seconds -= time.monotonic() - begun
+
+    def count(self, size_bytes: int) -> None:
+        """Count bytes that the client has sent or taken."""
+        earned_seconds = size_bytes / MIN_BYTES_PER_SECOND
+        self._allowed_seconds = min(self._allowed_seconds + earned_seconds, self._max_allowed_seconds)
+
+    async def send(self, sending: Awaitable[None], size_bytes: int) -> None:
+        """Await the sending of so many bytes."""
+        with self.client_turn():
+            await sending
+        self.count(size_bytes)
+
+    async def receive(self, parts: AsyncIterator[T], size_bytes: Callable[[T], int]) -> AsyncIterator[T]:
+        """Yield parts as they come."""
+        while True:
+            with self.client_turn():
+                part = await anext(parts, None)
+            if part is None:
+                return
+            self.count(size_bytes(part))
+            yield part

@@ -1,0 +1,191 @@
+"""Connections and file descriptors: how many there may be, and which of gRPC's end when they are short.
+
+gRPC's core accepts connections by itself and knows one limit for all clients. So its sockets are looked at from
+outside, by /proc (Linux), once they are many.
+"""
+
+import contextlib
+import os
+import resource
+import socket
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass
+
+import structlog
+
+from servicekit.addresses import client_network, parse_address, peer_address
+from servicekit.concurrency import ConcurrencyLimit, Slot
+from servicekit.errors import ResourceExhausted
+from servicekit.interceptors import AroundCall, Context
+from servicekit.tasks import repeat
+
+log = structlog.get_logger("servicekit.connections")
+
+DESCRIPTORS = "/proc/self/fd"
+IS_LINUX = sys.platform == "linux"
+INTERNET = (socket.AF_INET, socket.AF_INET6)
+# More descriptors than this are of no use, and programs that look at each possible one would take long.
+MAX_DESCRIPTORS = 1 << 20
+# More would need more memory than they are worth: one of TLS takes about 100 KB.
+MAX_CONNECTIONS = 2048
+# Descriptors for everything but connections of clients: files, NATS, encoders, downloads.
+RESERVE_SHARE = 4
+LOOK_SECONDS = 0.5
+# gRPC refuses connections at the limit; idle ones are ended before, to leave room for new ones.
+FULL_SHARE = 0.75
+
+Peer = tuple[str, int]
+
+
+def raise_descriptor_limit() -> None:
+    """Raise this process's limit on descriptors as far as it is allowed to."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MAX_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with contextlib.suppress(OSError, ValueError):  # macOS has a lower limit that it does not tell
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def max_connections(ports: int) -> int:
+    """Return how many connections each of so many ports may have, such that a quarter of the descriptors stays free."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = MAX_DESCRIPTORS if soft == resource.RLIM_INFINITY else soft
+    return max(1, min(MAX_CONNECTIONS, (limit - limit // RESERVE_SHARE) // ports))
+
+
+@dataclass(eq=False)
+class Connection:
+    """An accepted connection, by its descriptor, the inode behind it and its peer."""
+
+    descriptor: int
+    inode: str
+    peer: Peer
+    slot: Slot | None = None
+    is_busy: bool = False
+
+    def note(self, is_busy: bool) -> None:
+        """Note whether it has an open call."""
+        if self.slot is None or is_busy == self.is_busy:
+            return
+        self.is_busy = is_busy
+        if is_busy:
+            self.slot.work()
+        else:
+            self.slot.wait()
+
+    def end(self) -> None:
+        """End the connection for both sides; gRPC's core, whose socket it is, sees that and closes it."""
+        with contextlib.suppress(OSError), _open(self.descriptor) as connection:
+            if _peer(connection) == self.peer:  # else the descriptor belongs to another one by now
+                connection.shutdown(socket.SHUT_RDWR)
+
+
+class ConnectionGuard:
+    """Ends connections of gRPC's ports that have no open call, once there are many: those of the address with the most
+    first, and of these the ones that have been idle for longest."""
+
+    def __init__(self, connections: int) -> None:
+        """Keep the ports' connections somewhat below `connections`."""
+        self._limit = ConcurrencyLimit(max(1, round(connections * FULL_SHARE)), "connections")
+        self._ports: set[int] = set()
+        self._open_calls: Counter[str] = Counter()
+        self._connections: dict[tuple[int, str], Connection | None] = {}
+
+    def add_port(self, port: int) -> None:
+        """Look after the connections of this port too."""
+        self._ports.add(port)
+
+    def interceptor(self) -> AroundCall:
+        """Return an interceptor that counts the open calls of each connection."""
+
+        @contextlib.asynccontextmanager
+        async def around(method: str, context: Context) -> AsyncIterator[None]:
+            peer = context.peer()
+            self._open_calls[peer] += 1
+            try:
+                yield
+            finally:
+                self._open_calls[peer] -= 1
+                if not self._open_calls[peer]:
+                    del self._open_calls[peer]
+
+        return AroundCall(around)
+
+    async def run(self) -> None:
+        """Look after the connections until cancelled."""
+        if IS_LINUX:
+            await repeat("cannot look after connections", LOOK_SECONDS, self.look)
+
+    async def look(self) -> None:
+        """End idle connections if there are too many."""
+        descriptors = os.listdir(DESCRIPTORS)
+        # Without so many descriptors there cannot be so many connections, and a look costs next to nothing.
+        found = set(_sockets(descriptors)) if len(descriptors) >= self._limit.total else set()
+        for key in self._connections.keys() - found:
+            self._forget(key)
+        busy = {_called_from(peer) for peer in self._open_calls}
+        for connection in filter(None, self._connections.values()):
+            connection.note(connection.peer in busy)
+        ended = sum(self._add(key, busy) for key in found - self._connections.keys())
+        if ended:
+            log.warning("too many connections; some were ended", ended=ended)
+
+    def _forget(self, key: tuple[int, str]) -> None:
+        connection = self._connections.pop(key)
+        if connection is not None and connection.slot is not None:
+            self._limit.release(connection.slot)
+
+    def _add(self, key: tuple[int, str], busy: set[Peer]) -> bool:
+        """Take up a connection; return whether it, or another one for it, was ended."""
+        self._connections[key] = connection = self._find(*key)
+        if connection is None:
+            return False
+        free = self._limit.free
+        client = client_network(parse_address(connection.peer[0]))
+        try:
+            connection.slot = self._limit.take(client, connection.end)
+        except ResourceExhausted:  # all others are at work
+            connection.end()
+            return True
+        connection.slot.wait()
+        connection.note(connection.peer in busy)
+        return self._limit.free == free
+
+    def _find(self, descriptor: int, inode: str) -> Connection | None:
+        """Return the connection behind a socket; None for sockets that are none, or are none of these ports."""
+        try:
+            with _open(descriptor) as accepted:
+                if (
+                    accepted.family not in (socket.AF_INET, socket.AF_INET6)
+                    or accepted.getsockname()[1] not in self._ports
+                ):
+                    return None
+                return Connection(descriptor, inode, _peer(accepted))
+        except OSError:  # closed meanwhile, or it only listens
+            return None
+
+
+def _sockets(descriptors: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """Yield the sockets among these descriptors, each with its inode."""
+    for name in descriptors:
+        with contextlib.suppress(OSError):  # closed meanwhile
+            link = os.readlink(f"{DESCRIPTORS}/{name}")
+            if link.startswith("socket:"):
+                yield int(name), link
+
+
+def _open(descriptor: int) -> socket.socket:
+    """Return a socket of its own for a descriptor that belongs to others."""
+    return socket.socket(fileno=os.dup(descriptor))
+
+
+def _peer(connection: socket.socket) -> Peer:
+    host, port = connection.getpeername()[:2]
+    return str(parse_address(host)), port
+
+
+def _called_from(peer: str) -> Peer:
+    port = peer.rpartition(":")[2]
+    return str(peer_address(peer)), int(port) if port.isdecimal() else 0

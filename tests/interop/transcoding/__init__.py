@@ -1,0 +1,1 @@
+"""The proxies that the JSON surface is held against."""
