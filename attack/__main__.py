@@ -10,13 +10,18 @@ from types import ModuleType
 from rich.console import Console
 from rich.table import Table
 
-from attack import file_names, json_bodies, origins
+from attack import answers, file_names, held_calls, idle_connections, json_bodies, origins, queries, slow_readers
 from attack.target import Row, running
 
 ATTACKS: dict[str, ModuleType] = {
     "json_bodies": json_bodies,
     "file_names": file_names,
+    "held_calls": held_calls,
+    "idle_connections": idle_connections,
+    "slow_readers": slow_readers,
     "origins": origins,
+    "answers": answers,
+    "queries": queries,
 }
 
 

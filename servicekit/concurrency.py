@@ -72,7 +72,7 @@ class ConcurrencyLimit:
             raise ResourceExhausted(
                 f"Too many {self._what} at once; try again in a moment.",
                 reason=BUSY,
-                metadata={"retry_after_seconds": str(RETRY_SECONDS)},
+                retry_seconds=RETRY_SECONDS,
             )
         self._slots.setdefault(slot.client, {})[slot] = None
         self._used += 1
@@ -155,7 +155,7 @@ class HeldSlot(Slot):
         """Return the error of a block that was cancelled."""
         if self.is_evicted:
             text = "Others needed this slot while its client was slow or silent; try again in a moment."
-            return ResourceExhausted(text, reason=EVICTED, metadata={"retry_after_seconds": str(RETRY_SECONDS)})
+            return ResourceExhausted(text, reason=EVICTED, retry_seconds=RETRY_SECONDS)
         return DeadlineExceeded(self._text, reason="TOO_LATE")
 
     def _expire(self) -> None:

@@ -59,6 +59,7 @@ FAULTS: dict[str, Verdict] = {
     "NVDEC_FAILED": WORKER_FAULT,
     "SESSION_LIMIT": WORKER_FAULT,
     "KILLED": WORKER_FAULT,
+    "PLANNING_LOST": WORKER_FAULT,
     "DISK_FULL": WORKER_FAULT,
     # Its line fails: another one may reach the gateway.
     "LINK_FAILED": WORKER_FAULT,
@@ -69,6 +70,8 @@ FAULTS: dict[str, Verdict] = {
     # It is of another version, or does not know this gateway.
     "BAD_TASK": WORKER_FAULT,
     "BAD_LINK": WORKER_FAULT,
+    "BAD_HEADER": WORKER_FAULT,
+    "BAD_DIGEST": WORKER_FAULT,
     "ADDRESS": WORKER_FAULT,
     "CLIENT_CERTIFICATE": WORKER_FAULT,
     "SESSION_TOKEN": WORKER_FAULT,
@@ -78,6 +81,7 @@ FAULTS: dict[str, Verdict] = {
     "EVICTED": GATEWAY_FAULT,
     "STORE_DOWN": GATEWAY_FAULT,
     "STORAGE_UNAVAILABLE": GATEWAY_FAULT,
+    "ASSET_DAMAGED": GATEWAY_FAULT,
     # It takes the attempt for over, or for another one.
     "GONE": GATEWAY_FAULT,
     "TASK_OVER": GATEWAY_FAULT,
@@ -92,6 +96,7 @@ FAULTS: dict[str, Verdict] = {
     "BAD_SUBTITLES": TASK_FAULT,
     "UNSUPPORTED_INPUT": TASK_FAULT,
     "INPUT_TOO_LARGE": TASK_FAULT,
+    "INPUT_TOO_COMPLEX": TASK_FAULT,
     "ASSET_TOO_LARGE": TASK_FAULT,
     "RESULT_TOO_LARGE": TASK_FAULT,
     "PAST_END": TASK_FAULT,
@@ -99,6 +104,8 @@ FAULTS: dict[str, Verdict] = {
     "TOO_LONG": TASK_FAULT,
     "TOO_MUCH_MEMORY": TASK_FAULT,
     "TOO_MUCH_WORK": TASK_FAULT,
+    "TASK_TIMEOUT": TASK_FAULT,
+    "UNKNOWN_OPERATION": TASK_FAULT,
     # FFmpeg fails for an unknown reason, as a rule over its input.
     "FFMPEG_FAILED": TASK_FAULT,
 }
