@@ -257,11 +257,12 @@ class Gateway:
         """Start everything, the servers last. Raises ConfigError."""
         tls = _server_tls(settings, stack)
         components = await Components.open(settings, stack)
-        service = _grpc_service(components, tls)
+        keys = ApiKeys(settings.api_keys)
+        service = _grpc_service(components, keys, tls)
         private_address = _listen(service, components, tls.credentials(), stack)
         await service.start()
         stack.push_async_callback(service.drain, 0)
-        http = await _start_http(components, private_address, stack)
+        http = await _start_http(components, keys, private_address, stack)
         _start_guard(components, service, stack)
         log.info("serving", http=settings.port, grpc=settings.grpc_port, health=settings.health_port)
         return cls(components, service, http)
@@ -297,12 +298,12 @@ def _server_tls(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> 
     return ServerTls(identity, require_client=settings.tls_require_client_cert)
 
 
-def _grpc_service(components: Components, tls: ServerTls) -> Service:
+def _grpc_service(components: Components, keys: ApiKeys, tls: ServerTls) -> Service:
     settings, jobs, fleet = components.settings, components.jobs, components.fleet
     interceptors = (
         error_boundary(settings.max_call_seconds),
         tls.interceptor(),
-        authentication(ApiKeys(settings.api_keys), KeyRateLimit(settings.rate_limit_per_minute)),
+        authentication(keys, KeyRateLimit(settings.rate_limit_per_minute)),
         admission(call_classes(settings.max_concurrent_calls)),
     )
     service = Service(interceptors, settings.max_call_seconds)
@@ -355,7 +356,9 @@ def _start_guard(components: Components, service: Service, stack: contextlib.Asy
     stack.push_async_callback(components.guard.stop)
 
 
-async def _start_http(components: Components, address: str, stack: contextlib.AsyncExitStack) -> HttpServer:
+async def _start_http(
+    components: Components, keys: ApiKeys, address: str, stack: contextlib.AsyncExitStack
+) -> HttpServer:
     """Start the HTTP side; `address` is the private socket of gRPC that it calls."""
     settings, links, assets = components.settings, components.links, components.assets
     channel = grpc.aio.insecure_channel(address, CHANNEL_OPTIONS)
@@ -366,7 +369,7 @@ async def _start_http(components: Components, address: str, stack: contextlib.As
         transfers = TransferSlots(settings.max_transfers)
         worker_links = WorkerLinks(components.tickets, links, assets, components.sources, transfers)
     # Not those of callers with a key: links are given to others, who may be slow.
-    app = build_app(channel, assets, links, rest, TransferSlots(settings.max_transfers), worker_links)
+    app = build_app(channel, keys, assets, links, rest, TransferSlots(settings.max_transfers), worker_links)
     http = HttpServer(app, settings.host, settings.port)
     components.own.ports.add(await http.start())
     stack.push_async_callback(http.drain, 0)

@@ -1,14 +1,26 @@
-"""Authentication by API key, with a rate limit for each key."""
+"""Authentication by API key, with a rate limit for each key, and pauses for addresses that try wrong ones.
+
+A right key always passes: whoever shares an address with somebody who guesses is not held up. So what keeps guessing
+hopeless is the length of the keys; the pauses keep it cheap for us, and the log tells of it.
+"""
 
 import hashlib
 import hmac
-from collections.abc import AsyncIterator, Mapping, Sequence
+import math
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 
+import structlog
+
 from gateway.ratelimit import KeyRateLimit
-from servicekit.errors import Unauthenticated
+from servicekit.addresses import client_network, peer_address
+from servicekit.backoff import Backoff, Cooldowns
+from servicekit.errors import ResourceExhausted, Unauthenticated
 from servicekit.interceptors import AroundCall, Context, metadata
+
+log = structlog.get_logger("gateway.auth")
 
 # Prefixes of methods that need no key.
 OPEN_METHODS = (
@@ -17,6 +29,12 @@ OPEN_METHODS = (
     "/apigpu.v1.SystemService/GetInfo",
     "/apigpu.v1.SystemService/GetHealth",
 )
+WRONG_KEY = "WRONG_KEY"
+# So many wrong keys cost a network (an address of IPv4, a /64 of IPv6) no pause, further ones 1 s, 2 s, 4 s … 60 s.
+FREE_WRONG_KEYS = 10
+PAUSES = Backoff(first_seconds=1.0, max_seconds=60.0, jitter=0.0)
+FORGET_SECONDS = 900.0
+MAX_NETWORKS = 10_000
 
 
 # Within a call: the digest that names its caller's key; "" in open methods.
@@ -24,10 +42,12 @@ caller_key: ContextVar[str] = ContextVar("caller_key", default="")
 
 
 class ApiKeys:
-    """The valid keys of this gateway."""
+    """The valid keys of this gateway, and the networks that tried others."""
 
-    def __init__(self, keys: Sequence[str]) -> None:
+    def __init__(self, keys: Sequence[str], clock: Callable[[], float] = time.monotonic) -> None:
         self._digests = [_digest(key) for key in keys]
+        self._clock = clock
+        self._pauses = Cooldowns(PAUSES, FREE_WRONG_KEYS, FORGET_SECONDS, MAX_NETWORKS)
 
     def authenticate(self, method: str, metadata: Mapping[str, str]) -> str:
         """Return a short digest that names the call's key ("" for open methods). Raises Unauthenticated."""
@@ -37,8 +57,33 @@ class ApiKeys:
         digest = _digest(key)
         # Every key is compared, so that the time reveals nothing.
         if not any([hmac.compare_digest(digest, valid) for valid in self._digests]):  # noqa: C419
-            raise Unauthenticated("The API key is not known here.", reason="WRONG_KEY")
+            raise Unauthenticated("The API key is not known here.", reason=WRONG_KEY)
         return digest.hex()[:8]
+
+    def admit(self, method: str, metadata: Mapping[str, str], network: str) -> str:
+        """Authenticate a call from a network, as `authenticate` does; a wrong key counts against the network.
+
+        Raises Unauthenticated, and ResourceExhausted for a wrong key while the network has to wait.
+        """
+        try:
+            return self.authenticate(method, metadata)
+        except Unauthenticated as error:
+            if error.reason == WRONG_KEY:
+                self._count(method, network)
+            raise
+
+    def _count(self, method: str, network: str) -> None:
+        now = self._clock()
+        wait = self._pauses.remaining_seconds(network, now)
+        if wait:
+            text = (
+                "Too many wrong API keys came from your address, and this one is wrong too; try again in "
+                f"{math.ceil(wait)} s."
+            )
+            raise ResourceExhausted(text, reason="TOO_MANY_WRONG_KEYS", retry_seconds=wait)
+        pause = self._pauses.add(network, now)
+        count = self._pauses.failures(network)
+        log.warning("wrong API key", network=network, method=method, wrong_keys=count, wait_seconds=pause)
 
 
 def require_key(method: str, metadata: Mapping[str, str]) -> str:
@@ -60,7 +105,11 @@ def authentication(keys: ApiKeys, limit: KeyRateLimit) -> AroundCall:
 
     @asynccontextmanager
     async def around(method: str, context: Context) -> AsyncIterator[None]:
-        key = keys.authenticate(method, metadata(context))
+        peer = context.peer()
+        if peer.startswith("unix:"):  # a call of the JSON proxy, which has admitted it already
+            key = keys.authenticate(method, metadata(context))
+        else:
+            key = keys.admit(method, metadata(context), client_network(peer_address(peer)))
         limit.take(key)
         caller_key.set(key)
         yield

@@ -31,8 +31,7 @@ class KeyRateLimit:
         if tokens < 1:
             wait = (1 - tokens) / self._rate
             text = f"Too many calls with this key; try again in {wait:.1f} s."
-            again = {"retry_after_seconds": str(math.ceil(wait))}
-            raise ResourceExhausted(text, reason="RATE_LIMIT", metadata=again)
+            raise ResourceExhausted(text, reason="RATE_LIMIT", retry_seconds=wait)
         self._buckets[key] = (tokens - 1, now)
 
 
@@ -54,7 +53,8 @@ class CallRateLimit:
             is_full = len(self._turns) == self._turns.maxlen
             at = max(now, self._paused_until, self._turns[0] + self._seconds if is_full else now)
             if at - now > self._max_wait_seconds:
-                raise Unavailable(f"The provider's rate limit allows no call for {at - now:.0f} s.", reason="PACE")
+                text = f"The provider's rate limit allows no call for {at - now:.0f} s."
+                raise Unavailable(text, reason="PACE", retry_seconds=at - now)
             self._turns.append(at)
             await asyncio.sleep(at - now)
             if self._paused_until <= at:  # else a pause began meanwhile: queue again, or all would go on at its end

@@ -26,18 +26,24 @@ class Backoff:
 class Cooldowns:
     """Names that failed and are left alone for a while, longer after each failure. Times are seconds of any one clock.
 
-    A name whose cooldown ended `backoff.max_seconds` ago begins anew.
+    The first `free` failures cost no pause. A name whose cooldown ended `forget_seconds` ago (`backoff.max_seconds`
+    where none are given) begins anew. Of more than `max_names` the one that failed longest ago is forgotten.
     """
 
     backoff: Backoff
+    free: int = 0
+    forget_seconds: float | None = None
+    max_names: int | None = None
     _entries: dict[str, tuple[float, int]] = field(default_factory=dict)
 
     def add(self, name: str, now: float) -> float:
         """Count a failure of the name; return the seconds that it is left alone for."""
-        until, failures = self._entries.get(name, (0.0, 0))
-        failures = failures + 1 if name in self._entries and now - until < self.backoff.max_seconds else 1
-        seconds = self.backoff.pause_seconds(failures)
+        until, failures = self._entries.pop(name, (now, 0))
+        failures = failures + 1 if now - until < self._forget_seconds else 1
+        seconds = self.backoff.pause_seconds(failures - self.free) if failures > self.free else 0.0
         self._entries[name] = (now + seconds, failures)
+        if self.max_names is not None and len(self._entries) > self.max_names:
+            del self._entries[next(iter(self._entries))]
         return seconds
 
     def clear(self, name: str) -> None:
@@ -49,10 +55,20 @@ class Cooldowns:
         return [name for name in self._entries if self.is_active(name, now)]
 
     def is_active(self, name: str, now: float) -> bool:
-        return name in self._entries and now < self._entries[name][0]
+        return self.remaining_seconds(name, now) > 0
+
+    def remaining_seconds(self, name: str, now: float) -> float:
+        """Return the seconds that the name is still left alone for; 0 where it is not."""
+        return max(0.0, self._entries[name][0] - now) if name in self._entries else 0.0
+
+    def failures(self, name: str) -> int:
+        """Return the failures of the name that are remembered."""
+        return self._entries[name][1] if name in self._entries else 0
 
     def prune(self, now: float) -> None:
         """Drop the names that would begin anew anyway."""
-        self._entries = {
-            name: entry for name, entry in self._entries.items() if now - entry[0] < self.backoff.max_seconds
-        }
+        self._entries = {name: entry for name, entry in self._entries.items() if now - entry[0] < self._forget_seconds}
+
+    @property
+    def _forget_seconds(self) -> float:
+        return self.backoff.max_seconds if self.forget_seconds is None else self.forget_seconds

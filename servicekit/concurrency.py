@@ -77,7 +77,7 @@ class ConcurrencyLimit:
             raise ResourceExhausted(
                 f"Too many {self._what} at once; try again in a moment.",
                 reason=BUSY,
-                metadata={"retry_after_seconds": str(RETRY_SECONDS)},
+                retry_seconds=RETRY_SECONDS,
             )
         slot.queue = self._slots.setdefault(slot.client, {})
         slot.queue[slot] = None
@@ -161,7 +161,7 @@ class HeldSlot(Slot):
         """Return the error of a block that was cancelled."""
         if self.is_evicted:
             text = "Others needed this slot while its client was slow or silent; try again in a moment."
-            return ResourceExhausted(text, reason=EVICTED, metadata={"retry_after_seconds": str(RETRY_SECONDS)})
+            return ResourceExhausted(text, reason=EVICTED, retry_seconds=RETRY_SECONDS)
         return DeadlineExceeded(self._text, reason="TOO_LATE")
 
     def _expire(self) -> None:

@@ -40,8 +40,7 @@ class DiskFloor:
 
     def refusal(self) -> ResourceExhausted:
         """Return the error of a full disk."""
-        again = {"retry_after_seconds": str(RETRY_SECONDS)}
-        return ResourceExhausted(self.text, reason=self.reason, metadata=again)
+        return ResourceExhausted(self.text, reason=self.reason, retry_seconds=RETRY_SECONDS)
 
     @contextlib.contextmanager
     def full_disk_errors(self) -> Iterator[None]:

@@ -1,13 +1,30 @@
-"""The tree of errors. Each class has a gRPC code; the outermost interceptor alone turns an error into a status."""
+"""The tree of errors. Each class has a gRPC code; the outermost interceptor alone turns an error into a status.
 
+Every status has a reason, in ErrorInfo, and tells by RetryInfo after how long the same call may succeed, where waiting
+helps. Source: google/rpc/error_details.proto, AIP-193.
+"""
+
+import math
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import grpc
+from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
+
+from servicekit.echo import brief, shorten
+
+D = TypeVar("D", bound=Message)
 
 DETAILS_KEY = "grpc-status-details-bin"
 DOMAIN = "api-gpu"
+# Limits that waiting does not lift: a program that is told to wait would repeat the call for ever.
+LASTING_LIMITS = frozenset({"TOO_LARGE", "INPUT_TOO_LARGE", "ASSET_TOO_LARGE"})
+# Seconds to wait where the error itself does not say, by reason and by code.
+REASON_RETRY_SECONDS: dict[str, float | None] = {**dict.fromkeys(LASTING_LIMITS), "STORAGE_FULL": 60.0}
+CODE_RETRY_SECONDS = {grpc.StatusCode.UNAVAILABLE: 5.0, grpc.StatusCode.RESOURCE_EXHAUSTED: 2.0}
+# Key in an ErrorInfo's metadata, for programs that do not read RetryInfo: whole seconds.
+RETRY_AFTER = "retry_after_seconds"
 
 
 class ConfigError(Exception):
@@ -17,14 +34,17 @@ class ConfigError(Exception):
 class ServiceError(Exception):
     """Base of the errors that a caller may see.
 
-    `message` tells people what to do. For programs: `reason` (UPPER_SNAKE), `fields`, which maps fields of the request
-    to what is wrong with them, and `metadata`.
+    `message` tells people what to do. For programs: `reason` (UPPER_SNAKE; the name of the code where the error has no
+    word of its own), `fields`, which maps fields of the request to what is wrong with them, `metadata`, and
+    `retry_seconds`, after which the same call may succeed; None where waiting does not help.
     """
 
     code: ClassVar[grpc.StatusCode] = grpc.StatusCode.UNKNOWN
+    default_reason: ClassVar[str] = "UNKNOWN"
 
-    def __init_subclass__(cls, code: grpc.StatusCode | None = None) -> None:
+    def __init_subclass__(cls, code: grpc.StatusCode | None = None, reason: str = "") -> None:
         cls.code = code or cls.code
+        cls.default_reason = reason or (code.name if code else cls.default_reason)
 
     def __init__(
         self,
@@ -33,12 +53,14 @@ class ServiceError(Exception):
         reason: str = "",
         fields: Mapping[str, str] | None = None,
         metadata: Mapping[str, str] | None = None,
+        retry_seconds: float | None = None,
     ) -> None:
-        super().__init__(message)
-        self.message = message
-        self.reason = reason
-        self.fields = dict(fields or {})
-        self.metadata = dict(metadata or {})
+        self.message = shorten(message)
+        super().__init__(self.message)
+        self.reason = reason or self.default_reason
+        self.fields = {brief(name): shorten(text) for name, text in (fields or {}).items()}
+        self.metadata = {name: brief(text) for name, text in (metadata or {}).items()}
+        self.retry_seconds = _default_retry(self.code, self.reason) if retry_seconds is None else retry_seconds
 
     @property
     def number(self) -> int:
@@ -46,16 +68,49 @@ class ServiceError(Exception):
         return int(self.code.value[0])
 
     def to_status(self) -> status_pb2.Status:
-        """Return the error as google.rpc.Status, with ErrorInfo and BadRequest as its details."""
+        """Return the error as google.rpc.Status, with ErrorInfo, BadRequest and RetryInfo as its details."""
         status = status_pb2.Status(code=self.number, message=self.message)
-        if self.reason:
-            info = error_details_pb2.ErrorInfo(reason=self.reason, domain=DOMAIN, metadata=self.metadata)
-            status.details.add().Pack(info)
+        _add_info(status, self.reason, self.metadata, self.retry_seconds)
         if self.fields:
             violation = error_details_pb2.BadRequest.FieldViolation
             violations = [violation(field=name, description=text) for name, text in self.fields.items()]
             status.details.add().Pack(error_details_pb2.BadRequest(field_violations=violations))
+        _add_retry(status, self.retry_seconds)
         return status
+
+
+def _default_retry(code: grpc.StatusCode, reason: str) -> float | None:
+    return REASON_RETRY_SECONDS[reason] if reason in REASON_RETRY_SECONDS else CODE_RETRY_SECONDS.get(code)
+
+
+def _add_info(status: status_pb2.Status, reason: str, metadata: Mapping[str, str], seconds: float | None) -> None:
+    again = {} if seconds is None else {RETRY_AFTER: str(math.ceil(seconds))}
+    info = error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata={**metadata, **again})
+    status.details.add().Pack(info)
+
+
+def _add_retry(status: status_pb2.Status, seconds: float | None) -> None:
+    if seconds is not None:
+        info = error_details_pb2.RetryInfo()
+        info.retry_delay.FromMilliseconds(math.ceil(seconds * 1000))
+        status.details.add().Pack(info)
+
+
+def detail(status: status_pb2.Status, kind: type[D]) -> D | None:
+    """Return the status' detail of a kind; None without one."""
+    found = kind()
+    return next((found for packed in status.details if packed.Unpack(found)), None)
+
+
+def complete(status: status_pb2.Status, reason: str = "") -> None:
+    """Add the ErrorInfo and RetryInfo that a status which gRPC itself made lacks."""
+    if detail(status, error_details_pb2.ErrorInfo) is not None:
+        return
+    code = CODES.get(status.code, grpc.StatusCode.UNKNOWN)
+    reason = reason or code.name
+    seconds = _default_retry(code, reason)
+    _add_info(status, reason, {}, seconds)
+    _add_retry(status, seconds)
 
 
 class InvalidArgument(ServiceError, code=grpc.StatusCode.INVALID_ARGUMENT):
@@ -64,7 +119,7 @@ class InvalidArgument(ServiceError, code=grpc.StatusCode.INVALID_ARGUMENT):
     @classmethod
     def field(cls, name: str, text: str, *, reason: str = "") -> Self:
         """Return the error of one field of the request, by its dotted path: "style.font: is no family name"."""
-        return cls(f"{name}: {text}", reason=reason, fields={name: text})
+        return cls(f"{name}: {text}", reason=reason or "BAD_FIELD", fields={name: text})
 
 
 class FailedPrecondition(ServiceError, code=grpc.StatusCode.FAILED_PRECONDITION):
@@ -134,14 +189,18 @@ def from_rpc(error: grpc.Call | grpc.aio.AioRpcError) -> ServiceError:
 
 
 def from_status(status: status_pb2.Status) -> ServiceError:
-    reason, fields, metadata = "", {}, {}
-    for detail in status.details:
-        info, bad_request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
-        if detail.Unpack(info):
-            reason, metadata = info.reason, dict(info.metadata)
-        elif detail.Unpack(bad_request):
-            fields = {violation.field: violation.description for violation in bad_request.field_violations}
-    return from_code(status.code, status.message, reason=reason, fields=fields, metadata=metadata)
+    """Return the error of a status, with what its details say."""
+    info = detail(status, error_details_pb2.ErrorInfo) or error_details_pb2.ErrorInfo()
+    bad_request = detail(status, error_details_pb2.BadRequest) or error_details_pb2.BadRequest()
+    retry = detail(status, error_details_pb2.RetryInfo)
+    return from_code(
+        status.code,
+        status.message,
+        reason=info.reason,
+        fields={violation.field: violation.description for violation in bad_request.field_violations},
+        metadata=dict(info.metadata),
+        retry_seconds=retry.retry_delay.ToMilliseconds() / 1000 if retry else None,
+    )
 
 
 def rpc_status(error: grpc.Call | grpc.aio.AioRpcError) -> status_pb2.Status:

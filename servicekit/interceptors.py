@@ -13,8 +13,16 @@ from typing import Any
 
 import grpc
 import structlog
+from google.protobuf.message import DecodeError
 
-from servicekit.errors import DETAILS_KEY, DeadlineExceeded, Internal, InvalidArgument, ServiceError
+from servicekit.errors import (
+    DETAILS_KEY,
+    DeadlineExceeded,
+    Internal,
+    InvalidArgument,
+    ServiceError,
+    Unimplemented,
+)
 
 log = structlog.get_logger("servicekit.rpc")
 
@@ -28,41 +36,70 @@ QUIET = ("/grpc.health.v1.", "/externalscaler.")
 class AroundCall(grpc.aio.ServerInterceptor):
     """Interceptor that runs calls of all four kinds inside the async context manager `around(method, context)`."""
 
-    def __init__(self, around: Around) -> None:
+    def __init__(self, around: Around, *, is_outermost: bool = False) -> None:
+        """Wrap calls in `around`; the outermost one also answers calls of methods that do not exist."""
         self._around = around
+        self._is_outermost = is_outermost
 
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
-        """Wrap the handler; an unknown method has none, and gRPC answers UNIMPLEMENTED."""
+        """Wrap the handler; an unknown method has none."""
+        method = handler_call_details.method
         handler = await continuation(handler_call_details)
-        return _wrap(handler, functools.partial(self._around, handler_call_details.method)) if handler else handler
+        if handler is None and self._is_outermost:
+            # gRPC itself would answer without a reason.
+            handler = grpc.stream_stream_rpc_method_handler(functools.partial(_refuse_unknown, method))
+        return _wrap(handler, functools.partial(self._around, method)) if handler else handler
+
+
+async def _refuse_unknown(method: str, requests: Any, context: Context) -> None:
+    raise Unimplemented(f"There is no method {method[:200]}.", reason="NO_SUCH_METHOD")
 
 
 def _wrap(handler: Any, around: Callable[[Context], Any]) -> Any:
     """Return a handler that runs inside `around`, which may yield another stream of requests.
 
     It always takes a stream: gRPC would await a single request before the handler begins, and so before any check of
-    key, slots and deadline. On the wire both are the same.
+    key, slots and deadline. On the wire both are the same. Messages are parsed in here too: gRPC itself would answer
+    one that cannot be parsed as if the service had failed.
     """
-    behavior = _streaming(handler)
+    behavior, parse = _streaming(handler), handler.request_deserializer
+    read = functools.partial(_parse_each, parse) if parse else _as_it_is
 
     async def unary(requests: Any, context: Context) -> Any:
         async with around(context) as paced:
-            return await behavior(paced or requests, context)
+            return await behavior(read(paced or requests), context)
 
     async def stream(requests: Any, context: Context) -> None:
         async with around(context) as paced:
-            await _write(behavior(paced or requests, context), context)
+            await _write(behavior(read(paced or requests), context), context)
 
     kind = "stream_stream" if handler.response_streaming else "stream_unary"
     return getattr(grpc, f"{kind}_rpc_method_handler")(
         stream if handler.response_streaming else unary,
-        request_deserializer=handler.request_deserializer,
+        request_deserializer=None,
         response_serializer=handler.response_serializer,
     )
+
+
+def _as_it_is(request: Any) -> Any:
+    return request
+
+
+def _parse(parse: Callable[[bytes], Any], data: bytes) -> Any:
+    try:
+        return parse(data)
+    except DecodeError as error:
+        text = "The message is no message of this method; generate the client from this version's protos."
+        raise InvalidArgument(text, reason="BAD_MESSAGE") from error
+
+
+async def _parse_each(parse: Callable[[bytes], Any], requests: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+    async for data in requests:
+        yield _parse(parse, data)
 
 
 def _streaming(handler: Any) -> Callable[[Any, Context], Any]:
@@ -117,7 +154,8 @@ def error_boundary(max_call_seconds: float) -> AroundCall:
                 await abort(context, error, request_id)
             except TimeoutError:
                 code = "DEADLINE_EXCEEDED"
-                await abort(context, DeadlineExceeded(f"The call took longer than {max_call_seconds:g} s."), request_id)
+                text = f"The call took longer than {max_call_seconds:g} s."
+                await abort(context, DeadlineExceeded(text, reason="CALL_TIMEOUT"), request_id)
             except asyncio.CancelledError:
                 code = "CANCELLED"
                 raise
@@ -128,13 +166,13 @@ def error_boundary(max_call_seconds: float) -> AroundCall:
                 code = "INTERNAL"
                 log.exception("unexpected error", method=method)
                 message = f"Something went wrong inside the service; its log has more under request id {request_id}."
-                await abort(context, Internal(message), request_id)
+                await abort(context, Internal(message, reason="UNEXPECTED"), request_id)
             finally:
                 if not method.startswith(QUIET):
                     elapsed = round((time.monotonic() - started) * 1000, 1)
                     log.info("call", method=method, code=code, milliseconds=elapsed, peer=context.peer())
 
-    return AroundCall(around)
+    return AroundCall(around, is_outermost=True)
 
 
 async def abort(context: Context, error: ServiceError, request_id: str) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -15,6 +16,7 @@ from servicekit.admission import CallClass, Classify, admission, open_class
 from servicekit.chunks import MAX_MESSAGE_BYTES
 from servicekit.config import ConfigError
 from servicekit.connections import ConnectionGuard, max_connections
+from servicekit.errors import Unavailable, from_code
 from servicekit.interceptors import Context, error_boundary
 from servicekit.tasks import cancel_and_wait
 
@@ -47,6 +49,13 @@ LIVENESS = "liveness"
 MAX_MILLISECONDS = 2**31 - 1
 
 
+class _Raising:
+    """A context for servicers of others, whose abort raises the error as the services themselves do."""
+
+    async def abort(self, code: grpc.StatusCode, text: str = "") -> NoReturn:
+        raise from_code(int(code.value[0]), text or "There is no such service here.", "NO_SUCH_SERVICE")
+
+
 class Health(aio.HealthServicer):
     """grpcio's health servicer, with watches that end at a shutdown: `Server.stop` waits for them as for any call."""
 
@@ -63,7 +72,13 @@ class Health(aio.HealthServicer):
         finally:
             self._watches.discard(watch)
             await cancel_and_wait(watch)
-        await context.abort(grpc.StatusCode.UNAVAILABLE, "shutting down")
+        raise Unavailable("The service is shutting down.", reason="SHUTTING_DOWN")
+
+    async def Check(self, request: health_pb2.HealthCheckRequest, context: Context) -> health_pb2.HealthCheckResponse:
+        """Return the status. Raises NotFound for a service that is not here."""
+        raising: Any = _Raising()
+        response: health_pb2.HealthCheckResponse = await super().Check(request, raising)
+        return response
 
     async def end_watches(self) -> None:
         """Report NOT_SERVING for good, and end every watch once it has sent that."""

@@ -181,7 +181,7 @@ class RemoteTasks:
             async with asyncio.timeout(seconds):
                 return await self._run_while_wanted(remote.result_url, self._run(remote, report))
         except TimeoutError as error:
-            raise DeadlineExceeded(f"The task took longer than {seconds:g} s.") from error
+            raise DeadlineExceeded(f"The task took longer than {seconds:g} s.", reason="TASK_TIMEOUT") from error
 
     async def _run(self, remote: encoder_pb2.RemoteTask, report: Report) -> encoder_pb2.RemoteResult:
         async with self.executor.reserve(remote.task) as folder:

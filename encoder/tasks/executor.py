@@ -106,7 +106,8 @@ class TaskExecutor:
     async def reserve(self, task: encoder_pb2.Task) -> AsyncIterator[TaskFolder]:
         """Hold a slot and a folder for a task. Raises ServiceError for a task that is refused."""
         if task.operation.WhichOneof("kind") is None:
-            raise InvalidArgument("The task has no operation, or one that this encoder does not know.")
+            text = "The task has no operation, or one that this encoder does not know."
+            raise InvalidArgument(text, reason="UNKNOWN_OPERATION")
         fields = [field for item in task.inputs for field in (item.field, *item.also)]
         if len(set(fields)) != len(fields):
             raise InvalidArgument("The task names a field twice in `inputs`.")
@@ -169,7 +170,8 @@ class TaskExecutor:
     def _plan(self, work: Work, codec: Codec) -> Plan:
         name, folder = work.operation.WhichOneof("kind") or "", work.folder
         if name not in OPERATIONS:
-            raise Unimplemented(f"This encoder does not know the operation '{name}'; it knows {', '.join(OPERATIONS)}.")
+            text = f"This encoder does not know the operation '{name}'; it knows {', '.join(OPERATIONS)}."
+            raise Unimplemented(text, reason="UNKNOWN_OPERATION")
         context = PlanContext(work.sources, folder.path, str(folder.result), codec, self.slots.threads, self.fonts)
         request = getattr(work.operation, name)
         check_options(request)

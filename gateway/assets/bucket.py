@@ -141,7 +141,8 @@ class Bucket:
                 with object_store_errors(path, may_be_missing=True):
                     window = memoryview(await ahead)
                 if len(window) != min(window_bytes, end - position):
-                    raise DataLoss(f"{path} ends before its recorded size; upload the file again.")
+                    text = f"{path} ends before its recorded size; upload the file again."
+                    raise DataLoss(text, reason="ASSET_DAMAGED")
                 if position + window_bytes < end:
                     ahead = self._range(path, position + window_bytes, min(position + 2 * window_bytes, end))
                 for offset in range(0, len(window), CHUNK_BYTES):

@@ -67,7 +67,8 @@ class StoredAsset:
         try:
             return codec.from_json(cls, data)
         except ValueError as error:
-            raise DataLoss("The record of this asset is damaged; upload the file again.") from error
+            text = "The record of this asset is damaged; upload the file again."
+            raise DataLoss(text, reason="ASSET_DAMAGED") from error
 
 
 def new_id() -> str:

@@ -121,7 +121,9 @@ class KeyValue:
                 try:
                     return await writing
                 except KeyWrongLastSequenceError as error:
-                    raise Aborted(f"{key} was changed by somebody else meanwhile") from error
+                    raise Aborted(
+                        f"{key} was changed by somebody else meanwhile", reason="CHANGED_MEANWHILE"
+                    ) from error
         except Unavailable:
             self.write_failed.set()
             raise

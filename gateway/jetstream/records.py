@@ -91,7 +91,7 @@ class Records(Generic[T]):
                 await (self._replace(key, changed, revision) if found else self.create(key, changed))
                 return changed
             await asyncio.sleep(UPDATE_BACKOFF.pause_seconds(attempt))
-        raise Aborted(f"The {self.noun} {key} is changing too fast; try again.")
+        raise Aborted(f"The {self.noun} {key} is changing too fast; try again.", reason="CHANGED_MEANWHILE")
 
     async def delete(self, key: str) -> None:
         """Delete the record; listeners of other gateways are not told."""

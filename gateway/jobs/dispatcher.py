@@ -25,6 +25,7 @@ from gateway.jobs.policy import JobPolicy
 from gateway.jobs.preparation import Preparation, SlotLease
 from gateway.jobs.queue import Attempt, TaskQueue
 from gateway.jobs.store import JobStore
+from gateway.sources.fetch import final_error, is_of_origin
 from gateway.sources.guard import OriginBusy
 from gateway.workers.base import EncoderBusy, EncoderLost, InputFailed
 from gateway.workers.pool import Pool
@@ -138,7 +139,7 @@ class Dispatcher:
         except Exception:
             log.exception("unexpected error in a task", task=attempt.ref.key)
             # A fault of the gateway itself: retried like a lost encoder.
-            return Unavailable("Something went wrong inside the gateway; its log has more.")
+            return Unavailable("Something went wrong inside the gateway; its log has more.", reason="UNEXPECTED")
         return None
 
     async def _execute(self, attempt: Attempt, slot: SlotLease) -> None:
@@ -192,7 +193,8 @@ class Dispatcher:
             await self._return(attempt, counted=True, delay_seconds=pause_seconds, unfit=unfit)
         else:
             text = f"Given up after {attempts} tries; the last one: {error.message}"
-            await self._fail(attempt, Internal(text, reason=error.reason))
+            reason = "GIVEN_UP" if error.reason == error.default_reason else error.reason
+            await self._fail(attempt, error if is_of_origin(error) else Internal(text, reason=reason))
 
     async def _return(self, attempt: Attempt, *, counted: bool, delay_seconds: float = 0, unfit: str = "") -> None:
         index, started_at = attempt.ref.index, attempt.started_at
@@ -204,7 +206,7 @@ class Dispatcher:
             await attempt.delivery.give_back(delay_seconds)
 
     async def _fail(self, attempt: Attempt, error: ServiceError) -> None:
-        ref = attempt.ref
+        ref, error = attempt.ref, final_error(error)
         failure = Failure(error.number, error.message[:MAX_FAILURE_CHARACTERS], error.reason)
         timed_out = isinstance(error, TaskTimedOut)
         log.info("task failed", task=ref.key, code=error.code.name, error=error.message)

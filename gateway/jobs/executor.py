@@ -23,7 +23,7 @@ from servicekit.errors import Aborted, Cancelled, DeadlineExceeded, Internal, No
 from servicekit.tasks import run_to_completion
 
 
-class TaskTimedOut(DeadlineExceeded):
+class TaskTimedOut(DeadlineExceeded, reason="TASK_TIMEOUT"):
     """The task as a whole took too long (not one of its inputs)."""
 
 
@@ -52,7 +52,8 @@ class TaskExecutor:
         if task.status.is_terminal:
             return None
         if task.attempts >= self.policy.max_attempts:
-            raise Internal(f"Given up after {task.attempts} tries; each time the gateway ended in the middle of it.")
+            text = f"Given up after {task.attempts} tries; each time the gateway ended in the middle of it."
+            raise Internal(text, reason="GIVEN_UP")
         return self._encode_job(ref, job)
 
     async def execute(self, attempt: Attempt, work: EncodeJob, encoder: Encoder) -> None:

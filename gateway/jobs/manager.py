@@ -28,7 +28,7 @@ DEFAULT_PAGE = 50
 MAX_PAGE = 1000
 # At shutdown: long enough to return a job that has just ended, and a store that is away delays no caller for longer.
 LAST_READ_SECONDS = 1.0
-CANCELLED = Failure(code=Cancelled.code.value[0], message="The job was cancelled.")
+CANCELLED = Failure(code=Cancelled.code.value[0], message="The job was cancelled.", reason="JOB_CANCELLED")
 
 
 @dataclass(eq=False)
@@ -111,13 +111,15 @@ class JobManager:
             try:
                 self.sources.check(source)
             except InvalidArgument as error:
-                raise InvalidArgument.field(path, error.message) from error
+                raise InvalidArgument.field(path, error.message, reason=error.reason) from error
 
     async def page(self, status: Status | None, size: int, token: str) -> tuple[list[Job], str]:
         """Return a page of jobs, the newest first, and the token of the next page ("" at the end)."""
         if not 0 <= size <= MAX_PAGE:
             raise InvalidArgument(
-                f"page_size is {size} and must be from 1 to {MAX_PAGE}.", fields={"page_size": "range"}
+                f"page_size is {size} and must be from 1 to {MAX_PAGE}.",
+                reason="BAD_FIELD",
+                fields={"page_size": "range"},
             )
         return await self.store.page(status, size or DEFAULT_PAGE, token)
 

@@ -3,6 +3,7 @@
 So a new operation needs no edit here: its fields are checked, its inputs found and its batch split by their options.
 """
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from servicekit.errors import InvalidArgument
 
 # The descriptors of protobuf's C implementation have no public type.
 Field = Any
+Descriptor = Any
 
 KINDS = video_pb2.Operation.DESCRIPTOR.oneofs_by_name["kind"].fields
 
@@ -26,7 +28,8 @@ def kind(operation: video_pb2.Operation) -> tuple[str, Message]:
     name = operation.WhichOneof("kind")
     if name is None:
         known = ", ".join(field.name for field in KINDS)
-        raise InvalidArgument(f"The operation is missing; give one of: {known}.", fields={"operation": "required"})
+        text = f"The operation is missing; give one of: {known}."
+        raise InvalidArgument(text, reason="MISSING_FIELD", fields={"operation": "required"})
     return name, getattr(operation, name)
 
 
@@ -52,20 +55,21 @@ def rules(message: Message) -> options_pb2.MessageRules:
 def check(operation: video_pb2.Operation, max_items: int) -> None:
     """Hold the operation against its rules. Raises InvalidArgument with the text of the contract."""
     _, message = kind(operation)
-    _check(message, "")
     name, elements = _batch(message)
     if len(elements) > max_items:
         raise InvalidArgument(
             f"{name} has {len(elements)} elements and {max_items} are allowed; send several requests.",
+            reason="TOO_MANY_ITEMS",
             fields={name: f"at most {max_items} elements"},
         )
+    _check(message, "")
 
 
 def _check(message: Message, prefix: str) -> None:
-    missing = [prefix + field.json_name for field in message.DESCRIPTOR.fields if _is_missing(message, field)]
+    missing = [prefix + field.json_name for field in _required(message.DESCRIPTOR) if _is_missing(message, field)]
     if missing:
         text = rules(message).required or f"{', '.join(missing)}: required"
-        raise InvalidArgument(text, fields=dict.fromkeys(missing, "required"))
+        raise InvalidArgument(text, reason="MISSING_FIELD", fields=dict.fromkeys(missing, "required"))
     for field, value in message.ListFields():
         _check_field(field, value, prefix + field.json_name)
 
@@ -74,7 +78,7 @@ def _check_field(field: Field, value: Any, name: str) -> None:
     rules = _field_rules(field)
     if field.is_repeated and 0 < rules.max_items < len(value):
         text = f"{name} has {len(value)} elements and {rules.max_items} are the most."
-        raise InvalidArgument(text, fields={name: "too many"})
+        raise InvalidArgument(text, reason="TOO_MANY_ITEMS", fields={name: "too many"})
     for place, element in _elements(field, value, name):
         if field.message_type is not None:
             _check(element, f"{place}.")
@@ -83,7 +87,8 @@ def _check_field(field: Field, value: Any, name: str) -> None:
         elif not field.is_repeated:
             _check_range(rules, element, place)
         elif rules.input and not element.strip():
-            raise InvalidArgument(f"{place} is empty; give a source, or leave it out.", fields={place: "required"})
+            text = f"{place} is empty; give a source, or leave it out."
+            raise InvalidArgument(text, reason="MISSING_FIELD", fields={place: "required"})
     if rules.unique:
         _check_unique(rules.unique, value, name)
 
@@ -96,12 +101,17 @@ def _check_unique(name: str, elements: Any, where: str) -> None:
         if earlier != index:
             places = f"{where}[{earlier}].{name}", f"{where}[{index}].{name}"
             text = f"{places[0]} and {places[1]} are both {str(value)[:80]!r}; give each element its own."
-            raise InvalidArgument(text, fields=dict.fromkeys(places, "not unique"))
+            raise InvalidArgument(text, reason="BAD_FIELD", fields=dict.fromkeys(places, "not unique"))
+
+
+@functools.cache
+def _required(descriptor: Descriptor) -> tuple[Field, ...]:
+    return tuple(field for field in descriptor.fields if _field_rules(field).required)
 
 
 def _is_missing(message: Message, field: Field) -> bool:
     rules = _field_rules(field)
-    if not rules.required or (rules.unless and getattr(message, rules.unless)):
+    if rules.unless and getattr(message, rules.unless):
         return False
     value = getattr(message, field.name)
     return not (value.strip() if isinstance(value, str) else value)
@@ -119,7 +129,7 @@ def _check_range(rules: options_pb2.FieldRules, value: Any, name: str) -> None:
     # Written so that NaN, which compares false with everything, is refused.
     if (low is not None and not value >= low) or (high is not None and not value <= high):
         text = f"must be from {low:g} to {high:g}" if low is not None and high is not None else "is out of range"
-        raise InvalidArgument(f"{name} is {value:g} and {text}.", fields={name: text})
+        raise InvalidArgument(f"{name} is {value:g} and {text}.", reason="BAD_FIELD", fields={name: text})
 
 
 def is_batch(operation: video_pb2.Operation) -> bool:
@@ -163,11 +173,22 @@ def inputs(message: Message, prefix: str = "") -> Iterator[tuple[str, str]]:
     """
     for field, value in message.ListFields():
         name, rules = prefix + field.name, _field_rules(field)
+        if not rules.input and not _has_inputs(field.message_type):
+            continue
         for place, element in _elements(field, value, name):
             if field.message_type is not None:
                 yield from inputs(element, f"{name if rules.batch else place}.")
             elif rules.input and element:
                 yield place, element
+
+
+@functools.cache
+def _has_inputs(descriptor: Descriptor | None, above: tuple[Descriptor, ...] = ()) -> bool:
+    """Return True if a message of this type may name sources, itself or in its fields."""
+    if descriptor is None or descriptor in above:
+        return False
+    inside = (*above, descriptor)
+    return any(_field_rules(field).input or _has_inputs(field.message_type, inside) for field in descriptor.fields)
 
 
 def distinct_inputs(message: Message) -> list[tuple[str, list[str]]]:
@@ -195,6 +216,8 @@ def _batch(message: Message) -> tuple[str, Any]:
     return next(((name, getattr(message, name)) for name in names), ("", ()))
 
 
+# Cached, as there may be 50,000 elements of one kind in a request, and the descriptors are few.
+@functools.cache
 def _field_rules(field: Field) -> options_pb2.FieldRules:
     rules: options_pb2.FieldRules = field.GetOptions().Extensions[options_pb2.field]
     return rules

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 from starlette.datastructures import Headers
 
+from gateway.rest.status import HeadTooLarge
 from servicekit.errors import DETAILS_KEY, InvalidArgument
 from servicekit.interceptors import REQUEST_ID
 
@@ -32,31 +33,43 @@ _VALUE = re.compile(r"[\x20-\x7e]*")
 _TIMEOUT = re.compile(r"([0-9]{1,8})([HMSmun])")
 MAX_TIMEOUT_SECONDS = 365 * 86_400.0
 _UNIT_SECONDS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
-_HOST = re.compile(r"[A-Za-z0-9.\-_]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
+# What gRPC's limit on metadata, 8 KiB, leaves beside the entries of its own and ours; and what it adds for each entry.
+MAX_FORWARDED_BYTES = 6 * 1024
+_ENTRY_BYTES = 32
+_HOST = re.compile(r"[A-Za-z0-9.\-_]{1,255}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 
 def request_metadata(headers: Headers, request_id: str, base_url: str) -> tuple[Pair, ...]:
     """Return the metadata of the call. Raises InvalidArgument for a header that cannot be forwarded."""
     pairs: list[Pair] = [(REQUEST_ID, request_id), (BASE_URL, base_url), (KEEP_JOB, "1")]
+    size_bytes = 0
     for name, value in headers.items():
         if name in FORWARDED:
             pairs.append((name, _check_value(name, value)))
         elif name.startswith(PREFIX) and not _RESERVED.fullmatch(key := name.removeprefix(PREFIX)):
             convert = _decode_binary if key.endswith("-bin") else _check_value
             pairs.append((_check_key(name, key), convert(name, value)))
+        else:
+            continue
+        size_bytes += len(name) + len(value) + _ENTRY_BYTES
+        if size_bytes > MAX_FORWARDED_BYTES:
+            text = f"Authorization, X-API-Key and Grpc-Metadata-… together are over {MAX_FORWARDED_BYTES} bytes."
+            raise HeadTooLarge(text)
     return tuple(pairs)
 
 
 def _check_key(name: str, key: str) -> str:
     if not _KEY.fullmatch(key):
-        raise InvalidArgument(f"The header {name} names no metadata key: only letters, digits, '-', '_' and '.'.")
+        raise InvalidArgument(
+            f"The header {name} names no metadata key: only letters, digits, '-', '_' and '.'.", reason="BAD_HEADER"
+        )
     return key
 
 
 def _check_value(name: str, value: str) -> str:
     if not _VALUE.fullmatch(value):
-        raise InvalidArgument(f"The header {name} has characters other than printable ASCII.")
+        raise InvalidArgument(f"The header {name} has characters other than printable ASCII.", reason="BAD_HEADER")
     return value
 
 
@@ -64,7 +77,9 @@ def _decode_binary(name: str, value: str) -> bytes:
     try:
         return base64.b64decode(value + "=" * (-len(value) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise InvalidArgument(f"The header {name} must be base64, since its name ends in -bin.") from error
+        raise InvalidArgument(
+            f"The header {name} must be base64, since its name ends in -bin.", reason="BAD_HEADER"
+        ) from error
 
 
 def timeout_seconds(headers: Headers) -> float | None:
@@ -76,6 +91,7 @@ def timeout_seconds(headers: Headers) -> float | None:
     if not found:
         raise InvalidArgument(
             f'Grpc-Timeout is "{value}"; it must be up to 8 digits and a unit of H M S m u n, like 30S.',
+            reason="BAD_HEADER",
             fields={"Grpc-Timeout": "digits and a unit"},
         )
     return min(int(found[1]) * _UNIT_SECONDS[found[2]], MAX_TIMEOUT_SECONDS)
@@ -92,7 +108,7 @@ def base_url(headers: Headers, scheme: str, server: tuple[str, int | None] | Non
     host, port = server or ("localhost", None)
     authority = headers.get("host") or (f"{host}:{port}" if port else host)
     if not _HOST.fullmatch(authority):
-        raise InvalidArgument("The Host header is no host name.", fields={"Host": "no host name"})
+        raise InvalidArgument("The Host header is no host name.", reason="BAD_HEADER", fields={"Host": "no host name"})
     return f"{scheme}://{authority}"
 
 

@@ -17,6 +17,7 @@ from gateway.rest import headers as http_headers
 from gateway.rest.protojson.encode import dumps
 from gateway.rest.request import ClientGone, end_response, send_body, start_response
 from gateway.rest.status import HttpError, from_call, from_error
+from servicekit.echo import brief
 from servicekit.errors import Internal, ServiceError, Unavailable
 
 log = structlog.get_logger("gateway.rest")
@@ -28,11 +29,14 @@ SECURITY_HEADERS = {
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
     "cache-control": "no-store",
 }
+# Every response of these says when to call again: errors do themselves, by their RetryInfo.
+RETRYABLE, RETRY_AFTER_SECONDS = (429, 503), "5"
 # Paths of probes, logged at debug level only, as are workers that poll whether their task is still needed.
 QUIET = ("/health",)
-# After a failed request, the rest of its body is read and dropped for so long: closing at once would reset the
-# connection, and many clients would lose the response.
+# After a failed request the rest of its body is read and dropped, for so long and so much of it: closing at once would
+# reset the connection, and many clients would lose the response.
 LINGER_SECONDS = 5.0
+LINGER_BYTES = 64 * 1024 * 1024
 STOPPING = "The service is stopping. A job that was accepted goes on; find it with GET /jobs."
 UNEXPECTED = "Something went wrong inside the service; its log has more under request id {}."
 
@@ -55,12 +59,12 @@ class ErrorBoundary:
             except ClientGone:
                 exchange.status = 499
             except asyncio.CancelledError:  # the server stops
-                await exchange.fail(from_error(Unavailable(STOPPING)))
+                await exchange.fail(from_error(Unavailable(STOPPING, reason="SHUTTING_DOWN")))
             except (ServiceError, grpc.aio.AioRpcError) as error:
                 await exchange.fail(_http_error(error))
             except Exception:
                 log.exception("unexpected error")
-                await exchange.fail(from_error(Internal(UNEXPECTED.format(exchange.request_id))))
+                await exchange.fail(from_error(Internal(UNEXPECTED.format(exchange.request_id), reason="UNEXPECTED")))
             finally:
                 exchange.log()
 
@@ -100,6 +104,8 @@ class Exchange:
             headers["x-request-id"] = self.request_id
             for name, value in SECURITY_HEADERS.items():
                 headers.setdefault(name, value)
+            if self.status in RETRYABLE:
+                headers.setdefault("retry-after", RETRY_AFTER_SECONDS)
         await self._send(message)
 
     async def fail(self, error: HttpError) -> None:
@@ -116,10 +122,11 @@ class Exchange:
         await end_response(self.send)
 
     async def _linger(self) -> None:
+        size_bytes = 0
         try:
             async with asyncio.timeout(LINGER_SECONDS):
-                while self._body_is_open:
-                    await self.receive()
+                while self._body_is_open and size_bytes < LINGER_BYTES:
+                    size_bytes += len((await self.receive()).get("body", b""))
         except TimeoutError:
             log.debug("client kept sending after its request failed")
 
@@ -128,4 +135,4 @@ class Exchange:
         elapsed = round((time.monotonic() - self._started) * 1000, 1)
         path, method = self._scope["path"], self._scope["method"]
         write = log.debug if path in QUIET or (method == "HEAD" and path.startswith("/tasks/")) else log.info
-        write("request", method=method, path=path, status=self.status, milliseconds=elapsed)
+        write("request", method=method, path=brief(path), status=self.status, milliseconds=elapsed)

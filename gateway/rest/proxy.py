@@ -11,12 +11,13 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from apigpu.v1 import jobs_pb2
-from gateway.auth import require_key
+from gateway.auth import ApiKeys
 from gateway.jobs import operation
 from gateway.rest import headers as http_headers
+from gateway.rest.bodies import Bodies
 from gateway.rest.protojson.decode import is_bytes
 from gateway.rest.protojson.encode import dumps
-from gateway.rest.request import RoutedRequest, parse_query, while_connected
+from gateway.rest.request import RoutedRequest, client_of, parse_query, while_connected
 from gateway.rest.routes import GET_JOB, OPERATIONS, SUBMIT_JOB, Route, RouteTable
 from gateway.rest.streams import header_message, send_file, send_messages, upload
 from servicekit.chunks import MAX_MESSAGE_BYTES
@@ -48,17 +49,17 @@ class Proxy:
     """The ASGI application of all routes of the table; `channel` leads to the gateway's own gRPC."""
 
     channel: grpc.aio.Channel
+    keys: ApiKeys
     table: RouteTable
     settings: RestSettings
+    bodies: Bodies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request. Raises ServiceError, AioRpcError and ClientGone."""
         request = self._route(scope, receive, send)
-        if request.route.body:
-            # The gateway checks the key; but a body without any key is not worth reading and parsing.
-            require_key(
-                request.route.rpc_path, {key: value for key, value in request.metadata if isinstance(value, str)}
-            )
+        # gRPC judges it again; but nothing of a body is read, and nothing parsed, for a key that is not right.
+        texts = {key: value for key, value in request.metadata if isinstance(value, str)}
+        self.keys.admit(request.route.rpc_path, texts, request.network)
         if request.route.method.client_streaming:
             await self._upload(request)
         elif request.route.method.server_streaming:
@@ -77,6 +78,7 @@ class Proxy:
             headers=headers,
             metadata=http_headers.request_metadata(headers, scope["state"]["request_id"], base_url.rstrip("/")),
             timeout_seconds=http_headers.timeout_seconds(headers),
+            network=client_of(scope),
             is_head=scope["method"] == "HEAD",
             receive=receive,
             send=send,
@@ -86,7 +88,7 @@ class Proxy:
 
     async def _unary(self, request: RoutedRequest) -> None:
         # The client's connection is not watched meanwhile: the call, and the job that it makes, go on without it.
-        message = await request.message(self.settings.max_body_bytes)
+        message = await request.message(self.bodies)
         if message.DESCRIPTOR.full_name in OPERATIONS and _prefers_async(request.headers):
             await self._submit(request, message)
             return
@@ -102,7 +104,7 @@ class Proxy:
         await _respond(call, route, request, response, 202, headers)
 
     async def _stream(self, request: RoutedRequest) -> None:
-        message = await request.message(self.settings.max_body_bytes)
+        message = await request.message(self.bodies)
         call = self._call(request.route, request, message)
         try:
             if is_bytes(request.route.response_field):

@@ -1,6 +1,7 @@
 """HTTP requests that have a route, as messages of its RPC; their bodies; and the plain ASGI messages of responses."""
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,15 +12,20 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from gateway.rest import digests
+from gateway.rest.bodies import Bodies
 from gateway.rest.headers import Pair
 from gateway.rest.protojson import decode
+from gateway.rest.protojson.parse import loads
 from gateway.rest.routes import WHOLE, Route
 from gateway.rest.status import RequestTimeout, UnsupportedMedia
 from servicekit.addresses import client_network, parse_address
-from servicekit.errors import InvalidArgument, ResourceExhausted
+from servicekit.echo import brief
+from servicekit.errors import InvalidArgument
 from servicekit.tasks import cancel_and_wait
 
 MAX_PARAMETERS = 1000
+# Beside the seconds that a body may stall for, time to wait for it grows with what has come of it.
+LEAST_BYTES_PER_SECOND = 8 * 1024
 
 
 class ClientGone(Exception):
@@ -35,6 +41,7 @@ class RoutedRequest:
     query: Mapping[str, list[str]]
     headers: Headers
     metadata: tuple[Pair, ...]
+    network: str
     timeout_seconds: float | None
     is_head: bool
     receive: Receive
@@ -46,7 +53,7 @@ class RoutedRequest:
         """Raise UnsupportedMedia for a body that is compressed, or a form."""
         coding = self.headers.get("content-encoding", "identity").lower()
         if coding != "identity":
-            raise UnsupportedMedia(f"Content-Encoding {coding} is not read here; send the body as it is.")
+            raise UnsupportedMedia(f"Content-Encoding {brief(coding)} is not read here; send the body as it is.")
         if self.headers.get("content-type", "").lower().startswith("multipart/"):
             raise UnsupportedMedia("A form is not read here; the body must be the JSON, or the file, itself.")
 
@@ -57,24 +64,28 @@ class RoutedRequest:
         if value is None:
             return None
         if not value.isascii() or not value.isdecimal():
-            raise InvalidArgument("Content-Length is no number.")
+            raise InvalidArgument("Content-Length is no number.", reason="BAD_HEADER")
         return int(value)
 
-    async def message(self, max_body_bytes: int) -> Message:
+    async def message(self, bodies: Bodies) -> Message:
         """Return the RPC's request; query and path override the body. Raises ServiceError, and ClientGone."""
-        message, field = self.route.request_class(), self.route.body_field
+        message = self.route.request_class()
         if self.route.body:
             self.check_encoding()
-            content = await self._read(max_body_bytes)
-            digests.verify(self.headers, content)
-            if content.strip() and field is not None:
-                decode.set_field(message, field, decode.loads(content), field.json_name)
-            elif content.strip():
-                decode.merge(message, decode.loads(content))
-            elif field is not None and field.message_type is not None and not field.is_repeated:
-                getattr(message, field.name).SetInParent()  # it is the body, though nothing is said
+            parts = receive_body(self.receive, self.idle_seconds)
+            await bodies.read(parts, self.content_length, self.network, functools.partial(self._decode, message))
         self.set_parameters(message)
         return message
+
+    def _decode(self, message: Message, content: bytes) -> None:
+        digests.verify(self.headers, content)
+        field = self.route.body_field
+        if content.strip() and field is not None:
+            decode.set_field(message, field, loads(content), field.json_name)
+        elif content.strip():
+            decode.merge(message, loads(content))
+        elif field is not None and field.message_type is not None and not field.is_repeated:
+            getattr(message, field.name).SetInParent()  # it is the body, though nothing is said
 
     def set_parameters(self, message: Message, shorthand: str = "") -> None:
         """Set the fields of query and path, the path last, so that it overrides.
@@ -95,21 +106,6 @@ class RoutedRequest:
         for path, text in self.variables.items():
             decode.set_text(message, path, [text])
 
-    async def _read(self, max_bytes: int) -> bytes:
-        too_large = ResourceExhausted(
-            f"The body is over {max_bytes} bytes, the most that JSON may have here; a file is uploaded to /assets, and "
-            "named.",
-            reason="TOO_LARGE",
-        )
-        if (self.content_length or 0) > max_bytes:
-            raise too_large
-        content = bytearray()
-        async for data in receive_body(self.receive, self.idle_seconds):
-            content += data
-            if len(content) > max_bytes:
-                raise too_large
-        return bytes(content)
-
 
 def client_of(scope: Scope) -> str:
     """Return what stands for the client of a request in limits: its address, or its network of IPv6."""
@@ -122,23 +118,38 @@ def parse_query(text: bytes) -> dict[str, list[str]]:
     try:
         return parse_qs(text.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS)
     except ValueError as error:  # not UTF-8, or too many
-        raise InvalidArgument(f"The query is not UTF-8 or has over {MAX_PARAMETERS} parameters.") from error
+        reading = f"The query is not UTF-8 or has over {MAX_PARAMETERS} parameters."
+        raise InvalidArgument(reading, reason="BAD_QUERY") from error
 
 
 async def receive_body(receive: Receive, idle_seconds: float) -> AsyncIterator[bytes]:
-    """Yield a body as it arrives. Raises ClientGone when it breaks off, RequestTimeout when it stalls."""
-    has_more = True
+    """Yield a body as it arrives. Raises ClientGone when it breaks off, RequestTimeout when it is late or too slow."""
+    clock = asyncio.get_running_loop().time
+    has_more, size_bytes, waited_seconds = True, 0, 0.0
     while has_more:
+        left_seconds = idle_seconds + size_bytes / LEAST_BYTES_PER_SECOND - waited_seconds
+        since = clock()
         try:
-            async with asyncio.timeout(idle_seconds):
+            async with asyncio.timeout(min(idle_seconds, left_seconds)):
                 message = await receive()
         except TimeoutError as error:
-            raise RequestTimeout(f"Nothing of the body came for {idle_seconds:g} s; send it again.") from error
+            raise _too_slow(idle_seconds, size_bytes, left_seconds) from error
+        waited_seconds += clock() - since
         if message["type"] == "http.disconnect":
             raise ClientGone
         has_more = message.get("more_body", False)
-        if message.get("body"):
-            yield message["body"]
+        data = message.get("body")
+        if data:
+            size_bytes += len(data)
+            yield data
+
+
+def _too_slow(idle_seconds: float, size_bytes: int, left_seconds: float) -> RequestTimeout:
+    if left_seconds >= idle_seconds:
+        return RequestTimeout(f"Nothing of the body came for {idle_seconds:g} s; send it again.")
+    return RequestTimeout(
+        f"The body came too slowly, {size_bytes} bytes of it; send {LEAST_BYTES_PER_SECOND} bytes a second at least."
+    )
 
 
 async def while_connected(receive: Receive, work: Coroutine[Any, Any, None]) -> None:

@@ -86,6 +86,8 @@ class Template:
 
         Raises ValueError for a value that is not UTF-8.
         """
+        if path.count("/") < len(self.segments) - 1:
+            return None
         parts = path[1:].split("/") if path != "/" else []
         if self.verb:
             if not parts or not parts[-1].endswith(":" + self.verb):
@@ -158,7 +160,8 @@ class Template:
 def _matches(pattern: str, part: str) -> bool:
     if pattern == ONE:
         return bool(part)
-    return pattern == REST or unquote(part) == pattern
+    # An escape has three letters for one byte of the pattern, of which a letter has four at most.
+    return pattern in (part, REST) or ("%" in part and len(part) <= 12 * len(pattern) and unquote(part) == pattern)
 
 
 _FILES = (video_pb2, jobs_pb2, assets_pb2, system_pb2, fleet_pb2)
@@ -238,7 +241,7 @@ class RouteTable:
                 variables = route.template.match(path)
             except ValueError as error:
                 text = f"The path {path} is not UTF-8 once it is decoded; encode it as UTF-8."
-                raise InvalidArgument(text) from error
+                raise InvalidArgument(text, reason="BAD_PATH") from error
             if variables is None:
                 continue
             if route.http_method in wanted:

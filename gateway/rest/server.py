@@ -17,8 +17,11 @@ from typing import Any
 import grpc
 import uvicorn
 from starlette.applications import Starlette
+from starlette.convertors import Convertor, register_url_convertor
+from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
 from starlette.routing import Match, Mount, Route
 from starlette.types import ASGIApp, Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -26,19 +29,22 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from gateway.assets.links import LinkSigner
 from gateway.assets.store import AssetStore
 from gateway.assets.transfers import TransferSlots
+from gateway.auth import ApiKeys
+from gateway.rest.bodies import Bodies
 from gateway.rest.connections import FairProtocol
 from gateway.rest.files import SignedFiles
+from gateway.rest.heads import HeadMeter
 from gateway.rest.middleware import ErrorBoundary
 from gateway.rest.openapi.document import OpenApi
 from gateway.rest.protojson.encode import dumps
-from gateway.rest.proxy import Proxy, RestSettings
+from gateway.rest.proxy import JSON, Proxy, RestSettings
 from gateway.rest.routes import RouteTable
-from gateway.rest.status import HttpError, from_error
+from gateway.rest.status import HttpError, MalformedHttp, RequestTimeout, from_error
 from gateway.rest.worker_links import WorkerInputs, WorkerLinks, WorkerResult
 from servicekit.concurrency import ConcurrencyLimit
 from servicekit.config import ConfigError
 from servicekit.connections import max_connections
-from servicekit.errors import InvalidArgument, ResourceExhausted
+from servicekit.errors import InvalidArgument, ResourceExhausted, ServiceError
 from servicekit.server import PORTS
 
 __all__ = ["HttpLimits", "HttpServer", "RestSettings", "build_app"]
@@ -58,11 +64,13 @@ LAST_RESPONSE_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class HttpLimits:
-    """Limits of a connection: bytes and seconds of a request's head, seconds in which the rest of a body is read and
-    dropped after the response, and idle seconds between requests. And how many connections; 0: as descriptors allow."""
+    """Limits of a connection: bytes and seconds of a request's head, bytes and seconds for which the rest of a body is
+    read and dropped after the response, and idle seconds between requests. And how many connections; 0: as
+    descriptors allow."""
 
     head_bytes: int = 64 * 1024
     head_seconds: float = 30.0
+    leftover_bytes: int = 64 * 1024 * 1024
     leftover_seconds: float = 30.0
     keep_alive_seconds: float = 65.0
     connections: int = 0
@@ -73,6 +81,7 @@ LIMITS = HttpLimits()
 
 def build_app(
     channel: grpc.aio.Channel,
+    keys: ApiKeys,
     assets: AssetStore,
     links: LinkSigner,
     settings: RestSettings,
@@ -81,12 +90,12 @@ def build_app(
 ) -> Starlette:
     """Build the application.
 
-    `channel` leads to the gateway's own gRPC. `transfers` counts downloads by signed links. `worker_links` serves
-    encoders behind a provider's queue.
+    `channel` leads to the gateway's own gRPC, whose `keys` are judged here first. `transfers` counts downloads by
+    signed links. `worker_links` serves encoders behind a provider's queue.
     """
     table = RouteTable()
     cors = Middleware(
-        CORSMiddleware,
+        Cors,
         allow_origins=list(settings.cors_allow_origins),
         allow_methods=METHODS,
         allow_headers=["*"],
@@ -99,10 +108,23 @@ def build_app(
             Route("/files/{id}/{filename:path}", SignedFiles(assets, links, transfers, settings.stall_seconds)),
             *_worker_routes(worker_links, settings.stall_seconds),
             Route("/openapi.json", OpenApi(table, settings.public_url)),
-            AnyPath("/", Proxy(channel, table, settings)),
+            AnyPath("/", Proxy(channel, keys, table, settings, Bodies(settings.max_body_bytes))),
         ],
         middleware=[cors, Middleware(ErrorBoundary)],
     )
+
+
+class Cors(CORSMiddleware):
+    """Starlette's, with refusals of preflights in JSON."""
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        response = super().preflight_response(request_headers)
+        if response.status_code < 400:
+            return response
+        allowed = {name: value for name, value in response.headers.items() if not name.startswith("content-")}
+        text = f"{bytes(response.body).decode()}; CORS_ALLOW_ORIGINS says which pages may call."
+        failed = from_error(InvalidArgument(text, reason="CORS_REFUSED"))
+        return Response(dumps(failed.body()), failed.http_status, allowed, JSON)
 
 
 class AnyPath(Mount):
@@ -116,14 +138,29 @@ def _worker_routes(links: WorkerLinks | None, stall_seconds: float) -> list[Rout
     if links is None:
         return []
     return [
-        Route("/tasks/{key}/{ticket}/inputs/{number:int}", WorkerInputs(links, stall_seconds)),
+        Route("/tasks/{key}/{ticket}/inputs/{number:index}", WorkerInputs(links, stall_seconds)),
         Route("/tasks/{key}/{ticket}/result", WorkerResult(links)),
-        Route("/tasks/{key}/{ticket}/files/{number:int}", WorkerResult(links)),
+        Route("/tasks/{key}/{ticket}/files/{number:index}", WorkerResult(links)),
     ]
 
 
+class IndexConvertor(Convertor[int]):
+    """Path parameters that are places in a list: a number of a few digits, unlike Starlette's `int`."""
+
+    regex = "[0-9]{1,9}"
+
+    def convert(self, value: str) -> int:
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        return str(value)
+
+
+register_url_convertor("index", IndexConvertor())
+
+
 class LimitedProtocol(FairProtocol):
-    """Respond 431 to a head over the limit and 408 to one that is late, both in JSON.
+    """Respond 431 to a head over the limits, 408 to one that is late and 400 to a malformed one, all in JSON.
 
     Trailers, which nobody reads, have the same limit. Over it, and when a body does not end in time after the response,
     the connection is closed.
@@ -135,6 +172,8 @@ class LimitedProtocol(FairProtocol):
         self._is_in_head = True
         self._has_advanced = False
         self._framing_bytes = 0
+        self._leftover_bytes = 0
+        self._head = HeadMeter(limits.head_bytes)
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -151,22 +190,37 @@ class LimitedProtocol(FairProtocol):
             self._start_head_timer()
         super().data_received(data)
         self._framing_bytes = 0 if self._has_advanced else self._framing_bytes + len(data)
+        # The parser holds back a header until it is whole.
         if self._framing_bytes > self._limits.head_bytes and not self.transport.is_closing():
-            self._refuse(431, f"The head of the request is over {self._limits.head_bytes} bytes.")
+            self._refuse(self._head.too_large)
+
+    def on_message_begin(self) -> None:
+        self._head, self._leftover_bytes = HeadMeter(self._limits.head_bytes), 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        self._head.add_target(url)
+        super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        self._head.add_header(name, value)
         if self._is_in_head:  # httptools calls it for trailers too
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        self._is_in_head, self._has_advanced = False, True
+        self._head.check(self.parser.get_http_version(), self.headers, len(self.pipeline))
         self._stop_timer()
         self._unset_keepalive_if_required()
-        super().on_headers_complete()
+        super().on_headers_complete()  # raises for a target that is no path
+        self._is_in_head, self._has_advanced = False, True
 
     def on_body(self, body: bytes) -> None:
         self._has_advanced = True
         super().on_body(body)
+        if self.cycle.response_complete:
+            self._leftover_bytes += len(body)
+            if self._leftover_bytes > self._limits.leftover_bytes:
+                self.transport.close()
 
     def on_message_complete(self) -> None:
         self._is_in_head, self._has_advanced = True, True
@@ -183,13 +237,13 @@ class LimitedProtocol(FairProtocol):
             self._start_timer(self._limits.leftover_seconds, self.transport.close)
 
     def send_400_response(self, msg: str) -> None:
-        """Respond to malformed HTTP, and close."""
-        self._refuse(400, msg)
+        """Respond to malformed HTTP, and to a head that was refused, and close."""
+        self._refuse(self._head.fault or MalformedHttp(msg))
 
     def _start_head_timer(self) -> None:
         seconds = self._limits.head_seconds
-        text = f"The head of the request did not come within {seconds:g} s."
-        self._start_timer(seconds, self._refuse, 408, text)
+        late = RequestTimeout(f"The head of the request did not come within {seconds:g} s.")
+        self._start_timer(seconds, self._refuse, late)
 
     def _start_timer(self, seconds: float, callback: Callable[..., None], *arguments: Any) -> None:
         self._stop_timer()
@@ -200,12 +254,16 @@ class LimitedProtocol(FairProtocol):
             self._timer.cancel()
             self._timer = None
 
-    def _refuse(self, number: int, text: str) -> None:
-        is_responding = self.cycle is not None and not self.cycle.response_complete
-        if is_responding or not self._is_in_head:  # a response was started or is complete
+    def _refuse(self, error: ServiceError) -> None:
+        """Respond with the error and close; only close where another response is due, begun or complete."""
+        is_unanswered = self.cycle is not None and not self.cycle.response_complete
+        if self._is_in_head == is_unanswered or (is_unanswered and (self.cycle.response_started or self.pipeline)):
             self.transport.close()
             return
-        self._end_with(HttpError(from_error(InvalidArgument(text)).status, number))
+        if is_unanswered:  # the application is told that its client is gone
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self._end_with(from_error(error))
 
     def refuse_connection(self, error: ResourceExhausted) -> None:
         """Respond 503 to a connection too many."""

@@ -1,5 +1,6 @@
 """gRPC codes as HTTP status, and the JSON body of errors."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -10,7 +11,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from gateway.rest.protojson.encode import to_json
 from servicekit import errors
-from servicekit.errors import CODES, ServiceError, rpc_status
+from servicekit.errors import CODES, LASTING_LIMITS, ServiceError, rpc_status
 from servicekit.interceptors import REQUEST_ID
 
 Code = grpc.StatusCode
@@ -36,6 +37,7 @@ HTTP_STATUS: dict[grpc.StatusCode, int] = {
 TITLES: dict[int, str] = {
     **{status.value: status.phrase for status in HTTPStatus if status >= 400},
     413: "Content Too Large",
+    414: "URI Too Long",
     416: "Range Not Satisfiable",
     499: "Client Closed Request",
     500: "Processing failed",
@@ -45,18 +47,15 @@ REASON_TITLES: dict[str, str] = {
     "JOB_NOT_FOUND": "Job not found",
     "CANCEL_REFUSED": "Failed to cancel job",
 }
-# Limits that waiting does not lift: 429 would invite the client to try again.
-REASON_STATUS: dict[str, int] = {
-    "TOO_LARGE": 413,
-    "INPUT_TOO_LARGE": 413,
-    "ASSET_TOO_LARGE": 413,
-    "STORAGE_FULL": 507,
-}
-# Codes of gRPC itself when it cannot reach the gateway; their texts are about sockets, and not for clients.
-_TRANSPORT_CODES = (Code.UNAVAILABLE, Code.INTERNAL, Code.UNKNOWN)
-# Key in an ErrorInfo's metadata: whole seconds after which a call may succeed.
-RETRY_AFTER = "retry_after_seconds"
+# For limits that waiting does not lift 429 would invite the client to try again.
+REASON_STATUS: dict[str, int] = {**dict.fromkeys(LASTING_LIMITS, 413), "STORAGE_FULL": 507}
 UNREACHABLE = "The service cannot answer just now; try again in a moment."
+# Texts and reasons for the codes of gRPC itself. Its own texts are about sockets, metadata and code, not for clients.
+_TRANSPORT_ERRORS: dict[grpc.StatusCode, tuple[str, str]] = {
+    Code.RESOURCE_EXHAUSTED: ("The service has too many calls just now; try again in a moment.", "TOO_MANY_CALLS"),
+    Code.DEADLINE_EXCEEDED: ("The deadline of the request has passed.", "DEADLINE_EXCEEDED"),
+    Code.CANCELLED: ("The call was cancelled.", "CANCELLED"),
+}
 
 
 class MethodNotAllowed(errors.Unimplemented):
@@ -71,25 +70,41 @@ class MethodNotAllowed(errors.Unimplemented):
         self.headers = (("allow", self.allow),)
 
 
-class UnsupportedMedia(errors.InvalidArgument):
+class UnsupportedMedia(errors.InvalidArgument, reason="UNSUPPORTED_MEDIA"):
     """The body has an encoding that is not supported."""
 
     http_status: ClassVar[int] = 415
 
 
-class Gone(errors.NotFound):
+class Gone(errors.NotFound, reason="GONE"):
     """The resource of a link is gone for good."""
 
     http_status: ClassVar[int] = 410
 
 
-class RequestTimeout(errors.DeadlineExceeded):
-    """The body stalled."""
+class RequestTimeout(errors.DeadlineExceeded, reason="REQUEST_TIMEOUT"):
+    """Head or body of the request did not come in time."""
 
     http_status: ClassVar[int] = 408
 
 
-class RangeNotSatisfiable(ServiceError, code=Code.OUT_OF_RANGE):
+class MalformedHttp(errors.InvalidArgument, reason="MALFORMED_HTTP"):
+    """The request does not keep to HTTP."""
+
+
+class HeadTooLarge(errors.InvalidArgument, reason="HEAD_TOO_LARGE"):
+    """Request line and headers are over the limit."""
+
+    http_status: ClassVar[int] = 431
+
+
+class TargetTooLong(errors.InvalidArgument, reason="HEAD_TOO_LARGE"):
+    """Path and query are over the limit."""
+
+    http_status: ClassVar[int] = 414
+
+
+class RangeNotSatisfiable(ServiceError, code=Code.OUT_OF_RANGE, reason="RANGE_NOT_SATISFIABLE"):
     """The requested range lies outside the file of `size_bytes`."""
 
     http_status: ClassVar[int] = 416
@@ -110,7 +125,7 @@ class HttpError:
     @property
     def title(self) -> str:
         """Return what failed, in few words."""
-        return REASON_TITLES.get(_info(self.status).reason) or TITLES.get(self.http_status) or TITLES[500]
+        return REASON_TITLES.get(_reason(self.status)) or TITLES.get(self.http_status) or TITLES[500]
 
     def body(self) -> dict[str, Any]:
         """Return the JSON body: `error` and `message` for people, `code`, `status` and `details` for programs."""
@@ -135,24 +150,30 @@ def from_error(error: ServiceError) -> HttpError:
 def from_call(error: grpc.aio.AioRpcError, override: int | None = None) -> HttpError:
     """Return the HTTP error of a failed call; `override` is the HTTP status that the servicer set."""
     status = rpc_status(error)
-    if error.code() in _TRANSPORT_CODES and not any(key == REQUEST_ID for key, _ in error.trailing_metadata() or ()):
-        status.message = UNREACHABLE
+    if not any(key == REQUEST_ID for key, _ in error.trailing_metadata() or ()):
+        status.message, reason = _TRANSPORT_ERRORS.get(error.code(), (UNREACHABLE, "UNREACHABLE"))
+        errors.complete(status, reason)
+    errors.complete(status)
     number = override or http_status(status)
     return HttpError(status, number, _standard_headers(status, number))
 
 
 def http_status(status: status_pb2.Status) -> int:
     """Return the HTTP status of a google.rpc.Status."""
-    by_reason = REASON_STATUS.get(_info(status).reason) if status.code == Code.RESOURCE_EXHAUSTED.value[0] else None
+    by_reason = REASON_STATUS.get(_reason(status)) if status.code == Code.RESOURCE_EXHAUSTED.value[0] else None
     return by_reason or HTTP_STATUS[CODES.get(status.code, Code.UNKNOWN)]
 
 
 def _standard_headers(status: status_pb2.Status, number: int) -> tuple[tuple[str, str], ...]:
-    wait = _info(status).metadata.get(RETRY_AFTER, "")
     challenge = (("www-authenticate", 'ApiKey header="X-API-Key"'),) if number == 401 else ()
-    return (*challenge, ("retry-after", wait)) if wait.isdecimal() else challenge
+    retry = errors.detail(status, error_details_pb2.RetryInfo)
+    if retry is None:
+        return challenge
+    # Whole seconds, and one at least: programs that are told 0 call again without a pause.
+    seconds = max(1, math.ceil(retry.retry_delay.ToMilliseconds() / 1000))
+    return (*challenge, ("retry-after", str(seconds)))
 
 
-def _info(status: status_pb2.Status) -> error_details_pb2.ErrorInfo:
-    info = error_details_pb2.ErrorInfo()
-    return next((info for detail in status.details if detail.Unpack(info)), error_details_pb2.ErrorInfo())
+def _reason(status: status_pb2.Status) -> str:
+    info = errors.detail(status, error_details_pb2.ErrorInfo)
+    return info.reason if info else ""

@@ -161,7 +161,9 @@ def _announced(headers: Headers) -> tuple[int, str]:
     """Return the size and SHA-256 that the request announces. Raises InvalidArgument without them."""
     length, sha256 = headers.get("content-length", ""), announced_sha256(headers)
     if not (length.isascii() and length.isdecimal()):
-        raise InvalidArgument("Content-Length is needed.", fields={"content-length": "is missing or no number"})
+        fields = {"content-length": "is missing or no number"}
+        raise InvalidArgument("Content-Length is needed.", reason="BAD_HEADER", fields=fields)
     if not sha256:
-        raise InvalidArgument("Content-Digest with sha-256 is needed.", fields={"content-digest": "is missing"})
+        fields = {"content-digest": "is missing"}
+        raise InvalidArgument("Content-Digest with sha-256 is needed.", reason="BAD_DIGEST", fields=fields)
     return int(length), sha256

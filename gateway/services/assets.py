@@ -51,7 +51,9 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
             asset = await self.assets.describe(parse_name(request.name))
             if not 0 <= request.offset <= asset.size_bytes:
                 raise InvalidArgument(
-                    f"offset is {request.offset} and must be from 0 to {asset.size_bytes}.", fields={"offset": "range"}
+                    f"offset is {request.offset} and must be from 0 to {asset.size_bytes}.",
+                    reason="OFFSET_OUT_OF_RANGE",
+                    fields={"offset": "range"},
                 )
             await self._send(context, pb2.DownloadAssetResponse(asset=self.presenter.to(context).asset(asset)))
             async with aclosing(self.assets.read(asset.id, request.offset)) as chunks:

@@ -56,6 +56,8 @@ STATUSES: dict[int, tuple[type[ServiceError], str]] = {
 }
 SERVER_FAILED = (Unavailable, "failed at its server; try again later")
 REFUSED = (FailedPrecondition, "was refused; is the link still valid?")
+# Reasons of errors that are about the server of a source.
+ORIGIN_REASONS = ("FETCH_FAILED", "FETCH_REFUSED", "FETCH_TOO_SLOW")
 # A download must be so fast, on average, that it would end within this many times the time that it has.
 HOPELESS = 2
 
@@ -283,6 +285,21 @@ def status_error(url: httpx.URL, status: int) -> ServiceError:
     kind, text = STATUSES.get(status, SERVER_FAILED if status >= 500 else REFUSED)
     metadata = {"http_status": str(status)}
     return kind(f"{urls.redact(url)} {text} (HTTP status {status}).", reason="FETCH_REFUSED", metadata=metadata)
+
+
+def is_of_origin(error: ServiceError) -> bool:
+    """Return True if a server of somebody else failed: it may do better at the next try."""
+    return error.reason in ORIGIN_REASONS and isinstance(error, Unavailable | DeadlineExceeded)
+
+
+def final_error(error: ServiceError) -> ServiceError:
+    """Return the error of an origin that failed at every try as one that the caller can mend.
+
+    With a 5xx, which says that the service failed, tools would repeat the whole request.
+    """
+    if not is_of_origin(error):
+        return error
+    return FailedPrecondition(error.message, reason=error.reason, fields=error.fields, metadata=error.metadata)
 
 
 def _translate(url: httpx.URL, error: Exception) -> ServiceError:

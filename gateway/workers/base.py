@@ -17,7 +17,7 @@ from servicekit.errors import InvalidArgument, ServiceError, Unavailable
 Opened = AbstractAsyncContextManager[Source]
 
 
-class EncoderLost(Unavailable):
+class EncoderLost(Unavailable, reason="ENCODER_LOST"):
     """The encoder took the task and could not go on with it; the attempt counts. One that `is_unfit` would fail again:
     the task goes to another one, if there is another."""
 
@@ -26,7 +26,7 @@ class EncoderLost(Unavailable):
         self.is_unfit = is_unfit
 
 
-class EncoderBusy(Unavailable):
+class EncoderBusy(Unavailable, reason="ENCODER_BUSY"):
     """The encoder did not take the task: not reachable, no slot, shutting down. The attempt does not count."""
 
 
@@ -152,4 +152,4 @@ def about(field: str, error: ServiceError) -> ServiceError:
 
 def empty() -> ServiceError:
     """Return the error of an input without a byte."""
-    return InvalidArgument("the file is empty; check the link or upload it again")
+    return InvalidArgument("the file is empty; check the link or upload it again", reason="EMPTY_INPUT")

@@ -69,6 +69,8 @@ FAULTS: dict[str, Verdict] = {
     # It is of another version, or does not know this gateway.
     "BAD_TASK": WORKER_FAULT,
     "BAD_LINK": WORKER_FAULT,
+    "BAD_HEADER": WORKER_FAULT,
+    "BAD_DIGEST": WORKER_FAULT,
     "ADDRESS": WORKER_FAULT,
     "CLIENT_CERTIFICATE": WORKER_FAULT,
     "SESSION_TOKEN": WORKER_FAULT,
@@ -78,6 +80,7 @@ FAULTS: dict[str, Verdict] = {
     "EVICTED": GATEWAY_FAULT,
     "STORE_DOWN": GATEWAY_FAULT,
     "STORAGE_UNAVAILABLE": GATEWAY_FAULT,
+    "ASSET_DAMAGED": GATEWAY_FAULT,
     # It takes the attempt for over, or for another one.
     "GONE": GATEWAY_FAULT,
     "TASK_OVER": GATEWAY_FAULT,
@@ -99,6 +102,8 @@ FAULTS: dict[str, Verdict] = {
     "TOO_LONG": TASK_FAULT,
     "TOO_MUCH_MEMORY": TASK_FAULT,
     "TOO_MUCH_WORK": TASK_FAULT,
+    "TASK_TIMEOUT": TASK_FAULT,
+    "UNKNOWN_OPERATION": TASK_FAULT,
     # FFmpeg fails for an unknown reason, as a rule over its input.
     "FFMPEG_FAILED": TASK_FAULT,
 }

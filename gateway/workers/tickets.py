@@ -69,7 +69,7 @@ class Tickets(Records[AttemptTicket]):
             )
             if noted.id == ticket.id:
                 return noted
-        raise Aborted(f"Task {key} was taken up by another gateway meanwhile.")
+        raise Aborted(f"Task {key} was taken up by another gateway meanwhile.", reason="CHANGED_MEANWHILE")
 
     async def close(self, key: str, ticket: AttemptTicket) -> None:
         """Let its links open nothing any more, and keep it; another ticket that the task has by now stays."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 
 from tests.support.until import within
 
@@ -39,4 +40,4 @@ async def _receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, r
 
 def statuses(data: bytes) -> list[int]:
     """Return the statuses of the answers in what came back."""
-    return [int(line.split(b" ")[1]) for line in data.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")]
+    return [int(number) for number in re.findall(rb"HTTP/1\.1 ([0-9]{3}) ", data)]

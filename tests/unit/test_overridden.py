@@ -25,6 +25,8 @@ UVICORN = {
     (HttpToolsProtocol, "connection_made"): ["self", "transport"],
     (HttpToolsProtocol, "connection_lost"): ["self", "exc"],
     (HttpToolsProtocol, "data_received"): ["self", "data"],
+    (HttpToolsProtocol, "on_message_begin"): ["self"],
+    (HttpToolsProtocol, "on_url"): ["self", "url"],
     (HttpToolsProtocol, "on_header"): ["self", "name", "value"],
     (HttpToolsProtocol, "on_headers_complete"): ["self"],
     (HttpToolsProtocol, "on_body"): ["self", "body"],
@@ -49,7 +51,10 @@ def test_the_attributes_that_are_read_are_there():
     protocol = inspect.getsource(HttpToolsProtocol.__init__) + inspect.getsource(httptools_impl.RequestResponseCycle)
     for name in ("self.cycle", "self.transport", "self.timeout_keep_alive_task", "self.timeout_keep_alive ="):
         assert name in protocol
-    assert "self.response_complete" in inspect.getsource(RequestResponseCycle.__init__)
+    assert "self.pipeline: deque" in protocol
+    cycle = inspect.getsource(RequestResponseCycle.__init__)
+    for name in ("self.response_complete", "self.response_started", "self.disconnected", "self.message_event"):
+        assert name in cycle
     assert httptools_impl.STATUS_LINE[200].startswith(b"HTTP/1.1 200")
     assert "self._io_writer" in inspect.getsource(TcpTransport)
     assert "self._transport" in inspect.getsource(Client)

@@ -4,7 +4,6 @@ Every error is an InvalidArgument that names the place: "images[1].duracao must 
 """
 
 import difflib
-import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from google.protobuf.message import Message
 
 from gateway.rest.protojson import scalars
 from gateway.rest.protojson.encode import OWN_FORM, WRAPPERS
+from servicekit.echo import brief
 from servicekit.errors import InvalidArgument
 
 MAX_DEPTH = 64
@@ -50,35 +50,6 @@ def field_named(descriptor: Descriptor, name: str) -> Field | None:
     return found or next((field for field in descriptor.fields if field.json_name == name), None)
 
 
-def loads(body: bytes) -> Any:
-    """Parse the JSON of a body. Raises InvalidArgument that names line and column."""
-    try:
-        text = body.decode("utf-8-sig")
-        return json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
-    except UnicodeDecodeError as error:
-        raise InvalidArgument(f"The body is not UTF-8: byte {error.start} is wrong.", reason="BAD_JSON") from error
-    except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        raise InvalidArgument(f"The body is not valid JSON: {error.msg} at {place}.", reason="BAD_JSON") from error
-    except ValueError as error:  # raised by the hooks below, and for numbers of thousands of digits
-        raise InvalidArgument(f"The body is not valid JSON: {error}.", reason="BAD_JSON") from error
-    except RecursionError as error:
-        raise InvalidArgument("The body is nested too deep.", reason="BAD_JSON") from error
-
-
-def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    value: dict[str, Any] = {}
-    for name, element in pairs:
-        if name in value:
-            raise ValueError(f'the key "{name}" is there twice')
-        value[name] = element
-    return value
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f'{name} is no JSON number; write "{name}" in quotes')
-
-
 def merge(message: Message, value: Any, where: str = "", depth: int = 0) -> None:
     """Set the fields of the message from a JSON value; `where` is the path of the message in the body."""
     descriptor = message.DESCRIPTOR
@@ -91,7 +62,7 @@ def merge(message: Message, value: Any, where: str = "", depth: int = 0) -> None
         raise _wrong(where, "is nested too deep")
     paths: dict[str, str] = {}
     for name, element in value.items():
-        path = f"{where}.{name}" if where else name
+        path = f"{where}.{brief(name)}" if where else brief(name)
         field = field_named(descriptor, name)
         if field is None:
             raise unknown_name("field", path, [known.json_name for known in descriptor.fields])
@@ -146,7 +117,7 @@ def _set_map(message: Message, field: Field, value: Any, where: str, depth: int)
     key_field, value_field = (field.message_type.fields_by_name[name] for name in ("key", "value"))
     entries = getattr(message, field.name)
     for name, element in value.items():
-        path = f"{where}.{name}"
+        path = f"{where}.{brief(name)}"
         key = _converted(scalars.of_key, key_field, name, path)
         if key in entries:  # "1" and "01"
             raise _wrong(path, "is there already, in other words")
@@ -229,6 +200,7 @@ def _how_to_give(field: Field) -> str:
 
 def unknown_name(what: str, name: str, known: Sequence[str]) -> InvalidArgument:
     """Return the error of a field or parameter that does not exist; it suggests the nearest known name."""
+    name = brief(name)
     near = difflib.get_close_matches(name.rpartition(".")[2], known, n=1)
     hint = f'did you mean "{near[0]}"?' if near else f"known: {', '.join(known) or 'none'}."
     return InvalidArgument(f'Unknown {what} "{name}"; {hint}', reason="UNKNOWN_FIELD", fields={name: f"unknown {what}"})
@@ -240,7 +212,7 @@ def given_twice(where: str, other: str) -> InvalidArgument:
 
 
 def _wrong(where: str, text: str) -> InvalidArgument:
-    return InvalidArgument(f"{where} {text}", fields={where: text})
+    return InvalidArgument(f"{where} {text}", reason="BAD_FIELD", fields={where: text})
 
 
 def _converted(convert: Callable[[Field, Any], Any], field: Field, value: Any, where: str) -> Any:

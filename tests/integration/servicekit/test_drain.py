@@ -6,6 +6,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from servicekit.interceptors import error_boundary
 from servicekit.server import Service
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
@@ -13,7 +14,7 @@ SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.Health
 
 @pytest.mark.parametrize("told_before", [False, True])
 async def test_a_watch_on_its_health_hears_of_the_end_and_does_not_hold_it_up(tmp_path, told_before):
-    service = Service([], max_call_seconds=60)
+    service = Service([error_boundary(60)], max_call_seconds=60)
     service.listen(address := f"unix:{tmp_path}/service.sock", None)
     service.listen_for_probes("127.0.0.1:0")
     await service.start()

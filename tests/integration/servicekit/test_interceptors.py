@@ -4,8 +4,19 @@ import asyncio
 
 import grpc
 import pytest
+from google.rpc import error_details_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from servicekit.errors import NotFound, from_rpc
+from apigpu.v1 import jobs_pb2
+from servicekit.errors import (
+    CLASSES,
+    InvalidArgument,
+    NotFound,
+    Unimplemented,
+    detail,
+    from_rpc,
+    rpc_status,
+)
 from servicekit.interceptors import error_boundary
 from servicekit.server import Service
 
@@ -13,11 +24,16 @@ KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
 SECRET = "password=hunter2"
 
 
+RAISED = {kind.__name__.encode(): kind for kind in CLASSES.values()}
+
+
 async def ends(request):
     if request == b"service error":
         raise NotFound("not here", reason="GONE")
     if request == b"crash":
         raise RuntimeError(SECRET)
+    if request in RAISED:
+        raise RAISED[request]("no")
     if request == b"slow":
         await asyncio.sleep(30)
 
@@ -57,6 +73,11 @@ async def channel(call_seconds):
     service = Service([error_boundary(call_seconds)], max_call_seconds=call_seconds)
     handlers = {kind: getattr(grpc, f"{kind}_rpc_method_handler")(globals()[kind]) for kind in KINDS}
     service.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("t.Test", handlers),))
+    parsing = {
+        kind: getattr(grpc, f"{kind}_rpc_method_handler")(globals()[kind], jobs_pb2.GetJobRequest.FromString)
+        for kind in KINDS
+    }
+    service.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("t.Parsing", parsing),))
     port = service.listen("127.0.0.1:0", grpc.local_server_credentials())
     service.listen_for_probes("127.0.0.1:0")
     await service.start()
@@ -65,9 +86,9 @@ async def channel(call_seconds):
     await service.drain(0)
 
 
-async def call(channel, kind, request):
+async def call(channel, kind, request, service="t.Test"):
     """All that came, and the error that it ended with."""
-    stub = getattr(channel, kind)(f"/t.Test/{kind}")
+    stub = getattr(channel, kind)(f"/{service}/{kind}")
     made = stub(iter([request]) if kind.startswith("stream") else request)
     try:
         if kind.endswith("stream"):
@@ -108,3 +129,31 @@ async def test_the_request_id_of_the_caller_is_kept(channel):
     made = channel.unary_unary("/t.Test/unary_unary")(b"fine", metadata=(("x-request-id", "mine"),))
     await made
     assert dict(await made.trailing_metadata())["x-request-id"] == "mine"
+
+
+@pytest.mark.parametrize("raised", sorted(RAISED), ids=bytes.decode)
+async def test_every_kind_of_error_has_a_reason_and_tells_when_to_try_again_if_that_helps(channel, raised):
+    status = rpc_status((await call(channel, "unary_unary", raised))[1])
+    info, retry = detail(status, error_details_pb2.ErrorInfo), detail(status, error_details_pb2.RetryInfo)
+    assert (info.reason, info.domain) == (RAISED[raised].code.name, "api-gpu")
+    assert (retry is not None) == (info.reason in ("UNAVAILABLE", "RESOURCE_EXHAUSTED"))
+    assert retry is None or retry.retry_delay.ToMilliseconds() > 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_method_that_does_not_exist(channel, kind):
+    error = from_rpc((await call(channel, kind, b"x", "t.Nothing"))[1])
+    assert (type(error), error.reason) == (Unimplemented, "NO_SUCH_METHOD")
+
+
+@pytest.mark.parametrize("kind", ["unary_unary", "stream_unary", "unary_stream", "stream_stream"])
+async def test_a_message_that_cannot_be_parsed_is_the_callers_fault(channel, kind):
+    error = from_rpc((await call(channel, kind, b"\xff\xff", "t.Parsing"))[1])
+    assert (type(error), error.reason) == (InvalidArgument, "BAD_MESSAGE")
+
+
+async def test_a_health_check_of_a_service_that_does_not_exist(channel):
+    stub = health_pb2_grpc.HealthStub(channel)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.Check(health_pb2.HealthCheckRequest(service="t.Nothing"))
+    assert (caught.value.code(), from_rpc(caught.value).reason) == (grpc.StatusCode.NOT_FOUND, "NO_SUCH_SERVICE")

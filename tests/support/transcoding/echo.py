@@ -17,6 +17,8 @@ from grpc_tools import protoc
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
+from gateway.auth import ApiKeys
+from gateway.rest.bodies import Bodies
 from gateway.rest.middleware import ErrorBoundary
 from gateway.rest.proxy import Proxy, RestSettings
 from gateway.rest.routes import RouteTable
@@ -93,7 +95,7 @@ async def echoing() -> AsyncIterator[tuple[Echo, str]]:
 async def proxied(address: str) -> AsyncIterator[httpx.AsyncClient]:
     """Serve the JSON surface of the service at the address; yield a client of it."""
     async with grpc.aio.insecure_channel(address) as channel:
-        proxy = Proxy(channel, RouteTable([service()]), RestSettings())
+        proxy = Proxy(channel, ApiKeys(["k"]), RouteTable([service()]), RestSettings(), Bodies())
         app = Starlette(routes=[AnyPath("/", proxy)], middleware=[Middleware(ErrorBoundary)])
         server = HttpServer(app, "127.0.0.1", 0)
         port = await server.start()

@@ -50,7 +50,7 @@ def test_the_refusal_tells_when_to_try_again(take):
     slot = take(limit, "a")
     with pytest.raises(ResourceExhausted, match="Too many calls at once") as caught:
         take(limit, "b")
-    assert (caught.value.reason, caught.value.metadata) == ("BUSY", {"retry_after_seconds": "1"})
+    assert (caught.value.reason, caught.value.retry_seconds) == ("BUSY", 1)
     limit.release(slot)
     limit.release(slot)
     assert limit.free == 1

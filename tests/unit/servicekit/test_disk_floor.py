@@ -31,7 +31,7 @@ def test_a_full_disk_is_told(tmp_path, number):
     floor = DiskFloor(tmp_path, text="no room", reason="NO_ROOM")
     with pytest.raises(ResourceExhausted, match="no room") as caught, floor.full_disk_errors():
         raise OSError(number, "full")
-    assert (caught.value.reason, caught.value.metadata) == ("NO_ROOM", {"retry_after_seconds": "60"})
+    assert (caught.value.reason, caught.value.retry_seconds) == ("NO_ROOM", 60)
 
 
 def test_other_errors_pass(tmp_path):

@@ -150,7 +150,8 @@ class RunpodRun:
             raise EncoderBusy("No worker of RunPod took the task before it expired.")
         await self._started()
         if status.state is RunState.TIMED_OUT:
-            raise DeadlineExceeded("The task took longer than RUNPOD_MAX_TIMEOUT allows; give it less to do.")
+            text = "The task took longer than RUNPOD_MAX_TIMEOUT allows; give it less to do."
+            raise DeadlineExceeded(text, reason="TASK_TIMEOUT")
         if status.state is RunState.CANCELLED:
             raise EncoderLost("The run was cancelled at RunPod, by somebody else.")
         error = parse_fault(status.error)

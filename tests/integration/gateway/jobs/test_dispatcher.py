@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import time
 
+import grpc
 import pytest
 
 from apigpu.v1.video_pb2 import CaptionRequest, Img2VidImage, Img2VidRequest, Operation
@@ -90,6 +92,21 @@ async def test_after_three_tries_the_job_fails_with_the_reason(works):
     assert (job.status, works.encoder.tasks) == (Status.FAILED, 3)
     assert "Given up after 3 tries" in job.failure.message
     assert "connection reset" in job.failure.message
+
+
+def closed_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+async def test_an_origin_that_cannot_be_reached_is_not_a_failure_of_the_service(works):
+    """Tools repeat a request that is answered with a 5xx."""
+    url = f"http://127.0.0.1:{closed_port()}/a.mp4"
+    operation = Operation(caption=CaptionRequest(url_video=url, url_srt=await works.asset(b"subtitles")))
+    job = await works.result((await works.manager.submit(operation)).id)
+    assert (job.status, job.failure.reason, job.tasks[0].attempts) == (Status.FAILED, "FETCH_FAILED", 3)
+    assert job.failure.code == grpc.StatusCode.FAILED_PRECONDITION.value[0]
+    assert "url_video: " in job.failure.message
 
 
 async def test_an_encoder_whose_disk_fills_up_has_worked_so_its_try_counts(works):

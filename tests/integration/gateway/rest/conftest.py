@@ -24,11 +24,13 @@ from apigpu.v1 import (
 from gateway.assets.links import LinkSigner
 from gateway.assets.store import AssetStore
 from gateway.assets.transfers import TransferSlots
+from gateway.auth import ApiKeys
 from gateway.rest.server import LIMITS, HttpServer, RestSettings, build_app
 from servicekit.chunks import ACCEPTED, Checksum
 from servicekit.errors import DataLoss, ServiceError
 from servicekit.interceptors import error_boundary
 
+KEY = "k"
 Handler = Callable[[Any, Any], Awaitable[Any]]
 
 
@@ -158,7 +160,8 @@ async def running(tmp_path, settings=None, limits=LIMITS, transfers=None):
     gateway.links = LinkSigner(b"s" * 32, ttl_seconds=600)
     gateway.transfers = transfers or TransferSlots(1)
     async with grpc.aio.insecure_channel(socket) as channel:
-        app = build_app(channel, gateway.assets, gateway.links, settings or RestSettings(), gateway.transfers)
+        keys = ApiKeys([KEY])
+        app = build_app(channel, keys, gateway.assets, gateway.links, settings or RestSettings(), gateway.transfers)
         gateway.server = HttpServer(app, "127.0.0.1", 0, limits)
         gateway.port = await gateway.server.start()
         gateway.url = f"http://127.0.0.1:{gateway.port}"
@@ -187,5 +190,5 @@ def start(tmp_path):
 
 @pytest.fixture
 async def http(gateway):
-    async with httpx.AsyncClient(base_url=gateway.url, headers={"x-api-key": "k"}, timeout=60) as client:
+    async with httpx.AsyncClient(base_url=gateway.url, headers={"x-api-key": KEY}, timeout=60) as client:
         yield client

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from apigpu.v1 import assets_pb2, jobs_pb2, system_pb2, video_pb2
+from gateway.auth import ApiKeys
 from gateway.rest.server import HttpServer, RestSettings, build_app
 from servicekit import errors
 from servicekit.chunks import MAX_MESSAGE_BYTES
@@ -114,7 +115,7 @@ async def test_body_of_one_field(gateway, http):
     assert gateway.request.operation.caption.url_srt == "assets/1"
     assert answer.json()["id"] == "j/1"
     await http.post("/jobs")
-    assert not gateway.request.HasField("operation")
+    assert gateway.request.HasField("operation")  # that which is the body is there, though nothing is said
 
 
 async def test_bad_json_says_where(http):
@@ -182,7 +183,7 @@ async def test_without_a_key_no_body_is_read(gateway, method, path):
 
 
 @pytest.mark.parametrize("name", ["x-api-key", "authorization", "grpc-metadata-x-api-key"])
-async def test_a_key_of_any_form_is_left_to_the_gateway(gateway, name):
+async def test_a_key_may_have_any_form(gateway, name):
     async with httpx.AsyncClient(base_url=gateway.url, timeout=60) as client:
         answer = await client.post("/video/caption", json=CAPTION, headers={name: "k"})
     assert (answer.status_code, gateway.method) == (200, "Caption")
@@ -201,7 +202,7 @@ async def test_text_of_unexpected_errors_stays_inside(gateway, http):
 
 async def test_a_gateway_that_is_not_there(start):
     async with start() as gateway, grpc.aio.insecure_channel("unix:/nonexistent/socket") as channel:
-        app = build_app(channel, gateway.assets, gateway.links, RestSettings(), gateway.transfers)
+        app = build_app(channel, ApiKeys([]), gateway.assets, gateway.links, RestSettings(), gateway.transfers)
         server = HttpServer(app, "127.0.0.1", 0)
         port = await server.start()
         async with httpx.AsyncClient(timeout=60) as client:
@@ -313,7 +314,7 @@ async def test_base_url(start):
         start(RestSettings(public_url="https://video.example/")) as gateway,
         httpx.AsyncClient(timeout=60) as client,
     ):
-        await client.get(f"{gateway.url}/jobs")
+        await client.get(f"{gateway.url}/jobs", headers={"x-api-key": "k"})
         assert gateway.metadata["x-apigpu-base-url"] == "https://video.example"
 
 

@@ -14,12 +14,13 @@ from apigpu.v1.motion_pb2 import Motion
 from apigpu.v1.video_pb2 import CaptionRequest, Execution, Img2VidRequest, Stats
 from gateway.rest.protojson import decode
 from gateway.rest.protojson.encode import dumps, to_json
+from gateway.rest.protojson.parse import loads
 from servicekit.errors import InvalidArgument
 from tests.support.paths import ROOT
 
 
 def parsed(message, text):
-    decode.merge(message, decode.loads(text.encode()))
+    decode.merge(message, loads(text.encode()))
     return message
 
 
@@ -113,7 +114,7 @@ def test_refusals_tell_the_place(message, text, error):
 
 def test_a_body_that_is_not_utf8():
     with pytest.raises(InvalidArgument, match="not UTF-8: byte 2"):
-        decode.loads(b'{"\xff":1}')
+        loads(b'{"\xff":1}')
 
 
 def test_other_kinds_of_fields():

@@ -105,7 +105,7 @@ async def test_idle_event_streams_are_kept_open(start):
         stream = f"{gateway.url}/job/1/watch"
         async with (
             httpx.AsyncClient(timeout=60) as client,
-            client.stream("GET", stream, headers={"accept": "text/event-stream"}) as answer,
+            client.stream("GET", stream, headers={"accept": "text/event-stream", "x-api-key": "k"}) as answer,
         ):
             async for line in answer.aiter_lines():
                 lines.append(line)
@@ -129,7 +129,7 @@ async def silent(request, context):
 async def test_a_client_that_goes_away_ends_the_call(gateway, watch):
     gateway.watch = watch
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
-    writer.write(b"GET /job/1/watch HTTP/1.1\r\nHost: x\r\n\r\n")
+    writer.write(b"GET /job/1/watch HTTP/1.1\r\nHost: x\r\nX-API-Key: k\r\n\r\n")
     if watch is hanging:
         await reader.readuntil(b"queued")
     else:
@@ -163,7 +163,7 @@ async def test_a_client_that_takes_nothing_of_a_file_gives_its_place_up(start):
         with socket.socket() as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             client.connect(("127.0.0.1", gateway.port))
-            client.sendall(b"GET /assets/7/content HTTP/1.1\r\nHost: x\r\n\r\n")
+            client.sendall(b"GET /assets/7/content HTTP/1.1\r\nHost: x\r\nX-API-Key: k\r\n\r\n")
             await within(gateway.ended.wait())
             await until(lambda: gateway.transfers.free == 1)
 
@@ -236,7 +236,7 @@ async def test_a_slow_reader_holds_the_download(gateway):
     gateway.watch = watch
     _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     writer.transport.pause_reading()
-    writer.write(b"GET /assets/7/content HTTP/1.1\r\nHost: x\r\n\r\n")
+    writer.write(b"GET /assets/7/content HTTP/1.1\r\nHost: x\r\nX-API-Key: k\r\n\r\n")
     await asyncio.sleep(1)
     assert sent < 30_000_000
     writer.transport.abort()

@@ -24,6 +24,7 @@ async def test_whoever_waits_hears_that_the_job_goes_on(tmp_path):
         with pytest.raises(ConnectionLost):
             await within(served.gateway.until_stopped())
         answer = await waiting
-        (detail,) = answer.json()["details"]
+        detail, retry = answer.json()["details"]
+        assert (retry["@type"].endswith("RetryInfo"), "retry-after" in answer.headers) == (True, True)
         assert (answer.status_code, detail["reason"]) == (503, "SHUTTING_DOWN")
         assert len(detail["metadata"]["job_id"]) == 32

@@ -16,6 +16,7 @@ from apigpu.v1.video_pb2 import CaptionRequest, Operation
 from gateway.assets.links import LinkSigner
 from gateway.assets.store import AssetStore
 from gateway.assets.transfers import TransferSlots
+from gateway.auth import ApiKeys
 from gateway.fleet.providers.runpod.client import RunpodClient
 from gateway.fleet.providers.runpod.encoder import RunpodEncoder
 from gateway.fleet.providers.runpod.run import RunTimeouts
@@ -106,7 +107,9 @@ async def parts(tmp_path_factory):
         nowhere = await stack.enter_async_context(grpc.aio.insecure_channel("unix:/nowhere"))
         transfers = TransferSlots(1)
         door = WorkerLinks(tickets, links, assets, sources, TransferSlots(4))
-        server = HttpServer(build_app(nowhere, assets, links, RestSettings(), transfers, door), "127.0.0.1", 0)
+        server = HttpServer(
+            build_app(nowhere, ApiKeys([]), assets, links, RestSettings(), transfers, door), "127.0.0.1", 0
+        )
         port = await server.start()
         stack.push_async_callback(server.drain, 0)
         yield Stage(runpod, jetstream, assets, tickets, links, sources, door, f"http://127.0.0.1:{port}")

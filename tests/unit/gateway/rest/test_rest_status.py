@@ -74,12 +74,11 @@ def test_every_http_status_has_a_title():
 
 
 def test_details_and_headers():
-    error = errors.ResourceExhausted(
-        "x", reason="RATE_LIMIT", fields={"a.b": "wrong"}, metadata={"retry_after_seconds": "7"}
-    )
+    error = errors.ResourceExhausted("x", reason="RATE_LIMIT", fields={"a.b": "wrong"}, retry_seconds=6.5)
     failure = status.from_error(error)
-    info, bad = failure.body()["details"]
+    info, bad, retry = failure.body()["details"]
     assert info["@type"] == "type.googleapis.com/google.rpc.ErrorInfo"
-    assert info["reason"] == "RATE_LIMIT"
+    assert (info["reason"], info["metadata"]) == ("RATE_LIMIT", {"retry_after_seconds": "7"})
     assert bad["fieldViolations"][0]["field"] == "a.b"
+    assert retry["retryDelay"] == "6.500s"
     assert failure.headers == (("retry-after", "7"),)
