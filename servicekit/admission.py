@@ -48,7 +48,7 @@ class PacedRequests:
         return self
 
     async def __anext__(self) -> Any:
-        """Return the next message; a late one ends the call."""
+        """Return the next message, which is parsed further out; a late one ends the call."""
         seconds, self._seconds = self._seconds, self._next_seconds
         text = f"No message came within {seconds:g} s; call again, and send it." if seconds is not None else ""
         message = await self._slot.awaiting(self._context.read(), seconds, text)
