@@ -10,7 +10,17 @@ from types import ModuleType
 from rich.console import Console
 from rich.table import Table
 
-from attack import answers, file_names, held_calls, idle_connections, json_bodies, origins, queries, slow_readers
+from attack import (
+    answers,
+    file_names,
+    held_calls,
+    idle_connections,
+    json_bodies,
+    media_files,
+    origins,
+    queries,
+    slow_readers,
+)
 from attack.target import Row, running
 
 ATTACKS: dict[str, ModuleType] = {
@@ -22,6 +32,7 @@ ATTACKS: dict[str, ModuleType] = {
     "origins": origins,
     "answers": answers,
     "queries": queries,
+    "media_files": media_files,
 }
 
 
