@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -103,6 +104,15 @@ def add_examples(schema, pair, folder):
     for name, example in {f"/video/{name}": example for name, example in examples.items()}.items():
         content = schema["paths"][name]["post"]["requestBody"]["content"]
         content["application/json"]["examples"] = {"real": {"value": example}}
+
+
+def test_what_it_says_of_keys_is_so(pair):
+    schema = httpx.get(f"{pair.http_url}/openapi.json").json()
+    for path, item in schema["paths"].items():
+        for method, operation in item.items():
+            answer = httpx.request(method, pair.http_url + re.sub("{.+?}", "x", path))
+            needs_key = operation.get("security", schema["security"]) != []
+            assert (answer.status_code == 401) == needs_key, f"{method} {path}"
 
 
 def link_assets(schema):
