@@ -74,13 +74,15 @@ def test_no_answer_breaks_the_document(pair, tmp_path):
     add_examples(schema, pair, tmp_path)
     path = tmp_path / "openapi.json"
     path.write_text(json.dumps(schema))
-    config = Path(__file__).parent / "openapi" / "schemathesis.toml"
+    tools = Path(__file__).parent / "openapi"
     run(
-        *(sdk("schemathesis"), "--config-file", config, "run", path, "--url", pair.http_url),
+        *(sdk("schemathesis"), "--config-file", tools / "schemathesis.toml", "run", path, "--url", pair.http_url),
         *("--header", f"X-API-Key: {pair.key}", "--no-color"),
         folder=tmp_path,
+        SCHEMATHESIS_HOOKS=str(tools / "hooks.py"),
     )
-    ended = httpx.get(f"{pair.http_url}/jobs?status=COMPLETED&page_size=100", headers={"X-API-Key": pair.key}).json()
+    done = f"{pair.http_url}/jobs?status=COMPLETED&page_size=1000"
+    ended = httpx.get(done, headers={"X-API-Key": pair.key}).json()
     assert {job["operation"] for job in ended["jobs"]} == {"caption", "addaudio", "img2vid", "concat", "thumbnail"}
 
 
