@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from apigpu.v1 import jobs_pb2, video_pb2
 from gateway.rest.protojson import decode, encode
+from gateway.rest.protojson.parse import loads
 from gateway.rest.request import parse_query
 from servicekit.errors import InvalidArgument
 from tests.support.fuzz import bounded, fuzz, joined
@@ -49,7 +50,7 @@ def read(data, message):
     """Merge JSON into a message; False when it is refused."""
     with bounded(len(data)):
         try:
-            decode.merge(message, decode.loads(data))
+            decode.merge(message, loads(data))
         except InvalidArgument:
             return False
     return True
