@@ -11,12 +11,14 @@ from rich.console import Console
 from rich.table import Table
 
 from attack import (
+    answers,
     file_names,
     held_calls,
     http_heads,
     idle_connections,
     json_bodies,
     origins,
+    queries,
     slow_readers,
     wrong_keys,
 )
@@ -31,6 +33,8 @@ ATTACKS: dict[str, ModuleType] = {
     "idle_connections": idle_connections,
     "slow_readers": slow_readers,
     "origins": origins,
+    "answers": answers,
+    "queries": queries,
 }
 
 

@@ -9,12 +9,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import captions, fleet, kenburns, kernels, latency, nvenc, sandboxes, soundtracks, transfer
+from bench import calls, captions, fleet, kenburns, kernels, latency, nvenc, sandboxes, soundtracks, transfer
 from bench.pair import Measured, running
 from bench.timing import Row
 
 PARTS: dict[str, Callable[[Measured, Path], Iterator[Row]]] = {
     "latency": latency.rows,
+    "calls": calls.rows,
     "transfer": transfer.rows,
     "captions": captions.rows,
     "kenburns": kenburns.rows,

@@ -3,9 +3,9 @@
 import asyncio
 import contextlib
 import secrets
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 import structlog
@@ -52,8 +52,8 @@ from gateway.workers.pool import Pool
 from gateway.workers.static import add_static_encoders
 from gateway.workers.tickets import Tickets
 from servicekit.admission import admission
-from servicekit.chunks import MAX_MESSAGE_BYTES
 from servicekit.interceptors import error_boundary
+from servicekit.local import LocalChannel, LocalServer
 from servicekit.server import Service, stop_signal
 from servicekit.server_tls import ReloadingIdentity, ServerTls
 from servicekit.tasks import cancel_and_wait, repeat
@@ -61,9 +61,6 @@ from servicekit.tls import IdentityFiles
 
 log = structlog.get_logger("gateway")
 
-CHANNEL_OPTIONS = tuple(
-    (f"grpc.max_{direction}_message_length", MAX_MESSAGE_BYTES) for direction in ("receive", "send")
-)
 CLOSE_SECONDS = 2.0
 SWEEP_SECONDS = 600.0
 
@@ -258,11 +255,12 @@ class Gateway:
         tls = _server_tls(settings, stack)
         components = await Components.open(settings, stack)
         keys = ApiKeys(settings.api_keys)
-        service = _grpc_service(components, keys, tls)
-        private_address = _listen(service, components, tls.credentials(), stack)
+        service, local = _grpc_service(components, keys, tls)
+        _listen(service, components, tls.credentials())
         await service.start()
         stack.push_async_callback(service.drain, 0)
-        http = await _start_http(components, keys, private_address, stack)
+        stack.push_async_callback(local.close)
+        http = await _start_http(components, keys, LocalChannel(local), stack)
         _start_guard(components, service, stack)
         log.info("serving", http=settings.port, grpc=settings.grpc_port, health=settings.health_port)
         return cls(components, service, http)
@@ -298,7 +296,8 @@ def _server_tls(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> 
     return ServerTls(identity, require_client=settings.tls_require_client_cert)
 
 
-def _grpc_service(components: Components, keys: ApiKeys, tls: ServerTls) -> Service:
+def _grpc_service(components: Components, keys: ApiKeys, tls: ServerTls) -> tuple[Service, LocalServer]:
+    """Return the servers of gRPC, and the same services for the JSON proxy, which needs no socket to call them."""
     settings, jobs, fleet = components.settings, components.jobs, components.fleet
     interceptors = (
         error_boundary(settings.max_call_seconds),
@@ -307,13 +306,10 @@ def _grpc_service(components: Components, keys: ApiKeys, tls: ServerTls) -> Serv
         admission(call_classes(settings.max_concurrent_calls)),
     )
     service = Service(interceptors, settings.max_call_seconds)
-    server = service.server
+    local = LocalServer(interceptors)
     public_url = settings.public_url or f"http://localhost:{settings.port}"
     presenter = Presenter(components.links, fleet.registry.cost, public_url)
-    VideoService(jobs, presenter).add_to(server)
-    jobs_pb2_grpc.add_JobServiceServicer_to_server(JobService(jobs, presenter, fleet), server)
     assets = AssetService(components.assets, presenter, components.transfers)
-    assets_pb2_grpc.add_AssetServiceServicer_to_server(assets, server)
     runpod = components.providers.get("runpod")
     system = SystemService(
         pool=components.pool,
@@ -323,24 +319,23 @@ def _grpc_service(components: Components, keys: ApiKeys, tls: ServerTls) -> Serv
         runpod=runpod if isinstance(runpod, ServerlessProvider) else None,
         problem=lambda: components.guard.problem,
     )
-    system_pb2_grpc.add_SystemServiceServicer_to_server(system, server)
-    fleet_pb2_grpc.add_FleetServiceServicer_to_server(FleetService(fleet), server)
+    servers: tuple[Any, ...] = (service.server, local)
+    for server in servers:
+        VideoService(jobs, presenter).add_to(server)
+        jobs_pb2_grpc.add_JobServiceServicer_to_server(JobService(jobs, presenter, fleet), server)
+        assets_pb2_grpc.add_AssetServiceServicer_to_server(assets, server)
+        system_pb2_grpc.add_SystemServiceServicer_to_server(system, server)
+        fleet_pb2_grpc.add_FleetServiceServicer_to_server(FleetService(fleet), server)
     externalscaler_pb2_grpc.add_ExternalScalerServicer_to_server(KedaScaler(jobs), service.probes)
     service.reflect([public.full_name for public in PUBLIC])
-    return service
+    return service, local
 
 
-def _listen(
-    service: Service, components: Components, credentials: grpc.ServerCredentials, stack: contextlib.AsyncExitStack
-) -> str:
-    """Bind the ports of gRPC and of probes, and a private socket for the JSON proxy; return that socket's address."""
+def _listen(service: Service, components: Components, credentials: grpc.ServerCredentials) -> None:
+    """Bind the ports of gRPC and of probes."""
     settings, own = components.settings, components.own
     own.ports.add(service.listen(f"{settings.host}:{settings.grpc_port}", credentials))
     own.ports.add(service.listen_for_probes(f"{settings.host}:{settings.health_port}"))
-    # In a folder that only this user can enter: calls on this socket are trusted in what they say of their caller.
-    address = f"unix:{stack.enter_context(tempfile.TemporaryDirectory(prefix='api-gpu-'))}/gateway.sock"
-    service.listen(address, None)
-    return address
 
 
 def _start_guard(components: Components, service: Service, stack: contextlib.AsyncExitStack) -> None:
@@ -357,12 +352,10 @@ def _start_guard(components: Components, service: Service, stack: contextlib.Asy
 
 
 async def _start_http(
-    components: Components, keys: ApiKeys, address: str, stack: contextlib.AsyncExitStack
+    components: Components, keys: ApiKeys, channel: LocalChannel, stack: contextlib.AsyncExitStack
 ) -> HttpServer:
-    """Start the HTTP side; `address` is the private socket of gRPC that it calls."""
+    """Start the HTTP side; `channel` leads to the services that it calls."""
     settings, links, assets = components.settings, components.links, components.assets
-    channel = grpc.aio.insecure_channel(address, CHANNEL_OPTIONS)
-    stack.push_async_callback(channel.close)
     rest = RestSettings(cors_allow_origins=settings.cors_allow_origins, public_url=settings.public_url or None)
     worker_links = None
     if any(isinstance(provider, ServerlessProvider) for provider in components.providers.values()):

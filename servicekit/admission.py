@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
-from google.protobuf.message import DecodeError
 
 from servicekit.concurrency import ConcurrencyLimit, HeldSlot
-from servicekit.errors import InvalidArgument
 from servicekit.interceptors import AroundCall, Context
 
 # A client without a key has nothing to send that takes longer.
@@ -50,13 +48,10 @@ class PacedRequests:
         return self
 
     async def __anext__(self) -> Any:
-        """Return the next message. Raises InvalidArgument for bytes that are none; a late one ends the call."""
+        """Return the next message, which is parsed further out; a late one ends the call."""
         seconds, self._seconds = self._seconds, self._next_seconds
         text = f"No message came within {seconds:g} s; call again, and send it." if seconds is not None else ""
-        try:
-            message = await self._slot.awaiting(self._context.read(), seconds, text)
-        except DecodeError as error:
-            raise InvalidArgument("The message is not one of this method.", reason="BAD_MESSAGE") from error
+        message = await self._slot.awaiting(self._context.read(), seconds, text)
         if message is grpc.aio.EOF:
             raise StopAsyncIteration
         return message

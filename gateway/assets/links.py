@@ -1,4 +1,5 @@
-"""Signed, expiring links: a link gives access to one path until it expires, without an API key."""
+"""Signed, expiring links: a link gives access to one path until it expires, without an API key. And sealed texts, which
+callers hand back as they got them."""
 
 import hashlib
 import hmac
@@ -32,11 +33,14 @@ class LinkSigner:
         The filename, or the id where there is none, is for people and players; the signature covers id and expiry.
         """
         last = quote(clean_filename(filename) or asset_id, safe="")
-        return f"/files/{asset_id}/{last}?{self._proof(asset_id, self._ttl_seconds)}"
+        # Links made within a hundredth of their life are equal, so that answers with links can be compared.
+        step = max(1, int(self._ttl_seconds / 100))
+        expires = (time.time() + self._ttl_seconds) // step * step
+        return f"/files/{asset_id}/{last}?{self._proof(asset_id, expires)}"
 
     def sign(self, path: str, seconds: float) -> str:
         """Return `path` with an expiry in `seconds` and a signature over both."""
-        return f"{path}?{self._proof(path, seconds)}"
+        return f"{path}?{self._proof(path, time.time() + seconds)}"
 
     def verify(self, subject: str, expires: str, signature: str) -> None:
         """Verify a link to `subject`: an asset's id, or a path given to `sign`. Raises PermissionDenied."""
@@ -50,6 +54,16 @@ class LinkSigner:
             raise PermissionDenied(
                 "This link has expired; ask for the job or the asset again to get a new one.", reason="LINK_EXPIRED"
             )
+
+    def seal(self, text: str, purpose: str) -> str:
+        """Return "<text>.<signature>", which only `unseal` with the same purpose accepts; it never expires."""
+        return f"{text}.{self._signature(purpose, text)}"
+
+    def unseal(self, sealed: str, purpose: str) -> str | None:
+        """Return the text that `seal` was given; None for what it did not make."""
+        text, _, signature = sealed.rpartition(".")
+        expected = self._signature(purpose, text)
+        return text if hmac.compare_digest(expected.encode(), signature.encode(errors="replace")) else None
 
     def asset_id(self, path: str, query: str) -> str | None:
         """Return the asset that a link of `sign_file` opens, whatever its host and what is before "/files"; None for a
@@ -66,9 +80,9 @@ class LinkSigner:
             raise
         return found[1]
 
-    def _proof(self, subject: str, seconds: float) -> str:
-        expires = str(int(time.time() + seconds))
-        return f"expires={expires}&signature={self._signature(subject, expires)}"
+    def _proof(self, subject: str, expires: float) -> str:
+        text = str(int(expires))
+        return f"expires={text}&signature={self._signature(subject, text)}"
 
     def _signature(self, subject: str, expires: str) -> str:
         message = f"{subject}\n{expires}".encode(errors="replace")

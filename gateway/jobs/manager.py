@@ -26,9 +26,17 @@ T = TypeVar("T")
 
 DEFAULT_PAGE = 50
 MAX_PAGE = 1000
+# A call that waits for a job; proxies and tools cut longer ones.
+MAX_WAIT_SECONDS = 300.0
 # At shutdown: long enough to return a job that has just ended, and a store that is away delays no caller for longer.
 LAST_READ_SECONDS = 1.0
 CANCELLED = Failure(code=Cancelled.code.value[0], message="The job was cancelled.", reason="JOB_CANCELLED")
+
+
+def check_wait(seconds: float) -> None:
+    """Raise InvalidArgument for more seconds than a call may wait for a job."""
+    if not 0 <= seconds <= MAX_WAIT_SECONDS:
+        raise InvalidArgument.field("wait_seconds", f"is {seconds:g}; give 0 to {MAX_WAIT_SECONDS:g}.")
 
 
 @dataclass(eq=False)
@@ -134,6 +142,16 @@ class JobManager:
         job = await self.store.update(job_id, step)
         log.info("job cancelled", job=job_id)
         return job
+
+    async def get(self, job_id: str, wait_seconds: float = 0.0) -> Job:
+        """Return the job as it is once it has ended, or after `wait_seconds`. Raise InvalidArgument for too many."""
+        check_wait(wait_seconds)
+        if wait_seconds:
+            await self.store.get(job_id)  # what does not exist is not waited for
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_seconds):
+                    return await self.wait(job_id)
+        return await self.store.get(job_id)
 
     async def wait(self, job_id: str) -> Job:
         """Wait until the job has ended; return it. Raise Unavailable if the gateway shuts down before."""

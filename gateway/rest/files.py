@@ -16,9 +16,10 @@ from starlette.datastructures import Headers, QueryParams
 from starlette.types import Receive, Scope, Send
 
 from gateway.assets.links import LinkSigner
-from gateway.assets.store import AssetStore, StoredAsset
+from gateway.assets.store import AssetStore
 from gateway.assets.transfers import TransferSlots
 from gateway.rest.request import client_of, end_response, send_body, start_response, while_connected
+from gateway.rest.responses import has_tag
 from gateway.rest.status import MethodNotAllowed, RangeNotSatisfiable
 
 OCTETS = "application/octet-stream"
@@ -53,8 +54,7 @@ def requested_range(headers: Headers, size_bytes: int, validators: Sequence[str]
 def _is_not_modified(headers: Headers, etag: str, modified_at: datetime) -> bool:
     """Return True if the client has this file, by If-None-Match or else If-Modified-Since."""
     if "if-none-match" in headers:
-        tags = [tag.strip().removeprefix("W/") for tag in headers["if-none-match"].split(",")]
-        return "*" in tags or etag in tags
+        return has_tag(headers, etag)
     try:
         since = parsedate_to_datetime(headers.get("if-modified-since", ""))
     except ValueError:
@@ -79,7 +79,8 @@ class SignedFiles:
         expires = query.get("expires", "")
         self.links.verify(asset_id, expires, query.get("signature", ""))
         asset = await self.assets.describe(asset_id)
-        status, headers, part = _response(asset, Headers(scope=scope), is_head=scope["method"] == "HEAD")
+        version = FileVersion(asset.sha256, asset.size_bytes, asset.content_type, asset.created_at)
+        status, headers, part = version.response(Headers(scope=scope), is_head=scope["method"] == "HEAD")
         kind = "inline" if is_safe_inline(asset.content_type) and query.get("download") != "1" else "attachment"
         headers |= {
             "content-disposition": disposition(kind, asset.filename or scope["path_params"]["filename"]),
@@ -105,25 +106,34 @@ class SignedFiles:
         await end_response(send)
 
 
-def _response(asset: StoredAsset, headers: Headers, *, is_head: bool) -> tuple[int, dict[str, str], range]:
-    """Return status, headers and the bytes to send. Raises RangeNotSatisfiable."""
-    etag, last_modified = f'"{asset.sha256}"', format_datetime(asset.created_at.astimezone(UTC), usegmt=True)
-    common = {
-        "accept-ranges": "bytes",
-        "content-security-policy": FILE_CSP,
-        "etag": etag,
-        "last-modified": last_modified,
-    }
-    nothing, size_bytes = range(0), asset.size_bytes
-    if _is_not_modified(headers, etag, asset.created_at):
-        return 304, common, nothing
-    common["content-type"] = media_type(asset.content_type)
-    # Range is defined for GET alone.
-    part = None if is_head else requested_range(headers, size_bytes, (etag, last_modified))
-    if part is None:
-        return 200, common | {"content-length": str(size_bytes)}, nothing if is_head else range(size_bytes)
-    content_range = f"bytes {part.start}-{part.stop - 1}/{size_bytes}"
-    return 206, common | {"content-length": str(len(part)), "content-range": content_range}, part
+@dataclass(frozen=True)
+class FileVersion:
+    """What HTTP knows of a file: what tells its versions apart, its size and its media type."""
+
+    sha256: str
+    size_bytes: int
+    content_type: str
+    created_at: datetime
+
+    def response(self, headers: Headers, *, is_head: bool) -> tuple[int, dict[str, str], range]:
+        """Return status, headers and the bytes to send. Raises RangeNotSatisfiable."""
+        etag, last_modified = f'"{self.sha256}"', format_datetime(self.created_at.astimezone(UTC), usegmt=True)
+        common = {
+            "accept-ranges": "bytes",
+            "content-security-policy": FILE_CSP,
+            "etag": etag,
+            "last-modified": last_modified,
+        }
+        nothing, size_bytes = range(0), self.size_bytes
+        if _is_not_modified(headers, etag, self.created_at):
+            return 304, common, nothing
+        common["content-type"] = media_type(self.content_type)
+        # Range is defined for GET alone.
+        part = None if is_head else requested_range(headers, size_bytes, (etag, last_modified))
+        if part is None:
+            return 200, common | {"content-length": str(size_bytes)}, nothing if is_head else range(size_bytes)
+        content_range = f"bytes {part.start}-{part.stop - 1}/{size_bytes}"
+        return 206, common | {"content-length": str(len(part)), "content-range": content_range}, part
 
 
 def disposition(kind: str, filename: str) -> str:

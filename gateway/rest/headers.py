@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from starlette.datastructures import Headers
 
 from gateway.rest.status import HeadTooLarge
+from servicekit.chunks import ACCEPTED
 from servicekit.errors import DETAILS_KEY, InvalidArgument
 from servicekit.interceptors import REQUEST_ID
 
@@ -24,7 +25,11 @@ BASE_URL = "x-apigpu-base-url"
 KEEP_JOB = "x-apigpu-keep-job"
 HTTP_CODE = "x-http-code"
 FORWARDED = ("authorization", API_KEY)
-NOT_FORWARDED = (REQUEST_ID, HTTP_CODE, DETAILS_KEY, "content-type", "user-agent")
+# Id of the job that a call has made, before its answer.
+JOB_ID = "x-apigpu-job"
+NOT_FORWARDED = (REQUEST_ID, HTTP_CODE, DETAILS_KEY, ACCEPTED, "content-type", "user-agent")
+# What begins so is between gRPC, the services and this proxy.
+_PRIVATE = ("grpc-", "x-apigpu-")
 PREFIX = "grpc-metadata-"
 # Keys that only this proxy may set, and those of gRPC and HTTP/2 themselves.
 _RESERVED = re.compile(r"x-apigpu-.*|grpc-.*|:.*|x-request-id|te|host|connection|content-type|user-agent|transfer-.*")
@@ -121,7 +126,7 @@ def _forward(pairs: Iterable[Pair], prefix: str) -> list[tuple[str, str]]:
     return [
         (prefix + key, base64.b64encode(value).decode() if isinstance(value, bytes) else value)
         for key, value in pairs
-        if key not in NOT_FORWARDED and not key.startswith("grpc-")
+        if key not in NOT_FORWARDED and not key.startswith(_PRIVATE)
     ]
 
 

@@ -1,5 +1,7 @@
 """HTTP requests as calls of the gateway's own gRPC: find the route, build the message, respond with the result."""
 
+import asyncio
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,24 +9,34 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 from starlette.datastructures import Headers
-from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from apigpu.v1 import jobs_pb2
+from apigpu.v1 import assets_pb2, jobs_pb2
 from gateway.auth import ApiKeys
 from gateway.jobs import operation
 from gateway.rest import headers as http_headers
 from gateway.rest.bodies import Bodies
+from gateway.rest.prefer import WAIT_FIELD, Preferences
 from gateway.rest.protojson.decode import is_bytes
 from gateway.rest.protojson.encode import dumps
 from gateway.rest.request import RoutedRequest, client_of, parse_query, while_connected
-from gateway.rest.routes import GET_JOB, OPERATIONS, SUBMIT_JOB, Route, RouteTable
-from gateway.rest.streams import header_message, send_file, send_messages, upload
+from gateway.rest.responses import JsonBody, send_json
+from gateway.rest.routes import GET_ASSET, GET_JOB, OPERATIONS, SUBMIT_JOB, Route, RouteTable
+from gateway.rest.streams import (
+    UploadBody,
+    asks_for_part,
+    send_file,
+    send_messages,
+    send_part,
+    set_last_event,
+    upload,
+)
 from servicekit.chunks import MAX_MESSAGE_BYTES
+from servicekit.local import LocalChannel
+from servicekit.tasks import cancel_and_wait
 
-JSON = "application/json"
-# With `Prefer: respond-async` (RFC 7240) the operation of a POST is queued by SubmitJob and answered with its job.
-RESPOND_ASYNC = "respond-async"
+# The header that says which preferences were followed (RFC 7240).
+APPLIED = "preference-applied"
 
 
 @dataclass(frozen=True)
@@ -34,6 +46,7 @@ class RestSettings:
     `public_url` is scheme and host as clients know them, for links; without it they come from each request.
     `max_body_bytes` limits JSON bodies, as it does messages of gRPC; files have no limit here. A body that stalls for
     `body_idle_seconds` ends its request. A client that stalls in a download for `stall_seconds` loses its slot.
+    A stream that is silent for `ping_seconds` is kept open.
     """
 
     cors_allow_origins: Sequence[str] = ("*",)
@@ -41,14 +54,14 @@ class RestSettings:
     public_url: str | None = None
     body_idle_seconds: float = 60.0
     stall_seconds: float = 120.0
-    sse_ping_seconds: float = 15.0
+    ping_seconds: float = 15.0
 
 
 @dataclass(frozen=True)
 class Proxy:
-    """The ASGI application of all routes of the table; `channel` leads to the gateway's own gRPC."""
+    """The ASGI application of all routes of the table; `channel` leads to the gateway's own services."""
 
-    channel: grpc.aio.Channel
+    channel: grpc.aio.Channel | LocalChannel
     keys: ApiKeys
     table: RouteTable
     settings: RestSettings
@@ -88,37 +101,70 @@ class Proxy:
 
     async def _unary(self, request: RoutedRequest) -> None:
         # The client's connection is not watched meanwhile: the call, and the job that it makes, go on without it.
-        message = await request.message(self.bodies)
-        if message.DESCRIPTOR.full_name in OPERATIONS and _prefers_async(request.headers):
-            await self._submit(request, message)
+        message, preferences = await request.message(self.bodies), Preferences.parse(request.headers)
+        if message.DESCRIPTOR.full_name in OPERATIONS and preferences != Preferences():
+            await self._operation(request, message, preferences)
+            return
+        applied = []
+        if WAIT_FIELD in message.DESCRIPTOR.fields_by_name and preferences.wait_seconds is not None:
+            setattr(message, WAIT_FIELD, preferences.wait_seconds)
+            applied.append((APPLIED, preferences.applied_wait))
+        call = self._call(request.route, request, message)
+        await _respond(call, request.route, request, await call, headers=applied)
+
+    async def _operation(self, request: RoutedRequest, message: Message, preferences: Preferences) -> None:
+        """Respond with the result if it is there in time, else with the job; it goes on either way."""
+        if not preferences.wait_seconds:
+            route = self.table.first(SUBMIT_JOB)
+            call = self._call(route, request, jobs_pb2.SubmitJobRequest(operation=operation.wrap(message)))
+            await self._accepted(request, call, route, (await call).job.id, preferences)
             return
         call = self._call(request.route, request, message)
-        await _respond(call, request.route, request, await call)
+        answering = asyncio.ensure_future(call)
+        try:
+            await asyncio.wait({answering}, timeout=preferences.wait_seconds)
+            job_id = None if answering.done() else dict(await call.initial_metadata() or ()).get(http_headers.JOB_ID)
+            if job_id is None:
+                applied = [(APPLIED, preferences.applied_wait)]
+                await _respond(call, request.route, request, await answering, headers=applied)
+                return
+        finally:
+            call.cancel()
+            await cancel_and_wait(answering)
+        route = self.table.first(GET_JOB)
+        call = self._call(route, request, jobs_pb2.GetJobRequest(id=job_id))
+        await self._accepted(request, call, route, job_id, preferences)
 
-    async def _submit(self, request: RoutedRequest, message: Message) -> None:
-        route = self.table.first(SUBMIT_JOB)
-        call = self._call(route, request, jobs_pb2.SubmitJobRequest(operation=operation.wrap(message)))
-        response = await call
-        location = self.table.first(GET_JOB).template.expand({"id": response.job.id})
-        headers = [("location", location), ("preference-applied", RESPOND_ASYNC)]
-        await _respond(call, route, request, response, 202, headers)
+    async def _accepted(
+        self, request: RoutedRequest, call: Any, route: Route, job_id: str, preferences: Preferences
+    ) -> None:
+        location = self.table.first(GET_JOB).template.expand({"id": job_id})
+        headers = [("location", location), (APPLIED, preferences.applied)]
+        await _respond(call, route, request, await call, 202, headers)
 
     async def _stream(self, request: RoutedRequest) -> None:
         message = await request.message(self.bodies)
-        call = self._call(request.route, request, message)
+        open_call = functools.partial(self._call, request.route, request)
+        name = getattr(message, "name", "")
+        if is_bytes(request.route.response_field) and asks_for_part(request, message):
+            file = await self._call(self.table.first(GET_ASSET), request, assets_pb2.GetAssetRequest(name=name))
+            await send_part(open_call, request, message, file.asset)
+            return
+        set_last_event(request, message)
+        call = open_call(message)
         try:
             if is_bytes(request.route.response_field):
                 await send_file(call, request, message)
             else:
-                await send_messages(call, request, self.settings.sse_ping_seconds)
+                await send_messages(call, request, self.settings.ping_seconds)
         finally:
             call.cancel()
 
     async def _upload(self, request: RoutedRequest) -> None:
         request.check_encoding()
-        header = header_message(request)
+        body = await UploadBody.open(request)
         call = self._call(request.route, request)
-        await _respond(call, request.route, request, await upload(call, request, header))
+        await _respond(call, request.route, request, await upload(call, request, body))
 
     def _call(self, route: Route, request: RoutedRequest, *messages: Message) -> Any:
         kinds = (
@@ -134,11 +180,6 @@ class Proxy:
         return method(*messages, metadata=request.metadata, timeout=request.timeout_seconds)
 
 
-def _prefers_async(headers: Headers) -> bool:
-    preferences = ",".join(headers.getlist("prefer")).lower().split(",")
-    return any(preference.split(";")[0].strip() == RESPOND_ASYNC for preference in preferences)
-
-
 async def _respond(
     call: Any,
     route: Route,
@@ -149,7 +190,7 @@ async def _respond(
 ) -> None:
     initial, trailing = await call.initial_metadata(), await call.trailing_metadata()
     status = http_headers.http_override(initial, trailing) or status
-    response = Response(dumps(route.response_json(message)), status, media_type=JSON)
-    for name, value in (*http_headers.response_headers(initial, trailing), *headers):
-        response.headers.append(name, value)
-    await response({"type": "http"}, request.receive, request.send)
+    body = JsonBody(dumps(route.response_json(message)))
+    headers = [*http_headers.response_headers(initial, trailing), *headers]
+    is_tagged = status == 200 and route.http_method == "GET"
+    await send_json(body, request.headers, request.send, status, headers, is_tagged=is_tagged)

@@ -50,12 +50,17 @@ class RoutedRequest:
     stall_seconds: float
 
     def check_encoding(self) -> None:
-        """Raise UnsupportedMedia for a body that is compressed, or a form."""
+        """Raise UnsupportedMedia for a body that is compressed, or a form where none is read."""
         coding = self.headers.get("content-encoding", "identity").lower()
         if coding != "identity":
             raise UnsupportedMedia(f"Content-Encoding {brief(coding)} is not read here; send the body as it is.")
-        if self.headers.get("content-type", "").lower().startswith("multipart/"):
-            raise UnsupportedMedia("A form is not read here; the body must be the JSON, or the file, itself.")
+        if self.has_form and not self.route.method.client_streaming:
+            raise UnsupportedMedia("A form is not read here; the body must be JSON.")
+
+    @property
+    def has_form(self) -> bool:
+        """Return True for a body of several parts, like those of `curl -F`."""
+        return self.headers.get("content-type", "").lower().startswith("multipart/")
 
     @property
     def content_length(self) -> int | None:

@@ -168,6 +168,7 @@ _FILES = (video_pb2, jobs_pb2, assets_pb2, system_pb2, fleet_pb2)
 PUBLIC: list[Descriptor] = [service for file in _FILES for service in file.DESCRIPTOR.services_by_name.values()]
 _JOBS = jobs_pb2.DESCRIPTOR.services_by_name["JobService"].methods_by_name
 SUBMIT_JOB, GET_JOB = _JOBS["SubmitJob"], _JOBS["GetJob"]
+GET_ASSET = assets_pb2.DESCRIPTOR.services_by_name["AssetService"].methods_by_name["GetAsset"]
 _KINDS = video_pb2.Operation.DESCRIPTOR.oneofs_by_name["kind"].fields
 # Names of the requests that SubmitJob takes too.
 OPERATIONS = [field.message_type.full_name for field in _KINDS if field.message_type]
@@ -232,8 +233,17 @@ class RouteTable:
     def find(self, http_method: str, path: str) -> tuple[Route, dict[str, str]]:
         """Return the route and the values of its path variables. `path` is percent-encoded, without the query.
 
-        HEAD matches routes of GET. Raises NotFound, MethodNotAllowed, InvalidArgument (not UTF-8).
+        HEAD matches routes of GET. A slash at the end is ignored where nothing is served with it. Raises NotFound,
+        MethodNotAllowed, InvalidArgument (not UTF-8).
         """
+        try:
+            return self._find(http_method, path)
+        except NotFound:
+            if not path.endswith("/") or path.endswith("//"):
+                raise
+            return self._find(http_method, path[:-1])
+
+    def _find(self, http_method: str, path: str) -> tuple[Route, dict[str, str]]:
         wanted = {http_method, ANY, "GET"} if http_method == "HEAD" else {http_method, ANY}
         allowed = set()
         for route in self._by_rank:

@@ -37,7 +37,8 @@ from gateway.rest.heads import HeadMeter
 from gateway.rest.middleware import ErrorBoundary
 from gateway.rest.openapi.document import OpenApi
 from gateway.rest.protojson.encode import dumps
-from gateway.rest.proxy import JSON, Proxy, RestSettings
+from gateway.rest.proxy import Proxy, RestSettings
+from gateway.rest.responses import JSON
 from gateway.rest.routes import RouteTable
 from gateway.rest.status import HttpError, MalformedHttp, RequestTimeout, from_error
 from gateway.rest.worker_links import WorkerInputs, WorkerLinks, WorkerResult
@@ -45,6 +46,7 @@ from servicekit.concurrency import ConcurrencyLimit
 from servicekit.config import ConfigError
 from servicekit.connections import max_connections
 from servicekit.errors import InvalidArgument, ResourceExhausted, ServiceError
+from servicekit.local import LocalChannel
 from servicekit.server import PORTS
 
 __all__ = ["HttpLimits", "HttpServer", "RestSettings", "build_app"]
@@ -80,7 +82,7 @@ LIMITS = HttpLimits()
 
 
 def build_app(
-    channel: grpc.aio.Channel,
+    channel: grpc.aio.Channel | LocalChannel,
     keys: ApiKeys,
     assets: AssetStore,
     links: LinkSigner,
@@ -94,6 +96,7 @@ def build_app(
     signed links. `worker_links` serves encoders behind a provider's queue.
     """
     table = RouteTable()
+    openapi = OpenApi(table, settings.public_url)
     cors = Middleware(
         Cors,
         allow_origins=list(settings.cors_allow_origins),
@@ -107,7 +110,7 @@ def build_app(
             # Applications, not functions: they refuse wrong methods themselves, in JSON.
             Route("/files/{id}/{filename:path}", SignedFiles(assets, links, transfers, settings.stall_seconds)),
             *_worker_routes(worker_links, settings.stall_seconds),
-            Route("/openapi.json", OpenApi(table, settings.public_url)),
+            *(Route(path, openapi) for path in ("/openapi.json", "/openapi.json/")),
             AnyPath("/", Proxy(channel, keys, table, settings, Bodies(settings.max_body_bytes))),
         ],
         middleware=[cors, Middleware(ErrorBoundary)],

@@ -55,8 +55,10 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
                     reason="OFFSET_OUT_OF_RANGE",
                     fields={"offset": "range"},
                 )
+            if request.length < 0:
+                raise InvalidArgument.field("length", f"is {request.length}; give 0 for all, or more.")
             await self._send(context, pb2.DownloadAssetResponse(asset=self.presenter.to(context).asset(asset)))
-            async with aclosing(self.assets.read(asset.id, request.offset)) as chunks:
+            async with aclosing(self.assets.read(asset.id, request.offset, request.length or None)) as chunks:
                 async for data in chunks:
                     await transfer.send(self._send(context, pb2.DownloadAssetResponse(chunk=data)), len(data))
 

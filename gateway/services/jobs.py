@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from apigpu.v1 import jobs_pb2 as pb2
 from apigpu.v1 import jobs_pb2_grpc
 from gateway.fleet.fleet import Fleet
-from gateway.jobs.manager import JobManager
+from gateway.jobs.manager import JobManager, check_wait
 from gateway.jobs.model import Job, Status
 from gateway.jobs.progress import Phase, TaskProgress
 from gateway.services.presenters import Presenter
+from gateway.services.tokens import EventId, PageTokens
 from servicekit.errors import InvalidArgument
 from servicekit.interceptors import Context
 
@@ -23,12 +24,19 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
     presenter: Presenter
     fleet: Fleet
 
+    @property
+    def tokens(self) -> PageTokens:
+        return PageTokens(self.presenter.links)
+
     async def SubmitJob(self, request: pb2.SubmitJobRequest, context: Context) -> pb2.SubmitJobResponse:
+        check_wait(request.wait_seconds)
         job = await self.jobs.submit(request.operation)
+        if request.wait_seconds:
+            job = await self.jobs.get(job.id, request.wait_seconds)
         return pb2.SubmitJobResponse(job=self.presenter.to(context).job(job))
 
     async def GetJob(self, request: pb2.GetJobRequest, context: Context) -> pb2.GetJobResponse:
-        job = await self.jobs.store.get(request.id)
+        job = await self.jobs.get(request.id, request.wait_seconds)
         return pb2.GetJobResponse(job=self.presenter.to(context).job(job))
 
     async def ListJobs(self, request: pb2.ListJobsRequest, context: Context) -> pb2.ListJobsResponse:
@@ -36,18 +44,27 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
             raise InvalidArgument.field(
                 "status", f"is {request.status}; give one of {', '.join(pb2.Job.Status.keys())}"
             )
-        status = Status(pb2.Job.Status.Name(request.status)) if request.status else None
-        jobs, token = await self.jobs.page(status, request.page_size, request.page_token)
-        return self.presenter.to(context).page(jobs, token)
+        name = pb2.Job.Status.Name(request.status) if request.status else ""
+        before = self.tokens.read(request.page_token, name)
+        jobs, last = await self.jobs.page(Status(name) if name else None, request.page_size, before)
+        page = self.presenter.to(context).page(jobs, last)
+        page.next_page_token = self.tokens.make(page.next_page_token, name)
+        return page
 
     async def CancelJob(self, request: pb2.CancelJobRequest, context: Context) -> pb2.CancelJobResponse:
         job = await self.jobs.cancel(request.id)
         return pb2.CancelJobResponse(message="Job cancelled successfully", job_id=job.id)
 
     async def WatchJob(self, request: pb2.WatchJobRequest, context: Context) -> AsyncIterator[pb2.WatchJobResponse]:
-        watch = JobWatch(self.jobs, self.presenter.to(context), self.fleet)
+        place = EventId.parse(request.last_event_id, request.id)
+        watch = JobWatch(self.jobs, self.presenter.to(context), self.fleet, set(place.items))
+        if place.is_end:
+            await self.jobs.store.get(request.id)
+            return
         async for event in watch.events(request.id):
-            yield event
+            told = pb2.WatchJobResponse(event_id=str(watch.place(request.id, event)))
+            told.MergeFrom(event)  # a copy: the watch compares events with what it yielded
+            yield told
 
 
 @dataclass
@@ -57,8 +74,9 @@ class JobWatch:
     jobs: JobManager
     presenter: Presenter
     fleet: Fleet
+    # Images of a batch that the caller has been told.
+    sent_items: set[int] = field(default_factory=set)
     _running: dict[int, TaskProgress] = field(default_factory=dict)
-    _sent_items: set[int] = field(default_factory=set)
     _last: pb2.WatchJobResponse | None = None
 
     async def events(self, job_id: str) -> AsyncIterator[pb2.WatchJobResponse]:
@@ -74,6 +92,10 @@ class JobWatch:
                 async for job in self.jobs.follow(job_id, changed):
                     for event in self._new_events(job):
                         yield event
+
+    def place(self, job_id: str, event: pb2.WatchJobResponse) -> EventId:
+        """Return where the watch stands after the event."""
+        return EventId(job_id, frozenset(self.sent_items), is_end=event.HasField("finished"))
 
     def _new_events(self, job: Job) -> Iterator[pb2.WatchJobResponse]:
         yield from self._items(job)
@@ -100,8 +122,8 @@ class JobWatch:
         if not job.batch:
             return
         for index, video in enumerate(self.presenter.videos(job)):
-            if job.tasks[index].status.is_terminal and index not in self._sent_items:
-                self._sent_items.add(index)
+            if job.tasks[index].status.is_terminal and index not in self.sent_items:
+                self.sent_items.add(index)
                 yield pb2.WatchJobResponse(item=video)
 
 

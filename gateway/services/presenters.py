@@ -26,6 +26,8 @@ MARGIN_BYTES = 64 * 1024
 
 BASE_URL = "x-apigpu-base-url"
 KEEP_JOB = "x-apigpu-keep-job"
+# Initial metadata for the proxy: the job that a call has made, before its answer.
+JOB_ID = "x-apigpu-job"
 
 CostOf = Callable[[tuple[UsageInterval, ...], float], Cost | None]
 

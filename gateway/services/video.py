@@ -17,9 +17,10 @@ from apigpu.v1 import video_pb2, video_pb2_grpc
 from gateway.jobs import operation
 from gateway.jobs.manager import JobManager
 from gateway.jobs.model import Status
-from gateway.services.presenters import Presenter, proxy_metadata
+from gateway.services.presenters import JOB_ID, Presenter, proxy_metadata
 from servicekit.errors import Cancelled, ServiceError, from_code
 from servicekit.interceptors import Context
+from servicekit.local import LocalServer
 
 SERVICE = video_pb2.DESCRIPTOR.services_by_name["VideoService"]
 
@@ -31,17 +32,20 @@ class VideoService:
     jobs: JobManager
     presenter: Presenter
 
-    def add_to(self, server: grpc.aio.Server) -> None:
+    def add_to(self, server: grpc.aio.Server | LocalServer) -> None:
         """Serve every method of the service on `server`."""
         methods = {
             method.name: functools.partial(self._run, message_factory.GetMessageClass(method.output_type))
             for method in SERVICE.methods
         }
         servicer: Any = SimpleNamespace(**methods)
-        video_pb2_grpc.add_VideoServiceServicer_to_server(servicer, server)
+        target: Any = server
+        video_pb2_grpc.add_VideoServiceServicer_to_server(servicer, target)
 
     async def _run(self, response: type[Message], request: Message, context: Context) -> Message:
         job_id = (await self.jobs.submit(operation.wrap(request))).id
+        if proxy_metadata(context):  # whose client may prefer to wait for a while only
+            await context.send_initial_metadata(((JOB_ID, job_id),))
         try:
             job = await self.jobs.wait(job_id)
         except asyncio.CancelledError:

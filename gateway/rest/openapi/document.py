@@ -4,16 +4,18 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from starlette.responses import Response
+from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from apigpu.v1 import options_pb2
 from gateway.auth import OPEN_METHODS
+from gateway.rest.forms import FORM
 from gateway.rest.openapi import fixed
 from gateway.rest.openapi.schemas import Schema, Schemas, comments, pattern_of, reachable
+from gateway.rest.prefer import WAIT_FIELD
 from gateway.rest.protojson.decode import Descriptor, Field, fields_on, is_bytes
 from gateway.rest.protojson.encode import OWN_FORM, dumps
-from gateway.rest.proxy import JSON
+from gateway.rest.responses import JSON, JsonBody, send_json
 from gateway.rest.routes import OPERATIONS, SUBMIT_JOB, WHOLE, Route, RouteTable, Template, Variable
 from gateway.rest.rules import HEADER
 from gateway.rest.status import MethodNotAllowed
@@ -27,12 +29,13 @@ class OpenApi:
     """ASGI application that responds with the document."""
 
     def __init__(self, table: RouteTable, public_url: str | None) -> None:
-        self._body = dumps(document(table, public_url))
+        self._body = JsonBody(dumps(document(table, public_url)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] not in ("GET", "HEAD"):
             raise MethodNotAllowed(scope["method"], scope["path"], ["GET"])
-        await Response(self._body, media_type=JSON)(scope, receive, send)
+        headers = [("cache-control", "no-cache")]
+        await send_json(self._body, Headers(scope=scope), send, headers=headers, is_tagged=True)
 
 
 def document(table: RouteTable, public_url: str | None = None) -> dict[str, Any]:
@@ -115,10 +118,16 @@ class OperationWriter:
         return operation
 
     def _answers(self, route: Route) -> Iterator[tuple[str, Schema]]:
-        success = self._success(route)
+        success, is_stream = self._success(route), route.method.server_streaming
         yield "200", success
+        if is_stream and is_bytes(route.response_field):
+            yield "206", {**success, "description": "The part that Range asked for."}
+        elif is_stream:
+            yield "204", fixed.OVER
+        if route.http_method == "GET" and (not is_stream or is_bytes(route.response_field)):
+            yield "304", fixed.NOT_MODIFIED
         if _can_be_queued(route):
-            where = {"Location": {"description": "Path of the job.", "schema": {"type": "string"}}}
+            where = {"Location": {"description": "Path of the job.", "schema": {"type": "string"}}, **fixed.APPLIED}
             job = self._success(self._table.first(SUBMIT_JOB))
             yield "202", {**job, "description": "The job was queued.", "headers": {**fixed.REQUEST_ID, **where}}
         for status in route.method.GetOptions().Extensions[options_pb2.method].statuses:
@@ -130,7 +139,8 @@ class OperationWriter:
     def _request_body(self, route: Route) -> Schema:
         part = route.body_field
         if route.method.client_streaming:
-            return {"required": True, "description": "The file itself.", "content": dict(fixed.OCTETS)}
+            content = {**fixed.OCTETS, FORM: {"schema": fixed.FORM}}
+            return {"required": True, "description": "The file itself, or a form with it.", "content": content}
         whole = route.method.input_type
         schema = self._requests.reference(whole) if part is None else self._requests.field(part)
         return {"required": True, "content": {JSON: {"schema": schema}}}
@@ -185,6 +195,8 @@ class OperationWriter:
                     yield self._parameter(path, "query", known)
         if _can_be_queued(route):
             yield fixed.PREFER
+        elif WAIT_FIELD in route.method.input_type.fields_by_name:
+            yield fixed.WAIT
 
     def _parameter(self, name: str, place: str, known: Field) -> Schema:
         schema = self._requests.field(known)

@@ -3,7 +3,8 @@
 from typing import Any
 
 from gateway.rest.openapi.schemas import Schema
-from gateway.rest.proxy import JSON, RESPOND_ASYNC
+from gateway.rest.prefer import MAX_WAIT_SECONDS, RESPOND_ASYNC
+from gateway.rest.responses import JSON
 from servicekit.errors import CODES
 
 BINARY: Schema = {"type": "string", "format": "binary"}
@@ -62,11 +63,34 @@ ERROR_RESPONSE: Schema = {
     "headers": {**REQUEST_ID, "Retry-After": {"$ref": "#/components/headers/RetryAfter"}},
     "content": {JSON: {"schema": ERROR_REFERENCE}},
 }
-PREFER: Schema = {
+_WAITS = f'"wait=20" waits for the job for 20 seconds, {MAX_WAIT_SECONDS} at most, and answers with what there is then.'
+WAIT: Schema = {
     "name": "Prefer",
     "in": "header",
-    "description": f'"{RESPOND_ASYNC}" queues the operation and answers at once with its job.',
-    "schema": {"type": "string", "examples": [RESPOND_ASYNC]},
+    "description": f"RFC 7240: {_WAITS}",
+    "schema": {"type": "string", "examples": ["wait=20"]},
+}
+PREFER: Schema = {
+    **WAIT,
+    "description": f'RFC 7240: "{RESPOND_ASYNC}" queues the operation and answers at once with its job; {_WAITS}',
+    "schema": {"type": "string", "examples": [RESPOND_ASYNC, "wait=20"]},
+}
+APPLIED: Schema = {
+    "Preference-Applied": {"description": "What was followed of Prefer.", "schema": {"type": "string"}},
+}
+NOT_MODIFIED: Schema = {"description": "The client has this already, by If-None-Match.", "headers": REQUEST_ID}
+OVER: Schema = {
+    "description": "Of server-sent events: there are none behind Last-Event-ID; do not connect again.",
+    "headers": REQUEST_ID,
+}
+# A file by form: one file, and what else is known of it before.
+FORM: Schema = {
+    "type": "object",
+    "required": ["file"],
+    "properties": {
+        "filename": {"type": "string", "description": "In place of the file's own name."},
+        "file": {**BINARY, "description": "The file; any name will do for this field."},
+    },
 }
 DIGEST: Schema = {
     "name": "Content-Digest",
@@ -104,7 +128,7 @@ FILES: Schema = {
     "responses": {
         "200": {"description": "The file itself.", "headers": REQUEST_ID, "content": dict(FILE)},
         "206": {"description": "The part that Range asked for.", "headers": REQUEST_ID, "content": dict(FILE)},
-        "304": {"description": "The client has this file already.", "headers": REQUEST_ID},
+        "304": NOT_MODIFIED,
         **ERROR_RESPONSES,
     },
 }

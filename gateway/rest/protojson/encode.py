@@ -57,7 +57,9 @@ def _is_present(message: Message, field: Any) -> bool:
 
 
 def field_json(message: Message, field: Any) -> Any:
-    """Return one field of the message as a JSON value; an unset one as its default."""
+    """Return one field of the message as a JSON value: its default where it is not given, null where it is absent."""
+    if field.has_presence and not message.HasField(field.name):
+        return None
     value = getattr(message, field.name)
     if not field.is_repeated:
         return _single(field, value)

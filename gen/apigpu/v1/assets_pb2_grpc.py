@@ -68,7 +68,8 @@ class AssetServiceServicer:
     def UploadAsset(self, request_iterator, context):
         """Uploads a file: one header, then chunks, then an explicit finish. Nothing is kept of an upload
         that ends otherwise. The initial metadata `x-accepted` comes once the header is: a client that waits for
-        it sends nothing in vain. Over HTTP the body is the file itself: `curl -T FILE …/assets`.
+        it sends nothing in vain. Over HTTP the body is the file itself, `curl -T FILE …/assets/`, or a form with it,
+        `curl -F file=@FILE …/assets`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -76,7 +77,8 @@ class AssetServiceServicer:
 
     def DownloadAsset(self, request, context):
         """Downloads a file: its description, then its bytes from `offset` on. Over HTTP the body is the
-        file itself; the signed link in `download_url` also takes Range requests and needs no key.
+        file itself, and takes Range and conditional requests, as does the signed link in `download_url`, which needs
+        no key.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

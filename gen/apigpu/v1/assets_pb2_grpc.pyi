@@ -39,11 +39,13 @@ class AssetServiceStub:
     UploadAsset: _grpc.StreamUnaryMultiCallable[_assets_pb2.UploadAssetRequest, _assets_pb2.UploadAssetResponse]
     """Uploads a file: one header, then chunks, then an explicit finish. Nothing is kept of an upload
     that ends otherwise. The initial metadata `x-accepted` comes once the header is: a client that waits for
-    it sends nothing in vain. Over HTTP the body is the file itself: `curl -T FILE …/assets`.
+    it sends nothing in vain. Over HTTP the body is the file itself, `curl -T FILE …/assets/`, or a form with it,
+    `curl -F file=@FILE …/assets`.
     """
     DownloadAsset: _grpc.UnaryStreamMultiCallable[_assets_pb2.DownloadAssetRequest, _assets_pb2.DownloadAssetResponse]
     """Downloads a file: its description, then its bytes from `offset` on. Over HTTP the body is the
-    file itself; the signed link in `download_url` also takes Range requests and needs no key.
+    file itself, and takes Range and conditional requests, as does the signed link in `download_url`, which needs
+    no key.
     """
     GetAsset: _grpc.UnaryUnaryMultiCallable[_assets_pb2.GetAssetRequest, _assets_pb2.GetAssetResponse]
     """Describes a file."""
@@ -61,11 +63,13 @@ class AssetServiceAsyncStub(AssetServiceStub):
     UploadAsset: _aio.StreamUnaryMultiCallable[_assets_pb2.UploadAssetRequest, _assets_pb2.UploadAssetResponse]  # type: ignore[assignment]
     """Uploads a file: one header, then chunks, then an explicit finish. Nothing is kept of an upload
     that ends otherwise. The initial metadata `x-accepted` comes once the header is: a client that waits for
-    it sends nothing in vain. Over HTTP the body is the file itself: `curl -T FILE …/assets`.
+    it sends nothing in vain. Over HTTP the body is the file itself, `curl -T FILE …/assets/`, or a form with it,
+    `curl -F file=@FILE …/assets`.
     """
     DownloadAsset: _aio.UnaryStreamMultiCallable[_assets_pb2.DownloadAssetRequest, _assets_pb2.DownloadAssetResponse]  # type: ignore[assignment]
     """Downloads a file: its description, then its bytes from `offset` on. Over HTTP the body is the
-    file itself; the signed link in `download_url` also takes Range requests and needs no key.
+    file itself, and takes Range and conditional requests, as does the signed link in `download_url`, which needs
+    no key.
     """
     GetAsset: _aio.UnaryUnaryMultiCallable[_assets_pb2.GetAssetRequest, _assets_pb2.GetAssetResponse]  # type: ignore[assignment]
     """Describes a file."""
@@ -86,7 +90,8 @@ class AssetServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_assets_pb2.UploadAssetResponse, _abc.Awaitable[_assets_pb2.UploadAssetResponse]]:
         """Uploads a file: one header, then chunks, then an explicit finish. Nothing is kept of an upload
         that ends otherwise. The initial metadata `x-accepted` comes once the header is: a client that waits for
-        it sends nothing in vain. Over HTTP the body is the file itself: `curl -T FILE …/assets`.
+        it sends nothing in vain. Over HTTP the body is the file itself, `curl -T FILE …/assets/`, or a form with it,
+        `curl -F file=@FILE …/assets`.
         """
 
     @_abc_1.abstractmethod
@@ -96,7 +101,8 @@ class AssetServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_assets_pb2.DownloadAssetResponse], _abc.AsyncIterator[_assets_pb2.DownloadAssetResponse]]:
         """Downloads a file: its description, then its bytes from `offset` on. Over HTTP the body is the
-        file itself; the signed link in `download_url` also takes Range requests and needs no key.
+        file itself, and takes Range and conditional requests, as does the signed link in `download_url`, which needs
+        no key.
         """
 
     @_abc_1.abstractmethod

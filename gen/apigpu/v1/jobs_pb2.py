@@ -28,7 +28,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x61pigpu/v1/jobs.proto\x12\tapigpu.v1\x1a\x17\x61pigpu/v1/options.proto\x1a\x15\x61pigpu/v1/video.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd9\x04\n\x03Job\x12 \n\x02id\x18\x01 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[0-9a-f]{32}$\x12%\n\x06status\x18\x02 \x01(\x0e\x32\x15.apigpu.v1.Job.Status\x12!\n\ndelay_time\x18\x03 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12%\n\x0e\x65xecution_time\x18\x04 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12!\n\x06output\x18\x05 \x01(\x0b\x32\x11.apigpu.v1.Output\x12!\n\x05\x65rror\x18\x06 \x01(\x0b\x32\x12.apigpu.v1.Failure\x12\x11\n\toperation\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1c\n\x05total\x18\x0b \x01(\x05\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\xf0?\x12 \n\tprocessed\x18\x0c \x01(\x05\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x1d\n\x04\x63ost\x18\r \x01(\x0b\x32\x0f.apigpu.v1.Cost\"x\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\x0c\n\x08IN_QUEUE\x10\x01\x12\x0f\n\x0bIN_PROGRESS\x10\x02\x12\r\n\tCOMPLETED\x10\x03\x12\n\n\x06\x46\x41ILED\x10\x04\x12\r\n\tCANCELLED\x10\x05\x12\r\n\tTIMED_OUT\x10\x06\"\xe0\x02\n\x06Output\x12\x33\n\tvideo_url\x18\x01 \x01(\tB\x10\xd2\xf3\x18\x0cZ\n^https?://H\x00R\tvideo_url\x88\x01\x01\x12 \n\x06videos\x18\x02 \x03(\x0b\x32\x10.apigpu.v1.Video\x12/\n\x05\x61sset\x18\x03 \x01(\tB\x1b\xd2\xf3\x18\x17Z\x15^assets/[a-z2-7]{26}$H\x01\x88\x01\x01\x12$\n\x08warnings\x18\x04 \x03(\x0b\x32\x12.apigpu.v1.Warning\x12%\n\x08\x65ncoding\x18\x05 \x01(\x0b\x32\x13.apigpu.v1.Encoding\x12\x33\n\timage_url\x18\x06 \x01(\tB\x10\xd2\xf3\x18\x0cZ\n^https?://H\x02R\timage_url\x88\x01\x01\x12&\n\x05\x66iles\x18\x07 \x03(\x0b\x32\x0f.apigpu.v1.FileB\x06\xd2\xf3\x18\x02P\x01\x42\x0c\n\n_video_urlB\x08\n\x06_assetB\x0c\n\n_image_url\"C\n\x10SubmitJobRequest\x12/\n\toperation\x18\x01 \x01(\x0b\x32\x14.apigpu.v1.OperationB\x06\xd2\xf3\x18\x02\x08\x01\"0\n\x11SubmitJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.apigpu.v1.Job\"1\n\rGetJobRequest\x12 \n\x02id\x18\x01 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[0-9a-f]{32}$\"-\n\x0eGetJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.apigpu.v1.Job\"\x90\x01\n\x0fListJobsRequest\x12%\n\x06status\x18\x01 \x01(\x0e\x32\x15.apigpu.v1.Job.Status\x12)\n\tpage_size\x18\x02 \x01(\x05\x42\x16\xd2\xf3\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\x00\x00@\x8f@\x12+\n\npage_token\x18\x03 \x01(\tB\x17\xd2\xf3\x18\x13Z\x11^([0-9a-f]{32})?$\"b\n\x10ListJobsResponse\x12\x1c\n\x04jobs\x18\x01 \x03(\x0b\x32\x0e.apigpu.v1.Job\x12\x30\n\x0fnext_page_token\x18\x02 \x01(\tB\x17\xd2\xf3\x18\x13Z\x11^([0-9a-f]{32})?$\"4\n\x10\x43\x61ncelJobRequest\x12 \n\x02id\x18\x01 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[0-9a-f]{32}$\"J\n\x11\x43\x61ncelJobResponse\x12\x0f\n\x07message\x18\x01 \x01(\t\x12$\n\x06job_id\x18\x02 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[0-9a-f]{32}$\"3\n\x0fWatchJobRequest\x12 \n\x02id\x18\x01 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[0-9a-f]{32}$\"\xaf\x01\n\x10WatchJobResponse\x12#\n\x06queued\x18\x01 \x01(\x0b\x32\x11.apigpu.v1.QueuedH\x00\x12\'\n\x08progress\x18\x02 \x01(\x0b\x32\x13.apigpu.v1.ProgressH\x00\x12 \n\x04item\x18\x03 \x01(\x0b\x32\x10.apigpu.v1.VideoH\x00\x12\"\n\x08\x66inished\x18\x04 \x01(\x0b\x32\x0e.apigpu.v1.JobH\x00\x42\x07\n\x05\x65vent\"g\n\x06Queued\x12\x1c\n\x05place\x18\x01 \x01(\x05\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\xf0?\x12\x1f\n\x05phase\x18\x02 \x01(\x0e\x32\x10.apigpu.v1.Phase\x12\x13\n\x06reason\x18\x03 \x01(\tH\x00\x88\x01\x01\x42\t\n\x07_reason\"\xbe\x02\n\x08Progress\x12\"\n\x0b\x66rames_done\x18\x01 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12#\n\x0c\x66rames_total\x18\x02 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x1a\n\x03\x66ps\x18\x03 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12(\n\x0cseconds_left\x18\x04 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00H\x00\x88\x01\x01\x12 \n\tprocessed\x18\x05 \x01(\x05\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x1c\n\x05total\x18\x06 \x01(\x05\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x1f\n\x05phase\x18\x07 \x01(\x0e\x32\x10.apigpu.v1.Phase\x12$\n\x08\x63ost_usd\x18\x08 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00H\x01\x88\x01\x01\x42\x0f\n\r_seconds_leftB\x0b\n\t_cost_usd*T\n\x05Phase\x12\x15\n\x11PHASE_UNSPECIFIED\x10\x00\x12\x16\n\x12WAITING_FOR_WORKER\x10\x01\x12\x0e\n\nCOLD_START\x10\x02\x12\x0c\n\x08\x45NCODING\x10\x03\x32\x9c\x04\n\nJobService\x12\x65\n\tSubmitJob\x12\x1b.apigpu.v1.SubmitJobRequest\x1a\x1c.apigpu.v1.SubmitJobResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\"\x05/jobs:\toperationb\x03job\x12h\n\x06GetJob\x12\x18.apigpu.v1.GetJobRequest\x1a\x19.apigpu.v1.GetJobResponse\")\x82\xd3\xe4\x93\x02#\x12\t/job/{id}Z\x11\x12\n/jobs/{id}b\x03jobb\x03job\x12R\n\x08ListJobs\x12\x1a.apigpu.v1.ListJobsRequest\x1a\x1b.apigpu.v1.ListJobsResponse\"\r\x82\xd3\xe4\x93\x02\x07\x12\x05/jobs\x12u\n\tCancelJob\x12\x1b.apigpu.v1.CancelJobRequest\x1a\x1c.apigpu.v1.CancelJobResponse\"-\x82\xd3\xe4\x93\x02\'\"\x10/job/{id}/cancelZ\x13\"\x11/jobs/{id}/cancel\x12r\n\x08WatchJob\x12\x1a.apigpu.v1.WatchJobRequest\x1a\x1b.apigpu.v1.WatchJobResponse\"+\x82\xd3\xe4\x93\x02%\x12\x0f/job/{id}/watchZ\x12\x12\x10/jobs/{id}/watch0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x61pigpu/v1/jobs.proto\x12\tapigpu.v1\x1a\x17\x61pigpu/v1/options.proto\x1a\x15\x61pigpu/v1/video.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd9\x04\n\x03Job\x12 \n\x02id\x18\x01 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[0-9a-f]{32}$\x12%\n\x06status\x18\x02 \x01(\x0e\x32\x15.apigpu.v1.Job.Status\x12!\n\ndelay_time\x18\x03 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12%\n\x0e\x65xecution_time\x18\x04 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12!\n\x06output\x18\x05 \x01(\x0b\x32\x11.apigpu.v1.Output\x12!\n\x05\x65rror\x18\x06 \x01(\x0b\x32\x12.apigpu.v1.Failure\x12\x11\n\toperation\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1c\n\x05total\x18\x0b \x01(\x05\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\xf0?\x12 \n\tprocessed\x18\x0c \x01(\x05\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x1d\n\x04\x63ost\x18\r \x01(\x0b\x32\x0f.apigpu.v1.Cost\"x\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\x0c\n\x08IN_QUEUE\x10\x01\x12\x0f\n\x0bIN_PROGRESS\x10\x02\x12\r\n\tCOMPLETED\x10\x03\x12\n\n\x06\x46\x41ILED\x10\x04\x12\r\n\tCANCELLED\x10\x05\x12\r\n\tTIMED_OUT\x10\x06\"\xe0\x02\n\x06Output\x12\x33\n\tvideo_url\x18\x01 \x01(\tB\x10\xd2\xf3\x18\x0cZ\n^https?://H\x00R\tvideo_url\x88\x01\x01\x12 \n\x06videos\x18\x02 \x03(\x0b\x32\x10.apigpu.v1.Video\x12/\n\x05\x61sset\x18\x03 \x01(\tB\x1b\xd2\xf3\x18\x17Z\x15^assets/[a-z2-7]{26}$H\x01\x88\x01\x01\x12$\n\x08warnings\x18\x04 \x03(\x0b\x32\x12.apigpu.v1.Warning\x12%\n\x08\x65ncoding\x18\x05 \x01(\x0b\x32\x13.apigpu.v1.Encoding\x12\x33\n\timage_url\x18\x06 \x01(\tB\x10\xd2\xf3\x18\x0cZ\n^https?://H\x02R\timage_url\x88\x01\x01\x12&\n\x05\x66iles\x18\x07 \x03(\x0b\x32\x0f.apigpu.v1.FileB\x06\xd2\xf3\x18\x02P\x01\x42\x0c\n\n_video_urlB\x08\n\x06_assetB\x0c\n\n_image_url\"q\n\x10SubmitJobRequest\x12/\n\toperation\x18\x01 \x01(\x0b\x32\x14.apigpu.v1.OperationB\x06\xd2\xf3\x18\x02\x08\x01\x12,\n\x0cwait_seconds\x18\x02 \x01(\x01\x42\x16\xd2\xf3\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\x00\x00\xc0r@\"0\n\x11SubmitJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.apigpu.v1.Job\"_\n\rGetJobRequest\x12 \n\x02id\x18\x01 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[0-9a-f]{32}$\x12,\n\x0cwait_seconds\x18\x02 \x01(\x01\x42\x16\xd2\xf3\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\x00\x00\xc0r@\"-\n\x0eGetJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.apigpu.v1.Job\"\x9f\x01\n\x0fListJobsRequest\x12%\n\x06status\x18\x01 \x01(\x0e\x32\x15.apigpu.v1.Job.Status\x12)\n\tpage_size\x18\x02 \x01(\x05\x42\x16\xd2\xf3\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\x00\x00@\x8f@\x12:\n\npage_token\x18\x03 \x01(\tB&\xd2\xf3\x18\"Z ^([0-9a-f]{32}[.][0-9a-f]{64})?$\"q\n\x10ListJobsResponse\x12\x1c\n\x04jobs\x18\x01 \x03(\x0b\x32\x0e.apigpu.v1.Job\x12?\n\x0fnext_page_token\x18\x02 \x01(\tB&\xd2\xf3\x18\"Z ^([0-9a-f]{32}[.][0-9a-f]{64})?$\"4\n\x10\x43\x61ncelJobRequest\x12 \n\x02id\x18\x01 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[0-9a-f]{32}$\"J\n\x11\x43\x61ncelJobResponse\x12\x0f\n\x07message\x18\x01 \x01(\t\x12$\n\x06job_id\x18\x02 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[0-9a-f]{32}$\"J\n\x0fWatchJobRequest\x12 \n\x02id\x18\x01 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[0-9a-f]{32}$\x12\x15\n\rlast_event_id\x18\x02 \x01(\t\"\xc9\x01\n\x10WatchJobResponse\x12#\n\x06queued\x18\x01 \x01(\x0b\x32\x11.apigpu.v1.QueuedH\x00\x12\'\n\x08progress\x18\x02 \x01(\x0b\x32\x13.apigpu.v1.ProgressH\x00\x12 \n\x04item\x18\x03 \x01(\x0b\x32\x10.apigpu.v1.VideoH\x00\x12\"\n\x08\x66inished\x18\x04 \x01(\x0b\x32\x0e.apigpu.v1.JobH\x00\x12\x18\n\x08\x65vent_id\x18\x05 \x01(\tB\x06\xd2\xf3\x18\x02P\x01\x42\x07\n\x05\x65vent\"g\n\x06Queued\x12\x1c\n\x05place\x18\x01 \x01(\x05\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\xf0?\x12\x1f\n\x05phase\x18\x02 \x01(\x0e\x32\x10.apigpu.v1.Phase\x12\x13\n\x06reason\x18\x03 \x01(\tH\x00\x88\x01\x01\x42\t\n\x07_reason\"\xbe\x02\n\x08Progress\x12\"\n\x0b\x66rames_done\x18\x01 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12#\n\x0c\x66rames_total\x18\x02 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x1a\n\x03\x66ps\x18\x03 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12(\n\x0cseconds_left\x18\x04 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00H\x00\x88\x01\x01\x12 \n\tprocessed\x18\x05 \x01(\x05\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x1c\n\x05total\x18\x06 \x01(\x05\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x1f\n\x05phase\x18\x07 \x01(\x0e\x32\x10.apigpu.v1.Phase\x12$\n\x08\x63ost_usd\x18\x08 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00H\x01\x88\x01\x01\x42\x0f\n\r_seconds_leftB\x0b\n\t_cost_usd*T\n\x05Phase\x12\x15\n\x11PHASE_UNSPECIFIED\x10\x00\x12\x16\n\x12WAITING_FOR_WORKER\x10\x01\x12\x0e\n\nCOLD_START\x10\x02\x12\x0c\n\x08\x45NCODING\x10\x03\x32\x9c\x04\n\nJobService\x12\x65\n\tSubmitJob\x12\x1b.apigpu.v1.SubmitJobRequest\x1a\x1c.apigpu.v1.SubmitJobResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\"\x05/jobs:\toperationb\x03job\x12h\n\x06GetJob\x12\x18.apigpu.v1.GetJobRequest\x1a\x19.apigpu.v1.GetJobResponse\")\x82\xd3\xe4\x93\x02#\x12\t/job/{id}Z\x11\x12\n/jobs/{id}b\x03jobb\x03job\x12R\n\x08ListJobs\x12\x1a.apigpu.v1.ListJobsRequest\x1a\x1b.apigpu.v1.ListJobsResponse\"\r\x82\xd3\xe4\x93\x02\x07\x12\x05/jobs\x12u\n\tCancelJob\x12\x1b.apigpu.v1.CancelJobRequest\x1a\x1c.apigpu.v1.CancelJobResponse\"-\x82\xd3\xe4\x93\x02\'\"\x10/job/{id}/cancelZ\x13\"\x11/jobs/{id}/cancel\x12r\n\x08WatchJob\x12\x1a.apigpu.v1.WatchJobRequest\x1a\x1b.apigpu.v1.WatchJobResponse\"+\x82\xd3\xe4\x93\x02%\x12\x0f/job/{id}/watchZ\x12\x12\x10/jobs/{id}/watch0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -55,20 +55,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OUTPUT'].fields_by_name['files']._serialized_options = b'\322\363\030\002P\001'
   _globals['_SUBMITJOBREQUEST'].fields_by_name['operation']._loaded_options = None
   _globals['_SUBMITJOBREQUEST'].fields_by_name['operation']._serialized_options = b'\322\363\030\002\010\001'
+  _globals['_SUBMITJOBREQUEST'].fields_by_name['wait_seconds']._loaded_options = None
+  _globals['_SUBMITJOBREQUEST'].fields_by_name['wait_seconds']._serialized_options = b'\322\363\030\022)\000\000\000\000\000\000\000\0001\000\000\000\000\000\300r@'
   _globals['_GETJOBREQUEST'].fields_by_name['id']._loaded_options = None
   _globals['_GETJOBREQUEST'].fields_by_name['id']._serialized_options = b'\322\363\030\020Z\016^[0-9a-f]{32}$'
+  _globals['_GETJOBREQUEST'].fields_by_name['wait_seconds']._loaded_options = None
+  _globals['_GETJOBREQUEST'].fields_by_name['wait_seconds']._serialized_options = b'\322\363\030\022)\000\000\000\000\000\000\000\0001\000\000\000\000\000\300r@'
   _globals['_LISTJOBSREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_LISTJOBSREQUEST'].fields_by_name['page_size']._serialized_options = b'\322\363\030\022)\000\000\000\000\000\000\000\0001\000\000\000\000\000@\217@'
   _globals['_LISTJOBSREQUEST'].fields_by_name['page_token']._loaded_options = None
-  _globals['_LISTJOBSREQUEST'].fields_by_name['page_token']._serialized_options = b'\322\363\030\023Z\021^([0-9a-f]{32})?$'
+  _globals['_LISTJOBSREQUEST'].fields_by_name['page_token']._serialized_options = b'\322\363\030\"Z ^([0-9a-f]{32}[.][0-9a-f]{64})?$'
   _globals['_LISTJOBSRESPONSE'].fields_by_name['next_page_token']._loaded_options = None
-  _globals['_LISTJOBSRESPONSE'].fields_by_name['next_page_token']._serialized_options = b'\322\363\030\023Z\021^([0-9a-f]{32})?$'
+  _globals['_LISTJOBSRESPONSE'].fields_by_name['next_page_token']._serialized_options = b'\322\363\030\"Z ^([0-9a-f]{32}[.][0-9a-f]{64})?$'
   _globals['_CANCELJOBREQUEST'].fields_by_name['id']._loaded_options = None
   _globals['_CANCELJOBREQUEST'].fields_by_name['id']._serialized_options = b'\322\363\030\020Z\016^[0-9a-f]{32}$'
   _globals['_CANCELJOBRESPONSE'].fields_by_name['job_id']._loaded_options = None
   _globals['_CANCELJOBRESPONSE'].fields_by_name['job_id']._serialized_options = b'\322\363\030\020Z\016^[0-9a-f]{32}$'
   _globals['_WATCHJOBREQUEST'].fields_by_name['id']._loaded_options = None
   _globals['_WATCHJOBREQUEST'].fields_by_name['id']._serialized_options = b'\322\363\030\020Z\016^[0-9a-f]{32}$'
+  _globals['_WATCHJOBRESPONSE'].fields_by_name['event_id']._loaded_options = None
+  _globals['_WATCHJOBRESPONSE'].fields_by_name['event_id']._serialized_options = b'\322\363\030\002P\001'
   _globals['_QUEUED'].fields_by_name['place']._loaded_options = None
   _globals['_QUEUED'].fields_by_name['place']._serialized_options = b'\322\363\030\t)\000\000\000\000\000\000\360?'
   _globals['_PROGRESS'].fields_by_name['frames_done']._loaded_options = None
@@ -95,8 +101,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_JOBSERVICE'].methods_by_name['CancelJob']._serialized_options = b'\202\323\344\223\002\'\"\020/job/{id}/cancelZ\023\"\021/jobs/{id}/cancel'
   _globals['_JOBSERVICE'].methods_by_name['WatchJob']._loaded_options = None
   _globals['_JOBSERVICE'].methods_by_name['WatchJob']._serialized_options = b'\202\323\344\223\002%\022\017/job/{id}/watchZ\022\022\020/jobs/{id}/watch'
-  _globals['_PHASE']._serialized_start=2356
-  _globals['_PHASE']._serialized_end=2440
+  _globals['_PHASE']._serialized_start=2527
+  _globals['_PHASE']._serialized_end=2611
   _globals['_JOB']._serialized_start=147
   _globals['_JOB']._serialized_end=748
   _globals['_JOB_STATUS']._serialized_start=628
@@ -104,29 +110,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OUTPUT']._serialized_start=751
   _globals['_OUTPUT']._serialized_end=1103
   _globals['_SUBMITJOBREQUEST']._serialized_start=1105
-  _globals['_SUBMITJOBREQUEST']._serialized_end=1172
-  _globals['_SUBMITJOBRESPONSE']._serialized_start=1174
-  _globals['_SUBMITJOBRESPONSE']._serialized_end=1222
-  _globals['_GETJOBREQUEST']._serialized_start=1224
-  _globals['_GETJOBREQUEST']._serialized_end=1273
-  _globals['_GETJOBRESPONSE']._serialized_start=1275
-  _globals['_GETJOBRESPONSE']._serialized_end=1320
-  _globals['_LISTJOBSREQUEST']._serialized_start=1323
-  _globals['_LISTJOBSREQUEST']._serialized_end=1467
-  _globals['_LISTJOBSRESPONSE']._serialized_start=1469
-  _globals['_LISTJOBSRESPONSE']._serialized_end=1567
-  _globals['_CANCELJOBREQUEST']._serialized_start=1569
-  _globals['_CANCELJOBREQUEST']._serialized_end=1621
-  _globals['_CANCELJOBRESPONSE']._serialized_start=1623
-  _globals['_CANCELJOBRESPONSE']._serialized_end=1697
-  _globals['_WATCHJOBREQUEST']._serialized_start=1699
-  _globals['_WATCHJOBREQUEST']._serialized_end=1750
-  _globals['_WATCHJOBRESPONSE']._serialized_start=1753
-  _globals['_WATCHJOBRESPONSE']._serialized_end=1928
-  _globals['_QUEUED']._serialized_start=1930
-  _globals['_QUEUED']._serialized_end=2033
-  _globals['_PROGRESS']._serialized_start=2036
-  _globals['_PROGRESS']._serialized_end=2354
-  _globals['_JOBSERVICE']._serialized_start=2443
-  _globals['_JOBSERVICE']._serialized_end=2983
+  _globals['_SUBMITJOBREQUEST']._serialized_end=1218
+  _globals['_SUBMITJOBRESPONSE']._serialized_start=1220
+  _globals['_SUBMITJOBRESPONSE']._serialized_end=1268
+  _globals['_GETJOBREQUEST']._serialized_start=1270
+  _globals['_GETJOBREQUEST']._serialized_end=1365
+  _globals['_GETJOBRESPONSE']._serialized_start=1367
+  _globals['_GETJOBRESPONSE']._serialized_end=1412
+  _globals['_LISTJOBSREQUEST']._serialized_start=1415
+  _globals['_LISTJOBSREQUEST']._serialized_end=1574
+  _globals['_LISTJOBSRESPONSE']._serialized_start=1576
+  _globals['_LISTJOBSRESPONSE']._serialized_end=1689
+  _globals['_CANCELJOBREQUEST']._serialized_start=1691
+  _globals['_CANCELJOBREQUEST']._serialized_end=1743
+  _globals['_CANCELJOBRESPONSE']._serialized_start=1745
+  _globals['_CANCELJOBRESPONSE']._serialized_end=1819
+  _globals['_WATCHJOBREQUEST']._serialized_start=1821
+  _globals['_WATCHJOBREQUEST']._serialized_end=1895
+  _globals['_WATCHJOBRESPONSE']._serialized_start=1898
+  _globals['_WATCHJOBRESPONSE']._serialized_end=2099
+  _globals['_QUEUED']._serialized_start=2101
+  _globals['_QUEUED']._serialized_end=2204
+  _globals['_PROGRESS']._serialized_start=2207
+  _globals['_PROGRESS']._serialized_end=2525
+  _globals['_JOBSERVICE']._serialized_start=2614
+  _globals['_JOBSERVICE']._serialized_end=3154
 # @@protoc_insertion_point(module_scope)

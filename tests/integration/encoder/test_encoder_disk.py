@@ -7,19 +7,23 @@ import asyncio, errno, sys
 from pathlib import Path
 import grpc
 from api_gpu.local.certs import make_set
-from apigpu.v1.video_pb2 import CaptionRequest, Operation
+from apigpu.v1.video_pb2 import CaptionRequest, Img2VidImage, Img2VidRequest, Operation
 from encoder.tasks.workspace import Workspace
 from servicekit.errors import ResourceExhausted, from_rpc
-from tests.support import encoder_harness
+from tests.support import encoder_harness, media
 from tests.support.until import until
 
 DISK = Path(sys.argv[1])
 CAPTION = Operation(caption=CaptionRequest(url_video="v", url_srt="s"))
+LONG = Operation(img2vid=Img2VidRequest(images=[Img2VidImage(id="1", image_url="i", duracao=600)]))
 SRT = b"1\\n00:00:00,000 --> 00:00:01,000\\nhello\\n"
 
 async def refused(client, video):
+    return await failed(client.encode(CAPTION, {"url_video": video, "url_srt": SRT}))
+
+async def failed(encoding):
     try:
-        await client.encode(CAPTION, {"url_video": video, "url_srt": SRT})
+        await encoding
     except grpc.aio.AioRpcError as error:
         return from_rpc(error).reason
     raise AssertionError("it was taken")
@@ -36,6 +40,13 @@ async def tasks():
             assert await refused(client, bytes(1000)) == "DISK_FULL"
             (DISK / "others").unlink()
             assert await refused(client, bytes(1000)) == "BAD_INPUT"
+            still = {"images.image_url": media.image(DISK / "still.png").read_bytes()}
+            running_task = asyncio.create_task(failed(client.encode(LONG, still)))
+            await until(lambda: any(list(folder.glob("result*")) for folder in running.task_folders()))
+            with open(DISK / "others", "wb", buffering=0) as file:
+                file.write(bytes(32_500_000))
+            assert await running_task == "DISK_FULL"
+            await until(lambda: not running.task_folders())
 
 async def anywhere():
     work = DISK / "anywhere"

@@ -1,6 +1,7 @@
 """The boundary, on a real server: all four kinds of call, every way to end."""
 
 import asyncio
+import contextlib
 
 import grpc
 import pytest
@@ -18,9 +19,11 @@ from servicekit.errors import (
     rpc_status,
 )
 from servicekit.interceptors import error_boundary
+from servicekit.local import LocalChannel, LocalServer
 from servicekit.server import Service
 
 KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
+SERVICES = {"t.Test": None, "t.Parsing": jobs_pb2.GetJobRequest.FromString}
 SECRET = "password=hunter2"
 
 
@@ -68,16 +71,30 @@ def call_seconds():
     return 60
 
 
-@pytest.fixture
-async def channel(call_seconds):
+@pytest.fixture(params=["socket", "local"])
+async def channel(request, call_seconds):
+    """A channel to the methods below, over the wire or within this process."""
+    if request.param == "socket":
+        async with over_the_wire(call_seconds) as channel:
+            yield channel
+        return
+    server = LocalServer([error_boundary(call_seconds)])
+    for name, parse in SERVICES.items():
+        server.add_registered_method_handlers(name, handlers(parse))
+    yield LocalChannel(server)
+    await server.close()
+
+
+def handlers(parse=None):
+    """The methods below, whose messages `parse` reads."""
+    return {kind: getattr(grpc, f"{kind}_rpc_method_handler")(globals()[kind], parse) for kind in KINDS}
+
+
+@contextlib.asynccontextmanager
+async def over_the_wire(call_seconds):
     service = Service([error_boundary(call_seconds)], max_call_seconds=call_seconds)
-    handlers = {kind: getattr(grpc, f"{kind}_rpc_method_handler")(globals()[kind]) for kind in KINDS}
-    service.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("t.Test", handlers),))
-    parsing = {
-        kind: getattr(grpc, f"{kind}_rpc_method_handler")(globals()[kind], jobs_pb2.GetJobRequest.FromString)
-        for kind in KINDS
-    }
-    service.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("t.Parsing", parsing),))
+    for name, parse in SERVICES.items():
+        service.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers(parse)),))
     port = service.listen("127.0.0.1:0", grpc.local_server_credentials())
     service.listen_for_probes("127.0.0.1:0")
     await service.start()
@@ -88,14 +105,20 @@ async def channel(call_seconds):
 
 async def call(channel, kind, request, service="t.Test"):
     """All that came, and the error that it ended with."""
-    stub = getattr(channel, kind)(f"/{service}/{kind}")
-    made = stub(iter([request]) if kind.startswith("stream") else request)
+    stub, messages = getattr(channel, kind)(f"/{service}/{kind}"), []
+    made = stub() if kind.startswith("stream") else stub(request)
     try:
-        if kind.endswith("stream"):
-            return [message async for message in made], None
-        return [await made], None
+        if kind.startswith("stream"):
+            with contextlib.suppress(asyncio.InvalidStateError):
+                await made.write(request)
+                await made.done_writing()
+        if not kind.endswith("stream"):
+            return [await made], None
+        while (message := await made.read()) is not grpc.aio.EOF:
+            messages.append(message)
     except grpc.aio.AioRpcError as error:
         return [], error
+    return messages, None
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -152,8 +175,9 @@ async def test_a_message_that_cannot_be_parsed_is_the_callers_fault(channel, kin
     assert (type(error), error.reason) == (InvalidArgument, "BAD_MESSAGE")
 
 
-async def test_a_health_check_of_a_service_that_does_not_exist(channel):
-    stub = health_pb2_grpc.HealthStub(channel)
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await stub.Check(health_pb2.HealthCheckRequest(service="t.Nothing"))
+async def test_a_health_check_of_a_service_that_does_not_exist():
+    async with over_the_wire(60) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.Check(health_pb2.HealthCheckRequest(service="t.Nothing"))
     assert (caught.value.code(), from_rpc(caught.value).reason) == (grpc.StatusCode.NOT_FOUND, "NO_SUCH_SERVICE")

@@ -105,4 +105,5 @@ GRPC_GATEWAY_WRITES = {
     **dict.fromkeys(("int64", "uint64", "numbers", "int64Value", "uint64Value", "int64Values"), _INT64),
     "time": _MILLISECONDS,
     **dict.fromkeys(("nested", "list", "byNumber", "answer: nested", "answer: list"), _NULLS),
+    "answer: time": "An answer that is an absent field is null; there it is a time of 1970.",
 }

@@ -335,6 +335,10 @@ ANSWERS = [
     ("text", {"text": "a"}, "a"),
     ("map", {"byName": {"a": "b"}}, {"a": "b"}),
     ("time", {"time": "2025-10-02T10:00:00.500Z"}, "2025-10-02T10:00:00.500Z"),
+    ("time", {}, None),
+    ("nested", {}, None),
+    ("list", {}, []),
+    ("text", {}, ""),
 ]
 # A message with a value in every field, as it is written.
 WRITTEN: dict[str, Any] = {

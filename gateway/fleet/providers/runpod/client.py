@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import structlog
 
+from gateway.fleet.providers import answers
 from gateway.fleet.providers.runpod.management import Card, ManagedEndpoint, parse_cards
 from gateway.ratelimit import CallRateLimit, retry_after_seconds
 from servicekit.backoff import Backoff
@@ -194,7 +195,7 @@ class RunpodClient:
     async def _once(self, call: str, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
         await self._limits[call].turn()
         try:
-            response = await self._http.request(method, path, content=body)
+            response = await answers.request(self._http, method, path, content=body)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise NotTaken(f"RunPod cannot be reached ({type(error).__name__}).") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from gateway.fleet.providers import answers
 from gateway.fleet.providers.base import LaunchUnknown, OfferGone
 from gateway.ratelimit import CallRateLimit, retry_after_seconds
 from servicekit.backoff import Backoff
@@ -196,7 +197,7 @@ class VastClient:
     async def _once(self, method: str, path: str, **options: Any) -> Row:
         """Make one call. Raises Unavailable if it never left, LaunchUnknown if its answer is lost."""
         try:
-            response = await self._http.request(method, path, **options)
+            response = await answers.request(self._http, method, path, **options)
             body = response.json() if response.status_code == 200 else None
         except UNSENT as error:
             raise Unavailable(f"Vast.ai cannot be reached: {error}", reason="VAST") from error

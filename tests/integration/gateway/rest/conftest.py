@@ -1,4 +1,4 @@
-"""The JSON side in front of a real gRPC server on a unix socket, whose servicers record what reaches them."""
+"""The JSON side in front of services, wired as in the gateway, that record what reaches them."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import grpc
 import httpx
 import pytest
 
@@ -29,6 +28,7 @@ from gateway.rest.server import LIMITS, HttpServer, RestSettings, build_app
 from servicekit.chunks import ACCEPTED, Checksum
 from servicekit.errors import DataLoss, ServiceError
 from servicekit.interceptors import error_boundary
+from servicekit.local import LocalChannel, LocalServer
 
 KEY = "k"
 Handler = Callable[[Any, Any], Awaitable[Any]]
@@ -148,26 +148,22 @@ class Assets(Unary, assets_pb2_grpc.AssetServiceServicer):
 @contextlib.asynccontextmanager
 async def running(tmp_path, settings=None, limits=LIMITS, transfers=None):
     gateway = Gateway()
-    server = grpc.aio.server(interceptors=[error_boundary(60)], options=[("grpc.max_receive_message_length", 4 << 20)])
+    server: Any = LocalServer([error_boundary(60)])
     video_pb2_grpc.add_VideoServiceServicer_to_server(Video(gateway), server)
     jobs_pb2_grpc.add_JobServiceServicer_to_server(Jobs(gateway), server)
     system_pb2_grpc.add_SystemServiceServicer_to_server(System(gateway), server)
     assets_pb2_grpc.add_AssetServiceServicer_to_server(Assets(gateway), server)
-    socket = f"unix:{tmp_path}/grpc.sock"
-    server.add_insecure_port(socket)
-    await server.start()
     gateway.assets = AssetStore(str(tmp_path / "assets"), retention_seconds=3600, max_bytes=1 << 30)
     gateway.links = LinkSigner(b"s" * 32, ttl_seconds=600)
     gateway.transfers = transfers or TransferSlots(1)
-    async with grpc.aio.insecure_channel(socket) as channel:
-        keys = ApiKeys([KEY])
-        app = build_app(channel, keys, gateway.assets, gateway.links, settings or RestSettings(), gateway.transfers)
-        gateway.server = HttpServer(app, "127.0.0.1", 0, limits)
-        gateway.port = await gateway.server.start()
-        gateway.url = f"http://127.0.0.1:{gateway.port}"
-        yield gateway
-        await gateway.server.drain(0)
-    await server.stop(0)
+    keys, channel = ApiKeys([KEY]), LocalChannel(server)
+    app = build_app(channel, keys, gateway.assets, gateway.links, settings or RestSettings(), gateway.transfers)
+    gateway.server = HttpServer(app, "127.0.0.1", 0, limits)
+    gateway.port = await gateway.server.start()
+    gateway.url = f"http://127.0.0.1:{gateway.port}"
+    yield gateway
+    await gateway.server.drain(0)
+    await server.close()
 
 
 @pytest.fixture

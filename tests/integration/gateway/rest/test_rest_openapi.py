@@ -160,7 +160,7 @@ def test_a_job_leads_to_what_can_be_done_with_it():
 def test_bodies():
     paths = DOCUMENT["paths"]
     upload = paths["/assets/{asset}"]["put"]
-    assert list(upload["requestBody"]["content"]) == ["application/octet-stream"]
+    assert list(upload["requestBody"]["content"]) == ["application/octet-stream", "multipart/form-data"]
     assert {"name", "size_bytes"}.isdisjoint(parameter["name"] for parameter in upload["parameters"])
     watch = paths["/job/{id}/watch"]["get"]["responses"]["200"]["content"]
     assert set(watch) == {"application/x-ndjson", "text/event-stream"}

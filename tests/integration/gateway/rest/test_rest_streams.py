@@ -11,6 +11,7 @@ import pytest
 from apigpu.v1 import assets_pb2, jobs_pb2
 from gateway.rest.server import RestSettings
 from servicekit import errors
+from tests.integration.gateway.rest.conftest import KEY
 from tests.support.until import until, within
 
 EVENTS = [
@@ -93,7 +94,7 @@ async def test_events(gateway, http):
 
 
 async def test_idle_event_streams_are_kept_open(start):
-    async with start(RestSettings(sse_ping_seconds=0.05)) as gateway:
+    async with start(RestSettings(ping_seconds=0.05)) as gateway:
         pinged_twice, lines = asyncio.Event(), []
 
         async def watch(request, context):
@@ -113,6 +114,42 @@ async def test_idle_event_streams_are_kept_open(start):
                     pinged_twice.set()
     assert lines.count(": ping") >= 2
     assert len([line for line in lines if line.startswith("data: ")]) == 2
+
+
+async def test_idle_lines_are_kept_open_and_stay_lines_of_json(start):
+    async with start(RestSettings(ping_seconds=0.05)) as gateway:
+        pinged_twice, pieces = asyncio.Event(), []
+
+        async def watch(request, context):
+            yield EVENTS[0]
+            await within(pinged_twice.wait())
+            yield EVENTS[2]
+
+        gateway.watch = watch
+        async with (
+            httpx.AsyncClient(headers={"x-api-key": KEY}, timeout=60) as client,
+            client.stream("GET", f"{gateway.url}/job/1/watch") as answer,
+        ):
+            async for piece in answer.aiter_raw():
+                pieces.append(piece)
+                if len(pieces) == 3:
+                    pinged_twice.set()
+    lines = b"".join(pieces).splitlines()
+    assert [set(json.loads(line)["result"]) for line in lines] == [{"queued"}, {"finished"}]
+
+
+async def test_events_have_ids_and_go_on_from_the_last_one(gateway, http):
+    gateway.watch = yielding([jobs_pb2.WatchJobResponse(event_id="1/f", queued=jobs_pb2.Queued(place=2))])
+    headers = {"accept": "text/event-stream", "last-event-id": "1/3"}
+    answer = await http.get("/job/1/watch", headers=headers)
+    assert answer.text.startswith('id: 1/f\ndata: {"result":')
+    assert gateway.request.last_event_id == "1/3"
+
+
+async def test_a_stream_that_is_over_ends_the_reconnecting_of_browsers(gateway, http):
+    gateway.watch = yielding([])
+    answer = await http.get("/job/1/watch", headers={"accept": "text/event-stream"})
+    assert (answer.status_code, answer.content) == (204, b"")
 
 
 async def hanging(request, context):
@@ -244,7 +281,10 @@ async def test_a_slow_reader_holds_the_download(gateway):
 
 
 async def test_head_of_a_download(gateway, http):
-    gateway.watch = download()
+    async def describe(request, context):
+        return assets_pb2.GetAssetResponse(asset=ASSET)
+
+    gateway.handle = describe
     answer = await http.head("/assets/7/content")
     assert answer.headers["content-length"] == str(len(DATA))
     assert answer.content == b""

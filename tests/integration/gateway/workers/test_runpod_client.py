@@ -1,7 +1,9 @@
 """The client of RunPod's API: rates, patience, and what is never asked twice."""
 
 import asyncio
+import gzip
 import time
+import zlib
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -11,6 +13,7 @@ import pytest_asyncio
 from gateway.fleet.providers.runpod.client import AnswerLost, NotTaken, RunState, RunStatus
 from gateway.ratelimit import CallRateLimit, retry_after_seconds
 from servicekit.errors import FailedPrecondition, NotFound, Unauthenticated
+from tests.emulators import runpodemulator
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -113,6 +116,39 @@ async def test_an_api_for_runs_that_is_gone_as_a_whole_is_told_with_what_to_do(s
             await client.run({"a": 1}, 30, 60)
         await client.close()
     stage.runpod.management.retired_status = 0
+
+
+async def test_a_packed_answer_is_read(stage):
+    async def packed(scope, receive, send):
+        headers = [(b"content-type", b"application/json"), (b"content-encoding", b"gzip")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": gzip.compress(b'{"workers": {"idle": 2}}')})
+
+    async with runpodemulator.serving(packed) as url:
+        client = stage.client(url=url)
+        assert (await client.health()).idle == 2
+        await client.close()
+
+
+@pytest.mark.parametrize("coding", ["", "gzip"])
+async def test_an_answer_that_goes_on_is_given_up_at_its_bound(stage, coding):
+    sent, packer = 0, zlib.compressobj(wbits=31)
+
+    async def endless(scope, receive, send):
+        nonlocal sent
+        headers = [(b"content-type", b"application/json")] + [(b"content-encoding", coding.encode())] * bool(coding)
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        while sent < 1 << 26:
+            data = b" " * (1 << 22)
+            sent += len(data)
+            data = packer.compress(data) + packer.flush(zlib.Z_FULL_FLUSH) if coding else data
+            await send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async with runpodemulator.serving(endless) as url:
+        client = stage.client(url=url)
+        with pytest.raises(AnswerLost, match="AnswerOverBounds"):
+            await client.health()
+        await client.close()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,55 @@
+"""What callers hand back: taken as it was given, refused or ignored when it is anything else."""
+
+import pytest
+
+from gateway.assets.links import LinkSigner
+from gateway.services.tokens import EventId, PageTokens
+from servicekit.errors import InvalidArgument
+
+JOB = "0198c0ffee00" + "a" * 20
+TOKENS = PageTokens(LinkSigner(b"s" * 32, 60))
+
+
+def test_a_token_leads_to_the_job_that_it_was_made_for():
+    assert TOKENS.read(TOKENS.make(JOB, "FAILED"), "FAILED") == JOB
+    assert (TOKENS.make("", ""), TOKENS.read("", "")) == ("", "")
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "x",
+        ".",
+        JOB,
+        f"{JOB}.",
+        f"{JOB}.{'0' * 64}",
+        TOKENS.make(JOB, "")[:-1],
+        TOKENS.make(JOB, "")[1:],
+        TOKENS.make(JOB, "") + " ",
+        TOKENS.make(JOB, "FAILED"),
+        PageTokens(LinkSigner(b"t" * 32, 60)).make(JOB, ""),
+        "é\ud800",
+        "a" * 100_000,
+    ],
+    ids=lambda token: ascii(token[:20]),
+)
+def test_any_other_token_is_refused(token):
+    with pytest.raises(InvalidArgument) as caught:
+        TOKENS.read(token, "")
+    assert (caught.value.reason, list(caught.value.fields)) == ("BAD_PAGE_TOKEN", ["page_token"])
+
+
+@pytest.mark.parametrize("items", [(), (0,), (3, 499), range(500)], ids=len)
+def test_an_event_id_holds_what_was_told(items):
+    place = EventId(JOB, frozenset(items))
+    assert EventId.parse(str(place), JOB) == place
+    assert len(str(place)) < 200
+
+
+def test_the_id_of_the_last_event():
+    assert EventId.parse(str(EventId(JOB, is_end=True)), JOB).is_end
+
+
+@pytest.mark.parametrize("text", ["", "x", f"{JOB}/", f"{JOB}/x", f"{JOB}/-1", "7/end", f"{JOB}/{'f' * 5000}", "é/1"])
+def test_what_is_no_event_id_of_the_job_begins_anew(text):
+    assert EventId.parse(text, JOB) == EventId(JOB)
