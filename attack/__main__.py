@@ -18,6 +18,7 @@ from attack import (
     idle_connections,
     json_bodies,
     origins,
+    providers,
     queries,
     slow_readers,
     wrong_keys,
@@ -33,6 +34,7 @@ ATTACKS: dict[str, ModuleType] = {
     "idle_connections": idle_connections,
     "slow_readers": slow_readers,
     "origins": origins,
+    "providers": providers,
     "answers": answers,
     "queries": queries,
 }

@@ -45,7 +45,7 @@ CASES = {
     "no video": (b"this is a text, not a video" * 50, GOOD_SRT.encode(), 400, "url_video: "),
     "no video stream": ("tone.wav", GOOD_SRT.encode(), 400, "url_video: "),
     "not found": ("nowhere.mp4", GOOD_SRT.encode(), 404, "url_video: "),
-    "too slow": ("slow", GOOD_SRT.encode(), 504, "url_video: "),
+    "too slow": ("slow", GOOD_SRT.encode(), 400, "url_video: "),
     "too large by its header": ("huge", GOOD_SRT.encode(), 413, "url_video: "),
     "too large by count": ("endless", GOOD_SRT.encode(), 413, "url_video: "),
     "private": ("http://10.1.2.3/video.mp4", GOOD_SRT.encode(), 403, "FETCH_ALLOW_CIDRS"),
