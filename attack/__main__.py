@@ -38,8 +38,7 @@ ATTACKS: dict[str, ModuleType] = {
     "answers": answers,
     "queries": queries,
 }
-
-
+# Of the table where no terminal tells.
 WIDTH = 200
 
 
