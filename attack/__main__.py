@@ -10,7 +10,17 @@ from types import ModuleType
 from rich.console import Console
 from rich.table import Table
 
-from attack import answers, file_names, held_calls, idle_connections, json_bodies, origins, queries, slow_readers
+from attack import (
+    answers,
+    file_names,
+    held_calls,
+    idle_connections,
+    json_bodies,
+    origins,
+    providers,
+    queries,
+    slow_readers,
+)
 from attack.target import Row, running
 
 ATTACKS: dict[str, ModuleType] = {
@@ -20,11 +30,11 @@ ATTACKS: dict[str, ModuleType] = {
     "idle_connections": idle_connections,
     "slow_readers": slow_readers,
     "origins": origins,
+    "providers": providers,
     "answers": answers,
     "queries": queries,
 }
-
-
+# Of the table where no terminal tells.
 WIDTH = 200
 
 
