@@ -17,7 +17,7 @@ HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 
 async def rows(target: Target, folder: Path) -> AsyncIterator[Row]:
-    """Open them on each port, silent, with half of a request, and after an answer."""
+    """Open them on each port, silent, and with half of what should come."""
     raise_descriptor_limit()
     http = urlsplit(target.pair.http_url).port or 80
     tls = int(target.pair.target.rpartition(":")[2])
@@ -25,7 +25,6 @@ async def rows(target: Target, folder: Path) -> AsyncIterator[Row]:
     kinds = (
         ("silent", http, b""),
         ("half a request", http, half),
-        ("after an answer", http, head("GET", "/health")),
         ("without TLS", tls, b""),
         ("half of TLS", tls, b"\x16\x03\x01"),
         ("HTTP/2 on the health port", target.pair.health_port, HTTP2 + bytes(3) + b"\x04" + bytes(5)),

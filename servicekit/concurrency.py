@@ -32,6 +32,8 @@ class Slot:
         self.end = end
         self.is_evicted = False
         self._idle_since = math.inf
+        # The slots of this client, those first that began to idle first.
+        self.queue: dict[Slot, None] = {}
 
     def work(self) -> None:
         """Note that the next step is the service's."""
@@ -40,6 +42,9 @@ class Slot:
     def wait(self, allowed_seconds: float = 0.0) -> None:
         """Note that the next step is the client's; the slot is its own for `allowed_seconds` more."""
         self._idle_since = time.monotonic() + allowed_seconds
+        if self in self.queue:
+            del self.queue[self]
+            self.queue[self] = None
 
     def idle_seconds(self, now: float) -> float:
         """Return for how long the client has owed the next step; 0 or less: it is not due."""
@@ -49,7 +54,7 @@ class Slot:
 class ConcurrencyLimit:
     """At most `total` slots at once. `what` names, in errors, what is limited.
 
-    Without a free slot for a client, the one that has idled for longest is ended: one of the client with the most.
+    Without a free slot for a client, the one that began to idle first is ended: one of the client with the most.
     """
 
     def __init__(self, total: int, what: str) -> None:
@@ -74,7 +79,8 @@ class ConcurrencyLimit:
                 reason=BUSY,
                 retry_seconds=RETRY_SECONDS,
             )
-        self._slots.setdefault(slot.client, {})[slot] = None
+        slot.queue = self._slots.setdefault(slot.client, {})
+        slot.queue[slot] = None
         self._used += 1
         return slot
 
@@ -94,12 +100,12 @@ class ConcurrencyLimit:
         for slots in sorted(self._slots.values(), key=len, reverse=True):
             if len(slots) < least:
                 return False
-            longest = max(slots, key=lambda slot: slot.idle_seconds(now))
-            if longest.idle_seconds(now) > 0:
-                longest.is_evicted = True
-                self.release(longest)
-                longest.end()
-                return True
+            for slot in slots:
+                if slot.idle_seconds(now) > 0:
+                    slot.is_evicted = True
+                    self.release(slot)
+                    slot.end()
+                    return True
         return False
 
     @asynccontextmanager

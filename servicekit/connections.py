@@ -5,12 +5,14 @@ outside, by /proc (Linux), once they are many.
 """
 
 import contextlib
+import math
 import os
 import resource
 import socket
 import sys
+import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -35,6 +37,8 @@ RESERVE_SHARE = 4
 LOOK_SECONDS = 0.5
 # gRPC refuses connections at the limit; idle ones are ended before, to leave room for new ones.
 FULL_SHARE = 0.75
+# A connection that has had a call is not idle for so long.
+CALLED_SECONDS = 10.0
 
 Peer = tuple[str, int]
 
@@ -63,17 +67,18 @@ class Connection:
     inode: str
     peer: Peer
     slot: Slot | None = None
-    is_busy: bool = False
+    # When its last call ended; inf while one is open, -inf before the first.
+    called_at: float = -math.inf
 
-    def note(self, is_busy: bool) -> None:
-        """Note whether it has an open call."""
-        if self.slot is None or is_busy == self.is_busy:
+    def note(self, called_at: float) -> None:
+        """Note when its last call ended."""
+        if self.slot is None or called_at == self.called_at:
             return
-        self.is_busy = is_busy
-        if is_busy:
+        self.called_at = called_at
+        if called_at == math.inf:
             self.slot.work()
         else:
-            self.slot.wait()
+            self.slot.wait(called_at + CALLED_SECONDS - time.monotonic())
 
     def end(self) -> None:
         """End the connection for both sides; gRPC's core, whose socket it is, sees that and closes it."""
@@ -90,7 +95,10 @@ class ConnectionGuard:
         """Keep the ports' connections somewhat below `connections`."""
         self._limit = ConcurrencyLimit(max(1, round(connections * FULL_SHARE)), "connections")
         self._ports: set[int] = set()
+        self._max_peers = 2 * connections
         self._open_calls: Counter[str] = Counter()
+        # By peer, when the last call ended; those first that ended first.
+        self._called_at: dict[str, float] = {}
         self._connections: dict[tuple[int, str], Connection | None] = {}
 
     def add_port(self, port: int) -> None:
@@ -107,11 +115,19 @@ class ConnectionGuard:
             try:
                 yield
             finally:
-                self._open_calls[peer] -= 1
-                if not self._open_calls[peer]:
-                    del self._open_calls[peer]
+                self._end_call(peer)
 
         return AroundCall(around)
+
+    def _end_call(self, peer: str) -> None:
+        self._open_calls[peer] -= 1
+        if self._open_calls[peer]:
+            return
+        del self._open_calls[peer]
+        self._called_at.pop(peer, None)
+        self._called_at[peer] = time.monotonic()
+        if len(self._called_at) > self._max_peers:
+            del self._called_at[next(iter(self._called_at))]
 
     async def run(self) -> None:
         """Look after the connections until cancelled."""
@@ -125,10 +141,11 @@ class ConnectionGuard:
         found = set(_sockets(descriptors)) if len(descriptors) >= self._limit.total else set()
         for key in self._connections.keys() - found:
             self._forget(key)
-        busy = {_called_from(peer) for peer in self._open_calls}
+        called_at = {_called_from(peer): at for peer, at in self._called_at.items()}
+        called_at |= {_called_from(peer): math.inf for peer in self._open_calls}
         for connection in filter(None, self._connections.values()):
-            connection.note(connection.peer in busy)
-        ended = sum(self._add(key, busy) for key in found - self._connections.keys())
+            connection.note(called_at.get(connection.peer, -math.inf))
+        ended = sum(self._add(key, called_at) for key in found - self._connections.keys())
         if ended:
             log.warning("too many connections; some were ended", ended=ended)
 
@@ -137,7 +154,7 @@ class ConnectionGuard:
         if connection is not None and connection.slot is not None:
             self._limit.release(connection.slot)
 
-    def _add(self, key: tuple[int, str], busy: set[Peer]) -> bool:
+    def _add(self, key: tuple[int, str], called_at: Mapping[Peer, float]) -> bool:
         """Take up a connection; return whether it, or another one for it, was ended."""
         self._connections[key] = connection = self._find(*key)
         if connection is None:
@@ -150,7 +167,7 @@ class ConnectionGuard:
             connection.end()
             return True
         connection.slot.wait()
-        connection.note(connection.peer in busy)
+        connection.note(called_at.get(connection.peer, -math.inf))
         return self._limit.free == free
 
     def _find(self, descriptor: int, inode: str) -> Connection | None:

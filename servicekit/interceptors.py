@@ -67,7 +67,7 @@ def _wrap(handler: Any, around: Callable[[Context], Any]) -> Any:
     one that cannot be parsed as if the service had failed.
     """
     behavior, parse = _streaming(handler), handler.request_deserializer
-    read = functools.partial(_parse_each, parse) if parse else _as_it_is
+    read = functools.partial(ParsedRequests, parse) if parse else _as_it_is
 
     async def unary(requests: Any, context: Context) -> Any:
         async with around(context) as paced:
@@ -97,9 +97,25 @@ def _parse(parse: Callable[[bytes], Any], data: Any) -> Any:
         raise InvalidArgument(text, reason="BAD_MESSAGE") from error
 
 
-async def _parse_each(parse: Callable[[bytes], Any], requests: AsyncIterator[bytes]) -> AsyncIterator[Any]:
-    async for data in requests:
-        yield _parse(parse, data)
+class ParsedRequests:
+    """The messages of a call, each parsed when it is asked for.
+
+    No generator: one that is left after the only message of a call would cost a task to end it.
+    """
+
+    def __init__(self, parse: Callable[[bytes], Any], requests: Any) -> None:
+        self._parse = parse
+        self._requests = requests
+        self._messages: Any = None
+
+    def __aiter__(self) -> "ParsedRequests":
+        return self
+
+    async def __anext__(self) -> Any:
+        """Return the next message. Raises InvalidArgument."""
+        if self._messages is None:  # gRPC's own is a generator, which must not be left without a start
+            self._messages = aiter(self._requests)
+        return _parse(self._parse, await anext(self._messages))
 
 
 def _streaming(handler: Any) -> Callable[[Any, Context], Any]:

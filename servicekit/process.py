@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ctypes
+import functools
 import os
 import shutil
 import signal
@@ -95,12 +96,14 @@ def kill_group(process: asyncio.subprocess.Process) -> None:
 
 
 def _preexec(number: signal.Signals) -> Callable[[], None]:
-    parent = os.getpid()
+    return functools.partial(request_death_signal, os.getpid(), number)
 
-    def request_signal() -> None:
-        assert _libc is not None
-        _libc.prctl(_PR_SET_PDEATHSIG, int(number))
-        if os.getppid() != parent:  # the parent died between fork and prctl
-            os.kill(os.getpid(), number)
 
-    return request_signal
+def request_death_signal(parent: int, number: signal.Signals = signal.SIGKILL) -> None:
+    """Have the kernel send this process, which `parent` has just forked, a signal when the parent's thread ends. Does
+    nothing but on Linux."""
+    if _libc is None:
+        return
+    _libc.prctl(_PR_SET_PDEATHSIG, int(number))
+    if os.getppid() != parent:  # the parent died between fork and prctl
+        os.kill(os.getpid(), number)

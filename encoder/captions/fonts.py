@@ -6,36 +6,31 @@ font that has it goes by the family's name: lines then stay one text, shaped and
 are mixed in them. Letters that no font has are dropped and reported, rather than drawn as boxes.
 """
 
+import contextlib
 import io
+import itertools
+import re
 import shutil
-import struct
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
-from importlib.resources import files
-from importlib.util import find_spec
 from pathlib import Path
 
 import fontpkg_fira_sans
 import structlog
 from fontTools import subset
-from fontTools.ttLib import TTCollection, TTFont
+from fontTools.ttLib import TTFont
 from fontTools.varLib import instancer
 
 from apigpu.v1 import video_pb2
+from encoder.captions.font_bounds import MAX_LETTERS, FontError, check_letters, check_names, distinct_faces
+from encoder.captions.font_files import FIRA, SYSTEM, bundled_files, font_files
 from encoder.captions.formats import MARK, Cue
 from encoder.captions.karaoke import Word
 
 log = structlog.get_logger("encoder")
 
 FAMILY: str = fontpkg_fira_sans.FAMILY
-# Static files: libass takes 20 ms more to open a variable font, once for every video. These are the faces of <b>, <i>.
-FACES = ("Regular", "Italic", "Bold", "BoldItalic")
-FIRA = [Path(fontpkg_fira_sans.ROOT) / "files" / f"FiraSans-{face}.ttf" for face in FACES]
-# Noto for the scripts that Fira lacks, and for Chinese, Japanese and Korean where that package is installed.
-PACKAGES = ("manimgx_fonts", "manimgx_fonts_cjk")
-SYSTEM = ("/usr/share/fonts", "/usr/local/share/fonts", "~/.local/share/fonts", "~/.fonts")
-ENDINGS = (".ttf", ".otf", ".ttc", ".otc")
 COLLECTION = b"ttcf"
 MAGIC = (b"\0\1\0\0", b"OTTO", b"true", COLLECTION)
 
@@ -54,8 +49,9 @@ NAMES = (1, 2, 3, 4, 6, 16, 17, 21, 22, 25)
 ITALIC_BIT, BOLD_BIT, REGULAR_BIT = 1, 1 << 5, 1 << 6
 # Measuring every glyph anew would take seconds.
 AS_IT_IS = {"recalcBBoxes": False, "recalcTimestamp": False}
-MAX_CODE = 0x10FFFF
-GROUPED_FORMATS = (8, 12, 13)
+# What would end the name in a script, or the line.
+UNFIT = re.compile(r"[@,{}\\\x00-\x1f\x7f\u2028\u2029]")
+MAX_FAMILY_CHARS = 100
 
 # These draw nothing of their own: controls, joiners, blanks, surrogates. Blanks that a font lacks become plain ones.
 UNDRAWN = ("Cc", "Cf", "Cs", "Zl", "Zp", "Zs")
@@ -63,10 +59,6 @@ BLANK = "Zs"
 # Selectors of a letter's variant and of skin: nothing is amiss without them.
 SELECTORS = {*map(chr, range(0xFE00, 0xFE10)), *map(chr, range(0x1F3FB, 0x1F400)), *map(chr, range(0xE0000, 0xE01F0))}
 MAX_WARNINGS = 40
-
-
-class FontError(ValueError):
-    """A file is no font that can be used."""
 
 
 @dataclass(frozen=True)
@@ -85,72 +77,59 @@ class Face:
 
 
 def read_faces(path: Path) -> list[Face]:
-    """Return the fonts in a file. Raises FontError."""
+    """Return the fonts in a file, those of a collection that are the same once. Raises FontError."""
     with path.open("rb") as file:
         if file.read(4) not in MAGIC:
             raise FontError("it is no TrueType or OpenType font")
-    try:
-        return [_face(path, number, font) for number, font in enumerate(_open(path))]
-    except FontError:
-        raise
-    except Exception as error:  # fontTools lets through whatever a damaged table makes it trip over
-        raise FontError("it is damaged") from error
+    with _errors_of_damage():
+        return list(_iter_faces(path))
 
 
-def font_files(folder: Path | None) -> list[Path]:
-    """Return the font files in a folder and the folders in it."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS) if folder else []
+def _open(data: bytes, number: int) -> TTFont:
+    # Of bytes: what is read lazily from a file keeps it open.
+    return TTFont(io.BytesIO(data), fontNumber=number, lazy=True, **AS_IT_IS)
 
 
-def bundled_files() -> list[Path]:
-    """Return the font files that are installed with the encoder."""
-    return FIRA + [path for name in PACKAGES if find_spec(name) for path in font_files(Path(str(files(name))))]
-
-
-def _open(path: Path) -> Sequence[TTFont]:
-    # Read whole: what is read lazily from a file keeps it open.
+def _iter_faces(path: Path) -> Iterator[Face]:
     data = path.read_bytes()
-    if data.startswith(COLLECTION):
-        collected: Sequence[TTFont] = TTCollection(io.BytesIO(data), lazy=True, **AS_IT_IS).fonts
-        return collected
-    return [TTFont(io.BytesIO(data), lazy=True, **AS_IT_IS)]
+    # Fonts of a collection often share a table; where it lies tells which.
+    letters: dict[tuple[int, int], frozenset[int]] = {}
+    for number in distinct_faces(data) if data.startswith(COLLECTION) else [0]:
+        font = _open(data, number)
+        place = font.reader.tables["cmap"].offset, font.reader.tables["cmap"].length
+        if place not in letters:
+            letters[place] = _letters(font)
+        if sum(map(len, letters.values())) > MAX_LETTERS:
+            raise FontError("it has too many letters")
+        yield _face(path, number, font, letters[place])
 
 
-def _face(path: Path, number: int, font: TTFont) -> Face:
-    _check_letters(font.reader["cmap"])
+def _letters(font: TTFont) -> frozenset[int]:
+    check_letters(font.reader["cmap"])
+    return frozenset(font.getBestCmap() or ())
+
+
+def _face(path: Path, number: int, font: TTFont, letters: frozenset[int]) -> Face:
+    check_names(font.reader["name"])
     table, os2 = font["name"], font["OS/2"]
     plain = _names(table, FAMILY_NAME, FULL_NAME)
     more = _names(table, TYPOGRAPHIC_FAMILY)
-    family = table.getDebugName(FAMILY_NAME) or table.getDebugName(TYPOGRAPHIC_FAMILY) or path.stem
+    named = table.getDebugName(FAMILY_NAME) or table.getDebugName(TYPOGRAPHIC_FAMILY) or ""
+    family = UNFIT.sub(" ", named).strip()[:MAX_FAMILY_CHARS].strip() or path.stem
     return Face(
         path=path,
         number=number,
         family=family,
-        names=plain | more,
+        names=plain | more | {family.casefold()},
         plain_names=plain,
         weight=os2.usWeightClass,
         italic=bool(os2.fsSelection & ITALIC_BIT),
-        letters=frozenset(font.getBestCmap() or ()),
+        letters=letters,
     )
 
 
 def _names(table: object, *kinds: int) -> frozenset[str]:
     return frozenset(str(record).casefold() for record in table.names if record.nameID in kinds)  # type: ignore[attr-defined]
-
-
-def _check_letters(table: bytes) -> None:
-    """Raise FontError for a table of letters whose ranges would fill the memory when they are spelled out."""
-    (count,) = struct.unpack_from(">H", table, 2)
-    for place in range(4, 4 + 8 * count, 8):
-        (start,) = struct.unpack_from(">I", table, place + 4)
-        (form,) = struct.unpack_from(">H", table, start)
-        if form not in GROUPED_FORMATS:
-            continue
-        first = start + (12 if form != 8 else 12 + 8192)
-        (groups,) = struct.unpack_from(">I", table, first)
-        ranges = struct.iter_unpack(">III", table[first + 4 : first + 4 + 12 * groups])
-        if sum(max(end - begin, 0) + 1 for begin, end, _ in ranges) > MAX_CODE + 1:
-            raise FontError("its table of letters is damaged")
 
 
 @dataclass(frozen=True)
@@ -160,18 +139,35 @@ class FontLibrary:
     fonts_dir: Path | None
     _read: dict[int, list[Face]] = field(default_factory=dict)
 
+    @property
+    def tiers_read(self) -> int:
+        """How many tiers of fonts have been read so far."""
+        return len(self._read)
+
+    def read_tiers(self, count: int) -> Iterator[None]:
+        """Read the first tiers, as many as there are; yields after each file."""
+        for number, origin in enumerate(self._origins()[:count]):
+            if number not in self._read:
+                found: list[Face] = []
+                for path in origin():
+                    found += _readable_faces([path])
+                    yield
+                self._read[number] = found
+
     def _tiers(self) -> Iterator[list[Face]]:
         """Yield the faces of one origin after the other; the files of each are read when it is first come to."""
-        origins: Sequence[Callable[[], Sequence[Path]]] = (
+        for number in range(len(self._origins())):
+            for _ in self.read_tiers(number + 1):
+                pass
+            yield self._read[number]
+
+    def _origins(self) -> Sequence[Callable[[], Sequence[Path]]]:
+        return (
             lambda: font_files(self.fonts_dir),
             lambda: FIRA,
             lambda: bundled_files()[len(FIRA) :],
             lambda: [path for folder in SYSTEM for path in font_files(Path(folder).expanduser())],
         )
-        for number, files_of_origin in enumerate(origins):
-            if number not in self._read:
-                self._read[number] = list(_readable_faces(files_of_origin()))
-            yield self._read[number]
 
     def find_family(self, family: str) -> list[Face]:
         """Return the faces of a family, by its own or by a full name; none when no tier has it."""
@@ -184,6 +180,8 @@ class FontLibrary:
         when one of `own` is damaged."""
         folder.mkdir(exist_ok=True)
         missing: set[int] = set()
+        # Families often lack the same letters, and a font takes seconds to reduce.
+        reduced: dict[tuple[Path, int, frozenset[int]], bytes] = {}
         for count, (family, letters) in enumerate(families.items()):
             chosen = _styles([f for f in own if family.casefold() in f.names] or self.find_family(family))
             basis = chosen or _styles(self.find_family(FAMILY))
@@ -192,7 +190,10 @@ class FontLibrary:
             left = {ord(letter) for letter in letters} - frozenset().union(*(face.letters for face in basis))
             weight = _stand_in_weight(basis)
             for number, face in enumerate(self._covering(left)):
-                data = rename(face, family, weight + number, left & face.letters)
+                key = face.path, face.number, frozenset(left & face.letters)
+                if key not in reduced:
+                    reduced[key] = _reduced(face, key[2])
+                data = _named(reduced[key], family, weight + number, f"{count}-more-{number}")
                 (folder / f"{count}-more-{number}.ttf").write_bytes(data)
                 left -= face.letters
             missing |= left
@@ -226,8 +227,13 @@ def rename(face: Face, family: str, weight: int, letters: Set[int] | None = None
     """Return the font under another family and weight (OpenType's usWeightClass), its lines within MAX_LINE; with no
     more than the letters that are given, and the glyphs that shaping makes of them. A variable font becomes a regular
     one. Raises FontError."""
-    try:
-        font = _open(face.path)[face.number]
+    return _named(_reduced(face, letters), family, weight, f"{face.path.stem}-{face.number}-{weight}")
+
+
+def _reduced(face: Face, letters: Set[int] | None) -> bytes:
+    """Return a regular font with these letters alone, or with all. Raises FontError."""
+    with _errors_of_damage():
+        font = _open(face.path.read_bytes(), face.number)
         if letters is not None:
             reducer = subset.Subsetter(
                 subset.Options(layout_features=["*"], notdef_outline=True, drop_tables=[*UNUSED])
@@ -237,12 +243,31 @@ def rename(face: Face, family: str, weight: int, letters: Set[int] | None = None
         if "fvar" in font:
             place = {axis.axisTag: REGULAR if axis.axisTag == "wght" else None for axis in font["fvar"].axes}
             instancer.instantiateVariableFont(font, place, inplace=True)
-        _rename(font, family, weight, f"{face.path.stem}-{face.number}-{weight}")
-        data = io.BytesIO()
-        font.save(data)
-    except Exception as error:  # as above
-        raise FontError("it is damaged") from error
+        return _saved(font)
+
+
+def _named(data: bytes, family: str, weight: int, unique: str) -> bytes:
+    with _errors_of_damage():
+        font = _open(data, 0)
+        _rename(font, family, weight, unique)
+        return _saved(font)
+
+
+def _saved(font: TTFont) -> bytes:
+    data = io.BytesIO()
+    font.save(data)
     return data.getvalue()
+
+
+@contextlib.contextmanager
+def _errors_of_damage() -> Iterator[None]:
+    """Raise FontError for whatever a damaged table makes fontTools trip over, which lets it through."""
+    try:
+        yield
+    except (FontError, MemoryError):
+        raise
+    except Exception as error:
+        raise FontError("it is damaged") from error
 
 
 def _rename(font: TTFont, family: str, weight: int, unique: str) -> None:
@@ -294,18 +319,23 @@ def required_letters(texts: Iterable[str], *, capitals: bool = False) -> set[str
 def drop_from_cue(cue: Cue, missing: Set[str]) -> Cue:
     """Return a cue without the letters that no font has."""
     table = translation_table(missing)
-    times = tuple((_shift(place, cue, table), time) for place, time in cue.word_times)
+    places = _places_after(cue.text, table)
+    times = tuple((places[min(place, len(cue.text))], time) for place, time in cue.word_times)
     return replace(cue, text=cue.text.translate(table), word_times=times)
 
 
 def drop_from_words(words: Iterable[Word], cue: Cue, missing: Set[str]) -> list[Word]:
     """Return the words of a cue with their places in the cue without the letters that no font has."""
-    table = translation_table(missing)
-    return [replace(word, first=_shift(word.first, cue, table), end=_shift(word.end, cue, table)) for word in words]
+    places = _places_after(cue.text, translation_table(missing))
+    return [replace(word, first=places[word.first], end=places[word.end]) for word in words]
 
 
-def _shift(place: int, cue: Cue, table: Mapping[int, str | None]) -> int:
-    return len(cue.text[:place].translate(table))
+def _places_after(text: str, table: Mapping[int, str | None]) -> Sequence[int]:
+    """Return where each place in a text is, its end included, once the table has dropped letters from it."""
+    if not table:
+        return range(len(text) + 1)
+    kept = (table.get(ord(letter), letter) is not None for letter in text)
+    return list(itertools.accumulate(kept, initial=0))
 
 
 def translation_table(missing: Set[str]) -> dict[int, str | None]:
@@ -325,4 +355,6 @@ def missing_glyph_warnings(texts: Iterable[str], missing: Set[str]) -> list[vide
             message = f"caption {number}: no font here has {letters[:40]}, which is left out; give one as url_font."
             metadata = {"cue": str(number), "characters": letters[:200]}
             warnings.append(video_pb2.Warning(reason="MISSING_GLYPHS", message=message, metadata=metadata))
-    return warnings[:MAX_WARNINGS]
+        if len(warnings) == MAX_WARNINGS:
+            break
+    return warnings

@@ -2,7 +2,7 @@
 
 import itertools
 import re
-import unicodedata
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from apigpu.v1 import caption_style_pb2
 from encoder.captions.formats import MARK, Cue
 from servicekit.errors import InvalidArgument
+from servicekit.text import normalize
 
 WORD = re.compile(r"\S+")
 # Each word is drawn with the whole of its caption. This is enough for 30,000 captions of ten words of five letters.
 MAX_LETTERS = 20_000_000
+# Letters of a word that an error quotes.
+MAX_ECHO = 60
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ def match_words(cues: Sequence[Cue], requested: Iterable[caption_style_pb2.Capti
     result = [list(_match_cue(cue, rest)) for cue in cues]
     left = next(((number, word) for number, word in rest if _letters(word.text)), None)
     if left is not None:
-        raise _error(left[0], f"'{left[1].text}' comes after the last word of the subtitles; leave it out.")
+        raise _error(left[0], f"'{left[1].text[:MAX_ECHO]}' comes after the last word of the subtitles; leave it out.")
     return result
 
 
@@ -65,14 +68,16 @@ def _match_cue(cue: Cue, rest: deque[tuple[int, caption_style_pb2.CaptionWord]])
 def _timed_word(place: tuple[int, int, str], cue: Cue, number: int, word: caption_style_pb2.CaptionWord | None) -> Word:
     first, end, text = place
     if word is None:
+        missing = f"'{text[:MAX_ECHO]}' is missing"
         raise InvalidArgument(
-            f"words: there are fewer than the subtitles have: '{text}' is missing; give every word, in order.",
-            fields={"words": f"'{text}' is missing"},
+            f"words: there are fewer than the subtitles have: {missing}; give every word, in order.",
+            fields={"words": missing},
         )
     if _letters(word.text) != _letters(text):
-        raise _error(number, f"'{word.text}' stands where the subtitles have '{text}'; give every word, in order.")
+        shown, wanted = word.text[:MAX_ECHO], text[:MAX_ECHO]
+        raise _error(number, f"'{shown}' stands where the subtitles have '{wanted}'; give every word, in order.")
     if word.end < word.start:
-        raise _error(number, f"'{word.text}' ends before it starts.")
+        raise _error(number, f"'{word.text[:MAX_ECHO]}' ends before it starts.")
     times = (min(max(round(time * 1000), cue.start_ms), cue.end_ms) for time in (word.start, word.end))
     return Word(first, end, *times)
 
@@ -91,9 +96,9 @@ def _starts(cue: Cue, words: Sequence[tuple[int, int, str]]) -> list[int]:
     """Return when each word begins, and when the last ends."""
     weights = [max(sum(map(str.isalnum, text)), 1) for _, _, text in words]
     known: dict[int, int] = {0: cue.start_ms, len(words): cue.end_ms}
+    ends = [end for _, end, _ in words]
     for place, time in cue.word_times:
-        number = next((number for number, (_, end, _) in enumerate(words) if end > place), None)
-        if number:
+        if 0 < (number := bisect_right(ends, place)) < len(words):
             known[number] = time
     numbers = sorted(known)
     times = list(itertools.accumulate((known[number] for number in numbers), max, initial=0))[1:]
@@ -107,7 +112,7 @@ def _starts(cue: Cue, words: Sequence[tuple[int, int, str]]) -> list[int]:
 
 
 def _letters(text: str) -> str:
-    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", text).casefold()))
+    return "".join(filter(str.isalnum, normalize("NFKC", text).casefold()))
 
 
 def _error(number: int, text: str) -> InvalidArgument:

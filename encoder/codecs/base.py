@@ -3,7 +3,6 @@ any CPU can."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol
 
 import ffmpeg
@@ -11,7 +10,7 @@ import ffmpeg
 from encoder.codecs.card import Card
 from encoder.ffmpeg.command import FfmpegRun, FilteredFrames, OutputSpec, VideoFrames
 from encoder.ffmpeg.filters import tag_hd
-from encoder.ffmpeg.process import PipeWriter
+from encoder.ffmpeg.process import PipedFrames
 from servicekit.errors import Unavailable
 
 # Every frame keeps the timestamp that it came with, whatever the frame rate on paper.
@@ -107,7 +106,7 @@ class X264:
         size = f"{frames.size.width}x{frames.size.height}"
         raw = ffmpeg.input("pipe:0", f="rawvideo", pix_fmt="yuv420p", s=size, r=str(frames.frame_rate))
         counted = {**options, **STEADY, "frames:v": str(frames.count)}
-        return output.run(tag_hd(raw), counted, stdin=partial(PipeWriter, frames.frames))
+        return output.run(tag_hd(raw), counted, stdin=PipedFrames(frames.frames))
 
     async def close(self) -> None:
         """Do nothing: no resource is held."""

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from encoder.ffmpeg.process import FfmpegProcess
 
 SQUARE = Fraction(1)
+# In place of a codec's name: the video is not encoded.
+COPY = "copy"
 
 
 class StdinWriter(Protocol):
@@ -116,3 +118,16 @@ class OutputSpec:
         arguments = compile_arguments(ffmpeg.merge_outputs(output, *idle))
         fields = [self.field_names.get(name, "") for option, name in pairwise(arguments) if option == "-i"]
         return FfmpegRun(arguments, tuple(fields), stdin=stdin)
+
+
+@dataclass(frozen=True)
+class ExtraFile:
+    """A further result, which the runs write to `path`: its file name and MIME type."""
+
+    name: str
+    content_type: str
+
+    def path(self, result: Path) -> Path:
+        """Return where it is written to, beside the first result."""
+        # By an ending FFmpeg's libraries would take an image for one of a numbered series.
+        return result.with_name(self.name.replace(".", "-"))

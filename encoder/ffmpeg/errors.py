@@ -57,6 +57,8 @@ TABLE: dict[str, Meaning] = {
 """Pattern in FFmpeg's messages to its meaning; the first that is found counts."""
 
 SIGNALLED = 128
+# FFmpeg's own code for a signal that it heeds: no other is sent than the one of used up processor time.
+INTERRUPTED = 255
 SIGNALS: dict[signal.Signals, Meaning] = {
     signal.SIGKILL: (
         Unavailable,
@@ -88,6 +90,8 @@ def ffmpeg_error(messages: Sequence[str], return_code: int, fields: Sequence[str
     for pattern, (cls, reason, meaning) in TABLE.items():
         if re.search(pattern, text):
             return _input_error(cls, reason, meaning, _input_field(text, fields))
+    if return_code == INTERRUPTED:
+        return _input_error(*SIGNALS[signal.SIGXCPU], "")
     return Internal("FFmpeg failed for a reason that is not known; the encoder's log has more.", reason="FFMPEG_FAILED")
 
 

@@ -31,6 +31,10 @@ NO_ACCESS = SandboxAccess((), ())
 # The most that Linux grants without privilege: a frame of 1080p passes in three turns instead of fifty.
 PIPE_BYTES = 1024 * 1024
 
+# A process that is not gone so long after it was killed hangs in the kernel.
+KILL_SECONDS = 5.0
+
+OnStuck = Callable[["asyncio.Future[int]"], None]
 Generate = Callable[[], Iterator[bytes | memoryview]]
 
 
@@ -74,11 +78,14 @@ class FfmpegProcess:
             log.warning("ffmpeg failed", return_code=code, messages=messages[-20:], arguments=run.arguments)
             raise error
 
-    async def kill(self) -> None:
+    async def kill(self, on_stuck: OnStuck = lambda _: None) -> None:
         """Kill it, if it has not ended."""
         kill_group(self._process)
         self._reading.cancel()
-        await asyncio.gather(self._reading, self._process.wait(), return_exceptions=True)
+        ended = asyncio.ensure_future(self._process.wait())
+        await asyncio.wait([self._reading, ended], timeout=KILL_SECONDS)
+        if not ended.done():
+            on_stuck(ended)
 
     async def _read_messages(self) -> None:
         assert self._process.stderr is not None
@@ -94,8 +101,11 @@ class Ffmpeg:
     sandbox: Sandbox
 
     @contextlib.asynccontextmanager
-    async def start(self, run: FfmpegRun, access: SandboxAccess) -> AsyncIterator[FfmpegProcess]:
-        """Start a run in the first writable folder of `access`; it is killed when the block is left before its end."""
+    async def start(
+        self, run: FfmpegRun, access: SandboxAccess, on_stuck: OnStuck = lambda _: None
+    ) -> AsyncIterator[FfmpegProcess]:
+        """Start a run in the first writable folder of `access`; it is killed when the block is left before its end. One
+        that does not go then is handed to `on_stuck`, by what is done once it has ended."""
         writer = run.stdin() if run.stdin is not None else None
         # What writes to a run is closed after the run was killed.
         async with contextlib.AsyncExitStack() as stack:
@@ -103,7 +113,7 @@ class Ffmpeg:
                 stack.push_async_callback(writer.close)
                 await writer.open(partial(self._spawn, access))
             process = await self._spawn(access, run, asyncio.subprocess.PIPE, writer)
-            stack.push_async_callback(process.kill)
+            stack.push_async_callback(process.kill, on_stuck)
             if writer is not None:
                 writer.start()
             yield process
@@ -207,3 +217,13 @@ class PipeWriter(ReadingEnd):
                         view = view[os.write(self._writing, view) :]
         finally:
             os.close(self._writing)
+
+
+@dataclass(frozen=True)
+class PipedFrames:
+    """Makes a PipeWriter of generated frames."""
+
+    generate: Generate
+
+    def __call__(self) -> StdinWriter:
+        return PipeWriter(self.generate)

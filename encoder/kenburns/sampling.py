@@ -9,6 +9,7 @@ so that a circle is a circle in the clip.
 """
 
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,9 @@ import numpy as np
 
 from apigpu.v1 import motion_pb2
 from apigpu.v1.motion_pb2 import Motion
+from encoder.media.files import open_regular
 from encoder.media.info import Size
+from servicekit.errors import InvalidArgument
 
 # One task is one thread; the codec has threads of its own.
 cv2.setNumThreads(1)
@@ -117,6 +120,25 @@ class StillLevel:
         return Size(self.size.width * self.grid, self.size.height * self.grid)
 
 
+@dataclass(frozen=True)
+class StillFrames:
+    """Generates the frames of a clip when it is called: `count` of size `clip`, from one still in several sizes, the
+    largest first. `field` is to blame where there is no still."""
+
+    levels: tuple[StillLevel, ...]
+    clip: Size
+    motion: Motion
+    count: int
+    field: str
+
+    def __call__(self) -> Iterator[memoryview]:
+        try:
+            yield from frames(self.levels, self.clip, self.motion, self.count)
+        except NoPicture as error:  # FFmpeg was content, and yet there was nothing to show
+            text = "the image is damaged and cannot be decoded; send it again, or convert it first."
+            raise InvalidArgument.field(self.field, text, reason="BAD_INPUT") from error
+
+
 def planes(buffer: Plane, size: Size) -> Planes:
     """Return views of Y (height × width), U and V (half of both) in a frame of yuv420p."""
     luma = size.width * size.height
@@ -181,10 +203,14 @@ def grid(largest: Size) -> int:
 
 
 def _read(level: StillLevel) -> Plane:
-    picture = np.fromfile(level.path, np.uint8) if level.path.exists() else np.empty(0, np.uint8)
-    if picture.size != level.stored.frame_bytes:
-        raise NoPicture(f"{picture.size} bytes are no picture of {level.stored.width}x{level.stored.height}")
-    return picture
+    try:
+        with open_regular(level.path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size != level.stored.frame_bytes:
+                raise NoPicture(f"{size} bytes are no picture of {level.stored.width}x{level.stored.height}")
+            return np.fromfile(file, np.uint8, size)
+    except OSError as error:
+        raise NoPicture("there is no file") from error
 
 
 def _choose_level(levels: Sequence[StillLevel], clip: Size, shown: Window) -> tuple[int, float]:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from servicekit.errors import InvalidArgument
+
 UNSPECIFIED = 2
 
 
@@ -108,3 +110,8 @@ class Source:
 
     field: str
     path: Path
+
+
+def bad_input(source: Source, text: str) -> InvalidArgument:
+    """Return the error of an input that cannot be used."""
+    return InvalidArgument.field(source.field, text, reason="BAD_INPUT")

@@ -7,6 +7,7 @@ import mmap
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 SIZE_AND_KIND = struct.Struct(">I4s")
@@ -14,6 +15,8 @@ LARGE_SIZE = struct.Struct(">Q")
 PICTURE_SIZE = struct.Struct(">II")
 VERSION_BYTES = 4
 MAX_META_BYTES = 1024 * 1024
+# As many as a day in fragments of a second has.
+MAX_BOXES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ def iter_boxes(data: mmap.mmap, start: int, end: int) -> Iterator[Box]:
 
 def first_box(data: mmap.mmap, kind: bytes) -> Box:
     """Return the first box of a kind in a file. Raises ValueError when there is none."""
-    for box in iter_boxes(data, 0, len(data)):
+    for box in islice(iter_boxes(data, 0, len(data)), MAX_BOXES):
         if box.kind == kind:
             return box
     raise ValueError(f"no box {kind!r}")

@@ -1,4 +1,4 @@
-"""Probing: the streams of a file, by PyAV, in process. Only containers that cannot name other files are opened.
+"""Probing: the streams of a file, by PyAV. Only containers that cannot name other files are opened.
 
 A playlist (HLS, DASH, ffconcat, SDP) or an image pattern makes FFmpeg read files that nobody uploaded, whatever the
 file's name says. So each kind of input has a list of demuxers that may open it, and FFmpeg is later told to use the one
@@ -19,20 +19,21 @@ from av.stream import Stream as AvStream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream as AvVideo
 
-from encoder.media import mp4_boxes, timeline
-from encoder.media.info import UNKNOWN, AudioStream, ColorTags, MediaInfo, Source, VideoStream
-from servicekit.errors import InvalidArgument
+from encoder.media import mp4_boxes, mp4_claims, timeline
+from encoder.media.info import UNKNOWN, AudioStream, ColorTags, MediaInfo, Source, VideoStream, bad_input
+from encoder.media.reading import note_reading
 
 Stream = VideoStream | AudioStream
 
-VIDEO_DEMUXERS = ("mov", "matroska", "avi", "mpegts", "mpeg", "flv", "asf", "ogg", "mxf", "nut")
+MP4_DEMUXER = "mov"
+VIDEO_DEMUXERS = (MP4_DEMUXER, "matroska", "avi", "mpegts", "mpeg", "flv", "asf", "ogg", "mxf", "nut")
 AUDIO_DEMUXERS = (
     *VIDEO_DEMUXERS,
     *("mp3", "wav", "w64", "flac", "aac", "aiff", "caf", "au", "amr", "ac3", "eac3", "dts", "wv", "ape", "tta"),
 )
 IMAGE_DEMUXERS = ("png_pipe", "jpeg_pipe", "webp_pipe", "bmp_pipe", "tiff_pipe", "gif", "apng", "mjpeg")
 # AVIF and HEIC are of the family of MP4: what sets a still apart from a video is its brand.
-HEIF_DEMUXERS = ("mov",)
+HEIF_DEMUXERS = (MP4_DEMUXER,)
 HEIF_BRANDS = ("avif", "avis", "heic", "heix", "heim", "heis", "mif1")
 # These write the length of each stream down; with the others it is a guess from the bit rate, or that of the whole.
 EXACT_DURATION = ("mov", "wav", "w64", "flac", "aiff", "caf")
@@ -64,16 +65,21 @@ ACCEPTED = {
 }
 
 
-def bad_input(source: Source, text: str) -> InvalidArgument:
-    """Return the error of an input that cannot be used."""
-    return InvalidArgument.field(source.field, text, reason="BAD_INPUT")
-
-
 def probe(source: Source, demuxers: tuple[str, ...]) -> MediaInfo:
     """Return what the file holds. Raises InvalidArgument when none of `demuxers` opens it, or its picture is too
     large."""
+    if MP4_DEMUXER in demuxers:
+        _check_claims(source)
     with _open(source, demuxers) as container:
         return _describe(source, container, rotated=demuxers == VIDEO_DEMUXERS)
+
+
+def _check_claims(source: Source) -> None:
+    try:
+        mp4_claims.check_claims(source.path)
+    except mp4_claims.TooManySamples as error:
+        text = "its index claims more pictures and samples than the file can hold; convert it first."
+        raise bad_input(source, text) from error
 
 
 def probe_video(source: Source) -> tuple[MediaInfo, VideoStream]:
@@ -243,8 +249,11 @@ def is_copyable(source: Source, info: MediaInfo, video: VideoStream) -> bool:
 @contextlib.contextmanager
 def _open(source: Source, demuxers: tuple[str, ...]) -> Iterator[InputContainer]:
     options = {"format_whitelist": ",".join(demuxers), "protocol_whitelist": "file"}
+    note_reading(source.field)
     try:
         container = av.open(str(source.path), container_options=options, timeout=OPEN_SECONDS)
+    except MemoryError:
+        raise
     except (av.FFmpegError, ValueError) as error:
         what, accepted = ACCEPTED.get(demuxers, ("", ""))
         text = f"the file is not {what} that can be read, or it is cut off; give {accepted}." if what else DAMAGED
@@ -252,6 +261,8 @@ def _open(source: Source, demuxers: tuple[str, ...]) -> Iterator[InputContainer]
     with container:
         try:
             yield container
+        except MemoryError:
+            raise
         except (av.FFmpegError, IndexError) as error:  # streams of a damaged file can come and go
             raise bad_input(source, DAMAGED) from error
 
@@ -320,6 +331,8 @@ def _audio(container: InputContainer, stream: AvAudio) -> AudioStream:
 
 def _first_frame(container: InputContainer, stream: AvVideo) -> VideoFrame | None:
     """Return the first frame, which has the rotation and the color tags; None when it cannot be decoded."""
+    # Threads would take memory for a frame each, and longer to start than one frame takes.
+    stream.codec_context.thread_count = 1
     with contextlib.suppress(av.FFmpegError):
         for count, packet in enumerate(container.demux(stream)):
             for frame in stream.decode(packet):

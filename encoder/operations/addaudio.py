@@ -7,10 +7,10 @@ from apigpu.v1 import video_pb2
 from encoder.audio import soundtrack
 from encoder.audio.soundtrack import Message, SoundtrackSpec
 from encoder.ffmpeg import filters
-from encoder.ffmpeg.command import FfmpegRun
+from encoder.ffmpeg.command import COPY, FfmpegRun
 from encoder.media import mp4_boxes, probe
-from encoder.media.info import AudioStream, MediaInfo, VideoStream
-from encoder.operations.plan import AAC, COPIED_CODECS, COPY, Plan, PlanContext, container, copy_video, is_streamable
+from encoder.media.info import AudioStream, MediaInfo, VideoStream, bad_input
+from encoder.operations.plan import AAC, COPIED_CODECS, Plan, PlanContext, container, copy_video, is_streamable
 from servicekit.errors import InvalidArgument
 
 # AVI and MPEG-PS do not time every packet, and MP4 must.
@@ -41,7 +41,7 @@ def plan(request: video_pb2.AddAudioRequest, context: PlanContext) -> Plan:
     video_end = probe.end_seconds(picture, info, video, kept_audio)
     music_end = probe.end_seconds(sound, music_info, music)
     if min(video_end, music_end) <= 0:
-        raise probe.bad_input(sound, "there is no sound in it; give audio that is longer.")
+        raise bad_input(sound, "there is no sound in it; give audio that is longer.")
     seconds = _result_seconds(options, video_end, music_end)
     _check_options(options, seconds, video_end, music_end)
     spec = SoundtrackSpec(options, seconds, music_end - options.start)

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from apigpu.v1 import video_pb2
 from encoder.captions import ass, fonts, formats, karaoke
 from encoder.captions.ass import Style
+from encoder.captions.font_bounds import FontError
 from encoder.captions.formats import Cue, Script
 from encoder.ffmpeg import filters
 from encoder.media import probe
-from encoder.media.info import Source, VideoStream
+from encoder.media.info import Source, VideoStream, bad_input
+from encoder.media.reading import note_reading
 from encoder.operations.plan import Plan, PlanContext, container, is_streamable, kept_audio
 from servicekit.errors import InvalidArgument
 
@@ -31,13 +33,15 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
     captions = _read_captions(context.source("url_srt"))
     own_faces = _read_faces(context.source("url_font")) if request.url_font else []
     info, video = probe.probe_video(source)
+    # From here on fonts are made to fit, which are the more work.
+    note_reading("url_font" if own_faces else "url_srt")
     try:
         if isinstance(captions, Script):
             script, warnings = _prepare_script(captions, request, context, own_faces)
         else:
             size = _square_pixel_size(video)
             script, warnings = _write_script(captions, request, context, own_faces, style, size)
-    except fonts.FontError as error:
+    except FontError as error:
         raise _font_error(context.source("url_font"), error) from error
     (context.folder / SCRIPT).write_text(script, encoding="utf-8")
     video_input = filters.open_input(source.path.name, info)
@@ -58,9 +62,10 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
 
 
 def _read_captions(source: Source) -> list[Cue] | Script:
+    note_reading(source.field)
     if source.path.stat().st_size > MAX_SUBTITLES_BYTES:
         text = f"it is larger than {MAX_SUBTITLES_BYTES} bytes; give subtitles as SubRip, WebVTT or ASS."
-        raise probe.bad_input(source, text)
+        raise bad_input(source, text)
     try:
         return formats.read(source.path.read_bytes())
     except formats.SubtitleError as error:
@@ -68,16 +73,17 @@ def _read_captions(source: Source) -> list[Cue] | Script:
 
 
 def _read_faces(source: Source) -> list[fonts.Face]:
+    note_reading(source.field)
     if source.path.stat().st_size > MAX_FONT_BYTES:
-        raise probe.bad_input(source, f"the font is larger than {MAX_FONT_BYTES} bytes; give one with fewer letters.")
+        raise bad_input(source, f"the font is larger than {MAX_FONT_BYTES} bytes; give one with fewer letters.")
     try:
         return fonts.read_faces(source.path)
-    except fonts.FontError as error:
+    except FontError as error:
         raise _font_error(source, error) from error
 
 
-def _font_error(source: Source, error: fonts.FontError) -> InvalidArgument:
-    return probe.bad_input(source, f"{error}; give a font as .ttf, .otf or .ttc.")
+def _font_error(source: Source, error: FontError) -> InvalidArgument:
+    return bad_input(source, f"{error}; give a font as .ttf, .otf or .ttc.")
 
 
 def _prepare_script(

@@ -11,10 +11,10 @@ import ffmpeg
 from apigpu.v1 import video_pb2
 from encoder.audio import soundtrack
 from encoder.ffmpeg import filters
-from encoder.ffmpeg.command import SQUARE, FfmpegRun, FilteredFrames
+from encoder.ffmpeg.command import COPY, SQUARE, FfmpegRun, FilteredFrames
 from encoder.media import probe
-from encoder.media.info import HD, AudioStream, MediaInfo, Source, VideoStream
-from encoder.operations.plan import AAC, COPIED_CODECS, COPY, Plan, PlanContext, container, copy_video, is_streamable
+from encoder.media.info import HD, AudioStream, MediaInfo, Source, VideoStream, bad_input
+from encoder.operations.plan import AAC, COPIED_CODECS, Plan, PlanContext, container, copy_video, is_streamable
 from servicekit.errors import InvalidArgument
 
 FIELD = "url_videos"
@@ -83,7 +83,7 @@ def plan(request: video_pb2.ConcatRequest, context: PlanContext) -> Plan:
 def _read_part(source: Source) -> Part:
     info, video = probe.probe_video(source)
     if not video.decodes:
-        raise probe.bad_input(source, "its beginning cannot be decoded; convert it to H.264 with AAC first.")
+        raise bad_input(source, "its beginning cannot be decoded; convert it to H.264 with AAC first.")
     sound = info.audio[0] if info.audio else None
     beside = [sound] if sound else []
     start, end = probe.start_seconds(source, info, video, beside), probe.end_seconds(source, info, video, beside)
@@ -92,7 +92,7 @@ def _read_part(source: Source) -> Part:
         heard = probe.end_seconds(source, info, sound, [video])
         end = heard if heard >= end + TAIL_SECONDS else end
     if end <= start:
-        raise probe.bad_input(source, "it does not last; give a video.")
+        raise bad_input(source, "it does not last; give a video.")
     return Part(source, info, video, sound, start, end - start)
 
 

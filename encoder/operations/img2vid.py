@@ -2,7 +2,6 @@
 
 import math
 import re
-from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -14,7 +13,7 @@ from encoder.ffmpeg import filters
 from encoder.ffmpeg.command import FfmpegRun, RawFrames, compile_arguments
 from encoder.ffmpeg.errors import IMAGE_CUT_OFF
 from encoder.kenburns import sampling
-from encoder.kenburns.sampling import StillLevel
+from encoder.kenburns.sampling import StillFrames, StillLevel
 from encoder.media import probe
 from encoder.media.info import MediaInfo, Size, Source, VideoStream
 from encoder.operations.plan import Plan, PlanContext, container, is_streamable
@@ -45,13 +44,7 @@ def plan(request: video_pb2.Img2VidRequest, context: PlanContext) -> Plan:
         picture = sampling.flatten_alpha(picture, background)
     fitted = sampling.FITS[request.fit](picture, sampling.FitTarget(sizes[0], clip), background)
 
-    def frames() -> Iterator[memoryview]:
-        try:
-            yield from sampling.frames(levels, clip, motion, count)
-        except sampling.NoPicture as error:  # FFmpeg was content, and yet there was nothing to show
-            text = "the image is damaged and cannot be decoded; send it again, or convert it first."
-            raise probe.bad_input(source, text) from error
-
+    frames = StillFrames(tuple(levels), clip, motion, count, source.field)
     return Plan(
         runs=(
             FfmpegRun(_still_arguments(fitted, levels), (source.field,), IMAGE_CUT_OFF),

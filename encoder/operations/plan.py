@@ -11,11 +11,10 @@ from google.protobuf.message import Message
 from apigpu.v1 import options_pb2, video_pb2
 from encoder.captions.fonts import FontLibrary
 from encoder.codecs.base import Codec
-from encoder.ffmpeg.command import FfmpegRun, OutputSpec
+from encoder.ffmpeg.command import ExtraFile, FfmpegRun, OutputSpec
 from encoder.media.info import AudioStream, Source, VideoStream
 from servicekit.errors import InvalidArgument
 
-COPY = "copy"
 MP4_TYPE = "video/mp4"
 
 MP4: Mapping[str, str] = {"f": "mp4", "movflags": "+faststart"}
@@ -89,19 +88,6 @@ class PlanContext:
         if field not in self.sources:
             raise InvalidArgument(f"{field}: the task has no such input.", fields={field: "is missing"})
         return self.sources[field]
-
-
-@dataclass(frozen=True)
-class ExtraFile:
-    """A further result, which the runs write to `path`: its file name and MIME type."""
-
-    name: str
-    content_type: str
-
-    def path(self, result: Path) -> Path:
-        """Return where it is written to, beside the first result."""
-        # By an ending FFmpeg's libraries would take an image for one of a numbered series.
-        return result.with_name(self.name.replace(".", "-"))
 
 
 @dataclass(frozen=True)

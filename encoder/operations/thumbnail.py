@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 from apigpu.v1 import video_pb2
 from encoder.ffmpeg import filters
-from encoder.ffmpeg.command import FfmpegRun
+from encoder.ffmpeg.command import ExtraFile, FfmpegRun
 from encoder.media import probe
 from encoder.media.info import MediaInfo, Source, VideoStream
-from encoder.operations.plan import ExtraFile, Plan, PlanContext
+from encoder.operations.plan import Plan, PlanContext
 from servicekit.errors import InvalidArgument
 
 # Of each image format: its MIME type, and the options that make it. Source of qscale 3: as good as JPEG looks at 90 %.

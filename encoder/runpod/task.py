@@ -17,8 +17,8 @@ from google.protobuf import json_format
 from google.rpc import status_pb2
 
 from apigpu.encoder.v1 import encoder_pb2
+from encoder.ffmpeg.command import ExtraFile
 from encoder.media.info import Source
-from encoder.operations.plan import ExtraFile
 from encoder.tasks.executor import Report, TaskExecutor, Work
 from encoder.tasks.inputs import InputSpool, by_field, check_size
 from encoder.tasks.results import ResultStream
@@ -184,11 +184,12 @@ class RemoteTasks:
             raise DeadlineExceeded(f"The task took longer than {seconds:g} s.", reason="TASK_TIMEOUT") from error
 
     async def _run(self, remote: encoder_pb2.RemoteTask, report: Report) -> encoder_pb2.RemoteResult:
-        async with self.executor.reserve(remote.task) as folder:
+        async with self.executor.reserve(remote.task) as reservation:
+            folder = reservation.folder
             sources = await self._fetch_inputs(remote, folder.path)
             # The results are counted and digested only; they are sent from their files, so that they can be resent.
             stream = ResultStream(_discard, _discard, is_live=False)
-            summary = await self.executor.run(Work(remote.task.operation, sources, folder, report, stream))
+            summary = await self.executor.run(Work(remote.task.operation, sources, reservation, report, stream))
             # The first result comes last: where it is, all are.
             for url, file in zip(remote.file_urls, summary.files, strict=False):
                 await self.links.put(url, ExtraFile(file.name, file.content_type).path(folder.result), file)

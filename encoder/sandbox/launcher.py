@@ -7,6 +7,7 @@ Sources: landlock(7), linux/landlock.h; seccomp(2), linux/seccomp.h, linux/filte
 """
 
 import ctypes
+import errno
 import os
 import platform
 import resource
@@ -30,8 +31,21 @@ SCOPES = 0b11  # abstract unix sockets, signals; from ABI 6
 REFUSED = {"x86_64": (41, 101, 310, 311, 425), "aarch64": (198, 117, 270, 271, 425)}
 AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 X32_BIT = 0x40000000
-ALLOW, KILL, REFUSE = 0x7FFF0000, 0x80000000, 0x00050000 | 1  # the last with EPERM
-LOAD, EQUAL, AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06
+# Refused beside those to what becomes no other program: fork, vfork, execve, execveat; kill, tkill, tgkill,
+# rt_sigqueueinfo, rt_tgsigqueueinfo, pidfd_send_signal.
+REFUSED_ALONE = {
+    "x86_64": (57, 58, 59, 322, 62, 200, 234, 129, 297, 424),
+    "aarch64": (221, 281, 129, 130, 131, 138, 240, 424),
+}
+CLONE, CLONE_3 = {"x86_64": 56, "aarch64": 220}, 435
+CLONE_THREAD = 0x00010000
+ALLOW, KILL, ERROR = 0x7FFF0000, 0x80000000, 0x00050000
+REFUSE, UNKNOWN = ERROR | errno.EPERM, ERROR | errno.ENOSYS
+LOAD, EQUAL, AT_LEAST, HAS, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+# Where the number of a call, the machine and the first argument are.
+CALL, MACHINE, ARGUMENT = 0, 4, 16
+# Where soft and hard limit are the same, the kernel kills without a word of why.
+CPU_GRACE_SECONDS = 5
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -53,7 +67,8 @@ def limit(cpu_seconds: int, memory_bytes: int, file_bytes: int, processes: int) 
     for kind, most in limits.items():
         hard = resource.getrlimit(kind)[1]
         value = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(kind, (value, value))
+        last = value + CPU_GRACE_SECONDS if kind == resource.RLIMIT_CPU and hard == resource.RLIM_INFINITY else value
+        resource.setrlimit(kind, (value, last))
 
 
 def shut_in(readable: list[str], writable: list[str]) -> None:
@@ -72,13 +87,18 @@ def shut_in(readable: list[str], writable: list[str]) -> None:
     os.close(ruleset)
 
 
-def refuse_calls() -> None:
-    """Refuse the system calls of REFUSED from now on, with EPERM. Raises OSError."""
+def refuse_calls(*, alone: bool = False) -> None:
+    """Refuse the system calls of REFUSED from now on, with EPERM; to what is `alone` those of REFUSED_ALONE too, and
+    any new process: threads it may have. Raises OSError."""
     machine = platform.machine()
-    calls = REFUSED[machine]
+    calls = REFUSED[machine] + (REFUSED_ALONE[machine] if alone else ())
     # Each step: code, steps to leap when true, when false, value.
-    steps = [(LOAD, 0, 0, 4), (EQUAL, 1, 0, AUDIT_ARCH[machine]), (RETURN, 0, 0, KILL), (LOAD, 0, 0, 0)]
+    steps = [(LOAD, 0, 0, MACHINE), (EQUAL, 1, 0, AUDIT_ARCH[machine]), (RETURN, 0, 0, KILL), (LOAD, 0, 0, CALL)]
     steps += [(AT_LEAST, 0, 1, X32_BIT), (RETURN, 0, 0, KILL)]
+    if alone:
+        # The arguments of the newer call lie in memory, where nothing can be held against them.
+        steps += [(EQUAL, 0, 1, CLONE_3), (RETURN, 0, 0, UNKNOWN), (EQUAL, 0, 4, CLONE[machine])]
+        steps += [(LOAD, 0, 0, ARGUMENT), (HAS, 0, 1, CLONE_THREAD), (RETURN, 0, 0, ALLOW), (RETURN, 0, 0, REFUSE)]
     steps += [(EQUAL, len(calls) - number, 0, call) for number, call in enumerate(calls)]
     steps += [(RETURN, 0, 0, ALLOW), (RETURN, 0, 0, REFUSE)]
     code = b"".join(struct.pack("=HBBI", *step) for step in steps)
@@ -106,6 +126,22 @@ def _check(result: int) -> int:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
     return result
+
+
+def is_available() -> bool:
+    """Return True if this kernel and this machine have all that it takes."""
+    try:
+        return abi() > 0 and platform.machine() in REFUSED
+    except OSError:
+        return False
+
+
+def enter(readable: list[str], writable: list[str]) -> None:
+    """Have this process, which has one thread and becomes no other program, give up all rights but those to the paths,
+    which must exist. Raises OSError."""
+    _check(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+    shut_in(readable, writable)
+    refuse_calls(alone=True)
 
 
 def main(limits: str, readable: str, writable: str, *command: str) -> None:

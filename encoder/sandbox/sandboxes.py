@@ -35,7 +35,7 @@ class ProcessLimits:
     def prlimit_options(self) -> tuple[str, ...]:
         """Return the options of prlimit(1) that set them."""
         return (
-            f"--cpu={self.cpu_seconds}",
+            f"--cpu={self.cpu_seconds}:{self.cpu_seconds + launcher.CPU_GRACE_SECONDS}",
             f"--as={self.memory_bytes}",
             f"--fsize={self.file_bytes}",
             f"--nproc={MAX_PROCESSES}",
@@ -86,7 +86,7 @@ class Bubblewrap(Sandbox):
         if paths := os.environ.get("LD_LIBRARY_PATH"):
             options += ["--setenv", "LD_LIBRARY_PATH", paths]
         options += ["--dev", "/dev"]
-        for path in (*_library_paths(), *access.readable):
+        for path in (*library_paths(), *access.readable):
             options += ["--ro-bind", str(path.resolve()), str(path)]
         for path in access.writable:
             options += ["--bind", str(path), str(path)]
@@ -110,7 +110,7 @@ class Landlock(Sandbox):
 
     def wrap(self, command: Sequence[str], access: SandboxAccess) -> tuple[str, ...]:
         limits = (self.limits.cpu_seconds, self.limits.memory_bytes, self.limits.file_bytes, MAX_PROCESSES)
-        readable = [str(path) for path in (*_library_paths(), *access.readable, Path(command[0])) if path.exists()]
+        readable = [str(path) for path in (*library_paths(), *access.readable, Path(command[0])) if path.exists()]
         writable = [str(path) for path in (*access.writable, *access.devices)]
         return (*LAUNCHER, ":".join(map(str, limits)), "\n".join(readable), "\n".join(writable), *command)
 
@@ -130,7 +130,7 @@ SANDBOXES: dict[str, type[Sandbox]] = {"bubblewrap": Bubblewrap, "landlock": Lan
 """By the name in the setting SANDBOX, the strictest first; `auto` takes the first that works."""
 
 
-def _library_paths() -> tuple[Path, ...]:
+def library_paths() -> tuple[Path, ...]:
     """Return the folders and files that dynamic linking reads."""
     configured = (Path(folder) for folder in os.environ.get("LD_LIBRARY_PATH", "").split(":") if folder)
     system = (Path(name) for name in ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/etc/ld.so.cache"))

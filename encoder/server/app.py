@@ -12,12 +12,12 @@ from typing import Any
 import structlog
 
 from apigpu.encoder.v1 import encoder_pb2, encoder_pb2_grpc
+from apigpu.v1 import video_pb2
 from encoder.codecs.nvenc import driver
 from encoder.config import EncoderSettings
-from encoder.operations import OPERATIONS
 from encoder.tasks import inputs
 from encoder.tasks.capabilities import VERSION, Capabilities
-from encoder.tasks.executor import TaskExecutor, Work, open_executor
+from encoder.tasks.executor import Slots, TaskExecutor, Work, open_executor
 from encoder.tasks.results import ResultStream
 from servicekit.addresses import client_network, peer_address
 from servicekit.admission import CallClass, Classify, admission, open_class
@@ -39,6 +39,8 @@ SPARE_CALLS = 64
 FIRST_MESSAGE_SECONDS = 60.0
 ENCODE = f"/{NAME}/Encode"
 TOKEN = "x-session-token"
+KINDS = video_pb2.Operation.DESCRIPTOR.oneofs_by_name["kind"].fields
+HEALTH_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,13 @@ class EncoderServicer(encoder_pb2_grpc.EncoderServiceServicer):
             await context.write(encoder_pb2.EncodeResponse(**part))
 
         task = await inputs.read_task(request_iterator)
-        async with self.executor.reserve(task) as folder:
+        async with self.executor.reserve(task) as reservation:
             await context.send_initial_metadata(((ACCEPTED, "1"),))
             max_bytes = self.executor.settings.max_input_bytes
+            folder = reservation.folder
             sources = await inputs.receive(request_iterator, task.inputs, folder.path, max_bytes, folder.check_room)
             stream = ResultStream(lambda data: write(chunk=data), lambda file: write(file=file))
-            work = Work(task.operation, sources, folder, lambda progress: write(progress=progress), stream)
+            work = Work(task.operation, sources, reservation, lambda progress: write(progress=progress), stream)
             await write(summary=await self.executor.run(work))
 
     async def GetCapabilities(
@@ -68,7 +71,8 @@ class EncoderServicer(encoder_pb2_grpc.EncoderServiceServicer):
         return encoder_pb2.GetCapabilitiesResponse(
             slots=slots.offered,
             busy=slots.busy,
-            operations=list(OPERATIONS),
+            operations=[field.name for field in KINDS],
+            stuck_slots=slots.stuck,
             codecs=_codecs(capabilities, working=True),
             unusable_codecs=_codecs(capabilities, working=False),
             cards=[
@@ -165,6 +169,16 @@ class IdleMonitor:
             left = last_at + seconds - time.monotonic()
 
 
+async def follow_slots(service: Service, slots: Slots) -> None:
+    """Report NOT_SERVING while no slot is in service, so that who watches over the encoder starts it anew."""
+    is_serving = True
+    while True:
+        await asyncio.sleep(HEALTH_SECONDS)
+        if is_serving is slots.are_all_stuck:
+            is_serving = not is_serving
+            await (service.report_serving() if is_serving else service.report_not_serving())
+
+
 @contextlib.asynccontextmanager
 async def serve(settings: EncoderSettings, idle: IdleMonitor) -> AsyncIterator[None]:
     """Serve until the block is left, and then drain. Raises ConfigError."""
@@ -196,7 +210,8 @@ async def serve(settings: EncoderSettings, idle: IdleMonitor) -> AsyncIterator[N
             sandbox=executor.capabilities.ffmpeg.sandbox.name,
         )
         try:
-            yield
+            async with running(follow_slots(service, executor.slots)):
+                yield
         finally:
             executor.slots.close()
             log.info("draining", busy=executor.slots.busy, seconds=settings.drain_seconds)

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from encoder.captions import fonts
+from encoder.captions.font_files import bundled_files, font_files
 from encoder.codecs import AUTO
 from encoder.codecs.base import X264, Codec, CodecChoice
 from encoder.codecs.card import Card
@@ -113,15 +113,20 @@ async def _sandbox(binary: Path, settings: EncoderSettings) -> Sandbox:
 
 def _codecs(settings: EncoderSettings) -> tuple[Codec, ...]:
     """Return the codecs by the settings, in the order of CODECS."""
-    parameters = Parameters(
+    worker = WorkerClient(nvenc_parameters(settings))
+    nvenc = Nvenc(worker, waits=settings.nvenc_at_limit == WAIT, decodes=settings.nvdec)
+    return nvenc, X264(settings.x264_preset, settings.crf)
+
+
+def nvenc_parameters(settings: EncoderSettings) -> Parameters:
+    """Return how NVENC is to encode."""
+    return Parameters(
         format=settings.nvenc_format,
         preset=settings.nvenc_preset,
         cq=settings.nvenc_cq,
         b_frames=settings.nvenc_b_frames,
         lookahead=settings.nvenc_lookahead,
     )
-    nvenc = Nvenc(WorkerClient(parameters), waits=settings.nvenc_at_limit == WAIT, decodes=settings.nvdec)
-    return nvenc, X264(settings.x264_preset, settings.crf)
 
 
 async def _ffmpeg_version(binary: Path) -> str:
@@ -152,7 +157,7 @@ async def report(settings: EncoderSettings) -> dict[str, Any]:
                     for card in detected.cards
                 ],
             },
-            "fonts": [path.name for path in fonts.font_files(settings.fonts_dir) + fonts.bundled_files()],
+            "fonts": [path.name for path in font_files(settings.fonts_dir) + bundled_files()],
             "work_dir": str(settings.work_dir.resolve()),
             "output_dir": str((settings.output_dir or settings.work_dir).resolve()),
         }

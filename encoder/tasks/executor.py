@@ -12,26 +12,20 @@ import structlog
 
 from apigpu.encoder.v1 import encoder_pb2
 from apigpu.v1 import video_pb2
-from encoder.captions.fonts import FontLibrary
-from encoder.codecs.base import Codec, CodecChoice, CodecFault, SizeFault
+from encoder.codecs.base import CodecChoice, CodecFault, SizeFault
 from encoder.config import EncoderSettings
-from encoder.ffmpeg.command import FfmpegRun
+from encoder.ffmpeg.command import COPY
 from encoder.media.info import Source
-from encoder.operations import OPERATIONS
-from encoder.operations.plan import COPY, Plan, PlanContext, check_options
+from encoder.planning.planner import PlannedTask, Planner, open_planner
+from encoder.planning.processes import ProcessSource, process_source
+from encoder.planning.protocol import PlanningSettings
 from encoder.sandbox.sandboxes import SandboxAccess
 from encoder.tasks import capabilities, inputs
 from encoder.tasks.capabilities import Capabilities
-from encoder.tasks.results import ResultStream, check_results
+from encoder.tasks.results import ResultStream
 from encoder.tasks.workspace import TaskFolder, Workspace
-from servicekit.errors import (
-    FailedPrecondition,
-    InvalidArgument,
-    ResourceExhausted,
-    ServiceError,
-    Unavailable,
-    Unimplemented,
-)
+from servicekit.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, ServiceError, Unavailable
+from servicekit.tasks import run_to_completion
 
 log = structlog.get_logger("encoder")
 
@@ -42,10 +36,13 @@ Report = Callable[[encoder_pb2.EncodeProgress], Awaitable[None]]
 
 @dataclass
 class Slots:
-    """Counts running tasks. A task without a slot is refused at once: the gateway queues, not the encoder."""
+    """Counts running tasks. A task without a slot is refused at once: the gateway queues, not the encoder.
+
+    A slot is out of service (`stuck`) while a process of a task that was in it cannot be killed."""
 
     total: int
     busy: int = 0
+    stuck: int = 0
     is_closed: bool = False
 
     def close(self) -> None:
@@ -55,7 +52,12 @@ class Slots:
     @property
     def offered(self) -> int:
         """The slots that gateways may count on: none once closed."""
-        return 0 if self.is_closed else self.total
+        return 0 if self.is_closed else max(self.total - self.stuck, 0)
+
+    @property
+    def are_all_stuck(self) -> bool:
+        """True when no slot is left in service."""
+        return self.stuck >= self.total
 
     @property
     def threads(self) -> int:
@@ -68,7 +70,7 @@ class Slots:
         """Hold a slot. Raises ResourceExhausted (reason NO_FREE_SLOT), or Unavailable once closed."""
         if self.is_closed:
             raise Unavailable("The encoder is shutting down; send the task to another.", reason="DRAINING")
-        if self.busy >= self.total:
+        if self.busy + self.stuck >= self.total:
             text = f"All {self.total} slots are busy; try another encoder."
             raise ResourceExhausted(text, reason="NO_FREE_SLOT")
         self.busy += 1
@@ -77,15 +79,33 @@ class Slots:
         finally:
             self.busy -= 1
 
+    def take_out(self, ended: "asyncio.Future[int]") -> None:
+        """Take a slot out of service until a process has `ended` that cannot be killed."""
+        self.stuck += 1
+        log.error("a process cannot be killed; its slot is out of service", slots=self.total, stuck=self.stuck)
+        ended.add_done_callback(self._bring_back)
+
+    def _bring_back(self, _: "asyncio.Future[int]") -> None:
+        self.stuck -= 1
+        log.warning("a process has ended after all; its slot is in service again", stuck=self.stuck)
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """What a task has of the encoder: a folder of its own, and a process that plans it."""
+
+    folder: TaskFolder
+    planner: Planner
+
 
 @dataclass(frozen=True)
 class Work:
-    """A task whose inputs have arrived: its operation, its inputs by field, where it may write, who is told of its
-    progress, and what sends its results."""
+    """A task whose inputs have arrived: its operation, its inputs by field, what it has of the encoder, who is told of
+    its progress, and what sends its results."""
 
     operation: video_pb2.Operation
     sources: Mapping[str, Source]
-    folder: TaskFolder
+    reservation: Reservation
     report: Report
     stream: ResultStream
     started_at: float = field(default_factory=time.monotonic)
@@ -100,11 +120,11 @@ class TaskExecutor:
     codecs: tuple[CodecChoice, ...]
     workspace: Workspace
     slots: Slots
-    fonts: FontLibrary
+    processes: ProcessSource
 
     @contextlib.asynccontextmanager
-    async def reserve(self, task: encoder_pb2.Task) -> AsyncIterator[TaskFolder]:
-        """Hold a slot and a folder for a task. Raises ServiceError for a task that is refused."""
+    async def reserve(self, task: encoder_pb2.Task) -> AsyncIterator[Reservation]:
+        """Hold a slot, a folder and a planner for a task. Raises ServiceError for a task that is refused."""
         if task.operation.WhichOneof("kind") is None:
             text = "The task has no operation, or one that this encoder does not know."
             raise InvalidArgument(text, reason="UNKNOWN_OPERATION")
@@ -114,8 +134,19 @@ class TaskExecutor:
         with self.slots.hold():
             for item in task.inputs:
                 inputs.check_size(item.field, item.size_bytes, self.settings.max_input_bytes)
-            async with self.workspace.task_folder() as folder:
-                yield folder
+            async with self.workspace.task_folder() as folder, self._planner(folder) as planner:
+                yield Reservation(folder, planner)
+
+    @contextlib.asynccontextmanager
+    async def _planner(self, folder: TaskFolder) -> AsyncIterator[Planner]:
+        planner = await open_planner(
+            self.processes, self.capabilities.ffmpeg.sandbox.limits, folder.path, folder.result
+        )
+        try:
+            yield planner
+        finally:
+            if not await run_to_completion(planner.close()):
+                self.slots.take_out(planner.process.ended)
 
     async def run(self, work: Work) -> encoder_pb2.Summary:
         """Do the work, and send the results out; they lie in the folder then. Raises ServiceError, also when part of a
@@ -129,26 +160,27 @@ class TaskExecutor:
                 if not others or work.stream.checksum.size_bytes:
                     raise _final(error) from error
                 log.warning("codec failed; falling back", error=error.message, codec=others[0].codec.name)
-                await asyncio.to_thread(work.folder.clear, [source.path for source in work.sources.values()])
+                kept = [source.path for source in work.sources.values()]
+                await asyncio.to_thread(work.reservation.folder.clear, kept)
                 current, *others = CodecChoice(others[0].codec, error.message), *others[1:]
 
     async def _run_with(self, choice: CodecChoice, work: Work) -> encoder_pb2.Summary:
-        plan = await asyncio.to_thread(self._plan, work, choice.codec)
-        stream, result = work.stream, work.folder.result
-        access = SandboxAccess((work.folder.path, result.parent), ())
-        for number, planned in enumerate(plan.runs, 1):
-            run = planned if isinstance(planned, FfmpegRun) else await asyncio.to_thread(planned)
-            async with self.capabilities.ffmpeg.start(run, access) as running:
+        planner, stream, result = work.reservation.planner, work.stream, work.reservation.folder.result
+        plan = await planner.plan(work.operation, work.sources, choice.codec, self.slots.threads)
+        self._check_length(plan)
+        access = SandboxAccess((work.reservation.folder.path, result.parent), ())
+        for number, planned in enumerate(plan.runs):
+            run = planned or await planner.run(number, choice.codec)
+            async with self.capabilities.ffmpeg.start(run, access, self.slots.take_out) as running:
                 async for progress in running.progress():
-                    work.folder.check_room()
-                    if number == len(plan.runs):
+                    work.reservation.folder.check_room()
+                    if number == len(plan.runs) - 1:
                         if plan.streamable and stream.is_live:
                             await stream.pump(result)
                         await work.report(_complete(progress, plan.frames_total))
                 await running.finish()
-        if plan.finish is not None:
-            await asyncio.to_thread(plan.finish, result)
-        summary = await asyncio.to_thread(check_results, plan, result)
+        summary = await planner.check()
+        planner.end()
         summary.encode_seconds = time.monotonic() - work.started_at
         await stream.pump(result)
         for file in plan.files:
@@ -167,20 +199,12 @@ class TaskExecutor:
         )
         return summary
 
-    def _plan(self, work: Work, codec: Codec) -> Plan:
-        name, folder = work.operation.WhichOneof("kind") or "", work.folder
-        if name not in OPERATIONS:
-            text = f"This encoder does not know the operation '{name}'; it knows {', '.join(OPERATIONS)}."
-            raise Unimplemented(text, reason="UNKNOWN_OPERATION")
-        context = PlanContext(work.sources, folder.path, str(folder.result), codec, self.slots.threads, self.fonts)
-        request = getattr(work.operation, name)
-        check_options(request)
-        plan = OPERATIONS[name](request, context)
+    def _check_length(self, plan: PlannedTask) -> None:
         most = self.settings.max_duration_seconds
-        if plan.duration_seconds > most:
+        # Written so that NaN is refused.
+        if not plan.duration_seconds <= most:
             text = f"the result would last {plan.duration_seconds:.0f} s; {most:.0f} s are the most."
             raise FailedPrecondition(f"{plan.field}: {text}", reason="TOO_LONG", fields={plan.field: text})
-        return plan
 
 
 def _fitting(others: Sequence[CodecChoice], failed: CodecChoice, error: CodecFault) -> list[CodecChoice]:
@@ -214,5 +238,12 @@ async def open_executor(settings: EncoderSettings) -> AsyncIterator[TaskExecutor
     with workspace.lock():
         async with capabilities.detect(settings) as detected:
             codecs = detected.codec_choices(settings.codec)
-            fonts = FontLibrary(settings.fonts_dir)
-            yield TaskExecutor(settings, detected, codecs, workspace, Slots(settings.batch_size), fonts)
+            processes = process_source(_planning_settings(settings), detected.ffmpeg.sandbox)
+            async with contextlib.aclosing(processes):
+                await processes.start()
+                yield TaskExecutor(settings, detected, codecs, workspace, Slots(settings.batch_size), processes)
+
+
+def _planning_settings(settings: EncoderSettings) -> PlanningSettings:
+    fonts_dir = str(settings.fonts_dir.resolve()) if settings.fonts_dir else ""
+    return PlanningSettings(settings.x264_preset, settings.crf, capabilities.nvenc_parameters(settings), fonts_dir)

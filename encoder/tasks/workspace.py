@@ -35,7 +35,7 @@ class TaskFolder:
     def clear(self, keep: Collection[Path]) -> None:
         """Remove everything but `keep`, for a task that begins anew. Blocks."""
         for path in {*self.path.iterdir(), *self.result.parent.iterdir()} - set(keep):
-            if path.is_dir():
+            if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)

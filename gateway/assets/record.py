@@ -11,11 +11,13 @@ from pathlib import PurePosixPath
 
 from servicekit import codec
 from servicekit.errors import DataLoss, InvalidArgument
+from servicekit.text import normalize
 
 PREFIX = "assets/"
 ID = re.compile(r"[a-z2-7]{26}")
 MAX_NAME_BYTES = 200
 MAX_SUFFIX_BYTES = 20
+MAX_GIVEN_CHARS = 2000
 DEFAULT_TYPE = "application/octet-stream"
 # Types that Python's own table lacks, or lacked before 3.13. Source: IANA's media types, and what browsers send.
 TYPES = {
@@ -92,11 +94,18 @@ def clean_filename(name: str) -> str:
 
     The suffix survives. Quotes and the like stay: code that puts the name in a header quotes it.
     """
-    last = unicodedata.normalize("NFC", re.split(r"[/\\]", name)[-1])
+    last = normalize("NFC", _cut(name[max(name.rfind("/"), name.rfind("\\")) + 1 :]))
     # Categories C: control, format (which can turn the direction of text), surrogates, private use, unassigned.
     printable = "".join(character for character in last if unicodedata.category(character)[0] != "C")
     cleaned = " ".join(printable.split())
     return "" if set(cleaned) <= {"."} else _shorten(cleaned)
+
+
+def _cut(name: str) -> str:
+    """Return the beginning and the end of a name that is far too long, so that no more is worked on."""
+    return (
+        name if len(name) <= MAX_GIVEN_CHARS else name[: MAX_GIVEN_CHARS - MAX_SUFFIX_BYTES] + name[-MAX_SUFFIX_BYTES:]
+    )
 
 
 def _shorten(name: str) -> str:

@@ -10,7 +10,7 @@ from servicekit.concurrency import ConcurrencyLimit, Slot
 # A transfer that is slower than this loses its slot when no other is free. Time that we take ourselves does not count.
 MIN_BYTES_PER_SECOND = 32 * 1024
 # So long it may fall behind: players pause, radio cells change.
-ALLOWED_SECONDS = 10.0
+ALLOWED_SECONDS = 5.0
 
 T = TypeVar("T")
 

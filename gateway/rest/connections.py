@@ -15,6 +15,9 @@ from servicekit.errors import ResourceExhausted
 # A client that stalls in the middle of a request or of a response keeps its connection for so long at least.
 STALL_SECONDS = 10.0
 
+# Our extension of ASGI: a function that ends the connection without sending what is left of a response.
+ABORT = "apigpu.abort"
+
 
 class FairProtocol(HttpToolsProtocol):
     """Holds a slot for each connection, idle between requests, and while its client owes a body or reads nothing."""
@@ -37,6 +40,10 @@ class FairProtocol(HttpToolsProtocol):
         if self._slot is not None:
             self._connection_limit.release(self._slot)
         super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {ABORT: {"abort": self.transport.abort}}
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)

@@ -14,6 +14,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.rest import headers as http_headers
+from gateway.rest.connections import ABORT
 from gateway.rest.protojson.encode import dumps
 from gateway.rest.request import ClientGone, end_response, send_body, start_response
 from gateway.rest.status import HttpError, from_call, from_error
@@ -66,6 +67,7 @@ class ErrorBoundary:
                 log.exception("unexpected error")
                 await exchange.fail(from_error(Internal(UNEXPECTED.format(exchange.request_id), reason="UNEXPECTED")))
             finally:
+                exchange.break_off()
                 exchange.log()
 
 
@@ -87,6 +89,7 @@ class Exchange:
         self.request_id = http_headers.request_id(headers)
         scope.setdefault("state", {})["request_id"] = self.request_id
         self.status = 0
+        self._is_complete = False
         self._started = time.monotonic()
         self._body_is_open = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
 
@@ -106,7 +109,15 @@ class Exchange:
                 headers.setdefault(name, value)
             if self.status in RETRYABLE:
                 headers.setdefault("retry-after", RETRY_AFTER_SECONDS)
+        elif not message.get("more_body", False):
+            self._is_complete = True
         await self._send(message)
+
+    def break_off(self) -> None:
+        """End the connection if the response is not whole: what is left of it would wait for a client that is slow."""
+        extension = self._scope.get("extensions", {}).get(ABORT)
+        if extension and self.status and not self._is_complete:
+            extension["abort"]()
 
     async def fail(self, error: HttpError) -> None:
         """Respond with the error; a response that has started is broken off instead."""

@@ -58,6 +58,8 @@ EXPOSED = (
 )
 # So many connections are accepted at a time before their slots are looked at.
 BACKLOG = 128
+# Of uvicorn's ticks, ten a second.
+CLOSING_TICKS = 300
 # With less, uvicorn warns of open requests even where there are none.
 MIN_DRAIN_SECONDS = 0.05
 # Requests that the drain cancelled get so long to send their error.
@@ -302,6 +304,7 @@ class HttpServer(uvicorn.Server):
         super().__init__(config)
         self._ready = asyncio.Event()
         self._serving: asyncio.Task[None] | None = None
+        self._closing: dict[LimitedProtocol, int] = {}
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -311,6 +314,19 @@ class HttpServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._ready.set()
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % CLOSING_TICKS == 0:
+            self._end_closing()
+        return await super().on_tick(counter)
+
+    def _end_closing(self) -> None:
+        """End connections that should close, and whose client has taken nothing of the rest since the last time."""
+        closing = {it: it.transport.get_write_buffer_size() for it in self.connections if it.transport.is_closing()}
+        for connection, left_bytes in closing.items():
+            if self._closing.get(connection) == left_bytes:
+                connection.transport.abort()
+        self._closing = closing
 
     async def start(self) -> int:
         """Start to serve and return the port. Raises ConfigError when it cannot be bound."""

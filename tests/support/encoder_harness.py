@@ -24,6 +24,7 @@ from servicekit.server import OPTIONS
 from servicekit.tls import Identity
 
 START_SECONDS = 30
+FORK_SERVER = "encoder.planning.fork_server"
 NOTHING: Mapping[str, object] = {}
 
 
@@ -43,7 +44,22 @@ class Encoder:
         return list(self.work_dir.glob("task-*"))
 
     def children(self) -> list[psutil.Process]:
-        """FFmpeg processes that it runs now."""
+        """FFmpeg processes that it runs now, and the worker of a codec; what plans is apart."""
+        return [process for process in self._descendants() if FORK_SERVER not in words(process)]
+
+    def fork_server(self) -> psutil.Process:
+        """The process that forks those that plan."""
+        (found,) = [one for one in self._serving() if words(one.parent()) != words(one)]
+        return found
+
+    def planners(self) -> list[psutil.Process]:
+        """Processes that plan a task now."""
+        return [one for one in self._serving() if words(one.parent()) == words(one)]
+
+    def _serving(self) -> list[psutil.Process]:
+        return [process for process in self._descendants() if FORK_SERVER in words(process)]
+
+    def _descendants(self) -> list[psutil.Process]:
         try:
             return psutil.Process(self.process.pid).children(recursive=True)
         except psutil.NoSuchProcess:
@@ -58,6 +74,14 @@ class Encoder:
         target = f"{address}:{self.port}"
         async with grpc.aio.secure_channel(target, identity.channel_credentials(), options=OPTIONS[:2]) as channel:
             yield Client(encoder_pb2_grpc.EncoderServiceStub(channel))
+
+
+def words(process: psutil.Process | None) -> list[str]:
+    """The command line of a process; none of one that has ended."""
+    try:
+        return process.cmdline() if process is not None else []
+    except psutil.Error:
+        return []
 
 
 @dataclass

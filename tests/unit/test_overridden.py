@@ -35,7 +35,10 @@ UVICORN = {
     (HttpToolsProtocol, "send_400_response"): ["self", "msg"],
     (HttpToolsProtocol, "timeout_keep_alive_handler"): ["self"],
     (HttpToolsProtocol, "_unset_keepalive_if_required"): ["self"],
+    (HttpToolsProtocol, "pause_writing"): ["self"],
+    (HttpToolsProtocol, "resume_writing"): ["self"],
     (Server, "capture_signals"): ["self"],
+    (Server, "on_tick"): ["self", "counter"],
     (Server, "startup"): ["self", "sockets"],
 }
 # gateway/jetstream/connection.py sets an option on the socket of each connection, for which nats-py has no hook.

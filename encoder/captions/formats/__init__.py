@@ -2,11 +2,11 @@
 
 import codecs
 import re
-import unicodedata
 
 from encoder.captions.formats import subrip, substation, webvtt
 from encoder.captions.formats.subrip import MARK, Cue, SubtitleError, font_color
 from encoder.captions.formats.substation import Script
+from servicekit.text import normalize
 
 __all__ = ["MARK", "Cue", "Script", "SubtitleError", "font_color", "read"]
 
@@ -37,7 +37,7 @@ def _decode(data: bytes) -> str:
     if "\0" in text:
         raise SubtitleError(NO_TEXT)
     # Composed: fonts have "é" more often than they can put an accent on "e".
-    return unicodedata.normalize("NFC", text)
+    return normalize("NFC", text)
 
 
 def _text(data: bytes) -> str:

@@ -9,13 +9,13 @@ zero-length cues; hours, minutes or fractions with fewer digits.
 
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import pysrt
 
 MARK = re.compile(r"<(?P<closing>/?)(?P<tag>[ibus]|font)(?P<rest>\s[^<>]*)?>|\{\\(?P<place>an[1-9])\}", re.IGNORECASE)
-COLOR = re.compile(r"color\s*=\s*[\"']?\s*(#?\w+)", re.IGNORECASE)
+COLOR = re.compile(r"color\s*=[\s\"']*(#?\w+)", re.IGNORECASE)
 HEX = re.compile("#?([0-9a-f]{6})", re.IGNORECASE)
 # HTML 3.2 and the default classes of WebVTT, as RRGGBB.
 NAMED = {
@@ -44,6 +44,8 @@ NAMED = {
 ARROW = "-->"
 # More are no number that cues are counted with, and take long to read.
 MAX_DIGITS = 9
+# Twenty for every second of a video of an hour and a half.
+MAX_CUES = 100_000
 TIME = re.compile(r"\d{1,3}:\d{1,2}:\d{1,2}(?:[,.]\d{1,3})?")
 EXAMPLE = "00:00:01,000 --> 00:00:04,000"
 
@@ -77,15 +79,26 @@ def parse(text: str) -> list[Cue]:
     """Return the cues of a SubRip file, in its order; those without text or length are left out. Raises
     SubtitleError."""
     lines = text.splitlines()
-    return shown_cues([_cue(*block) for block in _blocks(lines)], EXAMPLE)
+    return shown_cues((_cue(*block) for block in _blocks(lines)), EXAMPLE)
 
 
-def shown_cues(cues: Sequence[Cue], example: str) -> list[Cue]:
-    """Return the cues that have text and length. Raises SubtitleError for a file without cues; `example` is a line of
-    times."""
-    if not cues:
+def shown_cues(cues: Iterable[Cue], example: str) -> list[Cue]:
+    """Return the cues that have text and length. Raises SubtitleError for a file without cues, or with more than
+    MAX_CUES; `example` is a line of times."""
+    count, shown = 0, []
+    for count, cue in enumerate(cues, 1):
+        check_count(count)
+        if cue.text and cue.end_ms > cue.start_ms:
+            shown.append(cue)
+    if not count:
         raise SubtitleError(f"there are no captions in it; a caption has a line like '{example}' above its text.")
-    return [cue for cue in cues if cue.text and cue.end_ms > cue.start_ms]
+    return shown
+
+
+def check_count(cues: int) -> None:
+    """Raise SubtitleError for more captions than a file may have."""
+    if cues > MAX_CUES:
+        raise SubtitleError(f"it has more than {MAX_CUES:,} captions; give a file with fewer.")
 
 
 def _blocks(lines: list[str]) -> Iterator[tuple[int, int, list[str]]]:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from encoder.captions.formats.subrip import SubtitleError
+from encoder.captions.formats.subrip import SubtitleError, check_count
 
 SECTION = re.compile(r"\[([^\[\]]+)\]\s*")
 STYLES = ("v4 styles", "v4+ styles")
@@ -68,7 +68,9 @@ def matches(text: str) -> bool:
 def parse(text: str) -> Script:
     """Read a script. Raises SubtitleError."""
     script = Script(tuple(_lines(text.lstrip("\ufeff"))))
-    if not any(line.section == EVENTS and line.value for line in script.lines):
+    captions = sum(line.section == EVENTS and line.value != "" for line in script.lines)
+    check_count(captions)
+    if not captions:
         raise SubtitleError("there are no captions in it; a caption is a line 'Dialogue: …' under [Events].")
     return script
 

@@ -17,7 +17,11 @@ KEPT = ("b", "i", "u")
 COLORS = ("white", "lime", "cyan", "red", "yellow", "magenta", "blue", "black")
 EXAMPLE = "00:01.000 --> 00:04.000"
 NO_BREAK = "\u2060"
-MIDDLE = 50.0
+# The number of a letter that cannot be: Python takes long ones for an error, after reading them for long.
+NO_LETTER = re.compile(r"&#[xX]?[0-9a-fA-F]{9,};?")
+REPLACEMENT = "\ufffd"
+MIDDLE, MIDDLE_LINE = 50.0, 8
+PERCENT, LINE_NUMBER = re.compile(r"\d{1,9}(\.\d{1,9})?%"), re.compile(r"\d{1,9}")
 
 
 def matches(text: str) -> bool:
@@ -28,7 +32,7 @@ def matches(text: str) -> bool:
 def parse(text: str) -> list[Cue]:
     """Return the cues of a file, in its order; those without text or length are left out. Raises SubtitleError."""
     blocks = _blocks(text.lstrip("\ufeff").splitlines())
-    return shown_cues([_cue(count, line, block) for count, (line, block) in enumerate(blocks, 1)], EXAMPLE)
+    return shown_cues((_cue(count, line, block) for count, (line, block) in enumerate(blocks, 1)), EXAMPLE)
 
 
 def _blocks(lines: list[str]) -> Iterator[tuple[int, list[str]]]:
@@ -71,31 +75,38 @@ def _milliseconds(clock: str) -> int | None:
 
 def _text(words: str) -> tuple[str, list[tuple[int, int]]]:
     """Return the text with SubRip's marks, and the places in it from which on a time counts."""
-    text, position, open_colors = "", 0, 0
+    parts: list[str] = []
+    length, position, open_colors = 0, 0, 0
     times: list[tuple[int, int]] = []
     for match in TOKEN.finditer(words):
-        text += _plain(words[position : match.start()])
+        before = _plain(words[position : match.start()])
         position = match.end()
         time = _milliseconds(match[1])
+        mark, open_colors = ("", open_colors) if time is not None else _mark(match[1], open_colors)
+        parts += [before, mark]
+        length += len(before) + len(mark)
         if time is not None:
-            times.append((len(text), time))
-            continue
-        name, *classes = match[1].split(maxsplit=1)[0].split(".") if match[1].strip() else [""]
-        color = next((color for color in classes if color in COLORS), "")
-        if name.lstrip("/") in KEPT:
-            text += f"<{name}>"
-        elif color:
-            text += f'<font color="{color}">'
-            open_colors += 1
-        elif name == "/c" and open_colors:
-            text += "</font>"
-            open_colors -= 1
-    return (text + _plain(words[position:])).rstrip(), times
+            times.append((length, time))
+    return "".join([*parts, _plain(words[position:])]).rstrip(), times
+
+
+def _mark(tag: str, open_colors: int) -> tuple[str, int]:
+    """Return SubRip's mark for a tag, "" for one that has none, and how many colors are open then."""
+    name, *classes = tag.split(maxsplit=1)[0].split(".") if tag.strip() else [""]
+    color = next((color for color in classes if color in COLORS), "")
+    if name.lstrip("/") in KEPT:
+        return f"<{name}>", open_colors
+    if color:
+        return f'<font color="{color}">', open_colors + 1
+    if name == "/c" and open_colors:
+        return "</font>", open_colors - 1
+    return "", open_colors
 
 
 def _plain(words: str) -> str:
     # Nothing of it is a mark: a joiner keeps what was escaped from looking like one.
-    return html.unescape(words).replace("<", "<" + NO_BREAK).replace("{\\", "{" + NO_BREAK + "\\")
+    shown = html.unescape(NO_LETTER.sub(REPLACEMENT, words))
+    return shown.replace("<", "<" + NO_BREAK).replace("{\\", "{" + NO_BREAK + "\\")
 
 
 def _place(settings: Mapping[str, str]) -> str:
@@ -104,9 +115,9 @@ def _place(settings: Mapping[str, str]) -> str:
     column = {"start": 0, "left": 0, "end": 2, "right": 2}.get(align, 1)
     row = 0
     if line.endswith("%"):
-        share = float(line[:-1]) if re.fullmatch(r"\d+(\.\d+)?%", line) else 100.0
+        share = float(line[:-1]) if PERCENT.fullmatch(line) else 100.0
         row = 2 if share < MIDDLE * 2 / 3 else 1 if share < MIDDLE * 4 / 3 else 0
-    elif line.isdigit():  # counted from the top; from the bottom when negative
-        row = 2 if int(line) < 8 else 0
+    elif LINE_NUMBER.fullmatch(line):  # counted from the top; from the bottom when negative
+        row = 2 if int(line) < MIDDLE_LINE else 0
     number = row * 3 + column + 1
     return "" if number == 2 else f"{{\\an{number}}}"

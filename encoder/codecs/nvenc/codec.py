@@ -30,11 +30,12 @@ from encoder.ffmpeg.command import (
     FfmpegRun,
     FilteredFrames,
     OutputSpec,
-    RawFrames,
     Spawn,
+    StdinWriter,
     VideoFrames,
 )
 from encoder.ffmpeg.process import FfmpegProcess, Generate, PipeWriter, ReadingEnd, wide_pipe
+from encoder.media.info import Size
 from servicekit.errors import InvalidArgument, ServiceError
 
 LIBRARY = "PyNvVideoCodec"
@@ -92,12 +93,10 @@ class Nvenc:
         options = {"c:v": "copy", "bsf:v": f"setts=pts=PTS:dts=DTS:duration=DURATION+not(DURATION)*{length:.9f}/TB"}
         options |= TAGS.get(self.format, {})
         if isinstance(frames, FilteredFrames):
-            request, source = self._request(frames), self._filtering_run(frames, output)
-            writer = partial(BitstreamWriter, self.worker, request, source, decodes=self.decodes)
+            writer = SessionFrames(self, self._request(frames), self._filtering_run(frames, output))
             return output.run(bits, options, writer, _shared_inputs(frames))
         raw = RawVideo(frames.size.width, frames.size.height, frames.frame_rate)
-        writer = partial(BitstreamWriter, self.worker, self._request(frames, raw), partial(nv12, frames))
-        return output.run(bits, options, writer)
+        return output.run(bits, options, SessionFrames(self, self._request(frames, raw), frames.frames))
 
     async def close(self) -> None:
         await self.worker.close()
@@ -123,12 +122,29 @@ def _shared_inputs(frames: FilteredFrames) -> Sequence[Any]:
     return frames.inputs if len(frames.inputs) > 1 else ()
 
 
-def nv12(frames: RawFrames) -> Iterator[memoryview]:
+@dataclass(frozen=True)
+class SessionFrames:
+    """Makes a BitstreamWriter of a session that gets its frames from a run of FFmpeg, or as they are generated, which
+    is as raw as the request says."""
+
+    codec: Nvenc
+    request: EncodeRequest
+    source: FfmpegRun | Generate
+
+    def __call__(self) -> StdinWriter:
+        source, raw = self.source, self.request.raw
+        if not isinstance(source, FfmpegRun):
+            assert raw is not None
+            source = partial(nv12, source, Size(raw.width, raw.height))
+        return BitstreamWriter(self.codec.worker, self.request, source, decodes=self.codec.decodes)
+
+
+def nv12(generate: Generate, size: Size) -> Iterator[memoryview]:
     """Yield frames of yuv420p as NV12: U and V, whole planes there, take turns here."""
-    luma = frames.size.width * frames.size.height
-    converted = np.empty(frames.size.frame_bytes, np.uint8)
+    luma = size.width * size.height
+    converted = np.empty(size.frame_bytes, np.uint8)
     pairs = converted[luma:].reshape(-1, 2)
-    for frame in frames.frames():
+    for frame in generate():
         planes = np.frombuffer(frame, np.uint8)
         converted[:luma] = planes[:luma]
         pairs[:, 0] = planes[luma : luma * 5 // 4]

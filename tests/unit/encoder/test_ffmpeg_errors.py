@@ -53,6 +53,12 @@ def test_a_signal_tells_which_limit_was_met(number: signal.Signals, code: str, t
         assert told in error.message
 
 
+def test_a_signal_that_ffmpeg_heeds_is_a_limit_too() -> None:
+    assert ffmpeg_error([], 255, FIELDS).reason == "TOO_MUCH_WORK"
+    denied = "[out#0/mp4 @ 0x5] Error opening output: Invalid data found"
+    assert ffmpeg_error([denied], 255, FIELDS).reason == "BAD_INPUT"
+
+
 def test_a_crashed_ffmpeg_is_a_fault_of_the_service() -> None:
     assert ffmpeg_error([], -11, FIELDS).code.name == "INTERNAL"
 

@@ -211,3 +211,33 @@ async def test_an_idle_connection_is_closed_after_a_body_that_ended_late(gateway
     writer.write(b"0\r\n\r\n")
     assert await within(reader.read()) == b""
     writer.close()
+
+
+@pytest.mark.parametrize("limits", [HttpLimits(connections=3)])
+async def test_idle_connections_are_closed_for_new_ones_and_busy_ones_are_not(gateway):
+    started, release = asyncio.Semaphore(0), asyncio.Event()
+
+    async def handle(request, context):
+        started.release()
+        await release.wait()
+        return jobs_pb2.ListJobsResponse()
+
+    gateway.handle = handle
+    idle = [await asyncio.open_connection("127.0.0.1", gateway.port) for _ in range(20)]
+    busy = []
+    for _ in range(3):
+        busy.append(await asyncio.open_connection("127.0.0.1", gateway.port))
+        busy[-1][1].write(b"GET /jobs HTTP/1.1\r\nHost: x\r\nX-API-Key: k\r\n\r\n")
+        await within(started.acquire())
+    for reader, writer in idle:
+        assert await within(reader.read()) == b""
+        writer.close()
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    refusal = await within(reader.read())
+    assert refusal.startswith(b"HTTP/1.1 503")
+    assert b"\r\nretry-after: 1\r\n" in refusal
+    writer.close()
+    release.set()
+    for reader, writer in busy:
+        await within(an_answer(reader))
+        writer.close()

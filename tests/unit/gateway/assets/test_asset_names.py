@@ -1,9 +1,12 @@
 """Names and types of files."""
 
+import operator
+
 import pytest
 
 from gateway.assets.record import ID, MAX_NAME_BYTES, clean_filename, content_type, new_id, parse_name
 from servicekit.errors import InvalidArgument
+from tests.support.growth import assert_grows_gently
 
 
 @pytest.mark.parametrize(
@@ -79,3 +82,8 @@ def test_a_name_is_assets_and_an_id():
     ):
         with pytest.raises(InvalidArgument):
             parse_name(name)
+
+
+@pytest.mark.parametrize("part", ["\u0301\u0327", "/", ".", " ", "\u200b", "x"])
+def test_names_take_time_in_step_with_their_length(part):
+    assert_grows_gently(lambda size: lambda: clean_filename("x" + part * size + ".mp4"), operator.call, 40_000)

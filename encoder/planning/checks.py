@@ -1,0 +1,49 @@
+"""Checks of finished results, as players show them."""
+
+from pathlib import Path
+
+from apigpu.encoder.v1 import encoder_pb2
+from encoder.media import probe
+from encoder.media.info import MediaInfo, Source, VideoStream, bad_input
+from encoder.operations.plan import MP4_TYPE, Plan
+from servicekit.errors import InvalidArgument
+
+
+def check_results(plan: Plan, result: Path) -> encoder_pb2.Summary:
+    """Return the frames, length and size of a finished result, as players show it; all 0 where it is neither picture
+    nor video. Raises InvalidArgument, which blames the plan's field, when it or a further result beside it is not what
+    the plan declares."""
+    for file in plan.files:
+        _measure(plan, file.path(result), file.content_type)
+    return _measure(plan, result, plan.content_type)
+
+
+def _measure(plan: Plan, path: Path, content_type: str) -> encoder_pb2.Summary:
+    if content_type == MP4_TYPE:
+        return _measure_video(plan, path)
+    if content_type.startswith("image/"):
+        _, picture = _probe(plan, path, "picture")
+        return encoder_pb2.Summary(frames=1, width=picture.width, height=picture.height)
+    if not path.is_file() or not path.stat().st_size:
+        raise bad_input(Source(plan.field, path), f"nothing came of it that could be written as {content_type}.")
+    return encoder_pb2.Summary()
+
+
+def _measure_video(plan: Plan, path: Path) -> encoder_pb2.Summary:
+    info, video = _probe(plan, path, "video")
+    if not video.frames or not video.decodes:
+        raise bad_input(Source(plan.field, path), "not one frame of it could be decoded; send it again.")
+    if plan.required_audio_field and not info.audio:
+        source = Source(plan.required_audio_field, path)
+        raise bad_input(source, "there is no sound in it; give audio that is longer.")
+    width, height = video.rotated_size
+    return encoder_pb2.Summary(frames=video.frames, duration_seconds=info.duration_seconds, width=width, height=height)
+
+
+def _probe(plan: Plan, path: Path, kind: str) -> tuple[MediaInfo, VideoStream]:
+    try:
+        return (probe.probe_video if kind == "video" else probe.probe_image)(Source("result", path))
+    except (InvalidArgument, FileNotFoundError) as error:
+        # FFmpeg was content, and yet there is nothing to show: it had nothing to make it of.
+        text = f"the file is damaged, and no {kind} can be made of it; send it again, or convert it first."
+        raise bad_input(Source(plan.field, path), text) from error

@@ -1,0 +1,220 @@
+"""The planner of one task, as the encoder sees it: asks the process that plans, and tells what its end means."""
+
+import asyncio
+import errno
+import os
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+from google.rpc import status_pb2
+
+from apigpu.encoder.v1 import encoder_pb2
+from apigpu.v1 import video_pb2
+from encoder.codecs.base import Codec
+from encoder.ffmpeg.command import ExtraFile, FfmpegRun
+from encoder.ffmpeg.process import KILL_SECONDS
+from encoder.media.info import Source
+from encoder.planning.processes import PlanningProcess, ProcessSource
+from encoder.planning.protocol import (
+    LENGTH,
+    FileData,
+    PlanData,
+    PlannerReply,
+    PlannerRequest,
+    PlanRequest,
+    check_length,
+    pack,
+)
+from encoder.planning.runs import BadReply, check_name, from_data
+from encoder.sandbox.sandboxes import ProcessLimits, SandboxAccess
+from servicekit.codec import from_json
+from servicekit.errors import InvalidArgument, ServiceError, Unavailable, from_status
+
+log = structlog.get_logger("encoder")
+
+T = TypeVar("T")
+
+GIB = 1024**3
+# Far more than honest files take: an hour of video without an index is counted in a few seconds.
+CPU_SECONDS, CPU_SECONDS_PER_GIB = 60, 60
+MEMORY_BYTES = 2 * GIB
+MAX_WARNINGS, MAX_FIELDS = 1000, 16
+MAX_NAME_CHARS, MAX_TEXT_CHARS = 200, 1000
+SIGNALLED = 128
+
+TOO_COMPLEX = "INPUT_TOO_COMPLEX"
+TOO_LONG = "reading it takes more processor time than the encoder gives it ({} s); give a simpler or smaller file."
+TOO_LARGE = "reading it takes more memory than the encoder gives it ({} MiB); give a simpler or smaller file."
+CRASHED = "the file is damaged in a way that what reads it does not survive; send it again, or convert it first."
+KILLED = "What plans the task was killed on the encoder, likely for lack of memory; try again."
+
+
+@dataclass(frozen=True)
+class PlannedTask:
+    """What a plan makes: see Plan. A run that can only be made after those before it is None."""
+
+    runs: tuple[FfmpegRun | None, ...]
+    field: str
+    codec: str
+    duration_seconds: float
+    frames_total: int
+    warnings: tuple[video_pb2.Warning, ...]
+    streamable: bool
+    content_type: str
+    files: tuple[ExtraFile, ...]
+
+
+@dataclass
+class Planner:
+    """Plans one task in a process of its own. Raises ServiceError: what is wrong with the request or its inputs;
+    InvalidArgument (reason INPUT_TOO_COMPLEX) for an input that meets a limit; Unavailable when the process is lost."""
+
+    process: PlanningProcess
+    source: ProcessSource
+    limits: ProcessLimits
+    folder: Path
+    result: Path
+    fields: tuple[str, ...] = ()
+    reading: str = ""
+    cpu_seconds: int = 0
+
+    async def plan(
+        self, operation: video_pb2.Operation, sources: Mapping[str, Source], codec: Codec, threads: int
+    ) -> PlannedTask:
+        """Return the plan of a task whose inputs lie in the folder. It can be planned again, for another codec."""
+        self.fields, self.reading = tuple(sources), ""
+        self.cpu_seconds = _cpu_seconds(sources, self.limits)
+        request = PlanRequest(
+            operation=operation.SerializeToString(),
+            inputs={field: source.path.name for field, source in sources.items()},
+            folder=str(self.folder),
+            result=str(self.result),
+            codec=codec.name,
+            decodes=getattr(codec, "decodes", False),
+            threads=threads,
+            cpu_seconds=self.cpu_seconds,
+        )
+        plan = _given((await self._ask(PlannerRequest(plan=request))).plan)
+        self.source.prepare_fonts(plan.font_tiers)
+        return _planned_task(plan, codec, self.folder)
+
+    async def run(self, number: int, codec: Codec) -> FfmpegRun:
+        """Return a run of the plan that depends on those before it, which have been."""
+        return from_data(_given((await self._ask(PlannerRequest(run=number))).run), codec, self.folder)
+
+    async def check(self) -> encoder_pb2.Summary:
+        """Finish the results, and return what players show of the first one: frames, length, size."""
+        reply = encoder_pb2.Summary.FromString(_given((await self._ask(PlannerRequest(check=True))).summary))
+        return encoder_pb2.Summary(
+            frames=reply.frames, duration_seconds=reply.duration_seconds, width=reply.width, height=reply.height
+        )
+
+    def end(self) -> None:
+        """Begin to end the process: there is nothing more to ask."""
+        self.process.channel.close()
+        self.process.kill()
+
+    async def close(self) -> bool:
+        """Kill the process; True once it is gone, False when it does not go."""
+        self.end()
+        await asyncio.wait([self.process.ended], timeout=KILL_SECONDS)
+        return self.process.ended.done()
+
+    async def _ask(self, request: PlannerRequest) -> PlannerReply:
+        try:
+            await asyncio.get_running_loop().sock_sendall(self.process.channel, pack(request))
+            while (reply := await self._receive()).reading is not None:
+                self.reading = reply.reading
+        except (OSError, EOFError) as error:
+            raise await self._lost() from error
+        if reply.out_of_memory:
+            raise self._blame(TOO_LARGE.format(self.limits.memory_bytes >> 20), TOO_COMPLEX)
+        if reply.status is not None:
+            raise _bounded(from_status(status_pb2.Status.FromString(reply.status)))
+        if reply.is_disk_full:  # whose meaning is known to the folder of the task
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if reply.traceback is not None:
+            raise RuntimeError(f"planning failed:\n{reply.traceback}")
+        return reply
+
+    async def _receive(self) -> PlannerReply:
+        length = check_length(await self._read(LENGTH.size))
+        return from_json(PlannerReply, await self._read(length))
+
+    async def _read(self, size: int) -> bytes:
+        loop, data = asyncio.get_running_loop(), bytearray()
+        while len(data) < size:
+            part = await loop.sock_recv(self.process.channel, size - len(data))
+            if not part:
+                raise EOFError
+            data += part
+        return bytes(data)
+
+    async def _lost(self) -> ServiceError:
+        """Return the error of a process whose channel is closed, by how it ended."""
+        await asyncio.wait([self.process.ended], timeout=KILL_SECONDS)
+        code = self.process.ended.result() if self.process.ended.done() else -signal.SIGKILL
+        # Bubblewrap reports a signal as a shell does.
+        number = -code if code < 0 else code - SIGNALLED
+        log.warning("planning process lost", return_code=code, reading=self.reading)
+        if number == signal.SIGXCPU:
+            return self._blame(TOO_LONG.format(self.cpu_seconds), TOO_COMPLEX)
+        if number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSYS):
+            return self._blame(CRASHED, "BAD_INPUT")
+        return Unavailable(KILLED, reason="KILLED")
+
+    def _blame(self, text: str, reason: str) -> InvalidArgument:
+        """Return the error of the input that was being read."""
+        if self.reading in self.fields:
+            return InvalidArgument.field(self.reading, text, reason=reason)
+        return InvalidArgument(text[0].upper() + text[1:], reason=reason)
+
+
+def _bounded(error: ServiceError) -> ServiceError:
+    """Return an error of the process with no more text than a caller can be sent."""
+    fields = {name[:MAX_NAME_CHARS]: text[:MAX_TEXT_CHARS] for name, text in islice(error.fields.items(), MAX_FIELDS)}
+    metadata = {
+        name[:MAX_NAME_CHARS]: text[:MAX_NAME_CHARS] for name, text in islice(error.metadata.items(), MAX_FIELDS)
+    }
+    return type(error)(error.message[:MAX_TEXT_CHARS], reason=error.reason[:64], fields=fields, metadata=metadata)
+
+
+def _given(value: T | None) -> T:
+    if value is None:
+        raise BadReply("a reply lacks what was asked for")
+    return value
+
+
+def _planned_task(data: PlanData, codec: Codec, folder: Path) -> PlannedTask:
+    return PlannedTask(
+        runs=tuple(from_data(run, codec, folder) if run is not None else None for run in data.runs),
+        field=data.field,
+        codec=data.codec,
+        duration_seconds=data.duration_seconds,
+        frames_total=data.frames_total,
+        warnings=tuple(video_pb2.Warning.FromString(warning) for warning in data.warnings[:MAX_WARNINGS]),
+        streamable=data.streamable,
+        content_type=data.content_type,
+        files=tuple(map(_file, data.files)),
+    )
+
+
+def _file(data: FileData) -> ExtraFile:
+    return ExtraFile(check_name(data.name), data.content_type)
+
+
+def _cpu_seconds(sources: Mapping[str, Source], limits: ProcessLimits) -> int:
+    size = sum(path.stat().st_size for path in {source.path for source in sources.values()})
+    return min(CPU_SECONDS + CPU_SECONDS_PER_GIB * size // GIB, limits.cpu_seconds)
+
+
+async def open_planner(source: ProcessSource, base: ProcessLimits, folder: Path, result: Path) -> Planner:
+    """Return a planner for a task; it must be closed. No limit of its process is above `base`."""
+    limits = replace(base, memory_bytes=min(MEMORY_BYTES, base.memory_bytes))
+    process = await source.open(limits, SandboxAccess((folder, result.parent), ()))
+    return Planner(process, source, limits, folder, result)

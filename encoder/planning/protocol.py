@@ -1,0 +1,183 @@
+"""What the encoder, the fork server and the process that plans one task say to each other: JSON of these dataclasses.
+
+A process that plans has read what callers sent, and may be under their command: of it the encoder takes nothing but
+data, bounded in size and held against these types. It never unpickles, and opens no path that it is told.
+"""
+
+import socket
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from encoder.codecs.nvenc.request import EncodeRequest, Parameters
+from servicekit.codec import from_json, to_json
+
+# Requests have the words of captions in them, replies the command lines.
+MAX_MESSAGE_BYTES = 32 * 1024 * 1024
+LENGTH = struct.Struct(">I")
+MAX_PACKET_BYTES = 128 * 1024
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class PlanningSettings:
+    """What planning needs of the encoder's settings."""
+
+    x264_preset: str
+    crf: int
+    nvenc: Parameters
+    fonts_dir: str
+
+
+@dataclass(frozen=True)
+class PlanRequest:
+    """A task: a serialized apigpu.v1.Operation; its inputs, by field the name of the file in `folder`; the path that
+    the result is to be written to; the name of the codec, and whether it decodes on its card; the seconds of processor
+    time that planning may take."""
+
+    operation: bytes
+    inputs: dict[str, str]
+    folder: str
+    result: str
+    codec: str
+    decodes: bool
+    threads: int
+    cpu_seconds: int
+
+
+@dataclass(frozen=True)
+class PlannerRequest:
+    """One of: plan a task; make run number `run` of it, for which those before it have been; check its results."""
+
+    plan: PlanRequest | None = None
+    run: int | None = None
+    check: bool = False
+
+
+@dataclass(frozen=True)
+class FramesData:
+    """StillFrames: files in the task's folder, by their name, width, height and grid."""
+
+    levels: tuple[tuple[str, int, int, int], ...]
+    width: int
+    height: int
+    motion: bytes
+    count: int
+    field: str
+
+
+@dataclass(frozen=True)
+class SourceRun:
+    """A run of FFmpeg that a session of a codec gets its frames from."""
+
+    arguments: tuple[str, ...]
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RunData:
+    """An FfmpegRun. Its standard input is nothing, or `frames`; or what a session makes for `request`, of `frames` or
+    of what `source` decodes."""
+
+    arguments: tuple[str, ...]
+    fields: tuple[str, ...]
+    is_image: bool
+    frames: FramesData | None = None
+    request: EncodeRequest | None = None
+    source: SourceRun | None = None
+
+
+@dataclass(frozen=True)
+class FileData:
+    """An ExtraFile."""
+
+    name: str
+    content_type: str
+
+
+@dataclass(frozen=True)
+class PlanData:
+    """A plan. A run that can only be made after those before it is None. `warnings` are serialized apigpu.v1.Warning;
+    `font_tiers` tells how many tiers of fonts were read for it."""
+
+    runs: tuple[RunData | None, ...]
+    field: str
+    codec: str
+    duration_seconds: float
+    frames_total: int
+    warnings: tuple[bytes, ...]
+    streamable: bool
+    content_type: str
+    files: tuple[FileData, ...]
+    font_tiers: int
+
+
+@dataclass(frozen=True)
+class PlannerReply:
+    """What comes back of a request, after any number of notes of which input is `reading`: the answer, or an error as a
+    serialized google.rpc.Status, or the traceback of one that nobody foresaw. `summary` is a serialized Summary."""
+
+    reading: str | None = None
+    plan: PlanData | None = None
+    run: RunData | None = None
+    summary: bytes | None = None
+    status: bytes | None = None
+    traceback: str | None = None
+    out_of_memory: bool = False
+    is_disk_full: bool = False
+
+
+@dataclass(frozen=True)
+class ForkRequest:
+    """Fork process number `number`, which may take so many seconds of processor time, bytes of memory beyond what it
+    begins with, and bytes of a file; and, where it `is_confined`, see these paths alone."""
+
+    number: int
+    cpu_seconds: int
+    memory_bytes: int
+    file_bytes: int
+    is_confined: bool
+    readable: tuple[str, ...]
+    writable: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ServerRequest:
+    """One of: fork a process; kill number `kill`, if it lives; have `font_tiers` tiers of fonts read for those to
+    come."""
+
+    fork: ForkRequest | None = None
+    kill: int | None = None
+    font_tiers: int | None = None
+
+
+@dataclass(frozen=True)
+class ServerReply:
+    """First, empty: the server is ready. Then: process number `ended` ended with a return code, negative for a signal;
+    or could not be made, for lack of memory or processes."""
+
+    ended: int | None = None
+    return_code: int = 0
+
+
+def pack(message: object) -> bytes:
+    """Return a message as it is sent."""
+    data = to_json(message)
+    return LENGTH.pack(len(data)) + data
+
+
+def check_length(head: bytes) -> int:
+    """Return the length of the message behind a head. Raises ValueError for one that is too long."""
+    (length,) = LENGTH.unpack(head)
+    if length > MAX_MESSAGE_BYTES:
+        raise ValueError(f"a message of {length} bytes is too long")
+    return int(length)
+
+
+def iter_messages(channel: socket.socket, kind: type[T]) -> Iterator[T]:
+    """Yield the messages that come over a blocking channel, until it is closed."""
+    with channel.makefile("rb") as file:
+        while len(head := file.read(LENGTH.size)) == LENGTH.size:
+            yield from_json(kind, file.read(check_length(head)))

@@ -1,0 +1,108 @@
+"""Plans and runs as data, and back: what the encoder takes of the process that planned is what it can check."""
+
+import math
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from apigpu.v1.motion_pb2 import Motion
+from encoder.codecs.base import Codec
+from encoder.codecs.nvenc import driver
+from encoder.codecs.nvenc.codec import Nvenc, SessionFrames
+from encoder.ffmpeg.command import FfmpegRun
+from encoder.ffmpeg.errors import CUT_OFF, IMAGE_CUT_OFF
+from encoder.ffmpeg.process import PipedFrames
+from encoder.kenburns.sampling import MAX_STORED_PIXELS, MAX_STORED_SIDE, StillFrames, StillLevel
+from encoder.media.info import Size
+from encoder.planning.protocol import FramesData, RunData, SourceRun
+
+MAX_FRAME_PIXELS = 3840 * 2160
+# Sides are rounded.
+MAX_STILL_PIXELS = MAX_STORED_PIXELS * 21 // 20
+PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+SIGNS = {False: CUT_OFF, True: IMAGE_CUT_OFF}
+
+
+class BadReply(ValueError):
+    """A reply is not what a plan can be."""
+
+
+def check_name(name: str) -> str:
+    """Return the name of a file in the task's folder. Raises BadReply for what could lead out of it."""
+    if not PLAIN_NAME.fullmatch(name):
+        raise BadReply("a file has a name that no operation gives")
+    return name
+
+
+def to_data(run: FfmpegRun) -> RunData:
+    """Return a run as data."""
+    frames = request = source = None
+    if isinstance(run.stdin, PipedFrames):
+        frames = _frames_to_data(run.stdin.generate)
+    elif isinstance(run.stdin, SessionFrames):
+        request, origin = run.stdin.request, run.stdin.source
+        if isinstance(origin, FfmpegRun):
+            source = SourceRun(origin.arguments, origin.fields)
+        else:
+            frames = _frames_to_data(origin)
+    elif run.stdin is not None:
+        raise TypeError(f"{run.stdin} has no form as data")
+    return RunData(run.arguments, run.fields, run.cut_off_signs == IMAGE_CUT_OFF, frames, request, source)
+
+
+def from_data(data: RunData, codec: Codec, folder: Path) -> FfmpegRun:
+    """Return the run of a task in `folder`. Devices, and what a session may do, are those of the codec, whatever the
+    data says. Raises BadReply."""
+    run = FfmpegRun(_checked(data.arguments), data.fields, SIGNS[data.is_image])
+    frames = _frames_from_data(data.frames, folder) if data.frames is not None else None
+    if data.request is None:
+        return replace(run, stdin=PipedFrames(frames)) if frames is not None else run
+    if not isinstance(codec, Nvenc):
+        raise BadReply("the codec has no sessions")
+    request = replace(data.request, parameters=codec.worker.parameters, wait=codec.waits)
+    if data.source is not None:
+        devices = driver.devices() if codec.decodes else ()
+        source = FfmpegRun(_checked(data.source.arguments), data.source.fields, devices=devices)
+        return replace(run, stdin=SessionFrames(codec, replace(request, raw=None), source))
+    if frames is None or request.raw is None or (request.raw.width, request.raw.height) != _shape(frames.clip):
+        raise BadReply("a session has no frames")
+    return replace(run, stdin=SessionFrames(codec, request, frames))
+
+
+def _checked(arguments: tuple[str, ...]) -> tuple[str, ...]:
+    if any("\0" in argument for argument in arguments):
+        raise BadReply("an argument holds a zero byte")
+    return arguments
+
+
+def _frames_to_data(generate: object) -> FramesData:
+    if not isinstance(generate, StillFrames):
+        raise TypeError(f"{generate} has no form as data")
+    levels = tuple((level.path.name, level.size.width, level.size.height, level.grid) for level in generate.levels)
+    motion = generate.motion.SerializeToString()
+    return FramesData(levels, *_shape(generate.clip), motion, generate.count, generate.field)
+
+
+def _frames_from_data(data: FramesData, folder: Path) -> StillFrames:
+    levels = tuple(
+        StillLevel(folder / check_name(name), _size(width, height, MAX_STILL_PIXELS), grid)
+        for name, width, height, grid in data.levels
+    )
+    if not levels or any(level.stored.width * level.stored.height > MAX_STILL_PIXELS for level in levels):
+        raise BadReply("a still has a size that cannot be")
+    motion = Motion.FromString(data.motion)
+    numbers = (motion.start_zoom, motion.end_zoom, motion.focus_x, motion.focus_y)
+    if not all(map(math.isfinite, numbers)) or min(numbers[:2]) < 1:
+        raise BadReply("a motion has numbers that cannot be")
+    return StillFrames(levels, _size(data.width, data.height, MAX_FRAME_PIXELS), motion, data.count, data.field)
+
+
+def _size(width: int, height: int, most: int) -> Size:
+    is_even = width % 2 == 0 and height % 2 == 0
+    if not is_even or min(width, height) < 2 or max(width, height) > MAX_STORED_SIDE or width * height > most:
+        raise BadReply("a picture has a size that cannot be")
+    return Size(width, height)
+
+
+def _shape(size: Size) -> tuple[int, int]:
+    return size.width, size.height

@@ -1,0 +1,130 @@
+"""The process that plans one task: it reads what the caller sent, and answers requests until its channel is closed.
+
+It is forked by the fork server; or the sandbox starts a program that has this `main`.
+"""
+
+import errno
+import resource
+import socket
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from apigpu.v1 import video_pb2
+from encoder.captions.fonts import FontLibrary
+from encoder.codecs.base import X264, Codec
+from encoder.codecs.nvenc.codec import Nvenc
+from encoder.codecs.nvenc.worker_client import WorkerClient
+from encoder.ffmpeg.command import FfmpegRun
+from encoder.media.info import Source
+from encoder.media.reading import on_reading
+from encoder.operations import OPERATIONS
+from encoder.operations.plan import Plan, PlanContext, check_options
+from encoder.planning.checks import check_results
+from encoder.planning.protocol import (
+    FileData,
+    PlanData,
+    PlannerReply,
+    PlannerRequest,
+    PlanningSettings,
+    PlanRequest,
+    iter_messages,
+    pack,
+)
+from encoder.planning.runs import to_data
+from servicekit.codec import from_json
+from servicekit.errors import ServiceError, Unimplemented
+
+MAX_TRACEBACK_CHARS = 20_000
+
+
+class Send(Protocol):
+    """Sends a message to the encoder."""
+
+    def __call__(self, reply: PlannerReply) -> None: ...
+
+
+@dataclass
+class PlanningSession:
+    """The plan of one task, from its request to its results."""
+
+    settings: PlanningSettings
+    fonts: FontLibrary
+    _plans: list[tuple[Plan, Path]] = field(default_factory=list)
+
+    def answer(self, request: PlannerRequest) -> PlannerReply:
+        """Return the answer to a request. Raises ServiceError."""
+        if request.plan is not None:
+            return PlannerReply(plan=self._make_plan(request.plan))
+        plan, result = self._plans[-1]
+        if request.run is not None:
+            planned = plan.runs[request.run]
+            return PlannerReply(run=to_data(planned if isinstance(planned, FfmpegRun) else planned()))
+        if plan.finish is not None:
+            plan.finish(result)
+        return PlannerReply(summary=check_results(plan, result).SerializeToString())
+
+    def _make_plan(self, request: PlanRequest) -> PlanData:
+        resource.setrlimit(resource.RLIMIT_CPU, (request.cpu_seconds, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+        operation = video_pb2.Operation.FromString(request.operation)
+        name = operation.WhichOneof("kind") or ""
+        if name not in OPERATIONS:
+            text = f"This encoder does not know the operation '{name}'; it knows {', '.join(OPERATIONS)}."
+            raise Unimplemented(text, reason="UNKNOWN_OPERATION")
+        folder, message = Path(request.folder), getattr(operation, name)
+        sources = {key: Source(key, folder / file) for key, file in request.inputs.items()}
+        codec = self._codec(request.codec, decodes=request.decodes)
+        check_options(message)
+        context = PlanContext(sources, folder, request.result, codec, request.threads, self.fonts)
+        plan = OPERATIONS[name](message, context)
+        self._plans.append((plan, Path(request.result)))
+        return PlanData(
+            runs=tuple(to_data(run) if isinstance(run, FfmpegRun) else None for run in plan.runs),
+            field=plan.field,
+            codec=plan.codec,
+            duration_seconds=plan.duration_seconds,
+            frames_total=plan.frames_total,
+            warnings=tuple(warning.SerializeToString() for warning in plan.warnings),
+            streamable=plan.streamable,
+            content_type=plan.content_type,
+            files=tuple(FileData(file.name, file.content_type) for file in plan.files),
+            font_tiers=self.fonts.tiers_read,
+        )
+
+    def _codec(self, name: str, *, decodes: bool) -> Codec:
+        if name == Nvenc.name:
+            return Nvenc(WorkerClient(self.settings.nvenc), waits=True, decodes=decodes)
+        return X264(self.settings.x264_preset, self.settings.crf)
+
+
+def serve(channel: socket.socket, session: PlanningSession) -> None:
+    """Answer the requests that come over the channel, until it is closed."""
+
+    def send(reply: PlannerReply) -> None:
+        channel.sendall(pack(reply))
+
+    on_reading(lambda name: send(PlannerReply(reading=name)))
+    for request in iter_messages(channel, PlannerRequest):
+        send(_answer(session, request))
+
+
+def _answer(session: PlanningSession, request: PlannerRequest) -> PlannerReply:
+    try:
+        return session.answer(request)
+    except ServiceError as error:
+        return PlannerReply(status=error.to_status().SerializeToString())
+    except MemoryError:
+        return PlannerReply(out_of_memory=True)
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return PlannerReply(is_disk_full=True)
+        return PlannerReply(traceback=traceback.format_exc()[-MAX_TRACEBACK_CHARS:])
+
+
+def main(channel: str, settings: str) -> None:
+    """Plan one task."""
+    known = from_json(PlanningSettings, settings.encode())
+    library = FontLibrary(Path(known.fonts_dir) if known.fonts_dir else None)
+    with socket.socket(fileno=int(channel)) as connected:
+        serve(connected, PlanningSession(known, library))

@@ -1,0 +1,135 @@
+"""What the encoder takes of a process that plans, which may be under a caller's command: data that leads it nowhere."""
+
+import os
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from apigpu.v1.motion_pb2 import Motion
+from encoder.codecs.base import X264
+from encoder.codecs.nvenc.codec import Nvenc, SessionFrames
+from encoder.codecs.nvenc.request import Parameters
+from encoder.codecs.nvenc.worker_client import WorkerClient
+from encoder.ffmpeg.command import FfmpegRun, OutputSpec, RawFrames
+from encoder.ffmpeg.errors import IMAGE_CUT_OFF
+from encoder.ffmpeg.process import PipedFrames
+from encoder.kenburns.sampling import StillFrames, StillLevel
+from encoder.media.files import open_regular
+from encoder.media.info import Size
+from encoder.planning import protocol
+from encoder.planning.protocol import PlannerReply, PlannerRequest, RunData
+from encoder.planning.runs import BadReply, check_name, from_data, to_data
+from servicekit.codec import from_json, to_json
+
+FOLDER = Path("/work/task-1")
+OUTPUT = OutputSpec((), {"f": "mp4"}, "result", {}, 2)
+STILLS = StillFrames(
+    (StillLevel(FOLDER / "still0.yuv", Size(64, 36), 2),), Size(64, 36), Motion(start_zoom=1, end_zoom=2), 5, "url"
+)
+PICTURES = RawFrames(STILLS, STILLS.clip, Fraction(24), 5)
+
+
+def nvenc(*, waits: bool = True) -> Nvenc:
+    return Nvenc(WorkerClient(Parameters(cq=30)), waits=waits, decodes=False)
+
+
+def sent(data: RunData) -> RunData:
+    """The run as it comes out at the other end."""
+    return from_json(RunData, to_json(data))
+
+
+def test_a_plain_run_comes_through_whole() -> None:
+    run = FfmpegRun(("-i", "a", "b"), ("url", ""), IMAGE_CUT_OFF)
+    assert from_data(sent(to_data(run)), X264("fast", 23), FOLDER) == run
+
+
+def test_frames_come_through_whole() -> None:
+    run = X264("fast", 23).make_run(PICTURES, OUTPUT)
+    assert run.stdin == PipedFrames(STILLS)
+    assert from_data(sent(to_data(run)), X264("fast", 23), FOLDER) == run
+
+
+def test_a_session_is_the_codecs_own_whatever_the_data_says() -> None:
+    run = nvenc().make_run(PICTURES, OUTPUT)
+    mine = nvenc(waits=False)
+    come = from_data(sent(to_data(run)), mine, FOLDER)
+    assert isinstance(come.stdin, SessionFrames)
+    assert come.stdin.codec is mine
+    assert come.stdin.source == STILLS
+    assert (come.stdin.request.parameters, come.stdin.request.wait) == (mine.worker.parameters, False)
+
+
+@pytest.mark.parametrize("name", ["", "..", ".hidden", "a/b", "../a", "/etc/passwd", "a\0", "a\n", "x" * 65])
+def test_no_name_leads_out_of_the_folder(name: str) -> None:
+    with pytest.raises(BadReply):
+        check_name(name)
+    frames = to_data(X264("fast", 23).make_run(PICTURES, OUTPUT)).frames
+    assert frames is not None
+    data = RunData((), (), is_image=False, frames=replace(frames, levels=((name, 64, 36, 2),)))
+    with pytest.raises(BadReply):
+        from_data(data, X264("fast", 23), FOLDER)
+
+
+@pytest.mark.parametrize("change", [
+    {"width": 63},
+    {"width": 0},
+    {"width": 100_000, "height": 100_000},
+    {"levels": ()},
+    {"levels": (("still0.yuv", 30_000, 30_000, 1),)},
+    {"levels": (("still0.yuv", 8000, 8000, 64),)},
+    {"levels": (("still0.yuv", -2, 36, 1),)},
+    {"motion": Motion(start_zoom=0, end_zoom=1).SerializeToString()},
+    {"motion": Motion(start_zoom=float("nan"), end_zoom=1).SerializeToString()},
+    {"motion": Motion(start_zoom=1, end_zoom=float("inf")).SerializeToString()},
+])  # fmt: skip
+def test_frames_that_cannot_be_are_refused(change: dict[str, object]) -> None:
+    data = to_data(X264("fast", 23).make_run(PICTURES, OUTPUT))
+    assert data.frames is not None
+    with pytest.raises(BadReply):
+        from_data(replace(data, frames=replace(data.frames, **change)), X264("fast", 23), FOLDER)
+
+
+def test_a_session_without_its_codec_or_its_frames_is_refused() -> None:
+    data = to_data(nvenc().make_run(PICTURES, OUTPUT))
+    assert data.request is not None
+    assert data.request.raw is not None
+    with pytest.raises(BadReply):
+        from_data(data, X264("fast", 23), FOLDER)
+    larger = replace(data.request, raw=replace(data.request.raw, width=128))
+    for wrong in (replace(data, frames=None), replace(data, request=larger)):
+        with pytest.raises(BadReply):
+            from_data(wrong, nvenc(), FOLDER)
+
+
+def test_an_argument_holds_no_zero_byte() -> None:
+    with pytest.raises(BadReply):
+        from_data(RunData(("a\0b",), (), is_image=False), X264("fast", 23), FOLDER)
+
+
+def test_a_message_has_a_bounded_length() -> None:
+    assert protocol.check_length(protocol.pack(PlannerRequest(run=1))[:4]) > 0
+    with pytest.raises(ValueError, match="too long"):
+        protocol.check_length(b"\xff\xff\xff\xff")
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"[]", b"{", b'{"run": 5}', b'{"plan": {}}', b'{"reading": 1}', b'{"status": "\xff"}']
+)
+def test_a_reply_is_held_against_its_type(data: bytes) -> None:
+    with pytest.raises(ValueError):
+        from_json(PlannerReply, data)
+
+
+def test_only_plain_files_are_opened(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_bytes(b"abc")
+    with open_regular(tmp_path / "plain") as file:
+        assert file.read() == b"abc"
+    (tmp_path / "link").symlink_to(tmp_path / "plain")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("link", "pipe", ".", "/dev/zero"):
+        with pytest.raises(OSError):
+            open_regular(tmp_path / name)
+    with pytest.raises(FileNotFoundError):
+        open_regular(tmp_path / "none")

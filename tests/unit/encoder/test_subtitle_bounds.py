@@ -1,0 +1,133 @@
+"""Subtitles that would take hours: each reader takes time in step with the file, and files have bounds."""
+
+import operator
+from collections.abc import Callable
+
+import pytest
+
+from apigpu.v1 import caption_style_pb2
+from encoder.captions import ass, fonts, formats, karaoke
+from encoder.captions.formats import Cue, SubtitleError, subrip
+from servicekit.errors import InvalidArgument
+from tests.support.growth import assert_grows_gently
+
+SRT = "1\n00:00:01,000 --> 00:00:09,000\n"
+VTT = "WEBVTT\n\n00:01.000 --> 00:09.000\n"
+ASS = "[Script Info]\n\n[V4+ Styles]\nFormat: Name, Fontname\n{styles}\n[Events]\nFormat: Start, End, Text\n{events}\n"
+MARKS = "\u0301\u0327"
+
+# Each makes a file of a size that grows in step with a number.
+FILES: dict[str, Callable[[int], str]] = {
+    "marks": lambda size: SRT + "x" + MARKS * size,
+    "marks on many": lambda size: SRT + ("x" + MARKS * 400) * (size // 400),
+    "cues": lambda size: "".join(f"{n}\n00:00:01,000 --> 00:00:02,000\nHi\n\n" for n in range(size // 20)),
+    "numbers": lambda size: SRT + "1\n" * size,
+    "blanks": lambda size: SRT + "x\n" + " \n" * size,
+    "unclosed": lambda size: SRT + "<i " * size,
+    "one unclosed": lambda size: SRT + "<font " + "x" * size,
+    "carriage returns": lambda size: SRT + "x" + "\r" * size,
+    "clocks": lambda size: SRT + "0" * size + " --> " + "0" * size,
+    "vtt tags": lambda size: VTT + "<b>x</b>" * size,
+    "vtt word times": lambda size: VTT + "x<00:02.000>" * size,
+    "vtt classes": lambda size: VTT + "<c." + "x." * size + ">",
+    "vtt settings": lambda size: VTT.replace("09.000", "09.000 " + "a:b " * size) + "x",
+    "vtt unclosed": lambda size: VTT + "<" * size,
+    "vtt letters by number": lambda size: VTT + "&#" + "1" * size + ";",
+    "ass braces": lambda size: ASS.format(styles="", events="Dialogue: 0,1," + "{" * size),
+    "ass fonts": lambda size: ASS.format(styles="", events="Dialogue: 0,1," + "{\\fnA}x" * size),
+    "ass fields": lambda size: ASS.format(styles="Format: " + "x," * size, events="Dialogue: 0,1,x"),
+    "ass styles": lambda size: ASS.format(styles="Style: A,B\n" * (size // 10), events="Dialogue: 0,1,x"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_reading_grows_evenly(name: str) -> None:
+    def prepare(size: int) -> Callable[[], object]:
+        data = FILES[name](size).encode()
+
+        def read() -> object:
+            try:
+                return formats.read(data)
+            except SubtitleError as error:
+                return error
+
+        return read
+
+    assert_grows_gently(prepare, operator.call, 2000)
+
+
+@pytest.mark.parametrize("text", ["<font color=" + " " * 20_000, "color" + " " * 20_000, "color=\"'" * 4000])
+def test_a_color_is_sought_in_linear_time(text: str) -> None:
+    assert_grows_gently(lambda size: lambda: subrip.font_color((text * 4)[: size * 4]), operator.call, 1000)
+
+
+@pytest.mark.parametrize("rest", [' color="#FF0000"', " color = '#ff0000'", " color=red", ' size=3 color= "#F00000"'])
+def test_colors_are_still_found(rest: str) -> None:
+    assert subrip.font_color(rest).startswith("#F")
+
+
+def test_word_times_grow_evenly() -> None:
+    def prepare(size: int) -> Callable[[], object]:
+        text = "x " * size
+        cue = Cue(0, 1_000_000, text, tuple((2 * number, number) for number in range(size)))
+        return lambda: karaoke.timed_words(cue)
+
+    assert_grows_gently(prepare, operator.call, 1000)
+
+
+def test_dropping_letters_grows_evenly() -> None:
+    def prepare(size: int) -> Callable[[], object]:
+        cue = Cue(0, 1_000_000, "x\u00e9 " * size, tuple((3 * number, number) for number in range(size)))
+        words = karaoke.timed_words(cue)
+        return lambda: (fonts.drop_from_cue(cue, {"\u00e9"}), fonts.drop_from_words(words, cue, {"\u00e9"}))
+
+    assert_grows_gently(prepare, operator.call, 2000)
+
+
+def test_matching_words_grows_evenly() -> None:
+    def prepare(size: int) -> Callable[[], object]:
+        words = [caption_style_pb2.CaptionWord(text="x" + MARKS * 500, start=0, end=1)] * (size // 50)
+        cues = [Cue(0, 1000, f"x{MARKS * 500} " * (size // 50))]
+        return lambda: karaoke.match_words(cues, words)
+
+    assert_grows_gently(prepare, operator.call, 1000)
+
+
+def test_writing_grows_evenly() -> None:
+    def prepare(size: int) -> Callable[[], object]:
+        text = "<font color=red>{\\x}" * size
+        return lambda: ass.to_ass(text)
+
+    assert_grows_gently(prepare, operator.call, 1000)
+
+
+@pytest.mark.parametrize("kind", ["srt", "vtt", "ass"])
+def test_a_file_has_a_bounded_number_of_captions(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subrip, "MAX_CUES", 1000)
+    count = subrip.MAX_CUES + 1
+    text = {
+        "srt": "0:0:0 --> 0:0:1\nx\n" * count,
+        "vtt": "WEBVTT\n\n" + "00:00.000 --> 00:01.000\nx\n\n" * count,
+        "ass": ASS.format(styles="", events="Dialogue: 0,1,x\n" * count),
+    }[kind]
+    with pytest.raises(SubtitleError, match="1,000 captions"):
+        formats.read(text.encode())
+
+
+@pytest.mark.parametrize("line", ["1" * 5000, "²", "1" * 5000 + "%", "٣"])
+def test_a_strange_line_is_no_failure(line: str) -> None:
+    text = VTT.replace("09.000", f"09.000 line:{line}") + "x&#" + "9" * 5000 + ";"
+    (cue,) = formats.read(text.encode())
+    assert cue.text.endswith("x\ufffd")
+
+
+def test_an_error_quotes_no_more_than_a_line() -> None:
+    word = caption_style_pb2.CaptionWord(text="y" * 100_000, start=0, end=1)
+    with pytest.raises(InvalidArgument) as caught:
+        karaoke.match_words([Cue(0, 1000, "x" * 100_000)], [word])
+    assert len(caught.value.message) < 400
+
+
+def test_a_time_after_the_last_word_is_borne() -> None:
+    (cue,) = formats.read((VTT + "one <00:02.000>two   <00:03.000>").encode())
+    assert fonts.drop_from_cue(cue, {"w"}).text == "one to"
