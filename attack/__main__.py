@@ -14,28 +14,33 @@ from attack import (
     answers,
     file_names,
     held_calls,
+    http_heads,
     idle_connections,
     json_bodies,
     media_files,
     origins,
+    providers,
     queries,
     slow_readers,
+    wrong_keys,
 )
 from attack.target import Row, running
 
 ATTACKS: dict[str, ModuleType] = {
     "json_bodies": json_bodies,
+    "http_heads": http_heads,
+    "wrong_keys": wrong_keys,
     "file_names": file_names,
     "held_calls": held_calls,
     "idle_connections": idle_connections,
     "slow_readers": slow_readers,
     "origins": origins,
+    "providers": providers,
     "answers": answers,
     "queries": queries,
     "media_files": media_files,
 }
-
-
+# Of the table where no terminal tells.
 WIDTH = 200
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,13 +74,15 @@ def test_no_answer_breaks_the_document(pair, tmp_path):
     add_examples(schema, pair, tmp_path)
     path = tmp_path / "openapi.json"
     path.write_text(json.dumps(schema))
-    config = Path(__file__).parent / "openapi" / "schemathesis.toml"
+    tools = Path(__file__).parent / "openapi"
     run(
-        *(sdk("schemathesis"), "--config-file", config, "run", path, "--url", pair.http_url),
+        *(sdk("schemathesis"), "--config-file", tools / "schemathesis.toml", "run", path, "--url", pair.http_url),
         *("--header", f"X-API-Key: {pair.key}", "--no-color"),
         folder=tmp_path,
+        SCHEMATHESIS_HOOKS=str(tools / "hooks.py"),
     )
-    ended = httpx.get(f"{pair.http_url}/jobs?status=COMPLETED&page_size=100", headers={"X-API-Key": pair.key}).json()
+    done = f"{pair.http_url}/jobs?status=COMPLETED&page_size=1000"
+    ended = httpx.get(done, headers={"X-API-Key": pair.key}).json()
     assert {job["operation"] for job in ended["jobs"]} == {"caption", "addaudio", "img2vid", "concat", "thumbnail"}
 
 
@@ -103,6 +106,15 @@ def add_examples(schema, pair, folder):
     for name, example in {f"/video/{name}": example for name, example in examples.items()}.items():
         content = schema["paths"][name]["post"]["requestBody"]["content"]
         content["application/json"]["examples"] = {"real": {"value": example}}
+
+
+def test_what_it_says_of_keys_is_so(pair):
+    schema = httpx.get(f"{pair.http_url}/openapi.json").json()
+    for path, item in schema["paths"].items():
+        for method, operation in item.items():
+            answer = httpx.request(method, pair.http_url + re.sub("{.+?}", "x", path))
+            needs_key = operation.get("security", schema["security"]) != []
+            assert (answer.status_code == 401) == needs_key, f"{method} {path}"
 
 
 def link_assets(schema):

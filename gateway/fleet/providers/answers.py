@@ -6,8 +6,8 @@ from typing import Any
 
 import httpx
 
-# Our workers write some kilobytes into a status of RunPod, a page of Vast.ai's has some hundreds.
-MAX_ANSWER_BYTES = 8 * 1024 * 1024
+# Our workers write some kilobytes into a status of RunPod; a page of Vast.ai, or a catalog, has some hundreds.
+MAX_ANSWER_BYTES = 2 * 1024 * 1024
 # Of a whole answer: the time-outs of the client are of each read.
 MAX_ANSWER_SECONDS = 120.0
 
