@@ -14,17 +14,21 @@ from attack import (
     answers,
     file_names,
     held_calls,
+    http_heads,
     idle_connections,
     json_bodies,
     origins,
     providers,
     queries,
     slow_readers,
+    wrong_keys,
 )
 from attack.target import Row, running
 
 ATTACKS: dict[str, ModuleType] = {
     "json_bodies": json_bodies,
+    "http_heads": http_heads,
+    "wrong_keys": wrong_keys,
     "file_names": file_names,
     "held_calls": held_calls,
     "idle_connections": idle_connections,
@@ -34,8 +38,7 @@ ATTACKS: dict[str, ModuleType] = {
     "answers": answers,
     "queries": queries,
 }
-
-
+# Of the table where no terminal tells.
 WIDTH = 200
 
 

@@ -28,6 +28,8 @@ DEFAULT_PAGE = 50
 MAX_PAGE = 1000
 # A call that waits for a job; proxies and tools cut longer ones.
 MAX_WAIT_SECONDS = 300.0
+# Each of them keeps a short call open: so many leave most slots of those to others.
+MAX_WAITS = 200
 # At shutdown: long enough to return a job that has just ended, and a store that is away delays no caller for longer.
 LAST_READ_SECONDS = 1.0
 CANCELLED = Failure(code=Cancelled.code.value[0], message="The job was cancelled.", reason="JOB_CANCELLED")
@@ -58,6 +60,8 @@ class JobManager:
     is_draining: bool = field(default=False, init=False)
     # Set once the gateway shuts down: every wait ends, and whoever waits for a job leaves it alone.
     closing: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    # Calls that wait for a job by `get`.
+    waits: int = field(default=0, init=False)
     # Jobs that are to be cancelled.
     withdrawals: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
@@ -144,13 +148,20 @@ class JobManager:
         return job
 
     async def get(self, job_id: str, wait_seconds: float = 0.0) -> Job:
-        """Return the job as it is once it has ended, or after `wait_seconds`. Raise InvalidArgument for too many."""
+        """Return the job as it is once it has ended, or after `wait_seconds`; at once while MAX_WAITS others wait.
+
+        Raise InvalidArgument for too many seconds.
+        """
         check_wait(wait_seconds)
-        if wait_seconds:
-            await self.store.get(job_id)  # what does not exist is not waited for
-            with contextlib.suppress(TimeoutError):
+        if wait_seconds and self.waits < MAX_WAITS:
+            self.waits += 1
+            try:
                 async with asyncio.timeout(wait_seconds):
                     return await self.wait(job_id)
+            except TimeoutError:
+                pass  # answered with what there is
+            finally:
+                self.waits -= 1
         return await self.store.get(job_id)
 
     async def wait(self, job_id: str) -> Job:

@@ -1,4 +1,4 @@
-"""Bodies and queries: a message, or an InvalidArgument, in bounded time; and what is written is read back."""
+"""Bodies and queries: a message, or an error of the caller's, in bounded time; and what is written is read back."""
 
 import contextlib
 import json
@@ -6,9 +6,9 @@ import json
 from hypothesis import strategies as st
 
 from apigpu.v1 import jobs_pb2, video_pb2
-from gateway.rest.protojson import decode, encode
+from gateway.rest.protojson import decode, encode, parse
 from gateway.rest.request import parse_query
-from servicekit.errors import InvalidArgument
+from servicekit.errors import ServiceError
 from tests.support.fuzz import bounded, fuzz, joined
 
 
@@ -49,8 +49,8 @@ def read(data, message):
     """Merge JSON into a message; False when it is refused."""
     with bounded(len(data)):
         try:
-            decode.merge(message, decode.loads(data))
-        except InvalidArgument:
+            decode.merge(message, parse.loads(data))
+        except ServiceError:
             return False
     return True
 
@@ -79,7 +79,7 @@ def test_bytes(data):
     text=joined(st.sampled_from([*"&=;%+.?", "page_size", "status", "pageToken", "1", "%00", "%f", "%ff", "a.b", "é"])),
 )
 def test_queries(text):
-    with bounded(len(text)), contextlib.suppress(InvalidArgument):
+    with bounded(len(text)), contextlib.suppress(ServiceError):
         parameters = parse_query(text.encode("ascii", errors="ignore"))
         for name, values in parameters.items():
             decode.set_text(jobs_pb2.ListJobsRequest(), name, values)
@@ -91,5 +91,5 @@ def test_queries(text):
     texts=st.lists(st.text(max_size=6), max_size=3),
 )
 def test_paths_of_fields(path, texts):
-    with contextlib.suppress(InvalidArgument):
+    with contextlib.suppress(ServiceError):
         decode.set_text(video_pb2.Operation(), path, texts)

@@ -87,7 +87,7 @@ async def script(jetstream, floor, guard, jobs, queue):
     try:
         guard.check_room()
     except ResourceExhausted as error:
-        assert (error.reason, error.metadata) == ("STORAGE_FULL", {"retry_after_seconds": "60"})
+        assert (error.reason, error.retry_seconds) == ("STORAGE_FULL", 60)
     else:
         raise AssertionError("a job would be taken")
     failed = 0

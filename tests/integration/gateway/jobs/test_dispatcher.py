@@ -15,6 +15,7 @@ from gateway.assets.links import LinkSigner
 from gateway.fleet.providers.runpod.client import RunpodClient
 from gateway.fleet.providers.runpod.encoder import RunpodEncoder
 from gateway.fleet.providers.runpod.run import RunTimeouts
+from gateway.jobs.manager import MAX_WAITS
 from gateway.jobs.model import Status
 from gateway.workers.base import EncodeJob, Input
 from gateway.workers.grpc import GrpcEncoder
@@ -92,6 +93,23 @@ async def test_after_three_tries_the_job_fails_with_the_reason(works):
     assert (job.status, works.encoder.tasks) == (Status.FAILED, 3)
     assert "Given up after 3 tries" in job.failure.message
     assert "connection reset" in job.failure.message
+
+
+async def test_a_wait_too_many_is_answered_at_once(works):
+    hold = asyncio.Event()
+    works.encoder.script = [hold.wait]
+    job = await works.manager.submit(await works.caption())
+    waits = [asyncio.create_task(works.manager.get(job.id, 300)) for _ in range(MAX_WAITS)]
+    await until(lambda: works.manager.waits == MAX_WAITS)
+    assert not (await within(works.manager.get(job.id, 300))).status.is_terminal
+    hold.set()
+    assert {found.status for found in await within(asyncio.gather(*waits))} == {Status.COMPLETED}
+    assert works.manager.waits == 0
+
+
+async def test_a_wait_for_no_job(works):
+    with pytest.raises(NotFound):
+        await within(works.manager.get("0" * 32, 300))
 
 
 def closed_port():
