@@ -14,7 +14,7 @@ from fontTools.ttLib.sfnt import readTTCHeader
 MAX_FACES, MAX_OFFSETS = 64, 1024
 MAX_CODE = 0x10FFFF
 # Of all faces of a file, and of all tables of letters of a face.
-MAX_LETTERS = 4 * (MAX_CODE + 1)
+MAX_LETTERS = 2 * (MAX_CODE + 1)
 MAX_SUBTABLES = 128
 GROUPED_FORMATS = (8, 12, 13)
 # Records of names, which fontTools reads in quadratic time, and what they hold together.
@@ -40,8 +40,9 @@ def distinct_faces(collection: bytes) -> list[int]:
     return sorted(first.values())
 
 
-def check_letters(table: bytes) -> None:
-    """Raise FontError for a table of letters ("cmap") whose ranges would fill the memory when they are spelled out."""
+def check_letters(table: bytes) -> int:
+    """Return how many letters the ranges of a table of letters ("cmap") have. Raises FontError for one that would fill
+    the memory when they are spelled out."""
     (count,) = struct.unpack_from(">H", table, 2)
     if count > MAX_SUBTABLES:
         raise FontError("its table of letters is damaged")
@@ -49,6 +50,7 @@ def check_letters(table: bytes) -> None:
     letters = [_grouped_letters(table, start) for start in starts]
     if max(letters, default=0) > MAX_CODE + 1 or sum(letters) > MAX_LETTERS:
         raise FontError("its table of letters is damaged")
+    return sum(letters)
 
 
 def _grouped_letters(table: bytes, start: int) -> int:

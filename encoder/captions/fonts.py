@@ -94,19 +94,25 @@ def _iter_faces(path: Path) -> Iterator[Face]:
     data = path.read_bytes()
     # Fonts of a collection often share a table; where it lies tells which.
     letters: dict[tuple[int, int], frozenset[int]] = {}
-    for number in distinct_faces(data) if data.startswith(COLLECTION) else [0]:
-        font = _open(data, number)
-        place = font.reader.tables["cmap"].offset, font.reader.tables["cmap"].length
+    fonts = {number: _open(data, number) for number in _numbers(data)}
+    # All claims are judged before any is believed.
+    tables = {_letters_place(font): font for font in fonts.values()}
+    if sum(check_letters(font.reader["cmap"]) for font in tables.values()) > MAX_LETTERS:
+        raise FontError("it has too many letters")
+    for number, font in fonts.items():
+        place = _letters_place(font)
         if place not in letters:
-            letters[place] = _letters(font)
-        if sum(map(len, letters.values())) > MAX_LETTERS:
-            raise FontError("it has too many letters")
+            letters[place] = frozenset(font.getBestCmap() or ())
         yield _face(path, number, font, letters[place])
 
 
-def _letters(font: TTFont) -> frozenset[int]:
-    check_letters(font.reader["cmap"])
-    return frozenset(font.getBestCmap() or ())
+def _numbers(data: bytes) -> list[int]:
+    return distinct_faces(data) if data.startswith(COLLECTION) else [0]
+
+
+def _letters_place(font: TTFont) -> tuple[int, int]:
+    entry = font.reader.tables["cmap"]
+    return entry.offset, entry.length
 
 
 def _face(path: Path, number: int, font: TTFont, letters: frozenset[int]) -> Face:

@@ -99,6 +99,10 @@ def test_too_many_faces_are_refused(tmp_path: Path, same: bool) -> None:
     refused(tmp_path, bombs.collection(count, same=same, cmap=bombs.letters(1, 1)), "fonts")
 
 
+def test_all_faces_together_have_a_bounded_number_of_letters(tmp_path: Path) -> None:
+    refused(tmp_path, bombs.collection(5, same=False, cmap=WHOLE), "too many letters")
+
+
 def test_a_face_has_a_bounded_number_of_letters(tmp_path: Path) -> None:
     refused(tmp_path, bombs.font(bombs.letters(2000, font_bounds.MAX_CODE - 31)), "table of letters")
     refused(tmp_path, bombs.font(bombs.letters(1, font_bounds.MAX_CODE - 31, subtables=5)), "table of letters")
