@@ -17,6 +17,7 @@ from attack import (
     http_heads,
     idle_connections,
     json_bodies,
+    media_files,
     origins,
     providers,
     queries,
@@ -37,6 +38,7 @@ ATTACKS: dict[str, ModuleType] = {
     "providers": providers,
     "answers": answers,
     "queries": queries,
+    "media_files": media_files,
 }
 # Of the table where no terminal tells.
 WIDTH = 200

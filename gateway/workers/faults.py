@@ -142,9 +142,10 @@ def reported(
     if found.retry is Retry.NEVER:
         return _final(error)
     text = f"{encoder} cannot do the task: {error.message}"
+    reason = "" if error.reason == error.default_reason else error.reason
     if not is_accepted:
-        return EncoderBusy(text, reason=error.reason)
-    return EncoderLost(text, reason=error.reason, is_unfit=found.retry is Retry.ELSEWHERE and not is_queue)
+        return EncoderBusy(text, reason=reason)
+    return EncoderLost(text, reason=reason, is_unfit=found.retry is Retry.ELSEWHERE and not is_queue)
 
 
 def _names_an_input(error: ServiceError, inputs: Sequence[Input]) -> bool:

@@ -46,6 +46,8 @@ ARROW = "-->"
 MAX_DIGITS = 9
 # Twenty for every second of a video of an hour and a half.
 MAX_CUES = 100_000
+# Many pages. What draws captions takes time by the square of this, for every picture.
+MAX_CUE_CHARS = 20_000
 TIME = re.compile(r"\d{1,3}:\d{1,2}:\d{1,2}(?:[,.]\d{1,3})?")
 EXAMPLE = "00:00:01,000 --> 00:00:04,000"
 
@@ -101,6 +103,12 @@ def check_count(cues: int) -> None:
         raise SubtitleError(f"it has more than {MAX_CUES:,} captions; give a file with fewer.")
 
 
+def check_text(where: str, lines: list[str]) -> None:
+    """Raise SubtitleError for a caption that is too long to be drawn."""
+    if sum(map(len, lines)) > MAX_CUE_CHARS:
+        raise SubtitleError(f"{where}: it is longer than {MAX_CUE_CHARS:,} letters; break it into several captions.")
+
+
 def _blocks(lines: list[str]) -> Iterator[tuple[int, int, list[str]]]:
     """Yield each cue as (its count from 1, the line number of its times, its lines from the times on)."""
     starts = [number for number, line in enumerate(lines) if ARROW in line]
@@ -134,6 +142,7 @@ def _cue(count: int, line: int, body: list[str]) -> Cue:
     times = [part.split() for part in body[0].split(ARROW)]
     if len(times) != 2 or not all(part and TIME.fullmatch(part[0]) for part in times):
         raise SubtitleError(f"caption {count}, line {line}: '{body[0].strip()[:60]}' is not like '{EXAMPLE}'.")
+    check_text(f"caption {count}, line {line}", body)
     item = pysrt.SubRipItem.from_lines([_pad_milliseconds(times), *(body[1:] or [""])])
     start, end = item.start.ordinal, item.end.ordinal
     if end < start:

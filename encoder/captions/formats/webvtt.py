@@ -7,7 +7,7 @@ import html
 import re
 from collections.abc import Iterator, Mapping
 
-from encoder.captions.formats.subrip import ARROW, Cue, SubtitleError, shown_cues
+from encoder.captions.formats.subrip import ARROW, Cue, SubtitleError, check_text, shown_cues
 
 HEAD = re.compile(r"WEBVTT(?:[ \t].*)?")
 CLOCK = re.compile(r"(?:(\d{1,4}):)?([0-5]?\d):([0-5]?\d)[.,](\d{1,3})")
@@ -60,6 +60,7 @@ def _cue(count: int, line: int, block: list[str]) -> Cue:
         raise SubtitleError(f"{where}: '{block[0].strip()[:60]}' is not like '{EXAMPLE}'.")
     if end < start:
         raise SubtitleError(f"{where}: it ends before it starts ('{block[0].strip()[:60]}').")
+    check_text(where, block)
     text, times = _text("\n".join(block[1:]))
     place = _place(dict(part.split(":", 1) for part in parts[1:] if ":" in part))
     return Cue(start, end, place + text, tuple((at + len(place), when) for at, when in times))

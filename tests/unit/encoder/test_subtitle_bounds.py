@@ -41,7 +41,9 @@ FILES: dict[str, Callable[[int], str]] = {
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_reading_grows_evenly(name: str) -> None:
+def test_reading_grows_evenly(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subrip, "MAX_CUE_CHARS", 10**9)
+
     def prepare(size: int) -> Callable[[], object]:
         data = FILES[name](size).encode()
 
@@ -112,6 +114,13 @@ def test_a_file_has_a_bounded_number_of_captions(kind: str, monkeypatch: pytest.
     }[kind]
     with pytest.raises(SubtitleError, match="1,000 captions"):
         formats.read(text.encode())
+
+
+@pytest.mark.parametrize("head", [SRT, VTT])
+def test_a_caption_has_a_bounded_length(head: str) -> None:
+    assert formats.read((head + "x" * 19_000).encode())
+    with pytest.raises(SubtitleError, match=r"caption 1, line .*20,000 letters"):
+        formats.read((head + "x" * 21_000).encode())
 
 
 @pytest.mark.parametrize("line", ["1" * 5000, "²", "1" * 5000 + "%", "٣"])

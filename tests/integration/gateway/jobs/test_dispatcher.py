@@ -418,8 +418,9 @@ async def test_the_only_encoder_gets_a_task_again_that_it_failed(works):
     assert (job.status, job.tasks[0].attempts, works.encoder.tasks) == (Status.COMPLETED, 2, 2)
 
 
-async def test_a_job_that_every_attempt_failed_tells_the_reason_of_the_last(works):
-    works.encoder.script = [Unavailable("the card is lost", reason="CODEC_FAILED")] * 5
+@pytest.mark.parametrize(("given", "told"), [("CODEC_FAILED", "CODEC_FAILED"), ("", "GIVEN_UP")])
+async def test_a_job_that_every_attempt_failed_tells_the_reason_of_the_last(works, given, told):
+    works.encoder.script = [Unavailable("the card is lost", reason=given)] * 5
     job = await works.result((await works.manager.submit(await works.caption())).id)
-    assert (job.status, job.failure.reason, works.encoder.tasks) == (Status.FAILED, "CODEC_FAILED", 3)
+    assert (job.status, job.failure.reason, works.encoder.tasks) == (Status.FAILED, told, 3)
     assert "the card is lost" in job.failure.message
