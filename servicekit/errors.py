@@ -27,6 +27,10 @@ CODE_RETRY_SECONDS = {grpc.StatusCode.UNAVAILABLE: 5.0, grpc.StatusCode.RESOURCE
 RETRY_AFTER = "retry_after_seconds"
 
 
+# Reasons that say no more than the fields that they come with.
+FIELD_REASONS = ("MISSING_FIELD", "BAD_FIELD", "TOO_MANY_ITEMS")
+
+
 class ConfigError(Exception):
     """A setting is missing or cannot be used; the text names it and says what to do."""
 
@@ -70,11 +74,11 @@ class ServiceError(Exception):
     def to_status(self) -> status_pb2.Status:
         """Return the error as google.rpc.Status, with ErrorInfo, BadRequest and RetryInfo as its details."""
         status = status_pb2.Status(code=self.number, message=self.message)
+        # Callers read the first detail: it is the one that says more.
+        is_first = self.reason in (self.default_reason, *FIELD_REASONS)
+        _add_fields(status, self.fields if is_first else {})
         _add_info(status, self.reason, self.metadata, self.retry_seconds)
-        if self.fields:
-            violation = error_details_pb2.BadRequest.FieldViolation
-            violations = [violation(field=name, description=text) for name, text in self.fields.items()]
-            status.details.add().Pack(error_details_pb2.BadRequest(field_violations=violations))
+        _add_fields(status, {} if is_first else self.fields)
         _add_retry(status, self.retry_seconds)
         return status
 
@@ -87,6 +91,13 @@ def _add_info(status: status_pb2.Status, reason: str, metadata: Mapping[str, str
     again = {} if seconds is None else {RETRY_AFTER: str(math.ceil(seconds))}
     info = error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata={**metadata, **again})
     status.details.add().Pack(info)
+
+
+def _add_fields(status: status_pb2.Status, fields: Mapping[str, str]) -> None:
+    if fields:
+        violation = error_details_pb2.BadRequest.FieldViolation
+        violations = [violation(field=name, description=text) for name, text in fields.items()]
+        status.details.add().Pack(error_details_pb2.BadRequest(field_violations=violations))
 
 
 def _add_retry(status: status_pb2.Status, seconds: float | None) -> None:
