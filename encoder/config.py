@@ -80,6 +80,8 @@ class EncoderSettings(Settings):
     nvdec: bool = False
     # What a task does when the card has no session more to give.
     nvenc_at_limit: Annotated[str, one_of(WAIT, X264)] = WAIT
+    # Before a codec that did not work at the start is tried anew; pauses grow from there.
+    codec_retry_seconds: float = Field(30.0, gt=0)
 
     @field_validator("nvenc_cq")
     @classmethod

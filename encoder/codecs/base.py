@@ -54,6 +54,10 @@ class Codec(Protocol):
         """The cards that it found, those too that are of no use."""
 
     @property
+    def fault(self) -> str:
+        """Why its last use failed for all tasks alike; "" while it works, and before the first use."""
+
+    @property
     def simpler(self) -> "Codec | None":
         """The same with less of its hardware, to be tried when it fails; None when there is no such."""
 
@@ -87,6 +91,7 @@ class X264:
     format: str = "h264"
     device: str = ""
     cards: tuple[Card, ...] = ()
+    fault: str = ""
     simpler: None = None
 
     async def find_fault(self, query: Query) -> str:

@@ -1,7 +1,9 @@
 """Capabilities of this machine: codecs, tried with a tiny encode; FFmpeg; GPU. For GetCapabilities and `doctor`."""
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+import itertools
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -11,36 +13,45 @@ import structlog
 
 from encoder.captions.font_files import bundled_files, font_files
 from encoder.codecs import AUTO
-from encoder.codecs.base import X264, Codec, CodecChoice
+from encoder.codecs.base import X264, Codec, CodecChoice, Query
 from encoder.codecs.card import Card
 from encoder.codecs.nvenc import driver
 from encoder.codecs.nvenc.codec import Nvenc
 from encoder.codecs.nvenc.request import Parameters
 from encoder.codecs.nvenc.worker_client import WorkerClient
 from encoder.config import WAIT, EncoderSettings
-from encoder.ffmpeg.process import Ffmpeg, bundled_binary, query
+from encoder.ffmpeg.process import Ffmpeg, bundled_binary
+from encoder.ffmpeg.process import query as query_binary
 from encoder.sandbox.sandboxes import AUTO as AUTO_SANDBOX
 from encoder.sandbox.sandboxes import SANDBOXES, ProcessLimits, Sandbox
+from servicekit.backoff import Backoff
 from servicekit.config import ConfigError
+from servicekit.tasks import cancel_and_wait, log_and_continue
 
 log = structlog.get_logger("encoder")
 
 VERSION = version("api-gpu")
 VERSION_LINE = "ffmpeg version "
 BY_SETTING = "it is what CODEC says"
+MAX_RETRY_SECONDS = 600.0
 
 
-@dataclass(frozen=True)
+@dataclass
 class CodecState:
-    """A codec, and the reason why it does not work here; empty when it does."""
+    """A codec, and why it did not work here when it was last tried; "" when it did."""
 
     codec: Codec
-    fault: str
+    tried: str
+
+    @property
+    def fault(self) -> str:
+        """Why it does not work now: a card that is lost later is tried by each task anew."""
+        return self.tried or self.codec.fault
 
 
 @dataclass(frozen=True)
 class Capabilities:
-    """The codecs and the FFmpeg of this machine, as found at the start."""
+    """The codecs and the FFmpeg of this machine."""
 
     ffmpeg: Ffmpeg
     ffmpeg_version: str
@@ -51,13 +62,13 @@ class Capabilities:
         works, saying why."""
         if name != AUTO:
             state = next(state for state in self.codecs if state.codec.name == name)
-            if state.fault:
-                raise ConfigError(f"CODEC={name}: does not work on this machine ({state.fault})")
+            if state.tried:
+                raise ConfigError(f"CODEC={name}: does not work on this machine ({state.tried})")
             named = [CodecChoice(codec, codec.device or BY_SETTING) for codec in _with_fallbacks(state.codec)]
-            others = [other.codec for other in self.codecs if other is not state and not other.fault]
+            others = [other.codec for other in self.codecs if other is not state and not other.tried]
             return *named, *(CodecChoice(codec, BY_SETTING, for_sizes=True) for codec in others if not codec.device)
-        faults = [f"{state.codec.name} does not work here: {state.fault}" for state in self.codecs if state.fault]
-        working = [state.codec for state in self.codecs if not state.fault]
+        faults = [f"{state.codec.name} does not work here: {state.tried}" for state in self.codecs if state.tried]
+        working = [state.codec for state in self.codecs if not state.tried]
         if not working:
             raise ConfigError(f"CODEC={name}: no codec works on this machine ({'; '.join(faults)})")
         in_order = [codec for best in working for codec in _with_fallbacks(best)]
@@ -89,7 +100,24 @@ async def detect(settings: EncoderSettings) -> AsyncIterator[Capabilities]:
         for codec in _codecs(settings):
             stack.push_async_callback(codec.close)
             states.append(CodecState(codec, await codec.find_fault(ffmpeg.query)))
+        backoff = Backoff(settings.codec_retry_seconds, max(settings.codec_retry_seconds, MAX_RETRY_SECONDS))
+        trying = asyncio.create_task(_try_again(states, ffmpeg.query, backoff))
+        stack.push_async_callback(cancel_and_wait, trying)
         yield Capabilities(ffmpeg, ffmpeg_version, tuple(states))
+
+
+async def _try_again(states: Sequence[CodecState], query: Query, backoff: Backoff) -> None:
+    """Try the codecs that did not work, with growing pauses, until all do: other programs give sessions back."""
+    for failures in itertools.count(1):
+        faulty = [state for state in states if state.tried]
+        if not faulty:
+            return
+        await asyncio.sleep(backoff.pause_seconds(failures))
+        for state in faulty:
+            with log_and_continue("cannot try a codec", codec=state.codec.name):
+                state.tried = await state.codec.find_fault(query)
+                if not state.tried:
+                    log.info("a codec works now", codec=state.codec.name, device=state.codec.device)
 
 
 async def _sandbox(binary: Path, settings: EncoderSettings) -> Sandbox:
@@ -131,7 +159,7 @@ def nvenc_parameters(settings: EncoderSettings) -> Parameters:
 
 async def _ffmpeg_version(binary: Path) -> str:
     try:
-        _, text = await query([str(binary), "-version"])
+        _, text = await query_binary([str(binary), "-version"])
     except OSError as error:
         raise ConfigError(f"FFMPEG_BINARY={binary}: cannot be run ({error.strerror})") from error
     if not text.startswith(VERSION_LINE):

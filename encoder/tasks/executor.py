@@ -117,10 +117,14 @@ class TaskExecutor:
 
     settings: EncoderSettings
     capabilities: Capabilities
-    codecs: tuple[CodecChoice, ...]
     workspace: Workspace
     slots: Slots
     processes: ProcessSource
+
+    @property
+    def codecs(self) -> tuple[CodecChoice, ...]:
+        """The codecs that a task tries now, in this order."""
+        return self.capabilities.codec_choices(self.settings.codec)
 
     @contextlib.asynccontextmanager
     async def reserve(self, task: encoder_pb2.Task) -> AsyncIterator[Reservation]:
@@ -237,11 +241,11 @@ async def open_executor(settings: EncoderSettings) -> AsyncIterator[TaskExecutor
     workspace = Workspace(settings.work_dir.resolve(), output_dir.resolve(), settings.min_free_bytes)
     with workspace.lock():
         async with capabilities.detect(settings) as detected:
-            codecs = detected.codec_choices(settings.codec)
+            detected.codec_choices(settings.codec)  # which raises where none works
             processes = process_source(_planning_settings(settings), detected.ffmpeg.sandbox)
             async with contextlib.aclosing(processes):
                 await processes.start()
-                yield TaskExecutor(settings, detected, codecs, workspace, Slots(settings.batch_size), processes)
+                yield TaskExecutor(settings, detected, workspace, Slots(settings.batch_size), processes)
 
 
 def _planning_settings(settings: EncoderSettings) -> PlanningSettings:

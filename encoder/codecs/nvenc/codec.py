@@ -64,11 +64,15 @@ class Nvenc:
 
     @property
     def device(self) -> str:
-        return ", ".join(card.name for card in self.cards if not card.fault)
+        return self.worker.device
 
     @property
     def cards(self) -> tuple[Card, ...]:
         return self.worker.cards
+
+    @property
+    def fault(self) -> str:
+        return self.worker.start_fault
 
     @property
     def simpler(self) -> "Nvenc | None":
@@ -80,11 +84,9 @@ class Nvenc:
             return fault
         if find_spec(LIBRARY) is None:
             return f"{LIBRARY} is not installed; install api-gpu with the extra [nvenc]"
-        try:
+        with contextlib.suppress(CodecFault):
             await self.worker.start()
-        except CodecFault as error:
-            return error.message.removeprefix("nvenc: ").rstrip(".")
-        return self.worker.fault
+        return self.worker.start_fault or self.worker.fault
 
     def make_run(self, frames: VideoFrames, output: OutputSpec) -> FfmpegRun:
         bits = ffmpeg.input("pipe:0", f="nut")["v:0"]

@@ -37,6 +37,9 @@ class WorkerClient:
         self._is_spoiled = False
         self._watchers: dict[asyncio.Task[None], asyncio.subprocess.Process] = {}
         self._cards: tuple[Card, ...] = ()
+        # Why the last worker could not start; "" when it did. And the cards of the last one that did.
+        self.start_fault = ""
+        self.device = ""
 
     @property
     def cards(self) -> tuple[Card, ...]:
@@ -53,8 +56,15 @@ class WorkerClient:
     async def start(self) -> None:
         """Start a worker, if there is none; `cards` are known then. Raises CodecFault when it cannot start."""
         async with self._starting:
-            if self._channel is None:
+            if self._channel is not None:
+                return
+            try:
                 await self._start_worker()
+            except CodecFault as error:
+                self.start_fault = error.message.removeprefix("nvenc: ").rstrip(".")
+                raise
+            self.start_fault = ""
+            self.device = ", ".join(card.name for card in self._cards if not card.fault)
 
     async def send(self, request: EncodeRequest, frames: int, bitstream: int) -> "asyncio.Future[EncodeResult]":
         """Send a request under a number of its own, for the card with the fewest sessions. The worker has copies of the

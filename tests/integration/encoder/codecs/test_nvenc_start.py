@@ -16,6 +16,7 @@ from tests.nvdriver.driver import Driver
 from tests.nvdriver.wheel import Job, started
 from tests.support import encoder_harness
 from tests.support.processes import workers
+from tests.support.until import until_async
 
 STILL = video_pb2.Operation(img2vid=video_pb2.Img2VidRequest(url_image="i", duration=0.2, width=320, height=180))
 CARD = "API-GPU stand-in (no GPU)"
@@ -128,6 +129,39 @@ async def test_auto_takes_x264_and_says_why(
     for words in told:
         assert words in nvenc.fault
         assert words in done.summary.codec_reason
+
+
+async def test_a_card_whose_sessions_were_taken_at_the_start_is_used_once_they_are_free(
+    nvenc_encoder: NvencEncoder, driver: Driver, still: Path
+) -> None:
+    driver.fault(open_status=10)
+    with nvenc_encoder(driver, CODEC_RETRY_SECONDS=0.2) as encoder:
+        async with encoder.client() as client:
+            before = await client.encode(STILL, {"url_image": still})
+            assert before.summary is not None
+            assert before.summary.codec == "x264"
+            assert "all sessions of the card are taken" in before.summary.codec_reason
+            driver.clear()
+
+            async def works() -> bool:
+                return "nvenc" in [codec.name for codec in (await client.capabilities()).codecs]
+
+            await until_async(works)
+            after = await client.encode(STILL, {"url_image": still})
+            assert after.summary is not None
+            assert (after.summary.codec, after.summary.codec_reason) == ("nvenc", CARD)
+
+
+async def test_a_card_that_is_lost_later_is_told(nvenc_encoder: NvencEncoder, driver: Driver, still: Path) -> None:
+    with nvenc_encoder(driver) as encoder:
+        async with encoder.client() as client:
+            driver.fault(device_lost=1)
+            for worker in workers(encoder):
+                worker.kill()
+            await client.encode(STILL, {"url_image": still})
+            [nvenc] = (await client.capabilities()).unusable_codecs
+            assert nvenc.name == "nvenc"
+            assert "CUDA error 999" in nvenc.fault
 
 
 def test_doctor_tells_that_all_sessions_are_taken(certs: Path, driver: Driver, tmp_path: Path) -> None:
