@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from servicekit.process import die_with_parent
 from tests.support.paths import ROOT
 
 PYTHON = {name: ROOT / ".build" / "sdks" / name / "bin" / "python" for name in ("runpod", "vastai")}
@@ -24,9 +25,15 @@ def child(
     name: str, arguments: list[str], environ: Mapping[str, str], log: Path
 ) -> Iterator["subprocess.Popen[bytes]"]:
     """A program of the SDK `name`, in a session of its own that is killed at the end; what it says goes to `log`."""
+    tied = die_with_parent((str(PYTHON[name]), *arguments))
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [PYTHON[name], *arguments], env=dict(environ), stdout=out, stderr=out, start_new_session=True
+            tied.command,
+            preexec_fn=tied.preexec,
+            env=dict(environ),
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
         )
     try:
         yield process

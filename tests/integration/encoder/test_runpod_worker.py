@@ -172,7 +172,7 @@ async def test_a_task_that_cannot_be_done_is_refused(runpod, client, links, work
         (3, "BAD_LINK"),
         (3, "BAD_LINK"),
         (3, "BAD_TASK"),
-        (3, ""),
+        (3, "UNKNOWN_OPERATION"),
     ]
 
 
