@@ -79,7 +79,7 @@ async def test_an_input_is_read(fetch):
         (RedirectResponse("/inputs/y"), Unavailable, "LINK_REFUSED"),
         (Response(status_code=404), Unavailable, "LINK_REFUSED"),
         (Response(status_code=502), Unavailable, "LINK_REFUSED"),
-        (Response(b'{"code": 3}', status_code=500), InvalidArgument, ""),
+        (Response(b'{"code": 3}', status_code=500), InvalidArgument, "INVALID_ARGUMENT"),
         (Response(status_code=410), Cancelled, "GONE"),
         (Response(b"x" * 2000), ResourceExhausted, "INPUT_TOO_LARGE"),
         (link_server.status(8, "Later.", "BUSY", 429, url_video="later"), ResourceExhausted, "BUSY"),

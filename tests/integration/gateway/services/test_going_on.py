@@ -106,7 +106,7 @@ async def test_a_wait_ends_with_the_job_or_with_its_time(tmp_path):
         submitted = await http.post("/jobs", json={"img2vid": body}, headers={"prefer": "wait=60"})
         assert submitted.json()["status"] == "COMPLETED"
         wrong = await http.get(f"/job/{job['id']}?wait_seconds=301")
-        assert (wrong.status_code, wrong.json()["details"][0]["reason"]) == (400, "BAD_FIELD")
+        assert (wrong.status_code, wrong.json()["details"][1]["reason"]) == (400, "BAD_FIELD")
 
 
 async def test_a_job_that_stands_still_is_not_sent_twice(tmp_path):
