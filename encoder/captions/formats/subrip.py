@@ -106,7 +106,9 @@ def check_count(cues: int) -> None:
 def check_text(where: str, lines: list[str]) -> None:
     """Raise SubtitleError for a caption that is too long to be drawn."""
     if sum(map(len, lines)) > MAX_CUE_CHARS:
-        raise SubtitleError(f"{where}: captions are of {MAX_CUE_CHARS:,} letters at most; break them into shorter ones.")
+        raise SubtitleError(
+            f"{where}: captions are of {MAX_CUE_CHARS:,} letters at most; break them into shorter ones."
+        )
 
 
 def _blocks(lines: list[str]) -> Iterator[tuple[int, int, list[str]]]:
