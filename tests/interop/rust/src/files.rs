@@ -46,7 +46,7 @@ async fn send(path: &Path, parts: mpsc::Sender<UploadAssetRequest>) -> Result<()
 
 /// Writes an asset to a file; an error when size or digest are not those of the asset.
 pub async fn download(assets: &mut AssetServiceClient<Authenticated>, name: String, path: &Path) -> Result<Asset> {
-    let mut parts = assets.download_asset(DownloadAssetRequest { name, offset: 0 }).await?.into_inner();
+    let mut parts = assets.download_asset(DownloadAssetRequest { name, ..Default::default() }).await?.into_inner();
     let mut file = File::create(path).await?;
     let (mut asset, mut digest, mut size_bytes) = (Asset::default(), Sha256::new(), 0);
     while let Some(message) = parts.message().await? {

@@ -82,7 +82,7 @@ async fn connect(target: &str, certs: &Path) -> Result<Channel> {
 /// Burns the subtitles in and waits; an error when the job does not complete.
 async fn caption(jobs: &mut JobServiceClient<Authenticated>, request: CaptionRequest) -> Result<Job> {
     let operation = Operation { kind: Some(operation::Kind::Caption(request)) };
-    let submitted = jobs.submit_job(SubmitJobRequest { operation: Some(operation) }).await?.into_inner();
+    let submitted = jobs.submit_job(SubmitJobRequest { operation: Some(operation), ..Default::default() }).await?.into_inner();
     let job = watch(jobs, submitted.job.ok_or("no job in the answer")?.id).await?;
     if job.status() != JobStatus::Completed {
         let why = job.error.as_ref().map_or("", |failure| &failure.message);
@@ -94,7 +94,7 @@ async fn caption(jobs: &mut JobServiceClient<Authenticated>, request: CaptionReq
 /// Follows a job to its end.
 async fn watch(jobs: &mut JobServiceClient<Authenticated>, id: String) -> Result<Job> {
     let mut progress = 0;
-    let mut events = jobs.watch_job(WatchJobRequest { id }).await?.into_inner();
+    let mut events = jobs.watch_job(WatchJobRequest { id, ..Default::default() }).await?.into_inner();
     while let Some(message) = events.message().await? {
         match message.event {
             Some(Event::Progress(_)) => progress += 1,
