@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 # Processes that run tests: many tests wait more than they work.
-WORKERS ?= 2
+WORKERS ?= 4
 SDKS := .build/sdks
 GOOGLEAPIS := .build/googleapis
 # Locks name what every supported system needs, by markers, and the hash of each file.
