@@ -4,6 +4,7 @@ gRPC's core accepts connections by itself and knows one limit for all clients. S
 outside, by /proc (Linux), once they are many.
 """
 
+import asyncio
 import contextlib
 import math
 import os
@@ -97,6 +98,8 @@ class ConnectionGuard:
         self._ports: set[int] = set()
         self._max_peers = 2 * connections
         self._open_calls: Counter[str] = Counter()
+        self._without_calls = asyncio.Event()
+        self._without_calls.set()
         # By peer, when the last call ended; those first that ended first.
         self._called_at: dict[str, float] = {}
         self._connections: dict[tuple[int, str], Connection | None] = {}
@@ -105,6 +108,12 @@ class ConnectionGuard:
         """Look after the connections of this port too."""
         self._ports.add(port)
 
+    async def wait_without_calls(self, seconds: float) -> None:
+        """Wait until no call is open, so many seconds at most."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._without_calls.wait()
+
     def interceptor(self) -> AroundCall:
         """Return an interceptor that counts the open calls of each connection."""
 
@@ -112,6 +121,7 @@ class ConnectionGuard:
         async def around(method: str, context: Context) -> AsyncIterator[None]:
             peer = context.peer()
             self._open_calls[peer] += 1
+            self._without_calls.clear()
             try:
                 yield
             finally:
@@ -124,6 +134,8 @@ class ConnectionGuard:
         if self._open_calls[peer]:
             return
         del self._open_calls[peer]
+        if not self._open_calls:
+            self._without_calls.set()
         self._called_at.pop(peer, None)
         self._called_at[peer] = time.monotonic()
         if len(self._called_at) > self._max_peers:

@@ -42,6 +42,8 @@ CLIENT_PING_SECONDS = 10.0
 # The probes' port is open to anybody who can reach it.
 MAX_PROBE_SECONDS = 60.0
 PROBE_DRAIN_SECONDS = 1.0
+# Calls that are cancelled get so long to let go of what they hold.
+CLEAN_UP_SECONDS = 10.0
 # Health watches get so long to receive NOT_SERVING.
 LAST_STATUS_SECONDS = 0.1
 # The name in health checks that says whether a restart would help: not against a full disk, which ends the others.
@@ -171,10 +173,12 @@ class Service:
         await self._set(health_pb2.HealthCheckResponse.NOT_SERVING)
 
     async def drain(self, seconds: float) -> None:
-        """Report NOT_SERVING, refuse new calls, wait `seconds` for open ones, cancel the rest."""
+        """Report NOT_SERVING, refuse new calls, wait `seconds` for open ones, cancel the rest, which clean up."""
         await self.report_not_serving()
         await self.health.end_watches()
         await asyncio.gather(self.server.stop(seconds), self.probes.stop(min(seconds, PROBE_DRAIN_SECONDS)))
+        # gRPC does not wait for the calls that it cancels, and what they hold would be left behind.
+        await self._guard.wait_without_calls(CLEAN_UP_SECONDS)
         await cancel_and_wait(*self._guarding)
 
     async def _set(self, status: int) -> None:

@@ -35,7 +35,6 @@ log = structlog.get_logger("encoder")
 NAME = encoder_pb2.DESCRIPTOR.services_by_name["EncoderService"].full_name
 # Tasks beside those that have a slot, to be refused; and other calls of gateways at once.
 SPARE_CALLS = 64
-CLEAN_UP_SECONDS = 10.0
 # So long a gateway may take for its first message; the further ones come as fast as the inputs are read.
 FIRST_MESSAGE_SECONDS = 60.0
 ENCODE = f"/{NAME}/Encode"
@@ -217,5 +216,3 @@ async def serve(settings: EncoderSettings, idle: IdleMonitor) -> AsyncIterator[N
             executor.slots.close()
             log.info("draining", busy=executor.slots.busy, seconds=settings.drain_seconds)
             await service.drain(settings.drain_seconds)
-            # gRPC does not wait for the calls that it cancels, and what they hold would be left behind.
-            await executor.slots.wait_free(CLEAN_UP_SECONDS)

@@ -29,7 +29,6 @@ from servicekit.tasks import run_to_completion
 
 log = structlog.get_logger("encoder")
 
-POLL_SECONDS = 0.01
 COPIED = "the video need not be encoded"
 
 Report = Callable[[encoder_pb2.EncodeProgress], Awaitable[None]]
@@ -79,13 +78,6 @@ class Slots:
             yield
         finally:
             self.busy -= 1
-
-    async def wait_free(self, seconds: float) -> None:
-        """Wait until no task holds a slot, so many seconds at most: tasks that were cancelled still clean up."""
-        for _ in range(round(seconds / POLL_SECONDS)):
-            if not self.busy:
-                return
-            await asyncio.sleep(POLL_SECONDS)
 
     def take_out(self, ended: "asyncio.Future[int]") -> None:
         """Take a slot out of service until a process has `ended` that cannot be killed."""

@@ -8,6 +8,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from servicekit.interceptors import error_boundary
 from servicekit.server import Service
+from servicekit.tasks import run_to_completion
+from tests.support.until import within
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -31,3 +33,27 @@ async def test_a_watch_on_its_health_hears_of_the_end_and_does_not_hold_it_up(tm
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await watch.read()
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_a_call_that_is_cancelled_has_let_go_of_what_it_holds_before_the_end(tmp_path):
+    service, begun, cleaned = Service([error_boundary(60)], max_call_seconds=60), asyncio.Event(), []
+
+    async def hang(request, context):
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await run_to_completion(asyncio.sleep(0.3))
+            cleaned.append(True)
+
+    handlers = {"Hang": grpc.unary_unary_rpc_method_handler(hang)}
+    service.server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("test.Slow", handlers)])
+    service.listen(address := f"unix:{tmp_path}/service.sock", None)
+    service.listen_for_probes("127.0.0.1:0")
+    await service.start()
+    async with grpc.aio.insecure_channel(address) as channel:
+        call = channel.unary_unary("/test.Slow/Hang")(b"")
+        await within(begun.wait())
+        await service.drain(0)
+        assert cleaned == [True]
+        call.cancel()
