@@ -25,6 +25,7 @@ from encoder.tasks.results import ResultStream
 from servicekit.errors import InvalidArgument, ServiceError, Unavailable, from_rpc
 from tests.integration.encoder.test_encoder_life import alive, health
 from tests.support import bombs, encoder_harness
+from tests.support.missing import without
 from tests.support.until import until, until_async
 
 CAPTION = video_pb2.Operation(caption=video_pb2.CaptionRequest(url_video="v", url_srt="s"))
@@ -206,7 +207,7 @@ async def test_without_landlock_a_program_is_started_for_each_task(
     try:
         SANDBOXES[sandbox](ProcessLimits(60, 1024 * MEBIBYTE, MEBIBYTE))
     except OSError as error:
-        pytest.skip(f"{sandbox} does not work here: {error}")
+        without(f"{sandbox} does not work here: {error}")
     monkeypatch.setattr(processes, "process_source", processes.SandboxedPrograms)
     monkeypatch.setattr("encoder.tasks.executor.process_source", processes.SandboxedPrograms)
     async with executor(tmp_path, sandbox=sandbox) as opened:
@@ -248,8 +249,9 @@ thread.join()
 """
 
 
-@pytest.mark.skipif(not launcher.is_available(), reason="this kernel has no Landlock")
 def test_what_is_forked_is_shut_in(tmp_path: Path) -> None:
+    if not launcher.is_available():
+        without("this kernel has no Landlock")
     folder = tmp_path / "task"
     folder.mkdir()
     (tmp_path / "secret").write_text("secret")

@@ -14,6 +14,7 @@ from apigpu.v1 import jobs_pb2, jobs_pb2_grpc, system_pb2, system_pb2_grpc
 from servicekit.connections import raise_descriptor_limit
 from servicekit.tls import Identity
 from tests.support.lone_gateway import LoneGateway
+from tests.support.missing import without
 from tests.support.until import until, until_sync, within
 from tests.support.whole_gateway import opened
 
@@ -109,7 +110,7 @@ DESCRIPTORS = 512
 async def test_idle_connections_keep_nobody_out_of_a_gateway_with_few_descriptors(tmp_path):
     raise_descriptor_limit()
     if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < 2500:
-        pytest.skip("this process may not have 2,500 connections")
+        without("this process may not have 2,500 connections")
     with LoneGateway(tmp_path, descriptors=DESCRIPTORS) as gateway, contextlib.ExitStack() as stack:
         grpc_port, http_port = (int(address.rpartition(":")[2]) for address in (gateway.target, gateway.url))
         for port, sent in (

@@ -4,11 +4,10 @@ import asyncio
 import contextlib
 import hashlib
 import json
-import shutil
 
 import httpx
-import pytest
 
+from tests.support.missing import need
 from tests.support.until import until, within
 from tests.support.whole_gateway import opened
 
@@ -154,8 +153,8 @@ async def test_parts_of_a_file_by_key(tmp_path):
         assert wrong.status_code == 400
 
 
-@pytest.mark.skipif(not shutil.which("curl"), reason="no curl")
 async def test_a_form_of_curl(tmp_path):
+    need("curl")
     (tmp_path / "my talk.mp4").write_bytes(DATA)
     async with served(tmp_path) as (gateway, http):
         command = ["curl", "-s", "-H", "X-API-Key: key", "-F", f"file=@{tmp_path}/my talk.mp4"]
