@@ -66,7 +66,7 @@ long: setup ## the long forms: every combination of the options matrix, thousand
 
 providers: setup ## the emulator of RunPod against RunPod's own specification: RUNPOD_OPENAPI=FILE
 	@test -n "$(RUNPOD_OPENAPI)" || { echo "say where RunPod's OpenAPI document (version 2) is: make providers RUNPOD_OPENAPI=FILE"; exit 2; }
-	RUNPOD_OPENAPI="$(abspath $(RUNPOD_OPENAPI))" $(BIN)/python -m pytest -q tests/emulators/test_runpodspec.py
+	RUNPOD_OPENAPI="$(abspath $(RUNPOD_OPENAPI))" $(BIN)/python -m pytest -q -m providers
 
 # Seconds for each property.
 FUZZ_SECONDS ?= 60
