@@ -54,6 +54,10 @@ class Codec(Protocol):
         """The cards that it found, those too that are of no use."""
 
     @property
+    def decodes(self) -> bool:
+        """True where its hardware decodes the inputs too."""
+
+    @property
     def fault(self) -> str:
         """Why its last use failed for all tasks alike; "" while it works, and before the first use."""
 
@@ -91,6 +95,7 @@ class X264:
     format: str = "h264"
     device: str = ""
     cards: tuple[Card, ...] = ()
+    decodes: bool = False
     fault: str = ""
     simpler: None = None
 

@@ -40,9 +40,6 @@ log = structlog.get_logger("encoder")
 T = TypeVar("T")
 
 GIB = 1024**3
-# Far more than honest files take: an hour of video without an index is counted in a few seconds.
-CPU_SECONDS, CPU_SECONDS_PER_GIB = 60, 60
-MEMORY_BYTES = 2 * GIB
 MAX_WARNINGS, MAX_FIELDS = 1000, 16
 MAX_NAME_CHARS, MAX_TEXT_CHARS = 200, 1000
 SIGNALLED = 128
@@ -52,6 +49,26 @@ TOO_LONG = "reading it takes more processor time than the encoder gives it ({} s
 TOO_LARGE = "reading it takes more memory than the encoder gives it ({} MiB); give a simpler or smaller file."
 CRASHED = "the file is damaged in a way that what reads it does not survive; send it again, or convert it first."
 KILLED = "What plans the task was killed on the encoder, likely for lack of memory; try again."
+
+
+@dataclass(frozen=True)
+class PlanningLimits:
+    """What planning of one task may take: seconds of processor time, more for each GiB of inputs, and bytes of memory.
+
+    Far more than honest files take: an hour of video without an index is counted in a few seconds.
+    """
+
+    cpu_seconds: int = 60
+    cpu_seconds_per_gib: int = 60
+    memory_bytes: int = 2 * GIB
+
+    def cpu_seconds_for(self, sources: Mapping[str, Source]) -> int:
+        """Return the seconds of processor time for these inputs, each file counted once."""
+        size = sum(path.stat().st_size for path in {source.path for source in sources.values()})
+        return self.cpu_seconds + self.cpu_seconds_per_gib * size // GIB
+
+
+USUAL_LIMITS = PlanningLimits()
 
 
 @dataclass(frozen=True)
@@ -76,6 +93,7 @@ class Planner:
 
     process: PlanningProcess
     source: ProcessSource
+    planning: PlanningLimits
     limits: ProcessLimits
     folder: Path
     result: Path
@@ -88,14 +106,14 @@ class Planner:
     ) -> PlannedTask:
         """Return the plan of a task whose inputs lie in the folder. It can be planned again, for another codec."""
         self.fields, self.reading = tuple(sources), ""
-        self.cpu_seconds = _cpu_seconds(sources, self.limits)
+        self.cpu_seconds = min(self.planning.cpu_seconds_for(sources), self.limits.cpu_seconds)
         request = PlanRequest(
             operation=operation.SerializeToString(),
             inputs={field: source.path.name for field, source in sources.items()},
             folder=str(self.folder),
             result=str(self.result),
             codec=codec.name,
-            decodes=getattr(codec, "decodes", False),
+            decodes=codec.decodes,
             threads=threads,
             cpu_seconds=self.cpu_seconds,
         )
@@ -208,13 +226,10 @@ def _file(data: FileData) -> ExtraFile:
     return ExtraFile(check_name(data.name), data.content_type)
 
 
-def _cpu_seconds(sources: Mapping[str, Source], limits: ProcessLimits) -> int:
-    size = sum(path.stat().st_size for path in {source.path for source in sources.values()})
-    return min(CPU_SECONDS + CPU_SECONDS_PER_GIB * size // GIB, limits.cpu_seconds)
-
-
-async def open_planner(source: ProcessSource, base: ProcessLimits, folder: Path, result: Path) -> Planner:
+async def open_planner(
+    source: ProcessSource, planning: PlanningLimits, base: ProcessLimits, folder: Path, result: Path
+) -> Planner:
     """Return a planner for a task; it must be closed. No limit of its process is above `base`."""
-    limits = replace(base, memory_bytes=min(MEMORY_BYTES, base.memory_bytes))
+    limits = replace(base, memory_bytes=min(planning.memory_bytes, base.memory_bytes))
     process = await source.open(limits, SandboxAccess((folder, result.parent), ()))
-    return Planner(process, source, limits, folder, result)
+    return Planner(process, source, planning, limits, folder, result)

@@ -16,10 +16,10 @@ from encoder.codecs.base import CodecChoice, CodecFault, SizeFault
 from encoder.config import EncoderSettings
 from encoder.ffmpeg.command import COPY
 from encoder.media.info import Source
-from encoder.planning.planner import PlannedTask, Planner, open_planner
+from encoder.planning.planner import USUAL_LIMITS, PlannedTask, Planner, PlanningLimits, open_planner
 from encoder.planning.processes import ProcessSource, process_source
 from encoder.planning.protocol import PlanningSettings
-from encoder.sandbox.sandboxes import SandboxAccess
+from encoder.sandbox.sandboxes import Sandbox, SandboxAccess
 from encoder.tasks import capabilities, inputs
 from encoder.tasks.capabilities import Capabilities
 from encoder.tasks.results import ResultStream
@@ -120,6 +120,7 @@ class TaskExecutor:
     workspace: Workspace
     slots: Slots
     processes: ProcessSource
+    planning: PlanningLimits
 
     @property
     def codecs(self) -> tuple[CodecChoice, ...]:
@@ -144,7 +145,7 @@ class TaskExecutor:
     @contextlib.asynccontextmanager
     async def _planner(self, folder: TaskFolder) -> AsyncIterator[Planner]:
         planner = await open_planner(
-            self.processes, self.capabilities.ffmpeg.sandbox.limits, folder.path, folder.result
+            self.processes, self.planning, self.capabilities.ffmpeg.sandbox.limits, folder.path, folder.result
         )
         try:
             yield planner
@@ -235,17 +236,22 @@ def _complete(progress: encoder_pb2.EncodeProgress, frames_total: int) -> encode
 
 
 @contextlib.asynccontextmanager
-async def open_executor(settings: EncoderSettings) -> AsyncIterator[TaskExecutor]:
-    """Open an executor until the block is left. Raises ConfigError."""
+async def open_executor(
+    settings: EncoderSettings,
+    planning: PlanningLimits = USUAL_LIMITS,
+    make_source: Callable[[PlanningSettings, Sandbox], ProcessSource] = process_source,
+) -> AsyncIterator[TaskExecutor]:
+    """Open an executor until the block is left; `make_source` makes what starts the processes that plan. Raises
+    ConfigError."""
     output_dir = settings.output_dir or settings.work_dir
     workspace = Workspace(settings.work_dir.resolve(), output_dir.resolve(), settings.min_free_bytes)
     with workspace.lock():
         async with capabilities.detect(settings) as detected:
             detected.codec_choices(settings.codec)  # which raises where none works
-            processes = process_source(_planning_settings(settings), detected.ffmpeg.sandbox)
+            processes = make_source(_planning_settings(settings), detected.ffmpeg.sandbox)
             async with contextlib.aclosing(processes):
                 await processes.start()
-                yield TaskExecutor(settings, detected, workspace, Slots(settings.batch_size), processes)
+                yield TaskExecutor(settings, detected, workspace, Slots(settings.batch_size), processes, planning)
 
 
 def _planning_settings(settings: EncoderSettings) -> PlanningSettings:

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import grpc
@@ -17,9 +17,11 @@ from apigpu.encoder.v1 import encoder_pb2
 from apigpu.v1 import video_pb2
 from encoder.config import EncoderSettings
 from encoder.media.info import Source
-from encoder.planning import planner, processes
+from encoder.planning.planner import USUAL_LIMITS, PlanningLimits
+from encoder.planning.processes import ProcessSource, SandboxedPrograms, process_source
+from encoder.planning.protocol import PlanningSettings
 from encoder.sandbox import launcher
-from encoder.sandbox.sandboxes import SANDBOXES, ProcessLimits
+from encoder.sandbox.sandboxes import SANDBOXES, ProcessLimits, Sandbox
 from encoder.tasks.executor import TaskExecutor, Work, open_executor
 from encoder.tasks.results import ResultStream
 from servicekit.errors import InvalidArgument, ServiceError, Unavailable, from_rpc
@@ -46,9 +48,15 @@ async def nothing(_: object) -> None:
 
 
 @contextlib.asynccontextmanager
-async def executor(folder: Path, **settings: object) -> AsyncIterator[TaskExecutor]:
+async def executor(
+    folder: Path,
+    planning: PlanningLimits = USUAL_LIMITS,
+    make_source: Callable[[PlanningSettings, Sandbox], ProcessSource] = process_source,
+    **settings: object,
+) -> AsyncIterator[TaskExecutor]:
     """An executor in this process."""
-    async with open_executor(EncoderSettings(work_dir=folder / "work", codec="x264", **settings)) as opened:
+    read = EncoderSettings(work_dir=folder / "work", codec="x264", **settings)
+    async with open_executor(read, planning, make_source) as opened:
         yield opened
 
 
@@ -166,11 +174,8 @@ async def test_a_slot_whose_process_cannot_be_killed_is_out_of_service(
             await client.encode(CAPTION, {"url_video": clip, "url_srt": cues})
 
 
-async def test_processor_time_is_limited(
-    tmp_path: Path, clip: Path, endless: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(planner, "CPU_SECONDS", 1)
-    async with executor(tmp_path) as opened:
+async def test_processor_time_is_limited(tmp_path: Path, clip: Path, endless: bytes) -> None:
+    async with executor(tmp_path, PlanningLimits(cpu_seconds=1)) as opened:
         with pytest.raises(InvalidArgument) as caught:
             await caption(opened, clip.read_bytes(), endless)
     assert caught.value.reason == "INPUT_TOO_COMPLEX"
@@ -178,10 +183,9 @@ async def test_processor_time_is_limited(
     assert "1 s" in caught.value.message
 
 
-async def test_memory_is_limited(tmp_path: Path, clip: Path, cues: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planner, "MEMORY_BYTES", 96 * MEBIBYTE)
+async def test_memory_is_limited(tmp_path: Path, clip: Path, cues: Path) -> None:
     lines = cues.read_bytes() + b"ab\n" * 3_000_000  # each line takes fifty bytes
-    async with executor(tmp_path) as opened:
+    async with executor(tmp_path, PlanningLimits(memory_bytes=96 * MEBIBYTE)) as opened:
         with pytest.raises(InvalidArgument) as caught:
             await caption(opened, clip.read_bytes(), lines)
         assert caught.value.reason == "INPUT_TOO_COMPLEX"
@@ -202,15 +206,13 @@ async def test_a_movie_that_claims_too_many_samples_is_refused(
 
 @pytest.mark.parametrize("sandbox", ["bubblewrap", "none"])
 async def test_without_landlock_a_program_is_started_for_each_task(
-    tmp_path: Path, clip: Path, cues: Path, sandbox: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, clip: Path, cues: Path, sandbox: str
 ) -> None:
     try:
         SANDBOXES[sandbox](ProcessLimits(60, 1024 * MEBIBYTE, MEBIBYTE))
     except OSError as error:
         without(f"{sandbox} does not work here: {error}")
-    monkeypatch.setattr(processes, "process_source", processes.SandboxedPrograms)
-    monkeypatch.setattr("encoder.tasks.executor.process_source", processes.SandboxedPrograms)
-    async with executor(tmp_path, sandbox=sandbox) as opened:
+    async with executor(tmp_path, make_source=SandboxedPrograms, sandbox=sandbox) as opened:
         assert (await caption(opened, clip.read_bytes(), cues.read_bytes())).frames == 50
         with pytest.raises(ServiceError) as caught:
             await caption(opened, b"no video", cues.read_bytes())
