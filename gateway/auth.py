@@ -44,10 +44,13 @@ caller_key: ContextVar[str] = ContextVar("caller_key", default="")
 class ApiKeys:
     """The valid keys of this gateway, and the networks that tried others."""
 
-    def __init__(self, keys: Sequence[str], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, keys: Sequence[str], clock: Callable[[], float] = time.monotonic, max_networks: int = MAX_NETWORKS
+    ) -> None:
+        """Accept `keys`. Of more than `max_networks` that tried others, the one that did so first is forgotten."""
         self._digests = [_digest(key) for key in keys]
         self._clock = clock
-        self._pauses = Cooldowns(PAUSES, FREE_WRONG_KEYS, FORGET_SECONDS, MAX_NETWORKS)
+        self._pauses = Cooldowns(PAUSES, FREE_WRONG_KEYS, FORGET_SECONDS, max_networks)
 
     def authenticate(self, method: str, metadata: Mapping[str, str]) -> str:
         """Return a short digest that names the call's key ("" for open methods). Raises Unauthenticated."""

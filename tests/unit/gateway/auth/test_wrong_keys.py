@@ -100,9 +100,8 @@ def test_an_address_that_behaves_begins_anew(keys, clock):
     use_up(keys)
 
 
-def test_the_oldest_addresses_are_forgotten(keys, monkeypatch, clock):
-    monkeypatch.setattr(auth, "MAX_NETWORKS", 100)
-    keys = ApiKeys(["right"], clock)
+def test_the_oldest_addresses_are_forgotten(clock):
+    keys = ApiKeys(["right"], clock, max_networks=100)
     use_up(keys)
     for number in range(99):
         attempt(keys, address=f"10.0.0.{number}")
