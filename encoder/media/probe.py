@@ -7,7 +7,7 @@ that did, rather than to guess again.
 
 import contextlib
 import re
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 
@@ -35,8 +35,6 @@ IMAGE_DEMUXERS = ("png_pipe", "jpeg_pipe", "webp_pipe", "bmp_pipe", "tiff_pipe",
 # AVIF and HEIC are of the family of MP4: what sets a still apart from a video is its brand.
 HEIF_DEMUXERS = (MP4_DEMUXER,)
 HEIF_BRANDS = ("avif", "avis", "heic", "heix", "heim", "heis", "mif1")
-# These write the length of each stream down; with the others it is a guess from the bit rate, or that of the whole.
-EXACT_DURATION = ("mov", "wav", "w64", "flac", "aiff", "caf")
 
 # The curves of high dynamic range by their numbers in ITU-T H.273, table 3: PQ and HLG.
 HDR = {16: "smpte2084", 18: "arib-std-b67"}
@@ -52,10 +50,6 @@ HEAD_BYTES = 64
 LANGUAGE = re.compile(r"[a-z]{3}")
 OPEN_SECONDS = 30.0
 FIRST_FRAME_PACKETS = 256
-# A picture that begins so close to a cut is one that begins at it: files round their times, to a millisecond at worst.
-CLOCK_SECONDS = 1e-3
-# The most by which pictures are stored after one that is shown later, where files do not tell.
-REORDERED_SECONDS = 2.0
 DAMAGED = "the file is damaged; send it again, or convert it first."
 IMAGES = "PNG, JPEG, WebP, AVIF, HEIC, BMP, TIFF or GIF"
 ACCEPTED = {
@@ -70,7 +64,7 @@ def probe(source: Source, demuxers: tuple[str, ...]) -> MediaInfo:
     large."""
     if MP4_DEMUXER in demuxers:
         _check_claims(source)
-    with _open(source, demuxers) as container:
+    with open_container(source, demuxers) as container:
         return _describe(source, container, rotated=demuxers == VIDEO_DEMUXERS)
 
 
@@ -93,7 +87,7 @@ def probe_video(source: Source) -> tuple[MediaInfo, VideoStream]:
 def _probe_packets(source: Source, info: MediaInfo, video: VideoStream) -> tuple[MediaInfo, VideoStream]:
     streams: list[Stream] = [video, *info.audio]
     ends, frames = {stream.index: 0.0 for stream in streams}, 0
-    with _open(source, (info.demuxer,)) as container:
+    with open_container(source, (info.demuxer,)) as container:
         for index, _, end in timeline.iter_packets(container, [container.streams[index] for index in ends]):
             ends[index] = max(ends[index], end)
             frames += index == video.index
@@ -156,98 +150,10 @@ def probe_audio(source: Source) -> tuple[MediaInfo, AudioStream]:
     return info, info.audio[0]
 
 
-def end_seconds(source: Source, info: MediaInfo, stream: Stream, beside: Sequence[Stream] = ()) -> float:
-    """Return the seconds from the file's start to the end of one stream; counted by its packets where the file does not
-    say. `beside` are the other streams that the same run of FFmpeg reads."""
-    if stream.duration_seconds and info.demuxer in EXACT_DURATION:
-        return stream.duration_seconds
-    with _open(source, (info.demuxer,)) as container:
-        return max((end for _, end in _packet_times(container, stream, beside)), default=0.0)
-
-
-def start_seconds(source: Source, info: MediaInfo, stream: Stream, beside: Sequence[Stream] = ()) -> float:
-    """Return the seconds from the file's start to the start of one stream; see `end_seconds` for `beside`."""
-    with _open(source, (info.demuxer,)) as container:
-        taken = [container.streams[one.index] for one in (stream, *beside)]
-        start, base = taken[0].start_time, taken[0].time_base
-        if start is None or base is None:
-            return 0.0
-        return max(float(start * base - timeline.start_time(container, taken)), 0.0)
-
-
-def packets_before(
-    source: Source, info: MediaInfo, stream: VideoStream, seconds: float, beside: Sequence[Stream] = ()
-) -> int:
-    """Return how many packets, in the order of the file, hold every picture shown before `seconds`; 1 at least.
-    `beside` are the other streams that the same run of FFmpeg reads.
-
-    They are stored in the order of decoding: where B-frames are, pictures that are shown later can be among them.
-    """
-    needed = 1
-    with _open(source, (info.demuxer,)) as container:
-        for number, (time, _) in enumerate(_packet_times(container, stream, beside), 1):
-            if time < seconds - CLOCK_SECONDS:
-                needed = number
-    return needed
-
-
-def _packet_times(container: InputContainer, chosen: Stream, beside: Sequence[Stream]) -> Iterator[tuple[float, float]]:
-    """Yield the start and end of each packet of one stream."""
-    streams = [container.streams[stream.index] for stream in (chosen, *beside)]
-    return ((start, end) for index, start, end in timeline.iter_packets(container, streams) if index == chosen.index)
-
-
-def shown_at(source: Source, info: MediaInfo, video: VideoStream, seconds: float) -> float:
-    """Return when the picture begins that is shown at a time, both in seconds from the file's start; the time itself
-    where packets are not timed."""
-    found: float | None = None
-    with _open(source, (info.demuxer,)) as container:
-        stream = container.streams[video.index]
-        begin = timeline.start_time(container, [stream])
-        base = stream.time_base
-        if base is None or timeline.may_jump(container.format):
-            return seconds
-        container.seek(int((seconds + float(begin)) / base), stream=stream)
-        for packet in container.demux(stream):
-            if packet.pts is None:
-                break
-            start = float(packet.pts * base - begin)
-            if start <= seconds + CLOCK_SECONDS / 2:
-                found = start if found is None else max(found, start)
-            # None that is decoded after that is shown before; not all files tell when one is decoded.
-            decoded = float(packet.dts * base - begin) if packet.dts is not None else start - REORDERED_SECONDS
-            if decoded > seconds:
-                break
-    return seconds if found is None else max(found, 0.0)
-
-
-def track_format(source: Source, info: MediaInfo, video: VideoStream) -> tuple[Hashable, ...]:
-    """Return what must be alike in videos whose packets are to stand in one track of MP4: parameter sets and all."""
-    with _open(source, (info.demuxer,)) as container:
-        stream = container.streams[video.index]
-        context = stream.codec_context
-        return (
-            *(stream.index, stream.time_base, context.name, context.extradata, getattr(context, "pix_fmt", None)),
-            *(video.width, video.height, video.pixel_aspect, video.rotation_degrees, video.color_tags),
-        )
-
-
-def is_copyable(source: Source, info: MediaInfo, video: VideoStream) -> bool:
-    """Whether the packets of a video can be put after those of another: all are timed, none is cut away by an edit
-    list, and the first needs no other."""
-    with _open(source, (info.demuxer,)) as container:
-        is_first = True
-        for packet in container.demux(container.streams[video.index]):
-            if packet.size and (packet.pts is None or packet.is_discard):
-                return False
-            if is_first and not packet.is_keyframe:
-                return False
-            is_first = False
-        return not is_first
-
-
 @contextlib.contextmanager
-def _open(source: Source, demuxers: tuple[str, ...]) -> Iterator[InputContainer]:
+def open_container(source: Source, demuxers: tuple[str, ...]) -> Iterator[InputContainer]:
+    """Open a file by one of these demuxers until the block is left. Raises InvalidArgument, also for damage that the
+    block meets."""
     options = {"format_whitelist": ",".join(demuxers), "protocol_whitelist": "file"}
     note_reading(source.field)
     try:

@@ -8,7 +8,7 @@ from encoder.audio import soundtrack
 from encoder.audio.soundtrack import Message, SoundtrackSpec
 from encoder.ffmpeg import filters
 from encoder.ffmpeg.command import COPY, FfmpegRun
-from encoder.media import mp4_boxes, probe
+from encoder.media import mp4_boxes, packets, probe
 from encoder.media.info import AudioStream, MediaInfo, VideoStream, bad_input
 from encoder.operations.plan import AAC, COPIED_CODECS, Plan, PlanContext, container, copy_video, is_streamable
 from servicekit.errors import InvalidArgument
@@ -38,8 +38,8 @@ def plan(request: video_pb2.AddAudioRequest, context: PlanContext) -> Plan:
     options = request.soundtrack
     original = info.audio[0] if options.mix and info.audio else None
     kept_audio = [original] if original else []
-    video_end = probe.end_seconds(picture, info, video, kept_audio)
-    music_end = probe.end_seconds(sound, music_info, music)
+    video_end = packets.end_seconds(picture, info, video, kept_audio)
+    music_end = packets.end_seconds(sound, music_info, music)
     if min(video_end, music_end) <= 0:
         raise bad_input(sound, "there is no sound in it; give audio that is longer.")
     seconds = _result_seconds(options, video_end, music_end)
@@ -47,7 +47,7 @@ def plan(request: video_pb2.AddAudioRequest, context: PlanContext) -> Plan:
     spec = SoundtrackSpec(options, seconds, music_end - options.start)
     is_copied = video.codec in COPIED_CODECS and info.demuxer in COPIED_FROM
     is_cut = is_copied and seconds < video_end
-    packets = probe.packets_before(picture, info, video, seconds, kept_audio) if is_cut else 0
+    kept_packets = packets.packets_before(picture, info, video, seconds, kept_audio) if is_cut else 0
 
     def streams() -> tuple[Any, Any, dict[str, str]]:
         """Return picture, sound and options of the sound; made anew for each run, as a graph is used but once."""
@@ -69,7 +69,7 @@ def plan(request: video_pb2.AddAudioRequest, context: PlanContext) -> Plan:
             audio = soundtrack.apply_gain(audio, gain_db)
         output = context.output((audio,), {"t": f"{seconds:.6f}", **audio_options, **container_options})
         if is_copied:
-            return output.run(video_input[str(video.index)], _copy_options(video, packets))
+            return output.run(video_input[str(video.index)], _copy_options(video, kept_packets))
         frames = filters.normalize_picture(video_input, info, video)
         return context.codec.make_run(filters.filtered_frames(frames, video_input, video, kept_audio), output)
 
@@ -128,6 +128,6 @@ def _audio_options(music: AudioStream) -> dict[str, str]:
     return {"c:a": "copy"} if is_small else dict(AAC)
 
 
-def _copy_options(video: VideoStream, packets: int) -> dict[str, str]:
-    """Return options that copy the video, or its first `packets`; all of them when that is 0."""
-    return copy_video(video) | ({"frames:v": str(packets)} if packets else {})
+def _copy_options(video: VideoStream, count: int) -> dict[str, str]:
+    """Return options that copy the video, or its first `count` packets; all of them when that is 0."""
+    return copy_video(video) | ({"frames:v": str(count)} if count else {})

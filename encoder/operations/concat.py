@@ -12,7 +12,7 @@ from apigpu.v1 import video_pb2
 from encoder.audio import soundtrack
 from encoder.ffmpeg import filters
 from encoder.ffmpeg.command import COPY, SQUARE, FfmpegRun, FilteredFrames
-from encoder.media import probe
+from encoder.media import packets, probe
 from encoder.media.info import HD, AudioStream, MediaInfo, Source, VideoStream, bad_input
 from encoder.operations.plan import AAC, COPIED_CODECS, Plan, PlanContext, container, copy_video, is_streamable
 from servicekit.errors import InvalidArgument
@@ -86,10 +86,10 @@ def _read_part(source: Source) -> Part:
         raise bad_input(source, "its beginning cannot be decoded; convert it to H.264 with AAC first.")
     sound = info.audio[0] if info.audio else None
     beside = [sound] if sound else []
-    start, end = probe.start_seconds(source, info, video, beside), probe.end_seconds(source, info, video, beside)
+    start, end = packets.start_seconds(source, info, video, beside), packets.end_seconds(source, info, video, beside)
     start = start if start < TAIL_SECONDS else 0.0
     if sound is not None:
-        heard = probe.end_seconds(source, info, sound, [video])
+        heard = packets.end_seconds(source, info, sound, [video])
         end = heard if heard >= end + TAIL_SECONDS else end
     if end <= start:
         raise bad_input(source, "it does not last; give a video.")
@@ -139,8 +139,8 @@ def _agree(parts: Sequence[Part]) -> bool:
         return False
     if not all(_same_rate(part.video.frame_rate, first.video.frame_rate) for part in parts):
         return False
-    formats = {(part.info.demuxer, probe.track_format(part.source, part.info, part.video)) for part in parts}
-    return len(formats) == 1 and all(probe.is_copyable(part.source, part.info, part.video) for part in parts)
+    formats = {(part.info.demuxer, packets.track_format(part.source, part.info, part.video)) for part in parts}
+    return len(formats) == 1 and all(packets.is_copyable(part.source, part.info, part.video) for part in parts)
 
 
 def _same_rate(one: Fraction, other: Fraction) -> bool:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from apigpu.v1 import video_pb2
 from encoder.ffmpeg import filters
 from encoder.ffmpeg.command import ExtraFile, FfmpegRun
-from encoder.media import probe
+from encoder.media import packets, probe
 from encoder.media.info import MediaInfo, Source, VideoStream
 from encoder.operations.plan import Plan, PlanContext
 from servicekit.errors import InvalidArgument
@@ -74,7 +74,7 @@ def plan(request: video_pb2.ThumbnailRequest, context: PlanContext) -> Plan:
     """Plan the thumbnail. However long the video is, a bounded part of it is decoded."""
     source = context.source("url_video")
     info, video = probe.probe_video(source)
-    seconds = probe.end_seconds(source, info, video)
+    seconds = packets.end_seconds(source, info, video)
     content_type, options = FORMATS[request.format]
     sheet = _plan_sheet(request.sprites, video, seconds) if request.HasField("sprites") else None
     runs: list[FfmpegRun | Callable[[], FfmpegRun]] = []
@@ -109,7 +109,7 @@ def _moment_at(at: float, source: Source, info: MediaInfo, video: VideoStream, s
     if at >= seconds:
         text = f"{at:g} s is past the end; the video lasts {seconds:.3f} s."
         raise InvalidArgument(f"at_seconds: {text}", reason="PAST_END", fields={"at_seconds": text})
-    return _seek_exactly(probe.shown_at(source, info, video, at))
+    return _seek_exactly(packets.shown_at(source, info, video, at))
 
 
 def _seek_exactly(seconds: float) -> Moment:
