@@ -1,7 +1,7 @@
 """The FFmpeg runs that a plan is made of: frames in, output out, and what writes to their standard input."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -96,13 +96,16 @@ VideoFrames = FilteredFrames | RawFrames
 @dataclass(frozen=True)
 class OutputSpec:
     """What comes with the picture: streams of audio, output options of FFmpeg (of audio and container) without the
-    leading dash, the result's path, the field of each input by its file's name, threads to keep busy."""
+    leading dash, the result's path, the field of each input by its file's name, threads to keep busy; and the names of
+    the files whose tags and whose chapters the result has, "" for none."""
 
     audio: Sequence[Any]
     options: Mapping[str, str]
     result: str
     field_names: Mapping[str, str]
     threads: int
+    tags_of: str = ""
+    chapters_of: str = ""
 
     def run(
         self, video: Any, options: Mapping[str, str], stdin: MakeWriter | None = None, beside: Sequence[Any] = ()
@@ -110,7 +113,19 @@ class OutputSpec:
         """Return the run that puts all together with a stream of the picture, which `options` (of the output) are for;
         see `run_reading` for `beside`."""
         output = ffmpeg.output(video, *self.audio, self.result, **options, **self.options)
-        return self.run_reading(output, beside, stdin)
+        run = self.run_reading(output, beside, stdin)
+        return replace(run, arguments=self._described(run.arguments))
+
+    def _described(self, arguments: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the arguments of a run with those that say whose tags and chapters the result has: FFmpeg would take
+        chapters of whichever input has some."""
+        names = [name for option, name in pairwise(arguments) if option == "-i"]
+        tags, chapters = (
+            str(names.index(name)) if name in names else "-1" for name in (self.tags_of, self.chapters_of)
+        )
+        place = arguments.index(self.result)
+        described = ("-map_metadata", tags, "-map_chapters", chapters)
+        return (*arguments[:place], *described, *arguments[place:])
 
     def run_reading(self, output: Any, beside: Sequence[Any], stdin: MakeWriter | None = None) -> FfmpegRun:
         """Return the run that writes an output of ffmpeg-python, and reads streams beside those that it needs."""

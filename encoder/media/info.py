@@ -80,8 +80,9 @@ class VideoStream:
 
 @dataclass(frozen=True)
 class AudioStream:
-    """One audio stream. `duration_seconds`, `bit_rate` in bit/s, and `sample_rate` in Hz are 0 where the file does not
-    say, and `language` (ISO 639-2, three letters) is ""."""
+    """One audio stream. `duration_seconds`, `bit_rate` in bit/s, `sample_rate` in Hz and the number of `channels` are 0
+    where the file does not say, and `language` (ISO 639-2, three letters) is "". `layout` is FFmpeg's name of its
+    channels together ("5.1", "12 channels"), `places` is that of each ("FL"; "NONE" where the file does not say)."""
 
     index: int
     codec: str
@@ -89,6 +90,9 @@ class AudioStream:
     bit_rate: int
     sample_rate: int
     language: str = ""
+    channels: int = 0
+    layout: str = ""
+    places: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,8 @@ WEBP_ANIMATION, WEBP_ALPHA = 0x02, 0x10
 MAX_SIDE = 16384
 MAX_PIXELS = 100_000_000
 HEAD_BYTES = 64
+# What the largest layout that has a name has, twice over, and more than any file in use.
+MAX_CHANNELS = 64
 LANGUAGE = re.compile(r"[a-z]{3}")
 OPEN_SECONDS = 30.0
 FIRST_FRAME_PACKETS = 256
@@ -225,6 +227,7 @@ def _video(source: Source, container: InputContainer, stream: AvVideo, *, rotate
 
 def _audio(container: InputContainer, stream: AvAudio) -> AudioStream:
     language = stream.language or ""
+    layout = stream.codec_context.layout
     return AudioStream(
         index=stream.index,
         codec=stream.codec.canonical_name,
@@ -232,6 +235,9 @@ def _audio(container: InputContainer, stream: AvAudio) -> AudioStream:
         bit_rate=stream.bit_rate or 0,
         sample_rate=stream.codec_context.sample_rate or 0,
         language=language if LANGUAGE.fullmatch(language) else "",
+        channels=layout.nb_channels,
+        layout=layout.name,
+        places=tuple(channel.name for channel in layout.channels[:MAX_CHANNELS]),
     )
 
 

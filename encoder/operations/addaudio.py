@@ -1,22 +1,24 @@
 """addaudio: a soundtrack on a video, in place of its own sound or mixed with it."""
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
 from apigpu.v1 import video_pb2
-from encoder.audio import soundtrack
+from encoder.audio import mixing, soundtrack, tracks
 from encoder.audio.soundtrack import Message, SoundtrackSpec
 from encoder.ffmpeg import filters
 from encoder.ffmpeg.command import COPY, FfmpegRun
 from encoder.media import mp4_boxes, packets, probe
-from encoder.media.info import AudioStream, MediaInfo, VideoStream, bad_input
-from encoder.operations.plan import AAC, COPIED_CODECS, Plan, PlanContext, container, copy_video, is_streamable
+from encoder.media.info import AudioStream, MediaInfo, Source, VideoStream, bad_input
+from encoder.operations.deviations import Note, encoded_notes, gather, mix_notes
+from encoder.operations.plan import COPIED_CODECS, Plan, PlanContext, container, copy_video, is_streamable
 from servicekit.errors import InvalidArgument
 
 # AVI and MPEG-PS do not time every packet, and MP4 must.
 COPIED_FROM = ("mov", "matroska", "mpegts", "flv")
-# Bit/s; with room for what an encoder that was told 192 kbit/s takes at times.
-MAX_COPIED_BIT_RATE = 200_000
+# Less than a picture of any usual video, and sound that nobody hears as such.
+MIN_SECONDS, USUAL_RATE = 0.1, 25
 MIN_LOOP_SECONDS = 0.1
 STATS = "loudness.json"
 NOTHING_TO_MIX = "soundtrack.mix: the video has no sound of its own; the soundtrack is heard alone."
@@ -36,6 +38,7 @@ def plan(request: video_pb2.AddAudioRequest, context: PlanContext) -> Plan:
     info, video = probe.probe_video(picture)
     music_info, music = probe.probe_audio(sound)
     options = request.soundtrack
+    is_plain = options == Message()
     original = info.audio[0] if options.mix and info.audio else None
     kept_audio = [original] if original else []
     video_end = packets.end_seconds(picture, info, video, kept_audio)
@@ -44,6 +47,8 @@ def plan(request: video_pb2.AddAudioRequest, context: PlanContext) -> Plan:
         raise bad_input(sound, "there is no sound in it; give audio that is longer.")
     seconds = _result_seconds(options, video_end, music_end)
     _check_options(options, seconds, video_end, music_end)
+    _check_length(sound, options, seconds, video)
+    notes = [*_music_notes(sound, music, is_plain=is_plain), *(mix_notes(picture, original) if original else ())]
     spec = SoundtrackSpec(options, seconds, music_end - options.start)
     is_copied = video.codec in COPIED_CODECS and info.demuxer in COPIED_FROM
     is_cut = is_copied and seconds < video_end
@@ -53,10 +58,11 @@ def plan(request: video_pb2.AddAudioRequest, context: PlanContext) -> Plan:
         """Return picture, sound and options of the sound; made anew for each run, as a graph is used but once."""
         video_input = filters.open_input(picture.path.name, info)
         music_stream = filters.open_input(sound.path.name, music_info)[str(music.index)]
-        if options == Message():
+        if is_plain:
             return video_input, music_stream, _audio_options(music)
-        own = video_input[str(original.index)] if original else None
-        return video_input, soundtrack.mix(music_stream, own, spec), {**AAC, **_language_options(original)}
+        own = mixing.mix_down(video_input[str(original.index)], original) if original else None
+        track = soundtrack.mix(mixing.mix_down(music_stream, music), own, spec)
+        return video_input, track, {**tracks.AAC, **_language_options(original)}
 
     def measuring_run() -> FfmpegRun:
         _, audio, _ = streams()
@@ -67,7 +73,8 @@ def plan(request: video_pb2.AddAudioRequest, context: PlanContext) -> Plan:
         if options.HasField("loudness"):
             gain_db = soundtrack.gain_for(context.folder / STATS, options.loudness)
             audio = soundtrack.apply_gain(audio, gain_db)
-        output = context.output((audio,), {"t": f"{seconds:.6f}", **audio_options, **container_options})
+        output_options = {"t": f"{seconds:.6f}", **audio_options, **container_options}
+        output = context.output((audio,), output_options, picture, picture)
         if is_copied:
             return output.run(video_input[str(video.index)], _copy_options(video, kept_packets))
         frames = filters.normalize_picture(video_input, info, video)
@@ -79,11 +86,17 @@ def plan(request: video_pb2.AddAudioRequest, context: PlanContext) -> Plan:
         codec=COPY if is_copied else context.codec.name,
         duration_seconds=seconds,
         frames_total=round(video.frames * min(seconds / video_end, 1)),
-        warnings=_mix_warnings(info) if options.mix else (),
+        warnings=(*(_mix_warnings(info) if options.mix else ()), *gather(notes)),
         finish=partial(mp4_boxes.end_edit_lists, seconds=seconds) if is_copied and not is_streamable(request) else None,
         streamable=is_streamable(request),
         required_audio_field=sound.field,
     )
+
+
+def _music_notes(sound: Source, music: AudioStream, *, is_plain: bool) -> Iterable[Note]:
+    if not is_plain:
+        return mix_notes(sound, music)
+    return () if tracks.is_small_aac(music) else encoded_notes(sound, music)
 
 
 def _mix_warnings(info: MediaInfo) -> tuple[video_pb2.Warning, ...]:
@@ -102,6 +115,17 @@ def _result_seconds(options: Message, video_end: float, music_end: float) -> flo
     if options.mix or options.loop:
         return video_end
     return min(video_end, options.delay + music_end - options.start)
+
+
+def _check_length(sound: Source, options: Message, seconds: float, video: VideoStream) -> None:
+    """Raise InvalidArgument for sound that would leave less than one picture of the video."""
+    shortest = min(1 / float(video.frame_rate or USUAL_RATE), MIN_SECONDS)
+    if not options.mix and not options.loop and seconds < shortest:
+        text = (
+            f"what is to be heard of it lasts {seconds:.3f} s, less than one picture of the video; give longer audio, "
+            "or set soundtrack.mix or soundtrack.loop, which keep the video's length."
+        )
+        raise bad_input(sound, text)
 
 
 def _check_options(options: Message, seconds: float, video_end: float, music_end: float) -> None:
@@ -124,8 +148,7 @@ def _check_options(options: Message, seconds: float, video_end: float, music_end
 
 def _audio_options(music: AudioStream) -> dict[str, str]:
     """Return options that copy AAC that is small enough, and make anything else AAC."""
-    is_small = music.codec == "aac" and 0 < music.bit_rate <= MAX_COPIED_BIT_RATE
-    return {"c:a": "copy"} if is_small else dict(AAC)
+    return {"c:a": "copy"} if tracks.is_small_aac(music) else tracks.encode(music)
 
 
 def _copy_options(video: VideoStream, count: int) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from apigpu.v1 import video_pb2
+from encoder.audio import tracks
 from encoder.captions import ass, fonts, formats, karaoke
 from encoder.captions.ass import Style
 from encoder.captions.font_bounds import FontError
@@ -11,7 +12,8 @@ from encoder.ffmpeg import filters
 from encoder.media import probe
 from encoder.media.info import Source, VideoStream, bad_input
 from encoder.media.reading import note_reading
-from encoder.operations.plan import Plan, PlanContext, container, is_streamable, kept_audio
+from encoder.operations.deviations import gather, track_notes
+from encoder.operations.plan import Plan, PlanContext, container, is_streamable
 from servicekit.errors import InvalidArgument
 
 MAX_SUBTITLES_BYTES = 10 * 1024 * 1024
@@ -49,14 +51,14 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
     captioned = filters.draw_captions(picture, SCRIPT, FONTS, wrap_unicode=not isinstance(captions, Script))
     frames = filters.filtered_frames(captioned, video_input, video, info.audio)
     audio = [video_input[str(stream.index)] for stream in info.audio]
-    output = context.output(audio, {**kept_audio(info.audio), **container(request)})
+    output = context.output(audio, {**tracks.keep(info.audio), **container(request)}, source, source)
     return Plan(
         runs=(context.codec.make_run(frames, output),),
         field=source.field,
         codec=context.codec.name,
         duration_seconds=info.duration_seconds,
         frames_total=video.frames,
-        warnings=tuple(warnings),
+        warnings=(*warnings, *gather(track_notes(source, info.audio))),
         streamable=is_streamable(request),
     )
 

@@ -9,12 +9,13 @@ from typing import Any
 import ffmpeg
 
 from apigpu.v1 import video_pb2
-from encoder.audio import soundtrack
+from encoder.audio import mixing, soundtrack, tracks
 from encoder.ffmpeg import filters
 from encoder.ffmpeg.command import COPY, SQUARE, FfmpegRun, FilteredFrames
 from encoder.media import packets, probe
 from encoder.media.info import HD, AudioStream, MediaInfo, Source, VideoStream, bad_input
-from encoder.operations.plan import AAC, COPIED_CODECS, Plan, PlanContext, container, copy_video, is_streamable
+from encoder.operations.deviations import gather, mix_notes
+from encoder.operations.plan import COPIED_CODECS, Plan, PlanContext, container, copy_video, is_streamable
 from servicekit.errors import InvalidArgument
 
 FIELD = "url_videos"
@@ -163,7 +164,8 @@ def _copy_run(parts: Sequence[Part], context: PlanContext, kind: Any) -> FfmpegR
     given = _open_inputs(parts)
     # Else FFmpeg has the list start where the lead-in of an audio track does that nobody takes.
     by_own_clock = {"copyts": None, **kind}
-    spec = context.output(*_join_sound(parts, given, [part.seconds for part in parts], by_own_clock))
+    sound = _join_sound(parts, given, [part.seconds for part in parts], by_own_clock)
+    spec = context.output(*sound, tags_of=parts[0].source)
     return spec.run(listed[str(parts[0].video.index)], copy_video(parts[0].video))
 
 
@@ -182,7 +184,8 @@ def _encode_run(parts: Sequence[Part], frame: Frame, context: PlanContext, kind:
     ]
     picture = FilteredFrames(joined, taken, HD, SQUARE, frame.rate)
     seconds = [float(count / frame.rate) for count in counts]
-    return context.codec.make_run(picture, context.output(*_join_sound(parts, given, seconds, kind)))
+    output = context.output(*_join_sound(parts, given, seconds, kind), tags_of=parts[0].source)
+    return context.codec.make_run(picture, output)
 
 
 def _open_inputs(parts: Sequence[Part], **options: Any) -> list[Any]:
@@ -225,13 +228,13 @@ def _join_sound(
     by_own_clock = "copyts" in kind
     heard = [_part_sound(*each, by_own_clock) for each in zip(parts, given, seconds, strict=True)]
     joined = ffmpeg.concat(*heard, v=0, a=1) if len(heard) > 1 else heard[0]
-    return [joined], {**AAC, **kind}
+    return [joined], {**tracks.AAC, **kind}
 
 
 def _part_sound(part: Part, given: Any, seconds: float, by_own_clock: bool) -> Any:
     if part.sound is None:
         return soundtrack.silence(seconds)
-    sound = given[str(part.sound.index)]
+    sound = mixing.mix_down(given[str(part.sound.index)], part.sound)
     if by_own_clock:
         sound = sound.filter("asetpts", f"PTS-{part.info.start_seconds:.6f}/TB")
     return soundtrack.to_length(soundtrack.from_start(sound, part.start), seconds)
@@ -249,7 +252,8 @@ def _warnings(parts: Sequence[Part]) -> tuple[video_pb2.Warning, ...]:
             [part.source.field for part in parts if part.info.subtitles],
         ),
     }
-    return tuple(
+    changed = (note for part in parts if part.sound for note in mix_notes(part.source, part.sound))
+    dropped = (
         video_pb2.Warning(
             reason=reason,
             message=f"{FIELD}: {text.format(', '.join(fields))}",
@@ -258,3 +262,4 @@ def _warnings(parts: Sequence[Part]) -> tuple[video_pb2.Warning, ...]:
         for reason, (text, fields) in lost.items()
         if fields
     )
+    return (*dropped, *gather(changed))
