@@ -43,9 +43,10 @@ class Size:
 
 @dataclass(frozen=True)
 class VideoStream:
-    """The first video stream of a file that is no cover picture.
+    """The video stream of a file that counts; it is no cover picture.
 
-    Sizes are in stored pixels, before rotation. `decodes` is False where the beginning could not be decoded; `transfer`
+    Sizes are in stored pixels, before rotation; `display_matrix` tells how it is turned and mirrored, nothing where it
+    is not. `decodes` is False where the beginning could not be decoded; `transfer`
     is its curve of high dynamic range by FFmpeg's name, "" for any other; `interlaced` is that of its first picture;
     `rgb` is True of pictures without color planes, `tiled` of a still that FFmpeg puts together of several streams.
     """
@@ -66,6 +67,7 @@ class VideoStream:
     interlaced: bool = False
     rgb: bool = False
     tiled: bool = False
+    display_matrix: tuple[int, ...] = ()
 
     @property
     def rotated_size(self) -> tuple[int, int]:
@@ -82,7 +84,8 @@ class VideoStream:
 class AudioStream:
     """One audio stream. `duration_seconds`, `bit_rate` in bit/s, `sample_rate` in Hz and the number of `channels` are 0
     where the file does not say, and `language` (ISO 639-2, three letters) is "". `layout` is FFmpeg's name of its
-    channels together ("5.1", "12 channels"), `places` is that of each ("FL"; "NONE" where the file does not say)."""
+    channels together ("5.1", "12 channels"), `places` is that of each ("FL"; "NONE" where the file does not say). It
+    `is_secondary` where it is a comment, a description, or music without the voices."""
 
     index: int
     codec: str
@@ -93,12 +96,16 @@ class AudioStream:
     channels: int = 0
     layout: str = ""
     places: tuple[str, ...] = ()
+    is_default: bool = False
+    is_secondary: bool = False
 
 
 @dataclass(frozen=True)
 class MediaInfo:
     """A probed file. `demuxer` is what FFmpeg must be told to use (`-f`), `subtitles` the number of such tracks,
-    `start_seconds` the time at its start by its own clock."""
+    `start_seconds` the time at its start by its own clock. `audio` are the streams of sound that go with the video,
+    `other_videos` further videos, told for people, and `unreadable_audio` the indices of streams of sound that cannot
+    be decoded."""
 
     demuxer: str
     duration_seconds: float
@@ -106,6 +113,16 @@ class MediaInfo:
     audio: tuple[AudioStream, ...]
     subtitles: int = 0
     start_seconds: float = 0.0
+    other_videos: tuple[str, ...] = ()
+    unreadable_audio: tuple[int, ...] = ()
+
+    @property
+    def sound(self) -> AudioStream | None:
+        """The stream of sound that is heard where only one can be: the file's default, else the one with the most
+        channels, else the first."""
+        return min(
+            self.audio, key=lambda stream: (not stream.is_default, stream.is_secondary, -stream.channels), default=None
+        )
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ def track_format(source: Source, info: MediaInfo, video: VideoStream) -> tuple[H
         context = stream.codec_context
         return (
             *(stream.index, stream.time_base, context.name, context.extradata, getattr(context, "pix_fmt", None)),
-            *(video.width, video.height, video.pixel_aspect, video.rotation_degrees, video.color_tags),
+            *(video.width, video.height, video.pixel_aspect, video.display_matrix, video.color_tags),
         )
 
 

@@ -7,21 +7,26 @@ that did, rather than to guess again.
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
 import av
+import numpy as np
 from av.audio.stream import AudioStream as AvAudio
 from av.container import InputContainer
+from av.packet import Packet
+from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Disposition
 from av.stream import Stream as AvStream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream as AvVideo
 
-from encoder.media import mp4_boxes, mp4_claims, timeline
+from encoder.media import choice, mp4_boxes, mp4_claims, timeline
 from encoder.media.info import UNKNOWN, AudioStream, ColorTags, MediaInfo, Source, VideoStream, bad_input
+from encoder.media.programs import read_programs
 from encoder.media.reading import note_reading
+from servicekit.errors import FailedPrecondition
 
 Stream = VideoStream | AudioStream
 
@@ -49,9 +54,13 @@ MAX_PIXELS = 100_000_000
 HEAD_BYTES = 64
 # What the largest layout that has a name has, twice over, and more than any file in use.
 MAX_CHANNELS = 64
+# Tags of tracks that Apple's stores protect.
+PROTECTED = ("drms", "drmi")
 LANGUAGE = re.compile(r"[a-z]{3}")
 OPEN_SECONDS = 30.0
 FIRST_FRAME_PACKETS = 256
+# Videos of a file of which the first frame is decoded, before the first of them is taken all the same.
+MAX_TRIED = 4
 DAMAGED = "the file is damaged; send it again, or convert it first."
 IMAGES = "PNG, JPEG, WebP, AVIF, HEIC, BMP, TIFF or GIF"
 ACCEPTED = {
@@ -145,11 +154,12 @@ def _with_grid_size(source: Source, info: MediaInfo) -> MediaInfo:
 
 
 def probe_audio(source: Source) -> tuple[MediaInfo, AudioStream]:
-    """Probe a file that must hold sound; the first audio stream is the one that counts."""
+    """Probe a file that must hold sound."""
     info = probe(source, AUDIO_DEMUXERS)
-    if not info.audio:
-        raise bad_input(source, "the file has no audio stream; give an audio file, or a video with sound.")
-    return info, info.audio[0]
+    if info.sound is None:
+        what = "no audio stream that can be decoded" if info.unreadable_audio else "no audio stream"
+        raise bad_input(source, f"the file has {what}; give an audio file, or a video with sound.")
+    return info, info.sound
 
 
 @contextlib.contextmanager
@@ -186,16 +196,79 @@ def check_size(source: Source, width: int, height: int) -> None:
 def _describe(source: Source, container: InputContainer, *, rotated: bool) -> MediaInfo:
     # What FFmpeg knows no decoder for has no codec: such streams are as good as absent.
     known = [stream for stream in container.streams if getattr(stream, "codec_context", None) is not None]
-    pictures = (s for s in known if isinstance(s, AvVideo) and not s.disposition & Disposition.attached_pic)
-    video = next(pictures, None)
+    pictures = [stream for stream in known if isinstance(stream, AvVideo)]
+    moving = _moving(source, container, pictures) if rotated and len(pictures) > 1 else set()
+    ranked = choice.rank_videos(pictures, moving) if moving else choice.without_covers(pictures)
+    video, shown = _first_that_decodes(source, container, ranked, rotated=rotated)
+    together = _program(source, container, shown)
+    sounds = [stream for stream in container.streams if stream.type == "audio" and stream.id in together]
+    heard = [stream for stream in sounds if isinstance(stream, AvAudio) and stream in known and _has_sound(stream)]
+    if shown is None and heard:
+        _check_protection(source, next(iter(container.demux(heard[0]))))
     return MediaInfo(
         demuxer=container.format.name.split(",")[0],
         duration_seconds=(container.duration or 0) / av.time_base,
-        video=_video(source, container, video, rotated=rotated) if video is not None else None,
-        audio=tuple(_audio(container, stream) for stream in known if isinstance(stream, AvAudio)),
+        video=video,
+        audio=tuple(_audio(container, stream) for stream in heard),
         subtitles=sum(stream.type == "subtitle" for stream in container.streams),
         start_seconds=(container.start_time or 0) / av.time_base,
+        other_videos=tuple(_told(stream) for stream in ranked if stream is not shown and stream.index in moving),
+        unreadable_audio=tuple(stream.index for stream in sounds if stream not in heard),
     )
+
+
+def _moving(source: Source, container: InputContainer, streams: Sequence[AvVideo]) -> set[int]:
+    """Return the indices of those streams that have more than one picture. Where the file does not say, they are
+    looked for."""
+    found = {stream.index for stream in streams if stream.frames > 1}
+    untold = {stream.index for stream in streams if not stream.frames}
+    if untold:
+        seen: set[int] = set()
+        with (
+            open_container(source, (container.format.name.split(",")[0],)) as again,
+            contextlib.suppress(av.FFmpegError),
+        ):
+            for packet in again.demux(*(again.streams[index] for index in untold)):
+                if packet.size and packet.stream_index in seen:
+                    found.add(packet.stream_index)
+                seen.add(packet.stream_index)
+                if untold <= found:
+                    break
+    return found
+
+
+def _first_that_decodes(
+    source: Source, container: InputContainer, ranked: Sequence[AvVideo], *, rotated: bool
+) -> tuple[VideoStream | None, AvVideo | None]:
+    """Return the first of some streams whose beginning decodes; the very first where none does."""
+    tried: list[VideoStream] = []
+    for stream in ranked[:MAX_TRIED]:
+        if not tried:
+            tried.append(_video(source, container, stream, rotated=rotated))
+        else:  # what was read to decode the one before is gone
+            with open_container(source, (container.format.name.split(",")[0],)) as again:
+                anew = next(one for one in again.streams.video if one.index == stream.index)
+                tried.append(_video(source, again, anew, rotated=rotated))
+        if tried[-1].decodes:
+            return tried[-1], stream
+    return (tried[0], ranked[0]) if tried else (None, None)
+
+
+def _program(source: Source, container: InputContainer, shown: AvVideo | None) -> Collection[int]:
+    """Return the identifiers of the streams that go with a video: of a transport stream those of its program."""
+    everything = {stream.id for stream in container.streams}
+    if container.format.name != "mpegts" or shown is None or len(everything) < 3:
+        return everything
+    return next((program for program in read_programs(source.path) if shown.id in program), everything)
+
+
+def _has_sound(stream: AvAudio) -> bool:
+    """Return True if there is something in a stream of sound that can be decoded."""
+    return bool(stream.codec_context.sample_rate and stream.codec_context.layout.nb_channels)
+
+
+def _told(stream: AvVideo) -> str:
+    return f"stream {stream.index} ({stream.codec_context.width}×{stream.codec_context.height})"
 
 
 def _video(source: Source, container: InputContainer, stream: AvVideo, *, rotated: bool) -> VideoStream:
@@ -203,14 +276,15 @@ def _video(source: Source, container: InputContainer, stream: AvVideo, *, rotate
     check_size(source, width, height)
     rate = stream.average_rate or stream.guessed_rate or Fraction(0)
     duration = _duration(container, stream)
-    first = _first_frame(container, stream) if rotated else None
+    first = _first_frame(source, container, stream) if rotated else None
     layout = stream.codec_context.format
     return VideoStream(
         index=stream.index,
         codec=stream.codec.canonical_name,
         width=width,
         height=height,
-        rotation_degrees=round(first.rotation / 90) * 90 % 360 if first is not None else 0,
+        rotation_degrees=_quarter_turns(first.rotation) if first is not None else 0,
+        display_matrix=_display_matrix(first) if first is not None else (),
         pixel_aspect=stream.sample_aspect_ratio or Fraction(1),
         frame_rate=Fraction(rate),
         frames=stream.frames or round(duration * rate),
@@ -238,20 +312,43 @@ def _audio(container: InputContainer, stream: AvAudio) -> AudioStream:
         channels=layout.nb_channels,
         layout=layout.name,
         places=tuple(channel.name for channel in layout.channels[:MAX_CHANNELS]),
+        is_default=choice.is_default(stream),
+        is_secondary=choice.is_secondary(stream),
     )
 
 
-def _first_frame(container: InputContainer, stream: AvVideo) -> VideoFrame | None:
+def _check_protection(source: Source, packet: "Packet[AvVideo] | Packet[AvAudio]") -> None:
+    """Raise FailedPrecondition for a packet that nobody can decode without a key."""
+    if packet.has_sidedata("encryption_info") or packet.stream.codec_context.codec_tag in PROTECTED:
+        text = "the file is protected from copying (DRM, encrypted); give one that plays without a key."
+        message = f"{source.field}: {text}"
+        raise FailedPrecondition(message, reason="UNSUPPORTED_INPUT", fields={source.field: text})
+
+
+def _first_frame(source: Source, container: InputContainer, stream: AvVideo) -> VideoFrame | None:
     """Return the first frame, which has the rotation and the color tags; None when it cannot be decoded."""
     # Threads would take memory for a frame each, and longer to start than one frame takes.
     stream.codec_context.thread_count = 1
     with contextlib.suppress(av.FFmpegError):
         for count, packet in enumerate(container.demux(stream)):
+            _check_protection(source, packet)
             for frame in stream.decode(packet):
                 return frame
             if count >= FIRST_FRAME_PACKETS:
                 break
     return None
+
+
+def _quarter_turns(degrees: float) -> int:
+    """Return the turn of a picture where it is one of 90, 180 or 270 degrees; by any other its size stays, as FFmpeg
+    has it."""
+    nearest = round(degrees / 90) * 90
+    return nearest % 360 if abs(degrees - nearest) < 1 else 0
+
+
+def _display_matrix(frame: VideoFrame) -> tuple[int, ...]:
+    matrix = frame.side_data.get(SideDataType.DISPLAYMATRIX)
+    return tuple(np.frombuffer(bytes(matrix), np.int32).tolist()) if matrix is not None else ()
 
 
 def _color_tags(frame: VideoFrame) -> ColorTags:

@@ -1,6 +1,7 @@
 """addaudio: a soundtrack on a video, in place of its own sound or mixed with it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,15 @@ from encoder.ffmpeg import filters
 from encoder.ffmpeg.command import COPY, FfmpegRun
 from encoder.media import mp4_boxes, packets, probe
 from encoder.media.info import AudioStream, MediaInfo, Source, VideoStream, bad_input
-from encoder.operations.deviations import Note, encoded_notes, gather, mix_notes
+from encoder.operations.deviations import (
+    Note,
+    encoded_notes,
+    gather,
+    loss_notes,
+    mix_notes,
+    sound_choice_notes,
+    video_notes,
+)
 from encoder.operations.plan import COPIED_CODECS, Plan, PlanContext, container, copy_video, is_streamable
 from servicekit.errors import InvalidArgument
 
@@ -23,11 +32,6 @@ MIN_LOOP_SECONDS = 0.1
 STATS = "loudness.json"
 NOTHING_TO_MIX = "soundtrack.mix: the video has no sound of its own; the soundtrack is heard alone."
 NO_ORIGINAL = video_pb2.Warning(reason="NO_ORIGINAL_AUDIO", message=NOTHING_TO_MIX)
-OTHERS_DROPPED = video_pb2.Warning(
-    reason="OTHER_AUDIO_DROPPED",
-    message="soundtrack.mix: the video has several audio tracks; the first is mixed, the others are left out. Give a "
-    "video that has the wanted one first.",
-)
 
 
 def plan(request: video_pb2.AddAudioRequest, context: PlanContext) -> Plan:
@@ -39,7 +43,7 @@ def plan(request: video_pb2.AddAudioRequest, context: PlanContext) -> Plan:
     music_info, music = probe.probe_audio(sound)
     options = request.soundtrack
     is_plain = options == Message()
-    original = info.audio[0] if options.mix and info.audio else None
+    original = info.sound if options.mix else None
     kept_audio = [original] if original else []
     video_end = packets.end_seconds(picture, info, video, kept_audio)
     music_end = packets.end_seconds(sound, music_info, music)
@@ -48,7 +52,10 @@ def plan(request: video_pb2.AddAudioRequest, context: PlanContext) -> Plan:
     seconds = _result_seconds(options, video_end, music_end)
     _check_options(options, seconds, video_end, music_end)
     _check_length(sound, options, seconds, video)
-    notes = [*_music_notes(sound, music, is_plain=is_plain), *(mix_notes(picture, original) if original else ())]
+    notes = [
+        *_video_notes(picture, info, mixes=options.mix),
+        *_music_notes(sound, music_info, music, is_plain=is_plain),
+    ]
     spec = SoundtrackSpec(options, seconds, music_end - options.start)
     is_copied = video.codec in COPIED_CODECS and info.demuxer in COPIED_FROM
     is_cut = is_copied and seconds < video_end
@@ -86,23 +93,29 @@ def plan(request: video_pb2.AddAudioRequest, context: PlanContext) -> Plan:
         codec=COPY if is_copied else context.codec.name,
         duration_seconds=seconds,
         frames_total=round(video.frames * min(seconds / video_end, 1)),
-        warnings=(*(_mix_warnings(info) if options.mix else ()), *gather(notes)),
+        warnings=(*((NO_ORIGINAL,) if options.mix and not original else ()), *gather(notes)),
         finish=partial(mp4_boxes.end_edit_lists, seconds=seconds) if is_copied and not is_streamable(request) else None,
         streamable=is_streamable(request),
         required_audio_field=sound.field,
     )
 
 
-def _music_notes(sound: Source, music: AudioStream, *, is_plain: bool) -> Iterable[Note]:
+def _video_notes(source: Source, info: MediaInfo, *, mixes: bool) -> Iterator[Note]:
+    """Yield what the result lacks of the video, or has otherwise; of its sound only where it is not replaced."""
+    yield from video_notes(source, info)
+    yield from loss_notes(source, info if mixes else replace(info, unreadable_audio=()))
+    if mixes and info.sound is not None:
+        yield from sound_choice_notes(source, info, "mixed")
+        yield from mix_notes(source, info.sound)
+
+
+def _music_notes(source: Source, info: MediaInfo, music: AudioStream, *, is_plain: bool) -> Iterator[Note]:
+    """Yield what of the soundtrack is left out, or heard otherwise than it is."""
+    yield from sound_choice_notes(source, info, "taken")
     if not is_plain:
-        return mix_notes(sound, music)
-    return () if tracks.is_small_aac(music) else encoded_notes(sound, music)
-
-
-def _mix_warnings(info: MediaInfo) -> tuple[video_pb2.Warning, ...]:
-    if not info.audio:
-        return (NO_ORIGINAL,)
-    return (OTHERS_DROPPED,) if len(info.audio) > 1 else ()
+        yield from mix_notes(source, music)
+    elif not tracks.is_small_aac(music):
+        yield from encoded_notes(source, music)
 
 
 def _language_options(original: AudioStream | None) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """caption: subtitles burned into a video, which keeps its size, frame rate, timestamps and sound."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from apigpu.v1 import video_pb2
 from encoder.audio import tracks
@@ -10,9 +10,9 @@ from encoder.captions.font_bounds import FontError
 from encoder.captions.formats import Cue, Script
 from encoder.ffmpeg import filters
 from encoder.media import probe
-from encoder.media.info import Source, VideoStream, bad_input
+from encoder.media.info import MediaInfo, Source, VideoStream, bad_input
 from encoder.media.reading import note_reading
-from encoder.operations.deviations import gather, track_notes
+from encoder.operations.deviations import Note, gather, loss_notes, track_notes, video_notes
 from encoder.operations.plan import Plan, PlanContext, container, is_streamable
 from servicekit.errors import InvalidArgument
 
@@ -58,9 +58,16 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
         codec=context.codec.name,
         duration_seconds=info.duration_seconds,
         frames_total=video.frames,
-        warnings=(*warnings, *gather(track_notes(source, info.audio))),
+        warnings=(*warnings, *gather(_notes(source, info))),
         streamable=is_streamable(request),
     )
+
+
+def _notes(source: Source, info: MediaInfo) -> Iterator[Note]:
+    """Yield what the result lacks of the video, or has otherwise, beside its captions."""
+    yield from video_notes(source, info)
+    yield from loss_notes(source, info)
+    yield from track_notes(source, info.audio)
 
 
 def _read_captions(source: Source) -> list[Cue] | Script:

@@ -1,7 +1,7 @@
 """concat: videos one after the other, copied where all agree, else fitted into one size and frame rate."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -14,7 +14,7 @@ from encoder.ffmpeg import filters
 from encoder.ffmpeg.command import COPY, SQUARE, FfmpegRun, FilteredFrames
 from encoder.media import packets, probe
 from encoder.media.info import HD, AudioStream, MediaInfo, Source, VideoStream, bad_input
-from encoder.operations.deviations import gather, mix_notes
+from encoder.operations.deviations import Note, gather, loss_notes, mix_notes, sound_choice_notes, video_notes
 from encoder.operations.plan import COPIED_CODECS, Plan, PlanContext, container, copy_video, is_streamable
 from servicekit.errors import InvalidArgument
 
@@ -36,8 +36,8 @@ COPIED_FROM = ("mov", "matroska")
 
 @dataclass(frozen=True)
 class Part:
-    """One of the videos; `sound` is its first audio stream. `seconds` of it are shown, from `start` on: what comes
-    before the first picture is the lead-in of an audio codec."""
+    """One of the videos; `sound` is the audio stream of it that is heard. `seconds` of it are shown, from `start` on:
+    what comes before the first picture is the lead-in of an audio codec."""
 
     source: Source
     info: MediaInfo
@@ -76,7 +76,7 @@ def plan(request: video_pb2.ConcatRequest, context: PlanContext) -> Plan:
         codec=COPY if copied else context.codec.name,
         duration_seconds=seconds,
         frames_total=sum(part.video.frames for part in parts) if copied else round(seconds * frame.rate),
-        warnings=_warnings(parts),
+        warnings=gather(note for part in parts for note in _notes(part)),
         streamable=is_streamable(request),
     )
 
@@ -85,7 +85,7 @@ def _read_part(source: Source) -> Part:
     info, video = probe.probe_video(source)
     if not video.decodes:
         raise bad_input(source, "its beginning cannot be decoded; convert it to H.264 with AAC first.")
-    sound = info.audio[0] if info.audio else None
+    sound = info.sound
     beside = [sound] if sound else []
     start, end = packets.start_seconds(source, info, video, beside), packets.end_seconds(source, info, video, beside)
     start = start if start < TAIL_SECONDS else 0.0
@@ -240,26 +240,10 @@ def _part_sound(part: Part, given: Any, seconds: float, by_own_clock: bool) -> A
     return soundtrack.to_length(soundtrack.from_start(sound, part.start), seconds)
 
 
-def _warnings(parts: Sequence[Part]) -> tuple[video_pb2.Warning, ...]:
-    """Return a warning for each kind of stream that the result lacks."""
-    lost = {
-        "OTHER_AUDIO_DROPPED": (
-            "of these videos only the first audio track is kept: {}. Give videos that have the wanted one first.",
-            [part.source.field for part in parts if len(part.info.audio) > 1],
-        ),
-        "SUBTITLES_DROPPED": (
-            "the subtitle tracks of these videos are left out: {}. Burn them in with caption, if they are to be seen.",
-            [part.source.field for part in parts if part.info.subtitles],
-        ),
-    }
-    changed = (note for part in parts if part.sound for note in mix_notes(part.source, part.sound))
-    dropped = (
-        video_pb2.Warning(
-            reason=reason,
-            message=f"{FIELD}: {text.format(', '.join(fields))}",
-            metadata={"fields": ", ".join(fields)},
-        )
-        for reason, (text, fields) in lost.items()
-        if fields
-    )
-    return (*dropped, *gather(changed))
+def _notes(part: Part) -> Iterator[Note]:
+    """Yield what the result lacks of a part, or has otherwise."""
+    yield from video_notes(part.source, part.info)
+    yield from sound_choice_notes(part.source, part.info, "kept")
+    yield from loss_notes(part.source, part.info)
+    if part.sound is not None:
+        yield from mix_notes(part.source, part.sound)

@@ -5,13 +5,16 @@ from dataclasses import dataclass, field
 
 from apigpu.v1 import video_pb2
 from encoder.audio import mixing, tracks
-from encoder.media.info import AudioStream, Source
+from encoder.media.info import AudioStream, MediaInfo, Source
+
+# Streams that a warning names one by one.
+MAX_TOLD = 8
 
 
 @dataclass(frozen=True)
 class Note:
-    """What a warning says of one input: its reason, the field of the input, what it is and what to do, and parts of that for
-    programs."""
+    """What a warning says of one input: its reason, the field of the input, what it is and what to do, and parts of
+    that for programs."""
 
     reason: str
     place: str
@@ -31,6 +34,47 @@ def _warning(notes: list[Note]) -> video_pb2.Warning:
     fields = ", ".join(dict.fromkeys(note.place for note in notes))
     metadata = {**notes[0].metadata, "fields": fields}
     return video_pb2.Warning(reason=notes[0].reason, message=f"{fields}: {notes[0].text}", metadata=metadata)
+
+
+def video_notes(source: Source, info: MediaInfo) -> Iterator[Note]:
+    """Yield which video of several is shown."""
+    if info.video is not None and info.other_videos:
+        shown = f"stream {info.video.index} ({info.video.width}×{info.video.height})"
+        text = (
+            f"of its {len(info.other_videos) + 1} videos {shown} is taken, by what the file calls its default and by "
+            f"size; left out: {', '.join(info.other_videos[:MAX_TOLD])}. Give a file with one video, if another is "
+            "wanted."
+        )
+        yield Note(
+            reason="OTHER_VIDEO_DROPPED", place=source.field, text=text, metadata={"stream": str(info.video.index)}
+        )
+
+
+def sound_choice_notes(source: Source, info: MediaInfo, why: str) -> Iterator[Note]:
+    """Yield which track of sound is heard where only one can be; `why` says what for."""
+    if info.sound is not None and len(info.audio) > 1:
+        left_out = ", ".join(str(stream.index) for stream in info.audio[:MAX_TOLD] if stream is not info.sound)
+        text = (
+            f"of its {len(info.audio)} audio tracks stream {info.sound.index} is {why}, by what the file calls its "
+            f"default and by channels; left out: {left_out}. Give a file with one track, if another is wanted."
+        )
+        yield Note(
+            reason="OTHER_AUDIO_DROPPED", place=source.field, text=text, metadata={"stream": str(info.sound.index)}
+        )
+
+
+def loss_notes(source: Source, info: MediaInfo) -> Iterator[Note]:
+    """Yield the tracks of a video that no result takes: subtitles, and sound that cannot be decoded."""
+    if info.subtitles:
+        text = "its subtitle tracks are left out; burn them in with caption, if they are to be seen."
+        yield Note(reason="SUBTITLES_DROPPED", place=source.field, text=text)
+    if info.unreadable_audio:
+        streams = ", ".join(map(str, info.unreadable_audio[:MAX_TOLD]))
+        text = (
+            f"audio tracks that are empty, or in a format that cannot be decoded here, are left out: stream {streams}; "
+            "convert them to AAC first, if they are to be heard."
+        )
+        yield Note(reason="AUDIO_UNREADABLE", place=source.field, text=text, metadata={"streams": streams})
 
 
 def track_notes(source: Source, streams: Iterable[AudioStream]) -> Iterator[Note]:

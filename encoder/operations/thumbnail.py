@@ -16,6 +16,7 @@ from encoder.ffmpeg import filters
 from encoder.ffmpeg.command import ExtraFile, FfmpegRun
 from encoder.media import packets, probe
 from encoder.media.info import MediaInfo, Source, VideoStream
+from encoder.operations.deviations import gather, video_notes
 from encoder.operations.plan import Plan, PlanContext
 from servicekit.errors import InvalidArgument
 
@@ -99,6 +100,7 @@ def plan(request: video_pb2.ThumbnailRequest, context: PlanContext) -> Plan:
         codec="",
         duration_seconds=0.0,
         frames_total=1,
+        warnings=gather(video_notes(source, info)),
         content_type=content_type,
         files=(SHEET, CUES) if sheet else (),
     )
