@@ -50,7 +50,8 @@ MakeWriter = Callable[[], StdinWriter]
 class FfmpegRun:
     """One FFmpeg run. `arguments` is all that follows the binary; `fields` are the inputs in FFmpeg's order, "" for one
     that is no field of the request; `cut_off_signs` is a pattern in the messages of a run that ends well although an
-    input ends early. `stdin` makes what writes to its standard input. `devices` are device files that it may use."""
+    input ends early; "" where such an input is taken as it is. `stdin` makes what writes to its standard input.
+    `devices` are device files that it may use."""
 
     arguments: tuple[str, ...]
     fields: tuple[str, ...]
@@ -97,7 +98,7 @@ VideoFrames = FilteredFrames | RawFrames
 class OutputSpec:
     """What comes with the picture: streams of audio, output options of FFmpeg (of audio and container) without the
     leading dash, the result's path, the field of each input by its file's name, threads to keep busy; and the names of
-    the files whose tags and whose chapters the result has, "" for none."""
+    the files whose tags and whose chapters the result has, "" for none. `cut_off_signs` are those of its runs."""
 
     audio: Sequence[Any]
     options: Mapping[str, str]
@@ -106,6 +107,7 @@ class OutputSpec:
     threads: int
     tags_of: str = ""
     chapters_of: str = ""
+    cut_off_signs: str = CUT_OFF
 
     def run(
         self, video: Any, options: Mapping[str, str], stdin: MakeWriter | None = None, beside: Sequence[Any] = ()
@@ -132,7 +134,7 @@ class OutputSpec:
         idle = [ffmpeg.output(*beside, "-", f="null", c="copy")] if beside else []
         arguments = compile_arguments(ffmpeg.merge_outputs(output, *idle))
         fields = [self.field_names.get(name, "") for option, name in pairwise(arguments) if option == "-i"]
-        return FfmpegRun(arguments, tuple(fields), stdin=stdin)
+        return FfmpegRun(arguments, tuple(fields), self.cut_off_signs, stdin)
 
 
 @dataclass(frozen=True)

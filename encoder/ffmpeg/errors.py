@@ -4,6 +4,7 @@ import re
 import signal
 from collections.abc import Sequence
 
+from encoder.media.info import CUT_OFF_TEXT
 from servicekit.errors import (
     FailedPrecondition,
     Internal,
@@ -12,8 +13,6 @@ from servicekit.errors import (
     ServiceError,
     Unavailable,
 )
-
-CUT_OFF_TEXT = "the file is cut off; send it whole."
 
 Meaning = tuple[type[ServiceError], str, str]
 """Class, reason and text of an error; `{}` in the text stands for what FFmpeg said last."""
@@ -138,9 +137,9 @@ def _plain(message: str) -> str:
 
 
 def cut_off(messages: Sequence[str], signs: str, fields: Sequence[str]) -> ServiceError | None:
-    """Return the error of a run that went well with a file that is cut off, if its messages match the pattern
-    `signs`."""
-    for message in messages:
+    """Return the error of a run that went well with a file that is cut off, if its messages match the pattern `signs`;
+    by none, "", such files are taken as they are."""
+    for message in messages if signs else ():
         if re.search(signs, message):
             return _input_error(InvalidArgument, "BAD_INPUT", CUT_OFF_TEXT, _input_field(message, fields))
     return None

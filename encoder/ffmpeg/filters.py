@@ -23,7 +23,10 @@ MIN_INTERLACED = 4
 
 def open_input(name: str, info: MediaInfo, **options: Any) -> Any:
     """Return an input that FFmpeg opens with the demuxer that the probe found, and that can name no other file;
-    `options` are more options of the input."""
+    `options` are more options of the input. Of one that is cut off, what is left of the packet in which it ends is not
+    taken: half a picture would be shown as a whole one."""
+    if info.is_cut_off:
+        options["fflags"] = "+discardcorrupt"
     return ffmpeg.input(name, f=info.demuxer, protocol_whitelist="file,pipe", **options)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from servicekit.errors import InvalidArgument
 
 UNSPECIFIED = 2
+CUT_OFF_TEXT = "the file is cut off; send it whole, or set allow_partial to have what is there."
 
 
 @dataclass(frozen=True)
@@ -100,12 +101,16 @@ class AudioStream:
     is_secondary: bool = False
 
 
+Stream = VideoStream | AudioStream
+
+
 @dataclass(frozen=True)
 class MediaInfo:
     """A probed file. `demuxer` is what FFmpeg must be told to use (`-f`), `subtitles` the number of such tracks,
     `start_seconds` the time at its start by its own clock. `audio` are the streams of sound that go with the video,
     `other_videos` further videos, told for people, and `unreadable_audio` the indices of streams of sound that cannot
-    be decoded."""
+    be decoded. The file `is_cut_off` where it ends before it should; lengths that are `is_counted` are those of what is
+    there."""
 
     demuxer: str
     duration_seconds: float
@@ -115,6 +120,8 @@ class MediaInfo:
     start_seconds: float = 0.0
     other_videos: tuple[str, ...] = ()
     unreadable_audio: tuple[int, ...] = ()
+    is_cut_off: bool = False
+    is_counted: bool = False
 
     @property
     def sound(self) -> AudioStream | None:
@@ -127,10 +134,12 @@ class MediaInfo:
 
 @dataclass(frozen=True)
 class Source:
-    """An input that has arrived. `field` is the field of the request that it belongs to."""
+    """An input that has arrived. `field` is the field of the request that it belongs to; `allow_partial` has what is
+    there of it taken, where it is cut off."""
 
     field: str
     path: Path
+    allow_partial: bool = False
 
 
 def bad_input(source: Source, text: str) -> InvalidArgument:

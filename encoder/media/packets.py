@@ -6,8 +6,8 @@ from collections.abc import Hashable, Iterator, Sequence
 from av.container import InputContainer
 
 from encoder.media import timeline
-from encoder.media.info import MediaInfo, Source, VideoStream
-from encoder.media.probe import Stream, open_container
+from encoder.media.containers import open_container
+from encoder.media.info import MediaInfo, Source, Stream, VideoStream
 
 # These write the length of each stream down; with the others it is a guess from the bit rate, or that of the whole.
 EXACT_DURATION = ("mov", "wav", "w64", "flac", "aiff", "caf")
@@ -23,6 +23,8 @@ def end_seconds(source: Source, info: MediaInfo, stream: Stream, beside: Sequenc
     if stream.duration_seconds and info.demuxer in EXACT_DURATION:
         return stream.duration_seconds
     with open_container(source, (info.demuxer,)) as container:
+        if stream.duration_seconds and info.is_counted and not timeline.may_jump(container.format):
+            return stream.duration_seconds
         return max((end for _, end in _packet_times(container, stream, beside)), default=0.0)
 
 

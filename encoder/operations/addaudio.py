@@ -14,6 +14,7 @@ from encoder.media import mp4_boxes, packets, probe
 from encoder.media.info import AudioStream, MediaInfo, Source, VideoStream, bad_input
 from encoder.operations.deviations import (
     Note,
+    cut_off_notes,
     encoded_notes,
     gather,
     loss_notes,
@@ -111,6 +112,7 @@ def _video_notes(source: Source, info: MediaInfo, *, mixes: bool) -> Iterator[No
 
 def _music_notes(source: Source, info: MediaInfo, music: AudioStream, *, is_plain: bool) -> Iterator[Note]:
     """Yield what of the soundtrack is left out, or heard otherwise than it is."""
+    yield from cut_off_notes(source, info, music.duration_seconds)
     yield from sound_choice_notes(source, info, "taken")
     if not is_plain:
         yield from mix_notes(source, music)

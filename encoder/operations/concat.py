@@ -136,6 +136,8 @@ def _is_shape_of(request: video_pb2.ConcatRequest, frame: Frame, part: Part) -> 
 def _agree(parts: Sequence[Part]) -> bool:
     """Return True if the pictures of all parts can stand in one track as they are."""
     first = parts[0]
+    if any(part.info.is_cut_off for part in parts):
+        return False
     if first.video.codec not in COPIED_CODECS or first.info.demuxer not in COPIED_FROM:
         return False
     if not all(_same_rate(part.video.frame_rate, first.video.frame_rate) for part in parts):

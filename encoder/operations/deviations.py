@@ -36,8 +36,19 @@ def _warning(notes: list[Note]) -> video_pb2.Warning:
     return video_pb2.Warning(reason=notes[0].reason, message=f"{fields}: {notes[0].text}", metadata=metadata)
 
 
+def cut_off_notes(source: Source, info: MediaInfo, seconds: float = 0.0) -> Iterator[Note]:
+    """Yield that an input ends too early; `seconds` are what there is of it, 0 of a still."""
+    if info.is_cut_off:
+        length = f", {seconds:.3f} s," if seconds else ""
+        text = f"the file is cut off; what is there{length} was taken. Send it whole, if more is wanted."
+        metadata = {"seconds": f"{seconds:.3f}"} if seconds else {}
+        yield Note(reason="INPUT_CUT_OFF", place=source.field, text=text, metadata=metadata)
+
+
 def video_notes(source: Source, info: MediaInfo) -> Iterator[Note]:
-    """Yield which video of several is shown."""
+    """Yield that a video ends too early, and which of several is shown."""
+    if info.video is not None:
+        yield from cut_off_notes(source, info, info.video.duration_seconds)
     if info.video is not None and info.other_videos:
         shown = f"stream {info.video.index} ({info.video.width}×{info.video.height})"
         text = (

@@ -16,6 +16,7 @@ from encoder.kenburns import sampling
 from encoder.kenburns.sampling import StillFrames, StillLevel
 from encoder.media import probe
 from encoder.media.info import MediaInfo, Size, Source, VideoStream
+from encoder.operations.deviations import cut_off_notes, gather
 from encoder.operations.plan import Plan, PlanContext, container, is_streamable
 from servicekit.errors import InvalidArgument
 
@@ -47,13 +48,14 @@ def plan(request: video_pb2.Img2VidRequest, context: PlanContext) -> Plan:
     frames = StillFrames(tuple(levels), clip, motion, count, source.field)
     return Plan(
         runs=(
-            FfmpegRun(_still_arguments(fitted, levels), (source.field,), IMAGE_CUT_OFF),
+            FfmpegRun(_still_arguments(fitted, levels), (source.field,), "" if source.allow_partial else IMAGE_CUT_OFF),
             context.codec.make_run(RawFrames(frames, clip, rate, count), context.output((), container_options)),
         ),
         field=source.field,
         codec=context.codec.name,
         duration_seconds=float(count / rate),
         frames_total=count,
+        warnings=gather(cut_off_notes(source, info)),
         streamable=is_streamable(request),
     )
 

@@ -12,6 +12,7 @@ from apigpu.v1 import options_pb2, video_pb2
 from encoder.captions.fonts import FontLibrary
 from encoder.codecs.base import Codec
 from encoder.ffmpeg.command import ExtraFile, FfmpegRun, OutputSpec
+from encoder.ffmpeg.errors import CUT_OFF
 from encoder.media.info import Source, VideoStream
 from servicekit.errors import InvalidArgument
 
@@ -78,8 +79,14 @@ class PlanContext:
         chapters of inputs."""
         # Of a source that several fields name, the first one is blamed.
         names = {source.path.name: field for field, source in reversed(list(self.sources.items()))}
-        described = (source.path.name if source else "" for source in (tags_of, chapters_of))
-        return OutputSpec(audio, options, self.result, names, self.threads, *described)
+        tags, chapters = (source.path.name if source else "" for source in (tags_of, chapters_of))
+        signs = "" if self.allow_partial else CUT_OFF
+        return OutputSpec(audio, options, self.result, names, self.threads, tags, chapters, signs)
+
+    @property
+    def allow_partial(self) -> bool:
+        """True where inputs that are cut off are taken as they are."""
+        return any(source.allow_partial for source in self.sources.values())
 
     def listed(self, field: str, count: int) -> list[Source]:
         """Return the inputs of the elements of a repeated field. Raises InvalidArgument for one that is missing."""
