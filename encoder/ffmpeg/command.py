@@ -60,6 +60,13 @@ class FfmpegRun:
     devices: tuple[Path, ...] = ()
 
 
+def frame_length(unknown_seconds: float, until: float) -> str:
+    """Return options of the bitstream filter `setts` that give a frame its length, where it has none
+    `unknown_seconds`; none is shown longer than `until`, in seconds, unless that is 0."""
+    length = f"DURATION+not(DURATION)*{unknown_seconds:.9f}/TB"
+    return f"duration=min({length}\\,{until:.6f}/TB-PTS)" if until else f"duration={length}"
+
+
 def compile_arguments(output: Any) -> tuple[str, ...]:
     """Return the arguments that an output of ffmpeg-python stands for."""
     return tuple(output.compile(cmd="")[1:])
@@ -70,13 +77,20 @@ class FilteredFrames:
     """Frames that FFmpeg decodes and filters: a stream of ffmpeg-python with the times to keep. `inputs` are all
     streams of its file that the result takes: FFmpeg counts time from where the first of them begins. `color_tags` and
     `pixel_aspect` (width by height of a pixel) are those of the filtered frames; `frame_rate` is nominal, 0 where it is
-    not known."""
+    not known. Where frames were put between those of the file, none is shown longer than until `repeated_until`, in
+    seconds; else that is 0."""
 
     stream: Any
     inputs: Sequence[Any]
     color_tags: ColorTags
     pixel_aspect: Fraction
     frame_rate: Fraction
+    repeated_until: float = 0.0
+
+    @property
+    def timing(self) -> dict[str, str]:
+        """Options by which every frame keeps the timestamp that it came with, whatever the frame rate on paper."""
+        return {"fps_mode:v": "passthrough", "enc_time_base:v": "filter" if self.repeated_until else "demux"}
 
 
 @dataclass(frozen=True)

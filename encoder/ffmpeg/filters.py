@@ -9,6 +9,8 @@ import ffmpeg
 
 from encoder.ffmpeg.command import FilteredFrames
 from encoder.media.info import HD, UNSPECIFIED, AudioStream, MediaInfo, VideoStream
+from encoder.media.moments import DEMUXER as MOMENTS_DEMUXER
+from encoder.media.moments import LEAD_MS
 
 # These hold no presentation times: the decoder's delay would come on top of them.
 UNTIMED = ("avi",)
@@ -27,6 +29,8 @@ def open_input(name: str, info: MediaInfo, **options: Any) -> Any:
     taken: half a picture would be shown as a whole one."""
     if info.is_cut_off:
         options["fflags"] = "+discardcorrupt"
+    if info.video is not None and _changes_within(info.video):  # a graph that begins anew forgets what it has counted
+        options["reinit_filter"] = 0
     return ffmpeg.input(name, f=info.demuxer, protocol_whitelist="file,pipe", **options)
 
 
@@ -36,6 +40,8 @@ def normalize_picture(source: Any, info: MediaInfo, video: VideoStream) -> Any:
     stream = source[str(video.index)]
     if info.demuxer in UNTIMED:
         stream = stream.filter("setpts", "PTS-STARTPTS")
+    if video.sizes:
+        stream = _on_canvas(stream, video)
     if _may_be_interlaced(video):  # pictures that are whole pass, for a hundredth of the time of a caption
         stream = stream.filter("bwdif", mode="send_frame", deint="interlaced")
     stream = stream.filter("crop", "trunc(iw/2)*2", "trunc(ih/2)*2", 0, 0)
@@ -47,6 +53,21 @@ def normalize_picture(source: Any, info: MediaInfo, video: VideoStream) -> Any:
     elif video.color_tags.full_range:  # which many players take for the other, and show with too much contrast
         return stream.filter("scale", out_range="tv").filter("format", "yuv420p").filter("setparams", range="tv")
     return stream.filter("format", "yuv420p")
+
+
+def _changes_within(video: VideoStream) -> bool:
+    """Return True if a graph can meet pictures of several sizes: filters that turn them cannot."""
+    return bool(video.sizes) and not video.display_matrix
+
+
+def _on_canvas(stream: Any, video: VideoStream) -> Any:
+    """Return pictures of several sizes, each fitted between black bars into that of the video."""
+    width, height = video.rotated_size
+    fitted = stream.filter(
+        "scale", width, height, force_original_aspect_ratio="decrease", force_divisible_by=2, flags="bicubic"
+    )
+    padded = fitted.filter("pad", width, height, "(ow-iw)/2", "(oh-ih)/2", eval="frame", color="black")
+    return padded.filter("setsar", str(video.rotated_aspect).replace("/", ":"))
 
 
 def color_matrix(video: VideoStream) -> str:
@@ -76,6 +97,19 @@ def _tone_map(stream: Any, transfer: str) -> Any:
     linear = stream.filter("zscale", t="linear", npl=WHITE_NITS, **hdr).filter("format", "gbrpf32le")
     narrowed = linear.filter("zscale", p="bt709").filter("tonemap", "mobius", desat=0)
     return narrowed.filter("zscale", t="bt709", m="bt709", r="tv", d="error_diffusion")
+
+
+def repeat_pictures(stream: Any, moments: str, until: float) -> Any:
+    """Return a picture that is shown again at the moments of a file (see encoder/media/moments.py), the last one too
+    until `until`, in seconds; all others keep their times."""
+    times = ffmpeg.input(moments, f=MOMENTS_DEMUXER, protocol_whitelist="file,pipe")["0"]
+    # Between the two a picture is taken of the next millisecond, which is not before the change by any rounding.
+    times = times.filter("setpts", f"PTS-{LEAD_MS - 1}/1000/TB")
+    # Without a frame rate the copy of the last picture has its time, by which it is known and put behind the end.
+    held = stream.filter("setpts", "PTS", strip_fps=1).filter("tpad", stop=1, stop_mode="clone")
+    held = held.filter("setpts", f"if(eq(PTS,PREV_INPTS),{until:.6f}/TB,PTS)")
+    shown = ffmpeg.filter([times, held], "streamselect", inputs=2, map="1")
+    return shown.filter("trim", end=f"{until - 0.001:.6f}")
 
 
 def draw_captions(stream: Any, script: str, fonts: str, *, wrap_unicode: bool) -> Any:

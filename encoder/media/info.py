@@ -50,6 +50,8 @@ class VideoStream:
     is not. `decodes` is False where the beginning could not be decoded; `transfer`
     is its curve of high dynamic range by FFmpeg's name, "" for any other; `interlaced` is that of its first picture;
     `rgb` is True of pictures without color planes, `tiled` of a still that FFmpeg puts together of several streams.
+    Where pictures change their size in mid-file, `sizes` are those that they have, and width and height are what all of
+    them are fitted into.
     """
 
     index: int
@@ -69,6 +71,7 @@ class VideoStream:
     rgb: bool = False
     tiled: bool = False
     display_matrix: tuple[int, ...] = ()
+    sizes: tuple[tuple[int, int], ...] = ()
 
     @property
     def rotated_size(self) -> tuple[int, int]:

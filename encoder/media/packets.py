@@ -3,16 +3,20 @@ can be copied. Each function reads the file once more."""
 
 from collections.abc import Hashable, Iterator, Sequence
 
+import numpy as np
 from av.container import InputContainer
+from av.stream import Stream as AvStream
 
 from encoder.media import timeline
-from encoder.media.containers import open_container
+from encoder.media.containers import MP4_DEMUXER, open_container
 from encoder.media.info import MediaInfo, Source, Stream, VideoStream
 
 # These write the length of each stream down; with the others it is a guess from the bit rate, or that of the whole.
 EXACT_DURATION = ("mov", "wav", "w64", "flac", "aiff", "caf")
 # A picture that begins so close to a cut is one that begins at it: files round their times, to a millisecond at worst.
 CLOCK_SECONDS = 1e-3
+# Pictures that stand no longer show what is drawn on them soon enough.
+LONG_SECONDS = 0.1
 # The most by which pictures are stored after one that is shown later, where files do not tell.
 REORDERED_SECONDS = 2.0
 
@@ -82,6 +86,28 @@ def shown_at(source: Source, info: MediaInfo, video: VideoStream, seconds: float
             if decoded > seconds:
                 break
     return seconds if found is None else max(found, 0.0)
+
+
+def shown_times(
+    source: Source, info: MediaInfo, video: VideoStream, beside: Sequence[Stream] = ()
+) -> tuple[list[float], float]:
+    """Return when the pictures of a video begin, and when the last one ends, in seconds from the file's start; no time
+    where the index tells that none stands longer than LONG_SECONDS. See `end_seconds` for `beside`."""
+    with open_container(source, (info.demuxer,)) as container:
+        stream = container.streams[video.index]
+        if info.demuxer == MP4_DEMUXER and _is_steady(stream):
+            return [], 0.0
+        times = list(_packet_times(container, video, beside))
+    starts = sorted(start for start, _ in times if start >= 0)
+    return starts, max((end for _, end in times), default=0.0)
+
+
+def _is_steady(stream: AvStream) -> bool:
+    """Return True if an index has packets in short steps alone, as they are decoded; they are shown so, too."""
+    times = np.fromiter((entry.timestamp for entry in stream.index_entries), np.int64)
+    if len(times) < max(stream.frames, 2) or stream.time_base is None:
+        return False
+    return float(np.diff(times).max() * stream.time_base) <= LONG_SECONDS
 
 
 def track_format(source: Source, info: MediaInfo, video: VideoStream) -> tuple[Hashable, ...]:

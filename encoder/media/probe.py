@@ -1,5 +1,6 @@
 """Probing: what a file of one kind holds, and whether it is one."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -19,6 +20,7 @@ from encoder.media.containers import (
 )
 from encoder.media.counting import PacketCount, count_packets
 from encoder.media.info import CUT_OFF_TEXT, AudioStream, MediaInfo, Source, Stream, VideoStream, bad_input
+from encoder.media.sizes import read_sizes
 from encoder.media.streams import check_size, describe
 
 # Of animated WebP; source: WebP Container Specification, "Extended File Format".
@@ -45,7 +47,19 @@ def probe_video(source: Source) -> tuple[MediaInfo, VideoStream]:
         raise bad_input(source, "the file has no video stream; give a video.")
     info = _check_end(source, info, [info.video, *info.audio], is_counted=not info.video.duration_seconds)
     assert info.video is not None
-    return info, info.video
+    video = _on_canvas(source, info, info.video)
+    return replace(info, video=video), video
+
+
+def _on_canvas(source: Source, info: MediaInfo, video: VideoStream) -> VideoStream:
+    """Return a video with the largest of its sizes, where they change in mid-file."""
+    sizes = read_sizes(source, info.demuxer, video.index)
+    if len(sizes) < 2:
+        return video
+    for size in sizes:
+        check_size(source, *size)
+    width, height = (-(-side // 2) * 2 for side in max(sizes, key=math.prod))
+    return replace(video, width=width, height=height, sizes=sizes)
 
 
 def _check_end(source: Source, info: MediaInfo, streams: Sequence[Stream], *, is_counted: bool) -> MediaInfo:

@@ -58,7 +58,7 @@ def plan(request: video_pb2.AddAudioRequest, context: PlanContext) -> Plan:
         *_music_notes(sound, music_info, music, is_plain=is_plain),
     ]
     spec = SoundtrackSpec(options, seconds, music_end - options.start)
-    is_copied = video.codec in COPIED_CODECS and info.demuxer in COPIED_FROM
+    is_copied = video.codec in COPIED_CODECS and info.demuxer in COPIED_FROM and not video.sizes
     is_cut = is_copied and seconds < video_end
     kept_packets = packets.packets_before(picture, info, video, seconds, kept_audio) if is_cut else 0
 

@@ -1,15 +1,18 @@
 """caption: subtitles burned into a video, which keeps its size, frame rate, timestamps and sound."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
 
 from apigpu.v1 import video_pb2
 from encoder.audio import tracks
-from encoder.captions import ass, fonts, formats, karaoke
+from encoder.captions import ass, changes, fonts, formats, karaoke
 from encoder.captions.ass import Style
 from encoder.captions.font_bounds import FontError
 from encoder.captions.formats import Cue, Script
 from encoder.ffmpeg import filters
-from encoder.media import probe
+from encoder.media import moments, packets, probe
 from encoder.media.info import MediaInfo, Source, VideoStream, bad_input
 from encoder.media.reading import note_reading
 from encoder.operations.deviations import Note, gather, loss_notes, track_notes, video_notes
@@ -20,7 +23,9 @@ MAX_SUBTITLES_BYTES = 10 * 1024 * 1024
 MAX_FONT_BYTES = 64 * 1024 * 1024
 MAX_FONT_NAMES_CHARS = 200
 MAX_FAMILIES = 64
-SCRIPT, FONTS = "captions.ass", "fonts"
+SCRIPT, FONTS, MOMENTS = "captions.ass", "fonts", "repeats.nut"
+# Pictures that are shown once more: as many as an hour has at 25 a second.
+MAX_REPEATS = 90_000
 STYLE_IGNORED = video_pb2.Warning(
     reason="STYLE_IGNORED",
     message="style: these subtitles (ASS or SSA) have a look of their own, which is kept; give SubRip or WebVTT for "
@@ -48,8 +53,12 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
     (context.folder / SCRIPT).write_text(script, encoding="utf-8")
     video_input = filters.open_input(source.path.name, info)
     picture = filters.normalize_picture(video_input, info, video)
+    repeats = _write_repeats(script, source, info, video, context.folder / MOMENTS)
+    if repeats.count:
+        picture = filters.repeat_pictures(picture, MOMENTS, repeats.until)
     captioned = filters.draw_captions(picture, SCRIPT, FONTS, wrap_unicode=not isinstance(captions, Script))
     frames = filters.filtered_frames(captioned, video_input, video, info.audio)
+    frames = replace(frames, repeated_until=repeats.until)
     audio = [video_input[str(stream.index)] for stream in info.audio]
     output = context.output(audio, {**tracks.keep(info.audio), **container(request)}, source, source)
     return Plan(
@@ -57,10 +66,40 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
         field=source.field,
         codec=context.codec.name,
         duration_seconds=info.duration_seconds,
-        frames_total=video.frames,
-        warnings=(*warnings, *gather(_notes(source, info))),
+        frames_total=video.frames + repeats.count,
+        warnings=(*warnings, *gather([*_notes(source, info), *_late_notes(repeats)])),
         streamable=is_streamable(request),
     )
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """How many pictures are shown once more, so that captions come and go in time, and until when, in seconds; whether
+    more of them would be needed."""
+
+    count: int = 0
+    until: float = 0.0
+    are_too_many: bool = False
+
+
+def _write_repeats(script: str, source: Source, info: MediaInfo, video: VideoStream, path: Path) -> Repeats:
+    """Write when pictures are to be shown once more, where pictures stand for long while captions change."""
+    shown, until = packets.shown_times(source, info, video, info.audio)
+    times = changes.repeated_times(changes.read_changes(script), shown, until, packets.LONG_SECONDS)
+    found = list(islice(times, MAX_REPEATS + 1))
+    if not found:
+        return Repeats()
+    moments.write_moments(path, found[:MAX_REPEATS])
+    return Repeats(min(len(found), MAX_REPEATS), until, len(found) > MAX_REPEATS)
+
+
+def _late_notes(repeats: Repeats) -> Iterator[Note]:
+    if repeats.are_too_many:
+        text = (
+            f"its captions change more than {MAX_REPEATS} times while one picture stands; those behind change with the "
+            "next picture. Give a video of a usual frame rate, if that is too late."
+        )
+        yield Note(reason="CAPTIONS_LATE", place="url_srt", text=text)
 
 
 def _notes(source: Source, info: MediaInfo) -> Iterator[Note]:

@@ -136,7 +136,7 @@ def _is_shape_of(request: video_pb2.ConcatRequest, frame: Frame, part: Part) -> 
 def _agree(parts: Sequence[Part]) -> bool:
     """Return True if the pictures of all parts can stand in one track as they are."""
     first = parts[0]
-    if any(part.info.is_cut_off for part in parts):
+    if any(part.info.is_cut_off or part.video.sizes for part in parts):
         return False
     if first.video.codec not in COPIED_CODECS or first.info.demuxer not in COPIED_FROM:
         return False

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from apigpu.v1 import video_pb2
 from encoder.audio import mixing, tracks
-from encoder.media.info import AudioStream, MediaInfo, Source
+from encoder.media.info import AudioStream, MediaInfo, Source, VideoStream
 
 # Streams that a warning names one by one.
 MAX_TOLD = 8
@@ -49,6 +49,7 @@ def video_notes(source: Source, info: MediaInfo) -> Iterator[Note]:
     """Yield that a video ends too early, and which of several is shown."""
     if info.video is not None:
         yield from cut_off_notes(source, info, info.video.duration_seconds)
+        yield from _size_notes(source, info.video)
     if info.video is not None and info.other_videos:
         shown = f"stream {info.video.index} ({info.video.width}×{info.video.height})"
         text = (
@@ -59,6 +60,16 @@ def video_notes(source: Source, info: MediaInfo) -> Iterator[Note]:
         yield Note(
             reason="OTHER_VIDEO_DROPPED", place=source.field, text=text, metadata={"stream": str(info.video.index)}
         )
+
+
+def _size_notes(source: Source, video: VideoStream) -> Iterator[Note]:
+    if video.sizes:
+        sizes = ", ".join(f"{width}×{height}" for width, height in video.sizes[:MAX_TOLD])
+        text = (
+            f"its pictures change their size ({sizes}); all are fitted into {video.width}×{video.height}, smaller ones "
+            "enlarged between black bars. Give a recording of one size, if that is not wanted."
+        )
+        yield Note(reason="SIZE_CHANGES", place=source.field, text=text, metadata={"sizes": sizes})
 
 
 def sound_choice_notes(source: Source, info: MediaInfo, why: str) -> Iterator[Note]:

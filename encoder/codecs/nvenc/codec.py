@@ -12,7 +12,7 @@ from typing import Any
 import ffmpeg
 import numpy as np
 
-from encoder.codecs.base import AS_TIMED, CodecFault, Query, SizeFault
+from encoder.codecs.base import CodecFault, Query, SizeFault
 from encoder.codecs.card import Card
 from encoder.codecs.nvenc import driver
 from encoder.codecs.nvenc.request import (
@@ -33,6 +33,7 @@ from encoder.ffmpeg.command import (
     Spawn,
     StdinWriter,
     VideoFrames,
+    frame_length,
 )
 from encoder.ffmpeg.process import FfmpegProcess, Generate, PipeWriter, ReadingEnd, wide_pipe
 from encoder.media.info import Size
@@ -92,7 +93,8 @@ class Nvenc:
         bits = ffmpeg.input("pipe:0", f="nut")["v:0"]
         # The container keeps no length of the last frame.
         length = 1 / float(frames.frame_rate or FRAME_RATE)
-        options = {"c:v": "copy", "bsf:v": f"setts=pts=PTS:dts=DTS:duration=DURATION+not(DURATION)*{length:.9f}/TB"}
+        until = frames.repeated_until if isinstance(frames, FilteredFrames) else 0.0
+        options = {"c:v": "copy", "bsf:v": f"setts=pts=PTS:dts=DTS:{frame_length(length, until)}"}
         options |= TAGS.get(self.format, {})
         if isinstance(frames, FilteredFrames):
             writer = SessionFrames(self, self._request(frames), self._filtering_run(frames, output))
@@ -111,7 +113,7 @@ class Nvenc:
         picture = frames.stream.filter("format", "nv12")
         # A copied stream is cut by the times of decoding: where the result ends, the picture must end before.
         end = {name: value for name, value in output.options.items() if name == "t"}
-        pipe = ffmpeg.output(picture, "pipe:1", f="nut", **{"c:v": "rawvideo", **AS_TIMED, **end})
+        pipe = ffmpeg.output(picture, "pipe:1", f="nut", **{"c:v": "rawvideo", **frames.timing, **end})
         run = output.run_reading(pipe, _shared_inputs(frames))
         if not self.decodes:
             return run
