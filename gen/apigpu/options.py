@@ -324,6 +324,8 @@ class CaptionOptions(TypedDict, total=False):
         words: When each word is said (karaoke): every word of the subtitles, in their order. When not given,
             WebVTT's times of words count, and else the letters share the time of their caption.
         container: The kind of file to make. Default: mp4.
+        allow_partial: What is there of an input that is cut off (a recording that crashed, a download that broke
+            off) is taken, and told as the warning INPUT_CUT_OFF. When not given, such an input is refused.
         max_cost_usd: The most that the job may cost, in US dollars. One that is expected to cost more is refused
             (FAILED_PRECONDITION, reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost
             nothing. At least 0.
@@ -336,6 +338,13 @@ class CaptionOptions(TypedDict, total=False):
         Option("When each word is said (karaoke): every word of the subtitles, in their order.", "words"),
     ]
     container: Annotated[Container | None, Option("The kind of file to make.", "container", default="mp4")]
+    allow_partial: Annotated[
+        bool | None,
+        Option(
+            "What is there of an input that is cut off (a recording that crashed, a download that broke off) is taken, and told as the warning INPUT_CUT_OFF.",
+            "allow-partial",
+        ),
+    ]
     max_cost_usd: Annotated[
         float | None, Option("The most that the job may cost, in US dollars.", "max-cost-usd", minimum=0)
     ]
@@ -353,6 +362,8 @@ class Img2VidOptions(TypedDict, total=False):
         background: Color of the bars (contain) and behind transparent stills, "#RRGGBB". Default: black.
         motion: The camera over every still that has no motion of its own.
         container: The kind of file to make. Default: mp4.
+        allow_partial: What is there of an input that is cut off (a recording that crashed, a download that broke
+            off) is taken, and told as the warning INPUT_CUT_OFF. When not given, such an input is refused.
         max_cost_usd: The most that the job may cost, in US dollars. One that is expected to cost more is refused
             (FAILED_PRECONDITION, reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost
             nothing. At least 0.
@@ -377,6 +388,13 @@ class Img2VidOptions(TypedDict, total=False):
     ]
     motion: Annotated[Motion | None, Option("The camera over every still that has no motion of its own.", "motion")]
     container: Annotated[Container | None, Option("The kind of file to make.", "container", default="mp4")]
+    allow_partial: Annotated[
+        bool | None,
+        Option(
+            "What is there of an input that is cut off (a recording that crashed, a download that broke off) is taken, and told as the warning INPUT_CUT_OFF.",
+            "allow-partial",
+        ),
+    ]
     max_cost_usd: Annotated[
         float | None, Option("The most that the job may cost, in US dollars.", "max-cost-usd", minimum=0)
     ]
@@ -388,6 +406,8 @@ class AddAudioOptions(TypedDict, total=False):
     Attributes:
         soundtrack: How it is put on: mixed, faded, looped, at which loudness.
         container: The kind of file to make. Default: mp4.
+        allow_partial: What is there of an input that is cut off (a recording that crashed, a download that broke
+            off) is taken, and told as the warning INPUT_CUT_OFF. When not given, such an input is refused.
         max_cost_usd: The most that the job may cost, in US dollars. One that is expected to cost more is refused
             (FAILED_PRECONDITION, reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost
             nothing. At least 0.
@@ -397,6 +417,13 @@ class AddAudioOptions(TypedDict, total=False):
         Soundtrack | None, Option("How it is put on: mixed, faded, looped, at which loudness.", "soundtrack")
     ]
     container: Annotated[Container | None, Option("The kind of file to make.", "container", default="mp4")]
+    allow_partial: Annotated[
+        bool | None,
+        Option(
+            "What is there of an input that is cut off (a recording that crashed, a download that broke off) is taken, and told as the warning INPUT_CUT_OFF.",
+            "allow-partial",
+        ),
+    ]
     max_cost_usd: Annotated[
         float | None, Option("The most that the job may cost, in US dollars.", "max-cost-usd", minimum=0)
     ]
@@ -411,6 +438,8 @@ class ConcatOptions(TypedDict, total=False):
         height: Pixels down: even; as the first video when not given, or by its shape from `width`. From 16 to 3840.
         fps: Frames per second; those of the first video when not given. From 1 to 60.
         container: The kind of file to make. Default: mp4.
+        allow_partial: What is there of an input that is cut off (a recording that crashed, a download that broke
+            off) is taken, and told as the warning INPUT_CUT_OFF. When not given, such an input is refused.
         max_cost_usd: The most that the job may cost, in US dollars: one that is expected to cost more is refused
             (FAILED_PRECONDITION, reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost
             nothing. At least 0.
@@ -439,6 +468,13 @@ class ConcatOptions(TypedDict, total=False):
         Option("Frames per second; those of the first video when not given.", "fps", minimum=1, maximum=60),
     ]
     container: Annotated[Container | None, Option("The kind of file to make.", "container", default="mp4")]
+    allow_partial: Annotated[
+        bool | None,
+        Option(
+            "What is there of an input that is cut off (a recording that crashed, a download that broke off) is taken, and told as the warning INPUT_CUT_OFF.",
+            "allow-partial",
+        ),
+    ]
     max_cost_usd: Annotated[
         float | None,
         Option(
@@ -458,6 +494,8 @@ class ThumbnailOptions(TypedDict, total=False):
         format: The kind of image. Default: jpeg.
         width: Pixels across; those of the video when not given. The shape stays. From 16 to 3840.
         sprites: A sheet of small pictures of the whole video, for players' seek bars. Default: none.
+        allow_partial: What is there of an input that is cut off (a recording that crashed, a download that broke
+            off) is taken, and told as the warning INPUT_CUT_OFF. When not given, such an input is refused.
         max_cost_usd: The most that the job may cost, in US dollars: one that is expected to cost more is refused
             (FAILED_PRECONDITION, reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost
             nothing. At least 0.
@@ -479,6 +517,13 @@ class ThumbnailOptions(TypedDict, total=False):
     sprites: Annotated[
         Sprites | None,
         Option("A sheet of small pictures of the whole video, for players' seek bars.", "sprites", default="none"),
+    ]
+    allow_partial: Annotated[
+        bool | None,
+        Option(
+            "What is there of an input that is cut off (a recording that crashed, a download that broke off) is taken, and told as the warning INPUT_CUT_OFF.",
+            "allow-partial",
+        ),
     ]
     max_cost_usd: Annotated[
         float | None,

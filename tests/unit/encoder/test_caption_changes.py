@@ -1,5 +1,7 @@
 """When captions change, read from finished scripts, and which pictures are repeated for it."""
 
+import itertools
+
 import pytest
 
 from encoder.captions.changes import read_changes, repeated_times
@@ -35,7 +37,7 @@ def test_captions_that_change_while_they_stand_are_drawn_often(mark: str) -> Non
     times = list(repeated_times(found, [0], 5, 0.1))
     assert times[0] == 1000
     assert times[-1] == 2000
-    assert max(b - a for a, b in zip(times, times[1:], strict=False)) <= 40
+    assert max(b - a for a, b in itertools.pairwise(times)) <= 40
     late = list(repeated_times(found, [0, 1.5], 5, 0.1))
     assert {time for time in late if time > 1502} == {time for time in times if time > 1502}
 
