@@ -233,8 +233,8 @@ class Soundtrack:
 
     Attributes:
         mix: The video's own sound is kept, and the two are mixed. The result is then as long as the video. A video
-            without sound is told as the warning NO_ORIGINAL_AUDIO, one with more audio tracks than the first, which
-            is mixed, as OTHER_AUDIO_DROPPED.
+            without sound is told as the warning NO_ORIGINAL_AUDIO, one with more audio tracks than the one that is
+            mixed as OTHER_AUDIO_DROPPED.
         original_gain: Gain of the video's own sound, dB (mix). From -60 to 20. Default: 0.
         gain: Gain of the soundtrack, dB. From -60 to 20. Default: 0.
         duck: The soundtrack gives way while there is speech in the video's own sound (mix).
