@@ -1,7 +1,8 @@
 """When what captions show changes: read from a finished script, whatever it was made of. Pure."""
 
+import math
 import re
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -39,15 +40,13 @@ def read_changes(script: str) -> CaptionChanges:
 
 def changes_within(changes: CaptionChanges, start: float, end: float) -> Iterator[int]:
     """Yield the changes after one time and before another, both in seconds, in milliseconds and in their order."""
-    first, last = bisect_right(changes.times, start * 1000), bisect_left(changes.times, end * 1000)
-    found = set(changes.times[first:last])
-    place = max(bisect_right(changes.lively, (int(start * 1000), 0)) - 1, 0)
-    for begin, until in changes.lively[place:]:
-        if begin >= end * 1000:
+    after, before = math.floor(start * 1000) + 1, math.ceil(end * 1000)
+    found = set(changes.times[bisect_left(changes.times, after) : bisect_left(changes.times, before)])
+    for begin, until in changes.lively[max(bisect_left(changes.lively, (after, 0)) - 1, 0) :]:
+        if begin >= before:
             break
-        steps = range(begin + STEP_MS, until, STEP_MS)
-        skipped = max(0, -(-(int(start * 1000) + 1 - begin - STEP_MS) // STEP_MS))
-        found.update(step for step in steps[skipped:] if start * 1000 < step < end * 1000)
+        steps = max(-(-(after - begin) // STEP_MS), 1)
+        found.update(range(begin + steps * STEP_MS, min(until, before), STEP_MS))
     yield from sorted(found)
 
 
