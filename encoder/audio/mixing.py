@@ -38,7 +38,7 @@ def mix_down(sound: Any, stream: AudioStream) -> Any:
     """Return a stream of ffmpeg-python with channels that can be mixed further, and that AAC carries."""
     if not needs_mixing(stream):
         return sound
-    return sound.filter("pan", _pan(stream)).filter("alimiter", **LIMITER)
+    return sound.filter("pan", args=_pan(stream)).filter("alimiter", **LIMITER)
 
 
 def mixing_filters(stream: AudioStream) -> str:

@@ -113,7 +113,7 @@ class X264:
         options = self.options(output.threads)
         if isinstance(frames, FilteredFrames):
             until = frames.repeated_until
-            lengths = {"bsf:v": f"setts={frame_length(MAX_SECONDS, until)}"} if until else {}
+            lengths = {"bsf:v": f"setts=pts=PTS:dts=DTS:{frame_length(MAX_SECONDS, until)}"} if until else {}
             return output.run(frames.stream.filter("format", "yuv420p"), {**options, **frames.timing, **lengths})
         size = f"{frames.size.width}x{frames.size.height}"
         raw = ffmpeg.input("pipe:0", f="rawvideo", pix_fmt="yuv420p", s=size, r=str(frames.frame_rate))

@@ -103,8 +103,8 @@ def repeat_pictures(stream: Any, moments: str, until: float) -> Any:
     """Return a picture that is shown again at the moments of a file (see encoder/media/moments.py), the last one too
     until `until`, in seconds; all others keep their times."""
     times = ffmpeg.input(moments, f=MOMENTS_DEMUXER, protocol_whitelist="file,pipe")["0"]
-    # Between the two a picture is taken of the next millisecond, which is not before the change by any rounding.
-    times = times.filter("setpts", f"PTS-{LEAD_MS - 1}/1000/TB")
+    # The next millisecond is not before the change by any rounding; and who goes by two streams has them of one format.
+    times = times.filter("setpts", f"PTS-{LEAD_MS - 1}/1000/TB").filter("format", "yuv420p")
     # Without a frame rate the copy of the last picture has its time, by which it is known and put behind the end.
     held = stream.filter("setpts", "PTS", strip_fps=1).filter("tpad", stop=1, stop_mode="clone")
     held = held.filter("setpts", f"if(eq(PTS,PREV_INPTS),{until:.6f}/TB,PTS)")

@@ -37,7 +37,8 @@ def probe(source: Source, demuxers: tuple[str, ...]) -> MediaInfo:
     if MP4_DEMUXER in demuxers:
         check_claims(source)
     with open_container(source, demuxers) as container:
-        return describe(source, container, rotated=demuxers == VIDEO_DEMUXERS)
+        is_still = demuxers in (IMAGE_DEMUXERS, HEIF_DEMUXERS)
+        return describe(source, container, rotated=demuxers == VIDEO_DEMUXERS, is_still=is_still)
 
 
 def probe_video(source: Source) -> tuple[MediaInfo, VideoStream]:

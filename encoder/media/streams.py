@@ -34,6 +34,8 @@ MAX_CHANNELS = 64
 PROTECTED = ("drms", "drmi")
 LANGUAGE = re.compile(r"[a-z]{3}")
 FIRST_FRAME_PACKETS = 256
+# Frames a second: what stands for a rate where it is not known is that of the clock.
+MAX_RATE = 1000
 # Videos of a file of which the first frame is decoded, before the first of them is taken all the same.
 MAX_TRIED = 4
 
@@ -46,13 +48,14 @@ def check_size(source: Source, width: int, height: int) -> None:
         )
 
 
-def describe(source: Source, container: InputContainer, *, rotated: bool) -> MediaInfo:
+def describe(source: Source, container: InputContainer, *, rotated: bool, is_still: bool) -> MediaInfo:
     """Return what an open file holds; `rotated` has the first frame of a video decoded, which tells how it is turned.
+    Of a still the first picture counts.
     Raises InvalidArgument for a picture that is too large, FailedPrecondition for a file that is protected."""
     # What FFmpeg knows no decoder for has no codec: such streams are as good as absent.
     known = [stream for stream in container.streams if getattr(stream, "codec_context", None) is not None]
     pictures = [stream for stream in known if isinstance(stream, AvVideo)]
-    moving = _moving(source, container, pictures) if rotated and len(pictures) > 1 else set()
+    moving = _moving(source, container, pictures) if len(pictures) > 1 and not is_still else set()
     ranked = choice.rank_videos(pictures, moving) if moving else choice.without_covers(pictures)
     video, shown = _first_that_decodes(source, container, ranked, rotated=rotated)
     together = _program(source, container, shown)
@@ -127,11 +130,14 @@ def _told(stream: AvVideo) -> str:
 
 
 def _video(source: Source, container: InputContainer, stream: AvVideo, *, rotated: bool) -> VideoStream:
+    check_size(source, stream.codec_context.width, stream.codec_context.height)
+    duration = _duration(container, stream)
+    first = _first_frame(source, container, stream) if rotated else None
+    # Where pictures come seldom, the first one tells what the beginning of the file did not.
     width, height = stream.codec_context.width, stream.codec_context.height
     check_size(source, width, height)
     rate = stream.average_rate or stream.guessed_rate or Fraction(0)
-    duration = _duration(container, stream)
-    first = _first_frame(source, container, stream) if rotated else None
+    rate = rate if rate < MAX_RATE else Fraction(0)
     layout = stream.codec_context.format
     return VideoStream(
         index=stream.index,

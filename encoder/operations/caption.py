@@ -89,7 +89,7 @@ def _write_repeats(script: str, source: Source, info: MediaInfo, video: VideoStr
     found = list(islice(times, MAX_REPEATS + 1))
     if not found:
         return Repeats()
-    moments.write_moments(path, found[:MAX_REPEATS])
+    moments.write_moments(path, found[:MAX_REPEATS], until)
     return Repeats(min(len(found), MAX_REPEATS), until, len(found) > MAX_REPEATS)
 
 

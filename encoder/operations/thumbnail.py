@@ -54,10 +54,12 @@ RICH_SPREAD, SHARP_DETAIL = 56.0, 24.0
 
 @dataclass(frozen=True)
 class Moment:
-    """Where a picture is: seconds from the start, and options by which FFmpeg seeks it."""
+    """Where a picture is: seconds from the start, and options by which FFmpeg seeks it; or it `is_far`, and all before
+    it is decoded."""
 
     seconds: float
     options: Mapping[str, Any] = field(default_factory=dict)
+    is_far: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,8 @@ def plan(request: video_pb2.ThumbnailRequest, context: PlanContext) -> Plan:
         moment = moments[0] if len(moments) == 1 else _best_moment(moments, context.folder)
         given = filters.open_input(source.path.name, info, **moment.options)
         shown = _full_picture(given, info, video, request.width)
+        if moment.is_far:
+            shown = shown.filter("trim", start=f"{max(moment.seconds - 0.5 / MILLISECONDS, 0):.6f}")
         output = {**options, "frames:v": "1", "f": "image2", "update": "1"}
         return context.output((), output).run(shown, {})
 
@@ -111,6 +115,8 @@ def _moment_at(at: float, source: Source, info: MediaInfo, video: VideoStream, s
     if at >= seconds:
         text = f"{at:g} s is past the end; the video lasts {seconds:.3f} s."
         raise InvalidArgument(f"at_seconds: {text}", reason="PAST_END", fields={"at_seconds": text})
+    if info.other_videos:  # whose key frames are those that FFmpeg seeks
+        return Moment(at, is_far=True)
     return _seek_exactly(packets.shown_at(source, info, video, at))
 
 

@@ -78,7 +78,10 @@ async def test_pictures_of_any_size_are_seen_whole(
         summary = await client.result(out, operation, inputs)
         assert (summary.width, summary.height) == (256, 144)
         found = boxes(out)
-        assert len(found) == (60 if operation is CONCAT else 30)
+        if operation is CONCAT:
+            assert len(found) == pytest.approx(60, abs=4)  # parts of some codecs overlap by a picture or two
+        else:
+            assert len(found) == len(judge.pictures(video, "gray"))
         for number, expected in ((4, FITTED[0]), (14, FITTED[1]), (24, FITTED[2])):
             assert found[number] == pytest.approx(expected, abs=3), (operation.WhichOneof("kind"), number)
         assert [w.reason for w in summary.warnings] == ["SIZE_CHANGES"]
@@ -92,7 +95,7 @@ async def test_captions_are_of_one_size_over_all(client: Client, tmp_path: Path)
     heights = []
     for number in (4, 14):
         frame = judge.pictures(out)[number].astype(int)
-        rows = np.nonzero((frame[:, :, 2] > 150) & (frame[:, :, 0] < 120))[0]
+        rows = np.nonzero(frame[:, :, 2] - frame[:, :, 0] > 40)[0]
         heights.append(int(rows.max() - rows.min()))
     assert heights[0] == pytest.approx(heights[1], abs=2)
     assert heights[0] > 5

@@ -23,11 +23,12 @@ SMALL, LARGE = "64x36", "128x72"
 H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
 
 
-def source(kind: str, seconds: float = 0.6) -> tuple[str, ...]:
-    """Input options of a picture of one color and size ("red 64x36"), or of a tone ("440")."""
-    color, _, size = kind.partition(" ")
-    sound = f"sine={kind}:d={seconds}" if kind.isdigit() else ""
-    return ("-f", "lavfi", "-i", sound or f"color={color}:s={size}:r=25:d={seconds}")
+def source(kind: str) -> tuple[str, ...]:
+    """Input options of a picture of one color and size ("red 64x36", and "once"), or of a tone ("440")."""
+    if kind.isdigit():
+        return ("-f", "lavfi", "-i", f"sine={kind}:d=0.6")
+    color, size, *once = kind.split()
+    return ("-f", "lavfi", "-i", f"color={color}:s={size}:r=25:d={0.04 if once else 0.6}")
 
 
 def made(path: Path, kinds: Sequence[str], *options: str) -> Path:
@@ -48,33 +49,16 @@ def reasons(summary: encoder_harness.encoder_pb2.Summary) -> list[str]:
     return [warning.reason for warning in summary.warnings]
 
 
+SECOND = ("-disposition:v:0", "0", "-disposition:v:1", "default")
 COVER = ("-c:v:0", "mjpeg", "-disposition:v:0", "attached_pic")
 # Of each file: its ending, its streams, options, the color of the one to be taken, and whether there was a choice.
 VIDEOS = {
-    "largest": ("mp4", (f"red {SMALL}", f"lime {LARGE}"), (), "lime", True),
-    "default": (
-        "mkv",
-        (f"red {LARGE}", f"lime {SMALL}"),
-        ("-disposition:v:0", "0", "-disposition:v:1", "default"),
-        "lime",
-        True,
-    ),
-    "first of equals": ("mp4", (f"red {SMALL}", f"lime {SMALL}"), ("-disposition:v:1", "default"), "red", True),
-    "cover": ("mp4", (f"red {LARGE}", f"lime {SMALL}"), ("-frames:v:0", "1", *COVER), "lime", False),
-    "preview": (
-        "mp4",
-        (f"red {LARGE}", f"lime {SMALL}"),
-        ("-frames:v:0", "1", "-disposition:v:0", "default"),
-        "lime",
-        False,
-    ),
-    "preview in mkv": (
-        "mkv",
-        (f"red {LARGE}", f"lime {SMALL}"),
-        ("-frames:v:0", "1", "-c:v:0", "mjpeg"),
-        "lime",
-        False,
-    ),
+    "largest": ("mp4", (f"red {SMALL}", f"lime {LARGE}"), ("-disposition:v", "default"), "lime", True),
+    "default": ("mkv", (f"red {LARGE}", f"lime {SMALL}"), SECOND, "lime", True),
+    "first of equals": ("mp4", (f"red {SMALL}", f"lime {SMALL}"), ("-disposition:v", "default"), "red", True),
+    "cover": ("mp4", (f"red {LARGE} once", f"lime {SMALL}"), COVER, "lime", False),
+    "preview": ("mp4", (f"red {LARGE} once", f"lime {SMALL}"), ("-disposition:v:0", "default"), "lime", False),
+    "preview in mkv": ("mkv", (f"red {LARGE} once", f"lime {SMALL}"), ("-c:v:0", "mjpeg"), "lime", False),
     "transport stream": ("ts", (f"red {SMALL}", f"lime {LARGE}"), (), "lime", True),
 }
 
