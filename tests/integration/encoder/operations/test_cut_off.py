@@ -35,7 +35,7 @@ SOUNDS = {
     "a.aiff": (),
 }
 # They promise no length: what is there is all that anybody expects.
-STREAMS = {"v.ts": (*H264, "-c:a", "aac"), "v.mpg": ("-c:v", "mpeg2video"), "a.aac": ()}
+STREAMS = {"v.ts": (*H264, "-c:a", "aac"), "v.mpg": ("-c:v", "mpeg2video")}
 
 
 def cut(folder: Path, name: str, options: tuple[str, ...], share: float = 0.6) -> Path:
@@ -116,14 +116,11 @@ async def test_cut_off_sound(client: Client, parts: dict[str, Path], clip: Path,
 
 @pytest.mark.parametrize("name", STREAMS)
 async def test_streams_may_end_anywhere(
-    client: Client, parts: dict[str, Path], clip: Path, cues: Path, tmp_path: Path, name: str
+    client: Client, parts: dict[str, Path], cues: Path, tmp_path: Path, name: str
 ) -> None:
     out = tmp_path / "o.mp4"
-    if name.startswith("a."):
-        await client.result(out, request("addaudio"), {"url_video": clip, "url_audio": parts[name]})
-    else:
-        await client.result(out, request("caption"), {"url_video": parts[name], "url_srt": cues})
-    assert judge.facts(out).frames > 0
+    await client.result(out, request("caption"), {"url_video": parts[name], "url_srt": cues})
+    assert judge.facts(out).frames > 20
 
 
 async def test_the_last_picture_is_whole(client: Client, cues: Path, tmp_path: Path) -> None:
@@ -149,9 +146,8 @@ async def test_without_its_index_nothing_of_mp4_can_be_read(client: Client, clip
             assert "without its index (moov)" in told
 
 
-@pytest.mark.parametrize("ending", ["jpg", "png"])
-async def test_a_cut_off_still(client: Client, tmp_path: Path, ending: str) -> None:
-    still, out = media.image(tmp_path / f"i.{ending}", "320x180"), tmp_path / "o.mp4"
+async def test_a_cut_off_still(client: Client, tmp_path: Path) -> None:
+    still, out = media.image(tmp_path / "i.jpg", "320x180"), tmp_path / "o.mp4"
     whole = still.read_bytes()
     part = whole[: len(whole) * 6 // 10]
     code, told = await refusal(client, request("img2vid"), {"url_image": part})
