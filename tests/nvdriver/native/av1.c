@@ -24,8 +24,11 @@ typedef struct {
     Stamp stamps[QUEUE];
 } Av1;
 
-static int b_frames(const NV_ENC_CONFIG *config) {
-    return config->frameIntervalP > 1 ? config->frameIntervalP - 1 : 0;
+/* Larger pictures go without B-frames: with them libaom takes ten times as long. */
+static int b_frames(const Av1 *av1) {
+    enum { MOST_SAMPLES = 256 * 144 };
+    bool small = av1->initialize.encodeWidth * av1->initialize.encodeHeight <= MOST_SAMPLES;
+    return small && av1->config.frameIntervalP > 1 ? av1->config.frameIntervalP - 1 : 0;
 }
 
 static void set_rate(aom_codec_enc_cfg_t *p, const NV_ENC_RC_PARAMS *rate) {
@@ -45,7 +48,7 @@ static void set_rate(aom_codec_enc_cfg_t *p, const NV_ENC_RC_PARAMS *rate) {
 
 static aom_codec_enc_cfg_t settings(const Av1 *av1) {
     aom_codec_enc_cfg_t p;
-    int between = b_frames(&av1->config);
+    int between = b_frames(av1);
     aom_codec_enc_config_default(aom_codec_av1_cx(), &p, between ? AOM_USAGE_GOOD_QUALITY : AOM_USAGE_REALTIME);
     p.g_w = av1->initialize.encodeWidth;
     p.g_h = av1->initialize.encodeHeight;
@@ -62,7 +65,7 @@ static aom_codec_enc_cfg_t settings(const Av1 *av1) {
 static void set_tools(Av1 *av1) {
     const ConfigAv1 *config = config_av1(&av1->config);
     const NV_ENC_RC_PARAMS *rate = &av1->config.rcParams;
-    int between = b_frames(&av1->config);
+    int between = b_frames(av1);
     uint32_t quality =
         rate->rateControlMode == NV_ENC_PARAMS_RC_CONSTQP ? rate->constQP.qpInterP / 4 : rate->targetQuality;
     aom_codec_control(&av1->aom, AOME_SET_CPUUSED, between ? FASTEST_AHEAD : FASTEST);
