@@ -52,12 +52,6 @@ class Parameters:
     b_frames: int = 2
     lookahead: int = 0
 
-    @property
-    def reorder_delay(self) -> int:
-        """How many pictures can be decoded before one that is shown earlier. A packet of AV1 holds such pictures beside
-        the one that is shown."""
-        return 0 if self.format == "av1" else min(self.b_frames, 2)
-
     def words(self, width: int, height: int, rate: Fraction, gpu: int) -> dict[str, str]:
         """Return the keywords of CreateEncoder for frames of this size at `rate` (0 when it is not known) on one of the
         cards. Raises ValueError for what the library would misunderstand."""

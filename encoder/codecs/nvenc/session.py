@@ -63,7 +63,7 @@ class Session:
 
 def encode_all(request: EncodeRequest, source: FrameSource, session: Session, descriptor: int) -> int:
     """Encode all frames; return how many there were. Raises DeviceError, BrokenPipeError when nobody reads any more."""
-    times = PacketTimes(request.parameters.reorder_delay, source.time_base, request.rate)
+    times = PacketTimes(min(request.parameters.b_frames, 2), source.time_base, request.rate)
     bitstream = Bitstream(descriptor, request, source)
     with closing(bitstream), closing(read_ahead(source.pictures)) as pictures:
         for pts, picture in pictures:

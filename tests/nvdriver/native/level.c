@@ -91,7 +91,9 @@ static uint64_t blocks(uint32_t side, uint32_t block) {
 static bool takes(const Level *level, const Rules *rules, const NV_ENC_INITIALIZE_PARAMS *p) {
     uint64_t samples = blocks(p->encodeWidth, rules->block) * blocks(p->encodeHeight, rules->block);
     uint64_t rate = p->frameRateNum ? samples * p->frameRateNum / p->frameRateDen : samples * 30;
-    return samples <= level->samples && rate <= level->samples_per_second;
+    uint64_t side = p->encodeWidth > p->encodeHeight ? p->encodeWidth : p->encodeHeight;
+    /* The bound of H.264 and H.265 on a side; AV1 has a looser one. */
+    return samples <= level->samples && rate <= level->samples_per_second && side * side <= 8 * level->samples;
 }
 
 static uint32_t most_bits(const Level *level, uint32_t tier) {
