@@ -139,6 +139,10 @@ class Client:
         """
         return self._submit("chain", {}, steps=steps, keep=list(keep), max_cost_usd=max_cost_usd)
 
+    def submit(self, operation: video_pb2.Operation) -> Job:
+        """Queue a job from a message of the API, whose sources are URLs and names of assets."""
+        return self._jobs.submit(operation)
+
     def get(self, job_id: str) -> Job:
         """Read a job. Raises NotFound."""
         return self._jobs.get(job_id)

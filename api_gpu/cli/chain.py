@@ -13,6 +13,7 @@ import typer
 from api_gpu.cli.operations import ForceOption
 
 if TYPE_CHECKING:
+    from api_gpu.cli.run import Sources
     from api_gpu.client import Client
     from api_gpu.jobs import Job
 
@@ -29,15 +30,28 @@ def chain(context: typer.Context, plan: PlanArgument, out: OutOption = None, for
 
     The plan is that of `POST /jobs {"chain": …}`, and may name local files, which are uploaded.
     """
+    from api_gpu.assets import check_readable
     from api_gpu.cli.display import open_display
     from api_gpu.cli.run import JobRunner, check_targets, file_target, print_warnings
+    from api_gpu.requests import fill, local_file
+    from apigpu.v1 import video_pb2
 
-    steps = read_plan(plan)
+    operation = video_pb2.Operation()
+    inputs = fill(operation.chain, **read_plan(plan))
+    sources = {str(each.source): str(each.source) for each in inputs}
+    check_readable(sources)
     if out is not None and out.suffix and not out.is_dir():
-        check_targets([file_target(out)], [plan], force=force)
+        files = [file for source in sources if (file := local_file(source))]
+        check_targets([file_target(out)], [plan, *files], force=force)
+
+    def submit(client: Client, uploaded: Sources) -> Job:
+        for each in inputs:
+            each.set(str(uploaded[str(each.source)]))
+        return client.submit(operation)
+
     with context.obj.client() as client, open_display() as display:
         runner = JobRunner(client, display)
-        job = runner.run({}, lambda client, _: client.chain(**steps)).checked()
+        job = runner.run(sources, submit).checked()
         for target, asset in targets_of(client, job, out, plan.stem).items():
             if os.path.lexists(target) and not force and target != out:
                 print(f"api-gpu: {target} exists; --force replaces it, the result is {asset}", file=sys.stderr)
