@@ -9,7 +9,7 @@ from apigpu.v1.video_pb2 import Operation
 from gateway.jobs import model
 from gateway.jobs.model import Job, Result, Status
 from servicekit.errors import InvalidArgument
-from tests.integration.gateway.jobs.conftest import RESULT, Works
+from tests.integration.gateway.jobs.conftest import RENTED, RESULT, Works
 from tests.integration.gateway.jobs.test_dispatcher import content, stored
 from tests.support.until import until, until_async
 
@@ -100,3 +100,20 @@ async def test_a_gateway_that_dies_between_record_and_queue_loses_no_step(works:
     works.dispatcher.start()
     job = await works.result(submitted.id)
     assert (job.status, works.encoder.tasks) == (Status.COMPLETED, 3)
+
+
+async def test_each_step_is_billed_and_learned_from_as_what_it_is(rented: Works) -> None:
+    source = await rented.asset()
+    job = await rented.result((await rented.manager.submit(chain(source))).id)
+    assert all([interval.instance for interval in task.usage] == [RENTED.id] for task in job.tasks)
+    await until(lambda: set(rented.fleet.estimate_store.estimates.tasks) == {"img2vid", "concat", "thumbnail"})
+
+
+async def test_a_chain_is_stopped_when_it_costs_too_much(rented: Works) -> None:
+    wanted = chain(await rented.asset())
+    wanted.chain.max_cost_usd = 1.0
+    rented.encoder.script = ["hang", "hang"]
+    job = await rented.result((await rented.manager.submit(wanted)).id)
+    assert job.failure is not None
+    assert (job.status, job.failure.reason) == (Status.FAILED, "COST_LIMIT")
+    await until(lambda: rented.encoder.running == 0)
