@@ -35,7 +35,7 @@ class PlanningSettings:
 class PlanRequest:
     """A task: a serialized apigpu.v1.Operation; its inputs, by field the name of the file in `folder`; the path that
     the result is to be written to; the name of the codec, and whether it decodes on its card; the seconds of processor
-    time that planning may take."""
+    time that planning may take; by field what is said of its encoding."""
 
     operation: bytes
     inputs: dict[str, str]
@@ -45,6 +45,7 @@ class PlanRequest:
     decodes: bool
     threads: int
     cpu_seconds: int
+    charsets: dict[str, str]
 
 
 @dataclass(frozen=True)
