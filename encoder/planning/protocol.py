@@ -7,7 +7,7 @@ data, bounded in size and held against these types. It never unpickles, and open
 import socket
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from encoder.codecs.nvenc.request import EncodeRequest, Parameters
@@ -17,6 +17,8 @@ from servicekit.codec import from_json, to_json
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 LENGTH = struct.Struct(">I")
 MAX_PACKET_BYTES = 128 * 1024
+# Of the folders of samples, beside those of tasks.
+SAMPLE_PREFIX = "sample-"
 
 T = TypeVar("T")
 
@@ -29,6 +31,7 @@ class PlanningSettings:
     crf: int
     nvenc: Parameters
     fonts_dir: str
+    work_dir: str
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class PlanRequest:
     decodes: bool
     threads: int
     cpu_seconds: int
-    charsets: dict[str, str]
+    charsets: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,15 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import structlog
 
 from apigpu.v1 import video_pb2
-from gateway.jobs import model, operation
-from gateway.jobs.model import Failure, Job, Status, Task
+from gateway.jobs import graph, model, operation
+from gateway.jobs.claims import IdempotencyKey
+from gateway.jobs.model import Failure, Job, Status
 from gateway.jobs.policy import JobPolicy
 from gateway.jobs.progress import ProgressBus
 from gateway.jobs.queue import TaskQueue
@@ -43,7 +44,7 @@ def check_wait(seconds: float) -> None:
 
 @dataclass(eq=False)
 class JobManager:
-    """The jobs of all gateways. `check_cost` raises for an operation that is expected to cost more than it may,
+    """The jobs of all gateways. `check_cost` raises for one that is expected to cost more than it may,
     `check_room` while the store has no room for new jobs.
 
     Errors: InvalidArgument (the operation is wrong), NotFound (no such job), FailedPrecondition (it has ended),
@@ -54,7 +55,7 @@ class JobManager:
     queue: TaskQueue
     progress: ProgressBus
     sources: Sources
-    check_cost: Callable[[video_pb2.Operation], None]
+    check_cost: Callable[[Job], None]
     policy: JobPolicy
     check_room: Callable[[], None] = lambda: None
     is_draining: bool = field(default=False, init=False)
@@ -65,21 +66,55 @@ class JobManager:
     # Jobs that are to be cancelled.
     withdrawals: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
-    async def submit(self, wanted: video_pb2.Operation) -> Job:
-        """Check the operation and queue it; on return it is on disk. Return the new job."""
+    async def submit(self, wanted: video_pb2.Operation, idempotency_key: str = "") -> Job:
+        """Check the operation and queue it; on return it is on disk. Return the new job, or that which an earlier
+        request with the same `idempotency_key` made. Raise AlreadyExists for a key that came with another request."""
+        key = IdempotencyKey.of(idempotency_key, wanted.SerializeToString(deterministic=True))
         operation.check(wanted, self.policy.max_items)
         self._check_sources(wanted)
-        self.check_cost(wanted)
+        if key is not None and (made := await self._made_before(key)) is not None:
+            return made
+        job = self._new_job(wanted)
+        self.check_cost(job)
         self.check_room()
+        return await (self._add(job) if key is None else self._add_once(job, key))
+
+    def _new_job(self, wanted: video_pb2.Operation) -> Job:
         now = time.time()
-        job = Job(
+        return Job(
             id=model.new_id(now),
             operation=operation.kind(wanted)[0],
-            request=wanted.SerializeToString(),
+            request=graph.request_of(wanted),
             batch=operation.is_batch(wanted),
-            tasks=tuple(Task(item=item) for item in operation.items(wanted)),
+            tasks=graph.tasks_of(wanted, self.policy.max_items),
             created_at=now,
+            graph=graph.is_graph(wanted),
         )
+
+    async def _made_before(self, key: IdempotencyKey) -> Job | None:
+        claim = await self.store.claims.find(key)
+        if claim is not None:
+            with contextlib.suppress(NotFound):  # the gateway that claimed the key is still at it, or gone
+                job = await self.store.get(claim.job_id)
+                await self.queue.put(job)  # which it may not have come to
+                return job
+        return None
+
+    async def _add_once(self, job: Job, key: IdempotencyKey) -> Job:
+        """Add the job of a key, unless somebody else does. What fails half-way is done by the next try."""
+        job = replace(job, id=await self.store.claims.claim(key, job.id), claim=key.name)
+        try:
+            await self.store.add(job)
+        except Aborted:
+            job = await self.store.get(job.id)
+        except InvalidArgument:  # it is too large
+            await self.store.claims.drop(key.name)
+            raise
+        await self.queue.put(job)
+        log.info("job queued", job=job.id, operation=job.operation, tasks=len(job.tasks))
+        return job
+
+    async def _add(self, job: Job) -> Job:
         try:
             await self.store.add(job)
             await self.queue.put(job)
@@ -120,6 +155,8 @@ class JobManager:
 
     def _check_sources(self, wanted: video_pb2.Operation) -> None:
         for path, source in operation.inputs(operation.kind(wanted)[1]):
+            if graph.is_graph(wanted) and graph.is_reference(source):
+                continue
             try:
                 self.sources.check(source)
             except InvalidArgument as error:
