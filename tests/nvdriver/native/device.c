@@ -2,6 +2,7 @@
 #include "cuda.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 tcuInit cuInit;
@@ -20,8 +21,21 @@ CUresult cuDeviceGetPCIBusId(char *id, int bytes, CUdevice device);
 
 static int initialized;
 
+/* Those that CUDA_VISIBLE_DEVICES names count, up to the first that there is not; all without it. */
 static long devices(void) {
-    return control_number("devices", 1);
+    long all = control_number("devices", 1);
+    const char *visible = getenv("CUDA_VISIBLE_DEVICES");
+    if (visible == NULL) {
+        return all;
+    }
+    long count = 0;
+    for (char *end; *visible; visible = *end == ',' ? end + 1 : end, count++) {
+        long device = strtol(visible, &end, 10);
+        if (end == visible || device < 0 || device >= all) {
+            break;
+        }
+    }
+    return count;
 }
 
 long cuda_memory_bytes(void) {
@@ -62,6 +76,10 @@ CUresult cuInit(unsigned int flags) {
     }
     if (control_number("device_lost", 0)) {
         return cuda_end(&line, DEVICE_LOST);
+    }
+    int found = __atomic_load_n(&initialized, __ATOMIC_ACQUIRE) ? (int)CUDA_SUCCESS : machine_found(&line);
+    if (found != CUDA_SUCCESS) {
+        return cuda_end(&line, found);
     }
     __atomic_store_n(&initialized, 1, __ATOMIC_RELEASE);
     return cuda_end(&line, CUDA_SUCCESS);
@@ -162,6 +180,7 @@ static const Error errors[] = {
     {NOT_INITIALIZED, "CUDA_ERROR_NOT_INITIALIZED", "initialization error"},
     {NO_DEVICE, "CUDA_ERROR_NO_DEVICE", "no CUDA-capable device is detected"},
     {INVALID_DEVICE, "CUDA_ERROR_INVALID_DEVICE", "invalid device ordinal"},
+    {OPERATING_SYSTEM, "CUDA_ERROR_OPERATING_SYSTEM", "OS call failed or operation not supported on this OS"},
     {INVALID_CONTEXT, "CUDA_ERROR_INVALID_CONTEXT", "invalid device context"},
     {INVALID_HANDLE, "CUDA_ERROR_INVALID_HANDLE", "invalid resource handle"},
     {NOT_SUPPORTED, "CUDA_ERROR_NOT_SUPPORTED", "operation not supported"},
