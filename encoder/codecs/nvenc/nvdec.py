@@ -27,8 +27,8 @@ NO_LIBRARY = (
     "NVIDIA_DRIVER_CAPABILITIES=compute,utility,video"
 )
 SHUT_OUT = (
-    "the driver does not start in the sandbox of FFmpeg, which refuses it something that it needs; set NVDEC=false, and "
-    "report it with the driver's version and the kind of sandbox"
+    "the driver does not start in the sandbox of FFmpeg, which refuses it something that it needs; set NVDEC=false, "
+    "and send the report of `make gpu-check`, which tells what"
 )
 WRONG = "what the card decodes differs from what it should; update the driver, and set NVDEC=false meanwhile"
 NO_PROC = "bubblewrap may not mount /proc here, which the driver needs; set SANDBOX=landlock"
@@ -101,14 +101,24 @@ class Nvdec:
 
 async def find_fault(gpu: int, query: Query) -> str:
     """Return why a card does not decode the clip in the sandbox of `query`; "" when it does."""
-    clip = ["-nostdin", "-v", "error", *hwaccel(gpu), *ON_CARD, "-i", str(CLIP), *DOWNLOADED]
     try:
-        code, text = await query(clip, SandboxAccess((), (CLIP,), driver.devices()))
+        code, text = await decode_clip(gpu, query)
     except TimeoutError:
         return TOO_LONG
     except OSError as error:
         return UNKNOWN.format(error.strerror or error)
     if code == 0:
         return "" if f"MD5={CLIP_MD5}" in text else WRONG
+    return explain(text, code)
+
+
+async def decode_clip(gpu: int, query: Query) -> tuple[int, str]:
+    """Decode the clip on a card; return what FFmpeg returns and says. Raises OSError, TimeoutError among them."""
+    words = ["-nostdin", "-v", "error", *hwaccel(gpu), *ON_CARD, "-i", str(CLIP), *DOWNLOADED]
+    return await query(words, SandboxAccess((), (CLIP,), driver.devices()))
+
+
+def explain(text: str, code: int) -> str:
+    """Return what the messages of an FFmpeg mean that could not decode the clip."""
     meanings = (meaning for pattern, meaning in TABLE.items() if re.search(pattern, text))
     return next(meanings, UNKNOWN.format((text.strip().splitlines() or [f"it ended with {code}"])[0]))

@@ -84,10 +84,12 @@ class WorkerClient:
         """Send a request, whose card was taken, under a number of its own. The worker has copies of the file
         descriptors then. Raises CodecFault when there is no worker or no such card."""
         await self.start()
-        if request.gpu >= len(self._cards):
-            raise CodecFault(f"nvenc: {GONE}.", reason="CODEC_FAILED")
         self._requests += 1
-        limits = self._cards[request.gpu].formats.get(request.parameters.format, request.limits)
+        # A worker that was started since the card was taken may have found others.
+        card = next(iter(self._cards[request.gpu :]), None)
+        if card is None or card.fault:
+            raise CodecFault(f"nvenc: {card.fault if card else GONE}.", reason="CODEC_FAILED")
+        limits = card.formats[request.parameters.format]
         request = replace(request, number=self._requests, limits=limits)
         future: asyncio.Future[EncodeResult] = asyncio.get_running_loop().create_future()
         assert self._channel is not None
