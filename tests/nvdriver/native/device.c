@@ -1,6 +1,7 @@
 /* cuInit, devices and the texts of errors. */
 #include "cuda.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,6 +64,18 @@ static int valid(Line *line, CUdevice device) {
     return ready;
 }
 
+/* Once for a process, however many threads call at once: its socket has one name. */
+static int initialize(Line *line) {
+    static pthread_mutex_t once = PTHREAD_MUTEX_INITIALIZER;
+    pthread_mutex_lock(&once);
+    int found = initialized ? (int)CUDA_SUCCESS : machine_found(line);
+    if (found == CUDA_SUCCESS) {
+        __atomic_store_n(&initialized, 1, __ATOMIC_RELEASE);
+    }
+    pthread_mutex_unlock(&once);
+    return found;
+}
+
 CUresult cuInit(unsigned int flags) {
     Line line;
     line_begin(&line, "cuInit");
@@ -77,12 +90,7 @@ CUresult cuInit(unsigned int flags) {
     if (control_number("device_lost", 0)) {
         return cuda_end(&line, DEVICE_LOST);
     }
-    int found = __atomic_load_n(&initialized, __ATOMIC_ACQUIRE) ? (int)CUDA_SUCCESS : machine_found(&line);
-    if (found != CUDA_SUCCESS) {
-        return cuda_end(&line, found);
-    }
-    __atomic_store_n(&initialized, 1, __ATOMIC_RELEASE);
-    return cuda_end(&line, CUDA_SUCCESS);
+    return cuda_end(&line, initialize(&line));
 }
 
 /* Works before cuInit, as the real one. 1000 * major + 10 * minor of CUDA. */

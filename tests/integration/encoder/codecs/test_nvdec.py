@@ -83,18 +83,13 @@ async def test_where_the_card_does_not_decode_no_task_tries_it(
         assert told["error"] == card.decode_fault
 
 
-def test_doctor_tells_whether_cards_decode(nvdriver: Driver, certs: Path, tmp_path: Path) -> None:
-    def told(**settings: object) -> dict[str, object]:
-        environment = encoder_harness.environment(certs, tmp_path, {**nvdriver.environment(), **settings})
-        command = [sys.executable, "-P", "-m", "encoder", "doctor"]
-        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True)
-        found: dict[str, object] = json.loads(done.stdout)["gpu"]["nvdec"]
-        return found
-
-    assert told() == {"works": False, "reason": "NVDEC is not set"}
-    refused = told(NVDEC="true")
-    assert refused["works"] is False
-    assert "libnvcuvid.so.1 is not found" in str(refused["reason"])
+def test_doctor_tells_why_cards_do_not_decode(nvdriver: Driver, certs: Path, tmp_path: Path) -> None:
+    environment = encoder_harness.environment(certs, tmp_path, {**nvdriver.environment(), "NVDEC": "true"})
+    command = [sys.executable, "-P", "-m", "encoder", "doctor"]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True)
+    told = json.loads(done.stdout)["gpu"]["nvdec"]
+    assert told["works"] is False
+    assert told["reason"].startswith(f"{CARD}: the driver's decoder is not here")
 
 
 async def test_each_task_decodes_on_the_card_of_its_session(
