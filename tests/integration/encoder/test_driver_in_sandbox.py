@@ -3,6 +3,7 @@
 No card is here: a program does what CUDA does at its start, and FFmpeg starts the stand-in for CUDA, which does so too.
 """
 
+import contextlib
 import json
 import os
 import socket
@@ -26,13 +27,14 @@ __all__ = ["nvdriver", "nvdriver_libraries"]
 
 GIB = 1024**3
 LIMITS = ProcessLimits(60, GIB, GIB)
+Outside = tuple[str, int, Path, Path]
 
-# Prints what went well, by its name. Its arguments are a device file, one that is not given, an abstract socket and a
-# TCP port outside.
+# Prints what went well, by its name. Its arguments are a device file; one that is not given; what there is outside, an
+# abstract socket, a TCP port, sockets of packets and of datagrams in files; and a process.
 BEHAVES_LIKE_CUDA = """
 import ctypes, json, mmap, os, socket, sys, threading
 
-device, other_device, outside, port = sys.argv[1:5]
+device, other_device, outside, port, packets, datagrams, other_process = sys.argv[1:]
 libc = ctypes.CDLL(None, use_errno=True)
 libc.mmap.restype = ctypes.c_void_p
 libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
@@ -80,6 +82,11 @@ def connected(kind, family, address):
         return True
 
 
+def sent(address):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
+        return client.sendto(b"out", address) > 0
+
+
 def filled(bytes_):
     return len(bytearray(bytes_)) == bytes_
 
@@ -99,14 +106,16 @@ NEEDED = {
 REFUSED = {
     "another device": lambda: opened(other_device),
     "a file of the machine": lambda: read("/etc/passwd"),
-    "the words of another process": lambda: read(f"/proc/{sys.argv[5]}/cmdline"),
-    "the environment of another process": lambda: read(f"/proc/{sys.argv[5]}/environ"),
+    "the words of another process": lambda: read(f"/proc/{other_process}/cmdline"),
+    "the environment of another process": lambda: read(f"/proc/{other_process}/environ"),
     "to set what /sys shows": lambda: opened("/sys/kernel/mm/transparent_hugepage/enabled"),
     "to set what /proc shows": lambda: opened("/proc/sys/vm/overcommit_memory"),
     "to say what becomes of a crash": lambda: opened("/proc/sys/kernel/core_pattern"),
     "to set ranges of memory": lambda: opened("/proc/mtrr"),
     "more memory than its limit": lambda: filled(2 << 30),
     "a socket outside": lambda: connected(socket.SOCK_SEQPACKET, socket.AF_UNIX, chr(0) + outside),
+    "a socket in a file": lambda: connected(socket.SOCK_SEQPACKET, socket.AF_UNIX, packets),
+    "a datagram": lambda: sent(datagrams),
     "a host": lambda: connected(socket.SOCK_STREAM, socket.AF_INET, ("127.0.0.1", int(port))),
 }
 
@@ -152,16 +161,24 @@ def devices(tmp_path: Path) -> tuple[Path, Path]:
 
 
 @pytest.fixture
-def outside() -> Iterator[tuple[str, int]]:
-    """An abstract socket and a TCP port that somebody outside listens on."""
-    name = f"api-gpu-test-{os.getpid()}"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as local, socket.create_server(("127.0.0.1", 0)) as tcp:
-        local.bind(f"\0{name}")
-        local.listen(1)
-        yield name, tcp.getsockname()[1]
+def outside(tmp_path: Path) -> Iterator[Outside]:
+    """What somebody outside listens on: an abstract socket, a TCP port, and files of two kinds of sockets."""
+    name, packets, datagrams = f"api-gpu-test-{os.getpid()}", tmp_path / "packets", tmp_path / "datagrams"
+    with contextlib.ExitStack() as stack:
+        for kind, address in (
+            (socket.SOCK_SEQPACKET, f"\0{name}"),
+            (socket.SOCK_SEQPACKET, str(packets)),
+            (socket.SOCK_DGRAM, str(datagrams)),
+        ):
+            server = stack.enter_context(socket.socket(socket.AF_UNIX, kind))
+            server.bind(address)
+            if kind == socket.SOCK_SEQPACKET:
+                server.listen(1)
+        tcp = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        yield name, tcp.getsockname()[1], packets, datagrams
 
 
-def behaved(sandbox: Sandbox, nodes: tuple[Path, Path], outside: tuple[str, int], **access: Any) -> list[list[str]]:
+def behaved(sandbox: Sandbox, nodes: tuple[Path, Path], outside: Outside, **access: Any) -> list[list[str]]:
     """What went well of what is needed, and of what is refused; and what there was of both."""
     command = [str(PROGRAM), "-I", "-c", BEHAVES_LIKE_CUDA, *map(str, (*nodes, *outside, os.getppid()))]
     done = subprocess.run(
@@ -172,15 +189,13 @@ def behaved(sandbox: Sandbox, nodes: tuple[Path, Path], outside: tuple[str, int]
 
 
 def test_a_program_that_behaves_like_cuda_gets_what_it_needs_and_no_more(
-    sandbox: Sandbox, devices: tuple[Path, Path], outside: tuple[str, int]
+    sandbox: Sandbox, devices: tuple[Path, Path], outside: Outside
 ) -> None:
     went, reached, needed, _ = behaved(sandbox, devices, outside, devices=devices[:1])
     assert (went, reached) == (needed, [])
 
 
-def test_what_loads_no_driver_gets_none_of_it(
-    sandbox: Sandbox, devices: tuple[Path, Path], outside: tuple[str, int]
-) -> None:
+def test_what_loads_no_driver_gets_none_of_it(sandbox: Sandbox, devices: tuple[Path, Path], outside: Outside) -> None:
     went, reached, _, _ = behaved(sandbox, devices, outside)
     harmless = {"makes a file of memory", "listens"}  # in bubblewrap's own network, and only there
     assert (set(went) - harmless, reached) == (set(), [])
