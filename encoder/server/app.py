@@ -12,12 +12,8 @@ from typing import Any
 import structlog
 
 from apigpu.encoder.v1 import encoder_pb2, encoder_pb2_grpc
-<<<<<<< HEAD
-from apigpu.v1 import video_pb2
-from encoder.codecs.card import Card
-=======
 from apigpu.v1 import options_pb2, video_pb2
->>>>>>> main
+from encoder.codecs.card import Card
 from encoder.codecs.nvenc import driver
 from encoder.config import EncoderSettings
 from encoder.tasks import inputs
