@@ -50,7 +50,8 @@ def test_every_check_runs_from_end_to_end(nvdriver: Driver, tmp_path: Path) -> N
     }, {name: one["text"] for name, one in found.items()}
     assert code == 0
     assert found["clip"]["figures"]["types"].startswith("IBBP")
-    assert found["headers"]["figures"]["h264"]["profile_idc"] == 100
+    assert found["formats"]["figures"]["h264"]["header"]["profile_idc"] == 100
+    assert found["formats"]["figures"]["hevc"]["header"]["colour_primaries"] == 1
     assert found["times"]["figures"]["small"] == "96×64 by x264"
     assert found["sessions"]["figures"] == {"sessions": 3, "is_limited": True, "tasks": 4}
     assert "libnvcuvid.so.1 is not found" in found["sandboxes"]["text"]

@@ -98,13 +98,15 @@ async def worth(scale: Scale) -> Finding:
     for name, clip in clips.items():
         told[name]["is_exact"] = await _is_exact(clip)
         told[name]["by_processor"] = await _rate(scale, clip, nvdec="false")
-        told[name]["by_card"] = await _rate(scale, clip, nvdec="true")
+        if told[name]["is_exact"] is not None:
+            told[name]["by_card"] = await _rate(scale, clip, nvdec="true")
     sizes = await _sizes(next(iter(clips.values())))
     exact = [one["is_exact"] for one in told.values()]
     faults = [f"{name}: the card's pictures differ" for name, one in told.items() if one["is_exact"] is False]
-    text = ", ".join(f"{name} {one['by_card']} against {one['by_processor']} frames/s" for name, one in told.items())
     if set(exact) == {None}:
         return Finding(IMPOSSIBLE, "the card decodes none of the clips", {"clips": told, "kilobytes": sizes})
+    rates = [f"{name} {one.get('by_card', 0)} against {one['by_processor']} frames/s" for name, one in told.items()]
+    text = ", ".join(rates)
     return replace(judged(faults, text, clips=told, kilobytes=sizes), outcome=NOTED if not faults else "failed")
 
 

@@ -1,8 +1,10 @@
 """Checks of what the card holds at once: sessions, and memory over many tasks."""
 
 import asyncio
+import fcntl
 import os
 import sys
+import termios
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -15,7 +17,7 @@ from tools.gpu_check.finding import IMPOSSIBLE, Finding, Scale, judged
 
 WIDTH, HEIGHT = 256, 144
 GRAY = b"\x80" * (WIDTH * HEIGHT * 3 // 2)
-OPEN_SECONDS = 20.0
+OPEN_SECONDS, POLL_SECONDS = 20.0, 0.02
 WARM_UP = 4
 AT_ONCE = 4
 MIB = 1 << 20
@@ -39,9 +41,12 @@ class OpenSession:
     result: "asyncio.Future[EncodeResult]"
 
     async def is_open(self) -> bool:
-        """Return True once it has begun to write, False when it was refused."""
-        async with asyncio.timeout(OPEN_SECONDS):
-            return bool(await asyncio.to_thread(os.read, self.bitstream, 1))
+        """Return True once it has read of its frames, False when it was refused. Raises RuntimeError."""
+        for _ in range(round(OPEN_SECONDS / POLL_SECONDS)):
+            if self.result.done() or _unread_bytes(self.frames) == 0:
+                return not self.result.done()
+            await asyncio.sleep(POLL_SECONDS)
+        raise RuntimeError(f"a session neither opened nor was refused within {OPEN_SECONDS:.0f} s")
 
     async def close(self) -> str:
         """Close it, and return how it ended."""
@@ -50,6 +55,11 @@ class OpenSession:
             pass
         os.close(self.bitstream)
         return (await self.result).outcome
+
+
+def _unread_bytes(pipe: int) -> int:
+    """Return how many bytes lie in a pipe."""
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 async def _open(worker: WorkerClient) -> OpenSession:
@@ -62,7 +72,7 @@ async def _open(worker: WorkerClient) -> OpenSession:
     finally:
         os.close(frames)
         os.close(bitstream)
-    await asyncio.to_thread(os.write, mine, GRAY[:4096])
+    os.write(mine, GRAY)  # for which an empty pipe has room
     return OpenSession(mine, theirs, result)
 
 

@@ -19,6 +19,8 @@ from tools.gpu_check.finding import FAILED, IMPOSSIBLE, NOTED, PASSED, Finding, 
 LIBRARIES = ("libcuda.so.1", "libnvidia-encode.so.1", "libnvcuvid.so.1")
 ASKED = "name,driver_version,memory.total,compute_cap,compute_mode,mig.mode.current"
 DOCTOR_SECONDS = 60.0
+DECODING = {"NVDEC": "true"}
+MOST_CARDS = 8
 SAID = ("NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
 
 
@@ -63,7 +65,7 @@ def _load_fault(name: str) -> str:
 
 async def doctor(scale: Scale) -> Finding:
     """Ask doctor, with decoding on the card."""
-    report = await ask_doctor(scale.folder, {"NVDEC": "true"})
+    report = await ask_doctor(scale.folder, DECODING)
     nvenc = next(codec for codec in report["codecs"] if codec["name"] == "nvenc")
     faults = [] if nvenc["works"] else [nvenc["reason"]]
     return judged(faults, _in_words(report), **report)
@@ -106,15 +108,16 @@ async def each_card(scale: Scale) -> Finding:
     driver that knows of more."""
     known = len(glob.glob("/proc/driver/nvidia/gpus/*"))
     nodes = len(glob.glob("/dev/nvidia[0-9]*"))
-    report = await ask_doctor(scale.folder, {"NVDEC": "true"})
+    report = await ask_doctor(scale.folder, DECODING)
     seen = [card["name"] for card in report["gpu"]["cards"]]
     if not seen:
         return Finding(IMPOSSIBLE, "no card is seen", {"known": known, "nodes": nodes})
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     names = chosen.split(",") if chosen else [str(number) for number in range(len(seen))]
     told = {}
-    for name in names[:8]:
-        alone = await ask_doctor(scale.folder, {"NVDEC": "true", "CUDA_VISIBLE_DEVICES": name})
+    for name in names[:MOST_CARDS]:
+        is_only = len(names) == 1 and not chosen
+        alone = report if is_only else await ask_doctor(scale.folder, DECODING | {"CUDA_VISIBLE_DEVICES": name})
         told[name] = {"cards": alone["gpu"]["cards"], "nvdec": alone["gpu"]["nvdec"]}
     faults = [f"card {name}: {_only_fault(one['cards'])}" for name, one in told.items() if _only_fault(one["cards"])]
     text = f"{len(seen)} of {max(known, len(seen))} cards are seen here, each tried by itself"

@@ -97,5 +97,5 @@ def _figures(findings: Mapping[str, Finding], name: str) -> dict[str, Any]:
 def _worth(figures: Mapping[str, Any]) -> str:
     """Return for each clip the frames a second by the card as a share of those by the processor."""
     clips = figures.get("clips", {})
-    said = [f"{name} {one['by_card'] / max(one['by_processor'], 1):.2f}×" for name, one in clips.items()]
+    said = [f"{name} {one.get('by_card', 0) / max(one['by_processor'], 1):.2f}×" for name, one in clips.items()]
     return ", ".join(said) or NOTHING
