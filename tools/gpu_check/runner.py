@@ -76,7 +76,7 @@ def hide(text: str) -> str:
 def run_child(name: str, scale: Scale) -> None:
     """Run a check in this process, and write what it found to the folder."""
     finding = asyncio.run(_find(name, scale))
-    (scale.folder / "finding.json").write_bytes(to_json(finding))
+    (scale.folder / "finding.json").write_text(hide(to_json(finding).decode()))
 
 
 async def _find(name: str, scale: Scale) -> Finding:
@@ -85,4 +85,4 @@ async def _find(name: str, scale: Scale) -> Finding:
     try:
         return await CHECKS[name].run(scale)
     except (ConfigError, ServiceError, OSError, RuntimeError, ValueError) as error:
-        return Finding(FAILED, hide(getattr(error, "message", "") or str(error) or type(error).__name__))
+        return Finding(FAILED, getattr(error, "message", "") or str(error) or type(error).__name__)
