@@ -221,6 +221,11 @@ class FontLibrary:
         return chosen
 
 
+def furnished_files(folder: Path, number: int) -> list[Path]:
+    """Return the files that FontLibrary.furnish wrote for a family, which is counted from 0 in its order."""
+    return sorted(folder.glob(f"{number}-*"))
+
+
 def _readable_faces(paths: Sequence[Path]) -> Iterator[Face]:
     for path in paths:
         try:

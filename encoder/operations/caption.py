@@ -1,12 +1,18 @@
 """caption: subtitles burned into a video, which keeps its size, frame rate, timestamps and sound."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import repeat
 
 from apigpu.v1 import video_pb2
-from encoder.captions import ass, fonts, formats, karaoke
+from encoder.captions import ass, fonts, formats, karaoke, word_matching, wrapping
 from encoder.captions.ass import Style
 from encoder.captions.font_bounds import FontError
 from encoder.captions.formats import Cue, Script
+from encoder.captions.karaoke import Word
+from encoder.captions.line_breaks import HYPHEN
+from encoder.captions.measuring import open_fonts
+from encoder.captions.script_lines import ScriptJudge
+from encoder.captions.wrapping import CaptionFitter
 from encoder.ffmpeg import filters
 from encoder.media import probe
 from encoder.media.info import Source, VideoStream, bad_input
@@ -35,11 +41,11 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
     info, video = probe.probe_video(source)
     # From here on fonts are made to fit, which are the more work.
     note_reading("url_font" if own_faces else "url_srt")
+    size = _square_pixel_size(video)
     try:
         if isinstance(captions, Script):
-            script, warnings = _prepare_script(captions, request, context, own_faces)
+            script, warnings = _prepare_script(captions, request, context, own_faces, size)
         else:
-            size = _square_pixel_size(video)
             script, warnings = _write_script(captions, request, context, own_faces, style, size)
     except FontError as error:
         raise _font_error(context.source("url_font"), error) from error
@@ -87,7 +93,11 @@ def _font_error(source: Source, error: FontError) -> InvalidArgument:
 
 
 def _prepare_script(
-    script: Script, request: video_pb2.CaptionRequest, context: PlanContext, own_faces: Sequence[fonts.Face]
+    script: Script,
+    request: video_pb2.CaptionRequest,
+    context: PlanContext,
+    own_faces: Sequence[fonts.Face],
+    size: tuple[int, int],
 ) -> tuple[str, list[video_pb2.Warning]]:
     """Return a script with a look of its own as it can be drawn, and its warnings."""
     if request.words:
@@ -95,15 +105,17 @@ def _prepare_script(
     texts, families = script.captions(), script.families()
     # Any letter may be drawn with any family, as styles change within a line.
     letters = frozenset("".join(texts))
-    missing = context.fonts.furnish(context.folder / FONTS, dict.fromkeys(families[:MAX_FAMILIES], letters), own_faces)
+    drawn = families[:MAX_FAMILIES]
+    missing = context.fonts.furnish(context.folder / FONTS, dict.fromkeys(drawn, letters), own_faces)
     warnings = [STYLE_IGNORED] if request.HasField("style") else []
     if names := ", ".join(families[MAX_FAMILIES:])[:MAX_FONT_NAMES_CHARS]:
         message = (
             f"captions in these fonts are not drawn: {names}; the script names too many, {MAX_FAMILIES} are the most."
         )
         warnings.append(video_pb2.Warning(reason="FONTS_LEFT_OUT", message=message, metadata={"fonts": names}))
-    text = script.translate(fonts.translation_table(missing))
-    return text, [*warnings, *fonts.missing_glyph_warnings(texts, missing)]
+    warnings += fonts.missing_glyph_warnings(texts, missing)
+    warnings += ScriptJudge(open_fonts(context.folder / FONTS, drawn), *size).warnings(script)
+    return script.translate(fonts.translation_table(missing)), warnings
 
 
 def _write_script(
@@ -121,17 +133,27 @@ def _write_script(
     if request.words and not style.highlight_color:
         text = "nothing lights up in this style; take the preset karaoke, or set highlight_color."
         raise InvalidArgument.field("words", text)
-    if style.highlight_color:
-        karaoke.check_length(cues)
-    requested_words = karaoke.match_words(cues, request.words) if request.words else []
+    given, told = word_matching.match_words(cues, request.words) if request.words else ([], [])
     texts = [cue.text for cue in cues]
-    letters = fonts.required_letters(texts, capitals=style.capitals)
+    letters = fonts.required_letters([*texts, HYPHEN], capitals=style.capitals)
     missing = context.fonts.furnish(context.folder / FONTS, {family: letters}, own_faces)
-    drawn_cues = [fonts.drop_from_cue(cue, missing) for cue in cues]
-    words = [fonts.drop_from_words(timed, cue, missing) for timed, cue in zip(requested_words, cues, strict=False)]
+    drawn = [fonts.drop_from_cue(cue, missing) for cue in cues]
+    words: Iterable[Sequence[Word]] = repeat(())
+    if given:
+        words = (fonts.drop_from_words(timed, cue, missing) for timed, cue in zip(given, cues, strict=True))
+    elif style.highlight_color:
+        words = map(karaoke.timed_words, drawn)
     style.font = family
-    script = ass.write_script(drawn_cues, *size, style, words or map(karaoke.timed_words, drawn_cues))
-    return script, fonts.missing_glyph_warnings(texts, missing)
+    fitter = CaptionFitter(open_fonts(context.folder / FONTS, [family])(family), style, *size)
+    fitted = [fitter.fit(*both) for both in zip(drawn, karaoke.checked(drawn, words), strict=True)]
+    script = ass.write_script(
+        [one.cue for one in fitted],
+        *size,
+        style,
+        [one.words for one in fitted],
+        [one.placement for one in fitted],
+    )
+    return script, [*told, *fonts.missing_glyph_warnings(texts, missing), *wrapping.warnings_of(fitted)]
 
 
 def _square_pixel_size(video: VideoStream) -> tuple[int, int]:
