@@ -4,7 +4,6 @@ ASS text can switch fonts, move, draw and blank the picture. So every brace and 
 save for the marks that SubRip knows.
 """
 
-import itertools
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from apigpu.v1 import caption_style_pb2
 from encoder.captions.fonts import FAMILY
 from encoder.captions.formats import MARK, Cue, font_color
 from encoder.captions.karaoke import Word
+from encoder.captions.lettering import Lettering
 from servicekit.errors import InvalidArgument
 
 Style = caption_style_pb2.CaptionStyle
@@ -50,6 +50,7 @@ PRESETS: Mapping[int, Style] = {
     Style.PRESET_KARAOKE: Style(**BOLD, highlight_color="#FFD400"),
 }
 """What each preset changes of CLASSIC."""
+PLAIN = Lettering(frozenset())
 COLORS = ("color", "outline_color", "box_color", "highlight_color")
 # A point near the edge of the picture leaves its captions this share of the width all the same: they move inwards.
 LEAST_ROOM = 0.25
@@ -88,6 +89,15 @@ class Placement:
 AS_STYLED = Placement()
 
 
+@dataclass(frozen=True)
+class PlacedCue:
+    """A cue, its words where they light up (karaoke), and how it is placed."""
+
+    cue: Cue
+    words: Sequence[Word] = ()
+    placement: Placement = AS_STYLED
+
+
 def complete_style(requested: Style) -> Style:
     """Return a style with all that the request leaves to its preset. Raises InvalidArgument, naming the field."""
     for name in COLORS:
@@ -109,15 +119,10 @@ def _style_error(name: str, text: str) -> InvalidArgument:
 
 
 def write_script(
-    cues: Sequence[Cue],
-    width: int,
-    height: int,
-    style: Style = CLASSIC,
-    words: Iterable[Sequence[Word]] = itertools.repeat(()),
-    placements: Iterable[Placement] = itertools.repeat(AS_STYLED),
+    cues: Iterable[PlacedCue], width: int, height: int, style: Style = CLASSIC, lettering: Lettering = PLAIN
 ) -> str:
     """Return the script for a picture that is shown as `width` × `height` square pixels; sizes follow its smaller side.
-    `words` are the words of each cue, where they light up (karaoke), `placements` how each is placed.
+    `lettering` tells which font draws what.
 
     PlayRes has the shape of the picture, as libass would stretch sizes otherwise. LayoutRes says that these are square
     pixels, so that text keeps its shape on pixels that are not.
@@ -132,6 +137,7 @@ def write_script(
         f"LayoutResY: {height}",
         "WrapStyle: 0",
         "ScaledBorderAndShadow: yes",
+        "Kerning: yes",
         "YCbCr Matrix: None",
         "",
         "[V4+ Styles]",
@@ -142,9 +148,9 @@ def write_script(
         f"Format: {EVENT_FIELDS}",
     ]
     lines = (
-        _event(start, end, _place(look, placement) + text)
-        for cue, timed, placement in zip(cues, words, placements, strict=False)
-        for start, end, text in (_karaoke(cue, timed, style) if style.highlight_color else [_still(cue, style)])
+        _event(start, end, _place(look, one.placement) + lettering.tag_fonts(text))
+        for one in cues
+        for start, end, text in (_karaoke(one.cue, one.words, style) if style.highlight_color else _still(one, style))
     )
     return "\n".join([*head, *lines, ""])
 
@@ -224,8 +230,8 @@ def _event(start_ms: int, end_ms: int, words: str) -> str:
     return f"Dialogue: 0,{_clock(start_ms)},{_clock(end_ms)},Default,,0,0,0,,{words}"
 
 
-def _still(cue: Cue, style: Style) -> tuple[int, int, str]:
-    return cue.start_ms, cue.end_ms, to_ass(cue.text, style)
+def _still(one: PlacedCue, style: Style) -> list[tuple[int, int, str]]:
+    return [(one.cue.start_ms, one.cue.end_ms, to_ass(one.cue.text, style))]
 
 
 def _karaoke(cue: Cue, words: Sequence[Word], style: Style) -> Iterator[tuple[int, int, str]]:

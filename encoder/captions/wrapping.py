@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, islice, pairwise
 
 from apigpu.v1 import video_pb2
-from encoder.captions.ass import AS_STYLED, Placement, Style, dimensions
+from encoder.captions.ass import PlacedCue, Placement, Style, dimensions
 from encoder.captions.formats import Cue
 from encoder.captions.karaoke import Word
 from encoder.captions.line_breaks import (
@@ -47,12 +47,9 @@ MAX_WARNINGS = 40
 
 @dataclass(frozen=True)
 class FittedCue:
-    """A cue and its words with line ends put in, and how it is placed; `is_cut` if it leaves the picture all the
-    same."""
+    """A cue and its words with line ends put in; `is_cut` if it leaves the picture all the same."""
 
-    cue: Cue
-    words: Sequence[Word]
-    placement: Placement = AS_STYLED
+    placed: PlacedCue
     is_cut: bool = False
 
 
@@ -89,7 +86,7 @@ class CaptionFitter:
     def fit(self, cue: Cue, words: Sequence[Word]) -> FittedCue:
         """Return a cue as it fits the picture."""
         if self._surely_fits(cue.text):
-            return FittedCue(cue, words)
+            return FittedCue(PlacedCue(cue, words))
         text = StyledText(cue.text, self._style, self._measurer)
         lines = list(_hard_lines(text, self._room(1)))
         line_height = text.line_height() * self._look.size
@@ -98,9 +95,9 @@ class CaptionFitter:
         laid_out = [_even_lines(line, room) for line in lines]
         middle = self._middle(sum(map(len, laid_out)) * line_height * scale)
         if scale == 1 and not is_cut and all(_is_broken_by_libass(text, line, room) for line in lines):
-            return FittedCue(cue, words, Placement(middle=middle))
+            return FittedCue(PlacedCue(cue, words, Placement(middle=middle)))
         edits = {place: new for parts in laid_out for place, new in _line_ends(text, parts)}
-        return _edited(cue, words, edits, Placement(scale, middle), is_cut=is_cut)
+        return FittedCue(_edited(PlacedCue(cue, words, Placement(scale, middle)), edits), is_cut)
 
     def _surely_fits(self, text: str) -> bool:
         """Return True for text that fits whatever its letters are: none is wider than its line is high."""
@@ -276,26 +273,29 @@ def _trailing_blanks(text: str, end: int) -> int:
     return end - start
 
 
-def _edited(
-    cue: Cue, words: Sequence[Word], edits: Mapping[int, str], placement: Placement, *, is_cut: bool
-) -> FittedCue:
+def _edited(placed: PlacedCue, edits: Mapping[int, str]) -> PlacedCue:
     """Return a cue with the letters at some places replaced, the places of its words moved along."""
-    parts = [edits.get(place, letter) for place, letter in enumerate(cue.text)] if edits else list(cue.text)
+    if not edits:
+        return placed
+    cue = placed.cue
+    parts = [edits.get(place, letter) for place, letter in enumerate(cue.text)]
     places = list(accumulate(map(len, parts), initial=0))
-    moved = [replace(word, first=places[word.first], end=places[word.end]) for word in words]
+    words = [replace(word, first=places[word.first], end=places[word.end]) for word in placed.words]
     times = tuple((places[min(place, len(cue.text))], time) for place, time in cue.word_times)
-    return FittedCue(replace(cue, text="".join(parts), word_times=times), moved, placement, is_cut)
+    return replace(placed, cue=replace(cue, text="".join(parts), word_times=times), words=words)
 
 
 def warnings_of(fitted: Iterable[FittedCue]) -> list[video_pb2.Warning]:
     """Return a warning for each caption, counted from 1, that is smaller than was asked for, or cut; at most
     MAX_WARNINGS."""
-    found = (_warning(number, one) for number, one in enumerate(fitted, 1) if one.is_cut or one.placement.scale < 1)
+    found = (
+        _warning(number, one) for number, one in enumerate(fitted, 1) if one.is_cut or one.placed.placement.scale < 1
+    )
     return list(islice(found, MAX_WARNINGS))
 
 
 def _warning(number: int, fitted: FittedCue) -> video_pb2.Warning:
-    percent = round(100 * fitted.placement.scale)
+    percent = round(100 * fitted.placed.placement.scale)
     metadata = {"cue": str(number), "percent": str(percent)}
     what = f"caption {number} is too long for the picture: its letters are {percent}% of the size"
     if fitted.is_cut:

@@ -4,13 +4,15 @@ from collections.abc import Iterable, Sequence
 from itertools import repeat
 
 from apigpu.v1 import video_pb2
-from encoder.captions import ass, fonts, formats, karaoke, word_matching, wrapping
+from encoder.captions import ass, fonts, formats, karaoke, letter_warnings, word_matching, wrapping
 from encoder.captions.ass import Style
+from encoder.captions.faces import Face, read_faces
 from encoder.captions.font_bounds import FontError
 from encoder.captions.formats import Cue, Script
 from encoder.captions.karaoke import Word
+from encoder.captions.lettering import drop_from_cue, drop_from_words, has_bold, shown_text, translation_table
 from encoder.captions.line_breaks import HYPHEN
-from encoder.captions.measuring import open_fonts
+from encoder.captions.measuring import open_captions, open_script
 from encoder.captions.script_lines import ScriptJudge
 from encoder.captions.wrapping import CaptionFitter
 from encoder.ffmpeg import filters
@@ -78,12 +80,12 @@ def _read_captions(source: Source) -> list[Cue] | Script:
         raise InvalidArgument.field("url_srt", str(error), reason="BAD_SUBTITLES") from error
 
 
-def _read_faces(source: Source) -> list[fonts.Face]:
+def _read_faces(source: Source) -> list[Face]:
     note_reading(source.field)
     if source.path.stat().st_size > MAX_FONT_BYTES:
         raise bad_input(source, f"the font is larger than {MAX_FONT_BYTES} bytes; give one with fewer letters.")
     try:
-        return fonts.read_faces(source.path)
+        return read_faces(source.path)
     except FontError as error:
         raise _font_error(source, error) from error
 
@@ -96,7 +98,7 @@ def _prepare_script(
     script: Script,
     request: video_pb2.CaptionRequest,
     context: PlanContext,
-    own_faces: Sequence[fonts.Face],
+    own_faces: Sequence[Face],
     size: tuple[int, int],
 ) -> tuple[str, list[video_pb2.Warning]]:
     """Return a script with a look of its own as it can be drawn, and its warnings."""
@@ -105,24 +107,26 @@ def _prepare_script(
     texts, families = script.captions(), script.families()
     # Any letter may be drawn with any family, as styles change within a line.
     letters = frozenset("".join(texts))
-    drawn = families[:MAX_FAMILIES]
-    missing = context.fonts.furnish(context.folder / FONTS, dict.fromkeys(drawn, letters), own_faces)
+    wanted = dict.fromkeys(families[:MAX_FAMILIES], letters)
+    furnished = context.fonts.furnish_script(context.folder / FONTS, wanted, own_faces)
     warnings = [STYLE_IGNORED] if request.HasField("style") else []
+    named = script.named_families()
+    warnings += letter_warnings.unknown_font_warnings(name for name in furnished.unknown if name in named)
     if names := ", ".join(families[MAX_FAMILIES:])[:MAX_FONT_NAMES_CHARS]:
         message = (
             f"captions in these fonts are not drawn: {names}; the script names too many, {MAX_FAMILIES} are the most."
         )
         warnings.append(video_pb2.Warning(reason="FONTS_LEFT_OUT", message=message, metadata={"fonts": names}))
-    warnings += fonts.missing_glyph_warnings(texts, missing)
-    warnings += ScriptJudge(open_fonts(context.folder / FONTS, drawn), *size).warnings(script)
-    return script.translate(fonts.translation_table(missing)), warnings
+    warnings += letter_warnings.of_letters(texts, furnished.missing)
+    warnings += ScriptJudge(open_script(context.folder / FONTS, wanted), *size).warnings(script)
+    return script.translate(translation_table(letters, furnished.missing)), warnings
 
 
 def _write_script(
     cues: Sequence[Cue],
     request: video_pb2.CaptionRequest,
     context: PlanContext,
-    own_faces: Sequence[fonts.Face],
+    own_faces: Sequence[Face],
     style: Style,
     size: tuple[int, int],
 ) -> tuple[str, list[video_pb2.Warning]]:
@@ -133,27 +137,25 @@ def _write_script(
     if request.words and not style.highlight_color:
         text = "nothing lights up in this style; take the preset karaoke, or set highlight_color."
         raise InvalidArgument.field("words", text)
-    given, told = word_matching.match_words(cues, request.words) if request.words else ([], [])
-    texts = [cue.text for cue in cues]
-    letters = fonts.required_letters([*texts, HYPHEN], capitals=style.capitals)
-    missing = context.fonts.furnish(context.folder / FONTS, {family: letters}, own_faces)
-    drawn = [fonts.drop_from_cue(cue, missing) for cue in cues]
+    given, warnings = word_matching.match_words(cues, request.words) if request.words else ([], [])
+    texts = [shown_text(cue, capitals=style.capitals) for cue in cues]
+    bold = style.bold or any(map(has_bold, cues))
+    folder = context.folder / FONTS
+    lettering = context.fonts.furnish_captions(folder, family, [*texts, HYPHEN], own_faces, bold=bold)
+    drawn = [drop_from_cue(cue, lettering.missing) for cue in cues]
     words: Iterable[Sequence[Word]] = repeat(())
     if given:
-        words = (fonts.drop_from_words(timed, cue, missing) for timed, cue in zip(given, cues, strict=True))
+        words = (drop_from_words(timed, cue, lettering.missing) for timed, cue in zip(given, cues, strict=True))
     elif style.highlight_color:
         words = map(karaoke.timed_words, drawn)
+    warnings += letter_warnings.of_letters([cue.text for cue in cues], lettering.missing)
+    if style.font or own_faces:
+        warnings += letter_warnings.stand_in_warnings(family, lettering.lacking.intersection("".join(texts)))
     style.font = family
-    fitter = CaptionFitter(open_fonts(context.folder / FONTS, [family])(family), style, *size)
+    fitter = CaptionFitter(open_captions(folder, lettering), style, *size)
     fitted = [fitter.fit(*both) for both in zip(drawn, karaoke.checked(drawn, words), strict=True)]
-    script = ass.write_script(
-        [one.cue for one in fitted],
-        *size,
-        style,
-        [one.words for one in fitted],
-        [one.placement for one in fitted],
-    )
-    return script, [*told, *fonts.missing_glyph_warnings(texts, missing), *wrapping.warnings_of(fitted)]
+    script = ass.write_script([one.placed for one in fitted], *size, style, lettering)
+    return script, [*warnings, *wrapping.warnings_of(fitted)]
 
 
 def _square_pixel_size(video: VideoStream) -> tuple[int, int]:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from apigpu.v1 import caption_style_pb2
-from encoder.captions import ass, fonts, formats, karaoke, word_matching
+from encoder.captions import ass, fonts, formats, karaoke, lettering, word_matching
 from encoder.captions.formats import Cue, SubtitleError, subrip
 from encoder.captions.line_breaks import HYPHEN
-from encoder.captions.measuring import open_fonts
+from encoder.captions.measuring import open_captions, open_script
 from encoder.captions.script_lines import ScriptJudge
 from encoder.captions.wrapping import CaptionFitter
 from servicekit.errors import InvalidArgument
@@ -87,7 +87,7 @@ def test_dropping_letters_grows_evenly() -> None:
     def prepare(size: int) -> Callable[[], object]:
         cue = Cue(0, 1_000_000, "x\u00e9 " * size, tuple((3 * number, number) for number in range(size)))
         words = karaoke.timed_words(cue)
-        return lambda: (fonts.drop_from_cue(cue, {"\u00e9"}), fonts.drop_from_words(words, cue, {"\u00e9"}))
+        return lambda: (lettering.drop_from_cue(cue, {"\u00e9"}), lettering.drop_from_words(words, cue, {"\u00e9"}))
 
     assert_grows_gently(prepare, operator.call, 2000)
 
@@ -146,16 +146,14 @@ LAID_OUT: dict[str, Callable[[int], str]] = {
 
 @pytest.mark.parametrize("name", LAID_OUT)
 def test_laying_out_grows_evenly(name: str, tmp_path: Path) -> None:
-    letters = fonts.required_letters([LAID_OUT[name](20), HYPHEN])
-    measured = None if name == "ideographs" else captions.measurer(tmp_path / "fonts", letters)
+    lettered = None if name == "ideographs" else captions.furnish(tmp_path / "fonts", LAID_OUT[name](20) + HYPHEN)
 
     def prepare(size: int) -> Callable[[], object]:
         cue = Cue(0, 1000, LAID_OUT[name](size))
 
         def fit() -> object:
             # Anew each time, as what was measured once is known.
-            opened = open_fonts(tmp_path / "fonts", [fonts.FAMILY])
-            measurer = opened(fonts.FAMILY) if measured else captions.EvenMeasurer()
+            measurer = open_captions(tmp_path / "fonts", lettered) if lettered else captions.EvenMeasurer()
             return CaptionFitter(measurer, ass.CLASSIC, 360, 64_000).fit(cue, [])
 
         return fit
@@ -164,13 +162,13 @@ def test_laying_out_grows_evenly(name: str, tmp_path: Path) -> None:
 
 
 def test_judging_a_script_grows_evenly(tmp_path: Path) -> None:
-    captions.measurer(tmp_path / "fonts", set("x "))
+    captions.library().furnish_script(tmp_path / "fonts", {fonts.FAMILY: set("x ")})
 
     def prepare(size: int) -> Callable[[], object]:
         line = "Dialogue: 0,1," + "{\\b1}x {\\fs20\\pos(1,1)}" * size + "x" * size
         script = formats.read(ASS.format(styles="Style: Default,Fira Sans", events=line).encode())
         assert isinstance(script, formats.Script)
-        judge = ScriptJudge(open_fonts(tmp_path / "fonts", [fonts.FAMILY]), 640, 360)
+        judge = ScriptJudge(open_script(tmp_path / "fonts", [fonts.FAMILY]), 640, 360)
         return lambda: judge.warnings(script)
 
     assert_grows_gently(prepare, operator.call, 60)
@@ -219,4 +217,4 @@ def test_an_error_quotes_no_more_than_a_line() -> None:
 
 def test_a_time_after_the_last_word_is_borne() -> None:
     (cue,) = formats.read((VTT + "one <00:02.000>two   <00:03.000>").encode())
-    assert fonts.drop_from_cue(cue, {"w"}).text == "one to"
+    assert lettering.drop_from_cue(cue, {"w"}).text == "one to"

@@ -109,5 +109,5 @@ async def test_lines_of_a_script_that_leave_the_picture_are_told(client: Client,
     request = video_pb2.CaptionRequest(url_video="v", url_srt="s")
     operation, inputs = video_pb2.Operation(caption=request), {"url_video": video, "url_srt": script.encode()}
     summary = await client.result(tmp_path / "o.mp4", operation, inputs)
-    told = {int(warning.metadata["cue"]): warning.reason for warning in summary.warnings}
-    assert told == {number: "CAPTION_CUT" for number, (_, leaves) in enumerate(OF_SCRIPTS, 1) if leaves}
+    told = [int(warning.metadata["cue"]) for warning in summary.warnings if warning.reason == "CAPTION_CUT"]
+    assert told == [number for number, (_, leaves) in enumerate(OF_SCRIPTS, 1) if leaves]
