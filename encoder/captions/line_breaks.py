@@ -25,8 +25,8 @@ IDEOGRAPHIC = (
 )
 HANGUL = "\u1100-\u11ff\u3130-\u318f\ua960-\ua97f\uac00-\ud7ff"
 UNSPACED = re.compile(f"[{DICTIONARY_SCRIPTS}{IDEOGRAPHIC}]")
-# What libass does not break as it should: it knows blanks, and syllables of Korean.
-UNBROKEN = re.compile(f"[^ \t\n{HANGUL}]+")
+# What libass does not break as it should: all but blanks, though it may know more.
+UNBROKEN = re.compile(r"[^ \t\n]+")
 # None of these is wider than its line is high.
 NARROW = re.compile(f"[\n\x20-\xac\xae-\u052f\u2010-\u2027{HANGUL}\u3000-\u30ff\u4e00-\u9fff\uff00-\uffef]*")
 

@@ -10,7 +10,15 @@ from encoder.captions.faces import Face, read_faces
 from encoder.captions.font_bounds import FontError
 from encoder.captions.formats import Cue, DecodedText, Script, SubtitleError
 from encoder.captions.karaoke import Word
-from encoder.captions.lettering import drop_from_cue, drop_from_words, has_bold, shown_text, translation_table
+from encoder.captions.lettering import (
+    breaks_anywhere,
+    drop_from_cue,
+    drop_from_words,
+    has_bold,
+    shown_text,
+    tell_script,
+    translation_table,
+)
 from encoder.captions.line_breaks import HYPHEN
 from encoder.captions.measuring import open_captions, open_script
 from encoder.captions.script_lines import ScriptJudge
@@ -55,7 +63,8 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
     (context.folder / SCRIPT).write_text(script, encoding="utf-8")
     video_input = filters.open_input(source.path.name, info)
     picture = filters.normalize_picture(video_input, info, video)
-    captioned = filters.draw_captions(picture, SCRIPT, FONTS, wrap_unicode=not isinstance(captions, Script))
+    wrap_unicode = not isinstance(captions, Script) and breaks_anywhere(script)
+    captioned = filters.draw_captions(picture, SCRIPT, FONTS, wrap_unicode=wrap_unicode)
     frames = filters.filtered_frames(captioned, video_input, video, info.audio)
     audio = [video_input[str(stream.index)] for stream in info.audio]
     output = context.output(audio, {**kept_audio(info.audio), **container(request)})
@@ -131,9 +140,10 @@ def _prepare_script(
             f"captions in these fonts are not drawn: {names}; the script names too many, {MAX_FAMILIES} are the most."
         )
         warnings.append(video_pb2.Warning(reason="FONTS_LEFT_OUT", message=message, metadata={"fonts": names}))
-    warnings += letter_warnings.of_letters(texts, furnished.missing)
+    warnings += letter_warnings.of_letters(texts, furnished.missing, furnished.crowded)
     warnings += ScriptJudge(open_script(context.folder / FONTS, wanted), *size).warnings(script)
-    return script.translate(translation_table(letters, furnished.missing)), warnings
+    text = script.translate(translation_table(letters, furnished.missing | furnished.crowded), tell_script)
+    return text, warnings
 
 
 def _write_script(

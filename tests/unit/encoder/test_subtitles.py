@@ -204,6 +204,8 @@ def test_a_script_is_kept_without_what_is_packed_into_it() -> None:
     assert "{\\fnOther\\b1}Hi {\\i1}\n" in written
     assert "&H0000FF00" in written
     assert "evil" not in written
+    assert "{\\i1}!\n" in script.translate({ord("漢"): "!"}, str)
+    assert "{\\i1}漢?\n" in script.translate({}, lambda text: f"{text}?")
 
 
 @pytest.mark.parametrize(
