@@ -3,13 +3,15 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import structlog
 
 from apigpu.v1 import video_pb2
+from gateway.assets.record import bare_name
 from gateway.jobs import model, operation
 from gateway.jobs.model import Failure, Job, Status, Task
 from gateway.jobs.policy import JobPolicy
@@ -17,6 +19,7 @@ from gateway.jobs.progress import ProgressBus
 from gateway.jobs.queue import TaskQueue
 from gateway.jobs.store import JobStore
 from gateway.sources import Sources
+from gateway.sources.inline import is_inline
 from servicekit.errors import Aborted, Cancelled, FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from servicekit.tasks import cancel_and_wait
 
@@ -33,6 +36,15 @@ MAX_WAITS = 200
 # At shutdown: long enough to return a job that has just ended, and a store that is away delays no caller for longer.
 LAST_READ_SECONDS = 1.0
 CANCELLED = Failure(code=Cancelled.code.value[0], message="The job was cancelled.", reason="JOB_CANCELLED")
+
+
+@contextlib.contextmanager
+def _naming(path: str) -> Iterator[None]:
+    """Name the field in an InvalidArgument that the block raises."""
+    try:
+        yield
+    except InvalidArgument as error:
+        raise InvalidArgument.field(path, error.message, reason=error.reason) from error
 
 
 def check_wait(seconds: float) -> None:
@@ -71,6 +83,10 @@ class JobManager:
         self._check_sources(wanted)
         self.check_cost(wanted)
         self.check_room()
+        async with self._stored_inline(wanted) as stored:
+            return await self._queue(stored)
+
+    async def _queue(self, wanted: video_pb2.Operation) -> Job:
         now = time.time()
         job = Job(
             id=model.new_id(now),
@@ -79,6 +95,7 @@ class JobManager:
             batch=operation.is_batch(wanted),
             tasks=tuple(Task(item=item) for item in operation.items(wanted)),
             created_at=now,
+            output_name=bare_name(operation.output_filename(wanted)),
         )
         try:
             await self.store.add(job)
@@ -120,10 +137,31 @@ class JobManager:
 
     def _check_sources(self, wanted: video_pb2.Operation) -> None:
         for path, source in operation.inputs(operation.kind(wanted)[1]):
-            try:
+            with _naming(path):
                 self.sources.check(source)
-            except InvalidArgument as error:
-                raise InvalidArgument.field(path, error.message, reason=error.reason) from error
+
+    @asynccontextmanager
+    async def _stored_inline(self, wanted: video_pb2.Operation) -> AsyncIterator[video_pb2.Operation]:
+        """Yield the operation with an asset in place of each data: URI, so that records stay small.
+
+        The assets expire as uploads do; they are deleted where the block fails. Raises what Sources.store raises.
+        """
+        paths = {text: path for path, text in operation.inputs(operation.kind(wanted)[1]) if is_inline(text)}
+        if not paths:
+            yield wanted
+            return
+        names: dict[str, str] = {}
+        async with contextlib.AsyncExitStack() as undo:
+            for text, path in paths.items():
+                with _naming(path):
+                    asset = await self.sources.store(text)
+                undo.push_async_callback(self.sources.assets.remove, asset.id)
+                names[text] = asset.name
+            stored = video_pb2.Operation()
+            stored.CopyFrom(wanted)
+            operation.rename_inputs(operation.kind(stored)[1], names)
+            yield stored
+            undo.pop_all()
 
     async def page(self, status: Status | None, size: int, token: str) -> tuple[list[Job], str]:
         """Return a page of jobs, the newest first, and the token of the next page ("" at the end)."""

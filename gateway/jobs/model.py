@@ -114,7 +114,8 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job. `request` is a serialized apigpu.v1.Operation; `batch` tells a list of results from a single one."""
+    """A job. `request` is a serialized apigpu.v1.Operation; `batch` tells a list of results from a single one.
+    `output_name` is the caller's name for a single result, without a suffix."""
 
     id: str
     operation: str
@@ -125,6 +126,7 @@ class Job:
     started_at: float | None = None
     ended_at: float | None = None
     cancelled: bool = False
+    output_name: str = ""
 
     @property
     def status(self) -> Status:
@@ -177,7 +179,7 @@ def id_time(job_id: str) -> float:
 def result_name(job: Job, index: int) -> str:
     """Return the file name of a task's result; as that of an MP4 while its type is not known."""
     task = job.tasks[index]
-    stem = task.item if job.batch and task.item else job.operation
+    stem = task.item if job.batch and task.item else job.output_name or job.operation
     return name_for_type(f"{stem}.mp4", task.content_type)
 
 

@@ -4,7 +4,7 @@ So a new operation needs no edit here: its fields are checked, its inputs found 
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from google.protobuf.message import Message
@@ -149,6 +149,12 @@ def budget(operation: video_pb2.Operation) -> float | None:
     return next((float(value) for field, value in fields if _field_rules(field).budget), None)
 
 
+def output_filename(operation: video_pb2.Operation) -> str:
+    """Return the name that the caller gives the result; "" where nothing is said."""
+    fields = kind(operation)[1].ListFields()
+    return next((str(value) for field, value in fields if _field_rules(field).filename), "")
+
+
 def task_operation(operation: video_pb2.Operation, index: int) -> video_pb2.Operation:
     """The operation for one task: of a batch, only the element `index` is left."""
     name, message = kind(operation)
@@ -180,6 +186,18 @@ def inputs(message: Message, prefix: str = "") -> Iterator[tuple[str, str]]:
                 yield from inputs(element, f"{name if rules.batch else place}.")
             elif rules.input and element:
                 yield place, element
+
+
+def rename_inputs(message: Message, names: Mapping[str, str]) -> None:
+    """Replace the texts of sources that have another name, in place."""
+    for field, value in message.ListFields():
+        if field.message_type is not None and _has_inputs(field.message_type):
+            for _, element in _elements(field, value, ""):
+                rename_inputs(element, names)
+        elif _field_rules(field).input and field.is_repeated:
+            value[:] = [names.get(text, text) for text in value]
+        elif _field_rules(field).input:
+            setattr(message, field.name, names.get(value, value))
 
 
 @functools.cache
