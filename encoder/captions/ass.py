@@ -12,6 +12,7 @@ from apigpu.v1 import caption_style_pb2
 from encoder.captions.fonts import FAMILY
 from encoder.captions.formats import MARK, Cue, font_color
 from encoder.captions.karaoke import Word
+from encoder.captions.lettering import Lettering
 from servicekit.errors import InvalidArgument
 
 Style = caption_style_pb2.CaptionStyle
@@ -47,6 +48,7 @@ PRESETS: Mapping[int, Style] = {
     Style.PRESET_KARAOKE: Style(**BOLD, highlight_color="#FFD400"),
 }
 """What each preset changes of CLASSIC."""
+PLAIN = Lettering(frozenset())
 COLORS = ("color", "outline_color", "box_color", "highlight_color")
 
 
@@ -76,9 +78,10 @@ def write_script(
     height: int,
     style: Style = CLASSIC,
     words: Iterable[Sequence[Word]] = (),
+    lettering: Lettering = PLAIN,
 ) -> str:
     """Return the script for a picture that is shown as `width` × `height` square pixels; sizes follow its smaller side.
-    `words` are the words of each cue, where they light up (karaoke).
+    `words` are the words of each cue, where they light up (karaoke); `lettering` tells which font draws what.
 
     PlayRes has the shape of the picture, as libass would stretch sizes otherwise. LayoutRes says that these are square
     pixels, so that text keeps its shape on pixels that are not.
@@ -92,6 +95,7 @@ def write_script(
         f"LayoutResY: {height}",
         "WrapStyle: 0",
         "ScaledBorderAndShadow: yes",
+        "Kerning: yes",
         "YCbCr Matrix: None",
         "",
         "[V4+ Styles]",
@@ -107,7 +111,8 @@ def write_script(
         events = (event for cue, timed in zip(cues, words, strict=True) for event in _karaoke(cue, timed, style))
     else:
         events = ((cue.start_ms, cue.end_ms, to_ass(cue.text, style)) for cue in cues)
-    return "\n".join([*head, *(_event(start, end, position + text) for start, end, text in events), ""])
+    lines = (_event(start, end, position + lettering.tag_fonts(text)) for start, end, text in events)
+    return "\n".join([*head, *lines, ""])
 
 
 def _style_line(style: Style, width: int, height: int) -> str:

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 
 from apigpu.v1 import video_pb2
-from encoder.captions import ass, fonts, formats, karaoke
+from encoder.captions import ass, fonts, formats, karaoke, letter_warnings
 from encoder.captions.ass import Style
+from encoder.captions.faces import Face, read_faces
 from encoder.captions.font_bounds import FontError
 from encoder.captions.formats import Cue, Script
+from encoder.captions.lettering import drop_from_cue, drop_from_words, has_bold, shown_text, translation_table
 from encoder.ffmpeg import filters
 from encoder.media import probe
 from encoder.media.info import Source, VideoStream, bad_input
@@ -72,12 +74,12 @@ def _read_captions(source: Source) -> list[Cue] | Script:
         raise InvalidArgument.field("url_srt", str(error), reason="BAD_SUBTITLES") from error
 
 
-def _read_faces(source: Source) -> list[fonts.Face]:
+def _read_faces(source: Source) -> list[Face]:
     note_reading(source.field)
     if source.path.stat().st_size > MAX_FONT_BYTES:
         raise bad_input(source, f"the font is larger than {MAX_FONT_BYTES} bytes; give one with fewer letters.")
     try:
-        return fonts.read_faces(source.path)
+        return read_faces(source.path)
     except FontError as error:
         raise _font_error(source, error) from error
 
@@ -87,7 +89,7 @@ def _font_error(source: Source, error: FontError) -> InvalidArgument:
 
 
 def _prepare_script(
-    script: Script, request: video_pb2.CaptionRequest, context: PlanContext, own_faces: Sequence[fonts.Face]
+    script: Script, request: video_pb2.CaptionRequest, context: PlanContext, own_faces: Sequence[Face]
 ) -> tuple[str, list[video_pb2.Warning]]:
     """Return a script with a look of its own as it can be drawn, and its warnings."""
     if request.words:
@@ -95,22 +97,25 @@ def _prepare_script(
     texts, families = script.captions(), script.families()
     # Any letter may be drawn with any family, as styles change within a line.
     letters = frozenset("".join(texts))
-    missing = context.fonts.furnish(context.folder / FONTS, dict.fromkeys(families[:MAX_FAMILIES], letters), own_faces)
+    wanted = dict.fromkeys(families[:MAX_FAMILIES], letters)
+    furnished = context.fonts.furnish_script(context.folder / FONTS, wanted, own_faces)
     warnings = [STYLE_IGNORED] if request.HasField("style") else []
+    named = script.named_families()
+    warnings += letter_warnings.unknown_font_warnings(name for name in furnished.unknown if name in named)
     if names := ", ".join(families[MAX_FAMILIES:])[:MAX_FONT_NAMES_CHARS]:
         message = (
             f"captions in these fonts are not drawn: {names}; the script names too many, {MAX_FAMILIES} are the most."
         )
         warnings.append(video_pb2.Warning(reason="FONTS_LEFT_OUT", message=message, metadata={"fonts": names}))
-    text = script.translate(fonts.translation_table(missing))
-    return text, [*warnings, *fonts.missing_glyph_warnings(texts, missing)]
+    text = script.translate(translation_table(letters, furnished.missing))
+    return text, [*warnings, *letter_warnings.of_letters(texts, furnished.missing)]
 
 
 def _write_script(
     cues: Sequence[Cue],
     request: video_pb2.CaptionRequest,
     context: PlanContext,
-    own_faces: Sequence[fonts.Face],
+    own_faces: Sequence[Face],
     style: Style,
     size: tuple[int, int],
 ) -> tuple[str, list[video_pb2.Warning]]:
@@ -124,14 +129,16 @@ def _write_script(
     if style.highlight_color:
         karaoke.check_length(cues)
     requested_words = karaoke.match_words(cues, request.words) if request.words else []
-    texts = [cue.text for cue in cues]
-    letters = fonts.required_letters(texts, capitals=style.capitals)
-    missing = context.fonts.furnish(context.folder / FONTS, {family: letters}, own_faces)
-    drawn_cues = [fonts.drop_from_cue(cue, missing) for cue in cues]
-    words = [fonts.drop_from_words(timed, cue, missing) for timed, cue in zip(requested_words, cues, strict=False)]
+    texts = [shown_text(cue, capitals=style.capitals) for cue in cues]
+    bold = style.bold or any(map(has_bold, cues))
+    lettering = context.fonts.furnish_captions(context.folder / FONTS, family, texts, own_faces, bold=bold)
+    drawn_cues = [drop_from_cue(cue, lettering.missing) for cue in cues]
+    words = [drop_from_words(timed, cue, lettering.missing) for timed, cue in zip(requested_words, cues, strict=False)]
+    asked = style.font or own_faces
     style.font = family
-    script = ass.write_script(drawn_cues, *size, style, words or map(karaoke.timed_words, drawn_cues))
-    return script, fonts.missing_glyph_warnings(texts, missing)
+    script = ass.write_script(drawn_cues, *size, style, words or map(karaoke.timed_words, drawn_cues), lettering)
+    warnings = letter_warnings.of_letters([cue.text for cue in cues], lettering.missing)
+    return script, [*warnings, *(letter_warnings.stand_in_warnings(family, lettering.lacking) if asked else [])]
 
 
 def _square_pixel_size(video: VideoStream) -> tuple[int, int]:

@@ -11,9 +11,8 @@ from typing import Any, TypeVar
 import structlog
 
 from apigpu.v1 import video_pb2
-from gateway.assets.record import bare_name
-from gateway.jobs import model, operation
-from gateway.jobs.model import Failure, Job, Status, Task
+from gateway.jobs import graph, model, operation
+from gateway.jobs.model import Failure, Job, Status
 from gateway.jobs.policy import JobPolicy
 from gateway.jobs.progress import ProgressBus
 from gateway.jobs.queue import TaskQueue
@@ -55,7 +54,7 @@ def check_wait(seconds: float) -> None:
 
 @dataclass(eq=False)
 class JobManager:
-    """The jobs of all gateways. `check_cost` raises for an operation that is expected to cost more than it may,
+    """The jobs of all gateways. `check_cost` raises for one that is expected to cost more than it may,
     `check_room` while the store has no room for new jobs.
 
     Errors: InvalidArgument (the operation is wrong), NotFound (no such job), FailedPrecondition (it has ended),
@@ -66,7 +65,7 @@ class JobManager:
     queue: TaskQueue
     progress: ProgressBus
     sources: Sources
-    check_cost: Callable[[video_pb2.Operation], None]
+    check_cost: Callable[[Job], None]
     policy: JobPolicy
     check_room: Callable[[], None] = lambda: None
     is_draining: bool = field(default=False, init=False)
@@ -81,8 +80,6 @@ class JobManager:
         """Check the operation and queue it; on return it is on disk. Return the new job."""
         operation.check(wanted, self.policy.max_items)
         self._check_sources(wanted)
-        self.check_cost(wanted)
-        self.check_room()
         async with self._stored_inline(wanted) as stored:
             return await self._queue(stored)
 
@@ -91,12 +88,14 @@ class JobManager:
         job = Job(
             id=model.new_id(now),
             operation=operation.kind(wanted)[0],
-            request=wanted.SerializeToString(),
+            request=graph.request_of(wanted),
             batch=operation.is_batch(wanted),
-            tasks=tuple(Task(item=item) for item in operation.items(wanted)),
+            tasks=graph.tasks_of(wanted, self.policy.max_items),
             created_at=now,
-            output_name=bare_name(operation.output_filename(wanted)),
+            graph=graph.is_graph(wanted),
         )
+        self.check_cost(job)
+        self.check_room()
         try:
             await self.store.add(job)
             await self.queue.put(job)
@@ -137,6 +136,8 @@ class JobManager:
 
     def _check_sources(self, wanted: video_pb2.Operation) -> None:
         for path, source in operation.inputs(operation.kind(wanted)[1]):
+            if graph.is_graph(wanted) and graph.is_reference(source):
+                continue
             with _naming(path):
                 self.sources.check(source)
 
@@ -159,7 +160,7 @@ class JobManager:
                 names[text] = asset.name
             stored = video_pb2.Operation()
             stored.CopyFrom(wanted)
-            operation.rename_inputs(operation.kind(stored)[1], names)
+            operation.replace_inputs(operation.kind(stored)[1], lambda text: (names.get(text, text),))
             yield stored
             undo.pop_all()
 

@@ -16,7 +16,10 @@ from servicekit.errors import InvalidArgument
 
 NOT_SUPPORTED = "FIELD_NOT_SUPPORTED"
 Body = dict[str, Any]
-_OPERATION = video_pb2.Operation.DESCRIPTOR
+# Messages that hold those of operations.
+CONTAINERS = tuple(
+    message.DESCRIPTOR.name for message in (video_pb2.Operation, video_pb2.ChainRequest, video_pb2.ChainStep)
+)
 
 
 @dataclass
@@ -121,13 +124,13 @@ def apply(table: Table, body: Body, notes: LegacyNotes) -> Body:
 
 
 def translate(tables: Mapping[str, Table], descriptor: Descriptor | None, body: Any, notes: LegacyNotes) -> Any:
-    """Return the body of an operation, or of a job with one, in today's form; others as they are. Raises
+    """Return the body of an operation, or of a job with one or several, in today's form; others as they are. Raises
     InvalidArgument."""
+    if isinstance(body, list):
+        return [translate(tables, descriptor, element, notes) for element in body]
     if not isinstance(body, dict) or descriptor is None:
         return body
-    if descriptor is not _OPERATION:
+    if descriptor.name not in CONTAINERS:
         return apply(tables.get(descriptor.name, {}), body, notes)
-    kinds = {known.name: known.message_type for known in descriptor.fields}
-    return {
-        name: translate(tables, kinds[name], value, notes) if name in kinds else value for name, value in body.items()
-    }
+    inside = {known.name: known.message_type for known in descriptor.fields if known.message_type is not None}
+    return {name: translate(tables, inside.get(name), value, notes) for name, value in body.items()}

@@ -51,10 +51,7 @@ ASSET = (
 RECORDS = {Job: JOB, Instance: INSTANCE, AttemptTicket: TICKET, Estimates: ESTIMATES, StoredAsset: ASSET}
 
 # Fields that later versions added, as they are written where an earlier one wrote nothing.
-ADDED = {
-    Job: (b',"content_type":"","files":[],"unfit":[]', b',"output_name":""'),
-    AttemptTicket: (b',"max_files":0',),
-}
+ADDED = {Job: b',"content_type":"","files":[],"unfit":[]', AttemptTicket: b',"max_files":0'}
 
 
 def test_a_job_is_read():
@@ -127,9 +124,7 @@ def test_an_asset_is_read():
 @pytest.mark.parametrize("kind", RECORDS)
 def test_what_was_read_is_written_with_the_same_fields(kind):
     written = to_json(from_json(kind, RECORDS[kind]))
-    for added in ADDED.get(kind, ()):
-        written = written.replace(added, b"")
-    assert written == RECORDS[kind]
+    assert written.replace(ADDED.get(kind, b"nothing"), b"") == RECORDS[kind]
 
 
 @pytest.mark.parametrize("kind", RECORDS)

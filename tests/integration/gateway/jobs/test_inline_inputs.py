@@ -6,7 +6,7 @@ import hashlib
 import pytest
 
 from apigpu.v1 import video_pb2
-from gateway.jobs import operation
+from gateway.jobs import model, operation
 from servicekit.errors import InvalidArgument, ServiceError
 
 PICTURE = bytes(range(256)) * 4000
@@ -37,6 +37,16 @@ async def test_each_is_stored_once_and_named_in_the_record(works):
     assert asset.sha256 == hashlib.sha256(PICTURE).hexdigest()
     assert (await works.assets.describe(fourth.removeprefix("assets/"))).size_bytes == len("caption")
     assert len(await stored(works)) == 2
+
+
+async def test_a_step_of_a_chain_may_have_one_and_a_name_for_its_result(works):
+    step = video_pb2.ChainStep(id="a")
+    step.caption.MergeFrom(video_pb2.CaptionRequest(url_video="https://a.example/v.mp4", url_srt=OTHER))
+    step.caption.output_filename = "final.mp4"
+    job = await works.manager.submit(video_pb2.Operation(chain=video_pb2.ChainRequest(steps=[step])))
+    asked = video_pb2.Operation.FromString(job.tasks[0].operation)
+    assert asked.caption.url_srt.startswith("assets/")
+    assert model.result_name(job, 0) == "final.mp4"
 
 
 async def test_one_that_cannot_be_read_leaves_nothing_and_is_named(works):

@@ -26,7 +26,14 @@ async def test_it_waits_where_it_is_told_to(gateway, http):
     assert len(answer.json()["warnings"]) == 1
 
 
-@pytest.mark.parametrize(("path", "body"), [("/video/caption", BODY), ("/jobs", {"caption": BODY})])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/video/caption", BODY),
+        ("/jobs", {"caption": BODY}),
+        ("/jobs", {"chain": {"steps": [{"id": "a", "caption": BODY}]}}),
+    ],
+)
 async def test_older_fields_are_read_on_the_paths_of_today(gateway, http, path, body):
     answer = await http.post(path, json=body)
     assert answer.status_code == 200

@@ -30,12 +30,6 @@ def test_a_source_of_several_elements_is_sent_once_and_plain_fields_stay_apart()
     ]
 
 
-def test_sources_get_other_names_wherever_they_stand():
-    toy = MOSAIC(url_videos=["a", "", "b"], sound=PART(url="c"), parts=[PART(title="a"), PART(url="a")])
-    operation.rename_inputs(toy, {"a": "x", "c": "y"})
-    assert toy == MOSAIC(url_videos=["x", "", "b"], sound=PART(url="y"), parts=[PART(title="a"), PART(url="x")])
-
-
 def test_an_error_names_the_element():
     assert about("parts[1].url", NotFound("gone")).message == "parts[1].url: gone"
     assert about("images.image_url", NotFound("gone")).message == "image_url: gone"
