@@ -65,7 +65,7 @@ def test_a_request_as_a_tool_for_automation_sends_it(http, media, caption_body):
         "output_filename": "../Férias final.mov",
         "id_roteiro": 12,
     }
-    key = {"X-API-Key": "", "Authorization": f"bearer  {http.headers['x-api-key']} "}
+    key = {"X-API-Key": "", "Authorization": f"bearer  {http.headers['x-api-key']}"}
     answer = http.post("/video/caption/", json=body, headers=key)
     assert answer.status_code == 200, answer.text
     assert answer.json()["idRoteiro"] == 12
