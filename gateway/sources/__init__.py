@@ -38,6 +38,7 @@ class Sources:
         """Store what a data: URI holds, as an upload is stored. Raises InvalidArgument, and what AssetStore raises."""
         file = await asyncio.to_thread(inline.parse, source)
         async with self.assets.create(file.filename, file.content_type) as writer:
+            writer.charset = file.charset
             writer.check_size(len(file.data))
             for start in range(0, len(file.data), CHUNK_BYTES):
                 await writer.write(file.data[start : start + CHUNK_BYTES])
@@ -61,4 +62,4 @@ class Sources:
     @asynccontextmanager
     async def _open_asset(self, asset_id: str) -> AsyncIterator[Source]:
         asset = await self.assets.describe(asset_id)
-        yield Source(asset.filename, asset.size_bytes, lambda: self.assets.read(asset.id))
+        yield Source(asset.filename, asset.size_bytes, lambda: self.assets.read(asset.id), asset.charset)

@@ -18,6 +18,7 @@ from gateway.assets.record import clean_filename
 from gateway.sources import coding, disposition, http_get, urls
 from gateway.sources.guard import AddressGuard, Endpoint, OriginBusy, OwnEndpoints, Resolve, resolve_by_system
 from gateway.sources.http_get import OriginResponse, SpeedLimit, Target
+from servicekit import media_types
 from servicekit.chunks import rechunk
 from servicekit.config import Network
 from servicekit.errors import (
@@ -89,12 +90,13 @@ class FetchLimits:
 @dataclass(frozen=True)
 class Source:
     """An open source, whose bytes can be read once: its filename, without folders, may be empty; its size is None where
-    it is not known beforehand. `chunks` yields the bytes in chunks of CHUNK_BYTES, except the last one, and raises
-    ServiceError if they end too early."""
+    it is not known beforehand; `charset` is what its server, or who uploaded it, calls its encoding. `chunks` yields
+    the bytes in chunks of CHUNK_BYTES, except the last one, and raises ServiceError if they end too early."""
 
     filename: str
     size_bytes: int | None
     chunks: Callable[[], AsyncIterator[bytes]]
+    charset: str = ""
 
 
 def _content_coding(url: httpx.URL, answer: OriginResponse) -> str:
@@ -162,12 +164,13 @@ class Fetcher:
             size_bytes = _size_bytes(answer)
             self._check_size(target, size_bytes or 0)
             filename = _filename(answer, first, target)
+            charset = media_types.charset(answer.header("content-type"))
 
             def parts() -> AsyncGenerator[bytes, None]:
                 sent = self._parts(target, answer, size_bytes, deadline)
                 return self._unpacked(target, sent, coding.Unpacker(packing)) if packing else sent
 
-            yield Source(filename, None if packing else size_bytes, lambda: rechunk(parts()))
+            yield Source(filename, None if packing else size_bytes, lambda: rechunk(parts()), charset)
 
     async def _parts(
         self, url: httpx.URL, answer: OriginResponse, size_bytes: int | None, deadline: float

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote, unquote_to_bytes
 
 from gateway.assets.record import VIDEO_SUFFIX, clean_filename, name_for_type
+from servicekit import media_types
 from servicekit.errors import InvalidArgument
 
 SCHEME = "data:"
@@ -22,11 +23,12 @@ _NAMES = ("name", "filename")
 
 @dataclass(frozen=True)
 class InlineFile:
-    """What a data: URI holds. The filename follows from the media type where the URI gives none."""
+    """What a data: URI holds. The filename follows from the media type where the URI gives none; `charset` is "" then."""
 
     filename: str
     content_type: str
     data: bytes
+    charset: str = ""
 
 
 def is_inline(text: str) -> bool:
@@ -49,7 +51,7 @@ def parse(text: str) -> InlineFile:
         raise _bad("holds no byte; give a file, or leave the field out")
     given = next((parameters[name] for name in _NAMES if parameters.get(name)), "")
     name = clean_filename(unquote(given.strip('"'))) or name_for_type(f"input{VIDEO_SUFFIX}", media_type)
-    return InlineFile(name, media_type, content)
+    return InlineFile(name, media_type, content, media_types.known_name(parameters.get("charset", "").strip("\"'")))
 
 
 def _split(text: str) -> tuple[str, dict[str, str], str]:

@@ -11,7 +11,7 @@ from servicekit.errors import InvalidArgument, ServiceError
 
 PICTURE = bytes(range(256)) * 4000
 INLINE = "data:image/png;base64," + base64.b64encode(PICTURE).decode()
-OTHER = "data:text/plain,caption"
+OTHER = "data:text/plain;charset=koi8-r,caption"
 
 
 def stills(*sources):
@@ -35,7 +35,8 @@ async def test_each_is_stored_once_and_named_in_the_record(works):
     asset = await works.assets.describe(first.removeprefix("assets/"))
     assert (asset.filename, asset.content_type, asset.size_bytes) == ("input.png", "image/png", len(PICTURE))
     assert asset.sha256 == hashlib.sha256(PICTURE).hexdigest()
-    assert (await works.assets.describe(fourth.removeprefix("assets/"))).size_bytes == len("caption")
+    text = await works.assets.describe(fourth.removeprefix("assets/"))
+    assert (text.size_bytes, text.charset) == (len("caption"), "koi8-r")
     assert len(await stored(works)) == 2
 
 

@@ -44,6 +44,19 @@ def test_forms(text, filename, content_type, data):
 
 
 @pytest.mark.parametrize(
+    ("head", "charset"),
+    [
+        ("text/plain", ""),
+        ("text/plain;charset=windows-1251", "windows-1251"),
+        (';CHARSET="utf-8";base64', "utf-8"),
+        (";charset=<>", ""),
+    ],
+)
+def test_the_encoding_of_a_text_is_heeded(head, charset):
+    assert inline.parse(f"data:{head},MQ").charset == charset
+
+
+@pytest.mark.parametrize(
     ("text", "error"),
     [
         ("data:image/png;base64", "needs a comma"),
