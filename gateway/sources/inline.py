@@ -23,7 +23,7 @@ _NAMES = ("name", "filename")
 
 @dataclass(frozen=True)
 class InlineFile:
-    """What a data: URI holds. The filename follows from the media type where the URI gives none; `charset` is "" then."""
+    """What a data: URI holds. Where it gives no filename, that follows from the media type; no `charset` is ""."""
 
     filename: str
     content_type: str
