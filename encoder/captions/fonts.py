@@ -183,6 +183,17 @@ class FontLibrary:
         return chosen
 
 
+def caption_files(folder: Path) -> list[list[Path]]:
+    """Return the files that furnish_captions wrote: of the family of the style, then of each font that stands in."""
+    stand_ins = {int(path.stem.split("-")[2]) for path in folder.glob("0-more-*")}
+    return [sorted(folder.glob("0-[0-9]*")), *(sorted(folder.glob(f"0-more-{one}-*")) for one in sorted(stand_ins))]
+
+
+def script_files(folder: Path, number: int) -> list[Path]:
+    """Return the files that furnish_script wrote for a family, which is counted from 0 in its order."""
+    return sorted(folder.glob(f"{number}-*"))
+
+
 def _readable_faces(paths: Sequence[Path]) -> Iterator[Face]:
     for path in paths:
         try:

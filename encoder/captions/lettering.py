@@ -77,6 +77,11 @@ class Lettering:
         self._families: dict[str, str | None] = {}
 
     @property
+    def families(self) -> list[str]:
+        """The names by which runs tells fonts: "" for the family of the style, then those that stand in."""
+        return ["", *(stand_in.family for stand_in in self._stand_ins)]
+
+    @property
     def lacking(self) -> frozenset[str]:
         """Letters that the family of the style lacks, and others draw."""
         return frozenset(map(chr, frozenset().union(*(one.letters for one in self._stand_ins)) - self._own))
