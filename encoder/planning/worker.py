@@ -73,7 +73,9 @@ class PlanningSession:
             text = f"This encoder does not know the operation '{name}'; it knows {', '.join(OPERATIONS)}."
             raise Unimplemented(text, reason="UNKNOWN_OPERATION")
         folder, message = Path(request.folder), getattr(operation, name)
-        sources = {key: Source(key, folder / file) for key, file in request.inputs.items()}
+        sources = {
+            key: Source(key, folder / file, request.charsets.get(key, "")) for key, file in request.inputs.items()
+        }
         codec = self._codec(request.codec, decodes=request.decodes)
         check_options(message)
         context = PlanContext(sources, folder, request.result, codec, request.threads, self.fonts)
