@@ -76,7 +76,7 @@ class PlanningSession:
         sources = {
             key: Source(key, folder / file, request.charsets.get(key, "")) for key, file in request.inputs.items()
         }
-        codec = self._codec(request.codec, decodes=request.decodes)
+        codec = self._codec(request.codec)
         check_options(message)
         context = PlanContext(sources, folder, request.result, codec, request.threads, self.fonts)
         plan = OPERATIONS[name](message, context)
@@ -94,9 +94,9 @@ class PlanningSession:
             font_tiers=self.fonts.tiers_read,
         )
 
-    def _codec(self, name: str, *, decodes: bool) -> Codec:
+    def _codec(self, name: str) -> Codec:
         if name == Nvenc.name:
-            return Nvenc(WorkerClient(self.settings.nvenc), waits=True, decodes=decodes)
+            return Nvenc(WorkerClient(self.settings.nvenc), waits=True, decodes=False)
         return X264(self.settings.x264_preset, self.settings.crf)
 
 
