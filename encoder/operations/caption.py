@@ -1,14 +1,28 @@
 """caption: subtitles burned into a video, which keeps its size, frame rate, timestamps and sound."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import repeat
 
 from apigpu.v1 import video_pb2
-from encoder.captions import ass, fonts, formats, karaoke, letter_warnings
+from encoder.captions import ass, fonts, formats, karaoke, letter_warnings, word_matching, wrapping
 from encoder.captions.ass import Style
 from encoder.captions.faces import Face, read_faces
 from encoder.captions.font_bounds import FontError
-from encoder.captions.formats import Cue, Script
-from encoder.captions.lettering import drop_from_cue, drop_from_words, has_bold, shown_text, translation_table
+from encoder.captions.formats import Cue, DecodedText, Script, SubtitleError
+from encoder.captions.karaoke import Word
+from encoder.captions.lettering import (
+    breaks_anywhere,
+    drop_from_cue,
+    drop_from_words,
+    has_bold,
+    shown_text,
+    tell_script,
+    translation_table,
+)
+from encoder.captions.line_breaks import HYPHEN
+from encoder.captions.measuring import open_captions, open_script
+from encoder.captions.script_lines import ScriptJudge
+from encoder.captions.wrapping import CaptionFitter
 from encoder.ffmpeg import filters
 from encoder.media import probe
 from encoder.media.info import Source, VideoStream, bad_input
@@ -32,23 +46,25 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
     """Plan a caption task. An odd last row or column of pixels is cropped away: H.264 in yuv420p has none."""
     style = ass.complete_style(request.style)
     source = context.source("url_video")
-    captions = _read_captions(context.source("url_srt"))
+    decoded = _read_subtitles(context.source("url_srt"), request.charset)
+    captions = _parse(decoded.text)
     own_faces = _read_faces(context.source("url_font")) if request.url_font else []
     info, video = probe.probe_video(source)
     # From here on fonts are made to fit, which are the more work.
     note_reading("url_font" if own_faces else "url_srt")
+    size = _square_pixel_size(video)
     try:
         if isinstance(captions, Script):
-            script, warnings = _prepare_script(captions, request, context, own_faces)
+            script, warnings = _prepare_script(captions, request, context, own_faces, size)
         else:
-            size = _square_pixel_size(video)
             script, warnings = _write_script(captions, request, context, own_faces, style, size)
     except FontError as error:
         raise _font_error(context.source("url_font"), error) from error
     (context.folder / SCRIPT).write_text(script, encoding="utf-8")
     video_input = filters.open_input(source.path.name, info)
     picture = filters.normalize_picture(video_input, info, video)
-    captioned = filters.draw_captions(picture, SCRIPT, FONTS, wrap_unicode=not isinstance(captions, Script))
+    wrap_unicode = not isinstance(captions, Script) and breaks_anywhere(script)
+    captioned = filters.draw_captions(picture, SCRIPT, FONTS, wrap_unicode=wrap_unicode)
     frames = filters.filtered_frames(captioned, video_input, video, info.audio)
     audio = [video_input[str(stream.index)] for stream in info.audio]
     output = context.output(audio, {**kept_audio(info.audio), **container(request)})
@@ -58,20 +74,33 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
         codec=context.codec.name,
         duration_seconds=info.duration_seconds,
         frames_total=video.frames,
-        warnings=tuple(warnings),
+        warnings=(*decoded.warnings, *warnings),
         streamable=is_streamable(request),
     )
 
 
-def _read_captions(source: Source) -> list[Cue] | Script:
+def _read_subtitles(source: Source, charset: str) -> DecodedText:
     note_reading(source.field)
     if source.path.stat().st_size > MAX_SUBTITLES_BYTES:
         text = f"it is larger than {MAX_SUBTITLES_BYTES} bytes; give subtitles as SubRip, WebVTT or ASS."
         raise bad_input(source, text)
     try:
-        return formats.read(source.path.read_bytes())
-    except formats.SubtitleError as error:
-        raise InvalidArgument.field("url_srt", str(error), reason="BAD_SUBTITLES") from error
+        return formats.decode(source.path.read_bytes(), charset, source.charset)
+    except formats.CharsetError as error:
+        raise InvalidArgument.field("charset", str(error)) from error
+    except SubtitleError as error:
+        raise _bad_subtitles(error) from error
+
+
+def _parse(text: str) -> list[Cue] | Script:
+    try:
+        return formats.parse(text)
+    except SubtitleError as error:
+        raise _bad_subtitles(error) from error
+
+
+def _bad_subtitles(error: SubtitleError) -> InvalidArgument:
+    return InvalidArgument.field("url_srt", str(error), reason="BAD_SUBTITLES")
 
 
 def _read_faces(source: Source) -> list[Face]:
@@ -89,7 +118,11 @@ def _font_error(source: Source, error: FontError) -> InvalidArgument:
 
 
 def _prepare_script(
-    script: Script, request: video_pb2.CaptionRequest, context: PlanContext, own_faces: Sequence[Face]
+    script: Script,
+    request: video_pb2.CaptionRequest,
+    context: PlanContext,
+    own_faces: Sequence[Face],
+    size: tuple[int, int],
 ) -> tuple[str, list[video_pb2.Warning]]:
     """Return a script with a look of its own as it can be drawn, and its warnings."""
     if request.words:
@@ -107,8 +140,10 @@ def _prepare_script(
             f"captions in these fonts are not drawn: {names}; the script names too many, {MAX_FAMILIES} are the most."
         )
         warnings.append(video_pb2.Warning(reason="FONTS_LEFT_OUT", message=message, metadata={"fonts": names}))
-    text = script.translate(translation_table(letters, furnished.missing))
-    return text, [*warnings, *letter_warnings.of_letters(texts, furnished.missing)]
+    warnings += letter_warnings.of_letters(texts, furnished.missing, furnished.crowded)
+    warnings += ScriptJudge(open_script(context.folder / FONTS, wanted), *size).warnings(script)
+    text = script.translate(translation_table(letters, furnished.missing | furnished.crowded), tell_script)
+    return text, warnings
 
 
 def _write_script(
@@ -126,19 +161,25 @@ def _write_script(
     if request.words and not style.highlight_color:
         text = "nothing lights up in this style; take the preset karaoke, or set highlight_color."
         raise InvalidArgument.field("words", text)
-    if style.highlight_color:
-        karaoke.check_length(cues)
-    requested_words = karaoke.match_words(cues, request.words) if request.words else []
+    given, warnings = word_matching.match_words(cues, request.words) if request.words else ([], [])
     texts = [shown_text(cue, capitals=style.capitals) for cue in cues]
     bold = style.bold or any(map(has_bold, cues))
-    lettering = context.fonts.furnish_captions(context.folder / FONTS, family, texts, own_faces, bold=bold)
-    drawn_cues = [drop_from_cue(cue, lettering.missing) for cue in cues]
-    words = [drop_from_words(timed, cue, lettering.missing) for timed, cue in zip(requested_words, cues, strict=False)]
-    asked = style.font or own_faces
+    folder = context.folder / FONTS
+    lettering = context.fonts.furnish_captions(folder, family, [*texts, HYPHEN], own_faces, bold=bold)
+    drawn = [drop_from_cue(cue, lettering.missing) for cue in cues]
+    words: Iterable[Sequence[Word]] = repeat(())
+    if given:
+        words = (drop_from_words(timed, cue, lettering.missing) for timed, cue in zip(given, cues, strict=True))
+    elif style.highlight_color:
+        words = map(karaoke.timed_words, drawn)
+    warnings += letter_warnings.of_letters([cue.text for cue in cues], lettering.missing)
+    if style.font or own_faces:
+        warnings += letter_warnings.stand_in_warnings(family, lettering.lacking.intersection("".join(texts)))
     style.font = family
-    script = ass.write_script(drawn_cues, *size, style, words or map(karaoke.timed_words, drawn_cues), lettering)
-    warnings = letter_warnings.of_letters([cue.text for cue in cues], lettering.missing)
-    return script, [*warnings, *(letter_warnings.stand_in_warnings(family, lettering.lacking) if asked else [])]
+    fitter = CaptionFitter(open_captions(folder, lettering), style, *size)
+    fitted = [fitter.fit(*both) for both in zip(drawn, karaoke.checked(drawn, words), strict=True)]
+    script = ass.write_script([one.placed for one in fitted], *size, style, lettering)
+    return script, [*warnings, *wrapping.warnings_of(fitted)]
 
 
 def _square_pixel_size(video: VideoStream) -> tuple[int, int]:

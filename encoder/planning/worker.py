@@ -73,8 +73,10 @@ class PlanningSession:
             text = f"This encoder does not know the operation '{name}'; it knows {', '.join(OPERATIONS)}."
             raise Unimplemented(text, reason="UNKNOWN_OPERATION")
         folder, message = Path(request.folder), getattr(operation, name)
-        sources = {key: Source(key, folder / file) for key, file in request.inputs.items()}
-        codec = self._codec(request.codec, decodes=request.decodes)
+        sources = {
+            key: Source(key, folder / file, request.charsets.get(key, "")) for key, file in request.inputs.items()
+        }
+        codec = self._codec(request.codec)
         check_options(message)
         context = PlanContext(sources, folder, request.result, codec, request.threads, self.fonts)
         plan = OPERATIONS[name](message, context)
@@ -92,9 +94,9 @@ class PlanningSession:
             font_tiers=self.fonts.tiers_read,
         )
 
-    def _codec(self, name: str, *, decodes: bool) -> Codec:
+    def _codec(self, name: str) -> Codec:
         if name == Nvenc.name:
-            return Nvenc(WorkerClient(self.settings.nvenc), waits=True, decodes=decodes)
+            return Nvenc(WorkerClient(self.settings.nvenc), waits=True, decodes=False)
         return X264(self.settings.x264_preset, self.settings.crf)
 
 

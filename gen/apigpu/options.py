@@ -147,7 +147,7 @@ class Word:
     """When one word of the captions is said.
 
     Attributes:
-        text: The word as it stands in the subtitles; letters alone count.
+        text: The word, or a part of it, as it stands in the subtitles; letters alone count, across blanks.
         start: Seconds from the start of the video. From 0 to 1000000.
         end: Seconds from the start of the video; not before `start`. From 0 to 1000000.
     """
@@ -324,6 +324,9 @@ class CaptionOptions(TypedDict, total=False):
         words: When each word is said (karaoke): every word of the subtitles, in their order. When not given,
             WebVTT's times of words count, and else the letters share the time of their caption.
         container: The kind of file to make. Default: mp4.
+        charset: Encoding of the subtitles, like "windows-1251" or "shift_jis". When not given, their byte order
+            mark counts, else what their server says, else they are UTF-8 where they can be; else it is guessed, and
+            a warning names it.
         max_cost_usd: The most that the job may cost, in US dollars. One that is expected to cost more is refused
             (FAILED_PRECONDITION, reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost
             nothing. At least 0.
@@ -336,6 +339,7 @@ class CaptionOptions(TypedDict, total=False):
         Option("When each word is said (karaoke): every word of the subtitles, in their order.", "words"),
     ]
     container: Annotated[Container | None, Option("The kind of file to make.", "container", default="mp4")]
+    charset: Annotated[str | None, Option('Encoding of the subtitles, like "windows-1251" or "shift_jis".', "charset")]
     max_cost_usd: Annotated[
         float | None, Option("The most that the job may cost, in US dollars.", "max-cost-usd", minimum=0)
     ]
