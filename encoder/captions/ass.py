@@ -4,14 +4,17 @@ ASS text can switch fonts, move, draw and blank the picture. So every brace and 
 save for the marks that SubRip knows.
 """
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from apigpu.v1 import caption_style_pb2
 from encoder.captions.fonts import FAMILY
 from encoder.captions.formats import MARK, Cue, font_color
 from encoder.captions.karaoke import Word
+from encoder.captions.lettering import Lettering
 from servicekit.errors import InvalidArgument
 
 Style = caption_style_pb2.CaptionStyle
@@ -47,7 +50,52 @@ PRESETS: Mapping[int, Style] = {
     Style.PRESET_KARAOKE: Style(**BOLD, highlight_color="#FFD400"),
 }
 """What each preset changes of CLASSIC."""
+PLAIN = Lettering(frozenset())
 COLORS = ("color", "outline_color", "box_color", "highlight_color")
+# A point near the edge of the picture leaves its captions this share of the width all the same: they move inwards.
+LEAST_ROOM = 0.25
+
+
+@dataclass(frozen=True)
+class Dimensions:
+    """The sizes of a style in a picture, in square pixels: `size` is the height of a line of letters, `edge` how far
+    what is drawn reaches beyond the letters, `center` the point that captions stand about, if the style names one."""
+
+    width: int
+    height: int
+    size: float
+    outline: float
+    shadow: float
+    edge: int
+    margin_x: int
+    margin_y: int
+    center: tuple[float, float] | None
+
+    @property
+    def room(self) -> int:
+        """The room for a line."""
+        return self.width - 2 * self.margin_x
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How a cue differs from its style: letters of `scale` times the size, and the height of its middle in pixels where
+    it stands about a point."""
+
+    scale: float = 1.0
+    middle: float | None = None
+
+
+AS_STYLED = Placement()
+
+
+@dataclass(frozen=True)
+class PlacedCue:
+    """A cue, its words where they light up (karaoke), and how it is placed."""
+
+    cue: Cue
+    words: Sequence[Word] = ()
+    placement: Placement = AS_STYLED
 
 
 def complete_style(requested: Style) -> Style:
@@ -71,18 +119,15 @@ def _style_error(name: str, text: str) -> InvalidArgument:
 
 
 def write_script(
-    cues: Sequence[Cue],
-    width: int,
-    height: int,
-    style: Style = CLASSIC,
-    words: Iterable[Sequence[Word]] = (),
+    cues: Iterable[PlacedCue], width: int, height: int, style: Style = CLASSIC, lettering: Lettering = PLAIN
 ) -> str:
     """Return the script for a picture that is shown as `width` × `height` square pixels; sizes follow its smaller side.
-    `words` are the words of each cue, where they light up (karaoke).
+    `lettering` tells which font draws what.
 
     PlayRes has the shape of the picture, as libass would stretch sizes otherwise. LayoutRes says that these are square
     pixels, so that text keeps its shape on pixels that are not.
     """
+    look = dimensions(style, width, height)
     head = [
         "[Script Info]",
         "ScriptType: v4.00+",
@@ -92,39 +137,66 @@ def write_script(
         f"LayoutResY: {height}",
         "WrapStyle: 0",
         "ScaledBorderAndShadow: yes",
+        "Kerning: yes",
         "YCbCr Matrix: None",
         "",
         "[V4+ Styles]",
         f"Format: {LINE_FIELDS}",
-        _style_line(style, width, height),
+        _style_line(style, look),
         "",
         "[Events]",
         f"Format: {EVENT_FIELDS}",
     ]
-    # A style that says so puts every cue at one point.
-    position = f"{{\\an5\\pos({style.x * width:.1f},{style.y * height:.1f})}}" if style.HasField("x") else ""
-    if style.highlight_color:
-        events = (event for cue, timed in zip(cues, words, strict=True) for event in _karaoke(cue, timed, style))
-    else:
-        events = ((cue.start_ms, cue.end_ms, to_ass(cue.text, style)) for cue in cues)
-    return "\n".join([*head, *(_event(start, end, position + text) for start, end, text in events), ""])
+    lines = (
+        _event(start, end, _place(look, one.placement) + lettering.tag_fonts(text))
+        for one in cues
+        for start, end, text in (_karaoke(one.cue, one.words, style) if style.highlight_color else _still(one, style))
+    )
+    return "\n".join([*head, *lines, ""])
 
 
-def _style_line(style: Style, width: int, height: int) -> str:
-    """Return the line of a style in a script for a picture of `width` × `height` pixels, by LINE_FIELDS."""
-    side = min(width, height)
-    size = max(side * style.size / 100, 8)
+def dimensions(style: Style, width: int, height: int) -> Dimensions:
+    """Return the sizes of a style in a picture of `width` × `height` square pixels."""
+    size = max(min(width, height) * style.size / 100, 8)
     # Never finer than the letters of a tiny picture, which have a least size, call for.
     outline = style.outline * size / style.size
-    margin_x, margin_y = round(width * style.margin_x / 100), round(height * style.margin_y / 100)
+    # A box has its room from the shadow.
+    shadow = size / 5 if style.box_color else size / 28
+    edge = math.ceil(outline + shadow)
+    margin_x, margin_y = (
+        max(round(side * margin / 100), edge) for side, margin in ((width, style.margin_x), (height, style.margin_y))
+    )
+    center = None
+    if style.HasField("x"):
+        half = max(min(style.x, 1 - style.x), LEAST_ROOM / 2) * width
+        margin_x = max(margin_x, math.ceil(width / 2 - half) + edge)
+        center = min(max(style.x * width, half), width - half), style.y * height
+    return Dimensions(width, height, size, outline, shadow, edge, margin_x, margin_y, center)
+
+
+def _style_line(style: Style, look: Dimensions) -> str:
+    """Return the line of a style, by LINE_FIELDS."""
     colors = ",".join(map(_abgr, (style.color, style.color, style.outline_color, style.box_color or SHADOW)))
     bold, italic = -1 if style.bold else 0, -1 if style.italic else 0
-    # 4 is libass's own: one box about all lines, its room given by the shadow.
-    border, shadow = (4, size / 5) if style.box_color else (1, size / 28)
+    # 4 is libass's own: one box about all lines.
+    border = 4 if style.box_color else 1
     return (
-        f"Style: Default,{style.font or FAMILY},{size:.1f},{colors},{bold},{italic},0,0,100,100,0,0,"
-        f"{border},{outline:.2f},{shadow:.2f},{style.position},{margin_x},{margin_x},{margin_y},{ANY_DIRECTION}"
+        f"Style: Default,{style.font or FAMILY},{look.size:.1f},{colors},{bold},{italic},0,0,100,100,0,0,"
+        f"{border},{look.outline:.2f},{look.shadow:.2f},{style.position},{look.margin_x},{look.margin_x},"
+        f"{look.margin_y},{ANY_DIRECTION}"
     )
+
+
+def _place(look: Dimensions, placement: Placement) -> str:
+    """Return the tags that place a cue; "" where the style alone does."""
+    tags = ""
+    if look.center is not None:
+        x, y = look.center
+        tags = f"\\an5\\pos({x:.1f},{y if placement.middle is None else placement.middle:.1f})"
+    if placement.scale != 1:
+        sizes = {"fs": look.size, "bord": look.outline, "shad": look.shadow}
+        tags += "".join(f"\\{tag}{value * placement.scale:.2f}" for tag, value in sizes.items())
+    return f"{{{tags}}}" if tags else ""
 
 
 def _abgr(color: str) -> str:
@@ -156,6 +228,10 @@ def to_ass(words: str, style: Style = CLASSIC, *, colors: bool = True) -> str:
 
 def _event(start_ms: int, end_ms: int, words: str) -> str:
     return f"Dialogue: 0,{_clock(start_ms)},{_clock(end_ms)},Default,,0,0,0,,{words}"
+
+
+def _still(one: PlacedCue, style: Style) -> list[tuple[int, int, str]]:
+    return [(one.cue.start_ms, one.cue.end_ms, to_ass(one.cue.text, style))]
 
 
 def _karaoke(cue: Cue, words: Sequence[Word], style: Style) -> Iterator[tuple[int, int, str]]:

@@ -50,14 +50,14 @@ MakeWriter = Callable[[], StdinWriter]
 class FfmpegRun:
     """One FFmpeg run. `arguments` is all that follows the binary; `fields` are the inputs in FFmpeg's order, "" for one
     that is no field of the request; `cut_off_signs` is a pattern in the messages of a run that ends well although an
-    input ends early; "" where such an input is taken as it is. `stdin` makes what writes to its standard input.
-    `devices` are device files that it may use."""
+    input ends early; "" where such an input is taken as it is. `stdin` makes what writes to its standard input. With
+    `devices`, be they none, it may load the driver of a graphics card, and use these device files."""
 
     arguments: tuple[str, ...]
     fields: tuple[str, ...]
     cut_off_signs: str = CUT_OFF
     stdin: MakeWriter | None = None
-    devices: tuple[Path, ...] = ()
+    devices: tuple[Path, ...] | None = None
 
 
 def frame_length(unknown_seconds: float, until: float) -> str:
@@ -75,13 +75,14 @@ def compile_arguments(output: Any) -> tuple[str, ...]:
 @dataclass(frozen=True)
 class FilteredFrames:
     """Frames that FFmpeg decodes and filters: a stream of ffmpeg-python with the times to keep. `inputs` are all
-    streams of its file that the result takes: FFmpeg counts time from where the first of them begins. `color_tags` and
-    `pixel_aspect` (width by height of a pixel) are those of the filtered frames; `frame_rate` is nominal, 0 where it is
-    not known. Where frames were put between those of the file, none is shown longer than until `repeated_until`, in
-    seconds; else that is 0."""
+    streams of its file that the result takes: FFmpeg counts time from where the first of them begins. `size`,
+    `color_tags` and `pixel_aspect` (width by height of a pixel) are those of the filtered frames; `frame_rate` is
+    nominal, 0 where it is not known. Where frames were put between those of the file, none is shown longer than until
+    `repeated_until`, in seconds; else that is 0."""
 
     stream: Any
     inputs: Sequence[Any]
+    size: Size
     color_tags: ColorTags
     pixel_aspect: Fraction
     frame_rate: Fraction

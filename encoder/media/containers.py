@@ -16,12 +16,14 @@ from encoder.media.info import Source, bad_input
 from encoder.media.reading import note_reading
 
 MP4_DEMUXER = "mov"
-VIDEO_DEMUXERS = (MP4_DEMUXER, "matroska", "avi", "mpegts", "mpeg", "flv", "asf", "ogg", "mxf", "nut")
+WEBP_DEMUXER = "webp_anim"
+VIDEO_DEMUXERS = (MP4_DEMUXER, "matroska", "avi", "mpegts", "mpeg", "flv", "asf", "ogg", "mxf", "nut", "gif", "apng")
 AUDIO_DEMUXERS = (
     *VIDEO_DEMUXERS,
     *("mp3", "wav", "w64", "flac", "aac", "aiff", "caf", "au", "amr", "ac3", "eac3", "dts", "wv", "ape", "tta"),
 )
-IMAGE_DEMUXERS = ("png_pipe", "jpeg_pipe", "webp_pipe", "bmp_pipe", "tiff_pipe", "gif", "apng", "mjpeg")
+# Not TIFF, of which FFmpeg makes black where it knows not what is inside: see media/stills.py.
+IMAGE_DEMUXERS = ("png_pipe", "jpeg_pipe", "webp_pipe", "bmp_pipe", "gif", "apng", "mjpeg")
 # AVIF and HEIC are of the family of MP4: what sets a still apart from a video is its brand.
 HEIF_DEMUXERS = (MP4_DEMUXER,)
 HEIF_BRANDS = ("avif", "avis", "heic", "heix", "heim", "heis", "mif1")
@@ -35,7 +37,7 @@ NO_INDEX = (
 )
 IMAGES = "PNG, JPEG, WebP, AVIF, HEIC, BMP, TIFF or GIF"
 ACCEPTED = {
-    VIDEO_DEMUXERS: ("a video", "MP4, MOV, MKV, WebM, AVI, MPEG-TS, FLV or WMV"),
+    VIDEO_DEMUXERS: ("a video", "MP4, MOV, MKV, WebM, AVI, MPEG-TS, FLV, WMV, GIF or animated WebP"),
     AUDIO_DEMUXERS: ("audio", "MP3, M4A, AAC, WAV, FLAC, Ogg or a video with sound"),
     IMAGE_DEMUXERS: ("an image", IMAGES),
 }

@@ -8,6 +8,8 @@ from servicekit.errors import InvalidArgument
 
 UNSPECIFIED = 2
 CUT_OFF_TEXT = "the file is cut off; send it whole, or set allow_partial to have what is there."
+# Demuxers of pictures that move, which have a ground of no color.
+ANIMATIONS = ("gif", "apng", "webp_anim")
 
 
 @dataclass(frozen=True)
@@ -137,11 +139,13 @@ class MediaInfo:
 
 @dataclass(frozen=True)
 class Source:
-    """An input that has arrived. `field` is the field of the request that it belongs to; `allow_partial` has what is
-    there of it taken, where it is cut off."""
+    """An input that has arrived. `field` is the field of the request that it belongs to; `charset` is what the server
+    that it came from, or who uploaded it, calls its encoding; `allow_partial` has what is there of it taken, where it
+    is cut off."""
 
     field: str
     path: Path
+    charset: str = ""
     allow_partial: bool = False
 
 

@@ -7,12 +7,12 @@ import numpy as np
 from av.container import InputContainer
 from av.stream import Stream as AvStream
 
-from encoder.media import timeline
-from encoder.media.containers import MP4_DEMUXER, open_container
+from encoder.media import timeline, webp
+from encoder.media.containers import MP4_DEMUXER, WEBP_DEMUXER, open_container
 from encoder.media.info import MediaInfo, Source, Stream, VideoStream
 
 # These write the length of each stream down; with the others it is a guess from the bit rate, or that of the whole.
-EXACT_DURATION = ("mov", "wav", "w64", "flac", "aiff", "caf")
+EXACT_DURATION = ("mov", "wav", "w64", "flac", "aiff", "caf", WEBP_DEMUXER)
 # A picture that begins so close to a cut is one that begins at it: files round their times, to a millisecond at worst.
 CLOCK_SECONDS = 1e-3
 # Pictures that stand no longer show what is drawn on them soon enough.
@@ -34,6 +34,8 @@ def end_seconds(source: Source, info: MediaInfo, stream: Stream, beside: Sequenc
 
 def start_seconds(source: Source, info: MediaInfo, stream: Stream, beside: Sequence[Stream] = ()) -> float:
     """Return the seconds from the file's start to the start of one stream; see `end_seconds` for `beside`."""
+    if info.demuxer == WEBP_DEMUXER:
+        return 0.0
     with open_container(source, (info.demuxer,)) as container:
         taken = [container.streams[one.index] for one in (stream, *beside)]
         start, base = taken[0].start_time, taken[0].time_base
@@ -67,6 +69,8 @@ def _packet_times(container: InputContainer, chosen: Stream, beside: Sequence[St
 def shown_at(source: Source, info: MediaInfo, video: VideoStream, seconds: float) -> float:
     """Return when the picture begins that is shown at a time, both in seconds from the file's start; the time itself
     where packets are not timed."""
+    if info.demuxer == WEBP_DEMUXER:
+        return max((start for start, _ in webp.frame_times(source.path) if start <= seconds), default=seconds)
     found: float | None = None
     with open_container(source, (info.demuxer,)) as container:
         stream = container.streams[video.index]
@@ -93,6 +97,9 @@ def shown_times(
 ) -> tuple[list[float], float]:
     """Return when the pictures of a video begin, and when the last one ends, in seconds from the file's start; no time
     where the index tells that none stands longer than LONG_SECONDS. See `end_seconds` for `beside`."""
+    if info.demuxer == WEBP_DEMUXER:
+        frames = list(webp.frame_times(source.path))
+        return [start for start, _ in frames], frames[-1][1] if frames else 0.0
     with open_container(source, (info.demuxer,)) as container:
         stream = container.streams[video.index]
         if info.demuxer == MP4_DEMUXER and _is_steady(stream):

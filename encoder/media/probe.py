@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from encoder.media import mp4_boxes, wholeness
+from encoder.media import heif, webp, wholeness
 from encoder.media.containers import (
     AUDIO_DEMUXERS,
     DAMAGED,
@@ -15,17 +15,15 @@ from encoder.media.containers import (
     IMAGES,
     MP4_DEMUXER,
     VIDEO_DEMUXERS,
+    WEBP_DEMUXER,
     check_claims,
     open_container,
 )
 from encoder.media.counting import PacketCount, count_packets
-from encoder.media.info import CUT_OFF_TEXT, AudioStream, MediaInfo, Source, Stream, VideoStream, bad_input
+from encoder.media.info import ANIMATIONS, CUT_OFF_TEXT, AudioStream, MediaInfo, Source, Stream, VideoStream, bad_input
 from encoder.media.sizes import read_sizes
 from encoder.media.streams import check_size, describe
 
-# Of animated WebP; source: WebP Container Specification, "Extended File Format".
-WEBP_DEMUXER = "webp_anim"
-WEBP_ANIMATION, WEBP_ALPHA = 0x02, 0x10
 HEAD_BYTES = 64
 # Their heads tell how long they are, and their ends do not tell when something is missing.
 COUNTED = ("mp3", "flac")
@@ -43,9 +41,14 @@ def probe(source: Source, demuxers: tuple[str, ...]) -> MediaInfo:
 
 def probe_video(source: Source) -> tuple[MediaInfo, VideoStream]:
     """Probe a file that must hold a moving picture. Where it does not say how long it is, packets are counted."""
-    info = probe(source, VIDEO_DEMUXERS)
+    info = _describe_webp_animation(source, as_video=True) or probe(source, VIDEO_DEMUXERS)
     if info.video is None:
         raise bad_input(source, "the file has no video stream; give a video.")
+    check_size(source, info.video.width, info.video.height)
+    if info.demuxer in ANIMATIONS and info.video.duration_seconds and info.video.frames <= 1:
+        raise bad_input(source, "it is a picture that does not move; give a video, or make a clip of it with img2vid.")
+    if info.demuxer == WEBP_DEMUXER:  # which the libraries that probe do not know
+        return info, info.video
     info = _check_end(source, info, [info.video, *info.audio], is_counted=not info.video.duration_seconds)
     assert info.video is not None
     video = _on_canvas(source, info, info.video)
@@ -88,12 +91,10 @@ def _with_count(info: MediaInfo, count: PacketCount) -> MediaInfo:
 
 def probe_image(source: Source) -> tuple[MediaInfo, VideoStream]:
     """Probe a file that must be a still; of an animation the first frame counts."""
-    with source.path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
-    if head[4:8] == b"ftyp" and head[8:12].decode("latin-1") in HEIF_BRANDS:
+    if is_heif(source):
         info = _with_grid_size(source, probe(source, HEIF_DEMUXERS))
     else:
-        info = _describe_webp_animation(head) or probe(source, IMAGE_DEMUXERS)
+        info = _describe_webp_animation(source) or probe(source, IMAGE_DEMUXERS)
     if info.video is None or not info.video.width:
         raise bad_input(source, f"the image cannot be read; give {IMAGES}.")
     check_size(source, info.video.width, info.video.height)
@@ -101,25 +102,43 @@ def probe_image(source: Source) -> tuple[MediaInfo, VideoStream]:
     return replace(info, is_cut_off=is_cut_off), info.video
 
 
-def _describe_webp_animation(head: bytes) -> MediaInfo | None:
-    """Return the first frame of an animated WebP by its header (30 bytes suffice); None when the file is none. The
-    libraries that probe know only stills of WebP, FFmpeg decodes both."""
-    if head[:4] != b"RIFF" or head[8:16] != b"WEBPVP8X" or len(head) < 30 or not head[20] & WEBP_ANIMATION:
+def is_heif(source: Source) -> bool:
+    """Return True for a file that says it is a picture of HEIF: HEIC or AVIF."""
+    first = head(source)
+    if first[4:8] != b"ftyp":
+        return False
+    # The brand of the file, then those that it is compatible with, as far as they stand at its beginning.
+    brands = {first[place : place + 4].decode("latin-1") for place in (8, *range(16, min(first[3], HEAD_BYTES), 4))}
+    return not brands.isdisjoint(HEIF_BRANDS)
+
+
+def head(source: Source) -> bytes:
+    """Return the first HEAD_BYTES of a file."""
+    with source.path.open("rb") as file:
+        return file.read(HEAD_BYTES)
+
+
+def _describe_webp_animation(source: Source, *, as_video: bool = False) -> MediaInfo | None:
+    """Return an animated WebP, or its first frame; None when the file is none."""
+    found = webp.describe(head(source))
+    if found is None:
         return None
-    width, height = (int.from_bytes(head[at : at + 3], "little") + 1 for at in (24, 27))
+    times = list(webp.frame_times(source.path)) if as_video else []
+    seconds = times[-1][1] if times else 0.0
     stream = VideoStream(
         index=0,
         codec="webp",
-        width=width,
-        height=height,
+        width=found.width,
+        height=found.height,
         rotation_degrees=0,
         pixel_aspect=Fraction(1),
-        frame_rate=Fraction(0),
-        frames=1,
-        duration_seconds=0.0,
-        transparent=bool(head[20] & WEBP_ALPHA),
+        frame_rate=Fraction(round(1000 * len(times) / seconds), 1000) if seconds else Fraction(0),
+        frames=len(times) if as_video else 1,
+        duration_seconds=seconds,
+        transparent=found.transparent,
+        rgb=True,
     )
-    return MediaInfo(WEBP_DEMUXER, 0.0, stream, ())
+    return MediaInfo(WEBP_DEMUXER, seconds, stream, ())
 
 
 def _with_grid_size(source: Source, info: MediaInfo) -> MediaInfo:
@@ -127,10 +146,10 @@ def _with_grid_size(source: Source, info: MediaInfo) -> MediaInfo:
     if info.video is None or not info.video.tiled:
         return info
     try:
-        width, height = mp4_boxes.grid_size(source.path)
+        whole = heif.describe(source.path)
     except ValueError as error:
         raise bad_input(source, DAMAGED) from error
-    return replace(info, video=replace(info.video, width=width, height=height))
+    return replace(info, video=replace(info.video, width=whole.width, height=whole.height))
 
 
 def probe_audio(source: Source) -> tuple[MediaInfo, AudioStream]:

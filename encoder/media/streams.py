@@ -13,12 +13,13 @@ from av.packet import Packet
 from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Disposition
 from av.stream import Stream as AvStream
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream as AvVideo
 
 from encoder.media import choice, timeline
 from encoder.media.containers import open_container
-from encoder.media.info import UNKNOWN, AudioStream, ColorTags, MediaInfo, Source, VideoStream, bad_input
+from encoder.media.info import AudioStream, ColorTags, MediaInfo, Source, VideoStream, bad_input
 from encoder.media.programs import read_programs
 from servicekit.errors import FailedPrecondition
 
@@ -152,7 +153,7 @@ def _video(source: Source, container: InputContainer, stream: AvVideo, *, rotate
         duration_seconds=duration,
         transparent=layout is not None and (layout.has_palette or any(part.is_alpha for part in layout.components)),
         decodes=first is not None or not rotated,
-        color_tags=_color_tags(first) if first is not None else UNKNOWN,
+        color_tags=_color_tags(first if first is not None else stream.codec_context),
         transfer=HDR.get(first.color_trc, "") if first is not None else "",
         interlaced=first is not None and bool(first.interlaced_frame),
         rgb=layout is not None and (layout.is_rgb or layout.has_palette),
@@ -212,8 +213,8 @@ def _display_matrix(frame: VideoFrame) -> tuple[int, ...]:
     return tuple(np.frombuffer(bytes(matrix), np.int32).tolist()) if matrix is not None else ()
 
 
-def _color_tags(frame: VideoFrame) -> ColorTags:
-    return ColorTags(frame.color_primaries, frame.color_trc, frame.colorspace, frame.color_range == FULL_RANGE)
+def _color_tags(told: VideoFrame | VideoCodecContext) -> ColorTags:
+    return ColorTags(told.color_primaries, told.color_trc, told.colorspace, told.color_range == FULL_RANGE)
 
 
 def _duration(container: InputContainer, stream: AvStream) -> float:

@@ -1,22 +1,37 @@
 """caption: subtitles burned into a video, which keeps its size, frame rate, timestamps and sound."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import repeat
 
 from apigpu.v1 import video_pb2
 from encoder.audio import tracks
-from encoder.captions import ass, changes, fonts, formats, karaoke
+from encoder.captions import ass, fonts, formats, karaoke, letter_warnings, word_matching, wrapping
 from encoder.captions.ass import Style
+from encoder.captions.faces import Face, read_faces
 from encoder.captions.font_bounds import FontError
-from encoder.captions.formats import Cue, Script
+from encoder.captions.formats import Cue, DecodedText, Script, SubtitleError
+from encoder.captions.karaoke import Word
+from encoder.captions.lettering import (
+    breaks_anywhere,
+    drop_from_cue,
+    drop_from_words,
+    has_bold,
+    shown_text,
+    tell_script,
+    translation_table,
+)
+from encoder.captions.line_breaks import HYPHEN
+from encoder.captions.measuring import open_captions, open_script
+from encoder.captions.script_lines import ScriptJudge
+from encoder.captions.wrapping import CaptionFitter
 from encoder.ffmpeg import filters
-from encoder.media import moments, packets, probe
+from encoder.media import probe
 from encoder.media.info import MediaInfo, Source, VideoStream, bad_input
 from encoder.media.reading import note_reading
 from encoder.operations.deviations import Note, gather, loss_notes, track_notes, video_notes
 from encoder.operations.plan import Plan, PlanContext, container, is_streamable
+from encoder.operations.repeats import late_notes, write_repeats
 from servicekit.errors import InvalidArgument
 
 MAX_SUBTITLES_BYTES = 10 * 1024 * 1024
@@ -24,8 +39,6 @@ MAX_FONT_BYTES = 64 * 1024 * 1024
 MAX_FONT_NAMES_CHARS = 200
 MAX_FAMILIES = 64
 SCRIPT, FONTS, MOMENTS = "captions.ass", "fonts", "repeats.nut"
-# Pictures that are shown once more: as many as an hour has at 25 a second.
-MAX_REPEATS = 90_000
 STYLE_IGNORED = video_pb2.Warning(
     reason="STYLE_IGNORED",
     message="style: these subtitles (ASS or SSA) have a look of their own, which is kept; give SubRip or WebVTT for "
@@ -37,26 +50,28 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
     """Plan a caption task. An odd last row or column of pixels is cropped away: H.264 in yuv420p has none."""
     style = ass.complete_style(request.style)
     source = context.source("url_video")
-    captions = _read_captions(context.source("url_srt"))
+    decoded = _read_subtitles(context.source("url_srt"), request.charset)
+    captions = _parse(decoded.text)
     own_faces = _read_faces(context.source("url_font")) if request.url_font else []
     info, video = probe.probe_video(source)
     # From here on fonts are made to fit, which are the more work.
     note_reading("url_font" if own_faces else "url_srt")
+    size = _square_pixel_size(video)
     try:
         if isinstance(captions, Script):
-            script, warnings = _prepare_script(captions, request, context, own_faces)
+            script, warnings = _prepare_script(captions, request, context, own_faces, size)
         else:
-            size = _square_pixel_size(video)
             script, warnings = _write_script(captions, request, context, own_faces, style, size)
     except FontError as error:
         raise _font_error(context.source("url_font"), error) from error
     (context.folder / SCRIPT).write_text(script, encoding="utf-8")
     video_input = filters.open_input(source.path.name, info)
     picture = filters.normalize_picture(video_input, info, video)
-    repeats = _write_repeats(script, source, info, video, context.folder / MOMENTS)
+    repeats = write_repeats(script, source, info, video, context.folder / MOMENTS)
     if repeats.count:
         picture = filters.repeat_pictures(picture, MOMENTS, repeats.until)
-    captioned = filters.draw_captions(picture, SCRIPT, FONTS, wrap_unicode=not isinstance(captions, Script))
+    wrap_unicode = not isinstance(captions, Script) and breaks_anywhere(script)
+    captioned = filters.draw_captions(picture, SCRIPT, FONTS, wrap_unicode=wrap_unicode)
     frames = filters.filtered_frames(captioned, video_input, video, info.audio)
     frames = replace(frames, repeated_until=repeats.until)
     audio = [video_input[str(stream.index)] for stream in info.audio]
@@ -67,39 +82,9 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
         codec=context.codec.name,
         duration_seconds=info.duration_seconds,
         frames_total=video.frames + repeats.count,
-        warnings=(*warnings, *gather([*_notes(source, info), *_late_notes(repeats)])),
+        warnings=(*decoded.warnings, *warnings, *gather([*_notes(source, info), *late_notes(repeats)])),
         streamable=is_streamable(request),
     )
-
-
-@dataclass(frozen=True)
-class Repeats:
-    """How many pictures are shown once more, so that captions come and go in time, and until when, in seconds; whether
-    more of them would be needed."""
-
-    count: int = 0
-    until: float = 0.0
-    are_too_many: bool = False
-
-
-def _write_repeats(script: str, source: Source, info: MediaInfo, video: VideoStream, path: Path) -> Repeats:
-    """Write when pictures are to be shown once more, where pictures stand for long while captions change."""
-    shown, until = packets.shown_times(source, info, video, info.audio)
-    times = changes.repeated_times(changes.read_changes(script), shown, until, packets.LONG_SECONDS)
-    found = list(islice(times, MAX_REPEATS + 1))
-    if not found:
-        return Repeats()
-    moments.write_moments(path, found[:MAX_REPEATS], until)
-    return Repeats(min(len(found), MAX_REPEATS), until, len(found) > MAX_REPEATS)
-
-
-def _late_notes(repeats: Repeats) -> Iterator[Note]:
-    if repeats.are_too_many:
-        text = (
-            f"its captions change more than {MAX_REPEATS} times while one picture stands; those behind change with the "
-            "next picture. Give a video of a usual frame rate, if that is too late."
-        )
-        yield Note(reason="CAPTIONS_LATE", place="url_srt", text=text)
 
 
 def _notes(source: Source, info: MediaInfo) -> Iterator[Note]:
@@ -109,23 +94,36 @@ def _notes(source: Source, info: MediaInfo) -> Iterator[Note]:
     yield from track_notes(source, info.audio)
 
 
-def _read_captions(source: Source) -> list[Cue] | Script:
+def _read_subtitles(source: Source, charset: str) -> DecodedText:
     note_reading(source.field)
     if source.path.stat().st_size > MAX_SUBTITLES_BYTES:
         text = f"it is larger than {MAX_SUBTITLES_BYTES} bytes; give subtitles as SubRip, WebVTT or ASS."
         raise bad_input(source, text)
     try:
-        return formats.read(source.path.read_bytes())
-    except formats.SubtitleError as error:
-        raise InvalidArgument.field("url_srt", str(error), reason="BAD_SUBTITLES") from error
+        return formats.decode(source.path.read_bytes(), charset, source.charset)
+    except formats.CharsetError as error:
+        raise InvalidArgument.field("charset", str(error)) from error
+    except SubtitleError as error:
+        raise _bad_subtitles(error) from error
 
 
-def _read_faces(source: Source) -> list[fonts.Face]:
+def _parse(text: str) -> list[Cue] | Script:
+    try:
+        return formats.parse(text)
+    except SubtitleError as error:
+        raise _bad_subtitles(error) from error
+
+
+def _bad_subtitles(error: SubtitleError) -> InvalidArgument:
+    return InvalidArgument.field("url_srt", str(error), reason="BAD_SUBTITLES")
+
+
+def _read_faces(source: Source) -> list[Face]:
     note_reading(source.field)
     if source.path.stat().st_size > MAX_FONT_BYTES:
         raise bad_input(source, f"the font is larger than {MAX_FONT_BYTES} bytes; give one with fewer letters.")
     try:
-        return fonts.read_faces(source.path)
+        return read_faces(source.path)
     except FontError as error:
         raise _font_error(source, error) from error
 
@@ -135,7 +133,11 @@ def _font_error(source: Source, error: FontError) -> InvalidArgument:
 
 
 def _prepare_script(
-    script: Script, request: video_pb2.CaptionRequest, context: PlanContext, own_faces: Sequence[fonts.Face]
+    script: Script,
+    request: video_pb2.CaptionRequest,
+    context: PlanContext,
+    own_faces: Sequence[Face],
+    size: tuple[int, int],
 ) -> tuple[str, list[video_pb2.Warning]]:
     """Return a script with a look of its own as it can be drawn, and its warnings."""
     if request.words:
@@ -143,22 +145,27 @@ def _prepare_script(
     texts, families = script.captions(), script.families()
     # Any letter may be drawn with any family, as styles change within a line.
     letters = frozenset("".join(texts))
-    missing = context.fonts.furnish(context.folder / FONTS, dict.fromkeys(families[:MAX_FAMILIES], letters), own_faces)
+    wanted = dict.fromkeys(families[:MAX_FAMILIES], letters)
+    furnished = context.fonts.furnish_script(context.folder / FONTS, wanted, own_faces)
     warnings = [STYLE_IGNORED] if request.HasField("style") else []
+    named = script.named_families()
+    warnings += letter_warnings.unknown_font_warnings(name for name in furnished.unknown if name in named)
     if names := ", ".join(families[MAX_FAMILIES:])[:MAX_FONT_NAMES_CHARS]:
         message = (
             f"captions in these fonts are not drawn: {names}; the script names too many, {MAX_FAMILIES} are the most."
         )
         warnings.append(video_pb2.Warning(reason="FONTS_LEFT_OUT", message=message, metadata={"fonts": names}))
-    text = script.translate(fonts.translation_table(missing))
-    return text, [*warnings, *fonts.missing_glyph_warnings(texts, missing)]
+    warnings += letter_warnings.of_letters(texts, furnished.missing, furnished.crowded)
+    warnings += ScriptJudge(open_script(context.folder / FONTS, wanted), *size).warnings(script)
+    text = script.translate(translation_table(letters, furnished.missing | furnished.crowded), tell_script)
+    return text, warnings
 
 
 def _write_script(
     cues: Sequence[Cue],
     request: video_pb2.CaptionRequest,
     context: PlanContext,
-    own_faces: Sequence[fonts.Face],
+    own_faces: Sequence[Face],
     style: Style,
     size: tuple[int, int],
 ) -> tuple[str, list[video_pb2.Warning]]:
@@ -169,17 +176,25 @@ def _write_script(
     if request.words and not style.highlight_color:
         text = "nothing lights up in this style; take the preset karaoke, or set highlight_color."
         raise InvalidArgument.field("words", text)
-    if style.highlight_color:
-        karaoke.check_length(cues)
-    requested_words = karaoke.match_words(cues, request.words) if request.words else []
-    texts = [cue.text for cue in cues]
-    letters = fonts.required_letters(texts, capitals=style.capitals)
-    missing = context.fonts.furnish(context.folder / FONTS, {family: letters}, own_faces)
-    drawn_cues = [fonts.drop_from_cue(cue, missing) for cue in cues]
-    words = [fonts.drop_from_words(timed, cue, missing) for timed, cue in zip(requested_words, cues, strict=False)]
+    given, warnings = word_matching.match_words(cues, request.words) if request.words else ([], [])
+    texts = [shown_text(cue, capitals=style.capitals) for cue in cues]
+    bold = style.bold or any(map(has_bold, cues))
+    folder = context.folder / FONTS
+    lettering = context.fonts.furnish_captions(folder, family, [*texts, HYPHEN], own_faces, bold=bold)
+    drawn = [drop_from_cue(cue, lettering.missing) for cue in cues]
+    words: Iterable[Sequence[Word]] = repeat(())
+    if given:
+        words = (drop_from_words(timed, cue, lettering.missing) for timed, cue in zip(given, cues, strict=True))
+    elif style.highlight_color:
+        words = map(karaoke.timed_words, drawn)
+    warnings += letter_warnings.of_letters([cue.text for cue in cues], lettering.missing)
+    if style.font or own_faces:
+        warnings += letter_warnings.stand_in_warnings(family, lettering.lacking.intersection("".join(texts)))
     style.font = family
-    script = ass.write_script(drawn_cues, *size, style, words or map(karaoke.timed_words, drawn_cues))
-    return script, fonts.missing_glyph_warnings(texts, missing)
+    fitter = CaptionFitter(open_captions(folder, lettering), style, *size)
+    fitted = [fitter.fit(*both) for both in zip(drawn, karaoke.checked(drawn, words), strict=True)]
+    script = ass.write_script([one.placed for one in fitted], *size, style, lettering)
+    return script, [*warnings, *wrapping.warnings_of(fitted)]
 
 
 def _square_pixel_size(video: VideoStream) -> tuple[int, int]:

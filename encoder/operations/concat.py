@@ -13,7 +13,7 @@ from encoder.audio import mixing, soundtrack, tracks
 from encoder.ffmpeg import filters
 from encoder.ffmpeg.command import COPY, SQUARE, FfmpegRun, FilteredFrames
 from encoder.media import packets, probe
-from encoder.media.info import HD, AudioStream, MediaInfo, Source, VideoStream, bad_input
+from encoder.media.info import HD, AudioStream, MediaInfo, Size, Source, VideoStream, bad_input
 from encoder.operations.deviations import Note, gather, loss_notes, mix_notes, sound_choice_notes, video_notes
 from encoder.operations.plan import COPIED_CODECS, Plan, PlanContext, container, copy_video, is_streamable
 from servicekit.errors import InvalidArgument
@@ -138,7 +138,7 @@ def _agree(parts: Sequence[Part]) -> bool:
     first = parts[0]
     if any(part.info.is_cut_off or part.video.sizes for part in parts):
         return False
-    if first.video.codec not in COPIED_CODECS or first.info.demuxer not in COPIED_FROM:
+    if first.video.codec not in COPIED_CODECS or any(part.info.demuxer not in COPIED_FROM for part in parts):
         return False
     if not all(_same_rate(part.video.frame_rate, first.video.frame_rate) for part in parts):
         return False
@@ -184,7 +184,7 @@ def _encode_run(parts: Sequence[Part], frame: Frame, context: PlanContext, kind:
         for stream in (part.video, part.sound)
         if stream is not None
     ]
-    picture = FilteredFrames(joined, taken, HD, SQUARE, frame.rate)
+    picture = FilteredFrames(joined, taken, Size(frame.width, frame.height), HD, SQUARE, frame.rate)
     seconds = [float(count / frame.rate) for count in counts]
     output = context.output(*_join_sound(parts, given, seconds, kind), tags_of=parts[0].source)
     return context.codec.make_run(picture, output)
@@ -210,7 +210,7 @@ def _fit(part: Part, given: Any, count: int, frame: Frame) -> Any:
     width, height = part.shown_size
     by = frame.width / width if frame.width / width < frame.height / height else frame.height / height
     size = min(_round_to_even(width * by), frame.width), min(_round_to_even(height * by), frame.height)
-    shown = filters.normalize_picture(given, part.info, part.video)
+    shown = filters.hd_picture(given, part.info, part.video)
     shown = shown.filter(
         "scale", *size, in_color_matrix=filters.color_matrix(part.video), out_color_matrix="bt709", flags="bicubic"
     )

@@ -7,7 +7,7 @@ data, bounded in size and held against these types. It never unpickles, and open
 import socket
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from encoder.codecs.nvenc.request import EncodeRequest, Parameters
@@ -17,6 +17,8 @@ from servicekit.codec import from_json, to_json
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 LENGTH = struct.Struct(">I")
 MAX_PACKET_BYTES = 128 * 1024
+# Of the folders of samples, beside those of tasks.
+SAMPLE_PREFIX = "sample-"
 
 T = TypeVar("T")
 
@@ -29,22 +31,23 @@ class PlanningSettings:
     crf: int
     nvenc: Parameters
     fonts_dir: str
+    work_dir: str
 
 
 @dataclass(frozen=True)
 class PlanRequest:
     """A task: a serialized apigpu.v1.Operation; its inputs, by field the name of the file in `folder`; the path that
-    the result is to be written to; the name of the codec, and whether it decodes on its card; the seconds of processor
-    time that planning may take."""
+    the result is to be written to; the name of the codec; the seconds of processor time that planning may take; by
+    field what is said of its encoding."""
 
     operation: bytes
     inputs: dict[str, str]
     folder: str
     result: str
     codec: str
-    decodes: bool
     threads: int
     cpu_seconds: int
+    charsets: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

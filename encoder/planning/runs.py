@@ -7,10 +7,9 @@ from pathlib import Path
 
 from apigpu.v1.motion_pb2 import Motion
 from encoder.codecs.base import Codec
-from encoder.codecs.nvenc import driver
 from encoder.codecs.nvenc.codec import Nvenc, SessionFrames
 from encoder.ffmpeg.command import FfmpegRun
-from encoder.ffmpeg.errors import CUT_OFF, IMAGE_CUT_OFF
+from encoder.ffmpeg.errors import CUT_OFF, IMAGE_DAMAGE
 from encoder.ffmpeg.process import PipedFrames
 from encoder.kenburns.sampling import MAX_STORED_PIXELS, MAX_STORED_SIDE, StillFrames, StillLevel
 from encoder.media.info import Size
@@ -20,7 +19,7 @@ MAX_FRAME_PIXELS = 3840 * 2160
 # Sides are rounded.
 MAX_STILL_PIXELS = MAX_STORED_PIXELS * 21 // 20
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-SIGNS = {False: CUT_OFF, True: IMAGE_CUT_OFF}
+SIGNS = {False: CUT_OFF, True: IMAGE_DAMAGE}
 
 
 class BadReply(ValueError):
@@ -47,13 +46,13 @@ def to_data(run: FfmpegRun) -> RunData:
             frames = _frames_to_data(origin)
     elif run.stdin is not None:
         raise TypeError(f"{run.stdin} has no form as data")
-    is_image, allows_partial = run.cut_off_signs == IMAGE_CUT_OFF, not run.cut_off_signs
+    is_image, allows_partial = run.cut_off_signs == IMAGE_DAMAGE, not run.cut_off_signs
     return RunData(run.arguments, run.fields, is_image, frames, request, source, allows_partial)
 
 
 def from_data(data: RunData, codec: Codec, folder: Path) -> FfmpegRun:
-    """Return the run of a task in `folder`. Devices, and what a session may do, are those of the codec, whatever the
-    data says. Raises BadReply."""
+    """Return the run of a task in `folder`. What a session may do is the codec's affair, and so is the card that
+    decodes, whatever the data says. Raises BadReply."""
     run = FfmpegRun(_checked(data.arguments), data.fields, "" if data.allows_partial else SIGNS[data.is_image])
     frames = _frames_from_data(data.frames, folder) if data.frames is not None else None
     if data.request is None:
@@ -62,9 +61,8 @@ def from_data(data: RunData, codec: Codec, folder: Path) -> FfmpegRun:
         raise BadReply("the codec has no sessions")
     request = replace(data.request, parameters=codec.worker.parameters, wait=codec.waits)
     if data.source is not None:
-        devices = driver.devices() if codec.decodes else ()
         signs = "" if data.source.allows_partial else CUT_OFF
-        source = FfmpegRun(_checked(data.source.arguments), data.source.fields, signs, devices=devices)
+        source = FfmpegRun(_checked(data.source.arguments), data.source.fields, signs)
         return replace(run, stdin=SessionFrames(codec, replace(request, raw=None), source))
     if frames is None or request.raw is None or (request.raw.width, request.raw.height) != _shape(frames.clip):
         raise BadReply("a session has no frames")

@@ -74,8 +74,11 @@ class PlanningSession:
             raise Unimplemented(text, reason="UNKNOWN_OPERATION")
         folder, message = Path(request.folder), getattr(operation, name)
         partial = bool(getattr(message, "allow_partial", False))
-        sources = {key: Source(key, folder / file, partial) for key, file in request.inputs.items()}
-        codec = self._codec(request.codec, decodes=request.decodes)
+        sources = {
+            key: Source(key, folder / file, request.charsets.get(key, ""), partial)
+            for key, file in request.inputs.items()
+        }
+        codec = self._codec(request.codec)
         check_options(message)
         context = PlanContext(sources, folder, request.result, codec, request.threads, self.fonts)
         plan = OPERATIONS[name](message, context)
@@ -93,9 +96,9 @@ class PlanningSession:
             font_tiers=self.fonts.tiers_read,
         )
 
-    def _codec(self, name: str, *, decodes: bool) -> Codec:
+    def _codec(self, name: str) -> Codec:
         if name == Nvenc.name:
-            return Nvenc(WorkerClient(self.settings.nvenc), waits=True, decodes=decodes)
+            return Nvenc(WorkerClient(self.settings.nvenc), waits=True, decodes=False)
         return X264(self.settings.x264_preset, self.settings.crf)
 
 

@@ -44,7 +44,8 @@ VIDEO_SUFFIX = SUFFIXES["video/mp4"]
 
 @dataclass(frozen=True)
 class StoredAsset:
-    """A file in the store: `sha256` is lower-case hexadecimal, times are UTC."""
+    """A file in the store: `sha256` is lower-case hexadecimal, times are UTC; `charset` is the encoding of a text that
+    its owner named."""
 
     id: str
     filename: str
@@ -53,6 +54,7 @@ class StoredAsset:
     sha256: str
     created_at: datetime
     expires_at: datetime
+    charset: str = ""
 
     @property
     def name(self) -> str:
@@ -125,6 +127,13 @@ def content_type(filename: str, declared: str = "") -> str:
         return bare
     suffix = PurePosixPath(filename).suffix.lower()
     return _MIME_TYPES.types_map[True].get(suffix, DEFAULT_TYPE)
+
+
+def bare_name(filename: str) -> str:
+    """Return a caller's name for a file, cleaned, without the suffix of a known media type; "" if nothing is left."""
+    name = clean_filename(filename)
+    is_known = content_type(name) != DEFAULT_TYPE
+    return name.removesuffix(PurePosixPath(name).suffix) if is_known else name
 
 
 def name_for_type(filename: str, content_type: str) -> str:

@@ -3,20 +3,23 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import structlog
 
 from apigpu.v1 import video_pb2
-from gateway.jobs import model, operation
-from gateway.jobs.model import Failure, Job, Status, Task
+from gateway.jobs import graph, model, operation
+from gateway.jobs.claims import IdempotencyKey
+from gateway.jobs.model import Failure, Job, Status
 from gateway.jobs.policy import JobPolicy
 from gateway.jobs.progress import ProgressBus
 from gateway.jobs.queue import TaskQueue
 from gateway.jobs.store import JobStore
 from gateway.sources import Sources
+from gateway.sources.inline import is_inline
 from servicekit.errors import Aborted, Cancelled, FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from servicekit.tasks import cancel_and_wait
 
@@ -32,7 +35,18 @@ MAX_WAIT_SECONDS = 300.0
 MAX_WAITS = 200
 # At shutdown: long enough to return a job that has just ended, and a store that is away delays no caller for longer.
 LAST_READ_SECONDS = 1.0
+# A job that is followed is read again after so many looks at it, should a change not have been told.
+REREAD_CHECKS = 6
 CANCELLED = Failure(code=Cancelled.code.value[0], message="The job was cancelled.", reason="JOB_CANCELLED")
+
+
+@contextlib.contextmanager
+def _naming(path: str) -> Iterator[None]:
+    """Name the field in an InvalidArgument that the block raises."""
+    try:
+        yield
+    except InvalidArgument as error:
+        raise InvalidArgument.field(path, error.message, reason=error.reason) from error
 
 
 def check_wait(seconds: float) -> None:
@@ -43,7 +57,7 @@ def check_wait(seconds: float) -> None:
 
 @dataclass(eq=False)
 class JobManager:
-    """The jobs of all gateways. `check_cost` raises for an operation that is expected to cost more than it may,
+    """The jobs of all gateways. `check_cost` raises for one that is expected to cost more than it may,
     `check_room` while the store has no room for new jobs.
 
     Errors: InvalidArgument (the operation is wrong), NotFound (no such job), FailedPrecondition (it has ended),
@@ -54,7 +68,7 @@ class JobManager:
     queue: TaskQueue
     progress: ProgressBus
     sources: Sources
-    check_cost: Callable[[video_pb2.Operation], None]
+    check_cost: Callable[[Job], None]
     policy: JobPolicy
     check_room: Callable[[], None] = lambda: None
     is_draining: bool = field(default=False, init=False)
@@ -65,21 +79,56 @@ class JobManager:
     # Jobs that are to be cancelled.
     withdrawals: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
-    async def submit(self, wanted: video_pb2.Operation) -> Job:
-        """Check the operation and queue it; on return it is on disk. Return the new job."""
+    async def submit(self, wanted: video_pb2.Operation, idempotency_key: str = "") -> Job:
+        """Check the operation and queue it; on return it is on disk. Return the new job, or that which an earlier
+        request with the same `idempotency_key` made. Raise AlreadyExists for a key that came with another request."""
+        key = IdempotencyKey.of(idempotency_key, wanted.SerializeToString(deterministic=True))
         operation.check(wanted, self.policy.max_items)
         self._check_sources(wanted)
-        self.check_cost(wanted)
-        self.check_room()
+        if key is not None and (made := await self._made_before(key)) is not None:
+            return made
+        async with self._stored_inline(wanted) as stored:
+            job = self._new_job(stored)
+            self.check_cost(job)
+            self.check_room()
+            return await (self._add(job) if key is None else self._add_once(job, key))
+
+    def _new_job(self, wanted: video_pb2.Operation) -> Job:
         now = time.time()
-        job = Job(
+        return Job(
             id=model.new_id(now),
             operation=operation.kind(wanted)[0],
-            request=wanted.SerializeToString(),
+            request=graph.request_of(wanted),
             batch=operation.is_batch(wanted),
-            tasks=tuple(Task(item=item) for item in operation.items(wanted)),
+            tasks=graph.tasks_of(wanted, self.policy.max_items),
             created_at=now,
+            graph=graph.is_graph(wanted),
         )
+
+    async def _made_before(self, key: IdempotencyKey) -> Job | None:
+        claim = await self.store.claims.find(key)
+        if claim is not None:
+            with contextlib.suppress(NotFound):  # the gateway that claimed the key is still at it, or gone
+                job = await self.store.get(claim.job_id)
+                await self.queue.put(job)  # which it may not have come to
+                return job
+        return None
+
+    async def _add_once(self, job: Job, key: IdempotencyKey) -> Job:
+        """Add the job of a key, unless somebody else does. What fails half-way is done by the next try."""
+        job = replace(job, id=await self.store.claims.claim(key, job.id), claim=key.name)
+        try:
+            await self.store.add(job)
+        except Aborted:
+            job = await self.store.get(job.id)
+        except InvalidArgument:  # it is too large
+            await self.store.claims.drop(key.name)
+            raise
+        await self.queue.put(job)
+        log.info("job queued", job=job.id, operation=job.operation, tasks=len(job.tasks))
+        return job
+
+    async def _add(self, job: Job) -> Job:
         try:
             await self.store.add(job)
             await self.queue.put(job)
@@ -120,10 +169,33 @@ class JobManager:
 
     def _check_sources(self, wanted: video_pb2.Operation) -> None:
         for path, source in operation.inputs(operation.kind(wanted)[1]):
-            try:
+            if graph.is_graph(wanted) and graph.is_reference(source):
+                continue
+            with _naming(path):
                 self.sources.check(source)
-            except InvalidArgument as error:
-                raise InvalidArgument.field(path, error.message, reason=error.reason) from error
+
+    @asynccontextmanager
+    async def _stored_inline(self, wanted: video_pb2.Operation) -> AsyncIterator[video_pb2.Operation]:
+        """Yield the operation with an asset in place of each data: URI, so that records stay small.
+
+        The assets expire as uploads do; they are deleted where the block fails. Raises what Sources.store raises.
+        """
+        paths = {text: path for path, text in operation.inputs(operation.kind(wanted)[1]) if is_inline(text)}
+        if not paths:
+            yield wanted
+            return
+        names: dict[str, str] = {}
+        async with contextlib.AsyncExitStack() as undo:
+            for text, path in paths.items():
+                with _naming(path):
+                    asset = await self.sources.store(text)
+                undo.push_async_callback(self.sources.assets.remove, asset.id)
+                names[text] = asset.name
+            stored = video_pb2.Operation()
+            stored.CopyFrom(wanted)
+            operation.replace_inputs(operation.kind(stored)[1], lambda text: (names.get(text, text),))
+            yield stored
+            undo.pop_all()
 
     async def page(self, status: Status | None, size: int, token: str) -> tuple[list[Job], str]:
         """Return a page of jobs, the newest first, and the token of the next page ("" at the end)."""
@@ -166,7 +238,7 @@ class JobManager:
 
     async def wait(self, job_id: str) -> Job:
         """Wait until the job has ended; return it. Raise Unavailable if the gateway shuts down before."""
-        with self.store.index.listening(job_id) as changed:
+        with self.store.index.followers.following(job_id) as changed:
             async for latest in self.follow(job_id, changed):
                 job = latest
         return job
@@ -180,7 +252,7 @@ class JobManager:
         while True:
             job = None
             with contextlib.suppress(Unavailable):
-                job = await self._before_close(self.store.get(job_id), grace_seconds=LAST_READ_SECONDS)
+                job = await self._before_close(self._latest(job_id), grace_seconds=LAST_READ_SECONDS)
             if job is not None:
                 yield job
                 if job.status.is_terminal:
@@ -192,6 +264,9 @@ class JobManager:
                     reason="SHUTTING_DOWN",
                     metadata={"job_id": job_id},
                 )
+
+    async def _latest(self, job_id: str) -> Job:
+        return await self.store.latest(job_id, REREAD_CHECKS * self.policy.recheck_seconds)
 
     async def changed(self, changed: asyncio.Event) -> None:
         """Wait for the event or for the shutdown, `recheck_seconds` at most."""

@@ -4,7 +4,7 @@ So a new operation needs no edit here: its fields are checked, its inputs found 
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from google.protobuf.message import Message
@@ -149,19 +149,26 @@ def budget(operation: video_pb2.Operation) -> float | None:
     return next((float(value) for field, value in fields if _field_rules(field).budget), None)
 
 
+def output_filename(operation: video_pb2.Operation) -> str:
+    """Return the name that the caller gives the result; "" where nothing is said."""
+    fields = kind(operation)[1].ListFields()
+    return next((str(value) for field, value in fields if _field_rules(field).filename), "")
+
+
 def task_operation(operation: video_pb2.Operation, index: int) -> video_pb2.Operation:
     """The operation for one task: of a batch, only the element `index` is left."""
     name, message = kind(operation)
     batch, elements = _batch(message)
     if not elements:
         return operation
+    # Not a copy of the whole, which would make as many copies of the batch as it has elements.
+    kept = {
+        field.name: value
+        for field, value in message.ListFields()
+        if field.name != batch and not _field_rules(field).input
+    }
     one = video_pb2.Operation()
-    one.CopyFrom(operation)
-    rest = getattr(one, name)
-    for field in message.DESCRIPTOR.fields:
-        if field.name == batch or _field_rules(field).input:
-            rest.ClearField(field.name)
-    getattr(rest, batch).append(elements[index])
+    getattr(one, name).MergeFrom(type(message)(**kept, **{batch: [elements[index]]}))
     return one
 
 
@@ -189,6 +196,27 @@ def _has_inputs(descriptor: Descriptor | None, above: tuple[Descriptor, ...] = (
         return False
     inside = (*above, descriptor)
     return any(_field_rules(field).input or _has_inputs(field.message_type, inside) for field in descriptor.fields)
+
+
+def replace_inputs(message: Message, replacement: Callable[[str], Sequence[str]]) -> None:
+    """Put in place of each source of a message what it stands for: of a single field one text, in a list any number."""
+    for field, value in message.ListFields():
+        if field.message_type is not None and _has_inputs(field.message_type):
+            for _, element in _elements(field, value, ""):
+                replace_inputs(element, replacement)
+        elif _field_rules(field).input:
+            texts = [text for old in (value if field.is_repeated else [value]) for text in replacement(old)]
+            message.ClearField(field.name)
+            if field.is_repeated:
+                getattr(message, field.name).extend(texts)
+            else:
+                setattr(message, field.name, *texts)
+
+
+def most_items(message: Message) -> dict[str, int]:
+    """Return, for each list of sources that a message has itself, how many it may have (0: any number)."""
+    lists = (field for field in message.DESCRIPTOR.fields if field.is_repeated and _field_rules(field).input)
+    return {field.name: _field_rules(field).max_items for field in lists}
 
 
 def distinct_inputs(message: Message) -> list[tuple[str, list[str]]]:

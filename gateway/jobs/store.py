@@ -1,32 +1,42 @@
 """Job records: one entry a job, changed by compare-and-set, with an index of all of them kept up by a watch."""
 
-import asyncio
 import contextlib
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from gateway.jetstream.keyvalue import KeyValue
 from gateway.jetstream.records import Records, UnreadableRecord
 from gateway.jobs import model
+from gateway.jobs.claims import Claims
+from gateway.jobs.followers import Followers
 from gateway.jobs.model import Job, Status, UnfitEncoder
 from servicekit.codec import to_json
 from servicekit.errors import InvalidArgument, NotFound
 
 
 class IndexEntry(NamedTuple):
-    """Status of a job, how many of its tasks wait and run, its operation, and the encoders that failed its tasks by a
-    fault of their own, by index of the task."""
+    """Status of a job, how many of its tasks wait for an encoder, by operation, and how many run; whether it is a
+    graph, and has results that are to be deleted; and the encoders that failed its tasks by a fault of their own, by
+    index of the task."""
 
     status: Status
-    waiting: int
+    waiting: Mapping[str, int]
     running: int
-    operation: str
+    is_graph: bool = False
+    has_intermediates: bool = False
     unfit: Mapping[int, tuple[UnfitEncoder, ...]] = {}
 
+    @classmethod
+    def of(cls, job: Job) -> "IndexEntry":
+        """Return what the index knows of a job."""
+        waiting = Counter(job.kind(index) for index in range(len(job.tasks)) if job.is_ready(index))
+        unfit = {index: task.unfit for index, task in enumerate(job.tasks) if task.unfit}
+        return cls(job.status, waiting, job.count(Status.IN_PROGRESS), job.graph, bool(job.intermediates), unfit)
 
-NOTHING = IndexEntry(Status.CANCELLED, 0, 0, "")
+
+NOTHING = IndexEntry(Status.CANCELLED, {}, 0)
 
 
 class JobIndex:
@@ -38,9 +48,11 @@ class JobIndex:
         self._waiting: list[str] = []
         # Jobs with a waiting task: those in the queue, and those that have begun.
         self._with_waiting_tasks: list[str] = []
+        # Ended jobs with results that are to be deleted.
+        self._with_intermediates: list[str] = []
         self.tasks_waiting = 0
         self.tasks_running = 0
-        self.listeners: dict[asyncio.Event, tuple[str, bool]] = {}
+        self.followers = Followers(self.is_waiting)
         # Called with the id of a job that is seen to have ended, on whichever gateway.
         self.on_end: list[Callable[[str], None]] = []
 
@@ -48,32 +60,44 @@ class JobIndex:
         """Take in a new job, a new state of a known one, or that its record is gone (None)."""
         before, now = self._known.pop(job_id, None), NOTHING
         if job is not None:
-            waiting, running = job.count(Status.IN_QUEUE), job.count(Status.IN_PROGRESS)
-            unfit = {index: task.unfit for index, task in enumerate(job.tasks) if task.unfit}
-            now = self._known[job_id] = IndexEntry(job.status, waiting, running, job.operation, unfit)
+            now = self._known[job_id] = IndexEntry.of(job)
         _set(self._ids, job_id, job is not None)
         _set(self._waiting, job_id, now.status is Status.IN_QUEUE)
-        _set(self._with_waiting_tasks, job_id, now.waiting > 0)
+        _set(self._with_waiting_tasks, job_id, bool(now.waiting))
+        _set(self._with_intermediates, job_id, now.has_intermediates)
         has_moved = job is None or before is None or before.status is not now.status
         before = before or NOTHING
-        self.tasks_waiting += now.waiting - before.waiting
+        self.tasks_waiting += sum(now.waiting.values()) - sum(before.waiting.values())
         self.tasks_running += now.running - before.running
         if job is not None and has_moved and now.status.is_terminal:
             for listener in self.on_end:
                 listener(job_id)
-        for event, (wanted, queue) in self.listeners.items():
-            if wanted == job_id or (has_moved and queue):
-                event.set()
+        self.followers.changed(job_id, job)
+        if has_moved:
+            was_waiting = before.status is Status.IN_QUEUE
+            self.followers.moved(job_id, left_queue=was_waiting and now.status is not Status.IN_QUEUE)
 
     def ids(self, is_wanted: Callable[[Status], bool], before: str = "") -> list[str]:
         """Return the ids of jobs by their status, the oldest first, of those before the id `before` ("": of all)."""
         end = bisect_left(self._ids, before) if before else len(self._ids)
         return [job_id for job_id in self._ids[:end] if is_wanted(self._known[job_id].status)]
 
+    def with_intermediates(self) -> list[str]:
+        """Return the ids of ended jobs with results that are to be deleted."""
+        return list(self._with_intermediates)
+
+    def is_graph(self, job_id: str) -> bool:
+        """Return True for a job whose tasks need each other's results."""
+        return self._known.get(job_id, NOTHING).is_graph
+
     def unfit(self, job_id: str, index: int, since: float) -> list[str]:
         """Return the encoders that failed a task by a fault of their own since then."""
         found = self._known.get(job_id, NOTHING).unfit.get(index, ())
         return [entry.encoder for entry in found if entry.failed_at > since]
+
+    def is_waiting(self, job_id: str) -> bool:
+        """Return True for a job that no encoder has begun."""
+        return self._known.get(job_id, NOTHING).status is Status.IN_QUEUE
 
     def place(self, job_id: str) -> int:
         """Return the place of a waiting job in the queue, from 1."""
@@ -87,18 +111,8 @@ class JobIndex:
         """Return the number of waiting tasks by operation."""
         counts: Counter[str] = Counter()
         for job_id in self._with_waiting_tasks:
-            counts[self._known[job_id].operation] += self._known[job_id].waiting
+            counts.update(self._known[job_id].waiting)
         return dict(counts)
-
-    @contextlib.contextmanager
-    def listening(self, job_id: str, *, queue: bool = False) -> Iterator[asyncio.Event]:
-        """Return an event that is set when the job changes, and with `queue` when any job changes its status."""
-        event = asyncio.Event()
-        self.listeners[event] = (job_id, queue)
-        try:
-            yield event
-        finally:
-            del self.listeners[event]
 
 
 def _set(ids: list[str], job_id: str, wanted: bool) -> None:
@@ -118,15 +132,17 @@ GROWTH_BYTES = 1024
 class JobStore(Records[Job]):
     """The records of jobs, by id, and the index of them. Errors: NotFound (no such job), and those of Records."""
 
-    def __init__(self, bucket: KeyValue, retention_seconds: float) -> None:
-        """`retention_seconds`: how long the record of a job is kept after its end."""
+    def __init__(self, bucket: KeyValue, claims: Claims, retention_seconds: float) -> None:
+        """`retention_seconds`: how long the record of a job, and its claim, is kept after its end."""
         super().__init__(bucket, Job, "job", missing="Job ID does not exist", keeps_values=False)
+        self.claims = claims
         self._retention_seconds = retention_seconds
         self.index = JobIndex()
         self.listeners.append(self.index.note)
 
     async def add(self, job: Job) -> None:
-        """Write a new job; on return it is on disk. Raise InvalidArgument for one that is too large."""
+        """Write a new job; on return it is on disk. Raise InvalidArgument for one that is too large, Aborted for an id
+        that there is already."""
         data = to_json(job)
         if len(data) + GROWTH_BYTES * len(job.tasks) > self.bucket.max_value_bytes:
             raise InvalidArgument("The request is too large to be kept as one job; send several.", reason="TOO_LARGE")
@@ -138,6 +154,13 @@ class JobStore(Records[Job]):
         if job is None:
             raise self.not_found(key)
         return job
+
+    async def latest(self, key: str, max_age_seconds: float) -> Job:
+        """Return a job that is followed as it was seen within that time, else as the store has it."""
+        followed = self.index.followers.jobs.get(key)
+        if followed is None:
+            return await self.get(key)
+        return await followed.latest(lambda: self.get(key), max_age_seconds)
 
     async def _read(self, key: str) -> tuple[Job, int] | None:
         # Ids come from callers; what is no id may be no valid key either.
@@ -158,6 +181,8 @@ class JobStore(Records[Job]):
         oldest = now - self._retention_seconds
         for job_id in self.index.ids(lambda status: status.is_terminal, model.first_id(oldest)):
             with contextlib.suppress(NotFound, UnreadableRecord):
-                ended_at = (await self.get(job_id)).ended_at
-                if ended_at is not None and ended_at < oldest:
+                job = await self.get(job_id)
+                if job.ended_at is not None and job.ended_at < oldest:
+                    if job.claim:
+                        await self.claims.drop(job.claim)
                     await self.delete(job_id)

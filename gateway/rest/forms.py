@@ -11,6 +11,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.datastructures import Headers
 
 from gateway.rest.status import UnsupportedMedia
+from servicekit import media_types
 from servicekit.errors import InvalidArgument
 
 # The parser warns of each thing that is wrong with a form; whoever sent it is told.
@@ -43,10 +44,12 @@ def boundary_of(headers: Headers) -> bytes:
 
 @dataclass
 class Part:
-    """A part of a form: a field, or with a `filename` a file. `data` is what came of a field, or just now of a file."""
+    """A part of a form: a field, or with a `filename` a file, of which `charset` may be said. `data` is what came of a
+    field, or just now of a file."""
 
     name: str = ""
     filename: str | None = None
+    charset: str = ""
     data: bytearray = field(default_factory=bytearray)
 
 
@@ -97,6 +100,8 @@ class FormParser:
 
     def _end_header(self) -> None:
         name, value = self._header
+        if bytes(name).lower() == b"content-type":
+            self.parts[-1].charset = media_types.charset(value.decode("latin-1"))
         if bytes(name).lower() != b"content-disposition":
             return
         options = parse_options_header(value.decode("latin-1"))[1]
@@ -133,18 +138,24 @@ class FormUpload:
         return (self._form.file.filename if self._form.file else None) or ""
 
     @property
+    def charset(self) -> str:
+        """Return the encoding that its owner says a text file has."""
+        return self._form.file.charset if self._form.file else ""
+
+    @property
     def fields(self) -> dict[str, str]:
-        """Return the fields before the file."""
+        """Return the fields before the file that are not empty."""
         return self._fields(itertools.takewhile(lambda part: part.filename is None, self._form.parts))
 
     @property
     def late_fields(self) -> dict[str, str]:
-        """Return the fields behind the file."""
+        """Return the fields behind the file that are not empty."""
         return self._fields(itertools.dropwhile(lambda part: part.filename is None, self._form.parts))
 
     @staticmethod
     def _fields(parts: Iterable[Part]) -> dict[str, str]:
-        return {part.name: part.data.decode(errors="replace").strip() for part in parts if part.filename is None}
+        given = ((part.name, part.data.decode(errors="replace").strip()) for part in parts if part.filename is None)
+        return {name: text for name, text in given if text}
 
     async def begin(self) -> None:
         """Read until the file begins. Raises BadForm for a form without one, and what the body raises."""

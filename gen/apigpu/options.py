@@ -147,7 +147,7 @@ class Word:
     """When one word of the captions is said.
 
     Attributes:
-        text: The word as it stands in the subtitles; letters alone count.
+        text: The word, or a part of it, as it stands in the subtitles; letters alone count, across blanks.
         start: Seconds from the start of the video. From 0 to 1000000.
         end: Seconds from the start of the video; not before `start`. From 0 to 1000000.
     """
@@ -326,6 +326,9 @@ class CaptionOptions(TypedDict, total=False):
         container: The kind of file to make. Default: mp4.
         allow_partial: What is there of an input that is cut off (a recording that crashed, a download that broke
             off) is taken, and told as the warning INPUT_CUT_OFF. When not given, such an input is refused.
+        charset: Encoding of the subtitles, like "windows-1251" or "shift_jis". When not given, their byte order
+            mark counts, else what their server says, else they are UTF-8 where they can be; else it is guessed, and
+            a warning names it.
         max_cost_usd: The most that the job may cost, in US dollars. One that is expected to cost more is refused
             (FAILED_PRECONDITION, reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost
             nothing. At least 0.
@@ -345,6 +348,7 @@ class CaptionOptions(TypedDict, total=False):
             "allow-partial",
         ),
     ]
+    charset: Annotated[str | None, Option('Encoding of the subtitles, like "windows-1251" or "shift_jis".', "charset")]
     max_cost_usd: Annotated[
         float | None, Option("The most that the job may cost, in US dollars.", "max-cost-usd", minimum=0)
     ]

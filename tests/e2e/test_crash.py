@@ -38,15 +38,40 @@ def test_every_job_survives_the_kill_and_completes_once(own_pair, media, victim)
         assert any(client.get(job).status is Status.IN_QUEUE for job in jobs)
         old = service(own_pair, victim)
         os.kill(old.pid, signal.SIGKILL)
+        # A gateway that is away is asked again, and makes one job.
+        jobs.append(client.img2vid([image], seconds=1.5, fps=12).id)
         until_sync(lambda: (found := service(own_pair, victim)) is not None and found.pid != old.pid)
     with own_pair.client() as client:
         until_sync(lambda: all(status(client, job) is Status.COMPLETED for job in jobs), 120)
         found = [client.get(job) for job in jobs]
         names = [clip.asset for job in found for clip in job.clips]
-        assert len(set(names)) == JOBS
+        assert len(set(names)) == JOBS + 1
         listed = [job.id for job in client.jobs()]
         assert sorted(listed) == sorted(jobs)
     assert not ffmpeg_running(own_pair)
+
+
+@pytest.mark.parametrize("stage", range(3))
+def test_a_chain_survives_kills_at_each_stage_and_leaves_its_result_alone(own_pair, media, stage):
+    steps = [
+        {"id": "clips", "img2vid": {"images": [], "fps": 12, "width": 320, "height": 180}},
+        {"id": "film", "concat": {"videos": ["step:clips"], "fps": 10}},
+        {"id": "cover", "thumbnail": {"video": "step:film"}},
+    ]
+    with own_pair.client() as client:
+        image = client.upload(media.image).name
+        steps[0]["img2vid"]["images"] = [{"id": name, "source": image, "seconds": 2} for name in "ab"]
+        job = client.chain(steps).id
+        until_sync(lambda: ((found := client.get(job)).processed >= stage and encodes(own_pair)) or found.ended)
+        for victim in ("gateway", "encoder"):
+            if old := service(own_pair, victim):
+                os.kill(old.pid, signal.SIGKILL)
+    with own_pair.client() as client:
+        until_sync(lambda: status(client, job) is Status.COMPLETED, 120)
+        found = client.get(job)
+    assert (found.processed, found.image_url != "") == (4, True)
+    expected = {image.removeprefix("assets/"), found.asset.removeprefix("assets/")}
+    until_sync(lambda: {path.name for path in (own_pair.data_dir / "assets" / "assets").iterdir()} == expected)
 
 
 def test_an_ffmpeg_that_is_killed_costs_an_attempt_and_no_job(own_pair, media):

@@ -2,7 +2,7 @@
 
 import struct
 
-from encoder.captions import fonts
+from encoder.captions.font_files import FIRA
 
 CMAP_12 = 12
 
@@ -50,7 +50,7 @@ def _tables(font: bytes) -> dict[bytes, bytes]:
 
 def font(cmap: bytes | None = None, name: bytes | None = None, at: int = 0) -> bytes:
     """A small font, with tables of its own where they are given, that lies at a place in a file."""
-    whole = _tables(fonts.FIRA[0].read_bytes())
+    whole = _tables(FIRA[0].read_bytes())
     kept = {tag: whole[tag] for tag in (b"head", b"hhea", b"maxp", b"OS/2", b"post", b"name", b"cmap")}
     kept |= {tag: data for tag, data in ((b"cmap", cmap), (b"name", name)) if data is not None}
     head, body = struct.pack(">IHHHH", 0x00010000, len(kept), 0, 0, 0), b""
@@ -59,6 +59,14 @@ def font(cmap: bytes | None = None, name: bytes | None = None, at: int = 0) -> b
         head += struct.pack(">4sIII", tag, 0, start + len(body), len(data))
         body += data + bytes(-len(data) % 4)
     return head + body
+
+
+def many_fonts() -> bytes:
+    """Honest subtitles that take long to plan: 64 fonts are to be made of Chinese, Japanese and Korean letters."""
+    styles = "".join(f"Style: S{number},Family {number}\n" for number in range(64))
+    letters = "".join(map(chr, (*range(0x3400, 0x4DB0), *range(0x4E00, 0x9FF0), *range(0xAC00, 0xD7A4))))
+    script = "[Script Info]\n\n[V4+ Styles]\nFormat: Name, Fontname\n{}\n[Events]\nFormat: Start, End, Text\n{}\n"
+    return script.format(styles, f"Dialogue: 0:00:00.00,0:00:01.00,{letters}").encode()
 
 
 def letters(groups: int, each: int, subtables: int = 1) -> bytes:

@@ -120,9 +120,9 @@ class Job(_message.Message):
     execution_time: _builtins.int
     """Milliseconds encoding, so far or until it ended."""
     operation: _builtins.str
-    """Name of the operation: "caption", "img2vid", "addaudio", "concat", "thumbnail"."""
+    """Name of the operation: "caption", "img2vid", "addaudio", "concat", "thumbnail", "chain"."""
     total: _builtins.int
-    """Number of tasks: images of a batch, else 1."""
+    """Number of tasks: images of a batch, those of all steps of a chain, else 1."""
     processed: _builtins.int
     """Number of tasks that gave a result so far."""
     @_builtins.property
@@ -188,14 +188,14 @@ class Output(_message.Message):
     IMAGE_URL_FIELD_NUMBER: _builtins.int
     FILES_FIELD_NUMBER: _builtins.int
     video_url: _builtins.str
-    """Signed, expiring link to the finished video; absent for a batch, and where the result is no video."""
+    """Signed, expiring link to the finished video; absent where there are several results, or the one is no video."""
     asset: _builtins.str
     """Name of the result, for AssetService; absent for a batch."""
     image_url: _builtins.str
     """Signed, expiring link to the image, where the result is one."""
     @_builtins.property
     def videos(self) -> _containers.RepeatedCompositeFieldContainer[_video_pb2.Video]:
-        """The clips of a batch, in the order of the request."""
+        """The clips of a batch, in the order of the request; the results of a chain that keeps several."""
 
     @_builtins.property
     def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_video_pb2.Warning]:
@@ -247,9 +247,16 @@ class SubmitJobRequest(_message.Message):
 
     OPERATION_FIELD_NUMBER: _builtins.int
     WAIT_SECONDS_FIELD_NUMBER: _builtins.int
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     wait_seconds: _builtins.float
     """Seconds to wait for the end of the job before answering, 300 at most; 0 to answer at once. Over HTTP
     `Prefer: wait=…` says the same.
+    """
+    idempotency_key: _builtins.str
+    """Makes it safe to ask again: of requests with the same key and the same operation the first makes the job, and all get
+    it, for as long as it is kept. With another operation the key is refused (ALREADY_EXISTS). Up to 255 printable ASCII
+    characters, a random UUID for each request. The metadata `idempotency-key`, over HTTP the header `Idempotency-Key`,
+    says the same, for the methods of VideoService too.
     """
     @_builtins.property
     def operation(self) -> _video_pb2.Operation:
@@ -260,10 +267,11 @@ class SubmitJobRequest(_message.Message):
         *,
         operation: _video_pb2.Operation | None = ...,
         wait_seconds: _builtins.float = ...,
+        idempotency_key: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation", "wait_seconds", b"wait_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "operation", b"operation", "wait_seconds", b"wait_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

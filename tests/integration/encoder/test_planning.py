@@ -36,11 +36,7 @@ MEBIBYTE = 1024**2
 
 @pytest.fixture(scope="module")
 def endless() -> bytes:
-    """Honest subtitles that take minutes to plan: 64 fonts are to be made of Chinese, Japanese and Korean letters."""
-    styles = "".join(f"Style: S{number},Family {number}\n" for number in range(64))
-    letters = "".join(map(chr, range(0x4E00, 0x9000)))
-    script = "[Script Info]\n\n[V4+ Styles]\nFormat: Name, Fontname\n{}\n[Events]\nFormat: Start, End, Text\n{}\n"
-    return script.format(styles, f"Dialogue: 0:00:00.00,0:00:01.00,{letters}").encode()
+    return bombs.many_fonts()
 
 
 async def nothing(_: object) -> None:
@@ -114,6 +110,25 @@ async def test_a_process_that_crashes_blames_what_it_read(
         assert (type(found), found.reason) == (error, reason)
         assert found.message.startswith("url_srt: ") or error is Unavailable
     await client.encode(CAPTION, {"url_video": clip, "url_srt": cues})
+
+
+async def test_a_process_waits_ready_for_the_next_task(
+    encoder: encoder_harness.Encoder, client: encoder_harness.Client, clip: Path, cues: Path, endless: bytes
+) -> None:
+    (spare,) = await until(encoder.spares)
+    task = asyncio.create_task(client.encode(CAPTION, {"url_video": clip, "url_srt": endless}))
+    (planner,) = await until(encoder.planners)
+    assert planner.pid == spare.pid
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await until(lambda: not encoder.planners())
+    (again,) = await until(encoder.spares)
+    assert again.pid != spare.pid
+    again.kill()
+    await until(lambda: not encoder.spares())
+    await client.encode(CAPTION, {"url_video": clip, "url_srt": cues})
+    await until(encoder.spares)
+    await until(lambda: not list(encoder.work_dir.glob("sample-*")))
 
 
 async def test_a_fork_server_that_is_lost_is_started_anew(

@@ -2,13 +2,19 @@
 
 import operator
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from apigpu.v1 import caption_style_pb2
-from encoder.captions import ass, fonts, formats, karaoke
+from encoder.captions import ass, fonts, formats, karaoke, lettering, word_matching
 from encoder.captions.formats import Cue, SubtitleError, subrip
+from encoder.captions.line_breaks import HYPHEN
+from encoder.captions.measuring import open_captions, open_script
+from encoder.captions.script_lines import ScriptJudge
+from encoder.captions.wrapping import CaptionFitter
 from servicekit.errors import InvalidArgument
+from tests.support import captions
 from tests.support.growth import assert_grows_gently
 
 SRT = "1\n00:00:01,000 --> 00:00:09,000\n"
@@ -81,18 +87,91 @@ def test_dropping_letters_grows_evenly() -> None:
     def prepare(size: int) -> Callable[[], object]:
         cue = Cue(0, 1_000_000, "x\u00e9 " * size, tuple((3 * number, number) for number in range(size)))
         words = karaoke.timed_words(cue)
-        return lambda: (fonts.drop_from_cue(cue, {"\u00e9"}), fonts.drop_from_words(words, cue, {"\u00e9"}))
+        return lambda: (lettering.drop_from_cue(cue, {"\u00e9"}), lettering.drop_from_words(words, cue, {"\u00e9"}))
 
     assert_grows_gently(prepare, operator.call, 2000)
 
 
-def test_matching_words_grows_evenly() -> None:
-    def prepare(size: int) -> Callable[[], object]:
-        words = [caption_style_pb2.CaptionWord(text="x" + MARKS * 500, start=0, end=1)] * (size // 50)
-        cues = [Cue(0, 1000, f"x{MARKS * 500} " * (size // 50))]
-        return lambda: karaoke.match_words(cues, words)
+Said = caption_style_pb2.CaptionWord
+# Each makes a caption's text and the words that are given for it.
+MATCHES: dict[str, Callable[[int], tuple[str, list[caption_style_pb2.CaptionWord]]]] = {
+    "marks": lambda size: (f"x{MARKS * 500} " * (size // 50), [Said(text="x" + MARKS * 500)] * (size // 50)),
+    "letters": lambda size: ("一" * size, [Said(text="一")] * size),
+    "dictionary": lambda size: ("สวัสดีครับ" * (size // 10), [Said(text="สวัส"), Said(text="ดีครับ")] * (size // 10)),
+    "signs": lambda size: ("- " * size + "x", [*[Said(text="-")] * size, Said(text="x")]),
+    "every other word": lambda size: ("once two " * size, [Said(text="once"), Said(text="zwo")] * size),
+    "no fit behind a fit": lambda size: ("a" * 2 * size, [*[Said(text="a")] * size, *[Said(text="ab")] * (size // 2)]),
+    "one long word": lambda size: ("x" * size, [Said(text="x" * size)]),
+    "no times": lambda size: ("x " * size, [Said(text="x")] * size),
+}
 
-    assert_grows_gently(prepare, operator.call, 1000)
+
+@pytest.mark.parametrize("name", MATCHES)
+def test_matching_words_grows_evenly(name: str) -> None:
+    def prepare(size: int) -> Callable[[], object]:
+        text, words = MATCHES[name](size)
+        return lambda: word_matching.match_words([Cue(0, 1000, text)], words)
+
+    assert_grows_gently(prepare, operator.call, 200)
+
+
+def test_words_are_sought_in_bounded_time() -> None:
+    """Words that fit nowhere near, each with a time at which another of many captions is shown."""
+
+    def prepare(size: int) -> Callable[[], object]:
+        fitting = [Said(text="fits", start=0, end=1) for _ in range(3 * size)]
+        odd = [Said(text=f"q{number}", start=size * 4 - number, end=size * 4) for number in range(size)]
+        cues = [Cue(number * 1000, number * 1000 + 1000, "fits") for number in range(4 * size)]
+        return lambda: word_matching.match_words(cues, [*fitting, *odd])
+
+    assert_grows_gently(prepare, operator.call, 60)
+
+
+# Texts of one caption that could take long to lay out.
+LAID_OUT: dict[str, Callable[[int], str]] = {
+    "one word": lambda size: "x" * size,
+    "words": lambda size: "word " * size,
+    "dictionary": lambda size: "สวัสดีครับวันนี้" * (size // 10),
+    "ideographs": lambda size: "一" * size,
+    "styles": lambda size: "<b>x</b><i>y</i>" * size,
+    "lines": lambda size: "x\n" * size,
+    "blanks": lambda size: " " * size + "x" * 100,
+    "soft hyphens": lambda size: "ab\u00ad" * size,
+    "marks": lambda size: ("x" + MARKS * 15) * (size // 10),
+    "joined": lambda size: "😀\u200d" * size,
+    "address": lambda size: "a/1" * size,
+    "both ways": lambda size: "אa" * size,
+}
+
+
+@pytest.mark.parametrize("name", LAID_OUT)
+def test_laying_out_grows_evenly(name: str, tmp_path: Path) -> None:
+    lettered = None if name == "ideographs" else captions.furnish(tmp_path / "fonts", LAID_OUT[name](20) + HYPHEN)
+
+    def prepare(size: int) -> Callable[[], object]:
+        cue = Cue(0, 1000, LAID_OUT[name](size))
+
+        def fit() -> object:
+            # Anew each time, as what was measured once is known.
+            measurer = open_captions(tmp_path / "fonts", lettered) if lettered else captions.EvenMeasurer()
+            return CaptionFitter(measurer, ass.CLASSIC, 360, 64_000).fit(cue, [])
+
+        return fit
+
+    assert_grows_gently(prepare, operator.call, 200)
+
+
+def test_judging_a_script_grows_evenly(tmp_path: Path) -> None:
+    captions.library().furnish_script(tmp_path / "fonts", {fonts.FAMILY: set("x ")})
+
+    def prepare(size: int) -> Callable[[], object]:
+        line = "Dialogue: 0,1," + "{\\b1}x {\\fs20\\pos(1,1)}" * size + "x" * size
+        script = formats.read(ASS.format(styles="Style: Default,Fira Sans", events=line).encode())
+        assert isinstance(script, formats.Script)
+        judge = ScriptJudge(open_script(tmp_path / "fonts", [fonts.FAMILY]), 640, 360)
+        return lambda: judge.warnings(script)
+
+    assert_grows_gently(prepare, operator.call, 60)
 
 
 def test_writing_grows_evenly() -> None:
@@ -132,10 +211,10 @@ def test_a_strange_line_is_no_failure(line: str) -> None:
 def test_an_error_quotes_no_more_than_a_line() -> None:
     word = caption_style_pb2.CaptionWord(text="y" * 100_000, start=0, end=1)
     with pytest.raises(InvalidArgument) as caught:
-        karaoke.match_words([Cue(0, 1000, "x" * 100_000)], [word])
+        word_matching.match_words([Cue(0, 1000, "x" * 100_000)], [word])
     assert len(caught.value.message) < 400
 
 
 def test_a_time_after_the_last_word_is_borne() -> None:
     (cue,) = formats.read((VTT + "one <00:02.000>two   <00:03.000>").encode())
-    assert fonts.drop_from_cue(cue, {"w"}).text == "one to"
+    assert lettering.drop_from_cue(cue, {"w"}).text == "one to"

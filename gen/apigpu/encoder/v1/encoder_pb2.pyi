@@ -162,22 +162,28 @@ class InputEnd(_message.Message):
     INPUT_FIELD_NUMBER: _builtins.int
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
+    CHARSET_FIELD_NUMBER: _builtins.int
     input: _builtins.int
     """Index into Task.inputs."""
     size_bytes: _builtins.int
     """Bytes sent."""
     sha256: _builtins.str
     """SHA-256 of what was sent, lower-case hexadecimal."""
+    charset: _builtins.str
+    """Encoding of a text, as the server that it came from (`charset` of Content-Type), or who uploaded it, calls it; empty
+    where nothing was said.
+    """
     def __init__(
         self,
         *,
         input: _builtins.int = ...,
         size_bytes: _builtins.int = ...,
         sha256: _builtins.str = ...,
+        charset: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["input", b"input", "sha256", b"sha256", "size_bytes", b"size_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charset", b"charset", "input", b"input", "sha256", b"sha256", "size_bytes", b"size_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -393,7 +399,7 @@ class RemoteTask(_message.Message):
 
     @_builtins.property
     def input_urls(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """GET answers the bytes of an input. A body that breaks off is not whole. 410: nobody waits any more;
+        """GET answers the bytes of an input; Content-Type has the `charset` of a text, where it was said. A body that breaks off is not whole. 410: nobody waits any more;
         any other error carries a google.rpc.Status as the gateway's JSON has it, which the encoder
         hands on as the task's fault.
         """
@@ -641,12 +647,18 @@ class Card(_message.Message):
     FORMATS_FIELD_NUMBER: _builtins.int
     FAULT_FIELD_NUMBER: _builtins.int
     SESSIONS_FIELD_NUMBER: _builtins.int
+    DECODES_FIELD_NUMBER: _builtins.int
+    DECODE_FAULT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name, as the driver tells it."""
     fault: _builtins.str
     """Why it is of no use, and what to do; empty when it is."""
     sessions: _builtins.int
     """Sessions that this encoder has open on it now."""
+    decodes: _builtins.bool
+    """True where it decodes inputs too (NVDEC), which a real decode has shown."""
+    decode_fault: _builtins.str
+    """Why it does not decode inputs although NVDEC is set, and what to do; else empty."""
     @_builtins.property
     def formats(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What it makes: "h264", "hevc", "av1"."""
@@ -658,10 +670,12 @@ class Card(_message.Message):
         formats: _abc.Iterable[_builtins.str] | None = ...,
         fault: _builtins.str = ...,
         sessions: _builtins.int = ...,
+        decodes: _builtins.bool = ...,
+        decode_fault: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fault", b"fault", "formats", b"formats", "name", b"name", "sessions", b"sessions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decode_fault", b"decode_fault", "decodes", b"decodes", "fault", b"fault", "formats", b"formats", "name", b"name", "sessions", b"sessions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -63,12 +63,21 @@ CONTRACT = {
         Operation(img2vid=Img2VidRequest(images=[image(motion=Motion(pan=77))])),
         "images[0].motion.pan must be one of left, right, up, down, up-left, up-right, down-left, down-right",
     ),
-    "nothing": (Operation(), "The operation is missing; give one of: caption, img2vid, addaudio, concat, thumbnail."),
+    "nothing": (
+        Operation(),
+        "The operation is missing; give one of: caption, img2vid, addaudio, concat, thumbnail, chain.",
+    ),
     "too many": (
         Operation(img2vid=Img2VidRequest(images=[image(id=name) for name in "abcd"])),
         "images has 4 elements and 3 are allowed; send several requests.",
     ),
 }
+
+
+def test_the_name_of_a_result_is_what_its_field_says():
+    named = Operation(caption=CaptionRequest(url_video=URL, url_srt=URL, output_filename="a.mp4"))
+    assert operation.output_filename(named) == "a.mp4"
+    assert operation.output_filename(Operation(img2vid=Img2VidRequest(images=[image()]))) == ""
 
 
 @pytest.mark.parametrize("case", CONTRACT)
