@@ -9,8 +9,6 @@ import ffmpeg
 
 from encoder.ffmpeg.command import FilteredFrames
 from encoder.media.info import ANIMATIONS, HD, UNSPECIFIED, AudioStream, ColorTags, MediaInfo, Size, VideoStream
-from encoder.media.moments import DEMUXER as MOMENTS_DEMUXER
-from encoder.media.moments import LEAD_MS
 
 # These hold no presentation times: the decoder's delay would come on top of them.
 UNTIMED = ("avi",)
@@ -141,12 +139,11 @@ def tone_map(stream: Any, video: VideoStream) -> Any:
     return narrowed.filter("zscale", t="bt709", m="bt709", r="tv", d="error_diffusion")
 
 
-def repeat_pictures(stream: Any, moments: str, until: float) -> Any:
-    """Return a picture that is shown again at the moments of a file (see encoder/media/moments.py), the last one too
-    until `until`, in seconds; all others keep their times."""
-    times = ffmpeg.input(moments, f=MOMENTS_DEMUXER, protocol_whitelist="file,pipe")["0"]
-    # The next millisecond is not before the change by any rounding; and who goes by two streams has them of one format.
-    times = times.filter("setpts", f"PTS-{LEAD_MS - 1}/1000/TB").filter("format", "yuv420p")
+def repeat_pictures(stream: Any, moments: Any, until: float) -> Any:
+    """Return a picture that is shown again at the times of another stream, the last one too until `until`, in seconds;
+    all others keep their times."""
+    # Who goes by two streams has them of one format.
+    times = moments.filter("format", "yuv420p")
     # Without a frame rate the copy of the last picture has its time, by which it is known and put behind the end.
     held = stream.filter("setpts", "PTS", strip_fps=1).filter("tpad", stop=1, stop_mode="clone")
     held = held.filter("setpts", f"if(eq(PTS,PREV_INPTS),{until:.6f}/TB,PTS)")

@@ -31,7 +31,7 @@ from encoder.media.info import MediaInfo, Source, VideoStream, bad_input
 from encoder.media.reading import note_reading
 from encoder.operations.deviations import Note, gather, loss_notes, track_notes, video_notes
 from encoder.operations.plan import Plan, PlanContext, container, is_streamable
-from encoder.operations.repeats import late_notes, write_repeats
+from encoder.operations.repeats import late_notes, repeat_pictures, write_repeats
 from servicekit.errors import InvalidArgument
 
 MAX_SUBTITLES_BYTES = 10 * 1024 * 1024
@@ -68,8 +68,7 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
     video_input = filters.open_input(source.path.name, info)
     picture = filters.normalize_picture(video_input, info, video)
     repeats = write_repeats(script, source, info, video, context.folder / MOMENTS)
-    if repeats.count:
-        picture = filters.repeat_pictures(picture, MOMENTS, repeats.until)
+    picture = repeat_pictures(picture, repeats, MOMENTS)
     wrap_unicode = not isinstance(captions, Script) and breaks_anywhere(script)
     captioned = filters.draw_captions(picture, SCRIPT, FONTS, wrap_unicode=wrap_unicode)
     frames = filters.filtered_frames(captioned, video_input, video, info.audio)

@@ -4,8 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
+
+import ffmpeg
 
 from encoder.captions import changes
+from encoder.ffmpeg import filters
 from encoder.media import moments, packets
 from encoder.media.info import MediaInfo, Source, VideoStream
 from encoder.operations.deviations import Note
@@ -33,6 +37,16 @@ def write_repeats(script: str, source: Source, info: MediaInfo, video: VideoStre
         return Repeats()
     moments.write_moments(path, found[:MAX_REPEATS], until)
     return Repeats(min(len(found), MAX_REPEATS), until, len(found) > MAX_REPEATS)
+
+
+def repeat_pictures(picture: Any, repeats: Repeats, name: str) -> Any:
+    """Return a picture with its repeats, whose moments are in a file of this name."""
+    if not repeats.count:
+        return picture
+    given = ffmpeg.input(name, f=moments.DEMUXER, protocol_whitelist="file,pipe")["0"]
+    # The next millisecond is not before the change by any rounding.
+    times = given.filter("setpts", f"PTS-{moments.LEAD_MS - 1}/1000/TB")
+    return filters.repeat_pictures(picture, times, repeats.until)
 
 
 def late_notes(repeats: Repeats) -> Iterator[Note]:
