@@ -1,17 +1,19 @@
 """Writer of ASS scripts: cues in a style, with nothing of their text but words.
 
-ASS text can switch fonts, move, draw and blank the picture. So every brace and backslash of a cue is shown as it is,
-save for the marks that SubRip knows.
+ASS text can switch fonts, move, draw and blank the picture. So every brace and backslash of a cue is shown as it is.
 """
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from apigpu.v1 import caption_style_pb2
 from encoder.captions.fonts import FAMILY
-from encoder.captions.formats import MARK, Cue, font_color
+from encoder.captions.formats import MARK, Cue, Place
+from encoder.captions.formats.cue import ANYWHERE, WORD_JOINER
 from encoder.captions.karaoke import Word
+from encoder.captions.stacking import Event, stack
 from servicekit.errors import InvalidArgument
 
 Style = caption_style_pb2.CaptionStyle
@@ -26,8 +28,6 @@ LINE_FIELDS = (
     "Encoding"
 )
 EVENT_FIELDS = "Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text"
-# libass has no escape for a backslash: a word joiner after it keeps it from starting a command.
-WORD_JOINER = "\u2060"
 
 CLASSIC = Style(
     size=6.25,
@@ -75,7 +75,7 @@ def write_script(
     width: int,
     height: int,
     style: Style = CLASSIC,
-    words: Iterable[Sequence[Word]] = (),
+    words: Iterable[Sequence[Word]] = itertools.repeat(()),
 ) -> str:
     """Return the script for a picture that is shown as `width` × `height` square pixels; sizes follow its smaller side.
     `words` are the words of each cue, where they light up (karaoke).
@@ -101,13 +101,44 @@ def write_script(
         "[Events]",
         f"Format: {EVENT_FIELDS}",
     ]
+    positions = [_position(cue.place, style, width, height) for cue in cues]
+    events: dict[tuple[str, str], list[Event]] = {position: [] for position in positions}
+    ranks = _ranks(cues)
+    for cue, position, rank, timed in zip(cues, positions, ranks, words, strict=False):
+        shown = _karaoke(cue, timed, style) if style.highlight_color else [_still(cue, style)]
+        events[position] += [Event(start, end, rank, text) for start, end, text in shown]
+    lines = (_event(event, position) for position, some in events.items() for event in stack(some))
+    return "\n".join([*head, *lines, ""])
+
+
+def _ranks(cues: Sequence[Cue]) -> list[int]:
+    """Return the place of each cue in the order in which they begin."""
+    ranks = [0] * len(cues)
+    for rank, number in enumerate(sorted(range(len(cues)), key=lambda number: cues[number].start_ms)):
+        ranks[number] = rank
+    return ranks
+
+
+def _position(place: Place, style: Style, width: int, height: int) -> tuple[str, str]:
+    """Return where a caption stands: the fields of margins in its event, and the commands before its text."""
+    own = "0,0,0"
     # A style that says so puts every cue at one point.
-    position = f"{{\\an5\\pos({style.x * width:.1f},{style.y * height:.1f})}}" if style.HasField("x") else ""
-    if style.highlight_color:
-        events = (event for cue, timed in zip(cues, words, strict=True) for event in _karaoke(cue, timed, style))
-    else:
-        events = ((cue.start_ms, cue.end_ms, to_ass(cue.text, style)) for cue in cues)
-    return "\n".join([*head, *(_event(start, end, position + text) for start, end, text in events), ""])
+    if style.HasField("x"):
+        return own, f"{{\\an5\\pos({style.x * width:.1f},{style.y * height:.1f})}}"
+    if place == ANYWHERE:
+        return own, ""
+    row, column = divmod(style.position - 1, 3)
+    alignment = (row if place.row is None else place.row) * 3 + (column if place.column is None else place.column) + 1
+    if place.point is not None:
+        across, down = place.point
+        return own, f"{{\\an{alignment}\\pos({across * width:.1f},{down * height:.1f})}}"
+    shares = ((place.left, style.margin_x), (place.right, style.margin_x), (place.vertical, style.margin_y))
+    # 0 stands for the margin of the style.
+    margins = (
+        round(side * share) if share > least / 100 else 0
+        for side, (share, least) in zip((width, width, height), shares, strict=True)
+    )
+    return ",".join(map(str, margins)), f"{{\\an{alignment}}}"
 
 
 def _style_line(style: Style, width: int, height: int) -> str:
@@ -154,8 +185,14 @@ def to_ass(words: str, style: Style = CLASSIC, *, colors: bool = True) -> str:
     return "".join(parts)
 
 
-def _event(start_ms: int, end_ms: int, words: str) -> str:
-    return f"Dialogue: 0,{_clock(start_ms)},{_clock(end_ms)},Default,,0,0,0,,{words}"
+def _event(event: Event, position: tuple[str, str]) -> str:
+    margins, commands = position
+    times = f"{_clock(event.start_ms)},{_clock(event.end_ms)}"
+    return f"Dialogue: 0,{times},Default,,{margins},,{commands}{event.text}"
+
+
+def _still(cue: Cue, style: Style) -> tuple[int, int, str]:
+    return cue.start_ms, cue.end_ms, to_ass(cue.text, style)
 
 
 def _karaoke(cue: Cue, words: Sequence[Word], style: Style) -> Iterator[tuple[int, int, str]]:
@@ -180,15 +217,13 @@ def _highlight(words: str, word: Word, style: Style) -> str:
 
 def _mark(match: re.Match[str], open_colors: list[str], *, colors: bool) -> str:
     """Return a mark as ASS; `open_colors` are the colors of open marks, the innermost last."""
-    closing, tag, place = match["closing"], (match["tag"] or "").lower(), match["place"]
-    if place:
-        return f"{{\\{place.lower()}}}"
+    closing, tag = match["closing"], match["tag"]
     if tag != "font":
         return f"{{\\{tag}{0 if closing else 1}}}"
     if not colors:
         return ""
     if not closing:
-        open_colors.append(font_color(match["rest"]) or open_colors[-1])
+        open_colors.append(match["color"] or open_colors[-1])
     elif len(open_colors) > 1:
         open_colors.pop()
     return _color_tag(open_colors[-1])
@@ -197,6 +232,7 @@ def _mark(match: re.Match[str], open_colors: list[str], *, colors: bool) -> str:
 def _plain(words: str, *, capitals: bool) -> str:
     if capitals:
         words = words.upper()
+    # libass has no escape for a backslash: a word joiner after it keeps it from starting a command.
     shown = words.replace("\\", f"\\{WORD_JOINER}").replace("{", "\\{").replace("}", "\\}")
     return shown.replace("\r", "").replace("\n", "\\N")
 

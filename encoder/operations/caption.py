@@ -1,15 +1,16 @@
 """caption: subtitles burned into a video, which keeps its size, frame rate, timestamps and sound."""
 
+import itertools
 from collections.abc import Sequence
 
 from apigpu.v1 import video_pb2
-from encoder.captions import ass, fonts, formats, karaoke
+from encoder.captions import ass, cue_warnings, fonts, formats, karaoke
 from encoder.captions.ass import Style
 from encoder.captions.font_bounds import FontError
-from encoder.captions.formats import Cue, Script
+from encoder.captions.formats import Cue, Script, Subtitles
 from encoder.ffmpeg import filters
 from encoder.media import probe
-from encoder.media.info import Source, VideoStream, bad_input
+from encoder.media.info import MediaInfo, Source, VideoStream, bad_input
 from encoder.media.reading import note_reading
 from encoder.operations.plan import Plan, PlanContext, container, is_streamable, kept_audio
 from servicekit.errors import InvalidArgument
@@ -33,6 +34,7 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
     captions = _read_captions(context.source("url_srt"))
     own_faces = _read_faces(context.source("url_font")) if request.url_font else []
     info, video = probe.probe_video(source)
+    times_warnings = _check_times(captions, source, info, video)
     # From here on fonts are made to fit, which are the more work.
     note_reading("url_font" if own_faces else "url_srt")
     try:
@@ -40,7 +42,8 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
             script, warnings = _prepare_script(captions, request, context, own_faces)
         else:
             size = _square_pixel_size(video)
-            script, warnings = _write_script(captions, request, context, own_faces, style, size)
+            script, warnings = _write_script(captions.cues, request, context, own_faces, style, size)
+            warnings += cue_warnings.mark_warnings(captions.ignored)
     except FontError as error:
         raise _font_error(context.source("url_font"), error) from error
     (context.folder / SCRIPT).write_text(script, encoding="utf-8")
@@ -56,12 +59,12 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
         codec=context.codec.name,
         duration_seconds=info.duration_seconds,
         frames_total=video.frames,
-        warnings=tuple(warnings),
+        warnings=(*times_warnings, *warnings),
         streamable=is_streamable(request),
     )
 
 
-def _read_captions(source: Source) -> list[Cue] | Script:
+def _read_captions(source: Source) -> Subtitles | Script:
     note_reading(source.field)
     if source.path.stat().st_size > MAX_SUBTITLES_BYTES:
         text = f"it is larger than {MAX_SUBTITLES_BYTES} bytes; give subtitles as SubRip, WebVTT or ASS."
@@ -69,7 +72,33 @@ def _read_captions(source: Source) -> list[Cue] | Script:
     try:
         return formats.read(source.path.read_bytes())
     except formats.SubtitleError as error:
-        raise InvalidArgument.field("url_srt", str(error), reason="BAD_SUBTITLES") from error
+        raise _bad_subtitles(error) from error
+
+
+def _check_times(
+    captions: Subtitles | Script, source: Source, info: MediaInfo, video: VideoStream
+) -> list[video_pb2.Warning]:
+    """Return the warnings of captions that are not shown, or not all the time, as they cannot be or the video is too
+    short. Raises InvalidArgument where none is."""
+    timed = captions.events if isinstance(captions, Script) else captions.cues
+    warnings = cue_warnings.left_out_warnings(captions.left_out)
+    if isinstance(captions, Subtitles):
+        warnings += cue_warnings.crowd_warnings(captions.cues)
+    last_ms = max(caption.end_ms for caption in timed)
+    # Only where it matters is the end of the pictures counted, which takes time in some files.
+    if not last_ms > video.duration_seconds * 1000:
+        return warnings
+    end_seconds = probe.end_seconds(source, info, video)
+    if info.demuxer in probe.EXACT_DURATION:
+        end_seconds += probe.start_seconds(source, info, video)
+    try:
+        return warnings + cue_warnings.late_warnings(timed, end_seconds)
+    except formats.SubtitleError as error:
+        raise _bad_subtitles(error) from error
+
+
+def _bad_subtitles(error: formats.SubtitleError) -> InvalidArgument:
+    return InvalidArgument.field("url_srt", str(error), reason="BAD_SUBTITLES")
 
 
 def _read_faces(source: Source) -> list[fonts.Face]:
@@ -130,7 +159,9 @@ def _write_script(
     drawn_cues = [fonts.drop_from_cue(cue, missing) for cue in cues]
     words = [fonts.drop_from_words(timed, cue, missing) for timed, cue in zip(requested_words, cues, strict=False)]
     style.font = family
-    script = ass.write_script(drawn_cues, *size, style, words or map(karaoke.timed_words, drawn_cues))
+    if style.highlight_color and not words:
+        words = [karaoke.timed_words(cue) for cue in drawn_cues]
+    script = ass.write_script(drawn_cues, *size, style, words or itertools.repeat(()))
     return script, fonts.missing_glyph_warnings(texts, missing)
 
 

@@ -4,25 +4,34 @@ import codecs
 import re
 
 from encoder.captions.formats import subrip, substation, webvtt
-from encoder.captions.formats.subrip import MARK, Cue, SubtitleError, font_color
+from encoder.captions.formats.cue import MARK, Cue, LeftOut, Place, SubtitleError, Subtitles
+from encoder.captions.formats.envelope import unwrap
 from encoder.captions.formats.substation import Script
 from servicekit.text import normalize
 
-__all__ = ["MARK", "Cue", "Script", "SubtitleError", "font_color", "read"]
+__all__ = ["MARK", "Cue", "LeftOut", "Place", "Script", "SubtitleError", "Subtitles", "parse", "read"]
 
 BYTE_ORDER_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 NO_TEXT = "it is not a text file; give subtitles as SubRip (.srt), WebVTT (.vtt) or ASS (.ass)."
 # Of text in UTF-16 every second byte is 0 where it has digits, blanks and Latin letters: any subtitles have many.
 SAMPLE_BYTES = 4096
 ZEROS = 0.2
+# What a tool that crashed leaves at the end of a text; of other files it is more.
+MAX_ZEROS = 0.05
+CONTROLS = re.compile(r"[\x01-\x08\x0e-\x19\x1b-\x1f]")
 # A file that was written as text, with the line ends of text, twice or more.
 DAMAGED_END = re.compile(r"(?<!\r)\r+\n")
 
 
-def read(data: bytes) -> list[Cue] | Script:
-    """Return the cues of a file in its order, those without text or length left out; of ASS and SSA the script, which
-    has a look of its own. Raises SubtitleError."""
-    text = _decode(data)
+def read(data: bytes) -> Subtitles | Script:
+    """Return what `parse` does for the text of a file. Raises SubtitleError."""
+    return parse(_decode(data))
+
+
+def parse(text: str) -> Subtitles | Script:
+    """Return the cues of a file in its order, and what is left out of it; of ASS and SSA the script, which has a look
+    of its own. Raises SubtitleError."""
+    text = unwrap(text)
     if webvtt.matches(text):
         return webvtt.parse(text)
     if substation.matches(text):
@@ -34,7 +43,7 @@ def _decode(data: bytes) -> str:
     """Return the text of a file, by its byte order mark, else UTF-16 or UTF-8 if it looks like it, else Windows-1252;
     lines end in \\n. Raises SubtitleError."""
     text = DAMAGED_END.sub("\n", _text(data)).replace("\r", "\n")
-    if "\0" in text:
+    if "\0" in text and (text.count("\0") > MAX_ZEROS * len(text) or CONTROLS.search(text)):
         raise SubtitleError(NO_TEXT)
     # Composed: fonts have "é" more often than they can put an accent on "e".
     return normalize("NFC", text)

@@ -7,7 +7,8 @@ import pytest
 
 from apigpu.v1 import caption_style_pb2
 from encoder.captions import ass, fonts, formats, karaoke
-from encoder.captions.formats import Cue, SubtitleError, subrip
+from encoder.captions.formats import Cue, SubtitleError, colors, markup
+from encoder.captions.formats import cue as cues
 from servicekit.errors import InvalidArgument
 from tests.support.growth import assert_grows_gently
 
@@ -32,6 +33,20 @@ FILES: dict[str, Callable[[int], str]] = {
     "vtt classes": lambda size: VTT + "<c." + "x." * size + ">",
     "vtt settings": lambda size: VTT.replace("09.000", "09.000 " + "a:b " * size) + "x",
     "vtt unclosed": lambda size: VTT + "<" * size,
+    "vtt styles": lambda size: "WEBVTT\n\nSTYLE\n" + "::cue(.a){color:red}/*" * size + "\n\n" + VTT[8:] + "x",
+    "vtt regions": lambda size: "WEBVTT\n\n" + "REGION id:a width:1%\n\n" * (size // 10) + VTT[8:] + "x",
+    "vtt open braces": lambda size: VTT + "{\\" * size,
+    "srt commands": lambda size: SRT + "{\\i1\\c&HFF&}x" * size,
+    "srt one command": lambda size: SRT + "{\\" + "i1\\" * size + "}x",
+    "srt backslashes": lambda size: SRT + "{" + "\\" * size,
+    "srt folders": lambda size: SRT + "a:" * size + "\\N",
+    "srt nested": lambda size: SRT + "<c>" * size + "</b>" * size,
+    "srt names of letters": lambda size: SRT + "&amp;" * size + "&amp" * size + "&" * size,
+    "srt blank times": lambda size: SRT + ("0 " * size + "-->\n") * 3 + "[" * size + " -->",
+    "srt arrows": lambda size: SRT + "-" * size + "> 0:0",
+    "srt fences": lambda size: "```\n" * size + SRT,
+    "srt escaped": lambda size: (SRT + "x\n").replace("\n", "\\n") + "\\n" * size,
+    "srt doubled": lambda size: (SRT + "x\n").replace("\n", "\n\n") + "\n" * size,
     "vtt letters by number": lambda size: VTT + "&#" + "1" * size + ";",
     "ass braces": lambda size: ASS.format(styles="", events="Dialogue: 0,1," + "{" * size),
     "ass fonts": lambda size: ASS.format(styles="", events="Dialogue: 0,1," + "{\\fnA}x" * size),
@@ -42,7 +57,7 @@ FILES: dict[str, Callable[[int], str]] = {
 
 @pytest.mark.parametrize("name", FILES)
 def test_reading_grows_evenly(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subrip, "MAX_CUE_CHARS", 10**9)
+    monkeypatch.setattr(cues, "MAX_CUE_CHARS", 10**9)
 
     def prepare(size: int) -> Callable[[], object]:
         data = FILES[name](size).encode()
@@ -60,12 +75,13 @@ def test_reading_grows_evenly(name: str, monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize("text", ["<font color=" + " " * 20_000, "color" + " " * 20_000, "color=\"'" * 4000])
 def test_a_color_is_sought_in_linear_time(text: str) -> None:
-    assert_grows_gently(lambda size: lambda: subrip.font_color((text * 4)[: size * 4]), operator.call, 1000)
+    assert_grows_gently(
+        lambda size: lambda: markup.read_marks(f"<font {text * 4}"[: size * 4] + ">"), operator.call, 1000
+    )
 
 
-@pytest.mark.parametrize("rest", [' color="#FF0000"', " color = '#ff0000'", " color=red", ' size=3 color= "#F00000"'])
-def test_colors_are_still_found(rest: str) -> None:
-    assert subrip.font_color(rest).startswith("#F")
+def test_a_color_is_read_in_linear_time() -> None:
+    assert_grows_gently(lambda size: lambda: colors.parse_color("rgb(" + "1 , " * size), operator.call, 1000)
 
 
 def test_word_times_grow_evenly() -> None:
@@ -105,7 +121,7 @@ def test_writing_grows_evenly() -> None:
 
 @pytest.mark.parametrize("kind", ["srt", "vtt", "ass"])
 def test_a_file_has_a_bounded_number_of_captions(kind: str) -> None:
-    count = subrip.MAX_CUES + 1
+    count = cues.MAX_CUES + 1
     text = {
         "srt": "0:0:0 --> 0:0:1\nx\n" * count,
         "vtt": "WEBVTT\n\n" + "00:00.000 --> 00:01.000\nx\n\n" * count,

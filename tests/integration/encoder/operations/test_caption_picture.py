@@ -17,8 +17,8 @@ TAGS = ["-color_primaries", "bt709", "-color_trc", "bt709", "-colorspace", "bt70
 
 @pytest.fixture(scope="module")
 def late(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A caption that comes after the end: the picture alone is judged."""
-    return media.srt(tmp_path_factory.mktemp("late") / "late.srt", [(50, 60, "late")])
+    """A caption between two frames of 25 a second: the picture alone is judged."""
+    return media.srt(tmp_path_factory.mktemp("late") / "late.srt", [(0.21, 0.23, "late")])
 
 
 def colors(path: Path) -> np.ndarray:
