@@ -1,9 +1,11 @@
-"""Subtitles of any kind, detected by their content: SubRip, WebVTT, ASS and SSA."""
+"""Subtitles of any kind, detected by their content: SubRip and what is like it, WebVTT, ASS and SSA, TTML, SAMI, LRC,
+MicroDVD and MPL2, and the JSON of whisper."""
 
 import codecs
 import re
+from typing import Protocol
 
-from encoder.captions.formats import subrip, substation, webvtt
+from encoder.captions.formats import counted, kinds, lrc, sami, subrip, substation, transcripts, ttml, webvtt
 from encoder.captions.formats.cue import MARK, Cue, LeftOut, Place, SubtitleError, Subtitles
 from encoder.captions.formats.envelope import unwrap
 from encoder.captions.formats.substation import Script
@@ -23,8 +25,23 @@ CONTROLS = re.compile(r"[\x01-\x08\x0e-\x19\x1b-\x1f]")
 DAMAGED_END = re.compile(r"(?<!\r)\r+\n")
 
 
+class SubtitleReader(Protocol):
+    """A module that reads a kind of subtitles."""
+
+    def matches(self, text: str) -> bool:
+        """Return True if a file is of the kind."""
+
+    def parse(self, text: str) -> Subtitles | Script:
+        """Return what the file holds. Raises SubtitleError."""
+
+
+READERS: tuple[SubtitleReader, ...] = (webvtt, ttml, sami, transcripts, counted, lrc, substation)
+"""Of each kind but SubRip, which anything else is taken for."""
+
+
 def read(data: bytes) -> Subtitles | Script:
     """Return what `parse` does for the text of a file. Raises SubtitleError."""
+    kinds.check_bytes(data)
     return parse(_decode(data))
 
 
@@ -32,11 +49,14 @@ def parse(text: str) -> Subtitles | Script:
     """Return the cues of a file in its order, and what is left out of it; of ASS and SSA the script, which has a look
     of its own. Raises SubtitleError."""
     text = unwrap(text)
-    if webvtt.matches(text):
-        return webvtt.parse(text)
-    if substation.matches(text):
-        return substation.parse(text)
-    return subrip.parse(text)
+    for reader in READERS:
+        if reader.matches(text):
+            return reader.parse(text)
+    try:
+        return subrip.parse(text)
+    except SubtitleError:
+        kinds.check_text(text)
+        raise
 
 
 def _decode(data: bytes) -> str:
