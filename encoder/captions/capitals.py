@@ -1,7 +1,7 @@
 """Captions in capitals, by the rules of their language.
 
-Source: SpecialCasing.txt of Unicode (Turkish, Azeri, Lithuanian); CLDR's el-Upper (Greek leaves accents out). What these
-say of Dutch (IJ) and German (ß becomes SS) holds in any language.
+Source: SpecialCasing.txt of Unicode (Turkish, Azeri, Lithuanian) and el-Upper of CLDR (Greek leaves accents out). What
+they say of Dutch (IJ) and German (ß becomes SS) holds in any language.
 """
 
 import re
@@ -20,8 +20,9 @@ CODES = {
     **dict.fromkeys(("lt", "lit", "lithuanian"), "lt"),
 }
 DOTLESS, DOT = "ı", "\u0307"
-# Of the letters of Turkish one in twenty; names in texts of other languages have fewer.
+# Of the letters of Turkish one in twenty is dotless; texts of other languages, which may have it in names, have these.
 DOTLESS_SHARE = 0.01
+NOT_TURKISH = re.compile("[wqx]", re.IGNORECASE)
 SOFT_DOTTED = "ijį"
 GREEK = re.compile("[\u0370-\u03ff\u1f00-\u1fff]")
 STRESS = ("\u0301", "\u0300", "\u0342")
@@ -37,7 +38,7 @@ def language_of(given: str, texts: Sequence[str]) -> str:
     if name:
         return CODES.get(name, "")
     dotless, letters = sum(text.count(DOTLESS) for text in texts), sum(map(len, texts))
-    return "tr" if dotless > DOTLESS_SHARE * letters else ""
+    return "tr" if dotless > DOTLESS_SHARE * letters and not any(map(NOT_TURKISH.search, texts)) else ""
 
 
 def capitalize(cue: Cue, words: Sequence[Word], language: str) -> tuple[Cue, list[Word]]:
@@ -74,7 +75,8 @@ def _greek(text: str, at: int) -> str:
     """Return a letter of Greek without its accents. A second vowel that the accent kept apart gets a diaeresis."""
     if not GREEK.match(text[at]):
         return text[at]
-    base, *marks = unicodedata.normalize("NFD", text[at])
+    parts = unicodedata.normalize("NFD", text[at])
+    base, marks = parts[0], parts[1:]
     has_diaeresis = DIAERESIS in marks
     if at and text[at] in "ιυ" and GREEK.match(text[at - 1]):
         before = unicodedata.normalize("NFD", text[at - 1])

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Sequence
 
 from apigpu.v1 import video_pb2
-from encoder.captions import ass, cue_warnings, fonts, formats, karaoke
+from encoder.captions import ass, capitals, cue_warnings, fonts, formats, karaoke
 from encoder.captions.ass import Style
 from encoder.captions.font_bounds import FontError
 from encoder.captions.formats import Cue, Script, Subtitles
@@ -42,8 +42,7 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
             script, warnings = _prepare_script(captions, request, context, own_faces)
         else:
             size = _square_pixel_size(video)
-            script, warnings = _write_script(captions.cues, request, context, own_faces, style, size)
-            warnings += cue_warnings.mark_warnings(captions.ignored)
+            script, warnings = _write_script(captions, request, context, own_faces, style, size)
     except FontError as error:
         raise _font_error(context.source("url_font"), error) from error
     (context.folder / SCRIPT).write_text(script, encoding="utf-8")
@@ -136,7 +135,7 @@ def _prepare_script(
 
 
 def _write_script(
-    cues: Sequence[Cue],
+    captions: Subtitles,
     request: video_pb2.CaptionRequest,
     context: PlanContext,
     own_faces: Sequence[fonts.Face],
@@ -144,6 +143,7 @@ def _write_script(
     size: tuple[int, int],
 ) -> tuple[str, list[video_pb2.Warning]]:
     """Return cues as a script in the requested style, and its warnings."""
+    cues: Sequence[Cue] = captions.cues
     family = style.font or (own_faces[0].family if own_faces else fonts.FAMILY)
     if not any(family.casefold() in face.names for face in own_faces) and not context.fonts.find_family(family):
         raise InvalidArgument.field("style.font", f"no font '{family}' is on this encoder; give its file as url_font.")
@@ -153,8 +153,15 @@ def _write_script(
     if style.highlight_color:
         karaoke.check_length(cues)
     requested_words = karaoke.match_words(cues, request.words) if request.words else []
+    if style.capitals:
+        language = capitals.language_of(request.language or captions.language, [cue.text for cue in cues])
+        shown = [
+            capitals.capitalize(cue, timed, language)
+            for cue, timed in zip(cues, requested_words or itertools.repeat(()), strict=False)
+        ]
+        cues, requested_words = [cue for cue, _ in shown], [timed for _, timed in shown] if requested_words else []
     texts = [cue.text for cue in cues]
-    letters = fonts.required_letters(texts, capitals=style.capitals)
+    letters = fonts.required_letters(texts)
     missing = context.fonts.furnish(context.folder / FONTS, {family: letters}, own_faces)
     drawn_cues = [fonts.drop_from_cue(cue, missing) for cue in cues]
     words = [fonts.drop_from_words(timed, cue, missing) for timed, cue in zip(requested_words, cues, strict=False)]
@@ -162,7 +169,7 @@ def _write_script(
     if style.highlight_color and not words:
         words = [karaoke.timed_words(cue) for cue in drawn_cues]
     script = ass.write_script(drawn_cues, *size, style, words or itertools.repeat(()))
-    return script, fonts.missing_glyph_warnings(texts, missing)
+    return script, [*cue_warnings.mark_warnings(captions.ignored), *fonts.missing_glyph_warnings(texts, missing)]
 
 
 def _square_pixel_size(video: VideoStream) -> tuple[int, int]:

@@ -324,6 +324,8 @@ class CaptionOptions(TypedDict, total=False):
         words: When each word is said (karaoke): every word of the subtitles, in their order. When not given,
             WebVTT's times of words count, and else the letters share the time of their caption.
         container: The kind of file to make. Default: mp4.
+        language: Language of the subtitles ("tr", "el-GR"), by whose rules capitals are made. When not given, that
+            which the file gives counts.
         max_cost_usd: The most that the job may cost, in US dollars. One that is expected to cost more is refused
             (FAILED_PRECONDITION, reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost
             nothing. At least 0.
@@ -336,6 +338,9 @@ class CaptionOptions(TypedDict, total=False):
         Option("When each word is said (karaoke): every word of the subtitles, in their order.", "words"),
     ]
     container: Annotated[Container | None, Option("The kind of file to make.", "container", default="mp4")]
+    language: Annotated[
+        str | None, Option('Language of the subtitles ("tr", "el-GR"), by whose rules capitals are made.', "language")
+    ]
     max_cost_usd: Annotated[
         float | None, Option("The most that the job may cost, in US dollars.", "max-cost-usd", minimum=0)
     ]
@@ -507,7 +512,7 @@ OPERATIONS: dict[str, Operation] = {
         {
             "video": Input("Source of the video."),
             "subtitles": Input(
-                "Source of the subtitles: SubRip (.srt), WebVTT (.vtt), ASS or SSA; told by the content."
+                "Source of the subtitles: SubRip (.srt), WebVTT (.vtt), ASS, SSA, SBV, LRC, TTML, SAMI or whisper's JSON; told by the content."
             ),
         },
         CaptionOptions,

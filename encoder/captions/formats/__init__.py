@@ -18,7 +18,7 @@ NO_TEXT = "it is not a text file; give subtitles as SubRip (.srt), WebVTT (.vtt)
 # Of text in UTF-16 every second byte is 0 where it has digits, blanks and Latin letters: any subtitles have many.
 SAMPLE_BYTES = 4096
 ZEROS = 0.2
-# What a tool that crashed leaves at the end of a text; of other files it is more.
+# What a tool that crashed leaves in a text; of other files it is more.
 MAX_ZEROS = 0.05
 CONTROLS = re.compile(r"[\x01-\x08\x0e-\x19\x1b-\x1f]")
 # A file that was written as text, with the line ends of text, twice or more.
@@ -62,7 +62,7 @@ def parse(text: str) -> Subtitles | Script:
 def _decode(data: bytes) -> str:
     """Return the text of a file, by its byte order mark, else UTF-16 or UTF-8 if it looks like it, else Windows-1252;
     lines end in \\n. Raises SubtitleError."""
-    text = DAMAGED_END.sub("\n", _text(data)).replace("\r", "\n")
+    text = DAMAGED_END.sub("\n", _text(data)).replace("\r", "\n").rstrip("\0")
     if "\0" in text and (text.count("\0") > MAX_ZEROS * len(text) or CONTROLS.search(text)):
         raise SubtitleError(NO_TEXT)
     # Composed: fonts have "é" more often than they can put an accent on "e".

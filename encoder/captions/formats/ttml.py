@@ -15,7 +15,8 @@ from encoder.captions.formats.colors import parse_color
 from encoder.captions.formats.cue import ANYWHERE, Cue, LeftOut, Place, SubtitleError, Subtitles, gather, name_cue
 from encoder.captions.formats.markup import read_marks
 
-HEAD = re.compile(r"\s*(?:<\?xml[^<>]*>\s*)?(?:<!--[^<>]*-->\s*)?<(?:\w{1,20}:)?(?:tt|transcript|timedtext)[\s>]")
+ROOT = re.compile(r"<(?:\w{1,20}:)?(?:tt|transcript|timedtext)[\s>]")
+HEAD_CHARS = 4096
 MAX_DEPTH = 100
 # Of times: hours, minutes, seconds, milliseconds; frames and ticks are as long as the file says.
 UNITS = {"h": 3_600_000.0, "m": 60_000.0, "s": 1000.0, "ms": 1.0}
@@ -60,7 +61,7 @@ class _Caption:
 
 def matches(text: str) -> bool:
     """Return True for what begins like TTML, or like YouTube's XML."""
-    return HEAD.match(text) is not None
+    return text.lstrip().startswith("<") and ROOT.search(text[:HEAD_CHARS]) is not None
 
 
 def parse(text: str) -> Subtitles:
@@ -87,7 +88,7 @@ def _refuse_doctype(*_: object) -> None:
 
 def _cues(captions: list[_Caption], ignored: set[str]) -> Iterator[Cue | LeftOut]:
     following = [caption.element.begin for caption in captions[1:]]
-    for caption, after in zip(captions, [*following, None], strict=True):
+    for caption, after in zip(captions, [*following, None], strict=False):
         begin, end = caption.element.begin, caption.element.end if caption.element.end is not None else after
         if not caption.element.is_timed or end is None:
             yield LeftOut(caption.name, "has no begin and end")

@@ -139,15 +139,22 @@ class CaptionRequest(_message.Message):
     STYLE_FIELD_NUMBER: _builtins.int
     WORDS_FIELD_NUMBER: _builtins.int
     CONTAINER_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
     MAX_COST_USD_FIELD_NUMBER: _builtins.int
     url_video: _builtins.str
     """Source of the video."""
     url_srt: _builtins.str
-    """Source of the subtitles: SubRip (.srt), WebVTT (.vtt), ASS or SSA; told by the content."""
+    """Source of the subtitles: SubRip (.srt), WebVTT (.vtt), ASS, SSA, SBV, LRC, TTML, SAMI or whisper's JSON; told by the
+    content.
+    """
     url_font: _builtins.str
     """Source of a font (TrueType or OpenType) for the captions."""
     container: Global___Container.ValueType
     """The kind of file to make."""
+    language: _builtins.str
+    """Language of the subtitles ("tr", "el-GR"), by whose rules capitals are made. When not given, that which the file gives
+    counts.
+    """
     max_cost_usd: _builtins.float
     """The most that the job may cost, in US dollars. One that is expected to cost more is refused (FAILED_PRECONDITION,
     reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost nothing.
@@ -171,11 +178,12 @@ class CaptionRequest(_message.Message):
         style: _caption_style_pb2.CaptionStyle | None = ...,
         words: _abc.Iterable[_caption_style_pb2.CaptionWord] | None = ...,
         container: Global___Container.ValueType = ...,
+        language: _builtins.str = ...,
         max_cost_usd: _builtins.float | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_cost_usd", b"_max_cost_usd", "max_cost_usd", b"max_cost_usd", "style", b"style"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_cost_usd", b"_max_cost_usd", "container", b"container", "max_cost_usd", b"max_cost_usd", "style", b"style", "url_font", b"url_font", "url_srt", b"url_srt", "url_video", b"url_video", "words", b"words"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_cost_usd", b"_max_cost_usd", "container", b"container", "language", b"language", "max_cost_usd", b"max_cost_usd", "style", b"style", "url_font", b"url_font", "url_srt", b"url_srt", "url_video", b"url_video", "words", b"words"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_cost_usd: _TypeAlias = _typing.Literal["max_cost_usd"]  # noqa: Y015
     _WhichOneofArgType__max_cost_usd: _TypeAlias = _typing.Literal["_max_cost_usd", b"_max_cost_usd"]  # noqa: Y015

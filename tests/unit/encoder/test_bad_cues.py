@@ -77,7 +77,7 @@ def test_the_warning_names_the_first() -> None:
     assert warning.message.startswith("30 captions are left out: caption 1 has no text; ")
     assert "caption 10 has no text; and 20 more" in warning.message
     assert warning.metadata["count"] == "30"
-    assert warning.metadata["cues"].endswith("; caption 10")
+    assert warning.metadata["cues"].endswith("; caption 10; and 20 more")
     assert not cue_warnings.left_out_warnings([])
     assert not cue_warnings.mark_warnings(set())
 

@@ -142,7 +142,8 @@ def test_a_line_of_blanks_does_not_end_a_cue() -> None:
 
 
 def test_cues_of_webvtt_need_no_empty_line_between() -> None:
-    text = "WEBVTT\n00:00.000 --> 00:01.000\na\n2\n00:01.000 --> 00:02.000\nb\nNOTE c\n\nNOTE\n\nx\n00:02.000 --> 00:03.000\nd"
+    first = "WEBVTT\n00:00.000 --> 00:01.000\na\n2\n00:01.000 --> 00:02.000\nb\nNOTE c\n\nNOTE\n\n"
+    text = f"{first}x\n00:02.000 --> 00:03.000\nd"
     assert [cue.text for cue in read_subtitles(text).cues] == ["a", "b\nNOTE c", "d"]
 
 

@@ -15,6 +15,8 @@ from tests.support.growth import assert_grows_gently
 SRT = "1\n00:00:01,000 --> 00:00:09,000\n"
 VTT = "WEBVTT\n\n00:01.000 --> 00:09.000\n"
 ASS = "[Script Info]\n\n[V4+ Styles]\nFormat: Name, Fontname\n{styles}\n[Events]\nFormat: Start, End, Text\n{events}\n"
+TTML = "<tt><body><div>{}</div></body></tt>"
+JSON_WORDS = '{"word":" b","start":1,"end":2},'
 MARKS = "\u0301\u0327"
 
 # Each makes a file of a size that grows in step with a number.
@@ -47,6 +49,28 @@ FILES: dict[str, Callable[[int], str]] = {
     "srt fences": lambda size: "```\n" * size + SRT,
     "srt escaped": lambda size: (SRT + "x\n").replace("\n", "\\n") + "\\n" * size,
     "srt doubled": lambda size: (SRT + "x\n").replace("\n", "\n\n") + "\n" * size,
+    "sbv": lambda size: "0:00:01.000,0:00:04.000\n" + "[br]" * size,
+    "lrc times": lambda size: "[00:01.00]" * size + "x",
+    "lrc lines": lambda size: "".join(f"[00:{n % 60:02}.00]x <00:01.50>y\n" for n in range(size // 20)),
+    "lrc tags": lambda size: "[00:01.00]x\n[a:" + "] " * size + "x",
+    "ttml elements": lambda size: TTML.format("<p begin='1s' end='2s'>x<br/></p>" * (size // 10)),
+    "ttml parts": lambda size: TTML.format("<p begin='1s' end='2s'>" + "<span begin='1s'>x </span>" * size + "</p>"),
+    "ttml texts": lambda size: TTML.format("<p begin='1s' end='2s'>" + "x &amp; \n " * size + "</p>"),
+    "ttml styles": lambda size: TTML.format("<style xml:id='a' style='a a'/>" * size + "<p begin='1s' end='2s'>x</p>"),
+    "ttml attributes": lambda size: TTML.format("<p begin='1s' " + "".join(f"a{n}='' " for n in range(size)) + "/>"),
+    "ttml open": lambda size: TTML.format("<p begin='" + "1" * size),
+    "ttml head": lambda size: "<?xml" + " <tt" * size,
+    "sami": lambda size: "<sami>" + "<sync start=1><p class=a>x\n" * (size // 4),
+    "sami unclosed": lambda size: "<sami>" + "<sync start=1 " * size,
+    "sami one": lambda size: "<sami><sync " + "start=" * size + "><p>" + "<p class=" * size,
+    "microdvd": lambda size: "{1}{1}25\n" + "{1}{}x|{y:i}y\n" * (size // 4),
+    "mpl2": lambda size: "[1][2]" + "/|" * size,
+    "json segments": lambda size: "[" + '{"start":1,"end":2,"text":"x"},' * (size // 4) + "{}]",
+    "json words": lambda size: (
+        '[{"start":1,"end":2,"text":"' + "a b " * size + '","words":[' + JSON_WORDS * size + "{}]}]"
+    ),
+    "json nested": lambda size: '[{"a":' * size,
+    "json number": lambda size: '[{"start":' + "1" * size + "}]",
     "vtt letters by number": lambda size: VTT + "&#" + "1" * size + ";",
     "ass braces": lambda size: ASS.format(styles="", events="Dialogue: 0,1," + "{" * size),
     "ass fonts": lambda size: ASS.format(styles="", events="Dialogue: 0,1," + "{\\fnA}x" * size),
