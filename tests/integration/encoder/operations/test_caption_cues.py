@@ -17,10 +17,13 @@ SEEN = [
     ("first<br>second<br/>third", "first\nsecond\nthird"),
     ("Tom &amp; Jerry&#39;s &lt;3", "Tom & Jerry's <3"),
     (r"{\fad(90,90)\blur3}<v Roger>plain</v> <span>text</span>", "plain text"),
-    ('<font color="#0f0">green</font> <c.colorFF8000>orange</c>', '<font color="#00FF00">green</font> <font color="#FF8000">orange</font>'),
+    (
+        '<font color="#0f0">green</font> <c.colorFF8000>orange</c>',
+        '<font color="#00FF00">green</font> <font color="#FF8000">orange</font>',
+    ),
     (r"{\an8}{\fs20}top", r"{\an8}top"),
     ("a < b > c <3 {hello} AT&T", "a < b > c <3 {hello} AT&T"),
-]  # fmt: skip
+]
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +85,14 @@ async def test_capitals_of_turkish(client: Client, video: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("kind", "field"), [("caption", "url_video"), ("caption", "url_srt"), ("img2vid", "images.image_url"), ("addaudio", "url_audio")]
-)  # fmt: skip
+    ("kind", "field"),
+    [
+        ("caption", "url_video"),
+        ("caption", "url_srt"),
+        ("img2vid", "images.image_url"),
+        ("addaudio", "url_audio"),
+    ],
+)
 async def test_a_web_page_in_place_of_a_file_is_told(
     client: Client, video: Path, cues: Path, still: Path, sound: Path, kind: str, field: str
 ) -> None:
