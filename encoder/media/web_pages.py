@@ -55,8 +55,6 @@ def _advice(url: str, head: str) -> str:
     """Return what to do by the host of the link, or by the page's title."""
     host = (urlsplit(url).hostname or "") if "://" in url else ""
     title = TITLE.search(head)
-    for hosts, titles, advice in ADVICE:
-        is_host = re.fullmatch(rf"(?:[^/]*\.)?(?:{hosts})", host) is not None
-        if is_host or (title is not None and re.search(titles, title[1])):
-            return advice
-    return ""
+    by_host = (advice for hosts, _, advice in ADVICE if re.fullmatch(rf"(?:.*\.)?(?:{hosts})", host))
+    by_title = (advice for _, titles, advice in ADVICE if title and re.search(titles, title[1]))
+    return next(by_host, "") or next(by_title, "")

@@ -38,7 +38,7 @@ def _cues(text: str, ignored: set[str]) -> Iterator[Cue]:
     starts = [max(int(said[1]), 0) if (said := START.search(match[1])) else 0 for match in syncs]
     line, counted, count = 1, 0, 0
     shown: list[tuple[int, str, str]] = []
-    for match, end, start in zip(syncs, ends, starts, strict=True):
+    for match, end, start in zip(syncs, ends, starts, strict=False):
         line += text.count("\n", counted, match.start())
         counted = match.start()
         for name, words in _paragraphs(text[match.end() : end]):

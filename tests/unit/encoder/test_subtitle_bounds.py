@@ -79,6 +79,12 @@ FILES: dict[str, Callable[[int], str]] = {
 }
 
 
+def read_cues(text: str) -> tuple[Cue, ...]:
+    found = formats.read(text.encode())
+    assert isinstance(found, formats.Subtitles)
+    return found.cues
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_reading_grows_evenly(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cues, "MAX_CUE_CHARS", 10**9)
@@ -165,7 +171,7 @@ def test_a_caption_has_a_bounded_length(head: str) -> None:
 @pytest.mark.parametrize("line", ["1" * 5000, "²", "1" * 5000 + "%", "٣"])
 def test_a_strange_line_is_no_failure(line: str) -> None:
     text = VTT.replace("09.000", f"09.000 line:{line}") + "x&#" + "9" * 5000 + ";"
-    (cue,) = formats.read(text.encode())
+    (cue,) = read_cues(text)
     assert cue.text.endswith("x\ufffd")
 
 
@@ -177,5 +183,5 @@ def test_an_error_quotes_no_more_than_a_line() -> None:
 
 
 def test_a_time_after_the_last_word_is_borne() -> None:
-    (cue,) = formats.read((VTT + "one <00:02.000>two   <00:03.000>").encode())
+    (cue,) = read_cues(VTT + "one <00:02.000>two   <00:03.000>")
     assert fonts.drop_from_cue(cue, {"w"}).text == "one to"
