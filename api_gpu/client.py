@@ -127,6 +127,22 @@ class Client:
         ]
         return self._submit("img2vid", options, images=stills)
 
+    def chain(
+        self, steps: Sequence[Mapping[str, Any]], *, keep: Sequence[str] = (), max_cost_usd: float | None = None
+    ) -> Job:
+        """Queue a job of several operations: `{"id": "clip", "img2vid": {"images": [{…}]}}`, `{"id": "talk", "caption":
+        {"video": "step:clip", "subtitles": "talk.srt"}}`.
+
+        The values are those of the operations' methods, or of the JSON surface. "step:ID" is the result of a step,
+        "step:ID[0]" the first one of several. The results of the steps in `keep`, or of those that no other needs, are
+        the job's; with several they are its `clips`, with the ids of their steps.
+        """
+        return self._submit("chain", {}, steps=steps, keep=list(keep), max_cost_usd=max_cost_usd)
+
+    def submit(self, operation: video_pb2.Operation) -> Job:
+        """Queue a job from a message of the API, whose sources are URLs and names of assets."""
+        return self._jobs.submit(operation)
+
     def get(self, job_id: str) -> Job:
         """Read a job. Raises NotFound."""
         return self._jobs.get(job_id)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from apigpu.options import Source
 
 T = TypeVar("T")
-ASSETS = "assets/"
+ASSETS, STEP = "assets/", "step:"
 KINDS = {
     FieldDescriptor.CPPTYPE_BOOL: "true or false",
     FieldDescriptor.CPPTYPE_DOUBLE: "a number",
@@ -40,7 +40,8 @@ def local_file(source: Source) -> Path | None:
     if isinstance(source, Path):
         return source
     # The ids of assets are random: a file of that name means the folder "assets" here.
-    if source.startswith(("http://", "https://")) or (source.startswith(ASSETS) and not Path(source).exists()):
+    is_name = source.startswith((ASSETS, STEP)) and not Path(source).exists()
+    if source.startswith(("http://", "https://")) or is_name:
         return None
     return Path(source)
 
@@ -88,7 +89,10 @@ def fill(message: Message, **values: Any) -> list[RequestInput]:
 
 
 def _fill(message: Message, values: Mapping[str, Any], prefix: str, inputs: list[RequestInput]) -> None:
-    by_name: dict[str, Any] = {client_name(field): field for field in message.DESCRIPTOR.fields}
+    # By those of the JSON surface too, as plans in files have them.
+    known = message.DESCRIPTOR.fields
+    by_name: dict[str, Any] = {name: field for field in known for name in (field.name, field.json_name)}
+    by_name |= {client_name(field): field for field in known}
     for name, value in values.items():
         if value is None:
             continue
@@ -136,7 +140,10 @@ def _set(message: Message, field: FieldDescriptor, value: Any, path: str, inputs
     if field.enum_type is not None:
         value = _number(field.enum_type, value, path)
     try:
-        setattr(message, field.name, value)
+        if field.is_repeated:
+            getattr(message, field.name).extend(elements(value, path))
+        else:
+            setattr(message, field.name, value)
     except (TypeError, ValueError) as error:
         raise _wrong(path, value, KINDS[field.cpp_type]) from error
 

@@ -1,7 +1,8 @@
 """Dataclasses as JSON: stored records, and messages between the processes of one service.
 
 Data of another version is read as far as it can be: fields that a dataclass does not have are dropped, at every depth,
-and missing ones take their defaults. A field whose name in JSON differs from its own has `metadata={STORED: name}`.
+and missing ones take their defaults. A field whose name in JSON differs from its own has `metadata={STORED: name}`; one
+with `metadata=SPARSE` is left out where it has its default.
 """
 
 import base64
@@ -18,6 +19,10 @@ from pydantic import ConfigDict, RootModel, ValidationError
 
 # The key under which pydantic looks for it.
 STORED = "alias"
+SPARSE = {"sparse": True}
+
+# Equal to no value: what is not sparse is always written.
+ALWAYS = object()
 
 T = TypeVar("T")
 
@@ -47,7 +52,8 @@ class _Data(RootModel[T]):
 def _plain(value: Any) -> Any:
     """Return a value that JSON has no form for as one of those that it has, its parts left as they are."""
     if dataclasses.is_dataclass(value):
-        return {stored: getattr(value, name) for name, stored in _names(type(value))}  # type: ignore[arg-type]
+        fields = ((stored, getattr(value, name), absent) for name, stored, absent in _fields(type(value)))  # type: ignore[arg-type]
+        return {stored: part for stored, part, absent in fields if part != absent}
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, bytes):
@@ -62,6 +68,9 @@ def _plain(value: Any) -> Any:
 
 
 @functools.cache
-def _names(kind: Any) -> tuple[tuple[str, str], ...]:
-    """Return name and stored name of each field."""
-    return tuple((field.name, field.metadata.get(STORED, field.name)) for field in dataclasses.fields(kind))
+def _fields(kind: Any) -> tuple[tuple[str, str, object], ...]:
+    """Return name and stored name of each field, and the value for which it is left out."""
+    return tuple(
+        (field.name, field.metadata.get(STORED, field.name), field.default if "sparse" in field.metadata else ALWAYS)
+        for field in dataclasses.fields(kind)
+    )

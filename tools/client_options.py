@@ -179,9 +179,14 @@ def fields_of(message: Descriptor) -> list[Field]:
 
 
 def operations() -> list[tuple[str, Descriptor]]:
-    """Return the operations: name and request."""
-    fields = video_pb2.Operation.DESCRIPTOR.fields
-    return [(field.name, field.message_type) for field in fields if field.message_type is not None]
+    """Return the operations, but for those that are made of others: name and request."""
+    found = [(field.name, field.message_type) for field in video_pb2.Operation.DESCRIPTOR.fields]
+    return [(name, request) for name, request in found if request is not None and not is_graph(request)]
+
+
+def is_graph(request: Descriptor) -> bool:
+    """Return True for the request of an operation that is made of others."""
+    return bool(request.GetOptions().Extensions[options_pb2.rules].graph)
 
 
 def class_name(message: Descriptor) -> str:

@@ -179,7 +179,8 @@ def pages() -> dict[Path, str]:
     """Return the text of every page that is generated, or has a part that is."""
     reference, operations = ROOT / "docs" / "reference", ROOT / "docs" / "operations"
     written = {reference / "grpc.md": grpc_page(), reference / "command-line.md": command_line_page()}
-    return written | {page: options_in(page) for page in operations.glob("*.md")}
+    known = dict(client_options.operations())
+    return written | {page: options_in(page) for page in operations.glob("*.md") if page.stem in known}
 
 
 def main(mode: str) -> None:

@@ -157,7 +157,7 @@ def frames_text(progress: JobProgress) -> str:
     frames = f"{progress.frames_done}" + (f"/{progress.frames_total}" if progress.frames_total else "")
     words = [f"{frames} frames", f"{progress.fps:.0f} fps"]
     if progress.total > 1:
-        words.insert(0, f"{progress.processed}/{progress.total} clips")
+        words.insert(0, f"{progress.processed} of {progress.total} done")
     if progress.phase == "COLD_START":
         words.append(STARTING)
     if progress.seconds_left is not None:

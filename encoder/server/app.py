@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from apigpu.encoder.v1 import encoder_pb2, encoder_pb2_grpc
-from apigpu.v1 import video_pb2
+from apigpu.v1 import options_pb2, video_pb2
 from encoder.codecs.nvenc import driver
 from encoder.config import EncoderSettings
 from encoder.tasks import inputs
@@ -71,7 +71,7 @@ class EncoderServicer(encoder_pb2_grpc.EncoderServiceServicer):
         return encoder_pb2.GetCapabilitiesResponse(
             slots=slots.offered,
             busy=slots.busy,
-            operations=[field.name for field in KINDS],
+            operations=[field.name for field in KINDS if not _is_graph(field.message_type)],
             stuck_slots=slots.stuck,
             codecs=_codecs(capabilities, working=True),
             unusable_codecs=_codecs(capabilities, working=False),
@@ -87,6 +87,11 @@ class EncoderServicer(encoder_pb2_grpc.EncoderServiceServicer):
             sandbox=capabilities.ffmpeg.sandbox.name,
             driver=driver.versions(),
         )
+
+
+def _is_graph(message: Any) -> bool:
+    """Return True for an operation that is made of others, which the gateway takes apart."""
+    return bool(message.GetOptions().Extensions[options_pb2.rules].graph)
 
 
 def _codecs(capabilities: Capabilities, *, working: bool) -> list[encoder_pb2.Codec]:

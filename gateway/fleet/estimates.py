@@ -65,13 +65,14 @@ class Estimates:
         return replace(self, setups={**self.setups, provider: self._setup(provider, prior_seconds).after(seconds)})
 
     def job_usd(
-        self, operation: str, tasks: int, usd_per_hour: float, *, slots: int = 1, overhead_seconds: float = 0.0
+        self, tasks: Mapping[str, int], usd_per_hour: float, *, slots: int = 1, overhead_seconds: float = 0.0
     ) -> float:
-        """Return the expected cost of a job on instances of this price and number of slots.
+        """Return the expected cost of a job, of so many tasks by operation, on instances of this price and number of
+        slots.
 
         `overhead_seconds` is the billed time without tasks that the job causes: set-up and idling of new instances.
         """
-        working_seconds = tasks * self.task_seconds(operation) / slots
+        working_seconds = sum(self.task_seconds(kind) * count for kind, count in tasks.items()) / slots
         return usd_per_hour * (working_seconds + overhead_seconds) / HOUR_SECONDS
 
     def _task(self, operation: str) -> RunningMean:

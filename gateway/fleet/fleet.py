@@ -51,12 +51,13 @@ class Fleet:
         """Return True while an instance is on its way."""
         return any(instance.ready_at is None for instance in self.registry.living())
 
-    def expected_usd(self, operation: str, tasks: int) -> float | None:
-        """Return the expected cost of a job at the cheapest provider; None if there is none to rent from."""
+    def expected_usd(self, tasks: Mapping[str, int]) -> float | None:
+        """Return the expected cost of a job, of so many tasks by operation, at the cheapest provider; None if there is
+        none to rent from."""
         monitors = self.controller.rentable_monitors
-        return min((self._expected_usd(monitor, operation, tasks) for monitor in monitors), default=None)
+        return min((self._expected_usd(monitor, tasks) for monitor in monitors), default=None)
 
-    def _expected_usd(self, monitor: ProviderMonitor, operation: str, tasks: int) -> float:
+    def _expected_usd(self, monitor: ProviderMonitor, tasks: Mapping[str, int]) -> float:
         # The answer is for the next estimate: this one uses what is known.
         monitor.refresh_offers(OFFERS_SECONDS)
         provider, estimates = monitor.provider, self.estimate_store.estimates
@@ -68,7 +69,7 @@ class Fleet:
         offers = [(offer.usd_per_hour, offer.slots) for offer in monitor.offers]
         paid = [(instance.usd_per_hour, instance.slots) for instance in rented[:PRICES_PAID]]
         usd_per_hour, slots = min(offers or paid, default=(provider.max_usd_per_hour, provider.slots))
-        return estimates.job_usd(operation, tasks, usd_per_hour, slots=slots, overhead_seconds=overhead_seconds)
+        return estimates.job_usd(tasks, usd_per_hour, slots=slots, overhead_seconds=overhead_seconds)
 
 
 @dataclass(eq=False)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -30,14 +31,13 @@ class CostGuard:
     pool: Pool
     check_seconds: float
 
-    def check(self, wanted: video_pb2.Operation) -> None:
-        """Raise FailedPrecondition (COST_LIMIT) for an operation that is expected to cost more than it may. Encoders of
-        one's own cost nothing: where one answers, a job may wait for it."""
-        max_usd = operation.budget(wanted)
+    def check(self, job: Job) -> None:
+        """Raise FailedPrecondition (COST_LIMIT) for a job that is expected to cost more than it may. Encoders of one's
+        own cost nothing: where one answers, a job may wait for it."""
+        max_usd = operation.budget(video_pb2.Operation.FromString(job.request))
         if max_usd is None or any(member.ready and not member.is_rented for member in self.pool.members):
             return
-        tasks = len(operation.items(wanted))
-        expected_usd = self.fleet.expected_usd(operation.kind(wanted)[0], tasks)
+        expected_usd = self.fleet.expected_usd(Counter(map(job.kind, range(len(job.tasks)))))
         if expected_usd is not None and expected_usd > max_usd:
             raise FailedPrecondition(
                 f"max_cost_usd is {max_usd:g}, and the job is expected to cost {expected_usd:.4f}; allow more.",
@@ -85,7 +85,7 @@ class CostGuard:
             if task.usage and task.usage[-1].instance == instance:
                 now = task.usage[-1].ended_at or now
                 if task.status is Status.COMPLETED and task.started_at is not None:
-                    await self.fleet.estimate_store.task_ended(job.operation, now - task.started_at)
+                    await self.fleet.estimate_store.task_ended(job.kind(ref.index), now - task.started_at)
         await self.fleet.registry.end_run(instance, ref.key, now)
 
     async def _drop(self, ref: TaskRef, instance: str) -> None:

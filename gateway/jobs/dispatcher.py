@@ -9,6 +9,7 @@ that a later attempt has changed, and leaves the message to that one.
 """
 
 import asyncio
+import contextlib
 import functools
 import time
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,7 @@ from gateway.jetstream.records import UnreadableRecord
 from gateway.jobs import model
 from gateway.jobs.cost_guard import CostGuard
 from gateway.jobs.executor import TaskExecutor, TaskTimedOut, reap_orphaned_runs
+from gateway.jobs.intermediates import IntermediateCleanup
 from gateway.jobs.model import Failure, Job
 from gateway.jobs.policy import JobPolicy
 from gateway.jobs.preparation import Preparation, SlotLease
@@ -48,6 +50,7 @@ class Dispatcher:
     executor: TaskExecutor
     preparation: Preparation
     cost_guard: CostGuard
+    cleanup: IntermediateCleanup
     policy: JobPolicy
     running: dict[asyncio.Task[bool], Attempt] = field(default_factory=dict, init=False)
     _loops: list[asyncio.Task[None]] = field(default_factory=list, init=False)
@@ -60,6 +63,7 @@ class Dispatcher:
         recover = functools.partial(repeat, seconds=self.policy.recover_seconds)
         loops = [
             self._take_loop(),
+            self.cleanup.run(self.policy.recover_seconds),
             recover("cannot delete old records", work=lambda: self.store.prune(time.time())),
             recover("cannot check the queue", work=lambda: self.queue.recover(self.store)),
         ]
@@ -165,7 +169,10 @@ class Dispatcher:
 
     async def _settle(self, attempt: Attempt, error: ServiceError | None, slot: SlotLease) -> None:
         """Record how the task ended, then let go of its message."""
-        if error is None or (isinstance(error, NotFound) and error.reason == "JOB_NOT_FOUND"):
+        if error is None:
+            await self._queue_next(attempt)
+            await attempt.delivery.ack()
+        elif isinstance(error, NotFound) and error.reason == "JOB_NOT_FOUND":
             await attempt.delivery.ack()
         elif isinstance(error, OriginBusy):
             pause_seconds = self.policy.origin_busy.pause_seconds(attempt.delivery.count)
@@ -178,6 +185,14 @@ class Dispatcher:
             await self._try_again(attempt, error, slot)
         else:
             await self._fail(attempt, error)
+
+    async def _queue_next(self, attempt: Attempt) -> None:
+        """Queue the tasks of a graph that waited for this one. Where it fails, the message comes again, and with it
+        this."""
+        job_id = attempt.ref.job_id
+        if self.store.index.is_graph(job_id):
+            with contextlib.suppress(NotFound, UnreadableRecord):
+                await self.queue.put(await self.store.get(job_id))
 
     def _is_anothers(self, attempt: Attempt) -> bool:
         """Return True if nothing was started here, and another living gateway has the task."""

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from apigpu.encoder.v1 import encoder_pb2
-from apigpu.v1 import video_pb2
 from gateway.assets.store import AssetStore
 from gateway.jetstream.records import UnreadableRecord
-from gateway.jobs import model, operation
+from gateway.jobs import graph, model, operation
 from gateway.jobs.model import Job
 from gateway.jobs.policy import JobPolicy
 from gateway.jobs.progress import Phase, ProgressBus, TaskProgress
@@ -105,10 +104,9 @@ class TaskExecutor:
         attempt.started_at = job.tasks[ref.index].started_at
 
     def _encode_job(self, ref: TaskRef, job: Job) -> EncodeJob:
-        request = video_pb2.Operation.FromString(job.request)
-        if not operation.is_known(request):
+        wanted = graph.task_operation(job, ref.index)
+        if not operation.is_known(wanted):
             raise EncoderBusy(f"Job {job.id} is of an operation that only a gateway of a later version knows.")
-        wanted = operation.task_operation(request, ref.index)
         _, message = operation.kind(wanted)
         inputs = [
             Input(path, source, functools.partial(self.sources.open, source), tuple(also))

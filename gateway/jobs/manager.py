@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import structlog
 
 from apigpu.v1 import video_pb2
-from gateway.jobs import model, operation
-from gateway.jobs.model import Failure, Job, Status, Task
+from gateway.jobs import graph, model, operation
+from gateway.jobs.model import Failure, Job, Status
 from gateway.jobs.policy import JobPolicy
 from gateway.jobs.progress import ProgressBus
 from gateway.jobs.queue import TaskQueue
@@ -43,7 +43,7 @@ def check_wait(seconds: float) -> None:
 
 @dataclass(eq=False)
 class JobManager:
-    """The jobs of all gateways. `check_cost` raises for an operation that is expected to cost more than it may,
+    """The jobs of all gateways. `check_cost` raises for one that is expected to cost more than it may,
     `check_room` while the store has no room for new jobs.
 
     Errors: InvalidArgument (the operation is wrong), NotFound (no such job), FailedPrecondition (it has ended),
@@ -54,7 +54,7 @@ class JobManager:
     queue: TaskQueue
     progress: ProgressBus
     sources: Sources
-    check_cost: Callable[[video_pb2.Operation], None]
+    check_cost: Callable[[Job], None]
     policy: JobPolicy
     check_room: Callable[[], None] = lambda: None
     is_draining: bool = field(default=False, init=False)
@@ -69,17 +69,18 @@ class JobManager:
         """Check the operation and queue it; on return it is on disk. Return the new job."""
         operation.check(wanted, self.policy.max_items)
         self._check_sources(wanted)
-        self.check_cost(wanted)
-        self.check_room()
         now = time.time()
         job = Job(
             id=model.new_id(now),
             operation=operation.kind(wanted)[0],
-            request=wanted.SerializeToString(),
+            request=graph.request_of(wanted),
             batch=operation.is_batch(wanted),
-            tasks=tuple(Task(item=item) for item in operation.items(wanted)),
+            tasks=graph.tasks_of(wanted, self.policy.max_items),
             created_at=now,
+            graph=graph.is_graph(wanted),
         )
+        self.check_cost(job)
+        self.check_room()
         try:
             await self.store.add(job)
             await self.queue.put(job)
@@ -120,6 +121,8 @@ class JobManager:
 
     def _check_sources(self, wanted: video_pb2.Operation) -> None:
         for path, source in operation.inputs(operation.kind(wanted)[1]):
+            if graph.is_graph(wanted) and graph.is_reference(source):
+                continue
             try:
                 self.sources.check(source)
             except InvalidArgument as error:

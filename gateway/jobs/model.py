@@ -13,7 +13,7 @@ from typing import Any
 
 from gateway.assets.record import name_for_type
 from gateway.fleet.billing import UsageInterval, merge
-from servicekit.codec import STORED
+from servicekit.codec import SPARSE, STORED
 
 MAX_WARNINGS = 50
 MP4 = "video/mp4"
@@ -105,6 +105,12 @@ class Task:
     files: tuple[ResultFile, ...] = ()
     # The next attempt goes to others, where there are others.
     unfit: tuple[UnfitEncoder, ...] = ()
+    # Of a graph: the name of its operation, and the serialized apigpu.v1.Operation, in whose sources "task:N" stands
+    # for the result of task N; the tasks that these are; and whether its result is one of the job's.
+    kind: str = field(default="", metadata=SPARSE)
+    operation: bytes = field(default=b"", metadata=SPARSE)
+    needs: tuple[int, ...] = field(default=(), metadata=SPARSE)
+    is_kept: bool = field(default=True, metadata=SPARSE)
 
     def is_current(self, started_at: float | None) -> bool:
         """Return True if the attempt started at that time (None: not started yet) is still the newest one. If not,
@@ -114,7 +120,8 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job. `request` is a serialized apigpu.v1.Operation; `batch` tells a list of results from a single one."""
+    """A job. `request` is a serialized apigpu.v1.Operation; `batch` tells a list of results from a single one. The
+    tasks of a graph have operations of their own, and all must succeed."""
 
     id: str
     operation: str
@@ -125,19 +132,42 @@ class Job:
     started_at: float | None = None
     ended_at: float | None = None
     cancelled: bool = False
+    graph: bool = field(default=False, metadata=SPARSE)
 
     @property
     def status(self) -> Status:
-        """Derived from the tasks: a job with at least one result is COMPLETED unless it was cancelled."""
+        """Derived from the tasks: a job with at least one result is COMPLETED unless it was cancelled; a graph needs
+        all."""
         statuses = {task.status for task in self.tasks}
         if not all(status.is_terminal for status in statuses):
             return Status.IN_QUEUE if self.started_at is None else Status.IN_PROGRESS
         if self.cancelled:
             return Status.CANCELLED
-        for status in (Status.COMPLETED, Status.TIMED_OUT):
-            if status in statuses:
-                return status
-        return Status.FAILED
+        ranked = (Status.TIMED_OUT, Status.FAILED) if self.graph else (Status.COMPLETED, Status.TIMED_OUT)
+        return next((status for status in ranked if status in statuses), LAST[self.graph])
+
+    def is_ready(self, index: int) -> bool:
+        """Return True if the task waits for an encoder, and for no other task."""
+        task = self.tasks[index]
+        done = (self.tasks[needed].status is Status.COMPLETED for needed in task.needs)
+        return task.status is Status.IN_QUEUE and all(done)
+
+    def kind(self, index: int) -> str:
+        """Return the name of a task's operation."""
+        return self.tasks[index].kind or self.operation
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """The tasks whose results are those of the job."""
+        return tuple(index for index, task in enumerate(self.tasks) if task.is_kept)
+
+    @property
+    def intermediates(self) -> tuple[int, ...]:
+        """The tasks of a graph that has ended whose results nobody asked for, and still are there."""
+        if not self.graph or not self.status.is_terminal:
+            return ()
+        is_done = self.status is Status.COMPLETED
+        return tuple(i for i, task in enumerate(self.tasks) if task.asset and not (is_done and task.is_kept))
 
     def count(self, status: Status) -> int:
         """Return the number of tasks of this status."""
@@ -177,7 +207,7 @@ def id_time(job_id: str) -> float:
 def result_name(job: Job, index: int) -> str:
     """Return the file name of a task's result; as that of an MP4 while its type is not known."""
     task = job.tasks[index]
-    stem = task.item if job.batch and task.item else job.operation
+    stem = task.item if (job.batch or job.graph) and task.item else job.operation
     return name_for_type(f"{stem}.mp4", task.content_type)
 
 
@@ -194,6 +224,9 @@ def _milliseconds(start: float, end: float) -> int:
 
 
 ID = re.compile("[0-9a-f]{32}")
+# The status of a job whose tasks have ended, and in none of the ways that come first; by whether it is a graph.
+LAST = {False: Status.FAILED, True: Status.COMPLETED}
+GIVEN_UP = Failure(code=1, message="", reason="STEP_FAILED")
 
 
 def new_id(now: float) -> str:
@@ -266,20 +299,38 @@ def fail_task(
     """The task failed for good in the attempt of `started_at`, if that is current."""
     if not job.tasks[index].is_current(started_at):
         return job
-    return _end_task(job, index, now, status=Status.TIMED_OUT if timed_out else Status.FAILED, failure=failure)
+    status = Status.TIMED_OUT if timed_out else Status.FAILED
+    if not job.graph:
+        return _end_task(job, index, now, status=status, failure=failure)
+    item = job.tasks[index].item
+    failed = _with(job, index, status=status, failure=replace(failure, message=f"Step {item}: {failure.message}"))
+    return _give_up(failed, replace(GIVEN_UP, message=f"Step {item} failed."), now) if failed != job else job
 
 
 def cancel(job: Job, failure: Failure, now: float) -> Job:
     """A caller cancelled the job: every task that is not terminal becomes CANCELLED with `failure`."""
-    if job.status.is_terminal:
-        return job
+    return job if job.status.is_terminal else replace(_give_up(job, failure, now), cancelled=True)
+
+
+def drop_results(job: Job, indexes: Iterable[int]) -> Job:
+    """The assets of these tasks are deleted."""
+    for index in indexes:
+        job = _with(job, index, asset="", files=())
+    return job
+
+
+def _give_up(job: Job, failure: Failure, now: float) -> Job:
+    """End the job, and every task that has not ended as CANCELLED with `failure`."""
     tasks = tuple(
-        task
-        if task.status.is_terminal
-        else replace(task, status=Status.CANCELLED, failure=failure, usage=_ended(task.usage, now))
+        replace(
+            task,
+            status=task.status if task.status.is_terminal else Status.CANCELLED,
+            failure=task.failure if task.status.is_terminal else failure,
+            usage=_ended(task.usage, now),
+        )
         for task in job.tasks
     )
-    return replace(job, tasks=tasks, cancelled=True, ended_at=now)
+    return replace(job, tasks=tasks, ended_at=now)
 
 
 def _end_task(job: Job, index: int, now: float, **changes: Any) -> Job:

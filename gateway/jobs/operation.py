@@ -4,7 +4,7 @@ So a new operation needs no edit here: its fields are checked, its inputs found 
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from google.protobuf.message import Message
@@ -189,6 +189,21 @@ def _has_inputs(descriptor: Descriptor | None, above: tuple[Descriptor, ...] = (
         return False
     inside = (*above, descriptor)
     return any(_field_rules(field).input or _has_inputs(field.message_type, inside) for field in descriptor.fields)
+
+
+def replace_inputs(message: Message, replacement: Callable[[str], Sequence[str]]) -> None:
+    """Put in place of each source of a message what it stands for: of a single field one text, in a list any number."""
+    for field, value in message.ListFields():
+        if field.message_type is not None and _has_inputs(field.message_type):
+            for _, element in _elements(field, value, ""):
+                replace_inputs(element, replacement)
+        elif _field_rules(field).input:
+            texts = [text for old in (value if field.is_repeated else [value]) for text in replacement(old)]
+            message.ClearField(field.name)
+            if field.is_repeated:
+                getattr(message, field.name).extend(texts)
+            else:
+                setattr(message, field.name, *texts)
 
 
 def distinct_inputs(message: Message) -> list[tuple[str, list[str]]]:

@@ -7,7 +7,7 @@ import structlog
 
 from gateway.jetstream.queue import Delivery, WorkQueue
 from gateway.jetstream.records import UnreadableRecord
-from gateway.jobs.model import Job
+from gateway.jobs.model import Job, Status
 from gateway.jobs.store import JobStore
 from servicekit.errors import Internal, NotFound
 
@@ -54,10 +54,10 @@ class TaskQueue:
     queue: WorkQueue
 
     async def put(self, job: Job) -> int:
-        """Queue every task of the job that has not ended and is not queued yet; return how many were queued."""
+        """Queue every task of the job that can be done and is not queued yet; return how many were queued."""
         put = 0
         for index, task in enumerate(job.tasks):
-            if not task.status.is_terminal:
+            if task.status is Status.IN_PROGRESS or job.is_ready(index):
                 put += await self.queue.put(TaskRef(job.id, index).key)
         return put
 

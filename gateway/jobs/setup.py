@@ -10,6 +10,7 @@ from gateway.fleet.fleet import Fleet
 from gateway.jobs.cost_guard import CostGuard
 from gateway.jobs.dispatcher import Dispatcher
 from gateway.jobs.executor import TaskExecutor
+from gateway.jobs.intermediates import IntermediateCleanup
 from gateway.jobs.manager import JobManager
 from gateway.jobs.policy import JobPolicy
 from gateway.jobs.preparation import Preparation
@@ -43,7 +44,8 @@ def start_jobs(
     stack.push_async_callback(manager.stop)
     executor = TaskExecutor(store, progress, sources, assets, policy, resumable)
     preparation = Preparation(prefetcher or Prefetcher(sources, Path(tempfile.gettempdir())), policy)
-    dispatcher = Dispatcher(store, queue, pool, fleet.assignments, executor, preparation, cost_guard, policy)
+    cleanup = IntermediateCleanup(store, assets)
+    dispatcher = Dispatcher(store, queue, pool, fleet.assignments, executor, preparation, cost_guard, cleanup, policy)
     dispatcher.start()
     stack.push_async_callback(dispatcher.drain, 0)
     return manager, dispatcher

@@ -16,17 +16,26 @@ from servicekit.errors import InvalidArgument, NotFound
 
 
 class IndexEntry(NamedTuple):
-    """Status of a job, how many of its tasks wait and run, its operation, and the encoders that failed its tasks by a
-    fault of their own, by index of the task."""
+    """Status of a job, how many of its tasks wait for an encoder, by operation, and how many run; whether it is a
+    graph, and has results that are to be deleted; and the encoders that failed its tasks by a fault of their own, by
+    index of the task."""
 
     status: Status
-    waiting: int
+    waiting: Mapping[str, int]
     running: int
-    operation: str
+    is_graph: bool = False
+    has_intermediates: bool = False
     unfit: Mapping[int, tuple[UnfitEncoder, ...]] = {}
 
+    @classmethod
+    def of(cls, job: Job) -> "IndexEntry":
+        """Return what the index knows of a job."""
+        waiting = Counter(job.kind(index) for index in range(len(job.tasks)) if job.is_ready(index))
+        unfit = {index: task.unfit for index, task in enumerate(job.tasks) if task.unfit}
+        return cls(job.status, waiting, job.count(Status.IN_PROGRESS), job.graph, bool(job.intermediates), unfit)
 
-NOTHING = IndexEntry(Status.CANCELLED, 0, 0, "")
+
+NOTHING = IndexEntry(Status.CANCELLED, {}, 0)
 
 
 class JobIndex:
@@ -38,6 +47,8 @@ class JobIndex:
         self._waiting: list[str] = []
         # Jobs with a waiting task: those in the queue, and those that have begun.
         self._with_waiting_tasks: list[str] = []
+        # Ended jobs with results that are to be deleted.
+        self._with_intermediates: list[str] = []
         self.tasks_waiting = 0
         self.tasks_running = 0
         self.listeners: dict[asyncio.Event, tuple[str, bool]] = {}
@@ -48,15 +59,14 @@ class JobIndex:
         """Take in a new job, a new state of a known one, or that its record is gone (None)."""
         before, now = self._known.pop(job_id, None), NOTHING
         if job is not None:
-            waiting, running = job.count(Status.IN_QUEUE), job.count(Status.IN_PROGRESS)
-            unfit = {index: task.unfit for index, task in enumerate(job.tasks) if task.unfit}
-            now = self._known[job_id] = IndexEntry(job.status, waiting, running, job.operation, unfit)
+            now = self._known[job_id] = IndexEntry.of(job)
         _set(self._ids, job_id, job is not None)
         _set(self._waiting, job_id, now.status is Status.IN_QUEUE)
-        _set(self._with_waiting_tasks, job_id, now.waiting > 0)
+        _set(self._with_waiting_tasks, job_id, bool(now.waiting))
+        _set(self._with_intermediates, job_id, now.has_intermediates)
         has_moved = job is None or before is None or before.status is not now.status
         before = before or NOTHING
-        self.tasks_waiting += now.waiting - before.waiting
+        self.tasks_waiting += sum(now.waiting.values()) - sum(before.waiting.values())
         self.tasks_running += now.running - before.running
         if job is not None and has_moved and now.status.is_terminal:
             for listener in self.on_end:
@@ -69,6 +79,14 @@ class JobIndex:
         """Return the ids of jobs by their status, the oldest first, of those before the id `before` ("": of all)."""
         end = bisect_left(self._ids, before) if before else len(self._ids)
         return [job_id for job_id in self._ids[:end] if is_wanted(self._known[job_id].status)]
+
+    def with_intermediates(self) -> list[str]:
+        """Return the ids of ended jobs with results that are to be deleted."""
+        return list(self._with_intermediates)
+
+    def is_graph(self, job_id: str) -> bool:
+        """Return True for a job whose tasks need each other's results."""
+        return self._known.get(job_id, NOTHING).is_graph
 
     def unfit(self, job_id: str, index: int, since: float) -> list[str]:
         """Return the encoders that failed a task by a fault of their own since then."""
@@ -87,7 +105,7 @@ class JobIndex:
         """Return the number of waiting tasks by operation."""
         counts: Counter[str] = Counter()
         for job_id in self._with_waiting_tasks:
-            counts[self._known[job_id].operation] += self._known[job_id].waiting
+            counts.update(self._known[job_id].waiting)
         return dict(counts)
 
     @contextlib.contextmanager

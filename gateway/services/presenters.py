@@ -112,15 +112,16 @@ class Presenter:
             ),
             "stats": _stats(job, self.cost(job, now), now),
             "videos": list(self.videos(job)),
-            **self._result(job, 0),
+            **self._result(job, job.kept[0]),
             **self._first_link(job),
         }
         known = response.DESCRIPTOR.fields_by_name
         return type(response)(**{name: value for name, value in values.items() if name in known})
 
     def videos(self, job: Job) -> Iterator[video_pb2.Video]:
-        """Yield the results of a batch, in its order."""
-        for index, task in enumerate(job.tasks):
+        """Yield the results of a batch, or of a graph, in their order."""
+        for index in job.kept:
+            task = job.tasks[index]
             url, error = self._url(job, index), _failure(task.failure)
             yield video_pb2.Video(id=task.item, video_url=url, error=error, **self._result(job, index))
 
@@ -139,15 +140,16 @@ class Presenter:
     def _output(self, job: Job) -> jobs_pb2.Output | None:
         if job.status is not Status.COMPLETED:
             return None
-        if job.batch:
+        if job.batch or len(job.kept) > 1:
             return jobs_pb2.Output(videos=self.videos(job))
         links = {name: url for name, url in self._first_link(job).items() if name in OUTPUT_FIELDS}
-        return jobs_pb2.Output(**self._result(job, 0) | links)
+        return jobs_pb2.Output(**self._result(job, job.kept[0]) | links)
 
     def _first_link(self, job: Job) -> dict[str, str]:
         """Return the link to the first result, by the field for its media type: "video_url", "image_url"."""
-        kind = (job.tasks[0].content_type or model.MP4).partition("/")[0]
-        return {f"{kind}_url": self._url(job, 0)}
+        index = job.kept[0]
+        kind = (job.tasks[index].content_type or model.MP4).partition("/")[0]
+        return {f"{kind}_url": self._url(job, index)}
 
     def _result(self, job: Job, index: int) -> dict[str, Any]:
         """Return the fields that every message with the results of a task has."""

@@ -49,6 +49,29 @@ def test_every_job_survives_the_kill_and_completes_once(own_pair, media, victim)
     assert not ffmpeg_running(own_pair)
 
 
+@pytest.mark.parametrize("stage", range(3))
+def test_a_chain_survives_kills_at_each_stage_and_leaves_its_result_alone(own_pair, media, stage):
+    steps = [
+        {"id": "clips", "img2vid": {"images": [], "fps": 12, "width": 320, "height": 180}},
+        {"id": "film", "concat": {"videos": ["step:clips"], "fps": 10}},
+        {"id": "cover", "thumbnail": {"video": "step:film"}},
+    ]
+    with own_pair.client() as client:
+        image = client.upload(media.image).name
+        steps[0]["img2vid"]["images"] = [{"id": name, "source": image, "seconds": 2} for name in "ab"]
+        job = client.chain(steps).id
+        until_sync(lambda: ((found := client.get(job)).processed >= stage and encodes(own_pair)) or found.ended)
+        for victim in ("gateway", "encoder"):
+            if old := service(own_pair, victim):
+                os.kill(old.pid, signal.SIGKILL)
+    with own_pair.client() as client:
+        until_sync(lambda: status(client, job) is Status.COMPLETED, 120)
+        found = client.get(job)
+    assert (found.processed, found.image_url != "") == (4, True)
+    expected = {image.removeprefix("assets/"), found.asset.removeprefix("assets/")}
+    until_sync(lambda: {path.name for path in (own_pair.data_dir / "assets" / "assets").iterdir()} == expected)
+
+
 def test_an_ffmpeg_that_is_killed_costs_an_attempt_and_no_job(own_pair, media):
     with own_pair.client() as client:
         job = client.img2vid([client.upload(media.image).name], seconds=6, fps=10).id

@@ -120,9 +120,9 @@ class Job(_message.Message):
     execution_time: _builtins.int
     """Milliseconds encoding, so far or until it ended."""
     operation: _builtins.str
-    """Name of the operation: "caption", "img2vid", "addaudio", "concat", "thumbnail"."""
+    """Name of the operation: "caption", "img2vid", "addaudio", "concat", "thumbnail", "chain"."""
     total: _builtins.int
-    """Number of tasks: images of a batch, else 1."""
+    """Number of tasks: images of a batch, those of all steps of a chain, else 1."""
     processed: _builtins.int
     """Number of tasks that gave a result so far."""
     @_builtins.property
@@ -188,14 +188,14 @@ class Output(_message.Message):
     IMAGE_URL_FIELD_NUMBER: _builtins.int
     FILES_FIELD_NUMBER: _builtins.int
     video_url: _builtins.str
-    """Signed, expiring link to the finished video; absent for a batch, and where the result is no video."""
+    """Signed, expiring link to the finished video; absent where there are several results, or the one is no video."""
     asset: _builtins.str
     """Name of the result, for AssetService; absent for a batch."""
     image_url: _builtins.str
     """Signed, expiring link to the image, where the result is one."""
     @_builtins.property
     def videos(self) -> _containers.RepeatedCompositeFieldContainer[_video_pb2.Video]:
-        """The clips of a batch, in the order of the request."""
+        """The clips of a batch, in the order of the request; the results of a chain that keeps several."""
 
     @_builtins.property
     def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_video_pb2.Warning]:

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x61pigpu/v1/options.proto\x12\tapigpu.v1\x1a google/protobuf/descriptor.proto\"=\n\x0cMessageRules\x12\x10\n\x08required\x18\x01 \x01(\t\x12\x0c\n\x04\x64one\x18\x02 \x01(\t\x12\r\n\x05\x66iles\x18\x03 \x01(\r\"\xe7\x01\n\nFieldRules\x12\x10\n\x08required\x18\x01 \x01(\x08\x12\x0e\n\x06unless\x18\x02 \x01(\t\x12\r\n\x05input\x18\x03 \x01(\x08\x12\r\n\x05\x62\x61tch\x18\x04 \x01(\x08\x12\x10\n\x03min\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x03max\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\x16\n\tmax_items\x18\x07 \x01(\rH\x02\x88\x01\x01\x12\x0e\n\x06\x62udget\x18\x08 \x01(\x08\x12\x0e\n\x06unique\x18\t \x01(\t\x12\x0e\n\x06sparse\x18\n \x01(\x08\x12\x0f\n\x07pattern\x18\x0b \x01(\tB\x06\n\x04_minB\x06\n\x04_maxB\x0c\n\n_max_items\"\x1f\n\x0bMethodRules\x12\x10\n\x08statuses\x18\x01 \x03(\r\"J\n\x0b\x43lientRules\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x66lag\x18\x02 \x01(\t\x12\x0e\n\x06hidden\x18\x03 \x01(\x08\x12\x0f\n\x07\x64\x65\x66\x61ult\x18\x04 \x01(\t:I\n\x05rules\x12\x1f.google.protobuf.MessageOptions\x18\xb9\x8e\x03 \x01(\x0b\x32\x17.apigpu.v1.MessageRules:7\n\x0c\x63lient_class\x12\x1f.google.protobuf.MessageOptions\x18\xbb\x8e\x03 \x01(\t:H\n\x06method\x12\x1e.google.protobuf.MethodOptions\x18\xbc\x8e\x03 \x01(\x0b\x32\x16.apigpu.v1.MethodRules:E\n\x05\x66ield\x12\x1d.google.protobuf.FieldOptions\x18\xba\x8e\x03 \x01(\x0b\x32\x15.apigpu.v1.FieldRules:G\n\x06\x63lient\x12\x1d.google.protobuf.FieldOptions\x18\xbb\x8e\x03 \x01(\x0b\x32\x16.apigpu.v1.ClientRulesb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x61pigpu/v1/options.proto\x12\tapigpu.v1\x1a google/protobuf/descriptor.proto\"L\n\x0cMessageRules\x12\x10\n\x08required\x18\x01 \x01(\t\x12\x0c\n\x04\x64one\x18\x02 \x01(\t\x12\r\n\x05\x66iles\x18\x03 \x01(\r\x12\r\n\x05graph\x18\x04 \x01(\x08\"\xe7\x01\n\nFieldRules\x12\x10\n\x08required\x18\x01 \x01(\x08\x12\x0e\n\x06unless\x18\x02 \x01(\t\x12\r\n\x05input\x18\x03 \x01(\x08\x12\r\n\x05\x62\x61tch\x18\x04 \x01(\x08\x12\x10\n\x03min\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x03max\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\x16\n\tmax_items\x18\x07 \x01(\rH\x02\x88\x01\x01\x12\x0e\n\x06\x62udget\x18\x08 \x01(\x08\x12\x0e\n\x06unique\x18\t \x01(\t\x12\x0e\n\x06sparse\x18\n \x01(\x08\x12\x0f\n\x07pattern\x18\x0b \x01(\tB\x06\n\x04_minB\x06\n\x04_maxB\x0c\n\n_max_items\"\x1f\n\x0bMethodRules\x12\x10\n\x08statuses\x18\x01 \x03(\r\"J\n\x0b\x43lientRules\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x66lag\x18\x02 \x01(\t\x12\x0e\n\x06hidden\x18\x03 \x01(\x08\x12\x0f\n\x07\x64\x65\x66\x61ult\x18\x04 \x01(\t:I\n\x05rules\x12\x1f.google.protobuf.MessageOptions\x18\xb9\x8e\x03 \x01(\x0b\x32\x17.apigpu.v1.MessageRules:7\n\x0c\x63lient_class\x12\x1f.google.protobuf.MessageOptions\x18\xbb\x8e\x03 \x01(\t:H\n\x06method\x12\x1e.google.protobuf.MethodOptions\x18\xbc\x8e\x03 \x01(\x0b\x32\x16.apigpu.v1.MethodRules:E\n\x05\x66ield\x12\x1d.google.protobuf.FieldOptions\x18\xba\x8e\x03 \x01(\x0b\x32\x15.apigpu.v1.FieldRules:G\n\x06\x63lient\x12\x1d.google.protobuf.FieldOptions\x18\xbb\x8e\x03 \x01(\x0b\x32\x16.apigpu.v1.ClientRulesb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,11 +33,11 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'apigpu.v1.options_pb2', _gl
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_MESSAGERULES']._serialized_start=72
-  _globals['_MESSAGERULES']._serialized_end=133
-  _globals['_FIELDRULES']._serialized_start=136
-  _globals['_FIELDRULES']._serialized_end=367
-  _globals['_METHODRULES']._serialized_start=369
-  _globals['_METHODRULES']._serialized_end=400
-  _globals['_CLIENTRULES']._serialized_start=402
-  _globals['_CLIENTRULES']._serialized_end=476
+  _globals['_MESSAGERULES']._serialized_end=148
+  _globals['_FIELDRULES']._serialized_start=151
+  _globals['_FIELDRULES']._serialized_end=382
+  _globals['_METHODRULES']._serialized_start=384
+  _globals['_METHODRULES']._serialized_end=415
+  _globals['_CLIENTRULES']._serialized_start=417
+  _globals['_CLIENTRULES']._serialized_end=491
 # @@protoc_insertion_point(module_scope)

@@ -88,6 +88,108 @@ class Operation(_message.Message):
     ADDAUDIO_FIELD_NUMBER: _builtins.int
     CONCAT_FIELD_NUMBER: _builtins.int
     THUMBNAIL_FIELD_NUMBER: _builtins.int
+    CHAIN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def caption(self) -> Global___CaptionRequest:
+        """Burn subtitles in."""
+
+    @_builtins.property
+    def img2vid(self) -> Global___Img2VidRequest:
+        """Stills to clips."""
+
+    @_builtins.property
+    def addaudio(self) -> Global___AddAudioRequest:
+        """Put a soundtrack on."""
+
+    @_builtins.property
+    def concat(self) -> Global___ConcatRequest:
+        """Join videos."""
+
+    @_builtins.property
+    def thumbnail(self) -> Global___ThumbnailRequest:
+        """Take a picture of a video."""
+
+    @_builtins.property
+    def chain(self) -> Global___ChainRequest:
+        """Several operations, each on the results of others."""
+
+    def __init__(
+        self,
+        *,
+        caption: Global___CaptionRequest | None = ...,
+        img2vid: Global___Img2VidRequest | None = ...,
+        addaudio: Global___AddAudioRequest | None = ...,
+        concat: Global___ConcatRequest | None = ...,
+        thumbnail: Global___ThumbnailRequest | None = ...,
+        chain: Global___ChainRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["addaudio", b"addaudio", "caption", b"caption", "chain", b"chain", "concat", b"concat", "img2vid", b"img2vid", "kind", b"kind", "thumbnail", b"thumbnail"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["addaudio", b"addaudio", "caption", b"caption", "chain", b"chain", "concat", b"concat", "img2vid", b"img2vid", "kind", b"kind", "thumbnail", b"thumbnail"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["caption", "img2vid", "addaudio", "concat", "thumbnail", "chain"]  # noqa: Y015
+    _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
+
+Global___Operation: _TypeAlias = Operation  # noqa: Y015
+
+@_typing.final
+class ChainRequest(_message.Message):
+    """Do several operations as one job, on as many encoders as are free: what one makes is what another takes. Results that no
+    one asked for are deleted when the job ends.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEPS_FIELD_NUMBER: _builtins.int
+    KEEP_FIELD_NUMBER: _builtins.int
+    MAX_COST_USD_FIELD_NUMBER: _builtins.int
+    max_cost_usd: _builtins.float
+    """The most that the job may cost, in US dollars. One that is expected to cost more is refused (FAILED_PRECONDITION,
+    reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost nothing.
+    """
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChainStep]:
+        """The steps, in any order. A source in one of them may be "step:ID", the result of the step with that id; of a step
+        with several results (img2vid with several images) "step:ID[0]" is the first one. Where a list of sources is
+        taken, "step:ID" stands for all of them. When a step fails, the job fails.
+        """
+
+    @_builtins.property
+    def keep(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of the steps whose results are kept, and are those of the job; when not given, of the steps that no other needs."""
+
+    def __init__(
+        self,
+        *,
+        steps: _abc.Iterable[Global___ChainStep] | None = ...,
+        keep: _abc.Iterable[_builtins.str] | None = ...,
+        max_cost_usd: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_cost_usd", b"_max_cost_usd", "max_cost_usd", b"max_cost_usd"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_cost_usd", b"_max_cost_usd", "keep", b"keep", "max_cost_usd", b"max_cost_usd", "steps", b"steps"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max_cost_usd: _TypeAlias = _typing.Literal["max_cost_usd"]  # noqa: Y015
+    _WhichOneofArgType__max_cost_usd: _TypeAlias = _typing.Literal["_max_cost_usd", b"_max_cost_usd"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_cost_usd) -> _WhichOneofReturnType__max_cost_usd | None: ...
+
+Global___ChainRequest: _TypeAlias = ChainRequest  # noqa: Y015
+
+@_typing.final
+class ChainStep(_message.Message):
+    """One operation of a chain."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    CAPTION_FIELD_NUMBER: _builtins.int
+    IMG2VID_FIELD_NUMBER: _builtins.int
+    ADDAUDIO_FIELD_NUMBER: _builtins.int
+    CONCAT_FIELD_NUMBER: _builtins.int
+    THUMBNAIL_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Names the step: up to 64 letters, digits, points, hyphens and underscores."""
     @_builtins.property
     def caption(self) -> Global___CaptionRequest:
         """Burn subtitles in."""
@@ -111,6 +213,7 @@ class Operation(_message.Message):
     def __init__(
         self,
         *,
+        id: _builtins.str = ...,
         caption: Global___CaptionRequest | None = ...,
         img2vid: Global___Img2VidRequest | None = ...,
         addaudio: Global___AddAudioRequest | None = ...,
@@ -119,13 +222,13 @@ class Operation(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["addaudio", b"addaudio", "caption", b"caption", "concat", b"concat", "img2vid", b"img2vid", "kind", b"kind", "thumbnail", b"thumbnail"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["addaudio", b"addaudio", "caption", b"caption", "concat", b"concat", "img2vid", b"img2vid", "kind", b"kind", "thumbnail", b"thumbnail"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["addaudio", b"addaudio", "caption", b"caption", "concat", b"concat", "id", b"id", "img2vid", b"img2vid", "kind", b"kind", "thumbnail", b"thumbnail"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["caption", "img2vid", "addaudio", "concat", "thumbnail"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
-Global___Operation: _TypeAlias = Operation  # noqa: Y015
+Global___ChainStep: _TypeAlias = ChainStep  # noqa: Y015
 
 @_typing.final
 class CaptionRequest(_message.Message):

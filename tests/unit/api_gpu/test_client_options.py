@@ -25,7 +25,12 @@ OPTIONS = {
     Soundtrack: SoundtrackMessage.DESCRIPTOR,
     Word: CaptionWord.DESCRIPTOR,
 }
-REQUESTS = {field.name: field.message_type for field in video_pb2.Operation.DESCRIPTOR.fields}
+# What is made of others has no options of its own.
+REQUESTS = {
+    field.name: field.message_type
+    for field in video_pb2.Operation.DESCRIPTOR.fields
+    if not client_options.is_graph(field.message_type)
+}
 
 
 def rules(field: Any) -> Any:

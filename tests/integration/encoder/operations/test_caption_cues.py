@@ -65,7 +65,7 @@ async def test_places_stacks_and_what_is_left_out(client: Client, video: Path, t
     frames, summary = await captioned(client, video, tmp_path / "o.mp4", blocks(*cues), style=LARGE)
     rows, columns = np.nonzero(near(frames[2], (255, 255, 255)))
     assert columns.mean() == pytest.approx(80, abs=3)
-    assert 25 < rows.min() < rows.max() <= 46  # the foot of the letters stands at a quarter of the height
+    assert 20 < rows.min() < rows.max() <= 46  # the foot of the letters stands at a quarter of the height
     (older, _), (newer, _) = (np.nonzero(near(frames[8], color, 120)) for color in ((255, 255, 0), (255, 255, 255)))
     assert older.max() < newer.min()
     assert newer.max() - newer.min() < 25  # one line

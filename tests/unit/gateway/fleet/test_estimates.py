@@ -36,8 +36,8 @@ def test_the_mean_of_a_queue_goes_by_what_is_in_it():
 
 def test_a_job_costs_its_tasks_and_its_share_of_set_up_and_idling():
     known = Estimates({"img2vid": RunningMean(30)})
-    assert known.job_usd("img2vid", 4, 0.36) == pytest.approx(0.36 * 120 / 3600)
-    assert known.job_usd("img2vid", 4, 0.36, slots=2) == pytest.approx(0.36 * 60 / 3600)
-    cold = known.job_usd("img2vid", 4, 0.36, overhead_seconds=2 * 150)
+    assert known.job_usd({"img2vid": 4}, 0.36) == pytest.approx(0.36 * 120 / 3600)
+    assert known.job_usd({"img2vid": 4}, 0.36, slots=2) == pytest.approx(0.36 * 60 / 3600)
+    cold = known.job_usd({"img2vid": 4}, 0.36, overhead_seconds=2 * 150)
     assert cold == pytest.approx(0.36 * (120 + 2 * 150) / 3600)
-    assert known.job_usd("img2vid", 4, 0.0) == 0
+    assert known.job_usd({"img2vid": 4}, 0.0) == 0

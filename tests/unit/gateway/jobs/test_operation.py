@@ -63,7 +63,10 @@ CONTRACT = {
         Operation(img2vid=Img2VidRequest(images=[image(motion=Motion(pan=77))])),
         "images[0].motion.pan must be one of left, right, up, down, up-left, up-right, down-left, down-right",
     ),
-    "nothing": (Operation(), "The operation is missing; give one of: caption, img2vid, addaudio, concat, thumbnail."),
+    "nothing": (
+        Operation(),
+        "The operation is missing; give one of: caption, img2vid, addaudio, concat, thumbnail, chain.",
+    ),
     "too many": (
         Operation(img2vid=Img2VidRequest(images=[image(id=name) for name in "abcd"])),
         "images has 4 elements and 3 are allowed; send several requests.",

@@ -1,0 +1,89 @@
+"""The command that does several operations as one job, by a plan in a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from api_gpu.cli.operations import ForceOption
+
+if TYPE_CHECKING:
+    from api_gpu.cli.run import Sources
+    from api_gpu.client import Client
+    from api_gpu.jobs import Job
+
+FIELDS = ("steps", "keep", "max_cost_usd")
+PlanArgument = Annotated[
+    Path, typer.Argument(exists=True, dir_okay=False, help='JSON: {"steps": [{"id": "a", "caption": {…}}, …]}.')
+]
+OUT_HELP = "File to write; where there are several results, a folder. When not given they are named after the plan."
+OutOption = Annotated[Path | None, typer.Option("--out", "-o", help=OUT_HELP)]
+
+
+def chain(context: typer.Context, plan: PlanArgument, out: OutOption = None, force: ForceOption = False) -> None:
+    """Do several operations as one job: what one makes is what another takes.
+
+    The plan is that of `POST /jobs {"chain": …}`, and may name local files, which are uploaded.
+    """
+    from api_gpu.assets import check_readable
+    from api_gpu.cli.display import open_display
+    from api_gpu.cli.run import JobRunner, check_targets, file_target, print_warnings
+    from api_gpu.requests import fill, local_file
+    from apigpu.v1 import video_pb2
+
+    operation = video_pb2.Operation()
+    inputs = fill(operation.chain, **read_plan(plan))
+    sources = {str(each.source): str(each.source) for each in inputs}
+    check_readable(sources)
+    if out is not None and out.suffix and not out.is_dir():
+        files = [file for source in sources if (file := local_file(source))]
+        check_targets([file_target(out)], [plan, *files], force=force)
+
+    def submit(client: Client, uploaded: Sources) -> Job:
+        for each in inputs:
+            each.set(str(uploaded[str(each.source)]))
+        return client.submit(operation)
+
+    with context.obj.client() as client, open_display() as display:
+        runner = JobRunner(client, display)
+        job = runner.run(sources, submit).checked()
+        for target, asset in targets_of(client, job, out, plan.stem).items():
+            if os.path.lexists(target) and not force and target != out:
+                print(f"api-gpu: {target} exists; --force replaces it, the result is {asset}", file=sys.stderr)
+                continue
+            runner.fetch(asset, target)
+            print(target)
+    print_warnings([*job.warnings, *(text for clip in job.clips for text in clip.warnings)])
+
+
+def read_plan(path: Path) -> dict[str, Any]:
+    """Return the values of a plan: what the JSON surface takes, whole or the chain alone. Raises BadParameter."""
+    try:
+        plan = json.loads(path.read_bytes())
+        plan = plan.get("chain", plan)
+        unknown = [name for name in plan if name not in FIELDS]
+    except (OSError, ValueError, AttributeError) as error:
+        raise typer.BadParameter(f'{path} must hold {{"steps": […]}}, in JSON: {error}', param_hint="PLAN") from error
+    if unknown or "steps" not in plan:
+        text = f"{path} must have {', '.join(FIELDS[:1])}, and may have {' and '.join(FIELDS[1:])}"
+        raise typer.BadParameter(f"{text}{'; it has ' + unknown[0] if unknown else ''}", param_hint="PLAN")
+    return dict(plan)
+
+
+def targets_of(client: Client, job: Job, out: Path | None, stem: str) -> dict[Path, str]:
+    """Return the results by the files that they go to. Raises BadParameter, ServiceError."""
+    results = {clip.id: clip.asset for clip in job.clips} or {stem: job.asset}
+    if out is not None and len(results) == 1 and not out.is_dir():
+        return {out: next(iter(results.values()))}
+    folder = out or Path()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise typer.BadParameter(f"{folder} cannot be a folder: {error.strerror}", param_hint="--out") from error
+    names = {name: Path(client.asset(asset).filename).suffix for name, asset in results.items()}
+    return {folder / f"{name}{names[name]}": asset for name, asset in results.items()}

@@ -1,0 +1,200 @@
+"""A chain of operations as a graph of tasks: each has its own operation, whose inputs are results of others. Pure.
+
+What a step calls "step:ID" or "step:ID[2]" is "task:N" in the operation of a task, and the name of an asset once that
+task is done.
+"""
+
+import graphlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from apigpu.v1 import video_pb2
+from gateway.jobs import operation
+from gateway.jobs.model import Job, Task
+from servicekit.echo import brief
+from servicekit.errors import InvalidArgument
+
+STEP, TASK = "step:", "task:"
+STEP_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+REFERENCE = re.compile(rf"{STEP}({STEP_ID.pattern})(?:\[(\d{{1,4}})\])?")
+
+
+def is_graph(wanted: video_pb2.Operation) -> bool:
+    """Return True for an operation that is made of others."""
+    return operation.rules(operation.kind(wanted)[1]).graph
+
+
+def is_reference(source: str) -> bool:
+    """Return True for a source that is the result of a step."""
+    return source.startswith(STEP)
+
+
+def tasks_of(wanted: video_pb2.Operation, max_tasks: int) -> tuple[Task, ...]:
+    """Return the tasks of an operation that was checked. Raises InvalidArgument for a chain that cannot be one."""
+    if not is_graph(wanted):
+        return tuple(Task(item=item) for item in operation.items(wanted))
+    return _Chain.of(operation.kind(wanted)[1], max_tasks).tasks()
+
+
+def request_of(wanted: video_pb2.Operation) -> bytes:
+    """Return what the record of a job holds of its request: of a graph no more than its tasks do not have."""
+    kept = video_pb2.Operation()
+    kept.CopyFrom(wanted)
+    if is_graph(wanted):
+        operation.kind(kept)[1].ClearField("steps")
+    return kept.SerializeToString()
+
+
+def task_operation(job: Job, index: int) -> video_pb2.Operation:
+    """Return what a task is to do, with the assets of those that it needs, which are done; an operation that only a
+    later version knows as it is."""
+    wanted = video_pb2.Operation.FromString(job.tasks[index].operation if job.graph else job.request)
+    if not operation.is_known(wanted):
+        return wanted
+    if not job.graph:
+        return operation.task_operation(wanted, index)
+
+    def asset(source: str) -> Sequence[str]:
+        is_result = source.startswith(TASK)
+        return (job.tasks[int(source.removeprefix(TASK))].asset if is_result else source,)
+
+    operation.replace_inputs(operation.kind(wanted)[1], asset)
+    return wanted
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A step: its id, its operation, the number of its first task, and how many it has."""
+
+    id: str
+    operation: video_pb2.Operation
+    first: int
+    count: int
+
+    def item(self, index: int) -> str:
+        """Return the name of a result, as references to it have it."""
+        return self.id if self.count == 1 else f"{self.id}[{index}]"
+
+
+@dataclass(frozen=True)
+class _Chain:
+    """The steps of a chain by id, and the ids of those whose results are kept."""
+
+    steps: dict[str, _Step]
+    keep: frozenset[str]
+
+    @classmethod
+    def of(cls, chain: Any, max_tasks: int) -> "_Chain":
+        """Check a chain. Raises InvalidArgument."""
+        steps: dict[str, _Step] = {}
+        count = 0
+        for place, step in enumerate(chain.steps):
+            wanted = _operation_of(step, f"steps[{place}]")
+            found = _Step(step.id, wanted, count, len(operation.items(wanted)))
+            steps[step.id], count = found, count + found.count
+        if count > max_tasks:
+            text = f"The steps have {count} results in all and {max_tasks} are allowed; send several requests."
+            raise InvalidArgument(text, reason="TOO_MANY_ITEMS", fields={"steps": f"at most {max_tasks} results"})
+        needs = _needs(chain, steps)
+        _check_order(needs)
+        needed = frozenset(one for found in needs.values() for one in found)
+        return cls(steps, _kept(chain, steps) or frozenset(steps) - needed)
+
+    def tasks(self) -> tuple[Task, ...]:
+        """Return the tasks of all steps, in the order of the steps."""
+        return tuple(self._task(step, index) for step in self.steps.values() for index in range(step.count))
+
+    def _task(self, step: _Step, index: int) -> Task:
+        wanted = video_pb2.Operation()
+        wanted.CopyFrom(operation.task_operation(step.operation, index))
+        name, message = operation.kind(wanted)
+        needs: list[int] = []
+
+        def task(source: str) -> Sequence[str]:
+            if not is_reference(source):
+                return (source,)
+            found = _referenced(self.steps, source)
+            needs.extend(found)
+            return [f"{TASK}{number}" for number in found]
+
+        operation.replace_inputs(message, task)
+        return Task(
+            item=step.item(index),
+            kind=name,
+            operation=wanted.SerializeToString(),
+            needs=tuple(dict.fromkeys(needs)),
+            is_kept=step.id in self.keep,
+        )
+
+
+def _operation_of(step: Any, place: str) -> video_pb2.Operation:
+    name = step.WhichOneof("kind")
+    if name is None:
+        known = ", ".join(field.name for field in step.DESCRIPTOR.oneofs_by_name["kind"].fields)
+        text = f"{place} has no operation; give one of: {known}."
+        raise InvalidArgument(text, reason="MISSING_FIELD", fields={place: "has no operation"})
+    if not STEP_ID.fullmatch(step.id):
+        text = f"is {brief(step.id)!r}; give up to 64 letters, digits, points, hyphens and underscores."
+        raise InvalidArgument.field(f"{place}.id", text)
+    wanted = video_pb2.Operation(**{name: getattr(step, name)})
+    if operation.budget(wanted) is not None:
+        raise InvalidArgument.field(f"{place}.{name}.max_cost_usd", "give it for the chain as a whole.")
+    return wanted
+
+
+def _needs(chain: Any, steps: dict[str, _Step]) -> dict[str, set[str]]:
+    """Return, for each step, those that it needs. Raises InvalidArgument for a reference that leads nowhere."""
+    needs: dict[str, set[str]] = {}
+    for place, step in enumerate(chain.steps):
+        name = step.WhichOneof("kind")
+        prefix = f"steps[{place}].{name}."
+        lists = {f.name for f in getattr(step, name).DESCRIPTOR.fields if f.is_repeated and f.message_type is None}
+        found = needs[step.id] = set()
+        for path, source in operation.inputs(getattr(step, name)):
+            if is_reference(source):
+                numbers = _checked(steps, source, prefix + path)
+                if len(numbers) > 1 and path.partition("[")[0] not in lists:
+                    text = f"{brief(source)} has {len(numbers)} results; say which: {source}[0] is the first."
+                    raise InvalidArgument.field(prefix + path, text)
+                found.add(REFERENCE.findall(source)[0][0])
+    return needs
+
+
+def _checked(steps: dict[str, _Step], source: str, path: str) -> Sequence[int]:
+    reference = REFERENCE.fullmatch(source)
+    if reference is None:
+        text = f"is {brief(source)!r}; give {STEP}ID, or {STEP}ID[0] for the first of several results."
+        raise InvalidArgument.field(path, text)
+    if reference[1] not in steps:
+        text = f"there is no step {brief(reference[1])!r}; the steps are {brief(', '.join(steps))}."
+        raise InvalidArgument.field(path, text)
+    step = steps[reference[1]]
+    if reference[2] is not None and int(reference[2]) >= step.count:
+        text = f"step {step.id!r} has {step.count} results, the last one {STEP}{step.id}[{step.count - 1}]."
+        raise InvalidArgument.field(path, text)
+    return _referenced(steps, source)
+
+
+def _referenced(steps: dict[str, _Step], source: str) -> Sequence[int]:
+    """Return the numbers of the tasks whose results a reference names, which was checked."""
+    step_id, number = REFERENCE.findall(source)[0]
+    step = steps[step_id]
+    return range(step.first, step.first + step.count) if not number else [step.first + int(number)]
+
+
+def _check_order(needs: dict[str, set[str]]) -> None:
+    try:
+        graphlib.TopologicalSorter(needs).prepare()
+    except graphlib.CycleError as error:
+        circle = " needs ".join(reversed(error.args[1]))
+        text = f"No step can be the first one: {brief(circle)}."
+        raise InvalidArgument(text, reason="BAD_FIELD", fields={"steps": "need each other"}) from error
+
+
+def _kept(chain: Any, steps: dict[str, _Step]) -> frozenset[str]:
+    for place, name in enumerate(chain.keep):
+        if name not in steps:
+            raise InvalidArgument.field(f"keep[{place}]", f"there is no step {brief(name)!r}.")
+    return frozenset(chain.keep)

@@ -1,0 +1,50 @@
+"""Deletes the results between the tasks of a graph, once the job has ended: nobody asked for them."""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+
+from gateway.assets.record import parse_name
+from gateway.assets.store import AssetStore
+from gateway.jetstream.records import UnreadableRecord
+from gateway.jobs import model
+from gateway.jobs.model import Task
+from gateway.jobs.store import JobStore
+from servicekit.errors import NotFound
+from servicekit.tasks import log_and_continue
+
+
+@dataclass(eq=False)
+class IntermediateCleanup:
+    """Follows the ends of jobs on all gateways. A record names results until they are deleted, so that none is
+    forgotten when a gateway dies."""
+
+    store: JobStore
+    assets: AssetStore
+    _job_ended: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+
+    def __post_init__(self) -> None:
+        self.store.index.on_end.append(lambda _: self._job_ended.set())
+
+    async def run(self, seconds: float) -> None:
+        """Delete what is left whenever a job ends, and every so many seconds."""
+        while True:
+            self._job_ended.clear()
+            with log_and_continue("cannot delete results that nobody asked for; trying again"):
+                await self._delete_all()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._job_ended.wait()
+
+    async def _delete_all(self) -> None:
+        for job_id in self.store.index.with_intermediates():
+            with contextlib.suppress(NotFound, UnreadableRecord):
+                job = await self.store.get(job_id)
+                for index in job.intermediates:
+                    await self._delete(job.tasks[index])
+                await self.store.update(job_id, lambda job: model.drop_results(job, job.intermediates))
+
+    async def _delete(self, task: Task) -> None:
+        for name in (task.asset, *(file.asset for file in task.files)):
+            with contextlib.suppress(NotFound):
+                await self.assets.delete(parse_name(name))
