@@ -23,6 +23,7 @@ MAX_ECHO = 60
 MAX_NAMED = 10
 # The first letters of the categories of what draws nothing: controls, marks of direction, blanks.
 INVISIBLE = "CZ"
+TOO_LONG = f"has more than {MAX_CUE_CHARS:,} letters (break it into shorter ones)"
 BACKWARDS, NO_TIME = "ends before it starts", "lasts no time"
 
 
@@ -118,7 +119,7 @@ def _fault(cue: Cue) -> str:
         return "has no text"
     if cue.end_ms == cue.start_ms:
         return NO_TIME
-    return f"has more than {MAX_CUE_CHARS:,} letters" if len(cue.text) > MAX_CUE_CHARS else ""
+    return TOO_LONG if len(cue.text) > MAX_CUE_CHARS else ""
 
 
 def check_count(cues: int) -> None:

@@ -101,7 +101,7 @@ async def test_text_keeps_its_shape_on_wide_pixels(client: Client, tmp_path: Pat
 
 async def test_odd_sizes_lose_one_row_and_column(client: Client, cues: Path, tmp_path: Path) -> None:
     video = tmp_path / "odd.mkv"
-    media.run("-f", "lavfi", "-i", "testsrc2=size=321x181:duration=0.2", "-c:v", "ffv1", video)
+    media.run("-f", "lavfi", "-i", "testsrc2=size=321x181:duration=0.6", "-c:v", "ffv1", video)
     after = judge.facts(await captioned(client, tmp_path / "o.mp4", video, cues))
     assert (after.width, after.height, after.pixel_format) == (320, 180, "yuv420p")
 

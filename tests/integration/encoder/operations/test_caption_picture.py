@@ -108,7 +108,7 @@ async def test_pictures_that_are_interlaced_later_on_lose_their_combs(
 
 
 async def test_pictures_too_small_to_be_interlaced(client: Client, late: Path, tmp_path: Path) -> None:
-    video = media.grey_video(tmp_path / "v.mp4", 0.2, "2x2")
+    video = media.grey_video(tmp_path / "v.mp4", 0.4, "2x2")
     assert judge.facts(await captioned(client, tmp_path / "o.mp4", video, late)).times == judge.facts(video).times
 
 
