@@ -13,6 +13,7 @@ from encoder.captions.fonts import FAMILY
 from encoder.captions.formats import MARK, Cue, Place
 from encoder.captions.formats.cue import ANYWHERE, WORD_JOINER
 from encoder.captions.karaoke import Word
+from encoder.captions.lettering import Lettering
 from encoder.captions.stacking import Event, stack
 from servicekit.errors import InvalidArgument
 
@@ -47,6 +48,7 @@ PRESETS: Mapping[int, Style] = {
     Style.PRESET_KARAOKE: Style(**BOLD, highlight_color="#FFD400"),
 }
 """What each preset changes of CLASSIC."""
+PLAIN = Lettering(frozenset())
 COLORS = ("color", "outline_color", "box_color", "highlight_color")
 
 
@@ -76,9 +78,10 @@ def write_script(
     height: int,
     style: Style = CLASSIC,
     words: Iterable[Sequence[Word]] = itertools.repeat(()),
+    lettering: Lettering = PLAIN,
 ) -> str:
     """Return the script for a picture that is shown as `width` × `height` square pixels; sizes follow its smaller side.
-    `words` are the words of each cue, where they light up (karaoke).
+    `words` are the words of each cue, where they light up (karaoke); `lettering` tells which font draws what.
 
     PlayRes has the shape of the picture, as libass would stretch sizes otherwise. LayoutRes says that these are square
     pixels, so that text keeps its shape on pixels that are not.
@@ -92,6 +95,7 @@ def write_script(
         f"LayoutResY: {height}",
         "WrapStyle: 0",
         "ScaledBorderAndShadow: yes",
+        "Kerning: yes",
         "YCbCr Matrix: None",
         "",
         "[V4+ Styles]",
@@ -106,7 +110,7 @@ def write_script(
     ranks = _ranks(cues)
     for cue, position, rank, timed in zip(cues, positions, ranks, words, strict=False):
         shown = _karaoke(cue, timed, style) if style.highlight_color else [_still(cue, style)]
-        events[position] += [Event(start, end, rank, text) for start, end, text in shown]
+        events[position] += [Event(start, end, rank, lettering.tag_fonts(text)) for start, end, text in shown]
     lines = (_event(event, position) for position, some in events.items() for event in stack(some))
     return "\n".join([*head, *lines, ""])
 

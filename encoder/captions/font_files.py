@@ -1,5 +1,6 @@
 """Where the fonts of this machine lie."""
 
+from functools import cache
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,6 +26,7 @@ def bundled_files() -> list[Path]:
     return FIRA + [path for folder in bundled_folders()[1:] for path in font_files(folder)]
 
 
-def bundled_folders() -> list[Path]:
+@cache
+def bundled_folders() -> tuple[Path, ...]:
     """Return the folders of those files, the bundled family first."""
-    return [FIRA[0].parent, *(Path(str(files(name))) for name in PACKAGES if find_spec(name))]
+    return (FIRA[0].parent, *(Path(str(files(name))) for name in PACKAGES if find_spec(name)))

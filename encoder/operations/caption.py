@@ -4,10 +4,12 @@ import itertools
 from collections.abc import Sequence
 
 from apigpu.v1 import video_pb2
-from encoder.captions import ass, capitals, cue_warnings, fonts, formats, karaoke
+from encoder.captions import ass, capitals, cue_warnings, fonts, formats, karaoke, letter_warnings
 from encoder.captions.ass import Style
+from encoder.captions.faces import Face, read_faces
 from encoder.captions.font_bounds import FontError
 from encoder.captions.formats import Cue, Script, Subtitles
+from encoder.captions.lettering import drop_from_cue, drop_from_words, has_bold, shown_text, translation_table
 from encoder.ffmpeg import filters
 from encoder.media import probe
 from encoder.media.info import MediaInfo, Source, VideoStream, bad_input
@@ -100,12 +102,12 @@ def _bad_subtitles(error: formats.SubtitleError) -> InvalidArgument:
     return InvalidArgument.field("url_srt", str(error), reason="BAD_SUBTITLES")
 
 
-def _read_faces(source: Source) -> list[fonts.Face]:
+def _read_faces(source: Source) -> list[Face]:
     note_reading(source.field)
     if source.path.stat().st_size > MAX_FONT_BYTES:
         raise bad_input(source, f"the font is larger than {MAX_FONT_BYTES} bytes; give one with fewer letters.")
     try:
-        return fonts.read_faces(source.path)
+        return read_faces(source.path)
     except FontError as error:
         raise _font_error(source, error) from error
 
@@ -115,7 +117,7 @@ def _font_error(source: Source, error: FontError) -> InvalidArgument:
 
 
 def _prepare_script(
-    script: Script, request: video_pb2.CaptionRequest, context: PlanContext, own_faces: Sequence[fonts.Face]
+    script: Script, request: video_pb2.CaptionRequest, context: PlanContext, own_faces: Sequence[Face]
 ) -> tuple[str, list[video_pb2.Warning]]:
     """Return a script with a look of its own as it can be drawn, and its warnings."""
     if request.words:
@@ -123,22 +125,25 @@ def _prepare_script(
     texts, families = script.captions(), script.families()
     # Any letter may be drawn with any family, as styles change within a line.
     letters = frozenset("".join(texts))
-    missing = context.fonts.furnish(context.folder / FONTS, dict.fromkeys(families[:MAX_FAMILIES], letters), own_faces)
+    wanted = dict.fromkeys(families[:MAX_FAMILIES], letters)
+    furnished = context.fonts.furnish_script(context.folder / FONTS, wanted, own_faces)
     warnings = [STYLE_IGNORED] if request.HasField("style") else []
+    named = script.named_families()
+    warnings += letter_warnings.unknown_font_warnings(name for name in furnished.unknown if name in named)
     if names := ", ".join(families[MAX_FAMILIES:])[:MAX_FONT_NAMES_CHARS]:
         message = (
             f"captions in these fonts are not drawn: {names}; the script names too many, {MAX_FAMILIES} are the most."
         )
         warnings.append(video_pb2.Warning(reason="FONTS_LEFT_OUT", message=message, metadata={"fonts": names}))
-    text = script.translate(fonts.translation_table(missing))
-    return text, [*warnings, *fonts.missing_glyph_warnings(texts, missing)]
+    text = script.translate(translation_table(letters, furnished.missing))
+    return text, [*warnings, *letter_warnings.of_letters(texts, furnished.missing)]
 
 
 def _write_script(
     captions: Subtitles,
     request: video_pb2.CaptionRequest,
     context: PlanContext,
-    own_faces: Sequence[fonts.Face],
+    own_faces: Sequence[Face],
     style: Style,
     size: tuple[int, int],
 ) -> tuple[str, list[video_pb2.Warning]]:
@@ -160,16 +165,21 @@ def _write_script(
             for cue, timed in zip(cues, requested_words or itertools.repeat(()), strict=False)
         ]
         cues, requested_words = [cue for cue, _ in shown], [timed for _, timed in shown] if requested_words else []
-    texts = [cue.text for cue in cues]
-    letters = fonts.required_letters(texts)
-    missing = context.fonts.furnish(context.folder / FONTS, {family: letters}, own_faces)
-    drawn_cues = [fonts.drop_from_cue(cue, missing) for cue in cues]
-    words = [fonts.drop_from_words(timed, cue, missing) for timed, cue in zip(requested_words, cues, strict=False)]
+    texts = [shown_text(cue, capitals=style.capitals) for cue in cues]
+    bold = style.bold or any(map(has_bold, cues))
+    lettering = context.fonts.furnish_captions(context.folder / FONTS, family, texts, own_faces, bold=bold)
+    drawn_cues = [drop_from_cue(cue, lettering.missing) for cue in cues]
+    words = [drop_from_words(timed, cue, lettering.missing) for timed, cue in zip(requested_words, cues, strict=False)]
+    asked = style.font or own_faces
     style.font = family
     if style.highlight_color and not words:
         words = [karaoke.timed_words(cue) for cue in drawn_cues]
-    script = ass.write_script(drawn_cues, *size, style, words or itertools.repeat(()))
-    return script, [*cue_warnings.mark_warnings(captions.ignored), *fonts.missing_glyph_warnings(texts, missing)]
+    script = ass.write_script(drawn_cues, *size, style, words or itertools.repeat(()), lettering)
+    warnings = [
+        *cue_warnings.mark_warnings(captions.ignored),
+        *letter_warnings.of_letters([cue.text for cue in cues], lettering.missing),
+    ]
+    return script, [*warnings, *(letter_warnings.stand_in_warnings(family, lettering.lacking) if asked else [])]
 
 
 def _square_pixel_size(video: VideoStream) -> tuple[int, int]:

@@ -32,6 +32,7 @@ from encoder.planning.protocol import (
     ServerRequest,
     pack,
 )
+from encoder.planning.spare import SpareProcess, plan_sample, sample, wait_for_task
 from encoder.planning.worker import PlanningSession
 from encoder.sandbox import launcher
 from encoder.sandbox.sandboxes import MAX_PROCESSES
@@ -43,6 +44,10 @@ from servicekit.process import request_death_signal
 USUAL_FONT_TIERS = 2
 # Of what is forked.
 CHANNEL = 3
+# Names of processes, as ps(1) shows them.
+PLANNER_NAME, SPARE_NAME = b"planner", b"planner-spare"
+# A spare is made once no task has begun or ended for so long, so that it takes no time from one.
+IDLE_SECONDS = 0.02
 STATM = Path("/proc/self/statm")
 
 
@@ -56,6 +61,9 @@ class ForkServer:
         self._warming: Iterator[None] = self._fonts.read_tiers(USUAL_FONT_TIERS)
         self._is_warm = False
         self._processes: dict[int, int] = {}  # number by process id
+        self._spare: SpareProcess | None = None
+        # One that ended by itself is not replaced before the next task: it would end again.
+        self._spare_is_due = True
         self._woken, self._waking = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def run(self) -> None:
@@ -76,13 +84,25 @@ class ForkServer:
     def _serve_once(self) -> bool:
         """Wait for what comes next; False once the channel is closed. Fonts are read while there is nothing else."""
         channel = self._channel.fileno()
-        ready, _, _ = select.select([channel, self._woken], [], [], None if self._is_warm else 0)
+        ready, _, _ = select.select([channel, self._woken], [], [], self._idle_seconds())
         if not ready:
-            self._is_warm = next(self._warming, self) is self
+            self._prepare()
             return True
         with contextlib.suppress(BlockingIOError):
             os.read(self._woken, 4096)
         return channel not in ready or self._receive()
+
+    def _idle_seconds(self) -> float | None:
+        """Return the seconds to wait before there is something to prepare for tasks to come; None: all is."""
+        if not self._is_warm:
+            return 0
+        return IDLE_SECONDS if self._spare_is_due and not self._processes else None
+
+    def _prepare(self) -> None:
+        if self._is_warm:
+            self._fork_spare()
+        else:
+            self._is_warm = next(self._warming, self) is self
 
     def _receive(self) -> bool:
         data, descriptors, _, _ = socket.recv_fds(self._channel, MAX_PACKET_BYTES, 1)
@@ -96,9 +116,35 @@ class ForkServer:
                 os.kill(process, signal.SIGKILL)
         if request.font_tiers is not None:
             self._warming, self._is_warm = self._fonts.read_tiers(request.font_tiers), False
+            self._drop_spare(is_due=True)
         return True
 
+    def _fork_spare(self) -> None:
+        self._spare_is_due = False
+        sample()  # which is made the first time
+        server = os.getpid()
+        near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with far:
+            try:
+                process = os.fork()
+            except OSError:
+                near.close()
+                return
+            if process == 0:
+                _become_spare(far, server, PlanningSession(self._settings, self._fonts))
+        self._spare = SpareProcess(process, near)
+
+    def _drop_spare(self, *, is_due: bool) -> None:
+        if self._spare is not None:
+            self._spare.channel.close()
+        self._spare, self._spare_is_due = None, is_due
+
     def _fork(self, request: ForkRequest, channel: int) -> None:
+        spare, self._spare, self._spare_is_due = self._spare, None, True
+        if spare is not None and spare.give(request, channel):
+            os.close(channel)
+            self._processes[spare.process] = request.number
+            return
         server = os.getpid()
         try:
             process = os.fork()
@@ -107,15 +153,21 @@ class ForkServer:
             self._send(ServerReply(ended=request.number, return_code=-signal.SIGKILL))
             return
         if process == 0:
-            _become_worker(request, channel, server, PlanningSession(self._settings, self._fonts))
+            _leave_server(server)
+            _become_worker(request, channel, PlanningSession(self._settings, self._fonts))
         os.close(channel)
         self._processes[process] = request.number
 
     def _reap(self) -> None:
-        while self._processes:
-            process, status = os.waitpid(-1, os.WNOHANG)
+        while True:
+            try:
+                process, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
             if not process:
                 return
+            if self._spare is not None and self._spare.process == process:
+                self._drop_spare(is_due=False)
             number = self._processes.pop(process, None)
             if number is not None:
                 self._send(ServerReply(ended=number, return_code=os.waitstatus_to_exitcode(status)))
@@ -124,13 +176,35 @@ class ForkServer:
         self._channel.sendall(to_json(reply))
 
 
-def _become_worker(request: ForkRequest, channel: int, server: int, session: PlanningSession) -> None:
+def _leave_server(server: int) -> None:
+    """Give up what the server has of its own, and end with it."""
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    request_death_signal(server)
+
+
+def _become_spare(waiting: socket.socket, server: int, session: PlanningSession) -> None:
+    """Plan a sample, wait for a task, and plan that. Never returns."""
+    try:
+        _leave_server(server)
+        launcher.set_name(SPARE_NAME)
+        kept = waiting.fileno()
+        for first, last in ((CHANNEL, kept), (kept + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[0])):
+            os.closerange(first, last)
+        with contextlib.suppress(OSError):  # of a full disk, which the task will tell
+            plan_sample(session)
+        given = wait_for_task(waiting)
+        if given is not None:
+            _become_worker(*given, session)
+    finally:
+        os._exit(0)
+
+
+def _become_worker(request: ForkRequest, channel: int, session: PlanningSession) -> None:
     """Give up all rights, and plan. Never returns."""
     code = 1
     try:
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        request_death_signal(server)
+        launcher.set_name(PLANNER_NAME)
         os.dup2(os.open(os.devnull, os.O_RDWR), 2)
         os.dup2(channel, CHANNEL)
         os.closerange(CHANNEL + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[0])

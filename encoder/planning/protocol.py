@@ -17,6 +17,8 @@ from servicekit.codec import from_json, to_json
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 LENGTH = struct.Struct(">I")
 MAX_PACKET_BYTES = 128 * 1024
+# Of the folders of samples, beside those of tasks.
+SAMPLE_PREFIX = "sample-"
 
 T = TypeVar("T")
 
@@ -29,6 +31,7 @@ class PlanningSettings:
     crf: int
     nvenc: Parameters
     fonts_dir: str
+    work_dir: str
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import sys
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
 CREATE_RULESET_VERSION = 1
 RULE_PATH_BENEATH = 1
-PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
+PR_SET_NAME, PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 15, 38, 22, 2
 
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR, TRUNCATE, IOCTL_DEV = 1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 << 14, 1 << 15
 # What an ABI of Landlock can handle: 13 rights at first, then REFER, TRUNCATE and IOCTL_DEV.
@@ -69,6 +69,11 @@ def limit(cpu_seconds: int, memory_bytes: int, file_bytes: int, processes: int) 
         value = most if hard == resource.RLIM_INFINITY else min(most, hard)
         last = value + CPU_GRACE_SECONDS if kind == resource.RLIMIT_CPU and hard == resource.RLIM_INFINITY else value
         resource.setrlimit(kind, (value, last))
+
+
+def set_name(name: bytes) -> None:
+    """Name this process, in at most 15 bytes."""
+    libc.prctl(PR_SET_NAME, name, 0, 0, 0)
 
 
 def shut_in(readable: list[str], writable: list[str]) -> None:

@@ -256,4 +256,6 @@ async def open_executor(
 
 def _planning_settings(settings: EncoderSettings) -> PlanningSettings:
     fonts_dir = str(settings.fonts_dir.resolve()) if settings.fonts_dir else ""
-    return PlanningSettings(settings.x264_preset, settings.crf, capabilities.nvenc_parameters(settings), fonts_dir)
+    work_dir = str(settings.work_dir.resolve())
+    nvenc = capabilities.nvenc_parameters(settings)
+    return PlanningSettings(settings.x264_preset, settings.crf, nvenc, fonts_dir, work_dir)

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from encoder.planning.protocol import SAMPLE_PREFIX
 from servicekit.config import ConfigError
 from servicekit.disk import DiskFloor
 
@@ -56,7 +57,7 @@ class Workspace:
         with contextlib.ExitStack() as stack:
             for folder, name in {self.output_dir: "OUTPUT_DIR", self.work_dir: "WORK_DIR"}.items():
                 stack.enter_context(_lock(name, folder))
-                for left in folder.glob(f"{PREFIX}*"):
+                for left in (path for prefix in (PREFIX, SAMPLE_PREFIX) for path in folder.glob(f"{prefix}*")):
                     shutil.rmtree(left, ignore_errors=True)
             yield
 

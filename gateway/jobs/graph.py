@@ -6,6 +6,7 @@ task is done.
 
 import graphlib
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -150,15 +151,21 @@ def _needs(chain: Any, steps: dict[str, _Step]) -> dict[str, set[str]]:
     for place, step in enumerate(chain.steps):
         name = step.WhichOneof("kind")
         prefix = f"steps[{place}].{name}."
-        lists = {f.name for f in getattr(step, name).DESCRIPTOR.fields if f.is_repeated and f.message_type is None}
+        lists, counts = operation.most_items(getattr(step, name)), Counter[str]()
         found = needs[step.id] = set()
         for path, source in operation.inputs(getattr(step, name)):
+            numbers: Sequence[int] = [0]
             if is_reference(source):
                 numbers = _checked(steps, source, prefix + path)
-                if len(numbers) > 1 and path.partition("[")[0] not in lists:
-                    text = f"{brief(source)} has {len(numbers)} results; say which: {source}[0] is the first."
-                    raise InvalidArgument.field(prefix + path, text)
                 found.add(REFERENCE.findall(source)[0][0])
+            field = path.partition("[")[0]
+            if len(numbers) > 1 and field not in lists:
+                text = f"{brief(source)} has {len(numbers)} results; say which: {source}[0] is the first."
+                raise InvalidArgument.field(prefix + path, text)
+            counts[field] += len(numbers)
+            if 0 < lists.get(field, 0) < counts[field]:
+                text = f"has over {lists[field]} sources with all results of steps in it; that many are the most."
+                raise InvalidArgument.field(prefix + field, text, reason="TOO_MANY_ITEMS")
     return needs
 
 

@@ -155,13 +155,14 @@ def task_operation(operation: video_pb2.Operation, index: int) -> video_pb2.Oper
     batch, elements = _batch(message)
     if not elements:
         return operation
+    # Not a copy of the whole, which would make as many copies of the batch as it has elements.
+    kept = {
+        field.name: value
+        for field, value in message.ListFields()
+        if field.name != batch and not _field_rules(field).input
+    }
     one = video_pb2.Operation()
-    one.CopyFrom(operation)
-    rest = getattr(one, name)
-    for field in message.DESCRIPTOR.fields:
-        if field.name == batch or _field_rules(field).input:
-            rest.ClearField(field.name)
-    getattr(rest, batch).append(elements[index])
+    getattr(one, name).MergeFrom(type(message)(**kept, **{batch: [elements[index]]}))
     return one
 
 
@@ -204,6 +205,12 @@ def replace_inputs(message: Message, replacement: Callable[[str], Sequence[str]]
                 getattr(message, field.name).extend(texts)
             else:
                 setattr(message, field.name, *texts)
+
+
+def most_items(message: Message) -> dict[str, int]:
+    """Return, for each list of sources that a message has itself, how many it may have (0: any number)."""
+    lists = (field for field in message.DESCRIPTOR.fields if field.is_repeated and _field_rules(field).input)
+    return {field.name: _field_rules(field).max_items for field in lists}
 
 
 def distinct_inputs(message: Message) -> list[tuple[str, list[str]]]:

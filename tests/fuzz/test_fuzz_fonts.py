@@ -6,7 +6,10 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from encoder.captions.fonts import FIRA, FontError, read_faces, rename
+from encoder.captions.faces import drawn_letters, read_faces
+from encoder.captions.font_bounds import FontError
+from encoder.captions.font_files import FIRA
+from encoder.captions.font_making import rename
 from tests.support.fuzz import bounded, fuzz
 
 WHOLE = FIRA[0].read_bytes()
@@ -21,6 +24,7 @@ def check(data):
         path.write_bytes(data)
         for face in read_faces(path):
             rename(face, "Other", 400, {ord("A")})
+            drawn_letters(face, {ord("A")})
 
 
 @fuzz(examples=10, edits=EDITS)

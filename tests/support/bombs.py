@@ -2,7 +2,7 @@
 
 import struct
 
-from encoder.captions import fonts
+from encoder.captions.font_files import FIRA
 
 CMAP_12 = 12
 
@@ -50,7 +50,7 @@ def _tables(font: bytes) -> dict[bytes, bytes]:
 
 def font(cmap: bytes | None = None, name: bytes | None = None, at: int = 0) -> bytes:
     """A small font, with tables of its own where they are given, that lies at a place in a file."""
-    whole = _tables(fonts.FIRA[0].read_bytes())
+    whole = _tables(FIRA[0].read_bytes())
     kept = {tag: whole[tag] for tag in (b"head", b"hhea", b"maxp", b"OS/2", b"post", b"name", b"cmap")}
     kept |= {tag: data for tag, data in ((b"cmap", cmap), (b"name", name)) if data is not None}
     head, body = struct.pack(">IHHHH", 0x00010000, len(kept), 0, 0, 0), b""

@@ -25,6 +25,7 @@ from servicekit.tls import Identity
 
 START_SECONDS = 30
 FORK_SERVER = "encoder.planning.fork_server"
+SPARE = "planner-spare"
 NOTHING: Mapping[str, object] = {}
 
 
@@ -54,6 +55,13 @@ class Encoder:
 
     def planners(self) -> list[psutil.Process]:
         """Processes that plan a task now."""
+        return [one for one in self._forked() if name_of(one) != SPARE]
+
+    def spares(self) -> list[psutil.Process]:
+        """The process that waits for the next task, if there is one."""
+        return [one for one in self._forked() if name_of(one) == SPARE]
+
+    def _forked(self) -> list[psutil.Process]:
         return [one for one in self._serving() if words(one.parent()) == words(one)]
 
     def _serving(self) -> list[psutil.Process]:
@@ -74,6 +82,14 @@ class Encoder:
         target = f"{address}:{self.port}"
         async with grpc.aio.secure_channel(target, identity.channel_credentials(), options=OPTIONS[:2]) as channel:
             yield Client(encoder_pb2_grpc.EncoderServiceStub(channel))
+
+
+def name_of(process: psutil.Process) -> str:
+    """The name of a process; none of one that has ended."""
+    try:
+        return process.name()
+    except psutil.NoSuchProcess:
+        return ""
 
 
 def words(process: psutil.Process | None) -> list[str]:

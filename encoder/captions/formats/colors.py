@@ -41,7 +41,7 @@ def parse_color(text: str) -> str:
     """Return a color as "#RRGGBB", "" for one that is not known: a name of CSS, #RGB, #RRGGBB, rgb(…), or &HBBGGRR& of
     ASS; how much it covers is left out."""
     text = text.strip()[:MAX_CHARS].lower()
-    if name := NAMED.get(text.replace("grey", "gray")):
+    if name := NAMED.get(text.replace("rey", "ray")):
         return f"#{name}"
     if match := HEX.fullmatch(text):
         return f"#{match[1].upper()}"

@@ -70,10 +70,14 @@ class Script:
         return [_plain_text(line.value) for line in self.lines if line.section == EVENTS and line.value]
 
     def families(self) -> list[str]:
+        """Return the families of fonts that it takes to draw the script."""
+        styles = [line.before for line in self.lines if line.section in STYLES and line.value]
+        unnamed = [] if any(map(DEFAULT_STYLE.search, styles)) else [UNNAMED]
+        return list(dict.fromkeys([*unnamed, *self.named_families()]))
+
+    def named_families(self) -> list[str]:
         """Return the families of fonts that the script names."""
-        styles = [line for line in self.lines if line.section in STYLES and line.value]
-        named = [] if any(DEFAULT_STYLE.search(line.before) for line in styles) else [UNNAMED]
-        named += [line.value for line in styles]
+        named = [line.value for line in self.lines if line.section in STYLES and line.value]
         named += [name for line in self.lines if line.section == EVENTS for name in FONT.findall(line.value)]
         return [name for name in dict.fromkeys(_family(name) for name in named) if name]
 

@@ -5,18 +5,21 @@ import io
 from fontTools.pens.areaPen import AreaPen
 from fontTools.ttLib import TTFont
 
-from encoder.captions import fonts
-from encoder.captions.fonts import FAMILY, read_faces
+from encoder.captions.faces import read_faces
+from encoder.captions.font_files import bundled_files
+from encoder.captions.font_making import rename
+from encoder.captions.fonts import FAMILY
 
-CJK = next(path for path in fonts.bundled_files() if path.name == "NotoSansCJK-VF.otf.ttc")
+CJK = next(path for path in bundled_files() if path.name == "NotoSansCJK-VF.otf.ttc")
 
 
 def test_a_variable_font_stands_in_at_regular_weight() -> None:
     """The thinnest is the default of some: too fine to read on a picture."""
     (chinese, *_) = read_faces(CJK)
-    data = fonts.rename(chinese, FAMILY, 10, frozenset(map(ord, "漢字")))
+    data = rename(chinese, FAMILY, 10, frozenset(map(ord, "漢字")))
     made = TTFont(io.BytesIO(data))
-    assert set(made.getBestCmap()) == set(map(ord, "漢字"))
+    assert set(map(ord, "漢字")) <= set(made.getBestCmap())
+    assert len(made.getBestCmap()) < 20
     assert "fvar" not in made
     pens = []
     for font in (made, TTFont(CJK, fontNumber=0)):

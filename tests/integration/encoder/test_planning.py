@@ -116,6 +116,25 @@ async def test_a_process_that_crashes_blames_what_it_read(
     await client.encode(CAPTION, {"url_video": clip, "url_srt": cues})
 
 
+async def test_a_process_waits_ready_for_the_next_task(
+    encoder: encoder_harness.Encoder, client: encoder_harness.Client, clip: Path, cues: Path, endless: bytes
+) -> None:
+    (spare,) = await until(encoder.spares)
+    task = asyncio.create_task(client.encode(CAPTION, {"url_video": clip, "url_srt": endless}))
+    (planner,) = await until(encoder.planners)
+    assert planner.pid == spare.pid
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await until(lambda: not encoder.planners())
+    (again,) = await until(encoder.spares)
+    assert again.pid != spare.pid
+    again.kill()
+    await until(lambda: not encoder.spares())
+    await client.encode(CAPTION, {"url_video": clip, "url_srt": cues})
+    await until(encoder.spares)
+    await until(lambda: not list(encoder.work_dir.glob("sample-*")))
+
+
 async def test_a_fork_server_that_is_lost_is_started_anew(
     encoder: encoder_harness.Encoder, client: encoder_harness.Client, clip: Path, cues: Path, endless: bytes
 ) -> None:

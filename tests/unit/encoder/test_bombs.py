@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from encoder.captions import font_bounds
+from encoder.captions.faces import read_faces
 from encoder.captions.font_bounds import FontError
-from encoder.captions.fonts import read_faces
 from encoder.media import mp4_claims
 from encoder.media.mp4_claims import TooManySamples, check_claims
 from tests.support import bombs

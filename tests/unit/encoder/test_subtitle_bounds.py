@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from apigpu.v1 import caption_style_pb2
-from encoder.captions import ass, fonts, formats, karaoke
+from encoder.captions import ass, formats, karaoke, lettering
 from encoder.captions.formats import Cue, SubtitleError, colors, markup
 from encoder.captions.formats import cue as cues
 from servicekit.errors import InvalidArgument
@@ -127,7 +127,7 @@ def test_dropping_letters_grows_evenly() -> None:
     def prepare(size: int) -> Callable[[], object]:
         cue = Cue(0, 1_000_000, "x\u00e9 " * size, tuple((3 * number, number) for number in range(size)))
         words = karaoke.timed_words(cue)
-        return lambda: (fonts.drop_from_cue(cue, {"\u00e9"}), fonts.drop_from_words(words, cue, {"\u00e9"}))
+        return lambda: (lettering.drop_from_cue(cue, {"\u00e9"}), lettering.drop_from_words(words, cue, {"\u00e9"}))
 
     assert_grows_gently(prepare, operator.call, 2000)
 
@@ -184,4 +184,4 @@ def test_an_error_quotes_no_more_than_a_line() -> None:
 
 def test_a_time_after_the_last_word_is_borne() -> None:
     (cue,) = read_cues(VTT + "one <00:02.000>two   <00:03.000>")
-    assert fonts.drop_from_cue(cue, {"w"}).text == "one to"
+    assert lettering.drop_from_cue(cue, {"w"}).text == "one to"

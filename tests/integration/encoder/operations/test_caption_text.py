@@ -10,8 +10,9 @@ import pytest
 
 from apigpu.encoder.v1 import encoder_pb2
 from apigpu.v1 import caption_style_pb2, video_pb2
-from encoder.captions import fonts
+from encoder.captions import font_files
 from tests.support import encoder_harness, judge, media
+from tests.support.font_files import make_font
 from tests.unit.encoder.test_subtitles import SCRIPT
 
 Client = encoder_harness.Client
@@ -27,6 +28,11 @@ WHITE, YELLOW = (255, 255, 255), (255, 212, 0)
 @pytest.fixture(scope="module")
 def video(media_dir: Path) -> Path:
     return media.grey_video(media_dir / "text.mp4", 2, "640x360", 10)
+
+
+@pytest.fixture(scope="module")
+def small_font(media_dir: Path) -> bytes:
+    return make_font(media_dir / "small.ttf", "Small", "HO ").read_bytes()
 
 
 def asking(
@@ -78,7 +84,8 @@ async def test_a_script_keeps_its_look_and_is_told_when_another_is_asked_for(
     green = near(frames[5], (0, 255, 0))
     assert green.sum() > 100
     assert np.nonzero(green)[0].max() < 180  # on top, by its alignment
-    assert [warning.reason for warning in summary.warnings] == ["STYLE_IGNORED"]
+    told = {warning.reason: dict(warning.metadata) for warning in summary.warnings}
+    assert told == {"STYLE_IGNORED": {}, "FONTS_REPLACED": {"fonts": "Nowhere, Other"}}
 
 
 STYLES = SCRIPT[SCRIPT.index("[V4+") : SCRIPT.index("[Fonts]")]
@@ -126,17 +133,31 @@ async def test_letters_of_no_font_are_told_of_a_script_too(client: Client, video
     with_them, summary = await captioned(client, video, tmp_path / "1.mp4", SCRIPT.replace("漢", f"you{UNKNOWN}"))
     without, _ = await captioned(client, video, tmp_path / "2.mp4", SCRIPT.replace("漢", "you"))
     assert np.array_equal(with_them[5], without[5])
-    assert [dict(warning.metadata)["cue"] for warning in summary.warnings] == ["1"]
+    missing = [warning for warning in summary.warnings if warning.reason == "MISSING_GLYPHS"]
+    assert [warning.metadata["cue"] for warning in missing] == ["1"]
 
 
 async def test_a_font_of_the_caller_is_used(client: Client, video: Path, tmp_path: Path) -> None:
     usual, _ = await captioned(client, video, tmp_path / "1.mp4", cue("HOHOHO"))
-    noto = next(path for path in fonts.bundled_files() if path.name.startswith("NotoSans[")).read_bytes()
-    own, _ = await captioned(client, video, tmp_path / "2.mp4", cue("HOHOHO"), noto)
+    noto = next(path for path in font_files.bundled_files() if path.name.startswith("NotoSans[")).read_bytes()
+    own, summary = await captioned(client, video, tmp_path / "2.mp4", cue("HOHOHO"), noto)
     by_name, _ = await captioned(client, video, tmp_path / "3.mp4", cue("HOHOHO"), style=Look(font="Noto Sans"))
+    assert not summary.warnings
     assert near(own[5], WHITE).any()
     assert (near(own[5], WHITE) != near(usual[5], WHITE)).sum() > 0.1 * near(own[5], WHITE).sum()
     assert np.array_equal(own[5], by_name[5])
+
+
+async def test_letters_that_a_font_of_the_caller_lacks_are_told(
+    client: Client, video: Path, tmp_path: Path, small_font: bytes
+) -> None:
+    frames, summary = await captioned(client, video, tmp_path / "1.mp4", cue("HO ș H😀"), small_font)
+    assert near(frames[5], WHITE).any()
+    told = {warning.reason: dict(warning.metadata) for warning in summary.warnings}
+    assert told == {
+        "FONT_LACKS_LETTERS": {"font": "Small", "characters": "ș"},
+        "EMOJI_ONE_COLOR": {"cue": "1", "characters": "😀"},
+    }
 
 
 async def test_a_family_that_is_not_there(client: Client, video: Path) -> None:

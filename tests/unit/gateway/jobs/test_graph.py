@@ -10,6 +10,7 @@ from apigpu.v1.video_pb2 import CaptionRequest, ChainStep, Operation
 from gateway.jobs import graph, model, operation
 from gateway.jobs.model import Failure, Job, Result, Status
 from servicekit.errors import InvalidArgument
+from tests.support.growth import assert_grows_gently
 
 URL = "https://example.com/x"
 CAPTION = {"url_video": URL, "url_srt": URL}
@@ -127,6 +128,13 @@ WRONG: dict[str, tuple[list[dict[str, Any]], str]] = {
         [FILM[1], {"id": "b", "thumbnail": {"url_video": "step:clips"}}],
         "steps[1].thumbnail.url_video",
     ),
+    "more than a list takes": (
+        [
+            {"id": "a", "img2vid": {"images": [image(str(n)) for n in range(26)]}},
+            {"id": "b", "concat": {"url_videos": ["step:a", "step:a"]}},
+        ],
+        "steps[1].concat.url_videos",
+    ),
     "no operation": ([{"id": "a"}], "steps[0]"),
     "an id that no reference can name": ([{"id": "a[0]", "caption": CAPTION}], "steps[0].id"),
     "a budget of its own": ([{"id": "a", "caption": {**CAPTION, "max_cost_usd": 1}}], "steps[0].caption.max_cost_usd"),
@@ -167,3 +175,13 @@ def test_other_operations_are_as_they_were() -> None:
     found = Job("0" * 32, "caption", graph.request_of(wanted), False, (task,), 1.0)
     assert graph.task_operation(found, 0) == wanted
     assert (found.kept, found.kind(0), found.intermediates) == ((0,), "caption", ())
+
+
+def test_a_chain_of_many_results_takes_time_in_step_with_them() -> None:
+    def make(size: int) -> Operation:
+        images = [{"id": str(number), "image_url": URL, "duracao": 1} for number in range(size)]
+        lists = [[f"step:clips[{(number + part) % size}]" for part in range(50)] for number in range(size)]
+        joined = [{"id": f"f{number}", "concat": {"url_videos": urls}} for number, urls in enumerate(lists)]
+        return chain([{"id": "clips", "img2vid": {"images": images}}, *joined])
+
+    assert_grows_gently(make, lambda wanted: graph.tasks_of(wanted, 1000), 50)
