@@ -139,9 +139,13 @@ class Client:
         """
         return self._submit("chain", {}, steps=steps, keep=list(keep), max_cost_usd=max_cost_usd)
 
-    def submit(self, operation: video_pb2.Operation) -> Job:
-        """Queue a job from a message of the API, whose sources are URLs and names of assets."""
-        return self._jobs.submit(operation)
+    def submit(self, operation: video_pb2.Operation, idempotency_key: str = "") -> Job:
+        """Queue a job from a message of the API, whose sources are URLs and names of assets.
+
+        With the same `idempotency_key` and operation there is one job, however often it is submitted. Raises
+        AlreadyExists for a key that came with another operation.
+        """
+        return self._jobs.submit(operation, idempotency_key)
 
     def get(self, job_id: str) -> Job:
         """Read a job. Raises NotFound."""

@@ -1,6 +1,7 @@
 """A connection to a gateway: the channel, the key that goes with every call, and errors as ServiceError."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,8 @@ from servicekit.tls import Identity
 Request = TypeVar("Request")
 Response = TypeVar("Response")
 KEY_HEADER = "x-api-key"
+RECONNECT_SECONDS = 60.0
+PAUSE_SECONDS = 0.5
 # Every answer of a gateway carries it.
 REQUEST_ID = "x-request-id"
 READING = (("JobService", "GetJob"), ("JobService", "ListJobs"), ("AssetService", "GetAsset"))
@@ -52,6 +55,8 @@ class Connection:
         self.target = target
         self.metadata: Metadata = ((KEY_HEADER, key),) if key else ()
         self.channel = grpc.secure_channel(target, credentials, options=OPTIONS)
+        # Whether the gateway has answered: if so, one that is away comes back.
+        self.has_answered = False
 
     def close(self) -> None:
         """End the connection, and every call on it."""
@@ -60,7 +65,23 @@ class Connection:
     def call(self, method: "grpc.UnaryUnaryMultiCallable[Request, Response]", request: Request) -> Response:
         """Call a method of the gateway with the key. Raises ServiceError."""
         with self.errors():
-            return method(request, metadata=self.metadata)
+            answer = method(request, metadata=self.metadata)
+            self.has_answered = True
+            return answer
+
+    def call_until_answered(
+        self, method: "grpc.UnaryUnaryMultiCallable[Request, Response]", request: Request
+    ) -> Response:
+        """Call a method that may be called again, until a gateway that was there before is back, for RECONNECT_SECONDS
+        at most. Raises ServiceError."""
+        deadline = time.monotonic() + RECONNECT_SECONDS
+        while True:
+            try:
+                return self.call(method, request)
+            except Unavailable:
+                if not self.has_answered or time.monotonic() > deadline:
+                    raise
+                time.sleep(PAUSE_SECONDS)
 
     @contextmanager
     def errors(self) -> Iterator[None]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from api_gpu.connection import Connection
+from api_gpu.connection import PAUSE_SECONDS, RECONNECT_SECONDS, Connection
 from api_gpu.requests import from_message, to_datetime
 from apigpu.options import Status
 from apigpu.v1 import jobs_pb2, video_pb2
@@ -15,8 +16,6 @@ from apigpu.v1.jobs_pb2_grpc import JobServiceStub
 from servicekit.errors import Cancelled, DeadlineExceeded, Internal, ServiceError, Unavailable, from_code
 
 PAGE_JOBS = 100
-RECONNECT_SECONDS = 60.0
-PAUSE_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -202,9 +201,15 @@ class Jobs:
         self._connection = connection
         self._stub = JobServiceStub(connection.channel)
 
-    def submit(self, operation: video_pb2.Operation) -> Job:
-        """Queue an operation; the job is on the gateway's disk when this returns."""
-        answer = self._connection.call(self._stub.SubmitJob, jobs_pb2.SubmitJobRequest(operation=operation))
+    def submit(self, operation: video_pb2.Operation, idempotency_key: str = "") -> Job:
+        """Queue an operation; the job is on the gateway's disk when this returns.
+
+        A gateway that goes away meanwhile is asked again, and makes one job all the same. Raises AlreadyExists for an
+        `idempotency_key` that came with another operation.
+        """
+        key = idempotency_key or uuid.uuid4().hex
+        request = jobs_pb2.SubmitJobRequest(operation=operation, idempotency_key=key)
+        answer = self._connection.call_until_answered(self._stub.SubmitJob, request)
         return Job.from_message(answer.job, self)
 
     def get(self, job_id: str) -> Job:

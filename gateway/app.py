@@ -24,6 +24,7 @@ from gateway.fleet.providers.base import EndpointConfig, Provider, ProviderConte
 from gateway.fleet.providers.registry import PROVIDERS
 from gateway.jetstream.connection import JetStream
 from gateway.jetstream.guard import StoreGuard, make_room
+from gateway.jobs.claims import Claims
 from gateway.jobs.dispatcher import Dispatcher
 from gateway.jobs.manager import JobManager
 from gateway.jobs.policy import JobPolicy
@@ -95,7 +96,8 @@ class Components:
         stack.push_async_callback(jetstream.close)
         guard = StoreGuard(jetstream, floor, settings.data_dir / "nats")
         assets = _asset_store(settings, stack)
-        store = JobStore(await jetstream.key_value("jobs"), settings.job_retention_seconds)
+        claims = Claims(await jetstream.key_value("claims"))
+        store = JobStore(await jetstream.key_value("jobs"), claims, settings.job_retention_seconds)
         await store.start()
         stack.push_async_callback(store.stop)
         queue, progress = TaskQueue(await jetstream.queue("tasks", settings.ack_wait_seconds)), ProgressBus(jetstream)

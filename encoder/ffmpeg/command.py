@@ -67,12 +67,13 @@ def compile_arguments(output: Any) -> tuple[str, ...]:
 @dataclass(frozen=True)
 class FilteredFrames:
     """Frames that FFmpeg decodes and filters: a stream of ffmpeg-python with the times to keep. `inputs` are all
-    streams of its file that the result takes: FFmpeg counts time from where the first of them begins. `color_tags` and
-    `pixel_aspect` (width by height of a pixel) are those of the filtered frames; `frame_rate` is nominal, 0 where it is
-    not known."""
+    streams of its file that the result takes: FFmpeg counts time from where the first of them begins. `size`,
+    `color_tags` and `pixel_aspect` (width by height of a pixel) are those of the filtered frames; `frame_rate` is
+    nominal, 0 where it is not known."""
 
     stream: Any
     inputs: Sequence[Any]
+    size: Size
     color_tags: ColorTags
     pixel_aspect: Fraction
     frame_rate: Fraction

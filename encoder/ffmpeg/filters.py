@@ -8,7 +8,7 @@ from typing import Any
 import ffmpeg
 
 from encoder.ffmpeg.command import FilteredFrames
-from encoder.media.info import HD, UNSPECIFIED, AudioStream, MediaInfo, VideoStream
+from encoder.media.info import HD, UNSPECIFIED, AudioStream, MediaInfo, Size, VideoStream
 
 # These hold no presentation times: the decoder's delay would come on top of them.
 UNTIMED = ("avi",)
@@ -63,7 +63,8 @@ def filtered_frames(stream: Any, source: Any, video: VideoStream, audio: Sequenc
     same file."""
     color_tags = HD if video.transfer or video.rgb else replace(video.color_tags, full_range=False)
     inputs = [source[str(index)] for index in (video.index, *(stream.index for stream in audio))]
-    return FilteredFrames(stream, inputs, color_tags, video.rotated_aspect, video.frame_rate)
+    size = Size(*(side // 2 * 2 for side in video.rotated_size))
+    return FilteredFrames(stream, inputs, size, color_tags, video.rotated_aspect, video.frame_rate)
 
 
 def _tone_map(stream: Any, transfer: str) -> Any:

@@ -13,7 +13,7 @@ from encoder.audio import soundtrack
 from encoder.ffmpeg import filters
 from encoder.ffmpeg.command import COPY, SQUARE, FfmpegRun, FilteredFrames
 from encoder.media import probe
-from encoder.media.info import HD, AudioStream, MediaInfo, Source, VideoStream, bad_input
+from encoder.media.info import HD, AudioStream, MediaInfo, Size, Source, VideoStream, bad_input
 from encoder.operations.plan import AAC, COPIED_CODECS, Plan, PlanContext, container, copy_video, is_streamable
 from servicekit.errors import InvalidArgument
 
@@ -180,7 +180,7 @@ def _encode_run(parts: Sequence[Part], frame: Frame, context: PlanContext, kind:
         for stream in (part.video, part.sound)
         if stream is not None
     ]
-    picture = FilteredFrames(joined, taken, HD, SQUARE, frame.rate)
+    picture = FilteredFrames(joined, taken, Size(frame.width, frame.height), HD, SQUARE, frame.rate)
     seconds = [float(count / frame.rate) for count in counts]
     return context.codec.make_run(picture, context.output(*_join_sound(parts, given, seconds, kind)))
 

@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import structlog
 
 from apigpu.v1 import video_pb2
 from gateway.jobs import graph, model, operation
+from gateway.jobs.claims import IdempotencyKey
 from gateway.jobs.model import Failure, Job, Status
 from gateway.jobs.policy import JobPolicy
 from gateway.jobs.progress import ProgressBus
@@ -65,12 +66,22 @@ class JobManager:
     # Jobs that are to be cancelled.
     withdrawals: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
-    async def submit(self, wanted: video_pb2.Operation) -> Job:
-        """Check the operation and queue it; on return it is on disk. Return the new job."""
+    async def submit(self, wanted: video_pb2.Operation, idempotency_key: str = "") -> Job:
+        """Check the operation and queue it; on return it is on disk. Return the new job, or that which an earlier
+        request with the same `idempotency_key` made. Raise AlreadyExists for a key that came with another request."""
+        key = IdempotencyKey.of(idempotency_key, wanted.SerializeToString(deterministic=True))
         operation.check(wanted, self.policy.max_items)
         self._check_sources(wanted)
+        if key is not None and (made := await self._made_before(key)) is not None:
+            return made
+        job = self._new_job(wanted)
+        self.check_cost(job)
+        self.check_room()
+        return await (self._add(job) if key is None else self._add_once(job, key))
+
+    def _new_job(self, wanted: video_pb2.Operation) -> Job:
         now = time.time()
-        job = Job(
+        return Job(
             id=model.new_id(now),
             operation=operation.kind(wanted)[0],
             request=graph.request_of(wanted),
@@ -79,8 +90,31 @@ class JobManager:
             created_at=now,
             graph=graph.is_graph(wanted),
         )
-        self.check_cost(job)
-        self.check_room()
+
+    async def _made_before(self, key: IdempotencyKey) -> Job | None:
+        claim = await self.store.claims.find(key)
+        if claim is not None:
+            with contextlib.suppress(NotFound):  # the gateway that claimed the key is still at it, or gone
+                job = await self.store.get(claim.job_id)
+                await self.queue.put(job)  # which it may not have come to
+                return job
+        return None
+
+    async def _add_once(self, job: Job, key: IdempotencyKey) -> Job:
+        """Add the job of a key, unless somebody else does. What fails half-way is done by the next try."""
+        job = replace(job, id=await self.store.claims.claim(key, job.id), claim=key.name)
+        try:
+            await self.store.add(job)
+        except Aborted:
+            job = await self.store.get(job.id)
+        except InvalidArgument:  # it is too large
+            await self.store.claims.drop(key.name)
+            raise
+        await self.queue.put(job)
+        log.info("job queued", job=job.id, operation=job.operation, tasks=len(job.tasks))
+        return job
+
+    async def _add(self, job: Job) -> Job:
         try:
             await self.store.add(job)
             await self.queue.put(job)

@@ -133,6 +133,8 @@ class Job:
     ended_at: float | None = None
     cancelled: bool = False
     graph: bool = field(default=False, metadata=SPARSE)
+    # Name of the claim of its idempotency key, which is dropped with it.
+    claim: str = field(default="", metadata=SPARSE)
 
     @property
     def status(self) -> Status:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from gateway.jetstream.keyvalue import KeyValue
 from gateway.jetstream.records import Records, UnreadableRecord
 from gateway.jobs import model
+from gateway.jobs.claims import Claims
 from gateway.jobs.model import Job, Status, UnfitEncoder
 from servicekit.codec import to_json
 from servicekit.errors import InvalidArgument, NotFound
@@ -136,15 +137,17 @@ GROWTH_BYTES = 1024
 class JobStore(Records[Job]):
     """The records of jobs, by id, and the index of them. Errors: NotFound (no such job), and those of Records."""
 
-    def __init__(self, bucket: KeyValue, retention_seconds: float) -> None:
-        """`retention_seconds`: how long the record of a job is kept after its end."""
+    def __init__(self, bucket: KeyValue, claims: Claims, retention_seconds: float) -> None:
+        """`retention_seconds`: how long the record of a job, and its claim, is kept after its end."""
         super().__init__(bucket, Job, "job", missing="Job ID does not exist", keeps_values=False)
+        self.claims = claims
         self._retention_seconds = retention_seconds
         self.index = JobIndex()
         self.listeners.append(self.index.note)
 
     async def add(self, job: Job) -> None:
-        """Write a new job; on return it is on disk. Raise InvalidArgument for one that is too large."""
+        """Write a new job; on return it is on disk. Raise InvalidArgument for one that is too large, Aborted for an id
+        that there is already."""
         data = to_json(job)
         if len(data) + GROWTH_BYTES * len(job.tasks) > self.bucket.max_value_bytes:
             raise InvalidArgument("The request is too large to be kept as one job; send several.", reason="TOO_LARGE")
@@ -176,6 +179,8 @@ class JobStore(Records[Job]):
         oldest = now - self._retention_seconds
         for job_id in self.index.ids(lambda status: status.is_terminal, model.first_id(oldest)):
             with contextlib.suppress(NotFound, UnreadableRecord):
-                ended_at = (await self.get(job_id)).ended_at
-                if ended_at is not None and ended_at < oldest:
+                job = await self.get(job_id)
+                if job.ended_at is not None and job.ended_at < oldest:
+                    if job.claim:
+                        await self.claims.drop(job.claim)
                     await self.delete(job_id)

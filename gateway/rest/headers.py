@@ -1,6 +1,6 @@
 """HTTP headers to call metadata and deadline, and metadata to HTTP headers, as grpc-gateway maps them.
 
-In: Authorization, X-API-Key, X-Request-Id and Grpc-Metadata-*; other headers are dropped.
+In: Authorization, X-API-Key, Idempotency-Key, X-Request-Id and Grpc-Metadata-*; other headers are dropped.
 Out: x-request-id as X-Request-Id, the rest as Grpc-Metadata-* (initial) and Grpc-Trailer-* (trailing).
 """
 
@@ -24,7 +24,7 @@ API_KEY = "x-api-key"
 BASE_URL = "x-apigpu-base-url"
 KEEP_JOB = "x-apigpu-keep-job"
 HTTP_CODE = "x-http-code"
-FORWARDED = ("authorization", API_KEY)
+FORWARDED = ("authorization", API_KEY, "idempotency-key")
 # Id of the job that a call has made, before its answer.
 JOB_ID = "x-apigpu-job"
 NOT_FORWARDED = (REQUEST_ID, HTTP_CODE, DETAILS_KEY, ACCEPTED, "content-type", "user-agent")

@@ -10,7 +10,7 @@ from gateway.fleet.fleet import Fleet
 from gateway.jobs.manager import JobManager, check_wait
 from gateway.jobs.model import Job, Status
 from gateway.jobs.progress import Phase, TaskProgress
-from gateway.services.presenters import Presenter
+from gateway.services.presenters import Presenter, idempotency_key
 from gateway.services.tokens import EventId, PageTokens
 from servicekit.errors import InvalidArgument
 from servicekit.interceptors import Context
@@ -30,7 +30,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
 
     async def SubmitJob(self, request: pb2.SubmitJobRequest, context: Context) -> pb2.SubmitJobResponse:
         check_wait(request.wait_seconds)
-        job = await self.jobs.submit(request.operation)
+        job = await self.jobs.submit(request.operation, request.idempotency_key or idempotency_key(context))
         if request.wait_seconds:
             job = await self.jobs.get(job.id, request.wait_seconds)
         return pb2.SubmitJobResponse(job=self.presenter.to(context).job(job))

@@ -38,6 +38,11 @@ def proxy_metadata(context: Context) -> dict[str, str]:
     return trusted if trusted.get(KEEP_JOB) == "1" else {}
 
 
+def idempotency_key(context: Context) -> str:
+    """Return the key by which a caller tries a request again, "" where there is none."""
+    return metadata(context).get("idempotency-key", "")
+
+
 def timestamp(seconds: float | None) -> Timestamp | None:
     """Return Unix seconds as a Timestamp, to the millisecond; None for None."""
     return None if seconds is None else _timestamp(datetime.fromtimestamp(round(seconds, 3), UTC))

@@ -17,7 +17,7 @@ from apigpu.v1 import video_pb2, video_pb2_grpc
 from gateway.jobs import operation
 from gateway.jobs.manager import JobManager
 from gateway.jobs.model import Status
-from gateway.services.presenters import JOB_ID, Presenter, proxy_metadata
+from gateway.services.presenters import JOB_ID, Presenter, idempotency_key, proxy_metadata
 from servicekit.errors import Cancelled, ServiceError, from_code
 from servicekit.interceptors import Context
 from servicekit.local import LocalServer
@@ -43,15 +43,16 @@ class VideoService:
         video_pb2_grpc.add_VideoServiceServicer_to_server(servicer, target)
 
     async def _run(self, response: type[Message], request: Message, context: Context) -> Message:
-        job_id = (await self.jobs.submit(operation.wrap(request))).id
+        key = idempotency_key(context)
+        job_id = (await self.jobs.submit(operation.wrap(request), key)).id
         if proxy_metadata(context):  # whose client may prefer to wait for a while only
             await context.send_initial_metadata(((JOB_ID, job_id),))
         try:
             job = await self.jobs.wait(job_id)
         except asyncio.CancelledError:
             # The caller is gone or its deadline has passed, unless the gateway itself shuts down. Clients of the
-            # proxy may leave: their job goes on.
-            if not proxy_metadata(context) and not self.jobs.closing.is_set():
+            # proxy may leave: their job goes on. So does one with a key, by which the caller comes back to it.
+            if not key and not proxy_metadata(context) and not self.jobs.closing.is_set():
                 self.jobs.withdraw(job_id)
             raise
         except ServiceError as error:

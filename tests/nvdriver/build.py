@@ -7,13 +7,17 @@ from pathlib import Path
 SOURCES = Path(__file__).parent / "native"
 CUDA = ("control", "log", "ledger", "device", "context", "memory", "stream", "refused")
 ENCODE = (
-    "api", "bitstream", "caps", "config", "frame", "guid", "h264", "hevc", "input", "picture", "preset", "resource",
-    "seat",
-    "session", "version",
+    "api", "av1", "bitstream", "caps", "config", "frame", "guid", "h264", "hevc", "input", "level", "picture", "preset",
+    "resource", "seat", "session", "version",
 )  # fmt: skip
 FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-fPIC", "-shared")
 # Header → the Debian package that has it.
-HEADERS = {"ffnvcodec/nvEncodeAPI.h": "libffmpeg-nvenc-dev", "x264.h": "libx264-dev", "x265.h": "libx265-dev"}
+HEADERS = {
+    "ffnvcodec/nvEncodeAPI.h": "libffmpeg-nvenc-dev",
+    "x264.h": "libx264-dev",
+    "x265.h": "libx265-dev",
+    "aom/aom_encoder.h": "libaom-dev",
+}
 
 
 class Missing(Exception):
@@ -30,7 +34,8 @@ def built(folder: Path, *, encode: bool = True) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     _link(folder, "libcuda.so.1", CUDA)
     if encode:
-        _link(folder, "libnvidia-encode.so.1", ENCODE, f"-L{folder}", "-l:libcuda.so.1", "-lx264", "-lx265", "-lm")
+        encoders = ("-lx264", "-lx265", "-laom")
+        _link(folder, "libnvidia-encode.so.1", ENCODE, f"-L{folder}", "-l:libcuda.so.1", *encoders, "-lm")
     return folder
 
 

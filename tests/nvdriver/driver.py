@@ -24,7 +24,8 @@ SETTINGS = {
     "devices": "how many there are: 1; with 0 cuInit fails",
     "counts_none": "1: cuInit goes well all the same, and no card is counted",
     "device_name": "API-GPU stand-in (no GPU)",
-    "codecs": "what the chip encodes: h264,hevc; empty for a chip without an encoder",
+    "codecs": "what the chip encodes: h264,hevc,av1; empty for a chip without an encoder",
+    "b_frames": "how many it makes at most between two others: 4",
     "encode_delay_ms": "how long every picture takes",
     "null_encode": "1: packets of 6 bytes that hold no picture, at once",
 }

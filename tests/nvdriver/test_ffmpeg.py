@@ -1,4 +1,4 @@
-"""A second opinion on the stand-in: FFmpeg's own h264_nvenc and hevc_nvenc, which ask more of a driver."""
+"""A second opinion on the stand-in: FFmpeg's own h264_nvenc, hevc_nvenc and av1_nvenc, which ask more of a driver."""
 
 import subprocess
 from pathlib import Path
@@ -47,6 +47,16 @@ def test_hevc_nvenc_of_ten_bits(nvdriver: Driver, tmp_path: Path) -> None:
     out = tmp_path / "out.mp4"
     assert ffmpeg(nvdriver, *SOURCE, "-c:v", "hevc_nvenc", "-pix_fmt", "p010le", "-cq", "22", str(out)).stderr == ""
     assert (facts(out).frames, facts(out).pixel_format) == (50, "yuv420p10le")
+    assert nvdriver.state().violations == ()
+
+
+@pytest.mark.parametrize("codec", ["hevc", "av1"])
+def test_b_frames_of_other_formats(nvdriver: Driver, tmp_path: Path, codec: str) -> None:
+    out = tmp_path / "out.mp4"
+    options = ["-preset", "p4", "-bf", "2", "-rc", "vbr", "-cq", "22", "-g", "20"]
+    assert ffmpeg(nvdriver, *SOURCE, "-c:v", f"{codec}_nvenc", *options, str(out)).stderr == ""
+    assert (facts(out).frames, facts(out).codec) == (50, codec)
+    assert facts(out).times == tuple(n / 25 for n in range(50))
     assert nvdriver.state().violations == ()
 
 

@@ -15,8 +15,12 @@ from tests.nvdriver.wheel import Job, Result, encoded, picture
 IDR, B = 3, 1
 
 
+# Formats of bare streams, by FFmpeg's names.
+BARE = {"h264": "h264", "hevc": "hevc", "av1": "obu"}
+
+
 def decoded(stream: bytes, codec: str = "h264") -> list[av.VideoFrame]:
-    with av.open(io.BytesIO(stream), format=codec) as container:
+    with av.open(io.BytesIO(stream), format=BARE[codec]) as container:
         return list(container.decode(video=0))
 
 
@@ -97,12 +101,14 @@ def test_what_is_asked_arrives(nvdriver: Driver) -> None:
     assert h264["h264VUIParameters"]["colourMatrix"] == 1
 
 
-@pytest.mark.parametrize("gop", [10, 25])
-@pytest.mark.parametrize("b_frames", [0, 1, 3])
-def test_gop_and_b_frames_show_in_the_stream(nvdriver: Driver, gop: int, b_frames: int) -> None:
-    keywords = {"gop": str(gop), "bf": str(b_frames), "rc": "vbr", "cq": "25"}
+GOPS = [("h264", gop, b_frames) for gop in (10, 25) for b_frames in (0, 1, 3)] + [("hevc", 12, 0), ("hevc", 17, 2)]
+
+
+@pytest.mark.parametrize(("codec", "gop", "b_frames"), GOPS)
+def test_gop_and_b_frames_show_in_the_stream(nvdriver: Driver, codec: str, gop: int, b_frames: int) -> None:
+    keywords = {"codec": codec, "gop": str(gop), "bf": str(b_frames), "rc": "vbr", "cq": "25"}
     result = encoded(nvdriver, Job(keywords, frames=50))
-    frames = decoded(result.stream)
+    frames = decoded(result.stream, codec)
     assert [n for n, frame in enumerate(frames) if frame.key_frame] == list(range(0, 50, gop)) == keyframes(result)
     kinds = "".join(av.video.frame.PictureType(frame.pict_type).name for frame in frames)
     assert max(len(run) for run in kinds.replace("I", "P").split("P")) == b_frames
@@ -162,6 +168,60 @@ def test_hevc_of_eight_and_ten_bits(nvdriver: Driver) -> None:
     assert (len(plain), len(deep)) == (30, 30)
     assert min(psnr(luma(frame), picture(n, 320, 240)[:240]) for n, frame in enumerate(plain)) > 30
     assert clean(nvdriver)
+
+
+@pytest.mark.parametrize("b_frames", [0, 2, 4])
+def test_av1_comes_in_the_order_of_display(nvdriver: Driver, b_frames: int) -> None:
+    """With B-frames each packet still shows one picture; what is decoded before its time lies beside another."""
+    keywords = {"codec": "av1", "gop": "12", "bf": str(b_frames), "rc": "vbr", "cq": "30", "repeatspspps": "1"}
+    result = encoded(nvdriver, Job(keywords, frames=30, width=256, height=144))
+    frames = decoded(result.stream, "av1")
+    assert result.timestamps == tuple(range(30))
+    assert [n for n, frame in enumerate(frames) if frame.key_frame] == [0, 12, 24] == keyframes(result)
+    assert min(psnr(luma(frame), picture(n, 256, 144)[:144]) for n, frame in enumerate(frames)) > 30
+    units = obus(result.stream)
+    assert (units.count(DELIMITER), units.count(SEQUENCE_HEADER)) == (30, 3)
+    assert (len(units) > 30 + 3 + 30) == (b_frames > 0)
+    assert clean(nvdriver)
+
+
+DELIMITER, SEQUENCE_HEADER = 2, 1
+
+
+def obus(stream: bytes) -> list[int]:
+    """The types of the units of an AV1 stream (specification, 5.3)."""
+    types, at = [], 0
+    while at < len(stream):
+        types.append(stream[at] >> 3 & 15)
+        at += 2 if stream[at] & 4 else 1
+        size = shift = 0
+        while True:
+            size |= (stream[at] & 0x7F) << shift
+            shift, at = shift + 7, at + 1
+            if stream[at - 1] < 0x80:
+                break
+        at += size
+    return types
+
+
+# The level that is chosen for 320×240 at 30 Hz, and its most kbit/s; then for a level in the high tier.
+LEVELS = {"h264": (13, 960, 41, 62_500), "hevc": (60, 1500, 123, 50_000), "av1": (0, 1500, 9, 50_000)}
+
+
+@pytest.mark.parametrize("codec", LEVELS)
+def test_a_level_holds_the_rate_back_and_a_tier_lifts_it(nvdriver: Driver, codec: str) -> None:
+    automatic, automatic_kbits, number, kbits = LEVELS[codec]
+    keywords = {"codec": codec, "rc": "vbr", "cq": "20", "bf": "0", "fps": "30", "tier": "1"}
+
+    def chosen(**more: str) -> dict[str, int]:
+        encoded(nvdriver, Job({**keywords, **more}, frames=2))
+        told: dict[str, int] = nvdriver.calls("nvEncInitializeEncoder")[-1]["chosen"]
+        return told
+
+    assert chosen() == {"level": automatic, "tier": 0, "maxBitRate": automatic_kbits * 1000}
+    assert chosen(level="4.1") == {"level": number, "tier": int(codec != "h264"), "maxBitRate": kbits * 1000}
+    if codec != "h264":
+        assert "error 8" in encoded(nvdriver, Job({**keywords, "level": "3"}, frames=2)).error
 
 
 def test_the_card_says_what_it_is(nvdriver: Driver) -> None:

@@ -49,7 +49,7 @@ def facts(path: Path) -> Facts:
             height=height,
             rate=stream.average_rate or Fraction(0),
             seconds=float(container.duration or 0) / av.time_base,
-            codec=stream.codec_context.name,
+            codec=stream.codec_context.codec.canonical_name,
             profile=stream.codec_context.profile or "",
             pixel_format=stream.codec_context.pix_fmt or "",
             times=tuple(times),

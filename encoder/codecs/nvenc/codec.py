@@ -5,6 +5,7 @@ import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
@@ -27,6 +28,7 @@ from encoder.codecs.nvenc.request import (
 )
 from encoder.codecs.nvenc.worker_client import WorkerClient
 from encoder.ffmpeg.command import (
+    SQUARE,
     FfmpegRun,
     FilteredFrames,
     OutputSpec,
@@ -94,6 +96,9 @@ class Nvenc:
         length = 1 / float(frames.frame_rate or FRAME_RATE)
         options = {"c:v": "copy", "bsf:v": f"setts=pts=PTS:dts=DTS:duration=DURATION+not(DURATION)*{length:.9f}/TB"}
         options |= TAGS.get(self.format, {})
+        if self.format == "av1" and frames.pixel_aspect != SQUARE:  # its bitstream does not tell
+            shape = Fraction(frames.size.width, frames.size.height) * frames.pixel_aspect
+            options["aspect"] = f"{shape.numerator}:{shape.denominator}"
         if isinstance(frames, FilteredFrames):
             writer = SessionFrames(self, self._request(frames), self._filtering_run(frames, output))
             return output.run(bits, options, writer, _shared_inputs(frames))

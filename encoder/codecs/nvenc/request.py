@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from encoder.codecs.card import SizeLimits
+from encoder.codecs.nvenc.levels import lift
 from encoder.media.info import ColorTags
 
 FORMATS = ("h264", "hevc", "av1")
@@ -35,6 +36,8 @@ WORDS: Mapping[str, re.Pattern[str]] = {
     "lookahead": re.compile("[1-9]|[12][0-9]|3[01]"),
     "fps": re.compile("[1-9][0-9]*/[1-9][0-9]*"),
     "gpu_id": re.compile("[0-9]{1,3}"),
+    "level": re.compile(r"[1-6](\.[1-3])?"),
+    "tier": re.compile("1"),
 }
 
 
@@ -49,9 +52,9 @@ class Parameters:
     b_frames: int = 2
     lookahead: int = 0
 
-    def words(self, rate: Fraction, gpu: int) -> dict[str, str]:
-        """Return the keywords of CreateEncoder for frames at `rate` (0 when it is not known) on one of the cards.
-        Raises ValueError for what the library would misunderstand."""
+    def words(self, width: int, height: int, rate: Fraction, gpu: int) -> dict[str, str]:
+        """Return the keywords of CreateEncoder for frames of this size at `rate` (0 when it is not known) on one of the
+        cards. Raises ValueError for what the library would misunderstand."""
         rate = rate if rate > 0 else FRAME_RATE
         gop = str(max(round(rate * GOP_SECONDS), 1))
         words = {
@@ -68,6 +71,8 @@ class Parameters:
         }
         if self.lookahead:  # the library takes any value, 0 too, for the wish to look ahead
             words["lookahead"] = str(self.lookahead)
+        if lifted := lift(self.format, width, height, rate, self.cq):
+            words |= {"level": lifted.level} | ({"tier": "1"} if lifted.tier else {})
         check_words(words)
         return words
 

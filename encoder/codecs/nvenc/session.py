@@ -34,7 +34,7 @@ class Session:
     """An open session, for one thread. A context manager: it closes the session."""
 
     def __init__(self, request: EncodeRequest, width: int, height: int) -> None:
-        words = request.parameters.words(request.rate, request.gpu)
+        words = request.parameters.words(width, height, request.rate, request.gpu)
         try:
             with _device_errors():
                 self._encoder = PyNvVideoCodec.CreateEncoder(width, height, "NV12", True, **words)

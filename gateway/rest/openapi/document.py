@@ -193,6 +193,8 @@ class OperationWriter:
             for path, known in _leaves(route.method.input_type):
                 if path not in from_path and path.split(".")[0] != route.body:
                     yield self._parameter(path, "query", known)
+        if _can_be_queued(route) or route.method == SUBMIT_JOB:
+            yield fixed.IDEMPOTENCY_KEY
         if _can_be_queued(route):
             yield fixed.PREFER
         elif WAIT_FIELD in route.method.input_type.fields_by_name:

@@ -70,6 +70,13 @@ WAIT: Schema = {
     "description": f"RFC 7240: {_WAITS}",
     "schema": {"type": "string", "examples": ["wait=20"]},
 }
+IDEMPOTENCY_KEY: Schema = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Of requests with the same key and body the first makes the job, and all get it.",
+    "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+}
 PREFER: Schema = {
     **WAIT,
     "description": f'RFC 7240: "{RESPOND_ASYNC}" queues the operation and answers at once with its job; {_WAITS}',

@@ -247,9 +247,16 @@ class SubmitJobRequest(_message.Message):
 
     OPERATION_FIELD_NUMBER: _builtins.int
     WAIT_SECONDS_FIELD_NUMBER: _builtins.int
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     wait_seconds: _builtins.float
     """Seconds to wait for the end of the job before answering, 300 at most; 0 to answer at once. Over HTTP
     `Prefer: wait=…` says the same.
+    """
+    idempotency_key: _builtins.str
+    """Makes it safe to ask again: of requests with the same key and the same operation the first makes the job, and all get
+    it, for as long as it is kept. With another operation the key is refused (ALREADY_EXISTS). Up to 255 printable ASCII
+    characters, a random UUID for each request. The metadata `idempotency-key`, over HTTP the header `Idempotency-Key`,
+    says the same, for the methods of VideoService too.
     """
     @_builtins.property
     def operation(self) -> _video_pb2.Operation:
@@ -260,10 +267,11 @@ class SubmitJobRequest(_message.Message):
         *,
         operation: _video_pb2.Operation | None = ...,
         wait_seconds: _builtins.float = ...,
+        idempotency_key: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation", "wait_seconds", b"wait_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "operation", b"operation", "wait_seconds", b"wait_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

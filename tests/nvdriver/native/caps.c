@@ -8,7 +8,7 @@
 bool codec_offered(GUID codec) {
     char offered[64];
     char *rest = NULL;
-    control_text("codecs", "h264,hevc", offered, sizeof offered);
+    control_text("codecs", "h264,hevc,av1", offered, sizeof offered);
     for (char *name = strtok_r(offered, ",", &rest); name; name = strtok_r(NULL, ",", &rest)) {
         if (strcmp(name, guid_name(codec)) == 0) {
             return true;
@@ -29,6 +29,10 @@ static uint32_t offered_codecs(GUID *into) {
 }
 
 static uint32_t offered_profiles(GUID codec, GUID *into) {
+    if (guid_same(codec, guid_av1)) {
+        into[0] = guid_av1_main;
+        return 1;
+    }
     if (guid_same(codec, NV_ENC_CODEC_HEVC_GUID)) {
         into[0] = NV_ENC_HEVC_PROFILE_MAIN_GUID;
         into[1] = NV_ENC_HEVC_PROFILE_MAIN10_GUID;
@@ -110,35 +114,50 @@ NVENCSTATUS formats(void *encoder, GUID codec, NV_ENC_BUFFER_FORMAT *into, uint3
     return status;
 }
 
-/* Of the Ada generation with one engine, by NVIDIA's tables; what the stand-in cannot do is 0. */
-static int capability(NV_ENC_CAPS cap, bool hevc) {
+/* Of the Ada generation, by NVIDIA's tables of encoder capabilities; the least of AV1 as users report. */
+const Limits *limits_of(GUID codec) {
+    static const Limits h264 = {145, 49, 4096, 10, 62};
+    static const Limits hevc = {129, 33, 8192, 30, 186};
+    static const Limits av1 = {128, 128, 8192, 0, 23};
+    return guid_same(codec, guid_av1) ? &av1 : guid_same(codec, NV_ENC_CODEC_HEVC_GUID) ? &hevc : &h264;
+}
+
+int most_b_frames(void) {
+    return (int)control_number("b_frames", 4);
+}
+
+/* With one engine; what the stand-in cannot do is 0. */
+static int capability(NV_ENC_CAPS cap, GUID codec) {
+    const Limits *limits = limits_of(codec);
+    bool h264 = guid_same(codec, NV_ENC_CODEC_H264_GUID);
+    bool hevc = guid_same(codec, NV_ENC_CODEC_HEVC_GUID);
     switch (cap) {
     case NV_ENC_CAPS_NUM_MAX_BFRAMES:
-        return hevc ? 0 : 4;
+        return most_b_frames();
     case NV_ENC_CAPS_SUPPORTED_RATECONTROL_MODES:
         return NV_ENC_PARAMS_RC_CBR | NV_ENC_PARAMS_RC_VBR;
     case NV_ENC_CAPS_SUPPORT_CABAC:
     case NV_ENC_CAPS_SUPPORT_ADAPTIVE_TRANSFORM:
-        return !hevc;
+        return h264;
     case NV_ENC_CAPS_LEVEL_MAX:
-        return hevc ? 186 : 62;
+        return limits->most_level;
     case NV_ENC_CAPS_LEVEL_MIN:
-        return hevc ? 30 : 10;
+        return limits->least_level;
     case NV_ENC_CAPS_WIDTH_MAX:
     case NV_ENC_CAPS_HEIGHT_MAX:
-        return hevc ? 8192 : 4096;
+        return (int)limits->most;
     case NV_ENC_CAPS_WIDTH_MIN:
-        return hevc ? 129 : 145;
+        return (int)limits->least_width;
     case NV_ENC_CAPS_HEIGHT_MIN:
-        return hevc ? 33 : 49;
+        return (int)limits->least_height;
     case NV_ENC_CAPS_MB_NUM_MAX:
-        return hevc ? 262144 : 65536;
+        return h264 ? 65536 : 262144;
     case NV_ENC_CAPS_MB_PER_SEC_MAX:
         return 983040;
     case NV_ENC_CAPS_SUPPORT_10BIT_ENCODE:
         return hevc;
     case NV_ENC_CAPS_SUPPORT_BFRAME_REF_MODE:
-        return hevc ? 0 : 2; /* the middle one */
+        return most_b_frames() ? 2 : 0; /* the middle one */
     case NV_ENC_CAPS_SUPPORT_QPELMV:
     case NV_ENC_CAPS_SUPPORT_BDIRECT_MODE:
     case NV_ENC_CAPS_SUPPORT_DYN_BITRATE_CHANGE:
@@ -162,7 +181,7 @@ static NVENCSTATUS ask(Line *line, const Session *s, GUID codec, const NV_ENC_CA
     if (!codec_offered(codec)) {
         return NV_ENC_ERR_UNSUPPORTED_PARAM;
     }
-    *value = capability(p->capsToQuery, guid_same(codec, NV_ENC_CODEC_HEVC_GUID));
+    *value = capability(p->capsToQuery, codec);
     line_number(line, "value", *value);
     return NV_ENC_SUCCESS;
 }

@@ -29,7 +29,8 @@ typedef struct {
     void *(*open)(const NV_ENC_INITIALIZE_PARAMS *initialize, const NV_ENC_CONFIG *config);
     /* Parameter sets in Annex B; gives their size, writes at most `bytes`. */
     size_t (*headers)(void *encoder, uint8_t *into, size_t bytes);
-    /* Takes a picture and gives a packet or NULL; -1 for `type` lets the encoder choose. NULL for `frame` drains. */
+    /* Takes a picture and gives the packets that are ready, linked, or NULL; -1 for `type` lets the encoder choose. NULL
+     * for `frame` drains. */
     Packet *(*encode)(void *encoder, const Frame *frame, int type, const Stamp *stamp);
     /* Changes rate control in place; false when the encoder refuses. */
     bool (*reconfigure)(void *encoder, const NV_ENC_INITIALIZE_PARAMS *initialize, const NV_ENC_CONFIG *config);
@@ -38,6 +39,7 @@ typedef struct {
 
 extern const Codec codec_h264;
 extern const Codec codec_hevc;
+extern const Codec codec_av1;
 
 /* A packet of its own with a copy of `bytes`. */
 Packet *packet_of(const uint8_t *data, size_t bytes, NV_ENC_PIC_TYPE type, const Stamp *stamp);

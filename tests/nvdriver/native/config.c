@@ -1,6 +1,7 @@
 /* The parameters of a session: written to the log, and held against what the encoder can do. */
 #include "session.h"
 
+#include "av1.h"
 #include "guid.h"
 
 #include <stdio.h>
@@ -106,6 +107,24 @@ static void line_hevc(Line *line, const NV_ENC_CONFIG_HEVC *hevc) {
     line_close(line);
 }
 
+static void line_av1(Line *line, const ConfigAv1 *av1) {
+    line_open(line, "av1Config");
+    FIELD(av1, level);
+    FIELD(av1, tier);
+    FIELD(av1, outputAnnexBFormat);
+    FIELD(av1, enableTimingInfo);
+    FIELD(av1, disableSeqHdr);
+    FIELD(av1, repeatSeqHdr);
+    FIELD(av1, chromaFormatIDC);
+    FIELD(av1, idrPeriod);
+    FIELD(av1, maxNumRefFramesInDPB);
+    FIELD(av1, colorPrimaries);
+    FIELD(av1, transferCharacteristics);
+    FIELD(av1, matrixCoefficients);
+    FIELD(av1, colorRange);
+    line_close(line);
+}
+
 void line_initialize(Line *line, const NV_ENC_INITIALIZE_PARAMS *p) {
     line_text(line, "encodeGUID", guid_name(p->encodeGUID));
     line_text(line, "presetGUID", guid_name(p->presetGUID));
@@ -132,20 +151,14 @@ void line_config(Line *line, const NV_ENC_CONFIG *config, GUID codec) {
     line_open(line, "encodeCodecConfig");
     if (guid_same(codec, NV_ENC_CODEC_HEVC_GUID)) {
         line_hevc(line, &config->encodeCodecConfig.hevcConfig);
+    } else if (guid_same(codec, guid_av1)) {
+        line_av1(line, config_av1(config));
     } else {
         line_h264(line, &config->encodeCodecConfig.h264Config);
     }
     line_close(line);
 }
 
-typedef struct {
-    uint32_t least_width, least_height, most;
-    int most_b_frames;
-} Limits;
-
-/* Of the Ada generation, by NVIDIA's tables of encoder capabilities. */
-static const Limits h264_limits = {145, 49, 4096, 4};
-static const Limits hevc_limits = {129, 33, 8192, 0};
 enum { MOST_LOOKAHEAD = 31 };
 
 static NVENCSTATUS size_fits(Line *line, const NV_ENC_INITIALIZE_PARAMS *p, const Limits *limits) {
@@ -163,8 +176,6 @@ static NVENCSTATUS size_fits(Line *line, const NV_ENC_INITIALIZE_PARAMS *p, cons
 }
 
 NVENCSTATUS capable(Line *line, const NV_ENC_INITIALIZE_PARAMS *p, const NV_ENC_CONFIG *config) {
-    bool hevc = guid_same(p->encodeGUID, NV_ENC_CODEC_HEVC_GUID);
-    const Limits *limits = hevc ? &hevc_limits : &h264_limits;
     int b_frames = config->frameIntervalP - 1;
     if (!codec_offered(p->encodeGUID)) {
         return NV_ENC_ERR_UNSUPPORTED_PARAM;
@@ -185,8 +196,8 @@ NVENCSTATUS capable(Line *line, const NV_ENC_INITIALIZE_PARAMS *p, const NV_ENC_
         line_violation(line, "a frame rate of %u/0", p->frameRateNum);
         return NV_ENC_ERR_INVALID_PARAM;
     }
-    if (b_frames > limits->most_b_frames) {
-        line_violation(line, "%d B-frames; the encoder makes at most %d", b_frames, limits->most_b_frames);
+    if (b_frames > most_b_frames()) {
+        line_violation(line, "%d B-frames; the encoder makes at most %d", b_frames, most_b_frames());
         return NV_ENC_ERR_INVALID_PARAM;
     }
     if (config->rcParams.enableLookahead && config->rcParams.lookaheadDepth + b_frames > MOST_LOOKAHEAD) {
@@ -194,5 +205,5 @@ NVENCSTATUS capable(Line *line, const NV_ENC_INITIALIZE_PARAMS *p, const NV_ENC_
                        b_frames, MOST_LOOKAHEAD);
         return NV_ENC_ERR_INVALID_PARAM;
     }
-    return size_fits(line, p, limits);
+    return size_fits(line, p, limits_of(p->encodeGUID));
 }

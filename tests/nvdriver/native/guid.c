@@ -3,6 +3,7 @@
 #include <string.h>
 
 const GUID guid_av1 = {0x0a352289, 0x0aa7, 0x4759, {0x86, 0x2d, 0x5d, 0x15, 0xcd, 0x16, 0xd2, 0x54}};
+const GUID guid_av1_main = {0x5f2a39f5, 0xf14e, 0x4f95, {0x9a, 0x9e, 0xb7, 0x6d, 0x56, 0x8f, 0xcf, 0x97}};
 
 typedef struct {
     const GUID *guid;
@@ -28,6 +29,7 @@ static const Name names[] = {
     {&NV_ENC_HEVC_PROFILE_MAIN_GUID, "hevc_main"},
     {&NV_ENC_HEVC_PROFILE_MAIN10_GUID, "hevc_main10"},
     {&NV_ENC_HEVC_PROFILE_FREXT_GUID, "hevc_frext"},
+    {&guid_av1_main, "av1_main"},
 };
 
 bool guid_same(GUID one, GUID other) {

@@ -8,6 +8,7 @@
 
 /* Newer than the header of Debian; from NVIDIA's documentation of NVENC. */
 extern const GUID guid_av1;
+extern const GUID guid_av1_main; /* a profile */
 
 bool guid_same(GUID one, GUID other);
 

@@ -1,7 +1,8 @@
 /* HEVC over libx265, 8 or 10 bits: the parameters of NVENC in those of x265, as near as they go.
  *
- * As on the Pascal generation it has no B-frames: x265 would hold back more pictures for them than callers of NVENC
- * wait for. */
+ * For B-frames x265 holds back more pictures than callers of NVENC have buffers for. So its lookahead is told once that
+ * it is full, when the first P and the B-frames before it are there, and goes on in that step. It would lose the step at
+ * the next IDR picture, so each begins with an encoder of its own. */
 #include "codec.h"
 #include "guid.h"
 
@@ -17,11 +18,14 @@ typedef struct {
     const x265_api *api;
     x265_encoder *x265;
     x265_param *parameters;
+    NV_ENC_CONFIG config;
     uint8_t headers[HEADER_BYTES];
     size_t header_bytes;
     bool repeat_headers;
     bool no_headers;
     int64_t taken;
+    int64_t begun; /* the number of the picture that this encoder began with */
+    bool in_step;
     uint8_t *planes; /* the picture as I420, which is all that x265 takes */
     Stamp stamps[QUEUE];
 } Hevc;
@@ -58,18 +62,24 @@ static void set_rate(x265_param *p, const NV_ENC_RC_PARAMS *rate) {
     p->rc.aqMode = rate->enableAQ ? X265_AQ_VARIANCE : X265_AQ_NONE;
 }
 
+static int b_frames(const NV_ENC_CONFIG *config) {
+    return config->frameIntervalP > 1 ? config->frameIntervalP - 1 : 0;
+}
+
 static void set_pictures(x265_param *p, const NV_ENC_CONFIG *config) {
-    enum { OWN_DELAY = 4 }; /* pictures that x265 holds back beyond its lookahead; the session makes up the depth */
-    int ahead = config->rcParams.enableLookahead ? config->rcParams.lookaheadDepth - OWN_DELAY : 0;
+    const NV_ENC_CONFIG_HEVC *hevc = &config->encodeCodecConfig.hevcConfig;
     p->keyframeMax = -1; /* the session says which pictures are IDR */
     p->bOpenGOP = 0;
     p->scenecutThreshold = 0;
-    p->bframes = 0;
+    p->bframes = b_frames(config);
     p->bFrameAdaptive = X265_B_ADAPT_NONE;
-    p->lookaheadDepth = ahead > 0 ? ahead : 0;
-    p->rc.cuTree = ahead > 0;
+    p->bBPyramid = hevc->useBFramesAsRef != NV_ENC_BFRAME_REF_MODE_DISABLED;
+    p->lookaheadDepth = p->bframes ? p->bframes + 1 : 0; /* the least; the session holds back for a longer one */
+    p->rc.cuTree = 0;
     p->bRepeatHeaders = 0; /* they are put in by us, where NVENC puts them */
-    p->bEnableAccessUnitDelimiters = config->encodeCodecConfig.hevcConfig.outputAUD;
+    p->bEnableAccessUnitDelimiters = hevc->outputAUD;
+    p->levelIdc = (int)hevc->level / 3;
+    p->bHighTier = (int)hevc->tier;
 }
 
 static void set_usability(x265_param *p, const NV_ENC_INITIALIZE_PARAMS *initialize, const NV_ENC_CONFIG *config) {
@@ -114,11 +124,23 @@ static void keep_headers(Hevc *hevc) {
     }
 }
 
-static void close_hevc(void *encoder) {
-    Hevc *hevc = encoder;
+static bool begin(Hevc *hevc) {
+    hevc->begun = hevc->taken;
+    hevc->in_step = b_frames(&hevc->config) == 0;
+    hevc->x265 = hevc->api->encoder_open(hevc->parameters);
+    return hevc->x265 != NULL;
+}
+
+static void end(Hevc *hevc) {
     if (hevc->x265) {
         hevc->api->encoder_close(hevc->x265);
+        hevc->x265 = NULL;
     }
+}
+
+static void close_hevc(void *encoder) {
+    Hevc *hevc = encoder;
+    end(hevc);
     hevc->api->param_free(hevc->parameters);
     free(hevc->planes);
     free(hevc);
@@ -132,9 +154,9 @@ static void *open_hevc(const NV_ENC_INITIALIZE_PARAMS *initialize, const NV_ENC_
     Hevc *hevc = calloc(1, sizeof *hevc);
     hevc->api = api;
     hevc->parameters = api->param_alloc();
+    hevc->config = *config;
     set(api, hevc->parameters, initialize, config);
-    hevc->x265 = api->encoder_open(hevc->parameters);
-    if (hevc->x265 == NULL) {
+    if (!begin(hevc)) {
         close_hevc(hevc);
         return NULL;
     }
@@ -177,8 +199,10 @@ static void planar(Hevc *hevc, const Frame *frame, x265_picture *picture) {
 }
 
 static NV_ENC_PIC_TYPE type_of(const x265_picture *picture) {
+    bool between = picture->sliceType == X265_TYPE_B || picture->sliceType == X265_TYPE_BREF;
     return picture->sliceType == X265_TYPE_IDR ? NV_ENC_PIC_TYPE_IDR
            : picture->sliceType == X265_TYPE_I ? NV_ENC_PIC_TYPE_I
+           : between                           ? NV_ENC_PIC_TYPE_B
                                                : NV_ENC_PIC_TYPE_P;
 }
 
@@ -200,28 +224,59 @@ static Packet *packed(const Hevc *hevc, const x265_nal *nals, uint32_t count, co
     return packet;
 }
 
-static Packet *encode(void *encoder, const Frame *frame, int type, const Stamp *stamp) {
-    Hevc *hevc = encoder;
-    x265_picture in;
+/* One call of x265 with a picture, or with none to have what it holds back; adds the packet that it gives. */
+static bool step(Hevc *hevc, x265_picture *in, Packet ***last) {
     x265_picture out;
     x265_nal *nals;
     uint32_t count = 0;
-    hevc->api->picture_init(hevc->parameters, &in);
     hevc->api->picture_init(hevc->parameters, &out);
-    if (frame) {
-        planar(hevc, frame, &in);
-        in.sliceType = type == (int)NV_ENC_PIC_TYPE_IDR ? X265_TYPE_IDR
-                       : type == (int)NV_ENC_PIC_TYPE_I ? X265_TYPE_I
-                                                        : X265_TYPE_AUTO;
-        in.pts = hevc->taken++;
-        hevc->stamps[in.pts % QUEUE] = *stamp;
+    bool any = hevc->api->encoder_encode(hevc->x265, &nals, &count, in, &out) > 0 && count > 0;
+    if (any) {
+        **last = packed(hevc, nals, count, &out);
+        *last = &(**last)->next;
     }
-    int pictures = hevc->api->encoder_encode(hevc->x265, &nals, &count, frame ? &in : NULL, &out);
-    return pictures > 0 && count > 0 ? packed(hevc, nals, count, &out) : NULL;
+    return any;
+}
+
+static void drain(Hevc *hevc, Packet ***last) {
+    while (hevc->x265 && step(hevc, NULL, last)) {
+    }
+    end(hevc);
+}
+
+static void take(Hevc *hevc, const Frame *frame, int type, const Stamp *stamp, Packet ***last) {
+    x265_picture in;
+    hevc->api->picture_init(hevc->parameters, &in);
+    planar(hevc, frame, &in);
+    in.sliceType = type == (int)NV_ENC_PIC_TYPE_IDR ? X265_TYPE_IDR
+                   : type == (int)NV_ENC_PIC_TYPE_I ? X265_TYPE_I
+                                                    : X265_TYPE_AUTO;
+    in.pts = hevc->taken++;
+    hevc->stamps[in.pts % QUEUE] = *stamp;
+    step(hevc, &in, last);
+    if (!hevc->in_step && hevc->taken - hevc->begun == b_frames(&hevc->config) + 2) {
+        hevc->in_step = true;
+        step(hevc, NULL, last);
+    }
+}
+
+static Packet *encode(void *encoder, const Frame *frame, int type, const Stamp *stamp) {
+    Hevc *hevc = encoder;
+    Packet *first = NULL;
+    Packet **last = &first;
+    bool anew = frame && type == (int)NV_ENC_PIC_TYPE_IDR && hevc->taken > hevc->begun && b_frames(&hevc->config);
+    if (!frame || anew) {
+        drain(hevc, &last);
+    }
+    if (frame && (hevc->x265 || begin(hevc))) {
+        take(hevc, frame, type, stamp, &last);
+    }
+    return first;
 }
 
 static bool reconfigure(void *encoder, const NV_ENC_INITIALIZE_PARAMS *initialize, const NV_ENC_CONFIG *config) {
     Hevc *hevc = encoder;
+    hevc->config = *config;
     set(hevc->api, hevc->parameters, initialize, config);
     return hevc->api->encoder_reconfig(hevc->x265, hevc->parameters) == 0;
 }

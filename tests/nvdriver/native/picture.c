@@ -1,6 +1,8 @@
 /* nvEncEncodePicture: pictures in, packets into bitstream buffers in the order in which those were given. */
 #include "session.h"
 
+#include "av1.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -24,6 +26,7 @@ void packet_free(Packet *packet) {
     }
 }
 
+/* Keeps a packet, and those that are linked to it. */
 static void keep(Session *s, Packet *packet) {
     Packet **end = &s->packets;
     while (*end) {
@@ -59,11 +62,16 @@ static void submit(Session *s, Bitstream *bitstream) {
     s->submitted++;
 }
 
+static uint32_t idr_period_of(const Session *s) {
+    uint32_t period = s->codec == &codec_av1    ? config_av1(&s->config)->idrPeriod
+                      : s->codec == &codec_hevc ? s->config.encodeCodecConfig.hevcConfig.idrPeriod
+                                                : s->config.encodeCodecConfig.h264Config.idrPeriod;
+    return period ? period : s->config.gopLength;
+}
+
 /* GOP and IDR period are counted in pictures as given, and begin anew at every intra and IDR picture. */
 static int type_of(Session *s, uint32_t flags) {
-    uint32_t idr_period = s->codec == &codec_hevc ? s->config.encodeCodecConfig.hevcConfig.idrPeriod
-                                                  : s->config.encodeCodecConfig.h264Config.idrPeriod;
-    idr_period = idr_period ? idr_period : s->config.gopLength;
+    uint32_t idr_period = idr_period_of(s);
     bool infinite = idr_period == NVENC_INFINITE_GOPLENGTH || idr_period == 0;
     bool idr = s->force_idr || flags & NV_ENC_PIC_FLAG_FORCEIDR || (!infinite && s->since_idr >= idr_period);
     bool endless = s->config.gopLength == NVENC_INFINITE_GOPLENGTH || s->config.gopLength == 0;

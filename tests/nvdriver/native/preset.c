@@ -1,6 +1,7 @@
 /* What a preset and a tuning set. Only the outlines of the real ones: NVIDIA does not document their values. */
 #include "session.h"
 
+#include "av1.h"
 #include "guid.h"
 
 #include <string.h>
@@ -13,12 +14,16 @@ void preset_config(NV_ENC_CONFIG *config, GUID codec, GUID preset, NV_ENC_TUNING
     config->profileGUID = NV_ENC_CODEC_PROFILE_AUTOSELECT_GUID;
     config->gopLength = gop;
     /* "preset >= P3 internally enables B frames" for high quality and lossless (nvEncodeAPI.h, 13.0). */
-    config->frameIntervalP = hevc || low_latency || guid_preset(preset) < 3 ? 1 : 3;
+    config->frameIntervalP = most_b_frames() < 2 || low_latency || guid_preset(preset) < 3 ? 1 : 3;
     config->frameFieldMode = NV_ENC_PARAMS_FRAME_FIELD_MODE_FRAME;
     config->mvPrecision = NV_ENC_MV_PRECISION_QUARTER_PEL;
     config->rcParams.rateControlMode = low_latency ? NV_ENC_PARAMS_RC_CBR : NV_ENC_PARAMS_RC_VBR;
     config->rcParams.constQP = (NV_ENC_QP){28, 31, 25};
-    if (hevc) {
+    if (guid_same(codec, guid_av1)) {
+        config_av1_of(config)->level = AV1_LEVEL_AUTO;
+        config_av1_of(config)->idrPeriod = gop;
+        config_av1_of(config)->chromaFormatIDC = 1;
+    } else if (hevc) {
         config->encodeCodecConfig.hevcConfig.idrPeriod = gop;
         config->encodeCodecConfig.hevcConfig.chromaFormatIDC = 1;
     } else {

@@ -65,7 +65,7 @@ static NVENCSTATUS may_open(Line *line, const NV_ENC_OPEN_ENCODE_SESSION_EX_PARA
         return NV_ENC_ERR_INVALID_DEVICE;
     }
     /* A chip without an encoder (A100, H100): users report "OpenEncodeSessionEx failed: unsupported device (2)". */
-    control_text("codecs", "h264,hevc", codecs, sizeof codecs);
+    control_text("codecs", "h264,hevc,av1", codecs, sizeof codecs);
     if (codecs[0] == '\0') {
         return NV_ENC_ERR_UNSUPPORTED_DEVICE;
     }
@@ -107,6 +107,7 @@ NVENCSTATUS open_session(NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS *p, void **encoder
 static const Codec *codec_of(GUID guid) {
     return guid_same(guid, NV_ENC_CODEC_H264_GUID)   ? &codec_h264
            : guid_same(guid, NV_ENC_CODEC_HEVC_GUID) ? &codec_hevc
+           : guid_same(guid, guid_av1)               ? &codec_av1
                                                      : NULL;
 }
 
@@ -149,6 +150,9 @@ static NVENCSTATUS take(Line *line, Session *s, const NV_ENC_INITIALIZE_PARAMS *
     line_initialize(line, p);
     line_config(line, &config, p->encodeGUID);
     NVENCSTATUS status = capable(line, p, &config);
+    if (status == NV_ENC_SUCCESS) {
+        status = choose_level(line, p, &config);
+    }
     if (status == NV_ENC_SUCCESS) {
         s->initialize = *p;
         s->config = config;

@@ -65,6 +65,18 @@ void line_config(Line *line, const NV_ENC_CONFIG *config, GUID codec);
 /* Whether the encoder could do this; says why not. */
 NVENCSTATUS capable(Line *line, const NV_ENC_INITIALIZE_PARAMS *initialize, const NV_ENC_CONFIG *config);
 
+/* What the encoder makes of a codec: sizes, and levels by the numbers of the API. */
+typedef struct {
+    uint32_t least_width, least_height, most;
+    int least_level, most_level;
+} Limits;
+
+const Limits *limits_of(GUID codec);
+int most_b_frames(void);
+
+/* Sets level, tier and highest rate to what the driver goes by; says why it cannot. */
+NVENCSTATUS choose_level(Line *line, const NV_ENC_INITIALIZE_PARAMS *initialize, NV_ENC_CONFIG *config);
+
 /* Whether `codecs` of the control file names the codec. */
 bool codec_offered(GUID codec);
 

@@ -1,8 +1,8 @@
-"""What every codec must do, the same for all: frames, times, duration, likeness, captions and sound. `nvenc` runs on
-the stand-in for NVIDIA's driver: what is judged is everything around the card, and not what a card makes of a picture.
-"""
+"""What every codec must do in every format that it makes, the same for all: frames, times, duration, likeness,
+captions, sound and keyframes. `nvenc` runs on the stand-in for NVIDIA's driver: what is judged is everything around the
+card, and not what a card makes of a picture."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from apigpu.v1 import motion_pb2, video_pb2
+from encoder.ffmpeg.command import COPY
 from tests.nvdriver.driver import Driver
 from tests.support import encoder_harness, judge, media
 
@@ -20,17 +21,40 @@ FRAGMENTED = video_pb2.CONTAINER_FRAGMENTED_MP4
 X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-bf", "2")
 
 
-@pytest.fixture(scope="module", params=["x264", "nvenc"])
-def codec(request: pytest.FixtureRequest) -> str:
-    """The codec under test."""
-    name: str = request.param
-    return name
+@dataclass(frozen=True)
+class Maker:
+    """A codec and a format that it makes, the profile of that, and the settings that ask for it."""
+
+    codec: str
+    format: str
+    profile: str
+    settings: Mapping[str, object]
+
+
+MAKERS = {
+    "x264": Maker("x264", "h264", "High", {"CODEC": "x264"}),
+    "nvenc": Maker("nvenc", "h264", "High", {"CODEC": "nvenc"}),
+    "hevc": Maker("nvenc", "hevc", "Main", {"CODEC": "nvenc", "NVENC_FORMAT": "hevc"}),
+    "av1": Maker("nvenc", "av1", "Main", {"CODEC": "nvenc", "NVENC_FORMAT": "av1"}),
+}
+
+
+@pytest.fixture(scope="module", params=MAKERS)
+def maker(request: pytest.FixtureRequest) -> Maker:
+    """What is under test."""
+    return MAKERS[request.param]
+
+
+@pytest.fixture
+def codec(maker: Maker) -> str:
+    """The name of the codec."""
+    return maker.codec
 
 
 @pytest.fixture(scope="module")
-def driver(codec: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Driver | None:
+def driver(maker: Maker, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Driver | None:
     """The driver that the codec needs."""
-    if codec != "nvenc":
+    if maker.codec != "nvenc":
         return None
     folder = tmp_path_factory.mktemp("driver")
     return Driver(request.getfixturevalue("nvdriver_libraries"), folder / "log", folder / "control")
@@ -38,11 +62,11 @@ def driver(codec: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.
 
 @pytest.fixture(scope="module")
 def encoder(
-    codec: str, driver: Driver | None, certs: Path, tmp_path_factory: pytest.TempPathFactory
+    maker: Maker, driver: Driver | None, certs: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[encoder_harness.Encoder]:
     """An encoder with that codec."""
-    settings = {"CODEC": codec, **(driver.environment() if driver else {})}
-    with encoder_harness.running(certs, tmp_path_factory.mktemp(codec), settings) as running:
+    settings = {**maker.settings, **(driver.environment() if driver else {})}
+    with encoder_harness.running(certs, tmp_path_factory.mktemp(maker.format), settings) as running:
         yield running
     if driver is not None:
         assert not driver.state().violations
@@ -75,7 +99,8 @@ def look(path: Path) -> Look:
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         frame = next(container.decode(stream))
-        color_tags = (frame.color_primaries, frame.color_trc, frame.colorspace, frame.color_range)
+        limited = frame.color_range or 1  # which decoders of some formats tell where nothing is told
+        color_tags = (frame.color_primaries, frame.color_trc, frame.colorspace, limited)
         return Look((frame.width, frame.height), stream.sample_aspect_ratio or 1, color_tags)
 
 
@@ -83,6 +108,25 @@ def packets(path: Path) -> list[bytes]:
     """The sound as it is stored."""
     with av.open(str(path)) as container:
         return [bytes(packet) for packet in container.demux(audio=0) if packet.size]
+
+
+def keyframes(path: Path) -> list[int]:
+    """The frames that a player can begin with, each tried: what comes from there on decodes to the end."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        packets = [packet for packet in container.demux(stream) if packet.size]
+        starts = [packet.pts or 0 for packet in packets if packet.is_keyframe]
+        shown = sorted(packet.pts or 0 for packet in packets)
+        for start in starts:
+            container.seek(start, stream=stream)
+            assert [frame.pts for frame in container.decode(stream)] == shown[shown.index(start) :]
+    return [shown.index(start) for start in starts]
+
+
+def is_in_order(path: Path) -> bool:
+    """Whether each packet shows a picture at the time at which it is decoded, as MP4 wants it of AV1."""
+    with av.open(str(path)) as container:
+        return all(packet.pts == packet.dts for packet in container.demux(video=0))
 
 
 def times(path: Path) -> list[float]:
@@ -120,11 +164,28 @@ FILMS: dict[str, tuple[str, ...]] = {
 }
 
 
-@pytest.mark.parametrize("name", FILMS)
-async def test_a_film_keeps_frames_times_and_sound(client: Client, codec: str, tmp_path: Path, name: str) -> None:
+# What depends on the format beside the codec, of few frames.
+BY_FORMAT = ("plain.mp4", "uneven.mkv", "late.mkv", "one-frame.mp4")
+LATER = [pytest.param(name, marks=pytest.mark.long) for name in ("hevc", "av1")]
+by_codec = pytest.mark.parametrize("maker", ["x264", "nvenc", *LATER], indirect=True, scope="module")
+"""For what is alike in all formats of a codec: with further formats in `make long` alone."""
+
+
+@pytest.mark.parametrize("name", BY_FORMAT)
+async def test_a_film_keeps_frames_times_and_sound(client: Client, maker: Maker, tmp_path: Path, name: str) -> None:
+    await keeps_all(client, maker, tmp_path, name)
+
+
+@by_codec
+@pytest.mark.parametrize("name", sorted(FILMS.keys() - set(BY_FORMAT)))
+async def test_another_film_keeps_them_too(client: Client, maker: Maker, tmp_path: Path, name: str) -> None:
+    await keeps_all(client, maker, tmp_path, name)
+
+
+async def keeps_all(client: Client, maker: Maker, tmp_path: Path, name: str) -> None:
     film, out = media.video(tmp_path / name, 2, "320x180", 25, True, *FILMS[name]), tmp_path / "out.mp4"
     summary = await client.result(out, caption(), {"url_video": film, "url_srt": NO_CAPTION})
-    assert summary.codec == codec
+    assert summary.codec == maker.codec
     assert summary.frames == len(times(film))
     before, after = times(film), times(out)
     shift = before[0] if name == "old.avi" else 0  # AVI holds no times: those of the decoder come with its delay
@@ -135,7 +196,7 @@ async def test_a_film_keeps_frames_times_and_sound(client: Client, codec: str, t
     else:
         assert packets(out) == packets(film)
     facts = judge.facts(out)
-    assert (facts.codec, facts.profile, facts.pixel_format) == ("h264", "High", "yuv420p")
+    assert (facts.codec, facts.profile, facts.pixel_format) == (maker.format, maker.profile, "yuv420p")
     assert judge.moov_first(out)
 
 
@@ -144,6 +205,26 @@ async def test_a_film_keeps_its_look(client: Client, tmp_path: Path, name: str) 
     film, out = media.video(tmp_path / name, 0.5, "320x180", 25, True, *FILMS[name]), tmp_path / "out.mp4"
     await client.result(out, caption(), {"url_video": film, "url_srt": NO_CAPTION})
     assert look(out) == look(film)
+
+
+# Sample entry and its configuration, by format.
+BOXES = {"h264": (b"avc1", b"avcC"), "hevc": (b"hvc1", b"hvcC"), "av1": (b"av01", b"av1C")}
+
+
+async def test_pieces_have_keyframes_every_two_seconds_and_are_joined_as_they_are(
+    client: Client, maker: Maker, tmp_path: Path
+) -> None:
+    film, piece, joined = media.video(tmp_path / "film.mp4", 3, "256x144", 10), tmp_path / "a.mp4", tmp_path / "ab.mp4"
+    await client.result(piece, caption(), {"url_video": film, "url_srt": NO_CAPTION})
+    assert keyframes(piece) == ([0, 20] if maker.codec == "nvenc" else [0])
+    assert maker.format != "av1" or is_in_order(piece)
+    assert all(box in piece.read_bytes() for box in BOXES[maker.format])
+    join = video_pb2.Operation(concat=video_pb2.ConcatRequest(url_videos=["a", "b"]))
+    summary = await client.result(joined, join, {"url_videos[0]": piece, "url_videos[1]": piece})
+    assert (summary.codec, judge.facts(joined).frames) == (COPY, 60)
+    assert times(joined) == pytest.approx([number / 10 for number in range(60)], abs=0.0011)
+    once = judge.pictures(piece, "gray")
+    assert all((one == other).all() for one, other in zip(judge.pictures(joined, "gray"), once * 2, strict=True))
 
 
 @pytest.mark.parametrize("fragmented", [False, True])
@@ -164,6 +245,7 @@ async def test_a_turned_film_is_turned(client: Client, clip: Path, tmp_path: Pat
     assert np.abs(judge.pictures(out, "gray")[10].astype(int) - upright).mean() < 6
 
 
+@by_codec
 @pytest.mark.parametrize("fragmented", [False, True])
 async def test_a_clip_has_its_frames(client: Client, codec: str, still: Path, tmp_path: Path, fragmented: bool) -> None:
     still_camera = motion_pb2.Motion(end_zoom=1)
@@ -196,6 +278,7 @@ async def test_a_clip_has_its_frames(client: Client, codec: str, still: Path, tm
     assert look(out) == Look((960, 540), 1, (1, 1, 1, 1))
 
 
+@by_codec
 async def test_a_soundtrack_on_what_cannot_be_copied(client: Client, codec: str, tmp_path: Path) -> None:
     film = media.video(tmp_path / "film.avi", 3, "320x180", 25, True, *OLD)
     music, out = media.tone(tmp_path / "music.m4a", 2, 880, "-b:a", "128k"), tmp_path / "out.mp4"
@@ -207,6 +290,7 @@ async def test_a_soundtrack_on_what_cannot_be_copied(client: Client, codec: str,
     assert len(packets(out)) >= len(packets(music)) - 1
 
 
+@by_codec
 async def test_a_mixed_soundtrack_keeps_its_place(client: Client, codec: str, tmp_path: Path) -> None:
     film = media.video(tmp_path / "film.avi", 2, "320x180", 25, True, *OLD)
     music = media.tone(tmp_path / "music.wav", 1)
@@ -223,6 +307,7 @@ async def test_a_mixed_soundtrack_keeps_its_place(client: Client, codec: str, tm
     assert spectrum[1][880] > spectrum[0][880] * 5
 
 
+@by_codec
 async def test_progress_counts_frames(client: Client, tmp_path: Path) -> None:
     film = media.video(tmp_path / "film.mp4", 8, "1280x720")
     done = await client.encode(caption(), {"url_video": film, "url_srt": NO_CAPTION})

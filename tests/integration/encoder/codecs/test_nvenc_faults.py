@@ -189,6 +189,30 @@ async def test_a_session_that_fails(
         assert (after.bytes, after.allocations) == (before.bytes, before.allocations)
 
 
+@pytest.mark.parametrize("form", ["hevc", "av1"])
+async def test_faults_with_another_format(
+    nvenc_encoder: NvencEncoder, driver: Driver, inputs: dict[str, Path], tmp_path: Path, form: str
+) -> None:
+    async with connected(nvenc_encoder, driver, NVENC_FORMAT=form) as (encoder, client):
+        driver.fault(encode_fails_at=20, encode_fails_always=1)
+        codec, reason = await made_by(client, inputs, tmp_path)
+        assert codec == "x264"
+        assert "could not encode a frame" in reason
+        driver.clear()
+        assert await made_by(client, inputs, tmp_path) == ("nvenc", CARD)
+        driver.fault(encode_delay_ms=20)
+        running = started(client, CAPTION, **inputs)
+        await begun(driver)
+        [worker] = workers(encoder)
+        worker.kill()
+        done = await running
+        assert done.summary is not None
+        assert (done.summary.codec, done.summary.frames) == ("x264", 50)
+        driver.clear()
+        assert await made_by(client, inputs, tmp_path) == ("nvenc", CARD)
+        await until(lambda: at_rest(encoder, driver))
+
+
 async def test_a_failure_when_bytes_are_out_is_an_error_and_no_broken_file(
     nvenc_encoder: NvencEncoder, driver: Driver, minute: Path, inputs: dict[str, Path], tmp_path: Path
 ) -> None:

@@ -63,14 +63,16 @@ async def told(
     return "", ""
 
 
+@pytest.mark.parametrize("form", ["h264", *(pytest.param(form, marks=pytest.mark.long) for form in ("hevc", "av1"))])
 async def test_the_same_is_told_as_with_x264(
     nvenc_encoder: NvencEncoder,
     driver: Driver,
     encoder: encoder_harness.Encoder,
+    form: str,
     bad: dict[str, tuple[video_pb2.Operation, dict[str, Path | bytes]]],
 ) -> None:
     found, expected = {}, {}
-    with nvenc_encoder(driver, CODEC="nvenc") as on_card:
+    with nvenc_encoder(driver, CODEC="nvenc", NVENC_FORMAT=form) as on_card:
         [worker] = workers(on_card)
         async with on_card.client() as client, encoder.client() as plain:
             for name, task in bad.items():

@@ -56,13 +56,32 @@ async def test_a_size_that_the_card_does_not_make_is_made_by_x264(
             assert (await client.result(tmp_path / "made.mp4", CAPTION, inputs)).codec == "nvenc"
 
 
-async def test_hevc_that_is_asked_for_has_limits_of_its_own(
-    nvenc_encoder: NvencEncoder, driver: Driver, odd: dict[str, Path], cues: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("form", "makers", "limits"),
+    [
+        ("hevc", {"5120x64": "nvenc", "128x96": "x264"}, "from 129×33 to 8192×8192"),
+        ("av1", {"5120x64": "x264", "128x96": "x264"}, "from 128×128 to 8192×8192"),
+    ],
+)
+async def test_another_format_has_limits_of_its_own(
+    nvenc_encoder: NvencEncoder,
+    driver: Driver,
+    odd: dict[str, Path],
+    cues: Path,
+    tmp_path: Path,
+    form: str,
+    makers: dict[str, str],
+    limits: str,
 ) -> None:
-    with nvenc_encoder(driver, CODEC="nvenc", NVENC_FORMAT="hevc", NVENC_B_FRAMES=0) as encoder:
+    with nvenc_encoder(driver, CODEC="nvenc", NVENC_FORMAT=form) as encoder:
         async with encoder.client() as client:
-            inputs = {"url_video": odd["5120x64"], "url_srt": cues}
-            assert (await client.result(tmp_path / "made.mp4", CAPTION, inputs)).codec == "nvenc"
+            for size, maker in makers.items():
+                inputs = {"url_video": odd[size], "url_srt": cues}
+                summary = await client.result(tmp_path / "made.mp4", CAPTION, inputs)
+                facts = judge.facts(tmp_path / "made.mp4")
+                assert (summary.codec, facts.frames) == (maker, 10)
+                assert facts.codec == (form if maker == "nvenc" else "h264")
+                assert (limits in summary.codec_reason) == (maker == "x264")
 
 
 async def test_where_no_codec_is_left_the_limits_are_told_and_nothing_is_tried_again(

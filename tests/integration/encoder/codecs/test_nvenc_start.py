@@ -181,7 +181,7 @@ def test_doctor_tells_that_all_sessions_are_taken(certs: Path, driver: Driver, t
 def test_doctor_tells_what_works(certs: Path, driver: Driver, tmp_path: Path) -> None:
     report = json.loads(run(certs, driver, tmp_path, "doctor").stdout)
     assert report["codecs"][0] == {"name": "nvenc", "format": "h264", "works": True, "reason": ""}
-    assert report["gpu"]["cards"] == [{"name": CARD, "formats": ["h264", "hevc"], "works": True, "reason": ""}]
+    assert report["gpu"]["cards"] == [{"name": CARD, "formats": ["h264", "hevc", "av1"], "works": True, "reason": ""}]
     # A context stays open until the process ends.
     assert [call.violation for call in driver.state().violations if call.function != "exit"] == []
 

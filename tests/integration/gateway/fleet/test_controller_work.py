@@ -12,6 +12,7 @@ from gateway.fleet.autoscaler import Policy
 from gateway.fleet.instances.instance import Instance, InstanceState
 from gateway.fleet.instances.registry import InstanceRegistry
 from gateway.jobs import model
+from gateway.jobs.claims import Claims
 from gateway.jobs.cost_guard import CostGuard
 from gateway.jobs.queue import TaskRef
 from gateway.jobs.store import JobStore
@@ -100,7 +101,7 @@ async def lost_with_its_instance(metered, job_id, instance, is_gone):
 
 
 async def test_an_instance_that_is_terminated_at_once_sends_its_task_back(jetstream, records, vast):
-    store = JobStore(await jetstream.key_value("jobs"), 3600)
+    store = JobStore(await jetstream.key_value("jobs"), Claims(await jetstream.key_value("claims")), 3600)
     request = Operation(caption=CaptionRequest(url_video="v", url_srt="s")).SerializeToString()
     job = model.Job(uuid.uuid4().hex, "CAPTION", request, False, (model.Task(),), time.time())
     await store.add(job)

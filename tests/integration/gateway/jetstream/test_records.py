@@ -9,6 +9,7 @@ from gateway.fleet.estimates import PRIOR_TASK_SECONDS, EstimateStore
 from gateway.fleet.instances.instance import Instance
 from gateway.fleet.instances.registry import InstanceRegistry
 from gateway.jetstream.records import Records, UnreadableRecord
+from gateway.jobs.claims import Claims
 from gateway.jobs.store import JobStore
 from gateway.workers.tickets import AttemptTicket, Tickets
 from servicekit.errors import Aborted, NotFound
@@ -154,7 +155,7 @@ async def test_a_record_that_cannot_be_read_is_left_alone(bucket, records, follo
 
 
 async def test_a_later_job_is_left_alone(bucket):
-    store, job_id = JobStore(bucket, 3600), "0" * 32
+    store, job_id = JobStore(bucket, Claims(bucket), 3600), "0" * 32
     await bucket.create(job_id, LATER)
     await store.start()
     for asking in (store.get(job_id), store.update(job_id, lambda job: job)):

@@ -18,6 +18,7 @@ from gateway.fleet.fleet import Fleet, open_fleet
 from gateway.fleet.instances.instance import Instance, InstanceState
 from gateway.jetstream.connection import JetStream
 from gateway.jetstream.queue import WorkQueue
+from gateway.jobs.claims import Claims
 from gateway.jobs.dispatcher import Dispatcher
 from gateway.jobs.manager import JobManager
 from gateway.jobs.policy import JobPolicy
@@ -210,7 +211,7 @@ async def wired(
     """Wire the product's own parts over a bucket that fails when it is told to."""
     assets = AssetStore(str(tmp_path / "assets"), retention_seconds=3600, max_bytes=1 << 30)
     bucket = FaultyBucket(await jetstream.key_value("jobs"))
-    store = JobStore(bucket, 3600)
+    store = JobStore(bucket, Claims(await jetstream.key_value("claims")), 3600)
     await store.start()
     stack.push_async_callback(store.stop)
     work_queue = await jetstream.queue("tasks", ack_wait_seconds)

@@ -77,7 +77,7 @@ def test_who_listens_to_the_queue_hears_of_jobs_that_come_and_go():
 
 async def test_another_gateway_counts_the_same(works):
     works.encoder.script = ["hang"] * 5
-    other = JobStore(works.bucket, 3600)
+    other = JobStore(works.bucket, works.store.claims, 3600)
     await other.start()
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(other.stop)

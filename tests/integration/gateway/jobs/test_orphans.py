@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 from gateway.jobs import model
+from gateway.jobs.claims import Claims
 from gateway.jobs.executor import reap_orphaned_runs
 from gateway.jobs.model import Failure, Job, Task
 from gateway.jobs.store import JobStore
@@ -23,7 +24,7 @@ class Detached:
 
 
 async def test_only_what_tasks_that_have_ended_left_is_ended(jetstream):
-    store = JobStore(await jetstream.key_value("jobs"), 3600)
+    store = JobStore(await jetstream.key_value("jobs"), Claims(await jetstream.key_value("claims")), 3600)
     await store.start()
     runs = Job(model.new_id(1), "caption", b"", False, (Task(),), created_at=1.0)
     cancelled = replace(runs, id=model.new_id(2))

@@ -45,6 +45,18 @@ async def test_a_call_there_and_back(gateway, http):
     }
 
 
+async def test_the_idempotency_key_goes_along(gateway, http):
+    seen = []
+
+    async def handle(request, context):
+        seen.append(dict(context.invocation_metadata())["idempotency-key"])
+        return video_pb2.CaptionResponse()
+
+    gateway.handle = handle
+    await http.post("/video/caption", json=CAPTION, headers={"Idempotency-Key": "order-7"})
+    assert seen == ["order-7"]
+
+
 async def test_images_and_the_alias(gateway, http):
     await http.post("/video/img2vid", json={"images": [{"id": "1", "image_url": "u", "duracao": 3}]})
     assert gateway.request.images[0].duracao == 3

@@ -1,0 +1,84 @@
+"""Idempotency keys: of requests with one key, however often and wherever they come in, the first makes the job.
+
+A claim names the job of a key before the job is written. Whoever comes later with the key, also while the first is at
+it or has died, writes the same job: its record is created once. A claim is dropped with its job.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+from gateway.jetstream.keyvalue import KeyValue
+from servicekit.codec import from_json, to_json
+from servicekit.errors import Aborted, AlreadyExists, InvalidArgument
+
+KEY = re.compile(r"[\x21-\x7e]{1,255}")
+FIELD = "idempotency_key"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The job of a key, and the SHA-256 of the request that came with it."""
+
+    job_id: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class IdempotencyKey:
+    """A key as its caller chose it, together with its request."""
+
+    key: str
+    digest: str
+
+    @classmethod
+    def of(cls, key: str, request: bytes) -> "IdempotencyKey | None":
+        """Return the key of a request; None without one. Raises InvalidArgument for what is none."""
+        if not key:
+            return None
+        if not KEY.fullmatch(key):
+            text = "give 1 to 255 printable ASCII characters without blanks, another for each request: a random UUID."
+            raise InvalidArgument.field(FIELD, text)
+        return cls(key, hashlib.sha256(request).hexdigest())
+
+    @property
+    def name(self) -> str:
+        """The name under which the claim is stored."""
+        return hashlib.sha256(self.key.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Claims:
+    """The claims of all gateways. Errors: Unavailable."""
+
+    bucket: KeyValue
+
+    async def find(self, key: IdempotencyKey) -> Claim | None:
+        """Return the claim of a key. Raises AlreadyExists for one that came with another request."""
+        entry = await self.bucket.get(key.name)
+        return _checked(entry.value, key) if entry is not None else None
+
+    async def claim(self, key: IdempotencyKey, job_id: str) -> str:
+        """Return the id of the key's job: `job_id`, or that of a request which was faster. Raises AlreadyExists."""
+        try:
+            await self.bucket.create(key.name, to_json(Claim(job_id, key.digest)))
+        except Aborted:
+            found = await self.find(key)
+            return found.job_id if found is not None else await self.claim(key, job_id)
+        return job_id
+
+    async def drop(self, name: str) -> None:
+        """Forget a claim, whose job is no longer kept."""
+        await self.bucket.delete(name)
+
+
+def _checked(stored: bytes, key: IdempotencyKey) -> Claim:
+    claim = from_json(Claim, stored)
+    if claim.digest != key.digest:
+        raise AlreadyExists(
+            "This idempotency key came with another request before; give each request its own.",
+            reason="IDEMPOTENCY_KEY_REUSED",
+            fields={FIELD: "came with another request"},
+            metadata={"job_id": claim.job_id},
+        )
+    return claim
