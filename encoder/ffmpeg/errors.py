@@ -14,6 +14,7 @@ from servicekit.errors import (
 )
 
 CUT_OFF_TEXT = "the file is cut off; send it whole."
+DAMAGED_TEXT = "the file is damaged and cannot be decoded; send it again, or convert it first."
 
 Meaning = tuple[type[ServiceError], str, str]
 """Class, reason and text of an error."""
@@ -51,7 +52,7 @@ TABLE: dict[str, Meaning] = {
     r"|Error (opening|decoding|while decoding|submitting|binding an input stream)": (
         InvalidArgument,
         "BAD_INPUT",
-        "the file is damaged and cannot be decoded; send it again, or convert it first.",
+        DAMAGED_TEXT,
     ),
 }
 """Pattern in FFmpeg's messages to its meaning; the first that is found counts."""
@@ -76,7 +77,10 @@ SIGNALS: dict[signal.Signals, Meaning] = {
 
 # Said of runs that FFmpeg itself calls a success, having made do with what there was.
 CUT_OFF = r"partial file|File ended prematurely"
-IMAGE_CUT_OFF = rf"{CUT_OFF}|overread|LZW decode failed"
+# Of stills anything that FFmpeg's parts call an error, as they show a part of the picture then, or none; but for what
+# stands beside the picture.
+IMAGE_DAMAGE = r"^\[(?!.*(?i:exif|icc|xmp|iptc|metadata))"
+IMAGE_CUT_OFF = rf"{CUT_OFF}|overread|LZW decode failed|not enough data|[Tt]runcat"
 INPUT = re.compile(r"(?:in#|ist#|\binput)(\d+)")
 
 
@@ -100,7 +104,8 @@ def cut_off(messages: Sequence[str], signs: str, fields: Sequence[str]) -> Servi
     `signs`."""
     for message in messages:
         if re.search(signs, message):
-            return _input_error(InvalidArgument, "BAD_INPUT", CUT_OFF_TEXT, _input_field(message, fields))
+            text = CUT_OFF_TEXT if re.search(IMAGE_CUT_OFF, message) else DAMAGED_TEXT
+            return _input_error(InvalidArgument, "BAD_INPUT", text, _input_field(message, fields))
     return None
 
 

@@ -8,11 +8,17 @@ from typing import Any
 import ffmpeg
 
 from encoder.ffmpeg.command import FilteredFrames
-from encoder.media.info import HD, UNSPECIFIED, AudioStream, MediaInfo, Size, VideoStream
+from encoder.media.info import ANIMATIONS, HD, UNSPECIFIED, AudioStream, ColorTags, MediaInfo, Size, VideoStream
 
 # These hold no presentation times: the decoder's delay would come on top of them.
 UNTIMED = ("avi",)
 WHITE_NITS = 203
+# By their numbers in ITU-T H.273, tables 2 to 4. Those of primaries that are wider than HD's; those of television that
+# zscale knows, of which the ones of standard dynamic range are much alike; those of matrices.
+WIDE_PRIMARIES = {9: "bt2020", 11: "smpte431", 12: "smpte432"}
+TRANSFERS = {4: "bt470m", 5: "bt470bg", 8: "linear", 13: "iec61966-2-1"}
+MATRICES = {1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020nc", 10: "bt2020c"}
+ICTCP, BT2020 = 14, 9
 # What can go from whole pictures to interlaced ones and back within a file, as broadcasts do.
 INTERLACING = ("mpeg2video", "h264", "vc1", "mpeg4", "dvvideo", "prores", "dnxhd", "ffv1", "mjpeg")
 # From here on players take pictures for BT.709 whose file does not tell.
@@ -35,9 +41,11 @@ def normalize_picture(source: Any, info: MediaInfo, video: VideoStream) -> Any:
         stream = stream.filter("setpts", "PTS-STARTPTS")
     if _may_be_interlaced(video):  # pictures that are whole pass, for a hundredth of the time of a caption
         stream = stream.filter("bwdif", mode="send_frame", deint="interlaced")
+    if video.transparent and info.demuxer in ANIMATIONS:  # whose hidden colors are any; below them is black
+        stream = stream.filter("format", "gbrap").filter("premultiply", inplace=1)
     stream = stream.filter("crop", "trunc(iw/2)*2", "trunc(ih/2)*2", 0, 0)
     if video.transfer:
-        stream = _tone_map(stream, video.transfer)
+        stream = tone_map(stream, video)
     elif video.rgb:
         stream = stream.filter("scale", out_color_matrix="bt709", out_range="tv").filter("format", "yuv420p")
         return stream.filter("setparams", range="tv", color_primaries="bt709", color_trc="bt709", colorspace="bt709")
@@ -46,10 +54,37 @@ def normalize_picture(source: Any, info: MediaInfo, video: VideoStream) -> Any:
     return stream.filter("format", "yuv420p")
 
 
+def hd_picture(source: Any, info: MediaInfo, video: VideoStream) -> Any:
+    """Return what `normalize_picture` does, in the primaries of HD: for results that are tagged as that, or not at
+    all."""
+    shown, tags = normalize_picture(source, info, video), video.color_tags
+    if not _is_wide(video):
+        return shown
+    told = {
+        "pin": WIDE_PRIMARIES[tags.primaries],
+        "tin": TRANSFERS.get(tags.transfer, "bt709"),
+        "min": MATRICES.get(tags.matrix, "bt2020nc" if tags.primaries == BT2020 else "bt709"),
+        "rin": "tv",
+    }
+    narrowed = shown.filter("zscale", p="bt709", t="bt709", m="bt709", r="tv", **told)
+    return narrowed.filter("format", "yuv420p")
+
+
 def color_matrix(video: VideoStream) -> str:
-    """Return what the samples of a picture that came of `normalize_picture` mean, as the filter `scale` has it."""
+    """Return what the samples of a picture that came of `hd_picture` mean, as the filter `scale` has it."""
     is_untold = video.color_tags.matrix == UNSPECIFIED and min(video.rotated_size) >= MIN_HD_SIDE
-    return "bt709" if is_untold or video.transfer or video.rgb else "auto"
+    return "bt709" if is_untold or video.transfer or video.rgb or _is_wide(video) else "auto"
+
+
+def _is_wide(video: VideoStream) -> bool:
+    """Return True for standard dynamic range in colors that HD does not have."""
+    return video.color_tags.primaries in WIDE_PRIMARIES and not video.transfer and not video.rgb
+
+
+def tag_samples(stream: Any, tags: ColorTags) -> Any:
+    """Return a still of which the samples of color mean what its file says, whatever its codec does."""
+    matrix = {"colorspace": MATRICES[tags.matrix]} if tags.matrix in MATRICES else {}
+    return stream.filter("setparams", range="pc" if tags.full_range else "tv", **matrix)
 
 
 def _may_be_interlaced(video: VideoStream) -> bool:
@@ -67,13 +102,26 @@ def filtered_frames(stream: Any, source: Any, video: VideoStream, audio: Sequenc
     return FilteredFrames(stream, inputs, size, color_tags, video.rotated_aspect, video.frame_rate)
 
 
-def _tone_map(stream: Any, transfer: str) -> Any:
+def tone_map(stream: Any, video: VideoStream) -> Any:
     """Return high dynamic range (BT.2100) as BT.709: white, 203 cd/m² by BT.2408, becomes 1; brighter tones are rolled
     off."""
-    hdr = {"tin": transfer, "pin": "bt2020", "min": "bt2020nc", "rin": "tv"}
+    tags = video.color_tags
+    hdr = {
+        "tin": video.transfer,
+        "pin": {1: "bt709", **WIDE_PRIMARIES}.get(tags.primaries, "bt2020"),
+        "min": "gbr" if video.rgb else {ICTCP: "ictcp", **MATRICES}.get(tags.matrix, "bt2020nc"),
+        "rin": "pc" if video.rgb or tags.full_range else "tv",
+    }
     linear = stream.filter("zscale", t="linear", npl=WHITE_NITS, **hdr).filter("format", "gbrpf32le")
     narrowed = linear.filter("zscale", p="bt709").filter("tonemap", "mobius", desat=0)
     return narrowed.filter("zscale", t="bt709", m="bt709", r="tv", d="error_diffusion")
+
+
+def look_up_colors(stream: Any, table: str) -> Any:
+    """Return a still in the colors that a table has for its own; with sixteen bits, as the filter cuts off what is
+    finer."""
+    rgb = stream.filter("scale", flags="accurate_rnd+full_chroma_int").filter("format", "gbrp16le|gbrap16le")
+    return rgb.filter("lut3d", file=table, interp="tetrahedral")
 
 
 def draw_captions(stream: Any, script: str, fonts: str, *, wrap_unicode: bool) -> Any:

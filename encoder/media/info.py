@@ -7,6 +7,8 @@ from pathlib import Path
 from servicekit.errors import InvalidArgument
 
 UNSPECIFIED = 2
+# Demuxers of pictures that move, which have a ground of no color.
+ANIMATIONS = ("gif", "apng", "webp_anim")
 
 
 @dataclass(frozen=True)
@@ -106,10 +108,12 @@ class MediaInfo:
 
 @dataclass(frozen=True)
 class Source:
-    """An input that has arrived. `field` is the field of the request that it belongs to."""
+    """An input that has arrived. `field` is the field of the request that it belongs to; `charset` is what the server
+    that it came from, or who uploaded it, calls its encoding."""
 
     field: str
     path: Path
+    charset: str = ""
 
 
 def bad_input(source: Source, text: str) -> InvalidArgument:

@@ -1,7 +1,4 @@
-"""Boxes of the MP4 family (ISO base media): the size of HEIF pictures, and edit lists of finished MP4 files.
-
-Sources: ISO/IEC 14496-12, 8.6.6 (edit lists); ISO/IEC 23008-12 (HEIF).
-"""
+"""Boxes of the MP4 family (ISO base media), and edit lists of finished MP4 files. Source: ISO/IEC 14496-12, 8.6.6."""
 
 import mmap
 import struct
@@ -12,9 +9,6 @@ from pathlib import Path
 
 SIZE_AND_KIND = struct.Struct(">I4s")
 LARGE_SIZE = struct.Struct(">Q")
-PICTURE_SIZE = struct.Struct(">II")
-VERSION_BYTES = 4
-MAX_META_BYTES = 1024 * 1024
 # As many as a day in fragments of a second has.
 MAX_BOXES = 1_000_000
 
@@ -52,24 +46,6 @@ def first_box(data: mmap.mmap, kind: bytes) -> Box:
         if box.kind == kind:
             return box
     raise ValueError(f"no box {kind!r}")
-
-
-def grid_size(path: Path) -> tuple[int, int]:
-    """Return the width and height of the largest picture that a HEIF file (HEIC, AVIF) describes, before it is turned:
-    of tiles and thumbnails beside it, none is larger than the whole. Raises ValueError when it describes none."""
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        place = first_box(data, b"meta")
-        boxes = [Box(b"meta", place.start + VERSION_BYTES, min(place.end, place.start + MAX_META_BYTES))]
-        for kind in (b"iprp", b"ipco", b"ispe"):
-            boxes = [part for box in boxes for part in iter_boxes(data, box.start, box.end) if part.kind == kind]
-        sizes = [
-            PICTURE_SIZE.unpack_from(data, box.start + VERSION_BYTES)
-            for box in boxes
-            if box.end - box.start >= VERSION_BYTES + PICTURE_SIZE.size
-        ]
-    if not sizes:
-        raise ValueError("no size of a picture")
-    return max(sizes, key=lambda size: size[0] * size[1])
 
 
 # By the version of the box: where in its body the length lies, how it is packed.

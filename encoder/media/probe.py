@@ -16,17 +16,19 @@ from av.audio.stream import AudioStream as AvAudio
 from av.container import InputContainer
 from av.stream import Disposition
 from av.stream import Stream as AvStream
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream as AvVideo
 
-from encoder.media import mp4_boxes, mp4_claims, timeline
-from encoder.media.info import UNKNOWN, AudioStream, ColorTags, MediaInfo, Source, VideoStream, bad_input
+from encoder.media import heif, mp4_claims, timeline, webp
+from encoder.media.info import ANIMATIONS, AudioStream, ColorTags, MediaInfo, Source, VideoStream, bad_input
 from encoder.media.reading import note_reading
 
 Stream = VideoStream | AudioStream
 
 MP4_DEMUXER = "mov"
-VIDEO_DEMUXERS = (MP4_DEMUXER, "matroska", "avi", "mpegts", "mpeg", "flv", "asf", "ogg", "mxf", "nut")
+WEBP_DEMUXER = "webp_anim"
+VIDEO_DEMUXERS = (MP4_DEMUXER, "matroska", "avi", "mpegts", "mpeg", "flv", "asf", "ogg", "mxf", "nut", "gif", "apng")
 AUDIO_DEMUXERS = (
     *VIDEO_DEMUXERS,
     *("mp3", "wav", "w64", "flac", "aac", "aiff", "caf", "au", "amr", "ac3", "eac3", "dts", "wv", "ape", "tta"),
@@ -36,15 +38,11 @@ IMAGE_DEMUXERS = ("png_pipe", "jpeg_pipe", "webp_pipe", "bmp_pipe", "tiff_pipe",
 HEIF_DEMUXERS = (MP4_DEMUXER,)
 HEIF_BRANDS = ("avif", "avis", "heic", "heix", "heim", "heis", "mif1")
 # These write the length of each stream down; with the others it is a guess from the bit rate, or that of the whole.
-EXACT_DURATION = ("mov", "wav", "w64", "flac", "aiff", "caf")
+EXACT_DURATION = ("mov", "wav", "w64", "flac", "aiff", "caf", WEBP_DEMUXER)
 
 # The curves of high dynamic range by their numbers in ITU-T H.273, table 3: PQ and HLG.
 HDR = {16: "smpte2084", 18: "arib-std-b67"}
 FULL_RANGE = 2
-
-# Of animated WebP; source: WebP Container Specification, "Extended File Format".
-WEBP_DEMUXER = "webp_anim"
-WEBP_ANIMATION, WEBP_ALPHA = 0x02, 0x10
 
 MAX_SIDE = 16384
 MAX_PIXELS = 100_000_000
@@ -59,7 +57,7 @@ REORDERED_SECONDS = 2.0
 DAMAGED = "the file is damaged; send it again, or convert it first."
 IMAGES = "PNG, JPEG, WebP, AVIF, HEIC, BMP, TIFF or GIF"
 ACCEPTED = {
-    VIDEO_DEMUXERS: ("a video", "MP4, MOV, MKV, WebM, AVI, MPEG-TS, FLV or WMV"),
+    VIDEO_DEMUXERS: ("a video", "MP4, MOV, MKV, WebM, AVI, MPEG-TS, FLV, WMV, GIF or animated WebP"),
     AUDIO_DEMUXERS: ("audio", "MP3, M4A, AAC, WAV, FLAC, Ogg or a video with sound"),
     IMAGE_DEMUXERS: ("an image", IMAGES),
 }
@@ -84,9 +82,12 @@ def _check_claims(source: Source) -> None:
 
 def probe_video(source: Source) -> tuple[MediaInfo, VideoStream]:
     """Probe a file that must hold a moving picture. Where it does not say how long it is, packets are counted."""
-    info = probe(source, VIDEO_DEMUXERS)
+    info = _describe_webp_animation(source, as_video=True) or probe(source, VIDEO_DEMUXERS)
     if info.video is None:
         raise bad_input(source, "the file has no video stream; give a video.")
+    check_size(source, info.video.width, info.video.height)
+    if info.demuxer in ANIMATIONS and info.video.duration_seconds and info.video.frames <= 1:
+        raise bad_input(source, "it is a picture that does not move; give a video, or make a clip of it with img2vid.")
     return (info, info.video) if info.video.duration_seconds else _probe_packets(source, info, info.video)
 
 
@@ -104,37 +105,48 @@ def _probe_packets(source: Source, info: MediaInfo, video: VideoStream) -> tuple
 
 def probe_image(source: Source) -> tuple[MediaInfo, VideoStream]:
     """Probe a file that must be a still; of an animation the first frame counts."""
-    with source.path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
-    if head[4:8] == b"ftyp" and head[8:12].decode("latin-1") in HEIF_BRANDS:
+    if is_heif(source):
         info = _with_grid_size(source, probe(source, HEIF_DEMUXERS))
     else:
-        info = _describe_webp_animation(head) or probe(source, IMAGE_DEMUXERS)
+        info = _describe_webp_animation(source) or probe(source, IMAGE_DEMUXERS)
     if info.video is None or not info.video.width:
         raise bad_input(source, f"the image cannot be read; give {IMAGES}.")
     check_size(source, info.video.width, info.video.height)
     return info, info.video
 
 
-def _describe_webp_animation(head: bytes) -> MediaInfo | None:
-    """Return the first frame of an animated WebP by its header (30 bytes suffice); None when the file is none. The
-    libraries that probe know only stills of WebP, FFmpeg decodes both."""
-    if head[:4] != b"RIFF" or head[8:16] != b"WEBPVP8X" or len(head) < 30 or not head[20] & WEBP_ANIMATION:
+def is_heif(source: Source) -> bool:
+    """Return True for a file that says it is a picture of HEIF: HEIC or AVIF."""
+    head = _head(source)
+    return head[4:8] == b"ftyp" and head[8:12].decode("latin-1") in HEIF_BRANDS
+
+
+def _head(source: Source) -> bytes:
+    with source.path.open("rb") as file:
+        return file.read(HEAD_BYTES)
+
+
+def _describe_webp_animation(source: Source, *, as_video: bool = False) -> MediaInfo | None:
+    """Return an animated WebP, or its first frame; None when the file is none."""
+    found = webp.describe(_head(source))
+    if found is None:
         return None
-    width, height = (int.from_bytes(head[at : at + 3], "little") + 1 for at in (24, 27))
+    times = list(webp.frame_times(source.path)) if as_video else []
+    seconds = times[-1][1] if times else 0.0
     stream = VideoStream(
         index=0,
         codec="webp",
-        width=width,
-        height=height,
+        width=found.width,
+        height=found.height,
         rotation_degrees=0,
         pixel_aspect=Fraction(1),
-        frame_rate=Fraction(0),
-        frames=1,
-        duration_seconds=0.0,
-        transparent=bool(head[20] & WEBP_ALPHA),
+        frame_rate=Fraction(round(1000 * len(times) / seconds), 1000) if seconds else Fraction(0),
+        frames=len(times) if as_video else 1,
+        duration_seconds=seconds,
+        transparent=found.transparent,
+        rgb=True,
     )
-    return MediaInfo(WEBP_DEMUXER, 0.0, stream, ())
+    return MediaInfo(WEBP_DEMUXER, seconds, stream, ())
 
 
 def _with_grid_size(source: Source, info: MediaInfo) -> MediaInfo:
@@ -142,10 +154,10 @@ def _with_grid_size(source: Source, info: MediaInfo) -> MediaInfo:
     if info.video is None or not info.video.tiled:
         return info
     try:
-        width, height = mp4_boxes.grid_size(source.path)
+        whole = heif.describe(source.path)
     except ValueError as error:
         raise bad_input(source, DAMAGED) from error
-    return replace(info, video=replace(info.video, width=width, height=height))
+    return replace(info, video=replace(info.video, width=whole.width, height=whole.height))
 
 
 def probe_audio(source: Source) -> tuple[MediaInfo, AudioStream]:
@@ -167,6 +179,8 @@ def end_seconds(source: Source, info: MediaInfo, stream: Stream, beside: Sequenc
 
 def start_seconds(source: Source, info: MediaInfo, stream: Stream, beside: Sequence[Stream] = ()) -> float:
     """Return the seconds from the file's start to the start of one stream; see `end_seconds` for `beside`."""
+    if info.demuxer == WEBP_DEMUXER:
+        return 0.0
     with _open(source, (info.demuxer,)) as container:
         taken = [container.streams[one.index] for one in (stream, *beside)]
         start, base = taken[0].start_time, taken[0].time_base
@@ -200,6 +214,8 @@ def _packet_times(container: InputContainer, chosen: Stream, beside: Sequence[St
 def shown_at(source: Source, info: MediaInfo, video: VideoStream, seconds: float) -> float:
     """Return when the picture begins that is shown at a time, both in seconds from the file's start; the time itself
     where packets are not timed."""
+    if info.demuxer == WEBP_DEMUXER:
+        return max((start for start, _ in webp.frame_times(source.path) if start <= seconds), default=seconds)
     found: float | None = None
     with _open(source, (info.demuxer,)) as container:
         stream = container.streams[video.index]
@@ -309,7 +325,7 @@ def _video(source: Source, container: InputContainer, stream: AvVideo, *, rotate
         duration_seconds=duration,
         transparent=layout is not None and (layout.has_palette or any(part.is_alpha for part in layout.components)),
         decodes=first is not None or not rotated,
-        color_tags=_color_tags(first) if first is not None else UNKNOWN,
+        color_tags=_color_tags(first if first is not None else stream.codec_context),
         transfer=HDR.get(first.color_trc, "") if first is not None else "",
         interlaced=first is not None and bool(first.interlaced_frame),
         rgb=layout is not None and (layout.is_rgb or layout.has_palette),
@@ -342,8 +358,8 @@ def _first_frame(container: InputContainer, stream: AvVideo) -> VideoFrame | Non
     return None
 
 
-def _color_tags(frame: VideoFrame) -> ColorTags:
-    return ColorTags(frame.color_primaries, frame.color_trc, frame.colorspace, frame.color_range == FULL_RANGE)
+def _color_tags(told: VideoFrame | VideoCodecContext) -> ColorTags:
+    return ColorTags(told.color_primaries, told.color_trc, told.colorspace, told.color_range == FULL_RANGE)
 
 
 def _duration(container: InputContainer, stream: AvStream) -> float:

@@ -8,7 +8,7 @@ from encoder.captions import ass, capitals, cue_warnings, fonts, formats, karaok
 from encoder.captions.ass import Style
 from encoder.captions.faces import Face, read_faces
 from encoder.captions.font_bounds import FontError
-from encoder.captions.formats import Cue, Script, Subtitles
+from encoder.captions.formats import Cue, DecodedText, Script, SubtitleError, Subtitles
 from encoder.captions.lettering import drop_from_cue, drop_from_words, has_bold, shown_text, translation_table
 from encoder.ffmpeg import filters
 from encoder.media import probe
@@ -33,7 +33,8 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
     """Plan a caption task. An odd last row or column of pixels is cropped away: H.264 in yuv420p has none."""
     style = ass.complete_style(request.style)
     source = context.source("url_video")
-    captions = _read_captions(context.source("url_srt"))
+    decoded = _read_subtitles(context.source("url_srt"), request.charset)
+    captions = _parse(decoded.text)
     own_faces = _read_faces(context.source("url_font")) if request.url_font else []
     info, video = probe.probe_video(source)
     times_warnings = _check_times(captions, source, info, video)
@@ -60,19 +61,28 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
         codec=context.codec.name,
         duration_seconds=info.duration_seconds,
         frames_total=video.frames,
-        warnings=(*times_warnings, *warnings),
+        warnings=(*decoded.warnings, *times_warnings, *warnings),
         streamable=is_streamable(request),
     )
 
 
-def _read_captions(source: Source) -> Subtitles | Script:
+def _read_subtitles(source: Source, charset: str) -> DecodedText:
     note_reading(source.field)
     if source.path.stat().st_size > MAX_SUBTITLES_BYTES:
         text = f"it is larger than {MAX_SUBTITLES_BYTES} bytes; give subtitles as SubRip, WebVTT or ASS."
         raise bad_input(source, text)
     try:
-        return formats.read(source.path.read_bytes())
-    except formats.SubtitleError as error:
+        return formats.decode(source.path.read_bytes(), charset, source.charset)
+    except formats.CharsetError as error:
+        raise InvalidArgument.field("charset", str(error)) from error
+    except SubtitleError as error:
+        raise _bad_subtitles(error) from error
+
+
+def _parse(text: str) -> Subtitles | Script:
+    try:
+        return formats.parse(text)
+    except SubtitleError as error:
         raise _bad_subtitles(error) from error
 
 
@@ -94,11 +104,11 @@ def _check_times(
         end_seconds += probe.start_seconds(source, info, video)
     try:
         return warnings + cue_warnings.late_warnings(timed, end_seconds)
-    except formats.SubtitleError as error:
+    except SubtitleError as error:
         raise _bad_subtitles(error) from error
 
 
-def _bad_subtitles(error: formats.SubtitleError) -> InvalidArgument:
+def _bad_subtitles(error: SubtitleError) -> InvalidArgument:
     return InvalidArgument.field("url_srt", str(error), reason="BAD_SUBTITLES")
 
 

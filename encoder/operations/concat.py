@@ -135,7 +135,7 @@ def _is_shape_of(request: video_pb2.ConcatRequest, frame: Frame, part: Part) -> 
 def _agree(parts: Sequence[Part]) -> bool:
     """Return True if the pictures of all parts can stand in one track as they are."""
     first = parts[0]
-    if first.video.codec not in COPIED_CODECS or first.info.demuxer not in COPIED_FROM:
+    if first.video.codec not in COPIED_CODECS or any(part.info.demuxer not in COPIED_FROM for part in parts):
         return False
     if not all(_same_rate(part.video.frame_rate, first.video.frame_rate) for part in parts):
         return False
@@ -205,7 +205,7 @@ def _fit(part: Part, given: Any, count: int, frame: Frame) -> Any:
     width, height = part.shown_size
     by = frame.width / width if frame.width / width < frame.height / height else frame.height / height
     size = min(_round_to_even(width * by), frame.width), min(_round_to_even(height * by), frame.height)
-    shown = filters.normalize_picture(given, part.info, part.video)
+    shown = filters.hd_picture(given, part.info, part.video)
     shown = shown.filter(
         "scale", *size, in_color_matrix=filters.color_matrix(part.video), out_color_matrix="bt709", flags="bicubic"
     )

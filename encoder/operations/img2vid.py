@@ -11,11 +11,12 @@ from apigpu.v1 import motion_pb2, video_pb2
 from apigpu.v1.motion_pb2 import Motion
 from encoder.ffmpeg import filters
 from encoder.ffmpeg.command import FfmpegRun, RawFrames, compile_arguments
-from encoder.ffmpeg.errors import IMAGE_CUT_OFF
+from encoder.ffmpeg.errors import IMAGE_DAMAGE
 from encoder.kenburns import sampling
 from encoder.kenburns.sampling import StillFrames, StillLevel
-from encoder.media import probe
-from encoder.media.info import MediaInfo, Size, Source, VideoStream
+from encoder.media import stills
+from encoder.media.info import Size, VideoStream
+from encoder.media.stills import Still
 from encoder.operations.plan import Plan, PlanContext, container, is_streamable
 from servicekit.errors import InvalidArgument
 
@@ -34,35 +35,43 @@ def plan(request: video_pb2.Img2VidRequest, context: PlanContext) -> Plan:
     source = context.source("images.image_url" if request.images else "url_image")
     count, rate = _frame_count(request)
     clip, motion, background = _clip_size(request), _motion(request), _background(request)
-    info, still = probe.probe_image(source)
-    scales = sampling.level_scales(motion, _source_scale(still, clip, request.fit))
+    still = stills.prepare(source, context.folder)
+    scales = sampling.level_scales(motion, _source_scale(still.video, clip, request.fit))
     sizes = [clip.scaled(scale) for scale in scales]
     grid = sampling.grid(sizes[0])
     levels = [StillLevel(context.folder / f"still{number}.yuv", size, grid) for number, size in enumerate(sizes)]
-    picture = _open_still(source, info, still)
-    if still.transparent:
+    picture = _open_still(still)
+    if still.video.transparent:
         picture = sampling.flatten_alpha(picture, background)
     fitted = sampling.FITS[request.fit](picture, sampling.FitTarget(sizes[0], clip), background)
 
     frames = StillFrames(tuple(levels), clip, motion, count, source.field)
     return Plan(
         runs=(
-            FfmpegRun(_still_arguments(fitted, levels), (source.field,), IMAGE_CUT_OFF),
+            FfmpegRun(_still_arguments(fitted, levels), (source.field,), IMAGE_DAMAGE),
             context.codec.make_run(RawFrames(frames, clip, rate, count), context.output((), container_options)),
         ),
         field=source.field,
         codec=context.codec.name,
         duration_seconds=float(count / rate),
         frames_total=count,
+        warnings=still.warnings,
         streamable=is_streamable(request),
     )
 
 
-def _open_still(source: Source, info: MediaInfo, still: VideoStream) -> Any:
-    if still.tiled:
+def _open_still(still: Still) -> Any:
+    """Return the picture of a still in sRGB."""
+    if still.video.tiled:
         # FFmpeg turns each tile, and then the whole again; told not to, it still turns the whole: a group of streams.
-        return filters.open_input(source.path.name, info, noautorotate=None)["g:0"]
-    return filters.open_input(source.path.name, info)[str(still.index)]
+        picture = filters.open_input(still.name, still.info, noautorotate=None)["g:0"]
+    else:
+        picture = filters.open_input(still.name, still.info, **still.options)[str(still.video.index)]
+    if still.told_tags is not None:
+        picture = filters.tag_samples(picture, still.told_tags)
+    if still.video.transfer:
+        return filters.tone_map(picture, still.video)
+    return filters.look_up_colors(picture, still.table) if still.table else picture
 
 
 def _still_arguments(fitted: Any, levels: list[StillLevel]) -> tuple[str, ...]:

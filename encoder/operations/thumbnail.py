@@ -29,6 +29,8 @@ FORMATS: Mapping[int, tuple[str, Mapping[str, str]]] = {
 JPEG = FORMATS[video_pb2.IMAGE_FORMAT_JPEG][1]
 
 CANDIDATES = 12
+# FFmpeg reads these from their beginning alone.
+UNSEEKABLE = ("webp_anim",)
 # A video so short is decoded as a whole for its candidates; of a longer one a picture is sought near each time.
 DECODED_SECONDS = 60.0
 CANDIDATE_WIDTH = 192
@@ -81,15 +83,18 @@ def plan(request: video_pb2.ThumbnailRequest, context: PlanContext) -> Plan:
     if request.HasField("at_seconds"):
         moments = [_moment_at(request.at_seconds, source, info, video, seconds)]
     else:
-        moments = _sample_moments(seconds)
+        moments = _sample_moments(seconds, is_seekable=info.demuxer not in UNSEEKABLE)
         runs.append(_candidates_run(moments, context, source, info, video))
     if sheet is not None:
         runs.append(_sprites_run(sheet, context, source, info, video, seconds))
 
     def picture_run() -> FfmpegRun:
         moment = moments[0] if len(moments) == 1 else _best_moment(moments, context.folder)
-        given = filters.open_input(source.path.name, info, **moment.options)
+        is_sought = info.demuxer not in UNSEEKABLE
+        given = filters.open_input(source.path.name, info, **(moment.options if is_sought else {}))
         shown = _full_picture(given, info, video, request.width)
+        if not is_sought:
+            shown = shown.filter("trim", start=max(moment.seconds - 0.5 / MILLISECONDS, 0))
         output = {**options, "frames:v": "1", "f": "image2", "update": "1"}
         return context.output((), output).run(shown, {})
 
@@ -117,10 +122,10 @@ def _seek_exactly(seconds: float) -> Moment:
     return Moment(seconds, {"ss": f"{max(seconds - 0.5 / MILLISECONDS, 0):.6f}"})
 
 
-def _sample_moments(seconds: float) -> list[Moment]:
+def _sample_moments(seconds: float, *, is_seekable: bool) -> list[Moment]:
     """Return moments evenly over the video, but for its very ends."""
     times = [seconds * (number + 0.5) / CANDIDATES for number in range(CANDIDATES)]
-    if seconds <= DECODED_SECONDS:
+    if seconds <= DECODED_SECONDS or not is_seekable:
         return [Moment(time) for time in times]
     return [Moment(time, {"ss": f"{time:.3f}", "noaccurate_seek": None}) for time in times]
 
@@ -135,7 +140,7 @@ def _candidates_run(
     else:
         step = moments[1].seconds - moments[0].seconds
         given = filters.open_input(source.path.name, info)
-        chosen = filters.normalize_picture(given, info, video).filter(
+        chosen = filters.hd_picture(given, info, video).filter(
             "select", f"isnan(prev_selected_t)*gte(t,{moments[0].seconds:.3f})+gte(t-prev_selected_t,{step:.3f})"
         )
         joined = _to_gray(chosen.filter("settb", f"1/{MILLISECONDS}"))
@@ -147,7 +152,7 @@ def _candidates_run(
 
 def _small_picture(moment: Moment, source: Source, info: MediaInfo, video: VideoStream) -> Any:
     given = filters.open_input(source.path.name, info, threads=1, **moment.options)
-    shown = filters.normalize_picture(given, info, video).filter("trim", end_frame=1)
+    shown = filters.hd_picture(given, info, video).filter("trim", end_frame=1)
     timed = shown.filter("settb", f"1/{MILLISECONDS}").filter("setpts", round(moment.seconds * MILLISECONDS))
     return _to_gray(timed)
 
@@ -169,7 +174,7 @@ def _best_moment(moments: Sequence[Moment], folder: Path) -> Moment:
 def _full_picture(given: Any, info: MediaInfo, video: VideoStream, width: int) -> Any:
     """Return the picture as images have it: square pixels, RGB or what JPEG has."""
     across, down = _size(video, width)
-    shown = filters.normalize_picture(given, info, video)
+    shown = filters.hd_picture(given, info, video)
     scaled = shown.filter(
         "scale",
         across,
@@ -215,9 +220,7 @@ def _sprites_run(
     CUES.path(result).write_text(_cues(sheet, seconds), encoding="utf-8")
     options = {"skip_frame": "nokey"} if seconds > KEY_FRAMES_SECONDS else {}
     given = filters.open_input(source.path.name, info, **options)
-    shown = filters.normalize_picture(given, info, video).filter(
-        "fps", f"1/{sheet.interval:.6f}", start_time=0, round="down"
-    )
+    shown = filters.hd_picture(given, info, video).filter("fps", f"1/{sheet.interval:.6f}", start_time=0, round="down")
     held = shown.filter("tpad", stop=-1, stop_mode="clone").filter("trim", end_frame=sheet.count)
     small = held.filter(
         "scale", sheet.width, sheet.height, in_color_matrix=filters.color_matrix(video), out_color_matrix="bt601"

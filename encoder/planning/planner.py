@@ -116,6 +116,7 @@ class Planner:
             decodes=codec.decodes,
             threads=threads,
             cpu_seconds=self.cpu_seconds,
+            charsets={field: source.charset for field, source in sources.items() if source.charset},
         )
         plan = _given((await self._ask(PlannerRequest(plan=request))).plan)
         self.source.prepare_fonts(plan.font_tiers)

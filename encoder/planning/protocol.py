@@ -7,7 +7,7 @@ data, bounded in size and held against these types. It never unpickles, and open
 import socket
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from encoder.codecs.nvenc.request import EncodeRequest, Parameters
@@ -38,7 +38,7 @@ class PlanningSettings:
 class PlanRequest:
     """A task: a serialized apigpu.v1.Operation; its inputs, by field the name of the file in `folder`; the path that
     the result is to be written to; the name of the codec, and whether it decodes on its card; the seconds of processor
-    time that planning may take."""
+    time that planning may take; by field what is said of its encoding."""
 
     operation: bytes
     inputs: dict[str, str]
@@ -48,6 +48,7 @@ class PlanRequest:
     decodes: bool
     threads: int
     cpu_seconds: int
+    charsets: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from encoder.codecs.base import Codec
 from encoder.codecs.nvenc import driver
 from encoder.codecs.nvenc.codec import Nvenc, SessionFrames
 from encoder.ffmpeg.command import FfmpegRun
-from encoder.ffmpeg.errors import CUT_OFF, IMAGE_CUT_OFF
+from encoder.ffmpeg.errors import CUT_OFF, IMAGE_DAMAGE
 from encoder.ffmpeg.process import PipedFrames
 from encoder.kenburns.sampling import MAX_STORED_PIXELS, MAX_STORED_SIDE, StillFrames, StillLevel
 from encoder.media.info import Size
@@ -20,7 +20,7 @@ MAX_FRAME_PIXELS = 3840 * 2160
 # Sides are rounded.
 MAX_STILL_PIXELS = MAX_STORED_PIXELS * 21 // 20
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-SIGNS = {False: CUT_OFF, True: IMAGE_CUT_OFF}
+SIGNS = {False: CUT_OFF, True: IMAGE_DAMAGE}
 
 
 class BadReply(ValueError):
@@ -47,7 +47,7 @@ def to_data(run: FfmpegRun) -> RunData:
             frames = _frames_to_data(origin)
     elif run.stdin is not None:
         raise TypeError(f"{run.stdin} has no form as data")
-    return RunData(run.arguments, run.fields, run.cut_off_signs == IMAGE_CUT_OFF, frames, request, source)
+    return RunData(run.arguments, run.fields, run.cut_off_signs == IMAGE_DAMAGE, frames, request, source)
 
 
 def from_data(data: RunData, codec: Codec, folder: Path) -> FfmpegRun:

@@ -22,7 +22,7 @@ from encoder.media.info import Source
 from encoder.tasks.executor import Report, TaskExecutor, Work
 from encoder.tasks.inputs import InputSpool, by_field, check_size
 from encoder.tasks.results import ResultStream
-from servicekit import errors
+from servicekit import errors, media_types
 from servicekit.backoff import Backoff
 from servicekit.chunks import CHUNK_BYTES
 from servicekit.errors import Cancelled, DeadlineExceeded, InvalidArgument, ServiceError, Unavailable
@@ -62,10 +62,13 @@ class Links:
     backoff: Backoff = BACKOFF
     retry_seconds: float = RETRY_SECONDS
 
-    async def fetch(self, url: str, path: Path, field: str, max_bytes: int) -> None:
-        """Read an input into a file. Raises ServiceError: what the gateway says of the input, Cancelled (410),
-        ResourceExhausted over `max_bytes`, Unavailable when the link cannot be read."""
-        await self._retry(lambda: self._fetch(url, path, field, max_bytes))
+    async def fetch(self, url: str, path: Path, field: str, max_bytes: int) -> str:
+        """Read an input into a file, and return what is said of its encoding. Raises ServiceError: what the gateway
+        says of the input, Cancelled (410), ResourceExhausted over `max_bytes`, Unavailable when the link cannot be
+        read."""
+        charsets: list[str] = []
+        await self._retry(lambda: self._fetch(url, path, field, max_bytes, charsets))
+        return charsets[-1]
 
     async def put(self, url: str, path: Path, result: encoder_pb2.Summary | encoder_pb2.ResultFile) -> None:
         """Write the first result, with its summary, or a further one. Raises ServiceError: what the gateway says,
@@ -89,7 +92,9 @@ class Links:
             return True
         return response.status_code != HTTPStatus.GONE
 
-    async def _fetch(self, url: str, path: Path, field: str, max_bytes: int) -> ServiceError | None:
+    async def _fetch(
+        self, url: str, path: Path, field: str, max_bytes: int, charsets: list[str]
+    ) -> ServiceError | None:
         async with self.client.stream("GET", url, headers=HEADERS) as response:
             if response.status_code != HTTPStatus.OK:
                 error, is_status = await _refusal(response)
@@ -103,6 +108,7 @@ class Links:
             with contextlib.closing(InputSpool(path, field, max_bytes)) as spool:
                 async for data in response.aiter_raw(CHUNK_BYTES):
                     await asyncio.to_thread(spool.add, data)
+            charsets.append(media_types.charset(response.headers.get("content-type", "")))
         return None
 
     async def _put(self, url: str, path: Path, headers: dict[str, str]) -> ServiceError | None:
@@ -197,11 +203,12 @@ class RemoteTasks:
             return encoder_pb2.RemoteResult(summary=summary)
 
     async def _fetch_inputs(self, remote: encoder_pb2.RemoteTask, folder: Path) -> dict[str, Source]:
-        paths = []
+        paths, charsets = [], []
         for number, (item, url) in enumerate(zip(remote.task.inputs, remote.input_urls, strict=True)):
             paths.append(folder / f"input{number}")
-            await self.links.fetch(url, paths[-1], item.field, self.executor.settings.max_input_bytes)
-        return by_field(remote.task.inputs, paths)
+            most = self.executor.settings.max_input_bytes
+            charsets.append(await self.links.fetch(url, paths[-1], item.field, most))
+        return by_field(remote.task.inputs, paths, charsets)
 
     async def _run_while_wanted(
         self, url: str, work: Coroutine[Any, Any, encoder_pb2.RemoteResult]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from apigpu.encoder.v1 import encoder_pb2
 from encoder.media.info import Source
+from servicekit import media_types
 from servicekit.chunks import Checksum
 from servicekit.errors import DataLoss, InvalidArgument, ResourceExhausted, ServiceError
 
@@ -66,9 +67,11 @@ async def receive(
     """Spool every input into `folder`, named input0, input1, …; by field. The end of the stream alone proves nothing:
     raises DataLoss for an input without its end, a wrong size or digest; ResourceExhausted over `max_bytes`."""
     paths = [folder / f"input{index}" for index in range(len(inputs))]
+    charsets = []
     try:
         for index, item in enumerate(inputs):
-            await _spool_input(requests, index, InputSpool(paths[index], item.field, max_bytes, check_room))
+            end = await _spool_input(requests, index, InputSpool(paths[index], item.field, max_bytes, check_room))
+            charsets.append(end.charset)
     except (ServiceError, OSError):
         # A client of grpc.aio whose write meets an ended call reports an internal error in place of the status that it
         # was sent: what it still sends is read for a while.
@@ -77,14 +80,14 @@ async def receive(
                 async for _ in requests:
                     pass
         raise
-    return by_field(inputs, paths)
+    return by_field(inputs, paths, charsets)
 
 
-def by_field(inputs: Sequence[encoder_pb2.Input], paths: Sequence[Path]) -> dict[str, Source]:
+def by_field(inputs: Sequence[encoder_pb2.Input], paths: Sequence[Path], charsets: Sequence[str]) -> dict[str, Source]:
     """Return the sources by the paths of their fields, for inputs that lie in files; several fields may share one."""
     return {
-        field: Source(field, path)
-        for item, path in zip(inputs, paths, strict=True)
+        field: Source(field, path, media_types.known_name(charset))
+        for item, path, charset in zip(inputs, paths, charsets, strict=True)
         for field in (item.field, *item.also)
     }
 
@@ -99,7 +102,8 @@ def check_size(field: str, size_bytes: int, max_bytes: int) -> None:
         )
 
 
-async def _spool_input(requests: Requests, index: int, spool: InputSpool) -> None:
+async def _spool_input(requests: Requests, index: int, spool: InputSpool) -> encoder_pb2.InputEnd:
+    """Write one input to its file, and return what was said at its end."""
     # One chunk is written and digested on a thread while the next one is read from the network.
     writing: asyncio.Future[None] | None = None
     try:
@@ -112,7 +116,7 @@ async def _spool_input(requests: Requests, index: int, spool: InputSpool) -> Non
                 writing = None
             if part == "input_end":
                 spool.finish(request.input_end)
-                return
+                return request.input_end
             writing = asyncio.ensure_future(asyncio.to_thread(spool.add, request.chunk.data))
         raise DataLoss(f"The stream ended before input {index} was whole; send the task again.", reason="CUT_OFF")
     finally:

@@ -44,7 +44,8 @@ VIDEO_SUFFIX = SUFFIXES["video/mp4"]
 
 @dataclass(frozen=True)
 class StoredAsset:
-    """A file in the store: `sha256` is lower-case hexadecimal, times are UTC."""
+    """A file in the store: `sha256` is lower-case hexadecimal, times are UTC; `charset` is the encoding of a text that
+    its owner named."""
 
     id: str
     filename: str
@@ -53,6 +54,7 @@ class StoredAsset:
     sha256: str
     created_at: datetime
     expires_at: datetime
+    charset: str = ""
 
     @property
     def name(self) -> str:

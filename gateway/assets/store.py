@@ -163,6 +163,7 @@ class AssetWriter:
     filename: str
     content_type: str
     floor_share: float = 1.0
+    charset: str = ""
     checksum: Checksum = field(default_factory=Checksum)
     _committing: asyncio.Task[StoredAsset] | None = None
     _is_committed: bool = False
@@ -219,6 +220,7 @@ class AssetWriter:
             sha256=self.checksum.sha256,
             created_at=now,
             expires_at=now + self.store.retention,
+            charset=self.charset,
         )
         await self.store.bucket.put(record_path(self.id), to_json(asset))
         return asset

@@ -11,6 +11,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.datastructures import Headers
 
 from gateway.rest.status import UnsupportedMedia
+from servicekit import media_types
 from servicekit.errors import InvalidArgument
 
 # The parser warns of each thing that is wrong with a form; whoever sent it is told.
@@ -43,10 +44,12 @@ def boundary_of(headers: Headers) -> bytes:
 
 @dataclass
 class Part:
-    """A part of a form: a field, or with a `filename` a file. `data` is what came of a field, or just now of a file."""
+    """A part of a form: a field, or with a `filename` a file, of which `charset` may be said. `data` is what came of a
+    field, or just now of a file."""
 
     name: str = ""
     filename: str | None = None
+    charset: str = ""
     data: bytearray = field(default_factory=bytearray)
 
 
@@ -97,6 +100,8 @@ class FormParser:
 
     def _end_header(self) -> None:
         name, value = self._header
+        if bytes(name).lower() == b"content-type":
+            self.parts[-1].charset = media_types.charset(value.decode("latin-1"))
         if bytes(name).lower() != b"content-disposition":
             return
         options = parse_options_header(value.decode("latin-1"))[1]
@@ -131,6 +136,11 @@ class FormUpload:
     def filename(self) -> str:
         """Return the name of the file, as its owner calls it."""
         return (self._form.file.filename if self._form.file else None) or ""
+
+    @property
+    def charset(self) -> str:
+        """Return the encoding that its owner says a text file has."""
+        return self._form.file.charset if self._form.file else ""
 
     @property
     def fields(self) -> dict[str, str]:

@@ -27,6 +27,7 @@ from gateway.rest.protojson.encode import dumps
 from gateway.rest.request import RoutedRequest, end_response, receive_body, send_body, start_response
 from gateway.rest.rules import FINISH, HEADER
 from gateway.rest.status import from_call
+from servicekit import media_types
 from servicekit.chunks import ACCEPTED, rechunk
 from servicekit.echo import brief
 from servicekit.errors import InvalidArgument
@@ -228,6 +229,7 @@ def header_message(request: RoutedRequest, *, has_file_alone: bool) -> Message:
         announced = header.sha256 = announced_sha256(request.headers)
         if request.content_length is not None:
             header.size_bytes = request.content_length
+        header.charset = media_types.charset(request.headers.get("content-type", ""))
     request.set_parameters(message, shorthand=HEADER)
     if announced and header.sha256.lower() != announced:
         text = "The query and the header give different SHA-256 digests; give one."
@@ -253,7 +255,7 @@ class UploadBody:
         await form.begin()
         message = header_message(request, has_file_alone=False)
         header = getattr(message, HEADER)
-        header.filename = header.filename or form.filename
+        header.filename, header.charset = header.filename or form.filename, header.charset or form.charset
         for name, text in form.fields.items():
             set_text(message, f"{HEADER}.{name}", [text])
         return cls(message, form.chunks(), form)

@@ -92,7 +92,8 @@ class WorkerInputs:
                 if not first:
                     raise empty()
                 size = [] if source.size_bytes is None else [("content-length", str(source.size_bytes))]
-                await start_response(send, 200, [("content-type", UNTYPED), *size])
+                charset = f"; charset={source.charset}" if source.charset else ""
+                await start_response(send, 200, [("content-type", UNTYPED + charset), *size])
                 await transfer.send(send_body(send, first, self.stall_seconds), len(first))
                 async for data in chunks:
                     await transfer.send(send_body(send, data, self.stall_seconds), len(data))

@@ -12,6 +12,7 @@ from gateway.assets.store import AssetStore, AssetWriter, StoredAsset
 from gateway.assets.transfers import TransferSlots
 from gateway.auth import caller_key
 from gateway.services.presenters import Presenter, proxy_metadata
+from servicekit import media_types
 from servicekit.chunks import ACCEPTED
 from servicekit.errors import DataLoss, DeadlineExceeded, InvalidArgument, Unavailable
 from servicekit.interceptors import Context
@@ -39,6 +40,7 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
             header = await _header(parts)
             async with self.assets.create(header.filename) as writer:
                 writer.check_size(header.size_bytes)
+                writer.charset = media_types.known_name(header.charset)
                 await context.send_initial_metadata(((ACCEPTED, "1"),))
                 # The JSON proxy needs no digest: the chunks have not left this process.
                 asset = await _receive(parts, writer, header, needs_digest=not proxy_metadata(context))

@@ -47,4 +47,4 @@ class Sources:
     @asynccontextmanager
     async def _open_asset(self, asset_id: str) -> AsyncIterator[Source]:
         asset = await self.assets.describe(asset_id)
-        yield Source(asset.filename, asset.size_bytes, lambda: self.assets.read(asset.id))
+        yield Source(asset.filename, asset.size_bytes, lambda: self.assets.read(asset.id), asset.charset)

@@ -6,6 +6,7 @@ resolves differently the second time gains nothing. TLS is verified against the 
 
 import asyncio
 import contextlib
+import functools
 import ssl
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
@@ -18,6 +19,7 @@ from gateway.assets.record import clean_filename
 from gateway.sources import disposition, http_get, urls
 from gateway.sources.guard import AddressGuard, Endpoint, OriginBusy, OwnEndpoints, Resolve, resolve_by_system
 from gateway.sources.http_get import OriginResponse, SpeedLimit, Target
+from servicekit import media_types
 from servicekit.chunks import rechunk
 from servicekit.config import Network
 from servicekit.errors import (
@@ -79,12 +81,13 @@ class FetchLimits:
 @dataclass(frozen=True)
 class Source:
     """An open source, whose bytes can be read once: its filename, without folders, may be empty; its size is None where
-    it is not known beforehand. `chunks` yields the bytes in chunks of CHUNK_BYTES, except the last one, and raises
-    ServiceError if they end too early."""
+    it is not known beforehand; `charset` is what its server, or who uploaded it, calls its encoding. `chunks` yields
+    the bytes in chunks of CHUNK_BYTES, except the last one, and raises ServiceError if they end too early."""
 
     filename: str
     size_bytes: int | None
     chunks: Callable[[], AsyncIterator[bytes]]
+    charset: str = ""
 
 
 def _require_identity(url: httpx.URL, answer: OriginResponse) -> None:
@@ -149,7 +152,9 @@ class Fetcher:
             size_bytes = _size_bytes(answer)
             self._check_size(target, size_bytes or 0)
             filename = _filename(answer, first, target)
-            yield Source(filename, size_bytes, lambda: rechunk(self._parts(target, answer, size_bytes, deadline)))
+            charset = media_types.charset(answer.header("content-type"))
+            parts = functools.partial(self._parts, target, answer, size_bytes, deadline)
+            yield Source(filename, size_bytes, lambda: rechunk(parts()), charset)
 
     async def _parts(
         self, url: httpx.URL, answer: OriginResponse, size_bytes: int | None, deadline: float

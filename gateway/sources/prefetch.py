@@ -47,7 +47,7 @@ class PrefetchedSource:
                 yield anew
             return
         size_bytes = self.size_bytes if self.rest is None else self.source.size_bytes
-        yield Source(self.source.filename, size_bytes, self._chunks)
+        yield Source(self.source.filename, size_bytes, self._chunks, self.source.charset)
 
     async def _chunks(self) -> AsyncIterator[bytes]:
         self.file.seek(0)

@@ -163,12 +163,13 @@ async def _send_inputs(call: Stream, job: EncodeJob) -> None:
 async def _input_requests(index: int, entry: Input) -> AsyncIterator[encoder_pb2.EncodeRequest]:
     checksum = Checksum()
     async with entry.open() as source:
+        charset = source.charset
         async for data in source.chunks():
             checksum.add(data)
             yield encoder_pb2.EncodeRequest(chunk=encoder_pb2.InputChunk(input=index, data=data))
     if not checksum.size_bytes:
         raise empty()
-    end = encoder_pb2.InputEnd(input=index, size_bytes=checksum.size_bytes, sha256=checksum.sha256)
+    end = encoder_pb2.InputEnd(input=index, size_bytes=checksum.size_bytes, sha256=checksum.sha256, charset=charset)
     yield encoder_pb2.EncodeRequest(input_end=end)
 
 

@@ -324,6 +324,9 @@ class CaptionOptions(TypedDict, total=False):
         words: When each word is said (karaoke): every word of the subtitles, in their order. When not given,
             WebVTT's times of words count, and else the letters share the time of their caption.
         container: The kind of file to make. Default: mp4.
+        charset: Encoding of the subtitles, like "windows-1251" or "shift_jis". When not given, their byte order
+            mark counts, else what their server says, else they are UTF-8 where they can be; else it is guessed, and
+            a warning names it.
         language: Language of the subtitles ("tr", "el-GR"), by whose rules capitals are made. When not given, that
             which the file gives counts.
         max_cost_usd: The most that the job may cost, in US dollars. One that is expected to cost more is refused
@@ -338,6 +341,7 @@ class CaptionOptions(TypedDict, total=False):
         Option("When each word is said (karaoke): every word of the subtitles, in their order.", "words"),
     ]
     container: Annotated[Container | None, Option("The kind of file to make.", "container", default="mp4")]
+    charset: Annotated[str | None, Option('Encoding of the subtitles, like "windows-1251" or "shift_jis".', "charset")]
     language: Annotated[
         str | None, Option('Language of the subtitles ("tr", "el-GR"), by whose rules capitals are made.', "language")
     ]

@@ -134,3 +134,23 @@ def test_options_and_warnings_pass_through_json(pair, http_of, media, tmp_path):
 
     refused = http.post("/video/img2vid", json=body | {"motion": {"endZoom": 99}})
     assert (refused.status_code, refused.json()["message"]) == (400, "motion.endZoom is 99 and must be from 1 to 10.")
+
+
+def test_the_encoding_of_subtitles_is_told_guessed_or_wrong(pair, http_of, media):
+    http = http_of(pair)
+    text = "1\n00:00:00,400 --> 00:00:00,800\nДа\n".encode("koi8-r")
+
+    def captioned(content_type, **options):
+        uploaded = http.put("/assets/a.srt", content=text, headers={"content-type": content_type}).json()
+        body = {"url_video": put(http, media.silent), "url_srt": uploaded["name"], **options}
+        return http.post("/video/caption", json=body)
+
+    assert captioned("text/plain; charset=koi8-r").json()["warnings"] == []
+    assert captioned("text/plain", charset="KOI8-R").json()["warnings"] == []
+    (guess,) = captioned("text/plain").json()["warnings"]
+    assert (guess["reason"], "charset" in guess["message"]) == ("ENCODING_GUESSED", True)
+    for name, words in {"klingon": "no encoding that is known", "utf-8": "does not fit"}.items():
+        refused = captioned("text/plain", charset=name)
+        assert refused.status_code == 400
+        assert refused.json()["message"].startswith("charset: ")
+        assert words in refused.json()["message"]

@@ -27,7 +27,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x61pigpu/v1/assets.proto\x12\tapigpu.v1\x1a\x17\x61pigpu/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xad\x02\n\x05\x41sset\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xd2\xf3\x18\x17Z\x15^assets/[a-z2-7]{26}$\x12\x10\n\x08\x66ilename\x18\x02 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x03 \x01(\t\x12!\n\nsize_bytes\x18\x04 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12$\n\x06sha256\x18\x05 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[0-9a-f]{64}$\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x0c\x64ownload_url\x18\x08 \x01(\tB\x10\xd2\xf3\x18\x0cZ\n^https?://\"\x83\x01\n\x12UploadAssetRequest\x12)\n\x06header\x18\x01 \x01(\x0b\x32\x17.apigpu.v1.UploadHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x12)\n\x06\x66inish\x18\x03 \x01(\x0b\x32\x17.apigpu.v1.UploadFinishH\x00\x42\x06\n\x04part\"\x83\x01\n\x0cUploadHeader\x12\x10\n\x08\x66ilename\x18\x01 \x01(\t\x12&\n\nsize_bytes\x18\x02 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00H\x00\x88\x01\x01\x12*\n\x06sha256\x18\x03 \x01(\tB\x1a\xd2\xf3\x18\x16Z\x14^([0-9A-Fa-f]{64})?$B\r\n\x0b_size_bytes\"q\n\x0cUploadFinish\x12&\n\nsize_bytes\x18\x01 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00H\x00\x88\x01\x01\x12*\n\x06sha256\x18\x02 \x01(\tB\x1a\xd2\xf3\x18\x16Z\x14^([0-9A-Fa-f]{64})?$B\r\n\x0b_size_bytes\"6\n\x13UploadAssetResponse\x12\x1f\n\x05\x61sset\x18\x01 \x01(\x0b\x32\x10.apigpu.v1.Asset\"\x7f\n\x14\x44ownloadAssetRequest\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xd2\xf3\x18\x17Z\x15^assets/[a-z2-7]{26}$\x12\x1d\n\x06offset\x18\x02 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x1d\n\x06length\x18\x03 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\"S\n\x15\x44ownloadAssetResponse\x12!\n\x05\x61sset\x18\x01 \x01(\x0b\x32\x10.apigpu.v1.AssetH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"<\n\x0fGetAssetRequest\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xd2\xf3\x18\x17Z\x15^assets/[a-z2-7]{26}$\"3\n\x10GetAssetResponse\x12\x1f\n\x05\x61sset\x18\x01 \x01(\x0b\x32\x10.apigpu.v1.Asset\"?\n\x12\x44\x65leteAssetRequest\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xd2\xf3\x18\x17Z\x15^assets/[a-z2-7]{26}$\"\x15\n\x13\x44\x65leteAssetResponse2\x8f\x04\n\x0c\x41ssetService\x12\xb1\x01\n\x0bUploadAsset\x12\x1d.apigpu.v1.UploadAssetRequest\x1a\x1e.apigpu.v1.UploadAssetResponse\"a\x82\xd3\xe4\x93\x02[\x1a\x07/assets:\x05\x63hunkZ\x17\"\x07/assets:\x05\x63hunkb\x05\x61ssetZ)\x1a\x19/assets/{header.filename}:\x05\x63hunkb\x05\x61ssetb\x05\x61sset(\x01\x12}\n\rDownloadAsset\x12\x1f.apigpu.v1.DownloadAssetRequest\x1a .apigpu.v1.DownloadAssetResponse\"\'\x82\xd3\xe4\x93\x02!\x12\x18/{name=assets/*}/contentb\x05\x63hunk0\x01\x12\x64\n\x08GetAsset\x12\x1a.apigpu.v1.GetAssetRequest\x1a\x1b.apigpu.v1.GetAssetResponse\"\x1f\x82\xd3\xe4\x93\x02\x19\x12\x10/{name=assets/*}b\x05\x61sset\x12\x66\n\x0b\x44\x65leteAsset\x12\x1d.apigpu.v1.DeleteAssetRequest\x1a\x1e.apigpu.v1.DeleteAssetResponse\"\x18\x82\xd3\xe4\x93\x02\x12*\x10/{name=assets/*}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x61pigpu/v1/assets.proto\x12\tapigpu.v1\x1a\x17\x61pigpu/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xad\x02\n\x05\x41sset\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xd2\xf3\x18\x17Z\x15^assets/[a-z2-7]{26}$\x12\x10\n\x08\x66ilename\x18\x02 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x03 \x01(\t\x12!\n\nsize_bytes\x18\x04 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12$\n\x06sha256\x18\x05 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[0-9a-f]{64}$\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x0c\x64ownload_url\x18\x08 \x01(\tB\x10\xd2\xf3\x18\x0cZ\n^https?://\"\x83\x01\n\x12UploadAssetRequest\x12)\n\x06header\x18\x01 \x01(\x0b\x32\x17.apigpu.v1.UploadHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x12)\n\x06\x66inish\x18\x03 \x01(\x0b\x32\x17.apigpu.v1.UploadFinishH\x00\x42\x06\n\x04part\"\x94\x01\n\x0cUploadHeader\x12\x10\n\x08\x66ilename\x18\x01 \x01(\t\x12&\n\nsize_bytes\x18\x02 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00H\x00\x88\x01\x01\x12*\n\x06sha256\x18\x03 \x01(\tB\x1a\xd2\xf3\x18\x16Z\x14^([0-9A-Fa-f]{64})?$\x12\x0f\n\x07\x63harset\x18\x04 \x01(\tB\r\n\x0b_size_bytes\"q\n\x0cUploadFinish\x12&\n\nsize_bytes\x18\x01 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00H\x00\x88\x01\x01\x12*\n\x06sha256\x18\x02 \x01(\tB\x1a\xd2\xf3\x18\x16Z\x14^([0-9A-Fa-f]{64})?$B\r\n\x0b_size_bytes\"6\n\x13UploadAssetResponse\x12\x1f\n\x05\x61sset\x18\x01 \x01(\x0b\x32\x10.apigpu.v1.Asset\"\x7f\n\x14\x44ownloadAssetRequest\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xd2\xf3\x18\x17Z\x15^assets/[a-z2-7]{26}$\x12\x1d\n\x06offset\x18\x02 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x1d\n\x06length\x18\x03 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\"S\n\x15\x44ownloadAssetResponse\x12!\n\x05\x61sset\x18\x01 \x01(\x0b\x32\x10.apigpu.v1.AssetH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"<\n\x0fGetAssetRequest\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xd2\xf3\x18\x17Z\x15^assets/[a-z2-7]{26}$\"3\n\x10GetAssetResponse\x12\x1f\n\x05\x61sset\x18\x01 \x01(\x0b\x32\x10.apigpu.v1.Asset\"?\n\x12\x44\x65leteAssetRequest\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xd2\xf3\x18\x17Z\x15^assets/[a-z2-7]{26}$\"\x15\n\x13\x44\x65leteAssetResponse2\x8f\x04\n\x0c\x41ssetService\x12\xb1\x01\n\x0bUploadAsset\x12\x1d.apigpu.v1.UploadAssetRequest\x1a\x1e.apigpu.v1.UploadAssetResponse\"a\x82\xd3\xe4\x93\x02[\x1a\x07/assets:\x05\x63hunkZ\x17\"\x07/assets:\x05\x63hunkb\x05\x61ssetZ)\x1a\x19/assets/{header.filename}:\x05\x63hunkb\x05\x61ssetb\x05\x61sset(\x01\x12}\n\rDownloadAsset\x12\x1f.apigpu.v1.DownloadAssetRequest\x1a .apigpu.v1.DownloadAssetResponse\"\'\x82\xd3\xe4\x93\x02!\x12\x18/{name=assets/*}/contentb\x05\x63hunk0\x01\x12\x64\n\x08GetAsset\x12\x1a.apigpu.v1.GetAssetRequest\x1a\x1b.apigpu.v1.GetAssetResponse\"\x1f\x82\xd3\xe4\x93\x02\x19\x12\x10/{name=assets/*}b\x05\x61sset\x12\x66\n\x0b\x44\x65leteAsset\x12\x1d.apigpu.v1.DeleteAssetRequest\x1a\x1e.apigpu.v1.DeleteAssetResponse\"\x18\x82\xd3\xe4\x93\x02\x12*\x10/{name=assets/*}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -73,23 +73,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPLOADASSETREQUEST']._serialized_start=430
   _globals['_UPLOADASSETREQUEST']._serialized_end=561
   _globals['_UPLOADHEADER']._serialized_start=564
-  _globals['_UPLOADHEADER']._serialized_end=695
-  _globals['_UPLOADFINISH']._serialized_start=697
-  _globals['_UPLOADFINISH']._serialized_end=810
-  _globals['_UPLOADASSETRESPONSE']._serialized_start=812
-  _globals['_UPLOADASSETRESPONSE']._serialized_end=866
-  _globals['_DOWNLOADASSETREQUEST']._serialized_start=868
-  _globals['_DOWNLOADASSETREQUEST']._serialized_end=995
-  _globals['_DOWNLOADASSETRESPONSE']._serialized_start=997
-  _globals['_DOWNLOADASSETRESPONSE']._serialized_end=1080
-  _globals['_GETASSETREQUEST']._serialized_start=1082
-  _globals['_GETASSETREQUEST']._serialized_end=1142
-  _globals['_GETASSETRESPONSE']._serialized_start=1144
-  _globals['_GETASSETRESPONSE']._serialized_end=1195
-  _globals['_DELETEASSETREQUEST']._serialized_start=1197
-  _globals['_DELETEASSETREQUEST']._serialized_end=1260
-  _globals['_DELETEASSETRESPONSE']._serialized_start=1262
-  _globals['_DELETEASSETRESPONSE']._serialized_end=1283
-  _globals['_ASSETSERVICE']._serialized_start=1286
-  _globals['_ASSETSERVICE']._serialized_end=1813
+  _globals['_UPLOADHEADER']._serialized_end=712
+  _globals['_UPLOADFINISH']._serialized_start=714
+  _globals['_UPLOADFINISH']._serialized_end=827
+  _globals['_UPLOADASSETRESPONSE']._serialized_start=829
+  _globals['_UPLOADASSETRESPONSE']._serialized_end=883
+  _globals['_DOWNLOADASSETREQUEST']._serialized_start=885
+  _globals['_DOWNLOADASSETREQUEST']._serialized_end=1012
+  _globals['_DOWNLOADASSETRESPONSE']._serialized_start=1014
+  _globals['_DOWNLOADASSETRESPONSE']._serialized_end=1097
+  _globals['_GETASSETREQUEST']._serialized_start=1099
+  _globals['_GETASSETREQUEST']._serialized_end=1159
+  _globals['_GETASSETRESPONSE']._serialized_start=1161
+  _globals['_GETASSETRESPONSE']._serialized_end=1212
+  _globals['_DELETEASSETREQUEST']._serialized_start=1214
+  _globals['_DELETEASSETREQUEST']._serialized_end=1277
+  _globals['_DELETEASSETRESPONSE']._serialized_start=1279
+  _globals['_DELETEASSETRESPONSE']._serialized_end=1300
+  _globals['_ASSETSERVICE']._serialized_start=1303
+  _globals['_ASSETSERVICE']._serialized_end=1830
 # @@protoc_insertion_point(module_scope)

@@ -116,22 +116,26 @@ class UploadHeader(_message.Message):
     FILENAME_FIELD_NUMBER: _builtins.int
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
+    CHARSET_FIELD_NUMBER: _builtins.int
     filename: _builtins.str
     """Name of the file, without folders; its ending tells the MIME type."""
     size_bytes: _builtins.int
     """Bytes of the file. May be left out here and given in `finish`."""
     sha256: _builtins.str
     """SHA-256 of the file, hexadecimal. May be left out here and given in `finish`."""
+    charset: _builtins.str
+    """Encoding of a text file, like "windows-1251"; by HTTP `charset` of its Content-Type counts."""
     def __init__(
         self,
         *,
         filename: _builtins.str = ...,
         size_bytes: _builtins.int | None = ...,
         sha256: _builtins.str = ...,
+        charset: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes", "size_bytes", b"size_bytes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes", "filename", b"filename", "sha256", b"sha256", "size_bytes", b"size_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes", "charset", b"charset", "filename", b"filename", "sha256", b"sha256", "size_bytes", b"size_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__size_bytes: _TypeAlias = _typing.Literal["size_bytes"]  # noqa: Y015
     _WhichOneofArgType__size_bytes: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes"]  # noqa: Y015

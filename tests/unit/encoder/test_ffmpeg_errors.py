@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from encoder.ffmpeg.errors import CUT_OFF, IMAGE_CUT_OFF, cut_off, ffmpeg_error
+from encoder.ffmpeg.errors import CUT_OFF, IMAGE_DAMAGE, cut_off, ffmpeg_error
 
 FIELDS = ("url_video", "url_audio")
 
@@ -71,4 +71,14 @@ def test_a_run_that_went_well_may_still_have_met_a_cut_off_file() -> None:
 
 def test_a_damaged_frame_is_borne_in_a_video_and_a_fault_in_an_image() -> None:
     assert cut_off(["[mjpeg @ 0x5] overread 8"], CUT_OFF, FIELDS) is None
-    assert cut_off(["[mjpeg @ 0x5] overread 8"], IMAGE_CUT_OFF, ("url_image",)) is not None
+    for message, words in {
+        "[mjpeg @ 0x5] overread 8": "cut off",
+        "[mjpeg @ 0x5] error y=10 x=18": "damaged",
+        "[webp @ 0x5] something new": "damaged",
+    }.items():
+        error = cut_off([message], IMAGE_DAMAGE, ("url_image",))
+        assert error is not None
+        assert error.message.startswith("url_image: ")
+        assert words in error.message
+    for message in ("", "[png @ 0x5] invalid iCCP", "[mjpeg @ 0x5] Exif cannot be read", "bwrap: a note"):
+        assert cut_off([message], IMAGE_DAMAGE, ("url_image",)) is None

@@ -13,7 +13,7 @@ from encoder.codecs.nvenc.codec import Nvenc, SessionFrames
 from encoder.codecs.nvenc.request import Parameters
 from encoder.codecs.nvenc.worker_client import WorkerClient
 from encoder.ffmpeg.command import FfmpegRun, OutputSpec, RawFrames
-from encoder.ffmpeg.errors import IMAGE_CUT_OFF
+from encoder.ffmpeg.errors import IMAGE_DAMAGE
 from encoder.ffmpeg.process import PipedFrames
 from encoder.kenburns.sampling import StillFrames, StillLevel
 from encoder.media.files import open_regular
@@ -41,7 +41,7 @@ def sent(data: RunData) -> RunData:
 
 
 def test_a_plain_run_comes_through_whole() -> None:
-    run = FfmpegRun(("-i", "a", "b"), ("url", ""), IMAGE_CUT_OFF)
+    run = FfmpegRun(("-i", "a", "b"), ("url", ""), IMAGE_DAMAGE)
     assert from_data(sent(to_data(run)), X264("fast", 23), FOLDER) == run
 
 

@@ -162,22 +162,28 @@ class InputEnd(_message.Message):
     INPUT_FIELD_NUMBER: _builtins.int
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
+    CHARSET_FIELD_NUMBER: _builtins.int
     input: _builtins.int
     """Index into Task.inputs."""
     size_bytes: _builtins.int
     """Bytes sent."""
     sha256: _builtins.str
     """SHA-256 of what was sent, lower-case hexadecimal."""
+    charset: _builtins.str
+    """Encoding of a text, as the server that it came from (`charset` of Content-Type), or who uploaded it, calls it; empty
+    where nothing was said.
+    """
     def __init__(
         self,
         *,
         input: _builtins.int = ...,
         size_bytes: _builtins.int = ...,
         sha256: _builtins.str = ...,
+        charset: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["input", b"input", "sha256", b"sha256", "size_bytes", b"size_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charset", b"charset", "input", b"input", "sha256", b"sha256", "size_bytes", b"size_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -393,7 +399,7 @@ class RemoteTask(_message.Message):
 
     @_builtins.property
     def input_urls(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """GET answers the bytes of an input. A body that breaks off is not whole. 410: nobody waits any more;
+        """GET answers the bytes of an input; Content-Type has the `charset` of a text, where it was said. A body that breaks off is not whole. 410: nobody waits any more;
         any other error carries a google.rpc.Status as the gateway's JSON has it, which the encoder
         hands on as the task's fault.
         """

@@ -120,3 +120,17 @@ async def test_a_large_file_is_not_held_in_memory(gateway):
         assert (await send(http, pieces())).status_code == 200
     assert gateway.uploaded.size_bytes == 300 << 20
     assert psutil.Process().memory_info().rss - before < 150 << 20
+
+
+async def test_the_encoding_of_a_text_is_that_of_its_part_or_of_its_body(gateway, http):
+    part = 'Content-Disposition: form-data; name="file"; filename="a.srt"\r\nContent-Type: text/plain; charset=koi8-r'
+    assert (await send(http, form((part, b"x")))).status_code == 200
+    assert gateway.request.charset == "koi8-r"
+    assert (await send(http, form(text("charset", b"big5"), (part, b"x")))).status_code == 200
+    assert gateway.request.charset == "big5"
+    assert (
+        await http.put("/assets/a.srt", content=b"x", headers={"content-type": "a/b; charset=gbk"})
+    ).status_code == 200
+    assert gateway.request.charset == "gbk"
+    assert (await http.put("/assets/a.srt?charset=euc-kr", content=b"x")).status_code == 200
+    assert gateway.request.charset == "euc-kr"

@@ -365,3 +365,11 @@ async def test_an_address_that_is_not_allowed_is_never_connected_to(serve, fetch
     assert caught.value.reason == "ADDRESS_NOT_PUBLIC"
     assert "secret" not in caught.value.message
     assert web.requests == []
+
+
+async def test_the_encoding_that_a_server_names_is_told(serve, fetching):
+    named = answer(b"x", Content_Type='text/plain; charset="windows-1251"')
+    web = await serve({"/named": named, "/plain": answer(b"x", Content_Type="text/plain")})
+    for path, charset in {"/named": "windows-1251", "/plain": ""}.items():
+        async with fetching().open(web.url(path)) as source:
+            assert source.charset == charset

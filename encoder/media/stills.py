@@ -1,0 +1,258 @@
+"""Stills as FFmpeg is to open them: the caller's file, with a table of its colors; or, of what FFmpeg does not decode
+as it should, the picture decoded here, by Pillow.
+
+FFmpeg makes black of TIFF with JPEG or tiles inside, without a word; it knows no profiles of inks, and leaves the alpha
+of AVIF out.
+"""
+
+import contextlib
+import importlib
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps
+
+from apigpu.v1 import video_pb2
+from encoder.media import heif, probe, signatures, still_colors
+from encoder.media.heif import HeifPicture
+from encoder.media.info import ColorTags, MediaInfo, Source, VideoStream, bad_input
+from encoder.media.reading import note_reading
+from encoder.media.still_colors import CMYK, GRAY, RGB, BadProfile, Conversion, Profile
+
+T = TypeVar("T")
+
+# Sizes are held to probe.check_size, which knows the limit.
+Image.MAX_IMAGE_PIXELS = None
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "GIF", "BMP")
+# Loaded now, so that no process that is forked has to.
+Image.preinit()
+for _plugin in ("Avif", "Mpo", "Tiff", "WebP"):
+    importlib.import_module(f"PIL.{_plugin}ImagePlugin")
+DECODED, TABLE = "still.raw", "colors.csp"
+STRIP_ROWS = 256
+
+PNG_HEAD_BYTES, MAX_CHUNKS = 8, 1000
+CHUNK = struct.Struct(">I4s")
+# PNG's gamma of 1 / 2.2, within 5 %, is written by programs that mean sRGB.
+USUAL_GAMMA, GAMMA_TOLERANCE = 1 / 2.2, 0.05
+# Exif 2.32, tag 1 of the interoperability IFD: "R03" is Adobe RGB.
+INTEROPERABILITY, ADOBE = 1, "R03"
+# Of TIFF: the kind of a directory, those below it, the version of DNG.
+SUBFILE, SUBDIRECTORIES, DNG = 254, 330, 50706
+TRANSPARENT_MODES = ("RGBA", "LA", "PA", "La", "RGBa")
+DEEP_GRAY = ("I;16", "I;16B", "I;16L", "I;16N")
+GRAY_MODES = ("1", "L", "LA", *DEEP_GRAY)
+
+UNREADABLE = "the image is damaged, or of a kind that is not read here; save it as PNG or JPEG."
+PROFILE_IGNORED = (
+    "the image's color profile is not used: {}. Its colors are taken for sRGB, and may look pale or off; "
+    "save it as sRGB."
+)
+FIRST_ONLY = "the image has several pictures, of which the first is shown; give the others as images of their own."
+ALPHA_IGNORED = "what is transparent in the image is shown opaque; save it as PNG."
+
+
+@dataclass(frozen=True)
+class Still:
+    """A still as FFmpeg opens it: `name` is its file in the task's folder, `options` are further ones of the input.
+    `table` is the file that turns its colors into sRGB, "" where they are that. `told_tags` are those that the file has
+    for its samples, whatever the codec's own say."""
+
+    name: str
+    info: MediaInfo
+    video: VideoStream
+    options: Mapping[str, Any] = field(default_factory=dict)
+    table: str = ""
+    told_tags: ColorTags | None = None
+    warnings: tuple[video_pb2.Warning, ...] = ()
+
+
+def prepare(source: Source, folder: Path) -> Still:
+    """Return a still whose files lie in `folder`. Raises InvalidArgument."""
+    signatures.check_image(source)
+    with _opened(source) as picture:
+        if picture is not None:
+            probe.check_size(source, *picture.size)
+            _check_raw(source, picture)
+        described = _describe_heif(source)
+        still = _open(source, picture, described, folder)
+        warnings = []
+        if picture is not None and picture.format != "MPO" and _attempt(lambda: picture.is_animated, False):
+            warnings.append(_warning(source, "FIRST_PICTURE_ONLY", FIRST_ONLY))
+        if described is not None and described.has_alpha and not still.video.transparent:
+            warnings.append(_warning(source, "TRANSPARENCY_IGNORED", ALPHA_IGNORED))
+        try:
+            conversion = _conversion(source, still, picture, described)
+        except BadProfile as error:
+            warnings.append(_warning(source, "PROFILE_IGNORED", PROFILE_IGNORED.format(error)))
+            conversion = None
+    if conversion is not None and still_colors.changes(conversion):
+        still_colors.write_table(conversion, folder / TABLE)
+        still = replace(still, table=TABLE)
+    return replace(still, warnings=tuple(warnings))
+
+
+def _open(source: Source, picture: Any, described: HeifPicture | None, folder: Path) -> Still:
+    if picture is not None and _must_be_decoded_here(picture, described):
+        still = _decode(source, picture, folder)
+    else:
+        info, video = probe.probe_image(source)
+        still = Still(source.path.name, info, video)
+    told = described.tags if described is not None else None
+    tags = told or still.video.color_tags
+    video = replace(still.video, color_tags=tags, transfer=probe.HDR.get(tags.transfer, ""))
+    return replace(still, video=video, told_tags=None if still.video.rgb else told)
+
+
+@contextlib.contextmanager
+def _opened(source: Source) -> Iterator[Any]:
+    """Yield a picture of which only the head was read; None for a file that Pillow does not know."""
+    note_reading(source.field)
+    picture = _attempt(lambda: Image.open(source.path, formats=FORMATS), None)
+    with picture if picture is not None else contextlib.nullcontext():
+        yield picture
+
+
+def _attempt(call: Callable[[], T], otherwise: T) -> T:
+    try:
+        return call()
+    except MemoryError:
+        raise
+    except Exception:  # there is no list of what Pillow raises for files that are damaged
+        return otherwise
+
+
+def _warning(source: Source, reason: str, text: str) -> video_pb2.Warning:
+    return video_pb2.Warning(reason=reason, message=f"{source.field}: {text}")
+
+
+def _check_raw(source: Source, picture: Any) -> None:
+    """Raise InvalidArgument for a camera's raw file that is built like TIFF: its first picture is but a preview."""
+    tags: dict[int, Any] = _attempt(lambda: dict(picture.tag_v2), {}) if picture.format == "TIFF" else {}
+    if DNG in tags or (SUBDIRECTORIES in tags and tags.get(SUBFILE, 0) & 1):
+        raise bad_input(source, signatures.RAW)
+
+
+def _describe_heif(source: Source) -> HeifPicture | None:
+    if not probe.is_heif(source):
+        return None
+    try:
+        described = heif.describe(source.path)
+    except ValueError as error:
+        raise bad_input(source, probe.DAMAGED) from error
+    probe.check_size(source, described.width, described.height)
+    return described
+
+
+def _must_be_decoded_here(picture: Any, described: HeifPicture | None) -> bool:
+    if described is not None:
+        return described.has_alpha
+    return picture.format == "TIFF" or (picture.mode == "CMYK" and bool(picture.info.get("icc_profile")))
+
+
+def _conversion(source: Source, still: Still, picture: Any, described: HeifPicture | None) -> Conversion | None:
+    """Return what turns the colors of a still into sRGB; None where nothing says what they are. Raises BadProfile."""
+    if still.video.transfer:
+        return None
+    is_png = picture is not None and picture.format == "PNG"
+    if is_png and (tags := _png_tags(source.path)):
+        return still_colors.tagged_conversion(tags)
+    data = described.profile if described is not None else picture.info.get("icc_profile") if picture else None
+    if data:
+        profile, mode = Profile(data), picture.mode if picture is not None else "RGB"
+        fits = {CMYK: mode == "CMYK", GRAY: mode in GRAY_MODES, RGB: mode != "CMYK"}[profile.space]
+        if not fits:
+            raise BadProfile("it is of another kind of colors than the image")
+        return None if mode == "CMYK" else profile.conversion()
+    if described is not None:
+        return still_colors.tagged_conversion(still.video.color_tags)
+    if is_png and "srgb" not in picture.info:
+        return _measured(picture.info)
+    if picture is not None and _attempt(lambda: _is_adobe(picture), False):
+        return still_colors.measured_conversion(still_colors.ADOBE_RGB, still_colors.ADOBE_EXPONENT)
+    return None
+
+
+def _png_tags(path: Path) -> ColorTags | None:
+    """Return the tags (cICP) of a PNG, which stand before its samples and win over its profile. Source: PNG, third
+    edition, 11.3.2.6 and 4.3."""
+    with path.open("rb") as file:
+        file.seek(PNG_HEAD_BYTES)
+        for _ in range(MAX_CHUNKS):
+            head = file.read(CHUNK.size)
+            if len(head) < CHUNK.size:
+                return None
+            length, kind = CHUNK.unpack(head)
+            if kind == b"cICP" and length == 4:
+                primaries, transfer, matrix, full = file.read(4)
+                return ColorTags(primaries, transfer, matrix, bool(full))
+            if kind == b"IDAT":
+                return None
+            file.seek(length + 4, 1)
+    return None
+
+
+def _measured(facts: Mapping[str, Any]) -> Conversion | None:
+    """Return the conversion of a PNG that tells its gamma or its primaries. Raises BadProfile."""
+    gamma, points = facts.get("gamma"), facts.get("chromaticity")
+    if gamma is None and points is None:
+        return None
+    gamma = USUAL_GAMMA if gamma is None else float(gamma)
+    is_usual = abs(gamma / USUAL_GAMMA - 1) <= GAMMA_TOLERANCE
+    if not 0.05 <= gamma <= 5:
+        raise BadProfile("its gamma is none")
+    primaries = still_colors.chromaticities_of(points) if points else still_colors.BT709
+    return still_colors.measured_conversion(primaries, still_colors.SRGB_CURVE if is_usual else 1 / gamma)
+
+
+def _is_adobe(picture: Any) -> bool:
+    return bool(picture.getexif().get_ifd(ExifTags.IFD.Interop).get(INTEROPERABILITY) == ADOBE)
+
+
+def _decode(source: Source, picture: Any, folder: Path) -> Still:
+    """Write the samples of a picture, upright, and return the still of that file. Raises InvalidArgument."""
+    shown = _attempt(lambda: _samples(picture), None)
+    if shown is None:
+        raise bad_input(source, UNREADABLE)
+    with (folder / DECODED).open("wb") as file:
+        for top in range(0, shown.height, STRIP_ROWS):
+            strip = shown.crop((0, top, shown.width, min(top + STRIP_ROWS, shown.height)))
+            file.write(strip.tobytes())
+    is_transparent = shown.mode == "RGBA"
+    video = VideoStream(
+        index=0,
+        codec="rawvideo",
+        width=shown.width,
+        height=shown.height,
+        rotation_degrees=0,
+        pixel_aspect=Fraction(1),
+        frame_rate=Fraction(0),
+        frames=1,
+        duration_seconds=0.0,
+        transparent=is_transparent,
+        rgb=True,
+    )
+    options = {
+        "pixel_format": "rgba" if is_transparent else "rgb24",
+        "video_size": shown.size,
+    }
+    return Still(DECODED, MediaInfo("rawvideo", 0.0, video, ()), video, options)
+
+
+def _samples(picture: Any) -> Image.Image:
+    """Return the picture upright, as RGB or RGBA; inks by their profile, if they have one that can be used."""
+    picture.load()
+    upright: Any = ImageOps.exif_transpose(picture)
+    if upright.mode == "CMYK" and (data := picture.info.get("icc_profile")):
+        with contextlib.suppress(BadProfile):
+            return Profile(data).convert_picture(upright)
+    if upright.mode in DEEP_GRAY:
+        return Image.fromarray((np.asarray(upright, np.uint16) >> 8).astype(np.uint8)).convert("RGB")
+    is_transparent = upright.mode in TRANSPARENT_MODES or "transparency" in picture.info
+    converted: Image.Image = upright.convert("RGBA" if is_transparent else "RGB")
+    return converted
