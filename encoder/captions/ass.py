@@ -3,9 +3,10 @@
 ASS text can switch fonts, move, draw and blank the picture. So every brace and backslash of a cue is shown as it is.
 """
 
-import itertools
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from apigpu.v1 import caption_style_pb2
@@ -50,6 +51,50 @@ PRESETS: Mapping[int, Style] = {
 """What each preset changes of CLASSIC."""
 PLAIN = Lettering(frozenset())
 COLORS = ("color", "outline_color", "box_color", "highlight_color")
+# A point near the edge of the picture leaves its captions this share of the width all the same: they move inwards.
+LEAST_ROOM = 0.25
+
+
+@dataclass(frozen=True)
+class Dimensions:
+    """The sizes of a style in a picture, in square pixels: `size` is the height of a line of letters, `edge` how far
+    what is drawn reaches beyond the letters, `center` the point that captions stand about, if the style names one."""
+
+    width: int
+    height: int
+    size: float
+    outline: float
+    shadow: float
+    edge: int
+    margin_x: int
+    margin_y: int
+    center: tuple[float, float] | None
+
+    @property
+    def room(self) -> int:
+        """The room for a line."""
+        return self.width - 2 * self.margin_x
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How a cue differs from its style: letters of `scale` times the size, and the height of its middle in pixels where
+    it stands about a point."""
+
+    scale: float = 1.0
+    middle: float | None = None
+
+
+AS_STYLED = Placement()
+
+
+@dataclass(frozen=True)
+class PlacedCue:
+    """A cue, its words where they light up (karaoke), and how it is placed."""
+
+    cue: Cue
+    words: Sequence[Word] = ()
+    placement: Placement = AS_STYLED
 
 
 def complete_style(requested: Style) -> Style:
@@ -73,19 +118,15 @@ def _style_error(name: str, text: str) -> InvalidArgument:
 
 
 def write_script(
-    cues: Sequence[Cue],
-    width: int,
-    height: int,
-    style: Style = CLASSIC,
-    words: Iterable[Sequence[Word]] = itertools.repeat(()),
-    lettering: Lettering = PLAIN,
+    cues: Iterable[PlacedCue], width: int, height: int, style: Style = CLASSIC, lettering: Lettering = PLAIN
 ) -> str:
     """Return the script for a picture that is shown as `width` × `height` square pixels; sizes follow its smaller side.
-    `words` are the words of each cue, where they light up (karaoke); `lettering` tells which font draws what.
+    `lettering` tells which font draws what.
 
     PlayRes has the shape of the picture, as libass would stretch sizes otherwise. LayoutRes says that these are square
     pixels, so that text keeps its shape on pixels that are not.
     """
+    look = dimensions(style, width, height)
     head = [
         "[Script Info]",
         "ScriptType: v4.00+",
@@ -100,66 +141,103 @@ def write_script(
         "",
         "[V4+ Styles]",
         f"Format: {LINE_FIELDS}",
-        _style_line(style, width, height),
+        _style_line(style, look),
         "",
         "[Events]",
         f"Format: {EVENT_FIELDS}",
     ]
-    positions = [_position(cue.place, style, width, height) for cue in cues]
-    events: dict[tuple[str, str], list[Event]] = {position: [] for position in positions}
-    ranks = _ranks(cues)
-    for cue, position, rank, timed in zip(cues, positions, ranks, words, strict=False):
-        shown = _karaoke(cue, timed, style) if style.highlight_color else [_still(cue, style)]
-        events[position] += [Event(start, end, rank, lettering.tag_fonts(text)) for start, end, text in shown]
+    events: dict[tuple[str, str], list[Event]] = {}
+    # Those that began first stand above.
+    for rank, one in enumerate(sorted(cues, key=lambda one: one.cue.start_ms)):
+        shown = _karaoke(one.cue, one.words, style) if style.highlight_color else _still(one, style)
+        sizes = _sizes(look, one.placement)
+        events.setdefault(_position(one, style, look), []).extend(
+            Event(start, end, rank, sizes + lettering.tag_fonts(text)) for start, end, text in shown
+        )
     lines = (_event(event, position) for position, some in events.items() for event in stack(some))
     return "\n".join([*head, *lines, ""])
 
 
-def _ranks(cues: Sequence[Cue]) -> list[int]:
-    """Return the place of each cue in the order in which they begin."""
-    ranks = [0] * len(cues)
-    for rank, number in enumerate(sorted(range(len(cues)), key=lambda number: cues[number].start_ms)):
-        ranks[number] = rank
-    return ranks
-
-
-def _position(place: Place, style: Style, width: int, height: int) -> tuple[str, str]:
-    """Return where a caption stands: the fields of margins in its event, and the commands before its text."""
-    own = "0,0,0"
-    # A style that says so puts every cue at one point.
-    if style.HasField("x"):
-        return own, f"{{\\an5\\pos({style.x * width:.1f},{style.y * height:.1f})}}"
-    if place == ANYWHERE:
-        return own, ""
-    row, column = divmod(style.position - 1, 3)
-    alignment = (row if place.row is None else place.row) * 3 + (column if place.column is None else place.column) + 1
-    if place.point is not None:
-        across, down = place.point
-        return own, f"{{\\an{alignment}\\pos({across * width:.1f},{down * height:.1f})}}"
-    shares = ((place.left, style.margin_x), (place.right, style.margin_x), (place.vertical, style.margin_y))
-    # 0 stands for the margin of the style.
-    margins = (
-        round(side * share) if share > least / 100 else 0
-        for side, (share, least) in zip((width, width, height), shares, strict=True)
-    )
-    return ",".join(map(str, margins)), f"{{\\an{alignment}}}"
-
-
-def _style_line(style: Style, width: int, height: int) -> str:
-    """Return the line of a style in a script for a picture of `width` × `height` pixels, by LINE_FIELDS."""
-    side = min(width, height)
-    size = max(side * style.size / 100, 8)
+def dimensions(style: Style, width: int, height: int) -> Dimensions:
+    """Return the sizes of a style in a picture of `width` × `height` square pixels."""
+    size = max(min(width, height) * style.size / 100, 8)
     # Never finer than the letters of a tiny picture, which have a least size, call for.
     outline = style.outline * size / style.size
-    margin_x, margin_y = round(width * style.margin_x / 100), round(height * style.margin_y / 100)
+    # A box has its room from the shadow.
+    shadow = size / 5 if style.box_color else size / 28
+    edge = math.ceil(outline + shadow)
+    margin_x, margin_y = (
+        max(round(side * margin / 100), edge) for side, margin in ((width, style.margin_x), (height, style.margin_y))
+    )
+    center = None
+    if style.HasField("x"):
+        half = max(min(style.x, 1 - style.x), LEAST_ROOM / 2) * width
+        margin_x = max(margin_x, math.ceil(width / 2 - half) + edge)
+        center = min(max(style.x * width, half), width - half), style.y * height
+    return Dimensions(width, height, size, outline, shadow, edge, margin_x, margin_y, center)
+
+
+def _style_line(style: Style, look: Dimensions) -> str:
+    """Return the line of a style, by LINE_FIELDS."""
     colors = ",".join(map(_abgr, (style.color, style.color, style.outline_color, style.box_color or SHADOW)))
     bold, italic = -1 if style.bold else 0, -1 if style.italic else 0
-    # 4 is libass's own: one box about all lines, its room given by the shadow.
-    border, shadow = (4, size / 5) if style.box_color else (1, size / 28)
+    # 4 is libass's own: one box about all lines.
+    border = 4 if style.box_color else 1
     return (
-        f"Style: Default,{style.font or FAMILY},{size:.1f},{colors},{bold},{italic},0,0,100,100,0,0,"
-        f"{border},{outline:.2f},{shadow:.2f},{style.position},{margin_x},{margin_x},{margin_y},{ANY_DIRECTION}"
+        f"Style: Default,{style.font or FAMILY},{look.size:.1f},{colors},{bold},{italic},0,0,100,100,0,0,"
+        f"{border},{look.outline:.2f},{look.shadow:.2f},{style.position},{look.margin_x},{look.margin_x},"
+        f"{look.margin_y},{ANY_DIRECTION}"
     )
+
+
+def room_at(place: Place, style: Style, look: Dimensions) -> float:
+    """Return the room for a line of a caption that stands at a place."""
+    if look.center is not None:
+        return look.room
+    if place.point is None:
+        return look.width - sum(max(look.margin_x, round(look.width * share)) for share in (place.left, place.right))
+    across, column = place.point[0], _alignment(place, style) % 3
+    share = {0: across, 1: 1 - across, 2: 2 * min(across, 1 - across)}[column]
+    return max(share, LEAST_ROOM) * look.width - 2 * look.edge
+
+
+def _alignment(place: Place, style: Style) -> int:
+    """Return where a caption stands as on the digits of a keyboard."""
+    row, column = divmod(style.position - 1, 3)
+    return (row if place.row is None else place.row) * 3 + (column if place.column is None else place.column) + 1
+
+
+def _position(one: PlacedCue, style: Style, look: Dimensions) -> tuple[str, str]:
+    """Return where a cue stands: the fields of margins in its event, of which 0 stands for that of the style, and the
+    tags before its text. A point of the style goes before a place in the file."""
+    place = one.cue.place
+    if look.center is not None:
+        x, y = look.center
+        return "0,0,0", f"{{\\an5\\pos({x:.1f},{y if one.placement.middle is None else one.placement.middle:.1f})}}"
+    if place == ANYWHERE:
+        return "0,0,0", ""
+    alignment = _alignment(place, style)
+    if place.point is not None:
+        # Captions at the edge move inwards.
+        room = round(room_at(place, style, look)) + 2 * look.edge
+        least, most = {0: (room, look.width), 1: (0, look.width - room), 2: (room / 2, look.width - room / 2)}[
+            alignment % 3
+        ]
+        x, y = min(max(place.point[0] * look.width, least), most), place.point[1] * look.height
+        return f"{look.edge},{look.width - room + look.edge},0", f"{{\\an{alignment}\\pos({x:.1f},{y:.1f})}}"
+    shares = ((place.left, look.width), (place.right, look.width), (place.vertical, look.height))
+    least_margins = (look.margin_x, look.margin_x, look.margin_y)
+    margins = (round(share * side) for share, side in shares)
+    shown = (margin if margin > least else 0 for margin, least in zip(margins, least_margins, strict=True))
+    return ",".join(map(str, shown)), f"{{\\an{alignment}}}"
+
+
+def _sizes(look: Dimensions, placement: Placement) -> str:
+    """Return the tags that make a cue smaller; "" where the style alone tells its size."""
+    if placement.scale == 1:
+        return ""
+    sizes = {"fs": look.size, "bord": look.outline, "shad": look.shadow}
+    return "{" + "".join(f"\\{tag}{value * placement.scale:.2f}" for tag, value in sizes.items()) + "}"
 
 
 def _abgr(color: str) -> str:
@@ -195,8 +273,8 @@ def _event(event: Event, position: tuple[str, str]) -> str:
     return f"Dialogue: 0,{times},Default,,{margins},,{commands}{event.text}"
 
 
-def _still(cue: Cue, style: Style) -> tuple[int, int, str]:
-    return cue.start_ms, cue.end_ms, to_ass(cue.text, style)
+def _still(one: PlacedCue, style: Style) -> list[tuple[int, int, str]]:
+    return [(one.cue.start_ms, one.cue.end_ms, to_ass(one.cue.text, style))]
 
 
 def _karaoke(cue: Cue, words: Sequence[Word], style: Style) -> Iterator[tuple[int, int, str]]:

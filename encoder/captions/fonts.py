@@ -38,9 +38,11 @@ BUNDLED_TIERS = 3
 
 @dataclass(frozen=True)
 class FurnishedScript:
-    """What a script is drawn without: letters that no font has, and families that are not there."""
+    """What a script is drawn without: letters that no font has, those whose fonts would be too many for one family, and
+    families that are not there."""
 
     missing: frozenset[str]
+    crowded: frozenset[str]
     unknown: Sequence[str]
 
 
@@ -124,6 +126,7 @@ class FontLibrary:
         when one of `own` is damaged."""
         folder.mkdir(exist_ok=True)
         missing: set[int] = set()
+        crowded: set[int] = set()
         unknown: list[str] = []
         # Families often lack the same letters, and a large font takes long to reduce.
         fitted: dict[tuple[Path, int, frozenset[int]], bytes] = {}
@@ -134,16 +137,17 @@ class FontLibrary:
             left = needed - _drawn(basis, needed)
             if not any(family.casefold() in face.names for face in basis):
                 unknown.append(family)
-            chosen = self._covering(left, han_region("".join(letters)))[:MAX_STAND_INS]
+            chosen = self._covering(left, han_region("".join(letters)))
+            missing |= left.difference(*(face.letters for face in chosen))
+            crowded |= left.difference(missing, *(face.letters for face in chosen[:MAX_STAND_INS]))
             weight = _stand_in_weight(basis)
-            for number, face in enumerate(chosen):
+            for number, face in enumerate(chosen[:MAX_STAND_INS]):
                 key = face.path, face.number, left & face.letters
                 if key not in fitted:
                     fitted[key] = fit(face, key[2])
                 data = name_font(fitted[key], family, weight + number, f"{count}-more-{number}")
                 (folder / f"{count}-more-{number}.ttf").write_bytes(data)
-            missing |= left.difference(*(face.letters for face in chosen))
-        return FurnishedScript(frozenset(map(chr, missing)), unknown)
+        return FurnishedScript(frozenset(map(chr, missing)), frozenset(map(chr, crowded)), unknown)
 
     def _basis(self, family: str, own: Sequence[Face]) -> list[Face]:
         """Return the faces that a family is drawn with, in every style."""
@@ -177,6 +181,17 @@ class FontLibrary:
                 able = (face for tier in tiers for face in tier if cluster <= face.letters)
                 chosen += itertools.islice((face for face in able if cluster <= _drawn_if_readable(face, cluster)), 1)
         return chosen
+
+
+def caption_files(folder: Path) -> list[list[Path]]:
+    """Return the files that furnish_captions wrote: of the family of the style, then of each font that stands in."""
+    stand_ins = {int(path.stem.split("-")[2]) for path in folder.glob("0-more-*")}
+    return [sorted(folder.glob("0-[0-9]*")), *(sorted(folder.glob(f"0-more-{one}-*")) for one in sorted(stand_ins))]
+
+
+def script_files(folder: Path, number: int) -> list[Path]:
+    """Return the files that furnish_script wrote for a family, which is counted from 0 in its order."""
+    return sorted(folder.glob(f"{number}-*"))
 
 
 def _readable_faces(paths: Sequence[Path]) -> Iterator[Face]:

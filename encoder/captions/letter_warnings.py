@@ -10,14 +10,24 @@ from encoder.captions.formats import MARK
 MAX_WARNINGS = 40
 # What a message and the metadata quote at the most.
 MAX_SHOWN, MAX_TOLD = 40, 200
+NO_FONT = "no font here has {}, which is left out; give one as url_font."
+NO_ROOM = (
+    "{} is left out: it takes more fonts than are drawn under one name; name fonts of these letters in the script, or "
+    "give SubRip."
+)
 
 
-def of_letters(texts: Sequence[str], missing: Set[str]) -> list[video_pb2.Warning]:
-    """Return what there is to tell of captions whose letters `missing` no font has."""
-    return [*_missing_glyphs(texts, missing), *_emoji(texts, missing)]
+def of_letters(texts: Sequence[str], missing: Set[str], crowded: Set[str] = frozenset()) -> list[video_pb2.Warning]:
+    """Return what there is to tell of captions whose letters `missing` no font has, and whose letters `crowded` are
+    left out as one family has no room for their fonts."""
+    return [
+        *_missing_glyphs(texts, missing, NO_FONT),
+        *_missing_glyphs(texts, crowded, NO_ROOM),
+        *_emoji(texts, missing | crowded),
+    ]
 
 
-def _missing_glyphs(texts: Iterable[str], missing: Set[str]) -> list[video_pb2.Warning]:
+def _missing_glyphs(texts: Iterable[str], missing: Set[str], told: str) -> list[video_pb2.Warning]:
     """Return a warning for each caption, counted from 1, that misses letters; at most MAX_WARNINGS."""
     if not missing:
         return []
@@ -27,9 +37,7 @@ def _missing_glyphs(texts: Iterable[str], missing: Set[str]) -> list[video_pb2.W
     for number, text in enumerate(texts, 1):
         letters = "".join(dict.fromkeys(letter for letter in text if letter in undrawn))
         if letters:
-            message = (
-                f"caption {number}: no font here has {letters[:MAX_SHOWN]}, which is left out; give one as url_font."
-            )
+            message = f"caption {number}: {told.format(letters[:MAX_SHOWN])}"
             metadata = {"cue": str(number), "characters": letters[:MAX_TOLD]}
             warnings.append(video_pb2.Warning(reason="MISSING_GLYPHS", message=message, metadata=metadata))
         if len(warnings) == MAX_WARNINGS:

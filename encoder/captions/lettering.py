@@ -37,6 +37,13 @@ PICTURE = re.compile("[0-9#*]\ufe0f\u20e3|[^\0-\x7f]\ufe0f|[\u231a-\u2b55\U0001f
 # where no letter tells the script. This is of a script (Mongolian), has no direction, and nothing is drawn for it.
 SCRIPTED = "\u180b"
 NO_SCRIPT = ("Zyyy", "Zinh", "Zzzz")
+# Letters of the classes AK and AS of UAX #14 (Batak, Balinese, Javanese, Cham, Brahmi, Grantha, Tigalari, Dives Akuru,
+# Makasar, Kawi), and the dotted circle: at three of them in a row, libass writes beyond its memory where it breaks
+# lines by Unicode (libunibreak 6 of FFmpeg 9.0.2).
+UNBREAKABLE = re.compile(
+    "[\u25cc\u1b00-\u1b7f\u1bc0-\u1bff\ua980-\ua9df\uaa00-\uaa5f\U00011000-\U0001107f\U00011300-\U000113ff"
+    "\U00011900-\U0001195f\U00011ee0-\U00011f5f]"
+)
 # Commands of an ASS text, and braces that are shown.
 COMMAND = re.compile(r"(?<!\\)\{[^{}]*\}|\\[Nnh{}]")
 
@@ -70,6 +77,11 @@ class Lettering:
         self._families: dict[str, str | None] = {}
 
     @property
+    def families(self) -> list[str]:
+        """The names by which runs tells fonts: "" for the family of the style, then those that stand in."""
+        return ["", *(stand_in.family for stand_in in self._stand_ins)]
+
+    @property
     def lacking(self) -> frozenset[str]:
         """Letters that the family of the style lacks, and others draw."""
         return frozenset(map(chr, frozenset().union(*(one.letters for one in self._stand_ins)) - self._own))
@@ -95,7 +107,7 @@ class Lettering:
             parts += [self._tagged(text[position : match.start()]), match[0]]
             position = match.end()
         parts.append(self._tagged(text[position:]))
-        return "".join(parts if _has_script(COMMAND.sub("", text)) else [*parts, SCRIPTED])
+        return tell_script("".join(parts))
 
     def _tagged(self, text: str) -> str:
         return "".join(f"{{\\fn{family}}}{part}{{\\fn}}" if family else part for family, part in self.runs(text))
@@ -136,8 +148,19 @@ def _class_of(codes: Set[int]) -> str:
     return f"([{re.escape(''.join(map(chr, sorted(codes))))}]+)" if codes else "((?!))"
 
 
-def _has_script(text: str) -> bool:
-    return any(script(letter) not in NO_SCRIPT for letter in text)
+def tell_script(text: str) -> str:
+    """Return the text of an ASS event such that libass does not part what goes with any script."""
+    if text.isascii():
+        return text
+    letters = COMMAND.sub("", text)
+    # The first letter tells of nearly every text.
+    is_parted = all(script(letter) in NO_SCRIPT for letter in letters) and any(map(_extends, letters))
+    return text + SCRIPTED if is_parted else text
+
+
+def breaks_anywhere(script: str) -> bool:
+    """Return True if libass can break the lines of a script wherever Unicode allows it, not at blanks alone."""
+    return script.isascii() or not UNBREAKABLE.search(script)
 
 
 def has_bold(cue: Cue) -> bool:

@@ -1,15 +1,38 @@
 """caption: subtitles burned into a video, which keeps its size, frame rate, timestamps and sound."""
 
-import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import repeat
 
 from apigpu.v1 import video_pb2
-from encoder.captions import ass, capitals, cue_warnings, fonts, formats, karaoke, letter_warnings
+from encoder.captions import (
+    ass,
+    capitals,
+    cue_warnings,
+    fonts,
+    formats,
+    karaoke,
+    letter_warnings,
+    word_matching,
+    wrapping,
+)
 from encoder.captions.ass import Style
 from encoder.captions.faces import Face, read_faces
 from encoder.captions.font_bounds import FontError
 from encoder.captions.formats import Cue, DecodedText, Script, SubtitleError, Subtitles
-from encoder.captions.lettering import drop_from_cue, drop_from_words, has_bold, shown_text, translation_table
+from encoder.captions.karaoke import Word
+from encoder.captions.lettering import (
+    breaks_anywhere,
+    drop_from_cue,
+    drop_from_words,
+    has_bold,
+    shown_text,
+    tell_script,
+    translation_table,
+)
+from encoder.captions.line_breaks import HYPHEN
+from encoder.captions.measuring import open_captions, open_script
+from encoder.captions.script_lines import ScriptJudge
+from encoder.captions.wrapping import CaptionFitter
 from encoder.ffmpeg import filters
 from encoder.media import probe
 from encoder.media.info import MediaInfo, Source, VideoStream, bad_input
@@ -40,18 +63,19 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
     times_warnings = _check_times(captions, source, info, video)
     # From here on fonts are made to fit, which are the more work.
     note_reading("url_font" if own_faces else "url_srt")
+    size = _square_pixel_size(video)
     try:
         if isinstance(captions, Script):
-            script, warnings = _prepare_script(captions, request, context, own_faces)
+            script, warnings = _prepare_script(captions, request, context, own_faces, size)
         else:
-            size = _square_pixel_size(video)
             script, warnings = _write_script(captions, request, context, own_faces, style, size)
     except FontError as error:
         raise _font_error(context.source("url_font"), error) from error
     (context.folder / SCRIPT).write_text(script, encoding="utf-8")
     video_input = filters.open_input(source.path.name, info)
     picture = filters.normalize_picture(video_input, info, video)
-    captioned = filters.draw_captions(picture, SCRIPT, FONTS, wrap_unicode=not isinstance(captions, Script))
+    wrap_unicode = not isinstance(captions, Script) and breaks_anywhere(script)
+    captioned = filters.draw_captions(picture, SCRIPT, FONTS, wrap_unicode=wrap_unicode)
     frames = filters.filtered_frames(captioned, video_input, video, info.audio)
     audio = [video_input[str(stream.index)] for stream in info.audio]
     output = context.output(audio, {**kept_audio(info.audio), **container(request)})
@@ -127,7 +151,11 @@ def _font_error(source: Source, error: FontError) -> InvalidArgument:
 
 
 def _prepare_script(
-    script: Script, request: video_pb2.CaptionRequest, context: PlanContext, own_faces: Sequence[Face]
+    script: Script,
+    request: video_pb2.CaptionRequest,
+    context: PlanContext,
+    own_faces: Sequence[Face],
+    size: tuple[int, int],
 ) -> tuple[str, list[video_pb2.Warning]]:
     """Return a script with a look of its own as it can be drawn, and its warnings."""
     if request.words:
@@ -145,8 +173,10 @@ def _prepare_script(
             f"captions in these fonts are not drawn: {names}; the script names too many, {MAX_FAMILIES} are the most."
         )
         warnings.append(video_pb2.Warning(reason="FONTS_LEFT_OUT", message=message, metadata={"fonts": names}))
-    text = script.translate(translation_table(letters, furnished.missing))
-    return text, [*warnings, *letter_warnings.of_letters(texts, furnished.missing)]
+    warnings += letter_warnings.of_letters(texts, furnished.missing, furnished.crowded)
+    warnings += ScriptJudge(open_script(context.folder / FONTS, wanted), *size).warnings(script)
+    text = script.translate(translation_table(letters, furnished.missing | furnished.crowded), tell_script)
+    return text, warnings
 
 
 def _write_script(
@@ -165,31 +195,32 @@ def _write_script(
     if request.words and not style.highlight_color:
         text = "nothing lights up in this style; take the preset karaoke, or set highlight_color."
         raise InvalidArgument.field("words", text)
-    if style.highlight_color:
-        karaoke.check_length(cues)
-    requested_words = karaoke.match_words(cues, request.words) if request.words else []
+    given, warnings = word_matching.match_words(cues, request.words) if request.words else ([], [])
+    warnings += cue_warnings.mark_warnings(captions.ignored)
     if style.capitals:
         language = capitals.language_of(request.language or captions.language, [cue.text for cue in cues])
         shown = [
-            capitals.capitalize(cue, timed, language)
-            for cue, timed in zip(cues, requested_words or itertools.repeat(()), strict=False)
+            capitals.capitalize(cue, timed, language) for cue, timed in zip(cues, given or repeat(()), strict=False)
         ]
-        cues, requested_words = [cue for cue, _ in shown], [timed for _, timed in shown] if requested_words else []
+        cues, given = [cue for cue, _ in shown], [timed for _, timed in shown] if given else []
     texts = [shown_text(cue, capitals=style.capitals) for cue in cues]
     bold = style.bold or any(map(has_bold, cues))
-    lettering = context.fonts.furnish_captions(context.folder / FONTS, family, texts, own_faces, bold=bold)
-    drawn_cues = [drop_from_cue(cue, lettering.missing) for cue in cues]
-    words = [drop_from_words(timed, cue, lettering.missing) for timed, cue in zip(requested_words, cues, strict=False)]
-    asked = style.font or own_faces
+    folder = context.folder / FONTS
+    lettering = context.fonts.furnish_captions(folder, family, [*texts, HYPHEN], own_faces, bold=bold)
+    drawn = [drop_from_cue(cue, lettering.missing) for cue in cues]
+    words: Iterable[Sequence[Word]] = repeat(())
+    if given:
+        words = (drop_from_words(timed, cue, lettering.missing) for timed, cue in zip(given, cues, strict=True))
+    elif style.highlight_color:
+        words = map(karaoke.timed_words, drawn)
+    warnings += letter_warnings.of_letters([cue.text for cue in cues], lettering.missing)
+    if style.font or own_faces:
+        warnings += letter_warnings.stand_in_warnings(family, lettering.lacking.intersection("".join(texts)))
     style.font = family
-    if style.highlight_color and not words:
-        words = [karaoke.timed_words(cue) for cue in drawn_cues]
-    script = ass.write_script(drawn_cues, *size, style, words or itertools.repeat(()), lettering)
-    warnings = [
-        *cue_warnings.mark_warnings(captions.ignored),
-        *letter_warnings.of_letters([cue.text for cue in cues], lettering.missing),
-    ]
-    return script, [*warnings, *(letter_warnings.stand_in_warnings(family, lettering.lacking) if asked else [])]
+    fitter = CaptionFitter(open_captions(folder, lettering), style, *size)
+    fitted = [fitter.fit(*both) for both in zip(drawn, karaoke.checked(drawn, words), strict=True)]
+    script = ass.write_script([one.placed for one in fitted], *size, style, lettering)
+    return script, [*warnings, *wrapping.warnings_of(fitted)]
 
 
 def _square_pixel_size(video: VideoStream) -> tuple[int, int]:

@@ -147,7 +147,7 @@ class Word:
     """When one word of the captions is said.
 
     Attributes:
-        text: The word as it stands in the subtitles; letters alone count.
+        text: The word, or a part of it, as it stands in the subtitles; letters alone count, across blanks.
         start: Seconds from the start of the video. From 0 to 1000000.
         end: Seconds from the start of the video; not before `start`. From 0 to 1000000.
     """

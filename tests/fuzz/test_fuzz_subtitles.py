@@ -88,7 +88,7 @@ def check(data):
         if not isinstance(found, Script):
             assert found.cues
             assert all(0 <= cue.start_ms < cue.end_ms for cue in found.cues)
-            assert ass.write_script(found.cues, 64, 36).count("\nDialogue: ") <= 2 * len(found.cues)
+            assert ass.write_script(map(ass.PlacedCue, found.cues), 64, 36).count("\nDialogue: ") <= 2 * len(found.cues)
 
 
 @fuzz(examples=60, text=joined(PARTS | st.text(max_size=5)), encoding=ENCODINGS)

@@ -61,6 +61,14 @@ def font(cmap: bytes | None = None, name: bytes | None = None, at: int = 0) -> b
     return head + body
 
 
+def many_fonts() -> bytes:
+    """Honest subtitles that take long to plan: 64 fonts are to be made of Chinese, Japanese and Korean letters."""
+    styles = "".join(f"Style: S{number},Family {number}\n" for number in range(64))
+    letters = "".join(map(chr, (*range(0x3400, 0x4DB0), *range(0x4E00, 0x9FF0), *range(0xAC00, 0xD7A4))))
+    script = "[Script Info]\n\n[V4+ Styles]\nFormat: Name, Fontname\n{}\n[Events]\nFormat: Start, End, Text\n{}\n"
+    return script.format(styles, f"Dialogue: 0:00:00.00,0:00:01.00,{letters}").encode()
+
+
 def letters(groups: int, each: int, subtables: int = 1) -> bytes:
     """A table of so many ranges of letters, as many in each, named by so many subtables."""
     ranges = b"".join(struct.pack(">III", 32 + n * each, 31 + (n + 1) * each, 1) for n in range(groups))

@@ -5,7 +5,7 @@ Files that are packed into a script, fonts and pictures, are left out of it.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from encoder.captions.formats.clock import parse_clock
@@ -81,9 +81,11 @@ class Script:
         named += [name for line in self.lines if line.section == EVENTS for name in FONT.findall(line.value)]
         return [name for name in dict.fromkeys(_family(name) for name in named) if name]
 
-    def translate(self, table: Mapping[int, str | None]) -> str:
-        """Return the script with its visible text changed by a table of str.translate."""
-        return "\n".join([*(_translate_line(line, table) for line in self.lines if line.section not in PACKED), ""])
+    def translate(self, table: Mapping[int, str | None], finish: Callable[[str], str] = str) -> str:
+        """Return the script with its visible text changed by a table of str.translate, and the text of each caption,
+        commands and all, by `finish` after that."""
+        lines = (_translate_line(line, table, finish) for line in self.lines if line.section not in PACKED)
+        return "\n".join([*lines, ""])
 
 
 def matches(text: str) -> bool:
@@ -159,8 +161,9 @@ def _plain_text(text: str) -> str:
     return "" if DRAWING.search(text) else BREAK.sub(" ", OVERRIDE.sub("", text))
 
 
-def _translate_line(line: Line, table: Mapping[int, str | None]) -> str:
+def _translate_line(line: Line, table: Mapping[int, str | None], finish: Callable[[str], str]) -> str:
     if line.section != EVENTS:
         return line.before + line.value + line.after
     parts = OVERRIDE.split(line.value)
-    return line.before + "".join(part if part.startswith("{") else part.translate(table) for part in parts)
+    text = "".join(part if part.startswith("{") else part.translate(table) for part in parts)
+    return line.before + finish(text)

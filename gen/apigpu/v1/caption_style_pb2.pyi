@@ -229,7 +229,7 @@ class CaptionWord(_message.Message):
     START_FIELD_NUMBER: _builtins.int
     END_FIELD_NUMBER: _builtins.int
     text: _builtins.str
-    """The word as it stands in the subtitles; letters alone count."""
+    """The word, or a part of it, as it stands in the subtitles; letters alone count, across blanks."""
     start: _builtins.float
     """Seconds from the start of the video."""
     end: _builtins.float

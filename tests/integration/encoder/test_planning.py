@@ -36,11 +36,7 @@ MEBIBYTE = 1024**2
 
 @pytest.fixture(scope="module")
 def endless() -> bytes:
-    """Honest subtitles that take minutes to plan: 64 fonts are to be made of Chinese, Japanese and Korean letters."""
-    styles = "".join(f"Style: S{number},Family {number}\n" for number in range(64))
-    letters = "".join(map(chr, range(0x4E00, 0x9000)))
-    script = "[Script Info]\n\n[V4+ Styles]\nFormat: Name, Fontname\n{}\n[Events]\nFormat: Start, End, Text\n{}\n"
-    return script.format(styles, f"Dialogue: 0:00:00.00,0:00:01.00,{letters}").encode()
+    return bombs.many_fonts()
 
 
 async def nothing(_: object) -> None:

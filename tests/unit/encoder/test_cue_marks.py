@@ -184,7 +184,11 @@ def test_places_are_drawn_in_shares_of_the_picture() -> None:
         Cue(0, 1000, "b", place=Place(2, None, left=0.5, right=0.01, vertical=0.1)),
         Cue(0, 1000, "c"),
     ]
-    events = [line for line in ass.write_script(cues, 640, 360).splitlines() if line.startswith("Dialogue:")]
+    events = [
+        line
+        for line in ass.write_script(map(ass.PlacedCue, cues), 640, 360).splitlines()
+        if line.startswith("Dialogue:")
+    ]
     assert [event.split("Default,,")[1] for event in events] == [
         r"0,0,0,,{\an2\pos(320.0,90.0)}a",
         r"320,0,36,,{\an8}b",
@@ -194,5 +198,5 @@ def test_places_are_drawn_in_shares_of_the_picture() -> None:
 
 def test_a_point_of_the_style_goes_before_places_of_the_file() -> None:
     style = ass.complete_style(ass.Style(x=0.5, y=0.5))
-    script = ass.write_script([Cue(0, 1000, "a", place=Place(2, 0))], 640, 360, style)
+    script = ass.write_script([ass.PlacedCue(Cue(0, 1000, "a", place=Place(2, 0)))], 640, 360, style)
     assert r",0,0,0,,{\an5\pos(320.0,180.0)}a" in script

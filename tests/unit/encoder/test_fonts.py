@@ -63,7 +63,9 @@ def test_latin_takes_the_bundled_family_as_it_is(library: FontLibrary, tmp_path:
 
 
 def test_a_letter_that_the_family_lacks_comes_under_its_name(library: FontLibrary, tmp_path: Path) -> None:
-    assert library.furnish_script(tmp_path / "f", {FAMILY: set("aسلام")}) == FurnishedScript(frozenset(), [])
+    assert library.furnish_script(tmp_path / "f", {FAMILY: set("aسلام")}) == FurnishedScript(
+        frozenset(), frozenset(), []
+    )
     found = given(tmp_path / "f")
     assert set(found) == {FAMILY}
     (stand_in,) = [face for face in found[FAMILY] if ord("س") in face.letters]
@@ -83,6 +85,14 @@ def test_what_captions_lack_comes_under_a_name_of_its_own(library: FontLibrary, 
 def test_letters_of_no_font_are_told(library: FontLibrary, tmp_path: Path) -> None:
     assert library.furnish_script(tmp_path / "f", {FAMILY: {"a", "\U000e1234"}}).missing == {"\U000e1234"}
     assert library.furnish_captions(tmp_path / "g", FAMILY, ["a\U000e1234"]).missing == {"\U000e1234"}
+
+
+def test_letters_whose_fonts_are_too_many_for_a_name_are_told(library: FontLibrary, tmp_path: Path) -> None:
+    letters = set("กກকகകಕకකកଓမسשሰგԲ")
+    crowded = library.furnish_script(tmp_path / "f", {FAMILY: letters}).crowded
+    assert len(crowded) == len(letters) - fonts.MAX_STAND_INS
+    assert len(list((tmp_path / "f").glob("0-more-*"))) == fonts.MAX_STAND_INS
+    assert not library.furnish_captions(tmp_path / "g", FAMILY, ["".join(letters)]).missing
 
 
 def test_a_family_that_is_not_there_is_drawn_in_the_bundled_one(library: FontLibrary, tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_the_newest_are_shown_of_too_many() -> None:
 def test_places_are_stacked_each_for_itself() -> None:
     top = Place(row=2)
     cues = [Cue(0, 2000, "A"), Cue(0, 2000, "T", place=top), Cue(1000, 2000, "B"), Cue(1000, 2000, "U", place=top)]
-    assert dialogues(ass.write_script(cues, 320, 180)) == [
+    assert dialogues(ass.write_script(map(ass.PlacedCue, cues), 320, 180)) == [
         r"0:00:00.00,0:00:01.00,Default,,0,0,0,,A",
         r"0:00:01.00,0:00:02.00,Default,,0,0,0,,A\NB",
         r"0:00:00.00,0:00:01.00,Default,,0,0,0,,{\an8}T",
@@ -82,7 +82,10 @@ def test_words_light_up_in_stacked_captions() -> None:
     cues = [Cue(0, 2000, "one"), Cue(1000, 3000, "two")]
     words = [[Word(0, 3, 0, 2000)], [Word(0, 3, 1500, 2500)]]
     lit, unlit = r"{\1c&H00FF00&}", r"{\1c&HFFFFFF&}"
-    shown = [line.split(",,0,0,0,,")[1] for line in dialogues(ass.write_script(cues, 320, 180, style, words))]
+    shown = [
+        line.split(",,0,0,0,,")[1]
+        for line in dialogues(ass.write_script(map(ass.PlacedCue, cues, words), 320, 180, style))
+    ]
     one, two = f"{lit}one{unlit}", f"{lit}two{unlit}"
     assert shown == [one, rf"{one}\N{{\r}}two", rf"{one}\N{{\r}}{two}", two, "two"]
 
@@ -99,7 +102,7 @@ def test_words_light_up_in_stacked_captions() -> None:
 def test_stacking_grows_evenly(make: Callable[[int], tuple[int, int]]) -> None:
     def prepare(size: int) -> Callable[[], object]:
         cues = [Cue(*make(number), f"x{number}", name=str(number)) for number in range(size)]
-        return lambda: (ass.write_script(cues, 320, 180), cue_warnings.crowd_warnings(cues))
+        return lambda: (ass.write_script(map(ass.PlacedCue, cues), 320, 180), cue_warnings.crowd_warnings(cues))
 
     assert_grows_gently(prepare, operator.call, 500)
 

@@ -2,14 +2,20 @@
 
 import operator
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from apigpu.v1 import caption_style_pb2
-from encoder.captions import ass, formats, karaoke, lettering
+from encoder.captions import ass, fonts, formats, karaoke, lettering, word_matching
 from encoder.captions.formats import Cue, SubtitleError, colors, markup
-from encoder.captions.formats import cue as cues
+from encoder.captions.formats import cue as file_cues
+from encoder.captions.line_breaks import HYPHEN
+from encoder.captions.measuring import open_captions, open_script
+from encoder.captions.script_lines import ScriptJudge
+from encoder.captions.wrapping import CaptionFitter
 from servicekit.errors import InvalidArgument
+from tests.support import captions
 from tests.support.growth import assert_grows_gently
 
 SRT = "1\n00:00:01,000 --> 00:00:09,000\n"
@@ -87,7 +93,7 @@ def read_cues(text: str) -> tuple[Cue, ...]:
 
 @pytest.mark.parametrize("name", FILES)
 def test_reading_grows_evenly(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cues, "MAX_CUE_CHARS", 10**9)
+    monkeypatch.setattr(file_cues, "MAX_CUE_CHARS", 10**9)
 
     def prepare(size: int) -> Callable[[], object]:
         data = FILES[name](size).encode()
@@ -132,13 +138,86 @@ def test_dropping_letters_grows_evenly() -> None:
     assert_grows_gently(prepare, operator.call, 2000)
 
 
-def test_matching_words_grows_evenly() -> None:
-    def prepare(size: int) -> Callable[[], object]:
-        words = [caption_style_pb2.CaptionWord(text="x" + MARKS * 500, start=0, end=1)] * (size // 50)
-        cues = [Cue(0, 1000, f"x{MARKS * 500} " * (size // 50))]
-        return lambda: karaoke.match_words(cues, words)
+Said = caption_style_pb2.CaptionWord
+# Each makes a caption's text and the words that are given for it.
+MATCHES: dict[str, Callable[[int], tuple[str, list[caption_style_pb2.CaptionWord]]]] = {
+    "marks": lambda size: (f"x{MARKS * 500} " * (size // 50), [Said(text="x" + MARKS * 500)] * (size // 50)),
+    "letters": lambda size: ("一" * size, [Said(text="一")] * size),
+    "dictionary": lambda size: ("สวัสดีครับ" * (size // 10), [Said(text="สวัส"), Said(text="ดีครับ")] * (size // 10)),
+    "signs": lambda size: ("- " * size + "x", [*[Said(text="-")] * size, Said(text="x")]),
+    "every other word": lambda size: ("once two " * size, [Said(text="once"), Said(text="zwo")] * size),
+    "no fit behind a fit": lambda size: ("a" * 2 * size, [*[Said(text="a")] * size, *[Said(text="ab")] * (size // 2)]),
+    "one long word": lambda size: ("x" * size, [Said(text="x" * size)]),
+    "no times": lambda size: ("x " * size, [Said(text="x")] * size),
+}
 
-    assert_grows_gently(prepare, operator.call, 1000)
+
+@pytest.mark.parametrize("name", MATCHES)
+def test_matching_words_grows_evenly(name: str) -> None:
+    def prepare(size: int) -> Callable[[], object]:
+        text, words = MATCHES[name](size)
+        return lambda: word_matching.match_words([Cue(0, 1000, text)], words)
+
+    assert_grows_gently(prepare, operator.call, 200)
+
+
+def test_words_are_sought_in_bounded_time() -> None:
+    """Words that fit nowhere near, each with a time at which another of many captions is shown."""
+
+    def prepare(size: int) -> Callable[[], object]:
+        fitting = [Said(text="fits", start=0, end=1) for _ in range(3 * size)]
+        odd = [Said(text=f"q{number}", start=size * 4 - number, end=size * 4) for number in range(size)]
+        cues = [Cue(number * 1000, number * 1000 + 1000, "fits") for number in range(4 * size)]
+        return lambda: word_matching.match_words(cues, [*fitting, *odd])
+
+    assert_grows_gently(prepare, operator.call, 60)
+
+
+# Texts of one caption that could take long to lay out.
+LAID_OUT: dict[str, Callable[[int], str]] = {
+    "one word": lambda size: "x" * size,
+    "words": lambda size: "word " * size,
+    "dictionary": lambda size: "สวัสดีครับวันนี้" * (size // 10),
+    "ideographs": lambda size: "一" * size,
+    "styles": lambda size: "<b>x</b><i>y</i>" * size,
+    "lines": lambda size: "x\n" * size,
+    "blanks": lambda size: " " * size + "x" * 100,
+    "soft hyphens": lambda size: "ab\u00ad" * size,
+    "marks": lambda size: ("x" + MARKS * 15) * (size // 10),
+    "joined": lambda size: "😀\u200d" * size,
+    "address": lambda size: "a/1" * size,
+    "both ways": lambda size: "אa" * size,
+}
+
+
+@pytest.mark.parametrize("name", LAID_OUT)
+def test_laying_out_grows_evenly(name: str, tmp_path: Path) -> None:
+    lettered = None if name == "ideographs" else captions.furnish(tmp_path / "fonts", LAID_OUT[name](20) + HYPHEN)
+
+    def prepare(size: int) -> Callable[[], object]:
+        cue = Cue(0, 1000, LAID_OUT[name](size))
+
+        def fit() -> object:
+            # Anew each time, as what was measured once is known.
+            measurer = open_captions(tmp_path / "fonts", lettered) if lettered else captions.EvenMeasurer()
+            return CaptionFitter(measurer, ass.CLASSIC, 360, 64_000).fit(cue, [])
+
+        return fit
+
+    assert_grows_gently(prepare, operator.call, 200)
+
+
+def test_judging_a_script_grows_evenly(tmp_path: Path) -> None:
+    captions.library().furnish_script(tmp_path / "fonts", {fonts.FAMILY: set("x ")})
+
+    def prepare(size: int) -> Callable[[], object]:
+        line = "Dialogue: 0,1," + "{\\b1}x {\\fs20\\pos(1,1)}" * size + "x" * size
+        script = formats.read(ASS.format(styles="Style: Default,Fira Sans", events=line).encode())
+        assert isinstance(script, formats.Script)
+        judge = ScriptJudge(open_script(tmp_path / "fonts", [fonts.FAMILY]), 640, 360)
+        return lambda: judge.warnings(script)
+
+    assert_grows_gently(prepare, operator.call, 60)
 
 
 def test_writing_grows_evenly() -> None:
@@ -151,7 +230,7 @@ def test_writing_grows_evenly() -> None:
 
 @pytest.mark.parametrize("kind", ["srt", "vtt", "ass"])
 def test_a_file_has_a_bounded_number_of_captions(kind: str) -> None:
-    count = cues.MAX_CUES + 1
+    count = file_cues.MAX_CUES + 1
     text = {
         "srt": "0:0:0 --> 0:0:1\nx\n" * count,
         "vtt": "WEBVTT\n\n" + "00:00.000 --> 00:01.000\nx\n\n" * count,
@@ -178,7 +257,7 @@ def test_a_strange_line_is_no_failure(line: str) -> None:
 def test_an_error_quotes_no_more_than_a_line() -> None:
     word = caption_style_pb2.CaptionWord(text="y" * 100_000, start=0, end=1)
     with pytest.raises(InvalidArgument) as caught:
-        karaoke.match_words([Cue(0, 1000, "x" * 100_000)], [word])
+        word_matching.match_words([Cue(0, 1000, "x" * 100_000)], [word])
     assert len(caught.value.message) < 400
 
 

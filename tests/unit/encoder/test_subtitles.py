@@ -78,7 +78,7 @@ def test_known_marks_are_kept_and_all_else_is_words(words: str, text: str) -> No
 
 def test_a_line_of_the_script_cannot_be_forged() -> None:
     forged = "x\r\nDialogue: 0,0:00:00.00,9:00:00.00,Default,,0,0,0,,forged"
-    made = ass.write_script([Cue(0, 1000, forged)], 320, 180)
+    made = ass.write_script([ass.PlacedCue(Cue(0, 1000, forged))], 320, 180)
     assert sum(line.startswith("Dialogue:") for line in made.splitlines()) == 1
 
 
@@ -170,6 +170,8 @@ def test_a_script_is_kept_without_what_is_packed_into_it() -> None:
     assert "{\\fnOther\\b1}Hi {\\i1}\n" in written
     assert "&H0000FF00" in written
     assert "evil" not in written
+    assert "{\\i1}!\n" in script.translate({ord("漢"): "!"}, str)
+    assert "{\\i1}漢?\n" in script.translate({}, lambda text: f"{text}?")
 
 
 @pytest.mark.parametrize(

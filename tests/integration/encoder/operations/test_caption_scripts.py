@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont, features
 from apigpu.v1 import caption_style_pb2, video_pb2
 from encoder.captions.font_files import bundled_files
 from tests.support import encoder_harness, judge, media
+from tests.support.font_files import make_font
 from tests.support.sentences import CJK, SENTENCES, Sentence
 
 Client = encoder_harness.Client
@@ -97,6 +98,18 @@ async def test_lines_without_blanks_wrap_within_the_picture(client: Client, tmp_
     columns = np.flatnonzero((judge.pictures(tmp_path / "o.mp4", "gray")[1] > 150).any(axis=0))
     assert columns.min() >= 1280 * 0.04
     assert columns.max() <= 1280 * 0.96
+
+
+@pytest.mark.parametrize("text", ["◌◌◌◌◌", "ꦧꦱꦗꦮꦧꦱꦗꦮ", "ᬅᬆᬇᬈ"])
+async def test_letters_at_which_the_renderer_would_crash(client: Client, tmp_path: Path, text: str) -> None:
+    """Of scripts whose lines are broken by syllables, in a font of the caller."""
+    video = media.grey_video(tmp_path / "v.mp4", 0.2, "320x180", 10)
+    cues = media.srt(tmp_path / "s.srt", [(0, 2, text)])
+    font = make_font(tmp_path / "own.ttf", "Own", "".join(sorted(set(text))))
+    request = video_pb2.CaptionRequest(url_video="v", url_srt="s", url_font="f")
+    files = {"url_video": video, "url_srt": cues, "url_font": font}
+    await client.result(tmp_path / "o.mp4", video_pb2.Operation(caption=request), files)
+    assert (judge.pictures(tmp_path / "o.mp4", "gray")[1] > 150).sum() > 100
 
 
 async def test_bold_capitals_leave_other_scripts_readable(client: Client, tmp_path: Path) -> None:

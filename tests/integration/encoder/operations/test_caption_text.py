@@ -110,7 +110,7 @@ async def test_more_fonts_than_are_taken_are_told(client: Client, video: Path, t
     line = "".join(f"{{\\fn{name}}}բարեւ" for name in names)
     text = SCRIPT.replace("Nowhere", names[0]).replace("{\\fnOther\\b1}Hi {\\i1}漢", line)
     _, summary = await captioned(client, video, tmp_path / "o.mp4", text.replace("0:00:02.00", "0:00:00.01"))
-    (warning,) = summary.warnings
+    warning, _ = summary.warnings  # that the line leaves the picture is told too
     assert (warning.reason, dict(warning.metadata)) == ("FONTS_LEFT_OUT", {"fonts": "Left Out, And This"})
 
 
@@ -223,18 +223,57 @@ async def test_words_of_webvtt_light_up_at_their_times(client: Client, video: Pa
     assert [place < 320 for place in where] == [n < 16 for n in range(20)]
 
 
+async def test_words_without_blanks_light_up_one_after_the_other(client: Client, video: Path, tmp_path: Path) -> None:
+    """Thai by its dictionary, Chinese as a request has it, Japanese by the sub-words of a transcript."""
+    style = Look(preset=Look.PRESET_KARAOKE)
+    chinese = [Word(text=letter, start=0.4 * n, end=0.4 * n + 0.4) for n, letter in enumerate("你好世界吧")]
+    japanese = [Word(text=t, start=s, end=s + 0.5) for t, s in (("今日", 0), ("は", 0.5), ("天", 1), ("気。", 1.5))]
+    for text, words, count in (
+        ("สวัสดีครับวันนี้เรามา", [], 6),
+        ("你好世界吧", chinese, 5),
+        ("今日は天気。", japanese, 4),
+    ):
+        frames, summary = await captioned(client, video, tmp_path / "o.mp4", cue(text), words=words, style=style)
+        places = [np.flatnonzero(near(frame, YELLOW).any(axis=0)) for frame in frames]
+        centers = [round(float(columns.mean()) / 6) for columns in places]
+        assert centers == sorted(centers)
+        assert len(set(centers)) == count
+        assert not summary.warnings
+
+
+async def test_a_long_word_lights_up_over_its_lines(client: Client, video: Path, tmp_path: Path) -> None:
+    text = f"one {'abcdefg' * 12} two"
+    words = [Word(text=text, start=n / 2, end=n / 2 + 0.5) for n, text in enumerate(text.split())]
+    style = Look(preset=Look.PRESET_KARAOKE)
+    frames, _ = await captioned(client, video, tmp_path / "o.mp4", cue(text), words=words, style=style)
+    rows = [np.flatnonzero(near(frames[n], YELLOW, 60).any(axis=1)) for n in (2, 7, 12)]
+    heights = [np.ptp(row) for row in rows]
+    assert heights[1] > 2 * heights[0]
+    assert heights[1] > 2 * heights[2]
+
+
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "reasons", "lit"),
     [
-        ([Word(text="one", start=0, end=1)], "'two' is missing"),
-        ([Word(text="one", start=0, end=1), Word(text="zwo", start=1, end=2)], "words[1].text: 'zwo'"),
-        ([Word(text=t, start=0, end=1) for t in ("one", "two", "three")], "words[2].text: 'three' comes after"),
-        ([Word(text="one", start=1, end=0), Word(text="two", start=1, end=2)], "ends before it starts"),
+        ([Word(text="one", start=0, end=1)], ["WORDS_UNMATCHED"], range(20)),
+        ([Word(text="one", start=0, end=1), Word(text="zwo", start=1, end=2)], ["WORDS_UNMATCHED"], range(20)),
+        ([Word(text=t, start=0, end=1) for t in ("one", "two", "three")], ["WORDS_UNMATCHED", "WORD_TIMES"], range(10)),
+        ([Word(text="one", start=1, end=0), Word(text="two", start=1.5, end=2)], [], range(10, 20)),
     ],
 )
-async def test_words_that_do_not_fit(client: Client, video: Path, words: list[Word], told: str) -> None:
+async def test_words_that_do_not_fit_are_told(
+    client: Client, video: Path, tmp_path: Path, words: list[Word], reasons: list[str], lit: range
+) -> None:
     style = Look(preset=Look.PRESET_KARAOKE)
-    assert told in await refused(client, video, cue("one two"), words=words, style=style)
+    frames, summary = await captioned(client, video, tmp_path / "o.mp4", cue("one two"), words=words, style=style)
+    assert [warning.reason for warning in summary.warnings] == reasons
+    assert [number for number, frame in enumerate(frames) if near(frame, YELLOW, 60).sum() > 20] == list(lit)
+
+
+async def test_words_of_another_text_are_refused(client: Client, video: Path) -> None:
+    style = Look(preset=Look.PRESET_KARAOKE)
+    words = [Word(text=text, start=0, end=1) for text in ("quite", "another", "text")]
+    assert "words[0].text: 'quite'" in await refused(client, video, cue("one two"), words=words, style=style)
 
 
 async def test_words_without_a_style_that_lights_them(client: Client, video: Path) -> None:
