@@ -220,10 +220,9 @@ def _position(one: PlacedCue, style: Style, look: Dimensions) -> tuple[str, str]
     if place.point is not None:
         # Captions at the edge move inwards.
         room = round(room_at(place, style, look)) + 2 * look.edge
-        least, most = {0: (room, look.width), 1: (0, look.width - room), 2: (room / 2, look.width - room / 2)}[
-            alignment % 3
-        ]
-        x, y = min(max(place.point[0] * look.width, least), most), place.point[1] * look.height
+        before = {0: room, 1: 0, 2: room / 2}[alignment % 3]
+        x, y = place.point[0] * look.width, place.point[1] * look.height
+        x = min(max(x, before), look.width - room + before)
         return f"{look.edge},{look.width - room + look.edge},0", f"{{\\an{alignment}\\pos({x:.1f},{y:.1f})}}"
     shares = ((place.left, look.width), (place.right, look.width), (place.vertical, look.height))
     least_margins = (look.margin_x, look.margin_x, look.margin_y)

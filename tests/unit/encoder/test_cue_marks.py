@@ -190,7 +190,7 @@ def test_places_are_drawn_in_shares_of_the_picture() -> None:
         if line.startswith("Dialogue:")
     ]
     assert [event.split("Default,,")[1] for event in events] == [
-        r"0,0,0,,{\an2\pos(320.0,90.0)}a",
+        r"3,3,0,,{\an2\pos(320.0,90.0)}a",
         r"320,0,36,,{\an8}b",
         "0,0,0,,c",
     ]

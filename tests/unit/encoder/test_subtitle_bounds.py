@@ -78,10 +78,10 @@ FILES: dict[str, Callable[[int], str]] = {
     "json nested": lambda size: '[{"a":' * size,
     "json number": lambda size: '[{"start":' + "1" * size + "}]",
     "vtt letters by number": lambda size: VTT + "&#" + "1" * size + ";",
-    "ass braces": lambda size: ASS.format(styles="", events="Dialogue: 0,1," + "{" * size),
-    "ass fonts": lambda size: ASS.format(styles="", events="Dialogue: 0,1," + "{\\fnA}x" * size),
-    "ass fields": lambda size: ASS.format(styles="Format: " + "x," * size, events="Dialogue: 0,1,x"),
-    "ass styles": lambda size: ASS.format(styles="Style: A,B\n" * (size // 10), events="Dialogue: 0,1,x"),
+    "ass braces": lambda size: ASS.format(styles="", events="Dialogue: 0:0:0,0:0:1," + "{" * size),
+    "ass fonts": lambda size: ASS.format(styles="", events="Dialogue: 0:0:0,0:0:1," + "{\\fnA}x" * size),
+    "ass fields": lambda size: ASS.format(styles="Format: " + "x," * size, events="Dialogue: 0:0:0,0:0:1,x"),
+    "ass styles": lambda size: ASS.format(styles="Style: A,B\n" * (size // 10), events="Dialogue: 0:0:0,0:0:1,x"),
 }
 
 
@@ -211,7 +211,7 @@ def test_judging_a_script_grows_evenly(tmp_path: Path) -> None:
     captions.library().furnish_script(tmp_path / "fonts", {fonts.FAMILY: set("x ")})
 
     def prepare(size: int) -> Callable[[], object]:
-        line = "Dialogue: 0,1," + "{\\b1}x {\\fs20\\pos(1,1)}" * size + "x" * size
+        line = "Dialogue: 0:0:0,0:0:1," + "{\\b1}x {\\fs20\\pos(1,1)}" * size + "x" * size
         script = formats.read(ASS.format(styles="Style: Default,Fira Sans", events=line).encode())
         assert isinstance(script, formats.Script)
         judge = ScriptJudge(open_script(tmp_path / "fonts", [fonts.FAMILY]), 640, 360)
@@ -234,7 +234,7 @@ def test_a_file_has_a_bounded_number_of_captions(kind: str) -> None:
     text = {
         "srt": "0:0:0 --> 0:0:1\nx\n" * count,
         "vtt": "WEBVTT\n\n" + "00:00.000 --> 00:01.000\nx\n\n" * count,
-        "ass": ASS.format(styles="", events="Dialogue: 0,1,x\n" * count),
+        "ass": ASS.format(styles="", events="Dialogue: 0:0:0,0:0:1,x\n" * count),
     }[kind]
     with pytest.raises(SubtitleError, match="100,000 captions"):
         formats.read(text.encode())
