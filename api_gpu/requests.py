@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 ASSETS, STEP = "assets/", "step:"
+# A file that stands in the text itself.
+INLINE = "data:"
 KINDS = {
     FieldDescriptor.CPPTYPE_BOOL: "true or false",
     FieldDescriptor.CPPTYPE_DOUBLE: "a number",
@@ -36,12 +38,12 @@ def client_name(field: Any) -> str:
 
 
 def local_file(source: Source) -> Path | None:
-    """Return the local file that a source names; None for a URL or an asset."""
+    """Return the local file that a source names; None for a URL, a data: URI or an asset."""
     if isinstance(source, Path):
         return source
     # The ids of assets are random: a file of that name means the folder "assets" here.
     is_name = source.startswith((ASSETS, STEP)) and not Path(source).exists()
-    if source.startswith(("http://", "https://")) or is_name:
+    if source.startswith(("http://", "https://", INLINE)) or is_name:
         return None
     return Path(source)
 
@@ -50,7 +52,9 @@ def stems(sources: Iterable[Source]) -> list[str]:
     """Return a name for every source: its stem, with -2, -3 … where it would repeat."""
     names: list[str] = []
     for source in sources:
-        stem = Path(str(source).partition("?")[0]).stem or "image"
+        text = str(source)
+        stem = "" if text.startswith(INLINE) else Path(text.partition("?")[0]).stem
+        stem = stem or "image"
         name, number = stem, 1
         while name in names:
             number += 1

@@ -7,6 +7,7 @@ hopeless is the length of the keys; the pauses keep it cheap for us, and the log
 import hashlib
 import hmac
 import math
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -30,6 +31,8 @@ OPEN_METHODS = (
     "/apigpu.v1.SystemService/GetHealth",
 )
 WRONG_KEY = "WRONG_KEY"
+# The scheme of Authorization, in any case (RFC 9110, section 11.1).
+_BEARER = re.compile(r"bearer(\s+|$)", re.IGNORECASE)
 # So many wrong keys cost a network (an address of IPv4, a /64 of IPv6) no pause, further ones 1 s, 2 s, 4 s … 60 s.
 FREE_WRONG_KEYS = 10
 PAUSES = Backoff(first_seconds=1.0, max_seconds=60.0, jitter=0.0)
@@ -93,7 +96,8 @@ def require_key(method: str, metadata: Mapping[str, str]) -> str:
     """Return the key in a call's metadata, valid or not ("" for open methods). Raises Unauthenticated without one."""
     if method.startswith(OPEN_METHODS):
         return ""
-    key = metadata.get("x-api-key") or metadata.get("authorization", "").removeprefix("Bearer ").strip()
+    given = (_BEARER.sub("", metadata.get(name, "").strip()) for name in ("x-api-key", "authorization"))
+    key = next(filter(None, given), "")
     if not key:
         raise Unauthenticated("An API key is required; give it as X-API-Key.", reason="NO_KEY")
     return key

@@ -7,9 +7,10 @@ UNSPECIFIED = "UNSPECIFIED"
 
 
 def number_of(enum: Any, text: str) -> int | None:
-    """Return the number of a value by its full or short name, in any case, "-" for "_"; None for an unknown name."""
+    """Return the number of a value by its full or short name, in any case, "-" or a blank for "_"; None for an unknown
+    name."""
     names = enum.values_by_name
-    plain = text.upper().replace("-", "_")
+    plain = text.strip().upper().replace("-", "_").replace(" ", "_")
     for name in (text, plain, _prefix(enum) + plain):
         if name in names:
             return int(names[name].number)

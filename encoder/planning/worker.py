@@ -81,7 +81,7 @@ class PlanningSession:
         }
         for source in sources.values():
             check_no_page(source, _source_text(message, source.field))
-        codec = self._codec(request.codec, decodes=request.decodes)
+        codec = self._codec(request.codec)
         check_options(message)
         context = PlanContext(sources, folder, request.result, codec, request.threads, self.fonts)
         plan = OPERATIONS[name](message, context)
@@ -99,9 +99,9 @@ class PlanningSession:
             font_tiers=self.fonts.tiers_read,
         )
 
-    def _codec(self, name: str, *, decodes: bool) -> Codec:
+    def _codec(self, name: str) -> Codec:
         if name == Nvenc.name:
-            return Nvenc(WorkerClient(self.settings.nvenc), waits=True, decodes=decodes)
+            return Nvenc(WorkerClient(self.settings.nvenc), waits=True, decodes=False)
         return X264(self.settings.x264_preset, self.settings.crf)
 
 

@@ -129,6 +129,13 @@ def content_type(filename: str, declared: str = "") -> str:
     return _MIME_TYPES.types_map[True].get(suffix, DEFAULT_TYPE)
 
 
+def bare_name(filename: str) -> str:
+    """Return a caller's name for a file, cleaned, without the suffix of a known media type; "" if nothing is left."""
+    name = clean_filename(filename)
+    is_known = content_type(name) != DEFAULT_TYPE
+    return name.removesuffix(PurePosixPath(name).suffix) if is_known else name
+
+
 def name_for_type(filename: str, content_type: str) -> str:
     """Return the name of an MP4 with the suffix of a media type in place of its own; "" stands for MP4."""
     if not content_type:

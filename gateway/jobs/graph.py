@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from apigpu.v1 import video_pb2
+from gateway.assets.record import bare_name
 from gateway.jobs import operation
 from gateway.jobs.model import Job, Task
 from servicekit.echo import brief
@@ -35,7 +36,7 @@ def is_reference(source: str) -> bool:
 def tasks_of(wanted: video_pb2.Operation, max_tasks: int) -> tuple[Task, ...]:
     """Return the tasks of an operation that was checked. Raises InvalidArgument for a chain that cannot be one."""
     if not is_graph(wanted):
-        return tuple(Task(item=item) for item in operation.items(wanted))
+        return tuple(Task(item=item, output_name=_output_name(wanted)) for item in operation.items(wanted))
     return _Chain.of(operation.kind(wanted)[1], max_tasks).tasks()
 
 
@@ -127,7 +128,12 @@ class _Chain:
             operation=wanted.SerializeToString(),
             needs=tuple(dict.fromkeys(needs)),
             is_kept=step.id in self.keep,
+            output_name=_output_name(wanted),
         )
+
+
+def _output_name(wanted: video_pb2.Operation) -> str:
+    return bare_name(operation.output_filename(wanted))
 
 
 def _operation_of(step: Any, place: str) -> video_pb2.Operation:

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ from gateway.jobs.progress import ProgressBus
 from gateway.jobs.queue import TaskQueue
 from gateway.jobs.store import JobStore
 from gateway.sources import Sources
+from gateway.sources.inline import is_inline
 from servicekit.errors import Aborted, Cancelled, FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from servicekit.tasks import cancel_and_wait
 
@@ -33,7 +35,18 @@ MAX_WAIT_SECONDS = 300.0
 MAX_WAITS = 200
 # At shutdown: long enough to return a job that has just ended, and a store that is away delays no caller for longer.
 LAST_READ_SECONDS = 1.0
+# A job that is followed is read again after so many looks at it, should a change not have been told.
+REREAD_CHECKS = 6
 CANCELLED = Failure(code=Cancelled.code.value[0], message="The job was cancelled.", reason="JOB_CANCELLED")
+
+
+@contextlib.contextmanager
+def _naming(path: str) -> Iterator[None]:
+    """Name the field in an InvalidArgument that the block raises."""
+    try:
+        yield
+    except InvalidArgument as error:
+        raise InvalidArgument.field(path, error.message, reason=error.reason) from error
 
 
 def check_wait(seconds: float) -> None:
@@ -74,10 +87,11 @@ class JobManager:
         self._check_sources(wanted)
         if key is not None and (made := await self._made_before(key)) is not None:
             return made
-        job = self._new_job(wanted)
-        self.check_cost(job)
-        self.check_room()
-        return await (self._add(job) if key is None else self._add_once(job, key))
+        async with self._stored_inline(wanted) as stored:
+            job = self._new_job(stored)
+            self.check_cost(job)
+            self.check_room()
+            return await (self._add(job) if key is None else self._add_once(job, key))
 
     def _new_job(self, wanted: video_pb2.Operation) -> Job:
         now = time.time()
@@ -157,10 +171,31 @@ class JobManager:
         for path, source in operation.inputs(operation.kind(wanted)[1]):
             if graph.is_graph(wanted) and graph.is_reference(source):
                 continue
-            try:
+            with _naming(path):
                 self.sources.check(source)
-            except InvalidArgument as error:
-                raise InvalidArgument.field(path, error.message, reason=error.reason) from error
+
+    @asynccontextmanager
+    async def _stored_inline(self, wanted: video_pb2.Operation) -> AsyncIterator[video_pb2.Operation]:
+        """Yield the operation with an asset in place of each data: URI, so that records stay small.
+
+        The assets expire as uploads do; they are deleted where the block fails. Raises what Sources.store raises.
+        """
+        paths = {text: path for path, text in operation.inputs(operation.kind(wanted)[1]) if is_inline(text)}
+        if not paths:
+            yield wanted
+            return
+        names: dict[str, str] = {}
+        async with contextlib.AsyncExitStack() as undo:
+            for text, path in paths.items():
+                with _naming(path):
+                    asset = await self.sources.store(text)
+                undo.push_async_callback(self.sources.assets.remove, asset.id)
+                names[text] = asset.name
+            stored = video_pb2.Operation()
+            stored.CopyFrom(wanted)
+            operation.replace_inputs(operation.kind(stored)[1], lambda text: (names.get(text, text),))
+            yield stored
+            undo.pop_all()
 
     async def page(self, status: Status | None, size: int, token: str) -> tuple[list[Job], str]:
         """Return a page of jobs, the newest first, and the token of the next page ("" at the end)."""
@@ -203,7 +238,7 @@ class JobManager:
 
     async def wait(self, job_id: str) -> Job:
         """Wait until the job has ended; return it. Raise Unavailable if the gateway shuts down before."""
-        with self.store.index.listening(job_id) as changed:
+        with self.store.index.followers.following(job_id) as changed:
             async for latest in self.follow(job_id, changed):
                 job = latest
         return job
@@ -217,7 +252,7 @@ class JobManager:
         while True:
             job = None
             with contextlib.suppress(Unavailable):
-                job = await self._before_close(self.store.get(job_id), grace_seconds=LAST_READ_SECONDS)
+                job = await self._before_close(self._latest(job_id), grace_seconds=LAST_READ_SECONDS)
             if job is not None:
                 yield job
                 if job.status.is_terminal:
@@ -229,6 +264,9 @@ class JobManager:
                     reason="SHUTTING_DOWN",
                     metadata={"job_id": job_id},
                 )
+
+    async def _latest(self, job_id: str) -> Job:
+        return await self.store.latest(job_id, REREAD_CHECKS * self.policy.recheck_seconds)
 
     async def changed(self, changed: asyncio.Event) -> None:
         """Wait for the event or for the shutdown, `recheck_seconds` at most."""

@@ -111,6 +111,8 @@ class Task:
     operation: bytes = field(default=b"", metadata=SPARSE)
     needs: tuple[int, ...] = field(default=(), metadata=SPARSE)
     is_kept: bool = field(default=True, metadata=SPARSE)
+    # The caller's name for the result, without a suffix.
+    output_name: str = field(default="", metadata=SPARSE)
 
     def is_current(self, started_at: float | None) -> bool:
         """Return True if the attempt started at that time (None: not started yet) is still the newest one. If not,
@@ -209,7 +211,8 @@ def id_time(job_id: str) -> float:
 def result_name(job: Job, index: int) -> str:
     """Return the file name of a task's result; as that of an MP4 while its type is not known."""
     task = job.tasks[index]
-    stem = task.item if (job.batch or job.graph) and task.item else job.operation
+    item = task.item if job.batch or job.graph else ""
+    stem = task.output_name or item or job.operation
     return name_for_type(f"{stem}.mp4", task.content_type)
 
 

@@ -149,6 +149,12 @@ def budget(operation: video_pb2.Operation) -> float | None:
     return next((float(value) for field, value in fields if _field_rules(field).budget), None)
 
 
+def output_filename(operation: video_pb2.Operation) -> str:
+    """Return the name that the caller gives the result; "" where nothing is said."""
+    fields = kind(operation)[1].ListFields()
+    return next((str(value) for field, value in fields if _field_rules(field).filename), "")
+
+
 def task_operation(operation: video_pb2.Operation, index: int) -> video_pb2.Operation:
     """The operation for one task: of a batch, only the element `index` is left."""
     name, message = kind(operation)

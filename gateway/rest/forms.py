@@ -144,17 +144,18 @@ class FormUpload:
 
     @property
     def fields(self) -> dict[str, str]:
-        """Return the fields before the file."""
+        """Return the fields before the file that are not empty."""
         return self._fields(itertools.takewhile(lambda part: part.filename is None, self._form.parts))
 
     @property
     def late_fields(self) -> dict[str, str]:
-        """Return the fields behind the file."""
+        """Return the fields behind the file that are not empty."""
         return self._fields(itertools.dropwhile(lambda part: part.filename is None, self._form.parts))
 
     @staticmethod
     def _fields(parts: Iterable[Part]) -> dict[str, str]:
-        return {part.name: part.data.decode(errors="replace").strip() for part in parts if part.filename is None}
+        given = ((part.name, part.data.decode(errors="replace").strip()) for part in parts if part.filename is None)
+        return {name: text for name, text in given if text}
 
     async def begin(self) -> None:
         """Read until the file begins. Raises BadForm for a form without one, and what the body raises."""

@@ -16,6 +16,7 @@ from gateway.auth import ApiKeys
 from gateway.jobs import operation
 from gateway.rest import headers as http_headers
 from gateway.rest.bodies import Bodies
+from gateway.rest.legacy import paths
 from gateway.rest.prefer import WAIT_FIELD, Preferences
 from gateway.rest.protojson.decode import is_bytes
 from gateway.rest.protojson.encode import dumps
@@ -32,6 +33,7 @@ from gateway.rest.streams import (
     upload,
 )
 from servicekit.chunks import MAX_MESSAGE_BYTES
+from servicekit.errors import NotFound
 from servicekit.local import LocalChannel
 from servicekit.tasks import cancel_and_wait
 
@@ -82,7 +84,7 @@ class Proxy:
 
     def _route(self, scope: Scope, receive: Receive, send: Send) -> RoutedRequest:
         headers, settings = Headers(scope=scope), self.settings
-        route, variables = self.table.find(scope["method"], scope["raw_path"].decode("latin-1"))
+        route, variables, is_legacy = self._find(scope["method"], scope["raw_path"].decode("latin-1"))
         base_url = settings.public_url or http_headers.base_url(headers, scope["scheme"], scope.get("server"))
         return RoutedRequest(
             route=route,
@@ -97,11 +99,24 @@ class Proxy:
             send=send,
             idle_seconds=settings.body_idle_seconds,
             stall_seconds=settings.stall_seconds,
+            is_legacy=is_legacy,
         )
+
+    def _find(self, http_method: str, path: str) -> tuple[Route, dict[str, str], bool]:
+        """Return the route, its variables, and whether it is of the older API. Raises NotFound, MethodNotAllowed."""
+        try:
+            return *self.table.find(http_method, path), False
+        except NotFound:
+            legacy = paths.find(http_method, path)
+            if legacy is None:
+                raise
+            return legacy, {}, True
 
     async def _unary(self, request: RoutedRequest) -> None:
         # The client's connection is not watched meanwhile: the call, and the job that it makes, go on without it.
         message, preferences = await request.message(self.bodies), Preferences.parse(request.headers)
+        if request.is_legacy and preferences == Preferences():
+            preferences = Preferences(respond_async=True)
         if message.DESCRIPTOR.full_name in OPERATIONS and preferences != Preferences():
             await self._operation(request, message, preferences)
             return
@@ -190,7 +205,10 @@ async def _respond(
 ) -> None:
     initial, trailing = await call.initial_metadata(), await call.trailing_metadata()
     status = http_headers.http_override(initial, trailing) or status
-    body = JsonBody(dumps(route.response_json(message)))
+    answer = route.response_json(message)
+    if request.is_legacy and status == 202:
+        answer = paths.accepted(answer)
+    body = JsonBody(dumps(request.notes.add_to(answer)))
     headers = [*http_headers.response_headers(initial, trailing), *headers]
     is_tagged = status == 200 and route.http_method == "GET"
     await send_json(body, request.headers, request.send, status, headers, is_tagged=is_tagged)

@@ -3,7 +3,7 @@
 import asyncio
 import functools
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -14,6 +14,8 @@ from starlette.types import Receive, Scope, Send
 from gateway.rest import digests
 from gateway.rest.bodies import Bodies
 from gateway.rest.headers import Pair
+from gateway.rest.legacy.fields import TABLES
+from gateway.rest.legacy.translation import LegacyNotes, translate
 from gateway.rest.protojson import decode
 from gateway.rest.protojson.parse import loads
 from gateway.rest.routes import WHOLE, Route
@@ -34,7 +36,8 @@ class ClientGone(Exception):
 
 @dataclass(frozen=True)
 class RoutedRequest:
-    """A request with its route. `timeout_seconds` is the deadline of the gRPC call; None without one."""
+    """A request with its route. `timeout_seconds` is the deadline of the gRPC call; None without one. One that
+    `is_legacy` came by an older path; `notes` are what the answer says of a body in the older form."""
 
     route: Route
     variables: Mapping[str, str]
@@ -48,6 +51,8 @@ class RoutedRequest:
     send: Send
     idle_seconds: float
     stall_seconds: float
+    is_legacy: bool = False
+    notes: LegacyNotes = field(default_factory=LegacyNotes)
 
     def check_encoding(self) -> None:
         """Raise UnsupportedMedia for a body that is compressed, or a form where none is read."""
@@ -84,13 +89,14 @@ class RoutedRequest:
 
     def _decode(self, message: Message, content: bytes) -> None:
         digests.verify(self.headers, content)
-        field = self.route.body_field
-        if content.strip() and field is not None:
-            decode.set_field(message, field, loads(content), field.json_name)
+        part = self.route.body_field
+        if content.strip() and part is not None:
+            value = translate(TABLES, part.message_type, loads(content), self.notes)
+            decode.set_field(message, part, value, part.json_name)
         elif content.strip():
-            decode.merge(message, loads(content))
-        elif field is not None and field.message_type is not None and not field.is_repeated:
-            getattr(message, field.name).SetInParent()  # it is the body, though nothing is said
+            decode.merge(message, translate(TABLES, message.DESCRIPTOR, loads(content), self.notes))
+        elif part is not None and part.message_type is not None and not part.is_repeated:
+            getattr(message, part.name).SetInParent()  # it is the body, though nothing is said
 
     def set_parameters(self, message: Message, shorthand: str = "") -> None:
         """Set the fields of query and path, the path last, so that it overrides.
@@ -107,7 +113,7 @@ class RoutedRequest:
                 raise decode.unknown_name("query parameter", name, [])
             if fields and names.setdefault(".".join(fields), name) != name:  # by the proto's name and by JSON's
                 raise decode.given_twice(name, names[".".join(fields)])
-            decode.set_text(message, path, texts)
+            decode.set_parameter(message, path, texts)
         for path, text in self.variables.items():
             decode.set_text(message, path, [text])
 

@@ -233,15 +233,16 @@ class RouteTable:
     def find(self, http_method: str, path: str) -> tuple[Route, dict[str, str]]:
         """Return the route and the values of its path variables. `path` is percent-encoded, without the query.
 
-        HEAD matches routes of GET. A slash at the end is ignored where nothing is served with it. Raises NotFound,
-        MethodNotAllowed, InvalidArgument (not UTF-8).
+        HEAD matches routes of GET. A slash at the end is ignored where nothing is served with it, and so are those that
+        the joining of a URL left before the path. Raises NotFound, MethodNotAllowed, InvalidArgument (not UTF-8).
         """
         try:
             return self._find(http_method, path)
         except NotFound:
-            if not path.endswith("/") or path.endswith("//"):
+            bare = "/" + path.removesuffix("/").lstrip("/")
+            if bare in (path, "/") or bare.endswith("/"):
                 raise
-            return self._find(http_method, path[:-1])
+            return self._find(http_method, bare)
 
     def _find(self, http_method: str, path: str) -> tuple[Route, dict[str, str]]:
         wanted = {http_method, ANY, "GET"} if http_method == "HEAD" else {http_method, ANY}

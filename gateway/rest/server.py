@@ -210,7 +210,7 @@ class LimitedProtocol(FairProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         self._head.add_header(name, value)
         if self._is_in_head:  # httptools calls it for trailers too
-            super().on_header(name, value)
+            super().on_header(name, value.strip(b" \t"))  # which are around it, not of it (RFC 9110, section 5.5)
 
     def on_headers_complete(self) -> None:
         self._head.check(self.parser.get_http_version(), self.headers, len(self.pipeline))

@@ -1,14 +1,16 @@
 """Sources: the files that `url_…` fields name, wherever they are, opened and read as streams."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 from gateway.assets.links import LinkSigner
 from gateway.assets.record import PREFIX, parse_name
-from gateway.assets.store import AssetStore
-from gateway.sources import urls
+from gateway.assets.store import AssetStore, StoredAsset
+from gateway.sources import inline, urls
 from gateway.sources.fetch import Fetcher, Source
+from servicekit.chunks import CHUNK_BYTES
 
 __all__ = ["Source", "Sources"]
 
@@ -16,18 +18,31 @@ __all__ = ["Source", "Sources"]
 @dataclass(frozen=True)
 class Sources:
     """Opens sources by the form of their text: the name of an asset ("assets/<id>"), or an http(s) URL. A link to an
-    asset that this service signed is opened as the asset: no gateway fetches from itself."""
+    asset that this service signed is opened as the asset: no gateway fetches from itself. What a data: URI holds is
+    stored as an asset, and opened as that."""
 
     fetcher: Fetcher
     assets: AssetStore
     links: LinkSigner | None = None
 
     def check(self, source: str) -> None:
-        """Raise InvalidArgument for a text that `open` cannot take; does no I/O."""
+        """Raise InvalidArgument for a text that neither `open` nor `store` can take; does no I/O."""
         if source.startswith(PREFIX):
             parse_name(source)
+        elif inline.is_inline(source):
+            inline.check(source)
         else:
             urls.parse(source)
+
+    async def store(self, source: str) -> StoredAsset:
+        """Store what a data: URI holds, as an upload is stored. Raises InvalidArgument, and what AssetStore raises."""
+        file = await asyncio.to_thread(inline.parse, source)
+        async with self.assets.create(file.filename, file.content_type) as writer:
+            writer.charset = file.charset
+            writer.check_size(len(file.data))
+            for start in range(0, len(file.data), CHUNK_BYTES):
+                await writer.write(file.data[start : start + CHUNK_BYTES])
+            return await writer.commit()
 
     def open(self, source: str) -> AbstractAsyncContextManager[Source]:
         """Open the source. Raises what Fetcher.open and AssetStore.read raise, InvalidArgument for other forms,

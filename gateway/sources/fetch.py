@@ -6,7 +6,6 @@ resolves differently the second time gains nothing. TLS is verified against the 
 
 import asyncio
 import contextlib
-import functools
 import ssl
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
@@ -16,7 +15,7 @@ from dataclasses import dataclass
 import httpx
 
 from gateway.assets.record import clean_filename
-from gateway.sources import disposition, http_get, urls
+from gateway.sources import coding, disposition, http_get, urls
 from gateway.sources.guard import AddressGuard, Endpoint, OriginBusy, OwnEndpoints, Resolve, resolve_by_system
 from gateway.sources.http_get import OriginResponse, SpeedLimit, Target
 from servicekit import media_types
@@ -42,6 +41,16 @@ TRANSLATIONS: dict[type[Exception], Translation] = {
         FailedPrecondition,
         "is sent with far more around it than in it; upload the file instead",
         "BAD_ORIGIN",
+    ),
+    coding.BadCoding: (
+        FailedPrecondition,
+        "is not compressed as its server says, or ends too early; upload the file instead",
+        "ENCODED_RESPONSE",
+    ),
+    coding.Overpacked: (
+        FailedPrecondition,
+        "is compressed to far less than files of its kind are; upload the file instead",
+        "ENCODED_RESPONSE",
     ),
     http_get.NotHttp: (Unavailable, "is sent by a server that does not keep to HTTP; try again", "FETCH_FAILED"),
     http_get.BrokenOff: (Unavailable, "broke the connection off; try again", "FETCH_FAILED"),
@@ -90,12 +99,15 @@ class Source:
     charset: str = ""
 
 
-def _require_identity(url: httpx.URL, answer: OriginResponse) -> None:
-    for name, plain in (("content-encoding", ("", "identity")), ("transfer-encoding", ("", "identity", "chunked"))):
-        encoding = answer.header(name).strip().lower()
-        if encoding not in plain:
-            text = f"{urls.redact(url)} is sent compressed ({encoding[:40]}) though asked not to; upload the file."
-            raise FailedPrecondition(text, reason="ENCODED_RESPONSE")
+def _content_coding(url: httpx.URL, answer: OriginResponse) -> str:
+    """Return the coding that the body is to be unpacked from; "" for none. Raises FailedPrecondition for another."""
+    content, transfer = (answer.header(f"{kind}-encoding").strip().lower() for kind in ("content", "transfer"))
+    is_read = content in coding.PLAIN or content in coding.CODINGS
+    if not is_read or transfer not in ("", "identity", "chunked"):
+        encoding = transfer if is_read else content
+        text = f"{urls.redact(url)} is sent compressed ({encoding[:40]}) though asked not to; upload the file."
+        raise FailedPrecondition(text, reason="ENCODED_RESPONSE")
+    return "" if content in coding.PLAIN else content
 
 
 def _size_bytes(answer: OriginResponse) -> int | None:
@@ -148,13 +160,17 @@ class Fetcher:
             target, answer = await self._follow(first, deadline, stack)
             if answer.status != 200:
                 raise status_error(target, answer.status)
-            _require_identity(target, answer)
+            packing = _content_coding(target, answer)
             size_bytes = _size_bytes(answer)
             self._check_size(target, size_bytes or 0)
             filename = _filename(answer, first, target)
             charset = media_types.charset(answer.header("content-type"))
-            parts = functools.partial(self._parts, target, answer, size_bytes, deadline)
-            yield Source(filename, size_bytes, lambda: rechunk(parts()), charset)
+
+            def parts() -> AsyncGenerator[bytes, None]:
+                sent = self._parts(target, answer, size_bytes, deadline)
+                return self._unpacked(target, sent, coding.Unpacker(packing)) if packing else sent
+
+            yield Source(filename, None if packing else size_bytes, lambda: rechunk(parts()), charset)
 
     async def _parts(
         self, url: httpx.URL, answer: OriginResponse, size_bytes: int | None, deadline: float
@@ -173,6 +189,20 @@ class Fetcher:
                 needed = max(size_bytes or 0, received) / (HOPELESS * limits.total_seconds)
                 speed.bytes_per_second = max(limits.min_bytes_per_second, needed)
                 yield part
+
+    async def _unpacked(
+        self, url: httpx.URL, sent: AsyncGenerator[bytes, None], unpacker: coding.Unpacker
+    ) -> AsyncGenerator[bytes, None]:
+        size_bytes = 0
+        async with aclosing(sent):
+            async for part in sent:
+                pieces = unpacker.unpack(part)
+                while (piece := _next_piece(url, pieces)) is not None:
+                    size_bytes += len(piece)
+                    self._check_size(url, size_bytes)
+                    yield piece
+        with http_errors(url):
+            unpacker.finish()
 
     def _check_size(self, url: httpx.URL, size_bytes: int) -> None:
         if size_bytes > (limit := self._limits.max_bytes):
@@ -240,6 +270,11 @@ class Fetcher:
             self._open[origin] -= 1
             if not self._open[origin]:
                 del self._open[origin]
+
+
+def _next_piece(url: httpx.URL, pieces: Iterator[bytes]) -> bytes | None:
+    with http_errors(url):
+        return next(pieces, None)
 
 
 def _browser_trust() -> ssl.SSLContext:

@@ -57,7 +57,7 @@ def filename(url: httpx.URL) -> str:
 
 def _check(url: httpx.URL) -> None:
     if url.scheme not in SCHEMES:
-        text = 'A source is an http:// or https:// URL or the name of an uploaded asset ("assets/…").'
+        text = 'A source is an http:// or https:// URL, the name of an uploaded asset ("assets/…") or a data: URI.'
         raise InvalidArgument(text, reason="BAD_URL_SCHEME")
     if url.userinfo:
         text = "A URL with a user name or password in it is not taken; use a signed URL, or upload the file."

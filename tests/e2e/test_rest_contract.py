@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+from base64 import b64encode
 from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
@@ -50,6 +51,28 @@ def test_everything_else_needs_a_key(pair, http_of, path, key):
     answer = http_of(pair, key=key).get(path)
     assert answer.status_code == 401
     assert answer.json()["error"] == "Unauthorized"
+
+
+def test_a_request_as_a_tool_for_automation_sends_it(http, media, caption_body):
+    """Everything is text or left empty, the subtitles stand in the request, and the result has the caller's name."""
+    body = {
+        "url_video": caption_body["url_video"],
+        "url_srt": f"data:application/x-subrip;base64,{b64encode(media.srt.read_bytes()).decode()}",
+        "style": {"preset": "Bold", "bold": "True", "size": "8", "x": "", "position": "", "margin_x": " 5 "},
+        "words": "",
+        "container": "",
+        "max_cost_usd": "",
+        "output_filename": "../Férias final.mov",
+        "id_roteiro": 12,
+    }
+    key = {"X-API-Key": "", "Authorization": f"bearer  {http.headers['x-api-key']}"}
+    answer = http.post("/video/caption/", json=body, headers=key)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["idRoteiro"] == 12
+    link = answer.json()["video_url"]
+    assert link.partition("?")[0].endswith("/F%C3%A9rias%20final.mp4")
+    named = http.head(link).headers["content-disposition"]
+    assert named == "inline; filename=\"F_rias final.mp4\"; filename*=UTF-8''F%C3%A9rias%20final.mp4"
 
 
 def test_caption_answers_as_the_contract_says(http, caption_body):

@@ -6,6 +6,8 @@ import json
 from hypothesis import strategies as st
 
 from apigpu.v1 import jobs_pb2, video_pb2
+from gateway.rest.legacy import fields, styles
+from gateway.rest.legacy.translation import LegacyNotes, translate
 from gateway.rest.protojson import decode, encode, parse
 from gateway.rest.request import parse_query
 from servicekit.errors import ServiceError
@@ -22,7 +24,9 @@ def names_below(descriptor, depth=3):
     return found
 
 
-NAMES = sorted(names_below(video_pb2.Operation.DESCRIPTOR))
+OLDER = {name.rpartition(".")[2] for name in (*styles.FIELDS, *styles.OPACITIES, *styles.IGNORED, *styles.GROUPS)}
+OLDER |= {name for table in fields.TABLES.values() for name in table}
+NAMES = sorted(names_below(video_pb2.Operation.DESCRIPTOR) | OLDER)
 SCALARS = (
     st.none()
     | st.booleans()
@@ -49,7 +53,9 @@ def read(data, message):
     """Merge JSON into a message; False when it is refused."""
     with bounded(len(data)):
         try:
-            decode.merge(message, parse.loads(data))
+            notes = LegacyNotes()
+            decode.merge(message, translate(fields.TABLES, message.DESCRIPTOR, parse.loads(data), notes))
+            encode.dumps(notes.add_to({}))
         except ServiceError:
             return False
     return True

@@ -10,7 +10,7 @@ import typer
 from api_gpu.cli.main import app
 from api_gpu.deploy.runpod import GPU_TYPES
 from api_gpu.local.up import UpSettings
-from encoder.codecs.nvenc import driver
+from encoder.codecs.nvenc import driver, nvdec
 from encoder.config import EncoderSettings
 from gateway.config import GatewaySettings
 from gateway.fleet.settings import FleetSettings
@@ -134,9 +134,9 @@ def test_every_reason_is_documented_and_every_documented_one_exists():
 
 
 def test_the_make_targets_that_the_docs_name_exist():
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for page in PAGES:
-        named = set(re.findall(r"`make ([a-z]+)", page.read_text()))
+        named = set(re.findall(r"`make ([a-z-]+)", page.read_text()))
         assert named <= targets, page.name
 
 
@@ -161,6 +161,15 @@ def test_the_files_that_the_pages_name_exist(page):
 def test_the_docs_of_nvenc_name_what_can_be_wrong():
     told = (DOCS / "guides" / "nvenc.md").read_text()
     faults = [driver.NO_DRIVER, driver.NO_VIDEO, driver.TOO_OLD, driver.NO_CARD, driver.NO_ENCODER, driver.FULL]
+    faults += [
+        nvdec.NO_LIBRARY,
+        nvdec.SHUT_OUT,
+        nvdec.NO_PROC,
+        nvdec.WRONG,
+        nvdec.NO_H264,
+        nvdec.TOO_LONG,
+        nvdec.FAILED,
+    ]
     for fault in faults:
         assert f"| {re.split(r'[(:;,]', fault)[0].strip()}" in told
 

@@ -39,7 +39,7 @@ _OWN_FORMS: dict[str, Schema] = {
     "google.protobuf.Value": {},
 }
 # Forms of a source, which the gateway opens.
-_SOURCE = "^(https?://|assets/)."
+_SOURCE = "^(https?://|assets/|data:)."
 
 
 class Schemas:

@@ -1,6 +1,8 @@
 """JSON to messages, by protobuf's JSON mapping; stricter than most: an unknown field is an error, with its name.
 
-Every error is an InvalidArgument that names the place: "images[1].duracao must be a number".
+And more lenient where no meaning is lost, as tools that fill in forms send their values: "" for what was left empty,
+one value where a list is meant, and what `scalars` takes. Every error is an InvalidArgument that names the place:
+"images[1].duracao must be a number".
 """
 
 import difflib
@@ -21,6 +23,7 @@ Descriptor = Any
 Method = Any
 Field = Any
 _NULL_IS_A_VALUE = ("google.protobuf.Value", scalars.NULL_VALUE)
+_EMPTY_IS_A_VALUE = frozenset(f"google.protobuf.{name}" for name in ("Value", "StringValue", "BytesValue", "FieldMask"))
 
 
 def is_bytes(field: Field | None) -> bool:
@@ -74,13 +77,23 @@ def merge(message: Message, value: Any, where: str = "", depth: int = 0) -> None
 
 
 def _is_unset(field: Field, value: Any) -> bool:
-    """Return True for a null that leaves the field unset; for some fields null is a value."""
+    """Return True for a null or an empty text that leaves the field unset; for some fields they are values."""
+    if isinstance(value, str):
+        return not value.strip() and not _takes_empty_text(field)
     kind = field.message_type or field.enum_type
     return value is None and (field.is_repeated or kind is None or kind.full_name not in _NULL_IS_A_VALUE)
 
 
+def _takes_empty_text(field: Field) -> bool:
+    if field.is_repeated:
+        return False
+    if field.message_type is not None:
+        return field.message_type.full_name in _EMPTY_IS_A_VALUE
+    return field.type in (field.TYPE_STRING, field.TYPE_BYTES)
+
+
 def set_field(message: Message, field: Field, value: Any, where: str, depth: int = 0) -> None:
-    """Set one field of the message from a JSON value; null leaves it unset."""
+    """Set one field of the message from a JSON value; null, or an empty text where none is meant, leaves it unset."""
     if _is_unset(field, value):
         return
     if _is_map(field):
@@ -101,7 +114,9 @@ def _is_map(field: Field) -> bool:
 
 def _set_list(message: Message, field: Field, value: Any, where: str, depth: int) -> None:
     if not isinstance(value, list):
-        raise _wrong(where, "must be a list")
+        if not _can_stand_alone(field, value):
+            raise _wrong(where, "must be a list")
+        value = [value]
     elements = getattr(message, field.name)
     for index, element in enumerate(value):
         path = f"{where}[{index}]"
@@ -109,6 +124,12 @@ def _set_list(message: Message, field: Field, value: Any, where: str, depth: int
             merge(elements.add(), element, path, depth + 1)
         else:
             elements.append(_converted(scalars.of_json, field, element, path))
+
+
+def _can_stand_alone(field: Field, value: Any) -> bool:
+    """Return True for a value that is of the kind of a list's elements, and so stands for a list of one."""
+    is_object = field.message_type is not None and field.message_type.full_name not in OWN_FORM
+    return isinstance(value, dict) == is_object
 
 
 def _set_map(message: Message, field: Field, value: Any, where: str, depth: int) -> None:
@@ -137,6 +158,15 @@ def _merge_own_form(message: Message, value: Any, where: str) -> None:
     # The texts of its errors name Python's types, and some of Python's own errors pass through it.
     except (json_format.ParseError, ValueError, TypeError, AttributeError, KeyError) as error:
         raise _wrong(where, f"is no {message.DESCRIPTOR.name} in protobuf's JSON form") from error
+
+
+def set_parameter(message: Message, path: str, texts: Sequence[str]) -> None:
+    """Set the field at a dotted path from the texts of a query or a form; an empty one counts as not given where no
+    text is meant. Raises what `set_text` does."""
+    chain = fields_on(message.DESCRIPTOR, path)
+    given = [text for text in texts if not chain or not _is_unset(chain[-1], text)]
+    if given:
+        set_text(message, path, given)
 
 
 def set_text(message: Message, path: str, texts: Sequence[str]) -> None:

@@ -1,5 +1,8 @@
 """JSON values, and the texts of paths and queries, as values of fields that are no messages.
 
+What tools for automation send is taken where it can mean one thing: a number for a text, a number or a flag in quotes
+and with blanks around, "yes" and 1 for true. What would be lost is refused.
+
 A ValueError completes the sentence "<field> …": "must be a string".
 """
 
@@ -32,8 +35,11 @@ _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _NUMBER_CHARACTERS = 100
 _BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}")
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-_BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
-_KEYS = {"true": True, "false": False}
+_TRUE, _FALSE = ("true", "1", "yes", "on", "t", "y"), ("false", "0", "no", "off", "f", "n")
+_BOOLEANS = {**dict.fromkeys(_TRUE, True), **dict.fromkeys(_FALSE, False)}
+# A number with a comma, as half of the world writes it; elsewhere it would be a thousand times as much.
+_COMMA = re.compile(r"-?[0-9]+,[0-9]+")
+_KEYS = ("true", "false")
 
 
 def of_json(field: Field, value: Any) -> Any:
@@ -43,17 +49,19 @@ def of_json(field: Field, value: Any) -> Any:
 
 def of_text(field: Field, text: str) -> Any:
     """Convert the text of a path segment or a query parameter. Raises ValueError."""
-    return of_json(field, _BOOLEANS.get(text, text) if field.type == FieldDescriptor.TYPE_BOOL else text)
+    return of_json(field, text)
 
 
 def of_key(field: Field, text: str) -> Any:
     """Convert the name of an entry of a map. Raises ValueError."""
-    return of_json(field, _KEYS.get(text, text) if field.type == FieldDescriptor.TYPE_BOOL else text)
+    if field.type == FieldDescriptor.TYPE_BOOL and text not in _KEYS:
+        raise ValueError("must be true or false")
+    return of_json(field, text)
 
 
 def _integer(field: Field, value: Any) -> int:
     low, high = LIMITS[field.cpp_type]
-    number = _parsed_integer(value) if isinstance(value, str) else value
+    number = _parsed_integer(value.strip()) if isinstance(value, str) else value
     if isinstance(number, float):
         if abs(number) >= _EXACT:
             raise ValueError("must be an integer in digits, without fraction and exponent, where it is that large")
@@ -79,8 +87,11 @@ def _parsed_integer(text: str) -> int | None:
 
 def _float(field: Field, value: Any) -> float:
     if isinstance(value, str):
+        value = value.strip()
         if value in _NOT_FINITE:
             return _NOT_FINITE[value]
+        if _COMMA.fullmatch(value):
+            raise ValueError("must be a number, with a point in place of the comma")
         value = float(value) if _NUMBER.fullmatch(value) else None
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise ValueError("must be a number")  # noqa: TRY004
@@ -96,12 +107,17 @@ def _float(field: Field, value: Any) -> float:
 
 
 def _bool(_: Any, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError("must be true or false")  # noqa: TRY004
-    return value
+    if isinstance(value, int | float) and value in (0, 1):
+        return bool(value)
+    named = _BOOLEANS.get(value.strip().lower()) if isinstance(value, str) else None
+    if named is None:
+        raise ValueError("must be true or false")
+    return named
 
 
 def _string(_: Any, value: Any) -> str:
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return _digits(value)
     if not isinstance(value, str):
         raise ValueError("must be a string")  # noqa: TRY004
     try:
@@ -109,6 +125,12 @@ def _string(_: Any, value: Any) -> str:
     except UnicodeEncodeError as error:
         raise ValueError("must be valid Unicode; it has half of a surrogate pair") from error
     return value
+
+
+def _digits(value: float) -> str:
+    """Return a number as JavaScript writes it: 1 for 1.0."""
+    is_whole = isinstance(value, float) and value.is_integer() and abs(value) < _EXACT
+    return str(int(value)) if is_whole else str(value)
 
 
 def _bytes(value: Any) -> bytes:
@@ -131,7 +153,7 @@ def _enum(field: Field, value: Any) -> int:
     named = enums.number_of(enum, value) if isinstance(value, str) else None
     if named is not None:
         return named
-    number = int(value) if isinstance(value, str) and _INTEGER.fullmatch(value) else value
+    number = int(value) if isinstance(value, str) and _INTEGER.fullmatch(value.strip()) else value
     if not isinstance(number, int) or isinstance(number, bool) or not _can_be(enum, number):
         raise ValueError(f"must be one of {', '.join(enums.short_names(enum))}")
     return number

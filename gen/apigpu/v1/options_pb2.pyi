@@ -73,13 +73,14 @@ class FieldRules(_message.Message):
     UNIQUE_FIELD_NUMBER: _builtins.int
     SPARSE_FIELD_NUMBER: _builtins.int
     PATTERN_FIELD_NUMBER: _builtins.int
+    FILENAME_FIELD_NUMBER: _builtins.int
     required: _builtins.bool
     """The field must be set: a string not empty, a list with at least one element, a number not zero."""
     unless: _builtins.str
     """The field may be missing when the field named here is set."""
     input: _builtins.bool
-    """The field names a source: an http(s) URL or the name of an uploaded asset ("assets/…"). The
-    gateway opens it and streams its bytes to the encoder.
+    """The field names a source: an http(s) URL, the name of an uploaded asset ("assets/…") or a data: URI, which becomes
+    an asset. The gateway opens it and streams its bytes to the encoder.
     """
     batch: _builtins.bool
     """Every element of this repeated field becomes a task of its own."""
@@ -97,6 +98,8 @@ class FieldRules(_message.Message):
     """The field is left out of JSON when it is empty."""
     pattern: _builtins.str
     """Regular expression (ECMA 262) of the field's values, for the OpenAPI document."""
+    filename: _builtins.bool
+    """The field names the first result of a job that has one."""
     def __init__(
         self,
         *,
@@ -111,10 +114,11 @@ class FieldRules(_message.Message):
         unique: _builtins.str = ...,
         sparse: _builtins.bool = ...,
         pattern: _builtins.str = ...,
+        filename: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_max_items", b"_max_items", "_min", b"_min", "max", b"max", "max_items", b"max_items", "min", b"min"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_max_items", b"_max_items", "_min", b"_min", "batch", b"batch", "budget", b"budget", "input", b"input", "max", b"max", "max_items", b"max_items", "min", b"min", "pattern", b"pattern", "required", b"required", "sparse", b"sparse", "unique", b"unique", "unless", b"unless"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_max_items", b"_max_items", "_min", b"_min", "batch", b"batch", "budget", b"budget", "filename", b"filename", "input", b"input", "max", b"max", "max_items", b"max_items", "min", b"min", "pattern", b"pattern", "required", b"required", "sparse", b"sparse", "unique", b"unique", "unless", b"unless"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max: _TypeAlias = _typing.Literal["max"]  # noqa: Y015
     _WhichOneofArgType__max: _TypeAlias = _typing.Literal["_max", b"_max"]  # noqa: Y015

@@ -12,7 +12,12 @@ _LATER = (
     "Numbers of choices that are not known yet are read in bodies, and are written; so they are read in queries too."
 )
 _SHORT = "Short names of choices are ours: what they refuse, nobody sends them."
-_BOOLEANS = "true, false, 1 and 0 say it; what else would do differs from language to language."
+_BOOLEANS = "yes, on, 1 and their like are read as pydantic and YAML read them: tools for automation send them all."
+_EMPTY = 'Tools for automation send "" for what was left empty; where no text is meant it says nothing.'
+_BLANKS = "Blanks around a number say nothing; they come along when a number is copied."
+_DIGITS = "A number where a text is meant can only be its digits; tables have numbers for ids."
+_ONE = "One value where a list is meant can only be a list of it; Envoy does the same for most kinds."
+_CASE = "The case of a choice says nothing; there it is refused, or lost."
 _EMPTY_SEGMENT = "A wildcard stands for a segment; where there is none, a name was forgotten."
 _WHOLE_BODY = 'With `body: "*"` nothing is left for the query (google/api/http.proto).'
 _BODY_FIELD = "The field is the body, so a query has no part in it (google/api/http.proto)."
@@ -27,12 +32,31 @@ _INT64 = "64-bit integers are JSON numbers here, as the surface has promised fro
 _MILLISECONDS = "Times have at least milliseconds here, as the surface has promised."
 _NULLS = "Messages that are not there are left out here, and null there."
 
+# What both refuse.
+LEFT_EMPTY = {
+    "query: an empty number": _EMPTY,
+    "query: what was left empty": _EMPTY,
+    "query: one of, another empty": _EMPTY,
+    "body: what was left empty": _EMPTY,
+    "body: a blank where a number is meant": _EMPTY,
+    "body: blanks around a number": _BLANKS,
+}
+FOR_TEXT = {
+    "body: a number for a text": _DIGITS,
+    "body: a large number for a text": _DIGITS,
+    "body: a whole number with a fraction for a text": _DIGITS,
+    "body: a fraction for a text": _DIGITS,
+}
 ENVOY = {
+    **LEFT_EMPTY,
+    **FOR_TEXT,
+    "query: an empty message": _EMPTY,
+    "body: one for a list of choices": _ONE,
+    "body: a number for a flag": _BOOLEANS,
+    "body: a choice in another case": _CASE,
     "query: a recursive message, too deep": _TOO_DEEP,
     "query: a text twice": _LAST_WINS,
     "query: a field of a repeated message": "One element is made of it, and a second could not be told apart.",
-    "query: T for true": _BOOLEANS,
-    "query: yes for true": _BOOLEANS,
     "query: a choice by short name": _SHORT,
     "query: a choice of a later version": _LATER,
     "query: a part of a time": _BY_ITS_FORM,
@@ -45,7 +69,6 @@ ENVOY = {
     "body: null in a list of wrappers": _LOST,
     "body: integers with an exponent": "Exponents are read in quotes and without (protobuf's JSON mapping).",
     "body: an integer beyond what a float is exactly": _ROUNDED,
-    "body: a flag in quotes": "A flag is true or false (protobuf's JSON mapping); quotes are for keys of maps.",
     "body: one key of a map in two ways": _LOST,
     "body: 1 for a key that is a flag": "The keys of such a map are true and false (protobuf's JSON mapping).",
     "body: null for a list of values": _NULL_LIST,
@@ -54,7 +77,6 @@ ENVOY = {
     "path: not UTF-8": _NOT_UTF8,
     "path: HEAD where GET is": "A body follows the answer to HEAD, which breaks the connection (RFC 9110).",
     "part: a query of the body's field": _BODY_FIELD,
-    "part: no list": "An object is no list; an element is made of it there.",
     "part: the path goes before the body": "Refused as it is set; the path goes before the body.",
     "part: a query beside the whole": _WHOLE_BODY,
 }
@@ -66,12 +88,19 @@ ENVOY_WRITES = {
     **{f"answer: {name}": "Envoy has no response_body." for name in ("nested", "list", "text", "map", "time")},
 }
 GRPC_GATEWAY = {
+    **LEFT_EMPTY,
+    **FOR_TEXT,
+    **dict.fromkeys((f"body: one for a list of {kind}" for kind in ("texts", "numbers", "choices", "messages")), _ONE),
+    "part: one for a list": _ONE,
+    **dict.fromkeys((f"body: a flag in {form}" for form in ("quotes", "capitals")), _BOOLEANS),
+    "body: a number for a flag": _BOOLEANS,
+    "body: a choice in another case": _CASE,
     "query: a recursive message, too deep": _TOO_DEEP,
     "query: an unknown name": _LOST,
     "query: an empty message": "A message is given by its fields; this one has none.",
     "query: a field of an empty message": _LOST,
     "query: an entry of a map": "A way of grpc-gateway's own: maps have no place in queries.",
-    "query: T for true": _BOOLEANS,
+    "query: yes for true": _BOOLEANS,
     "query: a choice by short name": _SHORT,
     "query: a choice of a later version": _LATER,
     "query: a part of a time": _BY_ITS_FORM,

@@ -51,7 +51,11 @@ ASSET = (
 RECORDS = {Job: JOB, Instance: INSTANCE, AttemptTicket: TICKET, Estimates: ESTIMATES, StoredAsset: ASSET}
 
 # Fields that later versions added, as they are written where an earlier one wrote nothing.
-ADDED = {Job: b',"content_type":"","files":[],"unfit":[]', AttemptTicket: b',"max_files":0'}
+ADDED = {
+    Job: b',"content_type":"","files":[],"unfit":[]',
+    AttemptTicket: b',"max_files":0',
+    StoredAsset: b',"charset":""',
+}
 
 
 def test_a_job_is_read():

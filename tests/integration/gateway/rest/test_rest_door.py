@@ -16,6 +16,7 @@ from gateway.rest.status import RequestTimeout
 from servicekit.echo import MAX_ECHO_LETTERS
 from servicekit.errors import ResourceExhausted, Unavailable
 from tests.integration.gateway.rest.test_rest_errors import answer, check
+from tests.support.raw_http import exchange, statuses
 from tests.support.until import until, within
 
 ROUTES = [
@@ -38,6 +39,14 @@ async def test_the_key_is_judged_before_the_first_byte_of_the_body(gateway, rout
     assert found.startswith(b"HTTP/1.1 401 ")
     assert body["details"][0]["reason"] == reason
     assert not gateway.method
+
+
+@pytest.mark.parametrize(
+    "given", ["X-API-Key: k \t", "X-API-Key:\tk", "authorization: bearer k", "Authorization:BEARER  k "]
+)
+async def test_blanks_around_a_key_and_the_case_of_its_scheme_do_not_matter(gateway, given):
+    head = f"GET /jobs HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{given}\r\n\r\n"
+    assert statuses(await exchange(gateway.port, head.encode())) == [200]
 
 
 async def test_wrong_keys_wait_and_right_ones_do_not(gateway, http):

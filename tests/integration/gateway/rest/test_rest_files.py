@@ -52,6 +52,10 @@ async def test_whole(http, link, asset):
     assert 0 < int(headers["cache-control"].rpartition("=")[2]) <= 600
 
 
+async def test_a_slash_behind_the_name_does_not_matter(http, link):
+    assert (await http.get(link.replace("?", "/?", 1))).content == DATA
+
+
 async def test_as_a_download(http, link):
     assert (await http.get(f"{link}&download=1")).headers["content-disposition"].startswith("attachment; ")
 

@@ -4,7 +4,7 @@ import operator
 
 import pytest
 
-from gateway.assets.record import ID, MAX_NAME_BYTES, clean_filename, content_type, new_id, parse_name
+from gateway.assets.record import ID, MAX_NAME_BYTES, bare_name, clean_filename, content_type, new_id, parse_name
 from servicekit.errors import InvalidArgument
 from tests.support.growth import assert_grows_gently
 
@@ -32,6 +32,21 @@ from tests.support.growth import assert_grows_gently
 )
 def test_names_are_made_harmless(given, kept):
     assert clean_filename(given) == kept
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("final.mp4", "final"),
+        ("a/b/Final.MOV", "Final"),
+        ("final", "final"),
+        ("v1.2", "v1.2"),
+        ("x.jpg", "x"),
+        ("", ""),
+    ],
+)
+def test_a_name_loses_the_ending_of_a_known_type(given, kept):
+    assert bare_name(given) == kept
 
 
 @pytest.mark.parametrize("given", ["x" * 5000 + ".mp4", "日" * 500 + ".mp4", "x." + "y" * 5000])

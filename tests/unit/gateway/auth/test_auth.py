@@ -9,7 +9,19 @@ from servicekit.errors import ResourceExhausted, Unauthenticated
 METHOD = "/apigpu.v1.JobService/GetJob"
 
 
-@pytest.mark.parametrize("given", [{"x-api-key": "two"}, {"authorization": "Bearer two"}])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"x-api-key": "two"},
+        {"x-api-key": " two \t"},
+        {"x-api-key": "Bearer two"},
+        {"x-api-key": " ", "authorization": "Bearer two"},
+        {"authorization": "Bearer two"},
+        {"authorization": "bearer two"},
+        {"authorization": "BEARER \ttwo "},
+        {"authorization": "two"},
+    ],
+)
 def test_any_of_the_keys_opens(given):
     keys = ApiKeys(["one", "two"])
     assert keys.authenticate(METHOD, given) == keys.authenticate(METHOD, {"x-api-key": "two"})

@@ -36,6 +36,8 @@ def test_a_record_keeps_types_and_further_results_and_one_of_before_there_were_a
 
 def test_results_are_called_by_what_was_asked_for():
     assert model.result_name(job(Task("1"), operation="caption", batch=False), 0) == "caption.mp4"
+    named = job(Task("1", content_type="video/mp4", output_name="v1.2 final"), operation="caption", batch=False)
+    assert model.result_name(named, 0) == "v1.2 final.mp4"
     assert model.result_name(job(Task("intro.v2")), 0) == "intro.v2.mp4"
     assert model.result_name(job(Task("", content_type="image/jpeg"), operation="frame"), 0) == "frame.jpg"
 

@@ -74,6 +74,12 @@ CONTRACT = {
 }
 
 
+def test_the_name_of_a_result_is_what_its_field_says():
+    named = Operation(caption=CaptionRequest(url_video=URL, url_srt=URL, output_filename="a.mp4"))
+    assert operation.output_filename(named) == "a.mp4"
+    assert operation.output_filename(Operation(img2vid=Img2VidRequest(images=[image()]))) == ""
+
+
 @pytest.mark.parametrize("case", CONTRACT)
 def test_what_is_missing_or_wrong_is_told_in_the_words_of_the_contract(case):
     wanted, text = CONTRACT[case]

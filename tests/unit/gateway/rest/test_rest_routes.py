@@ -43,9 +43,14 @@ def test_every_public_route(http_method, path, rpc, variables):
     assert found == variables
 
 
-@pytest.mark.parametrize(("http_method", "path"), [("GET", "/jobs/"), ("PUT", "/assets/"), ("GET", "/job/7/watch/")])
-def test_a_slash_at_the_end_is_ignored(http_method, path):
-    assert TABLE.find(http_method, path) == TABLE.find(http_method, path[:-1])
+@pytest.mark.parametrize("route", TABLE.routes, ids=str)
+def test_slashes_around_a_path_are_ignored(route):
+    path = route.template.show(dict.fromkeys(route.template.wildcards, "7"))
+    found = TABLE.find(route.http_method, path)
+    assert found[0] is route
+    if path != "/":
+        for other in (f"{path}/", f"/{path}", f"//{path}/"):
+            assert TABLE.find(route.http_method, other) == found
 
 
 def test_every_binding_is_listed():
