@@ -13,8 +13,7 @@ import av
 import numpy as np
 
 from encoder.codecs.nvenc.levels import LEVELS
-from encoder.ffmpeg.process import bundled_binary
-from tools.samples import X264, ffmpeg
+from tools.samples import X264, ffmpeg, ffmpeg_binary
 
 CUES = "1\n00:00:00,200 --> 00:00:00,800\nMeasured\n"
 HEADER = re.compile(r"\] +\d+ +([a-z_0-9]+(?:\[\d+\])*) +[01]+ = (-?\d+)")
@@ -112,7 +111,7 @@ def steps(times: Sequence[float]) -> list[int]:
 def headers(path: Path) -> dict[str, int]:
     """Return the fields of the first sequence header of a video, by the names of its standard."""
     traced = ("-map", "0:v", "-c", "copy", "-frames:v", "1", "-bsf:v", "trace_headers", "-f", "null", "-")
-    command = [str(bundled_binary()), "-nostdin", "-v", "info", "-i", str(path), *traced]
+    command = [ffmpeg_binary(), "-nostdin", "-v", "info", "-i", str(path), *traced]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace")
     found: dict[str, int] = {}
     for name, value in HEADER.findall(done.stderr):
