@@ -36,7 +36,7 @@ from encoder.captions.measuring import open_captions, open_script
 from encoder.captions.script_lines import ScriptJudge
 from encoder.captions.wrapping import CaptionFitter
 from encoder.ffmpeg import filters
-from encoder.media import probe
+from encoder.media import packets, probe
 from encoder.media.info import MediaInfo, Source, VideoStream, bad_input
 from encoder.media.reading import note_reading
 from encoder.operations.deviations import Note, gather, loss_notes, track_notes, video_notes
@@ -142,9 +142,9 @@ def _check_times(
     # Only where it matters is the end of the pictures counted, which takes time in some files.
     if not last_ms > video.duration_seconds * 1000:
         return warnings
-    end_seconds = probe.end_seconds(source, info, video)
-    if info.demuxer in probe.EXACT_DURATION:
-        end_seconds += probe.start_seconds(source, info, video)
+    end_seconds = packets.end_seconds(source, info, video)
+    if info.demuxer in packets.EXACT_DURATION:
+        end_seconds += packets.start_seconds(source, info, video)
     try:
         return warnings + cue_warnings.late_warnings(timed, end_seconds)
     except SubtitleError as error:
