@@ -18,7 +18,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
 from apigpu.v1 import video_pb2
-from encoder.media import heif, probe, signatures, still_colors
+from encoder.media import containers, heif, probe, signatures, still_colors, streams
 from encoder.media.heif import HeifPicture
 from encoder.media.info import ColorTags, MediaInfo, Source, VideoStream, bad_input
 from encoder.media.reading import note_reading
@@ -26,7 +26,7 @@ from encoder.media.still_colors import CMYK, GRAY, RGB, BadProfile, Conversion, 
 
 T = TypeVar("T")
 
-# Sizes are held to probe.check_size, which knows the limit.
+# Sizes are held to streams.check_size, which knows the limit.
 Image.MAX_IMAGE_PIXELS = None
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "GIF", "BMP")
 # Loaded now, so that no process that is forked has to.
@@ -82,7 +82,7 @@ def prepare(source: Source, folder: Path) -> Still:
     signatures.check_image(source)
     with _opened(source) as picture:
         if picture is not None:
-            probe.check_size(source, *picture.size)
+            streams.check_size(source, *picture.size)
             _check_raw(source, picture)
         described = _describe_heif(source)
         still = _open(source, picture, described, folder)
@@ -112,7 +112,7 @@ def _open(source: Source, picture: Any, described: HeifPicture | None, folder: P
         still = Still(source.path.name, info, video)
     told = described.tags if described is not None else None
     tags = told or still.video.color_tags
-    video = replace(still.video, color_tags=tags, transfer=probe.HDR.get(tags.transfer, ""))
+    video = replace(still.video, color_tags=tags, transfer=streams.HDR.get(tags.transfer, ""))
     return replace(still, video=video, told_tags=None if still.video.rgb else told)
 
 
@@ -151,8 +151,8 @@ def _describe_heif(source: Source) -> HeifPicture | None:
     try:
         described = heif.describe(source.path)
     except ValueError as error:
-        raise bad_input(source, probe.DAMAGED) from error
-    probe.check_size(source, described.width, described.height)
+        raise bad_input(source, containers.DAMAGED) from error
+    streams.check_size(source, described.width, described.height)
     return described
 
 

@@ -1,14 +1,26 @@
 """caption: subtitles burned into a video, which keeps its size, frame rate, timestamps and sound."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import repeat
 
 from apigpu.v1 import video_pb2
-from encoder.captions import ass, fonts, formats, karaoke, letter_warnings, word_matching, wrapping
+from encoder.audio import tracks
+from encoder.captions import (
+    ass,
+    capitals,
+    cue_warnings,
+    fonts,
+    formats,
+    karaoke,
+    letter_warnings,
+    word_matching,
+    wrapping,
+)
 from encoder.captions.ass import Style
 from encoder.captions.faces import Face, read_faces
 from encoder.captions.font_bounds import FontError
-from encoder.captions.formats import Cue, DecodedText, Script, SubtitleError
+from encoder.captions.formats import Cue, DecodedText, Script, SubtitleError, Subtitles
 from encoder.captions.karaoke import Word
 from encoder.captions.lettering import (
     breaks_anywhere,
@@ -24,17 +36,19 @@ from encoder.captions.measuring import open_captions, open_script
 from encoder.captions.script_lines import ScriptJudge
 from encoder.captions.wrapping import CaptionFitter
 from encoder.ffmpeg import filters
-from encoder.media import probe
-from encoder.media.info import Source, VideoStream, bad_input
+from encoder.media import packets, probe
+from encoder.media.info import MediaInfo, Source, VideoStream, bad_input
 from encoder.media.reading import note_reading
-from encoder.operations.plan import Plan, PlanContext, container, is_streamable, kept_audio
+from encoder.operations.deviations import Note, gather, loss_notes, track_notes, video_notes
+from encoder.operations.plan import Plan, PlanContext, container, is_streamable
+from encoder.operations.repeats import late_notes, repeat_pictures, write_repeats
 from servicekit.errors import InvalidArgument
 
 MAX_SUBTITLES_BYTES = 10 * 1024 * 1024
 MAX_FONT_BYTES = 64 * 1024 * 1024
 MAX_FONT_NAMES_CHARS = 200
 MAX_FAMILIES = 64
-SCRIPT, FONTS = "captions.ass", "fonts"
+SCRIPT, FONTS, MOMENTS = "captions.ass", "fonts", "repeats.nut"
 STYLE_IGNORED = video_pb2.Warning(
     reason="STYLE_IGNORED",
     message="style: these subtitles (ASS or SSA) have a look of their own, which is kept; give SubRip or WebVTT for "
@@ -50,6 +64,7 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
     captions = _parse(decoded.text)
     own_faces = _read_faces(context.source("url_font")) if request.url_font else []
     info, video = probe.probe_video(source)
+    times_warnings = _check_times(captions, source, info, video)
     # From here on fonts are made to fit, which are the more work.
     note_reading("url_font" if own_faces else "url_srt")
     size = _square_pixel_size(video)
@@ -63,20 +78,35 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
     (context.folder / SCRIPT).write_text(script, encoding="utf-8")
     video_input = filters.open_input(source.path.name, info)
     picture = filters.normalize_picture(video_input, info, video)
+    repeats = write_repeats(script, source, info, video, context.folder / MOMENTS)
+    picture = repeat_pictures(picture, repeats, MOMENTS)
     wrap_unicode = not isinstance(captions, Script) and breaks_anywhere(script)
     captioned = filters.draw_captions(picture, SCRIPT, FONTS, wrap_unicode=wrap_unicode)
     frames = filters.filtered_frames(captioned, video_input, video, info.audio)
+    frames = replace(frames, repeated_until=repeats.until)
     audio = [video_input[str(stream.index)] for stream in info.audio]
-    output = context.output(audio, {**kept_audio(info.audio), **container(request)})
+    output = context.output(audio, {**tracks.keep(info.audio), **container(request)}, source, source)
     return Plan(
         runs=(context.codec.make_run(frames, output),),
         field=source.field,
         codec=context.codec.name,
         duration_seconds=info.duration_seconds,
-        frames_total=video.frames,
-        warnings=(*decoded.warnings, *warnings),
+        frames_total=video.frames + repeats.count,
+        warnings=(
+            *decoded.warnings,
+            *times_warnings,
+            *warnings,
+            *gather([*_notes(source, info), *late_notes(repeats)]),
+        ),
         streamable=is_streamable(request),
     )
+
+
+def _notes(source: Source, info: MediaInfo) -> Iterator[Note]:
+    """Yield what the result lacks of the video, or has otherwise, beside its captions."""
+    yield from video_notes(source, info)
+    yield from loss_notes(source, info)
+    yield from track_notes(source, info.audio)
 
 
 def _read_subtitles(source: Source, charset: str) -> DecodedText:
@@ -92,9 +122,31 @@ def _read_subtitles(source: Source, charset: str) -> DecodedText:
         raise _bad_subtitles(error) from error
 
 
-def _parse(text: str) -> list[Cue] | Script:
+def _parse(text: str) -> Subtitles | Script:
     try:
         return formats.parse(text)
+    except SubtitleError as error:
+        raise _bad_subtitles(error) from error
+
+
+def _check_times(
+    captions: Subtitles | Script, source: Source, info: MediaInfo, video: VideoStream
+) -> list[video_pb2.Warning]:
+    """Return the warnings of captions that are not shown, or not all the time, as they cannot be or the video is too
+    short. Raises InvalidArgument where none is."""
+    timed = captions.events if isinstance(captions, Script) else captions.cues
+    warnings = cue_warnings.left_out_warnings(captions.left_out)
+    if isinstance(captions, Subtitles):
+        warnings += cue_warnings.crowd_warnings(captions.cues)
+    last_ms = max(caption.end_ms for caption in timed)
+    # Only where it matters is the end of the pictures counted, which takes time in some files.
+    if not last_ms > video.duration_seconds * 1000:
+        return warnings
+    end_seconds = packets.end_seconds(source, info, video)
+    if info.demuxer in packets.EXACT_DURATION:
+        end_seconds += packets.start_seconds(source, info, video)
+    try:
+        return warnings + cue_warnings.late_warnings(timed, end_seconds)
     except SubtitleError as error:
         raise _bad_subtitles(error) from error
 
@@ -147,7 +199,7 @@ def _prepare_script(
 
 
 def _write_script(
-    cues: Sequence[Cue],
+    captions: Subtitles,
     request: video_pb2.CaptionRequest,
     context: PlanContext,
     own_faces: Sequence[Face],
@@ -155,6 +207,7 @@ def _write_script(
     size: tuple[int, int],
 ) -> tuple[str, list[video_pb2.Warning]]:
     """Return cues as a script in the requested style, and its warnings."""
+    cues: Sequence[Cue] = captions.cues
     family = style.font or (own_faces[0].family if own_faces else fonts.FAMILY)
     if not any(family.casefold() in face.names for face in own_faces) and not context.fonts.find_family(family):
         raise InvalidArgument.field("style.font", f"no font '{family}' is on this encoder; give its file as url_font.")
@@ -162,6 +215,13 @@ def _write_script(
         text = "nothing lights up in this style; take the preset karaoke, or set highlight_color."
         raise InvalidArgument.field("words", text)
     given, warnings = word_matching.match_words(cues, request.words) if request.words else ([], [])
+    warnings += cue_warnings.mark_warnings(captions.ignored)
+    if style.capitals:
+        language = capitals.language_of(request.language or captions.language, [cue.text for cue in cues])
+        shown = [
+            capitals.capitalize(cue, timed, language) for cue, timed in zip(cues, given or repeat(()), strict=False)
+        ]
+        cues, given = [cue for cue, _ in shown], [timed for _, timed in shown] if given else []
     texts = [shown_text(cue, capitals=style.capitals) for cue in cues]
     bold = style.bold or any(map(has_bold, cues))
     folder = context.folder / FONTS

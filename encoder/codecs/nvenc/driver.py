@@ -42,7 +42,10 @@ MISUSED = (
     "PyNvVideoCodec asked the driver for what it does not take; update both, and report it with the encoder's log if "
     "it stays so"
 )
-SETTINGS = "the card does not take these settings; set NVENC_B_FRAMES=0 and NVENC_LOOKAHEAD=0, or another NVENC_FORMAT"
+SETTINGS = (
+    "the card does not take these settings; set NVENC_B_FRAMES=0, NVENC_LOOKAHEAD=0 and a higher NVENC_CQ, or another "
+    "NVENC_FORMAT"
+)
 OVERLOADED = "the card is busy; have the encoder do less at once (BATCH_SIZE), or end other programs that use the card"
 OLD = "the driver is older than PyNvVideoCodec needs; update it to version 530 or newer"
 NOT_MOVED = "a frame could not be brought to the card; restart the encoder, and see dmesg if it stays so"
