@@ -18,6 +18,7 @@ from servicekit.errors import InvalidArgument
 
 # What words of transcription tools say beside text and times: nothing that a caption shows.
 WORD_EXTRAS = ("probability", "score", "confidence", "speaker", "punctuated_word")
+OLDER_WORD = frozenset({"word", *WORD_EXTRAS})
 ZOOMS: dict[str, dict[str, Any]] = {"zoomin": {}, "zoomout": {"zoom_out": True}, "zoompanright": {"pan": "right"}}
 SUBTITLES = (".srt", ".vtt", ".ass", ".ssa")
 # What background music was lowered by, where nothing was said.
@@ -54,9 +55,9 @@ def _words(request: LegacyRequest, name: str, value: Any) -> None:
 
 
 def _word(word: Any) -> Any:
-    if not isinstance(word, dict) or not ("word" in word or any(name in word for name in WORD_EXTRAS)):
+    if not isinstance(word, dict) or OLDER_WORD.isdisjoint(word):
         return word
-    made = {name: value for name, value in word.items() if name not in (*WORD_EXTRAS, "word")}
+    made = {name: value for name, value in word.items() if name not in OLDER_WORD}
     if "word" in word:
         made.setdefault("text", word["word"].strip() if isinstance(word["word"], str) else word["word"])
     return made
