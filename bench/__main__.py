@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import calls, captions, fleet, kenburns, kernels, latency, nvenc, sandboxes, soundtracks, transfer
+from bench import calls, captions, fleet, kenburns, kernels, latency, nvenc, sandboxes, soundtracks, transfer, watchers
 from bench.pair import Measured, running
 from bench.timing import Row
 
@@ -24,6 +24,7 @@ PARTS: dict[str, Callable[[Measured, Path], Iterator[Row]]] = {
     "sandboxes": sandboxes.rows,
     "nvenc": nvenc.rows,
     "fleet": fleet.rows,
+    "watchers": watchers.rows,
 }
 
 

@@ -1,7 +1,6 @@
 """Writer of ASS scripts: cues in a style, with nothing of their text but words.
 
-ASS text can switch fonts, move, draw and blank the picture. So every brace and backslash of a cue is shown as it is,
-save for the marks that SubRip knows.
+ASS text can switch fonts, move, draw and blank the picture. So every brace and backslash of a cue is shown as it is.
 """
 
 import math
@@ -12,9 +11,11 @@ from typing import Any
 
 from apigpu.v1 import caption_style_pb2
 from encoder.captions.fonts import FAMILY
-from encoder.captions.formats import MARK, Cue, font_color
+from encoder.captions.formats import MARK, Cue, Place
+from encoder.captions.formats.cue import ANYWHERE, WORD_JOINER
 from encoder.captions.karaoke import Word
 from encoder.captions.lettering import Lettering
+from encoder.captions.stacking import Event, stack
 from servicekit.errors import InvalidArgument
 
 Style = caption_style_pb2.CaptionStyle
@@ -29,8 +30,6 @@ LINE_FIELDS = (
     "Encoding"
 )
 EVENT_FIELDS = "Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text"
-# libass has no escape for a backslash: a word joiner after it keeps it from starting a command.
-WORD_JOINER = "\u2060"
 
 CLASSIC = Style(
     size=6.25,
@@ -147,11 +146,15 @@ def write_script(
         "[Events]",
         f"Format: {EVENT_FIELDS}",
     ]
-    lines = (
-        _event(start, end, _place(look, one.placement) + lettering.tag_fonts(text))
-        for one in cues
-        for start, end, text in (_karaoke(one.cue, one.words, style) if style.highlight_color else _still(one, style))
-    )
+    events: dict[tuple[str, str], list[Event]] = {}
+    # Those that began first stand above.
+    for rank, one in enumerate(sorted(cues, key=lambda one: one.cue.start_ms)):
+        shown = _karaoke(one.cue, one.words, style) if style.highlight_color else _still(one, style)
+        sizes = _sizes(look, one.placement)
+        events.setdefault(_position(one, style, look), []).extend(
+            Event(start, end, rank, sizes + lettering.tag_fonts(text)) for start, end, text in shown
+        )
+    lines = (_event(event, position) for position, some in events.items() for event in stack(some))
     return "\n".join([*head, *lines, ""])
 
 
@@ -187,16 +190,53 @@ def _style_line(style: Style, look: Dimensions) -> str:
     )
 
 
-def _place(look: Dimensions, placement: Placement) -> str:
-    """Return the tags that place a cue; "" where the style alone does."""
-    tags = ""
+def room_at(place: Place, style: Style, look: Dimensions) -> float:
+    """Return the room for a line of a caption that stands at a place."""
+    if look.center is not None:
+        return look.room
+    if place.point is None:
+        return look.width - sum(max(look.margin_x, round(look.width * share)) for share in (place.left, place.right))
+    across, column = place.point[0], _alignment(place, style) % 3
+    share = {0: across, 1: 1 - across, 2: 2 * min(across, 1 - across)}[column]
+    return max(share, LEAST_ROOM) * look.width - 2 * look.edge
+
+
+def _alignment(place: Place, style: Style) -> int:
+    """Return where a caption stands as on the digits of a keyboard."""
+    row, column = divmod(style.position - 1, 3)
+    return (row if place.row is None else place.row) * 3 + (column if place.column is None else place.column) + 1
+
+
+def _position(one: PlacedCue, style: Style, look: Dimensions) -> tuple[str, str]:
+    """Return where a cue stands: the fields of margins in its event, of which 0 stands for that of the style, and the
+    tags before its text. A point of the style goes before a place in the file."""
+    place = one.cue.place
     if look.center is not None:
         x, y = look.center
-        tags = f"\\an5\\pos({x:.1f},{y if placement.middle is None else placement.middle:.1f})"
-    if placement.scale != 1:
-        sizes = {"fs": look.size, "bord": look.outline, "shad": look.shadow}
-        tags += "".join(f"\\{tag}{value * placement.scale:.2f}" for tag, value in sizes.items())
-    return f"{{{tags}}}" if tags else ""
+        return "0,0,0", f"{{\\an5\\pos({x:.1f},{y if one.placement.middle is None else one.placement.middle:.1f})}}"
+    if place == ANYWHERE:
+        return "0,0,0", ""
+    alignment = _alignment(place, style)
+    if place.point is not None:
+        # Captions at the edge move inwards.
+        room = round(room_at(place, style, look)) + 2 * look.edge
+        before = {0: room, 1: 0, 2: room / 2}[alignment % 3]
+        x, y = place.point[0] * look.width, place.point[1] * look.height
+        x = min(max(x, before), look.width - room + before)
+        return f"{look.edge},{look.width - room + look.edge},0", f"{{\\an{alignment}\\pos({x:.1f},{y:.1f})}}"
+    shares = ((place.left, look.width), (place.right, look.width), (place.vertical, look.height))
+    least_margins = (look.margin_x, look.margin_x, look.margin_y)
+    margins = (round(share * side) for share, side in shares)
+    shown = (margin if margin > least else 0 for margin, least in zip(margins, least_margins, strict=True))
+    return ",".join(map(str, shown)), f"{{\\an{alignment}}}"
+
+
+def _sizes(look: Dimensions, placement: Placement) -> str:
+    """Return the tags that make a cue smaller; "" where the style alone tells its size."""
+    if placement.scale == 1:
+        return ""
+    sizes = {"fs": look.size, "bord": look.outline, "shad": look.shadow}
+    return "{" + "".join(f"\\{tag}{value * placement.scale:.2f}" for tag, value in sizes.items()) + "}"
 
 
 def _abgr(color: str) -> str:
@@ -226,8 +266,10 @@ def to_ass(words: str, style: Style = CLASSIC, *, colors: bool = True) -> str:
     return "".join(parts)
 
 
-def _event(start_ms: int, end_ms: int, words: str) -> str:
-    return f"Dialogue: 0,{_clock(start_ms)},{_clock(end_ms)},Default,,0,0,0,,{words}"
+def _event(event: Event, position: tuple[str, str]) -> str:
+    margins, commands = position
+    times = f"{_clock(event.start_ms)},{_clock(event.end_ms)}"
+    return f"Dialogue: 0,{times},Default,,{margins},,{commands}{event.text}"
 
 
 def _still(one: PlacedCue, style: Style) -> list[tuple[int, int, str]]:
@@ -256,15 +298,13 @@ def _highlight(words: str, word: Word, style: Style) -> str:
 
 def _mark(match: re.Match[str], open_colors: list[str], *, colors: bool) -> str:
     """Return a mark as ASS; `open_colors` are the colors of open marks, the innermost last."""
-    closing, tag, place = match["closing"], (match["tag"] or "").lower(), match["place"]
-    if place:
-        return f"{{\\{place.lower()}}}"
+    closing, tag = match["closing"], match["tag"]
     if tag != "font":
         return f"{{\\{tag}{0 if closing else 1}}}"
     if not colors:
         return ""
     if not closing:
-        open_colors.append(font_color(match["rest"]) or open_colors[-1])
+        open_colors.append(match["color"] or open_colors[-1])
     elif len(open_colors) > 1:
         open_colors.pop()
     return _color_tag(open_colors[-1])
@@ -273,6 +313,7 @@ def _mark(match: re.Match[str], open_colors: list[str], *, colors: bool) -> str:
 def _plain(words: str, *, capitals: bool) -> str:
     if capitals:
         words = words.upper()
+    # libass has no escape for a backslash: a word joiner after it keeps it from starting a command.
     shown = words.replace("\\", f"\\{WORD_JOINER}").replace("{", "\\{").replace("}", "\\}")
     return shown.replace("\r", "").replace("\n", "\\N")
 

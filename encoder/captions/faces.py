@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import uharfbuzz
 from fontTools.ttLib import TTFont
 
 from encoder.captions.font_bounds import MAX_LETTERS, FontError, check_letters, check_names, distinct_faces
@@ -16,6 +17,7 @@ COLLECTION = b"ttcf"
 MAGIC = (b"\0\1\0\0", b"OTTO", b"true", COLLECTION)
 # libass draws outlines alone: of pictures for letters, as fonts of colored emoji have them, it shows nothing.
 OUTLINES, PICTURES = ("glyf", "CFF ", "CFF2"), ("CBDT", "sbix", "SVG ", "EBDT", "bdat")
+COLORS = "COLR"
 # The names by which libass finds a font are its family and full name.
 FAMILY_NAME, FULL_NAME, TYPOGRAPHIC_FAMILY = 1, 4, 16
 ITALIC_BIT = 1
@@ -26,8 +28,6 @@ UNFIT = re.compile(r"[@,{}\\\x00-\x1f\x7f\u2028\u2029]")
 MAX_FAMILY_CHARS = 100
 # Fonts of signs have a table of letters of this platform and encoding, in which "A" is U+F041.
 SYMBOLS, SYMBOLS_START = (3, 0), 0xF000
-# Instructions of a glyph that draw nothing; CFF numbers stand among them.
-INKLESS = {"endchar", "hstem", "vstem", "hstemhm", "vstemhm", "hintmask", "cntrmask"}
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,8 @@ def drawn_letters(face: Face, letters: Set[int]) -> frozenset[int]:
     """Return those of a face's letters that show something, and blanks: fonts often have empty glyphs for what they
     lack. Raises FontError."""
     with errors_of_damage():
-        font = open_font(face.path.read_bytes(), face.number)
-        names = _letter_table(font)
-        return frozenset(code for code in letters & face.letters if chr(code).isspace() or _has_ink(font, names[code]))
+        font = uharfbuzz.Font(_outlines_alone(uharfbuzz.Face(open_blob(face.path), face.number)))
+        return frozenset(code for code in letters & face.letters if chr(code).isspace() or _has_ink(font, code))
 
 
 def _iter_faces(path: Path) -> Iterator[Face]:
@@ -115,16 +114,25 @@ def _letter_table(font: TTFont) -> dict[int, str]:
     return {code % SYMBOLS_START: name for code, name in signs.cmap.items()} if signs else {}
 
 
-def _has_ink(font: TTFont, name: str) -> bool:
-    """Return True unless the font has an empty glyph of this name."""
-    if "glyf" in font:
-        place = font["loca"].locations
-        number = font.getGlyphID(name)
-        return bool(place[number + 1] > place[number])
-    table: Any = font["CFF "].cff if "CFF " in font else font["CFF2"].cff
-    drawing = table.topDictIndex[0].CharStrings[name]
-    drawing.decompile()
-    return not all(isinstance(token, (int, float, bytes)) or token in INKLESS for token in drawing.program)
+def open_blob(path: Path) -> Any:
+    """Return a file's bytes, which are read as they are needed. Raises FontError."""
+    with errors_of_damage():
+        return uharfbuzz.Blob.from_file_path(str(path))
+
+
+def _outlines_alone(face: Any) -> Any:
+    """Return a font without its colors and pictures."""
+    if not {*face.table_tags} & {*PICTURES, COLORS}:
+        return face
+    tables = {tag: bytes(face.reference_table(tag).data) for tag in face.table_tags if tag not in (*PICTURES, COLORS)}
+    return uharfbuzz.Face.create_for_tables(lambda _, tag, __: tables.get(tag), None)
+
+
+def _has_ink(font: Any, code: int) -> bool:
+    """Return True unless the font has an empty glyph for a letter."""
+    glyph = font.get_nominal_glyph(code)
+    extents = font.get_glyph_extents(glyph) if glyph else None
+    return extents is not None and bool(extents.width and extents.height)
 
 
 def _face(path: Path, number: int, font: TTFont, letters: frozenset[int]) -> Face:

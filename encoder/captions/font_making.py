@@ -14,7 +14,7 @@ import uharfbuzz
 from fontTools.ttLib import TTFont
 from fontTools.unicodedata import script
 
-from encoder.captions.faces import Face, errors_of_damage, open_font
+from encoder.captions.faces import Face, errors_of_damage, open_blob, open_font
 
 REGULAR, BOLD = 400, 700
 WEIGHT_AXIS = "wght"
@@ -46,7 +46,7 @@ def fit(face: Face, letters: Set[int] | None, weight: int = REGULAR) -> bytes:
     """Return a font of one weight, as far as it has it, and of a size that can be used, with at least these letters;
     None for all. Raises FontError."""
     with errors_of_damage():
-        font = uharfbuzz.Face(uharfbuzz.Blob.from_file_path(str(face.path)), face.number)
+        font = uharfbuzz.Face(open_blob(face.path), face.number)
         order = uharfbuzz.SubsetInput()
         order.keep_everything()
         if letters is not None and _table_bytes(font) > MAX_WHOLE_BYTES:
@@ -64,7 +64,7 @@ def fit(face: Face, letters: Set[int] | None, weight: int = REGULAR) -> bytes:
 def has_weight(face: Face, weight: int) -> bool:
     """Return True if a variable font has a weight, in place of one that the renderer makes up. Raises FontError."""
     with errors_of_damage():
-        font = uharfbuzz.Face(uharfbuzz.Blob.from_file_path(str(face.path)), face.number)
+        font = uharfbuzz.Face(open_blob(face.path), face.number)
         return any(axis.tag == WEIGHT_AXIS and axis.max_value >= weight for axis in font.axis_infos)
 
 

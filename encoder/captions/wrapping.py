@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, islice, pairwise
 
 from apigpu.v1 import video_pb2
-from encoder.captions.ass import PlacedCue, Placement, Style, dimensions
+from encoder.captions.ass import PlacedCue, Placement, Style, dimensions, room_at
 from encoder.captions.formats import Cue
 from encoder.captions.karaoke import Word
 from encoder.captions.line_breaks import (
@@ -78,6 +78,7 @@ class CaptionFitter:
         self._measurer = measurer
         self._style = style
         self._look = dimensions(style, width, height)
+        self._line_room: float = self._look.room
         # The far edge may be come as near to as what is drawn beyond the letters allows.
         near = self._look.edge if self._look.center else self._look.margin_y
         self._height = height - near - self._look.edge
@@ -85,6 +86,7 @@ class CaptionFitter:
 
     def fit(self, cue: Cue, words: Sequence[Word]) -> FittedCue:
         """Return a cue as it fits the picture."""
+        self._line_room = room_at(cue.place, self._style, self._look)
         if self._surely_fits(cue.text):
             return FittedCue(PlacedCue(cue, words))
         text = StyledText(cue.text, self._style, self._measurer)
@@ -110,7 +112,7 @@ class CaptionFitter:
 
     def _room(self, scale: float) -> float:
         """Return the room for a line in line heights, with letters of `scale` times their size."""
-        return self._look.room * TOLERANCE / (self._look.size * scale)
+        return self._line_room * TOLERANCE / (self._look.size * scale)
 
     def _middle(self, height: float) -> float | None:
         """Return where the middle of lines of this height must be so that they stay in the picture, if the style's own

@@ -1,7 +1,7 @@
 """What a codec must offer, the seam between operations and the way the video is compressed; and H.264 by libx264, which
 any CPU can."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,7 +10,8 @@ import ffmpeg
 from encoder.codecs.card import Card
 from encoder.ffmpeg.command import FfmpegRun, FilteredFrames, OutputSpec, VideoFrames
 from encoder.ffmpeg.filters import tag_hd
-from encoder.ffmpeg.process import PipedFrames
+from encoder.ffmpeg.process import NO_ACCESS, PipedFrames
+from encoder.sandbox.sandboxes import SandboxAccess
 from servicekit.errors import Unavailable
 
 # Every frame keeps the timestamp that it came with, whatever the frame rate on paper.
@@ -22,8 +23,12 @@ PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "sl
 # and the file is as large without, to a hundredth of a percent.
 STEADY = {"weightp": "0", "sc_threshold": "0", "b_strategy": "0"}
 
-Query = Callable[[Sequence[str]], Awaitable[tuple[int, str]]]
-"""Runs FFmpeg with some arguments; returns its return code and output."""
+
+class Query(Protocol):
+    """Runs FFmpeg with some arguments in the sandbox that tasks have, where it sees `access`; returns its return code
+    and output. Raises OSError, TimeoutError among them."""
+
+    async def __call__(self, arguments: Sequence[str], access: SandboxAccess = NO_ACCESS) -> tuple[int, str]: ...
 
 
 class CodecFault(Unavailable):
@@ -54,8 +59,8 @@ class Codec(Protocol):
         """The cards that it found, those too that are of no use."""
 
     @property
-    def decodes(self) -> bool:
-        """True where its hardware decodes the inputs too."""
+    def decode_fault(self) -> str:
+        """Why its hardware does not decode the inputs too, although it is set to; "" while it does, or need not."""
 
     @property
     def fault(self) -> str:
@@ -66,7 +71,8 @@ class Codec(Protocol):
         """The same with less of its hardware, to be tried when it fails; None when there is no such."""
 
     async def find_fault(self, query: Query) -> str:
-        """Return why it does not work on this machine; "" when it does."""
+        """Return why it does not work on this machine; "" when it does. Where its hardware is set to decode too, and
+        was not seen to do so yet, that is tried as well."""
 
     def make_run(self, frames: VideoFrames, output: OutputSpec) -> FfmpegRun:
         """Return the run that makes the result. It raises CodecFault where another codec might do."""
@@ -95,7 +101,7 @@ class X264:
     format: str = "h264"
     device: str = ""
     cards: tuple[Card, ...] = ()
-    decodes: bool = False
+    decode_fault: str = ""
     fault: str = ""
     simpler: None = None
 

@@ -8,12 +8,15 @@ SizeLimits = tuple[tuple[int, int], tuple[int, int]]
 
 @dataclass(frozen=True)
 class Card:
-    """A graphics card: the formats that it makes, why it cannot be used ("" when it can), and the open sessions."""
+    """A graphics card: the formats that it makes, why it cannot be used ("" when it can), the open sessions, and
+    whether it decodes inputs too; why not, where it is set to."""
 
     name: str
     formats: dict[str, SizeLimits]
     fault: str
     sessions: int = 0
+    decodes: bool = False
+    decode_fault: str = ""
 
 
 @dataclass(frozen=True)

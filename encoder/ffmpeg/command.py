@@ -50,13 +50,14 @@ MakeWriter = Callable[[], StdinWriter]
 class FfmpegRun:
     """One FFmpeg run. `arguments` is all that follows the binary; `fields` are the inputs in FFmpeg's order, "" for one
     that is no field of the request; `cut_off_signs` is a pattern in the messages of a run that ends well although an
-    input ends early. `stdin` makes what writes to its standard input. `devices` are device files that it may use."""
+    input ends early. `stdin` makes what writes to its standard input. With `devices`, be they none, it may load the
+    driver of a graphics card, and use these device files."""
 
     arguments: tuple[str, ...]
     fields: tuple[str, ...]
     cut_off_signs: str = CUT_OFF
     stdin: MakeWriter | None = None
-    devices: tuple[Path, ...] = ()
+    devices: tuple[Path, ...] | None = None
 
 
 def compile_arguments(output: Any) -> tuple[str, ...]:

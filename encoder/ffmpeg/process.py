@@ -130,9 +130,9 @@ class Ffmpeg:
         )
         return FfmpegProcess(process, run, writer)
 
-    async def query(self, arguments: Sequence[str], timeout_seconds: float = 30.0) -> tuple[int, str]:
-        """Return the return code and output of a short run (`-version`, a tiny encode)."""
-        return await query(self.sandbox.wrap([str(self.binary), *arguments], NO_ACCESS), timeout_seconds)
+    async def query(self, arguments: Sequence[str], access: SandboxAccess = NO_ACCESS) -> tuple[int, str]:
+        """Return the return code and output of a short run (`-version`, a tiny encode). Raises TimeoutError."""
+        return await query(self.sandbox.wrap([str(self.binary), *arguments], access))
 
 
 async def query(command: Sequence[str], timeout_seconds: float = 30.0) -> tuple[int, str]:

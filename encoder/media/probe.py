@@ -33,7 +33,8 @@ AUDIO_DEMUXERS = (
     *VIDEO_DEMUXERS,
     *("mp3", "wav", "w64", "flac", "aac", "aiff", "caf", "au", "amr", "ac3", "eac3", "dts", "wv", "ape", "tta"),
 )
-IMAGE_DEMUXERS = ("png_pipe", "jpeg_pipe", "webp_pipe", "bmp_pipe", "tiff_pipe", "gif", "apng", "mjpeg")
+# Not TIFF, of which FFmpeg makes black where it knows not what is inside: see media/stills.py.
+IMAGE_DEMUXERS = ("png_pipe", "jpeg_pipe", "webp_pipe", "bmp_pipe", "gif", "apng", "mjpeg")
 # AVIF and HEIC are of the family of MP4: what sets a still apart from a video is its brand.
 HEIF_DEMUXERS = (MP4_DEMUXER,)
 HEIF_BRANDS = ("avif", "avis", "heic", "heix", "heim", "heis", "mif1")
@@ -117,18 +118,23 @@ def probe_image(source: Source) -> tuple[MediaInfo, VideoStream]:
 
 def is_heif(source: Source) -> bool:
     """Return True for a file that says it is a picture of HEIF: HEIC or AVIF."""
-    head = _head(source)
-    return head[4:8] == b"ftyp" and head[8:12].decode("latin-1") in HEIF_BRANDS
+    first = head(source)
+    if first[4:8] != b"ftyp":
+        return False
+    # The brand of the file, then those that it is compatible with, as far as they stand at its beginning.
+    brands = {first[place : place + 4].decode("latin-1") for place in (8, *range(16, min(first[3], HEAD_BYTES), 4))}
+    return not brands.isdisjoint(HEIF_BRANDS)
 
 
-def _head(source: Source) -> bytes:
+def head(source: Source) -> bytes:
+    """Return the first HEAD_BYTES of a file."""
     with source.path.open("rb") as file:
         return file.read(HEAD_BYTES)
 
 
 def _describe_webp_animation(source: Source, *, as_video: bool = False) -> MediaInfo | None:
     """Return an animated WebP, or its first frame; None when the file is none."""
-    found = webp.describe(_head(source))
+    found = webp.describe(head(source))
     if found is None:
         return None
     times = list(webp.frame_times(source.path)) if as_video else []

@@ -48,6 +48,10 @@ TRANSPARENT_MODES = ("RGBA", "LA", "PA", "La", "RGBa")
 DEEP_GRAY = ("I;16", "I;16B", "I;16L", "I;16N")
 GRAY_MODES = ("1", "L", "LA", *DEEP_GRAY)
 
+TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+UNREADABLE_TIFF = (
+    "this kind of TIFF is not read here; save it as PNG or JPEG, or if it is a camera's raw file, export it as that."
+)
 UNREADABLE = "the image is damaged, or of a kind that is not read here; save it as PNG or JPEG."
 PROFILE_IGNORED = (
     "the image's color profile is not used: {}. Its colors are taken for sRGB, and may look pale or off; "
@@ -100,6 +104,8 @@ def prepare(source: Source, folder: Path) -> Still:
 def _open(source: Source, picture: Any, described: HeifPicture | None, folder: Path) -> Still:
     if picture is not None and _must_be_decoded_here(picture, described):
         still = _decode(source, picture, folder)
+    elif picture is None and probe.head(source).startswith(TIFF_HEADS):
+        raise bad_input(source, UNREADABLE_TIFF)
     else:
         info, video = probe.probe_image(source)
         still = Still(source.path.name, info, video)

@@ -4,11 +4,21 @@ from collections.abc import Iterable, Sequence
 from itertools import repeat
 
 from apigpu.v1 import video_pb2
-from encoder.captions import ass, fonts, formats, karaoke, letter_warnings, word_matching, wrapping
+from encoder.captions import (
+    ass,
+    capitals,
+    cue_warnings,
+    fonts,
+    formats,
+    karaoke,
+    letter_warnings,
+    word_matching,
+    wrapping,
+)
 from encoder.captions.ass import Style
 from encoder.captions.faces import Face, read_faces
 from encoder.captions.font_bounds import FontError
-from encoder.captions.formats import Cue, DecodedText, Script, SubtitleError
+from encoder.captions.formats import Cue, DecodedText, Script, SubtitleError, Subtitles
 from encoder.captions.karaoke import Word
 from encoder.captions.lettering import (
     breaks_anywhere,
@@ -25,7 +35,7 @@ from encoder.captions.script_lines import ScriptJudge
 from encoder.captions.wrapping import CaptionFitter
 from encoder.ffmpeg import filters
 from encoder.media import probe
-from encoder.media.info import Source, VideoStream, bad_input
+from encoder.media.info import MediaInfo, Source, VideoStream, bad_input
 from encoder.media.reading import note_reading
 from encoder.operations.plan import Plan, PlanContext, container, is_streamable, kept_audio
 from servicekit.errors import InvalidArgument
@@ -50,6 +60,7 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
     captions = _parse(decoded.text)
     own_faces = _read_faces(context.source("url_font")) if request.url_font else []
     info, video = probe.probe_video(source)
+    times_warnings = _check_times(captions, source, info, video)
     # From here on fonts are made to fit, which are the more work.
     note_reading("url_font" if own_faces else "url_srt")
     size = _square_pixel_size(video)
@@ -74,7 +85,7 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
         codec=context.codec.name,
         duration_seconds=info.duration_seconds,
         frames_total=video.frames,
-        warnings=(*decoded.warnings, *warnings),
+        warnings=(*decoded.warnings, *times_warnings, *warnings),
         streamable=is_streamable(request),
     )
 
@@ -92,9 +103,31 @@ def _read_subtitles(source: Source, charset: str) -> DecodedText:
         raise _bad_subtitles(error) from error
 
 
-def _parse(text: str) -> list[Cue] | Script:
+def _parse(text: str) -> Subtitles | Script:
     try:
         return formats.parse(text)
+    except SubtitleError as error:
+        raise _bad_subtitles(error) from error
+
+
+def _check_times(
+    captions: Subtitles | Script, source: Source, info: MediaInfo, video: VideoStream
+) -> list[video_pb2.Warning]:
+    """Return the warnings of captions that are not shown, or not all the time, as they cannot be or the video is too
+    short. Raises InvalidArgument where none is."""
+    timed = captions.events if isinstance(captions, Script) else captions.cues
+    warnings = cue_warnings.left_out_warnings(captions.left_out)
+    if isinstance(captions, Subtitles):
+        warnings += cue_warnings.crowd_warnings(captions.cues)
+    last_ms = max(caption.end_ms for caption in timed)
+    # Only where it matters is the end of the pictures counted, which takes time in some files.
+    if not last_ms > video.duration_seconds * 1000:
+        return warnings
+    end_seconds = probe.end_seconds(source, info, video)
+    if info.demuxer in probe.EXACT_DURATION:
+        end_seconds += probe.start_seconds(source, info, video)
+    try:
+        return warnings + cue_warnings.late_warnings(timed, end_seconds)
     except SubtitleError as error:
         raise _bad_subtitles(error) from error
 
@@ -147,7 +180,7 @@ def _prepare_script(
 
 
 def _write_script(
-    cues: Sequence[Cue],
+    captions: Subtitles,
     request: video_pb2.CaptionRequest,
     context: PlanContext,
     own_faces: Sequence[Face],
@@ -155,6 +188,7 @@ def _write_script(
     size: tuple[int, int],
 ) -> tuple[str, list[video_pb2.Warning]]:
     """Return cues as a script in the requested style, and its warnings."""
+    cues: Sequence[Cue] = captions.cues
     family = style.font or (own_faces[0].family if own_faces else fonts.FAMILY)
     if not any(family.casefold() in face.names for face in own_faces) and not context.fonts.find_family(family):
         raise InvalidArgument.field("style.font", f"no font '{family}' is on this encoder; give its file as url_font.")
@@ -162,6 +196,13 @@ def _write_script(
         text = "nothing lights up in this style; take the preset karaoke, or set highlight_color."
         raise InvalidArgument.field("words", text)
     given, warnings = word_matching.match_words(cues, request.words) if request.words else ([], [])
+    warnings += cue_warnings.mark_warnings(captions.ignored)
+    if style.capitals:
+        language = capitals.language_of(request.language or captions.language, [cue.text for cue in cues])
+        shown = [
+            capitals.capitalize(cue, timed, language) for cue, timed in zip(cues, given or repeat(()), strict=False)
+        ]
+        cues, given = [cue for cue, _ in shown], [timed for _, timed in shown] if given else []
     texts = [shown_text(cue, capitals=style.capitals) for cue in cues]
     bold = style.bold or any(map(has_bold, cues))
     folder = context.folder / FONTS

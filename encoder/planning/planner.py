@@ -113,7 +113,6 @@ class Planner:
             folder=str(self.folder),
             result=str(self.result),
             codec=codec.name,
-            decodes=codec.decodes,
             threads=threads,
             cpu_seconds=self.cpu_seconds,
             charsets={field: source.charset for field, source in sources.items() if source.charset},

@@ -37,15 +37,14 @@ class PlanningSettings:
 @dataclass(frozen=True)
 class PlanRequest:
     """A task: a serialized apigpu.v1.Operation; its inputs, by field the name of the file in `folder`; the path that
-    the result is to be written to; the name of the codec, and whether it decodes on its card; the seconds of processor
-    time that planning may take; by field what is said of its encoding."""
+    the result is to be written to; the name of the codec; the seconds of processor time that planning may take; by
+    field what is said of its encoding."""
 
     operation: bytes
     inputs: dict[str, str]
     folder: str
     result: str
     codec: str
-    decodes: bool
     threads: int
     cpu_seconds: int
     charsets: dict[str, str] = field(default_factory=dict)

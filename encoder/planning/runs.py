@@ -7,7 +7,6 @@ from pathlib import Path
 
 from apigpu.v1.motion_pb2 import Motion
 from encoder.codecs.base import Codec
-from encoder.codecs.nvenc import driver
 from encoder.codecs.nvenc.codec import Nvenc, SessionFrames
 from encoder.ffmpeg.command import FfmpegRun
 from encoder.ffmpeg.errors import CUT_OFF, IMAGE_DAMAGE
@@ -51,8 +50,8 @@ def to_data(run: FfmpegRun) -> RunData:
 
 
 def from_data(data: RunData, codec: Codec, folder: Path) -> FfmpegRun:
-    """Return the run of a task in `folder`. Devices, and what a session may do, are those of the codec, whatever the
-    data says. Raises BadReply."""
+    """Return the run of a task in `folder`. What a session may do is the codec's affair, and so is the card that
+    decodes, whatever the data says. Raises BadReply."""
     run = FfmpegRun(_checked(data.arguments), data.fields, SIGNS[data.is_image])
     frames = _frames_from_data(data.frames, folder) if data.frames is not None else None
     if data.request is None:
@@ -61,8 +60,7 @@ def from_data(data: RunData, codec: Codec, folder: Path) -> FfmpegRun:
         raise BadReply("the codec has no sessions")
     request = replace(data.request, parameters=codec.worker.parameters, wait=codec.waits)
     if data.source is not None:
-        devices = driver.devices() if codec.decodes else ()
-        source = FfmpegRun(_checked(data.source.arguments), data.source.fields, devices=devices)
+        source = FfmpegRun(_checked(data.source.arguments), data.source.fields)
         return replace(run, stdin=SessionFrames(codec, replace(request, raw=None), source))
     if frames is None or request.raw is None or (request.raw.width, request.raw.height) != _shape(frames.clip):
         raise BadReply("a session has no frames")

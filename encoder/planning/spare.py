@@ -60,7 +60,6 @@ def plan_sample(session: PlanningSession) -> None:
             folder=str(folder),
             result=str(result),
             codec="x264",
-            decodes=False,
             threads=1,
             cpu_seconds=CPU_SECONDS,
         )

@@ -9,7 +9,9 @@ import socket
 import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
+
+from google.protobuf.message import Message
 
 from apigpu.v1 import video_pb2
 from encoder.captions.fonts import FontLibrary
@@ -19,6 +21,7 @@ from encoder.codecs.nvenc.worker_client import WorkerClient
 from encoder.ffmpeg.command import FfmpegRun
 from encoder.media.info import Source
 from encoder.media.reading import on_reading
+from encoder.media.web_pages import check_no_page
 from encoder.operations import OPERATIONS
 from encoder.operations.plan import Plan, PlanContext, check_options
 from encoder.planning.checks import check_results
@@ -76,7 +79,9 @@ class PlanningSession:
         sources = {
             key: Source(key, folder / file, request.charsets.get(key, "")) for key, file in request.inputs.items()
         }
-        codec = self._codec(request.codec, decodes=request.decodes)
+        for source in sources.values():
+            check_no_page(source, _source_text(message, source.field))
+        codec = self._codec(request.codec)
         check_options(message)
         context = PlanContext(sources, folder, request.result, codec, request.threads, self.fonts)
         plan = OPERATIONS[name](message, context)
@@ -94,10 +99,22 @@ class PlanningSession:
             font_tiers=self.fonts.tiers_read,
         )
 
-    def _codec(self, name: str, *, decodes: bool) -> Codec:
+    def _codec(self, name: str) -> Codec:
         if name == Nvenc.name:
-            return Nvenc(WorkerClient(self.settings.nvenc), waits=True, decodes=decodes)
+            return Nvenc(WorkerClient(self.settings.nvenc), waits=True, decodes=False)
         return X264(self.settings.x264_preset, self.settings.crf)
+
+
+def _source_text(message: Message, path: str) -> str:
+    """Return what a request gives as a source, by the path of its field ("scenes[7].image_url"; "images.image_url" in a
+    batch, of which a task has but one element); "" where there is none."""
+    value: Any = message
+    for part in path.split("."):
+        name, _, index = part.rstrip("]").partition("[")
+        value = getattr(value, name, "")
+        if not isinstance(value, str | Message):
+            value = value[int(index or 0)] if len(value) > int(index or 0) else ""
+    return value if isinstance(value, str) else ""
 
 
 def serve(channel: socket.socket, session: PlanningSession) -> None:

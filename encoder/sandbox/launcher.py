@@ -1,7 +1,10 @@
-"""A program of its own: `launcher.py LIMITS READABLE WRITABLE COMMAND …` gives up rights and becomes COMMAND.
+"""A program of its own: `launcher.py [--driver] LIMITS READABLE WRITABLE COMMAND …` gives up rights and becomes
+COMMAND.
 
 LIMITS are CPU seconds, bytes of address space, bytes of a file and processes, with colons between; READABLE and
-WRITABLE are paths, a line each. It imports only what every start can pay for, and knows nothing of the project.
+WRITABLE are paths, a line each. With --driver COMMAND may load the driver of a graphics card: the bytes are those of
+private memory, and it may listen on a socket. It imports only what every start can pay for, and knows nothing of the
+project.
 
 Sources: landlock(7), linux/landlock.h; seccomp(2), linux/seccomp.h, linux/filter.h, linux/audit.h.
 """
@@ -29,6 +32,10 @@ SCOPES = 0b11  # abstract unix sockets, signals; from ABI 6
 
 # System calls that are refused, by machine: socket, ptrace, process_vm_readv, process_vm_writev, io_uring_setup.
 REFUSED = {"x86_64": (41, 101, 310, 311, 425), "aarch64": (198, 117, 270, 271, 425)}
+# To what may load a driver: connect, accept, accept4. CUDA listens on a local socket for other processes that would
+# share its memory, and does not start where it may not: so it may, but reaches nobody, and lets nobody in.
+REFUSED_WITH_DRIVER = {"x86_64": (42, 43, 288), "aarch64": (203, 202, 242)}
+AF_UNIX, SOCK_SEQPACKET, SOCK_TYPE_MASK = 1, 5, 0xF
 AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 X32_BIT = 0x40000000
 # Refused beside those to what becomes no other program: fork, vfork, execve, execveat; kill, tkill, tgkill,
@@ -41,11 +48,14 @@ CLONE, CLONE_3 = {"x86_64": 56, "aarch64": 220}, 435
 CLONE_THREAD = 0x00010000
 ALLOW, KILL, ERROR = 0x7FFF0000, 0x80000000, 0x00050000
 REFUSE, UNKNOWN = ERROR | errno.EPERM, ERROR | errno.ENOSYS
-LOAD, EQUAL, AT_LEAST, HAS, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-# Where the number of a call, the machine and the first argument are.
-CALL, MACHINE, ARGUMENT = 0, 4, 16
+LOAD, EQUAL, AT_LEAST, HAS, AND, RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
+# Where the number of a call, the machine and the first two arguments are.
+CALL, MACHINE, ARGUMENT, ARGUMENT_2 = 0, 4, 16, 24
 # Where soft and hard limit are the same, the kernel kills without a word of why.
 CPU_GRACE_SECONDS = 5
+# What is beneath it is of one process alone, and forgotten by the kernel when memory runs short and nobody holds it:
+# what is looked up then is another file, which the rule does not know.
+OWN = "/proc/self"
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -55,11 +65,12 @@ def abi() -> int:
     return _syscall(CREATE_RULESET, None, ctypes.c_size_t(0), CREATE_RULESET_VERSION)
 
 
-def limit(cpu_seconds: int, memory_bytes: int, file_bytes: int, processes: int) -> None:
-    """Set the limits; none is raised above what is in force."""
+def limit(cpu_seconds: int, memory_bytes: int, file_bytes: int, processes: int, *, driver: bool = False) -> None:
+    """Set the limits; none is raised above what is in force. Memory is address space; with a `driver`, which reserves
+    much more of that than there is, private memory that can be written to (Linux 4.7)."""
     limits = {
         resource.RLIMIT_CPU: cpu_seconds,
-        resource.RLIMIT_AS: memory_bytes,
+        resource.RLIMIT_DATA if driver else resource.RLIMIT_AS: memory_bytes,
         resource.RLIMIT_FSIZE: file_bytes,
         resource.RLIMIT_NPROC: processes,
         resource.RLIMIT_CORE: 0,
@@ -92,11 +103,14 @@ def shut_in(readable: list[str], writable: list[str]) -> None:
     os.close(ruleset)
 
 
-def refuse_calls(*, alone: bool = False) -> None:
+def refuse_calls(*, alone: bool = False, driver: bool = False) -> None:
     """Refuse the system calls of REFUSED from now on, with EPERM; to what is `alone` those of REFUSED_ALONE too, and
-    any new process: threads it may have. Raises OSError."""
+    any new process: threads it may have. What may load a `driver` may listen on a local socket, which is of no use.
+    Raises OSError."""
     machine = platform.machine()
     calls = REFUSED[machine] + (REFUSED_ALONE[machine] if alone else ())
+    if driver:
+        calls += REFUSED_WITH_DRIVER[machine]
     # Each step: code, steps to leap when true, when false, value.
     steps = [(LOAD, 0, 0, MACHINE), (EQUAL, 1, 0, AUDIT_ARCH[machine]), (RETURN, 0, 0, KILL), (LOAD, 0, 0, CALL)]
     steps += [(AT_LEAST, 0, 1, X32_BIT), (RETURN, 0, 0, KILL)]
@@ -104,6 +118,10 @@ def refuse_calls(*, alone: bool = False) -> None:
         # The arguments of the newer call lie in memory, where nothing can be held against them.
         steps += [(EQUAL, 0, 1, CLONE_3), (RETURN, 0, 0, UNKNOWN), (EQUAL, 0, 4, CLONE[machine])]
         steps += [(LOAD, 0, 0, ARGUMENT), (HAS, 0, 1, CLONE_THREAD), (RETURN, 0, 0, ALLOW), (RETURN, 0, 0, REFUSE)]
+    if driver:
+        steps += [(EQUAL, 0, 7, REFUSED[machine][0]), (LOAD, 0, 0, ARGUMENT), (EQUAL, 0, 3, AF_UNIX)]
+        steps += [(LOAD, 0, 0, ARGUMENT_2), (AND, 0, 0, SOCK_TYPE_MASK), (EQUAL, 1, 0, SOCK_SEQPACKET)]
+        steps += [(RETURN, 0, 0, REFUSE), (RETURN, 0, 0, ALLOW)]
     steps += [(EQUAL, len(calls) - number, 0, call) for number, call in enumerate(calls)]
     steps += [(RETURN, 0, 0, ALLOW), (RETURN, 0, 0, REFUSE)]
     code = b"".join(struct.pack("=HBBI", *step) for step in steps)
@@ -119,7 +137,10 @@ def _allow(ruleset: int, path: str, rights: int) -> None:
         rule = struct.pack("=Qi", held, file)
         _syscall(ADD_RULE, ruleset, RULE_PATH_BENEATH, rule, 0)
     finally:
-        os.close(file)
+        if path.startswith(OWN):
+            os.set_inheritable(file, True)
+        else:
+            os.close(file)
 
 
 def _syscall(number: int, *arguments: object) -> int:
@@ -149,14 +170,18 @@ def enter(readable: list[str], writable: list[str]) -> None:
     refuse_calls(alone=True)
 
 
-def main(limits: str, readable: str, writable: str, *command: str) -> None:
+def main(limits: str, readable: str, writable: str, *command: str, driver: bool = False) -> None:
     """Give up rights, and become the command."""
-    limit(*map(int, limits.split(":")))
+    cpu_seconds, memory_bytes, file_bytes, processes = map(int, limits.split(":"))
+    limit(cpu_seconds, memory_bytes, file_bytes, processes, driver=driver)
     _check(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
     shut_in(readable.splitlines(), writable.splitlines())
-    refuse_calls()
+    refuse_calls(driver=driver)
     os.execv(command[0], command)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if sys.argv[1] == "--driver":
+        main(*sys.argv[2:], driver=True)
+    else:
+        main(*sys.argv[1:])

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from encoder.sandbox import launcher
+from servicekit.process import child_environment
 
 AUTO = "auto"
 
@@ -18,10 +19,19 @@ MAX_PROCESSES = 1024
 PROGRAMS = ("bwrap", "prlimit")
 LAUNCHER = (sys.executable, "-I", "-S", str(Path(launcher.__file__).resolve()))
 
+# What CUDA takes for granted: without /sys, or where it may not name its threads, it ends with its error 304. Sources:
+# those who shut it in and could try: NVIDIA/OpenShell 710 and 1696, nolabs-ai/nono 673, truefoundry/trueforge 466.
+SYSTEM = "/sys"
+PROCESS = "/proc/self"
+THREADS = "/proc/self/task"
+MACHINE = ("cpuinfo", "devices", "driver/nvidia*", "filesystems", "meminfo", "modules", "stat", "sys/vm", "version")
+DRIVER_VARIABLES = "CUDA_"
+
 
 @dataclass(frozen=True)
 class ProcessLimits:
-    """Limits of one FFmpeg: CPU seconds of all threads, bytes of address space, bytes of a file that it writes."""
+    """Limits of one FFmpeg: CPU seconds of all threads, bytes of address space, bytes of a file that it writes. Of one
+    that may load a driver, which reserves far more address space than it uses, bytes of private memory."""
 
     cpu_seconds: int
     memory_bytes: int
@@ -32,11 +42,11 @@ class ProcessLimits:
         """Return the limits of a task that may take `task_seconds` of wall time on every core."""
         return cls(int(task_seconds * (os.cpu_count() or 1)) + 1, memory_bytes, file_bytes)
 
-    def prlimit_options(self) -> tuple[str, ...]:
+    def prlimit_options(self, *, driver: bool = False) -> tuple[str, ...]:
         """Return the options of prlimit(1) that set them."""
         return (
             f"--cpu={self.cpu_seconds}:{self.cpu_seconds + launcher.CPU_GRACE_SECONDS}",
-            f"--as={self.memory_bytes}",
+            f"--{'data' if driver else 'as'}={self.memory_bytes}",
             f"--fsize={self.file_bytes}",
             f"--nproc={MAX_PROCESSES}",
             "--core=0",
@@ -46,12 +56,20 @@ class ProcessLimits:
 @dataclass(frozen=True)
 class SandboxAccess:
     """All that a child may see beside the system's libraries: folders that it may write to, files or folders that it
-    may read, device files that it may use. Paths are the same inside; links are followed, and must lead to what is
-    here."""
+    may read. Paths are the same inside; links are followed, and must lead to what is here.
+
+    With `devices`, be they none, it may load the driver of a graphics card: it may use these device files, and gets
+    what CUDA takes for granted and nothing more. That is the description of the machine and of itself to read, in /sys
+    and /proc, the names of its own threads to write, as much address space as it wants, and the driver's variables."""
 
     writable: tuple[Path, ...]
     readable: tuple[Path, ...]
-    devices: tuple[Path, ...] = ()
+    devices: tuple[Path, ...] | None = None
+
+    @property
+    def has_driver(self) -> bool:
+        """True where the child may load the driver of a graphics card."""
+        return self.devices is not None
 
 
 @dataclass(frozen=True)
@@ -90,12 +108,13 @@ class Bubblewrap(Sandbox):
             options += ["--ro-bind", str(path.resolve()), str(path)]
         for path in access.writable:
             options += ["--bind", str(path), str(path)]
-        for path in access.devices:
-            options += ["--dev-bind", str(path), str(path)]
+        if access.devices is not None:
+            options += _driver_options(access.devices)
         if access.writable:
             options += ["--chdir", str(access.writable[0])]
         options += ["--ro-bind", command[0], command[0], "--remount-ro", "/"]
-        return (prlimit, *self.limits.prlimit_options(), bwrap, *options, "--", *command)
+        limits = self.limits.prlimit_options(driver=access.has_driver)
+        return (prlimit, *limits, bwrap, *options, "--", *command)
 
 
 class Landlock(Sandbox):
@@ -110,9 +129,20 @@ class Landlock(Sandbox):
 
     def wrap(self, command: Sequence[str], access: SandboxAccess) -> tuple[str, ...]:
         limits = (self.limits.cpu_seconds, self.limits.memory_bytes, self.limits.file_bytes, MAX_PROCESSES)
-        readable = [str(path) for path in (*library_paths(), *access.readable, Path(command[0])) if path.exists()]
-        writable = [str(path) for path in (*access.writable, *access.devices)]
-        return (*LAUNCHER, ":".join(map(str, limits)), "\n".join(readable), "\n".join(writable), *command)
+        readable = [*library_paths(), *access.readable, Path(command[0])]
+        writable = [*access.writable]
+        if access.devices is not None:
+            found = [path for name in MACHINE for path in Path("/proc").glob(name)]
+            readable += [Path(SYSTEM), Path(PROCESS), *found]
+            writable += [Path(THREADS), *access.devices]
+        return (
+            *LAUNCHER,
+            *(["--driver"] if access.has_driver else []),
+            ":".join(map(str, limits)),
+            "\n".join(str(path) for path in readable if path.exists()),
+            "\n".join(map(str, writable)),
+            *command,
+        )
 
 
 class NoSandbox(Sandbox):
@@ -123,7 +153,34 @@ class NoSandbox(Sandbox):
 
     def wrap(self, command: Sequence[str], access: SandboxAccess) -> tuple[str, ...]:
         prlimit = shutil.which("prlimit")
-        return (prlimit, *self.limits.prlimit_options(), *command) if prlimit else tuple(command)
+        limits = self.limits.prlimit_options(driver=access.has_driver)
+        return (prlimit, *limits, *command) if prlimit else tuple(command)
+
+
+def _driver_options(devices: Sequence[Path]) -> list[str]:
+    """Return the options of bwrap(1) for a child that may load a driver. The processes of its own namespace are all
+    that it finds in /proc; what belongs to the whole machine there, and root may write to, can be read alone."""
+    options = ["--proc", "/proc"]
+    for path in (SYSTEM, *_settable_in_proc()):
+        options += ["--ro-bind", path, path]
+    for device in devices:
+        options += ["--dev-bind", str(device), str(device)]
+    for name, value in child_environment().items():
+        if name.startswith(DRIVER_VARIABLES):
+            options += ["--setenv", name, value]
+    return options
+
+
+def _settable_in_proc() -> list[str]:
+    """Return what in /proc belongs to no process and may have something to write to."""
+    with os.scandir("/proc") as entries:
+        return sorted(entry.path for entry in entries if not entry.name.isdigit() and _is_settable(entry))
+
+
+def _is_settable(entry: "os.DirEntry[str]") -> bool:
+    if entry.is_symlink():
+        return False
+    return entry.is_dir() or bool(entry.stat().st_mode & 0o222)
 
 
 SANDBOXES: dict[str, type[Sandbox]] = {"bubblewrap": Bubblewrap, "landlock": Landlock, "none": NoSandbox}

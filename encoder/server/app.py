@@ -13,6 +13,7 @@ import structlog
 
 from apigpu.encoder.v1 import encoder_pb2, encoder_pb2_grpc
 from apigpu.v1 import options_pb2, video_pb2
+from encoder.codecs.card import Card
 from encoder.codecs.nvenc import driver
 from encoder.config import EncoderSettings
 from encoder.tasks import inputs
@@ -75,10 +76,7 @@ class EncoderServicer(encoder_pb2_grpc.EncoderServiceServicer):
             stuck_slots=slots.stuck,
             codecs=_codecs(capabilities, working=True),
             unusable_codecs=_codecs(capabilities, working=False),
-            cards=[
-                encoder_pb2.Card(name=card.name, formats=list(card.formats), fault=card.fault, sessions=card.sessions)
-                for card in capabilities.cards
-            ],
+            cards=[_card(card) for card in capabilities.cards],
             version=VERSION,
             ffmpeg_version=capabilities.ffmpeg_version,
             max_input_bytes=limits.max_input_bytes,
@@ -100,6 +98,17 @@ def _codecs(capabilities: Capabilities, *, working: bool) -> list[encoder_pb2.Co
         for state in capabilities.codecs
         if working is not bool(state.fault)
     ]
+
+
+def _card(card: Card) -> encoder_pb2.Card:
+    return encoder_pb2.Card(
+        name=card.name,
+        formats=list(card.formats),
+        fault=card.fault,
+        sessions=card.sessions,
+        decodes=card.decodes,
+        decode_fault=card.decode_fault,
+    )
 
 
 def access_control(networks: Sequence[Network], session_token: str) -> AroundCall:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import itertools
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -47,6 +46,11 @@ class CodecState:
     def fault(self) -> str:
         """Why it does not work now: a card that is lost later is tried by each task anew."""
         return self.tried or self.codec.fault
+
+    @property
+    def is_to_be_tried(self) -> bool:
+        """True while it did not work when it was last tried, or its hardware does not decode although it is set to."""
+        return bool(self.tried or self.codec.decode_fault)
 
 
 @dataclass(frozen=True)
@@ -107,16 +111,16 @@ async def detect(settings: EncoderSettings) -> AsyncIterator[Capabilities]:
 
 
 async def _try_again(states: Sequence[CodecState], query: Query, backoff: Backoff) -> None:
-    """Try the codecs that did not work, with growing pauses, until all do: other programs give sessions back."""
-    for failures in itertools.count(1):
-        faulty = [state for state in states if state.tried]
-        if not faulty:
-            return
+    """Try what did not work, with growing pauses: other programs give sessions back, and decoding may fail in a
+    task."""
+    failures = 0
+    while True:
+        failures = failures + 1 if any(state.is_to_be_tried for state in states) else 0
         await asyncio.sleep(backoff.pause_seconds(failures))
-        for state in faulty:
+        for state in [state for state in states if state.is_to_be_tried]:
             with log_and_continue("cannot try a codec", codec=state.codec.name):
-                state.tried = await state.codec.find_fault(query)
-                if not state.tried:
+                was_tried, state.tried = state.tried, await state.codec.find_fault(query)
+                if was_tried and not state.tried:
                     log.info("a codec works now", codec=state.codec.name, device=state.codec.device)
 
 
@@ -184,8 +188,18 @@ async def report(settings: EncoderSettings) -> dict[str, Any]:
                     {"name": card.name, "formats": list(card.formats), "works": not card.fault, "reason": card.fault}
                     for card in detected.cards
                 ],
+                "nvdec": _decoding(detected.cards, is_wanted=settings.nvdec),
             },
             "fonts": [path.name for path in font_files(settings.fonts_dir) + bundled_files()],
             "work_dir": str(settings.work_dir.resolve()),
             "output_dir": str((settings.output_dir or settings.work_dir).resolve()),
         }
+
+
+def _decoding(cards: Sequence[Card], *, is_wanted: bool) -> dict[str, Any]:
+    """Return whether cards decode the inputs too, and why not."""
+    faults = [f"{card.name}: {card.decode_fault}" for card in cards if card.decode_fault]
+    reason = "; ".join(faults) if is_wanted else "NVDEC is not set"
+    if not reason and not any(card.decodes for card in cards):
+        reason = "no card can be used"
+    return {"works": not reason, "reason": reason}

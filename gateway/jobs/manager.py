@@ -35,6 +35,8 @@ MAX_WAIT_SECONDS = 300.0
 MAX_WAITS = 200
 # At shutdown: long enough to return a job that has just ended, and a store that is away delays no caller for longer.
 LAST_READ_SECONDS = 1.0
+# A job that is followed is read again after so many looks at it, should a change not have been told.
+REREAD_CHECKS = 6
 CANCELLED = Failure(code=Cancelled.code.value[0], message="The job was cancelled.", reason="JOB_CANCELLED")
 
 
@@ -236,7 +238,7 @@ class JobManager:
 
     async def wait(self, job_id: str) -> Job:
         """Wait until the job has ended; return it. Raise Unavailable if the gateway shuts down before."""
-        with self.store.index.listening(job_id) as changed:
+        with self.store.index.followers.following(job_id) as changed:
             async for latest in self.follow(job_id, changed):
                 job = latest
         return job
@@ -250,7 +252,7 @@ class JobManager:
         while True:
             job = None
             with contextlib.suppress(Unavailable):
-                job = await self._before_close(self.store.get(job_id), grace_seconds=LAST_READ_SECONDS)
+                job = await self._before_close(self._latest(job_id), grace_seconds=LAST_READ_SECONDS)
             if job is not None:
                 yield job
                 if job.status.is_terminal:
@@ -262,6 +264,9 @@ class JobManager:
                     reason="SHUTTING_DOWN",
                     metadata={"job_id": job_id},
                 )
+
+    async def _latest(self, job_id: str) -> Job:
+        return await self.store.latest(job_id, REREAD_CHECKS * self.policy.recheck_seconds)
 
     async def changed(self, changed: asyncio.Event) -> None:
         """Wait for the event or for the shutdown, `recheck_seconds` at most."""

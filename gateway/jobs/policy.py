@@ -17,7 +17,7 @@ class JobPolicy:
     max_items: int
     # Between two looks at the cost of a job that runs on rented instances.
     cost_check_seconds: float = 1.0
-    # Between two reads of a job that is waited for: its changes are seen at once, unless the watch on records is down.
+    # Between two looks at a job that is waited for: its changes are seen at once, unless the watch on records is down.
     recheck_seconds: float = 5.0
     # For the cancellation of a rejected job, while the store does not answer.
     withdraw_seconds: float = 600.0

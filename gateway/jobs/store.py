@@ -1,16 +1,16 @@
 """Job records: one entry a job, changed by compare-and-set, with an index of all of them kept up by a watch."""
 
-import asyncio
 import contextlib
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from gateway.jetstream.keyvalue import KeyValue
 from gateway.jetstream.records import Records, UnreadableRecord
 from gateway.jobs import model
 from gateway.jobs.claims import Claims
+from gateway.jobs.followers import Followers
 from gateway.jobs.model import Job, Status, UnfitEncoder
 from servicekit.codec import to_json
 from servicekit.errors import InvalidArgument, NotFound
@@ -52,7 +52,7 @@ class JobIndex:
         self._with_intermediates: list[str] = []
         self.tasks_waiting = 0
         self.tasks_running = 0
-        self.listeners: dict[asyncio.Event, tuple[str, bool]] = {}
+        self.followers = Followers(self.is_waiting)
         # Called with the id of a job that is seen to have ended, on whichever gateway.
         self.on_end: list[Callable[[str], None]] = []
 
@@ -72,9 +72,10 @@ class JobIndex:
         if job is not None and has_moved and now.status.is_terminal:
             for listener in self.on_end:
                 listener(job_id)
-        for event, (wanted, queue) in self.listeners.items():
-            if wanted == job_id or (has_moved and queue):
-                event.set()
+        self.followers.changed(job_id, job)
+        if has_moved:
+            was_waiting = before.status is Status.IN_QUEUE
+            self.followers.moved(job_id, left_queue=was_waiting and now.status is not Status.IN_QUEUE)
 
     def ids(self, is_wanted: Callable[[Status], bool], before: str = "") -> list[str]:
         """Return the ids of jobs by their status, the oldest first, of those before the id `before` ("": of all)."""
@@ -94,6 +95,10 @@ class JobIndex:
         found = self._known.get(job_id, NOTHING).unfit.get(index, ())
         return [entry.encoder for entry in found if entry.failed_at > since]
 
+    def is_waiting(self, job_id: str) -> bool:
+        """Return True for a job that no encoder has begun."""
+        return self._known.get(job_id, NOTHING).status is Status.IN_QUEUE
+
     def place(self, job_id: str) -> int:
         """Return the place of a waiting job in the queue, from 1."""
         return bisect_left(self._waiting, job_id) + 1
@@ -108,16 +113,6 @@ class JobIndex:
         for job_id in self._with_waiting_tasks:
             counts.update(self._known[job_id].waiting)
         return dict(counts)
-
-    @contextlib.contextmanager
-    def listening(self, job_id: str, *, queue: bool = False) -> Iterator[asyncio.Event]:
-        """Return an event that is set when the job changes, and with `queue` when any job changes its status."""
-        event = asyncio.Event()
-        self.listeners[event] = (job_id, queue)
-        try:
-            yield event
-        finally:
-            del self.listeners[event]
 
 
 def _set(ids: list[str], job_id: str, wanted: bool) -> None:
@@ -159,6 +154,13 @@ class JobStore(Records[Job]):
         if job is None:
             raise self.not_found(key)
         return job
+
+    async def latest(self, key: str, max_age_seconds: float) -> Job:
+        """Return a job that is followed as it was seen within that time, else as the store has it."""
+        followed = self.index.followers.jobs.get(key)
+        if followed is None:
+            return await self.get(key)
+        return await followed.latest(lambda: self.get(key), max_age_seconds)
 
     async def _read(self, key: str) -> tuple[Job, int] | None:
         # Ids come from callers; what is no id may be no valid key either.

@@ -33,7 +33,7 @@ class KedaScaler(externalscaler_pb2_grpc.ExternalScalerServicer):
     ) -> AsyncIterator[pb2.IsActiveResponse]:
         """Yield whether there is any task, now and at every change, until the gateway shuts down."""
         last: bool | None = None
-        with self.jobs.store.index.listening("", queue=True) as moved:
+        with self.jobs.store.index.followers.following_queue() as moved:
             while not self.jobs.closing.is_set():
                 if (is_active := self._tasks > 0) is not last:
                     yield pb2.IsActiveResponse(result=is_active)

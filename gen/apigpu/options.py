@@ -327,6 +327,8 @@ class CaptionOptions(TypedDict, total=False):
         charset: Encoding of the subtitles, like "windows-1251" or "shift_jis". When not given, their byte order
             mark counts, else what their server says, else they are UTF-8 where they can be; else it is guessed, and
             a warning names it.
+        language: Language of the subtitles ("tr", "el-GR"), by whose rules capitals are made. When not given, that
+            which the file gives counts.
         max_cost_usd: The most that the job may cost, in US dollars. One that is expected to cost more is refused
             (FAILED_PRECONDITION, reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost
             nothing. At least 0.
@@ -340,6 +342,9 @@ class CaptionOptions(TypedDict, total=False):
     ]
     container: Annotated[Container | None, Option("The kind of file to make.", "container", default="mp4")]
     charset: Annotated[str | None, Option('Encoding of the subtitles, like "windows-1251" or "shift_jis".', "charset")]
+    language: Annotated[
+        str | None, Option('Language of the subtitles ("tr", "el-GR"), by whose rules capitals are made.', "language")
+    ]
     max_cost_usd: Annotated[
         float | None, Option("The most that the job may cost, in US dollars.", "max-cost-usd", minimum=0)
     ]
@@ -511,7 +516,7 @@ OPERATIONS: dict[str, Operation] = {
         {
             "video": Input("Source of the video."),
             "subtitles": Input(
-                "Source of the subtitles: SubRip (.srt), WebVTT (.vtt), ASS or SSA; told by the content."
+                "Source of the subtitles: SubRip (.srt), WebVTT (.vtt), ASS, SSA, SBV, LRC, TTML, SAMI or whisper's JSON; told by the content."
             ),
         },
         CaptionOptions,

@@ -4,6 +4,7 @@ import contextlib
 
 from hypothesis import strategies as st
 
+from encoder.captions import ass
 from encoder.captions.formats import Script, SubtitleError, read
 from tests.support.fuzz import bounded, fuzz, joined
 
@@ -30,6 +31,51 @@ PARTS = st.sampled_from(
         *("[Script Info]\n", "ScriptType: v4.00+\n", "[V4+ Styles]\n", "[Events]\n", "PlayResX: 1\n"),
         *("Format: Layer, Start, End, Style, Text\n", "Format: Name, Fontname, Fontsize\n", "Style: A,B,C\n"),
         *("Dialogue: 0,0:00:01.00,0:00:02.00,A,hi\n", "Dialogue: ,,,,\n", "Comment: ", "{\\k10}", "\\N", ",", ":"),
+        *(
+            "{\\pos(1,2)}",
+            "{\\i1\\c&HFF&",
+            "{y:i}",
+            "<br>",
+            "<v X>",
+            "<rt>",
+            "&amp;amp;",
+            "```",
+            "```srt\n",
+            "::cue(.a){",
+            "\\N",
+        ),
+        *(
+            "id:a width:40%\n",
+            "region:a",
+            "line:10%",
+            "-00:00:01,000 --> 0:0:3\n",
+            "٠٠:٠٠:٠١،٠٠٠",
+            " → ",
+            "\u200e",
+            "[",
+            "--&gt;",
+        ),
+        *("<tt>", "<body>", "<p begin='1s' end='2s'>", "<span tts:color='red'>", "</p>", "</tt>", "<!DOCTYPE tt []>"),
+        *(
+            "<SAMI>",
+            "<SYNC Start=1000>",
+            "<P Class=A>",
+            "[00:01.00]",
+            "[ar:x]\n",
+            "<00:01.00>",
+            "0:00:01.000,0:00:02.000\n",
+        ),
+        *(
+            "{1}{1}25\n",
+            "{25}{50}",
+            "[10][20]",
+            "|",
+            "/",
+            '[{"start":1,',
+            '"end":2,"text":"x"}]',
+            '{"segments":',
+            "Scenarist_SCC",
+        ),
         *("a", "é", "e\u0301", "\u0301\u0323", "漢字", "سلام", "😀", "\u202e", "\ufffd"),
     ]
 )
@@ -40,7 +86,9 @@ def check(data):
     with bounded(len(data)), contextlib.suppress(SubtitleError):
         found = read(data)
         if not isinstance(found, Script):
-            assert all(0 <= cue.start_ms < cue.end_ms for cue in found)
+            assert found.cues
+            assert all(0 <= cue.start_ms < cue.end_ms for cue in found.cues)
+            assert ass.write_script(map(ass.PlacedCue, found.cues), 64, 36).count("\nDialogue: ") <= 2 * len(found.cues)
 
 
 @fuzz(examples=60, text=joined(PARTS | st.text(max_size=5)), encoding=ENCODINGS)

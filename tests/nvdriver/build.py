@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 SOURCES = Path(__file__).parent / "native"
-CUDA = ("control", "log", "ledger", "device", "context", "memory", "stream", "refused")
+CUDA = ("control", "log", "ledger", "machine", "device", "context", "memory", "stream", "refused")
 ENCODE = (
     "api", "av1", "bitstream", "caps", "config", "frame", "guid", "h264", "hevc", "input", "level", "picture", "preset",
     "resource", "seat", "session", "version",

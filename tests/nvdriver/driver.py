@@ -22,6 +22,7 @@ SETTINGS = {
     "api_version": "newest API of the encoder: 13.1",
     "device_lost": "1: every call fails from now on",
     "devices": "how many there are: 1; with 0 cuInit fails",
+    "device_file": "a file that cuInit opens for reading and writing, as it does /dev/nvidiactl; without it error 100",
     "counts_none": "1: cuInit goes well all the same, and no card is counted",
     "device_name": "API-GPU stand-in (no GPU)",
     "codecs": "what the chip encodes: h264,hevc,av1; empty for a chip without an encoder",
@@ -45,7 +46,8 @@ NVENC_STATUSES = {
 CUDA_STATUSES = {
     0: "CUDA_SUCCESS", 1: "CUDA_ERROR_INVALID_VALUE", 2: "CUDA_ERROR_OUT_OF_MEMORY", 3: "CUDA_ERROR_NOT_INITIALIZED",
     100: "CUDA_ERROR_NO_DEVICE", 101: "CUDA_ERROR_INVALID_DEVICE", 201: "CUDA_ERROR_INVALID_CONTEXT",
-    400: "CUDA_ERROR_INVALID_HANDLE", 801: "CUDA_ERROR_NOT_SUPPORTED", 999: "CUDA_ERROR_UNKNOWN",
+    304: "CUDA_ERROR_OPERATING_SYSTEM", 400: "CUDA_ERROR_INVALID_HANDLE", 801: "CUDA_ERROR_NOT_SUPPORTED",
+    999: "CUDA_ERROR_UNKNOWN",
 }  # fmt: skip
 
 

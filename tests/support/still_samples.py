@@ -44,12 +44,21 @@ def gray_profile(gamma):
     return _profile(b"GRAY", {b"wtpt": _xyz(0.9642, 1, 0.8249), b"kTRC": curve})
 
 
+def ink_profile(lightness):
+    """Return an ICC profile of four inks: paper is white, whatever is on it gray of a lightness (0 to 100)."""
+    white, gray = bytes((255, 128, 128)), bytes((round(lightness * 2.55), 128, 128))
+    ramp = bytes(range(256))
+    head = b"mft1" + bytes(4) + bytes((4, 3, 2, 0)) + struct.pack(">9i", *(65536 * (n in (0, 4, 8)) for n in range(9)))
+    table = head + ramp * 4 + white + gray * 15 + ramp * 3
+    return _profile(b"CMYK", {b"wtpt": _xyz(0.9642, 1, 0.8249), b"A2B0": table}, kind=b"prtr", space=b"Lab ")
+
+
 def _xyz(*values):
     return b"XYZ " + bytes(4) + b"".join(struct.pack(">i", round(value * 65536)) for value in values)
 
 
-def _profile(space, tags):
-    head = struct.pack(">4s4s4s4s4s", b"\x02\x10\0\0", b"mntr", space, b"XYZ ", bytes(4)).rjust(28, b"\0")
+def _profile(colors, tags, kind=b"mntr", space=b"XYZ "):
+    head = struct.pack(">4s4s4s4s4s", b"\x02\x10\0\0", kind, colors, space, bytes(4)).rjust(28, b"\0")
     place, table, body = 128 + 4 + 12 * (len(tags) + 2), b"", b""
     text = b"desc" + bytes(4) + struct.pack(">I", 2) + b"x\0" + bytes(78)
     for name, data in {**tags, b"desc": text, b"cprt": b"text" + bytes(4) + b"none\0\0\0\0"}.items():

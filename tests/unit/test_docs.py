@@ -10,13 +10,15 @@ import typer
 from api_gpu.cli.main import app
 from api_gpu.deploy.runpod import GPU_TYPES
 from api_gpu.local.up import UpSettings
-from encoder.codecs.nvenc import driver
+from encoder.codecs.nvenc import driver, nvdec
 from encoder.config import EncoderSettings
 from gateway.config import GatewaySettings
 from gateway.fleet.settings import FleetSettings
 from gateway.rest.routes import endpoints
 from tests.support.paths import ROOT
 from tools import reference
+from tools.gpu_check.checks import CHECKS
+from tools.gpu_check.report import COLUMNS
 
 DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
@@ -134,9 +136,9 @@ def test_every_reason_is_documented_and_every_documented_one_exists():
 
 
 def test_the_make_targets_that_the_docs_name_exist():
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for page in PAGES:
-        named = set(re.findall(r"`make ([a-z]+)", page.read_text()))
+        named = set(re.findall(r"`make ([a-z-]+)", page.read_text()))
         assert named <= targets, page.name
 
 
@@ -161,6 +163,15 @@ def test_the_files_that_the_pages_name_exist(page):
 def test_the_docs_of_nvenc_name_what_can_be_wrong():
     told = (DOCS / "guides" / "nvenc.md").read_text()
     faults = [driver.NO_DRIVER, driver.NO_VIDEO, driver.TOO_OLD, driver.NO_CARD, driver.NO_ENCODER, driver.FULL]
+    faults += [
+        nvdec.NO_LIBRARY,
+        nvdec.SHUT_OUT,
+        nvdec.NO_PROC,
+        nvdec.WRONG,
+        nvdec.NO_H264,
+        nvdec.TOO_LONG,
+        nvdec.FAILED,
+    ]
     for fault in faults:
         assert f"| {re.split(r'[(:;,]', fault)[0].strip()}" in told
 
@@ -180,6 +191,12 @@ def test_the_settings_that_a_page_names_exist(page):
     known |= {"GATEWAY_MEMORY", "ENCODER_MEMORY"}  # of the compose file alone
     named = set(re.findall(r"`([A-Z][A-Z0-9]*_[A-Z0-9_]+)[`=]", page.read_text()))
     assert {name for name in named if not name.startswith("PRESET_")} <= known
+
+
+def test_the_docs_of_the_check_of_cards_name_its_checks_and_columns():
+    sheet, guide = ((DOCS / "guides" / name).read_text() for name in ("gpu-check.md", "nvenc.md"))
+    assert [names[0] for names, _ in rows(section(sheet, "What the rows tell"))] == list(CHECKS)
+    assert f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}" in section(guide, "Cards")
 
 
 def test_the_page_on_runpod_names_what_there_is():

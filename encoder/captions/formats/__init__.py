@@ -1,8 +1,12 @@
-"""Subtitles of any kind, detected by their content: SubRip, WebVTT, ASS and SSA."""
+"""Subtitles of any kind, detected by their content: SubRip and what is like it, WebVTT, ASS and SSA, TTML, SAMI, LRC,
+MicroDVD and MPL2, and the JSON of whisper."""
 
-from encoder.captions.formats import subrip, substation, webvtt
+from typing import Protocol
+
+from encoder.captions.formats import counted, kinds, lrc, sami, subrip, substation, transcripts, ttml, webvtt
+from encoder.captions.formats.cue import MARK, Cue, LeftOut, Place, SubtitleError, Subtitles
 from encoder.captions.formats.encodings import CharsetError, DecodedText, decode
-from encoder.captions.formats.subrip import MARK, Cue, SubtitleError, font_color
+from encoder.captions.formats.envelope import unwrap
 from encoder.captions.formats.substation import Script
 
 __all__ = [
@@ -10,25 +14,45 @@ __all__ = [
     "CharsetError",
     "Cue",
     "DecodedText",
+    "LeftOut",
+    "Place",
     "Script",
     "SubtitleError",
+    "Subtitles",
     "decode",
-    "font_color",
     "parse",
     "read",
 ]
 
 
-def read(data: bytes) -> list[Cue] | Script:
+class SubtitleReader(Protocol):
+    """A module that reads a kind of subtitles."""
+
+    def matches(self, text: str) -> bool:
+        """Return True if a file is of the kind."""
+
+    def parse(self, text: str) -> Subtitles | Script:
+        """Return what the file holds. Raises SubtitleError."""
+
+
+READERS: tuple[SubtitleReader, ...] = (webvtt, ttml, sami, transcripts, counted, lrc, substation)
+"""Of each kind but SubRip, which anything else is taken for."""
+
+
+def read(data: bytes) -> Subtitles | Script:
     """Return what `parse` does for a file of which nothing is said. Raises SubtitleError."""
     return parse(decode(data).text)
 
 
-def parse(text: str) -> list[Cue] | Script:
-    """Return the cues of a file in its order, those without text or length left out; of ASS and SSA the script, which
-    has a look of its own. Raises SubtitleError."""
-    if webvtt.matches(text):
-        return webvtt.parse(text)
-    if substation.matches(text):
-        return substation.parse(text)
-    return subrip.parse(text)
+def parse(text: str) -> Subtitles | Script:
+    """Return the cues of a file in its order, and what is left out of it; of ASS and SSA the script, which has a look
+    of its own. Raises SubtitleError."""
+    text = unwrap(text)
+    for reader in READERS:
+        if reader.matches(text):
+            return reader.parse(text)
+    try:
+        return subrip.parse(text)
+    except SubtitleError:
+        kinds.check_text(text)
+        raise

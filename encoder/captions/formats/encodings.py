@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import chardet
 
 from apigpu.v1 import video_pb2
+from encoder.captions.formats.cue import SubtitleError
 from encoder.captions.formats.detection import GUESSED, SAMPLE_BYTES, candidates
-from encoder.captions.formats.subrip import SubtitleError
+from encoder.captions.formats.kinds import READ, check_bytes
 from servicekit.text import normalize
 
 FIELD = "url_srt"
@@ -61,7 +62,10 @@ SURELY_UTF8 = 4
 DAMAGED_END = re.compile(r"(?<!\r)\r+\n")
 # What Python says of a letter that is cut off, in its codecs.
 CUT = ("unexpected end", "incomplete", "truncated")
-NO_TEXT = "it is not a text file; give subtitles as SubRip (.srt), WebVTT (.vtt) or ASS (.ass)."
+NO_TEXT = f"it is not a text file; give {READ}."
+# What a tool that crashed leaves in a text; of other files it is more, and other controls are beside it.
+MAX_ZEROS = 0.05
+CONTROLS = re.compile(r"[\x01-\x08\x0e-\x19\x1b-\x1f]")
 
 
 class CharsetError(ValueError):
@@ -80,6 +84,7 @@ class DecodedText:
 def decode(data: bytes, charset: str = "", declared: str = "") -> DecodedText:
     """Return the text of a file. A byte order mark wins over `charset`, which the caller names; `declared` is what a
     server says, and counts where it can be. Raises SubtitleError, CharsetError."""
+    check_bytes(data)
     mark = next(((mark, name) for mark, name in BYTE_ORDER_MARKS if data.startswith(mark)), None)
     wanted = _codec(charset) if charset else ""
     if charset and not wanted:
@@ -224,8 +229,8 @@ def _wide(data: bytes) -> str:
 
 
 def _plain(text: str) -> str:
-    text = DAMAGED_END.sub("\n", text).replace("\r", "\n")
-    if "\0" in text:
+    text = DAMAGED_END.sub("\n", text).replace("\r", "\n").rstrip("\0")
+    if "\0" in text and (text.count("\0") > MAX_ZEROS * len(text) or CONTROLS.search(text)):
         raise SubtitleError(NO_TEXT)
     # Composed: fonts have "é" more often than they can put an accent on "e".
     return normalize("NFC", text)

@@ -8,7 +8,17 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from encoder.captions.formats.subrip import SubtitleError, check_count
+from encoder.captions.formats.clock import parse_clock
+from encoder.captions.formats.cue import (
+    BACKWARDS,
+    MAX_ECHO,
+    NO_TIME,
+    LeftOut,
+    SubtitleError,
+    check_count,
+    check_left,
+    name_cue,
+)
 
 SECTION = re.compile(r"\[([^\[\]]+)\]\s*")
 STYLES = ("v4 styles", "v4+ styles")
@@ -18,8 +28,9 @@ OVERRIDE = re.compile(r"(\{[^{}]*\})")
 FONT = re.compile(r"\\fn([^\\}]*)")
 DRAWING = re.compile(r"\\p[1-9]")
 BREAK = re.compile(r"\\[Nnh]")
-# Where the font stands in a style and the text in an event, of scripts that do not say it.
+# Where the font stands in a style, and the text and the times in an event, of scripts that do not say it.
 FONT_PLACE, TEXT_PLACE = 1, 9
+TIME_PLACES = 1, 2
 # What libass asks for where a style names no font, and where a caption's style is not there and none is called Default.
 UNNAMED = "Arial"
 DEFAULT_STYLE = re.compile(r":\s*\**Default\s*,")
@@ -28,12 +39,22 @@ DEFAULT_STYLE = re.compile(r":\s*\**Default\s*,")
 @dataclass(frozen=True)
 class Line:
     """A line of a script: its section in small letters, and its value between what stands before and after it: the font
-    of a style, the text of a caption; "" for any other line."""
+    of a style, the text of a caption; "" for any other line. `times` are those of a caption, as they stand."""
 
     section: str
     before: str
     value: str = ""
     after: str = ""
+    times: tuple[str, str] = ("", "")
+
+
+@dataclass(frozen=True)
+class ShownEvent:
+    """When a caption of a script is shown, in milliseconds, and its name in the file."""
+
+    name: str
+    start_ms: int
+    end_ms: int
 
 
 @dataclass(frozen=True)
@@ -41,6 +62,8 @@ class Script:
     """A script; its captions are counted from 1 in the order of the file."""
 
     lines: tuple[Line, ...]
+    events: tuple[ShownEvent, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
     def captions(self) -> list[str]:
         """Return the text of each caption, without commands; of drawings nothing."""
@@ -67,45 +90,64 @@ class Script:
 
 def matches(text: str) -> bool:
     """Return True if a file has the sections of a script."""
-    sections = (SECTION.fullmatch(line.strip()) for line in text.lstrip("\ufeff").splitlines())
+    sections = (SECTION.fullmatch(line.strip()) for line in text.splitlines())
     return any(match and match[1].lower() in (*STYLES, EVENTS, "script info") for match in sections)
 
 
 def parse(text: str) -> Script:
     """Read a script. Raises SubtitleError."""
-    script = Script(tuple(_lines(text.lstrip("\ufeff"))))
-    captions = sum(line.section == EVENTS and line.value != "" for line in script.lines)
-    check_count(captions)
-    if not captions:
+    lines = tuple(_lines(text))
+    found = [(number, line) for number, line in enumerate(lines, 1) if line.section == EVENTS and line.value]
+    check_count(len(found))
+    if not found:
         raise SubtitleError("there are no captions in it; a caption is a line 'Dialogue: …' under [Events].")
-    return script
+    events = [
+        _event(name_cue(count, number, ",".join(line.times)), line) for count, (number, line) in enumerate(found, 1)
+    ]
+    left_out = tuple(event for event in events if isinstance(event, LeftOut))
+    if len(left_out) == len(events):
+        check_left(left_out)
+    return Script(lines, tuple(event for event in events if isinstance(event, ShownEvent)), left_out)
+
+
+def _event(name: str, line: Line) -> ShownEvent | LeftOut:
+    """Return when a caption is shown, or why it is not: libass, which draws it, sees to the rest."""
+    start, end = (parse_clock(time.strip()) for time in line.times)
+    if start is None or end is None:
+        return LeftOut(name, "has times that are not like '0:00:01.00,0:00:04.00'")
+    if end <= start:
+        return LeftOut(name, BACKWARDS if end < start else NO_TIME)
+    return ShownEvent(name, start, end)
 
 
 def _lines(text: str) -> Iterator[Line]:
-    section, place = "", 0
+    section, place, times = "", 0, TIME_PLACES
     for line in text.splitlines():
         if match := SECTION.fullmatch(line.strip()):
             section = match[1].lower()
-            place = TEXT_PLACE if section == EVENTS else FONT_PLACE
+            place, times = TEXT_PLACE if section == EVENTS else FONT_PLACE, TIME_PLACES
         kind, colon, rest = line.partition(":")
         kind, fields = kind.strip().lower(), [part.strip().lower() for part in rest.split(",")]
         if kind == "format" and section in (*STYLES, EVENTS):
             wanted = "text" if section == EVENTS else "fontname"
             place = fields.index(wanted) if wanted in fields else place
+            if "start" in fields and "end" in fields:
+                times = fields.index("start"), fields.index("end")
         if colon and ((section in STYLES and kind == "style") or (section == EVENTS and kind == "dialogue")):
-            yield _split_line(section, line, colon, place)
+            yield _split_line(section, line, colon, place, times)
         else:
             yield Line(section, line)
 
 
-def _split_line(section: str, line: str, colon: str, place: int) -> Line:
+def _split_line(section: str, line: str, colon: str, place: int, times: tuple[int, int]) -> Line:
     head, _, rest = line.partition(colon)
     parts = rest.split(",", place)
     if len(parts) <= place:
         return Line(section, line)
     before = head + colon + "".join(part + "," for part in parts[:place])
     if section not in STYLES:
-        return Line(section, before, parts[place])
+        start, end = (parts[at].strip()[:MAX_ECHO] if at < place else "" for at in times)
+        return Line(section, before, parts[place], times=(start, end))
     font, comma, after = parts[place].partition(",")
     return Line(section, before, font if _family(font) else UNNAMED, comma + after)
 

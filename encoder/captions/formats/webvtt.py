@@ -1,124 +1,105 @@
-"""WebVTT (W3C, https://www.w3.org/TR/webvtt1/) to cues: marks, class colors, places and the times of words are kept.
+"""WebVTT (W3C, https://www.w3.org/TR/webvtt1/) to cues: marks, styles of classes, places, regions and the times of
+words are kept.
 
-Styles, regions, voices, languages and ruby are left out. Marks are handed on as SubRip's.
+A cue ends at an empty line: one of blanks is a line of its text.
 """
 
-import html
+import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
-from encoder.captions.formats.subrip import ARROW, Cue, SubtitleError, check_text, shown_cues
+from encoder.captions.formats import vtt_boxes, vtt_styles
+from encoder.captions.formats.clock import parse_times
+from encoder.captions.formats.cue import MAX_ECHO, Cue, LeftOut, Subtitles, gather, name_cue
+from encoder.captions.formats.markup import read_marks
 
 HEAD = re.compile(r"WEBVTT(?:[ \t].*)?")
-CLOCK = re.compile(r"(?:(\d{1,4}):)?([0-5]?\d):([0-5]?\d)[.,](\d{1,3})")
-TOKEN = re.compile(r"<([^<>]*)>")
-KEPT = ("b", "i", "u")
-# The default classes of the standard, 5.
-COLORS = ("white", "lime", "cyan", "red", "yellow", "magenta", "blue", "black")
+LANGUAGE = re.compile(r"Language:\s*([A-Za-z0-9-]{2,35})\s*", re.IGNORECASE)
+# What blocks without times begin with; X-TIMESTAMP-MAP stands in parts of streams.
+KINDS = ("NOTE", "STYLE", "REGION", "WEBVTT", "X-TIMESTAMP-MAP")
 EXAMPLE = "00:01.000 --> 00:04.000"
-NO_BREAK = "\u2060"
-# The number of a letter that cannot be: Python takes long ones for an error, after reading them for long.
-NO_LETTER = re.compile(r"&#[xX]?[0-9a-fA-F]{9,};?")
-REPLACEMENT = "\ufffd"
-MIDDLE, MIDDLE_LINE = 50.0, 8
-PERCENT, LINE_NUMBER = re.compile(r"\d{1,9}(\.\d{1,9})?%"), re.compile(r"\d{1,9}")
+MAX_REGIONS = 1000
+VERTICAL = "vertical"
+
+
+@dataclass
+class _File:
+    """What the blocks before the cues say, and what is met that is not obeyed."""
+
+    regions: dict[str, vtt_boxes.Region] = field(default_factory=dict)
+    styles: dict[str, list[str]] = field(default_factory=dict)
+    ignored: set[str] = field(default_factory=set)
 
 
 def matches(text: str) -> bool:
     """Return True if a file says that it is WebVTT."""
-    return HEAD.fullmatch(text.lstrip("\ufeff").split("\n", 1)[0].rstrip("\r")) is not None
+    return HEAD.fullmatch(text.split("\n", 1)[0]) is not None
 
 
-def parse(text: str) -> list[Cue]:
-    """Return the cues of a file, in its order; those without text or length are left out. Raises SubtitleError."""
-    blocks = _blocks(text.lstrip("\ufeff").splitlines())
-    return shown_cues((_cue(count, line, block) for count, (line, block) in enumerate(blocks, 1)), EXAMPLE)
+def parse(text: str) -> Subtitles:
+    """Return the cues of a file, in its order. Raises SubtitleError."""
+    file = _File()
+    blocks = _blocks(text.splitlines())
+    head = next(blocks)[1]
+    language = next((match[1] for line in head if (match := LANGUAGE.fullmatch(line))), "")
+    return gather(_cues(blocks, file), EXAMPLE, file.ignored, language)
 
 
 def _blocks(lines: list[str]) -> Iterator[tuple[int, list[str]]]:
-    """Yield each cue as (the line number of its times, its lines from the times on). What has no times is a comment, a
-    style, a region or the head."""
+    """Yield what stands between empty lines as (the line number of its first, its lines). Times begin a block of their
+    own, as the empty line above them may be missing."""
     block: list[str] = []
-    first = 0
-    for number, line in enumerate([*lines, ""], 1):
-        if ARROW in line or not line.strip():
-            if block:
-                yield first, block
+    first = 1
+    for number, line in enumerate(itertools.chain(lines, [""]), 1):
+        starts = _has_arrow(line)
+        if block and (not line or (starts and not _is_name(block))):
+            yield first, block[:-1] if starts and block[-1].strip().isdecimal() else block
             block = []
-        if ARROW in line:
-            first, block = number, [line]
-        elif block:
+        if line:
+            first = first if block else number
             block.append(line)
 
 
-def _cue(count: int, line: int, block: list[str]) -> Cue:
-    before, _, after = block[0].partition(ARROW)
-    parts = after.split()
-    start, end = _milliseconds(before.strip()), _milliseconds(parts[0] if parts else "")
-    where = f"caption {count}, line {line}"
-    if start is None or end is None:
-        raise SubtitleError(f"{where}: '{block[0].strip()[:60]}' is not like '{EXAMPLE}'.")
-    if end < start:
-        raise SubtitleError(f"{where}: it ends before it starts ('{block[0].strip()[:60]}').")
-    check_text(where, block)
-    text, times = _text("\n".join(block[1:]))
-    place = _place(dict(part.split(":", 1) for part in parts[1:] if ":" in part))
-    return Cue(start, end, place + text, tuple((at + len(place), when) for at, when in times))
+def _has_arrow(line: str) -> bool:
+    return "-->" in line or parse_times(line) is not None
 
 
-def _milliseconds(clock: str) -> int | None:
-    match = CLOCK.fullmatch(clock)
-    if match is None:
-        return None
-    hours, minutes, seconds = (int(part or 0) for part in match.groups()[:3])
-    return ((hours * 60 + minutes) * 60 + seconds) * 1000 + int(match[4].ljust(3, "0"))
+def _is_name(block: list[str]) -> bool:
+    """Return True for the one line above times that names a cue."""
+    return len(block) == 1 and not _has_arrow(block[0]) and not block[0].startswith(KINDS)
 
 
-def _text(words: str) -> tuple[str, list[tuple[int, int]]]:
-    """Return the text with SubRip's marks, and the places in it from which on a time counts."""
-    parts: list[str] = []
-    length, position, open_colors = 0, 0, 0
-    times: list[tuple[int, int]] = []
-    for match in TOKEN.finditer(words):
-        before = _plain(words[position : match.start()])
-        position = match.end()
-        time = _milliseconds(match[1])
-        mark, open_colors = ("", open_colors) if time is not None else _mark(match[1], open_colors)
-        parts += [before, mark]
-        length += len(before) + len(mark)
-        if time is not None:
-            times.append((length, time))
-    return "".join([*parts, _plain(words[position:])]).rstrip(), times
+def _cues(blocks: Iterator[tuple[int, list[str]]], file: _File) -> Iterator[Cue | LeftOut]:
+    count = 0
+    for line, block in blocks:
+        times = next((at for at, shown in enumerate(block[:2]) if _has_arrow(shown)), None)
+        if times is not None:
+            count += 1
+            yield _cue(name_cue(count, line + times, block[times]), block[times:], file)
+        elif block[0].startswith(KINDS):
+            _read_block(block, file)
+        elif any(map(str.strip, block)):
+            yield LeftOut(f"line {line}", f"has no times ('{block[0].strip()[:MAX_ECHO]}')")
 
 
-def _mark(tag: str, open_colors: int) -> tuple[str, int]:
-    """Return SubRip's mark for a tag, "" for one that has none, and how many colors are open then."""
-    name, *classes = tag.split(maxsplit=1)[0].split(".") if tag.strip() else [""]
-    color = next((color for color in classes if color in COLORS), "")
-    if name.lstrip("/") in KEPT:
-        return f"<{name}>", open_colors
-    if color:
-        return f'<font color="{color}">', open_colors + 1
-    if name == "/c" and open_colors:
-        return "</font>", open_colors - 1
-    return "", open_colors
+def _read_block(block: list[str], file: _File) -> None:
+    kind = block[0].split()[0]
+    if kind == "STYLE":
+        file.styles |= vtt_styles.read_styles("\n".join(block[1:]))
+    elif kind.startswith("REGION") and len(file.regions) < MAX_REGIONS:
+        name, region = vtt_boxes.read_region([block[0].removeprefix("REGION"), *block[1:]])
+        file.regions[name] = region
 
 
-def _plain(words: str) -> str:
-    # Nothing of it is a mark: a joiner keeps what was escaped from looking like one.
-    shown = html.unescape(NO_LETTER.sub(REPLACEMENT, words))
-    return shown.replace("<", "<" + NO_BREAK).replace("{\\", "{" + NO_BREAK + "\\")
-
-
-def _place(settings: Mapping[str, str]) -> str:
-    """Return SubRip's mark of the place in the settings: the upper, middle or lower third, left, center or right."""
-    line, align = settings.get("line", "").split(",")[0], settings.get("align", "")
-    column = {"start": 0, "left": 0, "end": 2, "right": 2}.get(align, 1)
-    row = 0
-    if line.endswith("%"):
-        share = float(line[:-1]) if PERCENT.fullmatch(line) else 100.0
-        row = 2 if share < MIDDLE * 2 / 3 else 1 if share < MIDDLE * 4 / 3 else 0
-    elif LINE_NUMBER.fullmatch(line):  # counted from the top; from the bottom when negative
-        row = 2 if int(line) < MIDDLE_LINE else 0
-    number = row * 3 + column + 1
-    return "" if number == 2 else f"{{\\an{number}}}"
+def _cue(name: str, block: list[str], file: _File) -> Cue | LeftOut:
+    times = parse_times(block[0])
+    if times is None:
+        return LeftOut(name, f"has times that are not like '{EXAMPLE}'")
+    marked = read_marks("\n".join(block[1:]), file.styles)
+    settings = vtt_boxes.read_settings(times.rest.split())
+    file.ignored |= marked.ignored | ({VERTICAL} if VERTICAL in settings else set())
+    place = marked.place
+    if settings and place.row is None:
+        place = vtt_boxes.place_cue(settings, file.regions, marked.text.count("\n") + 1)
+    return Cue(times.start_ms, times.end_ms, marked.text, marked.word_times, place, name)

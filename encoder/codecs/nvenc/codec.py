@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
 from importlib.util import find_spec
@@ -16,6 +16,7 @@ import numpy as np
 from encoder.codecs.base import AS_TIMED, CodecFault, Query, SizeFault
 from encoder.codecs.card import Card
 from encoder.codecs.nvenc import driver
+from encoder.codecs.nvenc.nvdec import Nvdec
 from encoder.codecs.nvenc.request import (
     COMPLETE,
     FRAME_RATE,
@@ -41,7 +42,6 @@ from encoder.media.info import Size
 from servicekit.errors import InvalidArgument, ServiceError
 
 LIBRARY = "PyNvVideoCodec"
-HWACCEL = ("-hwaccel", "cuda")
 # What players of Apple's know H.265 by.
 TAGS = {"hevc": {"tag:v": "hvc1"}}
 NO_FRAMES = "not one frame of it could be decoded; send it again."
@@ -50,7 +50,7 @@ NO_FRAMES = "not one frame of it could be decoded; send it again."
 @dataclass
 class Nvenc:
     """NVENC through a worker; at the limit of sessions a task waits for one to end (`waits`), or must do without.
-    `decodes` has the card decode too (NVDEC), where it can.
+    `decodes` has the cards decode too (NVDEC), those that were seen to (`nvdec`).
 
     Two runs of FFmpeg make a result: one decodes and filters, one puts bitstream and sound together.
     """
@@ -58,6 +58,7 @@ class Nvenc:
     worker: WorkerClient
     waits: bool
     decodes: bool
+    nvdec: Nvdec = field(default_factory=Nvdec)
     name: str = "nvenc"
 
     @property
@@ -70,7 +71,14 @@ class Nvenc:
 
     @property
     def cards(self) -> tuple[Card, ...]:
-        return self.worker.cards
+        return tuple(
+            replace(card, decodes=self.nvdec.is_used_on(number), decode_fault=self.nvdec.faults.get(number, ""))
+            for number, card in enumerate(self.worker.cards)
+        )
+
+    @property
+    def decode_fault(self) -> str:
+        return self.nvdec.fault
 
     @property
     def fault(self) -> str:
@@ -78,9 +86,9 @@ class Nvenc:
 
     @property
     def simpler(self) -> "Nvenc | None":
-        return replace(self, decodes=False) if self.decodes else None
+        return replace(self, decodes=False, nvdec=Nvdec()) if self.nvdec.is_used else None
 
-    async def find_fault(self, _: Query) -> str:
+    async def find_fault(self, query: Query) -> str:
         # Starts the worker, which tries a session on each card.
         if fault := driver.find_fault():
             return fault
@@ -88,7 +96,11 @@ class Nvenc:
             return f"{LIBRARY} is not installed; install api-gpu with the extra [nvenc]"
         with contextlib.suppress(CodecFault):
             await self.worker.start()
-        return self.worker.start_fault or self.worker.fault
+        if fault := self.worker.start_fault or self.worker.fault:
+            return fault
+        if self.decodes:
+            await self.nvdec.try_on([number for number, card in enumerate(self.worker.cards) if not card.fault], query)
+        return ""
 
     def make_run(self, frames: VideoFrames, output: OutputSpec) -> FfmpegRun:
         bits = ffmpeg.input("pipe:0", f="nut")["v:0"]
@@ -117,11 +129,7 @@ class Nvenc:
         # A copied stream is cut by the times of decoding: where the result ends, the picture must end before.
         end = {name: value for name, value in output.options.items() if name == "t"}
         pipe = ffmpeg.output(picture, "pipe:1", f="nut", **{"c:v": "rawvideo", **AS_TIMED, **end})
-        run = output.run_reading(pipe, _shared_inputs(frames))
-        if not self.decodes:
-            return run
-        # What the card cannot decode FFmpeg decodes itself, in mid-file too, and brings all frames to memory.
-        return replace(run, arguments=(*HWACCEL, *run.arguments), devices=driver.devices())
+        return output.run_reading(pipe, _shared_inputs(frames))
 
 
 def _shared_inputs(frames: FilteredFrames) -> Sequence[Any]:
@@ -143,7 +151,7 @@ class SessionFrames:
         if not isinstance(source, FfmpegRun):
             assert raw is not None
             source = partial(nv12, source, Size(raw.width, raw.height))
-        return BitstreamWriter(self.codec.worker, self.request, source, decodes=self.codec.decodes)
+        return BitstreamWriter(self.codec.worker, self.request, source, self.codec.nvdec)
 
 
 def nv12(generate: Generate, size: Size) -> Iterator[memoryview]:
@@ -162,17 +170,19 @@ def nv12(generate: Generate, size: Size) -> Iterator[memoryview]:
 class BitstreamWriter(ReadingEnd):
     """A StdinWriter: connects a source of frames with a session, and the session with the run that makes the result.
 
-    The frames come from an FFmpeg beside it, which writes them in the container NUT and may decode on the card
-    (`decodes`), or are generated here as raw NV12.
+    The frames come from an FFmpeg beside it, which writes them in the container NUT and decodes on the session's card
+    where that was seen to (`nvdec`), or are generated here as raw NV12.
     """
 
     def __init__(
-        self, worker: WorkerClient, request: EncodeRequest, source: FfmpegRun | Generate, *, decodes: bool = False
+        self, worker: WorkerClient, request: EncodeRequest, source: FfmpegRun | Generate, nvdec: Nvdec | None = None
     ) -> None:
         self._worker = worker
         self._request = request
         self._source = source
-        self._decodes = decodes
+        self._nvdec = nvdec or Nvdec()
+        self._gpu: int | None = None
+        self._decodes = False
         self._filtering: FfmpegProcess | None = None
         self._raw: PipeWriter | None = None
         self._result: asyncio.Future[EncodeResult] | None = None
@@ -182,21 +192,23 @@ class BitstreamWriter(ReadingEnd):
         with contextlib.ExitStack() as stack:
             self.reading, writing = os.pipe()
             stack.callback(os.close, writing)
-            frames = await self._open_source(spawn)
+            gpu = self._gpu = await self._worker.take_card()
+            frames = await self._open_source(spawn, gpu)
             stack.callback(os.close, frames)
-            self._result = await self._worker.send(self._request, frames, writing)
+            self._result = await self._worker.send(replace(self._request, gpu=gpu), frames, writing)
         if self._raw is not None:
             self._raw.start()
 
-    async def _open_source(self, spawn: Spawn) -> int:
+    async def _open_source(self, spawn: Spawn, gpu: int) -> int:
         """Return the end of a pipe that frames can be read from."""
         if not isinstance(self._source, FfmpegRun):
             self._raw = PipeWriter(self._source)
             await self._raw.open(spawn)
             return os.dup(self._raw.reading)
         reading, writing = wide_pipe()
+        self._decodes = self._nvdec.is_used_on(gpu)
         try:
-            self._filtering = await spawn(self._source, writing)
+            self._filtering = await spawn(self._nvdec.decoding_on(gpu, self._source), writing)
         except BaseException:
             os.close(reading)
             raise
@@ -231,7 +243,8 @@ class BitstreamWriter(ReadingEnd):
         try:
             await filtering.finish()
         except ServiceError as error:
-            if self._decodes:
+            if self._decodes and self._gpu is not None:
+                self._nvdec.report_failure(self._gpu)
                 raise CodecFault("nvenc: decoding on the card failed.", reason="NVDEC_FAILED") from error
             raise
 
@@ -244,3 +257,6 @@ class BitstreamWriter(ReadingEnd):
             await self._worker.wait_closed(self._result)
         if self._raw is not None:
             await self._raw.close()
+        if self._gpu is not None:
+            self._worker.release_card(self._gpu)
+            self._gpu = None

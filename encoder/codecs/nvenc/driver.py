@@ -42,7 +42,10 @@ MISUSED = (
     "PyNvVideoCodec asked the driver for what it does not take; update both, and report it with the encoder's log if "
     "it stays so"
 )
-SETTINGS = "the card does not take these settings; set NVENC_B_FRAMES=0 and NVENC_LOOKAHEAD=0, or another NVENC_FORMAT"
+SETTINGS = (
+    "the card does not take these settings; set NVENC_B_FRAMES=0, NVENC_LOOKAHEAD=0 and a higher NVENC_CQ, or another "
+    "NVENC_FORMAT"
+)
 OVERLOADED = "the card is busy; have the encoder do less at once (BATCH_SIZE), or end other programs that use the card"
 OLD = "the driver is older than PyNvVideoCodec needs; update it to version 530 or newer"
 NOT_MOVED = "a frame could not be brought to the card; restart the encoder, and see dmesg if it stays so"
@@ -95,10 +98,11 @@ INITIALIZING: dict[int, str] = {
 # "Out of memory" of older drivers and "incompatible client key" of newer ones: what a GeForce says at its limit.
 AT_LIMIT = re.compile(r"nvEncOpenEncodeSessionEx.* returned error (10|21)\b")
 STATUS = re.compile(r"returned error (\d+)\b")
+LOST_PATTERN = r"CUDA_ERROR_(UNKNOWN|NO_DEVICE|ILLEGAL|LAUNCH|ECC|HARDWARE|CONTEXT_IS_DESTROYED)"
 TABLE = {
     AT_LIMIT.pattern: FULL,
     r"CUDA_ERROR_OUT_OF_MEMORY": OUT_OF_MEMORY,
-    r"CUDA_ERROR_(UNKNOWN|NO_DEVICE|ILLEGAL|LAUNCH|ECC|HARDWARE|CONTEXT_IS_DESTROYED)": LOST,
+    LOST_PATTERN: LOST,
     r"nvEncEncodePicture API failed|(nvEncEncodePicture|nvEncLockBitstream).* returned error (8|12|20)\b": NOT_ENCODED,
 }
 """Pattern in the library's words to what it means, where a status alone does not tell; the first found counts."""
@@ -153,8 +157,9 @@ def _ask(library: str, function: str) -> int:
 
 
 def devices() -> tuple[Path, ...]:
-    """Return the device files that a run on a card needs beside the libraries."""
-    return tuple(sorted(Path("/dev").glob("nvidia*")))
+    """Return the device files that a run on a card needs beside the libraries; on Windows' subsystem for Linux there is
+    one for all cards."""
+    return tuple(sorted(path for pattern in ("nvidia*", "dxg") for path in Path("/dev").glob(pattern)))
 
 
 def destroy_leftover_context(number: int) -> None:

@@ -66,15 +66,31 @@ class WorkerClient:
             self.start_fault = ""
             self.device = ", ".join(card.name for card in self._cards if not card.fault)
 
-    async def send(self, request: EncodeRequest, frames: int, bitstream: int) -> "asyncio.Future[EncodeResult]":
-        """Send a request under a number of its own, for the card with the fewest sessions. The worker has copies of the
-        file descriptors then. Raises CodecFault when there is no worker or no card."""
+    async def take_card(self) -> int:
+        """Return the number of the card with the fewest sessions, and count one more on it until `release_card`. It is
+        CUDA's own number, in every process with the same CUDA_VISIBLE_DEVICES. Raises CodecFault when there is no
+        worker or no card."""
         await self.start()
         usable = [number for number, card in enumerate(self._cards) if not card.fault]
-        self._requests += 1
         gpu = min(usable, key=lambda card: self._sessions[card])
-        limits = self._cards[gpu].formats[request.parameters.format]
-        request = replace(request, number=self._requests, gpu=gpu, limits=limits)
+        self._sessions[gpu] += 1
+        return gpu
+
+    def release_card(self, gpu: int) -> None:
+        """Count one session less on a card."""
+        self._sessions[gpu] -= 1
+
+    async def send(self, request: EncodeRequest, frames: int, bitstream: int) -> "asyncio.Future[EncodeResult]":
+        """Send a request, whose card was taken, under a number of its own. The worker has copies of the file
+        descriptors then. Raises CodecFault when there is no worker or no such card."""
+        await self.start()
+        self._requests += 1
+        # A worker that was started since the card was taken may have found others.
+        card = next(iter(self._cards[request.gpu :]), None)
+        if card is None or card.fault:
+            raise CodecFault(f"nvenc: {card.fault if card else GONE}.", reason="CODEC_FAILED")
+        limits = card.formats[request.parameters.format]
+        request = replace(request, number=self._requests, limits=limits)
         future: asyncio.Future[EncodeResult] = asyncio.get_running_loop().create_future()
         assert self._channel is not None
         try:
@@ -82,8 +98,6 @@ class WorkerClient:
         except OSError as error:
             raise CodecFault(f"nvenc: {GONE}.", reason="CODEC_FAILED") from error
         self._pending[request.number] = future
-        self._sessions[request.gpu] += 1
-        future.add_done_callback(lambda _: self._sessions.subtract([request.gpu]))
         return future
 
     async def wait_closed(self, result: "asyncio.Future[EncodeResult]") -> None:

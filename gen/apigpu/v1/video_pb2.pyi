@@ -243,12 +243,15 @@ class CaptionRequest(_message.Message):
     WORDS_FIELD_NUMBER: _builtins.int
     CONTAINER_FIELD_NUMBER: _builtins.int
     CHARSET_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
     MAX_COST_USD_FIELD_NUMBER: _builtins.int
     OUTPUT_FILENAME_FIELD_NUMBER: _builtins.int
     url_video: _builtins.str
     """Source of the video."""
     url_srt: _builtins.str
-    """Source of the subtitles: SubRip (.srt), WebVTT (.vtt), ASS or SSA; told by the content."""
+    """Source of the subtitles: SubRip (.srt), WebVTT (.vtt), ASS, SSA, SBV, LRC, TTML, SAMI or whisper's JSON; told by the
+    content.
+    """
     url_font: _builtins.str
     """Source of a font (TrueType or OpenType) for the captions."""
     container: Global___Container.ValueType
@@ -256,6 +259,10 @@ class CaptionRequest(_message.Message):
     charset: _builtins.str
     """Encoding of the subtitles, like "windows-1251" or "shift_jis". When not given, their byte order mark counts, else what
     their server says, else they are UTF-8 where they can be; else it is guessed, and a warning names it.
+    """
+    language: _builtins.str
+    """Language of the subtitles ("tr", "el-GR"), by whose rules capitals are made. When not given, that which the file gives
+    counts.
     """
     max_cost_usd: _builtins.float
     """The most that the job may cost, in US dollars. One that is expected to cost more is refused (FAILED_PRECONDITION,
@@ -285,12 +292,13 @@ class CaptionRequest(_message.Message):
         words: _abc.Iterable[_caption_style_pb2.CaptionWord] | None = ...,
         container: Global___Container.ValueType = ...,
         charset: _builtins.str = ...,
+        language: _builtins.str = ...,
         max_cost_usd: _builtins.float | None = ...,
         output_filename: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_cost_usd", b"_max_cost_usd", "max_cost_usd", b"max_cost_usd", "style", b"style"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_cost_usd", b"_max_cost_usd", "charset", b"charset", "container", b"container", "max_cost_usd", b"max_cost_usd", "output_filename", b"output_filename", "style", b"style", "url_font", b"url_font", "url_srt", b"url_srt", "url_video", b"url_video", "words", b"words"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_cost_usd", b"_max_cost_usd", "charset", b"charset", "container", b"container", "language", b"language", "max_cost_usd", b"max_cost_usd", "output_filename", b"output_filename", "style", b"style", "url_font", b"url_font", "url_srt", b"url_srt", "url_video", b"url_video", "words", b"words"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_cost_usd: _TypeAlias = _typing.Literal["max_cost_usd"]  # noqa: Y015
     _WhichOneofArgType__max_cost_usd: _TypeAlias = _typing.Literal["_max_cost_usd", b"_max_cost_usd"]  # noqa: Y015

@@ -14,6 +14,7 @@ enum {
     NOT_INITIALIZED = 3,
     NO_DEVICE = 100,
     INVALID_DEVICE = 101,
+    OPERATING_SYSTEM = 304,
     INVALID_CONTEXT = 201,
     INVALID_HANDLE = 400,
     NOT_SUPPORTED = 801,
@@ -23,6 +24,9 @@ enum {
 
 /* What every call but cuInit asks first: CUDA_SUCCESS, or why nothing works. */
 int cuda_ready(Line *line);
+
+/* What CUDA takes of the system at its start: CUDA_SUCCESS, or why it does not start. */
+int machine_found(Line *line);
 
 /* How much memory the card has. */
 long cuda_memory_bytes(void);

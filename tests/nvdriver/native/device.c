@@ -1,7 +1,9 @@
 /* cuInit, devices and the texts of errors. */
 #include "cuda.h"
 
+#include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 tcuInit cuInit;
@@ -20,8 +22,21 @@ CUresult cuDeviceGetPCIBusId(char *id, int bytes, CUdevice device);
 
 static int initialized;
 
+/* Those that CUDA_VISIBLE_DEVICES names count, up to the first that there is not; all without it. */
 static long devices(void) {
-    return control_number("devices", 1);
+    long all = control_number("devices", 1);
+    const char *visible = getenv("CUDA_VISIBLE_DEVICES");
+    if (visible == NULL) {
+        return all;
+    }
+    long count = 0;
+    for (char *end; *visible; visible = *end == ',' ? end + 1 : end, count++) {
+        long device = strtol(visible, &end, 10);
+        if (end == visible || device < 0 || device >= all) {
+            break;
+        }
+    }
+    return count;
 }
 
 long cuda_memory_bytes(void) {
@@ -49,6 +64,18 @@ static int valid(Line *line, CUdevice device) {
     return ready;
 }
 
+/* Once for a process, however many threads call at once: its socket has one name. */
+static int initialize(Line *line) {
+    static pthread_mutex_t once = PTHREAD_MUTEX_INITIALIZER;
+    pthread_mutex_lock(&once);
+    int found = initialized ? (int)CUDA_SUCCESS : machine_found(line);
+    if (found == CUDA_SUCCESS) {
+        __atomic_store_n(&initialized, 1, __ATOMIC_RELEASE);
+    }
+    pthread_mutex_unlock(&once);
+    return found;
+}
+
 CUresult cuInit(unsigned int flags) {
     Line line;
     line_begin(&line, "cuInit");
@@ -63,8 +90,7 @@ CUresult cuInit(unsigned int flags) {
     if (control_number("device_lost", 0)) {
         return cuda_end(&line, DEVICE_LOST);
     }
-    __atomic_store_n(&initialized, 1, __ATOMIC_RELEASE);
-    return cuda_end(&line, CUDA_SUCCESS);
+    return cuda_end(&line, initialize(&line));
 }
 
 /* Works before cuInit, as the real one. 1000 * major + 10 * minor of CUDA. */
@@ -162,6 +188,7 @@ static const Error errors[] = {
     {NOT_INITIALIZED, "CUDA_ERROR_NOT_INITIALIZED", "initialization error"},
     {NO_DEVICE, "CUDA_ERROR_NO_DEVICE", "no CUDA-capable device is detected"},
     {INVALID_DEVICE, "CUDA_ERROR_INVALID_DEVICE", "invalid device ordinal"},
+    {OPERATING_SYSTEM, "CUDA_ERROR_OPERATING_SYSTEM", "OS call failed or operation not supported on this OS"},
     {INVALID_CONTEXT, "CUDA_ERROR_INVALID_CONTEXT", "invalid device context"},
     {INVALID_HANDLE, "CUDA_ERROR_INVALID_HANDLE", "invalid resource handle"},
     {NOT_SUPPORTED, "CUDA_ERROR_NOT_SUPPORTED", "operation not supported"},

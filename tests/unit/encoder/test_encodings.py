@@ -138,7 +138,7 @@ def test_a_server_is_believed_where_it_can_be():
 
 
 def test_what_is_no_text():
-    with pytest.raises(SubtitleError, match="not a text file"):
+    with pytest.raises(SubtitleError, match="is a picture"):
         decode(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 9)
 
 

@@ -167,6 +167,33 @@ def test_of_several_pictures_the_first_is_taken_and_told(tmp_path: Path, form: s
     assert reasons(prepared(data, tmp_path)) == ["FIRST_PICTURE_ONLY"]
 
 
+def test_inks_are_those_of_their_profile(tmp_path: Path) -> None:
+    profile = still_samples.ink_profile(50)
+    for form in ("JPEG", "TIFF"):
+        still = prepared(saved(halves().convert("CMYK"), form, icc_profile=profile), tmp_path)
+        assert reasons(still) == []
+        shown = samples(still, tmp_path)[32, 96]  # which is red without the profile
+        assert np.ptp(shown) < 4
+        assert 30 < shown[0] < 220
+
+
+@pytest.mark.parametrize(
+    "data", [b"II*\0" + bytes(40), b"MM\0*\0\0\0\x08\xff\xff" + bytes(99), b"II+\0\x08\0\0\0" + bytes(99)]
+)
+def test_tiff_that_is_not_known_is_not_left_to_ffmpeg(tmp_path: Path, data: bytes) -> None:
+    assert "TIFF" in refusal(data, tmp_path)
+
+
+def test_profiles_that_are_changed_at_random_are_used_or_told(tmp_path: Path) -> None:
+    random = np.random.default_rng(7)
+    for profile in (still_samples.DISPLAY_P3, still_samples.SRGB, gray_profile(2.2)):
+        for _ in range(20):
+            data = np.frombuffer(profile, np.uint8).copy()
+            data[random.integers(0, len(data), 6)] = random.integers(0, 256, 6)
+            still = prepared(saved(halves(), "PNG", icc_profile=data.tobytes()), tmp_path)
+            assert set(reasons(still)) <= {"PROFILE_IGNORED"}
+
+
 def test_cut_off_files_are_no_pictures(tmp_path: Path) -> None:
     for compression in TIFFS:
         whole = saved(Image.effect_noise((128, 64), 50).convert("RGB"), "TIFF", compression=compression)
@@ -230,3 +257,9 @@ def test_a_picture_within_a_picture_is_no_second_one(tmp_path: Path) -> None:
     file = io.BytesIO()
     halves().save(file, "MPO", save_all=True, append_images=[halves()])
     assert reasons(prepared(file.getvalue(), tmp_path)) == []
+
+
+def test_a_heif_is_known_by_the_brands_that_it_is_compatible_with(tmp_path: Path) -> None:
+    assert b"ftypavif" in avif()
+    still = prepared(avif(12).replace(b"ftypavif", b"ftypmiaf"), tmp_path)
+    assert still.table

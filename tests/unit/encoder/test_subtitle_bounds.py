@@ -8,7 +8,8 @@ import pytest
 
 from apigpu.v1 import caption_style_pb2
 from encoder.captions import ass, fonts, formats, karaoke, lettering, word_matching
-from encoder.captions.formats import Cue, SubtitleError, subrip
+from encoder.captions.formats import Cue, SubtitleError, colors, markup
+from encoder.captions.formats import cue as file_cues
 from encoder.captions.line_breaks import HYPHEN
 from encoder.captions.measuring import open_captions, open_script
 from encoder.captions.script_lines import ScriptJudge
@@ -20,6 +21,8 @@ from tests.support.growth import assert_grows_gently
 SRT = "1\n00:00:01,000 --> 00:00:09,000\n"
 VTT = "WEBVTT\n\n00:01.000 --> 00:09.000\n"
 ASS = "[Script Info]\n\n[V4+ Styles]\nFormat: Name, Fontname\n{styles}\n[Events]\nFormat: Start, End, Text\n{events}\n"
+TTML = "<tt><body><div>{}</div></body></tt>"
+JSON_WORDS = '{"word":" b","start":1,"end":2},'
 MARKS = "\u0301\u0327"
 
 # Each makes a file of a size that grows in step with a number.
@@ -38,17 +41,59 @@ FILES: dict[str, Callable[[int], str]] = {
     "vtt classes": lambda size: VTT + "<c." + "x." * size + ">",
     "vtt settings": lambda size: VTT.replace("09.000", "09.000 " + "a:b " * size) + "x",
     "vtt unclosed": lambda size: VTT + "<" * size,
+    "vtt styles": lambda size: "WEBVTT\n\nSTYLE\n" + "::cue(.a){color:red}/*" * size + "\n\n" + VTT[8:] + "x",
+    "vtt regions": lambda size: "WEBVTT\n\n" + "REGION id:a width:1%\n\n" * (size // 10) + VTT[8:] + "x",
+    "vtt open braces": lambda size: VTT + "{\\" * size,
+    "srt commands": lambda size: SRT + "{\\i1\\c&HFF&}x" * size,
+    "srt one command": lambda size: SRT + "{\\" + "i1\\" * size + "}x",
+    "srt backslashes": lambda size: SRT + "{" + "\\" * size,
+    "srt folders": lambda size: SRT + "a:" * size + "\\N",
+    "srt nested": lambda size: SRT + "<c>" * size + "</b>" * size,
+    "srt names of letters": lambda size: SRT + "&amp;" * size + "&amp" * size + "&" * size,
+    "srt blank times": lambda size: SRT + ("0 " * size + "-->\n") * 3 + "[" * size + " -->",
+    "srt arrows": lambda size: SRT + "-" * size + "> 0:0",
+    "srt fences": lambda size: "```\n" * size + SRT,
+    "srt escaped": lambda size: (SRT + "x\n").replace("\n", "\\n") + "\\n" * size,
+    "srt doubled": lambda size: (SRT + "x\n").replace("\n", "\n\n") + "\n" * size,
+    "sbv": lambda size: "0:00:01.000,0:00:04.000\n" + "[br]" * size,
+    "lrc times": lambda size: "[00:01.00]" * size + "x",
+    "lrc lines": lambda size: "".join(f"[00:{n % 60:02}.00]x <00:01.50>y\n" for n in range(size // 20)),
+    "lrc tags": lambda size: "[00:01.00]x\n[a:" + "] " * size + "x",
+    "ttml elements": lambda size: TTML.format("<p begin='1s' end='2s'>x<br/></p>" * (size // 10)),
+    "ttml parts": lambda size: TTML.format("<p begin='1s' end='2s'>" + "<span begin='1s'>x </span>" * size + "</p>"),
+    "ttml texts": lambda size: TTML.format("<p begin='1s' end='2s'>" + "x &amp; \n " * size + "</p>"),
+    "ttml styles": lambda size: TTML.format("<style xml:id='a' style='a a'/>" * size + "<p begin='1s' end='2s'>x</p>"),
+    "ttml attributes": lambda size: TTML.format("<p begin='1s' " + "".join(f"a{n}='' " for n in range(size)) + "/>"),
+    "ttml open": lambda size: TTML.format("<p begin='" + "1" * size),
+    "ttml head": lambda size: "<?xml" + " <tt" * size,
+    "sami": lambda size: "<sami>" + "<sync start=1><p class=a>x\n" * (size // 4),
+    "sami unclosed": lambda size: "<sami>" + "<sync start=1 " * size,
+    "sami one": lambda size: "<sami><sync " + "start=" * size + "><p>" + "<p class=" * size,
+    "microdvd": lambda size: "{1}{1}25\n" + "{1}{}x|{y:i}y\n" * (size // 4),
+    "mpl2": lambda size: "[1][2]" + "/|" * size,
+    "json segments": lambda size: "[" + '{"start":1,"end":2,"text":"x"},' * (size // 4) + "{}]",
+    "json words": lambda size: (
+        '[{"start":1,"end":2,"text":"' + "a b " * size + '","words":[' + JSON_WORDS * size + "{}]}]"
+    ),
+    "json nested": lambda size: '[{"a":' * size,
+    "json number": lambda size: '[{"start":' + "1" * size + "}]",
     "vtt letters by number": lambda size: VTT + "&#" + "1" * size + ";",
-    "ass braces": lambda size: ASS.format(styles="", events="Dialogue: 0,1," + "{" * size),
-    "ass fonts": lambda size: ASS.format(styles="", events="Dialogue: 0,1," + "{\\fnA}x" * size),
-    "ass fields": lambda size: ASS.format(styles="Format: " + "x," * size, events="Dialogue: 0,1,x"),
-    "ass styles": lambda size: ASS.format(styles="Style: A,B\n" * (size // 10), events="Dialogue: 0,1,x"),
+    "ass braces": lambda size: ASS.format(styles="", events="Dialogue: 0:0:0,0:0:1," + "{" * size),
+    "ass fonts": lambda size: ASS.format(styles="", events="Dialogue: 0:0:0,0:0:1," + "{\\fnA}x" * size),
+    "ass fields": lambda size: ASS.format(styles="Format: " + "x," * size, events="Dialogue: 0:0:0,0:0:1,x"),
+    "ass styles": lambda size: ASS.format(styles="Style: A,B\n" * (size // 10), events="Dialogue: 0:0:0,0:0:1,x"),
 }
+
+
+def read_cues(text: str) -> tuple[Cue, ...]:
+    found = formats.read(text.encode())
+    assert isinstance(found, formats.Subtitles)
+    return found.cues
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_reading_grows_evenly(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subrip, "MAX_CUE_CHARS", 10**9)
+    monkeypatch.setattr(file_cues, "MAX_CUE_CHARS", 10**9)
 
     def prepare(size: int) -> Callable[[], object]:
         data = FILES[name](size).encode()
@@ -66,12 +111,13 @@ def test_reading_grows_evenly(name: str, monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize("text", ["<font color=" + " " * 20_000, "color" + " " * 20_000, "color=\"'" * 4000])
 def test_a_color_is_sought_in_linear_time(text: str) -> None:
-    assert_grows_gently(lambda size: lambda: subrip.font_color((text * 4)[: size * 4]), operator.call, 1000)
+    assert_grows_gently(
+        lambda size: lambda: markup.read_marks(f"<font {text * 4}"[: size * 4] + ">"), operator.call, 1000
+    )
 
 
-@pytest.mark.parametrize("rest", [' color="#FF0000"', " color = '#ff0000'", " color=red", ' size=3 color= "#F00000"'])
-def test_colors_are_still_found(rest: str) -> None:
-    assert subrip.font_color(rest).startswith("#F")
+def test_a_color_is_read_in_linear_time() -> None:
+    assert_grows_gently(lambda size: lambda: colors.parse_color("rgb(" + "1 , " * size), operator.call, 1000)
 
 
 def test_word_times_grow_evenly() -> None:
@@ -165,7 +211,7 @@ def test_judging_a_script_grows_evenly(tmp_path: Path) -> None:
     captions.library().furnish_script(tmp_path / "fonts", {fonts.FAMILY: set("x ")})
 
     def prepare(size: int) -> Callable[[], object]:
-        line = "Dialogue: 0,1," + "{\\b1}x {\\fs20\\pos(1,1)}" * size + "x" * size
+        line = "Dialogue: 0:0:0,0:0:1," + "{\\b1}x {\\fs20\\pos(1,1)}" * size + "x" * size
         script = formats.read(ASS.format(styles="Style: Default,Fira Sans", events=line).encode())
         assert isinstance(script, formats.Script)
         judge = ScriptJudge(open_script(tmp_path / "fonts", [fonts.FAMILY]), 640, 360)
@@ -184,11 +230,11 @@ def test_writing_grows_evenly() -> None:
 
 @pytest.mark.parametrize("kind", ["srt", "vtt", "ass"])
 def test_a_file_has_a_bounded_number_of_captions(kind: str) -> None:
-    count = subrip.MAX_CUES + 1
+    count = file_cues.MAX_CUES + 1
     text = {
         "srt": "0:0:0 --> 0:0:1\nx\n" * count,
         "vtt": "WEBVTT\n\n" + "00:00.000 --> 00:01.000\nx\n\n" * count,
-        "ass": ASS.format(styles="", events="Dialogue: 0,1,x\n" * count),
+        "ass": ASS.format(styles="", events="Dialogue: 0:0:0,0:0:1,x\n" * count),
     }[kind]
     with pytest.raises(SubtitleError, match="100,000 captions"):
         formats.read(text.encode())
@@ -204,7 +250,7 @@ def test_a_caption_has_a_bounded_length(head: str) -> None:
 @pytest.mark.parametrize("line", ["1" * 5000, "²", "1" * 5000 + "%", "٣"])
 def test_a_strange_line_is_no_failure(line: str) -> None:
     text = VTT.replace("09.000", f"09.000 line:{line}") + "x&#" + "9" * 5000 + ";"
-    (cue,) = formats.read(text.encode())
+    (cue,) = read_cues(text)
     assert cue.text.endswith("x\ufffd")
 
 
@@ -216,5 +262,5 @@ def test_an_error_quotes_no_more_than_a_line() -> None:
 
 
 def test_a_time_after_the_last_word_is_borne() -> None:
-    (cue,) = formats.read((VTT + "one <00:02.000>two   <00:03.000>").encode())
+    (cue,) = read_cues(VTT + "one <00:02.000>two   <00:03.000>")
     assert lettering.drop_from_cue(cue, {"w"}).text == "one to"

@@ -647,12 +647,18 @@ class Card(_message.Message):
     FORMATS_FIELD_NUMBER: _builtins.int
     FAULT_FIELD_NUMBER: _builtins.int
     SESSIONS_FIELD_NUMBER: _builtins.int
+    DECODES_FIELD_NUMBER: _builtins.int
+    DECODE_FAULT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name, as the driver tells it."""
     fault: _builtins.str
     """Why it is of no use, and what to do; empty when it is."""
     sessions: _builtins.int
     """Sessions that this encoder has open on it now."""
+    decodes: _builtins.bool
+    """True where it decodes inputs too (NVDEC), which a real decode has shown."""
+    decode_fault: _builtins.str
+    """Why it does not decode inputs although NVDEC is set, and what to do; else empty."""
     @_builtins.property
     def formats(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What it makes: "h264", "hevc", "av1"."""
@@ -664,10 +670,12 @@ class Card(_message.Message):
         formats: _abc.Iterable[_builtins.str] | None = ...,
         fault: _builtins.str = ...,
         sessions: _builtins.int = ...,
+        decodes: _builtins.bool = ...,
+        decode_fault: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fault", b"fault", "formats", b"formats", "name", b"name", "sessions", b"sessions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decode_fault", b"decode_fault", "decodes", b"decodes", "fault", b"fault", "formats", b"formats", "name", b"name", "sessions", b"sessions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -146,8 +146,8 @@ UNEVEN = ("-vf", "setpts='(N*0.04+mod(N,3)*0.008)/TB'", "-fps_mode", "passthroug
 NTSC = "setparams=color_primaries=smpte170m:color_trc=smpte170m:colorspace=smpte170m"
 BT601 = ("-vf", f"scale=out_color_matrix=bt601,{NTSC}")
 OLD = ("-c:v", "mjpeg", "-q:v", "3", "-pix_fmt", "yuvj420p", "-c:a", "libmp3lame")
-# A caption that comes after the end.
-NO_CAPTION = b"1\n00:01:00,000 --> 00:01:01,000\nX\n"
+# A caption that covers next to nothing, from before the first frame to after the last.
+NO_CAPTION = b"1\n00:00:00,000 --> 00:01:00,000\n.\n"
 LATE = ("-vf", "setpts=PTS+0.2/TB", "-fps_mode", "passthrough")
 FILMS: dict[str, tuple[str, ...]] = {
     "plain.mp4": X264,

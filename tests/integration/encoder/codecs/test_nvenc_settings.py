@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import av
-import grpc
 import pytest
 
 from apigpu.v1 import video_pb2
@@ -209,39 +208,3 @@ def test_a_rate_that_is_not_known() -> None:
     words = Parameters().words(*SIZE, Fraction(0), 1)
     assert (words["fps"], words["gop"], words["gpu_id"]) == ("25/1", "50", "1")
     assert Parameters().words(*SIZE, Fraction(1, 10), 0)["gop"] == "1"
-
-
-@pytest.fixture
-def ffmpeg_control(tmp_path: Path) -> Path:
-    """Faults that FFmpeg alone meets, through the FFmpeg beside it."""
-    control = tmp_path / "ffmpeg.control"
-    script = tmp_path / "ffmpeg"
-    script.write_text(f'#!/bin/sh\nCUDA_STAND_IN_CONTROL={control} exec {media.FFMPEG} "$@"\n')
-    script.chmod(0o755)
-    return control
-
-
-async def test_decoding_on_the_card_and_without(
-    driver: Driver, certs: Path, tmp_path: Path, ffmpeg_control: Path
-) -> None:
-    """The stand-in decodes nothing: FFmpeg opens the card, finds no decoder, and goes on in software. Where it cannot
-    open the card, the task is tried again without."""
-    film, out = media.video(tmp_path / "film.mp4"), tmp_path / "out.mp4"
-    settings = {"CODEC": "nvenc", "NVDEC": "true", "SANDBOX": "none", "FFMPEG_BINARY": tmp_path / "ffmpeg"}
-    with encoder_harness.running(certs, tmp_path / "encoder", {**settings, **driver.environment()}) as encoder:
-        async with encoder.client() as client:
-            worker = {call.pid for call in driver.calls("cuInit")}
-            summary = await client.result(out, CAPTION, {"url_video": film, "url_srt": SRT})
-            assert (summary.codec, summary.frames) == ("nvenc", 50)
-            assert {call.pid for call in driver.calls("cuInit")} > worker
-
-            ffmpeg_control.write_text("devices=0\n")
-            summary = await client.result(out, CAPTION, {"url_video": film, "url_srt": SRT})
-            assert (summary.codec, summary.frames) == ("nvenc", 50)
-            assert summary.codec_reason == "nvenc: decoding on the card failed."
-
-            cut = media.video(tmp_path / "cut.mp4", 2, "320x180", 25, True, "-movflags", "+faststart").read_bytes()
-            with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await client.encode(CAPTION, {"url_video": cut[:60_000], "url_srt": SRT})
-            assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-            assert (caught.value.details() or "").startswith("url_video: ")

@@ -182,6 +182,7 @@ def test_doctor_tells_what_works(certs: Path, driver: Driver, tmp_path: Path) ->
     report = json.loads(run(certs, driver, tmp_path, "doctor").stdout)
     assert report["codecs"][0] == {"name": "nvenc", "format": "h264", "works": True, "reason": ""}
     assert report["gpu"]["cards"] == [{"name": CARD, "formats": ["h264", "hevc", "av1"], "works": True, "reason": ""}]
+    assert report["gpu"]["nvdec"] == {"works": False, "reason": "NVDEC is not set"}
     # A context stays open until the process ends.
     assert [call.violation for call in driver.state().violations if call.function != "exit"] == []
 

@@ -1,6 +1,5 @@
 """caption, judged by decoding: what is drawn where and when, and that all else stays as it was."""
 
-import os
 from pathlib import Path
 
 import grpc
@@ -102,7 +101,7 @@ async def test_text_keeps_its_shape_on_wide_pixels(client: Client, tmp_path: Pat
 
 async def test_odd_sizes_lose_one_row_and_column(client: Client, cues: Path, tmp_path: Path) -> None:
     video = tmp_path / "odd.mkv"
-    media.run("-f", "lavfi", "-i", "testsrc2=size=321x181:duration=0.2", "-c:v", "ffv1", video)
+    media.run("-f", "lavfi", "-i", "testsrc2=size=321x181:duration=0.6", "-c:v", "ffv1", video)
     after = judge.facts(await captioned(client, tmp_path / "o.mp4", video, cues))
     assert (after.width, after.height, after.pixel_format) == (320, 180, "yuv420p")
 
@@ -164,7 +163,7 @@ async def test_captions_are_drawn_on_a_machine_without_fonts_and_fontconfig(
 
 async def test_braces_and_backslashes_are_words_not_commands(client: Client, gray: Path, tmp_path: Path) -> None:
     # Unescaped, this would paint the picture over and hide the words.
-    drawing = media.srt(tmp_path / "s.srt", [(0, 2, r"{\an7\pos(0,0)\p1}m 0 0 l 320 0 320 180 0 180")])
+    drawing = media.srt(tmp_path / "s.srt", [(0, 2, r"{an7\pos(0,0)\p1}m 0 0 l 320 0 320 180 0 180 \p1 {}\an8")])
     shown = judge.pictures(await captioned(client, tmp_path / "o.mp4", gray, drawing))[5]
     marks = judge.differing(shown, judge.pictures(gray)[5])
     assert marks.any()
@@ -184,12 +183,13 @@ async def test_a_cue_is_placed_on_top_by_an8(client: Client, gray: Path, tmp_pat
     [
         (b"", "there are no captions"),
         (b"just words\n", "there are no captions"),
-        (b"1\n00:00:01,000 --> 00:00:02,000\nok\n\n2\n00:00:xx,000 --> 00:00:04,000\nno\n", "caption 2, line 6"),
-        (b"1\n00:00:03,000 --> 00:00:02,000\nno\n", "caption 1, line 2: it ends before it starts"),
-        (b"1\nwords\n00:00:03,000 --> 00:00:04,000\nno\n", "line 2: 'words' stands before"),
-        (os.urandom(64) + b"\0", "not a text file"),
+        (b"1\n00:00:xx,000 --> 00:00:04,000\nno\n", "caption 1, line 2 (00:00:xx,000 --> 00:00:04,000) has times that"),
+        (b"1\n00:00:03,000 --> 00:00:02,000\nno\n", "(00:00:03,000 --> 00:00:02,000) ends before it starts"),
+        (b"1\n00:00:00,000 --> 00:00:00,000\nno\n", "(00:00:00,000 --> 00:00:00,000) lasts no time"),
+        (b"1\n01:37:46,579 --> 01:37:47,905\nno\n", "all captions begin after the video's end at 2.00 s: caption 1"),
+        (bytes(range(64)), "not a text file"),
     ],
-    ids=["empty", "no-times", "bad-time", "backwards", "no-first-times", "binary"],
+    ids=["empty", "no-times", "bad-time", "backwards", "no-time", "late", "binary"],
 )
 async def test_a_broken_subtitle_file_is_refused_by_cue_and_line(
     client: Client, gray: Path, data: bytes, told: str

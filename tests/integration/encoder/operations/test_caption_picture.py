@@ -17,8 +17,8 @@ TAGS = ["-color_primaries", "bt709", "-color_trc", "bt709", "-colorspace", "bt70
 
 @pytest.fixture(scope="module")
 def late(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A caption that comes after the end: the picture alone is judged."""
-    return media.srt(tmp_path_factory.mktemp("late") / "late.srt", [(50, 60, "late")])
+    """A caption between two frames of 25 a second: the picture alone is judged."""
+    return media.srt(tmp_path_factory.mktemp("late") / "late.srt", [(0.21, 0.23, "late")])
 
 
 def colors(path: Path) -> np.ndarray:
@@ -108,7 +108,7 @@ async def test_pictures_that_are_interlaced_later_on_lose_their_combs(
 
 
 async def test_pictures_too_small_to_be_interlaced(client: Client, late: Path, tmp_path: Path) -> None:
-    video = media.grey_video(tmp_path / "v.mp4", 0.2, "2x2")
+    video = media.grey_video(tmp_path / "v.mp4", 0.4, "2x2")
     assert judge.facts(await captioned(client, tmp_path / "o.mp4", video, late)).times == judge.facts(video).times
 
 

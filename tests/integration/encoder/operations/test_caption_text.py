@@ -109,7 +109,7 @@ async def test_more_fonts_than_are_taken_are_told(client: Client, video: Path, t
     names = [*(f"Noto Sans {name}an" for name in cases), "Left Out", "Noto Sans armenian", "And This"]
     line = "".join(f"{{\\fn{name}}}բարեւ" for name in names)
     text = SCRIPT.replace("Nowhere", names[0]).replace("{\\fnOther\\b1}Hi {\\i1}漢", line)
-    _, summary = await captioned(client, video, tmp_path / "o.mp4", text.replace("0:00:02", "0:00:00"))
+    _, summary = await captioned(client, video, tmp_path / "o.mp4", text.replace("0:00:02.00", "0:00:00.01"))
     warning, _ = summary.warnings  # that the line leaves the picture is told too
     assert (warning.reason, dict(warning.metadata)) == ("FONTS_LEFT_OUT", {"fonts": "Left Out, And This"})
 

@@ -88,11 +88,11 @@ async def test_a_stream_ends_with_its_client_and_well_with_the_gateway(gateway, 
     gone, staying = keda.StreamIsActive(REF), keda.StreamIsActive(REF)
     await gone.read()
     await staying.read()
-    assert len(index.listeners) == 2
+    assert index.followers.of_queue == 2
     gone.cancel()
-    await until(lambda: len(index.listeners) == 1)
+    await until(lambda: index.followers.of_queue == 1)
     await asyncio.gather(gateway.gateway.drain(), closed_well(staying))
-    assert not index.listeners
+    assert not index.followers.of_queue
 
 
 async def closed_well(stream):

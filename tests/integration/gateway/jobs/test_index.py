@@ -67,7 +67,7 @@ def test_the_oldest_wait_is_that_of_the_oldest_job_with_a_waiting_task():
 
 def test_who_listens_to_the_queue_hears_of_jobs_that_come_and_go():
     index, one = JobIndex(), job(1)
-    with index.listening("", queue=True) as moved:
+    with index.followers.following_queue() as moved:
         index.note(one.id, one)
         assert moved.is_set()
         moved.clear()

@@ -72,13 +72,16 @@ async def test_whoever_watches_a_job_watches_on(works, bucket, job, gate):
     events = JobWatch(works.manager, messages, works.fleet).events(job.id)
     assert (await anext(events)).WhichOneof("event")
     bucket.is_away = True
-    going_on = asyncio.create_task(anext(events))
+    going_on = asyncio.create_task(all_of(events))
     await until(lambda: bucket.refused > 3)
     assert not going_on.done()
     bucket.is_away = False
     gate.set()
-    seen = [await going_on, *[event async for event in events]]
-    assert seen[-1].HasField("finished")
+    assert (await going_on)[-1].HasField("finished")
+
+
+async def all_of(events):
+    return [event async for event in events]
 
 
 @pytest.mark.parametrize("retry", [{"withdraw_retry_seconds": 0.1}])

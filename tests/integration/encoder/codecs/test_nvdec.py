@@ -1,0 +1,142 @@
+"""Decoding on the card: tried at the start by decoding, in the sandbox that tasks have; used where that went well, on
+the card of the task's session; never tried anew by each task where it does not."""
+
+import asyncio
+import json
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import pytest
+
+from apigpu.v1 import video_pb2
+from tests.nvdriver.driver import Driver
+from tests.support import encoder_harness, media
+from tests.support.encoder_harness import Client
+from tests.support.until import until_async
+
+CAPTION = video_pb2.Operation(caption=video_pb2.CaptionRequest(url_video="v", url_srt="s"))
+CARD = "API-GPU stand-in (no GPU)"
+# Takes the options for a card, and decodes in software; or fails, where it is told to.
+OBLIGING = """#!/bin/sh
+echo "$*" >> {log}
+case " $* " in *" -hwaccel "*)
+  [ ! -e {broken} ] || {{ echo "cuInit(0) failed -> CUDA_ERROR_UNKNOWN: unknown error" >&2; exit 1; }};;
+esac
+for word in "$@"; do
+  shift
+  case "$skip$word" in
+    -init_hw_device|-hwaccel|-hwaccel_device|-hwaccel_output_format) skip=skipped;;
+    skipped*) skip=;;
+    hwdownload,format=nv12) set -- "$@" format=nv12;;
+    *) set -- "$@" "$word";;
+  esac
+done
+exec {ffmpeg} "$@"
+"""
+
+
+@dataclass(frozen=True)
+class ObligingFfmpeg:
+    """An FFmpeg for whom every card decodes, unless it is `broken`; it writes down what it is asked."""
+
+    program: Path
+    log: Path
+    broken: Path
+
+    def decodings(self) -> list[str]:
+        """The numbers of the cards that it was to decode on, once for each time."""
+        return re.findall(r"-init_hw_device cuda=card:(\d+)", self.log.read_text()) if self.log.exists() else []
+
+
+@pytest.fixture
+def obliging(tmp_path: Path) -> ObligingFfmpeg:
+    made = ObligingFfmpeg(tmp_path / "ffmpeg", tmp_path / "ffmpeg.log", tmp_path / "broken")
+    made.program.write_text(OBLIGING.format(log=made.log, broken=made.broken, ffmpeg=media.FFMPEG))
+    made.program.chmod(0o755)
+    return made
+
+
+async def captioned(client: Client, clip: Path, cues: Path) -> tuple[str, str]:
+    """The codec of a captioned video, and why it was this one."""
+    summary = (await client.encode(CAPTION, {"url_video": clip, "url_srt": cues})).summary
+    assert summary is not None
+    assert summary.frames == 50
+    return summary.codec, summary.codec_reason
+
+
+async def test_where_the_card_does_not_decode_no_task_tries_it(
+    nvdriver: Driver, certs: Path, tmp_path: Path, clip: Path, cues: Path
+) -> None:
+    """The stand-in has no decoder: FFmpeg opens the card in the sandbox, and finds none."""
+    with encoder_harness.running(certs, tmp_path, {"NVDEC": "true", **nvdriver.environment()}) as encoder:
+        async with encoder.client() as client:
+            [card] = (await client.capabilities()).cards
+            assert (card.fault, card.decodes) == ("", False)
+            assert "libnvcuvid.so.1 is not found" in card.decode_fault
+            assert "NVIDIA_DRIVER_CAPABILITIES=compute,utility,video" in card.decode_fault
+            assert await captioned(client, clip, cues) == ("nvenc", CARD)
+        [told] = [line for line in encoder.lines if "does not decode" in str(line["event"])]
+        assert told["error"] == card.decode_fault
+
+
+def test_doctor_tells_why_cards_do_not_decode(nvdriver: Driver, certs: Path, tmp_path: Path) -> None:
+    environment = encoder_harness.environment(certs, tmp_path, {**nvdriver.environment(), "NVDEC": "true"})
+    command = [sys.executable, "-P", "-m", "encoder", "doctor"]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True)
+    told = json.loads(done.stdout)["gpu"]["nvdec"]
+    assert told["works"] is False
+    assert told["reason"].startswith(f"{CARD}: the driver's decoder is not here")
+
+
+async def test_each_task_decodes_on_the_card_of_its_session(
+    nvdriver: Driver, certs: Path, tmp_path: Path, clip: Path, cues: Path, obliging: ObligingFfmpeg
+) -> None:
+    nvdriver.fault(devices=2, encode_delay_ms=20)
+    settings = {"NVDEC": "true", "SANDBOX": "none", "FFMPEG_BINARY": obliging.program, **nvdriver.environment()}
+    with encoder_harness.running(certs, tmp_path, settings) as encoder:
+        async with encoder.client() as client:
+            assert [card.decodes for card in (await client.capabilities()).cards] == [True, True]
+            assert sorted(obliging.decodings()) == ["0", "1"]
+            both = [captioned(client, clip, cues) for _ in range(2)]
+            assert await asyncio.gather(*both) == [("nvenc", f"{CARD}, {CARD}")] * 2
+            assert sorted(obliging.decodings()[2:]) == ["0", "1"]
+            assert [card.sessions for card in (await client.capabilities()).cards] == [0, 0]
+
+
+async def test_a_card_that_fails_to_decode_is_left_alone_until_it_decodes_again(
+    nvdriver: Driver, certs: Path, tmp_path: Path, clip: Path, cues: Path, obliging: ObligingFfmpeg
+) -> None:
+    settings = {"NVDEC": "true", "SANDBOX": "none", "FFMPEG_BINARY": obliging.program, "CODEC_RETRY_SECONDS": 4}
+    with encoder_harness.running(certs, tmp_path, settings | nvdriver.environment()) as encoder:
+        async with encoder.client() as client:
+
+            async def fault() -> str:
+                return (await client.capabilities()).cards[0].decode_fault
+
+            obliging.broken.touch()
+            codec, reason = await captioned(client, clip, cues)
+            assert (codec, reason) == ("nvenc", "nvenc: decoding on the card failed.")
+            assert "it is tried again" in await fault() or "is lost" in await fault()
+            before = len(obliging.decodings())
+            assert await captioned(client, clip, cues) == ("nvenc", CARD)
+            tries = [line for line in encoder.lines if "does not decode" in str(line["event"])]
+            assert len(obliging.decodings()) - before <= len(tries)  # of the encoder's own, not the task's
+            obliging.broken.unlink()
+
+            async def decodes() -> bool:
+                return (await client.capabilities()).cards[0].decodes
+
+            await until_async(decodes)
+            before = len(obliging.decodings())
+            assert await captioned(client, clip, cues) == ("nvenc", CARD)
+            assert len(obliging.decodings()) == before + 1
+
+            cut = media.video(tmp_path / "cut.mp4", 2, "320x180", 25, True, "-movflags", "+faststart").read_bytes()
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await client.encode(CAPTION, {"url_video": cut[:60_000], "url_srt": cues})
+            assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+            assert (caught.value.details() or "").startswith("url_video: ")

@@ -1,0 +1,84 @@
+"""Those who follow jobs: each is told, and the store is asked once for all."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from apigpu.v1 import jobs_pb2
+from gateway.assets.links import LinkSigner
+from gateway.jobs.model import Status
+from gateway.services.jobs import JobWatch
+from gateway.services.presenters import Presenter
+from tests.integration.gateway.jobs.conftest import Works
+from tests.support.until import until
+
+WATCHERS = 50
+
+
+@contextlib.asynccontextmanager
+async def watching(works: Works, job_id: str, count: int) -> AsyncIterator[list[list[jobs_pb2.WatchJobResponse]]]:
+    """So many watches of a job, and what each has told so far."""
+    presenter = Presenter(LinkSigner(b"s" * 32, 60), works.fleet.registry.cost)
+    told: list[list[jobs_pb2.WatchJobResponse]] = [[] for _ in range(count)]
+
+    async def watch(events: list[jobs_pb2.WatchJobResponse]) -> None:
+        async for event in JobWatch(works.manager, presenter, works.fleet).events(job_id):
+            events += [event]
+
+    tasks = [asyncio.create_task(watch(events)) for events in told]
+    try:
+        await until(lambda: all(told))
+        yield told
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@pytest.fixture
+async def queued(works: Works) -> list[str]:
+    """Two jobs that run, and three behind them."""
+    works.encoder.script = ["hang", "hang"]
+    jobs = [(await works.manager.submit(await works.caption())).id for _ in range(5)]
+    await until(lambda: works.store.index.tasks_running == 2)
+    return jobs
+
+
+async def test_what_others_do_costs_a_watcher_no_read(works: Works, queued: list[str]) -> None:
+    async with watching(works, queued[-1], WATCHERS) as told:
+        asked = works.bucket.asked
+        jobs = [await works.manager.submit(await works.caption()) for _ in range(5)]
+        for job in jobs:
+            await works.manager.cancel(job.id)
+        await asyncio.sleep(0.4)
+        # Each submit and each cancel reads and writes a record itself.
+        assert works.bucket.asked - asked <= 3 * 10 + 1
+        assert all(len(events) == 1 for events in told)
+
+
+async def test_a_change_is_read_once_for_all(works: Works, queued: list[str]) -> None:
+    async with watching(works, queued[-1], WATCHERS) as told:
+        asked = works.bucket.asked
+        await works.manager.cancel(queued[-1])
+        await until(lambda: all(events[-1].HasField("finished") for events in told))
+        assert works.bucket.asked - asked <= 3
+        assert {events[-1].finished.status for events in told} == {jobs_pb2.Job.CANCELLED}
+
+
+async def test_places_move_up_when_a_job_before_leaves_the_queue(works: Works, queued: list[str]) -> None:
+    async with watching(works, queued[-1], 2) as told:
+        assert {events[-1].queued.place for events in told} == {3}
+        await works.manager.cancel(queued[2])
+        await until(lambda: all(events[-1].queued.place == 2 for events in told))
+    assert not works.store.index.followers.jobs
+
+
+@pytest.mark.parametrize("retry", [{"recheck_seconds": 0.05}])
+async def test_a_change_that_no_watch_told_is_found(works: Works, queued: list[str]) -> None:
+    waiting = asyncio.create_task(works.manager.wait(queued[-1]))
+    await until(lambda: works.store.index.followers.jobs)
+    works.store.listeners.clear()
+    await works.manager.cancel(queued[-1])
+    assert (await waiting).status is Status.CANCELLED

@@ -1,0 +1,90 @@
+"""`make gpu-check` on the stand-in for the driver: every check begins and ends, and is in the report."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.nvdriver.driver import Driver
+from tests.nvdriver.fixtures import nvdriver, nvdriver_libraries
+from tests.support.paths import ROOT
+from tools.gpu_check.checks import CHECKS
+from tools.gpu_check.finding import FAILED, IMPOSSIBLE, NOTED, PASSED, Finding
+from tools.gpu_check.report import COLUMNS, card_row, markdown
+
+__all__ = ["nvdriver", "nvdriver_libraries"]
+
+CARD = "API-GPU stand-in (no GPU)"
+
+
+def checked(folder: Path, driver: Driver | None, *words: str) -> tuple[int, dict[str, dict[str, Any]], str]:
+    """Exit code of a run in its short form, what it found by the name of the check, and the report."""
+    environment = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")}
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "tools.gpu_check", "--short", "--out", str(folder), *words],
+        env=environment | (driver.environment() if driver else {}),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=170,
+    )
+    report = (folder / "gpu-check.md").read_text()
+    assert report in done.stdout, done.stderr
+    return done.returncode, json.loads(report.split("```json\n")[1].split("```")[0]), report
+
+
+def test_checks_of_each_kind_run_from_end_to_end(nvdriver: Driver, tmp_path: Path) -> None:
+    """The stand-in encodes H.264 as x264 does, and decodes nothing."""
+    nvdriver.fault(session_limit=3)
+    code, found, report = checked(tmp_path, nvdriver, "machine", "clip", "sessions", "sandboxes")
+    outcomes = [one["outcome"] for one in found.values()]
+    assert (code, outcomes) == (0, [NOTED, PASSED, PASSED, IMPOSSIBLE]), report
+    assert found["clip"]["figures"]["types"].startswith("IBBP")
+    assert found["sessions"]["figures"] == {"sessions": 3, "is_limited": True, "tasks": 4}
+    assert "libnvcuvid.so.1 is not found" in found["sandboxes"]["text"]
+    assert "| – | – | – | 3 | " in report
+    assert str(ROOT) not in report
+
+
+@pytest.mark.long
+def test_all_checks_run_from_end_to_end(nvdriver: Driver, tmp_path: Path) -> None:
+    code, found, report = checked(tmp_path, nvdriver)
+    expected = {**dict.fromkeys(CHECKS, PASSED), "machine": NOTED, "sandboxes": IMPOSSIBLE, "decoding": IMPOSSIBLE}
+    assert {name: one["outcome"] for name, one in found.items()} == expected, report
+    assert code == 0
+    assert found["formats"]["figures"]["h264"]["header"]["profile_idc"] == 100
+    assert found["formats"]["figures"]["hevc"]["header"]["colour_primaries"] == 1
+    assert found["times"]["figures"]["small"] == "96×64 by x264"
+    assert found["memory"]["figures"]["tasks"] == 8
+    assert f"| {CARD} | 13.0 |" in report
+    assert str(tmp_path) not in report
+    assert str(ROOT) not in report
+
+
+def test_a_check_that_hangs_ends_no_other(nvdriver: Driver, tmp_path: Path) -> None:
+    nvdriver.fault(encode_delay_ms=60_000)
+    code, found, _ = checked(tmp_path, nvdriver, "--limit", "5", "doctor", "machine")
+    assert code == 1
+    assert (found["doctor"]["outcome"], found["doctor"]["text"]) == (FAILED, "it took longer than 5 s")
+    assert found["machine"]["outcome"] == NOTED
+
+
+def test_without_a_driver_each_check_says_so(tmp_path: Path) -> None:
+    code, found, report = checked(tmp_path, None, "machine", "clip")
+    assert code == 1
+    assert {one["outcome"] for one in found.values()} == {IMPOSSIBLE}
+    assert found["clip"]["text"].startswith("no NVIDIA driver is here")
+    assert "| – | – |" in report
+
+
+@pytest.mark.parametrize(
+    "findings",
+    [{}, {"doctor": Finding(FAILED, "it took longer than 5 s", {"messages": []}), "clip": Finding(FAILED, "")}],
+)
+def test_a_report_of_what_failed_is_whole(findings: dict[str, Finding]) -> None:
+    assert len(card_row(findings)) == len(COLUMNS)
+    assert markdown(findings, is_short=False).count("\n| ") >= 4
