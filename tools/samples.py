@@ -85,7 +85,11 @@ def stamp(seconds: float) -> str:
     return f"{minutes // 60:02}:{minutes % 60:02}:{rest // 1000:02},{rest % 1000:03}"
 
 
+def ffmpeg_binary() -> str:
+    """Return FFMPEG_BINARY, or the FFmpeg of the wheel imageio-ffmpeg."""
+    return os.environ.get("FFMPEG_BINARY") or imageio_ffmpeg.get_ffmpeg_exe()
+
+
 def ffmpeg(*arguments: str) -> None:
-    """Run FFmpeg: FFMPEG_BINARY, or the one of the wheel imageio-ffmpeg."""
-    binary = os.environ.get("FFMPEG_BINARY") or imageio_ffmpeg.get_ffmpeg_exe()
-    subprocess.run([binary, "-hide_banner", "-loglevel", "error", "-y", *arguments], check=True)
+    """Run FFmpeg."""
+    subprocess.run([ffmpeg_binary(), "-hide_banner", "-loglevel", "error", "-y", *arguments], check=True)

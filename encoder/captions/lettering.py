@@ -44,7 +44,8 @@ UNBREAKABLE = re.compile(
     "[\u25cc\u1b00-\u1b7f\u1bc0-\u1bff\ua980-\ua9df\uaa00-\uaa5f\U00011000-\U0001107f\U00011300-\U000113ff"
     "\U00011900-\U0001195f\U00011ee0-\U00011f5f]"
 )
-# Commands of an ASS text, and braces that are shown.
+# In place of a family: commands of an ASS text, and braces that are shown.
+COMMANDS = "\\"
 COMMAND = re.compile(r"(?<!\\)\{[^{}]*\}|\\[Nnh{}]")
 
 
@@ -91,26 +92,30 @@ class Lettering:
         if not self._stand_ins or text.isascii():
             yield "", text
             return
-        pieces = list(_joined(piece for word in WORD.findall(text) for piece in self._pieces(word)))
-        # A blank between two words of one font is as wide as it is there.
-        for place, (before, (_, part), after) in enumerate(zip(pieces, pieces[1:], pieces[2:], strict=False), 1):
-            if before[0] == after[0] in self._blank_families and set(part) == {" "}:
-                pieces[place] = before[0], part
-        yield from _joined(pieces)
+        yield from _joined(self._blanks_given(self._all_pieces(text)))
 
     def tag_fonts(self, text: str) -> str:
         """Return the text of an ASS event with the font named wherever it is not the one of the style."""
         if not self._stand_ins or text.isascii():
             return text
-        parts, position = [], 0
+        pieces, position = [], 0
         for match in COMMAND.finditer(text):
-            parts += [self._tagged(text[position : match.start()]), match[0]]
+            pieces += [*self._all_pieces(text[position : match.start()]), (COMMANDS, match[0])]
             position = match.end()
-        parts.append(self._tagged(text[position:]))
-        return tell_script("".join(parts))
+        pieces += self._all_pieces(text[position:])
+        return tell_script("".join(_named(_joined(self._blanks_given(pieces)))))
 
-    def _tagged(self, text: str) -> str:
-        return "".join(f"{{\\fn{family}}}{part}{{\\fn}}" if family else part for family, part in self.runs(text))
+    def _all_pieces(self, text: str) -> list[tuple[str, str]]:
+        return list(_joined(piece for word in WORD.findall(text) for piece in self._pieces(word)))
+
+    def _blanks_given(self, pieces: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Give blanks between words of one font to it: they are as wide as there, whatever commands stand between."""
+        places = [place for place, (family, _) in enumerate(pieces) if family != COMMANDS]
+        for before, place, after in zip(places, places[1:], places[2:], strict=False):
+            family, blank = pieces[before][0], pieces[place][1]
+            if family == pieces[after][0] in self._blank_families and set(blank) == {" "}:
+                pieces[place] = family, blank
+        return pieces
 
     def _pieces(self, word: str) -> Iterator[tuple[str, str]]:
         """Yield the parts of a word as (family, part)."""
@@ -134,6 +139,16 @@ class Lettering:
 def _joined(pieces: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     for family, group in itertools.groupby(pieces, lambda piece: piece[0]):
         yield family, "".join(part for _, part in group)
+
+
+def _named(pieces: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Yield the text of an ASS event with the family of each piece."""
+    current = ""
+    for family, part in pieces:
+        if family not in (current, COMMANDS):
+            yield f"{{\\fn{family}}}"
+            current = family
+        yield part
 
 
 def _parted(own: Set[int], stand_ins: Sequence[StandIn]) -> Iterator[frozenset[int]]:

@@ -17,6 +17,8 @@ from gateway.fleet.settings import FleetSettings
 from gateway.rest.routes import endpoints
 from tests.support.paths import ROOT
 from tools import reference
+from tools.gpu_check.checks import CHECKS
+from tools.gpu_check.report import COLUMNS
 
 DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
@@ -189,6 +191,12 @@ def test_the_settings_that_a_page_names_exist(page):
     known |= {"GATEWAY_MEMORY", "ENCODER_MEMORY"}  # of the compose file alone
     named = set(re.findall(r"`([A-Z][A-Z0-9]*_[A-Z0-9_]+)[`=]", page.read_text()))
     assert {name for name in named if not name.startswith("PRESET_")} <= known
+
+
+def test_the_docs_of_the_check_of_cards_name_its_checks_and_columns():
+    sheet, guide = ((DOCS / "guides" / name).read_text() for name in ("gpu-check.md", "nvenc.md"))
+    assert [names[0] for names, _ in rows(section(sheet, "What the rows tell"))] == list(CHECKS)
+    assert f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}" in section(guide, "Cards")
 
 
 def test_the_page_on_runpod_names_what_there_is():

@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from encoder.codecs.nvenc import nvdec
-from encoder.ffmpeg.process import NO_ACCESS, Ffmpeg, bundled_binary, query
+from encoder.ffmpeg.process import NO_ACCESS, Ffmpeg, query
 from encoder.sandbox.sandboxes import SANDBOXES, Landlock, ProcessLimits, SandboxAccess
+from servicekit.errors import ConfigError
 from servicekit.process import kill_group, spawn
 from tools.gpu_check import media, work
-from tools.gpu_check.finding import IMPOSSIBLE, NOTED, Finding, Scale, judged
+from tools.gpu_check.finding import FAILED, IMPOSSIBLE, NOTED, Finding, Scale, judged
+from tools.samples import ffmpeg_binary
 
 GIB = 1 << 30
 LIMITS = ProcessLimits(600, 16 * GIB, 32 * GIB)
@@ -20,9 +22,12 @@ UNBOUND = ProcessLimits(600, 1 << 50, 1 << 50)
 FILES = ("/etc", "/run", "/var", "/opt", "/home")
 SET = ("/proc", "/dev", "/tmp")
 DECODES, NO_SANDBOX = "decodes", "cannot be used here"
+PLACES = {"none": "without a sandbox"}
 # Of FFmpeg's words, as many lines.
 WORDS_LINES = 4
 DECODE_SECONDS = 60.0
+# So long after its start FFmpeg has the driver loaded.
+LOADED_SECONDS = 2.0
 SIZES = re.compile(r"^Vm(Peak|Data|RSS):\s+(\d+) kB", re.MULTILINE)
 
 
@@ -47,13 +52,14 @@ async def sandboxes(_: Scale) -> Finding:
     fails = [name for name, outcome in told.items() if outcome != DECODES and not outcome.startswith(NO_SANDBOX)]
     for name in fails:
         told |= {f"{name}, {more}": outcome async for more, outcome in _wider(name)}
-    return judged([f"{name}: {told[name]}" for name in fails], f"the card decodes in {', '.join(works)}", **told)
+    places = [PLACES.get(name, f"in {name}") for name in works]
+    return judged([f"{name}: {told[name]}" for name in fails], f"the card decodes {', '.join(places)}", **told)
 
 
 async def _outcome(name: str) -> str:
     """Return DECODES, or why the card does not decode in a sandbox, or NO_SANDBOX and why it cannot be used here."""
     try:
-        ffmpeg = Ffmpeg(bundled_binary(), SANDBOXES[name](LIMITS))
+        ffmpeg = Ffmpeg(Path(ffmpeg_binary()), SANDBOXES[name](LIMITS))
         code, text = await ffmpeg.query(["-version"])
     except OSError as error:
         return f"{NO_SANDBOX}: {error}"
@@ -73,7 +79,7 @@ async def _decoded(ffmpeg: Ffmpeg) -> str:
 
 async def _wider(name: str) -> AsyncIterator[tuple[str, str]]:
     """Yield what a sandbox gives more, and what comes of it: the first that decodes tells what tasks lack."""
-    binary, usual, unbound = bundled_binary(), SANDBOXES[name](LIMITS), SANDBOXES[name](UNBOUND)
+    binary, usual, unbound = Path(ffmpeg_binary()), SANDBOXES[name](LIMITS), SANDBOXES[name](UNBOUND)
     wider = {
         "memory without a bound": Ffmpeg(binary, unbound),
         "more files": WiderFfmpeg(binary, usual),
@@ -107,7 +113,7 @@ async def worth(scale: Scale) -> Finding:
         return Finding(IMPOSSIBLE, "the card decodes none of the clips", {"clips": told, "kilobytes": sizes})
     rates = [f"{name} {one.get('by_card', 0)} against {one['by_processor']} frames/s" for name, one in told.items()]
     text = ", ".join(rates)
-    return replace(judged(faults, text, clips=told, kilobytes=sizes), outcome=NOTED if not faults else "failed")
+    return replace(judged(faults, text, clips=told, kilobytes=sizes), outcome=FAILED if faults else NOTED)
 
 
 def _clips(scale: Scale) -> dict[str, Footage]:
@@ -133,23 +139,26 @@ async def _is_exact(clip: Footage) -> bool | None:
 
 
 async def _ffmpeg(arguments: Sequence[str]) -> tuple[int, str]:
-    return await query([str(bundled_binary()), "-nostdin", "-v", "error", *arguments], DECODE_SECONDS)
+    return await query([ffmpeg_binary(), "-nostdin", "-v", "error", *arguments], DECODE_SECONDS)
 
 
 async def _rate(scale: Scale, clip: Footage, **settings: str) -> int:
-    """Return the frames a second of a task that draws captions into a clip."""
-    async with work.encoder(scale.folder, **settings) as executor:
-        summary = await work.caption(executor, clip.path)
+    """Return the frames a second of a task that draws captions into a clip; 0 where the card encodes nothing."""
+    try:
+        async with work.encoder(scale.folder, **settings) as executor:
+            summary = await work.caption(executor, clip.path)
+    except ConfigError:
+        return 0
     return round(summary.frames / max(summary.encode_seconds, 1e-3))
 
 
 async def _sizes(clip: Footage) -> dict[str, int]:
     """Return the kilobytes of an FFmpeg that has the driver loaded: the most of its address space, of the memory that
     it may write to, and of what it holds. The bound of memory has to leave room for them."""
-    command = [str(bundled_binary()), "-nostdin", "-v", "error", *nvdec.hwaccel(0), "-re", "-i", str(clip.path)]
-    process = await spawn([*command, "-f", "null", "-"], stdin=asyncio.subprocess.DEVNULL)
+    command = [ffmpeg_binary(), "-nostdin", "-v", "error", *nvdec.hwaccel(0), "-stream_loop", "-1", "-re"]
+    process = await spawn([*command, "-i", str(clip.path), "-f", "null", "-"], stdin=asyncio.subprocess.DEVNULL)
     try:
-        await asyncio.sleep(0.8)
+        await asyncio.sleep(LOADED_SECONDS)
         status = Path(f"/proc/{process.pid}/status").read_text()
     except OSError:
         status = ""

@@ -12,36 +12,26 @@ from typing import Any
 import av
 import numpy as np
 
-from encoder.ffmpeg.process import bundled_binary
-from tools.samples import X264, ffmpeg
+from encoder.codecs.nvenc.levels import LEVELS
+from tools.samples import X264, ffmpeg, ffmpeg_binary
 
 CUES = "1\n00:00:00,200 --> 00:00:00,800\nMeasured\n"
 HEADER = re.compile(r"\] +\d+ +([a-z_0-9]+(?:\[\d+\])*) +[01]+ = (-?\d+)")
 GRAY_SIZE = (160, 90)
 
 
-def _caps(words: str) -> dict[int, tuple[int, int]]:
-    """Return the caps of levels by their number in the header, of the tiers Main and High: "120:12000/30000"."""
-    pairs = (word.split(":") for word in words.split())
-    return {int(number): (int(caps.split("/")[0]), int(caps.split("/")[-1])) for number, caps in pairs}
+def _number(form: str, name: str) -> int:
+    """Return what the header of a format calls a level."""
+    major, _, minor = name.partition(".")
+    whole, part = int(major), int(minor or 0)
+    return {"h264": 10 * whole + part, "hevc": 30 * whole + 3 * part, "av1": 4 * (whole - 2) + part}[form]
 
 
-# Kilobits a second that a level allows. Sources: H.264 table A-1, times 1.25 for the profile High; H.265 table A.8;
-# AV1 annex A.3.
 CAPS = {
-    "h264": _caps(
-        "10:80 11:240 12:480 13:960 20:2500 21:5000 22:5000 30:12500 31:17500 32:25000 40:25000 41:62500 42:62500 "
-        "50:168750 51:300000 52:300000 60:300000 61:600000 62:1000000"
-    ),
-    "hevc": _caps(
-        "30:128 60:1500 63:3000 90:6000 93:10000 120:12000/30000 123:20000/50000 150:25000/100000 153:40000/160000 "
-        "156:60000/240000 180:60000/240000 183:120000/480000 186:240000/800000"
-    ),
-    "av1": _caps(
-        "0:1500 1:3000 4:6000 5:10000 8:12000/30000 9:20000/50000 12:30000/100000 13:40000/160000 14:60000/240000 "
-        "15:60000/240000 16:60000/240000 17:100000/480000 18:160000/800000 19:160000/800000"
-    ),
+    form: {_number(form, one.name): (one.main_kbits, one.high_kbits or one.main_kbits) for one in levels}
+    for form, levels in LEVELS.items()
 }
+"""Kilobits a second that a level allows, by its number in the header, in the tiers Main and High."""
 FIELDS = {
     "h264": ("level_idc", ""),
     "hevc": ("general_level_idc", "general_tier_flag"),
@@ -121,7 +111,7 @@ def steps(times: Sequence[float]) -> list[int]:
 def headers(path: Path) -> dict[str, int]:
     """Return the fields of the first sequence header of a video, by the names of its standard."""
     traced = ("-map", "0:v", "-c", "copy", "-frames:v", "1", "-bsf:v", "trace_headers", "-f", "null", "-")
-    command = [str(bundled_binary()), "-nostdin", "-v", "info", "-i", str(path), *traced]
+    command = [ffmpeg_binary(), "-nostdin", "-v", "info", "-i", str(path), *traced]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace")
     found: dict[str, int] = {}
     for name, value in HEADER.findall(done.stderr):

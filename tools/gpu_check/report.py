@@ -8,6 +8,7 @@ from typing import Any
 
 from encoder.tasks.capabilities import VERSION
 from tools.gpu_check.checks import CHECKS
+from tools.gpu_check.decoding import DECODES, PLACES
 from tools.gpu_check.finding import IMPOSSIBLE, Finding
 
 COLUMNS = (
@@ -16,7 +17,7 @@ COLUMNS = (
     "formats",
     "sessions",
     "1080p30 to H.264",
-    "decodes in",
+    "decodes",
     "decoding pays",
     "200 tasks",
     "version",
@@ -72,7 +73,7 @@ def card_row(findings: Mapping[str, Finding]) -> tuple[str, ...]:
     cards = doctor.get("gpu", {}).get("cards", [])
     sessions = _figures(findings, "sessions")
     clip, memory = _figures(findings, "clip"), _figures(findings, "memory")
-    decodes = [name for name, outcome in sandboxes.items() if outcome == "decodes" and "," not in name]
+    decodes = [PLACES.get(name, name) for name, outcome in sandboxes.items() if outcome == DECODES and "," not in name]
     return (
         ", ".join(sorted({card["name"] for card in cards})) or NOTHING,
         doctor.get("gpu", {}).get("driver", "").split(" ")[0] or NOTHING,

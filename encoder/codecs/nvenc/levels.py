@@ -27,7 +27,6 @@ class Level:
     high_kbits: int = 0
 
 
-# H.264 ends at 5.1: older cards make no more, and 5.2 has no higher rate.
 LEVELS: Mapping[str, tuple[Level, ...]] = {
     "h264": (
         Level("1", 25344, 380160, 80),
@@ -45,6 +44,10 @@ LEVELS: Mapping[str, tuple[Level, ...]] = {
         Level("4.2", 2228224, 133693440, 62500),
         Level("5", 5652480, 150994944, 168750),
         Level("5.1", 9437184, 251658240, 300000),
+        Level("5.2", 9437184, 530841600, 300000),
+        Level("6", 35651584, 1069547520, 300000),
+        Level("6.1", 35651584, 2139095040, 600000),
+        Level("6.2", 35651584, 4278190080, 1000000),
     ),
     "hevc": (
         Level("1", 36864, 552960, 128),
@@ -71,11 +74,15 @@ LEVELS: Mapping[str, tuple[Level, ...]] = {
         Level("5", 8912896, 267386880, 30000, 100000),
         Level("5.1", 8912896, 534773760, 40000, 160000),
         Level("5.2", 8912896, 1069547520, 60000, 240000),
+        Level("5.3", 8912896, 1069547520, 60000, 240000),
         Level("6", 35651584, 1069547520, 60000, 240000),
         Level("6.1", 35651584, 2139095040, 100000, 480000),
         Level("6.2", 35651584, 4278190080, 160000, 800000),
+        Level("6.3", 35651584, 4278190080, 160000, 800000),
     ),
 }
+# Older cards make no more of H.264.
+HIGHEST_H264 = "5.1"
 # Sides of H.264 are counted in whole macroblocks.
 BLOCK = {"h264": 16, "hevc": 1, "av1": 1}
 # Drivers take no more of a level's rate.
@@ -107,9 +114,11 @@ class LevelChoice:
 def lift(form: str, width: int, height: int, rate: Fraction, quality: int) -> LevelChoice | None:
     """Return the level and tier that the driver must be told for pictures of this size at a frame rate and a constant
     quality (1 best); None where it may choose: its choice holds nothing back, or no level takes the pictures."""
-    levels, block = LEVELS[form], BLOCK[form]
+    block = BLOCK[form]
     samples = -(-width // block) * -(-height // block) * block * block
-    fitting = [level for level in levels if _takes(level, samples, max(width, height), rate)]
+    fitting = [level for level in LEVELS[form] if _takes(level, samples, max(width, height), rate)]
+    if form == "h264":
+        fitting = [level for level in fitting if level.name <= HIGHEST_H264]
     choices = [
         (LevelChoice(level.name, tier), kbits)
         for level in fitting

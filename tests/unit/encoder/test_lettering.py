@@ -1,6 +1,7 @@
 """Which font draws what of captions, and what is told of letters that no font draws as they were meant."""
 
 import operator
+import re
 import unicodedata
 from collections.abc import Callable
 
@@ -44,7 +45,14 @@ def test_what_is_shaped_as_one_comes_from_one_font(text: str, parts: list[tuple[
 def test_fonts_are_named_between_commands() -> None:
     drawn = Lettering(LATIN, [THAI], frozenset(), lettering.cluster_pattern("ทำ"))
     assert drawn.tag_fonts("{\\an8}ab") == "{\\an8}ab"
-    assert drawn.tag_fonts("{\\i1}ทำ{\\i0}\\Nab\\{ทำ\\}") == ("{\\i1}{\\fnT}ทำ{\\fn}{\\i0}\\Nab\\{{\\fnT}ทำ{\\fn}\\}")
+    assert drawn.tag_fonts("{\\i1}ทำ{\\i0}\\Nab\\{ทำ\\}") == "{\\i1}{\\fnT}ทำ{\\i0}\\N{\\fn}ab\\{{\\fnT}ทำ\\}"
+
+
+def test_a_blank_is_as_wide_whatever_word_lights_up() -> None:
+    drawn = Lettering(LATIN, [THAI], frozenset(), lettering.cluster_pattern("ทำน"))
+    plain, lit = drawn.tag_fonts("ทำ น a น"), drawn.tag_fonts("{\\1c&H1&}ทำ{\\1c&H2&} น a น")
+    assert plain == "{\\fnT}ทำ น{\\fn} a {\\fnT}น"
+    assert re.sub(r"{\\1c[^}]*}", "", lit) == plain
 
 
 def test_pictures_alone_are_told_a_script() -> None:

@@ -116,3 +116,15 @@ async def test_bold_capitals_leave_other_scripts_readable(client: Client, tmp_pa
     arabic = SENTENCES["arabic"]
     ((shown,), _) = await drawn(client, tmp_path, [arabic.text], bold=True, capitals=True)
     assert likeness(shown, reference(arabic)) > 0.75
+
+
+@pytest.mark.parametrize("text", ["سلام دنیا خوب", "AVATAR To You"])
+async def test_words_stay_where_they_are_when_others_light_up(client: Client, tmp_path: Path, text: str) -> None:
+    style = {"preset": Look.PRESET_KARAOKE, "color": "#FFFFFF", "highlight_color": "#FFFFFF"}
+    video = media.grey_video(tmp_path / "v.mp4", 1.2, "320x180", 10)
+    cues = media.srt(tmp_path / "s.srt", [(0, 2, text)])
+    request = video_pb2.CaptionRequest(url_video="v", url_srt="s", style=Look(**style))
+    await client.result(tmp_path / "o.mp4", video_pb2.Operation(caption=request), {"url_video": video, "url_srt": cues})
+    first, *others = judge.pictures(tmp_path / "o.mp4", "gray")
+    assert (first > 150).sum() > 100
+    assert max(judge.differing(first, other).sum() for other in others) == 0
