@@ -8,16 +8,16 @@ from typing import Protocol
 import ffmpeg
 
 from encoder.codecs.card import Card
-from encoder.ffmpeg.command import FfmpegRun, FilteredFrames, OutputSpec, VideoFrames
+from encoder.ffmpeg.command import FfmpegRun, FilteredFrames, OutputSpec, VideoFrames, frame_length
 from encoder.ffmpeg.filters import tag_hd
 from encoder.ffmpeg.process import NO_ACCESS, PipedFrames
 from encoder.sandbox.sandboxes import SandboxAccess
 from servicekit.errors import Unavailable
 
-# Every frame keeps the timestamp that it came with, whatever the frame rate on paper.
-AS_TIMED: Mapping[str, str] = {"fps_mode:v": "passthrough", "enc_time_base:v": "demux"}
-
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo")
+
+# Longer than any frame.
+MAX_SECONDS = 1e6
 
 # A camera over one still makes no cut and no fade, and moves evenly: to look for them takes a twentieth of the time,
 # and the file is as large without, to a hundredth of a percent.
@@ -118,7 +118,9 @@ class X264:
     def make_run(self, frames: VideoFrames, output: OutputSpec) -> FfmpegRun:
         options = self.options(output.threads)
         if isinstance(frames, FilteredFrames):
-            return output.run(frames.stream.filter("format", "yuv420p"), {**options, **AS_TIMED})
+            until = frames.repeated_until
+            lengths = {"bsf:v": f"setts=pts=PTS:dts=DTS:{frame_length(MAX_SECONDS, until)}"} if until else {}
+            return output.run(frames.stream.filter("format", "yuv420p"), {**options, **frames.timing, **lengths})
         size = f"{frames.size.width}x{frames.size.height}"
         raw = ffmpeg.input("pipe:0", f="rawvideo", pix_fmt="yuv420p", s=size, r=str(frames.frame_rate))
         counted = {**options, **STEADY, "frames:v": str(frames.count)}

@@ -1,7 +1,7 @@
 """The FFmpeg runs that a plan is made of: frames in, output out, and what writes to their standard input."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -50,14 +50,21 @@ MakeWriter = Callable[[], StdinWriter]
 class FfmpegRun:
     """One FFmpeg run. `arguments` is all that follows the binary; `fields` are the inputs in FFmpeg's order, "" for one
     that is no field of the request; `cut_off_signs` is a pattern in the messages of a run that ends well although an
-    input ends early. `stdin` makes what writes to its standard input. With `devices`, be they none, it may load the
-    driver of a graphics card, and use these device files."""
+    input ends early; "" where such an input is taken as it is. `stdin` makes what writes to its standard input. With
+    `devices`, be they none, it may load the driver of a graphics card, and use these device files."""
 
     arguments: tuple[str, ...]
     fields: tuple[str, ...]
     cut_off_signs: str = CUT_OFF
     stdin: MakeWriter | None = None
     devices: tuple[Path, ...] | None = None
+
+
+def frame_length(unknown_seconds: float, until: float) -> str:
+    """Return options of the bitstream filter `setts` that give a frame its length, where it has none
+    `unknown_seconds`; none is shown longer than `until`, in seconds, unless that is 0."""
+    length = f"DURATION+not(DURATION)*{unknown_seconds:.9f}/TB"
+    return f"duration=min({length}\\,{until:.6f}/TB-PTS)" if until else f"duration={length}"
 
 
 def compile_arguments(output: Any) -> tuple[str, ...]:
@@ -70,7 +77,8 @@ class FilteredFrames:
     """Frames that FFmpeg decodes and filters: a stream of ffmpeg-python with the times to keep. `inputs` are all
     streams of its file that the result takes: FFmpeg counts time from where the first of them begins. `size`,
     `color_tags` and `pixel_aspect` (width by height of a pixel) are those of the filtered frames; `frame_rate` is
-    nominal, 0 where it is not known."""
+    nominal, 0 where it is not known. Where frames were put between those of the file, none is shown longer than until
+    `repeated_until`, in seconds; else that is 0."""
 
     stream: Any
     inputs: Sequence[Any]
@@ -78,6 +86,12 @@ class FilteredFrames:
     color_tags: ColorTags
     pixel_aspect: Fraction
     frame_rate: Fraction
+    repeated_until: float = 0.0
+
+    @property
+    def timing(self) -> dict[str, str]:
+        """Options by which every frame keeps the timestamp that it came with, whatever the frame rate on paper."""
+        return {"fps_mode:v": "passthrough", "enc_time_base:v": "filter" if self.repeated_until else "demux"}
 
 
 @dataclass(frozen=True)
@@ -98,13 +112,17 @@ VideoFrames = FilteredFrames | RawFrames
 @dataclass(frozen=True)
 class OutputSpec:
     """What comes with the picture: streams of audio, output options of FFmpeg (of audio and container) without the
-    leading dash, the result's path, the field of each input by its file's name, threads to keep busy."""
+    leading dash, the result's path, the field of each input by its file's name, threads to keep busy; and the names of
+    the files whose tags and whose chapters the result has, "" for none. `cut_off_signs` are those of its runs."""
 
     audio: Sequence[Any]
     options: Mapping[str, str]
     result: str
     field_names: Mapping[str, str]
     threads: int
+    tags_of: str = ""
+    chapters_of: str = ""
+    cut_off_signs: str = CUT_OFF
 
     def run(
         self, video: Any, options: Mapping[str, str], stdin: MakeWriter | None = None, beside: Sequence[Any] = ()
@@ -112,14 +130,26 @@ class OutputSpec:
         """Return the run that puts all together with a stream of the picture, which `options` (of the output) are for;
         see `run_reading` for `beside`."""
         output = ffmpeg.output(video, *self.audio, self.result, **options, **self.options)
-        return self.run_reading(output, beside, stdin)
+        run = self.run_reading(output, beside, stdin)
+        return replace(run, arguments=self._described(run.arguments))
+
+    def _described(self, arguments: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the arguments of a run with those that say whose tags and chapters the result has: FFmpeg would take
+        chapters of whichever input has some."""
+        names = [name for option, name in pairwise(arguments) if option == "-i"]
+        tags, chapters = (
+            str(names.index(name)) if name in names else "-1" for name in (self.tags_of, self.chapters_of)
+        )
+        place = arguments.index(self.result)
+        described = ("-map_metadata", tags, "-map_chapters", chapters)
+        return (*arguments[:place], *described, *arguments[place:])
 
     def run_reading(self, output: Any, beside: Sequence[Any], stdin: MakeWriter | None = None) -> FfmpegRun:
         """Return the run that writes an output of ffmpeg-python, and reads streams beside those that it needs."""
         idle = [ffmpeg.output(*beside, "-", f="null", c="copy")] if beside else []
         arguments = compile_arguments(ffmpeg.merge_outputs(output, *idle))
         fields = [self.field_names.get(name, "") for option, name in pairwise(arguments) if option == "-i"]
-        return FfmpegRun(arguments, tuple(fields), stdin=stdin)
+        return FfmpegRun(arguments, tuple(fields), self.cut_off_signs, stdin)
 
 
 @dataclass(frozen=True)

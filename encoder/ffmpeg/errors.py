@@ -1,9 +1,10 @@
-"""FFmpeg's messages as errors for callers. Its own words, which name paths of the server, stay in the log."""
+"""FFmpeg's messages as errors for callers. Paths of the server, which its own words can name, stay in the log."""
 
 import re
 import signal
 from collections.abc import Sequence
 
+from encoder.media.info import CUT_OFF_TEXT
 from servicekit.errors import (
     FailedPrecondition,
     Internal,
@@ -13,11 +14,10 @@ from servicekit.errors import (
     Unavailable,
 )
 
-CUT_OFF_TEXT = "the file is cut off; send it whole."
 DAMAGED_TEXT = "the file is damaged and cannot be decoded; send it again, or convert it first."
 
 Meaning = tuple[type[ServiceError], str, str]
-"""Class, reason and text of an error."""
+"""Class, reason and text of an error; `{}` in the text stands for what FFmpeg said last."""
 
 RESULT_TOO_LARGE: Meaning = (
     FailedPrecondition,
@@ -38,24 +38,49 @@ TABLE: dict[str, Meaning] = {
     ),
     r"File too large": RESULT_TOO_LARGE,
     r"partial file|File ended prematurely|[Tt]runcat": (InvalidArgument, "BAD_INPUT", CUT_OFF_TEXT),
-    r"[Dd]ecoder .* not found|no decoder found|Decoding requested, but no decoder|not implemented|unsupported": (
+    r"\bDRM\b|[Ee]ncrypt|[Dd]ecrypt|activation.bytes": (
+        FailedPrecondition,
+        "UNSUPPORTED_INPUT",
+        "the file is protected from copying (DRM, encrypted); give one that plays without a key.",
+    ),
+    r"[Dd]ecoder .* not found|[Nn]o decoder found|Decoding requested, but no decoder|[Uu]nknown decoder": (
         FailedPrecondition,
         "UNSUPPORTED_INPUT",
         "the file is in a format that cannot be decoded here; convert it to H.264 with AAC first.",
+    ),
+    r"[Nn]ot (yet )?implemented|[Uu]nsupported|[Nn]ot supported|Protocol not found|patchwelcome|PATCHWELCOME": (
+        FailedPrecondition,
+        "UNSUPPORTED_INPUT",
+        "the file has something that cannot be read here, FFmpeg says “{}”; convert it to H.264 with AAC first.",
     ),
     r"matches no streams|does not contain any stream": (
         InvalidArgument,
         "BAD_INPUT",
         "the file lacks the stream that is needed; give another.",
     ),
-    r"Invalid data found|moov atom not found|Decode error rate|Nothing was written"
-    r"|Error (opening|decoding|while decoding|submitting|binding an input stream)": (
+    r"Invalid data found|moov atom not found|Decode error rate|[Cc]orrupt": (
         InvalidArgument,
         "BAD_INPUT",
         DAMAGED_TEXT,
     ),
+    r"Nothing was written|Error (opening|decoding|while decoding|while filtering|submitting|binding an input stream)": (
+        InvalidArgument,
+        "BAD_INPUT",
+        "no result can be made of the file, FFmpeg says “{}”; convert it to H.264 with AAC first.",
+    ),
 }
 """Pattern in FFmpeg's messages to its meaning; the first that is found counts."""
+
+UNKNOWN = "FFmpeg failed, and says “{}”; the encoder's log has more."
+SILENT = "FFmpeg failed for a reason that is not known; the encoder's log has more."
+# Said of every failure, whatever it came of.
+COMMON_WORDS = re.compile(
+    r"Nothing was written|Conversion failed|Error (opening|submitting|sending|closing|while|writing|muxing)"
+    r"|Task finished|Terminating thread|received no packets|^Error (initializ|reinit)ing a simple filtergraph$"
+)
+SPEAKER = re.compile(r"^(\[[^\]]*\]\s*)+")
+PATH = re.compile(r"(?:file:)?/[^\s:'\"]+|\b0x[0-9a-fA-F]+")
+MAX_QUOTED_CHARS = 160
 
 SIGNALLED = 128
 # FFmpeg's own code for a signal that it heeds: no other is sent than the one of used up processor time.
@@ -93,16 +118,33 @@ def ffmpeg_error(messages: Sequence[str], return_code: int, fields: Sequence[str
     text = "\n".join(messages)
     for pattern, (cls, reason, meaning) in TABLE.items():
         if re.search(pattern, text):
-            return _input_error(cls, reason, meaning, _input_field(text, fields))
+            quoted = meaning.format(_last_words(messages, pattern)) if "{}" in meaning else meaning
+            return _input_error(cls, reason, quoted, _input_field(text, fields))
     if return_code == INTERRUPTED:
         return _input_error(*SIGNALS[signal.SIGXCPU], "")
-    return Internal("FFmpeg failed for a reason that is not known; the encoder's log has more.", reason="FFMPEG_FAILED")
+    said = _last_words(messages)
+    return Internal(UNKNOWN.format(said) if said else SILENT, reason="FFMPEG_FAILED")
+
+
+def _last_words(messages: Sequence[str], pattern: str = "") -> str:
+    """Return what FFmpeg said last that tells the failure apart from others, without what only the server knows; of
+    messages where one matches `pattern`, and is no such phrase, that one."""
+    said = [words for message in messages if (words := _plain(message))]
+    telling = [words for words in said if not COMMON_WORDS.search(words)]
+    named = [words for words in telling if pattern and re.search(pattern, words)]
+    return (named or telling or said or [""])[-1][:MAX_QUOTED_CHARS]
+
+
+def _plain(message: str) -> str:
+    """Return a message without the part of FFmpeg that speaks, paths and addresses."""
+    words = PATH.sub("…", SPEAKER.sub("", message))
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in words).split())
 
 
 def cut_off(messages: Sequence[str], signs: str, fields: Sequence[str]) -> ServiceError | None:
-    """Return the error of a run that went well with a file that is cut off, if its messages match the pattern
-    `signs`."""
-    for message in messages:
+    """Return the error of a run that went well with a file that is cut off, if its messages match the pattern `signs`;
+    by none, "", such files are taken as they are."""
+    for message in messages if signs else ():
         if re.search(signs, message):
             text = CUT_OFF_TEXT if re.search(IMAGE_CUT_OFF, message) else DAMAGED_TEXT
             return _input_error(InvalidArgument, "BAD_INPUT", text, _input_field(message, fields))

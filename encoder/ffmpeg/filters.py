@@ -29,7 +29,12 @@ MIN_INTERLACED = 4
 
 def open_input(name: str, info: MediaInfo, **options: Any) -> Any:
     """Return an input that FFmpeg opens with the demuxer that the probe found, and that can name no other file;
-    `options` are more options of the input."""
+    `options` are more options of the input. Of one that is cut off, what is left of the packet in which it ends is not
+    taken: half a picture would be shown as a whole one."""
+    if info.is_cut_off:
+        options["fflags"] = "+discardcorrupt"
+    if info.video is not None and _changes_within(info.video):  # a graph that begins anew forgets what it has counted
+        options["reinit_filter"] = 0
     return ffmpeg.input(name, f=info.demuxer, protocol_whitelist="file,pipe", **options)
 
 
@@ -39,6 +44,8 @@ def normalize_picture(source: Any, info: MediaInfo, video: VideoStream) -> Any:
     stream = source[str(video.index)]
     if info.demuxer in UNTIMED:
         stream = stream.filter("setpts", "PTS-STARTPTS")
+    if video.sizes:
+        stream = _on_canvas(stream, video)
     if _may_be_interlaced(video):  # pictures that are whole pass, for a hundredth of the time of a caption
         stream = stream.filter("bwdif", mode="send_frame", deint="interlaced")
     if video.transparent and info.demuxer in ANIMATIONS:  # whose hidden colors are any; below them is black
@@ -52,6 +59,21 @@ def normalize_picture(source: Any, info: MediaInfo, video: VideoStream) -> Any:
     elif video.color_tags.full_range:  # which many players take for the other, and show with too much contrast
         return stream.filter("scale", out_range="tv").filter("format", "yuv420p").filter("setparams", range="tv")
     return stream.filter("format", "yuv420p")
+
+
+def _changes_within(video: VideoStream) -> bool:
+    """Return True if a graph can meet pictures of several sizes: filters that turn them cannot."""
+    return bool(video.sizes) and not video.display_matrix
+
+
+def _on_canvas(stream: Any, video: VideoStream) -> Any:
+    """Return pictures of several sizes, each fitted between black bars into that of the video."""
+    width, height = video.rotated_size
+    fitted = stream.filter(
+        "scale", width, height, force_original_aspect_ratio="decrease", force_divisible_by=2, flags="bicubic"
+    )
+    padded = fitted.filter("pad", width, height, "(ow-iw)/2", "(oh-ih)/2", eval="frame", color="black")
+    return padded.filter("setsar", str(video.rotated_aspect).replace("/", ":"))
 
 
 def hd_picture(source: Any, info: MediaInfo, video: VideoStream) -> Any:
@@ -115,6 +137,18 @@ def tone_map(stream: Any, video: VideoStream) -> Any:
     linear = stream.filter("zscale", t="linear", npl=WHITE_NITS, **hdr).filter("format", "gbrpf32le")
     narrowed = linear.filter("zscale", p="bt709").filter("tonemap", "mobius", desat=0)
     return narrowed.filter("zscale", t="bt709", m="bt709", r="tv", d="error_diffusion")
+
+
+def repeat_pictures(stream: Any, moments: Any, until: float) -> Any:
+    """Return a picture that is shown again at the times of another stream, the last one too until `until`, in seconds;
+    all others keep their times."""
+    # Who goes by two streams has them of one format.
+    times = moments.filter("format", "yuv420p")
+    # Without a frame rate the copy of the last picture has its time, by which it is known and put behind the end.
+    held = stream.filter("setpts", "PTS", strip_fps=1).filter("tpad", stop=1, stop_mode="clone")
+    held = held.filter("setpts", f"if(eq(PTS,PREV_INPTS),{until:.6f}/TB,PTS)")
+    shown = ffmpeg.filter([times, held], "streamselect", inputs=2, map="1")
+    return shown.filter("trim", end=f"{until - 0.001:.6f}")
 
 
 def look_up_colors(stream: Any, table: str) -> Any:

@@ -7,6 +7,7 @@ from pathlib import Path
 from servicekit.errors import InvalidArgument
 
 UNSPECIFIED = 2
+CUT_OFF_TEXT = "the file is cut off; send it whole, or set allow_partial to have what is there."
 # Demuxers of pictures that move, which have a ground of no color.
 ANIMATIONS = ("gif", "apng", "webp_anim")
 
@@ -45,11 +46,14 @@ class Size:
 
 @dataclass(frozen=True)
 class VideoStream:
-    """The first video stream of a file that is no cover picture.
+    """The video stream of a file that counts; it is no cover picture.
 
-    Sizes are in stored pixels, before rotation. `decodes` is False where the beginning could not be decoded; `transfer`
+    Sizes are in stored pixels, before rotation; `display_matrix` tells how it is turned and mirrored, nothing where it
+    is not. `decodes` is False where the beginning could not be decoded; `transfer`
     is its curve of high dynamic range by FFmpeg's name, "" for any other; `interlaced` is that of its first picture;
     `rgb` is True of pictures without color planes, `tiled` of a still that FFmpeg puts together of several streams.
+    Where pictures change their size in mid-file, `sizes` are those that they have, and width and height are what all of
+    them are fitted into.
     """
 
     index: int
@@ -68,6 +72,8 @@ class VideoStream:
     interlaced: bool = False
     rgb: bool = False
     tiled: bool = False
+    display_matrix: tuple[int, ...] = ()
+    sizes: tuple[tuple[int, int], ...] = ()
 
     @property
     def rotated_size(self) -> tuple[int, int]:
@@ -82,8 +88,10 @@ class VideoStream:
 
 @dataclass(frozen=True)
 class AudioStream:
-    """One audio stream. `duration_seconds`, `bit_rate` in bit/s, and `sample_rate` in Hz are 0 where the file does not
-    say, and `language` (ISO 639-2, three letters) is ""."""
+    """One audio stream. `duration_seconds`, `bit_rate` in bit/s, `sample_rate` in Hz and the number of `channels` are 0
+    where the file does not say, and `language` (ISO 639-2, three letters) is "". `layout` is FFmpeg's name of its
+    channels together ("5.1", "12 channels"), `places` is that of each ("FL"; "NONE" where the file does not say). It
+    `is_secondary` where it is a comment, a description, or music without the voices."""
 
     index: int
     codec: str
@@ -91,12 +99,23 @@ class AudioStream:
     bit_rate: int
     sample_rate: int
     language: str = ""
+    channels: int = 0
+    layout: str = ""
+    places: tuple[str, ...] = ()
+    is_default: bool = False
+    is_secondary: bool = False
+
+
+Stream = VideoStream | AudioStream
 
 
 @dataclass(frozen=True)
 class MediaInfo:
     """A probed file. `demuxer` is what FFmpeg must be told to use (`-f`), `subtitles` the number of such tracks,
-    `start_seconds` the time at its start by its own clock."""
+    `start_seconds` the time at its start by its own clock. `audio` are the streams of sound that go with the video,
+    `other_videos` further videos, told for people, and `unreadable_audio` the indices of streams of sound that cannot
+    be decoded. The file `is_cut_off` where it ends before it should; lengths that are `is_counted` are those of what is
+    there."""
 
     demuxer: str
     duration_seconds: float
@@ -104,16 +123,30 @@ class MediaInfo:
     audio: tuple[AudioStream, ...]
     subtitles: int = 0
     start_seconds: float = 0.0
+    other_videos: tuple[str, ...] = ()
+    unreadable_audio: tuple[int, ...] = ()
+    is_cut_off: bool = False
+    is_counted: bool = False
+
+    @property
+    def sound(self) -> AudioStream | None:
+        """The stream of sound that is heard where only one can be: the file's default, else the one with the most
+        channels, else the first."""
+        return min(
+            self.audio, key=lambda stream: (not stream.is_default, stream.is_secondary, -stream.channels), default=None
+        )
 
 
 @dataclass(frozen=True)
 class Source:
     """An input that has arrived. `field` is the field of the request that it belongs to; `charset` is what the server
-    that it came from, or who uploaded it, calls its encoding."""
+    that it came from, or who uploaded it, calls its encoding; `allow_partial` has what is there of it taken, where it
+    is cut off."""
 
     field: str
     path: Path
     charset: str = ""
+    allow_partial: bool = False
 
 
 def bad_input(source: Source, text: str) -> InvalidArgument:

@@ -1,9 +1,11 @@
 """caption: subtitles burned into a video, which keeps its size, frame rate, timestamps and sound."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import repeat
 
 from apigpu.v1 import video_pb2
+from encoder.audio import tracks
 from encoder.captions import (
     ass,
     capitals,
@@ -34,17 +36,19 @@ from encoder.captions.measuring import open_captions, open_script
 from encoder.captions.script_lines import ScriptJudge
 from encoder.captions.wrapping import CaptionFitter
 from encoder.ffmpeg import filters
-from encoder.media import probe
+from encoder.media import packets, probe
 from encoder.media.info import MediaInfo, Source, VideoStream, bad_input
 from encoder.media.reading import note_reading
-from encoder.operations.plan import Plan, PlanContext, container, is_streamable, kept_audio
+from encoder.operations.deviations import Note, gather, loss_notes, track_notes, video_notes
+from encoder.operations.plan import Plan, PlanContext, container, is_streamable
+from encoder.operations.repeats import late_notes, repeat_pictures, write_repeats
 from servicekit.errors import InvalidArgument
 
 MAX_SUBTITLES_BYTES = 10 * 1024 * 1024
 MAX_FONT_BYTES = 64 * 1024 * 1024
 MAX_FONT_NAMES_CHARS = 200
 MAX_FAMILIES = 64
-SCRIPT, FONTS = "captions.ass", "fonts"
+SCRIPT, FONTS, MOMENTS = "captions.ass", "fonts", "repeats.nut"
 STYLE_IGNORED = video_pb2.Warning(
     reason="STYLE_IGNORED",
     message="style: these subtitles (ASS or SSA) have a look of their own, which is kept; give SubRip or WebVTT for "
@@ -74,20 +78,35 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
     (context.folder / SCRIPT).write_text(script, encoding="utf-8")
     video_input = filters.open_input(source.path.name, info)
     picture = filters.normalize_picture(video_input, info, video)
+    repeats = write_repeats(script, source, info, video, context.folder / MOMENTS)
+    picture = repeat_pictures(picture, repeats, MOMENTS)
     wrap_unicode = not isinstance(captions, Script) and breaks_anywhere(script)
     captioned = filters.draw_captions(picture, SCRIPT, FONTS, wrap_unicode=wrap_unicode)
     frames = filters.filtered_frames(captioned, video_input, video, info.audio)
+    frames = replace(frames, repeated_until=repeats.until)
     audio = [video_input[str(stream.index)] for stream in info.audio]
-    output = context.output(audio, {**kept_audio(info.audio), **container(request)})
+    output = context.output(audio, {**tracks.keep(info.audio), **container(request)}, source, source)
     return Plan(
         runs=(context.codec.make_run(frames, output),),
         field=source.field,
         codec=context.codec.name,
         duration_seconds=info.duration_seconds,
-        frames_total=video.frames,
-        warnings=(*decoded.warnings, *times_warnings, *warnings),
+        frames_total=video.frames + repeats.count,
+        warnings=(
+            *decoded.warnings,
+            *times_warnings,
+            *warnings,
+            *gather([*_notes(source, info), *late_notes(repeats)]),
+        ),
         streamable=is_streamable(request),
     )
+
+
+def _notes(source: Source, info: MediaInfo) -> Iterator[Note]:
+    """Yield what the result lacks of the video, or has otherwise, beside its captions."""
+    yield from video_notes(source, info)
+    yield from loss_notes(source, info)
+    yield from track_notes(source, info.audio)
 
 
 def _read_subtitles(source: Source, charset: str) -> DecodedText:
@@ -123,9 +142,9 @@ def _check_times(
     # Only where it matters is the end of the pictures counted, which takes time in some files.
     if not last_ms > video.duration_seconds * 1000:
         return warnings
-    end_seconds = probe.end_seconds(source, info, video)
-    if info.demuxer in probe.EXACT_DURATION:
-        end_seconds += probe.start_seconds(source, info, video)
+    end_seconds = packets.end_seconds(source, info, video)
+    if info.demuxer in packets.EXACT_DURATION:
+        end_seconds += packets.start_seconds(source, info, video)
     try:
         return warnings + cue_warnings.late_warnings(timed, end_seconds)
     except SubtitleError as error:

@@ -1,7 +1,7 @@
 """concat: videos one after the other, copied where all agree, else fitted into one size and frame rate."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -9,12 +9,13 @@ from typing import Any
 import ffmpeg
 
 from apigpu.v1 import video_pb2
-from encoder.audio import soundtrack
+from encoder.audio import mixing, soundtrack, tracks
 from encoder.ffmpeg import filters
 from encoder.ffmpeg.command import COPY, SQUARE, FfmpegRun, FilteredFrames
-from encoder.media import probe
+from encoder.media import packets, probe
 from encoder.media.info import HD, AudioStream, MediaInfo, Size, Source, VideoStream, bad_input
-from encoder.operations.plan import AAC, COPIED_CODECS, Plan, PlanContext, container, copy_video, is_streamable
+from encoder.operations.deviations import Note, gather, loss_notes, mix_notes, sound_choice_notes, video_notes
+from encoder.operations.plan import COPIED_CODECS, Plan, PlanContext, container, copy_video, is_streamable
 from servicekit.errors import InvalidArgument
 
 FIELD = "url_videos"
@@ -35,8 +36,8 @@ COPIED_FROM = ("mov", "matroska")
 
 @dataclass(frozen=True)
 class Part:
-    """One of the videos; `sound` is its first audio stream. `seconds` of it are shown, from `start` on: what comes
-    before the first picture is the lead-in of an audio codec."""
+    """One of the videos; `sound` is the audio stream of it that is heard. `seconds` of it are shown, from `start` on:
+    what comes before the first picture is the lead-in of an audio codec."""
 
     source: Source
     info: MediaInfo
@@ -75,7 +76,7 @@ def plan(request: video_pb2.ConcatRequest, context: PlanContext) -> Plan:
         codec=COPY if copied else context.codec.name,
         duration_seconds=seconds,
         frames_total=sum(part.video.frames for part in parts) if copied else round(seconds * frame.rate),
-        warnings=_warnings(parts),
+        warnings=gather(note for part in parts for note in _notes(part)),
         streamable=is_streamable(request),
     )
 
@@ -84,12 +85,12 @@ def _read_part(source: Source) -> Part:
     info, video = probe.probe_video(source)
     if not video.decodes:
         raise bad_input(source, "its beginning cannot be decoded; convert it to H.264 with AAC first.")
-    sound = info.audio[0] if info.audio else None
+    sound = info.sound
     beside = [sound] if sound else []
-    start, end = probe.start_seconds(source, info, video, beside), probe.end_seconds(source, info, video, beside)
+    start, end = packets.start_seconds(source, info, video, beside), packets.end_seconds(source, info, video, beside)
     start = start if start < TAIL_SECONDS else 0.0
     if sound is not None:
-        heard = probe.end_seconds(source, info, sound, [video])
+        heard = packets.end_seconds(source, info, sound, [video])
         end = heard if heard >= end + TAIL_SECONDS else end
     if end <= start:
         raise bad_input(source, "it does not last; give a video.")
@@ -135,12 +136,14 @@ def _is_shape_of(request: video_pb2.ConcatRequest, frame: Frame, part: Part) -> 
 def _agree(parts: Sequence[Part]) -> bool:
     """Return True if the pictures of all parts can stand in one track as they are."""
     first = parts[0]
+    if any(part.info.is_cut_off or part.video.sizes for part in parts):
+        return False
     if first.video.codec not in COPIED_CODECS or any(part.info.demuxer not in COPIED_FROM for part in parts):
         return False
     if not all(_same_rate(part.video.frame_rate, first.video.frame_rate) for part in parts):
         return False
-    formats = {(part.info.demuxer, probe.track_format(part.source, part.info, part.video)) for part in parts}
-    return len(formats) == 1 and all(probe.is_copyable(part.source, part.info, part.video) for part in parts)
+    formats = {(part.info.demuxer, packets.track_format(part.source, part.info, part.video)) for part in parts}
+    return len(formats) == 1 and all(packets.is_copyable(part.source, part.info, part.video) for part in parts)
 
 
 def _same_rate(one: Fraction, other: Fraction) -> bool:
@@ -163,7 +166,8 @@ def _copy_run(parts: Sequence[Part], context: PlanContext, kind: Any) -> FfmpegR
     given = _open_inputs(parts)
     # Else FFmpeg has the list start where the lead-in of an audio track does that nobody takes.
     by_own_clock = {"copyts": None, **kind}
-    spec = context.output(*_join_sound(parts, given, [part.seconds for part in parts], by_own_clock))
+    sound = _join_sound(parts, given, [part.seconds for part in parts], by_own_clock)
+    spec = context.output(*sound, tags_of=parts[0].source)
     return spec.run(listed[str(parts[0].video.index)], copy_video(parts[0].video))
 
 
@@ -182,7 +186,8 @@ def _encode_run(parts: Sequence[Part], frame: Frame, context: PlanContext, kind:
     ]
     picture = FilteredFrames(joined, taken, Size(frame.width, frame.height), HD, SQUARE, frame.rate)
     seconds = [float(count / frame.rate) for count in counts]
-    return context.codec.make_run(picture, context.output(*_join_sound(parts, given, seconds, kind)))
+    output = context.output(*_join_sound(parts, given, seconds, kind), tags_of=parts[0].source)
+    return context.codec.make_run(picture, output)
 
 
 def _open_inputs(parts: Sequence[Part], **options: Any) -> list[Any]:
@@ -225,36 +230,22 @@ def _join_sound(
     by_own_clock = "copyts" in kind
     heard = [_part_sound(*each, by_own_clock) for each in zip(parts, given, seconds, strict=True)]
     joined = ffmpeg.concat(*heard, v=0, a=1) if len(heard) > 1 else heard[0]
-    return [joined], {**AAC, **kind}
+    return [joined], {**tracks.AAC, **kind}
 
 
 def _part_sound(part: Part, given: Any, seconds: float, by_own_clock: bool) -> Any:
     if part.sound is None:
         return soundtrack.silence(seconds)
-    sound = given[str(part.sound.index)]
+    sound = mixing.mix_down(given[str(part.sound.index)], part.sound)
     if by_own_clock:
         sound = sound.filter("asetpts", f"PTS-{part.info.start_seconds:.6f}/TB")
     return soundtrack.to_length(soundtrack.from_start(sound, part.start), seconds)
 
 
-def _warnings(parts: Sequence[Part]) -> tuple[video_pb2.Warning, ...]:
-    """Return a warning for each kind of stream that the result lacks."""
-    lost = {
-        "OTHER_AUDIO_DROPPED": (
-            "of these videos only the first audio track is kept: {}. Give videos that have the wanted one first.",
-            [part.source.field for part in parts if len(part.info.audio) > 1],
-        ),
-        "SUBTITLES_DROPPED": (
-            "the subtitle tracks of these videos are left out: {}. Burn them in with caption, if they are to be seen.",
-            [part.source.field for part in parts if part.info.subtitles],
-        ),
-    }
-    return tuple(
-        video_pb2.Warning(
-            reason=reason,
-            message=f"{FIELD}: {text.format(', '.join(fields))}",
-            metadata={"fields": ", ".join(fields)},
-        )
-        for reason, (text, fields) in lost.items()
-        if fields
-    )
+def _notes(part: Part) -> Iterator[Note]:
+    """Yield what the result lacks of a part, or has otherwise."""
+    yield from video_notes(part.source, part.info)
+    yield from sound_choice_notes(part.source, part.info, "kept")
+    yield from loss_notes(part.source, part.info)
+    if part.sound is not None:
+        yield from mix_notes(part.source, part.sound)

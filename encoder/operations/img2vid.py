@@ -17,6 +17,7 @@ from encoder.kenburns.sampling import StillFrames, StillLevel
 from encoder.media import stills
 from encoder.media.info import Size, VideoStream
 from encoder.media.stills import Still
+from encoder.operations.deviations import cut_off_notes, gather
 from encoder.operations.plan import Plan, PlanContext, container, is_streamable
 from servicekit.errors import InvalidArgument
 
@@ -48,14 +49,14 @@ def plan(request: video_pb2.Img2VidRequest, context: PlanContext) -> Plan:
     frames = StillFrames(tuple(levels), clip, motion, count, source.field)
     return Plan(
         runs=(
-            FfmpegRun(_still_arguments(fitted, levels), (source.field,), IMAGE_DAMAGE),
+            FfmpegRun(_still_arguments(fitted, levels), (source.field,), "" if source.allow_partial else IMAGE_DAMAGE),
             context.codec.make_run(RawFrames(frames, clip, rate, count), context.output((), container_options)),
         ),
         field=source.field,
         codec=context.codec.name,
         duration_seconds=float(count / rate),
         frames_total=count,
-        warnings=still.warnings,
+        warnings=(*still.warnings, *gather(cut_off_notes(source, still.info))),
         streamable=is_streamable(request),
     )
 

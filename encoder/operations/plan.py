@@ -1,5 +1,5 @@
 """The plan of a task: the FFmpeg runs that make its result, as plain values that tests can build by hand; and the
-containers and audio codecs of results."""
+containers of results."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,8 @@ from apigpu.v1 import options_pb2, video_pb2
 from encoder.captions.fonts import FontLibrary
 from encoder.codecs.base import Codec
 from encoder.ffmpeg.command import ExtraFile, FfmpegRun, OutputSpec
-from encoder.media.info import AudioStream, Source, VideoStream
+from encoder.ffmpeg.errors import CUT_OFF
+from encoder.media.info import Source, VideoStream
 from servicekit.errors import InvalidArgument
 
 MP4_TYPE = "video/mp4"
@@ -30,14 +31,8 @@ CONTAINERS = {
     video_pb2.CONTAINER_MP4: MP4,
     video_pb2.CONTAINER_FRAGMENTED_MP4: FRAGMENTED,
 }
-# The coder `fast` takes half the time of the default; at this rate its noise is level, held against what the ear masks.
-AAC: Mapping[str, str] = {"c:a": "aac", "b:a": "192k", "aac_coder": "fast"}
-# What MP4 can hold and players of MP4 can be expected to play.
-MP4_AUDIO = ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac")
 # Video that is copied: what MP4 can hold and players of MP4 can be expected to play. Anything else is made H.264.
 COPIED_CODECS = ("h264", "hevc", "av1", "vp9", "mpeg4")
-# Hz: MP4 has no name for the slower rates of MP3.
-MIN_MP3_RATE = 16_000
 
 
 def check_options(message: Message, prefix: str = "") -> None:
@@ -73,11 +68,25 @@ class PlanContext:
     threads: int
     fonts: FontLibrary
 
-    def output(self, audio: Sequence[Any], options: Mapping[str, str]) -> OutputSpec:
-        """Return the output that writes the result, with streams of audio and options of FFmpeg."""
+    def output(
+        self,
+        audio: Sequence[Any],
+        options: Mapping[str, str],
+        tags_of: Source | None = None,
+        chapters_of: Source | None = None,
+    ) -> OutputSpec:
+        """Return the output that writes the result, with streams of audio and options of FFmpeg, and with the tags and
+        chapters of inputs."""
         # Of a source that several fields name, the first one is blamed.
         names = {source.path.name: field for field, source in reversed(list(self.sources.items()))}
-        return OutputSpec(audio, options, self.result, names, self.threads)
+        tags, chapters = (source.path.name if source else "" for source in (tags_of, chapters_of))
+        signs = "" if self.allow_partial else CUT_OFF
+        return OutputSpec(audio, options, self.result, names, self.threads, tags, chapters, signs)
+
+    @property
+    def allow_partial(self) -> bool:
+        """True where inputs that are cut off are taken as they are."""
+        return any(source.allow_partial for source in self.sources.values())
 
     def listed(self, field: str, count: int) -> list[Source]:
         """Return the inputs of the elements of a repeated field. Raises InvalidArgument for one that is missing."""
@@ -117,17 +126,6 @@ class Plan:
 Operation = Callable[[Any, PlanContext], Plan]
 """Plans the runs for its request message; raises ServiceError for inputs that it cannot work with. May block: it reads
 the inputs. The runs must write the result, of the type that the plan names, to `PlanContext.result`."""
-
-
-def kept_audio(streams: Sequence[AudioStream]) -> dict[str, str]:
-    """Return options that copy each audio stream where MP4 can hold it, and make it AAC where not."""
-    options: dict[str, str] = {}
-    for number, stream in enumerate(streams):
-        copied = stream.codec in MP4_AUDIO and (stream.codec != "mp3" or stream.sample_rate >= MIN_MP3_RATE)
-        options[f"c:a:{number}"] = "copy" if copied else AAC["c:a"]
-        if not copied:
-            options |= {f"b:a:{number}": AAC["b:a"], f"aac_coder:a:{number}": AAC["aac_coder"]}
-    return options
 
 
 def copy_video(video: VideoStream) -> dict[str, str]:

@@ -14,8 +14,9 @@ import numpy.typing as npt
 from apigpu.v1 import video_pb2
 from encoder.ffmpeg import filters
 from encoder.ffmpeg.command import ExtraFile, FfmpegRun
-from encoder.media import probe
+from encoder.media import packets, probe
 from encoder.media.info import MediaInfo, Source, VideoStream
+from encoder.operations.deviations import gather, video_notes
 from encoder.operations.plan import Plan, PlanContext
 from servicekit.errors import InvalidArgument
 
@@ -55,10 +56,12 @@ RICH_SPREAD, SHARP_DETAIL = 56.0, 24.0
 
 @dataclass(frozen=True)
 class Moment:
-    """Where a picture is: seconds from the start, and options by which FFmpeg seeks it."""
+    """Where a picture is: seconds from the start, and options by which FFmpeg seeks it; or it `is_far`, and all before
+    it is decoded."""
 
     seconds: float
     options: Mapping[str, Any] = field(default_factory=dict)
+    is_far: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ def plan(request: video_pb2.ThumbnailRequest, context: PlanContext) -> Plan:
     """Plan the thumbnail. However long the video is, a bounded part of it is decoded."""
     source = context.source("url_video")
     info, video = probe.probe_video(source)
-    seconds = probe.end_seconds(source, info, video)
+    seconds = packets.end_seconds(source, info, video)
     content_type, options = FORMATS[request.format]
     sheet = _plan_sheet(request.sprites, video, seconds) if request.HasField("sprites") else None
     runs: list[FfmpegRun | Callable[[], FfmpegRun]] = []
@@ -93,8 +96,8 @@ def plan(request: video_pb2.ThumbnailRequest, context: PlanContext) -> Plan:
         is_sought = info.demuxer not in UNSEEKABLE
         given = filters.open_input(source.path.name, info, **(moment.options if is_sought else {}))
         shown = _full_picture(given, info, video, request.width)
-        if not is_sought:
-            shown = shown.filter("trim", start=max(moment.seconds - 0.5 / MILLISECONDS, 0))
+        if moment.is_far or not is_sought:
+            shown = shown.filter("trim", start=f"{max(moment.seconds - 0.5 / MILLISECONDS, 0):.6f}")
         output = {**options, "frames:v": "1", "f": "image2", "update": "1"}
         return context.output((), output).run(shown, {})
 
@@ -104,6 +107,7 @@ def plan(request: video_pb2.ThumbnailRequest, context: PlanContext) -> Plan:
         codec="",
         duration_seconds=0.0,
         frames_total=1,
+        warnings=gather(video_notes(source, info)),
         content_type=content_type,
         files=(SHEET, CUES) if sheet else (),
     )
@@ -114,7 +118,9 @@ def _moment_at(at: float, source: Source, info: MediaInfo, video: VideoStream, s
     if at >= seconds:
         text = f"{at:g} s is past the end; the video lasts {seconds:.3f} s."
         raise InvalidArgument(f"at_seconds: {text}", reason="PAST_END", fields={"at_seconds": text})
-    return _seek_exactly(probe.shown_at(source, info, video, at))
+    if info.other_videos:  # whose key frames are those that FFmpeg seeks
+        return Moment(at, is_far=True)
+    return _seek_exactly(packets.shown_at(source, info, video, at))
 
 
 def _seek_exactly(seconds: float) -> Moment:

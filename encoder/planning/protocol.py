@@ -77,12 +77,13 @@ class SourceRun:
 
     arguments: tuple[str, ...]
     fields: tuple[str, ...]
+    allows_partial: bool = False
 
 
 @dataclass(frozen=True)
 class RunData:
-    """An FfmpegRun. Its standard input is nothing, or `frames`; or what a session makes for `request`, of `frames` or
-    of what `source` decodes."""
+    """An FfmpegRun; where it `allows_partial`, inputs that are cut off are taken as they are. Its standard input is
+    nothing, or `frames`; or what a session makes for `request`, of `frames` or of what `source` decodes."""
 
     arguments: tuple[str, ...]
     fields: tuple[str, ...]
@@ -90,6 +91,7 @@ class RunData:
     frames: FramesData | None = None
     request: EncodeRequest | None = None
     source: SourceRun | None = None
+    allows_partial: bool = False
 
 
 @dataclass(frozen=True)

@@ -41,18 +41,19 @@ def to_data(run: FfmpegRun) -> RunData:
     elif isinstance(run.stdin, SessionFrames):
         request, origin = run.stdin.request, run.stdin.source
         if isinstance(origin, FfmpegRun):
-            source = SourceRun(origin.arguments, origin.fields)
+            source = SourceRun(origin.arguments, origin.fields, not origin.cut_off_signs)
         else:
             frames = _frames_to_data(origin)
     elif run.stdin is not None:
         raise TypeError(f"{run.stdin} has no form as data")
-    return RunData(run.arguments, run.fields, run.cut_off_signs == IMAGE_DAMAGE, frames, request, source)
+    is_image, allows_partial = run.cut_off_signs == IMAGE_DAMAGE, not run.cut_off_signs
+    return RunData(run.arguments, run.fields, is_image, frames, request, source, allows_partial)
 
 
 def from_data(data: RunData, codec: Codec, folder: Path) -> FfmpegRun:
     """Return the run of a task in `folder`. What a session may do is the codec's affair, and so is the card that
     decodes, whatever the data says. Raises BadReply."""
-    run = FfmpegRun(_checked(data.arguments), data.fields, SIGNS[data.is_image])
+    run = FfmpegRun(_checked(data.arguments), data.fields, "" if data.allows_partial else SIGNS[data.is_image])
     frames = _frames_from_data(data.frames, folder) if data.frames is not None else None
     if data.request is None:
         return replace(run, stdin=PipedFrames(frames)) if frames is not None else run
@@ -60,7 +61,8 @@ def from_data(data: RunData, codec: Codec, folder: Path) -> FfmpegRun:
         raise BadReply("the codec has no sessions")
     request = replace(data.request, parameters=codec.worker.parameters, wait=codec.waits)
     if data.source is not None:
-        source = FfmpegRun(_checked(data.source.arguments), data.source.fields)
+        signs = "" if data.source.allows_partial else CUT_OFF
+        source = FfmpegRun(_checked(data.source.arguments), data.source.fields, signs)
         return replace(run, stdin=SessionFrames(codec, replace(request, raw=None), source))
     if frames is None or request.raw is None or (request.raw.width, request.raw.height) != _shape(frames.clip):
         raise BadReply("a session has no frames")

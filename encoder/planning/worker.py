@@ -76,8 +76,10 @@ class PlanningSession:
             text = f"This encoder does not know the operation '{name}'; it knows {', '.join(OPERATIONS)}."
             raise Unimplemented(text, reason="UNKNOWN_OPERATION")
         folder, message = Path(request.folder), getattr(operation, name)
+        partial = bool(getattr(message, "allow_partial", False))
         sources = {
-            key: Source(key, folder / file, request.charsets.get(key, "")) for key, file in request.inputs.items()
+            key: Source(key, folder / file, request.charsets.get(key, ""), partial)
+            for key, file in request.inputs.items()
         }
         for source in sources.values():
             check_no_page(source, _source_text(message, source.field))

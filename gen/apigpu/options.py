@@ -233,8 +233,8 @@ class Soundtrack:
 
     Attributes:
         mix: The video's own sound is kept, and the two are mixed. The result is then as long as the video. A video
-            without sound is told as the warning NO_ORIGINAL_AUDIO, one with more audio tracks than the first, which
-            is mixed, as OTHER_AUDIO_DROPPED.
+            without sound is told as the warning NO_ORIGINAL_AUDIO, one with more audio tracks than the one that is
+            mixed as OTHER_AUDIO_DROPPED.
         original_gain: Gain of the video's own sound, dB (mix). From -60 to 20. Default: 0.
         gain: Gain of the soundtrack, dB. From -60 to 20. Default: 0.
         duck: The soundtrack gives way while there is speech in the video's own sound (mix).
@@ -324,6 +324,8 @@ class CaptionOptions(TypedDict, total=False):
         words: When each word is said (karaoke): every word of the subtitles, in their order. When not given,
             WebVTT's times of words count, and else the letters share the time of their caption.
         container: The kind of file to make. Default: mp4.
+        allow_partial: What is there of an input that is cut off (a recording that crashed, a download that broke
+            off) is taken, and told as the warning INPUT_CUT_OFF. When not given, such an input is refused.
         charset: Encoding of the subtitles, like "windows-1251" or "shift_jis". When not given, their byte order
             mark counts, else what their server says, else they are UTF-8 where they can be; else it is guessed, and
             a warning names it.
@@ -341,6 +343,13 @@ class CaptionOptions(TypedDict, total=False):
         Option("When each word is said (karaoke): every word of the subtitles, in their order.", "words"),
     ]
     container: Annotated[Container | None, Option("The kind of file to make.", "container", default="mp4")]
+    allow_partial: Annotated[
+        bool | None,
+        Option(
+            "What is there of an input that is cut off (a recording that crashed, a download that broke off) is taken, and told as the warning INPUT_CUT_OFF.",
+            "allow-partial",
+        ),
+    ]
     charset: Annotated[str | None, Option('Encoding of the subtitles, like "windows-1251" or "shift_jis".', "charset")]
     language: Annotated[
         str | None, Option('Language of the subtitles ("tr", "el-GR"), by whose rules capitals are made.', "language")
@@ -362,6 +371,8 @@ class Img2VidOptions(TypedDict, total=False):
         background: Color of the bars (contain) and behind transparent stills, "#RRGGBB". Default: black.
         motion: The camera over every still that has no motion of its own.
         container: The kind of file to make. Default: mp4.
+        allow_partial: What is there of an input that is cut off (a recording that crashed, a download that broke
+            off) is taken, and told as the warning INPUT_CUT_OFF. When not given, such an input is refused.
         max_cost_usd: The most that the job may cost, in US dollars. One that is expected to cost more is refused
             (FAILED_PRECONDITION, reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost
             nothing. At least 0.
@@ -386,6 +397,13 @@ class Img2VidOptions(TypedDict, total=False):
     ]
     motion: Annotated[Motion | None, Option("The camera over every still that has no motion of its own.", "motion")]
     container: Annotated[Container | None, Option("The kind of file to make.", "container", default="mp4")]
+    allow_partial: Annotated[
+        bool | None,
+        Option(
+            "What is there of an input that is cut off (a recording that crashed, a download that broke off) is taken, and told as the warning INPUT_CUT_OFF.",
+            "allow-partial",
+        ),
+    ]
     max_cost_usd: Annotated[
         float | None, Option("The most that the job may cost, in US dollars.", "max-cost-usd", minimum=0)
     ]
@@ -397,6 +415,8 @@ class AddAudioOptions(TypedDict, total=False):
     Attributes:
         soundtrack: How it is put on: mixed, faded, looped, at which loudness.
         container: The kind of file to make. Default: mp4.
+        allow_partial: What is there of an input that is cut off (a recording that crashed, a download that broke
+            off) is taken, and told as the warning INPUT_CUT_OFF. When not given, such an input is refused.
         max_cost_usd: The most that the job may cost, in US dollars. One that is expected to cost more is refused
             (FAILED_PRECONDITION, reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost
             nothing. At least 0.
@@ -406,6 +426,13 @@ class AddAudioOptions(TypedDict, total=False):
         Soundtrack | None, Option("How it is put on: mixed, faded, looped, at which loudness.", "soundtrack")
     ]
     container: Annotated[Container | None, Option("The kind of file to make.", "container", default="mp4")]
+    allow_partial: Annotated[
+        bool | None,
+        Option(
+            "What is there of an input that is cut off (a recording that crashed, a download that broke off) is taken, and told as the warning INPUT_CUT_OFF.",
+            "allow-partial",
+        ),
+    ]
     max_cost_usd: Annotated[
         float | None, Option("The most that the job may cost, in US dollars.", "max-cost-usd", minimum=0)
     ]
@@ -420,6 +447,8 @@ class ConcatOptions(TypedDict, total=False):
         height: Pixels down: even; as the first video when not given, or by its shape from `width`. From 16 to 3840.
         fps: Frames per second; those of the first video when not given. From 1 to 60.
         container: The kind of file to make. Default: mp4.
+        allow_partial: What is there of an input that is cut off (a recording that crashed, a download that broke
+            off) is taken, and told as the warning INPUT_CUT_OFF. When not given, such an input is refused.
         max_cost_usd: The most that the job may cost, in US dollars: one that is expected to cost more is refused
             (FAILED_PRECONDITION, reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost
             nothing. At least 0.
@@ -448,6 +477,13 @@ class ConcatOptions(TypedDict, total=False):
         Option("Frames per second; those of the first video when not given.", "fps", minimum=1, maximum=60),
     ]
     container: Annotated[Container | None, Option("The kind of file to make.", "container", default="mp4")]
+    allow_partial: Annotated[
+        bool | None,
+        Option(
+            "What is there of an input that is cut off (a recording that crashed, a download that broke off) is taken, and told as the warning INPUT_CUT_OFF.",
+            "allow-partial",
+        ),
+    ]
     max_cost_usd: Annotated[
         float | None,
         Option(
@@ -467,6 +503,8 @@ class ThumbnailOptions(TypedDict, total=False):
         format: The kind of image. Default: jpeg.
         width: Pixels across; those of the video when not given. The shape stays. From 16 to 3840.
         sprites: A sheet of small pictures of the whole video, for players' seek bars. Default: none.
+        allow_partial: What is there of an input that is cut off (a recording that crashed, a download that broke
+            off) is taken, and told as the warning INPUT_CUT_OFF. When not given, such an input is refused.
         max_cost_usd: The most that the job may cost, in US dollars: one that is expected to cost more is refused
             (FAILED_PRECONDITION, reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost
             nothing. At least 0.
@@ -488,6 +526,13 @@ class ThumbnailOptions(TypedDict, total=False):
     sprites: Annotated[
         Sprites | None,
         Option("A sheet of small pictures of the whole video, for players' seek bars.", "sprites", default="none"),
+    ]
+    allow_partial: Annotated[
+        bool | None,
+        Option(
+            "What is there of an input that is cut off (a recording that crashed, a download that broke off) is taken, and told as the warning INPUT_CUT_OFF.",
+            "allow-partial",
+        ),
     ]
     max_cost_usd: Annotated[
         float | None,

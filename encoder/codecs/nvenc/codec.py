@@ -13,7 +13,7 @@ from typing import Any
 import ffmpeg
 import numpy as np
 
-from encoder.codecs.base import AS_TIMED, CodecFault, Query, SizeFault
+from encoder.codecs.base import CodecFault, Query, SizeFault
 from encoder.codecs.card import Card
 from encoder.codecs.nvenc import driver
 from encoder.codecs.nvenc.nvdec import Nvdec
@@ -36,6 +36,7 @@ from encoder.ffmpeg.command import (
     Spawn,
     StdinWriter,
     VideoFrames,
+    frame_length,
 )
 from encoder.ffmpeg.process import FfmpegProcess, Generate, PipeWriter, ReadingEnd, wide_pipe
 from encoder.media.info import Size
@@ -106,7 +107,8 @@ class Nvenc:
         bits = ffmpeg.input("pipe:0", f="nut")["v:0"]
         # The container keeps no length of the last frame.
         length = 1 / float(frames.frame_rate or FRAME_RATE)
-        options = {"c:v": "copy", "bsf:v": f"setts=pts=PTS:dts=DTS:duration=DURATION+not(DURATION)*{length:.9f}/TB"}
+        until = frames.repeated_until if isinstance(frames, FilteredFrames) else 0.0
+        options = {"c:v": "copy", "bsf:v": f"setts=pts=PTS:dts=DTS:{frame_length(length, until)}"}
         options |= TAGS.get(self.format, {})
         if self.format == "av1" and frames.pixel_aspect != SQUARE:  # its bitstream does not tell
             shape = Fraction(frames.size.width, frames.size.height) * frames.pixel_aspect
@@ -128,7 +130,7 @@ class Nvenc:
         picture = frames.stream.filter("format", "nv12")
         # A copied stream is cut by the times of decoding: where the result ends, the picture must end before.
         end = {name: value for name, value in output.options.items() if name == "t"}
-        pipe = ffmpeg.output(picture, "pipe:1", f="nut", **{"c:v": "rawvideo", **AS_TIMED, **end})
+        pipe = ffmpeg.output(picture, "pipe:1", f="nut", **{"c:v": "rawvideo", **frames.timing, **end})
         return output.run_reading(pipe, _shared_inputs(frames))
 
 

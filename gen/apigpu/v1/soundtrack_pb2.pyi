@@ -34,7 +34,7 @@ class Soundtrack(_message.Message):
     LOUDNESS_FIELD_NUMBER: _builtins.int
     mix: _builtins.bool
     """The video's own sound is kept, and the two are mixed. The result is then as long as the video. A video without sound
-    is told as the warning NO_ORIGINAL_AUDIO, one with more audio tracks than the first, which is mixed, as
+    is told as the warning NO_ORIGINAL_AUDIO, one with more audio tracks than the one that is mixed as
     OTHER_AUDIO_DROPPED.
     """
     original_gain: _builtins.float

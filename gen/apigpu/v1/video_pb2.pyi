@@ -242,6 +242,7 @@ class CaptionRequest(_message.Message):
     STYLE_FIELD_NUMBER: _builtins.int
     WORDS_FIELD_NUMBER: _builtins.int
     CONTAINER_FIELD_NUMBER: _builtins.int
+    ALLOW_PARTIAL_FIELD_NUMBER: _builtins.int
     CHARSET_FIELD_NUMBER: _builtins.int
     LANGUAGE_FIELD_NUMBER: _builtins.int
     MAX_COST_USD_FIELD_NUMBER: _builtins.int
@@ -256,6 +257,10 @@ class CaptionRequest(_message.Message):
     """Source of a font (TrueType or OpenType) for the captions."""
     container: Global___Container.ValueType
     """The kind of file to make."""
+    allow_partial: _builtins.bool
+    """What is there of an input that is cut off (a recording that crashed, a download that broke off) is taken, and told as
+    the warning INPUT_CUT_OFF. When not given, such an input is refused.
+    """
     charset: _builtins.str
     """Encoding of the subtitles, like "windows-1251" or "shift_jis". When not given, their byte order mark counts, else what
     their server says, else they are UTF-8 where they can be; else it is guessed, and a warning names it.
@@ -291,6 +296,7 @@ class CaptionRequest(_message.Message):
         style: _caption_style_pb2.CaptionStyle | None = ...,
         words: _abc.Iterable[_caption_style_pb2.CaptionWord] | None = ...,
         container: Global___Container.ValueType = ...,
+        allow_partial: _builtins.bool = ...,
         charset: _builtins.str = ...,
         language: _builtins.str = ...,
         max_cost_usd: _builtins.float | None = ...,
@@ -298,7 +304,7 @@ class CaptionRequest(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_cost_usd", b"_max_cost_usd", "max_cost_usd", b"max_cost_usd", "style", b"style"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_cost_usd", b"_max_cost_usd", "charset", b"charset", "container", b"container", "language", b"language", "max_cost_usd", b"max_cost_usd", "output_filename", b"output_filename", "style", b"style", "url_font", b"url_font", "url_srt", b"url_srt", "url_video", b"url_video", "words", b"words"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_cost_usd", b"_max_cost_usd", "allow_partial", b"allow_partial", "charset", b"charset", "container", b"container", "language", b"language", "max_cost_usd", b"max_cost_usd", "output_filename", b"output_filename", "style", b"style", "url_font", b"url_font", "url_srt", b"url_srt", "url_video", b"url_video", "words", b"words"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_cost_usd: _TypeAlias = _typing.Literal["max_cost_usd"]  # noqa: Y015
     _WhichOneofArgType__max_cost_usd: _TypeAlias = _typing.Literal["_max_cost_usd", b"_max_cost_usd"]  # noqa: Y015
@@ -380,6 +386,7 @@ class Img2VidRequest(_message.Message):
     BACKGROUND_FIELD_NUMBER: _builtins.int
     MOTION_FIELD_NUMBER: _builtins.int
     CONTAINER_FIELD_NUMBER: _builtins.int
+    ALLOW_PARTIAL_FIELD_NUMBER: _builtins.int
     MAX_COST_USD_FIELD_NUMBER: _builtins.int
     url_image: _builtins.str
     """Source of a single image, in place of `images` (older form, with `duration`)."""
@@ -397,6 +404,10 @@ class Img2VidRequest(_message.Message):
     """Color of the bars (FIT_CONTAIN) and behind transparent stills, "#RRGGBB"; black when not given."""
     container: Global___Container.ValueType
     """The kind of file to make."""
+    allow_partial: _builtins.bool
+    """What is there of an input that is cut off (a recording that crashed, a download that broke off) is taken, and told as
+    the warning INPUT_CUT_OFF. When not given, such an input is refused.
+    """
     max_cost_usd: _builtins.float
     """The most that the job may cost, in US dollars. One that is expected to cost more is refused (FAILED_PRECONDITION,
     reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost nothing.
@@ -422,11 +433,12 @@ class Img2VidRequest(_message.Message):
         background: _builtins.str = ...,
         motion: _motion_pb2.Motion | None = ...,
         container: Global___Container.ValueType = ...,
+        allow_partial: _builtins.bool = ...,
         max_cost_usd: _builtins.float | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_duration", b"_duration", "_frame_rate", b"_frame_rate", "_height", b"_height", "_max_cost_usd", b"_max_cost_usd", "_width", b"_width", "duration", b"duration", "frame_rate", b"frame_rate", "height", b"height", "max_cost_usd", b"max_cost_usd", "motion", b"motion", "width", b"width"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_duration", b"_duration", "_frame_rate", b"_frame_rate", "_height", b"_height", "_max_cost_usd", b"_max_cost_usd", "_width", b"_width", "background", b"background", "container", b"container", "duration", b"duration", "fit", b"fit", "frame_rate", b"frame_rate", "height", b"height", "images", b"images", "max_cost_usd", b"max_cost_usd", "motion", b"motion", "url_image", b"url_image", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_duration", b"_duration", "_frame_rate", b"_frame_rate", "_height", b"_height", "_max_cost_usd", b"_max_cost_usd", "_width", b"_width", "allow_partial", b"allow_partial", "background", b"background", "container", b"container", "duration", b"duration", "fit", b"fit", "frame_rate", b"frame_rate", "height", b"height", "images", b"images", "max_cost_usd", b"max_cost_usd", "motion", b"motion", "url_image", b"url_image", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__duration: _TypeAlias = _typing.Literal["duration"]  # noqa: Y015
     _WhichOneofArgType__duration: _TypeAlias = _typing.Literal["_duration", b"_duration"]  # noqa: Y015
@@ -541,6 +553,7 @@ class AddAudioRequest(_message.Message):
     URL_AUDIO_FIELD_NUMBER: _builtins.int
     SOUNDTRACK_FIELD_NUMBER: _builtins.int
     CONTAINER_FIELD_NUMBER: _builtins.int
+    ALLOW_PARTIAL_FIELD_NUMBER: _builtins.int
     MAX_COST_USD_FIELD_NUMBER: _builtins.int
     OUTPUT_FILENAME_FIELD_NUMBER: _builtins.int
     url_video: _builtins.str
@@ -549,6 +562,10 @@ class AddAudioRequest(_message.Message):
     """Source of the audio: an audio file, or a video whose audio is taken."""
     container: Global___Container.ValueType
     """The kind of file to make."""
+    allow_partial: _builtins.bool
+    """What is there of an input that is cut off (a recording that crashed, a download that broke off) is taken, and told as
+    the warning INPUT_CUT_OFF. When not given, such an input is refused.
+    """
     max_cost_usd: _builtins.float
     """The most that the job may cost, in US dollars. One that is expected to cost more is refused (FAILED_PRECONDITION,
     reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost nothing.
@@ -568,12 +585,13 @@ class AddAudioRequest(_message.Message):
         url_audio: _builtins.str = ...,
         soundtrack: _soundtrack_pb2.Soundtrack | None = ...,
         container: Global___Container.ValueType = ...,
+        allow_partial: _builtins.bool = ...,
         max_cost_usd: _builtins.float | None = ...,
         output_filename: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_cost_usd", b"_max_cost_usd", "max_cost_usd", b"max_cost_usd", "soundtrack", b"soundtrack"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_cost_usd", b"_max_cost_usd", "container", b"container", "max_cost_usd", b"max_cost_usd", "output_filename", b"output_filename", "soundtrack", b"soundtrack", "url_audio", b"url_audio", "url_video", b"url_video"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_cost_usd", b"_max_cost_usd", "allow_partial", b"allow_partial", "container", b"container", "max_cost_usd", b"max_cost_usd", "output_filename", b"output_filename", "soundtrack", b"soundtrack", "url_audio", b"url_audio", "url_video", b"url_video"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_cost_usd: _TypeAlias = _typing.Literal["max_cost_usd"]  # noqa: Y015
     _WhichOneofArgType__max_cost_usd: _TypeAlias = _typing.Literal["_max_cost_usd", b"_max_cost_usd"]  # noqa: Y015
@@ -650,6 +668,7 @@ class ConcatRequest(_message.Message):
     HEIGHT_FIELD_NUMBER: _builtins.int
     FRAME_RATE_FIELD_NUMBER: _builtins.int
     CONTAINER_FIELD_NUMBER: _builtins.int
+    ALLOW_PARTIAL_FIELD_NUMBER: _builtins.int
     MAX_COST_USD_FIELD_NUMBER: _builtins.int
     OUTPUT_FILENAME_FIELD_NUMBER: _builtins.int
     width: _builtins.int
@@ -660,6 +679,10 @@ class ConcatRequest(_message.Message):
     """Frames per second; those of the first video when not given."""
     container: Global___Container.ValueType
     """The kind of file to make."""
+    allow_partial: _builtins.bool
+    """What is there of an input that is cut off (a recording that crashed, a download that broke off) is taken, and told as
+    the warning INPUT_CUT_OFF. When not given, such an input is refused.
+    """
     max_cost_usd: _builtins.float
     """The most that the job may cost, in US dollars: one that is expected to cost more is refused (FAILED_PRECONDITION,
     reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost nothing.
@@ -680,12 +703,13 @@ class ConcatRequest(_message.Message):
         height: _builtins.int | None = ...,
         frame_rate: _builtins.float | None = ...,
         container: Global___Container.ValueType = ...,
+        allow_partial: _builtins.bool = ...,
         max_cost_usd: _builtins.float | None = ...,
         output_filename: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_frame_rate", b"_frame_rate", "_height", b"_height", "_max_cost_usd", b"_max_cost_usd", "_width", b"_width", "frame_rate", b"frame_rate", "height", b"height", "max_cost_usd", b"max_cost_usd", "width", b"width"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_frame_rate", b"_frame_rate", "_height", b"_height", "_max_cost_usd", b"_max_cost_usd", "_width", b"_width", "container", b"container", "frame_rate", b"frame_rate", "height", b"height", "max_cost_usd", b"max_cost_usd", "output_filename", b"output_filename", "url_videos", b"url_videos", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_frame_rate", b"_frame_rate", "_height", b"_height", "_max_cost_usd", b"_max_cost_usd", "_width", b"_width", "allow_partial", b"allow_partial", "container", b"container", "frame_rate", b"frame_rate", "height", b"height", "max_cost_usd", b"max_cost_usd", "output_filename", b"output_filename", "url_videos", b"url_videos", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__frame_rate: _TypeAlias = _typing.Literal["frame_rate"]  # noqa: Y015
     _WhichOneofArgType__frame_rate: _TypeAlias = _typing.Literal["_frame_rate", b"_frame_rate"]  # noqa: Y015
@@ -775,6 +799,7 @@ class ThumbnailRequest(_message.Message):
     FORMAT_FIELD_NUMBER: _builtins.int
     WIDTH_FIELD_NUMBER: _builtins.int
     SPRITES_FIELD_NUMBER: _builtins.int
+    ALLOW_PARTIAL_FIELD_NUMBER: _builtins.int
     MAX_COST_USD_FIELD_NUMBER: _builtins.int
     OUTPUT_FILENAME_FIELD_NUMBER: _builtins.int
     url_video: _builtins.str
@@ -785,6 +810,10 @@ class ThumbnailRequest(_message.Message):
     """The kind of image."""
     width: _builtins.int
     """Pixels across; those of the video when not given. The shape stays."""
+    allow_partial: _builtins.bool
+    """What is there of an input that is cut off (a recording that crashed, a download that broke off) is taken, and told as
+    the warning INPUT_CUT_OFF. When not given, such an input is refused.
+    """
     max_cost_usd: _builtins.float
     """The most that the job may cost, in US dollars: one that is expected to cost more is refused (FAILED_PRECONDITION,
     reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost nothing.
@@ -805,12 +834,13 @@ class ThumbnailRequest(_message.Message):
         format: Global___ImageFormat.ValueType = ...,
         width: _builtins.int | None = ...,
         sprites: Global___Sprites | None = ...,
+        allow_partial: _builtins.bool = ...,
         max_cost_usd: _builtins.float | None = ...,
         output_filename: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_at_seconds", b"_at_seconds", "_max_cost_usd", b"_max_cost_usd", "_width", b"_width", "at_seconds", b"at_seconds", "max_cost_usd", b"max_cost_usd", "sprites", b"sprites", "width", b"width"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_at_seconds", b"_at_seconds", "_max_cost_usd", b"_max_cost_usd", "_width", b"_width", "at_seconds", b"at_seconds", "format", b"format", "max_cost_usd", b"max_cost_usd", "output_filename", b"output_filename", "sprites", b"sprites", "url_video", b"url_video", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_at_seconds", b"_at_seconds", "_max_cost_usd", b"_max_cost_usd", "_width", b"_width", "allow_partial", b"allow_partial", "at_seconds", b"at_seconds", "format", b"format", "max_cost_usd", b"max_cost_usd", "output_filename", b"output_filename", "sprites", b"sprites", "url_video", b"url_video", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__at_seconds: _TypeAlias = _typing.Literal["at_seconds"]  # noqa: Y015
     _WhichOneofArgType__at_seconds: _TypeAlias = _typing.Literal["_at_seconds", b"_at_seconds"]  # noqa: Y015

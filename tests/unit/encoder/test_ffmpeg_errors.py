@@ -1,41 +1,61 @@
 """What FFmpeg says, and what a caller is told."""
 
+import re
 import signal
 
 import pytest
 
-from encoder.ffmpeg.errors import CUT_OFF, IMAGE_DAMAGE, cut_off, ffmpeg_error
+from encoder.ffmpeg.errors import CUT_OFF, IMAGE_DAMAGE, TABLE, cut_off, ffmpeg_error
 
 FIELDS = ("url_video", "url_audio")
 
 
-@pytest.mark.parametrize(
-    ("message", "code", "told"),
-    [
-        (
-            "[in#0/mov @ 0x5] Error opening input: Invalid data found when processing input",
-            "INVALID_ARGUMENT",
-            "url_video",
-        ),
-        (
-            "[in#1/wav @ 0x5] Error opening input: Invalid data found when processing input",
-            "INVALID_ARGUMENT",
-            "url_audio",
-        ),
-        ("[in#1/matroska @ 0x5] File ended prematurely", "INVALID_ARGUMENT", "url_audio: the file is cut off"),
-        ("[vist#0:0/xyz @ 0x5] Decoding requested, but no decoder found for: xyz", "FAILED_PRECONDITION", "url_video"),
-        ("[out#0/mp4 @ 0x5] Error writing trailer: No space left on device", "RESOURCE_EXHAUSTED", "The disk"),
-        ("x264 [error]: malloc failed\nCannot allocate memory", "FAILED_PRECONDITION", "MAX_MEMORY_BYTES"),
-        ("[out#0/mp4 @ 0x5] Error writing: File too large", "FAILED_PRECONDITION", "MAX_RESULT_BYTES"),
-        ("/srv/work/task-1: something new", "INTERNAL", "not known"),
-    ],
-)
-def test_messages_become_errors_without_their_words(message: str, code: str, told: str) -> None:
+# One or more for each row of the table, as FFmpeg writes them, and what comes of each.
+ROWS = [
+    ("[out#0/mp4 @ 0x5] Error writing trailer: No space left on device", "DISK_FULL", "The disk"),
+    ("x264 [error]: malloc failed\nCannot allocate memory", "TOO_MUCH_MEMORY", "MAX_MEMORY_BYTES"),
+    ("[dec:h264 @ 0x5] Error: Resource temporarily unavailable", "TOO_MUCH_MEMORY", "MAX_MEMORY_BYTES"),
+    ("[out#0/mp4 @ 0x5] Error writing: File too large", "RESULT_TOO_LARGE", "MAX_RESULT_BYTES"),
+    ("[in#1/matroska @ 0x5] File ended prematurely", "BAD_INPUT", "url_audio: the file is cut off"),
+    ("[asf @ 0x5] DRM protected stream detected, decoding will likely fail!", "UNSUPPORTED_INPUT", "without a key"),
+    ("[mov @ 0x5] activation_bytes option is missing!", "UNSUPPORTED_INPUT", "without a key"),
+    ("[in#0/matroska @ 0x5] Unable to decrypt data", "UNSUPPORTED_INPUT", "url_video: the file is protected"),
+    ("[vist#0:0/xyz @ 0x5] Decoding requested, but no decoder found for: xyz", "UNSUPPORTED_INPUT", "convert it"),
+    ("[dec:apac @ 0x5] No decoder found for codec apac", "UNSUPPORTED_INPUT", "convert it"),
+    ('[aac @ 0x5] Unsupported channel layout "12 channels"', "UNSUPPORTED_INPUT", "“Unsupported channel layout"),
+    ("[hevc @ 0x5] SCC profile is not yet implemented in hevc native decoder.", "UNSUPPORTED_INPUT", "“SCC profile"),
+    ("[out#0 @ 0x5] Output file does not contain any stream", "BAD_INPUT", "lacks the stream"),
+    ("[in#0/mov @ 0x5] Error opening input: Invalid data found when processing input", "BAD_INPUT", "url_video: "),
+    ("[in#1/wav @ 0x5] Error opening input: Invalid data found when processing input", "BAD_INPUT", "url_audio: "),
+    ("[mov @ 0x5] moov atom not found", "BAD_INPUT", "damaged"),
+    ("[dec:h264 @ 0x5] Decode error rate 1 exceeds maximum 0.666667", "BAD_INPUT", "damaged"),
+    (
+        "[vf#0:0 @ 0x5] Width 0 is odd\n[vf#0:0 @ 0x5] Error while filtering: Invalid argument",
+        "BAD_INPUT",
+        "FFmpeg says “Width 0 is odd”",
+    ),
+    ("[out#0/mp4 @ 0x5] Nothing was written into output file", "BAD_INPUT", "FFmpeg says “Nothing was written"),
+    ("/srv/work/task-1: something new", "FFMPEG_FAILED", "“…: something new”"),
+    ("[out#0 @ 0x5] something \x1b[31mred\nConversion failed!", "FFMPEG_FAILED", "“something [31mred”"),
+    ("strange " * 100, "FFMPEG_FAILED", "strange strange"),
+    ("", "FFMPEG_FAILED", "not known"),
+]
+
+
+@pytest.mark.parametrize(("message", "reason", "told"), ROWS)
+def test_messages_become_errors_that_say_what_ffmpeg_said(message: str, reason: str, told: str) -> None:
     error = ffmpeg_error(message.splitlines(), 1, FIELDS)
-    assert error.code.name == code
+    assert error.reason == reason
     assert told in error.message
     assert "/srv" not in error.message
     assert "0x5" not in error.message
+    assert len(error.message) < 400
+    assert error.message.isprintable()
+
+
+def test_every_row_of_the_table_is_tried() -> None:
+    tried = {next((row for row in TABLE if re.search(row, message)), "") for message, *_ in ROWS}
+    assert tried == {*TABLE, ""}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,83 @@
+"""Opening of files, by PyAV. Only containers that cannot name other files are opened.
+
+A playlist (HLS, DASH, ffconcat, SDP) or an image pattern makes FFmpeg read files that nobody uploaded, whatever the
+file's name says. So each kind of input has a list of demuxers that may open it, and FFmpeg is later told to use the one
+that did, rather than to guess again.
+"""
+
+import contextlib
+from collections.abc import Iterator
+
+import av
+from av.container import InputContainer
+
+from encoder.media import mp4_claims, wholeness
+from encoder.media.info import Source, bad_input
+from encoder.media.reading import note_reading
+
+MP4_DEMUXER = "mov"
+WEBP_DEMUXER = "webp_anim"
+VIDEO_DEMUXERS = (MP4_DEMUXER, "matroska", "avi", "mpegts", "mpeg", "flv", "asf", "ogg", "mxf", "nut", "gif", "apng")
+AUDIO_DEMUXERS = (
+    *VIDEO_DEMUXERS,
+    *("mp3", "wav", "w64", "flac", "aac", "aiff", "caf", "au", "amr", "ac3", "eac3", "dts", "wv", "ape", "tta"),
+)
+# Not TIFF, of which FFmpeg makes black where it knows not what is inside: see media/stills.py.
+IMAGE_DEMUXERS = ("png_pipe", "jpeg_pipe", "webp_pipe", "bmp_pipe", "gif", "apng", "mjpeg")
+# AVIF and HEIC are of the family of MP4: what sets a still apart from a video is its brand.
+HEIF_DEMUXERS = (MP4_DEMUXER,)
+HEIF_BRANDS = ("avif", "avis", "heic", "heix", "heim", "heis", "mif1")
+
+OPEN_SECONDS = 30.0
+DAMAGED = "the file is damaged; send it again, or convert it first."
+NO_INDEX = (
+    "it is MP4 without its index (moov), which is written last: the recording was not ended, or the file is cut off. "
+    "Nothing can be read without it; send the file whole, or have the index rebuilt (untrunc does it, by another file "
+    "of the same recorder)."
+)
+IMAGES = "PNG, JPEG, WebP, AVIF, HEIC, BMP, TIFF or GIF"
+ACCEPTED = {
+    VIDEO_DEMUXERS: ("a video", "MP4, MOV, MKV, WebM, AVI, MPEG-TS, FLV, WMV, GIF or animated WebP"),
+    AUDIO_DEMUXERS: ("audio", "MP3, M4A, AAC, WAV, FLAC, Ogg or a video with sound"),
+    IMAGE_DEMUXERS: ("an image", IMAGES),
+}
+
+
+@contextlib.contextmanager
+def open_container(source: Source, demuxers: tuple[str, ...]) -> Iterator[InputContainer]:
+    """Open a file by one of these demuxers until the block is left. Raises InvalidArgument, also for damage that the
+    block meets."""
+    options = {"format_whitelist": ",".join(demuxers), "protocol_whitelist": "file"}
+    note_reading(source.field)
+    try:
+        container = av.open(str(source.path), container_options=options, timeout=OPEN_SECONDS)
+    except MemoryError:
+        raise
+    except (av.FFmpegError, ValueError) as error:
+        raise bad_input(source, _unreadable(source, demuxers)) from error
+    with container:
+        try:
+            yield container
+        except MemoryError:
+            raise
+        except (av.FFmpegError, IndexError) as error:  # streams of a damaged file can come and go
+            raise bad_input(source, DAMAGED) from error
+
+
+def _unreadable(source: Source, demuxers: tuple[str, ...]) -> str:
+    """Return what is wrong with a file that cannot be opened."""
+    what, accepted = ACCEPTED.get(demuxers, ("", ""))
+    if not what:
+        return DAMAGED
+    if MP4_DEMUXER in demuxers and wholeness.lacks_index(source.path):
+        return NO_INDEX
+    return f"the file is not {what} that can be read, or it is cut off; give {accepted}."
+
+
+def check_claims(source: Source) -> None:
+    """Raise InvalidArgument for a file of the MP4 family whose index claims more than the file can hold."""
+    try:
+        mp4_claims.check_claims(source.path)
+    except mp4_claims.TooManySamples as error:
+        text = "its index claims more pictures and samples than the file can hold; convert it first."
+        raise bad_input(source, text) from error

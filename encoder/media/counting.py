@@ -1,0 +1,49 @@
+"""Counting packets: how long streams are, and whether they end as they should, by reading a file to its end."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import av.logging
+from av.container import InputContainer
+from av.stream import Stream
+
+from encoder.media import timeline
+
+# What FFmpeg's libraries say of a file that ends within a packet.
+CUT_OFF_WORDS = ("File ended prematurely", "partial file")
+
+
+@dataclass(frozen=True)
+class PacketCount:
+    """Of each stream, by its index: the number of its packets that have a time, and seconds from the file's start to
+    its end; and whether the file ends within a packet."""
+
+    packets: Mapping[int, int]
+    ends: Mapping[int, float]
+    is_cut_off: bool
+
+
+def count_packets(container: InputContainer, streams: Sequence[Stream]) -> PacketCount:
+    """Read streams to their end."""
+    packets = {stream.index: 0 for stream in streams}
+    ends = {stream.index: 0.0 for stream in streams}
+    with _heard() as said:
+        for index, _, end in timeline.iter_packets(container, streams):
+            packets[index] += 1
+            ends[index] = max(ends[index], end)
+    return PacketCount(packets, ends, any(word in words for _, _, words in said for word in CUT_OFF_WORDS))
+
+
+@contextmanager
+def _heard() -> Iterator[list[tuple[int, str, str]]]:
+    """Collect what FFmpeg's libraries say while the block is run, which else nobody hears."""
+    level, skips = av.logging.get_level(), av.logging.get_skip_repeated()
+    av.logging.set_level(av.logging.ERROR)
+    av.logging.set_skip_repeated(False)
+    try:
+        with av.logging.Capture() as said:
+            yield said
+    finally:
+        av.logging.set_level(level)
+        av.logging.set_skip_repeated(skips)
