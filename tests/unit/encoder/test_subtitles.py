@@ -76,6 +76,11 @@ def test_known_marks_are_kept_and_all_else_is_words(words: str, text: str) -> No
     assert ass.to_ass(words) == text
 
 
+def test_what_a_style_has_stays_when_a_mark_ends() -> None:
+    style = ass.Style(bold=True, italic=True)
+    assert ass.to_ass("<b>a</b><i>b</i><u>c</u>", style) == r"{\b1}a{\b1}{\i1}b{\i1}{\u1}c{\u0}"
+
+
 def test_a_line_of_the_script_cannot_be_forged() -> None:
     forged = "x\r\nDialogue: 0,0:00:00.00,9:00:00.00,Default,,0,0,0,,forged"
     made = ass.write_script([ass.PlacedCue(Cue(0, 1000, forged))], 320, 180)
