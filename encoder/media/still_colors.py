@@ -94,6 +94,10 @@ class Profile:
 
         return convert
 
+    def check(self) -> None:
+        """Raise BadProfile for a profile that nothing can be converted by."""
+        self._transform()
+
     def convert_picture(self, picture: Image.Image) -> Image.Image:
         """Return a picture of this profile's mode in sRGB. Raises BadProfile."""
         if MODES[self.space] != picture.mode:

@@ -36,7 +36,8 @@ for _plugin in ("Avif", "Mpo", "Tiff", "WebP"):
 DECODED, TABLE = "still.raw", "colors.csp"
 STRIP_ROWS = 256
 
-PNG_HEAD_BYTES, MAX_CHUNKS = 8, 1000
+PNG_HEAD = b"\x89PNG\r\n\x1a\n"
+PNG_HEAD_BYTES, MAX_CHUNKS = len(PNG_HEAD), 1000
 CHUNK = struct.Struct(">I4s")
 # PNG's gamma of 1 / 2.2, within 5 %, is written by programs that mean sRGB.
 USUAL_GAMMA, GAMMA_TOLERANCE = 1 / 2.2, 0.05
@@ -165,8 +166,9 @@ def _conversion(source: Source, still: Still, picture: Any, described: HeifPictu
     """Return what turns the colors of a still into sRGB; None where nothing says what they are. Raises BadProfile."""
     if still.video.transfer:
         return None
-    is_png = picture is not None and picture.format == "PNG"
-    if is_png and (tags := _png_tags(source.path)):
+    is_png = probe.head(source).startswith(PNG_HEAD)
+    tags, has_profile = _png_tags(source.path) if is_png else (None, False)
+    if tags is not None:
         return still_colors.tagged_conversion(tags)
     data = described.profile if described is not None else picture.info.get("icc_profile") if picture else None
     if data:
@@ -174,33 +176,39 @@ def _conversion(source: Source, still: Still, picture: Any, described: HeifPictu
         fits = {CMYK: mode == "CMYK", GRAY: mode in GRAY_MODES, RGB: mode != "CMYK"}[profile.space]
         if not fits:
             raise BadProfile("it is of another kind of colors than the image")
-        return None if mode == "CMYK" else profile.conversion()
+        if mode == "CMYK":  # which is converted as a whole, when it is decoded
+            profile.check()
+            return None
+        return profile.conversion()
+    # Pillow leaves out, or refuses the picture for, what is damaged or too large.
+    if has_profile or (picture is not None and "icc_profile" in picture.info):
+        raise BadProfile("it is damaged or too large")
     if described is not None:
         return still_colors.tagged_conversion(still.video.color_tags)
-    if is_png and "srgb" not in picture.info:
+    if is_png and picture is not None and "srgb" not in picture.info:
         return _measured(picture.info)
     if picture is not None and _attempt(lambda: _is_adobe(picture), False):
         return still_colors.measured_conversion(still_colors.ADOBE_RGB, still_colors.ADOBE_EXPONENT)
     return None
 
 
-def _png_tags(path: Path) -> ColorTags | None:
-    """Return the tags (cICP) of a PNG, which stand before its samples and win over its profile. Source: PNG, third
-    edition, 11.3.2.6 and 4.3."""
+def _png_tags(path: Path) -> tuple[ColorTags | None, bool]:
+    """Return the tags (cICP) of a PNG, which stand before its samples and win over its profile, and whether it has one
+    (iCCP). Source: PNG, third edition, 11.3.2 and 4.3."""
+    has_profile = False
     with path.open("rb") as file:
         file.seek(PNG_HEAD_BYTES)
         for _ in range(MAX_CHUNKS):
             head = file.read(CHUNK.size)
-            if len(head) < CHUNK.size:
-                return None
-            length, kind = CHUNK.unpack(head)
+            length, kind = CHUNK.unpack(head) if len(head) == CHUNK.size else (0, b"IDAT")
             if kind == b"cICP" and length == 4:
                 primaries, transfer, matrix, full = file.read(4)
-                return ColorTags(primaries, transfer, matrix, bool(full))
+                return ColorTags(primaries, transfer, matrix, bool(full)), has_profile
             if kind == b"IDAT":
-                return None
+                break
+            has_profile = has_profile or kind == b"iCCP"
             file.seek(length + 4, 1)
-    return None
+    return None, has_profile
 
 
 def _measured(facts: Mapping[str, Any]) -> Conversion | None:

@@ -128,7 +128,12 @@ def test_a_photo_in_adobe_rgb_by_exif_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("picture", "profile"),
-    [(halves(), b"no profile"), (halves(), gray_profile(2.2)), (halves().convert("CMYK"), still_samples.DISPLAY_P3)],
+    [
+        (halves(), b"no profile"),
+        (halves(), gray_profile(2.2)),
+        (halves().convert("CMYK"), still_samples.DISPLAY_P3),
+        (halves().convert("CMYK"), still_samples.ink_profile(50).replace(b"A2B0", b"none")),
+    ],
 )
 def test_a_profile_that_cannot_be_used_is_told(tmp_path: Path, picture: Image.Image, profile: bytes) -> None:
     still = prepared(saved(picture, "JPEG", icc_profile=profile), tmp_path)
@@ -182,6 +187,20 @@ def test_inks_are_those_of_their_profile(tmp_path: Path) -> None:
 )
 def test_tiff_that_is_not_known_is_not_left_to_ffmpeg(tmp_path: Path, data: bytes) -> None:
     assert "TIFF" in refusal(data, tmp_path)
+
+
+BROKEN = {
+    "no deflate": png((b"iCCP", b"x\0\0no deflate")),
+    "a bomb": png((b"iCCP", b"x\0\0" + zlib.compress(bytes(20_000_000)))),
+    "a part is missing": saved(halves(), "JPEG", icc_profile=bytes(200_000)).replace(
+        b"ICC_PROFILE\0\2", b"ICC_PROFILX\0\2"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_profile_that_is_not_handed_out_is_told(tmp_path: Path, name: str) -> None:
+    assert reasons(prepared(BROKEN[name], tmp_path)) == ["PROFILE_IGNORED"]
 
 
 def test_profiles_that_are_changed_at_random_are_used_or_told(tmp_path: Path) -> None:

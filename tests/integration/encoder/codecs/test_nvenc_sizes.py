@@ -13,6 +13,7 @@ from tests.nvdriver.driver import Driver
 from tests.support import judge, media
 
 CAPTION = video_pb2.Operation(caption=video_pb2.CaptionRequest(url_video="v", url_srt="s"))
+SRT = b"1\n00:00:00,000 --> 00:00:00,300\nHi\n"
 STILL = video_pb2.Operation(img2vid=video_pb2.Img2VidRequest(url_image="i", duration=0.2, width=128, height=96))
 LIMITS = "the card makes pictures from 145×49 to 4096×4096"
 
@@ -34,7 +35,6 @@ async def test_a_size_that_the_card_does_not_make_is_made_by_x264(
     nvenc_encoder: NvencEncoder,
     driver: Driver,
     odd: dict[str, Path],
-    cues: Path,
     still: Path,
     tmp_path: Path,
     codec: str,
@@ -43,7 +43,7 @@ async def test_a_size_that_the_card_does_not_make_is_made_by_x264(
         async with encoder.client() as client:
             before = sessions(driver)
             for size in ("128x96", "5120x64"):
-                inputs = {"url_video": odd[size], "url_srt": cues}
+                inputs = {"url_video": odd[size], "url_srt": SRT}
                 summary = await client.result(tmp_path / "made.mp4", CAPTION, inputs)
                 assert judge.facts(tmp_path / "made.mp4").frames == 10
                 assert (summary.codec, f"{summary.width}x{summary.height}") == ("x264", size)
@@ -52,7 +52,7 @@ async def test_a_size_that_the_card_does_not_make_is_made_by_x264(
             assert summary.codec == "x264"
             assert sessions(driver) == before
             # The card has all others.
-            inputs = {"url_video": odd["320x180"], "url_srt": cues}
+            inputs = {"url_video": odd["320x180"], "url_srt": SRT}
             assert (await client.result(tmp_path / "made.mp4", CAPTION, inputs)).codec == "nvenc"
 
 
@@ -67,7 +67,6 @@ async def test_another_format_has_limits_of_its_own(
     nvenc_encoder: NvencEncoder,
     driver: Driver,
     odd: dict[str, Path],
-    cues: Path,
     tmp_path: Path,
     form: str,
     makers: dict[str, str],
@@ -76,7 +75,7 @@ async def test_another_format_has_limits_of_its_own(
     with nvenc_encoder(driver, CODEC="nvenc", NVENC_FORMAT=form) as encoder:
         async with encoder.client() as client:
             for size, maker in makers.items():
-                inputs = {"url_video": odd[size], "url_srt": cues}
+                inputs = {"url_video": odd[size], "url_srt": SRT}
                 summary = await client.result(tmp_path / "made.mp4", CAPTION, inputs)
                 facts = judge.facts(tmp_path / "made.mp4")
                 assert (summary.codec, facts.frames) == (maker, 10)
@@ -85,7 +84,7 @@ async def test_another_format_has_limits_of_its_own(
 
 
 async def test_where_no_codec_is_left_the_limits_are_told_and_nothing_is_tried_again(
-    nvenc_encoder: NvencEncoder, driver: Driver, odd: dict[str, Path], cues: Path, tmp_path: Path
+    nvenc_encoder: NvencEncoder, driver: Driver, odd: dict[str, Path], tmp_path: Path
 ) -> None:
     without_x264 = tmp_path / "ffmpeg"
     without_x264.write_text(f'#!/bin/sh\ncase "$*" in *libx264*) exit 1;; esac\nexec {bundled_binary()} "$@"\n')
@@ -94,7 +93,7 @@ async def test_where_no_codec_is_left_the_limits_are_told_and_nothing_is_tried_a
     with nvenc_encoder(driver, **settings) as encoder:
         async with encoder.client() as client:
             with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await client.encode(CAPTION, {"url_video": odd["128x96"], "url_srt": cues}, timeout_seconds=60)
+                await client.encode(CAPTION, {"url_video": odd["128x96"], "url_srt": SRT}, timeout_seconds=60)
     error = from_rpc(caught.value)
     assert (error.code, error.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "SIZE_UNSUPPORTED")
     assert LIMITS in error.message
