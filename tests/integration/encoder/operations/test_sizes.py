@@ -69,7 +69,7 @@ async def test_pictures_of_any_size_are_seen_whole(
     client: Client, cues: Path, sound: Path, tmp_path: Path, name: str
 ) -> None:
     video, out = call(tmp_path, name), tmp_path / "o.mp4"
-    late = media.srt(tmp_path / "late.srt", [(50, 60, "late")])
+    late = media.srt(tmp_path / "late.srt", [(0.006, 0.014, "between two pictures")])
     for operation, inputs in (
         (CAPTION, {"url_video": video, "url_srt": late}),
         (ADDAUDIO, {"url_video": video, "url_audio": sound}),
