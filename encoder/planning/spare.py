@@ -2,9 +2,9 @@
 copied before a task waits for it: the pages in which Python counts references."""
 
 import io
+import os
 import shutil
 import socket
-import tempfile
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -13,7 +13,14 @@ from pathlib import Path
 import av
 
 from apigpu.v1 import video_pb2
-from encoder.planning.protocol import MAX_PACKET_BYTES, SAMPLE_PREFIX, ForkRequest, PlannerRequest, PlanRequest
+from encoder.planning.protocol import (
+    MAX_PACKET_BYTES,
+    SAMPLE_PREFIX,
+    ForkRequest,
+    PlannerRequest,
+    PlanningSettings,
+    PlanRequest,
+)
 from encoder.planning.worker import PlanningSession
 from servicekit.codec import from_json, to_json
 
@@ -47,7 +54,8 @@ def wait_for_task(channel: socket.socket) -> tuple[ForkRequest, int] | None:
 
 def plan_sample(session: PlanningSession) -> None:
     """Plan captions for a sample, and check a result, in a folder of its own. Raises OSError."""
-    folder = Path(tempfile.mkdtemp(prefix=SAMPLE_PREFIX, dir=session.settings.work_dir))
+    folder = sample_folder(session.settings, os.getpid())
+    folder.mkdir()
     try:
         video, subtitles, result = folder / "video", folder / "subtitles", folder / "result"
         video.write_bytes(sample())
@@ -67,6 +75,11 @@ def plan_sample(session: PlanningSession) -> None:
         session.answer(PlannerRequest(check=True))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def sample_folder(settings: PlanningSettings, process: int) -> Path:
+    """Return the folder in which a process plans the sample."""
+    return Path(settings.work_dir) / f"{SAMPLE_PREFIX}{process}"
 
 
 @cache
