@@ -5,6 +5,7 @@ import io
 import os
 import shutil
 import socket
+import tempfile
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -54,8 +55,7 @@ def wait_for_task(channel: socket.socket) -> tuple[ForkRequest, int] | None:
 
 def plan_sample(session: PlanningSession) -> None:
     """Plan captions for a sample, and check a result, in a folder of its own. Raises OSError."""
-    folder = sample_folder(session.settings, os.getpid())
-    folder.mkdir()
+    folder = Path(tempfile.mkdtemp(prefix=f"{SAMPLE_PREFIX}{os.getpid()}-", dir=session.settings.work_dir))
     try:
         video, subtitles, result = folder / "video", folder / "subtitles", folder / "result"
         video.write_bytes(sample())
@@ -77,9 +77,10 @@ def plan_sample(session: PlanningSession) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def sample_folder(settings: PlanningSettings, process: int) -> Path:
-    """Return the folder in which a process plans the sample."""
-    return Path(settings.work_dir) / f"{SAMPLE_PREFIX}{process}"
+def remove_sample(settings: PlanningSettings, process: int) -> None:
+    """Remove the folder of a sample that a process left."""
+    for folder in Path(settings.work_dir or tempfile.gettempdir()).glob(f"{SAMPLE_PREFIX}{process}-*"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @cache
