@@ -191,3 +191,9 @@ def test_a_script_is_kept_without_what_is_packed_into_it() -> None:
 def test_a_script_without_captions_is_refused(text: str) -> None:
     with pytest.raises(SubtitleError):
         read(text.encode())
+
+
+@pytest.mark.parametrize("letter", ["\ue000", "\U0001fae8", "\U0001fae9"])
+def test_letters_that_are_private_or_newer_than_python_are_text(letter: str) -> None:
+    (cue,) = parse(f"1\n00:00:00,000 --> 00:00:02,000\n{letter}\n".encode())
+    assert cue.text == letter
