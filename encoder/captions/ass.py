@@ -259,7 +259,7 @@ def to_ass(words: str, style: Style = CLASSIC, *, colors: bool = True) -> str:
     for match in MARK.finditer(words):
         parts += [
             _plain(words[position : match.start()], capitals=style.capitals),
-            _mark(match, open_colors, colors=colors),
+            _mark(match, open_colors, style, colors=colors),
         ]
         position = match.end()
     parts.append(_plain(words[position:], capitals=style.capitals))
@@ -296,11 +296,13 @@ def _highlight(words: str, word: Word, style: Style) -> str:
     return f"{before}{_color_tag(style.highlight_color)}{said}{_color_tag(style.color)}{after}"
 
 
-def _mark(match: re.Match[str], open_colors: list[str], *, colors: bool) -> str:
+def _mark(match: re.Match[str], open_colors: list[str], style: Style, *, colors: bool) -> str:
     """Return a mark as ASS; `open_colors` are the colors of open marks, the innermost last."""
     closing, tag = match["closing"], match["tag"]
     if tag != "font":
-        return f"{{\\{tag}{0 if closing else 1}}}"
+        # What the style has stays when a mark ends.
+        is_on = not closing or (style.bold if tag == "b" else style.italic if tag == "i" else False)
+        return f"{{\\{tag}{1 if is_on else 0}}}"
     if not colors:
         return ""
     if not closing:

@@ -30,6 +30,8 @@ JOINER = "\u200d"
 LETTER, WORD = re.compile(".", re.DOTALL), re.compile(r"\S+|\s+")
 SKIN_TONES = range(0x1F3FB, 0x1F400)
 FLAG_LETTERS = range(0x1F1E6, 0x1F200)
+# Letters that Python's tables do not know yet. Where pictures lie these are more of them.
+NEWER = "Cn"
 # A key, a sign that is asked for as a picture, or a letter from where those lie that are wide by Unicode
 # (East_Asian_Width) if they are pictures.
 PICTURE = re.compile("[0-9#*]\ufe0f\u20e3|[^\0-\x7f]\ufe0f|[\u231a-\u2b55\U0001f000-\U0001ffff]")
@@ -183,10 +185,14 @@ def has_bold(cue: Cue) -> bool:
     return any((mark["tag"] or "").lower() == "b" for mark in MARK.finditer(cue.text))
 
 
-def shown_text(cue: Cue, *, capitals: bool = False) -> str:
+def shown_text(cue: Cue) -> str:
     """Return the text of a cue as it is drawn, without marks."""
-    text = MARK.sub("", cue.text)
-    return text.upper() if capitals else text
+    return MARK.sub("", cue.text)
+
+
+def has_drawn(letters: Set[str], left_out: Set[str]) -> bool:
+    """Return True if anything is seen of letters without those that are left out."""
+    return any(_is_drawn(letter) and not letter.isspace() for letter in letters - left_out)
 
 
 def required_codes(letters: Iterable[str]) -> frozenset[int]:
@@ -220,8 +226,9 @@ def emoji(text: str) -> list[str]:
 
 
 def _is_emoji(letter: str) -> bool:
-    is_wide = unicodedata.east_asian_width(letter) == "W" and unicodedata.category(letter) == "So"
-    return ord(letter) in FLAG_LETTERS or is_wide
+    category = unicodedata.category(letter)
+    is_wide = unicodedata.east_asian_width(letter) == "W" and category == "So"
+    return is_wide or ord(letter) in FLAG_LETTERS or category == NEWER
 
 
 def translation_table(letters: Iterable[str], missing: Set[str]) -> dict[int, str | None]:

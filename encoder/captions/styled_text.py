@@ -26,8 +26,9 @@ class StyledText:
             kept.append(text[position:until])
             self.places += range(position, until)
             if match:
-                tag, is_open = (match["tag"] or "").lower(), not match["closing"]
-                bold, italic = (is_open if tag == "b" else bold), (is_open if tag == "i" else italic)
+                tag, is_open = match["tag"], not match["closing"]
+                bold = is_open or style.bold if tag == "b" else bold
+                italic = is_open or style.italic if tag == "i" else italic
                 position = match.end()
         self.plain = "".join(kept)
         self._starts = [start for start, _, _ in self._runs]

@@ -1,6 +1,6 @@
 """caption: subtitles burned into a video, which keeps its size, frame rate, timestamps and sound."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import replace
 from itertools import repeat
 
@@ -27,6 +27,7 @@ from encoder.captions.lettering import (
     drop_from_cue,
     drop_from_words,
     has_bold,
+    has_drawn,
     shown_text,
     tell_script,
     translation_table,
@@ -192,6 +193,8 @@ def _prepare_script(
             f"captions in these fonts are not drawn: {names}; the script names too many, {MAX_FAMILIES} are the most."
         )
         warnings.append(video_pb2.Warning(reason="FONTS_LEFT_OUT", message=message, metadata={"fonts": names}))
+    if all(texts):  # what draws has none
+        _check_drawn(letters, furnished.missing)
     warnings += letter_warnings.of_letters(texts, furnished.missing, furnished.crowded)
     warnings += ScriptJudge(open_script(context.folder / FONTS, wanted), *size).warnings(script)
     text = script.translate(translation_table(letters, furnished.missing | furnished.crowded), tell_script)
@@ -222,10 +225,11 @@ def _write_script(
             capitals.capitalize(cue, timed, language) for cue, timed in zip(cues, given or repeat(()), strict=False)
         ]
         cues, given = [cue for cue, _ in shown], [timed for _, timed in shown] if given else []
-    texts = [shown_text(cue, capitals=style.capitals) for cue in cues]
+    texts = [shown_text(cue) for cue in cues]
     bold = style.bold or any(map(has_bold, cues))
     folder = context.folder / FONTS
     lettering = context.fonts.furnish_captions(folder, family, [*texts, HYPHEN], own_faces, bold=bold)
+    _check_drawn(frozenset("".join(texts)), lettering.missing)
     drawn = [drop_from_cue(cue, lettering.missing) for cue in cues]
     words: Iterable[Sequence[Word]] = repeat(())
     if given:
@@ -240,6 +244,14 @@ def _write_script(
     fitted = [fitter.fit(*both) for both in zip(drawn, karaoke.checked(drawn, words), strict=True)]
     script = ass.write_script([one.placed for one in fitted], *size, style, lettering)
     return script, [*warnings, *wrapping.warnings_of(fitted)]
+
+
+def _check_drawn(letters: Set[str], missing: Set[str]) -> None:
+    """Raise InvalidArgument for captions of which nothing would be seen."""
+    if missing and not has_drawn(letters, missing):
+        shown = "".join(sorted(missing))[: letter_warnings.MAX_SHOWN]
+        text = f"no font here has any of its letters ({shown}); give one that has them as url_font."
+        raise InvalidArgument.field("url_srt", text, reason="BAD_SUBTITLES")
 
 
 def _square_pixel_size(video: VideoStream) -> tuple[int, int]:

@@ -32,7 +32,7 @@ from encoder.planning.protocol import (
     ServerRequest,
     pack,
 )
-from encoder.planning.spare import SpareProcess, plan_sample, sample, wait_for_task
+from encoder.planning.spare import SpareProcess, plan_sample, remove_sample, sample, wait_for_task
 from encoder.planning.worker import PlanningSession
 from encoder.sandbox import launcher
 from encoder.sandbox.sandboxes import MAX_PROCESSES
@@ -168,6 +168,8 @@ class ForkServer:
                 return
             if self._spare is not None and self._spare.process == process:
                 self._drop_spare(is_due=False)
+                # Of one that was killed while it planned.
+                remove_sample(self._settings, process)
             number = self._processes.pop(process, None)
             if number is not None:
                 self._send(ServerReply(ended=number, return_code=os.waitstatus_to_exitcode(status)))

@@ -2,6 +2,7 @@
 copied before a task waits for it: the pages in which Python counts references."""
 
 import io
+import os
 import shutil
 import socket
 import tempfile
@@ -13,7 +14,14 @@ from pathlib import Path
 import av
 
 from apigpu.v1 import video_pb2
-from encoder.planning.protocol import MAX_PACKET_BYTES, SAMPLE_PREFIX, ForkRequest, PlannerRequest, PlanRequest
+from encoder.planning.protocol import (
+    MAX_PACKET_BYTES,
+    SAMPLE_PREFIX,
+    ForkRequest,
+    PlannerRequest,
+    PlanningSettings,
+    PlanRequest,
+)
 from encoder.planning.worker import PlanningSession
 from servicekit.codec import from_json, to_json
 
@@ -47,7 +55,7 @@ def wait_for_task(channel: socket.socket) -> tuple[ForkRequest, int] | None:
 
 def plan_sample(session: PlanningSession) -> None:
     """Plan captions for a sample, and check a result, in a folder of its own. Raises OSError."""
-    folder = Path(tempfile.mkdtemp(prefix=SAMPLE_PREFIX, dir=session.settings.work_dir))
+    folder = Path(tempfile.mkdtemp(prefix=f"{SAMPLE_PREFIX}{os.getpid()}-", dir=session.settings.work_dir))
     try:
         video, subtitles, result = folder / "video", folder / "subtitles", folder / "result"
         video.write_bytes(sample())
@@ -66,6 +74,12 @@ def plan_sample(session: PlanningSession) -> None:
         to_json(session.answer(PlannerRequest(plan=plan)))
         session.answer(PlannerRequest(check=True))
     finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_sample(settings: PlanningSettings, process: int) -> None:
+    """Remove the folder of a sample that a process left."""
+    for folder in Path(settings.work_dir or tempfile.gettempdir()).glob(f"{SAMPLE_PREFIX}{process}-*"):
         shutil.rmtree(folder, ignore_errors=True)
 
 

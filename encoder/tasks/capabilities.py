@@ -119,8 +119,11 @@ async def _try_again(states: Sequence[CodecState], query: Query, backoff: Backof
         await asyncio.sleep(backoff.pause_seconds(failures))
         for state in [state for state in states if state.is_to_be_tried]:
             with log_and_continue("cannot try a codec", codec=state.codec.name):
-                was_tried, state.tried = state.tried, await state.codec.find_fault(query)
-                if was_tried and not state.tried:
+                fault = await state.codec.find_fault(query)
+                if not state.tried:  # it was decoding that failed; a card that is lost since is each task's affair
+                    continue
+                state.tried = fault
+                if not fault:
                     log.info("a codec works now", codec=state.codec.name, device=state.codec.device)
 
 

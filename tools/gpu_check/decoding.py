@@ -9,6 +9,7 @@ from pathlib import Path
 from encoder.codecs.nvenc import nvdec
 from encoder.ffmpeg.process import NO_ACCESS, Ffmpeg, query
 from encoder.sandbox.sandboxes import SANDBOXES, Landlock, ProcessLimits, SandboxAccess
+from servicekit.errors import ConfigError
 from servicekit.process import kill_group, spawn
 from tools.gpu_check import media, work
 from tools.gpu_check.finding import FAILED, IMPOSSIBLE, NOTED, Finding, Scale, judged
@@ -142,9 +143,12 @@ async def _ffmpeg(arguments: Sequence[str]) -> tuple[int, str]:
 
 
 async def _rate(scale: Scale, clip: Footage, **settings: str) -> int:
-    """Return the frames a second of a task that draws captions into a clip."""
-    async with work.encoder(scale.folder, **settings) as executor:
-        summary = await work.caption(executor, clip.path)
+    """Return the frames a second of a task that draws captions into a clip; 0 where the card encodes nothing."""
+    try:
+        async with work.encoder(scale.folder, **settings) as executor:
+            summary = await work.caption(executor, clip.path)
+    except ConfigError:
+        return 0
     return round(summary.frames / max(summary.encode_seconds, 1e-3))
 
 

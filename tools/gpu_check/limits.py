@@ -65,6 +65,7 @@ def _unread_bytes(pipe: int) -> int:
 async def _open(worker: WorkerClient) -> OpenSession:
     frames, mine = os.pipe()
     theirs, bitstream = os.pipe()
+    os.write(mine, GRAY)  # for which an empty pipe has room
     try:
         raw = RawVideo(WIDTH, HEIGHT, Fraction(30))
         request = EncodeRequest(worker.parameters, Fraction(30), HD, Fraction(1), raw, wait=False)
@@ -72,7 +73,6 @@ async def _open(worker: WorkerClient) -> OpenSession:
     finally:
         os.close(frames)
         os.close(bitstream)
-    os.write(mine, GRAY)  # for which an empty pipe has room
     return OpenSession(mine, theirs, result)
 
 

@@ -21,6 +21,8 @@ CLOCK = (
     r"|-?\d{1,6}\.\d{1,9}"  # seconds
 )
 TIMES = re.compile(rf"(?:\d{{1,6}}[.)]?\s+)?\s*\[?\s*({CLOCK})\s*(?:[-=]\s?){{0,3}}>\s*({CLOCK})(?![\w:])\]?")
+# Most lines are like this; the others take ten times as long.
+USUAL = re.compile(r"(\d\d):(\d\d):(\d\d)[,.](\d{3}) --> (\d\d):(\d\d):(\d\d)[,.](\d{3})(?![\w:])(.*)", re.ASCII)
 # Times that are whole need no arrow between them: SBV and SubViewer have a comma.
 WHOLE_CLOCK = r"\d{1,3}:\d{1,2}:\d{1,2}[.,]\d{1,3}"
 PAIR = re.compile(rf"\s*\[?\s*({WHOLE_CLOCK})[^\w:.]{{1,5}}({WHOLE_CLOCK})(?![\w:])\]?")
@@ -43,6 +45,9 @@ class Times:
 
 def parse_times(line: str) -> Times | None:
     """Return the times of a line that begins with two of them; None where it does not."""
+    if usual := USUAL.match(line):
+        first, last = usual.groups()[:4], usual.groups()[4:8]
+        return Times(_milliseconds(*first), _milliseconds(*last), usual[9])
     if not MAY_BEGIN.match(line) or line.isdecimal():
         return None
     head = plain(line[:MAX_TIMES_CHARS])
@@ -53,6 +58,11 @@ def parse_times(line: str) -> Times | None:
     if start is None or end is None:
         return None
     return Times(start, end, head[match.end() :] + line[MAX_TIMES_CHARS:])
+
+
+def _milliseconds(hours: str, minutes: str, seconds: str, milliseconds: str) -> int:
+    time = pysrt.SubRipTime(int(hours), int(minutes), int(seconds), int(milliseconds))
+    return int(time.ordinal)
 
 
 def is_like_times(line: str) -> bool:
@@ -84,6 +94,7 @@ def parse_clock(text: str) -> int | None:
         if last or len(parts[-1]) != MILLISECONDS:
             return None
         last = parts.pop()
-    hours, minutes, seconds = (abs(int(part)) for part in ["0", "0", *parts][-3:])
-    time = pysrt.SubRipTime(hours, minutes, seconds, int(last[:MILLISECONDS].ljust(MILLISECONDS, "0")))
-    return 0 if "-" in text else int(time.ordinal)
+    if "-" in text:
+        return 0
+    hours, minutes, seconds = ["0", "0", *parts][-3:]
+    return _milliseconds(hours, minutes, seconds, last[:MILLISECONDS].ljust(MILLISECONDS, "0"))

@@ -21,8 +21,9 @@ MAX_CUE_CHARS = 20_000
 MAX_ECHO = 60
 # So many of the captions that are not drawn are named.
 MAX_NAMED = 10
-# The first letters of the categories of what draws nothing: controls, marks of direction, blanks.
-INVISIBLE = "CZ"
+# The categories of what draws nothing: controls, marks of direction, blanks. Private letters (Co) and those that are
+# newer than Python's tables (Cn), as emoji are, may be in a font.
+INVISIBLE = ("Cc", "Cf", "Cs", "Zl", "Zp", "Zs")
 TOO_LONG = f"has more than {MAX_CUE_CHARS:,} letters (break it into shorter ones)"
 BACKWARDS, NO_TIME = "ends before it starts", "lasts no time"
 
@@ -147,4 +148,4 @@ def escape(text: str) -> str:
 
 def is_drawn(text: str) -> bool:
     """Return True if a text with marks has anything to draw."""
-    return any(unicodedata.category(letter)[0] not in INVISIBLE for letter in MARK.sub("", text))
+    return any(unicodedata.category(letter) not in INVISIBLE for letter in MARK.sub("", text))

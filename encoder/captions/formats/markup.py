@@ -19,6 +19,7 @@ TOKEN = re.compile(r"<(?P<tag>[^<>]*)>|\{\\(?P<commands>(?=[\w\\])[^{}]*)\}|\{(?
 TAG = re.compile(
     r"(?P<closing>\s?/\s?)?(?P<name>[A-Za-z]+)(?P<classes>(?:\.[^\s./]*)*)(?P<rest>\s.*?)?(?P<alone>/)?", re.DOTALL
 )
+MARKED = re.compile(r"[<{&\\]")
 # By name in small letters: the marks that it stands for. These of web pages are as common as SubRip's own.
 TAGS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("b", "strong"), ("b",)),
@@ -77,6 +78,8 @@ class Marked:
 
 def read_marks(words: str, styles: Styles | None = None) -> Marked:
     """Return the text of a caption as it stands in a file as that of a cue."""
+    if not MARKED.search(words):
+        return Marked(words.strip(), (), ANYWHERE, frozenset())
     writer = _Writer(styles or {})
     position = 0
     for match in TOKEN.finditer(words):

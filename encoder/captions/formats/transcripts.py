@@ -1,11 +1,14 @@
 """JSON of tools that write down what is said: whisper and those that are like it, and YouTube's json3.
 
 Segments have a start, an end and a text, and may have their words with times: `segments[].words[]` with `word` or
-`text`; `chunks[].timestamp` of Transformers, `transcription[].offsets` of whisper.cpp.
+`text`; `chunks[].timestamp` of Transformers, `transcription[].offsets` of whisper.cpp. A file of words alone becomes
+captions of a few words.
 """
 
+import itertools
 import json
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -32,6 +35,8 @@ LAST_SECONDS = 5
 LONG_SECONDS = 100
 # A word stands in its text behind so many other letters at the most.
 NEAR = 40
+# Words without segments become captions of so many lines, of so many words each; a longer pause ends one.
+LINES, WORDS_IN_LINE, PAUSE_SECONDS = 2, 4, 1.5
 EXAMPLE = '{"segments": [{"start": 0.0, "end": 2.5, "text": "…"}]}'
 NOT_KNOWN = (
     f"it is JSON without segments that have start, end and text; give what whisper writes ({EXAMPLE}), or SubRip."
@@ -53,7 +58,7 @@ def parse(text: str) -> Subtitles:
     except (RecursionError, ValueError) as error:
         text = "it looks like JSON, and cannot be read: it is nested too deep, or a number is too long."
         raise SubtitleError(text) from error
-    segments = _find_segments(value)
+    segments = _find_segments(value) or list(_grouped(_find_words(value)))
     if not segments:
         raise SubtitleError(NOT_KNOWN)
     language = value.get("language") if isinstance(value, dict) else ""
@@ -71,6 +76,51 @@ def _find_segments(value: Any, depth: int = 0) -> Sequence[Mapping[str, Any]]:
         if name in value and (found := _find_segments(value[name], depth + 1)):
             return found
     return ()
+
+
+def _find_words(value: Any, depth: int = 0) -> Sequence[Mapping[str, Any]]:
+    """Return the words of a file that has no segments, wherever services put them; none where there are none."""
+    if isinstance(value, list):
+        listed = [each for each in value if isinstance(each, dict)]
+        return [word for word in listed if _first_text(word, WORDS) and _span(word)]
+    if not isinstance(value, dict) or depth == MAX_DEPTH:
+        return ()
+    return next(filter(None, (_find_words(value.get(name), depth + 1) for name in ("words", *WRAPPERS))), ())
+
+
+def _grouped(words: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Yield segments of a few words: two lines of four, ended early by a pause."""
+    group: list[Mapping[str, Any]] = []
+    for word in words:
+        if group and (len(group) == LINES * WORDS_IN_LINE or _pause(group[-1], word) > PAUSE_SECONDS):
+            yield _segment(group)
+            group = []
+        group.append(word)
+    if group:
+        yield _segment(group)
+
+
+def _pause(word: Mapping[str, Any], following: Mapping[str, Any]) -> float:
+    ended, begins = _span(word), _span(following)
+    return begins[0] - ended[1] if ended and begins else 0.0
+
+
+def _segment(words: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    lines = (words[start : start + WORDS_IN_LINE] for start in range(0, len(words), WORDS_IN_LINE))
+    text = "\n".join(_joined([_first_text(word, WORDS) for word in line]) for line in lines)
+    (start, _), (_, end) = _span(words[0]) or (0.0, 0.0), _span(words[-1]) or (0.0, 0.0)
+    return {"start": start, "end": end, "text": text, "words": words}
+
+
+def _joined(words: Sequence[str]) -> str:
+    """Return words as a line, without blanks between the letters of Chinese and Japanese."""
+    pairs = itertools.pairwise(words)
+    blanks = ["" if _is_wide(one[-1]) and _is_wide(other[0]) else " " for one, other in pairs]
+    return "".join(itertools.chain.from_iterable(zip(words, [*blanks, ""], strict=True)))
+
+
+def _is_wide(letter: str) -> bool:
+    return unicodedata.east_asian_width(letter) in "WF"
 
 
 def _cues(segments: Sequence[Mapping[str, Any]]) -> Iterator[Cue | LeftOut]:

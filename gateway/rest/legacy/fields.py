@@ -4,7 +4,6 @@ from typing import Any
 
 from gateway.rest.legacy import styles
 from gateway.rest.legacy.translation import (
-    NOT_SUPPORTED,
     LegacyRequest,
     Table,
     echoed,
@@ -18,8 +17,8 @@ from servicekit.errors import InvalidArgument
 
 # What words of transcription tools say beside text and times: nothing that a caption shows.
 WORD_EXTRAS = ("probability", "score", "confidence", "speaker", "punctuated_word")
+OLDER_WORD = frozenset({"word", *WORD_EXTRAS})
 ZOOMS: dict[str, dict[str, Any]] = {"zoomin": {}, "zoomout": {"zoom_out": True}, "zoompanright": {"pan": "right"}}
-SUBTITLES = (".srt", ".vtt", ".ass", ".ssa")
 # What background music was lowered by, where nothing was said.
 MUSIC_DB = 20.0
 
@@ -28,16 +27,8 @@ def _type(request: LegacyRequest, name: str, value: Any) -> None:
     kind = text_of(value).lower()
     if kind not in ("segments", "highlight"):
         raise InvalidArgument.field(name, "must be segments or highlight", reason="BAD_FIELD")
-    if kind == "segments":
-        return
-    file = text_of(request.given.get("url_caption")).partition("?")[0].lower()
-    if file and not file.endswith(SUBTITLES):
-        text = (
-            "with the type highlight is a JSON of words, which is not read by its link. Give its list as `words`, and "
-            "the subtitles (.srt) as `url_srt`."
-        )
-        raise InvalidArgument.field("url_caption", text, reason=NOT_SUPPORTED)
-    request.message("style").setdefault("preset", "karaoke")
+    if kind == "highlight":
+        request.message("style").setdefault("preset", "karaoke")
 
 
 def _style(request: LegacyRequest, name: str, value: Any) -> None:
@@ -54,9 +45,9 @@ def _words(request: LegacyRequest, name: str, value: Any) -> None:
 
 
 def _word(word: Any) -> Any:
-    if not isinstance(word, dict) or not ("word" in word or any(name in word for name in WORD_EXTRAS)):
+    if not isinstance(word, dict) or OLDER_WORD.isdisjoint(word):
         return word
-    made = {name: value for name, value in word.items() if name not in (*WORD_EXTRAS, "word")}
+    made = {name: value for name, value in word.items() if name not in OLDER_WORD}
     if "word" in word:
         made.setdefault("text", word["word"].strip() if isinstance(word["word"], str) else word["word"])
     return made

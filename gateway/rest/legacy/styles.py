@@ -94,9 +94,11 @@ IGNORED = {
     "border.shadow": "letters have an outline and no shadow here.",
     "fundo_arredondado": "boxes have square corners here.",
     "highlight_borda": "a word that is said changes its color and has no border of its own; see style.highlight_color.",
-    "words_per_line": "lines break where the subtitles break them, and at the edge; break them in the subtitles.",
-    "max_lines": "captions have the lines that the subtitles give them; break them in the subtitles.",
+    "words_per_line": "lines break as in the subtitles, and at the edge; those of a file of words have four words.",
+    "max_lines": "captions have the lines of the subtitles; those of a file of words have two.",
 }
+# What says the same as is done here.
+LIKE_HERE = {"words_per_line": "4", "max_lines": "2"}
 HIGHLIGHT_BORDER = "highlight_cor"
 GROUPS = ("font", "colors", "border", "position")
 _FLAT = frozenset(name for name in (*FIELDS, *OPACITIES, *IGNORED, HIGHLIGHT_BORDER) if "." not in name)
@@ -123,7 +125,7 @@ def converted(request: LegacyRequest, style: dict[str, Any]) -> dict[str, Any]:
     _set_opacities(made, older)
     _set_highlight(request, made, older)
     for path, value in older.items():
-        if path in IGNORED and value not in (False, 0, "0", "false"):
+        if path in IGNORED and text_of(value) != LIKE_HERE.get(path) and value not in (False, 0, "0", "false"):
             request.notes.warn(f"style.{path}", IGNORED[path])
     return made
 

@@ -44,11 +44,10 @@ class LegacyNotes:
 
 @dataclass
 class LegacyRequest:
-    """A body that is being rewritten; rules change it in place. `given` is the body as it came."""
+    """A body that is being rewritten; rules change it in place."""
 
     body: Body
     notes: LegacyNotes
-    given: Body
 
     def set(self, name: str, value: Any, given_as: str) -> None:
         """Set a field of today's form. Raises InvalidArgument where it is given in that form too."""
@@ -116,7 +115,7 @@ def apply(table: Table, body: Body, notes: LegacyNotes) -> Body:
     """Return the body with the fields of the table applied, in the order of the table."""
     if not body.keys() & table.keys():
         return body
-    request = LegacyRequest({name: value for name, value in body.items() if name not in table}, notes, body)
+    request = LegacyRequest({name: value for name, value in body.items() if name not in table}, notes)
     for name, rule in table.items():
         if is_given(body.get(name)):
             rule(request, name, body[name])

@@ -23,6 +23,7 @@ Descriptor = Any
 Method = Any
 Field = Any
 _NULL_IS_A_VALUE = ("google.protobuf.Value", scalars.NULL_VALUE)
+_UNQUOTE = "must be a list, and is a text with one in it; send it without the quotes around it"
 _EMPTY_IS_A_VALUE = frozenset(f"google.protobuf.{name}" for name in ("Value", "StringValue", "BytesValue", "FieldMask"))
 
 
@@ -69,11 +70,13 @@ def merge(message: Message, value: Any, where: str = "", depth: int = 0) -> None
         field = field_named(descriptor, name)
         if field is None:
             raise unknown_name("field", path, [known.json_name for known in descriptor.fields])
+        if _is_unset(field, element):
+            continue
         # A field, or a oneof, may be set once: by one name, as one of its members.
         slot = field.containing_oneof.name if field.containing_oneof else field.name
-        if not _is_unset(field, element) and paths.setdefault(slot, path) != path:
+        if paths.setdefault(slot, path) != path:
             raise given_twice(path, paths[slot])
-        set_field(message, field, element, path, depth)
+        _set(message, field, element, path, depth)
 
 
 def _is_unset(field: Field, value: Any) -> bool:
@@ -94,8 +97,11 @@ def _takes_empty_text(field: Field) -> bool:
 
 def set_field(message: Message, field: Field, value: Any, where: str, depth: int = 0) -> None:
     """Set one field of the message from a JSON value; null, or an empty text where none is meant, leaves it unset."""
-    if _is_unset(field, value):
-        return
+    if not _is_unset(field, value):
+        _set(message, field, value, where, depth)
+
+
+def _set(message: Message, field: Field, value: Any, where: str, depth: int) -> None:
     if _is_map(field):
         _set_map(message, field, value, where, depth)
     elif field.is_repeated:
@@ -115,7 +121,7 @@ def _is_map(field: Field) -> bool:
 def _set_list(message: Message, field: Field, value: Any, where: str, depth: int) -> None:
     if not isinstance(value, list):
         if not _can_stand_alone(field, value):
-            raise _wrong(where, "must be a list")
+            raise _wrong(where, _UNQUOTE if isinstance(value, str) and value.lstrip()[:1] == "[" else "must be a list")
         value = [value]
     elements = getattr(message, field.name)
     for index, element in enumerate(value):

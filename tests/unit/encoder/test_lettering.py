@@ -93,10 +93,10 @@ def test_a_region_follows_from_the_text(text: str, region: str) -> None:
 
 
 def test_pictures_in_colors_are_told_once() -> None:
-    texts = ["ok © ™ ✓ 1 漢 ㊗", "<i>👩🏽\u200d🚀</i> ❤\ufe0f 1\ufe0f\u20e3", "⭐ 👩 🇩🇪 \u2764\ufe0e"]
+    texts = ["ok © ™ ✓ 1 漢 ㊗ ⏎", "<i>👩🏽\u200d🚀</i> ❤\ufe0f 1\ufe0f\u20e3", "⭐ 👩 🇩🇪 \u2764\ufe0e \U0001fae8"]
     (warning,) = letter_warnings.of_letters(texts, frozenset())
     assert (warning.reason, warning.metadata["cue"]) == ("EMOJI_ONE_COLOR", "2")
-    assert warning.metadata["characters"] == "👩🚀❤\ufe0f1\ufe0f\u20e3⭐🇩🇪"
+    assert warning.metadata["characters"] == "👩🚀❤\ufe0f1\ufe0f\u20e3⭐🇩🇪\U0001fae8"
     assert letter_warnings.of_letters(texts[:1], frozenset()) == []
 
 

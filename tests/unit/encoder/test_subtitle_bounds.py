@@ -71,6 +71,7 @@ FILES: dict[str, Callable[[int], str]] = {
     "sami one": lambda size: "<sami><sync " + "start=" * size + "><p>" + "<p class=" * size,
     "microdvd": lambda size: "{1}{1}25\n" + "{1}{}x|{y:i}y\n" * (size // 4),
     "mpl2": lambda size: "[1][2]" + "/|" * size,
+    "json words alone": lambda size: '{"words":[' + '{"start":1,"end":2,"word":"x"},' * (size // 4) + "{}]}",
     "json segments": lambda size: "[" + '{"start":1,"end":2,"text":"x"},' * (size // 4) + "{}]",
     "json words": lambda size: (
         '[{"start":1,"end":2,"text":"' + "a b " * size + '","words":[' + JSON_WORDS * size + "{}]}]"

@@ -1,6 +1,7 @@
 """Kinds of subtitles beside SubRip and WebVTT, and what tools leave about them."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 
@@ -235,6 +236,20 @@ def test_json_with_the_times_of_words() -> None:
     words = [{"text": each["word"], "start": each["start"], "end": each["end"]} for each in WORDS]
     (other,) = read_subtitles(json.dumps({"segments": [{**segment, "words": words}]})).cues
     assert other == cue
+
+
+@pytest.mark.parametrize("wrap", [lambda words: {"words": words}, lambda words: {"result": {"words": words}}, list])
+def test_json_of_words_alone_becomes_captions_of_a_few(wrap: Callable[[list[object]], object]) -> None:
+    text = "It was a dark and stormy night, when"
+    words = [{"word": f" {word}", "start": at, "end": at + 0.5} for at, word in enumerate([*text.split(), "rain"])]
+    after = [{"word": word, "start": 20 + at, "end": 21 + at} for at, word in enumerate(["\u96e8", "\u304c", "fell"])]
+    cues = read_subtitles(json.dumps(wrap([*words, 5, {"word": "untimed"}, *after]))).cues
+    assert [(cue.start_ms, cue.end_ms, cue.text) for cue in cues] == [
+        (0, 7500, "It was a dark\nand stormy night, when"),
+        (8000, 8500, "rain"),
+        (20000, 23000, "\u96e8\u304c fell"),
+    ]
+    assert [time for _, time in cues[0].word_times] == list(range(0, 8000, 1000))
 
 
 def test_json_in_milliseconds() -> None:

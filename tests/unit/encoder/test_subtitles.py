@@ -76,6 +76,11 @@ def test_known_marks_are_kept_and_all_else_is_words(words: str, text: str) -> No
     assert ass.to_ass(words) == text
 
 
+def test_what_a_style_has_stays_when_a_mark_ends() -> None:
+    style = ass.Style(bold=True, italic=True)
+    assert ass.to_ass("<b>a</b><i>b</i><u>c</u>", style) == r"{\b1}a{\b1}{\i1}b{\i1}{\u1}c{\u0}"
+
+
 def test_a_line_of_the_script_cannot_be_forged() -> None:
     forged = "x\r\nDialogue: 0,0:00:00.00,9:00:00.00,Default,,0,0,0,,forged"
     made = ass.write_script([ass.PlacedCue(Cue(0, 1000, forged))], 320, 180)
@@ -186,3 +191,9 @@ def test_a_script_is_kept_without_what_is_packed_into_it() -> None:
 def test_a_script_without_captions_is_refused(text: str) -> None:
     with pytest.raises(SubtitleError):
         read(text.encode())
+
+
+@pytest.mark.parametrize("letter", ["\ue000", "\U0001fae8", "\U0001fae9"])
+def test_letters_that_are_private_or_newer_than_python_are_text(letter: str) -> None:
+    (cue,) = parse(f"1\n00:00:00,000 --> 00:00:02,000\n{letter}\n".encode())
+    assert cue.text == letter

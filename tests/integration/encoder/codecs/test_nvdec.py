@@ -13,9 +13,11 @@ import grpc
 import pytest
 
 from apigpu.v1 import video_pb2
+from servicekit.errors import from_rpc
 from tests.nvdriver.driver import Driver
 from tests.support import encoder_harness, media
 from tests.support.encoder_harness import Client
+from tests.support.processes import workers
 from tests.support.until import until_async
 
 CAPTION = video_pb2.Operation(caption=video_pb2.CaptionRequest(url_video="v", url_srt="s"))
@@ -81,6 +83,26 @@ async def test_where_the_card_does_not_decode_no_task_tries_it(
             assert await captioned(client, clip, cues) == ("nvenc", CARD)
         [told] = [line for line in encoder.lines if "does not decode" in str(line["event"])]
         assert told["error"] == card.decode_fault
+
+
+async def test_a_card_that_is_lost_where_it_did_not_decode_is_told_by_the_task(
+    nvdriver: Driver, certs: Path, tmp_path: Path, clip: Path, cues: Path
+) -> None:
+    """What is tried again is decoding: with CODEC=nvenc a lost card is a fault of the task, and not of the settings."""
+    settings = {"CODEC": "nvenc", "NVDEC": "true", "CODEC_RETRY_SECONDS": 0.2}
+    with encoder_harness.running(certs, tmp_path, settings | nvdriver.environment()) as encoder:
+        async with encoder.client() as client:
+            nvdriver.fault(device_lost=1)
+            for worker in workers(encoder):
+                worker.kill()
+
+            async def is_told() -> bool:
+                return bool((await client.capabilities()).unusable_codecs)
+
+            await until_async(is_told)
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await client.encode(CAPTION, {"url_video": clip, "url_srt": cues})
+            assert from_rpc(caught.value).reason == "CODEC_FAILED"
 
 
 def test_doctor_tells_why_cards_do_not_decode(nvdriver: Driver, certs: Path, tmp_path: Path) -> None:

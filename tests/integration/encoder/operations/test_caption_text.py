@@ -129,6 +129,15 @@ async def test_letters_of_no_font_are_left_out_and_told(client: Client, video: P
     assert "caption 2" in warning.message
 
 
+@pytest.mark.parametrize(
+    "text", [UNKNOWN, f"{UNKNOWN} \u200d{CYPRIOT}", SCRIPT.replace("{\\fnOther\\b1}Hi {\\i1}漢", UNKNOWN)]
+)
+async def test_captions_of_which_nothing_would_be_seen_are_refused(client: Client, video: Path, text: str) -> None:
+    told = await refused(client, video, text.replace("{\\p1}m 0 0 l 9 9", UNKNOWN) if "Script" in text else cue(text))
+    assert told.startswith("url_srt: no font here has any of its letters")
+    assert "url_font" in told
+
+
 async def test_letters_of_no_font_are_told_of_a_script_too(client: Client, video: Path, tmp_path: Path) -> None:
     with_them, summary = await captioned(client, video, tmp_path / "1.mp4", SCRIPT.replace("漢", f"you{UNKNOWN}"))
     without, _ = await captioned(client, video, tmp_path / "2.mp4", SCRIPT.replace("漢", "you"))

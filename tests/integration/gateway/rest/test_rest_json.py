@@ -85,6 +85,7 @@ def buf_convert(message, text):
         (CaptionRequest, '{"url_video":"\\ud800"}', "url_video must be valid Unicode"),
         (CaptionRequest, '{"nope":1}', 'Unknown field "nope"; known: url_video, url_srt'),
         (Img2VidRequest, '{"images":"a"}', "images must be a list"),
+        (Img2VidRequest, '{"images":"[{}]"}', "send it without the quotes"),
         (Img2VidRequest, '{"images":[null]}', r"images\[0\] must be an object"),
         (Img2VidRequest, '{"images":[{},{"x":1}]}', r'Unknown field "images\[1\].x"'),
         (Img2VidRequest, '{"images":[{"duracao":"abc"}]}', r"images\[0\].duracao must be a number"),

@@ -40,7 +40,7 @@ def judge(case, answer, calls):
     expected = json_format.ParseDict(case.expected, everything()())
     # NaN is not equal to itself.
     if understood.SerializeToString(deterministic=True) != expected.SerializeToString(deterministic=True):
-        return str(understood)
+        return f"understood as {understood}"
     if case.method == "HEAD":
         return ""
     # What was written is read back as what was sent.

@@ -190,11 +190,6 @@ def test_what_the_result_does_without_is_told(name):
 
 REFUSED = {
     "webhook_url": (video_pb2.CaptionRequest, CAPTION | {"webhook_url": "https://n8n.example.com/x"}, "Prefer: wait"),
-    "url_caption": (
-        video_pb2.CaptionRequest,
-        {"url_video": "a", "url_caption": "https://a/words.json?x=.srt", "type": "highlight"},
-        "Give its list as `words`",
-    ),
     "type": (video_pb2.CaptionRequest, CAPTION | {"type": "karaoke"}, "must be segments or highlight"),
     "zoom_types": (video_pb2.Img2VidRequest, {"images": STILLS, "zoom_types": ["zoomleft"]}, "must be one of zoomin"),
     "url_audio": (video_pb2.ConcatRequest, {"url_videos": ["a"], "url_audio": "b"}, "then call /video/addaudio"),

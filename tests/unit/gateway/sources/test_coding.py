@@ -44,6 +44,9 @@ def test_what_went_in_comes_out_however_it_is_cut(coding, data):
 
 
 def test_a_file_may_have_several_members_and_what_is_behind_is_left_alone():
+    large = b"a" * 3 * STEP_BYTES
+    for part_bytes in (7, 65536):
+        assert unpacked("gzip", gzip.compress(large) + gzip.compress(b"b") + b"junk", part_bytes) == large + b"b"
     members = gzip.compress(b"a") + gzip.compress(b"b")
     for part_bytes in (1, 7, 65536):
         assert unpacked("gzip", members, part_bytes) == b"ab"
