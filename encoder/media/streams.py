@@ -181,10 +181,17 @@ def _audio(container: InputContainer, stream: AvAudio) -> AudioStream:
 
 def _check_protection(source: Source, packet: "Packet[AvVideo] | Packet[AvAudio]") -> None:
     """Raise FailedPrecondition for a packet that nobody can decode without a key."""
-    if packet.has_sidedata("encryption_info") or packet.stream.codec_context.codec_tag in PROTECTED:
+    if packet.has_sidedata("encryption_info") or _tag(packet.stream) in PROTECTED:
         text = "the file is protected from copying (DRM, encrypted); give one that plays without a key."
         message = f"{source.field}: {text}"
         raise FailedPrecondition(message, reason="UNSUPPORTED_INPUT", fields={source.field: text})
+
+
+def _tag(stream: AvVideo | AvAudio) -> str:
+    """Return the tag that a file has for the codec of a stream; "" for one that is no text."""
+    with contextlib.suppress(UnicodeDecodeError):
+        return stream.codec_context.codec_tag
+    return ""
 
 
 def _first_frame(source: Source, container: InputContainer, stream: AvVideo) -> VideoFrame | None:
