@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 
@@ -124,6 +125,26 @@ def test_no_line_begins_with_a_closing_mark_or_ends_with_an_opening_one(
     assert len(parts) > 1
     assert not any(line[0] in "、。，」”？）ょっー" for line in parts)
     assert not any(line[-1] in "「“（" for line in parts)
+
+
+@pytest.mark.parametrize(
+    ("text", "letters"),
+    [
+        ("เราจะ", ["เรา", "จะ"]),
+        ("ကျွန်တော်", ["ကျွန်", "တော်"]),
+        ("क्षत्रिय", ["क्ष", "त्रि", "य"]),
+        ("e\u0301👨\u200d👩\u200d👧🇧🇷", ["e\u0301", "👨\u200d👩\u200d👧", "🇧🇷"]),
+    ],
+)
+def test_letters_are_those_that_are_read_as_one(text: str, letters: list[str]) -> None:
+    ends = line_breaks.letter_places(text)
+    assert [text[first:end] for first, end in pairwise([0, *ends])] == letters
+
+
+def test_lines_of_japanese_end_with_a_phrase() -> None:
+    text = "今日はとてもいい天気ですね"
+    ends = line_breaks.break_places(text)
+    assert [text[first:end] for first, end in pairwise([0, *ends])] == ["今日は", "とても", "いい", "天気ですね"]
 
 
 @pytest.mark.parametrize("text", [FAMILIES, TEXTS["combined"], BURMESE, THAI, TEXTS["hindi"]])

@@ -29,7 +29,7 @@ def moving(media_dir: Path) -> dict[str, Path]:
 
 
 def shown(path: Path) -> list[np.ndarray]:
-    """The color in the middle of each frame."""
+    """The color in the upper middle of each frame, above captions."""
     with av.open(str(path)) as container:
         frames = [frame.reformat(format="rgb24", src_colorspace="ITU709") for frame in container.decode(video=0)]
         return [frame.to_ndarray()[16, 32].astype(int) for frame in frames]
@@ -37,7 +37,7 @@ def shown(path: Path) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("ending", FORMS)
 async def test_an_animation_is_a_video(client: Client, moving: dict[str, Path], tmp_path: Path, ending: str) -> None:
-    words = media.srt(tmp_path / "s.srt", [(50, 60, "late")])
+    words = media.srt(tmp_path / "s.srt", [(0.1, 0.4, "a")])
     await client.result(tmp_path / "o.mp4", CAPTION, {"url_video": moving[ending], "url_srt": words})
     facts = judge.facts(tmp_path / "o.mp4")
     assert facts.seconds == pytest.approx(1.0, abs=0.15)
@@ -99,7 +99,7 @@ async def test_the_range_of_hdr_is_the_one_that_it_is_tagged_with(
         graph = f"color=gray:s=64x64:d=0.3:r=10,format=yuv420p,{given}:t={transfer}:p=2020:m=2020_ncl:r={name}:npl=203"
         tags = ["-color_primaries", "bt2020", "-color_trc", transfer, "-colorspace", "bt2020nc", "-color_range", tag]
         media.run("-f", "lavfi", "-i", f"{graph},format=yuv420p10le", "-c:v", "libx264", "-crf", "4", *tags, video)
-        words = media.srt(tmp_path / "s.srt", [(50, 60, "late")])
+        words = media.srt(tmp_path / "s.srt", [(0.1, 0.4, "a")])
         await client.result(tmp_path / "o.mp4", CAPTION, {"url_video": video, "url_srt": words})
         found.append(shown(tmp_path / "o.mp4")[1])
     assert found[1] == pytest.approx(found[0], abs=3)

@@ -52,6 +52,12 @@ def shape(path: Path) -> tuple[str, str, int]:
         return stream.codec.canonical_name, stream.layout.name, stream.sample_rate
 
 
+@pytest.fixture(scope="module")
+def cues(media_dir: Path) -> Path:
+    """A caption that ends before any of the videos here."""
+    return media.srt(media_dir / "brief.srt", [(0.0, 0.1, "Hello there")])
+
+
 def reasons(summary: encoder_harness.encoder_pb2.Summary) -> list[str]:
     return [warning.reason for warning in summary.warnings]
 

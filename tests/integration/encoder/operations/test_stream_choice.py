@@ -51,6 +51,12 @@ def color(path: Path) -> str:
     return max((red, "red"), (green, "lime"), (blue, "blue"))[1]
 
 
+@pytest.fixture(scope="module")
+def cues(media_dir: Path) -> Path:
+    """A caption that ends before any of the videos here."""
+    return media.srt(media_dir / "brief.srt", [(0.0, 0.1, "Hello there")])
+
+
 def reasons(summary: encoder_harness.encoder_pb2.Summary) -> list[str]:
     return [warning.reason for warning in summary.warnings]
 
