@@ -19,12 +19,6 @@ MIX = video_pb2.Operation(
 PICTURE = ("-f", "lavfi", "-i", "color=s=64x36:r=25:d=0.6", "-c:v", "libx264", "-preset", "ultrafast")
 
 
-@pytest.fixture(scope="module")
-def cues(media_dir: Path) -> Path:
-    """A caption within the videos here."""
-    return media.srt(media_dir / "short.srt", [(0.1, 0.4, "Hi")])
-
-
 def many(channels: int, rate: int = 48_000) -> tuple[str, ...]:
     """Input options of sound that has another tone in each channel."""
     tones = "|".join(f"0.3*sin(2*PI*{hertz(number)}*t)" for number in range(channels))

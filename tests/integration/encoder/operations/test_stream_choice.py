@@ -23,12 +23,6 @@ SMALL, LARGE = "64x36", "128x72"
 H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
 
 
-@pytest.fixture(scope="module")
-def cues(media_dir: Path) -> Path:
-    """A caption within the shortest of the videos."""
-    return media.srt(media_dir / "brief.srt", [(0.05, 0.15, "Hi")])
-
-
 def source(kind: str) -> tuple[str, ...]:
     """Input options of a picture of one color and size ("red 64x36", and "once"), or of a tone ("440")."""
     if kind.isdigit():
