@@ -65,11 +65,9 @@ FITTED = ((0, 0, 256, 144), (0, 0, 256, 144), (88, 0, 168, 144))
 
 
 @pytest.mark.parametrize("name", KINDS)
-async def test_pictures_of_any_size_are_seen_whole(
-    client: Client, cues: Path, sound: Path, tmp_path: Path, name: str
-) -> None:
+async def test_pictures_of_any_size_are_seen_whole(client: Client, sound: Path, tmp_path: Path, name: str) -> None:
     video, out = call(tmp_path, name), tmp_path / "o.mp4"
-    late = media.srt(tmp_path / "late.srt", [(0.006, 0.014, "between two pictures")])
+    late = media.srt(tmp_path / "late.srt", [(1.1, 1.15, ".")])
     for operation, inputs in (
         (CAPTION, {"url_video": video, "url_srt": late}),
         (ADDAUDIO, {"url_video": video, "url_audio": sound}),
@@ -90,7 +88,7 @@ async def test_pictures_of_any_size_are_seen_whole(
 
 async def test_captions_are_of_one_size_over_all(client: Client, tmp_path: Path) -> None:
     video, out = call(tmp_path, "vp8.webm"), tmp_path / "o.mp4"
-    words = media.srt(tmp_path / "s.srt", [(0, 2, "<font color=#0000ff>HHHH</font>")])
+    words = media.srt(tmp_path / "s.srt", [(0, 1, "<font color=#0000ff>HHHH</font>")])
     await client.result(out, CAPTION, {"url_video": video, "url_srt": words})
     heights = []
     for number in (4, 14):
