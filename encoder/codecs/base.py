@@ -19,6 +19,9 @@ PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "sl
 # Longer than any frame.
 MAX_SECONDS = 1e6
 
+# Frames of uneven times are not decoded before those that they are shown after: MP4 counts how long a track is by the
+# times of decoding.
+IN_ORDER = {"bf": "0"}
 # A camera over one still makes no cut and no fade, and moves evenly: to look for them takes a twentieth of the time,
 # and the file is as large without, to a hundredth of a percent.
 STEADY = {"weightp": "0", "sc_threshold": "0", "b_strategy": "0"}
@@ -118,8 +121,8 @@ class X264:
     def make_run(self, frames: VideoFrames, output: OutputSpec) -> FfmpegRun:
         options = self.options(output.threads)
         if isinstance(frames, FilteredFrames):
-            until = frames.repeated_until
-            lengths = {"bsf:v": f"setts=pts=PTS:dts=DTS:{frame_length(MAX_SECONDS, until)}"} if until else {}
+            last = frames.last
+            lengths = {**IN_ORDER, "bsf:v": f"setts=pts=PTS:dts=DTS:{frame_length(MAX_SECONDS, last)}"} if last else {}
             return output.run(frames.stream.filter("format", "yuv420p"), {**options, **frames.timing, **lengths})
         size = f"{frames.size.width}x{frames.size.height}"
         raw = ffmpeg.input("pipe:0", f="rawvideo", pix_fmt="yuv420p", s=size, r=str(frames.frame_rate))

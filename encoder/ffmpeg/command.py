@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from encoder.ffmpeg.process import FfmpegProcess
 
 SQUARE = Fraction(1)
+# Times of a container are the same as far apart as this.
+SAME_SECONDS = 0.0005
 # In place of a codec's name: the video is not encoded.
 COPY = "copy"
 
@@ -60,11 +62,23 @@ class FfmpegRun:
     devices: tuple[Path, ...] | None = None
 
 
-def frame_length(unknown_seconds: float, until: float) -> str:
+@dataclass(frozen=True)
+class LastFrame:
+    """When the last frame begins, and until when it is shown, in seconds."""
+
+    begins: float
+    until: float
+
+
+def frame_length(unknown_seconds: float, last: LastFrame | None) -> str:
     """Return options of the bitstream filter `setts` that give a frame its length, where it has none
-    `unknown_seconds`; none is shown longer than `until`, in seconds, unless that is 0."""
+    `unknown_seconds`; that of the last frame is as `last` says, and none is shown longer."""
     length = f"DURATION+not(DURATION)*{unknown_seconds:.9f}/TB"
-    return f"duration=min({length}\\,{until:.6f}/TB-PTS)" if until else f"duration={length}"
+    if last is None:
+        return f"duration={length}"
+    rest = f"{last.until:.6f}/TB-PTS"
+    is_last = f"gte(PTS*TB\\,{last.begins - SAME_SECONDS:.6f})"
+    return f"duration=if({is_last}\\,{rest}\\,min({length}\\,{rest}))"
 
 
 def compile_arguments(output: Any) -> tuple[str, ...]:
@@ -77,8 +91,7 @@ class FilteredFrames:
     """Frames that FFmpeg decodes and filters: a stream of ffmpeg-python with the times to keep. `inputs` are all
     streams of its file that the result takes: FFmpeg counts time from where the first of them begins. `size`,
     `color_tags` and `pixel_aspect` (width by height of a pixel) are those of the filtered frames; `frame_rate` is
-    nominal, 0 where it is not known. Where frames were put between those of the file, none is shown longer than until
-    `repeated_until`, in seconds; else that is 0."""
+    nominal, 0 where it is not known. `last` is told where frames were put between those of the file."""
 
     stream: Any
     inputs: Sequence[Any]
@@ -86,12 +99,12 @@ class FilteredFrames:
     color_tags: ColorTags
     pixel_aspect: Fraction
     frame_rate: Fraction
-    repeated_until: float = 0.0
+    last: LastFrame | None = None
 
     @property
     def timing(self) -> dict[str, str]:
         """Options by which every frame keeps the timestamp that it came with, whatever the frame rate on paper."""
-        return {"fps_mode:v": "passthrough", "enc_time_base:v": "filter" if self.repeated_until else "demux"}
+        return {"fps_mode:v": "passthrough", "enc_time_base:v": "filter" if self.last else "demux"}
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
     wrap_unicode = not isinstance(captions, Script) and breaks_anywhere(script)
     captioned = filters.draw_captions(picture, SCRIPT, FONTS, wrap_unicode=wrap_unicode)
     frames = filters.filtered_frames(captioned, video_input, video, info.audio)
-    frames = replace(frames, repeated_until=repeats.until)
+    frames = replace(frames, last=repeats.last)
     audio = [video_input[str(stream.index)] for stream in info.audio]
     output = context.output(audio, {**tracks.keep(info.audio), **container(request)}, source, source)
     return Plan(

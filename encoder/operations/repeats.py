@@ -10,6 +10,7 @@ import ffmpeg
 
 from encoder.captions import changes
 from encoder.ffmpeg import filters
+from encoder.ffmpeg.command import LastFrame
 from encoder.media import moments, packets
 from encoder.media.info import MediaInfo, Source, VideoStream
 from encoder.operations.deviations import Note
@@ -20,10 +21,10 @@ MAX_REPEATS = 90_000
 
 @dataclass(frozen=True)
 class Repeats:
-    """How many pictures are shown once more, and until when, in seconds; whether more of them would be needed."""
+    """How many pictures are shown once more, the last picture where there are any, and whether more are needed."""
 
     count: int = 0
-    until: float = 0.0
+    last: LastFrame | None = None
     are_too_many: bool = False
 
 
@@ -36,17 +37,18 @@ def write_repeats(script: str, source: Source, info: MediaInfo, video: VideoStre
     if not found:
         return Repeats()
     moments.write_moments(path, found[:MAX_REPEATS], until)
-    return Repeats(min(len(found), MAX_REPEATS), until, len(found) > MAX_REPEATS)
+    begins = max(shown[-1], found[:MAX_REPEATS][-1] / 1000)
+    return Repeats(min(len(found), MAX_REPEATS), LastFrame(begins, until), len(found) > MAX_REPEATS)
 
 
 def repeat_pictures(picture: Any, repeats: Repeats, name: str) -> Any:
     """Return a picture with its repeats, whose moments are in a file of this name."""
-    if not repeats.count:
+    if repeats.last is None:
         return picture
     given = ffmpeg.input(name, f=moments.DEMUXER, protocol_whitelist="file,pipe")["0"]
     # The next millisecond is not before the change by any rounding.
     times = given.filter("setpts", f"PTS-{moments.LEAD_MS - 1}/1000/TB")
-    return filters.repeat_pictures(picture, times, repeats.until)
+    return filters.repeat_pictures(picture, times, repeats.last.until)
 
 
 def late_notes(repeats: Repeats) -> Iterator[Note]:

@@ -107,8 +107,8 @@ class Nvenc:
         bits = ffmpeg.input("pipe:0", f="nut")["v:0"]
         # The container keeps no length of the last frame.
         length = 1 / float(frames.frame_rate or FRAME_RATE)
-        until = frames.repeated_until if isinstance(frames, FilteredFrames) else 0.0
-        options = {"c:v": "copy", "bsf:v": f"setts=pts=PTS:dts=DTS:{frame_length(length, until)}"}
+        last = frames.last if isinstance(frames, FilteredFrames) else None
+        options = {"c:v": "copy", "bsf:v": f"setts=pts=PTS:dts=DTS:{frame_length(length, last)}"}
         options |= TAGS.get(self.format, {})
         if self.format == "av1" and frames.pixel_aspect != SQUARE:  # its bitstream does not tell
             shape = Fraction(frames.size.width, frames.size.height) * frames.pixel_aspect

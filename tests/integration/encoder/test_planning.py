@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import grpc
+import psutil
 import pytest
 
 from apigpu.encoder.v1 import encoder_pb2
@@ -125,7 +126,7 @@ async def test_a_process_waits_ready_for_the_next_task(
     (again,) = await until(encoder.spares)
     assert again.pid != spare.pid
     again.kill()
-    await until(lambda: not encoder.spares())
+    await until(lambda: not psutil.pid_exists(again.pid))  # it has been seen to be gone
     await client.encode(CAPTION, {"url_video": clip, "url_srt": cues})
     await until(encoder.spares)
     await until(lambda: not list(encoder.work_dir.glob("sample-*")))

@@ -150,3 +150,12 @@ async def test_a_script_that_fades_is_drawn_while_it_does(client: Client, tmp_pa
 async def test_a_usual_video_has_no_picture_more(client: Client, clip: Path, cues: Path, tmp_path: Path) -> None:
     await client.result(tmp_path / "o.mp4", CAPTION, {"url_video": clip, "url_srt": cues})
     assert judge.facts(tmp_path / "o.mp4").times == judge.facts(clip).times
+
+
+async def test_short_captions_leave_the_length_as_it_is(client: Client, tmp_path: Path) -> None:
+    slow, out = tmp_path / "slow.mp4", tmp_path / "o.mp4"
+    media.run("-f", "lavfi", "-i", f"testsrc2=s={SIZE}:r=2:d=2", *H264, slow)
+    for cues in ([(0.1, 0.12, "Blink")], [(0.1, 0.3, "Short")], [(0.6, 0.62, "Blink"), (1.7, 1.9, "At the end")]):
+        await client.result(out, CAPTION, {"url_video": slow, "url_srt": media.srt(tmp_path / "s.srt", cues)})
+        assert judge.facts(out).seconds == pytest.approx(2, abs=0.01), cues
+        assert has_times_of(out, slow)
