@@ -5,7 +5,7 @@ import mimetypes
 import re
 import secrets
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
@@ -54,7 +54,7 @@ class StoredAsset:
     sha256: str
     created_at: datetime
     expires_at: datetime
-    charset: str = ""
+    charset: str = field(default="", metadata=codec.SPARSE)
 
     @property
     def name(self) -> str:

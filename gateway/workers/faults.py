@@ -93,6 +93,7 @@ FAULTS: dict[str, Verdict] = {
     "STORAGE_FULL": Verdict(Blame.GATEWAY, Retry.NEVER),
     # The request or its inputs.
     "BAD_INPUT": TASK_FAULT,
+    "WEB_PAGE": TASK_FAULT,
     "BAD_SUBTITLES": TASK_FAULT,
     "UNSUPPORTED_INPUT": TASK_FAULT,
     "INPUT_TOO_LARGE": TASK_FAULT,

@@ -54,7 +54,6 @@ RECORDS = {Job: JOB, Instance: INSTANCE, AttemptTicket: TICKET, Estimates: ESTIM
 ADDED = {
     Job: b',"content_type":"","files":[],"unfit":[]',
     AttemptTicket: b',"max_files":0',
-    StoredAsset: b',"charset":""',
 }
 
 

@@ -27,9 +27,9 @@ NOT_OF_WORKERS = {"ASSET_NOT_FOUND"}
 
 
 def reasons(path):
-    """Every word that a file gives as `reason=` to anything but a warning."""
+    """Every word that a file gives as `reason=` to anything but a warning, or what becomes one."""
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Call) and not ast.unparse(node.func).endswith("Warning"):
+        if isinstance(node, ast.Call) and not ast.unparse(node.func).endswith(("Warning", "Note")):
             values = [keyword.value for keyword in node.keywords if keyword.arg == "reason"]
             yield from (value.value for value in values if isinstance(value, ast.Constant) and value.value)
 
