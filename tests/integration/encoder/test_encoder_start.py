@@ -65,7 +65,7 @@ def test_doctor_tells_what_works_here(certs: Path, tmp_path: Path) -> None:
     told = json.loads(done.stdout)
     assert Path(told["ffmpeg"]["path"]).is_file()
     assert {"name": "x264", "format": "h264", "works": True, "reason": ""} in told["codecs"]
-    assert set(told["gpu"]) == {"driver", "cards"}
+    assert set(told["gpu"]) == {"driver", "cards", "nvdec"}
     assert any("Fira" in name for name in told["fonts"])
     assert told["work_dir"] == str(tmp_path / "work")
 
