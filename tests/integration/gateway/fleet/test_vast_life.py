@@ -22,6 +22,8 @@ from tests.support.until import HANG_SECONDS, until_async, within
 
 
 class File:
+    charset = ""
+
     def __init__(self, path):
         self.path = path
 
