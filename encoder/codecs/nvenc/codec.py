@@ -124,7 +124,9 @@ class Nvenc:
 
     def _request(self, frames: VideoFrames, raw: RawVideo | None = None) -> EncodeRequest:
         tags, aspect = frames.color_tags, frames.pixel_aspect
-        return EncodeRequest(self.worker.parameters, frames.frame_rate, tags, aspect, raw, self.waits)
+        in_order = isinstance(frames, FilteredFrames) and frames.last is not None
+        known = (self.worker.parameters, frames.frame_rate, tags, aspect, raw, self.waits)
+        return EncodeRequest(*known, in_order=in_order)
 
     def _filtering_run(self, frames: FilteredFrames, output: OutputSpec) -> FfmpegRun:
         picture = frames.stream.filter("format", "nv12")

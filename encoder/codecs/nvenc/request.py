@@ -7,7 +7,7 @@ understand (version 2.2.4), and nothing else reaches it.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from encoder.codecs.card import SizeLimits
@@ -101,7 +101,7 @@ class RawVideo:
 class EncodeRequest:
     """One session: frames at a nominal `rate` (0 when not known), encoded by `parameters` on the card number `gpu`,
     which makes pictures within `limits`. They come as `raw`, or in the container NUT. At the limit of sessions `wait`
-    has the session wait for another to end."""
+    has the session wait for another to end. With `in_order` no frame is decoded before one that is shown earlier."""
 
     parameters: Parameters
     rate: Fraction
@@ -112,6 +112,12 @@ class EncodeRequest:
     number: int = 0
     gpu: int = 0
     limits: SizeLimits = ((0, 0), (0, 0))
+    in_order: bool = False
+
+    @property
+    def settings(self) -> Parameters:
+        """The parameters that hold for this session."""
+        return replace(self.parameters, b_frames=0) if self.in_order else self.parameters
 
     def size_error(self, width: int, height: int) -> str:
         """Return why the card cannot make pictures of this size; "" when it can."""

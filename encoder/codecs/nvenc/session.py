@@ -34,7 +34,7 @@ class Session:
     """An open session, for one thread. A context manager: it closes the session."""
 
     def __init__(self, request: EncodeRequest, width: int, height: int) -> None:
-        words = request.parameters.words(width, height, request.rate, request.gpu)
+        words = request.settings.words(width, height, request.rate, request.gpu)
         try:
             with _device_errors():
                 self._encoder = PyNvVideoCodec.CreateEncoder(width, height, "NV12", True, **words)
@@ -63,7 +63,7 @@ class Session:
 
 def encode_all(request: EncodeRequest, source: FrameSource, session: Session, descriptor: int) -> int:
     """Encode all frames; return how many there were. Raises DeviceError, BrokenPipeError when nobody reads any more."""
-    times = PacketTimes(min(request.parameters.b_frames, 2), source.time_base, request.rate)
+    times = PacketTimes(min(request.settings.b_frames, 2), source.time_base, request.rate)
     bitstream = Bitstream(descriptor, request, source)
     with closing(bitstream), closing(read_ahead(source.pictures)) as pictures:
         for pts, picture in pictures:

@@ -35,6 +35,13 @@ async def test_streams_as_they_come(
             assert test_sparse_frames.has_times_of(out, still)
             assert judge.facts(out).seconds == pytest.approx(15, abs=0.1)
 
+            slow = tmp_path / "slow.mp4"
+            source = ("-f", "lavfi", "-i", "testsrc2=s=320x180:r=2:d=2")
+            media.run(*source, *test_sparse_frames.H264, slow)
+            blink = media.srt(tmp_path / "blink.srt", [(0.1, 0.12, "Blink"), (0.6, 0.8, "Short")])
+            await client.result(out, caption(), {"url_video": slow, "url_srt": blink})
+            assert judge.facts(out).seconds == pytest.approx(2, abs=0.01)
+
             summary = await client.result(out, caption(allow_partial=True), {"url_video": cut, "url_srt": cues})
             assert [warning.reason for warning in summary.warnings][-1] == "INPUT_CUT_OFF"
             assert 20 < judge.facts(out).frames < 45
