@@ -45,7 +45,7 @@ USUAL_FONT_TIERS = 2
 # Of what is forked.
 CHANNEL = 3
 # Names of processes, as ps(1) shows them.
-PLANNER_NAME, SPARE_NAME = b"planner", b"planner-spare"
+PLANNER_NAME, SAMPLE_NAME, SPARE_NAME = b"planner", b"planner-sample", b"planner-spare"
 # A spare is made once no task has begun or ended for so long, so that it takes no time from one.
 IDLE_SECONDS = 0.02
 STATM = Path("/proc/self/statm")
@@ -78,8 +78,16 @@ class ForkServer:
         with contextlib.suppress(OSError):
             while self._serve_once():
                 self._reap()
-        for process in self._processes:
-            os.kill(process, signal.SIGKILL)
+        self._end_all()
+
+    def _end_all(self) -> None:
+        """Kill and reap all processes, so that none is left to whoever takes in orphans."""
+        spare = [self._spare.process] if self._spare is not None else []
+        for process in (*self._processes, *spare):
+            with contextlib.suppress(ProcessLookupError, ChildProcessError):
+                os.kill(process, signal.SIGKILL)
+                os.waitpid(process, 0)
+            remove_sample(self._settings, process)
 
     def _serve_once(self) -> bool:
         """Wait for what comes next; False once the channel is closed. Fonts are read while there is nothing else."""
@@ -189,12 +197,13 @@ def _become_spare(waiting: socket.socket, server: int, session: PlanningSession)
     """Plan a sample, wait for a task, and plan that. Never returns."""
     try:
         _leave_server(server)
-        launcher.set_name(SPARE_NAME)
+        launcher.set_name(SAMPLE_NAME)
         kept = waiting.fileno()
         for first, last in ((CHANNEL, kept), (kept + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[0])):
             os.closerange(first, last)
-        with contextlib.suppress(OSError):  # of a full disk, which the task will tell
+        with contextlib.suppress(Exception):  # of a full disk, say, which the task will tell
             plan_sample(session)
+        launcher.set_name(SPARE_NAME)
         given = wait_for_task(waiting)
         if given is not None:
             _become_worker(*given, session)

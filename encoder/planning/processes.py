@@ -140,7 +140,7 @@ class ForkServerClient:
             self._send(ServerRequest(font_tiers=tiers))
 
     async def aclose(self) -> None:
-        process = self._process
+        process, self._process = self._process, None  # which ends in its own time, once its channel is closed
         self._disconnect()
         if process is not None:
             with contextlib.suppress(TimeoutError):

@@ -25,7 +25,7 @@ from servicekit.tls import Identity
 
 START_SECONDS = 30
 FORK_SERVER = "encoder.planning.fork_server"
-SPARE = "planner-spare"
+SPARE, SAMPLE = "planner-spare", "planner-sample"
 NOTHING: Mapping[str, object] = {}
 
 
@@ -55,10 +55,10 @@ class Encoder:
 
     def planners(self) -> list[psutil.Process]:
         """Processes that plan a task now."""
-        return [one for one in self._forked() if name_of(one) != SPARE]
+        return [one for one in self._forked() if name_of(one) not in (SPARE, SAMPLE)]
 
     def spares(self) -> list[psutil.Process]:
-        """The process that waits for the next task, if there is one."""
+        """The process that waits for the next task, if there is one, and has planned its sample."""
         return [one for one in self._forked() if name_of(one) == SPARE]
 
     def _forked(self) -> list[psutil.Process]:

@@ -35,6 +35,7 @@ async def tasks():
             assert await refused(client, bytes(40_000_000)) == "DISK_FULL"
             await until(lambda: not running.task_folders())
             assert await refused(client, bytes(1000)) == "BAD_INPUT"
+            await until(running.spares)
             with open(DISK / "others", "wb", buffering=0) as file:
                 file.write(bytes(32_500_000))
             assert await refused(client, bytes(1000)) == "DISK_FULL"
