@@ -68,6 +68,7 @@ class ForkServer:
 
     def run(self) -> None:
         """Serve until the channel is closed; then kill all."""
+        remove_sample(self._settings, "*")  # of a server that was killed
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self._waking, warn_on_full_buffer=False)
         from_json(PlannerRequest, to_json(PlannerRequest()))  # which is made ready the first time

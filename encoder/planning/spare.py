@@ -77,8 +77,8 @@ def plan_sample(session: PlanningSession) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def remove_sample(settings: PlanningSettings, process: int) -> None:
-    """Remove the folder of a sample that a process left."""
+def remove_sample(settings: PlanningSettings, process: int | str) -> None:
+    """Remove the folder of a sample that a process left; "*" stands for any."""
     for folder in Path(settings.work_dir or tempfile.gettempdir()).glob(f"{SAMPLE_PREFIX}{process}-*"):
         shutil.rmtree(folder, ignore_errors=True)
 
