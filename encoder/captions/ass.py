@@ -258,11 +258,11 @@ def to_ass(words: str, style: Style = CLASSIC, *, colors: bool = True) -> str:
     open_colors = [style.color]
     for match in MARK.finditer(words):
         parts += [
-            _plain(words[position : match.start()], capitals=style.capitals),
+            _plain(words[position : match.start()]),
             _mark(match, open_colors, style, colors=colors),
         ]
         position = match.end()
-    parts.append(_plain(words[position:], capitals=style.capitals))
+    parts.append(_plain(words[position:]))
     return "".join(parts)
 
 
@@ -312,9 +312,7 @@ def _mark(match: re.Match[str], open_colors: list[str], style: Style, *, colors:
     return _color_tag(open_colors[-1])
 
 
-def _plain(words: str, *, capitals: bool) -> str:
-    if capitals:
-        words = words.upper()
+def _plain(words: str) -> str:
     # libass has no escape for a backslash: a word joiner after it keeps it from starting a command.
     shown = words.replace("\\", f"\\{WORD_JOINER}").replace("{", "\\{").replace("}", "\\}")
     return shown.replace("\r", "").replace("\n", "\\N")

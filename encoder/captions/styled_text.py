@@ -14,7 +14,6 @@ class StyledText:
 
     def __init__(self, text: str, style: Style, measurer: TextMeasurer) -> None:
         self._measurer = measurer
-        self._style = style
         self.places: list[int] = []  # of each letter in the cue's text
         # Where bold or italic changes: from which letter on, and to what.
         self._runs: list[tuple[int, bool, bool]] = []
@@ -36,7 +35,7 @@ class StyledText:
     def width(self, first: int, end: int) -> float:
         """Return the width of a part in line heights."""
         return sum(
-            self._measurer.width(self._shown(self.plain[start:until]), bold=bold, italic=italic)
+            self._measurer.width(self.plain[start:until], bold=bold, italic=italic)
             for start, until, bold, italic in self._styled(first, end)
         )
 
@@ -44,11 +43,7 @@ class StyledText:
         """Return the width of each letter of a part in line heights, as they stand beside each other."""
         found: list[float] = []
         for start, until, bold, italic in self._styled(first, end):
-            shown = self._shown(self.plain[start:until])
-            if len(shown) == until - start:
-                found += self._measurer.advances(shown, bold=bold, italic=italic)
-            else:  # as "ß", whose capital is two letters
-                found += (self.width(place, place + 1) for place in range(start, until))
+            found += self._measurer.advances(self.plain[start:until], bold=bold, italic=italic)
         return found
 
     def hyphen_width(self, place: int) -> float:
@@ -60,13 +55,9 @@ class StyledText:
 
     def line_height(self) -> float:
         """Return the height of its highest line in line heights of the style."""
-        shown = self._shown(self.plain)
         styles = {(bold, italic) for _, bold, italic in self._runs}
-        heights = (self._measurer.line_height(shown, bold=bold, italic=italic) for bold, italic in styles)
+        heights = (self._measurer.line_height(self.plain, bold=bold, italic=italic) for bold, italic in styles)
         return max(heights, default=1.0)
-
-    def _shown(self, text: str) -> str:
-        return text.upper() if self._style.capitals else text
 
     def _styled(self, first: int, end: int) -> Iterator[tuple[int, int, bool, bool]]:
         number = bisect_right(self._starts, first) - 1
