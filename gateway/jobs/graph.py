@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from apigpu.v1 import video_pb2
 from gateway.assets.record import bare_name
@@ -66,6 +66,19 @@ def task_operation(job: Job, index: int) -> video_pb2.Operation:
     return wanted
 
 
+class _Reference(NamedTuple):
+    """What "step:ID" and "step:ID[2]" name: a step, and which of its results (None: all)."""
+
+    step_id: str
+    number: int | None
+
+    @classmethod
+    def read(cls, source: str) -> "_Reference | None":
+        """Return the reference that a source is; None for a malformed one."""
+        found = REFERENCE.fullmatch(source)
+        return cls(found[1], int(found[2]) if found[2] else None) if found else None
+
+
 @dataclass(frozen=True)
 class _Step:
     """A step: its id, its operation, the number of its first task, and how many it has."""
@@ -78,6 +91,10 @@ class _Step:
     def item(self, index: int) -> str:
         """Return the name of a result, as references to it have it."""
         return self.id if self.count == 1 else f"{self.id}[{index}]"
+
+    def tasks(self, index: int | None) -> Sequence[int]:
+        """Return the number of the task of a result, or of all."""
+        return range(self.first, self.first + self.count) if index is None else [self.first + index]
 
 
 @dataclass(frozen=True)
@@ -99,7 +116,7 @@ class _Chain:
         if count > max_tasks:
             text = f"The steps have {count} results in all and {max_tasks} are allowed; send several requests."
             raise InvalidArgument(text, reason="TOO_MANY_ITEMS", fields={"steps": f"at most {max_tasks} results"})
-        needs = _needs(chain, steps)
+        needs = {step.id: _needs(step, steps, f"steps[{place}]") for place, step in enumerate(chain.steps)}
         _check_order(needs)
         needed = frozenset(one for found in needs.values() for one in found)
         return cls(steps, _kept(chain, steps) or frozenset(steps) - needed)
@@ -115,9 +132,10 @@ class _Chain:
         needs: list[int] = []
 
         def task(source: str) -> Sequence[str]:
-            if not is_reference(source):
+            reference = _Reference.read(source)
+            if reference is None:
                 return (source,)
-            found = _referenced(self.steps, source)
+            found = self.steps[reference.step_id].tasks(reference.number)
             needs.extend(found)
             return [f"{TASK}{number}" for number in found]
 
@@ -151,50 +169,41 @@ def _operation_of(step: Any, place: str) -> video_pb2.Operation:
     return wanted
 
 
-def _needs(chain: Any, steps: dict[str, _Step]) -> dict[str, set[str]]:
-    """Return, for each step, those that it needs. Raises InvalidArgument for a reference that leads nowhere."""
-    needs: dict[str, set[str]] = {}
-    for place, step in enumerate(chain.steps):
-        name = step.WhichOneof("kind")
-        prefix = f"steps[{place}].{name}."
-        lists, counts = operation.most_items(getattr(step, name)), Counter[str]()
-        found = needs[step.id] = set()
-        for path, source in operation.inputs(getattr(step, name)):
-            numbers: Sequence[int] = [0]
-            if is_reference(source):
-                numbers = _checked(steps, source, prefix + path)
-                found.add(REFERENCE.findall(source)[0][0])
-            field = path.partition("[")[0]
-            if len(numbers) > 1 and field not in lists:
-                text = f"{brief(source)} has {len(numbers)} results; say which: {source}[0] is the first."
-                raise InvalidArgument.field(prefix + path, text)
-            counts[field] += len(numbers)
-            if 0 < lists.get(field, 0) < counts[field]:
-                text = f"has over {lists[field]} sources with all results of steps in it; that many are the most."
-                raise InvalidArgument.field(prefix + field, text, reason="TOO_MANY_ITEMS")
+def _needs(step: Any, steps: dict[str, _Step], place: str) -> set[str]:
+    """Return the steps that a step needs. Raises InvalidArgument for a reference that leads nowhere, or to too much."""
+    name = step.WhichOneof("kind")
+    message, needs = getattr(step, name), set()
+    most, counts = operation.most_items(message), Counter[str]()
+    for path, source in operation.inputs(message):
+        field, where, count = path.partition("[")[0], f"{place}.{name}.{path}", 1
+        if is_reference(source):
+            found, index = _checked(steps, source, where)
+            needs.add(found.id)
+            count = len(found.tasks(index))
+        if count > 1 and field not in most:
+            text = f"{brief(source)} has {count} results; say which: {source}[0] is the first."
+            raise InvalidArgument.field(where, text)
+        counts[field] += count
+        if 0 < most.get(field, 0) < counts[field]:
+            text = f"has over {most[field]} sources with all results of steps in it; that many are the most."
+            raise InvalidArgument.field(f"{place}.{name}.{field}", text, reason="TOO_MANY_ITEMS")
     return needs
 
 
-def _checked(steps: dict[str, _Step], source: str, path: str) -> Sequence[int]:
-    reference = REFERENCE.fullmatch(source)
+def _checked(steps: dict[str, _Step], source: str, where: str) -> tuple[_Step, int | None]:
+    """Return the step that a reference names, and which of its results."""
+    reference = _Reference.read(source)
     if reference is None:
         text = f"is {brief(source)!r}; give {STEP}ID, or {STEP}ID[0] for the first of several results."
-        raise InvalidArgument.field(path, text)
-    if reference[1] not in steps:
-        text = f"there is no step {brief(reference[1])!r}; the steps are {brief(', '.join(steps))}."
-        raise InvalidArgument.field(path, text)
-    step = steps[reference[1]]
-    if reference[2] is not None and int(reference[2]) >= step.count:
+        raise InvalidArgument.field(where, text)
+    step = steps.get(reference.step_id)
+    if step is None:
+        text = f"there is no step {brief(reference.step_id)!r}; the steps are {brief(', '.join(steps))}."
+        raise InvalidArgument.field(where, text)
+    if reference.number is not None and reference.number >= step.count:
         text = f"step {step.id!r} has {step.count} results, the last one {STEP}{step.id}[{step.count - 1}]."
-        raise InvalidArgument.field(path, text)
-    return _referenced(steps, source)
-
-
-def _referenced(steps: dict[str, _Step], source: str) -> Sequence[int]:
-    """Return the numbers of the tasks whose results a reference names, which was checked."""
-    step_id, number = REFERENCE.findall(source)[0]
-    step = steps[step_id]
-    return range(step.first, step.first + step.count) if not number else [step.first + int(number)]
+        raise InvalidArgument.field(where, text)
+    return step, reference.number
 
 
 def _check_order(needs: dict[str, set[str]]) -> None:
