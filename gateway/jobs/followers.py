@@ -45,15 +45,10 @@ class Followers:
         self.jobs: dict[str, FollowedJob] = {}
         self._is_waiting = is_waiting
         self._of_places: dict[asyncio.Event, str] = {}
-        self._of_queue: set[asyncio.Event] = set()
+        self.of_queue: set[asyncio.Event] = set()
         # The first job that has left the queue since places were told.
         self._first_left = ""
         self._telling: asyncio.TimerHandle | None = None
-
-    @property
-    def of_queue(self) -> int:
-        """The number of those who follow the queue."""
-        return len(self._of_queue)
 
     @contextlib.contextmanager
     def following(self, job_id: str, *, place: bool = False) -> Iterator[asyncio.Event]:
@@ -74,11 +69,11 @@ class Followers:
     def following_queue(self) -> Iterator[asyncio.Event]:
         """Return an event that is set when any job changes its status."""
         event = asyncio.Event()
-        self._of_queue.add(event)
+        self.of_queue.add(event)
         try:
             yield event
         finally:
-            self._of_queue.discard(event)
+            self.of_queue.discard(event)
 
     def changed(self, job_id: str, job: Job | None) -> None:
         """Wake the followers of a job that has changed, or whose record is gone (None)."""
@@ -87,7 +82,7 @@ class Followers:
 
     def moved(self, job_id: str, *, left_queue: bool) -> None:
         """Wake the followers of the queue, as a job has changed its status; soon those behind it, if it left."""
-        for event in self._of_queue:
+        for event in self.of_queue:
             event.set()
         if not left_queue or not self._of_places:
             return

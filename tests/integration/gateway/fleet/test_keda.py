@@ -88,9 +88,9 @@ async def test_a_stream_ends_with_its_client_and_well_with_the_gateway(gateway, 
     gone, staying = keda.StreamIsActive(REF), keda.StreamIsActive(REF)
     await gone.read()
     await staying.read()
-    assert index.followers.of_queue == 2
+    assert len(index.followers.of_queue) == 2
     gone.cancel()
-    await until(lambda: index.followers.of_queue == 1)
+    await until(lambda: len(index.followers.of_queue) == 1)
     await asyncio.gather(gateway.gateway.drain(), closed_well(staying))
     assert not index.followers.of_queue
 
