@@ -91,7 +91,9 @@ class JobManager:
             job = self._new_job(stored)
             self.check_cost(job)
             self.check_room()
-            return await (self._add(job) if key is None else self._add_once(job, key))
+            job = await (self._add(job) if key is None else self._add_once(job, key))
+            log.info("job queued", job=job.id, operation=job.operation, tasks=len(job.tasks))
+            return job
 
     def _new_job(self, wanted: video_pb2.Operation) -> Job:
         now = time.time()
@@ -125,7 +127,6 @@ class JobManager:
             await self.store.claims.drop(key.name)
             raise
         await self.queue.put(job)
-        log.info("job queued", job=job.id, operation=job.operation, tasks=len(job.tasks))
         return job
 
     async def _add(self, job: Job) -> Job:
@@ -136,7 +137,6 @@ class JobManager:
             # The caller gets an error, or is gone: the job must not run all the same.
             self.withdraw(job.id)
             raise
-        log.info("job queued", job=job.id, operation=job.operation, tasks=len(job.tasks))
         return job
 
     def withdraw(self, job_id: str) -> None:
