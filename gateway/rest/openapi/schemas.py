@@ -38,8 +38,8 @@ _OWN_FORMS: dict[str, Schema] = {
     "google.protobuf.Timestamp": {"type": "string", "format": "date-time"},
     "google.protobuf.Value": {},
 }
-# Forms of a source, which the gateway opens.
-_SOURCE = "^(https?://|assets/|data:)."
+# Forms of a source, which the gateway opens; within a chain also the result of a step.
+_SOURCE = "^(https?://|assets/|data:|step:)."
 
 
 class Schemas:

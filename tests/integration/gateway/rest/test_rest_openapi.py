@@ -78,7 +78,7 @@ def test_schemas_follow_the_protos():
     schemas = DOCUMENT["components"]["schemas"]
     caption = schemas["CaptionRequest"]
     assert caption["required"] == ["url_video", "url_srt"]
-    source = {"type": "string", "pattern": "^(https?://|assets/|data:).", "description": "Source of the video."}
+    source = {"type": "string", "pattern": "^(https?://|assets/|data:|step:).", "description": "Source of the video."}
     assert caption["properties"]["url_video"] == source
     image = schemas["Img2VidImage"]["properties"]["duracao"]
     assert (image["minimum"], image["maximum"]) == (0.1, 600)
