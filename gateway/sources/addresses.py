@@ -50,11 +50,6 @@ def is_allowed(address: Address, allow: Sequence[Network]) -> bool:
     )
 
 
-def is_public(address: Address) -> bool:
-    """Return True if the address, and each IPv4 address that it embeds, is on the public Internet."""
-    return all(map(_is_public, targets(address)))
-
-
 def parse(text: str) -> Address:
     """Parse the address of a resolver, without the zone of a link-local one. Raises ValueError."""
     return ip_address(text.partition("%")[0])
