@@ -147,8 +147,9 @@ class Job:
             return Status.IN_QUEUE if self.started_at is None else Status.IN_PROGRESS
         if self.cancelled:
             return Status.CANCELLED
-        ranked = (Status.TIMED_OUT, Status.FAILED) if self.graph else (Status.COMPLETED, Status.TIMED_OUT)
-        return next((status for status in ranked if status in statuses), LAST[self.graph])
+        failed = (Status.TIMED_OUT, Status.FAILED)
+        ranked = (*failed, Status.COMPLETED) if self.graph else (Status.COMPLETED, *failed)
+        return next((status for status in ranked if status in statuses), Status.FAILED)
 
     def is_ready(self, index: int) -> bool:
         """Return True if the task waits for an encoder, and for no other task."""
@@ -229,9 +230,8 @@ def _milliseconds(start: float, end: float) -> int:
 
 
 ID = re.compile("[0-9a-f]{32}")
-# The status of a job whose tasks have ended, and in none of the ways that come first; by whether it is a graph.
-LAST = {False: Status.FAILED, True: Status.COMPLETED}
-GIVEN_UP = Failure(code=1, message="", reason="STEP_FAILED")
+# Of gRPC.
+CANCELLED_CODE = 1
 
 
 def new_id(now: float) -> str:
@@ -309,7 +309,8 @@ def fail_task(
         return _end_task(job, index, now, status=status, failure=failure)
     item = job.tasks[index].item
     failed = _with(job, index, status=status, failure=replace(failure, message=f"Step {item}: {failure.message}"))
-    return _give_up(failed, replace(GIVEN_UP, message=f"Step {item} failed."), now) if failed != job else job
+    others = Failure(CANCELLED_CODE, f"Step {item} failed.", "STEP_FAILED")
+    return _give_up(failed, others, now) if failed != job else job
 
 
 def cancel(job: Job, failure: Failure, now: float) -> Job:
