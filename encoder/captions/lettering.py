@@ -232,11 +232,9 @@ def _is_emoji(letter: str) -> bool:
 
 
 def translation_table(letters: Iterable[str], missing: Set[str]) -> dict[int, str | None]:
-    """Return a table for str.translate that drops the missing letters, in either case of theirs, and controls;
-    `letters` are those of the text."""
-    both_cases = missing | {letter for other in missing for letter in other.lower() if len(other.lower()) == 1}
+    """Return a table for str.translate that drops the missing letters and controls; `letters` are those of the text."""
     table: dict[int, str | None] = {ord(letter): None for letter in letters if CONTROLS.match(letter)}
-    return table | {ord(letter): " " if unicodedata.category(letter) == BLANK else None for letter in both_cases}
+    return table | {ord(letter): " " if unicodedata.category(letter) == BLANK else None for letter in missing}
 
 
 def drop_from_cue(cue: Cue, missing: Set[str]) -> Cue:

@@ -75,6 +75,10 @@ def test_controls_are_dropped_and_joiners_stay() -> None:
     assert cue == Cue(0, 1, "abc\u200d\u200f\td\n", ((2, 7),))
 
 
+def test_a_missing_capital_takes_no_small_letter_along() -> None:
+    assert lettering.drop_from_cue(Cue(0, 1, "ẞß"), {"ẞ"}).text == "ß"
+
+
 @pytest.mark.parametrize(
     ("text", "region"),
     [
