@@ -5,7 +5,7 @@ from collections.abc import Sequence, Set
 from typing import Protocol
 
 from apigpu.v1 import video_pb2
-from encoder.captions.formats.cue import MAX_NAMED, LeftOut, SubtitleError, name_some
+from encoder.captions.formats.cue import LeftOut, SubtitleError, name_some
 from encoder.captions.stacking import MAX_STACKED
 
 # Of marks so many are named.
@@ -47,7 +47,7 @@ def left_out_warnings(left_out: Sequence[LeftOut]) -> list[video_pb2.Warning]:
     if not left_out:
         return []
     count = "a caption is" if len(left_out) == 1 else f"{len(left_out):,} captions are"
-    message = f"{count} left out: {name_some(left_out)}; mend the file to have them drawn."
+    message = f"{count} left out: {name_some([*map(str, left_out)])}; mend the file to have them drawn."
     return [_warning("CUES_LEFT_OUT", message, left_out)]
 
 
@@ -99,5 +99,4 @@ def _warning(reason: str, message: str, found: Sequence[Named]) -> video_pb2.War
 
 
 def _names(found: Sequence[Named]) -> str:
-    more = len(found) - MAX_NAMED
-    return "; ".join([*(one.name for one in found[:MAX_NAMED]), *([f"and {more:,} more"] if more > 0 else [])])
+    return name_some([one.name for one in found])

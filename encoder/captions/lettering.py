@@ -182,7 +182,7 @@ def breaks_anywhere(script: str) -> bool:
 
 def has_bold(cue: Cue) -> bool:
     """Return True if a part of a cue is marked as bold."""
-    return any((mark["tag"] or "").lower() == "b" for mark in MARK.finditer(cue.text))
+    return any(mark["tag"] == "b" for mark in MARK.finditer(cue.text))
 
 
 def shown_text(cue: Cue) -> str:

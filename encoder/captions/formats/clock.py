@@ -31,7 +31,7 @@ MAY_BEGIN = re.compile(r"[^\w\n]{0,20}\d")
 ARROW = re.compile(r"[-=]\s?>|--")
 LIKE_TIME = re.compile(r"\d\s?[:.,]\s?\d")
 FRACTION = re.compile("[.,;]")
-MILLISECONDS = 3
+FIELDS, FRACTION_DIGITS = 3, 3
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,12 @@ def _milliseconds(hours: str, minutes: str, seconds: str, milliseconds: str) -> 
     return int(time.ordinal)
 
 
+def inline_time(milliseconds: float) -> str:
+    """Return the mark of a time within a text, as WebVTT has it."""
+    seconds, rest = divmod(round(milliseconds), 1000)
+    return f"<{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}.{rest:03}>"
+
+
 def is_like_times(line: str) -> bool:
     """Return True for a line that looks like times which cannot be read: an arrow, and digits as of a time."""
     head = plain(line[:MAX_TIMES_CHARS])
@@ -85,16 +91,16 @@ def parse_clock(text: str) -> int | None:
         return None
     text = "".join(text.split())
     parts = text.split(":")
-    if len(parts) == 1 and len(FRACTION.findall(text)) == MILLISECONDS:
+    if len(parts) == 1 and len(FRACTION.findall(text)) == FIELDS:
         *parts, last = FRACTION.split(text)
     else:
         parts[-1], _, last = FRACTION.sub(".", parts[-1]).partition(".")
-    if len(parts) > MILLISECONDS:
+    if len(parts) > FIELDS:
         # A colon before the milliseconds; of two digits they are frames, of which nobody knows the length.
-        if last or len(parts[-1]) != MILLISECONDS:
+        if last or len(parts[-1]) != FRACTION_DIGITS:
             return None
         last = parts.pop()
     if "-" in text:
         return 0
     hours, minutes, seconds = ["0", "0", *parts][-3:]
-    return _milliseconds(hours, minutes, seconds, last[:MILLISECONDS].ljust(MILLISECONDS, "0"))
+    return _milliseconds(hours, minutes, seconds, last[:FRACTION_DIGITS].ljust(FRACTION_DIGITS, "0"))

@@ -132,13 +132,13 @@ def check_count(cues: int) -> None:
 def check_left(left_out: Sequence[LeftOut]) -> None:
     """Raise SubtitleError for a file of which everything was left out."""
     if left_out:
-        raise SubtitleError(f"nothing of it can be drawn: {name_some(left_out)}.")
+        raise SubtitleError(f"nothing of it can be drawn: {name_some([*map(str, left_out)])}.")
 
 
-def name_some(left_out: Sequence[LeftOut]) -> str:
-    """Return the names of the first MAX_NAMED with what is wrong, and how many more there are."""
-    more = len(left_out) - MAX_NAMED
-    return "; ".join([*map(str, left_out[:MAX_NAMED]), *([f"and {more:,} more"] if more > 0 else [])])
+def name_some(names: Sequence[str]) -> str:
+    """Return the first MAX_NAMED names, and how many more there are."""
+    more = len(names) - MAX_NAMED
+    return "; ".join([*names[:MAX_NAMED], *([f"and {more:,} more"] if more > 0 else [])])
 
 
 def escape(text: str) -> str:

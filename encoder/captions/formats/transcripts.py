@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from encoder.captions.formats.clock import parse_clock
+from encoder.captions.formats.clock import inline_time, parse_clock
 from encoder.captions.formats.cue import MAX_ECHO, Cue, LeftOut, SubtitleError, Subtitles, gather
 from encoder.captions.formats.markup import read_marks
 
@@ -151,14 +151,9 @@ def _with_times(segment: Mapping[str, Any], unit: int) -> str:
         at = text.find(shown, position, position + len(shown) + NEAR) if span else -1
         if span is None or at < 0:
             continue
-        parts += [text[position:at], _inline_time(span[0] * unit)]
+        parts += [text[position:at], inline_time(span[0] * unit)]
         position = at
     return "".join([*parts, text[position:]])
-
-
-def _inline_time(milliseconds: float) -> str:
-    seconds, rest = divmod(round(milliseconds), 1000)
-    return f"<{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}.{rest:03}>"
 
 
 def _text(segment: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from xml.parsers import expat
 
-from encoder.captions.formats.clock import parse_clock
+from encoder.captions.formats.clock import inline_time, parse_clock
 from encoder.captions.formats.colors import parse_color
 from encoder.captions.formats.cue import ANYWHERE, Cue, LeftOut, Place, SubtitleError, Subtitles, gather, name_cue
 from encoder.captions.formats.markup import read_marks
@@ -128,7 +128,7 @@ class _ContentHandler:
         elif name in ("p", "text") or (name == "span" and self._begins_caption(attributes)):
             self._begin_caption(element, attributes, line)
         elif self._caption is not None and element.begin > self._open[-1].begin:
-            self._add(_inline_time(element.begin))
+            self._add(inline_time(element.begin))
         if self._caption is not None:
             element = replace(element, tags=tuple(self._tags(attributes)))
             self._add("".join(f"<{tag}>" for tag in element.tags))
@@ -262,8 +262,3 @@ def _first(*values: float | None) -> float | None:
 
 def _number(text: str) -> float | None:
     return float(text) if NUMBER.fullmatch(text) else None
-
-
-def _inline_time(milliseconds: float) -> str:
-    seconds, rest = divmod(round(milliseconds), 1000)
-    return f"<{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}.{rest:03}>"
