@@ -1,7 +1,8 @@
 """Idempotency keys: of requests with one key, however often and wherever they come in, the first makes the job.
 
 A claim names the job of a key before the job is written. Whoever comes later with the key, also while the first is at
-it or has died, writes the same job: its record is created once. A claim is dropped with its job.
+it or has died, writes the same job: its record is created once. A claim is dropped with its job; one whose
+job was never written, as its caller did not ask again, stays.
 """
 
 import hashlib

@@ -167,7 +167,7 @@ def _merge_own_form(message: Message, value: Any, where: str) -> None:
 
 
 def set_parameter(message: Message, path: str, texts: Sequence[str]) -> None:
-    """Set the field at a dotted path from the texts of a query or a form; an empty one counts as not given where no
+    """Set the field at a dotted path from the texts of a query; an empty one counts as not given where no
     text is meant. Raises what `set_text` does."""
     chain = fields_on(message.DESCRIPTOR, path)
     given = [text for text in texts if not chain or not _is_unset(chain[-1], text)]
