@@ -283,8 +283,7 @@ def _edited(placed: PlacedCue, edits: Mapping[int, str]) -> PlacedCue:
     parts = [edits.get(place, letter) for place, letter in enumerate(cue.text)]
     places = list(accumulate(map(len, parts), initial=0))
     words = [replace(word, first=places[word.first], end=places[word.end]) for word in placed.words]
-    times = tuple((places[min(place, len(cue.text))], time) for place, time in cue.word_times)
-    return replace(placed, cue=replace(cue, text="".join(parts), word_times=times), words=words)
+    return replace(placed, cue=replace(cue, text="".join(parts)), words=words)
 
 
 def warnings_of(fitted: Iterable[FittedCue]) -> list[video_pb2.Warning]:
