@@ -70,7 +70,7 @@ def read_plan(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, AttributeError) as error:
         raise typer.BadParameter(f'{path} must hold {{"steps": […]}}, in JSON: {error}', param_hint="PLAN") from error
     if unknown or "steps" not in plan:
-        text = f"{path} must have {', '.join(FIELDS[:1])}, and may have {' and '.join(FIELDS[1:])}"
+        text = f"{path} must have {FIELDS[0]}, and may have {' and '.join(FIELDS[1:])}"
         raise typer.BadParameter(f"{text}{'; it has ' + unknown[0] if unknown else ''}", param_hint="PLAN")
     return dict(plan)
 
@@ -85,5 +85,5 @@ def targets_of(client: Client, job: Job, out: Path | None, stem: str) -> dict[Pa
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise typer.BadParameter(f"{folder} cannot be a folder: {error.strerror}", param_hint="--out") from error
-    names = {name: Path(client.asset(asset).filename).suffix for name, asset in results.items()}
-    return {folder / f"{name}{names[name]}": asset for name, asset in results.items()}
+    suffixes = {name: Path(client.asset(asset).filename).suffix for name, asset in results.items()}
+    return {folder / f"{name}{suffixes[name]}": asset for name, asset in results.items()}
