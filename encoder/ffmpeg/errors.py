@@ -4,7 +4,7 @@ import re
 import signal
 from collections.abc import Sequence
 
-from encoder.media.info import CUT_OFF_TEXT
+from encoder.media.info import CUT_OFF_TEXT, PROTECTED_TEXT
 from servicekit.errors import (
     FailedPrecondition,
     Internal,
@@ -41,7 +41,7 @@ TABLE: dict[str, Meaning] = {
     r"\bDRM\b|[Ee]ncrypt|[Dd]ecrypt|activation.bytes": (
         FailedPrecondition,
         "UNSUPPORTED_INPUT",
-        "the file is protected from copying (DRM, encrypted); give one that plays without a key.",
+        PROTECTED_TEXT,
     ),
     r"[Dd]ecoder .* not found|[Nn]o decoder found|Decoding requested, but no decoder|[Uu]nknown decoder": (
         FailedPrecondition,

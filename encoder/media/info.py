@@ -7,6 +7,7 @@ from pathlib import Path
 from servicekit.errors import InvalidArgument
 
 UNSPECIFIED = 2
+PROTECTED_TEXT = "the file is protected from copying (DRM, encrypted); give one that plays without a key."
 CUT_OFF_TEXT = "the file is cut off; send it whole, or set allow_partial to have what is there."
 # Demuxers of pictures that move, which have a ground of no color.
 ANIMATIONS = ("gif", "apng", "webp_anim")

@@ -19,7 +19,7 @@ from av.video.stream import VideoStream as AvVideo
 
 from encoder.media import choice, timeline
 from encoder.media.containers import open_container
-from encoder.media.info import AudioStream, ColorTags, MediaInfo, Source, VideoStream, bad_input
+from encoder.media.info import PROTECTED_TEXT, AudioStream, ColorTags, MediaInfo, Source, VideoStream, bad_input
 from encoder.media.programs import read_programs
 from servicekit.errors import FailedPrecondition
 
@@ -182,9 +182,8 @@ def _audio(container: InputContainer, stream: AvAudio) -> AudioStream:
 def _check_protection(source: Source, packet: "Packet[AvVideo] | Packet[AvAudio]") -> None:
     """Raise FailedPrecondition for a packet that nobody can decode without a key."""
     if packet.has_sidedata("encryption_info") or _tag(packet.stream) in PROTECTED:
-        text = "the file is protected from copying (DRM, encrypted); give one that plays without a key."
-        message = f"{source.field}: {text}"
-        raise FailedPrecondition(message, reason="UNSUPPORTED_INPUT", fields={source.field: text})
+        message = f"{source.field}: {PROTECTED_TEXT}"
+        raise FailedPrecondition(message, reason="UNSUPPORTED_INPUT", fields={source.field: PROTECTED_TEXT})
 
 
 def _tag(stream: AvVideo | AvAudio) -> str:
