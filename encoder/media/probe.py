@@ -57,7 +57,7 @@ def probe_video(source: Source) -> tuple[MediaInfo, VideoStream]:
 
 def _on_canvas(source: Source, info: MediaInfo, video: VideoStream) -> VideoStream:
     """Return a video with the largest of its sizes, where they change in mid-file."""
-    sizes = read_sizes(source, info.demuxer, video.index)
+    sizes = read_sizes(source, info.demuxer, video)
     if len(sizes) < 2:
         return video
     for size in sizes:

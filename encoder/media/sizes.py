@@ -19,7 +19,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream as AvVideo
 
 from encoder.media.containers import MP4_DEMUXER, open_container
-from encoder.media.info import Source
+from encoder.media.info import Source, VideoStream
 from encoder.media.vp9 import Vp9Sizes
 
 Sizes = tuple[int, int]
@@ -64,18 +64,17 @@ class SizeReader:
             self.found.setdefault(size)
 
 
-def read_sizes(source: Source, demuxer: str, index: int) -> tuple[Sizes, ...]:
+def read_sizes(source: Source, demuxer: str, video: VideoStream) -> tuple[Sizes, ...]:
     """Return the sizes that the pictures of a video have, in the order in which they come; none where it is not told by
     their heads."""
+    if video.codec not in (*NUMBERS, *PARAMETER_SETS, "vp9", "av1"):
+        return ()
     with open_container(source, (demuxer,)) as container:
-        stream = next(one for one in container.streams.video if one.index == index)
-        codec = stream.codec.canonical_name
-        if codec not in (*NUMBERS, *PARAMETER_SETS, "vp9", "av1"):
-            return ()
+        stream = next(one for one in container.streams.video if one.index == video.index)
         reader = SizeReader(stream)
         for other in container.streams:
             other.discard = Discard.default if other is stream else Discard.all
-        if demuxer == MP4_DEMUXER and codec != "vp9":
+        if demuxer == MP4_DEMUXER and video.codec != "vp9":
             stream.discard = Discard.nonkey
         with suppress(av.FFmpegError):  # which whoever decodes it will meet, and tell
             for packet in container.demux(stream):
