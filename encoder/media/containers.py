@@ -81,3 +81,8 @@ def check_claims(source: Source) -> None:
     except mp4_claims.TooManySamples as error:
         text = "its index claims more pictures and samples than the file can hold; convert it first."
         raise bad_input(source, text) from error
+
+
+def demuxer_of(container: InputContainer) -> str:
+    """Return the name by which FFmpeg is told to use the demuxer that opened a file."""
+    return str(container.format.name.split(",")[0])

@@ -18,7 +18,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream as AvVideo
 
 from encoder.media import choice, timeline
-from encoder.media.containers import open_container
+from encoder.media.containers import demuxer_of, open_container
 from encoder.media.info import PROTECTED_TEXT, AudioStream, ColorTags, MediaInfo, Source, VideoStream, bad_input
 from encoder.media.programs import read_programs
 from servicekit.errors import FailedPrecondition
@@ -65,7 +65,7 @@ def describe(source: Source, container: InputContainer, *, rotated: bool, is_sti
     if shown is None and heard:
         _check_protection(source, next(iter(container.demux(heard[0]))))
     return MediaInfo(
-        demuxer=container.format.name.split(",")[0],
+        demuxer=demuxer_of(container),
         duration_seconds=(container.duration or 0) / av.time_base,
         video=video,
         audio=tuple(_audio(container, stream) for stream in heard),
@@ -84,7 +84,7 @@ def _moving(source: Source, container: InputContainer, streams: Sequence[AvVideo
     if untold:
         seen: set[int] = set()
         with (
-            open_container(source, (container.format.name.split(",")[0],)) as again,
+            open_container(source, (demuxer_of(container),)) as again,
             contextlib.suppress(av.FFmpegError),
         ):
             for packet in again.demux(*(again.streams[index] for index in untold)):
@@ -105,7 +105,7 @@ def _first_that_decodes(
         if not tried:
             tried.append(_video(source, container, stream, rotated=rotated))
         else:  # what was read to decode the one before is gone
-            with open_container(source, (container.format.name.split(",")[0],)) as again:
+            with open_container(source, (demuxer_of(container),)) as again:
                 anew = next(one for one in again.streams.video if one.index == stream.index)
                 tried.append(_video(source, again, anew, rotated=rotated))
         if tried[-1].decodes:
