@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from apigpu.encoder.v1 import encoder_pb2
+from encoder.codecs.nvenc.request import FORMATS
 from servicekit.errors import ConfigError, ServiceError
 from tools.gpu_check import media, work
 from tools.gpu_check.finding import IMPOSSIBLE, Finding, Scale, judged
 from tools.samples import X264
 
-FORMATS = ("h264", "hevc", "av1")
 # Levels of gray, of 255: compressed pictures are about one apart, pictures of another moment ten.
 ALIKE_LEVELS = 4.0
 # A clip in which every pixel changes needs as many bits as a quality may cost.
