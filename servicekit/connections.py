@@ -100,6 +100,7 @@ class ConnectionGuard:
         self._open_calls: Counter[str] = Counter()
         self._without_calls = asyncio.Event()
         self._without_calls.set()
+        self._linger_seconds = 0.0
         # By peer, when the last call ended; those first that ended first.
         self._called_at: dict[str, float] = {}
         self._connections: dict[tuple[int, str], Connection | None] = {}
@@ -107,6 +108,10 @@ class ConnectionGuard:
     def add_port(self, port: int) -> None:
         """Look after the connections of this port too."""
         self._ports.add(port)
+
+    def hold_calls_open(self, seconds: float) -> None:
+        """Hold calls open for so long after their last message, from now on."""
+        self._linger_seconds = seconds
 
     async def wait_without_calls(self, seconds: float) -> None:
         """Wait until no call is open, so many seconds at most."""
@@ -124,6 +129,8 @@ class ConnectionGuard:
             self._without_calls.clear()
             try:
                 yield
+                if self._linger_seconds:
+                    await asyncio.sleep(self._linger_seconds)
             finally:
                 self._end_call(peer)
 

@@ -44,6 +44,8 @@ MAX_PROBE_SECONDS = 60.0
 PROBE_DRAIN_SECONDS = 1.0
 # Calls that are cancelled get so long to let go of what they hold.
 CLEAN_UP_SECONDS = 10.0
+# During a drain, clients get so long to read the last messages of a call.
+LINGER_SECONDS = 0.3
 # Health watches get so long to receive NOT_SERVING.
 LAST_STATUS_SECONDS = 0.1
 # The name in health checks that says whether a restart would help: not against a full disk, which ends the others.
@@ -172,8 +174,13 @@ class Service:
         """Report NOT_SERVING to health checks, LIVENESS apart; calls are still answered."""
         await self._set(health_pb2.HealthCheckResponse.NOT_SERVING)
 
-    async def drain(self, seconds: float) -> None:
-        """Report NOT_SERVING, refuse new calls, wait `seconds` for open ones, cancel the rest, which clean up."""
+    async def drain(self, seconds: float, linger_seconds: float = LINGER_SECONDS) -> None:
+        """Report NOT_SERVING, refuse new calls, wait `seconds` for open ones, cancel the rest, which clean up.
+
+        A call ends `linger_seconds` after its last message: gRPC closes a connection behind the last call, and what
+        its client sent meanwhile makes the kernel drop what the client has not read yet.
+        """
+        self._guard.hold_calls_open(linger_seconds)
         await self.report_not_serving()
         await self.health.end_watches()
         await asyncio.gather(self.server.stop(seconds), self.probes.stop(min(seconds, PROBE_DRAIN_SECONDS)))

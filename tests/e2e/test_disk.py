@@ -3,7 +3,7 @@
 from tests.support import small_disk
 
 SCRIPT = """
-import sys, time
+import os, sys
 from pathlib import Path
 import httpx
 from servicekit.probe import is_serving
@@ -13,15 +13,11 @@ from tools.pair import running
 DISK = Path(sys.argv[1])
 STORY = {"url_video": "assets/" + "a" * 26, "url_srt": "assets/" + "a" * 26}
 
-def fill(name):
-    # Again, as what tasks had on the disk may become free meanwhile.
-    for _ in range(3):
-        with open(DISK / name, "ab", buffering=0) as file:
-            try:
-                while True:
-                    file.write(bytes(65536))
-            except OSError:
-                time.sleep(0.3)
+def fill(name, left):
+    # In one step: the store gives up its reserve in the middle of many.
+    found = os.statvfs(DISK)
+    with open(DISK / name, "wb") as file:
+        os.posix_fallocate(file.fileno(), 0, found.f_bavail * found.f_frsize - left)
 
 def job(client):
     return client.post("/video/caption", json=STORY, headers={"prefer": "respond-async"})
@@ -34,13 +30,13 @@ with running(DISK / "data") as pair:
         assert upload(client).status_code == 200
         assert client.get("/health").status_code == 200
         assert job(client).status_code == 202
-        fill("others")
+        fill("others", left=500_000)
         until_sync(lambda: client.get("/health").status_code == 503)
         refused = upload(client)
         assert (refused.status_code, refused.headers["retry-after"]) == (507, "60"), refused.text
         assert "STORAGE_FULL" in refused.text
         assert job(client).status_code == 202  # the store lives on its reserve
-        fill("more")
+        fill("more", left=0)
         until_sync(lambda: "full" in client.get("/health").json()["error"])
         assert client.get("/health").json()["status"] == "unhealthy"
         until_sync(lambda: not is_serving(pair.health_port))

@@ -57,3 +57,25 @@ async def test_a_call_that_is_cancelled_has_let_go_of_what_it_holds_before_the_e
         await service.drain(0)
         assert cleaned == [True]
         call.cancel()
+
+
+async def test_a_call_stays_open_for_its_last_messages_to_be_read(tmp_path):
+    service = Service([error_boundary(60)], max_call_seconds=60)
+    drained = []
+
+    async def stream(request, context):
+        drained.append(asyncio.ensure_future(service.drain(1, linger_seconds=3600)))
+        await asyncio.sleep(0)
+        await context.write(b"last")
+
+    handlers = {"Stream": grpc.unary_stream_rpc_method_handler(stream)}
+    service.server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("test.Last", handlers)])
+    service.listen(address := f"unix:{tmp_path}/service.sock", None)
+    service.listen_for_probes("127.0.0.1:0")
+    await service.start()
+    async with grpc.aio.insecure_channel(address) as channel:
+        call = channel.unary_stream("/test.Last/Stream")(b"")
+        assert await within(call.read()) == b"last"
+        with pytest.raises(grpc.aio.AioRpcError):  # the drain ended it, its own end would be OK
+            await within(call.read())
+        await within(drained[0])
