@@ -74,6 +74,7 @@ class FieldRules(_message.Message):
     SPARSE_FIELD_NUMBER: _builtins.int
     PATTERN_FIELD_NUMBER: _builtins.int
     FILENAME_FIELD_NUMBER: _builtins.int
+    OUTLINE_FIELD_NUMBER: _builtins.int
     required: _builtins.bool
     """The field must be set: a string not empty, a list with at least one element, a number not zero."""
     unless: _builtins.str
@@ -100,6 +101,10 @@ class FieldRules(_message.Message):
     """Regular expression (ECMA 262) of the field's values, for the OpenAPI document."""
     filename: _builtins.bool
     """The field names the first result of a job that has one."""
+    outline: _builtins.bool
+    """Of an input: its head and its tail are enough to plan with. The task that has the whole message is sent no more of
+    a large one.
+    """
     def __init__(
         self,
         *,
@@ -115,10 +120,11 @@ class FieldRules(_message.Message):
         sparse: _builtins.bool = ...,
         pattern: _builtins.str = ...,
         filename: _builtins.bool = ...,
+        outline: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_max_items", b"_max_items", "_min", b"_min", "max", b"max", "max_items", b"max_items", "min", b"min"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_max_items", b"_max_items", "_min", b"_min", "batch", b"batch", "budget", b"budget", "filename", b"filename", "input", b"input", "max", b"max", "max_items", b"max_items", "min", b"min", "pattern", b"pattern", "required", b"required", "sparse", b"sparse", "unique", b"unique", "unless", b"unless"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_max_items", b"_max_items", "_min", b"_min", "batch", b"batch", "budget", b"budget", "filename", b"filename", "input", b"input", "max", b"max", "max_items", b"max_items", "min", b"min", "outline", b"outline", "pattern", b"pattern", "required", b"required", "sparse", b"sparse", "unique", b"unique", "unless", b"unless"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max: _TypeAlias = _typing.Literal["max"]  # noqa: Y015
     _WhichOneofArgType__max: _TypeAlias = _typing.Literal["_max", b"_max"]  # noqa: Y015
