@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from apigpu.encoder.v1 import encoder_pb2
 from gateway.assets.store import AssetStore
 from gateway.jetstream.records import UnreadableRecord
-from gateway.jobs import graph, model, operation
+from gateway.jobs import graph, model, names, operation
 from gateway.jobs.model import Job
 from gateway.jobs.policy import JobPolicy
 from gateway.jobs.progress import Phase, ProgressBus, TaskProgress
@@ -112,7 +112,7 @@ class TaskExecutor:
             Input(path, source, functools.partial(self.sources.open, source), tuple(also))
             for source, (path, *also) in operation.distinct_inputs(message)
         ]
-        return EncodeJob(ref.key, wanted, inputs, model.result_name(job, ref.index), operation.rules(message).files)
+        return EncodeJob(ref.key, wanted, inputs, names.result_name(job, ref.index), operation.rules(message).files)
 
     async def _commit(self, ref: TaskRef, encoder: Encoder, outcome: Outcome, result: model.Result) -> None:
         """Record the result, or delete it. Must not be cancelled half-way: a record that was written while nobody
