@@ -83,11 +83,7 @@ def task_operation(operation: video_pb2.Operation, index: int) -> video_pb2.Oper
     if not elements:
         return operation
     # Not a copy of the whole, which would make as many copies of the batch as it has elements.
-    kept = {
-        field.name: value
-        for field, value in message.ListFields()
-        if field.name != batch and not _is_source(field)
-    }
+    kept = {field.name: value for field, value in message.ListFields() if field.name != batch and not _is_source(field)}
     one = video_pb2.Operation()
     getattr(one, name).MergeFrom(type(message)(**kept, **{batch: [elements[index]]}))
     return one
