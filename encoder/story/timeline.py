@@ -1,9 +1,9 @@
 """The timeline of a film of scenes: by seconds as they were asked for, and by frames. Pure.
 
 Scene i is seen from its first frame `begin` to `end`, the frame after its last. Transition i, between scene i and the
-next one, is where both are seen: from `begin` of the next to `end` of the scene. In the middle of it one scene stops and
-the next one starts, as callers are told. What is rounded to frames is the time of each joint, by the clock of the film, so
-that no error adds up.
+next one, is where both are seen: from `begin` of the next to `end` of the scene. In the middle of it one scene stops
+and the next one starts, as callers are told. What is rounded to frames is the time of each joint, by the clock of the
+film, so that no error adds up.
 """
 
 from collections.abc import Iterator, Sequence
@@ -65,8 +65,8 @@ class Timeline:
         return self.places[scene].end - self.places[scene + 1].begin if scene + 1 < len(self.places) else 0
 
     def pieces(self) -> Iterator[tuple[int, int]]:
-        """Yield the first frame and the number of frames of each scene's piece of the film, which ends with the transition
-        after it: so no piece shows more than its scene and the next one."""
+        """Yield the first frame and the number of frames of each scene's piece of the film, which ends with the
+        transition after it: so no piece shows more than its scene and the next one."""
         ends = (0, *(place.end for place in self.places))
         return ((first, after - first) for first, after in pairwise(ends))
 
@@ -94,12 +94,12 @@ def find_faults(
     has_fault = False
     for number, (length, (before, after)) in enumerate(zip(whole, around, strict=True)):
         most = length * MOST_OF_SCENE
-        for scene, seconds in ((number - 1, before), (number, after)):
-            if seconds > most:
+        for scene, taken in ((number - 1, before), (number, after)):
+            if taken > most:
                 has_fault = True
                 text = (
-                    f"it takes {float(seconds):g} s, more than half of scenes[{number}], which lasts {float(length):g} s; "
-                    "make it shorter, or the scene longer."
+                    f"it takes {float(taken):g} s, more than half of scenes[{number}], which lasts "
+                    f"{float(length):g} s; make it shorter, or the scene longer."
                 )
                 yield SceneFault(scene, "transition", text)
     if has_fault:
@@ -107,7 +107,8 @@ def find_faults(
     laid = lay_out(lengths, transitions, rate)
     for number, ((_, frames), place) in enumerate(zip(laid.pieces(), laid.places, strict=True)):
         if frames < 1 or place.stop <= place.start:
-            text = f"of its {float(whole[number]):g} s no frame is seen at {float(rate):g} frames a second; make it longer."
+            seconds, per_second = float(whole[number]), float(rate)
+            text = f"of its {seconds:g} s no frame is seen at {per_second:g} frames a second; make it longer."
             yield SceneFault(number, "", text)
 
 
