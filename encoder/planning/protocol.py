@@ -61,7 +61,7 @@ class PlannerRequest:
 
 @dataclass(frozen=True)
 class FramesData:
-    """StillFrames: files in the task's folder, by their name, width, height and grid."""
+    """StillFrames: files in the task's folder, by their name, width, height and grid; with an `other`, StillTurns."""
 
     levels: tuple[tuple[str, int, int, int], ...]
     width: int
@@ -69,15 +69,20 @@ class FramesData:
     motion: bytes
     count: int
     field: str
+    first: int = 0
+    whole: int = 0
+    other: "FramesData | None" = None
+    alone: int = 0
 
 
 @dataclass(frozen=True)
 class SourceRun:
-    """A run of FFmpeg that a session of a codec gets its frames from."""
+    """A run of FFmpeg that a session of a codec gets its frames from; its standard input is nothing, or `frames`."""
 
     arguments: tuple[str, ...]
     fields: tuple[str, ...]
     allows_partial: bool = False
+    frames: FramesData | None = None
 
 
 @dataclass(frozen=True)
