@@ -23,12 +23,13 @@ _sym_db = _symbol_database.Default()
 
 
 from apigpu.v1 import options_pb2 as apigpu_dot_v1_dot_options__pb2
+from apigpu.v1 import story_pb2 as apigpu_dot_v1_dot_story__pb2
 from apigpu.v1 import video_pb2 as apigpu_dot_v1_dot_video__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x61pigpu/v1/jobs.proto\x12\tapigpu.v1\x1a\x17\x61pigpu/v1/options.proto\x1a\x15\x61pigpu/v1/video.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd9\x04\n\x03Job\x12 \n\x02id\x18\x01 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[0-9a-f]{32}$\x12%\n\x06status\x18\x02 \x01(\x0e\x32\x15.apigpu.v1.Job.Status\x12!\n\ndelay_time\x18\x03 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12%\n\x0e\x65xecution_time\x18\x04 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12!\n\x06output\x18\x05 \x01(\x0b\x32\x11.apigpu.v1.Output\x12!\n\x05\x65rror\x18\x06 \x01(\x0b\x32\x12.apigpu.v1.Failure\x12\x11\n\toperation\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1c\n\x05total\x18\x0b \x01(\x05\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\xf0?\x12 \n\tprocessed\x18\x0c \x01(\x05\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x1d\n\x04\x63ost\x18\r \x01(\x0b\x32\x0f.apigpu.v1.Cost\"x\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\x0c\n\x08IN_QUEUE\x10\x01\x12\x0f\n\x0bIN_PROGRESS\x10\x02\x12\r\n\tCOMPLETED\x10\x03\x12\n\n\x06\x46\x41ILED\x10\x04\x12\r\n\tCANCELLED\x10\x05\x12\r\n\tTIMED_OUT\x10\x06\"\xe0\x02\n\x06Output\x12\x33\n\tvideo_url\x18\x01 \x01(\tB\x10\xd2\xf3\x18\x0cZ\n^https?://H\x00R\tvideo_url\x88\x01\x01\x12 \n\x06videos\x18\x02 \x03(\x0b\x32\x10.apigpu.v1.Video\x12/\n\x05\x61sset\x18\x03 \x01(\tB\x1b\xd2\xf3\x18\x17Z\x15^assets/[a-z2-7]{26}$H\x01\x88\x01\x01\x12$\n\x08warnings\x18\x04 \x03(\x0b\x32\x12.apigpu.v1.Warning\x12%\n\x08\x65ncoding\x18\x05 \x01(\x0b\x32\x13.apigpu.v1.Encoding\x12\x33\n\timage_url\x18\x06 \x01(\tB\x10\xd2\xf3\x18\x0cZ\n^https?://H\x02R\timage_url\x88\x01\x01\x12&\n\x05\x66iles\x18\x07 \x03(\x0b\x32\x0f.apigpu.v1.FileB\x06\xd2\xf3\x18\x02P\x01\x42\x0c\n\n_video_urlB\x08\n\x06_assetB\x0c\n\n_image_url\"\xb1\x01\n\x10SubmitJobRequest\x12/\n\toperation\x18\x01 \x01(\x0b\x32\x14.apigpu.v1.OperationB\x06\xd2\xf3\x18\x02\x08\x01\x12,\n\x0cwait_seconds\x18\x02 \x01(\x01\x42\x16\xd2\xf3\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\x00\x00\xc0r@\x12>\n\x0fidempotency_key\x18\x03 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[!-~]{0,255}$R\x0fidempotency_key\"0\n\x11SubmitJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.apigpu.v1.Job\"_\n\rGetJobRequest\x12 \n\x02id\x18\x01 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[0-9a-f]{32}$\x12,\n\x0cwait_seconds\x18\x02 \x01(\x01\x42\x16\xd2\xf3\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\x00\x00\xc0r@\"-\n\x0eGetJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.apigpu.v1.Job\"\x9f\x01\n\x0fListJobsRequest\x12%\n\x06status\x18\x01 \x01(\x0e\x32\x15.apigpu.v1.Job.Status\x12)\n\tpage_size\x18\x02 \x01(\x05\x42\x16\xd2\xf3\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\x00\x00@\x8f@\x12:\n\npage_token\x18\x03 \x01(\tB&\xd2\xf3\x18\"Z ^([0-9a-f]{32}[.][0-9a-f]{64})?$\"q\n\x10ListJobsResponse\x12\x1c\n\x04jobs\x18\x01 \x03(\x0b\x32\x0e.apigpu.v1.Job\x12?\n\x0fnext_page_token\x18\x02 \x01(\tB&\xd2\xf3\x18\"Z ^([0-9a-f]{32}[.][0-9a-f]{64})?$\"4\n\x10\x43\x61ncelJobRequest\x12 \n\x02id\x18\x01 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[0-9a-f]{32}$\"J\n\x11\x43\x61ncelJobResponse\x12\x0f\n\x07message\x18\x01 \x01(\t\x12$\n\x06job_id\x18\x02 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[0-9a-f]{32}$\"J\n\x0fWatchJobRequest\x12 \n\x02id\x18\x01 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[0-9a-f]{32}$\x12\x15\n\rlast_event_id\x18\x02 \x01(\t\"\xc9\x01\n\x10WatchJobResponse\x12#\n\x06queued\x18\x01 \x01(\x0b\x32\x11.apigpu.v1.QueuedH\x00\x12\'\n\x08progress\x18\x02 \x01(\x0b\x32\x13.apigpu.v1.ProgressH\x00\x12 \n\x04item\x18\x03 \x01(\x0b\x32\x10.apigpu.v1.VideoH\x00\x12\"\n\x08\x66inished\x18\x04 \x01(\x0b\x32\x0e.apigpu.v1.JobH\x00\x12\x18\n\x08\x65vent_id\x18\x05 \x01(\tB\x06\xd2\xf3\x18\x02P\x01\x42\x07\n\x05\x65vent\"g\n\x06Queued\x12\x1c\n\x05place\x18\x01 \x01(\x05\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\xf0?\x12\x1f\n\x05phase\x18\x02 \x01(\x0e\x32\x10.apigpu.v1.Phase\x12\x13\n\x06reason\x18\x03 \x01(\tH\x00\x88\x01\x01\x42\t\n\x07_reason\"\xbe\x02\n\x08Progress\x12\"\n\x0b\x66rames_done\x18\x01 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12#\n\x0c\x66rames_total\x18\x02 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x1a\n\x03\x66ps\x18\x03 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12(\n\x0cseconds_left\x18\x04 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00H\x00\x88\x01\x01\x12 \n\tprocessed\x18\x05 \x01(\x05\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x1c\n\x05total\x18\x06 \x01(\x05\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x1f\n\x05phase\x18\x07 \x01(\x0e\x32\x10.apigpu.v1.Phase\x12$\n\x08\x63ost_usd\x18\x08 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00H\x01\x88\x01\x01\x42\x0f\n\r_seconds_leftB\x0b\n\t_cost_usd*T\n\x05Phase\x12\x15\n\x11PHASE_UNSPECIFIED\x10\x00\x12\x16\n\x12WAITING_FOR_WORKER\x10\x01\x12\x0e\n\nCOLD_START\x10\x02\x12\x0c\n\x08\x45NCODING\x10\x03\x32\x9c\x04\n\nJobService\x12\x65\n\tSubmitJob\x12\x1b.apigpu.v1.SubmitJobRequest\x1a\x1c.apigpu.v1.SubmitJobResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\"\x05/jobs:\toperationb\x03job\x12h\n\x06GetJob\x12\x18.apigpu.v1.GetJobRequest\x1a\x19.apigpu.v1.GetJobResponse\")\x82\xd3\xe4\x93\x02#\x12\t/job/{id}Z\x11\x12\n/jobs/{id}b\x03jobb\x03job\x12R\n\x08ListJobs\x12\x1a.apigpu.v1.ListJobsRequest\x1a\x1b.apigpu.v1.ListJobsResponse\"\r\x82\xd3\xe4\x93\x02\x07\x12\x05/jobs\x12u\n\tCancelJob\x12\x1b.apigpu.v1.CancelJobRequest\x1a\x1c.apigpu.v1.CancelJobResponse\"-\x82\xd3\xe4\x93\x02\'\"\x10/job/{id}/cancelZ\x13\"\x11/jobs/{id}/cancel\x12r\n\x08WatchJob\x12\x1a.apigpu.v1.WatchJobRequest\x1a\x1b.apigpu.v1.WatchJobResponse\"+\x82\xd3\xe4\x93\x02%\x12\x0f/job/{id}/watchZ\x12\x12\x10/jobs/{id}/watch0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x61pigpu/v1/jobs.proto\x12\tapigpu.v1\x1a\x17\x61pigpu/v1/options.proto\x1a\x15\x61pigpu/v1/story.proto\x1a\x15\x61pigpu/v1/video.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd9\x04\n\x03Job\x12 \n\x02id\x18\x01 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[0-9a-f]{32}$\x12%\n\x06status\x18\x02 \x01(\x0e\x32\x15.apigpu.v1.Job.Status\x12!\n\ndelay_time\x18\x03 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12%\n\x0e\x65xecution_time\x18\x04 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12!\n\x06output\x18\x05 \x01(\x0b\x32\x11.apigpu.v1.Output\x12!\n\x05\x65rror\x18\x06 \x01(\x0b\x32\x12.apigpu.v1.Failure\x12\x11\n\toperation\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1c\n\x05total\x18\x0b \x01(\x05\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\xf0?\x12 \n\tprocessed\x18\x0c \x01(\x05\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x1d\n\x04\x63ost\x18\r \x01(\x0b\x32\x0f.apigpu.v1.Cost\"x\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\x0c\n\x08IN_QUEUE\x10\x01\x12\x0f\n\x0bIN_PROGRESS\x10\x02\x12\r\n\tCOMPLETED\x10\x03\x12\n\n\x06\x46\x41ILED\x10\x04\x12\r\n\tCANCELLED\x10\x05\x12\r\n\tTIMED_OUT\x10\x06\"\xc1\x03\n\x06Output\x12\x33\n\tvideo_url\x18\x01 \x01(\tB\x10\xd2\xf3\x18\x0cZ\n^https?://H\x00R\tvideo_url\x88\x01\x01\x12 \n\x06videos\x18\x02 \x03(\x0b\x32\x10.apigpu.v1.Video\x12/\n\x05\x61sset\x18\x03 \x01(\tB\x1b\xd2\xf3\x18\x17Z\x15^assets/[a-z2-7]{26}$H\x01\x88\x01\x01\x12$\n\x08warnings\x18\x04 \x03(\x0b\x32\x12.apigpu.v1.Warning\x12%\n\x08\x65ncoding\x18\x05 \x01(\x0b\x32\x13.apigpu.v1.Encoding\x12\x33\n\timage_url\x18\x06 \x01(\tB\x10\xd2\xf3\x18\x0cZ\n^https?://H\x02R\timage_url\x88\x01\x01\x12&\n\x05\x66iles\x18\x07 \x03(\x0b\x32\x0f.apigpu.v1.FileB\x06\xd2\xf3\x18\x02P\x01\x12$\n\x08\x64uration\x18\x08 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00H\x03\x88\x01\x01\x12,\n\x06scenes\x18\t \x03(\x0b\x32\x14.apigpu.v1.SceneSpanB\x06\xd2\xf3\x18\x02P\x01\x42\x0c\n\n_video_urlB\x08\n\x06_assetB\x0c\n\n_image_urlB\x0b\n\t_duration\"\xb1\x01\n\x10SubmitJobRequest\x12/\n\toperation\x18\x01 \x01(\x0b\x32\x14.apigpu.v1.OperationB\x06\xd2\xf3\x18\x02\x08\x01\x12,\n\x0cwait_seconds\x18\x02 \x01(\x01\x42\x16\xd2\xf3\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\x00\x00\xc0r@\x12>\n\x0fidempotency_key\x18\x03 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[!-~]{0,255}$R\x0fidempotency_key\"0\n\x11SubmitJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.apigpu.v1.Job\"_\n\rGetJobRequest\x12 \n\x02id\x18\x01 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[0-9a-f]{32}$\x12,\n\x0cwait_seconds\x18\x02 \x01(\x01\x42\x16\xd2\xf3\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\x00\x00\xc0r@\"-\n\x0eGetJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.apigpu.v1.Job\"\x9f\x01\n\x0fListJobsRequest\x12%\n\x06status\x18\x01 \x01(\x0e\x32\x15.apigpu.v1.Job.Status\x12)\n\tpage_size\x18\x02 \x01(\x05\x42\x16\xd2\xf3\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\x00\x00@\x8f@\x12:\n\npage_token\x18\x03 \x01(\tB&\xd2\xf3\x18\"Z ^([0-9a-f]{32}[.][0-9a-f]{64})?$\"q\n\x10ListJobsResponse\x12\x1c\n\x04jobs\x18\x01 \x03(\x0b\x32\x0e.apigpu.v1.Job\x12?\n\x0fnext_page_token\x18\x02 \x01(\tB&\xd2\xf3\x18\"Z ^([0-9a-f]{32}[.][0-9a-f]{64})?$\"4\n\x10\x43\x61ncelJobRequest\x12 \n\x02id\x18\x01 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[0-9a-f]{32}$\"J\n\x11\x43\x61ncelJobResponse\x12\x0f\n\x07message\x18\x01 \x01(\t\x12$\n\x06job_id\x18\x02 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[0-9a-f]{32}$\"J\n\x0fWatchJobRequest\x12 \n\x02id\x18\x01 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[0-9a-f]{32}$\x12\x15\n\rlast_event_id\x18\x02 \x01(\t\"\xc9\x01\n\x10WatchJobResponse\x12#\n\x06queued\x18\x01 \x01(\x0b\x32\x11.apigpu.v1.QueuedH\x00\x12\'\n\x08progress\x18\x02 \x01(\x0b\x32\x13.apigpu.v1.ProgressH\x00\x12 \n\x04item\x18\x03 \x01(\x0b\x32\x10.apigpu.v1.VideoH\x00\x12\"\n\x08\x66inished\x18\x04 \x01(\x0b\x32\x0e.apigpu.v1.JobH\x00\x12\x18\n\x08\x65vent_id\x18\x05 \x01(\tB\x06\xd2\xf3\x18\x02P\x01\x42\x07\n\x05\x65vent\"g\n\x06Queued\x12\x1c\n\x05place\x18\x01 \x01(\x05\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\xf0?\x12\x1f\n\x05phase\x18\x02 \x01(\x0e\x32\x10.apigpu.v1.Phase\x12\x13\n\x06reason\x18\x03 \x01(\tH\x00\x88\x01\x01\x42\t\n\x07_reason\"\xbe\x02\n\x08Progress\x12\"\n\x0b\x66rames_done\x18\x01 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12#\n\x0c\x66rames_total\x18\x02 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x1a\n\x03\x66ps\x18\x03 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12(\n\x0cseconds_left\x18\x04 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00H\x00\x88\x01\x01\x12 \n\tprocessed\x18\x05 \x01(\x05\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x1c\n\x05total\x18\x06 \x01(\x05\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x1f\n\x05phase\x18\x07 \x01(\x0e\x32\x10.apigpu.v1.Phase\x12$\n\x08\x63ost_usd\x18\x08 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00H\x01\x88\x01\x01\x42\x0f\n\r_seconds_leftB\x0b\n\t_cost_usd*T\n\x05Phase\x12\x15\n\x11PHASE_UNSPECIFIED\x10\x00\x12\x16\n\x12WAITING_FOR_WORKER\x10\x01\x12\x0e\n\nCOLD_START\x10\x02\x12\x0c\n\x08\x45NCODING\x10\x03\x32\x9c\x04\n\nJobService\x12\x65\n\tSubmitJob\x12\x1b.apigpu.v1.SubmitJobRequest\x1a\x1c.apigpu.v1.SubmitJobResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\"\x05/jobs:\toperationb\x03job\x12h\n\x06GetJob\x12\x18.apigpu.v1.GetJobRequest\x1a\x19.apigpu.v1.GetJobResponse\")\x82\xd3\xe4\x93\x02#\x12\t/job/{id}Z\x11\x12\n/jobs/{id}b\x03jobb\x03job\x12R\n\x08ListJobs\x12\x1a.apigpu.v1.ListJobsRequest\x1a\x1b.apigpu.v1.ListJobsResponse\"\r\x82\xd3\xe4\x93\x02\x07\x12\x05/jobs\x12u\n\tCancelJob\x12\x1b.apigpu.v1.CancelJobRequest\x1a\x1c.apigpu.v1.CancelJobResponse\"-\x82\xd3\xe4\x93\x02\'\"\x10/job/{id}/cancelZ\x13\"\x11/jobs/{id}/cancel\x12r\n\x08WatchJob\x12\x1a.apigpu.v1.WatchJobRequest\x1a\x1b.apigpu.v1.WatchJobResponse\"+\x82\xd3\xe4\x93\x02%\x12\x0f/job/{id}/watchZ\x12\x12\x10/jobs/{id}/watch0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -53,6 +54,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OUTPUT'].fields_by_name['image_url']._serialized_options = b'\322\363\030\014Z\n^https?://'
   _globals['_OUTPUT'].fields_by_name['files']._loaded_options = None
   _globals['_OUTPUT'].fields_by_name['files']._serialized_options = b'\322\363\030\002P\001'
+  _globals['_OUTPUT'].fields_by_name['duration']._loaded_options = None
+  _globals['_OUTPUT'].fields_by_name['duration']._serialized_options = b'\322\363\030\t)\000\000\000\000\000\000\000\000'
+  _globals['_OUTPUT'].fields_by_name['scenes']._loaded_options = None
+  _globals['_OUTPUT'].fields_by_name['scenes']._serialized_options = b'\322\363\030\002P\001'
   _globals['_SUBMITJOBREQUEST'].fields_by_name['operation']._loaded_options = None
   _globals['_SUBMITJOBREQUEST'].fields_by_name['operation']._serialized_options = b'\322\363\030\002\010\001'
   _globals['_SUBMITJOBREQUEST'].fields_by_name['wait_seconds']._loaded_options = None
@@ -103,38 +108,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_JOBSERVICE'].methods_by_name['CancelJob']._serialized_options = b'\202\323\344\223\002\'\"\020/job/{id}/cancelZ\023\"\021/jobs/{id}/cancel'
   _globals['_JOBSERVICE'].methods_by_name['WatchJob']._loaded_options = None
   _globals['_JOBSERVICE'].methods_by_name['WatchJob']._serialized_options = b'\202\323\344\223\002%\022\017/job/{id}/watchZ\022\022\020/jobs/{id}/watch'
-  _globals['_PHASE']._serialized_start=2592
-  _globals['_PHASE']._serialized_end=2676
-  _globals['_JOB']._serialized_start=147
-  _globals['_JOB']._serialized_end=748
-  _globals['_JOB_STATUS']._serialized_start=628
-  _globals['_JOB_STATUS']._serialized_end=748
-  _globals['_OUTPUT']._serialized_start=751
-  _globals['_OUTPUT']._serialized_end=1103
-  _globals['_SUBMITJOBREQUEST']._serialized_start=1106
-  _globals['_SUBMITJOBREQUEST']._serialized_end=1283
-  _globals['_SUBMITJOBRESPONSE']._serialized_start=1285
-  _globals['_SUBMITJOBRESPONSE']._serialized_end=1333
-  _globals['_GETJOBREQUEST']._serialized_start=1335
-  _globals['_GETJOBREQUEST']._serialized_end=1430
-  _globals['_GETJOBRESPONSE']._serialized_start=1432
-  _globals['_GETJOBRESPONSE']._serialized_end=1477
-  _globals['_LISTJOBSREQUEST']._serialized_start=1480
-  _globals['_LISTJOBSREQUEST']._serialized_end=1639
-  _globals['_LISTJOBSRESPONSE']._serialized_start=1641
-  _globals['_LISTJOBSRESPONSE']._serialized_end=1754
-  _globals['_CANCELJOBREQUEST']._serialized_start=1756
-  _globals['_CANCELJOBREQUEST']._serialized_end=1808
-  _globals['_CANCELJOBRESPONSE']._serialized_start=1810
-  _globals['_CANCELJOBRESPONSE']._serialized_end=1884
-  _globals['_WATCHJOBREQUEST']._serialized_start=1886
-  _globals['_WATCHJOBREQUEST']._serialized_end=1960
-  _globals['_WATCHJOBRESPONSE']._serialized_start=1963
-  _globals['_WATCHJOBRESPONSE']._serialized_end=2164
-  _globals['_QUEUED']._serialized_start=2166
-  _globals['_QUEUED']._serialized_end=2269
-  _globals['_PROGRESS']._serialized_start=2272
-  _globals['_PROGRESS']._serialized_end=2590
-  _globals['_JOBSERVICE']._serialized_start=2679
-  _globals['_JOBSERVICE']._serialized_end=3219
+  _globals['_PHASE']._serialized_start=2712
+  _globals['_PHASE']._serialized_end=2796
+  _globals['_JOB']._serialized_start=170
+  _globals['_JOB']._serialized_end=771
+  _globals['_JOB_STATUS']._serialized_start=651
+  _globals['_JOB_STATUS']._serialized_end=771
+  _globals['_OUTPUT']._serialized_start=774
+  _globals['_OUTPUT']._serialized_end=1223
+  _globals['_SUBMITJOBREQUEST']._serialized_start=1226
+  _globals['_SUBMITJOBREQUEST']._serialized_end=1403
+  _globals['_SUBMITJOBRESPONSE']._serialized_start=1405
+  _globals['_SUBMITJOBRESPONSE']._serialized_end=1453
+  _globals['_GETJOBREQUEST']._serialized_start=1455
+  _globals['_GETJOBREQUEST']._serialized_end=1550
+  _globals['_GETJOBRESPONSE']._serialized_start=1552
+  _globals['_GETJOBRESPONSE']._serialized_end=1597
+  _globals['_LISTJOBSREQUEST']._serialized_start=1600
+  _globals['_LISTJOBSREQUEST']._serialized_end=1759
+  _globals['_LISTJOBSRESPONSE']._serialized_start=1761
+  _globals['_LISTJOBSRESPONSE']._serialized_end=1874
+  _globals['_CANCELJOBREQUEST']._serialized_start=1876
+  _globals['_CANCELJOBREQUEST']._serialized_end=1928
+  _globals['_CANCELJOBRESPONSE']._serialized_start=1930
+  _globals['_CANCELJOBRESPONSE']._serialized_end=2004
+  _globals['_WATCHJOBREQUEST']._serialized_start=2006
+  _globals['_WATCHJOBREQUEST']._serialized_end=2080
+  _globals['_WATCHJOBRESPONSE']._serialized_start=2083
+  _globals['_WATCHJOBRESPONSE']._serialized_end=2284
+  _globals['_QUEUED']._serialized_start=2286
+  _globals['_QUEUED']._serialized_end=2389
+  _globals['_PROGRESS']._serialized_start=2392
+  _globals['_PROGRESS']._serialized_end=2710
+  _globals['_JOBSERVICE']._serialized_start=2799
+  _globals['_JOBSERVICE']._serialized_end=3339
 # @@protoc_insertion_point(module_scope)
