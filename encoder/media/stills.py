@@ -18,9 +18,9 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
 from apigpu.v1 import video_pb2
-from encoder.media import containers, heif, probe, signatures, still_colors, streams
+from encoder.media import containers, heif, probe, signatures, still_colors, streams, wholeness
 from encoder.media.heif import HeifPicture
-from encoder.media.info import ColorTags, MediaInfo, Source, VideoStream, bad_input
+from encoder.media.info import CUT_OFF_TEXT, ColorTags, MediaInfo, Source, VideoStream, bad_input
 from encoder.media.reading import note_reading
 from encoder.media.still_colors import CMYK, GRAY, RGB, BadProfile, Conversion, Profile
 
@@ -100,6 +100,23 @@ def prepare(source: Source, folder: Path, mark: str = "") -> Still:
         still = replace(still, table=f"{mark}{TABLE}")
         still_colors.write_table(conversion, folder / still.table)
     return replace(still, warnings=tuple(warnings))
+
+
+def check(source: Source) -> None:
+    """Raise InvalidArgument for a file of which no still can be made, as far as its head and its end tell."""
+    signatures.check_image(source)
+    with _opened(source) as picture:
+        if picture is None:
+            if probe.head(source).startswith(TIFF_HEADS):
+                raise bad_input(source, UNREADABLE_TIFF)
+            probe.probe_image(source)
+            return
+        streams.check_size(source, *picture.size)
+        _check_raw(source, picture)
+        # What cameras append can look like it: only then is the picture decoded.
+        is_suspect = not source.allow_partial and wholeness.is_still_cut_off(source.path)
+        if is_suspect and not _attempt(lambda: bool(picture.load()) or True, False):
+            raise bad_input(source, CUT_OFF_TEXT)
 
 
 def _open(source: Source, picture: Any, described: HeifPicture | None, decoded: Path) -> Still:

@@ -36,9 +36,9 @@ class PlanningSettings:
 
 @dataclass(frozen=True)
 class PlanRequest:
-    """A task: a serialized apigpu.v1.Operation; its inputs, by field the name of the file in `folder`; the path that
-    the result is to be written to; the name of the codec; the seconds of processor time that planning may take; by
-    field what is said of its encoding."""
+    """A task: a serialized apigpu.v1.Operation, or in its place a serialized StoryPart; its inputs, by field the name of
+    the file in `folder`; the path that the result is to be written to; the name of the codec; the seconds of processor
+    time that planning may take; by field what is said of its encoding; the fields of inputs that are outlines."""
 
     operation: bytes
     inputs: dict[str, str]
@@ -48,6 +48,8 @@ class PlanRequest:
     threads: int
     cpu_seconds: int
     charsets: dict[str, str] = field(default_factory=dict)
+    part: bytes = b""
+    outlines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,8 +111,8 @@ class FileData:
 
 @dataclass(frozen=True)
 class PlanData:
-    """A plan. A run that can only be made after those before it is None. `warnings` are serialized apigpu.v1.Warning;
-    `font_tiers` tells how many tiers of fonts were read for it."""
+    """A plan. A run that can only be made after those before it is None. `warnings` are serialized apigpu.v1.Warning,
+    `further` FurtherTask, `scenes` SceneSpan; `font_tiers` tells how many tiers of fonts were read for it."""
 
     runs: tuple[RunData | None, ...]
     field: str
@@ -122,6 +124,8 @@ class PlanData:
     content_type: str
     files: tuple[FileData, ...]
     font_tiers: int
+    further: tuple[bytes, ...] = ()
+    scenes: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True)
