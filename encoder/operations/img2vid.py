@@ -29,7 +29,7 @@ def plan(request: video_pb2.Img2VidRequest, context: PlanContext) -> Plan:
     container_options = container(request)
     source = context.source("images.image_url" if request.images else "url_image")
     count, rate = _frame_count(request)
-    clip, motion, background = _clip_size(request), _motion(request), _background(request)
+    clip, motion, background = _clip_size(request), _motion(request), check_background(request.background)
     prepared = still_levels.prepare(source, context.folder, StillView(clip, motion, request.fit, background))
     frames = StillFrames(prepared.levels, clip, motion, count, source.field)
     return Plan(
@@ -56,8 +56,8 @@ def _frame_count(request: video_pb2.Img2VidRequest) -> tuple[int, Fraction]:
     return max(round(seconds * rate), 1), Fraction(rate).limit_denominator(1001)
 
 
-def _clip_size(request: video_pb2.Img2VidRequest) -> Size:
-    clip = Size(request.width or CLIP.width, request.height or CLIP.height)
+def check_clip_size(clip: Size) -> Size:
+    """Return the size of a result. Raises InvalidArgument for one that H.264 does not take, or that is too large."""
     for name, side in {"width": clip.width, "height": clip.height}.items():
         if side % 2:
             raise InvalidArgument.field(name, f"{side} is odd, and H.264 takes even sizes; give {side + 1}.")
@@ -67,13 +67,18 @@ def _clip_size(request: video_pb2.Img2VidRequest) -> Size:
     return clip
 
 
+def _clip_size(request: video_pb2.Img2VidRequest) -> Size:
+    return check_clip_size(Size(request.width or CLIP.width, request.height or CLIP.height))
+
+
 def _motion(request: video_pb2.Img2VidRequest) -> Motion:
     own = len(request.images) > 0 and request.images[0].HasField("motion")
     return sampling.complete_motion(request.images[0].motion if own else request.motion)
 
 
-def _background(request: video_pb2.Img2VidRequest) -> str:
-    background = request.background or BACKGROUND
+def check_background(color: str) -> str:
+    """Return a background, black when none is given. Raises InvalidArgument for what is no color."""
+    background = color or BACKGROUND
     if not COLOR.fullmatch(background):
         raise InvalidArgument.field("background", f"'{background}' is no color; give one like #202020.")
     return background

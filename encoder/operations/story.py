@@ -4,15 +4,14 @@ long everything is, lays the scenes out, and answers with the tasks that make th
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
-from apigpu.encoder.v1 import encoder_pb2
 from apigpu.encoder.v1 import story_pb2 as parts_pb2
 from apigpu.v1 import story_pb2, video_pb2
-from encoder.codecs.base import X264, Codec
 from encoder.media.info import Size
-from encoder.operations import img2vid, story_captions, story_join, story_reading, story_scene, story_sound
+from encoder.operations import img2vid, story_captions, story_reading, story_tasks
 from encoder.operations.deviations import Note, gather
 from encoder.operations.plan import Plan, PlanContext
-from encoder.operations.story_reading import Faults, SceneReading, StoryReading
+from encoder.operations.story_reading import Faults, StoryReading
+from encoder.operations.story_tasks import TaskWriter
 from encoder.story.timeline import SceneLength, Timeline, find_faults, lay_out
 from encoder.story.transitions import CUT
 from servicekit.errors import InvalidArgument
@@ -35,8 +34,8 @@ NO_LENGTH = (
     "the story, or a narration of the whole story (url_audio), of which such scenes share what is left."
 )
 TOO_LITTLE_LEFT = (
-    "of the narration of the story {:.3f} s are left for {} scenes whose length nothing says; give them duracao, or the "
-    "others less."
+    "of the narration of the story {:.3f} s are left for {} scenes whose length nothing says; give them duracao, or "
+    "the others less."
 )
 
 
@@ -57,7 +56,7 @@ def plan(request: video_pb2.StoryRequest, context: PlanContext) -> Plan:
         rate_seconds=timeline.rate.denominator,
         frames=timeline.frames,
     )
-    writer = PartWriter(request, reading, transitions, timeline, film, background, captions is not None, context.codec)
+    writer = TaskWriter(request, reading, transitions, timeline, film, background, captions is not None, context.codec)
     return Plan(
         runs=(),
         field="scenes",
@@ -68,14 +67,12 @@ def plan(request: video_pb2.StoryRequest, context: PlanContext) -> Plan:
         content_type=story_captions.TYPE if captions is not None else "",
         further=tuple(writer.tasks()),
         scenes=tuple(
-            story_pb2.SceneSpan(id=name, start=float(place.start / timeline.rate), end=float(place.stop / timeline.rate))
-            for name, place in zip(_names(request), timeline.places, strict=True)
+            story_pb2.SceneSpan(
+                id=name, start=float(place.start / timeline.rate), end=float(place.stop / timeline.rate)
+            )
+            for name, place in zip(story_tasks.names(request), timeline.places, strict=True)
         ),
     )
-
-
-def _names(request: video_pb2.StoryRequest) -> list[str]:
-    return [scene.id or str(number) for number, scene in enumerate(request.scenes, 1)]
 
 
 def _size(request: video_pb2.StoryRequest) -> Size:
@@ -107,7 +104,7 @@ def _lay_out(
     faults.check()
     for fault in find_faults(lengths, between, rate):
         scene = request.scenes[fault.scene]
-        is_own = not fault.field or scene.HasField(fault.field)
+        is_own = not fault.field or scene.HasField("transition")
         name = f"scenes[{fault.scene}]" + (f".{fault.field}" if fault.field and is_own else "")
         faults.add(name, fault.text if is_own else f"the transition after it: {fault.text}")
     faults.check()
@@ -156,8 +153,8 @@ def _notes(request: video_pb2.StoryRequest, reading: StoryReading, timeline: Tim
         shown = float((place.end - place.begin) / rate)
         if read.is_video and shown > read.video_seconds + 1 / float(rate):
             text = (
-                f"the video lasts {read.video_seconds:.3f} s, and its scene {shown:.3f} s: its last picture stands still "
-                "for the rest. Give a longer video, or a shorter scene."
+                f"the video lasts {read.video_seconds:.3f} s, and its scene {shown:.3f} s: its last picture stands "
+                "still for the rest. Give a longer video, or a shorter scene."
             )
             yield Note("SCENE_HELD", f"{name}.url_video", text, {"seconds": f"{shown - read.video_seconds:.3f}"})
         said = float((place.stop - place.start) / rate)
@@ -166,8 +163,8 @@ def _notes(request: video_pb2.StoryRequest, reading: StoryReading, timeline: Tim
         off = float(place.start / rate) - getattr(scene, "from")
         if scene.HasField("from") and abs(off) > 1 / float(rate):
             text = (
-                f"the scene is seen from {float(place.start / rate):.3f} s on, not from the second of the narration that "
-                "it is for; have the scenes before it end there."
+                f"the scene is seen from {float(place.start / rate):.3f} s on, not from the second of the narration "
+                "that it is for; have the scenes before it end there."
             )
             yield Note("SCENE_OFF_NARRATION", f"{name}.from", text, {"seconds": f"{off:.3f}"})
     if reading.narration_seconds > float(timeline.seconds) + SPARE_SECONDS:
@@ -180,144 +177,3 @@ def _narration_cut(name: str, what: str, seconds: float, heard: float) -> Note:
         f"{what} longer."
     )
     return Note("NARRATION_CUT", name, text, {"seconds": f"{seconds - heard:.3f}"})
-
-
-class PartWriter:
-    """Writes the tasks that a story goes on with."""
-
-    def __init__(
-        self,
-        request: video_pb2.StoryRequest,
-        reading: StoryReading,
-        transitions: Sequence[story_pb2.Transition],
-        timeline: Timeline,
-        film: parts_pb2.Film,
-        background: str,
-        has_captions: bool,
-        codec: Codec,
-    ) -> None:
-        self._request = request
-        self._reading = reading
-        self._transitions = transitions
-        self._timeline = timeline
-        self._film = film
-        self._background = background
-        self._has_captions = has_captions
-        self._codec = codec
-
-    def tasks(self) -> Iterator[encoder_pb2.FurtherTask]:
-        """Yield the tasks: the scenes, the sound where there is any, the joining."""
-        count = len(self._reading.scenes)
-        for number in range(count):
-            yield self._scene_task(number)
-        sound = self._sound_part()
-        fields = [*filter(None, (sound.narration, sound.music)), *dict.fromkeys(one.field for one in sound.sounds)]
-        if fields:
-            part = parts_pb2.StoryPart(sound=sound).SerializeToString()
-            inputs = [_source_input(name) for name in fields]
-            yield encoder_pb2.FurtherTask(part=part, inputs=inputs, item="sound", kind="story.sound")
-        yield self._join_task(count, has_sound=bool(fields))
-
-    def _scene_task(self, number: int) -> encoder_pb2.FurtherTask:
-        scene = self._scene_part(number)
-        fields = [scene.picture.field, *([scene.next.field] if scene.transition_frames else [])]
-        inputs = [_source_input(name) for name in fields]
-        if self._has_captions:
-            inputs.append(encoder_pb2.FurtherInput(field=story_captions.FIELD, planned=True))
-        return encoder_pb2.FurtherTask(
-            part=parts_pb2.StoryPart(scene=scene).SerializeToString(),
-            inputs=inputs,
-            item=f"scene {_names(self._request)[number]}",
-            kind="story.scene",
-            codec=self._codec.name,
-            frames=scene.frames,
-        )
-
-    def _scene_part(self, number: int) -> parts_pb2.ScenePart:
-        first, frames = list(self._timeline.pieces())[number]
-        part = parts_pb2.ScenePart(
-            film=self._film,
-            first_frame=first,
-            frames=frames,
-            picture=self._picture(number, first - self._timeline.places[number].begin),
-            has_captions=self._has_captions,
-            allow_partial=self._request.allow_partial,
-        )
-        if isinstance(self._codec, X264):
-            part.x264_preset, part.x264_crf = self._codec.preset, self._codec.crf
-        if transition_frames := self._timeline.transition_frames(number):
-            part.transition.CopyFrom(self._transitions[number])
-            part.transition_frames = transition_frames
-            part.next.CopyFrom(self._picture(number + 1, 0))
-        return part
-
-    def _picture(self, number: int, first: int) -> parts_pb2.ScenePicture:
-        scene, read, place = self._request.scenes[number], self._reading.scenes[number], self._timeline.places[number]
-        picture = parts_pb2.ScenePicture(
-            field=read.picture,
-            first=first,
-            frames=place.end - place.begin,
-            is_video=read.is_video,
-            fit=scene.fit if scene.HasField("fit") else self._request.fit,
-            background=self._background if self._request.background else "",
-        )
-        if read.is_video:
-            picture.start, picture.end = scene.start, scene.end
-        else:
-            picture.motion.CopyFrom(scene.motion if scene.HasField("motion") else self._request.motion)
-        return picture
-
-    def _sound_part(self) -> parts_pb2.SoundPart:
-        request = self._request
-        part = parts_pb2.SoundPart(
-            film=self._film,
-            narration="url_audio" if request.url_audio else "",
-            music="url_music" if request.url_music else "",
-            narration_gain=request.narration_gain,
-            soundtrack=request.soundtrack,
-            allow_partial=request.allow_partial,
-        )
-        for number, read in enumerate(self._reading.scenes):
-            if read.is_heard:
-                part.sounds.append(self._video_sound(number))
-            if read.voice_seconds:
-                place = self._timeline.places[number]
-                part.sounds.add(
-                    field=f"scenes[{number}].url_audio",
-                    begin=place.start,
-                    end=place.stop,
-                    gain=request.narration_gain,
-                    is_voice=True,
-                )
-        return part
-
-    def _video_sound(self, number: int) -> parts_pb2.SceneSound:
-        scene, place, timeline = self._request.scenes[number], self._timeline.places[number], self._timeline
-        return parts_pb2.SceneSound(
-            field=self._reading.scenes[number].picture,
-            begin=place.begin,
-            end=place.end,
-            fade_in=timeline.transition_frames(number - 1) if number else 0,
-            fade_out=timeline.transition_frames(number),
-            gain=scene.gain,
-            start=scene.start,
-            seconds=self._reading.scenes[number].video_seconds,
-        )
-
-    def _join_task(self, scenes: int, *, has_sound: bool) -> encoder_pb2.FurtherTask:
-        part = parts_pb2.JoinPart(film=self._film, has_sound=has_sound, container=self._request.container)
-        part.pieces.extend(frames for _, frames in self._timeline.pieces())
-        inputs = [encoder_pb2.FurtherInput(field=f"{story_join.PIECES}[{number}]", task=number) for number in range(scenes)]
-        if has_sound:
-            inputs.append(encoder_pb2.FurtherInput(field=story_join.SOUND, task=scenes))
-        return encoder_pb2.FurtherTask(
-            part=parts_pb2.StoryPart(join=part).SerializeToString(),
-            inputs=inputs,
-            is_result=True,
-            item="film",
-            kind="story.join",
-        )
-
-
-def _source_input(name: str) -> encoder_pb2.FurtherInput:
-    return encoder_pb2.FurtherInput(field=name, request_field=name)

@@ -69,8 +69,8 @@ class Faults:
 
 @dataclass(frozen=True)
 class SceneReading:
-    """What a scene is made of: the field of its picture, seconds of its video from `start` on (0 of a still), and of its
-    own narration (0 without one); whether its video is heard; and its length, None where nothing tells it."""
+    """What a scene is made of: the field of its picture, seconds of its video from `start` on (0 of a still), and of
+    its own narration (0 without one); whether its video is heard; and its length, None where nothing tells it."""
 
     picture: str
     is_video: bool

@@ -1,7 +1,7 @@
 """The piece of a story that one scene makes: its frames up to the end of the transition after it, with captions, as
 video that is to be joined with the others by copying."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
@@ -25,7 +25,6 @@ from encoder.operations.still_levels import StillView, prepare
 from encoder.story import fitting, transitions
 from encoder.story.fitting import Cut, Target
 from encoder.story.transitions import Passage
-from servicekit.errors import InvalidArgument
 
 BLACK = "#000000"
 NEXT = "next-"
@@ -45,8 +44,8 @@ class Frames:
 
 
 def plan(part: story_pb2.ScenePart, context: PlanContext) -> Plan:
-    """Plan a scene's piece. All pieces of a film are made alike, to the parameter sets of the codec, and end in the same
-    filters, so that they can stand in one track."""
+    """Plan a scene's piece. All pieces of a film are made alike, to the parameter sets of the codec, so that they can
+    stand in one track."""
     rate = Fraction(part.film.rate_frames, part.film.rate_seconds)
     body = part.frames - part.transition_frames
     own = _open(part, part.picture, part.frames, context)
@@ -135,11 +134,12 @@ def _blended(
         return own.stream or _piped(size, passage.rate), own.still
     if own.still is not None and following.still is not None:
         generate: Generate = StillTurns(own.still, following.still, passage.before)
-        return transitions.blend(*transitions.take_turns(_piped(size, passage.rate), passage), passage), generate
+        one, other = transitions.take_turns(_piped(size, passage.rate), passage)
+        return transitions.blend(one, other, passage), generate
     one = own.stream or _piped(size, passage.rate)
     other = following.stream or _piped(size, passage.rate)
-    blended = transitions.blend(*(transitions.at_rate(each, passage.rate) for each in (one, other)), passage)
-    return blended, own.still or following.still
+    one, other = (transitions.at_rate(each, passage.rate) for each in (one, other))
+    return transitions.blend(one, other, passage), own.still or following.still
 
 
 def _piped(size: Size, rate: Fraction) -> Any:

@@ -44,7 +44,7 @@ class Heard:
     def open(self) -> Any:
         """Return the sound as a stream in the common format, from where it begins to be heard."""
         sought = self.start - LEAD_SECONDS if self.info.demuxer in SEEKABLE else 0.0
-        options = {"ss": f"{sought:.6f}"} if sought > 0 and not self.info.is_cut_off else {}
+        options: dict[str, Any] = {"ss": f"{sought:.6f}"} if sought > 0 and not self.info.is_cut_off else {}
         left = self.start - sought if options else self.start
         # Inputs that are alike in all would count as one: each has a queue of another length.
         options |= {"thread_queue_size": QUEUED_PACKETS + self.number}
@@ -98,7 +98,10 @@ class Mix:
             lanes.samples_at(frame, self.rate)
             for frame in (sound.begin, sound.begin + sound.fade_in, sound.end - sound.fade_out, sound.end)
         )
-        return LaneSound(_louder(heard.open(), sound.gain), begin, end, faded_in - begin, end - faded_out)
+        stream = heard.open()
+        if sound.seconds:
+            stream = stream.filter("atrim", end=f"{sound.seconds:.6f}")
+        return LaneSound(_louder(stream, sound.gain), begin, end, faded_in - begin, end - faded_out)
 
 
 def plan(part: story_pb2.SoundPart, context: PlanContext) -> Plan:

@@ -36,9 +36,10 @@ class PlanningSettings:
 
 @dataclass(frozen=True)
 class PlanRequest:
-    """A task: a serialized apigpu.v1.Operation, or in its place a serialized StoryPart; its inputs, by field the name of
-    the file in `folder`; the path that the result is to be written to; the name of the codec; the seconds of processor
-    time that planning may take; by field what is said of its encoding; the fields of inputs that are outlines."""
+    """A task: a serialized apigpu.v1.Operation, or in its place a serialized StoryPart; its inputs, by field the name
+    of the file in `folder`; the path that the result is to be written to; the name of the codec; the seconds of
+    processor time that planning may take; by field what is said of its encoding; the fields of inputs that are
+    outlines."""
 
     operation: bytes
     inputs: dict[str, str]

@@ -64,11 +64,15 @@ class Timeline:
         """Return for how many frames a scene and the next one are both seen; 0 for a cut, and for the last one."""
         return self.places[scene].end - self.places[scene + 1].begin if scene + 1 < len(self.places) else 0
 
-    def pieces(self) -> Iterator[tuple[int, int]]:
-        """Yield the first frame and the number of frames of each scene's piece of the film, which ends with the
+    def piece(self, scene: int) -> tuple[int, int]:
+        """Return the first frame and the number of frames of a scene's piece of the film, which ends with the
         transition after it: so no piece shows more than its scene and the next one."""
-        ends = (0, *(place.end for place in self.places))
-        return ((first, after - first) for first, after in pairwise(ends))
+        first = self.places[scene - 1].end if scene else 0
+        return first, self.places[scene].end - first
+
+    def pieces(self) -> Iterator[tuple[int, int]]:
+        """Yield the first frame and the number of frames of each piece."""
+        return map(self.piece, range(len(self.places)))
 
 
 def lay_out(lengths: Sequence[SceneLength], transitions: Sequence[Fraction], rate: Fraction) -> Timeline:

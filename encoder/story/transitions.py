@@ -63,8 +63,8 @@ def _fade_through_black(one: Any, other: Any, passage: Passage) -> Any:
 
 
 def take_turns(stream: Any, passage: Passage) -> tuple[Any, Any]:
-    """Return the pictures of two scenes that come in one stream: the one scene alone before the transition, then each of
-    them by turns."""
+    """Return the pictures of two scenes that come in one stream: the one scene alone before the transition, then each
+    of them by turns."""
     parts = stream.filter_multi_output("split", 2)
     turn = f"mod(max(n-{passage.before},0),2)"
     one, other = (

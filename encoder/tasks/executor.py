@@ -99,8 +99,8 @@ class Reservation:
 
 @dataclass(frozen=True)
 class Work:
-    """A task whose inputs have arrived: its operation, or the part of one that it is, its inputs by field, what it has of
-    the encoder, who is told of its progress, and what sends its results."""
+    """A task whose inputs have arrived, by field, what it has of the encoder, who is told of its progress, and what
+    sends its results."""
 
     task: encoder_pb2.Task
     sources: Mapping[str, Source]
@@ -196,6 +196,8 @@ class TaskExecutor:
                         await work.report(_complete(progress, plan.frames_total))
                 await running.finish()
         summary = await planner.check() if plan.has_result else encoder_pb2.Summary()
+        if plan.further:  # of what is to come
+            summary.duration_seconds, summary.frames = plan.duration_seconds, plan.frames_total
         planner.end()
         summary.encode_seconds = time.monotonic() - work.started_at
         if plan.has_result:

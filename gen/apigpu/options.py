@@ -343,14 +343,15 @@ class Transition:
     ] = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Scene:
     """One scene of a story: a still or a video.
 
-    It lasts `duracao`; when not given, as long as its own narration and `pause`; without one, from `from` to `to`;
-    a video without any of these as long as it is.
+    It lasts `seconds`; when not given, as long as its own narration and `pause`; without one, from `from_seconds`
+    to `to_seconds`; a video without any of these as long as it is.
 
     Attributes:
+        id: Names the scene in the answer, another one for each scene. When not given, its place does, from 1.
         image: Source of the still. A scene has this or `video`.
         video: Source of the video.
         seconds: Seconds of the scene. A video that is shorter stands still at its last frame. From 0.1 to 3600.
@@ -361,7 +362,7 @@ class Scene:
         to_seconds: Second of the narration of the whole story at which the scene ends; goes with `from_seconds`.
             From 0 to 1000000.
         motion: The camera over the still; that of the story when not given.
-        fit: How a picture of another shape is fitted in; as the story has it when not given. Default: cover.
+        fit: How a picture of another shape is fitted in; as the story has it when not given.
         start: Seconds of the video to leave out at its start. From 0 to 1000000.
         end: Second of the video at which it is cut off; its end when not given. From 0 to 1000000.
         muted: The sound of the video is left out.
@@ -369,7 +370,8 @@ class Scene:
         transition: What is seen between this scene and the next one; as the story has it when not given.
     """
 
-    image: Source
+    id: Annotated[str | None, Option("Names the scene in the answer, another one for each scene.", "id")] = None
+    image: Annotated[Source | None, Option("Source of the still.", "image")] = None
     video: Annotated[Source | None, Option("Source of the video.", "video")] = None
     seconds: Annotated[float | None, Option("Seconds of the scene.", "seconds", minimum=0.1, maximum=3600)] = None
     narration: Annotated[
@@ -401,10 +403,7 @@ class Scene:
         Motion | None, Option("The camera over the still; that of the story when not given.", "motion")
     ] = None
     fit: Annotated[
-        Fit | None,
-        Option(
-            "How a picture of another shape is fitted in; as the story has it when not given.", "fit", default="cover"
-        ),
+        Fit | None, Option("How a picture of another shape is fitted in; as the story has it when not given.", "fit")
     ] = None
     start: Annotated[
         float | None, Option("Seconds of the video to leave out at its start.", "start", minimum=0, maximum=1000000)
@@ -658,7 +657,6 @@ class StoryOptions(TypedDict, total=False):
     """Options of an operation: Make a finished film of scenes, with narration, music and captions.
 
     Attributes:
-        scenes: The scenes, in their order.
         narration: Source of the narration of the whole film, which begins with it.
         narration_gain: Gain of the narration, dB, of that of the whole film and of those of the scenes. From -60 to
             20. Default: 0.
@@ -692,7 +690,6 @@ class StoryOptions(TypedDict, total=False):
         container: The kind of file to make. Default: mp4.
     """
 
-    scenes: Annotated[Iterable[Scene] | None, Option("The scenes, in their order.", "scenes")]
     narration: Annotated[
         Source | None, Option("Source of the narration of the whole film, which begins with it.", "narration")
     ]
@@ -813,7 +810,9 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "story": Operation(
         "Make a finished film of scenes, with narration, music and captions.",
-        {},
+        {
+            "scenes": Input("The scenes, in their order.", is_many=True),
+        },
         StoryOptions,
     ),
 }

@@ -110,7 +110,7 @@ class Scene(_message.Message):
     GAIN_FIELD_NUMBER: _builtins.int
     TRANSITION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """Names the scene in the answer, another one for each scene; its place, from 1, when not given."""
+    """Names the scene in the answer, another one for each scene. When not given, its place does, from 1."""
     image_url: _builtins.str
     """Source of the still. A scene has this or `url_video`."""
     url_video: _builtins.str

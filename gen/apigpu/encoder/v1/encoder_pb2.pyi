@@ -378,8 +378,8 @@ class Summary(_message.Message):
 
     @_builtins.property
     def further(self) -> _containers.RepeatedCompositeFieldContainer[Global___FurtherTask]:
-        """Further tasks, which the job goes on with. A task that answers with some has no result of its own: `size_bytes` is
-        0, and nothing is sent.
+        """Further tasks, which the job goes on with. A task that answers with some may do without a result of its own:
+        `size_bytes` is 0 then, and nothing is sent. One that it has is for them alone.
         """
 
     @_builtins.property
@@ -469,24 +469,28 @@ class FurtherInput(_message.Message):
     FIELD_FIELD_NUMBER: _builtins.int
     REQUEST_FIELD_FIELD_NUMBER: _builtins.int
     TASK_FIELD_NUMBER: _builtins.int
+    PLANNED_FIELD_NUMBER: _builtins.int
     field: _builtins.str
     """The task's own name for it: "picture", "pieces[3]"."""
     request_field: _builtins.str
     """The field of the job's request that names it, by its path: "scenes[7].image_url"."""
     task: _builtins.int
     """The result of another further task: index into `Summary.further`."""
+    planned: _builtins.bool
+    """The result of the task that answered with it."""
     def __init__(
         self,
         *,
         field: _builtins.str = ...,
         request_field: _builtins.str = ...,
         task: _builtins.int = ...,
+        planned: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["request_field", b"request_field", "source", b"source", "task", b"task"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["planned", b"planned", "request_field", b"request_field", "source", b"source", "task", b"task"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "request_field", b"request_field", "source", b"source", "task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "planned", b"planned", "request_field", b"request_field", "source", b"source", "task", b"task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["request_field", "task"]  # noqa: Y015
+    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["request_field", "task", "planned"]  # noqa: Y015
     _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_source) -> _WhichOneofReturnType_source | None: ...
 

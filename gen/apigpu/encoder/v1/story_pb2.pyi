@@ -186,6 +186,7 @@ class ScenePicture(_message.Message):
     MOTION_FIELD_NUMBER: _builtins.int
     FIT_FIELD_NUMBER: _builtins.int
     BACKGROUND_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
     field: _builtins.str
     """The input: "scenes[7].image_url"."""
     first: _builtins.int
@@ -200,6 +201,8 @@ class ScenePicture(_message.Message):
     """How a picture of another shape is fitted in."""
     background: _builtins.str
     """Color of bars, "#RRGGBB"; black when not given."""
+    end: _builtins.float
+    """Second of the video at which it is cut off; its end when 0."""
     @_builtins.property
     def motion(self) -> _motion_pb2.Motion:
         """The camera over a still."""
@@ -215,10 +218,11 @@ class ScenePicture(_message.Message):
         motion: _motion_pb2.Motion | None = ...,
         fit: _motion_pb2.Fit.ValueType = ...,
         background: _builtins.str = ...,
+        end: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["motion", b"motion"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["background", b"background", "field", b"field", "first", b"first", "fit", b"fit", "frames", b"frames", "is_video", b"is_video", "motion", b"motion", "start", b"start"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["background", b"background", "end", b"end", "field", b"field", "first", b"first", "fit", b"fit", "frames", b"frames", "is_video", b"is_video", "motion", b"motion", "start", b"start"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -290,6 +294,7 @@ class SceneSound(_message.Message):
     GAIN_FIELD_NUMBER: _builtins.int
     START_FIELD_NUMBER: _builtins.int
     IS_VOICE_FIELD_NUMBER: _builtins.int
+    SECONDS_FIELD_NUMBER: _builtins.int
     field: _builtins.str
     """The input: the narration of the scene ("scenes[7].url_audio"), or its video ("scenes[7].url_video")."""
     begin: _builtins.int
@@ -306,6 +311,8 @@ class SceneSound(_message.Message):
     """Seconds of the input that are left out at its start."""
     is_voice: _builtins.bool
     """True of a narration, false of the sound of a video."""
+    seconds: _builtins.float
+    """Seconds of the input that are heard at the most; all when 0."""
     def __init__(
         self,
         *,
@@ -317,10 +324,11 @@ class SceneSound(_message.Message):
         gain: _builtins.float = ...,
         start: _builtins.float = ...,
         is_voice: _builtins.bool = ...,
+        seconds: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["begin", b"begin", "end", b"end", "fade_in", b"fade_in", "fade_out", b"fade_out", "field", b"field", "gain", b"gain", "is_voice", b"is_voice", "start", b"start"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["begin", b"begin", "end", b"end", "fade_in", b"fade_in", "fade_out", b"fade_out", "field", b"field", "gain", b"gain", "is_voice", b"is_voice", "seconds", b"seconds", "start", b"start"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
