@@ -191,7 +191,7 @@ ENDINGS: dict[Status, type[ServiceError]] = {
 
 def failure(message: video_pb2.Failure) -> ServiceError:
     """Return the error that a job, or one image of it, carries."""
-    return from_code(message.code, message.message, message.reason)
+    return from_code(message.code, message.message, message.reason, fields=dict(message.fields))
 
 
 class Jobs:
