@@ -25,6 +25,8 @@ IN_ORDER = {"bf": "0"}
 # A camera over one still makes no cut and no fade, and moves evenly: to look for them takes a twentieth of the time,
 # and the file is as large without, to a hundredth of a percent.
 STEADY = {"weightp": "0", "sc_threshold": "0", "b_strategy": "0"}
+# The same for what stands in one track with others: `weightp` is written into its parameter set.
+STEADY_PIECE = {name: value for name, value in STEADY.items() if name != "weightp"}
 
 
 class Query(Protocol):
@@ -123,7 +125,9 @@ class X264:
         if isinstance(frames, FilteredFrames):
             last = frames.last
             lengths = {**IN_ORDER, "bsf:v": f"setts=pts=PTS:dts=DTS:{frame_length(MAX_SECONDS, last)}"} if last else {}
-            return output.run(frames.stream.filter("format", "yuv420p"), {**options, **frames.timing, **lengths})
+            steady = STEADY_PIECE if frames.steady else {}
+            picture = frames.stream.filter("format", "yuv420p")
+            return output.run(picture, {**options, **steady, **frames.timing, **lengths}, stdin=frames.stdin)
         size = f"{frames.size.width}x{frames.size.height}"
         raw = ffmpeg.input("pipe:0", f="rawvideo", pix_fmt="yuv420p", s=size, r=str(frames.frame_rate))
         counted = {**options, **STEADY, "frames:v": str(frames.count)}

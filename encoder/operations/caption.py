@@ -1,7 +1,7 @@
 """caption: subtitles burned into a video, which keeps its size, frame rate, timestamps and sound."""
 
-from collections.abc import Iterable, Iterator, Sequence, Set
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from dataclasses import dataclass, replace
 from itertools import repeat
 
 from apigpu.v1 import video_pb2
@@ -57,32 +57,32 @@ STYLE_IGNORED = video_pb2.Warning(
 )
 
 
+@dataclass(frozen=True)
+class GivenCaptions:
+    """Captions as they were given: their look, the subtitles, what they are, and the faces of the caller's own font."""
+
+    style: Style
+    decoded: DecodedText
+    captions: Subtitles | Script
+    own_faces: Sequence[Face]
+
+    def wraps_unicode(self, script: str) -> bool:
+        """Return True if lines of the script that they became are broken wherever Unicode allows it."""
+        return not isinstance(self.captions, Script) and breaks_anywhere(script)
+
+
 def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
     """Plan a caption task. An odd last row or column of pixels is cropped away: H.264 in yuv420p has none."""
-    style = ass.complete_style(request.style)
     source = context.source("url_video")
-    decoded = _read_subtitles(context.source("url_srt"), request.charset)
-    captions = _parse(decoded.text)
-    own_faces = _read_faces(context.source("url_font")) if request.url_font else []
+    given = read_captions(request, context)
     info, video = probe.probe_video(source)
-    times_warnings = _check_times(captions, source, info, video)
-    # From here on fonts are made to fit, which are the more work.
-    note_reading("url_font" if own_faces else "url_srt")
-    size = _square_pixel_size(video)
-    try:
-        if isinstance(captions, Script):
-            script, warnings = _prepare_script(captions, request, context, own_faces, size)
-        else:
-            script, warnings = _write_script(captions, request, context, own_faces, style, size)
-    except FontError as error:
-        raise _font_error(context.source("url_font"), error) from error
-    (context.folder / SCRIPT).write_text(script, encoding="utf-8")
+    times_warnings = _check_times_of(given.captions, source, info, video)
+    script, warnings = write_captions(given, request, context, _square_pixel_size(video))
     video_input = filters.open_input(source.path.name, info)
     picture = filters.normalize_picture(video_input, info, video)
     repeats = write_repeats(script, source, info, video, context.folder / MOMENTS)
     picture = repeat_pictures(picture, repeats, MOMENTS)
-    wrap_unicode = not isinstance(captions, Script) and breaks_anywhere(script)
-    captioned = filters.draw_captions(picture, SCRIPT, FONTS, wrap_unicode=wrap_unicode)
+    captioned = filters.draw_captions(picture, SCRIPT, FONTS, wrap_unicode=given.wraps_unicode(script))
     frames = filters.filtered_frames(captioned, video_input, video, info.audio)
     frames = replace(frames, last=repeats.last)
     audio = [video_input[str(stream.index)] for stream in info.audio]
@@ -94,13 +94,40 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
         duration_seconds=info.duration_seconds,
         frames_total=video.frames + repeats.count,
         warnings=(
-            *decoded.warnings,
+            *given.decoded.warnings,
             *times_warnings,
             *warnings,
             *gather([*_notes(source, info), *late_notes(repeats)]),
         ),
         streamable=is_streamable(request),
     )
+
+
+def read_captions(request: video_pb2.CaptionRequest, context: PlanContext) -> GivenCaptions:
+    """Read the subtitles of a request, and its font. Raises InvalidArgument."""
+    style = ass.complete_style(request.style)
+    decoded = _read_subtitles(context.source("url_srt"), request.charset)
+    captions = _parse(decoded.text)
+    own_faces = _read_faces(context.source("url_font")) if request.url_font else []
+    return GivenCaptions(style, decoded, captions, own_faces)
+
+
+def write_captions(
+    given: GivenCaptions, request: video_pb2.CaptionRequest, context: PlanContext, size: tuple[int, int]
+) -> tuple[str, list[video_pb2.Warning]]:
+    """Write captions for pictures of a size, in square pixels, as a script with its fonts; return the script, and its
+    warnings. Raises InvalidArgument."""
+    # Fonts are made to fit, which are the more work.
+    note_reading("url_font" if given.own_faces else "url_srt")
+    try:
+        if isinstance(given.captions, Script):
+            script, warnings = _prepare_script(given.captions, request, context, given.own_faces, size)
+        else:
+            script, warnings = _write_script(given.captions, request, context, given.own_faces, given.style, size)
+    except FontError as error:
+        raise _font_error(context.source("url_font"), error) from error
+    (context.folder / SCRIPT).write_text(script, encoding="utf-8")
+    return script, warnings
 
 
 def _notes(source: Source, info: MediaInfo) -> Iterator[Note]:
@@ -130,24 +157,33 @@ def _parse(text: str) -> Subtitles | Script:
         raise _bad_subtitles(error) from error
 
 
-def _check_times(
+def _check_times_of(
     captions: Subtitles | Script, source: Source, info: MediaInfo, video: VideoStream
 ) -> list[video_pb2.Warning]:
+    """Return what `check_times` does for a video. Only where it matters is the end of the pictures counted, which takes
+    time in some files."""
+
+    def end_seconds() -> float:
+        end = packets.end_seconds(source, info, video)
+        return end + packets.start_seconds(source, info, video) if info.demuxer in packets.EXACT_DURATION else end
+
+    return check_times(captions, video.duration_seconds, end_seconds)
+
+
+def check_times(
+    captions: Subtitles | Script, about_seconds: float, end_seconds: Callable[[], float]
+) -> list[video_pb2.Warning]:
     """Return the warnings of captions that are not shown, or not all the time, as they cannot be or the video is too
-    short. Raises InvalidArgument where none is."""
+    short: `about_seconds`, or just so long. Raises InvalidArgument where none is."""
     timed = captions.events if isinstance(captions, Script) else captions.cues
     warnings = cue_warnings.left_out_warnings(captions.left_out)
     if isinstance(captions, Subtitles):
         warnings += cue_warnings.crowd_warnings(captions.cues)
     last_ms = max(caption.end_ms for caption in timed)
-    # Only where it matters is the end of the pictures counted, which takes time in some files.
-    if not last_ms > video.duration_seconds * 1000:
+    if not last_ms > about_seconds * 1000:
         return warnings
-    end_seconds = packets.end_seconds(source, info, video)
-    if info.demuxer in packets.EXACT_DURATION:
-        end_seconds += packets.start_seconds(source, info, video)
     try:
-        return warnings + cue_warnings.late_warnings(timed, end_seconds)
+        return warnings + cue_warnings.late_warnings(timed, end_seconds())
     except SubtitleError as error:
         raise _bad_subtitles(error) from error
 

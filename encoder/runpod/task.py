@@ -195,7 +195,7 @@ class RemoteTasks:
             sources = await self._fetch_inputs(remote, folder.path)
             # The results are counted and digested only; they are sent from their files, so that they can be resent.
             stream = ResultStream(_discard, _discard, is_live=False)
-            summary = await self.executor.run(Work(remote.task.operation, sources, reservation, report, stream))
+            summary = await self.executor.run(Work(remote.task, sources, reservation, report, stream))
             # The first result comes last: where it is, all are.
             for url, file in zip(remote.file_urls, summary.files, strict=False):
                 await self.links.put(url, ExtraFile(file.name, file.content_type).path(folder.result), file)

@@ -37,6 +37,7 @@ from servicekit.tasks import cancel_and_wait, log_and_continue, repeat
 log = structlog.get_logger("gateway.jobs")
 
 MAX_FAILURE_CHARACTERS = 600
+MAX_FAILURE_FIELDS = 50
 
 
 @dataclass(eq=False)
@@ -222,7 +223,8 @@ class Dispatcher:
 
     async def _fail(self, attempt: Attempt, error: ServiceError) -> None:
         ref, error = attempt.ref, final_error(error)
-        failure = Failure(error.number, error.message[:MAX_FAILURE_CHARACTERS], error.reason)
+        fields = tuple(error.fields.items())[:MAX_FAILURE_FIELDS]
+        failure = Failure(error.number, error.message[:MAX_FAILURE_CHARACTERS], error.reason, fields)
         timed_out = isinstance(error, TaskTimedOut)
         log.info("task failed", task=ref.key, code=error.code.name, error=error.message)
 

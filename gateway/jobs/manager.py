@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import structlog
 
 from apigpu.v1 import video_pb2
-from gateway.jobs import graph, model, operation
+from gateway.jobs import checks, graph, model, operation
 from gateway.jobs.claims import IdempotencyKey
 from gateway.jobs.model import Failure, Job, Status
 from gateway.jobs.policy import JobPolicy
@@ -83,7 +83,8 @@ class JobManager:
         """Check the operation and queue it; on return it is on disk. Return the new job, or that which an earlier
         request with the same `idempotency_key` made. Raise AlreadyExists for a key that came with another request."""
         key = IdempotencyKey.of(idempotency_key, wanted.SerializeToString(deterministic=True))
-        operation.check(wanted, self.policy.max_items)
+        checks.check(wanted, self.policy.max_items)
+        wanted = operation.inline_texts(wanted)
         self._check_sources(wanted)
         if key is not None and (made := await self._made_before(key)) is not None:
             return made

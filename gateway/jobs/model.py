@@ -36,11 +36,13 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a task failed: number of the gRPC code, text for the caller, and reason for programs ("": none)."""
+    """Why a task failed: number of the gRPC code, text for the caller, reason for programs ("": none), and what is
+    wrong with which fields of the request."""
 
     code: int
     message: str
     reason: str = ""
+    fields: tuple[tuple[str, str], ...] = field(default=(), metadata=SPARSE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -206,5 +206,9 @@ def _failure(failure: Failure | None) -> video_pb2.Failure | None:
     if failure is None:
         return None
     return video_pb2.Failure(
-        code=failure.code, status=CODES[failure.code].name, message=failure.message, reason=failure.reason
+        code=failure.code,
+        status=CODES[failure.code].name,
+        message=failure.message,
+        reason=failure.reason,
+        fields=dict(failure.fields),
     )

@@ -64,7 +64,7 @@ Container = Literal["mp4", "fragmented-mp4"]
 """The kind of file to make."""
 ImageFormat = Literal["jpeg", "png", "webp"]
 """The kind of image to make."""
-Canvas = Literal["16-9", "9-16", "1-1", "4-5"]
+Canvas = Literal["16:9", "9:16", "1:1", "4:5"]
 """The shape of a film, by name."""
 
 
@@ -343,14 +343,16 @@ class Transition:
     ] = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Scene:
     """One scene of a story: a still or a video.
 
-    It lasts `duracao`; when not given, as long as its own narration and `pause`; without one, from `from` to `to`;
-    a video without any of these as long as it is.
+    It lasts `seconds`; when not given, as long as its own narration and `pause`; without one, from `from_seconds`
+    to `to_seconds`; a video without any of these as long as it is, and a still an even share of what the other
+    scenes leave of the narration of the story.
 
     Attributes:
+        id: Names the scene in the answer, another one for each scene. When not given, its place does, from 1.
         image: Source of the still. A scene has this or `video`.
         video: Source of the video.
         seconds: Seconds of the scene. A video that is shorter stands still at its last frame. From 0.1 to 3600.
@@ -361,7 +363,7 @@ class Scene:
         to_seconds: Second of the narration of the whole story at which the scene ends; goes with `from_seconds`.
             From 0 to 1000000.
         motion: The camera over the still; that of the story when not given.
-        fit: How a picture of another shape is fitted in; as the story has it when not given. Default: cover.
+        fit: How a picture of another shape is fitted in; as the story has it when not given.
         start: Seconds of the video to leave out at its start. From 0 to 1000000.
         end: Second of the video at which it is cut off; its end when not given. From 0 to 1000000.
         muted: The sound of the video is left out.
@@ -369,7 +371,8 @@ class Scene:
         transition: What is seen between this scene and the next one; as the story has it when not given.
     """
 
-    image: Source
+    id: Annotated[str | None, Option("Names the scene in the answer, another one for each scene.", "id")] = None
+    image: Annotated[Source | None, Option("Source of the still.", "image")] = None
     video: Annotated[Source | None, Option("Source of the video.", "video")] = None
     seconds: Annotated[float | None, Option("Seconds of the scene.", "seconds", minimum=0.1, maximum=3600)] = None
     narration: Annotated[
@@ -401,10 +404,7 @@ class Scene:
         Motion | None, Option("The camera over the still; that of the story when not given.", "motion")
     ] = None
     fit: Annotated[
-        Fit | None,
-        Option(
-            "How a picture of another shape is fitted in; as the story has it when not given.", "fit", default="cover"
-        ),
+        Fit | None, Option("How a picture of another shape is fitted in; as the story has it when not given.", "fit")
     ] = None
     start: Annotated[
         float | None, Option("Seconds of the video to leave out at its start.", "start", minimum=0, maximum=1000000)
@@ -658,7 +658,6 @@ class StoryOptions(TypedDict, total=False):
     """Options of an operation: Make a finished film of scenes, with narration, music and captions.
 
     Attributes:
-        scenes: The scenes, in their order.
         narration: Source of the narration of the whole film, which begins with it.
         narration_gain: Gain of the narration, dB, of that of the whole film and of those of the scenes. From -60 to
             20. Default: 0.
@@ -677,7 +676,7 @@ class StoryOptions(TypedDict, total=False):
         language: Language of the subtitles ("tr", "el-GR"), by whose rules capitals are made. When not given, that
             which the file gives counts.
         transition: What is seen between scenes that say nothing of it. Default: cuts.
-        canvas: The shape of the film, in place of `width` and `height`. Default: 16-9.
+        canvas: The shape of the film, in place of `width` and `height`. Default: 16:9.
         width: Pixels across, even. The film has no more than 3840·2160 pixels. From 16 to 3840. Default: 1920.
         height: Pixels down, even. From 16 to 3840. Default: 1080.
         fps: Frames per second. From 1 to 60. Default: 24.
@@ -692,7 +691,6 @@ class StoryOptions(TypedDict, total=False):
         container: The kind of file to make. Default: mp4.
     """
 
-    scenes: Annotated[Iterable[Scene] | None, Option("The scenes, in their order.", "scenes")]
     narration: Annotated[
         Source | None, Option("Source of the narration of the whole film, which begins with it.", "narration")
     ]
@@ -730,7 +728,7 @@ class StoryOptions(TypedDict, total=False):
         Transition | None, Option("What is seen between scenes that say nothing of it.", "transition", default="cuts")
     ]
     canvas: Annotated[
-        Canvas | None, Option("The shape of the film, in place of `width` and `height`.", "canvas", default="16-9")
+        Canvas | None, Option("The shape of the film, in place of `width` and `height`.", "canvas", default="16:9")
     ]
     width: Annotated[int | None, Option("Pixels across, even.", "width", minimum=16, maximum=3840, default="1920")]
     height: Annotated[int | None, Option("Pixels down, even.", "height", minimum=16, maximum=3840, default="1080")]
@@ -813,7 +811,9 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "story": Operation(
         "Make a finished film of scenes, with narration, music and captions.",
-        {},
+        {
+            "scenes": Input("The scenes, in their order.", is_many=True),
+        },
         StoryOptions,
     ),
 }

@@ -26,7 +26,7 @@ from apigpu.v1 import motion_pb2 as apigpu_dot_v1_dot_motion__pb2
 from apigpu.v1 import options_pb2 as apigpu_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x61pigpu/v1/story.proto\x12\tapigpu.v1\x1a\x16\x61pigpu/v1/motion.proto\x1a\x17\x61pigpu/v1/options.proto\"\xf6\x05\n\x05Scene\x12.\n\x02id\x18\x01 \x01(\tB\"\xd2\xf3\x18\x18Z\x16^[A-Za-z0-9._-]{0,64}$\xda\xf3\x18\x02\x18\x01\x12<\n\timage_url\x18\x02 \x01(\tB\x1e\xd2\xf3\x18\x0f\x08\x01\x12\turl_video\x18\x01\xda\xf3\x18\x07\n\x05imageR\timage_url\x12$\n\turl_video\x18\x03 \x01(\tB\x06\xd2\xf3\x18\x02\x18\x01R\turl_video\x12\x39\n\x07\x64uracao\x18\x04 \x01(\x01\x42#\xd2\xf3\x18\x12)\x9a\x99\x99\x99\x99\x99\xb9?1\x00\x00\x00\x00\x00 \xac@\xda\xf3\x18\t\n\x07secondsH\x00\x88\x01\x01\x12\x33\n\turl_audio\x18\x05 \x01(\tB\x15\xd2\xf3\x18\x02\x18\x01\xda\xf3\x18\x0b\n\tnarrationR\turl_audio\x12*\n\x05pause\x18\x06 \x01(\x01\x42\x16\xd2\xf3\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\x00\x00\xc0\x82@H\x01\x88\x01\x01\x12;\n\x04\x66rom\x18\x07 \x01(\x01\x42(\xd2\xf3\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\x00\x80\x84.A\xda\xf3\x18\x0e\n\x0c\x66rom_secondsH\x02\x88\x01\x01\x12\x37\n\x02to\x18\x08 \x01(\x01\x42&\xd2\xf3\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\x00\x80\x84.A\xda\xf3\x18\x0c\n\nto_secondsH\x03\x88\x01\x01\x12!\n\x06motion\x18\t \x01(\x0b\x32\x11.apigpu.v1.Motion\x12 \n\x03\x66it\x18\n \x01(\x0e\x32\x0e.apigpu.v1.FitH\x04\x88\x01\x01\x12*\n\x05start\x18\x0b \x01(\x01\x42\x16\xd2\xf3\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\x00\x80\x84.AH\x05\x88\x01\x01\x12(\n\x03\x65nd\x18\x0c \x01(\x01\x42\x16\xd2\xf3\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\x00\x80\x84.AH\x06\x88\x01\x01\x12\r\n\x05muted\x18\r \x01(\x08\x12)\n\x04gain\x18\x0e \x01(\x01\x42\x16\xd2\xf3\x18\x12)\x00\x00\x00\x00\x00\x00N\xc0\x31\x00\x00\x00\x00\x00\x00\x34@H\x07\x88\x01\x01\x12)\n\ntransition\x18\x0f \x01(\x0b\x32\x15.apigpu.v1.TransitionB\n\n\x08_duracaoB\x08\n\x06_pauseB\x07\n\x05_fromB\x05\n\x03_toB\x06\n\x04_fitB\x08\n\x06_startB\x06\n\x04_endB\x07\n\x05_gain\"\xe0\x02\n\nTransition\x12\x39\n\x04kind\x18\x01 \x01(\x0e\x32\x19.apigpu.v1.TransitionKindB\x10\xda\xf3\x18\x0c\x12\ntransition\x12\x44\n\x07seconds\x18\x02 \x01(\x01\x42.\xd2\xf3\x18\x12)\x9a\x99\x99\x99\x99\x99\xb9?1\x00\x00\x00\x00\x00\x00\x00@\xda\xf3\x18\x14\x12\x12transition-secondsH\x00\x88\x01\x01\x12N\n\tdirection\x18\x03 \x01(\x0e\x32\x1f.apigpu.v1.Transition.DirectionB\x1a\xda\xf3\x18\x16\x12\x14transition-direction\"u\n\tDirection\x12\x19\n\x15\x44IRECTION_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x44IRECTION_LEFT\x10\x01\x12\x13\n\x0f\x44IRECTION_RIGHT\x10\x02\x12\x10\n\x0c\x44IRECTION_UP\x10\x03\x12\x12\n\x0e\x44IRECTION_DOWN\x10\x04\x42\n\n\x08_seconds\"Q\n\tSceneSpan\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x05start\x18\x02 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x1a\n\x03\x65nd\x18\x03 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00*\xbe\x01\n\x0eTransitionKind\x12\x1f\n\x1bTRANSITION_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13TRANSITION_KIND_CUT\x10\x01\x12\x1d\n\x19TRANSITION_KIND_CROSSFADE\x10\x02\x12\x1e\n\x1aTRANSITION_KIND_FADE_BLACK\x10\x03\x12\x19\n\x15TRANSITION_KIND_SLIDE\x10\x04\x12\x18\n\x14TRANSITION_KIND_WIPE\x10\x05*b\n\x06\x43\x61nvas\x12\x16\n\x12\x43\x41NVAS_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x43\x41NVAS_16_9\x10\x01\x12\x0f\n\x0b\x43\x41NVAS_9_16\x10\x02\x12\x0e\n\nCANVAS_1_1\x10\x03\x12\x0e\n\nCANVAS_4_5\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x61pigpu/v1/story.proto\x12\tapigpu.v1\x1a\x16\x61pigpu/v1/motion.proto\x1a\x17\x61pigpu/v1/options.proto\"\xf2\x06\n\x05Scene\x12\x13\n\x02id\x18\x01 \x01(\tB\x07\xd2\xf3\x18\x03\x88\x01@\x12<\n\timage_url\x18\x02 \x01(\tB\x1e\xd2\xf3\x18\x0f\x08\x01\x12\turl_video\x18\x01\xda\xf3\x18\x07\n\x05imageR\timage_url\x12\x32\n\turl_video\x18\x03 \x01(\tB\x14\xd2\xf3\x18\x10\x18\x01r\timage_url\x90\x01\x01R\turl_video\x12H\n\x07\x64uracao\x18\x04 \x01(\x01\x42\x32\xd2\xf3\x18!)\x9a\x99\x99\x99\x99\x99\xb9?1\x00\x00\x00\x00\x00 \xac@r\rfrom to pause\xda\xf3\x18\t\n\x07secondsH\x00\x88\x01\x01\x12?\n\turl_audio\x18\x05 \x01(\tB!\xd2\xf3\x18\x0e\x18\x01r\x07\x66rom to\x90\x01\x01\xda\xf3\x18\x0b\n\tnarrationR\turl_audio\x12\x35\n\x05pause\x18\x06 \x01(\x01\x42!\xd2\xf3\x18\x1d)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\x00\x00\xc0\x82@z\turl_audioH\x01\x88\x01\x01\x12?\n\x04\x66rom\x18\x07 \x01(\x01\x42,\xd2\xf3\x18\x16)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\x00\x80\x84.Az\x02to\xda\xf3\x18\x0e\n\x0c\x66rom_secondsH\x02\x88\x01\x01\x12\x44\n\x02to\x18\x08 \x01(\x01\x42\x33\xd2\xf3\x18\x1f)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\x00\x80\x84.Az\x04\x66rom\x82\x01\x04\x66rom\xda\xf3\x18\x0c\n\nto_secondsH\x03\x88\x01\x01\x12\x32\n\x06motion\x18\t \x01(\x0b\x32\x11.apigpu.v1.MotionB\x0f\xd2\xf3\x18\x0br\turl_video\x12 \n\x03\x66it\x18\n \x01(\x0e\x32\x0e.apigpu.v1.FitH\x04\x88\x01\x01\x12\x35\n\x05start\x18\x0b \x01(\x01\x42!\xd2\xf3\x18\x1d)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\x00\x80\x84.Az\turl_videoH\x05\x88\x01\x01\x12;\n\x03\x65nd\x18\x0c \x01(\x01\x42)\xd2\xf3\x18%)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\x00\x80\x84.Az\turl_video\x82\x01\x05startH\x06\x88\x01\x01\x12\x1e\n\x05muted\x18\r \x01(\x08\x42\x0f\xd2\xf3\x18\x0bz\turl_video\x12;\n\x04gain\x18\x0e \x01(\x01\x42(\xd2\xf3\x18$)\x00\x00\x00\x00\x00\x00N\xc0\x31\x00\x00\x00\x00\x00\x00\x34@r\x05mutedz\turl_videoH\x07\x88\x01\x01\x12)\n\ntransition\x18\x0f \x01(\x0b\x32\x15.apigpu.v1.TransitionB\n\n\x08_duracaoB\x08\n\x06_pauseB\x07\n\x05_fromB\x05\n\x03_toB\x06\n\x04_fitB\x08\n\x06_startB\x06\n\x04_endB\x07\n\x05_gain\"\xe0\x02\n\nTransition\x12\x39\n\x04kind\x18\x01 \x01(\x0e\x32\x19.apigpu.v1.TransitionKindB\x10\xda\xf3\x18\x0c\x12\ntransition\x12\x44\n\x07seconds\x18\x02 \x01(\x01\x42.\xd2\xf3\x18\x12)\x9a\x99\x99\x99\x99\x99\xb9?1\x00\x00\x00\x00\x00\x00\x00@\xda\xf3\x18\x14\x12\x12transition-secondsH\x00\x88\x01\x01\x12N\n\tdirection\x18\x03 \x01(\x0e\x32\x1f.apigpu.v1.Transition.DirectionB\x1a\xda\xf3\x18\x16\x12\x14transition-direction\"u\n\tDirection\x12\x19\n\x15\x44IRECTION_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x44IRECTION_LEFT\x10\x01\x12\x13\n\x0f\x44IRECTION_RIGHT\x10\x02\x12\x10\n\x0c\x44IRECTION_UP\x10\x03\x12\x12\n\x0e\x44IRECTION_DOWN\x10\x04\x42\n\n\x08_seconds\"Q\n\tSceneSpan\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x05start\x18\x02 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x1a\n\x03\x65nd\x18\x03 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00*\xbe\x01\n\x0eTransitionKind\x12\x1f\n\x1bTRANSITION_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13TRANSITION_KIND_CUT\x10\x01\x12\x1d\n\x19TRANSITION_KIND_CROSSFADE\x10\x02\x12\x1e\n\x1aTRANSITION_KIND_FADE_BLACK\x10\x03\x12\x19\n\x15TRANSITION_KIND_SLIDE\x10\x04\x12\x18\n\x14TRANSITION_KIND_WIPE\x10\x05*b\n\x06\x43\x61nvas\x12\x16\n\x12\x43\x41NVAS_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x43\x41NVAS_16_9\x10\x01\x12\x0f\n\x0b\x43\x41NVAS_9_16\x10\x02\x12\x0e\n\nCANVAS_1_1\x10\x03\x12\x0e\n\nCANVAS_4_5\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,27 +34,31 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'apigpu.v1.story_pb2', _glob
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SCENE'].fields_by_name['id']._loaded_options = None
-  _globals['_SCENE'].fields_by_name['id']._serialized_options = b'\322\363\030\030Z\026^[A-Za-z0-9._-]{0,64}$\332\363\030\002\030\001'
+  _globals['_SCENE'].fields_by_name['id']._serialized_options = b'\322\363\030\003\210\001@'
   _globals['_SCENE'].fields_by_name['image_url']._loaded_options = None
   _globals['_SCENE'].fields_by_name['image_url']._serialized_options = b'\322\363\030\017\010\001\022\turl_video\030\001\332\363\030\007\n\005image'
   _globals['_SCENE'].fields_by_name['url_video']._loaded_options = None
-  _globals['_SCENE'].fields_by_name['url_video']._serialized_options = b'\322\363\030\002\030\001'
+  _globals['_SCENE'].fields_by_name['url_video']._serialized_options = b'\322\363\030\020\030\001r\timage_url\220\001\001'
   _globals['_SCENE'].fields_by_name['duracao']._loaded_options = None
-  _globals['_SCENE'].fields_by_name['duracao']._serialized_options = b'\322\363\030\022)\232\231\231\231\231\231\271?1\000\000\000\000\000 \254@\332\363\030\t\n\007seconds'
+  _globals['_SCENE'].fields_by_name['duracao']._serialized_options = b'\322\363\030!)\232\231\231\231\231\231\271?1\000\000\000\000\000 \254@r\rfrom to pause\332\363\030\t\n\007seconds'
   _globals['_SCENE'].fields_by_name['url_audio']._loaded_options = None
-  _globals['_SCENE'].fields_by_name['url_audio']._serialized_options = b'\322\363\030\002\030\001\332\363\030\013\n\tnarration'
+  _globals['_SCENE'].fields_by_name['url_audio']._serialized_options = b'\322\363\030\016\030\001r\007from to\220\001\001\332\363\030\013\n\tnarration'
   _globals['_SCENE'].fields_by_name['pause']._loaded_options = None
-  _globals['_SCENE'].fields_by_name['pause']._serialized_options = b'\322\363\030\022)\000\000\000\000\000\000\000\0001\000\000\000\000\000\300\202@'
+  _globals['_SCENE'].fields_by_name['pause']._serialized_options = b'\322\363\030\035)\000\000\000\000\000\000\000\0001\000\000\000\000\000\300\202@z\turl_audio'
   _globals['_SCENE'].fields_by_name['from']._loaded_options = None
-  _globals['_SCENE'].fields_by_name['from']._serialized_options = b'\322\363\030\022)\000\000\000\000\000\000\000\0001\000\000\000\000\200\204.A\332\363\030\016\n\014from_seconds'
+  _globals['_SCENE'].fields_by_name['from']._serialized_options = b'\322\363\030\026)\000\000\000\000\000\000\000\0001\000\000\000\000\200\204.Az\002to\332\363\030\016\n\014from_seconds'
   _globals['_SCENE'].fields_by_name['to']._loaded_options = None
-  _globals['_SCENE'].fields_by_name['to']._serialized_options = b'\322\363\030\022)\000\000\000\000\000\000\000\0001\000\000\000\000\200\204.A\332\363\030\014\n\nto_seconds'
+  _globals['_SCENE'].fields_by_name['to']._serialized_options = b'\322\363\030\037)\000\000\000\000\000\000\000\0001\000\000\000\000\200\204.Az\004from\202\001\004from\332\363\030\014\n\nto_seconds'
+  _globals['_SCENE'].fields_by_name['motion']._loaded_options = None
+  _globals['_SCENE'].fields_by_name['motion']._serialized_options = b'\322\363\030\013r\turl_video'
   _globals['_SCENE'].fields_by_name['start']._loaded_options = None
-  _globals['_SCENE'].fields_by_name['start']._serialized_options = b'\322\363\030\022)\000\000\000\000\000\000\000\0001\000\000\000\000\200\204.A'
+  _globals['_SCENE'].fields_by_name['start']._serialized_options = b'\322\363\030\035)\000\000\000\000\000\000\000\0001\000\000\000\000\200\204.Az\turl_video'
   _globals['_SCENE'].fields_by_name['end']._loaded_options = None
-  _globals['_SCENE'].fields_by_name['end']._serialized_options = b'\322\363\030\022)\000\000\000\000\000\000\000\0001\000\000\000\000\200\204.A'
+  _globals['_SCENE'].fields_by_name['end']._serialized_options = b'\322\363\030%)\000\000\000\000\000\000\000\0001\000\000\000\000\200\204.Az\turl_video\202\001\005start'
+  _globals['_SCENE'].fields_by_name['muted']._loaded_options = None
+  _globals['_SCENE'].fields_by_name['muted']._serialized_options = b'\322\363\030\013z\turl_video'
   _globals['_SCENE'].fields_by_name['gain']._loaded_options = None
-  _globals['_SCENE'].fields_by_name['gain']._serialized_options = b'\322\363\030\022)\000\000\000\000\000\000N\3001\000\000\000\000\000\0004@'
+  _globals['_SCENE'].fields_by_name['gain']._serialized_options = b'\322\363\030$)\000\000\000\000\000\000N\3001\000\000\000\000\000\0004@r\005mutedz\turl_video'
   _globals['_TRANSITION'].fields_by_name['kind']._loaded_options = None
   _globals['_TRANSITION'].fields_by_name['kind']._serialized_options = b'\332\363\030\014\022\ntransition'
   _globals['_TRANSITION'].fields_by_name['seconds']._loaded_options = None
@@ -65,16 +69,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SCENESPAN'].fields_by_name['start']._serialized_options = b'\322\363\030\t)\000\000\000\000\000\000\000\000'
   _globals['_SCENESPAN'].fields_by_name['end']._loaded_options = None
   _globals['_SCENESPAN'].fields_by_name['end']._serialized_options = b'\322\363\030\t)\000\000\000\000\000\000\000\000'
-  _globals['_TRANSITIONKIND']._serialized_start=1285
-  _globals['_TRANSITIONKIND']._serialized_end=1475
-  _globals['_CANVAS']._serialized_start=1477
-  _globals['_CANVAS']._serialized_end=1575
+  _globals['_TRANSITIONKIND']._serialized_start=1409
+  _globals['_TRANSITIONKIND']._serialized_end=1599
+  _globals['_CANVAS']._serialized_start=1601
+  _globals['_CANVAS']._serialized_end=1699
   _globals['_SCENE']._serialized_start=86
-  _globals['_SCENE']._serialized_end=844
-  _globals['_TRANSITION']._serialized_start=847
-  _globals['_TRANSITION']._serialized_end=1199
-  _globals['_TRANSITION_DIRECTION']._serialized_start=1070
-  _globals['_TRANSITION_DIRECTION']._serialized_end=1187
-  _globals['_SCENESPAN']._serialized_start=1201
-  _globals['_SCENESPAN']._serialized_end=1282
+  _globals['_SCENE']._serialized_end=968
+  _globals['_TRANSITION']._serialized_start=971
+  _globals['_TRANSITION']._serialized_end=1323
+  _globals['_TRANSITION_DIRECTION']._serialized_start=1194
+  _globals['_TRANSITION_DIRECTION']._serialized_end=1311
+  _globals['_SCENESPAN']._serialized_start=1325
+  _globals['_SCENESPAN']._serialized_end=1406
 # @@protoc_insertion_point(module_scope)

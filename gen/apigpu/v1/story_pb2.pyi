@@ -89,7 +89,8 @@ Global___Canvas: _TypeAlias = Canvas  # noqa: Y015
 @_typing.final
 class Scene(_message.Message):
     """One scene of a story: a still or a video. It lasts `duracao`; when not given, as long as its own narration and `pause`;
-    without one, from `from` to `to`; a video without any of these as long as it is.
+    without one, from `from` to `to`; a video without any of these as long as it is, and a still an even share of what the
+    other scenes leave of the narration of the story.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -110,7 +111,7 @@ class Scene(_message.Message):
     GAIN_FIELD_NUMBER: _builtins.int
     TRANSITION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """Names the scene in the answer, another one for each scene; its place, from 1, when not given."""
+    """Names the scene in the answer, another one for each scene. When not given, its place does, from 1."""
     image_url: _builtins.str
     """Source of the still. A scene has this or `url_video`."""
     url_video: _builtins.str

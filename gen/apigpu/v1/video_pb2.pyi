@@ -976,7 +976,7 @@ class StoryRequest(_message.Message):
     URL_AUDIO_FIELD_NUMBER: _builtins.int
     NARRATION_GAIN_FIELD_NUMBER: _builtins.int
     URL_MUSIC_FIELD_NUMBER: _builtins.int
-    MUSIC_FIELD_NUMBER: _builtins.int
+    SOUNDTRACK_FIELD_NUMBER: _builtins.int
     URL_SRT_FIELD_NUMBER: _builtins.int
     SRT_TEXT_FIELD_NUMBER: _builtins.int
     WORDS_FIELD_NUMBER: _builtins.int
@@ -1047,7 +1047,7 @@ class StoryRequest(_message.Message):
         """The scenes, in their order."""
 
     @_builtins.property
-    def music(self) -> _soundtrack_pb2.Soundtrack:
+    def soundtrack(self) -> _soundtrack_pb2.Soundtrack:
         """How the music is put under the film. It is always mixed; `original_gain` is the gain of all other sound, and
         `loudness` is that of the whole.
         """
@@ -1077,7 +1077,7 @@ class StoryRequest(_message.Message):
         url_audio: _builtins.str = ...,
         narration_gain: _builtins.float | None = ...,
         url_music: _builtins.str = ...,
-        music: _soundtrack_pb2.Soundtrack | None = ...,
+        soundtrack: _soundtrack_pb2.Soundtrack | None = ...,
         url_srt: _builtins.str = ...,
         srt_text: _builtins.str = ...,
         words: _abc.Iterable[_caption_style_pb2.CaptionWord] | None = ...,
@@ -1098,9 +1098,9 @@ class StoryRequest(_message.Message):
         fit: _motion_pb2.Fit.ValueType = ...,
         container: Global___Container.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_frame_rate", b"_frame_rate", "_height", b"_height", "_max_cost_usd", b"_max_cost_usd", "_narration_gain", b"_narration_gain", "_width", b"_width", "frame_rate", b"frame_rate", "height", b"height", "max_cost_usd", b"max_cost_usd", "motion", b"motion", "music", b"music", "narration_gain", b"narration_gain", "style", b"style", "transition", b"transition", "width", b"width"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_frame_rate", b"_frame_rate", "_height", b"_height", "_max_cost_usd", b"_max_cost_usd", "_narration_gain", b"_narration_gain", "_width", b"_width", "frame_rate", b"frame_rate", "height", b"height", "max_cost_usd", b"max_cost_usd", "motion", b"motion", "narration_gain", b"narration_gain", "soundtrack", b"soundtrack", "style", b"style", "transition", b"transition", "width", b"width"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_frame_rate", b"_frame_rate", "_height", b"_height", "_max_cost_usd", b"_max_cost_usd", "_narration_gain", b"_narration_gain", "_width", b"_width", "allow_partial", b"allow_partial", "background", b"background", "canvas", b"canvas", "charset", b"charset", "container", b"container", "fit", b"fit", "frame_rate", b"frame_rate", "height", b"height", "language", b"language", "max_cost_usd", b"max_cost_usd", "motion", b"motion", "music", b"music", "narration_gain", b"narration_gain", "output_filename", b"output_filename", "scenes", b"scenes", "srt_text", b"srt_text", "style", b"style", "transition", b"transition", "url_audio", b"url_audio", "url_font", b"url_font", "url_music", b"url_music", "url_srt", b"url_srt", "width", b"width", "words", b"words"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_frame_rate", b"_frame_rate", "_height", b"_height", "_max_cost_usd", b"_max_cost_usd", "_narration_gain", b"_narration_gain", "_width", b"_width", "allow_partial", b"allow_partial", "background", b"background", "canvas", b"canvas", "charset", b"charset", "container", b"container", "fit", b"fit", "frame_rate", b"frame_rate", "height", b"height", "language", b"language", "max_cost_usd", b"max_cost_usd", "motion", b"motion", "narration_gain", b"narration_gain", "output_filename", b"output_filename", "scenes", b"scenes", "soundtrack", b"soundtrack", "srt_text", b"srt_text", "style", b"style", "transition", b"transition", "url_audio", b"url_audio", "url_font", b"url_font", "url_music", b"url_music", "url_srt", b"url_srt", "width", b"width", "words", b"words"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__frame_rate: _TypeAlias = _typing.Literal["frame_rate"]  # noqa: Y015
     _WhichOneofArgType__frame_rate: _TypeAlias = _typing.Literal["_frame_rate", b"_frame_rate"]  # noqa: Y015
@@ -1365,10 +1365,31 @@ class Failure(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class FieldsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     CODE_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    FIELDS_FIELD_NUMBER: _builtins.int
     code: _builtins.int
     """Canonical gRPC code, 3 for INVALID_ARGUMENT and so on."""
     status: _builtins.str
@@ -1377,6 +1398,10 @@ class Failure(_message.Message):
     """What went wrong and what to do."""
     reason: _builtins.str
     """A word for programs, such as BAD_SUBTITLES or COST_LIMIT; empty where there is none."""
+    @_builtins.property
+    def fields(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Fields of the request that are at fault, and what is wrong with each: "scenes[7].image_url"."""
+
     def __init__(
         self,
         *,
@@ -1384,10 +1409,11 @@ class Failure(_message.Message):
         status: _builtins.str = ...,
         message: _builtins.str = ...,
         reason: _builtins.str = ...,
+        fields: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "message", b"message", "reason", b"reason", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "fields", b"fields", "message", b"message", "reason", b"reason", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -5,7 +5,7 @@ import pytest
 from apigpu.v1.caption_style_pb2 import CaptionWord
 from apigpu.v1.motion_pb2 import Motion
 from apigpu.v1.video_pb2 import AddAudioRequest, CaptionRequest, Img2VidImage, Img2VidRequest, Operation
-from gateway.jobs import operation
+from gateway.jobs import checks, operation
 from servicekit.errors import InvalidArgument
 
 URL = "https://example.com/a"
@@ -65,7 +65,7 @@ CONTRACT = {
     ),
     "nothing": (
         Operation(),
-        "The operation is missing; give one of: caption, img2vid, addaudio, concat, thumbnail, chain.",
+        "The operation is missing; give one of: caption, img2vid, addaudio, concat, thumbnail, chain, story.",
     ),
     "too many": (
         Operation(img2vid=Img2VidRequest(images=[image(id=name) for name in "abcd"])),
@@ -84,7 +84,7 @@ def test_the_name_of_a_result_is_what_its_field_says():
 def test_what_is_missing_or_wrong_is_told_in_the_words_of_the_contract(case):
     wanted, text = CONTRACT[case]
     with pytest.raises(InvalidArgument) as caught:
-        operation.check(wanted, max_items=3)
+        checks.check(wanted, max_items=3)
     assert caught.value.message == text
     assert caught.value.fields
 
@@ -99,7 +99,7 @@ def test_what_is_missing_or_wrong_is_told_in_the_words_of_the_contract(case):
     ],
 )
 def test_a_whole_request_passes(request_):
-    operation.check(request_, max_items=3)
+    checks.check(request_, max_items=3)
 
 
 def test_a_batch_is_split_one_element_a_task():
@@ -131,4 +131,4 @@ def test_every_operation_says_what_the_gateway_must_know(field):
     assert operation.wrap(message).WhichOneof("kind") == field.name
     assert operation.rules(message).done
     with pytest.raises(InvalidArgument):
-        operation.check(operation.wrap(message), 1)
+        checks.check(operation.wrap(message), 1)

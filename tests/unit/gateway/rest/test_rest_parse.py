@@ -6,7 +6,7 @@ import json
 import pytest
 
 from apigpu.v1 import video_pb2
-from gateway.jobs import operation
+from gateway.jobs import checks, operation
 from gateway.rest.protojson import decode
 from gateway.rest.protojson.parse import MAX_VALUES, loads, most_values
 from gateway.rest.request import parse_query
@@ -83,7 +83,7 @@ def test_lists_of_messages_grow_gently(element):
         message = video_pb2.Img2VidRequest()
         try:
             decode.merge(message, loads(body))
-            operation.check(operation.wrap(message), 500)
+            checks.check(operation.wrap(message), 500)
         except (InvalidArgument, ResourceExhausted):
             pass
 
@@ -97,7 +97,7 @@ def test_words_are_checked_in_time_that_grows_gently():
         decode.merge(message, {"url_video": "https://x/a", "url_srt": "https://x/b", "words": made})
         return operation.wrap(message)
 
-    assert_grows_gently(words, lambda wanted: operation.check(wanted, 500), 1_000)
+    assert_grows_gently(words, lambda wanted: checks.check(wanted, 500), 1_000)
 
 
 @pytest.mark.parametrize("unit", ["a=1&", "a=%41&", "%", "%25", "a.", "&", "=", "a[", ";", "%F0%9F%98%80"], ids=repr)
