@@ -179,11 +179,6 @@ class Job:
             index = answer
         return index
 
-    def waits_for(self, index: int, other: int) -> bool:
-        """Return True if the end of the other task may make this one ready."""
-        task = self.tasks[index]
-        return task.planner == other or any(self.provider(needed) == other for needed in task.needs)
-
     def kind(self, index: int) -> str:
         """Return the name of a task's operation."""
         return self.tasks[index].kind or self.operation
