@@ -6,7 +6,7 @@ one value where a list is meant, and what `scalars` takes. Every error is an Inv
 """
 
 import difflib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from google.protobuf import json_format
@@ -66,36 +66,33 @@ def merge(message: Message, value: Any, where: str = "", depth: int = 0) -> None
     if depth > MAX_DEPTH:
         raise _wrong(where, "is nested too deep")
     paths: dict[str, str] = {}
-
-    def set_one(name: str, element: Any) -> None:
-        path = f"{where}.{brief(name)}" if where else brief(name)
-        field = field_named(descriptor, name)
-        if field is None:
-            raise unknown_name("field", path, [known.json_name for known in descriptor.fields])
-        if _is_unset(field, element):
-            return
-        # A field, or a oneof, may be set once: by one name, as one of its members.
-        slot = field.containing_oneof.name if field.containing_oneof else field.name
-        if paths.setdefault(slot, path) != path:
-            raise given_twice(path, paths[slot])
-        _set(message, field, element, path, depth)
-
-    _for_each(value.items(), set_one)
-
-
-def _for_each(parts: Iterable[tuple[Any, Any]], work: Callable[[Any, Any], None]) -> None:
-    """Do work on each part of a value; raise one InvalidArgument for all that are wrong, as far as one tells them."""
     faults: Faults | None = None
-    for name, part in parts:
+    for name, element in value.items():
         try:
-            work(name, part)
+            path = f"{where}.{brief(name)}" if where else brief(name)
+            field = field_named(descriptor, name)
+            if field is None:
+                raise unknown_name("field", path, [known.json_name for known in descriptor.fields])
+            if _is_unset(field, element):
+                continue
+            # A field, or a oneof, may be set once: by one name, as one of its members.
+            slot = field.containing_oneof.name if field.containing_oneof else field.name
+            if paths.setdefault(slot, path) != path:
+                raise given_twice(path, paths[slot])
+            _set(message, field, element, path, depth)
         except InvalidArgument as error:
-            faults = faults or Faults()
-            faults.add(error)
-            if faults.is_full:
-                break
+            faults = _gathered(faults, error)
     if faults is not None:
         faults.check()
+
+
+def _gathered(faults: Faults | None, error: InvalidArgument) -> Faults:
+    """Return the faults of a body with one more. Raises an error for all of them where it holds no more."""
+    faults = faults or Faults()
+    faults.add(error)
+    if faults.is_full:
+        faults.check()
+    return faults
 
 
 def _is_unset(field: Field, value: Any) -> bool:
@@ -143,15 +140,18 @@ def _set_list(message: Message, field: Field, value: Any, where: str, depth: int
             raise _wrong(where, _UNQUOTE if isinstance(value, str) and value.lstrip()[:1] == "[" else "must be a list")
         value = [value]
     elements = getattr(message, field.name)
-
-    def add_one(index: int, element: Any) -> None:
+    faults: Faults | None = None
+    for index, element in enumerate(value):
         path = f"{where}[{index}]"
-        if field.message_type is not None:
-            merge(elements.add(), element, path, depth + 1)
-        else:
-            elements.append(_converted(scalars.of_json, field, element, path))
-
-    _for_each(enumerate(value), add_one)
+        try:
+            if field.message_type is not None:
+                merge(elements.add(), element, path, depth + 1)
+            else:
+                elements.append(_converted(scalars.of_json, field, element, path))
+        except InvalidArgument as error:
+            faults = _gathered(faults, error)
+    if faults is not None:
+        faults.check()
 
 
 def _can_stand_alone(field: Field, value: Any) -> bool:
