@@ -29,6 +29,15 @@ class ResultFile:
 
 
 @dataclass(frozen=True)
+class SceneSpan:
+    """When a scene of a story is seen, in seconds of the film; with a transition from its middle on, and up to it."""
+
+    id: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
 class Clip:
     """The video of one image of a batch: either `asset` and `video_url`, or `error`. `warnings` list how it deviates
     from the request; `codec` encoded it, for `codec_reason`."""
@@ -105,7 +114,7 @@ class Job:
     """A job as it stood when it was read. `asset` and `video_url` are those of the result, "" before the end and for a
     batch, which has `clips`, and so are `warnings`, `codec` and `codec_reason`; `error` says why it did not complete.
     A result that is an image has `image_url` in place of `video_url`. `files` are all results, the first one first;
-    there are none where a video is all.
+    there are none where a video is all. `duration` (seconds, else None) and `scenes` are those of a story.
     `cost_usd` is what it cost so far, None where nothing was rented for it. Times are UTC."""
 
     id: str
@@ -128,6 +137,8 @@ class Job:
     codec: str
     codec_reason: str
     cost_usd: float | None
+    duration: float | None
+    scenes: tuple[SceneSpan, ...]
     service: Jobs = field(repr=False, compare=False)
 
     @classmethod
@@ -153,6 +164,8 @@ class Job:
             codec=output.encoding.codec,
             codec_reason=output.encoding.reason,
             cost_usd=message.cost.usd if message.HasField("cost") else None,
+            duration=output.duration if output.HasField("duration") else None,
+            scenes=tuple(from_message(SceneSpan, span) for span in output.scenes),
             service=service,
         )
 

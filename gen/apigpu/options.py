@@ -64,7 +64,7 @@ Container = Literal["mp4", "fragmented-mp4"]
 """The kind of file to make."""
 ImageFormat = Literal["jpeg", "png", "webp"]
 """The kind of image to make."""
-Canvas = Literal["16-9", "9-16", "1-1", "4-5"]
+Canvas = Literal["16:9", "9:16", "1:1", "4:5"]
 """The shape of a film, by name."""
 
 
@@ -348,7 +348,8 @@ class Scene:
     """One scene of a story: a still or a video.
 
     It lasts `seconds`; when not given, as long as its own narration and `pause`; without one, from `from_seconds`
-    to `to_seconds`; a video without any of these as long as it is.
+    to `to_seconds`; a video without any of these as long as it is, and a still an even share of what the other
+    scenes leave of the narration of the story.
 
     Attributes:
         id: Names the scene in the answer, another one for each scene. When not given, its place does, from 1.
@@ -675,7 +676,7 @@ class StoryOptions(TypedDict, total=False):
         language: Language of the subtitles ("tr", "el-GR"), by whose rules capitals are made. When not given, that
             which the file gives counts.
         transition: What is seen between scenes that say nothing of it. Default: cuts.
-        canvas: The shape of the film, in place of `width` and `height`. Default: 16-9.
+        canvas: The shape of the film, in place of `width` and `height`. Default: 16:9.
         width: Pixels across, even. The film has no more than 3840·2160 pixels. From 16 to 3840. Default: 1920.
         height: Pixels down, even. From 16 to 3840. Default: 1080.
         fps: Frames per second. From 1 to 60. Default: 24.
@@ -727,7 +728,7 @@ class StoryOptions(TypedDict, total=False):
         Transition | None, Option("What is seen between scenes that say nothing of it.", "transition", default="cuts")
     ]
     canvas: Annotated[
-        Canvas | None, Option("The shape of the film, in place of `width` and `height`.", "canvas", default="16-9")
+        Canvas | None, Option("The shape of the film, in place of `width` and `height`.", "canvas", default="16:9")
     ]
     width: Annotated[int | None, Option("Pixels across, even.", "width", minimum=16, maximum=3840, default="1920")]
     height: Annotated[int | None, Option("Pixels down, even.", "height", minimum=16, maximum=3840, default="1080")]

@@ -89,7 +89,8 @@ Global___Canvas: _TypeAlias = Canvas  # noqa: Y015
 @_typing.final
 class Scene(_message.Message):
     """One scene of a story: a still or a video. It lasts `duracao`; when not given, as long as its own narration and `pause`;
-    without one, from `from` to `to`; a video without any of these as long as it is.
+    without one, from `from` to `to`; a video without any of these as long as it is, and a still an even share of what the
+    other scenes leave of the narration of the story.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
