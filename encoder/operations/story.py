@@ -10,11 +10,12 @@ from encoder.media.info import Size
 from encoder.operations import img2vid, story_captions, story_reading, story_tasks
 from encoder.operations.deviations import Note, gather
 from encoder.operations.plan import Plan, PlanContext
-from encoder.operations.story_reading import Faults, StoryReading
+from encoder.operations.story_reading import StoryReading
 from encoder.operations.story_tasks import TaskWriter
 from encoder.story.timeline import SceneLength, Timeline, find_faults, lay_out
 from encoder.story.transitions import CUT
 from servicekit.errors import InvalidArgument
+from servicekit.faults import Faults
 
 FRAME_RATE = 24.0
 TRANSITION_SECONDS = 0.5
@@ -106,7 +107,8 @@ def _lay_out(
         scene = request.scenes[fault.scene]
         is_own = not fault.field or scene.HasField("transition")
         name = f"scenes[{fault.scene}]" + (f".{fault.field}" if fault.field and is_own else "")
-        faults.add(name, fault.text if is_own else f"the transition after it: {fault.text}")
+        text = fault.text if is_own else f"the transition after it: {fault.text}"
+        faults.add(InvalidArgument.field(name, text))
     faults.check()
     return lay_out(lengths, between, rate)
 
@@ -116,7 +118,7 @@ def _lengths(reading: StoryReading, between: Sequence[Fraction], faults: Faults)
     untold = [number for number, scene in enumerate(reading.scenes) if scene.length is None]
     if untold and not reading.narration_seconds:
         for number in untold:
-            faults.add(f"scenes[{number}].duracao", NO_LENGTH)
+            faults.add(InvalidArgument.field(f"scenes[{number}].duracao", NO_LENGTH))
         return []
     left = story_reading.exact(reading.narration_seconds)
     for number, scene in enumerate(reading.scenes):
@@ -126,7 +128,8 @@ def _lengths(reading: StoryReading, between: Sequence[Fraction], faults: Faults)
     share = left / max(len(untold), 1)
     if untold and share < MIN_SCENE_SECONDS:
         for number in untold:
-            faults.add(f"scenes[{number}].duracao", TOO_LITTLE_LEFT.format(float(max(left, Fraction(0))), len(untold)))
+            text = TOO_LITTLE_LEFT.format(float(max(left, Fraction(0))), len(untold))
+            faults.add(InvalidArgument.field(f"scenes[{number}].duracao", text))
     return [scene.length or SceneLength(share, is_between=True) for scene in reading.scenes]
 
 

@@ -1,9 +1,7 @@
 """What the scenes of a story are made of: whether each picture and each sound can be used, and how long it is. Of large
 inputs only the head and the tail have come (outlines), which is enough for most kinds of files."""
 
-import contextlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 
 from apigpu.v1 import story_pb2, video_pb2
@@ -13,58 +11,12 @@ from encoder.media.info import MediaInfo, Source, bad_input
 from encoder.operations.plan import PlanContext
 from encoder.story.timeline import SceneLength
 from servicekit.errors import FailedPrecondition, InvalidArgument, ServiceError
+from servicekit.faults import Faults
 
 OUTLINE_TOO_SMALL = "OUTLINE_TOO_SMALL"
 # Files that tell at their head or at their end how long they are. Of MP3 only those that have a head of their own do.
 TELLING = ("mov", "matroska", "wav", "w64", "flac", "aiff", "caf", "ogg", "mp3")
 MP3_HEADS, MP3_HEAD_BYTES = (b"Xing", b"Info", b"VBRI"), 1024 * 1024
-# What fits beside the rest of an error into the trailers of gRPC.
-MAX_FAULT_BYTES = 4000
-
-
-@dataclass
-class Faults:
-    """All that is wrong with a request, by field, so that one answer tells it."""
-
-    errors: dict[str, ServiceError] = field(default_factory=dict)
-
-    @contextlib.contextmanager
-    def gathering(self) -> Iterator[None]:
-        """Keep the fault of an input that the block finds."""
-        try:
-            yield
-        except (InvalidArgument, FailedPrecondition) as error:
-            if error.reason == OUTLINE_TOO_SMALL:
-                raise
-            self.errors.setdefault(next(iter(error.fields), error.message), error)
-
-    def add(self, name: str, text: str) -> None:
-        """Keep a fault of a field."""
-        self.errors.setdefault(name, InvalidArgument.field(name, text))
-
-    def check(self) -> None:
-        """Raise the fault, or one error for all of them. Does nothing where there are none."""
-        errors = list(self.errors.values())
-        if len(errors) == 1:
-            raise errors[0]
-        if errors:
-            raise InvalidArgument(self._text(), reason=errors[0].reason, fields=self._fields())
-
-    def _fields(self) -> Mapping[str, str]:
-        told: dict[str, str] = {}
-        size = 0
-        for error in self.errors.values():
-            for name, text in error.fields.items():
-                size += len(name) + len(text)
-                if size <= MAX_FAULT_BYTES:
-                    told[name] = text
-        return told
-
-    def _text(self) -> str:
-        told = [error.message for error in self.errors.values()]
-        shown = told[:3]
-        rest = f"; and {len(told) - len(shown)} more" if len(told) > len(shown) else ""
-        return f"{len(told)} faults: " + " ".join(shown) + rest
 
 
 @dataclass(frozen=True)
@@ -94,13 +46,13 @@ def read(request: video_pb2.StoryRequest, context: PlanContext) -> StoryReading:
     faults = Faults()
     scenes = []
     for number, scene in enumerate(request.scenes):
-        with faults.gathering():
+        with faults.gathering(but=(OUTLINE_TOO_SMALL,)):
             scenes.append(_read_scene(f"scenes[{number}]", scene, context))
     seconds = {}
     for name in ("url_audio", "url_music"):
         seconds[name] = 0.0
         if getattr(request, name):
-            with faults.gathering():
+            with faults.gathering(but=(OUTLINE_TOO_SMALL,)):
                 seconds[name] = sound_seconds(context.source(name))
     faults.check()
     return StoryReading(tuple(scenes), seconds["url_audio"], seconds["url_music"])

@@ -5,7 +5,6 @@ All faults of a request are told in one answer, each with its field.
 
 import functools
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any
 
 from google.protobuf.message import Message
@@ -14,12 +13,8 @@ from apigpu.v1 import options_pb2, video_pb2
 from gateway.jobs import operation
 from gateway.jobs.operation import Descriptor, Field
 from servicekit import enums
-from servicekit.echo import brief
 from servicekit.errors import InvalidArgument
-
-# Of all faults so many bytes of fields and texts are told: clients refuse headers over 8 KiB, and a status is one.
-MAX_FAULT_BYTES = 2_400
-MAX_TOLD_LETTERS = 900
+from servicekit.faults import Faults
 
 
 def check(wanted: video_pb2.Operation, max_items: int) -> None:
@@ -37,36 +32,8 @@ def check(wanted: video_pb2.Operation, max_items: int) -> None:
     faults.check()
 
 
-@dataclass
-class Faults:
-    """The faults of a request: their texts, their fields, and the reason of the first one."""
-
-    texts: dict[str, None] = field(default_factory=dict)
-    fields: dict[str, str] = field(default_factory=dict)
-    reason: str = ""
-    bytes_left: int = MAX_FAULT_BYTES
-    untold: int = 0
-
-    def add(self, text: str, names: Iterable[str], description: str, reason: str = "BAD_FIELD") -> None:
-        """Note a fault of fields. Where there is no room for more, it is counted."""
-        names = [brief(name) for name in names]
-        self.bytes_left -= sum(len(f"{name}{description}".encode()) for name in names)
-        if self.bytes_left < 0 and self.fields:
-            self.untold += 1
-            return
-        self.reason = self.reason or reason
-        self.texts.setdefault(text)
-        for name in names:
-            self.fields.setdefault(name, description)
-
-    def check(self) -> None:
-        """Raise InvalidArgument where there are faults."""
-        if not self.fields:
-            return
-        texts = list(self.texts)
-        text = texts[0] if len(texts) == 1 else "; ".join(one.rstrip(".") for one in texts) + "."
-        more = f" And {self.untold} more." if self.untold else ""
-        raise InvalidArgument(brief(text, MAX_TOLD_LETTERS) + more, reason=self.reason, fields=self.fields)
+def _fault(text: str, names: Iterable[str], description: str, reason: str = "BAD_FIELD") -> InvalidArgument:
+    return InvalidArgument(text, reason=reason, fields=dict.fromkeys(names, description))
 
 
 def _check(message: Message, prefix: str, faults: Faults) -> None:
@@ -84,19 +51,19 @@ def _check_required(message: Message, prefix: str, faults: Faults) -> None:
         return
     names = [prefix + one.json_name for one in missing]
     if text := operation.rules(message).required:
-        faults.add(text, names, "required", "MISSING_FIELD")
+        faults.add(_fault(text, names, "required", "MISSING_FIELD"))
         return
     for name, one in zip(names, missing, strict=True):
         others = _listed(message.DESCRIPTOR, operation.field_rules(one).unless)
         description = f"required, unless {' or '.join(others)} is given" if others else "required"
-        faults.add(f"{name}: {description}", [name], description, "MISSING_FIELD")
+        faults.add(_fault(f"{name}: {description}", [name], description, "MISSING_FIELD"))
 
 
 def _check_field(one: Field, value: Any, name: str, faults: Faults) -> None:
     rules = operation.field_rules(one)
     if one.is_repeated and 0 < rules.max_items < len(value):
         text = f"{name} has {len(value)} elements and {rules.max_items} are the most."
-        faults.add(text, [name], "too many", "TOO_MANY_ITEMS")
+        faults.add(_fault(text, [name], "too many", "TOO_MANY_ITEMS"))
         return
     for place, element in operation.elements_of(one, value, name):
         if one.message_type is not None:
@@ -107,7 +74,7 @@ def _check_field(one: Field, value: Any, name: str, faults: Faults) -> None:
             _check_value(rules, element, place, faults)
         elif rules.input and not element.strip():
             text = f"{place} is empty; give a source, or leave it out."
-            faults.add(text, [place], "required", "MISSING_FIELD")
+            faults.add(_fault(text, [place], "required", "MISSING_FIELD"))
     if rules.unique:
         _check_unique(rules.unique, value, name, faults)
 
@@ -121,7 +88,7 @@ def _check_unique(name: str, elements: Any, where: str, faults: Faults) -> None:
         if earlier != index:
             places = f"{where}[{earlier}].{name}", f"{where}[{index}].{name}"
             text = f"{places[0]} and {places[1]} are both {str(value)[:80]!r}; give each element its own."
-            faults.add(text, places, "not unique")
+            faults.add(_fault(text, places, "not unique"))
 
 
 @functools.cache
@@ -156,16 +123,16 @@ def _check_company(message: Message, one: Field, prefix: str, faults: Faults) ->
     others = [other for other in f"{rules.not_with} {rules.text_of}".split() if _is_given(message, other)]
     if others:
         description = f"cannot be given together with {' and '.join(_listed(known, ' '.join(others)))}"
-        faults.add(f"{name} {description}", [name], description)
+        faults.add(_fault(f"{name} {description}", [name], description))
     absent = [other for other in rules.goes_with.split() if not _is_given(message, other)]
     if absent:
         description = f"cannot be given without {' and '.join(_listed(known, ' '.join(absent)))}"
-        faults.add(f"{name} {description}", [name], description)
+        faults.add(_fault(f"{name} {description}", [name], description))
     if rules.above and _is_given(message, rules.above):
         low, value = getattr(message, rules.above), getattr(message, one.name)
         if not value > low:
             description = f"must be more than {_listed(known, rules.above)[0]}, which is {low:g}"
-            faults.add(f"{name} is {value:g} and {description}.", [name], description)
+            faults.add(_fault(f"{name} is {value:g} and {description}.", [name], description))
 
 
 def _listed(known: Descriptor, names: str) -> list[str]:
@@ -176,16 +143,16 @@ def _listed(known: Descriptor, names: str) -> list[str]:
 def _check_choice(enum: Any, value: int, name: str, faults: Faults) -> None:
     if value not in enum.values_by_number:  # one of a later version
         text = f"must be one of {', '.join(enums.short_names(enum))}"
-        faults.add(f"{name} {text}", [name], text)
+        faults.add(_fault(f"{name} {text}", [name], text))
 
 
 def _check_value(rules: options_pb2.FieldRules, value: Any, name: str, faults: Faults) -> None:
     if 0 < rules.max_letters < len(value):
         text = f"has {len(value)} letters and {rules.max_letters} are the most"
-        faults.add(f"{name} {text}.", [name], text)
+        faults.add(_fault(f"{name} {text}.", [name], text))
     low = rules.min if rules.HasField("min") else None
     high = rules.max if rules.HasField("max") else None
     # Written so that NaN, which compares false with everything, is refused.
     if (low is not None and not value >= low) or (high is not None and not value <= high):
         text = f"must be from {low:g} to {high:g}" if low is not None and high is not None else "is out of range"
-        faults.add(f"{name} is {value:g} and {text}.", [name], text)
+        faults.add(_fault(f"{name} is {value:g} and {text}.", [name], text))

@@ -21,6 +21,7 @@ from gateway.jobs.store import JobStore
 from gateway.sources import Sources
 from gateway.sources.inline import is_inline
 from servicekit.errors import Aborted, Cancelled, FailedPrecondition, InvalidArgument, NotFound, Unavailable
+from servicekit.faults import Faults
 from servicekit.tasks import cancel_and_wait
 
 log = structlog.get_logger("gateway.jobs")
@@ -169,11 +170,13 @@ class JobManager:
         )
 
     def _check_sources(self, wanted: video_pb2.Operation) -> None:
+        faults = Faults()
         for path, source in operation.inputs(operation.kind(wanted)[1]):
             if graph.is_graph(wanted) and graph.is_reference(source):
                 continue
-            with _naming(path):
+            with faults.gathering(), _naming(path):
                 self.sources.check(source)
+        faults.check()
 
     @asynccontextmanager
     async def _stored_inline(self, wanted: video_pb2.Operation) -> AsyncIterator[video_pb2.Operation]:

@@ -159,11 +159,10 @@ def test_all_bad_scenes_are_told_in_one_answer() -> None:
     assert error.reason == "MISSING_FIELD"
 
 
-def test_more_faults_than_an_answer_holds_are_counted() -> None:
+def test_more_faults_than_an_answer_holds_are_left_out_and_that_is_told() -> None:
     error = faults(story(*[{"duracao": 2}] * 500))
-    told = len(error.fields)
-    assert 10 < told < 500
-    assert error.message.endswith(f"And {500 - told} more.")
+    assert 10 < len(error.fields) < 500
+    assert error.message.endswith("And more.")
     assert error.to_status().ByteSize() < 5_000
 
 

@@ -127,3 +127,29 @@ def test_paths_grow_gently(unit):
 def test_escapes_in_paths_are_read(path, value):
     route, found = RouteTable().find("GET", path)
     assert (str(route), found) == ("GET /job/{id}", {"id": value})
+
+
+def test_all_that_is_wrong_with_a_body_is_told_in_one_answer():
+    images = [
+        {"id": "a", "duracao": "long"},
+        {"id": "b", "duracao": 1},
+        {"id": "c", "duration": 1, "motion": {"pan": "away", "focus_x": "left"}},
+    ]
+    with pytest.raises(InvalidArgument) as caught:
+        decode.merge(video_pb2.Img2VidRequest(), {"images": images, "frame_rate": "many"})
+    assert list(caught.value.fields) == [
+        "images[0].duracao",
+        "images[2].duration",
+        "images[2].motion.pan",
+        "images[2].motion.focus_x",
+        "frame_rate",
+    ]
+    assert "images[0].duracao must be a number" in caught.value.message
+
+
+def test_no_more_of_a_body_is_read_than_one_answer_tells():
+    images = [{"duracao": "long"}] * 10_000
+    message = video_pb2.Img2VidRequest()
+    with pytest.raises(InvalidArgument, match=r"And more\.$"):
+        decode.merge(message, {"images": images})
+    assert len(message.images) < 200
