@@ -25,8 +25,6 @@ IN_ORDER = {"bf": "0"}
 # A camera over one still makes no cut and no fade, and moves evenly: to look for them takes a twentieth of the time,
 # and the file is as large without, to a hundredth of a percent.
 STEADY = {"weightp": "0", "sc_threshold": "0", "b_strategy": "0"}
-# The same for what stands in one track with others: `weightp` is written into its parameter set.
-STEADY_PIECE = {name: value for name, value in STEADY.items() if name != "weightp"}
 
 
 class Query(Protocol):
@@ -125,7 +123,7 @@ class X264:
         if isinstance(frames, FilteredFrames):
             last = frames.last
             lengths = {**IN_ORDER, "bsf:v": f"setts=pts=PTS:dts=DTS:{frame_length(MAX_SECONDS, last)}"} if last else {}
-            steady = STEADY_PIECE if frames.steady else {}
+            steady = _steady_options(frames)
             picture = frames.stream.filter("format", "yuv420p")
             return output.run(picture, {**options, **steady, **frames.timing, **lengths}, stdin=frames.stdin)
         size = f"{frames.size.width}x{frames.size.height}"
@@ -142,3 +140,9 @@ class X264:
         options["threads"] = str(threads)
         # ultrafast turns off what sets High apart; forcing the profile would only be a label.
         return options if self.preset == "ultrafast" else options | {"profile:v": "high"}
+
+
+def _steady_options(frames: FilteredFrames) -> dict[str, str]:
+    """Return what of STEADY holds for frames: whether prediction is weighted is the same for all of one track."""
+    taken = {"weightp": not frames.weighted}
+    return {name: value for name, value in STEADY.items() if taken.get(name, frames.steady)}

@@ -94,7 +94,7 @@ class FilteredFrames:
     `color_tags` and `pixel_aspect` (width by height of a pixel) are those of the filtered frames; `frame_rate` is
     nominal, 0 where it is not known. `last` is told where frames were put between those of the file. What the graph
     reads as pipe:0 is written by what `stdin` makes. Frames that are `constant` come at the frame rate, each one; those
-    of a `steady` picture without a cut."""
+    of a `steady` picture without a cut. Whether prediction is `weighted` is written into the parameters of a track."""
 
     stream: Any
     inputs: Sequence[Any]
@@ -106,6 +106,7 @@ class FilteredFrames:
     stdin: MakeWriter | None = None
     constant: bool = False
     steady: bool = False
+    weighted: bool = True
 
     @property
     def timing(self) -> dict[str, str]:

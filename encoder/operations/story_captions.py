@@ -3,10 +3,12 @@ clock of the film, and the fonts that it needs."""
 
 import zipfile
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from apigpu.v1 import video_pb2
+from encoder.captions import changes
 from encoder.ffmpeg import filters
 from encoder.media.info import Size, Source
 from encoder.operations import caption
@@ -63,9 +65,12 @@ def _pack(folder: Path, result: Path, *, wrap_unicode: bool) -> None:
             packed.write(path, f"{FONTS}/{path.name}")
 
 
-def draw(stream: Any, source: Source, folder: Path, first_frame: int) -> Any:
-    """Return the frames of a piece with its captions; the first one is number `first_frame` of the film."""
+def draw(stream: Any, source: Source, folder: Path, frames: range, rate: Fraction) -> Any:
+    """Return the frames of a piece, which have these numbers in the film, with its captions. Raises InvalidArgument."""
     script = _unpack(source, folder)
+    first_frame, seconds = frames.start, (float(frames.start / rate), float(frames.stop / rate))
+    if not changes.are_shown((folder / script).read_text(encoding="utf-8"), *seconds):
+        return stream
     by_film = stream.filter("setpts", f"PTS+{first_frame}")
     drawn = filters.draw_captions(by_film, script, FONTS, wrap_unicode=script == WRAPPED_SCRIPT)
     return drawn.filter("setpts", f"PTS-{first_frame}")

@@ -53,7 +53,8 @@ def plan(part: story_pb2.ScenePart, context: PlanContext) -> Plan:
     passage = Passage(part.transition, body, part.transition_frames, rate)
     stream, generate = _blended(part, own, following, passage)
     if part.has_captions:
-        stream = story_captions.draw(stream, context.source(story_captions.FIELD), context.folder, part.first_frame)
+        numbers = range(part.first_frame, part.first_frame + part.frames)
+        stream = story_captions.draw(stream, context.source(story_captions.FIELD), context.folder, numbers, rate)
     frames = FilteredFrames(
         stream,
         (),
@@ -64,6 +65,7 @@ def plan(part: story_pb2.ScenePart, context: PlanContext) -> Plan:
         stdin=PipedFrames(generate) if generate is not None else None,
         constant=True,
         steady=own.still is not None and (following is None or following.still is not None),
+        weighted=not part.only_stills,
     )
     codec = _codec(part, context.codec)
     output = context.output((), {"f": "mp4", "video_track_timescale": timescale(rate)})

@@ -67,6 +67,7 @@ class TaskWriter:
             picture=self._picture(number, first - self.timeline.places[number].begin),
             has_captions=self.has_captions,
             allow_partial=self.request.allow_partial,
+            only_stills=not any(scene.is_video for scene in self.reading.scenes),
         )
         if isinstance(self.codec, X264):
             part.x264_preset, part.x264_crf = self.codec.preset, self.codec.crf

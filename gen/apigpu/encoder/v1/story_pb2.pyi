@@ -119,6 +119,7 @@ class ScenePart(_message.Message):
     X264_PRESET_FIELD_NUMBER: _builtins.int
     X264_CRF_FIELD_NUMBER: _builtins.int
     ALLOW_PARTIAL_FIELD_NUMBER: _builtins.int
+    ONLY_STILLS_FIELD_NUMBER: _builtins.int
     first_frame: _builtins.int
     """Where in the film its first frame stands."""
     frames: _builtins.int
@@ -133,6 +134,8 @@ class ScenePart(_message.Message):
     """The constant rate factor of x264 for all pieces."""
     allow_partial: _builtins.bool
     """Inputs that are cut off are taken as they are."""
+    only_stills: _builtins.bool
+    """True where the whole film is made of stills."""
     @_builtins.property
     def film(self) -> Global___Film:
         """The film that it is a piece of."""
@@ -163,10 +166,11 @@ class ScenePart(_message.Message):
         x264_preset: _builtins.str = ...,
         x264_crf: _builtins.int = ...,
         allow_partial: _builtins.bool = ...,
+        only_stills: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["film", b"film", "next", b"next", "picture", b"picture", "transition", b"transition"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_partial", b"allow_partial", "film", b"film", "first_frame", b"first_frame", "frames", b"frames", "has_captions", b"has_captions", "next", b"next", "picture", b"picture", "transition", b"transition", "transition_frames", b"transition_frames", "x264_crf", b"x264_crf", "x264_preset", b"x264_preset"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_partial", b"allow_partial", "film", b"film", "first_frame", b"first_frame", "frames", b"frames", "has_captions", b"has_captions", "next", b"next", "only_stills", b"only_stills", "picture", b"picture", "transition", b"transition", "transition_frames", b"transition_frames", "x264_crf", b"x264_crf", "x264_preset", b"x264_preset"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
