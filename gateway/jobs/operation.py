@@ -106,6 +106,16 @@ def inputs(message: Message, prefix: str = "") -> Iterator[tuple[str, str]]:
                 yield place, element
 
 
+def outlines(message: Message, prefix: str = "") -> Iterator[str]:
+    """Yield the paths of the sources of which an outline is enough to plan with."""
+    for field, value in message.ListFields():
+        if field_rules(field).outline:
+            yield from (place for place, _ in elements_of(field, value, prefix + field.name))
+        elif field.message_type is not None and _has_inputs(field.message_type):
+            for place, element in elements_of(field, value, prefix + field.name):
+                yield from outlines(element, f"{place}.")
+
+
 @functools.cache
 def _has_inputs(descriptor: Descriptor | None, above: tuple[Descriptor, ...] = ()) -> bool:
     """Return True if a message of this type may name sources, itself or in its fields."""

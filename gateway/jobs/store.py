@@ -18,8 +18,8 @@ from servicekit.errors import InvalidArgument, NotFound
 
 class IndexEntry(NamedTuple):
     """Status of a job, how many of its tasks wait for an encoder, by operation, and how many run; whether it is a
-    graph, and has results that are to be deleted; and the encoders that failed its tasks by a fault of their own, by
-    index of the task."""
+    graph, and has results that are to be deleted; and by index of the task, the encoders that failed it by a fault of
+    their own, and the codec that it must be made with."""
 
     status: Status
     waiting: Mapping[str, int]
@@ -27,13 +27,16 @@ class IndexEntry(NamedTuple):
     is_graph: bool = False
     has_intermediates: bool = False
     unfit: Mapping[int, tuple[UnfitEncoder, ...]] = {}
+    codecs: Mapping[int, str] = {}
 
     @classmethod
     def of(cls, job: Job) -> "IndexEntry":
         """Return what the index knows of a job."""
         waiting = Counter(job.kind(index) for index in range(len(job.tasks)) if job.is_ready(index))
         unfit = {index: task.unfit for index, task in enumerate(job.tasks) if task.unfit}
-        return cls(job.status, waiting, job.count(Status.IN_PROGRESS), job.graph, bool(job.intermediates), unfit)
+        codecs = {index: task.needs_codec for index, task in enumerate(job.tasks) if task.needs_codec}
+        running = job.count(Status.IN_PROGRESS)
+        return cls(job.status, waiting, running, job.graph, bool(job.intermediates), unfit, codecs)
 
 
 NOTHING = IndexEntry(Status.CANCELLED, {}, 0)
@@ -95,6 +98,10 @@ class JobIndex:
         found = self._known.get(job_id, NOTHING).unfit.get(index, ())
         return [entry.encoder for entry in found if entry.failed_at > since]
 
+    def codec(self, job_id: str, index: int) -> str:
+        """Return the codec that a task must be made with; "" for any."""
+        return self._known.get(job_id, NOTHING).codecs.get(index, "")
+
     def is_waiting(self, job_id: str) -> bool:
         """Return True for a job that no encoder has begun."""
         return self._known.get(job_id, NOTHING).status is Status.IN_QUEUE
@@ -143,10 +150,15 @@ class JobStore(Records[Job]):
     async def add(self, job: Job) -> None:
         """Write a new job; on return it is on disk. Raise InvalidArgument for one that is too large, Aborted for an id
         that there is already."""
+        data = self.check_size(job)
+        self.note(job.id, job, await self.bucket.create(job.id, data))
+
+    def check_size(self, job: Job) -> bytes:
+        """Return the job as it is stored. Raise InvalidArgument for one that is too large, or may become so."""
         data = to_json(job)
         if len(data) + GROWTH_BYTES * len(job.tasks) > self.bucket.max_value_bytes:
             raise InvalidArgument("The request is too large to be kept as one job; send several.", reason="TOO_LARGE")
-        self.note(job.id, job, await self.bucket.create(job.id, data))
+        return data
 
     async def get(self, key: str) -> Job:
         """Return the job as the store has it."""

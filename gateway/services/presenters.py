@@ -14,7 +14,7 @@ from gateway.assets.links import LinkSigner
 from gateway.assets.record import parse_name
 from gateway.assets.store import StoredAsset
 from gateway.fleet.billing import Cost, UsageInterval
-from gateway.jobs import model, operation
+from gateway.jobs import model, names, operation
 from gateway.jobs.model import Failure, Job, Status
 from servicekit.chunks import MAX_MESSAGE_BYTES
 from servicekit.errors import CODES
@@ -172,13 +172,13 @@ class Presenter:
                     asset=file.asset,
                     content_type=file.content_type,
                 )
-                for file in model.result_files(job, index)
+                for file in names.result_files(job, index)
             ],
         }
 
     def _url(self, job: Job, index: int) -> str:
         asset = job.tasks[index].asset
-        return self._link(asset, model.result_name(job, index)) if asset else ""
+        return self._link(asset, names.result_name(job, index)) if asset else ""
 
     def _link(self, asset: str, filename: str) -> str:
         return self.base_url + self.links.sign_file(parse_name(asset), filename)
