@@ -98,3 +98,19 @@ def test_the_command_line_takes_a_plan(run: Run, media: Samples, tmp_path: Path)
     (tmp_path / "film.json").write_text('{"url_audio": "a.mp3"}')
     done = run("story", "film.json")
     assert (done.returncode, "must have scenes" in done.stderr) == (2, True)
+
+
+def test_a_story_may_be_a_step_of_a_chain(client: Client, media: Samples, tmp_path: Path) -> None:
+    clip = {"url_video": "step:cut", "gain": -6}
+    scenes = [{"image": media.images[0], "duracao": 0.5}, clip]
+    steps = [
+        {"id": "cover", "thumbnail": {"video": "step:film"}},
+        {"id": "film", "story": {"scenes": scenes, **SMALL}},
+        {"id": "cut", "addaudio": {"video": media.video, "audio": media.audio}},
+    ]
+    job = client.chain(steps, keep=["film", "cover"]).wait()
+    cover, film = job.clips
+    assert (film.id, cover.id) == ("film", "cover")
+    assert film.scenes == (SceneSpan("1", 0, 0.5), SceneSpan("2", 0.5, film.duration or 0))
+    assert footage(client.download(film.asset, tmp_path / "film.mp4")).frames == round(10 * (0.5 + AUDIO_SECONDS))
+    assert client.asset(cover.asset).filename == "cover.jpg"
