@@ -164,7 +164,7 @@ class Dispatcher:
         if work is None:
             return
         if self._lacks_codec(work.codec):
-            text = f"No encoder with the codec {work.codec!r} is left, which other parts of the film were made with; submit it again."
+            text = f"No encoder is left with the codec {work.codec!r} of the job's other parts; submit it again."
             raise Internal(text, reason="CODEC_GONE")
         try:
             async with self.preparation.inputs(work.inputs, slot) as inputs:

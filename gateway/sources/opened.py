@@ -3,20 +3,10 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import NamedTuple
+
+from servicekit.chunks import Hole
 
 Chunks = Callable[[], AsyncIterator[bytes]]
-
-
-class Hole(NamedTuple):
-    """The bytes of a file that its outline leaves out: those from `start` on, before `end`."""
-
-    start: int
-    end: int
-
-    @property
-    def size_bytes(self) -> int:
-        return self.end - self.start
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ planning with a film costs some MiB, and not the film."""
 import contextlib
 from collections.abc import AsyncIterator
 
-from gateway.sources.opened import Chunks, Hole, Source
+from gateway.sources.opened import Chunks, Source
+from servicekit.chunks import ChunkPlacement, Hole
 from servicekit.disk import MIB
 
 HEAD_BYTES = MIB
@@ -40,14 +41,7 @@ async def _ends(head: Chunks, tail: Chunks) -> AsyncIterator[bytes]:
 
 async def placed(source: Source) -> AsyncIterator[tuple[int, bytes]]:
     """Yield the chunks of a source, each with its place in the file."""
-    offset, hole = 0, source.hole
+    placement = ChunkPlacement(source.hole)
     async for data in source.chunks():
-        while data:
-            most_bytes = len(data)
-            if hole and offset == hole.start:
-                offset = hole.end
-            elif hole and offset < hole.start:
-                most_bytes = hole.start - offset
-            piece, data = data[:most_bytes], data[most_bytes:]
-            yield offset, piece
-            offset += len(piece)
+        for offset, part in placement.place(data):
+            yield offset, part
