@@ -39,9 +39,10 @@ class SceneSpan:
 
 @dataclass(frozen=True)
 class Clip:
-    """The video of one image of a batch, or of a step of a chain: either `asset` and `video_url`, or `error`. `warnings`
-    list how it deviates from the request; `codec` encoded it, for `codec_reason`. `duration` (seconds, else None) and
-    `scenes` are those of a story."""
+    """The video of one image of a batch, or of a step of a chain: either `asset` and `video_url`, or `error`.
+
+    `warnings` list how it deviates from the request; `codec` encoded it, for `codec_reason`. `duration` (seconds, else
+    None) and `scenes` are those of a story."""
 
     id: str
     asset: str
