@@ -125,7 +125,9 @@ class Job(_message.Message):
     "story".
     """
     total: _builtins.int
-    """Number of tasks: images of a batch, those of all steps of a chain, else 1."""
+    """Number of tasks: images of a batch, those of all steps of a chain, of a story its planning, its scenes, its sound and
+    the joining, once it is planned; else 1.
+    """
     processed: _builtins.int
     """Number of tasks that gave a result so far."""
     @_builtins.property
