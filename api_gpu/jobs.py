@@ -39,8 +39,10 @@ class SceneSpan:
 
 @dataclass(frozen=True)
 class Clip:
-    """The video of one image of a batch: either `asset` and `video_url`, or `error`. `warnings` list how it deviates
-    from the request; `codec` encoded it, for `codec_reason`."""
+    """The video of one image of a batch, or of a step of a chain: either `asset` and `video_url`, or `error`.
+
+    `warnings` list how it deviates from the request; `codec` encoded it, for `codec_reason`. `duration` (seconds, else
+    None) and `scenes` are those of a story."""
 
     id: str
     asset: str
@@ -49,6 +51,8 @@ class Clip:
     warnings: tuple[str, ...] = ()
     codec: str = ""
     codec_reason: str = ""
+    duration: float | None = None
+    scenes: tuple[SceneSpan, ...] = ()
 
     @classmethod
     def from_message(cls, message: video_pb2.Video) -> Clip:
@@ -60,6 +64,8 @@ class Clip:
             warnings=tuple(warning.message for warning in message.warnings),
             codec=message.encoding.codec,
             codec_reason=message.encoding.reason,
+            duration=message.duration if message.HasField("duration") else None,
+            scenes=tuple(from_message(SceneSpan, span) for span in message.scenes),
         )
 
 

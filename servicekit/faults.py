@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from servicekit.echo import brief
-from servicekit.errors import FailedPrecondition, InvalidArgument, ServiceError
+from servicekit.errors import FailedPrecondition, InvalidArgument, ServiceError, from_code
 
 # Of all faults so many bytes of fields and letters of text are told: clients refuse headers over 8 KiB, and a status
 # is one.
@@ -42,14 +42,19 @@ class Faults:
             self.add(error)
 
     def check(self) -> None:
-        """Raise the only fault, or one InvalidArgument for all of them. Does nothing where there are none."""
-        if len(self.errors) == 1 and not self.is_full:
-            raise self.errors[0]
-        if self.errors:
-            fields: dict[str, str] = {}
-            for name, text in (pair for error in self.errors for pair in error.fields.items()):
-                fields.setdefault(name, text)
-            raise InvalidArgument(self._text(), reason=self.errors[0].reason, fields=fields)
+        """Raise the error of all of them. Does nothing where there are none."""
+        if (error := self.error()) is not None:
+            raise error
+
+    def error(self) -> ServiceError | None:
+        """Return the only fault, or one error of the class of the first for all of them; None without one."""
+        if not self.errors or (len(self.errors) == 1 and not self.is_full):
+            return self.errors[0] if self.errors else None
+        fields: dict[str, str] = {}
+        for name, text in (pair for error in self.errors for pair in error.fields.items()):
+            fields.setdefault(name, text)
+        first = self.errors[0]
+        return from_code(first.number, self._text(), reason=first.reason, fields=fields)
 
     def _text(self) -> str:
         """Return what is wrong, each thing once: several elements of a list may lack the same."""

@@ -22,6 +22,7 @@ from gateway.jetstream.records import UnreadableRecord
 from gateway.jobs import further, model
 from gateway.jobs.cost_guard import CostGuard
 from gateway.jobs.executor import TaskExecutor, TaskTimedOut, reap_orphaned_runs
+from gateway.jobs.input_failures import all_failures
 from gateway.jobs.intermediates import IntermediateCleanup
 from gateway.jobs.model import Failure, Job
 from gateway.jobs.policy import JobPolicy
@@ -175,7 +176,8 @@ class Dispatcher:
             if attempt.started_at is None and not self._is_anothers(attempt):
                 # It counts, though no encoder was needed to find out.
                 await self.executor.record_start(attempt)
-            raise failed.error from failed
+            slot.release()
+            raise await all_failures(failed.error, work.inputs) from failed
 
     def _slot_wait_seconds(self, slot: SlotLease) -> float:
         return self.policy.prepared_wait_seconds if slot.was_given_back else self.policy.slot_wait_seconds

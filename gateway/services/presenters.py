@@ -173,6 +173,7 @@ class Presenter:
                 )
                 for file in names.result_files(job, index)
             ],
+            **_scenes(job, index),
         }
 
     def _url(self, job: Job, index: int) -> str:
@@ -181,6 +182,12 @@ class Presenter:
 
     def _link(self, asset: str, filename: str) -> str:
         return self.base_url + self.links.sign_file(parse_name(asset), filename)
+
+
+def _scenes(job: Job, index: int) -> dict[str, Any]:
+    """Return the length of a film of scenes, and when each of them is seen; nothing of any other result."""
+    scenes = further.scenes(job, index)
+    return {"duration": job.tasks[index].duration_seconds, "scenes": scenes} if scenes else {}
 
 
 def _stats(job: Job, cost: video_pb2.Cost | None, now: float) -> video_pb2.Stats:

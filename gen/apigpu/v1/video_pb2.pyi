@@ -195,6 +195,7 @@ class ChainStep(_message.Message):
     ADDAUDIO_FIELD_NUMBER: _builtins.int
     CONCAT_FIELD_NUMBER: _builtins.int
     THUMBNAIL_FIELD_NUMBER: _builtins.int
+    STORY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Names the step: up to 64 letters, digits, points, hyphens and underscores."""
     @_builtins.property
@@ -217,6 +218,10 @@ class ChainStep(_message.Message):
     def thumbnail(self) -> Global___ThumbnailRequest:
         """Take a picture of a video."""
 
+    @_builtins.property
+    def story(self) -> Global___StoryRequest:
+        """A finished film of scenes."""
+
     def __init__(
         self,
         *,
@@ -226,12 +231,13 @@ class ChainStep(_message.Message):
         addaudio: Global___AddAudioRequest | None = ...,
         concat: Global___ConcatRequest | None = ...,
         thumbnail: Global___ThumbnailRequest | None = ...,
+        story: Global___StoryRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["addaudio", b"addaudio", "caption", b"caption", "concat", b"concat", "img2vid", b"img2vid", "kind", b"kind", "thumbnail", b"thumbnail"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["addaudio", b"addaudio", "caption", b"caption", "concat", b"concat", "img2vid", b"img2vid", "kind", b"kind", "story", b"story", "thumbnail", b"thumbnail"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["addaudio", b"addaudio", "caption", b"caption", "concat", b"concat", "id", b"id", "img2vid", b"img2vid", "kind", b"kind", "thumbnail", b"thumbnail"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["addaudio", b"addaudio", "caption", b"caption", "concat", b"concat", "id", b"id", "img2vid", b"img2vid", "kind", b"kind", "story", b"story", "thumbnail", b"thumbnail"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["caption", "img2vid", "addaudio", "concat", "thumbnail"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["caption", "img2vid", "addaudio", "concat", "thumbnail", "story"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -1240,12 +1246,16 @@ class Video(_message.Message):
     WARNINGS_FIELD_NUMBER: _builtins.int
     ENCODING_FIELD_NUMBER: _builtins.int
     FILES_FIELD_NUMBER: _builtins.int
+    DURATION_FIELD_NUMBER: _builtins.int
+    SCENES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id of the image in the request."""
     video_url: _builtins.str
     """Signed, expiring link to the clip (MP4); empty when this image failed."""
     asset: _builtins.str
     """Name of the clip, for AssetService ("assets/…"); empty when this image failed."""
+    duration: _builtins.float
+    """Seconds of the film, of a story."""
     @_builtins.property
     def error(self) -> Global___Failure:
         """Why this image failed; absent when it did not."""
@@ -1262,6 +1272,10 @@ class Video(_message.Message):
     def files(self) -> _containers.RepeatedCompositeFieldContainer[Global___File]:
         """All results with their names and types, the first one first; empty where a video is all."""
 
+    @_builtins.property
+    def scenes(self) -> _containers.RepeatedCompositeFieldContainer[_story_pb2.SceneSpan]:
+        """When each scene is seen, of a story."""
+
     def __init__(
         self,
         *,
@@ -1272,12 +1286,16 @@ class Video(_message.Message):
         warnings: _abc.Iterable[Global___Warning] | None = ...,
         encoding: Global___Encoding | None = ...,
         files: _abc.Iterable[Global___File] | None = ...,
+        duration: _builtins.float | None = ...,
+        scenes: _abc.Iterable[_story_pb2.SceneSpan] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["encoding", b"encoding", "error", b"error"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_duration", b"_duration", "duration", b"duration", "encoding", b"encoding", "error", b"error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "encoding", b"encoding", "error", b"error", "files", b"files", "id", b"id", "video_url", b"video_url", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_duration", b"_duration", "asset", b"asset", "duration", b"duration", "encoding", b"encoding", "error", b"error", "files", b"files", "id", b"id", "scenes", b"scenes", "video_url", b"video_url", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__duration: _TypeAlias = _typing.Literal["duration"]  # noqa: Y015
+    _WhichOneofArgType__duration: _TypeAlias = _typing.Literal["_duration", b"_duration"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__duration) -> _WhichOneofReturnType__duration | None: ...
 
 Global___Video: _TypeAlias = Video  # noqa: Y015
 

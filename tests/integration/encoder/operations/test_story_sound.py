@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from apigpu.encoder.v1 import encoder_pb2
 from apigpu.v1 import story_pb2, video_pb2
 from tests.support import judge, media, stories
 from tests.support.encoder_harness import Client
@@ -127,17 +128,12 @@ async def test_the_whole_has_the_loudness_that_was_asked_for(client: Client, tmp
     assert 20 * np.log10(ratio) == pytest.approx(6, abs=0.3)
 
 
-async def test_sound_stays_with_the_picture_over_many_scenes(client: Client, tmp_path: Path, still: Path) -> None:
+async def test_sound_stays_with_the_picture(client: Client, tmp_path: Path, still: Path) -> None:
     # Lengths that fall between frames and between samples, in a fragmented file.
-    voices = [noise(tmp_path / f"{seed}.wav", 0.313 + seed / 1000, seed) for seed in range(12)]
-    film = await stories.film(
-        client,
-        tmp_path,
-        [scene(still, url_audio=voice) for voice in voices],
-        frame_rate=29.97,
-        container=video_pb2.CONTAINER_FRAGMENTED_MP4,
-        **SIZE,
-    )
+    voices = [noise(tmp_path / f"{seed}.wav", 0.313 + seed / 1000, seed) for seed in range(3)]
+    scenes = [scene(still, url_audio=voice) for voice in voices]
+    kind = video_pb2.CONTAINER_FRAGMENTED_MP4
+    film = await stories.film(client, tmp_path, scenes, frame_rate=29.97, container=kind, **SIZE)
     assert b"moof" in film.path.read_bytes()
     sound = judge.samples(film.path)
     for voice, start in zip(voices, film.starts, strict=True):
@@ -145,3 +141,32 @@ async def test_sound_stays_with_the_picture_over_many_scenes(client: Client, tmp
         assert place == pytest.approx(start * judge.RATE, abs=NEAR)
     length = sum(len(judge.samples(voice)) for voice in voices) / judge.RATE
     assert film.plan.duration_seconds == pytest.approx(length, abs=1 / 29.97)
+
+
+async def test_no_error_adds_up_over_many_sounds(client: Client, tmp_path: Path, still: Path) -> None:
+    # More than are read at once: voices in one lane, clips in two.
+    voices = [noise(tmp_path / f"{seed}.wav", 0.513 + seed / 1000, seed) for seed in range(5)]
+    clip = tmp_path / "clip.mp4"
+    media.run(
+        *("-f", "lavfi", "-i", "color=size=64x36:rate=24:duration=0.71", "-i", voices[3]),
+        *("-c:v", "libx264", "-c:a", "pcm_s16le", "-f", "mov", clip),
+    )
+    scenes = [scene(still, url_audio=voices[0])]
+    scenes += [scene(clip), scene(still, url_audio=voices[1]), scene(still, url_audio=voices[2])] * 26
+    request, files = stories.request_of(scenes, transition={"seconds": 0.1}, frame_rate=29.97, **SIZE)
+    planned = await client.encode(video_pb2.Operation(story=request), files)
+    assert planned.summary is not None
+    task = planned.summary.further[-2]
+    inputs: dict[str, Path | bytes] = {one.field: files[one.request_field] for one in task.inputs}
+    await client.result(tmp_path / "sound.m4a", encoder_pb2.Task(id="sound", part=task.part), inputs)
+    sound = judge.samples(tmp_path / "sound.m4a")
+    for number in (0, 2, 3, 77, 78):
+        voice = judge.samples(voices[0 if not number else 1 + (number + 1) % 3])
+        start = round(planned.summary.scenes[number].start * judge.RATE)
+        place, likeness = place_of(voice, sound[max(start - 4800, 0) : start + len(voice) + 4800])
+        assert place == pytest.approx(min(start, 4800), abs=NEAR)
+        assert likeness > 0.9
+    # A clip begins with its transition, half of that before the scene is told to start.
+    start = round((planned.summary.scenes[1].start - 1 / 29.97) * judge.RATE)
+    place, _ = place_of(judge.samples(voices[3])[4800:], sound[start : start + 38_400])
+    assert place == pytest.approx(4800, abs=3 * NEAR)

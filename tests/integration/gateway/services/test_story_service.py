@@ -48,6 +48,19 @@ async def test_the_scenes_that_an_encoder_finds_bad_are_told_by_field(served: Se
     assert (job["status"], job["error"]["fields"]) == ("FAILED", FAULTS)
 
 
+async def test_all_sources_that_cannot_be_read_are_told_in_one_answer(http: httpx.AsyncClient) -> None:
+    scene, gone = await still(http), {"image_url": f"assets/{'a' * 26}", "duracao": 1}
+    body = {
+        "scenes": [scene, gone, scene, gone | {"url_audio": f"assets/{'b' * 26}"}],
+        "url_audio": f"assets/{'c' * 26}",
+    }
+    answer = await http.post("/video/story", json=body)
+    assert answer.status_code == 404
+    assert list(violations(answer.json())) == [
+        *("scenes[1].image_url", "scenes[3].image_url", "scenes[3].url_audio", "url_audio")
+    ]
+
+
 async def test_bad_scenes_are_told_before_an_encoder_is_asked(served: Served, http: httpx.AsyncClient) -> None:
     scene = await still(http)
     answer = await http.post("/video/story", json={"scenes": [scene, {"duracao": 1}, scene, scene | {"duracao": -1}]})
