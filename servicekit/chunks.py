@@ -12,6 +12,8 @@ from servicekit.errors import DataLoss
 # Initial metadata of a call that takes a file: the file will be accepted, send it. A client that waits for it sees a
 # refusal for certain and sends nothing in vain: gRPC reports INTERNAL to one whose write fails, whatever the status.
 ACCEPTED = "x-accepted"
+# Media type of a result that a worker puts for the further tasks in its summary: without that it is of no use.
+BESIDE_FURTHER = "application/vnd.api-gpu.beside-further"
 # Header of a response to a worker: the body is an outline, and leaves this out.
 HOLE = "x-hole"
 CHUNK_BYTES = 512 * 1024

@@ -24,7 +24,7 @@ from encoder.tasks.inputs import InputSpool, by_field, check_size
 from encoder.tasks.results import ResultStream
 from servicekit import errors, media_types
 from servicekit.backoff import Backoff
-from servicekit.chunks import CHUNK_BYTES, HOLE, ChunkPlacement, Hole
+from servicekit.chunks import BESIDE_FURTHER, CHUNK_BYTES, HOLE, ChunkPlacement, Hole
 from servicekit.errors import Cancelled, DeadlineExceeded, InvalidArgument, ServiceError, Unavailable
 from servicekit.tasks import cancel_and_wait
 
@@ -81,9 +81,12 @@ class Links:
         """Write the first result, with its summary, or a further one. Raises ServiceError: what the gateway says,
         Cancelled (410), Unavailable."""
         digest = base64.b64encode(bytes.fromhex(result.sha256)).decode()
+        content_type = result.content_type or "application/octet-stream"
+        if isinstance(result, encoder_pb2.Summary) and result.further:
+            content_type = BESIDE_FURTHER
         headers = {
             **HEADERS,
-            "Content-Type": result.content_type or "application/octet-stream",
+            "Content-Type": content_type,
             "Content-Length": str(result.size_bytes),
             "Content-Digest": f"sha-256=:{digest}:",
         }
@@ -209,7 +212,8 @@ class RemoteTasks:
             # The first result comes last: where it is, all are.
             for url, file in zip(remote.file_urls, summary.files, strict=False):
                 await self.links.put(url, ExtraFile(file.name, file.content_type).path(folder.result), file)
-            await self.links.put(remote.result_url, folder.result, summary)
+            if summary.size_bytes:
+                await self.links.put(remote.result_url, folder.result, summary)
             return encoder_pb2.RemoteResult(summary=summary)
 
     async def _fetch_inputs(self, remote: encoder_pb2.RemoteTask, folder: Path) -> dict[str, Source]:

@@ -172,8 +172,11 @@ def scenes(job: Job, index: int) -> Sequence[story_pb2.SceneSpan]:
 
 def encoded_task(job: Job, index: int) -> Task:
     """Return the task that tells what made the video of a result: one of its parts, where it is joined of them."""
+    own = job.tasks[index]
+    if own.planner is None:
+        return own
     others = (job.tasks[other] for other in _family(job, index) if job.tasks[other].needs_codec)
-    return next((task for task in others if task.codec), job.tasks[index])
+    return next((task for task in others if task.codec), own)
 
 
 def result_warnings(job: Job, index: int) -> list[ResultWarning]:

@@ -9,6 +9,7 @@ from apigpu.encoder.v1 import encoder_pb2
 from gateway.assets.record import PREFIX, clean_filename, name_for_type, parse_name
 from gateway.assets.store import AssetStore, AssetWriter
 from gateway.jobs import model
+from gateway.workers.base import is_without_result
 from servicekit.errors import DataLoss, ServiceError
 from servicekit.tasks import run_to_completion
 
@@ -67,11 +68,6 @@ class TaskResults:
     async def _begin(self, filename: str, content_type: str = "") -> None:
         writing = self.assets.create(filename, content_type, is_result=True)
         self._writers.append(await self._stack.enter_async_context(writing))
-
-
-def is_without_result(summary: encoder_pb2.Summary) -> bool:
-    """Return True for the summary of a task that answers with further tasks, and has no result of its own."""
-    return bool(summary.further) and not summary.size_bytes
 
 
 def stored_result(summary: encoder_pb2.Summary, asset_id: str, file_ids: Sequence[str]) -> model.Result:

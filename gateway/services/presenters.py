@@ -158,13 +158,12 @@ class Presenter:
 
     def _result(self, job: Job, index: int) -> dict[str, Any]:
         """Return the fields that every message with the results of a task has."""
-        task = job.tasks[index]
+        warnings, encoded = further.result_warnings(job, index), further.encoded_task(job, index)
+        encoding = video_pb2.Encoding(codec=encoded.codec, reason=encoded.codec_reason) if encoded.codec else None
         return {
-            "asset": task.asset,
-            "warnings": [
-                video_pb2.Warning(reason=w.reason, message=w.message, metadata=w.metadata) for w in task.warnings
-            ],
-            "encoding": video_pb2.Encoding(codec=task.codec, reason=task.codec_reason) if task.codec else None,
+            "asset": job.tasks[index].asset,
+            "warnings": [video_pb2.Warning(reason=w.reason, message=w.message, metadata=w.metadata) for w in warnings],
+            "encoding": encoding,
             "files": [
                 video_pb2.File(
                     name=file.name,

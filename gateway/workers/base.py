@@ -145,6 +145,11 @@ class ResumableEncoder(Encoder, Protocol):
         """End what still runs for a task that has ended, and delete any result but `result` ("assets/…" or "")."""
 
 
+def is_without_result(summary: encoder_pb2.Summary) -> bool:
+    """Return True for the summary of a task that answers with further tasks, and has no result of its own."""
+    return bool(summary.further) and not summary.size_bytes
+
+
 def shown_name(field: str) -> str:
     """Return the name of an input's field for a caller: with its place in a list, else without what it is part of."""
     return field if "[" in field else field.rpartition(".")[2]

@@ -601,6 +601,7 @@ class Progress(_message.Message):
     TOTAL_FIELD_NUMBER: _builtins.int
     PHASE_FIELD_NUMBER: _builtins.int
     COST_USD_FIELD_NUMBER: _builtins.int
+    RENTED_FIELD_NUMBER: _builtins.int
     frames_done: _builtins.int
     """Frames made so far."""
     frames_total: _builtins.int
@@ -610,13 +611,15 @@ class Progress(_message.Message):
     seconds_left: _builtins.float
     """Seconds until the end by the present rate; absent while not known."""
     processed: _builtins.int
-    """Tasks that gave a result so far, of a batch."""
+    """Tasks that are done so far."""
     total: _builtins.int
-    """Tasks in all."""
+    """Tasks in all. The first one of a story plans the others."""
     phase: Global___Phase.ValueType
     """Where the task that is furthest stands."""
     cost_usd: _builtins.float
     """US dollars so far; absent where nothing is rented."""
+    rented: _builtins.int
+    """Rented instances that work on it now."""
     def __init__(
         self,
         *,
@@ -628,10 +631,11 @@ class Progress(_message.Message):
         total: _builtins.int = ...,
         phase: Global___Phase.ValueType = ...,
         cost_usd: _builtins.float | None = ...,
+        rented: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "_seconds_left", b"_seconds_left", "cost_usd", b"cost_usd", "seconds_left", b"seconds_left"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "_seconds_left", b"_seconds_left", "cost_usd", b"cost_usd", "fps", b"fps", "frames_done", b"frames_done", "frames_total", b"frames_total", "phase", b"phase", "processed", b"processed", "seconds_left", b"seconds_left", "total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "_seconds_left", b"_seconds_left", "cost_usd", b"cost_usd", "fps", b"fps", "frames_done", b"frames_done", "frames_total", b"frames_total", "phase", b"phase", "processed", b"processed", "rented", b"rented", "seconds_left", b"seconds_left", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cost_usd: _TypeAlias = _typing.Literal["cost_usd"]  # noqa: Y015
     _WhichOneofArgType__cost_usd: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd"]  # noqa: Y015
