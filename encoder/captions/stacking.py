@@ -20,12 +20,15 @@ RESET = "{\\r}"
 
 
 class Event(NamedTuple):
-    """A text of ASS and the milliseconds that it is shown; those of a lower `rank` stand above."""
+    """A text of ASS and the milliseconds that it is shown; those of a lower `rank` stand above. Width and height are in
+    pixels, 0 where nobody needs them."""
 
     start_ms: int
     end_ms: int
     rank: int
     text: str
+    width: float = 0.0
+    height: float = 0.0
 
 
 def stack(events: Iterable[Event]) -> Iterator[Event]:
@@ -41,13 +44,15 @@ def stack(events: Iterable[Event]) -> Iterator[Event]:
         while begun < len(ordered) and ordered[begun].start_ms <= start:
             heapq.heappush(live, (-ordered[begun].rank, begun, ordered[begun]))
             begun += 1
-        text = _join(_newest(live, start))
+        shown = {event.text: event for event in _newest(live, start)}
+        text = _join(list(shown))
         if joined is not None and (joined.text, joined.end_ms) == (text, start):
             joined = joined._replace(end_ms=end)
             continue
         if joined is not None and joined.text:
             yield joined
-        joined = Event(start, end, 0, text)
+        width = max((event.width for event in shown.values()), default=0.0)
+        joined = Event(start, end, 0, text, width, sum(event.height for event in shown.values()))
     if joined is not None and joined.text:
         yield joined
 
@@ -71,7 +76,6 @@ def _newest(live: list[tuple[int, int, Event]], now_ms: int) -> list[Event]:
     return [event for _, _, event in reversed(newest)]
 
 
-def _join(events: Sequence[Event]) -> str:
-    texts = list(dict.fromkeys(event.text for event in events))
+def _join(texts: Sequence[str]) -> str:
     ends = [LINE_END + RESET if "{" in text else LINE_END for text in texts[:-1]]
     return "".join(map("".join, zip(texts, [*ends, ""], strict=False)))
