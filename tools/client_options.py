@@ -63,11 +63,11 @@ class Option:
 
 @dataclass(frozen=True)
 class Input:
-    """Describe an input: a source, or several (`is_many`); one that `is_optional` may be given as an option instead."""
+    """Describe an input: a source, or several (`is_many`). It is required, unless one of some options is given."""
 
     help: str
     is_many: bool = False
-    is_optional: bool = False
+    unless: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -315,7 +315,8 @@ def operations_table() -> str:
         for field in fields:
             if field.is_input:
                 kind = ", is_many=True" if field.descriptor.is_repeated else ""
-                kind += ", is_optional=True" if field.rules.unless and not field.rules.batch else ""
+                others = [client_name(request.fields_by_name[name]) for name in field.rules.unless.split()]
+                kind += f", unless=({', '.join(map(text_of, others))},)" if others and not field.rules.batch else ""
                 lines.append(f'            "{field.name}": Input({text_of(field.description)}{kind}),')
         lines += ["        },", f"        {options_name(request)},"]
         lines += [f"        {class_name(batch)},"] if batch is not None else []

@@ -111,12 +111,15 @@ def write_script(
         "[Events]",
         f"Format: {EVENT_FIELDS}",
     ]
+    shows_words, unbroken = lights_up(style), UNBROKEN if is_laid_out(style) else ""
+    usual = _position(PlacedCue(Cue(0, 0, "")), style, look)
     events: dict[Position, list[Event]] = {}
     # Those that began first stand above.
     for rank, one in enumerate(sorted(cues, key=lambda one: one.cue.start_ms)):
-        shown = _karaoke(one.cue, one.words, style) if lights_up(style) else _still(one, style)
-        sizes = _sizes(look, one.placement) + (UNBROKEN if is_laid_out(style) else "")
-        events.setdefault(_position(one, style, look), []).extend(
+        shown = _karaoke(one.cue, one.words, style) if shows_words else _still(one, style)
+        sizes = _sizes(look, one.placement) + unbroken
+        is_usual = one.cue.place is ANYWHERE and look.center is None
+        events.setdefault(usual if is_usual else _position(one, style, look), []).extend(
             Event(start, end, rank, sizes + lettering.tag_fonts(text), *one.extent) for start, end, text in shown
         )
     stacked = ((event, position) for position, some in events.items() for event in stack(some))

@@ -44,15 +44,14 @@ def stack(events: Iterable[Event]) -> Iterator[Event]:
         while begun < len(ordered) and ordered[begun].start_ms <= start:
             heapq.heappush(live, (-ordered[begun].rank, begun, ordered[begun]))
             begun += 1
-        shown = {event.text: event for event in _newest(live, start)}
-        text = _join(list(shown))
+        shown = _newest(live, start)
+        text = shown[0].text if len(shown) == 1 else _join(shown)
         if joined is not None and (joined.text, joined.end_ms) == (text, start):
             joined = joined._replace(end_ms=end)
             continue
         if joined is not None and joined.text:
             yield joined
-        width = max((event.width for event in shown.values()), default=0.0)
-        joined = Event(start, end, 0, text, width, sum(event.height for event in shown.values()))
+        joined = Event(start, end, 0, text, *_extent(shown))
     if joined is not None and joined.text:
         yield joined
 
@@ -76,6 +75,15 @@ def _newest(live: list[tuple[int, int, Event]], now_ms: int) -> list[Event]:
     return [event for _, _, event in reversed(newest)]
 
 
-def _join(texts: Sequence[str]) -> str:
+def _extent(events: Sequence[Event]) -> tuple[float, float]:
+    """Return the width and height of events above each other."""
+    if len(events) == 1:
+        return events[0].width, events[0].height
+    shown = {event.text: event for event in events}.values()
+    return max((event.width for event in shown), default=0.0), sum(event.height for event in shown)
+
+
+def _join(events: Sequence[Event]) -> str:
+    texts = list(dict.fromkeys(event.text for event in events))
     ends = [LINE_END + RESET if "{" in text else LINE_END for text in texts[:-1]]
     return "".join(map("".join, zip(texts, [*ends, ""], strict=False)))

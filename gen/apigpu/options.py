@@ -27,11 +27,11 @@ class Option:
 
 @dataclass(frozen=True)
 class Input:
-    """Describe an input: a source, or several (`is_many`); one that `is_optional` may be given as an option instead."""
+    """Describe an input: a source, or several (`is_many`). It is required, unless one of some options is given."""
 
     help: str
     is_many: bool = False
-    is_optional: bool = False
+    unless: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -671,7 +671,10 @@ OPERATIONS: dict[str, Operation] = {
             "video": Input("Source of the video."),
             "subtitles": Input(
                 "Source of the subtitles: SubRip (.srt), WebVTT (.vtt), ASS, SSA, SBV, LRC, TTML, SAMI or whisper's JSON; told by the content. Needed, unless `srt_text` or `words` is given.",
-                is_optional=True,
+                unless=(
+                    "srt_text",
+                    "words",
+                ),
             ),
         },
         CaptionOptions,
