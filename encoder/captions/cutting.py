@@ -5,11 +5,11 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise, zip_longest
+from itertools import islice, pairwise, zip_longest
 
 from apigpu.v1 import caption_style_pb2
 from encoder.captions.ass import dimensions
-from encoder.captions.formats import MARK, Cue, Subtitles
+from encoder.captions.formats import MARK, Cue, SubtitleError, Subtitles
 from encoder.captions.formats.cue import SpokenWord, escape, gather
 from encoder.captions.karaoke import Word, blotted, timed_words
 from encoder.captions.line_breaks import UNSPACED
@@ -34,6 +34,8 @@ LETTER_WIDTH, BOLD_WIDTH, CAPITALS = 0.44, 0.48, 1.2
 LEAST_LETTERS = 8
 # A caption stays for a moment that is shorter than this, if another one follows: it would flicker.
 BRIEF_MS = 300
+# Half a day of speech.
+MAX_WORDS = 100_000
 # So many marks about a word are kept; no text has more of its own.
 MAX_MARKS = 8
 # What stands behind a word without a blank, where recognizers give it as a word of its own.
@@ -96,7 +98,9 @@ def _one_word(number: int, word: SpokenWord) -> Cue:
 def cut(cues: Sequence[Cue], words: Iterable[Sequence[Word]], rules: CutRules) -> tuple[list[Cue], list[list[Word]]]:
     """Return captions cut anew by rules, and the words of each; `words` are those of the given captions, if they are
     known. What a speech recognizer wrote is one text; other captions are divided, and never joined."""
-    parts = list(_parts(cues, words))
+    parts = list(islice(_parts(cues, words), MAX_WORDS + 1))
+    if len(parts) > MAX_WORDS:
+        raise SubtitleError(f"it has more than {MAX_WORDS:,} words to make captions of; give it in parts.")
     made = [_caption(parts, lines) for lines in group([part.word for part in parts], rules)]
     return _without_flicker([cue for cue, _ in made]), [timed for _, timed in made]
 

@@ -264,7 +264,10 @@ def _timed(
     if not options.are_cut:
         return cues, words, warnings
     rules = cutting.complete_rules(options.rules or caption_style_pb2.CueRules(), style, *canvas.size)
-    return *cutting.cut(cues, words, rules), warnings
+    try:
+        return *cutting.cut(cues, words, rules), warnings
+    except SubtitleError as error:
+        raise options.bad_subtitles(error) from error
 
 
 def _check_drawn(letters: Set[str], missing: Set[str], options: CaptionOptions) -> None:

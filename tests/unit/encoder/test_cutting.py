@@ -8,7 +8,8 @@ import pytest
 
 from apigpu.v1.caption_style_pb2 import CaptionStyle, CaptionWord, CueRules
 from encoder.captions import cutting, formats
-from encoder.captions.formats import Cue
+from encoder.captions.formats import Cue, SubtitleError
+from encoder.captions.formats.cue import SpokenWord
 from encoder.captions.karaoke import timed_words
 from encoder.captions.line_breaks import break_places
 from encoder.captions.styles import complete_style
@@ -177,3 +178,8 @@ def test_cutting_grows_evenly(name: str) -> None:
         return lambda: cutting.cut(cues, [timed_words(cue) if not cue.spoken else [] for cue in cues], rules)
 
     assert_grows_gently(prepare, operator.call, 200)
+
+
+def test_words_are_bounded() -> None:
+    with pytest.raises(SubtitleError, match="more than 100,000 words"):
+        cut_cues([Cue(0, 1000, "a", spoken=(SpokenWord("a", 0, 1000),) * 100_001)])
