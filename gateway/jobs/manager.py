@@ -84,6 +84,7 @@ class JobManager:
         request with the same `idempotency_key` made. Raise AlreadyExists for a key that came with another request."""
         key = IdempotencyKey.of(idempotency_key, wanted.SerializeToString(deterministic=True))
         operation.check(wanted, self.policy.max_items)
+        wanted = operation.inline_texts(wanted)
         self._check_sources(wanted)
         if key is not None and (made := await self._made_before(key)) is not None:
             return made

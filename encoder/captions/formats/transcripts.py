@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from encoder.captions.formats.clock import inline_time, parse_clock
-from encoder.captions.formats.cue import MAX_ECHO, Cue, LeftOut, SubtitleError, Subtitles, gather
+from encoder.captions.formats.cue import MAX_ECHO, Cue, LeftOut, SpokenWord, SubtitleError, Subtitles, gather
 from encoder.captions.formats.markup import read_marks
 
 HEAD = re.compile(r'\s*(?:\{\s*["}]|\[\s*[{\]])')
@@ -132,7 +132,8 @@ def _cues(segments: Sequence[Mapping[str, Any]]) -> Iterator[Cue | LeftOut]:
             yield LeftOut(name, "has no start and end in seconds")
             continue
         marked = read_marks(_with_times(segment, unit))
-        yield Cue(round(span[0] * unit), round(span[1] * unit), marked.text, marked.word_times, marked.place, name)
+        times = round(span[0] * unit), round(span[1] * unit)
+        yield Cue(*times, marked.text, marked.word_times, marked.place, name, tuple(_spoken(segment, unit)))
 
 
 def _milliseconds_per_unit(spans: Sequence[Span], segments: Sequence[Mapping[str, Any]]) -> int:
@@ -154,6 +155,23 @@ def _with_times(segment: Mapping[str, Any], unit: int) -> str:
         parts += [text[position:at], inline_time(span[0] * unit)]
         position = at
     return "".join([*parts, text[position:]])
+
+
+def _spoken(segment: Mapping[str, Any], unit: int) -> Iterator[SpokenWord]:
+    """Yield the words of a segment that have times; none where they are not all of its letters."""
+    words = segment.get("words")
+    timed = [(word, _span(word)) for word in words if isinstance(word, dict)] if isinstance(words, list) else []
+    found = [
+        SpokenWord(shown, round(span[0] * unit), round(span[1] * unit))
+        for word, span in timed
+        if span and (shown := next((word[name] for name in WORDS if isinstance(word.get(name), str)), ""))
+    ]
+    if _letters("".join(word.text for word in found)) == _letters(_text(segment)):
+        yield from found
+
+
+def _letters(text: str) -> str:
+    return "".join(text.split())
 
 
 def _text(segment: Mapping[str, Any]) -> str:
