@@ -188,6 +188,10 @@ def _caption(parts: Sequence[CutWord], lines: Sequence[Range]) -> tuple[Cue, lis
             blank = "\n" if place == first and texts else "" if part.word.is_joined or not texts else " "
             at += len(blank)
             words.append(Word(at, at + len(part.text), part.word.start_ms, part.word.end_ms))
+            if not blank and len(words) > 1 and unicodedata.category(part.word.text[0]).startswith("M"):
+                # A letter and its mark light up together.
+                mark = words.pop()
+                words[-1] = replace(words[-1], end=mark.end, end_ms=mark.end_ms)
             at += len(part.text)
             texts += [blank, part.text]
     said = parts[lines[0][0] : lines[-1][1]]

@@ -108,9 +108,13 @@ class CaptionFitter:
         ):
             return FittedCue(PlacedCue(cue, words, Placement(middle=middle)))
         edits = {place: new for parts in laid_out for place, new in _line_ends(text, parts)}
-        widest = max(_width(line) for parts in laid_out for line in parts) * self._look.size * scale
+        widest = max(self._most_width(line) for parts in laid_out for line in parts) * self._look.size * scale
         extent = widest, sum(map(len, laid_out)) * line_height * scale
         return FittedCue(_edited(PlacedCue(cue, words, Placement(scale, middle), extent), edits), is_cut)
+
+    def _most_width(self, line: Line) -> float:
+        """Return the width of a line with its widest word grown."""
+        return _width(line) + (self._growth - 1) * max((piece.ink for piece in line), default=0.0)
 
     def _surely_fits(self, text: str) -> bool:
         """Return True for text that fits whatever its letters are: none is wider than its line is high."""

@@ -2,6 +2,7 @@
 
 import json
 import operator
+import unicodedata
 from collections.abc import Callable
 
 import pytest
@@ -103,7 +104,14 @@ UNSPACED = {
 def test_scripts_without_blanks_are_cut_where_their_rules_allow_it(name: str) -> None:
     text = UNSPACED[name]
     words = [CaptionWord(text=letter, start=n * 0.1, end=n * 0.1 + 0.1) for n, letter in enumerate(text)]
-    found = texts(words, letters_per_line=20, max_lines=1)
+    rules = cutting.complete_rules(
+        CueRules(letters_per_line=20, max_lines=1), complete_style(CaptionStyle()), 1920, 1080
+    )
+    cues, lit = cutting.cut(cutting.subtitles_of(words).cues, [], rules)
+    found = [cue.text for cue in cues]
+    parts = [cue.text[word.first : word.end] for cue, some in zip(cues, lit, strict=True) for word in some]
+    assert "".join(parts) == text
+    assert not any(unicodedata.category(part[0]).startswith("M") for part in parts)
     assert "".join(found) == text
     assert len(found) > 2
     allowed, place = set(break_places(text)), 0
