@@ -148,6 +148,23 @@ def test_what_a_recognizer_wrote_is_one_text_with_its_own_times() -> None:
     assert shown[2:] == [("do", 600, 800), ("n't", 800, 1000), ("know.", 1000, 1400)]
 
 
+SPOKEN = {
+    "chunks of Transformers": {
+        "chunks": [{"text": " One", "timestamp": [0, 0.4]}, {"text": " two", "timestamp": [0.4, 1]}]
+    },
+    "words in milliseconds": {
+        "words": [{"text": "One", "start": 0, "end": 400}, {"text": "two", "start": 420, "end": 1000}]
+    },
+}
+
+
+@pytest.mark.parametrize("name", SPOKEN)
+def test_words_of_any_recognizer_are_joined(name: str) -> None:
+    subtitles = formats.parse(json.dumps(SPOKEN[name]))
+    assert isinstance(subtitles, formats.Subtitles)
+    assert [(cue.start_ms, cue.end_ms, cue.text) for cue in cut_cues(list(subtitles.cues))] == [(0, 1000, "One two")]
+
+
 def test_captions_of_a_file_are_divided_with_their_marks_and_never_joined() -> None:
     cues = [Cue(0, 2000, "- <i>One two\nthree</i> four"), Cue(2000, 3000, "- Five")]
     found = cut_cues(cues, words_per_line=2, max_lines=1)
