@@ -67,6 +67,7 @@ def plan(request: video_pb2.StoryRequest, context: PlanContext) -> Plan:
         warnings=(*(captions or ()), *gather(_notes(request, reading, timeline))),
         content_type=story_captions.TYPE if captions is not None else "",
         further=tuple(writer.tasks()),
+        size=size,
         scenes=tuple(
             story_pb2.SceneSpan(
                 id=name, start=float(place.start / timeline.rate), end=float(place.stop / timeline.rate)
