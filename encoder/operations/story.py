@@ -49,7 +49,7 @@ def plan(request: video_pb2.StoryRequest, context: PlanContext) -> Plan:
     transitions = [_transition(request, scene) for scene in request.scenes]
     timeline = _lay_out(request, reading, transitions)
     _check_soundtrack(request, reading, float(timeline.seconds))
-    captions = story_captions.make(request, context, size, float(timeline.seconds))
+    captions = story_captions.make(request, context, size, timeline.rate, float(timeline.seconds))
     film = parts_pb2.Film(
         width=size.width,
         height=size.height,
