@@ -88,8 +88,9 @@ class Client:
         """Close the connection. Jobs go on."""
         self._connection.close()
 
-    def caption(self, video: Source, subtitles: Source, **options: Unpack[CaptionOptions]) -> Job:
-        """Queue a job that burns subtitles (SubRip, WebVTT, ASS or SSA) into a video."""
+    def caption(self, video: Source, subtitles: Source | None = None, **options: Unpack[CaptionOptions]) -> Job:
+        """Queue a job that burns subtitles (SubRip, WebVTT, ASS or SSA) into a video: a file, or `srt_text` or `words`
+        among the options."""
         return self._submit("caption", options, video=video, subtitles=subtitles)
 
     def addaudio(self, video: Source, audio: Source, **options: Unpack[AddAudioOptions]) -> Job:

@@ -82,7 +82,8 @@ class Queued:
 @dataclass(frozen=True)
 class Progress:
     """The job runs. `frames_total` is 0 and `seconds_left` None while not known; `total` counts tasks. `phase` is that
-    of the task that is furthest: "ENCODING", or what it waits for, as in Queued."""
+    of the task that is furthest: "ENCODING", or what it waits for, as in Queued. `rented` counts the instances that
+    work on it."""
 
     frames_done: int
     frames_total: int
@@ -92,6 +93,7 @@ class Progress:
     total: int
     phase: str = "ENCODING"
     cost_usd: float | None = None
+    rented: int = 0
 
     @classmethod
     def from_message(cls, message: jobs_pb2.Progress) -> Progress:

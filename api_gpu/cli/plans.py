@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
-from google.protobuf.descriptor import Descriptor
+
+if TYPE_CHECKING:
+    from google.protobuf.descriptor import Descriptor
 
 
 def read_plan(path: Path, request: Descriptor, name: str) -> dict[str, Any]:

@@ -77,6 +77,9 @@ class Codec(Protocol):
         """Return why it does not work on this machine; "" when it does. Where its hardware is set to decode too, and
         was not seen to do so yet, that is tried as well."""
 
+    def size_error(self, width: int, height: int) -> str:
+        """Return why it cannot make pictures of a size here; "" when it can, or that is not known yet."""
+
     def make_run(self, frames: VideoFrames, output: OutputSpec) -> FfmpegRun:
         """Return the run that makes the result. It raises CodecFault where another codec might do."""
 
@@ -117,6 +120,9 @@ class X264:
         except OSError as error:
             return f"FFmpeg cannot be run: {error.strerror}"
         return (text.strip().splitlines()[-1:] or [f"FFmpeg ended with {code}"])[0] if code else ""
+
+    def size_error(self, width: int, height: int) -> str:
+        return ""
 
     def make_run(self, frames: VideoFrames, output: OutputSpec) -> FfmpegRun:
         options = self.options(output.threads)

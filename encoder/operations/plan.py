@@ -14,7 +14,7 @@ from encoder.captions.fonts import FontLibrary
 from encoder.codecs.base import Codec
 from encoder.ffmpeg.command import ExtraFile, FfmpegRun, OutputSpec
 from encoder.ffmpeg.errors import CUT_OFF
-from encoder.media.info import Source, VideoStream
+from encoder.media.info import Size, Source, VideoStream
 from servicekit.errors import InvalidArgument
 
 MP4_TYPE = "video/mp4"
@@ -109,7 +109,7 @@ class Plan:
     block. No byte of a `streamable` result changes once it is written. The result must have the sound of
     `required_audio_field`; it may be silent where that is "". `content_type` is its MIME type, and `files` are the
     results beside it. With `further` tasks the job goes on; there is no result then where `content_type` is "".
-    `scenes` tell when each scene of the result is shown.
+    `scenes` tell when each scene of the result is shown, and `size` what the codec of the further tasks is to make.
     """
 
     runs: tuple[FfmpegRun | Callable[[], FfmpegRun], ...]
@@ -125,6 +125,7 @@ class Plan:
     files: tuple[ExtraFile, ...] = ()
     further: tuple[encoder_pb2.FurtherTask, ...] = ()
     scenes: tuple[story_pb2.SceneSpan, ...] = ()
+    size: Size | None = None
 
 
 Operation = Callable[[Any, PlanContext], Plan]

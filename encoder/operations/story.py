@@ -49,7 +49,7 @@ def plan(request: video_pb2.StoryRequest, context: PlanContext) -> Plan:
     transitions = [_transition(request, scene) for scene in request.scenes]
     timeline = _lay_out(request, reading, transitions)
     _check_soundtrack(request, reading, float(timeline.seconds))
-    captions = story_captions.make(request, context, size, float(timeline.seconds))
+    captions = story_captions.make(request, context, size, timeline.rate, float(timeline.seconds))
     film = parts_pb2.Film(
         width=size.width,
         height=size.height,
@@ -67,6 +67,7 @@ def plan(request: video_pb2.StoryRequest, context: PlanContext) -> Plan:
         warnings=(*(captions or ()), *gather(_notes(request, reading, timeline))),
         content_type=story_captions.TYPE if captions is not None else "",
         further=tuple(writer.tasks()),
+        size=size,
         scenes=tuple(
             story_pb2.SceneSpan(
                 id=name, start=float(place.start / timeline.rate), end=float(place.stop / timeline.rate)

@@ -2,7 +2,6 @@
 clock of the film, and the fonts that it needs."""
 
 import zipfile
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,10 @@ from apigpu.v1 import video_pb2
 from encoder.captions import changes
 from encoder.ffmpeg import filters
 from encoder.media.info import Size, Source
-from encoder.operations import caption
+from encoder.operations import subtitles
 from encoder.operations.caption import FONTS, SCRIPT
 from encoder.operations.plan import PlanContext
+from encoder.operations.subtitles import CaptionOptions
 from servicekit.errors import InvalidArgument
 
 FIELD = "captions"
@@ -24,37 +24,21 @@ MAX_FILES, MAX_BYTES = 200, 256 * 1024 * 1024
 
 
 def make(
-    request: video_pb2.StoryRequest, context: PlanContext, size: Size, seconds: float
+    request: video_pb2.StoryRequest, context: PlanContext, size: Size, rate: Fraction, seconds: float
 ) -> tuple[video_pb2.Warning, ...] | None:
-    """Make the captions of a film of this size and length, as the result of the task; return their warnings, None where
-    the story has none. Raises InvalidArgument."""
-    field = next((name for name in ("url_srt", "srt_text") if name in context.sources), "")
-    if not field and not request.words:
+    """Make the captions of a film of this size, rate and length, as the result of the task; return their warnings, None
+    where the story has none. Raises InvalidArgument."""
+    if not (request.url_srt or request.srt_text or request.words):
         return None
-    asked = video_pb2.CaptionRequest(
-        url_srt=field,
-        url_font=request.url_font,
-        style=request.style if request.HasField("style") else None,
-        words=request.words,
-        charset=request.charset,
-        language=request.language,
-    )
-    sources = {**context.sources, **({"url_srt": context.sources[field]} if field else {})}
-    try:
-        given = caption.read_captions(asked, replace(context, sources=sources))
-        times_warnings = caption.check_times(given.captions, seconds, lambda: seconds)
-        script, warnings = caption.write_captions(given, asked, context, (size.width, size.height))
-    except InvalidArgument as error:
-        raise _renamed(error, field) from error
-    _pack(context.folder, Path(context.result), wrap_unicode=given.wraps_unicode(script))
-    return (*given.decoded.warnings, *times_warnings, *warnings)
-
-
-def _renamed(error: InvalidArgument, field: str) -> InvalidArgument:
-    """Return a fault of the subtitles under the name that the request has for them."""
-    if field in ("", "url_srt") or "url_srt" not in error.fields:
-        return error
-    return InvalidArgument.field(field, error.fields["url_srt"], reason=error.reason)
+    options = CaptionOptions.of(request)
+    captions, read_warnings = subtitles.read(options, context)
+    own_faces = subtitles.read_faces(context.source("url_font")) if request.url_font else []
+    times_warnings = subtitles.check_times(captions, options, seconds, lambda: seconds)
+    canvas = subtitles.Canvas(size.width, size.height, rate, context.folder / FONTS)
+    script, warnings = subtitles.lay_out(captions, options, context, own_faces, canvas)
+    (context.folder / SCRIPT).write_text(script, encoding="utf-8")
+    _pack(context.folder, Path(context.result), wrap_unicode=subtitles.wraps_unicode(captions, script))
+    return (*read_warnings, *times_warnings, *warnings)
 
 
 def _pack(folder: Path, result: Path, *, wrap_unicode: bool) -> None:

@@ -12,7 +12,7 @@ from encoder.ffmpeg.command import COPY
 from encoder.media import mp4_boxes, packets, probe
 from encoder.media.info import Source, VideoStream
 from encoder.operations.plan import Plan, PlanContext, container, copy_video, is_streamable
-from encoder.operations.story_scene import timescale
+from encoder.operations.story_scene import film_rate, timescale
 from servicekit.errors import FailedPrecondition
 
 LIST = "pieces.ffconcat"
@@ -22,7 +22,7 @@ MICROSECONDS = 1_000_000
 
 def plan(part: story_pb2.JoinPart, context: PlanContext) -> Plan:
     """Plan the joining. No frame is encoded again. Raises FailedPrecondition for pieces that do not fit together."""
-    rate = Fraction(part.film.rate_frames, part.film.rate_seconds)
+    rate = film_rate(part.film)
     pieces = context.listed(PIECES, len(part.pieces))
     video = _check_pieces(pieces, part.pieces)
     _write_list(context, pieces, part.pieces, rate)

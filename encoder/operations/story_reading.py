@@ -15,7 +15,7 @@ from servicekit.faults import Faults
 
 OUTLINE_TOO_SMALL = "OUTLINE_TOO_SMALL"
 # Files that tell at their head or at their end how long they are. Of MP3 only those that have a head of their own do.
-TELLING = ("mov", "matroska", "wav", "w64", "flac", "aiff", "caf", "ogg", "mp3")
+TELLING = ("mov", "matroska", "wav", "w64", "flac", "aiff", "caf", "mp3")
 MP3_HEADS, MP3_HEAD_BYTES = (b"Xing", b"Info", b"VBRI"), 1024 * 1024
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import ffmpeg
 
 from apigpu.encoder.v1 import story_pb2
-from encoder.codecs.base import X264, Codec
+from encoder.codecs.base import PRESETS, X264, Codec
 from encoder.ffmpeg import filters
 from encoder.ffmpeg.command import SQUARE, FfmpegRun, FilteredFrames
 from encoder.ffmpeg.process import Generate, PipedFrames
@@ -18,18 +18,19 @@ from encoder.kenburns.sampling import StillFrames
 from encoder.kenburns.turns import StillTurns
 from encoder.media import packets, probe
 from encoder.media.info import HD, Size, bad_input
-from encoder.operations import story_captions
+from encoder.operations import img2vid, story_captions
 from encoder.operations.deviations import cut_off_notes, gather, loss_notes, video_notes
 from encoder.operations.plan import Plan, PlanContext
 from encoder.operations.still_levels import StillView, prepare
 from encoder.story import fitting, transitions
 from encoder.story.fitting import Cut, Target
 from encoder.story.transitions import Passage
+from servicekit.errors import InvalidArgument
 
-BLACK = "#000000"
 NEXT = "next-"
 # Times of MP4 in steps of less than a tenth of a millisecond.
 MIN_TIMESCALE = 10_000
+MAX_CRF = 51
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Frames:
 def plan(part: story_pb2.ScenePart, context: PlanContext) -> Plan:
     """Plan a scene's piece. All pieces of a film are made alike, to the parameter sets of the codec, so that they can
     stand in one track."""
-    rate = Fraction(part.film.rate_frames, part.film.rate_seconds)
+    rate = film_rate(part.film)
     body = part.frames - part.transition_frames
     own = _open(part, part.picture, part.frames, context)
     following = _open(part, part.next, part.transition_frames, context, NEXT) if part.transition_frames else None
@@ -79,6 +80,13 @@ def plan(part: story_pb2.ScenePart, context: PlanContext) -> Plan:
     )
 
 
+def film_rate(film: story_pb2.Film) -> Fraction:
+    """Return the frames a second of a film. Raises InvalidArgument for a part of a story that has none."""
+    if not film.rate_frames or not film.rate_seconds or film.frames < 1:
+        raise InvalidArgument("The part of the story has no frame rate, or no frames.", reason="BAD_PART")
+    return Fraction(film.rate_frames, film.rate_seconds)
+
+
 def timescale(rate: Fraction) -> str:
     """Return the clock of an MP4 in which every frame has its exact time, Hz."""
     return str(rate.numerator * -(-MIN_TIMESCALE // rate.numerator))
@@ -88,6 +96,8 @@ def _codec(part: story_pb2.ScenePart, codec: Codec) -> Codec:
     """Return the codec as the encoder that planned the story has it set."""
     if not isinstance(codec, X264) or not part.x264_preset:
         return codec
+    if part.x264_preset not in PRESETS or part.x264_crf > MAX_CRF:
+        raise InvalidArgument("The part of the story has settings of x264 that cannot be.", reason="BAD_PART")
     return replace(codec, preset=part.x264_preset, crf=part.x264_crf)
 
 
@@ -95,10 +105,11 @@ def _open(
     part: story_pb2.ScenePart, picture: story_pb2.ScenePicture, count: int, context: PlanContext, mark: str = ""
 ) -> Frames:
     """Return `count` frames of a picture; the names of its files begin with `mark`. Raises InvalidArgument."""
-    target = Target(Size(part.film.width, part.film.height), picture.background or BLACK)
+    size = img2vid.check_clip_size(Size(part.film.width, part.film.height))
+    target = Target(size, img2vid.check_background(picture.background))
     shown = range(picture.first, picture.first + count)
     if picture.is_video:
-        return _open_video(picture, target, shown, Fraction(part.film.rate_frames, part.film.rate_seconds), context)
+        return _open_video(picture, target, shown, film_rate(part.film), context)
     source = context.source(picture.field)
     motion = sampling.complete_motion(picture.motion)
     view = StillView(target.size, motion, picture.fit, target.background)

@@ -18,6 +18,7 @@ from encoder.media import packets, probe
 from encoder.media.info import AudioStream, MediaInfo, Source
 from encoder.operations.deviations import Note, cut_off_notes, gather, mix_notes, sound_choice_notes
 from encoder.operations.plan import Plan, PlanContext
+from encoder.operations.story_scene import film_rate
 from encoder.story import lanes
 from encoder.story.fitting import SEEKABLE
 from encoder.story.lanes import LaneSound
@@ -86,7 +87,7 @@ class Mix:
     @property
     def rate(self) -> Fraction:
         """Frames a second of the film."""
-        return Fraction(self.part.film.rate_frames, self.part.film.rate_seconds)
+        return film_rate(self.part.film)
 
     @property
     def samples(self) -> int:

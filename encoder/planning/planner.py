@@ -88,6 +88,7 @@ class PlannedTask:
     files: tuple[ExtraFile, ...]
     further: tuple[encoder_pb2.FurtherTask, ...] = ()
     scenes: tuple[story_pb2.SceneSpan, ...] = ()
+    size: tuple[int, int] = (0, 0)
 
     @property
     def has_result(self) -> bool:
@@ -233,6 +234,7 @@ def _planned_task(data: PlanData, codec: Codec, folder: Path) -> PlannedTask:
         files=tuple(map(_file, data.files)),
         further=tuple(encoder_pb2.FurtherTask.FromString(task) for task in _checked_further(data)),
         scenes=tuple(story_pb2.SceneSpan.FromString(scene) for scene in data.scenes[:MAX_FURTHER]),
+        size=data.size,
     )
 
 

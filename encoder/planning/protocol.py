@@ -113,7 +113,8 @@ class FileData:
 @dataclass(frozen=True)
 class PlanData:
     """A plan. A run that can only be made after those before it is None. `warnings` are serialized apigpu.v1.Warning,
-    `further` FurtherTask, `scenes` SceneSpan; `font_tiers` tells how many tiers of fonts were read for it."""
+    `further` FurtherTask, `scenes` SceneSpan, `size` the width and height that the further tasks make, 0 where there
+    are none; `font_tiers` tells how many tiers of fonts were read for it."""
 
     runs: tuple[RunData | None, ...]
     field: str
@@ -127,6 +128,7 @@ class PlanData:
     font_tiers: int
     further: tuple[bytes, ...] = ()
     scenes: tuple[bytes, ...] = ()
+    size: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)

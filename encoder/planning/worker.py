@@ -98,6 +98,7 @@ class PlanningSession:
             font_tiers=self.fonts.tiers_read,
             further=tuple(task.SerializeToString() for task in plan.further),
             scenes=tuple(scene.SerializeToString() for scene in plan.scenes),
+            size=(plan.size.width, plan.size.height) if plan.size is not None else (0, 0),
         )
 
     def _codec(self, name: str) -> Codec:

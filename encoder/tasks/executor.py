@@ -184,6 +184,8 @@ class TaskExecutor:
         task = work.task
         plan = await planner.plan(task.operation, task.part, work.sources, choice.codec, self.slots.threads)
         self._check_length(plan)
+        if any(plan.size) and (error := choice.codec.size_error(*plan.size)):
+            raise SizeFault(f"{choice.codec.name}: {error}.", reason="SIZE_UNSUPPORTED")
         access = SandboxAccess((work.reservation.folder.path, result.parent), ())
         for number, planned in enumerate(plan.runs):
             run = planned or await planner.run(number, choice.codec)

@@ -103,6 +103,11 @@ class Nvenc:
             await self.nvdec.try_on([number for number, card in enumerate(self.worker.cards) if not card.fault], query)
         return ""
 
+    def size_error(self, width: int, height: int) -> str:
+        usable = (card for card in self.worker.cards if not card.fault)
+        errors = (card.size_error(self.format, width, height) for card in usable)
+        return next(filter(None, errors), "")
+
     def make_run(self, frames: VideoFrames, output: OutputSpec) -> FfmpegRun:
         bits = ffmpeg.input("pipe:0", f="nut")["v:0"]
         # The container keeps no length of the last frame.

@@ -59,3 +59,15 @@ async def test_a_task_that_is_given_up_leaves_nothing(
             await until(lambda: not any("-filter_complex" in words(child) for child in encoder.children()))
             # The card has its session back.
             await stories.film(client, tmp_path, [scene(still, duracao=0.5)], width=320, height=180)
+
+
+async def test_a_size_that_no_card_makes_is_planned_for_another_codec(
+    nvenc_encoder: NvencEncoder, driver: Driver, still: Path
+) -> None:
+    with nvenc_encoder(driver, CODEC="nvenc") as encoder:
+        async with encoder.client() as client:
+            plans = [
+                await stories.plan(client, [scene(still, duracao=1)], width=width, height=height)
+                for width, height in ((64, 36), (320, 180))
+            ]
+    assert [plan.further[0].codec for plan in plans] == ["x264", "nvenc"]

@@ -93,7 +93,7 @@ async def test_all_bad_scenes_are_told_in_one_answer(client: Client, tmp_path: P
     ]
     assert told["scenes[2].image_url"] == "it is a PDF; save it as PNG or JPEG, page by page."
     assert told["scenes[5].start"] == "the video ends at 1.000 s, before that; give less."
-    assert str(caught.value.details()).startswith("6 faults: scenes[1].url_video: the file is not a video")
+    assert str(caught.value.details()).startswith("scenes[1].url_video: the file is not a video")
 
 
 async def test_hundreds_of_bad_scenes_fit_into_one_answer(client: Client, tmp_path: Path, gray: Path) -> None:
@@ -101,7 +101,7 @@ async def test_hundreds_of_bad_scenes_fit_into_one_answer(client: Client, tmp_pa
     page.write_bytes(b"%PDF-1.7 no picture")
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await stories.plan(client, [scene(page, duracao=1)] * 300, **SIZE)
-    assert str(caught.value.details()).startswith("300 faults: scenes[0].image_url: it is a PDF")
+    assert str(caught.value.details()).startswith("scenes[0].image_url: it is a PDF")
     assert len(faults(caught)) > 30
 
 
@@ -162,3 +162,23 @@ async def test_a_task_keeps_to_its_codec(client: Client, gray: Path) -> None:
         await client.encode(encoder_pb2.Task(id="t", part=first.part, codec="nvenc"), {"scenes[0].image_url": gray})
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
     assert os.fspath(gray) not in str(caught.value.details())
+
+
+async def test_a_part_that_cannot_be_is_refused(client: Client, gray: Path) -> None:
+    plan = await stories.plan(client, [scene(gray, duracao=1)], **SIZE)
+    part = story_pb2.StoryPart.FromString(plan.further[0].part)
+    for change in (
+        lambda scene_part: scene_part.film.ClearField("rate_seconds"),
+        lambda scene_part: setattr(scene_part, "x264_preset", "fast:threads=900"),
+        lambda scene_part: setattr(scene_part.picture, "background", "red:eval=frame"),
+        lambda scene_part: setattr(scene_part.film, "width", 161),
+    ):
+        changed = story_pb2.StoryPart.FromString(part.SerializeToString())
+        change(changed.scene)
+        task = encoder_pb2.Task(id="t", part=changed.SerializeToString())
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await client.encode(task, {"scenes[0].image_url": gray})
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await client.encode(encoder_pb2.Task(id="t", part=b"\x22\x00"), {})
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED

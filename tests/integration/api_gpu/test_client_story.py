@@ -56,8 +56,10 @@ def test_it_is_told_as_json(http: httpx.Client, client: Client, media: Samples) 
     assert "/film.mp4?" in answer["video_url"]
     output = http.get(f"/job/{answer['stats']['jobId']}").json()["output"]
     assert (output["duration"], output["scenes"], output["asset"]) == (1, spans, answer["asset"])
-    captioned = http.post("/jobs", json={"story": {"scenes": scenes, **SMALL_JSON}}, headers={"Prefer": "wait=60"})
-    assert captioned.status_code == 200
+    words = [{"text": "Hello", "start": 0.1, "end": 0.3}]
+    body = {"scenes": scenes, **SMALL_JSON, "words": words, "style": {"preset": "word"}, "readability": "standard"}
+    answer = http.post("/video/story", json=body).json()
+    assert [warning["reason"] for warning in answer["warnings"]] == ["READ_FAST", "SHOWN_BRIEFLY"]
 
 
 def test_all_bad_scenes_are_told_at_once(http: httpx.Client, client: Client, media: Samples) -> None:
