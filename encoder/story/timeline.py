@@ -115,8 +115,8 @@ def find_faults(
             text = f"of its {seconds:g} s no frame is seen at {per_second:g} frames a second; make it longer."
             yield SceneFault(number, "", text)
         if around[number][1] and not laid.transition_frames(number):
-            taken, per_second = float(around[number][1]), float(rate)
-            text = f"it takes {taken:g} s, less than a frame at {per_second:g} frames a second; make it longer."
+            seconds, per_second = float(around[number][1]), float(rate)
+            text = f"it takes {seconds:g} s, less than a frame at {per_second:g} frames a second; make it longer."
             yield SceneFault(number, "transition", text)
 
 
