@@ -91,8 +91,8 @@ def lay_out(lengths: Sequence[SceneLength], transitions: Sequence[Fraction], rat
 def find_faults(
     lengths: Sequence[SceneLength], transitions: Sequence[Fraction], rate: Fraction
 ) -> Iterator[SceneFault]:
-    """Yield what keeps scenes from being laid out: transitions that take more than half of a scene, and scenes of which
-    no frame is seen."""
+    """Yield what keeps scenes from being laid out: transitions that take more than half of a scene, and scenes and
+    transitions of which no frame is seen."""
     around = [*_pairs_around(transitions, len(lengths))]
     whole = list(_whole_lengths(lengths, around))
     has_fault = False
@@ -114,6 +114,10 @@ def find_faults(
             seconds, per_second = float(whole[number]), float(rate)
             text = f"of its {seconds:g} s no frame is seen at {per_second:g} frames a second; make it longer."
             yield SceneFault(number, "", text)
+        if around[number][1] and not laid.transition_frames(number):
+            seconds, per_second = float(around[number][1]), float(rate)
+            text = f"it takes {seconds:g} s, less than a frame at {per_second:g} frames a second; make it longer."
+            yield SceneFault(number, "transition", text)
 
 
 def _pairs_around(transitions: Sequence[Fraction], scenes: int) -> Iterator[tuple[Fraction, Fraction]]:

@@ -81,3 +81,10 @@ def test_a_scene_of_no_frame_is_named() -> None:
     faults = list(find_faults([SceneLength(Fraction(5)), SceneLength(Fraction(1, 10))], [Fraction(0)], Fraction(1)))
     assert [(fault.scene, fault.field) for fault in faults] == [(1, "")]
     assert "no frame is seen at 1 frames a second" in faults[0].text
+
+
+def test_a_transition_of_no_frame_is_named() -> None:
+    lengths = [SceneLength(Fraction(4)), SceneLength(Fraction(4))]
+    faults = list(find_faults(lengths, [Fraction(1, 10)], Fraction(1)))
+    assert [(fault.scene, fault.field) for fault in faults] == [(0, "transition")]
+    assert faults[0].text == "it takes 0.1 s, less than a frame at 1 frames a second; make it longer."

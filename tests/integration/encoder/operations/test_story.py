@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
@@ -158,3 +159,26 @@ async def test_scenes_of_any_shape_fit(client: Client, tmp_path: Path) -> None:
     edges = [mean(picture, slice(0, 20)) for picture in shown]
     assert edges == [near((255, 255, 255)), near((0, 0, 255)), near((255, 255, 255)), near((255, 255, 255))]
     assert [mean(picture, slice(70, 90)) for picture in shown] == [near((255, 255, 255))] * 4
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv", "ts"])
+async def test_a_video_is_cut_to_the_frame(client: Client, tmp_path: Path, ending: str) -> None:
+    # Frame n is as bright as its number says; key frames stand far apart, and B-frames between.
+    counted = tmp_path / f"counted.{ending}"
+    picture = "color=c=black:size=64x36:rate=25:duration=4,format=yuv420p,geq=lum=16+2*N:cb=128:cr=128"
+    media.run("-f", "lavfi", "-i", picture, "-c:v", "libx264", "-g", "60", "-bf", "3", "-crf", "10", counted)
+    scenes = [
+        scene(counted, start=1.04, end=2.0),
+        scene(counted, start=2.6, duracao=1, transition={"seconds": 0.4}),
+        scene(counted, start=3.6, duracao=1),
+    ]
+    film = await stories.film(client, tmp_path, scenes, width=64, height=36, frame_rate=25, transition={"kind": 1})
+    with av.open(str(film.path)) as container:
+        numbers = [(frame.to_ndarray()[:36].mean() - 16) / 2 for frame in container.decode(video=0)]
+    assert numbers[:24] == pytest.approx(list(range(26, 50)), abs=0.6)
+    assert numbers[24:39] == pytest.approx(list(range(65, 80)), abs=0.6)
+    blended = [(1 - k / 10) * (80 + k) + k / 10 * (90 + k) for k in range(10)]
+    assert numbers[39:49] == pytest.approx(blended, abs=0.8)
+    # What is behind the end of the video is its last frame.
+    assert numbers[49:] == pytest.approx([99] * 15, abs=0.6)
+    assert film.reasons == ["SCENE_HELD"]

@@ -49,6 +49,14 @@ async def test_captions_are_drawn_by_the_clock_of_the_film(client: Client, tmp_p
     assert film.reasons == []
 
 
+async def test_captions_of_words_alone(client: Client, tmp_path: Path, gray: Path) -> None:
+    said = [("Hello", 0.5, 0.8), ("there.", 0.8, 1.0), ("Again.", 2.0, 2.5)]
+    words = [caption_style_pb2.CaptionWord(text=text, start=start, end=end) for text, start, end in said]
+    film = await stories.film(client, tmp_path, [scene(gray, duracao=1.5)] * 2, words=words, **SIZE)
+    shown = judge.pictures(film.path, "gray")
+    assert [int(shown[number].max()) > 160 for number in (6, 16, 22, 50, 70)] == [False, True, True, True, False]
+
+
 async def test_text_in_the_request_and_faults_of_it(client: Client, tmp_path: Path, gray: Path) -> None:
     text = tmp_path / "text"
     text.write_text("1\n00:00:00,000 --> 00:00:09,000\nHello\n")
@@ -56,7 +64,7 @@ async def test_text_in_the_request_and_faults_of_it(client: Client, tmp_path: Pa
     film = await stories.film(client, tmp_path, [scene(gray, duracao=1)], srt_text=text, style=style, **SIZE)
     picture = judge.pictures(film.path, "gray")[12]
     assert (int(picture[:45].max()) > 160, int(picture[45:].max()) < 100) == (True, True)
-    assert film.reasons == ["CAPTIONS_CUT_SHORT"] or film.reasons
+    assert film.reasons == ["CUES_CUT_SHORT"]
     text.write_text("no subtitles at all")
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await stories.plan(client, [scene(gray, duracao=1)], srt_text=text, **SIZE)
@@ -128,6 +136,15 @@ async def test_what_the_film_lacks_is_told(client: Client, tmp_path: Path, gray:
     assert (off.metadata["fields"], off.metadata["seconds"]) == ("scenes[1].from", "-1.000")
     assert (cut.metadata["fields"], cut.metadata["seconds"]) == ("url_audio", "5.000")
     assert judge.facts(film.path).frames == 96
+
+
+async def test_options_of_music_that_is_not_there(client: Client, tmp_path: Path, gray: Path) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stories.plan(client, [scene(gray, duracao=1)], soundtrack={"duck": True}, **SIZE)
+    assert list(faults(caught)) == ["soundtrack.duck"]
+    music = media.tone(tmp_path / "music.wav", 1)
+    plan = await stories.plan(client, [scene(gray, duracao=1)], url_music=music, soundtrack={"duck": True}, **SIZE)
+    assert [warning.reason for warning in plan.warnings] == ["NO_ORIGINAL_AUDIO"]
 
 
 async def test_a_plan_of_500_scenes_is_small(client: Client, tmp_path: Path, gray: Path) -> None:
