@@ -9,7 +9,7 @@ from gateway.jobs.model import Job
 from gateway.jobs.progress import TaskProgress
 from gateway.services.presenters import Presenter, timestamp
 from gateway.services.progress import total_progress
-from gateway.webhooks.deliveries import Deliveries, Delivery, webhook_id
+from gateway.webhooks.deliveries import Deliveries, WebhookDelivery, webhook_id
 
 State = pb2.WebhookDelivery.State
 
@@ -51,7 +51,7 @@ def webhook_deliveries(job_id: str, told: Deliveries) -> Iterator[pb2.WebhookDel
         )
 
 
-def _state(one: Delivery) -> pb2.WebhookDelivery.State.ValueType:
+def _state(one: WebhookDelivery) -> pb2.WebhookDelivery.State.ValueType:
     if one.is_delivered:
         return State.DELIVERED
     return State.GIVEN_UP if one.next_at is None else State.PENDING

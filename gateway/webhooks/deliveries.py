@@ -45,7 +45,7 @@ class WebhookAttempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class WebhookDelivery:
     """One occurrence that is told: tried for a day from `since` on, next at `next_at` (None: no more)."""
 
     event: str
@@ -66,7 +66,7 @@ class Delivery:
 class Deliveries:
     """All that is told of one job, by the name of the occurrence, in the order in which it happened."""
 
-    by_name: dict[str, Delivery] = field(default_factory=dict)
+    by_name: dict[str, WebhookDelivery] = field(default_factory=dict)
 
     @property
     def next_at(self) -> float | None:
@@ -86,7 +86,7 @@ def webhook_id(job_id: str, name: str) -> str:
 def planned(deliveries: Deliveries, job: Job, now: float) -> Deliveries:
     """Add what has happened to the job since."""
     found = {
-        one.name: Delivery(one.event, one.task, now, now)
+        one.name: WebhookDelivery(one.event, one.task, now, now)
         for one in occurrences(job)
         if one.name not in deliveries.by_name
     }
@@ -102,7 +102,7 @@ def attempted(deliveries: Deliveries, name: str, attempt: WebhookAttempt, policy
     return Deliveries(deliveries.by_name | {name: replace(after, next_at=_next_at(after, attempt, policy))})
 
 
-def _next_at(delivery: Delivery, attempt: WebhookAttempt, policy: DeliveryPolicy) -> float | None:
+def _next_at(delivery: WebhookDelivery, attempt: WebhookAttempt, policy: DeliveryPolicy) -> float | None:
     if delivery.is_delivered or attempt.status == GONE:
         return None
     asked = min(attempt.retry_after_seconds, policy.backoff.max_seconds)
