@@ -4,6 +4,8 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 # Processes that run tests: many tests wait more than they work.
 WORKERS ?= 4
+# How often a test that failed is tried again, which the report tells; never here, once in CI.
+RERUNS ?= 0
 SDKS := .build/sdks
 GOOGLEAPIS := .build/googleapis
 # Locks name what every supported system needs, by markers, and the hash of each file.
@@ -56,10 +58,10 @@ fast: setup ## the unit tests: no sockets, no other processes (for the inner loo
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -q tests/unit
 
 test: setup sdks ## all tests that need only Python
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --reruns $(RERUNS) -raR
 
 interop: setup $(SDKS)/interop/.installed ## clients in Go, Java, Rust and Node, the OpenAPI document, other proxies (each skips by name without its toolchain)
-	$(BIN)/python -m pytest -m interop tests/interop
+	$(BIN)/python -m pytest -m interop --reruns $(RERUNS) -raR tests/interop
 
 long: setup ## the long forms: every combination of the options matrix, thousands of damaged files
 	$(BIN)/python -m pytest -m long

@@ -97,8 +97,9 @@ class Client:
         """
         return type(self)(self._connection, _job_options(webhook_url, webhook_events, metadata))
 
-    def caption(self, video: Source, subtitles: Source, **options: Unpack[CaptionOptions]) -> Job:
-        """Queue a job that burns subtitles (SubRip, WebVTT, ASS or SSA) into a video."""
+    def caption(self, video: Source, subtitles: Source | None = None, **options: Unpack[CaptionOptions]) -> Job:
+        """Queue a job that burns subtitles (SubRip, WebVTT, ASS or SSA) into a video: a file, or `srt_text` or `words`
+        among the options."""
         return self._submit("caption", options, video=video, subtitles=subtitles)
 
     def addaudio(self, video: Source, audio: Source, **options: Unpack[AddAudioOptions]) -> Job:

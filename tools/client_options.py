@@ -63,10 +63,11 @@ class Option:
 
 @dataclass(frozen=True)
 class Input:
-    """Describe a required input: a source, or several (`is_many`)."""
+    """Describe an input: a source, or several (`is_many`). It is required, unless one of some options is given."""
 
     help: str
     is_many: bool = False
+    unless: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -313,8 +314,10 @@ def operations_table() -> str:
         lines += [f'    "{name}": Operation(', f"        {text_of(summary)},", "        {"]
         for field in fields:
             if field.is_input:
-                many = ", is_many=True" if field.descriptor.is_repeated else ""
-                lines.append(f'            "{field.name}": Input({text_of(field.description)}{many}),')
+                kind = ", is_many=True" if field.descriptor.is_repeated else ""
+                others = [client_name(request.fields_by_name[name]) for name in field.rules.unless.split()]
+                kind += f", unless=({', '.join(map(text_of, others))},)" if others and not field.rules.batch else ""
+                lines.append(f'            "{field.name}": Input({text_of(field.description)}{kind}),')
         lines += ["        },", f"        {options_name(request)},"]
         lines += [f"        {class_name(batch)},"] if batch is not None else []
         lines += ["    ),"]

@@ -96,7 +96,8 @@ def command(name: str) -> Callable[..., None]:
     def run(context: typer.Context, out: Path | None = None, force: bool = False, **values: Any) -> None:
         from api_gpu.cli.run import run_operation
 
-        sources = {key: values[key] for key in operation.inputs}
+        require_inputs(operation, values)
+        sources = {key: values[key] for key in operation.inputs if values[key] is not None}
         sources |= {flag.key: values[flag.key] for flag in flags if flag.kind == Source and values[flag.key]}
         files = [values[flag.key] for flag in flags if listed_class(flag.kind) and values[flag.key]]
         run_operation(context.obj, name, sources, options_from(flags, values), out, files, force=force)
@@ -116,10 +117,20 @@ def command(name: str) -> Callable[..., None]:
     return run
 
 
+def require_inputs(operation: Operation, values: Mapping[str, Any]) -> None:
+    """Raise BadParameter for an input that is missing, where nothing is given in place of it."""
+    for key, wanted in operation.inputs.items():
+        if values[key] is None and not any(values[name] for name in wanted.unless):
+            flags = " or ".join(f"--{name.replace('_', '-')}" for name in wanted.unless)
+            raise typer.BadParameter(f"give it, or {flags}", param_hint=key.upper())
+
+
 def argument(name: str, wanted: Input) -> inspect.Parameter:
     """Return the parameter of an input, as typer reads it."""
     kind = list[str] if wanted.is_many else str
     info = typer.Argument(metavar=name.upper(), help=wanted.help)
+    if wanted.unless:
+        return inspect.Parameter(name, ANY, default=None, annotation=Annotated[kind | None, info])
     return inspect.Parameter(name, ANY, annotation=Annotated[kind, info])
 
 

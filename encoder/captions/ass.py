@@ -5,22 +5,19 @@ ASS text can switch fonts, move, draw and blank the picture. So every brace and 
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
-from apigpu.v1 import caption_style_pb2
+from encoder.captions import boxes
 from encoder.captions.fonts import FAMILY
 from encoder.captions.formats import MARK, Cue, Place
 from encoder.captions.formats.cue import ANYWHERE, WORD_JOINER
 from encoder.captions.karaoke import Word
 from encoder.captions.lettering import Lettering
-from encoder.captions.stacking import Event, stack
-from servicekit.errors import InvalidArgument
+from encoder.captions.stacking import LINE_END, Event, stack
+from encoder.captions.styles import CLASSIC, COLOR, WHOLE, Style, is_laid_out, lights_up
 
-Style = caption_style_pb2.CaptionStyle
-COLOR = re.compile("#([0-9A-Fa-f]{2})([0-9A-Fa-f]{2})([0-9A-Fa-f]{2})([0-9A-Fa-f]{2})?")
-FONT = re.compile(r"[^\s@,{}\\\x00-\x1f][^,{}\\\x00-\x1f]{0,99}")
 SHADOW = "#0000007F"
 # libass then tells by its first letter which way a line runs.
 ANY_DIRECTION = -1
@@ -31,34 +28,19 @@ LINE_FIELDS = (
 )
 EVENT_FIELDS = "Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text"
 
-CLASSIC = Style(
-    size=6.25,
-    color="#FFFFFF",
-    outline_color="#101010",
-    outline=6.25 / 14,
-    position=Style.POSITION_BOTTOM,
-    margin_x=5,
-    margin_y=5,
-)
-BOLD: Mapping[str, Any] = {"size": 8, "outline": 0.8, "bold": True, "capitals": True}
-PRESETS: Mapping[int, Style] = {
-    Style.PRESET_UNSPECIFIED: Style(),
-    Style.PRESET_CLASSIC: Style(),
-    Style.PRESET_BOLD: Style(**BOLD),
-    Style.PRESET_BOX: Style(outline=0, box_color="#000000B0"),
-    Style.PRESET_KARAOKE: Style(**BOLD, highlight_color="#FFD400"),
-}
-"""What each preset changes of CLASSIC."""
 PLAIN = Lettering(frozenset())
-COLORS = ("color", "outline_color", "box_color", "highlight_color")
 # A point near the edge of the picture leaves its captions this share of the width all the same: they move inwards.
 LEAST_ROOM = 0.25
+# A word that grows does so in so many milliseconds.
+GROWING_MS = 90
+UNBROKEN = "{\\q2}"
 
 
 @dataclass(frozen=True)
 class Dimensions:
     """The sizes of a style in a picture, in square pixels: `size` is the height of a line of letters, `edge` how far
-    what is drawn reaches beyond the letters, `center` the point that captions stand about, if the style names one."""
+    what is drawn reaches beyond the letters, `radius` that of the corners of the box, `center` the point that captions
+    stand about, if the style names one."""
 
     width: int
     height: int
@@ -68,6 +50,7 @@ class Dimensions:
     edge: int
     margin_x: int
     margin_y: int
+    radius: float
     center: tuple[float, float] | None
 
     @property
@@ -90,31 +73,13 @@ AS_STYLED = Placement()
 
 @dataclass(frozen=True)
 class PlacedCue:
-    """A cue, its words where they light up (karaoke), and how it is placed."""
+    """A cue, its words where they light up (karaoke), how it is placed, and where it is laid out line by line how wide
+    and high it is, in pixels."""
 
     cue: Cue
     words: Sequence[Word] = ()
     placement: Placement = AS_STYLED
-
-
-def complete_style(requested: Style) -> Style:
-    """Return a style with all that the request leaves to its preset. Raises InvalidArgument, naming the field."""
-    for name in COLORS:
-        if (color := getattr(requested, name)) and not COLOR.fullmatch(color):
-            raise _style_error(name, f"'{color}' is no color; give one like #FFCC00, or #FFCC0080 for half of it.")
-    # A comma would end the field of the script, a leading @ turn the letters.
-    if requested.font and not FONT.fullmatch(requested.font):
-        raise _style_error("font", f"'{requested.font[:60]}' is no family name; give one like Open Sans.")
-    if requested.HasField("x") != requested.HasField("y"):
-        raise _style_error("x" if requested.HasField("y") else "y", "is missing: x and y go together.")
-    style = Style()
-    for part in (CLASSIC, PRESETS[requested.preset], requested):
-        style.MergeFrom(part)
-    return style
-
-
-def _style_error(name: str, text: str) -> InvalidArgument:
-    return InvalidArgument.field(f"style.{name}", text)
+    extent: tuple[float, float] = (0.0, 0.0)
 
 
 def write_script(
@@ -146,15 +111,19 @@ def write_script(
         "[Events]",
         f"Format: {EVENT_FIELDS}",
     ]
-    events: dict[tuple[str, str], list[Event]] = {}
+    shows_words, unbroken = lights_up(style), UNBROKEN if is_laid_out(style) else ""
+    usual = _position(PlacedCue(Cue(0, 0, "")), style, look)
+    events: dict[Position, list[Event]] = {}
     # Those that began first stand above.
     for rank, one in enumerate(sorted(cues, key=lambda one: one.cue.start_ms)):
-        shown = _karaoke(one.cue, one.words, style) if style.highlight_color else _still(one, style)
-        sizes = _sizes(look, one.placement)
-        events.setdefault(_position(one, style, look), []).extend(
-            Event(start, end, rank, sizes + lettering.tag_fonts(text)) for start, end, text in shown
+        shown = _karaoke(one.cue, one.words, style) if shows_words else _still(one, style)
+        sizes = _sizes(look, one.placement) + unbroken
+        is_usual = one.cue.place is ANYWHERE and look.center is None
+        events.setdefault(usual if is_usual else _position(one, style, look), []).extend(
+            Event(start, end, rank, sizes + lettering.tag_fonts(text), *one.extent) for start, end, text in shown
         )
-    lines = (_event(event, position) for position, some in events.items() for event in stack(some))
+    stacked = ((event, position) for position, some in events.items() for event in stack(some))
+    lines = (line for event, position in stacked for line in _drawn(event, position, style, look))
     return "\n".join([*head, *lines, ""])
 
 
@@ -163,9 +132,12 @@ def dimensions(style: Style, width: int, height: int) -> Dimensions:
     size = max(min(width, height) * style.size / 100, 8)
     # Never finer than the letters of a tiny picture, which have a least size, call for.
     outline = style.outline * size / style.size
-    # A box has its room from the shadow.
-    shadow = size / 5 if style.box_color else size / 28
-    edge = math.ceil(outline + shadow)
+    # A square box has its room from the shadow.
+    is_square, is_round = bool(style.box_color and not style.box_radius), bool(style.box_radius)
+    shadow = size / 5 if is_square else 0.0 if is_round else size / 28
+    if style.HasField("shadow") and not is_square:
+        shadow = style.shadow * size / style.size
+    edge = math.ceil(outline + (boxes.PADDING_X * size if is_round else shadow))
     margin_x, margin_y = (
         max(round(side * margin / 100), edge) for side, margin in ((width, style.margin_x), (height, style.margin_y))
     )
@@ -174,15 +146,18 @@ def dimensions(style: Style, width: int, height: int) -> Dimensions:
         half = max(min(style.x, 1 - style.x), LEAST_ROOM / 2) * width
         margin_x = max(margin_x, math.ceil(width / 2 - half) + edge)
         center = min(max(style.x * width, half), width - half), style.y * height
-    return Dimensions(width, height, size, outline, shadow, edge, margin_x, margin_y, center)
+    radius = min(style.box_radius * size / style.size, size / 2)
+    return Dimensions(width, height, size, outline, shadow, edge, margin_x, margin_y, radius, center)
 
 
 def _style_line(style: Style, look: Dimensions) -> str:
     """Return the line of a style, by LINE_FIELDS."""
-    colors = ",".join(map(_abgr, (style.color, style.color, style.outline_color, style.box_color or SHADOW)))
+    is_boxed = style.box_color and not style.box_radius
+    behind = style.box_color if is_boxed else style.shadow_color or SHADOW
+    colors = ",".join(map(_abgr, (style.color, style.color, style.outline_color, behind)))
     bold, italic = -1 if style.bold else 0, -1 if style.italic else 0
     # 4 is libass's own: one box about all lines.
-    border = 4 if style.box_color else 1
+    border = 4 if is_boxed else 1
     return (
         f"Style: Default,{style.font or FAMILY},{look.size:.1f},{colors},{bold},{italic},0,0,100,100,0,0,"
         f"{border},{look.outline:.2f},{look.shadow:.2f},{style.position},{look.margin_x},{look.margin_x},"
@@ -207,15 +182,24 @@ def _alignment(place: Place, style: Style) -> int:
     return (row if place.row is None else place.row) * 3 + (column if place.column is None else place.column) + 1
 
 
-def _position(one: PlacedCue, style: Style, look: Dimensions) -> tuple[str, str]:
-    """Return where a cue stands: the fields of margins in its event, of which 0 stands for that of the style, and the
-    tags before its text. A point of the style goes before a place in the file."""
+class Position(NamedTuple):
+    """Where a cue stands: the fields of margins in its event, of which 0 stands for that of the style, and the tags
+    before its text; and what that comes to: the point by which it is aligned as on the digits of a keyboard."""
+
+    margins: str
+    commands: str
+    alignment: int
+    x: float
+    y: float
+
+
+def _position(one: PlacedCue, style: Style, look: Dimensions) -> Position:
+    """Return where a cue stands. A point of the style goes before a place in the file."""
     place = one.cue.place
     if look.center is not None:
         x, y = look.center
-        return "0,0,0", f"{{\\an5\\pos({x:.1f},{y if one.placement.middle is None else one.placement.middle:.1f})}}"
-    if place == ANYWHERE:
-        return "0,0,0", ""
+        y = y if one.placement.middle is None else one.placement.middle
+        return Position("0,0,0", f"{{\\an5\\pos({x:.1f},{y:.1f})}}", 5, x, y)
     alignment = _alignment(place, style)
     if place.point is not None:
         # Captions at the edge move inwards.
@@ -223,12 +207,17 @@ def _position(one: PlacedCue, style: Style, look: Dimensions) -> tuple[str, str]
         before = {0: room, 1: 0, 2: room / 2}[alignment % 3]
         x, y = place.point[0] * look.width, place.point[1] * look.height
         x = min(max(x, before), look.width - room + before)
-        return f"{look.edge},{look.width - room + look.edge},0", f"{{\\an{alignment}\\pos({x:.1f},{y:.1f})}}"
-    shares = ((place.left, look.width), (place.right, look.width), (place.vertical, look.height))
+        margins = f"{look.edge},{look.width - room + look.edge},0"
+        return Position(margins, f"{{\\an{alignment}\\pos({x:.1f},{y:.1f})}}", alignment, x, y)
     least_margins = (look.margin_x, look.margin_x, look.margin_y)
-    margins = (round(share * side) for share, side in shares)
-    shown = (margin if margin > least else 0 for margin, least in zip(margins, least_margins, strict=True))
-    return ",".join(map(str, shown)), f"{{\\an{alignment}}}"
+    shares = ((place.left, look.width), (place.right, look.width), (place.vertical, look.height))
+    kept = [max(round(share * side), least) for (share, side), least in zip(shares, least_margins, strict=True)]
+    left, right, vertical = kept
+    x = (look.width - right, left, (left + look.width - right) / 2)[alignment % 3]
+    y = (look.height - vertical, look.height / 2, vertical)[(alignment - 1) // 3]
+    shown = (margin if margin > least else 0 for margin, least in zip(kept, least_margins, strict=True))
+    commands = "" if place == ANYWHERE else f"{{\\an{alignment}}}"
+    return Position(",".join(map(str, shown)), commands, alignment, x, y)
 
 
 def _sizes(look: Dimensions, placement: Placement) -> str:
@@ -249,7 +238,11 @@ def _abgr(color: str) -> str:
 
 def _color_tag(color: str) -> str:
     """Return the tag that colors the letters after it."""
-    return f"{{\\1c&H{_abgr(color)[4:]}&}}"
+    return f"{{{_color(color)}}}"
+
+
+def _color(color: str) -> str:
+    return f"\\1c&H{_abgr(color)[4:]}&"
 
 
 def to_ass(words: str, style: Style = CLASSIC, *, colors: bool = True) -> str:
@@ -266,10 +259,16 @@ def to_ass(words: str, style: Style = CLASSIC, *, colors: bool = True) -> str:
     return "".join(parts)
 
 
-def _event(event: Event, position: tuple[str, str]) -> str:
-    margins, commands = position
+def _drawn(event: Event, position: Position, style: Style, look: Dimensions) -> Iterator[str]:
+    """Yield the lines of an event: a box with round corners below its text, if the style has one."""
     times = f"{_clock(event.start_ms)},{_clock(event.end_ms)}"
-    return f"Dialogue: 0,{times},Default,,{margins},,{commands}{event.text}"
+    layer = 1 if style.box_radius else 0
+    if style.box_radius:
+        anchor = position.alignment, position.x, position.y
+        extent = event.width, event.height
+        box = boxes.draw(*anchor, *extent, look.size, look.radius, _abgr(style.box_color))
+        yield f"Dialogue: 0,{times},Default,,0,0,0,,{box}"
+    yield f"Dialogue: {layer},{times},Default,,{position.margins},,{position.commands}{event.text}"
 
 
 def _still(one: PlacedCue, style: Style) -> list[tuple[int, int, str]]:
@@ -278,7 +277,7 @@ def _still(one: PlacedCue, style: Style) -> list[tuple[int, int, str]]:
 
 def _karaoke(cue: Cue, words: Sequence[Word], style: Style) -> Iterator[tuple[int, int, str]]:
     """Yield a cue with one word after the other in another color; between two words none is."""
-    unlit = to_ass(cue.text, style, colors=False)
+    unlit = _strutted(_strut(style) + to_ass(cue.text, style, colors=False), style)
     until = cue.start_ms
     for word in words:
         if word.start_ms > until:
@@ -293,7 +292,35 @@ def _karaoke(cue: Cue, words: Sequence[Word], style: Style) -> Iterator[tuple[in
 def _highlight(words: str, word: Word, style: Style) -> str:
     parts = words[: word.first], words[word.first : word.end], words[word.end :]
     before, said, after = (to_ass(part, style, colors=False) for part in parts)
-    return f"{before}{_color_tag(style.highlight_color)}{said}{_color_tag(style.color)}{after}"
+    before, after = _strutted(_strut(style) + before, style), _strutted(after, style)
+    begin, end = _highlight_tags(style, before)
+    return f"{before}{{{begin}}}{said}{{{end}}}{after}"
+
+
+def _strut(style: Style) -> str:
+    """Return what makes a line as high as with a word that has grown, so that no line moves; "" where none grows."""
+    if style.highlight_scale <= WHOLE:
+        return ""
+    return f"{{\\fscx1\\fscy{style.highlight_scale:g}}}\\h{{\\fscx{WHOLE}\\fscy{WHOLE}}}"
+
+
+def _strutted(text: str, style: Style) -> str:
+    return text.replace(LINE_END, LINE_END + _strut(style)) if style.highlight_scale > WHOLE else text
+
+
+def _highlight_tags(style: Style, before: str) -> tuple[str, str]:
+    """Return the tags that begin and end the look of a word while it is said, after some text of its caption."""
+    begin = end = ""
+    if style.highlight_color:
+        begin, end = _color(style.highlight_color), _color(style.color)
+    if style.highlight_scale > WHOLE:
+        scale = f"\\fscx{style.highlight_scale:g}\\fscy{style.highlight_scale:g}"
+        begin += f"\\t(0,{GROWING_MS},{scale})"
+        end += f"\\fscx{WHOLE}\\fscy{WHOLE}"
+    if style.highlight_underline:
+        is_underlined = before.rfind("\\u1") > before.rfind("\\u0")
+        begin, end = begin + "\\u1", end + ("\\u1" if is_underlined else "\\u0")
+    return begin, end
 
 
 def _mark(match: re.Match[str], open_colors: list[str], style: Style, *, colors: bool) -> str:

@@ -32,9 +32,9 @@ class Word:
     end_ms: int
 
 
-def checked(cues: Iterable[Cue], words: Iterable[Sequence[Word]]) -> Iterator[Sequence[Word]]:
-    """Yield the words of each cue. Raises InvalidArgument for captions that are too long to light their words up one by
-    one."""
+def checked(cues: Iterable[Cue], words: Iterable[Sequence[Word]], field: str) -> Iterator[Sequence[Word]]:
+    """Yield the words of each cue. Raises InvalidArgument, which names the field, for captions that are too long to
+    light their words up one by one."""
     drawn = 0
     for cue, timed in zip(cues, words, strict=False):
         drawn += len(cue.text) * len(timed)
@@ -42,7 +42,7 @@ def checked(cues: Iterable[Cue], words: Iterable[Sequence[Word]]) -> Iterator[Se
             text = (
                 "its captions are too long to light up every word; break them into shorter ones, or take another style."
             )
-            raise InvalidArgument.field("url_srt", text)
+            raise InvalidArgument.field(field, text)
         yield timed
 
 

@@ -20,12 +20,15 @@ RESET = "{\\r}"
 
 
 class Event(NamedTuple):
-    """A text of ASS and the milliseconds that it is shown; those of a lower `rank` stand above."""
+    """A text of ASS and the milliseconds that it is shown; those of a lower `rank` stand above. Width and height are in
+    pixels, 0 where nobody needs them."""
 
     start_ms: int
     end_ms: int
     rank: int
     text: str
+    width: float = 0.0
+    height: float = 0.0
 
 
 def stack(events: Iterable[Event]) -> Iterator[Event]:
@@ -41,13 +44,14 @@ def stack(events: Iterable[Event]) -> Iterator[Event]:
         while begun < len(ordered) and ordered[begun].start_ms <= start:
             heapq.heappush(live, (-ordered[begun].rank, begun, ordered[begun]))
             begun += 1
-        text = _join(_newest(live, start))
+        shown = _newest(live, start)
+        text = shown[0].text if len(shown) == 1 else _join(shown)
         if joined is not None and (joined.text, joined.end_ms) == (text, start):
             joined = joined._replace(end_ms=end)
             continue
         if joined is not None and joined.text:
             yield joined
-        joined = Event(start, end, 0, text)
+        joined = Event(start, end, 0, text, *_extent(shown))
     if joined is not None and joined.text:
         yield joined
 
@@ -69,6 +73,14 @@ def _newest(live: list[tuple[int, int, Event]], now_ms: int) -> list[Event]:
     for entry in newest:
         heapq.heappush(live, entry)
     return [event for _, _, event in reversed(newest)]
+
+
+def _extent(events: Sequence[Event]) -> tuple[float, float]:
+    """Return the width and height of events above each other."""
+    if len(events) == 1:
+        return events[0].width, events[0].height
+    shown = {event.text: event for event in events}.values()
+    return max((event.width for event in shown), default=0.0), sum(event.height for event in shown)
 
 
 def _join(events: Sequence[Event]) -> str:

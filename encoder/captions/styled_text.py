@@ -3,10 +3,10 @@
 from bisect import bisect_right
 from collections.abc import Iterator
 
-from encoder.captions.ass import Style
 from encoder.captions.formats import MARK
 from encoder.captions.line_breaks import HYPHEN
 from encoder.captions.measuring import TextMeasurer
+from encoder.captions.styles import Style
 
 
 class StyledText:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, islice, pairwise
 
 from apigpu.v1 import video_pb2
-from encoder.captions.ass import PlacedCue, Placement, Style, dimensions, room_at
+from encoder.captions.ass import PlacedCue, Placement, dimensions, room_at
 from encoder.captions.formats import Cue
 from encoder.captions.karaoke import Word
 from encoder.captions.line_breaks import (
@@ -29,6 +29,7 @@ from encoder.captions.line_breaks import (
 )
 from encoder.captions.measuring import TextMeasurer
 from encoder.captions.styled_text import StyledText
+from encoder.captions.styles import WHOLE, Style, is_laid_out
 
 # Blanks that take no room at the end of a line.
 BLANKS = " \t\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2008\u2009\u200a\u200b\u205f\u3000"
@@ -82,24 +83,38 @@ class CaptionFitter:
         # The far edge may be come as near to as what is drawn beyond the letters allows.
         near = self._look.edge if self._look.center else self._look.margin_y
         self._height = height - near - self._look.edge
+        # A line has room for the word in it that grows.
+        self._growth = max(style.highlight_scale, WHOLE) / WHOLE
+        self._is_laid_out = is_laid_out(style)
         self._least_scale = min(max(LEAST_SCALE, LEAST_PIXELS / self._look.size), 1.0)
 
     def fit(self, cue: Cue, words: Sequence[Word]) -> FittedCue:
         """Return a cue as it fits the picture."""
         self._line_room = room_at(cue.place, self._style, self._look)
-        if self._surely_fits(cue.text):
+        if not self._is_laid_out and self._surely_fits(cue.text):
             return FittedCue(PlacedCue(cue, words))
         text = StyledText(cue.text, self._style, self._measurer)
         lines = list(_hard_lines(text, self._room(1)))
-        line_height = text.line_height() * self._look.size
+        line_height = text.line_height() * self._look.size * self._growth
         scale, is_cut = self._scale(lines, line_height)
         room = self._room(scale)
         laid_out = [_even_lines(line, room) for line in lines]
         middle = self._middle(sum(map(len, laid_out)) * line_height * scale)
-        if scale == 1 and not is_cut and all(_is_broken_by_libass(text, line, room) for line in lines):
+        if (
+            not self._is_laid_out
+            and scale == 1
+            and not is_cut
+            and all(_is_broken_by_libass(text, line, room) for line in lines)
+        ):
             return FittedCue(PlacedCue(cue, words, Placement(middle=middle)))
         edits = {place: new for parts in laid_out for place, new in _line_ends(text, parts)}
-        return FittedCue(_edited(PlacedCue(cue, words, Placement(scale, middle)), edits), is_cut)
+        widest = max(self._most_width(line) for parts in laid_out for line in parts) * self._look.size * scale
+        extent = widest, sum(map(len, laid_out)) * line_height * scale
+        return FittedCue(_edited(PlacedCue(cue, words, Placement(scale, middle), extent), edits), is_cut)
+
+    def _most_width(self, line: Line) -> float:
+        """Return the width of a line with its widest word grown."""
+        return _width(line) + (self._growth - 1) * max((piece.ink for piece in line), default=0.0)
 
     def _surely_fits(self, text: str) -> bool:
         """Return True for text that fits whatever its letters are: none is wider than its line is high."""
@@ -112,7 +127,7 @@ class CaptionFitter:
 
     def _room(self, scale: float) -> float:
         """Return the room for a line in line heights, with letters of `scale` times their size."""
-        return self._line_room * TOLERANCE / (self._look.size * scale)
+        return self._line_room * TOLERANCE / (self._look.size * scale * self._growth)
 
     def _middle(self, height: float) -> float | None:
         """Return where the middle of lines of this height must be so that they stay in the picture, if the style's own
@@ -198,6 +213,11 @@ def _full_lines(pieces: Line, room: float) -> list[Line]:
         lines[-1].append(piece)
         used += piece.advance
     return list(lines)
+
+
+def _width(line: Line) -> float:
+    """Return the width of a line, with the hyphen that it may end with."""
+    return sum(piece.advance for piece in line[:-1]) + sum(piece.ink + piece.hyphen_width for piece in line[-1:])
 
 
 def _even_lines(pieces: Line, room: float) -> list[Line]:

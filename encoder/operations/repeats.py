@@ -51,11 +51,11 @@ def repeat_pictures(picture: Any, repeats: Repeats, name: str) -> Any:
     return filters.repeat_pictures(picture, times, repeats.last.until)
 
 
-def late_notes(repeats: Repeats) -> Iterator[Note]:
-    """Yield that captions change more often than pictures are repeated."""
+def late_notes(repeats: Repeats, field: str) -> Iterator[Note]:
+    """Yield that the captions of a field change more often than pictures are repeated."""
     if repeats.are_too_many:
         text = (
             f"its captions change more than {MAX_REPEATS} times while one picture stands; those behind change with the "
             "next picture. Give a video of a usual frame rate, if that is too late."
         )
-        yield Note(reason="CAPTIONS_LATE", place="url_srt", text=text)
+        yield Note(reason="CAPTIONS_LATE", place=field, text=text)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import structlog
 from nats.js import JetStreamContext
-from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError, NoKeysError
+from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError
 from nats.js.kv import KeyValue as Bucket
 
 from gateway.jetstream.errors import nats_errors
@@ -79,12 +79,15 @@ class KeyValue:
             await self.stream.purge_stream(f"KV_{self.name}", subject=f"$KV.{self.name}.{key}")
 
     async def keys(self) -> list[str]:
-        """Return the keys of all entries."""
+        """Return the keys of all entries, 100,000 at most.
+
+        The client library lists them by a watch, which under load may say that it is through before an entry has come.
+        """
+        prefix = f"$KV.{self.name}."
         with nats_errors():
-            try:
-                return [key for key in await self.bucket.keys() if key != PROBE]
-            except NoKeysError:
-                return []
+            found = await self.stream.stream_info(f"KV_{self.name}", subjects_filter=f"{prefix}>")
+        keys = (subject.removeprefix(prefix) for subject in found.state.subjects or ())
+        return [key for key in keys if key != PROBE]
 
     async def watch(self, changed: Changed, ready: asyncio.Event) -> None:
         """Call `changed(key, value, revision)` for every entry, then for every change (None: deleted), until cancelled.

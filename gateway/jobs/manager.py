@@ -96,6 +96,7 @@ class JobManager:
         request = wanted.SerializeToString(deterministic=True) + said.SerializeToString(deterministic=True)
         key = IdempotencyKey.of(idempotency_key, request)
         operation.check(wanted, self.policy.max_items)
+        wanted = operation.inline_texts(wanted)
         self._check_sources(wanted)
         checked = await options.check(said, base_url, self.sources.fetcher.guard)
         if key is not None and (made := await self._made_before(key)) is not None:

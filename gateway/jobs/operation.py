@@ -3,6 +3,8 @@
 So a new operation needs no edit here: its fields are checked, its inputs found and its batch split by their options.
 """
 
+import base64
+import codecs
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -72,6 +74,11 @@ def _check(message: Message, prefix: str) -> None:
         raise InvalidArgument(text, reason="MISSING_FIELD", fields=dict.fromkeys(missing, "required"))
     for field, value in message.ListFields():
         _check_field(field, value, prefix + field.json_name)
+        other = _field_rules(field).text_of
+        if other and value.strip() and getattr(message, other).strip():
+            places = f"{prefix}{other}", prefix + field.json_name
+            text = f"{places[0]} and {places[1]} are both given, and one stands in place of the other; leave one out."
+            raise InvalidArgument(text, reason="BAD_FIELD", fields=dict.fromkeys(places, "given twice"))
 
 
 def _check_field(field: Field, value: Any, name: str) -> None:
@@ -110,11 +117,12 @@ def _required(descriptor: Descriptor) -> tuple[Field, ...]:
 
 
 def _is_missing(message: Message, field: Field) -> bool:
-    rules = _field_rules(field)
-    if rules.unless and getattr(message, rules.unless):
-        return False
-    value = getattr(message, field.name)
-    return not (value.strip() if isinstance(value, str) else value)
+    return not any(_is_given(message, name) for name in (field.name, *_field_rules(field).unless.split()))
+
+
+def _is_given(message: Message, name: str) -> bool:
+    value = getattr(message, name)
+    return bool(value.strip() if isinstance(value, str) else value)
 
 
 def _check_choice(enum: Any, value: int, name: str) -> None:
@@ -162,11 +170,7 @@ def task_operation(operation: video_pb2.Operation, index: int) -> video_pb2.Oper
     if not elements:
         return operation
     # Not a copy of the whole, which would make as many copies of the batch as it has elements.
-    kept = {
-        field.name: value
-        for field, value in message.ListFields()
-        if field.name != batch and not _field_rules(field).input
-    }
+    kept = {field.name: value for field, value in message.ListFields() if field.name != batch and not _is_source(field)}
     one = video_pb2.Operation()
     getattr(one, name).MergeFrom(type(message)(**kept, **{batch: [elements[index]]}))
     return one
@@ -180,12 +184,12 @@ def inputs(message: Message, prefix: str = "") -> Iterator[tuple[str, str]]:
     """
     for field, value in message.ListFields():
         name, rules = prefix + field.name, _field_rules(field)
-        if not rules.input and not _has_inputs(field.message_type):
+        if not _is_source(field) and not _has_inputs(field.message_type):
             continue
         for place, element in _elements(field, value, name):
             if field.message_type is not None:
                 yield from inputs(element, f"{name if rules.batch else place}.")
-            elif rules.input and element:
+            elif element:
                 yield place, element
 
 
@@ -195,7 +199,26 @@ def _has_inputs(descriptor: Descriptor | None, above: tuple[Descriptor, ...] = (
     if descriptor is None or descriptor in above:
         return False
     inside = (*above, descriptor)
-    return any(_field_rules(field).input or _has_inputs(field.message_type, inside) for field in descriptor.fields)
+    return any(_is_source(field) or _has_inputs(field.message_type, inside) for field in descriptor.fields)
+
+
+def inline_texts(operation: video_pb2.Operation) -> video_pb2.Operation:
+    """Return the operation with each file that stands in it as text as a data: URI, and so as any other source."""
+    made = video_pb2.Operation()
+    made.CopyFrom(operation)
+    _inline_texts(made)
+    return made
+
+
+def _inline_texts(message: Message) -> None:
+    for field, value in message.ListFields():
+        if _field_rules(field).text_of:
+            # Said by its byte order mark, that it is in UTF-8 goes before all else that is said of encodings.
+            data = base64.b64encode(codecs.BOM_UTF8 + value.encode()).decode()
+            setattr(message, field.name, f"data:text/plain;base64,{data}" if value.strip() else "")
+        elif field.message_type is not None and _has_inputs(field.message_type):
+            for _, element in _elements(field, value, ""):
+                _inline_texts(element)
 
 
 def replace_inputs(message: Message, replacement: Callable[[str], Sequence[str]]) -> None:
@@ -204,7 +227,7 @@ def replace_inputs(message: Message, replacement: Callable[[str], Sequence[str]]
         if field.message_type is not None and _has_inputs(field.message_type):
             for _, element in _elements(field, value, ""):
                 replace_inputs(element, replacement)
-        elif _field_rules(field).input:
+        elif _is_source(field):
             texts = [text for old in (value if field.is_repeated else [value]) for text in replacement(old)]
             message.ClearField(field.name)
             if field.is_repeated:
@@ -242,6 +265,12 @@ def _batch(message: Message) -> tuple[str, Any]:
     """Return the name and the elements of the batch field; "" and () for a message without one."""
     names = (field.name for field in message.DESCRIPTOR.fields if _field_rules(field).batch)
     return next(((name, getattr(message, name)) for name in names), ("", ()))
+
+
+def _is_source(field: Field) -> bool:
+    """Return True for a field whose text names a source, or is one."""
+    rules = _field_rules(field)
+    return bool(rules.input or rules.text_of)
 
 
 # Cached, as there may be 50,000 elements of one kind in a request, and the descriptors are few.

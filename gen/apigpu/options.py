@@ -27,10 +27,11 @@ class Option:
 
 @dataclass(frozen=True)
 class Input:
-    """Describe a required input: a source, or several (`is_many`)."""
+    """Describe an input: a source, or several (`is_many`). It is required, unless one of some options is given."""
 
     help: str
     is_many: bool = False
+    unless: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Operation:
     item: type[Any] | None = None
 
 
-Preset = Literal["classic", "bold", "box", "karaoke"]
+Preset = Literal["classic", "bold", "box", "karaoke", "word", "pop", "underline", "rounded", "shadow"]
 """A look of captions."""
 Position = Literal["bottom-left", "bottom", "bottom-right", "left", "center", "right", "top-left", "top", "top-right"]
 """Where captions stand. A place in the file ("{\\an8}") goes before it."""
@@ -56,6 +57,8 @@ Easing = Literal["linear", "in-out"]
 """How the movement spreads over time."""
 Container = Literal["mp4", "fragmented-mp4"]
 """The kind of file to make."""
+Readability = Literal["off", "standard", "children"]
+"""Which captions are told as warnings: of more than two lines, or more than 42 letters in a line; that are shown for less than 5/6 of a second, or vanish for less than two frames; and those with too many letters a second."""
 Fit = Literal["cover", "contain", "blur", "stretch"]
 """How a still of another shape than the clip is fitted in."""
 ImageFormat = Literal["jpeg", "png", "webp"]
@@ -87,6 +90,12 @@ class CaptionStyle:
         y: Center of the captions down, 0 at the top to 1 at the bottom; goes with `x`. From 0 to 1.
         margin_x: Room kept free left and right, percent of the width. From 0 to 45. Default: 5.
         margin_y: Room kept free above and below, percent of the height. From 0 to 45. Default: 5.
+        highlight_scale: Size of a word while it is said, percent of the others. From 100 to 200.
+        highlight_underline: A line under a word while it is said.
+        box_radius: Roundness of the corners of the box, percent of the smaller side; 0 is square. From 0 to 20.
+        shadow: How far the shadow of the letters falls, percent of the smaller side; a box that is square has none.
+            From 0 to 5.
+        shadow_color: Color of the shadow.
     """
 
     preset: Annotated[Preset | None, Option("The look to begin with.", "preset", default="classic")] = None
@@ -140,6 +149,32 @@ class CaptionStyle:
             "Room kept free above and below, percent of the height.", "margin-y", minimum=0, maximum=45, default="5"
         ),
     ] = None
+    highlight_scale: Annotated[
+        float | None,
+        Option("Size of a word while it is said, percent of the others.", "highlight-scale", minimum=100, maximum=200),
+    ] = None
+    highlight_underline: Annotated[
+        bool | None, Option("A line under a word while it is said.", "highlight-underline")
+    ] = None
+    box_radius: Annotated[
+        float | None,
+        Option(
+            "Roundness of the corners of the box, percent of the smaller side; 0 is square.",
+            "box-radius",
+            minimum=0,
+            maximum=20,
+        ),
+    ] = None
+    shadow: Annotated[
+        float | None,
+        Option(
+            "How far the shadow of the letters falls, percent of the smaller side; a box that is square has none.",
+            "shadow",
+            minimum=0,
+            maximum=5,
+        ),
+    ] = None
+    shadow_color: Annotated[str | None, Option("Color of the shadow.", "shadow-color", metavar="COLOR")] = None
 
 
 @dataclass(frozen=True)
@@ -155,6 +190,61 @@ class Word:
     text: str
     start: float
     end: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class CueRules:
+    """How words become captions.
+
+    What is not given follows from the preset of the style; no caption goes on over a longer pause. Scripts that put
+    no blanks between words are broken where their rules allow it.
+
+    Attributes:
+        words_per_line: Most words in a line, which are filled up; when not given, 1 in word, 3 in pop, 4 in bold,
+            karaoke and underline, and else lines are about equally long. From 1 to 50.
+        max_lines: Most lines of a caption; when not given 2, but in word and pop 1. From 1 to 10.
+        letters_per_line: Most letters in a line, of which wide ones (Chinese, Japanese, Korean) count as two; when
+            not given, 42, or as many as the picture has room for. From 1 to 500.
+        pause_seconds: Seconds without a word after which a new caption begins. From 0 to 60. Default: 0.7.
+        sentences: A new caption begins after the end of a sentence, also when this is not given.
+    """
+
+    words_per_line: Annotated[
+        int | None,
+        Option(
+            "Most words in a line, which are filled up; when not given, 1 in word, 3 in pop, 4 in bold, karaoke and underline, and else lines are about equally long.",
+            "words-per-line",
+            minimum=1,
+            maximum=50,
+        ),
+    ] = None
+    max_lines: Annotated[
+        int | None,
+        Option("Most lines of a caption; when not given 2, but in word and pop 1.", "max-lines", minimum=1, maximum=10),
+    ] = None
+    letters_per_line: Annotated[
+        int | None,
+        Option(
+            "Most letters in a line, of which wide ones (Chinese, Japanese, Korean) count as two; when not given, 42, or as many as the picture has room for.",
+            "letters-per-line",
+            minimum=1,
+            maximum=500,
+        ),
+    ] = None
+    pause_seconds: Annotated[
+        float | None,
+        Option(
+            "Seconds without a word after which a new caption begins.",
+            "pause-seconds",
+            minimum=0,
+            maximum=60,
+            default="0.7",
+        ),
+    ] = None
+    sentences: Annotated[
+        bool | None,
+        Option("A new caption begins after the end of a sentence, also when this is not given.", "sentences"),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -322,7 +412,8 @@ class CaptionOptions(TypedDict, total=False):
         font: Source of a font (TrueType or OpenType) for the captions.
         style: The look of the captions.
         words: When each word is said (karaoke): every word of the subtitles, in their order. When not given,
-            WebVTT's times of words count, and else the letters share the time of their caption.
+            WebVTT's times of words count, and else the letters share the time of their caption. Without subtitles
+            the words are the captions, cut as `cues` says.
         container: The kind of file to make. Default: mp4.
         allow_partial: What is there of an input that is cut off (a recording that crashed, a download that broke
             off) is taken, and told as the warning INPUT_CUT_OFF. When not given, such an input is refused.
@@ -331,6 +422,10 @@ class CaptionOptions(TypedDict, total=False):
             a warning names it.
         language: Language of the subtitles ("tr", "el-GR"), by whose rules capitals are made. When not given, that
             which the file gives counts.
+        srt_text: The subtitles themselves, of any kind that `subtitles` takes, in place of it.
+        cues: How words become captions: of `words` alone, and where this is given, of subtitles too, which are then
+            cut anew.
+        readability: Whether captions that are hard to read are told as warnings. Default: off.
         max_cost_usd: The most that the job may cost, in US dollars. One that is expected to cost more is refused
             (FAILED_PRECONDITION, reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost
             nothing. At least 0.
@@ -353,6 +448,20 @@ class CaptionOptions(TypedDict, total=False):
     charset: Annotated[str | None, Option('Encoding of the subtitles, like "windows-1251" or "shift_jis".', "charset")]
     language: Annotated[
         str | None, Option('Language of the subtitles ("tr", "el-GR"), by whose rules capitals are made.', "language")
+    ]
+    srt_text: Annotated[
+        str | None, Option("The subtitles themselves, of any kind that `subtitles` takes, in place of it.", "srt-text")
+    ]
+    cues: Annotated[
+        CueRules | None,
+        Option(
+            "How words become captions: of `words` alone, and where this is given, of subtitles too, which are then cut anew.",
+            "cues",
+        ),
+    ]
+    readability: Annotated[
+        Readability | None,
+        Option("Whether captions that are hard to read are told as warnings.", "readability", default="off"),
     ]
     max_cost_usd: Annotated[
         float | None, Option("The most that the job may cost, in US dollars.", "max-cost-usd", minimum=0)
@@ -561,7 +670,11 @@ OPERATIONS: dict[str, Operation] = {
         {
             "video": Input("Source of the video."),
             "subtitles": Input(
-                "Source of the subtitles: SubRip (.srt), WebVTT (.vtt), ASS, SSA, SBV, LRC, TTML, SAMI or whisper's JSON; told by the content."
+                "Source of the subtitles: SubRip (.srt), WebVTT (.vtt), ASS, SSA, SBV, LRC, TTML, SAMI or whisper's JSON; told by the content. Needed, unless `srt_text` or `words` is given.",
+                unless=(
+                    "srt_text",
+                    "words",
+                ),
             ),
         },
         CaptionOptions,

@@ -93,6 +93,25 @@ def test_caption_answers_as_the_contract_says(http, caption_body):
     assert {"delayTime", "executionTime"} <= job.keys()
 
 
+def test_captions_may_stand_in_the_request_as_text_or_as_words_alone(http, caption_body):
+    said = [{"word": " Hello", "start": 0, "end": 0.4}, {"word": " world.", "start": 0.4, "end": 0.7}]
+    spoken = {"segments": [{"start": 0, "end": 0.7, "text": " Hello world.", "words": said}]}
+    one_word = {"wordsPerLine": "1", "maxLines": 1}
+    for body in (
+        {"words": spoken, "url_srt": "", "cues": one_word},
+        {"words": said, "srt_text": "", "style": {"preset": "word"}},
+        {"srt_text": json.dumps(spoken), "cues": one_word},
+    ):
+        asked = {"url_video": caption_body["url_video"], "readability": "standard", **body}
+        answer = http.post("/video/caption", json=asked)
+        assert answer.status_code == 200, answer.text
+        told = [each["metadata"]["figure"] for each in answer.json()["warnings"]]
+        assert told == ["0.4", "20.0", "0.3"], answer.text
+    asked = {"url_video": caption_body["url_video"], "srt_text": "no captions"}
+    answer = http.post("/video/caption", json=asked)
+    assert (answer.status_code, answer.json()["message"].partition(":")[0]) == (400, "srt_text")
+
+
 def test_img2vid_and_the_alias_of_addaudio_answer_as_the_contract_says(http, media):
     image = put(http, media.image)
     found = http.post("/video/img2vid", json={"images": [{"id": "x", "image_url": image, "duracao": 0.2}]}).json()

@@ -50,11 +50,21 @@ ANYWHERE = Place()
 
 
 @dataclass(frozen=True)
+class SpokenWord:
+    """A word as a speech recognizer has it, or a part of one: its text, blanks about it as they were given, and when it
+    is said, in milliseconds from the start of the video."""
+
+    text: str
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True)
 class Cue:
     """One caption: milliseconds from the start of the video, and its text with marks; lines end in \\n.
 
     `word_times` are places in the text, in their order, and the milliseconds at which what follows is said; `name` is
-    that of the caption in its file."""
+    that of the caption in its file; `spoken` are its words, where it is what a speech recognizer wrote."""
 
     start_ms: int
     end_ms: int
@@ -62,6 +72,7 @@ class Cue:
     word_times: tuple[tuple[int, int], ...] = ()
     place: Place = ANYWHERE
     name: str = field(default="", compare=False)
+    spoken: tuple[SpokenWord, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)

@@ -50,11 +50,18 @@ class Line:
 
 @dataclass(frozen=True)
 class ShownEvent:
-    """When a caption of a script is shown, in milliseconds, and its name in the file."""
+    """When a caption of a script is shown, in milliseconds, its name in the file, and its text with commands."""
 
     name: str
     start_ms: int
     end_ms: int
+    value: str = ""
+
+    @property
+    def text(self) -> str:
+        """The text without commands, line by line; of drawings nothing."""
+        shown = "" if DRAWING.search(self.value) else OVERRIDE.sub("", self.value)
+        return BREAK.sub(" ", shown.replace("\\N", "\n"))
 
 
 @dataclass(frozen=True)
@@ -117,7 +124,7 @@ def _event(name: str, line: Line) -> ShownEvent | LeftOut:
         return LeftOut(name, "has times that are not like '0:00:01.00,0:00:04.00'")
     if end <= start:
         return LeftOut(name, BACKWARDS if end < start else NO_TIME)
-    return ShownEvent(name, start, end)
+    return ShownEvent(name, start, end, line.value)
 
 
 def _lines(text: str) -> Iterator[Line]:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from encoder.captions.formats.clock import inline_time, parse_clock
-from encoder.captions.formats.cue import MAX_ECHO, Cue, LeftOut, SubtitleError, Subtitles, gather
+from encoder.captions.formats.cue import MAX_ECHO, Cue, LeftOut, SpokenWord, SubtitleError, Subtitles, gather
 from encoder.captions.formats.markup import read_marks
 
 HEAD = re.compile(r'\s*(?:\{\s*["}]|\[\s*[{\]])')
@@ -37,6 +37,8 @@ LONG_SECONDS = 100
 NEAR = 40
 # Words without segments become captions of so many lines, of so many words each; a longer pause ends one.
 LINES, WORDS_IN_LINE, PAUSE_SECONDS = 2, 4, 1.5
+# Segments are words where more than this share has no blank, and they are shorter than so many letters on average.
+WORDS_SHARE, MOST_LETTERS = 0.8, 12
 EXAMPLE = '{"segments": [{"start": 0.0, "end": 2.5, "text": "…"}]}'
 NOT_KNOWN = (
     f"it is JSON without segments that have start, end and text; give what whisper writes ({EXAMPLE}), or SubRip."
@@ -91,8 +93,9 @@ def _find_words(value: Any, depth: int = 0) -> Sequence[Mapping[str, Any]]:
 def _grouped(words: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
     """Yield segments of a few words: two lines of four, ended early by a pause."""
     group: list[Mapping[str, Any]] = []
+    pause = PAUSE_SECONDS * 1000 / _milliseconds_per_unit([span for word in words if (span := _span(word))], words)
     for word in words:
-        if group and (len(group) == LINES * WORDS_IN_LINE or _pause(group[-1], word) > PAUSE_SECONDS):
+        if group and (len(group) == LINES * WORDS_IN_LINE or _pause(group[-1], word) > pause):
             yield _segment(group)
             group = []
         group.append(word)
@@ -109,7 +112,9 @@ def _segment(words: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     lines = (words[start : start + WORDS_IN_LINE] for start in range(0, len(words), WORDS_IN_LINE))
     text = "\n".join(_joined([_first_text(word, WORDS) for word in line]) for line in lines)
     (start, _), (_, end) = _span(words[0]) or (0.0, 0.0), _span(words[-1]) or (0.0, 0.0)
-    return {"start": start, "end": end, "text": text, "words": words}
+    # Whole numbers stay so: they may be milliseconds.
+    is_whole = isinstance(words[0].get("start"), int)
+    return {"start": int(start) if is_whole else start, "end": end, "text": text, "words": words}
 
 
 def _joined(words: Sequence[str]) -> str:
@@ -126,13 +131,16 @@ def _is_wide(letter: str) -> bool:
 def _cues(segments: Sequence[Mapping[str, Any]]) -> Iterator[Cue | LeftOut]:
     spans = [_span(segment) for segment in segments]
     unit = _milliseconds_per_unit([span for span in spans if span is not None], segments)
+    are_words = _are_words(segments)
     for number, (segment, span) in enumerate(zip(segments, spans, strict=True), 1):
         name = f"segment {number}"
         if span is None:
             yield LeftOut(name, "has no start and end in seconds")
             continue
         marked = read_marks(_with_times(segment, unit))
-        yield Cue(round(span[0] * unit), round(span[1] * unit), marked.text, marked.word_times, marked.place, name)
+        times = round(span[0] * unit), round(span[1] * unit)
+        spoken = [SpokenWord(_raw_text(segment, TEXTS), *times)] if are_words else _spoken(segment, unit)
+        yield Cue(*times, marked.text, marked.word_times, marked.place, name, tuple(spoken))
 
 
 def _milliseconds_per_unit(spans: Sequence[Span], segments: Sequence[Mapping[str, Any]]) -> int:
@@ -156,6 +164,30 @@ def _with_times(segment: Mapping[str, Any], unit: int) -> str:
     return "".join([*parts, text[position:]])
 
 
+def _are_words(segments: Sequence[Mapping[str, Any]]) -> bool:
+    """Return True for segments that are words, most of them, as Transformers' chunks may be."""
+    texts = list(map(_text, segments))
+    words = sum(not any(map(str.isspace, text)) for text in texts)
+    return words > WORDS_SHARE * len(texts) and sum(map(len, texts)) < MOST_LETTERS * len(texts)
+
+
+def _spoken(segment: Mapping[str, Any], unit: int) -> Iterator[SpokenWord]:
+    """Yield the words of a segment that have times; none where they are not all of its letters."""
+    words = segment.get("words")
+    timed = [(word, _span(word)) for word in words if isinstance(word, dict)] if isinstance(words, list) else []
+    found = [
+        SpokenWord(shown, round(span[0] * unit), round(span[1] * unit))
+        for word, span in timed
+        if span and (shown := _raw_text(word, WORDS))
+    ]
+    if _letters("".join(word.text for word in found)) == _letters(_text(segment)):
+        yield from found
+
+
+def _letters(text: str) -> str:
+    return "".join(text.split())
+
+
 def _text(segment: Mapping[str, Any]) -> str:
     """Return the text of a segment; of json3 its parts."""
     text = _first_text(segment, TEXTS)
@@ -166,7 +198,11 @@ def _text(segment: Mapping[str, Any]) -> str:
 
 
 def _first_text(values: Mapping[str, Any], names: Sequence[str]) -> str:
-    return next((values[name].strip() for name in names if isinstance(values.get(name), str)), "")
+    return _raw_text(values, names).strip()
+
+
+def _raw_text(values: Mapping[str, Any], names: Sequence[str]) -> str:
+    return next((values[name] for name in names if isinstance(values.get(name), str)), "")
 
 
 def _span(segment: Mapping[str, Any]) -> Span | None:

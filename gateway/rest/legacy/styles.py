@@ -91,17 +91,17 @@ DEFAULT_COLORS = {"color": "#FFFFFF", "outline_color": "#000000", "box_color": "
 # What the result does without, and what it has instead.
 IGNORED = {
     "font.underline": "letters are not underlined here.",
-    "border.shadow": "letters have an outline and no shadow here.",
-    "fundo_arredondado": "boxes have square corners here.",
+    "border.shadow": "letters on a box have no shadow here.",
+    "fundo_arredondado": "there is no box whose corners could be round; give its color, as fundo_cor or box_color.",
     "highlight_borda": "a word that is said changes its color and has no border of its own; see style.highlight_color.",
-    "words_per_line": "lines break as in the subtitles, and at the edge; those of a file of words have four words.",
-    "max_lines": "captions have the lines of the subtitles; those of a file of words have two.",
 }
-# What says the same as is done here.
-LIKE_HERE = {"words_per_line": "4", "max_lines": "2"}
+# How words become captions, by fields of today's of the same names; and what is done where they are not given.
+CUE_RULES = {"words_per_line": "4", "max_lines": "2"}
+BOX_RADIUS, MOST_SHADOW = 1.6, 5.0
+OFF = (False, 0, "0", "false")
 HIGHLIGHT_BORDER = "highlight_cor"
 GROUPS = ("font", "colors", "border", "position")
-_FLAT = frozenset(name for name in (*FIELDS, *OPACITIES, *IGNORED, HIGHLIGHT_BORDER) if "." not in name)
+_FLAT = frozenset(name for name in (*FIELDS, *OPACITIES, *IGNORED, *CUE_RULES, HIGHLIGHT_BORDER) if "." not in name)
 
 
 def is_legacy(style: Any) -> bool:
@@ -124,10 +124,28 @@ def converted(request: LegacyRequest, style: dict[str, Any]) -> dict[str, Any]:
     _set_border(made, older)
     _set_opacities(made, older)
     _set_highlight(request, made, older)
+    _set_cues(request, older)
+    done = set(_set_depth(made, older))
     for path, value in older.items():
-        if path in IGNORED and text_of(value) != LIKE_HERE.get(path) and value not in (False, 0, "0", "false"):
+        if path in IGNORED and path not in done and value not in OFF:
             request.notes.warn(f"style.{path}", IGNORED[path])
     return made
+
+
+def _set_cues(request: LegacyRequest, older: dict[str, Any]) -> None:
+    for name, like_here in CUE_RULES.items():
+        if name in older and text_of(older[name]) != like_here:
+            request.message("cues").setdefault(name, older[name])
+
+
+def _set_depth(made: dict[str, Any], older: dict[str, Any]) -> Iterator[str]:
+    """Yield the fields of corners and shadows that are set."""
+    if "box_color" in made and older.get("fundo_arredondado", False) not in OFF:
+        made.setdefault("box_radius", BOX_RADIUS)
+        yield "fundo_arredondado"
+    if "box_color" not in made and older.get("border.shadow", 0) not in OFF:
+        made["shadow"] = min(_height("style.border.shadow", older["border.shadow"]), MOST_SHADOW)
+        yield "border.shadow"
 
 
 def _is_group(name: str, value: Any) -> bool:

@@ -245,13 +245,16 @@ class CaptionRequest(_message.Message):
     ALLOW_PARTIAL_FIELD_NUMBER: _builtins.int
     CHARSET_FIELD_NUMBER: _builtins.int
     LANGUAGE_FIELD_NUMBER: _builtins.int
+    SRT_TEXT_FIELD_NUMBER: _builtins.int
+    CUES_FIELD_NUMBER: _builtins.int
+    READABILITY_FIELD_NUMBER: _builtins.int
     MAX_COST_USD_FIELD_NUMBER: _builtins.int
     OUTPUT_FILENAME_FIELD_NUMBER: _builtins.int
     url_video: _builtins.str
     """Source of the video."""
     url_srt: _builtins.str
     """Source of the subtitles: SubRip (.srt), WebVTT (.vtt), ASS, SSA, SBV, LRC, TTML, SAMI or whisper's JSON; told by the
-    content.
+    content. Needed, unless `srt_text` or `words` is given.
     """
     url_font: _builtins.str
     """Source of a font (TrueType or OpenType) for the captions."""
@@ -269,6 +272,10 @@ class CaptionRequest(_message.Message):
     """Language of the subtitles ("tr", "el-GR"), by whose rules capitals are made. When not given, that which the file gives
     counts.
     """
+    srt_text: _builtins.str
+    """The subtitles themselves, of any kind that `url_srt` takes, in place of it."""
+    readability: _caption_style_pb2.Readability.ValueType
+    """Whether captions that are hard to read are told as warnings."""
     max_cost_usd: _builtins.float
     """The most that the job may cost, in US dollars. One that is expected to cost more is refused (FAILED_PRECONDITION,
     reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost nothing.
@@ -284,8 +291,13 @@ class CaptionRequest(_message.Message):
     @_builtins.property
     def words(self) -> _containers.RepeatedCompositeFieldContainer[_caption_style_pb2.CaptionWord]:
         """When each word is said (karaoke): every word of the subtitles, in their order. When not given, WebVTT's
-        times of words count, and else the letters share the time of their caption.
+        times of words count, and else the letters share the time of their caption. Without subtitles the words are the
+        captions, cut as `cues` says.
         """
+
+    @_builtins.property
+    def cues(self) -> _caption_style_pb2.CueRules:
+        """How words become captions: of `words` alone, and where this is given, of subtitles too, which are then cut anew."""
 
     def __init__(
         self,
@@ -299,12 +311,15 @@ class CaptionRequest(_message.Message):
         allow_partial: _builtins.bool = ...,
         charset: _builtins.str = ...,
         language: _builtins.str = ...,
+        srt_text: _builtins.str = ...,
+        cues: _caption_style_pb2.CueRules | None = ...,
+        readability: _caption_style_pb2.Readability.ValueType = ...,
         max_cost_usd: _builtins.float | None = ...,
         output_filename: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_cost_usd", b"_max_cost_usd", "max_cost_usd", b"max_cost_usd", "style", b"style"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_cost_usd", b"_max_cost_usd", "cues", b"cues", "max_cost_usd", b"max_cost_usd", "style", b"style"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_cost_usd", b"_max_cost_usd", "allow_partial", b"allow_partial", "charset", b"charset", "container", b"container", "language", b"language", "max_cost_usd", b"max_cost_usd", "output_filename", b"output_filename", "style", b"style", "url_font", b"url_font", "url_srt", b"url_srt", "url_video", b"url_video", "words", b"words"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_cost_usd", b"_max_cost_usd", "allow_partial", b"allow_partial", "charset", b"charset", "container", b"container", "cues", b"cues", "language", b"language", "max_cost_usd", b"max_cost_usd", "output_filename", b"output_filename", "readability", b"readability", "srt_text", b"srt_text", "style", b"style", "url_font", b"url_font", "url_srt", b"url_srt", "url_video", b"url_video", "words", b"words"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_cost_usd: _TypeAlias = _typing.Literal["max_cost_usd"]  # noqa: Y015
     _WhichOneofArgType__max_cost_usd: _TypeAlias = _typing.Literal["_max_cost_usd", b"_max_cost_usd"]  # noqa: Y015

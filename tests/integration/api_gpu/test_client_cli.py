@@ -28,6 +28,15 @@ def test_caption_writes_the_file_and_prints_its_name(run: Run, media: Samples, t
     assert "download out.mp4" in done.stderr
 
 
+def test_caption_makes_captions_of_words_alone(run: Run, media: Samples, tmp_path: Path) -> None:
+    (tmp_path / "words.json").write_text('[{"text": "Hello", "start": 0, "end": 0.4}]')
+    options = "--words", "words.json", "--preset", "pop", "--words-per-line", 2, "--readability", "standard"
+    done = run("caption", media.video, *options, "-o", "out.mp4")
+    assert (done.returncode, done.stdout) == (0, "out.mp4\n"), done.stderr
+    assert footage(tmp_path / "out.mp4").frames == footage(media.video).frames
+    assert "caption 1 is shown for 0.4 s" in done.stderr
+
+
 def test_addaudio_names_its_result_itself(run: Run, media: Samples, tmp_path: Path) -> None:
     done = run("addaudio", media.video, media.audio)
     assert (done.returncode, done.stdout) == (0, "clip-addaudio.mp4\n"), done.stderr

@@ -113,7 +113,7 @@ async def test_after_the_drain_time_tasks_are_killed(certs: Path, tmp_path: Path
 async def test_who_is_called_no_more_ends_by_itself_but_not_in_the_middle_of_a_task(
     certs: Path, tmp_path: Path, still: Path
 ) -> None:
-    operation = video_pb2.Operation(img2vid=video_pb2.Img2VidRequest(url_image="i", duration=16, frame_rate=60))
+    operation = video_pb2.Operation(img2vid=video_pb2.Img2VidRequest(url_image="i", duration=8, frame_rate=60))
     settings = {"IDLE_EXIT_SECONDS": 3, "SESSION_TOKEN": "token"}
     with encoder_harness.running(certs, tmp_path, settings) as encoder:
         async with encoder.client() as client, encoder.client() as stranger:

@@ -162,7 +162,7 @@ def test_a_choice_goes_by_its_full_name_too(name: Any) -> None:
 @pytest.mark.parametrize(
     ("wrong", "text"),
     [
-        ({"preset": "loud"}, "style.preset is 'loud' and must be one of classic, bold, box, karaoke."),
+        ({"preset": "loud"}, "style.preset is 'loud' and must be one of classic, bold, box, karaoke, word, "),
         ({"position": 1}, "style.position is 1 and must be one of bottom-left, bottom, bottom-right, left, "),
         ({"size": "big"}, "style.size is 'big' and must be a number."),
         ({"color": 0xFFFFFF}, "style.color is 16777215 and must be text."),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from encoder.captions import ass
+from encoder.captions import ass, styles
 from encoder.captions.formats import Cue, Place, Subtitles, colors, read
 
 SRT = "1\n00:00:00,000 --> 00:00:02,000\n"
@@ -197,6 +197,6 @@ def test_places_are_drawn_in_shares_of_the_picture() -> None:
 
 
 def test_a_point_of_the_style_goes_before_places_of_the_file() -> None:
-    style = ass.complete_style(ass.Style(x=0.5, y=0.5))
+    style = styles.complete_style(styles.Style(x=0.5, y=0.5))
     script = ass.write_script([ass.PlacedCue(Cue(0, 1000, "a", place=Place(2, 0)))], 640, 360, style)
     assert r",0,0,0,,{\an5\pos(320.0,180.0)}a" in script

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from encoder.captions import ass, cue_warnings
+from encoder.captions import ass, cue_warnings, styles
 from encoder.captions.formats import Cue, Place
 from encoder.captions.formats.cue import SubtitleError
 from encoder.captions.karaoke import Word
@@ -78,7 +78,7 @@ def test_places_are_stacked_each_for_itself() -> None:
 
 
 def test_words_light_up_in_stacked_captions() -> None:
-    style = ass.complete_style(ass.Style(highlight_color="#00FF00"))
+    style = styles.complete_style(styles.Style(highlight_color="#00FF00"))
     cues = [Cue(0, 2000, "one"), Cue(1000, 3000, "two")]
     words = [[Word(0, 3, 0, 2000)], [Word(0, 3, 1500, 2500)]]
     lit, unlit = r"{\1c&H00FF00&}", r"{\1c&HFFFFFF&}"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from apigpu.v1 import caption_style_pb2
-from encoder.captions import ass, fonts, formats, karaoke, lettering, word_matching
+from encoder.captions import ass, fonts, formats, karaoke, lettering, styles, word_matching
 from encoder.captions.formats import Cue, SubtitleError, colors, markup
 from encoder.captions.formats import cue as file_cues
 from encoder.captions.line_breaks import HYPHEN
@@ -201,7 +201,7 @@ def test_laying_out_grows_evenly(name: str, tmp_path: Path) -> None:
         def fit() -> object:
             # Anew each time, as what was measured once is known.
             measurer = open_captions(tmp_path / "fonts", lettered) if lettered else captions.EvenMeasurer()
-            return CaptionFitter(measurer, ass.CLASSIC, 360, 64_000).fit(cue, [])
+            return CaptionFitter(measurer, styles.CLASSIC, 360, 64_000).fit(cue, [])
 
         return fit
 

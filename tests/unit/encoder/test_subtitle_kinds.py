@@ -252,6 +252,11 @@ def test_json_of_words_alone_becomes_captions_of_a_few(wrap: Callable[[list[obje
     assert [time for _, time in cues[0].word_times] == list(range(0, 8000, 1000))
 
 
+def test_json_of_words_in_milliseconds_becomes_captions_of_a_few() -> None:
+    words = [{"text": text, "start": at, "end": at + 400} for text, at in (("One", 0), ("two", 1000), ("three", 9000))]
+    assert times(json.dumps({"words": words})) == [(0, 1400, "One two"), (9000, 9400, "three")]
+
+
 def test_json_in_milliseconds() -> None:
     value = {
         "utterances": [{"start": 1000, "end": 4000, "text": "One"}, {"start": 4000, "end": 300_000, "text": "Two"}]

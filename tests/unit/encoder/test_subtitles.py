@@ -2,7 +2,7 @@
 
 import pytest
 
-from encoder.captions import ass
+from encoder.captions import ass, styles
 from encoder.captions.formats import Cue, Place, Script, SubtitleError, Subtitles, read
 
 BOTH = "1\n00:00:01,000 --> 00:00:02,000\nOne\nline\n\n2\n00:00:03,000 --> 00:00:04,000\nTwo\n"
@@ -77,7 +77,7 @@ def test_known_marks_are_kept_and_all_else_is_words(words: str, text: str) -> No
 
 
 def test_what_a_style_has_stays_when_a_mark_ends() -> None:
-    style = ass.Style(bold=True, italic=True)
+    style = styles.Style(bold=True, italic=True)
     assert ass.to_ass("<b>a</b><i>b</i><u>c</u>", style) == r"{\b1}a{\b1}{\i1}b{\i1}{\u1}c{\u0}"
 
 

@@ -6,11 +6,11 @@ from itertools import pairwise
 
 import pytest
 
-from encoder.captions import ass, line_breaks, wrapping
-from encoder.captions.ass import Style
+from encoder.captions import ass, line_breaks, styles, wrapping
 from encoder.captions.formats import Cue
 from encoder.captions.karaoke import timed_words
 from encoder.captions.measuring import TextMeasurer
+from encoder.captions.styles import Style
 from encoder.captions.wrapping import CaptionFitter, FittedCue
 from tests.support import captions
 
@@ -60,7 +60,7 @@ def measurer(tmp_path_factory: pytest.TempPathFactory) -> TextMeasurer:
 def fit(measurer: TextMeasurer) -> Callable[..., FittedCue]:
     def fitted(text: str, picture: tuple[int, int] = PORTRAIT, words: bool = False, **style: object) -> FittedCue:
         cue = Cue(0, 10_000, text)
-        look = ass.complete_style(Style(**style))
+        look = styles.complete_style(Style(**style))
         used = captions.EvenMeasurer() if text in (JAPANESE, CHINESE) else measurer
         return CaptionFitter(used, look, *picture).fit(cue, timed_words(cue) if words else [])
 
@@ -82,7 +82,7 @@ def bare(text: str) -> str:
 def test_no_line_is_wider_than_its_room_and_no_letter_is_lost(
     fit: Callable[..., FittedCue], measurer: TextMeasurer, name: str, size: tuple[int, int], bold: bool
 ) -> None:
-    style = ass.complete_style(LARGE if bold else Style())
+    style = styles.complete_style(LARGE if bold else Style())
     fitted = fit(TEXTS[name], size, **({"size": 9, "bold": True, "outline": 1} if bold else {}))
     assert not fitted.is_cut
     assert bare(fitted.placed.cue.text) == bare(TEXTS[name])

@@ -83,15 +83,19 @@ async def begun(driver: Driver) -> None:
 
 
 async def test_at_the_limit_a_task_waits(
-    nvenc_encoder: NvencEncoder, driver: Driver, inputs: dict[str, Path], still: Path
+    nvenc_encoder: NvencEncoder, driver: Driver, minute: Path, cues: Path, still: Path
 ) -> None:
     async with connected(nvenc_encoder, driver, CODEC="nvenc") as (encoder, client):
         before = len(driver.calls())
-        driver.fault(session_limit=1, encode_delay_ms=10)
-        tasks = [started(client, CAPTION, **inputs), started(client, STILL, url_image=still)]
-        done = await asyncio.gather(*tasks)
-        assert [one.summary.codec for one in done if one.summary] == ["nvenc", "nvenc"]
-        assert [call for call in driver.calls("nvEncOpenEncodeSessionEx") if call.result]  # one had to wait
+        driver.fault(session_limit=1, encode_delay_ms=20)
+        first = started(client, CAPTION, url_video=minute, url_srt=cues)
+        await begun(driver)
+        waiting = started(client, STILL, url_image=still)
+        await until(lambda: any(call.result for call in driver.calls("nvEncOpenEncodeSessionEx")))
+        first.cancel()
+        done = await waiting
+        assert done.summary is not None
+        assert done.summary.codec == "nvenc"
         assert max(call.live.sessions for call in driver.calls()[before:]) == 1
         assert driver.state().live.contexts == 1  # each refusal leaves one, which is taken away
         await until(lambda: at_rest(encoder, driver))

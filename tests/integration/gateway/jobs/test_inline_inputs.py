@@ -5,7 +5,7 @@ import hashlib
 
 import pytest
 
-from apigpu.v1 import video_pb2
+from apigpu.v1 import caption_style_pb2, video_pb2
 from gateway.jobs import model, operation
 from servicekit.errors import InvalidArgument, ServiceError
 
@@ -48,6 +48,26 @@ async def test_a_step_of_a_chain_may_have_one_and_a_name_for_its_result(works):
     asked = video_pb2.Operation.FromString(job.tasks[0].operation)
     assert asked.caption.url_srt.startswith("assets/")
     assert model.result_name(job, 0) == "final.mp4"
+
+
+@pytest.mark.parametrize("text", ["1\n00:00:01,000 --> 00:00:02,000\nOlá\n", "step:a", "assets/none", "data:,x"])
+async def test_text_in_the_request_is_a_file_whatever_it_looks_like(works, text):
+    caption = video_pb2.CaptionRequest(url_video="https://a.example/v.mp4", srt_text=text)
+    job = await works.manager.submit(video_pb2.Operation(caption=caption))
+    _, message = operation.kind(video_pb2.Operation.FromString(job.request))
+    assert dict(operation.inputs(message)) == {"url_video": caption.url_video, "srt_text": message.srt_text}
+    asset = await works.assets.describe(message.srt_text.removeprefix("assets/"))
+    assert asset.sha256 == hashlib.sha256(text.encode("utf-8-sig")).hexdigest()
+    step = video_pb2.ChainStep(id="b", caption=caption)
+    job = await works.manager.submit(video_pb2.Operation(chain=video_pb2.ChainRequest(steps=[step])))
+    assert video_pb2.Operation.FromString(job.tasks[0].operation).caption.srt_text.startswith("assets/")
+
+
+async def test_words_and_blank_text_need_no_subtitles(works):
+    word = caption_style_pb2.CaptionWord(text="a", end=1)
+    caption = video_pb2.CaptionRequest(url_video="https://a.example/v.mp4", srt_text=" ", words=[word])
+    job = await works.manager.submit(video_pb2.Operation(caption=caption))
+    assert not operation.kind(video_pb2.Operation.FromString(job.request))[1].srt_text
 
 
 async def test_one_that_cannot_be_read_leaves_nothing_and_is_named(works):

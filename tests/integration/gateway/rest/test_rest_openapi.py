@@ -77,7 +77,7 @@ def test_what_needs_a_key():
 def test_schemas_follow_the_protos():
     schemas = DOCUMENT["components"]["schemas"]
     caption = schemas["CaptionRequest"]
-    assert caption["required"] == ["url_video", "url_srt"]
+    assert caption["required"] == ["url_video"]
     source = {"type": "string", "pattern": "^(https?://|assets/|data:|step:).", "description": "Source of the video."}
     assert caption["properties"]["url_video"] == source
     image = schemas["Img2VidImage"]["properties"]["duracao"]

@@ -21,6 +21,14 @@ CONTRACT = {
         Operation(caption=CaptionRequest(url_video=URL, url_srt="  ")),
         "url_video and url_srt are required",
     ),
+    "caption with blank text": (
+        Operation(caption=CaptionRequest(url_video=URL, srt_text=" \n")),
+        "url_video and url_srt are required",
+    ),
+    "subtitles twice": (
+        Operation(caption=CaptionRequest(url_video=URL, url_srt=URL, srt_text="1")),
+        "url_srt and srt_text are both given, and one stands in place of the other; leave one out.",
+    ),
     "addaudio": (Operation(addaudio=AddAudioRequest(url_audio=URL)), "url_video and url_audio are required"),
     "img2vid": (Operation(img2vid=Img2VidRequest()), "images array is required with at least one image"),
     "image": (

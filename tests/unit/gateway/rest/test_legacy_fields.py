@@ -121,6 +121,16 @@ DONE = {
             "position": "top",
         },
     ),
+    "style: lines of words": (
+        video_pb2.CaptionRequest,
+        CAPTION | {"style": {"words_per_line": 3, "max_lines": "1"}},
+        CAPTION | {"style": {}, "cues": {"words_per_line": 3, "max_lines": "1"}},
+    ),
+    "style: lines of words as here": style({"words_per_line": 4, "max_lines": 2}, {}),
+    "style: round corners": style(
+        {"fundo_cor": "#000000", "fundo_arredondado": True}, {"box_color": "#000000", "box_radius": 1.6}
+    ),
+    "style: a shadow": style({"border": {"shadow": 5.4}}, {"shadow": 0.5}),
     "style: the color of a word's border alone": style({"highlight_cor": "#D60000"}, {"highlight_color": "#D60000"}),
     "zoom_types": (
         video_pb2.Img2VidRequest,
@@ -170,7 +180,7 @@ WARNED = {
         if "." not in name
     },
     "style.font.underline": (video_pb2.CaptionRequest, CAPTION | {"style": {"font": {"underline": True}}}),
-    "style.border.shadow": (video_pb2.CaptionRequest, CAPTION | {"style": {"border": {"shadow": 2}}}),
+    "style.border.shadow": (video_pb2.CaptionRequest, CAPTION | {"style": {"border": {"shadow": 2, "style": 3}}}),
     "style.highlight_cor": (
         video_pb2.CaptionRequest,
         CAPTION | {"style": {"highlight_cor": "#D60000", "highlight_texto_cor": "#FFFF00"}},
