@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from api_gpu.assets import Asset
     from api_gpu.client import Client, Health
     from api_gpu.fleet import DayCosts, Fleet, Machine
-    from api_gpu.jobs import Clip, Event, Finished, Job, Progress, Queued, ResultFile
-    from apigpu.options import CaptionStyle, Motion, Soundtrack, Source, Sprites, Status, Still, Word
+    from api_gpu.jobs import Clip, Event, Finished, Job, Progress, Queued, ResultFile, SceneSpan
+    from apigpu.options import CaptionStyle, Motion, Scene, Soundtrack, Source, Sprites, Status, Still, Transition, Word
     from servicekit import errors
 
 __all__ = [
@@ -34,11 +34,14 @@ __all__ = [
     "Progress",
     "Queued",
     "ResultFile",
+    "Scene",
+    "SceneSpan",
     "Soundtrack",
     "Source",
     "Sprites",
     "Status",
     "Still",
+    "Transition",
     "Word",
     "errors",
 ]
@@ -48,8 +51,19 @@ MODULES = {
     "api_gpu.assets": ("Asset",),
     "api_gpu.client": ("Client", "Health"),
     "api_gpu.fleet": ("DayCosts", "Fleet", "Machine"),
-    "api_gpu.jobs": ("Clip", "Event", "Finished", "Job", "Progress", "Queued", "ResultFile"),
-    "apigpu.options": ("CaptionStyle", "Motion", "Soundtrack", "Source", "Sprites", "Status", "Still", "Word"),
+    "api_gpu.jobs": ("Clip", "Event", "Finished", "Job", "Progress", "Queued", "ResultFile", "SceneSpan"),
+    "apigpu.options": (
+        "CaptionStyle",
+        "Motion",
+        "Scene",
+        "Soundtrack",
+        "Source",
+        "Sprites",
+        "Status",
+        "Still",
+        "Transition",
+        "Word",
+    ),
 }
 
 

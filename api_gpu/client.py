@@ -15,14 +15,17 @@ from api_gpu.fleet import DayCosts, Fleet
 from api_gpu.jobs import Job, Jobs
 from api_gpu.local.data_dir import DataDir
 from api_gpu.requests import elements, fill, from_message, local_file, stems
+from api_gpu.scenes import scenes_of
 from apigpu.options import (
     AddAudioOptions,
     CaptionOptions,
     ConcatOptions,
     Img2VidOptions,
+    Scene,
     Source,
     Status,
     Still,
+    StoryOptions,
     ThumbnailOptions,
 )
 from apigpu.v1 import fleet_pb2, jobs_pb2, system_pb2, video_pb2
@@ -139,6 +142,18 @@ class Client:
             for name, still in stills_by_name(images).items()
         ]
         return self._submit("img2vid", options, images=stills)
+
+    def story(self, scenes: Sequence[Source | Scene | Mapping[str, Any]], **options: Unpack[StoryOptions]) -> Job:
+        """Queue a job that makes a finished film of scenes, in their order.
+
+        A scene is a Scene, or a mere source, whose name says whether it is a still or a video. The ended job has
+        `duration` and, for each scene, in `scenes` when it is seen.
+        """
+        return self._submit("story", options, scenes=scenes_of(scenes, self.asset_type))
+
+    def asset_type(self, name: str) -> str:
+        """Return the media type of an asset. Raises NotFound."""
+        return self.asset(name).content_type
 
     def chain(
         self, steps: Sequence[Mapping[str, Any]], *, keep: Sequence[str] = (), max_cost_usd: float | None = None

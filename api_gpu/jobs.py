@@ -29,9 +29,20 @@ class ResultFile:
 
 
 @dataclass(frozen=True)
+class SceneSpan:
+    """When a scene of a story is seen, in seconds of the film; with a transition from its middle on, and up to it."""
+
+    id: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
 class Clip:
-    """The video of one image of a batch: either `asset` and `video_url`, or `error`. `warnings` list how it deviates
-    from the request; `codec` encoded it, for `codec_reason`."""
+    """The video of one image of a batch, or of a step of a chain: either `asset` and `video_url`, or `error`.
+
+    `warnings` list how it deviates from the request; `codec` encoded it, for `codec_reason`. `duration` (seconds, else
+    None) and `scenes` are those of a story."""
 
     id: str
     asset: str
@@ -40,6 +51,8 @@ class Clip:
     warnings: tuple[str, ...] = ()
     codec: str = ""
     codec_reason: str = ""
+    duration: float | None = None
+    scenes: tuple[SceneSpan, ...] = ()
 
     @classmethod
     def from_message(cls, message: video_pb2.Video) -> Clip:
@@ -51,6 +64,8 @@ class Clip:
             warnings=tuple(warning.message for warning in message.warnings),
             codec=message.encoding.codec,
             codec_reason=message.encoding.reason,
+            duration=message.duration if message.HasField("duration") else None,
+            scenes=tuple(from_message(SceneSpan, span) for span in message.scenes),
         )
 
 
@@ -67,7 +82,8 @@ class Queued:
 @dataclass(frozen=True)
 class Progress:
     """The job runs. `frames_total` is 0 and `seconds_left` None while not known; `total` counts tasks. `phase` is that
-    of the task that is furthest: "ENCODING", or what it waits for, as in Queued."""
+    of the task that is furthest: "ENCODING", or what it waits for, as in Queued. `rented` counts the instances that
+    work on it."""
 
     frames_done: int
     frames_total: int
@@ -77,6 +93,7 @@ class Progress:
     total: int
     phase: str = "ENCODING"
     cost_usd: float | None = None
+    rented: int = 0
 
     @classmethod
     def from_message(cls, message: jobs_pb2.Progress) -> Progress:
@@ -105,7 +122,7 @@ class Job:
     """A job as it stood when it was read. `asset` and `video_url` are those of the result, "" before the end and for a
     batch, which has `clips`, and so are `warnings`, `codec` and `codec_reason`; `error` says why it did not complete.
     A result that is an image has `image_url` in place of `video_url`. `files` are all results, the first one first;
-    there are none where a video is all.
+    there are none where a video is all. `duration` (seconds, else None) and `scenes` are those of a story.
     `cost_usd` is what it cost so far, None where nothing was rented for it; `metadata` what was noted on it. Times are
     UTC."""
 
@@ -130,6 +147,8 @@ class Job:
     codec_reason: str
     cost_usd: float | None
     metadata: dict[str, str]
+    duration: float | None
+    scenes: tuple[SceneSpan, ...]
     service: Jobs = field(repr=False, compare=False)
 
     @classmethod
@@ -156,6 +175,8 @@ class Job:
             codec_reason=output.encoding.reason,
             cost_usd=message.cost.usd if message.HasField("cost") else None,
             metadata=dict(message.metadata),
+            duration=output.duration if output.HasField("duration") else None,
+            scenes=tuple(from_message(SceneSpan, span) for span in output.scenes),
             service=service,
         )
 
@@ -194,7 +215,7 @@ ENDINGS: dict[Status, type[ServiceError]] = {
 
 def failure(message: video_pb2.Failure) -> ServiceError:
     """Return the error that a job, or one image of it, carries."""
-    return from_code(message.code, message.message, message.reason)
+    return from_code(message.code, message.message, message.reason, fields=dict(message.fields))
 
 
 class Jobs:

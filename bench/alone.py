@@ -28,7 +28,7 @@ async def _alone(operation: str, requests: Sequence[tuple[Any, Mapping[str, Path
             task = encoder_pb2.Task(operation=video_pb2.Operation(**{operation: request}))
             async with turns, executor.reserve(task) as own:
                 sources = _placed(inputs, own.folder.path)
-                work = Work(task.operation, sources, own, _unheard, ResultStream(_unsent, _unsent))
+                work = Work(task, sources, own, _unheard, ResultStream(_unsent, _unsent))
                 return (await executor.run(work)).encode_seconds
 
         return await asyncio.gather(*(one(request, inputs) for request, inputs in requests))

@@ -4,13 +4,18 @@ The end of a gRPC stream proves nothing: a client that is killed can look like o
 """
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from typing import NamedTuple
 
 from servicekit.errors import DataLoss
 
 # Initial metadata of a call that takes a file: the file will be accepted, send it. A client that waits for it sees a
 # refusal for certain and sends nothing in vain: gRPC reports INTERNAL to one whose write fails, whatever the status.
 ACCEPTED = "x-accepted"
+# Media type of a result that a worker puts for the further tasks in its summary: without that it is of no use.
+BESIDE_FURTHER = "application/vnd.api-gpu.beside-further"
+# Header of a response to a worker: the body is an outline, and leaves this out.
+HOLE = "x-hole"
 CHUNK_BYTES = 512 * 1024
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 
@@ -47,6 +52,52 @@ class Checksum:
                 f"{what}: the SHA-256 announced is {sha256.lower()}, that of the bytes {self.sha256}; send it again.",
                 reason="DIGEST_MISMATCH",
             )
+
+
+class Hole(NamedTuple):
+    """The bytes of a file that its outline leaves out: those from `start` on, before `end`."""
+
+    start: int
+    end: int
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes left out."""
+        return self.end - self.start
+
+    def __str__(self) -> str:
+        """Return the value of the header HOLE."""
+        return f"{self.start}-{self.end}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Hole | None":
+        """Return the hole that a header tells of; None for "". Raises DataLoss for what tells of none."""
+        start, _, end = text.partition("-")
+        if not text:
+            return None
+        if not (text.isascii() and start.isdecimal() and end.isdecimal() and int(start) <= int(end)):
+            raise DataLoss("The link tells of a hole in the file that cannot be one.", reason="BAD_HEADER")
+        return cls(int(start), int(end))
+
+
+class ChunkPlacement:
+    """Tells where the chunks of a file belong that come one after the other, around a hole if it has one."""
+
+    def __init__(self, hole: Hole | None) -> None:
+        self._hole = hole
+        self._offset = 0
+
+    def place(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+        """Yield the parts of the next chunk, each with its offset in the file: two where the hole is in its midst."""
+        while data:
+            most_bytes = len(data)
+            if self._hole and self._offset == self._hole.start:
+                self._offset = self._hole.end
+            elif self._hole and self._offset < self._hole.start:
+                most_bytes = self._hole.start - self._offset
+            part, data = data[:most_bytes], data[most_bytes:]
+            yield self._offset, part
+            self._offset += len(part)
 
 
 async def rechunk(source: AsyncIterator[bytes], size: int = CHUNK_BYTES) -> AsyncIterator[bytes]:

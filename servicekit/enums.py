@@ -1,4 +1,5 @@
-"""Names of protobuf's enum values, full and short: PRESET_BOLD of the enum Preset is also "bold"."""
+"""Names of protobuf's enum values, full and short: PRESET_BOLD of the enum Preset is also "bold", CANVAS_16_9 of the
+enum Canvas "16:9"."""
 
 import re
 from typing import Any
@@ -7,10 +8,10 @@ UNSPECIFIED = "UNSPECIFIED"
 
 
 def number_of(enum: Any, text: str) -> int | None:
-    """Return the number of a value by its full or short name, in any case, "-" or a blank for "_"; None for an unknown
-    name."""
+    """Return the number of a value by its full or short name, in any case, "-", ":" or a blank for "_"; None for an
+    unknown name."""
     names = enum.values_by_name
-    plain = text.strip().upper().replace("-", "_").replace(" ", "_")
+    plain = re.sub("[-: ]", "_", text.strip().upper())
     for name in (text, plain, _prefix(enum) + plain):
         if name in names:
             return int(names[name].number)
@@ -18,13 +19,14 @@ def number_of(enum: Any, text: str) -> int | None:
 
 
 def short_names(enum: Any) -> list[str]:
-    """Return the short names, lower-case with hyphens; the full names where the enum's values have no prefix."""
+    """Return the short names, lower-case with hyphens, or a colon between numbers; the full names where the enum's
+    values have no prefix."""
     prefix = _prefix(enum)
     names = [str(value.name) for value in enum.values]
     if not all(name.startswith(prefix) for name in names):
         return names
     short = [name.removeprefix(prefix) for name in names if name != prefix + UNSPECIFIED]
-    return [name.lower().replace("_", "-") for name in short]
+    return [re.sub(r"(?<=\d)_(?=\d)", ":", name).lower().replace("_", "-") for name in short]
 
 
 def _prefix(enum: Any) -> str:

@@ -112,8 +112,14 @@ class Field:
 
     @property
     def is_input(self) -> bool:
-        """True for an input that the operation requires."""
-        return (self.rules.required and self.rules.input) or self.rules.batch
+        """True for an input that the operation requires, or a list of parts that have inputs."""
+        is_part_list = self.descriptor.is_repeated and self.descriptor.message_type is not None
+        return self.rules.batch or (self.rules.required and (self.rules.input or is_part_list))
+
+    @property
+    def is_required(self) -> bool:
+        """True for a field that nothing stands in for."""
+        return bool(self.rules.required and not self.rules.unless)
 
     @cached_property
     def description(self) -> str:
@@ -126,6 +132,8 @@ class Field:
         if self.client.default:
             return str(self.client.default)
         enum = self.descriptor.enum_type
+        if enum is not None and self.descriptor.has_presence:
+            return ""
         if enum is not None:
             same = SAME.search(comments().get(f"{enum.full_name}.{enum.values[0].name}", ""))
             return short_name(enum, same.group(1)) if same else ""
@@ -138,7 +146,7 @@ class Field:
         if self.client.default:
             return False
         is_number = self.descriptor.cpp_type in (FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_UINT32)
-        return self.rules.required or (is_number and not self.descriptor.has_presence)
+        return self.is_required or (is_number and not self.descriptor.has_presence)
 
     @property
     def type_name(self) -> str:
@@ -264,7 +272,7 @@ def options_name(request: Descriptor) -> str:
 
 def docstring(comment: str, fields: Iterable[Field]) -> Iterator[str]:
     """Yield the lines of a class's docstring: the comment, then every field."""
-    summary, _, rest = escaped(comment).partition(". ")
+    summary, _, rest = escaped(python_names(comment)).partition(". ")
     yield f'    """{summary.removesuffix(".")}.'
     yield ""
     if rest:

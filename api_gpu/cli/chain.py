@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from api_gpu.cli.operations import ForceOption
+from api_gpu.cli.plans import read_plan
 
 if TYPE_CHECKING:
     from api_gpu.cli.run import Sources
     from api_gpu.client import Client
     from api_gpu.jobs import Job
 
-FIELDS = ("steps", "keep", "max_cost_usd")
 PlanArgument = Annotated[
     Path, typer.Argument(exists=True, dir_okay=False, help='JSON: {"steps": [{"id": "a", "caption": {…}}, …]}.')
 ]
@@ -37,7 +36,7 @@ def chain(context: typer.Context, plan: PlanArgument, out: OutOption = None, for
     from apigpu.v1 import video_pb2
 
     operation = video_pb2.Operation()
-    inputs = fill(operation.chain, **read_plan(plan))
+    inputs = fill(operation.chain, **read_plan(plan, operation.chain.DESCRIPTOR, "chain"))
     sources = {str(each.source): str(each.source) for each in inputs}
     check_readable(sources)
     if out is not None and out.suffix and not out.is_dir():
@@ -59,20 +58,6 @@ def chain(context: typer.Context, plan: PlanArgument, out: OutOption = None, for
             runner.fetch(asset, target)
             print(target)
     print_warnings([*job.warnings, *(text for clip in job.clips for text in clip.warnings)])
-
-
-def read_plan(path: Path) -> dict[str, Any]:
-    """Return the values of a plan: what the JSON surface takes, whole or the chain alone. Raises BadParameter."""
-    try:
-        plan = json.loads(path.read_bytes())
-        plan = plan.get("chain", plan)
-        unknown = [name for name in plan if name not in FIELDS]
-    except (OSError, ValueError, AttributeError) as error:
-        raise typer.BadParameter(f'{path} must hold {{"steps": […]}}, in JSON: {error}', param_hint="PLAN") from error
-    if unknown or "steps" not in plan:
-        text = f"{path} must have {FIELDS[0]}, and may have {' and '.join(FIELDS[1:])}"
-        raise typer.BadParameter(f"{text}{'; it has ' + unknown[0] if unknown else ''}", param_hint="PLAN")
-    return dict(plan)
 
 
 def targets_of(client: Client, job: Job, out: Path | None, stem: str) -> dict[Path, str]:

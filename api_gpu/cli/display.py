@@ -160,6 +160,8 @@ def frames_text(progress: JobProgress) -> str:
         words.insert(0, f"{progress.processed} of {progress.total} done")
     if progress.phase == "COLD_START":
         words.append(STARTING)
+    if progress.rented:
+        words.append(f"{progress.rented} rented")
     if progress.seconds_left is not None:
         words.append(f"{progress.seconds_left:.0f} s left")
     return ", ".join(words) + cost_text(progress.cost_usd)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import typer
 
-from api_gpu.cli import chain, jobs, operations, runpod, services
+from api_gpu.cli import chain, jobs, operations, runpod, services, story
 from api_gpu.cli.options import (
     FAILED,
     CaOption,
@@ -59,7 +59,7 @@ app.command()(services.up)
 app.command(context_settings=services.FORWARDING, add_help_option=False)(services.gateway)
 app.command(context_settings=services.FORWARDING, add_help_option=False)(services.encoder)
 for name in OPERATIONS:
-    app.command(name)(operations.command(name))
+    app.command(name)(story.command() if name == story.NAME else operations.command(name))
 app.command()(chain.chain)
 app.command()(jobs.jobs)
 app.command()(jobs.watch)

@@ -41,6 +41,11 @@ def mix(music: Any, original: Any | None, spec: SoundtrackSpec) -> Any:
     return _fade(track, spec)
 
 
+def finish(original: Any, spec: SoundtrackSpec) -> Any:
+    """Return sound of `spec.seconds` that no music is mixed with, as `mix` would have it: its gain, peaks and fades."""
+    return _fade(_prepare_original(original, spec).filter("alimiter", **PEAK), spec)
+
+
 def measure(sound: Any, stats: str) -> Any:
     """Return the sound through a meter that writes its loudness to the file `stats`, as JSON."""
     return sound.filter("loudnorm", print_format="json", stats_file=stats)

@@ -38,6 +38,11 @@ def read_changes(script: str) -> CaptionChanges:
     return CaptionChanges(tuple(sorted(times)), tuple(_merged(lively)))
 
 
+def are_shown(script: str, start: float, end: float) -> bool:
+    """Return True if a script in ASS or SSA has a caption that is shown between two times, in seconds."""
+    return any(begin < end * 1000 and until > start * 1000 for begin, until, _ in _events(script))
+
+
 def changes_within(changes: CaptionChanges, start: float, end: float) -> Iterator[int]:
     """Yield the changes after one time and before another, both in seconds, in milliseconds and in their order."""
     after, before = math.floor(start * 1000) + 1, math.ceil(end * 1000)

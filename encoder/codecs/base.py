@@ -77,6 +77,9 @@ class Codec(Protocol):
         """Return why it does not work on this machine; "" when it does. Where its hardware is set to decode too, and
         was not seen to do so yet, that is tried as well."""
 
+    def size_error(self, width: int, height: int) -> str:
+        """Return why it cannot make pictures of a size here; "" when it can, or that is not known yet."""
+
     def make_run(self, frames: VideoFrames, output: OutputSpec) -> FfmpegRun:
         """Return the run that makes the result. It raises CodecFault where another codec might do."""
 
@@ -118,12 +121,17 @@ class X264:
             return f"FFmpeg cannot be run: {error.strerror}"
         return (text.strip().splitlines()[-1:] or [f"FFmpeg ended with {code}"])[0] if code else ""
 
+    def size_error(self, width: int, height: int) -> str:
+        return ""
+
     def make_run(self, frames: VideoFrames, output: OutputSpec) -> FfmpegRun:
         options = self.options(output.threads)
         if isinstance(frames, FilteredFrames):
             last = frames.last
             lengths = {**IN_ORDER, "bsf:v": f"setts=pts=PTS:dts=DTS:{frame_length(MAX_SECONDS, last)}"} if last else {}
-            return output.run(frames.stream.filter("format", "yuv420p"), {**options, **frames.timing, **lengths})
+            steady = _steady_options(frames)
+            picture = frames.stream.filter("format", "yuv420p")
+            return output.run(picture, {**options, **steady, **frames.timing, **lengths}, stdin=frames.stdin)
         size = f"{frames.size.width}x{frames.size.height}"
         raw = ffmpeg.input("pipe:0", f="rawvideo", pix_fmt="yuv420p", s=size, r=str(frames.frame_rate))
         counted = {**options, **STEADY, "frames:v": str(frames.count)}
@@ -138,3 +146,9 @@ class X264:
         options["threads"] = str(threads)
         # ultrafast turns off what sets High apart; forcing the profile would only be a label.
         return options if self.preset == "ultrafast" else options | {"profile:v": "high"}
+
+
+def _steady_options(frames: FilteredFrames) -> dict[str, str]:
+    """Return what of STEADY holds for frames: whether prediction is weighted is the same for all of one track."""
+    taken = {"weightp": not frames.weighted}
+    return {name: value for name, value in STEADY.items() if taken.get(name, frames.steady)}

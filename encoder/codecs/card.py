@@ -18,6 +18,18 @@ class Card:
     decodes: bool = False
     decode_fault: str = ""
 
+    def size_error(self, form: str, width: int, height: int) -> str:
+        """Return why it cannot make pictures of this size; "" when it can."""
+        return size_error(self.formats[form], width, height)
+
+
+def size_error(limits: SizeLimits, width: int, height: int) -> str:
+    """Return why a card of these limits cannot make pictures of a size; "" when it can."""
+    low, high = limits
+    if low[0] <= width <= high[0] and low[1] <= height <= high[1]:
+        return ""
+    return f"the card makes pictures from {low[0]}×{low[1]} to {high[0]}×{high[1]}, and these are {width}×{height}"
+
 
 @dataclass(frozen=True)
 class CardReport:

@@ -42,8 +42,9 @@ class StdinWriter(Protocol):
         """Stop at once. The run must be gone."""
 
 
-Spawn = Callable[["FfmpegRun", int], Awaitable["FfmpegProcess"]]
-"""Starts a run whose standard output is a file descriptor, where the others of the task run; it must be killed."""
+Spawn = Callable[["FfmpegRun", int, "StdinWriter | None"], Awaitable["FfmpegProcess"]]
+"""Starts a run whose standard output is a file descriptor, and which is written to by what was opened for it, where the
+others of the task run; it must be killed."""
 
 MakeWriter = Callable[[], StdinWriter]
 
@@ -91,7 +92,9 @@ class FilteredFrames:
     """Frames that FFmpeg decodes and filters: a stream of ffmpeg-python with the times to keep. `inputs` are all
     streams of its file that the result takes: FFmpeg counts time from where the first of them begins. `size`,
     `color_tags` and `pixel_aspect` (width by height of a pixel) are those of the filtered frames; `frame_rate` is
-    nominal, 0 where it is not known. `last` is told where frames were put between those of the file."""
+    nominal, 0 where it is not known. `last` is told where frames were put between those of the file. What the graph
+    reads as pipe:0 is written by what `stdin` makes. Frames that are `constant` come at the frame rate, each one; those
+    of a `steady` picture without a cut. Whether prediction is `weighted` is written into the parameters of a track."""
 
     stream: Any
     inputs: Sequence[Any]
@@ -100,10 +103,16 @@ class FilteredFrames:
     pixel_aspect: Fraction
     frame_rate: Fraction
     last: LastFrame | None = None
+    stdin: MakeWriter | None = None
+    constant: bool = False
+    steady: bool = False
+    weighted: bool = True
 
     @property
     def timing(self) -> dict[str, str]:
         """Options by which every frame keeps the timestamp that it came with, whatever the frame rate on paper."""
+        if self.constant:  # the clock of the encoder is then that of the rate
+            return {"fps_mode:v": "passthrough"}
         return {"fps_mode:v": "passthrough", "enc_time_base:v": "filter" if self.last else "demux"}
 
 

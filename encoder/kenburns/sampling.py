@@ -123,17 +123,21 @@ class StillLevel:
 @dataclass(frozen=True)
 class StillFrames:
     """Generates the frames of a clip when it is called: `count` of size `clip`, from one still in several sizes, the
-    largest first. `field` is to blame where there is no still."""
+    largest first. Of a movement over `whole` frames (0: over these) they show what begins with number `first`. `field`
+    is to blame where there is no still."""
 
     levels: tuple[StillLevel, ...]
     clip: Size
     motion: Motion
     count: int
     field: str
+    first: int = 0
+    whole: int = 0
 
     def __call__(self) -> Iterator[memoryview]:
+        shown = range(self.first, self.first + self.count)
         try:
-            yield from frames(self.levels, self.clip, self.motion, self.count)
+            yield from frames(self.levels, self.clip, self.motion, self.whole or self.count, shown)
         except NoPicture as error:  # FFmpeg was content, and yet there was nothing to show
             text = "the image is damaged and cannot be decoded; send it again, or convert it first."
             raise InvalidArgument.field(self.field, text, reason="BAD_INPUT") from error
@@ -149,18 +153,21 @@ def planes(buffer: Plane, size: Size) -> Planes:
     return y, u, v
 
 
-def frames(levels: Sequence[StillLevel], clip: Size, motion: Motion, count: int) -> Iterator[memoryview]:
-    """Yield `count` frames of yuv420p, of size `clip`, from one still in several sizes, the largest first. Each frame
-    is valid until the next is taken. Raises NoPicture."""
+def frames(
+    levels: Sequence[StillLevel], clip: Size, motion: Motion, count: int, shown: range | None = None
+) -> Iterator[memoryview]:
+    """Yield the frames `shown` (all, when None) of a clip of `count`: yuv420p of size `clip`, from one still in several
+    sizes, the largest first. Each frame is valid until the next is taken. Raises NoPicture."""
+    numbers = range(count) if shown is None else shown
     stills = [planes(_read(level), level.stored) for level in levels]
     frame, other = (np.empty(clip.frame_bytes, np.uint8) for _ in range(2))
-    for number in range(count):
-        if number == 0 or not is_still(motion):
-            shown = window(motion, number, count)
-            chosen, part = _choose_level(levels, clip, shown)
-            _sample(stills[chosen], levels[chosen], planes(frame, clip), clip, shown)
+    for number in numbers:
+        if number == numbers[0] or not is_still(motion):
+            seen = window(motion, number, count)
+            chosen, part = _choose_level(levels, clip, seen)
+            _sample(stills[chosen], levels[chosen], planes(frame, clip), clip, seen)
             if part:
-                _sample(stills[chosen + 1], levels[chosen + 1], planes(other, clip), clip, shown)
+                _sample(stills[chosen + 1], levels[chosen + 1], planes(other, clip), clip, seen)
                 cv2.addWeighted(frame, 1 - part, other, part, 0, dst=frame)
         yield frame.data
 

@@ -18,9 +18,9 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
 from apigpu.v1 import video_pb2
-from encoder.media import containers, heif, probe, signatures, still_colors, streams
+from encoder.media import containers, heif, probe, signatures, still_colors, streams, wholeness
 from encoder.media.heif import HeifPicture
-from encoder.media.info import ColorTags, MediaInfo, Source, VideoStream, bad_input
+from encoder.media.info import CUT_OFF_TEXT, ColorTags, MediaInfo, Source, VideoStream, bad_input
 from encoder.media.reading import note_reading
 from encoder.media.still_colors import CMYK, GRAY, RGB, BadProfile, Conversion, Profile
 
@@ -77,15 +77,15 @@ class Still:
     warnings: tuple[video_pb2.Warning, ...] = ()
 
 
-def prepare(source: Source, folder: Path) -> Still:
-    """Return a still whose files lie in `folder`. Raises InvalidArgument."""
+def prepare(source: Source, folder: Path, mark: str = "") -> Still:
+    """Return a still whose files lie in `folder`, their names beginning with `mark`. Raises InvalidArgument."""
     signatures.check_image(source)
     with _opened(source) as picture:
         if picture is not None:
             streams.check_size(source, *picture.size)
             _check_raw(source, picture)
         described = _describe_heif(source)
-        still = _open(source, picture, described, folder)
+        still = _open(source, picture, described, folder / f"{mark}{DECODED}")
         warnings = []
         if picture is not None and picture.format != "MPO" and _attempt(lambda: picture.is_animated, False):
             warnings.append(_warning(source, "FIRST_PICTURE_ONLY", FIRST_ONLY))
@@ -97,14 +97,31 @@ def prepare(source: Source, folder: Path) -> Still:
             warnings.append(_warning(source, "PROFILE_IGNORED", PROFILE_IGNORED.format(error)))
             conversion = None
     if conversion is not None and still_colors.changes(conversion):
-        still_colors.write_table(conversion, folder / TABLE)
-        still = replace(still, table=TABLE)
+        still = replace(still, table=f"{mark}{TABLE}")
+        still_colors.write_table(conversion, folder / still.table)
     return replace(still, warnings=tuple(warnings))
 
 
-def _open(source: Source, picture: Any, described: HeifPicture | None, folder: Path) -> Still:
+def check(source: Source) -> None:
+    """Raise InvalidArgument for a file of which no still can be made, as far as its head and its end tell."""
+    signatures.check_image(source)
+    with _opened(source) as picture:
+        if picture is None:
+            if probe.head(source).startswith(TIFF_HEADS):
+                raise bad_input(source, UNREADABLE_TIFF)
+            probe.probe_image(source)
+            return
+        streams.check_size(source, *picture.size)
+        _check_raw(source, picture)
+        # What cameras append can look like it: only then is the picture decoded.
+        is_suspect = not source.allow_partial and wholeness.is_still_cut_off(source.path)
+        if is_suspect and not _attempt(lambda: bool(picture.load()) or True, False):
+            raise bad_input(source, CUT_OFF_TEXT)
+
+
+def _open(source: Source, picture: Any, described: HeifPicture | None, decoded: Path) -> Still:
     if picture is not None and _must_be_decoded_here(picture, described):
-        still = _decode(source, picture, folder)
+        still = _decode(source, picture, decoded)
     elif picture is None and probe.head(source).startswith(TIFF_HEADS):
         raise bad_input(source, UNREADABLE_TIFF)
     else:
@@ -228,12 +245,12 @@ def _is_adobe(picture: Any) -> bool:
     return bool(picture.getexif().get_ifd(ExifTags.IFD.Interop).get(INTEROPERABILITY) == ADOBE)
 
 
-def _decode(source: Source, picture: Any, folder: Path) -> Still:
-    """Write the samples of a picture, upright, and return the still of that file. Raises InvalidArgument."""
+def _decode(source: Source, picture: Any, decoded: Path) -> Still:
+    """Write the samples of a picture, upright, to a file, and return its still. Raises InvalidArgument."""
     shown = _attempt(lambda: _samples(picture), None)
     if shown is None:
         raise bad_input(source, UNREADABLE)
-    with (folder / DECODED).open("wb") as file:
+    with decoded.open("wb") as file:
         for top in range(0, shown.height, STRIP_ROWS):
             strip = shown.crop((0, top, shown.width, min(top + STRIP_ROWS, shown.height)))
             file.write(strip.tobytes())
@@ -255,7 +272,7 @@ def _decode(source: Source, picture: Any, folder: Path) -> Still:
         "pixel_format": "rgba" if is_transparent else "rgb24",
         "video_size": shown.size,
     }
-    return Still(DECODED, MediaInfo("rawvideo", 0.0, video, ()), video, options)
+    return Still(decoded.name, MediaInfo("rawvideo", 0.0, video, ()), video, options)
 
 
 def _samples(picture: Any) -> Image.Image:

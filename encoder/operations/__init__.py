@@ -1,6 +1,16 @@
 """The operations, by the name of their field in apigpu.v1.Operation."""
 
-from encoder.operations import addaudio, caption, concat, img2vid, thumbnail
+from encoder.operations import (
+    addaudio,
+    caption,
+    concat,
+    img2vid,
+    story,
+    story_join,
+    story_scene,
+    story_sound,
+    thumbnail,
+)
 from encoder.operations.plan import Operation
 
 OPERATIONS: dict[str, Operation] = {
@@ -9,4 +19,12 @@ OPERATIONS: dict[str, Operation] = {
     "addaudio": addaudio.plan,
     "concat": concat.plan,
     "thumbnail": thumbnail.plan,
+    "story": story.plan,
 }
+
+STORY_PARTS: dict[str, Operation] = {
+    "scene": story_scene.plan,
+    "sound": story_sound.plan,
+    "join": story_join.plan,
+}
+"""The tasks that a story goes on with, by the name of their field in apigpu.encoder.v1.StoryPart."""

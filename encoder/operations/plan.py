@@ -8,12 +8,13 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from apigpu.v1 import options_pb2, video_pb2
+from apigpu.encoder.v1 import encoder_pb2
+from apigpu.v1 import options_pb2, story_pb2, video_pb2
 from encoder.captions.fonts import FontLibrary
 from encoder.codecs.base import Codec
 from encoder.ffmpeg.command import ExtraFile, FfmpegRun, OutputSpec
 from encoder.ffmpeg.errors import CUT_OFF
-from encoder.media.info import Source, VideoStream
+from encoder.media.info import Size, Source, VideoStream
 from servicekit.errors import InvalidArgument
 
 MP4_TYPE = "video/mp4"
@@ -107,7 +108,8 @@ class Plan:
     should be. `codec` is the name of what made the video, or COPY. `finish` changes the finished file in place; it may
     block. No byte of a `streamable` result changes once it is written. The result must have the sound of
     `required_audio_field`; it may be silent where that is "". `content_type` is its MIME type, and `files` are the
-    results beside it.
+    results beside it. With `further` tasks the job goes on; there is no result then where `content_type` is "".
+    `scenes` tell when each scene of the result is shown, and `size` what the codec of the further tasks is to make.
     """
 
     runs: tuple[FfmpegRun | Callable[[], FfmpegRun], ...]
@@ -121,6 +123,9 @@ class Plan:
     required_audio_field: str = ""
     content_type: str = MP4_TYPE
     files: tuple[ExtraFile, ...] = ()
+    further: tuple[encoder_pb2.FurtherTask, ...] = ()
+    scenes: tuple[story_pb2.SceneSpan, ...] = ()
+    size: Size | None = None
 
 
 Operation = Callable[[Any, PlanContext], Plan]

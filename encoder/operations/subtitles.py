@@ -3,7 +3,7 @@
 They are a file, text in the request, or words alone.
 """
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import repeat
@@ -32,6 +32,7 @@ from encoder.captions.fonts import FontLibrary
 from encoder.captions.formats import Cue, Script, SubtitleError, Subtitles
 from encoder.captions.karaoke import Word
 from encoder.captions.lettering import (
+    breaks_anywhere,
     drop_from_cue,
     drop_from_words,
     has_bold,
@@ -154,6 +155,45 @@ def read_faces(source: Source) -> list[Face]:
 def font_error(source: Source, error: FontError) -> InvalidArgument:
     """Return the error of a font that cannot be used."""
     return bad_input(source, f"{error}; give a font as .ttf, .otf or .ttc.")
+
+
+def check_times(
+    captions: Subtitles | Script, options: CaptionOptions, about_seconds: float, end_seconds: Callable[[], float]
+) -> list[video_pb2.Warning]:
+    """Return the warnings of captions that are not shown, or not all the time, as they cannot be or the video is too
+    short: `about_seconds`, or just so long. Raises InvalidArgument where none is."""
+    timed = captions.events if isinstance(captions, Script) else captions.cues
+    warnings = cue_warnings.left_out_warnings(captions.left_out)
+    if isinstance(captions, Subtitles):
+        warnings += cue_warnings.crowd_warnings(captions.cues)
+    last_ms = max(caption.end_ms for caption in timed)
+    if not last_ms > about_seconds * 1000:
+        return warnings
+    try:
+        return warnings + cue_warnings.late_warnings(timed, end_seconds())
+    except SubtitleError as error:
+        raise options.bad_subtitles(error) from error
+
+
+def lay_out(
+    captions: Subtitles | Script,
+    options: CaptionOptions,
+    context: PlanContext,
+    own_faces: Sequence[Face],
+    canvas: Canvas,
+) -> tuple[str, list[video_pb2.Warning]]:
+    """Return captions as a script, with its fonts laid out, and warnings. Raises InvalidArgument."""
+    # Fonts are made to fit, which are the more work.
+    note_reading("url_font" if own_faces else options.field)
+    try:
+        return write(captions, options, context.fonts, own_faces, canvas)
+    except FontError as error:
+        raise font_error(context.source("url_font"), error) from error
+
+
+def wraps_unicode(captions: Subtitles | Script, script: str) -> bool:
+    """Return True if lines of the script that captions became are broken wherever Unicode allows it."""
+    return not isinstance(captions, Script) and breaks_anywhere(script)
 
 
 def write(

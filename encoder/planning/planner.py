@@ -14,7 +14,7 @@ import structlog
 from google.rpc import status_pb2
 
 from apigpu.encoder.v1 import encoder_pb2
-from apigpu.v1 import video_pb2
+from apigpu.v1 import story_pb2, video_pb2
 from encoder.codecs.base import Codec
 from encoder.ffmpeg.command import ExtraFile, FfmpegRun
 from encoder.ffmpeg.process import KILL_SECONDS
@@ -40,8 +40,10 @@ log = structlog.get_logger("encoder")
 T = TypeVar("T")
 
 GIB = 1024**3
-MAX_WARNINGS, MAX_FIELDS = 1000, 16
+MAX_WARNINGS, MAX_FIELDS = 1000, 64
 MAX_NAME_CHARS, MAX_TEXT_CHARS = 200, 1000
+# The tasks of a story of as many scenes as it may have, and bytes of them all.
+MAX_FURTHER, MAX_FURTHER_BYTES = 510, 1024 * 1024
 SIGNALLED = 128
 
 TOO_COMPLEX = "INPUT_TOO_COMPLEX"
@@ -84,6 +86,14 @@ class PlannedTask:
     streamable: bool
     content_type: str
     files: tuple[ExtraFile, ...]
+    further: tuple[encoder_pb2.FurtherTask, ...] = ()
+    scenes: tuple[story_pb2.SceneSpan, ...] = ()
+    size: tuple[int, int] = (0, 0)
+
+    @property
+    def has_result(self) -> bool:
+        """False for a task that answers with further tasks alone."""
+        return bool(self.content_type)
 
 
 @dataclass
@@ -102,9 +112,10 @@ class Planner:
     cpu_seconds: int = 0
 
     async def plan(
-        self, operation: video_pb2.Operation, sources: Mapping[str, Source], codec: Codec, threads: int
+        self, operation: video_pb2.Operation, part: bytes, sources: Mapping[str, Source], codec: Codec, threads: int
     ) -> PlannedTask:
-        """Return the plan of a task whose inputs lie in the folder. It can be planned again, for another codec."""
+        """Return the plan of a task, an operation or a part of one, whose inputs lie in the folder. It can be planned
+        again, for another codec."""
         self.fields, self.reading = tuple(sources), ""
         self.cpu_seconds = min(self.planning.cpu_seconds_for(sources), self.limits.cpu_seconds)
         request = PlanRequest(
@@ -116,6 +127,8 @@ class Planner:
             threads=threads,
             cpu_seconds=self.cpu_seconds,
             charsets={field: source.charset for field, source in sources.items() if source.charset},
+            part=part,
+            outlines=tuple(field for field, source in sources.items() if source.is_outline),
         )
         plan = _given((await self._ask(PlannerRequest(plan=request))).plan)
         self.source.prepare_fonts(plan.font_tiers)
@@ -219,7 +232,18 @@ def _planned_task(data: PlanData, codec: Codec, folder: Path) -> PlannedTask:
         streamable=data.streamable,
         content_type=data.content_type,
         files=tuple(map(_file, data.files)),
+        further=tuple(encoder_pb2.FurtherTask.FromString(task) for task in _checked_further(data)),
+        scenes=tuple(story_pb2.SceneSpan.FromString(scene) for scene in data.scenes[:MAX_FURTHER]),
+        size=data.size,
     )
+
+
+def _checked_further(data: PlanData) -> tuple[bytes, ...]:
+    if len(data.further) > MAX_FURTHER or sum(map(len, data.further)) > MAX_FURTHER_BYTES:
+        raise BadReply("a plan has more further tasks than an operation can have")
+    if not data.content_type and not data.further:
+        raise BadReply("a plan has neither a result nor further tasks")
+    return data.further
 
 
 def _file(data: FileData) -> ExtraFile:

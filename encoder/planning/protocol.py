@@ -36,9 +36,10 @@ class PlanningSettings:
 
 @dataclass(frozen=True)
 class PlanRequest:
-    """A task: a serialized apigpu.v1.Operation; its inputs, by field the name of the file in `folder`; the path that
-    the result is to be written to; the name of the codec; the seconds of processor time that planning may take; by
-    field what is said of its encoding."""
+    """A task: a serialized apigpu.v1.Operation, or in its place a serialized StoryPart; its inputs, by field the name
+    of the file in `folder`; the path that the result is to be written to; the name of the codec; the seconds of
+    processor time that planning may take; by field what is said of its encoding; the fields of inputs that are
+    outlines."""
 
     operation: bytes
     inputs: dict[str, str]
@@ -48,6 +49,8 @@ class PlanRequest:
     threads: int
     cpu_seconds: int
     charsets: dict[str, str] = field(default_factory=dict)
+    part: bytes = b""
+    outlines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class PlannerRequest:
 
 @dataclass(frozen=True)
 class FramesData:
-    """StillFrames: files in the task's folder, by their name, width, height and grid."""
+    """StillFrames: files in the task's folder, by their name, width, height and grid; with an `other`, StillTurns."""
 
     levels: tuple[tuple[str, int, int, int], ...]
     width: int
@@ -69,15 +72,20 @@ class FramesData:
     motion: bytes
     count: int
     field: str
+    first: int = 0
+    whole: int = 0
+    other: "FramesData | None" = None
+    alone: int = 0
 
 
 @dataclass(frozen=True)
 class SourceRun:
-    """A run of FFmpeg that a session of a codec gets its frames from."""
+    """A run of FFmpeg that a session of a codec gets its frames from; its standard input is nothing, or `frames`."""
 
     arguments: tuple[str, ...]
     fields: tuple[str, ...]
     allows_partial: bool = False
+    frames: FramesData | None = None
 
 
 @dataclass(frozen=True)
@@ -104,8 +112,9 @@ class FileData:
 
 @dataclass(frozen=True)
 class PlanData:
-    """A plan. A run that can only be made after those before it is None. `warnings` are serialized apigpu.v1.Warning;
-    `font_tiers` tells how many tiers of fonts were read for it."""
+    """A plan. A run that can only be made after those before it is None. `warnings` are serialized apigpu.v1.Warning,
+    `further` FurtherTask, `scenes` SceneSpan, `size` the width and height that the further tasks make, 0 where there
+    are none; `font_tiers` tells how many tiers of fonts were read for it."""
 
     runs: tuple[RunData | None, ...]
     field: str
@@ -117,6 +126,9 @@ class PlanData:
     content_type: str
     files: tuple[FileData, ...]
     font_tiers: int
+    further: tuple[bytes, ...] = ()
+    scenes: tuple[bytes, ...] = ()
+    size: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,12 @@ from pathlib import Path
 from apigpu.v1.motion_pb2 import Motion
 from encoder.codecs.base import Codec
 from encoder.codecs.nvenc.codec import Nvenc, SessionFrames
+from encoder.codecs.nvenc.request import RawVideo
 from encoder.ffmpeg.command import FfmpegRun
 from encoder.ffmpeg.errors import CUT_OFF, IMAGE_DAMAGE
 from encoder.ffmpeg.process import PipedFrames
 from encoder.kenburns.sampling import MAX_STORED_PIXELS, MAX_STORED_SIDE, StillFrames, StillLevel
+from encoder.kenburns.turns import StillTurns
 from encoder.media.info import Size
 from encoder.planning.protocol import FramesData, RunData, SourceRun
 
@@ -41,7 +43,8 @@ def to_data(run: FfmpegRun) -> RunData:
     elif isinstance(run.stdin, SessionFrames):
         request, origin = run.stdin.request, run.stdin.source
         if isinstance(origin, FfmpegRun):
-            source = SourceRun(origin.arguments, origin.fields, not origin.cut_off_signs)
+            fed = _frames_to_data(origin.stdin.generate) if isinstance(origin.stdin, PipedFrames) else None
+            source = SourceRun(origin.arguments, origin.fields, not origin.cut_off_signs, fed)
         else:
             frames = _frames_to_data(origin)
     elif run.stdin is not None:
@@ -62,9 +65,11 @@ def from_data(data: RunData, codec: Codec, folder: Path) -> FfmpegRun:
     request = replace(data.request, parameters=codec.worker.parameters, wait=codec.waits)
     if data.source is not None:
         signs = "" if data.source.allows_partial else CUT_OFF
-        source = FfmpegRun(_checked(data.source.arguments), data.source.fields, signs)
+        fed = data.source.frames
+        stdin = PipedFrames(_frames_from_data(fed, folder)) if fed is not None else None
+        source = FfmpegRun(_checked(data.source.arguments), data.source.fields, signs, stdin)
         return replace(run, stdin=SessionFrames(codec, replace(request, raw=None), source))
-    if frames is None or request.raw is None or (request.raw.width, request.raw.height) != _shape(frames.clip):
+    if not isinstance(frames, StillFrames) or request.raw is None or not _is_of(request.raw, frames.clip):
         raise BadReply("a session has no frames")
     return replace(run, stdin=SessionFrames(codec, request, frames))
 
@@ -76,14 +81,29 @@ def _checked(arguments: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _frames_to_data(generate: object) -> FramesData:
+    if isinstance(generate, StillTurns):
+        one, other = _frames_to_data(generate.one), _frames_to_data(generate.other)
+        return replace(one, other=other, alone=generate.alone)
     if not isinstance(generate, StillFrames):
         raise TypeError(f"{generate} has no form as data")
     levels = tuple((level.path.name, level.size.width, level.size.height, level.grid) for level in generate.levels)
     motion = generate.motion.SerializeToString()
-    return FramesData(levels, *_shape(generate.clip), motion, generate.count, generate.field)
+    sizes = (generate.clip.width, generate.clip.height)
+    return FramesData(levels, *sizes, motion, generate.count, generate.field, generate.first, generate.whole)
 
 
-def _frames_from_data(data: FramesData, folder: Path) -> StillFrames:
+def _frames_from_data(data: FramesData, folder: Path) -> StillFrames | StillTurns:
+    if data.other is None:
+        return _still_from_data(data, folder)
+    if data.other.other is not None:
+        raise BadReply("more than two stills take turns")
+    one, other = _still_from_data(data, folder), _still_from_data(data.other, folder)
+    if one.clip != other.clip:
+        raise BadReply("two stills that take turns differ in size")
+    return StillTurns(one, other, data.alone)
+
+
+def _still_from_data(data: FramesData, folder: Path) -> StillFrames:
     levels = tuple(
         StillLevel(folder / check_name(name), _size(width, height, MAX_STILL_PIXELS), grid)
         for name, width, height, grid in data.levels
@@ -94,7 +114,10 @@ def _frames_from_data(data: FramesData, folder: Path) -> StillFrames:
     numbers = (motion.start_zoom, motion.end_zoom, motion.focus_x, motion.focus_y)
     if not all(map(math.isfinite, numbers)) or min(numbers[:2]) < 1:
         raise BadReply("a motion has numbers that cannot be")
-    return StillFrames(levels, _size(data.width, data.height, MAX_FRAME_PIXELS), motion, data.count, data.field)
+    if data.first < 0 or data.count < 0 or (data.whole and data.whole < data.first + data.count):
+        raise BadReply("a clip has frames that cannot be")
+    clip = _size(data.width, data.height, MAX_FRAME_PIXELS)
+    return StillFrames(levels, clip, motion, data.count, data.field, data.first, data.whole)
 
 
 def _size(width: int, height: int, most: int) -> Size:
@@ -104,5 +127,5 @@ def _size(width: int, height: int, most: int) -> Size:
     return Size(width, height)
 
 
-def _shape(size: Size) -> tuple[int, int]:
-    return size.width, size.height
+def _is_of(raw: RawVideo, size: Size) -> bool:
+    return (raw.width, raw.height) == (size.width, size.height)

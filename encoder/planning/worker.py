@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from google.protobuf.message import Message
 
+from apigpu.encoder.v1 import story_pb2
 from apigpu.v1 import video_pb2
 from encoder.captions.fonts import FontLibrary
 from encoder.codecs.base import X264, Codec
@@ -22,8 +23,8 @@ from encoder.ffmpeg.command import FfmpegRun
 from encoder.media.info import Source
 from encoder.media.reading import on_reading
 from encoder.media.web_pages import check_no_page
-from encoder.operations import OPERATIONS
-from encoder.operations.plan import Plan, PlanContext, check_options
+from encoder.operations import OPERATIONS, STORY_PARTS
+from encoder.operations.plan import Operation, Plan, PlanContext, check_options
 from encoder.planning.checks import check_results
 from encoder.planning.protocol import (
     FileData,
@@ -70,15 +71,11 @@ class PlanningSession:
 
     def _make_plan(self, request: PlanRequest) -> PlanData:
         resource.setrlimit(resource.RLIMIT_CPU, (request.cpu_seconds, resource.getrlimit(resource.RLIMIT_CPU)[1]))
-        operation = video_pb2.Operation.FromString(request.operation)
-        name = operation.WhichOneof("kind") or ""
-        if name not in OPERATIONS:
-            text = f"This encoder does not know the operation '{name}'; it knows {', '.join(OPERATIONS)}."
-            raise Unimplemented(text, reason="UNKNOWN_OPERATION")
-        folder, message = Path(request.folder), getattr(operation, name)
+        make, message = _story_part(request.part) if request.part else _operation(request.operation)
+        folder = Path(request.folder)
         partial = bool(getattr(message, "allow_partial", False))
         sources = {
-            key: Source(key, folder / file, request.charsets.get(key, ""), partial)
+            key: Source(key, folder / file, request.charsets.get(key, ""), partial, key in request.outlines)
             for key, file in request.inputs.items()
         }
         for source in sources.values():
@@ -86,7 +83,7 @@ class PlanningSession:
         codec = self._codec(request.codec)
         check_options(message)
         context = PlanContext(sources, folder, request.result, codec, request.threads, self.fonts)
-        plan = OPERATIONS[name](message, context)
+        plan = make(message, context)
         self._plans.append((plan, Path(request.result)))
         return PlanData(
             runs=tuple(to_data(run) if isinstance(run, FfmpegRun) else None for run in plan.runs),
@@ -99,12 +96,33 @@ class PlanningSession:
             content_type=plan.content_type,
             files=tuple(FileData(file.name, file.content_type) for file in plan.files),
             font_tiers=self.fonts.tiers_read,
+            further=tuple(task.SerializeToString() for task in plan.further),
+            scenes=tuple(scene.SerializeToString() for scene in plan.scenes),
+            size=(plan.size.width, plan.size.height) if plan.size is not None else (0, 0),
         )
 
     def _codec(self, name: str) -> Codec:
         if name == Nvenc.name:
             return Nvenc(WorkerClient(self.settings.nvenc), waits=True, decodes=False)
         return X264(self.settings.x264_preset, self.settings.crf)
+
+
+def _operation(data: bytes) -> tuple[Operation, Message]:
+    operation = video_pb2.Operation.FromString(data)
+    name = operation.WhichOneof("kind") or ""
+    if name not in OPERATIONS:
+        text = f"This encoder does not know the operation '{name}'; it knows {', '.join(OPERATIONS)}."
+        raise Unimplemented(text, reason="UNKNOWN_OPERATION")
+    return OPERATIONS[name], getattr(operation, name)
+
+
+def _story_part(data: bytes) -> tuple[Operation, Message]:
+    part = story_pb2.StoryPart.FromString(data)
+    name = part.WhichOneof("kind") or ""
+    if name not in STORY_PARTS:
+        text = "This encoder does not know a part of the story that another one planned; use encoders of one version."
+        raise Unimplemented(text, reason="UNKNOWN_PART")
+    return STORY_PARTS[name], getattr(part, name)
 
 
 def _source_text(message: Message, path: str) -> str:

@@ -24,7 +24,7 @@ from encoder.tasks.inputs import InputSpool, by_field, check_size
 from encoder.tasks.results import ResultStream
 from servicekit import errors, media_types
 from servicekit.backoff import Backoff
-from servicekit.chunks import CHUNK_BYTES
+from servicekit.chunks import BESIDE_FURTHER, CHUNK_BYTES, HOLE, ChunkPlacement, Hole
 from servicekit.errors import Cancelled, DeadlineExceeded, InvalidArgument, ServiceError, Unavailable
 from servicekit.tasks import cancel_and_wait
 
@@ -38,6 +38,14 @@ MAX_ERROR_BYTES = 64 * 1024
 BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 WATCH_SECONDS = 1.0
 HEADERS = {"Accept-Encoding": "identity", "User-Agent": "api-gpu-encoder"}
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What is said of an input that was read by link: its encoding, and whether it is an outline."""
+
+    charset: str
+    has_hole: bool
 
 
 Attempt = Callable[[], Awaitable[ServiceError | None]]
@@ -62,21 +70,23 @@ class Links:
     backoff: Backoff = BACKOFF
     retry_seconds: float = RETRY_SECONDS
 
-    async def fetch(self, url: str, path: Path, field: str, max_bytes: int) -> str:
-        """Read an input into a file, and return what is said of its encoding. Raises ServiceError: what the gateway
-        says of the input, Cancelled (410), ResourceExhausted over `max_bytes`, Unavailable when the link cannot be
-        read."""
-        charsets: list[str] = []
-        await self._retry(lambda: self._fetch(url, path, field, max_bytes, charsets))
-        return charsets[-1]
+    async def fetch(self, url: str, path: Path, field: str, max_bytes: int) -> Fetched:
+        """Read an input into a file, and return what is said of it. Raises ServiceError: what the gateway says of the
+        input, Cancelled (410), ResourceExhausted over `max_bytes`, Unavailable when the link cannot be read."""
+        found: list[Fetched] = []
+        await self._retry(lambda: self._fetch(url, path, field, max_bytes, found))
+        return found[-1]
 
     async def put(self, url: str, path: Path, result: encoder_pb2.Summary | encoder_pb2.ResultFile) -> None:
         """Write the first result, with its summary, or a further one. Raises ServiceError: what the gateway says,
         Cancelled (410), Unavailable."""
         digest = base64.b64encode(bytes.fromhex(result.sha256)).decode()
+        content_type = result.content_type or "application/octet-stream"
+        if isinstance(result, encoder_pb2.Summary) and result.further:
+            content_type = BESIDE_FURTHER
         headers = {
             **HEADERS,
-            "Content-Type": result.content_type or "application/octet-stream",
+            "Content-Type": content_type,
             "Content-Length": str(result.size_bytes),
             "Content-Digest": f"sha-256=:{digest}:",
         }
@@ -93,7 +103,7 @@ class Links:
         return response.status_code != HTTPStatus.GONE
 
     async def _fetch(
-        self, url: str, path: Path, field: str, max_bytes: int, charsets: list[str]
+        self, url: str, path: Path, field: str, max_bytes: int, found: list[Fetched]
     ) -> ServiceError | None:
         async with self.client.stream("GET", url, headers=HEADERS) as response:
             if response.status_code != HTTPStatus.OK:
@@ -105,10 +115,13 @@ class Links:
                 raise error
             length = response.headers.get("content-length", "")
             check_size(field, int(length) if length.isdecimal() else 0, max_bytes)
+            placement = ChunkPlacement(Hole.parse(response.headers.get(HOLE, "")))
             with contextlib.closing(InputSpool(path, field, max_bytes)) as spool:
                 async for data in response.aiter_raw(CHUNK_BYTES):
-                    await asyncio.to_thread(spool.add, data)
-            charsets.append(media_types.charset(response.headers.get("content-type", "")))
+                    for offset, part in placement.place(data):
+                        await asyncio.to_thread(spool.add, part, offset)
+            charset = media_types.charset(response.headers.get("content-type", ""))
+            found.append(Fetched(charset, spool.has_hole))
         return None
 
     async def _put(self, url: str, path: Path, headers: dict[str, str]) -> ServiceError | None:
@@ -195,20 +208,22 @@ class RemoteTasks:
             sources = await self._fetch_inputs(remote, folder.path)
             # The results are counted and digested only; they are sent from their files, so that they can be resent.
             stream = ResultStream(_discard, _discard, is_live=False)
-            summary = await self.executor.run(Work(remote.task.operation, sources, reservation, report, stream))
+            summary = await self.executor.run(Work(remote.task, sources, reservation, report, stream))
             # The first result comes last: where it is, all are.
             for url, file in zip(remote.file_urls, summary.files, strict=False):
                 await self.links.put(url, ExtraFile(file.name, file.content_type).path(folder.result), file)
-            await self.links.put(remote.result_url, folder.result, summary)
+            if summary.size_bytes:
+                await self.links.put(remote.result_url, folder.result, summary)
             return encoder_pb2.RemoteResult(summary=summary)
 
     async def _fetch_inputs(self, remote: encoder_pb2.RemoteTask, folder: Path) -> dict[str, Source]:
-        paths, charsets = [], []
+        paths, found = [], []
         for number, (item, url) in enumerate(zip(remote.task.inputs, remote.input_urls, strict=True)):
             paths.append(folder / f"input{number}")
             most = self.executor.settings.max_input_bytes
-            charsets.append(await self.links.fetch(url, paths[-1], item.field, most))
-        return by_field(remote.task.inputs, paths, charsets)
+            found.append(await self.links.fetch(url, paths[-1], item.field, most))
+        charsets, holes = [one.charset for one in found], [one.has_hole for one in found]
+        return by_field(remote.task.inputs, paths, charsets, holes)
 
     async def _run_while_wanted(
         self, url: str, work: Coroutine[Any, Any, encoder_pb2.RemoteResult]

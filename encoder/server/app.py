@@ -62,7 +62,7 @@ class EncoderServicer(encoder_pb2_grpc.EncoderServiceServicer):
             folder = reservation.folder
             sources = await inputs.receive(request_iterator, task.inputs, folder.path, max_bytes, folder.check_room)
             stream = ResultStream(lambda data: write(chunk=data), lambda file: write(file=file))
-            work = Work(task.operation, sources, reservation, lambda progress: write(progress=progress), stream)
+            work = Work(task, sources, reservation, lambda progress: write(progress=progress), stream)
             await write(summary=await self.executor.run(work))
 
     async def GetCapabilities(

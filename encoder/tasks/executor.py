@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 import structlog
 
 from apigpu.encoder.v1 import encoder_pb2
-from apigpu.v1 import video_pb2
 from encoder.codecs.base import CodecChoice, CodecFault, SizeFault
 from encoder.config import EncoderSettings
 from encoder.ffmpeg.command import COPY
@@ -100,10 +99,10 @@ class Reservation:
 
 @dataclass(frozen=True)
 class Work:
-    """A task whose inputs have arrived: its operation, its inputs by field, what it has of the encoder, who is told of
-    its progress, and what sends its results."""
+    """A task whose inputs have arrived, by field, what it has of the encoder, who is told of its progress, and what
+    sends its results."""
 
-    operation: video_pb2.Operation
+    task: encoder_pb2.Task
     sources: Mapping[str, Source]
     reservation: Reservation
     report: Report
@@ -130,7 +129,7 @@ class TaskExecutor:
     @contextlib.asynccontextmanager
     async def reserve(self, task: encoder_pb2.Task) -> AsyncIterator[Reservation]:
         """Hold a slot, a folder and a planner for a task. Raises ServiceError for a task that is refused."""
-        if task.operation.WhichOneof("kind") is None:
+        if task.operation.WhichOneof("kind") is None and not task.part:
             text = "The task has no operation, or one that this encoder does not know."
             raise InvalidArgument(text, reason="UNKNOWN_OPERATION")
         fields = [field for item in task.inputs for field in (item.field, *item.also)]
@@ -156,7 +155,7 @@ class TaskExecutor:
     async def run(self, work: Work) -> encoder_pb2.Summary:
         """Do the work, and send the results out; they lie in the folder then. Raises ServiceError, also when part of a
         result is out; leaves nothing running when it is cancelled."""
-        current, *others = self.codecs
+        current, *others = self._codecs_for(work.task)
         while True:
             try:
                 return await self._run_with(current, work)
@@ -169,10 +168,24 @@ class TaskExecutor:
                 await asyncio.to_thread(work.reservation.folder.clear, kept)
                 current, *others = CodecChoice(others[0].codec, error.message), *others[1:]
 
+    def _codecs_for(self, task: encoder_pb2.Task) -> Sequence[CodecChoice]:
+        """Return the codecs that a task may try; of one that must be made with a certain codec only that. Raises
+        Unavailable where it does not work here."""
+        choices = [choice for choice in self.codecs if task.codec in ("", choice.codec.name)]
+        if not choices:
+            text = (
+                f"The codec '{task.codec}', which this task must be made with, does not work here; try another encoder."
+            )
+            raise Unavailable(text, reason="CODEC_MISSING")
+        return choices
+
     async def _run_with(self, choice: CodecChoice, work: Work) -> encoder_pb2.Summary:
         planner, stream, result = work.reservation.planner, work.stream, work.reservation.folder.result
-        plan = await planner.plan(work.operation, work.sources, choice.codec, self.slots.threads)
+        task = work.task
+        plan = await planner.plan(task.operation, task.part, work.sources, choice.codec, self.slots.threads)
         self._check_length(plan)
+        if any(plan.size) and (error := choice.codec.size_error(*plan.size)):
+            raise SizeFault(f"{choice.codec.name}: {error}.", reason="SIZE_UNSUPPORTED")
         access = SandboxAccess((work.reservation.folder.path, result.parent), ())
         for number, planned in enumerate(plan.runs):
             run = planned or await planner.run(number, choice.codec)
@@ -184,22 +197,27 @@ class TaskExecutor:
                             await stream.pump(result)
                         await work.report(_complete(progress, plan.frames_total))
                 await running.finish()
-        summary = await planner.check()
+        summary = await planner.check() if plan.has_result else encoder_pb2.Summary()
+        if plan.further:  # of what is to come
+            summary.duration_seconds, summary.frames = plan.duration_seconds, plan.frames_total
         planner.end()
         summary.encode_seconds = time.monotonic() - work.started_at
-        await stream.pump(result)
+        if plan.has_result:
+            await stream.pump(result)
         for file in plan.files:
             await stream.send_file(file, file.path(result))
         reason = COPIED if plan.codec == COPY else choice.reason
         summary.MergeFrom(
             encoder_pb2.Summary(
                 size_bytes=stream.checksum.size_bytes,
-                sha256=stream.checksum.sha256,
+                sha256=stream.checksum.sha256 if plan.has_result else "",
                 content_type=plan.content_type,
                 codec=plan.codec,
                 codec_reason=reason if plan.codec else "",
                 warnings=plan.warnings,
                 files=stream.files,
+                further=plan.further,
+                scenes=plan.scenes,
             )
         )
         return summary

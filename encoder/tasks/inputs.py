@@ -24,14 +24,19 @@ class InputSpool:
         self._file = path.open("wb", buffering=0)
         self._checksum = Checksum()
         self._field = field
+        self.has_hole = False
         self._max_bytes = max_bytes
         self._check_room = check_room
 
-    def add(self, data: bytes) -> None:
-        """Write and digest the next bytes. Raises ResourceExhausted over the limit, and what `check_room` raises, which
-        is called before each write; OSError."""
+    def add(self, data: bytes, offset: int = 0) -> None:
+        """Write and digest the next bytes, of an outline at their offset: what is left out becomes a hole of the file.
+        Raises ResourceExhausted over the limit, and what `check_room` raises, which is called before each write;
+        OSError."""
         self._checksum.add(data)
-        check_size(self._field, self._checksum.size_bytes, self._max_bytes)
+        if offset > self._file.tell():
+            self.has_hole = True
+            self._file.seek(offset)
+        check_size(self._field, self._file.tell() + len(data), self._max_bytes)
         self._check_room()
         view = memoryview(data)
         while view:
@@ -67,11 +72,13 @@ async def receive(
     """Spool every input into `folder`, named input0, input1, …; by field. The end of the stream alone proves nothing:
     raises DataLoss for an input without its end, a wrong size or digest; ResourceExhausted over `max_bytes`."""
     paths = [folder / f"input{index}" for index in range(len(inputs))]
-    charsets = []
+    charsets, holes = [], []
     try:
         for index, item in enumerate(inputs):
-            end = await _spool_input(requests, index, InputSpool(paths[index], item.field, max_bytes, check_room))
+            spool = InputSpool(paths[index], item.field, max_bytes, check_room)
+            end = await _spool_input(requests, index, spool, may_have_holes=item.is_outline)
             charsets.append(end.charset)
+            holes.append(spool.has_hole)
     except (ServiceError, OSError):
         # A client of grpc.aio whose write meets an ended call reports an internal error in place of the status that it
         # was sent: what it still sends is read for a while.
@@ -80,14 +87,16 @@ async def receive(
                 async for _ in requests:
                     pass
         raise
-    return by_field(inputs, paths, charsets)
+    return by_field(inputs, paths, charsets, holes)
 
 
-def by_field(inputs: Sequence[encoder_pb2.Input], paths: Sequence[Path], charsets: Sequence[str]) -> dict[str, Source]:
+def by_field(
+    inputs: Sequence[encoder_pb2.Input], paths: Sequence[Path], charsets: Sequence[str], holes: Sequence[bool]
+) -> dict[str, Source]:
     """Return the sources by the paths of their fields, for inputs that lie in files; several fields may share one."""
     return {
-        field: Source(field, path, media_types.known_name(charset))
-        for item, path, charset in zip(inputs, paths, charsets, strict=True)
+        field: Source(field, path, media_types.known_name(charset), is_outline=has_hole)
+        for item, path, charset, has_hole in zip(inputs, paths, charsets, holes, strict=True)
         for field in (item.field, *item.also)
     }
 
@@ -102,7 +111,9 @@ def check_size(field: str, size_bytes: int, max_bytes: int) -> None:
         )
 
 
-async def _spool_input(requests: Requests, index: int, spool: InputSpool) -> encoder_pb2.InputEnd:
+async def _spool_input(
+    requests: Requests, index: int, spool: InputSpool, *, may_have_holes: bool
+) -> encoder_pb2.InputEnd:
     """Write one input to its file, and return what was said at its end."""
     # One chunk is written and digested on a thread while the next one is read from the network.
     writing: asyncio.Future[None] | None = None
@@ -117,7 +128,8 @@ async def _spool_input(requests: Requests, index: int, spool: InputSpool) -> enc
             if part == "input_end":
                 spool.finish(request.input_end)
                 return request.input_end
-            writing = asyncio.ensure_future(asyncio.to_thread(spool.add, request.chunk.data))
+            offset = request.chunk.offset if may_have_holes else 0
+            writing = asyncio.ensure_future(asyncio.to_thread(spool.add, request.chunk.data, offset))
         raise DataLoss(f"The stream ended before input {index} was whole; send the task again.", reason="CUT_OFF")
     finally:
         if writing is not None:

@@ -1,7 +1,6 @@
 """Stored files: their ids, names, media types, and records. A record is a small JSON object that commits the file."""
 
 import base64
-import mimetypes
 import re
 import secrets
 import unicodedata
@@ -9,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
-from servicekit import codec
+from servicekit import codec, media_types
 from servicekit.errors import DataLoss, InvalidArgument
 from servicekit.text import normalize
 
@@ -19,27 +18,8 @@ MAX_NAME_BYTES = 200
 MAX_SUFFIX_BYTES = 20
 MAX_GIVEN_CHARS = 2000
 DEFAULT_TYPE = "application/octet-stream"
-# Types that Python's own table lacks, or lacked before 3.13. Source: IANA's media types, and what browsers send.
-TYPES = {
-    ".aac": "audio/aac",
-    ".avif": "image/avif",
-    ".flac": "audio/flac",
-    ".heic": "image/heic",
-    ".m4a": "audio/mp4",
-    ".mkv": "video/x-matroska",
-    ".ogg": "audio/ogg",
-    ".srt": "application/x-subrip",
-    ".wav": "audio/wav",
-    ".weba": "audio/webm",
-    ".webp": "image/webp",
-}
 _TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,62}/[a-z0-9][a-z0-9!#$&^_.+-]{0,62}")
-_MIME_TYPES = mimetypes.MimeTypes()
-for _suffix, _media_type in TYPES.items():
-    _MIME_TYPES.add_type(_media_type, _suffix)
-# Suffixes of results, for media types that have several.
-SUFFIXES = {"image/jpeg": ".jpg", "video/mp4": ".mp4"}
-VIDEO_SUFFIX = SUFFIXES["video/mp4"]
+VIDEO_SUFFIX = media_types.suffix_of("video/mp4")
 
 
 @dataclass(frozen=True)
@@ -125,8 +105,7 @@ def content_type(filename: str, declared: str = "") -> str:
     bare = declared.partition(";")[0].strip().lower()
     if _TYPE.fullmatch(bare):
         return bare
-    suffix = PurePosixPath(filename).suffix.lower()
-    return _MIME_TYPES.types_map[True].get(suffix, DEFAULT_TYPE)
+    return media_types.of_filename(filename) or DEFAULT_TYPE
 
 
 def bare_name(filename: str) -> str:
@@ -140,5 +119,4 @@ def name_for_type(filename: str, content_type: str) -> str:
     """Return the name of an MP4 with the suffix of a media type in place of its own; "" stands for MP4."""
     if not content_type:
         return filename
-    suffix = SUFFIXES.get(content_type) or _MIME_TYPES.guess_extension(content_type) or ""
-    return filename.removesuffix(VIDEO_SUFFIX) + suffix
+    return filename.removesuffix(VIDEO_SUFFIX) + media_types.suffix_of(content_type)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from apigpu.v1 import video_pb2
 from gateway.fleet.billing import UsageInterval
 from gateway.fleet.fleet import Fleet
-from gateway.jobs import model, operation
+from gateway.jobs import operation, usage
 from gateway.jobs.model import Job, Status
 from gateway.jobs.queue import TaskRef
 from gateway.jobs.store import JobStore
@@ -61,7 +61,7 @@ class CostGuard:
         try:
             interval = UsageInterval(instance, begun_at)
             # Not cancelled half-way: the write would take effect after the end was recorded, and leave the usage open.
-            begin = self.store.update(ref.job_id, lambda job: model.begin_usage(job, ref.index, interval))
+            begin = self.store.update(ref.job_id, lambda job: usage.begin_usage(job, ref.index, interval))
             job = await run_to_completion(begin)
             async with self._limited(job, instance):
                 yield
@@ -79,7 +79,7 @@ class CostGuard:
         """Record one end in the job and in the instance, so that the shares of all jobs add up to its price."""
         now = time.time()
         with contextlib.suppress(ServiceError):
-            job = await self.store.update(ref.job_id, lambda job: model.end_usage(job, ref.index, instance, now))
+            job = await self.store.update(ref.job_id, lambda job: usage.end_usage(job, ref.index, instance, now))
             task = job.tasks[ref.index]
             # None of this instance where the task had ended before, and only its message came again.
             if task.usage and task.usage[-1].instance == instance:
@@ -91,7 +91,7 @@ class CostGuard:
     async def _drop(self, ref: TaskRef, instance: str) -> None:
         """Bill nothing: the encoder did not take the task, and the instance is as idle as it was."""
         with contextlib.suppress(ServiceError):
-            await self.store.update(ref.job_id, lambda job: model.drop_usage(job, ref.index, instance))
+            await self.store.update(ref.job_id, lambda job: usage.drop_usage(job, ref.index, instance))
         await self.fleet.registry.drop_run(instance, ref.key)
 
     @contextlib.asynccontextmanager
@@ -127,10 +127,10 @@ class CostGuard:
     async def _costs_more(self, job_id: str, max_usd: float) -> bool:
         """Return True if the job costs more than it may, with its share of the time that its instances will idle."""
         try:
-            usage = (await self.store.get(job_id)).usage
+            job = await self.store.get(job_id)
         except ServiceError:
             return False
-        cost = self.fleet.registry.cost(usage, time.time(), self.fleet.policy.idle_seconds)
+        cost = self.fleet.registry.cost(job.usage, time.time(), self.fleet.policy.idle_seconds)
         return cost is not None and cost.usd > max_usd
 
 

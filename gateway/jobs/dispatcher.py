@@ -13,14 +13,16 @@ import contextlib
 import functools
 import time
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import structlog
 
 from gateway.cluster.assignments import TaskAssignments
 from gateway.jetstream.records import UnreadableRecord
-from gateway.jobs import model
+from gateway.jobs import further, model
 from gateway.jobs.cost_guard import CostGuard
 from gateway.jobs.executor import TaskExecutor, TaskTimedOut, reap_orphaned_runs
+from gateway.jobs.input_failures import all_failures
 from gateway.jobs.intermediates import IntermediateCleanup
 from gateway.jobs.model import Failure, Job
 from gateway.jobs.policy import JobPolicy
@@ -37,6 +39,9 @@ from servicekit.tasks import cancel_and_wait, log_and_continue, repeat
 log = structlog.get_logger("gateway.jobs")
 
 MAX_FAILURE_CHARACTERS = 600
+# Of an encoder that needs more of an input than an outline.
+OUTLINE_TOO_SMALL = "OUTLINE_TOO_SMALL"
+MAX_FAILURE_FIELDS = 50
 
 
 @dataclass(eq=False)
@@ -92,9 +97,11 @@ class Dispatcher:
         attempt = await self.queue.next()
         if any(attempt.ref == running.ref for running in self.running.values()):
             return  # its heartbeats were lost for a while; they will get through
-        slot = SlotLease.of(self.pool, unfit := self._unfit(attempt))
-        if slot.member is None and unfit:
-            await attempt.delivery.give_back(self.policy.busy_seconds)
+        codec = self.store.index.codec(attempt.ref.job_id, attempt.ref.index)
+        slot = SlotLease.of(self.pool, unfit := self._unfit(attempt), codec)
+        if slot.member is None and (unfit or codec) and not self._lacks_codec(codec):
+            pause_seconds = self.policy.codec_busy.pause_seconds(attempt.delivery.count)
+            await attempt.delivery.give_back(pause_seconds if codec else self.policy.busy_seconds)
             return
         task = asyncio.create_task(self._handle(attempt, slot))
         self.running[task] = attempt
@@ -104,6 +111,10 @@ class Dispatcher:
         """Return the encoders that failed this task lately by a fault of their own."""
         since = time.time() - self.policy.elsewhere_seconds
         return self.store.index.unfit(attempt.ref.job_id, attempt.ref.index, since)
+
+    def _lacks_codec(self, codec: str) -> bool:
+        """Return True once there has been no encoder for too long that makes a codec."""
+        return bool(codec) and self.pool.seconds_without(codec) > self.policy.codec_wait_seconds
 
     def _done(self, slot: SlotLease, task: asyncio.Task[bool]) -> None:
         attempt = self.running.pop(task)
@@ -152,6 +163,9 @@ class Dispatcher:
         work = await self.executor.load(ref)
         if work is None:
             return
+        if self._lacks_codec(work.codec):
+            text = f"No encoder is left with the codec {work.codec!r} of the job's other parts; submit it again."
+            raise Internal(text, reason="CODEC_GONE")
         try:
             async with self.preparation.inputs(work.inputs, slot) as inputs:
                 member = await slot.hold(self._slot_wait_seconds(slot))
@@ -162,7 +176,8 @@ class Dispatcher:
             if attempt.started_at is None and not self._is_anothers(attempt):
                 # It counts, though no encoder was needed to find out.
                 await self.executor.record_start(attempt)
-            raise failed.error from failed
+            slot.release()
+            raise await all_failures(failed.error, work.inputs) from failed
 
     def _slot_wait_seconds(self, slot: SlotLease) -> float:
         return self.policy.prepared_wait_seconds if slot.was_given_back else self.policy.slot_wait_seconds
@@ -174,6 +189,8 @@ class Dispatcher:
             await attempt.delivery.ack()
         elif isinstance(error, NotFound) and error.reason == "JOB_NOT_FOUND":
             await attempt.delivery.ack()
+        elif error.reason == OUTLINE_TOO_SMALL and not await self._has_whole_inputs(attempt):
+            await self._return(attempt, counted=False, whole_inputs=True)
         elif isinstance(error, OriginBusy):
             pause_seconds = self.policy.origin_busy.pause_seconds(attempt.delivery.count)
             await self._return(attempt, counted=False, delay_seconds=pause_seconds)
@@ -192,7 +209,12 @@ class Dispatcher:
         job_id = attempt.ref.job_id
         if self.store.index.is_graph(job_id):
             with contextlib.suppress(NotFound, UnreadableRecord):
-                await self.queue.put(await self.store.get(job_id))
+                job = await self.store.get(job_id)
+                await self.queue.put(job, further.queued_after(job, attempt.ref.index))
+
+    async def _has_whole_inputs(self, attempt: Attempt) -> bool:
+        """Return True if the attempt was given no outlines."""
+        return (await self.store.get(attempt.ref.job_id)).tasks[attempt.ref.index].whole_inputs
 
     def _is_anothers(self, attempt: Attempt) -> bool:
         """Return True if nothing was started here, and another living gateway has the task."""
@@ -211,18 +233,20 @@ class Dispatcher:
             reason = "GIVEN_UP" if error.reason == error.default_reason else error.reason
             await self._fail(attempt, error if is_of_origin(error) else Internal(text, reason=reason))
 
-    async def _return(self, attempt: Attempt, *, counted: bool, delay_seconds: float = 0, unfit: str = "") -> None:
+    async def _return(self, attempt: Attempt, *, delay_seconds: float = 0, **changes: Any) -> None:
+        """Return the task to the queue; `changes` are those of model.return_task."""
         index, started_at = attempt.ref.index, attempt.started_at
 
         def step(job: Job) -> Job:
-            return model.return_task(job, index, time.time(), counted=counted, started_at=started_at, unfit=unfit)
+            return model.return_task(job, index, time.time(), started_at=started_at, **changes)
 
         if self._is_anothers(attempt) or attempt.is_current_attempt(await self.store.update(attempt.ref.job_id, step)):
             await attempt.delivery.give_back(delay_seconds)
 
     async def _fail(self, attempt: Attempt, error: ServiceError) -> None:
         ref, error = attempt.ref, final_error(error)
-        failure = Failure(error.number, error.message[:MAX_FAILURE_CHARACTERS], error.reason)
+        fields = tuple(error.fields.items())[:MAX_FAILURE_FIELDS]
+        failure = Failure(error.number, error.message[:MAX_FAILURE_CHARACTERS], error.reason, fields)
         timed_out = isinstance(error, TaskTimedOut)
         log.info("task failed", task=ref.key, code=error.code.name, error=error.message)
 

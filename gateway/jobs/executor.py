@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from apigpu.encoder.v1 import encoder_pb2
 from gateway.assets.store import AssetStore
 from gateway.jetstream.records import UnreadableRecord
-from gateway.jobs import graph, model, operation
+from gateway.jobs import further, graph, model, names, operation
+from gateway.jobs.further import Expansion
 from gateway.jobs.model import Job
 from gateway.jobs.policy import JobPolicy
 from gateway.jobs.progress import Phase, ProgressBus, TaskProgress
@@ -17,13 +18,22 @@ from gateway.jobs.queue import Attempt, TaskRef
 from gateway.jobs.results import TaskResults, delete_result, stored_result
 from gateway.jobs.store import JobStore
 from gateway.sources import Sources
-from gateway.workers.base import EncodeJob, Encoder, EncoderBusy, Input, Outcome, ResumableEncoder
+from gateway.workers.base import EncodeJob, Encoder, EncoderBusy, Input, ResumableEncoder
 from servicekit.errors import Aborted, Cancelled, DeadlineExceeded, Internal, NotFound, ServiceError, Unavailable
 from servicekit.tasks import run_to_completion
 
 
 class TaskTimedOut(DeadlineExceeded, reason="TASK_TIMEOUT"):
     """The task as a whole took too long (not one of its inputs)."""
+
+
+@dataclass(frozen=True)
+class MadeResult:
+    """What an attempt made: its result as it is stored, and what the job goes on with."""
+
+    result: model.Result
+    expansion: Expansion | None
+    is_put_by_link: bool
 
 
 @dataclass(eq=False)
@@ -59,10 +69,10 @@ class TaskExecutor:
         """Execute the task; on return its result is stored and its record says COMPLETED."""
         ref = attempt.ref
         encoder = await self._resuming(ref) or encoder
-        outcome, result = await self._encode(attempt, work, encoder)
+        made = await self._encode(attempt, work, encoder)
         self.committing.add(ref)
         try:
-            await run_to_completion(self._commit(ref, encoder, outcome, result))
+            await run_to_completion(self._commit(ref, encoder, made))
         finally:
             self.committing.discard(ref)
 
@@ -75,8 +85,8 @@ class TaskExecutor:
             await encoder.release(ref.key)
         return None
 
-    async def _encode(self, attempt: Attempt, work: EncodeJob, encoder: Encoder) -> tuple[Outcome, model.Result]:
-        """Return the outcome, and the result as it is stored."""
+    async def _encode(self, attempt: Attempt, work: EncodeJob, encoder: Encoder) -> "MadeResult":
+        """Return what the encoder made, its result stored."""
         async with TaskResults.open(self.assets, work.filename, work.max_files) as results:
             try:
                 # No limit until it has started: an encoder has limits of its own for the wait.
@@ -91,9 +101,21 @@ class TaskExecutor:
             except EncoderBusy:
                 await callbacks.waiting(is_starting=False)
                 raise
+            expansion = await self._expansion(attempt.ref, outcome.summary)
             if outcome.asset_id:
-                return outcome, stored_result(outcome.summary, outcome.asset_id, outcome.file_ids)
-            return outcome, await results.commit(outcome.summary)
+                result = stored_result(outcome.summary, outcome.asset_id, outcome.file_ids)
+            else:
+                result = await results.commit(outcome.summary)
+            return MadeResult(result, expansion, is_put_by_link=bool(outcome.asset_id))
+
+    async def _expansion(self, ref: TaskRef, summary: encoder_pb2.Summary) -> Expansion | None:
+        """Return the tasks that the job is to go on with, held against the job. Raises Internal, InvalidArgument."""
+        if not summary.further:
+            return None
+        job = await self.store.get(ref.job_id)
+        found = further.expansion(job, ref.index, summary)
+        self.store.check_size(further.complete_task(job, ref.index, model.Result("", 0), time.time(), found))
+        return found
 
     async def record_start(self, attempt: Attempt) -> None:
         """Record the start of an attempt, which counts from now on. Raises Cancelled."""
@@ -104,45 +126,56 @@ class TaskExecutor:
         attempt.started_at = job.tasks[ref.index].started_at
 
     def _encode_job(self, ref: TaskRef, job: Job) -> EncodeJob:
+        task, filename = job.tasks[ref.index], names.result_name(job, ref.index)
+        if task.planner is not None:
+            part, found = further.part(job, ref.index)
+            inputs = [self._input(source, fields) for source, fields in found]
+            return EncodeJob(ref.key, None, inputs, filename, part=part, codec=task.needs_codec)
         wanted = graph.task_operation(job, ref.index)
         if not operation.is_known(wanted):
             raise EncoderBusy(f"Job {job.id} is of an operation that only a gateway of a later version knows.")
         _, message = operation.kind(wanted)
+        outlines = frozenset[str]() if task.whole_inputs else frozenset(operation.outlines(message))
         inputs = [
-            Input(path, source, functools.partial(self.sources.open, source), tuple(also))
-            for source, (path, *also) in operation.distinct_inputs(message)
+            self._input(source, fields, is_outline=outlines.issuperset(fields))
+            for source, fields in operation.distinct_inputs(message)
         ]
-        return EncodeJob(ref.key, wanted, inputs, model.result_name(job, ref.index), operation.rules(message).files)
+        return EncodeJob(ref.key, wanted, inputs, filename, operation.rules(message).files)
 
-    async def _commit(self, ref: TaskRef, encoder: Encoder, outcome: Outcome, result: model.Result) -> None:
+    def _input(self, source: str, fields: Sequence[str], *, is_outline: bool = False) -> Input:
+        opened = self.sources.open_outline if is_outline else self.sources.open
+        return Input(fields[0], source, functools.partial(opened, source), tuple(fields[1:]), is_outline)
+
+    async def _commit(self, ref: TaskRef, encoder: Encoder, made: "MadeResult") -> None:
         """Record the result, or delete it. Must not be cancelled half-way: a record that was written while nobody
         waited for the answer names the assets."""
         is_kept = False
         try:
-            is_kept = await self._record(ref, result)
+            is_kept = await self._record(ref, made)
         except ServiceError as error:
             # The next attempt finds a result that came by link. After a lost answer the record may name the assets:
             # they expire.
-            is_kept = bool(outcome.asset_id) or isinstance(error, Unavailable)
+            is_kept = made.is_put_by_link or isinstance(error, Unavailable)
             raise
         finally:
             if not is_kept:
-                await delete_result(self.assets, result)
+                await delete_result(self.assets, made.result)
         await encoder.release(ref.key)
 
-    async def _record(self, ref: TaskRef, result: model.Result) -> bool:
-        """Record the result; return False if the task had ended before: cancelled, or completed by another gateway.
+    async def _record(self, ref: TaskRef, made: "MadeResult") -> bool:
+        """Record the result, and what the job goes on with; return False if the task had ended before: cancelled, or
+        completed by another gateway.
 
         A store that is away for a moment, or a record that others change all the time, must not cost a finished encode.
         """
 
         def step(job: Job) -> Job:
-            return model.complete_task(job, ref.index, result, time.time())
+            return further.complete_task(job, ref.index, made.result, time.time(), made.expansion)
 
         deadline = time.monotonic() + self.policy.record_seconds
         while True:
             try:
-                return (await self.store.update(ref.job_id, step)).tasks[ref.index].asset == result.asset
+                return (await self.store.update(ref.job_id, step)).tasks[ref.index].asset == made.result.asset
             except (Unavailable, Aborted):
                 if time.monotonic() > deadline:
                     raise

@@ -52,15 +52,16 @@ def request_of(wanted: video_pb2.Operation) -> bytes:
 def task_operation(job: Job, index: int) -> video_pb2.Operation:
     """Return what a task is to do, with the assets of those that it needs, which are done; an operation that only a
     later version knows as it is."""
-    wanted = video_pb2.Operation.FromString(job.tasks[index].operation if job.graph else job.request)
+    own = job.tasks[index].operation
+    wanted = video_pb2.Operation.FromString(own or job.request)
     if not operation.is_known(wanted):
         return wanted
-    if not job.graph:
+    if not own:
         return operation.task_operation(wanted, index)
 
     def asset(source: str) -> Sequence[str]:
         is_result = source.startswith(TASK)
-        return (job.tasks[int(source.removeprefix(TASK))].asset if is_result else source,)
+        return (job.tasks[job.provider(int(source.removeprefix(TASK)))].asset if is_result else source,)
 
     operation.replace_inputs(operation.kind(wanted)[1], asset)
     return wanted

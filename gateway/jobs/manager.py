@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import structlog
 
 from apigpu.v1 import jobs_pb2, video_pb2
-from gateway.jobs import graph, model, operation, options
+from gateway.jobs import checks, graph, model, operation, options
 from gateway.jobs.claims import IdempotencyKey
 from gateway.jobs.model import Failure, Job, Status
 from gateway.jobs.options import CheckedOptions
@@ -22,6 +22,7 @@ from gateway.jobs.store import JobStore
 from gateway.sources import Sources
 from gateway.sources.inline import is_inline
 from servicekit.errors import Aborted, Cancelled, FailedPrecondition, InvalidArgument, NotFound, Unavailable
+from servicekit.faults import Faults
 from servicekit.tasks import cancel_and_wait
 
 log = structlog.get_logger("gateway.jobs")
@@ -95,7 +96,7 @@ class JobManager:
         """
         request = wanted.SerializeToString(deterministic=True) + said.SerializeToString(deterministic=True)
         key = IdempotencyKey.of(idempotency_key, request)
-        operation.check(wanted, self.policy.max_items)
+        checks.check(wanted, self.policy.max_items)
         wanted = operation.inline_texts(wanted)
         self._check_sources(wanted)
         checked = await options.check(said, base_url, self.sources.fetcher.guard)
@@ -184,11 +185,13 @@ class JobManager:
         )
 
     def _check_sources(self, wanted: video_pb2.Operation) -> None:
+        faults = Faults()
         for path, source in operation.inputs(operation.kind(wanted)[1]):
             if graph.is_graph(wanted) and graph.is_reference(source):
                 continue
-            with _naming(path):
+            with faults.gathering(), _naming(path):
                 self.sources.check(source)
+        faults.check()
 
     @asynccontextmanager
     async def _stored_inline(self, wanted: video_pb2.Operation) -> AsyncIterator[video_pb2.Operation]:

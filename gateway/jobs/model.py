@@ -11,8 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any
 
-from gateway.assets.record import name_for_type
-from gateway.fleet.billing import UsageInterval, merge
+from gateway.fleet.billing import UsageInterval
 from gateway.jobs.hooks import Webhook
 from servicekit.codec import SPARSE, STORED
 
@@ -38,11 +37,13 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a task failed: number of the gRPC code, text for the caller, and reason for programs ("": none)."""
+    """Why a task failed: number of the gRPC code, text for the caller, reason for programs ("": none), and what is
+    wrong with which fields of the request."""
 
     code: int
     message: str
     reason: str = ""
+    fields: tuple[tuple[str, str], ...] = field(default=(), metadata=SPARSE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,8 @@ class ResultFile:
 @dataclass(frozen=True, slots=True)
 class Result:
     """A stored result: the asset, its frames, what made the video and why that ("" where it is not known), its MIME
-    type (in records of before there were others "" for MP4), and the further results."""
+    type (in records of before there were others "" for MP4), the further results, and its seconds (0 where they are not
+    known). A task that answers with further tasks may have no asset ("")."""
 
     asset: str
     frames: int
@@ -75,6 +77,7 @@ class Result:
     warnings: tuple[ResultWarning, ...] = ()
     content_type: str = ""
     files: tuple[ResultFile, ...] = ()
+    duration_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,21 +94,24 @@ class Task:
 
     item: str = ""
     status: Status = Status.IN_QUEUE
-    attempts: int = 0
-    started_at: float | None = None
-    asset: str = ""
-    frames: int = 0
-    codec: str = ""
-    codec_reason: str = ""
-    failure: Failure | None = None
-    warnings: tuple[ResultWarning, ...] = ()
+    attempts: int = field(default=0, metadata=SPARSE)
+    started_at: float | None = field(default=None, metadata=SPARSE)
+    asset: str = field(default="", metadata=SPARSE)
+    frames: int = field(default=0, metadata=SPARSE)
+    codec: str = field(default="", metadata=SPARSE)
+    codec_reason: str = field(default="", metadata=SPARSE)
+    failure: Failure | None = field(default=None, metadata=SPARSE)
+    warnings: tuple[ResultWarning, ...] = field(default=(), metadata=SPARSE)
     # Run time on rented instances, of all attempts; the last interval may be open.
-    usage: tuple[UsageInterval, ...] = field(default=(), metadata={STORED: "spells"})
+    usage: tuple[UsageInterval, ...] = field(default=(), metadata=SPARSE | {STORED: "spells"})
     # Of the result: see Result.
-    content_type: str = ""
-    files: tuple[ResultFile, ...] = ()
+    content_type: str = field(default="", metadata=SPARSE)
+    files: tuple[ResultFile, ...] = field(default=(), metadata=SPARSE)
+    duration_seconds: float = field(default=0.0, metadata=SPARSE)
     # The next attempt goes to others, where there are others.
-    unfit: tuple[UnfitEncoder, ...] = ()
+    unfit: tuple[UnfitEncoder, ...] = field(default=(), metadata=SPARSE)
+    # True once an encoder could not plan with outlines of large inputs.
+    whole_inputs: bool = field(default=False, metadata=SPARSE)
     # Of a graph: the name of its operation, and the serialized apigpu.v1.Operation, in whose sources "task:N" stands
     # for the result of task N; the tasks that these are; and whether its result is one of the job's.
     kind: str = field(default="", metadata=SPARSE)
@@ -114,6 +120,16 @@ class Task:
     is_kept: bool = field(default=True, metadata=SPARSE)
     # The caller's name for the result, without a suffix.
     output_name: str = field(default="", metadata=SPARSE)
+    # Of one that answered with further tasks: what it answered (see further.py), the first of them, and the one whose
+    # result takes the place of its own.
+    plan: bytes = field(default=b"", metadata=SPARSE)
+    first_further: int = field(default=0, metadata=SPARSE)
+    answer: int | None = field(default=None, metadata=SPARSE)
+    # Of a further task: the one that answered with it, the codec that it must be made with ("": any), and the frames
+    # that it is to make.
+    planner: int | None = field(default=None, metadata=SPARSE)
+    needs_codec: str = field(default="", metadata=SPARSE)
+    frames_planned: int = field(default=0, metadata=SPARSE)
 
     def is_current(self, started_at: float | None) -> bool:
         """Return True if the attempt started at that time (None: not started yet) is still the newest one. If not,
@@ -158,8 +174,14 @@ class Job:
     def is_ready(self, index: int) -> bool:
         """Return True if the task waits for an encoder, and for no other task."""
         task = self.tasks[index]
-        done = (self.tasks[needed].status is Status.COMPLETED for needed in task.needs)
+        done = (self.tasks[self.provider(needed)].status is Status.COMPLETED for needed in task.needs)
         return task.status is Status.IN_QUEUE and all(done)
+
+    def provider(self, index: int) -> int:
+        """Return the task that has the result of a task: of one that answered with further tasks, one of these."""
+        while (answer := self.tasks[index].answer) is not None:
+            index = answer
+        return index
 
     def kind(self, index: int) -> str:
         """Return the name of a task's operation."""
@@ -168,15 +190,15 @@ class Job:
     @property
     def kept(self) -> tuple[int, ...]:
         """The tasks whose results are those of the job."""
-        return tuple(index for index, task in enumerate(self.tasks) if task.is_kept)
+        return tuple(self.provider(index) for index, task in enumerate(self.tasks) if task.is_kept)
 
     @property
     def intermediates(self) -> tuple[int, ...]:
         """The tasks of a graph that has ended whose results nobody asked for, and still are there."""
         if not self.graph or not self.status.is_terminal:
             return ()
-        is_done = self.status is Status.COMPLETED
-        return tuple(i for i, task in enumerate(self.tasks) if task.asset and not (is_done and task.is_kept))
+        kept = self.kept if self.status is Status.COMPLETED else ()
+        return tuple(index for index, task in enumerate(self.tasks) if task.asset and index not in kept)
 
     def count(self, status: Status) -> int:
         """Return the number of tasks of this status."""
@@ -213,22 +235,6 @@ def id_time(job_id: str) -> float:
     return int(job_id[:12], 16) / 1000
 
 
-def result_name(job: Job, index: int) -> str:
-    """Return the file name of a task's result; as that of an MP4 while its type is not known."""
-    task = job.tasks[index]
-    item = task.item if job.batch or job.graph else ""
-    stem = task.output_name or item or job.operation
-    return name_for_type(f"{stem}.mp4", task.content_type)
-
-
-def result_files(job: Job, index: int) -> tuple[ResultFile, ...]:
-    """Return all results of a task, the first one first; none where an MP4 is all, or there is no result."""
-    task = job.tasks[index]
-    if not task.asset or (task.content_type in ("", MP4) and not task.files):
-        return ()
-    return (ResultFile(result_name(job, index), task.asset, task.content_type or MP4), *task.files)
-
-
 def _milliseconds(start: float, end: float) -> int:
     return max(0, round((end - start) * 1000))
 
@@ -243,31 +249,8 @@ def new_id(now: float) -> str:
     return first_id(now) + secrets.token_hex(10)
 
 
-def begin_usage(job: Job, index: int, interval: UsageInterval) -> Job:
-    """A rented instance has the task, and is billed for it from now on."""
-    task = job.tasks[index]
-    if task.status.is_terminal:
-        return job
-    return _with(job, index, usage=merge((*_ended(task.usage, interval.started_at), interval)))
-
-
-def drop_usage(job: Job, index: int, instance: str) -> Job:
-    """The instance did not take the task after all."""
-    return _with(job, index, usage=job.tasks[index].usage[:-1]) if _has_usage(job, index, instance) else job
-
-
-def end_usage(job: Job, index: int, instance: str, now: float) -> Job:
-    """The instance no longer has the task."""
-    return _with(job, index, usage=_ended(job.tasks[index].usage, now)) if _has_usage(job, index, instance) else job
-
-
-def _has_usage(job: Job, index: int, instance: str) -> bool:
-    """Return True if the instance has the task now."""
-    usage = job.tasks[index].usage
-    return bool(usage) and usage[-1].instance == instance and usage[-1].ended_at is None
-
-
-def _ended(usage: Iterable[UsageInterval], now: float) -> tuple[UsageInterval, ...]:
+def ended_usage(usage: Iterable[UsageInterval], now: float) -> tuple[UsageInterval, ...]:
+    """Return run time without an open interval."""
     return tuple(replace(one, ended_at=now) if one.ended_at is None else one for one in usage)
 
 
@@ -276,22 +259,32 @@ def start_task(job: Job, index: int, now: float) -> Job:
     task = job.tasks[index]
     if task.status.is_terminal:
         return job
-    started = _with(job, index, status=Status.IN_PROGRESS, attempts=task.attempts + 1, started_at=now)
+    started = with_task(job, index, status=Status.IN_PROGRESS, attempts=task.attempts + 1, started_at=now)
     return replace(started, started_at=job.started_at or now)
 
 
 def return_task(
-    job: Job, index: int, now: float, *, counted: bool, started_at: float | None = None, unfit: str = ""
+    job: Job,
+    index: int,
+    now: float,
+    *,
+    counted: bool,
+    started_at: float | None = None,
+    unfit: str = "",
+    whole_inputs: bool = False,
 ) -> Job:
     """The attempt of `started_at`, if it is current, returns the task to the queue. If `counted`, a started attempt
-    counts against the limit. `unfit` is the encoder that failed by a fault of its own, if one did."""
+    counts against the limit. `unfit` is the encoder that failed by a fault of its own, if one did; with `whole_inputs`
+    the next one gets no outlines."""
     task = job.tasks[index]
     if task.status.is_terminal or not task.is_current(started_at):
         return job
     was_started = task.status is Status.IN_PROGRESS
     attempts = max(0, task.attempts - 1) if was_started and not counted else task.attempts
     found = (*task.unfit, UnfitEncoder(unfit, now)) if unfit else task.unfit
-    return _with(job, index, status=Status.IN_QUEUE, attempts=attempts, usage=_ended(task.usage, now), unfit=found)
+    usage, is_whole = ended_usage(task.usage, now), task.whole_inputs or whole_inputs
+    changes = {"attempts": attempts, "usage": usage, "unfit": found, "whole_inputs": is_whole}
+    return with_task(job, index, status=Status.IN_QUEUE, **changes)
 
 
 def complete_task(job: Job, index: int, result: Result, now: float) -> Job:
@@ -311,9 +304,10 @@ def fail_task(
     status = Status.TIMED_OUT if timed_out else Status.FAILED
     if not job.graph:
         return _end_task(job, index, now, status=status, failure=failure)
-    item = job.tasks[index].item
-    failed = _with(job, index, status=status, failure=replace(failure, message=f"Step {item}: {failure.message}"))
-    others = Failure(CANCELLED_CODE, f"Step {item} failed.", "STEP_FAILED")
+    task = job.tasks[index]
+    name = f"Step {task.item}" if task.planner is None else task.item
+    failed = with_task(job, index, status=status, failure=replace(failure, message=f"{name}: {failure.message}"))
+    others = Failure(CANCELLED_CODE, f"{name} failed.", "STEP_FAILED")
     return _give_up(failed, others, now) if failed != job else job
 
 
@@ -336,7 +330,7 @@ def reopen_webhook(job: Job) -> Job:
 def drop_results(job: Job, indexes: Iterable[int]) -> Job:
     """The assets of these tasks are deleted."""
     for index in indexes:
-        job = _with(job, index, asset="", files=())
+        job = with_task(job, index, asset="", files=())
     return job
 
 
@@ -347,7 +341,7 @@ def _give_up(job: Job, failure: Failure, now: float) -> Job:
             task,
             status=task.status if task.status.is_terminal else Status.CANCELLED,
             failure=task.failure if task.status.is_terminal else failure,
-            usage=_ended(task.usage, now),
+            usage=ended_usage(task.usage, now),
         )
         for task in job.tasks
     )
@@ -359,11 +353,11 @@ def _end_task(job: Job, index: int, now: float, **changes: Any) -> Job:
     task = job.tasks[index]
     if task.status.is_terminal:
         return job
-    job = _with(job, index, usage=_ended(task.usage, now), **changes)
+    job = with_task(job, index, usage=ended_usage(task.usage, now), **changes)
     return replace(job, ended_at=now) if job.status.is_terminal else job
 
 
-def _with(job: Job, index: int, **changes: Any) -> Job:
+def with_task(job: Job, index: int, **changes: Any) -> Job:
     """Return the job with changes to a task."""
     task = replace(job.tasks[index], **changes)
     return replace(job, tasks=(*job.tasks[:index], task, *job.tasks[index + 1 :]))

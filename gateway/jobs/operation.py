@@ -12,7 +12,6 @@ from typing import Any
 from google.protobuf.message import Message
 
 from apigpu.v1 import options_pb2, video_pb2
-from servicekit import enums
 from servicekit.errors import InvalidArgument
 
 # The descriptors of protobuf's C implementation have no public type.
@@ -54,119 +53,33 @@ def rules(message: Message) -> options_pb2.MessageRules:
     return options
 
 
-def check(operation: video_pb2.Operation, max_items: int) -> None:
-    """Hold the operation against its rules. Raises InvalidArgument with the text of the contract."""
-    _, message = kind(operation)
-    name, elements = _batch(message)
-    if len(elements) > max_items:
-        raise InvalidArgument(
-            f"{name} has {len(elements)} elements and {max_items} are allowed; send several requests.",
-            reason="TOO_MANY_ITEMS",
-            fields={name: f"at most {max_items} elements"},
-        )
-    _check(message, "")
-
-
-def _check(message: Message, prefix: str) -> None:
-    missing = [prefix + field.json_name for field in _required(message.DESCRIPTOR) if _is_missing(message, field)]
-    if missing:
-        text = rules(message).required or f"{', '.join(missing)}: required"
-        raise InvalidArgument(text, reason="MISSING_FIELD", fields=dict.fromkeys(missing, "required"))
-    for field, value in message.ListFields():
-        _check_field(field, value, prefix + field.json_name)
-        other = _field_rules(field).text_of
-        if other and value.strip() and getattr(message, other).strip():
-            places = f"{prefix}{other}", prefix + field.json_name
-            text = f"{places[0]} and {places[1]} are both given, and one stands in place of the other; leave one out."
-            raise InvalidArgument(text, reason="BAD_FIELD", fields=dict.fromkeys(places, "given twice"))
-
-
-def _check_field(field: Field, value: Any, name: str) -> None:
-    rules = _field_rules(field)
-    if field.is_repeated and 0 < rules.max_items < len(value):
-        text = f"{name} has {len(value)} elements and {rules.max_items} are the most."
-        raise InvalidArgument(text, reason="TOO_MANY_ITEMS", fields={name: "too many"})
-    for place, element in _elements(field, value, name):
-        if field.message_type is not None:
-            _check(element, f"{place}.")
-        elif field.enum_type is not None:
-            _check_choice(field.enum_type, element, place)
-        elif not field.is_repeated:
-            _check_range(rules, element, place)
-        elif rules.input and not element.strip():
-            text = f"{place} is empty; give a source, or leave it out."
-            raise InvalidArgument(text, reason="MISSING_FIELD", fields={place: "required"})
-    if rules.unique:
-        _check_unique(rules.unique, value, name)
-
-
-def _check_unique(name: str, elements: Any, where: str) -> None:
-    first: dict[Any, int] = {}
-    for index, element in enumerate(elements):
-        value = getattr(element, name)
-        earlier = first.setdefault(value, index)
-        if earlier != index:
-            places = f"{where}[{earlier}].{name}", f"{where}[{index}].{name}"
-            text = f"{places[0]} and {places[1]} are both {str(value)[:80]!r}; give each element its own."
-            raise InvalidArgument(text, reason="BAD_FIELD", fields=dict.fromkeys(places, "not unique"))
-
-
-@functools.cache
-def _required(descriptor: Descriptor) -> tuple[Field, ...]:
-    return tuple(field for field in descriptor.fields if _field_rules(field).required)
-
-
-def _is_missing(message: Message, field: Field) -> bool:
-    return not any(_is_given(message, name) for name in (field.name, *_field_rules(field).unless.split()))
-
-
-def _is_given(message: Message, name: str) -> bool:
-    value = getattr(message, name)
-    return bool(value.strip() if isinstance(value, str) else value)
-
-
-def _check_choice(enum: Any, value: int, name: str) -> None:
-    if value not in enum.values_by_number:  # one of a later version
-        text = f"must be one of {', '.join(enums.short_names(enum))}"
-        raise InvalidArgument(f"{name} {text}", fields={name: text})
-
-
-def _check_range(rules: options_pb2.FieldRules, value: Any, name: str) -> None:
-    low = rules.min if rules.HasField("min") else None
-    high = rules.max if rules.HasField("max") else None
-    # Written so that NaN, which compares false with everything, is refused.
-    if (low is not None and not value >= low) or (high is not None and not value <= high):
-        text = f"must be from {low:g} to {high:g}" if low is not None and high is not None else "is out of range"
-        raise InvalidArgument(f"{name} is {value:g} and {text}.", reason="BAD_FIELD", fields={name: text})
-
-
 def is_batch(operation: video_pb2.Operation) -> bool:
     """Return True if the message has a batch field, so that its result is a list."""
-    return bool(_batch(kind(operation)[1])[0])
+    return bool(batch_of(kind(operation)[1])[0])
 
 
 def items(operation: video_pb2.Operation) -> list[str]:
     """Return the ids of the batch's elements, one task each; OLDER_FORM_ID for an operation of a single task."""
-    _, elements = _batch(kind(operation)[1])
+    _, elements = batch_of(kind(operation)[1])
     return [element.id for element in elements] or [OLDER_FORM_ID]
 
 
 def budget(operation: video_pb2.Operation) -> float | None:
     """The most that the job may cost, in dollars; None where nothing is said."""
     fields = kind(operation)[1].ListFields() if is_known(operation) else ()
-    return next((float(value) for field, value in fields if _field_rules(field).budget), None)
+    return next((float(value) for field, value in fields if field_rules(field).budget), None)
 
 
 def output_filename(operation: video_pb2.Operation) -> str:
     """Return the name that the caller gives the result; "" where nothing is said."""
     fields = kind(operation)[1].ListFields()
-    return next((str(value) for field, value in fields if _field_rules(field).filename), "")
+    return next((str(value) for field, value in fields if field_rules(field).filename), "")
 
 
 def task_operation(operation: video_pb2.Operation, index: int) -> video_pb2.Operation:
     """The operation for one task: of a batch, only the element `index` is left."""
     name, message = kind(operation)
-    batch, elements = _batch(message)
+    batch, elements = batch_of(message)
     if not elements:
         return operation
     # Not a copy of the whole, which would make as many copies of the batch as it has elements.
@@ -183,14 +96,24 @@ def inputs(message: Message, prefix: str = "") -> Iterator[tuple[str, str]]:
     ("images.image_url").
     """
     for field, value in message.ListFields():
-        name, rules = prefix + field.name, _field_rules(field)
+        name, rules = prefix + field.name, field_rules(field)
         if not _is_source(field) and not _has_inputs(field.message_type):
             continue
-        for place, element in _elements(field, value, name):
+        for place, element in elements_of(field, value, name):
             if field.message_type is not None:
                 yield from inputs(element, f"{name if rules.batch else place}.")
             elif element:
                 yield place, element
+
+
+def outlines(message: Message, prefix: str = "") -> Iterator[str]:
+    """Yield the paths of the sources of which an outline is enough to plan with."""
+    for field, value in message.ListFields():
+        if field_rules(field).outline:
+            yield from (place for place, _ in elements_of(field, value, prefix + field.name))
+        elif field.message_type is not None and _has_inputs(field.message_type):
+            for place, element in elements_of(field, value, prefix + field.name):
+                yield from outlines(element, f"{place}.")
 
 
 @functools.cache
@@ -212,12 +135,12 @@ def inline_texts(operation: video_pb2.Operation) -> video_pb2.Operation:
 
 def _inline_texts(message: Message) -> None:
     for field, value in message.ListFields():
-        if _field_rules(field).text_of:
+        if field_rules(field).text_of:
             # Said by its byte order mark, that it is in UTF-8 goes before all else that is said of encodings.
             data = base64.b64encode(codecs.BOM_UTF8 + value.encode()).decode()
             setattr(message, field.name, f"data:text/plain;base64,{data}" if value.strip() else "")
         elif field.message_type is not None and _has_inputs(field.message_type):
-            for _, element in _elements(field, value, ""):
+            for _, element in elements_of(field, value, ""):
                 _inline_texts(element)
 
 
@@ -225,7 +148,7 @@ def replace_inputs(message: Message, replacement: Callable[[str], Sequence[str]]
     """Put in place of each source of a message what it stands for: of a single field one text, in a list any number."""
     for field, value in message.ListFields():
         if field.message_type is not None and _has_inputs(field.message_type):
-            for _, element in _elements(field, value, ""):
+            for _, element in elements_of(field, value, ""):
                 replace_inputs(element, replacement)
         elif _is_source(field):
             texts = [text for old in (value if field.is_repeated else [value]) for text in replacement(old)]
@@ -238,8 +161,8 @@ def replace_inputs(message: Message, replacement: Callable[[str], Sequence[str]]
 
 def most_items(message: Message) -> dict[str, int]:
     """Return, for each list of sources that a message has itself, how many it may have (0: any number)."""
-    lists = (field for field in message.DESCRIPTOR.fields if field.is_repeated and _field_rules(field).input)
-    return {field.name: _field_rules(field).max_items for field in lists}
+    lists = (field for field in message.DESCRIPTOR.fields if field.is_repeated and field_rules(field).input)
+    return {field.name: field_rules(field).max_items for field in lists}
 
 
 def distinct_inputs(message: Message) -> list[tuple[str, list[str]]]:
@@ -253,7 +176,7 @@ def distinct_inputs(message: Message) -> list[tuple[str, list[str]]]:
     return [(text, found) for (text, _), found in paths.items()]
 
 
-def _elements(field: Field, value: Any, name: str) -> Iterator[tuple[str, Any]]:
+def elements_of(field: Field, value: Any, name: str) -> Iterator[tuple[str, Any]]:
     """Yield the path and the value of each element of a list, or of the one value; none of a map."""
     if not field.is_repeated:
         yield name, value
@@ -261,20 +184,20 @@ def _elements(field: Field, value: Any, name: str) -> Iterator[tuple[str, Any]]:
         yield from ((f"{name}[{index}]", element) for index, element in enumerate(value))
 
 
-def _batch(message: Message) -> tuple[str, Any]:
+def batch_of(message: Message) -> tuple[str, Any]:
     """Return the name and the elements of the batch field; "" and () for a message without one."""
-    names = (field.name for field in message.DESCRIPTOR.fields if _field_rules(field).batch)
+    names = (field.name for field in message.DESCRIPTOR.fields if field_rules(field).batch)
     return next(((name, getattr(message, name)) for name in names), ("", ()))
 
 
 def _is_source(field: Field) -> bool:
     """Return True for a field whose text names a source, or is one."""
-    rules = _field_rules(field)
+    rules = field_rules(field)
     return bool(rules.input or rules.text_of)
 
 
 # Cached, as there may be 50,000 elements of one kind in a request, and the descriptors are few.
 @functools.cache
-def _field_rules(field: Field) -> options_pb2.FieldRules:
+def field_rules(field: Field) -> options_pb2.FieldRules:
     rules: options_pb2.FieldRules = field.GetOptions().Extensions[options_pb2.field]
     return rules

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from servicekit.backoff import Backoff
 
+CODEC_BUSY = Backoff(first_seconds=0.5, max_seconds=2.0)
 ORIGIN_BUSY = Backoff(first_seconds=2.0, max_seconds=60.0)
 
 
@@ -36,6 +37,10 @@ class JobPolicy:
     origin_busy: Backoff = ORIGIN_BUSY
     # How long a task waits for another encoder than the one that failed it, while others are there and busy.
     elsewhere_seconds: float = 300.0
+    # Before a task comes again whose codec no free encoder makes; and how long it waits for one while only others are
+    # there.
+    codec_busy: Backoff = CODEC_BUSY
+    codec_wait_seconds: float = 600.0
     # Between two looks for old records, for jobs that are in no queue, and for runs that nobody follows.
     recover_seconds: float = 60.0
     # For the record of a result, while the store does not answer.

@@ -27,12 +27,13 @@ class SlotLease:
     pool: Pool
     member: PoolMember | None
     unfit: Collection[str] = ()
+    codec: str = ""
     was_given_back: bool = False
 
     @classmethod
-    def of(cls, pool: Pool, unfit: Collection[str] = ()) -> "SlotLease":
+    def of(cls, pool: Pool, unfit: Collection[str] = (), codec: str = "") -> "SlotLease":
         """Lease the best free slot, if there is one; see Pool.lease."""
-        return cls(pool, pool.try_lease(unfit), unfit)
+        return cls(pool, pool.try_lease(unfit, codec), unfit, codec)
 
     @property
     def encoder_name(self) -> str:
@@ -56,7 +57,7 @@ class SlotLease:
         while True:
             try:
                 async with asyncio.timeout(READY_CHECK_SECONDS):
-                    return await self.pool.lease(self.unfit)
+                    return await self.pool.lease(self.unfit, self.codec)
             except TimeoutError as error:
                 if not self.pool.ready or asyncio.get_running_loop().time() > deadline:
                     raise EncoderBusy("No slot of an encoder got free for the task.") from error
@@ -124,7 +125,7 @@ class Preparation:
         fetched: dict[str, Callable[[], Opened]] = {}
         for entry in inputs:
             try:
-                source = await self.prefetcher.fetch(entry.source, stack)
+                source = await self.prefetcher.fetch(entry.open, stack)
             except OriginBusy:
                 raise
             except ServiceError as error:

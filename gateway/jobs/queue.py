@@ -1,6 +1,7 @@
 """The queue of tasks: one message a task, named "<job>.<index>"."""
 
 import contextlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import structlog
@@ -53,11 +54,12 @@ class TaskQueue:
 
     queue: WorkQueue
 
-    async def put(self, job: Job) -> int:
-        """Queue every task of the job that can be done and is not queued yet; return how many were queued."""
+    async def put(self, job: Job, indexes: Iterable[int] | None = None) -> int:
+        """Queue every task of the job, or of these, that can be done and is not queued yet; return how many were
+        queued."""
         put = 0
-        for index, task in enumerate(job.tasks):
-            if task.status is Status.IN_PROGRESS or job.is_ready(index):
+        for index in range(len(job.tasks)) if indexes is None else indexes:
+            if job.tasks[index].status is Status.IN_PROGRESS or job.is_ready(index):
                 put += await self.queue.put(TaskRef(job.id, index).key)
         return put
 

@@ -9,6 +9,7 @@ from apigpu.encoder.v1 import encoder_pb2
 from gateway.assets.record import PREFIX, clean_filename, name_for_type, parse_name
 from gateway.assets.store import AssetStore, AssetWriter
 from gateway.jobs import model
+from gateway.workers.base import is_without_result
 from servicekit.errors import DataLoss, ServiceError
 from servicekit.tasks import run_to_completion
 
@@ -46,9 +47,12 @@ class TaskResults:
         await self._begin(checked_filename(name), content_type)
 
     async def commit(self, summary: encoder_pb2.Summary) -> model.Result:
-        """Make assets of all results. Raises DataLoss when they are not what the summary says; none is kept then."""
+        """Make assets of all results, if there are any beside further tasks. Raises DataLoss when they are not what the
+        summary says; none is kept then."""
         if len(summary.files) != len(self._writers) - 1:
             raise DataLoss("The results are not those that the encoder's summary names.", reason="FILES_MISMATCH")
+        if is_without_result(summary) and not self._writers[0].checksum.size_bytes:
+            return stored_result(summary, "", ())
         name = name_for_type(self.filename, summary.content_type)
         self._writers[0].rename(name, summary.content_type)
         announced = [(summary.size_bytes, summary.sha256), *((file.size_bytes, file.sha256) for file in summary.files)]
@@ -67,12 +71,14 @@ class TaskResults:
 
 
 def stored_result(summary: encoder_pb2.Summary, asset_id: str, file_ids: Sequence[str]) -> model.Result:
-    """Return the results of a summary as the record names them. Raises DataLoss for a summary of other results."""
+    """Return the results of a summary as the record names them ("": there is none). Raises DataLoss for a summary of
+    other results."""
     if len(file_ids) != len(summary.files):
         raise DataLoss("The results are not those that the worker's summary names.", reason="FILES_MISMATCH")
     return model.Result(
-        asset=PREFIX + asset_id,
+        asset=PREFIX + asset_id if asset_id else "",
         frames=summary.frames,
+        duration_seconds=round(summary.duration_seconds, 6),
         codec=summary.codec,
         codec_reason=summary.codec_reason,
         warnings=tuple(model.ResultWarning(w.reason, w.message, dict(w.metadata)) for w in summary.warnings),
@@ -86,7 +92,8 @@ def stored_result(summary: encoder_pb2.Summary, asset_id: str, file_ids: Sequenc
 
 async def delete_result(assets: AssetStore, result: model.Result) -> None:
     """Delete the assets of a result that no record names."""
-    await delete_assets(assets, [parse_name(name) for name in (result.asset, *(file.asset for file in result.files))])
+    names = (result.asset, *(file.asset for file in result.files))
+    await delete_assets(assets, [parse_name(name) for name in names if name])
 
 
 async def delete_assets(assets: AssetStore, ids: Sequence[str]) -> None:

@@ -18,8 +18,9 @@ from servicekit.errors import InvalidArgument, NotFound
 
 class IndexEntry(NamedTuple):
     """Status of a job, how many of its tasks wait for an encoder, by operation, and how many run; whether it is a
-    graph, and has results that are to be deleted; the encoders that failed its tasks by a fault of their own, by index
-    of the task; and the origin of its webhook, if there may be something left to be told to it ("": none)."""
+    graph, and has results that are to be deleted; by index of the task, the encoders that failed it by a fault of their
+    own, and the codec that it must be made with; and the origin of its webhook, if there may be something left to be
+    told to it ("": none)."""
 
     status: Status
     waiting: Mapping[str, int]
@@ -27,6 +28,7 @@ class IndexEntry(NamedTuple):
     is_graph: bool = False
     has_intermediates: bool = False
     unfit: Mapping[int, tuple[UnfitEncoder, ...]] = {}
+    codecs: Mapping[int, str] = {}
     webhook_origin: str = ""
 
     @classmethod
@@ -34,9 +36,10 @@ class IndexEntry(NamedTuple):
         """Return what the index knows of a job."""
         waiting = Counter(job.kind(index) for index in range(len(job.tasks)) if job.is_ready(index))
         unfit = {index: task.unfit for index, task in enumerate(job.tasks) if task.unfit}
+        codecs = {index: task.needs_codec for index, task in enumerate(job.tasks) if task.needs_codec}
         origin = job.webhook.origin if job.webhook and not job.webhook.is_settled else ""
         running = job.count(Status.IN_PROGRESS)
-        return cls(job.status, waiting, running, job.graph, bool(job.intermediates), unfit, origin)
+        return cls(job.status, waiting, running, job.graph, bool(job.intermediates), unfit, codecs, origin)
 
 
 NOTHING = IndexEntry(Status.CANCELLED, {}, 0)
@@ -114,6 +117,10 @@ class JobIndex:
         found = self._known.get(job_id, NOTHING).unfit.get(index, ())
         return [entry.encoder for entry in found if entry.failed_at > since]
 
+    def codec(self, job_id: str, index: int) -> str:
+        """Return the codec that a task must be made with; "" for any."""
+        return self._known.get(job_id, NOTHING).codecs.get(index, "")
+
     def is_waiting(self, job_id: str) -> bool:
         """Return True for a job that no encoder has begun."""
         return self._known.get(job_id, NOTHING).status is Status.IN_QUEUE
@@ -164,10 +171,15 @@ class JobStore(Records[Job]):
     async def add(self, job: Job) -> None:
         """Write a new job; on return it is on disk. Raise InvalidArgument for one that is too large, Aborted for an id
         that there is already."""
+        data = self.check_size(job)
+        self.note(job.id, job, await self.bucket.create(job.id, data))
+
+    def check_size(self, job: Job) -> bytes:
+        """Return the job as it is stored. Raise InvalidArgument for one that is too large, or may become so."""
         data = to_json(job)
         if len(data) + GROWTH_BYTES * len(job.tasks) > self.bucket.max_value_bytes:
             raise InvalidArgument("The request is too large to be kept as one job; send several.", reason="TOO_LARGE")
-        self.note(job.id, job, await self.bucket.create(job.id, data))
+        return data
 
     async def get(self, key: str) -> Job:
         """Return the job as the store has it."""

@@ -7,6 +7,7 @@ the result is still needed. Once the ticket is dropped, all answer 410. Source: 
 import contextlib
 import re
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 from starlette.datastructures import Headers, QueryParams
@@ -19,10 +20,10 @@ from gateway.assets.transfers import Transfer, TransferSlots
 from gateway.rest.digests import announced_sha256
 from gateway.rest.request import end_response, receive_body, send_body, start_response, while_connected
 from gateway.rest.status import Gone, MethodNotAllowed
-from gateway.sources import Sources
+from gateway.sources import Source, Sources
 from gateway.workers.base import about, empty
 from gateway.workers.tickets import AttemptTicket, Tickets
-from servicekit.chunks import rechunk
+from servicekit.chunks import HOLE, rechunk
 from servicekit.errors import AlreadyExists, DataLoss, InvalidArgument, NotFound, ServiceError, Unavailable
 
 IDLE_SECONDS = 60.0
@@ -80,20 +81,25 @@ class WorkerInputs:
         if scope["method"] != "GET":
             raise MethodNotAllowed(scope["method"], "A link to an input", ["GET"])
         ticket, number = await self.links.ticket(scope), scope["path_params"]["number"]
-        field, source = ticket.inputs[number]  # the signature covers the number
+        field, name = ticket.inputs[number]  # the signature covers the number
+        sources = self.links.sources
+        opened = sources.open_outline(name) if number in ticket.outlines else sources.open(name)
         async with self.links.transfers.acquire(ticket.id) as transfer:
-            await while_connected(receive, self._send(field, source, send, transfer))
+            await while_connected(receive, self._send(field, opened, send, transfer))
 
-    async def _send(self, field: str, name: str, send: Send, transfer: Transfer) -> None:
+    async def _send(
+        self, field: str, opened: AbstractAsyncContextManager[Source], send: Send, transfer: Transfer
+    ) -> None:
         try:
-            async with self.links.sources.open(name) as source:
+            async with opened as source:
                 chunks = source.chunks()
                 first = await anext(chunks, b"")  # before the response starts: an error has a status of its own
                 if not first:
                     raise empty()
-                size = [] if source.size_bytes is None else [("content-length", str(source.size_bytes))]
+                size = [] if source.sent_bytes is None else [("content-length", str(source.sent_bytes))]
+                hole = [(HOLE, str(source.hole))] if source.hole else []
                 charset = f"; charset={source.charset}" if source.charset else ""
-                await start_response(send, 200, [("content-type", UNTYPED + charset), *size])
+                await start_response(send, 200, [("content-type", UNTYPED + charset), *size, *hole])
                 await transfer.send(send_body(send, first, self.stall_seconds), len(first))
                 async for data in chunks:
                     await transfer.send(send_body(send, data, self.stall_seconds), len(data))

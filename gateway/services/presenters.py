@@ -14,7 +14,7 @@ from gateway.assets.links import LinkSigner
 from gateway.assets.record import parse_name
 from gateway.assets.store import StoredAsset
 from gateway.fleet.billing import Cost, UsageInterval
-from gateway.jobs import model, operation
+from gateway.jobs import further, model, names, operation
 from gateway.jobs.model import Failure, Job, Status
 from servicekit.chunks import MAX_MESSAGE_BYTES
 from servicekit.errors import CODES, InvalidArgument
@@ -177,13 +177,12 @@ class Presenter:
 
     def _result(self, job: Job, index: int) -> dict[str, Any]:
         """Return the fields that every message with the results of a task has."""
-        task = job.tasks[index]
+        warnings, encoded = further.result_warnings(job, index), further.encoded_task(job, index)
+        encoding = video_pb2.Encoding(codec=encoded.codec, reason=encoded.codec_reason) if encoded.codec else None
         return {
-            "asset": task.asset,
-            "warnings": [
-                video_pb2.Warning(reason=w.reason, message=w.message, metadata=w.metadata) for w in task.warnings
-            ],
-            "encoding": video_pb2.Encoding(codec=task.codec, reason=task.codec_reason) if task.codec else None,
+            "asset": job.tasks[index].asset,
+            "warnings": [video_pb2.Warning(reason=w.reason, message=w.message, metadata=w.metadata) for w in warnings],
+            "encoding": encoding,
             "files": [
                 video_pb2.File(
                     name=file.name,
@@ -191,16 +190,23 @@ class Presenter:
                     asset=file.asset,
                     content_type=file.content_type,
                 )
-                for file in model.result_files(job, index)
+                for file in names.result_files(job, index)
             ],
+            **_scenes(job, index),
         }
 
     def _url(self, job: Job, index: int) -> str:
         asset = job.tasks[index].asset
-        return self._link(asset, model.result_name(job, index)) if asset else ""
+        return self._link(asset, names.result_name(job, index)) if asset else ""
 
     def _link(self, asset: str, filename: str) -> str:
         return self.base_url + self.links.sign_file(parse_name(asset), filename)
+
+
+def _scenes(job: Job, index: int) -> dict[str, Any]:
+    """Return the length of a film of scenes, and when each of them is seen; nothing of any other result."""
+    scenes = further.scenes(job, index)
+    return {"duration": job.tasks[index].duration_seconds, "scenes": scenes} if scenes else {}
 
 
 def _stats(job: Job, cost: video_pb2.Cost | None, now: float) -> video_pb2.Stats:
@@ -225,5 +231,9 @@ def _failure(failure: Failure | None) -> video_pb2.Failure | None:
     if failure is None:
         return None
     return video_pb2.Failure(
-        code=failure.code, status=CODES[failure.code].name, message=failure.message, reason=failure.reason
+        code=failure.code,
+        status=CODES[failure.code].name,
+        message=failure.message,
+        reason=failure.reason,
+        fields=dict(failure.fields),
     )

@@ -1,23 +1,21 @@
 """How far a job is, over all its tasks."""
 
 from apigpu.v1 import jobs_pb2 as pb2
-from gateway.jobs.model import Job, Status
+from gateway.jobs.model import Job, Status, Task
 from gateway.jobs.progress import Phase, TaskProgress
 
 
 def total_progress(job: Job, running: dict[int, TaskProgress]) -> pb2.Progress:
-    """Return the progress of all tasks. Those that have not begun count as the average of those that have."""
-    done, totals, fps = 0, [], 0.0
-    for index, task in enumerate(job.tasks):
-        if task.status.is_terminal:
-            done += task.frames
-            totals.append(task.frames)
-        elif task.status is Status.IN_PROGRESS and index in running:
-            done += running[index].frames_done
-            fps += running[index].fps
-            if running[index].frames_total:
-                totals.append(running[index].frames_total)
-    known = round(sum(totals) / len(totals) * len(job.tasks)) if totals else 0
+    """Return the progress of all tasks. One whose number of frames is not known counts as the average of the others."""
+    counted = [index for index, task in enumerate(job.tasks) if _makes_frames(task)]
+    begun = {
+        index: running[index] for index in counted if index in running and job.tasks[index].status is Status.IN_PROGRESS
+    }
+    totals = [total for index in counted if (total := _frames_total(job.tasks[index], begun.get(index))) is not None]
+    done = sum(job.tasks[index].frames for index in counted if job.tasks[index].status.is_terminal)
+    done += sum(progress.frames_done for progress in begun.values())
+    fps = sum(progress.fps for progress in begun.values())
+    known = round(sum(totals) / len(totals) * len(counted)) if totals else 0
     progress = pb2.Progress(
         frames_done=done,
         frames_total=max(known, done),
@@ -25,10 +23,23 @@ def total_progress(job: Job, running: dict[int, TaskProgress]) -> pb2.Progress:
         processed=job.count(Status.COMPLETED),
         total=len(job.tasks),
         phase=pb2.Phase.Value(furthest_phase(job, running)),
+        rented=len({interval.instance for interval in job.usage if interval.ended_at is None}),
     )
     if fps > 0 and known:
         progress.seconds_left = round(max(0, known - done) / fps, 1)
     return progress
+
+
+def _makes_frames(task: Task) -> bool:
+    """Return True for a task whose frames count: not for one that planned, or that joins what others made."""
+    return bool(task.frames_planned) or (task.planner is None and task.answer is None)
+
+
+def _frames_total(task: Task, latest: TaskProgress | None) -> int | None:
+    """Return how many frames a task makes; None where that is not known."""
+    if task.status.is_terminal:
+        return task.frames
+    return task.frames_planned or (latest.frames_total if latest else 0) or None
 
 
 def furthest_phase(job: Job, running: dict[int, TaskProgress]) -> Phase:

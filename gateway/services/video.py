@@ -67,6 +67,7 @@ class VideoService:
 def _error(job_id: str, failure: Any) -> ServiceError:
     if failure is None:
         return Cancelled(f"Job {job_id} was cancelled.", reason="JOB_CANCELLED", metadata={"job_id": job_id})
-    error = from_code(failure.code, failure.message, reason=failure.reason or "JOB_FAILED")
+    reason = failure.reason or "JOB_FAILED"
+    error = from_code(failure.code, failure.message, reason=reason, fields=dict(failure.fields))
     error.metadata["job_id"] = job_id
     return error

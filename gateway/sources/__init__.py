@@ -1,6 +1,7 @@
 """Sources: the files that `url_…` fields name, wherever they are, opened and read as streams."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -9,7 +10,9 @@ from gateway.assets.links import LinkSigner
 from gateway.assets.record import PREFIX, parse_name
 from gateway.assets.store import AssetStore, StoredAsset
 from gateway.sources import inline, urls
-from gateway.sources.fetch import Fetcher, Source
+from gateway.sources.fetch import Fetcher
+from gateway.sources.opened import Chunks, Source
+from gateway.sources.outline import outlined
 from servicekit.chunks import CHUNK_BYTES
 
 __all__ = ["Source", "Sources"]
@@ -50,6 +53,12 @@ class Sources:
         asset_id = self.asset_id(source)
         return self._open_asset(asset_id) if asset_id else self.fetcher.open(source)
 
+    @asynccontextmanager
+    async def open_outline(self, source: str) -> AsyncIterator[Source]:
+        """Open the source, as `open` does; of a large one an outline, where there is a way to read its end alone."""
+        async with self.open(source) as whole, contextlib.AsyncExitStack() as stack:
+            yield await outlined(whole, stack)
+
     def asset_id(self, source: str) -> str | None:
         """Return the id of the asset that the text names or links to; None for what is to be fetched."""
         if source.startswith(PREFIX):
@@ -62,4 +71,9 @@ class Sources:
     @asynccontextmanager
     async def _open_asset(self, asset_id: str) -> AsyncIterator[Source]:
         asset = await self.assets.describe(asset_id)
-        yield Source(asset.filename, asset.size_bytes, lambda: self.assets.read(asset.id), asset.charset)
+
+        @asynccontextmanager
+        async def tail(start: int) -> AsyncIterator[Chunks]:
+            yield lambda: self.assets.read(asset.id, start)
+
+        yield Source(asset.filename, asset.size_bytes, lambda: self.assets.read(asset.id), asset.charset, tail=tail)

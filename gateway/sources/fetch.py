@@ -6,9 +6,11 @@ resolves differently the second time gains nothing. TLS is verified against the 
 
 import asyncio
 import contextlib
+import functools
+import re
 import ssl
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
@@ -18,6 +20,7 @@ from gateway.assets.record import clean_filename
 from gateway.sources import coding, disposition, http_get, urls
 from gateway.sources.guard import AddressGuard, Endpoint, OriginBusy, OwnEndpoints, Resolve, resolve_by_system
 from gateway.sources.http_get import OriginResponse, SpeedLimit, Target
+from gateway.sources.opened import Chunks, Source
 from servicekit import media_types
 from servicekit.chunks import rechunk
 from servicekit.config import Network
@@ -67,6 +70,8 @@ STATUSES: dict[int, tuple[type[ServiceError], str]] = {
 }
 SERVER_FAILED = (Unavailable, "failed at its server; try again later")
 REFUSED = (FailedPrecondition, "was refused; is the link still valid?")
+# Of a weak one (W/) the same may stand for other bytes.
+STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]{0,200}"')
 # Reasons of errors that are about the server of a source.
 ORIGIN_REASONS = ("FETCH_FAILED", "FETCH_REFUSED", "FETCH_TOO_SLOW")
 # A download must be so fast, on average, that it would end within this many times the time that it has.
@@ -85,18 +90,6 @@ class FetchLimits:
     allow_cidrs: tuple[Network, ...] = ()
     min_bytes_per_second: float = 1024.0
     max_per_origin: int = 24
-
-
-@dataclass(frozen=True)
-class Source:
-    """An open source, whose bytes can be read once: its filename, without folders, may be empty; its size is None where
-    it is not known beforehand; `charset` is what its server, or who uploaded it, calls its encoding. `chunks` yields
-    the bytes in chunks of CHUNK_BYTES, except the last one, and raises ServiceError if they end too early."""
-
-    filename: str
-    size_bytes: int | None
-    chunks: Callable[[], AsyncIterator[bytes]]
-    charset: str = ""
 
 
 def _content_coding(url: httpx.URL, answer: OriginResponse) -> str:
@@ -170,7 +163,29 @@ class Fetcher:
                 sent = self._parts(target, answer, size_bytes, deadline)
                 return self._unpacked(target, sent, coding.Unpacker(packing)) if packing else sent
 
-            yield Source(filename, None if packing else size_bytes, lambda: rechunk(parts()), charset)
+            tail = None
+            if answer.header("accept-ranges").strip().lower() == "bytes" and size_bytes and not packing:
+                tail = functools.partial(self._open_tail, target, answer.header("etag"), size_bytes, deadline)
+            yield Source(filename, None if packing else size_bytes, lambda: rechunk(parts()), charset, tail=tail)
+
+    @asynccontextmanager
+    async def _open_tail(
+        self, url: httpx.URL, etag: str, size_bytes: int, deadline: float, start: int
+    ) -> AsyncIterator[Chunks | None]:
+        """Request what begins at `start`, over a connection of its own; yield None where the server sends, or the file
+        has become, something else."""
+        wanted = [f"Range: bytes={start}-{size_bytes - 1}"]
+        wanted += [f"If-Range: {etag}"] if STRONG_ETAG.fullmatch(etag) else []
+        async with contextlib.AsyncExitStack() as stack:
+            answer = None
+            with contextlib.suppress(ServiceError), http_errors(url):
+                async with _until(url, deadline):
+                    answer = await self._get(url, stack, wanted)
+            came = f"bytes {start}-{size_bytes - 1}/{size_bytes}"
+            if answer is None or (answer.status, answer.header("content-range").strip()) != (206, came):
+                yield None
+            else:
+                yield lambda: rechunk(self._parts(url, answer, size_bytes - start, deadline))
 
     async def _parts(
         self, url: httpx.URL, answer: OriginResponse, size_bytes: int | None, deadline: float
@@ -230,24 +245,28 @@ class Fetcher:
         text = f"{urls.redact(url)} redirects more than {MAX_REDIRECTS} times; give the URL that it leads to."
         raise FailedPrecondition(text, reason="TOO_MANY_REDIRECTS")
 
-    async def _get(self, url: httpx.URL, stack: contextlib.AsyncExitStack) -> OriginResponse:
+    async def _get(
+        self, url: httpx.URL, stack: contextlib.AsyncExitStack, wanted: Sequence[str] = ()
+    ) -> OriginResponse:
         """Return the answer of the first address that accepts a connection; the stack closes it."""
         checked = await self.guard.check(url)
         for address in checked[:-1]:
             try:
-                return await self._ask(url, str(address), stack)
+                return await self._ask(url, str(address), stack, wanted)
             except http_get.ConnectFailed:
                 continue
-        return await self._ask(url, str(checked[-1]), stack)
+        return await self._ask(url, str(checked[-1]), stack, wanted)
 
-    async def _ask(self, url: httpx.URL, address: str, stack: contextlib.AsyncExitStack) -> OriginResponse:
+    async def _ask(
+        self, url: httpx.URL, address: str, stack: contextlib.AsyncExitStack, wanted: Sequence[str]
+    ) -> OriginResponse:
         port = url.port or urls.SCHEMES[url.scheme]
         tls, name = self.tls if url.scheme == "https" else None, url.raw_host.decode("ascii").rstrip(".")
         async with contextlib.AsyncExitStack() as attempt:
             attempt.enter_context(self._place(url, (address, port)))
             opened = OriginResponse.open(
                 Target(address, port, tls, name),
-                _request(url),
+                _request(url, wanted),
                 connect_seconds=self._limits.connect_seconds,
                 head_seconds=self._limits.idle_seconds,
             )
@@ -283,7 +302,7 @@ def _browser_trust() -> ssl.SSLContext:
     return context
 
 
-def _request(url: httpx.URL) -> bytes:
+def _request(url: httpx.URL, wanted: Sequence[str]) -> bytes:
     lines = (
         f"GET {url.raw_path.decode('ascii')} HTTP/1.1",
         f"Host: {url.netloc.decode('ascii')}",
@@ -291,6 +310,7 @@ def _request(url: httpx.URL) -> bytes:
         "Accept: */*",
         "Accept-Encoding: identity",
         "Connection: close",
+        *wanted,
         "",
         "",
     )

@@ -7,9 +7,9 @@ import asyncio
 import contextlib
 import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gateway.sources import Source, Sources, urls
@@ -31,9 +31,8 @@ STALE_SECONDS = 20.0
 class PrefetchedSource:
     """What was fetched of a source, and its download, unless that is at its end."""
 
-    text: str
     source: Source
-    sources: Sources
+    open_anew: Callable[[], AbstractAsyncContextManager[Source]]
     file: "tempfile.SpooledTemporaryFile[bytes]"
     rest: AsyncIterator[bytes] | None
     size_bytes: int
@@ -43,11 +42,13 @@ class PrefetchedSource:
     async def open(self) -> AsyncIterator[Source]:
         """Open it, as Sources.open does."""
         if self.rest is not None and time.monotonic() - self.fetched_at > STALE_SECONDS:
-            async with self.sources.open(self.text) as anew:
+            async with self.open_anew() as anew:
                 yield anew
             return
-        size_bytes = self.size_bytes if self.rest is None else self.source.size_bytes
-        yield Source(self.source.filename, size_bytes, self._chunks, self.source.charset)
+        is_whole = self.rest is None and self.source.hole is None
+        yield replace(
+            self.source, size_bytes=self.size_bytes if is_whole else self.source.size_bytes, chunks=self._chunks
+        )
 
     async def _chunks(self) -> AsyncIterator[bytes]:
         self.file.seek(0)
@@ -86,24 +87,27 @@ class Prefetcher:
         """Return host and port of a source that is remote. Raises InvalidArgument."""
         return urls.parse(text).netloc.decode("ascii")
 
-    async def fetch(self, text: str, stack: contextlib.AsyncExitStack) -> PrefetchedSource:
-        """Fetch the beginning of a source, which the stack lets go of. Raises what Sources.open and its chunks do."""
+    async def fetch(
+        self, opened: Callable[[], AbstractAsyncContextManager[Source]], stack: contextlib.AsyncExitStack
+    ) -> PrefetchedSource:
+        """Fetch the beginning of a source that `opened` opens, which the stack lets go of. Raises what Sources.open and
+        its chunks do."""
         async with contextlib.AsyncExitStack() as download:
-            source = await download.enter_async_context(self.sources.open(text))
+            source = await download.enter_async_context(opened())
             file = stack.enter_context(self._file())
             rest, size_bytes = source.chunks(), 0
-            is_small = source.size_bytes is None or source.size_bytes <= self.max_small_bytes
+            is_small = source.sent_bytes is None or source.sent_bytes <= self.max_small_bytes
             most_bytes = self.max_small_bytes if is_small else FIRST_PART_BYTES
             while size_bytes < most_bytes and self._has_room(size_bytes):
                 data = await anext(rest, None)
                 if data is None:
-                    return PrefetchedSource(text, source, self.sources, file, None, size_bytes)
+                    return PrefetchedSource(source, opened, file, None, size_bytes)
                 stack.callback(self._let_go, len(data))
                 self.held_bytes += len(data)
                 size_bytes += len(data)
                 await self._write(file, data, size_bytes)
             stack.push_async_callback(download.pop_all().aclose)
-            return PrefetchedSource(text, source, self.sources, file, rest, size_bytes)
+            return PrefetchedSource(source, opened, file, rest, size_bytes)
 
     async def _write(self, file: "tempfile.SpooledTemporaryFile[bytes]", data: bytes, size_bytes: int) -> None:
         if size_bytes <= MAX_MEMORY_BYTES:

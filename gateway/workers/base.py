@@ -37,29 +37,35 @@ class EncoderRefuses(EncoderBusy):
 @dataclass(frozen=True)
 class Input:
     """An input of a task: the path of its field, the text that names its source, how to open it when its turn comes,
-    and the paths of other fields with the same source."""
+    the paths of other fields with the same source, and whether what is opened may be an outline."""
 
     field: str
     source: str
     open: Callable[[], Opened]
     also: tuple[str, ...] = ()
+    is_outline: bool = False
 
 
 @dataclass(frozen=True)
 class EncodeJob:
-    """One task as an encoder sees it. `id` is the same for every attempt; `filename` is that of the result."""
+    """One task as an encoder sees it. `id` is the same for every attempt; `filename` is that of the result. A further
+    task is a `part` in place of an operation, and may have a `codec` that it must be made with."""
 
     id: str
-    operation: video_pb2.Operation
+    operation: video_pb2.Operation | None
     inputs: Sequence[Input]
     filename: str = ""
     # Further results that it may have.
     max_files: int = 0
+    part: bytes = b""
+    codec: str = ""
 
     def message(self) -> encoder_pb2.Task:
         """Return the task as encoders are sent it."""
-        inputs = [encoder_pb2.Input(field=entry.field, also=entry.also) for entry in self.inputs]
-        return encoder_pb2.Task(id=self.id, operation=self.operation, inputs=inputs)
+        inputs = [
+            encoder_pb2.Input(field=entry.field, also=entry.also, is_outline=entry.is_outline) for entry in self.inputs
+        ]
+        return encoder_pb2.Task(id=self.id, operation=self.operation, inputs=inputs, part=self.part, codec=self.codec)
 
 
 @dataclass(frozen=True)
@@ -137,6 +143,11 @@ class ResumableEncoder(Encoder, Protocol):
 
     async def abandon(self, task_id: str, result: str) -> None:
         """End what still runs for a task that has ended, and delete any result but `result` ("assets/…" or "")."""
+
+
+def is_without_result(summary: encoder_pb2.Summary) -> bool:
+    """Return True for the summary of a task that answers with further tasks, and has no result of its own."""
+    return bool(summary.further) and not summary.size_bytes
 
 
 def shown_name(field: str) -> str:

@@ -57,6 +57,7 @@ FAULTS: dict[str, Verdict] = {
     # Its machine fails.
     "CODEC_FAILED": WORKER_FAULT,
     "NVDEC_FAILED": WORKER_FAULT,
+    "CODEC_MISSING": WORKER_FAULT,
     "SESSION_LIMIT": WORKER_FAULT,
     "KILLED": WORKER_FAULT,
     "PLANNING_LOST": WORKER_FAULT,
@@ -69,6 +70,7 @@ FAULTS: dict[str, Verdict] = {
     "SIZE_MISMATCH": WORKER_FAULT,
     # It is of another version, or does not know this gateway.
     "BAD_TASK": WORKER_FAULT,
+    "UNKNOWN_PART": WORKER_FAULT,
     "BAD_LINK": WORKER_FAULT,
     "BAD_HEADER": WORKER_FAULT,
     "BAD_DIGEST": WORKER_FAULT,
@@ -107,6 +109,11 @@ FAULTS: dict[str, Verdict] = {
     "TOO_MUCH_WORK": TASK_FAULT,
     "TASK_TIMEOUT": TASK_FAULT,
     "UNKNOWN_OPERATION": TASK_FAULT,
+    # The parts of a film that other tasks made.
+    "BAD_PART": TASK_FAULT,
+    "PIECES_DIFFER": TASK_FAULT,
+    # It is tried again with whole inputs, where it was not yet.
+    "OUTLINE_TOO_SMALL": TASK_FAULT,
     # FFmpeg fails for an unknown reason, as a rule over its input.
     "FFMPEG_FAILED": TASK_FAULT,
 }

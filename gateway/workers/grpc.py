@@ -8,6 +8,7 @@ import grpc
 import structlog
 
 from apigpu.encoder.v1 import encoder_pb2, encoder_pb2_grpc
+from gateway.sources.outline import placed
 from gateway.workers.base import EncodeJob, EncoderBusy, EncoderLost, Events, Input, InputFailed, Outcome, about, empty
 from gateway.workers.faults import reported
 from gateway.workers.pool import Pool
@@ -164,9 +165,10 @@ async def _input_requests(index: int, entry: Input) -> AsyncIterator[encoder_pb2
     checksum = Checksum()
     async with entry.open() as source:
         charset = source.charset
-        async for data in source.chunks():
+        async for offset, data in placed(source):
             checksum.add(data)
-            yield encoder_pb2.EncodeRequest(chunk=encoder_pb2.InputChunk(input=index, data=data))
+            chunk = encoder_pb2.InputChunk(input=index, data=data, offset=offset if entry.is_outline else 0)
+            yield encoder_pb2.EncodeRequest(chunk=chunk)
     if not checksum.size_bytes:
         raise empty()
     end = encoder_pb2.InputEnd(input=index, size_bytes=checksum.size_bytes, sha256=checksum.sha256, charset=charset)

@@ -34,6 +34,8 @@ class PoolMember:
     busy: int = 0
     resting: bool = False
     removed: bool = False
+    # Names of the codecs that work there; none where the encoder does not tell.
+    codecs: frozenset[str] = frozenset()
     # Unix seconds.
     answered_at: float | None = None
     polling: asyncio.Task[None] | None = field(default=None, repr=False)
@@ -42,6 +44,10 @@ class PoolMember:
     def free(self) -> int:
         """Slots that can be leased now."""
         return self.slots - self.used if self.ready and not self.resting and not self.removed else 0
+
+    def makes(self, codec: str) -> bool:
+        """Return True unless it is known that the codec ("": any) does not work there."""
+        return not codec or not self.codecs or codec in self.codecs
 
     @property
     def instance_id(self) -> str:
@@ -58,6 +64,9 @@ class Pool:
         self._changed = asyncio.Event()
         # Callers of `lease` that wait.
         self._waiting = 0
+        # By codec, when (monotonic) an encoder last answered that makes it; and since when encoders are polled.
+        self._made_at: dict[str, float] = {}
+        self._began_at = time.monotonic()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def add(self, encoder: Encoder, *, rank: int = 0, is_rented: bool = False) -> None:
@@ -111,24 +120,31 @@ class Pool:
         while self._waiting or self._best_free() is None:
             await self._change()
 
-    async def lease(self, unfit: Collection[str] = ()) -> PoolMember:
+    async def lease(self, unfit: Collection[str] = (), codec: str = "") -> PoolMember:
         """Wait for a free slot, and return its member; the lowest rank first, then the encoder with the most free ones.
-        One of the encoders `unfit` for the task only where there are no others. The slot is to be released."""
+        One of the encoders `unfit` for the task only where there are no others, and none without the codec. The slot is
+        to be released."""
         self._waiting += 1
         try:
-            while (member := self.try_lease(unfit)) is None:
+            while (member := self.try_lease(unfit, codec)) is None:
                 await self._change()
             return member
         finally:
             self._waiting -= 1
             self._changed.set()
 
-    def try_lease(self, unfit: Collection[str] = ()) -> PoolMember | None:
+    def try_lease(self, unfit: Collection[str] = (), codec: str = "") -> PoolMember | None:
         """Lease the best free slot, as `lease` does; None without one."""
-        member = self._best_free(unfit if self._has_others(unfit) else ())
+        member = self._best_free(unfit if self._has_others(unfit, codec) else (), codec)
         if member is not None:
             member.used += 1
         return member
+
+    def seconds_without(self, codec: str) -> float:
+        """Return for how long there has been no encoder that makes the codec, though others are there; else 0."""
+        if not self.ready or any(member.ready and member.makes(codec) for member in self._members.values()):
+            return 0.0
+        return time.monotonic() - self._made_at.get(codec, self._began_at)
 
     async def _change(self) -> None:
         self._changed.clear()
@@ -147,11 +163,12 @@ class Pool:
         if member.removed and not member.used:
             self._spawn(member.encoder.close())
 
-    def _has_others(self, unfit: Collection[str]) -> bool:
-        return any(member.ready and name not in unfit for name, member in self._members.items())
+    def _has_others(self, unfit: Collection[str], codec: str) -> bool:
+        return any(member.ready and member.makes(codec) for name, member in self._members.items() if name not in unfit)
 
-    def _best_free(self, unfit: Collection[str] = ()) -> PoolMember | None:
-        free = [member for name, member in self._members.items() if member.free > 0 and name not in unfit]
+    def _best_free(self, unfit: Collection[str] = (), codec: str = "") -> PoolMember | None:
+        fit = [member for name, member in self._members.items() if name not in unfit and member.makes(codec)]
+        free = [member for member in fit if member.free > 0]
         return min(free, key=lambda member: (member.rank, -member.free), default=None)
 
     async def _end_rest(self, member: PoolMember) -> None:
@@ -178,6 +195,8 @@ class Pool:
         if not member.ready:
             log.info("encoder ready", encoder=name, slots=capacity.slots)
         member.ready, member.slots, member.busy = True, capacity.slots, capacity.busy
+        member.codecs = frozenset(codec.name for codec in capacity.codecs)
+        self._made_at.update(dict.fromkeys(member.codecs, time.monotonic()))
         member.answered_at = time.time()
 
     def _spawn(self, work: Coroutine[None, None, None]) -> "asyncio.Task[None]":

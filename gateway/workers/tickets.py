@@ -7,7 +7,7 @@ finds what runs already. Links without a ticket open no more, so a run that nobo
 import base64
 import contextlib
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from apigpu.encoder.v1 import encoder_pb2
 from gateway.assets.links import LinkSigner
@@ -16,6 +16,7 @@ from gateway.assets.store import AssetStore
 from gateway.jetstream.keyvalue import KeyValue
 from gateway.jetstream.records import Records
 from gateway.workers.base import EncodeJob, Input, InputFailed, about
+from servicekit.codec import SPARSE
 from servicekit.errors import Aborted, NotFound, ServiceError
 
 
@@ -33,6 +34,8 @@ class AttemptTicket:
     is_closed: bool = False
     # Further results that may be put.
     max_files: int = 0
+    # Of the inputs, by number, those that may be outlines.
+    outlines: tuple[int, ...] = field(default=(), metadata=SPARSE)
 
     def file_id(self, number: int) -> str:
         """Return the asset id of the further result `number`, from 0: as hard to guess as `asset_id`."""
@@ -48,7 +51,8 @@ class AttemptTicket:
     def new(cls, job: EncodeJob) -> "AttemptTicket":
         """Make a ticket for the next attempt of the task."""
         inputs = tuple((entry.field, entry.source) for entry in job.inputs)
-        return cls(new_id(), new_id(), job.filename, inputs, max_files=job.max_files)
+        outlines = tuple(number for number, entry in enumerate(job.inputs) if entry.is_outline)
+        return cls(new_id(), new_id(), job.filename, inputs, max_files=job.max_files, outlines=outlines)
 
 
 class Tickets(Records[AttemptTicket]):
@@ -110,7 +114,7 @@ class TaskLinks:
 
     async def _input_url(self, key: str, ticket: AttemptTicket, entry: Input, number: int) -> str:
         direct = None
-        if entry.source.startswith(PREFIX):
+        if entry.source.startswith(PREFIX) and not entry.is_outline:
             try:
                 direct = await self.assets.signed_url(parse_name(entry.source), self.seconds)
             except ServiceError as error:

@@ -55,14 +55,20 @@ Pan = Literal["left", "right", "up", "down", "up-left", "up-right", "down-left",
 """Where the window travels. While it travels, the room beside the window is left from one side to the other."""
 Easing = Literal["linear", "in-out"]
 """How the movement spreads over time."""
+TransitionKind = Literal["cut", "crossfade", "fade-black", "slide", "wipe"]
+"""A kind of transition."""
+Direction = Literal["left", "right", "up", "down"]
+"""Where what moves goes."""
+Fit = Literal["cover", "contain", "blur", "stretch"]
+"""How a still of another shape than the clip is fitted in."""
 Container = Literal["mp4", "fragmented-mp4"]
 """The kind of file to make."""
 Readability = Literal["off", "standard", "children"]
 """Which captions are told as warnings: of more than two lines, or more than 42 letters in a line; that are shown for less than 5/6 of a second, or vanish for less than two frames; and those with too many letters a second."""
-Fit = Literal["cover", "contain", "blur", "stretch"]
-"""How a still of another shape than the clip is fitted in."""
 ImageFormat = Literal["jpeg", "png", "webp"]
 """The kind of image to make."""
+Canvas = Literal["16:9", "9:16", "1:1", "4:5"]
+"""The shape of a film, by name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -405,6 +411,110 @@ class Sprites:
     ] = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Transition:
+    """What is seen between two scenes.
+
+    They overlap by its seconds, and their sounds fade into each other: two scenes of 5 s with a transition of 1 s
+    last 9 s. It may take half of either scene at most.
+
+    Attributes:
+        kind: What kind it is. Default: crossfade.
+        seconds: How long it takes. A cut takes no time. From 0.1 to 2. Default: 0.5.
+        direction: Where what moves goes (slide, wipe). Default: left.
+    """
+
+    kind: Annotated[TransitionKind | None, Option("What kind it is.", "transition", default="crossfade")] = None
+    seconds: Annotated[
+        float | None, Option("How long it takes.", "transition-seconds", minimum=0.1, maximum=2, default="0.5")
+    ] = None
+    direction: Annotated[
+        Direction | None, Option("Where what moves goes (slide, wipe).", "transition-direction", default="left")
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """One scene of a story: a still or a video.
+
+    It lasts `seconds`; when not given, as long as its own narration and `pause`; without one, from `from_seconds`
+    to `to_seconds`; a video without any of these as long as it is, and a still an even share of what the other
+    scenes leave of the narration of the story.
+
+    Attributes:
+        id: Names the scene in the answer, another one for each scene. When not given, its place does, from 1.
+        image: Source of the still. A scene has this or `video`.
+        video: Source of the video.
+        seconds: Seconds of the scene. A video that is shorter stands still at its last frame. From 0.1 to 3600.
+        narration: Source of the narration of this scene, which begins with it.
+        pause: Seconds that the scene goes on after its narration. From 0 to 600. Default: 0.
+        from_seconds: Second of the narration of the whole story at which the scene begins; goes with `to_seconds`.
+            From 0 to 1000000.
+        to_seconds: Second of the narration of the whole story at which the scene ends; goes with `from_seconds`.
+            From 0 to 1000000.
+        motion: The camera over the still; that of the story when not given.
+        fit: How a picture of another shape is fitted in; as the story has it when not given.
+        start: Seconds of the video to leave out at its start. From 0 to 1000000.
+        end: Second of the video at which it is cut off; its end when not given. From 0 to 1000000.
+        muted: The sound of the video is left out.
+        gain: Gain of the sound of the video, dB. From -60 to 20. Default: 0.
+        transition: What is seen between this scene and the next one; as the story has it when not given.
+    """
+
+    id: Annotated[str | None, Option("Names the scene in the answer, another one for each scene.", "id")] = None
+    image: Annotated[Source | None, Option("Source of the still.", "image")] = None
+    video: Annotated[Source | None, Option("Source of the video.", "video")] = None
+    seconds: Annotated[float | None, Option("Seconds of the scene.", "seconds", minimum=0.1, maximum=3600)] = None
+    narration: Annotated[
+        Source | None, Option("Source of the narration of this scene, which begins with it.", "narration")
+    ] = None
+    pause: Annotated[
+        float | None,
+        Option("Seconds that the scene goes on after its narration.", "pause", minimum=0, maximum=600, default="0"),
+    ] = None
+    from_seconds: Annotated[
+        float | None,
+        Option(
+            "Second of the narration of the whole story at which the scene begins; goes with `to_seconds`.",
+            "from-seconds",
+            minimum=0,
+            maximum=1000000,
+        ),
+    ] = None
+    to_seconds: Annotated[
+        float | None,
+        Option(
+            "Second of the narration of the whole story at which the scene ends; goes with `from_seconds`.",
+            "to-seconds",
+            minimum=0,
+            maximum=1000000,
+        ),
+    ] = None
+    motion: Annotated[
+        Motion | None, Option("The camera over the still; that of the story when not given.", "motion")
+    ] = None
+    fit: Annotated[
+        Fit | None, Option("How a picture of another shape is fitted in; as the story has it when not given.", "fit")
+    ] = None
+    start: Annotated[
+        float | None, Option("Seconds of the video to leave out at its start.", "start", minimum=0, maximum=1000000)
+    ] = None
+    end: Annotated[
+        float | None,
+        Option(
+            "Second of the video at which it is cut off; its end when not given.", "end", minimum=0, maximum=1000000
+        ),
+    ] = None
+    muted: Annotated[bool, Option("The sound of the video is left out.", "muted")] = False
+    gain: Annotated[
+        float | None, Option("Gain of the sound of the video, dB.", "gain", minimum=-60, maximum=20, default="0")
+    ] = None
+    transition: Annotated[
+        Transition | None,
+        Option("What is seen between this scene and the next one; as the story has it when not given.", "transition"),
+    ] = None
+
+
 class CaptionOptions(TypedDict, total=False):
     """Options of an operation: Burn subtitles into a video.
 
@@ -653,6 +763,124 @@ class ThumbnailOptions(TypedDict, total=False):
     ]
 
 
+class StoryOptions(TypedDict, total=False):
+    """Options of an operation: Make a finished film of scenes, with narration, music and captions.
+
+    Attributes:
+        narration: Source of the narration of the whole film, which begins with it.
+        narration_gain: Gain of the narration, dB, of that of the whole film and of those of the scenes. From -60 to
+            20. Default: 0.
+        music: Source of the music.
+        soundtrack: How the music is put under the film. It is always mixed; `original_gain` is the gain of all
+            other sound, and `loudness` is that of the whole.
+        subtitles: Source of the subtitles, by the clock of the film: any of the kinds that caption takes.
+        srt_text: The subtitles themselves, of any kind that `subtitles` takes, in place of it.
+        words: When each word is said, by the clock of the film: every word of the subtitles, in their order.
+            Without subtitles the words are the captions, cut as `cues` says.
+        style: The look of the captions.
+        font: Source of a font (TrueType or OpenType) for the captions.
+        charset: Encoding of the subtitles, like "windows-1251" or "shift_jis". When not given, their byte order
+            mark counts, else what their server says, else they are UTF-8 where they can be; else it is guessed, and
+            a warning names it.
+        language: Language of the subtitles ("tr", "el-GR"), by whose rules capitals are made. When not given, that
+            which the file gives counts.
+        transition: What is seen between scenes that say nothing of it. Default: cuts.
+        canvas: The shape of the film, in place of `width` and `height`. Default: 16:9.
+        width: Pixels across, even. The film has no more than 3840·2160 pixels. From 16 to 3840. Default: 1920.
+        height: Pixels down, even. From 16 to 3840. Default: 1080.
+        fps: Frames per second. From 1 to 60. Default: 24.
+        background: Color of the bars (contain) and behind transparent stills, "#RRGGBB". Default: black.
+        allow_partial: What is there of an input that is cut off (a recording that crashed, a download that broke
+            off) is taken, and told as the warning INPUT_CUT_OFF. When not given, such an input is refused.
+        max_cost_usd: The most that the job may cost, in US dollars. One that is expected to cost more is refused
+            (FAILED_PRECONDITION, reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost
+            nothing. At least 0.
+        motion: The camera over every still that has no motion of its own.
+        fit: How pictures of another shape are fitted in. Default: cover.
+        container: The kind of file to make. Default: mp4.
+        cues: How words become captions: of `words` alone, and where this is given, of subtitles too, which are then
+            cut anew.
+        readability: Whether captions that are hard to read are told as warnings. Default: off.
+    """
+
+    narration: Annotated[
+        Source | None, Option("Source of the narration of the whole film, which begins with it.", "narration")
+    ]
+    narration_gain: Annotated[
+        float | None,
+        Option(
+            "Gain of the narration, dB, of that of the whole film and of those of the scenes.",
+            "narration-gain",
+            minimum=-60,
+            maximum=20,
+            default="0",
+        ),
+    ]
+    music: Annotated[Source | None, Option("Source of the music.", "music")]
+    soundtrack: Annotated[Soundtrack | None, Option("How the music is put under the film.", "soundtrack")]
+    subtitles: Annotated[
+        Source | None,
+        Option("Source of the subtitles, by the clock of the film: any of the kinds that caption takes.", "srt"),
+    ]
+    srt_text: Annotated[
+        str | None, Option("The subtitles themselves, of any kind that `subtitles` takes, in place of it.", "srt-text")
+    ]
+    words: Annotated[
+        Iterable[Word] | None,
+        Option(
+            "When each word is said, by the clock of the film: every word of the subtitles, in their order.", "words"
+        ),
+    ]
+    style: Annotated[CaptionStyle | None, Option("The look of the captions.", "style")]
+    font: Annotated[Source | None, Option("Source of a font (TrueType or OpenType) for the captions.", "font")]
+    charset: Annotated[str | None, Option('Encoding of the subtitles, like "windows-1251" or "shift_jis".', "charset")]
+    language: Annotated[
+        str | None, Option('Language of the subtitles ("tr", "el-GR"), by whose rules capitals are made.', "language")
+    ]
+    transition: Annotated[
+        Transition | None, Option("What is seen between scenes that say nothing of it.", "transition", default="cuts")
+    ]
+    canvas: Annotated[
+        Canvas | None, Option("The shape of the film, in place of `width` and `height`.", "canvas", default="16:9")
+    ]
+    width: Annotated[int | None, Option("Pixels across, even.", "width", minimum=16, maximum=3840, default="1920")]
+    height: Annotated[int | None, Option("Pixels down, even.", "height", minimum=16, maximum=3840, default="1080")]
+    fps: Annotated[float | None, Option("Frames per second.", "fps", minimum=1, maximum=60, default="24")]
+    background: Annotated[
+        str | None,
+        Option(
+            'Color of the bars (contain) and behind transparent stills, "#RRGGBB".',
+            "background",
+            default="black",
+            metavar="COLOR",
+        ),
+    ]
+    allow_partial: Annotated[
+        bool | None,
+        Option(
+            "What is there of an input that is cut off (a recording that crashed, a download that broke off) is taken, and told as the warning INPUT_CUT_OFF.",
+            "allow-partial",
+        ),
+    ]
+    max_cost_usd: Annotated[
+        float | None, Option("The most that the job may cost, in US dollars.", "max-cost-usd", minimum=0)
+    ]
+    motion: Annotated[Motion | None, Option("The camera over every still that has no motion of its own.", "motion")]
+    fit: Annotated[Fit | None, Option("How pictures of another shape are fitted in.", "fit", default="cover")]
+    container: Annotated[Container | None, Option("The kind of file to make.", "container", default="mp4")]
+    cues: Annotated[
+        CueRules | None,
+        Option(
+            "How words become captions: of `words` alone, and where this is given, of subtitles too, which are then cut anew.",
+            "cues",
+        ),
+    ]
+    readability: Annotated[
+        Readability | None,
+        Option("Whether captions that are hard to read are told as warnings.", "readability", default="off"),
+    ]
+
+
 class Status(StrEnum):
     """The status of a job, by the names of the JSON surface."""
 
@@ -708,5 +936,12 @@ OPERATIONS: dict[str, Operation] = {
             "video": Input("Source of the video."),
         },
         ThumbnailOptions,
+    ),
+    "story": Operation(
+        "Make a finished film of scenes, with narration, music and captions.",
+        {
+            "scenes": Input("The scenes, in their order.", is_many=True),
+        },
+        StoryOptions,
     ),
 }

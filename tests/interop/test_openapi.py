@@ -83,7 +83,8 @@ def test_no_answer_breaks_the_document(pair, tmp_path):
     )
     done = f"{pair.http_url}/jobs?status=COMPLETED&page_size=1000"
     ended = httpx.get(done, headers={"X-API-Key": pair.key}).json()
-    assert {job["operation"] for job in ended["jobs"]} == {"caption", "addaudio", "img2vid", "concat", "thumbnail"}
+    done_ones = {job["operation"] for job in ended["jobs"]}
+    assert done_ones == {"caption", "addaudio", "img2vid", "concat", "thumbnail", "story"}
 
 
 def add_examples(schema, pair, folder):
@@ -102,6 +103,7 @@ def add_examples(schema, pair, folder):
         "img2vid": {"images": [{"id": "a", "image_url": image, "duracao": 0.2}], "width": 64, "height": 36},
         "concat": {"url_videos": [video, video]},
         "thumbnail": {"url_video": video},
+        "story": {"scenes": [{"image_url": image, "duracao": 0.2}], "width": 64, "height": 36},
     }
     for name, example in {f"/video/{name}": example for name, example in examples.items()}.items():
         content = schema["paths"][name]["post"]["requestBody"]["content"]

@@ -27,6 +27,8 @@ START_SECONDS = 30
 FORK_SERVER = "encoder.planning.fork_server"
 SPARE, SAMPLE = "planner-spare", "planner-sample"
 NOTHING: Mapping[str, object] = {}
+Job = video_pb2.Operation | encoder_pb2.Task
+"""What a task is to do: an operation; or a task without its inputs."""
 
 
 @dataclass
@@ -118,7 +120,7 @@ class Client:
     metadata: tuple[tuple[str, str], ...] = ()
 
     async def encode(
-        self, operation: video_pb2.Operation, inputs: Mapping[str, Path | bytes], timeout_seconds: float | None = None
+        self, operation: Job, inputs: Mapping[str, Path | bytes], timeout_seconds: float | None = None
     ) -> Done:
         """Run one task to its end; raises AioRpcError. The result is checked against its summary."""
         done = Done()
@@ -141,15 +143,13 @@ class Client:
             call.cancel()  # one that is left while it waits for metadata would stay open
         assert done.summary is not None
         assert done.summary.size_bytes == len(done.data)
-        assert done.summary.sha256 == hashlib.sha256(done.data).hexdigest()
+        assert done.summary.sha256 == (hashlib.sha256(done.data).hexdigest() if done.summary.content_type else "")
         assert [file.name for file in done.summary.files] == list(done.files)
         for file in done.summary.files:
             assert file.sha256 == hashlib.sha256(done.files[file.name]).hexdigest()
         return done
 
-    async def result(
-        self, path: Path, operation: video_pb2.Operation, inputs: Mapping[str, Path | bytes]
-    ) -> encoder_pb2.Summary:
+    async def result(self, path: Path, operation: Job, inputs: Mapping[str, Path | bytes]) -> encoder_pb2.Summary:
         """Run one task and write its result to `path`."""
         done = await self.encode(operation, inputs)
         path.write_bytes(done.data)
@@ -164,7 +164,7 @@ class Client:
 
 
 async def requests(
-    operation: video_pb2.Operation, inputs: Mapping[str, Path | bytes], accepted: Awaitable[bool]
+    operation: Job, inputs: Mapping[str, Path | bytes], accepted: Awaitable[bool]
 ) -> AsyncIterator[encoder_pb2.EncodeRequest]:
     """The messages of a task, as a gateway sends them: the inputs once the task is accepted."""
     contents = [data if isinstance(data, bytes) else data.read_bytes() for data in inputs.values()]
@@ -172,7 +172,9 @@ async def requests(
     for names, data in zip(inputs, contents, strict=True):  # several names, with blanks between, share one input
         name, *also = names.split()
         announced.append(encoder_pb2.Input(field=name, size_bytes=len(data), also=also))
-    yield encoder_pb2.EncodeRequest(task=encoder_pb2.Task(id="t", operation=operation, inputs=announced))
+    task = operation if isinstance(operation, encoder_pb2.Task) else encoder_pb2.Task(id="t", operation=operation)
+    task.inputs.extend(announced)
+    yield encoder_pb2.EncodeRequest(task=task)
     if not await accepted:
         return
     for index, data in enumerate(contents):

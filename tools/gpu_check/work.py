@@ -38,13 +38,14 @@ async def do(
 ) -> encoder_pb2.Summary:
     """Do a task; keep its result, where a path is given for it. Raises ServiceError."""
     items = [encoder_pb2.Input(field=name, size_bytes=path.stat().st_size) for name, path in inputs.items()]
-    async with executor.reserve(encoder_pb2.Task(id="check", operation=operation, inputs=items)) as reservation:
+    task = encoder_pb2.Task(id="check", operation=operation, inputs=items)
+    async with executor.reserve(task) as reservation:
         sources = {}
         for number, (name, path) in enumerate(inputs.items()):
             copied = shutil.copy(path, reservation.folder.path / f"input{number}")
             sources[name] = Source(name, Path(copied))
         stream = ResultStream(_discard, _discard, is_live=False)
-        summary = await executor.run(Work(operation, sources, reservation, _discard, stream))
+        summary = await executor.run(Work(task, sources, reservation, _discard, stream))
         if result is not None:
             shutil.copy(reservation.folder.result, result)
         return summary

@@ -103,6 +103,11 @@ class Nvenc:
             await self.nvdec.try_on([number for number, card in enumerate(self.worker.cards) if not card.fault], query)
         return ""
 
+    def size_error(self, width: int, height: int) -> str:
+        usable = (card for card in self.worker.cards if not card.fault)
+        errors = (card.size_error(self.format, width, height) for card in usable)
+        return next(filter(None, errors), "")
+
     def make_run(self, frames: VideoFrames, output: OutputSpec) -> FfmpegRun:
         bits = ffmpeg.input("pipe:0", f="nut")["v:0"]
         # The container keeps no length of the last frame.
@@ -133,7 +138,7 @@ class Nvenc:
         # A copied stream is cut by the times of decoding: where the result ends, the picture must end before.
         end = {name: value for name, value in output.options.items() if name == "t"}
         pipe = ffmpeg.output(picture, "pipe:1", f="nut", **{"c:v": "rawvideo", **frames.timing, **end})
-        return output.run_reading(pipe, _shared_inputs(frames))
+        return output.run_reading(pipe, _shared_inputs(frames), frames.stdin)
 
 
 def _shared_inputs(frames: FilteredFrames) -> Sequence[Any]:
@@ -188,6 +193,7 @@ class BitstreamWriter(ReadingEnd):
         self._gpu: int | None = None
         self._decodes = False
         self._filtering: FfmpegProcess | None = None
+        self._feeding: StdinWriter | None = None
         self._raw: PipeWriter | None = None
         self._result: asyncio.Future[EncodeResult] | None = None
 
@@ -210,9 +216,15 @@ class BitstreamWriter(ReadingEnd):
             await self._raw.open(spawn)
             return os.dup(self._raw.reading)
         reading, writing = wide_pipe()
-        self._decodes = self._nvdec.is_used_on(gpu)
+        self._decodes = self._nvdec.is_used_on(gpu) and self._source.stdin is None
+        run = self._nvdec.decoding_on(gpu, self._source) if self._decodes else self._source
         try:
-            self._filtering = await spawn(self._nvdec.decoding_on(gpu, self._source), writing)
+            if run.stdin is not None:
+                self._feeding = run.stdin()
+                await self._feeding.open(spawn)
+            self._filtering = await spawn(run, writing, self._feeding)
+            if self._feeding is not None:
+                self._feeding.start()
         except BaseException:
             os.close(reading)
             raise
@@ -257,6 +269,8 @@ class BitstreamWriter(ReadingEnd):
         self.close_reading()
         if self._filtering is not None:
             await self._filtering.kill()
+        if self._feeding is not None:
+            await self._feeding.close()
         if self._result is not None:
             await self._worker.wait_closed(self._result)
         if self._raw is not None:

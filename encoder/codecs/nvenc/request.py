@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from encoder.codecs.card import SizeLimits
+from encoder.codecs.card import SizeLimits, size_error
 from encoder.codecs.nvenc.levels import lift
 from encoder.media.info import ColorTags
 
@@ -121,10 +121,7 @@ class EncodeRequest:
 
     def size_error(self, width: int, height: int) -> str:
         """Return why the card cannot make pictures of this size; "" when it can."""
-        low, high = self.limits
-        if low[0] <= width <= high[0] and low[1] <= height <= high[1]:
-            return ""
-        return f"the card makes pictures from {low[0]}×{low[1]} to {high[0]}×{high[1]}, and these are {width}×{height}"
+        return size_error(self.limits, width, height)
 
 
 # The longest request or result.

@@ -150,9 +150,11 @@ def reachable(descriptors: Iterable[Descriptor]) -> set[str]:
 
 
 def _text_limits(field: Field) -> Schema:
+    rules = _rules(field)
+    most = {"maxLength": rules.max_letters} if rules.max_letters else {}
     if pattern := pattern_of(field):
-        return {"pattern": pattern}
-    return {"minLength": 1} if _rules(field).required and not field.is_repeated else {}
+        return {"pattern": pattern, **most}
+    return {"minLength": 1, **most} if rules.required and not field.is_repeated else most
 
 
 def _number_limits(field: Field) -> Schema:

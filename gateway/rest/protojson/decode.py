@@ -1,7 +1,7 @@
 """JSON to messages, by protobuf's JSON mapping; stricter than most: an unknown field is an error, with its name.
 
 And more lenient where no meaning is lost, as tools that fill in forms send their values: "" for what was left empty,
-one value where a list is meant, and what `scalars` takes. Every error is an InvalidArgument that names the place:
+one value where a list is meant, and what `scalars` takes. Every error is an InvalidArgument that names the places:
 "images[1].duracao must be a number".
 """
 
@@ -16,6 +16,7 @@ from gateway.rest.protojson import scalars
 from gateway.rest.protojson.encode import OWN_FORM, WRAPPERS
 from servicekit.echo import brief
 from servicekit.errors import InvalidArgument
+from servicekit.faults import Faults
 
 MAX_DEPTH = 64
 # The descriptors of protobuf's C implementation have no public type.
@@ -65,18 +66,33 @@ def merge(message: Message, value: Any, where: str = "", depth: int = 0) -> None
     if depth > MAX_DEPTH:
         raise _wrong(where, "is nested too deep")
     paths: dict[str, str] = {}
+    faults: Faults | None = None
     for name, element in value.items():
-        path = f"{where}.{brief(name)}" if where else brief(name)
-        field = field_named(descriptor, name)
-        if field is None:
-            raise unknown_name("field", path, [known.json_name for known in descriptor.fields])
-        if _is_unset(field, element):
-            continue
-        # A field, or a oneof, may be set once: by one name, as one of its members.
-        slot = field.containing_oneof.name if field.containing_oneof else field.name
-        if paths.setdefault(slot, path) != path:
-            raise given_twice(path, paths[slot])
-        _set(message, field, element, path, depth)
+        try:
+            path = f"{where}.{brief(name)}" if where else brief(name)
+            field = field_named(descriptor, name)
+            if field is None:
+                raise unknown_name("field", path, [known.json_name for known in descriptor.fields])
+            if _is_unset(field, element):
+                continue
+            # A field, or a oneof, may be set once: by one name, as one of its members.
+            slot = field.containing_oneof.name if field.containing_oneof else field.name
+            if paths.setdefault(slot, path) != path:
+                raise given_twice(path, paths[slot])
+            _set(message, field, element, path, depth)
+        except InvalidArgument as error:
+            faults = _gathered(faults, error)
+    if faults is not None:
+        faults.check()
+
+
+def _gathered(faults: Faults | None, error: InvalidArgument) -> Faults:
+    """Return the faults of a body with one more. Raises an error for all of them where it holds no more."""
+    faults = faults or Faults()
+    faults.add(error)
+    if faults.is_full:
+        faults.check()
+    return faults
 
 
 def _is_unset(field: Field, value: Any) -> bool:
@@ -124,12 +140,18 @@ def _set_list(message: Message, field: Field, value: Any, where: str, depth: int
             raise _wrong(where, _UNQUOTE if isinstance(value, str) and value.lstrip()[:1] == "[" else "must be a list")
         value = [value]
     elements = getattr(message, field.name)
+    faults: Faults | None = None
     for index, element in enumerate(value):
         path = f"{where}[{index}]"
-        if field.message_type is not None:
-            merge(elements.add(), element, path, depth + 1)
-        else:
-            elements.append(_converted(scalars.of_json, field, element, path))
+        try:
+            if field.message_type is not None:
+                merge(elements.add(), element, path, depth + 1)
+            else:
+                elements.append(_converted(scalars.of_json, field, element, path))
+        except InvalidArgument as error:
+            faults = _gathered(faults, error)
+    if faults is not None:
+        faults.check()
 
 
 def _can_stand_alone(field: Field, value: Any) -> bool:

@@ -3,6 +3,7 @@
 isort:skip_file
 Jobs: work that is queued, survives a restart of the gateway, and can be watched and cancelled."""
 
+from apigpu.v1 import story_pb2 as _story_pb2
 from apigpu.v1 import video_pb2 as _video_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
@@ -141,9 +142,13 @@ class Job(_message.Message):
     execution_time: _builtins.int
     """Milliseconds encoding, so far or until it ended."""
     operation: _builtins.str
-    """Name of the operation: "caption", "img2vid", "addaudio", "concat", "thumbnail", "chain"."""
+    """Name of the operation: "caption", "img2vid", "addaudio", "concat", "thumbnail", "chain",
+    "story".
+    """
     total: _builtins.int
-    """Number of tasks: images of a batch, those of all steps of a chain, else 1."""
+    """Number of tasks: images of a batch, those of all steps of a chain, of a story its planning, its scenes, its sound and
+    the joining, once it is planned; else 1.
+    """
     processed: _builtins.int
     """Number of tasks that gave a result so far."""
     @_builtins.property
@@ -213,12 +218,16 @@ class Output(_message.Message):
     ENCODING_FIELD_NUMBER: _builtins.int
     IMAGE_URL_FIELD_NUMBER: _builtins.int
     FILES_FIELD_NUMBER: _builtins.int
+    DURATION_FIELD_NUMBER: _builtins.int
+    SCENES_FIELD_NUMBER: _builtins.int
     video_url: _builtins.str
     """Signed, expiring link to the finished video; absent where there are several results, or the one is no video."""
     asset: _builtins.str
     """Name of the result, for AssetService; absent for a batch."""
     image_url: _builtins.str
     """Signed, expiring link to the image, where the result is one."""
+    duration: _builtins.float
+    """Seconds of the film, of a story."""
     @_builtins.property
     def videos(self) -> _containers.RepeatedCompositeFieldContainer[_video_pb2.Video]:
         """The clips of a batch, in the order of the request; the results of a chain that keeps several."""
@@ -235,6 +244,10 @@ class Output(_message.Message):
     def files(self) -> _containers.RepeatedCompositeFieldContainer[_video_pb2.File]:
         """All results with their names and types, the first one first; empty where a video is all, and for a batch."""
 
+    @_builtins.property
+    def scenes(self) -> _containers.RepeatedCompositeFieldContainer[_story_pb2.SceneSpan]:
+        """When each scene is seen, of a story."""
+
     def __init__(
         self,
         *,
@@ -245,19 +258,25 @@ class Output(_message.Message):
         encoding: _video_pb2.Encoding | None = ...,
         image_url: _builtins.str | None = ...,
         files: _abc.Iterable[_video_pb2.File] | None = ...,
+        duration: _builtins.float | None = ...,
+        scenes: _abc.Iterable[_story_pb2.SceneSpan] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_asset", b"_asset", "_image_url", b"_image_url", "_video_url", b"_video_url", "asset", b"asset", "encoding", b"encoding", "image_url", b"image_url", "video_url", b"video_url"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_asset", b"_asset", "_duration", b"_duration", "_image_url", b"_image_url", "_video_url", b"_video_url", "asset", b"asset", "duration", b"duration", "encoding", b"encoding", "image_url", b"image_url", "video_url", b"video_url"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_asset", b"_asset", "_image_url", b"_image_url", "_video_url", b"_video_url", "asset", b"asset", "encoding", b"encoding", "files", b"files", "image_url", b"image_url", "video_url", b"video_url", "videos", b"videos", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_asset", b"_asset", "_duration", b"_duration", "_image_url", b"_image_url", "_video_url", b"_video_url", "asset", b"asset", "duration", b"duration", "encoding", b"encoding", "files", b"files", "image_url", b"image_url", "scenes", b"scenes", "video_url", b"video_url", "videos", b"videos", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__asset: _TypeAlias = _typing.Literal["asset"]  # noqa: Y015
     _WhichOneofArgType__asset: _TypeAlias = _typing.Literal["_asset", b"_asset"]  # noqa: Y015
+    _WhichOneofReturnType__duration: _TypeAlias = _typing.Literal["duration"]  # noqa: Y015
+    _WhichOneofArgType__duration: _TypeAlias = _typing.Literal["_duration", b"_duration"]  # noqa: Y015
     _WhichOneofReturnType__image_url: _TypeAlias = _typing.Literal["image_url"]  # noqa: Y015
     _WhichOneofArgType__image_url: _TypeAlias = _typing.Literal["_image_url", b"_image_url"]  # noqa: Y015
     _WhichOneofReturnType__video_url: _TypeAlias = _typing.Literal["video_url"]  # noqa: Y015
     _WhichOneofArgType__video_url: _TypeAlias = _typing.Literal["_video_url", b"_video_url"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__asset) -> _WhichOneofReturnType__asset | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__duration) -> _WhichOneofReturnType__duration | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__image_url) -> _WhichOneofReturnType__image_url | None: ...
     @_typing.overload
@@ -938,6 +957,7 @@ class Progress(_message.Message):
     TOTAL_FIELD_NUMBER: _builtins.int
     PHASE_FIELD_NUMBER: _builtins.int
     COST_USD_FIELD_NUMBER: _builtins.int
+    RENTED_FIELD_NUMBER: _builtins.int
     frames_done: _builtins.int
     """Frames made so far."""
     frames_total: _builtins.int
@@ -947,13 +967,15 @@ class Progress(_message.Message):
     seconds_left: _builtins.float
     """Seconds until the end by the present rate; absent while not known."""
     processed: _builtins.int
-    """Tasks that gave a result so far, of a batch."""
+    """Tasks that are done so far."""
     total: _builtins.int
-    """Tasks in all."""
+    """Tasks in all. The first one of a story plans the others."""
     phase: Global___Phase.ValueType
     """Where the task that is furthest stands."""
     cost_usd: _builtins.float
     """US dollars so far; absent where nothing is rented."""
+    rented: _builtins.int
+    """Rented instances that work on it now."""
     def __init__(
         self,
         *,
@@ -965,10 +987,11 @@ class Progress(_message.Message):
         total: _builtins.int = ...,
         phase: Global___Phase.ValueType = ...,
         cost_usd: _builtins.float | None = ...,
+        rented: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "_seconds_left", b"_seconds_left", "cost_usd", b"cost_usd", "seconds_left", b"seconds_left"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "_seconds_left", b"_seconds_left", "cost_usd", b"cost_usd", "fps", b"fps", "frames_done", b"frames_done", "frames_total", b"frames_total", "phase", b"phase", "processed", b"processed", "seconds_left", b"seconds_left", "total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "_seconds_left", b"_seconds_left", "cost_usd", b"cost_usd", "fps", b"fps", "frames_done", b"frames_done", "frames_total", b"frames_total", "phase", b"phase", "processed", b"processed", "rented", b"rented", "seconds_left", b"seconds_left", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cost_usd: _TypeAlias = _typing.Literal["cost_usd"]  # noqa: Y015
     _WhichOneofArgType__cost_usd: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd"]  # noqa: Y015

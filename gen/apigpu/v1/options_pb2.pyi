@@ -75,6 +75,11 @@ class FieldRules(_message.Message):
     PATTERN_FIELD_NUMBER: _builtins.int
     FILENAME_FIELD_NUMBER: _builtins.int
     TEXT_OF_FIELD_NUMBER: _builtins.int
+    NOT_WITH_FIELD_NUMBER: _builtins.int
+    GOES_WITH_FIELD_NUMBER: _builtins.int
+    ABOVE_FIELD_NUMBER: _builtins.int
+    MAX_LETTERS_FIELD_NUMBER: _builtins.int
+    OUTLINE_FIELD_NUMBER: _builtins.int
     required: _builtins.bool
     """The field must be set: a string not empty, a list with at least one element, a number not zero."""
     unless: _builtins.str
@@ -105,6 +110,18 @@ class FieldRules(_message.Message):
     """The field holds a small file itself, as text, which becomes an asset, and an input of this name. It stands in place
     of the field named here, with which it may not be given together.
     """
+    not_with: _builtins.str
+    """Fields, with blanks between, with which it may not be given together."""
+    goes_with: _builtins.str
+    """Fields, with blanks between, all of which must be given with it."""
+    above: _builtins.str
+    """The field must be larger than the one named here, where that is given."""
+    max_letters: _builtins.int
+    """Most letters of a text."""
+    outline: _builtins.bool
+    """Of an input: its head and its tail are enough to plan with. The task that has the whole message is sent no more of
+    a large one.
+    """
     def __init__(
         self,
         *,
@@ -121,10 +138,15 @@ class FieldRules(_message.Message):
         pattern: _builtins.str = ...,
         filename: _builtins.bool = ...,
         text_of: _builtins.str = ...,
+        not_with: _builtins.str = ...,
+        goes_with: _builtins.str = ...,
+        above: _builtins.str = ...,
+        max_letters: _builtins.int = ...,
+        outline: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_max_items", b"_max_items", "_min", b"_min", "max", b"max", "max_items", b"max_items", "min", b"min"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_max_items", b"_max_items", "_min", b"_min", "batch", b"batch", "budget", b"budget", "filename", b"filename", "input", b"input", "max", b"max", "max_items", b"max_items", "min", b"min", "pattern", b"pattern", "required", b"required", "sparse", b"sparse", "text_of", b"text_of", "unique", b"unique", "unless", b"unless"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_max_items", b"_max_items", "_min", b"_min", "above", b"above", "batch", b"batch", "budget", b"budget", "filename", b"filename", "goes_with", b"goes_with", "input", b"input", "max", b"max", "max_items", b"max_items", "max_letters", b"max_letters", "min", b"min", "not_with", b"not_with", "outline", b"outline", "pattern", b"pattern", "required", b"required", "sparse", b"sparse", "text_of", b"text_of", "unique", b"unique", "unless", b"unless"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max: _TypeAlias = _typing.Literal["max"]  # noqa: Y015
     _WhichOneofArgType__max: _TypeAlias = _typing.Literal["_max", b"_max"]  # noqa: Y015

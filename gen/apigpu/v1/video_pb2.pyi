@@ -8,6 +8,7 @@ asset ("assets/…", see AssetService), or a small file itself as a data: URI (R
 from apigpu.v1 import caption_style_pb2 as _caption_style_pb2
 from apigpu.v1 import motion_pb2 as _motion_pb2
 from apigpu.v1 import soundtrack_pb2 as _soundtrack_pb2
+from apigpu.v1 import story_pb2 as _story_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -89,6 +90,7 @@ class Operation(_message.Message):
     CONCAT_FIELD_NUMBER: _builtins.int
     THUMBNAIL_FIELD_NUMBER: _builtins.int
     CHAIN_FIELD_NUMBER: _builtins.int
+    STORY_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def caption(self) -> Global___CaptionRequest:
         """Burn subtitles in."""
@@ -113,6 +115,10 @@ class Operation(_message.Message):
     def chain(self) -> Global___ChainRequest:
         """Several operations, each on the results of others."""
 
+    @_builtins.property
+    def story(self) -> Global___StoryRequest:
+        """A finished film of scenes."""
+
     def __init__(
         self,
         *,
@@ -122,12 +128,13 @@ class Operation(_message.Message):
         concat: Global___ConcatRequest | None = ...,
         thumbnail: Global___ThumbnailRequest | None = ...,
         chain: Global___ChainRequest | None = ...,
+        story: Global___StoryRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["addaudio", b"addaudio", "caption", b"caption", "chain", b"chain", "concat", b"concat", "img2vid", b"img2vid", "kind", b"kind", "thumbnail", b"thumbnail"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["addaudio", b"addaudio", "caption", b"caption", "chain", b"chain", "concat", b"concat", "img2vid", b"img2vid", "kind", b"kind", "story", b"story", "thumbnail", b"thumbnail"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["addaudio", b"addaudio", "caption", b"caption", "chain", b"chain", "concat", b"concat", "img2vid", b"img2vid", "kind", b"kind", "thumbnail", b"thumbnail"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["addaudio", b"addaudio", "caption", b"caption", "chain", b"chain", "concat", b"concat", "img2vid", b"img2vid", "kind", b"kind", "story", b"story", "thumbnail", b"thumbnail"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["caption", "img2vid", "addaudio", "concat", "thumbnail", "chain"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["caption", "img2vid", "addaudio", "concat", "thumbnail", "chain", "story"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -188,6 +195,7 @@ class ChainStep(_message.Message):
     ADDAUDIO_FIELD_NUMBER: _builtins.int
     CONCAT_FIELD_NUMBER: _builtins.int
     THUMBNAIL_FIELD_NUMBER: _builtins.int
+    STORY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Names the step: up to 64 letters, digits, points, hyphens and underscores."""
     @_builtins.property
@@ -210,6 +218,10 @@ class ChainStep(_message.Message):
     def thumbnail(self) -> Global___ThumbnailRequest:
         """Take a picture of a video."""
 
+    @_builtins.property
+    def story(self) -> Global___StoryRequest:
+        """A finished film of scenes."""
+
     def __init__(
         self,
         *,
@@ -219,12 +231,13 @@ class ChainStep(_message.Message):
         addaudio: Global___AddAudioRequest | None = ...,
         concat: Global___ConcatRequest | None = ...,
         thumbnail: Global___ThumbnailRequest | None = ...,
+        story: Global___StoryRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["addaudio", b"addaudio", "caption", b"caption", "concat", b"concat", "img2vid", b"img2vid", "kind", b"kind", "thumbnail", b"thumbnail"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["addaudio", b"addaudio", "caption", b"caption", "concat", b"concat", "img2vid", b"img2vid", "kind", b"kind", "story", b"story", "thumbnail", b"thumbnail"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["addaudio", b"addaudio", "caption", b"caption", "concat", b"concat", "id", b"id", "img2vid", b"img2vid", "kind", b"kind", "thumbnail", b"thumbnail"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["addaudio", b"addaudio", "caption", b"caption", "concat", b"concat", "id", b"id", "img2vid", b"img2vid", "kind", b"kind", "story", b"story", "thumbnail", b"thumbnail"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["caption", "img2vid", "addaudio", "concat", "thumbnail"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["caption", "img2vid", "addaudio", "concat", "thumbnail", "story"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -975,6 +988,243 @@ class ThumbnailResponse(_message.Message):
 Global___ThumbnailResponse: _TypeAlias = ThumbnailResponse  # noqa: Y015
 
 @_typing.final
+class StoryRequest(_message.Message):
+    """Make a finished film of scenes, with narration, music and captions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCENES_FIELD_NUMBER: _builtins.int
+    URL_AUDIO_FIELD_NUMBER: _builtins.int
+    NARRATION_GAIN_FIELD_NUMBER: _builtins.int
+    URL_MUSIC_FIELD_NUMBER: _builtins.int
+    SOUNDTRACK_FIELD_NUMBER: _builtins.int
+    URL_SRT_FIELD_NUMBER: _builtins.int
+    SRT_TEXT_FIELD_NUMBER: _builtins.int
+    WORDS_FIELD_NUMBER: _builtins.int
+    STYLE_FIELD_NUMBER: _builtins.int
+    URL_FONT_FIELD_NUMBER: _builtins.int
+    CHARSET_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
+    TRANSITION_FIELD_NUMBER: _builtins.int
+    CANVAS_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    FRAME_RATE_FIELD_NUMBER: _builtins.int
+    BACKGROUND_FIELD_NUMBER: _builtins.int
+    ALLOW_PARTIAL_FIELD_NUMBER: _builtins.int
+    MAX_COST_USD_FIELD_NUMBER: _builtins.int
+    OUTPUT_FILENAME_FIELD_NUMBER: _builtins.int
+    MOTION_FIELD_NUMBER: _builtins.int
+    FIT_FIELD_NUMBER: _builtins.int
+    CONTAINER_FIELD_NUMBER: _builtins.int
+    CUES_FIELD_NUMBER: _builtins.int
+    READABILITY_FIELD_NUMBER: _builtins.int
+    url_audio: _builtins.str
+    """Source of the narration of the whole film, which begins with it."""
+    narration_gain: _builtins.float
+    """Gain of the narration, dB, of that of the whole film and of those of the scenes; 0 when not given."""
+    url_music: _builtins.str
+    """Source of the music."""
+    url_srt: _builtins.str
+    """Source of the subtitles, by the clock of the film: any of the kinds that caption takes."""
+    srt_text: _builtins.str
+    """The subtitles themselves, of any kind that `url_srt` takes, in place of it."""
+    url_font: _builtins.str
+    """Source of a font (TrueType or OpenType) for the captions."""
+    charset: _builtins.str
+    """Encoding of the subtitles, like "windows-1251" or "shift_jis". When not given, their byte order mark counts, else what
+    their server says, else they are UTF-8 where they can be; else it is guessed, and a warning names it.
+    """
+    language: _builtins.str
+    """Language of the subtitles ("tr", "el-GR"), by whose rules capitals are made. When not given, that which the file gives
+    counts.
+    """
+    canvas: _story_pb2.Canvas.ValueType
+    """The shape of the film, in place of `width` and `height`."""
+    width: _builtins.int
+    """Pixels across, even; 1920 when not given. The film has no more than 3840·2160 pixels."""
+    height: _builtins.int
+    """Pixels down, even; 1080 when not given."""
+    frame_rate: _builtins.float
+    """Frames per second; 24 when not given."""
+    background: _builtins.str
+    """Color of the bars (FIT_CONTAIN) and behind transparent stills, "#RRGGBB"; black when not given."""
+    allow_partial: _builtins.bool
+    """What is there of an input that is cut off (a recording that crashed, a download that broke off) is taken, and told as
+    the warning INPUT_CUT_OFF. When not given, such an input is refused.
+    """
+    max_cost_usd: _builtins.float
+    """The most that the job may cost, in US dollars. One that is expected to cost more is refused (FAILED_PRECONDITION,
+    reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost nothing.
+    """
+    output_filename: _builtins.str
+    """Name of the result, as its link and its download have it; its ending is that of the kind of file. The name of the
+    operation when not given.
+    """
+    fit: _motion_pb2.Fit.ValueType
+    """How pictures of another shape are fitted in."""
+    container: Global___Container.ValueType
+    """The kind of file to make."""
+    readability: _caption_style_pb2.Readability.ValueType
+    """Whether captions that are hard to read are told as warnings."""
+    @_builtins.property
+    def scenes(self) -> _containers.RepeatedCompositeFieldContainer[_story_pb2.Scene]:
+        """The scenes, in their order."""
+
+    @_builtins.property
+    def soundtrack(self) -> _soundtrack_pb2.Soundtrack:
+        """How the music is put under the film. It is always mixed; `original_gain` is the gain of all other sound, and
+        `loudness` is that of the whole.
+        """
+
+    @_builtins.property
+    def words(self) -> _containers.RepeatedCompositeFieldContainer[_caption_style_pb2.CaptionWord]:
+        """When each word is said, by the clock of the film: every word of the subtitles, in their order. Without subtitles the
+        words are the captions, cut as `cues` says.
+        """
+
+    @_builtins.property
+    def style(self) -> _caption_style_pb2.CaptionStyle:
+        """The look of the captions."""
+
+    @_builtins.property
+    def transition(self) -> _story_pb2.Transition:
+        """What is seen between scenes that say nothing of it; cuts when not given."""
+
+    @_builtins.property
+    def motion(self) -> _motion_pb2.Motion:
+        """The camera over every still that has no motion of its own."""
+
+    @_builtins.property
+    def cues(self) -> _caption_style_pb2.CueRules:
+        """How words become captions: of `words` alone, and where this is given, of subtitles too, which are then cut anew."""
+
+    def __init__(
+        self,
+        *,
+        scenes: _abc.Iterable[_story_pb2.Scene] | None = ...,
+        url_audio: _builtins.str = ...,
+        narration_gain: _builtins.float | None = ...,
+        url_music: _builtins.str = ...,
+        soundtrack: _soundtrack_pb2.Soundtrack | None = ...,
+        url_srt: _builtins.str = ...,
+        srt_text: _builtins.str = ...,
+        words: _abc.Iterable[_caption_style_pb2.CaptionWord] | None = ...,
+        style: _caption_style_pb2.CaptionStyle | None = ...,
+        url_font: _builtins.str = ...,
+        charset: _builtins.str = ...,
+        language: _builtins.str = ...,
+        transition: _story_pb2.Transition | None = ...,
+        canvas: _story_pb2.Canvas.ValueType = ...,
+        width: _builtins.int | None = ...,
+        height: _builtins.int | None = ...,
+        frame_rate: _builtins.float | None = ...,
+        background: _builtins.str = ...,
+        allow_partial: _builtins.bool = ...,
+        max_cost_usd: _builtins.float | None = ...,
+        output_filename: _builtins.str = ...,
+        motion: _motion_pb2.Motion | None = ...,
+        fit: _motion_pb2.Fit.ValueType = ...,
+        container: Global___Container.ValueType = ...,
+        cues: _caption_style_pb2.CueRules | None = ...,
+        readability: _caption_style_pb2.Readability.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_frame_rate", b"_frame_rate", "_height", b"_height", "_max_cost_usd", b"_max_cost_usd", "_narration_gain", b"_narration_gain", "_width", b"_width", "cues", b"cues", "frame_rate", b"frame_rate", "height", b"height", "max_cost_usd", b"max_cost_usd", "motion", b"motion", "narration_gain", b"narration_gain", "soundtrack", b"soundtrack", "style", b"style", "transition", b"transition", "width", b"width"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_frame_rate", b"_frame_rate", "_height", b"_height", "_max_cost_usd", b"_max_cost_usd", "_narration_gain", b"_narration_gain", "_width", b"_width", "allow_partial", b"allow_partial", "background", b"background", "canvas", b"canvas", "charset", b"charset", "container", b"container", "cues", b"cues", "fit", b"fit", "frame_rate", b"frame_rate", "height", b"height", "language", b"language", "max_cost_usd", b"max_cost_usd", "motion", b"motion", "narration_gain", b"narration_gain", "output_filename", b"output_filename", "readability", b"readability", "scenes", b"scenes", "soundtrack", b"soundtrack", "srt_text", b"srt_text", "style", b"style", "transition", b"transition", "url_audio", b"url_audio", "url_font", b"url_font", "url_music", b"url_music", "url_srt", b"url_srt", "width", b"width", "words", b"words"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__frame_rate: _TypeAlias = _typing.Literal["frame_rate"]  # noqa: Y015
+    _WhichOneofArgType__frame_rate: _TypeAlias = _typing.Literal["_frame_rate", b"_frame_rate"]  # noqa: Y015
+    _WhichOneofReturnType__height: _TypeAlias = _typing.Literal["height"]  # noqa: Y015
+    _WhichOneofArgType__height: _TypeAlias = _typing.Literal["_height", b"_height"]  # noqa: Y015
+    _WhichOneofReturnType__max_cost_usd: _TypeAlias = _typing.Literal["max_cost_usd"]  # noqa: Y015
+    _WhichOneofArgType__max_cost_usd: _TypeAlias = _typing.Literal["_max_cost_usd", b"_max_cost_usd"]  # noqa: Y015
+    _WhichOneofReturnType__narration_gain: _TypeAlias = _typing.Literal["narration_gain"]  # noqa: Y015
+    _WhichOneofArgType__narration_gain: _TypeAlias = _typing.Literal["_narration_gain", b"_narration_gain"]  # noqa: Y015
+    _WhichOneofReturnType__width: _TypeAlias = _typing.Literal["width"]  # noqa: Y015
+    _WhichOneofArgType__width: _TypeAlias = _typing.Literal["_width", b"_width"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__frame_rate) -> _WhichOneofReturnType__frame_rate | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__height) -> _WhichOneofReturnType__height | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_cost_usd) -> _WhichOneofReturnType__max_cost_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__narration_gain) -> _WhichOneofReturnType__narration_gain | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__width) -> _WhichOneofReturnType__width | None: ...
+
+Global___StoryRequest: _TypeAlias = StoryRequest  # noqa: Y015
+
+@_typing.final
+class StoryResponse(_message.Message):
+    """Answer to Story."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    VIDEO_URL_FIELD_NUMBER: _builtins.int
+    EXECUTION_FIELD_NUMBER: _builtins.int
+    STATS_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    ENCODING_FIELD_NUMBER: _builtins.int
+    DURATION_FIELD_NUMBER: _builtins.int
+    SCENES_FIELD_NUMBER: _builtins.int
+    code: _builtins.int
+    """200."""
+    message: _builtins.str
+    """"Story completed successfully"."""
+    video_url: _builtins.str
+    """Signed, expiring link to the finished video (MP4)."""
+    asset: _builtins.str
+    """Name of the finished video, for AssetService ("assets/…")."""
+    duration: _builtins.float
+    """Seconds of the film."""
+    @_builtins.property
+    def execution(self) -> Global___Execution:
+        """When the job ran."""
+
+    @_builtins.property
+    def stats(self) -> Global___Stats:
+        """Identity and times of the job."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Warning]:
+        """What the caller should know of the result."""
+
+    @_builtins.property
+    def encoding(self) -> Global___Encoding:
+        """What made the video."""
+
+    @_builtins.property
+    def scenes(self) -> _containers.RepeatedCompositeFieldContainer[_story_pb2.SceneSpan]:
+        """When each scene is seen, in the order of the request."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.int = ...,
+        message: _builtins.str = ...,
+        video_url: _builtins.str = ...,
+        execution: Global___Execution | None = ...,
+        stats: Global___Stats | None = ...,
+        asset: _builtins.str = ...,
+        warnings: _abc.Iterable[Global___Warning] | None = ...,
+        encoding: Global___Encoding | None = ...,
+        duration: _builtins.float = ...,
+        scenes: _abc.Iterable[_story_pb2.SceneSpan] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["encoding", b"encoding", "execution", b"execution", "stats", b"stats"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "code", b"code", "duration", b"duration", "encoding", b"encoding", "execution", b"execution", "message", b"message", "scenes", b"scenes", "stats", b"stats", "video_url", b"video_url", "warnings", b"warnings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StoryResponse: _TypeAlias = StoryResponse  # noqa: Y015
+
+@_typing.final
 class File(_message.Message):
     """One of the files that a job made."""
 
@@ -1021,12 +1271,16 @@ class Video(_message.Message):
     WARNINGS_FIELD_NUMBER: _builtins.int
     ENCODING_FIELD_NUMBER: _builtins.int
     FILES_FIELD_NUMBER: _builtins.int
+    DURATION_FIELD_NUMBER: _builtins.int
+    SCENES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id of the image in the request."""
     video_url: _builtins.str
     """Signed, expiring link to the clip (MP4); empty when this image failed."""
     asset: _builtins.str
     """Name of the clip, for AssetService ("assets/…"); empty when this image failed."""
+    duration: _builtins.float
+    """Seconds of the film, of a story."""
     @_builtins.property
     def error(self) -> Global___Failure:
         """Why this image failed; absent when it did not."""
@@ -1043,6 +1297,10 @@ class Video(_message.Message):
     def files(self) -> _containers.RepeatedCompositeFieldContainer[Global___File]:
         """All results with their names and types, the first one first; empty where a video is all."""
 
+    @_builtins.property
+    def scenes(self) -> _containers.RepeatedCompositeFieldContainer[_story_pb2.SceneSpan]:
+        """When each scene is seen, of a story."""
+
     def __init__(
         self,
         *,
@@ -1053,12 +1311,16 @@ class Video(_message.Message):
         warnings: _abc.Iterable[Global___Warning] | None = ...,
         encoding: Global___Encoding | None = ...,
         files: _abc.Iterable[Global___File] | None = ...,
+        duration: _builtins.float | None = ...,
+        scenes: _abc.Iterable[_story_pb2.SceneSpan] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["encoding", b"encoding", "error", b"error"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_duration", b"_duration", "duration", b"duration", "encoding", b"encoding", "error", b"error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "encoding", b"encoding", "error", b"error", "files", b"files", "id", b"id", "video_url", b"video_url", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_duration", b"_duration", "asset", b"asset", "duration", b"duration", "encoding", b"encoding", "error", b"error", "files", b"files", "id", b"id", "scenes", b"scenes", "video_url", b"video_url", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__duration: _TypeAlias = _typing.Literal["duration"]  # noqa: Y015
+    _WhichOneofArgType__duration: _TypeAlias = _typing.Literal["_duration", b"_duration"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__duration) -> _WhichOneofReturnType__duration | None: ...
 
 Global___Video: _TypeAlias = Video  # noqa: Y015
 
@@ -1146,10 +1408,31 @@ class Failure(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class FieldsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     CODE_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    FIELDS_FIELD_NUMBER: _builtins.int
     code: _builtins.int
     """Canonical gRPC code, 3 for INVALID_ARGUMENT and so on."""
     status: _builtins.str
@@ -1158,6 +1441,10 @@ class Failure(_message.Message):
     """What went wrong and what to do."""
     reason: _builtins.str
     """A word for programs, such as BAD_SUBTITLES or COST_LIMIT; empty where there is none."""
+    @_builtins.property
+    def fields(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Fields of the request that are at fault, and what is wrong with each: "scenes[7].image_url"."""
+
     def __init__(
         self,
         *,
@@ -1165,10 +1452,11 @@ class Failure(_message.Message):
         status: _builtins.str = ...,
         message: _builtins.str = ...,
         reason: _builtins.str = ...,
+        fields: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "message", b"message", "reason", b"reason", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "fields", b"fields", "message", b"message", "reason", b"reason", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -65,6 +65,11 @@ class VideoServiceStub:
                 request_serializer=apigpu_dot_v1_dot_video__pb2.ThumbnailRequest.SerializeToString,
                 response_deserializer=apigpu_dot_v1_dot_video__pb2.ThumbnailResponse.FromString,
                 _registered_method=True)
+        self.Story = channel.unary_unary(
+                '/apigpu.v1.VideoService/Story',
+                request_serializer=apigpu_dot_v1_dot_video__pb2.StoryRequest.SerializeToString,
+                response_deserializer=apigpu_dot_v1_dot_video__pb2.StoryResponse.FromString,
+                _registered_method=True)
 
 
 class VideoServiceServicer:
@@ -116,6 +121,14 @@ class VideoServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Story(self, request, context):
+        """Makes a finished film of scenes, stills or videos: with transitions between them, narration, music and captions.
+        Every frame is encoded once; scenes are made on as many encoders at once as are free.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_VideoServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -143,6 +156,11 @@ def add_VideoServiceServicer_to_server(servicer, server):
                     servicer.Thumbnail,
                     request_deserializer=apigpu_dot_v1_dot_video__pb2.ThumbnailRequest.FromString,
                     response_serializer=apigpu_dot_v1_dot_video__pb2.ThumbnailResponse.SerializeToString,
+            ),
+            'Story': grpc.unary_unary_rpc_method_handler(
+                    servicer.Story,
+                    request_deserializer=apigpu_dot_v1_dot_video__pb2.StoryRequest.FromString,
+                    response_serializer=apigpu_dot_v1_dot_video__pb2.StoryResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -286,6 +304,33 @@ class VideoService:
             '/apigpu.v1.VideoService/Thumbnail',
             apigpu_dot_v1_dot_video__pb2.ThumbnailRequest.SerializeToString,
             apigpu_dot_v1_dot_video__pb2.ThumbnailResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Story(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/apigpu.v1.VideoService/Story',
+            apigpu_dot_v1_dot_video__pb2.StoryRequest.SerializeToString,
+            apigpu_dot_v1_dot_video__pb2.StoryResponse.FromString,
             options,
             channel_credentials,
             insecure,

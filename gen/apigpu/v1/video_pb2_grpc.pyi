@@ -60,6 +60,10 @@ class VideoServiceStub:
     """Takes a picture of a video: at a given time, or the most telling one of several. With `sprites` also a sheet of small
     pictures of the whole video, and where each stands in it (WebVTT).
     """
+    Story: _grpc.UnaryUnaryMultiCallable[_video_pb2.StoryRequest, _video_pb2.StoryResponse]
+    """Makes a finished film of scenes, stills or videos: with transitions between them, narration, music and captions.
+    Every frame is encoded once; scenes are made on as many encoders at once as are free.
+    """
 
 @_typing.type_check_only
 class VideoServiceAsyncStub(VideoServiceStub):
@@ -90,6 +94,10 @@ class VideoServiceAsyncStub(VideoServiceStub):
     Thumbnail: _aio.UnaryUnaryMultiCallable[_video_pb2.ThumbnailRequest, _video_pb2.ThumbnailResponse]  # type: ignore[assignment]
     """Takes a picture of a video: at a given time, or the most telling one of several. With `sprites` also a sheet of small
     pictures of the whole video, and where each stands in it (WebVTT).
+    """
+    Story: _aio.UnaryUnaryMultiCallable[_video_pb2.StoryRequest, _video_pb2.StoryResponse]  # type: ignore[assignment]
+    """Makes a finished film of scenes, stills or videos: with transitions between them, narration, music and captions.
+    Every frame is encoded once; scenes are made on as many encoders at once as are free.
     """
 
 class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -148,6 +156,16 @@ class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_video_pb2.ThumbnailResponse, _abc.Awaitable[_video_pb2.ThumbnailResponse]]:
         """Takes a picture of a video: at a given time, or the most telling one of several. With `sprites` also a sheet of small
         pictures of the whole video, and where each stands in it (WebVTT).
+        """
+
+    @_abc_1.abstractmethod
+    def Story(
+        self,
+        request: _video_pb2.StoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_video_pb2.StoryResponse, _abc.Awaitable[_video_pb2.StoryResponse]]:
+        """Makes a finished film of scenes, stills or videos: with transitions between them, narration, music and captions.
+        Every frame is encoded once; scenes are made on as many encoders at once as are free.
         """
 
 def add_VideoServiceServicer_to_server(servicer: VideoServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -58,12 +58,13 @@ async def executor(
 
 
 async def caption(opened: TaskExecutor, video: bytes, subtitles: bytes) -> encoder_pb2.Summary:
-    async with opened.reserve(encoder_pb2.Task(operation=CAPTION)) as reservation:
+    task = encoder_pb2.Task(operation=CAPTION)
+    async with opened.reserve(task) as reservation:
         sources = {}
         for field, data in (("url_video", video), ("url_srt", subtitles)):
             sources[field] = Source(field, reservation.folder.path / field)
             sources[field].path.write_bytes(data)
-        return await opened.run(Work(CAPTION, sources, reservation, nothing, ResultStream(nothing, nothing)))
+        return await opened.run(Work(task, sources, reservation, nothing, ResultStream(nothing, nothing)))
 
 
 async def test_cancelled_tasks_leave_no_process_and_no_slot_taken(

@@ -15,7 +15,16 @@ from encoder.config import EncoderSettings
 from encoder.runpod.task import Links, RemoteTasks
 from encoder.tasks.executor import open_executor
 from servicekit.backoff import Backoff
-from servicekit.errors import Cancelled, DeadlineExceeded, InvalidArgument, ResourceExhausted, ServiceError, Unavailable
+from servicekit.chunks import HOLE
+from servicekit.errors import (
+    Cancelled,
+    DataLoss,
+    DeadlineExceeded,
+    InvalidArgument,
+    ResourceExhausted,
+    ServiceError,
+    Unavailable,
+)
 from tests.support import link_server
 from tests.support.until import HANG_SECONDS
 
@@ -71,6 +80,17 @@ def put(server, links, tmp_path):
 
 async def test_an_input_is_read(fetch):
     assert await fetch(b"bytes") == b"bytes"
+
+
+async def test_an_outline_of_an_input_has_a_hole(server, links, tmp_path):
+    server.inputs["x"] = Response(b"headtail", headers={HOLE: "4-900"})
+    found = await links.fetch(f"{server.url}/inputs/x", tmp_path / "x", "url_video", 1000)
+    assert (found.has_hole, (tmp_path / "x").read_bytes()) == (True, b"head" + bytes(896) + b"tail")
+    with pytest.raises(ResourceExhausted):
+        await links.fetch(f"{server.url}/inputs/x", tmp_path / "x", "url_video", 903)
+    server.inputs["x"] = Response(b"headtail", headers={HOLE: "what"})
+    with pytest.raises(DataLoss):
+        await links.fetch(f"{server.url}/inputs/x", tmp_path / "x", "url_video", 1000)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import ffmpeg
 import pytest
 
 from apigpu.v1.motion_pb2 import Motion
@@ -12,12 +13,13 @@ from encoder.codecs.base import X264
 from encoder.codecs.nvenc.codec import Nvenc, SessionFrames
 from encoder.codecs.nvenc.request import Parameters
 from encoder.codecs.nvenc.worker_client import WorkerClient
-from encoder.ffmpeg.command import FfmpegRun, OutputSpec, RawFrames
+from encoder.ffmpeg.command import SQUARE, FfmpegRun, FilteredFrames, OutputSpec, RawFrames
 from encoder.ffmpeg.errors import IMAGE_DAMAGE
 from encoder.ffmpeg.process import PipedFrames
 from encoder.kenburns.sampling import StillFrames, StillLevel
+from encoder.kenburns.turns import StillTurns
 from encoder.media.files import open_regular
-from encoder.media.info import Size
+from encoder.media.info import HD, Size
 from encoder.planning import protocol
 from encoder.planning.protocol import PlannerReply, PlannerRequest, RunData
 from encoder.planning.runs import BadReply, check_name, from_data, to_data
@@ -49,6 +51,31 @@ def test_frames_come_through_whole() -> None:
     run = X264("fast", 23).make_run(PICTURES, OUTPUT)
     assert run.stdin == PipedFrames(STILLS)
     assert from_data(sent(to_data(run)), X264("fast", 23), FOLDER) == run
+
+
+def test_frames_that_are_filtered_come_through_whole() -> None:
+    other = replace(STILLS, count=2, first=1, whole=9)
+    picture = ffmpeg.input("pipe:0", f="rawvideo")
+    for generate in (STILLS, StillTurns(STILLS, other, 3)):
+        frames = FilteredFrames(
+            picture, (), STILLS.clip, HD, SQUARE, Fraction(24), stdin=PipedFrames(generate), constant=True
+        )
+        run = X264("fast", 23).make_run(frames, OUTPUT)
+        assert run.stdin == PipedFrames(generate)
+        assert from_data(sent(to_data(run)), X264("fast", 23), FOLDER) == run
+        made = from_data(sent(to_data(nvenc().make_run(frames, OUTPUT))), nvenc(), FOLDER)
+        assert isinstance(made.stdin, SessionFrames)
+        assert isinstance(made.stdin.source, FfmpegRun)
+        assert made.stdin.source.stdin == PipedFrames(generate)
+
+
+def test_stills_take_turns_by_two_and_in_one_size() -> None:
+    run = X264("fast", 23).make_run(PICTURES, OUTPUT)
+    frames = to_data(run).frames
+    assert frames is not None
+    for other in (replace(frames, width=32), replace(frames, other=frames), replace(frames, first=3, whole=5)):
+        with pytest.raises(BadReply):
+            from_data(RunData((), (), is_image=False, frames=replace(frames, other=other)), X264("fast", 23), FOLDER)
 
 
 def test_a_session_is_the_codecs_own_whatever_the_data_says() -> None:

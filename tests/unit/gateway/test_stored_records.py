@@ -51,10 +51,9 @@ ASSET = (
 RECORDS = {Job: JOB, Instance: INSTANCE, AttemptTicket: TICKET, Estimates: ESTIMATES, StoredAsset: ASSET}
 
 # Fields that later versions added, as they are written where an earlier one wrote nothing.
-ADDED = {
-    Job: b',"content_type":"","files":[],"unfit":[]',
-    AttemptTicket: b',"max_files":0',
-}
+ADDED = {AttemptTicket: b',"max_files":0'}
+# Fields of a task, which the first version reads as the same where they are left out: as empty.
+LEFT_OUT = ("attempts", "started_at", "asset", "frames", "codec", "codec_reason", "failure", "warnings", "spells")
 
 
 def test_a_job_is_read():
@@ -127,7 +126,16 @@ def test_an_asset_is_read():
 @pytest.mark.parametrize("kind", RECORDS)
 def test_what_was_read_is_written_with_the_same_fields(kind):
     written = to_json(from_json(kind, RECORDS[kind]))
-    assert written.replace(ADDED.get(kind, b"nothing"), b"") == RECORDS[kind]
+    assert json.loads(written.replace(ADDED.get(kind, b"nothing"), b"")) == without_empty(json.loads(RECORDS[kind]))
+
+
+def without_empty(stored):
+    """Leave out of the tasks of a job what is empty."""
+    for task in stored["tasks"] if isinstance(stored.get("tasks"), list) else ():
+        for name in LEFT_OUT:
+            if not task[name]:
+                del task[name]
+    return stored
 
 
 @pytest.mark.parametrize("kind", RECORDS)

@@ -13,7 +13,7 @@ from apigpu.encoder.v1 import encoder_pb2
 from gateway.assets.record import PREFIX
 from gateway.assets.store import AssetStore, StoredAsset
 from gateway.fleet.providers.runpod.client import AnswerLost, EndpointHealth, NotTaken, RunpodClient
-from gateway.fleet.providers.runpod.run import RunpodRun, RunTimeouts, bare_outcome
+from gateway.fleet.providers.runpod.run import RunpodRun, RunTimeouts, bare_outcome, is_complete
 from gateway.fleet.providers.runpod.stock import StockMonitor
 from gateway.workers.base import EncodeJob, EncoderBusy, EncoderLost, EncoderRefuses, Events, Outcome
 from gateway.workers.tickets import AttemptTicket, TaskLinks, Tickets
@@ -75,7 +75,7 @@ class RunpodEncoder:
             payload = await self.links.remote_task(job, ticket)
             await self.tickets.issue(job.id, ticket)
         try:
-            if not ticket.run_id and (results := await self.find_results(ticket)):
+            if not ticket.run_id and is_complete(results := await self.find_results(ticket)):
                 await events.started()
                 return bare_outcome(results)
             if not ticket.run_id:
@@ -141,7 +141,7 @@ class RunpodEncoder:
     async def _resumable_ticket(self, task_id: str) -> AttemptTicket | None:
         """Return the ticket of an earlier try that has a run or a result."""
         ticket = await self.tickets.get(task_id)
-        return ticket if ticket and (ticket.run_id or await self.find_results(ticket)) else None
+        return ticket if ticket and (ticket.run_id or is_complete(await self.find_results(ticket))) else None
 
     async def _submit(self, key: str, ticket: AttemptTicket, payload: encoder_pb2.RemoteTask) -> AttemptTicket:
         """Queue a run for a ticket; return the ticket with the run's id."""

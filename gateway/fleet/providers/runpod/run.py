@@ -13,9 +13,10 @@ from google.protobuf import json_format
 from apigpu.encoder.v1 import encoder_pb2
 from gateway.assets.store import StoredAsset
 from gateway.fleet.providers.runpod.client import MAX_TEXT, RunpodClient, RunState, RunStatus
-from gateway.workers.base import EncodeJob, EncoderBusy, EncoderLost, Events, Outcome
+from gateway.workers.base import EncodeJob, EncoderBusy, EncoderLost, Events, Outcome, is_without_result
 from gateway.workers.faults import reported
 from gateway.workers.tickets import AttemptTicket
+from servicekit.chunks import BESIDE_FURTHER
 from servicekit.errors import CLASSES, CODES, DataLoss, DeadlineExceeded, Internal, NotFound, ServiceError
 
 log = structlog.get_logger("gateway.fleet.runpod")
@@ -132,15 +133,16 @@ class RunpodRun:
 
     async def _done(self, status: RunStatus) -> Outcome:
         results = await self.find_results(self.ticket)
-        if not results:
+        summary = parse_summary(status.output)
+        if not results and not is_without_result(summary):
             raise DataLoss("The worker reported success, but its result was not put.", reason="NO_RESULT")
-        return parse_outcome(status.output, results)
+        return checked_outcome(summary, results)
 
     async def _expired(self) -> Outcome:
         """Return the outcome of a run that RunPod has dropped: its result may have been put all the same."""
         results = await self.find_results(self.ticket)
         await self._started()
-        if not results:
+        if not is_complete(results):
             raise EncoderLost("RunPod has dropped the run, and its result was not put.")
         return bare_outcome(results)
 
@@ -160,13 +162,24 @@ class RunpodRun:
         raise reported(error, "The worker at RunPod", self.job.inputs, is_queue=True)
 
 
-def parse_outcome(output: Any, results: Sequence[StoredAsset]) -> Outcome:
-    """Return the outcome of a task whose results were put by link, with the summary in the worker's output. Raises
-    DataLoss if it is not that of these results."""
+def parse_summary(output: Any) -> encoder_pb2.Summary:
+    """Return the summary in a worker's output. Raises DataLoss if there is none."""
     try:
-        made = json_format.ParseDict(_object(output), encoder_pb2.RemoteResult(), ignore_unknown_fields=True).summary
+        return json_format.ParseDict(_object(output), encoder_pb2.RemoteResult(), ignore_unknown_fields=True).summary
     except (json_format.ParseError, TypeError) as error:
         raise DataLoss("The worker's output is not the summary of a result.", reason="NO_SUMMARY") from error
+
+
+def is_complete(results: Sequence[StoredAsset]) -> bool:
+    """Return True for results that are all of an outcome. One beside further tasks is not: they are in the summary."""
+    return bool(results) and results[0].content_type != BESIDE_FURTHER
+
+
+def checked_outcome(made: encoder_pb2.Summary, results: Sequence[StoredAsset]) -> Outcome:
+    """Return the outcome of a task whose results were put by link. Raises DataLoss if the summary is not that of these
+    results."""
+    if is_without_result(made) and not results:
+        return Outcome(made)
     announced = [(made.size_bytes, made.sha256), *((file.size_bytes, file.sha256) for file in made.files)]
     if announced != [(asset.size_bytes, asset.sha256) for asset in results]:
         raise DataLoss("The result that was put is not the one that the worker reports.", reason="DIGEST_MISMATCH")

@@ -3,6 +3,7 @@
 isort:skip_file
 The encoder's side of the pair: internal, spoken by gateways over mTLS."""
 
+from apigpu.v1 import story_pb2 as _story_pb2
 from apigpu.v1 import video_pb2 as _video_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
@@ -66,8 +67,18 @@ class Task(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     OPERATION_FIELD_NUMBER: _builtins.int
     INPUTS_FIELD_NUMBER: _builtins.int
+    PART_FIELD_NUMBER: _builtins.int
+    CODEC_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identity, for logs and work folders."""
+    part: _builtins.bytes
+    """What this task is, as the encoder that planned the job wrote it; gateways hand it on unread. Set in place of
+    `operation`.
+    """
+    codec: _builtins.str
+    """Name of the codec that the video must be made with, as other tasks of the job are: no other one is tried. Empty for
+    any.
+    """
     @_builtins.property
     def operation(self) -> _video_pb2.Operation:
         """What to do."""
@@ -82,10 +93,12 @@ class Task(_message.Message):
         id: _builtins.str = ...,
         operation: _video_pb2.Operation | None = ...,
         inputs: _abc.Iterable[Global___Input] | None = ...,
+        part: _builtins.bytes = ...,
+        codec: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "inputs", b"inputs", "operation", b"operation"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["codec", b"codec", "id", b"id", "inputs", b"inputs", "operation", b"operation", "part", b"part"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -100,12 +113,17 @@ class Input(_message.Message):
     FIELD_FIELD_NUMBER: _builtins.int
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
     ALSO_FIELD_NUMBER: _builtins.int
+    IS_OUTLINE_FIELD_NUMBER: _builtins.int
     field: _builtins.str
     """Which field of the operation it is, by its path: "url_video"; in a repeated field with the index: "url_videos[0]",
     "parts[2].url". The one element that is left of a batch has none: "images.image_url".
     """
     size_bytes: _builtins.int
     """Bytes, where known beforehand."""
+    is_outline: _builtins.bool
+    """An outline may come of it: its head and its tail, with a hole between, which is enough to read headers and
+    durations. Its chunks then say where they belong.
+    """
     @_builtins.property
     def also(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Paths of other fields that name the same source: its bytes are sent once."""
@@ -116,10 +134,11 @@ class Input(_message.Message):
         field: _builtins.str = ...,
         size_bytes: _builtins.int | None = ...,
         also: _abc.Iterable[_builtins.str] | None = ...,
+        is_outline: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes", "size_bytes", b"size_bytes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes", "also", b"also", "field", b"field", "size_bytes", b"size_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes", "also", b"also", "field", b"field", "is_outline", b"is_outline", "size_bytes", b"size_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__size_bytes: _TypeAlias = _typing.Literal["size_bytes"]  # noqa: Y015
     _WhichOneofArgType__size_bytes: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes"]  # noqa: Y015
@@ -135,19 +154,25 @@ class InputChunk(_message.Message):
 
     INPUT_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
     input: _builtins.int
     """Index into Task.inputs."""
     data: _builtins.bytes
     """The bytes, 1 MiB at most."""
+    offset: _builtins.int
+    """Where they belong, in an outline: not before the end of the chunk before. What lies between is a hole. The last
+    chunk ends where the file does.
+    """
     def __init__(
         self,
         *,
         input: _builtins.int = ...,
         data: _builtins.bytes = ...,
+        offset: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "input", b"input"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "input", b"input", "offset", b"offset"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -321,6 +346,8 @@ class Summary(_message.Message):
     WARNINGS_FIELD_NUMBER: _builtins.int
     CODEC_REASON_FIELD_NUMBER: _builtins.int
     FILES_FIELD_NUMBER: _builtins.int
+    FURTHER_FIELD_NUMBER: _builtins.int
+    SCENES_FIELD_NUMBER: _builtins.int
     size_bytes: _builtins.int
     """Bytes of the result."""
     sha256: _builtins.str
@@ -349,6 +376,16 @@ class Summary(_message.Message):
     def files(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResultFile]:
         """The further results, in the order in which they were sent."""
 
+    @_builtins.property
+    def further(self) -> _containers.RepeatedCompositeFieldContainer[Global___FurtherTask]:
+        """Further tasks, which the job goes on with. A task that answers with some may do without a result of its own:
+        `size_bytes` is 0 then, and nothing is sent. One that it has is for them alone.
+        """
+
+    @_builtins.property
+    def scenes(self) -> _containers.RepeatedCompositeFieldContainer[_story_pb2.SceneSpan]:
+        """When each scene of the result is shown."""
+
     def __init__(
         self,
         *,
@@ -364,14 +401,100 @@ class Summary(_message.Message):
         warnings: _abc.Iterable[_video_pb2.Warning] | None = ...,
         codec_reason: _builtins.str = ...,
         files: _abc.Iterable[Global___ResultFile] | None = ...,
+        further: _abc.Iterable[Global___FurtherTask] | None = ...,
+        scenes: _abc.Iterable[_story_pb2.SceneSpan] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["codec", b"codec", "codec_reason", b"codec_reason", "content_type", b"content_type", "duration_seconds", b"duration_seconds", "encode_seconds", b"encode_seconds", "files", b"files", "frames", b"frames", "height", b"height", "sha256", b"sha256", "size_bytes", b"size_bytes", "warnings", b"warnings", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["codec", b"codec", "codec_reason", b"codec_reason", "content_type", b"content_type", "duration_seconds", b"duration_seconds", "encode_seconds", b"encode_seconds", "files", b"files", "frames", b"frames", "further", b"further", "height", b"height", "scenes", b"scenes", "sha256", b"sha256", "size_bytes", b"size_bytes", "warnings", b"warnings", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Summary: _TypeAlias = Summary  # noqa: Y015
+
+@_typing.final
+class FurtherTask(_message.Message):
+    """A task that the job goes on with, as the encoder planned it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PART_FIELD_NUMBER: _builtins.int
+    INPUTS_FIELD_NUMBER: _builtins.int
+    IS_RESULT_FIELD_NUMBER: _builtins.int
+    ITEM_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    CODEC_FIELD_NUMBER: _builtins.int
+    FRAMES_FIELD_NUMBER: _builtins.int
+    part: _builtins.bytes
+    """What it is; becomes `Task.part`."""
+    is_result: _builtins.bool
+    """Its result is that of the task which answered with it. One of them is."""
+    item: _builtins.str
+    """Its name, for people: "scene 7"."""
+    kind: _builtins.str
+    """What kind of task it is, for statistics: "story.scene"."""
+    codec: _builtins.str
+    """Name of the codec that it must be made with; becomes `Task.codec`."""
+    frames: _builtins.int
+    """Frames that it makes; 0 where it encodes none."""
+    @_builtins.property
+    def inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___FurtherInput]:
+        """Its inputs."""
+
+    def __init__(
+        self,
+        *,
+        part: _builtins.bytes = ...,
+        inputs: _abc.Iterable[Global___FurtherInput] | None = ...,
+        is_result: _builtins.bool = ...,
+        item: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        codec: _builtins.str = ...,
+        frames: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["codec", b"codec", "frames", b"frames", "inputs", b"inputs", "is_result", b"is_result", "item", b"item", "kind", b"kind", "part", b"part"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FurtherTask: _TypeAlias = FurtherTask  # noqa: Y015
+
+@_typing.final
+class FurtherInput(_message.Message):
+    """An input of a further task."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    REQUEST_FIELD_FIELD_NUMBER: _builtins.int
+    TASK_FIELD_NUMBER: _builtins.int
+    PLANNED_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    """The task's own name for it: "picture", "pieces[3]"."""
+    request_field: _builtins.str
+    """The field of the job's request that names it, by its path: "scenes[7].image_url"."""
+    task: _builtins.int
+    """The result of another further task: index into `Summary.further`."""
+    planned: _builtins.bool
+    """The result of the task that answered with it."""
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        request_field: _builtins.str = ...,
+        task: _builtins.int = ...,
+        planned: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["planned", b"planned", "request_field", b"request_field", "source", b"source", "task", b"task"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "planned", b"planned", "request_field", b"request_field", "source", b"source", "task", b"task"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["request_field", "task", "planned"]  # noqa: Y015
+    _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_source) -> _WhichOneofReturnType_source | None: ...
+
+Global___FurtherInput: _TypeAlias = FurtherInput  # noqa: Y015
 
 @_typing.final
 class RemoteTask(_message.Message):

@@ -46,11 +46,15 @@ RESULT = b"result" * 1000
 @dataclass
 class ScriptedEncoder(encoder_pb2_grpc.EncoderServiceServicer):
     """Reads a task with all its inputs, then does what its line of the script says; by default it succeeds. What can
-    be called is awaited first."""
+    be called is awaited first. A summary is answered as it is, after a result where it has one."""
 
     slots: int = 2
     script: list[object] = field(default_factory=list)
     inputs: list[bytes] = field(default_factory=list)
+    codecs: list[str] = field(default_factory=list)
+    # The tasks that it was given, and of each chunk its offset and size.
+    given: list[encoder_pb2.Task] = field(default_factory=list)
+    chunks: list[tuple[int, int]] = field(default_factory=list)
     running: int = 0
     most: int = 0
     tasks: int = 0
@@ -58,7 +62,8 @@ class ScriptedEncoder(encoder_pb2_grpc.EncoderServiceServicer):
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def GetCapabilities(self, request, context):
-        return encoder_pb2.GetCapabilitiesResponse(slots=self.slots)
+        codecs = [encoder_pb2.Codec(name=name) for name in self.codecs]
+        return encoder_pb2.GetCapabilitiesResponse(slots=self.slots, codecs=codecs)
 
     async def Encode(self, requests, context):
         if self.running >= self.slots:
@@ -82,8 +87,11 @@ class ScriptedEncoder(encoder_pb2_grpc.EncoderServiceServicer):
         data = b""
         async for request in requests:
             part = request.WhichOneof("part")
-            if part == "chunk":
+            if part == "task":
+                self.given.append(request.task)
+            elif part == "chunk":
                 data += request.chunk.data
+                self.chunks.append((request.chunk.offset, len(request.chunk.data)))
             elif part == "input_end":
                 self.inputs.append(data)
                 data = b""
@@ -104,13 +112,18 @@ class ScriptedEncoder(encoder_pb2_grpc.EncoderServiceServicer):
             await asyncio.sleep(step)
         if callable(step):
             await step()
+        is_given = isinstance(step, encoder_pb2.Summary)
+        if is_given and not step.size_bytes:
+            yield encoder_pb2.EncodeResponse(summary=step)
+            return
         tally = Checksum()
         tally.add(RESULT)
         yield encoder_pb2.EncodeResponse(chunk=RESULT)
         digest = "0" * 64 if step == "corrupt" else tally.sha256
-        yield encoder_pb2.EncodeResponse(
-            summary=encoder_pb2.Summary(size_bytes=len(RESULT), sha256=digest, frames=2, codec="x264")
-        )
+        summary = encoder_pb2.Summary(size_bytes=len(RESULT), sha256=digest, frames=2, codec="x264")
+        if is_given:
+            summary.further.extend(step.further)
+        yield encoder_pb2.EncodeResponse(summary=summary)
 
 
 @dataclass
@@ -179,7 +192,7 @@ async def works(jetstream, tmp_path, certs, retry, ack_wait_seconds):
     encoder = ScriptedEncoder()
     async with serving(encoder, certs) as port, contextlib.AsyncExitStack() as stack:
         identity = Identity.read(certs / "gateway.crt", certs / "gateway.key", certs / "ca.crt")
-        pool = Pool()
+        pool = Pool(poll_seconds=0.25)
         pool.add(GrpcEncoder(f"127.0.0.1:{port}", identity.channel_credentials(), ""))
         stack.push_async_callback(pool.close)
         yield await wired(jetstream, tmp_path, pool, encoder, stack, retry=retry, ack_wait_seconds=ack_wait_seconds)

@@ -6,7 +6,7 @@ import hashlib
 import pytest
 
 from apigpu.v1 import caption_style_pb2, video_pb2
-from gateway.jobs import model, operation
+from gateway.jobs import names, operation
 from servicekit.errors import InvalidArgument, ServiceError
 
 PICTURE = bytes(range(256)) * 4000
@@ -47,7 +47,7 @@ async def test_a_step_of_a_chain_may_have_one_and_a_name_for_its_result(works):
     job = await works.manager.submit(video_pb2.Operation(chain=video_pb2.ChainRequest(steps=[step])))
     asked = video_pb2.Operation.FromString(job.tasks[0].operation)
     assert asked.caption.url_srt.startswith("assets/")
-    assert model.result_name(job, 0) == "final.mp4"
+    assert names.result_name(job, 0) == "final.mp4"
 
 
 @pytest.mark.parametrize("text", ["1\n00:00:01,000 --> 00:00:02,000\nOlá\n", "step:a", "assets/none", "data:,x"])

@@ -86,6 +86,10 @@ def test_schemas_follow_the_protos():
     assert "maxProperties" not in schemas["Output"]
     assert schemas["CaptionStyle"]["properties"]["preset"]["enum"][:2] == ["classic", "bold"]
     assert "top-left" in schemas["CaptionStyle"]["properties"]["position"]["enum"]
+    assert schemas["StoryRequest"]["required"] == ["scenes"]
+    assert schemas["StoryRequest"]["properties"]["canvas"]["enum"][:2] == ["16:9", "9:16"]
+    assert schemas["Scene"]["properties"]["id"]["maxLength"] == 64
+    assert "required" not in schemas["Scene"]
     assert schemas["Job"]["properties"]["createTime"]["format"] == "date-time"
     assert schemas["Job"]["properties"]["delayTime"]["type"] == "integer"
     assert "buf:lint" not in str(DOCUMENT)

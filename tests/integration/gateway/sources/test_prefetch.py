@@ -31,7 +31,7 @@ async def test_a_small_source_is_held_whole(serve, sources, tmp_path, size):
     web = await serve({"/a": answer(body), "/b": answer(body, Content_Length=None, Connection="close")})
     prefetcher = Prefetcher(sources, tmp_path / "held")
     async with contextlib.AsyncExitStack() as stack:
-        fetched = await prefetcher.fetch(web.url("/a"), stack)
+        fetched = await prefetcher.fetch(lambda: sources.open(web.url("/a")), stack)
         assert (fetched.rest, prefetcher.held_bytes) == (None, size)
         assert await read(fetched) == (size, body)
         assert await read(fetched) == (size, body)
@@ -44,7 +44,7 @@ async def test_of_a_large_source_a_part_is_held(serve, sources, tmp_path):
     web = await serve({"/a": answer(body)})
     prefetcher = Prefetcher(sources, tmp_path / "held", max_small_bytes=2_000_000)
     async with contextlib.AsyncExitStack() as stack:
-        fetched = await prefetcher.fetch(web.url("/a"), stack)
+        fetched = await prefetcher.fetch(lambda: sources.open(web.url("/a")), stack)
         assert prefetcher.held_bytes == FIRST_PART_BYTES
         assert await read(fetched) == (len(body), body)
     assert len(web.requests) == 1
@@ -58,7 +58,7 @@ async def test_what_has_no_room_is_left_for_later(serve, sources, tmp_path, room
     web = await serve({"/a": answer(body)})
     prefetcher = Prefetcher(sources, tmp_path / "held", **room)
     async with contextlib.AsyncExitStack() as stack:
-        fetched = await prefetcher.fetch(web.url("/a"), stack)
+        fetched = await prefetcher.fetch(lambda: sources.open(web.url("/a")), stack)
         assert prefetcher.held_bytes <= 2_000_000
         assert await read(fetched) == (len(body), body)
     assert prefetcher.held_bytes == 0
@@ -69,7 +69,7 @@ async def test_nothing_is_held_of_what_fails(serve, sources, tmp_path):
     prefetcher = Prefetcher(sources, tmp_path / "held")
     async with contextlib.AsyncExitStack() as stack:
         with pytest.raises(NotFound):
-            await prefetcher.fetch(web.url("/a"), stack)
+            await prefetcher.fetch(lambda: sources.open(web.url("/a")), stack)
     assert prefetcher.held_bytes == 0
 
 

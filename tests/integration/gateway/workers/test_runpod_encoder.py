@@ -10,6 +10,7 @@ import pytest_asyncio
 from gateway.assets.store import record_path
 from gateway.workers.base import EncoderBusy, EncoderLost, EncoderRefuses, InputFailed
 from gateway.workers.tickets import AttemptTicket, Tickets
+from servicekit.chunks import BESIDE_FURTHER
 from servicekit.errors import Aborted, Cancelled, DataLoss, DeadlineExceeded, InvalidArgument, NotFound, Unavailable
 from servicekit.tasks import cancel_and_wait
 from tests.emulators.runpodmanagement import CATALOG, card
@@ -371,6 +372,53 @@ async def test_a_run_that_runpod_knows_no_more(stage, encoder, has_result):
             outcome = await encoder.run(job, seen)
             assert await stage.content(outcome.asset_id) == RESULT
             assert outcome.summary.size_bytes == len(RESULT)
+
+
+FURTHER = {"further": [{"item": "film", "isResult": True, "part": "AAE="}]}
+
+
+@pytest.mark.parametrize("has_result", [True, False])
+async def test_a_task_answers_with_further_ones(stage, encoder, has_result):
+    async def plans(asked, report):
+        if has_result:
+            await put(asked["resultUrl"], **{"content-type": BESIDE_FURTHER})
+        return {"summary": FURTHER | (summary() if has_result else {})}
+
+    job = await stage.job()
+    async with stage.runpod.worker(plans):
+        outcome = await encoder.run(job, Seen())
+    assert [task.part for task in outcome.summary.further] == [b"\0\1"]
+    assert bool(outcome.asset_id) is has_result
+
+
+async def test_what_was_put_for_further_tasks_is_no_result_without_them(stage, encoder):
+    stage.runpod.rules.result_seconds = 0
+
+    async def plans(asked, report):
+        await put(asked["resultUrl"], **{"content-type": BESIDE_FURTHER})
+        return {"summary": FURTHER | summary()}
+
+    async with stage.runpod.worker(plans):
+        with pytest.raises(EncoderLost, match="dropped the run"):
+            await encoder.run(await stage.job(), Seen())
+    job = await stage.job()
+    ticket = AttemptTicket.new(job)
+    await stage.tickets.issue(job.id, ticket)
+    await put((await stage.task_links.remote_task(job, ticket)).result_url, **{"content-type": BESIDE_FURTHER})
+    assert not await encoder.can_resume(job.id)
+
+
+async def test_a_further_task_goes_out_with_what_it_is(stage, encoder):
+    asked = []
+
+    async def sees(task, report):
+        asked.append(task["task"])
+        return await work(task, report)
+
+    job = replace(await stage.job(), operation=None, part=b"\0\1", codec="nvenc")
+    async with stage.runpod.worker(sees):
+        await encoder.run(job, Seen())
+    assert [asked[0].get(name) for name in ("operation", "part", "codec")] == [None, "AAE=", "nvenc"]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from gateway.sources.outline import HEAD_BYTES, MIN_BYTES, TAIL_BYTES
 from gateway.workers.tickets import AttemptTicket
+from servicekit.chunks import HOLE, Hole
 from tests.integration.gateway.workers.conftest import MAX_BYTES, RESULT, digest, fetched, plain, put
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -34,6 +36,20 @@ async def test_inputs_are_streamed_from_assets_and_from_the_web(stage, made):
     # The first one was of a ticket that this one has replaced.
     assert (first.status_code, first.json()["status"]) == (404, "NOT_FOUND")
     assert first.json()["message"].startswith("url_video: ")
+
+
+async def test_an_input_that_may_be_an_outline_is_one_where_it_is_large(stage):
+    large, small = bytes(MIN_BYTES // 2) + b"x" * (MIN_BYTES // 2), b"small"
+    job = await stage.job(await stage.asset(large), await stage.asset(small))
+    job = replace(job, inputs=[replace(entry, is_outline=True) for entry in job.inputs])
+    ticket = AttemptTicket.new(job)
+    await stage.tickets.issue(job.id, ticket)
+    task = await stage.task_links.remote_task(job, ticket)
+    assert [entry.is_outline for entry in task.task.inputs] == [True, True]
+    outline, whole = [await fetched(url) for url in task.input_urls]
+    assert outline.content == large[:HEAD_BYTES] + large[-TAIL_BYTES:]
+    assert outline.headers[HOLE] == str(Hole(HEAD_BYTES, len(large) - TAIL_BYTES))
+    assert (whole.content, HOLE in whole.headers) == (small, False)
 
 
 async def test_an_input_that_cannot_be_read_says_which_field_it_is(stage, made):

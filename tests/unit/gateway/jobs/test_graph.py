@@ -7,7 +7,7 @@ import pytest
 from google.protobuf import json_format
 
 from apigpu.v1.video_pb2 import CaptionRequest, ChainStep, Operation
-from gateway.jobs import graph, model, operation
+from gateway.jobs import checks, graph, model, operation
 from gateway.jobs.model import Failure, Job, Result, Status
 from servicekit.errors import InvalidArgument
 from tests.support.growth import assert_grows_gently
@@ -159,7 +159,7 @@ def test_an_unknown_step_cannot_be_kept() -> None:
 @pytest.mark.parametrize("steps", [[], [{"id": "a", "caption": {}}], [{"caption": CAPTION}], [FILM[1], FILM[1]]])
 def test_each_step_is_held_against_its_operation(steps: list[dict[str, Any]]) -> None:
     with pytest.raises(InvalidArgument):
-        operation.check(chain(steps), 100)
+        checks.check(chain(steps), 100)
 
 
 def test_a_step_can_be_every_operation_but_a_chain() -> None:

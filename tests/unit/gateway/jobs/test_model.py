@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from gateway.jobs import model
+from gateway.jobs import model, names
 from gateway.jobs.model import Failure, Job, Result, Status, Task
 from servicekit import codec
 
@@ -28,18 +28,18 @@ def test_a_record_keeps_types_and_further_results_and_one_of_before_there_were_a
     result = Result("assets/x", 1, content_type="image/png", files=files)
     done = model.complete_task(job(batch=False, operation="thumbnail"), 0, result, 101)
     assert codec.from_json(Job, codec.to_json(done)) == done
-    assert model.result_files(done, 0) == (model.ResultFile("thumbnail.png", "assets/x", "image/png"), *files)
+    assert names.result_files(done, 0) == (model.ResultFile("thumbnail.png", "assets/x", "image/png"), *files)
     stored = json.loads(codec.to_json(done))
     del stored["tasks"][0]["files"], stored["tasks"][0]["content_type"]
-    assert model.result_files(codec.from_json(Job, json.dumps(stored).encode()), 0) == ()
+    assert names.result_files(codec.from_json(Job, json.dumps(stored).encode()), 0) == ()
 
 
 def test_results_are_called_by_what_was_asked_for():
-    assert model.result_name(job(Task("1"), operation="caption", batch=False), 0) == "caption.mp4"
+    assert names.result_name(job(Task("1"), operation="caption", batch=False), 0) == "caption.mp4"
     named = job(Task("1", content_type="video/mp4", output_name="v1.2 final"), operation="caption", batch=False)
-    assert model.result_name(named, 0) == "v1.2 final.mp4"
-    assert model.result_name(job(Task("intro.v2")), 0) == "intro.v2.mp4"
-    assert model.result_name(job(Task("", content_type="image/jpeg"), operation="frame"), 0) == "frame.jpg"
+    assert names.result_name(named, 0) == "v1.2 final.mp4"
+    assert names.result_name(job(Task("intro.v2")), 0) == "intro.v2.mp4"
+    assert names.result_name(job(Task("", content_type="image/jpeg"), operation="frame"), 0) == "frame.jpg"
 
 
 def test_a_job_goes_from_queue_to_completed_and_keeps_its_times():

@@ -5,7 +5,7 @@ import pytest
 from apigpu.v1.caption_style_pb2 import CaptionWord
 from apigpu.v1.motion_pb2 import Motion
 from apigpu.v1.video_pb2 import AddAudioRequest, CaptionRequest, Img2VidImage, Img2VidRequest, Operation
-from gateway.jobs import operation
+from gateway.jobs import checks, operation
 from servicekit.errors import InvalidArgument
 
 URL = "https://example.com/a"
@@ -27,7 +27,7 @@ CONTRACT = {
     ),
     "subtitles twice": (
         Operation(caption=CaptionRequest(url_video=URL, url_srt=URL, srt_text="1")),
-        "url_srt and srt_text are both given, and one stands in place of the other; leave one out.",
+        "srt_text cannot be given together with url_srt",
     ),
     "addaudio": (Operation(addaudio=AddAudioRequest(url_audio=URL)), "url_video and url_audio are required"),
     "img2vid": (Operation(img2vid=Img2VidRequest()), "images array is required with at least one image"),
@@ -73,7 +73,7 @@ CONTRACT = {
     ),
     "nothing": (
         Operation(),
-        "The operation is missing; give one of: caption, img2vid, addaudio, concat, thumbnail, chain.",
+        "The operation is missing; give one of: caption, img2vid, addaudio, concat, thumbnail, chain, story.",
     ),
     "too many": (
         Operation(img2vid=Img2VidRequest(images=[image(id=name) for name in "abcd"])),
@@ -92,7 +92,7 @@ def test_the_name_of_a_result_is_what_its_field_says():
 def test_what_is_missing_or_wrong_is_told_in_the_words_of_the_contract(case):
     wanted, text = CONTRACT[case]
     with pytest.raises(InvalidArgument) as caught:
-        operation.check(wanted, max_items=3)
+        checks.check(wanted, max_items=3)
     assert caught.value.message == text
     assert caught.value.fields
 
@@ -107,7 +107,7 @@ def test_what_is_missing_or_wrong_is_told_in_the_words_of_the_contract(case):
     ],
 )
 def test_a_whole_request_passes(request_):
-    operation.check(request_, max_items=3)
+    checks.check(request_, max_items=3)
 
 
 def test_a_batch_is_split_one_element_a_task():
@@ -139,4 +139,4 @@ def test_every_operation_says_what_the_gateway_must_know(field):
     assert operation.wrap(message).WhichOneof("kind") == field.name
     assert operation.rules(message).done
     with pytest.raises(InvalidArgument):
-        operation.check(operation.wrap(message), 1)
+        checks.check(operation.wrap(message), 1)

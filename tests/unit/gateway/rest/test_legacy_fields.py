@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from apigpu.v1 import video_pb2
-from gateway.jobs import operation
+from gateway.jobs import checks, operation
 from gateway.rest.legacy import fields, styles
 from gateway.rest.legacy.translation import NOT_SUPPORTED, LegacyNotes, translate
 from gateway.rest.protojson import decode
@@ -25,7 +25,7 @@ def read(message, body):
     before = copy.deepcopy(body)
     decode.merge(made, translate(fields.TABLES, message.DESCRIPTOR, body, notes))
     assert body == before
-    operation.check(operation.wrap(made), 500)
+    checks.check(operation.wrap(made), 500)
     return made, notes
 
 

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from apigpu.v1 import video_pb2
-from gateway.jobs import operation
+from gateway.jobs import checks, operation
 from gateway.rest.protojson import decode
 from gateway.rest.protojson.parse import MAX_VALUES, loads, most_values
 from gateway.rest.request import parse_query
@@ -83,7 +83,7 @@ def test_lists_of_messages_grow_gently(element):
         message = video_pb2.Img2VidRequest()
         try:
             decode.merge(message, loads(body))
-            operation.check(operation.wrap(message), 500)
+            checks.check(operation.wrap(message), 500)
         except (InvalidArgument, ResourceExhausted):
             pass
 
@@ -97,7 +97,7 @@ def test_words_are_checked_in_time_that_grows_gently():
         decode.merge(message, {"url_video": "https://x/a", "url_srt": "https://x/b", "words": made})
         return operation.wrap(message)
 
-    assert_grows_gently(words, lambda wanted: operation.check(wanted, 500), 1_000)
+    assert_grows_gently(words, lambda wanted: checks.check(wanted, 500), 1_000)
 
 
 @pytest.mark.parametrize("unit", ["a=1&", "a=%41&", "%", "%25", "a.", "&", "=", "a[", ";", "%F0%9F%98%80"], ids=repr)
@@ -127,3 +127,29 @@ def test_paths_grow_gently(unit):
 def test_escapes_in_paths_are_read(path, value):
     route, found = RouteTable().find("GET", path)
     assert (str(route), found) == ("GET /job/{id}", {"id": value})
+
+
+def test_all_that_is_wrong_with_a_body_is_told_in_one_answer():
+    images = [
+        {"id": "a", "duracao": "long"},
+        {"id": "b", "duracao": 1},
+        {"id": "c", "duration": 1, "motion": {"pan": "away", "focus_x": "left"}},
+    ]
+    with pytest.raises(InvalidArgument) as caught:
+        decode.merge(video_pb2.Img2VidRequest(), {"images": images, "frame_rate": "many"})
+    assert list(caught.value.fields) == [
+        "images[0].duracao",
+        "images[2].duration",
+        "images[2].motion.pan",
+        "images[2].motion.focus_x",
+        "frame_rate",
+    ]
+    assert "images[0].duracao must be a number" in caught.value.message
+
+
+def test_no_more_of_a_body_is_read_than_one_answer_tells():
+    images = [{"duracao": "long"}] * 10_000
+    message = video_pb2.Img2VidRequest()
+    with pytest.raises(InvalidArgument, match=r"And more\.$"):
+        decode.merge(message, {"images": images})
+    assert len(message.images) < 200

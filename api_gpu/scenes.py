@@ -1,0 +1,39 @@
+"""The scenes of a story, from what a caller gives: files, URLs, assets, or scenes that say more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from api_gpu.requests import ASSETS, INLINE, elements, local_file
+from apigpu.options import Scene, Source
+from servicekit.media_types import of_filename
+
+VIDEO = "video/"
+
+
+def scenes_of(
+    scenes: Iterable[Source | Scene | Mapping[str, Any]], asset_type: Callable[[str], str]
+) -> list[Scene | Mapping[str, Any]]:
+    """Return the scenes, one that is a mere source as the still or the video that its name says it is.
+
+    `asset_type` tells the media type of an asset. Raises InvalidArgument for what is no list.
+    """
+    given = elements(scenes, "scenes")
+    return [_scene_of(each, asset_type) if isinstance(each, str | Path) else each for each in given]
+
+
+def _scene_of(source: Source, asset_type: Callable[[str], str]) -> Scene:
+    is_video = _media_type(source, asset_type).startswith(VIDEO)
+    return Scene(video=source) if is_video else Scene(image=source)
+
+
+def _media_type(source: Source, asset_type: Callable[[str], str]) -> str:
+    if (path := local_file(source)) is not None:
+        return of_filename(path.name)
+    text = str(source)
+    if text.startswith(ASSETS):
+        return asset_type(text)
+    return text.removeprefix(INLINE) if text.startswith(INLINE) else of_filename(urlsplit(text).path)

@@ -1,0 +1,85 @@
+"""Captions of a story: made once, when it is planned, into one file for the tasks of its scenes: a script in ASS by the
+clock of the film, and the fonts that it needs."""
+
+import zipfile
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from apigpu.v1 import video_pb2
+from encoder.captions import changes
+from encoder.ffmpeg import filters
+from encoder.media.info import Size, Source
+from encoder.operations import subtitles
+from encoder.operations.caption import FONTS, SCRIPT
+from encoder.operations.plan import PlanContext
+from encoder.operations.subtitles import CaptionOptions
+from servicekit.errors import InvalidArgument
+
+FIELD = "captions"
+TYPE = "application/zip"
+# The same as SCRIPT, where lines are broken wherever Unicode allows it.
+WRAPPED_SCRIPT = "captions-wrapped.ass"
+MAX_FILES, MAX_BYTES = 200, 256 * 1024 * 1024
+
+
+def make(
+    request: video_pb2.StoryRequest, context: PlanContext, size: Size, rate: Fraction, seconds: float
+) -> tuple[video_pb2.Warning, ...] | None:
+    """Make the captions of a film of this size, rate and length, as the result of the task; return their warnings, None
+    where the story has none. Raises InvalidArgument."""
+    if not (request.url_srt or request.srt_text or request.words):
+        return None
+    options = CaptionOptions.of(request)
+    captions, read_warnings = subtitles.read(options, context)
+    own_faces = subtitles.read_faces(context.source("url_font")) if request.url_font else []
+    times_warnings = subtitles.check_times(captions, options, seconds, lambda: seconds)
+    canvas = subtitles.Canvas(size.width, size.height, rate, context.folder / FONTS)
+    script, warnings = subtitles.lay_out(captions, options, context, own_faces, canvas)
+    (context.folder / SCRIPT).write_text(script, encoding="utf-8")
+    _pack(context.folder, Path(context.result), wrap_unicode=subtitles.wraps_unicode(captions, script))
+    return (*read_warnings, *times_warnings, *warnings)
+
+
+def _pack(folder: Path, result: Path, *, wrap_unicode: bool) -> None:
+    """Write the script and the fonts that lie in a folder to a file."""
+    with zipfile.ZipFile(result, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
+        packed.write(folder / SCRIPT, WRAPPED_SCRIPT if wrap_unicode else SCRIPT)
+        for path in sorted((folder / FONTS).iterdir()):
+            packed.write(path, f"{FONTS}/{path.name}")
+
+
+def draw(stream: Any, source: Source, folder: Path, frames: range, rate: Fraction) -> Any:
+    """Return the frames of a piece, which have these numbers in the film, with its captions. Raises InvalidArgument."""
+    script = _unpack(source, folder)
+    first_frame, seconds = frames.start, (float(frames.start / rate), float(frames.stop / rate))
+    if not changes.are_shown((folder / script).read_text(encoding="utf-8"), *seconds):
+        return stream
+    by_film = stream.filter("setpts", f"PTS+{first_frame}")
+    drawn = filters.draw_captions(by_film, script, FONTS, wrap_unicode=script == WRAPPED_SCRIPT)
+    return drawn.filter("setpts", f"PTS-{first_frame}")
+
+
+def _unpack(source: Source, folder: Path) -> str:
+    """Lay the files out in a folder; return the name of the script. Raises InvalidArgument."""
+    try:
+        with zipfile.ZipFile(source.path) as packed:
+            names = [info.filename for info in packed.infolist()]
+            scripts = [name for name in names if name in (SCRIPT, WRAPPED_SCRIPT)]
+            if (
+                len(scripts) != 1
+                or len(names) > MAX_FILES
+                or sum(info.file_size for info in packed.infolist()) > MAX_BYTES
+            ):
+                raise _damaged()
+            (folder / FONTS).mkdir(exist_ok=True)
+            for name in names:
+                target = folder / name if name in scripts else folder / FONTS / Path(name).name
+                target.write_bytes(packed.read(name))
+    except (zipfile.BadZipFile, OSError) as error:
+        raise _damaged() from error
+    return scripts[0]
+
+
+def _damaged() -> InvalidArgument:
+    return InvalidArgument("The captions of the story, which another task made, are damaged.", reason="BAD_PART")

@@ -1,0 +1,160 @@
+"""The piece of a story that one scene makes: its frames up to the end of the transition after it, with captions, as
+video that is to be joined with the others by copying."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import Any
+
+import ffmpeg
+
+from apigpu.encoder.v1 import story_pb2
+from encoder.codecs.base import PRESETS, X264, Codec
+from encoder.ffmpeg import filters
+from encoder.ffmpeg.command import SQUARE, FfmpegRun, FilteredFrames
+from encoder.ffmpeg.process import Generate, PipedFrames
+from encoder.kenburns import sampling
+from encoder.kenburns.sampling import StillFrames
+from encoder.kenburns.turns import StillTurns
+from encoder.media import packets, probe
+from encoder.media.info import HD, Size, bad_input
+from encoder.operations import img2vid, story_captions
+from encoder.operations.deviations import cut_off_notes, gather, loss_notes, video_notes
+from encoder.operations.plan import Plan, PlanContext
+from encoder.operations.still_levels import StillView, prepare
+from encoder.story import fitting, transitions
+from encoder.story.fitting import Cut, Target
+from encoder.story.transitions import Passage
+from servicekit.errors import InvalidArgument
+
+NEXT = "next-"
+# Times of MP4 in steps of less than a tenth of a millisecond.
+MIN_TIMESCALE = 10_000
+MAX_CRF = 51
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Frames of one scene: a stream of a video's, or what generates those of a still; the runs that must be before, and
+    what is to be told of the picture."""
+
+    stream: Any = None
+    still: StillFrames | None = None
+    runs: Sequence[FfmpegRun] = ()
+    warnings: Sequence[Any] = field(default=())
+
+
+def plan(part: story_pb2.ScenePart, context: PlanContext) -> Plan:
+    """Plan a scene's piece. All pieces of a film are made alike, to the parameter sets of the codec, so that they can
+    stand in one track."""
+    rate = film_rate(part.film)
+    body = part.frames - part.transition_frames
+    own = _open(part, part.picture, part.frames, context)
+    following = _open(part, part.next, part.transition_frames, context, NEXT) if part.transition_frames else None
+    passage = Passage(part.transition, body, part.transition_frames, rate)
+    stream, generate = _blended(part, own, following, passage)
+    if part.has_captions:
+        numbers = range(part.first_frame, part.first_frame + part.frames)
+        stream = story_captions.draw(stream, context.source(story_captions.FIELD), context.folder, numbers, rate)
+    frames = FilteredFrames(
+        stream,
+        (),
+        Size(part.film.width, part.film.height),
+        HD,
+        SQUARE,
+        rate,
+        stdin=PipedFrames(generate) if generate is not None else None,
+        constant=True,
+        steady=own.still is not None and (following is None or following.still is not None),
+        weighted=not part.only_stills,
+    )
+    codec = _codec(part, context.codec)
+    output = context.output((), {"f": "mp4", "video_track_timescale": timescale(rate)})
+    return Plan(
+        runs=(*own.runs, *(following.runs if following else ()), codec.make_run(frames, output)),
+        field=part.picture.field,
+        codec=codec.name,
+        duration_seconds=float(part.frames / rate),
+        frames_total=part.frames,
+        warnings=tuple(own.warnings),
+    )
+
+
+def film_rate(film: story_pb2.Film) -> Fraction:
+    """Return the frames a second of a film. Raises InvalidArgument for a part of a story that has none."""
+    if not film.rate_frames or not film.rate_seconds or film.frames < 1:
+        raise InvalidArgument("The part of the story has no frame rate, or no frames.", reason="BAD_PART")
+    return Fraction(film.rate_frames, film.rate_seconds)
+
+
+def timescale(rate: Fraction) -> str:
+    """Return the clock of an MP4 in which every frame has its exact time, Hz."""
+    return str(rate.numerator * -(-MIN_TIMESCALE // rate.numerator))
+
+
+def _codec(part: story_pb2.ScenePart, codec: Codec) -> Codec:
+    """Return the codec as the encoder that planned the story has it set."""
+    if not isinstance(codec, X264) or not part.x264_preset:
+        return codec
+    if part.x264_preset not in PRESETS or part.x264_crf > MAX_CRF:
+        raise InvalidArgument("The part of the story has settings of x264 that cannot be.", reason="BAD_PART")
+    return replace(codec, preset=part.x264_preset, crf=part.x264_crf)
+
+
+def _open(
+    part: story_pb2.ScenePart, picture: story_pb2.ScenePicture, count: int, context: PlanContext, mark: str = ""
+) -> Frames:
+    """Return `count` frames of a picture; the names of its files begin with `mark`. Raises InvalidArgument."""
+    size = img2vid.check_clip_size(Size(part.film.width, part.film.height))
+    target = Target(size, img2vid.check_background(picture.background))
+    shown = range(picture.first, picture.first + count)
+    if picture.is_video:
+        return _open_video(picture, target, shown, film_rate(part.film), context)
+    source = context.source(picture.field)
+    motion = sampling.complete_motion(picture.motion)
+    view = StillView(target.size, motion, picture.fit, target.background)
+    prepared = prepare(source, context.folder, view, mark)
+    still = StillFrames(prepared.levels, target.size, motion, count, source.field, shown.start, picture.frames)
+    warnings = (*prepared.still.warnings, *gather(cut_off_notes(source, prepared.still.info)))
+    return Frames(still=still, runs=(prepared.run,), warnings=warnings)
+
+
+def _open_video(
+    picture: story_pb2.ScenePicture, target: Target, shown: range, rate: Fraction, context: PlanContext
+) -> Frames:
+    source = context.source(picture.field)
+    info, video = probe.probe_video(source)
+    if not video.decodes:
+        raise bad_input(source, "its beginning cannot be decoded; convert it to H.264 with AAC first.")
+    start = packets.start_seconds(source, info, video)
+    end = packets.end_seconds(source, info, video)
+    cut = Cut(start + picture.start, min(start + picture.end, end) if picture.end else end)
+    if cut.start >= cut.end:
+        text = f"the video ends at {end - start:.3f} s, and is to be shown from {picture.start:g} s on; give less."
+        raise bad_input(source, text)
+    given = filters.open_input(source.path.name, info, **fitting.seek_options(info, cut))
+    fitted = fitting.fit_video(given, info, video, target, picture.fit)
+    warnings = gather([*video_notes(source, info), *loss_notes(source, info)])
+    return Frames(fitting.by_film_clock(fitted, info, cut, shown, rate), warnings=warnings)
+
+
+def _blended(
+    part: story_pb2.ScenePart, own: Frames, following: Frames | None, passage: Passage
+) -> tuple[Any, Generate | None]:
+    """Return the frames of the piece, and what generates those that come by its standard input; None where none do."""
+    size = Size(part.film.width, part.film.height)
+    if following is None:
+        return own.stream or _piped(size, passage.rate), own.still
+    if own.still is not None and following.still is not None:
+        generate: Generate = StillTurns(own.still, following.still, passage.before)
+        one, other = transitions.take_turns(_piped(size, passage.rate), passage)
+        return transitions.blend(one, other, passage), generate
+    one = own.stream or _piped(size, passage.rate)
+    other = following.stream or _piped(size, passage.rate)
+    one, other = (transitions.at_rate(each, passage.rate) for each in (one, other))
+    return transitions.blend(one, other, passage), own.still or following.still
+
+
+def _piped(size: Size, rate: Fraction) -> Any:
+    options = {"pix_fmt": "yuv420p", "s": f"{size.width}x{size.height}", "r": str(rate)}
+    return filters.tag_hd(ffmpeg.input("pipe:0", f="rawvideo", **options))

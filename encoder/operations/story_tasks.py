@@ -1,0 +1,151 @@
+"""The tasks that a story goes on with, as its planning writes them: one for each scene, the sound, the joining."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from apigpu.encoder.v1 import encoder_pb2
+from apigpu.encoder.v1 import story_pb2 as parts_pb2
+from apigpu.v1 import story_pb2, video_pb2
+from encoder.codecs.base import X264, Codec
+from encoder.operations import story_captions, story_join
+from encoder.operations.story_reading import StoryReading
+from encoder.story.timeline import Timeline
+
+
+def names(request: video_pb2.StoryRequest) -> list[str]:
+    """Return the id of each scene: its place, from 1, where it has none."""
+    return [scene.id or str(number) for number, scene in enumerate(request.scenes, 1)]
+
+
+@dataclass(frozen=True)
+class TaskWriter:
+    """Writes the tasks that a story goes on with."""
+
+    request: video_pb2.StoryRequest
+    reading: StoryReading
+    transitions: Sequence[story_pb2.Transition]
+    timeline: Timeline
+    film: parts_pb2.Film
+    background: str
+    has_captions: bool
+    codec: Codec
+
+    def tasks(self) -> Iterator[encoder_pb2.FurtherTask]:
+        """Yield the tasks: the scenes, the sound where there is any, the joining."""
+        count = len(self.reading.scenes)
+        for number in range(count):
+            yield self._scene_task(number)
+        sound = self._sound_part()
+        fields = [*filter(None, (sound.narration, sound.music)), *dict.fromkeys(one.field for one in sound.sounds)]
+        if fields:
+            part = parts_pb2.StoryPart(sound=sound).SerializeToString()
+            inputs = [_source_input(name) for name in fields]
+            yield encoder_pb2.FurtherTask(part=part, inputs=inputs, item="sound", kind="story.sound")
+        yield self._join_task(count, has_sound=bool(fields))
+
+    def _scene_task(self, number: int) -> encoder_pb2.FurtherTask:
+        scene = self._scene_part(number)
+        fields = [scene.picture.field, *([scene.next.field] if scene.transition_frames else [])]
+        inputs = [_source_input(name) for name in fields]
+        if self.has_captions:
+            inputs.append(encoder_pb2.FurtherInput(field=story_captions.FIELD, planned=True))
+        return encoder_pb2.FurtherTask(
+            part=parts_pb2.StoryPart(scene=scene).SerializeToString(),
+            inputs=inputs,
+            item=f"scene {names(self.request)[number]}",
+            kind="story.scene",
+            codec=self.codec.name,
+            frames=scene.frames,
+        )
+
+    def _scene_part(self, number: int) -> parts_pb2.ScenePart:
+        first, frames = self.timeline.piece(number)
+        part = parts_pb2.ScenePart(
+            film=self.film,
+            first_frame=first,
+            frames=frames,
+            picture=self._picture(number, first - self.timeline.places[number].begin),
+            has_captions=self.has_captions,
+            allow_partial=self.request.allow_partial,
+            only_stills=not any(scene.is_video for scene in self.reading.scenes),
+        )
+        if isinstance(self.codec, X264):
+            part.x264_preset, part.x264_crf = self.codec.preset, self.codec.crf
+        if transition_frames := self.timeline.transition_frames(number):
+            part.transition.CopyFrom(self.transitions[number])
+            part.transition_frames = transition_frames
+            part.next.CopyFrom(self._picture(number + 1, 0))
+        return part
+
+    def _picture(self, number: int, first: int) -> parts_pb2.ScenePicture:
+        scene, read, place = self.request.scenes[number], self.reading.scenes[number], self.timeline.places[number]
+        picture = parts_pb2.ScenePicture(
+            field=read.picture,
+            first=first,
+            frames=place.end - place.begin,
+            is_video=read.is_video,
+            fit=scene.fit if scene.HasField("fit") else self.request.fit,
+            background=self.background if self.request.background else "",
+        )
+        if read.is_video:
+            picture.start, picture.end = scene.start, scene.end
+        else:
+            picture.motion.CopyFrom(scene.motion if scene.HasField("motion") else self.request.motion)
+        return picture
+
+    def _sound_part(self) -> parts_pb2.SoundPart:
+        request = self.request
+        part = parts_pb2.SoundPart(
+            film=self.film,
+            narration="url_audio" if request.url_audio else "",
+            music="url_music" if request.url_music else "",
+            narration_gain=request.narration_gain,
+            soundtrack=request.soundtrack,
+            allow_partial=request.allow_partial,
+        )
+        for number, read in enumerate(self.reading.scenes):
+            if read.is_heard:
+                part.sounds.append(self._video_sound(number))
+            if read.voice_seconds:
+                place = self.timeline.places[number]
+                part.sounds.add(
+                    field=f"scenes[{number}].url_audio",
+                    begin=place.start,
+                    end=place.stop,
+                    gain=request.narration_gain,
+                    is_voice=True,
+                )
+        return part
+
+    def _video_sound(self, number: int) -> parts_pb2.SceneSound:
+        scene, place, timeline = self.request.scenes[number], self.timeline.places[number], self.timeline
+        return parts_pb2.SceneSound(
+            field=self.reading.scenes[number].picture,
+            begin=place.begin,
+            end=place.end,
+            fade_in=timeline.transition_frames(number - 1) if number else 0,
+            fade_out=timeline.transition_frames(number),
+            gain=scene.gain,
+            start=scene.start,
+            seconds=self.reading.scenes[number].video_seconds,
+        )
+
+    def _join_task(self, scenes: int, *, has_sound: bool) -> encoder_pb2.FurtherTask:
+        part = parts_pb2.JoinPart(film=self.film, has_sound=has_sound, container=self.request.container)
+        part.pieces.extend(frames for _, frames in self.timeline.pieces())
+        inputs = [
+            encoder_pb2.FurtherInput(field=f"{story_join.PIECES}[{number}]", task=number) for number in range(scenes)
+        ]
+        if has_sound:
+            inputs.append(encoder_pb2.FurtherInput(field=story_join.SOUND, task=scenes))
+        return encoder_pb2.FurtherTask(
+            part=parts_pb2.StoryPart(join=part).SerializeToString(),
+            inputs=inputs,
+            is_result=True,
+            item="film",
+            kind="story.join",
+        )
+
+
+def _source_input(name: str) -> encoder_pb2.FurtherInput:
+    return encoder_pb2.FurtherInput(field=name, request_field=name)

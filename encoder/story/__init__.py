@@ -1,0 +1,1 @@
+"""Stories: when each scene is shown, what is seen between two of them, and what is heard."""

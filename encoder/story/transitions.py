@@ -1,0 +1,79 @@
+"""Transitions: filter graphs that lead from the pictures of one scene to those of the next. Pure functions from streams
+of ffmpeg-python to streams.
+
+Frame k of a transition of n shows as much of it as the time says at which the frame begins: k / n of the next scene. So
+the frame in the middle, with which the next scene starts, is half of each, or black.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import ffmpeg
+
+from apigpu.v1 import story_pb2
+from apigpu.v1.story_pb2 import Transition
+
+# What the filter xfade calls them; a direction is where what moves goes.
+DIRECTIONS: Mapping[int, str] = {
+    Transition.DIRECTION_UNSPECIFIED: "left",
+    Transition.DIRECTION_LEFT: "left",
+    Transition.DIRECTION_RIGHT: "right",
+    Transition.DIRECTION_UP: "up",
+    Transition.DIRECTION_DOWN: "down",
+}
+MOVING: Mapping[int, str] = {
+    story_pb2.TRANSITION_KIND_SLIDE: "slide",
+    story_pb2.TRANSITION_KIND_WIPE: "wipe",
+}
+CUT = story_pb2.TRANSITION_KIND_CUT
+# Half of one frame cannot be shown.
+MIN_FADE_FRAMES = 2
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A transition in a stretch of film at `rate`: it begins after `before` frames, goes on for `frames`, and ends with
+    the stretch."""
+
+    transition: Transition
+    before: int
+    frames: int
+    rate: Fraction
+
+
+def blend(one: Any, other: Any, passage: Passage) -> Any:
+    """Return the stretch: `one` has all of its frames, `other` those of the transition; both at the rate, from 0."""
+    kind = passage.transition.kind
+    if kind == story_pb2.TRANSITION_KIND_FADE_BLACK and passage.frames >= MIN_FADE_FRAMES:
+        return _fade_through_black(one, other, passage)
+    name = MOVING[kind] + DIRECTIONS[passage.transition.direction] if kind in MOVING else "fade"
+    times = {"duration": passage.frames, "offset": passage.before}
+    seconds = {name: f"{float(frames / passage.rate):.6f}" for name, frames in times.items()}
+    return ffmpeg.filter([one, other], "xfade", transition=name, **seconds)
+
+
+def _fade_through_black(one: Any, other: Any, passage: Passage) -> Any:
+    before, half = passage.before, passage.frames // 2
+    dark = one.filter("fade", type="out", start_frame=before, nb_frames=half).filter("trim", end_frame=before + half)
+    bright = other.filter("trim", start_frame=half).filter("setpts", "PTS-STARTPTS")
+    bright = bright.filter("fade", type="in", start_frame=0, nb_frames=passage.frames - half)
+    return at_rate(ffmpeg.concat(dark, bright, v=1, a=0), passage.rate)
+
+
+def take_turns(stream: Any, passage: Passage) -> tuple[Any, Any]:
+    """Return the pictures of two scenes that come in one stream: the one scene alone before the transition, then each
+    of them by turns."""
+    parts = stream.filter_multi_output("split", 2)
+    turn = f"mod(max(n-{passage.before},0),2)"
+    one, other = (
+        parts[number].filter("select", expression).filter("setpts", "N")
+        for number, expression in enumerate((f"not({turn})", turn))
+    )
+    return at_rate(one, passage.rate), at_rate(other, passage.rate)
+
+
+def at_rate(stream: Any, rate: Fraction) -> Any:
+    """Return frames at a rate by the clock of it, as filters that meet two streams want them."""
+    return stream.filter("fps", str(rate)).filter("settb", f"{rate.denominator}/{rate.numerator}")

@@ -1,0 +1,29 @@
+"""Sources that are open, wherever they lie."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+
+from servicekit.chunks import Hole
+
+Chunks = Callable[[], AsyncIterator[bytes]]
+
+
+@dataclass(frozen=True)
+class Source:
+    """An open source, whose bytes can be read once: its filename, without folders, may be empty; its size is None where
+    it is not known beforehand; `charset` is what its server, or who uploaded it, calls its encoding. `chunks` yields
+    the bytes in chunks of CHUNK_BYTES, except the last one, and raises ServiceError if they end too early; of an
+    outline (see outline.py) it leaves out a `hole`. `tail` opens what begins at an offset, where there is a way to."""
+
+    filename: str
+    size_bytes: int | None
+    chunks: Chunks
+    charset: str = ""
+    hole: Hole | None = None
+    tail: Callable[[int], AbstractAsyncContextManager[Chunks | None]] | None = None
+
+    @property
+    def sent_bytes(self) -> int | None:
+        """The bytes that `chunks` yields; None where that is not known beforehand."""
+        return self.size_bytes - self.hole.size_bytes if self.size_bytes is not None and self.hole else self.size_bytes
