@@ -28,6 +28,8 @@ CANVASES = {
 }
 MIN_SCENE_SECONDS = Fraction(1, 10)
 MIN_LOOP_SECONDS = 0.1
+# Options of a soundtrack that concern the music alone.
+MUSIC_OPTIONS = ("gain", "duck", "loop", "start", "delay")
 # What is cut off of a narration without that anybody would miss it: the last frame of an audio codec, say.
 SPARE_SECONDS = 0.1
 NO_LENGTH = (
@@ -137,6 +139,9 @@ def _lengths(reading: StoryReading, between: Sequence[Fraction], faults: Faults)
 def _check_soundtrack(request: video_pb2.StoryRequest, reading: StoryReading, seconds: float) -> None:
     """Raise InvalidArgument for options of the music that contradict each other, the music or the film."""
     options, wrong = request.soundtrack, InvalidArgument.field
+    for name in MUSIC_OPTIONS:
+        if getattr(options, name) and not request.url_music:
+            raise wrong(f"soundtrack.{name}", "it concerns the music, and there is none; give url_music too.")
     if request.url_music and options.start >= reading.music_seconds:
         text = f"the music ends at {reading.music_seconds:.3f} s, before that; give less."
         raise wrong("soundtrack.start", text)
@@ -171,6 +176,11 @@ def _notes(request: video_pb2.StoryRequest, reading: StoryReading, timeline: Tim
                 "that it is for; have the scenes before it end there."
             )
             yield Note("SCENE_OFF_NARRATION", f"{name}.from", text, {"seconds": f"{off:.3f}"})
+    is_alone = not (request.url_audio or any(scene.is_heard or scene.voice_seconds for scene in reading.scenes))
+    if is_alone and (request.soundtrack.duck or request.soundtrack.original_gain):
+        name = "duck" if request.soundtrack.duck else "original_gain"
+        text = "the story has no sound beside its music, which is heard alone."
+        yield Note("NO_ORIGINAL_AUDIO", f"soundtrack.{name}", text)
     if reading.narration_seconds > float(timeline.seconds) + SPARE_SECONDS:
         yield _narration_cut("url_audio", "film", reading.narration_seconds, float(timeline.seconds))
 

@@ -138,6 +138,15 @@ async def test_what_the_film_lacks_is_told(client: Client, tmp_path: Path, gray:
     assert judge.facts(film.path).frames == 96
 
 
+async def test_options_of_music_that_is_not_there(client: Client, tmp_path: Path, gray: Path) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stories.plan(client, [scene(gray, duracao=1)], soundtrack={"duck": True}, **SIZE)
+    assert list(faults(caught)) == ["soundtrack.duck"]
+    music = media.tone(tmp_path / "music.wav", 1)
+    plan = await stories.plan(client, [scene(gray, duracao=1)], url_music=music, soundtrack={"duck": True}, **SIZE)
+    assert [warning.reason for warning in plan.warnings] == ["NO_ORIGINAL_AUDIO"]
+
+
 async def test_a_plan_of_500_scenes_is_small(client: Client, tmp_path: Path, gray: Path) -> None:
     voice = media.tone(tmp_path / "voice.wav", 1)
     scenes = [scene(gray, url_audio=voice, motion={"pan": 1}, transition=CROSSFADE)] * 500
