@@ -2,13 +2,16 @@
 
 import contextlib
 import os
+import random
 import signal
+import time
 
 import psutil
 import pytest
 
 from api_gpu import Status
 from servicekit.errors import ServiceError
+from tests.support import judge
 from tests.support.until import until_sync
 from tools.pair import running
 
@@ -72,6 +75,64 @@ def test_a_chain_survives_kills_at_each_stage_and_leaves_its_result_alone(own_pa
     assert (found.processed, found.image_url != "") == (4, True)
     expected = {image.removeprefix("assets/"), found.asset.removeprefix("assets/")}
     until_sync(lambda: {path.name for path in (own_pair.data_dir / "assets" / "assets").iterdir()} == expected)
+
+
+# Tasks of the story that are done when the kill comes: while it plans, makes the scenes and the sound, and joins them.
+STAGES = range(5)
+# Of the long form: kills at random moments.
+KILLS = 60
+
+
+def test_a_story_survives_kills_at_each_stage_and_leaves_its_film_alone(own_pair, media):
+    wanted = story_of(own_pair, media)
+    for processed in STAGES:
+        with own_pair.client() as client:
+            job = client.story(**wanted).id
+            until_sync(lambda: (found := client.get(job)).processed >= processed or found.ended)  # noqa: B023
+            kill(own_pair, "gateway", "encoder")
+        assert_whole(own_pair, job, wanted)
+
+
+@pytest.mark.long
+def test_stories_survive_kills_at_random_moments(own_pair, media):
+    wanted, chance = story_of(own_pair, media), random.Random(7)
+    for _ in range(KILLS):
+        with own_pair.client() as client:
+            job = client.story(**wanted).id
+        time.sleep(chance.uniform(0, 3))
+        kill(own_pair, *chance.choice([("gateway",), ("encoder",), ("gateway", "encoder")]))
+        assert_whole(own_pair, job, wanted)
+
+
+def story_of(pair, media):
+    """Two scenes with a transition between, narration and captions, all of them uploaded."""
+    with pair.client() as client:
+        image, voice = client.upload(media.image).name, client.upload(media.tone).name
+        captions = client.upload(media.srt).name
+    scenes = [{"image": image, "seconds": 1}] * 2
+    shape = {"width": 320, "height": 180, "fps": 12, "transition": {"kind": "CROSSFADE", "seconds": 0.5}}
+    return {"scenes": scenes, "narration": voice, "subtitles": captions, **shape}
+
+
+def kill(pair, *names):
+    for name in names:
+        if old := service(pair, name):
+            os.kill(old.pid, signal.SIGKILL)
+
+
+def assert_whole(pair, job, wanted):
+    """The job completes, once; nothing is left but its film and what was given; the film has all its frames."""
+    with pair.client() as client:
+        until_sync(lambda: status(client, job) not in (None, Status.IN_QUEUE, Status.IN_PROGRESS), 120)
+        found = client.get(job)
+        assert (found.status, found.processed, found.total) == (Status.COMPLETED, 5, 5), found.error
+        film = client.download(found.asset, pair.data_dir / "film.mp4")
+        assert judge.facts(film).frames == 18
+        given = {wanted["scenes"][0]["image"], wanted["narration"], wanted["subtitles"], found.asset}
+        expected = {name.removeprefix("assets/") for name in given}
+        until_sync(lambda: {path.name for path in (pair.data_dir / "assets" / "assets").iterdir()} == expected)
+        client.delete(found.asset)
+        film.unlink()
 
 
 def test_an_ffmpeg_that_is_killed_costs_an_attempt_and_no_job(own_pair, media):
