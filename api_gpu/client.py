@@ -28,7 +28,7 @@ from apigpu.options import (
     StoryOptions,
     ThumbnailOptions,
 )
-from apigpu.v1 import fleet_pb2, system_pb2, video_pb2
+from apigpu.v1 import fleet_pb2, jobs_pb2, system_pb2, video_pb2
 from apigpu.v1.fleet_pb2_grpc import FleetServiceStub
 from apigpu.v1.system_pb2_grpc import SystemServiceStub
 
@@ -45,8 +45,10 @@ class Health:
 class Client:
     """A connection to a gateway. Blocking, safe to share between threads; errors are subclasses of ServiceError."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, options: jobs_pb2.JobOptions | None = None) -> None:
         self._connection = connection
+        # Of every job that is queued.
+        self._options = options
         self._transfers = Transfers(connection)
         self._jobs = Jobs(connection)
         self._fleet = FleetServiceStub(connection.channel)
@@ -87,6 +89,16 @@ class Client:
     def close(self) -> None:
         """Close the connection. Jobs go on."""
         self._connection.close()
+
+    def telling(
+        self, webhook_url: str = "", webhook_events: Sequence[str] = (), metadata: Mapping[str, str] | None = None
+    ) -> Self:
+        """Return a client on the same connection whose jobs are told of to `webhook_url`, and carry `metadata`.
+
+        The events are "job.queued", "job.started", "job.item", "job.progress" and "job.ended"; without any it is the
+        end that is told. `api_gpu.webhooks` reads what arrives.
+        """
+        return type(self)(self._connection, _job_options(webhook_url, webhook_events, metadata))
 
     def caption(self, video: Source, subtitles: Source | None = None, **options: Unpack[CaptionOptions]) -> Job:
         """Queue a job that burns subtitles (SubRip, WebVTT, ASS or SSA) into a video: a file, or `srt_text` or `words`
@@ -155,13 +167,23 @@ class Client:
         """
         return self._submit("chain", {}, steps=steps, keep=list(keep), max_cost_usd=max_cost_usd)
 
-    def submit(self, operation: video_pb2.Operation, idempotency_key: str = "") -> Job:
-        """Queue a job from a message of the API, whose sources are URLs and names of assets.
+    def submit(
+        self,
+        operation: video_pb2.Operation,
+        idempotency_key: str = "",
+        *,
+        webhook_url: str = "",
+        webhook_events: Sequence[str] = (),
+        metadata: Mapping[str, str] | None = None,
+    ) -> Job:
+        """Queue a job from a message of the API, whose sources are URLs and names of assets; `telling` has the rest.
 
         With the same `idempotency_key` and operation there is one job, however often it is submitted. Raises
         AlreadyExists for a key that came with another operation.
         """
-        return self._jobs.submit(operation, idempotency_key)
+        is_said = webhook_url or webhook_events or metadata
+        options = _job_options(webhook_url, webhook_events, metadata) if is_said else self._options
+        return self._jobs.submit(operation, idempotency_key, options)
 
     def get(self, job_id: str) -> Job:
         """Read a job. Raises NotFound."""
@@ -228,7 +250,11 @@ class Client:
         names = self.resolve_sources([each.source for each in inputs])
         for each, name in zip(inputs, names, strict=True):
             each.set(name)
-        return self._jobs.submit(message)
+        return self._jobs.submit(message, options=self._options)
+
+
+def _job_options(url: str, events: Sequence[str], metadata: Mapping[str, str] | None) -> jobs_pb2.JobOptions:
+    return jobs_pb2.JobOptions(webhook_url=url, webhook_events=events, metadata=metadata or {})
 
 
 def stills_by_name(images: Sequence[Source | Still] | Mapping[str, Source | Still]) -> dict[str, Still]:

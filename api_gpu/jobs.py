@@ -123,7 +123,8 @@ class Job:
     batch, which has `clips`, and so are `warnings`, `codec` and `codec_reason`; `error` says why it did not complete.
     A result that is an image has `image_url` in place of `video_url`. `files` are all results, the first one first;
     there are none where a video is all. `duration` (seconds, else None) and `scenes` are those of a story.
-    `cost_usd` is what it cost so far, None where nothing was rented for it. Times are UTC."""
+    `cost_usd` is what it cost so far, None where nothing was rented for it; `metadata` what was noted on it. Times are
+    UTC."""
 
     id: str
     status: Status
@@ -145,6 +146,7 @@ class Job:
     codec: str
     codec_reason: str
     cost_usd: float | None
+    metadata: dict[str, str]
     duration: float | None
     scenes: tuple[SceneSpan, ...]
     service: Jobs = field(repr=False, compare=False)
@@ -172,6 +174,7 @@ class Job:
             codec=output.encoding.codec,
             codec_reason=output.encoding.reason,
             cost_usd=message.cost.usd if message.HasField("cost") else None,
+            metadata=dict(message.metadata),
             duration=output.duration if output.HasField("duration") else None,
             scenes=tuple(from_message(SceneSpan, span) for span in output.scenes),
             service=service,
@@ -222,14 +225,19 @@ class Jobs:
         self._connection = connection
         self._stub = JobServiceStub(connection.channel)
 
-    def submit(self, operation: video_pb2.Operation, idempotency_key: str = "") -> Job:
+    def submit(
+        self,
+        operation: video_pb2.Operation,
+        idempotency_key: str = "",
+        options: jobs_pb2.JobOptions | None = None,
+    ) -> Job:
         """Queue an operation; the job is on the gateway's disk when this returns.
 
         A gateway that goes away meanwhile is asked again, and makes one job all the same. Raises AlreadyExists for an
         `idempotency_key` that came with another operation.
         """
         key = idempotency_key or uuid.uuid4().hex
-        request = jobs_pb2.SubmitJobRequest(operation=operation, idempotency_key=key)
+        request = jobs_pb2.SubmitJobRequest(operation=operation, idempotency_key=key, options=options)
         answer = self._connection.call_until_answered(self._stub.SubmitJob, request)
         return Job.from_message(answer.job, self)
 

@@ -9,7 +9,20 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import calls, captions, fleet, kenburns, kernels, latency, nvenc, sandboxes, soundtracks, transfer, watchers
+from bench import (
+    calls,
+    captions,
+    fleet,
+    kenburns,
+    kernels,
+    latency,
+    nvenc,
+    sandboxes,
+    soundtracks,
+    stories,
+    transfer,
+    watchers,
+)
 from bench.pair import Measured, running
 from bench.timing import Row
 
@@ -21,6 +34,7 @@ PARTS: dict[str, Callable[[Measured, Path], Iterator[Row]]] = {
     "kenburns": kenburns.rows,
     "kernels": kernels.rows,
     "soundtracks": soundtracks.rows,
+    "stories": stories.rows,
     "sandboxes": sandboxes.rows,
     "nvenc": nvenc.rows,
     "fleet": fleet.rows,

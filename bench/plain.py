@@ -24,10 +24,16 @@ def caption(video: Path, srt: Path, out: Path) -> None:
 
 def img2vid(image: Path, seconds: float, out: Path) -> None:
     """Zoom with `zoompan` after a large upscale, as is usual against its shaking."""
+    ffmpeg(
+        "-loop", "1", "-i", image, "-vf", zoom(seconds), "-frames:v", str(round(seconds * 24)), *ENCODE, *FASTSTART, out
+    )
+
+
+def zoom(seconds: float) -> str:
+    """Return the filters that zoom into a still."""
     frames = round(seconds * 24)
-    zoom = f"zoompan=z='min(1+0.324*on/{frames},1.324)':d={frames}:x='iw/2-(iw/zoom/2)':y='ih/2-(ih/zoom/2)'"
-    filters = f"scale=6720:3840:flags=lanczos,{zoom}:s=1920x1080:fps=24"
-    ffmpeg("-loop", "1", "-i", image, "-vf", filters, "-frames:v", str(frames), *ENCODE, *FASTSTART, out)
+    camera = f"zoompan=z='min(1+0.324*on/{frames},1.324)':d={frames}:x='iw/2-(iw/zoom/2)':y='ih/2-(ih/zoom/2)'"
+    return f"scale=6720:3840:flags=lanczos,{camera}:s=1920x1080:fps=24"
 
 
 def addaudio(video: Path, audio: Path, out: Path) -> None:

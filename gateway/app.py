@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-import secrets
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -26,13 +26,17 @@ from gateway.jetstream.connection import JetStream
 from gateway.jetstream.guard import StoreGuard, make_room
 from gateway.jobs.claims import Claims
 from gateway.jobs.dispatcher import Dispatcher
+from gateway.jobs.hooks import Occurrence
 from gateway.jobs.manager import JobManager
+from gateway.jobs.model import Job
 from gateway.jobs.policy import JobPolicy
-from gateway.jobs.progress import ProgressBus
+from gateway.jobs.progress import ProgressBus, TaskProgress
 from gateway.jobs.queue import TaskQueue
 from gateway.jobs.setup import start_jobs
 from gateway.jobs.store import JobStore
+from gateway.kept_secrets import link_secret, webhook_secrets
 from gateway.ratelimit import KeyRateLimit
+from gateway.rest.protojson.encode import dumps, to_json
 from gateway.rest.routes import PUBLIC, endpoints
 from gateway.rest.server import HttpServer, RestSettings, build_app
 from gateway.rest.worker_links import WorkerLinks
@@ -43,10 +47,13 @@ from gateway.services.keda import KedaScaler
 from gateway.services.presenters import Presenter
 from gateway.services.system import SystemService
 from gateway.services.video import VideoService
+from gateway.services.webhooks import payload
 from gateway.sources import Sources
 from gateway.sources.fetch import Fetcher, FetchLimits
 from gateway.sources.guard import OwnEndpoints
 from gateway.sources.prefetch import Prefetcher
+from gateway.webhooks.log import WebhookLog
+from gateway.webhooks.setup import start_webhooks
 from gateway.workers.base import ResumableEncoder
 from gateway.workers.grpc import grpc_endpoints
 from gateway.workers.pool import Pool
@@ -84,6 +91,8 @@ class Components:
     fleet: Fleet
     jobs: JobManager
     dispatcher: Dispatcher
+    presenter: Presenter
+    webhooks: WebhookLog
 
     @classmethod
     async def open(cls, settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> "Components":
@@ -126,6 +135,11 @@ class Components:
             store, queue, progress, sources, assets, pool, fleet, policy, stack, resumable, guard.check_room, prefetcher
         )
         transfers = TransferSlots(settings.max_transfers)
+        public_url = settings.public_url or f"http://localhost:{settings.port}"
+        presenter = Presenter(links, fleet.registry.cost, public_url)
+        compose = functools.partial(compose_webhook, presenter)
+        bucket, signing = await jetstream.key_value("webhooks"), webhook_secrets(settings)
+        webhooks = start_webhooks(store, bucket, progress, sources.fetcher, signing, compose, stack)
         return cls(
             settings,
             jetstream,
@@ -141,7 +155,16 @@ class Components:
             fleet,
             jobs,
             dispatcher,
+            presenter,
+            webhooks,
         )
+
+
+def compose_webhook(
+    presenter: Presenter, job: Job, what: Occurrence, since: float, running: dict[int, TaskProgress]
+) -> bytes:
+    """Return the body of a call of a webhook."""
+    return dumps(to_json(payload(presenter, job, what, since, running)))
 
 
 def _asset_store(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> AssetStore:
@@ -206,23 +229,6 @@ def _providers(
     names = dict.fromkeys((*settings.fleet_providers, *PROVIDERS))
     configured = {name: settings.providers[name] for name in names if settings.providers[name].is_configured}
     return {name: provider.open(context) for name, provider in configured.items()}
-
-
-def link_secret(settings: GatewaySettings) -> bytes:
-    """Return the secret that signs links: LINK_SECRET, or one kept in DATA_DIR, so that links survive restarts."""
-    if secret := settings.link_secret.get_secret_value():
-        return secret.encode()
-    path = settings.data_dir / "link.key"
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
-        # Written beside and renamed, so that a crash leaves no partial secret.
-        fresh = path.with_suffix(".new")
-        fresh.touch(mode=0o600)
-        fresh.write_bytes(secrets.token_bytes(32))
-        fresh.replace(path)
-        return path.read_bytes()
 
 
 async def _sweep(assets: AssetStore) -> None:
@@ -300,7 +306,7 @@ def _server_tls(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> 
 
 def _grpc_service(components: Components, keys: ApiKeys, tls: ServerTls) -> tuple[Service, LocalServer]:
     """Return the servers of gRPC, and the same services for the JSON proxy, which needs no socket to call them."""
-    settings, jobs, fleet = components.settings, components.jobs, components.fleet
+    settings, jobs, fleet, presenter = components.settings, components.jobs, components.fleet, components.presenter
     interceptors = (
         error_boundary(settings.max_call_seconds),
         tls.interceptor(),
@@ -309,8 +315,6 @@ def _grpc_service(components: Components, keys: ApiKeys, tls: ServerTls) -> tupl
     )
     service = Service(interceptors, settings.max_call_seconds)
     local = LocalServer(interceptors)
-    public_url = settings.public_url or f"http://localhost:{settings.port}"
-    presenter = Presenter(components.links, fleet.registry.cost, public_url)
     assets = AssetService(components.assets, presenter, components.transfers)
     runpod = components.providers.get("runpod")
     system = SystemService(
@@ -321,10 +325,11 @@ def _grpc_service(components: Components, keys: ApiKeys, tls: ServerTls) -> tupl
         runpod=runpod if isinstance(runpod, ServerlessProvider) else None,
         problem=lambda: components.guard.problem,
     )
+    job_service = JobService(jobs, presenter, fleet, components.webhooks)
     servers: tuple[Any, ...] = (service.server, local)
     for server in servers:
         VideoService(jobs, presenter).add_to(server)
-        jobs_pb2_grpc.add_JobServiceServicer_to_server(JobService(jobs, presenter, fleet), server)
+        jobs_pb2_grpc.add_JobServiceServicer_to_server(job_service, server)
         assets_pb2_grpc.add_AssetServiceServicer_to_server(assets, server)
         system_pb2_grpc.add_SystemServiceServicer_to_server(system, server)
         fleet_pb2_grpc.add_FleetServiceServicer_to_server(FleetService(fleet), server)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from gateway.fleet.settings import FleetSettings, Seconds
+from gateway.webhooks.signing import check_secret
 from gateway.workers.static import EncoderName
 from servicekit.config import Cidrs, CommaList, ConfigError, SessionToken
 
@@ -13,6 +14,11 @@ DAY_SECONDS = 86_400.0
 GIB = 1024**3
 
 Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+def split_secrets(value: SecretStr) -> tuple[str, ...]:
+    """Return the secrets of a setting that takes several."""
+    return tuple(part.strip() for part in value.get_secret_value().split(",") if part.strip())
 
 
 class GatewaySettings(FleetSettings):
@@ -54,6 +60,7 @@ class GatewaySettings(FleetSettings):
     min_free_bytes: Annotated[int, Field(ge=0)] | None = None
     link_ttl_seconds: Seconds = DAY_SECONDS
     link_secret: SecretStr = SecretStr("")
+    webhook_secret: SecretStr = SecretStr("")
 
     fetch_allow_cidrs: Cidrs = ()
     fetch_connect_seconds: Seconds = 10.0
@@ -88,6 +95,13 @@ class GatewaySettings(FleetSettings):
             raise ValueError("give 16 characters or more")
         return value
 
+    @field_validator("webhook_secret")
+    @classmethod
+    def _check_webhook_secrets(cls, value: SecretStr) -> SecretStr:
+        for secret in split_secrets(value):
+            check_secret(secret)
+        return value
+
     @model_validator(mode="after")
     def _require_public_url(self) -> Self:
         for name, settings in self.providers.items():
@@ -99,6 +113,10 @@ class GatewaySettings(FleetSettings):
     @property
     def api_keys(self) -> tuple[str, ...]:
         return tuple(key.strip() for key in self.x_api_key.get_secret_value().split(","))
+
+    @property
+    def webhook_secrets(self) -> tuple[str, ...]:
+        return split_secrets(self.webhook_secret)
 
     @property
     def assets_location(self) -> str:

@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 
 import structlog
 
-from apigpu.v1 import video_pb2
-from gateway.jobs import checks, graph, model, operation
+from apigpu.v1 import jobs_pb2, video_pb2
+from gateway.jobs import checks, graph, model, operation, options
 from gateway.jobs.claims import IdempotencyKey
 from gateway.jobs.model import Failure, Job, Status
+from gateway.jobs.options import CheckedOptions
 from gateway.jobs.policy import JobPolicy
 from gateway.jobs.progress import ProgressBus
 from gateway.jobs.queue import TaskQueue
@@ -38,6 +39,7 @@ MAX_WAITS = 200
 LAST_READ_SECONDS = 1.0
 # A job that is followed is read again after so many looks at it, should a change not have been told.
 REREAD_CHECKS = 6
+NO_OPTIONS = jobs_pb2.JobOptions()
 CANCELLED = Failure(code=Cancelled.code.value[0], message="The job was cancelled.", reason="JOB_CANCELLED")
 
 
@@ -80,24 +82,35 @@ class JobManager:
     # Jobs that are to be cancelled.
     withdrawals: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
-    async def submit(self, wanted: video_pb2.Operation, idempotency_key: str = "") -> Job:
+    async def submit(
+        self,
+        wanted: video_pb2.Operation,
+        idempotency_key: str = "",
+        said: jobs_pb2.JobOptions = NO_OPTIONS,
+        base_url: str = "",
+    ) -> Job:
         """Check the operation and queue it; on return it is on disk. Return the new job, or that which an earlier
-        request with the same `idempotency_key` made. Raise AlreadyExists for a key that came with another request."""
-        key = IdempotencyKey.of(idempotency_key, wanted.SerializeToString(deterministic=True))
+        request with the same `idempotency_key` made. Raise AlreadyExists for a key that came with another request.
+
+        `base_url` is scheme and host of links as the caller knows them, for calls of a webhook.
+        """
+        request = wanted.SerializeToString(deterministic=True) + said.SerializeToString(deterministic=True)
+        key = IdempotencyKey.of(idempotency_key, request)
         checks.check(wanted, self.policy.max_items)
         wanted = operation.inline_texts(wanted)
         self._check_sources(wanted)
+        checked = await options.check(said, base_url, self.sources.fetcher.guard)
         if key is not None and (made := await self._made_before(key)) is not None:
             return made
         async with self._stored_inline(wanted) as stored:
-            job = self._new_job(stored)
+            job = self._new_job(stored, checked)
             self.check_cost(job)
             self.check_room()
             job = await (self._add(job) if key is None else self._add_once(job, key))
             log.info("job queued", job=job.id, operation=job.operation, tasks=len(job.tasks))
             return job
 
-    def _new_job(self, wanted: video_pb2.Operation) -> Job:
+    def _new_job(self, wanted: video_pb2.Operation, checked: CheckedOptions) -> Job:
         now = time.time()
         return Job(
             id=model.new_id(now),
@@ -107,6 +120,8 @@ class JobManager:
             tasks=graph.tasks_of(wanted, self.policy.max_items),
             created_at=now,
             graph=graph.is_graph(wanted),
+            webhook=checked.webhook,
+            metadata=checked.metadata,
         )
 
     async def _made_before(self, key: IdempotencyKey) -> Job | None:

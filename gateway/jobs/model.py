@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from gateway.fleet.billing import UsageInterval
+from gateway.jobs.hooks import Webhook
 from servicekit.codec import SPARSE, STORED
 
 MAX_WARNINGS = 50
@@ -153,6 +154,9 @@ class Job:
     graph: bool = field(default=False, metadata=SPARSE)
     # Name of the claim of its idempotency key, which is dropped with it.
     claim: str = field(default="", metadata=SPARSE)
+    # Who is told of it; and what its caller noted on it, by name.
+    webhook: Webhook | None = field(default=None, metadata=SPARSE)
+    metadata: tuple[tuple[str, str], ...] = field(default=(), metadata=SPARSE)
 
     @property
     def status(self) -> Status:
@@ -310,6 +314,17 @@ def fail_task(
 def cancel(job: Job, failure: Failure, now: float) -> Job:
     """A caller cancelled the job: every task that is not terminal becomes CANCELLED with `failure`."""
     return job if job.status.is_terminal else replace(_give_up(job, failure, now), cancelled=True)
+
+
+def settle_webhook(job: Job, webhook: Webhook | None) -> Job:
+    """Nothing is left to be told to the webhook, unless it was changed since it was this one."""
+    return replace(job, webhook=replace(webhook, is_settled=True)) if webhook and job.webhook == webhook else job
+
+
+def reopen_webhook(job: Job) -> Job:
+    """What was told to the webhook is to be told anew."""
+    webhook = job.webhook
+    return replace(job, webhook=replace(webhook, is_settled=False, round=webhook.round + 1)) if webhook else job
 
 
 def drop_results(job: Job, indexes: Iterable[int]) -> Job:

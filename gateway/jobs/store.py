@@ -3,7 +3,7 @@
 import contextlib
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
 from gateway.jetstream.keyvalue import KeyValue
@@ -18,8 +18,9 @@ from servicekit.errors import InvalidArgument, NotFound
 
 class IndexEntry(NamedTuple):
     """Status of a job, how many of its tasks wait for an encoder, by operation, and how many run; whether it is a
-    graph, and has results that are to be deleted; and by index of the task, the encoders that failed it by a fault of
-    their own, and the codec that it must be made with."""
+    graph, and has results that are to be deleted; by index of the task, the encoders that failed it by a fault of their
+    own, and the codec that it must be made with; and the origin of its webhook, if there may be something left to be
+    told to it ("": none)."""
 
     status: Status
     waiting: Mapping[str, int]
@@ -28,6 +29,7 @@ class IndexEntry(NamedTuple):
     has_intermediates: bool = False
     unfit: Mapping[int, tuple[UnfitEncoder, ...]] = {}
     codecs: Mapping[int, str] = {}
+    webhook_origin: str = ""
 
     @classmethod
     def of(cls, job: Job) -> "IndexEntry":
@@ -35,8 +37,9 @@ class IndexEntry(NamedTuple):
         waiting = Counter(job.kind(index) for index in range(len(job.tasks)) if job.is_ready(index))
         unfit = {index: task.unfit for index, task in enumerate(job.tasks) if task.unfit}
         codecs = {index: task.needs_codec for index, task in enumerate(job.tasks) if task.needs_codec}
+        origin = job.webhook.origin if job.webhook and not job.webhook.is_settled else ""
         running = job.count(Status.IN_PROGRESS)
-        return cls(job.status, waiting, running, job.graph, bool(job.intermediates), unfit, codecs)
+        return cls(job.status, waiting, running, job.graph, bool(job.intermediates), unfit, codecs, origin)
 
 
 NOTHING = IndexEntry(Status.CANCELLED, {}, 0)
@@ -53,6 +56,8 @@ class JobIndex:
         self._with_waiting_tasks: list[str] = []
         # Ended jobs with results that are to be deleted.
         self._with_intermediates: list[str] = []
+        # Jobs whose webhooks are not settled.
+        self._with_webhooks: list[str] = []
         self.tasks_waiting = 0
         self.tasks_running = 0
         self.followers = Followers(self.is_waiting)
@@ -68,6 +73,7 @@ class JobIndex:
         _set(self._waiting, job_id, now.status is Status.IN_QUEUE)
         _set(self._with_waiting_tasks, job_id, bool(now.waiting))
         _set(self._with_intermediates, job_id, now.has_intermediates)
+        _set(self._with_webhooks, job_id, bool(now.webhook_origin))
         has_moved = job is None or before is None or before.status is not now.status
         before = before or NOTHING
         self.tasks_waiting += sum(now.waiting.values()) - sum(before.waiting.values())
@@ -88,6 +94,19 @@ class JobIndex:
     def with_intermediates(self) -> list[str]:
         """Return the ids of ended jobs with results that are to be deleted."""
         return list(self._with_intermediates)
+
+    def with_webhooks(self) -> list[str]:
+        """Return the ids of the jobs whose webhooks are not settled, the oldest first."""
+        return list(self._with_webhooks)
+
+    @property
+    def has_webhooks(self) -> bool:
+        """True while there is a job whose webhook is not settled."""
+        return bool(self._with_webhooks)
+
+    def webhook_origin(self, job_id: str) -> str:
+        """Return the host and port of a job's webhook; "" where it is settled, or there is none."""
+        return self._known.get(job_id, NOTHING).webhook_origin
 
     def is_graph(self, job_id: str) -> bool:
         """Return True for a job whose tasks need each other's results."""
@@ -146,6 +165,8 @@ class JobStore(Records[Job]):
         self._retention_seconds = retention_seconds
         self.index = JobIndex()
         self.listeners.append(self.index.note)
+        # Awaited with each job whose record is about to be deleted.
+        self.on_prune: list[Callable[[Job], Awaitable[None]]] = []
 
     async def add(self, job: Job) -> None:
         """Write a new job; on return it is on disk. Raise InvalidArgument for one that is too large, Aborted for an id
@@ -197,4 +218,6 @@ class JobStore(Records[Job]):
                 if job.ended_at is not None and job.ended_at < oldest:
                     if job.claim:
                         await self.claims.drop(job.claim)
+                    for listener in self.on_prune:
+                        await listener(job)
                     await self.delete(job_id)

@@ -192,7 +192,7 @@ class Proxy:
             request_serializer=route.request_class.SerializeToString,
             response_deserializer=route.response_class.FromString,
         )
-        return method(*messages, metadata=request.metadata, timeout=request.timeout_seconds)
+        return method(*messages, metadata=request.call_metadata, timeout=request.timeout_seconds)
 
 
 async def _respond(

@@ -11,12 +11,14 @@ from google.protobuf.message import Message
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
-from gateway.rest import digests
+from apigpu.v1 import jobs_pb2
+from gateway.rest import digests, job_options
 from gateway.rest.bodies import Bodies
 from gateway.rest.headers import Pair
 from gateway.rest.legacy.fields import TABLES
 from gateway.rest.legacy.translation import LegacyNotes, translate
 from gateway.rest.protojson import decode
+from gateway.rest.protojson.decode import Descriptor
 from gateway.rest.protojson.parse import loads
 from gateway.rest.routes import WHOLE, Route
 from gateway.rest.status import RequestTimeout, UnsupportedMedia
@@ -53,6 +55,13 @@ class RoutedRequest:
     stall_seconds: float
     is_legacy: bool = False
     notes: LegacyNotes = field(default_factory=LegacyNotes)
+    options: jobs_pb2.JobOptions = field(default_factory=jobs_pb2.JobOptions)
+
+    @property
+    def call_metadata(self) -> tuple[Pair, ...]:
+        """The metadata of calls for the request."""
+        said = self.options.SerializeToString()
+        return (*self.metadata, (job_options.KEY, said)) if said else self.metadata
 
     def check_encoding(self) -> None:
         """Raise UnsupportedMedia for a body that is compressed, or a form where none is read."""
@@ -91,12 +100,20 @@ class RoutedRequest:
         digests.verify(self.headers, content)
         part = self.route.body_field
         if content.strip() and part is not None:
-            value = translate(TABLES, part.message_type, loads(content), self.notes)
-            decode.set_field(message, part, value, part.json_name)
+            decode.set_field(message, part, self._translated(part.message_type, content), part.json_name)
         elif content.strip():
-            decode.merge(message, translate(TABLES, message.DESCRIPTOR, loads(content), self.notes))
+            decode.merge(message, self._translated(message.DESCRIPTOR, content))
         elif part is not None and part.message_type is not None and not part.is_repeated:
             getattr(message, part.name).SetInParent()  # it is the body, though nothing is said
+
+    def _translated(self, descriptor: Descriptor | None, content: bytes) -> Any:
+        body = job_options.take(descriptor, loads(content), self.options)
+        body = translate(TABLES, descriptor, body, self.notes)
+        if job_options.takes_options(descriptor):
+            for name, value in self.notes.echoes.items():  # kept with the job too
+                if name not in self.options.metadata:
+                    self.options.metadata[name] = str(value)
+        return body
 
     def set_parameters(self, message: Message, shorthand: str = "") -> None:
         """Set the fields of query and path, the path last, so that it overrides.

@@ -8,10 +8,13 @@ from apigpu.v1 import jobs_pb2 as pb2
 from apigpu.v1 import jobs_pb2_grpc
 from gateway.fleet.fleet import Fleet
 from gateway.jobs.manager import JobManager, check_wait
-from gateway.jobs.model import Job, Status, Task
+from gateway.jobs.model import Job, Status
 from gateway.jobs.progress import Phase, TaskProgress
-from gateway.services.presenters import Presenter, idempotency_key
+from gateway.services.presenters import Presenter, idempotency_key, job_options
+from gateway.services.progress import furthest_phase, total_progress, waiting_reason
 from gateway.services.tokens import EventId, PageTokens
+from gateway.services.webhooks import webhook_deliveries
+from gateway.webhooks.log import WebhookLog
 from servicekit.errors import InvalidArgument
 from servicekit.interceptors import Context
 
@@ -23,6 +26,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
     jobs: JobManager
     presenter: Presenter
     fleet: Fleet
+    webhooks: WebhookLog
 
     @property
     def tokens(self) -> PageTokens:
@@ -30,10 +34,13 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
 
     async def SubmitJob(self, request: pb2.SubmitJobRequest, context: Context) -> pb2.SubmitJobResponse:
         check_wait(request.wait_seconds)
-        job = await self.jobs.submit(request.operation, request.idempotency_key or idempotency_key(context))
+        options, presenter = job_options(context), self.presenter.to(context)
+        options.MergeFrom(request.options)
+        key = request.idempotency_key or idempotency_key(context)
+        job = await self.jobs.submit(request.operation, key, options, presenter.base_url)
         if request.wait_seconds:
             job = await self.jobs.get(job.id, request.wait_seconds)
-        return pb2.SubmitJobResponse(job=self.presenter.to(context).job(job))
+        return pb2.SubmitJobResponse(job=presenter.job(job))
 
     async def GetJob(self, request: pb2.GetJobRequest, context: Context) -> pb2.GetJobResponse:
         job = await self.jobs.get(request.id, request.wait_seconds)
@@ -54,6 +61,17 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
     async def CancelJob(self, request: pb2.CancelJobRequest, context: Context) -> pb2.CancelJobResponse:
         job = await self.jobs.cancel(request.id)
         return pb2.CancelJobResponse(message="Job cancelled successfully", job_id=job.id)
+
+    async def ListWebhooks(self, request: pb2.ListWebhooksRequest, context: Context) -> pb2.ListWebhooksResponse:
+        job, told = await self.webhooks.read(request.id)
+        url = job.webhook.url if job.webhook else ""
+        return pb2.ListWebhooksResponse(webhook_url=url, deliveries=webhook_deliveries(job.id, told))
+
+    async def RedeliverWebhooks(
+        self, request: pb2.RedeliverWebhooksRequest, context: Context
+    ) -> pb2.RedeliverWebhooksResponse:
+        told = await self.webhooks.redeliver(request.id, request.webhook_id)
+        return pb2.RedeliverWebhooksResponse(deliveries=webhook_deliveries(request.id, told))
 
     async def WatchJob(self, request: pb2.WatchJobRequest, context: Context) -> AsyncIterator[pb2.WatchJobResponse]:
         place = EventId.parse(request.last_event_id, request.id)
@@ -125,60 +143,3 @@ class JobWatch:
             if job.tasks[index].status.is_terminal and index not in self.sent_items:
                 self.sent_items.add(index)
                 yield pb2.WatchJobResponse(item=video)
-
-
-def total_progress(job: Job, running: dict[int, TaskProgress]) -> pb2.Progress:
-    """Return the progress of all tasks. One whose number of frames is not known counts as the average of the others."""
-    counted = [index for index, task in enumerate(job.tasks) if _makes_frames(task)]
-    begun = {
-        index: running[index] for index in counted if index in running and job.tasks[index].status is Status.IN_PROGRESS
-    }
-    totals = [total for index in counted if (total := _frames_total(job.tasks[index], begun.get(index))) is not None]
-    done = sum(job.tasks[index].frames for index in counted if job.tasks[index].status.is_terminal)
-    done += sum(progress.frames_done for progress in begun.values())
-    fps = sum(progress.fps for progress in begun.values())
-    known = round(sum(totals) / len(totals) * len(counted)) if totals else 0
-    progress = pb2.Progress(
-        frames_done=done,
-        frames_total=max(known, done),
-        fps=fps,
-        processed=job.count(Status.COMPLETED),
-        total=len(job.tasks),
-        phase=pb2.Phase.Value(furthest_phase(job, running)),
-        rented=len({interval.instance for interval in job.usage if interval.ended_at is None}),
-    )
-    if fps > 0 and known:
-        progress.seconds_left = round(max(0, known - done) / fps, 1)
-    return progress
-
-
-def _makes_frames(task: Task) -> bool:
-    """Return True for a task whose frames count: not for one that planned, or that joins what others made."""
-    return bool(task.frames_planned) or (task.planner is None and task.answer is None)
-
-
-def _frames_total(task: Task, latest: TaskProgress | None) -> int | None:
-    """Return how many frames a task makes; None where that is not known."""
-    if task.status.is_terminal:
-        return task.frames
-    return task.frames_planned or (latest.frames_total if latest else 0) or None
-
-
-def furthest_phase(job: Job, running: dict[int, TaskProgress]) -> Phase:
-    """Return the phase of the most advanced task of those that have not ended."""
-    found = {
-        _phase(task.status, running.get(index)) for index, task in enumerate(job.tasks) if not task.status.is_terminal
-    }
-    return next((phase for phase in (Phase.ENCODING, Phase.COLD_START) if phase in found), Phase.WAITING_FOR_WORKER)
-
-
-def waiting_reason(running: dict[int, TaskProgress]) -> str | None:
-    """Return why a job that runs nowhere yet waits; None where that is not known."""
-    return next((progress.reason for progress in running.values() if progress.reason), None)
-
-
-def _phase(status: Status, latest: TaskProgress | None) -> Phase:
-    if status is Status.IN_PROGRESS:
-        return latest.phase if latest else Phase.ENCODING
-    # The latest progress may be of an attempt that has ended.
-    return latest.phase if latest and latest.phase is not Phase.ENCODING else Phase.WAITING_FOR_WORKER

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from apigpu.v1 import assets_pb2, jobs_pb2, video_pb2
@@ -17,7 +17,7 @@ from gateway.fleet.billing import Cost, UsageInterval
 from gateway.jobs import further, model, names, operation
 from gateway.jobs.model import Failure, Job, Status
 from servicekit.chunks import MAX_MESSAGE_BYTES
-from servicekit.errors import CODES
+from servicekit.errors import CODES, InvalidArgument
 from servicekit.interceptors import Context, metadata
 
 OUTPUT_FIELDS = jobs_pb2.Output.DESCRIPTOR.fields_by_name
@@ -28,6 +28,8 @@ BASE_URL = "x-apigpu-base-url"
 KEEP_JOB = "x-apigpu-keep-job"
 # Initial metadata for the proxy: the job that a call has made, before its answer.
 JOB_ID = "x-apigpu-job"
+# Metadata of calls that make a job.
+JOB_OPTIONS = "job-options-bin"
 
 CostOf = Callable[[tuple[UsageInterval, ...], float], Cost | None]
 
@@ -41,6 +43,19 @@ def proxy_metadata(context: Context) -> dict[str, str]:
 def idempotency_key(context: Context) -> str:
     """Return the key by which a caller tries a request again, "" where there is none."""
     return metadata(context).get("idempotency-key", "")
+
+
+def job_options(context: Context) -> jobs_pb2.JobOptions:
+    """Return what a caller says of a job beside the request. Raises InvalidArgument."""
+    options = jobs_pb2.JobOptions()
+    for key, value in context.invocation_metadata() or ():
+        if key == JOB_OPTIONS:
+            try:
+                options.MergeFromString(value if isinstance(value, bytes) else value.encode())
+            except DecodeError as error:
+                text = "is no serialized apigpu.v1.JobOptions."
+                raise InvalidArgument.field(JOB_OPTIONS, text, reason="BAD_HEADER") from error
+    return options
 
 
 def timestamp(seconds: float | None) -> Timestamp | None:
@@ -82,6 +97,7 @@ class Presenter:
             total=len(job.tasks),
             processed=job.count(Status.COMPLETED),
             cost=self.cost(job, now),
+            metadata=dict(job.metadata),
         )
 
     def page(self, jobs: Sequence[Job], next_token: str) -> jobs_pb2.ListJobsResponse:
@@ -124,11 +140,14 @@ class Presenter:
         return type(response)(**{name: value for name, value in values.items() if name in known})
 
     def videos(self, job: Job) -> Iterator[video_pb2.Video]:
-        """Yield the results of a batch, or of a graph, in their order."""
-        for index in job.kept:
-            task = job.tasks[index]
-            url, error = self._url(job, index), _failure(task.failure)
-            yield video_pb2.Video(id=task.item, video_url=url, error=error, **self._result(job, index))
+        """Return the results of a batch, or of a graph, in their order."""
+        return (self.video(job, index) for index in job.kept)
+
+    def video(self, job: Job, index: int) -> video_pb2.Video:
+        """Return the result of a task of a batch, or of a graph."""
+        task = job.tasks[index]
+        url, error = self._url(job, index), _failure(task.failure)
+        return video_pb2.Video(id=task.item, video_url=url, error=error, **self._result(job, index))
 
     def asset(self, asset: StoredAsset) -> assets_pb2.Asset:
         return assets_pb2.Asset(

@@ -17,7 +17,7 @@ from apigpu.v1 import video_pb2, video_pb2_grpc
 from gateway.jobs import operation
 from gateway.jobs.manager import JobManager
 from gateway.jobs.model import Status
-from gateway.services.presenters import JOB_ID, Presenter, idempotency_key, proxy_metadata
+from gateway.services.presenters import JOB_ID, Presenter, idempotency_key, job_options, proxy_metadata
 from servicekit.errors import Cancelled, ServiceError, from_code
 from servicekit.interceptors import Context
 from servicekit.local import LocalServer
@@ -44,7 +44,8 @@ class VideoService:
 
     async def _run(self, response: type[Message], request: Message, context: Context) -> Message:
         key = idempotency_key(context)
-        job_id = (await self.jobs.submit(operation.wrap(request), key)).id
+        base_url = self.presenter.to(context).base_url
+        job_id = (await self.jobs.submit(operation.wrap(request), key, job_options(context), base_url)).id
         if proxy_metadata(context):  # whose client may prefer to wait for a while only
             await context.send_initial_metadata(((JOB_ID, job_id),))
         try:

@@ -129,8 +129,8 @@ class Fetcher:
         """Fetch within `limits`, and nothing from `own`; without `ssl_context` servers are verified by the authorities
         that browsers trust."""
         self._limits = limits
-        self._guard = AddressGuard(limits.allow_cidrs, own or OwnEndpoints(), resolve, limits.connect_seconds)
-        self._tls = ssl_context or _browser_trust()
+        self.guard = AddressGuard(limits.allow_cidrs, own or OwnEndpoints(), resolve, limits.connect_seconds)
+        self.tls = ssl_context or _browser_trust()
         self._open: Counter[Endpoint] = Counter()
         self._answers: set[OriginResponse] = set()
 
@@ -249,7 +249,7 @@ class Fetcher:
         self, url: httpx.URL, stack: contextlib.AsyncExitStack, wanted: Sequence[str] = ()
     ) -> OriginResponse:
         """Return the answer of the first address that accepts a connection; the stack closes it."""
-        checked = await self._guard.check(url)
+        checked = await self.guard.check(url)
         for address in checked[:-1]:
             try:
                 return await self._ask(url, str(address), stack, wanted)
@@ -261,7 +261,7 @@ class Fetcher:
         self, url: httpx.URL, address: str, stack: contextlib.AsyncExitStack, wanted: Sequence[str]
     ) -> OriginResponse:
         port = url.port or urls.SCHEMES[url.scheme]
-        tls, name = self._tls if url.scheme == "https" else None, url.raw_host.decode("ascii").rstrip(".")
+        tls, name = self.tls if url.scheme == "https" else None, url.raw_host.decode("ascii").rstrip(".")
         async with contextlib.AsyncExitStack() as attempt:
             attempt.enter_context(self._place(url, (address, port)))
             opened = OriginResponse.open(

@@ -98,10 +98,6 @@ def _volume(request: LegacyRequest, name: str, value: Any) -> None:
 
 
 COMMON: Table = {
-    "webhook_url": refused(
-        "Nothing is called when a job has ended: leave it out, and ask `statusUrl` of the answer (GET /jobs/{id}) "
-        "until `status` is COMPLETED, or send the header `Prefer: wait=300` to get the result in the answer."
-    ),
     "id_roteiro": echoed("idRoteiro"),
     "path": ignored(
         "results are not put into a folder of your storage; take the file from `video_url` of the result, a link that "

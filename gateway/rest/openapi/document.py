@@ -7,7 +7,7 @@ from typing import Any
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
-from apigpu.v1 import options_pb2
+from apigpu.v1 import jobs_pb2, options_pb2
 from gateway.auth import OPEN_METHODS
 from gateway.rest.forms import FORM
 from gateway.rest.openapi import fixed
@@ -49,6 +49,7 @@ def document(table: RouteTable, public_url: str | None = None) -> dict[str, Any]
         if item:
             paths[str(template)] = item
     paths[fixed.FILES_PATH] = {"get": fixed.FILES}
+    webhooks = {"job": {"post": writer.webhook()}}
     services = dict.fromkeys(route.method.containing_service for route in table.routes)
     return {
         "openapi": "3.1.0",
@@ -63,6 +64,7 @@ def document(table: RouteTable, public_url: str | None = None) -> dict[str, Any]
         "security": [{"ApiKey": []}],
         "tags": [*({"name": service.name, "description": _comment(service)} for service in services), fixed.FILES_TAG],
         "paths": paths,
+        "webhooks": webhooks,
         "components": {
             "securitySchemes": {"ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"}},
             "headers": fixed.HEADERS,
@@ -116,6 +118,20 @@ class OperationWriter:
         if route.body:
             operation["requestBody"] = self._request_body(route)
         return operation
+
+    def webhook(self) -> Schema:
+        """Return what the `webhook_url` of a job is called with."""
+        payload = jobs_pb2.WebhookPayload.DESCRIPTOR
+        return {
+            "operationId": "Webhook_Call",
+            "tags": ["JobService"],
+            "summary": "Tells what happened to a job",
+            "description": _comment(payload),
+            "security": [],
+            "parameters": fixed.WEBHOOK_HEADERS,
+            "requestBody": {"required": True, "content": {JSON: {"schema": self._responses.reference(payload)}}},
+            "responses": {"2XX": {"description": "It has arrived."}, "410": {"description": "Do not call again."}},
+        }
 
     def _answers(self, route: Route) -> Iterator[tuple[str, Schema]]:
         success, is_stream = self._success(route), route.method.server_streaming

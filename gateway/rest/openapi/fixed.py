@@ -112,6 +112,21 @@ def _text_parameter(name: str, place: str, description: str, **limits: Any) -> S
     return {"name": name, "in": place, "required": True, "description": description, "schema": schema}
 
 
+def _webhook_header(name: str, description: str, pattern: str) -> Schema:
+    return {
+        "name": name,
+        "in": "header",
+        "required": True,
+        "description": description,
+        "schema": {"type": "string", "pattern": pattern},
+    }
+
+
+WEBHOOK_HEADERS: list[Schema] = [
+    _webhook_header("Webhook-Id", "The same at each attempt.", "^msg_[0-9a-f]{32}_[a-z0-9-]+$"),
+    _webhook_header("Webhook-Timestamp", "When the call was made, Unix time.", "^[0-9]+$"),
+    _webhook_header("Webhook-Signature", "Signatures by Standard Webhooks, one for each secret.", "^v1,"),
+]
 FILES_PATH = "/files/{id}/{filename}"
 FILES_TAG: Schema = {"name": "Files", "description": "Stored files by signed links, which need no key."}
 FILES: Schema = {

@@ -8,7 +8,8 @@ from typing import Any
 from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import FieldDescriptor
 
-from apigpu.v1 import options_pb2
+from apigpu.v1 import jobs_pb2, options_pb2
+from gateway.rest.job_options import takes_options
 from gateway.rest.protojson.decode import Descriptor, Field
 from gateway.rest.protojson.encode import OWN_FORM, WRAPPERS
 from gateway.rest.protojson.scalars import LIMITS, NULL_VALUE
@@ -101,7 +102,8 @@ class Schemas:
         schema: Schema = {"type": "object"}
         if text := comments().get(descriptor.full_name):
             schema["description"] = text
-        schema["properties"] = {field.json_name: self.field(field) for field in descriptor.fields}
+        beside = jobs_pb2.JobOptions.DESCRIPTOR.fields if self._is_request and takes_options(descriptor) else ()
+        schema["properties"] = {field.json_name: self.field(field) for field in (*descriptor.fields, *beside)}
         is_there = is_required if self._is_request else is_always_written
         required = [field.json_name for field in descriptor.fields if is_there(field)]
         if required:
@@ -109,7 +111,7 @@ class Schemas:
         if self._is_request:
             schema["additionalProperties"] = False
         if len(descriptor.oneofs) == 1 and len(descriptor.oneofs[0].fields) == len(descriptor.fields) > 1:
-            schema["maxProperties"] = 1  # one field at a time
+            schema["maxProperties"] = 1 + len(beside)  # one of the message's own at a time
         return schema
 
 

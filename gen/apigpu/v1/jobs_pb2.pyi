@@ -99,6 +99,26 @@ class Job(_message.Message):
     TIMED_OUT: Job.Status.ValueType  # 6
     """Took longer than the limit of the service."""
 
+    @_typing.final
+    class MetadataEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ID_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     DELAY_TIME_FIELD_NUMBER: _builtins.int
@@ -112,6 +132,7 @@ class Job(_message.Message):
     TOTAL_FIELD_NUMBER: _builtins.int
     PROCESSED_FIELD_NUMBER: _builtins.int
     COST_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identity; ids sort by the time of submission."""
     status: Global___Job.Status.ValueType
@@ -154,6 +175,10 @@ class Job(_message.Message):
     def cost(self) -> _video_pb2.Cost:
         """What it costs, so far or in all."""
 
+    @_builtins.property
+    def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What its caller noted on it."""
+
     def __init__(
         self,
         *,
@@ -170,10 +195,11 @@ class Job(_message.Message):
         total: _builtins.int = ...,
         processed: _builtins.int = ...,
         cost: _video_pb2.Cost | None = ...,
+        metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "output", b"output", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "delay_time", b"delay_time", "end_time", b"end_time", "error", b"error", "execution_time", b"execution_time", "id", b"id", "operation", b"operation", "output", b"output", "processed", b"processed", "start_time", b"start_time", "status", b"status", "total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "delay_time", b"delay_time", "end_time", b"end_time", "error", b"error", "execution_time", b"execution_time", "id", b"id", "metadata", b"metadata", "operation", b"operation", "output", b"output", "processed", b"processed", "start_time", b"start_time", "status", b"status", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -267,6 +293,7 @@ class SubmitJobRequest(_message.Message):
     OPERATION_FIELD_NUMBER: _builtins.int
     WAIT_SECONDS_FIELD_NUMBER: _builtins.int
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
     wait_seconds: _builtins.float
     """Seconds to wait for the end of the job before answering, 300 at most; 0 to answer at once. Over HTTP
     `Prefer: wait=…` says the same.
@@ -281,20 +308,85 @@ class SubmitJobRequest(_message.Message):
     def operation(self) -> _video_pb2.Operation:
         """What to do."""
 
+    @_builtins.property
+    def options(self) -> Global___JobOptions:
+        """Who is told of the job, and what is noted on it. In JSON its fields stand beside those of the operation."""
+
     def __init__(
         self,
         *,
         operation: _video_pb2.Operation | None = ...,
         wait_seconds: _builtins.float = ...,
         idempotency_key: _builtins.str = ...,
+        options: Global___JobOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation", "options", b"options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "operation", b"operation", "wait_seconds", b"wait_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "operation", b"operation", "options", b"options", "wait_seconds", b"wait_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SubmitJobRequest: _TypeAlias = SubmitJobRequest  # noqa: Y015
+
+@_typing.final
+class JobOptions(_message.Message):
+    """Who is told of a job, and what its caller notes on it. In JSON these fields stand in the body of any operation, beside
+    its own. The methods of VideoService take this message, serialized, as the metadata `job-options-bin`.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class MetadataEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    WEBHOOK_URL_FIELD_NUMBER: _builtins.int
+    WEBHOOK_EVENTS_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    webhook_url: _builtins.str
+    """http(s) URL that is called when something happens to the job; see `webhook_events`. Its address must be a public one,
+    or one that the operator of the gateway allows.
+    """
+    @_builtins.property
+    def webhook_events(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What is told: "job.queued", "job.started", "job.item" (an image of a batch ended), "job.progress" (every few seconds
+        while it runs), "job.ended"; only "job.ended" when not given.
+        """
+
+    @_builtins.property
+    def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Comes back with the job wherever it is told of: 50 entries, names of 64 characters, values of 512, 8 KiB in all."""
+
+    def __init__(
+        self,
+        *,
+        webhook_url: _builtins.str = ...,
+        webhook_events: _abc.Iterable[_builtins.str] | None = ...,
+        metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["metadata", b"metadata", "webhook_events", b"webhook_events", "webhook_url", b"webhook_url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___JobOptions: _TypeAlias = JobOptions  # noqa: Y015
 
 @_typing.final
 class SubmitJobResponse(_message.Message):
@@ -477,6 +569,270 @@ class CancelJobResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CancelJobResponse: _TypeAlias = CancelJobResponse  # noqa: Y015
+
+@_typing.final
+class ListWebhooksRequest(_message.Message):
+    """Asks what was sent to the webhook of a job."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Id of the job."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListWebhooksRequest: _TypeAlias = ListWebhooksRequest  # noqa: Y015
+
+@_typing.final
+class ListWebhooksResponse(_message.Message):
+    """Answer to ListWebhooks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WEBHOOK_URL_FIELD_NUMBER: _builtins.int
+    DELIVERIES_FIELD_NUMBER: _builtins.int
+    webhook_url: _builtins.str
+    """The URL that is called; empty where there is none."""
+    @_builtins.property
+    def deliveries(self) -> _containers.RepeatedCompositeFieldContainer[Global___WebhookDelivery]:
+        """What has happened and is to be told, in this order; "job.progress" is not kept."""
+
+    def __init__(
+        self,
+        *,
+        webhook_url: _builtins.str = ...,
+        deliveries: _abc.Iterable[Global___WebhookDelivery] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deliveries", b"deliveries", "webhook_url", b"webhook_url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListWebhooksResponse: _TypeAlias = ListWebhooksResponse  # noqa: Y015
+
+@_typing.final
+class WebhookDelivery(_message.Message):
+    """One thing that is told to a webhook."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _State:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[WebhookDelivery._State.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        STATE_UNSPECIFIED: WebhookDelivery._State.ValueType  # 0
+        """Never sent."""
+        PENDING: WebhookDelivery._State.ValueType  # 1
+        """Not yet tried, or tried again at `next_attempt_time`."""
+        DELIVERED: WebhookDelivery._State.ValueType  # 2
+        """Its receiver answered with a status of 2xx."""
+        GIVEN_UP: WebhookDelivery._State.ValueType  # 3
+        """Not tried any more: a day is over, or the receiver answered 410."""
+
+    class State(_State, metaclass=_StateEnumTypeWrapper):
+        """How far it is. The names are those of the JSON surface, so they carry no prefix.
+        buf:lint:ignore ENUM_VALUE_PREFIX
+        """
+
+    STATE_UNSPECIFIED: WebhookDelivery.State.ValueType  # 0
+    """Never sent."""
+    PENDING: WebhookDelivery.State.ValueType  # 1
+    """Not yet tried, or tried again at `next_attempt_time`."""
+    DELIVERED: WebhookDelivery.State.ValueType  # 2
+    """Its receiver answered with a status of 2xx."""
+    GIVEN_UP: WebhookDelivery.State.ValueType  # 3
+    """Not tried any more: a day is over, or the receiver answered 410."""
+
+    WEBHOOK_ID_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    ATTEMPT_COUNT_FIELD_NUMBER: _builtins.int
+    ATTEMPTS_FIELD_NUMBER: _builtins.int
+    NEXT_ATTEMPT_TIME_FIELD_NUMBER: _builtins.int
+    webhook_id: _builtins.str
+    """The header `webhook-id` of every attempt, by which receivers know what they have already."""
+    type: _builtins.str
+    """What happened: "job.ended"."""
+    state: Global___WebhookDelivery.State.ValueType
+    """How far it is."""
+    attempt_count: _builtins.int
+    """Number of attempts."""
+    @_builtins.property
+    def attempts(self) -> _containers.RepeatedCompositeFieldContainer[Global___WebhookAttempt]:
+        """The last attempts, ten at most."""
+
+    @_builtins.property
+    def next_attempt_time(self) -> _timestamp_pb2.Timestamp:
+        """When it is tried again; absent where it is not."""
+
+    def __init__(
+        self,
+        *,
+        webhook_id: _builtins.str = ...,
+        type: _builtins.str = ...,
+        state: Global___WebhookDelivery.State.ValueType = ...,
+        attempt_count: _builtins.int = ...,
+        attempts: _abc.Iterable[Global___WebhookAttempt] | None = ...,
+        next_attempt_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["next_attempt_time", b"next_attempt_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_count", b"attempt_count", "attempts", b"attempts", "next_attempt_time", b"next_attempt_time", "state", b"state", "type", b"type", "webhook_id", b"webhook_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WebhookDelivery: _TypeAlias = WebhookDelivery  # noqa: Y015
+
+@_typing.final
+class WebhookAttempt(_message.Message):
+    """One call of a webhook."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_FIELD_NUMBER: _builtins.int
+    HTTP_STATUS_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    DURATION_MS_FIELD_NUMBER: _builtins.int
+    http_status: _builtins.int
+    """HTTP status of the answer; 0 where none came."""
+    error: _builtins.str
+    """Why it counts as failed; empty where it does not."""
+    duration_ms: _builtins.int
+    """Milliseconds until the answer, or until it was given up."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When it began."""
+
+    def __init__(
+        self,
+        *,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        http_status: _builtins.int = ...,
+        error: _builtins.str = ...,
+        duration_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration_ms", b"duration_ms", "error", b"error", "http_status", b"http_status", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WebhookAttempt: _TypeAlias = WebhookAttempt  # noqa: Y015
+
+@_typing.final
+class RedeliverWebhooksRequest(_message.Message):
+    """Asks to send to the webhook of a job anew."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    WEBHOOK_ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Id of the job."""
+    webhook_id: _builtins.str
+    """Only what has this id; all when not given."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        webhook_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "webhook_id", b"webhook_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RedeliverWebhooksRequest: _TypeAlias = RedeliverWebhooksRequest  # noqa: Y015
+
+@_typing.final
+class RedeliverWebhooksResponse(_message.Message):
+    """Answer to RedeliverWebhooks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DELIVERIES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def deliveries(self) -> _containers.RepeatedCompositeFieldContainer[Global___WebhookDelivery]:
+        """What is sent anew."""
+
+    def __init__(
+        self,
+        *,
+        deliveries: _abc.Iterable[Global___WebhookDelivery] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deliveries", b"deliveries"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RedeliverWebhooksResponse: _TypeAlias = RedeliverWebhooksResponse  # noqa: Y015
+
+@_typing.final
+class WebhookPayload(_message.Message):
+    """The body of a call of a webhook."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    TIMESTAMP_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    ITEM_FIELD_NUMBER: _builtins.int
+    PROGRESS_FIELD_NUMBER: _builtins.int
+    type: _builtins.str
+    """What happened: "job.queued", "job.started", "job.item", "job.progress", "job.ended"."""
+    @_builtins.property
+    def timestamp(self) -> _timestamp_pb2.Timestamp:
+        """When that was seen."""
+
+    @_builtins.property
+    def data(self) -> Global___Job:
+        """The job as it stands when this is sent. Its `output` is there in "job.ended" only."""
+
+    @_builtins.property
+    def item(self) -> _video_pb2.Video:
+        """The image that ended, of "job.item"."""
+
+    @_builtins.property
+    def progress(self) -> Global___Progress:
+        """How far the job is, of "job.progress"."""
+
+    def __init__(
+        self,
+        *,
+        type: _builtins.str = ...,
+        timestamp: _timestamp_pb2.Timestamp | None = ...,
+        data: Global___Job | None = ...,
+        item: _video_pb2.Video | None = ...,
+        progress: Global___Progress | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_item", b"_item", "_progress", b"_progress", "data", b"data", "item", b"item", "progress", b"progress", "timestamp", b"timestamp"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_item", b"_item", "_progress", b"_progress", "data", b"data", "item", b"item", "progress", b"progress", "timestamp", b"timestamp", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__item: _TypeAlias = _typing.Literal["item"]  # noqa: Y015
+    _WhichOneofArgType__item: _TypeAlias = _typing.Literal["_item", b"_item"]  # noqa: Y015
+    _WhichOneofReturnType__progress: _TypeAlias = _typing.Literal["progress"]  # noqa: Y015
+    _WhichOneofArgType__progress: _TypeAlias = _typing.Literal["_progress", b"_progress"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__item) -> _WhichOneofReturnType__item | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__progress) -> _WhichOneofReturnType__progress | None: ...
+
+Global___WebhookPayload: _TypeAlias = WebhookPayload  # noqa: Y015
 
 @_typing.final
 class WatchJobRequest(_message.Message):

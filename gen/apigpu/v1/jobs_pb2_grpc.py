@@ -61,6 +61,16 @@ class JobServiceStub:
                 request_serializer=apigpu_dot_v1_dot_jobs__pb2.WatchJobRequest.SerializeToString,
                 response_deserializer=apigpu_dot_v1_dot_jobs__pb2.WatchJobResponse.FromString,
                 _registered_method=True)
+        self.ListWebhooks = channel.unary_unary(
+                '/apigpu.v1.JobService/ListWebhooks',
+                request_serializer=apigpu_dot_v1_dot_jobs__pb2.ListWebhooksRequest.SerializeToString,
+                response_deserializer=apigpu_dot_v1_dot_jobs__pb2.ListWebhooksResponse.FromString,
+                _registered_method=True)
+        self.RedeliverWebhooks = channel.unary_unary(
+                '/apigpu.v1.JobService/RedeliverWebhooks',
+                request_serializer=apigpu_dot_v1_dot_jobs__pb2.RedeliverWebhooksRequest.SerializeToString,
+                response_deserializer=apigpu_dot_v1_dot_jobs__pb2.RedeliverWebhooksResponse.FromString,
+                _registered_method=True)
 
 
 class JobServiceServicer:
@@ -104,6 +114,21 @@ class JobServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListWebhooks(self, request, context):
+        """Lists what was sent to the webhook of a job, with the attempts at it; nothing for a job without a webhook.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RedeliverWebhooks(self, request, context):
+        """Sends to the webhook of a job anew, with the same ids: all that has happened, or what `webhook_id` names.
+        FAILED_PRECONDITION for a job without a webhook.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_JobServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -131,6 +156,16 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.WatchJob,
                     request_deserializer=apigpu_dot_v1_dot_jobs__pb2.WatchJobRequest.FromString,
                     response_serializer=apigpu_dot_v1_dot_jobs__pb2.WatchJobResponse.SerializeToString,
+            ),
+            'ListWebhooks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListWebhooks,
+                    request_deserializer=apigpu_dot_v1_dot_jobs__pb2.ListWebhooksRequest.FromString,
+                    response_serializer=apigpu_dot_v1_dot_jobs__pb2.ListWebhooksResponse.SerializeToString,
+            ),
+            'RedeliverWebhooks': grpc.unary_unary_rpc_method_handler(
+                    servicer.RedeliverWebhooks,
+                    request_deserializer=apigpu_dot_v1_dot_jobs__pb2.RedeliverWebhooksRequest.FromString,
+                    response_serializer=apigpu_dot_v1_dot_jobs__pb2.RedeliverWebhooksResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -270,6 +305,60 @@ class JobService:
             '/apigpu.v1.JobService/WatchJob',
             apigpu_dot_v1_dot_jobs__pb2.WatchJobRequest.SerializeToString,
             apigpu_dot_v1_dot_jobs__pb2.WatchJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListWebhooks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/apigpu.v1.JobService/ListWebhooks',
+            apigpu_dot_v1_dot_jobs__pb2.ListWebhooksRequest.SerializeToString,
+            apigpu_dot_v1_dot_jobs__pb2.ListWebhooksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RedeliverWebhooks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/apigpu.v1.JobService/RedeliverWebhooks',
+            apigpu_dot_v1_dot_jobs__pb2.RedeliverWebhooksRequest.SerializeToString,
+            apigpu_dot_v1_dot_jobs__pb2.RedeliverWebhooksResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -47,6 +47,12 @@ class JobServiceStub:
     """Follows a job from where it stands to its end: place in the queue, progress, each image of a
     batch, then the ended job as the last message. Ending the stream does not touch the job.
     """
+    ListWebhooks: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.ListWebhooksRequest, _jobs_pb2.ListWebhooksResponse]
+    """Lists what was sent to the webhook of a job, with the attempts at it; nothing for a job without a webhook."""
+    RedeliverWebhooks: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.RedeliverWebhooksRequest, _jobs_pb2.RedeliverWebhooksResponse]
+    """Sends to the webhook of a job anew, with the same ids: all that has happened, or what `webhook_id` names.
+    FAILED_PRECONDITION for a job without a webhook.
+    """
 
 @_typing.type_check_only
 class JobServiceAsyncStub(JobServiceStub):
@@ -66,6 +72,12 @@ class JobServiceAsyncStub(JobServiceStub):
     WatchJob: _aio.UnaryStreamMultiCallable[_jobs_pb2.WatchJobRequest, _jobs_pb2.WatchJobResponse]  # type: ignore[assignment]
     """Follows a job from where it stands to its end: place in the queue, progress, each image of a
     batch, then the ended job as the last message. Ending the stream does not touch the job.
+    """
+    ListWebhooks: _aio.UnaryUnaryMultiCallable[_jobs_pb2.ListWebhooksRequest, _jobs_pb2.ListWebhooksResponse]  # type: ignore[assignment]
+    """Lists what was sent to the webhook of a job, with the attempts at it; nothing for a job without a webhook."""
+    RedeliverWebhooks: _aio.UnaryUnaryMultiCallable[_jobs_pb2.RedeliverWebhooksRequest, _jobs_pb2.RedeliverWebhooksResponse]  # type: ignore[assignment]
+    """Sends to the webhook of a job anew, with the same ids: all that has happened, or what `webhook_id` names.
+    FAILED_PRECONDITION for a job without a webhook.
     """
 
 class JobServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -113,6 +125,24 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_jobs_pb2.WatchJobResponse], _abc.AsyncIterator[_jobs_pb2.WatchJobResponse]]:
         """Follows a job from where it stands to its end: place in the queue, progress, each image of a
         batch, then the ended job as the last message. Ending the stream does not touch the job.
+        """
+
+    @_abc_1.abstractmethod
+    def ListWebhooks(
+        self,
+        request: _jobs_pb2.ListWebhooksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_jobs_pb2.ListWebhooksResponse, _abc.Awaitable[_jobs_pb2.ListWebhooksResponse]]:
+        """Lists what was sent to the webhook of a job, with the attempts at it; nothing for a job without a webhook."""
+
+    @_abc_1.abstractmethod
+    def RedeliverWebhooks(
+        self,
+        request: _jobs_pb2.RedeliverWebhooksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_jobs_pb2.RedeliverWebhooksResponse, _abc.Awaitable[_jobs_pb2.RedeliverWebhooksResponse]]:
+        """Sends to the webhook of a job anew, with the same ids: all that has happened, or what `webhook_id` names.
+        FAILED_PRECONDITION for a job without a webhook.
         """
 
 def add_JobServiceServicer_to_server(servicer: JobServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -21,7 +21,7 @@ from tools.media_check import footage
 from tools.pair import Pair, free_ports
 from tools.samples import Samples
 
-CLIENT = {"grpcio", "protobuf", "googleapis-common-protos", "typer", "rich"}
+CLIENT = {"grpcio", "protobuf", "googleapis-common-protos", "typer", "rich", "standardwebhooks"}
 HEAVY = ("av", "cryptography", "cv2", "imageio_ffmpeg", "nats", "numpy", "pydantic_settings", "starlette", "uvicorn")
 HEAVY_PACKAGES = {"av", "cryptography", "imageio-ffmpeg", "nats-py", "numpy", "opencv-python-headless", "uvicorn"}
 DECOYS = ("gateway", "client", "queue", "encoder", "servicekit", "apigpu", "nats", "logging")

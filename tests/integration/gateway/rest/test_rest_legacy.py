@@ -51,13 +51,21 @@ async def test_warnings_stand_beside_those_of_the_job(gateway, http):
 
 
 async def test_what_is_not_supported_is_refused_before_a_job_is_made(gateway, http):
-    answer = await http.post("/gpu/video/img2vid", json={"webhook_url": "https://n8n.example.com/webhook/x"})
+    answer = await http.post("/gpu/video/concatenate", json={"video_urls": ["https://a/v"], "url_audio": "https://a/s"})
     assert answer.status_code == 400
     assert answer.json()["details"][0]["reason"] == "FIELD_NOT_SUPPORTED"
-    assert answer.json()["message"].startswith("webhook_url: is not supported")
+    assert answer.json()["message"].startswith("url_audio: is not supported")
     assert not gateway.method
     answer = await http.get("/queue/stats")
     assert (answer.status_code, "GET /fleet" in answer.json()["message"]) == (404, True)
+
+
+async def test_a_webhook_and_what_is_noted_go_with_the_call(gateway, http):
+    said = {"webhook_url": "https://n8n.example.com/webhook/x", "id_roteiro": 7}
+    await http.post("/gpu/video/caption_style", json=BODY | said)
+    sent = jobs_pb2.JobOptions.FromString(dict(gateway.metadata)["job-options-bin"])
+    expected = jobs_pb2.JobOptions(webhook_url=said["webhook_url"], metadata={"idRoteiro": "7"})
+    assert sent == expected
 
 
 async def test_an_older_path_needs_a_key(gateway, http):

@@ -53,7 +53,7 @@ DONE = {
         {"url_video": "a", "url_caption": "b"},
         {"url_video": "a", "url_srt": "b"},
     ),
-    "left empty": caption({"webhook_url": "", "path": None, "id_roteiro": "", "type": " ", "style": ""}, {}),
+    "left empty": caption({"path": None, "id_roteiro": "", "type": " ", "style": ""}, {}),
     "type segments": caption({"type": "segments"}, {}),
     "type highlight": caption({"type": "Highlight"}, {"style": {"preset": "karaoke"}}),
     "type highlight beside a preset": caption(
@@ -199,7 +199,6 @@ def test_what_the_result_does_without_is_told(name):
 
 
 REFUSED = {
-    "webhook_url": (video_pb2.CaptionRequest, CAPTION | {"webhook_url": "https://n8n.example.com/x"}, "Prefer: wait"),
     "type": (video_pb2.CaptionRequest, CAPTION | {"type": "karaoke"}, "must be segments or highlight"),
     "zoom_types": (video_pb2.Img2VidRequest, {"images": STILLS, "zoom_types": ["zoomleft"]}, "must be one of zoomin"),
     "url_audio": (video_pb2.ConcatRequest, {"url_videos": ["a"], "url_audio": "b"}, "then call /video/addaudio"),

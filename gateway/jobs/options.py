@@ -1,0 +1,84 @@
+"""Checks what a caller says of a job beside its operation: who is told of it, and what is noted on it."""
+
+from dataclasses import dataclass
+
+from apigpu.v1 import jobs_pb2
+from gateway.jobs.hooks import DEFAULT_EVENTS, EVENTS, Webhook
+from gateway.sources import urls
+from gateway.sources.guard import AddressGuard
+from servicekit.echo import brief
+from servicekit.errors import InvalidArgument, ServiceError, Unavailable
+
+URL, EVENT_NAMES, METADATA = "webhook_url", "webhook_events", "metadata"
+MAX_ENTRIES = 50
+MAX_NAME_CHARACTERS = 64
+MAX_VALUE_CHARACTERS = 512
+MAX_BYTES = 8 * 1024
+
+
+@dataclass(frozen=True)
+class CheckedOptions:
+    """The webhook of a job, if any, and its metadata."""
+
+    webhook: Webhook | None
+    metadata: tuple[tuple[str, str], ...]
+
+
+async def check(options: jobs_pb2.JobOptions, base_url: str, guard: AddressGuard) -> CheckedOptions:
+    """Return the options as a job has them; `base_url` is that of links for the caller. Raises InvalidArgument, which
+    names the field."""
+    metadata = _metadata(dict(options.metadata))
+    events = _events(list(options.webhook_events))
+    url = options.webhook_url.strip()
+    if not url:
+        if events:
+            raise InvalidArgument.field(URL, f"is missing; give it with {EVENT_NAMES}, or leave both out.")
+        return CheckedOptions(None, metadata)
+    await _check_url(url, guard)
+    return CheckedOptions(Webhook(url, events or DEFAULT_EVENTS, base_url), metadata)
+
+
+def _metadata(given: dict[str, str]) -> tuple[tuple[str, str], ...]:
+    if len(given) > MAX_ENTRIES:
+        raise InvalidArgument.field(METADATA, f"has {len(given)} entries and {MAX_ENTRIES} are the most.")
+    for name, value in given.items():
+        place = f"{METADATA}.{brief(name)}"
+        if not 1 <= len(name) <= MAX_NAME_CHARACTERS or not name.isprintable():
+            text = f"give each entry a name of 1 to {MAX_NAME_CHARACTERS} printable characters."
+            raise InvalidArgument.field(place, text)
+        if len(value) > MAX_VALUE_CHARACTERS:
+            text = f"has {len(value)} characters and {MAX_VALUE_CHARACTERS} are the most."
+            raise InvalidArgument.field(place, text)
+    if sum(len(text.encode()) for entry in given.items() for text in entry) > MAX_BYTES:
+        raise InvalidArgument.field(METADATA, f"has more than {MAX_BYTES} bytes in all.")
+    return tuple(sorted(given.items()))
+
+
+def _events(given: list[str]) -> tuple[str, ...]:
+    names = [part.strip() for text in given for part in text.split(",") if part.strip()]
+    for name in names:
+        if name not in EVENTS:
+            text = f"{brief(name)!r} is none; give some of {', '.join(EVENTS)}."
+            raise InvalidArgument.field(EVENT_NAMES, text)
+    return tuple(event for event in EVENTS if event in names)
+
+
+async def _check_url(text: str, guard: AddressGuard) -> None:
+    """Refuse what can never be called. A host that cannot be looked up at present may be later."""
+    try:
+        url = urls.parse(text)
+    except InvalidArgument as error:
+        why = "is no http:// or https:// URL." if error.reason == "BAD_URL_SCHEME" else error.message
+        raise InvalidArgument.field(URL, why, reason=error.reason) from error
+    try:
+        await guard.check(url)
+    except (Unavailable, TimeoutError):
+        return  # it is checked again with each call
+    except ServiceError as error:
+        raise InvalidArgument.field(URL, _why(error), reason=error.reason) from error
+
+
+def _why(error: ServiceError) -> str:
+    if error.reason == "ADDRESS_NOT_PUBLIC":
+        return "leads to an address that is not a public one; have the operator allow it by FETCH_ALLOW_CIDRS."
+    return "leads to this service itself." if error.reason == "OWN_ADDRESS" else error.message

@@ -1,0 +1,226 @@
+"""Tells webhooks what happens to jobs. It runs on every gateway; the leader alone calls.
+
+What is to be told follows from the record of a job, which names its webhook until nothing is left. So nothing is
+forgotten when a gateway dies, and the id of what is told is the same whoever tells it: it arrives once or more often.
+"""
+
+import asyncio
+import contextlib
+import functools
+import time
+from dataclasses import dataclass, field
+
+import structlog
+
+from gateway.cluster.leader import LeaderLease
+from gateway.jetstream.records import Records, UnreadableRecord
+from gateway.jobs import model
+from gateway.jobs.hooks import PROGRESS, Occurrence, occurrences
+from gateway.jobs.model import Job, Status
+from gateway.jobs.progress import ProgressBus, TaskProgress
+from gateway.jobs.store import JobStore
+from gateway.webhooks.caller import WebhookCaller
+from gateway.webhooks.deliveries import Deliveries, DeliveryPolicy, WebhookAttempt, attempted, planned
+from gateway.webhooks.schedule import Schedule
+from servicekit.errors import NotFound, ServiceError
+from servicekit.tasks import cancel_and_wait, log_and_continue
+
+log = structlog.get_logger("gateway.webhooks")
+
+CLOSE_SECONDS = 5.0
+NO_PROGRESS: dict[int, TaskProgress] = {}
+
+
+@dataclass(eq=False)
+class WebhookDeliverer:
+    """Runs from `start` to `close`."""
+
+    store: JobStore
+    records: Records[Deliveries]
+    lease: LeaderLease
+    caller: WebhookCaller
+    progress: ProgressBus
+    policy: DeliveryPolicy
+    # Of jobs that this gateway tells of: how much has happened to each by what it has seen.
+    _seen: dict[str, tuple[int, int]] = field(default_factory=dict, init=False)
+    _calls: dict[str, asyncio.Task[None]] = field(default_factory=dict, init=False)
+    _followed: dict[str, asyncio.Task[None]] = field(default_factory=dict, init=False)
+    _woken: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _is_leading: bool = field(default=False, init=False)
+    _loop: asyncio.Task[None] | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self._schedule = self._new_schedule()
+        self.store.listeners.append(self._job_changed)
+        self.store.on_prune.append(self._forget)
+
+    def start(self) -> None:
+        """Start the loop."""
+        self._loop = asyncio.create_task(self._run())
+
+    async def close(self) -> None:
+        """Stop, and let another gateway go on at once."""
+        if self._loop is not None:
+            await cancel_and_wait(self._loop)
+        await self._stop_leading()
+        with contextlib.suppress(ServiceError, TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self.lease.give_up()
+
+    def _new_schedule(self) -> Schedule:
+        return Schedule(self.policy.max_per_origin, self.policy.max_open)
+
+    async def _forget(self, job: Job) -> None:
+        if job.webhook is not None:
+            await self.records.delete(job.id)
+
+    def _job_changed(self, job_id: str, job: Job | None) -> None:
+        if job is None or job.webhook is None or job.webhook.is_settled:
+            self._seen.pop(job_id, None)
+            return
+        if not self._is_leading:
+            self._woken.set()
+            return
+        seen = (sum(1 for _ in occurrences(job)), job.webhook.round)
+        if self._seen.get(job_id) != seen:
+            self._seen[job_id] = seen
+            self._schedule.add(job_id, 0.0)
+            self._woken.set()
+        if PROGRESS in job.webhook.events and job.status is Status.IN_PROGRESS and job_id not in self._followed:
+            self._follow(job_id)
+
+    async def _run(self) -> None:
+        while True:
+            self._woken.clear()
+            with log_and_continue("cannot call webhooks; trying again"):
+                await self._lead()
+            if not self._woken.is_set():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._pause_seconds()):
+                        await self._woken.wait()
+
+    def _pause_seconds(self) -> float | None:
+        """Return when to look again: not at all while there is nobody to be told anything."""
+        if not self.store.index.has_webhooks and not self._is_leading:
+            return None
+        until_due = (self._schedule.next_at or time.time() + self.policy.tick_seconds) - time.time()
+        return min(self.policy.tick_seconds, max(0.0, until_due))
+
+    async def _lead(self) -> None:
+        if not self.store.index.has_webhooks and not self._calls:
+            if self._is_leading:
+                await self._stop_leading()
+                await self.lease.give_up()
+            return
+        is_ours = self.lease.is_fresh or await self.lease.renew() or self.lease.is_held
+        if not is_ours:
+            await self._stop_leading()
+            await asyncio.sleep(self.policy.tick_seconds)
+            return
+        if not self._is_leading:
+            self._begin_leading()
+        self._call_due()
+
+    def _begin_leading(self) -> None:
+        self._is_leading = True
+        for job_id in self.store.index.with_webhooks():
+            self._schedule.add(job_id, 0.0)
+
+    async def _stop_leading(self) -> None:
+        self._is_leading = False
+        await cancel_and_wait(*self._calls.values(), *self._followed.values())
+        self._seen.clear()
+        self._schedule = self._new_schedule()
+
+    def _call_due(self) -> None:
+        for job_id in self._schedule.make_ready(time.time()):
+            if origin := self.store.index.webhook_origin(job_id):
+                self._schedule.wait(job_id, origin)
+        for job_id in self._schedule.take():
+            self._calls[job_id] = task = asyncio.create_task(self._tell(job_id))
+            task.add_done_callback(functools.partial(self._told, job_id, self._schedule))
+
+    def _told(self, job_id: str, schedule: Schedule, _: asyncio.Task[None]) -> None:
+        del self._calls[job_id]
+        schedule.leave(job_id)
+        self._woken.set()
+
+    async def _tell(self, job_id: str) -> None:
+        """Tell of a job what is due, then set when to go on, or settle it."""
+        try:
+            again_at = await self._tell_all(job_id)
+        except (NotFound, UnreadableRecord):  # there is nobody to tell, or a gateway of a later version does
+            return
+        except ServiceError as error:
+            log.warning("cannot record the calls of a webhook; they are repeated", job=job_id, error=error.message)
+            again_at = time.time() + self.policy.backoff.first_seconds
+        if again_at is not None:
+            self._schedule.add(job_id, again_at)
+
+    async def _tell_all(self, job_id: str) -> float | None:
+        """Return when to go on; None where only a change of the job can bring more."""
+        job = await self.store.get(job_id)
+        if job.webhook is None or job.webhook.is_settled:
+            return None
+        if PROGRESS in job.webhook.events and job.status is Status.IN_PROGRESS and job_id not in self._followed:
+            self._follow(job_id)
+        told = planned(await self.records.get(job_id) or Deliveries(), job, time.time())
+        notes: list[tuple[str, WebhookAttempt]] = []
+        noted_at = time.monotonic()
+        for name in told.due(time.time()):
+            one = told.by_name[name]
+            attempt = await self.caller.call(job, one.occurrence, one.since, NO_PROGRESS)
+            self._log(job, name, attempt)
+            notes.append((name, attempt))
+            if time.monotonic() - noted_at > self.policy.record_seconds:
+                await self._note(job, notes)
+                noted_at = time.monotonic()
+            if not self.lease.is_held:
+                break
+        told = await self._note(job, notes)
+        if told.next_at is None and job.status.is_terminal:
+            await self.store.update(job_id, lambda latest: model.settle_webhook(latest, job.webhook))
+        return told.next_at
+
+    async def _note(self, job: Job, notes: list[tuple[str, WebhookAttempt]]) -> Deliveries:
+        """Write down the attempts, which are taken from the list."""
+
+        def step(before: Deliveries) -> Deliveries:
+            after = planned(before, job, time.time())
+            for name, attempt in notes:
+                after = attempted(after, name, attempt, self.policy)
+            return after
+
+        told = await self.records.update(job.id, step, Deliveries())
+        notes.clear()
+        return told
+
+    def _log(self, job: Job, name: str, attempt: WebhookAttempt) -> None:
+        if attempt.error:
+            log.warning("webhook call failed", job=job.id, what=name, status=attempt.status, error=attempt.error)
+
+    def _follow(self, job_id: str) -> None:
+        self._followed[job_id] = task = asyncio.create_task(self._tell_progress(job_id))
+        task.add_done_callback(lambda _: self._followed.pop(job_id, None))
+
+    async def _tell_progress(self, job_id: str) -> None:
+        """Tell how far a job is until it has ended. What does not arrive is not repeated: the next one is newer."""
+        running: dict[int, TaskProgress] = {}
+        changed = asyncio.Event()
+
+        def note(index: int, progress: TaskProgress) -> None:
+            running[index] = progress
+            changed.set()
+
+        with log_and_continue("cannot tell a webhook of progress", job=job_id):
+            async with self.progress.subscribe(job_id, note):
+                while self._is_leading:
+                    await asyncio.sleep(self.policy.progress_seconds)
+                    job = await self.store.get(job_id)
+                    if job.status is not Status.IN_PROGRESS or job.webhook is None:
+                        return
+                    if changed.is_set() and self._schedule.has_place(job.webhook.origin):
+                        changed.clear()
+                        now = time.time()
+                        name = f"progress-{int(now * 1000)}"
+                        await self.caller.call(job, Occurrence(PROGRESS), now, running, name)
