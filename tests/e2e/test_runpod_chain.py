@@ -64,6 +64,17 @@ async def submitted(http, media):
     return job.json()["id"]
 
 
+async def story(http, media):
+    """Queue a story of two scenes, with captions; its id."""
+    asset = (await http.post("/assets", content=media.image.read_bytes(), params={"filename": "a.png"})).json()["name"]
+    shape = {"width": 320, "height": 180, "frame_rate": 10}
+    scenes = [{"image_url": asset, "duracao": 1}] * 2
+    more = {"srt_text": "1\n00:00:00,100 --> 00:00:00,900\nHello\n", "transition": {"seconds": 0.4}}
+    job = await http.post("/jobs", json={"story": {"scenes": scenes, **shape, **more}})
+    assert job.status_code == 200, job.text
+    return job.json()["id"]
+
+
 async def ended(http, job):
     """The job, once it has ended."""
 
@@ -115,6 +126,7 @@ async def test_from_a_request_to_a_link_that_opens(runpod, gateway, http, media,
         async with http.stream("GET", f"/job/{job}/watch") as events:
             async for line in events.aiter_lines():
                 phases += [word for word in ("COLD_START", "ENCODING", "finished") if word in line]
+        film = await ended(http, await story(http, media))
     done = await ended(http, job)
     assert done["status"] == "COMPLETED", (done, (tmp_path / "worker.log").read_text())
     assert list(dict.fromkeys(phases)) == ["COLD_START", "ENCODING", "finished"]
@@ -123,10 +135,16 @@ async def test_from_a_request_to_a_link_that_opens(runpod, gateway, http, media,
     assert done["cost"]["usd"] > 0
     (permit,) = [one for name, one in (await machines(http)).items() if name not in machines_before]
     assert (permit["provider"], permit["reason"]) == ("runpod", "idle for 1 s")
-    final = (await http.get(f"/job/{job}")).json()["cost"]
-    assert (final["final"], final["usd"]) == (True, pytest.approx(permit["usd"]))
-    # Only the still and the video are kept, and nothing waits to be taken up.
-    assert len(stored(gateway) - stored_before) == 2
+    costs = [(await http.get(f"/job/{one}")).json()["cost"] for one in (job, film["id"])]
+    assert all(cost["final"] for cost in costs)
+    assert sum(cost["usd"] for cost in costs) == pytest.approx(permit["usd"])
+    # Of a story, each task went through the queue: one that plans, two scenes, and what joins them.
+    assert (film["status"], film["total"], film["cost"]["usd"] > 0) == ("COMPLETED", 4, True), film
+    (tmp_path / "film.mp4").write_bytes((await http.get(film["output"]["video_url"])).content)
+    assert judge.facts(tmp_path / "film.mp4").frames == 16
+    assert len(runpod.queue.jobs) == 5
+    # Only the stills, the captions, the video and the film are kept, and nothing waits to be taken up.
+    await until(lambda: len(stored(gateway) - stored_before) == 5)
 
 
 async def is_running(http, job):
