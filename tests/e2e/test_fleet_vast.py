@@ -83,6 +83,26 @@ def test_a_machine_that_fails_a_task_once_costs_an_attempt_and_no_job(gateway, v
     assert "FFmpeg was killed" in (gateway.folder / "gateway.log").read_text()
 
 
+@pytest.mark.long  # a machine that falls silent is given up after a minute
+def test_a_story_whose_machine_is_lost_goes_on_with_another(gateway, vast, media):
+    vast.offers.append(offer())  # the host of the lost one is avoided
+    still = gateway.upload(media.image)
+    scenes = [{"image_url": still, "duracao": 2}] * 2
+    shape = {"width": 640, "height": 360, "frame_rate": 10, "transition": {"seconds": 1}}
+    job_id = gateway.http.post("/jobs", json={"story": {"scenes": scenes, **shape}}).json()["id"]
+    gateway.until(lambda: encoding(vast))
+    vast.vanish(next(iter(vast.instances)))
+    job = gateway.ended(job_id, 180)
+    assert (job["status"], job["total"]) == ("COMPLETED", 4), job
+    assert len(vast.launch.started) == 2
+    film = gateway.folder / "film.mp4"
+    film.write_bytes(httpx.get(job["output"]["video_url"], timeout=60).content)
+    assert judge.facts(film).frames == 30
+    kept = {still, job["output"]["asset"]}
+    folder = gateway.folder / "data" / "assets" / "assets"
+    gateway.until(lambda: {f"assets/{path.name}" for path in folder.iterdir()} == kept)
+
+
 def test_a_job_that_would_cost_too_much_is_refused(gateway, media):
     given = {"url_video": gateway.upload(media.video), "url_srt": gateway.upload(media.srt), "max_cost_usd": 0.000001}
     answer = gateway.http.post("/video/caption", json=given)
