@@ -22,7 +22,7 @@ from tests.support.until import HANG_SECONDS, until_async, within
 
 
 class File:
-    charset = ""
+    charset, hole = "", None
 
     def __init__(self, path):
         self.path = path
