@@ -96,6 +96,7 @@ def test_a_story_survives_kills_at_each_stage_and_leaves_its_film_alone(own_pair
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 def test_stories_survive_kills_at_random_moments(own_pair, media):
     wanted, chance = story_of(own_pair, media), random.Random(7)
     for number in range(KILLS):
