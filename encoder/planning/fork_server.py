@@ -177,8 +177,8 @@ class ForkServer:
                 return
             if self._spare is not None and self._spare.process == process:
                 self._drop_spare(is_due=False)
-                # Of one that was killed while it planned.
-                remove_sample(self._settings, process)
+            # Of one that was killed while it planned it, be it with a task that was given to it meanwhile.
+            remove_sample(self._settings, process)
             number = self._processes.pop(process, None)
             if number is not None:
                 self._send(ServerReply(ended=number, return_code=os.waitstatus_to_exitcode(status)))
