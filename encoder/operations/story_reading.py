@@ -66,7 +66,7 @@ def _read_scene(name: str, scene: story_pb2.Scene, context: PlanContext) -> Scen
         video_seconds = _cut_seconds(name, scene, whole)
         is_heard = info.sound is not None and not scene.muted
     else:
-        _check_still(context.source(picture))
+        stills.check(context.source(picture))
     voice = sound_seconds(context.source(f"{name}.url_audio")) if scene.url_audio else 0.0
     length = _length(name, scene, video_seconds, voice)
     return SceneReading(picture, bool(scene.url_video), video_seconds, voice, is_heard, length)
@@ -123,16 +123,6 @@ def sound_seconds(source: Source) -> float:
     if info.sound is None or not info.sound.duration_seconds:
         raise outline_too_small(source)
     return info.sound.duration_seconds
-
-
-def _check_still(source: Source) -> None:
-    if source.is_outline:
-        try:
-            stills.check(source)
-        except ServiceError as error:
-            raise outline_too_small(source) from error
-    else:
-        stills.check(source)
 
 
 def _read_outline(source: Source, demuxers: tuple[str, ...]) -> MediaInfo:

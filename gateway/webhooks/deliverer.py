@@ -86,8 +86,7 @@ class WebhookDeliverer:
             self._seen[job_id] = seen
             self._schedule.add(job_id, 0.0)
             self._woken.set()
-        if PROGRESS in job.webhook.events and job.status is Status.IN_PROGRESS and job_id not in self._followed:
-            self._follow(job_id)
+        self._follow(job)
 
     async def _run(self) -> None:
         while True:
@@ -162,8 +161,7 @@ class WebhookDeliverer:
         job = await self.store.get(job_id)
         if job.webhook is None or job.webhook.is_settled:
             return None
-        if PROGRESS in job.webhook.events and job.status is Status.IN_PROGRESS and job_id not in self._followed:
-            self._follow(job_id)
+        self._follow(job)
         told = planned(await self.records.get(job_id) or Deliveries(), job, time.time())
         notes: list[tuple[str, WebhookAttempt]] = []
         noted_at = time.monotonic()
@@ -199,9 +197,12 @@ class WebhookDeliverer:
         if attempt.error:
             log.warning("webhook call failed", job=job.id, what=name, status=attempt.status, error=attempt.error)
 
-    def _follow(self, job_id: str) -> None:
-        self._followed[job_id] = task = asyncio.create_task(self._tell_progress(job_id))
-        task.add_done_callback(lambda _: self._followed.pop(job_id, None))
+    def _follow(self, job: Job) -> None:
+        """Tell of the progress of a job that runs, where that is asked for, unless it is told already."""
+        is_asked = job.webhook is not None and PROGRESS in job.webhook.events
+        if is_asked and job.status is Status.IN_PROGRESS and job.id not in self._followed:
+            self._followed[job.id] = task = asyncio.create_task(self._tell_progress(job.id))
+            task.add_done_callback(lambda _: self._followed.pop(job.id, None))
 
     async def _tell_progress(self, job_id: str) -> None:
         """Tell how far a job is until it has ended. What does not arrive is not repeated: the next one is newer."""
