@@ -11,6 +11,7 @@ from typing import Any
 import ffmpeg
 
 from apigpu.v1 import soundtrack_pb2
+from servicekit.errors import InvalidArgument
 
 Message = soundtrack_pb2.Soundtrack
 
@@ -22,6 +23,7 @@ DUCK = {"threshold": 0.03, "ratio": 8, "attack": 20, "release": 400}
 PEAK = {"limit": 10 ** (-1.5 / 20), "level": 0, "latency": 1}
 # What the loudness filter calls silence.
 SILENT_LUFS = -70.0
+MIN_LOOP_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,31 @@ class SoundtrackSpec:
     options: Message
     seconds: float
     music_seconds: float
+
+
+@dataclass(frozen=True)
+class NamedSeconds:
+    """How long something is, and what errors call it."""
+
+    name: str
+    seconds: float
+
+
+def check_times(options: Message, music: NamedSeconds, picture: NamedSeconds, result: NamedSeconds) -> None:
+    """Raise InvalidArgument for times that contradict each other, the music or what it is put on."""
+    wrong = InvalidArgument.field
+    if options.start and options.start >= music.seconds:
+        text = f"the {music.name} ends at {music.seconds:.3f} s, before that; give less."
+        raise wrong("soundtrack.start", text)
+    if options.delay and options.delay >= picture.seconds:
+        text = f"the {picture.name} ends at {picture.seconds:.3f} s, before that; give less."
+        raise wrong("soundtrack.delay", text)
+    if options.loop and music.seconds - options.start < MIN_LOOP_SECONDS:
+        text = f"less than {MIN_LOOP_SECONDS:g} s of {music.name} are left to repeat; give more."
+        raise wrong("soundtrack.loop", text)
+    if options.fade_in + options.fade_out > result.seconds:
+        text = f"the fades are longer than the {result.name}, {result.seconds:.3f} s; make them shorter."
+        raise wrong("soundtrack.fade_out", text)
 
 
 def mix(music: Any, original: Any | None, spec: SoundtrackSpec) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 from apigpu.v1 import video_pb2
 from encoder.audio import mixing, soundtrack, tracks
-from encoder.audio.soundtrack import Message, SoundtrackSpec
+from encoder.audio.soundtrack import Message, NamedSeconds, SoundtrackSpec
 from encoder.ffmpeg import filters
 from encoder.ffmpeg.command import COPY, FfmpegRun
 from encoder.media import mp4_boxes, packets, probe
@@ -29,7 +29,6 @@ from servicekit.errors import InvalidArgument
 COPIED_FROM = ("mov", "matroska", "mpegts", "flv")
 # Less than a picture of any usual video, and sound that nobody hears as such.
 MIN_SECONDS, USUAL_RATE = 0.1, 25
-MIN_LOOP_SECONDS = 0.1
 STATS = "loudness.json"
 NOTHING_TO_MIX = "soundtrack.mix: the video has no sound of its own; the soundtrack is heard alone."
 NO_ORIGINAL = video_pb2.Warning(reason="NO_ORIGINAL_AUDIO", message=NOTHING_TO_MIX)
@@ -145,20 +144,13 @@ def _check_length(sound: Source, options: Message, seconds: float, video: VideoS
 
 def _check_options(options: Message, seconds: float, video_end: float, music_end: float) -> None:
     """Raise InvalidArgument for options that contradict each other or the inputs."""
-    wrong = InvalidArgument.field
     for name in ("duck", "original_gain"):
         if getattr(options, name) and not options.mix:
             text = "it concerns the video's own sound, which is replaced; set soundtrack.mix too."
-            raise wrong(f"soundtrack.{name}", text)
-    if options.start >= music_end:
-        raise wrong("soundtrack.start", f"the audio ends at {music_end:.3f} s, before that; give less.")
-    if options.delay >= video_end:
-        raise wrong("soundtrack.delay", f"the video ends at {video_end:.3f} s, before that; give less.")
-    if options.loop and music_end - options.start < MIN_LOOP_SECONDS:
-        raise wrong("soundtrack.loop", f"less than {MIN_LOOP_SECONDS:g} s of audio are left to repeat; give more.")
-    if options.fade_in + options.fade_out > seconds:
-        text = f"the fades are longer than the result, {seconds:.3f} s; make them shorter."
-        raise wrong("soundtrack.fade_out", text)
+            raise InvalidArgument.field(f"soundtrack.{name}", text)
+    soundtrack.check_times(
+        options, NamedSeconds("audio", music_end), NamedSeconds("video", video_end), NamedSeconds("result", seconds)
+    )
 
 
 def _audio_options(music: AudioStream) -> dict[str, str]:

@@ -6,6 +6,8 @@ from fractions import Fraction
 
 from apigpu.encoder.v1 import story_pb2 as parts_pb2
 from apigpu.v1 import story_pb2, video_pb2
+from encoder.audio import soundtrack
+from encoder.audio.soundtrack import NamedSeconds
 from encoder.media.info import Size
 from encoder.operations import img2vid, story_captions, story_reading, story_tasks
 from encoder.operations.deviations import Note, gather
@@ -27,7 +29,6 @@ CANVASES = {
     story_pb2.CANVAS_4_5: Size(1080, 1350),
 }
 MIN_SCENE_SECONDS = Fraction(1, 10)
-MIN_LOOP_SECONDS = 0.1
 # Options of a soundtrack that concern the music alone.
 MUSIC_OPTIONS = ("gain", "duck", "loop", "start", "delay")
 # What is cut off of a narration without that anybody would miss it: the last frame of an audio codec, say.
@@ -138,20 +139,12 @@ def _lengths(reading: StoryReading, between: Sequence[Fraction], faults: Faults)
 
 def _check_soundtrack(request: video_pb2.StoryRequest, reading: StoryReading, seconds: float) -> None:
     """Raise InvalidArgument for options of the music that contradict each other, the music or the film."""
-    options, wrong = request.soundtrack, InvalidArgument.field
     for name in MUSIC_OPTIONS:
-        if getattr(options, name) and not request.url_music:
-            raise wrong(f"soundtrack.{name}", "it concerns the music, and there is none; give url_music too.")
-    if request.url_music and options.start >= reading.music_seconds:
-        text = f"the music ends at {reading.music_seconds:.3f} s, before that; give less."
-        raise wrong("soundtrack.start", text)
-    if options.delay >= seconds:
-        raise wrong("soundtrack.delay", f"the film ends at {seconds:.3f} s, before that; give less.")
-    if request.url_music and options.loop and reading.music_seconds - options.start < MIN_LOOP_SECONDS:
-        raise wrong("soundtrack.loop", f"less than {MIN_LOOP_SECONDS:g} s of music are left to repeat; give more.")
-    if options.fade_in + options.fade_out > seconds:
-        text = f"the fades are longer than the film, {seconds:.3f} s; make them shorter."
-        raise wrong("soundtrack.fade_out", text)
+        if getattr(request.soundtrack, name) and not request.url_music:
+            text = "it concerns the music, and there is none; give url_music too."
+            raise InvalidArgument.field(f"soundtrack.{name}", text)
+    film = NamedSeconds("film", seconds)
+    soundtrack.check_times(request.soundtrack, NamedSeconds("music", reading.music_seconds), film, film)
 
 
 def _notes(request: video_pb2.StoryRequest, reading: StoryReading, timeline: Timeline) -> Iterator[Note]:
