@@ -14,12 +14,19 @@ from tests.support.until import within
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 
 
-@pytest.mark.parametrize("told_before", [False, True])
-async def test_a_watch_on_its_health_hears_of_the_end_and_does_not_hold_it_up(tmp_path, told_before):
+async def started(folder, handlers=None):
+    """A service with these handlers of "test.Test", and its address."""
     service = Service([error_boundary(60)], max_call_seconds=60)
-    service.listen(address := f"unix:{tmp_path}/service.sock", None)
+    service.server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("test.Test", handlers or {})])
+    service.listen(address := f"unix:{folder}/service.sock", None)
     service.listen_for_probes("127.0.0.1:0")
     await service.start()
+    return service, address
+
+
+@pytest.mark.parametrize("told_before", [False, True])
+async def test_a_watch_on_its_health_hears_of_the_end_and_does_not_hold_it_up(tmp_path, told_before):
+    service, address = await started(tmp_path)
     async with grpc.aio.insecure_channel(address) as channel:
         watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
         assert (await watch.read()).status == SERVING
@@ -36,7 +43,7 @@ async def test_a_watch_on_its_health_hears_of_the_end_and_does_not_hold_it_up(tm
 
 
 async def test_a_call_that_is_cancelled_has_let_go_of_what_it_holds_before_the_end(tmp_path):
-    service, begun, cleaned = Service([error_boundary(60)], max_call_seconds=60), asyncio.Event(), []
+    begun, cleaned = asyncio.Event(), []
 
     async def hang(request, context):
         begun.set()
@@ -46,13 +53,9 @@ async def test_a_call_that_is_cancelled_has_let_go_of_what_it_holds_before_the_e
             await run_to_completion(asyncio.sleep(0.3))
             cleaned.append(True)
 
-    handlers = {"Hang": grpc.unary_unary_rpc_method_handler(hang)}
-    service.server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("test.Slow", handlers)])
-    service.listen(address := f"unix:{tmp_path}/service.sock", None)
-    service.listen_for_probes("127.0.0.1:0")
-    await service.start()
+    service, address = await started(tmp_path, {"Hang": grpc.unary_unary_rpc_method_handler(hang)})
     async with grpc.aio.insecure_channel(address) as channel:
-        call = channel.unary_unary("/test.Slow/Hang")(b"")
+        call = channel.unary_unary("/test.Test/Hang")(b"")
         await within(begun.wait())
         await service.drain(0)
         assert cleaned == [True]
@@ -60,7 +63,6 @@ async def test_a_call_that_is_cancelled_has_let_go_of_what_it_holds_before_the_e
 
 
 async def test_a_call_stays_open_for_its_last_messages_to_be_read(tmp_path):
-    service = Service([error_boundary(60)], max_call_seconds=60)
     drained = []
 
     async def stream(request, context):
@@ -68,13 +70,9 @@ async def test_a_call_stays_open_for_its_last_messages_to_be_read(tmp_path):
         await asyncio.sleep(0)
         await context.write(b"last")
 
-    handlers = {"Stream": grpc.unary_stream_rpc_method_handler(stream)}
-    service.server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("test.Last", handlers)])
-    service.listen(address := f"unix:{tmp_path}/service.sock", None)
-    service.listen_for_probes("127.0.0.1:0")
-    await service.start()
+    service, address = await started(tmp_path, {"Stream": grpc.unary_stream_rpc_method_handler(stream)})
     async with grpc.aio.insecure_channel(address) as channel:
-        call = channel.unary_stream("/test.Last/Stream")(b"")
+        call = channel.unary_stream("/test.Test/Stream")(b"")
         assert await within(call.read()) == b"last"
         with pytest.raises(grpc.aio.AioRpcError):  # the drain ended it, its own end would be OK
             await within(call.read())
