@@ -23,9 +23,17 @@ VIDEO_SUFFIX = media_types.suffix_of("video/mp4")
 
 
 @dataclass(frozen=True)
+class AssetPart:
+    """One object of a file that is kept in several, named beside the file's id."""
+
+    name: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
 class StoredAsset:
     """A file in the store: `sha256` is lower-case hexadecimal, times are UTC; `charset` is the encoding of a text that
-    its owner named."""
+    its owner named; `parts` are the objects of a file that is not one alone."""
 
     id: str
     filename: str
@@ -35,6 +43,7 @@ class StoredAsset:
     created_at: datetime
     expires_at: datetime
     charset: str = field(default="", metadata=codec.SPARSE)
+    parts: tuple[AssetPart, ...] = field(default=(), metadata=codec.SPARSE)
 
     @property
     def name(self) -> str:
