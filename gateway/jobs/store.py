@@ -34,7 +34,7 @@ class IndexEntry(NamedTuple):
     @classmethod
     def of(cls, job: Job) -> "IndexEntry":
         """Return what the index knows of a job."""
-        waiting = Counter(job.kind(index) for index in range(len(job.tasks)) if job.is_ready(index))
+        waiting = Counter(map(job.kind, job.ready))
         unfit = {index: task.unfit for index, task in enumerate(job.tasks) if task.unfit}
         codecs = {index: task.needs_codec for index, task in enumerate(job.tasks) if task.needs_codec}
         origin = job.webhook.origin if job.webhook and not job.webhook.is_settled else ""
@@ -171,15 +171,13 @@ class JobStore(Records[Job]):
     async def add(self, job: Job) -> None:
         """Write a new job; on return it is on disk. Raise InvalidArgument for one that is too large, Aborted for an id
         that there is already."""
-        data = self.check_size(job)
-        self.note(job.id, job, await self.bucket.create(job.id, data))
+        self.check_size(job)
+        await self.create(job.id, job)
 
-    def check_size(self, job: Job) -> bytes:
-        """Return the job as it is stored. Raise InvalidArgument for one that is too large, or may become so."""
-        data = to_json(job)
-        if len(data) + GROWTH_BYTES * len(job.tasks) > self.bucket.max_value_bytes:
+    def check_size(self, job: Job) -> None:
+        """Raise InvalidArgument for a job that is too large to be stored, or may become so."""
+        if len(to_json(job)) + GROWTH_BYTES * len(job.tasks) > self.bucket.max_value_bytes:
             raise InvalidArgument("The request is too large to be kept as one job; send several.", reason="TOO_LARGE")
-        return data
 
     async def get(self, key: str) -> Job:
         """Return the job as the store has it."""
