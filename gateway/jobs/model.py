@@ -199,12 +199,6 @@ class Job:
         done = (self.tasks[self.provider(needed)].status is Status.COMPLETED for needed in task.needs)
         return task.status is Status.IN_QUEUE and all(done)
 
-    @property
-    def ready(self) -> list[int]:
-        """The tasks that wait for an encoder, and for no other task."""
-        waiting = Status.IN_QUEUE
-        return [index for index, task in enumerate(self.tasks) if task.status is waiting and self.is_ready(index)]
-
     def provider(self, index: int) -> int:
         """Return the task that has the result of a task: of one that answered with further tasks, one of these."""
         while (answer := self.tasks[index].answer) is not None:

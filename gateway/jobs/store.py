@@ -33,7 +33,8 @@ class IndexEntry(NamedTuple):
     @classmethod
     def of(cls, job: Job) -> "IndexEntry":
         """Return what the index knows of a job."""
-        waiting = Counter(map(job.kind, job.ready))
+        in_queue = (index for index, task in enumerate(job.tasks) if task.status is Status.IN_QUEUE)
+        waiting = Counter(map(job.kind, filter(job.is_ready, in_queue)))
         unfit = {index: task.unfit for index, task in enumerate(job.tasks) if task.unfit}
         codecs = {index: task.needs_codec for index, task in enumerate(job.tasks) if task.needs_codec}
         running = job.count(Status.IN_PROGRESS)
