@@ -57,8 +57,10 @@ class ByteStreamService(bytestream_pb2_grpc.ByteStreamServicer):
     async def _written(self, first: pb2.WriteRequest, parts: Requests, context: Context) -> UploadSession:
         session_id, file = parse_resource(first.resource_name)
         session = await self.uploads.find(session_id, tenant(), file)
-        # Who sends a whole upload again, as the answer was lost, need not send its bytes.
+        # Who sends a whole upload again, as the answer was lost, need not send its bytes. Trailing metadata does not
+        # reach a client that is still sending.
         if session.is_finished and file is not None:
+            await context.send_initial_metadata(((UPLOAD_ASSET, session.asset_name),))
             return session
         checksum = PartChecksum.parse(proxy_metadata(context).get(UPLOAD_CHECKSUM, ""))
         async with self.uploads.writing(session, first.write_offset, checksum) as writer:
