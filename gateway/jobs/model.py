@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any
 
+from gateway.callers import DEFAULT_TENANT
 from gateway.fleet.billing import UsageInterval
 from gateway.jobs.hooks import Webhook
 from servicekit.codec import SPARSE, STORED
@@ -157,6 +158,8 @@ class Job:
     # Who is told of it; and what its caller noted on it, by name.
     webhook: Webhook | None = field(default=None, metadata=SPARSE)
     metadata: tuple[tuple[str, str], ...] = field(default=(), metadata=SPARSE)
+    # Whose it is.
+    tenant: str = field(default=DEFAULT_TENANT, metadata=SPARSE)
 
     @property
     def status(self) -> Status:
