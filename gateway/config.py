@@ -53,6 +53,7 @@ class GatewaySettings(FleetSettings):
     ack_wait_seconds: Annotated[float, Field(ge=1)] = 10.0
     job_retention_seconds: Seconds = 7 * DAY_SECONDS
     task_attempts: Annotated[int, Field(ge=1)] = 3
+    task_retry_seconds: Annotated[float, Field(ge=0)] = 3600.0
     max_task_seconds: Seconds = 3600.0
     max_batch_items: Annotated[int, Field(ge=1, le=1000)] = 500
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from apigpu.encoder.v1 import encoder_pb2
 from gateway.assets.store import AssetStore
 from gateway.jetstream.records import UnreadableRecord
-from gateway.jobs import further, graph, model, names, operation
+from gateway.jobs import attempts, further, graph, model, names, operation
+from gateway.jobs.attempts import BootIds
 from gateway.jobs.further import Expansion
 from gateway.jobs.model import Job
 from gateway.jobs.policy import JobPolicy
@@ -19,7 +20,7 @@ from gateway.jobs.results import TaskResults, delete_result, stored_result
 from gateway.jobs.store import JobStore
 from gateway.sources import Sources
 from gateway.workers.base import EncodeJob, Encoder, EncoderBusy, Input, ResumableEncoder
-from servicekit.errors import Aborted, Cancelled, DeadlineExceeded, Internal, NotFound, ServiceError, Unavailable
+from servicekit.errors import Aborted, Cancelled, DeadlineExceeded, NotFound, ServiceError, Unavailable
 from servicekit.tasks import run_to_completion
 
 
@@ -49,20 +50,19 @@ class TaskExecutor:
     assets: AssetStore
     policy: JobPolicy
     resumable: Sequence[ResumableEncoder]
+    boot_ids: BootIds
     # Runs that are cancelled from now on are left to the next gateway, where they can go on.
     is_shutting_down: bool = field(default=False, init=False)
     # Tasks whose results are being recorded, after their encode.
     committing: set[TaskRef] = field(default_factory=set, init=False)
 
     async def load(self, ref: TaskRef) -> EncodeJob | None:
-        """Return the task for an encoder; None for one that has ended."""
+        """Return the task for an encoder; None for one that has ended. Raises what attempts.check raises."""
         job = await self.store.get(ref.job_id)
         task = job.tasks[ref.index]
         if task.status.is_terminal:
             return None
-        if task.attempts >= self.policy.max_attempts:
-            text = f"Given up after {task.attempts} tries; each time the gateway ended in the middle of it."
-            raise Internal(text, reason="GIVEN_UP")
+        attempts.check(task, self.boot_ids, self.policy, time.time())
         return self._encode_job(ref, job)
 
     async def execute(self, attempt: Attempt, work: EncodeJob, encoder: Encoder) -> None:

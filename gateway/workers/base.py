@@ -27,6 +27,10 @@ class EncoderLost(Unavailable, reason="ENCODER_LOST"):
         self.is_unfit = is_unfit
 
 
+class EncoderCutOff(EncoderLost):
+    """The connection to the encoder broke in the middle of the task: the line failed, or the encoder ended."""
+
+
 class EncoderBusy(Unavailable, reason="ENCODER_BUSY"):
     """The encoder did not take the task: not reachable, no slot, shutting down. The attempt does not count."""
 
