@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
+from gateway.callers import DEFAULT_TENANT
 from servicekit import codec, media_types
 from servicekit.errors import DataLoss, InvalidArgument
 from servicekit.text import normalize
@@ -33,7 +34,7 @@ class AssetPart:
 @dataclass(frozen=True)
 class StoredAsset:
     """A file in the store: `sha256` is lower-case hexadecimal, times are UTC; `charset` is the encoding of a text that
-    its owner named; `parts` are the objects of a file that is not one alone."""
+    its owner named; `tenant` is whose it is; `parts` are the objects of a file that is not one alone."""
 
     id: str
     filename: str
@@ -43,6 +44,7 @@ class StoredAsset:
     created_at: datetime
     expires_at: datetime
     charset: str = field(default="", metadata=codec.SPARSE)
+    tenant: str = field(default=DEFAULT_TENANT, metadata=codec.SPARSE)
     parts: tuple[AssetPart, ...] = field(default=(), metadata=codec.SPARSE)
 
     @property

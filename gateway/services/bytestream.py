@@ -10,10 +10,9 @@ from google.bytestream import bytestream_pb2_grpc
 from gateway.assets.record import parse_name
 from gateway.assets.store import AssetStore
 from gateway.assets.transfers import TransferSlots
-from gateway.auth import caller_key
+from gateway.callers import caller
 from gateway.services.presenters import proxy_metadata
 from gateway.services.transferring import IDLE_SECONDS, STALL_SECONDS, send, while_sending
-from gateway.services.uploads import tenant
 from gateway.uploads.checksums import PartChecksum
 from gateway.uploads.session import UploadSession, parse_resource
 from gateway.uploads.sessions import UploadSessions
@@ -41,7 +40,7 @@ class ByteStreamService(bytestream_pb2_grpc.ByteStreamServicer):
     stall_seconds: float = STALL_SECONDS
 
     async def Write(self, request_iterator: Requests, context: Context) -> pb2.WriteResponse:
-        async with self.transfers.acquire(caller_key.get()) as transfer:
+        async with self.transfers.acquire(caller.get().key_id) as transfer:
             messages = while_sending(request_iterator, self.idle_seconds, GO_ON)
             parts = transfer.receive(messages, lambda request: len(request.data))
             first = await anext(parts, None)
@@ -56,7 +55,7 @@ class ByteStreamService(bytestream_pb2_grpc.ByteStreamServicer):
 
     async def _written(self, first: pb2.WriteRequest, parts: Requests, context: Context) -> UploadSession:
         session_id, file = parse_resource(first.resource_name)
-        session = await self.uploads.find(session_id, tenant(), file)
+        session = await self.uploads.find(session_id, caller.get().tenant, file)
         # Who sends a whole upload again, as the answer was lost, need not send its bytes. Trailing metadata does not
         # reach a client that is still sending.
         if session.is_finished and file is not None:
@@ -71,7 +70,7 @@ class ByteStreamService(bytestream_pb2_grpc.ByteStreamServicer):
     async def QueryWriteStatus(
         self, request: pb2.QueryWriteStatusRequest, context: Context
     ) -> pb2.QueryWriteStatusResponse:
-        session = await self.uploads.get(parse_resource(request.resource_name)[0], tenant())
+        session = await self.uploads.get(parse_resource(request.resource_name)[0], caller.get().tenant)
         if session.is_finished:
             context.set_trailing_metadata(((UPLOAD_ASSET, session.asset_name),))
         return pb2.QueryWriteStatusResponse(committed_size=session.offset, complete=session.is_finished)
@@ -79,8 +78,8 @@ class ByteStreamService(bytestream_pb2_grpc.ByteStreamServicer):
     async def Read(  # type: ignore[override]  # this form of a handler notices a stall
         self, request: pb2.ReadRequest, context: Context
     ) -> None:
-        async with self.transfers.acquire(caller_key.get()) as transfer:
-            asset = await self.assets.describe(parse_name(request.resource_name))
+        async with self.transfers.acquire(caller.get().key_id) as transfer:
+            asset = await self.assets.describe(parse_name(request.resource_name), caller.get().sight)
             _check_range(request, asset.size_bytes)
             chunks = self.assets.read(asset.id, request.read_offset, request.read_limit or None)
             async with aclosing(chunks):

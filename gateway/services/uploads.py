@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from apigpu.v1 import uploads_pb2 as pb2
 from apigpu.v1 import uploads_pb2_grpc
+from gateway.callers import caller
 from gateway.services.presenters import Presenter, timestamp
 from gateway.uploads.session import PREFIX, Announcement, UploadSession, parse_resource
 from gateway.uploads.sessions import UploadSessions
@@ -16,11 +17,6 @@ MAX_METADATA_CHARS = 4096
 _SHA256 = re.compile(r"([0-9A-Fa-f]{64})?")
 
 
-def tenant() -> str:
-    """Return whose uploads a call may see and begin."""
-    return "default"
-
-
 @dataclass(eq=False)
 class UploadService(uploads_pb2_grpc.UploadServiceServicer):
     """Serves apigpu.v1.UploadService."""
@@ -29,15 +25,15 @@ class UploadService(uploads_pb2_grpc.UploadServiceServicer):
     presenter: Presenter
 
     async def CreateUpload(self, request: pb2.CreateUploadRequest, context: Context) -> pb2.CreateUploadResponse:
-        session = await self.uploads.create(_announcement(request), tenant())
+        session = await self.uploads.create(_announcement(request), caller.get().tenant)
         return pb2.CreateUploadResponse(upload=await self._upload(session, context))
 
     async def GetUpload(self, request: pb2.GetUploadRequest, context: Context) -> pb2.GetUploadResponse:
-        session = await self.uploads.get(_id(request.name), tenant())
+        session = await self.uploads.get(_id(request.name), caller.get().tenant)
         return pb2.GetUploadResponse(upload=await self._upload(session, context))
 
     async def DeleteUpload(self, request: pb2.DeleteUploadRequest, context: Context) -> pb2.DeleteUploadResponse:
-        await self.uploads.delete(_id(request.name), tenant())
+        await self.uploads.delete(_id(request.name), caller.get().tenant)
         return pb2.DeleteUploadResponse()
 
     async def _upload(self, session: UploadSession, context: Context) -> pb2.Upload:

@@ -151,6 +151,7 @@ def to_asset(session: UploadSession, sha256: str, now: datetime, retention: time
         created_at=now,
         expires_at=now + retention,
         charset=file.charset,
+        tenant=session.tenant,
         parts=session.parts,
     )
 

@@ -5,10 +5,8 @@ import os
 import signal
 import socket
 
-import httpx
 import pytest
 
-from api_gpu import Client
 from tests.support.lone_gateway import KEY, LoneGateway
 from tests.support.nats_server import serving
 from tests.support.until import until_sync
