@@ -127,7 +127,7 @@ class AssetStore:
                 yield chunk
 
     async def signed_url(self, asset_id: str, seconds: float, tenant: str | None = None) -> str | None:
-        """Return a link by which the bucket itself serves a tenant's file; None for a bucket that cannot, and for a file
+        """Return a link by which the bucket itself serves a tenant's file; None for a bucket that cannot, and for one
         in several parts. Raises NotFound."""
         paths = object_paths(await self.describe(asset_id, tenant))
         return await self.bucket.signed_url(paths[0], seconds) if len(paths) == 1 else None
@@ -157,7 +157,7 @@ class AssetStore:
             with contextlib.suppress(ServiceError):
                 await self.bucket.delete(part_path(asset_id, part.name))
 
-    async def remove_leftovers(self, asset_ids: Collection[str]) -> None:
+    async def remove_unfinished(self, asset_ids: Collection[str]) -> None:
         """Delete whatever there is of files in parts that were never whole, also what no record tells of."""
         for name in await self.bucket.list_objects(PREFIX):
             if part_owner(name) in asset_ids:

@@ -118,7 +118,7 @@ def build_app(
             Route("/files/{id}/{filename:path}", SignedFiles(assets, links, transfers, settings.stall_seconds)),
             *_worker_routes(worker_links, settings.stall_seconds),
             *(Route(path, openapi) for path in ("/openapi.json", "/openapi.json/")),
-            *(Route(path, TusUploads(proxy, assets.max_bytes)) for path in UPLOAD_PATHS),
+            *(Route(path, TusUploads(proxy, assets)) for path in UPLOAD_PATHS),
             AnyPath("/", proxy),
         ],
         middleware=[cors, Middleware(ErrorBoundary)],

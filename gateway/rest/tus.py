@@ -22,6 +22,7 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from apigpu.v1 import uploads_pb2 as pb2
+from gateway.assets.store import AssetStore
 from gateway.rest import headers as http_headers
 from gateway.rest.middleware import HEADERS
 from gateway.rest.proxy import Proxy
@@ -68,7 +69,7 @@ class TusUploads:
     """ASGI application of PATHS; requests that are not of tus go to the proxy."""
 
     proxy: Proxy
-    max_bytes: int
+    assets: AssetStore
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request. Raises ServiceError, AioRpcError and ClientGone."""
@@ -99,7 +100,7 @@ class TusUploads:
         return {
             "tus-version": VERSION,
             "tus-extension": EXTENSIONS,
-            "tus-max-size": str(self.max_bytes),
+            "tus-max-size": str(self.assets.max_bytes),
             "tus-checksum-algorithm": ALGORITHMS,
         }
 

@@ -154,7 +154,7 @@ class UploadSessions:
         left = {session.asset_id for session in expired if await self._is_no_asset(session)}
         if left:
             log.info("expired uploads deleted", count=len(left))
-            await self.assets.remove_leftovers(left)
+            await self.assets.remove_unfinished(left)
         return {session.asset_id for session in known} - left
 
     async def _finish(self, session: UploadSession) -> UploadSession:
