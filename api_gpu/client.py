@@ -13,6 +13,7 @@ from api_gpu.assets import Asset, OnBytes, Transfers, check_readable
 from api_gpu.connection import Connection, credentials
 from api_gpu.fleet import DayCosts, Fleet
 from api_gpu.jobs import Job, Jobs
+from api_gpu.keys import Keys
 from api_gpu.local.data_dir import DataDir
 from api_gpu.requests import elements, fill, from_message, local_file, stems
 from api_gpu.scenes import scenes_of
@@ -52,6 +53,8 @@ class Client:
         self._transfers = Transfers(connection)
         self._jobs = Jobs(connection)
         self._fleet = FleetServiceStub(connection.channel)
+        # For an operator: the keys of tenants.
+        self.keys = Keys(connection)
 
     @classmethod
     def connect(
