@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any
 
+from gateway.callers import DEFAULT_TENANT
 from gateway.fleet.billing import UsageInterval
 from gateway.jobs.hooks import Webhook
 from servicekit.codec import SPARSE, STORED
@@ -176,9 +177,10 @@ class Job:
     graph: bool = field(default=False, metadata=SPARSE)
     # Name of the claim of its idempotency key, which is dropped with it.
     claim: str = field(default="", metadata=SPARSE)
-    # Who is told of it; and what its caller noted on it, by name.
+    # Who is told of it; what its caller noted on it, by name; and whose it is.
     webhook: Webhook | None = field(default=None, metadata=SPARSE)
     metadata: tuple[tuple[str, str], ...] = field(default=(), metadata=SPARSE)
+    tenant: str = field(default=DEFAULT_TENANT, metadata=SPARSE)
 
     @property
     def status(self) -> Status:
@@ -262,8 +264,7 @@ def _milliseconds(start: float, end: float) -> int:
 
 
 ID = re.compile("[0-9a-f]{32}")
-# Of gRPC.
-CANCELLED_CODE = 1
+CANCELLED_CODE = 1  # of gRPC
 
 
 def new_id(now: float) -> str:
