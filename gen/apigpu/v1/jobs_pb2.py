@@ -23,13 +23,14 @@ _sym_db = _symbol_database.Default()
 
 
 from apigpu.v1 import options_pb2 as apigpu_dot_v1_dot_options__pb2
+from apigpu.v1 import probe_pb2 as apigpu_dot_v1_dot_probe__pb2
 from apigpu.v1 import story_pb2 as apigpu_dot_v1_dot_story__pb2
 from apigpu.v1 import video_pb2 as apigpu_dot_v1_dot_video__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x61pigpu/v1/jobs.proto\x12\tapigpu.v1\x1a\x17\x61pigpu/v1/options.proto\x1a\x15\x61pigpu/v1/story.proto\x1a\x15\x61pigpu/v1/video.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc2\x05\n\x03Job\x12 \n\x02id\x18\x01 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[0-9a-f]{32}$\x12%\n\x06status\x18\x02 \x01(\x0e\x32\x15.apigpu.v1.Job.Status\x12!\n\ndelay_time\x18\x03 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12%\n\x0e\x65xecution_time\x18\x04 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12!\n\x06output\x18\x05 \x01(\x0b\x32\x11.apigpu.v1.Output\x12!\n\x05\x65rror\x18\x06 \x01(\x0b\x32\x12.apigpu.v1.Failure\x12\x11\n\toperation\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1c\n\x05total\x18\x0b \x01(\x05\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\xf0?\x12 \n\tprocessed\x18\x0c \x01(\x05\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x1d\n\x04\x63ost\x18\r \x01(\x0b\x32\x0f.apigpu.v1.Cost\x12\x36\n\x08metadata\x18\x0e \x03(\x0b\x32\x1c.apigpu.v1.Job.MetadataEntryB\x06\xd2\xf3\x18\x02P\x01\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"x\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\x0c\n\x08IN_QUEUE\x10\x01\x12\x0f\n\x0bIN_PROGRESS\x10\x02\x12\r\n\tCOMPLETED\x10\x03\x12\n\n\x06\x46\x41ILED\x10\x04\x12\r\n\tCANCELLED\x10\x05\x12\r\n\tTIMED_OUT\x10\x06\"\xc1\x03\n\x06Output\x12\x33\n\tvideo_url\x18\x01 \x01(\tB\x10\xd2\xf3\x18\x0cZ\n^https?://H\x00R\tvideo_url\x88\x01\x01\x12 \n\x06videos\x18\x02 \x03(\x0b\x32\x10.apigpu.v1.Video\x12/\n\x05\x61sset\x18\x03 \x01(\tB\x1b\xd2\xf3\x18\x17Z\x15^assets/[a-z2-7]{26}$H\x01\x88\x01\x01\x12$\n\x08warnings\x18\x04 \x03(\x0b\x32\x12.apigpu.v1.Warning\x12%\n\x08\x65ncoding\x18\x05 \x01(\x0b\x32\x13.apigpu.v1.Encoding\x12\x33\n\timage_url\x18\x06 \x01(\tB\x10\xd2\xf3\x18\x0cZ\n^https?://H\x02R\timage_url\x88\x01\x01\x12&\n\x05\x66iles\x18\x07 \x03(\x0b\x32\x0f.apigpu.v1.FileB\x06\xd2\xf3\x18\x02P\x01\x12$\n\x08\x64uration\x18\x08 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00H\x03\x88\x01\x01\x12,\n\x06scenes\x18\t \x03(\x0b\x32\x14.apigpu.v1.SceneSpanB\x06\xd2\xf3\x18\x02P\x01\x42\x0c\n\n_video_urlB\x08\n\x06_assetB\x0c\n\n_image_urlB\x0b\n\t_duration\"\xd9\x01\n\x10SubmitJobRequest\x12/\n\toperation\x18\x01 \x01(\x0b\x32\x14.apigpu.v1.OperationB\x06\xd2\xf3\x18\x02\x08\x01\x12,\n\x0cwait_seconds\x18\x02 \x01(\x01\x42\x16\xd2\xf3\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\x00\x00\xc0r@\x12>\n\x0fidempotency_key\x18\x03 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[!-~]{0,255}$R\x0fidempotency_key\x12&\n\x07options\x18\x04 \x01(\x0b\x32\x15.apigpu.v1.JobOptions\"\xde\x01\n\nJobOptions\x12\x38\n\x0bwebhook_url\x18\x01 \x01(\tB\x16\xd2\xf3\x18\x12Z\x10^(https?://.+)?$R\x0bwebhook_url\x12.\n\x0ewebhook_events\x18\x02 \x03(\tB\x06\xd2\xf3\x18\x02\x38\x14R\x0ewebhook_events\x12\x35\n\x08metadata\x18\x03 \x03(\x0b\x32#.apigpu.v1.JobOptions.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"0\n\x11SubmitJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.apigpu.v1.Job\"_\n\rGetJobRequest\x12 \n\x02id\x18\x01 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[0-9a-f]{32}$\x12,\n\x0cwait_seconds\x18\x02 \x01(\x01\x42\x16\xd2\xf3\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\x00\x00\xc0r@\"-\n\x0eGetJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.apigpu.v1.Job\"\x9f\x01\n\x0fListJobsRequest\x12%\n\x06status\x18\x01 \x01(\x0e\x32\x15.apigpu.v1.Job.Status\x12)\n\tpage_size\x18\x02 \x01(\x05\x42\x16\xd2\xf3\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\x00\x00@\x8f@\x12:\n\npage_token\x18\x03 \x01(\tB&\xd2\xf3\x18\"Z ^([0-9a-f]{32}[.][0-9a-f]{64})?$\"q\n\x10ListJobsResponse\x12\x1c\n\x04jobs\x18\x01 \x03(\x0b\x32\x0e.apigpu.v1.Job\x12?\n\x0fnext_page_token\x18\x02 \x01(\tB&\xd2\xf3\x18\"Z ^([0-9a-f]{32}[.][0-9a-f]{64})?$\"4\n\x10\x43\x61ncelJobRequest\x12 \n\x02id\x18\x01 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[0-9a-f]{32}$\"J\n\x11\x43\x61ncelJobResponse\x12\x0f\n\x07message\x18\x01 \x01(\t\x12$\n\x06job_id\x18\x02 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[0-9a-f]{32}$\"7\n\x13ListWebhooksRequest\x12 \n\x02id\x18\x01 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[0-9a-f]{32}$\"h\n\x14ListWebhooksResponse\x12 \n\x0bwebhook_url\x18\x01 \x01(\tR\x0bwebhook_url\x12.\n\ndeliveries\x18\x02 \x03(\x0b\x32\x1a.apigpu.v1.WebhookDelivery\"\xc4\x02\n\x0fWebhookDelivery\x12\x1e\n\nwebhook_id\x18\x01 \x01(\tR\nwebhook_id\x12\x0c\n\x04type\x18\x02 \x01(\t\x12/\n\x05state\x18\x03 \x01(\x0e\x32 .apigpu.v1.WebhookDelivery.State\x12$\n\rattempt_count\x18\x04 \x01(\x05\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12+\n\x08\x61ttempts\x18\x05 \x03(\x0b\x32\x19.apigpu.v1.WebhookAttempt\x12\x35\n\x11next_attempt_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"H\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0b\n\x07PENDING\x10\x01\x12\r\n\tDELIVERED\x10\x02\x12\x0c\n\x08GIVEN_UP\x10\x03\"\x82\x01\n\x0eWebhookAttempt\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bhttp_status\x18\x02 \x01(\x05\x12\r\n\x05\x65rror\x18\x03 \x01(\t\x12\"\n\x0b\x64uration_ms\x18\x04 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\"\\\n\x18RedeliverWebhooksRequest\x12 \n\x02id\x18\x01 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[0-9a-f]{32}$\x12\x1e\n\nwebhook_id\x18\x02 \x01(\tR\nwebhook_id\"K\n\x19RedeliverWebhooksResponse\x12.\n\ndeliveries\x18\x01 \x03(\x0b\x32\x1a.apigpu.v1.WebhookDelivery\"\xd2\x01\n\x0eWebhookPayload\x12\x0c\n\x04type\x18\x01 \x01(\t\x12-\n\ttimestamp\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1c\n\x04\x64\x61ta\x18\x03 \x01(\x0b\x32\x0e.apigpu.v1.Job\x12#\n\x04item\x18\x04 \x01(\x0b\x32\x10.apigpu.v1.VideoH\x00\x88\x01\x01\x12*\n\x08progress\x18\x05 \x01(\x0b\x32\x13.apigpu.v1.ProgressH\x01\x88\x01\x01\x42\x07\n\x05_itemB\x0b\n\t_progress\"J\n\x0fWatchJobRequest\x12 \n\x02id\x18\x01 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[0-9a-f]{32}$\x12\x15\n\rlast_event_id\x18\x02 \x01(\t\"\xc9\x01\n\x10WatchJobResponse\x12#\n\x06queued\x18\x01 \x01(\x0b\x32\x11.apigpu.v1.QueuedH\x00\x12\'\n\x08progress\x18\x02 \x01(\x0b\x32\x13.apigpu.v1.ProgressH\x00\x12 \n\x04item\x18\x03 \x01(\x0b\x32\x10.apigpu.v1.VideoH\x00\x12\"\n\x08\x66inished\x18\x04 \x01(\x0b\x32\x0e.apigpu.v1.JobH\x00\x12\x18\n\x08\x65vent_id\x18\x05 \x01(\tB\x06\xd2\xf3\x18\x02P\x01\x42\x07\n\x05\x65vent\"g\n\x06Queued\x12\x1c\n\x05place\x18\x01 \x01(\x05\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\xf0?\x12\x1f\n\x05phase\x18\x02 \x01(\x0e\x32\x10.apigpu.v1.Phase\x12\x13\n\x06reason\x18\x03 \x01(\tH\x00\x88\x01\x01\x42\t\n\x07_reason\"\xdf\x02\n\x08Progress\x12\"\n\x0b\x66rames_done\x18\x01 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12#\n\x0c\x66rames_total\x18\x02 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x1a\n\x03\x66ps\x18\x03 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12(\n\x0cseconds_left\x18\x04 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00H\x00\x88\x01\x01\x12 \n\tprocessed\x18\x05 \x01(\x05\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x1c\n\x05total\x18\x06 \x01(\x05\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x1f\n\x05phase\x18\x07 \x01(\x0e\x32\x10.apigpu.v1.Phase\x12$\n\x08\x63ost_usd\x18\x08 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00H\x01\x88\x01\x01\x12\x1f\n\x06rented\x18\t \x01(\x05\x42\x0f\xd2\xf3\x18\x0b)\x00\x00\x00\x00\x00\x00\x00\x00P\x01\x42\x0f\n\r_seconds_leftB\x0b\n\t_cost_usd*T\n\x05Phase\x12\x15\n\x11PHASE_UNSPECIFIED\x10\x00\x12\x16\n\x12WAITING_FOR_WORKER\x10\x01\x12\x0e\n\nCOLD_START\x10\x02\x12\x0c\n\x08\x45NCODING\x10\x03\x32\xcf\x06\n\nJobService\x12\x65\n\tSubmitJob\x12\x1b.apigpu.v1.SubmitJobRequest\x1a\x1c.apigpu.v1.SubmitJobResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\"\x05/jobs:\toperationb\x03job\x12h\n\x06GetJob\x12\x18.apigpu.v1.GetJobRequest\x1a\x19.apigpu.v1.GetJobResponse\")\x82\xd3\xe4\x93\x02#\x12\t/job/{id}Z\x11\x12\n/jobs/{id}b\x03jobb\x03job\x12R\n\x08ListJobs\x12\x1a.apigpu.v1.ListJobsRequest\x1a\x1b.apigpu.v1.ListJobsResponse\"\r\x82\xd3\xe4\x93\x02\x07\x12\x05/jobs\x12u\n\tCancelJob\x12\x1b.apigpu.v1.CancelJobRequest\x1a\x1c.apigpu.v1.CancelJobResponse\"-\x82\xd3\xe4\x93\x02\'\"\x10/job/{id}/cancelZ\x13\"\x11/jobs/{id}/cancel\x12r\n\x08WatchJob\x12\x1a.apigpu.v1.WatchJobRequest\x1a\x1b.apigpu.v1.WatchJobResponse\"+\x82\xd3\xe4\x93\x02%\x12\x0f/job/{id}/watchZ\x12\x12\x10/jobs/{id}/watch0\x01\x12\x82\x01\n\x0cListWebhooks\x12\x1e.apigpu.v1.ListWebhooksRequest\x1a\x1f.apigpu.v1.ListWebhooksResponse\"1\x82\xd3\xe4\x93\x02+\x12\x12/job/{id}/webhooksZ\x15\x12\x13/jobs/{id}/webhooks\x12\xab\x01\n\x11RedeliverWebhooks\x12#.apigpu.v1.RedeliverWebhooksRequest\x1a$.apigpu.v1.RedeliverWebhooksResponse\"K\x82\xd3\xe4\x93\x02\x45\"\x1c/job/{id}/webhooks/redeliver:\x01*Z\"\"\x1d/jobs/{id}/webhooks/redeliver:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x61pigpu/v1/jobs.proto\x12\tapigpu.v1\x1a\x17\x61pigpu/v1/options.proto\x1a\x15\x61pigpu/v1/probe.proto\x1a\x15\x61pigpu/v1/story.proto\x1a\x15\x61pigpu/v1/video.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc2\x05\n\x03Job\x12 \n\x02id\x18\x01 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[0-9a-f]{32}$\x12%\n\x06status\x18\x02 \x01(\x0e\x32\x15.apigpu.v1.Job.Status\x12!\n\ndelay_time\x18\x03 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12%\n\x0e\x65xecution_time\x18\x04 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12!\n\x06output\x18\x05 \x01(\x0b\x32\x11.apigpu.v1.Output\x12!\n\x05\x65rror\x18\x06 \x01(\x0b\x32\x12.apigpu.v1.Failure\x12\x11\n\toperation\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1c\n\x05total\x18\x0b \x01(\x05\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\xf0?\x12 \n\tprocessed\x18\x0c \x01(\x05\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x1d\n\x04\x63ost\x18\r \x01(\x0b\x32\x0f.apigpu.v1.Cost\x12\x36\n\x08metadata\x18\x0e \x03(\x0b\x32\x1c.apigpu.v1.Job.MetadataEntryB\x06\xd2\xf3\x18\x02P\x01\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"x\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\x0c\n\x08IN_QUEUE\x10\x01\x12\x0f\n\x0bIN_PROGRESS\x10\x02\x12\r\n\tCOMPLETED\x10\x03\x12\n\n\x06\x46\x41ILED\x10\x04\x12\r\n\tCANCELLED\x10\x05\x12\r\n\tTIMED_OUT\x10\x06\"\xf7\x03\n\x06Output\x12\x33\n\tvideo_url\x18\x01 \x01(\tB\x10\xd2\xf3\x18\x0cZ\n^https?://H\x00R\tvideo_url\x88\x01\x01\x12 \n\x06videos\x18\x02 \x03(\x0b\x32\x10.apigpu.v1.Video\x12/\n\x05\x61sset\x18\x03 \x01(\tB\x1b\xd2\xf3\x18\x17Z\x15^assets/[a-z2-7]{26}$H\x01\x88\x01\x01\x12$\n\x08warnings\x18\x04 \x03(\x0b\x32\x12.apigpu.v1.Warning\x12%\n\x08\x65ncoding\x18\x05 \x01(\x0b\x32\x13.apigpu.v1.Encoding\x12\x33\n\timage_url\x18\x06 \x01(\tB\x10\xd2\xf3\x18\x0cZ\n^https?://H\x02R\timage_url\x88\x01\x01\x12&\n\x05\x66iles\x18\x07 \x03(\x0b\x32\x0f.apigpu.v1.FileB\x06\xd2\xf3\x18\x02P\x01\x12$\n\x08\x64uration\x18\x08 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00H\x03\x88\x01\x01\x12,\n\x06scenes\x18\t \x03(\x0b\x32\x14.apigpu.v1.SceneSpanB\x06\xd2\xf3\x18\x02P\x01\x12*\n\x05media\x18\n \x01(\x0b\x32\x16.apigpu.v1.MediaReportH\x04\x88\x01\x01\x42\x0c\n\n_video_urlB\x08\n\x06_assetB\x0c\n\n_image_urlB\x0b\n\t_durationB\x08\n\x06_media\"\xd9\x01\n\x10SubmitJobRequest\x12/\n\toperation\x18\x01 \x01(\x0b\x32\x14.apigpu.v1.OperationB\x06\xd2\xf3\x18\x02\x08\x01\x12,\n\x0cwait_seconds\x18\x02 \x01(\x01\x42\x16\xd2\xf3\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\x00\x00\xc0r@\x12>\n\x0fidempotency_key\x18\x03 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[!-~]{0,255}$R\x0fidempotency_key\x12&\n\x07options\x18\x04 \x01(\x0b\x32\x15.apigpu.v1.JobOptions\"\xde\x01\n\nJobOptions\x12\x38\n\x0bwebhook_url\x18\x01 \x01(\tB\x16\xd2\xf3\x18\x12Z\x10^(https?://.+)?$R\x0bwebhook_url\x12.\n\x0ewebhook_events\x18\x02 \x03(\tB\x06\xd2\xf3\x18\x02\x38\x14R\x0ewebhook_events\x12\x35\n\x08metadata\x18\x03 \x03(\x0b\x32#.apigpu.v1.JobOptions.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"0\n\x11SubmitJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.apigpu.v1.Job\"_\n\rGetJobRequest\x12 \n\x02id\x18\x01 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[0-9a-f]{32}$\x12,\n\x0cwait_seconds\x18\x02 \x01(\x01\x42\x16\xd2\xf3\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\x00\x00\xc0r@\"-\n\x0eGetJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.apigpu.v1.Job\"\x9f\x01\n\x0fListJobsRequest\x12%\n\x06status\x18\x01 \x01(\x0e\x32\x15.apigpu.v1.Job.Status\x12)\n\tpage_size\x18\x02 \x01(\x05\x42\x16\xd2\xf3\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\x00\x00@\x8f@\x12:\n\npage_token\x18\x03 \x01(\tB&\xd2\xf3\x18\"Z ^([0-9a-f]{32}[.][0-9a-f]{64})?$\"q\n\x10ListJobsResponse\x12\x1c\n\x04jobs\x18\x01 \x03(\x0b\x32\x0e.apigpu.v1.Job\x12?\n\x0fnext_page_token\x18\x02 \x01(\tB&\xd2\xf3\x18\"Z ^([0-9a-f]{32}[.][0-9a-f]{64})?$\"4\n\x10\x43\x61ncelJobRequest\x12 \n\x02id\x18\x01 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[0-9a-f]{32}$\"J\n\x11\x43\x61ncelJobResponse\x12\x0f\n\x07message\x18\x01 \x01(\t\x12$\n\x06job_id\x18\x02 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[0-9a-f]{32}$\"7\n\x13ListWebhooksRequest\x12 \n\x02id\x18\x01 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[0-9a-f]{32}$\"h\n\x14ListWebhooksResponse\x12 \n\x0bwebhook_url\x18\x01 \x01(\tR\x0bwebhook_url\x12.\n\ndeliveries\x18\x02 \x03(\x0b\x32\x1a.apigpu.v1.WebhookDelivery\"\xc4\x02\n\x0fWebhookDelivery\x12\x1e\n\nwebhook_id\x18\x01 \x01(\tR\nwebhook_id\x12\x0c\n\x04type\x18\x02 \x01(\t\x12/\n\x05state\x18\x03 \x01(\x0e\x32 .apigpu.v1.WebhookDelivery.State\x12$\n\rattempt_count\x18\x04 \x01(\x05\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12+\n\x08\x61ttempts\x18\x05 \x03(\x0b\x32\x19.apigpu.v1.WebhookAttempt\x12\x35\n\x11next_attempt_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"H\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0b\n\x07PENDING\x10\x01\x12\r\n\tDELIVERED\x10\x02\x12\x0c\n\x08GIVEN_UP\x10\x03\"\x82\x01\n\x0eWebhookAttempt\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bhttp_status\x18\x02 \x01(\x05\x12\r\n\x05\x65rror\x18\x03 \x01(\t\x12\"\n\x0b\x64uration_ms\x18\x04 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\"\\\n\x18RedeliverWebhooksRequest\x12 \n\x02id\x18\x01 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[0-9a-f]{32}$\x12\x1e\n\nwebhook_id\x18\x02 \x01(\tR\nwebhook_id\"K\n\x19RedeliverWebhooksResponse\x12.\n\ndeliveries\x18\x01 \x03(\x0b\x32\x1a.apigpu.v1.WebhookDelivery\"\xd2\x01\n\x0eWebhookPayload\x12\x0c\n\x04type\x18\x01 \x01(\t\x12-\n\ttimestamp\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1c\n\x04\x64\x61ta\x18\x03 \x01(\x0b\x32\x0e.apigpu.v1.Job\x12#\n\x04item\x18\x04 \x01(\x0b\x32\x10.apigpu.v1.VideoH\x00\x88\x01\x01\x12*\n\x08progress\x18\x05 \x01(\x0b\x32\x13.apigpu.v1.ProgressH\x01\x88\x01\x01\x42\x07\n\x05_itemB\x0b\n\t_progress\"J\n\x0fWatchJobRequest\x12 \n\x02id\x18\x01 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[0-9a-f]{32}$\x12\x15\n\rlast_event_id\x18\x02 \x01(\t\"\xc9\x01\n\x10WatchJobResponse\x12#\n\x06queued\x18\x01 \x01(\x0b\x32\x11.apigpu.v1.QueuedH\x00\x12\'\n\x08progress\x18\x02 \x01(\x0b\x32\x13.apigpu.v1.ProgressH\x00\x12 \n\x04item\x18\x03 \x01(\x0b\x32\x10.apigpu.v1.VideoH\x00\x12\"\n\x08\x66inished\x18\x04 \x01(\x0b\x32\x0e.apigpu.v1.JobH\x00\x12\x18\n\x08\x65vent_id\x18\x05 \x01(\tB\x06\xd2\xf3\x18\x02P\x01\x42\x07\n\x05\x65vent\"g\n\x06Queued\x12\x1c\n\x05place\x18\x01 \x01(\x05\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\xf0?\x12\x1f\n\x05phase\x18\x02 \x01(\x0e\x32\x10.apigpu.v1.Phase\x12\x13\n\x06reason\x18\x03 \x01(\tH\x00\x88\x01\x01\x42\t\n\x07_reason\"\xdf\x02\n\x08Progress\x12\"\n\x0b\x66rames_done\x18\x01 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12#\n\x0c\x66rames_total\x18\x02 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x1a\n\x03\x66ps\x18\x03 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12(\n\x0cseconds_left\x18\x04 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00H\x00\x88\x01\x01\x12 \n\tprocessed\x18\x05 \x01(\x05\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x1c\n\x05total\x18\x06 \x01(\x05\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x1f\n\x05phase\x18\x07 \x01(\x0e\x32\x10.apigpu.v1.Phase\x12$\n\x08\x63ost_usd\x18\x08 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00H\x01\x88\x01\x01\x12\x1f\n\x06rented\x18\t \x01(\x05\x42\x0f\xd2\xf3\x18\x0b)\x00\x00\x00\x00\x00\x00\x00\x00P\x01\x42\x0f\n\r_seconds_leftB\x0b\n\t_cost_usd*T\n\x05Phase\x12\x15\n\x11PHASE_UNSPECIFIED\x10\x00\x12\x16\n\x12WAITING_FOR_WORKER\x10\x01\x12\x0e\n\nCOLD_START\x10\x02\x12\x0c\n\x08\x45NCODING\x10\x03\x32\xcf\x06\n\nJobService\x12\x65\n\tSubmitJob\x12\x1b.apigpu.v1.SubmitJobRequest\x1a\x1c.apigpu.v1.SubmitJobResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\"\x05/jobs:\toperationb\x03job\x12h\n\x06GetJob\x12\x18.apigpu.v1.GetJobRequest\x1a\x19.apigpu.v1.GetJobResponse\")\x82\xd3\xe4\x93\x02#\x12\t/job/{id}Z\x11\x12\n/jobs/{id}b\x03jobb\x03job\x12R\n\x08ListJobs\x12\x1a.apigpu.v1.ListJobsRequest\x1a\x1b.apigpu.v1.ListJobsResponse\"\r\x82\xd3\xe4\x93\x02\x07\x12\x05/jobs\x12u\n\tCancelJob\x12\x1b.apigpu.v1.CancelJobRequest\x1a\x1c.apigpu.v1.CancelJobResponse\"-\x82\xd3\xe4\x93\x02\'\"\x10/job/{id}/cancelZ\x13\"\x11/jobs/{id}/cancel\x12r\n\x08WatchJob\x12\x1a.apigpu.v1.WatchJobRequest\x1a\x1b.apigpu.v1.WatchJobResponse\"+\x82\xd3\xe4\x93\x02%\x12\x0f/job/{id}/watchZ\x12\x12\x10/jobs/{id}/watch0\x01\x12\x82\x01\n\x0cListWebhooks\x12\x1e.apigpu.v1.ListWebhooksRequest\x1a\x1f.apigpu.v1.ListWebhooksResponse\"1\x82\xd3\xe4\x93\x02+\x12\x12/job/{id}/webhooksZ\x15\x12\x13/jobs/{id}/webhooks\x12\xab\x01\n\x11RedeliverWebhooks\x12#.apigpu.v1.RedeliverWebhooksRequest\x1a$.apigpu.v1.RedeliverWebhooksResponse\"K\x82\xd3\xe4\x93\x02\x45\"\x1c/job/{id}/webhooks/redeliver:\x01*Z\"\"\x1d/jobs/{id}/webhooks/redeliver:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -132,60 +133,60 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_JOBSERVICE'].methods_by_name['ListWebhooks']._serialized_options = b'\202\323\344\223\002+\022\022/job/{id}/webhooksZ\025\022\023/jobs/{id}/webhooks'
   _globals['_JOBSERVICE'].methods_by_name['RedeliverWebhooks']._loaded_options = None
   _globals['_JOBSERVICE'].methods_by_name['RedeliverWebhooks']._serialized_options = b'\202\323\344\223\002E\"\034/job/{id}/webhooks/redeliver:\001*Z\"\"\035/jobs/{id}/webhooks/redeliver:\001*'
-  _globals['_PHASE']._serialized_start=4122
-  _globals['_PHASE']._serialized_end=4206
-  _globals['_JOB']._serialized_start=170
-  _globals['_JOB']._serialized_end=876
-  _globals['_JOB_METADATAENTRY']._serialized_start=707
-  _globals['_JOB_METADATAENTRY']._serialized_end=754
-  _globals['_JOB_STATUS']._serialized_start=756
-  _globals['_JOB_STATUS']._serialized_end=876
-  _globals['_OUTPUT']._serialized_start=879
-  _globals['_OUTPUT']._serialized_end=1328
-  _globals['_SUBMITJOBREQUEST']._serialized_start=1331
-  _globals['_SUBMITJOBREQUEST']._serialized_end=1548
-  _globals['_JOBOPTIONS']._serialized_start=1551
-  _globals['_JOBOPTIONS']._serialized_end=1773
-  _globals['_JOBOPTIONS_METADATAENTRY']._serialized_start=707
-  _globals['_JOBOPTIONS_METADATAENTRY']._serialized_end=754
-  _globals['_SUBMITJOBRESPONSE']._serialized_start=1775
-  _globals['_SUBMITJOBRESPONSE']._serialized_end=1823
-  _globals['_GETJOBREQUEST']._serialized_start=1825
-  _globals['_GETJOBREQUEST']._serialized_end=1920
-  _globals['_GETJOBRESPONSE']._serialized_start=1922
-  _globals['_GETJOBRESPONSE']._serialized_end=1967
-  _globals['_LISTJOBSREQUEST']._serialized_start=1970
-  _globals['_LISTJOBSREQUEST']._serialized_end=2129
-  _globals['_LISTJOBSRESPONSE']._serialized_start=2131
-  _globals['_LISTJOBSRESPONSE']._serialized_end=2244
-  _globals['_CANCELJOBREQUEST']._serialized_start=2246
-  _globals['_CANCELJOBREQUEST']._serialized_end=2298
-  _globals['_CANCELJOBRESPONSE']._serialized_start=2300
-  _globals['_CANCELJOBRESPONSE']._serialized_end=2374
-  _globals['_LISTWEBHOOKSREQUEST']._serialized_start=2376
-  _globals['_LISTWEBHOOKSREQUEST']._serialized_end=2431
-  _globals['_LISTWEBHOOKSRESPONSE']._serialized_start=2433
-  _globals['_LISTWEBHOOKSRESPONSE']._serialized_end=2537
-  _globals['_WEBHOOKDELIVERY']._serialized_start=2540
-  _globals['_WEBHOOKDELIVERY']._serialized_end=2864
-  _globals['_WEBHOOKDELIVERY_STATE']._serialized_start=2792
-  _globals['_WEBHOOKDELIVERY_STATE']._serialized_end=2864
-  _globals['_WEBHOOKATTEMPT']._serialized_start=2867
-  _globals['_WEBHOOKATTEMPT']._serialized_end=2997
-  _globals['_REDELIVERWEBHOOKSREQUEST']._serialized_start=2999
-  _globals['_REDELIVERWEBHOOKSREQUEST']._serialized_end=3091
-  _globals['_REDELIVERWEBHOOKSRESPONSE']._serialized_start=3093
-  _globals['_REDELIVERWEBHOOKSRESPONSE']._serialized_end=3168
-  _globals['_WEBHOOKPAYLOAD']._serialized_start=3171
-  _globals['_WEBHOOKPAYLOAD']._serialized_end=3381
-  _globals['_WATCHJOBREQUEST']._serialized_start=3383
-  _globals['_WATCHJOBREQUEST']._serialized_end=3457
-  _globals['_WATCHJOBRESPONSE']._serialized_start=3460
-  _globals['_WATCHJOBRESPONSE']._serialized_end=3661
-  _globals['_QUEUED']._serialized_start=3663
-  _globals['_QUEUED']._serialized_end=3766
-  _globals['_PROGRESS']._serialized_start=3769
-  _globals['_PROGRESS']._serialized_end=4120
-  _globals['_JOBSERVICE']._serialized_start=4209
-  _globals['_JOBSERVICE']._serialized_end=5056
+  _globals['_PHASE']._serialized_start=4199
+  _globals['_PHASE']._serialized_end=4283
+  _globals['_JOB']._serialized_start=193
+  _globals['_JOB']._serialized_end=899
+  _globals['_JOB_METADATAENTRY']._serialized_start=730
+  _globals['_JOB_METADATAENTRY']._serialized_end=777
+  _globals['_JOB_STATUS']._serialized_start=779
+  _globals['_JOB_STATUS']._serialized_end=899
+  _globals['_OUTPUT']._serialized_start=902
+  _globals['_OUTPUT']._serialized_end=1405
+  _globals['_SUBMITJOBREQUEST']._serialized_start=1408
+  _globals['_SUBMITJOBREQUEST']._serialized_end=1625
+  _globals['_JOBOPTIONS']._serialized_start=1628
+  _globals['_JOBOPTIONS']._serialized_end=1850
+  _globals['_JOBOPTIONS_METADATAENTRY']._serialized_start=730
+  _globals['_JOBOPTIONS_METADATAENTRY']._serialized_end=777
+  _globals['_SUBMITJOBRESPONSE']._serialized_start=1852
+  _globals['_SUBMITJOBRESPONSE']._serialized_end=1900
+  _globals['_GETJOBREQUEST']._serialized_start=1902
+  _globals['_GETJOBREQUEST']._serialized_end=1997
+  _globals['_GETJOBRESPONSE']._serialized_start=1999
+  _globals['_GETJOBRESPONSE']._serialized_end=2044
+  _globals['_LISTJOBSREQUEST']._serialized_start=2047
+  _globals['_LISTJOBSREQUEST']._serialized_end=2206
+  _globals['_LISTJOBSRESPONSE']._serialized_start=2208
+  _globals['_LISTJOBSRESPONSE']._serialized_end=2321
+  _globals['_CANCELJOBREQUEST']._serialized_start=2323
+  _globals['_CANCELJOBREQUEST']._serialized_end=2375
+  _globals['_CANCELJOBRESPONSE']._serialized_start=2377
+  _globals['_CANCELJOBRESPONSE']._serialized_end=2451
+  _globals['_LISTWEBHOOKSREQUEST']._serialized_start=2453
+  _globals['_LISTWEBHOOKSREQUEST']._serialized_end=2508
+  _globals['_LISTWEBHOOKSRESPONSE']._serialized_start=2510
+  _globals['_LISTWEBHOOKSRESPONSE']._serialized_end=2614
+  _globals['_WEBHOOKDELIVERY']._serialized_start=2617
+  _globals['_WEBHOOKDELIVERY']._serialized_end=2941
+  _globals['_WEBHOOKDELIVERY_STATE']._serialized_start=2869
+  _globals['_WEBHOOKDELIVERY_STATE']._serialized_end=2941
+  _globals['_WEBHOOKATTEMPT']._serialized_start=2944
+  _globals['_WEBHOOKATTEMPT']._serialized_end=3074
+  _globals['_REDELIVERWEBHOOKSREQUEST']._serialized_start=3076
+  _globals['_REDELIVERWEBHOOKSREQUEST']._serialized_end=3168
+  _globals['_REDELIVERWEBHOOKSRESPONSE']._serialized_start=3170
+  _globals['_REDELIVERWEBHOOKSRESPONSE']._serialized_end=3245
+  _globals['_WEBHOOKPAYLOAD']._serialized_start=3248
+  _globals['_WEBHOOKPAYLOAD']._serialized_end=3458
+  _globals['_WATCHJOBREQUEST']._serialized_start=3460
+  _globals['_WATCHJOBREQUEST']._serialized_end=3534
+  _globals['_WATCHJOBRESPONSE']._serialized_start=3537
+  _globals['_WATCHJOBRESPONSE']._serialized_end=3738
+  _globals['_QUEUED']._serialized_start=3740
+  _globals['_QUEUED']._serialized_end=3843
+  _globals['_PROGRESS']._serialized_start=3846
+  _globals['_PROGRESS']._serialized_end=4197
+  _globals['_JOBSERVICE']._serialized_start=4286
+  _globals['_JOBSERVICE']._serialized_end=5133
 # @@protoc_insertion_point(module_scope)
