@@ -13,6 +13,7 @@ from apigpu.v1 import assets_pb2, jobs_pb2, probe_pb2, video_pb2
 from gateway.assets.links import LinkSigner
 from gateway.assets.record import parse_name
 from gateway.assets.store import StoredAsset
+from gateway.callers import DEFAULT_TENANT
 from gateway.fleet.billing import Cost, UsageInterval
 from gateway.jobs import further, model, names, operation
 from gateway.jobs.model import Failure, Job, Status
@@ -98,6 +99,7 @@ class Presenter:
             processed=job.count(Status.COMPLETED),
             cost=self.cost(job, now),
             metadata=dict(job.metadata),
+            tenant="" if job.tenant == DEFAULT_TENANT else job.tenant,
         )
 
     def page(self, jobs: Sequence[Job], next_token: str) -> jobs_pb2.ListJobsResponse:

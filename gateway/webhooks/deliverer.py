@@ -5,13 +5,12 @@ forgotten when a gateway dies, and the id of what is told is the same whoever te
 """
 
 import asyncio
-import contextlib
-import functools
 import time
 from dataclasses import dataclass, field
 
 import structlog
 
+from gateway.cluster.duty import LeaderDuty
 from gateway.cluster.leader import LeaderLease
 from gateway.jetstream.records import Records, UnreadableRecord
 from gateway.jobs import model
@@ -21,13 +20,11 @@ from gateway.jobs.progress import ProgressBus, TaskProgress
 from gateway.jobs.store import JobStore
 from gateway.webhooks.caller import WebhookCaller
 from gateway.webhooks.deliveries import Deliveries, DeliveryPolicy, WebhookAttempt, attempted, planned
-from gateway.webhooks.schedule import Schedule
 from servicekit.errors import NotFound, ServiceError
 from servicekit.tasks import cancel_and_wait, log_and_continue
 
 log = structlog.get_logger("gateway.webhooks")
 
-CLOSE_SECONDS = 5.0
 NO_PROGRESS: dict[int, TaskProgress] = {}
 
 
@@ -43,32 +40,25 @@ class WebhookDeliverer:
     policy: DeliveryPolicy
     # Of jobs that this gateway tells of: how much has happened to each by what it has seen.
     _seen: dict[str, tuple[int, int]] = field(default_factory=dict, init=False)
-    _calls: dict[str, asyncio.Task[None]] = field(default_factory=dict, init=False)
     _followed: dict[str, asyncio.Task[None]] = field(default_factory=dict, init=False)
-    _woken: asyncio.Event = field(default_factory=asyncio.Event, init=False)
-    _is_leading: bool = field(default=False, init=False)
-    _loop: asyncio.Task[None] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        self._schedule = self._new_schedule()
+        unsettled = self.store.index.webhooks
+        self.duty = LeaderDuty("call webhooks", unsettled, self.lease, self.policy.limits, self._tell, self._dismiss)
         self.store.listeners.append(self._job_changed)
         self.store.on_prune.append(self._forget)
 
     def start(self) -> None:
         """Start the loop."""
-        self._loop = asyncio.create_task(self._run())
+        self.duty.start()
 
     async def close(self) -> None:
         """Stop, and let another gateway go on at once."""
-        if self._loop is not None:
-            await cancel_and_wait(self._loop)
-        await self._stop_leading()
-        with contextlib.suppress(ServiceError, TimeoutError):
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await self.lease.give_up()
+        await self.duty.close()
 
-    def _new_schedule(self) -> Schedule:
-        return Schedule(self.policy.max_per_origin, self.policy.max_open)
+    async def _dismiss(self) -> None:
+        await cancel_and_wait(*self._followed.values())
+        self._seen.clear()
 
     async def _forget(self, job: Job) -> None:
         if job.webhook is not None:
@@ -78,83 +68,24 @@ class WebhookDeliverer:
         if job is None or job.webhook is None or job.webhook.is_settled:
             self._seen.pop(job_id, None)
             return
-        if not self._is_leading:
-            self._woken.set()
+        if not self.duty.is_leading:
+            self.duty.wake()
             return
         seen = (sum(1 for _ in occurrences(job)), job.webhook.round)
         if self._seen.get(job_id) != seen:
             self._seen[job_id] = seen
-            self._schedule.add(job_id, 0.0)
-            self._woken.set()
+            self.duty.add(job_id)
         self._follow(job)
 
-    async def _run(self) -> None:
-        while True:
-            self._woken.clear()
-            with log_and_continue("cannot call webhooks; trying again"):
-                await self._lead()
-            if not self._woken.is_set():
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._pause_seconds()):
-                        await self._woken.wait()
-
-    def _pause_seconds(self) -> float | None:
-        """Return when to look again: not at all while there is nobody to be told anything."""
-        if not self.store.index.has_webhooks and not self._is_leading:
-            return None
-        until_due = (self._schedule.next_at or time.time() + self.policy.tick_seconds) - time.time()
-        return min(self.policy.tick_seconds, max(0.0, until_due))
-
-    async def _lead(self) -> None:
-        if not self.store.index.has_webhooks and not self._calls:
-            if self._is_leading:
-                await self._stop_leading()
-                await self.lease.give_up()
-            return
-        is_ours = self.lease.is_fresh or await self.lease.renew() or self.lease.is_held
-        if not is_ours:
-            await self._stop_leading()
-            await asyncio.sleep(self.policy.tick_seconds)
-            return
-        if not self._is_leading:
-            self._begin_leading()
-        self._call_due()
-
-    def _begin_leading(self) -> None:
-        self._is_leading = True
-        for job_id in self.store.index.with_webhooks():
-            self._schedule.add(job_id, 0.0)
-
-    async def _stop_leading(self) -> None:
-        self._is_leading = False
-        await cancel_and_wait(*self._calls.values(), *self._followed.values())
-        self._seen.clear()
-        self._schedule = self._new_schedule()
-
-    def _call_due(self) -> None:
-        for job_id in self._schedule.make_ready(time.time()):
-            if origin := self.store.index.webhook_origin(job_id):
-                self._schedule.wait(job_id, origin)
-        for job_id in self._schedule.take():
-            self._calls[job_id] = task = asyncio.create_task(self._tell(job_id))
-            task.add_done_callback(functools.partial(self._told, job_id, self._schedule))
-
-    def _told(self, job_id: str, schedule: Schedule, _: asyncio.Task[None]) -> None:
-        del self._calls[job_id]
-        schedule.leave(job_id)
-        self._woken.set()
-
-    async def _tell(self, job_id: str) -> None:
-        """Tell of a job what is due, then set when to go on, or settle it."""
+    async def _tell(self, job_id: str) -> float | None:
+        """Tell of a job what is due, then return when to go on, or settle it."""
         try:
-            again_at = await self._tell_all(job_id)
+            return await self._tell_all(job_id)
         except (NotFound, UnreadableRecord):  # there is nobody to tell, or a gateway of a later version does
-            return
+            return None
         except ServiceError as error:
             log.warning("cannot record the calls of a webhook; they are repeated", job=job_id, error=error.message)
-            again_at = time.time() + self.policy.backoff.first_seconds
-        if again_at is not None:
-            self._schedule.add(job_id, again_at)
+            return time.time() + self.policy.backoff.first_seconds
 
     async def _tell_all(self, job_id: str) -> float | None:
         """Return when to go on; None where only a change of the job can bring more."""
@@ -215,12 +146,12 @@ class WebhookDeliverer:
 
         with log_and_continue("cannot tell a webhook of progress", job=job_id):
             async with self.progress.subscribe(job_id, note):
-                while self._is_leading:
+                while self.duty.is_leading:
                     await asyncio.sleep(self.policy.progress_seconds)
                     job = await self.store.get(job_id)
                     if job.status is not Status.IN_PROGRESS or job.webhook is None:
                         return
-                    if changed.is_set() and self._schedule.has_place(job.webhook.origin):
+                    if changed.is_set() and self.duty.has_place(job.webhook.origin):
                         changed.clear()
                         now = time.time()
                         name = f"progress-{int(now * 1000)}"

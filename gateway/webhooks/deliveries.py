@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
+from gateway.cluster.duty import DEFAULT_LIMITS, DutyLimits
 from gateway.jobs.hooks import Occurrence, occurrences
 from gateway.jobs.model import Job
 from servicekit.backoff import Backoff
@@ -23,11 +24,7 @@ class DeliveryPolicy:
     give_up_seconds: float = DAY_SECONDS
     # Between two calls about the progress of a job.
     progress_seconds: float = 5.0
-    # Jobs at once for one host, and in all.
-    max_per_origin: int = 4
-    max_open: int = 256
-    lease_seconds: float = 6.0
-    tick_seconds: float = 1.0
+    limits: DutyLimits = DEFAULT_LIMITS
     # A job that is told much is written down so often meanwhile.
     record_seconds: float = 1.0
 

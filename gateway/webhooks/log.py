@@ -20,7 +20,7 @@ class WebhookLog:
 
     async def read(self, job_id: str) -> tuple[Job, Deliveries]:
         """Return a job and what is told of it, also what is about to be."""
-        job = await self.store.get(job_id)
+        job = await self.store.visible(job_id)
         if job.webhook is None:
             return job, Deliveries()
         return job, planned(await self.records.get(job_id) or Deliveries(), job, time.time())

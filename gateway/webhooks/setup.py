@@ -33,7 +33,7 @@ def start_webhooks(
 ) -> WebhookLog:
     """Begin to tell webhooks, until `stack` ends."""
     records = webhook_records(bucket)
-    lease = LeaderLease(bucket, secrets.token_hex(8), policy.lease_seconds)
+    lease = LeaderLease(bucket, secrets.token_hex(8), policy.limits.lease_seconds)
     caller = WebhookCaller(Poster(fetcher.guard, fetcher.tls), WebhookSigner(signing_secrets), compose)
     deliverer = WebhookDeliverer(store, records, lease, caller, progress, policy)
     deliverer.start()

@@ -1,4 +1,4 @@
-"""Which job's webhook is called next: by time, with few places for each host, so that a slow one delays no other."""
+"""Which job is served next: by time, with few places for each host, so that a slow one delays no other."""
 
 import heapq
 from collections import Counter, deque
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Schedule:
-    """Jobs by the time at which their webhooks are to be called, and those that are being called."""
+    """Jobs by the time at which they are to be served, and those that are being served."""
 
     max_per_origin: int
     max_open: int
@@ -20,7 +20,7 @@ class Schedule:
     _per_origin: Counter[str] = field(default_factory=Counter)
 
     def add(self, job_id: str, at: float) -> None:
-        """Call the job's webhook at that time, or before if that is set already."""
+        """Serve the job at that time, or before if that is set already."""
         if job_id in self._is_ready or at >= self._next.get(job_id, float("inf")):
             return
         self._next[job_id] = at
@@ -74,7 +74,7 @@ class Schedule:
     def _take_of(self, origin: str) -> str | None:
         if self._per_origin[origin] >= self.max_per_origin:
             return None
-        # A job that is being called waits for the end of that, behind the others.
+        # A job that is being served waits for the end of that, behind the others.
         waiting = self._ready[origin]
         for _ in range(len(waiting)):
             job_id = waiting.popleft()

@@ -1,6 +1,6 @@
-"""Which job's webhook is called next: few at once for one host, and hosts in turn."""
+"""Which job is served next: few at once for one host, and hosts in turn."""
 
-from gateway.webhooks.schedule import Schedule
+from gateway.cluster.schedule import Schedule
 
 
 def ready(schedule, now, origin_of):

@@ -1,0 +1,246 @@
+"""The parts of the gateway beneath its doors: what stores, fetches, rents, encodes, queues and tells."""
+
+import asyncio
+import contextlib
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from gateway.assets.bucket import storage_floor
+from gateway.assets.links import LinkSigner
+from gateway.assets.store import AssetStore
+from gateway.assets.transfers import TransferSlots
+from gateway.config import GatewaySettings
+from gateway.fleet.fleet import Fleet, fleet_config, open_fleet
+from gateway.fleet.providers.base import Provider, ProviderContext, ServerlessProvider
+from gateway.fleet.providers.registry import PROVIDERS
+from gateway.jetstream.connection import JetStream
+from gateway.jetstream.guard import StoreGuard, make_room
+from gateway.jobs.claims import Claims
+from gateway.jobs.dispatcher import Dispatcher
+from gateway.jobs.hooks import Occurrence
+from gateway.jobs.manager import JobManager
+from gateway.jobs.model import Job
+from gateway.jobs.policy import JobPolicy
+from gateway.jobs.progress import ProgressBus, TaskProgress
+from gateway.jobs.queue import TaskQueue
+from gateway.jobs.setup import start_jobs
+from gateway.jobs.store import JobStore
+from gateway.kept_secrets import key_pepper, link_secret, webhook_secrets
+from gateway.keys.ring import KeyRing
+from gateway.rest.protojson.encode import dumps, to_json
+from gateway.services.presenters import Presenter
+from gateway.services.webhooks import payload
+from gateway.sources import Sources
+from gateway.sources.fetch import Fetcher, FetchLimits
+from gateway.sources.guard import OwnEndpoints
+from gateway.sources.prefetch import Prefetcher
+from gateway.webhooks.log import WebhookLog
+from gateway.webhooks.setup import start_webhooks
+from gateway.workers.base import ResumableEncoder
+from gateway.workers.grpc import grpc_endpoints
+from gateway.workers.pool import Pool
+from gateway.workers.static import add_static_encoders
+from gateway.workers.tickets import Tickets
+from servicekit.server_tls import ReloadingIdentity
+from servicekit.tasks import cancel_and_wait, repeat
+from servicekit.tls import IdentityFiles
+
+log = structlog.get_logger("gateway")
+
+SWEEP_SECONDS = 600.0
+
+
+@dataclass(frozen=True)
+class Components:
+    """The parts beneath the doors of gRPC and HTTP."""
+
+    settings: GatewaySettings
+    jetstream: JetStream
+    guard: StoreGuard
+    assets: AssetStore
+    sources: Sources
+    links: LinkSigner
+    own: OwnEndpoints
+    transfers: TransferSlots
+    tickets: Tickets
+    providers: Mapping[str, Provider]
+    pool: Pool
+    fleet: Fleet
+    jobs: JobManager
+    dispatcher: Dispatcher
+    presenter: Presenter
+    webhooks: WebhookLog
+    ring: KeyRing
+
+    @classmethod
+    async def open(cls, settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> "Components":
+        """Connect to NATS, then open what stores, rents, encodes and queues. Raises ConfigError."""
+        jetstream, guard = await _jetstream(settings, stack)
+        assets = _asset_store(settings, stack)
+        store = await _job_store(settings, jetstream, stack)
+        queue, progress = TaskQueue(await jetstream.queue("tasks", settings.ack_wait_seconds)), ProgressBus(jetstream)
+        links = LinkSigner(link_secret(settings), settings.link_ttl_seconds)
+        own = OwnEndpoints(parts=[lambda: jetstream.endpoints, lambda: grpc_endpoints(pool)])
+        sources = _sources(settings, assets, links, own)
+        tickets = Tickets(await jetstream.key_value("tickets"))
+        providers = _providers(settings, tickets, assets, links)
+        pool = _pool(settings, stack)
+        config = fleet_config(settings, settings.job_retention_seconds)
+        fleet = await open_fleet(config, await jetstream.key_value("fleet"), pool, store.index, providers, stack)
+        fleet.controller.start()
+        stack.push_async_callback(fleet.controller.close)
+        prefetcher = Prefetcher(sources, settings.data_dir / "prefetch", guard.floor)
+        jobs, dispatcher = start_jobs(
+            store,
+            queue,
+            progress,
+            sources,
+            assets,
+            pool,
+            fleet,
+            _policy(settings),
+            stack,
+            _resumable(providers),
+            guard.check_room,
+            prefetcher,
+        )
+        transfers = TransferSlots(settings.max_transfers)
+        presenter = Presenter(links, fleet.registry.cost, settings.public_url or f"http://localhost:{settings.port}")
+        compose = functools.partial(compose_webhook, presenter)
+        bucket, signing = await jetstream.key_value("webhooks"), webhook_secrets(settings)
+        webhooks = start_webhooks(store, bucket, progress, sources.fetcher, signing, compose, stack)
+        ring = await KeyRing.open(await jetstream.key_value("keys"), key_pepper(settings))
+        stack.push_async_callback(ring.records.stop)
+        return cls(
+            settings,
+            jetstream,
+            guard,
+            assets,
+            sources,
+            links,
+            own,
+            transfers,
+            tickets,
+            providers,
+            pool,
+            fleet,
+            jobs,
+            dispatcher,
+            presenter,
+            webhooks,
+            ring,
+        )
+
+
+def compose_webhook(
+    presenter: Presenter, job: Job, what: Occurrence, since: float, running: dict[int, TaskProgress]
+) -> bytes:
+    """Return the body of a call of a webhook."""
+    return dumps(to_json(payload(presenter, job, what, since, running)))
+
+
+async def _jetstream(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> tuple[JetStream, StoreGuard]:
+    """Connect to NATS, or start one of our own, on a disk with room for it. Raises ConfigError."""
+    folder = settings.data_dir / "nats"
+    floor = storage_floor(settings.data_dir, settings.min_free_bytes)
+    make_room(folder, floor)
+    jetstream = await JetStream.open(settings.nats_url, folder, settings.nats_connect_seconds, settings.nats_replicas)
+    stack.push_async_callback(jetstream.close)
+    return jetstream, StoreGuard(jetstream, floor, folder)
+
+
+async def _job_store(settings: GatewaySettings, jetstream: JetStream, stack: contextlib.AsyncExitStack) -> JobStore:
+    claims = Claims(await jetstream.key_value("claims"))
+    store = JobStore(await jetstream.key_value("jobs"), claims, settings.job_retention_seconds)
+    await store.start()
+    stack.push_async_callback(store.stop)
+    return store
+
+
+def _policy(settings: GatewaySettings) -> JobPolicy:
+    return JobPolicy(
+        max_task_seconds=settings.max_task_seconds,
+        max_attempts=settings.task_attempts,
+        max_items=settings.max_batch_items,
+    )
+
+
+def _resumable(providers: Mapping[str, Provider]) -> list[ResumableEncoder]:
+    """Return the endpoints at which a run outlives its gateway."""
+    return [
+        provider.endpoint
+        for provider in providers.values()
+        if isinstance(provider, ServerlessProvider) and isinstance(provider.endpoint, ResumableEncoder)
+    ]
+
+
+def _asset_store(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> AssetStore:
+    assets = AssetStore(
+        settings.assets_location,
+        retention_seconds=settings.asset_retention_seconds,
+        max_bytes=settings.max_asset_bytes,
+        min_free_bytes=settings.min_free_bytes,
+    )
+    sweeping = repeat("cannot sweep assets", SWEEP_SECONDS, lambda: _sweep(assets))
+    stack.push_async_callback(cancel_and_wait, asyncio.create_task(sweeping))
+    return assets
+
+
+def _sources(settings: GatewaySettings, assets: AssetStore, links: LinkSigner, own: OwnEndpoints) -> Sources:
+    limits = FetchLimits(
+        max_bytes=settings.max_asset_bytes,
+        connect_seconds=settings.fetch_connect_seconds,
+        idle_seconds=settings.fetch_idle_seconds,
+        total_seconds=settings.fetch_total_seconds,
+        allow_cidrs=settings.fetch_allow_cidrs,
+        min_bytes_per_second=settings.fetch_min_bytes_per_second,
+    )
+    return Sources(Fetcher(limits, own=own), assets, links)
+
+
+def _pool(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> Pool:
+    """Return the pool, with the encoders that ENCODERS names."""
+    pool = Pool()
+    stack.push_async_callback(pool.close)
+    identity = followed(IdentityFiles(settings.tls_cert, settings.tls_key, settings.encoder_ca), stack)
+    token = settings.session_token.get_secret_value()
+    following = add_static_encoders(settings.encoders, pool, identity, token)
+    stack.push_async_callback(cancel_and_wait, *following)
+    return pool
+
+
+def followed(files: IdentityFiles, stack: contextlib.AsyncExitStack) -> ReloadingIdentity:
+    """Return an identity that is read again when its files change. Raises ConfigError."""
+    identity = ReloadingIdentity.of(files)
+    stack.push_async_callback(cancel_and_wait, asyncio.create_task(identity.follow()))
+    return identity
+
+
+def _providers(
+    settings: GatewaySettings, tickets: Tickets, assets: AssetStore, links: LinkSigner
+) -> dict[str, Provider]:
+    """Return the configured providers in order of preference, including those that FLEET_PROVIDERS leaves out, as they
+    may have instances that must be destroyed."""
+    context = ProviderContext(
+        fleet_name=settings.fleet_name,
+        start_seconds=settings.fleet_start_seconds,
+        max_age_seconds=settings.fleet_max_age_seconds,
+        max_task_seconds=settings.max_task_seconds,
+        max_input_bytes=settings.max_asset_bytes,
+        gateway_networks=settings.fleet_gateway_ips,
+        public_url=settings.public_url,
+        assets=assets,
+        links=links,
+        tickets=tickets,
+    )
+    names = dict.fromkeys((*settings.fleet_providers, *PROVIDERS))
+    configured = {name: settings.providers[name] for name in names if settings.providers[name].is_configured}
+    return {name: provider.open(context) for name, provider in configured.items()}
+
+
+async def _sweep(assets: AssetStore) -> None:
+    if deleted := await assets.sweep():
+        log.info("expired assets deleted", count=deleted)
