@@ -356,17 +356,6 @@ def cancel(job: Job, failure: Failure, now: float) -> Job:
     return job if job.status.is_terminal else replace(_give_up(job, failure, now), cancelled=True)
 
 
-def settle_webhook(job: Job, webhook: Webhook | None) -> Job:
-    """Nothing is left to be told to the webhook, unless it was changed since it was this one."""
-    return replace(job, webhook=replace(webhook, is_settled=True)) if webhook and job.webhook == webhook else job
-
-
-def reopen_webhook(job: Job) -> Job:
-    """What was told to the webhook is to be told anew."""
-    webhook = job.webhook
-    return replace(job, webhook=replace(webhook, is_settled=False, round=webhook.round + 1)) if webhook else job
-
-
 def drop_results(job: Job, indexes: Iterable[int]) -> Job:
     """The assets of these tasks are deleted."""
     for index in indexes:
