@@ -22,6 +22,7 @@ from apigpu.options import (
     CaptionOptions,
     ConcatOptions,
     Img2VidOptions,
+    ProbeOptions,
     Scene,
     Source,
     Status,
@@ -153,6 +154,10 @@ class Client:
         `duration` and, for each scene, in `scenes` when it is seen.
         """
         return self._submit("story", options, scenes=scenes_of(scenes, self.asset_type))
+
+    def probe(self, file: Source, **options: Unpack[ProbeOptions]) -> Job:
+        """Queue a job that tells what a file holds: video, sound, an image or subtitles. The ended job has `media`."""
+        return self._submit("probe", options, file=file)
 
     def asset_type(self, name: str) -> str:
         """Return the media type of an asset. Raises NotFound."""
