@@ -86,6 +86,7 @@ async def _receive(
         part = request.WhichOneof("part")
         if part == "chunk":
             await writer.write(request.chunk)
+            del request
         elif part == "finish":
             return await _finish(writer, header, request.finish, needs_digest=needs_digest)
         else:

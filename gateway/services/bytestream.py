@@ -104,6 +104,7 @@ async def _receive(first: pb2.WriteRequest, parts: Requests, writer: UploadWrite
         _check_place(request, first, writer)
         if request.data:
             await writer.write(request.data)
+            request.ClearField("data")  # held no longer than needed
         if request.finish_write:
             _check_end(writer)
             if await anext(parts, None) is not None:

@@ -29,6 +29,7 @@ async def while_sending(requests: AsyncIterator[M], idle_seconds: float, what_to
         if request is None:
             return
         yield request
+        del request  # while the next one is awaited
 
 
 async def send(context: Context, response: Message, stall_seconds: float, offset_field: str) -> None:
