@@ -28,7 +28,9 @@ from gateway.jobs.progress import ProgressBus, TaskProgress
 from gateway.jobs.queue import TaskQueue
 from gateway.jobs.setup import start_jobs
 from gateway.jobs.store import JobStore
-from gateway.kept_secrets import link_secret, webhook_secrets
+from gateway.kept_secrets import credentials_secrets, link_secret, webhook_secrets
+from gateway.outputs.sealing import Sealer
+from gateway.outputs.setup import Outputs, start_outputs
 from gateway.rest.protojson.encode import dumps, to_json
 from gateway.services.presenters import Presenter
 from gateway.services.webhooks import payload
@@ -72,6 +74,7 @@ class Components:
     dispatcher: Dispatcher
     presenter: Presenter
     webhooks: WebhookLog
+    outputs: Outputs
 
     @classmethod
     async def open(cls, settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> "Components":
@@ -110,6 +113,8 @@ class Components:
         compose = functools.partial(compose_webhook, presenter)
         bucket, signing = await jetstream.key_value("webhooks"), webhook_secrets(settings)
         webhooks = start_webhooks(store, bucket, progress, sources.fetcher, signing, compose, stack)
+        sealer, bucket = Sealer(credentials_secrets(settings)), await jetstream.key_value("outputs")
+        outputs = await start_outputs(jobs, bucket, assets, sources.fetcher, sealer, stack)
         return cls(
             settings,
             jetstream,
@@ -127,6 +132,7 @@ class Components:
             dispatcher,
             presenter,
             webhooks,
+            outputs,
         )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from gateway.fleet.billing import UsageInterval
 from gateway.jobs.hooks import Webhook
+from gateway.jobs.outputs import OutputTarget, ResultDelivery
 from servicekit.codec import SPARSE, STORED
 
 MAX_WARNINGS = 50
@@ -157,11 +158,24 @@ class Job:
     # Who is told of it; and what its caller noted on it, by name.
     webhook: Webhook | None = field(default=None, metadata=SPARSE)
     metadata: tuple[tuple[str, str], ...] = field(default=(), metadata=SPARSE)
+    # Where its results are put, and how far that is.
+    output: OutputTarget | None = field(default=None, metadata=SPARSE)
+    deliveries: tuple[ResultDelivery, ...] = field(default=(), metadata=SPARSE)
 
     @property
     def status(self) -> Status:
-        """Derived from the tasks: a job with at least one result is COMPLETED unless it was cancelled; a graph needs
-        all."""
+        """That of the tasks; a job whose results are still being put where they are wanted is IN_PROGRESS."""
+        return Status.IN_PROGRESS if self.is_delivering else self._status_of_tasks
+
+    @property
+    def is_delivering(self) -> bool:
+        """True from the last result on until all are put where they are wanted, or given up."""
+        is_left = self.output is not None and not self.output.is_settled
+        return is_left and self._status_of_tasks is Status.COMPLETED
+
+    @property
+    def _status_of_tasks(self) -> Status:
+        """A job with at least one result is COMPLETED unless it was cancelled; a graph needs all."""
         statuses = {task.status for task in self.tasks}
         if not all(status.is_terminal for status in statuses):
             return Status.IN_QUEUE if self.started_at is None else Status.IN_PROGRESS
@@ -325,6 +339,23 @@ def reopen_webhook(job: Job) -> Job:
     """What was told to the webhook is to be told anew."""
     webhook = job.webhook
     return replace(job, webhook=replace(webhook, is_settled=False, round=webhook.round + 1)) if webhook else job
+
+
+def note_deliveries(job: Job, deliveries: tuple[ResultDelivery, ...], now: float) -> Job:
+    """So far the results have been put where they are wanted; the job ends with the last of them. A result that could
+    not be put has a warning that says so."""
+    if not job.is_delivering:
+        return job
+    job, output = replace(job, deliveries=deliveries), job.output
+    if output is None or any(delivery.next_at is not None for delivery in deliveries):
+        return job
+    for delivery in deliveries:
+        if not delivery.is_delivered:
+            text = f"The result was not put to {delivery.place}: {delivery.error} It is kept as an asset."
+            warning = ResultWarning("NOT_DELIVERED", text, {"place": delivery.place})
+            kept = job.tasks[delivery.task].warnings[: MAX_WARNINGS - 1]
+            job = with_task(job, delivery.task, warnings=(warning, *kept))
+    return replace(job, output=replace(output, is_settled=True), ended_at=now)
 
 
 def drop_results(job: Job, indexes: Iterable[int]) -> Job:
