@@ -66,7 +66,7 @@ class Gateway:
         """Start everything, the servers last. Raises ConfigError."""
         tls = _server_tls(settings, stack)
         components = await Components.open(settings, stack)
-        keys = ApiKeys(settings.api_keys)
+        keys = ApiKeys(settings.api_keys, admin_keys=settings.admin_keys, ring=components.ring)
         service, local = _grpc_service(components, keys, tls)
         _listen(service, components, tls.credentials())
         await service.start()

@@ -28,7 +28,8 @@ from gateway.jobs.progress import ProgressBus, TaskProgress
 from gateway.jobs.queue import TaskQueue
 from gateway.jobs.setup import start_jobs
 from gateway.jobs.store import JobStore
-from gateway.kept_secrets import credentials_secrets, link_secret, webhook_secrets
+from gateway.kept_secrets import credentials_secrets, key_pepper, link_secret, webhook_secrets
+from gateway.keys.ring import KeyRing
 from gateway.outputs.sealing import Sealer
 from gateway.outputs.setup import Outputs, start_outputs
 from gateway.rest.protojson.encode import dumps, to_json
@@ -75,6 +76,7 @@ class Components:
     presenter: Presenter
     webhooks: WebhookLog
     outputs: Outputs
+    ring: KeyRing
 
     @classmethod
     async def open(cls, settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> "Components":
@@ -115,6 +117,8 @@ class Components:
         webhooks = start_webhooks(store, bucket, progress, sources.fetcher, signing, compose, stack)
         sealer, bucket = Sealer(credentials_secrets(settings)), await jetstream.key_value("outputs")
         outputs = await start_outputs(jobs, bucket, assets, sources.fetcher, sealer, stack)
+        ring = await KeyRing.open(await jetstream.key_value("keys"), key_pepper(settings))
+        stack.push_async_callback(ring.records.stop)
         return cls(
             settings,
             jetstream,
@@ -133,6 +137,7 @@ class Components:
             presenter,
             webhooks,
             outputs,
+            ring,
         )
 
 

@@ -30,6 +30,8 @@ class GatewaySettings(FleetSettings):
     health_port: Port = 50053
     public_url: str = ""
     x_api_key: SecretStr
+    admin_api_key: SecretStr = SecretStr("")
+    key_pepper: SecretStr = SecretStr("")
     data_dir: Path = Path(".api-gpu")
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -51,6 +53,7 @@ class GatewaySettings(FleetSettings):
     ack_wait_seconds: Annotated[float, Field(ge=1)] = 10.0
     job_retention_seconds: Seconds = 7 * DAY_SECONDS
     task_attempts: Annotated[int, Field(ge=1)] = 3
+    task_retry_seconds: Annotated[float, Field(ge=0)] = 3600.0
     max_task_seconds: Seconds = 3600.0
     max_batch_items: Annotated[int, Field(ge=1, le=1000)] = 500
 
@@ -89,7 +92,7 @@ class GatewaySettings(FleetSettings):
             raise ValueError("give one key, or several with commas between them; no empty ones")
         return value
 
-    @field_validator("link_secret", "credentials_secret")
+    @field_validator("link_secret", "admin_api_key", "key_pepper", "credentials_secret")
     @classmethod
     def _check_secret(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
         given = split_secrets(value) if info.field_name == "credentials_secret" else [value.get_secret_value()]
@@ -115,6 +118,10 @@ class GatewaySettings(FleetSettings):
     @property
     def api_keys(self) -> tuple[str, ...]:
         return tuple(key.strip() for key in self.x_api_key.get_secret_value().split(","))
+
+    @property
+    def admin_keys(self) -> tuple[str, ...]:
+        return split_secrets(self.admin_api_key)
 
     @property
     def webhook_secrets(self) -> tuple[str, ...]:

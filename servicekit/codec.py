@@ -9,7 +9,8 @@ import base64
 import dataclasses
 import functools
 import json
-from collections.abc import Mapping
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 from fractions import Fraction
@@ -27,9 +28,46 @@ ALWAYS = object()
 T = TypeVar("T")
 
 
+# Parts of values that are kept as text: of a record that is written anew each time that one of its parts changes.
+MAX_KNOWN_PARTS = 8192
+
+
 def to_json(value: object) -> bytes:
     """Return compact JSON: bytes as base64, times in ISO 8601, fractions as "30000/1001", enums by their values."""
-    return json.dumps(value, default=_plain, separators=(",", ":")).encode()
+    if not dataclasses.is_dataclass(value):
+        return _dumps(value).encode()
+    fields = (f"{_dumps(name)}:{_text(part)}" for name, part in _plain(value).items())
+    return f"{{{','.join(fields)}}}".encode()
+
+
+def _text(part: object) -> str:
+    """Return the JSON of a field. The elements of a tuple are frozen, and most are those of the last time."""
+    if isinstance(part, tuple) and part and dataclasses.is_dataclass(part[0]):
+        return f"[{','.join(map(_KNOWN.text, part))}]"
+    return _dumps(part)
+
+
+def _dumps(value: object) -> str:
+    return json.dumps(value, default=_plain, separators=(",", ":"))
+
+
+class _KnownParts:
+    """The JSON of values that do not change, by identity; all are forgotten once there are too many."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[object, str]] = {}
+
+    def text(self, value: object) -> str:
+        """Return the JSON of a frozen dataclass."""
+        known = self._known.get(id(value))
+        if known is None:
+            if len(self._known) >= MAX_KNOWN_PARTS:
+                self._known.clear()
+            known = self._known[id(value)] = value, _dumps(value)
+        return known[1]
+
+
+_KNOWN = _KnownParts()
 
 
 def from_json(kind: type[T], data: bytes) -> T:
@@ -52,8 +90,9 @@ class _Data(RootModel[T]):
 def _plain(value: Any) -> Any:
     """Return a value that JSON has no form for as one of those that it has, its parts left as they are."""
     if dataclasses.is_dataclass(value):
-        fields = ((stored, getattr(value, name), absent) for name, stored, absent in _fields(type(value)))  # type: ignore[arg-type]
-        return {stored: part for stored, part, absent in fields if part != absent}
+        read, names, absent = _fields(type(value))  # type: ignore[arg-type]
+        parts = zip(names, read(value), absent, strict=True)
+        return {name: part for name, part, without in parts if part is not without and part != without}
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, bytes):
@@ -68,9 +107,11 @@ def _plain(value: Any) -> Any:
 
 
 @functools.cache
-def _fields(kind: Any) -> tuple[tuple[str, str, object], ...]:
-    """Return name and stored name of each field, and the value for which it is left out."""
-    return tuple(
-        (field.name, field.metadata.get(STORED, field.name), field.default if "sparse" in field.metadata else ALWAYS)
-        for field in dataclasses.fields(kind)
-    )
+def _fields(kind: Any) -> tuple[Callable[[Any], Iterable[Any]], Sequence[str], Sequence[object]]:
+    """Return what reads all fields of a dataclass, their stored names, and the values for which they are left out."""
+    fields = dataclasses.fields(kind)
+    names = [field.metadata.get(STORED, field.name) for field in fields]
+    absent = [field.default if "sparse" in field.metadata else ALWAYS for field in fields]
+    if len(fields) > 1:
+        return operator.attrgetter(*(field.name for field in fields)), names, absent
+    return lambda value: [getattr(value, field.name) for field in fields], names, absent

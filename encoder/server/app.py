@@ -4,6 +4,7 @@ for, and when the last one did."""
 import asyncio
 import contextlib
 import hmac
+import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ ENCODE = f"/{NAME}/Encode"
 TOKEN = "x-session-token"
 KINDS = video_pb2.Operation.DESCRIPTOR.oneofs_by_name["kind"].fields
 HEALTH_SECONDS = 1.0
+BOOT_ID = secrets.token_hex(8)
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ class EncoderServicer(encoder_pb2_grpc.EncoderServiceServicer):
             max_task_seconds=limits.max_task_seconds,
             sandbox=capabilities.ffmpeg.sandbox.name,
             driver=driver.versions(),
+            boot_id=BOOT_ID,
         )
 
 

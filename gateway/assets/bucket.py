@@ -56,13 +56,18 @@ def object_store_errors(what: str, *, may_be_missing: bool) -> Iterator[None]:
 
 def _translate(what: str, error: Exception, may_be_missing: bool) -> ServiceError:
     if may_be_missing and isinstance(error, FileNotFoundError):
-        return NotFound(f"{what} does not exist, or does no longer; upload the file again.", reason="ASSET_NOT_FOUND")
+        return missing_object(what)
     # The texts name paths and hosts of the service: they are for its log alone.
     log.error("asset store failed", file=what, error=str(error).partition("\n")[0], type=type(error).__name__)
     if _errno(error) in FULL:
         return storage_floor(Path()).refusal()
     text = "The store for files cannot be used at present; try again later. The log of the gateway says why."
     return Unavailable(text, reason="STORAGE_UNAVAILABLE")
+
+
+def missing_object(what: str) -> NotFound:
+    """Return the error of a file that is not there, or not for the caller: one does not tell them apart."""
+    return NotFound(f"{what} does not exist, or does no longer; upload the file again.", reason="ASSET_NOT_FOUND")
 
 
 def _errno(error: Exception) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -19,8 +20,20 @@ log = structlog.get_logger("gateway.jetstream")
 T = TypeVar("T")
 
 MAX_UPDATE_ATTEMPTS = 100
+# Records that were read or written last, as they are stored and what they are: one that changes often, like that of a
+# job of hundreds of tasks, is not parsed anew for each change.
+MAX_RECENT = 64
+# Larger records are stored compressed: each change is written whole, and told to every gateway. JSON never begins so.
+MIN_PACKED_BYTES = 32 * 1024
+PACKED = b"x"
 # Many writers at once would take each other's chance over and over: the whole pause is left to chance.
 UPDATE_BACKOFF = Backoff(first_seconds=0.005, max_seconds=0.1, jitter=1.0)
+
+
+def stored_form(value: object) -> bytes:
+    """Return a value as a record holds it."""
+    data = to_json(value)
+    return zlib.compress(data, 1) if len(data) >= MIN_PACKED_BYTES else data
 
 
 class UnreadableRecord(Internal):
@@ -47,6 +60,7 @@ class Records(Generic[T]):
     # Called with key and value for each change seen, by whichever gateway (None: deleted).
     listeners: list[Callable[[str, T | None], None]] = field(default_factory=list, init=False)
     _revisions: dict[str, int] = field(default_factory=dict, init=False)
+    _recent: dict[str, tuple[bytes, T]] = field(default_factory=dict, init=False)
     _watch: asyncio.Task[None] | None = field(default=None, init=False)
 
     async def start(self) -> None:
@@ -67,11 +81,11 @@ class Records(Generic[T]):
 
     async def create(self, key: str, value: T) -> None:
         """Write a new record; on return it is on disk. Raise Aborted if the key exists."""
-        self.note(key, value, await self.bucket.create(self.prefix + key, to_json(value)))
+        self.note(key, value, await self.bucket.create(self.prefix + key, stored_form(value)))
 
     async def put(self, key: str, value: T) -> None:
         """Write the record, whatever it was."""
-        self.note(key, value, await self.bucket.put(self.prefix + key, to_json(value)))
+        self.note(key, value, await self.bucket.put(self.prefix + key, stored_form(value)))
 
     async def update(self, key: str, step: Callable[[T], T], default: T | None = None) -> T:
         """Apply a pure step to the value as it is now, again when another writer was faster; return the new value.
@@ -114,13 +128,29 @@ class Records(Generic[T]):
             self._forget(key)
             return None
         try:
-            return from_json(self.kind, entry.value), entry.revision
-        except ValueError as error:
+            return self._parse(key, entry.value), entry.revision
+        except (ValueError, zlib.error) as error:
             text = f"This version cannot read the record of {self.noun} {key}; ask a gateway of a later one."
             raise UnreadableRecord(text, reason=f"{self.noun.upper()}_UNREADABLE") from error
 
     async def _replace(self, key: str, value: T, revision: int) -> None:
-        self.note(key, value, await self.bucket.update(self.prefix + key, to_json(value), revision))
+        data = stored_form(value)
+        self._keep(key, data, value)  # before the watch tells of it
+        self.note(key, value, await self.bucket.update(self.prefix + key, data, revision))
+
+    def _parse(self, key: str, data: bytes) -> T:
+        """Return the value of a record. Raise ValueError."""
+        known, value = self._recent.get(key, (None, None))
+        if value is None or known != data:
+            value = from_json(self.kind, zlib.decompress(data) if data[:1] == PACKED else data)
+            self._keep(key, data, value)
+        return value
+
+    def _keep(self, key: str, data: bytes, value: T) -> None:
+        self._recent.pop(key, None)
+        self._recent[key] = data, value
+        if len(self._recent) > MAX_RECENT:
+            del self._recent[next(iter(self._recent))]
 
     def _changed(self, key: str, data: bytes | None, revision: int) -> None:
         if not key.startswith(self.prefix):
@@ -129,15 +159,16 @@ class Records(Generic[T]):
         if data is None:
             self._forget(key)
             return
+        if not self._is_news(key, revision):
+            return
         try:
-            self.note(key, from_json(self.kind, data), revision)
-        except ValueError:
+            self.note(key, self._parse(key, data), revision)
+        except (ValueError, zlib.error):
             log.exception("cannot read a record; it is left alone", kind=self.noun, key=key)
 
     def note(self, key: str, value: T, revision: int) -> None:
         """Take in the value at a revision, unless a newer one is known."""
-        known = self._revisions.get(key, -1)
-        if revision < known or (revision == known and not self.repeats):
+        if not self._is_news(key, revision):
             return
         self._revisions[key] = revision
         if self.keeps_values:
@@ -145,7 +176,12 @@ class Records(Generic[T]):
         for listener in self.listeners:
             listener(key, value)
 
+    def _is_news(self, key: str, revision: int) -> bool:
+        known = self._revisions.get(key, -1)
+        return revision > known or (revision == known and self.repeats)
+
     def _forget(self, key: str) -> None:
+        self._recent.pop(key, None)
         if self._revisions.pop(key, None) is not None:
             self.cached.pop(key, None)
             for listener in self.listeners:

@@ -19,19 +19,20 @@ import structlog
 
 from gateway.cluster.assignments import TaskAssignments
 from gateway.jetstream.records import UnreadableRecord
-from gateway.jobs import further, model
+from gateway.jobs import attempts, further, model
 from gateway.jobs.cost_guard import CostGuard
 from gateway.jobs.executor import TaskExecutor, TaskTimedOut, reap_orphaned_runs
 from gateway.jobs.input_failures import all_failures
 from gateway.jobs.intermediates import IntermediateCleanup
-from gateway.jobs.model import Failure, Job
+from gateway.jobs.model import Failure, Job, LostEncoder, Task
 from gateway.jobs.policy import JobPolicy
 from gateway.jobs.preparation import Preparation, SlotLease
 from gateway.jobs.queue import Attempt, TaskQueue
 from gateway.jobs.store import JobStore
 from gateway.sources.fetch import final_error, is_of_origin
 from gateway.sources.guard import OriginBusy
-from gateway.workers.base import EncoderBusy, EncoderLost, InputFailed
+from gateway.workers.base import EncoderBusy, EncoderCutOff, EncoderLost, InputFailed
+from gateway.workers.faults import passes
 from gateway.workers.pool import Pool
 from servicekit.errors import Aborted, DataLoss, Internal, NotFound, ServiceError, Unavailable
 from servicekit.tasks import cancel_and_wait, log_and_continue, repeat
@@ -169,6 +170,7 @@ class Dispatcher:
         try:
             async with self.preparation.inputs(work.inputs, slot) as inputs:
                 member = await slot.hold(self._slot_wait_seconds(slot))
+                attempt.boot_id = member.boot_id
                 with self.assignments.assign(ref.key, member.instance_id):
                     async with self.cost_guard.billed(ref, member.instance_id):
                         await self.executor.execute(attempt, replace(work, inputs=inputs), member.encoder)
@@ -222,16 +224,36 @@ class Dispatcher:
 
     async def _try_again(self, attempt: Attempt, error: ServiceError, slot: SlotLease) -> None:
         ref = attempt.ref
-        attempts = (await self.store.get(ref.job_id)).tasks[ref.index].attempts
-        log.warning("task interrupted", task=ref.key, attempts=attempts, error=error.message)
-        if attempts < self.policy.max_attempts or self.assignments.is_assigned_elsewhere(ref.key):
-            unfit = slot.encoder_name if isinstance(error, EncoderLost) and error.is_unfit else ""
-            pause_seconds = self.policy.retry_seconds * max(1, attempts)
-            await self._return(attempt, counted=True, delay_seconds=pause_seconds, unfit=unfit)
+        task = (await self.store.get(ref.job_id)).tasks[ref.index]
+        log.warning("task interrupted", task=ref.key, attempts=task.attempts, error=error.message)
+        unfit = slot.encoder_name if isinstance(error, EncoderLost) and error.is_unfit else ""
+        if passes(error):
+            lost = self._lost_encoder(attempt, error, slot)
+            is_over, pause_seconds = (
+                attempts.is_over(task, self.policy, time.time()),
+                attempts.pause_seconds(task, self.policy),
+            )
+            changes: dict[str, Any] = {"counted": False, "is_interrupted": True, "lost": lost}
         else:
-            text = f"Given up after {attempts} tries; the last one: {error.message}"
-            reason = "GIVEN_UP" if error.reason == error.default_reason else error.reason
-            await self._fail(attempt, error if is_of_origin(error) else Internal(text, reason=reason))
+            is_over = task.attempts >= self.policy.max_attempts
+            pause_seconds, changes = self.policy.retry_seconds * max(1, task.attempts), {"counted": True}
+        if not is_over or self.assignments.is_assigned_elsewhere(ref.key):
+            await self._return(attempt, delay_seconds=pause_seconds, unfit=unfit, **changes)
+        else:
+            await self._give_up(attempt, error, task)
+
+    def _lost_encoder(self, attempt: Attempt, error: ServiceError, slot: SlotLease) -> LostEncoder | None:
+        """Return the encoder that the connection to broke, if one did; have the pool ask whether it is still there."""
+        if not isinstance(error, EncoderCutOff):
+            return None
+        self.pool.doubt(slot.encoder_name)
+        return LostEncoder(slot.encoder_name, attempt.boot_id, time.time())
+
+    async def _give_up(self, attempt: Attempt, error: ServiceError, task: Task) -> None:
+        interrupted = task.interruptions.count if task.interruptions else 0
+        text = f"Given up after {task.attempts + interrupted} tries; the last one: {error.message}"
+        reason = "GIVEN_UP" if error.reason == error.default_reason else error.reason
+        await self._fail(attempt, error if is_of_origin(error) else Internal(text, reason=reason))
 
     async def _return(self, attempt: Attempt, *, delay_seconds: float = 0, **changes: Any) -> None:
         """Return the task to the queue; `changes` are those of model.return_task."""

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from apigpu.encoder.v1 import encoder_pb2
 from gateway.assets.store import AssetStore
 from gateway.jetstream.records import UnreadableRecord
-from gateway.jobs import further, graph, model, names, operation
+from gateway.jobs import attempts, further, graph, model, names, operation
+from gateway.jobs.attempts import BootIds
 from gateway.jobs.further import Expansion
 from gateway.jobs.model import Job
 from gateway.jobs.policy import JobPolicy
@@ -19,7 +20,7 @@ from gateway.jobs.results import TaskResults, delete_result, stored_result
 from gateway.jobs.store import JobStore
 from gateway.sources import Sources
 from gateway.workers.base import EncodeJob, Encoder, EncoderBusy, Input, ResumableEncoder
-from servicekit.errors import Aborted, Cancelled, DeadlineExceeded, Internal, NotFound, ServiceError, Unavailable
+from servicekit.errors import Aborted, Cancelled, DeadlineExceeded, NotFound, ServiceError, Unavailable
 from servicekit.tasks import run_to_completion
 
 
@@ -49,20 +50,19 @@ class TaskExecutor:
     assets: AssetStore
     policy: JobPolicy
     resumable: Sequence[ResumableEncoder]
+    boot_ids: BootIds
     # Runs that are cancelled from now on are left to the next gateway, where they can go on.
     is_shutting_down: bool = field(default=False, init=False)
     # Tasks whose results are being recorded, after their encode.
     committing: set[TaskRef] = field(default_factory=set, init=False)
 
     async def load(self, ref: TaskRef) -> EncodeJob | None:
-        """Return the task for an encoder; None for one that has ended."""
+        """Return the task for an encoder; None for one that has ended. Raises what attempts.check raises."""
         job = await self.store.get(ref.job_id)
         task = job.tasks[ref.index]
         if task.status.is_terminal:
             return None
-        if task.attempts >= self.policy.max_attempts:
-            text = f"Given up after {task.attempts} tries; each time the gateway ended in the middle of it."
-            raise Internal(text, reason="GIVEN_UP")
+        attempts.check(task, self.boot_ids, self.policy, time.time())
         return self._encode_job(ref, job)
 
     async def execute(self, attempt: Attempt, work: EncodeJob, encoder: Encoder) -> None:
@@ -87,7 +87,7 @@ class TaskExecutor:
 
     async def _encode(self, attempt: Attempt, work: EncodeJob, encoder: Encoder) -> "MadeResult":
         """Return what the encoder made, its result stored."""
-        async with TaskResults.open(self.assets, work.filename, work.max_files) as results:
+        async with TaskResults.open(self.assets, work.filename, work.max_files, work.tenant) as results:
             try:
                 # No limit until it has started: an encoder has limits of its own for the wait.
                 async with asyncio.timeout(None) as limit:
@@ -129,22 +129,22 @@ class TaskExecutor:
         task, filename = job.tasks[ref.index], names.result_name(job, ref.index)
         if task.planner is not None:
             part, found = further.part(job, ref.index)
-            inputs = [self._input(source, fields) for source, fields in found]
-            return EncodeJob(ref.key, None, inputs, filename, part=part, codec=task.needs_codec)
+            inputs = [self._input(job, source, fields) for source, fields in found]
+            return EncodeJob(ref.key, None, inputs, filename, part=part, codec=task.needs_codec, tenant=job.tenant)
         wanted = graph.task_operation(job, ref.index)
         if not operation.is_known(wanted):
             raise EncoderBusy(f"Job {job.id} is of an operation that only a gateway of a later version knows.")
         _, message = operation.kind(wanted)
         outlines = frozenset[str]() if task.whole_inputs else frozenset(operation.outlines(message))
         inputs = [
-            self._input(source, fields, is_outline=outlines.issuperset(fields))
+            self._input(job, source, fields, is_outline=outlines.issuperset(fields))
             for source, fields in operation.distinct_inputs(message)
         ]
-        return EncodeJob(ref.key, wanted, inputs, filename, operation.rules(message).files)
+        return EncodeJob(ref.key, wanted, inputs, filename, operation.rules(message).files, tenant=job.tenant)
 
-    def _input(self, source: str, fields: Sequence[str], *, is_outline: bool = False) -> Input:
+    def _input(self, job: Job, source: str, fields: Sequence[str], *, is_outline: bool = False) -> Input:
         opened = self.sources.open_outline if is_outline else self.sources.open
-        return Input(fields[0], source, functools.partial(opened, source), tuple(fields[1:]), is_outline)
+        return Input(fields[0], source, functools.partial(opened, source, job.tenant), tuple(fields[1:]), is_outline)
 
     async def _commit(self, ref: TaskRef, encoder: Encoder, made: "MadeResult") -> None:
         """Record the result, or delete it. Must not be cancelled half-way: a record that was written while nobody

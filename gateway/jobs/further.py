@@ -4,14 +4,15 @@ The answer is kept, compressed, with the task that gave it: 500 tasks are much a
 read here but its inputs.
 """
 
+import functools
 import graphlib
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from apigpu.encoder.v1 import encoder_pb2
-from apigpu.v1 import story_pb2
+from apigpu.v1 import story_pb2, video_pb2
 from gateway.jobs import graph, model, operation
 from gateway.jobs.model import MAX_WARNINGS, Job, Result, ResultWarning, Task
 from servicekit.echo import brief
@@ -72,7 +73,7 @@ def _check(job: Job, index: int, summary: encoder_pb2.Summary) -> None:
         raise _refused("some of its tasks need each other") from error
 
 
-def _check_source(entry: encoder_pb2.FurtherInput, known: dict[str, str], summary: encoder_pb2.Summary) -> None:
+def _check_source(entry: encoder_pb2.FurtherInput, known: Mapping[str, str], summary: encoder_pb2.Summary) -> None:
     is_there = {
         "request_field": entry.request_field in known,
         "task": entry.task < len(summary.further),
@@ -114,7 +115,7 @@ def complete_task(job: Job, index: int, result: Result, now: float, found: Expan
     """
     if job.tasks[index].status.is_terminal:
         return job
-    if job.tasks[index].planner is not None:
+    if job.tasks[index].planner is not None and result.warnings:
         known = result_warnings(job, index)
         new = tuple(warning for warning in result.warnings if warning not in known)
         result = replace(result, warnings=new[: max(0, MAX_WARNINGS - len(known))])
@@ -132,14 +133,29 @@ def _expanded(job: Job, index: int, found: Expansion) -> Job:
     return replace(planned, graph=True, tasks=(*planned.tasks, *further))
 
 
+# Each task of a job asks for its plan and its request, which stay as they are.
+RECENT_JOBS = 8
+
+
 def _plan(task: Task) -> encoder_pb2.Summary:
-    return encoder_pb2.Summary.FromString(zlib.decompress(task.plan) if task.plan else b"")
+    """Return what a task answered; nobody may change it."""
+    return _parsed_plan(task.plan)
 
 
-def _request_sources(job: Job, index: int) -> dict[str, str]:
+@functools.lru_cache(RECENT_JOBS)
+def _parsed_plan(plan: bytes) -> encoder_pb2.Summary:
+    return encoder_pb2.Summary.FromString(zlib.decompress(plan) if plan else b"")
+
+
+def _request_sources(job: Job, index: int) -> Mapping[str, str]:
     """Return the sources of the request that a task is of, by their paths."""
-    wanted = graph.task_operation(job, _root(job, index))
-    return dict(operation.inputs(operation.kind(wanted)[1])) if operation.is_known(wanted) else {}
+    return _sources_in(graph.task_operation(job, _root(job, index)).SerializeToString(deterministic=True))
+
+
+@functools.lru_cache(RECENT_JOBS)
+def _sources_in(wanted: bytes) -> Mapping[str, str]:
+    parsed = video_pb2.Operation.FromString(wanted)
+    return dict(operation.inputs(operation.kind(parsed)[1])) if operation.is_known(parsed) else {}
 
 
 def part(job: Job, index: int) -> tuple[bytes, list[PartInput]]:
@@ -154,7 +170,7 @@ def part(job: Job, index: int) -> tuple[bytes, list[PartInput]]:
     return found.part, [PartInput(source, tuple(names)) for source, names in fields.items()]
 
 
-def _source(job: Job, planner: int, entry: encoder_pb2.FurtherInput, known: dict[str, str]) -> str:
+def _source(job: Job, planner: int, entry: encoder_pb2.FurtherInput, known: Mapping[str, str]) -> str:
     match entry.WhichOneof("source"):
         case "request_field":
             return known[entry.request_field]

@@ -11,12 +11,15 @@ from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any
 
+from gateway.callers import DEFAULT_TENANT
 from gateway.fleet.billing import UsageInterval
 from gateway.jobs.hooks import Webhook
-from gateway.jobs.outputs import OutputTarget, ResultDelivery
+from gateway.jobs.outputs import OutputTarget
 from servicekit.codec import SPARSE, STORED
 
 MAX_WARNINGS = 50
+# The encoders lost with a task that its record names.
+MAX_LOST = 10
 MP4 = "video/mp4"
 
 
@@ -90,6 +93,25 @@ class UnfitEncoder:
 
 
 @dataclass(frozen=True, slots=True)
+class LostEncoder:
+    """An encoder whose connection broke in the middle of a task: which of its processes, and when."""
+
+    encoder: str
+    boot_id: str
+    lost_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Interruptions:
+    """Attempts at a task that were ended by what it had no part in: since when, how many, and the encoders that may
+    have ended because of the task all the same."""
+
+    since: float
+    count: int = 0
+    lost: tuple[LostEncoder, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """One unit of work. `item` is the caller's id of a batch element, else ""; `started_at` is of the last attempt."""
 
@@ -111,6 +133,7 @@ class Task:
     duration_seconds: float = field(default=0.0, metadata=SPARSE)
     # The next attempt goes to others, where there are others.
     unfit: tuple[UnfitEncoder, ...] = field(default=(), metadata=SPARSE)
+    interruptions: Interruptions | None = field(default=None, metadata=SPARSE)
     # True once an encoder could not plan with outlines of large inputs.
     whole_inputs: bool = field(default=False, metadata=SPARSE)
     # Of a graph: the name of its operation, and the serialized apigpu.v1.Operation, in whose sources "task:N" stands
@@ -155,12 +178,11 @@ class Job:
     graph: bool = field(default=False, metadata=SPARSE)
     # Name of the claim of its idempotency key, which is dropped with it.
     claim: str = field(default="", metadata=SPARSE)
-    # Who is told of it; and what its caller noted on it, by name.
+    # Who is told of it; what its caller noted on it, by name; where its results are put; and whose it is.
     webhook: Webhook | None = field(default=None, metadata=SPARSE)
     metadata: tuple[tuple[str, str], ...] = field(default=(), metadata=SPARSE)
-    # Where its results are put, and how far that is.
     output: OutputTarget | None = field(default=None, metadata=SPARSE)
-    deliveries: tuple[ResultDelivery, ...] = field(default=(), metadata=SPARSE)
+    tenant: str = field(default=DEFAULT_TENANT, metadata=SPARSE)
 
     @property
     def status(self) -> Status:
@@ -170,8 +192,7 @@ class Job:
     @property
     def is_delivering(self) -> bool:
         """True from the last result on until all are put where they are wanted, or given up."""
-        is_left = self.output is not None and not self.output.is_settled
-        return is_left and self._status_of_tasks is Status.COMPLETED
+        return bool(self.output and not self.output.is_settled) and self._status_of_tasks is Status.COMPLETED
 
     @property
     def _status_of_tasks(self) -> Status:
@@ -254,8 +275,7 @@ def _milliseconds(start: float, end: float) -> int:
 
 
 ID = re.compile("[0-9a-f]{32}")
-# Of gRPC.
-CANCELLED_CODE = 1
+CANCELLED_CODE = 1  # of gRPC
 
 
 def new_id(now: float) -> str:
@@ -269,11 +289,15 @@ def ended_usage(usage: Iterable[UsageInterval], now: float) -> tuple[UsageInterv
 
 
 def start_task(job: Job, index: int, now: float) -> Job:
-    """An encoder took the task. Also from IN_PROGRESS: the gateway of the attempt before is gone."""
+    """An encoder took the task. Also from IN_PROGRESS: the gateway of the attempt before is gone, which does not
+    count."""
     task = job.tasks[index]
     if task.status.is_terminal:
         return job
-    started = with_task(job, index, status=Status.IN_PROGRESS, attempts=task.attempts + 1, started_at=now)
+    changes: dict[str, Any] = {"attempts": task.attempts + 1}
+    if task.status is Status.IN_PROGRESS:
+        changes = {"interruptions": _interrupted(task, now)}
+    started = with_task(job, index, status=Status.IN_PROGRESS, started_at=now, **changes)
     return replace(started, started_at=job.started_at or now)
 
 
@@ -286,10 +310,13 @@ def return_task(
     started_at: float | None = None,
     unfit: str = "",
     whole_inputs: bool = False,
+    is_interrupted: bool = False,
+    lost: LostEncoder | None = None,
 ) -> Job:
     """The attempt of `started_at`, if it is current, returns the task to the queue. If `counted`, a started attempt
     counts against the limit. `unfit` is the encoder that failed by a fault of its own, if one did; with `whole_inputs`
-    the next one gets no outlines."""
+    the next one gets no outlines. One that `is_interrupted` was ended by what the task had no part in; `lost` is the
+    encoder that the connection to broke."""
     task = job.tasks[index]
     if task.status.is_terminal or not task.is_current(started_at):
         return job
@@ -298,7 +325,14 @@ def return_task(
     found = (*task.unfit, UnfitEncoder(unfit, now)) if unfit else task.unfit
     usage, is_whole = ended_usage(task.usage, now), task.whole_inputs or whole_inputs
     changes = {"attempts": attempts, "usage": usage, "unfit": found, "whole_inputs": is_whole}
+    if is_interrupted:
+        changes["interruptions"] = _interrupted(task, now, lost)
     return with_task(job, index, status=Status.IN_QUEUE, **changes)
+
+
+def _interrupted(task: Task, now: float, lost: LostEncoder | None = None) -> Interruptions:
+    before = task.interruptions or Interruptions(now)
+    return replace(before, count=before.count + 1, lost=(*before.lost, *([lost] if lost else []))[-MAX_LOST:])
 
 
 def complete_task(job: Job, index: int, result: Result, now: float) -> Job:
@@ -328,34 +362,6 @@ def fail_task(
 def cancel(job: Job, failure: Failure, now: float) -> Job:
     """A caller cancelled the job: every task that is not terminal becomes CANCELLED with `failure`."""
     return job if job.status.is_terminal else replace(_give_up(job, failure, now), cancelled=True)
-
-
-def settle_webhook(job: Job, webhook: Webhook | None) -> Job:
-    """Nothing is left to be told to the webhook, unless it was changed since it was this one."""
-    return replace(job, webhook=replace(webhook, is_settled=True)) if webhook and job.webhook == webhook else job
-
-
-def reopen_webhook(job: Job) -> Job:
-    """What was told to the webhook is to be told anew."""
-    webhook = job.webhook
-    return replace(job, webhook=replace(webhook, is_settled=False, round=webhook.round + 1)) if webhook else job
-
-
-def note_deliveries(job: Job, deliveries: tuple[ResultDelivery, ...], now: float) -> Job:
-    """So far the results have been put where they are wanted; the job ends with the last of them. A result that could
-    not be put has a warning that says so."""
-    if not job.is_delivering:
-        return job
-    job, output = replace(job, deliveries=deliveries), job.output
-    if output is None or any(delivery.next_at is not None for delivery in deliveries):
-        return job
-    for delivery in deliveries:
-        if not delivery.is_delivered:
-            text = f"The result was not put to {delivery.place}: {delivery.error} It is kept as an asset."
-            warning = ResultWarning("NOT_DELIVERED", text, {"place": delivery.place})
-            kept = job.tasks[delivery.task].warnings[: MAX_WARNINGS - 1]
-            job = with_task(job, delivery.task, warnings=(warning, *kept))
-    return replace(job, output=replace(output, is_settled=True), ended_at=now)
 
 
 def drop_results(job: Job, indexes: Iterable[int]) -> Job:

@@ -9,26 +9,6 @@ S3 = "s3://"
 
 
 @dataclass(frozen=True, slots=True)
-class OutputTarget:
-    """Where results go: `urls` take one result each by PUT, in the order of the results; or the one is a template that
-    begins with "s3://". `headers` are sent with each. `is_settled` once nothing is left to be put."""
-
-    urls: tuple[str, ...]
-    headers: tuple[tuple[str, str], ...] = field(default=(), metadata=SPARSE)
-    is_settled: bool = field(default=False, metadata=SPARSE)
-
-    @property
-    def is_bucket(self) -> bool:
-        """True for a template."""
-        return self.urls[0].startswith(S3)
-
-    @property
-    def origin(self) -> str:
-        """The host and port that results go to, or the bucket."""
-        return urlsplit(self.urls[0]).netloc.lower()
-
-
-@dataclass(frozen=True, slots=True)
 class ResultDelivery:
     """One result on its way: that of a task, its first one (`file` 0) or a further one. It is tried from `since` on,
     next at `next_at` (None: no more). `error` is why the last attempt failed. `is_verified` if its receiver told the
@@ -48,3 +28,25 @@ class ResultDelivery:
     def key(self) -> tuple[int, int]:
         """Names it within the job."""
         return self.task, self.file
+
+
+@dataclass(frozen=True, slots=True)
+class OutputTarget:
+    """Where results go: `urls` take one result each by PUT, in the order of the results; or the one is a template that
+    begins with "s3://". `headers` are sent with each. `deliveries` say how far it is, `is_settled` once nothing is left
+    to be put."""
+
+    urls: tuple[str, ...]
+    headers: tuple[tuple[str, str], ...] = field(default=(), metadata=SPARSE)
+    is_settled: bool = field(default=False, metadata=SPARSE)
+    deliveries: tuple[ResultDelivery, ...] = field(default=(), metadata=SPARSE)
+
+    @property
+    def is_bucket(self) -> bool:
+        """True for a template."""
+        return self.urls[0].startswith(S3)
+
+    @property
+    def origin(self) -> str:
+        """The host and port that results go to, or the bucket."""
+        return urlsplit(self.urls[0]).netloc.lower()

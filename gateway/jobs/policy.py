@@ -16,6 +16,8 @@ class JobPolicy:
     # Attempts at a task, and items of a batch.
     max_attempts: int
     max_items: int
+    # How long a task is tried again that faults end in which it has no part: of lines, disks, gateways.
+    interrupted_seconds: float = 3600.0
     # Between two looks at the cost of a job that runs on rented instances.
     cost_check_seconds: float = 1.0
     # Between two looks at a job that is waited for: its changes are seen at once, unless the watch on records is down.
@@ -26,6 +28,10 @@ class JobPolicy:
     # Before a task comes again whose encoder was busy, and, times its attempts, one whose encoder was lost.
     busy_seconds: float = 0.5
     retry_seconds: float = 1.0
+    # At most, before a task comes again that such faults ended.
+    max_retry_seconds: float = 120.0
+    # An encoder whose connection broke, and that does not answer for so long, has ended.
+    lost_seconds: float = 60.0
     # A task whose inputs are not there after so long gives its slot to another, as far as not more than so many do.
     slot_grace_seconds: float = 0.2
     max_slow_tasks: int = 64

@@ -37,11 +37,12 @@ class TaskRef:
 @dataclass(slots=True)
 class Attempt:
     """An attempt at a task, with its message. `started_at` is the start that the record has of this attempt, and of no
-    other; None before."""
+    other; None before. `boot_id` is that of the encoder's process when its slot was held."""
 
     ref: TaskRef
     delivery: Delivery
     started_at: float | None = None
+    boot_id: str = ""
 
     def is_current_attempt(self, job: Job) -> bool:
         """Return True if no other attempt was started since."""

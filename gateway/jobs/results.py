@@ -23,16 +23,17 @@ class TaskResults:
     assets: AssetStore
     filename: str
     max_files: int
+    tenant: str
     _stack: contextlib.AsyncExitStack
     _writers: list[AssetWriter] = field(default_factory=list, init=False)
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def open(cls, assets: AssetStore, filename: str, max_files: int) -> AsyncIterator[Self]:
-        """Begin the first result, a `filename` should it be an MP4; `max_files` further ones may come. Leaving the
-        block without a commit leaves nothing behind."""
+    async def open(cls, assets: AssetStore, filename: str, max_files: int, tenant: str) -> AsyncIterator[Self]:
+        """Begin the first result, a `filename` should it be an MP4; `max_files` further ones may come. They are the
+        tenant's. Leaving the block without a commit leaves nothing behind."""
         async with contextlib.AsyncExitStack() as stack:
-            results = cls(assets, filename, max_files, stack)
+            results = cls(assets, filename, max_files, tenant, stack)
             await results._begin(filename)
             yield results
 
@@ -66,7 +67,7 @@ class TaskResults:
         return stored_result(summary, ids[0], ids[1:])
 
     async def _begin(self, filename: str, content_type: str = "") -> None:
-        writing = self.assets.create(filename, content_type, is_result=True)
+        writing = self.assets.create(filename, content_type, is_result=True, tenant=self.tenant)
         self._writers.append(await self._stack.enter_async_context(writing))
 
 

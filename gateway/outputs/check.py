@@ -68,7 +68,7 @@ async def _check_bucket(
     if any(name.lower() == "authorization" for name, _ in headers):
         raise InvalidArgument.field(HEADERS, "has Authorization, which the gateway sets itself; leave it out.")
     try:
-        destination = await destinations.get("default", template.bucket)
+        destination = await destinations.get(job.tenant, template.bucket)
     except NotFound as error:
         raise InvalidArgument.field(URL, error.message, reason=error.reason) from error
     await options.check_url(URL, str(destination.url("")), guard)

@@ -13,11 +13,10 @@ from gateway.assets.record import parse_name
 from gateway.cluster.duty import LeaderDuty
 from gateway.cluster.leader import LeaderLease
 from gateway.jetstream.records import UnreadableRecord
-from gateway.jobs import model
 from gateway.jobs.model import Job
 from gateway.jobs.outputs import ResultDelivery
 from gateway.jobs.store import JobStore
-from gateway.outputs.plan import OutputPolicy, PutOutcome, WantedResult, attempted, next_at, planned, wanted
+from gateway.outputs.plan import OutputPolicy, PutOutcome, WantedResult, attempted, next_at, noted, planned, wanted
 from gateway.outputs.putting import OutputPutter
 from servicekit.errors import NotFound, ServiceError
 
@@ -92,7 +91,7 @@ class OutputDeliverer:
     async def _put(self, job: Job, delivery: ResultDelivery, wanted: WantedResult) -> PutOutcome:
         headers = dict(job.output.headers) if job.output else {}
         result = wanted.result
-        outcome = await self.putter.put("default", wanted.url, parse_name(result.asset), result.content_type, headers)
+        outcome = await self.putter.put(job.tenant, wanted.url, parse_name(result.asset), result.content_type, headers)
         facts = {"job": job.id, "place": delivery.place, "attempt": delivery.attempt_count + 1}
         if outcome.error:
             log.warning("result could not be put", error=outcome.error, is_final=outcome.is_final, **facts)
@@ -106,6 +105,6 @@ class OutputDeliverer:
         def step(job: Job) -> Job:
             now = time.time()
             found = tuple(notes.get(delivery.key, delivery) for delivery in planned(job, now))
-            return model.note_deliveries(job, found, now)
+            return noted(job, found, now)
 
         return await self.store.update(job_id, step)

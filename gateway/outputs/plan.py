@@ -8,7 +8,7 @@ import httpx
 
 from gateway.cluster.duty import DutyLimits
 from gateway.jobs import names
-from gateway.jobs.model import Job, ResultFile
+from gateway.jobs.model import MAX_WARNINGS, Job, ResultFile, ResultWarning, with_task
 from gateway.jobs.outputs import S3, ResultDelivery
 from gateway.outputs.template import KeyTemplate
 from gateway.sources import urls
@@ -86,7 +86,7 @@ def _url_of(given: tuple[str, ...], kept_count: int, place: int, number: int) ->
 
 def planned(job: Job, now: float) -> tuple[ResultDelivery, ...]:
     """Return the deliveries of a job, those that there were as they are. Two of one key: the second is given up."""
-    found: dict[tuple[int, int], ResultDelivery] = {delivery.key: delivery for delivery in job.deliveries}
+    found: dict[tuple[int, int], ResultDelivery] = {one.key: one for one in _deliveries(job)}
     taken: set[str] = set()
     for one in wanted(job):
         if (one.task, one.file) not in found:
@@ -112,9 +112,30 @@ def attempted(delivery: ResultDelivery, outcome: PutOutcome, now: float, policy:
     return after if is_over else replace(after, next_at=at)
 
 
+def noted(job: Job, deliveries: tuple[ResultDelivery, ...], now: float) -> Job:
+    """So far the results have been put where they are wanted; the job ends with the last of them. A result that could
+    not be put has a warning that says so."""
+    if not job.is_delivering:
+        return job
+    output = replace(job.output, deliveries=deliveries) if job.output else None
+    if output is None or any(delivery.next_at is not None for delivery in deliveries):
+        return replace(job, output=output)
+    for delivery in deliveries:
+        if not delivery.is_delivered:
+            text = f"The result was not put to {delivery.place}: {delivery.error} It is kept as an asset."
+            warning = ResultWarning("NOT_DELIVERED", text, {"place": delivery.place})
+            kept = job.tasks[delivery.task].warnings[: MAX_WARNINGS - 1]
+            job = with_task(job, delivery.task, warnings=(warning, *kept))
+    return replace(job, output=replace(output, is_settled=True), ended_at=now)
+
+
 def next_at(job: Job) -> float | None:
     """Return when a result is to be tried next; None if none is left."""
-    return min((one.next_at for one in job.deliveries if one.next_at is not None), default=None)
+    return min((one.next_at for one in _deliveries(job) if one.next_at is not None), default=None)
+
+
+def _deliveries(job: Job) -> tuple[ResultDelivery, ...]:
+    return job.output.deliveries if job.output else ()
 
 
 def _shown(url: str) -> str:

@@ -55,7 +55,7 @@ class OutputPutter:
     ) -> PutOutcome:
         """Put an asset to a URL, or an object that "s3://BUCKET/KEY" names, with the headers of its owner."""
         try:
-            asset = await self.assets.describe(asset_id)
+            asset = await self.assets.describe(asset_id, tenant)
             if url.startswith(S3):
                 bucket, _, key = url.removeprefix(S3).partition("/")
                 destination = await self.destinations.get(tenant, bucket)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from apigpu.v1 import destinations_pb2 as pb2
 from apigpu.v1 import destinations_pb2_grpc
+from gateway.callers import DEFAULT_TENANT, caller
 from gateway.jobs import options
 from gateway.outputs.destinations import Destination
 from gateway.outputs.setup import Outputs
@@ -14,7 +15,7 @@ from gateway.services.presenters import timestamp
 from gateway.sources import urls
 from gateway.sources.guard import AddressGuard
 from servicekit.echo import brief
-from servicekit.errors import FailedPrecondition, InvalidArgument
+from servicekit.errors import FailedPrecondition, InvalidArgument, PermissionDenied
 from servicekit.interceptors import Context
 
 DEFAULT_REGION = "us-east-1"
@@ -45,14 +46,14 @@ class DestinationService(destinations_pb2_grpc.DestinationServiceServicer):
     async def ListDestinations(
         self, request: pb2.ListDestinationsRequest, context: Context
     ) -> pb2.ListDestinationsResponse:
-        found = self.outputs.destinations.of("default")
+        found = self.outputs.destinations.of(_tenant(request.tenant))
         return pb2.ListDestinationsResponse(destinations=map(_message, found))
 
     async def DeleteDestination(
         self, request: pb2.DeleteDestinationRequest, context: Context
     ) -> pb2.DeleteDestinationResponse:
         _check_bucket(request.bucket)
-        await self.outputs.destinations.remove("default", request.bucket)
+        await self.outputs.destinations.remove(_tenant(request.tenant), request.bucket)
         return pb2.DeleteDestinationResponse()
 
     async def _checked(self, request: pb2.AddDestinationRequest) -> tuple[Destination, AccessKey]:
@@ -63,12 +64,13 @@ class DestinationService(destinations_pb2_grpc.DestinationServiceServicer):
         for name in ("access_key_id", "secret_access_key", "session_token"):
             _check_secret(name, getattr(request, name), is_required=name != "session_token")
         path_style = request.path_style if request.HasField("path_style") else bool(endpoint) or "." in request.bucket
-        own = self.outputs.destinations.of("default")
+        tenant = _tenant(request.tenant)
+        own = self.outputs.destinations.of(tenant)
         if len(own) >= MAX_DESTINATIONS and all(one.bucket != request.bucket for one in own):
             text = f"There are {MAX_DESTINATIONS} destinations already; delete some."
             raise FailedPrecondition(text, reason="TOO_MANY_DESTINATIONS")
         destination = Destination(
-            "default", request.bucket, region, endpoint, path_style, request.access_key_id, time.time()
+            tenant, request.bucket, region, endpoint, path_style, request.access_key_id, time.time()
         )
         if endpoint:
             await self._check_endpoint(endpoint)
@@ -79,6 +81,15 @@ class DestinationService(destinations_pb2_grpc.DestinationServiceServicer):
         await options.check_url("endpoint", endpoint, self.guard)
         if urls.parse(endpoint).raw_path != b"/":
             raise InvalidArgument.field("endpoint", "has more than scheme and host; leave out what follows.")
+
+
+def _tenant(given: str) -> str:
+    """Return whose destinations are meant. Raises PermissionDenied for those of others."""
+    called = caller.get()
+    if not given or called.may_see(given):
+        return given or called.tenant
+    text = "The destinations of another tenant need a key with the scope admin."
+    raise PermissionDenied(text, reason="SCOPE_MISSING", metadata={"scope": "admin"})
 
 
 def _check_bucket(text: str) -> None:
@@ -101,4 +112,5 @@ def _message(destination: Destination) -> pb2.Destination:
         path_style=destination.path_style,
         access_key_id=destination.access_key_id,
         create_time=timestamp(destination.created_at),
+        tenant="" if destination.tenant == DEFAULT_TENANT else destination.tenant,
     )

@@ -13,6 +13,7 @@ from apigpu.v1 import assets_pb2, jobs_pb2, video_pb2
 from gateway.assets.links import LinkSigner
 from gateway.assets.record import parse_name
 from gateway.assets.store import StoredAsset
+from gateway.callers import DEFAULT_TENANT
 from gateway.fleet.billing import Cost, UsageInterval
 from gateway.jobs import further, model, names, operation
 from gateway.jobs.model import Failure, Job, Status
@@ -99,6 +100,7 @@ class Presenter:
             cost=self.cost(job, now),
             metadata=dict(job.metadata),
             deliveries=_deliveries(job),
+            tenant="" if job.tenant == DEFAULT_TENANT else job.tenant,
         )
 
     def page(self, jobs: Sequence[Job], next_token: str) -> jobs_pb2.ListJobsResponse:
@@ -230,7 +232,7 @@ def _done_text(job: Job) -> str:
 
 def _deliveries(job: Job) -> Iterator[jobs_pb2.ResultDelivery]:
     """Yield where the results of a job are put, and how far that is."""
-    for one in job.deliveries:
+    for one in job.output.deliveries if job.output else ():
         task, state = job.tasks[one.task], "PENDING" if one.next_at is not None else "GIVEN_UP"
         found = names.all_results(job, one.task)
         yield jobs_pb2.ResultDelivery(

@@ -11,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from apigpu.encoder.v1 import encoder_pb2
 from apigpu.v1 import video_pb2
+from gateway.callers import DEFAULT_TENANT
 from gateway.sources import Source
 from servicekit.errors import InvalidArgument, ServiceError, Unavailable
 
@@ -24,6 +25,10 @@ class EncoderLost(Unavailable, reason="ENCODER_LOST"):
     def __init__(self, message: str, *, is_unfit: bool = False, **details: Any) -> None:
         super().__init__(message, **details)
         self.is_unfit = is_unfit
+
+
+class EncoderCutOff(EncoderLost):
+    """The connection to the encoder broke in the middle of the task: the line failed, or the encoder ended."""
 
 
 class EncoderBusy(Unavailable, reason="ENCODER_BUSY"):
@@ -59,6 +64,8 @@ class EncodeJob:
     max_files: int = 0
     part: bytes = b""
     codec: str = ""
+    # Whose inputs it may open, and whose its results are.
+    tenant: str = DEFAULT_TENANT
 
     def message(self) -> encoder_pb2.Task:
         """Return the task as encoders are sent it."""

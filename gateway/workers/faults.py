@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gateway.workers.base import EncoderBusy, EncoderLost, Input, InputFailed, shown_name
+from gateway.workers.base import EncoderBusy, EncoderCutOff, EncoderLost, Input, InputFailed, shown_name
 from servicekit.errors import (
     Aborted,
     Cancelled,
@@ -40,31 +40,36 @@ class Retry(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Who is at fault, and what becomes of the task. An attempt that an encoder began counts."""
+    """Who is at fault, and what becomes of the task. An attempt that an encoder began counts, unless what ended it
+    `passes`: the task had no part in it, and waits until it is over."""
 
     blame: Blame
     retry: Retry
+    passes: bool = False
 
 
 GATEWAY_FAULT = Verdict(Blame.GATEWAY, Retry.ANYWHERE)
 WORKER_FAULT = Verdict(Blame.WORKER, Retry.ELSEWHERE)
 TASK_FAULT = Verdict(Blame.TASK, Retry.NEVER)
+# Of a line, a disk, or what ends for a while.
+PASSING_GATEWAY_FAULT = Verdict(Blame.GATEWAY, Retry.ANYWHERE, passes=True)
+PASSING_WORKER_FAULT = Verdict(Blame.WORKER, Retry.ELSEWHERE, passes=True)
 
 FAULTS: dict[str, Verdict] = {
     # The encoder has no room, or ends.
-    "NO_FREE_SLOT": WORKER_FAULT,
-    "DRAINING": WORKER_FAULT,
+    "NO_FREE_SLOT": PASSING_WORKER_FAULT,
+    "DRAINING": PASSING_WORKER_FAULT,
     # Its machine fails.
     "CODEC_FAILED": WORKER_FAULT,
     "NVDEC_FAILED": WORKER_FAULT,
     "CODEC_MISSING": WORKER_FAULT,
-    "SESSION_LIMIT": WORKER_FAULT,
+    "SESSION_LIMIT": PASSING_WORKER_FAULT,
     "KILLED": WORKER_FAULT,
     "PLANNING_LOST": WORKER_FAULT,
-    "DISK_FULL": WORKER_FAULT,
+    "DISK_FULL": PASSING_WORKER_FAULT,
     # Its line fails: another one may reach the gateway.
-    "LINK_FAILED": WORKER_FAULT,
-    "CUT_OFF": WORKER_FAULT,
+    "LINK_FAILED": PASSING_WORKER_FAULT,
+    "CUT_OFF": PASSING_WORKER_FAULT,
     "DIGEST_MISSING": WORKER_FAULT,
     "DIGEST_MISMATCH": WORKER_FAULT,
     "SIZE_MISMATCH": WORKER_FAULT,
@@ -78,18 +83,18 @@ FAULTS: dict[str, Verdict] = {
     "CLIENT_CERTIFICATE": WORKER_FAULT,
     "SESSION_TOKEN": WORKER_FAULT,
     # What answers at PUBLIC_URL is not the gateway, or the gateway refuses for a moment.
-    "LINK_REFUSED": GATEWAY_FAULT,
-    "BUSY": GATEWAY_FAULT,
-    "EVICTED": GATEWAY_FAULT,
-    "STORE_DOWN": GATEWAY_FAULT,
-    "STORAGE_UNAVAILABLE": GATEWAY_FAULT,
+    "LINK_REFUSED": PASSING_GATEWAY_FAULT,
+    "BUSY": PASSING_GATEWAY_FAULT,
+    "EVICTED": PASSING_GATEWAY_FAULT,
+    "STORE_DOWN": PASSING_GATEWAY_FAULT,
+    "STORAGE_UNAVAILABLE": PASSING_GATEWAY_FAULT,
     "ASSET_DAMAGED": GATEWAY_FAULT,
     # It takes the attempt for over, or for another one.
-    "GONE": GATEWAY_FAULT,
-    "TASK_OVER": GATEWAY_FAULT,
-    "LINK_EXPIRED": GATEWAY_FAULT,
+    "GONE": PASSING_GATEWAY_FAULT,
+    "TASK_OVER": PASSING_GATEWAY_FAULT,
+    "LINK_EXPIRED": PASSING_GATEWAY_FAULT,
     "LINK_FORGED": GATEWAY_FAULT,
-    "RESULT_COMING": GATEWAY_FAULT,
+    "RESULT_COMING": PASSING_GATEWAY_FAULT,
     "OTHER_RESULT": GATEWAY_FAULT,
     # Its store has no room: each further attempt would be paid for in vain.
     "STORAGE_FULL": Verdict(Blame.GATEWAY, Retry.NEVER),
@@ -128,6 +133,11 @@ def verdict(error: ServiceError) -> Verdict:
     if error.reason in FAULTS:
         return FAULTS[error.reason]
     return WORKER_FAULT if isinstance(error, UNEXPLAINED) else TASK_FAULT
+
+
+def passes(error: ServiceError) -> bool:
+    """Return True for what ended an attempt without a part of the task in it."""
+    return isinstance(error, EncoderCutOff) or (error.reason in FAULTS and FAULTS[error.reason].passes)
 
 
 def reported(

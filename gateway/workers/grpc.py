@@ -9,7 +9,17 @@ import structlog
 
 from apigpu.encoder.v1 import encoder_pb2, encoder_pb2_grpc
 from gateway.sources.outline import placed
-from gateway.workers.base import EncodeJob, EncoderBusy, EncoderLost, Events, Input, InputFailed, Outcome, about, empty
+from gateway.workers.base import (
+    EncodeJob,
+    EncoderBusy,
+    EncoderCutOff,
+    Events,
+    Input,
+    InputFailed,
+    Outcome,
+    about,
+    empty,
+)
 from gateway.workers.faults import reported
 from gateway.workers.pool import Pool
 from servicekit.chunks import ACCEPTED, MAX_MESSAGE_BYTES, Checksum
@@ -109,7 +119,7 @@ class GrpcEncoder:
         it, is gone: the encoder's own carry at least a request id."""
         if error.trailing_metadata():
             return reported(from_rpc(error), f"encoder {self.name}", job.inputs, is_accepted=is_accepted)
-        kind = EncoderLost if is_accepted else EncoderBusy
+        kind = EncoderCutOff if is_accepted else EncoderBusy
         return kind(f"encoder {self.name} went away ({error.code().name}: {error.details()})")
 
 

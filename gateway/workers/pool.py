@@ -1,6 +1,7 @@
 """The pool of encoders: which answer, and which of their slots are free. Encoders come and go while it runs."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Collection, Coroutine
 from dataclasses import dataclass, field
@@ -34,16 +35,21 @@ class PoolMember:
     busy: int = 0
     resting: bool = False
     removed: bool = False
+    # A connection to it broke: it is leased again once it has answered.
+    doubted: bool = False
+    # Of the process that answered last.
+    boot_id: str = ""
     # Names of the codecs that work there; none where the encoder does not tell.
     codecs: frozenset[str] = frozenset()
     # Unix seconds.
     answered_at: float | None = None
     polling: asyncio.Task[None] | None = field(default=None, repr=False)
+    asked: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
     @property
     def free(self) -> int:
         """Slots that can be leased now."""
-        return self.slots - self.used if self.ready and not self.resting and not self.removed else 0
+        return self.slots - self.used if self.ready and not (self.resting or self.removed or self.doubted) else 0
 
     def makes(self, codec: str) -> bool:
         """Return True unless it is known that the codec ("": any) does not work there."""
@@ -115,6 +121,17 @@ class Pool:
         """Slots of the encoders that answer."""
         return sum(member.slots for member in self._members.values() if member.ready)
 
+    def doubt(self, name: str) -> None:
+        """Ask an encoder whether it is still there, as a connection to it broke; lease none of its slots before."""
+        if (member := self._members.get(name)) is not None:
+            member.doubted = True
+            member.asked.set()
+
+    def boot_id(self, name: str) -> str | None:
+        """Return which process of an encoder answers now; None where none does."""
+        member = self._members.get(name)
+        return member.boot_id if member is not None and member.ready and not member.doubted else None
+
     async def until_free(self) -> None:
         """Wait until a slot is free that no `lease` waits for."""
         while self._waiting or self._best_free() is None:
@@ -181,7 +198,10 @@ class Pool:
             with log_and_continue(f"cannot poll encoder {member.encoder.name}"):
                 await self._update(member)
             self._changed.set()
-            await asyncio.sleep(self._poll_seconds if member.ready else RETRY_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._poll_seconds if member.ready else RETRY_SECONDS):
+                    await member.asked.wait()
+            member.asked.clear()
 
     async def _update(self, member: PoolMember) -> None:
         name = member.encoder.name
@@ -190,11 +210,12 @@ class Pool:
         except EncoderBusy as error:
             if member.ready:
                 log.warning("encoder lost", encoder=name, error=error.message)
-            member.ready, member.slots, member.busy = False, 0, 0
+            member.ready, member.doubted, member.slots, member.busy = False, False, 0, 0
             return
         if not member.ready:
             log.info("encoder ready", encoder=name, slots=capacity.slots)
-        member.ready, member.slots, member.busy = True, capacity.slots, capacity.busy
+        member.ready, member.doubted, member.slots, member.busy = True, False, capacity.slots, capacity.busy
+        member.boot_id = capacity.boot_id
         member.codecs = frozenset(codec.name for codec in capacity.codecs)
         self._made_at.update(dict.fromkeys(member.codecs, time.monotonic()))
         member.answered_at = time.time()

@@ -27,13 +27,15 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x61pigpu/v1/destinations.proto\x12\tapigpu.v1\x1a\x17\x61pigpu/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9b\x01\n\x0b\x44\x65stination\x12\x0e\n\x06\x62ucket\x18\x01 \x01(\t\x12\x0e\n\x06region\x18\x02 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x03 \x01(\t\x12\x12\n\npath_style\x18\x04 \x01(\x08\x12\x15\n\raccess_key_id\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x91\x02\n\x15\x41\x64\x64\x44\x65stinationRequest\x12\x16\n\x06\x62ucket\x18\x01 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x01\x12\'\n\x06region\x18\x02 \x01(\tB\x17\xd2\xf3\x18\x13Z\x11^[a-z0-9-]{0,32}$\x12(\n\x08\x65ndpoint\x18\x03 \x01(\tB\x16\xd2\xf3\x18\x12Z\x10^(https?://.+)?$\x12\x17\n\npath_style\x18\x04 \x01(\x08H\x00\x88\x01\x01\x12\x1d\n\raccess_key_id\x18\x05 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x01\x12!\n\x11secret_access_key\x18\x06 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x01\x12\x15\n\rsession_token\x18\x07 \x01(\t\x12\x0c\n\x04test\x18\x08 \x01(\x08\x42\r\n\x0b_path_style\"E\n\x16\x41\x64\x64\x44\x65stinationResponse\x12+\n\x0b\x64\x65stination\x18\x01 \x01(\x0b\x32\x16.apigpu.v1.Destination\"\x19\n\x17ListDestinationsRequest\"H\n\x18ListDestinationsResponse\x12,\n\x0c\x64\x65stinations\x18\x01 \x03(\x0b\x32\x16.apigpu.v1.Destination\"2\n\x18\x44\x65leteDestinationRequest\x12\x16\n\x06\x62ucket\x18\x01 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x01\"\x1b\n\x19\x44\x65leteDestinationResponse2\x86\x03\n\x12\x44\x65stinationService\x12|\n\x0e\x41\x64\x64\x44\x65stination\x12 .apigpu.v1.AddDestinationRequest\x1a!.apigpu.v1.AddDestinationResponse\"%\x82\xd3\xe4\x93\x02\x1f\"\r/destinations:\x01*b\x0b\x64\x65stination\x12r\n\x10ListDestinations\x12\".apigpu.v1.ListDestinationsRequest\x1a#.apigpu.v1.ListDestinationsResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/destinations\x12~\n\x11\x44\x65leteDestination\x12#.apigpu.v1.DeleteDestinationRequest\x1a$.apigpu.v1.DeleteDestinationResponse\"\x1e\x82\xd3\xe4\x93\x02\x18*\x16/destinations/{bucket}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x61pigpu/v1/destinations.proto\x12\tapigpu.v1\x1a\x17\x61pigpu/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb3\x01\n\x0b\x44\x65stination\x12\x0e\n\x06\x62ucket\x18\x01 \x01(\t\x12\x0e\n\x06region\x18\x02 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x03 \x01(\t\x12\x12\n\npath_style\x18\x04 \x01(\x08\x12\x15\n\raccess_key_id\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x06tenant\x18\x07 \x01(\tB\x06\xd2\xf3\x18\x02P\x01\"\xa1\x02\n\x15\x41\x64\x64\x44\x65stinationRequest\x12\x16\n\x06\x62ucket\x18\x01 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x01\x12\'\n\x06region\x18\x02 \x01(\tB\x17\xd2\xf3\x18\x13Z\x11^[a-z0-9-]{0,32}$\x12(\n\x08\x65ndpoint\x18\x03 \x01(\tB\x16\xd2\xf3\x18\x12Z\x10^(https?://.+)?$\x12\x17\n\npath_style\x18\x04 \x01(\x08H\x00\x88\x01\x01\x12\x1d\n\raccess_key_id\x18\x05 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x01\x12!\n\x11secret_access_key\x18\x06 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x01\x12\x15\n\rsession_token\x18\x07 \x01(\t\x12\x0c\n\x04test\x18\x08 \x01(\x08\x12\x0e\n\x06tenant\x18\t \x01(\tB\r\n\x0b_path_style\"E\n\x16\x41\x64\x64\x44\x65stinationResponse\x12+\n\x0b\x64\x65stination\x18\x01 \x01(\x0b\x32\x16.apigpu.v1.Destination\")\n\x17ListDestinationsRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\"H\n\x18ListDestinationsResponse\x12,\n\x0c\x64\x65stinations\x18\x01 \x03(\x0b\x32\x16.apigpu.v1.Destination\"B\n\x18\x44\x65leteDestinationRequest\x12\x16\n\x06\x62ucket\x18\x01 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x01\x12\x0e\n\x06tenant\x18\x02 \x01(\t\"\x1b\n\x19\x44\x65leteDestinationResponse2\xac\x03\n\x12\x44\x65stinationService\x12\x88\x01\n\x0e\x41\x64\x64\x44\x65stination\x12 .apigpu.v1.AddDestinationRequest\x1a!.apigpu.v1.AddDestinationResponse\"1\xe2\xf3\x18\x08\x12\x06\x61ssets\x82\xd3\xe4\x93\x02\x1f\"\r/destinations:\x01*b\x0b\x64\x65stination\x12~\n\x10ListDestinations\x12\".apigpu.v1.ListDestinationsRequest\x1a#.apigpu.v1.ListDestinationsResponse\"!\xe2\xf3\x18\x08\x12\x06\x61ssets\x82\xd3\xe4\x93\x02\x0f\x12\r/destinations\x12\x8a\x01\n\x11\x44\x65leteDestination\x12#.apigpu.v1.DeleteDestinationRequest\x1a$.apigpu.v1.DeleteDestinationResponse\"*\xe2\xf3\x18\x08\x12\x06\x61ssets\x82\xd3\xe4\x93\x02\x18*\x16/destinations/{bucket}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'apigpu.v1.destinations_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_DESTINATION'].fields_by_name['tenant']._loaded_options = None
+  _globals['_DESTINATION'].fields_by_name['tenant']._serialized_options = b'\322\363\030\002P\001'
   _globals['_ADDDESTINATIONREQUEST'].fields_by_name['bucket']._loaded_options = None
   _globals['_ADDDESTINATIONREQUEST'].fields_by_name['bucket']._serialized_options = b'\322\363\030\002\010\001'
   _globals['_ADDDESTINATIONREQUEST'].fields_by_name['region']._loaded_options = None
@@ -47,25 +49,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELETEDESTINATIONREQUEST'].fields_by_name['bucket']._loaded_options = None
   _globals['_DELETEDESTINATIONREQUEST'].fields_by_name['bucket']._serialized_options = b'\322\363\030\002\010\001'
   _globals['_DESTINATIONSERVICE'].methods_by_name['AddDestination']._loaded_options = None
-  _globals['_DESTINATIONSERVICE'].methods_by_name['AddDestination']._serialized_options = b'\202\323\344\223\002\037\"\r/destinations:\001*b\013destination'
+  _globals['_DESTINATIONSERVICE'].methods_by_name['AddDestination']._serialized_options = b'\342\363\030\010\022\006assets\202\323\344\223\002\037\"\r/destinations:\001*b\013destination'
   _globals['_DESTINATIONSERVICE'].methods_by_name['ListDestinations']._loaded_options = None
-  _globals['_DESTINATIONSERVICE'].methods_by_name['ListDestinations']._serialized_options = b'\202\323\344\223\002\017\022\r/destinations'
+  _globals['_DESTINATIONSERVICE'].methods_by_name['ListDestinations']._serialized_options = b'\342\363\030\010\022\006assets\202\323\344\223\002\017\022\r/destinations'
   _globals['_DESTINATIONSERVICE'].methods_by_name['DeleteDestination']._loaded_options = None
-  _globals['_DESTINATIONSERVICE'].methods_by_name['DeleteDestination']._serialized_options = b'\202\323\344\223\002\030*\026/destinations/{bucket}'
+  _globals['_DESTINATIONSERVICE'].methods_by_name['DeleteDestination']._serialized_options = b'\342\363\030\010\022\006assets\202\323\344\223\002\030*\026/destinations/{bucket}'
   _globals['_DESTINATION']._serialized_start=132
-  _globals['_DESTINATION']._serialized_end=287
-  _globals['_ADDDESTINATIONREQUEST']._serialized_start=290
-  _globals['_ADDDESTINATIONREQUEST']._serialized_end=563
-  _globals['_ADDDESTINATIONRESPONSE']._serialized_start=565
-  _globals['_ADDDESTINATIONRESPONSE']._serialized_end=634
-  _globals['_LISTDESTINATIONSREQUEST']._serialized_start=636
-  _globals['_LISTDESTINATIONSREQUEST']._serialized_end=661
-  _globals['_LISTDESTINATIONSRESPONSE']._serialized_start=663
-  _globals['_LISTDESTINATIONSRESPONSE']._serialized_end=735
-  _globals['_DELETEDESTINATIONREQUEST']._serialized_start=737
-  _globals['_DELETEDESTINATIONREQUEST']._serialized_end=787
-  _globals['_DELETEDESTINATIONRESPONSE']._serialized_start=789
-  _globals['_DELETEDESTINATIONRESPONSE']._serialized_end=816
-  _globals['_DESTINATIONSERVICE']._serialized_start=819
-  _globals['_DESTINATIONSERVICE']._serialized_end=1209
+  _globals['_DESTINATION']._serialized_end=311
+  _globals['_ADDDESTINATIONREQUEST']._serialized_start=314
+  _globals['_ADDDESTINATIONREQUEST']._serialized_end=603
+  _globals['_ADDDESTINATIONRESPONSE']._serialized_start=605
+  _globals['_ADDDESTINATIONRESPONSE']._serialized_end=674
+  _globals['_LISTDESTINATIONSREQUEST']._serialized_start=676
+  _globals['_LISTDESTINATIONSREQUEST']._serialized_end=717
+  _globals['_LISTDESTINATIONSRESPONSE']._serialized_start=719
+  _globals['_LISTDESTINATIONSRESPONSE']._serialized_end=791
+  _globals['_DELETEDESTINATIONREQUEST']._serialized_start=793
+  _globals['_DELETEDESTINATIONREQUEST']._serialized_end=859
+  _globals['_DELETEDESTINATIONRESPONSE']._serialized_start=861
+  _globals['_DELETEDESTINATIONRESPONSE']._serialized_end=888
+  _globals['_DESTINATIONSERVICE']._serialized_start=891
+  _globals['_DESTINATIONSERVICE']._serialized_end=1319
 # @@protoc_insertion_point(module_scope)

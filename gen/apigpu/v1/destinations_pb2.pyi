@@ -31,6 +31,7 @@ class Destination(_message.Message):
     PATH_STYLE_FIELD_NUMBER: _builtins.int
     ACCESS_KEY_ID_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
     bucket: _builtins.str
     """Name of the bucket."""
     region: _builtins.str
@@ -41,6 +42,8 @@ class Destination(_message.Message):
     """True if the bucket is in the path of URLs, and not before the host."""
     access_key_id: _builtins.str
     """Id of the access key; the key itself is not shown."""
+    tenant: _builtins.str
+    """Whose it is; left out for the tenant "default"."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was added."""
@@ -54,10 +57,11 @@ class Destination(_message.Message):
         path_style: _builtins.bool = ...,
         access_key_id: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        tenant: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_key_id", b"access_key_id", "bucket", b"bucket", "create_time", b"create_time", "endpoint", b"endpoint", "path_style", b"path_style", "region", b"region"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_key_id", b"access_key_id", "bucket", b"bucket", "create_time", b"create_time", "endpoint", b"endpoint", "path_style", b"path_style", "region", b"region", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -77,6 +81,7 @@ class AddDestinationRequest(_message.Message):
     SECRET_ACCESS_KEY_FIELD_NUMBER: _builtins.int
     SESSION_TOKEN_FIELD_NUMBER: _builtins.int
     TEST_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
     bucket: _builtins.str
     """Name of the bucket."""
     region: _builtins.str
@@ -95,6 +100,8 @@ class AddDestinationRequest(_message.Message):
     """Session token of temporary credentials."""
     test: _builtins.bool
     """Puts a small object, "api-gpu-test.txt", to see whether the credentials work, and deletes it if they allow that."""
+    tenant: _builtins.str
+    """Whose it is to be, for a key with the scope admin; the tenant of the key when not given."""
     def __init__(
         self,
         *,
@@ -106,10 +113,11 @@ class AddDestinationRequest(_message.Message):
         secret_access_key: _builtins.str = ...,
         session_token: _builtins.str = ...,
         test: _builtins.bool = ...,
+        tenant: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_path_style", b"_path_style", "path_style", b"path_style"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_path_style", b"_path_style", "access_key_id", b"access_key_id", "bucket", b"bucket", "endpoint", b"endpoint", "path_style", b"path_style", "region", b"region", "secret_access_key", b"secret_access_key", "session_token", b"session_token", "test", b"test"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_path_style", b"_path_style", "access_key_id", b"access_key_id", "bucket", b"bucket", "endpoint", b"endpoint", "path_style", b"path_style", "region", b"region", "secret_access_key", b"secret_access_key", "session_token", b"session_token", "tenant", b"tenant", "test", b"test"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__path_style: _TypeAlias = _typing.Literal["path_style"]  # noqa: Y015
     _WhichOneofArgType__path_style: _TypeAlias = _typing.Literal["_path_style", b"_path_style"]  # noqa: Y015
@@ -147,12 +155,17 @@ class ListDestinationsRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    TENANT_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """Whose to list, for a key with the scope admin; the tenant of the key when not given."""
     def __init__(
         self,
+        *,
+        tenant: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -189,16 +202,20 @@ class DeleteDestinationRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     BUCKET_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
     bucket: _builtins.str
     """Name of the bucket."""
+    tenant: _builtins.str
+    """Whose it is, for a key with the scope admin; the tenant of the key when not given."""
     def __init__(
         self,
         *,
         bucket: _builtins.str = ...,
+        tenant: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bucket", b"bucket"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bucket", b"bucket", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -113,3 +113,41 @@ def test_data_that_does_not_fit_is_one_kind_of_error(data):
 def test_a_value_without_a_form_is_not_written():
     with pytest.raises(TypeError, match="object has no form"):
         to_json([object()])
+
+
+@dataclass(frozen=True)
+class Noted:
+    notes: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Many:
+    notes: tuple[Noted, ...]
+    number: int
+
+
+class CountedNotes(Mapping):
+    """Notes that count how often they are read."""
+
+    def __init__(self):
+        self.times = 0
+
+    def __getitem__(self, key):
+        return 1
+
+    def __len__(self):
+        return 1
+
+    def __iter__(self):
+        self.times += 1
+        return iter(["a"])
+
+
+def test_parts_that_stay_as_they_are_are_written_once():
+    first, second = CountedNotes(), CountedNotes()
+    kept = Noted(first)
+    assert to_json(Many((kept, Noted(second)), 1)) == b'{"notes":[{"notes":{"a":1}},{"notes":{"a":1}}],"number":1}'
+    for number in range(5):
+        changed = to_json(Many((kept, Noted({"b": number})), number))
+        assert changed == b'{"notes":[{"notes":{"a":1}},{"notes":{"b":%d}}],"number":%d}' % (number, number)
+    assert (first.times, second.times) == (1, 1)

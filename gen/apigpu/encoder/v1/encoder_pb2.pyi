@@ -666,6 +666,7 @@ class GetCapabilitiesResponse(_message.Message):
     CARDS_FIELD_NUMBER: _builtins.int
     DRIVER_FIELD_NUMBER: _builtins.int
     STUCK_SLOTS_FIELD_NUMBER: _builtins.int
+    BOOT_ID_FIELD_NUMBER: _builtins.int
     slots: _builtins.int
     """Tasks that it runs at once."""
     busy: _builtins.int
@@ -688,6 +689,8 @@ class GetCapabilitiesResponse(_message.Message):
     """Slots out of service, which `slots` does not count: a process of a task that was in them hangs in the kernel and cannot
     be killed.
     """
+    boot_id: _builtins.str
+    """Random, made at the start of the encoder's process: another one tells of a restart."""
     @_builtins.property
     def operations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Operations that it knows, by name."""
@@ -721,10 +724,11 @@ class GetCapabilitiesResponse(_message.Message):
         cards: _abc.Iterable[Global___Card] | None = ...,
         driver: _builtins.str = ...,
         stuck_slots: _builtins.int = ...,
+        boot_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["busy", b"busy", "cards", b"cards", "codecs", b"codecs", "driver", b"driver", "ffmpeg_version", b"ffmpeg_version", "max_duration_seconds", b"max_duration_seconds", "max_input_bytes", b"max_input_bytes", "max_task_seconds", b"max_task_seconds", "operations", b"operations", "sandbox", b"sandbox", "slots", b"slots", "stuck_slots", b"stuck_slots", "unusable_codecs", b"unusable_codecs", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_id", b"boot_id", "busy", b"busy", "cards", b"cards", "codecs", b"codecs", "driver", b"driver", "ffmpeg_version", b"ffmpeg_version", "max_duration_seconds", b"max_duration_seconds", "max_input_bytes", b"max_input_bytes", "max_task_seconds", b"max_task_seconds", "operations", b"operations", "sandbox", b"sandbox", "slots", b"slots", "stuck_slots", b"stuck_slots", "unusable_codecs", b"unusable_codecs", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

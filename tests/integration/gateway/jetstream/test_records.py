@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import pytest
 
@@ -77,6 +78,44 @@ async def test_a_step_that_changes_nothing_writes_nothing(records, bucket):
     before = await bucket.get("count.a")
     assert await records.update("a", lambda count: count) == Count(1)
     assert await bucket.get("count.a") == before
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A value that counts how many of it are made."""
+
+    number: int = 0
+    text: str = ""
+    made: ClassVar[int] = 0
+
+    def __post_init__(self):
+        Counted.made += 1
+
+
+async def test_a_record_that_changes_often_is_not_parsed_anew_for_each_change(bucket):
+    counts = Records(bucket, Counted, "count", "count.")
+    await counts.start()
+    await counts.create("a", Counted())
+    await counts.update("a", lambda count: replace(count, number=1))
+    before = Counted.made
+    for _ in range(10):
+        await counts.update("a", lambda count: replace(count, number=count.number + 1))
+    await until(lambda: counts.cached["a"].number == 11)
+    assert Counted.made - before == 10
+    other = Records(bucket, Counted, "count", "count.")
+    await other.update("a", lambda count: replace(count, number=50))
+    assert (await counts.update("a", lambda count: replace(count, number=count.number + 1))).number == 51
+    await counts.stop()
+
+
+async def test_a_large_record_is_stored_small(bucket):
+    large = Counted(1, "text " * 20_000)
+    await Records(bucket, Counted, "count", "count.").create("a", large)
+    assert len((await bucket.get("count.a")).value) < 5_000
+    assert await Records(bucket, Counted, "count", "count.").get("a") == large
+    await bucket.put("count.b", b"x of a later version")
+    with pytest.raises(UnreadableRecord):
+        await Records(bucket, Counted, "count", "count.").get("b")
 
 
 class Contested:

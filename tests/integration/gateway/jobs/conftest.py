@@ -53,6 +53,7 @@ class ScriptedEncoder(encoder_pb2_grpc.EncoderServiceServicer):
     script: list[object] = field(default_factory=list)
     inputs: list[bytes] = field(default_factory=list)
     codecs: list[str] = field(default_factory=list)
+    boot_id: str = "first"
     # The tasks that it was given, and of each chunk its offset and size.
     given: list[encoder_pb2.Task] = field(default_factory=list)
     chunks: list[tuple[int, int]] = field(default_factory=list)
@@ -64,7 +65,7 @@ class ScriptedEncoder(encoder_pb2_grpc.EncoderServiceServicer):
 
     async def GetCapabilities(self, request, context):
         codecs = [encoder_pb2.Codec(name=name) for name in self.codecs]
-        return encoder_pb2.GetCapabilitiesResponse(slots=self.slots, codecs=codecs)
+        return encoder_pb2.GetCapabilitiesResponse(slots=self.slots, codecs=codecs, boot_id=self.boot_id)
 
     async def Encode(self, requests, context):
         if self.running >= self.slots:

@@ -26,7 +26,6 @@ from servicekit.errors import (
     FailedPrecondition,
     InvalidArgument,
     NotFound,
-    ResourceExhausted,
     Unavailable,
 )
 from servicekit.tls import Identity
@@ -125,13 +124,6 @@ async def test_an_origin_that_cannot_be_reached_is_not_a_failure_of_the_service(
     assert (job.status, job.failure.reason, job.tasks[0].attempts) == (Status.FAILED, "FETCH_FAILED", 3)
     assert job.failure.code == grpc.StatusCode.FAILED_PRECONDITION.value[0]
     assert "url_video: " in job.failure.message
-
-
-async def test_an_encoder_whose_disk_fills_up_has_worked_so_its_try_counts(works):
-    works.encoder.script = [ResourceExhausted("no space is left", reason="DISK_FULL")] * 5
-    job = await works.result((await works.manager.submit(await works.caption())).id)
-    assert (job.status, works.encoder.tasks) == (Status.FAILED, 3)
-    assert "no space is left" in job.failure.message
 
 
 async def test_what_is_wrong_with_the_request_is_not_tried_again(works):

@@ -46,6 +46,7 @@ async def left_alone(works, tries):
         assert (await works.store.get(job.id)).tasks[0] == theirs
 
 
+@pytest.mark.parametrize("retry", [{"interrupted_seconds": 0}])
 async def test_the_last_try_goes_on_while_its_gateway_lives(works):
     async with left_alone(works, 3) as job:
         pass
@@ -82,7 +83,9 @@ async def test_a_try_lost_at_the_limit_is_no_end_while_another_goes_on(works):
     works.encoder.script = [lost := asyncio.Event()]
     await works.dispatcher.drain(0)
     job = await works.manager.submit(await works.caption())
-    await started_elsewhere(works, job.id, 2)
+    for _ in range(2):
+        await started_elsewhere(works, job.id, 1)
+        await works.store.update(job.id, lambda job: model.return_task(job, 0, time.time(), counted=True))
     works.dispatcher.start()
     await until(lambda: works.encoder.running)
     async with held_elsewhere(works, f"{job.id}.0"):

@@ -5,9 +5,11 @@ import asyncio
 import pytest
 
 from api_gpu import Client
+from gateway.callers import ALL_SCOPES
 from servicekit.errors import FailedPrecondition, InvalidArgument, NotFound
 from tests.integration.gateway.outputs.test_outputs import ended, served, source, submitted
 from tests.support.object_server import BUCKET, ObjectServer
+from tests.support.tenants import key_of
 
 SECRET = "a-secret-that-nobody-is-to-see"
 
@@ -96,3 +98,24 @@ def keeping(certs, port, known):
         client.remove_destination("media")
         with pytest.raises(NotFound):
             client.remove_destination("media")
+
+
+async def test_they_are_their_tenants_alone(tmp_path):
+    with ObjectServer() as server:
+        async with served(tmp_path) as (gateway, http):
+            one, two = [{"x-api-key": await key_of(gateway.gateway, tenant)} for tenant in ("one", "two")]
+            everybody = {"x-api-key": await key_of(gateway.gateway, "three", ALL_SCOPES)}
+            added = await http.post("/destinations", json=keys(server), headers=one)
+            assert added.json()["tenant"] == "one"
+            assert (await http.get("/destinations", headers=two)).json()["destinations"] == []
+            assert (await http.get("/destinations?tenant=one", headers=two)).status_code == 403
+            assert (await http.delete("/destinations/media", headers=two)).status_code == 404
+            assert (await http.delete("/destinations/media?tenant=one", headers=two)).status_code == 403
+            assert (await http.post("/destinations", json=keys(server, tenant="one"), headers=two)).status_code == 403
+            name = (await http.put("/assets/a.png", content=b"a picture", headers=two)).json()["name"]
+            body = {"thumbnail": {"url_video": name}, "output": {"url": "s3://media/{item}"}}
+            refused = await http.post("/jobs", json=body, headers=two)
+            assert (refused.status_code, "DESTINATION_NOT_FOUND" in refused.text) == (400, True)
+            listed = await http.get("/destinations?tenant=one", headers=everybody)
+            assert listed.json()["destinations"] == [added.json()]
+            assert (await http.delete("/destinations/media?tenant=one", headers=everybody)).status_code == 200

@@ -85,7 +85,8 @@ def test_a_cancelled_batch_says_that_it_was_cancelled_and_not_what_failed_before
 
 
 def test_a_try_that_does_not_count_is_taken_back():
-    started = model.start_task(model.start_task(job(), 0, 101), 0, 102)
+    before = model.return_task(model.start_task(job(), 0, 101), 0, 101, counted=True)
+    started = model.start_task(before, 0, 102)
     assert started.tasks[0].attempts == 2
     assert model.return_task(started, 0, 9.0, counted=False).tasks[0].attempts == 1
     assert model.return_task(started, 0, 9.0, counted=True).tasks[0].attempts == 2

@@ -1,11 +1,9 @@
 """Which result goes where, and what follows from an attempt."""
 
-from dataclasses import replace
-
 from gateway.jobs import model
 from gateway.jobs.model import Job, Result, ResultFile, Status, Task
 from gateway.jobs.outputs import OutputTarget
-from gateway.outputs.plan import DAY_SECONDS, OutputPolicy, PutOutcome, attempted, next_at, planned, wanted
+from gateway.outputs.plan import DAY_SECONDS, OutputPolicy, PutOutcome, attempted, next_at, noted, planned, wanted
 
 POLICY = OutputPolicy()
 ASSET = "assets/" + "a" * 26
@@ -26,20 +24,20 @@ def test_a_job_goes_on_until_its_results_are_put():
     assert (job.status, job.ended_at, job.is_delivering) == (Status.IN_PROGRESS, None, True)
     (delivery,) = planned(job, 3.0)
     assert (delivery.place, delivery.next_at) == ("https://a/1", 3.0)
-    waiting = model.note_deliveries(job, (attempted(delivery, PutOutcome("503"), 4.0, POLICY),), 4.0)
+    waiting = noted(job, (attempted(delivery, PutOutcome("503"), 4.0, POLICY),), 4.0)
     assert waiting.status is Status.IN_PROGRESS
     assert 8.0 <= next_at(waiting) <= 10.0
-    ended = model.note_deliveries(job, (attempted(delivery, PutOutcome(), 5.0, POLICY),), 5.0)
+    ended = noted(job, (attempted(delivery, PutOutcome(), 5.0, POLICY),), 5.0)
     assert (ended.status, ended.ended_at, ended.is_delivering) == (Status.COMPLETED, 5.0, False)
     assert not ended.tasks[0].warnings
-    assert model.note_deliveries(ended, (), 6.0) == ended
+    assert noted(ended, (), 6.0) == ended
 
 
 def test_what_was_not_put_is_a_warning_of_its_result():
     job = done("https://a/1", "https://a/2", items=("a", "b"))
     first, second = planned(job, 3.0)
     refused = attempted(second, PutOutcome("It answered 403.", is_final=True), 4.0, POLICY)
-    job = model.note_deliveries(job, (attempted(first, PutOutcome(), 4.0, POLICY), refused), 4.0)
+    job = noted(job, (attempted(first, PutOutcome(), 4.0, POLICY), refused), 4.0)
     assert job.status is Status.COMPLETED
     assert [warning.reason for warning in job.tasks[1].warnings] == ["NOT_DELIVERED"]
     assert not job.tasks[0].warnings
@@ -88,8 +86,8 @@ def test_results_of_a_bucket_have_keys_and_no_two_one():
 def test_what_is_on_its_way_stays_as_it_is():
     job = done("https://a/1")
     (delivery,) = planned(job, 1.0)
-    job = replace(job, deliveries=(attempted(delivery, PutOutcome("503"), 2.0, POLICY),))
-    assert planned(job, 9.0) == job.deliveries
+    job = noted(job, (attempted(delivery, PutOutcome("503"), 2.0, POLICY),), 2.0)
+    assert planned(job, 9.0) == job.output.deliveries
 
 
 def test_a_cancelled_job_has_nothing_to_be_put():

@@ -87,8 +87,8 @@ def test_what_was_told_is_told_anew_with_the_same_id():
 
 def test_a_webhook_that_was_reopened_meanwhile_is_not_settled():
     ended = job()
-    assert model.settle_webhook(ended, WEBHOOK).webhook.is_settled
-    reopened_meanwhile = model.reopen_webhook(ended)
-    assert model.settle_webhook(reopened_meanwhile, WEBHOOK) == reopened_meanwhile
-    assert model.reopen_webhook(replace(ended, webhook=None)).webhook is None
+    assert hooks.settle(ended, WEBHOOK).webhook.is_settled
+    reopened_meanwhile = hooks.reopen(ended)
+    assert hooks.settle(reopened_meanwhile, WEBHOOK) == reopened_meanwhile
+    assert hooks.reopen(replace(ended, webhook=None)).webhook is None
     assert WEBHOOK.origin == "user.example:8443"

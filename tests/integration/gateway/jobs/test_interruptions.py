@@ -1,0 +1,84 @@
+"""What ends an attempt without a part of the task in it: lines that are cut, disks that are full, gateways that end. It
+costs no attempt; an encoder that ends with the task in hand does."""
+
+import asyncio
+import contextlib
+import itertools
+
+import pytest
+
+from gateway.jobs.model import Status
+from gateway.workers.grpc import GrpcEncoder
+from gateway.workers.pool import Pool
+from servicekit.errors import ResourceExhausted, Unavailable
+from servicekit.tls import Identity
+from tests.integration.gateway.jobs.conftest import ScriptedEncoder, serving, wired
+from tests.support.relay import Relay
+
+QUICK = {"retry_seconds": 0.01, "max_retry_seconds": 0.02, "busy_seconds": 0.05}
+
+
+@contextlib.asynccontextmanager
+async def behind_a_relay(jetstream, tmp_path, certs, **retry):
+    """The parts of a gateway whose encoder is reached by a relay that can be cut."""
+    encoder = ScriptedEncoder()
+    async with serving(encoder, certs) as port, contextlib.AsyncExitStack() as stack:
+        relay = stack.enter_context(Relay(f"127.0.0.1:{port}"))
+        identity = Identity.read(certs / "gateway.crt", certs / "gateway.key", certs / "ca.crt")
+        pool = Pool(poll_seconds=0.25)
+        pool.add(GrpcEncoder(relay.address, identity.channel_credentials(), ""))
+        stack.push_async_callback(pool.close)
+        yield await wired(jetstream, tmp_path, pool, encoder, stack, retry=QUICK | retry), relay
+
+
+def cutting(relay):
+    async def step():
+        relay.cut()
+        await asyncio.sleep(60)
+
+    return step
+
+
+async def test_a_line_that_is_cut_again_and_again_fails_no_job(jetstream, tmp_path, certs):
+    async with behind_a_relay(jetstream, tmp_path, certs) as (works, relay):
+        works.encoder.script = [cutting(relay)] * 5
+        job = await works.result((await works.manager.submit(await works.caption())).id)
+    assert (job.status, job.tasks[0].attempts, works.encoder.tasks) == (Status.COMPLETED, 1, 6)
+
+
+async def test_a_task_that_ends_its_encoders_is_given_up(jetstream, tmp_path, certs):
+    boots = map(str, itertools.count())
+    async with behind_a_relay(jetstream, tmp_path, certs) as (works, relay):
+
+        async def dying():
+            works.encoder.boot_id = next(boots)
+            await cutting(relay)()
+
+        works.encoder.script = [dying] * 10
+        job = await works.result((await works.manager.submit(await works.caption())).id)
+    assert (job.status, job.failure.reason, works.encoder.tasks) == (Status.FAILED, "GIVEN_UP", 3)
+    assert "the encoder ended" in job.failure.message
+
+
+@pytest.mark.parametrize("retry", [QUICK])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        ResourceExhausted("no space is left", reason="DISK_FULL"),
+        Unavailable("the line broke", reason="CUT_OFF"),
+        Unavailable("the store is away", reason="STORAGE_UNAVAILABLE"),
+    ],
+)
+async def test_disks_and_lines_are_waited_for(works, fault):
+    works.encoder.script = [fault] * 6
+    job = await works.result((await works.manager.submit(await works.caption())).id)
+    assert (job.status, job.tasks[0].attempts, works.encoder.tasks) == (Status.COMPLETED, 1, 7)
+
+
+@pytest.mark.parametrize("retry", [QUICK | {"interrupted_seconds": 0}])
+async def test_what_does_not_pass_ends_the_wait(works):
+    works.encoder.script = [ResourceExhausted("no space is left", reason="DISK_FULL")] * 6
+    job = await works.result((await works.manager.submit(await works.caption())).id)
+    assert (job.status, job.failure.reason, works.encoder.tasks) == (Status.FAILED, "DISK_FULL", 3)
+    assert "no space is left" in job.failure.message
+    assert "Given up after 3 tries" in job.failure.message
