@@ -87,7 +87,7 @@ class AssetStore:
         return asset
 
     async def read(self, asset_id: str, offset: int = 0, length: int | None = None) -> AsyncGenerator[bytes, None]:
-        """Yield `length` bytes (or all) from `offset` on, in chunks of CHUNK_BYTES except the last one.
+        """Yield `length` bytes (or all) from `offset` on, in chunks of CHUNK_BYTES at most.
 
         A length beyond the end means up to the end. Raises NotFound, InvalidArgument (offset beyond the end) and
         DataLoss (the content is shorter than recorded).

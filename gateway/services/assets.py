@@ -84,6 +84,7 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
             if request is None:
                 return
             yield request
+            del request
 
     async def _send(self, context: Context, response: pb2.DownloadAssetResponse) -> None:
         """Send a message of a download. Raises Unavailable if the client stalls; it may resume from its offset."""
@@ -109,6 +110,7 @@ async def _receive(
         part = request.WhichOneof("part")
         if part == "chunk":
             await writer.write(request.chunk)
+            del request
         elif part == "finish":
             return await _finish(writer, header, request.finish, needs_digest=needs_digest)
         else:
