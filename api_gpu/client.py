@@ -14,6 +14,7 @@ from api_gpu.connection import Connection, credentials
 from api_gpu.destinations import Destination, Destinations
 from api_gpu.fleet import DayCosts, Fleet
 from api_gpu.jobs import Job, Jobs
+from api_gpu.keys import Keys
 from api_gpu.local.data_dir import DataDir
 from api_gpu.requests import elements, fill, from_message, local_file, stems
 from api_gpu.scenes import scenes_of
@@ -22,6 +23,7 @@ from apigpu.options import (
     CaptionOptions,
     ConcatOptions,
     Img2VidOptions,
+    ProbeOptions,
     Scene,
     Source,
     Status,
@@ -54,6 +56,8 @@ class Client:
         self._jobs = Jobs(connection)
         self._destinations = Destinations(connection)
         self._fleet = FleetServiceStub(connection.channel)
+        # For an operator: the keys of tenants.
+        self.keys = Keys(connection)
 
     @classmethod
     def connect(
@@ -165,6 +169,10 @@ class Client:
         `duration` and, for each scene, in `scenes` when it is seen.
         """
         return self._submit("story", options, scenes=scenes_of(scenes, self.asset_type))
+
+    def probe(self, file: Source, **options: Unpack[ProbeOptions]) -> Job:
+        """Queue a job that tells what a file holds: video, sound, an image or subtitles. The ended job has `media`."""
+        return self._submit("probe", options, file=file)
 
     def asset_type(self, name: str) -> str:
         """Return the media type of an asset. Raises NotFound."""

@@ -1,7 +1,7 @@
 """What may be told of a job to the webhook of its caller, and what of it has happened. Pure."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
@@ -44,17 +44,6 @@ class Occurrence(NamedTuple):
         """Names it within the job: "ended", "item-3"."""
         short = self.event.removeprefix("job.")
         return short if self.task < 0 else f"{short}-{self.task}"
-
-
-def settle(job: "Job", webhook: Webhook | None) -> "Job":
-    """Nothing is left to be told to the webhook, unless it was changed since it was this one."""
-    return replace(job, webhook=replace(webhook, is_settled=True)) if webhook and job.webhook == webhook else job
-
-
-def reopen(job: "Job") -> "Job":
-    """What was told to the webhook is to be told anew."""
-    webhook = job.webhook
-    return replace(job, webhook=replace(webhook, is_settled=False, round=webhook.round + 1)) if webhook else job
 
 
 def occurrences(job: "Job") -> Iterator[Occurrence]:

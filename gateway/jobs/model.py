@@ -72,7 +72,8 @@ class ResultFile:
 class Result:
     """A stored result: the asset, its frames, what made the video and why that ("" where it is not known), its MIME
     type (in records of before there were others "" for MP4), the further results, and its seconds (0 where they are not
-    known). A task that answers with further tasks may have no asset ("")."""
+    known). A task that answers with further tasks may have no asset (""); one whose result is a `report`, a serialized
+    apigpu.v1.MediaReport, has none."""
 
     asset: str
     frames: int
@@ -82,6 +83,7 @@ class Result:
     content_type: str = ""
     files: tuple[ResultFile, ...] = ()
     duration_seconds: float = 0.0
+    report: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,7 @@ class Task:
     content_type: str = field(default="", metadata=SPARSE)
     files: tuple[ResultFile, ...] = field(default=(), metadata=SPARSE)
     duration_seconds: float = field(default=0.0, metadata=SPARSE)
+    report: bytes = field(default=b"", metadata=SPARSE)
     # The next attempt goes to others, where there are others.
     unfit: tuple[UnfitEncoder, ...] = field(default=(), metadata=SPARSE)
     interruptions: Interruptions | None = field(default=None, metadata=SPARSE)
@@ -362,13 +365,6 @@ def fail_task(
 def cancel(job: Job, failure: Failure, now: float) -> Job:
     """A caller cancelled the job: every task that is not terminal becomes CANCELLED with `failure`."""
     return job if job.status.is_terminal else replace(_give_up(job, failure, now), cancelled=True)
-
-
-def drop_results(job: Job, indexes: Iterable[int]) -> Job:
-    """The assets of these tasks are deleted."""
-    for index in indexes:
-        job = with_task(job, index, asset="", files=())
-    return job
 
 
 def _give_up(job: Job, failure: Failure, now: float) -> Job:

@@ -114,7 +114,7 @@ def test_the_result_is_that_of_the_task_which_has_it() -> None:
     assert (job.status, job.ended_at, job.kept, names.result_name(job, 5)) == (Status.COMPLETED, 5.0, (5,), "story.mp4")
     assert [(span.id, span.start, span.end) for span in further.scenes(job, 5)][1] == ("s1", 1, 2)
     assert job.intermediates == (0, 1, 2, 3, 4)
-    assert model.drop_results(job, job.intermediates).intermediates == ()
+    assert intermediates.drop_results(job, job.intermediates).intermediates == ()
 
 
 def test_a_name_that_the_caller_gave_is_that_of_the_result() -> None:

@@ -84,7 +84,7 @@ def test_a_job_completes_with_its_last_task() -> None:
     assert found.status is Status.IN_PROGRESS
     found = done(found, 4)
     assert (found.status, found.ended_at, found.intermediates) == (Status.COMPLETED, 3.0, (0, 1, 2))
-    assert model.drop_results(found, found.intermediates).intermediates == ()
+    assert intermediates.drop_results(found, found.intermediates).intermediates == ()
 
 
 def test_one_failure_ends_the_job_and_leaves_no_result() -> None:
