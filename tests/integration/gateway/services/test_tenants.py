@@ -13,6 +13,7 @@ import httpx
 import pytest
 from google.protobuf import message_factory
 
+from apigpu.v1 import options_pb2
 from gateway.callers import ALL_SCOPES, COMMON_SCOPES, Scope, scopes_of
 from gateway.rest.routes import PUBLIC, RouteTable
 from gateway.rest.server import RestSettings, build_app
@@ -28,6 +29,7 @@ NAMELESS = {
     "operations": {"Caption", "Img2Vid", "AddAudio", "Concat", "Thumbnail", "Story", "SubmitJob"},
     "the caller's own": {"UploadAsset", "ListJobs"},
     "open to anybody": {"GetInfo", "GetHealth"},
+    "of admins": {"CreateKey", "ListKeys", "RevokeKey", "RotateKey"},
     "of the operator": {"GetFleet", "GetCosts", "GetRunpodConfig", "GetRunpodHealth"},
 }
 FLEETLESS = COMMON_SCOPES - {Scope.FLEET, Scope.READ}
@@ -77,8 +79,10 @@ def test_of_every_method_it_is_known_what_another_tenant_gets():
 
 
 def test_every_method_has_scopes_or_is_open():
-    silent = {name for name, method in METHODS.items() if scopes_of(path_of(method)) == {Scope.ADMIN}}
-    assert silent == NAMELESS["open to anybody"]
+    said = {name: method.GetOptions().Extensions[options_pb2.method].scopes for name, method in METHODS.items()}
+    assert {name for name, scopes in said.items() if not scopes} == NAMELESS["open to anybody"]
+    admins = {name for name, method in METHODS.items() if scopes_of(path_of(method)) == {Scope.ADMIN}}
+    assert admins == NAMELESS["open to anybody"] | NAMELESS["of admins"]
 
 
 def test_every_route_of_http_that_is_no_method_is_known():
@@ -195,6 +199,10 @@ async def test_what_is_the_operators_needs_a_key_with_its_scope(tmp_path):
             refused = await call(found.channel, METHODS[name], few, request)
             allowed = await call(found.channel, METHODS[name], found.two, request)
             assert (refused.code, allowed.code) == (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.OK), name
+        for name in NAMELESS["of admins"]:
+            request = message_factory.GetMessageClass(METHODS[name].input_type)()
+            refused = await call(found.channel, METHODS[name], found.two, request)
+            assert refused.code is grpc.StatusCode.PERMISSION_DENIED, name
         answer = await found.get("/jobs", few)
         assert (answer.status_code, answer.json()["details"][0]["reason"]) == (403, "SCOPE_MISSING")
         assert answer.json()["message"].startswith("ListJobs needs a key with the scope read; this one has ")
