@@ -6,6 +6,7 @@ first. Their options are in `apigpu.options`. Each call raises InvalidArgument f
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self, Unpack
 
@@ -197,9 +198,30 @@ class Client:
         """Read a job. Raises NotFound."""
         return self._jobs.get(job_id)
 
-    def jobs(self, status: Status | None = None) -> Iterator[Job]:
-        """Yield the jobs, of one `status` where it is given, the newest first; fetched in pages, as they are needed."""
-        return self._jobs.list(status)
+    def jobs(
+        self,
+        status: Status | None = None,
+        *,
+        operation: str = "",
+        metadata: Mapping[str, str] | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        tenant: str = "",
+    ) -> Iterator[Job]:
+        """Yield the jobs, the newest first; fetched in pages, as they are needed. Where they are given, only those of a
+        status, of an operation, with all of these entries of metadata, accepted `since` then and before `until`; and,
+        for a key with the scope admin, of a tenant."""
+        wanted = jobs_pb2.ListJobsRequest(
+            status=jobs_pb2.Job.Status.Value(status or "STATUS_UNSPECIFIED"),
+            operation=operation,
+            tenant=tenant,
+            metadata=[f"{name}={value}" for name, value in (metadata or {}).items()],
+        )
+        if since is not None:
+            wanted.created_after.FromDatetime(since)
+        if until is not None:
+            wanted.created_before.FromDatetime(until)
+        return self._jobs.list(wanted)
 
     def cancel(self, job_id: str) -> None:
         """Cancel a job. Raises NotFound, and FailedPrecondition when it has ended."""

@@ -255,10 +255,10 @@ class Jobs:
         """Cancel a job. Raises NotFound, and FailedPrecondition when it has ended."""
         self._connection.call(self._stub.CancelJob, jobs_pb2.CancelJobRequest(id=job_id))
 
-    def list(self, status: Status | None = None) -> Iterator[Job]:
-        """Yield the jobs, of one `status` where it is given, the newest first; fetched in pages, as they are needed."""
-        wanted = jobs_pb2.Job.Status.Value(status or "STATUS_UNSPECIFIED")
-        request = jobs_pb2.ListJobsRequest(status=wanted, page_size=PAGE_JOBS)
+    def list(self, wanted: jobs_pb2.ListJobsRequest) -> Iterator[Job]:
+        """Yield the jobs that are wanted, the newest first; fetched in pages, as they are needed."""
+        request = jobs_pb2.ListJobsRequest(page_size=PAGE_JOBS)
+        request.MergeFrom(wanted)
         while True:
             answer = self._connection.call(self._stub.ListJobs, request)
             yield from (Job.from_message(job, self) for job in answer.jobs)
