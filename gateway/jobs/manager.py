@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -76,6 +76,8 @@ class JobManager:
     check_cost: Callable[[Job], None]
     policy: JobPolicy
     check_room: Callable[[], None] = lambda: None
+    # Returns a new job with where its results go.
+    place_output: Callable[[Job, jobs_pb2.JobOutput], Awaitable[Job]] | None = None
     is_draining: bool = field(default=False, init=False)
     # Set once the gateway shuts down: every wait ends, and whoever waits for a job leaves it alone.
     closing: asyncio.Event = field(default_factory=asyncio.Event, init=False)
@@ -106,6 +108,8 @@ class JobManager:
             return made
         async with self._stored_inline(wanted) as stored:
             job = self._new_job(stored, checked)
+            if self.place_output is not None:
+                job = await self.place_output(job, said.output)
             self.check_cost(job)
             self.check_room()
             job = await (self._add(job) if key is None else self._add_once(job, key))
