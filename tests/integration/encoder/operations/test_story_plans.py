@@ -49,6 +49,44 @@ async def test_captions_are_drawn_by_the_clock_of_the_film(client: Client, tmp_p
     assert film.reasons == []
 
 
+# Each caption is pushed up by the one before it, and stays there when that is gone.
+STACKED = """[Script Info]
+ScriptType: v4.00+
+PlayResX: 160
+PlayResY: 90
+[V4+ Styles]
+Format: Name, Fontname, Fontsize, PrimaryColour, Alignment, MarginL, MarginR, MarginV, Encoding, Outline, Shadow
+Style: Default,DejaVu Sans,14,&H00FFFFFF,2,5,5,5,1,1,0
+[Events]
+Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
+Dialogue: 0,0:00:00.00,0:00:01.00,Default,,0,0,0,,First
+Dialogue: 0,0:00:00.50,0:00:02.00,Default,,0,0,0,,Second
+Dialogue: 0,0:00:01.25,0:00:02.50,Default,,0,0,0,,Third
+Dialogue: 0,0:00:01.75,0:00:03.00,Default,,0,0,0,,Fourth
+"""
+
+
+async def test_captions_that_push_each_other_stand_as_in_one_drawing(
+    client: Client, tmp_path: Path, gray: Path
+) -> None:
+    cues = tmp_path / "stacked.ass"
+    cues.write_text(STACKED)
+    # Joints while two are shown, just after one has gone, where one stands alone in its old place.
+    clip = tmp_path / "clip.mp4"
+    media.run("-loop", "1", "-i", gray, "-t", "1", "-r", "24", "-pix_fmt", "yuv420p", clip)
+    scenes = [scene(gray, duracao=0.75), scene(clip, duracao=0.5), scene(gray, duracao=0.85), scene(gray, duracao=0.9)]
+    film = await stories.film(client, tmp_path, scenes, url_srt=cues, **SIZE)
+    shown = judge.pictures(film.path, "gray")
+    whole = await stories.film(client, tmp_path / "whole", [scene(gray, duracao=3)], url_srt=cues, **SIZE)
+    expected = judge.pictures(whole.path, "gray")
+    assert len(shown) == len(expected) == 72
+    # Letters at the same places, but for what coding leaves of their edges.
+    assert max(int(((one > 140) != (other > 140)).sum()) for one, other in zip(shown, expected, strict=True)) < 30
+    # Were they pushed at all?
+    second = [np.flatnonzero(expected[number].max(axis=1) > 160) for number in (20, 26)]
+    assert second[1].min() == second[0].min() < 60
+
+
 async def test_captions_of_words_alone(client: Client, tmp_path: Path, gray: Path) -> None:
     said = [("Hello", 0.5, 0.8), ("there.", 0.8, 1.0), ("Again.", 2.0, 2.5)]
     words = [caption_style_pb2.CaptionWord(text=text, start=start, end=end) for text, start, end in said]
