@@ -32,9 +32,8 @@ class CostGuard:
     check_seconds: float
 
     def check(self, job: Job) -> None:
-        """Raise FailedPrecondition (COST_LIMIT) for a job that is expected to cost more than it may: what it has cost so
-        far, and the tasks that are left. Encoders of one's own cost nothing: where one answers, a job may wait for it.
-        """
+        """Raise FailedPrecondition (COST_LIMIT) for a job that is expected to cost more than it may: what it has cost,
+        and the tasks that are left. Encoders of one's own cost nothing: where one answers, a job may wait for it."""
         max_usd = operation.budget(video_pb2.Operation.FromString(job.request))
         if max_usd is None or any(member.ready and not member.is_rented for member in self.pool.members):
             return

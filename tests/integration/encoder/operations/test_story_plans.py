@@ -185,6 +185,29 @@ async def test_options_of_music_that_is_not_there(client: Client, tmp_path: Path
     assert [warning.reason for warning in plan.warnings] == ["NO_ORIGINAL_AUDIO"]
 
 
+async def test_options_that_change_nothing_are_told(client: Client, tmp_path: Path, gray: Path) -> None:
+    left = public_pb2.Transition.DIRECTION_LEFT
+    scenes = [
+        scene(gray, duracao=1, transition={**CROSSFADE, "direction": left}),
+        scene(gray, duracao=1, transition={"kind": public_pb2.TRANSITION_KIND_CUT, "seconds": 1}),
+        scene(gray, duracao=1, transition=CROSSFADE),
+    ]
+    plan = await stories.plan(
+        client, scenes, transition=CROSSFADE, narration_gain=3, soundtrack={"fade_out": 1, "loudness": -14}, **SIZE
+    )
+    told = [(warning.reason, warning.metadata["fields"]) for warning in plan.warnings]
+    names = ["scenes[0].transition.direction", "scenes[1].transition.seconds", "scenes[2].transition, transition"]
+    names += ["narration_gain", "soundtrack.fade_out, soundtrack.loudness"]
+    assert told == [("OPTION_IGNORED", name) for name in names]
+    cut = {"kind": public_pb2.TRANSITION_KIND_CUT}
+    slide = {"kind": public_pb2.TRANSITION_KIND_SLIDE, "direction": left}
+    scenes = [scene(gray, duracao=2, transition=slide), scene(gray, duracao=2), scene(gray, duracao=2, transition=cut)]
+    assert not (await stories.plan(client, scenes, transition=CROSSFADE, **SIZE)).warnings
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stories.plan(client, scenes, soundtrack={"mix": True}, **SIZE)
+    assert list(faults(caught)) == ["soundtrack.mix"]
+
+
 async def test_a_plan_of_500_scenes_is_small(client: Client, tmp_path: Path, gray: Path) -> None:
     voice = media.tone(tmp_path / "voice.wav", 1)
     scenes = [scene(gray, url_audio=voice, motion={"pan": 1}, transition=CROSSFADE)] * 500
