@@ -13,6 +13,7 @@ from api_gpu.assets import Asset, OnBytes, Transfers, check_readable
 from api_gpu.connection import Connection, credentials
 from api_gpu.fleet import DayCosts, Fleet
 from api_gpu.jobs import Job, Jobs
+from api_gpu.keys import Keys
 from api_gpu.local.data_dir import DataDir
 from api_gpu.requests import elements, fill, from_message, local_file, stems
 from api_gpu.scenes import scenes_of
@@ -21,6 +22,7 @@ from apigpu.options import (
     CaptionOptions,
     ConcatOptions,
     Img2VidOptions,
+    ProbeOptions,
     Scene,
     Source,
     Status,
@@ -52,6 +54,8 @@ class Client:
         self._transfers = Transfers(connection)
         self._jobs = Jobs(connection)
         self._fleet = FleetServiceStub(connection.channel)
+        # For an operator: the keys of tenants.
+        self.keys = Keys(connection)
 
     @classmethod
     def connect(
@@ -150,6 +154,10 @@ class Client:
         `duration` and, for each scene, in `scenes` when it is seen.
         """
         return self._submit("story", options, scenes=scenes_of(scenes, self.asset_type))
+
+    def probe(self, file: Source, **options: Unpack[ProbeOptions]) -> Job:
+        """Queue a job that tells what a file holds: video, sound, an image or subtitles. The ended job has `media`."""
+        return self._submit("probe", options, file=file)
 
     def asset_type(self, name: str) -> str:
         """Return the media type of an asset. Raises NotFound."""

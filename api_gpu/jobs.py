@@ -11,7 +11,7 @@ from datetime import datetime
 from api_gpu.connection import PAUSE_SECONDS, RECONNECT_SECONDS, Connection
 from api_gpu.requests import from_message, to_datetime
 from apigpu.options import Status
-from apigpu.v1 import jobs_pb2, video_pb2
+from apigpu.v1 import jobs_pb2, probe_pb2, video_pb2
 from apigpu.v1.jobs_pb2_grpc import JobServiceStub
 from servicekit.errors import Cancelled, DeadlineExceeded, Internal, ServiceError, Unavailable, from_code
 
@@ -42,7 +42,7 @@ class Clip:
     """The video of one image of a batch, or of a step of a chain: either `asset` and `video_url`, or `error`.
 
     `warnings` list how it deviates from the request; `codec` encoded it, for `codec_reason`. `duration` (seconds, else
-    None) and `scenes` are those of a story."""
+    None) and `scenes` are those of a story, and `media` is what a probe tells of a file."""
 
     id: str
     asset: str
@@ -53,6 +53,7 @@ class Clip:
     codec_reason: str = ""
     duration: float | None = None
     scenes: tuple[SceneSpan, ...] = ()
+    media: probe_pb2.MediaReport | None = None
 
     @classmethod
     def from_message(cls, message: video_pb2.Video) -> Clip:
@@ -66,6 +67,7 @@ class Clip:
             codec_reason=message.encoding.reason,
             duration=message.duration if message.HasField("duration") else None,
             scenes=tuple(from_message(SceneSpan, span) for span in message.scenes),
+            media=message.media if message.HasField("media") else None,
         )
 
 
@@ -122,7 +124,8 @@ class Job:
     """A job as it stood when it was read. `asset` and `video_url` are those of the result, "" before the end and for a
     batch, which has `clips`, and so are `warnings`, `codec` and `codec_reason`; `error` says why it did not complete.
     A result that is an image has `image_url` in place of `video_url`. `files` are all results, the first one first;
-    there are none where a video is all. `duration` (seconds, else None) and `scenes` are those of a story.
+    there are none where a video is all. `duration` (seconds, else None) and `scenes` are those of a story, and
+    `media` is what a probe tells of a file: apigpu.v1.MediaReport, whose `HasField` says what is known.
     `cost_usd` is what it cost so far, None where nothing was rented for it; `metadata` what was noted on it. Times are
     UTC."""
 
@@ -149,6 +152,7 @@ class Job:
     metadata: dict[str, str]
     duration: float | None
     scenes: tuple[SceneSpan, ...]
+    media: probe_pb2.MediaReport | None
     service: Jobs = field(repr=False, compare=False)
 
     @classmethod
@@ -177,6 +181,7 @@ class Job:
             metadata=dict(message.metadata),
             duration=output.duration if output.HasField("duration") else None,
             scenes=tuple(from_message(SceneSpan, span) for span in output.scenes),
+            media=output.media if output.HasField("media") else None,
             service=service,
         )
 

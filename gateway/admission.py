@@ -5,7 +5,7 @@ All of them stand once for gRPC and once for the JSON proxy. None of these can b
 
 from dataclasses import dataclass
 
-from gateway.auth import caller_key
+from gateway.callers import caller
 from servicekit.addresses import client_network, peer_address
 from servicekit.admission import CallClass, Classify, open_class
 from servicekit.concurrency import ConcurrencyLimit
@@ -61,7 +61,7 @@ def call_classes(max_calls: int) -> Classify:
     grpc_door, json_door = CallClasses.of(max_calls), CallClasses.of(max_calls)
 
     def classify(method: str, context: Context) -> tuple[CallClass, str]:
-        peer, key = context.peer(), caller_key.get()
+        peer, key = context.peer(), caller.get().key_id
         door = json_door if peer.startswith("unix:") else grpc_door
         return door.find(method, key), key or client_network(peer_address(peer))
 

@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 import structlog
 
-from apigpu.v1 import assets_pb2_grpc, fleet_pb2_grpc, jobs_pb2_grpc, system_pb2_grpc
+from apigpu.v1 import assets_pb2_grpc, fleet_pb2_grpc, jobs_pb2_grpc, keys_pb2_grpc, system_pb2_grpc
 from externalscaler import externalscaler_pb2_grpc
 from gateway.admission import call_classes
 from gateway.assets.transfers import TransferSlots
@@ -24,6 +24,7 @@ from gateway.services.assets import AssetService
 from gateway.services.fleet import FleetService
 from gateway.services.jobs import JobService
 from gateway.services.keda import KedaScaler
+from gateway.services.keys import KeyService
 from gateway.services.system import SystemService
 from gateway.services.video import VideoService
 from servicekit.admission import admission
@@ -65,7 +66,7 @@ class Gateway:
         """Start everything, the servers last. Raises ConfigError."""
         tls = _server_tls(settings, stack)
         components = await Components.open(settings, stack)
-        keys = ApiKeys(settings.api_keys)
+        keys = ApiKeys(settings.api_keys, admin_keys=settings.admin_keys, ring=components.ring)
         service, local = _grpc_service(components, keys, tls)
         _listen(service, components, tls.credentials())
         await service.start()
@@ -136,6 +137,7 @@ def _grpc_service(components: Components, keys: ApiKeys, tls: ServerTls) -> tupl
         assets_pb2_grpc.add_AssetServiceServicer_to_server(assets, server)
         system_pb2_grpc.add_SystemServiceServicer_to_server(system, server)
         fleet_pb2_grpc.add_FleetServiceServicer_to_server(FleetService(fleet), server)
+        keys_pb2_grpc.add_KeyServiceServicer_to_server(KeyService(components.ring), server)
     externalscaler_pb2_grpc.add_ExternalScalerServicer_to_server(KedaScaler(jobs), service.probes)
     service.reflect([public.full_name for public in PUBLIC])
     return service, local

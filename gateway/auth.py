@@ -4,6 +4,7 @@ A right key always passes: whoever shares an address with somebody who guesses i
 hopeless is the length of the keys; the pauses keep it cheap for us, and the log tells of it.
 """
 
+import functools
 import hashlib
 import hmac
 import math
@@ -11,10 +12,11 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from contextvars import ContextVar
 
 import structlog
 
+from gateway.callers import ALL_SCOPES, COMMON_SCOPES, NOBODY, Caller, caller
+from gateway.keys.ring import KeyRing, Names
 from gateway.ratelimit import KeyRateLimit
 from servicekit.addresses import client_network, peer_address
 from servicekit.backoff import Backoff, Cooldowns
@@ -40,39 +42,55 @@ FORGET_SECONDS = 900.0
 MAX_NETWORKS = 10_000
 
 
-# Within a call: the digest that names its caller's key; "" in open methods.
-caller_key: ContextVar[str] = ContextVar("caller_key", default="")
-
-
 class ApiKeys:
     """The valid keys of this gateway, and the networks that tried others."""
 
     def __init__(
-        self, keys: Sequence[str], clock: Callable[[], float] = time.monotonic, max_networks: int = MAX_NETWORKS
+        self,
+        keys: Sequence[str],
+        clock: Callable[[], float] = time.monotonic,
+        max_networks: int = MAX_NETWORKS,
+        *,
+        admin_keys: Sequence[str] = (),
+        ring: KeyRing | None = None,
     ) -> None:
-        """Accept `keys`. Of more than `max_networks` that tried others, the one that did so first is forgotten."""
-        self._digests = [_digest(key) for key in keys]
+        """Accept `keys`, of the tenant "default", `admin_keys`, which may do all, and those of the `ring`. Of more than
+        `max_networks` that tried others, the one that did so first is forgotten."""
+        self._ring = ring
+        self._known = {
+            _digest(key): Caller(key_id=_digest(key).hex()[:8], scopes=scopes)
+            for some, scopes in ((keys, COMMON_SCOPES), (admin_keys, ALL_SCOPES))
+            for key in some
+        }
         self._clock = clock
         self._pauses = Cooldowns(PAUSES, FREE_WRONG_KEYS, FORGET_SECONDS, max_networks)
 
-    def authenticate(self, method: str, metadata: Mapping[str, str]) -> str:
-        """Return a short digest that names the call's key ("" for open methods). Raises Unauthenticated."""
+    def authenticate(self, method: str, metadata: Mapping[str, str], names: Names = frozenset) -> Caller:
+        """Return who calls (NOBODY for open methods); `names` are those of the client's certificate. Raises
+        Unauthenticated, and PermissionDenied for a key that may not call the method."""
         key = require_key(method, metadata)
         if not key:
-            return ""
+            return NOBODY
+        found = self._find(key, names)
+        found.check(method)
+        return found
+
+    def _find(self, key: str, names: Names) -> Caller:
         digest = _digest(key)
         # Every key is compared, so that the time reveals nothing.
-        if not any([hmac.compare_digest(digest, valid) for valid in self._digests]):  # noqa: C419
+        found = [known for valid, known in self._known.items() if hmac.compare_digest(digest, valid)]
+        made = self._ring.find(key, names) if self._ring is not None else None
+        if not found and made is None:
             raise Unauthenticated("The API key is not known here.", reason=WRONG_KEY)
-        return digest.hex()[:8]
+        return found[0] if found else made or NOBODY
 
-    def admit(self, method: str, metadata: Mapping[str, str], network: str) -> str:
+    def admit(self, method: str, metadata: Mapping[str, str], network: str, names: Names = frozenset) -> Caller:
         """Authenticate a call from a network, as `authenticate` does; a wrong key counts against the network.
 
-        Raises Unauthenticated, and ResourceExhausted for a wrong key while the network has to wait.
+        Raises Unauthenticated, PermissionDenied, and ResourceExhausted for a wrong key while the network has to wait.
         """
         try:
-            return self.authenticate(method, metadata)
+            return self.authenticate(method, metadata, names)
         except Unauthenticated as error:
             if error.reason == WRONG_KEY:
                 self._count(method, network)
@@ -103,6 +121,14 @@ def require_key(method: str, metadata: Mapping[str, str]) -> str:
     return key
 
 
+def certificate_names(context: Context) -> frozenset[str]:
+    """Return the names in the certificate of a call's client: of its subject, and the alternative ones; none without
+    a certificate."""
+    found = context.auth_context()
+    named = (*found.get("x509_common_name", ()), *found.get("x509_subject_alternative_name", ()))
+    return frozenset(name.decode(errors="replace") for name in named)
+
+
 def _digest(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
 
@@ -112,13 +138,13 @@ def authentication(keys: ApiKeys, limit: KeyRateLimit) -> AroundCall:
 
     @asynccontextmanager
     async def around(method: str, context: Context) -> AsyncIterator[None]:
-        peer = context.peer()
+        peer, names = context.peer(), functools.partial(certificate_names, context)
         if peer.startswith("unix:"):  # a call of the JSON proxy, which has admitted it already
-            key = keys.authenticate(method, metadata(context))
+            found = keys.authenticate(method, metadata(context), names)
         else:
-            key = keys.admit(method, metadata(context), client_network(peer_address(peer)))
-        limit.take(key)
-        caller_key.set(key)
+            found = keys.admit(method, metadata(context), client_network(peer_address(peer)), names)
+        limit.take(found.key_id)
+        caller.set(found)
         yield
 
     return AroundCall(around)

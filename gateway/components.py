@@ -28,7 +28,8 @@ from gateway.jobs.progress import ProgressBus, TaskProgress
 from gateway.jobs.queue import TaskQueue
 from gateway.jobs.setup import start_jobs
 from gateway.jobs.store import JobStore
-from gateway.kept_secrets import link_secret, webhook_secrets
+from gateway.kept_secrets import key_pepper, link_secret, webhook_secrets
+from gateway.keys.ring import KeyRing
 from gateway.rest.protojson.encode import dumps, to_json
 from gateway.services.presenters import Presenter
 from gateway.services.webhooks import payload
@@ -72,6 +73,7 @@ class Components:
     dispatcher: Dispatcher
     presenter: Presenter
     webhooks: WebhookLog
+    ring: KeyRing
 
     @classmethod
     async def open(cls, settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> "Components":
@@ -110,6 +112,8 @@ class Components:
         compose = functools.partial(compose_webhook, presenter)
         bucket, signing = await jetstream.key_value("webhooks"), webhook_secrets(settings)
         webhooks = start_webhooks(store, bucket, progress, sources.fetcher, signing, compose, stack)
+        ring = await KeyRing.open(await jetstream.key_value("keys"), key_pepper(settings))
+        stack.push_async_callback(ring.records.stop)
         return cls(
             settings,
             jetstream,
@@ -127,6 +131,7 @@ class Components:
             dispatcher,
             presenter,
             webhooks,
+            ring,
         )
 
 
@@ -159,6 +164,7 @@ def _policy(settings: GatewaySettings) -> JobPolicy:
     return JobPolicy(
         max_task_seconds=settings.max_task_seconds,
         max_attempts=settings.task_attempts,
+        interrupted_seconds=settings.task_retry_seconds,
         max_items=settings.max_batch_items,
     )
 

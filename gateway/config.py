@@ -30,6 +30,8 @@ class GatewaySettings(FleetSettings):
     health_port: Port = 50053
     public_url: str = ""
     x_api_key: SecretStr
+    admin_api_key: SecretStr = SecretStr("")
+    key_pepper: SecretStr = SecretStr("")
     data_dir: Path = Path(".api-gpu")
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -89,7 +91,7 @@ class GatewaySettings(FleetSettings):
             raise ValueError("give one key, or several with commas between them; no empty ones")
         return value
 
-    @field_validator("link_secret")
+    @field_validator("link_secret", "admin_api_key", "key_pepper")
     @classmethod
     def _check_secret(cls, value: SecretStr) -> SecretStr:
         if 0 < len(value.get_secret_value()) < 16:
@@ -114,6 +116,10 @@ class GatewaySettings(FleetSettings):
     @property
     def api_keys(self) -> tuple[str, ...]:
         return tuple(key.strip() for key in self.x_api_key.get_secret_value().split(","))
+
+    @property
+    def admin_keys(self) -> tuple[str, ...]:
+        return split_secrets(self.admin_api_key)
 
     @property
     def webhook_secrets(self) -> tuple[str, ...]:

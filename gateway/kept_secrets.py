@@ -14,6 +14,13 @@ def link_secret(settings: GatewaySettings) -> bytes:
     return given or kept_secret(settings.data_dir / "link.key", lambda: secrets.token_bytes(32))
 
 
+def key_pepper(settings: GatewaySettings) -> bytes:
+    """Return the secret without which nobody can tell a key by what is stored of it: KEY_PEPPER, or one kept in
+    DATA_DIR."""
+    given = settings.key_pepper.get_secret_value().encode()
+    return given or kept_secret(settings.data_dir / "keys.pepper", lambda: secrets.token_bytes(32))
+
+
 def webhook_secrets(settings: GatewaySettings) -> tuple[str, ...]:
     """Return the secrets that sign calls of webhooks: WEBHOOK_SECRET, or one kept in DATA_DIR."""
     return settings.webhook_secrets or (kept_secret(settings.data_dir / "webhook.key", new_secret).decode(),)

@@ -114,5 +114,6 @@ async def rechunk(source: AsyncIterator[bytes], size: int = CHUNK_BYTES) -> Asyn
         for start in range(0, full_bytes, size):
             yield joined[start : start + size]
         pending, pending_bytes = [joined[full_bytes:]], pending_bytes - full_bytes
+        del joined  # which would be held while the next bytes come
     if pending_bytes:
         yield b"".join(pending)

@@ -1,15 +1,23 @@
 """Card: a graphics card as the worker describes it. Imports nothing, as the worker must start fast and fork."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 SizeLimits = tuple[tuple[int, int], tuple[int, int]]
 """Smallest and largest size of a picture, each as (width, height)."""
 
 
 @dataclass(frozen=True)
+class Abilities:
+    """What a card can do in a format: the most B-frames between two others, and whether it looks ahead."""
+
+    b_frames: int
+    looks_ahead: bool
+
+
+@dataclass(frozen=True)
 class Card:
     """A graphics card: the formats that it makes, why it cannot be used ("" when it can), the open sessions, and
-    whether it decodes inputs too; why not, where it is set to."""
+    whether it decodes inputs too; why not, where it is set to; and what it can do in each format."""
 
     name: str
     formats: dict[str, SizeLimits]
@@ -17,6 +25,7 @@ class Card:
     sessions: int = 0
     decodes: bool = False
     decode_fault: str = ""
+    abilities: dict[str, Abilities] = field(default_factory=dict)
 
     def size_error(self, form: str, width: int, height: int) -> str:
         """Return why it cannot make pictures of this size; "" when it can."""

@@ -58,16 +58,14 @@ def _check_pieces(pieces: Sequence[Source], counts: Sequence[int]) -> VideoStrea
         if video.frames != count or not packets.is_copyable(piece, info, video):
             raise _unfit(piece, f"it has {video.frames} frames where {count} were planned")
         if found != expected:
-            raise _unfit(piece, "it was encoded by other settings than the first one")
+            raise _unfit(piece, "it was encoded otherwise than the first one")
     assert first is not None
     return first
 
 
 def _unfit(piece: Source, why: str) -> FailedPrecondition:
-    text = (
-        f"{piece.field}: {why}, so that the pieces of the film do not fit together; give all encoders one CODEC, and "
-    )
-    text += "one preset and quality, and submit the story again."
+    text = f"{piece.field}: {why}, so that the pieces of the film do not fit together; give all encoders one version "
+    text += "of api-gpu, of FFmpeg and of the card's driver, and submit the story again."
     return FailedPrecondition(text, reason="PIECES_DIFFER")
 
 

@@ -2,14 +2,13 @@
 video that is to be joined with the others by copying."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
 import ffmpeg
 
 from apigpu.encoder.v1 import story_pb2
-from encoder.codecs.base import PRESETS, X264, Codec
 from encoder.ffmpeg import filters
 from encoder.ffmpeg.command import SQUARE, FfmpegRun, FilteredFrames
 from encoder.ffmpeg.process import Generate, PipedFrames
@@ -18,7 +17,7 @@ from encoder.kenburns.sampling import StillFrames
 from encoder.kenburns.turns import StillTurns
 from encoder.media import packets, probe
 from encoder.media.info import HD, Size, bad_input
-from encoder.operations import img2vid, story_captions
+from encoder.operations import img2vid, story_captions, story_codec
 from encoder.operations.deviations import cut_off_notes, gather, loss_notes, video_notes
 from encoder.operations.plan import Plan, PlanContext
 from encoder.operations.still_levels import StillView, prepare
@@ -30,7 +29,6 @@ from servicekit.errors import InvalidArgument
 NEXT = "next-"
 # Times of MP4 in steps of less than a tenth of a millisecond.
 MIN_TIMESCALE = 10_000
-MAX_CRF = 51
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ def plan(part: story_pb2.ScenePart, context: PlanContext) -> Plan:
         steady=own.still is not None and (following is None or following.still is not None),
         weighted=not part.only_stills,
     )
-    codec = _codec(part, context.codec)
+    codec = story_codec.read(part, context.codec)
     output = context.output((), {"f": "mp4", "video_track_timescale": timescale(rate)})
     return Plan(
         runs=(*own.runs, *(following.runs if following else ()), codec.make_run(frames, output)),
@@ -90,15 +88,6 @@ def film_rate(film: story_pb2.Film) -> Fraction:
 def timescale(rate: Fraction) -> str:
     """Return the clock of an MP4 in which every frame has its exact time, Hz."""
     return str(rate.numerator * -(-MIN_TIMESCALE // rate.numerator))
-
-
-def _codec(part: story_pb2.ScenePart, codec: Codec) -> Codec:
-    """Return the codec as the encoder that planned the story has it set."""
-    if not isinstance(codec, X264) or not part.x264_preset:
-        return codec
-    if part.x264_preset not in PRESETS or part.x264_crf > MAX_CRF:
-        raise InvalidArgument("The part of the story has settings of x264 that cannot be.", reason="BAD_PART")
-    return replace(codec, preset=part.x264_preset, crf=part.x264_crf)
 
 
 def _open(

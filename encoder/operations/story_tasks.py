@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from apigpu.encoder.v1 import encoder_pb2
 from apigpu.encoder.v1 import story_pb2 as parts_pb2
 from apigpu.v1 import story_pb2, video_pb2
-from encoder.codecs.base import X264, Codec
-from encoder.operations import story_captions, story_join
+from encoder.codecs.base import Codec
+from encoder.operations import story_captions, story_codec, story_join
 from encoder.operations.story_reading import StoryReading
 from encoder.story.timeline import Timeline
 
@@ -69,8 +69,7 @@ class TaskWriter:
             allow_partial=self.request.allow_partial,
             only_stills=not any(scene.is_video for scene in self.reading.scenes),
         )
-        if isinstance(self.codec, X264):
-            part.x264_preset, part.x264_crf = self.codec.preset, self.codec.crf
+        story_codec.write(self.codec, part)
         if transition_frames := self.timeline.transition_frames(number):
             part.transition.CopyFrom(self.transitions[number])
             part.transition_frames = transition_frames

@@ -8,7 +8,7 @@ from pathlib import Path
 from apigpu.v1.motion_pb2 import Motion
 from encoder.codecs.base import Codec
 from encoder.codecs.nvenc.codec import Nvenc, SessionFrames
-from encoder.codecs.nvenc.request import RawVideo
+from encoder.codecs.nvenc.request import EncodeRequest, RawVideo
 from encoder.ffmpeg.command import FfmpegRun
 from encoder.ffmpeg.errors import CUT_OFF, IMAGE_DAMAGE
 from encoder.ffmpeg.process import PipedFrames
@@ -21,6 +21,7 @@ MAX_FRAME_PIXELS = 3840 * 2160
 # Sides are rounded.
 MAX_STILL_PIXELS = MAX_STORED_PIXELS * 21 // 20
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+SOME_SIZE = (256, 144)
 SIGNS = {False: CUT_OFF, True: IMAGE_DAMAGE}
 
 
@@ -54,15 +55,16 @@ def to_data(run: FfmpegRun) -> RunData:
 
 
 def from_data(data: RunData, codec: Codec, folder: Path) -> FfmpegRun:
-    """Return the run of a task in `folder`. What a session may do is the codec's affair, and so is the card that
-    decodes, whatever the data says. Raises BadReply."""
+    """Return the run of a task in `folder`. Whether a session waits for another is the codec's affair, and so is the
+    card that decodes, whatever the data says. Raises BadReply."""
     run = FfmpegRun(_checked(data.arguments), data.fields, "" if data.allows_partial else SIGNS[data.is_image])
     frames = _frames_from_data(data.frames, folder) if data.frames is not None else None
     if data.request is None:
         return replace(run, stdin=PipedFrames(frames)) if frames is not None else run
     if not isinstance(codec, Nvenc):
         raise BadReply("the codec has no sessions")
-    request = replace(data.request, parameters=codec.worker.parameters, wait=codec.waits)
+    request = replace(data.request, wait=codec.waits)
+    _check_session(request)
     if data.source is not None:
         signs = "" if data.source.allows_partial else CUT_OFF
         fed = data.source.frames
@@ -72,6 +74,13 @@ def from_data(data: RunData, codec: Codec, folder: Path) -> FfmpegRun:
     if not isinstance(frames, StillFrames) or request.raw is None or not _is_of(request.raw, frames.clip):
         raise BadReply("a session has no frames")
     return replace(run, stdin=SessionFrames(codec, request, frames))
+
+
+def _check_session(request: EncodeRequest) -> None:
+    try:
+        request.parameters.words(*SOME_SIZE, request.rate, gpu=0)
+    except ValueError as error:
+        raise BadReply("a session has parameters that cannot be") from error
 
 
 def _checked(arguments: tuple[str, ...]) -> tuple[str, ...]:

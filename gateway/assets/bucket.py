@@ -19,6 +19,7 @@ import structlog
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
+from gateway.assets.read_budget import ReadBudget
 from servicekit.chunks import CHUNK_BYTES
 from servicekit.config import ConfigError
 from servicekit.disk import FULL, DiskFloor
@@ -56,13 +57,18 @@ def object_store_errors(what: str, *, may_be_missing: bool) -> Iterator[None]:
 
 def _translate(what: str, error: Exception, may_be_missing: bool) -> ServiceError:
     if may_be_missing and isinstance(error, FileNotFoundError):
-        return NotFound(f"{what} does not exist, or does no longer; upload the file again.", reason="ASSET_NOT_FOUND")
+        return missing_object(what)
     # The texts name paths and hosts of the service: they are for its log alone.
     log.error("asset store failed", file=what, error=str(error).partition("\n")[0], type=type(error).__name__)
     if _errno(error) in FULL:
         return storage_floor(Path()).refusal()
     text = "The store for files cannot be used at present; try again later. The log of the gateway says why."
     return Unavailable(text, reason="STORAGE_UNAVAILABLE")
+
+
+def missing_object(what: str) -> NotFound:
+    """Return the error of a file that is not there, or not for the caller: one does not tell them apart."""
+    return NotFound(f"{what} does not exist, or does no longer; upload the file again.", reason="ASSET_NOT_FOUND")
 
 
 def _errno(error: Exception) -> int:
@@ -83,7 +89,7 @@ class TransferSizes:
 
 # On a disk parts only wait for each other; in a cloud each request costs tens of milliseconds, and S3 takes at most
 # 10,000 parts of at least 5 MiB.
-LOCAL = TransferSizes(read_bytes=2 * CHUNK_BYTES, part_bytes=4 * CHUNK_BYTES, concurrent_parts=1)
+LOCAL = TransferSizes(read_bytes=2 * CHUNK_BYTES, part_bytes=2 * CHUNK_BYTES, concurrent_parts=1)
 CLOUD = TransferSizes(read_bytes=16 * CHUNK_BYTES, part_bytes=16 * CHUNK_BYTES, concurrent_parts=3)
 
 
@@ -98,6 +104,7 @@ class Bucket:
         self._folder = None if location.startswith(CLOUDS) else Path(location.removeprefix("file://")).expanduser()
         self._sizes = CLOUD if self._folder is None else LOCAL
         self._store = _connect(location, self._folder)
+        self._budget = ReadBudget()
 
     def disk_floor(self, min_free_bytes: int | None) -> DiskFloor | None:
         """Return the floor of the disk beneath a folder; None for a cloud."""
@@ -127,28 +134,30 @@ class Bucket:
         )
 
     async def read(self, path: str, start: int, end: int) -> AsyncGenerator[bytes, None]:
-        """Yield bytes `start` to `end` in chunks of CHUNK_BYTES, except the last one; read one window ahead.
+        """Yield bytes `start` to `end` in chunks of CHUNK_BYTES at most; read one window ahead.
 
         Raises DataLoss when the object ends before `end`.
         """
         # Whole ranges, not obstore's stream: that took 5 s of processor time a GiB on a local disk, these take 0.5.
-        window_bytes = self._sizes.read_bytes
         if start >= end:
             return
-        ahead = self._range(path, start, min(start + window_bytes, end))
-        try:
-            for position in range(start, end, window_bytes):
-                with object_store_errors(path, may_be_missing=True):
-                    window = memoryview(await ahead)
-                if len(window) != min(window_bytes, end - position):
-                    text = f"{path} ends before its recorded size; upload the file again."
-                    raise DataLoss(text, reason="ASSET_DAMAGED")
-                if position + window_bytes < end:
-                    ahead = self._range(path, position + window_bytes, min(position + 2 * window_bytes, end))
-                for offset in range(0, len(window), CHUNK_BYTES):
-                    yield bytes(window[offset : offset + CHUNK_BYTES])
-        finally:
-            await cancel_and_wait(ahead)
+        with self._budget.share(self._sizes.read_bytes) as share:
+            position, stop = start, min(start + share.window_bytes(), end)
+            ahead = self._range(path, position, stop)
+            try:
+                while position < end:
+                    with object_store_errors(path, may_be_missing=True):
+                        window = memoryview(await ahead)
+                    if len(window) != stop - position:
+                        text = f"{path} ends before its recorded size; upload the file again."
+                        raise DataLoss(text, reason="ASSET_DAMAGED")
+                    position, stop = stop, min(stop + share.window_bytes(), end)
+                    if position < end:
+                        ahead = self._range(path, position, stop)
+                    for offset in range(0, len(window), CHUNK_BYTES):
+                        yield bytes(window[offset : offset + CHUNK_BYTES])
+            finally:
+                await cancel_and_wait(ahead)
 
     def _range(self, path: str, start: int, end: int) -> "asyncio.Future[Bytes]":
         return asyncio.ensure_future(obstore.get_range_async(self._store, path, start=start, end=end))

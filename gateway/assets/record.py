@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
+from gateway.callers import DEFAULT_TENANT
 from servicekit import codec, media_types
 from servicekit.errors import DataLoss, InvalidArgument
 from servicekit.text import normalize
@@ -25,7 +26,7 @@ VIDEO_SUFFIX = media_types.suffix_of("video/mp4")
 @dataclass(frozen=True)
 class StoredAsset:
     """A file in the store: `sha256` is lower-case hexadecimal, times are UTC; `charset` is the encoding of a text that
-    its owner named."""
+    its owner named; `tenant` is whose it is."""
 
     id: str
     filename: str
@@ -35,6 +36,7 @@ class StoredAsset:
     created_at: datetime
     expires_at: datetime
     charset: str = field(default="", metadata=codec.SPARSE)
+    tenant: str = field(default=DEFAULT_TENANT, metadata=codec.SPARSE)
 
     @property
     def name(self) -> str:

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from gateway.assets.bucket import Bucket, object_store_errors
+from gateway.assets.bucket import Bucket, missing_object, object_store_errors
 from gateway.assets.record import ID, PREFIX, StoredAsset, clean_filename, new_id
 from gateway.assets.record import content_type as media_type
+from gateway.callers import DEFAULT_TENANT
 from servicekit.chunks import Checksum
 from servicekit.codec import to_json
 from servicekit.errors import DataLoss, InvalidArgument, NotFound, ResourceExhausted, ServiceError
@@ -52,9 +53,15 @@ class AssetStore:
 
     @asynccontextmanager
     async def create(
-        self, filename: str, content_type: str = "", asset_id: str = "", *, is_result: bool = False
+        self,
+        filename: str,
+        content_type: str = "",
+        asset_id: str = "",
+        *,
+        is_result: bool = False,
+        tenant: str = DEFAULT_TENANT,
     ) -> AsyncIterator["AssetWriter"]:
-        """Open a writer of a new file; without a commit the file is discarded at the end of the block.
+        """Open a writer of a new file of a tenant; without a commit the file is discarded at the end of the block.
 
         `filename` is cleaned of folders and control characters; without `content_type` its suffix decides the type.
         `asset_id`, from `new_id`, is for callers that need the id before the file exists. A result may take half of the
@@ -62,22 +69,25 @@ class AssetStore:
         """
         name = clean_filename(filename)
         share = RESULT_FLOOR_SHARE if is_result else 1.0
-        writer = AssetWriter(self, asset_id or new_id(), name, media_type(name, content_type), share)
+        writer = AssetWriter(self, asset_id or new_id(), name, media_type(name, content_type), share, tenant=tenant)
         try:
             yield writer
         finally:
             await writer.discard()
 
-    async def describe(self, asset_id: str) -> StoredAsset:
-        """Return the file's record. Raises NotFound (also once it has expired) and DataLoss (the record is damaged)."""
+    async def describe(self, asset_id: str, tenant: str | None = None) -> StoredAsset:
+        """Return the record of a tenant's file (None: whoever's). Raises NotFound (also once it has expired, and for
+        one of another tenant) and DataLoss (the record is damaged)."""
         asset = await self._record(asset_id)
+        if tenant not in (None, asset.tenant):
+            raise missing_object(asset.name)
         if asset.is_expired():
             text = f"{asset.name} expired at {asset.expires_at:%Y-%m-%d %H:%M:%S} UTC; upload the file again."
             raise NotFound(text, reason="ASSET_EXPIRED")
         return asset
 
     async def read(self, asset_id: str, offset: int = 0, length: int | None = None) -> AsyncGenerator[bytes, None]:
-        """Yield `length` bytes (or all) from `offset` on, in chunks of CHUNK_BYTES except the last one.
+        """Yield `length` bytes (or all) from `offset` on, in chunks of CHUNK_BYTES at most.
 
         A length beyond the end means up to the end. Raises NotFound, InvalidArgument (offset beyond the end) and
         DataLoss (the content is shorter than recorded).
@@ -94,15 +104,16 @@ class AssetStore:
             async for chunk in chunks:
                 yield chunk
 
-    async def signed_url(self, asset_id: str, seconds: float) -> str | None:
-        """Return a link by which the bucket itself serves the file; None for a bucket that cannot. Raises NotFound."""
-        await self.describe(asset_id)
+    async def signed_url(self, asset_id: str, seconds: float, tenant: str | None = None) -> str | None:
+        """Return a link by which the bucket itself serves a tenant's file; None for a bucket that cannot. Raises
+        NotFound."""
+        await self.describe(asset_id, tenant)
         return await self.bucket.signed_url(PREFIX + asset_id, seconds)
 
-    async def delete(self, asset_id: str) -> None:
-        """Delete the file. Raises NotFound."""
+    async def delete(self, asset_id: str, tenant: str | None = None) -> None:
+        """Delete a tenant's file (None: whoever's). Raises NotFound."""
         with contextlib.suppress(DataLoss):  # a damaged record is a reason to delete, not to refuse
-            await self.describe(asset_id)
+            await self.describe(asset_id, tenant)
         await self.remove(asset_id)
 
     async def remove(self, asset_id: str) -> None:
@@ -164,6 +175,7 @@ class AssetWriter:
     content_type: str
     floor_share: float = 1.0
     charset: str = ""
+    tenant: str = DEFAULT_TENANT
     checksum: Checksum = field(default_factory=Checksum)
     _committing: asyncio.Task[StoredAsset] | None = None
     _is_committed: bool = False
@@ -221,6 +233,7 @@ class AssetWriter:
             created_at=now,
             expires_at=now + self.store.retention,
             charset=self.charset,
+            tenant=self.tenant,
         )
         await self.store.bucket.put(record_path(self.id), to_json(asset))
         return asset

@@ -72,3 +72,4 @@ class Transfer:
                 return
             self.count(size_bytes(part))
             yield part
+            del part  # which would be held while the client sends the next one

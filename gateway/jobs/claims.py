@@ -9,6 +9,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 
+from gateway.callers import DEFAULT_TENANT
 from gateway.jetstream.keyvalue import KeyValue
 from servicekit.codec import from_json, to_json
 from servicekit.errors import Aborted, AlreadyExists, InvalidArgument
@@ -27,25 +28,28 @@ class Claim:
 
 @dataclass(frozen=True)
 class IdempotencyKey:
-    """A key as its caller chose it, together with its request."""
+    """A key as its caller chose it, together with its request; each tenant has keys of its own."""
 
     key: str
     digest: str
+    tenant: str
 
     @classmethod
-    def of(cls, key: str, request: bytes) -> "IdempotencyKey | None":
+    def of(cls, key: str, request: bytes, tenant: str = DEFAULT_TENANT) -> "IdempotencyKey | None":
         """Return the key of a request; None without one. Raises InvalidArgument for what is none."""
         if not key:
             return None
         if not KEY.fullmatch(key):
             text = "give 1 to 255 printable ASCII characters without blanks, another for each request: a random UUID."
             raise InvalidArgument.field(FIELD, text)
-        return cls(key, hashlib.sha256(request).hexdigest())
+        return cls(key, hashlib.sha256(request).hexdigest(), tenant)
 
     @property
     def name(self) -> str:
         """The name under which the claim is stored."""
-        return hashlib.sha256(self.key.encode()).hexdigest()
+        # No key has a blank in it; claims of before there were tenants have their names still.
+        scoped = self.key if self.tenant == DEFAULT_TENANT else f"{self.tenant} {self.key}"
+        return hashlib.sha256(scoped.encode()).hexdigest()
 
 
 @dataclass(frozen=True)

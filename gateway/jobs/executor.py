@@ -88,7 +88,7 @@ class TaskExecutor:
 
     async def _encode(self, attempt: Attempt, work: EncodeJob, encoder: Encoder) -> "MadeResult":
         """Return what the encoder made, its result stored."""
-        async with TaskResults.open(self.assets, work.filename, work.max_files) as results:
+        async with TaskResults.open(self.assets, work.filename, work.max_files, work.tenant) as results:
             try:
                 # No limit until it has started: an encoder has limits of its own for the wait.
                 async with asyncio.timeout(None) as limit:
@@ -133,22 +133,22 @@ class TaskExecutor:
         task, filename = job.tasks[ref.index], names.result_name(job, ref.index)
         if task.planner is not None:
             part, found = further.part(job, ref.index)
-            inputs = [self._input(source, fields) for source, fields in found]
-            return EncodeJob(ref.key, None, inputs, filename, part=part, codec=task.needs_codec)
+            inputs = [self._input(job, source, fields) for source, fields in found]
+            return EncodeJob(ref.key, None, inputs, filename, part=part, codec=task.needs_codec, tenant=job.tenant)
         wanted = graph.task_operation(job, ref.index)
         if not operation.is_known(wanted):
             raise EncoderBusy(f"Job {job.id} is of an operation that only a gateway of a later version knows.")
         _, message = operation.kind(wanted)
         outlines = frozenset[str]() if task.whole_inputs else frozenset(operation.outlines(message))
         inputs = [
-            self._input(source, fields, is_outline=outlines.issuperset(fields))
+            self._input(job, source, fields, is_outline=outlines.issuperset(fields))
             for source, fields in operation.distinct_inputs(message)
         ]
-        return EncodeJob(ref.key, wanted, inputs, filename, operation.rules(message).files)
+        return EncodeJob(ref.key, wanted, inputs, filename, operation.rules(message).files, tenant=job.tenant)
 
-    def _input(self, source: str, fields: Sequence[str], *, is_outline: bool = False) -> Input:
+    def _input(self, job: Job, source: str, fields: Sequence[str], *, is_outline: bool = False) -> Input:
         opened = self.sources.open_outline if is_outline else self.sources.open
-        return Input(fields[0], source, functools.partial(opened, source), tuple(fields[1:]), is_outline)
+        return Input(fields[0], source, functools.partial(opened, source, job.tenant), tuple(fields[1:]), is_outline)
 
     async def _commit(self, ref: TaskRef, encoder: Encoder, made: "MadeResult") -> None:
         """Record the result, or delete it. Must not be cancelled half-way: a record that was written while nobody

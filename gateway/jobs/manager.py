@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import structlog
 
 from apigpu.v1 import jobs_pb2, video_pb2
+from gateway.callers import caller
 from gateway.jobs import checks, graph, model, operation, options
 from gateway.jobs.claims import IdempotencyKey
 from gateway.jobs.model import Failure, Job, Status
@@ -60,8 +61,8 @@ def check_wait(seconds: float) -> None:
 
 @dataclass(eq=False)
 class JobManager:
-    """The jobs of all gateways. `check_cost` raises for one that is expected to cost more than it may,
-    `check_room` while the store has no room for new jobs.
+    """The jobs of all gateways; for a caller those of its tenant. `check_cost` raises for one that is expected to cost
+    more than it may, `check_room` while the store has no room for new jobs.
 
     Errors: InvalidArgument (the operation is wrong), NotFound (no such job), FailedPrecondition (it has ended),
     Unavailable (the store does not answer, or the gateway shuts down).
@@ -95,7 +96,7 @@ class JobManager:
         `base_url` is scheme and host of links as the caller knows them, for calls of a webhook.
         """
         request = wanted.SerializeToString(deterministic=True) + said.SerializeToString(deterministic=True)
-        key = IdempotencyKey.of(idempotency_key, request)
+        key = IdempotencyKey.of(idempotency_key, request, caller.get().tenant)
         checks.check(wanted, self.policy.max_items)
         wanted = operation.inline_texts(wanted)
         self._check_sources(wanted)
@@ -122,6 +123,7 @@ class JobManager:
             graph=graph.is_graph(wanted),
             webhook=checked.webhook,
             metadata=checked.metadata,
+            tenant=caller.get().tenant,
         )
 
     async def _made_before(self, key: IdempotencyKey) -> Job | None:
@@ -207,7 +209,7 @@ class JobManager:
         async with contextlib.AsyncExitStack() as undo:
             for text, path in paths.items():
                 with _naming(path):
-                    asset = await self.sources.store(text)
+                    asset = await self.sources.store(text, caller.get().tenant)
                 undo.push_async_callback(self.sources.assets.remove, asset.id)
                 names[text] = asset.name
             stored = video_pb2.Operation()
@@ -224,7 +226,7 @@ class JobManager:
                 reason="BAD_FIELD",
                 fields={"page_size": "range"},
             )
-        return await self.store.page(status, size or DEFAULT_PAGE, token)
+        return await self.store.page(status, size or DEFAULT_PAGE, token, caller.get().sight)
 
     async def cancel(self, job_id: str) -> Job:
         """Cancel a job that has not ended; return it."""
@@ -234,6 +236,7 @@ class JobManager:
                 raise FailedPrecondition(f"Job is already {job.status.value.lower()}", reason="CANCEL_REFUSED")
             return model.cancel(job, CANCELLED, time.time())
 
+        await self.store.visible(job_id)
         job = await self.store.update(job_id, step)
         log.info("job cancelled", job=job_id)
         return job
@@ -253,7 +256,7 @@ class JobManager:
                 pass  # answered with what there is
             finally:
                 self.waits -= 1
-        return await self.store.get(job_id)
+        return await self.store.visible(job_id)
 
     async def wait(self, job_id: str) -> Job:
         """Wait until the job has ended; return it. Raise Unavailable if the gateway shuts down before."""
@@ -285,7 +288,7 @@ class JobManager:
                 )
 
     async def _latest(self, job_id: str) -> Job:
-        return await self.store.latest(job_id, REREAD_CHECKS * self.policy.recheck_seconds)
+        return await self.store.visible(job_id, REREAD_CHECKS * self.policy.recheck_seconds)
 
     async def changed(self, changed: asyncio.Event) -> None:
         """Wait for the event or for the shutdown, `recheck_seconds` at most."""

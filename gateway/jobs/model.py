@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any
 
+from gateway.callers import DEFAULT_TENANT
 from gateway.fleet.billing import UsageInterval
 from gateway.jobs.hooks import Webhook
 from servicekit.codec import SPARSE, STORED
@@ -70,7 +71,8 @@ class ResultFile:
 class Result:
     """A stored result: the asset, its frames, what made the video and why that ("" where it is not known), its MIME
     type (in records of before there were others "" for MP4), the further results, and its seconds (0 where they are not
-    known). A task that answers with further tasks may have no asset ("")."""
+    known). A task that answers with further tasks may have no asset (""); one whose result is a `report`, a serialized
+    apigpu.v1.MediaReport, has none."""
 
     asset: str
     frames: int
@@ -80,6 +82,7 @@ class Result:
     content_type: str = ""
     files: tuple[ResultFile, ...] = ()
     duration_seconds: float = 0.0
+    report: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,7 @@ class Task:
     content_type: str = field(default="", metadata=SPARSE)
     files: tuple[ResultFile, ...] = field(default=(), metadata=SPARSE)
     duration_seconds: float = field(default=0.0, metadata=SPARSE)
+    report: bytes = field(default=b"", metadata=SPARSE)
     # The next attempt goes to others, where there are others.
     unfit: tuple[UnfitEncoder, ...] = field(default=(), metadata=SPARSE)
     interruptions: Interruptions | None = field(default=None, metadata=SPARSE)
@@ -176,9 +180,10 @@ class Job:
     graph: bool = field(default=False, metadata=SPARSE)
     # Name of the claim of its idempotency key, which is dropped with it.
     claim: str = field(default="", metadata=SPARSE)
-    # Who is told of it; and what its caller noted on it, by name.
+    # Who is told of it; what its caller noted on it, by name; and whose it is.
     webhook: Webhook | None = field(default=None, metadata=SPARSE)
     metadata: tuple[tuple[str, str], ...] = field(default=(), metadata=SPARSE)
+    tenant: str = field(default=DEFAULT_TENANT, metadata=SPARSE)
 
     @property
     def status(self) -> Status:
@@ -262,8 +267,7 @@ def _milliseconds(start: float, end: float) -> int:
 
 
 ID = re.compile("[0-9a-f]{32}")
-# Of gRPC.
-CANCELLED_CODE = 1
+CANCELLED_CODE = 1  # of gRPC
 
 
 def new_id(now: float) -> str:
@@ -350,17 +354,6 @@ def fail_task(
 def cancel(job: Job, failure: Failure, now: float) -> Job:
     """A caller cancelled the job: every task that is not terminal becomes CANCELLED with `failure`."""
     return job if job.status.is_terminal else replace(_give_up(job, failure, now), cancelled=True)
-
-
-def settle_webhook(job: Job, webhook: Webhook | None) -> Job:
-    """Nothing is left to be told to the webhook, unless it was changed since it was this one."""
-    return replace(job, webhook=replace(webhook, is_settled=True)) if webhook and job.webhook == webhook else job
-
-
-def reopen_webhook(job: Job) -> Job:
-    """What was told to the webhook is to be told anew."""
-    webhook = job.webhook
-    return replace(job, webhook=replace(webhook, is_settled=False, round=webhook.round + 1)) if webhook else job
 
 
 def drop_results(job: Job, indexes: Iterable[int]) -> Job:

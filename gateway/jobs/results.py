@@ -14,6 +14,7 @@ from servicekit.errors import DataLoss, ServiceError
 from servicekit.tasks import run_to_completion
 
 MAX_FILENAME_BYTES = 100
+MAX_REPORT_BYTES = 64 * 1024
 
 
 @dataclass(eq=False)
@@ -23,16 +24,17 @@ class TaskResults:
     assets: AssetStore
     filename: str
     max_files: int
+    tenant: str
     _stack: contextlib.AsyncExitStack
     _writers: list[AssetWriter] = field(default_factory=list, init=False)
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def open(cls, assets: AssetStore, filename: str, max_files: int) -> AsyncIterator[Self]:
-        """Begin the first result, a `filename` should it be an MP4; `max_files` further ones may come. Leaving the
-        block without a commit leaves nothing behind."""
+    async def open(cls, assets: AssetStore, filename: str, max_files: int, tenant: str) -> AsyncIterator[Self]:
+        """Begin the first result, a `filename` should it be an MP4; `max_files` further ones may come. They are the
+        tenant's. Leaving the block without a commit leaves nothing behind."""
         async with contextlib.AsyncExitStack() as stack:
-            results = cls(assets, filename, max_files, stack)
+            results = cls(assets, filename, max_files, tenant, stack)
             await results._begin(filename)
             yield results
 
@@ -47,10 +49,12 @@ class TaskResults:
         await self._begin(checked_filename(name), content_type)
 
     async def commit(self, summary: encoder_pb2.Summary) -> model.Result:
-        """Make assets of all results, if there are any beside further tasks. Raises DataLoss when they are not what the
-        summary says; none is kept then."""
+        """Make assets of all results, if there are any beside further tasks or a report. Raises DataLoss when they are
+        not what the summary says; none is kept then."""
         if len(summary.files) != len(self._writers) - 1:
             raise DataLoss("The results are not those that the encoder's summary names.", reason="FILES_MISMATCH")
+        if summary.media.ByteSize() > MAX_REPORT_BYTES:
+            raise DataLoss("The encoder's report is larger than one can be.", reason="REPORT_TOO_LARGE")
         if is_without_result(summary) and not self._writers[0].checksum.size_bytes:
             return stored_result(summary, "", ())
         name = name_for_type(self.filename, summary.content_type)
@@ -66,7 +70,7 @@ class TaskResults:
         return stored_result(summary, ids[0], ids[1:])
 
     async def _begin(self, filename: str, content_type: str = "") -> None:
-        writing = self.assets.create(filename, content_type, is_result=True)
+        writing = self.assets.create(filename, content_type, is_result=True, tenant=self.tenant)
         self._writers.append(await self._stack.enter_async_context(writing))
 
 
@@ -80,6 +84,7 @@ def stored_result(summary: encoder_pb2.Summary, asset_id: str, file_ids: Sequenc
         frames=summary.frames,
         duration_seconds=round(summary.duration_seconds, 6),
         codec=summary.codec,
+        report=summary.media.SerializeToString(),
         codec_reason=summary.codec_reason,
         warnings=tuple(model.ResultWarning(w.reason, w.message, dict(w.metadata)) for w in summary.warnings),
         content_type=summary.content_type,

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
+from gateway.callers import DEFAULT_TENANT, caller
 from gateway.cluster.duty import Unsettled
 from gateway.jetstream.keyvalue import KeyValue
 from gateway.jetstream.records import Records, UnreadableRecord
@@ -20,7 +21,7 @@ from servicekit.errors import InvalidArgument, NotFound
 class IndexEntry(NamedTuple):
     """Status of a job, how many of its tasks wait for an encoder, by operation, and how many run; whether it is a
     graph, and has results that are to be deleted; by index of the task, the encoders that failed it by a fault of their
-    own, and the codec that it must be made with."""
+    own, and the codec that it must be made with; and whose it is."""
 
     status: Status
     waiting: Mapping[str, int]
@@ -29,6 +30,7 @@ class IndexEntry(NamedTuple):
     has_intermediates: bool = False
     unfit: Mapping[int, tuple[UnfitEncoder, ...]] = {}
     codecs: Mapping[int, str] = {}
+    tenant: str = DEFAULT_TENANT
 
     @classmethod
     def of(cls, job: Job) -> "IndexEntry":
@@ -38,7 +40,7 @@ class IndexEntry(NamedTuple):
         unfit = {index: task.unfit for index, task in enumerate(job.tasks) if task.unfit}
         codecs = {index: task.needs_codec for index, task in enumerate(job.tasks) if task.needs_codec}
         running = job.count(Status.IN_PROGRESS)
-        return cls(job.status, waiting, running, job.graph, bool(job.intermediates), unfit, codecs)
+        return cls(job.status, waiting, running, job.graph, bool(job.intermediates), unfit, codecs, job.tenant)
 
 
 NOTHING = IndexEntry(Status.CANCELLED, {}, 0)
@@ -85,10 +87,17 @@ class JobIndex:
             was_waiting = before.status is Status.IN_QUEUE
             self.followers.moved(job_id, left_queue=was_waiting and now.status is not Status.IN_QUEUE)
 
-    def ids(self, is_wanted: Callable[[Status], bool], before: str = "") -> list[str]:
-        """Return the ids of jobs by their status, the oldest first, of those before the id `before` ("": of all)."""
+    def ids(self, is_wanted: Callable[[Status], bool], before: str = "", tenant: str | None = None) -> list[str]:
+        """Return the ids of jobs by their status, the oldest first, of those before the id `before` ("": of all), of a
+        tenant (None: of all)."""
         end = bisect_left(self._ids, before) if before else len(self._ids)
-        return [job_id for job_id in self._ids[:end] if is_wanted(self._known[job_id].status)]
+        known = ((job_id, self._known[job_id]) for job_id in self._ids[:end])
+        return [job_id for job_id, entry in known if is_wanted(entry.status) and tenant in (None, entry.tenant)]
+
+    def tenant(self, job_id: str) -> str | None:
+        """Return whose a job is; None for one that is not known, or not yet."""
+        entry = self._known.get(job_id)
+        return entry.tenant if entry is not None else None
 
     def with_intermediates(self) -> list[str]:
         """Return the ids of ended jobs with results that are to be deleted."""
@@ -137,6 +146,8 @@ def _set(ids: list[str], job_id: str, wanted: bool) -> None:
         del ids[at]
 
 
+# An id that no job has.
+NO_ID = "0" * 32
 # What a task's result, or the text of its failure, may add to a record.
 GROWTH_BYTES = 1024
 
@@ -183,10 +194,24 @@ class JobStore(Records[Job]):
         # Ids come from callers; what is no id may be no valid key either.
         return await super()._read(key) if model.ID.fullmatch(key) else None
 
-    async def page(self, status: Status | None, size: int, before: str) -> tuple[list[Job], str]:
-        """Return jobs before the id `before` ("" for all), newest first, and the id to go on from ("" at the end)."""
+    async def visible(self, key: str, max_age_seconds: float | None = None) -> Job:
+        """Return a job that the caller of the call in progress may see, as `get` does, or as `latest`. Raise NotFound
+        for another, in the time that it takes for one that there is not."""
+        found = self.index.tenant(key)
+        if found is not None and not caller.get().may_see(found):
+            await self.get(NO_ID)
+        job = await (self.get(key) if max_age_seconds is None else self.latest(key, max_age_seconds))
+        if not caller.get().may_see(job.tenant):
+            raise self.not_found(key)
+        return job
+
+    async def page(
+        self, status: Status | None, size: int, before: str, tenant: str | None = None
+    ) -> tuple[list[Job], str]:
+        """Return jobs of a tenant (None: of all) before the id `before` ("" for all), newest first, and the id to go on
+        from ("" at the end)."""
         jobs: list[Job] = []
-        for job_id in reversed(self.index.ids(lambda found: status in (None, found), before)):
+        for job_id in reversed(self.index.ids(lambda found: status in (None, found), before, tenant)):
             if len(jobs) == size:
                 return jobs, jobs[-1].id
             with contextlib.suppress(NotFound, UnreadableRecord):

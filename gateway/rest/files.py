@@ -101,6 +101,7 @@ class SignedFiles:
                 first = await anext(chunks)  # before the response starts, so that an error has a status of its own
                 await start_response(send, status, headers.items())
                 await transfer.send(send_body(send, first, self.stall_seconds), len(first))
+                del first
                 async for data in chunks:
                     await transfer.send(send_body(send, data, self.stall_seconds), len(data))
         await end_response(send)

@@ -183,7 +183,10 @@ async def send_file(
 
 async def _chunks(call: Call, message: Any, field: str) -> AsyncIterator[bytes]:
     while message is not grpc.aio.EOF:
-        yield getattr(message, field)
+        data = getattr(message, field)
+        del message  # which would be held while the client takes the bytes
+        yield data
+        del data
         message = await call.read()
 
 
@@ -301,5 +304,6 @@ async def _send_parts(call: UploadCall, request: RoutedRequest, body: UploadBody
         async for data in rechunk(body.chunks):
             await call.write(make(**{field: data}))
             size_bytes += len(data)
+            del data  # which would be held while the client sends the next bytes
         await call.write(body.finish(make, size_bytes))
         await call.done_writing()

@@ -83,7 +83,7 @@ class WorkerInputs:
         ticket, number = await self.links.ticket(scope), scope["path_params"]["number"]
         field, name = ticket.inputs[number]  # the signature covers the number
         sources = self.links.sources
-        opened = sources.open_outline(name) if number in ticket.outlines else sources.open(name)
+        opened = (sources.open_outline if number in ticket.outlines else sources.open)(name, ticket.tenant)
         async with self.links.transfers.acquire(ticket.id) as transfer:
             await while_connected(receive, self._send(field, opened, send, transfer))
 
@@ -132,7 +132,8 @@ class WorkerResult:
         asset_id, filename, content_type = _target(scope, ticket, headers)
         if await self._is_stored(asset_id, size_bytes, sha256):
             return
-        async with self.links.assets.create(filename, content_type, asset_id, is_result=True) as writer:
+        creating = self.links.assets.create(filename, content_type, asset_id, is_result=True, tenant=ticket.tenant)
+        async with creating as writer:
             writer.check_size(size_bytes)
             async for data in rechunk(transfer.receive(receive_body(receive, IDLE_SECONDS), len)):
                 await writer.write(data)

@@ -10,7 +10,7 @@ from apigpu.v1 import assets_pb2_grpc
 from gateway.assets.record import parse_name
 from gateway.assets.store import AssetStore, AssetWriter, StoredAsset
 from gateway.assets.transfers import TransferSlots
-from gateway.auth import caller_key
+from gateway.callers import caller
 from gateway.services.presenters import Presenter, proxy_metadata
 from servicekit import media_types
 from servicekit.chunks import ACCEPTED
@@ -35,10 +35,10 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
     stall_seconds: float = STALL_SECONDS
 
     async def UploadAsset(self, request_iterator: Requests, context: Context) -> pb2.UploadAssetResponse:
-        async with self.transfers.acquire(caller_key.get()) as transfer:
+        async with self.transfers.acquire(caller.get().key_id) as transfer:
             parts = transfer.receive(self._parts(request_iterator), lambda request: len(request.chunk))
             header = await _header(parts)
-            async with self.assets.create(header.filename) as writer:
+            async with self.assets.create(header.filename, tenant=caller.get().tenant) as writer:
                 writer.check_size(header.size_bytes)
                 writer.charset = media_types.known_name(header.charset)
                 await context.send_initial_metadata(((ACCEPTED, "1"),))
@@ -49,8 +49,8 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
     async def DownloadAsset(  # type: ignore[override]  # this form of a handler notices a stall
         self, request: pb2.DownloadAssetRequest, context: Context
     ) -> None:
-        async with self.transfers.acquire(caller_key.get()) as transfer:
-            asset = await self.assets.describe(parse_name(request.name))
+        async with self.transfers.acquire(caller.get().key_id) as transfer:
+            asset = await self.assets.describe(parse_name(request.name), caller.get().sight)
             if not 0 <= request.offset <= asset.size_bytes:
                 raise InvalidArgument(
                     f"offset is {request.offset} and must be from 0 to {asset.size_bytes}.",
@@ -65,11 +65,11 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
                     await transfer.send(self._send(context, pb2.DownloadAssetResponse(chunk=data)), len(data))
 
     async def GetAsset(self, request: pb2.GetAssetRequest, context: Context) -> pb2.GetAssetResponse:
-        asset = await self.assets.describe(parse_name(request.name))
+        asset = await self.assets.describe(parse_name(request.name), caller.get().sight)
         return pb2.GetAssetResponse(asset=self.presenter.to(context).asset(asset))
 
     async def DeleteAsset(self, request: pb2.DeleteAssetRequest, context: Context) -> pb2.DeleteAssetResponse:
-        await self.assets.delete(parse_name(request.name))
+        await self.assets.delete(parse_name(request.name), caller.get().sight)
         return pb2.DeleteAssetResponse()
 
     async def _parts(self, requests: Requests) -> Requests:
@@ -84,6 +84,7 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
             if request is None:
                 return
             yield request
+            del request
 
     async def _send(self, context: Context, response: pb2.DownloadAssetResponse) -> None:
         """Send a message of a download. Raises Unavailable if the client stalls; it may resume from its offset."""
@@ -109,6 +110,7 @@ async def _receive(
         part = request.WhichOneof("part")
         if part == "chunk":
             await writer.write(request.chunk)
+            del request
         elif part == "finish":
             return await _finish(writer, header, request.finish, needs_digest=needs_digest)
         else:

@@ -77,7 +77,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         place = EventId.parse(request.last_event_id, request.id)
         watch = JobWatch(self.jobs, self.presenter.to(context), self.fleet, set(place.items))
         if place.is_end:
-            await self.jobs.store.get(request.id)
+            await self.jobs.store.visible(request.id)
             return
         async for event in watch.events(request.id):
             told = pb2.WatchJobResponse(event_id=str(watch.place(request.id, event)))
@@ -99,7 +99,7 @@ class JobWatch:
 
     async def events(self, job_id: str) -> AsyncIterator[pb2.WatchJobResponse]:
         """Yield the events until the job has ended. Raises NotFound, Unavailable."""
-        await self.jobs.store.get(job_id)  # what is no id must not become a topic
+        await self.jobs.store.visible(job_id)  # what is no id must not become a topic
         with self.jobs.store.index.followers.following(job_id, place=True) as changed:
 
             def on_progress(index: int, progress: TaskProgress) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from apigpu.v1 import assets_pb2, jobs_pb2, video_pb2
+from apigpu.v1 import assets_pb2, jobs_pb2, probe_pb2, video_pb2
 from gateway.assets.links import LinkSigner
 from gateway.assets.record import parse_name
 from gateway.assets.store import StoredAsset
+from gateway.callers import DEFAULT_TENANT
 from gateway.fleet.billing import Cost, UsageInterval
 from gateway.jobs import further, model, names, operation
 from gateway.jobs.model import Failure, Job, Status
@@ -98,6 +99,7 @@ class Presenter:
             processed=job.count(Status.COMPLETED),
             cost=self.cost(job, now),
             metadata=dict(job.metadata),
+            tenant="" if job.tenant == DEFAULT_TENANT else job.tenant,
         )
 
     def page(self, jobs: Sequence[Job], next_token: str) -> jobs_pb2.ListJobsResponse:
@@ -172,6 +174,8 @@ class Presenter:
     def _first_link(self, job: Job) -> dict[str, str]:
         """Return the link to the first result, by the field for its media type: "video_url", "image_url"."""
         index = job.kept[0]
+        if not job.tasks[index].asset:
+            return {}
         kind = (job.tasks[index].content_type or model.MP4).partition("/")[0]
         return {f"{kind}_url": self._url(job, index)}
 
@@ -180,7 +184,8 @@ class Presenter:
         warnings, encoded = further.result_warnings(job, index), further.encoded_task(job, index)
         encoding = video_pb2.Encoding(codec=encoded.codec, reason=encoded.codec_reason) if encoded.codec else None
         return {
-            "asset": job.tasks[index].asset,
+            "asset": job.tasks[index].asset or None,
+            "media": _report(job.tasks[index]),
             "warnings": [video_pb2.Warning(reason=w.reason, message=w.message, metadata=w.metadata) for w in warnings],
             "encoding": encoding,
             "files": [
@@ -201,6 +206,10 @@ class Presenter:
 
     def _link(self, asset: str, filename: str) -> str:
         return self.base_url + self.links.sign_file(parse_name(asset), filename)
+
+
+def _report(task: model.Task) -> probe_pb2.MediaReport | None:
+    return probe_pb2.MediaReport.FromString(task.report) if task.report else None
 
 
 def _scenes(job: Job, index: int) -> dict[str, Any]:

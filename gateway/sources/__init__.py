@@ -37,26 +37,30 @@ class Sources:
         else:
             urls.parse(source)
 
-    async def store(self, source: str) -> StoredAsset:
-        """Store what a data: URI holds, as an upload is stored. Raises InvalidArgument, and what AssetStore raises."""
+    async def store(self, source: str, tenant: str) -> StoredAsset:
+        """Store what a data: URI holds, as an upload of a tenant is stored. Raises InvalidArgument, and what AssetStore
+        raises."""
         file = await asyncio.to_thread(inline.parse, source)
-        async with self.assets.create(file.filename, file.content_type) as writer:
+        async with self.assets.create(file.filename, file.content_type, tenant=tenant) as writer:
             writer.charset = file.charset
             writer.check_size(len(file.data))
             for start in range(0, len(file.data), CHUNK_BYTES):
                 await writer.write(file.data[start : start + CHUNK_BYTES])
             return await writer.commit()
 
-    def open(self, source: str) -> AbstractAsyncContextManager[Source]:
-        """Open the source. Raises what Fetcher.open and AssetStore.read raise, InvalidArgument for other forms,
-        PermissionDenied for a link of ours that has expired."""
+    def open(self, source: str, tenant: str) -> AbstractAsyncContextManager[Source]:
+        """Open the source for a tenant: an asset must be its own, a link opens for whoever has it. Raises what
+        Fetcher.open and AssetStore.read raise, InvalidArgument for other forms, PermissionDenied for a link of ours
+        that has expired."""
         asset_id = self.asset_id(source)
-        return self._open_asset(asset_id) if asset_id else self.fetcher.open(source)
+        if asset_id is None:
+            return self.fetcher.open(source)
+        return self._open_asset(asset_id, tenant if source.startswith(PREFIX) else None)
 
     @asynccontextmanager
-    async def open_outline(self, source: str) -> AsyncIterator[Source]:
+    async def open_outline(self, source: str, tenant: str) -> AsyncIterator[Source]:
         """Open the source, as `open` does; of a large one an outline, where there is a way to read its end alone."""
-        async with self.open(source) as whole, contextlib.AsyncExitStack() as stack:
+        async with self.open(source, tenant) as whole, contextlib.AsyncExitStack() as stack:
             yield await outlined(whole, stack)
 
     def asset_id(self, source: str) -> str | None:
@@ -69,8 +73,8 @@ class Sources:
         return self.links.asset_id(url.path, url.query.decode("ascii"))
 
     @asynccontextmanager
-    async def _open_asset(self, asset_id: str) -> AsyncIterator[Source]:
-        asset = await self.assets.describe(asset_id)
+    async def _open_asset(self, asset_id: str, tenant: str | None) -> AsyncIterator[Source]:
+        asset = await self.assets.describe(asset_id, tenant)
 
         @asynccontextmanager
         async def tail(start: int) -> AsyncIterator[Chunks]:

@@ -11,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from apigpu.encoder.v1 import encoder_pb2
 from apigpu.v1 import video_pb2
+from gateway.callers import DEFAULT_TENANT
 from gateway.sources import Source
 from servicekit.errors import InvalidArgument, ServiceError, Unavailable
 
@@ -63,6 +64,8 @@ class EncodeJob:
     max_files: int = 0
     part: bytes = b""
     codec: str = ""
+    # Whose inputs it may open, and whose its results are.
+    tenant: str = DEFAULT_TENANT
 
     def message(self) -> encoder_pb2.Task:
         """Return the task as encoders are sent it."""
@@ -150,8 +153,8 @@ class ResumableEncoder(Encoder, Protocol):
 
 
 def is_without_result(summary: encoder_pb2.Summary) -> bool:
-    """Return True for the summary of a task that answers with further tasks, and has no result of its own."""
-    return bool(summary.further) and not summary.size_bytes
+    """Return True for the summary of a task that answers with further tasks or a report, and has no file of its own."""
+    return (bool(summary.further) or summary.HasField("media")) and not summary.size_bytes
 
 
 def shown_name(field: str) -> str:

@@ -13,6 +13,7 @@ from apigpu.encoder.v1 import encoder_pb2
 from gateway.assets.links import LinkSigner
 from gateway.assets.record import PREFIX, new_id, parse_name
 from gateway.assets.store import AssetStore
+from gateway.callers import DEFAULT_TENANT
 from gateway.jetstream.keyvalue import KeyValue
 from gateway.jetstream.records import Records
 from gateway.workers.base import EncodeJob, Input, InputFailed, about
@@ -36,6 +37,8 @@ class AttemptTicket:
     max_files: int = 0
     # Of the inputs, by number, those that may be outlines.
     outlines: tuple[int, ...] = field(default=(), metadata=SPARSE)
+    # Whose inputs its links open, and whose its results are.
+    tenant: str = field(default=DEFAULT_TENANT, metadata=SPARSE)
 
     def file_id(self, number: int) -> str:
         """Return the asset id of the further result `number`, from 0: as hard to guess as `asset_id`."""
@@ -52,7 +55,15 @@ class AttemptTicket:
         """Make a ticket for the next attempt of the task."""
         inputs = tuple((entry.field, entry.source) for entry in job.inputs)
         outlines = tuple(number for number, entry in enumerate(job.inputs) if entry.is_outline)
-        return cls(new_id(), new_id(), job.filename, inputs, max_files=job.max_files, outlines=outlines)
+        return cls(
+            new_id(),
+            new_id(),
+            job.filename,
+            inputs,
+            max_files=job.max_files,
+            outlines=outlines,
+            tenant=job.tenant,
+        )
 
 
 class Tickets(Records[AttemptTicket]):
@@ -116,7 +127,7 @@ class TaskLinks:
         direct = None
         if entry.source.startswith(PREFIX) and not entry.is_outline:
             try:
-                direct = await self.assets.signed_url(parse_name(entry.source), self.seconds)
+                direct = await self.assets.signed_url(parse_name(entry.source), self.seconds, ticket.tenant)
             except ServiceError as error:
                 raise InputFailed(about(entry.field, error)) from error
         return direct or self._url(f"/tasks/{key}/{ticket.id}/inputs/{number}")

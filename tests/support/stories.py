@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -59,15 +60,18 @@ async def plan(client: Client, scenes: Sequence[Mapping[str, Any]], **options: A
     return done.summary
 
 
-async def film(client: Client, folder: Path, scenes: Sequence[Mapping[str, Any]], **options: Any) -> Film:
-    """Make a story, its tasks one after the other."""
+async def film(
+    client: Client, folder: Path, scenes: Sequence[Mapping[str, Any]], others: Sequence[Client] = (), **options: Any
+) -> Film:
+    """Make a story, its tasks one after the other; where there are `others` its encoders take turns, from the one on
+    that plans."""
     request, files = request_of(scenes, **options)
     planned = await client.encode(video_pb2.Operation(story=request), files)
     assert planned.summary is not None
     folder.mkdir(exist_ok=True)
     made = Film(folder / "film.mp4", planned.summary)
     results: list[Path] = []
-    for number, task in enumerate(planned.summary.further):
+    for number, (task, worker) in enumerate(zip(planned.summary.further, cycle((client, *others)), strict=False)):
         inputs: dict[str, Path | bytes] = {}
         for one in task.inputs:
             match one.WhichOneof("source"):
@@ -78,7 +82,7 @@ async def film(client: Client, folder: Path, scenes: Sequence[Mapping[str, Any]]
                 case _:
                     inputs[one.field] = results[one.task]
         path = made.path if task.is_result else folder / f"result{number}.mp4"
-        summary = await client.result(path, encoder_pb2.Task(id=task.item, part=task.part, codec=task.codec), inputs)
+        summary = await worker.result(path, encoder_pb2.Task(id=task.item, part=task.part, codec=task.codec), inputs)
         results.append(path)
         made.files[task.item], made.summaries[task.item] = path, summary
     return made

@@ -202,7 +202,7 @@ class BitstreamWriter(ReadingEnd):
         with contextlib.ExitStack() as stack:
             self.reading, writing = os.pipe()
             stack.callback(os.close, writing)
-            gpu = self._gpu = await self._worker.take_card()
+            gpu = self._gpu = await self._worker.take_card(self._request.parameters)
             frames = await self._open_source(spawn, gpu)
             stack.callback(os.close, frames)
             self._result = await self._worker.send(replace(self._request, gpu=gpu), frames, writing)

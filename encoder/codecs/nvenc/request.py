@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from encoder.codecs.card import SizeLimits, size_error
+from encoder.codecs.card import Card, SizeLimits, size_error
+from encoder.codecs.nvenc.driver import NO_B_FRAMES, NO_FORMAT, NO_LOOKAHEAD
 from encoder.codecs.nvenc.levels import lift
 from encoder.media.info import ColorTags
 
@@ -71,10 +72,20 @@ class Parameters:
         }
         if self.lookahead:  # the library takes any value, 0 too, for the wish to look ahead
             words["lookahead"] = str(self.lookahead)
+        check_words(words)
         if lifted := lift(self.format, width, height, rate, self.cq):
             words |= {"level": lifted.level} | ({"tier": "1"} if lifted.tier else {})
-        check_words(words)
+            check_words(words)
         return words
+
+    def find_unsupported(self, card: Card) -> str:
+        """Return which of them a card does not support; "" when it supports all."""
+        if self.format not in card.abilities:
+            return NO_FORMAT.format(self.format, ", ".join(card.formats))
+        able = card.abilities[self.format]
+        if self.b_frames > able.b_frames:
+            return NO_B_FRAMES.format(self.format, able.b_frames, able.b_frames)
+        return NO_LOOKAHEAD if self.lookahead and not able.looks_ahead else ""
 
 
 def check_words(words: Mapping[str, str]) -> None:

@@ -12,13 +12,14 @@ import sys
 import threading
 import traceback
 from contextlib import closing
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from encoder.codecs.card import Card, CardReport, SizeLimits
-from encoder.codecs.nvenc.driver import LOST, NO_B_FRAMES, NO_FORMAT, NO_LOOKAHEAD, UNKNOWN, open_cards
+from encoder.codecs.card import Abilities, Card, CardReport, SizeLimits
+from encoder.codecs.nvenc.driver import LOST, UNKNOWN, open_cards
 from encoder.codecs.nvenc.request import (
     COMPLETE,
     DEVICE,
@@ -148,24 +149,20 @@ def probe_card(number: int, name: str, parameters: Parameters) -> Card:
         except DeviceError as error:
             last = error
     formats = {form: _size_limits(caps) for form, caps in by_format.items()}
+    abilities = {form: _abilities(caps) for form, caps in by_format.items()}
+    card = Card(name, formats, "", abilities=abilities)
     if not by_format:
-        return Card(name, formats, _log(last))
-    if parameters.format not in by_format:
-        return Card(name, formats, NO_FORMAT.format(parameters.format, ", ".join(by_format)))
-    unsupported = _unsupported(by_format[parameters.format], parameters)
-    return Card(name, formats, unsupported or _try_session(number, parameters, formats[parameters.format]))
+        return replace(card, fault=_log(last))
+    fault = parameters.find_unsupported(card) or _try_session(number, parameters, formats[parameters.format])
+    return replace(card, fault=fault)
 
 
 def _size_limits(caps: dict[str, Any]) -> SizeLimits:
     return (caps["width_min"], caps["height_min"]), (caps["width_max"], caps["height_max"])
 
 
-def _unsupported(caps: dict[str, Any], parameters: Parameters) -> str:
-    """Return which of the parameters the card does not support; "" when it supports all."""
-    most = caps["num_max_bframes"]
-    if parameters.b_frames > most:
-        return NO_B_FRAMES.format(parameters.format, most, most)
-    return NO_LOOKAHEAD if parameters.lookahead and not caps["support_lookahead"] else ""
+def _abilities(caps: dict[str, Any]) -> Abilities:
+    return Abilities(caps["num_max_bframes"], bool(caps["support_lookahead"]))
 
 
 def _try_session(number: int, parameters: Parameters, limits: SizeLimits) -> str:

@@ -66,12 +66,15 @@ class WorkerClient:
             self.start_fault = ""
             self.device = ", ".join(card.name for card in self._cards if not card.fault)
 
-    async def take_card(self) -> int:
-        """Return the number of the card with the fewest sessions, and count one more on it until `release_card`. It is
-        CUDA's own number, in every process with the same CUDA_VISIBLE_DEVICES. Raises CodecFault when there is no
-        worker or no card."""
+    async def take_card(self, parameters: Parameters) -> int:
+        """Return the number of the card with the fewest sessions, of those that support the parameters, and count one
+        more on it until `release_card`. It is CUDA's own number, in every process with the same CUDA_VISIBLE_DEVICES.
+        Raises CodecFault when there is no worker or no such card."""
         await self.start()
-        usable = [number for number, card in enumerate(self._cards) if not card.fault]
+        faults = [card.fault or parameters.find_unsupported(card) for card in self._cards]
+        usable = [number for number, fault in enumerate(faults) if not fault]
+        if not usable:
+            raise CodecFault(f"nvenc: {'; '.join(faults)}.", reason="CODEC_MISSING")
         gpu = min(usable, key=lambda card: self._sessions[card])
         self._sessions[gpu] += 1
         return gpu
@@ -87,8 +90,9 @@ class WorkerClient:
         self._requests += 1
         # A worker that was started since the card was taken may have found others.
         card = next(iter(self._cards[request.gpu :]), None)
-        if card is None or card.fault:
-            raise CodecFault(f"nvenc: {card.fault if card else GONE}.", reason="CODEC_FAILED")
+        fault = (card.fault or request.parameters.find_unsupported(card)) if card else GONE
+        if card is None or fault:
+            raise CodecFault(f"nvenc: {fault}.", reason="CODEC_FAILED")
         limits = card.formats[request.parameters.format]
         request = replace(request, number=self._requests, limits=limits)
         future: asyncio.Future[EncodeResult] = asyncio.get_running_loop().create_future()

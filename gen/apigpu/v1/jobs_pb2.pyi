@@ -3,6 +3,7 @@
 isort:skip_file
 Jobs: work that is queued, survives a restart of the gateway, and can be watched and cancelled."""
 
+from apigpu.v1 import probe_pb2 as _probe_pb2
 from apigpu.v1 import story_pb2 as _story_pb2
 from apigpu.v1 import video_pb2 as _video_pb2
 from collections import abc as _abc
@@ -133,6 +134,7 @@ class Job(_message.Message):
     PROCESSED_FIELD_NUMBER: _builtins.int
     COST_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identity; ids sort by the time of submission."""
     status: Global___Job.Status.ValueType
@@ -142,7 +144,7 @@ class Job(_message.Message):
     execution_time: _builtins.int
     """Milliseconds encoding, so far or until it ended."""
     operation: _builtins.str
-    """Name of the operation: "caption", "img2vid", "addaudio", "concat", "thumbnail", "chain",
+    """Name of the operation: "caption", "img2vid", "addaudio", "concat", "thumbnail", "chain", "probe",
     "story".
     """
     total: _builtins.int
@@ -151,6 +153,8 @@ class Job(_message.Message):
     """
     processed: _builtins.int
     """Number of tasks that gave a result so far."""
+    tenant: _builtins.str
+    """Whose it is: the tenant of the key that submitted it; left out for the tenant "default"."""
     @_builtins.property
     def output(self) -> Global___Output:
         """The result; present when COMPLETED."""
@@ -196,10 +200,11 @@ class Job(_message.Message):
         processed: _builtins.int = ...,
         cost: _video_pb2.Cost | None = ...,
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        tenant: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "output", b"output", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "delay_time", b"delay_time", "end_time", b"end_time", "error", b"error", "execution_time", b"execution_time", "id", b"id", "metadata", b"metadata", "operation", b"operation", "output", b"output", "processed", b"processed", "start_time", b"start_time", "status", b"status", "total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "delay_time", b"delay_time", "end_time", b"end_time", "error", b"error", "execution_time", b"execution_time", "id", b"id", "metadata", b"metadata", "operation", b"operation", "output", b"output", "processed", b"processed", "start_time", b"start_time", "status", b"status", "tenant", b"tenant", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -220,10 +225,11 @@ class Output(_message.Message):
     FILES_FIELD_NUMBER: _builtins.int
     DURATION_FIELD_NUMBER: _builtins.int
     SCENES_FIELD_NUMBER: _builtins.int
+    MEDIA_FIELD_NUMBER: _builtins.int
     video_url: _builtins.str
     """Signed, expiring link to the finished video; absent where there are several results, or the one is no video."""
     asset: _builtins.str
-    """Name of the result, for AssetService; absent for a batch."""
+    """Name of the result, for AssetService; absent for a batch, and for a probe, which makes no file."""
     image_url: _builtins.str
     """Signed, expiring link to the image, where the result is one."""
     duration: _builtins.float
@@ -248,6 +254,10 @@ class Output(_message.Message):
     def scenes(self) -> _containers.RepeatedCompositeFieldContainer[_story_pb2.SceneSpan]:
         """When each scene is seen, of a story."""
 
+    @_builtins.property
+    def media(self) -> _probe_pb2.MediaReport:
+        """What a file holds, of a probe."""
+
     def __init__(
         self,
         *,
@@ -260,10 +270,11 @@ class Output(_message.Message):
         files: _abc.Iterable[_video_pb2.File] | None = ...,
         duration: _builtins.float | None = ...,
         scenes: _abc.Iterable[_story_pb2.SceneSpan] | None = ...,
+        media: _probe_pb2.MediaReport | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_asset", b"_asset", "_duration", b"_duration", "_image_url", b"_image_url", "_video_url", b"_video_url", "asset", b"asset", "duration", b"duration", "encoding", b"encoding", "image_url", b"image_url", "video_url", b"video_url"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_asset", b"_asset", "_duration", b"_duration", "_image_url", b"_image_url", "_media", b"_media", "_video_url", b"_video_url", "asset", b"asset", "duration", b"duration", "encoding", b"encoding", "image_url", b"image_url", "media", b"media", "video_url", b"video_url"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_asset", b"_asset", "_duration", b"_duration", "_image_url", b"_image_url", "_video_url", b"_video_url", "asset", b"asset", "duration", b"duration", "encoding", b"encoding", "files", b"files", "image_url", b"image_url", "scenes", b"scenes", "video_url", b"video_url", "videos", b"videos", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_asset", b"_asset", "_duration", b"_duration", "_image_url", b"_image_url", "_media", b"_media", "_video_url", b"_video_url", "asset", b"asset", "duration", b"duration", "encoding", b"encoding", "files", b"files", "image_url", b"image_url", "media", b"media", "scenes", b"scenes", "video_url", b"video_url", "videos", b"videos", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__asset: _TypeAlias = _typing.Literal["asset"]  # noqa: Y015
     _WhichOneofArgType__asset: _TypeAlias = _typing.Literal["_asset", b"_asset"]  # noqa: Y015
@@ -271,6 +282,8 @@ class Output(_message.Message):
     _WhichOneofArgType__duration: _TypeAlias = _typing.Literal["_duration", b"_duration"]  # noqa: Y015
     _WhichOneofReturnType__image_url: _TypeAlias = _typing.Literal["image_url"]  # noqa: Y015
     _WhichOneofArgType__image_url: _TypeAlias = _typing.Literal["_image_url", b"_image_url"]  # noqa: Y015
+    _WhichOneofReturnType__media: _TypeAlias = _typing.Literal["media"]  # noqa: Y015
+    _WhichOneofArgType__media: _TypeAlias = _typing.Literal["_media", b"_media"]  # noqa: Y015
     _WhichOneofReturnType__video_url: _TypeAlias = _typing.Literal["video_url"]  # noqa: Y015
     _WhichOneofArgType__video_url: _TypeAlias = _typing.Literal["_video_url", b"_video_url"]  # noqa: Y015
     @_typing.overload
@@ -279,6 +292,8 @@ class Output(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__duration) -> _WhichOneofReturnType__duration | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__image_url) -> _WhichOneofReturnType__image_url | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__media) -> _WhichOneofReturnType__media | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__video_url) -> _WhichOneofReturnType__video_url | None: ...
 

@@ -32,6 +32,7 @@ class MessageRules(_message.Message):
     DONE_FIELD_NUMBER: _builtins.int
     FILES_FIELD_NUMBER: _builtins.int
     GRAPH_FIELD_NUMBER: _builtins.int
+    REPORT_FIELD_NUMBER: _builtins.int
     required: _builtins.str
     """Text of the error when a required field is missing."""
     done: _builtins.str
@@ -40,6 +41,8 @@ class MessageRules(_message.Message):
     """Further results that a task may have at most, beside its first one."""
     graph: _builtins.bool
     """It is several operations: the gateway makes a graph of tasks of it, and no encoder sees the message itself."""
+    report: _builtins.bool
+    """Its result stands in the answer, and is no file: no other operation can take it."""
     def __init__(
         self,
         *,
@@ -47,10 +50,11 @@ class MessageRules(_message.Message):
         done: _builtins.str = ...,
         files: _builtins.int = ...,
         graph: _builtins.bool = ...,
+        report: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "files", b"files", "graph", b"graph", "required", b"required"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "files", b"files", "graph", b"graph", "report", b"report", "required", b"required"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -165,11 +169,16 @@ Global___FieldRules: _TypeAlias = FieldRules  # noqa: Y015
 
 @_typing.final
 class MethodRules(_message.Message):
-    """What the JSON surface must know of a method."""
+    """What the gateway must know of a method."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     STATUSES_FIELD_NUMBER: _builtins.int
+    SCOPES_FIELD_NUMBER: _builtins.int
+    scopes: _builtins.str
+    """Scopes, with blanks between, of which the caller's key needs one: submit, read, cancel, assets, fleet, admin. For a
+    method without them it needs admin, unless that is open to anybody.
+    """
     @_builtins.property
     def statuses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """HTTP status codes beside 200 under which the method's response is sent: it is an answer, not an error."""
@@ -178,10 +187,11 @@ class MethodRules(_message.Message):
         self,
         *,
         statuses: _abc.Iterable[_builtins.int] | None = ...,
+        scopes: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["statuses", b"statuses"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["scopes", b"scopes", "statuses", b"statuses"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -95,7 +95,7 @@ async def echoing() -> AsyncIterator[tuple[Echo, str]]:
 async def proxied(address: str) -> AsyncIterator[httpx.AsyncClient]:
     """Serve the JSON surface of the service at the address; yield a client of it."""
     async with grpc.aio.insecure_channel(address) as channel:
-        proxy = Proxy(channel, ApiKeys(["k"]), RouteTable([service()]), RestSettings(), Bodies())
+        proxy = Proxy(channel, ApiKeys([], admin_keys=["k"]), RouteTable([service()]), RestSettings(), Bodies())
         app = Starlette(routes=[AnyPath("/", proxy)], middleware=[Middleware(ErrorBoundary)])
         server = HttpServer(app, "127.0.0.1", 0)
         port = await server.start()

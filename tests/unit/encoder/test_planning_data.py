@@ -85,7 +85,19 @@ def test_a_session_is_the_codecs_own_whatever_the_data_says() -> None:
     assert isinstance(come.stdin, SessionFrames)
     assert come.stdin.codec is mine
     assert come.stdin.source == STILLS
-    assert (come.stdin.request.parameters, come.stdin.request.wait) == (mine.worker.parameters, False)
+    assert come.stdin.request.wait is False
+
+
+def test_a_session_has_the_parameters_that_a_plan_gives_it_where_they_can_be() -> None:
+    data = to_data(nvenc().make_run(PICTURES, OUTPUT))
+    assert data.request is not None
+    others = Parameters("hevc", "P7", 30, 0, 8)
+    come = from_data(sent(replace(data, request=replace(data.request, parameters=others))), nvenc(), FOLDER)
+    assert isinstance(come.stdin, SessionFrames)
+    assert come.stdin.request.parameters == others
+    for wrong in (Parameters("h263"), Parameters(preset="p4"), Parameters(cq=0), Parameters(b_frames=9)):
+        with pytest.raises(BadReply):
+            from_data(replace(data, request=replace(data.request, parameters=wrong)), nvenc(), FOLDER)
 
 
 @pytest.mark.parametrize("name", ["", "..", ".hidden", "a/b", "../a", "/etc/passwd", "a\0", "a\n", "x" * 65])

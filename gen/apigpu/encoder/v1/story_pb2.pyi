@@ -120,6 +120,7 @@ class ScenePart(_message.Message):
     X264_CRF_FIELD_NUMBER: _builtins.int
     ALLOW_PARTIAL_FIELD_NUMBER: _builtins.int
     ONLY_STILLS_FIELD_NUMBER: _builtins.int
+    NVENC_FIELD_NUMBER: _builtins.int
     first_frame: _builtins.int
     """Where in the film its first frame stands."""
     frames: _builtins.int
@@ -152,6 +153,10 @@ class ScenePart(_message.Message):
     def transition(self) -> _story_pb2.Transition:
         """The transition, and for how many frames it goes on."""
 
+    @_builtins.property
+    def nvenc(self) -> Global___NvencSettings:
+        """How all pieces are made by NVENC, where that is the codec."""
+
     def __init__(
         self,
         *,
@@ -167,14 +172,53 @@ class ScenePart(_message.Message):
         x264_crf: _builtins.int = ...,
         allow_partial: _builtins.bool = ...,
         only_stills: _builtins.bool = ...,
+        nvenc: Global___NvencSettings | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["film", b"film", "next", b"next", "picture", b"picture", "transition", b"transition"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["film", b"film", "next", b"next", "nvenc", b"nvenc", "picture", b"picture", "transition", b"transition"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_partial", b"allow_partial", "film", b"film", "first_frame", b"first_frame", "frames", b"frames", "has_captions", b"has_captions", "next", b"next", "only_stills", b"only_stills", "picture", b"picture", "transition", b"transition", "transition_frames", b"transition_frames", "x264_crf", b"x264_crf", "x264_preset", b"x264_preset"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_partial", b"allow_partial", "film", b"film", "first_frame", b"first_frame", "frames", b"frames", "has_captions", b"has_captions", "next", b"next", "nvenc", b"nvenc", "only_stills", b"only_stills", "picture", b"picture", "transition", b"transition", "transition_frames", b"transition_frames", "x264_crf", b"x264_crf", "x264_preset", b"x264_preset"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ScenePart: _TypeAlias = ScenePart  # noqa: Y015
+
+@_typing.final
+class NvencSettings(_message.Message):
+    """Settings of NVENC, as an encoder has them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FORMAT_FIELD_NUMBER: _builtins.int
+    PRESET_FIELD_NUMBER: _builtins.int
+    CQ_FIELD_NUMBER: _builtins.int
+    B_FRAMES_FIELD_NUMBER: _builtins.int
+    LOOKAHEAD_FIELD_NUMBER: _builtins.int
+    format: _builtins.str
+    """Format of the bitstream: "h264", "hevc", "av1"."""
+    preset: _builtins.str
+    """Preset, "P1" to "P7"."""
+    cq: _builtins.int
+    """Constant quality, 1 best."""
+    b_frames: _builtins.int
+    """B-frames between two others."""
+    lookahead: _builtins.int
+    """Frames to look ahead."""
+    def __init__(
+        self,
+        *,
+        format: _builtins.str = ...,
+        preset: _builtins.str = ...,
+        cq: _builtins.int = ...,
+        b_frames: _builtins.int = ...,
+        lookahead: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["b_frames", b"b_frames", "cq", b"cq", "format", b"format", "lookahead", b"lookahead", "preset", b"preset"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NvencSettings: _TypeAlias = NvencSettings  # noqa: Y015
 
 @_typing.final
 class ScenePicture(_message.Message):

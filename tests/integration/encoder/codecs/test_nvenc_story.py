@@ -3,13 +3,14 @@
 import asyncio
 from pathlib import Path
 
+import grpc
 import pytest
 
-from apigpu.encoder.v1 import encoder_pb2
+from apigpu.encoder.v1 import encoder_pb2, story_pb2
 from apigpu.v1 import video_pb2
 from tests.integration.encoder.codecs.conftest import NvencEncoder
 from tests.nvdriver.driver import Driver
-from tests.support import judge, stories
+from tests.support import encoder_harness, judge, stories
 from tests.support.encoder_harness import words
 from tests.support.stories import scene
 from tests.support.until import until
@@ -39,6 +40,29 @@ async def test_pieces_of_sessions_are_joined(
     assert facts.frames / 24 == pytest.approx(1 + 1.25 + 1.5 + 1 + 1.5 + 0.5 - 2)
     shown = judge.pictures(film.path, "gray")
     assert sum(int(picture[140:].max()) > 200 for picture in shown[13:35]) > 18
+
+
+async def test_sessions_are_set_as_the_encoder_that_planned(
+    nvenc_encoder: NvencEncoder, certs: Path, driver: Driver, still: Path, tmp_path: Path
+) -> None:
+    driver.fault(b_frames=2)
+    other = {"NVENC_FORMAT": "hevc", "NVENC_PRESET": "P7", "NVENC_CQ": 40, "NVENC_B_FRAMES": 0, "NVENC_LOOKAHEAD": 8}
+    with (
+        nvenc_encoder(driver, CODEC="nvenc") as planner,
+        encoder_harness.running(certs, tmp_path / "other", {**driver.environment(), "CODEC": "nvenc", **other}) as far,
+    ):
+        async with planner.client() as client, far.client() as another:
+            scenes = [scene(still, duracao=0.5)] * 2
+            film = await stories.film(client, tmp_path / "film", scenes, [another], width=320, height=180)
+            # What the card cannot do is left to other encoders.
+            part = story_pb2.StoryPart.FromString(film.plan.further[0].part)
+            part.scene.nvenc.b_frames = 3
+            task = encoder_pb2.Task(id="t", part=part.SerializeToString(), codec="nvenc")
+            with pytest.raises(grpc.aio.AioRpcError, match="at most 2 B-frames") as caught:
+                await client.encode(task, {"scenes[0].image_url": still})
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    facts = judge.facts(film.path)
+    assert (facts.codec, facts.frames) == ("h264", 24)
 
 
 async def test_a_task_that_is_given_up_leaves_nothing(

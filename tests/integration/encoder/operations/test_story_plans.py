@@ -12,7 +12,7 @@ from apigpu.encoder.v1 import encoder_pb2, story_pb2
 from apigpu.v1 import caption_style_pb2
 from apigpu.v1 import story_pb2 as public_pb2
 from servicekit.errors import from_status
-from tests.support import judge, media, stories
+from tests.support import encoder_harness, judge, media, stories
 from tests.support.encoder_harness import Client
 from tests.support.stories import scene
 
@@ -218,6 +218,19 @@ async def test_a_plan_of_500_scenes_is_small(client: Client, tmp_path: Path, gra
     assert plan.ByteSize() < 200_000
     part = story_pb2.StoryPart.FromString(plan.further[499].part).scene
     assert (part.picture.field, part.transition_frames) == ("scenes[499].image_url", 0)
+
+
+async def test_pieces_are_made_alike_by_encoders_that_are_set_otherwise(
+    client: Client, certs: Path, tmp_path: Path, gray: Path
+) -> None:
+    settings = {"X264_PRESET": "ultrafast", "CRF": 40}
+    with encoder_harness.running(certs, tmp_path, settings) as other:
+        async with other.client() as another:
+            scenes = [scene(gray, duracao=0.5)] * 2
+            film = await stories.film(client, tmp_path / "film", scenes, [another], **SIZE)
+            part = story_pb2.StoryPart.FromString(film.plan.further[0].part).scene
+    assert (part.x264_preset, part.x264_crf) == ("veryfast", 23)
+    assert judge.facts(film.path).frames == 24
 
 
 async def test_pieces_that_do_not_fit_together_are_refused(client: Client, tmp_path: Path, gray: Path) -> None:

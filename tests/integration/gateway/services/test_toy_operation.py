@@ -21,6 +21,7 @@ METHOD = """
       post: "/video/mosaic"
       body: "*"
     };
+    option (method) = {scopes: "submit"};
   }
 }
 

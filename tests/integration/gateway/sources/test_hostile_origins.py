@@ -10,6 +10,7 @@ import pytest
 
 from gateway.assets.links import LinkSigner
 from gateway.assets.store import AssetStore
+from gateway.callers import DEFAULT_TENANT
 from gateway.sources import Sources
 from gateway.sources.guard import MAX_LOOKUPS, OriginBusy, OwnEndpoints, resolve_by_system
 from servicekit.errors import DeadlineExceeded, FailedPrecondition, InvalidArgument, PermissionDenied, ServiceError
@@ -229,16 +230,16 @@ async def test_a_signed_link_of_ours_is_opened_without_a_download(fetching, tmp_
     sources = Sources(fetching(allow_cidrs=()), store, links)
     link = links.sign_file(asset.id, "clip.mp4")
     for host in ("http://127.0.0.1:3000", "https://api.example/base"):
-        async with sources.open(host + link) as source:
+        async with sources.open(host + link, DEFAULT_TENANT) as source:
             assert b"".join([chunk async for chunk in source.chunks()]) == b"data"
     for forged in (link[:-1] + "0", LinkSigner(b"t" * 16, 60).sign_file(asset.id, "clip.mp4")):
         if forged != link:
             with pytest.raises(PermissionDenied, match="not a public one"):
-                async with sources.open("http://127.0.0.1:3000" + forged):
+                async with sources.open("http://127.0.0.1:3000" + forged, DEFAULT_TENANT):
                     pass
     expired = LinkSigner(b"s" * 16, -60).sign_file(asset.id, "clip.mp4")
     with pytest.raises(PermissionDenied, match="expired"):
-        sources.open("http://127.0.0.1:3000" + expired)
+        sources.open("http://127.0.0.1:3000" + expired, DEFAULT_TENANT)
 
 
 async def test_name_servers_that_never_answer_hold_up_nothing_else(fetching, monkeypatch):

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from gateway.assets.store import AssetStore
+from gateway.callers import DEFAULT_TENANT
 from gateway.sources import Sources
 from gateway.sources.outline import HEAD_BYTES, MIN_BYTES, TAIL_BYTES, placed
 from gateway.sources.prefetch import Prefetcher
@@ -62,16 +63,16 @@ async def test_of_a_large_asset_the_ends_are_read(sources):
     async with sources.assets.create("film.mp4") as writer:
         await writer.write(BODY)
         asset = await writer.commit()
-    source, stretches = await read(sources.open_outline(asset.name))
+    source, stretches = await read(sources.open_outline(asset.name, DEFAULT_TENANT))
     assert stretches == OUTLINE
     assert (source.size_bytes, source.sent_bytes) == (SIZE, HEAD_BYTES + TAIL_BYTES)
-    assert (await read(sources.open(asset.name)))[1] == WHOLE
+    assert (await read(sources.open(asset.name, DEFAULT_TENANT)))[1] == WHOLE
 
 
 async def test_of_a_large_file_on_the_web_the_ends_are_fetched(serve, sources):
     routes = {}
     routes["web"] = web = await serve({"/a": origin(routes)})
-    _, stretches = await read(sources.open_outline(web.url("/a")))
+    _, stretches = await read(sources.open_outline(web.url("/a"), DEFAULT_TENANT))
     assert stretches == OUTLINE
     assert f"Range: bytes={SIZE - TAIL_BYTES}-{SIZE - 1}\r\n" in web.requests[1]
     assert 'If-Range: "one"\r\n' in web.requests[1]
@@ -90,21 +91,21 @@ WRONG = {
 async def test_where_a_server_sends_something_else_the_whole_is_fetched(serve, sources, part):
     routes = {}
     routes["web"] = web = await serve({"/a": origin(routes, part=WRONG[part])})
-    assert (await read(sources.open_outline(web.url("/a"))))[1] == WHOLE
+    assert (await read(sources.open_outline(web.url("/a"), DEFAULT_TENANT)))[1] == WHOLE
 
 
 @pytest.mark.parametrize("whole", [{}, {"Accept_Ranges": "none"}, RANGED | {"Content_Length": None}])
 async def test_where_a_server_knows_no_ranges_or_no_size_it_is_asked_once(serve, sources, whole):
     routes = {}
     routes["web"] = web = await serve({"/a": origin(routes, whole=whole)})
-    assert (await read(sources.open_outline(web.url("/a"))))[1] == WHOLE
+    assert (await read(sources.open_outline(web.url("/a"), DEFAULT_TENANT)))[1] == WHOLE
     assert len(web.requests) == 1
 
 
 async def test_what_is_small_comes_whole(serve, sources):
     routes, body = {}, BODY[: MIN_BYTES - 1]
     routes["web"] = web = await serve({"/a": origin(routes, body=body)})
-    assert (await read(sources.open_outline(web.url("/a"))))[1] == [(0, body)]
+    assert (await read(sources.open_outline(web.url("/a"), DEFAULT_TENANT)))[1] == [(0, body)]
     assert len(web.requests) == 1
 
 
@@ -113,7 +114,7 @@ async def test_an_outline_is_held_beforehand(serve, sources, tmp_path):
     routes["web"] = web = await serve({"/a": origin(routes)})
     prefetcher = Prefetcher(sources, tmp_path / "held")
     async with contextlib.AsyncExitStack() as stack:
-        fetched = await prefetcher.fetch(lambda: sources.open_outline(web.url("/a")), stack)
+        fetched = await prefetcher.fetch(lambda: sources.open_outline(web.url("/a"), DEFAULT_TENANT), stack)
         assert (fetched.rest, prefetcher.held_bytes) == (None, HEAD_BYTES + TAIL_BYTES)
         source, stretches = await read(fetched.open())
     assert (stretches, source.size_bytes) == (OUTLINE, SIZE)

@@ -6,6 +6,7 @@ import os
 import pytest
 
 from gateway.assets.store import AssetStore
+from gateway.callers import DEFAULT_TENANT
 from gateway.sources import Sources
 from gateway.sources.prefetch import FIRST_PART_BYTES, Prefetcher
 from servicekit.disk import DiskFloor
@@ -31,7 +32,7 @@ async def test_a_small_source_is_held_whole(serve, sources, tmp_path, size):
     web = await serve({"/a": answer(body), "/b": answer(body, Content_Length=None, Connection="close")})
     prefetcher = Prefetcher(sources, tmp_path / "held")
     async with contextlib.AsyncExitStack() as stack:
-        fetched = await prefetcher.fetch(lambda: sources.open(web.url("/a")), stack)
+        fetched = await prefetcher.fetch(lambda: sources.open(web.url("/a"), DEFAULT_TENANT), stack)
         assert (fetched.rest, prefetcher.held_bytes) == (None, size)
         assert await read(fetched) == (size, body)
         assert await read(fetched) == (size, body)
@@ -44,7 +45,7 @@ async def test_of_a_large_source_a_part_is_held(serve, sources, tmp_path):
     web = await serve({"/a": answer(body)})
     prefetcher = Prefetcher(sources, tmp_path / "held", max_small_bytes=2_000_000)
     async with contextlib.AsyncExitStack() as stack:
-        fetched = await prefetcher.fetch(lambda: sources.open(web.url("/a")), stack)
+        fetched = await prefetcher.fetch(lambda: sources.open(web.url("/a"), DEFAULT_TENANT), stack)
         assert prefetcher.held_bytes == FIRST_PART_BYTES
         assert await read(fetched) == (len(body), body)
     assert len(web.requests) == 1
@@ -58,7 +59,7 @@ async def test_what_has_no_room_is_left_for_later(serve, sources, tmp_path, room
     web = await serve({"/a": answer(body)})
     prefetcher = Prefetcher(sources, tmp_path / "held", **room)
     async with contextlib.AsyncExitStack() as stack:
-        fetched = await prefetcher.fetch(lambda: sources.open(web.url("/a")), stack)
+        fetched = await prefetcher.fetch(lambda: sources.open(web.url("/a"), DEFAULT_TENANT), stack)
         assert prefetcher.held_bytes <= 2_000_000
         assert await read(fetched) == (len(body), body)
     assert prefetcher.held_bytes == 0
@@ -69,7 +70,7 @@ async def test_nothing_is_held_of_what_fails(serve, sources, tmp_path):
     prefetcher = Prefetcher(sources, tmp_path / "held")
     async with contextlib.AsyncExitStack() as stack:
         with pytest.raises(NotFound):
-            await prefetcher.fetch(lambda: sources.open(web.url("/a")), stack)
+            await prefetcher.fetch(lambda: sources.open(web.url("/a"), DEFAULT_TENANT), stack)
     assert prefetcher.held_bytes == 0
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from gateway.assets.record import new_id
 from gateway.assets.store import AssetStore
+from gateway.callers import DEFAULT_TENANT
 from gateway.sources import Sources
 from servicekit.errors import InvalidArgument, NotFound
 from tests.support.web_server import answer
@@ -20,7 +21,7 @@ def sources(fetching, store):
 
 
 async def read(sources, text):
-    async with sources.open(text) as source:
+    async with sources.open(text, DEFAULT_TENANT) as source:
         return source.filename, source.size_bytes, b"".join([chunk async for chunk in source.chunks()])
 
 

@@ -18,6 +18,7 @@ from gateway.assets.links import LinkSigner
 from gateway.assets.store import AssetStore
 from gateway.assets.transfers import TransferSlots
 from gateway.auth import ApiKeys
+from gateway.callers import DEFAULT_TENANT
 from gateway.fleet.providers.runpod.client import RunpodClient
 from gateway.fleet.providers.runpod.encoder import RunpodEncoder
 from gateway.fleet.providers.runpod.run import RunTimeouts
@@ -75,13 +76,18 @@ class Stage:
 
     async def task(self, operation, field, source, key=""):
         """A task of this operation with one input."""
-        return EncodeJob(key or self.key, operation, [Input(field, source, lambda: self.sources.open(source))], "a.mp4")
+        return EncodeJob(
+            key or self.key,
+            operation,
+            [Input(field, source, lambda: self.sources.open(source, DEFAULT_TENANT))],
+            "a.mp4",
+        )
 
     async def job(self, *sources, key=""):
         """A task with these sources, or two assets."""
         sources = sources or (await self.asset(), await self.asset(b"subtitles"))
         inputs = [
-            Input(field, source, lambda source=source: self.sources.open(source))
+            Input(field, source, lambda source=source: self.sources.open(source, DEFAULT_TENANT))
             for field, source in zip(("url_video", "url_srt"), sources, strict=False)
         ]
         return EncodeJob(key or self.key, Operation(caption=CaptionRequest()), inputs, "caption.mp4")

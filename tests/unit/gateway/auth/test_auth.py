@@ -3,6 +3,7 @@
 import pytest
 
 from gateway.auth import ApiKeys
+from gateway.callers import NOBODY
 from gateway.ratelimit import KeyRateLimit
 from servicekit.errors import ResourceExhausted, Unauthenticated
 
@@ -36,7 +37,7 @@ def test_no_key_and_a_wrong_one_are_refused(given):
 
 @pytest.mark.parametrize("method", ["/grpc.health.v1.Health/Watch", "/apigpu.v1.SystemService/GetInfo"])
 def test_probes_need_no_key(method):
-    assert ApiKeys(["one"]).authenticate(method, {}) == ""
+    assert ApiKeys(["one"]).authenticate(method, {}) == NOBODY
 
 
 def test_a_key_gets_its_rate_and_others_theirs():

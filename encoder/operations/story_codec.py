@@ -1,0 +1,52 @@
+"""How the pieces of a story are encoded: as the encoder that planned it is set, whichever encoder makes a piece."""
+
+from dataclasses import replace
+
+from apigpu.encoder.v1 import story_pb2
+from encoder.codecs.base import PRESETS, X264, Codec
+from encoder.codecs.nvenc.codec import Nvenc
+from encoder.codecs.nvenc.request import MAX_B_FRAMES, MAX_CQ, MAX_LOOKAHEAD, Parameters
+from encoder.codecs.nvenc.request import PRESETS as NVENC_PRESETS
+from encoder.codecs.nvenc.worker_client import WorkerClient
+from servicekit.errors import InvalidArgument
+
+MAX_CRF = 51
+
+
+def write(codec: Codec, part: story_pb2.ScenePart) -> None:
+    """Write the settings of a codec into the part of a scene."""
+    if isinstance(codec, X264):
+        part.x264_preset, part.x264_crf = codec.preset, codec.crf
+    if isinstance(codec, Nvenc):
+        given = codec.worker.parameters
+        part.nvenc.CopyFrom(
+            story_pb2.NvencSettings(
+                format=given.format,
+                preset=given.preset,
+                cq=given.cq,
+                b_frames=given.b_frames,
+                lookahead=given.lookahead,
+            )
+        )
+
+
+def read(part: story_pb2.ScenePart, codec: Codec) -> Codec:
+    """Return the codec as it is set in the part of a scene. Raises InvalidArgument for settings that cannot be."""
+    if isinstance(codec, X264) and part.x264_preset:
+        if part.x264_preset not in PRESETS or part.x264_crf > MAX_CRF:
+            raise _bad_settings("x264")
+        return replace(codec, preset=part.x264_preset, crf=part.x264_crf)
+    if isinstance(codec, Nvenc) and part.HasField("nvenc"):
+        return replace(codec, worker=WorkerClient(_parameters(part.nvenc)))
+    return codec
+
+
+def _parameters(given: story_pb2.NvencSettings) -> Parameters:
+    is_known = given.preset in NVENC_PRESETS and 1 <= given.cq <= MAX_CQ.get(given.format, 0)
+    if not is_known or given.b_frames > MAX_B_FRAMES or given.b_frames + given.lookahead > MAX_LOOKAHEAD:
+        raise _bad_settings("NVENC")
+    return Parameters(given.format, given.preset, given.cq, given.b_frames, given.lookahead)
+
+
+def _bad_settings(codec: str) -> InvalidArgument:
+    return InvalidArgument(f"The part of the story has settings of {codec} that cannot be.", reason="BAD_PART")

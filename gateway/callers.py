@@ -1,0 +1,86 @@
+"""Who calls: the tenant, the key and its scopes, known within every call of either door.
+
+A tenant is who a key works for: what its keys make is its own, and does not exist for other tenants.
+"""
+
+import functools
+from contextvars import ContextVar
+from dataclasses import dataclass
+from enum import StrEnum
+
+from google.protobuf import descriptor_pool
+
+from apigpu.v1 import options_pb2
+from servicekit.errors import PermissionDenied
+
+# The tenant of the keys in X_API_KEY, and of records of before there were others.
+DEFAULT_TENANT = "default"
+
+
+class Scope(StrEnum):
+    """What a key may do. The values are those of the API, and of `scopes` in options.proto."""
+
+    SUBMIT = "submit"
+    READ = "read"
+    CANCEL = "cancel"
+    ASSETS = "assets"
+    FLEET = "fleet"
+    ADMIN = "admin"
+
+
+# What the keys in X_API_KEY may do.
+ALL_SCOPES = frozenset(Scope)
+COMMON_SCOPES = ALL_SCOPES - {Scope.ADMIN}
+# Scopes of services whose protos are not ours, by the full name of the service.
+FOREIGN_SCOPES: dict[str, frozenset[Scope]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A caller: its tenant, what names its key in limits and logs ("": none), and what the key may do."""
+
+    tenant: str = DEFAULT_TENANT
+    key_id: str = ""
+    scopes: frozenset[Scope] = COMMON_SCOPES
+
+    @property
+    def sight(self) -> str | None:
+        """The tenant whose jobs and files it may see; None for those of all."""
+        return None if Scope.ADMIN in self.scopes else self.tenant
+
+    def may_see(self, tenant: str) -> bool:
+        """Return True if what is a tenant's exists for the caller."""
+        return self.sight in (None, tenant)
+
+    def check(self, method: str) -> None:
+        """Raise PermissionDenied for a method that none of the key's scopes allows."""
+        wanted = scopes_of(method)
+        if wanted.isdisjoint(self.scopes):
+            name, needed = method.rpartition("/")[2], " or ".join(sorted(wanted))
+            has = ", ".join(sorted(self.scopes)) or "none"
+            raise PermissionDenied(
+                f"{name} needs a key with the scope {needed}; this one has {has}. Use another key, or have the "
+                "operator make one with it.",
+                reason="SCOPE_MISSING",
+                metadata={"scope": needed},
+            )
+
+
+# Calls of methods that need no key.
+NOBODY = Caller(tenant="", scopes=frozenset())
+# Within a call: who calls. Outside of calls there is none but the gateway itself, whose loops go by what records say.
+caller: ContextVar[Caller] = ContextVar("caller", default=Caller())  # noqa: B039  # it is frozen
+
+
+@functools.cache
+def scopes_of(method: str) -> frozenset[Scope]:
+    """Return the scopes of which a caller of "/package.Service/Method" needs one; of a method that says none, admin."""
+    service, _, name = method.removeprefix("/").rpartition("/")
+    if service in FOREIGN_SCOPES:
+        return FOREIGN_SCOPES[service]
+    try:
+        found = descriptor_pool.Default().FindMethodByName(f"{service}.{name}")
+    except KeyError:
+        return frozenset({Scope.ADMIN})
+    said = found.GetOptions().Extensions[options_pb2.method].scopes
+    return frozenset(map(Scope, said.split())) or frozenset({Scope.ADMIN})

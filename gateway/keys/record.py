@@ -1,0 +1,85 @@
+"""A key that the service made: its text, of which only a digest is kept, and its record. Pure."""
+
+import base64
+import hashlib
+import hmac
+import re
+import secrets
+from dataclasses import dataclass, field, replace
+
+from gateway.callers import Caller, Scope
+from servicekit.codec import SPARSE
+from servicekit.errors import Unauthenticated
+
+# "agk_<id>_<secret>": the id names the key in lists and logs, the secret is 256 random bits.
+PREFIX = "agk"
+TEXT = re.compile(rf"{PREFIX}_([a-z2-7]{{10}})_[0-9a-f]{{64}}")
+ID = re.compile(r"[a-z2-7]{10}")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """A key as it is stored. `digest` is the HMAC-SHA256 of its text with the pepper, hexadecimal; times are Unix
+    seconds (None: never)."""
+
+    id: str
+    digest: str
+    tenant: str
+    name: str
+    scopes: tuple[str, ...]
+    created_at: float
+    expires_at: float | None = field(default=None, metadata=SPARSE)
+    revoked_at: float | None = field(default=None, metadata=SPARSE)
+    # Names, one of which the client's certificate must have; () for any certificate, and for none.
+    certificate_names: tuple[str, ...] = field(default=(), metadata=SPARSE)
+    # What it was before it was rotated last, and until when that is taken too.
+    digest_before: str = field(default="", metadata=SPARSE)
+    before_until: float = field(default=0.0, metadata=SPARSE)
+
+    @property
+    def caller(self) -> Caller:
+        """Who calls with the key; a scope that only a later version knows allows nothing here."""
+        return Caller(self.tenant, self.id, frozenset(scope for scope in Scope if scope in self.scopes))
+
+    def matches(self, digest: str, now: float) -> bool:
+        """Return True for the digest of the key, or of the one before while that is taken; in constant time."""
+        is_before = hmac.compare_digest(digest, self.digest_before or digest[::-1]) and now < self.before_until
+        return hmac.compare_digest(digest, self.digest) or is_before
+
+    def check_valid(self, now: float) -> None:
+        """Raise Unauthenticated for a key that was revoked, or has expired."""
+        if self.revoked_at is not None:
+            raise Unauthenticated("This API key was revoked; use another one.", reason="KEY_REVOKED")
+        if self.expires_at is not None and self.expires_at <= now:
+            raise Unauthenticated("This API key has expired; use another one.", reason="KEY_EXPIRED")
+
+
+def new_id() -> str:
+    """Return the id of a new key."""
+    return base64.b32encode(secrets.token_bytes(7)).decode().lower()[:10]
+
+
+def new_text(key_id: str) -> str:
+    """Return a new text of a key, with another secret each time."""
+    return f"{PREFIX}_{key_id}_{secrets.token_hex(32)}"
+
+
+def id_of(text: str) -> str:
+    """Return the id in the text of a key; "" for what is none."""
+    found = TEXT.fullmatch(text)
+    return found[1] if found else ""
+
+
+def digest_of(text: str, pepper: bytes) -> str:
+    """Return what is stored of a key's text."""
+    return hmac.new(pepper, text.encode(errors="replace"), hashlib.sha256).hexdigest()
+
+
+def rotated(record: KeyRecord, digest: str, now: float, grace_seconds: float) -> KeyRecord:
+    """The key has another text; the one before is taken for `grace_seconds` still."""
+    return replace(record, digest=digest, digest_before=record.digest, before_until=now + grace_seconds)
+
+
+def revoked(record: KeyRecord, now: float) -> KeyRecord:
+    """The key opens nothing any more."""
+    return record if record.revoked_at is not None else replace(record, revoked_at=now)

@@ -1,0 +1,80 @@
+"""What clients that take or send files slowly hold in the memory of the gateway, in a process of its own."""
+
+import contextlib
+import socket
+import time
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+
+from tests.support.lone_gateway import KEY, LoneGateway
+
+CLIENTS = 64
+FILE_BYTES = 32 << 20
+MAX_BYTES = 250 << 20
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory):
+    with LoneGateway(tmp_path_factory.mktemp("gateway")) as gateway:
+        yield gateway
+
+
+@pytest.fixture(scope="module")
+def asset(gateway):
+    answer = gateway.http.put("/assets/large.bin", content=bytes(FILE_BYTES))
+    answer.raise_for_status()
+    return answer.json()
+
+
+def opened(gateway, head, stack):
+    """A connection that has sent a request, and takes little of what comes."""
+    at = urlsplit(gateway.url)
+    raw = stack.enter_context(contextlib.closing(socket.socket()))
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    raw.connect((at.hostname, at.port))
+    raw.settimeout(10)
+    raw.sendall(f"{head}\r\nHost: {at.netloc}\r\nX-API-Key: {KEY}\r\n".encode())
+    return raw
+
+
+def peak_bytes(gateway):
+    """The most that the gateway's process takes, once it takes no more."""
+    process = psutil.Process(gateway.process.pid)
+    most, last = 0, time.monotonic()
+    while time.monotonic() - last < 1.0:
+        found = process.memory_info().rss
+        if found > most + (1 << 20):
+            most, last = found, time.monotonic()
+        time.sleep(0.05)
+    return most
+
+
+@pytest.mark.parametrize("link", ["content", "signed"])
+def test_slow_readers_hold_little(gateway, asset, link):
+    signed = urlsplit(asset["downloadUrl"])
+    path = f"/{asset['name']}/content" if link == "content" else f"{signed.path}?{signed.query}"
+    with contextlib.ExitStack() as stack:
+        readers = []
+        for _ in range(CLIENTS):
+            raw = opened(gateway, f"GET {path} HTTP/1.1", stack)
+            raw.sendall(b"\r\n")
+            readers.append(raw)
+        statuses = [raw.recv(12) for raw in readers]
+        assert statuses.count(b"HTTP/1.1 200") > CLIENTS // 2
+        assert peak_bytes(gateway) < MAX_BYTES
+
+
+def test_slow_uploads_hold_little(gateway):
+    with contextlib.ExitStack() as stack:
+        senders = []
+        for number in range(CLIENTS):
+            raw = opened(gateway, f"PUT /assets/{number}.bin HTTP/1.1", stack)
+            raw.sendall(b"Content-Length: %d\r\n\r\n" % FILE_BYTES)
+            raw.settimeout(2)
+            senders.append(raw)
+        for raw in senders:
+            with contextlib.suppress(OSError):
+                raw.sendall(bytes(3 << 20))
+        assert peak_bytes(gateway) < MAX_BYTES
