@@ -28,7 +28,7 @@ class CaptionChanges:
     lively: tuple[tuple[int, int], ...]
 
 
-class Event(NamedTuple):
+class ScriptEvent(NamedTuple):
     """A caption of a script: its layer, when it is shown, in milliseconds, and its line."""
 
     layer: str
@@ -65,7 +65,7 @@ def changes_within(changes: CaptionChanges, start: float, end: float) -> Iterato
     yield from sorted(found)
 
 
-def events(script: str) -> Iterator[Event]:
+def events(script: str) -> Iterator[ScriptEvent]:
     """Yield the captions of a script that are shown at all, in its order."""
     fields: Sequence[str] = USUAL_FIELDS
     for line in script.splitlines():
@@ -76,7 +76,7 @@ def events(script: str) -> Iterator[Event]:
             values = dict(zip(fields, rest.split(",", len(fields)), strict=False))
             start, end = (_milliseconds(values.get(name, "")) for name in ("start", "end"))
             if start is not None and end is not None and end > start:
-                yield Event(values.get("layer", "").strip(), start, end, line)
+                yield ScriptEvent(values.get("layer", "").strip(), start, end, line)
 
 
 def _milliseconds(clock: str) -> int | None:

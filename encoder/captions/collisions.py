@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from math import ceil
 
-from encoder.captions.changes import Event, events
+from encoder.captions.changes import ScriptEvent, events
 
 # Captions that say where they stand are in nobody's way.
 PLACED = re.compile(r"\\(?:pos|move)\(|Banner;|Scroll (?:up|down);")
@@ -22,7 +22,7 @@ def frames_before(script: str, first_frame: int, rate: Fraction) -> list[int]:
     """Return the frames before the first one, in their order, that are to be drawn so that captions stand from then on
     where they would if all frames were; none where it makes no difference."""
     start_ms = int(first_frame * 1000 / rate)
-    layers: dict[str, list[Event]] = {}
+    layers: dict[str, list[ScriptEvent]] = {}
     for event in events(script):
         if event.start_ms < start_ms and not PLACED.search(event.line):
             layers.setdefault(event.layer, []).append(event)
@@ -31,10 +31,10 @@ def frames_before(script: str, first_frame: int, rate: Fraction) -> list[int]:
     return [frame for frame in frames if frame < first_frame][-MAX_FRAMES:]
 
 
-def _changes(layer: Sequence[Event], start_ms: int) -> Iterator[int]:
+def _changes(layer: Sequence[ScriptEvent], start_ms: int) -> Iterator[int]:
     """Yield when captions come and go in the time before `start_ms` in which there was always one; nothing where none
     of them was ever shown with another."""
-    run: list[Event] = []
+    run: list[ScriptEvent] = []
     end_ms = 0
     for event in sorted(layer, key=lambda event: event.start_ms):
         if event.start_ms >= end_ms:
