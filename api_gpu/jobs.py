@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from api_gpu.connection import PAUSE_SECONDS, RECONNECT_SECONDS, Connection
+from api_gpu.destinations import ResultDelivery
 from api_gpu.requests import from_message, to_datetime
 from apigpu.options import Status
-from apigpu.v1 import jobs_pb2, video_pb2
+from apigpu.v1 import jobs_pb2, probe_pb2, video_pb2
 from apigpu.v1.jobs_pb2_grpc import JobServiceStub
 from servicekit.errors import Cancelled, DeadlineExceeded, Internal, ServiceError, Unavailable, from_code
 
@@ -42,7 +43,7 @@ class Clip:
     """The video of one image of a batch, or of a step of a chain: either `asset` and `video_url`, or `error`.
 
     `warnings` list how it deviates from the request; `codec` encoded it, for `codec_reason`. `duration` (seconds, else
-    None) and `scenes` are those of a story."""
+    None) and `scenes` are those of a story, and `media` is what a probe tells of a file."""
 
     id: str
     asset: str
@@ -53,6 +54,7 @@ class Clip:
     codec_reason: str = ""
     duration: float | None = None
     scenes: tuple[SceneSpan, ...] = ()
+    media: probe_pb2.MediaReport | None = None
 
     @classmethod
     def from_message(cls, message: video_pb2.Video) -> Clip:
@@ -66,7 +68,12 @@ class Clip:
             codec_reason=message.encoding.reason,
             duration=message.duration if message.HasField("duration") else None,
             scenes=tuple(from_message(SceneSpan, span) for span in message.scenes),
+            media=message.media if message.HasField("media") else None,
         )
+
+
+def _delivery(message: jobs_pb2.ResultDelivery) -> ResultDelivery:
+    return from_message(ResultDelivery, message, state=jobs_pb2.ResultDelivery.State.Name(message.state))
 
 
 @dataclass(frozen=True)
@@ -122,9 +129,10 @@ class Job:
     """A job as it stood when it was read. `asset` and `video_url` are those of the result, "" before the end and for a
     batch, which has `clips`, and so are `warnings`, `codec` and `codec_reason`; `error` says why it did not complete.
     A result that is an image has `image_url` in place of `video_url`. `files` are all results, the first one first;
-    there are none where a video is all. `duration` (seconds, else None) and `scenes` are those of a story.
-    `cost_usd` is what it cost so far, None where nothing was rented for it; `metadata` what was noted on it. Times are
-    UTC."""
+    there are none where a video is all. `duration` (seconds, else None) and `scenes` are those of a story, and
+    `media` is what a probe tells of a file: apigpu.v1.MediaReport, whose `HasField` says what is known.
+    `cost_usd` is what it cost so far, None where nothing was rented for it; `metadata` what was noted on it,
+    `deliveries` where its results are put. Times are UTC."""
 
     id: str
     status: Status
@@ -147,8 +155,10 @@ class Job:
     codec_reason: str
     cost_usd: float | None
     metadata: dict[str, str]
+    deliveries: tuple[ResultDelivery, ...]
     duration: float | None
     scenes: tuple[SceneSpan, ...]
+    media: probe_pb2.MediaReport | None
     service: Jobs = field(repr=False, compare=False)
 
     @classmethod
@@ -175,8 +185,10 @@ class Job:
             codec_reason=output.encoding.reason,
             cost_usd=message.cost.usd if message.HasField("cost") else None,
             metadata=dict(message.metadata),
+            deliveries=tuple(_delivery(found) for found in message.deliveries),
             duration=output.duration if output.HasField("duration") else None,
             scenes=tuple(from_message(SceneSpan, span) for span in output.scenes),
+            media=output.media if output.HasField("media") else None,
             service=service,
         )
 
@@ -250,10 +262,10 @@ class Jobs:
         """Cancel a job. Raises NotFound, and FailedPrecondition when it has ended."""
         self._connection.call(self._stub.CancelJob, jobs_pb2.CancelJobRequest(id=job_id))
 
-    def list(self, status: Status | None = None) -> Iterator[Job]:
-        """Yield the jobs, of one `status` where it is given, the newest first; fetched in pages, as they are needed."""
-        wanted = jobs_pb2.Job.Status.Value(status or "STATUS_UNSPECIFIED")
-        request = jobs_pb2.ListJobsRequest(status=wanted, page_size=PAGE_JOBS)
+    def list(self, wanted: jobs_pb2.ListJobsRequest) -> Iterator[Job]:
+        """Yield the jobs that are wanted, the newest first; fetched in pages, as they are needed."""
+        request = jobs_pb2.ListJobsRequest(page_size=PAGE_JOBS)
+        request.MergeFrom(wanted)
         while True:
             answer = self._connection.call_until_answered(self._stub.ListJobs, request)
             yield from (Job.from_message(job, self) for job in answer.jobs)

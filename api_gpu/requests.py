@@ -169,3 +169,20 @@ def from_message(kind: type[T], message: Message, **values: Any) -> T:
 def to_datetime(timestamp: Timestamp) -> datetime | None:
     """Return the time in UTC; None when it was not given."""
     return timestamp.ToDatetime(tzinfo=UTC) if timestamp.ByteSize() else None
+
+
+def to_plain(message: Message) -> dict[str, Any]:
+    """Return a message as the JSON surface has it: numbers are numbers, and what is not known is left out."""
+    plain: dict[str, Any] = {}
+    for field in message.DESCRIPTOR.fields:
+        value = getattr(message, field.name)
+        if field.has_presence and not message.HasField(field.name):
+            continue
+        plain[field.json_name] = [_plain(field, one) for one in value] if field.is_repeated else _plain(field, value)
+    return plain
+
+
+def _plain(field: Any, value: Any) -> Any:
+    if field.message_type is not None:
+        return to_plain(value)
+    return field.enum_type.values_by_number[value].name if field.enum_type is not None else value

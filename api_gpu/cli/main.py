@@ -11,7 +11,7 @@ from pathlib import Path
 
 import typer
 
-from api_gpu.cli import chain, jobs, operations, runpod, services, story
+from api_gpu.cli import chain, destinations, jobs, keys, operations, probe, runpod, services, story
 from api_gpu.cli.options import (
     FAILED,
     CaOption,
@@ -58,8 +58,9 @@ def options(
 app.command()(services.up)
 app.command(context_settings=services.FORWARDING, add_help_option=False)(services.gateway)
 app.command(context_settings=services.FORWARDING, add_help_option=False)(services.encoder)
+COMMANDS = {story.NAME: story.command, probe.NAME: probe.command}
 for name in OPERATIONS:
-    app.command(name)(story.command() if name == story.NAME else operations.command(name))
+    app.command(name)(COMMANDS[name]() if name in COMMANDS else operations.command(name))
 app.command()(chain.chain)
 app.command()(jobs.jobs)
 app.command()(jobs.watch)
@@ -67,6 +68,8 @@ app.command()(jobs.cancel)
 app.command()(jobs.fleet)
 app.command()(services.certs)
 app.command()(services.doctor)
+app.add_typer(destinations.app, name="destinations")
+app.add_typer(keys.app, name="keys")
 app.add_typer(runpod.app, name="runpod")
 
 

@@ -1,5 +1,6 @@
 """Counting packets: how long streams are, and whether they end as they should, by reading a file to its end."""
 
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from av.stream import Stream
 
 from encoder.media import timeline
 
+# Of four hours and more.
+MAX_TIMED = 1_000_000
 # What FFmpeg's libraries say of a file that ends within a packet.
 CUT_OFF_WORDS = ("File ended prematurely", "partial file")
 
@@ -17,22 +20,28 @@ CUT_OFF_WORDS = ("File ended prematurely", "partial file")
 @dataclass(frozen=True)
 class PacketCount:
     """Of each stream, by its index: the number of its packets that have a time, and seconds from the file's start to
-    its end; and whether the file ends within a packet."""
+    its end; whether the file ends within a packet; and when the packets of the `timed` stream begin, the first
+    MAX_TIMED of them, in the order of the file."""
 
     packets: Mapping[int, int]
     ends: Mapping[int, float]
     is_cut_off: bool
+    starts: Sequence[float] = ()
 
 
-def count_packets(container: InputContainer, streams: Sequence[Stream]) -> PacketCount:
-    """Read streams to their end."""
+def count_packets(container: InputContainer, streams: Sequence[Stream], timed: int | None = None) -> PacketCount:
+    """Read streams to their end. `timed` is the index of the one whose times are wanted."""
     packets = {stream.index: 0 for stream in streams}
     ends = {stream.index: 0.0 for stream in streams}
+    starts = array("d")
     with _heard() as said:
-        for index, _, end in timeline.iter_packets(container, streams):
+        for index, start, end in timeline.iter_packets(container, streams):
             packets[index] += 1
             ends[index] = max(ends[index], end)
-    return PacketCount(packets, ends, any(word in words for _, _, words in said for word in CUT_OFF_WORDS))
+            if index == timed and len(starts) < MAX_TIMED:
+                starts.append(start)
+    is_cut_off = any(word in words for _, _, words in said for word in CUT_OFF_WORDS)
+    return PacketCount(packets, ends, is_cut_off, starts)
 
 
 @contextmanager

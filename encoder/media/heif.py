@@ -24,13 +24,15 @@ ALPHA = (b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", b"urn:mpeg:hevc:2015:au
 
 @dataclass(frozen=True)
 class HeifPicture:
-    """Width and height before it is turned; its ICC profile, b"" for none; its tags, None where there are none."""
+    """Width and height before it is turned, by so many quarters against the clock; its ICC profile, b"" for none; its
+    tags, None where there are none."""
 
     width: int
     height: int
     profile: bytes
     tags: ColorTags | None
     has_alpha: bool
+    turns: int = 0
 
 
 def describe(path: Path) -> HeifPicture:
@@ -63,6 +65,9 @@ def _describe(data: mmap.mmap) -> HeifPicture:
         tags=_tags(data, kinds[b"nclx"]) if b"nclx" in kinds else None,
         has_alpha=any(
             data[box.start + VERSION_BYTES : box.end].startswith(ALPHA) for box in known if box.kind == b"auxC"
+        ),
+        turns=next(
+            (data[box.start] & 3 for number, box in enumerate(known, 1) if box.kind == b"irot" and number in own), 0
         ),
     )
 

@@ -23,6 +23,7 @@ Conversion = Callable[[Samples], Samples]
 
 # Of printers, with tables for four inks, up to 3 MiB.
 MAX_PROFILE_BYTES = 8 * 1024 * 1024
+MAX_NAME_LETTERS = 100
 NODES = 33
 LEVELS = 256
 # Differences of so much, of 255, are those of rounding: the picture is sRGB already.
@@ -79,6 +80,12 @@ class Profile:
             raise BadProfile("it is damaged") from error
         if self.space not in MODES:
             raise BadProfile("it is of colors that are none of pictures")
+
+    @property
+    def name(self) -> str:
+        """Return what the profile calls itself, "" where it does not say."""
+        told = " ".join(str(self._profile.profile.profile_description or "").split())
+        return "".join(letter for letter in told if letter.isprintable())[:MAX_NAME_LETTERS]
 
     def conversion(self) -> Conversion:
         """Return the conversion of RGB, or of gray that is repeated as RGB. Raises BadProfile."""

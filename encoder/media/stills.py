@@ -80,14 +80,14 @@ class Still:
 def prepare(source: Source, folder: Path, mark: str = "") -> Still:
     """Return a still whose files lie in `folder`, their names beginning with `mark`. Raises InvalidArgument."""
     signatures.check_image(source)
-    with _opened(source) as picture:
+    with opened(source) as picture:
         if picture is not None:
             streams.check_size(source, *picture.size)
             _check_raw(source, picture)
         described = _describe_heif(source)
         still = _open(source, picture, described, folder / f"{mark}{DECODED}")
         warnings = []
-        if picture is not None and picture.format != "MPO" and _attempt(lambda: picture.is_animated, False):
+        if picture is not None and picture.format != "MPO" and attempt(lambda: picture.is_animated, False):
             warnings.append(_warning(source, "FIRST_PICTURE_ONLY", FIRST_ONLY))
         if described is not None and described.has_alpha and not still.video.transparent:
             warnings.append(_warning(source, "TRANSPARENCY_IGNORED", ALPHA_IGNORED))
@@ -105,7 +105,7 @@ def prepare(source: Source, folder: Path, mark: str = "") -> Still:
 def check(source: Source) -> None:
     """Raise InvalidArgument for a file of which no still can be made, as far as its head and its end tell."""
     signatures.check_image(source)
-    with _opened(source) as picture:
+    with opened(source) as picture:
         if picture is None:
             if probe.head(source).startswith(TIFF_HEADS):
                 raise bad_input(source, UNREADABLE_TIFF)
@@ -115,7 +115,7 @@ def check(source: Source) -> None:
         _check_raw(source, picture)
         # What cameras append can look like it: only then is the picture decoded.
         is_suspect = not source.allow_partial and wholeness.is_still_cut_off(source.path)
-        if is_suspect and not _attempt(lambda: bool(picture.load()) or True, False):
+        if is_suspect and not attempt(lambda: bool(picture.load()) or True, False):
             raise bad_input(source, CUT_OFF_TEXT)
 
 
@@ -134,15 +134,16 @@ def _open(source: Source, picture: Any, described: HeifPicture | None, decoded: 
 
 
 @contextlib.contextmanager
-def _opened(source: Source) -> Iterator[Any]:
+def opened(source: Source) -> Iterator[Any]:
     """Yield a picture of which only the head was read; None for a file that Pillow does not know."""
     note_reading(source.field)
-    picture = _attempt(lambda: Image.open(source.path, formats=FORMATS), None)
+    picture = attempt(lambda: Image.open(source.path, formats=FORMATS), None)
     with picture if picture is not None else contextlib.nullcontext():
         yield picture
 
 
-def _attempt(call: Callable[[], T], otherwise: T) -> T:
+def attempt(call: Callable[[], T], otherwise: T) -> T:
+    """Return what a call of Pillow returns, or something else where the file is too damaged for it."""
     try:
         return call()
     except MemoryError:
@@ -157,7 +158,7 @@ def _warning(source: Source, reason: str, text: str) -> video_pb2.Warning:
 
 def _check_raw(source: Source, picture: Any) -> None:
     """Raise InvalidArgument for a camera's raw file that is built like TIFF: its first picture is but a preview."""
-    tags: dict[int, Any] = _attempt(lambda: dict(picture.tag_v2), {}) if picture.format == "TIFF" else {}
+    tags: dict[int, Any] = attempt(lambda: dict(picture.tag_v2), {}) if picture.format == "TIFF" else {}
     if DNG in tags or (SUBDIRECTORIES in tags and tags.get(SUBFILE, 0) & 1):
         raise bad_input(source, signatures.RAW)
 
@@ -204,7 +205,7 @@ def _conversion(source: Source, still: Still, picture: Any, described: HeifPictu
         return still_colors.tagged_conversion(still.video.color_tags)
     if is_png and picture is not None and "srgb" not in picture.info:
         return _measured(picture.info)
-    if picture is not None and _attempt(lambda: _is_adobe(picture), False):
+    if picture is not None and attempt(lambda: _is_adobe(picture), False):
         return still_colors.measured_conversion(still_colors.ADOBE_RGB, still_colors.ADOBE_EXPONENT)
     return None
 
@@ -247,7 +248,7 @@ def _is_adobe(picture: Any) -> bool:
 
 def _decode(source: Source, picture: Any, decoded: Path) -> Still:
     """Write the samples of a picture, upright, to a file, and return its still. Raises InvalidArgument."""
-    shown = _attempt(lambda: _samples(picture), None)
+    shown = attempt(lambda: _samples(picture), None)
     if shown is None:
         raise bad_input(source, UNREADABLE)
     with decoded.open("wb") as file:

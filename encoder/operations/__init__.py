@@ -5,6 +5,7 @@ from encoder.operations import (
     caption,
     concat,
     img2vid,
+    probe,
     story,
     story_join,
     story_scene,
@@ -20,6 +21,7 @@ OPERATIONS: dict[str, Operation] = {
     "concat": concat.plan,
     "thumbnail": thumbnail.plan,
     "story": story.plan,
+    "probe": probe.plan,
 }
 
 STORY_PARTS: dict[str, Operation] = {

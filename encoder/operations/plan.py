@@ -9,7 +9,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from apigpu.encoder.v1 import encoder_pb2
-from apigpu.v1 import options_pb2, story_pb2, video_pb2
+from apigpu.v1 import options_pb2, probe_pb2, story_pb2, video_pb2
 from encoder.captions.fonts import FontLibrary
 from encoder.codecs.base import Codec
 from encoder.ffmpeg.command import ExtraFile, FfmpegRun, OutputSpec
@@ -110,6 +110,7 @@ class Plan:
     `required_audio_field`; it may be silent where that is "". `content_type` is its MIME type, and `files` are the
     results beside it. With `further` tasks the job goes on; there is no result then where `content_type` is "".
     `scenes` tell when each scene of the result is shown, and `size` what the codec of the further tasks is to make.
+    `report` returns, after the runs, what is told in place of a result; there is none then either.
     """
 
     runs: tuple[FfmpegRun | Callable[[], FfmpegRun], ...]
@@ -126,6 +127,7 @@ class Plan:
     further: tuple[encoder_pb2.FurtherTask, ...] = ()
     scenes: tuple[story_pb2.SceneSpan, ...] = ()
     size: Size | None = None
+    report: Callable[[], probe_pb2.MediaReport] | None = None
 
 
 Operation = Callable[[Any, PlanContext], Plan]

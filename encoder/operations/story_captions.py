@@ -1,6 +1,8 @@
 """Captions of a story: made once, when it is planned, into one file for the tasks of its scenes: a script in ASS by the
-clock of the film, and the fonts that it needs."""
+clock of the film, and the fonts that it needs. Of those that every encoder has it holds no more than their SHA-256."""
 
+import hashlib
+import shutil
 import zipfile
 from fractions import Fraction
 from pathlib import Path
@@ -8,18 +10,21 @@ from typing import Any
 
 from apigpu.v1 import video_pb2
 from encoder.captions import changes
+from encoder.captions.font_files import FIRA
 from encoder.ffmpeg import filters
 from encoder.media.info import Size, Source
 from encoder.operations import subtitles
 from encoder.operations.caption import FONTS, SCRIPT
 from encoder.operations.plan import PlanContext
 from encoder.operations.subtitles import CaptionOptions
-from servicekit.errors import InvalidArgument
+from servicekit.errors import InvalidArgument, Unimplemented
 
 FIELD = "captions"
 TYPE = "application/zip"
 # The same as SCRIPT, where lines are broken wherever Unicode allows it.
 WRAPPED_SCRIPT = "captions-wrapped.ass"
+# In place of fonts that every encoder has.
+INSTALLED = "installed"
 MAX_FILES, MAX_BYTES = 200, 256 * 1024 * 1024
 
 
@@ -43,10 +48,24 @@ def make(
 
 def _pack(folder: Path, result: Path, *, wrap_unicode: bool) -> None:
     """Write the script and the fonts that lie in a folder to a file."""
+    installed = _installed()
     with zipfile.ZipFile(result, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
         packed.write(folder / SCRIPT, WRAPPED_SCRIPT if wrap_unicode else SCRIPT)
         for path in sorted((folder / FONTS).iterdir()):
-            packed.write(path, f"{FONTS}/{path.name}")
+            digest = _digest(path)
+            if digest in installed:
+                packed.writestr(f"{INSTALLED}/{path.name}", digest)
+            else:
+                packed.write(path, f"{FONTS}/{path.name}")
+
+
+def _installed() -> dict[str, Path]:
+    """Return the fonts that every encoder has, by their SHA-256."""
+    return {_digest(path): path for path in FIRA}
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def draw(stream: Any, source: Source, folder: Path, frames: range, rate: Fraction) -> Any:
@@ -61,7 +80,7 @@ def draw(stream: Any, source: Source, folder: Path, frames: range, rate: Fractio
 
 
 def _unpack(source: Source, folder: Path) -> str:
-    """Lay the files out in a folder; return the name of the script. Raises InvalidArgument."""
+    """Lay the files out in a folder; return the name of the script. Raises InvalidArgument, Unimplemented."""
     try:
         with zipfile.ZipFile(source.path) as packed:
             names = [info.filename for info in packed.infolist()]
@@ -75,10 +94,21 @@ def _unpack(source: Source, folder: Path) -> str:
             (folder / FONTS).mkdir(exist_ok=True)
             for name in names:
                 target = folder / name if name in scripts else folder / FONTS / Path(name).name
-                target.write_bytes(packed.read(name))
+                if name.startswith(f"{INSTALLED}/"):
+                    shutil.copyfile(_find_installed(packed.read(name)), target)
+                else:
+                    target.write_bytes(packed.read(name))
     except (zipfile.BadZipFile, OSError) as error:
         raise _damaged() from error
     return scripts[0]
+
+
+def _find_installed(digest: bytes) -> Path:
+    path = _installed().get(digest.decode(errors="replace"))
+    if path is None:
+        text = "The story was planned with fonts of another version than this encoder's; use encoders of one version."
+        raise Unimplemented(text, reason="UNKNOWN_PART")
+    return path
 
 
 def _damaged() -> InvalidArgument:

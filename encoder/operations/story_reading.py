@@ -8,15 +8,11 @@ from apigpu.v1 import story_pb2, video_pb2
 from encoder.media import packets, probe, stills
 from encoder.media.containers import AUDIO_DEMUXERS, VIDEO_DEMUXERS
 from encoder.media.info import MediaInfo, Source, bad_input
+from encoder.media.outlines import OUTLINE_TOO_SMALL, outline_too_small, tells_length
 from encoder.operations.plan import PlanContext
 from encoder.story.timeline import SceneLength
-from servicekit.errors import FailedPrecondition, InvalidArgument, ServiceError
+from servicekit.errors import InvalidArgument, ServiceError
 from servicekit.faults import Faults
-
-OUTLINE_TOO_SMALL = "OUTLINE_TOO_SMALL"
-# Files that tell at their head or at their end how long they are. Of MP3 only those that have a head of their own do.
-TELLING = ("mov", "matroska", "wav", "w64", "flac", "aiff", "caf", "mp3")
-MP3_HEADS, MP3_HEAD_BYTES = (b"Xing", b"Info", b"VBRI"), 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -130,18 +126,6 @@ def _read_outline(source: Source, demuxers: tuple[str, ...]) -> MediaInfo:
         info = probe.probe(source, demuxers)
     except ServiceError as error:
         raise outline_too_small(source) from error
-    if info.demuxer not in TELLING or (info.demuxer == "mp3" and not _tells_length(source)):
+    if not tells_length(source, info):
         raise outline_too_small(source)
     return info
-
-
-def _tells_length(source: Source) -> bool:
-    with source.path.open("rb") as file:
-        head = file.read(MP3_HEAD_BYTES)
-    return any(mark in head for mark in MP3_HEADS)
-
-
-def outline_too_small(source: Source) -> FailedPrecondition:
-    """Return the error by which an input is sent whole."""
-    text = f"{source.field}: more of it must be read than its head and its end."
-    return FailedPrecondition(text, reason=OUTLINE_TOO_SMALL, fields={source.field: "is not all there"})

@@ -44,6 +44,8 @@ MAX_WARNINGS, MAX_FIELDS = 1000, 64
 MAX_NAME_CHARS, MAX_TEXT_CHARS = 200, 1000
 # The tasks of a story of as many scenes as it may have, and bytes of them all.
 MAX_FURTHER, MAX_FURTHER_BYTES = 510, 1024 * 1024
+# A hundred tracks.
+MAX_REPORT_BYTES = 64 * 1024
 SIGNALLED = 128
 
 TOO_COMPLEX = "INPUT_TOO_COMPLEX"
@@ -89,10 +91,11 @@ class PlannedTask:
     further: tuple[encoder_pb2.FurtherTask, ...] = ()
     scenes: tuple[story_pb2.SceneSpan, ...] = ()
     size: tuple[int, int] = (0, 0)
+    reports: bool = False
 
     @property
     def has_result(self) -> bool:
-        """False for a task that answers with further tasks alone."""
+        """False for a task that answers with further tasks, or with a report, alone."""
         return bool(self.content_type)
 
 
@@ -139,10 +142,17 @@ class Planner:
         return from_data(_given((await self._ask(PlannerRequest(run=number))).run), codec, self.folder)
 
     async def check(self) -> encoder_pb2.Summary:
-        """Finish the results, and return what players show of the first one: frames, length, size."""
+        """Finish the results, and return what players show of the first one: frames, length, size; or what is told in
+        place of a result."""
         reply = encoder_pb2.Summary.FromString(_given((await self._ask(PlannerRequest(check=True))).summary))
+        if reply.media.ByteSize() > MAX_REPORT_BYTES:
+            raise BadReply("a report is larger than one can be")
         return encoder_pb2.Summary(
-            frames=reply.frames, duration_seconds=reply.duration_seconds, width=reply.width, height=reply.height
+            frames=reply.frames,
+            duration_seconds=reply.duration_seconds,
+            width=reply.width,
+            height=reply.height,
+            media=reply.media if reply.HasField("media") else None,
         )
 
     def end(self) -> None:
@@ -235,13 +245,14 @@ def _planned_task(data: PlanData, codec: Codec, folder: Path) -> PlannedTask:
         further=tuple(encoder_pb2.FurtherTask.FromString(task) for task in _checked_further(data)),
         scenes=tuple(story_pb2.SceneSpan.FromString(scene) for scene in data.scenes[:MAX_FURTHER]),
         size=data.size,
+        reports=data.reports,
     )
 
 
 def _checked_further(data: PlanData) -> tuple[bytes, ...]:
     if len(data.further) > MAX_FURTHER or sum(map(len, data.further)) > MAX_FURTHER_BYTES:
         raise BadReply("a plan has more further tasks than an operation can have")
-    if not data.content_type and not data.further:
+    if not (data.content_type or data.further or data.reports):
         raise BadReply("a plan has neither a result nor further tasks")
     return data.further
 

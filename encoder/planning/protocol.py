@@ -114,7 +114,8 @@ class FileData:
 class PlanData:
     """A plan. A run that can only be made after those before it is None. `warnings` are serialized apigpu.v1.Warning,
     `further` FurtherTask, `scenes` SceneSpan, `size` the width and height that the further tasks make, 0 where there
-    are none; `font_tiers` tells how many tiers of fonts were read for it."""
+    are none; one that `reports` tells something in place of a result; `font_tiers` tells how many tiers of fonts were
+    read for it."""
 
     runs: tuple[RunData | None, ...]
     field: str
@@ -129,6 +130,7 @@ class PlanData:
     further: tuple[bytes, ...] = ()
     scenes: tuple[bytes, ...] = ()
     size: tuple[int, int] = (0, 0)
+    reports: bool = False
 
 
 @dataclass(frozen=True)

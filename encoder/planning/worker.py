@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from google.protobuf.message import Message
 
-from apigpu.encoder.v1 import story_pb2
+from apigpu.encoder.v1 import encoder_pb2, story_pb2
 from apigpu.v1 import video_pb2
 from encoder.captions.fonts import FontLibrary
 from encoder.codecs.base import X264, Codec
@@ -65,6 +65,8 @@ class PlanningSession:
         if request.run is not None:
             planned = plan.runs[request.run]
             return PlannerReply(run=to_data(planned if isinstance(planned, FfmpegRun) else planned()))
+        if plan.report is not None:
+            return PlannerReply(summary=encoder_pb2.Summary(media=plan.report()).SerializeToString())
         if plan.finish is not None:
             plan.finish(result)
         return PlannerReply(summary=check_results(plan, result).SerializeToString())
@@ -99,6 +101,7 @@ class PlanningSession:
             further=tuple(task.SerializeToString() for task in plan.further),
             scenes=tuple(scene.SerializeToString() for scene in plan.scenes),
             size=(plan.size.width, plan.size.height) if plan.size is not None else (0, 0),
+            reports=plan.report is not None,
         )
 
     def _codec(self, name: str) -> Codec:

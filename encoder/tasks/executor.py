@@ -197,7 +197,7 @@ class TaskExecutor:
                             await stream.pump(result)
                         await work.report(_complete(progress, plan.frames_total))
                 await running.finish()
-        summary = await planner.check() if plan.has_result else encoder_pb2.Summary()
+        summary = await planner.check() if plan.has_result or plan.reports else encoder_pb2.Summary()
         if plan.further:  # of what is to come
             summary.duration_seconds, summary.frames = plan.duration_seconds, plan.frames_total
         planner.end()

@@ -201,6 +201,9 @@ def _checked(steps: dict[str, _Step], source: str, where: str) -> tuple[_Step, i
     if step is None:
         text = f"there is no step {brief(reference.step_id)!r}; the steps are {brief(', '.join(steps))}."
         raise InvalidArgument.field(where, text)
+    if operation.rules(operation.kind(step.operation)[1]).report:
+        text = f"step {step.id!r} makes no file, but tells something; name another step."
+        raise InvalidArgument.field(where, text)
     if reference.number is not None and reference.number >= step.count:
         text = f"step {step.id!r} has {step.count} results, the last one {STEP}{step.id}[{step.count - 1}]."
         raise InvalidArgument.field(where, text)

@@ -14,6 +14,7 @@ from apigpu.v1 import jobs_pb2, video_pb2
 from gateway.callers import caller
 from gateway.jobs import checks, graph, model, operation, options
 from gateway.jobs.claims import IdempotencyKey
+from gateway.jobs.listing import JobFilter
 from gateway.jobs.model import Failure, Job, Status
 from gateway.jobs.options import CheckedOptions
 from gateway.jobs.policy import JobPolicy
@@ -84,6 +85,8 @@ class JobManager:
     check_cost: Callable[[Job], None]
     policy: JobPolicy
     check_room: Callable[[], None] = lambda: None
+    # Returns a new job with where its results go.
+    place_output: Callable[[Job, jobs_pb2.JobOutput], Awaitable[Job]] | None = None
     is_draining: bool = field(default=False, init=False)
     # Set once the gateway shuts down: every wait ends, and whoever waits for a job leaves it alone.
     closing: asyncio.Event = field(default_factory=asyncio.Event, init=False)
@@ -114,6 +117,8 @@ class JobManager:
             return made
         async with self._stored_inline(wanted) as stored:
             job = self._new_job(stored, checked)
+            if self.place_output is not None:
+                job = await self.place_output(job, said.output)
             self.check_cost(job)
             self.check_room()
             self._check_queue(job)
@@ -251,15 +256,19 @@ class JobManager:
             yield stored
             undo.pop_all()
 
-    async def page(self, status: Status | None, size: int, token: str) -> tuple[list[Job], str]:
-        """Return a page of jobs, the newest first, and the token of the next page ("" at the end)."""
+    async def page(self, wanted: JobFilter, size: int, token: str) -> tuple[list[Job], str]:
+        """Return a page of the jobs of a list, the newest first, and the token of the next page ("" at the end)."""
         if not 0 <= size <= MAX_PAGE:
             raise InvalidArgument(
                 f"page_size is {size} and must be from 1 to {MAX_PAGE}.",
                 reason="BAD_FIELD",
                 fields={"page_size": "range"},
             )
-        return await self.store.page(status, size or DEFAULT_PAGE, token, caller.get().sight)
+        return await self.store.page(wanted, size or DEFAULT_PAGE, token)
+
+    def counts(self, tenant: str | None) -> dict[Status, int]:
+        """Return how many jobs there are, by status, of a tenant (None: of all)."""
+        return self.store.index.counts(tenant)
 
     async def cancel(self, job_id: str) -> Job:
         """Cancel a job that has not ended; return it."""

@@ -14,6 +14,7 @@ from typing import Any
 from gateway.callers import DEFAULT_TENANT
 from gateway.fleet.billing import UsageInterval
 from gateway.jobs.hooks import Webhook
+from gateway.jobs.outputs import OutputTarget
 from servicekit.codec import SPARSE, STORED
 
 MAX_WARNINGS = 50
@@ -71,7 +72,8 @@ class ResultFile:
 class Result:
     """A stored result: the asset, its frames, what made the video and why that ("" where it is not known), its MIME
     type (in records of before there were others "" for MP4), the further results, and its seconds (0 where they are not
-    known). A task that answers with further tasks may have no asset ("")."""
+    known). A task that answers with further tasks may have no asset (""); one whose result is a `report`, a serialized
+    apigpu.v1.MediaReport, has none."""
 
     asset: str
     frames: int
@@ -81,6 +83,7 @@ class Result:
     content_type: str = ""
     files: tuple[ResultFile, ...] = ()
     duration_seconds: float = 0.0
+    report: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +133,7 @@ class Task:
     content_type: str = field(default="", metadata=SPARSE)
     files: tuple[ResultFile, ...] = field(default=(), metadata=SPARSE)
     duration_seconds: float = field(default=0.0, metadata=SPARSE)
+    report: bytes = field(default=b"", metadata=SPARSE)
     # The next attempt goes to others, where there are others.
     unfit: tuple[UnfitEncoder, ...] = field(default=(), metadata=SPARSE)
     interruptions: Interruptions | None = field(default=None, metadata=SPARSE)
@@ -177,15 +181,25 @@ class Job:
     graph: bool = field(default=False, metadata=SPARSE)
     # Name of the claim of its idempotency key, which is dropped with it.
     claim: str = field(default="", metadata=SPARSE)
-    # Who is told of it; what its caller noted on it, by name; and whose it is.
+    # Who is told of it; what its caller noted on it, by name; where its results are put; and whose it is.
     webhook: Webhook | None = field(default=None, metadata=SPARSE)
     metadata: tuple[tuple[str, str], ...] = field(default=(), metadata=SPARSE)
+    output: OutputTarget | None = field(default=None, metadata=SPARSE)
     tenant: str = field(default=DEFAULT_TENANT, metadata=SPARSE)
 
     @property
     def status(self) -> Status:
-        """Derived from the tasks: a job with at least one result is COMPLETED unless it was cancelled; a graph needs
-        all."""
+        """That of the tasks; a job whose results are still being put where they are wanted is IN_PROGRESS."""
+        return Status.IN_PROGRESS if self.is_delivering else self._status_of_tasks
+
+    @property
+    def is_delivering(self) -> bool:
+        """True from the last result on until all are put where they are wanted, or given up."""
+        return bool(self.output and not self.output.is_settled) and self._status_of_tasks is Status.COMPLETED
+
+    @property
+    def _status_of_tasks(self) -> Status:
+        """A job with at least one result is COMPLETED unless it was cancelled; a graph needs all."""
         statuses = {task.status for task in self.tasks}
         if not all(status.is_terminal for status in statuses):
             return Status.IN_QUEUE if self.started_at is None else Status.IN_PROGRESS
@@ -351,24 +365,6 @@ def fail_task(
 def cancel(job: Job, failure: Failure, now: float) -> Job:
     """A caller cancelled the job: every task that is not terminal becomes CANCELLED with `failure`."""
     return job if job.status.is_terminal else replace(_give_up(job, failure, now), cancelled=True)
-
-
-def settle_webhook(job: Job, webhook: Webhook | None) -> Job:
-    """Nothing is left to be told to the webhook, unless it was changed since it was this one."""
-    return replace(job, webhook=replace(webhook, is_settled=True)) if webhook and job.webhook == webhook else job
-
-
-def reopen_webhook(job: Job) -> Job:
-    """What was told to the webhook is to be told anew."""
-    webhook = job.webhook
-    return replace(job, webhook=replace(webhook, is_settled=False, round=webhook.round + 1)) if webhook else job
-
-
-def drop_results(job: Job, indexes: Iterable[int]) -> Job:
-    """The assets of these tasks are deleted."""
-    for index in indexes:
-        job = with_task(job, index, asset="", files=())
-    return job
 
 
 def _give_up(job: Job, failure: Failure, now: float) -> Job:

@@ -14,6 +14,7 @@ from servicekit.errors import DataLoss, ServiceError
 from servicekit.tasks import run_to_completion
 
 MAX_FILENAME_BYTES = 100
+MAX_REPORT_BYTES = 64 * 1024
 
 
 @dataclass(eq=False)
@@ -48,10 +49,12 @@ class TaskResults:
         await self._begin(checked_filename(name), content_type)
 
     async def commit(self, summary: encoder_pb2.Summary) -> model.Result:
-        """Make assets of all results, if there are any beside further tasks. Raises DataLoss when they are not what the
-        summary says; none is kept then."""
+        """Make assets of all results, if there are any beside further tasks or a report. Raises DataLoss when they are
+        not what the summary says; none is kept then."""
         if len(summary.files) != len(self._writers) - 1:
             raise DataLoss("The results are not those that the encoder's summary names.", reason="FILES_MISMATCH")
+        if summary.media.ByteSize() > MAX_REPORT_BYTES:
+            raise DataLoss("The encoder's report is larger than one can be.", reason="REPORT_TOO_LARGE")
         if is_without_result(summary) and not self._writers[0].checksum.size_bytes:
             return stored_result(summary, "", ())
         name = name_for_type(self.filename, summary.content_type)
@@ -81,6 +84,7 @@ def stored_result(summary: encoder_pb2.Summary, asset_id: str, file_ids: Sequenc
         frames=summary.frames,
         duration_seconds=round(summary.duration_seconds, 6),
         codec=summary.codec,
+        report=summary.media.SerializeToString(),
         codec_reason=summary.codec_reason,
         warnings=tuple(model.ResultWarning(w.reason, w.message, dict(w.metadata)) for w in summary.warnings),
         content_type=summary.content_type,

@@ -9,7 +9,7 @@ from typing import Any
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from apigpu.v1 import assets_pb2, jobs_pb2, video_pb2
+from apigpu.v1 import assets_pb2, jobs_pb2, probe_pb2, video_pb2
 from gateway.assets.links import LinkSigner
 from gateway.assets.record import parse_name
 from gateway.assets.store import StoredAsset
@@ -99,6 +99,7 @@ class Presenter:
             processed=job.count(Status.COMPLETED),
             cost=self.cost(job, now),
             metadata=dict(job.metadata),
+            deliveries=_deliveries(job),
             tenant="" if job.tenant == DEFAULT_TENANT else job.tenant,
         )
 
@@ -164,7 +165,7 @@ class Presenter:
         )
 
     def _output(self, job: Job) -> jobs_pb2.Output | None:
-        if job.status is not Status.COMPLETED:
+        if job.status is not Status.COMPLETED and not job.is_delivering:
             return None
         if job.batch or len(job.kept) > 1:
             return jobs_pb2.Output(videos=self.videos(job))
@@ -174,6 +175,8 @@ class Presenter:
     def _first_link(self, job: Job) -> dict[str, str]:
         """Return the link to the first result, by the field for its media type: "video_url", "image_url"."""
         index = job.kept[0]
+        if not job.tasks[index].asset:
+            return {}
         kind = (job.tasks[index].content_type or model.MP4).partition("/")[0]
         return {f"{kind}_url": self._url(job, index)}
 
@@ -182,7 +185,8 @@ class Presenter:
         warnings, encoded = further.result_warnings(job, index), further.encoded_task(job, index)
         encoding = video_pb2.Encoding(codec=encoded.codec, reason=encoded.codec_reason) if encoded.codec else None
         return {
-            "asset": job.tasks[index].asset,
+            "asset": job.tasks[index].asset or None,
+            "media": _report(job.tasks[index]),
             "warnings": [video_pb2.Warning(reason=w.reason, message=w.message, metadata=w.metadata) for w in warnings],
             "encoding": encoding,
             "files": [
@@ -203,6 +207,10 @@ class Presenter:
 
     def _link(self, asset: str, filename: str) -> str:
         return self.base_url + self.links.sign_file(parse_name(asset), filename)
+
+
+def _report(task: model.Task) -> probe_pb2.MediaReport | None:
+    return probe_pb2.MediaReport.FromString(task.report) if task.report else None
 
 
 def _scenes(job: Job, index: int) -> dict[str, Any]:
@@ -227,6 +235,23 @@ def _done_text(job: Job) -> str:
     failed = [task for task in job.tasks if task.failure]
     first = failed[0].failure.message if failed and failed[0].failure else ""
     return f"{len(failed)} of {len(job.tasks)} failed, see error of each; the first: {first}"
+
+
+def _deliveries(job: Job) -> Iterator[jobs_pb2.ResultDelivery]:
+    """Yield where the results of a job are put, and how far that is."""
+    for one in job.output.deliveries if job.output else ():
+        task, state = job.tasks[one.task], "PENDING" if one.next_at is not None else "GIVEN_UP"
+        found = names.all_results(job, one.task)
+        yield jobs_pb2.ResultDelivery(
+            state=jobs_pb2.ResultDelivery.State.Value("DELIVERED" if one.is_delivered else state),
+            place=one.place,
+            name=found[one.file].name if one.file < len(found) else "",
+            item=task.item if job.batch or job.graph else "",
+            attempt_count=one.attempt_count,
+            error=one.error,
+            next_attempt_time=timestamp(one.next_at),
+            verified=one.is_verified,
+        )
 
 
 def _failure(failure: Failure | None) -> video_pb2.Failure | None:

@@ -13,11 +13,11 @@ import structlog
 from gateway.cluster.duty import LeaderDuty
 from gateway.cluster.leader import LeaderLease
 from gateway.jetstream.records import Records, UnreadableRecord
-from gateway.jobs import model
 from gateway.jobs.hooks import PROGRESS, Occurrence, occurrences
 from gateway.jobs.model import Job, Status
 from gateway.jobs.progress import ProgressBus, TaskProgress
 from gateway.jobs.store import JobStore
+from gateway.webhooks import settling
 from gateway.webhooks.caller import WebhookCaller
 from gateway.webhooks.deliveries import Deliveries, DeliveryPolicy, WebhookAttempt, attempted, planned
 from servicekit.errors import NotFound, ServiceError
@@ -108,7 +108,7 @@ class WebhookDeliverer:
                 break
         told = await self._note(job, notes)
         if told.next_at is None and job.status.is_terminal:
-            await self.store.update(job_id, lambda latest: model.settle_webhook(latest, job.webhook))
+            await self.store.update(job_id, lambda latest: settling.settle_webhook(latest, job.webhook))
         return told.next_at
 
     async def _note(self, job: Job, notes: list[tuple[str, WebhookAttempt]]) -> Deliveries:

@@ -4,9 +4,9 @@ import time
 from dataclasses import dataclass
 
 from gateway.jetstream.records import Records
-from gateway.jobs import model
 from gateway.jobs.model import Job
 from gateway.jobs.store import JobStore
+from gateway.webhooks import settling
 from gateway.webhooks.deliveries import Deliveries, planned, reopened, webhook_id
 from servicekit.errors import FailedPrecondition, NotFound
 
@@ -40,5 +40,5 @@ class WebhookLog:
         after = await self.records.update(
             job_id, lambda before: reopened(planned(before, job, now), names, now), Deliveries()
         )
-        await self.store.update(job_id, model.reopen_webhook)
+        await self.store.update(job_id, settling.reopen_webhook)
         return Deliveries({name: after.by_name[name] for name in names})

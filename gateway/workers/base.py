@@ -153,8 +153,8 @@ class ResumableEncoder(Encoder, Protocol):
 
 
 def is_without_result(summary: encoder_pb2.Summary) -> bool:
-    """Return True for the summary of a task that answers with further tasks, and has no result of its own."""
-    return bool(summary.further) and not summary.size_bytes
+    """Return True for the summary of a task that answers with further tasks or a report, and has no file of its own."""
+    return (bool(summary.further) or summary.HasField("media")) and not summary.size_bytes
 
 
 def shown_name(field: str) -> str:

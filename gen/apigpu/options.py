@@ -881,6 +881,30 @@ class StoryOptions(TypedDict, total=False):
     ]
 
 
+class ProbeOptions(TypedDict, total=False):
+    """Options of an operation: Tell what a file holds.
+
+    Attributes:
+        loudness: Measure how loud the sound is (EBU R 128), for which all of it is read and decoded.
+        max_cost_usd: The most that the job may cost, in US dollars: one that is expected to cost more is refused
+            (FAILED_PRECONDITION, reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost
+            nothing. At least 0.
+    """
+
+    loudness: Annotated[
+        bool | None,
+        Option("Measure how loud the sound is (EBU R 128), for which all of it is read and decoded.", "loudness"),
+    ]
+    max_cost_usd: Annotated[
+        float | None,
+        Option(
+            "The most that the job may cost, in US dollars: one that is expected to cost more is refused (FAILED_PRECONDITION, reason COST_LIMIT), one that comes to cost more is stopped.",
+            "max-cost-usd",
+            minimum=0,
+        ),
+    ]
+
+
 class Status(StrEnum):
     """The status of a job, by the names of the JSON surface."""
 
@@ -943,5 +967,12 @@ OPERATIONS: dict[str, Operation] = {
             "scenes": Input("The scenes, in their order.", is_many=True),
         },
         StoryOptions,
+    ),
+    "probe": Operation(
+        "Tell what a file holds.",
+        {
+            "file": Input("Source of the file: a video, sound, an image or subtitles; told by the content."),
+        },
+        ProbeOptions,
     ),
 }

@@ -20,6 +20,7 @@ __all__ = [
     "SubtitleError",
     "Subtitles",
     "decode",
+    "name_of",
     "parse",
     "read",
 ]
@@ -35,8 +36,17 @@ class SubtitleReader(Protocol):
         """Return what the file holds. Raises SubtitleError."""
 
 
-READERS: tuple[SubtitleReader, ...] = (webvtt, ttml, sami, transcripts, counted, lrc, substation)
+READERS: dict[str, SubtitleReader] = {
+    "webvtt": webvtt,
+    "ttml": ttml,
+    "sami": sami,
+    "json": transcripts,
+    "microdvd": counted,
+    "lrc": lrc,
+    "ass": substation,
+}
 """Of each kind but SubRip, which anything else is taken for."""
+SUBRIP = "subrip"
 
 
 def read(data: bytes) -> Subtitles | Script:
@@ -48,11 +58,19 @@ def parse(text: str) -> Subtitles | Script:
     """Return the cues of a file in its order, and what is left out of it; of ASS and SSA the script, which has a look
     of its own. Raises SubtitleError."""
     text = unwrap(text)
-    for reader in READERS:
-        if reader.matches(text):
-            return reader.parse(text)
+    if (name := _kind(text)) != SUBRIP:
+        return READERS[name].parse(text)
     try:
         return subrip.parse(text)
     except SubtitleError:
         kinds.check_text(text)
         raise
+
+
+def name_of(text: str) -> str:
+    """Return the name of the kind that `parse` takes a file for."""
+    return _kind(unwrap(text))
+
+
+def _kind(text: str) -> str:
+    return next((name for name, reader in READERS.items() if reader.matches(text)), SUBRIP)

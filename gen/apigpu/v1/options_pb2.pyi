@@ -32,6 +32,7 @@ class MessageRules(_message.Message):
     DONE_FIELD_NUMBER: _builtins.int
     FILES_FIELD_NUMBER: _builtins.int
     GRAPH_FIELD_NUMBER: _builtins.int
+    REPORT_FIELD_NUMBER: _builtins.int
     required: _builtins.str
     """Text of the error when a required field is missing."""
     done: _builtins.str
@@ -40,6 +41,8 @@ class MessageRules(_message.Message):
     """Further results that a task may have at most, beside its first one."""
     graph: _builtins.bool
     """It is several operations: the gateway makes a graph of tasks of it, and no encoder sees the message itself."""
+    report: _builtins.bool
+    """Its result stands in the answer, and is no file: no other operation can take it."""
     def __init__(
         self,
         *,
@@ -47,10 +50,11 @@ class MessageRules(_message.Message):
         done: _builtins.str = ...,
         files: _builtins.int = ...,
         graph: _builtins.bool = ...,
+        report: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "files", b"files", "graph", b"graph", "required", b"required"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "files", b"files", "graph", b"graph", "report", b"report", "required", b"required"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -7,6 +7,7 @@ asset ("assets/…", see AssetService), or a small file itself as a data: URI (R
 
 from apigpu.v1 import caption_style_pb2 as _caption_style_pb2
 from apigpu.v1 import motion_pb2 as _motion_pb2
+from apigpu.v1 import probe_pb2 as _probe_pb2
 from apigpu.v1 import soundtrack_pb2 as _soundtrack_pb2
 from apigpu.v1 import story_pb2 as _story_pb2
 from collections import abc as _abc
@@ -91,6 +92,7 @@ class Operation(_message.Message):
     THUMBNAIL_FIELD_NUMBER: _builtins.int
     CHAIN_FIELD_NUMBER: _builtins.int
     STORY_FIELD_NUMBER: _builtins.int
+    PROBE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def caption(self) -> Global___CaptionRequest:
         """Burn subtitles in."""
@@ -119,6 +121,10 @@ class Operation(_message.Message):
     def story(self) -> Global___StoryRequest:
         """A finished film of scenes."""
 
+    @_builtins.property
+    def probe(self) -> Global___ProbeRequest:
+        """Tell what a file holds."""
+
     def __init__(
         self,
         *,
@@ -129,12 +135,13 @@ class Operation(_message.Message):
         thumbnail: Global___ThumbnailRequest | None = ...,
         chain: Global___ChainRequest | None = ...,
         story: Global___StoryRequest | None = ...,
+        probe: Global___ProbeRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["addaudio", b"addaudio", "caption", b"caption", "chain", b"chain", "concat", b"concat", "img2vid", b"img2vid", "kind", b"kind", "story", b"story", "thumbnail", b"thumbnail"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["addaudio", b"addaudio", "caption", b"caption", "chain", b"chain", "concat", b"concat", "img2vid", b"img2vid", "kind", b"kind", "probe", b"probe", "story", b"story", "thumbnail", b"thumbnail"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["addaudio", b"addaudio", "caption", b"caption", "chain", b"chain", "concat", b"concat", "img2vid", b"img2vid", "kind", b"kind", "story", b"story", "thumbnail", b"thumbnail"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["addaudio", b"addaudio", "caption", b"caption", "chain", b"chain", "concat", b"concat", "img2vid", b"img2vid", "kind", b"kind", "probe", b"probe", "story", b"story", "thumbnail", b"thumbnail"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["caption", "img2vid", "addaudio", "concat", "thumbnail", "chain", "story"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["caption", "img2vid", "addaudio", "concat", "thumbnail", "chain", "story", "probe"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -196,6 +203,7 @@ class ChainStep(_message.Message):
     CONCAT_FIELD_NUMBER: _builtins.int
     THUMBNAIL_FIELD_NUMBER: _builtins.int
     STORY_FIELD_NUMBER: _builtins.int
+    PROBE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Names the step: up to 64 letters, digits, points, hyphens and underscores."""
     @_builtins.property
@@ -222,6 +230,10 @@ class ChainStep(_message.Message):
     def story(self) -> Global___StoryRequest:
         """A finished film of scenes."""
 
+    @_builtins.property
+    def probe(self) -> Global___ProbeRequest:
+        """Tell what a file holds."""
+
     def __init__(
         self,
         *,
@@ -232,12 +244,13 @@ class ChainStep(_message.Message):
         concat: Global___ConcatRequest | None = ...,
         thumbnail: Global___ThumbnailRequest | None = ...,
         story: Global___StoryRequest | None = ...,
+        probe: Global___ProbeRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["addaudio", b"addaudio", "caption", b"caption", "concat", b"concat", "img2vid", b"img2vid", "kind", b"kind", "story", b"story", "thumbnail", b"thumbnail"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["addaudio", b"addaudio", "caption", b"caption", "concat", b"concat", "img2vid", b"img2vid", "kind", b"kind", "probe", b"probe", "story", b"story", "thumbnail", b"thumbnail"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["addaudio", b"addaudio", "caption", b"caption", "concat", b"concat", "id", b"id", "img2vid", b"img2vid", "kind", b"kind", "story", b"story", "thumbnail", b"thumbnail"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["addaudio", b"addaudio", "caption", b"caption", "concat", b"concat", "id", b"id", "img2vid", b"img2vid", "kind", b"kind", "probe", b"probe", "story", b"story", "thumbnail", b"thumbnail"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["caption", "img2vid", "addaudio", "concat", "thumbnail", "story"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["caption", "img2vid", "addaudio", "concat", "thumbnail", "story", "probe"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -1225,6 +1238,90 @@ class StoryResponse(_message.Message):
 Global___StoryResponse: _TypeAlias = StoryResponse  # noqa: Y015
 
 @_typing.final
+class ProbeRequest(_message.Message):
+    """Tell what a file holds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    URL_FIELD_NUMBER: _builtins.int
+    LOUDNESS_FIELD_NUMBER: _builtins.int
+    MAX_COST_USD_FIELD_NUMBER: _builtins.int
+    url: _builtins.str
+    """Source of the file: a video, sound, an image or subtitles; told by the content."""
+    loudness: _builtins.bool
+    """Measure how loud the sound is (EBU R 128), for which all of it is read and decoded."""
+    max_cost_usd: _builtins.float
+    """The most that the job may cost, in US dollars: one that is expected to cost more is refused (FAILED_PRECONDITION,
+    reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost nothing.
+    """
+    def __init__(
+        self,
+        *,
+        url: _builtins.str = ...,
+        loudness: _builtins.bool = ...,
+        max_cost_usd: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_cost_usd", b"_max_cost_usd", "max_cost_usd", b"max_cost_usd"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_cost_usd", b"_max_cost_usd", "loudness", b"loudness", "max_cost_usd", b"max_cost_usd", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max_cost_usd: _TypeAlias = _typing.Literal["max_cost_usd"]  # noqa: Y015
+    _WhichOneofArgType__max_cost_usd: _TypeAlias = _typing.Literal["_max_cost_usd", b"_max_cost_usd"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_cost_usd) -> _WhichOneofReturnType__max_cost_usd | None: ...
+
+Global___ProbeRequest: _TypeAlias = ProbeRequest  # noqa: Y015
+
+@_typing.final
+class ProbeResponse(_message.Message):
+    """Answer to Probe."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    MEDIA_FIELD_NUMBER: _builtins.int
+    EXECUTION_FIELD_NUMBER: _builtins.int
+    STATS_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    code: _builtins.int
+    """200."""
+    message: _builtins.str
+    """"File probed successfully"."""
+    @_builtins.property
+    def media(self) -> _probe_pb2.MediaReport:
+        """What the file holds."""
+
+    @_builtins.property
+    def execution(self) -> Global___Execution:
+        """When the job ran."""
+
+    @_builtins.property
+    def stats(self) -> Global___Stats:
+        """Identity and times of the job."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Warning]:
+        """What operations would refuse in the file, leave out of it or have otherwise, and what to do."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.int = ...,
+        message: _builtins.str = ...,
+        media: _probe_pb2.MediaReport | None = ...,
+        execution: Global___Execution | None = ...,
+        stats: Global___Stats | None = ...,
+        warnings: _abc.Iterable[Global___Warning] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["execution", b"execution", "media", b"media", "stats", b"stats"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "execution", b"execution", "media", b"media", "message", b"message", "stats", b"stats", "warnings", b"warnings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProbeResponse: _TypeAlias = ProbeResponse  # noqa: Y015
+
+@_typing.final
 class File(_message.Message):
     """One of the files that a job made."""
 
@@ -1273,6 +1370,7 @@ class Video(_message.Message):
     FILES_FIELD_NUMBER: _builtins.int
     DURATION_FIELD_NUMBER: _builtins.int
     SCENES_FIELD_NUMBER: _builtins.int
+    MEDIA_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id of the image in the request."""
     video_url: _builtins.str
@@ -1301,6 +1399,10 @@ class Video(_message.Message):
     def scenes(self) -> _containers.RepeatedCompositeFieldContainer[_story_pb2.SceneSpan]:
         """When each scene is seen, of a story."""
 
+    @_builtins.property
+    def media(self) -> _probe_pb2.MediaReport:
+        """What a file holds, of a probe."""
+
     def __init__(
         self,
         *,
@@ -1313,14 +1415,20 @@ class Video(_message.Message):
         files: _abc.Iterable[Global___File] | None = ...,
         duration: _builtins.float | None = ...,
         scenes: _abc.Iterable[_story_pb2.SceneSpan] | None = ...,
+        media: _probe_pb2.MediaReport | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_duration", b"_duration", "duration", b"duration", "encoding", b"encoding", "error", b"error"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_duration", b"_duration", "_media", b"_media", "duration", b"duration", "encoding", b"encoding", "error", b"error", "media", b"media"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_duration", b"_duration", "asset", b"asset", "duration", b"duration", "encoding", b"encoding", "error", b"error", "files", b"files", "id", b"id", "scenes", b"scenes", "video_url", b"video_url", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_duration", b"_duration", "_media", b"_media", "asset", b"asset", "duration", b"duration", "encoding", b"encoding", "error", b"error", "files", b"files", "id", b"id", "media", b"media", "scenes", b"scenes", "video_url", b"video_url", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__duration: _TypeAlias = _typing.Literal["duration"]  # noqa: Y015
     _WhichOneofArgType__duration: _TypeAlias = _typing.Literal["_duration", b"_duration"]  # noqa: Y015
+    _WhichOneofReturnType__media: _TypeAlias = _typing.Literal["media"]  # noqa: Y015
+    _WhichOneofArgType__media: _TypeAlias = _typing.Literal["_media", b"_media"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__duration) -> _WhichOneofReturnType__duration | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__media) -> _WhichOneofReturnType__media | None: ...
 
 Global___Video: _TypeAlias = Video  # noqa: Y015
 

@@ -70,6 +70,11 @@ class VideoServiceStub:
                 request_serializer=apigpu_dot_v1_dot_video__pb2.StoryRequest.SerializeToString,
                 response_deserializer=apigpu_dot_v1_dot_video__pb2.StoryResponse.FromString,
                 _registered_method=True)
+        self.Probe = channel.unary_unary(
+                '/apigpu.v1.VideoService/Probe',
+                request_serializer=apigpu_dot_v1_dot_video__pb2.ProbeRequest.SerializeToString,
+                response_deserializer=apigpu_dot_v1_dot_video__pb2.ProbeResponse.FromString,
+                _registered_method=True)
 
 
 class VideoServiceServicer:
@@ -129,6 +134,14 @@ class VideoServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Probe(self, request, context):
+        """Tells what a file holds: a video, sound, an image or subtitles. Of a large video only its head and its end are read,
+        where its kind allows it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_VideoServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -161,6 +174,11 @@ def add_VideoServiceServicer_to_server(servicer, server):
                     servicer.Story,
                     request_deserializer=apigpu_dot_v1_dot_video__pb2.StoryRequest.FromString,
                     response_serializer=apigpu_dot_v1_dot_video__pb2.StoryResponse.SerializeToString,
+            ),
+            'Probe': grpc.unary_unary_rpc_method_handler(
+                    servicer.Probe,
+                    request_deserializer=apigpu_dot_v1_dot_video__pb2.ProbeRequest.FromString,
+                    response_serializer=apigpu_dot_v1_dot_video__pb2.ProbeResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -331,6 +349,33 @@ class VideoService:
             '/apigpu.v1.VideoService/Story',
             apigpu_dot_v1_dot_video__pb2.StoryRequest.SerializeToString,
             apigpu_dot_v1_dot_video__pb2.StoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Probe(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/apigpu.v1.VideoService/Probe',
+            apigpu_dot_v1_dot_video__pb2.ProbeRequest.SerializeToString,
+            apigpu_dot_v1_dot_video__pb2.ProbeResponse.FromString,
             options,
             channel_credentials,
             insecure,

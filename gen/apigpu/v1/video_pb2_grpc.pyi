@@ -64,6 +64,10 @@ class VideoServiceStub:
     """Makes a finished film of scenes, stills or videos: with transitions between them, narration, music and captions.
     Every frame is encoded once; scenes are made on as many encoders at once as are free.
     """
+    Probe: _grpc.UnaryUnaryMultiCallable[_video_pb2.ProbeRequest, _video_pb2.ProbeResponse]
+    """Tells what a file holds: a video, sound, an image or subtitles. Of a large video only its head and its end are read,
+    where its kind allows it.
+    """
 
 @_typing.type_check_only
 class VideoServiceAsyncStub(VideoServiceStub):
@@ -98,6 +102,10 @@ class VideoServiceAsyncStub(VideoServiceStub):
     Story: _aio.UnaryUnaryMultiCallable[_video_pb2.StoryRequest, _video_pb2.StoryResponse]  # type: ignore[assignment]
     """Makes a finished film of scenes, stills or videos: with transitions between them, narration, music and captions.
     Every frame is encoded once; scenes are made on as many encoders at once as are free.
+    """
+    Probe: _aio.UnaryUnaryMultiCallable[_video_pb2.ProbeRequest, _video_pb2.ProbeResponse]  # type: ignore[assignment]
+    """Tells what a file holds: a video, sound, an image or subtitles. Of a large video only its head and its end are read,
+    where its kind allows it.
     """
 
 class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -166,6 +174,16 @@ class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_video_pb2.StoryResponse, _abc.Awaitable[_video_pb2.StoryResponse]]:
         """Makes a finished film of scenes, stills or videos: with transitions between them, narration, music and captions.
         Every frame is encoded once; scenes are made on as many encoders at once as are free.
+        """
+
+    @_abc_1.abstractmethod
+    def Probe(
+        self,
+        request: _video_pb2.ProbeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_video_pb2.ProbeResponse, _abc.Awaitable[_video_pb2.ProbeResponse]]:
+        """Tells what a file holds: a video, sound, an image or subtitles. Of a large video only its head and its end are read,
+        where its kind allows it.
         """
 
 def add_VideoServiceServicer_to_server(servicer: VideoServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -3,6 +3,7 @@
 isort:skip_file
 The encoder's side of the pair: internal, spoken by gateways over mTLS."""
 
+from apigpu.v1 import probe_pb2 as _probe_pb2
 from apigpu.v1 import story_pb2 as _story_pb2
 from apigpu.v1 import video_pb2 as _video_pb2
 from collections import abc as _abc
@@ -348,6 +349,7 @@ class Summary(_message.Message):
     FILES_FIELD_NUMBER: _builtins.int
     FURTHER_FIELD_NUMBER: _builtins.int
     SCENES_FIELD_NUMBER: _builtins.int
+    MEDIA_FIELD_NUMBER: _builtins.int
     size_bytes: _builtins.int
     """Bytes of the result."""
     sha256: _builtins.str
@@ -386,6 +388,10 @@ class Summary(_message.Message):
     def scenes(self) -> _containers.RepeatedCompositeFieldContainer[_story_pb2.SceneSpan]:
         """When each scene of the result is shown."""
 
+    @_builtins.property
+    def media(self) -> _probe_pb2.MediaReport:
+        """What a file holds: the result of a probe, in place of a file. `size_bytes` is 0 then, and nothing is sent."""
+
     def __init__(
         self,
         *,
@@ -403,12 +409,15 @@ class Summary(_message.Message):
         files: _abc.Iterable[Global___ResultFile] | None = ...,
         further: _abc.Iterable[Global___FurtherTask] | None = ...,
         scenes: _abc.Iterable[_story_pb2.SceneSpan] | None = ...,
+        media: _probe_pb2.MediaReport | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_media", b"_media", "media", b"media"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["codec", b"codec", "codec_reason", b"codec_reason", "content_type", b"content_type", "duration_seconds", b"duration_seconds", "encode_seconds", b"encode_seconds", "files", b"files", "frames", b"frames", "further", b"further", "height", b"height", "scenes", b"scenes", "sha256", b"sha256", "size_bytes", b"size_bytes", "warnings", b"warnings", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_media", b"_media", "codec", b"codec", "codec_reason", b"codec_reason", "content_type", b"content_type", "duration_seconds", b"duration_seconds", "encode_seconds", b"encode_seconds", "files", b"files", "frames", b"frames", "further", b"further", "height", b"height", "media", b"media", "scenes", b"scenes", "sha256", b"sha256", "size_bytes", b"size_bytes", "warnings", b"warnings", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__media: _TypeAlias = _typing.Literal["media"]  # noqa: Y015
+    _WhichOneofArgType__media: _TypeAlias = _typing.Literal["_media", b"_media"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__media) -> _WhichOneofReturnType__media | None: ...
 
 Global___Summary: _TypeAlias = Summary  # noqa: Y015
 

@@ -1,7 +1,9 @@
 """What stories are planned to be: captions over joints, faults that name their scenes, warnings, outlines, and plans of
 many scenes that stay small."""
 
+import io
 import os
+import zipfile
 from pathlib import Path
 
 import grpc
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 
 from apigpu.encoder.v1 import encoder_pb2, story_pb2
-from apigpu.v1 import caption_style_pb2
+from apigpu.v1 import caption_style_pb2, video_pb2
 from apigpu.v1 import story_pb2 as public_pb2
 from servicekit.errors import from_status
 from tests.support import encoder_harness, judge, media, stories
@@ -47,6 +49,22 @@ async def test_captions_are_drawn_by_the_clock_of_the_film(client: Client, tmp_p
     joint = film.plan.further[0].frames
     assert np.abs(shown[joint].astype(int) - shown[joint - 1].astype(int)).max() < 48
     assert film.reasons == []
+
+
+async def test_fonts_that_every_encoder_has_stay_where_they_are(client: Client, tmp_path: Path, gray: Path) -> None:
+    cues = media.srt(tmp_path / "c.srt", [(0, 1, "One")])
+    request, files = stories.request_of([scene(gray, duracao=0.5)], url_srt=cues, **SIZE)
+    planned = await client.encode(video_pb2.Operation(story=request), files)
+    assert planned.summary is not None
+    assert planned.summary.size_bytes < 10_000
+    other = tmp_path / "other.zip"
+    with zipfile.ZipFile(io.BytesIO(planned.data)) as told, zipfile.ZipFile(other, "w") as changed:
+        for name in told.namelist():
+            changed.writestr(name, told.read(name).replace(b"a", b"b") if "installed" in name else told.read(name))
+    task = encoder_pb2.Task(id="t", part=planned.summary.further[0].part)
+    with pytest.raises(grpc.aio.AioRpcError, match="use encoders of one version") as caught:
+        await client.encode(task, {"scenes[0].image_url": gray, "captions": other})
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
 async def test_captions_of_words_alone(client: Client, tmp_path: Path, gray: Path) -> None:

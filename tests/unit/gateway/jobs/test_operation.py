@@ -73,7 +73,7 @@ CONTRACT = {
     ),
     "nothing": (
         Operation(),
-        "The operation is missing; give one of: caption, img2vid, addaudio, concat, thumbnail, chain, story.",
+        "The operation is missing; give one of: caption, img2vid, addaudio, concat, thumbnail, chain, story, probe.",
     ),
     "too many": (
         Operation(img2vid=Img2VidRequest(images=[image(id=name) for name in "abcd"])),

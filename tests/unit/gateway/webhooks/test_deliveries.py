@@ -6,6 +6,7 @@ from itertools import pairwise
 from gateway.jobs import hooks, model
 from gateway.jobs.hooks import EVENTS, Webhook
 from gateway.jobs.model import Failure, Job, Result, Task
+from gateway.webhooks import settling
 from gateway.webhooks.deliveries import (
     MAX_ATTEMPTS_KEPT,
     Deliveries,
@@ -87,8 +88,8 @@ def test_what_was_told_is_told_anew_with_the_same_id():
 
 def test_a_webhook_that_was_reopened_meanwhile_is_not_settled():
     ended = job()
-    assert model.settle_webhook(ended, WEBHOOK).webhook.is_settled
-    reopened_meanwhile = model.reopen_webhook(ended)
-    assert model.settle_webhook(reopened_meanwhile, WEBHOOK) == reopened_meanwhile
-    assert model.reopen_webhook(replace(ended, webhook=None)).webhook is None
+    assert settling.settle_webhook(ended, WEBHOOK).webhook.is_settled
+    reopened_meanwhile = settling.reopen_webhook(ended)
+    assert settling.settle_webhook(reopened_meanwhile, WEBHOOK) == reopened_meanwhile
+    assert settling.reopen_webhook(replace(ended, webhook=None)).webhook is None
     assert WEBHOOK.origin == "user.example:8443"
