@@ -13,7 +13,7 @@ import httpx
 import pytest
 from google.protobuf import message_factory
 
-from apigpu.v1 import options_pb2
+from apigpu.v1 import options_pb2, video_pb2
 from gateway.callers import ALL_SCOPES, COMMON_SCOPES, Scope, scopes_of
 from gateway.rest.routes import PUBLIC, RouteTable
 from gateway.rest.server import RestSettings, build_app
@@ -25,9 +25,10 @@ METHODS = {method.name: method for service in PUBLIC for method in service.metho
 MISSING = {"id": "0" * 32, "name": f"assets/{'a' * 26}"}
 # Fields by which a request names something of a tenant's, and methods that name nothing, each with what is looked at.
 OWNED = {"JobService": "id", "AssetService": "name"}
+OPERATIONS = video_pb2.DESCRIPTOR.services_by_name["VideoService"]
 NAMELESS = {
-    "operations": {"Caption", "Img2Vid", "AddAudio", "Concat", "Thumbnail", "Story", "SubmitJob"},
-    "the caller's own": {"UploadAsset", "ListJobs"},
+    "operations": {"SubmitJob", *(method.name for method in OPERATIONS.methods)},
+    "the caller's own": {"UploadAsset", "ListJobs", "AddDestination", "ListDestinations", "DeleteDestination"},
     "open to anybody": {"GetInfo", "GetHealth"},
     "of admins": {"CreateKey", "ListKeys", "RevokeKey", "RotateKey"},
     "of the operator": {"GetFleet", "GetCosts", "GetRunpodConfig", "GetRunpodHealth"},
@@ -134,15 +135,29 @@ def told(answer, value):
 
 async def test_a_list_has_the_tenants_own_jobs_and_all_of_them_for_an_admin(tmp_path):
     async with world(tmp_path) as found:
-        everybody = await key_of(found.served.gateway, "three", ALL_SCOPES)
+        everybody, of_one = await key_of(found.served.gateway, "three", ALL_SCOPES), [found.owned["id"]]
         for key, ids in (
-            (found.one, [found.owned["id"]]),
+            (found.one, of_one),
             (found.two, []),
             ("key", []),
-            (everybody, [found.owned["id"]]),
+            (everybody, of_one),
         ):
             page = (await found.get("/jobs", key)).json()
             assert [job["id"] for job in page["jobs"]] == ids
+        for query, ids in (
+            ("metadata=whose=one&operation=img2vid&createdAfter=2020-01-01T00:00:00Z", of_one),
+            ("metadata=whose=two", []),
+            ("createdBefore=2020-01-01T00:00:00Z", []),
+            ("tenant=one", of_one),
+            ("tenant=two", []),
+        ):
+            page = (await found.get(f"/jobs?{query}", everybody)).json()
+            assert [job["id"] for job in page["jobs"]] == ids, query
+            assert sum(page["counts"].values()) == (0 if query == "tenant=two" else 1)
+        foreign = (await found.get("/jobs?tenant=one", found.two)).json()
+        assert (foreign["jobs"], foreign["counts"]) == ([], {})
+        wrong = await found.get("/jobs?metadata=whose", found.two)
+        assert (wrong.status_code, wrong.json()["message"]) == (400, "metadata: 'whose' is no entry; give name=value.")
         seen = await found.get(f"/job/{found.owned['id']}", everybody)
         assert seen.json()["tenant"] == "one"
 
