@@ -8,7 +8,14 @@ from typing import Any
 import grpc
 import structlog
 
-from apigpu.v1 import assets_pb2_grpc, fleet_pb2_grpc, jobs_pb2_grpc, keys_pb2_grpc, system_pb2_grpc
+from apigpu.v1 import (
+    assets_pb2_grpc,
+    destinations_pb2_grpc,
+    fleet_pb2_grpc,
+    jobs_pb2_grpc,
+    keys_pb2_grpc,
+    system_pb2_grpc,
+)
 from externalscaler import externalscaler_pb2_grpc
 from gateway.admission import call_classes
 from gateway.assets.transfers import TransferSlots
@@ -21,6 +28,7 @@ from gateway.rest.routes import PUBLIC, endpoints
 from gateway.rest.server import HttpServer, RestSettings, build_app
 from gateway.rest.worker_links import WorkerLinks
 from gateway.services.assets import AssetService
+from gateway.services.destinations import DestinationService
 from gateway.services.fleet import FleetService
 from gateway.services.jobs import JobService
 from gateway.services.keda import KedaScaler
@@ -129,6 +137,7 @@ def _grpc_service(components: Components, keys: ApiKeys, tls: ServerTls) -> tupl
         runpod=runpod if isinstance(runpod, ServerlessProvider) else None,
         problem=lambda: components.guard.problem,
     )
+    destinations = DestinationService(components.outputs, components.sources.fetcher.guard)
     job_service = JobService(jobs, presenter, fleet, components.webhooks)
     servers: tuple[Any, ...] = (service.server, local)
     for server in servers:
@@ -137,6 +146,7 @@ def _grpc_service(components: Components, keys: ApiKeys, tls: ServerTls) -> tupl
         assets_pb2_grpc.add_AssetServiceServicer_to_server(assets, server)
         system_pb2_grpc.add_SystemServiceServicer_to_server(system, server)
         fleet_pb2_grpc.add_FleetServiceServicer_to_server(FleetService(fleet), server)
+        destinations_pb2_grpc.add_DestinationServiceServicer_to_server(destinations, server)
         keys_pb2_grpc.add_KeyServiceServicer_to_server(KeyService(components.ring), server)
     externalscaler_pb2_grpc.add_ExternalScalerServicer_to_server(KedaScaler(jobs), service.probes)
     service.reflect([public.full_name for public in PUBLIC])

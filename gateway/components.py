@@ -28,8 +28,10 @@ from gateway.jobs.progress import ProgressBus, TaskProgress
 from gateway.jobs.queue import TaskQueue
 from gateway.jobs.setup import start_jobs
 from gateway.jobs.store import JobStore
-from gateway.kept_secrets import key_pepper, link_secret, webhook_secrets
+from gateway.kept_secrets import credentials_secrets, key_pepper, link_secret, webhook_secrets
 from gateway.keys.ring import KeyRing
+from gateway.outputs.sealing import Sealer
+from gateway.outputs.setup import Outputs, start_outputs
 from gateway.rest.protojson.encode import dumps, to_json
 from gateway.services.presenters import Presenter
 from gateway.services.webhooks import payload
@@ -73,6 +75,7 @@ class Components:
     dispatcher: Dispatcher
     presenter: Presenter
     webhooks: WebhookLog
+    outputs: Outputs
     ring: KeyRing
 
     @classmethod
@@ -112,6 +115,8 @@ class Components:
         compose = functools.partial(compose_webhook, presenter)
         bucket, signing = await jetstream.key_value("webhooks"), webhook_secrets(settings)
         webhooks = start_webhooks(store, bucket, progress, sources.fetcher, signing, compose, stack)
+        sealer, bucket = Sealer(credentials_secrets(settings)), await jetstream.key_value("outputs")
+        outputs = await start_outputs(jobs, bucket, assets, sources.fetcher, sealer, stack)
         ring = await KeyRing.open(await jetstream.key_value("keys"), key_pepper(settings))
         stack.push_async_callback(ring.records.stop)
         return cls(
@@ -131,6 +136,7 @@ class Components:
             dispatcher,
             presenter,
             webhooks,
+            outputs,
             ring,
         )
 
@@ -165,6 +171,7 @@ def _policy(settings: GatewaySettings) -> JobPolicy:
         max_task_seconds=settings.max_task_seconds,
         max_attempts=settings.task_attempts,
         interrupted_seconds=settings.task_retry_seconds,
+        max_queued_tasks=settings.max_queued_tasks,
         max_items=settings.max_batch_items,
     )
 

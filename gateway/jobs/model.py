@@ -14,6 +14,7 @@ from typing import Any
 from gateway.callers import DEFAULT_TENANT
 from gateway.fleet.billing import UsageInterval
 from gateway.jobs.hooks import Webhook
+from gateway.jobs.outputs import OutputTarget
 from servicekit.codec import SPARSE, STORED
 
 MAX_WARNINGS = 50
@@ -180,15 +181,25 @@ class Job:
     graph: bool = field(default=False, metadata=SPARSE)
     # Name of the claim of its idempotency key, which is dropped with it.
     claim: str = field(default="", metadata=SPARSE)
-    # Who is told of it; what its caller noted on it, by name; and whose it is.
+    # Who is told of it; what its caller noted on it, by name; where its results are put; and whose it is.
     webhook: Webhook | None = field(default=None, metadata=SPARSE)
     metadata: tuple[tuple[str, str], ...] = field(default=(), metadata=SPARSE)
+    output: OutputTarget | None = field(default=None, metadata=SPARSE)
     tenant: str = field(default=DEFAULT_TENANT, metadata=SPARSE)
 
     @property
     def status(self) -> Status:
-        """Derived from the tasks: a job with at least one result is COMPLETED unless it was cancelled; a graph needs
-        all."""
+        """That of the tasks; a job whose results are still being put where they are wanted is IN_PROGRESS."""
+        return Status.IN_PROGRESS if self.is_delivering else self._status_of_tasks
+
+    @property
+    def is_delivering(self) -> bool:
+        """True from the last result on until all are put where they are wanted, or given up."""
+        return bool(self.output and not self.output.is_settled) and self._status_of_tasks is Status.COMPLETED
+
+    @property
+    def _status_of_tasks(self) -> Status:
+        """A job with at least one result is COMPLETED unless it was cancelled; a graph needs all."""
         statuses = {task.status for task in self.tasks}
         if not all(status.is_terminal for status in statuses):
             return Status.IN_QUEUE if self.started_at is None else Status.IN_PROGRESS
@@ -354,13 +365,6 @@ def fail_task(
 def cancel(job: Job, failure: Failure, now: float) -> Job:
     """A caller cancelled the job: every task that is not terminal becomes CANCELLED with `failure`."""
     return job if job.status.is_terminal else replace(_give_up(job, failure, now), cancelled=True)
-
-
-def drop_results(job: Job, indexes: Iterable[int]) -> Job:
-    """The assets of these tasks are deleted."""
-    for index in indexes:
-        job = with_task(job, index, asset="", files=())
-    return job
 
 
 def _give_up(job: Job, failure: Failure, now: float) -> Job:

@@ -75,6 +75,8 @@ class JobIndex:
         self._with_intermediates: list[str] = []
         # Jobs with something left to be told to their webhooks.
         self.webhooks = Unsettled()
+        # Jobs with results that are to be put where they are wanted.
+        self.deliveries = Unsettled()
         self.tasks_waiting = 0
         self.tasks_running = 0
         self.followers = Followers(self.is_waiting)
@@ -94,6 +96,7 @@ class JobIndex:
         has_moved = job is None or before is None or before.status is not now.status
         self._count(job_id, before, None if job is None else now)
         before = before or NOTHING
+        self.deliveries.note(job_id, job.output.origin if job and job.output and job.is_delivering else "")
         self.tasks_waiting += sum(now.waiting.values()) - sum(before.waiting.values())
         self.tasks_running += now.running - before.running
         if job is not None and has_moved and now.status.is_terminal:
