@@ -4,6 +4,7 @@ Operations take local files, http(s) URLs that the gateway can reach, and names 
 first. Their options are in `apigpu.options`. Each call raises InvalidArgument for an option that is wrong.
 """
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -76,12 +77,13 @@ class Client:
 
     @classmethod
     def local(cls, data_dir: Path | str = ".api-gpu") -> Self:
-        """Connect to the pair that `api-gpu up` runs on this machine, with the key and the certificates it made."""
+        """Connect to the pair that `api-gpu up` runs on this machine, with the key and the certificates it made; with
+        the (first) key of X_API_KEY where the environment has it, as `up` and the command line do."""
         folder = DataDir(Path(data_dir))
         certificates = folder.certificates
         return cls.connect(
             folder.target(),
-            folder.key(),
+            os.environ.get("X_API_KEY", "").split(",")[0].strip() or folder.key(),
             certificates / "ca.crt",
             certificates / "client.crt",
             certificates / "client.key",

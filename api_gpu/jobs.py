@@ -255,7 +255,7 @@ class Jobs:
 
     def get(self, job_id: str) -> Job:
         """Read a job. Raises NotFound."""
-        answer = self._connection.call(self._stub.GetJob, jobs_pb2.GetJobRequest(id=job_id))
+        answer = self._connection.call_until_answered(self._stub.GetJob, jobs_pb2.GetJobRequest(id=job_id))
         return Job.from_message(answer.job, self)
 
     def cancel(self, job_id: str) -> None:
@@ -267,7 +267,7 @@ class Jobs:
         request = jobs_pb2.ListJobsRequest(page_size=PAGE_JOBS)
         request.MergeFrom(wanted)
         while True:
-            answer = self._connection.call(self._stub.ListJobs, request)
+            answer = self._connection.call_until_answered(self._stub.ListJobs, request)
             yield from (Job.from_message(job, self) for job in answer.jobs)
             if not answer.next_page_token:
                 return

@@ -179,6 +179,7 @@ def _policy(settings: GatewaySettings) -> JobPolicy:
         max_task_seconds=settings.max_task_seconds,
         max_attempts=settings.task_attempts,
         interrupted_seconds=settings.task_retry_seconds,
+        max_queued_tasks=settings.max_queued_tasks,
         max_items=settings.max_batch_items,
     )
 

@@ -55,6 +55,7 @@ class GatewaySettings(FleetSettings):
     task_attempts: Annotated[int, Field(ge=1)] = 3
     task_retry_seconds: Annotated[float, Field(ge=0)] = 3600.0
     max_task_seconds: Seconds = 3600.0
+    max_queued_tasks: Annotated[int, Field(ge=1)] = 100_000
     max_batch_items: Annotated[int, Field(ge=1, le=1000)] = 500
 
     assets_url: str = ""

@@ -92,6 +92,11 @@ class AssetStore:
         finally:
             await writer.discard()
 
+    @property
+    def has_room_for_results(self) -> bool:
+        """False while results are refused for want of space."""
+        return self.floor is None or self.floor.has_room(RESULT_FLOOR_SHARE)
+
     async def describe(self, asset_id: str, tenant: str | None = None) -> StoredAsset:
         """Return the record of a tenant's file (None: whoever's). Raises NotFound (also once it has expired, and for
         one of another tenant) and DataLoss (the record is damaged)."""

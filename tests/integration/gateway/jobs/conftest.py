@@ -41,6 +41,8 @@ from tests.support.until import within
 from tests.support.web_server import limits
 
 RESULT = b"result" * 1000
+# Of tests that say nothing else: the cost is looked at often, and nobody waits for a store that is away.
+QUICK = {"cost_check_seconds": 0.05, "store_seconds": 0.0}
 
 
 @dataclass
@@ -235,8 +237,6 @@ async def wired(
     sources = Sources(fetcher, assets)
     config = FleetConfig("api-gpu", Policy())
     fleet = await open_fleet(config, await jetstream.key_value("fleet"), pool, store.index, {}, stack)
-    policy = JobPolicy(
-        max_task_seconds=max_task_seconds, max_attempts=3, max_items=20, cost_check_seconds=0.05, **retry or {}
-    )
+    policy = JobPolicy(max_task_seconds=max_task_seconds, max_attempts=3, max_items=20, **(QUICK | (retry or {})))
     manager, dispatcher = start_jobs(store, queue, progress, sources, assets, pool, fleet, policy, stack, resumable)
     return Works(jetstream, assets, bucket, work_queue, queue, store, manager, dispatcher, pool, encoder, fleet)
