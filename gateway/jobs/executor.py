@@ -3,7 +3,7 @@
 import asyncio
 import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from apigpu.encoder.v1 import encoder_pb2
@@ -49,6 +49,7 @@ class TaskExecutor:
     sources: Sources
     assets: AssetStore
     policy: JobPolicy
+    check_cost: Callable[[Job], None]
     resumable: Sequence[ResumableEncoder]
     boot_ids: BootIds
     # Runs that are cancelled from now on are left to the next gateway, where they can go on.
@@ -109,12 +110,15 @@ class TaskExecutor:
             return MadeResult(result, expansion, is_put_by_link=bool(outcome.asset_id))
 
     async def _expansion(self, ref: TaskRef, summary: encoder_pb2.Summary) -> Expansion | None:
-        """Return the tasks that the job is to go on with, held against the job. Raises Internal, InvalidArgument."""
+        """Return the tasks that the job is to go on with, held against the job. Raises Internal, InvalidArgument,
+        and FailedPrecondition where it costs more than it may."""
         if not summary.further:
             return None
         job = await self.store.get(ref.job_id)
         found = further.expansion(job, ref.index, summary)
-        self.store.check_size(further.complete_task(job, ref.index, model.Result("", 0), time.time(), found))
+        expanded = further.complete_task(job, ref.index, model.Result("", 0), time.time(), found)
+        self.store.check_size(expanded)
+        self.check_cost(expanded)
         return found
 
     async def record_start(self, attempt: Attempt) -> None:
