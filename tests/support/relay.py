@@ -37,7 +37,7 @@ class Relay:
                     continue
                 try:
                     far = socket.create_connection(self._target)
-                except OSError:  # away, and back later
+                except OSError:  # nobody listens there now
                     near.close()
                     continue
                 self.connections += 1
