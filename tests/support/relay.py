@@ -17,6 +17,8 @@ class Relay:
         self.received_bytes = 0
         self.sent_bytes = 0
         self.cut_after_bytes: int | None = None
+        # Cuts once, when so many bytes have gone to the target in all.
+        self.cut_after_sent_bytes: int | None = None
         self.refuses = False
         self._sockets: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
@@ -51,6 +53,9 @@ class Relay:
             while data := source.recv(65536):
                 if not counted:
                     self.sent_bytes += len(data)
+                    if self.cut_after_sent_bytes is not None and self.sent_bytes > self.cut_after_sent_bytes:
+                        self.cut_after_sent_bytes = None
+                        break
                 else:
                     passed += len(data)
                     self.received_bytes += len(data)
