@@ -28,7 +28,10 @@ OWNED = {"JobService": "id", "AssetService": "name"}
 OPERATIONS = video_pb2.DESCRIPTOR.services_by_name["VideoService"]
 NAMELESS = {
     "operations": {"SubmitJob", *(method.name for method in OPERATIONS.methods)},
-    "the caller's own": {"UploadAsset", "ListJobs", "AddDestination", "ListDestinations", "DeleteDestination"},
+    "the caller's own": {
+        *("UploadAsset", "SignUpload", "CommitUpload", "ListJobs"),
+        *("AddDestination", "ListDestinations", "DeleteDestination"),
+    },
     "open to anybody": {"GetInfo", "GetHealth"},
     "of admins": {"CreateKey", "ListKeys", "RevokeKey", "RotateKey"},
     "of the operator": {"GetFleet", "GetCosts", "GetRunpodConfig", "GetRunpodHealth"},
