@@ -40,6 +40,8 @@ from gateway.sources import Sources
 from gateway.sources.fetch import Fetcher, FetchLimits
 from gateway.sources.guard import OwnEndpoints
 from gateway.sources.prefetch import Prefetcher
+from gateway.uploads.sessions import UploadSessions
+from gateway.uploads.setup import open_uploads
 from gateway.webhooks.log import WebhookLog
 from gateway.webhooks.setup import start_webhooks
 from gateway.workers.base import ResumableEncoder
@@ -77,6 +79,7 @@ class Components:
     dispatcher: Dispatcher
     presenter: Presenter
     webhooks: WebhookLog
+    uploads: UploadSessions
     outputs: Outputs
     ring: KeyRing
 
@@ -84,7 +87,11 @@ class Components:
     async def open(cls, settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> "Components":
         """Connect to NATS, then open what stores, rents, encodes and queues. Raises ConfigError."""
         jetstream, guard = await _jetstream(settings, stack)
-        assets = _asset_store(settings, stack)
+        assets = _asset_store(settings)
+        lifetime = settings.upload_expire_seconds
+        uploads = open_uploads(await jetstream.key_value("uploads"), assets, lifetime, stack)
+        sweeping = repeat("cannot sweep assets", SWEEP_SECONDS, lambda: _sweep(assets))
+        stack.push_async_callback(cancel_and_wait, asyncio.create_task(sweeping))
         store = await _job_store(settings, jetstream, stack)
         queue, progress = TaskQueue(await jetstream.queue("tasks", settings.ack_wait_seconds)), ProgressBus(jetstream)
         links = LinkSigner(link_secret(settings), settings.link_ttl_seconds)
@@ -140,6 +147,7 @@ class Components:
             dispatcher,
             presenter,
             webhooks,
+            uploads,
             outputs,
             ring,
         )
@@ -189,16 +197,13 @@ def _resumable(providers: Mapping[str, Provider]) -> list[ResumableEncoder]:
     ]
 
 
-def _asset_store(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> AssetStore:
-    assets = AssetStore(
+def _asset_store(settings: GatewaySettings) -> AssetStore:
+    return AssetStore(
         settings.assets_location,
         retention_seconds=settings.asset_retention_seconds,
         max_bytes=settings.max_asset_bytes,
         min_free_bytes=settings.min_free_bytes,
     )
-    sweeping = repeat("cannot sweep assets", SWEEP_SECONDS, lambda: _sweep(assets))
-    stack.push_async_callback(cancel_and_wait, asyncio.create_task(sweeping))
-    return assets
 
 
 def _direct_links(

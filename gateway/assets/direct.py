@@ -8,6 +8,7 @@ import contextlib
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qs, urlsplit
 
 from gateway.assets.links import LinkSigner
 from gateway.assets.record import PREFIX, StoredAsset, clean_filename, new_id
@@ -84,7 +85,10 @@ class DirectLinks:
             raise FailedPrecondition(text, reason="NO_BUCKET_LINKS")
         token = self.links.seal(to_json(upload).hex(), PURPOSE)
         expires_at = datetime.now(UTC) + timedelta(seconds=UPLOAD_SECONDS)
-        return SignedUpload(url, {"Content-Type": upload.content_type}, token, expires_at)
+        kind = (
+            {"x-ms-blob-type": "BlockBlob"} if {"sig", "sv"} <= parse_qs(urlsplit(url).query).keys() else {}
+        )  # of Azure
+        return SignedUpload(url, {"Content-Type": upload.content_type, **kind}, token, expires_at)
 
     async def commit(self, token: str, sha256: str, tenant: str) -> StoredAsset:
         """Make an asset of what was uploaded; of one that is made return it. Raises InvalidArgument (no such token),

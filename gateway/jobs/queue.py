@@ -1,6 +1,7 @@
 """The queue of tasks: one message a task, named "<job>.<index>"."""
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -74,7 +75,11 @@ class TaskQueue:
 
     async def recover(self, store: JobStore) -> None:
         """Queue again the tasks of jobs that are in no queue: their gateway was killed between record and queue."""
+        # Asked in one call, as to put the tasks of each job again would cost one for each.
+        queued = Counter(TaskRef.parse(key).job_id for key in await self.queue.keys())
         for job_id in store.index.ids(lambda status: not status.is_terminal):
+            if queued[job_id] >= store.index.tasks_at_work(job_id):
+                continue
             with contextlib.suppress(NotFound, UnreadableRecord):
                 if await self.put(await store.get(job_id)):
                     log.warning("queued a job again that was in no queue", job=job_id)
