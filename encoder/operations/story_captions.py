@@ -4,12 +4,13 @@ clock of the film, and the fonts that it needs. Of those that every encoder has 
 import hashlib
 import shutil
 import zipfile
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from apigpu.v1 import video_pb2
-from encoder.captions import changes
+from encoder.captions import changes, collisions
 from encoder.captions.font_files import FIRA
 from encoder.ffmpeg import filters
 from encoder.media.info import Size, Source
@@ -69,14 +70,28 @@ def _digest(path: Path) -> str:
 
 
 def draw(stream: Any, source: Source, folder: Path, frames: range, rate: Fraction) -> Any:
-    """Return the frames of a piece, which have these numbers in the film, with its captions. Raises InvalidArgument."""
-    script = _unpack(source, folder)
-    first_frame, seconds = frames.start, (float(frames.start / rate), float(frames.stop / rate))
-    if not changes.are_shown((folder / script).read_text(encoding="utf-8"), *seconds):
+    """Return the frames of a piece, which have these numbers in the film, with its captions, which stand where they
+    would in a drawing of the whole film. Raises InvalidArgument."""
+    name = _unpack(source, folder)
+    script = (folder / name).read_text(encoding="utf-8")
+    if not changes.are_shown(script, float(frames.start / rate), float(frames.stop / rate)):
         return stream
-    by_film = stream.filter("setpts", f"PTS+{first_frame}")
-    drawn = filters.draw_captions(by_film, script, FONTS, wrap_unicode=script == WRAPPED_SCRIPT)
-    return drawn.filter("setpts", f"PTS-{first_frame}")
+    earlier = collisions.frames_before(script, frames.start, rate)
+    by_film = _by_film_clock(stream, frames.start, earlier)
+    drawn = filters.draw_captions(by_film, name, FONTS, wrap_unicode=name == WRAPPED_SCRIPT)
+    if earlier:
+        drawn = drawn.filter("trim", start_frame=len(earlier))
+    return drawn.filter("setpts", f"PTS-{frames.start}")
+
+
+def _by_film_clock(stream: Any, first_frame: int, earlier: Sequence[int]) -> Any:
+    """Return the frames of a piece by the clock of the film, after others, of which captions alone matter."""
+    if not earlier:
+        return stream.filter("setpts", f"PTS+{first_frame}")
+    count = len(earlier)
+    times = "+".join(f"eq(N,{place})*{frame}" for place, frame in enumerate(earlier))
+    padded = stream.filter("tpad", start=count, start_mode="clone")
+    return padded.filter("setpts", f"if(lt(N,{count}),{times},N-{count}+{first_frame})")
 
 
 def _unpack(source: Source, folder: Path) -> str:
