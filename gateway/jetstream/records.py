@@ -32,9 +32,10 @@ UPDATE_BACKOFF = Backoff(first_seconds=0.005, max_seconds=0.1, jitter=1.0)
 
 
 def stored_form(value: object) -> bytes:
-    """Return a value as a record holds it."""
-    data = to_json(value)
-    return zlib.compress(data, 1) if len(data) >= MIN_PACKED_BYTES else data
+    """Return a value as a record holds it: large ones compressed, and those that say `is_for_later` of themselves, as
+    gateways of before would write them without what they do not know; what is compressed they leave alone."""
+    data, is_for_later = to_json(value), getattr(value, "is_for_later", False)
+    return zlib.compress(data, 1) if is_for_later or len(data) >= MIN_PACKED_BYTES else data
 
 
 class UnreadableRecord(Internal):

@@ -193,6 +193,11 @@ class Job:
         return Status.IN_PROGRESS if self.is_delivering else self._status_of_tasks
 
     @property
+    def is_for_later(self) -> bool:
+        """True where a gateway of before there were tenants and outputs would make it another's, or put nothing."""
+        return self.tenant != DEFAULT_TENANT or self.output is not None
+
+    @property
     def is_delivering(self) -> bool:
         """True from the last result on until all are put where they are wanted, or given up."""
         return bool(self.output and not self.output.is_settled) and self._status_of_tasks is Status.COMPLETED
@@ -292,8 +297,7 @@ def ended_usage(usage: Iterable[UsageInterval], now: float) -> tuple[UsageInterv
 
 
 def start_task(job: Job, index: int, now: float) -> Job:
-    """An encoder took the task. Also from IN_PROGRESS: the gateway of the attempt before is gone, which does not
-    count."""
+    """An encoder took the task; also from IN_PROGRESS, uncounted: the gateway of the attempt before is gone."""
     task = job.tasks[index]
     if task.status.is_terminal:
         return job

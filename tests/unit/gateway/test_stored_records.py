@@ -13,7 +13,9 @@ from gateway.assets.record import StoredAsset
 from gateway.fleet.billing import UsageInterval
 from gateway.fleet.estimates import Estimates
 from gateway.fleet.instances.instance import Instance, InstanceAccess, InstanceRun, InstanceState
+from gateway.jetstream.records import stored_form
 from gateway.jobs.model import Failure, Job, ResultWarning, Status, Task
+from gateway.jobs.outputs import OutputTarget
 from gateway.workers.tickets import AttemptTicket
 from servicekit.codec import from_json, to_json
 
@@ -152,3 +154,11 @@ def with_later_fields(value, name=""):
         added = {} if name in ("tasks", "setups", "metadata") else {"later": {"of": [1]}}
         return {key: with_later_fields(part, key) for key, part in value.items()} | added
     return value
+
+
+def test_a_job_that_an_earlier_version_would_give_to_others_cannot_be_read_by_it():
+    job = from_json(Job, JOB)
+    assert from_json(Job, stored_form(job)) == job
+    for later in (replace(job, tenant="acme"), replace(job, output=OutputTarget(("s3://media/a.mp4",)))):
+        with pytest.raises(ValueError, match="the data is no Job"):
+            from_json(Job, stored_form(later))
