@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import structlog
 
 from gateway.assets.bucket import storage_floor
+from gateway.assets.direct import DirectLinks
 from gateway.assets.links import LinkSigner
 from gateway.assets.store import AssetStore
 from gateway.assets.transfers import TransferSlots
@@ -39,6 +40,8 @@ from gateway.sources import Sources
 from gateway.sources.fetch import Fetcher, FetchLimits
 from gateway.sources.guard import OwnEndpoints
 from gateway.sources.prefetch import Prefetcher
+from gateway.uploads.sessions import UploadSessions
+from gateway.uploads.setup import open_uploads
 from gateway.webhooks.log import WebhookLog
 from gateway.webhooks.setup import start_webhooks
 from gateway.workers.base import ResumableEncoder
@@ -65,6 +68,7 @@ class Components:
     assets: AssetStore
     sources: Sources
     links: LinkSigner
+    direct: DirectLinks
     own: OwnEndpoints
     transfers: TransferSlots
     tickets: Tickets
@@ -75,6 +79,7 @@ class Components:
     dispatcher: Dispatcher
     presenter: Presenter
     webhooks: WebhookLog
+    uploads: UploadSessions
     outputs: Outputs
     ring: KeyRing
 
@@ -82,11 +87,16 @@ class Components:
     async def open(cls, settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> "Components":
         """Connect to NATS, then open what stores, rents, encodes and queues. Raises ConfigError."""
         jetstream, guard = await _jetstream(settings, stack)
-        assets = _asset_store(settings, stack)
+        assets = _asset_store(settings)
+        lifetime = settings.upload_expire_seconds
+        uploads = open_uploads(await jetstream.key_value("uploads"), assets, lifetime, stack)
+        sweeping = repeat("cannot sweep assets", SWEEP_SECONDS, lambda: _sweep(assets))
+        stack.push_async_callback(cancel_and_wait, asyncio.create_task(sweeping))
         store = await _job_store(settings, jetstream, stack)
         queue, progress = TaskQueue(await jetstream.queue("tasks", settings.ack_wait_seconds)), ProgressBus(jetstream)
         links = LinkSigner(link_secret(settings), settings.link_ttl_seconds)
         own = OwnEndpoints(parts=[lambda: jetstream.endpoints, lambda: grpc_endpoints(pool)])
+        direct = _direct_links(settings, assets, links, stack)
         sources = _sources(settings, assets, links, own)
         tickets = Tickets(await jetstream.key_value("tickets"))
         providers = _providers(settings, tickets, assets, links)
@@ -126,6 +136,7 @@ class Components:
             assets,
             sources,
             links,
+            direct,
             own,
             transfers,
             tickets,
@@ -136,6 +147,7 @@ class Components:
             dispatcher,
             presenter,
             webhooks,
+            uploads,
             outputs,
             ring,
         )
@@ -185,16 +197,22 @@ def _resumable(providers: Mapping[str, Provider]) -> list[ResumableEncoder]:
     ]
 
 
-def _asset_store(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> AssetStore:
-    assets = AssetStore(
+def _asset_store(settings: GatewaySettings) -> AssetStore:
+    return AssetStore(
         settings.assets_location,
         retention_seconds=settings.asset_retention_seconds,
         max_bytes=settings.max_asset_bytes,
         min_free_bytes=settings.min_free_bytes,
     )
-    sweeping = repeat("cannot sweep assets", SWEEP_SECONDS, lambda: _sweep(assets))
+
+
+def _direct_links(
+    settings: GatewaySettings, assets: AssetStore, links: LinkSigner, stack: contextlib.AsyncExitStack
+) -> DirectLinks:
+    direct = DirectLinks(assets, links, settings.bucket_links)
+    sweeping = repeat("cannot sweep uploads to the bucket", SWEEP_SECONDS, direct.sweep)
     stack.push_async_callback(cancel_and_wait, asyncio.create_task(sweeping))
-    return assets
+    return direct
 
 
 def _sources(settings: GatewaySettings, assets: AssetStore, links: LinkSigner, own: OwnEndpoints) -> Sources:

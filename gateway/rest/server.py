@@ -26,6 +26,7 @@ from starlette.routing import Match, Mount, Route
 from starlette.types import ASGIApp, Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from gateway.assets.direct import DirectLinks
 from gateway.assets.links import LinkSigner
 from gateway.assets.store import AssetStore
 from gateway.assets.transfers import TransferSlots
@@ -41,6 +42,9 @@ from gateway.rest.proxy import Proxy, RestSettings
 from gateway.rest.responses import JSON
 from gateway.rest.routes import RouteTable
 from gateway.rest.status import HttpError, MalformedHttp, RequestTimeout, from_error
+from gateway.rest.tus import EXPOSED as EXPOSED_BY_TUS
+from gateway.rest.tus import PATHS as UPLOAD_PATHS
+from gateway.rest.tus import TusUploads
 from gateway.rest.worker_links import WorkerInputs, WorkerLinks, WorkerResult
 from servicekit.concurrency import ConcurrencyLimit
 from servicekit.config import ConfigError
@@ -55,6 +59,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
 EXPOSED = (
     *("Accept-Ranges", "Content-Disposition", "Content-Range", "ETag", "Location", "Preference-Applied"),
     *("Retry-After", "X-Request-Id"),
+    *EXPOSED_BY_TUS,
 )
 # So many connections are accepted at a time before their slots are looked at.
 BACKLOG = 128
@@ -91,14 +96,17 @@ def build_app(
     settings: RestSettings,
     transfers: TransferSlots,
     worker_links: WorkerLinks | None = None,
+    direct: DirectLinks | None = None,
 ) -> Starlette:
     """Build the application.
 
     `channel` leads to the gateway's own gRPC, whose `keys` are judged here first. `transfers` counts downloads by
-    signed links. `worker_links` serves encoders behind a provider's queue.
+    signed links. `worker_links` serves encoders behind a provider's queue; `direct` leads
+    downloads past the gateway.
     """
     table = RouteTable()
     openapi = OpenApi(table, settings.public_url)
+    proxy = Proxy(channel, keys, table, settings, Bodies(settings.max_body_bytes))
     cors = Middleware(
         Cors,
         allow_origins=list(settings.cors_allow_origins),
@@ -110,10 +118,11 @@ def build_app(
     return Starlette(
         routes=[
             # Applications, not functions: they refuse wrong methods themselves, in JSON.
-            Route("/files/{id}/{filename:path}", SignedFiles(assets, links, transfers, settings.stall_seconds)),
+            Route("/files/{id}/{filename:path}", SignedFiles(assets, links, transfers, settings.stall_seconds, direct)),
             *_worker_routes(worker_links, settings.stall_seconds),
             *(Route(path, openapi) for path in ("/openapi.json", "/openapi.json/")),
-            AnyPath("/", Proxy(channel, keys, table, settings, Bodies(settings.max_body_bytes))),
+            *(Route(path, TusUploads(proxy, assets)) for path in UPLOAD_PATHS),
+            AnyPath("/", proxy),
         ],
         middleware=[cors, Middleware(ErrorBoundary)],
     )

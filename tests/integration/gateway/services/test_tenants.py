@@ -22,13 +22,26 @@ from tests.support.until import until_async
 from tests.support.whole_gateway import opened
 
 METHODS = {method.name: method for service in PUBLIC for method in service.methods}
-MISSING = {"id": "0" * 32, "name": f"assets/{'a' * 26}"}
+MISSING = {
+    "JobService": "0" * 32,
+    "AssetService": f"assets/{'a' * 26}",
+    "UploadService": f"uploads/{'a' * 26}",
+}
 # Fields by which a request names something of a tenant's, and methods that name nothing, each with what is looked at.
-OWNED = {"JobService": "id", "AssetService": "name"}
+OWNED = {"JobService": "id", "AssetService": "name", "UploadService": "name"}
 OPERATIONS = video_pb2.DESCRIPTOR.services_by_name["VideoService"]
 NAMELESS = {
     "operations": {"SubmitJob", *(method.name for method in OPERATIONS.methods)},
-    "the caller's own": {"UploadAsset", "ListJobs", "AddDestination", "ListDestinations", "DeleteDestination"},
+    "the caller's own": {
+        "UploadAsset",
+        "CreateUpload",
+        "SignUpload",
+        "CommitUpload",
+        "ListJobs",
+        "AddDestination",
+        "ListDestinations",
+        "DeleteDestination",
+    },
     "open to anybody": {"GetInfo", "GetHealth"},
     "of admins": {"CreateKey", "ListKeys", "RevokeKey", "RotateKey"},
     "of the operator": {"GetFleet", "GetCosts", "GetRunpodConfig", "GetRunpodHealth"},
@@ -65,7 +78,9 @@ async def world(tmp_path):
         said = {"webhook_url": "http://127.0.0.1:1/hook", "metadata": {"whose": "one"}}
         job = (await http.post("/jobs", json={"img2vid": clips(name), **said}, **as_one)).json()
         assert job["tenant"] == "one"
-        yield World(served, channel, http, one, two, {"id": job["id"], "name": name})
+        upload = (await http.post("/uploads", json={"sizeBytes": 1}, **as_one)).json()["name"]
+        owned = {"JobService": job["id"], "AssetService": name, "UploadService": upload}
+        yield World(served, channel, http, one, two, owned)
 
 
 def named_field(method):
@@ -92,6 +107,7 @@ def test_every_route_of_http_that_is_no_method_is_known():
         "/files/{id}/{filename:path}",
         "/openapi.json",
         "/openapi.json/",
+        *("/uploads", "/uploads/", "/uploads/{id:path}"),
         "",
     ]
 
@@ -107,22 +123,39 @@ async def test_no_method_and_no_route_tells_another_tenant_of_a_job_or_a_file(tm
             request = message_factory.GetMessageClass(method.input_type)
             of_one, of_none = [
                 await call(found.channel, method, found.two, request(**{field: value}))
-                for value in (found.owned[field], MISSING[field])
+                for value in (found.owned[service_of(method)], MISSING[service_of(method)])
             ]
             assert of_one.code is grpc.StatusCode.NOT_FOUND, method.full_name
-            assert told(of_one, found.owned[field]) == told(of_none, MISSING[field]), method.full_name
+            own, missing = found.owned[service_of(method)], MISSING[service_of(method)]
+            assert told(of_one, own) == told(of_none, missing), method.full_name
         for route in RouteTable().routes:
             if (field := named_field(route.method)) is None:
                 continue
+            own, missing = found.owned[service_of(route.method)], MISSING[service_of(route.method)]
             of_one, of_none = [
-                await found.get(path_for(route, value), found.two, method=route.http_method)
-                for value in (found.owned[field], MISSING[field])
+                await found.get(path_for(route, value), found.two, method=route.http_method) for value in (own, missing)
             ]
             assert of_one.status_code == of_none.status_code == 404, str(route)
-            assert of_one.text.replace(found.owned[field], "") == of_none.text.replace(MISSING[field], "")
+            assert without_name(of_one.text, own) == without_name(of_none.text, missing)
+        tus = {"Tus-Resumable": "1.0.0", "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
+        for method in ("HEAD", "PATCH", "DELETE"):
+            path = f"/{found.owned['UploadService']}"
+            answer = await found.http.request(method, path, headers={"x-api-key": found.two, **tus}, content=b"x")
+            assert answer.status_code == 404, method
         # All of it was in vain: for its owner it is there still, unharmed.
-        assert (await found.get(f"/job/{found.owned['id']}", found.one)).json()["status"] in ("IN_QUEUE", "IN_PROGRESS")
-        assert (await found.get(f"/{found.owned['name']}/content", found.one)).content == b"picture"
+        assert (await found.get(f"/job/{found.owned['JobService']}", found.one)).json()["status"] in (
+            "IN_QUEUE",
+            "IN_PROGRESS",
+        )
+        assert (await found.get(f"/{found.owned['AssetService']}/content", found.one)).content == b"picture"
+
+
+def service_of(method):
+    return method.containing_service.name
+
+
+def without_name(text, value):
+    return text.replace(value, "").replace(value.rpartition("/")[2], "")
 
 
 def path_for(route, value):
@@ -130,12 +163,13 @@ def path_for(route, value):
 
 
 def told(answer, value):
-    return answer.text.replace(value, ""), answer.details.replace(value.encode(), b"")
+    details = answer.details.replace(value.encode(), b"").replace(value.rpartition("/")[2].encode(), b"")
+    return without_name(answer.text, value), details
 
 
 async def test_a_list_has_the_tenants_own_jobs_and_all_of_them_for_an_admin(tmp_path):
     async with world(tmp_path) as found:
-        everybody, of_one = await key_of(found.served.gateway, "three", ALL_SCOPES), [found.owned["id"]]
+        everybody, of_one = await key_of(found.served.gateway, "three", ALL_SCOPES), [found.owned["JobService"]]
         for key, ids in (
             (found.one, of_one),
             (found.two, []),
@@ -165,9 +199,9 @@ async def test_a_list_has_the_tenants_own_jobs_and_all_of_them_for_an_admin(tmp_
 @pytest.mark.parametrize("wrong", ["two", "default"])
 async def test_a_file_of_another_tenant_is_no_input(tmp_path, wrong):
     async with world(tmp_path) as found:
-        await found.get(f"/job/{found.owned['id']}/cancel", found.one, method="POST")
+        await found.get(f"/job/{found.owned['JobService']}/cancel", found.one, method="POST")
         key, told_of = found.two if wrong == "two" else "key", []
-        for name in (found.owned["name"], MISSING["name"]):
+        for name in (found.owned["AssetService"], MISSING["AssetService"]):
             job = (await found.get("/jobs", key, method="POST", json={"img2vid": clips(name)})).json()
             ended = await until_async(lambda job=job: failed_job(found, job["id"], key))
             told_of.append((ended["error"]["reason"], ended["error"]["message"].replace(name, "")))
@@ -189,15 +223,15 @@ async def test_tenants_have_idempotency_keys_of_their_own(tmp_path):
         made = []
         for key in (found.one, found.two, found.two):
             headers = {"x-api-key": key, "idempotency-key": "same"}
-            body = {"img2vid": clips(MISSING["name"])}
+            body = {"img2vid": clips(MISSING["AssetService"])}
             made.append((await found.http.post("/jobs", json=body, headers=headers)).json()["id"])
         assert made[0] != made[1] == made[2]
 
 
 async def test_results_belong_to_the_tenant_of_the_job(tmp_path):
     async with world(tmp_path) as found:
-        await found.get(f"/job/{found.owned['id']}/cancel", found.one, method="POST")
-        answer = await found.get("/video/img2vid", found.one, method="POST", json=clips(found.owned["name"]))
+        await found.get(f"/job/{found.owned['JobService']}/cancel", found.one, method="POST")
+        answer = await found.get("/video/img2vid", found.one, method="POST", json=clips(found.owned["AssetService"]))
         job = (await found.get(f"/job/{answer.json()['stats']['jobId']}", found.one)).json()
         name = job["output"]["videos"][0]["asset"]
         assert (await found.get(f"/{name}", found.one)).status_code == 200
