@@ -1,9 +1,10 @@
 """The queue of tasks: one message a task, named "<job>.<index>"."""
 
 import contextlib
+import secrets
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -38,12 +39,13 @@ class TaskRef:
 @dataclass(slots=True)
 class Attempt:
     """An attempt at a task, with its message. `started_at` is the start that the record has of this attempt, and of no
-    other; None before. `boot_id` is that of the encoder's process when its slot was held."""
+    other; None before. `id` is its own. `boot_id` is that of the encoder's process when its slot was held."""
 
     ref: TaskRef
     delivery: Delivery
     started_at: float | None = None
     boot_id: str = ""
+    id: str = field(default_factory=lambda: secrets.token_hex(16))
 
     def is_current_attempt(self, job: Job) -> bool:
         """Return True if no other attempt was started since."""

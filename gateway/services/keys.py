@@ -59,9 +59,7 @@ def _id(text: str) -> str:
 def _wanted(request: pb2.CreateKeyRequest) -> NewKey:
     """Return the key that is asked for. Raises InvalidArgument."""
     if not TENANT.fullmatch(request.tenant):
-        text = (
-            "give 1 to 63 small letters, digits, '-', '_' and '.', first a letter or digit, no '.' last or doubled."
-        )
+        text = "give 1 to 63 small letters, digits, '-', '_' and '.', first a letter or digit, no '.' last or doubled."
         raise InvalidArgument.field("tenant", text)
     if len(request.name) > MAX_NAME_CHARACTERS or (request.name and not request.name.isprintable()):
         raise InvalidArgument.field("name", f"give {MAX_NAME_CHARACTERS} printable characters at most.")
