@@ -13,6 +13,7 @@ from typing import Any
 
 from gateway.callers import DEFAULT_TENANT
 from gateway.fleet.billing import UsageInterval
+from gateway.jobs.fairness import NORMAL
 from gateway.jobs.hooks import Webhook
 from gateway.jobs.outputs import OutputTarget
 from servicekit.codec import SPARSE, STORED
@@ -181,11 +182,13 @@ class Job:
     graph: bool = field(default=False, metadata=SPARSE)
     # Name of the claim of its idempotency key, which is dropped with it.
     claim: str = field(default="", metadata=SPARSE)
-    # Who is told of it; what its caller noted on it, by name; where its results are put; and whose it is.
+    # Who is told of it; what its caller noted on it, by name; where its results are put; whose it is, and
+    # which of its tenant's jobs go first.
     webhook: Webhook | None = field(default=None, metadata=SPARSE)
     metadata: tuple[tuple[str, str], ...] = field(default=(), metadata=SPARSE)
     output: OutputTarget | None = field(default=None, metadata=SPARSE)
     tenant: str = field(default=DEFAULT_TENANT, metadata=SPARSE)
+    priority: str = field(default=NORMAL, metadata=SPARSE)
 
     @property
     def status(self) -> Status:

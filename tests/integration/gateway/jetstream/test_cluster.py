@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 
 from gateway.jetstream.connection import JetStream
+from gateway.jobs.listing import JobFilter
 from gateway.jobs.model import Status
 from gateway.workers.pool import Pool
 from tests.integration.gateway.jobs.conftest import ScriptedEncoder, wired
@@ -24,7 +25,7 @@ async def test_jobs_are_taken_in_while_the_store_has_no_leader(tmp_path):
         keys = [f"key-{number}" if number % 2 else "" for number in range(JOBS)]
         jobs = await within(asyncio.gather(*(works.manager.submit(wanted, key) for key in keys)))
         # None came in twice, though a write may take effect whose answer was lost.
-        found, _ = await within(works.manager.page(None, 1000, ""))
+        found, _ = await within(works.manager.page(JobFilter(), 1000, ""))
         assert {job.id for job in found} == {job.id for job in (first, *jobs)}
         assert {job.status for job in found} == {Status.IN_QUEUE}
         assert works.manager.withdrawals == set()
