@@ -67,6 +67,9 @@ nvenc: setup ## a card and its faults, on a stand-in for NVIDIA's driver (needs 
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "nvenc and not long" --reruns $(RERUNS) -raR \
 		tests/nvdriver tests/integration/encoder/codecs tests/integration/test_gpu_check.py
 
+chaos: setup ## 300 jobs (CHAOS_JOBS) of all operations on a cluster, under kills of any process and cuts of lines
+	$(BIN)/python -m pytest -m long -s tests/chaos
+
 long: setup ## the long forms: every combination of the options matrix, thousands of damaged files
 	$(BIN)/python -m pytest -m long
 

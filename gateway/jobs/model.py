@@ -19,7 +19,7 @@ from gateway.jobs.outputs import OutputTarget
 from servicekit.codec import SPARSE, STORED
 
 MAX_WARNINGS = 50
-# The encoders lost with a task that its record names.
+# The encoders lost with a task that its record names, and the attempts.
 MAX_LOST = 10
 MP4 = "video/mp4"
 
@@ -106,8 +106,7 @@ class LostEncoder:
 
 @dataclass(frozen=True, slots=True)
 class Interruptions:
-    """Attempts at a task that were ended by what it had no part in: since when, how many, and the encoders that may
-    have ended because of the task all the same."""
+    """Attempts that were ended by what the task had no part in: since when, how many, and encoders lost with it."""
 
     since: float
     count: int = 0
@@ -138,6 +137,9 @@ class Task:
     # The next attempt goes to others, where there are others.
     unfit: tuple[UnfitEncoder, ...] = field(default=(), metadata=SPARSE)
     interruptions: Interruptions | None = field(default=None, metadata=SPARSE)
+    # The newest attempt, and those before it, which may have stored results that no record names.
+    attempt_id: str = field(default="", metadata=SPARSE)
+    superseded: tuple[str, ...] = field(default=(), metadata=SPARSE)
     # True once an encoder could not plan with outlines of large inputs.
     whole_inputs: bool = field(default=False, metadata=SPARSE)
     # Of a graph: the name of its operation, and the serialized apigpu.v1.Operation, in whose sources "task:N" stands
@@ -294,15 +296,17 @@ def ended_usage(usage: Iterable[UsageInterval], now: float) -> tuple[UsageInterv
     return tuple(replace(one, ended_at=now) if one.ended_at is None else one for one in usage)
 
 
-def start_task(job: Job, index: int, now: float) -> Job:
-    """An encoder took the task. Also from IN_PROGRESS: the gateway of the attempt before is gone, which does not
-    count."""
+def start_task(job: Job, index: int, now: float, attempt_id: str = "") -> Job:
+    """An encoder took the task. Also from IN_PROGRESS: the gateway of the attempt before is gone, which costs none."""
     task = job.tasks[index]
     if task.status.is_terminal:
         return job
     changes: dict[str, Any] = {"attempts": task.attempts + 1}
     if task.status is Status.IN_PROGRESS:
         changes = {"interruptions": _interrupted(task, now)}
+    if task.attempt_id:
+        changes["superseded"] = (*task.superseded, task.attempt_id)[-MAX_LOST:]
+    changes["attempt_id"] = attempt_id
     started = with_task(job, index, status=Status.IN_PROGRESS, started_at=now, **changes)
     return replace(started, started_at=job.started_at or now)
 

@@ -183,6 +183,11 @@ class JobIndex:
         """Return True for a job that no encoder has begun."""
         return self._known.get(job_id, NOTHING).status is Status.IN_QUEUE
 
+    def tasks_at_work(self, job_id: str) -> int:
+        """Return how many tasks of a job can be done, or are being done."""
+        entry = self._known.get(job_id, NOTHING)
+        return sum(entry.waiting.values()) + entry.running
+
     def place(self, job_id: str) -> int:
         """Return the place of a waiting job in the queue, from 1."""
         return bisect_left(self._waiting, job_id) + 1

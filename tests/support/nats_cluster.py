@@ -50,12 +50,18 @@ class NatsCluster:
         """Start all servers, and wait until they store something together."""
         cluster = cls(folder)
         try:
-            for number in range(SERVERS):
-                cluster.start(f"n{number}")
-            await until_async(cluster.stores)
+            cluster.start_all()
+            await cluster.until_it_stores()
             yield cluster
         finally:
             cluster.stop()
+
+    def start_all(self) -> None:
+        for number in range(SERVERS):
+            self.start(f"n{number}")
+
+    async def until_it_stores(self) -> None:
+        await until_async(self.stores)
 
     def start(self, name: str) -> None:
         child = die_with_parent([nats_server(), "--config", str(self.folder / f"{name}.conf")])
@@ -86,11 +92,15 @@ class NatsCluster:
 
     @contextlib.asynccontextmanager
     async def connected(self):
-        client = await nats.connect(self.url.split(","), connect_timeout=2, max_reconnect_attempts=1)
+        client = await nats.connect(self.url.split(","), connect_timeout=2, max_reconnect_attempts=1, error_cb=_ignored)
         try:
             yield client.jetstream(timeout=2)
         finally:
             await client.close()
+
+
+async def _ignored(_: Exception) -> None:
+    """Say nothing of a server that is away."""
 
 
 def nats_server() -> str:

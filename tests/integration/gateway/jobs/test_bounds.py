@@ -1,4 +1,5 @@
-"""What there is no room for: tasks that the queue does not take, and results that the store does not."""
+"""What there is no room for: tasks that the queue does not take, and results that the store does not. And what many
+jobs cost that nothing happens to."""
 
 import asyncio
 from dataclasses import replace
@@ -41,4 +42,19 @@ async def test_work_waits_for_a_store_that_is_full_and_nothing_is_lost(works, tm
     found = [await works.store.get(job.id) for job in jobs]
     assert not any(job.status.is_terminal for job in found)
     works.assets.floor = room
+    assert {(await works.result(job.id)).status for job in jobs} == {Status.COMPLETED}
+
+
+async def test_jobs_that_are_in_the_queue_are_looked_at_without_a_read(works):
+    await works.dispatcher.drain(0)
+    wanted = await works.caption()
+    jobs = [await works.manager.submit(wanted) for _ in range(5)]
+    asked = works.bucket.asked
+    await works.queue.recover(works.store)
+    assert works.bucket.asked == asked
+    attempt = await works.queue.next()
+    await attempt.delivery.ack()  # as if its message had never come
+    await works.queue.recover(works.store)
+    assert works.bucket.asked == asked + 1
+    works.dispatcher.start()
     assert {(await works.result(job.id)).status for job in jobs} == {Status.COMPLETED}
