@@ -126,21 +126,19 @@ class WorkQueue:
         self.filled.set()
         return True
 
-<<<<<<< HEAD
+    async def keys(self) -> set[str]:
+        """Return the keys that are queued or held, in whichever lane; 100,000 of a stream at most."""
+        found: set[str] = set()
+        for name, is_lane in ((self.name, False), (f"{self.name}_lanes", True)):
+            with nats_errors():
+                stream = await self.stream.stream_info(name.upper(), subjects_filter=f"{name}.>")
+            subjects = (subject.removeprefix(f"{name}.") for subject in stream.state.subjects or ())
+            found |= {subject.split(".", 2)[2] if is_lane else subject for subject in subjects}
+        return found
+
     async def next(self, lanes: Lanes = lambda: (MAIN,)) -> Delivery:
         """Wait for the next message, and through errors of the server: that of the first of `lanes` that has one."""
         rounds = 0
-=======
-    async def keys(self) -> set[str]:
-        """Return the keys that are queued or held, 100,000 at most."""
-        prefix = f"{self.name}."
-        with nats_errors():
-            found = await self.stream.stream_info(self.name.upper(), subjects_filter=f"{prefix}>")
-        return {subject.removeprefix(prefix) for subject in found.state.subjects or ()}
-
-    async def next(self) -> Delivery:
-        """Wait for the next message, and through errors of the server."""
->>>>>>> main
         while True:
             self.filled.clear()
             for lane in lanes():
