@@ -18,7 +18,7 @@ from gateway.callers import ALL_SCOPES, COMMON_SCOPES, Scope, scopes_of
 from gateway.rest.routes import PUBLIC, RouteTable
 from gateway.rest.server import RestSettings, build_app
 from tests.support.tenants import call, channel_to, key_of
-from tests.support.until import until_async
+from tests.support.until import until, until_async
 from tests.support.whole_gateway import opened
 
 METHODS = {method.name: method for service in PUBLIC for method in service.methods}
@@ -35,6 +35,8 @@ NAMELESS = {
     "the caller's own": {
         "UploadAsset",
         "CreateUpload",
+        "SignUpload",
+        "CommitUpload",
         "ListJobs",
         "AddDestination",
         "ListDestinations",
@@ -190,7 +192,7 @@ async def test_a_list_has_the_tenants_own_jobs_and_all_of_them_for_an_admin(tmp_
         assert (foreign["jobs"], foreign["counts"]) == ([], {})
         wrong = await found.get("/jobs?metadata=whose", found.two)
         assert (wrong.status_code, wrong.json()["message"]) == (400, "metadata: 'whose' is no entry; give name=value.")
-        seen = await found.get(f"/job/{found.owned['id']}", everybody)
+        seen = await found.get(f"/job/{found.owned['JobService']}", everybody)
         assert seen.json()["tenant"] == "one"
 
 
@@ -228,6 +230,7 @@ async def test_tenants_have_idempotency_keys_of_their_own(tmp_path):
 
 async def test_results_belong_to_the_tenant_of_the_job(tmp_path):
     async with world(tmp_path) as found:
+        await until(lambda: found.served.encoder.tasks)  # the script's first line is that job's
         await found.get(f"/job/{found.owned['JobService']}/cancel", found.one, method="POST")
         answer = await found.get("/video/img2vid", found.one, method="POST", json=clips(found.owned["AssetService"]))
         job = (await found.get(f"/job/{answer.json()['stats']['jobId']}", found.one)).json()
