@@ -3,7 +3,7 @@
 import asyncio
 import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from apigpu.encoder.v1 import encoder_pb2
@@ -51,6 +51,8 @@ class TaskExecutor:
     policy: JobPolicy
     resumable: Sequence[ResumableEncoder]
     boot_ids: BootIds
+    # Told of each task whose result was recorded.
+    on_recorded: Callable[[Job, int], None] = lambda job, index: None
     # Runs that are cancelled from now on are left to the next gateway, where they can go on.
     is_shutting_down: bool = field(default=False, init=False)
     # Tasks whose results are being recorded, after their encode.
@@ -175,11 +177,14 @@ class TaskExecutor:
         deadline = time.monotonic() + self.policy.record_seconds
         while True:
             try:
-                return (await self.store.update(ref.job_id, step)).tasks[ref.index].asset == made.result.asset
+                job = await self.store.update(ref.job_id, step)
             except (Unavailable, Aborted):
                 if time.monotonic() > deadline:
                     raise
                 await asyncio.sleep(self.policy.record_retry_seconds)
+                continue
+            self.on_recorded(job, ref.index)
+            return job.tasks[ref.index].asset == made.result.asset
 
 
 async def reap_orphaned_runs(store: JobStore, encoder: ResumableEncoder) -> None:

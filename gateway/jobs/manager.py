@@ -104,14 +104,15 @@ class JobManager:
         if key is not None and (made := await self._made_before(key)) is not None:
             return made
         async with self._stored_inline(wanted) as stored:
-            job = self._new_job(stored, checked)
+            job = self.new_job(stored, checked)
             self.check_cost(job)
             self.check_room()
             job = await (self._add(job) if key is None else self._add_once(job, key))
             log.info("job queued", job=job.id, operation=job.operation, tasks=len(job.tasks))
             return job
 
-    def _new_job(self, wanted: video_pb2.Operation, checked: CheckedOptions) -> Job:
+    def new_job(self, wanted: video_pb2.Operation, checked: CheckedOptions) -> Job:
+        """Return the job of a checked operation. Raises InvalidArgument for a chain that cannot be one."""
         now = time.time()
         return Job(
             id=model.new_id(now),
