@@ -33,7 +33,6 @@ LEASE_SECONDS = 10.0
 MAX_PLANNED, PLANS_AT_ONCE = 100, 4
 MAX_UNKNOWN = 20
 TOO_MANY = "TOO_MANY_ITEMS"
-INPUT_MISSING, OUTLINE_TOO_SMALL = "INPUT_MISSING", "OUTLINE_TOO_SMALL"
 # What of an encoder is about the task; anything else is about the encoder.
 LASTING = (InvalidArgument, FailedPrecondition, NotFound, ResourceExhausted)
 NO_ENCODER = "no encoder is there that could look into the inputs"
