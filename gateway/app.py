@@ -129,7 +129,13 @@ def _grpc_service(components: Components, keys: ApiKeys, tls: ServerTls) -> tupl
         runpod=runpod if isinstance(runpod, ServerlessProvider) else None,
         problem=lambda: components.guard.problem,
     )
-    job_service = JobService(jobs, presenter, fleet, components.webhooks, Quoter(jobs, components.pool, fleet))
+    job_service = JobService(
+        jobs,
+        presenter,
+        fleet,
+        components.webhooks,
+        Quoter(jobs, components.pool, fleet, components.dispatcher.preparation.prefetcher),
+    )
     servers: tuple[Any, ...] = (service.server, local)
     for server in servers:
         VideoService(jobs, presenter).add_to(server)

@@ -3,9 +3,9 @@
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from google.protobuf.message import Message
@@ -13,8 +13,8 @@ from google.protobuf.message import Message
 from apigpu.v1 import video_pb2
 from gateway.jobs import graph, operation
 from gateway.jobs.model import Failure, Job
-from gateway.sources import Source, Sources, inline
-from gateway.workers.base import Input
+from gateway.sources import Source, inline
+from gateway.sources.prefetch import Prefetcher
 from servicekit.chunks import CHUNK_BYTES
 from servicekit.errors import (
     FailedPrecondition,
@@ -25,8 +25,12 @@ from servicekit.errors import (
     ServiceError,
 )
 from servicekit.faults import Faults
+from servicekit.tasks import cancel_and_wait
 
-# What a dry run reads of an input that must be read from its beginning to its end.
+OpenSource = Callable[[], AbstractAsyncContextManager[Source]]
+
+# What a dry run reads of a stored file that must be read from its beginning to its end; of others as much as is held
+# beforehand for tasks.
 MAX_WHOLE_BYTES = 64 * 1024 * 1024
 TOO_LARGE = "DRY_RUN_TOO_LARGE"
 LOOK_SECONDS = 15.0
@@ -160,59 +164,85 @@ class RequestPlace:
 
 @dataclass(frozen=True)
 class SourceLook:
-    """What a look at a source found: the `error` by which it cannot be opened, or why that is `unknown`."""
+    """What a look at a source found: how it is opened; or the `error` by which it cannot be, or why that is
+    `unknown`."""
 
+    open: OpenSource | None = None
+    is_outline: bool = False
     error: ServiceError | None = None
     unknown: str = ""
-    is_outline: bool = False
-
-    @property
-    def is_there(self) -> bool:
-        """True of a source that can be read."""
-        return self.error is None and not self.unknown
 
 
 @dataclass(eq=False)
 class SourceLooks:
-    """Looks at the sources of a request, each once."""
+    """Looks at the sources of a request, each once. What must be downloaded is held before a slot of an encoder is
+    needed, so that a slow origin holds none; the `stack` lets go of it."""
 
-    sources: Sources
+    prefetcher: Prefetcher
     tenant: str
-    _looks: dict[str, "asyncio.Task[SourceLook]"] = field(default_factory=dict, init=False)
+    stack: contextlib.AsyncExitStack
+    _looks: dict[tuple[str, bool], "asyncio.Task[SourceLook]"] = field(default_factory=dict, init=False)
     _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LOOKS_AT_ONCE), init=False)
 
-    async def all(self, sources: Iterable[str]) -> Sequence[SourceLook]:
-        """Return what is found, in the order of the sources."""
-        for source in (wanted := list(sources)):
-            self._looks.setdefault(source, asyncio.create_task(self._look(source)))
-        return [await asyncio.shield(self._looks[source]) for source in wanted]
+    async def all(self, sources: Iterable[str], *, whole: bool = False) -> Sequence[SourceLook]:
+        """Return what is found, in the order of the sources; where it is not to be `whole`, large ones by their
+        ends."""
+        keys = [(source, whole) for source in sources]
+        for key in keys:
+            if key not in self._looks:
+                self._looks[key] = asyncio.create_task(self._look(*key))
+        return [await asyncio.shield(self._looks[key]) for key in keys]
 
-    def input(self, source: str, paths: list[str], look: SourceLook, *, whole: bool) -> Input:
-        """Return an input of a task."""
-        is_outline = look.is_outline and not whole
-        return Input(paths[0], source, lambda: self._open(source, whole=whole), tuple(paths[1:]), is_outline)
+    async def close(self) -> None:
+        """End the looks that go on."""
+        await cancel_and_wait(*self._looks.values())
 
-    async def _look(self, source: str) -> SourceLook:
+    async def _look(self, source: str, whole: bool) -> SourceLook:
         try:
-            async with self._turns, asyncio.timeout(LOOK_SECONDS), self._open(source) as opened:
-                if opened.hole is None and (opened.size_bytes or 0) > MAX_WHOLE_BYTES:
-                    return SourceLook(unknown=_too_large().message)
-                return SourceLook(is_outline=opened.hole is not None)
+            async with self._turns, asyncio.timeout(LOOK_SECONDS):
+                return await (self._hold if self._is_remote(source) else self._check)(source, whole)
         except TimeoutError:
-            return SourceLook(unknown=f"it did not answer within {LOOK_SECONDS:g} s")
+            return SourceLook(unknown=f"it did not come within {LOOK_SECONDS:g} s")
         except FAULTS as error:
-            return SourceLook(error=error)
+            return SourceLook(unknown=error.message) if error.reason == TOO_LARGE else SourceLook(error=error)
         except ServiceError as error:
             return SourceLook(unknown=error.message)
 
+    def _is_remote(self, source: str) -> bool:
+        return not inline.is_inline(source) and self.prefetcher.is_remote(source)
+
+    async def _check(self, source: str, whole: bool) -> SourceLook:
+        """Look at a file that is here."""
+        async with self._open(source, whole) as opened:
+            if opened.hole is None:
+                _check_size(opened.size_bytes or 0, MAX_WHOLE_BYTES)
+            return SourceLook(lambda: self._open(source, whole), opened.hole is not None)
+
+    async def _hold(self, source: str, whole: bool) -> SourceLook:
+        """Download a source."""
+        async with contextlib.AsyncExitStack() as own:
+            held = await self.prefetcher.fetch(lambda: self._open(source, whole), own)
+            if held.rest is not None:
+                raise _too_large(self.prefetcher.max_small_bytes)
+            self.stack.push_async_exit(own.pop_all())
+        turn = asyncio.Lock()  # it is read from one place
+
+        @asynccontextmanager
+        async def opened() -> AsyncIterator[Source]:
+            async with turn, held.open() as anew:
+                yield anew
+
+        return SourceLook(opened, held.source.hole is not None)
+
     @asynccontextmanager
-    async def _open(self, source: str, *, whole: bool = False) -> AsyncIterator[Source]:
-        """Open a source, of a large one its ends, and no more than MAX_WHOLE_BYTES of any other."""
+    async def _open(self, source: str, whole: bool) -> AsyncIterator[Source]:
+        """Open a source, of a large one its ends."""
         if inline.is_inline(source):
             yield await asyncio.to_thread(_inline_source, source)
             return
-        async with (self.sources.open if whole else self.sources.open_outline)(source, self.tenant) as opened:
-            yield opened if opened.hole is not None else replace(opened, chunks=lambda: _bounded(opened))
+        sources = self.prefetcher.sources
+        async with (sources.open if whole else sources.open_outline)(source, self.tenant) as opened:
+            yield opened
 
 
 def _inline_source(text: str) -> Source:
@@ -225,17 +255,11 @@ def _inline_source(text: str) -> Source:
     return Source(file.filename, len(file.data), chunks, file.charset)
 
 
-async def _bounded(opened: Source) -> AsyncIterator[bytes]:
-    left_bytes = MAX_WHOLE_BYTES
-    if (opened.size_bytes or 0) > left_bytes:
-        raise _too_large()
-    async for data in opened.chunks():
-        left_bytes -= len(data)
-        if left_bytes < 0:
-            raise _too_large()
-        yield data
+def _check_size(size_bytes: int, most_bytes: int) -> None:
+    if size_bytes > most_bytes:
+        raise _too_large(most_bytes)
 
 
-def _too_large() -> ResourceExhausted:
-    text = f"it must be read whole, and a dry run reads no more than {MAX_WHOLE_BYTES >> 20} MiB of such a file"
+def _too_large(most_bytes: int) -> ResourceExhausted:
+    text = f"it must be read whole, and a dry run reads no more than {most_bytes >> 20} MiB of such a file"
     return ResourceExhausted(text, reason=TOO_LARGE)

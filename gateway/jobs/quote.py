@@ -10,6 +10,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from apigpu.encoder.v1 import encoder_pb2
 from apigpu.v1 import jobs_pb2, video_pb2
@@ -20,6 +21,7 @@ from gateway.jobs import checks, drafts, graph, model, operation, options
 from gateway.jobs.drafts import FaultList, RequestPlace, SourceLook, SourceLooks
 from gateway.jobs.manager import JobManager
 from gateway.jobs.model import Failure, Job, Status
+from gateway.sources.prefetch import Prefetcher
 from gateway.workers.base import EncodeJob, EncoderBusy, Input, InputFailed, ResumableEncoder
 from gateway.workers.pool import Pool, PoolMember
 from servicekit.errors import FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted, ServiceError
@@ -68,6 +70,14 @@ class JobQuote:
     jobs_ahead: int
 
 
+class NamedLook(NamedTuple):
+    """A source, the paths of the fields that name it, and what was found of it."""
+
+    source: str
+    paths: list[str]
+    look: SourceLook
+
+
 class PlanEvents:
     """Callbacks of a run that plans alone: there is nothing to tell of it."""
 
@@ -114,6 +124,7 @@ class Quoter:
     jobs: JobManager
     pool: Pool
     fleet: Fleet
+    prefetcher: Prefetcher
     running: int = field(default=0, init=False)
 
     async def quote(self, wanted: video_pb2.Operation, said: jobs_pb2.JobOptions, base_url: str) -> JobQuote:
@@ -164,19 +175,19 @@ class Quoter:
             found.note(NEEDS_OTHERS)
         if len(ready) > MAX_PLANNED:
             found.note(f"only the first {MAX_PLANNED} of {len(ready)} tasks were planned")
-        looks = SourceLooks(self.jobs.sources, caller.get().tenant)
         turns = asyncio.Semaphore(PLANS_AT_ONCE)
-        planning = [
-            asyncio.create_task(self._plan(RequestPlace.of(wanted, job, index), job, index, looks, turns, found))
-            for index in ready[:MAX_PLANNED]
-        ]
-        try:
+        async with contextlib.AsyncExitStack() as stack:
+            looks = SourceLooks(self.prefetcher, caller.get().tenant, stack)
+            stack.push_async_callback(looks.close)
+            planning = [
+                asyncio.create_task(self._plan(RequestPlace.of(wanted, job, index), job, index, looks, turns, found))
+                for index in ready[:MAX_PLANNED]
+            ]
+            stack.push_async_callback(cancel_and_wait, *planning)
             if planning:
                 await asyncio.wait(planning, timeout=QUOTE_SECONDS)
             if not all(task.done() for task in planning):
                 found.note(f"not all inputs could be looked at within {QUOTE_SECONDS:g} s")
-        finally:
-            await cancel_and_wait(*planning)
         for task in planning:
             if not task.cancelled() and (error := task.exception()) is not None:
                 raise error
@@ -189,13 +200,10 @@ class Quoter:
         sources = operation.distinct_inputs(operation.kind(wanted)[1])
         async with turns:
             seen = await looks.all(source for source, _ in sources)
-            looked = [(source, paths, look) for (source, paths), look in zip(sources, seen, strict=True)]
-            for _, paths, look in looked:
-                if look.error is not None:
-                    found.faults.add(place.about(paths, look.error))
-                if look.unknown:
-                    found.note(f"{place.name(paths[0])}: {look.unknown}")
-            taken = [entry for entry in looked if entry[2].is_there]
+            taken = [NamedLook(source, paths, look) for (source, paths), look in zip(sources, seen, strict=True)]
+            for entry in taken:
+                self._note_look(place, entry, found)
+            taken = [entry for entry in taken if entry.look.open is not None]
             is_partial = len(taken) < len(sources) or bool(found.faults.fields)
             try:
                 plan = await self._planned(wanted, taken, looks)
@@ -219,22 +227,43 @@ class Quoter:
         elif (told := place.renamed(error)) is not None:
             found.faults.add(told)
 
+    def _note_look(self, place: RequestPlace, entry: NamedLook, found: _Findings) -> None:
+        if entry.look.error is not None:
+            found.faults.add(place.about(entry.paths, entry.look.error))
+        if entry.look.unknown:
+            found.note(f"{place.name(entry.paths[0])}: {entry.look.unknown}")
+
     async def _planned(
-        self, wanted: video_pb2.Operation, taken: Sequence[tuple[str, list[str], SourceLook]], looks: SourceLooks
+        self, wanted: video_pb2.Operation, taken: Sequence[NamedLook], looks: SourceLooks
     ) -> encoder_pb2.Summary:
         """Return the plan of an encoder, with the ends of large inputs, and where these are not enough with the whole
         of those that are not too large."""
         try:
-            return await self._run(wanted, [looks.input(*entry, whole=False) for entry in taken])
+            return await self._run(wanted, taken)
         except LASTING as error:
-            outlined = {path for _, paths, look in taken if look.is_outline for path in paths}
+            outlined = {path for entry in taken if entry.look.is_outline for path in entry.paths}
             # What stands in the hole may be what the fault is about.
             is_of_hole = not error.fields or not outlined.isdisjoint(error.fields)
             if not outlined or not is_of_hole:
                 raise
-        return await self._run(wanted, [looks.input(*entry, whole=True) for entry in taken])
+        return await self._run(wanted, [await self._whole(entry, looks) for entry in taken])
 
-    async def _run(self, wanted: video_pb2.Operation, inputs: Sequence[Input]) -> encoder_pb2.Summary:
+    async def _whole(self, entry: NamedLook, looks: SourceLooks) -> NamedLook:
+        """Return an input as a whole. Raises InputFailed where it cannot be had."""
+        if not entry.look.is_outline:
+            return entry
+        (look,) = await looks.all([entry.source], whole=True)
+        if look.open is None:
+            unknown = ResourceExhausted(f"{entry.paths[0]}: {look.unknown}", reason=drafts.TOO_LARGE)
+            raise InputFailed(look.error or unknown)
+        return NamedLook(entry.source, entry.paths, look)
+
+    async def _run(self, wanted: video_pb2.Operation, taken: Sequence[NamedLook]) -> encoder_pb2.Summary:
+        inputs = [
+            Input(entry.paths[0], entry.source, entry.look.open, tuple(entry.paths[1:]), entry.look.is_outline)
+            for entry in taken
+            if entry.look.open is not None
+        ]
         work = EncodeJob(f"quote-{secrets.token_hex(8)}", wanted, inputs, plan_only=True)
         async with self._slot() as member:
             return (await member.encoder.run(work, PlanEvents())).summary
