@@ -135,7 +135,7 @@ class OperationWriter:
 
     def _answers(self, route: Route) -> Iterator[tuple[str, Schema]]:
         success, is_stream = self._success(route), route.method.server_streaming
-        job = self._success(self._table.first(SUBMIT_JOB))
+        job = self._success(self._table.first(SUBMIT_JOB)) if _can_be_queued(route) else success
         yield "200", _or_quote(success, job) if _can_be_queued(route) else success
         if is_stream and is_bytes(route.response_field):
             yield "206", {**success, "description": "The part that Range asked for."}

@@ -25,7 +25,7 @@ MISSING = {"id": "0" * 32, "name": f"assets/{'a' * 26}"}
 # Fields by which a request names something of a tenant's, and methods that name nothing, each with what is looked at.
 OWNED = {"JobService": "id", "AssetService": "name"}
 NAMELESS = {
-    "operations": {"Caption", "Img2Vid", "AddAudio", "Concat", "Thumbnail", "Story", "SubmitJob"},
+    "operations": {"Caption", "Img2Vid", "AddAudio", "Concat", "Thumbnail", "Story", "Probe", "SubmitJob"},
     "the caller's own": {"UploadAsset", "ListJobs"},
     "open to anybody": {"GetInfo", "GetHealth"},
     "of the operator": {"GetFleet", "GetCosts", "GetRunpodConfig", "GetRunpodHealth"},
