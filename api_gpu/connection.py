@@ -17,6 +17,8 @@ Request = TypeVar("Request")
 Response = TypeVar("Response")
 KEY_HEADER = "x-api-key"
 RECONNECT_SECONDS = 60.0
+# For a gateway that has not answered yet, and may be starting again just now.
+FIRST_SECONDS = 10.0
 PAUSE_SECONDS = 0.5
 # Every answer of a gateway carries it.
 REQUEST_ID = "x-request-id"
@@ -73,13 +75,13 @@ class Connection:
         self, method: "grpc.UnaryUnaryMultiCallable[Request, Response]", request: Request
     ) -> Response:
         """Call a method that may be called again, until a gateway that was there before is back, for RECONNECT_SECONDS
-        at most. Raises ServiceError."""
-        deadline = time.monotonic() + RECONNECT_SECONDS
+        at most; for FIRST_SECONDS where none was. Raises ServiceError."""
+        since = time.monotonic()
         while True:
             try:
                 return self.call(method, request)
             except Unavailable:
-                if not self.has_answered or time.monotonic() > deadline:
+                if time.monotonic() - since > (RECONNECT_SECONDS if self.has_answered else FIRST_SECONDS):
                     raise
                 time.sleep(PAUSE_SECONDS)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from api_gpu.connection import PAUSE_SECONDS, RECONNECT_SECONDS, Connection
+from api_gpu.destinations import ResultDelivery
 from api_gpu.requests import from_message, to_datetime
 from apigpu.options import Status
 from apigpu.v1 import jobs_pb2, probe_pb2, quote_pb2, video_pb2
@@ -71,6 +72,10 @@ class Clip:
         )
 
 
+def _delivery(message: jobs_pb2.ResultDelivery) -> ResultDelivery:
+    return from_message(ResultDelivery, message, state=jobs_pb2.ResultDelivery.State.Name(message.state))
+
+
 @dataclass(frozen=True)
 class Queued:
     """The job waits; 1 is next. `phase` is "COLD_START" while an encoder is on its way, else "WAITING_FOR_WORKER";
@@ -127,8 +132,8 @@ class Job:
     there are none where a video is all. `duration` (seconds, else None) and `scenes` are those of a story, and
     `media` is what a probe tells of a file: apigpu.v1.MediaReport, whose `HasField` says what is
     known. `quote` is what a dry run tells of a job that there is not: apigpu.v1.Quote.
-    `cost_usd` is what it cost so far, None where nothing was rented for it; `metadata` what was noted on it. Times are
-    UTC."""
+    `cost_usd` is what it cost so far, None where nothing was rented for it; `metadata` what was noted on it,
+    `deliveries` where its results are put. Times are UTC."""
 
     id: str
     status: Status
@@ -151,6 +156,7 @@ class Job:
     codec_reason: str
     cost_usd: float | None
     metadata: dict[str, str]
+    deliveries: tuple[ResultDelivery, ...]
     duration: float | None
     scenes: tuple[SceneSpan, ...]
     media: probe_pb2.MediaReport | None
@@ -181,6 +187,7 @@ class Job:
             codec_reason=output.encoding.reason,
             cost_usd=message.cost.usd if message.HasField("cost") else None,
             metadata=dict(message.metadata),
+            deliveries=tuple(_delivery(found) for found in message.deliveries),
             duration=output.duration if output.HasField("duration") else None,
             scenes=tuple(from_message(SceneSpan, span) for span in output.scenes),
             media=output.media if output.HasField("media") else None,
@@ -251,19 +258,19 @@ class Jobs:
 
     def get(self, job_id: str) -> Job:
         """Read a job. Raises NotFound."""
-        answer = self._connection.call(self._stub.GetJob, jobs_pb2.GetJobRequest(id=job_id))
+        answer = self._connection.call_until_answered(self._stub.GetJob, jobs_pb2.GetJobRequest(id=job_id))
         return Job.from_message(answer.job, self)
 
     def cancel(self, job_id: str) -> None:
         """Cancel a job. Raises NotFound, and FailedPrecondition when it has ended."""
         self._connection.call(self._stub.CancelJob, jobs_pb2.CancelJobRequest(id=job_id))
 
-    def list(self, status: Status | None = None) -> Iterator[Job]:
-        """Yield the jobs, of one `status` where it is given, the newest first; fetched in pages, as they are needed."""
-        wanted = jobs_pb2.Job.Status.Value(status or "STATUS_UNSPECIFIED")
-        request = jobs_pb2.ListJobsRequest(status=wanted, page_size=PAGE_JOBS)
+    def list(self, wanted: jobs_pb2.ListJobsRequest) -> Iterator[Job]:
+        """Yield the jobs that are wanted, the newest first; fetched in pages, as they are needed."""
+        request = jobs_pb2.ListJobsRequest(page_size=PAGE_JOBS)
+        request.MergeFrom(wanted)
         while True:
-            answer = self._connection.call(self._stub.ListJobs, request)
+            answer = self._connection.call_until_answered(self._stub.ListJobs, request)
             yield from (Job.from_message(job, self) for job in answer.jobs)
             if not answer.next_page_token:
                 return

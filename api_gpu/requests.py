@@ -65,12 +65,13 @@ def stems(sources: Iterable[Source]) -> list[str]:
 
 @dataclass(frozen=True)
 class RequestInput:
-    """A field of a request that is still to be given the name of a source at the gateway."""
+    """A field of a request that is still to be given the name of a source at the gateway, and its path."""
 
     message: Message
     field: str
     source: Source
     is_repeated: bool
+    path: str
 
     def set(self, name: str) -> None:
         """Set the field to a URL or the name of an asset; inputs of a repeated field in their order."""
@@ -139,7 +140,9 @@ def _set(message: Message, field: FieldDescriptor, value: Any, path: str, inputs
         for source in sources:
             if not isinstance(source, str | Path):
                 raise _wrong(path, source, "a file, a URL or the name of an asset")
-        inputs += [RequestInput(message, field.name, source, field.is_repeated) for source in sources]
+        paths = [f"{path}[{place}]" for place in range(len(sources))] if field.is_repeated else [path]
+        for source, place in zip(sources, paths, strict=True):
+            inputs.append(RequestInput(message, field.name, source, field.is_repeated, place))
         return
     if field.enum_type is not None:
         value = _number(field.enum_type, value, path)

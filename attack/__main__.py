@@ -3,8 +3,6 @@
 import asyncio
 import os
 import sys
-import tempfile
-from pathlib import Path
 from types import ModuleType
 
 from rich.console import Console
@@ -25,6 +23,7 @@ from attack import (
     wrong_keys,
 )
 from attack.target import Row, running
+from tools import scratch
 
 ATTACKS: dict[str, ModuleType] = {
     "json_bodies": json_bodies,
@@ -47,10 +46,10 @@ WIDTH = 200
 async def attack(name: str, console: Console) -> list[Row]:
     """Run the attacks of one file against a pair of its own; print each row as it is measured."""
     found, module = [], ATTACKS[name]
-    with tempfile.TemporaryDirectory(prefix=f"api-gpu-attack-{name}-") as folder:
-        own = Path(folder) / "own"
+    with scratch.folder(f"attack-{name}") as folder:
+        own = folder / "own"
         own.mkdir()
-        with running(Path(folder) / "pair", getattr(module, "ENVIRONMENT", {})) as target:
+        with running(folder / "pair", getattr(module, "ENVIRONMENT", {})) as target:
             found.append(await target.at_rest(f"{name}: at rest"))
             async for row in module.rows(target, own):
                 console.print(": ".join(row.cells()), highlight=False)

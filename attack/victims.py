@@ -11,7 +11,6 @@ import json
 import math
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import urllib.request
@@ -22,6 +21,7 @@ from typing import IO
 
 from api_gpu import Client
 from bench import plain
+from tools import scratch
 from tools.pair import Pair
 
 HEALTH_PAUSE_SECONDS = 0.1
@@ -78,7 +78,7 @@ class Victims:
     def of(cls, pair: Pair) -> Iterator["Victims"]:
         """Start them; they end with the block."""
         pipe = subprocess.PIPE
-        with tempfile.TemporaryDirectory(prefix="api-gpu-victims-") as folder:
+        with scratch.folder("victims") as folder:
             command = [sys.executable, "-m", "attack.victims", str(pair.data_dir), pair.http_url, folder]
             with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
                 try:

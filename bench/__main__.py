@@ -2,7 +2,6 @@
 
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from bench import (
 )
 from bench.pair import Measured, running
 from bench.timing import Row
+from tools import scratch
 
 PARTS: dict[str, Callable[[Measured, Path], Iterator[Row]]] = {
     "latency": latency.rows,
@@ -51,8 +51,8 @@ def main(names: list[str]) -> None:
     with running() as pair:
         table.add_row("from the command to serving, with an encoder", f"{pair.start_seconds:.2f} s", "< 3 s")
         for name in names or PARTS:
-            with tempfile.TemporaryDirectory(prefix=f"api-gpu-bench-{name}-") as folder:
-                for row in PARTS[name](pair, Path(folder)):
+            with scratch.folder(f"bench-{name}") as folder:
+                for row in PARTS[name](pair, folder):
                     console.print(": ".join(row[:2]), highlight=False)
                     table.add_row(*row)
     console.print(table)

@@ -1,17 +1,15 @@
 """The pair that is measured."""
 
 import contextlib
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 
 from api_gpu import Client
 from servicekit.errors import ServiceError
-from tools import pair
+from tools import pair, scratch
 
 
 @dataclass(frozen=True)
@@ -27,9 +25,9 @@ class Measured:
 @contextlib.contextmanager
 def running() -> Iterator[Measured]:
     """Start a pair of its own and end it with the block."""
-    with tempfile.TemporaryDirectory(prefix="api-gpu-bench-") as folder:
+    with scratch.folder("bench") as folder:
         begun = time.perf_counter()
-        started = pair.start(Path(folder), LOG_LEVEL="warning")
+        started = pair.start(folder, LOG_LEVEL="warning")
         try:
             seconds = _until_ready(started, begun)
             pair.wait_until_up(started)

@@ -19,6 +19,8 @@ LONG = (
     "/apigpu.v1.JobService/WatchJob",
     "/apigpu.v1.AssetService/UploadAsset",
     "/apigpu.v1.AssetService/DownloadAsset",
+    "/google.bytestream.ByteStream/Read",
+    "/google.bytestream.ByteStream/Write",
 )
 # A message of 4 MiB takes so long on a slow line; AssetService has a limit of its own, which is shorter.
 MESSAGE_SECONDS = 150.0

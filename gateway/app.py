@@ -7,8 +7,17 @@ from typing import Any
 
 import grpc
 import structlog
+from google.bytestream import bytestream_pb2, bytestream_pb2_grpc
 
-from apigpu.v1 import assets_pb2_grpc, fleet_pb2_grpc, jobs_pb2_grpc, system_pb2_grpc
+from apigpu.v1 import (
+    assets_pb2_grpc,
+    destinations_pb2_grpc,
+    fleet_pb2_grpc,
+    jobs_pb2_grpc,
+    keys_pb2_grpc,
+    system_pb2_grpc,
+    uploads_pb2_grpc,
+)
 from externalscaler import externalscaler_pb2_grpc
 from gateway.admission import call_classes
 from gateway.assets.transfers import TransferSlots
@@ -22,10 +31,14 @@ from gateway.rest.routes import PUBLIC, endpoints
 from gateway.rest.server import HttpServer, RestSettings, build_app
 from gateway.rest.worker_links import WorkerLinks
 from gateway.services.assets import AssetService
+from gateway.services.bytestream import ByteStreamService
+from gateway.services.destinations import DestinationService
 from gateway.services.fleet import FleetService
 from gateway.services.jobs import JobService
 from gateway.services.keda import KedaScaler
+from gateway.services.keys import KeyService
 from gateway.services.system import SystemService
+from gateway.services.uploads import UploadService
 from gateway.services.video import VideoService
 from servicekit.admission import admission
 from servicekit.interceptors import error_boundary
@@ -120,6 +133,8 @@ def _grpc_service(components: Components, keys: ApiKeys, tls: ServerTls) -> tupl
     service = Service(interceptors, settings.max_call_seconds)
     local = LocalServer(interceptors)
     assets = AssetService(components.assets, presenter, components.transfers)
+    uploads = UploadService(components.uploads, presenter)
+    streams = ByteStreamService(components.uploads, components.assets, components.transfers)
     runpod = components.providers.get("runpod")
     system = SystemService(
         pool=components.pool,
@@ -129,6 +144,7 @@ def _grpc_service(components: Components, keys: ApiKeys, tls: ServerTls) -> tupl
         runpod=runpod if isinstance(runpod, ServerlessProvider) else None,
         problem=lambda: components.guard.problem,
     )
+    destinations = DestinationService(components.outputs, components.sources.fetcher.guard)
     job_service = JobService(
         jobs,
         presenter,
@@ -141,10 +157,14 @@ def _grpc_service(components: Components, keys: ApiKeys, tls: ServerTls) -> tupl
         VideoService(jobs, presenter).add_to(server)
         jobs_pb2_grpc.add_JobServiceServicer_to_server(job_service, server)
         assets_pb2_grpc.add_AssetServiceServicer_to_server(assets, server)
+        uploads_pb2_grpc.add_UploadServiceServicer_to_server(uploads, server)
+        bytestream_pb2_grpc.add_ByteStreamServicer_to_server(streams, server)
         system_pb2_grpc.add_SystemServiceServicer_to_server(system, server)
         fleet_pb2_grpc.add_FleetServiceServicer_to_server(FleetService(fleet), server)
+        destinations_pb2_grpc.add_DestinationServiceServicer_to_server(destinations, server)
+        keys_pb2_grpc.add_KeyServiceServicer_to_server(KeyService(components.ring), server)
     externalscaler_pb2_grpc.add_ExternalScalerServicer_to_server(KedaScaler(jobs), service.probes)
-    service.reflect([public.full_name for public in PUBLIC])
+    service.reflect([public.full_name for public in (*PUBLIC, *bytestream_pb2.DESCRIPTOR.services_by_name.values())])
     return service, local
 
 

@@ -31,8 +31,12 @@ class Scope(StrEnum):
 # What the keys in X_API_KEY may do.
 ALL_SCOPES = frozenset(Scope)
 COMMON_SCOPES = ALL_SCOPES - {Scope.ADMIN}
-# Scopes of services whose protos are not ours, by the full name of the service.
-FOREIGN_SCOPES: dict[str, frozenset[Scope]] = {}
+# Scopes of methods whose protos are not ours.
+FOREIGN_SCOPES: dict[str, frozenset[Scope]] = {
+    "/google.bytestream.ByteStream/Read": frozenset({Scope.READ, Scope.ASSETS}),
+    "/google.bytestream.ByteStream/Write": frozenset({Scope.ASSETS}),
+    "/google.bytestream.ByteStream/QueryWriteStatus": frozenset({Scope.ASSETS}),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +80,8 @@ caller: ContextVar[Caller] = ContextVar("caller", default=Caller())  # noqa: B03
 def scopes_of(method: str) -> frozenset[Scope]:
     """Return the scopes of which a caller of "/package.Service/Method" needs one; of a method that says none, admin."""
     service, _, name = method.removeprefix("/").rpartition("/")
-    if service in FOREIGN_SCOPES:
-        return FOREIGN_SCOPES[service]
+    if method in FOREIGN_SCOPES:
+        return FOREIGN_SCOPES[method]
     try:
         found = descriptor_pool.Default().FindMethodByName(f"{service}.{name}")
     except KeyError:

@@ -28,8 +28,10 @@ from gateway.jobs.progress import ProgressBus, TaskProgress
 from gateway.jobs.queue import TaskQueue
 from gateway.jobs.setup import start_jobs
 from gateway.jobs.store import JobStore
-from gateway.kept_secrets import key_pepper, link_secret, webhook_secrets
+from gateway.kept_secrets import credentials_secrets, key_pepper, link_secret, webhook_secrets
 from gateway.keys.ring import KeyRing
+from gateway.outputs.sealing import Sealer
+from gateway.outputs.setup import Outputs, start_outputs
 from gateway.rest.protojson.encode import dumps, to_json
 from gateway.services.presenters import Presenter
 from gateway.services.webhooks import payload
@@ -37,6 +39,8 @@ from gateway.sources import Sources
 from gateway.sources.fetch import Fetcher, FetchLimits
 from gateway.sources.guard import OwnEndpoints
 from gateway.sources.prefetch import Prefetcher
+from gateway.uploads.sessions import UploadSessions
+from gateway.uploads.setup import open_uploads
 from gateway.webhooks.log import WebhookLog
 from gateway.webhooks.setup import start_webhooks
 from gateway.workers.base import ResumableEncoder
@@ -73,13 +77,19 @@ class Components:
     dispatcher: Dispatcher
     presenter: Presenter
     webhooks: WebhookLog
+    uploads: UploadSessions
+    outputs: Outputs
     ring: KeyRing
 
     @classmethod
     async def open(cls, settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> "Components":
         """Connect to NATS, then open what stores, rents, encodes and queues. Raises ConfigError."""
         jetstream, guard = await _jetstream(settings, stack)
-        assets = _asset_store(settings, stack)
+        assets = _asset_store(settings)
+        lifetime = settings.upload_expire_seconds
+        uploads = open_uploads(await jetstream.key_value("uploads"), assets, lifetime, stack)
+        sweeping = repeat("cannot sweep assets", SWEEP_SECONDS, lambda: _sweep(assets))
+        stack.push_async_callback(cancel_and_wait, asyncio.create_task(sweeping))
         store = await _job_store(settings, jetstream, stack)
         queue, progress = TaskQueue(await jetstream.queue("tasks", settings.ack_wait_seconds)), ProgressBus(jetstream)
         links = LinkSigner(link_secret(settings), settings.link_ttl_seconds)
@@ -112,6 +122,8 @@ class Components:
         compose = functools.partial(compose_webhook, presenter)
         bucket, signing = await jetstream.key_value("webhooks"), webhook_secrets(settings)
         webhooks = start_webhooks(store, bucket, progress, sources.fetcher, signing, compose, stack)
+        sealer, bucket = Sealer(credentials_secrets(settings)), await jetstream.key_value("outputs")
+        outputs = await start_outputs(jobs, bucket, assets, sources.fetcher, sealer, stack)
         ring = await KeyRing.open(await jetstream.key_value("keys"), key_pepper(settings))
         stack.push_async_callback(ring.records.stop)
         return cls(
@@ -131,6 +143,8 @@ class Components:
             dispatcher,
             presenter,
             webhooks,
+            uploads,
+            outputs,
             ring,
         )
 
@@ -165,6 +179,7 @@ def _policy(settings: GatewaySettings) -> JobPolicy:
         max_task_seconds=settings.max_task_seconds,
         max_attempts=settings.task_attempts,
         interrupted_seconds=settings.task_retry_seconds,
+        max_queued_tasks=settings.max_queued_tasks,
         max_items=settings.max_batch_items,
     )
 
@@ -178,16 +193,13 @@ def _resumable(providers: Mapping[str, Provider]) -> list[ResumableEncoder]:
     ]
 
 
-def _asset_store(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> AssetStore:
-    assets = AssetStore(
+def _asset_store(settings: GatewaySettings) -> AssetStore:
+    return AssetStore(
         settings.assets_location,
         retention_seconds=settings.asset_retention_seconds,
         max_bytes=settings.max_asset_bytes,
         min_free_bytes=settings.min_free_bytes,
     )
-    sweeping = repeat("cannot sweep assets", SWEEP_SECONDS, lambda: _sweep(assets))
-    stack.push_async_callback(cancel_and_wait, asyncio.create_task(sweeping))
-    return assets
 
 
 def _sources(settings: GatewaySettings, assets: AssetStore, links: LinkSigner, own: OwnEndpoints) -> Sources:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from gateway.fleet.settings import FleetSettings, Seconds
 from gateway.webhooks.signing import check_secret
@@ -55,15 +55,18 @@ class GatewaySettings(FleetSettings):
     task_attempts: Annotated[int, Field(ge=1)] = 3
     task_retry_seconds: Annotated[float, Field(ge=0)] = 3600.0
     max_task_seconds: Seconds = 3600.0
+    max_queued_tasks: Annotated[int, Field(ge=1)] = 100_000
     max_batch_items: Annotated[int, Field(ge=1, le=1000)] = 500
 
     assets_url: str = ""
     asset_retention_seconds: Seconds = 7 * DAY_SECONDS
+    upload_expire_seconds: Seconds = DAY_SECONDS
     max_asset_bytes: Annotated[int, Field(ge=1)] = 8 * GIB
     min_free_bytes: Annotated[int, Field(ge=0)] | None = None
     link_ttl_seconds: Seconds = DAY_SECONDS
     link_secret: SecretStr = SecretStr("")
     webhook_secret: SecretStr = SecretStr("")
+    credentials_secret: SecretStr = SecretStr("")
 
     fetch_allow_cidrs: Cidrs = ()
     fetch_connect_seconds: Seconds = 10.0
@@ -91,10 +94,11 @@ class GatewaySettings(FleetSettings):
             raise ValueError("give one key, or several with commas between them; no empty ones")
         return value
 
-    @field_validator("link_secret", "admin_api_key", "key_pepper")
+    @field_validator("link_secret", "admin_api_key", "key_pepper", "credentials_secret")
     @classmethod
-    def _check_secret(cls, value: SecretStr) -> SecretStr:
-        if 0 < len(value.get_secret_value()) < 16:
+    def _check_secret(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+        given = split_secrets(value) if info.field_name == "credentials_secret" else [value.get_secret_value()]
+        if any(0 < len(secret) < 16 for secret in given):
             raise ValueError("give 16 characters or more")
         return value
 

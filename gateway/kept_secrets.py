@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
-from gateway.config import GatewaySettings
+from gateway.config import GatewaySettings, split_secrets
 from gateway.webhooks.signing import new_secret
 
 
@@ -24,6 +24,12 @@ def key_pepper(settings: GatewaySettings) -> bytes:
 def webhook_secrets(settings: GatewaySettings) -> tuple[str, ...]:
     """Return the secrets that sign calls of webhooks: WEBHOOK_SECRET, or one kept in DATA_DIR."""
     return settings.webhook_secrets or (kept_secret(settings.data_dir / "webhook.key", new_secret).decode(),)
+
+
+def credentials_secrets(settings: GatewaySettings) -> tuple[bytes, ...]:
+    """Return the secrets that seal credentials of callers: CREDENTIALS_SECRET, or one kept in DATA_DIR."""
+    given = tuple(secret.encode() for secret in split_secrets(settings.credentials_secret))
+    return given or (kept_secret(settings.data_dir / "credentials.key", lambda: secrets.token_bytes(32)),)
 
 
 def kept_secret(path: Path, make: Callable[[], bytes]) -> bytes:

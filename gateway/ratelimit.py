@@ -30,7 +30,7 @@ class KeyRateLimit:
         tokens = min(self._burst, tokens + (now - at) * self._rate)
         if tokens < 1:
             wait = (1 - tokens) / self._rate
-            text = f"Too many calls with this key; try again in {wait:.1f} s."
+            text = f"Too many calls with this key; try again in {math.ceil(wait * 10) / 10:.1f} s."
             raise ResourceExhausted(text, reason="RATE_LIMIT", retry_seconds=wait)
         self._buckets[key] = (tokens - 1, now)
 

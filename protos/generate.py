@@ -108,7 +108,8 @@ def googleapis(target: Path = ROOT / ".build" / "googleapis") -> None:
 def export() -> None:
     target = ROOT / "dist" / "protos"
     shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(PROTOS / "apigpu" / "v1", target / "apigpu" / "v1")
+    for public in (Path("apigpu") / "v1", Path("google")):
+        shutil.copytree(PROTOS / public, target / public)
     googleapis(target)
 
 

@@ -32,6 +32,12 @@ class Checksum:
         self.size_bytes += len(data)
         self._digest.update(data)
 
+    def copy(self) -> "Checksum":
+        """Return one of the same bytes, which goes its own way from here."""
+        other = Checksum()
+        other.size_bytes, other._digest = self.size_bytes, self._digest.copy()
+        return other
+
     @property
     def sha256(self) -> str:
         """Return the SHA-256 so far, lower-case hexadecimal."""

@@ -145,6 +145,10 @@ class AlreadyExists(ServiceError, code=grpc.StatusCode.ALREADY_EXISTS):
     """The resource to create exists already."""
 
 
+class OutOfRange(ServiceError, code=grpc.StatusCode.OUT_OF_RANGE):
+    """A position is outside of what it is a position in."""
+
+
 class Unauthenticated(ServiceError, code=grpc.StatusCode.UNAUTHENTICATED):
     """The API key is missing or wrong."""
 

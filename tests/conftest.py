@@ -25,10 +25,15 @@ structlog.configure(
 )
 
 
+# Of the operator of the pair.
+ADMIN_KEY = "an admin's key of these tests"
+
+
 @pytest.fixture(scope="session")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     """A gateway and an encoder under `api-gpu up`, on free ports, allowed to fetch from this machine."""
-    with running(tmp_path_factory.mktemp("pair"), FETCH_ALLOW_CIDRS="127.0.0.0/8,::1/128") as running_pair:
+    settings = {"FETCH_ALLOW_CIDRS": "127.0.0.0/8,::1/128", "ADMIN_API_KEY": ADMIN_KEY}
+    with running(tmp_path_factory.mktemp("pair"), **settings) as running_pair:
         yield running_pair
 
 

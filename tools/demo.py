@@ -6,7 +6,6 @@ Results are left in out/; everything else, the pair too, is gone afterwards. Exi
 import argparse
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -20,6 +19,7 @@ from rich.table import Column, Table
 
 from api_gpu.assets import check_readable
 from servicekit.errors import ServiceError
+from tools import scratch
 from tools.media_check import Footage, changed_share, footage, sound_seconds
 from tools.pair import running
 from tools.samples import Samples, cues, make_audio, make_images, make_subtitles, make_video
@@ -142,12 +142,12 @@ def table(outcomes: list[Outcome]) -> Table:
 def demonstrate(video: Path | None, subtitles: Path | None, console: Console) -> list[Outcome]:
     """Run everything and return the outcomes. Raises ServiceError, and httpx.HTTPError for JSON."""
     OUT.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="api-gpu-demo-") as folder:
+    with scratch.folder("demo") as folder:
         console.print("making sample media")
-        demo = Demo(samples_in(Path(folder) / "media", video, subtitles))
+        demo = Demo(samples_in(folder / "media", video, subtitles))
         console.print("starting a gateway and an encoder on free ports")
         with (
-            running(Path(folder) / "data") as pair,
+            running(folder / "data") as pair,
             pair.client() as client,
             closing(JsonTransport(pair.http_url, pair.key)) as json,
         ):

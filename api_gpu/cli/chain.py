@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from api_gpu.cli.operations import DryRunOption, ForceOption
-from api_gpu.cli.plans import read_plan
+from api_gpu.cli.plans import beside, check_inputs, read_plan
 
 if TYPE_CHECKING:
     from api_gpu.cli.run import Sources
@@ -33,18 +33,18 @@ def chain(
 ) -> None:
     """Do several operations as one job: what one makes is what another takes.
 
-    The plan is that of `POST /jobs {"chain": …}`, and may name local files, which are uploaded.
+    The plan is that of `POST /jobs {"chain": …}`, and may name local files by their places in
+    its folder, which are uploaded.
     """
-    from api_gpu.assets import check_readable
     from api_gpu.cli.display import open_display
     from api_gpu.cli.run import JobRunner, check_targets, file_target, print_warnings
     from api_gpu.requests import fill, local_file
     from apigpu.v1 import video_pb2
 
     operation = video_pb2.Operation()
-    inputs = fill(operation.chain, **read_plan(plan, operation.chain.DESCRIPTOR, "chain"))
+    inputs = beside(plan, fill(operation.chain, **read_plan(plan, operation.chain.DESCRIPTOR, "chain")))
+    check_inputs(inputs)
     sources = {str(each.source): str(each.source) for each in inputs}
-    check_readable(sources)
     if out is not None and out.suffix and not out.is_dir():
         files = [file for source in sources if (file := local_file(source))]
         check_targets([file_target(out)], [plan, *files], force=force or dry_run)

@@ -1,5 +1,6 @@
 """The commands that read and end jobs, and that show what is rented for them."""
 
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -12,14 +13,30 @@ def jobs(
     context: typer.Context,
     status: Annotated[Status | None, typer.Option(help="Only jobs of this status.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Jobs to list.")] = 20,
+    operation: Annotated[str, typer.Option(help="Only jobs of this operation.")] = "",
+    metadata: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Only jobs with this entry of metadata.")
+    ] = None,
+    since: Annotated[datetime | None, typer.Option(help="Only jobs that were accepted then or later, UTC.")] = None,
+    until: Annotated[datetime | None, typer.Option(help="Only jobs that were accepted before, UTC.")] = None,
+    tenant: Annotated[str, typer.Option(help="Only jobs of this tenant, for a key with the scope admin.")] = "",
 ) -> None:
     """List jobs, the newest first."""
     from itertools import islice
 
     from api_gpu.cli.tables import print_jobs
 
+    notes = dict(_entry(text) for text in metadata or ())
     with context.obj.client() as client:
-        print_jobs(islice(client.jobs(status), limit))
+        found = client.jobs(status, operation=operation, metadata=notes, since=since, until=until, tenant=tenant)
+        print_jobs(islice(found, limit))
+
+
+def _entry(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise typer.BadParameter("give NAME=VALUE", param_hint="--metadata")
+    return name, value
 
 
 def watch(context: typer.Context, job: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import typer
 
-from api_gpu.cli import chain, jobs, operations, probe, runpod, services, story
+from api_gpu.cli import chain, destinations, jobs, keys, operations, probe, runpod, services, story
 from api_gpu.cli.options import (
     FAILED,
     CaOption,
@@ -68,6 +68,8 @@ app.command()(jobs.cancel)
 app.command()(jobs.fleet)
 app.command()(services.certs)
 app.command()(services.doctor)
+app.add_typer(destinations.app, name="destinations")
+app.add_typer(keys.app, name="keys")
 app.add_typer(runpod.app, name="runpod")
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,8 @@ import typer
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor import Descriptor
+
+    from api_gpu.requests import RequestInput
 
 
 def read_plan(path: Path, request: Descriptor, name: str) -> dict[str, Any]:
@@ -33,3 +37,34 @@ def read_plan(path: Path, request: Descriptor, name: str) -> dict[str, Any]:
         text = f"{path} must have {first}, and may have {', '.join(field.name for field in request.fields[1:])}"
         raise typer.BadParameter(f"{text}{'; it has ' + unknown[0] if unknown else ''}", param_hint="PLAN")
     return {known[each]: value for each, value in plan.items()}
+
+
+def beside(plan: Path, inputs: Iterable[RequestInput]) -> list[RequestInput]:
+    """Return the inputs of a plan, local files by their places: relative to the folder of the plan, or, where there is
+    none but there, to the current one."""
+    from api_gpu.requests import local_file
+
+    found = []
+    for each in inputs:
+        file = local_file(each.source)
+        if file is not None and ((plan.parent / file).exists() or not file.exists()):
+            found.append(replace(each, source=plan.parent / file))
+        else:
+            found.append(each)
+    return found
+
+
+def check_inputs(inputs: Iterable[RequestInput]) -> None:
+    """Raise one ServiceError for all local files that cannot be read, each by its field."""
+    from api_gpu.assets import check_readable
+    from servicekit.errors import ServiceError
+    from servicekit.faults import Faults
+
+    faults = Faults()
+    for each in inputs:
+        try:
+            check_readable([each.source])
+        except ServiceError as error:
+            text = f"{each.path}: {error.message}"
+            faults.add(type(error)(text, reason=error.reason, fields={each.path: error.message}))
+    faults.check()

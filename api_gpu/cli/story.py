@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api_gpu.cli.operations import ANY, COLORS, SOURCES, DryRunOption, ForceOption, flags_of, options_from
-from api_gpu.cli.plans import read_plan
+from api_gpu.cli.plans import beside, check_inputs, read_plan
 from apigpu.options import OPERATIONS, Scene, Source
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ SCENES_HELP = "Stills and videos, in their order; or a plan: what POST /video/st
 ScenesArgument = Annotated[list[str], typer.Argument(metavar="SCENES", help=SCENES_HELP)]
 OUT_HELP = "File to write. When not given it is named after the plan, or the first scene."
 OutOption = Annotated[Path | None, typer.Option("--out", "-o", help=OUT_HELP)]
-PLANS = "A plan may name local files; options of the command go before its own."
+PLANS = "A plan may name local files, by their places in its folder; options of the command go before its own."
 SHARES = "Stills have even shares of the narration, unless --seconds is given."
 
 
@@ -79,7 +79,6 @@ def make_film(
 
     `options` go before those of the plan. Raises BadParameter for a plan, or an `out`, that cannot be; ServiceError.
     """
-    from api_gpu.assets import check_readable
     from api_gpu.cli.display import open_display
     from api_gpu.cli.run import JobRunner, check_targets, file_target, print_warnings
     from api_gpu.requests import fill, local_file, stems
@@ -98,9 +97,10 @@ def make_film(
             replace(each, seconds=seconds) if isinstance(each, Scene) and each.image else each
             for each in scenes_of(values["scenes"], client.asset_type)
         ]
-        inputs = fill(operation.story, **values) + fill(operation.story, **options)
+        planned = fill(operation.story, **values)
+        inputs = (beside(plan, planned) if plan else planned) + fill(operation.story, **options)
+        check_inputs(inputs)
         sources = {str(each.source): str(each.source) for each in inputs}
-        check_readable(sources)
         files = [file for source in sources if (file := local_file(source))]
         check_targets([target], [*files, plan] if plan else files, force=force or dry_run)
 

@@ -2,12 +2,14 @@
 
 import sys
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from rich.console import Console
 from rich.table import Table
 
 from api_gpu.fleet import DayCosts, Fleet, Machine
 from api_gpu.jobs import Job
+from api_gpu.keys import Key
 
 
 def print_rows(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -39,8 +41,26 @@ def job_cells(job: Job) -> tuple[str, ...]:
         f"{job.processed}/{job.total}",
         f"{job.queued_milliseconds / 1000:.1f} s",
         f"{job.encoding_milliseconds / 1000:.1f} s",
-        f"{job.created:%Y-%m-%d %H:%M:%S}Z" if job.created else "",
+        _time(job.created),
     )
+
+
+KEYS = ("key", "tenant", "name", "scopes", "made", "until")
+
+
+def print_keys(keys: Iterable[Key]) -> None:
+    """Print a row for each key."""
+    print_rows(KEYS, (_key(key) for key in keys))
+
+
+def _key(key: Key) -> tuple[str, ...]:
+    until = "for ever" if key.expires is None else _time(key.expires)
+    until = until if key.revoked is None else f"revoked {_time(key.revoked)}"
+    return (key.id, key.tenant, key.name, ",".join(key.scopes), _time(key.created), until)
+
+
+def _time(time: datetime | None) -> str:
+    return f"{time:%Y-%m-%d %H:%M:%S}Z" if time else ""
 
 
 MACHINES = ("machine", "provider", "state", "what", "busy", "$/hour", "$", "since", "why")
@@ -78,7 +98,7 @@ def _machine(machine: Machine) -> tuple[str, ...]:
         f"{machine.busy}/{machine.slots}",
         f"{machine.usd_per_hour:.3f}",
         f"{machine.usd:.4f}",
-        f"{machine.created:%Y-%m-%d %H:%M:%S}Z" if machine.created else "",
+        _time(machine.created),
         machine.reason,
     )
 

@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 CLOCK = re.compile(r"\s*(\d+):(\d+):(\d+)(?:\.(\d{1,3}))?\s*")
 # Where start and end stand in an event of a script that does not say so.
@@ -27,11 +28,20 @@ class CaptionChanges:
     lively: tuple[tuple[int, int], ...]
 
 
+class ScriptEvent(NamedTuple):
+    """A caption of a script: its layer, when it is shown, in milliseconds, and its line."""
+
+    layer: str
+    start_ms: int
+    end_ms: int
+    line: str
+
+
 def read_changes(script: str) -> CaptionChanges:
     """Return when the captions of a script in ASS or SSA change."""
     times: set[int] = set()
     lively: list[tuple[int, int]] = []
-    for start, end, line in _events(script):
+    for _, start, end, line in events(script):
         times |= {start, end}
         if LIVELY.search(line):
             lively.append((start, end))
@@ -40,7 +50,7 @@ def read_changes(script: str) -> CaptionChanges:
 
 def are_shown(script: str, start: float, end: float) -> bool:
     """Return True if a script in ASS or SSA has a caption that is shown between two times, in seconds."""
-    return any(begin < end * 1000 and until > start * 1000 for begin, until, _ in _events(script))
+    return any(event.start_ms < end * 1000 and event.end_ms > start * 1000 for event in events(script))
 
 
 def changes_within(changes: CaptionChanges, start: float, end: float) -> Iterator[int]:
@@ -55,7 +65,8 @@ def changes_within(changes: CaptionChanges, start: float, end: float) -> Iterato
     yield from sorted(found)
 
 
-def _events(script: str) -> Iterator[tuple[int, int, str]]:
+def events(script: str) -> Iterator[ScriptEvent]:
+    """Yield the captions of a script that are shown at all, in its order."""
     fields: Sequence[str] = USUAL_FIELDS
     for line in script.splitlines():
         kind, _, rest = line.partition(":")
@@ -65,7 +76,7 @@ def _events(script: str) -> Iterator[tuple[int, int, str]]:
             values = dict(zip(fields, rest.split(",", len(fields)), strict=False))
             start, end = (_milliseconds(values.get(name, "")) for name in ("start", "end"))
             if start is not None and end is not None and end > start:
-                yield start, end, line
+                yield ScriptEvent(values.get("layer", "").strip(), start, end, line)
 
 
 def _milliseconds(clock: str) -> int | None:

@@ -35,12 +35,17 @@ class ShownText(Protocol):
     def text(self) -> str: ...
 
 
-def warnings_of(captions: Sequence[ShownText], level: int, frame_rate: Fraction) -> list[video_pb2.Warning]:
+def warnings_of(
+    captions: Sequence[ShownText], level: int, frame_rate: Fraction, *, are_cut: bool = False
+) -> list[video_pb2.Warning]:
     """Return the warnings of captions, counted from 1 in their order, at a level of Readability, MAX_WARNINGS at most;
-    none where it is off."""
+    none where it is off. Those that `are_cut` here follow each other at once where speech goes on: they are given no
+    times by anybody who could mend them."""
     if level not in LETTERS_PER_SECOND:
         return []
     gaps = _gaps(captions, frame_rate)
+    if are_cut:
+        gaps = {number: frames for number, frames in gaps.items() if frames}
     found = (
         warning
         for number, caption in enumerate(captions, 1)
@@ -50,8 +55,8 @@ def warnings_of(captions: Sequence[ShownText], level: int, frame_rate: Fraction)
 
 
 def _gaps(captions: Sequence[ShownText], frame_rate: Fraction) -> dict[int, float]:
-    """Return the frames between a caption, by its number, and the next one, where they are too few. Those that follow
-    each other at once do not vanish between."""
+    """Return the frames between a caption, by its number, and the next one, where they are too few; captions that
+    overlap have none."""
     order = sorted(range(len(captions)), key=lambda place: captions[place].start_ms)
     found: dict[int, float] = {}
     latest = 0
@@ -59,7 +64,7 @@ def _gaps(captions: Sequence[ShownText], frame_rate: Fraction) -> dict[int, floa
         latest = max(latest, captions[place].end_ms)
         frames = float((captions[following].start_ms - latest) * frame_rate / 1000)
         # Times are rounded to milliseconds.
-        if 0 < frames < LEAST_FRAMES - float(frame_rate) / 1000:
+        if 0 <= frames < LEAST_FRAMES - float(frame_rate) / 1000:
             found[place + 1] = frames
     return found
 
@@ -81,7 +86,7 @@ def _warnings(
         text = "is shown for {} s, under {}; show it for longer, or join it with another"
         yield _warning("SHOWN_BRIEFLY", number, round(seconds, 3), round(LEAST_MS / 1000, 3), text)
     if number in gaps:
-        text = "vanishes for {} frames before the next one, under {}; let it stay up to that, or end earlier"
+        text = "ends {} frames before the next one begins, under {}; let it end earlier"
         yield _warning("GAP_SHORT", number, round(gaps[number], 1), LEAST_FRAMES, text)
 
 

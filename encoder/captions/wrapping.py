@@ -93,9 +93,7 @@ class CaptionFitter:
         self._line_room = room_at(cue.place, self._style, self._look)
         if not self._is_laid_out and self._surely_fits(cue.text):
             return FittedCue(PlacedCue(cue, words))
-        text = StyledText(cue.text, self._style, self._measurer)
-        lines = list(_hard_lines(text, self._room(1)))
-        line_height = text.line_height() * self._look.size * self._growth
+        text, lines, line_height = self._read(cue)
         scale, is_cut = self._scale(lines, line_height)
         room = self._room(scale)
         laid_out = [_even_lines(line, room) for line in lines]
@@ -111,6 +109,20 @@ class CaptionFitter:
         widest = max(self._most_width(line) for parts in laid_out for line in parts) * self._look.size * scale
         extent = widest, sum(map(len, laid_out)) * line_height * scale
         return FittedCue(_edited(PlacedCue(cue, words, Placement(scale, middle), extent), edits), is_cut)
+
+    def wrap(self, cue: Cue) -> Cue:
+        """Return a cue with its lines as they are shown, also where libass breaks them."""
+        self._line_room = room_at(cue.place, self._style, self._look)
+        text, lines, line_height = self._read(cue)
+        room = self._room(self._scale(lines, line_height)[0])
+        edits = {place: new for line in lines for place, new in _line_ends(text, _even_lines(line, room))}
+        return _edited(PlacedCue(cue), edits).cue
+
+    def _read(self, cue: Cue) -> tuple[StyledText, list[Line], float]:
+        """Return the text of a cue, its lines as it is written, and the height of one, in pixels."""
+        text = StyledText(cue.text, self._style, self._measurer)
+        lines = list(_hard_lines(text, self._room(1)))
+        return text, lines, text.line_height() * self._look.size * self._growth
 
     def _most_width(self, line: Line) -> float:
         """Return the width of a line with its widest word grown."""

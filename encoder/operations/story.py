@@ -1,7 +1,7 @@
 """story: scenes, narration, captions and music as one film. The task of the operation itself only plans: it reads how
 long everything is, lays the scenes out, and answers with the tasks that make the film."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 
 from apigpu.encoder.v1 import story_pb2 as parts_pb2
@@ -9,8 +9,8 @@ from apigpu.v1 import story_pb2, video_pb2
 from encoder.audio import soundtrack
 from encoder.audio.soundtrack import NamedSeconds
 from encoder.media.info import Size
-from encoder.operations import img2vid, story_captions, story_reading, story_tasks
-from encoder.operations.deviations import Note, gather
+from encoder.operations import img2vid, story_captions, story_notes, story_reading, story_tasks
+from encoder.operations.deviations import gather
 from encoder.operations.plan import Plan, PlanContext
 from encoder.operations.story_reading import StoryReading
 from encoder.operations.story_tasks import TaskWriter
@@ -30,9 +30,7 @@ CANVASES = {
 }
 MIN_SCENE_SECONDS = Fraction(1, 10)
 # Options of a soundtrack that concern the music alone.
-MUSIC_OPTIONS = ("gain", "duck", "loop", "start", "delay")
-# What is cut off of a narration without that anybody would miss it: the last frame of an audio codec, say.
-SPARE_SECONDS = 0.1
+MUSIC_OPTIONS = ("mix", "gain", "duck", "loop", "start", "delay")
 NO_LENGTH = (
     "nothing says how long it is to be seen; give duracao, a narration of its own (url_audio), from and to in that of "
     "the story, or a narration of the whole story (url_audio), of which such scenes share what is left."
@@ -67,7 +65,7 @@ def plan(request: video_pb2.StoryRequest, context: PlanContext) -> Plan:
         codec="",
         duration_seconds=float(timeline.seconds),
         frames_total=timeline.frames,
-        warnings=(*(captions or ()), *gather(_notes(request, reading, timeline))),
+        warnings=(*(captions or ()), *gather(story_notes.notes(request, reading, timeline))),
         content_type=story_captions.TYPE if captions is not None else "",
         further=tuple(writer.tasks()),
         size=size,
@@ -145,42 +143,3 @@ def _check_soundtrack(request: video_pb2.StoryRequest, reading: StoryReading, se
             raise InvalidArgument.field(f"soundtrack.{name}", text)
     film = NamedSeconds("film", seconds)
     soundtrack.check_times(request.soundtrack, NamedSeconds("music", reading.music_seconds), film, film)
-
-
-def _notes(request: video_pb2.StoryRequest, reading: StoryReading, timeline: Timeline) -> Iterator[Note]:
-    """Yield what the film lacks of what was given, or has otherwise."""
-    rate = timeline.rate
-    for number, (scene, read) in enumerate(zip(request.scenes, reading.scenes, strict=True)):
-        place, name = timeline.places[number], f"scenes[{number}]"
-        shown = float((place.end - place.begin) / rate)
-        if read.is_video and shown > read.video_seconds + 1 / float(rate):
-            text = (
-                f"the video lasts {read.video_seconds:.3f} s, and its scene {shown:.3f} s: its last picture stands "
-                "still for the rest. Give a longer video, or a shorter scene."
-            )
-            yield Note("SCENE_HELD", f"{name}.url_video", text, {"seconds": f"{shown - read.video_seconds:.3f}"})
-        said = float((place.stop - place.start) / rate)
-        if read.voice_seconds > said + SPARE_SECONDS:
-            yield _narration_cut(f"{name}.url_audio", "scene", read.voice_seconds, said)
-        off = float(place.start / rate) - getattr(scene, "from")
-        if scene.HasField("from") and abs(off) > 1 / float(rate):
-            text = (
-                f"the scene is seen from {float(place.start / rate):.3f} s on, not from the second of the narration "
-                "that it is for; have the scenes before it end there."
-            )
-            yield Note("SCENE_OFF_NARRATION", f"{name}.from", text, {"seconds": f"{off:.3f}"})
-    is_alone = not (request.url_audio or any(scene.is_heard or scene.voice_seconds for scene in reading.scenes))
-    if is_alone and (request.soundtrack.duck or request.soundtrack.original_gain):
-        name = "duck" if request.soundtrack.duck else "original_gain"
-        text = "the story has no sound beside its music, which is heard alone."
-        yield Note("NO_ORIGINAL_AUDIO", f"soundtrack.{name}", text)
-    if reading.narration_seconds > float(timeline.seconds) + SPARE_SECONDS:
-        yield _narration_cut("url_audio", "film", reading.narration_seconds, float(timeline.seconds))
-
-
-def _narration_cut(name: str, what: str, seconds: float, heard: float) -> Note:
-    text = (
-        f"the narration lasts {seconds:.3f} s and the {what} {heard:.3f} s: what is behind that is not heard. Make the "
-        f"{what} longer."
-    )
-    return Note("NARRATION_CUT", name, text, {"seconds": f"{seconds - heard:.3f}"})

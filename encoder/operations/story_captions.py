@@ -1,25 +1,31 @@
 """Captions of a story: made once, when it is planned, into one file for the tasks of its scenes: a script in ASS by the
-clock of the film, and the fonts that it needs."""
+clock of the film, and the fonts that it needs. Of those that every encoder has it holds no more than their SHA-256."""
 
+import hashlib
+import shutil
 import zipfile
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from apigpu.v1 import video_pb2
-from encoder.captions import changes
+from encoder.captions import changes, collisions
+from encoder.captions.font_files import FIRA
 from encoder.ffmpeg import filters
 from encoder.media.info import Size, Source
 from encoder.operations import subtitles
 from encoder.operations.caption import FONTS, SCRIPT
 from encoder.operations.plan import PlanContext
 from encoder.operations.subtitles import CaptionOptions
-from servicekit.errors import InvalidArgument
+from servicekit.errors import InvalidArgument, Unimplemented
 
 FIELD = "captions"
 TYPE = "application/zip"
 # The same as SCRIPT, where lines are broken wherever Unicode allows it.
 WRAPPED_SCRIPT = "captions-wrapped.ass"
+# In place of fonts that every encoder has.
+INSTALLED = "installed"
 MAX_FILES, MAX_BYTES = 200, 256 * 1024 * 1024
 
 
@@ -43,25 +49,53 @@ def make(
 
 def _pack(folder: Path, result: Path, *, wrap_unicode: bool) -> None:
     """Write the script and the fonts that lie in a folder to a file."""
+    installed = _installed()
     with zipfile.ZipFile(result, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
         packed.write(folder / SCRIPT, WRAPPED_SCRIPT if wrap_unicode else SCRIPT)
         for path in sorted((folder / FONTS).iterdir()):
-            packed.write(path, f"{FONTS}/{path.name}")
+            digest = _digest(path)
+            if digest in installed:
+                packed.writestr(f"{INSTALLED}/{path.name}", digest)
+            else:
+                packed.write(path, f"{FONTS}/{path.name}")
+
+
+def _installed() -> dict[str, Path]:
+    """Return the fonts that every encoder has, by their SHA-256."""
+    return {_digest(path): path for path in FIRA}
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def draw(stream: Any, source: Source, folder: Path, frames: range, rate: Fraction) -> Any:
-    """Return the frames of a piece, which have these numbers in the film, with its captions. Raises InvalidArgument."""
-    script = _unpack(source, folder)
-    first_frame, seconds = frames.start, (float(frames.start / rate), float(frames.stop / rate))
-    if not changes.are_shown((folder / script).read_text(encoding="utf-8"), *seconds):
+    """Return the frames of a piece, which have these numbers in the film, with its captions, which stand where they
+    would in a drawing of the whole film. Raises InvalidArgument."""
+    name = _unpack(source, folder)
+    script = (folder / name).read_text(encoding="utf-8")
+    if not changes.are_shown(script, float(frames.start / rate), float(frames.stop / rate)):
         return stream
-    by_film = stream.filter("setpts", f"PTS+{first_frame}")
-    drawn = filters.draw_captions(by_film, script, FONTS, wrap_unicode=script == WRAPPED_SCRIPT)
-    return drawn.filter("setpts", f"PTS-{first_frame}")
+    earlier = collisions.frames_before(script, frames.start, rate)
+    by_film = _by_film_clock(stream, frames.start, earlier)
+    drawn = filters.draw_captions(by_film, name, FONTS, wrap_unicode=name == WRAPPED_SCRIPT)
+    if earlier:
+        drawn = drawn.filter("trim", start_frame=len(earlier))
+    return drawn.filter("setpts", f"PTS-{frames.start}")
+
+
+def _by_film_clock(stream: Any, first_frame: int, earlier: Sequence[int]) -> Any:
+    """Return the frames of a piece by the clock of the film, after others, of which captions alone matter."""
+    if not earlier:
+        return stream.filter("setpts", f"PTS+{first_frame}")
+    count = len(earlier)
+    times = "+".join(f"eq(N,{place})*{frame}" for place, frame in enumerate(earlier))
+    padded = stream.filter("tpad", start=count, start_mode="clone")
+    return padded.filter("setpts", f"if(lt(N,{count}),{times},N-{count}+{first_frame})")
 
 
 def _unpack(source: Source, folder: Path) -> str:
-    """Lay the files out in a folder; return the name of the script. Raises InvalidArgument."""
+    """Lay the files out in a folder; return the name of the script. Raises InvalidArgument, Unimplemented."""
     try:
         with zipfile.ZipFile(source.path) as packed:
             names = [info.filename for info in packed.infolist()]
@@ -75,10 +109,21 @@ def _unpack(source: Source, folder: Path) -> str:
             (folder / FONTS).mkdir(exist_ok=True)
             for name in names:
                 target = folder / name if name in scripts else folder / FONTS / Path(name).name
-                target.write_bytes(packed.read(name))
+                if name.startswith(f"{INSTALLED}/"):
+                    shutil.copyfile(_find_installed(packed.read(name)), target)
+                else:
+                    target.write_bytes(packed.read(name))
     except (zipfile.BadZipFile, OSError) as error:
         raise _damaged() from error
     return scripts[0]
+
+
+def _find_installed(digest: bytes) -> Path:
+    path = _installed().get(digest.decode(errors="replace"))
+    if path is None:
+        text = "The story was planned with fonts of another version than this encoder's; use encoders of one version."
+        raise Unimplemented(text, reason="UNKNOWN_PART")
+    return path
 
 
 def _damaged() -> InvalidArgument:

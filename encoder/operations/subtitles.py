@@ -257,13 +257,12 @@ def _write_script(
         raise InvalidArgument.field("style.font", f"no font '{family}' is on this encoder; give its file as url_font.")
     cues, given, warnings = _timed(captions, options, canvas)
     warnings += cue_warnings.mark_warnings(captions.ignored)
-    warnings += readability.warnings_of(cues, options.readability, canvas.frame_rate)
     if style.capitals:
         language = capitals.language_of(options.language or captions.language, [cue.text for cue in cues])
-        shown = [
+        changed = [
             capitals.capitalize(cue, timed, language) for cue, timed in zip(cues, given or repeat(()), strict=False)
         ]
-        cues, given = [cue for cue, _ in shown], [timed for _, timed in shown] if given else []
+        cues, given = [cue for cue, _ in changed], [timed for _, timed in changed] if given else []
     texts = [shown_text(cue) for cue in cues]
     bold = style.bold or any(map(has_bold, cues))
     folder = canvas.fonts_folder
@@ -280,6 +279,10 @@ def _write_script(
         warnings += letter_warnings.stand_in_warnings(family, lettering.lacking.intersection("".join(texts)))
     style.font = family
     fitter = CaptionFitter(open_captions(folder, lettering), style, *canvas.size)
+    if options.readability in readability.LETTERS_PER_SECOND:
+        shown = [fitter.wrap(cue) for cue in drawn]
+        rate = canvas.frame_rate
+        warnings += readability.warnings_of(shown, options.readability, rate, are_cut=options.are_cut)
     checked = karaoke.checked(drawn, words, options.field)
     fitted = [fitter.fit(*both) for both in zip(drawn, checked, strict=True)]
     script = ass.write_script([one.placed for one in fitted], *canvas.size, style, lettering)

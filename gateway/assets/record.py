@@ -24,9 +24,17 @@ VIDEO_SUFFIX = media_types.suffix_of("video/mp4")
 
 
 @dataclass(frozen=True)
+class AssetPart:
+    """One object of a file that is kept in several, named beside the file's id."""
+
+    name: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
 class StoredAsset:
     """A file in the store: `sha256` is lower-case hexadecimal, times are UTC; `charset` is the encoding of a text that
-    its owner named; `tenant` is whose it is."""
+    its owner named; `tenant` is whose it is; `parts` are the objects of a file that is not one alone."""
 
     id: str
     filename: str
@@ -37,6 +45,7 @@ class StoredAsset:
     expires_at: datetime
     charset: str = field(default="", metadata=codec.SPARSE)
     tenant: str = field(default=DEFAULT_TENANT, metadata=codec.SPARSE)
+    parts: tuple[AssetPart, ...] = field(default=(), metadata=codec.SPARSE)
 
     @property
     def name(self) -> str:

@@ -6,14 +6,15 @@ A file without a record is not an asset but a leftover of a dead upload; `sweep`
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from gateway.assets.bucket import Bucket, missing_object, object_store_errors
-from gateway.assets.record import ID, PREFIX, StoredAsset, clean_filename, new_id
+from gateway.assets.parts import part_owner, part_path, read_parts
+from gateway.assets.record import ID, PREFIX, AssetPart, StoredAsset, clean_filename, new_id
 from gateway.assets.record import content_type as media_type
 from gateway.callers import DEFAULT_TENANT
 from servicekit.chunks import Checksum
@@ -30,7 +31,10 @@ RESULT_FLOOR_SHARE = 0.5
 # No upload stays open for so long; a younger one may be in progress, here or in another gateway.
 ABANDONED_AFTER = timedelta(hours=6)
 # Patterns of the names of staged files, by folder.
-STAGED = {PREFIX: ID, "records": re.compile(rf"{ID.pattern}\.json")}
+STAGED = {
+    PREFIX: re.compile(rf"{ID.pattern}(\.[a-z2-7]{{8}}-[0-9]+)?"),
+    "records": re.compile(rf"{ID.pattern}\.json"),
+}
 
 
 def record_path(asset_id: str) -> str:
@@ -50,6 +54,19 @@ class AssetStore:
         self.floor = self.bucket.disk_floor(min_free_bytes)
         self.retention = timedelta(seconds=retention_seconds)
         self.max_bytes = max_bytes
+        # Returns the ids of the assets to be of uploads that are not whole yet.
+        self.unfinished: Callable[[], Awaitable[Collection[str]]] = _none
+
+    def check_room(self, size_bytes: int, missing_bytes: int, share: float = 1.0) -> None:
+        """Raise ResourceExhausted for a file over the limit, or one for whose missing bytes the disk has no room."""
+        if size_bytes > self.max_bytes:
+            raise ResourceExhausted(
+                f"The file is larger than the {self.max_bytes} bytes allowed here; send a smaller one.",
+                reason="ASSET_TOO_LARGE",
+                metadata={"max_bytes": str(self.max_bytes)},
+            )
+        if self.floor is not None:
+            self.floor.check(missing_bytes, share=share)
 
     @asynccontextmanager
     async def create(
@@ -74,6 +91,11 @@ class AssetStore:
             yield writer
         finally:
             await writer.discard()
+
+    @property
+    def has_room_for_results(self) -> bool:
+        """False while results are refused for want of space."""
+        return self.floor is None or self.floor.has_room(RESULT_FLOOR_SHARE)
 
     async def describe(self, asset_id: str, tenant: str | None = None) -> StoredAsset:
         """Return the record of a tenant's file (None: whoever's). Raises NotFound (also once it has expired, and for
@@ -100,15 +122,24 @@ class AssetStore:
                 metadata={"size_bytes": str(asset.size_bytes)},
             )
         end = asset.size_bytes if length is None else min(offset + length, asset.size_bytes)
-        async with aclosing(self.bucket.read(PREFIX + asset_id, offset, end)) as chunks:
+        content = (
+            read_parts(self.bucket, asset_id, asset.parts, offset, end)
+            if asset.parts
+            else self.bucket.read(PREFIX + asset_id, offset, end)
+        )
+        async with aclosing(content) as chunks:
             async for chunk in chunks:
                 yield chunk
 
     async def signed_url(self, asset_id: str, seconds: float, tenant: str | None = None) -> str | None:
-        """Return a link by which the bucket itself serves a tenant's file; None for a bucket that cannot. Raises
-        NotFound."""
-        await self.describe(asset_id, tenant)
-        return await self.bucket.signed_url(PREFIX + asset_id, seconds)
+        """Return a link by which the bucket itself serves a tenant's file; None for a bucket that cannot, and for one
+        in several parts. Raises NotFound."""
+        paths = object_paths(await self.describe(asset_id, tenant))
+        return await self.bucket.signed_url(paths[0], seconds) if len(paths) == 1 else None
+
+    async def add(self, asset: StoredAsset) -> None:
+        """Make a file whose parts are there an asset; again where it is one already."""
+        await self.bucket.put(record_path(asset.id), to_json(asset))
 
     async def delete(self, asset_id: str, tenant: str | None = None) -> None:
         """Delete a tenant's file (None: whoever's). Raises NotFound."""
@@ -118,8 +149,26 @@ class AssetStore:
 
     async def remove(self, asset_id: str) -> None:
         """Delete what there is of a file, the record first."""
+        paths = [PREFIX + asset_id]
+        with contextlib.suppress(NotFound, DataLoss):
+            paths = object_paths(await self._record(asset_id))
         await self.bucket.delete(record_path(asset_id))
-        await self.bucket.delete(PREFIX + asset_id)
+        for path in paths:
+            await self.bucket.delete(path)
+
+    async def remove_parts(self, asset_id: str, parts: Collection[AssetPart]) -> None:
+        """Delete parts that no record has any more; what cannot be deleted now the sweep deletes later."""
+        for part in parts:
+            with contextlib.suppress(ServiceError):
+                await self.bucket.delete(part_path(asset_id, part.name))
+
+    async def remove_unfinished(self, asset_ids: Collection[str]) -> None:
+        """Delete whatever there is of files in parts that were never whole, also what no record tells of."""
+        for name in await self.bucket.list_objects(PREFIX):
+            if part_owner(name) in asset_ids:
+                await self._try_delete_object(PREFIX + name)
+        staged = re.compile(rf"({'|'.join(map(re.escape, asset_ids))})\..*")
+        await self.bucket.delete_staged(PREFIX, staged, datetime.now(UTC))
 
     async def sweep(self) -> int:
         """Delete expired files and leftovers of dead uploads; return how many there were of both.
@@ -127,8 +176,9 @@ class AssetStore:
         Uploads in progress, here or in another gateway, are younger than ABANDONED_AFTER and stay.
         """
         now = datetime.now(UTC)
-        # Contents first: one whose record is written between the two listings must not look like a leftover.
+        # Contents first, uploads next: what becomes an asset between the listings must not look like a leftover.
         contents = await self.bucket.list_objects(PREFIX)
+        unfinished = await self.unfinished()
         listed = await self.bucket.list_objects("records")
         records = {name.removesuffix(".json"): written_at for name, written_at in listed.items()}
         deleted = 0
@@ -136,11 +186,13 @@ class AssetStore:
             # A record is as old as its file: only those old enough to have expired need to be read.
             if now - written_at >= self.retention and await self._is_expired(asset_id, now):
                 deleted += await self._try_delete(asset_id)
-        for asset_id, written_at in contents.items():
-            if asset_id not in records and now - written_at >= ABANDONED_AFTER:
-                deleted += await self._try_delete(asset_id)
-        for prefix, name in STAGED.items():
-            deleted += await self.bucket.delete_staged(prefix, name, now - ABANDONED_AFTER)
+        for name, written_at in contents.items():
+            owner = part_owner(name)
+            is_needed = owner in records or owner in unfinished
+            if not is_needed and now - written_at >= ABANDONED_AFTER and ID.fullmatch(owner):
+                deleted += await self._try_delete_object(PREFIX + name)
+        for prefix, staged in STAGED.items():
+            deleted += await self.bucket.delete_staged(prefix, staged, now - ABANDONED_AFTER)
         return deleted
 
     async def _record(self, asset_id: str) -> StoredAsset:
@@ -164,6 +216,21 @@ class AssetStore:
             return True
         return False
 
+    async def _try_delete_object(self, path: str) -> bool:
+        with contextlib.suppress(ServiceError):
+            await self.bucket.delete(path)
+            return True
+        return False
+
+
+async def _none() -> Collection[str]:
+    return ()
+
+
+def object_paths(asset: StoredAsset) -> list[str]:
+    """Return the paths of the objects that have a file's bytes."""
+    return [part_path(asset.id, part.name) for part in asset.parts] or [PREFIX + asset.id]
+
 
 @dataclass(eq=False)
 class AssetWriter:
@@ -185,14 +252,7 @@ class AssetWriter:
 
     def check_size(self, size_bytes: int) -> None:
         """Raise ResourceExhausted for a size over the limit, or one for which the disk has no room."""
-        if size_bytes > self.store.max_bytes:
-            raise ResourceExhausted(
-                f"The file is larger than the {self.store.max_bytes} bytes allowed here; send a smaller one.",
-                reason="ASSET_TOO_LARGE",
-                metadata={"max_bytes": str(self.store.max_bytes)},
-            )
-        if self.store.floor is not None:
-            self.store.floor.check(size_bytes - self.checksum.size_bytes, share=self.floor_share)
+        self.store.check_room(size_bytes, size_bytes - self.checksum.size_bytes, self.floor_share)
 
     async def write(self, data: bytes) -> None:
         """Append bytes. Raises Unavailable, and ResourceExhausted over the limit."""

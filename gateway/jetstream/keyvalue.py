@@ -13,11 +13,13 @@ from nats.js.kv import KeyValue as Bucket
 
 from gateway.jetstream.errors import nats_errors
 from servicekit.errors import Aborted, Unavailable
-from servicekit.tasks import log_and_continue
+from servicekit.tasks import cancel_and_wait, log_and_continue
 
 log = structlog.get_logger("gateway.jetstream")
 
 RETRY_SECONDS = 0.5
+# Between two looks at whether a watch has told all that there was at its start.
+COUNT_SECONDS = 0.02
 # The key of an entry without meaning, by which a bucket is asked whether it takes writes.
 PROBE = "_probe"
 
@@ -105,18 +107,36 @@ class KeyValue:
         with nats_errors():
             watcher = await self.bucket.watchall()
         self._watchers.add(watcher)
+        seen: set[str] = set()
+        waiting = asyncio.create_task(self._wait_for_all(seen, ready))
         try:
             async for entry in watcher:
                 if entry is None:
-                    ready.set()
                     continue
+                if not ready.is_set():
+                    seen.add(entry.key)
                 if entry.key == PROBE:
                     continue
                 with log_and_continue(f"cannot take in record {entry.key}"):
                     changed(entry.key, entry.value if entry.operation is None else None, entry.revision or 0)
         finally:
+            await cancel_and_wait(waiting)
             self._watchers.discard(watcher)
             await _stop(watcher)
+
+    async def _wait_for_all(self, seen: set[str], ready: asyncio.Event) -> None:
+        """Set `ready` once as many keys were seen as the bucket has.
+
+        The client library has a sign for that, which it may give before the first entry has come.
+        """
+        while not ready.is_set():
+            with log_and_continue(f"cannot count the entries of {self.name}; trying again"):
+                with nats_errors():
+                    found = await self.stream.stream_info(f"KV_{self.name}")
+                if len(seen) >= found.state.messages:
+                    ready.set()
+                    return
+            await asyncio.sleep(COUNT_SECONDS)
 
     async def _written(self, writing: Awaitable[int], key: str) -> int:
         try:

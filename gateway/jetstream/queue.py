@@ -92,6 +92,13 @@ class WorkQueue:
             raise
         return True
 
+    async def keys(self) -> set[str]:
+        """Return the keys that are queued or held, 100,000 at most."""
+        prefix = f"{self.name}."
+        with nats_errors():
+            found = await self.stream.stream_info(self.name.upper(), subjects_filter=f"{prefix}>")
+        return {subject.removeprefix(prefix) for subject in found.state.subjects or ()}
+
     async def next(self) -> Delivery:
         """Wait for the next message, and through errors of the server."""
         while True:

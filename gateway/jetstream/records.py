@@ -12,6 +12,7 @@ import structlog
 from gateway.jetstream.keyvalue import KeyValue
 from servicekit.backoff import Backoff
 from servicekit.codec import from_json, to_json
+from servicekit.collector import filling_memory
 from servicekit.errors import Aborted, Internal, NotFound
 from servicekit.tasks import cancel_and_wait
 
@@ -66,8 +67,9 @@ class Records(Generic[T]):
     async def start(self) -> None:
         """Read all records, and follow their changes from then on."""
         ready = asyncio.Event()
-        self._watch = asyncio.create_task(self.bucket.watch(self._changed, ready))
-        await ready.wait()
+        with filling_memory():
+            self._watch = asyncio.create_task(self.bucket.watch(self._changed, ready))
+            await ready.wait()
 
     async def stop(self) -> None:
         """End the watch."""

@@ -32,13 +32,18 @@ class CostGuard:
     check_seconds: float
 
     def check(self, job: Job) -> None:
-        """Raise FailedPrecondition (COST_LIMIT) for a job that is expected to cost more than it may. Encoders of one's
-        own cost nothing: where one answers, a job may wait for it."""
+        """Raise FailedPrecondition (COST_LIMIT) for a job that is expected to cost more than it may: what it has cost,
+        and the tasks that are left. Encoders of one's own cost nothing: where one answers, a job may wait for it."""
         max_usd = operation.budget(video_pb2.Operation.FromString(job.request))
         if max_usd is None or any(member.ready and not member.is_rented for member in self.pool.members):
             return
-        expected_usd = self.fleet.expected_usd(Counter(map(job.kind, range(len(job.tasks)))))
-        if expected_usd is not None and expected_usd > max_usd:
+        left = (index for index, task in enumerate(job.tasks) if not task.status.is_terminal)
+        expected_usd = self.fleet.expected_usd(Counter(map(job.kind, left)))
+        if expected_usd is None:
+            return
+        so_far = self.fleet.registry.cost(job.usage, time.time()) if job.usage else None
+        expected_usd += so_far.usd if so_far else 0.0
+        if expected_usd > max_usd:
             raise FailedPrecondition(
                 f"max_cost_usd is {max_usd:g}, and the job is expected to cost {expected_usd:.4f}; allow more.",
                 reason=COST_LIMIT,

@@ -94,6 +94,9 @@ class Dispatcher:
             await asyncio.sleep(self.policy.retry_seconds)
 
     async def _take(self) -> None:
+        if not self.executor.assets.has_room_for_results:  # work for them would be done in vain
+            await asyncio.sleep(self.policy.room_seconds)
+            return
         await self.pool.until_free()
         attempt = await self.queue.next()
         if any(attempt.ref == running.ref for running in self.running.values()):
@@ -200,7 +203,7 @@ class Dispatcher:
         elif isinstance(error, EncoderBusy | Aborted) or self._is_anothers(attempt):
             log.info("task returned to the queue", task=attempt.ref.key, error=error.message)
             await self._return(attempt, counted=False, delay_seconds=self.policy.busy_seconds)
-        elif isinstance(error, Unavailable | DataLoss | UnreadableRecord):
+        elif isinstance(error, Unavailable | DataLoss | UnreadableRecord) or passes(error):
             await self._try_again(attempt, error, slot)
         else:
             await self._fail(attempt, error)

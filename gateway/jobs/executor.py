@@ -16,7 +16,7 @@ from gateway.jobs.model import Job
 from gateway.jobs.policy import JobPolicy
 from gateway.jobs.progress import Phase, ProgressBus, TaskProgress
 from gateway.jobs.queue import Attempt, TaskRef
-from gateway.jobs.results import TaskResults, delete_result, stored_result
+from gateway.jobs.results import TaskResults, delete_result, delete_superseded, stored_result
 from gateway.jobs.store import JobStore
 from gateway.sources import Sources
 from gateway.workers.base import EncodeJob, Encoder, EncoderBusy, Input, ResumableEncoder
@@ -35,6 +35,7 @@ class MadeResult:
     result: model.Result
     expansion: Expansion | None
     is_put_by_link: bool
+    max_files: int
 
 
 @dataclass(eq=False)
@@ -49,6 +50,7 @@ class TaskExecutor:
     sources: Sources
     assets: AssetStore
     policy: JobPolicy
+    check_cost: Callable[[Job], None]
     resumable: Sequence[ResumableEncoder]
     boot_ids: BootIds
     # Told of each task whose result was recorded.
@@ -89,7 +91,8 @@ class TaskExecutor:
 
     async def _encode(self, attempt: Attempt, work: EncodeJob, encoder: Encoder) -> "MadeResult":
         """Return what the encoder made, its result stored."""
-        async with TaskResults.open(self.assets, work.filename, work.max_files, work.tenant) as results:
+        opened = TaskResults.open(self.assets, work.filename, work.max_files, work.tenant, attempt.id)
+        async with opened as results:
             try:
                 # No limit until it has started: an encoder has limits of its own for the wait.
                 async with asyncio.timeout(None) as limit:
@@ -108,21 +111,24 @@ class TaskExecutor:
                 result = stored_result(outcome.summary, outcome.asset_id, outcome.file_ids)
             else:
                 result = await results.commit(outcome.summary)
-            return MadeResult(result, expansion, is_put_by_link=bool(outcome.asset_id))
+            return MadeResult(result, expansion, bool(outcome.asset_id), work.max_files)
 
     async def _expansion(self, ref: TaskRef, summary: encoder_pb2.Summary) -> Expansion | None:
-        """Return the tasks that the job is to go on with, held against the job. Raises Internal, InvalidArgument."""
+        """Return the tasks that the job is to go on with, held against the job. Raises Internal, InvalidArgument,
+        and FailedPrecondition where it costs more than it may."""
         if not summary.further:
             return None
         job = await self.store.get(ref.job_id)
         found = further.expansion(job, ref.index, summary)
-        self.store.check_size(further.complete_task(job, ref.index, model.Result("", 0), time.time(), found))
+        expanded = further.complete_task(job, ref.index, model.Result("", 0), time.time(), found)
+        self.store.check_size(expanded)
+        self.check_cost(expanded)
         return found
 
     async def record_start(self, attempt: Attempt) -> None:
         """Record the start of an attempt, which counts from now on. Raises Cancelled."""
         ref = attempt.ref
-        job = await self.store.update(ref.job_id, lambda job: model.start_task(job, ref.index, time.time()))
+        job = await self.store.update(ref.job_id, lambda job: model.start_task(job, ref.index, time.time(), attempt.id))
         if job.tasks[ref.index].status.is_terminal:
             raise Cancelled("The job was cancelled.")
         attempt.started_at = job.tasks[ref.index].started_at
@@ -153,7 +159,8 @@ class TaskExecutor:
         waited for the answer names the assets."""
         is_kept = False
         try:
-            is_kept = await self._record(ref, made)
+            task = await self._record(ref, made)
+            is_kept = task.asset == made.result.asset
         except ServiceError as error:
             # The next attempt finds a result that came by link. After a lost answer the record may name the assets:
             # they expire.
@@ -163,9 +170,10 @@ class TaskExecutor:
             if not is_kept:
                 await delete_result(self.assets, made.result)
         await encoder.release(ref.key)
+        await delete_superseded(self.assets, task, made.max_files)
 
-    async def _record(self, ref: TaskRef, made: "MadeResult") -> bool:
-        """Record the result, and what the job goes on with; return False if the task had ended before: cancelled, or
+    async def _record(self, ref: TaskRef, made: "MadeResult") -> model.Task:
+        """Record the result, and what the job goes on with; return the task, which may have ended before: cancelled, or
         completed by another gateway.
 
         A store that is away for a moment, or a record that others change all the time, must not cost a finished encode.
@@ -184,7 +192,7 @@ class TaskExecutor:
                 await asyncio.sleep(self.policy.record_retry_seconds)
                 continue
             self.on_recorded(job, ref.index)
-            return job.tasks[ref.index].asset == made.result.asset
+            return job.tasks[ref.index]
 
 
 async def reap_orphaned_runs(store: JobStore, encoder: ResumableEncoder) -> None:

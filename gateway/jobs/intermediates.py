@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from gateway.assets.record import parse_name
 from gateway.assets.store import AssetStore
 from gateway.jetstream.records import UnreadableRecord
-from gateway.jobs import model
-from gateway.jobs.model import Task
+from gateway.jobs.model import Job, Task, with_task
 from gateway.jobs.store import JobStore
 from servicekit.errors import NotFound
 from servicekit.tasks import log_and_continue
@@ -42,9 +42,16 @@ class IntermediateCleanup:
                 job = await self.store.get(job_id)
                 for index in job.intermediates:
                     await self._delete(job.tasks[index])
-                await self.store.update(job_id, lambda job: model.drop_results(job, job.intermediates))
+                await self.store.update(job_id, lambda job: drop_results(job, job.intermediates))
 
     async def _delete(self, task: Task) -> None:
         for name in (task.asset, *(file.asset for file in task.files)):
             with contextlib.suppress(NotFound):
                 await self.assets.delete(parse_name(name))
+
+
+def drop_results(job: Job, indexes: Iterable[int]) -> Job:
+    """The assets of these tasks are deleted."""
+    for index in indexes:
+        job = with_task(job, index, asset="", files=())
+    return job

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -14,6 +14,7 @@ from apigpu.v1 import jobs_pb2, video_pb2
 from gateway.callers import caller
 from gateway.jobs import checks, graph, model, operation, options
 from gateway.jobs.claims import IdempotencyKey
+from gateway.jobs.listing import JobFilter
 from gateway.jobs.model import Failure, Job, Status
 from gateway.jobs.options import CheckedOptions
 from gateway.jobs.policy import JobPolicy
@@ -22,7 +23,15 @@ from gateway.jobs.queue import TaskQueue
 from gateway.jobs.store import JobStore
 from gateway.sources import Sources
 from gateway.sources.inline import is_inline
-from servicekit.errors import Aborted, Cancelled, FailedPrecondition, InvalidArgument, NotFound, Unavailable
+from servicekit.errors import (
+    Aborted,
+    Cancelled,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    ResourceExhausted,
+    Unavailable,
+)
 from servicekit.faults import Faults
 from servicekit.tasks import cancel_and_wait
 
@@ -40,6 +49,7 @@ MAX_WAITS = 200
 LAST_READ_SECONDS = 1.0
 # A job that is followed is read again after so many looks at it, should a change not have been told.
 REREAD_CHECKS = 6
+QUEUE_FULL_SECONDS = 30.0
 NO_OPTIONS = jobs_pb2.JobOptions()
 CANCELLED = Failure(code=Cancelled.code.value[0], message="The job was cancelled.", reason="JOB_CANCELLED")
 
@@ -75,6 +85,8 @@ class JobManager:
     check_cost: Callable[[Job], None]
     policy: JobPolicy
     check_room: Callable[[], None] = lambda: None
+    # Returns a new job with where its results go.
+    place_output: Callable[[Job, jobs_pb2.JobOutput], Awaitable[Job]] | None = None
     is_draining: bool = field(default=False, init=False)
     # Set once the gateway shuts down: every wait ends, and whoever waits for a job leaves it alone.
     closing: asyncio.Event = field(default_factory=asyncio.Event, init=False)
@@ -101,15 +113,37 @@ class JobManager:
         wanted = operation.inline_texts(wanted)
         self._check_sources(wanted)
         checked = await options.check(said, base_url, self.sources.fetcher.guard)
-        if key is not None and (made := await self._made_before(key)) is not None:
+        if key is not None and (made := await self._stored(lambda: self._made_before(key))) is not None:
             return made
         async with self._stored_inline(wanted) as stored:
             job = self.new_job(stored, checked)
+            if self.place_output is not None:
+                job = await self.place_output(job, said.output)
             self.check_cost(job)
             self.check_room()
-            job = await (self._add(job) if key is None else self._add_once(job, key))
+            self._check_queue(job)
+            job = await (self._add(job) if key is None else self._stored(lambda: self._add_once(job, key)))
             log.info("job queued", job=job.id, operation=job.operation, tasks=len(job.tasks))
             return job
+
+    def _check_queue(self, job: Job) -> None:
+        """Raise ResourceExhausted for tasks that the queue has no room for."""
+        if self.store.index.tasks_waiting + len(job.tasks) > self.policy.max_queued_tasks:
+            text = f"The queue has its {self.policy.max_queued_tasks} tasks; try again when some of them are done."
+            raise ResourceExhausted(text, reason="QUEUE_FULL", retry_seconds=QUEUE_FULL_SECONDS)
+
+    async def _stored(self, write: Callable[[], Awaitable[T]]) -> T:
+        """Return what `write` does, which may be done again: for a while, as a cluster of stores that loses its leader
+        takes some seconds to have another. Raise Unavailable once that is over."""
+        deadline = time.monotonic() + self.policy.store_seconds
+        while True:
+            try:
+                return await write()
+            except Unavailable:
+                if time.monotonic() > deadline or self.closing.is_set():
+                    raise
+            await asyncio.sleep(self.policy.record_retry_seconds)
+            self.check_room()
 
     def new_job(self, wanted: video_pb2.Operation, checked: CheckedOptions) -> Job:
         """Return the job of a checked operation. Raises InvalidArgument for a chain that cannot be one."""
@@ -151,13 +185,17 @@ class JobManager:
 
     async def _add(self, job: Job) -> Job:
         try:
-            await self.store.add(job)
-            await self.queue.put(job)
+            await self._stored(lambda: self._put(job))
         except BaseException:
             # The caller gets an error, or is gone: the job must not run all the same.
             self.withdraw(job.id)
             raise
         return job
+
+    async def _put(self, job: Job) -> None:
+        with contextlib.suppress(Aborted):  # written at an earlier try, whose answer was lost
+            await self.store.add(job)
+        await self.queue.put(job)
 
     def withdraw(self, job_id: str) -> None:
         """Cancel a job that nobody waits for, in the background; retry while the store does not answer."""
@@ -219,15 +257,19 @@ class JobManager:
             yield stored
             undo.pop_all()
 
-    async def page(self, status: Status | None, size: int, token: str) -> tuple[list[Job], str]:
-        """Return a page of jobs, the newest first, and the token of the next page ("" at the end)."""
+    async def page(self, wanted: JobFilter, size: int, token: str) -> tuple[list[Job], str]:
+        """Return a page of the jobs of a list, the newest first, and the token of the next page ("" at the end)."""
         if not 0 <= size <= MAX_PAGE:
             raise InvalidArgument(
                 f"page_size is {size} and must be from 1 to {MAX_PAGE}.",
                 reason="BAD_FIELD",
                 fields={"page_size": "range"},
             )
-        return await self.store.page(status, size or DEFAULT_PAGE, token, caller.get().sight)
+        return await self.store.page(wanted, size or DEFAULT_PAGE, token)
+
+    def counts(self, tenant: str | None) -> dict[Status, int]:
+        """Return how many jobs there are, by status, of a tenant (None: of all)."""
+        return self.store.index.counts(tenant)
 
     async def cancel(self, job_id: str) -> Job:
         """Cancel a job that has not ended; return it."""

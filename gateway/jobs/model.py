@@ -14,10 +14,11 @@ from typing import Any
 from gateway.callers import DEFAULT_TENANT
 from gateway.fleet.billing import UsageInterval
 from gateway.jobs.hooks import Webhook
+from gateway.jobs.outputs import OutputTarget
 from servicekit.codec import SPARSE, STORED
 
 MAX_WARNINGS = 50
-# The encoders lost with a task that its record names.
+# The encoders lost with a task that its record names, and the attempts.
 MAX_LOST = 10
 MP4 = "video/mp4"
 
@@ -104,8 +105,7 @@ class LostEncoder:
 
 @dataclass(frozen=True, slots=True)
 class Interruptions:
-    """Attempts at a task that were ended by what it had no part in: since when, how many, and the encoders that may
-    have ended because of the task all the same."""
+    """Attempts that were ended by what the task had no part in: since when, how many, and encoders lost with it."""
 
     since: float
     count: int = 0
@@ -136,6 +136,9 @@ class Task:
     # The next attempt goes to others, where there are others.
     unfit: tuple[UnfitEncoder, ...] = field(default=(), metadata=SPARSE)
     interruptions: Interruptions | None = field(default=None, metadata=SPARSE)
+    # The newest attempt, and those before it, which may have stored results that no record names.
+    attempt_id: str = field(default="", metadata=SPARSE)
+    superseded: tuple[str, ...] = field(default=(), metadata=SPARSE)
     # True once an encoder could not plan with outlines of large inputs.
     whole_inputs: bool = field(default=False, metadata=SPARSE)
     # Of a graph: the name of its operation, and the serialized apigpu.v1.Operation, in whose sources "task:N" stands
@@ -180,15 +183,25 @@ class Job:
     graph: bool = field(default=False, metadata=SPARSE)
     # Name of the claim of its idempotency key, which is dropped with it.
     claim: str = field(default="", metadata=SPARSE)
-    # Who is told of it; what its caller noted on it, by name; and whose it is.
+    # Who is told of it; what its caller noted on it, by name; where its results are put; and whose it is.
     webhook: Webhook | None = field(default=None, metadata=SPARSE)
     metadata: tuple[tuple[str, str], ...] = field(default=(), metadata=SPARSE)
+    output: OutputTarget | None = field(default=None, metadata=SPARSE)
     tenant: str = field(default=DEFAULT_TENANT, metadata=SPARSE)
 
     @property
     def status(self) -> Status:
-        """Derived from the tasks: a job with at least one result is COMPLETED unless it was cancelled; a graph needs
-        all."""
+        """That of the tasks; a job whose results are still being put where they are wanted is IN_PROGRESS."""
+        return Status.IN_PROGRESS if self.is_delivering else self._status_of_tasks
+
+    @property
+    def is_delivering(self) -> bool:
+        """True from the last result on until all are put where they are wanted, or given up."""
+        return bool(self.output and not self.output.is_settled) and self._status_of_tasks is Status.COMPLETED
+
+    @property
+    def _status_of_tasks(self) -> Status:
+        """A job with at least one result is COMPLETED unless it was cancelled; a graph needs all."""
         statuses = {task.status for task in self.tasks}
         if not all(status.is_terminal for status in statuses):
             return Status.IN_QUEUE if self.started_at is None else Status.IN_PROGRESS
@@ -280,15 +293,17 @@ def ended_usage(usage: Iterable[UsageInterval], now: float) -> tuple[UsageInterv
     return tuple(replace(one, ended_at=now) if one.ended_at is None else one for one in usage)
 
 
-def start_task(job: Job, index: int, now: float) -> Job:
-    """An encoder took the task. Also from IN_PROGRESS: the gateway of the attempt before is gone, which does not
-    count."""
+def start_task(job: Job, index: int, now: float, attempt_id: str = "") -> Job:
+    """An encoder took the task. Also from IN_PROGRESS: the gateway of the attempt before is gone, which costs none."""
     task = job.tasks[index]
     if task.status.is_terminal:
         return job
     changes: dict[str, Any] = {"attempts": task.attempts + 1}
     if task.status is Status.IN_PROGRESS:
         changes = {"interruptions": _interrupted(task, now)}
+    if task.attempt_id:
+        changes["superseded"] = (*task.superseded, task.attempt_id)[-MAX_LOST:]
+    changes["attempt_id"] = attempt_id
     started = with_task(job, index, status=Status.IN_PROGRESS, started_at=now, **changes)
     return replace(started, started_at=job.started_at or now)
 
@@ -354,13 +369,6 @@ def fail_task(
 def cancel(job: Job, failure: Failure, now: float) -> Job:
     """A caller cancelled the job: every task that is not terminal becomes CANCELLED with `failure`."""
     return job if job.status.is_terminal else replace(_give_up(job, failure, now), cancelled=True)
-
-
-def drop_results(job: Job, indexes: Iterable[int]) -> Job:
-    """The assets of these tasks are deleted."""
-    for index in indexes:
-        job = with_task(job, index, asset="", files=())
-    return job
 
 
 def _give_up(job: Job, failure: Failure, now: float) -> Job:

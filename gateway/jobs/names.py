@@ -19,3 +19,11 @@ def result_files(job: Job, index: int) -> tuple[ResultFile, ...]:
     if not task.asset or (task.content_type in ("", model.MP4) and not task.files):
         return ()
     return (ResultFile(result_name(job, index), task.asset, task.content_type or model.MP4), *task.files)
+
+
+def all_results(job: Job, index: int) -> tuple[ResultFile, ...]:
+    """Return all results of a task, the first one first, an MP4 too; none where there is no result."""
+    task = job.tasks[index]
+    if not task.asset:
+        return ()
+    return result_files(job, index) or (ResultFile(result_name(job, index), task.asset, model.MP4),)

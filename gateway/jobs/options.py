@@ -34,7 +34,7 @@ async def check(options: jobs_pb2.JobOptions, base_url: str, guard: AddressGuard
         if events:
             raise InvalidArgument.field(URL, f"is missing; give it with {EVENT_NAMES}, or leave both out.")
         return CheckedOptions(None, metadata)
-    await _check_url(url, guard)
+    await check_url(URL, url, guard)
     return CheckedOptions(Webhook(url, events or DEFAULT_EVENTS, base_url), metadata)
 
 
@@ -63,19 +63,20 @@ def _events(given: list[str]) -> tuple[str, ...]:
     return tuple(event for event in EVENTS if event in names)
 
 
-async def _check_url(text: str, guard: AddressGuard) -> None:
-    """Refuse what can never be called. A host that cannot be looked up at present may be later."""
+async def check_url(field: str, text: str, guard: AddressGuard) -> None:
+    """Refuse what can never be called. A host that cannot be looked up at present may be later. Raises InvalidArgument,
+    which names the field."""
     try:
         url = urls.parse(text)
     except InvalidArgument as error:
         why = "is no http:// or https:// URL." if error.reason == "BAD_URL_SCHEME" else error.message
-        raise InvalidArgument.field(URL, why, reason=error.reason) from error
+        raise InvalidArgument.field(field, why, reason=error.reason) from error
     try:
         await guard.check(url)
     except (Unavailable, TimeoutError):
         return  # it is checked again with each call
     except ServiceError as error:
-        raise InvalidArgument.field(URL, _why(error), reason=error.reason) from error
+        raise InvalidArgument.field(field, _why(error), reason=error.reason) from error
 
 
 def _why(error: ServiceError) -> str:

@@ -18,6 +18,10 @@ class JobPolicy:
     max_items: int
     # How long a task is tried again that faults end in which it has no part: of lines, disks, gateways.
     interrupted_seconds: float = 3600.0
+    # Tasks that may wait for an encoder.
+    max_queued_tasks: int = 100_000
+    # How long a request to submit waits for a store that does not answer.
+    store_seconds: float = 15.0
     # Between two looks at the cost of a job that runs on rented instances.
     cost_check_seconds: float = 1.0
     # Between two looks at a job that is waited for: its changes are seen at once, unless the watch on records is down.
@@ -30,6 +34,8 @@ class JobPolicy:
     retry_seconds: float = 1.0
     # At most, before a task comes again that such faults ended.
     max_retry_seconds: float = 120.0
+    # Between two looks whether the store has room for results, while it has none.
+    room_seconds: float = 1.0
     # An encoder whose connection broke, and that does not answer for so long, has ended.
     lost_seconds: float = 60.0
     # A task whose inputs are not there after so long gives its slot to another, as far as not more than so many do.

@@ -12,12 +12,15 @@ from dataclasses import dataclass, field, replace
 
 from gateway.jobs.policy import JobPolicy
 from gateway.sources.guard import OriginBusy
-from gateway.sources.prefetch import Prefetcher
+from gateway.sources.prefetch import PrefetchedSource, Prefetcher
 from gateway.workers.base import EncoderBusy, Input, InputFailed, Opened, ResumableEncoder, about
 from gateway.workers.pool import Pool, PoolMember
 from servicekit.errors import ServiceError
+from servicekit.tasks import cancel_and_wait
 
 READY_CHECK_SECONDS = 1.0
+# Inputs of one task that are fetched at once: fewer than may come from one origin.
+MAX_AT_ONCE = 8
 
 
 @dataclass(eq=False)
@@ -121,19 +124,41 @@ class Preparation:
     async def _fetch(
         self, inputs: Sequence[Input], stack: contextlib.AsyncExitStack
     ) -> dict[str, Callable[[], Opened]]:
-        """Fetch one input after the other, up to the first that is not wholly held: the rest has its turn later."""
+        """Fetch the inputs, more of them at once as they turn out to be small, up to those of which the first is not
+        wholly held: the rest has its turn later."""
         fetched: dict[str, Callable[[], Opened]] = {}
-        for entry in inputs:
-            try:
-                source = await self.prefetcher.fetch(entry.open, stack)
-            except OriginBusy:
-                raise
-            except ServiceError as error:
-                raise InputFailed(about(entry.field, error)) from error
-            fetched[entry.source] = source.open
-            if source.rest is not None:
-                break
+        rest, at_once, is_held = list(inputs), 1, True
+        while rest and is_held:
+            group, rest = rest[:at_once], rest[at_once:]
+            sources = await self._fetch_together(group, stack)
+            fetched |= {entry.source: source.open for entry, source in zip(group, sources, strict=True)}
+            is_held = all(source.rest is None for source in sources)
+            at_once = min(2 * at_once, MAX_AT_ONCE)
         return fetched
+
+    async def _fetch_together(
+        self, inputs: Sequence[Input], stack: contextlib.AsyncExitStack
+    ) -> list[PrefetchedSource]:
+        """Fetch inputs at once. One for which its origin has no place beside the others comes after them."""
+        fetching = [asyncio.create_task(self._fetch_one(entry, stack)) for entry in inputs]
+        try:
+            await asyncio.wait(fetching)
+        finally:
+            await cancel_and_wait(*fetching)
+        return [
+            await self._fetch_one(entry, stack)
+            if isinstance(task.exception(), OriginBusy) and len(inputs) > 1
+            else task.result()
+            for entry, task in zip(inputs, fetching, strict=True)
+        ]
+
+    async def _fetch_one(self, entry: Input, stack: contextlib.AsyncExitStack) -> PrefetchedSource:
+        try:
+            return await self.prefetcher.fetch(entry.open, stack)
+        except OriginBusy:
+            raise
+        except ServiceError as error:
+            raise InputFailed(about(entry.field, error)) from error
 
     def _slow_hosts(self) -> list[str]:
         """Return the hosts whose inputs tasks wait for without a slot, one for each task."""

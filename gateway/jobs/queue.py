@@ -1,8 +1,10 @@
 """The queue of tasks: one message a task, named "<job>.<index>"."""
 
 import contextlib
+import secrets
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -37,12 +39,13 @@ class TaskRef:
 @dataclass(slots=True)
 class Attempt:
     """An attempt at a task, with its message. `started_at` is the start that the record has of this attempt, and of no
-    other; None before. `boot_id` is that of the encoder's process when its slot was held."""
+    other; None before. `id` is its own. `boot_id` is that of the encoder's process when its slot was held."""
 
     ref: TaskRef
     delivery: Delivery
     started_at: float | None = None
     boot_id: str = ""
+    id: str = field(default_factory=lambda: secrets.token_hex(16))
 
     def is_current_attempt(self, job: Job) -> bool:
         """Return True if no other attempt was started since."""
@@ -74,7 +77,11 @@ class TaskQueue:
 
     async def recover(self, store: JobStore) -> None:
         """Queue again the tasks of jobs that are in no queue: their gateway was killed between record and queue."""
+        # Asked in one call, as to put the tasks of each job again would cost one for each.
+        queued = Counter(TaskRef.parse(key).job_id for key in await self.queue.keys())
         for job_id in store.index.ids(lambda status: not status.is_terminal):
+            if queued[job_id] >= store.index.tasks_at_work(job_id):
+                continue
             with contextlib.suppress(NotFound, UnreadableRecord):
                 if await self.put(await store.get(job_id)):
                     log.warning("queued a job again that was in no queue", job=job_id)

@@ -164,6 +164,9 @@ class Quoter:
         with faults.gathering():
             job = self.jobs.new_job(wanted, checked)
             with faults.gathering():
+                if self.jobs.place_output is not None:
+                    await self.jobs.place_output(job, said.output)
+            with faults.gathering():
                 self.jobs.check_cost(job)
             return wanted, job, checked.metadata
         return wanted, None, checked.metadata

@@ -1,6 +1,8 @@
 """The results of one attempt at a task: they become assets as they come in, and are kept all or none."""
 
+import base64
 import contextlib
+import hashlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Self
@@ -14,6 +16,8 @@ from servicekit.errors import DataLoss, ServiceError
 from servicekit.tasks import run_to_completion
 
 MAX_FILENAME_BYTES = 100
+# Of the id of an asset.
+ID_LETTERS = 26
 MAX_REPORT_BYTES = 64 * 1024
 
 
@@ -25,16 +29,20 @@ class TaskResults:
     filename: str
     max_files: int
     tenant: str
+    attempt_id: str
     _stack: contextlib.AsyncExitStack
     _writers: list[AssetWriter] = field(default_factory=list, init=False)
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def open(cls, assets: AssetStore, filename: str, max_files: int, tenant: str) -> AsyncIterator[Self]:
+    async def open(
+        cls, assets: AssetStore, filename: str, max_files: int, tenant: str, attempt_id: str
+    ) -> AsyncIterator[Self]:
         """Begin the first result, a `filename` should it be an MP4; `max_files` further ones may come. They are the
-        tenant's. Leaving the block without a commit leaves nothing behind."""
+        tenant's; their ids follow from that of the attempt. Leaving the block without a commit leaves nothing behind.
+        """
         async with contextlib.AsyncExitStack() as stack:
-            results = cls(assets, filename, max_files, tenant, stack)
+            results = cls(assets, filename, max_files, tenant, attempt_id, stack)
             await results._begin(filename)
             yield results
 
@@ -70,7 +78,8 @@ class TaskResults:
         return stored_result(summary, ids[0], ids[1:])
 
     async def _begin(self, filename: str, content_type: str = "") -> None:
-        writing = self.assets.create(filename, content_type, is_result=True, tenant=self.tenant)
+        asset_id = result_id(self.attempt_id, len(self._writers))
+        writing = self.assets.create(filename, content_type, asset_id, is_result=True, tenant=self.tenant)
         self._writers.append(await self._stack.enter_async_context(writing))
 
 
@@ -93,6 +102,24 @@ def stored_result(summary: encoder_pb2.Summary, asset_id: str, file_ids: Sequenc
             for file, file_id in zip(summary.files, file_ids, strict=True)
         ),
     )
+
+
+def result_id(attempt_id: str, number: int) -> str:
+    """Return the id of the asset of an attempt's result, as unguessable as that of the attempt: so what a gateway
+    stored that was killed before it could write it down is found."""
+    digest = hashlib.sha256(f"{attempt_id}.{number}".encode()).digest()
+    return base64.b32encode(digest).decode().lower()[:ID_LETTERS]
+
+
+async def delete_superseded(assets: AssetStore, task: model.Task, max_files: int) -> None:
+    """Delete what the gateways of earlier attempts stored at a task that has ended, and were killed before they could
+    write it down."""
+    kept = {task.asset, *(file.asset for file in task.files)}
+    found = [result_id(attempt_id, number) for attempt_id in task.superseded for number in range(max_files + 1)]
+    for asset_id in found:
+        with contextlib.suppress(ServiceError):
+            if PREFIX + asset_id not in kept:
+                await assets.remove(asset_id)
 
 
 async def delete_result(assets: AssetStore, result: model.Result) -> None:

@@ -44,9 +44,8 @@ def start_jobs(
     cost_guard = CostGuard(store, fleet, pool, policy.cost_check_seconds)
     manager = JobManager(store, queue, progress, sources, cost_guard.check, policy, check_room)
     stack.push_async_callback(manager.stop)
-    executor = TaskExecutor(
-        store, progress, sources, assets, policy, resumable, pool.boot_id, functools.partial(learn_speed, fleet.speeds)
-    )
+    learn = functools.partial(learn_speed, fleet.speeds)
+    executor = TaskExecutor(store, progress, sources, assets, policy, cost_guard.check, resumable, pool.boot_id, learn)
     preparation = Preparation(prefetcher or Prefetcher(sources, Path(tempfile.gettempdir())), policy)
     cleanup = IntermediateCleanup(store, assets)
     dispatcher = Dispatcher(store, queue, pool, fleet.assignments, executor, preparation, cost_guard, cleanup, policy)

@@ -2,7 +2,7 @@
 
 import contextlib
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ from gateway.jetstream.records import Records, UnreadableRecord
 from gateway.jobs import model
 from gateway.jobs.claims import Claims
 from gateway.jobs.followers import Followers
+from gateway.jobs.listing import MAX_LOOKED, JobFilter, marks
 from gateway.jobs.model import Job, Status, UnfitEncoder
 from servicekit.codec import to_json
 from servicekit.errors import InvalidArgument, NotFound
@@ -21,7 +22,7 @@ from servicekit.errors import InvalidArgument, NotFound
 class IndexEntry(NamedTuple):
     """Status of a job, how many of its tasks wait for an encoder, by operation, and how many run; whether it is a
     graph, and has results that are to be deleted; by index of the task, the encoders that failed it by a fault of their
-    own, and the codec that it must be made with; and whose it is."""
+    own, and the codec that it must be made with; whose it is, its operation, and what is kept of its metadata."""
 
     status: Status
     waiting: Mapping[str, int]
@@ -31,6 +32,8 @@ class IndexEntry(NamedTuple):
     unfit: Mapping[int, tuple[UnfitEncoder, ...]] = {}
     codecs: Mapping[int, str] = {}
     tenant: str = DEFAULT_TENANT
+    operation: str = ""
+    marks: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, job: Job) -> "IndexEntry":
@@ -39,8 +42,18 @@ class IndexEntry(NamedTuple):
         waiting = Counter(map(job.kind, filter(job.is_ready, in_queue)))
         unfit = {index: task.unfit for index, task in enumerate(job.tasks) if task.unfit}
         codecs = {index: task.needs_codec for index, task in enumerate(job.tasks) if task.needs_codec}
-        running = job.count(Status.IN_PROGRESS)
-        return cls(job.status, waiting, running, job.graph, bool(job.intermediates), unfit, codecs, job.tenant)
+        return cls(
+            status=job.status,
+            waiting=waiting,
+            running=job.count(Status.IN_PROGRESS),
+            is_graph=job.graph,
+            has_intermediates=bool(job.intermediates),
+            unfit=unfit,
+            codecs=codecs,
+            tenant=job.tenant,
+            operation=job.operation,
+            marks=marks(job.metadata),
+        )
 
 
 NOTHING = IndexEntry(Status.CANCELLED, {}, 0)
@@ -52,6 +65,9 @@ class JobIndex:
     def __init__(self) -> None:
         self._known: dict[str, IndexEntry] = {}
         self._ids: list[str] = []
+        # The same by tenant, and how many of each status a tenant has.
+        self._of_tenants: defaultdict[str, list[str]] = defaultdict(list)
+        self._counts: defaultdict[str, Counter[Status]] = defaultdict(Counter)
         self._waiting: list[str] = []
         # Jobs with a waiting task: those in the queue, and those that have begun.
         self._with_waiting_tasks: list[str] = []
@@ -59,6 +75,8 @@ class JobIndex:
         self._with_intermediates: list[str] = []
         # Jobs with something left to be told to their webhooks.
         self.webhooks = Unsettled()
+        # Jobs with results that are to be put where they are wanted.
+        self.deliveries = Unsettled()
         self.tasks_waiting = 0
         self.tasks_running = 0
         self.followers = Followers(self.is_waiting)
@@ -76,7 +94,9 @@ class JobIndex:
         _set(self._with_intermediates, job_id, now.has_intermediates)
         self.webhooks.note(job_id, job.webhook.origin if job and job.webhook and not job.webhook.is_settled else "")
         has_moved = job is None or before is None or before.status is not now.status
+        self._count(job_id, before, None if job is None else now)
         before = before or NOTHING
+        self.deliveries.note(job_id, job.output.origin if job and job.output and job.is_delivering else "")
         self.tasks_waiting += sum(now.waiting.values()) - sum(before.waiting.values())
         self.tasks_running += now.running - before.running
         if job is not None and has_moved and now.status.is_terminal:
@@ -87,12 +107,39 @@ class JobIndex:
             was_waiting = before.status is Status.IN_QUEUE
             self.followers.moved(job_id, left_queue=was_waiting and now.status is not Status.IN_QUEUE)
 
-    def ids(self, is_wanted: Callable[[Status], bool], before: str = "", tenant: str | None = None) -> list[str]:
-        """Return the ids of jobs by their status, the oldest first, of those before the id `before` ("": of all), of a
-        tenant (None: of all)."""
+    def _count(self, job_id: str, before: IndexEntry | None, now: IndexEntry | None) -> None:
+        """Count the job with its tenant."""
+        if before is not None:
+            self._counts[before.tenant][before.status] -= 1
+        if now is not None:
+            self._counts[now.tenant][now.status] += 1
+        if (known := now or before) is not None:
+            _set(self._of_tenants[known.tenant], job_id, now is not None)
+
+    def counts(self, tenant: str | None = None) -> dict[Status, int]:
+        """Return the number of jobs by status, of a tenant (None: of all)."""
+        names = list(self._counts) if tenant is None else [tenant] if tenant in self._counts else []
+        found = {status: sum(self._counts[name][status] for name in names) for status in Status}
+        return {status: count for status, count in found.items() if count}
+
+    def newest(self, wanted: JobFilter, before: str) -> tuple[list[str], str]:
+        """Return the ids among which the jobs of a list are, the newest first, of those before the id `before` ("": of
+        all), MAX_LOOKED at most; and the id before which it goes on ("" at the end)."""
+        ids = self._ids if wanted.tenant is None else self._of_tenants.get(wanted.tenant, [])
+        first, end = wanted.bounds(before)
+        low, high = bisect_left(ids, first), bisect_left(ids, end) if end else len(ids)
+        start = max(low, high - MAX_LOOKED)
+        return ids[start:high][::-1], ids[start] if start > low else ""
+
+    def is_listed(self, job_id: str, wanted: JobFilter) -> bool:
+        """Return False for a job that is not of a list, or no longer there."""
+        entry = self._known.get(job_id)
+        return entry is not None and wanted.matches(entry.status, entry.operation, entry.marks)
+
+    def ids(self, is_wanted: Callable[[Status], bool], before: str = "") -> list[str]:
+        """Return the ids of jobs by their status, the oldest first, of those before the id `before` ("": of all)."""
         end = bisect_left(self._ids, before) if before else len(self._ids)
-        known = ((job_id, self._known[job_id]) for job_id in self._ids[:end])
-        return [job_id for job_id, entry in known if is_wanted(entry.status) and tenant in (None, entry.tenant)]
+        return [job_id for job_id in self._ids[:end] if is_wanted(self._known[job_id].status)]
 
     def tenant(self, job_id: str) -> str | None:
         """Return whose a job is; None for one that is not known, or not yet."""
@@ -119,6 +166,11 @@ class JobIndex:
     def is_waiting(self, job_id: str) -> bool:
         """Return True for a job that no encoder has begun."""
         return self._known.get(job_id, NOTHING).status is Status.IN_QUEUE
+
+    def tasks_at_work(self, job_id: str) -> int:
+        """Return how many tasks of a job can be done, or are being done."""
+        entry = self._known.get(job_id, NOTHING)
+        return sum(entry.waiting.values()) + entry.running
 
     def place(self, job_id: str) -> int:
         """Return the place of a waiting job in the queue, from 1."""
@@ -205,18 +257,20 @@ class JobStore(Records[Job]):
             raise self.not_found(key)
         return job
 
-    async def page(
-        self, status: Status | None, size: int, before: str, tenant: str | None = None
-    ) -> tuple[list[Job], str]:
-        """Return jobs of a tenant (None: of all) before the id `before` ("" for all), newest first, and the id to go on
-        from ("" at the end)."""
+    async def page(self, wanted: JobFilter, size: int, before: str) -> tuple[list[Job], str]:
+        """Return jobs of a list before the id `before` ("" for all), newest first, and the id to go on from ("" at the
+        end)."""
         jobs: list[Job] = []
-        for job_id in reversed(self.index.ids(lambda found: status in (None, found), before, tenant)):
+        ids, rest = self.index.newest(wanted, before)
+        for job_id in ids:
+            if not self.index.is_listed(job_id, wanted):
+                continue
             if len(jobs) == size:
                 return jobs, jobs[-1].id
             with contextlib.suppress(NotFound, UnreadableRecord):
-                jobs.append(await self.get(job_id))
-        return jobs, ""
+                job = await self.get(job_id)
+                jobs += [job] if wanted.has(job) else []
+        return jobs, rest
 
     async def prune(self, now: float) -> None:
         """Delete the records of jobs that ended longer ago than the retention."""

@@ -32,6 +32,8 @@ SECURITY_HEADERS = {
 }
 # Every response of these says when to call again: errors do themselves, by their RetryInfo.
 RETRYABLE, RETRY_AFTER_SECONDS = (429, 503), "5"
+# In the state of a scope: headers for its response, also for that of an error.
+HEADERS = "response_headers"
 # Paths of probes, logged at debug level only, as are workers that poll whether their task is still needed.
 QUIET = ("/health",)
 # After a failed request the rest of its body is read and dropped, for so long and so much of it: closing at once would
@@ -105,7 +107,7 @@ class Exchange:
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
             headers["x-request-id"] = self.request_id
-            for name, value in SECURITY_HEADERS.items():
+            for name, value in {**self._scope["state"].get(HEADERS, {}), **SECURITY_HEADERS}.items():
                 headers.setdefault(name, value)
             if self.status in RETRYABLE:
                 headers.setdefault("retry-after", RETRY_AFTER_SECONDS)

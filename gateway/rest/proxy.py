@@ -72,9 +72,7 @@ class Proxy:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request. Raises ServiceError, AioRpcError and ClientGone."""
         request = self._route(scope, receive, send)
-        # gRPC judges it again; but nothing of a body is read, and nothing parsed, for a key that is not right.
-        texts = {key: value for key, value in request.metadata if isinstance(value, str)}
-        self.keys.admit(request.route.rpc_path, texts, request.network)
+        self.admit(request.route.rpc_path, request.metadata, request.network)
         if request.route.method.client_streaming:
             await self._upload(request)
         elif request.route.method.server_streaming:
@@ -82,16 +80,26 @@ class Proxy:
         else:
             await self._unary(request)
 
+    def admit(self, rpc_path: str, metadata: Sequence[http_headers.Pair], network: str) -> None:
+        """Judge the key of a request. gRPC does it again; but nothing of a body is read, and nothing parsed, for a key
+        that is not right. Raises ServiceError."""
+        self.keys.admit(rpc_path, {key: value for key, value in metadata if isinstance(value, str)}, network)
+
+    def base_url(self, scope: Scope, headers: Headers) -> str:
+        """Return scheme and host as the client of a request knows them."""
+        given = self.settings.public_url or http_headers.base_url(headers, scope["scheme"], scope.get("server"))
+        return given.rstrip("/")
+
     def _route(self, scope: Scope, receive: Receive, send: Send) -> RoutedRequest:
         headers, settings = Headers(scope=scope), self.settings
+        base_url = self.base_url(scope, headers)
         route, variables, is_legacy = self._find(scope["method"], scope["raw_path"].decode("latin-1"))
-        base_url = settings.public_url or http_headers.base_url(headers, scope["scheme"], scope.get("server"))
         return RoutedRequest(
             route=route,
             variables=variables,
             query=parse_query(scope["query_string"]),
             headers=headers,
-            metadata=http_headers.request_metadata(headers, scope["state"]["request_id"], base_url.rstrip("/")),
+            metadata=http_headers.request_metadata(headers, scope["state"]["request_id"], base_url),
             timeout_seconds=http_headers.timeout_seconds(headers),
             network=client_of(scope),
             is_head=scope["method"] == "HEAD",

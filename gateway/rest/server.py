@@ -41,6 +41,9 @@ from gateway.rest.proxy import Proxy, RestSettings
 from gateway.rest.responses import JSON
 from gateway.rest.routes import RouteTable
 from gateway.rest.status import HttpError, MalformedHttp, RequestTimeout, from_error
+from gateway.rest.tus import EXPOSED as EXPOSED_BY_TUS
+from gateway.rest.tus import PATHS as UPLOAD_PATHS
+from gateway.rest.tus import TusUploads
 from gateway.rest.worker_links import WorkerInputs, WorkerLinks, WorkerResult
 from servicekit.concurrency import ConcurrencyLimit
 from servicekit.config import ConfigError
@@ -55,6 +58,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
 EXPOSED = (
     *("Accept-Ranges", "Content-Disposition", "Content-Range", "ETag", "Location", "Preference-Applied"),
     *("Retry-After", "X-Request-Id"),
+    *EXPOSED_BY_TUS,
 )
 # So many connections are accepted at a time before their slots are looked at.
 BACKLOG = 128
@@ -99,6 +103,7 @@ def build_app(
     """
     table = RouteTable()
     openapi = OpenApi(table, settings.public_url)
+    proxy = Proxy(channel, keys, table, settings, Bodies(settings.max_body_bytes))
     cors = Middleware(
         Cors,
         allow_origins=list(settings.cors_allow_origins),
@@ -113,7 +118,8 @@ def build_app(
             Route("/files/{id}/{filename:path}", SignedFiles(assets, links, transfers, settings.stall_seconds)),
             *_worker_routes(worker_links, settings.stall_seconds),
             *(Route(path, openapi) for path in ("/openapi.json", "/openapi.json/")),
-            AnyPath("/", Proxy(channel, keys, table, settings, Bodies(settings.max_body_bytes))),
+            *(Route(path, TusUploads(proxy, assets)) for path in UPLOAD_PATHS),
+            AnyPath("/", proxy),
         ],
         middleware=[cors, Middleware(ErrorBoundary)],
     )

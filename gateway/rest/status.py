@@ -39,6 +39,7 @@ TITLES: dict[int, str] = {
     413: "Content Too Large",
     414: "URI Too Long",
     416: "Range Not Satisfiable",
+    460: "Checksum Mismatch",
     499: "Client Closed Request",
     500: "Processing failed",
 }
@@ -49,6 +50,8 @@ REASON_TITLES: dict[str, str] = {
 }
 # For limits that waiting does not lift 429 would invite the client to try again.
 REASON_STATUS: dict[str, int] = {**dict.fromkeys(LASTING_LIMITS, 413), "STORAGE_FULL": 507}
+# Source: the protocol tus 1.0.
+UPLOAD_STATUS: dict[str, int] = {"UPLOAD_EXPIRED": 410, "CHECKSUM_MISMATCH": 460}
 UNREACHABLE = "The service cannot answer just now; try again in a moment."
 # Texts and reasons for the codes of gRPC itself. Its own texts are about sockets, metadata and code, not for clients.
 _TRANSPORT_ERRORS: dict[grpc.StatusCode, tuple[str, str]] = {
@@ -160,7 +163,9 @@ def from_call(error: grpc.aio.AioRpcError, override: int | None = None) -> HttpE
 
 def http_status(status: status_pb2.Status) -> int:
     """Return the HTTP status of a google.rpc.Status."""
-    by_reason = REASON_STATUS.get(_reason(status)) if status.code == Code.RESOURCE_EXHAUSTED.value[0] else None
+    reason = _reason(status)
+    by_reason = REASON_STATUS.get(reason) if status.code == Code.RESOURCE_EXHAUSTED.value[0] else None
+    by_reason = by_reason or UPLOAD_STATUS.get(reason)
     return by_reason or HTTP_STATUS[CODES.get(status.code, Code.UNKNOWN)]
 
 

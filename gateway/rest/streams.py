@@ -7,7 +7,7 @@ checked the header, and computes the digest itself.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
@@ -281,7 +281,12 @@ async def upload(call: UploadCall, request: RoutedRequest, body: UploadBody) -> 
 
     Raises what the body raises, and AioRpcError as soon as the call fails.
     """
-    sending = asyncio.create_task(_send_parts(call, request, body))
+    return await exchange(call, _send_parts(call, request, body))
+
+
+async def exchange(call: UploadCall, messages: Coroutine[Any, Any, None]) -> Any:
+    """Send messages to the call and return its response; where they cannot be sent, the call is cancelled."""
+    sending = asyncio.create_task(messages)
     responding: asyncio.Future[Any] = asyncio.ensure_future(call)
     try:
         await asyncio.wait({sending, responding}, return_when=asyncio.FIRST_COMPLETED)

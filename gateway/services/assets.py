@@ -1,6 +1,5 @@
 """AssetService: files in by a checked stream, out from any offset."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -12,16 +11,13 @@ from gateway.assets.store import AssetStore, AssetWriter, StoredAsset
 from gateway.assets.transfers import TransferSlots
 from gateway.callers import caller
 from gateway.services.presenters import Presenter, proxy_metadata
+from gateway.services.transferring import IDLE_SECONDS, STALL_SECONDS, send, while_sending
 from servicekit import media_types
 from servicekit.chunks import ACCEPTED
-from servicekit.errors import DataLoss, DeadlineExceeded, InvalidArgument, Unavailable
+from servicekit.errors import DataLoss, InvalidArgument
 from servicekit.interceptors import Context
 
 Requests = AsyncIterator[pb2.UploadAssetRequest]
-# A silent upload loses its transfer slot after so long.
-IDLE_SECONDS = 120.0
-# A download whose client stalls loses its slot after so long.
-STALL_SECONDS = 120.0
 
 
 @dataclass(eq=False)
@@ -36,7 +32,8 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
 
     async def UploadAsset(self, request_iterator: Requests, context: Context) -> pb2.UploadAssetResponse:
         async with self.transfers.acquire(caller.get().key_id) as transfer:
-            parts = transfer.receive(self._parts(request_iterator), lambda request: len(request.chunk))
+            messages = while_sending(request_iterator, self.idle_seconds, "nothing was kept. Send it again.")
+            parts = transfer.receive(messages, lambda request: len(request.chunk))
             header = await _header(parts)
             async with self.assets.create(header.filename, tenant=caller.get().tenant) as writer:
                 writer.check_size(header.size_bytes)
@@ -59,10 +56,12 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
                 )
             if request.length < 0:
                 raise InvalidArgument.field("length", f"is {request.length}; give 0 for all, or more.")
-            await self._send(context, pb2.DownloadAssetResponse(asset=self.presenter.to(context).asset(asset)))
+            described = pb2.DownloadAssetResponse(asset=self.presenter.to(context).asset(asset))
+            await send(context, described, self.stall_seconds, "offset")
             async with aclosing(self.assets.read(asset.id, request.offset, request.length or None)) as chunks:
                 async for data in chunks:
-                    await transfer.send(self._send(context, pb2.DownloadAssetResponse(chunk=data)), len(data))
+                    message = pb2.DownloadAssetResponse(chunk=data)
+                    await transfer.send(send(context, message, self.stall_seconds, "offset"), len(data))
 
     async def GetAsset(self, request: pb2.GetAssetRequest, context: Context) -> pb2.GetAssetResponse:
         asset = await self.assets.describe(parse_name(request.name), caller.get().sight)
@@ -71,29 +70,6 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
     async def DeleteAsset(self, request: pb2.DeleteAssetRequest, context: Context) -> pb2.DeleteAssetResponse:
         await self.assets.delete(parse_name(request.name), caller.get().sight)
         return pb2.DeleteAssetResponse()
-
-    async def _parts(self, requests: Requests) -> Requests:
-        """Yield the messages of an upload. Raises DeadlineExceeded for a silent one."""
-        while True:
-            try:
-                async with asyncio.timeout(self.idle_seconds):
-                    request = await anext(requests, None)
-            except TimeoutError as error:
-                text = f"Nothing of the upload came for {self.idle_seconds:g} s; nothing was kept. Send it again."
-                raise DeadlineExceeded(text, reason="UPLOAD_IDLE") from error
-            if request is None:
-                return
-            yield request
-            del request
-
-    async def _send(self, context: Context, response: pb2.DownloadAssetResponse) -> None:
-        """Send a message of a download. Raises Unavailable if the client stalls; it may resume from its offset."""
-        try:
-            async with asyncio.timeout(self.stall_seconds):
-                await context.write(response)
-        except TimeoutError as error:
-            text = f"Nothing of the download was taken for {self.stall_seconds:g} s; go on from `offset`."
-            raise Unavailable(text, reason="DOWNLOAD_STALLED") from error
 
 
 async def _header(parts: Requests) -> pb2.UploadHeader:

@@ -1,12 +1,15 @@
 """JobService, and the events of a job that it streams."""
 
+import math
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 
 from apigpu.v1 import jobs_pb2 as pb2
 from apigpu.v1 import jobs_pb2_grpc
+from gateway.callers import caller
 from gateway.fleet.fleet import Fleet
+from gateway.jobs.listing import JobFilter
 from gateway.jobs.manager import JobManager, check_wait
 from gateway.jobs.model import Job, Status
 from gateway.jobs.progress import Phase, TaskProgress
@@ -17,8 +20,12 @@ from gateway.services.quotes import quoted_job
 from gateway.services.tokens import EventId, PageTokens
 from gateway.services.webhooks import webhook_deliveries
 from gateway.webhooks.log import WebhookLog
+from servicekit.echo import brief
 from servicekit.errors import InvalidArgument
 from servicekit.interceptors import Context
+
+# Entries of metadata by which a list may be narrowed.
+MAX_NOTES = 10
 
 
 @dataclass(eq=False)
@@ -53,15 +60,12 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         return pb2.GetJobResponse(job=self.presenter.to(context).job(job))
 
     async def ListJobs(self, request: pb2.ListJobsRequest, context: Context) -> pb2.ListJobsResponse:
-        if request.status not in pb2.Job.Status.values():
-            raise InvalidArgument.field(
-                "status", f"is {request.status}; give one of {', '.join(pb2.Job.Status.keys())}"
-            )
-        name = pb2.Job.Status.Name(request.status) if request.status else ""
-        before = self.tokens.read(request.page_token, name)
-        jobs, last = await self.jobs.page(Status(name) if name else None, request.page_size, before)
+        wanted = job_filter(request)
+        before = self.tokens.read(request.page_token, wanted)
+        jobs, last = await self.jobs.page(wanted, request.page_size, before)
         page = self.presenter.to(context).page(jobs, last)
-        page.next_page_token = self.tokens.make(page.next_page_token, name)
+        page.next_page_token = self.tokens.make(page.next_page_token, wanted)
+        page.counts.update({status.value: count for status, count in self.jobs.counts(wanted.tenant).items()})
         return page
 
     async def CancelJob(self, request: pb2.CancelJobRequest, context: Context) -> pb2.CancelJobResponse:
@@ -89,6 +93,33 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
             told = pb2.WatchJobResponse(event_id=str(watch.place(request.id, event)))
             told.MergeFrom(event)  # a copy: the watch compares events with what it yielded
             yield told
+
+
+def job_filter(request: pb2.ListJobsRequest) -> JobFilter:
+    """Return which jobs are asked for, of those that the caller may see. Raises InvalidArgument."""
+    if request.status not in pb2.Job.Status.values():
+        raise InvalidArgument.field("status", f"is {request.status}; give one of {', '.join(pb2.Job.Status.keys())}")
+    if len(request.metadata) > MAX_NOTES:
+        raise InvalidArgument.field("metadata", f"has {len(request.metadata)} entries and {MAX_NOTES} are the most.")
+    for entry in request.metadata:
+        if "=" not in entry:
+            raise InvalidArgument.field("metadata", f"{brief(entry)!r} is no entry; give name=value.")
+    notes = (entry.partition("=") for entry in request.metadata)
+    after, before = (
+        getattr(request, name).ToMilliseconds() / 1000 if request.HasField(name) else default  # type: ignore[arg-type]
+        for name, default in (("created_after", 0.0), ("created_before", math.inf))
+    )
+    tenant: str | None = request.tenant or caller.get().sight
+    if tenant is not None and not caller.get().may_see(tenant):
+        tenant = ""  # which nobody has: what is another tenant's is not there
+    return JobFilter(
+        status=Status(pb2.Job.Status.Name(request.status)) if request.status else None,
+        operation=request.operation,
+        tenant=tenant,
+        metadata=tuple(sorted((name, value) for name, _, value in notes)),
+        created_after=after,
+        created_before=before,
+    )
 
 
 @dataclass

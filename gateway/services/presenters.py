@@ -99,6 +99,7 @@ class Presenter:
             processed=job.count(Status.COMPLETED),
             cost=self.cost(job, now),
             metadata=dict(job.metadata),
+            deliveries=_deliveries(job),
             tenant="" if job.tenant == DEFAULT_TENANT else job.tenant,
         )
 
@@ -164,7 +165,7 @@ class Presenter:
         )
 
     def _output(self, job: Job) -> jobs_pb2.Output | None:
-        if job.status is not Status.COMPLETED:
+        if job.status is not Status.COMPLETED and not job.is_delivering:
             return None
         if job.batch or len(job.kept) > 1:
             return jobs_pb2.Output(videos=self.videos(job))
@@ -234,6 +235,23 @@ def _done_text(job: Job) -> str:
     failed = [task for task in job.tasks if task.failure]
     first = failed[0].failure.message if failed and failed[0].failure else ""
     return f"{len(failed)} of {len(job.tasks)} failed, see error of each; the first: {first}"
+
+
+def _deliveries(job: Job) -> Iterator[jobs_pb2.ResultDelivery]:
+    """Yield where the results of a job are put, and how far that is."""
+    for one in job.output.deliveries if job.output else ():
+        task, state = job.tasks[one.task], "PENDING" if one.next_at is not None else "GIVEN_UP"
+        found = names.all_results(job, one.task)
+        yield jobs_pb2.ResultDelivery(
+            state=jobs_pb2.ResultDelivery.State.Value("DELIVERED" if one.is_delivered else state),
+            place=one.place,
+            name=found[one.file].name if one.file < len(found) else "",
+            item=task.item if job.batch or job.graph else "",
+            attempt_count=one.attempt_count,
+            error=one.error,
+            next_attempt_time=timestamp(one.next_at),
+            verified=one.is_verified,
+        )
 
 
 def failure_message(failure: Failure | None) -> video_pb2.Failure | None:

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from gateway.assets.links import LinkSigner
+from gateway.jobs.listing import JobFilter
 from servicekit.errors import InvalidArgument
 
 
@@ -13,23 +14,23 @@ class PageTokens:
 
     signer: LinkSigner
 
-    def make(self, job_id: str, status: str) -> str:
-        """Return the token of the page after this job, in the list of jobs of a status ("": of all)."""
-        return self.signer.seal(job_id, _purpose(status)) if job_id else ""
+    def make(self, job_id: str, wanted: JobFilter) -> str:
+        """Return the token of the page after this job, in the list of the jobs that are wanted."""
+        return self.signer.seal(job_id, _purpose(wanted)) if job_id else ""
 
-    def read(self, token: str, status: str) -> str:
+    def read(self, token: str, wanted: JobFilter) -> str:
         """Return the id of the job before the page; "" for the first page. Raises InvalidArgument."""
         if not token:
             return ""
-        job_id = self.signer.unseal(token, _purpose(status))
+        job_id = self.signer.unseal(token, _purpose(wanted))
         if job_id is None:
-            text = "is no token of this list; give `next_page_token` of the page before, and the same `status`."
+            text = "is no token of this list; give `next_page_token` of the page before, and the same filters."
             raise InvalidArgument.field("page_token", text, reason="BAD_PAGE_TOKEN")
         return job_id
 
 
-def _purpose(status: str) -> str:
-    return f"page of jobs {status}"
+def _purpose(wanted: JobFilter) -> str:
+    return f"page of jobs {wanted!r}"
 
 
 END = "end"

@@ -1,4 +1,4 @@
-"""One HTTP/1.1 GET over a connection of its own, to an address that was checked before.
+"""One HTTP/1.1 request over a connection of its own, to an address that was checked before.
 
 An origin is foreign: its head, interim answers, framing and speed are bounded, and a byte of it costs the same whether
 it comes in large chunks or in chunks of one byte, which is why llhttp parses them and no parser in Python.
@@ -8,11 +8,13 @@ import asyncio
 import contextlib
 import ssl
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import httptools
+
+from servicekit.tasks import cancel_and_wait
 
 READ_BYTES = 64 * 1024
 # What may come before the end of the head: it, and interim answers (1xx).
@@ -54,6 +56,9 @@ class Wasteful(Exception):
 
 class TooSlow(Exception):
     """The body comes slower than a download must."""
+
+
+ERRORS = (ConnectFailed, BrokenOff, NotHttp, Wasteful, TooSlow)
 
 
 @dataclass(frozen=True)
@@ -162,17 +167,25 @@ class OriginResponse:
     @classmethod
     @contextlib.asynccontextmanager
     async def open(
-        cls, target: Target, request: bytes, *, connect_seconds: float, head_seconds: float
+        cls,
+        target: Target,
+        request: bytes,
+        *,
+        connect_seconds: float,
+        head_seconds: float,
+        body: AsyncIterator[bytes] | None = None,
+        idle_seconds: float = 0.0,
     ) -> "AsyncIterator[OriginResponse]":
-        """Connect, send the request, and read the head. Raises ConnectFailed, TimeoutError, OSError, and the errors of
-        this module."""
+        """Connect, send the request, then `body` as long as no answer comes and some of it is taken every
+        `idle_seconds`, and read the head. Raises ConnectFailed, TimeoutError, OSError, the errors of this module, and
+        what `body` raises."""
         reader, writer = await _connect(target, connect_seconds)
         try:
             response = cls(reader, writer)
             async with asyncio.timeout(head_seconds):
                 writer.write(request)
                 await writer.drain()
-                await response._read_head()
+            await response._take_answer(body, head_seconds, idle_seconds)
             yield response
         finally:
             writer.transport.abort()
@@ -215,6 +228,37 @@ class OriginResponse:
             framing_bytes += len(data) - len(part)
             if not message.is_complete and framing_bytes > FRAMING_BYTES + body_bytes // FRAMING_SHARE:
                 raise Wasteful("more around the body than in it")
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers by their lower-case names."""
+        return self._message.headers
+
+    async def _take_answer(self, body: AsyncIterator[bytes] | None, head_seconds: float, idle_seconds: float) -> None:
+        heading = asyncio.create_task(self._read_head())
+        try:
+            if body is not None:
+                with contextlib.suppress(ConnectionError):  # whoever refuses a body closes; the answer may be here
+                    await self._send(body, heading, idle_seconds)
+            async with asyncio.timeout(head_seconds):
+                await heading
+        finally:
+            await cancel_and_wait(heading)
+
+    async def _send(self, body: AsyncIterator[bytes], heading: "asyncio.Task[None]", idle_seconds: float) -> None:
+        async for part in body:
+            if heading.done():
+                return
+            self._writer.write(part)
+            draining = asyncio.create_task(self._writer.drain())
+            try:
+                await asyncio.wait({heading, draining}, timeout=idle_seconds, return_when=asyncio.FIRST_COMPLETED)
+                if draining.done():
+                    draining.result()
+                elif not heading.done():
+                    raise TimeoutError
+            finally:
+                await cancel_and_wait(draining)
 
     async def _read_head(self) -> None:
         size_bytes = 0

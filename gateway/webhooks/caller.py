@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from gateway.jobs.hooks import Occurrence
 from gateway.jobs.model import Job
 from gateway.jobs.progress import TaskProgress
-from gateway.sources.post import Poster
+from gateway.sources.send import Sender
 from gateway.webhooks.deliveries import MAX_ERROR_CHARACTERS, WebhookAttempt, webhook_id
 from gateway.webhooks.signing import WebhookSigner
 from servicekit.errors import ServiceError
@@ -20,7 +20,7 @@ Compose = Callable[[Job, Occurrence, float, dict[int, TaskProgress]], bytes]
 class WebhookCaller:
     """Calls webhooks."""
 
-    poster: Poster
+    sender: Sender
     signer: WebhookSigner
     compose: Compose
 
@@ -34,7 +34,7 @@ class WebhookCaller:
         try:
             body = self.compose(job, what, since, running)
             headers = self.signer.headers(webhook_id(job.id, name or what.name), began, body)
-            answer = await self.poster.send(job.webhook.url, headers, body)
+            answer = await self.sender.send(job.webhook.url, headers, body)
             status, after_seconds = answer.status, answer.retry_after_seconds
             error = "" if 200 <= status < 300 else f"answered with the HTTP status {status}"
         except ServiceError as raised:

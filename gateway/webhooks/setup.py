@@ -10,7 +10,7 @@ from gateway.jetstream.records import Records
 from gateway.jobs.progress import ProgressBus
 from gateway.jobs.store import JobStore
 from gateway.sources.fetch import Fetcher
-from gateway.sources.post import Poster
+from gateway.sources.send import Sender
 from gateway.webhooks.caller import Compose, WebhookCaller
 from gateway.webhooks.deliverer import WebhookDeliverer
 from gateway.webhooks.deliveries import Deliveries, DeliveryPolicy
@@ -34,7 +34,7 @@ def start_webhooks(
     """Begin to tell webhooks, until `stack` ends."""
     records = webhook_records(bucket)
     lease = LeaderLease(bucket, secrets.token_hex(8), policy.limits.lease_seconds)
-    caller = WebhookCaller(Poster(fetcher.guard, fetcher.tls), WebhookSigner(signing_secrets), compose)
+    caller = WebhookCaller(Sender(fetcher.guard, fetcher.tls), WebhookSigner(signing_secrets), compose)
     deliverer = WebhookDeliverer(store, records, lease, caller, progress, policy)
     deliverer.start()
     stack.push_async_callback(deliverer.close)

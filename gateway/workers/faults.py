@@ -96,8 +96,8 @@ FAULTS: dict[str, Verdict] = {
     "LINK_FORGED": GATEWAY_FAULT,
     "RESULT_COMING": PASSING_GATEWAY_FAULT,
     "OTHER_RESULT": GATEWAY_FAULT,
-    # Its store has no room: each further attempt would be paid for in vain.
-    "STORAGE_FULL": Verdict(Blame.GATEWAY, Retry.NEVER),
+    # Its store has no room: no task is taken meanwhile, as it would be paid for in vain.
+    "STORAGE_FULL": PASSING_GATEWAY_FAULT,
     # The request or its inputs.
     "BAD_INPUT": TASK_FAULT,
     "WEB_PAGE": TASK_FAULT,

@@ -171,6 +171,33 @@ async def test_a_gateway_that_ends_in_mid_run_costs_no_second_one(runpod, gatewa
     assert (await http.get(done["output"]["videos"][0]["video_url"])).status_code == 200
 
 
+@pytest.mark.long  # two workers, one after the other, that encode
+async def test_a_story_whose_worker_is_lost_goes_on_with_another(runpod, gateway, http, media, tmp_path):
+    stored_before = stored(gateway)
+
+    def worker(name):
+        environ = sdkchild.environment(
+            tmp_path, **runpod.worker_environment(name), CODEC="x264", WORK_DIR=str(tmp_path / name)
+        )
+        return sdkchild.child("runpod", ["-m", "encoder.runpod.worker"], environ, tmp_path / f"{name}.log")
+
+    def is_at_a_scene():
+        states = [one.state for one in runpod.queue.jobs.values()]
+        return states[:1] == ["COMPLETED"] and "IN_PROGRESS" in states
+
+    with worker("first") as lost:
+        job = await story(http, media)
+        await until(is_at_a_scene)
+        sdkchild.vanish(lost)
+        runpod.queue.lose("first")
+    with worker("second"):
+        film = await ended(http, job)
+    assert (film["status"], film["total"], film["processed"]) == ("COMPLETED", 4, 4), film
+    (tmp_path / "film.mp4").write_bytes((await http.get(film["output"]["video_url"])).content)
+    assert judge.facts(tmp_path / "film.mp4").frames == 16
+    await until(lambda: len(stored(gateway) - stored_before) == 3)
+
+
 async def test_a_task_that_fails_on_one_worker_is_tried_on_another(runpod, gateway, http, media):
     fault = {"code": 14, "message": "nvenc: the session failed", "reason": "CODEC_FAILED"}
     async with runpod.worker(failing(**fault), "broken"):

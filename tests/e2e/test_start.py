@@ -11,6 +11,7 @@ import pytest
 
 from api_gpu import Status
 from api_gpu.local.certs import make_set
+from tests.support.nats_server import serving
 from tests.support.until import until_sync
 from tools.pair import free_ports, running
 
@@ -79,15 +80,8 @@ def test_a_gateway_setting_that_cannot_be_used_is_named(tmp_path, gateway_settin
 @pytest.fixture
 def nats_server(tmp_path):
     """A nats-server of somebody else's, as a cluster would be."""
-    (port,) = free_ports(1)
-    binary = shutil.which("nats-server", path=str(Path(sys.executable).parent))
-    folder = tmp_path / "nats"
-    with subprocess.Popen(
-        [binary, "--jetstream", "--store_dir", folder, "--addr", "127.0.0.1", "--port", str(port)],
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        yield f"nats://127.0.0.1:{port}"
-        process.terminate()
+    with serving(tmp_path / "nats") as url:
+        yield url
 
 
 def test_jobs_are_kept_by_the_nats_server_that_is_given(nats_server, tmp_path, media):

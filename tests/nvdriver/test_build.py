@@ -7,6 +7,8 @@ import pytest
 from tests.nvdriver import build
 from tests.nvdriver.build import Missing, built
 
+pytestmark = pytest.mark.nvenc
+
 
 def test_a_missing_compiler_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))

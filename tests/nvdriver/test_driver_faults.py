@@ -11,6 +11,8 @@ from tests.nvdriver.driver import Driver, Live
 from tests.nvdriver.wheel import Job, encoded, finished, started
 from tests.support.until import until_sync
 
+pytestmark = pytest.mark.nvenc
+
 SHORT = Job({"gop": "30", "bf": "2"}, frames=20)
 
 

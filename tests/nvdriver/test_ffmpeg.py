@@ -9,6 +9,8 @@ import pytest
 from tests.nvdriver.driver import Driver
 from tests.support.judge import facts, pictures
 
+pytestmark = pytest.mark.nvenc
+
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
 SOURCE = ["-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25:duration=2"]
 

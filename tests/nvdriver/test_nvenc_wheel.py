@@ -12,6 +12,8 @@ import pytest
 from tests.nvdriver.driver import Driver
 from tests.nvdriver.wheel import Job, Result, encoded, picture
 
+pytestmark = pytest.mark.nvenc
+
 IDR, B = 3, 1
 
 

@@ -8,6 +8,8 @@ import pytest
 from tests.nvdriver.build import program
 from tests.nvdriver.driver import CUDA_STATUSES, NVENC_STATUSES, Driver, State
 
+pytestmark = pytest.mark.nvenc
+
 # What the caller does → the status that it gets, and words of the violation.
 CUDA_RULES = {
     "before_init": ("CUDA_ERROR_NOT_INITIALIZED", "before cuInit"),

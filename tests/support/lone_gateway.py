@@ -28,7 +28,7 @@ class LoneGateway:
         make_set(certificates, ["localhost"])
         self.url, self.target, self.certificates = f"http://127.0.0.1:{http}", f"localhost:{grpc}", certificates
         inherited = {name: value for name, value in os.environ.items() if name not in OUTSIDE}
-        self._environment = {
+        self.environment = {
             **inherited,
             "HOST": "127.0.0.1",
             "PORT": str(http),
@@ -64,7 +64,7 @@ class LoneGateway:
         child = die_with_parent(command, signal.SIGTERM)
         with (self.folder / "gateway.log").open("ab") as log:
             self.process = subprocess.Popen(
-                child.command, env=self._environment, stdout=log, stderr=log, preexec_fn=child.preexec
+                child.command, env=self.environment, stdout=log, stderr=log, preexec_fn=child.preexec
             )
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self.process.poll() is None:

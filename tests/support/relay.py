@@ -34,7 +34,11 @@ class Relay:
                 if self.refuses:
                     near.close()
                     continue
-                far = socket.create_connection(self._target)
+                try:
+                    far = socket.create_connection(self._target)
+                except OSError:  # nobody listens there now
+                    near.close()
+                    continue
                 self.connections += 1
                 self._sockets += [near, far]
                 threading.Thread(target=self._pass, args=(near, far, False), daemon=True).start()

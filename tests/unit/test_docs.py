@@ -79,7 +79,9 @@ def test_every_endpoint_is_documented_and_every_documented_one_exists():
     documented = set()
     for line in section((DOCS / "reference" / "http.md").read_text(), "Endpoints").splitlines():
         if line.startswith("| "):
-            for method, paths in re.findall(r"(GET|POST|PUT|DELETE) ((?:`/[^`]*`(?:, )?)+)", line.split(" | ")[0]):
+            for method, paths in re.findall(
+                r"(GET|POST|PUT|PATCH|DELETE) ((?:`/[^`]*`(?:, )?)+)", line.split(" | ")[0]
+            ):
                 documented |= {f"{method} {path}" for path in re.findall(r"`([^`]+)`", paths)}
     assert documented == set(endpoints())
 

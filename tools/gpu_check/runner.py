@@ -13,6 +13,7 @@ from encoder.codecs.nvenc import driver
 from servicekit.codec import from_json, to_json
 from servicekit.errors import ConfigError, ServiceError
 from servicekit.process import child_environment, kill_group, module_command, spawn
+from tools import scratch
 from tools.gpu_check.checks import CHECKS
 from tools.gpu_check.finding import FAILED, IMPOSSIBLE, Finding, Scale
 
@@ -27,9 +28,9 @@ def run_all(
 ) -> Iterator[tuple[str, Finding]]:
     """Yield each check by its name, and what it found; `limit_seconds` holds in place of each check's own limit."""
     for name in names:
-        with tempfile.TemporaryDirectory(prefix=f"api-gpu-check-{name}-") as folder:
+        with scratch.folder(f"check-{name}") as folder:
             seconds = limit_seconds or CHECKS[name].limit_seconds
-            yield name, asyncio.run(_run(name, Scale(Path(folder), is_short), seconds))
+            yield name, asyncio.run(_run(name, Scale(folder, is_short), seconds))
 
 
 async def _run(name: str, scale: Scale, limit_seconds: float) -> Finding:

@@ -110,9 +110,22 @@ class Schemas:
             schema["required"] = required
         if self._is_request:
             schema["additionalProperties"] = False
+            schema |= _alternatives(descriptor)
         if len(descriptor.oneofs) == 1 and len(descriptor.oneofs[0].fields) == len(descriptor.fields) > 1:
             schema["maxProperties"] = 1 + len(beside)  # one of the message's own at a time
         return schema
+
+
+def _alternatives(descriptor: Descriptor) -> Schema:
+    """Return that one of several fields must be given, where that is so. "anyOf" would say it too, and would have
+    generators of clients make a union of nothing."""
+    found = [
+        [field.json_name, *(descriptor.fields_by_name[name].json_name for name in _rules(field).unless.split())]
+        for field in descriptor.fields
+        if _rules(field).required and _rules(field).unless
+    ]
+    missing = [{"not": {"anyOf": [{"required": [name]} for name in names]}} for names in found]
+    return {"not": missing[0] if len(missing) == 1 else {"anyOf": missing}} if missing else {}
 
 
 def is_required(field: Field) -> bool:

@@ -137,6 +137,7 @@ class Job(_message.Message):
     METADATA_FIELD_NUMBER: _builtins.int
     TENANT_FIELD_NUMBER: _builtins.int
     QUOTE_FIELD_NUMBER: _builtins.int
+    DELIVERIES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identity; ids sort by the time of submission."""
     status: Global___Job.Status.ValueType
@@ -159,7 +160,7 @@ class Job(_message.Message):
     """Whose it is: the tenant of the key that submitted it; left out for the tenant "default"."""
     @_builtins.property
     def output(self) -> Global___Output:
-        """The result; present when COMPLETED."""
+        """The result; present when COMPLETED, and while it is put where the request wants it."""
 
     @_builtins.property
     def error(self) -> _video_pb2.Failure:
@@ -191,6 +192,12 @@ class Job(_message.Message):
         had ended: COMPLETED where nothing is wrong, else FAILED.
         """
 
+    @_builtins.property
+    def deliveries(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResultDelivery]:
+        """Where its results were put, or are to be, one entry for each; empty without `output` in the request, and before the
+        first result. The job is IN_PROGRESS until all of them are DELIVERED or GIVEN_UP.
+        """
+
     def __init__(
         self,
         *,
@@ -210,14 +217,96 @@ class Job(_message.Message):
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         tenant: _builtins.str = ...,
         quote: _quote_pb2.Quote | None = ...,
+        deliveries: _abc.Iterable[Global___ResultDelivery] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "output", b"output", "quote", b"quote", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "delay_time", b"delay_time", "end_time", b"end_time", "error", b"error", "execution_time", b"execution_time", "id", b"id", "metadata", b"metadata", "operation", b"operation", "output", b"output", "processed", b"processed", "quote", b"quote", "start_time", b"start_time", "status", b"status", "tenant", b"tenant", "total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "delay_time", b"delay_time", "deliveries", b"deliveries", "end_time", b"end_time", "error", b"error", "execution_time", b"execution_time", "id", b"id", "metadata", b"metadata", "operation", b"operation", "output", b"output", "processed", b"processed", "quote", b"quote", "start_time", b"start_time", "status", b"status", "tenant", b"tenant", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Job: _TypeAlias = Job  # noqa: Y015
+
+@_typing.final
+class ResultDelivery(_message.Message):
+    """A result on its way to where it is wanted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _State:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[ResultDelivery._State.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        STATE_UNSPECIFIED: ResultDelivery._State.ValueType  # 0
+        """Never sent."""
+        PENDING: ResultDelivery._State.ValueType  # 1
+        """Not yet tried, or tried again at `next_attempt_time`."""
+        DELIVERED: ResultDelivery._State.ValueType  # 2
+        """It is there."""
+        GIVEN_UP: ResultDelivery._State.ValueType  # 3
+        """Not tried any more: a day is over, or the receiver refuses it. It is kept as an asset."""
+
+    class State(_State, metaclass=_StateEnumTypeWrapper):
+        """How far it is. The names are those of the JSON surface, so they carry no prefix.
+        buf:lint:ignore ENUM_VALUE_PREFIX
+        """
+
+    STATE_UNSPECIFIED: ResultDelivery.State.ValueType  # 0
+    """Never sent."""
+    PENDING: ResultDelivery.State.ValueType  # 1
+    """Not yet tried, or tried again at `next_attempt_time`."""
+    DELIVERED: ResultDelivery.State.ValueType  # 2
+    """It is there."""
+    GIVEN_UP: ResultDelivery.State.ValueType  # 3
+    """Not tried any more: a day is over, or the receiver refuses it. It is kept as an asset."""
+
+    STATE_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    ITEM_FIELD_NUMBER: _builtins.int
+    ATTEMPT_COUNT_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    NEXT_ATTEMPT_TIME_FIELD_NUMBER: _builtins.int
+    VERIFIED_FIELD_NUMBER: _builtins.int
+    state: Global___ResultDelivery.State.ValueType
+    """How far it is."""
+    place: _builtins.str
+    """Where it goes: a URL without its query, or "s3://BUCKET/KEY"."""
+    name: _builtins.str
+    """Name of the result as a file."""
+    item: _builtins.str
+    """Of a batch or of several steps, the id of its image or step."""
+    attempt_count: _builtins.int
+    """Number of attempts."""
+    error: _builtins.str
+    """Why the last attempt failed; empty where it did not."""
+    verified: _builtins.bool
+    """True once the receiver told the digest of what it has, and it was the right one, or checked that which it was sent."""
+    @_builtins.property
+    def next_attempt_time(self) -> _timestamp_pb2.Timestamp:
+        """When it is tried again; absent where it is not."""
+
+    def __init__(
+        self,
+        *,
+        state: Global___ResultDelivery.State.ValueType = ...,
+        place: _builtins.str = ...,
+        name: _builtins.str = ...,
+        item: _builtins.str = ...,
+        attempt_count: _builtins.int = ...,
+        error: _builtins.str = ...,
+        next_attempt_time: _timestamp_pb2.Timestamp | None = ...,
+        verified: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["next_attempt_time", b"next_attempt_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_count", b"attempt_count", "error", b"error", "item", b"item", "name", b"name", "next_attempt_time", b"next_attempt_time", "place", b"place", "state", b"state", "verified", b"verified"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResultDelivery: _TypeAlias = ResultDelivery  # noqa: Y015
 
 @_typing.final
 class Output(_message.Message):
@@ -383,6 +472,7 @@ class JobOptions(_message.Message):
     WEBHOOK_URL_FIELD_NUMBER: _builtins.int
     WEBHOOK_EVENTS_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
+    OUTPUT_FIELD_NUMBER: _builtins.int
     DRY_RUN_FIELD_NUMBER: _builtins.int
     webhook_url: _builtins.str
     """http(s) URL that is called when something happens to the job; see `webhook_events`. Its address must be a public one,
@@ -402,21 +492,85 @@ class JobOptions(_message.Message):
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Comes back with the job wherever it is told of: 50 entries, names of 64 characters, values of 512, 8 KiB in all."""
 
+    @_builtins.property
+    def output(self) -> Global___JobOutput:
+        """Where the results are put, beside being kept as assets."""
+
     def __init__(
         self,
         *,
         webhook_url: _builtins.str = ...,
         webhook_events: _abc.Iterable[_builtins.str] | None = ...,
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        output: Global___JobOutput | None = ...,
         dry_run: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["output", b"output"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "metadata", b"metadata", "webhook_events", b"webhook_events", "webhook_url", b"webhook_url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "metadata", b"metadata", "output", b"output", "webhook_events", b"webhook_events", "webhook_url", b"webhook_url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___JobOptions: _TypeAlias = JobOptions  # noqa: Y015
+
+@_typing.final
+class JobOutput(_message.Message):
+    """Where the results of a job are put. It is COMPLETED once they are there."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class HeadersEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    URL_FIELD_NUMBER: _builtins.int
+    URLS_FIELD_NUMBER: _builtins.int
+    HEADERS_FIELD_NUMBER: _builtins.int
+    url: _builtins.str
+    """http(s) URL that takes the one result by PUT: a presigned one of S3, Google Cloud Storage or Azure. Or
+    "s3://BUCKET/KEY" in a bucket that DestinationService knows, KEY with fields: {job}, {operation}, {item}, {index},
+    {name}, {ext}, {metadata.NAME}.
+    """
+    @_builtins.property
+    def urls(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """In place of `url`, a URL for each of several results: the images of a batch in their order, the kept steps of a
+        chain; or the result and its further files.
+        """
+
+    @_builtins.property
+    def headers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Headers that are sent with each PUT, as those that a presigned URL was signed with: 20 at most, 4 KiB in all."""
+
+    def __init__(
+        self,
+        *,
+        url: _builtins.str = ...,
+        urls: _abc.Iterable[_builtins.str] | None = ...,
+        headers: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["headers", b"headers", "url", b"url", "urls", b"urls"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___JobOutput: _TypeAlias = JobOutput  # noqa: Y015
 
 @_typing.final
 class SubmitJobResponse(_message.Message):
@@ -503,22 +657,48 @@ class ListJobsRequest(_message.Message):
     STATUS_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    OPERATION_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    CREATED_AFTER_FIELD_NUMBER: _builtins.int
+    CREATED_BEFORE_FIELD_NUMBER: _builtins.int
     status: Global___Job.Status.ValueType
     """Only jobs that stand there; any when not given."""
     page_size: _builtins.int
     """Jobs a page, 1 to 1000; 50 when not given."""
     page_token: _builtins.str
-    """`next_page_token` of the page before, with the same `status`; any other is refused."""
+    """`next_page_token` of the page before, with the same filters; any other is refused."""
+    operation: _builtins.str
+    """Only jobs of this operation: "caption"; any when not given."""
+    tenant: _builtins.str
+    """For a key with the scope admin: only jobs of this tenant; of all when not given."""
+    @_builtins.property
+    def metadata(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only jobs with all of these entries in their metadata, each as "name=value"; 10 at most."""
+
+    @_builtins.property
+    def created_after(self) -> _timestamp_pb2.Timestamp:
+        """Only jobs that were accepted then or later."""
+
+    @_builtins.property
+    def created_before(self) -> _timestamp_pb2.Timestamp:
+        """Only jobs that were accepted before."""
+
     def __init__(
         self,
         *,
         status: Global___Job.Status.ValueType = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        operation: _builtins.str = ...,
+        tenant: _builtins.str = ...,
+        metadata: _abc.Iterable[_builtins.str] | None = ...,
+        created_after: _timestamp_pb2.Timestamp | None = ...,
+        created_before: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_after", b"created_after", "created_before", b"created_before"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_after", b"created_after", "created_before", b"created_before", "metadata", b"metadata", "operation", b"operation", "page_size", b"page_size", "page_token", b"page_token", "status", b"status", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -530,23 +710,51 @@ class ListJobsResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class CountsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     JOBS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    COUNTS_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Asks for the next page; empty on the last."""
+    """Asks for the next page; empty on the last. A page may be short, or empty, with another one behind it, where few of
+    very many jobs are wanted.
+    """
     @_builtins.property
     def jobs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Job]:
         """The jobs, the newest first."""
+
+    @_builtins.property
+    def counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """How many jobs there are, by status: of the tenant, whatever the other filters."""
 
     def __init__(
         self,
         *,
         jobs: _abc.Iterable[Global___Job] | None = ...,
         next_page_token: _builtins.str = ...,
+        counts: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["jobs", b"jobs", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "jobs", b"jobs", "next_page_token", b"next_page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

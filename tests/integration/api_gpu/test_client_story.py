@@ -1,6 +1,7 @@
 """Stories through the pair: by the client, by the command line, as JSON."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,23 @@ def test_the_command_line_takes_a_plan(run: Run, media: Samples, tmp_path: Path)
     (tmp_path / "film.json").write_text('{"url_audio": "a.mp3"}')
     done = run("story", "film.json")
     assert (done.returncode, "must have scenes" in done.stderr) == (2, True)
+
+
+def test_files_of_a_plan_are_those_of_its_folder(run: Run, media: Samples, tmp_path: Path) -> None:
+    folder = tmp_path / "plans"
+    folder.mkdir()
+    shutil.copy(media.images[0], folder / "a.png")
+    plan = {"scenes": [{"image_url": "a.png", "duracao": 0.5}, {"image_url": "gone.png", "duracao": 0.5}, "lost.png"]}
+    (folder / "film.json").write_text(json.dumps(plan))
+    done = run("story", "plans/film.json", *FLAGS)
+    told = " ".join(done.stderr.split())
+    assert done.returncode == 1, told
+    assert "scenes[1].image_url: cannot read plans/gone.png: no such file or folder" in told
+    assert "scenes[2].image: cannot read plans/lost.png" in told
+    (folder / "film.json").write_text(json.dumps({"scenes": plan["scenes"][:1]}))
+    done = run("story", "plans/film.json", *FLAGS)
+    assert (done.returncode, done.stdout.strip()) == (0, "film.mp4"), done.stderr
+    assert footage(tmp_path / "film.mp4").frames == 5
 
 
 def test_a_story_may_be_a_step_of_a_chain(client: Client, media: Samples, tmp_path: Path) -> None:

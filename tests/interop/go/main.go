@@ -1,6 +1,7 @@
-// Captions a video: uploads it and its subtitles, follows the job, downloads the result.
+// Captions a video: uploads it and its subtitles, follows the job, downloads the result. Or makes a captioned film of a still.
 //
 //	X_API_KEY=… client TARGET CERTS VIDEO SRT OUT
+//	X_API_KEY=… client story TARGET CERTS STILL SRT OUT
 //
 // TARGET is host:port, CERTS a folder with ca.crt, client.crt and client.key.
 package main
@@ -29,18 +30,22 @@ const deadline = 5 * time.Minute
 
 func main() {
 	log.SetFlags(0)
-	if len(os.Args) != 6 {
-		log.Fatal("usage: X_API_KEY=… client TARGET CERTS VIDEO SRT OUT")
+	arguments, operation := os.Args[1:], captionOf
+	if len(arguments) == 6 && arguments[0] == "story" {
+		arguments, operation = arguments[1:], storyOf
+	}
+	if len(arguments) != 5 {
+		log.Fatal("usage: X_API_KEY=… client [story] TARGET CERTS VIDEO SRT OUT")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	defer cancel()
 	ctx = metadata.AppendToOutgoingContext(ctx, "x-api-key", os.Getenv("X_API_KEY"))
-	if err := run(ctx, os.Args[1], os.Args[2], os.Args[3], os.Args[4], os.Args[5]); err != nil {
+	if err := run(ctx, operation, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4]); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, target, certs, video, srt, out string) error {
+func run(ctx context.Context, operation operationOf, target, certs, picture, srt, out string) error {
 	identity, err := mutualTLS(certs)
 	if err != nil {
 		return err
@@ -52,7 +57,7 @@ func run(ctx context.Context, target, certs, video, srt, out string) error {
 	defer connection.Close()
 	assets, jobs := pb.NewAssetServiceClient(connection), pb.NewJobServiceClient(connection)
 
-	videoName, err := upload(ctx, assets, video)
+	pictureName, err := upload(ctx, assets, picture)
 	if err != nil {
 		return err
 	}
@@ -60,7 +65,7 @@ func run(ctx context.Context, target, certs, video, srt, out string) error {
 	if err != nil {
 		return err
 	}
-	job, err := caption(ctx, jobs, videoName, srtName)
+	job, err := result(ctx, jobs, operation(pictureName, srtName))
 	if err != nil {
 		return err
 	}
@@ -90,10 +95,33 @@ func mutualTLS(folder string) (credentials.TransportCredentials, error) {
 	return credentials.NewTLS(&tls.Config{Certificates: []tls.Certificate{certificate}, RootCAs: roots}), nil
 }
 
-// caption burns the subtitles in and waits; an error when the job does not complete.
-func caption(ctx context.Context, jobs pb.JobServiceClient, video, srt string) (*pb.Job, error) {
+// operationOf makes an operation of the names of a picture and of subtitles.
+type operationOf func(picture, srt string) *pb.Operation
+
+// captionOf burns the subtitles into a video.
+func captionOf(video, srt string) *pb.Operation {
 	request := &pb.CaptionRequest{UrlVideo: video, UrlSrt: srt}
-	operation := &pb.Operation{Kind: &pb.Operation_Caption{Caption: request}}
+	return &pb.Operation{Kind: &pb.Operation_Caption{Caption: request}}
+}
+
+// storyOf makes a film of two scenes of a still, which fade into each other, with the subtitles.
+func storyOf(still, srt string) *pb.Operation {
+	seconds, width, height := 1.5, uint32(320), uint32(180)
+	request := &pb.StoryRequest{
+		Scenes: []*pb.Scene{
+			{Id: "first", ImageUrl: still, Duracao: &seconds},
+			{Id: "second", ImageUrl: still, Duracao: &seconds},
+		},
+		UrlSrt:     srt,
+		Transition: &pb.Transition{Kind: pb.TransitionKind_TRANSITION_KIND_CROSSFADE},
+		Width:      &width,
+		Height:     &height,
+	}
+	return &pb.Operation{Kind: &pb.Operation_Story{Story: request}}
+}
+
+// result waits for a job; an error when it does not complete.
+func result(ctx context.Context, jobs pb.JobServiceClient, operation *pb.Operation) (*pb.Job, error) {
 	submitted, err := jobs.SubmitJob(ctx, &pb.SubmitJobRequest{Operation: operation})
 	if err != nil {
 		return nil, err

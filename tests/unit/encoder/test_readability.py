@@ -11,7 +11,7 @@ from encoder.captions.formats import Cue
 STANDARD, CHILDREN = caption_style_pb2.READABILITY_STANDARD, caption_style_pb2.READABILITY_CHILDREN
 EASY = Cue(0, 2000, "Easy to read")
 CASES: dict[str, tuple[list[Cue], int, list[tuple[str, str, str]]]] = {
-    "easy": ([EASY, Cue(2000, 4000, "and this")], STANDARD, []),
+    "easy": ([EASY, Cue(2100, 4000, "and this")], STANDARD, []),
     "off": ([Cue(0, 100, "x" * 99)], caption_style_pb2.READABILITY_OFF, []),
     "42 letters": ([EASY, Cue(3000, 6000, f"<i>{'x' * 42}</i>")], STANDARD, []),
     "43 letters": ([EASY, Cue(3000, 6000, "x" * 43)], STANDARD, [("LINE_LONG", "2", "43")]),
@@ -22,6 +22,8 @@ CASES: dict[str, tuple[list[Cue], int, list[tuple[str, str, str]]]] = {
     "brief": ([Cue(0, 800, "Hi")], STANDARD, [("SHOWN_BRIEFLY", "1", "0.8")]),
     "not brief": ([Cue(0, 833, "Hi")], STANDARD, []),
     "a gap": ([Cue(2040, 4000, "b"), Cue(0, 2000, "a")], STANDARD, [("GAP_SHORT", "2", "1.0")]),
+    "no gap": ([EASY, Cue(2000, 4000, "b")], STANDARD, [("GAP_SHORT", "1", "0.0")]),
+    "at once": ([EASY, Cue(1000, 4000, "b")], STANDARD, []),
     "two frames": ([EASY, Cue(2080, 4000, "b")], STANDARD, []),
     "three lines": ([Cue(0, 2000, "a\nb\nc")], STANDARD, [("LINES_MANY", "1", "3")]),
 }
@@ -33,6 +35,12 @@ def test_what_is_hard_to_read_is_told(name: str) -> None:
     found = readability.warnings_of(cues, level, Fraction(25))
     assert [(each.reason, each.metadata["cue"], each.metadata["figure"]) for each in found] == expected
     assert all(each.metadata["limit"] in each.message for each in found)
+
+
+def test_captions_that_are_cut_here_may_follow_each_other_at_once() -> None:
+    cues = [EASY, Cue(2000, 4000, "b"), Cue(4040, 6000, "c")]
+    (found,) = readability.warnings_of(cues, STANDARD, Fraction(25), are_cut=True)
+    assert (found.reason, found.metadata["cue"]) == ("GAP_SHORT", "2")
 
 
 def test_warnings_are_bounded() -> None:

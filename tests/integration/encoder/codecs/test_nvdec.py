@@ -20,6 +20,8 @@ from tests.support.encoder_harness import Client
 from tests.support.processes import workers
 from tests.support.until import until_async
 
+pytestmark = pytest.mark.nvenc
+
 CAPTION = video_pb2.Operation(caption=video_pb2.CaptionRequest(url_video="v", url_srt="s"))
 CARD = "API-GPU stand-in (no GPU)"
 # Takes the options for a card, and decodes in software; or fails, where it is told to.

@@ -17,6 +17,8 @@ from tests.support import encoder_harness, judge, media
 from tests.support.processes import alive, at_rest, ffmpegs, workers
 from tests.support.until import until
 
+pytestmark = pytest.mark.nvenc
+
 CAPTION = video_pb2.Operation(caption=video_pb2.CaptionRequest(url_video="v", url_srt="s"))
 FRAGMENTED = video_pb2.Operation(
     caption=video_pb2.CaptionRequest(url_video="v", url_srt="s", container=video_pb2.CONTAINER_FRAGMENTED_MP4)

@@ -14,6 +14,8 @@ from encoder.codecs.nvenc.request import Parameters, check_words
 from tests.nvdriver.driver import Call, Driver
 from tests.support import encoder_harness, judge, media
 
+pytestmark = pytest.mark.nvenc
+
 AUTOMATIC = {"h264": 0, "hevc": 0, "av1": 24}
 CAPTION = video_pb2.Operation(caption=video_pb2.CaptionRequest(url_video="v", url_srt="s"))
 SIZE = (1280, 720)

@@ -12,6 +12,8 @@ from tests.integration.encoder.codecs.conftest import NvencEncoder
 from tests.nvdriver.driver import Driver
 from tests.support import judge, media
 
+pytestmark = pytest.mark.nvenc
+
 CAPTION = video_pb2.Operation(caption=video_pb2.CaptionRequest(url_video="v", url_srt="s"))
 SRT = b"1\n00:00:00,000 --> 00:00:00,300\nHi\n"
 STILL = video_pb2.Operation(img2vid=video_pb2.Img2VidRequest(url_image="i", duration=0.2, width=128, height=96))

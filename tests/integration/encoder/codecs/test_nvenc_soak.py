@@ -19,6 +19,8 @@ from tests.support import encoder_harness, media
 from tests.support.processes import at_rest, descriptors, workers
 from tests.support.until import until
 
+pytestmark = pytest.mark.nvenc
+
 TASKS, LONG_TASKS, AT_ONCE, SEED = 80, 1000, 8, 20261124
 CAPTION = video_pb2.Operation(caption=video_pb2.CaptionRequest(url_video="v", url_srt="s"))
 STILL = video_pb2.Operation(img2vid=video_pb2.Img2VidRequest(url_image="i", duration=0.3, width=160, height=96))

@@ -18,6 +18,8 @@ from tests.support import encoder_harness
 from tests.support.processes import workers
 from tests.support.until import until_async
 
+pytestmark = pytest.mark.nvenc
+
 STILL = video_pb2.Operation(img2vid=video_pb2.Img2VidRequest(url_image="i", duration=0.2, width=320, height=180))
 CARD = "API-GPU stand-in (no GPU)"
 

@@ -1,7 +1,9 @@
 """What stories are planned to be: captions over joints, faults that name their scenes, warnings, outlines, and plans of
 many scenes that stay small."""
 
+import io
 import os
+import zipfile
 from pathlib import Path
 
 import grpc
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 
 from apigpu.encoder.v1 import encoder_pb2, story_pb2
-from apigpu.v1 import caption_style_pb2
+from apigpu.v1 import caption_style_pb2, video_pb2
 from apigpu.v1 import story_pb2 as public_pb2
 from servicekit.errors import from_status
 from tests.support import encoder_harness, judge, media, stories
@@ -47,6 +49,60 @@ async def test_captions_are_drawn_by_the_clock_of_the_film(client: Client, tmp_p
     joint = film.plan.further[0].frames
     assert np.abs(shown[joint].astype(int) - shown[joint - 1].astype(int)).max() < 48
     assert film.reasons == []
+
+
+# Each caption is pushed up by the one before it, and stays there when that is gone.
+STACKED = """[Script Info]
+ScriptType: v4.00+
+PlayResX: 160
+PlayResY: 90
+[V4+ Styles]
+Format: Name, Fontname, Fontsize, PrimaryColour, Alignment, MarginL, MarginR, MarginV, Encoding, Outline, Shadow
+Style: Default,DejaVu Sans,14,&H00FFFFFF,2,5,5,5,1,1,0
+[Events]
+Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
+Dialogue: 0,0:00:00.00,0:00:01.00,Default,,0,0,0,,First
+Dialogue: 0,0:00:00.50,0:00:02.00,Default,,0,0,0,,Second
+Dialogue: 0,0:00:01.25,0:00:02.50,Default,,0,0,0,,Third
+Dialogue: 0,0:00:01.75,0:00:03.00,Default,,0,0,0,,Fourth
+"""
+
+
+async def test_captions_that_push_each_other_stand_as_in_one_drawing(
+    client: Client, tmp_path: Path, gray: Path
+) -> None:
+    cues = tmp_path / "stacked.ass"
+    cues.write_text(STACKED)
+    # Joints while two are shown, just after one has gone, where one stands alone in its old place.
+    clip = tmp_path / "clip.mp4"
+    media.run("-loop", "1", "-i", gray, "-t", "1", "-r", "24", "-pix_fmt", "yuv420p", clip)
+    scenes = [scene(gray, duracao=0.75), scene(clip, duracao=0.5), scene(gray, duracao=0.85), scene(gray, duracao=0.9)]
+    film = await stories.film(client, tmp_path, scenes, url_srt=cues, **SIZE)
+    shown = judge.pictures(film.path, "gray")
+    whole = await stories.film(client, tmp_path / "whole", [scene(gray, duracao=3)], url_srt=cues, **SIZE)
+    expected = judge.pictures(whole.path, "gray")
+    assert len(shown) == len(expected) == 72
+    # Letters at the same places, but for what coding leaves of their edges.
+    assert max(int(((one > 140) != (other > 140)).sum()) for one, other in zip(shown, expected, strict=True)) < 30
+    # Were they pushed at all?
+    second = [np.flatnonzero(expected[number].max(axis=1) > 160) for number in (20, 26)]
+    assert second[1].min() == second[0].min() < 60
+
+
+async def test_fonts_that_every_encoder_has_stay_where_they_are(client: Client, tmp_path: Path, gray: Path) -> None:
+    cues = media.srt(tmp_path / "c.srt", [(0, 1, "One")])
+    request, files = stories.request_of([scene(gray, duracao=0.5)], url_srt=cues, **SIZE)
+    planned = await client.encode(video_pb2.Operation(story=request), files)
+    assert planned.summary is not None
+    assert planned.summary.size_bytes < 10_000
+    other = tmp_path / "other.zip"
+    with zipfile.ZipFile(io.BytesIO(planned.data)) as told, zipfile.ZipFile(other, "w") as changed:
+        for name in told.namelist():
+            changed.writestr(name, told.read(name).replace(b"a", b"b") if "installed" in name else told.read(name))
+    task = encoder_pb2.Task(id="t", part=planned.summary.further[0].part)
+    with pytest.raises(grpc.aio.AioRpcError, match="use encoders of one version") as caught:
+        await client.encode(task, {"scenes[0].image_url": gray, "captions": other})
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
 async def test_captions_of_words_alone(client: Client, tmp_path: Path, gray: Path) -> None:
@@ -145,6 +201,29 @@ async def test_options_of_music_that_is_not_there(client: Client, tmp_path: Path
     music = media.tone(tmp_path / "music.wav", 1)
     plan = await stories.plan(client, [scene(gray, duracao=1)], url_music=music, soundtrack={"duck": True}, **SIZE)
     assert [warning.reason for warning in plan.warnings] == ["NO_ORIGINAL_AUDIO"]
+
+
+async def test_options_that_change_nothing_are_told(client: Client, tmp_path: Path, gray: Path) -> None:
+    left = public_pb2.Transition.DIRECTION_LEFT
+    scenes = [
+        scene(gray, duracao=1, transition={**CROSSFADE, "direction": left}),
+        scene(gray, duracao=1, transition={"kind": public_pb2.TRANSITION_KIND_CUT, "seconds": 1}),
+        scene(gray, duracao=1, transition=CROSSFADE),
+    ]
+    plan = await stories.plan(
+        client, scenes, transition=CROSSFADE, narration_gain=3, soundtrack={"fade_out": 1, "loudness": -14}, **SIZE
+    )
+    told = [(warning.reason, warning.metadata["fields"]) for warning in plan.warnings]
+    names = ["scenes[0].transition.direction", "scenes[1].transition.seconds", "scenes[2].transition, transition"]
+    names += ["narration_gain", "soundtrack.fade_out, soundtrack.loudness"]
+    assert told == [("OPTION_IGNORED", name) for name in names]
+    cut = {"kind": public_pb2.TRANSITION_KIND_CUT}
+    slide = {"kind": public_pb2.TRANSITION_KIND_SLIDE, "direction": left}
+    scenes = [scene(gray, duracao=2, transition=slide), scene(gray, duracao=2), scene(gray, duracao=2, transition=cut)]
+    assert not (await stories.plan(client, scenes, transition=CROSSFADE, **SIZE)).warnings
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stories.plan(client, scenes, soundtrack={"mix": True}, **SIZE)
+    assert list(faults(caught)) == ["soundtrack.mix"]
 
 
 async def test_a_plan_of_500_scenes_is_small(client: Client, tmp_path: Path, gray: Path) -> None:

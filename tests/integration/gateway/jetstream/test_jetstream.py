@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import signal
 import subprocess
@@ -42,6 +43,41 @@ async def test_a_watch_tells_what_is_and_what_comes_and_outlives_the_server(jets
     await until_async(lambda: create_succeeds(records, "b"))
     await until_async(lambda: told(seen, ("b", b"2")))
     watching.cancel()
+
+
+class HastyBucket:
+    """A bucket whose watches say that they are through before the first entry has come, as those of the client library
+    do when it was slow to read."""
+
+    def __init__(self, bucket):
+        self.bucket = bucket
+
+    async def watchall(self):
+        return HastyWatch(await self.bucket.watchall())
+
+
+class HastyWatch:
+    def __init__(self, watch):
+        self.watch, self.stop = watch, watch.stop
+
+    async def __aiter__(self):
+        yield None
+        async for entry in self.watch:
+            await asyncio.sleep(0.1)
+            yield entry
+
+
+async def test_a_watch_is_ready_once_all_that_there_was_has_come(jetstream):
+    records = await jetstream.key_value("jobs")
+    for number in range(3):
+        await records.create(f"key{number}", b"1")
+    await records.delete("key1")
+    seen, ready = set(), asyncio.Event()
+    hasty = dataclasses.replace(records, bucket=HastyBucket(records.bucket))
+    watching = asyncio.create_task(hasty.watch(lambda key, value, revision: seen.add(key), ready))
+    await within(ready.wait())
+    assert seen == {"key0", "key2"}
+    await cancel_and_wait(watching)
 
 
 async def test_a_watch_outlives_a_record_that_cannot_be_taken_in(jetstream):

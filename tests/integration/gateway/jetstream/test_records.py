@@ -1,6 +1,7 @@
 """Records of one type, on a real nats-server."""
 
 import asyncio
+import gc
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -243,3 +244,17 @@ async def test_a_later_ticket_is_left_alone(bucket):
         with pytest.raises(UnreadableRecord):
             await asking
     assert (await bucket.get("job.0")).value == LATER
+
+
+async def test_what_a_start_reads_is_gone_over_by_no_collection(bucket, records):
+    """Each goes over all that was read before: the start would take longer for each record, the more there are."""
+    for number in range(1000):
+        await bucket.put(f"count.{number}", b'{"number": 1}')
+    found = []
+    records.listeners.append(lambda key, value: found.append([value]))
+    before = [generation["collections"] for generation in gc.get_stats()]
+    await records.start()
+    after = [generation["collections"] for generation in gc.get_stats()]
+    assert (len(found), after) == (1000, before)
+    assert gc.isenabled()
+    await records.stop()

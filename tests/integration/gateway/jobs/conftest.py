@@ -41,12 +41,15 @@ from tests.support.until import within
 from tests.support.web_server import limits
 
 RESULT = b"result" * 1000
+# Of tests that say nothing else: the cost is looked at often, and nobody waits for a store that is away.
+QUICK = {"cost_check_seconds": 0.05, "store_seconds": 0.0}
 
 
 @dataclass
 class ScriptedEncoder(encoder_pb2_grpc.EncoderServiceServicer):
     """Reads a task with all its inputs, then does what its line of the script says; by default it succeeds. What can
-    be called is awaited first. A summary is answered as it is, after a result where it has one."""
+    be called is awaited first. A summary is answered as it is, after a result where it has one. Bytes are the
+    result."""
 
     slots: int = 2
     script: list[object] = field(default_factory=list)
@@ -117,11 +120,11 @@ class ScriptedEncoder(encoder_pb2_grpc.EncoderServiceServicer):
         if is_given and not step.size_bytes:
             yield encoder_pb2.EncodeResponse(summary=step)
             return
-        tally = Checksum()
-        tally.add(RESULT)
-        yield encoder_pb2.EncodeResponse(chunk=RESULT)
+        result, tally = step if isinstance(step, bytes) else RESULT, Checksum()
+        tally.add(result)
+        yield encoder_pb2.EncodeResponse(chunk=result)
         digest = "0" * 64 if step == "corrupt" else tally.sha256
-        summary = encoder_pb2.Summary(size_bytes=len(RESULT), sha256=digest, frames=2, codec="x264")
+        summary = encoder_pb2.Summary(size_bytes=len(result), sha256=digest, frames=2, codec="x264")
         if is_given:
             summary.further.extend(step.further)
         yield encoder_pb2.EncodeResponse(summary=summary)
@@ -234,8 +237,6 @@ async def wired(
     sources = Sources(fetcher, assets)
     config = FleetConfig("api-gpu", Policy())
     fleet = await open_fleet(config, await jetstream.key_value("fleet"), pool, store.index, {}, stack)
-    policy = JobPolicy(
-        max_task_seconds=max_task_seconds, max_attempts=3, max_items=20, cost_check_seconds=0.05, **retry or {}
-    )
+    policy = JobPolicy(max_task_seconds=max_task_seconds, max_attempts=3, max_items=20, **(QUICK | (retry or {})))
     manager, dispatcher = start_jobs(store, queue, progress, sources, assets, pool, fleet, policy, stack, resumable)
     return Works(jetstream, assets, bucket, work_queue, queue, store, manager, dispatcher, pool, encoder, fleet)

@@ -3,22 +3,23 @@
 import asyncio
 import contextlib
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 
 from apigpu.v1.video_pb2 import CaptionRequest, Operation
 from gateway.fleet import billing
 from gateway.fleet.instances.instance import InstanceState
+from gateway.fleet.instances.registry import InstanceRegistry
 from gateway.jobs import operation
 from gateway.jobs.cost_guard import CostGuard
-from gateway.jobs.model import Status
+from gateway.jobs.model import Status, Task
 from gateway.jobs.queue import TaskRef
 from gateway.workers.grpc import GrpcEncoder
 from servicekit.errors import FailedPrecondition
 from servicekit.tls import Identity
 from tests.integration.gateway.jobs.conftest import RENTED, ScriptedEncoder, serving
-from tests.support.until import until_async, within
+from tests.support.until import until, until_async, within
 
 
 async def submitted(works, most_usd=None):
@@ -164,3 +165,27 @@ def test_the_budget_of_an_operation_is_read_from_its_message():
     assert operation.budget(Operation(caption=CaptionRequest())) is None
     assert operation.budget(Operation(caption=CaptionRequest(max_cost_usd=0))) == 0
     assert billing.cost_of((), lambda _: None, 0.0) is None
+
+
+@dataclass(frozen=True)
+class Priced:
+    """A fleet on which each task is expected to cost a dollar."""
+
+    registry: InstanceRegistry
+
+    def expected_usd(self, tasks):
+        return float(sum(tasks.values()))
+
+
+async def test_a_job_is_expected_to_cost_what_it_has_and_what_is_left_of_it(rented):
+    wanted = Operation(caption=CaptionRequest(max_cost_usd=3.5))
+    rented.encoder.script = [0.3]
+    begun = await rented.result(await submitted(rented))
+    guard = CostGuard(rented.store, Priced(rented.fleet.registry), rented.pool, 1.0)
+    job = replace(begun, request=wanted.SerializeToString(), tasks=(*begun.tasks, *[Task()] * 3))
+    guard.check(replace(job, tasks=job.tasks[1:]))
+    await until(lambda: cost(rented, begun).usd > 0.5)
+    with pytest.raises(FailedPrecondition) as caught:
+        guard.check(job)
+    assert caught.value.reason == "COST_LIMIT"
+    assert float(caught.value.metadata["expected_usd"]) > 3.5

@@ -15,6 +15,7 @@ from gateway.assets.links import LinkSigner
 from gateway.fleet.providers.runpod.client import RunpodClient
 from gateway.fleet.providers.runpod.encoder import RunpodEncoder
 from gateway.fleet.providers.runpod.run import RunTimeouts
+from gateway.jobs.listing import JobFilter
 from gateway.jobs.manager import MAX_WAITS
 from gateway.jobs.model import Status
 from gateway.workers.base import EncodeJob, Input
@@ -240,7 +241,7 @@ async def test_a_request_too_large_for_one_record_is_refused(works):
     works.bucket.max_value_bytes = 100_000
     with pytest.raises(InvalidArgument, match="too large"):
         await works.manager.submit(Operation(img2vid=Img2VidRequest(images=images)))
-    assert await works.manager.page(None, 5, "") == ([], "")
+    assert await works.manager.page(JobFilter(), 5, "") == ([], "")
 
 
 async def test_draining_hands_the_task_back_without_a_try(works):
@@ -356,22 +357,22 @@ async def test_a_ticket_of_a_later_version_does_not_fail_its_task(works, jetstre
 
 async def test_pages_go_from_the_newest_back(works):
     made = [(await works.result((await works.manager.submit(await works.caption())).id)).id for _ in range(5)]
-    first, token = await works.manager.page(None, 2, "")
-    second, token = await works.manager.page(None, 2, token)
-    third, end = await works.manager.page(None, 2, token)
+    first, token = await works.manager.page(JobFilter(), 2, "")
+    second, token = await works.manager.page(JobFilter(), 2, token)
+    third, end = await works.manager.page(JobFilter(), 2, token)
     assert [job.id for job in [*first, *second, *third]] == sorted(made, reverse=True)
     assert end == ""
-    assert await works.manager.page(Status.FAILED, 2, "") == ([], "")
+    assert await works.manager.page(JobFilter(Status.FAILED), 2, "") == ([], "")
 
 
 async def test_the_index_forgets_what_the_store_has_dropped(works):
     job = await works.result((await works.manager.submit(await works.caption())).id)
     await works.store.prune(time.time())
-    assert [found.id for found in (await works.manager.page(None, 5, ""))[0]] == [job.id]
+    assert [found.id for found in (await works.manager.page(JobFilter(), 5, ""))[0]] == [job.id]
     await works.store.prune(time.time() + 3700)
     with pytest.raises(NotFound):
         await works.store.get(job.id)
-    assert await works.manager.page(None, 5, "") == ([], "")
+    assert await works.manager.page(JobFilter(), 5, "") == ([], "")
 
 
 @pytest.mark.parametrize("job_id", ["", "nope", "../../etc", "a b", "*", ">", "a" * 300])

@@ -162,6 +162,22 @@ async def test_a_job_is_stopped_when_its_further_tasks_cost_too_much(rented: Wor
     await is_left(rented, *sources(wanted))
 
 
+async def test_a_job_whose_plan_is_expected_to_cost_too_much_ends_with_it(works: Works) -> None:
+    asked: list[int] = []
+
+    def check_cost(job: Job) -> None:
+        asked.append(len(job.tasks))
+        raise FailedPrecondition("max_cost_usd is 1, and the job is expected to cost 2", reason="COST_LIMIT")
+
+    works.dispatcher.executor.check_cost = check_cost
+    job_id, wanted = await submitted(works)
+    job = await works.result(job_id)
+    assert job.failure is not None
+    assert (job.status, job.failure.reason, works.encoder.tasks) == (Status.FAILED, "COST_LIMIT", 1)
+    assert (asked, len(job.tasks)) == ([4], 1)
+    await is_left(works, *sources(wanted))
+
+
 async def with_codecs(works: Works, *codecs: str) -> None:
     works.encoder.codecs = list(codecs)
     await until(lambda: all(member.codecs == frozenset(codecs) for member in works.pool.members))

@@ -4,16 +4,20 @@ costs no attempt; an encoder that ends with the task in hand does."""
 import asyncio
 import contextlib
 import itertools
+import time
 
 import pytest
 
-from gateway.jobs.model import Status
+from gateway.jobs import model
+from gateway.jobs.model import Status, Task
+from gateway.jobs.results import delete_superseded, result_id
 from gateway.workers.grpc import GrpcEncoder
 from gateway.workers.pool import Pool
 from servicekit.errors import ResourceExhausted, Unavailable
 from servicekit.tls import Identity
 from tests.integration.gateway.jobs.conftest import ScriptedEncoder, serving, wired
 from tests.support.relay import Relay
+from tests.support.until import until_async
 
 QUICK = {"retry_seconds": 0.01, "max_retry_seconds": 0.02, "busy_seconds": 0.05}
 
@@ -82,3 +86,30 @@ async def test_what_does_not_pass_ends_the_wait(works):
     assert (job.status, job.failure.reason, works.encoder.tasks) == (Status.FAILED, "DISK_FULL", 3)
     assert "no space is left" in job.failure.message
     assert "Given up after 3 tries" in job.failure.message
+
+
+async def test_what_a_gateway_stored_that_was_killed_before_it_wrote_it_down_is_deleted(works):
+    await works.dispatcher.drain(0)
+    wanted = await works.caption()
+    job = await works.manager.submit(wanted)
+    await works.store.update(job.id, lambda job: model.start_task(job, 0, time.time(), "killed"))
+    async with works.assets.create("a.mp4", "", result_id("killed", 0), is_result=True) as writer:
+        await writer.write(b"made and lost")
+        lost = await writer.commit()
+    works.dispatcher.start()
+    done = await works.result(job.id)
+    assert (done.status, done.tasks[0].superseded) == (Status.COMPLETED, ("killed",))
+
+    async def is_gone():
+        return lost.id not in await works.assets.bucket.list_objects("assets/")
+
+    await until_async(is_gone)
+    assert (await works.assets.describe(done.tasks[0].asset.removeprefix("assets/"))).size_bytes
+
+
+async def test_a_result_of_an_attempt_that_was_superseded_and_counts_all_the_same_stays(works):
+    async with works.assets.create("a.mp4", "", result_id("first", 0), is_result=True) as writer:
+        await writer.write(b"made")
+        kept = await writer.commit()
+    await delete_superseded(works.assets, Task(asset=kept.name, superseded=("first",)), max_files=2)
+    assert (await works.assets.describe(kept.id)).id == kept.id

@@ -6,6 +6,7 @@ import pytest
 
 from gateway.assets.links import LinkSigner
 from gateway.jobs import model
+from gateway.jobs.listing import JobFilter
 from gateway.jobs.model import Status
 from gateway.services.jobs import JobWatch
 from gateway.services.presenters import Presenter
@@ -99,7 +100,7 @@ async def test_a_job_whose_submission_was_refused_does_not_run(works, bucket, ov
     await until(lambda: not works.manager.withdrawals)
     await until(lambda: works.store.index.ids(lambda _: True))
     await works.queue.recover(works.store)
-    ((job,), _) = await works.manager.page(None, 5, "")
+    ((job,), _) = await works.manager.page(JobFilter(), 5, "")
     await asyncio.sleep(0.1)
     assert (job.status, works.encoder.tasks) == (Status.CANCELLED, 0)
 

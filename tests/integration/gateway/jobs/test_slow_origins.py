@@ -5,7 +5,8 @@ import os
 
 import pytest
 
-from apigpu.v1.video_pb2 import CaptionRequest, Operation
+from apigpu.v1.story_pb2 import Scene
+from apigpu.v1.video_pb2 import CaptionRequest, Operation, StoryRequest
 from gateway.jobs.model import Status
 from servicekit.backoff import Backoff
 from tests.support.until import until, until_async, within
@@ -139,3 +140,38 @@ async def test_a_prepared_task_comes_before_later_ones(works, slow, gate):
 
 async def _done(works):
     return not works.dispatcher.running
+
+
+def story(web, count):
+    scenes = [Scene(image_url=web.url(f"/{number}"), duracao=1) for number in range(count)]
+    return Operation(story=StoryRequest(scenes=scenes))
+
+
+async def test_many_small_inputs_are_fetched_at_once_within_bounds(works, serve):
+    together, most = asyncio.Barrier(8), 0
+
+    def picture(number):
+        async def route(writer):
+            nonlocal most
+            most = max(most, web.open_connections)
+            if 7 <= number < 15:  # the eight of the fourth round
+                await together.wait()
+            writer.write(answer(b"%d" % number))
+            await writer.drain()
+
+        return route
+
+    web = await serve({f"/{number}": picture(number) for number in range(30)})
+    job = await works.manager.submit(story(web, 30))
+    assert (await works.result(job.id)).status is Status.COMPLETED
+    assert works.encoder.inputs == [b"%d" % number for number in range(30)]
+    assert most == 8
+
+
+async def test_of_several_inputs_that_fail_all_are_named(works, serve):
+    routes = {f"/{number}": answer(b"picture") for number in range(12)}
+    web = await serve(routes | {"/5": answer(b"", "404 Gone"), "/9": answer(b"", "404 Gone")})
+    job = await works.result((await works.manager.submit(story(web, 12))).id)
+    assert job.failure is not None
+    assert [name for name, _ in job.failure.fields] == ["scenes[5].image_url", "scenes[9].image_url"]
+    assert works.encoder.tasks == 0

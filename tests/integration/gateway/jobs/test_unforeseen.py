@@ -6,6 +6,7 @@ import time
 import pytest
 
 from gateway.jetstream.records import UnreadableRecord
+from gateway.jobs.listing import JobFilter
 from gateway.jobs.model import Status
 from servicekit.errors import Internal, NotFound
 from tests.support.until import until
@@ -47,7 +48,7 @@ async def test_a_record_of_a_later_version_does_not_keep_others_from_being_found
 async def test_a_record_of_a_later_version_is_left_out_of_pages_and_keeps_no_other_from_being_deleted(works):
     jobs = [await works.result((await works.manager.submit(await works.caption())).id) for _ in range(2)]
     await spoil(works, jobs[0].id)
-    assert [job.id for job in (await works.manager.page(None, 5, ""))[0]] == [jobs[1].id]
+    assert [job.id for job in (await works.manager.page(JobFilter(), 5, ""))[0]] == [jobs[1].id]
     await works.store.prune(time.time() + 3700)
     with pytest.raises(NotFound):
         await works.store.get(jobs[1].id)

@@ -199,3 +199,17 @@ def test_any_service_has_a_document():
     assert [parameter["name"] for parameter in books if parameter["in"] == "path"] == ["shelve", "book"]
     # Methods that no path of OpenAPI can have.
     assert "/v1/custom/{text}" not in made["paths"]
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("CaptionRequest", ["url_srt", "srt_text", "words"]),
+        ("Scene", ["image_url", "url_video"]),
+        ("Img2VidRequest", ["images", "url_image"]),
+    ],
+)
+def test_of_fields_of_which_one_is_needed_all_are_named(name, fields):
+    schema = DOCUMENT["components"]["schemas"][name]
+    assert schema["not"] == {"not": {"anyOf": [{"required": [field]} for field in fields]}}
+    assert not {*fields} & {*schema.get("required", ())}

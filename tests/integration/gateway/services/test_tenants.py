@@ -13,6 +13,7 @@ import httpx
 import pytest
 from google.protobuf import message_factory
 
+from apigpu.v1 import options_pb2, video_pb2
 from gateway.callers import ALL_SCOPES, COMMON_SCOPES, Scope, scopes_of
 from gateway.rest.routes import PUBLIC, RouteTable
 from gateway.rest.server import RestSettings, build_app
@@ -21,13 +22,26 @@ from tests.support.until import until_async
 from tests.support.whole_gateway import opened
 
 METHODS = {method.name: method for service in PUBLIC for method in service.methods}
-MISSING = {"id": "0" * 32, "name": f"assets/{'a' * 26}"}
+MISSING = {
+    "JobService": "0" * 32,
+    "AssetService": f"assets/{'a' * 26}",
+    "UploadService": f"uploads/{'a' * 26}",
+}
 # Fields by which a request names something of a tenant's, and methods that name nothing, each with what is looked at.
-OWNED = {"JobService": "id", "AssetService": "name"}
+OWNED = {"JobService": "id", "AssetService": "name", "UploadService": "name"}
+OPERATIONS = video_pb2.DESCRIPTOR.services_by_name["VideoService"]
 NAMELESS = {
-    "operations": {"Caption", "Img2Vid", "AddAudio", "Concat", "Thumbnail", "Story", "Probe", "SubmitJob"},
-    "the caller's own": {"UploadAsset", "ListJobs"},
+    "operations": {"SubmitJob", *(method.name for method in OPERATIONS.methods)},
+    "the caller's own": {
+        "UploadAsset",
+        "CreateUpload",
+        "ListJobs",
+        "AddDestination",
+        "ListDestinations",
+        "DeleteDestination",
+    },
     "open to anybody": {"GetInfo", "GetHealth"},
+    "of admins": {"CreateKey", "ListKeys", "RevokeKey", "RotateKey"},
     "of the operator": {"GetFleet", "GetCosts", "GetRunpodConfig", "GetRunpodHealth"},
 }
 FLEETLESS = COMMON_SCOPES - {Scope.FLEET, Scope.READ}
@@ -62,7 +76,9 @@ async def world(tmp_path):
         said = {"webhook_url": "http://127.0.0.1:1/hook", "metadata": {"whose": "one"}}
         job = (await http.post("/jobs", json={"img2vid": clips(name), **said}, **as_one)).json()
         assert job["tenant"] == "one"
-        yield World(served, channel, http, one, two, {"id": job["id"], "name": name})
+        upload = (await http.post("/uploads", json={"sizeBytes": 1}, **as_one)).json()["name"]
+        owned = {"JobService": job["id"], "AssetService": name, "UploadService": upload}
+        yield World(served, channel, http, one, two, owned)
 
 
 def named_field(method):
@@ -77,8 +93,10 @@ def test_of_every_method_it_is_known_what_another_tenant_gets():
 
 
 def test_every_method_has_scopes_or_is_open():
-    silent = {name for name, method in METHODS.items() if scopes_of(path_of(method)) == {Scope.ADMIN}}
-    assert silent == NAMELESS["open to anybody"]
+    said = {name: method.GetOptions().Extensions[options_pb2.method].scopes for name, method in METHODS.items()}
+    assert {name for name, scopes in said.items() if not scopes} == NAMELESS["open to anybody"]
+    admins = {name for name, method in METHODS.items() if scopes_of(path_of(method)) == {Scope.ADMIN}}
+    assert admins == NAMELESS["open to anybody"] | NAMELESS["of admins"]
 
 
 def test_every_route_of_http_that_is_no_method_is_known():
@@ -87,6 +105,7 @@ def test_every_route_of_http_that_is_no_method_is_known():
         "/files/{id}/{filename:path}",
         "/openapi.json",
         "/openapi.json/",
+        *("/uploads", "/uploads/", "/uploads/{id:path}"),
         "",
     ]
 
@@ -102,22 +121,39 @@ async def test_no_method_and_no_route_tells_another_tenant_of_a_job_or_a_file(tm
             request = message_factory.GetMessageClass(method.input_type)
             of_one, of_none = [
                 await call(found.channel, method, found.two, request(**{field: value}))
-                for value in (found.owned[field], MISSING[field])
+                for value in (found.owned[service_of(method)], MISSING[service_of(method)])
             ]
             assert of_one.code is grpc.StatusCode.NOT_FOUND, method.full_name
-            assert told(of_one, found.owned[field]) == told(of_none, MISSING[field]), method.full_name
+            own, missing = found.owned[service_of(method)], MISSING[service_of(method)]
+            assert told(of_one, own) == told(of_none, missing), method.full_name
         for route in RouteTable().routes:
             if (field := named_field(route.method)) is None:
                 continue
+            own, missing = found.owned[service_of(route.method)], MISSING[service_of(route.method)]
             of_one, of_none = [
-                await found.get(path_for(route, value), found.two, method=route.http_method)
-                for value in (found.owned[field], MISSING[field])
+                await found.get(path_for(route, value), found.two, method=route.http_method) for value in (own, missing)
             ]
             assert of_one.status_code == of_none.status_code == 404, str(route)
-            assert of_one.text.replace(found.owned[field], "") == of_none.text.replace(MISSING[field], "")
+            assert without_name(of_one.text, own) == without_name(of_none.text, missing)
+        tus = {"Tus-Resumable": "1.0.0", "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
+        for method in ("HEAD", "PATCH", "DELETE"):
+            path = f"/{found.owned['UploadService']}"
+            answer = await found.http.request(method, path, headers={"x-api-key": found.two, **tus}, content=b"x")
+            assert answer.status_code == 404, method
         # All of it was in vain: for its owner it is there still, unharmed.
-        assert (await found.get(f"/job/{found.owned['id']}", found.one)).json()["status"] in ("IN_QUEUE", "IN_PROGRESS")
-        assert (await found.get(f"/{found.owned['name']}/content", found.one)).content == b"picture"
+        assert (await found.get(f"/job/{found.owned['JobService']}", found.one)).json()["status"] in (
+            "IN_QUEUE",
+            "IN_PROGRESS",
+        )
+        assert (await found.get(f"/{found.owned['AssetService']}/content", found.one)).content == b"picture"
+
+
+def service_of(method):
+    return method.containing_service.name
+
+
+def without_name(text, value):
+    return text.replace(value, "").replace(value.rpartition("/")[2], "")
 
 
 def path_for(route, value):
@@ -125,20 +161,35 @@ def path_for(route, value):
 
 
 def told(answer, value):
-    return answer.text.replace(value, ""), answer.details.replace(value.encode(), b"")
+    details = answer.details.replace(value.encode(), b"").replace(value.rpartition("/")[2].encode(), b"")
+    return without_name(answer.text, value), details
 
 
 async def test_a_list_has_the_tenants_own_jobs_and_all_of_them_for_an_admin(tmp_path):
     async with world(tmp_path) as found:
-        everybody = await key_of(found.served.gateway, "three", ALL_SCOPES)
+        everybody, of_one = await key_of(found.served.gateway, "three", ALL_SCOPES), [found.owned["JobService"]]
         for key, ids in (
-            (found.one, [found.owned["id"]]),
+            (found.one, of_one),
             (found.two, []),
             ("key", []),
-            (everybody, [found.owned["id"]]),
+            (everybody, of_one),
         ):
             page = (await found.get("/jobs", key)).json()
             assert [job["id"] for job in page["jobs"]] == ids
+        for query, ids in (
+            ("metadata=whose=one&operation=img2vid&createdAfter=2020-01-01T00:00:00Z", of_one),
+            ("metadata=whose=two", []),
+            ("createdBefore=2020-01-01T00:00:00Z", []),
+            ("tenant=one", of_one),
+            ("tenant=two", []),
+        ):
+            page = (await found.get(f"/jobs?{query}", everybody)).json()
+            assert [job["id"] for job in page["jobs"]] == ids, query
+            assert sum(page["counts"].values()) == (0 if query == "tenant=two" else 1)
+        foreign = (await found.get("/jobs?tenant=one", found.two)).json()
+        assert (foreign["jobs"], foreign["counts"]) == ([], {})
+        wrong = await found.get("/jobs?metadata=whose", found.two)
+        assert (wrong.status_code, wrong.json()["message"]) == (400, "metadata: 'whose' is no entry; give name=value.")
         seen = await found.get(f"/job/{found.owned['id']}", everybody)
         assert seen.json()["tenant"] == "one"
 
@@ -146,9 +197,9 @@ async def test_a_list_has_the_tenants_own_jobs_and_all_of_them_for_an_admin(tmp_
 @pytest.mark.parametrize("wrong", ["two", "default"])
 async def test_a_file_of_another_tenant_is_no_input(tmp_path, wrong):
     async with world(tmp_path) as found:
-        await found.get(f"/job/{found.owned['id']}/cancel", found.one, method="POST")
+        await found.get(f"/job/{found.owned['JobService']}/cancel", found.one, method="POST")
         key, told_of = found.two if wrong == "two" else "key", []
-        for name in (found.owned["name"], MISSING["name"]):
+        for name in (found.owned["AssetService"], MISSING["AssetService"]):
             job = (await found.get("/jobs", key, method="POST", json={"img2vid": clips(name)})).json()
             ended = await until_async(lambda job=job: failed_job(found, job["id"], key))
             told_of.append((ended["error"]["reason"], ended["error"]["message"].replace(name, "")))
@@ -170,15 +221,15 @@ async def test_tenants_have_idempotency_keys_of_their_own(tmp_path):
         made = []
         for key in (found.one, found.two, found.two):
             headers = {"x-api-key": key, "idempotency-key": "same"}
-            body = {"img2vid": clips(MISSING["name"])}
+            body = {"img2vid": clips(MISSING["AssetService"])}
             made.append((await found.http.post("/jobs", json=body, headers=headers)).json()["id"])
         assert made[0] != made[1] == made[2]
 
 
 async def test_results_belong_to_the_tenant_of_the_job(tmp_path):
     async with world(tmp_path) as found:
-        await found.get(f"/job/{found.owned['id']}/cancel", found.one, method="POST")
-        answer = await found.get("/video/img2vid", found.one, method="POST", json=clips(found.owned["name"]))
+        await found.get(f"/job/{found.owned['JobService']}/cancel", found.one, method="POST")
+        answer = await found.get("/video/img2vid", found.one, method="POST", json=clips(found.owned["AssetService"]))
         job = (await found.get(f"/job/{answer.json()['stats']['jobId']}", found.one)).json()
         name = job["output"]["videos"][0]["asset"]
         assert (await found.get(f"/{name}", found.one)).status_code == 200
@@ -195,6 +246,10 @@ async def test_what_is_the_operators_needs_a_key_with_its_scope(tmp_path):
             refused = await call(found.channel, METHODS[name], few, request)
             allowed = await call(found.channel, METHODS[name], found.two, request)
             assert (refused.code, allowed.code) == (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.OK), name
+        for name in NAMELESS["of admins"]:
+            request = message_factory.GetMessageClass(METHODS[name].input_type)()
+            refused = await call(found.channel, METHODS[name], found.two, request)
+            assert refused.code is grpc.StatusCode.PERMISSION_DENIED, name
         answer = await found.get("/jobs", few)
         assert (answer.status_code, answer.json()["details"][0]["reason"]) == (403, "SCOPE_MISSING")
         assert answer.json()["message"].startswith("ListJobs needs a key with the scope read; this one has ")

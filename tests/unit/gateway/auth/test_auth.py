@@ -48,6 +48,9 @@ def test_a_key_gets_its_rate_and_others_theirs():
     with pytest.raises(ResourceExhausted, match=r"try again in 1\.0 s"):
         limit.take("a")
     limit.take("b")
+    now = 0.999
+    with pytest.raises(ResourceExhausted, match=r"try again in 0\.1 s"):
+        limit.take("a")
     now = 1.0
     limit.take("a")
 

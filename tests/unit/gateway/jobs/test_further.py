@@ -12,6 +12,7 @@ from apigpu.v1.story_pb2 import SceneSpan
 from apigpu.v1.video_pb2 import Operation
 from gateway.jobs import further, graph, model, names
 from gateway.jobs.further import PartInput
+from gateway.jobs.intermediates import drop_results
 from gateway.jobs.model import MAX_WARNINGS, Failure, Job, Result, ResultWarning, Status
 from gateway.services.jobs import total_progress
 from servicekit.codec import from_json, to_json
@@ -114,7 +115,7 @@ def test_the_result_is_that_of_the_task_which_has_it() -> None:
     assert (job.status, job.ended_at, job.kept, names.result_name(job, 5)) == (Status.COMPLETED, 5.0, (5,), "story.mp4")
     assert [(span.id, span.start, span.end) for span in further.scenes(job, 5)][1] == ("s1", 1, 2)
     assert job.intermediates == (0, 1, 2, 3, 4)
-    assert model.drop_results(job, job.intermediates).intermediates == ()
+    assert drop_results(job, job.intermediates).intermediates == ()
 
 
 def test_a_name_that_the_caller_gave_is_that_of_the_result() -> None:

@@ -8,6 +8,7 @@ from google.protobuf import json_format
 
 from apigpu.v1.video_pb2 import CaptionRequest, ChainStep, Operation
 from gateway.jobs import checks, graph, model, operation
+from gateway.jobs.intermediates import drop_results
 from gateway.jobs.model import Failure, Job, Result, Status
 from servicekit.errors import InvalidArgument
 from tests.support.growth import assert_grows_gently
@@ -84,7 +85,7 @@ def test_a_job_completes_with_its_last_task() -> None:
     assert found.status is Status.IN_PROGRESS
     found = done(found, 4)
     assert (found.status, found.ended_at, found.intermediates) == (Status.COMPLETED, 3.0, (0, 1, 2))
-    assert model.drop_results(found, found.intermediates).intermediates == ()
+    assert drop_results(found, found.intermediates).intermediates == ()
 
 
 def test_one_failure_ends_the_job_and_leaves_no_result() -> None:

@@ -3,16 +3,27 @@
 import pytest
 
 from gateway.assets.links import LinkSigner
+from gateway.jobs.listing import JobFilter
+from gateway.jobs.model import Status
 from gateway.services.tokens import EventId, PageTokens
 from servicekit.errors import InvalidArgument
 
 JOB = "0198c0ffee00" + "a" * 20
+ALL, FAILED = JobFilter(), JobFilter(Status.FAILED)
+OTHERS = (
+    FAILED,
+    JobFilter(operation="caption"),
+    JobFilter(tenant="acme"),
+    JobFilter(metadata=(("a", "b"),)),
+    JobFilter(created_after=1.0),
+    JobFilter(created_before=1.0),
+)
 TOKENS = PageTokens(LinkSigner(b"s" * 32, 60))
 
 
 def test_a_token_leads_to_the_job_that_it_was_made_for():
-    assert TOKENS.read(TOKENS.make(JOB, "FAILED"), "FAILED") == JOB
-    assert (TOKENS.make("", ""), TOKENS.read("", "")) == ("", "")
+    assert TOKENS.read(TOKENS.make(JOB, FAILED), FAILED) == JOB
+    assert (TOKENS.make("", ALL), TOKENS.read("", ALL)) == ("", "")
 
 
 @pytest.mark.parametrize(
@@ -23,11 +34,11 @@ def test_a_token_leads_to_the_job_that_it_was_made_for():
         JOB,
         f"{JOB}.",
         f"{JOB}.{'0' * 64}",
-        TOKENS.make(JOB, "")[:-1],
-        TOKENS.make(JOB, "")[1:],
-        TOKENS.make(JOB, "") + " ",
-        TOKENS.make(JOB, "FAILED"),
-        PageTokens(LinkSigner(b"t" * 32, 60)).make(JOB, ""),
+        TOKENS.make(JOB, ALL)[:-1],
+        TOKENS.make(JOB, ALL)[1:],
+        TOKENS.make(JOB, ALL) + " ",
+        *(TOKENS.make(JOB, other) for other in OTHERS),
+        PageTokens(LinkSigner(b"t" * 32, 60)).make(JOB, ALL),
         "é\ud800",
         "a" * 100_000,
     ],
@@ -35,7 +46,7 @@ def test_a_token_leads_to_the_job_that_it_was_made_for():
 )
 def test_any_other_token_is_refused(token):
     with pytest.raises(InvalidArgument) as caught:
-        TOKENS.read(token, "")
+        TOKENS.read(token, ALL)
     assert (caught.value.reason, list(caught.value.fields)) == ("BAD_PAGE_TOKEN", ["page_token"])
 
 

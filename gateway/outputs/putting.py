@@ -1,0 +1,135 @@
+"""Puts one file to where it is wanted: to a URL that its owner signed, or into a bucket by signed requests."""
+
+import contextlib
+import hashlib
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from urllib.parse import parse_qs, urlsplit
+
+from gateway.assets.store import AssetStore, StoredAsset
+from gateway.jobs.outputs import S3
+from gateway.outputs.destinations import Destination, Destinations
+from gateway.outputs.plan import PutOutcome
+from gateway.outputs.receipt import outcome
+from gateway.sources.send import Sender
+from servicekit.errors import ServiceError, Unavailable
+
+# Of one PUT. Source: Amazon S3, "Uploading objects".
+MAX_PUT_BYTES = 5 * 1024**3
+# What a receiver must take on average; and what it may take beside.
+MIN_BYTES_PER_SECOND = 32 * 1024
+BASE_SECONDS = 60.0
+MAX_QUERY_FIELDS = 50
+EMPTY = hashlib.sha256(b"").hexdigest()
+TEST_KEY, TEST_TEXT = "api-gpu-test.txt", b"Put by api-gpu to see whether it may. This file is of no use any more.\n"
+
+
+@dataclass(eq=False)
+class _Reading:
+    """The bytes of an asset on their way: how many were read, and their digest."""
+
+    assets: AssetStore
+    asset: StoredAsset
+    size_bytes: int = 0
+    digest: "hashlib._Hash" = field(default_factory=lambda: hashlib.md5(usedforsecurity=False))
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        async with aclosing(self.assets.read(self.asset.id)) as chunks:
+            async for chunk in chunks:
+                self.size_bytes += len(chunk)
+                self.digest.update(chunk)
+                yield chunk
+
+
+@dataclass(frozen=True)
+class OutputPutter:
+    """Puts assets to URLs and into buckets. What fails is in the outcome."""
+
+    assets: AssetStore
+    destinations: Destinations
+    sender: Sender
+
+    async def put(
+        self, tenant: str, url: str, asset_id: str, content_type: str, given: Mapping[str, str]
+    ) -> PutOutcome:
+        """Put an asset to a URL, or an object that "s3://BUCKET/KEY" names, with the headers of its owner."""
+        try:
+            asset = await self.assets.describe(asset_id, tenant)
+            if url.startswith(S3):
+                bucket, _, key = url.removeprefix(S3).partition("/")
+                destination = await self.destinations.get(tenant, bucket)
+                return await self._put_object(
+                    destination, key, asset, with_default(given, "Content-Type", content_type)
+                )
+            headers = presigned_headers(url, given, content_type)
+            return await self._put(url, headers, asset, is_signed=False)
+        except ServiceError as error:
+            return PutOutcome(error.message, not is_passing(error))
+
+    async def test(self, destination: Destination) -> PutOutcome:
+        """Put a small object into a bucket, and delete it if that is allowed."""
+        url, digest = destination.url(TEST_KEY), hashlib.sha256(TEST_TEXT).hexdigest()
+        try:
+            headers = self.destinations.signed(destination, "PUT", url, {"Content-Type": "text/plain"}, digest)
+            answer = await self.sender.send(str(url), headers, TEST_TEXT, "PUT")
+            md5 = hashlib.md5(TEST_TEXT, usedforsecurity=False).digest()
+            found = outcome(str(url), answer, md5, is_whole=True, is_signed=True)
+            if not found.error:
+                headers = self.destinations.signed(destination, "DELETE", url, {}, EMPTY)
+                await self.sender.send(str(url), headers, method="DELETE")
+        except ServiceError as error:
+            return PutOutcome(error.message)
+        return found
+
+    async def _put_object(
+        self, destination: Destination, key: str, asset: StoredAsset, given: Mapping[str, str]
+    ) -> PutOutcome:
+        url = destination.url(key)
+        headers = self.destinations.signed(destination, "PUT", url, given, asset.sha256)
+        found = await self._put(str(url), headers, asset, is_signed=True)
+        if found.error:
+            return found
+        # Where the credentials may read, what is there now is looked at.
+        headers = self.destinations.signed(destination, "HEAD", url, {}, EMPTY)
+        with contextlib.suppress(ServiceError):
+            answer = await self.sender.send(str(url), headers, method="HEAD")
+            size = answer.headers.get("content-length", "")
+            if answer.status == 200 and size != str(asset.size_bytes):
+                return PutOutcome(
+                    f"The object has {size[:20]} bytes after it was put, and the result {asset.size_bytes}."
+                )
+        return found
+
+    async def _put(self, url: str, headers: Mapping[str, str], asset: StoredAsset, *, is_signed: bool) -> PutOutcome:
+        if asset.size_bytes > MAX_PUT_BYTES:
+            text = f"The result has {asset.size_bytes} bytes, and one PUT takes {MAX_PUT_BYTES}; fetch it by its link."
+            return PutOutcome(text, is_final=True)
+        reading = _Reading(self.assets, asset)
+        seconds = BASE_SECONDS + asset.size_bytes / MIN_BYTES_PER_SECOND
+        answer = await self.sender.put(url, headers, asset.size_bytes, reading.chunks, seconds)
+        is_whole = reading.size_bytes == asset.size_bytes
+        return outcome(url, answer, reading.digest.digest(), is_whole=is_whole, is_signed=is_signed)
+
+
+def is_passing(error: ServiceError) -> bool:
+    """Return True for an error that another attempt may get around: the network's, a store's, a name server's."""
+    return isinstance(error, Unavailable) or error.reason in ("FETCH_FAILED", "NO_SUCH_HOST", "BAD_CERTIFICATE")
+
+
+def presigned_headers(url: str, given: Mapping[str, str], content_type: str) -> dict[str, str]:
+    """Return the headers of a PUT to a presigned URL: those that its owner gives, and what its store asks for."""
+    query = urlsplit(url).query
+    named = parse_qs(query, max_num_fields=MAX_QUERY_FIELDS) if query.count("&") < MAX_QUERY_FIELDS else {}
+    headers = dict(given)
+    if {"sig", "sv"} <= named.keys():  # of Azure: the kind of the new blob
+        headers = with_default(headers, "x-ms-blob-type", "BlockBlob")
+    # Of the second version of signatures the media type is a part: one that it was not signed with breaks it.
+    is_of_version_2 = "Signature" in named and bool({"AWSAccessKeyId", "GoogleAccessId"} & named.keys())
+    return headers if is_of_version_2 else with_default(headers, "Content-Type", content_type)
+
+
+def with_default(headers: Mapping[str, str], name: str, value: str) -> dict[str, str]:
+    """Return the headers with one more, unless they have it."""
+    has_it = any(given.lower() == name.lower() for given in headers)
+    return dict(headers) if has_it else {**headers, name: value}

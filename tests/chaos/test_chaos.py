@@ -1,0 +1,108 @@
+"""Jobs of all operations while services are killed and lines are cut: each ends once, each webhook arrives, and nothing
+is left behind. `make chaos` runs the form of 300 jobs."""
+
+import asyncio
+import contextlib
+import json
+import os
+
+import psutil
+import pytest
+
+from tests.chaos.jobs import Submitters, uploaded
+from tests.chaos.killer import Killer
+from tests.chaos.services import Services
+from tests.support.hook_receiver import HookReceiver
+from tests.support.nats_cluster import NatsCluster
+from tests.support.object_server import ObjectServer
+from tests.support.until import until_sync
+
+SEED = int(os.environ.get("CHAOS_SEED", "1"))
+MANY_JOBS = int(os.environ.get("CHAOS_JOBS", "300"))
+
+
+@pytest.fixture
+def receiver():
+    with HookReceiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def store():
+    with ObjectServer() as server:
+        yield server
+
+
+@contextlib.contextmanager
+def running(folder, store):
+    """All services."""
+    cluster = NatsCluster(folder)
+    with contextlib.ExitStack() as stack:
+        stack.callback(cluster.stop)
+        cluster.start_all()
+        asyncio.run(cluster.until_it_stores())
+        services = Services(folder, cluster, store.server_port, stack)
+        stack.callback(services.stop)
+        services.start()
+        yield services
+
+
+def run(folder, store, receiver, jobs, pause_seconds, seconds):
+    with running(folder, store) as services:
+        assets = uploaded(services.clients[0], folder)
+        submitters = Submitters(services, assets, receiver.url, jobs, SEED)
+        with Killer(services, SEED, pause_seconds) as killer:
+            submitters.run(pause_seconds / 4)
+            found = submitters.until_ended(seconds)
+        print(f"{jobs} jobs; killed and cut: {dict(sorted(killer.done.items()))}")
+        assert_each_ended_once(submitters, found)
+        assert_each_was_told(receiver, found)
+        assert_nothing_is_left(services, store, assets, found)
+        children = psutil.Process().children(recursive=True)
+    _, alive = psutil.wait_procs(children, 20)
+    assert alive == []
+
+
+def assert_each_ended_once(submitters, found):
+    assert {job.key: len(job.ids) for job in submitters.jobs} == {job.key: 1 for job in submitters.jobs}
+    assert len(found) == len(submitters.jobs)
+    failed = {job["id"]: job.get("error") for job in found.values() if job["status"] != "COMPLETED"}
+    assert failed == {}
+
+
+def assert_each_was_told(receiver, found):
+    def told():
+        bodies = [json.loads(body) for _, body in list(receiver.calls)]
+        return {body["data"]["id"] for body in bodies} >= found.keys()
+
+    until_sync(told, 120)
+    ids = {}
+    for body, webhook_id in zip(receiver.bodies, receiver.ids, strict=True):
+        ids.setdefault(body["data"]["id"], set()).add(webhook_id)
+    assert {job_id: len(told) for job_id, told in ids.items()} == dict.fromkeys(found, 1)
+
+
+def assert_nothing_is_left(services, store, assets, found):
+    named = {name for job in found.values() for name in assets_in(job.get("output"))} | set(assets.values())
+    until_sync(lambda: services.work_folders == [], 60)
+    until_sync(lambda: {key for key in store.objects if key.startswith("assets/")} == named, 60)
+    assert store.parts == {} or all(not parts for parts in store.parts.values())
+
+
+def assets_in(value):
+    """The names of all assets in an answer."""
+    if isinstance(value, dict):
+        return [name for part in value.values() for name in assets_in(part)]
+    if isinstance(value, list):
+        return [name for part in value for name in assets_in(part)]
+    return [value] if isinstance(value, str) and value.startswith("assets/") else []
+
+
+def test_a_few_jobs_survive_what_happens_to_services(tmp_path, store, receiver):
+    run(tmp_path, store, receiver, jobs=14, pause_seconds=1.5, seconds=120)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+def test_many_jobs_survive_what_happens_to_services(tmp_path, store, receiver):
+    run(tmp_path, store, receiver, jobs=MANY_JOBS, pause_seconds=2.0, seconds=900)

@@ -1,0 +1,28 @@
+"""`api-gpu keys`: what an operator does with keys from the command line."""
+
+from tests.conftest import ADMIN_KEY
+from tests.integration.api_gpu.conftest import Run
+
+ADMIN = {"ADMIN_API_KEY": ADMIN_KEY}
+
+
+def test_keys_are_made_listed_rotated_and_revoked(run: Run) -> None:
+    made = run("keys", "create", "acme", "--name", "flows", "--scope", "read", "--days", "30", **ADMIN)
+    assert made.returncode == 0, made.stderr
+    text = made.stdout.strip()
+    key_id = text.split("_")[1]
+    assert f"key {key_id} of acme may read" in made.stderr
+    rows = [row.split("\t") for row in run("keys", "list", "--tenant", "acme", **ADMIN).stdout.splitlines()]
+    assert [row[:4] for row in rows if row[0] == key_id] == [[key_id, "acme", "flows", "read"]]
+    assert run("jobs", X_API_KEY=text).returncode == 0
+    other = run("keys", "rotate", key_id, **ADMIN).stdout.strip()
+    assert run("jobs", X_API_KEY=text).returncode == 1
+    assert run("keys", "revoke", key_id, **ADMIN).returncode == 0
+    refused = run("jobs", X_API_KEY=other)
+    assert (refused.returncode, "This API key was revoked" in refused.stderr) == (1, True)
+
+
+def test_without_the_key_of_an_admin_it_says_what_is_needed(run: Run) -> None:
+    refused = run("keys", "list")
+    assert refused.returncode == 1
+    assert "ListKeys needs a key with the scope admin" in refused.stderr
