@@ -1,26 +1,23 @@
 """Uploads to and downloads from the gateway, complete or not at all: size and SHA-256 are verified."""
 
-import stat
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Self
-
-import grpc
+from typing import BinaryIO, Self
 
 from api_gpu.connection import Connection
 from api_gpu.requests import ASSETS, from_message, local_file, to_datetime
+from api_gpu.uploads import CHUNK_BYTES, OnBytes, ResumableUpload, SingleUpload, is_resumable, local_errors
 from apigpu.options import Source
 from apigpu.v1 import assets_pb2
 from apigpu.v1.assets_pb2_grpc import AssetServiceStub
 from servicekit.backoff import Backoff
 from servicekit.chunks import Checksum
-from servicekit.errors import DataLoss, FailedPrecondition, NotFound, ServiceError, Unavailable
+from servicekit.errors import DataLoss, ServiceError, Unavailable
 
 
 @dataclass(frozen=True)
@@ -43,99 +40,6 @@ class Asset:
         return from_message(cls, message, **times)
 
 
-# Twice what the services use among themselves: fewer turns of Python for each byte.
-CHUNK_BYTES = 1024 * 1024
-CLOSE_SECONDS = 0.5
-
-OnBytes = Callable[[int, int | None], None]
-"""Called with the bytes passed so far and those of the whole file, None where that is not known."""
-
-
-@dataclass(frozen=True)
-class Upload:
-    """A file on its way to the gateway."""
-
-    path: Path
-    messages: "UploadMessages"
-    call: Any
-    connection: Connection
-
-    def asset(self) -> Asset:
-        """Wait for the end and return the asset. Raises ServiceError; whatever is raised ends the upload."""
-        with local_errors(self.path, "read"):
-            try:
-                with self.connection.errors():
-                    return Asset.from_message(self.call.result().asset)
-            finally:
-                self.call.cancel()
-                self.messages.close()
-
-    def cancel(self) -> Asset | None:
-        """End the upload; return the asset when it was complete already."""
-        self.call.cancel()
-        with suppress(OSError):
-            self.messages.close()
-        return Asset.from_message(self.call.result().asset) if self.call.code() is grpc.StatusCode.OK else None
-
-
-class UploadMessages(Iterator[assets_pb2.UploadAssetRequest]):
-    """Header, chunks and finish of one file, read and digested on a thread of gRPC as it asks for them."""
-
-    def __init__(self, path: Path, on_bytes: OnBytes | None) -> None:
-        self._path = path
-        self._on_bytes = on_bytes
-        self._file = path.open("rb", buffering=0)
-        status = path.stat()
-        # The size of a pipe is not known beforehand.
-        self._size_bytes = status.st_size if stat.S_ISREG(status.st_mode) else None
-        self._checksum = Checksum()
-        self._messages = self._generate()
-        self._error: OSError | None = None
-        self._is_closing = False
-        self._lock = threading.Lock()
-
-    def __next__(self) -> assets_pb2.UploadAssetRequest:
-        with self._lock:
-            try:
-                return next(self._messages)
-            except OSError as error:
-                # Without a finish the gateway keeps nothing; raised here, it would be logged by gRPC and lost.
-                self._error = error
-                raise StopIteration from error
-            finally:
-                if self._is_closing:
-                    self._close_file()
-
-    def close(self) -> None:
-        """Close the file, also while gRPC still asks for more. Raises the OSError that reading met.
-
-        An empty pipe blocks gRPC's thread, which closes the file itself once it returns.
-        """
-        self._is_closing = True
-        if self._lock.acquire(timeout=CLOSE_SECONDS):
-            try:
-                self._close_file()
-            finally:
-                self._lock.release()
-        if self._error:
-            raise self._error
-
-    def _close_file(self) -> None:
-        self._messages.close()
-        self._file.close()
-
-    def _generate(self) -> Generator[assets_pb2.UploadAssetRequest, None, None]:
-        header = assets_pb2.UploadHeader(filename=self._path.name, size_bytes=self._size_bytes)
-        yield assets_pb2.UploadAssetRequest(header=header)
-        while data := self._file.read(CHUNK_BYTES):
-            self._checksum.add(data)
-            yield assets_pb2.UploadAssetRequest(chunk=data)
-            if self._on_bytes:
-                self._on_bytes(self._checksum.size_bytes, self._size_bytes)
-        finish = assets_pb2.UploadFinish(size_bytes=self._checksum.size_bytes, sha256=self._checksum.sha256)
-        yield assets_pb2.UploadAssetRequest(finish=finish)
-
-
 UPLOADS_AT_ONCE = 4
 # About a minute.
 RESUMES = 11
@@ -150,32 +54,31 @@ class Transfers:
         self._stub = AssetServiceStub(connection.channel)
 
     def upload(self, path: Path, on_bytes: OnBytes | None = None) -> Asset:
-        """Send a local file in one stream. Raises ServiceError; the gateway keeps nothing of an upload that failed."""
-        return self.begin(path, on_bytes).asset()
+        """Send a local file. A large one goes on where it was cut, a small one is sent again, where the gateway is back
+        within RECONNECT_SECONDS. Raises ServiceError; the gateway keeps nothing of an upload that failed."""
+        return Asset.from_message(self._begin(path, on_bytes).asset())
 
     def upload_all(self, paths: Iterable[Path]) -> list[Asset]:
         """Send local files, UPLOADS_AT_ONCE at a time. When one fails, and on Ctrl-C, those that are known to have
         arrived are deleted."""
-        under_way: deque[Upload] = deque()
+        under_way: deque[SingleUpload | ResumableUpload] = deque()
         assets: list[Asset] = []
         try:
             for path in paths:
                 if len(under_way) == UPLOADS_AT_ONCE:
-                    assets.append(under_way[0].asset())
+                    assets.append(Asset.from_message(under_way[0].asset()))
                     under_way.popleft()
-                under_way.append(self.begin(path))
-            assets += [upload.asset() for upload in under_way]
+                under_way.append(self._begin(path))
+            assets += [Asset.from_message(upload.asset()) for upload in under_way]
         except BaseException:
             self._delete_all(assets, under_way)
             raise
         return assets
 
-    def begin(self, path: Path, on_bytes: OnBytes | None = None) -> Upload:
-        """Begin to send a local file in one stream. Raises NotFound and FailedPrecondition for what cannot be read."""
+    def _begin(self, path: Path, on_bytes: OnBytes | None = None) -> SingleUpload | ResumableUpload:
         with local_errors(path, "read"):
-            messages = UploadMessages(path, on_bytes)
-        call = self._stub.UploadAsset.future(messages, metadata=self._connection.metadata)
-        return Upload(path, messages, call, self._connection)
+            kind = ResumableUpload if is_resumable(path) else SingleUpload
+            return kind.begin(path, self._connection, on_bytes)
 
     def get(self, name: str) -> Asset:
         """Describe an asset. Raises NotFound."""
@@ -186,7 +89,7 @@ class Transfers:
         """Delete an asset. Raises NotFound."""
         self._connection.call(self._stub.DeleteAsset, assets_pb2.DeleteAssetRequest(name=name))
 
-    def _delete_all(self, assets: Iterable[Asset], under_way: Iterable[Upload]) -> None:
+    def _delete_all(self, assets: Iterable[Asset], under_way: Iterable[SingleUpload | ResumableUpload]) -> None:
         late = [upload.cancel() for upload in under_way]
         for name in {asset.name for asset in (*assets, *late) if asset}:
             with suppress(ServiceError):
@@ -270,17 +173,6 @@ class Download:
                 self.on_bytes(self.checksum.size_bytes, self.asset.size_bytes)
         if self.checksum.size_bytes < self.asset.size_bytes:
             raise Unavailable(f"{self.asset.name}: the download ended before the file did.", reason="CUT_OFF")
-
-
-@contextmanager
-def local_errors(path: Path, verb: str) -> Iterator[None]:
-    """Raise what the local file system refuses as NotFound or FailedPrecondition."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise NotFound(f"cannot {verb} {path}: no such file or folder.", reason="LOCAL_FILE") from error
-    except OSError as error:
-        raise FailedPrecondition(f"cannot {verb} {path}: {error.strerror or error}.", reason="LOCAL_FILE") from error
 
 
 def check_readable(sources: Iterable[Source]) -> None:

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self, Unpack
 
-from api_gpu.assets import Asset, OnBytes, Transfers, check_readable
+from api_gpu.assets import Asset, Transfers, check_readable
 from api_gpu.connection import Connection, credentials
 from api_gpu.destinations import Destination, Destinations
 from api_gpu.fleet import DayCosts, Fleet
@@ -20,6 +20,7 @@ from api_gpu.keys import Keys
 from api_gpu.local.data_dir import DataDir
 from api_gpu.requests import elements, fill, from_message, local_file, stems
 from api_gpu.scenes import scenes_of
+from api_gpu.uploads import OnBytes
 from apigpu.options import (
     AddAudioOptions,
     CaptionOptions,
@@ -260,7 +261,8 @@ class Client:
         self._jobs.cancel(job_id)
 
     def upload(self, path: Path | str, on_bytes: OnBytes | None = None) -> Asset:
-        """Upload a local file in one stream. The gateway keeps nothing of an upload that failed."""
+        """Upload a local file. It goes on where it was cut, also when the gateway was away for up to a minute. Of an
+        upload that failed the gateway keeps nothing."""
         return self._transfers.upload(Path(path), on_bytes)
 
     def download(self, asset: str | Asset, target: Path | str, on_bytes: OnBytes | None = None) -> Path:

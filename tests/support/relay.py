@@ -15,6 +15,7 @@ class Relay:
         self.address = f"localhost:{self._listener.getsockname()[1]}"
         self.connections = 0
         self.received_bytes = 0
+        self.sent_bytes = 0
         self.cut_after_bytes: int | None = None
         self.refuses = False
         self._sockets: list[socket.socket] = []
@@ -48,7 +49,9 @@ class Relay:
         passed = 0
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
-                if counted:
+                if not counted:
+                    self.sent_bytes += len(data)
+                else:
                     passed += len(data)
                     self.received_bytes += len(data)
                     if self.cut_after_bytes is not None and passed > self.cut_after_bytes:

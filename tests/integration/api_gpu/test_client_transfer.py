@@ -181,8 +181,14 @@ def test_what_was_left_and_is_not_the_beginning_is_thrown_away(client: Client, t
     assert client.download(asset, tmp_path / "b.bin").read_bytes() == source.read_bytes()
 
 
-def test_an_upload_that_loses_its_line_is_an_error(remote: Client, relay: Relay, tmp_path: Path) -> None:
-    source = file_of(tmp_path / "a.bin", 8 * MEBIBYTE)
+@pytest.mark.parametrize("size_bytes", [3 * MEBIBYTE, 8 * MEBIBYTE])
+def test_an_upload_that_loses_its_line_for_good_is_an_error(
+    remote: Client, relay: Relay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size_bytes: int
+) -> None:
+    for module in ("connection", "uploads"):
+        monkeypatch.setattr(f"api_gpu.{module}.RECONNECT_SECONDS", 1.0)
+        monkeypatch.setattr(f"api_gpu.{module}.FIRST_SECONDS", 1.0)
+    source = file_of(tmp_path / "a.bin", size_bytes)
 
     def cut(done: int, total: int | None) -> None:
         relay.refuses = True

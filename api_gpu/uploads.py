@@ -1,0 +1,324 @@
+"""Uploads of local files: small ones in one call, large ones by ByteStream, which goes on where it was cut."""
+
+import hashlib
+import stat
+import threading
+import time
+import uuid
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+from google.bytestream.bytestream_pb2 import WriteRequest
+from google.bytestream.bytestream_pb2_grpc import ByteStreamStub
+
+from api_gpu.connection import FIRST_SECONDS, RECONNECT_SECONDS, Connection
+from apigpu.v1 import assets_pb2, uploads_pb2
+from apigpu.v1.assets_pb2_grpc import AssetServiceStub
+from apigpu.v1.uploads_pb2_grpc import UploadServiceStub
+from servicekit.backoff import Backoff
+from servicekit.chunks import ACCEPTED, Checksum
+from servicekit.errors import Aborted, FailedPrecondition, NotFound, ServiceError, Unavailable, Unimplemented
+
+# Twice what the services use among themselves: fewer turns of Python for each byte.
+CHUNK_BYTES = 1024 * 1024
+CLOSE_SECONDS = 0.5
+# Smaller files are sent again when they are cut: to ask for an offset first would make all of them slower.
+RESUMABLE_BYTES = 8 * CHUNK_BYTES
+RETRY_BACKOFF = Backoff(first_seconds=0.3, max_seconds=5.0)
+# Errors after which an upload may go on: others needed its place, or it came too slowly.
+PASSING = ("BUSY", "EVICTED", "UPLOAD_IDLE")
+END_SECONDS = 2.0
+
+OnBytes = Callable[[int, int | None], None]
+"""Called with the bytes passed so far and those of the whole file, None where that is not known."""
+
+
+class Retries:
+    """How long an upload is tried again: RECONNECT_SECONDS since it last got on, with growing pauses; FIRST_SECONDS
+    where the gateway has never been there."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._failures = 0
+        self._kept_bytes = 0
+        self._since = time.monotonic()
+
+    def allow(self, error: ServiceError, call: Any) -> bool:
+        """Return True after a pause; False for an error that stays, or lasts too long."""
+        if was_accepted(call):
+            self._connection.has_answered = True
+        passes = isinstance(error, (Unavailable, Aborted)) or error.reason in PASSING
+        limit_seconds = RECONNECT_SECONDS if self._connection.has_answered else FIRST_SECONDS
+        if not passes or time.monotonic() - self._since > limit_seconds:
+            return False
+        self._failures += 1
+        time.sleep(RETRY_BACKOFF.pause_seconds(self._failures))
+        return True
+
+    def got_on(self, kept_bytes: int) -> None:
+        """Note how much is kept; with more than before the time begins anew."""
+        if kept_bytes > self._kept_bytes:
+            self._kept_bytes, self._failures, self._since = kept_bytes, 0, time.monotonic()
+
+
+def was_accepted(call: Any) -> bool:
+    """Return True if the gateway asked for the bytes of a call that has ended."""
+    return any(name == ACCEPTED for name, _ in call.initial_metadata() or ())
+
+
+def is_resumable(path: Path) -> bool:
+    """Return True for a file that is worth going on with. Raises OSError."""
+    status = path.stat()
+    return stat.S_ISREG(status.st_mode) and status.st_size >= RESUMABLE_BYTES
+
+
+@dataclass
+class SingleUpload:
+    """A small file, or a pipe, on its way to the gateway in one call."""
+
+    path: Path
+    connection: Connection
+    on_bytes: OnBytes | None
+    messages: "UploadMessages"
+    call: Any = None
+
+    @classmethod
+    def begin(cls, path: Path, connection: Connection, on_bytes: OnBytes | None) -> "SingleUpload":
+        """Begin to send a file. Raises OSError."""
+        upload = cls(path, connection, on_bytes, UploadMessages(path, on_bytes))
+        upload._send()
+        return upload
+
+    def asset(self) -> assets_pb2.Asset:
+        """Wait for the end, and send a file again that was cut; return the asset. Raises ServiceError; whatever is
+        raised ends the upload."""
+        retries = Retries(self.connection)
+        with local_errors(self.path, "read"):
+            while True:
+                try:
+                    return self._result()
+                except ServiceError as error:
+                    if not self.messages.is_file or not retries.allow(error, self.call):
+                        raise
+                self.messages = self.messages.again()
+                self._send()
+
+    def cancel(self) -> assets_pb2.Asset | None:
+        """End the upload; return the asset when it was complete already."""
+        self.call.cancel()
+        with suppress(OSError):
+            self.messages.close()
+        return self.call.result().asset if self.call.code() is grpc.StatusCode.OK else None
+
+    def _send(self) -> None:
+        stub = AssetServiceStub(self.connection.channel)
+        self.call = stub.UploadAsset.future(self.messages, metadata=self.connection.metadata)
+
+    def _result(self) -> assets_pb2.Asset:
+        try:
+            with self.connection.errors():
+                asset: assets_pb2.Asset = self.call.result().asset
+                return asset
+        finally:
+            self.call.cancel()
+            self.messages.close()
+
+
+class UploadMessages(Iterator[assets_pb2.UploadAssetRequest]):
+    """Header, chunks and finish of one file, read and digested on a thread of gRPC as it asks for them."""
+
+    def __init__(self, path: Path, on_bytes: OnBytes | None, told_bytes: int = 0) -> None:
+        self._path = path
+        self._on_bytes = on_bytes
+        self._file = path.open("rb", buffering=0)
+        status = path.stat()
+        self.is_file = stat.S_ISREG(status.st_mode)
+        # The size of a pipe is not known beforehand.
+        self._size_bytes = status.st_size if self.is_file else None
+        self._told_bytes = told_bytes
+        self._checksum = Checksum()
+        self._messages = self._generate()
+        self._error: OSError | None = None
+        self._is_closing = False
+        self._lock = threading.Lock()
+
+    def __next__(self) -> assets_pb2.UploadAssetRequest:
+        with self._lock:
+            try:
+                return next(self._messages)
+            except OSError as error:
+                # Without a finish the gateway keeps nothing; raised here, it would be logged by gRPC and lost.
+                self._error = error
+                raise StopIteration from error
+            finally:
+                if self._is_closing:
+                    self._close_file()
+
+    def close(self) -> None:
+        """Close the file, also while gRPC still asks for more. Raises the OSError that reading met.
+
+        An empty pipe blocks gRPC's thread, which closes the file itself once it returns.
+        """
+        self._is_closing = True
+        if self._lock.acquire(timeout=CLOSE_SECONDS):
+            try:
+                self._close_file()
+            finally:
+                self._lock.release()
+        if self._error:
+            raise self._error
+
+    def again(self) -> "UploadMessages":
+        """Return the messages from the first one on; bytes that were told of are not told again."""
+        return UploadMessages(self._path, self._on_bytes, self._told_bytes)
+
+    def _close_file(self) -> None:
+        self._messages.close()
+        self._file.close()
+
+    def _generate(self) -> Generator[assets_pb2.UploadAssetRequest, None, None]:
+        header = assets_pb2.UploadHeader(filename=self._path.name, size_bytes=self._size_bytes)
+        yield assets_pb2.UploadAssetRequest(header=header)
+        while data := self._file.read(CHUNK_BYTES):
+            self._checksum.add(data)
+            yield assets_pb2.UploadAssetRequest(chunk=data)
+            if self._on_bytes and self._checksum.size_bytes > self._told_bytes:
+                self._told_bytes = self._checksum.size_bytes
+                self._on_bytes(self._told_bytes, self._size_bytes)
+        finish = assets_pb2.UploadFinish(size_bytes=self._checksum.size_bytes, sha256=self._checksum.sha256)
+        yield assets_pb2.UploadAssetRequest(finish=finish)
+
+
+@dataclass
+class ResumableUpload:
+    """A large file on its way to the gateway. Its digest goes ahead of it, so the file is read twice."""
+
+    path: Path
+    connection: Connection
+    on_bytes: OnBytes | None
+    name: str
+    sha256: str
+    size_bytes: int
+    call: Any = None
+    told_bytes: int = 0
+    error: OSError | None = None
+
+    @classmethod
+    def begin(cls, path: Path, connection: Connection, on_bytes: OnBytes | None) -> "ResumableUpload":
+        """Begin to send a file. Raises OSError."""
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            size_bytes = file.tell()
+        upload = cls(path, connection, on_bytes, f"uploads/{uuid.uuid4()}", sha256, size_bytes)
+        upload._send(0)
+        return upload
+
+    def asset(self) -> assets_pb2.Asset:
+        """Wait for the end, going on after cuts; return the asset. Raises ServiceError; whatever is raised ends the
+        upload, and the gateway keeps nothing where it can be told."""
+        retries = Retries(self.connection)
+        with local_errors(self.path, "read"):
+            try:
+                while (asset := self._result(retries)) is None:
+                    pass
+            except Unimplemented:  # a gateway of an earlier version
+                return SingleUpload.begin(self.path, self.connection, self.on_bytes).asset()
+            except BaseException:
+                self._forget()
+                raise
+        return asset
+
+    def cancel(self) -> assets_pb2.Asset | None:
+        """End the upload; return the asset when it was complete already."""
+        self.call.cancel()
+        if self.call.code() is grpc.StatusCode.OK:
+            with suppress(ServiceError):
+                return self._status()[1]
+        self._forget()
+        return None
+
+    def _result(self, retries: Retries) -> assets_pb2.Asset | None:
+        """Return the asset; None once what was cut is being sent on."""
+        failure = self._failure()
+        if self.error is not None:
+            raise self.error
+        if failure is not None and not retries.allow(failure, self.call):
+            raise failure
+        kept_bytes, asset = self._status()
+        if asset is None and failure is None:
+            text = f"{self.path} became shorter while it was sent; upload it again."
+            raise FailedPrecondition(text, reason="LOCAL_FILE")
+        if asset is None:
+            retries.got_on(kept_bytes)
+            self._send(kept_bytes)
+        else:
+            self._tell(self.size_bytes)
+        return asset
+
+    def _failure(self) -> ServiceError | None:
+        """Wait for the end of the call, and return why it failed, if it did."""
+        try:
+            with self.connection.errors():
+                self.call.result()
+        except ServiceError as error:
+            return error
+        return None
+
+    def _status(self) -> tuple[int, assets_pb2.Asset | None]:
+        """Return how much is kept, and the asset where that is all."""
+        method = UploadServiceStub(self.connection.channel).GetUpload
+        try:
+            upload = self.connection.call_until_answered(method, uploads_pb2.GetUploadRequest(name=self.name)).upload
+        except NotFound:
+            return 0, None
+        return upload.committed_size, upload.asset if upload.HasField("asset") else None
+
+    def _send(self, offset: int) -> None:
+        stub = ByteStreamStub(self.connection.channel)
+        self.call = stub.Write.future(self._messages(offset), metadata=self.connection.metadata)
+
+    def _messages(self, offset: int) -> Iterator[WriteRequest]:
+        name, end = f"{self.name}/blobs/{self.sha256}/{self.size_bytes}/{self.path.name}", offset
+        try:
+            with self.path.open("rb", buffering=0) as file:
+                file.seek(offset)
+                while data := file.read(CHUNK_BYTES):
+                    offset, end = end, end + len(data)
+                    is_last = end >= self.size_bytes
+                    yield WriteRequest(resource_name=name, write_offset=offset, data=data, finish_write=is_last)
+                    self._tell(end)
+                    if is_last:
+                        return
+                if end == self.size_bytes:  # all of it was kept, and the answer lost
+                    yield WriteRequest(resource_name=name, write_offset=end, finish_write=True)
+        except OSError as error:  # raised here, it would be logged by gRPC and lost
+            self.error = error
+
+    def _tell(self, sent_bytes: int) -> None:
+        """Tell of bytes that were sent, unless they were before."""
+        if self.on_bytes and sent_bytes > self.told_bytes:
+            self.told_bytes = sent_bytes
+            self.on_bytes(sent_bytes, self.size_bytes)
+
+    def _forget(self) -> None:
+        """Have the gateway keep nothing of the upload, if it can be told."""
+        self.call.cancel()
+        stub = UploadServiceStub(self.connection.channel)
+        with suppress(grpc.RpcError):
+            request = uploads_pb2.DeleteUploadRequest(name=self.name)
+            stub.DeleteUpload(request, metadata=self.connection.metadata, timeout=END_SECONDS)
+
+
+@contextmanager
+def local_errors(path: Path, verb: str) -> Iterator[None]:
+    """Raise what the local file system refuses as NotFound or FailedPrecondition."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise NotFound(f"cannot {verb} {path}: no such file or folder.", reason="LOCAL_FILE") from error
+    except OSError as error:
+        raise FailedPrecondition(f"cannot {verb} {path}: {error.strerror or error}.", reason="LOCAL_FILE") from error
