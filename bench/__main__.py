@@ -11,6 +11,8 @@ from rich.table import Table
 from bench import (
     calls,
     captions,
+    encoders,
+    films,
     fleet,
     kenburns,
     kernels,
@@ -35,6 +37,8 @@ PARTS: dict[str, Callable[[Measured, Path], Iterator[Row]]] = {
     "kernels": kernels.rows,
     "soundtracks": soundtracks.rows,
     "stories": stories.rows,
+    "films": films.rows,
+    "encoders": encoders.rows,
     "sandboxes": sandboxes.rows,
     "nvenc": nvenc.rows,
     "fleet": fleet.rows,

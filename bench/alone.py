@@ -14,22 +14,26 @@ from encoder.tasks.executor import Work, open_executor
 from encoder.tasks.results import ResultStream
 
 
-def alone(operation: str, requests: Sequence[tuple[Any, Mapping[str, Path]]], folder: Path) -> list[float]:
-    """Seconds of each request, from its inputs in place to its result in place, with x264: as many at once as an
-    encoder takes by default. The inputs must lie on the disk of `folder`."""
+def alone(
+    operation: str, requests: Sequence[tuple[Any, Mapping[str, Path]]], folder: Path
+) -> list[encoder_pb2.Summary]:
+    """Summaries of requests: `encode_seconds` from inputs in place to the result in place, with x264, as many at once
+    as an encoder takes by default. The inputs must lie on the disk of `folder`."""
     return asyncio.run(_alone(operation, requests, folder))
 
 
-async def _alone(operation: str, requests: Sequence[tuple[Any, Mapping[str, Path]]], folder: Path) -> list[float]:
+async def _alone(
+    operation: str, requests: Sequence[tuple[Any, Mapping[str, Path]]], folder: Path
+) -> list[encoder_pb2.Summary]:
     async with open_executor(EncoderSettings(codec="x264", work_dir=folder)) as executor:
         turns = asyncio.Semaphore(executor.slots.total)
 
-        async def one(request: Any, inputs: Mapping[str, Path]) -> float:
+        async def one(request: Any, inputs: Mapping[str, Path]) -> encoder_pb2.Summary:
             task = encoder_pb2.Task(operation=video_pb2.Operation(**{operation: request}))
             async with turns, executor.reserve(task) as own:
                 sources = _placed(inputs, own.folder.path)
                 work = Work(task, sources, own, _unheard, ResultStream(_unsent, _unsent))
-                return (await executor.run(work)).encode_seconds
+                return await executor.run(work)
 
         return await asyncio.gather(*(one(request, inputs) for request, inputs in requests))
 

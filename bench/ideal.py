@@ -1,7 +1,8 @@
-"""The ideal Ken Burns clip: every frame resampled from the whole picture in float with Lanczos, nothing rounded but the
-end. Slow; what clips are held against."""
+"""The ideal Ken Burns clip, and the ideal film of some: every frame resampled from the whole picture in float with
+Lanczos, nothing rounded but the end. Slow; what clips are held against."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +32,24 @@ def zoomed(picture: Plane, width: int, height: int, frames: int) -> Iterator[Pla
         yield _resampled(rows.T, width, zoom).T
 
 
-def write(path: Path, image: Path, width: int, height: int, frames: int) -> None:
-    """The clip as a raw file of yuv420p without color."""
-    color = bytes([GREY]) * (width * height // 2)
+def crossfaded(images: Sequence[Path], width: int, height: int, frames: int, fade: int) -> Iterator[Plane]:
+    """Frames of clips that lead into each other: frame k of the `fade` ones is k / fade of the next clip."""
+    current = zoomed(luma(images[0]), width, height, frames)
+    for number, image in enumerate(images[1:]):
+        yield from islice(current, frames - fade * (2 if number else 1))
+        following = zoomed(luma(image), width, height, frames)
+        for step, one in enumerate(current):
+            yield one * (1 - step / fade) + next(following) * (step / fade)
+        current = following
+    yield from current
+
+
+def write(path: Path, frames: Iterable[Plane]) -> None:
+    """Frames as a raw file of yuv420p without color."""
     with path.open("wb") as file:
-        for frame in zoomed(luma(image), width, height, frames):
+        for frame in frames:
             file.write(np.clip(np.rint(frame), 0, 255).astype(np.uint8).tobytes())
-            file.write(color)
+            file.write(bytes([GREY]) * (frame.size // 2))
 
 
 def _resampled(picture: Plane, length: int, zoom: float) -> Plane:

@@ -75,7 +75,7 @@ def likeness(images: list[Path], mine: Path, theirs: Path, folder: Path) -> Row:
     reference = folder / "ideal.yuv"
     scores = []
     for image in images:
-        ideal.write(reference, image, WIDTH, HEIGHT, SECONDS * RATE)
+        ideal.write(reference, ideal.zoomed(ideal.luma(image), WIDTH, HEIGHT, SECONDS * RATE))
         scores.append([vmaf(path / f"{image.stem}.mp4", reference, WIDTH, HEIGHT) for path in (mine, theirs)])
     reference.unlink()
     ours, plainly = (statistics.mean(side) for side in zip(*scores, strict=True))

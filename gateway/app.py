@@ -132,7 +132,7 @@ def _grpc_service(components: Components, keys: ApiKeys, tls: ServerTls) -> tupl
     )
     service = Service(interceptors, settings.max_call_seconds)
     local = LocalServer(interceptors)
-    assets = AssetService(components.assets, presenter, components.transfers)
+    assets = AssetService(components.assets, presenter, components.transfers, components.direct)
     uploads = UploadService(components.uploads, presenter)
     streams = ByteStreamService(components.uploads, components.assets, components.transfers)
     runpod = components.providers.get("runpod")
@@ -199,7 +199,9 @@ async def _start_http(
         transfers = TransferSlots(settings.max_transfers)
         worker_links = WorkerLinks(components.tickets, links, assets, components.sources, transfers)
     # Not those of callers with a key: links are given to others, who may be slow.
-    app = build_app(channel, keys, assets, links, rest, TransferSlots(settings.max_transfers), worker_links)
+    app = build_app(
+        channel, keys, assets, links, rest, TransferSlots(settings.max_transfers), worker_links, components.direct
+    )
     http = HttpServer(app, settings.host, settings.port)
     components.own.ports.add(await http.start())
     stack.push_async_callback(http.drain, 0)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import structlog
 
 from gateway.assets.bucket import storage_floor
+from gateway.assets.direct import DirectLinks
 from gateway.assets.links import LinkSigner
 from gateway.assets.store import AssetStore
 from gateway.assets.transfers import TransferSlots
@@ -67,6 +68,7 @@ class Components:
     assets: AssetStore
     sources: Sources
     links: LinkSigner
+    direct: DirectLinks
     own: OwnEndpoints
     transfers: TransferSlots
     tickets: Tickets
@@ -94,6 +96,7 @@ class Components:
         queue, progress = TaskQueue(await jetstream.queue("tasks", settings.ack_wait_seconds)), ProgressBus(jetstream)
         links = LinkSigner(link_secret(settings), settings.link_ttl_seconds)
         own = OwnEndpoints(parts=[lambda: jetstream.endpoints, lambda: grpc_endpoints(pool)])
+        direct = _direct_links(settings, assets, links, stack)
         sources = _sources(settings, assets, links, own)
         tickets = Tickets(await jetstream.key_value("tickets"))
         providers = _providers(settings, tickets, assets, links)
@@ -133,6 +136,7 @@ class Components:
             assets,
             sources,
             links,
+            direct,
             own,
             transfers,
             tickets,
@@ -200,6 +204,15 @@ def _asset_store(settings: GatewaySettings) -> AssetStore:
         max_bytes=settings.max_asset_bytes,
         min_free_bytes=settings.min_free_bytes,
     )
+
+
+def _direct_links(
+    settings: GatewaySettings, assets: AssetStore, links: LinkSigner, stack: contextlib.AsyncExitStack
+) -> DirectLinks:
+    direct = DirectLinks(assets, links, settings.bucket_links)
+    sweeping = repeat("cannot sweep uploads to the bucket", SWEEP_SECONDS, direct.sweep)
+    stack.push_async_callback(cancel_and_wait, asyncio.create_task(sweeping))
+    return direct
 
 
 def _sources(settings: GatewaySettings, assets: AssetStore, links: LinkSigner, own: OwnEndpoints) -> Sources:

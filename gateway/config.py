@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
+from gateway.assets.bucket import CLOUDS
 from gateway.fleet.settings import FleetSettings, Seconds
 from gateway.webhooks.signing import check_secret
 from gateway.workers.static import EncoderName
@@ -59,6 +60,7 @@ class GatewaySettings(FleetSettings):
     max_batch_items: Annotated[int, Field(ge=1, le=1000)] = 500
 
     assets_url: str = ""
+    bucket_links: bool = False
     asset_retention_seconds: Seconds = 7 * DAY_SECONDS
     upload_expire_seconds: Seconds = DAY_SECONDS
     max_asset_bytes: Annotated[int, Field(ge=1)] = 8 * GIB
@@ -115,6 +117,12 @@ class GatewaySettings(FleetSettings):
             if not self.public_url and settings.endpoint and settings.endpoint.endpoint_id:
                 text = f"workers of {name} fetch and put files by link: set it to where they reach PORT"
                 raise ConfigError(f"PUBLIC_URL='': {text}")
+        return self
+
+    @model_validator(mode="after")
+    def _require_bucket(self) -> Self:
+        if self.bucket_links and not self.assets_url.startswith(CLOUDS):
+            raise ConfigError(f"BUCKET_LINKS=true: ASSETS_URL must be one of {', '.join(CLOUDS)}, which make links")
         return self
 
     @property

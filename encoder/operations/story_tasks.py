@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from apigpu.encoder.v1 import encoder_pb2
 from apigpu.encoder.v1 import story_pb2 as parts_pb2
@@ -43,6 +44,11 @@ class TaskWriter:
             yield encoder_pb2.FurtherTask(part=part, inputs=inputs, item="sound", kind="story.sound")
         yield self._join_task(count, has_sound=bool(fields))
 
+    @cached_property
+    def only_stills(self) -> bool:
+        """True where the whole film is made of stills."""
+        return not any(scene.is_video for scene in self.reading.scenes)
+
     def _scene_task(self, number: int) -> encoder_pb2.FurtherTask:
         scene = self._scene_part(number)
         fields = [scene.picture.field, *([scene.next.field] if scene.transition_frames else [])]
@@ -67,7 +73,7 @@ class TaskWriter:
             picture=self._picture(number, first - self.timeline.places[number].begin),
             has_captions=self.has_captions,
             allow_partial=self.request.allow_partial,
-            only_stills=not any(scene.is_video for scene in self.reading.scenes),
+            only_stills=self.only_stills,
         )
         story_codec.write(self.codec, part)
         if transition_frames := self.timeline.transition_frames(number):

@@ -12,7 +12,8 @@ from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import quote
 
 import obstore
 import structlog
@@ -27,7 +28,7 @@ from servicekit.errors import DataLoss, NotFound, ServiceError, Unavailable
 from servicekit.tasks import cancel_and_wait
 
 if TYPE_CHECKING:
-    from obstore import AsyncWritableFile, Bytes
+    from obstore import AsyncWritableFile, Attributes, Bytes
 
 log = structlog.get_logger("gateway.assets")
 
@@ -126,12 +127,32 @@ class Bucket:
         with object_store_errors(path, may_be_missing=False), contextlib.suppress(FileNotFoundError):
             await obstore.delete_async(self._store, path)
 
-    def writer(self, path: str) -> "AsyncWritableFile":
-        """Return a writer of a new object, which exists once the writer is closed; a dropped writer leaves nothing."""
+    @property
+    def is_cloud(self) -> bool:
+        """True unless it is a folder."""
+        return self._folder is None
+
+    def writer(self, path: str, content_type: str = "", filename: str = "") -> "AsyncWritableFile":
+        """Return a writer of a new object, which exists once the writer is closed; a dropped writer leaves nothing. A
+        cloud serves it with that media type and file name, where they are given."""
         sizes = self._sizes
         return obstore.open_writer_async(
-            self._store, path, buffer_size=sizes.part_bytes, max_concurrency=sizes.concurrent_parts
+            self._store,
+            path,
+            attributes=_attributes(content_type, filename) if self.is_cloud and content_type else None,
+            buffer_size=sizes.part_bytes,
+            max_concurrency=sizes.concurrent_parts,
         )
+
+    async def size(self, path: str, what: str) -> int:
+        """Return the bytes of an object; `what` names it in the text of NotFound."""
+        with object_store_errors(what, may_be_missing=True):
+            return (await obstore.head_async(self._store, path))["size"]
+
+    async def copy(self, source: str, target: str) -> None:
+        """Have the bucket copy an object."""
+        with object_store_errors(source, may_be_missing=True):
+            await obstore.copy_async(self._store, source, target)
 
     async def read(self, path: str, start: int, end: int) -> AsyncGenerator[bytes, None]:
         """Yield bytes `start` to `end` in chunks of CHUNK_BYTES at most; read one window ahead.
@@ -162,13 +183,14 @@ class Bucket:
     def _range(self, path: str, start: int, end: int) -> "asyncio.Future[Bytes]":
         return asyncio.ensure_future(obstore.get_range_async(self._store, path, start=start, end=end))
 
-    async def signed_url(self, path: str, seconds: float) -> str | None:
-        """Return a link to the object that opens for `seconds`; None for a folder, or credentials that cannot sign."""
+    async def signed_url(self, path: str, seconds: float, method: Literal["GET", "PUT"] = "GET") -> str | None:
+        """Return a link to the object that opens for `seconds`, or takes it; None for a folder, or credentials that
+        cannot sign."""
         if self._folder is not None:
             return None
         try:
             # Only clouds come here, and all of CLOUDS can sign.
-            return await obstore.sign_async(self._store, "GET", path, timedelta(seconds=seconds))  # type: ignore[call-overload, no-any-return]
+            return await obstore.sign_async(self._store, method, path, timedelta(seconds=seconds))  # type: ignore[arg-type]
         except OBSTORE_ERRORS as error:
             log.warning("asset store cannot sign links", error=type(error).__name__)
             return None
@@ -188,6 +210,12 @@ class Bucket:
             return 0
         with object_store_errors(prefix, may_be_missing=False):
             return await asyncio.to_thread(_delete_staged, self._folder / prefix, name, before)
+
+
+def _attributes(content_type: str, filename: str) -> "Attributes":
+    """Return what a cloud serves an object with. Source: RFC 6266, RFC 8187."""
+    name = f"; filename*=UTF-8''{quote(filename, safe='')}" if filename else ""
+    return {"Content-Type": content_type, "Content-Disposition": f"inline{name}"}
 
 
 def _connect(location: str, folder: Path | None) -> ObjectStore:

@@ -45,6 +45,8 @@ class StoredAsset:
     expires_at: datetime
     charset: str = field(default="", metadata=codec.SPARSE)
     tenant: str = field(default=DEFAULT_TENANT, metadata=codec.SPARSE)
+    # The media type that a cloud has for the object; "" where that is not known.
+    bucket_type: str = field(default="", metadata=codec.SPARSE)
     parts: tuple[AssetPart, ...] = field(default=(), metadata=codec.SPARSE)
 
     @property

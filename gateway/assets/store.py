@@ -248,7 +248,10 @@ class AssetWriter:
     _is_committed: bool = False
 
     def __post_init__(self) -> None:
-        self._file: AsyncWritableFile | None = self.store.bucket.writer(PREFIX + self.id)
+        self._bucket_type = self.content_type if self.store.bucket.is_cloud else ""
+        self._file: AsyncWritableFile | None = self.store.bucket.writer(
+            PREFIX + self.id, self._bucket_type, self.filename
+        )
 
     def check_size(self, size_bytes: int) -> None:
         """Raise ResourceExhausted for a size over the limit, or one for which the disk has no room."""
@@ -294,6 +297,7 @@ class AssetWriter:
             expires_at=now + self.store.retention,
             charset=self.charset,
             tenant=self.tenant,
+            bucket_type=self._bucket_type,
         )
         await self.store.bucket.put(record_path(self.id), to_json(asset))
         return asset

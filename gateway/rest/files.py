@@ -15,6 +15,7 @@ from urllib.parse import quote
 from starlette.datastructures import Headers, QueryParams
 from starlette.types import Receive, Scope, Send
 
+from gateway.assets.direct import DirectLinks
 from gateway.assets.links import LinkSigner
 from gateway.assets.store import AssetStore
 from gateway.assets.transfers import TransferSlots
@@ -70,6 +71,7 @@ class SignedFiles:
     links: LinkSigner
     transfers: TransferSlots
     stall_seconds: float
+    direct: DirectLinks | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request. Raises ServiceError, ClientGone."""
@@ -82,6 +84,13 @@ class SignedFiles:
         version = FileVersion(asset.sha256, asset.size_bytes, asset.content_type, asset.created_at)
         status, headers, part = version.response(Headers(scope=scope), is_head=scope["method"] == "HEAD")
         kind = "inline" if is_safe_inline(asset.content_type) and query.get("download") != "1" else "attachment"
+        if self.direct is not None and kind == "inline" and part:
+            location = await self.direct.location(asset, int(expires) - time.time())
+            if location is not None:
+                moved = {"location": location, "cache-control": "private, no-store", "content-length": "0"}
+                await start_response(send, 307, moved.items())
+                await end_response(send)
+                return
         headers |= {
             "content-disposition": disposition(kind, asset.filename or scope["path_params"]["filename"]),
             "cache-control": f"private, no-transform, max-age={max(0, int(expires) - int(time.time()))}",

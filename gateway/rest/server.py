@@ -26,6 +26,7 @@ from starlette.routing import Match, Mount, Route
 from starlette.types import ASGIApp, Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from gateway.assets.direct import DirectLinks
 from gateway.assets.links import LinkSigner
 from gateway.assets.store import AssetStore
 from gateway.assets.transfers import TransferSlots
@@ -95,11 +96,13 @@ def build_app(
     settings: RestSettings,
     transfers: TransferSlots,
     worker_links: WorkerLinks | None = None,
+    direct: DirectLinks | None = None,
 ) -> Starlette:
     """Build the application.
 
     `channel` leads to the gateway's own gRPC, whose `keys` are judged here first. `transfers` counts downloads by
-    signed links. `worker_links` serves encoders behind a provider's queue.
+    signed links. `worker_links` serves encoders behind a provider's queue; `direct` leads
+    downloads past the gateway.
     """
     table = RouteTable()
     openapi = OpenApi(table, settings.public_url)
@@ -115,7 +118,7 @@ def build_app(
     return Starlette(
         routes=[
             # Applications, not functions: they refuse wrong methods themselves, in JSON.
-            Route("/files/{id}/{filename:path}", SignedFiles(assets, links, transfers, settings.stall_seconds)),
+            Route("/files/{id}/{filename:path}", SignedFiles(assets, links, transfers, settings.stall_seconds, direct)),
             *_worker_routes(worker_links, settings.stall_seconds),
             *(Route(path, openapi) for path in ("/openapi.json", "/openapi.json/")),
             *(Route(path, TusUploads(proxy, assets)) for path in UPLOAD_PATHS),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from apigpu.v1 import assets_pb2 as pb2
 from apigpu.v1 import assets_pb2_grpc
+from gateway.assets.direct import DirectLinks
 from gateway.assets.record import parse_name
 from gateway.assets.store import AssetStore, AssetWriter, StoredAsset
 from gateway.assets.transfers import TransferSlots
@@ -27,6 +28,7 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
     assets: AssetStore
     presenter: Presenter
     transfers: TransferSlots
+    direct: DirectLinks
     idle_seconds: float = IDLE_SECONDS
     stall_seconds: float = STALL_SECONDS
 
@@ -70,6 +72,17 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
     async def DeleteAsset(self, request: pb2.DeleteAssetRequest, context: Context) -> pb2.DeleteAssetResponse:
         await self.assets.delete(parse_name(request.name), caller.get().sight)
         return pb2.DeleteAssetResponse()
+
+    async def SignUpload(self, request: pb2.SignUploadRequest, context: Context) -> pb2.SignUploadResponse:
+        made = await self.direct.begin(request.filename, request.content_type, request.size_bytes, caller.get().tenant)
+        response = pb2.SignUploadResponse(url=made.url, headers=made.headers, token=made.token)
+        response.expire_time.FromDatetime(made.expires_at)
+        return response
+
+    async def CommitUpload(self, request: pb2.CommitUploadRequest, context: Context) -> pb2.CommitUploadResponse:
+        async with self.transfers.acquire(caller.get().key_id):
+            asset = await self.direct.commit(request.token, request.sha256, caller.get().tenant)
+        return pb2.CommitUploadResponse(asset=self.presenter.to(context).asset(asset))
 
 
 async def _header(parts: Requests) -> pb2.UploadHeader:

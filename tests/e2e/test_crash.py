@@ -96,6 +96,21 @@ def test_a_story_survives_kills_at_each_stage_and_leaves_its_film_alone(own_pair
         assert_whole(own_pair, job, wanted)
 
 
+def test_a_story_that_is_canceled_at_any_stage_leaves_nothing(own_pair, media):
+    wanted = story_of(own_pair, media)
+    given = {wanted["scenes"][0]["image"], wanted["narration"], wanted["subtitles"]}
+    with own_pair.client() as client:
+        for processed in range(len(STAGES)):
+            job = client.story(**wanted).id
+            until_sync(lambda: (found := client.get(job)).processed >= processed or found.ended)  # noqa: B023
+            with contextlib.suppress(ServiceError):  # it was faster
+                client.cancel(job)
+            if film := client.get(job).asset:
+                client.delete(film)
+            until_sync(lambda: assets(own_pair) == given)
+    assert not ffmpeg_running(own_pair)
+
+
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_stories_survive_kills_at_random_moments(own_pair, media):
@@ -121,6 +136,11 @@ def story_of(pair, media):
     return {"scenes": scenes, "narration": voice, "subtitles": captions, **shape}
 
 
+def assets(pair):
+    """The names of all stored files."""
+    return {f"assets/{path.name}" for path in (pair.data_dir / "assets" / "assets").iterdir()}
+
+
 def kill(pair, *names):
     for name in names:
         if old := service(pair, name):
@@ -136,8 +156,7 @@ def assert_whole(pair, job, wanted):
         film = client.download(found.asset, pair.data_dir / "film.mp4")
         assert judge.facts(film).frames == 18
         given = {wanted["scenes"][0]["image"], wanted["narration"], wanted["subtitles"], found.asset}
-        expected = {name.removeprefix("assets/") for name in given}
-        until_sync(lambda: {path.name for path in (pair.data_dir / "assets" / "assets").iterdir()} == expected)
+        until_sync(lambda: assets(pair) == given)
         client.delete(found.asset)
         film.unlink()
 

@@ -200,8 +200,9 @@ def test_chromium_plays_it_without_a_glitch(film: Made, tmp_path: Path) -> None:
     spare = 1024 / 48_000 if film.is_fragmented else 0.001
     assert told["seconds"] == pytest.approx(film.answer["duration"], abs=spare + 1e-6)
     ours = np.array([means(frame) for frame in frames])
-    for number, columns in zip(looked_at, told["frames"], strict=True):
-        gaps = np.abs(ours - np.array(columns)).mean(axis=(1, 2))
+    for number, seen in zip(looked_at, told["frames"], strict=True):
+        assert seen["at"] is None or round(seen["at"] * RATE) == number
+        gaps = np.abs(ours - np.array(seen["columns"])).mean(axis=(1, 2))
         assert gaps[number] < NEAR, number
         # No other frame is more like it, as far as frames differ at all.
         assert gaps[number] < gaps.min() + 1, (number, int(gaps.argmin()))

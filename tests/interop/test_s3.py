@@ -125,3 +125,23 @@ async def test_a_bucket_takes_the_result_by_the_credentials_that_are_kept(tmp_pa
     assert (delivery["state"], delivery["verified"]) == ("DELIVERED", True), delivery
     found = obstore.get(store, delivery["place"].removeprefix(f"s3://{BUCKET}/"))
     assert bytes(found.bytes()) == b"b" * 3_000_000
+
+
+async def test_assets_go_past_the_gateway(tmp_path, endpoint, store, monkeypatch):
+    given = {"ENDPOINT_URL": endpoint, "ALLOW_HTTP": "true", "ACCESS_KEY_ID": KEY, "SECRET_ACCESS_KEY": SECRET}
+    for name, value in {**given, "REGION": "us-east-1"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    async with (
+        served(tmp_path, assets_url=f"s3://{BUCKET}/here", bucket_links=True) as (_, http, _),
+        httpx.AsyncClient() as anybody,
+    ):
+        asset = (await http.put("/assets/talk ü.mp4", content=b"c" * 20_000_000)).json()
+        found = await anybody.get(asset["downloadUrl"], follow_redirects=True, headers={"Range": "bytes=5-14"})
+        assert (found.status_code, found.content, found.url.port) == (206, b"c" * 10, httpx.URL(endpoint).port)
+        assert found.headers["content-type"] == "video/mp4"
+        assert "talk%20%C3%BC.mp4" in found.headers["content-disposition"]
+        signed = (await http.post("/assets:sign", json={"filename": "b.mp4", "sizeBytes": 1_000_000})).json()
+        put = await anybody.put(signed["url"], content=b"d" * 1_000_000, headers=signed["headers"])
+        assert put.status_code == 200, put.text
+        made = (await http.post("/assets:commit", json={"token": signed["token"]})).json()
+        assert (await http.get(f"/{made['name']}/content")).content == b"d" * 1_000_000

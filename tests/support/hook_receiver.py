@@ -23,7 +23,7 @@ def is_signed(headers, body, secret=SECRET):
 class HookReceiver:
     """Answers with the statuses in `answers`, then with 204; a number below 0 hangs until the end."""
 
-    def __init__(self, *answers):
+    def __init__(self, *answers, tls=None):
         self.calls, self.answers, self.ended = [], list(answers), threading.Event()
         receiver = self
 
@@ -44,6 +44,9 @@ class HookReceiver:
                 pass
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._scheme = "https" if tls else "http"
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
 
     def __enter__(self):
@@ -58,7 +61,7 @@ class HookReceiver:
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self._server.server_port}/hook?token=1"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_port}/hook?token=1"
 
     @property
     def bodies(self):

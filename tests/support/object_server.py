@@ -64,7 +64,7 @@ class Handler(BaseHTTPRequestHandler):
         for name, value in ({"Content_Length": len(data)} | headers).items():
             self.send_header(name.replace("_", "-"), str(value))
         self.end_headers()
-        self.wfile.write(data)
+        self.wfile.write(b"" if self.command == "HEAD" else data)
 
     def xml(self, name, inside):
         self.say(200, f"<{name}>{inside}</{name}>".encode(), Content_Type="application/xml")
@@ -74,6 +74,9 @@ class Handler(BaseHTTPRequestHandler):
         data = self.body
         if bucket != BUCKET:
             return self.say(404, b"<Error><Code>NoSuchBucket</Code></Error>")
+        if source := unquote(self.headers.get("x-amz-copy-source", "")).lstrip("/").removeprefix(f"{BUCKET}/"):
+            self.server.objects[key] = self.server.objects[source]
+            return self.xml("CopyObjectResult", '<ETag>"copy"</ETag>')
         if "uploadId" in query:
             self.server.parts[query["uploadId"]][int(query["partNumber"])] = data
         else:
@@ -112,6 +115,13 @@ class Handler(BaseHTTPRequestHandler):
             part = {"Content_Range": f"bytes {first}-{last}/{len(data)}"}
             return self.say(206, data[first : last + 1], **headers, **part)
         return self.say(200, data, **headers)
+
+    def do_HEAD(self):
+        self.do_GET()
+
+    def do_DELETE(self):
+        self.server.objects.pop(self.target()[1], None)
+        self.say(204)
 
     def list(self, prefix):
         entries = "".join(

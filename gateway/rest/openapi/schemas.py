@@ -124,7 +124,9 @@ def _alternatives(descriptor: Descriptor) -> Schema:
         for field in descriptor.fields
         if _rules(field).required and _rules(field).unless
     ]
-    missing = [{"not": {"anyOf": [{"required": [name]} for name in names]}} for names in found]
+    # Validators want what is required to be there in the same schema.
+    one_of = ([{"required": [name], "properties": {name: {}}} for name in names] for names in found)
+    missing = [{"not": {"anyOf": each}} for each in one_of]
     return {"not": missing[0] if len(missing) == 1 else {"anyOf": missing}} if missing else {}
 
 

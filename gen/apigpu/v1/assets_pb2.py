@@ -27,7 +27,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x61pigpu/v1/assets.proto\x12\tapigpu.v1\x1a\x17\x61pigpu/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xad\x02\n\x05\x41sset\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xd2\xf3\x18\x17Z\x15^assets/[a-z2-7]{26}$\x12\x10\n\x08\x66ilename\x18\x02 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x03 \x01(\t\x12!\n\nsize_bytes\x18\x04 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12$\n\x06sha256\x18\x05 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[0-9a-f]{64}$\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x0c\x64ownload_url\x18\x08 \x01(\tB\x10\xd2\xf3\x18\x0cZ\n^https?://\"\x83\x01\n\x12UploadAssetRequest\x12)\n\x06header\x18\x01 \x01(\x0b\x32\x17.apigpu.v1.UploadHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x12)\n\x06\x66inish\x18\x03 \x01(\x0b\x32\x17.apigpu.v1.UploadFinishH\x00\x42\x06\n\x04part\"\x94\x01\n\x0cUploadHeader\x12\x10\n\x08\x66ilename\x18\x01 \x01(\t\x12&\n\nsize_bytes\x18\x02 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00H\x00\x88\x01\x01\x12*\n\x06sha256\x18\x03 \x01(\tB\x1a\xd2\xf3\x18\x16Z\x14^([0-9A-Fa-f]{64})?$\x12\x0f\n\x07\x63harset\x18\x04 \x01(\tB\r\n\x0b_size_bytes\"q\n\x0cUploadFinish\x12&\n\nsize_bytes\x18\x01 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00H\x00\x88\x01\x01\x12*\n\x06sha256\x18\x02 \x01(\tB\x1a\xd2\xf3\x18\x16Z\x14^([0-9A-Fa-f]{64})?$B\r\n\x0b_size_bytes\"6\n\x13UploadAssetResponse\x12\x1f\n\x05\x61sset\x18\x01 \x01(\x0b\x32\x10.apigpu.v1.Asset\"\x7f\n\x14\x44ownloadAssetRequest\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xd2\xf3\x18\x17Z\x15^assets/[a-z2-7]{26}$\x12\x1d\n\x06offset\x18\x02 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x1d\n\x06length\x18\x03 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\"S\n\x15\x44ownloadAssetResponse\x12!\n\x05\x61sset\x18\x01 \x01(\x0b\x32\x10.apigpu.v1.AssetH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"<\n\x0fGetAssetRequest\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xd2\xf3\x18\x17Z\x15^assets/[a-z2-7]{26}$\"3\n\x10GetAssetResponse\x12\x1f\n\x05\x61sset\x18\x01 \x01(\x0b\x32\x10.apigpu.v1.Asset\"?\n\x12\x44\x65leteAssetRequest\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xd2\xf3\x18\x17Z\x15^assets/[a-z2-7]{26}$\"\x15\n\x13\x44\x65leteAssetResponse2\xca\x04\n\x0c\x41ssetService\x12\xbd\x01\n\x0bUploadAsset\x12\x1d.apigpu.v1.UploadAssetRequest\x1a\x1e.apigpu.v1.UploadAssetResponse\"m\xe2\xf3\x18\x08\x12\x06\x61ssets\x82\xd3\xe4\x93\x02[\x1a\x07/assets:\x05\x63hunkZ\x17\"\x07/assets:\x05\x63hunkb\x05\x61ssetZ)\x1a\x19/assets/{header.filename}:\x05\x63hunkb\x05\x61ssetb\x05\x61sset(\x01\x12\x8e\x01\n\rDownloadAsset\x12\x1f.apigpu.v1.DownloadAssetRequest\x1a .apigpu.v1.DownloadAssetResponse\"8\xe2\xf3\x18\r\x12\x0bread assets\x82\xd3\xe4\x93\x02!\x12\x18/{name=assets/*}/contentb\x05\x63hunk0\x01\x12u\n\x08GetAsset\x12\x1a.apigpu.v1.GetAssetRequest\x1a\x1b.apigpu.v1.GetAssetResponse\"0\xe2\xf3\x18\r\x12\x0bread assets\x82\xd3\xe4\x93\x02\x19\x12\x10/{name=assets/*}b\x05\x61sset\x12r\n\x0b\x44\x65leteAsset\x12\x1d.apigpu.v1.DeleteAssetRequest\x1a\x1e.apigpu.v1.DeleteAssetResponse\"$\xe2\xf3\x18\x08\x12\x06\x61ssets\x82\xd3\xe4\x93\x02\x12*\x10/{name=assets/*}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x61pigpu/v1/assets.proto\x12\tapigpu.v1\x1a\x17\x61pigpu/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xad\x02\n\x05\x41sset\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xd2\xf3\x18\x17Z\x15^assets/[a-z2-7]{26}$\x12\x10\n\x08\x66ilename\x18\x02 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x03 \x01(\t\x12!\n\nsize_bytes\x18\x04 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12$\n\x06sha256\x18\x05 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[0-9a-f]{64}$\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x0c\x64ownload_url\x18\x08 \x01(\tB\x10\xd2\xf3\x18\x0cZ\n^https?://\"\x83\x01\n\x12UploadAssetRequest\x12)\n\x06header\x18\x01 \x01(\x0b\x32\x17.apigpu.v1.UploadHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x12)\n\x06\x66inish\x18\x03 \x01(\x0b\x32\x17.apigpu.v1.UploadFinishH\x00\x42\x06\n\x04part\"\x94\x01\n\x0cUploadHeader\x12\x10\n\x08\x66ilename\x18\x01 \x01(\t\x12&\n\nsize_bytes\x18\x02 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00H\x00\x88\x01\x01\x12*\n\x06sha256\x18\x03 \x01(\tB\x1a\xd2\xf3\x18\x16Z\x14^([0-9A-Fa-f]{64})?$\x12\x0f\n\x07\x63harset\x18\x04 \x01(\tB\r\n\x0b_size_bytes\"q\n\x0cUploadFinish\x12&\n\nsize_bytes\x18\x01 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00H\x00\x88\x01\x01\x12*\n\x06sha256\x18\x02 \x01(\tB\x1a\xd2\xf3\x18\x16Z\x14^([0-9A-Fa-f]{64})?$B\r\n\x0b_size_bytes\"6\n\x13UploadAssetResponse\x12\x1f\n\x05\x61sset\x18\x01 \x01(\x0b\x32\x10.apigpu.v1.Asset\"W\n\x11SignUploadRequest\x12\x10\n\x08\x66ilename\x18\x01 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x02 \x01(\t\x12\x1a\n\nsize_bytes\x18\x03 \x01(\x03\x42\x06\xd2\xf3\x18\x02\x08\x01\"\xce\x01\n\x12SignUploadResponse\x12\x0b\n\x03url\x18\x01 \x01(\t\x12;\n\x07headers\x18\x02 \x03(\x0b\x32*.apigpu.v1.SignUploadResponse.HeadersEntry\x12\r\n\x05token\x18\x03 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"U\n\x13\x43ommitUploadRequest\x12\x15\n\x05token\x18\x01 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x01\x12\'\n\x06sha256\x18\x02 \x01(\tB\x17\xd2\xf3\x18\x13Z\x11^([0-9a-f]{64})?$\"7\n\x14\x43ommitUploadResponse\x12\x1f\n\x05\x61sset\x18\x01 \x01(\x0b\x32\x10.apigpu.v1.Asset\"\x7f\n\x14\x44ownloadAssetRequest\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xd2\xf3\x18\x17Z\x15^assets/[a-z2-7]{26}$\x12\x1d\n\x06offset\x18\x02 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x1d\n\x06length\x18\x03 \x01(\x03\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\"S\n\x15\x44ownloadAssetResponse\x12!\n\x05\x61sset\x18\x01 \x01(\x0b\x32\x10.apigpu.v1.AssetH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"<\n\x0fGetAssetRequest\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xd2\xf3\x18\x17Z\x15^assets/[a-z2-7]{26}$\"3\n\x10GetAssetResponse\x12\x1f\n\x05\x61sset\x18\x01 \x01(\x0b\x32\x10.apigpu.v1.Asset\"?\n\x12\x44\x65leteAssetRequest\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xd2\xf3\x18\x17Z\x15^assets/[a-z2-7]{26}$\"\x15\n\x13\x44\x65leteAssetResponse2\xb9\x06\n\x0c\x41ssetService\x12\xbd\x01\n\x0bUploadAsset\x12\x1d.apigpu.v1.UploadAssetRequest\x1a\x1e.apigpu.v1.UploadAssetResponse\"m\xe2\xf3\x18\x08\x12\x06\x61ssets\x82\xd3\xe4\x93\x02[\x1a\x07/assets:\x05\x63hunkZ\x17\"\x07/assets:\x05\x63hunkb\x05\x61ssetZ)\x1a\x19/assets/{header.filename}:\x05\x63hunkb\x05\x61ssetb\x05\x61sset(\x01\x12\x8e\x01\n\rDownloadAsset\x12\x1f.apigpu.v1.DownloadAssetRequest\x1a .apigpu.v1.DownloadAssetResponse\"8\xe2\xf3\x18\r\x12\x0bread assets\x82\xd3\xe4\x93\x02!\x12\x18/{name=assets/*}/contentb\x05\x63hunk0\x01\x12u\n\x08GetAsset\x12\x1a.apigpu.v1.GetAssetRequest\x1a\x1b.apigpu.v1.GetAssetResponse\"0\xe2\xf3\x18\r\x12\x0bread assets\x82\xd3\xe4\x93\x02\x19\x12\x10/{name=assets/*}b\x05\x61sset\x12n\n\nSignUpload\x12\x1c.apigpu.v1.SignUploadRequest\x1a\x1d.apigpu.v1.SignUploadResponse\"#\xe2\xf3\x18\x08\x12\x06\x61ssets\x82\xd3\xe4\x93\x02\x11\"\x0c/assets:sign:\x01*\x12}\n\x0c\x43ommitUpload\x12\x1e.apigpu.v1.CommitUploadRequest\x1a\x1f.apigpu.v1.CommitUploadResponse\",\xe2\xf3\x18\x08\x12\x06\x61ssets\x82\xd3\xe4\x93\x02\x1a\"\x0e/assets:commit:\x01*b\x05\x61sset\x12r\n\x0b\x44\x65leteAsset\x12\x1d.apigpu.v1.DeleteAssetRequest\x1a\x1e.apigpu.v1.DeleteAssetResponse\"$\xe2\xf3\x18\x08\x12\x06\x61ssets\x82\xd3\xe4\x93\x02\x12*\x10/{name=assets/*}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -50,6 +50,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPLOADFINISH'].fields_by_name['size_bytes']._serialized_options = b'\322\363\030\t)\000\000\000\000\000\000\000\000'
   _globals['_UPLOADFINISH'].fields_by_name['sha256']._loaded_options = None
   _globals['_UPLOADFINISH'].fields_by_name['sha256']._serialized_options = b'\322\363\030\026Z\024^([0-9A-Fa-f]{64})?$'
+  _globals['_SIGNUPLOADREQUEST'].fields_by_name['size_bytes']._loaded_options = None
+  _globals['_SIGNUPLOADREQUEST'].fields_by_name['size_bytes']._serialized_options = b'\322\363\030\002\010\001'
+  _globals['_SIGNUPLOADRESPONSE_HEADERSENTRY']._loaded_options = None
+  _globals['_SIGNUPLOADRESPONSE_HEADERSENTRY']._serialized_options = b'8\001'
+  _globals['_COMMITUPLOADREQUEST'].fields_by_name['token']._loaded_options = None
+  _globals['_COMMITUPLOADREQUEST'].fields_by_name['token']._serialized_options = b'\322\363\030\002\010\001'
+  _globals['_COMMITUPLOADREQUEST'].fields_by_name['sha256']._loaded_options = None
+  _globals['_COMMITUPLOADREQUEST'].fields_by_name['sha256']._serialized_options = b'\322\363\030\023Z\021^([0-9a-f]{64})?$'
   _globals['_DOWNLOADASSETREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_DOWNLOADASSETREQUEST'].fields_by_name['name']._serialized_options = b'\322\363\030\027Z\025^assets/[a-z2-7]{26}$'
   _globals['_DOWNLOADASSETREQUEST'].fields_by_name['offset']._loaded_options = None
@@ -66,6 +74,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ASSETSERVICE'].methods_by_name['DownloadAsset']._serialized_options = b'\342\363\030\r\022\013read assets\202\323\344\223\002!\022\030/{name=assets/*}/contentb\005chunk'
   _globals['_ASSETSERVICE'].methods_by_name['GetAsset']._loaded_options = None
   _globals['_ASSETSERVICE'].methods_by_name['GetAsset']._serialized_options = b'\342\363\030\r\022\013read assets\202\323\344\223\002\031\022\020/{name=assets/*}b\005asset'
+  _globals['_ASSETSERVICE'].methods_by_name['SignUpload']._loaded_options = None
+  _globals['_ASSETSERVICE'].methods_by_name['SignUpload']._serialized_options = b'\342\363\030\010\022\006assets\202\323\344\223\002\021\"\014/assets:sign:\001*'
+  _globals['_ASSETSERVICE'].methods_by_name['CommitUpload']._loaded_options = None
+  _globals['_ASSETSERVICE'].methods_by_name['CommitUpload']._serialized_options = b'\342\363\030\010\022\006assets\202\323\344\223\002\032\"\016/assets:commit:\001*b\005asset'
   _globals['_ASSETSERVICE'].methods_by_name['DeleteAsset']._loaded_options = None
   _globals['_ASSETSERVICE'].methods_by_name['DeleteAsset']._serialized_options = b'\342\363\030\010\022\006assets\202\323\344\223\002\022*\020/{name=assets/*}'
   _globals['_ASSET']._serialized_start=126
@@ -78,18 +90,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPLOADFINISH']._serialized_end=827
   _globals['_UPLOADASSETRESPONSE']._serialized_start=829
   _globals['_UPLOADASSETRESPONSE']._serialized_end=883
-  _globals['_DOWNLOADASSETREQUEST']._serialized_start=885
-  _globals['_DOWNLOADASSETREQUEST']._serialized_end=1012
-  _globals['_DOWNLOADASSETRESPONSE']._serialized_start=1014
-  _globals['_DOWNLOADASSETRESPONSE']._serialized_end=1097
-  _globals['_GETASSETREQUEST']._serialized_start=1099
-  _globals['_GETASSETREQUEST']._serialized_end=1159
-  _globals['_GETASSETRESPONSE']._serialized_start=1161
-  _globals['_GETASSETRESPONSE']._serialized_end=1212
-  _globals['_DELETEASSETREQUEST']._serialized_start=1214
-  _globals['_DELETEASSETREQUEST']._serialized_end=1277
-  _globals['_DELETEASSETRESPONSE']._serialized_start=1279
-  _globals['_DELETEASSETRESPONSE']._serialized_end=1300
-  _globals['_ASSETSERVICE']._serialized_start=1303
-  _globals['_ASSETSERVICE']._serialized_end=1889
+  _globals['_SIGNUPLOADREQUEST']._serialized_start=885
+  _globals['_SIGNUPLOADREQUEST']._serialized_end=972
+  _globals['_SIGNUPLOADRESPONSE']._serialized_start=975
+  _globals['_SIGNUPLOADRESPONSE']._serialized_end=1181
+  _globals['_SIGNUPLOADRESPONSE_HEADERSENTRY']._serialized_start=1135
+  _globals['_SIGNUPLOADRESPONSE_HEADERSENTRY']._serialized_end=1181
+  _globals['_COMMITUPLOADREQUEST']._serialized_start=1183
+  _globals['_COMMITUPLOADREQUEST']._serialized_end=1268
+  _globals['_COMMITUPLOADRESPONSE']._serialized_start=1270
+  _globals['_COMMITUPLOADRESPONSE']._serialized_end=1325
+  _globals['_DOWNLOADASSETREQUEST']._serialized_start=1327
+  _globals['_DOWNLOADASSETREQUEST']._serialized_end=1454
+  _globals['_DOWNLOADASSETRESPONSE']._serialized_start=1456
+  _globals['_DOWNLOADASSETRESPONSE']._serialized_end=1539
+  _globals['_GETASSETREQUEST']._serialized_start=1541
+  _globals['_GETASSETREQUEST']._serialized_end=1601
+  _globals['_GETASSETRESPONSE']._serialized_start=1603
+  _globals['_GETASSETRESPONSE']._serialized_end=1654
+  _globals['_DELETEASSETREQUEST']._serialized_start=1656
+  _globals['_DELETEASSETREQUEST']._serialized_end=1719
+  _globals['_DELETEASSETRESPONSE']._serialized_start=1721
+  _globals['_DELETEASSETRESPONSE']._serialized_end=1742
+  _globals['_ASSETSERVICE']._serialized_start=1745
+  _globals['_ASSETSERVICE']._serialized_end=2570
 # @@protoc_insertion_point(module_scope)

@@ -52,6 +52,16 @@ class AssetServiceStub:
                 request_serializer=apigpu_dot_v1_dot_assets__pb2.GetAssetRequest.SerializeToString,
                 response_deserializer=apigpu_dot_v1_dot_assets__pb2.GetAssetResponse.FromString,
                 _registered_method=True)
+        self.SignUpload = channel.unary_unary(
+                '/apigpu.v1.AssetService/SignUpload',
+                request_serializer=apigpu_dot_v1_dot_assets__pb2.SignUploadRequest.SerializeToString,
+                response_deserializer=apigpu_dot_v1_dot_assets__pb2.SignUploadResponse.FromString,
+                _registered_method=True)
+        self.CommitUpload = channel.unary_unary(
+                '/apigpu.v1.AssetService/CommitUpload',
+                request_serializer=apigpu_dot_v1_dot_assets__pb2.CommitUploadRequest.SerializeToString,
+                response_deserializer=apigpu_dot_v1_dot_assets__pb2.CommitUploadResponse.FromString,
+                _registered_method=True)
         self.DeleteAsset = channel.unary_unary(
                 '/apigpu.v1.AssetService/DeleteAsset',
                 request_serializer=apigpu_dot_v1_dot_assets__pb2.DeleteAssetRequest.SerializeToString,
@@ -91,6 +101,22 @@ class AssetServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SignUpload(self, request, context):
+        """Makes a link by which a file is uploaded to the bucket of the assets, past the gateway: by PUT, with `headers`, within
+        six hours. CommitUpload makes an asset of it. FAILED_PRECONDITION where the operator has no such links (BUCKET_LINKS).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CommitUpload(self, request, context):
+        """Makes an asset of a file that was uploaded by the link of SignUpload, once size and digest are found to be right;
+        again it answers with the same asset.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteAsset(self, request, context):
         """Deletes a file. A job that still needs it fails.
         """
@@ -115,6 +141,16 @@ def add_AssetServiceServicer_to_server(servicer, server):
                     servicer.GetAsset,
                     request_deserializer=apigpu_dot_v1_dot_assets__pb2.GetAssetRequest.FromString,
                     response_serializer=apigpu_dot_v1_dot_assets__pb2.GetAssetResponse.SerializeToString,
+            ),
+            'SignUpload': grpc.unary_unary_rpc_method_handler(
+                    servicer.SignUpload,
+                    request_deserializer=apigpu_dot_v1_dot_assets__pb2.SignUploadRequest.FromString,
+                    response_serializer=apigpu_dot_v1_dot_assets__pb2.SignUploadResponse.SerializeToString,
+            ),
+            'CommitUpload': grpc.unary_unary_rpc_method_handler(
+                    servicer.CommitUpload,
+                    request_deserializer=apigpu_dot_v1_dot_assets__pb2.CommitUploadRequest.FromString,
+                    response_serializer=apigpu_dot_v1_dot_assets__pb2.CommitUploadResponse.SerializeToString,
             ),
             'DeleteAsset': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteAsset,
@@ -206,6 +242,60 @@ class AssetService:
             '/apigpu.v1.AssetService/GetAsset',
             apigpu_dot_v1_dot_assets__pb2.GetAssetRequest.SerializeToString,
             apigpu_dot_v1_dot_assets__pb2.GetAssetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SignUpload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/apigpu.v1.AssetService/SignUpload',
+            apigpu_dot_v1_dot_assets__pb2.SignUploadRequest.SerializeToString,
+            apigpu_dot_v1_dot_assets__pb2.SignUploadResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CommitUpload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/apigpu.v1.AssetService/CommitUpload',
+            apigpu_dot_v1_dot_assets__pb2.CommitUploadRequest.SerializeToString,
+            apigpu_dot_v1_dot_assets__pb2.CommitUploadResponse.FromString,
             options,
             channel_credentials,
             insecure,

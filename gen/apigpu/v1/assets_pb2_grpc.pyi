@@ -49,6 +49,14 @@ class AssetServiceStub:
     """
     GetAsset: _grpc.UnaryUnaryMultiCallable[_assets_pb2.GetAssetRequest, _assets_pb2.GetAssetResponse]
     """Describes a file."""
+    SignUpload: _grpc.UnaryUnaryMultiCallable[_assets_pb2.SignUploadRequest, _assets_pb2.SignUploadResponse]
+    """Makes a link by which a file is uploaded to the bucket of the assets, past the gateway: by PUT, with `headers`, within
+    six hours. CommitUpload makes an asset of it. FAILED_PRECONDITION where the operator has no such links (BUCKET_LINKS).
+    """
+    CommitUpload: _grpc.UnaryUnaryMultiCallable[_assets_pb2.CommitUploadRequest, _assets_pb2.CommitUploadResponse]
+    """Makes an asset of a file that was uploaded by the link of SignUpload, once size and digest are found to be right;
+    again it answers with the same asset.
+    """
     DeleteAsset: _grpc.UnaryUnaryMultiCallable[_assets_pb2.DeleteAssetRequest, _assets_pb2.DeleteAssetResponse]
     """Deletes a file. A job that still needs it fails."""
 
@@ -73,6 +81,14 @@ class AssetServiceAsyncStub(AssetServiceStub):
     """
     GetAsset: _aio.UnaryUnaryMultiCallable[_assets_pb2.GetAssetRequest, _assets_pb2.GetAssetResponse]  # type: ignore[assignment]
     """Describes a file."""
+    SignUpload: _aio.UnaryUnaryMultiCallable[_assets_pb2.SignUploadRequest, _assets_pb2.SignUploadResponse]  # type: ignore[assignment]
+    """Makes a link by which a file is uploaded to the bucket of the assets, past the gateway: by PUT, with `headers`, within
+    six hours. CommitUpload makes an asset of it. FAILED_PRECONDITION where the operator has no such links (BUCKET_LINKS).
+    """
+    CommitUpload: _aio.UnaryUnaryMultiCallable[_assets_pb2.CommitUploadRequest, _assets_pb2.CommitUploadResponse]  # type: ignore[assignment]
+    """Makes an asset of a file that was uploaded by the link of SignUpload, once size and digest are found to be right;
+    again it answers with the same asset.
+    """
     DeleteAsset: _aio.UnaryUnaryMultiCallable[_assets_pb2.DeleteAssetRequest, _assets_pb2.DeleteAssetResponse]  # type: ignore[assignment]
     """Deletes a file. A job that still needs it fails."""
 
@@ -112,6 +128,26 @@ class AssetServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_assets_pb2.GetAssetResponse, _abc.Awaitable[_assets_pb2.GetAssetResponse]]:
         """Describes a file."""
+
+    @_abc_1.abstractmethod
+    def SignUpload(
+        self,
+        request: _assets_pb2.SignUploadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_assets_pb2.SignUploadResponse, _abc.Awaitable[_assets_pb2.SignUploadResponse]]:
+        """Makes a link by which a file is uploaded to the bucket of the assets, past the gateway: by PUT, with `headers`, within
+        six hours. CommitUpload makes an asset of it. FAILED_PRECONDITION where the operator has no such links (BUCKET_LINKS).
+        """
+
+    @_abc_1.abstractmethod
+    def CommitUpload(
+        self,
+        request: _assets_pb2.CommitUploadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_assets_pb2.CommitUploadResponse, _abc.Awaitable[_assets_pb2.CommitUploadResponse]]:
+        """Makes an asset of a file that was uploaded by the link of SignUpload, once size and digest are found to be right;
+        again it answers with the same asset.
+        """
 
     @_abc_1.abstractmethod
     def DeleteAsset(

@@ -211,5 +211,6 @@ def test_any_service_has_a_document():
 )
 def test_of_fields_of_which_one_is_needed_all_are_named(name, fields):
     schema = DOCUMENT["components"]["schemas"][name]
-    assert schema["not"] == {"not": {"anyOf": [{"required": [field]} for field in fields]}}
+    one_of = [{"required": [field], "properties": {field: {}}} for field in fields]
+    assert schema["not"] == {"not": {"anyOf": one_of}}
     assert not {*fields} & {*schema.get("required", ())}

@@ -7,6 +7,7 @@ import grpc
 import pytest
 
 from apigpu.v1 import assets_pb2, assets_pb2_grpc
+from gateway.assets.direct import DirectLinks
 from gateway.assets.links import LinkSigner
 from gateway.assets.store import AssetStore
 from gateway.assets.transfers import TransferSlots
@@ -27,10 +28,12 @@ async def serving(tmp_path, **terms):
     transfers = terms.pop("transfers", TransferSlots(1))
     store = AssetStore(str(tmp_path / "assets"), retention_seconds=3600, max_bytes=1 << 24)
     server = grpc.aio.server(interceptors=[error_boundary(60)])
+    links = LinkSigner(b"s" * 32, 600)
     service = assets.AssetService(
         store,
-        Presenter(LinkSigner(b"s" * 32, 600), lambda usage, now: None, "http://localhost"),
+        Presenter(links, lambda usage, now: None, "http://localhost"),
         transfers,
+        DirectLinks(store, links, is_enabled=False),
         **terms,
     )
     assets_pb2_grpc.add_AssetServiceServicer_to_server(service, server)

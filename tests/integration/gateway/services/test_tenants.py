@@ -35,6 +35,8 @@ NAMELESS = {
     "the caller's own": {
         "UploadAsset",
         "CreateUpload",
+        "SignUpload",
+        "CommitUpload",
         "ListJobs",
         "AddDestination",
         "ListDestinations",
