@@ -13,8 +13,6 @@ from nats.aio.client import Client, Srv
 from nats.aio.msg import Msg
 from nats.aio.transport import TcpTransport
 from nats.js.api import (
-    AckPolicy,
-    ConsumerConfig,
     DiscardPolicy,
     KeyValueConfig,
     RetentionPolicy,
@@ -24,7 +22,7 @@ from nats.js.api import (
 
 from gateway.jetstream.errors import nats_errors
 from gateway.jetstream.keyvalue import KeyValue
-from gateway.jetstream.queue import WorkQueue
+from gateway.jetstream.queue import WorkQueue, workers_of
 from gateway.jetstream.server import EmbeddedServer, can_connect
 from servicekit.config import ConfigError
 from servicekit.errors import Unavailable
@@ -103,6 +101,14 @@ class JetStream:
 
     async def queue(self, name: str, ack_wait_seconds: float) -> WorkQueue:
         """Open a work queue, and create it if it is missing. Raise ConfigError."""
+        for own in (name, f"{name}_lanes"):
+            await self._work_stream(own)
+        with _at_start(f"consumer of {name}"):
+            # Created or updated: the setting may have changed since the last start.
+            await self._stream.add_consumer(name.upper(), workers_of(name, ack_wait_seconds))
+        return WorkQueue(self._stream, self._client, name, ack_wait_seconds, self.write_failed)
+
+    async def _work_stream(self, name: str) -> None:
         stream = StreamConfig(
             name=name.upper(),
             subjects=[f"{name}.>"],
@@ -114,22 +120,8 @@ class JetStream:
             max_msgs_per_subject=1,
             num_replicas=self._replicas,
         )
-        # Attempts are counted in the job's record, so no message is ever stranded by the server's own limit.
-        workers = f"{name}-workers"
-        consumer = ConsumerConfig(
-            durable_name=workers,
-            filter_subject=f"{name}.>",
-            ack_policy=AckPolicy.EXPLICIT,
-            ack_wait=ack_wait_seconds,
-            max_deliver=-1,
-            max_ack_pending=10_000,
-        )
         with _at_start(f"stream {name.upper()}"):
             await self._stream.add_stream(stream)
-            # Created or updated: the setting may have changed since the last start.
-            await self._stream.add_consumer(name.upper(), consumer)
-            puller = await self._stream.pull_subscribe_bind(consumer=workers, stream=name.upper())
-        return WorkQueue(self._stream, puller, name, ack_wait_seconds, self.write_failed)
 
     @property
     def is_connected(self) -> bool:

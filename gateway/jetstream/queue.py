@@ -2,25 +2,37 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
+from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
+from nats.js.api import AckPolicy, ConsumerConfig
 from nats.js.errors import APIError
 
 from gateway.jetstream.errors import nats_errors
+from servicekit.backoff import Backoff
 from servicekit.errors import ServiceError, Unavailable
 
 log = structlog.get_logger("gateway.jetstream")
 
-POLL_SECONDS = 5.0
+# The lane that every queue has.
+MAIN = ""
+# Between two looks at lanes that have nothing: another gateway may put something, or return it.
+POLLS = Backoff(first_seconds=0.005, max_seconds=0.5)
 RETRY_SECONDS = 0.5
+TAKE_SECONDS = 5.0
+NO_WAIT = b'{"batch":1,"no_wait":true}'
+# The server forgets the consumer of a lane that nobody has asked for so long; its messages stay.
+LANE_IDLE_SECONDS = 86_400.0
 # JetStream has one error code for whatever keeps a message from being stored; its text tells a full subject from a
 # full disk.
 NOT_STORED = 10077
 FULL_SUBJECT = "maximum messages per subject exceeded"
+
+Lanes = Callable[[], Sequence[str]]
 
 
 @dataclass(eq=False)
@@ -30,6 +42,7 @@ class Delivery:
     message: Msg
     key: str
     heartbeat_seconds: float
+    lane: str = MAIN
 
     @property
     def count(self) -> int:
@@ -69,48 +82,102 @@ class Delivery:
                 log.warning("cannot send a heartbeat for a message", key=self.key, error=str(error.__cause__))
 
 
+def workers_of(name: str, ack_wait_seconds: float, lane: str = "") -> ConsumerConfig:
+    """Return the consumer of a queue whose messages its workers share, or of a lane of it."""
+    return ConsumerConfig(
+        durable_name=lane.replace(".", "-") or f"{name}-workers",
+        filter_subject=f"{name}.{lane}.>" if lane else f"{name}.>",
+        ack_policy=AckPolicy.EXPLICIT,
+        ack_wait=ack_wait_seconds,
+        # Attempts are counted in the job's record, so no message is ever stranded by the server's own limit.
+        max_deliver=-1,
+        max_ack_pending=10_000,
+        inactive_threshold=LANE_IDLE_SECONDS if lane else None,
+    )
+
+
 @dataclass(eq=False)
 class WorkQueue:
-    """A queue of keys, each in it once at most."""
+    """A queue of keys, each in it once at most. Beside the main lane (""), in the stream NAME, it may have any number
+    of others, "a.b", in the stream NAME_LANES: each is a queue of its own, and which one is asked first is up to the
+    worker."""
 
     stream: JetStreamContext
-    puller: JetStreamContext.PullSubscription
+    client: Client
     name: str
     ack_wait_seconds: float
     # Set by each write that the server does not confirm.
     write_failed: asyncio.Event = field(default_factory=asyncio.Event)
+    # Set where there may be something to take.
+    filled: asyncio.Event = field(default_factory=asyncio.Event)
+    # Lanes that have a consumer.
+    _opened: set[str] = field(default_factory=lambda: {MAIN}, init=False)
 
-    async def put(self, key: str) -> bool:
+    async def put(self, key: str, lane: str = MAIN) -> bool:
         """Queue `key`; on return it is on disk. Return False if it is queued already. Raise Unavailable."""
         try:
             with nats_errors():
-                await self.stream.publish(f"{self.name}.{key}", b"")
+                await self.stream.publish(f"{self._prefix(lane)}{key}", b"")
         except Unavailable as error:
             if _is_queued_already(error.__cause__):
                 return False
             self.write_failed.set()
             raise
+        self.filled.set()
         return True
 
     async def keys(self) -> set[str]:
-        """Return the keys that are queued or held, 100,000 at most."""
-        prefix = f"{self.name}."
-        with nats_errors():
-            found = await self.stream.stream_info(self.name.upper(), subjects_filter=f"{prefix}>")
-        return {subject.removeprefix(prefix) for subject in found.state.subjects or ()}
+        """Return the keys that are queued or held, in whichever lane; 100,000 of a stream at most."""
+        found: set[str] = set()
+        for name, is_lane in ((self.name, False), (f"{self.name}_lanes", True)):
+            with nats_errors():
+                stream = await self.stream.stream_info(name.upper(), subjects_filter=f"{name}.>")
+            subjects = (subject.removeprefix(f"{name}.") for subject in stream.state.subjects or ())
+            found |= {subject.split(".", 2)[2] if is_lane else subject for subject in subjects}
+        return found
 
-    async def next(self) -> Delivery:
-        """Wait for the next message, and through errors of the server."""
+    async def next(self, lanes: Lanes = lambda: (MAIN,)) -> Delivery:
+        """Wait for the next message, and through errors of the server: that of the first of `lanes` that has one."""
+        rounds = 0
         while True:
-            try:
-                with nats_errors():
-                    (message,) = await self.puller.fetch(1, timeout=POLL_SECONDS)
-                return Delivery(message, message.subject.removeprefix(f"{self.name}."), self.ack_wait_seconds / 3)
-            except Unavailable as error:
-                cause = error.__cause__
-                if not isinstance(cause, TimeoutError):
-                    log.warning("cannot read the queue; trying again", error=str(cause) or type(cause).__name__)
-                    await asyncio.sleep(RETRY_SECONDS)
+            self.filled.clear()
+            for lane in lanes():
+                if (delivery := await self._take(lane)) is not None:
+                    return delivery
+            rounds += 1
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(POLLS.pause_seconds(rounds)):
+                    await self.filled.wait()
+                    rounds = 0
+
+    async def _take(self, lane: str) -> Delivery | None:
+        """Return the next message of a lane, if there is one to have now."""
+        try:
+            with nats_errors():
+                workers = workers_of(self._name(lane), self.ack_wait_seconds, lane)
+                stream = self._name(lane).upper()
+                if lane not in self._opened:
+                    await self.stream.add_consumer(stream, workers)
+                    self._opened.add(lane)
+                asked = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{workers.durable_name}"
+                # With an inbox of its own: the client knows other answers by their subject, which is here the key.
+                message = await self.client.request(asked, NO_WAIT, timeout=TAKE_SECONDS, old_style=True)
+        except Unavailable as error:
+            cause = error.__cause__
+            self._opened &= {MAIN}  # the server may have ended a consumer that nobody asked for long
+            log.warning("cannot read the queue; trying again", error=str(cause) or type(cause).__name__)
+            await asyncio.sleep(RETRY_SECONDS)
+            return None
+        if message.headers and "Status" in message.headers:  # there is none
+            return None
+        key = message.subject.removeprefix(self._prefix(lane))
+        return Delivery(message, key, self.ack_wait_seconds / 3, lane)
+
+    def _name(self, lane: str) -> str:
+        return f"{self.name}_lanes" if lane else self.name
+
+    def _prefix(self, lane: str) -> str:
+        return f"{self._name(lane)}.{lane}." if lane else f"{self.name}."
 
 
 def _is_queued_already(error: BaseException | None) -> bool:

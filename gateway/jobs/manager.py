@@ -159,6 +159,7 @@ class JobManager:
             webhook=checked.webhook,
             metadata=checked.metadata,
             tenant=caller.get().tenant,
+            priority=checked.priority,
         )
 
     async def _made_before(self, key: IdempotencyKey) -> Job | None:

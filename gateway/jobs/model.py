@@ -4,8 +4,6 @@ Every transition takes a job and returns the job that follows. One that no longe
 completed, cancelled) returns the job unchanged, so that a message delivered twice does no harm.
 """
 
-import re
-import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
@@ -13,7 +11,12 @@ from typing import Any
 
 from gateway.callers import DEFAULT_TENANT
 from gateway.fleet.billing import UsageInterval
+from gateway.jobs.fairness import NORMAL
 from gateway.jobs.hooks import Webhook
+from gateway.jobs.ids import ID as ID
+from gateway.jobs.ids import first_id as first_id
+from gateway.jobs.ids import id_time as id_time
+from gateway.jobs.ids import new_id as new_id
 from gateway.jobs.outputs import OutputTarget
 from servicekit.codec import SPARSE, STORED
 
@@ -183,11 +186,13 @@ class Job:
     graph: bool = field(default=False, metadata=SPARSE)
     # Name of the claim of its idempotency key, which is dropped with it.
     claim: str = field(default="", metadata=SPARSE)
-    # Who is told of it; what its caller noted on it, by name; where its results are put; and whose it is.
+    # Who is told of it; what its caller noted on it, by name; where its results are put; whose it is, and
+    # which of its tenant's jobs go first.
     webhook: Webhook | None = field(default=None, metadata=SPARSE)
     metadata: tuple[tuple[str, str], ...] = field(default=(), metadata=SPARSE)
     output: OutputTarget | None = field(default=None, metadata=SPARSE)
     tenant: str = field(default=DEFAULT_TENANT, metadata=SPARSE)
+    priority: str = field(default=NORMAL, metadata=SPARSE)
 
     @property
     def status(self) -> Status:
@@ -265,27 +270,11 @@ class Job:
         return _milliseconds(self.started_at, self.ended_at or now) if self.started_at is not None else 0
 
 
-def first_id(now: float) -> str:
-    """Return what sorts before every id made at this time or later, and after every earlier one."""
-    return f"{int(now * 1000):012x}"
-
-
-def id_time(job_id: str) -> float:
-    """Return the time at which the id was made."""
-    return int(job_id[:12], 16) / 1000
-
-
 def _milliseconds(start: float, end: float) -> int:
     return max(0, round((end - start) * 1000))
 
 
-ID = re.compile("[0-9a-f]{32}")
 CANCELLED_CODE = 1  # of gRPC
-
-
-def new_id(now: float) -> str:
-    """Return an unguessable id: 48 bits of milliseconds, so that ids sort by time, and 80 random ones, hexadecimal."""
-    return first_id(now) + secrets.token_hex(10)
 
 
 def ended_usage(usage: Iterable[UsageInterval], now: float) -> tuple[UsageInterval, ...]:

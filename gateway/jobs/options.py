@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from apigpu.v1 import jobs_pb2
+from gateway.jobs.fairness import NORMAL, PRIORITIES
 from gateway.jobs.hooks import DEFAULT_EVENTS, EVENTS, Webhook
 from gateway.sources import urls
 from gateway.sources.guard import AddressGuard
@@ -18,10 +19,11 @@ MAX_BYTES = 8 * 1024
 
 @dataclass(frozen=True)
 class CheckedOptions:
-    """The webhook of a job, if any, and its metadata."""
+    """The webhook of a job, if any, its metadata, and its priority."""
 
     webhook: Webhook | None
     metadata: tuple[tuple[str, str], ...]
+    priority: str
 
 
 async def check(options: jobs_pb2.JobOptions, base_url: str, guard: AddressGuard) -> CheckedOptions:
@@ -29,13 +31,17 @@ async def check(options: jobs_pb2.JobOptions, base_url: str, guard: AddressGuard
     names the field."""
     metadata = _metadata(dict(options.metadata))
     events = _events(list(options.webhook_events))
+    priority = options.priority or NORMAL
+    if priority not in PRIORITIES:
+        text = f"{brief(priority)!r} is none; give one of {', '.join(PRIORITIES)}."
+        raise InvalidArgument.field("priority", text)
     url = options.webhook_url.strip()
     if not url:
         if events:
             raise InvalidArgument.field(URL, f"is missing; give it with {EVENT_NAMES}, or leave both out.")
-        return CheckedOptions(None, metadata)
+        return CheckedOptions(None, metadata, priority)
     await check_url(URL, url, guard)
-    return CheckedOptions(Webhook(url, events or DEFAULT_EVENTS, base_url), metadata)
+    return CheckedOptions(Webhook(url, events or DEFAULT_EVENTS, base_url), metadata, priority)
 
 
 def _metadata(given: dict[str, str]) -> tuple[tuple[str, str], ...]:

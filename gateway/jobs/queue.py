@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from gateway.jetstream.queue import Delivery, WorkQueue
+from gateway.jetstream.queue import MAIN, Delivery, WorkQueue
 from gateway.jetstream.records import UnreadableRecord
+from gateway.jobs.fairness import FairOrder, Lane
 from gateway.jobs.model import Job, Status
-from gateway.jobs.store import JobStore
+from gateway.jobs.store import JobIndex, JobStore
 from servicekit.errors import Internal, NotFound
 
 log = structlog.get_logger("gateway.jobs")
@@ -52,11 +53,29 @@ class Attempt:
         return job.tasks[self.ref.index].is_current(self.started_at)
 
 
+def lane_name(lane: Lane) -> str:
+    """Return the name of a lane in the queue; the main one is that of the tenant "default" with normal priority, in
+    which tasks of before there were others are."""
+    return MAIN if lane == Lane() else f"{lane.tenant.replace('.', '=')}.{lane.priority}"
+
+
+def lane_of(name: str) -> Lane:
+    """Return the lane of a name."""
+    tenant, _, priority = name.partition(".")
+    return Lane() if name == MAIN else Lane(tenant.replace("=", "."), priority)
+
+
 @dataclass(eq=False)
 class TaskQueue:
-    """The tasks that are to be done. Errors: Unavailable."""
+    """The tasks that are to be done, in lanes by tenant and priority. Errors: Unavailable."""
 
     queue: WorkQueue
+    order: FairOrder = field(default_factory=FairOrder)
+
+    def follow(self, index: JobIndex) -> None:
+        """Take tasks in the order of an index, and look for one as soon as more of them wait there."""
+        self.order = index.order
+        index.on_waiting.append(self.queue.filled.set)
 
     async def put(self, job: Job, indexes: Iterable[int] | None = None) -> int:
         """Queue every task of the job, or of these, that can be done and is not queued yet; return how many were
@@ -64,12 +83,13 @@ class TaskQueue:
         put = 0
         for index in range(len(job.tasks)) if indexes is None else indexes:
             if job.tasks[index].status is Status.IN_PROGRESS or job.is_ready(index):
-                put += await self.queue.put(TaskRef(job.id, index).key)
+                put += await self.queue.put(TaskRef(job.id, index).key, lane_name(Lane(job.tenant, job.priority)))
         return put
 
     async def next(self) -> Attempt:
         """Wait for the next task. Raise Internal for a message that names none, which is left unacknowledged."""
-        delivery = await self.queue.next()
+        delivery = await self.queue.next(lambda: [lane_name(lane) for lane in self.order.lanes()])
+        self.order.took(lane_of(delivery.lane))
         try:
             return Attempt(TaskRef.parse(delivery.key), delivery)
         except ValueError as error:

@@ -147,7 +147,7 @@ class Quoter:
     ) -> tuple[video_pb2.Operation, Job | None, tuple[tuple[str, str], ...]]:
         """Return the operation without what is wrong with it, and the job that it would be; None where it could be
         none."""
-        faults, checked = found.faults, options.CheckedOptions(None, ())
+        faults, checked = found.faults, options.CheckedOptions(None, (), options.NORMAL)
         with faults.gathering():
             checks.check(wanted, self.jobs.policy.max_items)
         if any(fault.reason == TOO_MANY for fault in faults.errors):

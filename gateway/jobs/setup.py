@@ -41,6 +41,7 @@ def start_jobs(
 ) -> tuple[JobManager, Dispatcher]:
     """Begin to take tasks from the queue; inputs are fetched beforehand into a folder of the system, without a
     `prefetcher`. Both end with `stack`, what still runs returns to the queue."""
+    queue.follow(store.index)
     cost_guard = CostGuard(store, fleet, pool, policy.cost_check_seconds)
     manager = JobManager(store, queue, progress, sources, cost_guard.check, policy, check_room)
     stack.push_async_callback(manager.stop)

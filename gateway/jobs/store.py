@@ -12,6 +12,7 @@ from gateway.jetstream.keyvalue import KeyValue
 from gateway.jetstream.records import Records, UnreadableRecord
 from gateway.jobs import model
 from gateway.jobs.claims import Claims
+from gateway.jobs.fairness import NORMAL, FairOrder, Lane
 from gateway.jobs.followers import Followers
 from gateway.jobs.listing import MAX_LOOKED, JobFilter, marks
 from gateway.jobs.model import Job, Status, UnfitEncoder
@@ -34,6 +35,12 @@ class IndexEntry(NamedTuple):
     tenant: str = DEFAULT_TENANT
     operation: str = ""
     marks: tuple[int, ...] = ()
+    priority: str = NORMAL
+
+    @property
+    def lane(self) -> Lane:
+        """The lane of its tasks in the queue."""
+        return Lane(self.tenant, self.priority)
 
     @classmethod
     def of(cls, job: Job) -> "IndexEntry":
@@ -53,6 +60,7 @@ class IndexEntry(NamedTuple):
             tenant=job.tenant,
             operation=job.operation,
             marks=marks(job.metadata),
+            priority=job.priority,
         )
 
 
@@ -82,6 +90,9 @@ class JobIndex:
         self.followers = Followers(self.is_waiting)
         # Called with the id of a job that is seen to have ended, on whichever gateway.
         self.on_end: list[Callable[[str], None]] = []
+        # Called when more tasks wait than before.
+        self.on_waiting: list[Callable[[], None]] = []
+        self.order = FairOrder()
 
     def note(self, job_id: str, job: Job | None) -> None:
         """Take in a new job, a new state of a known one, or that its record is gone (None)."""
@@ -97,8 +108,13 @@ class JobIndex:
         self._count(job_id, before, None if job is None else now)
         before = before or NOTHING
         self.deliveries.note(job_id, job.output.origin if job and job.output and job.is_delivering else "")
-        self.tasks_waiting += sum(now.waiting.values()) - sum(before.waiting.values())
-        self.tasks_running += now.running - before.running
+        waiting, running = sum(now.waiting.values()) - sum(before.waiting.values()), now.running - before.running
+        self.tasks_waiting += waiting
+        self.tasks_running += running
+        self.order.count((before if job is None else now).lane, waiting, running)
+        if waiting > 0:
+            for filled in self.on_waiting:
+                filled()
         if job is not None and has_moved and now.status.is_terminal:
             for listener in self.on_end:
                 listener(job_id)

@@ -16,6 +16,7 @@ from gateway.assets.store import StoredAsset
 from gateway.callers import DEFAULT_TENANT
 from gateway.fleet.billing import Cost, UsageInterval
 from gateway.jobs import further, model, names, operation
+from gateway.jobs.fairness import NORMAL
 from gateway.jobs.model import Failure, Job, Status
 from servicekit.chunks import MAX_MESSAGE_BYTES
 from servicekit.errors import CODES, InvalidArgument
@@ -101,6 +102,7 @@ class Presenter:
             metadata=dict(job.metadata),
             deliveries=_deliveries(job),
             tenant="" if job.tenant == DEFAULT_TENANT else job.tenant,
+            priority="" if job.priority == NORMAL else job.priority,
         )
 
     def page(self, jobs: Sequence[Job], next_token: str) -> jobs_pb2.ListJobsResponse:

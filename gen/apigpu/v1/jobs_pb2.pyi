@@ -136,6 +136,7 @@ class Job(_message.Message):
     COST_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
     TENANT_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
     QUOTE_FIELD_NUMBER: _builtins.int
     DELIVERIES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
@@ -158,6 +159,8 @@ class Job(_message.Message):
     """Number of tasks that gave a result so far."""
     tenant: _builtins.str
     """Whose it is: the tenant of the key that submitted it; left out for the tenant "default"."""
+    priority: _builtins.str
+    """Its priority; left out where it is "normal"."""
     @_builtins.property
     def output(self) -> Global___Output:
         """The result; present when COMPLETED, and while it is put where the request wants it."""
@@ -216,12 +219,13 @@ class Job(_message.Message):
         cost: _video_pb2.Cost | None = ...,
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         tenant: _builtins.str = ...,
+        priority: _builtins.str = ...,
         quote: _quote_pb2.Quote | None = ...,
         deliveries: _abc.Iterable[Global___ResultDelivery] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "output", b"output", "quote", b"quote", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "delay_time", b"delay_time", "deliveries", b"deliveries", "end_time", b"end_time", "error", b"error", "execution_time", b"execution_time", "id", b"id", "metadata", b"metadata", "operation", b"operation", "output", b"output", "processed", b"processed", "quote", b"quote", "start_time", b"start_time", "status", b"status", "tenant", b"tenant", "total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "delay_time", b"delay_time", "deliveries", b"deliveries", "end_time", b"end_time", "error", b"error", "execution_time", b"execution_time", "id", b"id", "metadata", b"metadata", "operation", b"operation", "output", b"output", "priority", b"priority", "processed", b"processed", "quote", b"quote", "start_time", b"start_time", "status", b"status", "tenant", b"tenant", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -474,6 +478,7 @@ class JobOptions(_message.Message):
     METADATA_FIELD_NUMBER: _builtins.int
     OUTPUT_FIELD_NUMBER: _builtins.int
     DRY_RUN_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
     webhook_url: _builtins.str
     """http(s) URL that is called when something happens to the job; see `webhook_events`. Its address must be a public one,
     or one that the operator of the gateway allows.
@@ -482,6 +487,8 @@ class JobOptions(_message.Message):
     """Makes no job, but answers what it would do and take, and all that is wrong with the request and its inputs: `quote` of
     the job in the answer. Of the methods over gRPC only SubmitJob takes it.
     """
+    priority: _builtins.str
+    """Which of the tenant's jobs go first: "interactive" before "normal", which is the default, and that before "batch"."""
     @_builtins.property
     def webhook_events(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What is told: "job.queued", "job.started", "job.item" (an image of a batch ended), "job.progress" (every few seconds
@@ -504,10 +511,11 @@ class JobOptions(_message.Message):
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         output: Global___JobOutput | None = ...,
         dry_run: _builtins.bool = ...,
+        priority: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["output", b"output"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "metadata", b"metadata", "output", b"output", "webhook_events", b"webhook_events", "webhook_url", b"webhook_url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "metadata", b"metadata", "output", b"output", "priority", b"priority", "webhook_events", b"webhook_events", "webhook_url", b"webhook_url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,87 @@
+"""Whose task is next: a fair order of tenants, by their weights, and of priorities within a tenant. Pure.
+
+Tenants share the slots: next is whose running tasks, by its weight, are the fewest. Where that leaves a choice, turns
+go round by weight (start-time fair queuing), and who was away has saved none up.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from gateway.callers import DEFAULT_TENANT
+
+# In the order in which a tenant's tasks have their turn.
+PRIORITIES = (INTERACTIVE, NORMAL, BATCH) = ("interactive", "normal", "batch")
+
+
+class Lane(NamedTuple):
+    """The tasks of a tenant that have one priority; they have their turn in the order of the queue."""
+
+    tenant: str = DEFAULT_TENANT
+    priority: str = NORMAL
+
+
+@dataclass(frozen=True)
+class Share:
+    """What a tenant gets: its weight among tenants, and the tasks that it may run at once (None: any number)."""
+
+    weight: float = 1.0
+    max_running: int | None = None
+
+
+EQUAL = Share()
+ShareOf = Callable[[str], Share]
+
+
+@dataclass(eq=False)
+class FairOrder:
+    """The order of lanes, by what waits and runs on all gateways, and by the turns that this one has given."""
+
+    share_of: ShareOf = lambda tenant: EQUAL
+    waiting: Counter[Lane] = field(default_factory=Counter, init=False)
+    running: Counter[Lane] = field(default_factory=Counter, init=False)
+    _busy: Counter[str] = field(default_factory=Counter, init=False)
+    # In turns by weight: where the round is, and where a tenant has come to.
+    _now: float = field(default=0.0, init=False)
+    _until: dict[str, float] = field(default_factory=dict, init=False)
+
+    def count(self, lane: Lane, waiting: int, running: int) -> None:
+        """Count tasks that wait and run, more of them or, below 0, less."""
+        for counts, name, change in ((self.waiting, lane, waiting), (self.running, lane, running)):
+            _add(counts, name, change)
+        _add(self._busy, lane.tenant, running)
+
+    def lanes(self) -> list[Lane]:
+        """Return the lanes that may have a task to take, the one whose turn it is first.
+
+        A lane whose tasks all run is among them: the gateway that has them may be gone.
+        """
+        known = {Lane(), *self.waiting, *self.running}  # the main one also has what no record tells of
+        tenants = {lane.tenant for lane in known}
+        order = sorted(filter(self._may_run, tenants), key=self._rank)
+        lanes = (Lane(tenant, priority) for tenant in order for priority in PRIORITIES)
+        return [lane for lane in lanes if lane in known]
+
+    def took(self, lane: Lane) -> None:
+        """Count a turn."""
+        tenant = lane.tenant
+        self._now = max(self._now, self._until.get(tenant, 0.0))
+        self._until[tenant] = self._now + 1 / self.share_of(tenant).weight
+        self._until = {name: until for name, until in self._until.items() if until > self._now}
+
+    def _may_run(self, tenant: str) -> bool:
+        most = self.share_of(tenant).max_running
+        return most is None or self._busy[tenant] < most
+
+    def _rank(self, tenant: str) -> tuple[float, float, str]:
+        turn = max(self._now, self._until.get(tenant, 0.0))
+        return self._busy[tenant] / self.share_of(tenant).weight, turn, tenant
+
+
+def _add(counts: Counter[Lane] | Counter[str], name: Lane | str, change: int) -> None:
+    """Count, and forget what has come to none."""
+    if change:
+        counts[name] += change  # type: ignore[index]
+        if not counts[name]:  # type: ignore[index]
+            del counts[name]

@@ -1,0 +1,89 @@
+"""The queue of several tenants, on a real nats-server: whose tasks come first, and again when they are silent."""
+
+import asyncio
+import contextlib
+
+import pytest
+
+from apigpu.v1.jobs_pb2 import JobOptions
+from apigpu.v1.video_pb2 import CaptionRequest, Operation
+from gateway.callers import Caller, caller
+from gateway.jobs.fairness import Lane
+from gateway.jobs.model import Status
+from gateway.jobs.queue import lane_name, lane_of
+from servicekit.errors import InvalidArgument
+from tests.support.until import until, until_async, within
+
+
+def test_lanes_have_names_that_the_queue_takes():
+    for lane in (Lane(), Lane("default", "batch"), Lane("acme"), Lane("a.b-c", "interactive")):
+        assert lane_of(lane_name(lane)) == lane
+    assert lane_name(Lane()) == ""
+    assert lane_name(Lane("a.b-c", "interactive")) == "a=b-c.interactive"
+
+
+@contextlib.contextmanager
+def calling(tenant):
+    token = caller.set(Caller(tenant))
+    try:
+        yield
+    finally:
+        caller.reset(token)
+
+
+async def submitted(works, tenant, count, priority=""):
+    """Submit captions of files of a tenant; return their ids."""
+    ids = []
+    for _ in range(count):
+        async with works.assets.create("a.bin", tenant=tenant) as writer:
+            await writer.write(b"input")
+            name = (await writer.commit()).name
+        with calling(tenant):
+            wanted = Operation(caption=CaptionRequest(url_video=name, url_srt=name))
+            ids.append((await works.manager.submit(wanted, "", JobOptions(priority=priority))).id)
+    return ids
+
+
+async def completed(works, job_id):
+    job = await works.store.get(job_id)
+    assert job.status in (Status.IN_QUEUE, Status.IN_PROGRESS, Status.COMPLETED), job
+    return job if job.status is Status.COMPLETED else None
+
+
+async def test_a_tenant_of_many_jobs_keeps_no_other_waiting_and_priorities_go_first(works):
+    gate = asyncio.Event()
+    works.encoder.script = [gate.wait, gate.wait]
+    held = await submitted(works, "default", 2)
+    await until(lambda: works.encoder.running == 2)
+    many = await submitted(works, "many", 8)
+    few = await submitted(works, "few", 2)
+    batch = await submitted(works, "default", 1, "batch")
+    urgent = await submitted(works, "default", 1, "interactive")
+    gate.set()
+    ids = [*many, *few, *batch, *urgent]
+    jobs = [await until_async(lambda job_id=job_id: completed(works, job_id)) for job_id in [*held, *ids]]
+    order = [job.id for job in sorted(jobs, key=lambda job: job.started_at) if job.id in ids]
+    assert max(map(order.index, few)) < max(map(order.index, many[:5]))
+    assert order.index(urgent[0]) < order.index(batch[0]) < order.index(many[-1])
+    assert works.store.index.order.lanes() == [Lane()]
+
+
+async def test_a_message_of_a_lane_comes_again_and_is_queued_once(jetstream):
+    queue = await jetstream.queue("tasks", ack_wait_seconds=1)
+    lanes = ["acme.normal", "", "a=b.batch"]
+    assert [await queue.put("job.0", lane) for lane in lanes] == [True] * 3
+    assert await queue.put("job.0", "acme.normal") is False
+    first = await queue.next(lambda: lanes)
+    assert (first.key, first.lane) == ("job.0", "acme.normal")
+    others = [await within(queue.next(lambda: lanes[1:])) for _ in range(2)]
+    assert [delivery.lane for delivery in others] == lanes[1:]
+    again = await within(queue.next(lambda: lanes[:1]))
+    assert (again.lane, again.count) == ("acme.normal", 2)
+    for delivery in (again, *others):
+        await delivery.ack()
+    assert await queue.put("job.0", "acme.normal") is True
+
+
+async def test_a_priority_that_is_none_is_refused(works):
+    with pytest.raises(InvalidArgument, match="priority: 'fast' is none; give one of interactive, normal, batch"):
+        await submitted(works, "default", 1, "fast")

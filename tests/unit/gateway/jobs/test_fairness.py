@@ -1,0 +1,80 @@
+"""Whose task is next: tenants by weight, priorities within a tenant, and who is at its limit."""
+
+from collections import Counter
+
+import pytest
+
+from gateway.jobs.fairness import BATCH, INTERACTIVE, NORMAL, FairOrder, Lane, Share
+
+A, B, C = (Lane(name) for name in "abc")
+
+
+def order_of(shares=None, **waiting):
+    order = FairOrder(lambda tenant: (shares or {}).get(tenant, Share()))
+    for tenant, count in waiting.items():
+        order.count(Lane(tenant), count, 0)
+    return order
+
+
+def turns(order, count, *, runs=False):
+    """Give so many turns, each of which ends at once, or runs on."""
+    given = []
+    for _ in range(count):
+        lane = next(lane for lane in order.lanes() if order.waiting[lane])
+        order.took(lane)
+        order.count(lane, -1, int(runs))
+        given.append(lane.tenant)
+    return given
+
+
+def test_a_tenant_with_much_to_do_does_not_keep_another_waiting():
+    order = order_of(a=10_000, b=3)
+    assert Counter(turns(order, 6)) == {"a": 3, "b": 3}
+    assert turns(order, 2) == ["a", "a"]
+    order.count(B, 1, 0)
+    assert turns(order, 1) == ["b"]
+
+
+@pytest.mark.parametrize("runs", [False, True])
+def test_turns_and_slots_are_shared_by_weight(runs):
+    order = order_of({"a": Share(3.0), "b": Share(1.0)}, a=1000, b=1000)
+    assert Counter(turns(order, 80, runs=runs)) == {"a": 60, "b": 20}
+
+
+def test_who_was_away_has_saved_up_no_turns():
+    order = order_of(a=1000)
+    turns(order, 100)
+    order.count(B, 100, 0)
+    assert Counter(turns(order, 20)) == {"a": 10, "b": 10}
+
+
+def test_who_has_the_fewest_running_is_next():
+    order = order_of(a=5, b=5)
+    order.count(A, 0, 4)
+    assert turns(order, 4, runs=True) == ["b", "b", "b", "b"]
+
+
+def test_within_a_tenant_priorities_go_first():
+    order = FairOrder()
+    for priority in (BATCH, NORMAL, INTERACTIVE):
+        order.count(Lane("a", priority), 1, 0)
+    order.count(B, 1, 0)
+    assert [lane.priority for lane in order.lanes() if lane.tenant == "a"] == [INTERACTIVE, NORMAL, BATCH]
+    order.took(Lane("a", INTERACTIVE))
+    assert [lane.tenant for lane in order.lanes() if order.waiting[lane]] == ["b", "a", "a", "a"]
+
+
+def test_who_runs_as_many_as_it_may_is_passed_over_until_one_ends():
+    order = order_of({"a": Share(max_running=2)}, a=5)
+    turns(order, 2, runs=True)
+    assert A not in order.lanes()
+    order.count(A, 0, -1)
+    assert A in order.lanes()
+
+
+def test_lanes_are_asked_while_their_tasks_run_and_forgotten_once_all_have_ended():
+    order = order_of(c=1)
+    turns(order, 1, runs=True)
+    assert C in order.lanes()
+    order.count(C, 0, -1)
+    assert order.lanes() == [Lane()]
