@@ -30,6 +30,7 @@ T = TypeVar("T")
 
 # Parts of values that are kept as text: of a record that is written anew each time that one of its parts changes.
 MAX_KNOWN_PARTS = 8192
+MAX_KNOWN_CHARS = 16 * 1024 * 1024
 
 
 def to_json(value: object) -> bytes:
@@ -52,18 +53,22 @@ def _dumps(value: object) -> str:
 
 
 class _KnownParts:
-    """The JSON of values that do not change, by identity; all are forgotten once there are too many."""
+    """The JSON of values that do not change, by identity; all are forgotten once there are too many, or too long."""
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[object, str]] = {}
+        self._chars = 0
 
     def text(self, value: object) -> str:
         """Return the JSON of a frozen dataclass."""
         known = self._known.get(id(value))
         if known is None:
-            if len(self._known) >= MAX_KNOWN_PARTS:
+            text = _dumps(value)
+            self._chars += len(text)
+            if len(self._known) >= MAX_KNOWN_PARTS or self._chars > MAX_KNOWN_CHARS:
                 self._known.clear()
-            known = self._known[id(value)] = value, _dumps(value)
+                self._chars = len(text)
+            known = self._known[id(value)] = value, text
         return known[1]
 
 

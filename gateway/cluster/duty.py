@@ -46,12 +46,14 @@ class Unsettled:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DutyLimits:
-    """Jobs at once for one host, and in all; seconds of the lease, and between looks at it."""
+    """Jobs at once for one host, and in all; seconds of the lease, between looks at it, and before a job is tried again
+    that could not be served for a reason that nobody thought of."""
 
     max_per_origin: int = 4
     max_open: int = 256
     lease_seconds: float = 6.0
     tick_seconds: float = 1.0
+    failed_seconds: float = 60.0
 
 
 DEFAULT_LIMITS = DutyLimits()
@@ -166,6 +168,8 @@ class LeaderDuty:
         self._woken.set()
 
     async def _serve(self, job_id: str) -> None:
-        again_at = await self.serve(job_id)
+        again_at: float | None = time.time() + self.limits.failed_seconds
+        with log_and_continue(f"cannot {self.name} of a job; trying again", job=job_id):
+            again_at = await self.serve(job_id)
         if again_at is not None:
             self._schedule.add(job_id, again_at)

@@ -31,12 +31,6 @@ PACKED = b"x"
 UPDATE_BACKOFF = Backoff(first_seconds=0.005, max_seconds=0.1, jitter=1.0)
 
 
-def stored_form(value: object) -> bytes:
-    """Return a value as a record holds it."""
-    data = to_json(value)
-    return zlib.compress(data, 1) if len(data) >= MIN_PACKED_BYTES else data
-
-
 class UnreadableRecord(Internal):
     """A record that this version cannot read, because a later one wrote it. It is left alone."""
 
@@ -83,11 +77,11 @@ class Records(Generic[T]):
 
     async def create(self, key: str, value: T) -> None:
         """Write a new record; on return it is on disk. Raise Aborted if the key exists."""
-        self.note(key, value, await self.bucket.create(self.prefix + key, stored_form(value)))
+        self.note(key, value, await self.bucket.create(self.prefix + key, self._stored_form(value)))
 
     async def put(self, key: str, value: T) -> None:
         """Write the record, whatever it was."""
-        self.note(key, value, await self.bucket.put(self.prefix + key, stored_form(value)))
+        self.note(key, value, await self.bucket.put(self.prefix + key, self._stored_form(value)))
 
     async def update(self, key: str, step: Callable[[T], T], default: T | None = None) -> T:
         """Apply a pure step to the value as it is now, again when another writer was faster; return the new value.
@@ -124,6 +118,15 @@ class Records(Generic[T]):
         text = self.missing.format(noun=self.noun, key=key)
         return NotFound(text, reason=f"{self.noun.upper()}_NOT_FOUND")
 
+    def is_for_later(self, value: T) -> bool:
+        """Return True for a value that gateways of before would write without what they do not know: it is stored
+        compressed, and what is compressed they leave alone."""
+        return False
+
+    def _stored_form(self, value: T) -> bytes:
+        data = to_json(value)
+        return zlib.compress(data, 1) if len(data) >= MIN_PACKED_BYTES or self.is_for_later(value) else data
+
     async def _read(self, key: str) -> tuple[T, int] | None:
         entry = await self.bucket.get(self.prefix + key)
         if entry is None:
@@ -136,7 +139,7 @@ class Records(Generic[T]):
             raise UnreadableRecord(text, reason=f"{self.noun.upper()}_UNREADABLE") from error
 
     async def _replace(self, key: str, value: T, revision: int) -> None:
-        data = stored_form(value)
+        data = self._stored_form(value)
         self._keep(key, data, value)  # before the watch tells of it
         self.note(key, value, await self.bucket.update(self.prefix + key, data, revision))
 

@@ -262,6 +262,10 @@ class JobStore(Records[Job]):
         # Ids come from callers; what is no id may be no valid key either.
         return await super()._read(key) if model.ID.fullmatch(key) else None
 
+    def is_for_later(self, value: Job) -> bool:
+        """Return True for a job that gateways of before there were tenants and outputs would make another's."""
+        return value.tenant != DEFAULT_TENANT or value.output is not None
+
     async def visible(self, key: str, max_age_seconds: float | None = None) -> Job:
         """Return a job that the caller of the call in progress may see, as `get` does, or as `latest`. Raise NotFound
         for another, in the time that it takes for one that there is not."""

@@ -16,7 +16,8 @@ from servicekit.echo import brief
 from servicekit.errors import InvalidArgument, NotFound
 from servicekit.interceptors import Context
 
-TENANT = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+# Dots stand alone, as tenants are parts of names in the store.
+TENANT = re.compile(r"(?=.{1,63}$)[a-z0-9][a-z0-9_-]*(\.[a-z0-9_-]+)*")
 DEFAULT_SCOPES = (Scope.SUBMIT, Scope.READ, Scope.CANCEL, Scope.ASSETS)
 MAX_NAME_CHARACTERS = 100
 MAX_CERTIFICATE_NAMES = 20
@@ -58,7 +59,7 @@ def _id(text: str) -> str:
 def _wanted(request: pb2.CreateKeyRequest) -> NewKey:
     """Return the key that is asked for. Raises InvalidArgument."""
     if not TENANT.fullmatch(request.tenant):
-        text = "give 1 to 63 small letters, digits, '-', '_' and '.', the first one a letter or a digit."
+        text = "give 1 to 63 small letters, digits, '-', '_' and '.', first a letter or digit, no '.' last or doubled."
         raise InvalidArgument.field("tenant", text)
     if len(request.name) > MAX_NAME_CHARACTERS or (request.name and not request.name.isprintable()):
         raise InvalidArgument.field("name", f"give {MAX_NAME_CHARACTERS} printable characters at most.")

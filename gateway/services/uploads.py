@@ -60,6 +60,8 @@ def _announcement(request: pb2.CreateUploadRequest) -> Announcement:
         raise InvalidArgument.field("sha256", "is none: 64 hexadecimal digits.")
     if len(request.tus_metadata) > MAX_METADATA_CHARS:
         raise InvalidArgument.field("tus_metadata", f"is over {MAX_METADATA_CHARS} characters.")
+    if not (request.tus_metadata.isascii() and request.tus_metadata.isprintable()):  # it is told as a header
+        raise InvalidArgument.field("tus_metadata", "has more than printable ASCII; encode the values as base64.")
     return Announcement(
         size_bytes=request.size_bytes,
         filename=request.filename,

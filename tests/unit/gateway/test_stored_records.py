@@ -14,6 +14,8 @@ from gateway.fleet.billing import UsageInterval
 from gateway.fleet.estimates import Estimates
 from gateway.fleet.instances.instance import Instance, InstanceAccess, InstanceRun, InstanceState
 from gateway.jobs.model import Failure, Job, ResultWarning, Status, Task
+from gateway.jobs.outputs import OutputTarget
+from gateway.jobs.store import JobStore
 from gateway.workers.tickets import AttemptTicket
 from servicekit.codec import from_json, to_json
 
@@ -152,3 +154,25 @@ def with_later_fields(value, name=""):
         added = {} if name in ("tasks", "setups", "metadata") else {"later": {"of": [1]}}
         return {key: with_later_fields(part, key) for key, part in value.items()} | added
     return value
+
+
+class WrittenBucket:
+    """A bucket that keeps what was written last."""
+
+    max_value_bytes = 10**6
+    written = b""
+
+    async def create(self, key, value):
+        self.written = value
+        return 1
+
+
+async def test_a_job_that_an_earlier_version_would_give_to_others_cannot_be_read_by_it():
+    bucket, job = WrittenBucket(), from_json(Job, JOB)
+    store = JobStore(bucket, None, 60.0)
+    await store.add(job)
+    assert from_json(Job, bucket.written) == job
+    for later in ({"tenant": "acme"}, {"output": OutputTarget(("s3://media/a.mp4",))}):
+        await store.add(replace(job, **later))
+        with pytest.raises(ValueError, match="the data is no Job"):
+            from_json(Job, bucket.written)

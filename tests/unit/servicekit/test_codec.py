@@ -1,6 +1,7 @@
 """Dataclasses to JSON and back."""
 
 import json
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -151,3 +152,14 @@ def test_parts_that_stay_as_they_are_are_written_once():
         changed = to_json(Many((kept, Noted({"b": number})), number))
         assert changed == b'{"notes":[{"notes":{"a":1}},{"notes":{"b":%d}}],"number":%d}' % (number, number)
     assert (first.times, second.times) == (1, 1)
+
+
+def test_parts_that_are_long_are_kept_for_a_while_only():
+    long = "a" * 2**20
+    first = Noted({"a": long})
+    is_there = weakref.ref(first)
+    to_json(Many((first,), 1))
+    del first
+    for number in range(20):
+        to_json(Many((Noted({"a": long}),), number))
+    assert is_there() is None

@@ -66,6 +66,9 @@ async def test_only_admins_make_keys_and_only_good_ones(tmp_path):
         for wrong, field in (
             ({"tenant": ""}, "tenant"),
             ({"tenant": "A b"}, "tenant"),
+            ({"tenant": "a..b"}, "tenant"),
+            ({"tenant": "a."}, "tenant"),
+            ({"tenant": "a" * 64}, "tenant"),
             ({"scopes": ["write"]}, "scopes"),
             ({"name": "a\nb"}, "name"),
             ({"expireTime": past}, "expire_time"),

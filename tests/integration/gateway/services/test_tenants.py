@@ -192,7 +192,7 @@ async def test_a_list_has_the_tenants_own_jobs_and_all_of_them_for_an_admin(tmp_
         assert (foreign["jobs"], foreign["counts"]) == ([], {})
         wrong = await found.get("/jobs?metadata=whose", found.two)
         assert (wrong.status_code, wrong.json()["message"]) == (400, "metadata: 'whose' is no entry; give name=value.")
-        seen = await found.get(f"/job/{found.owned['id']}", everybody)
+        seen = await found.get(f"/job/{found.owned['JobService']}", everybody)
         assert seen.json()["tenant"] == "one"
 
 

@@ -285,3 +285,11 @@ def test_many_small_pieces_become_few(gateway, http):
     assert len(list(folder.glob(f"{asset_id}.*"))) < 25
     assert http.delete(f"/assets/{asset_id}").status_code == 200
     assert not list(folder.glob(f"{asset_id}*"))
+
+
+@pytest.mark.parametrize("metadata", ["a\r\nset-cookie: b", "filename \u2603"])
+def test_metadata_that_no_header_can_have_is_refused(gateway, metadata):
+    body = {"sizeBytes": 1, "tusMetadata": metadata}
+    answer = httpx.post(f"{gateway.url}/uploads", headers={"X-API-Key": KEY}, json=body)
+    assert answer.status_code == 400
+    assert answer.json()["message"].startswith("tus_metadata: ")
