@@ -19,6 +19,7 @@ from gateway.fleet.fleet import Fleet
 from gateway.fleet.speeds import JobEstimate, TaskSpeeds, WorkItem
 from gateway.jobs import checks, drafts, graph, model, operation, options
 from gateway.jobs.drafts import FaultList, RequestPlace, SourceLook, SourceLooks
+from gateway.jobs.fairness import NORMAL
 from gateway.jobs.manager import JobManager
 from gateway.jobs.model import Failure, Job, Status
 from gateway.sources.prefetch import Prefetcher
@@ -147,7 +148,7 @@ class Quoter:
     ) -> tuple[video_pb2.Operation, Job | None, tuple[tuple[str, str], ...]]:
         """Return the operation without what is wrong with it, and the job that it would be; None where it could be
         none."""
-        faults, checked = found.faults, options.CheckedOptions(None, (), options.NORMAL)
+        faults, checked = found.faults, options.CheckedOptions(None, (), NORMAL)
         with faults.gathering():
             checks.check(wanted, self.jobs.policy.max_items)
         if any(fault.reason == TOO_MANY for fault in faults.errors):
