@@ -6,6 +6,7 @@ to a time. A connection that broke tells one from the other by the encoder's pro
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from gateway.jobs.model import LostEncoder, Status, Task
 from gateway.jobs.policy import JobPolicy
@@ -32,6 +33,16 @@ def check(task: Task, boot_ids: BootIds, policy: JobPolicy, now: float) -> None:
         raise _given_up(task.attempts + len(ended), "the encoder")
     if len(lost) > len(ended) and task.attempts + len(lost) >= policy.max_attempts:
         raise EncoderUndecided("Encoders that were lost with the task have not answered yet.")
+
+
+def without_answered(task: Task, boot_ids: BootIds) -> Task:
+    """Return the task without the lost encoders that have turned out to be still there: what ends them later is not
+    of this task."""
+    found = task.interruptions
+    if found is None or not found.lost:
+        return task
+    lost = tuple(entry for entry in found.lost if boot_ids(entry.encoder) != entry.boot_id)
+    return replace(task, interruptions=replace(found, lost=lost))
 
 
 def is_over(task: Task, policy: JobPolicy, now: float) -> bool:

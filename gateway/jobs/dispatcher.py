@@ -231,7 +231,7 @@ class Dispatcher:
         log.warning("task interrupted", task=ref.key, attempts=task.attempts, error=error.message)
         unfit = slot.encoder_name if isinstance(error, EncoderLost) and error.is_unfit else ""
         if passes(error):
-            lost = self._lost_encoder(attempt, error, slot)
+            lost = await self._lost_encoder(attempt, error, slot)
             is_over, pause_seconds = (
                 attempts.is_over(task, self.policy, time.time()),
                 attempts.pause_seconds(task, self.policy),
@@ -245,11 +245,13 @@ class Dispatcher:
         else:
             await self._give_up(attempt, error, task)
 
-    def _lost_encoder(self, attempt: Attempt, error: ServiceError, slot: SlotLease) -> LostEncoder | None:
-        """Return the encoder that the connection to broke, if one did; have the pool ask whether it is still there."""
+    async def _lost_encoder(self, attempt: Attempt, error: ServiceError, slot: SlotLease) -> LostEncoder | None:
+        """Return the encoder that the connection to broke, if one did, and that may have ended: it is asked."""
         if not isinstance(error, EncoderCutOff):
             return None
         self.pool.doubt(slot.encoder_name)
+        if await self.pool.boot_id_soon(slot.encoder_name, self.policy.doubt_seconds) == attempt.boot_id:
+            return None
         return LostEncoder(slot.encoder_name, attempt.boot_id, time.time())
 
     async def _give_up(self, attempt: Attempt, error: ServiceError, task: Task) -> None:

@@ -128,10 +128,16 @@ class TaskExecutor:
     async def record_start(self, attempt: Attempt) -> None:
         """Record the start of an attempt, which counts from now on. Raises Cancelled."""
         ref = attempt.ref
-        job = await self.store.update(ref.job_id, lambda job: model.start_task(job, ref.index, time.time(), attempt.id))
+        job = await self.store.update(ref.job_id, lambda job: self._started(job, attempt))
         if job.tasks[ref.index].status.is_terminal:
             raise Cancelled("The job was cancelled.")
         attempt.started_at = job.tasks[ref.index].started_at
+
+    def _started(self, job: Job, attempt: Attempt) -> Job:
+        index = attempt.ref.index
+        task = attempts.without_answered(job.tasks[index], self.boot_ids)
+        kept = job if task is job.tasks[index] else model.with_task(job, index, interruptions=task.interruptions)
+        return model.start_task(kept, index, time.time(), attempt.id)
 
     def _encode_job(self, ref: TaskRef, job: Job) -> EncodeJob:
         task, filename = job.tasks[ref.index], names.result_name(job, ref.index)

@@ -38,6 +38,8 @@ class JobPolicy:
     room_seconds: float = 1.0
     # An encoder whose connection broke, and that does not answer for so long, has ended.
     lost_seconds: float = 60.0
+    # At most, for its first answer after that.
+    doubt_seconds: float = 3.0
     # A task whose inputs are not there after so long gives its slot to another, as far as not more than so many do.
     slot_grace_seconds: float = 0.2
     max_slow_tasks: int = 64

