@@ -34,7 +34,7 @@ from apigpu.options import (
     StoryOptions,
     ThumbnailOptions,
 )
-from apigpu.v1 import destinations_pb2, fleet_pb2, jobs_pb2, system_pb2, video_pb2
+from apigpu.v1 import destinations_pb2, fleet_pb2, jobs_pb2, quote_pb2, system_pb2, video_pb2
 from apigpu.v1.fleet_pb2_grpc import FleetServiceStub
 from apigpu.v1.system_pb2_grpc import SystemServiceStub
 
@@ -122,6 +122,21 @@ class Client:
             one, several = (output, ()) if isinstance(output, str) else ("", output)
             options.output.MergeFrom(jobs_pb2.JobOutput(url=one, urls=several, headers=output_headers or {}))
         return type(self)(self._connection, options)
+
+    def quoting(self) -> Self:
+        """Return a client on the same connection whose operations make no job: what they return has `quote`, which says
+        what a job would do and take, and all that is wrong with the request and its inputs."""
+        options = jobs_pb2.JobOptions()
+        options.CopyFrom(self._options or options)
+        options.dry_run = True
+        return type(self)(self._connection, options)
+
+    def quote(self, operation: str, *args: Any, **values: Any) -> quote_pb2.Quote:
+        """Return what a job would do, of an operation by its name, with the arguments of its method. Local files are
+        uploaded for it, and deleted again."""
+        quote = getattr(self.quoting(), operation)(*args, **values).quote
+        assert isinstance(quote, quote_pb2.Quote)
+        return quote
 
     def caption(self, video: Source, subtitles: Source | None = None, **options: Unpack[CaptionOptions]) -> Job:
         """Queue a job that burns subtitles (SubRip, WebVTT, ASS or SSA) into a video: a file, or `srt_text` or `words`
@@ -336,7 +351,12 @@ class Client:
         names = self.resolve_sources([each.source for each in inputs])
         for each, name in zip(inputs, names, strict=True):
             each.set(name)
-        return self._jobs.submit(message, options=self._options)
+        try:
+            return self._jobs.submit(message, options=self._options)
+        finally:
+            if self._options is not None and self._options.dry_run:
+                for name in {name for each, name in zip(inputs, names, strict=True) if local_file(each.source)}:
+                    self.delete(name)
 
 
 def _job_options(url: str, events: Sequence[str], metadata: Mapping[str, str] | None) -> jobs_pb2.JobOptions:

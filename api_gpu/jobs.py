@@ -12,7 +12,7 @@ from api_gpu.connection import PAUSE_SECONDS, RECONNECT_SECONDS, Connection
 from api_gpu.destinations import ResultDelivery
 from api_gpu.requests import from_message, to_datetime
 from apigpu.options import Status
-from apigpu.v1 import jobs_pb2, probe_pb2, video_pb2
+from apigpu.v1 import jobs_pb2, probe_pb2, quote_pb2, video_pb2
 from apigpu.v1.jobs_pb2_grpc import JobServiceStub
 from servicekit.errors import Cancelled, DeadlineExceeded, Internal, ServiceError, Unavailable, from_code
 
@@ -130,7 +130,8 @@ class Job:
     batch, which has `clips`, and so are `warnings`, `codec` and `codec_reason`; `error` says why it did not complete.
     A result that is an image has `image_url` in place of `video_url`. `files` are all results, the first one first;
     there are none where a video is all. `duration` (seconds, else None) and `scenes` are those of a story, and
-    `media` is what a probe tells of a file: apigpu.v1.MediaReport, whose `HasField` says what is known.
+    `media` is what a probe tells of a file: apigpu.v1.MediaReport, whose `HasField` says what is
+    known. `quote` is what a dry run tells of a job that there is not: apigpu.v1.Quote.
     `cost_usd` is what it cost so far, None where nothing was rented for it; `metadata` what was noted on it,
     `deliveries` where its results are put. Times are UTC."""
 
@@ -159,6 +160,7 @@ class Job:
     duration: float | None
     scenes: tuple[SceneSpan, ...]
     media: probe_pb2.MediaReport | None
+    quote: quote_pb2.Quote | None
     service: Jobs = field(repr=False, compare=False)
 
     @classmethod
@@ -189,6 +191,7 @@ class Job:
             duration=output.duration if output.HasField("duration") else None,
             scenes=tuple(from_message(SceneSpan, span) for span in output.scenes),
             media=output.media if output.HasField("media") else None,
+            quote=message.quote if message.HasField("quote") else None,
             service=service,
         )
 

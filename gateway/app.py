@@ -25,6 +25,7 @@ from gateway.auth import ApiKeys, authentication
 from gateway.components import Components, followed
 from gateway.config import GatewaySettings
 from gateway.fleet.providers.base import EndpointConfig, ServerlessProvider
+from gateway.jobs.quote import Quoter
 from gateway.ratelimit import KeyRateLimit
 from gateway.rest.routes import PUBLIC, endpoints
 from gateway.rest.server import HttpServer, RestSettings, build_app
@@ -144,7 +145,13 @@ def _grpc_service(components: Components, keys: ApiKeys, tls: ServerTls) -> tupl
         problem=lambda: components.guard.problem,
     )
     destinations = DestinationService(components.outputs, components.sources.fetcher.guard)
-    job_service = JobService(jobs, presenter, fleet, components.webhooks)
+    job_service = JobService(
+        jobs,
+        presenter,
+        fleet,
+        components.webhooks,
+        Quoter(jobs, components.pool, fleet, components.dispatcher.preparation.prefetcher),
+    )
     servers: tuple[Any, ...] = (service.server, local)
     for server in servers:
         VideoService(jobs, presenter).add_to(server)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from api_gpu.cli.operations import ForceOption
+from api_gpu.cli.operations import DryRunOption, ForceOption
 from api_gpu.cli.plans import beside, check_inputs, read_plan
 
 if TYPE_CHECKING:
@@ -24,7 +24,13 @@ OUT_HELP = "File to write; where there are several results, a folder. When not g
 OutOption = Annotated[Path | None, typer.Option("--out", "-o", help=OUT_HELP)]
 
 
-def chain(context: typer.Context, plan: PlanArgument, out: OutOption = None, force: ForceOption = False) -> None:
+def chain(
+    context: typer.Context,
+    plan: PlanArgument,
+    out: OutOption = None,
+    force: ForceOption = False,
+    dry_run: DryRunOption = False,
+) -> None:
     """Do several operations as one job: what one makes is what another takes.
 
     The plan is that of `POST /jobs {"chain": …}`, and may name local files by their places in
@@ -41,7 +47,7 @@ def chain(context: typer.Context, plan: PlanArgument, out: OutOption = None, for
     sources = {str(each.source): str(each.source) for each in inputs}
     if out is not None and out.suffix and not out.is_dir():
         files = [file for source in sources if (file := local_file(source))]
-        check_targets([file_target(out)], [plan, *files], force=force)
+        check_targets([file_target(out)], [plan, *files], force=force or dry_run)
 
     def submit(client: Client, uploaded: Sources) -> Job:
         for each in inputs:
@@ -49,7 +55,7 @@ def chain(context: typer.Context, plan: PlanArgument, out: OutOption = None, for
         return client.submit(operation)
 
     with context.obj.client() as client, open_display() as display:
-        runner = JobRunner(client, display)
+        runner = JobRunner(client.quoting() if dry_run else client, display)
         job = runner.run(sources, submit).checked()
         for target, asset in targets_of(client, job, out, plan.stem).items():
             if os.path.lexists(target) and not force and target != out:

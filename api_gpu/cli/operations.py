@@ -17,6 +17,8 @@ from apigpu.options import OPERATIONS, Input, Operation, Option, Source
 OUT_HELP = "File to write; where there are several results, a folder. When not given it is named after the first input."
 OutOption = Annotated[Path | None, typer.Option("--out", "-o", help=OUT_HELP)]
 ForceOption = Annotated[bool, typer.Option("--force", "-f", help="Replace files that exist.")]
+DRY_RUN_HELP = "Make nothing: print what the job would do and take, and all that is wrong with it."
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help=DRY_RUN_HELP)]
 SOURCES = "Inputs are local files, URLs that the gateway can reach, or names of assets."
 COLORS = "A COLOR is '#RRGGBB' or '#RRGGBBAA' (AA is opacity), in quotes."
 ANY = inspect.Parameter.POSITIONAL_OR_KEYWORD
@@ -93,20 +95,24 @@ def command(name: str) -> Callable[..., None]:
     operation = OPERATIONS[name]
     flags = flags_of_operation(operation)
 
-    def run(context: typer.Context, out: Path | None = None, force: bool = False, **values: Any) -> None:
+    def run(
+        context: typer.Context, out: Path | None = None, force: bool = False, dry_run: bool = False, **values: Any
+    ) -> None:
         from api_gpu.cli.run import run_operation
 
         require_inputs(operation, values)
         sources = {key: values[key] for key in operation.inputs if values[key] is not None}
         sources |= {flag.key: values[flag.key] for flag in flags if flag.kind == Source and values[flag.key]}
         files = [values[flag.key] for flag in flags if listed_class(flag.kind) and values[flag.key]]
-        run_operation(context.obj, name, sources, options_from(flags, values), out, files, force=force)
+        options = options_from(flags, values)
+        run_operation(context.obj, name, sources, options, out, files, force=force, dry_run=dry_run)
 
     parameters = [
         inspect.Parameter("context", ANY, annotation=typer.Context),
         *(argument(key, each) for key, each in operation.inputs.items()),
         inspect.Parameter("out", ANY, default=None, annotation=OutOption),
         inspect.Parameter("force", ANY, default=False, annotation=ForceOption),
+        inspect.Parameter("dry_run", ANY, default=False, annotation=DryRunOption),
         *(flag.parameter() for flag in flags),
     ]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api_gpu.cli.operations import ANY, SOURCES, argument, flags_of_operation, options_from
+from api_gpu.cli.operations import ANY, SOURCES, DryRunOption, argument, flags_of_operation, options_from
 from apigpu.options import OPERATIONS
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def command() -> Callable[..., None]:
     operation = OPERATIONS[NAME]
     flags = flags_of_operation(operation)
 
-    def run(context: typer.Context, file: str, as_json: bool = False, **values: Any) -> None:
+    def run(context: typer.Context, file: str, as_json: bool = False, dry_run: bool = False, **values: Any) -> None:
         from api_gpu.cli.display import open_display
         from api_gpu.cli.run import JobRunner, print_warnings
         from api_gpu.requests import to_plain
@@ -38,7 +38,7 @@ def command() -> Callable[..., None]:
             return client.probe(uploaded["file"], **options)
 
         with context.obj.client() as client, open_display() as display:
-            job = JobRunner(client, display).run({"file": file}, submit).checked()
+            job = JobRunner(client.quoting() if dry_run else client, display).run({"file": file}, submit).checked()
         print_warnings(job.warnings)
         if job.media is not None:
             print(json.dumps(to_plain(job.media), indent=2) if as_json else "\n".join(lines(job.media)))
@@ -48,6 +48,7 @@ def command() -> Callable[..., None]:
         inspect.Parameter("context", ANY, annotation=typer.Context),
         argument(key, wanted),
         inspect.Parameter("as_json", ANY, default=False, annotation=JsonOption),
+        inspect.Parameter("dry_run", ANY, default=False, annotation=DryRunOption),
         *(flag.parameter() for flag in flags),
     ]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

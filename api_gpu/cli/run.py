@@ -13,6 +13,7 @@ import typer
 from api_gpu.assets import check_readable
 from api_gpu.cli.display import Display, open_display
 from api_gpu.cli.options import FAILED, GatewayTarget
+from api_gpu.cli.quotes import print_quote
 from api_gpu.client import Client
 from api_gpu.jobs import Clip, Finished, Job
 from api_gpu.requests import local_file, stems
@@ -36,6 +37,7 @@ def run_operation(
     files: Sequence[Path],
     *,
     force: bool,
+    dry_run: bool,
 ) -> None:
     """Run an operation on `sources`, write its results to `out`, or to names of their own, and print where they are.
 
@@ -50,7 +52,7 @@ def run_operation(
         clip_targets(out or Path(), ids) if ids else {name: file_target(out or named_after(inputs[0], name, options))}
     )
     check_readable(inputs)
-    check_targets(targets.values(), [*filter(None, map(local_file, inputs)), *files], force=force)
+    check_targets(targets.values(), [*filter(None, map(local_file, inputs)), *files], force=force or dry_run)
 
     def submit(client: Client, uploaded: Sources) -> Job:
         values: dict[str, Any] = {**uploaded, **options}
@@ -60,7 +62,7 @@ def run_operation(
         return job
 
     with gateway.client() as client, open_display() as display:
-        runner = JobRunner(client, display)
+        runner = JobRunner(client.quoting() if dry_run else client, display)
         job = runner.run(sources, submit).checked()
         assets = {clip.id: clip.asset for clip in job.clips if not clip.error} if ids else {name: job.asset}
         for key, asset in assets.items():
@@ -86,7 +88,8 @@ class JobRunner:
     def run(self, sources: Sources, submit: Callable[[Client, Sources], Job]) -> Job:
         """Upload the local files among `sources`, submit the job with the names of the assets, follow it to its end.
 
-        Return the ended job, completed or not; the uploads are deleted again, unless the job may still need them.
+        Of a dry run print what the job would do, and raise typer.Exit. Return the ended job, completed or not; the
+        uploads are deleted again, unless the job may still need them.
         Raises ServiceError, and Interrupted on Ctrl-C, which cancels the job.
         """
         job: Job | None = None
@@ -96,6 +99,9 @@ class JobRunner:
                 for key, value in sources.items()
             }
             job = submit(self._client, uploaded)
+            if job.quote is not None:
+                self._delete_uploads()
+                raise typer.Exit(print_quote(job.quote))
             ended = self.follow(job)
         except KeyboardInterrupt as error:
             raise Interrupted(self._cancel(job)) from error

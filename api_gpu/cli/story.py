@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api_gpu.cli.operations import ANY, COLORS, SOURCES, ForceOption, flags_of, options_from
+from api_gpu.cli.operations import ANY, COLORS, SOURCES, DryRunOption, ForceOption, flags_of, options_from
 from api_gpu.cli.plans import beside, check_inputs, read_plan
 from apigpu.options import OPERATIONS, Scene, Source
 
@@ -41,18 +41,20 @@ def command() -> Callable[..., None]:
         scenes: list[str],
         out: Path | None = None,
         force: bool = False,
+        dry_run: bool = False,
         seconds: float | None = None,
         **values: Any,
     ) -> None:
         options = options_from(flags, values)
         options |= {flag.path[-1]: values[flag.key] for flag in flags if flag.kind == Source and values[flag.key]}
-        make_film(context.obj, scenes, seconds, options, out, force=force)
+        make_film(context.obj, scenes, seconds, options, out, force=force, dry_run=dry_run)
 
     parameters = [
         inspect.Parameter("context", ANY, annotation=typer.Context),
         inspect.Parameter("scenes", ANY, annotation=ScenesArgument),
         inspect.Parameter("out", ANY, default=None, annotation=OutOption),
         inspect.Parameter("force", ANY, default=False, annotation=ForceOption),
+        inspect.Parameter("dry_run", ANY, default=False, annotation=DryRunOption),
         seconds.parameter(),
         *(flag.parameter() for flag in flags),
     ]
@@ -71,6 +73,7 @@ def make_film(
     out: Path | None,
     *,
     force: bool,
+    dry_run: bool,
 ) -> None:
     """Make a film of `scenes`, or of the plan that is the only one of them, and print where it is.
 
@@ -99,14 +102,14 @@ def make_film(
         check_inputs(inputs)
         sources = {str(each.source): str(each.source) for each in inputs}
         files = [file for source in sources if (file := local_file(source))]
-        check_targets([target], [*files, plan] if plan else files, force=force)
+        check_targets([target], [*files, plan] if plan else files, force=force or dry_run)
 
         def submit(client: Client, uploaded: Sources) -> Job:
             for each in inputs:
                 each.set(str(uploaded[str(each.source)]))
             return client.submit(operation)
 
-        runner = JobRunner(client, display)
+        runner = JobRunner(client.quoting() if dry_run else client, display)
         job = runner.run(sources, submit).checked()
         runner.fetch(job.asset, target)
     print_warnings(job.warnings)

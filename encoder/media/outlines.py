@@ -18,6 +18,13 @@ def tells_length(source: Source, info: MediaInfo) -> bool:
     return any(mark in head for mark in MP3_HEADS)
 
 
+def check_read_whole(source: Source, demuxer: str) -> None:
+    """Raise FailedPrecondition for an outline whose packets are to be read, where no index tells of those in the
+    hole."""
+    if source.is_outline and demuxer != "mov":
+        raise outline_too_small(source)
+
+
 def outline_too_small(source: Source) -> FailedPrecondition:
     """Return the error by which an input is sent whole."""
     text = f"{source.field}: more of it must be read than its head and its end."

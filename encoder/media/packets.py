@@ -7,7 +7,7 @@ import numpy as np
 from av.container import InputContainer
 from av.stream import Stream as AvStream
 
-from encoder.media import timeline, webp
+from encoder.media import outlines, timeline, webp
 from encoder.media.containers import MP4_DEMUXER, WEBP_DEMUXER, open_container
 from encoder.media.info import MediaInfo, Source, Stream, VideoStream
 
@@ -26,6 +26,7 @@ def end_seconds(source: Source, info: MediaInfo, stream: Stream, beside: Sequenc
     say. `beside` are the other streams that the same run of FFmpeg reads."""
     if stream.duration_seconds and info.demuxer in EXACT_DURATION:
         return stream.duration_seconds
+    outlines.check_read_whole(source, info.demuxer)
     with open_container(source, (info.demuxer,)) as container:
         if stream.duration_seconds and info.is_counted and not timeline.may_jump(container.format):
             return stream.duration_seconds
@@ -36,6 +37,7 @@ def start_seconds(source: Source, info: MediaInfo, stream: Stream, beside: Seque
     """Return the seconds from the file's start to the start of one stream; see `end_seconds` for `beside`."""
     if info.demuxer == WEBP_DEMUXER:
         return 0.0
+    outlines.check_read_whole(source, info.demuxer)
     with open_container(source, (info.demuxer,)) as container:
         taken = [container.streams[one.index] for one in (stream, *beside)]
         start, base = taken[0].start_time, taken[0].time_base
@@ -53,6 +55,7 @@ def packets_before(
     They are stored in the order of decoding: where B-frames are, pictures that are shown later can be among them.
     """
     needed = 1
+    outlines.check_read_whole(source, info.demuxer)
     with open_container(source, (info.demuxer,)) as container:
         for number, (time, _) in enumerate(_packet_times(container, stream, beside), 1):
             if time < seconds - CLOCK_SECONDS:
@@ -72,6 +75,7 @@ def shown_at(source: Source, info: MediaInfo, video: VideoStream, seconds: float
     if info.demuxer == WEBP_DEMUXER:
         return max((start for start, _ in webp.frame_times(source.path) if start <= seconds), default=seconds)
     found: float | None = None
+    outlines.check_read_whole(source, info.demuxer)
     with open_container(source, (info.demuxer,)) as container:
         stream = container.streams[video.index]
         begin = timeline.start_time(container, [stream])
@@ -100,6 +104,7 @@ def shown_times(
     if info.demuxer == WEBP_DEMUXER:
         frames = list(webp.frame_times(source.path))
         return [start for start, _ in frames], frames[-1][1] if frames else 0.0
+    outlines.check_read_whole(source, info.demuxer)
     with open_container(source, (info.demuxer,)) as container:
         stream = container.streams[video.index]
         if info.demuxer == MP4_DEMUXER and _is_steady(stream):
@@ -119,6 +124,7 @@ def _is_steady(stream: AvStream) -> bool:
 
 def track_format(source: Source, info: MediaInfo, video: VideoStream) -> tuple[Hashable, ...]:
     """Return what must be alike in videos whose packets are to stand in one track of MP4: parameter sets and all."""
+    outlines.check_read_whole(source, info.demuxer)
     with open_container(source, (info.demuxer,)) as container:
         stream = container.streams[video.index]
         context = stream.codec_context
@@ -131,6 +137,7 @@ def track_format(source: Source, info: MediaInfo, video: VideoStream) -> tuple[H
 def is_copyable(source: Source, info: MediaInfo, video: VideoStream) -> bool:
     """Whether the packets of a video can be put after those of another: all are timed, none is cut away by an edit
     list, and the first needs no other."""
+    outlines.check_read_whole(source, info.demuxer)
     with open_container(source, (info.demuxer,)) as container:
         is_first = True
         for packet in container.demux(container.streams[video.index]):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from encoder.media import heif, webp, wholeness
+from encoder.media import heif, outlines, webp, wholeness
 from encoder.media.containers import (
     AUDIO_DEMUXERS,
     DAMAGED,
@@ -71,6 +71,7 @@ def _check_end(source: Source, info: MediaInfo, streams: Sequence[Stream], *, is
     too early. Raises InvalidArgument for a file that is cut off, unless the request allows for it."""
     cut_off = wholeness.is_cut_off(source.path, info.demuxer)
     if (is_counted and not cut_off) or source.allow_partial:
+        outlines.check_read_whole(source, info.demuxer)
         with open_container(source, (info.demuxer,)) as container:
             count = count_packets(container, [container.streams[stream.index] for stream in streams])
         promised, seconds = max(stream.duration_seconds for stream in streams), max(count.ends.values())

@@ -12,6 +12,7 @@ from encoder.ffmpeg import filters
 from encoder.ffmpeg.command import COPY, FfmpegRun
 from encoder.media import mp4_boxes, packets, probe
 from encoder.media.info import AudioStream, MediaInfo, Source, VideoStream, bad_input
+from encoder.media.outlines import OUTLINE_TOO_SMALL
 from encoder.operations.deviations import (
     Note,
     cut_off_notes,
@@ -24,6 +25,7 @@ from encoder.operations.deviations import (
 )
 from encoder.operations.plan import COPIED_CODECS, Plan, PlanContext, container, copy_video, is_streamable
 from servicekit.errors import InvalidArgument
+from servicekit.faults import Faults
 
 # AVI and MPEG-PS do not time every packet, and MP4 must.
 COPIED_FROM = ("mov", "matroska", "mpegts", "flv")
@@ -38,9 +40,14 @@ def plan(request: video_pb2.AddAudioRequest, context: PlanContext) -> Plan:
     """Plan an addaudio task. The video is copied, not encoded again, wherever MP4 can hold it; its cut is to the frame.
     A fragmented file can be longer by a few frames, which others need: its index is written before its end is known."""
     container_options = container(request)
-    picture, sound = context.source("url_video"), context.source("url_audio")
-    info, video = probe.probe_video(picture)
-    music_info, music = probe.probe_audio(sound)
+    faults = Faults()
+    with faults.gathering(but=(OUTLINE_TOO_SMALL,)):
+        picture = context.source("url_video")
+        info, video = probe.probe_video(picture)
+    with faults.gathering(but=(OUTLINE_TOO_SMALL,)):
+        sound = context.source("url_audio")
+        music_info, music = probe.probe_audio(sound)
+    faults.check()
     options = request.soundtrack
     is_plain = options == Message()
     original = info.sound if options.mix else None

@@ -5,15 +5,18 @@ from dataclasses import replace
 
 from apigpu.v1 import video_pb2
 from encoder.audio import tracks
+from encoder.captions.faces import Face
 from encoder.captions.formats import Script, Subtitles
 from encoder.ffmpeg import filters
 from encoder.media import packets, probe
 from encoder.media.info import MediaInfo, Source, VideoStream
+from encoder.media.outlines import OUTLINE_TOO_SMALL
 from encoder.operations import subtitles
 from encoder.operations.deviations import Note, gather, loss_notes, track_notes, video_notes
 from encoder.operations.plan import Plan, PlanContext, container, is_streamable
 from encoder.operations.repeats import late_notes, repeat_pictures, write_repeats
 from encoder.operations.subtitles import CaptionOptions
+from servicekit.faults import Faults
 
 SCRIPT, FONTS, MOMENTS = "captions.ass", "fonts", "repeats.nut"
 
@@ -21,10 +24,17 @@ SCRIPT, FONTS, MOMENTS = "captions.ass", "fonts", "repeats.nut"
 def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
     """Plan a caption task. An odd last row or column of pixels is cropped away: H.264 in yuv420p has none."""
     options = CaptionOptions.of(request)
-    source = context.source("url_video")
-    captions, read_warnings = subtitles.read(options, context)
-    own_faces = subtitles.read_faces(context.source("url_font")) if request.url_font else []
-    info, video = probe.probe_video(source)
+    faults = Faults()
+    with faults.gathering():
+        captions, read_warnings = subtitles.read(options, context)
+    own_faces: list[Face] = []
+    if request.url_font:
+        with faults.gathering():
+            own_faces = subtitles.read_faces(context.source("url_font"))
+    with faults.gathering(but=(OUTLINE_TOO_SMALL,)):
+        source = context.source("url_video")
+        info, video = probe.probe_video(source)
+    faults.check()
     times_warnings = _check_times(captions, options, source, info, video)
     canvas = subtitles.Canvas(*_square_pixel_size(video), video.frame_rate, context.folder / FONTS)
     script, warnings = subtitles.lay_out(captions, options, context, own_faces, canvas)
@@ -52,6 +62,7 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
             *gather([*_notes(source, info), *late_notes(repeats, options.field)]),
         ),
         streamable=is_streamable(request),
+        size=frames.size,
     )
 
 

@@ -14,9 +14,11 @@ from encoder.ffmpeg import filters
 from encoder.ffmpeg.command import COPY, SQUARE, FfmpegRun, FilteredFrames
 from encoder.media import packets, probe
 from encoder.media.info import HD, AudioStream, MediaInfo, Size, Source, VideoStream, bad_input
+from encoder.media.outlines import OUTLINE_TOO_SMALL
 from encoder.operations.deviations import Note, gather, loss_notes, mix_notes, sound_choice_notes, video_notes
 from encoder.operations.plan import COPIED_CODECS, Plan, PlanContext, container, copy_video, is_streamable
 from servicekit.errors import InvalidArgument
+from servicekit.faults import Faults
 
 FIELD = "url_videos"
 SIDES = (16, 3840)
@@ -65,7 +67,7 @@ class Frame:
 def plan(request: video_pb2.ConcatRequest, context: PlanContext) -> Plan:
     """Plan the concatenation. The sound is always joined and encoded anew: packets of AAC put end to end leave gaps."""
     kind = container(request)
-    parts = [_read_part(source) for source in context.listed(FIELD, len(request.url_videos))]
+    parts = _read_parts(len(request.url_videos), context)
     frame = _target_frame(request, parts[0])
     copied = _is_shape_of(request, frame, parts[0]) and _agree(parts)
     run = _copy_run(parts, context, kind) if copied else _encode_run(parts, frame, context, kind)
@@ -79,6 +81,16 @@ def plan(request: video_pb2.ConcatRequest, context: PlanContext) -> Plan:
         warnings=gather(note for part in parts for note in _notes(part)),
         streamable=is_streamable(request),
     )
+
+
+def _read_parts(count: int, context: PlanContext) -> list[Part]:
+    """Return the parts. Raises one InvalidArgument for all that cannot be used."""
+    faults, parts = Faults(), []
+    for index in range(count):
+        with faults.gathering(but=(OUTLINE_TOO_SMALL,)):
+            parts.append(_read_part(context.source(f"{FIELD}[{index}]")))
+    faults.check()
+    return parts
 
 
 def _read_part(source: Source) -> Part:

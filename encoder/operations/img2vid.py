@@ -43,6 +43,7 @@ def plan(request: video_pb2.Img2VidRequest, context: PlanContext) -> Plan:
         frames_total=count,
         warnings=(*prepared.still.warnings, *gather(cut_off_notes(source, prepared.still.info))),
         streamable=is_streamable(request),
+        size=clip,
     )
 
 

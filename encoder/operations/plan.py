@@ -18,6 +18,7 @@ from encoder.media.info import Size, Source, VideoStream
 from servicekit.errors import InvalidArgument
 
 MP4_TYPE = "video/mp4"
+INPUT_MISSING = "INPUT_MISSING"
 
 MP4: Mapping[str, str] = {"f": "mp4", "movflags": "+faststart"}
 # Fragments of a second at most, each whole when it is written. The index waits for the first one, as the edit lists,
@@ -96,7 +97,8 @@ class PlanContext:
     def source(self, field: str) -> Source:
         """Return the input of a field. Raises InvalidArgument when the task came without it."""
         if field not in self.sources:
-            raise InvalidArgument(f"{field}: the task has no such input.", fields={field: "is missing"})
+            text = f"{field}: the task has no such input."
+            raise InvalidArgument(text, reason=INPUT_MISSING, fields={field: "is missing"})
         return self.sources[field]
 
 
@@ -109,7 +111,7 @@ class Plan:
     block. No byte of a `streamable` result changes once it is written. The result must have the sound of
     `required_audio_field`; it may be silent where that is "". `content_type` is its MIME type, and `files` are the
     results beside it. With `further` tasks the job goes on; there is no result then where `content_type` is "".
-    `scenes` tell when each scene of the result is shown, and `size` what the codec of the further tasks is to make.
+    `scenes` tell when each scene of the result is shown, and `size` what the codec is to make.
     `report` returns, after the runs, what is told in place of a result; there is none then either.
     """
 

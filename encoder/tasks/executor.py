@@ -186,6 +186,9 @@ class TaskExecutor:
         self._check_length(plan)
         if any(plan.size) and (error := choice.codec.size_error(*plan.size)):
             raise SizeFault(f"{choice.codec.name}: {error}.", reason="SIZE_UNSUPPORTED")
+        if task.plan_only:
+            planner.end()
+            return _planned(plan)
         access = SandboxAccess((work.reservation.folder.path, result.parent), ())
         for number, planned in enumerate(plan.runs):
             run = planned or await planner.run(number, choice.codec)
@@ -228,6 +231,21 @@ class TaskExecutor:
         if not plan.duration_seconds <= most:
             text = f"the result would last {plan.duration_seconds:.0f} s; {most:.0f} s are the most."
             raise FailedPrecondition(f"{plan.field}: {text}", reason="TOO_LONG", fields={plan.field: text})
+
+
+def _planned(plan: PlannedTask) -> encoder_pb2.Summary:
+    """Return what a plan knows, of a task that is not carried out."""
+    return encoder_pb2.Summary(
+        content_type=plan.content_type,
+        codec=plan.codec,
+        frames=plan.frames_total,
+        duration_seconds=plan.duration_seconds,
+        width=plan.size[0],
+        height=plan.size[1],
+        warnings=plan.warnings,
+        further=plan.further,
+        scenes=plan.scenes,
+    )
 
 
 def _fitting(others: Sequence[CodecChoice], failed: CodecChoice, error: CodecFault) -> list[CodecChoice]:

@@ -2,7 +2,8 @@
 
 import contextlib
 import secrets
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.cluster.assignments import TaskAssignments
@@ -16,6 +17,7 @@ from gateway.fleet.lifecycle import InstanceLifecycle, Lifecycle, LifecycleTimeo
 from gateway.fleet.providers.base import InstanceProvider, Provider, StockAwareProvider
 from gateway.fleet.providers.monitor import ProviderMonitor
 from gateway.fleet.settings import FleetSettings
+from gateway.fleet.speeds import FEW_FACTOR, JobEstimate, TaskSpeeds, ValueRange, WorkItem
 from gateway.jetstream.keyvalue import KeyValue
 from gateway.workers.pool import Pool
 
@@ -23,6 +25,10 @@ DAY_SECONDS = 86_400.0
 # Cost estimates use offers of this age at most; without any, the lowest of the last prices paid.
 OFFERS_SECONDS = 60.0
 PRICES_PAID = 5
+# Numbers of encoders that estimates are made for.
+ENCODER_COUNTS = (1, 4, 16)
+NO_PRICE = "nothing can be rented here, so that there is no price"
+PRICE = "the price of the cheapest provider, with set-up, for one encoder"
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,7 @@ class Fleet:
     policy: Policy
     queue: Queue
     controller: FleetController
+    speeds: TaskSpeeds = field(default_factory=TaskSpeeds)
 
     def faults(self) -> dict[str, str]:
         """Return the fault of each provider ("": none), in the order of preference."""
@@ -56,6 +63,23 @@ class Fleet:
         none to rent from."""
         monitors = self.controller.rentable_monitors
         return min((self._expected_usd(monitor, tasks) for monitor in monitors), default=None)
+
+    def estimate(self, work: Sequence[WorkItem], *, is_own: bool) -> tuple[JobEstimate, ...]:
+        """Return what a job of these tasks may take, by the number of encoders; `is_own` where encoders of one's own
+        are there, which cost nothing."""
+        usd = 0.0 if is_own else self.expected_usd(Counter(item.kind for item in work))
+        told = "own encoders cost nothing" if is_own else NO_PRICE if usd is None else PRICE
+        dollars = None if usd is None else ValueRange(usd / FEW_FACTOR, usd * FEW_FACTOR)
+        return tuple(
+            JobEstimate(
+                count,
+                self.speeds.job_seconds(work, count),
+                dollars if is_own or count == 1 else None,
+                f"{self.speeds.basis(work)}; {told}",
+            )
+            for count in ENCODER_COUNTS
+            if count == 1 or count <= len(work)
+        )
 
     def _expected_usd(self, monitor: ProviderMonitor, tasks: Mapping[str, int]) -> float:
         # The answer is for the next estimate: this one uses what is known.

@@ -53,6 +53,8 @@ class TaskExecutor:
     check_cost: Callable[[Job], None]
     resumable: Sequence[ResumableEncoder]
     boot_ids: BootIds
+    # Told of each task whose result was recorded.
+    on_recorded: Callable[[Job, int], None] = lambda job, index: None
     # Runs that are cancelled from now on are left to the next gateway, where they can go on.
     is_shutting_down: bool = field(default=False, init=False)
     # Tasks whose results are being recorded, after their encode.
@@ -189,11 +191,14 @@ class TaskExecutor:
         deadline = time.monotonic() + self.policy.record_seconds
         while True:
             try:
-                return (await self.store.update(ref.job_id, step)).tasks[ref.index]
+                job = await self.store.update(ref.job_id, step)
             except (Unavailable, Aborted):
                 if time.monotonic() > deadline:
                     raise
                 await asyncio.sleep(self.policy.record_retry_seconds)
+                continue
+            self.on_recorded(job, ref.index)
+            return job.tasks[ref.index]
 
 
 async def reap_orphaned_runs(store: JobStore, encoder: ResumableEncoder) -> None:

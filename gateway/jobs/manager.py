@@ -116,7 +116,7 @@ class JobManager:
         if key is not None and (made := await self._stored(lambda: self._made_before(key))) is not None:
             return made
         async with self._stored_inline(wanted) as stored:
-            job = self._new_job(stored, checked)
+            job = self.new_job(stored, checked)
             if self.place_output is not None:
                 job = await self.place_output(job, said.output)
             self.check_cost(job)
@@ -145,7 +145,8 @@ class JobManager:
             await asyncio.sleep(self.policy.record_retry_seconds)
             self.check_room()
 
-    def _new_job(self, wanted: video_pb2.Operation, checked: CheckedOptions) -> Job:
+    def new_job(self, wanted: video_pb2.Operation, checked: CheckedOptions) -> Job:
+        """Return the job of a checked operation. Raises InvalidArgument for a chain that cannot be one."""
         now = time.time()
         return Job(
             id=model.new_id(now),

@@ -125,6 +125,9 @@ class Proxy:
         message, preferences = await request.message(self.bodies), Preferences.parse(request.headers)
         if request.is_legacy and preferences == Preferences():
             preferences = Preferences(respond_async=True)
+        if message.DESCRIPTOR.full_name in OPERATIONS and request.options.dry_run:
+            await self._quote(request, message)
+            return
         if message.DESCRIPTOR.full_name in OPERATIONS and preferences != Preferences():
             await self._operation(request, message, preferences)
             return
@@ -134,6 +137,12 @@ class Proxy:
             applied.append((APPLIED, preferences.applied_wait))
         call = self._call(request.route, request, message)
         await _respond(call, request.route, request, await call, headers=applied)
+
+    async def _quote(self, request: RoutedRequest, message: Message) -> None:
+        """Respond with what a job would do: the same job that SubmitJob answers a dry run with."""
+        route = self.table.first(SUBMIT_JOB)
+        call = self._call(route, request, jobs_pb2.SubmitJobRequest(operation=operation.wrap(message)))
+        await _respond(call, route, request, await call)
 
     async def _operation(self, request: RoutedRequest, message: Message, preferences: Preferences) -> None:
         """Respond with the result if it is there in time, else with the job; it goes on either way."""

@@ -13,8 +13,10 @@ from gateway.jobs.listing import JobFilter
 from gateway.jobs.manager import JobManager, check_wait
 from gateway.jobs.model import Job, Status
 from gateway.jobs.progress import Phase, TaskProgress
+from gateway.jobs.quote import Quoter
 from gateway.services.presenters import Presenter, idempotency_key, job_options
 from gateway.services.progress import furthest_phase, total_progress, waiting_reason
+from gateway.services.quotes import quoted_job
 from gateway.services.tokens import EventId, PageTokens
 from gateway.services.webhooks import webhook_deliveries
 from gateway.webhooks.log import WebhookLog
@@ -34,6 +36,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
     presenter: Presenter
     fleet: Fleet
     webhooks: WebhookLog
+    quoter: Quoter
 
     @property
     def tokens(self) -> PageTokens:
@@ -43,6 +46,9 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         check_wait(request.wait_seconds)
         options, presenter = job_options(context), self.presenter.to(context)
         options.MergeFrom(request.options)
+        if options.dry_run:
+            quote = await self.quoter.quote(request.operation, options, presenter.base_url)
+            return pb2.SubmitJobResponse(job=quoted_job(quote))
         key = request.idempotency_key or idempotency_key(context)
         job = await self.jobs.submit(request.operation, key, options, presenter.base_url)
         if request.wait_seconds:

@@ -91,7 +91,7 @@ class Presenter:
             delay_time=job.delay_ms(now),
             execution_time=job.execution_ms(now),
             output=self._output(job),
-            error=_failure(job.failure),
+            error=failure_message(job.failure),
             operation=job.operation,
             create_time=timestamp(job.created_at),
             start_time=timestamp(job.started_at),
@@ -151,7 +151,7 @@ class Presenter:
     def video(self, job: Job, index: int) -> video_pb2.Video:
         """Return the result of a task of a batch, or of a graph."""
         task = job.tasks[index]
-        url, error = self._url(job, index), _failure(task.failure)
+        url, error = self._url(job, index), failure_message(task.failure)
         return video_pb2.Video(id=task.item, video_url=url, error=error, **self._result(job, index))
 
     def asset(self, asset: StoredAsset) -> assets_pb2.Asset:
@@ -256,7 +256,8 @@ def _deliveries(job: Job) -> Iterator[jobs_pb2.ResultDelivery]:
         )
 
 
-def _failure(failure: Failure | None) -> video_pb2.Failure | None:
+def failure_message(failure: Failure | None) -> video_pb2.Failure | None:
+    """Return a failure as a message; None for None."""
     if failure is None:
         return None
     return video_pb2.Failure(

@@ -18,10 +18,11 @@ from gateway.jobs import operation
 from gateway.jobs.manager import JobManager
 from gateway.jobs.model import Status
 from gateway.services.presenters import JOB_ID, Presenter, idempotency_key, job_options, proxy_metadata
-from servicekit.errors import Cancelled, ServiceError, from_code
+from servicekit.errors import Cancelled, InvalidArgument, ServiceError, from_code
 from servicekit.interceptors import Context
 from servicekit.local import LocalServer
 
+NO_DRY_RUN = "is for JobService.SubmitJob, whose answer has the quote; this method answers with a result alone."
 SERVICE = video_pb2.DESCRIPTOR.services_by_name["VideoService"]
 
 
@@ -44,8 +45,10 @@ class VideoService:
 
     async def _run(self, response: type[Message], request: Message, context: Context) -> Message:
         key = idempotency_key(context)
-        base_url = self.presenter.to(context).base_url
-        job_id = (await self.jobs.submit(operation.wrap(request), key, job_options(context), base_url)).id
+        base_url, options = self.presenter.to(context).base_url, job_options(context)
+        if options.dry_run:
+            raise InvalidArgument.field("dry_run", NO_DRY_RUN)
+        job_id = (await self.jobs.submit(operation.wrap(request), key, options, base_url)).id
         if proxy_metadata(context):  # whose client may prefer to wait for a while only
             await context.send_initial_metadata(((JOB_ID, job_id),))
         try:

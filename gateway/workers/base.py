@@ -66,13 +66,22 @@ class EncodeJob:
     codec: str = ""
     # Whose inputs it may open, and whose its results are.
     tenant: str = DEFAULT_TENANT
+    # It is planned, and not carried out; inputs may be missing.
+    plan_only: bool = False
 
     def message(self) -> encoder_pb2.Task:
         """Return the task as encoders are sent it."""
         inputs = [
             encoder_pb2.Input(field=entry.field, also=entry.also, is_outline=entry.is_outline) for entry in self.inputs
         ]
-        return encoder_pb2.Task(id=self.id, operation=self.operation, inputs=inputs, part=self.part, codec=self.codec)
+        return encoder_pb2.Task(
+            id=self.id,
+            operation=self.operation,
+            inputs=inputs,
+            part=self.part,
+            codec=self.codec,
+            plan_only=self.plan_only,
+        )
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,8 @@ class OperationWriter:
 
     def _answers(self, route: Route) -> Iterator[tuple[str, Schema]]:
         success, is_stream = self._success(route), route.method.server_streaming
-        yield "200", success
+        job = self._success(self._table.first(SUBMIT_JOB)) if _can_be_queued(route) else success
+        yield "200", _or_quote(success, job) if _can_be_queued(route) else success
         if is_stream and is_bytes(route.response_field):
             yield "206", {**success, "description": "The part that Range asked for."}
         elif is_stream:
@@ -144,7 +145,6 @@ class OperationWriter:
             yield "304", fixed.NOT_MODIFIED
         if _can_be_queued(route):
             where = {"Location": {"description": "Path of the job.", "schema": {"type": "string"}}, **fixed.APPLIED}
-            job = self._success(self._table.first(SUBMIT_JOB))
             yield "202", {**job, "description": "The job was queued.", "headers": {**fixed.REQUEST_ID, **where}}
         for status in route.method.GetOptions().Extensions[options_pb2.method].statuses:
             answer = success["content"][JSON]["schema"]
@@ -228,6 +228,12 @@ def _operation_ids(routes: Iterable[Route]) -> dict[Route, str]:
         seen[name] += 1
         ids[route] = name if seen[name] == 1 else f"{name}_{seen[name]}"
     return ids
+
+
+def _or_quote(success: Schema, job: Schema) -> Schema:
+    """Return the answer of an operation, or of a dry run of it."""
+    either = {"anyOf": [answer["content"][JSON]["schema"] for answer in (success, job)]}
+    return {**success, "content": {JSON: {"schema": either}}}
 
 
 def _can_be_queued(route: Route) -> bool:

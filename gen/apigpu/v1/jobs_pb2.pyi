@@ -4,6 +4,7 @@ isort:skip_file
 Jobs: work that is queued, survives a restart of the gateway, and can be watched and cancelled."""
 
 from apigpu.v1 import probe_pb2 as _probe_pb2
+from apigpu.v1 import quote_pb2 as _quote_pb2
 from apigpu.v1 import story_pb2 as _story_pb2
 from apigpu.v1 import video_pb2 as _video_pb2
 from collections import abc as _abc
@@ -136,6 +137,7 @@ class Job(_message.Message):
     METADATA_FIELD_NUMBER: _builtins.int
     TENANT_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
+    QUOTE_FIELD_NUMBER: _builtins.int
     DELIVERIES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identity; ids sort by the time of submission."""
@@ -188,6 +190,12 @@ class Job(_message.Message):
         """What its caller noted on it."""
 
     @_builtins.property
+    def quote(self) -> _quote_pb2.Quote:
+        """What it would do, of a dry run, which makes no job: it has an id that nothing else is asked by, and a status as if it
+        had ended: COMPLETED where nothing is wrong, else FAILED.
+        """
+
+    @_builtins.property
     def deliveries(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResultDelivery]:
         """Where its results were put, or are to be, one entry for each; empty without `output` in the request, and before the
         first result. The job is IN_PROGRESS until all of them are DELIVERED or GIVEN_UP.
@@ -212,11 +220,12 @@ class Job(_message.Message):
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         tenant: _builtins.str = ...,
         priority: _builtins.str = ...,
+        quote: _quote_pb2.Quote | None = ...,
         deliveries: _abc.Iterable[Global___ResultDelivery] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "output", b"output", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "output", b"output", "quote", b"quote", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "delay_time", b"delay_time", "deliveries", b"deliveries", "end_time", b"end_time", "error", b"error", "execution_time", b"execution_time", "id", b"id", "metadata", b"metadata", "operation", b"operation", "output", b"output", "priority", b"priority", "processed", b"processed", "start_time", b"start_time", "status", b"status", "tenant", b"tenant", "total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "delay_time", b"delay_time", "deliveries", b"deliveries", "end_time", b"end_time", "error", b"error", "execution_time", b"execution_time", "id", b"id", "metadata", b"metadata", "operation", b"operation", "output", b"output", "priority", b"priority", "processed", b"processed", "quote", b"quote", "start_time", b"start_time", "status", b"status", "tenant", b"tenant", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -468,10 +477,15 @@ class JobOptions(_message.Message):
     WEBHOOK_EVENTS_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
     OUTPUT_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
     webhook_url: _builtins.str
     """http(s) URL that is called when something happens to the job; see `webhook_events`. Its address must be a public one,
     or one that the operator of the gateway allows.
+    """
+    dry_run: _builtins.bool
+    """Makes no job, but answers what it would do and take, and all that is wrong with the request and its inputs: `quote` of
+    the job in the answer. Of the methods over gRPC only SubmitJob takes it.
     """
     priority: _builtins.str
     """Which of the tenant's jobs go first: "interactive" before "normal", which is the default, and that before "batch"."""
@@ -496,11 +510,12 @@ class JobOptions(_message.Message):
         webhook_events: _abc.Iterable[_builtins.str] | None = ...,
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         output: Global___JobOutput | None = ...,
+        dry_run: _builtins.bool = ...,
         priority: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["output", b"output"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["metadata", b"metadata", "output", b"output", "priority", b"priority", "webhook_events", b"webhook_events", "webhook_url", b"webhook_url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "metadata", b"metadata", "output", b"output", "priority", b"priority", "webhook_events", b"webhook_events", "webhook_url", b"webhook_url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

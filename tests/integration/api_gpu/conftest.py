@@ -1,5 +1,6 @@
 """Small media, a connected client, and the command line as a process."""
 
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -44,3 +45,11 @@ def client(pair: Pair) -> Iterator[Client]:
 def run(pair: Pair, tmp_path: Path) -> Run:
     """Runs `api-gpu …` to its end in tmp_path."""
     return partial(api_gpu, pair, tmp_path)
+
+
+def append_hole(path: Path, size_bytes: int) -> None:
+    """Make an MP4 larger by a box of nothing, which takes no room on the disk."""
+    end = path.stat().st_size + size_bytes
+    with path.open("ab") as file:
+        file.write(size_bytes.to_bytes(4, "big") + b"free")
+    os.truncate(path, end)

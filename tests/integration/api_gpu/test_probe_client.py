@@ -8,7 +8,7 @@ import pytest
 
 from api_gpu import Client
 from servicekit.errors import InvalidArgument
-from tests.integration.api_gpu.conftest import VIDEO_SECONDS, Run
+from tests.integration.api_gpu.conftest import VIDEO_SECONDS, Run, append_hole
 from tools.pair import Pair
 from tools.samples import Samples, ffmpeg
 
@@ -59,9 +59,7 @@ def test_of_a_large_video_the_ends_are_enough(client: Client, media: Samples, tm
     path = tmp_path / "large.mp4"
     ffmpeg("-i", str(media.video), "-c", "copy", "-movflags", "+faststart", str(path))
     whole = client.probe(path).wait().media
-    with path.open("ab") as file:
-        file.write(LARGE_BYTES.to_bytes(4, "big") + b"free")
-        file.truncate(path.stat().st_size + LARGE_BYTES - 8)
+    append_hole(path, LARGE_BYTES)
     told = client.probe(path).wait().media
     assert whole is not None
     assert told is not None

@@ -70,6 +70,7 @@ class Task(_message.Message):
     INPUTS_FIELD_NUMBER: _builtins.int
     PART_FIELD_NUMBER: _builtins.int
     CODEC_FIELD_NUMBER: _builtins.int
+    PLAN_ONLY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identity, for logs and work folders."""
     part: _builtins.bytes
@@ -79,6 +80,10 @@ class Task(_message.Message):
     codec: _builtins.str
     """Name of the codec that the video must be made with, as other tasks of the job are: no other one is tried. Empty for
     any.
+    """
+    plan_only: _builtins.bool
+    """The task is planned, and not carried out: the summary has what the plan knows, and nothing is sent. Inputs may be
+    missing; what the plan needs of them is an error that names them.
     """
     @_builtins.property
     def operation(self) -> _video_pb2.Operation:
@@ -96,10 +101,11 @@ class Task(_message.Message):
         inputs: _abc.Iterable[Global___Input] | None = ...,
         part: _builtins.bytes = ...,
         codec: _builtins.str = ...,
+        plan_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["codec", b"codec", "id", b"id", "inputs", b"inputs", "operation", b"operation", "part", b"part"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["codec", b"codec", "id", b"id", "inputs", b"inputs", "operation", b"operation", "part", b"part", "plan_only", b"plan_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -38,4 +38,4 @@ def test_a_page_that_fits_is_told_whole_with_the_token_of_the_next():
 
 async def test_a_status_of_a_later_version_is_refused():
     with pytest.raises(InvalidArgument, match="status: is 99; give one of STATUS_UNSPECIFIED, IN_QUEUE"):
-        await JobService(None, None, None, None).ListJobs(jobs_pb2.ListJobsRequest(status=99), None)
+        await JobService(None, None, None, None, None).ListJobs(jobs_pb2.ListJobsRequest(status=99), None)

@@ -1,0 +1,89 @@
+"""How fast tasks were on the encoders of a gateway, and what a job may take by that."""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+# Of each kind of task the last ones count.
+REMEMBERED = 50
+# Kinds are named by encoders.
+MAX_KINDS = 64
+# Below so many, others may well differ more than these did.
+FEW, FEW_FACTOR, MANY_FACTOR = 5, 2.0, 1.25
+
+
+@dataclass(frozen=True, slots=True)
+class WorkItem:
+    """A task of a job that may come: its kind, and the frames that it makes, 0 where that is not known."""
+
+    kind: str
+    frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class ValueRange:
+    """From a low to a high value."""
+
+    low: float
+    high: float
+
+    def times(self, factor: float) -> "ValueRange":
+        """Return the range, both ends multiplied."""
+        return ValueRange(self.low * factor, self.high * factor)
+
+
+@dataclass(frozen=True, slots=True)
+class JobEstimate:
+    """What a job would take with so many encoders: seconds and US dollars, None where not known, and what they follow
+    from."""
+
+    encoders: int
+    seconds: ValueRange | None
+    usd: ValueRange | None
+    basis: str
+
+
+@dataclass(eq=False)
+class TaskSpeeds:
+    """Durations of tasks that this gateway saw completed, by kind, with their frames. They are kept in memory: after a
+    start nothing is known."""
+
+    _seen: dict[str, deque[tuple[float, int]]] = field(default_factory=dict)
+
+    def learn(self, kind: str, seconds: float, frames: int) -> None:
+        """Note a task that was completed."""
+        if kind in self._seen or len(self._seen) < MAX_KINDS:
+            self._seen.setdefault(kind, deque(maxlen=REMEMBERED)).append((max(seconds, 0.001), max(frames, 0)))
+
+    def count(self, kind: str) -> int:
+        """Return how many tasks of a kind are known."""
+        return len(self._seen.get(kind, ()))
+
+    def seconds(self, item: WorkItem) -> ValueRange | None:
+        """Return what a task may take, by those of its kind: by the frame, where frames are known. None without any."""
+        seen = self._seen.get(item.kind)
+        if not seen:
+            return None
+        framed = [(seconds, frames) for seconds, frames in seen if frames] if item.frames else []
+        found = [seconds / frames * item.frames for seconds, frames in framed] or [seconds for seconds, _ in seen]
+        factor = FEW_FACTOR if len(found) < FEW else MANY_FACTOR
+        return ValueRange(min(found) / factor, max(found) * factor)
+
+    def job_seconds(self, work: Iterable[WorkItem], encoders: int) -> ValueRange | None:
+        """Return what tasks may take on encoders side by side: no less than the longest of them."""
+        found = [self.seconds(item) for item in work]
+        known = [one for one in found if one is not None]
+        if not known or len(known) < len(found):
+            return None
+        return ValueRange(
+            max(sum(one.low for one in known) / encoders, max(one.low for one in known)),
+            max(sum(one.high for one in known) / encoders, max(one.high for one in known)),
+        )
+
+    def basis(self, work: Sequence[WorkItem]) -> str:
+        """Return what is known of such tasks, for people."""
+        kinds = dict.fromkeys(item.kind for item in work)
+        unseen = [kind for kind in kinds if not self.count(kind)]
+        if unseen:
+            return f"no task of {', '.join(unseen)} was seen here since the gateway started: times are not known"
+        return "times of " + ", ".join(f"{self.count(kind)} tasks of {kind}" for kind in kinds)
