@@ -25,12 +25,15 @@ def check(task: Task, boot_ids: BootIds, policy: JobPolicy, now: float) -> None:
     """Raise Internal (GIVEN_UP) for a task that is to be tried no more, EncoderUndecided for one of which that is not
     known yet."""
     found = task.interruptions
+    if task.status is Status.IN_QUEUE and task.attempts >= policy.max_attempts:
+        # The last one was left to another gateway, which has let go of it.
+        raise _given_up(task.attempts, "the encoder failed")
     if task.status is Status.IN_PROGRESS and is_over(task, policy, now):
-        raise _given_up(found.count + 1 if found else 1, "the gateway")
+        raise _given_up(found.count + 1 if found else 1, "the gateway ended in the middle of it")
     lost = [entry for entry in found.lost if boot_ids(entry.encoder) != entry.boot_id] if found else []
     ended = [entry for entry in lost if _has_ended(entry, boot_ids, policy, now)]
     if ended and task.attempts + len(ended) >= policy.max_attempts:
-        raise _given_up(task.attempts + len(ended), "the encoder")
+        raise _given_up(task.attempts + len(ended), "the encoder ended in the middle of it")
     if len(lost) > len(ended) and task.attempts + len(lost) >= policy.max_attempts:
         raise EncoderUndecided("Encoders that were lost with the task have not answered yet.")
 
@@ -64,5 +67,5 @@ def _has_ended(entry: LostEncoder, boot_ids: BootIds, policy: JobPolicy, now: fl
     return boot_ids(entry.encoder) is not None or now - entry.lost_at > policy.lost_seconds
 
 
-def _given_up(tries: int, who: str) -> Internal:
-    return Internal(f"Given up after {tries} tries; each time {who} ended in the middle of it.", reason="GIVEN_UP")
+def _given_up(tries: int, what: str) -> Internal:
+    return Internal(f"Given up after {tries} tries; each time {what}.", reason="GIVEN_UP")

@@ -1,7 +1,5 @@
-"""Results and assets at a real S3 server: versitygw, a gateway of S3 to a folder, which checks signatures and digests.
-
-Not MinIO, which is four times as much to build and has had no release since early 2026; versitygw is Apache 2.0.
-"""
+"""Results and assets at a real S3 server: versitygw (Apache 2.0), a gateway of S3 to a folder, which checks signatures and
+digests."""
 
 import contextlib
 import subprocess

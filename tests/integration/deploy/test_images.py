@@ -262,7 +262,9 @@ print(json.dumps(found))
 
 
 def test_every_module_of_the_wheel_comes_along_and_can_be_imported(python):
-    names = sorted(Path(name).name for name in PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"])
+    packages = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    # "google" is shared with packages of others.
+    names = sorted("google.bytestream" if Path(name).name == "google" else Path(name).name for name in packages)
     done = subprocess.run(
         [python, "-W", "error", "-c", IMPORT_ALL, json.dumps(names)],
         cwd="/",

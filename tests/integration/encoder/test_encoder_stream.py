@@ -62,14 +62,8 @@ async def answer(client: encoder_harness.Client, messages: Sequence[Request]) ->
         ([task(), chunk(0), end(0, size=9)], "DATA_LOSS", "SIZE_MISMATCH"),
         ([task(), chunk(0), end(0, digest="0" * 64)], "DATA_LOSS", "DIGEST_MISMATCH"),
         ([task(), chunk(0), end(0, digest="")], "DATA_LOSS", "DIGEST_MISSING"),
-        ([task(("url_video",)), chunk(0), end(0)], "INVALID_ARGUMENT", "INVALID_ARGUMENT"),
-        (
-            [
-                task(()),
-            ],
-            "INVALID_ARGUMENT",
-            "INVALID_ARGUMENT",
-        ),
+        ([task(("url_video",)), chunk(0), end(0)], "INVALID_ARGUMENT", "INPUT_MISSING"),
+        ([task(())], "INVALID_ARGUMENT", "INPUT_MISSING"),
     ],
 )
 async def test_a_stream_that_is_not_whole_is_refused(
@@ -87,7 +81,7 @@ async def test_a_missing_input_is_named(client: encoder_harness.Client) -> None:
 async def test_capabilities(client: encoder_harness.Client) -> None:
     found = await client.capabilities()
     assert (found.slots, found.busy) == (3, 0)
-    assert list(found.operations) == ["caption", "img2vid", "addaudio", "concat", "thumbnail", "story"]
+    assert list(found.operations) == ["caption", "img2vid", "addaudio", "concat", "thumbnail", "story", "probe"]
     assert [(codec.name, codec.format) for codec in found.codecs] == [("x264", "h264")]
     assert found.ffmpeg_version
     assert found.version

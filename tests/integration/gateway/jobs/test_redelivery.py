@@ -9,6 +9,7 @@ import pytest
 from gateway.cluster.assignments import TaskAssignments
 from gateway.jobs import model
 from gateway.jobs.model import Status
+from servicekit.errors import Unavailable
 from tests.support.until import until
 
 
@@ -80,7 +81,13 @@ async def test_a_full_encoder_leaves_a_task_to_the_living_gateway_that_runs_it(w
 
 @pytest.mark.parametrize("retry", [{"retry_seconds": 0.1}])
 async def test_a_try_lost_at_the_limit_is_no_end_while_another_goes_on(works):
-    works.encoder.script = [lost := asyncio.Event()]
+    failed = asyncio.Event()
+
+    async def fail():
+        await failed.wait()
+        raise Unavailable("the card fell off", reason="CODEC_FAILED")
+
+    works.encoder.script = [fail]
     await works.dispatcher.drain(0)
     job = await works.manager.submit(await works.caption())
     for _ in range(2):
@@ -89,7 +96,7 @@ async def test_a_try_lost_at_the_limit_is_no_end_while_another_goes_on(works):
     works.dispatcher.start()
     await until(lambda: works.encoder.running)
     async with held_elsewhere(works, f"{job.id}.0"):
-        lost.set()
+        failed.set()
         await until(lambda: not works.dispatcher.running)
         assert not (await works.store.get(job.id)).status.is_terminal
     assert (await works.result(job.id)).status is Status.FAILED

@@ -87,7 +87,7 @@ async def test_path_and_response_body(gateway, http):
 async def test_query(gateway, http):
     await http.get("/jobs?status=COMPLETED&pageSize=5&page_token=%C3%A9")
     assert gateway.request == jobs_pb2.ListJobsRequest(status="COMPLETED", page_size=5, page_token="é")
-    assert (await http.get("/jobs")).json() == {"jobs": [], "nextPageToken": ""}
+    assert (await http.get("/jobs")).json() == {"jobs": [], "nextPageToken": "", "counts": {}}
 
 
 @pytest.mark.parametrize(

@@ -29,9 +29,13 @@ def unnamed(text):
     return re.sub(r"{.+?}", "{}", text)
 
 
+# Of a protocol with a description of its own.
+TUS = unnamed("PATCH /uploads/{upload}")
+
+
 def test_every_endpoint_is_there():
     listed = {unnamed(f"{method.upper()} {path}") for path, method, _ in OPERATIONS}
-    assert listed == {unnamed(text) for text in endpoints()} - {"GET /openapi.json"}
+    assert listed == {unnamed(text) for text in endpoints()} - {"GET /openapi.json", TUS}
 
 
 def test_no_two_paths_are_one():
