@@ -1,4 +1,4 @@
-"""Results and assets at a real S3 server: versitygw (Apache 2.0), a gateway of S3 to a folder, which checks signatures and
+"""Results and assets at a real S3 server: versitygw (Apache 2.0), a gateway of S3 to a folder. It checks signatures and
 digests."""
 
 import contextlib
