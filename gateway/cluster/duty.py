@@ -114,9 +114,13 @@ class LeaderDuty:
     async def _run(self) -> None:
         while True:
             self._woken.clear()
+            has_failed = True
             with log_and_continue(f"cannot {self.name}; trying again"):
                 await self._lead()
-            if not self._woken.is_set():
+                has_failed = False
+            if has_failed:
+                await asyncio.sleep(self.limits.tick_seconds)
+            elif not self._woken.is_set():
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._pause_seconds()):
                         await self._woken.wait()

@@ -107,7 +107,10 @@ class JobIndex:
         has_moved = job is None or before is None or before.status is not now.status
         self._count(job_id, before, None if job is None else now)
         before = before or NOTHING
-        self.deliveries.note(job_id, job.output.origin if job and job.output and job.is_delivering else "")
+        # A host that is slow to one tenant delays no other at it.
+        self.deliveries.note(
+            job_id, f"{job.tenant} {job.output.origin}" if job and job.output and job.is_delivering else ""
+        )
         waiting, running = sum(now.waiting.values()) - sum(before.waiting.values()), now.running - before.running
         self.tasks_waiting += waiting
         self.tasks_running += running

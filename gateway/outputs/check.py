@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from apigpu.v1 import jobs_pb2, video_pb2
+from apigpu.v1 import jobs_pb2, options_pb2, video_pb2
 from gateway.jobs import operation, options
 from gateway.jobs.model import Job
 from gateway.jobs.outputs import S3, OutputTarget
@@ -47,6 +47,10 @@ async def placed(job: Job, said: jobs_pb2.JobOutput, guard: AddressGuard, destin
         if headers:
             raise InvalidArgument.field(URL, f"is missing; give it with {HEADERS}, or leave both out.")
         return job
+    if _rules(job).report:
+        raise InvalidArgument.field(
+            URL if said.url else URLS, "is given for an operation that makes no file; leave it out."
+        )
     job = replace(job, output=OutputTarget(targets, headers))
     if said.url.strip().startswith(S3):
         await _check_bucket(job, KeyTemplate.parse(targets[0]), headers, guard, destinations)
@@ -79,10 +83,15 @@ def _check_count(job: Job, field: str, count: int) -> None:
     if results > 1 and count != results:
         text = f"has {count} and the job has {results} results; give {URLS} with as many, or s3://BUCKET/{{item}}.mp4."
         raise InvalidArgument.field(field, text)
-    _, message = operation.kind(video_pb2.Operation.FromString(job.request))
-    most = 1 + operation.rules(message).files
+    most = 1 + _rules(job).files
     if results == 1 and not job.graph and count > most:
         raise InvalidArgument.field(field, f"has {count} and the job has {most} results at most.")
+
+
+def _rules(job: Job) -> options_pb2.MessageRules:
+    """Return the options of the message of a job's operation."""
+    _, message = operation.kind(video_pb2.Operation.FromString(job.request))
+    return operation.rules(message)
 
 
 def _headers(given: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

@@ -90,8 +90,7 @@ class OutputDeliverer:
 
     async def _put(self, job: Job, delivery: ResultDelivery, wanted: WantedResult) -> PutOutcome:
         headers = dict(job.output.headers) if job.output else {}
-        result = wanted.result
-        outcome = await self.putter.put(job.tenant, wanted.url, parse_name(result.asset), result.content_type, headers)
+        outcome = await self.putter.put(job.tenant, wanted.url, parse_name(wanted.result.asset), headers)
         facts = {"job": job.id, "place": delivery.place, "attempt": delivery.attempt_count + 1}
         if outcome.error:
             log.warning("result could not be put", error=outcome.error, is_final=outcome.is_final, **facts)

@@ -73,10 +73,12 @@ class Destinations:
             raise NotFound(text, reason="DESTINATION_NOT_FOUND")
         return found
 
-    def of(self, tenant: str) -> list[Destination]:
-        """Return the destinations of a tenant, by the names of their buckets."""
-        own = (one for one in self.records.cached.values() if one.tenant == tenant)
-        return sorted(own, key=lambda one: one.bucket)
+    async def of(self, tenant: str) -> list[Destination]:
+        """Return the destinations of a tenant, by the names of their buckets, as the store has them: no watch tells of
+        those that another gateway deleted."""
+        keys = sorted(key for key in await self.records.keys() if key.startswith(record_key(tenant, "")))
+        found = [await self.records.get(key) for key in keys]
+        return [one for one in found if one is not None]
 
     async def remove(self, tenant: str, bucket: str) -> None:
         """Forget a destination."""

@@ -50,19 +50,16 @@ class OutputPutter:
     destinations: Destinations
     sender: Sender
 
-    async def put(
-        self, tenant: str, url: str, asset_id: str, content_type: str, given: Mapping[str, str]
-    ) -> PutOutcome:
+    async def put(self, tenant: str, url: str, asset_id: str, given: Mapping[str, str]) -> PutOutcome:
         """Put an asset to a URL, or an object that "s3://BUCKET/KEY" names, with the headers of its owner."""
         try:
             asset = await self.assets.describe(asset_id, tenant)
             if url.startswith(S3):
                 bucket, _, key = url.removeprefix(S3).partition("/")
                 destination = await self.destinations.get(tenant, bucket)
-                return await self._put_object(
-                    destination, key, asset, with_default(given, "Content-Type", content_type)
-                )
-            headers = presigned_headers(url, given, content_type)
+                headers = with_default(given, "Content-Type", asset.content_type)
+                return await self._put_object(destination, key, asset, headers)
+            headers = presigned_headers(url, given, asset.content_type)
             return await self._put(url, headers, asset, is_signed=False)
         except ServiceError as error:
             return PutOutcome(error.message, not is_passing(error))

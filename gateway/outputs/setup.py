@@ -43,9 +43,7 @@ async def start_outputs(
     policy: OutputPolicy = DEFAULT_POLICY,
 ) -> Outputs:
     """Begin to put results, until `stack` ends; jobs are checked for where theirs go from now on."""
-    records = Records(bucket, Destination, "destination", PREFIX_OF_RECORDS)
-    await records.start()
-    stack.push_async_callback(records.stop)
+    records = Records(bucket, Destination, "destination", PREFIX_OF_RECORDS, keeps_values=False)
     destinations = Destinations(records, sealer)
     putter = OutputPutter(assets, destinations, Sender(fetcher.guard, fetcher.tls))
     lease = LeaderLease(bucket, secrets.token_hex(8), policy.limits.lease_seconds)

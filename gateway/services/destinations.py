@@ -46,7 +46,7 @@ class DestinationService(destinations_pb2_grpc.DestinationServiceServicer):
     async def ListDestinations(
         self, request: pb2.ListDestinationsRequest, context: Context
     ) -> pb2.ListDestinationsResponse:
-        found = self.outputs.destinations.of(_tenant(request.tenant))
+        found = await self.outputs.destinations.of(_tenant(request.tenant))
         return pb2.ListDestinationsResponse(destinations=map(_message, found))
 
     async def DeleteDestination(
@@ -65,7 +65,7 @@ class DestinationService(destinations_pb2_grpc.DestinationServiceServicer):
             _check_secret(name, getattr(request, name), is_required=name != "session_token")
         path_style = request.path_style if request.HasField("path_style") else bool(endpoint) or "." in request.bucket
         tenant = _tenant(request.tenant)
-        own = self.outputs.destinations.of(tenant)
+        own = await self.outputs.destinations.of(tenant)
         if len(own) >= MAX_DESTINATIONS and all(one.bucket != request.bucket for one in own):
             text = f"There are {MAX_DESTINATIONS} destinations already; delete some."
             raise FailedPrecondition(text, reason="TOO_MANY_DESTINATIONS")

@@ -93,14 +93,14 @@ class UploadSessions:
 
         def take(found: UploadSession) -> UploadSession:
             nonlocal before
+            if offset != found.offset:  # a mistake ends nobody's upload
+                raise steps.wrong_offset(found, offset)
             before = found.writer
             return steps.taken(found, token, datetime.now(UTC), self._expiry())
 
         session = await self._update(session.key, take)
         if (older := self._writers.get(session.key)) is not None:
             older.give_way()
-        if offset != session.offset:
-            raise steps.wrong_offset(session, offset)
         writer = UploadWriter(self.assets, self.extend, session, self._digest(session, before), checksum)
         self._writers[session.key] = writer
         try:

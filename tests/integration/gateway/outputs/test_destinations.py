@@ -6,12 +6,16 @@ import pytest
 
 from api_gpu import Client
 from gateway.callers import ALL_SCOPES
+from gateway.jetstream.records import Records
+from gateway.outputs.destinations import Destination, Destinations
+from gateway.outputs.sealing import Sealer
 from servicekit.errors import FailedPrecondition, InvalidArgument, NotFound
 from tests.integration.gateway.outputs.test_outputs import ended, served, source, submitted
 from tests.support.object_server import BUCKET, ObjectServer
 from tests.support.tenants import key_of
 
 SECRET = "a-secret-that-nobody-is-to-see"
+SEALER = Sealer([b"a secret of the gateways"])
 
 
 def keys(server, **more):
@@ -98,6 +102,16 @@ def keeping(certs, port, known):
         client.remove_destination("media")
         with pytest.raises(NotFound):
             client.remove_destination("media")
+
+
+async def test_what_one_gateway_forgets_no_other_lists(jetstream):
+    bucket = await jetstream.key_value("outputs")
+    one, other = [Destinations(Records(bucket, Destination, "destination", "bucket."), SEALER) for _ in range(2)]
+    await one.keep(Destination("acme", "media", "auto", "", False, "id", 1.0))
+    await one.keep(Destination("acmes", "media", "auto", "", False, "id", 1.0))
+    assert [found.tenant for found in await other.of("acme")] == ["acme"]
+    await one.remove("acme", "media")
+    assert await other.of("acme") == []
 
 
 async def test_they_are_their_tenants_alone(tmp_path):

@@ -171,4 +171,7 @@ async def test_what_can_be_no_output_is_refused_by_its_field(tmp_path):
             answer = await http.post("/jobs", json={**still, "output": output})
             assert answer.status_code == 400, (output, answer.text)
             assert answer.json()["message"].startswith(f"{field}: "), answer.text
+        body = {"probe": {"url": await source(http)}, "output": {"url": "http://127.0.0.1/"}}
+        answer = await http.post("/jobs", json=body)
+        assert (answer.status_code, "makes no file" in answer.text) == (400, True), answer.text
         assert (await http.get("/jobs")).json()["jobs"] == []

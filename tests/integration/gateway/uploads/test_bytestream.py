@@ -10,7 +10,8 @@ import grpc
 import pytest
 from google.bytestream.bytestream_pb2 import QueryWriteStatusRequest, ReadRequest, WriteRequest
 
-from servicekit.errors import from_rpc
+from gateway.uploads.session import Announcement
+from servicekit.errors import Aborted, from_rpc
 from tests.support.object_server import BUCKET, ObjectServer
 from tests.support.until import until, until_async
 
@@ -292,3 +293,17 @@ async def test_a_tenant_does_not_see_the_uploads_of_another(streams):
     with pytest.raises(Exception, match="no upload"):
         await at.uploads.delete(upload_id, "another")
     assert await status(at, name) == (4, False)
+
+
+async def test_a_writer_at_a_wrong_offset_ends_no_other(streams):
+    uploads = (await streams()).uploads
+    session = await uploads.create(Announcement(4, "a.mp4"), "default")
+    async with uploads.writing(session, 0) as writer:
+        await writer.write(b"ab")
+        with pytest.raises(Aborted) as caught:
+            async with uploads.writing(session, 3):
+                pass
+        assert caught.value.reason == "WRONG_OFFSET"
+        await writer.write(b"cd")
+    found = await uploads.get(session.id, "default")
+    assert (found.offset, found.is_finished) == (4, True)
