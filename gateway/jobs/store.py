@@ -141,13 +141,13 @@ class JobIndex:
         found = {status: sum(self._counts[name][status] for name in names) for status in Status}
         return {status: count for status, count in found.items() if count}
 
-    def newest(self, wanted: JobFilter, before: str) -> tuple[list[str], str]:
+    def newest(self, wanted: JobFilter, before: str, most: int = MAX_LOOKED) -> tuple[list[str], str]:
         """Return the ids among which the jobs of a list are, the newest first, of those before the id `before` ("": of
-        all), MAX_LOOKED at most; and the id before which it goes on ("" at the end)."""
+        all), `most` of them; and the id before which it goes on ("" at the end)."""
         ids = self._ids if wanted.tenant is None else self._of_tenants.get(wanted.tenant, [])
         first, end = wanted.bounds(before)
         low, high = bisect_left(ids, first), bisect_left(ids, end) if end else len(ids)
-        start = max(low, high - MAX_LOOKED)
+        start = max(low, high - most)
         return ids[start:high][::-1], ids[start] if start > low else ""
 
     def is_listed(self, job_id: str, wanted: JobFilter) -> bool:

@@ -48,6 +48,8 @@ def running(folder, store):
 
 
 def run(folder, store, receiver, jobs, pause_seconds, seconds, most=None):
+    # Other tests of this process may have services of their own.
+    before = set(psutil.Process().children(recursive=True))
     with running(folder, store) as services:
         assets = uploaded(services.clients[0], folder)
         submitters = Submitters(services, assets, receiver.url, jobs, SEED)
@@ -58,7 +60,7 @@ def run(folder, store, receiver, jobs, pause_seconds, seconds, most=None):
         assert_each_ended_once(submitters, found)
         assert_each_was_told(receiver, found)
         assert_nothing_is_left(services, store, assets, found)
-        children = psutil.Process().children(recursive=True)
+        children = set(psutil.Process().children(recursive=True)) - before
     _, alive = psutil.wait_procs(children, 20)
     assert alive == []
 
