@@ -4,6 +4,7 @@ A tenant is who a key works for: what its keys make is its own, and does not exi
 """
 
 import functools
+import re
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,10 +12,12 @@ from enum import StrEnum
 from google.protobuf import descriptor_pool
 
 from apigpu.v1 import options_pb2
-from servicekit.errors import PermissionDenied
+from servicekit.errors import InvalidArgument, PermissionDenied
 
 # The tenant of the keys in X_API_KEY, and of records of before there were others.
 DEFAULT_TENANT = "default"
+# Dots stand alone, as tenants are parts of names in the store.
+TENANT = re.compile(r"(?=.{1,63}$)[a-z0-9][a-z0-9_-]*(\.[a-z0-9_-]+)*")
 
 
 class Scope(StrEnum):
@@ -88,3 +91,10 @@ def scopes_of(method: str) -> frozenset[Scope]:
         return frozenset({Scope.ADMIN})
     said = found.GetOptions().Extensions[options_pb2.method].scopes
     return frozenset(map(Scope, said.split())) or frozenset({Scope.ADMIN})
+
+
+def check_tenant(name: str) -> None:
+    """Raise InvalidArgument for what can be no tenant."""
+    if not TENANT.fullmatch(name):
+        text = "give 1 to 63 small letters, digits, '-', '_' and '.', first a letter or digit, no '.' last or doubled."
+        raise InvalidArgument.field("tenant", text)

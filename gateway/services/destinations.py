@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 from apigpu.v1 import destinations_pb2 as pb2
 from apigpu.v1 import destinations_pb2_grpc
-from gateway.callers import DEFAULT_TENANT, caller
+from gateway.callers import caller, check_tenant
 from gateway.jobs import options
 from gateway.outputs.destinations import Destination
 from gateway.outputs.setup import Outputs
 from gateway.outputs.signing import AccessKey
 from gateway.outputs.template import is_bucket
-from gateway.services.presenters import timestamp
+from gateway.services.presenters import shown_tenant, timestamp
 from gateway.sources import urls
 from gateway.sources.guard import AddressGuard
 from servicekit.echo import brief
@@ -84,8 +84,10 @@ class DestinationService(destinations_pb2_grpc.DestinationServiceServicer):
 
 
 def _tenant(given: str) -> str:
-    """Return whose destinations are meant. Raises PermissionDenied for those of others."""
+    """Return whose destinations are meant. Raises InvalidArgument, and PermissionDenied for those of others."""
     called = caller.get()
+    if given:
+        check_tenant(given)
     if not given or called.may_see(given):
         return given or called.tenant
     text = "The destinations of another tenant need a key with the scope admin."
@@ -112,5 +114,5 @@ def _message(destination: Destination) -> pb2.Destination:
         path_style=destination.path_style,
         access_key_id=destination.access_key_id,
         create_time=timestamp(destination.created_at),
-        tenant="" if destination.tenant == DEFAULT_TENANT else destination.tenant,
+        tenant=shown_tenant(destination.tenant),
     )

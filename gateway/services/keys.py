@@ -1,13 +1,12 @@
 """KeyService: keys of tenants, for the operator."""
 
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from apigpu.v1 import keys_pb2 as pb2
 from apigpu.v1 import keys_pb2_grpc
-from gateway.callers import Scope
+from gateway.callers import Scope, check_tenant
 from gateway.keys import record
 from gateway.keys.record import KeyRecord
 from gateway.keys.ring import KeyRing, NewKey
@@ -16,8 +15,6 @@ from servicekit.echo import brief
 from servicekit.errors import InvalidArgument, NotFound
 from servicekit.interceptors import Context
 
-# Dots stand alone, as tenants are parts of names in the store.
-TENANT = re.compile(r"(?=.{1,63}$)[a-z0-9][a-z0-9_-]*(\.[a-z0-9_-]+)*")
 DEFAULT_SCOPES = (Scope.SUBMIT, Scope.READ, Scope.CANCEL, Scope.ASSETS)
 MAX_NAME_CHARACTERS = 100
 MAX_CERTIFICATE_NAMES = 20
@@ -58,9 +55,7 @@ def _id(text: str) -> str:
 
 def _wanted(request: pb2.CreateKeyRequest) -> NewKey:
     """Return the key that is asked for. Raises InvalidArgument."""
-    if not TENANT.fullmatch(request.tenant):
-        text = "give 1 to 63 small letters, digits, '-', '_' and '.', first a letter or digit, no '.' last or doubled."
-        raise InvalidArgument.field("tenant", text)
+    check_tenant(request.tenant)
     if len(request.name) > MAX_NAME_CHARACTERS or (request.name and not request.name.isprintable()):
         raise InvalidArgument.field("name", f"give {MAX_NAME_CHARACTERS} printable characters at most.")
     expires_at = request.expire_time.ToMilliseconds() / 1000 if request.HasField("expire_time") else None

@@ -60,6 +60,11 @@ def job_options(context: Context) -> jobs_pb2.JobOptions:
     return options
 
 
+def shown_tenant(tenant: str) -> str:
+    """Return a tenant as messages name it: "default" is left out."""
+    return "" if tenant == DEFAULT_TENANT else tenant
+
+
 def timestamp(seconds: float | None) -> Timestamp | None:
     """Return Unix seconds as a Timestamp, to the millisecond; None for None."""
     return None if seconds is None else _timestamp(datetime.fromtimestamp(round(seconds, 3), UTC))
@@ -101,7 +106,7 @@ class Presenter:
             cost=self.cost(job, now),
             metadata=dict(job.metadata),
             deliveries=_deliveries(job),
-            tenant="" if job.tenant == DEFAULT_TENANT else job.tenant,
+            tenant=shown_tenant(job.tenant),
             priority="" if job.priority == NORMAL else job.priority,
         )
 

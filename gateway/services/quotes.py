@@ -3,7 +3,7 @@
 from apigpu.v1 import jobs_pb2, quote_pb2, video_pb2
 from gateway.fleet.speeds import JobEstimate, ValueRange
 from gateway.jobs.quote import JobQuote, PlannedResult
-from gateway.services.presenters import failure_message, timestamp
+from gateway.services.presenters import failure_message, shown_tenant, timestamp
 
 
 def quoted_job(quote: JobQuote) -> jobs_pb2.Job:
@@ -17,7 +17,7 @@ def quoted_job(quote: JobQuote) -> jobs_pb2.Job:
         end_time=timestamp(quote.asked_at),
         total=max(quote.tasks, 1),
         metadata=dict(quote.metadata),
-        tenant=quote.tenant,
+        tenant=shown_tenant(quote.tenant),
         quote=quote_pb2.Quote(
             ok=not quote.faults,
             faults=[message for fault in quote.faults if (message := failure_message(fault)) is not None],

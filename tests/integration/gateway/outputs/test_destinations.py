@@ -126,6 +126,8 @@ async def test_they_are_their_tenants_alone(tmp_path):
             assert (await http.delete("/destinations/media", headers=two)).status_code == 404
             assert (await http.delete("/destinations/media?tenant=one", headers=two)).status_code == 403
             assert (await http.post("/destinations", json=keys(server, tenant="one"), headers=two)).status_code == 403
+            no_tenant = await http.post("/destinations", json=keys(server, tenant="no/such"), headers=everybody)
+            assert (no_tenant.status_code, "tenant: give" in no_tenant.text) == (400, True)
             name = (await http.put("/assets/a.png", content=b"a picture", headers=two)).json()["name"]
             body = {"thumbnail": {"url_video": name}, "output": {"url": "s3://media/{item}"}}
             refused = await http.post("/jobs", json=body, headers=two)
