@@ -6,6 +6,7 @@ first. Their options are in `apigpu.options`. Each call raises InvalidArgument f
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -37,6 +38,7 @@ from apigpu.options import (
 from apigpu.v1 import destinations_pb2, fleet_pb2, jobs_pb2, quote_pb2, system_pb2, video_pb2
 from apigpu.v1.fleet_pb2_grpc import FleetServiceStub
 from apigpu.v1.system_pb2_grpc import SystemServiceStub
+from servicekit.errors import ServiceError
 
 
 @dataclass(frozen=True)
@@ -117,17 +119,16 @@ class Client:
         Results are put to `output` too before a job ends: a presigned URL, with these headers; a list of them for
         several results; or "s3://BUCKET/KEY" in a bucket of `add_destination`, as "s3://media/{item}.mp4".
         """
-        options = _job_options(webhook_url, webhook_events, metadata)
+        options = self._saying(webhook_url, webhook_events, metadata)
         if output:
             one, several = (output, ()) if isinstance(output, str) else ("", output)
-            options.output.MergeFrom(jobs_pb2.JobOutput(url=one, urls=several, headers=output_headers or {}))
+            options.output.CopyFrom(jobs_pb2.JobOutput(url=one, urls=several, headers=output_headers or {}))
         return type(self)(self._connection, options)
 
     def quoting(self) -> Self:
         """Return a client on the same connection whose operations make no job: what they return has `quote`, which says
         what a job would do and take, and all that is wrong with the request and its inputs."""
-        options = jobs_pb2.JobOptions()
-        options.CopyFrom(self._options or options)
+        options = self._saying()
         options.dry_run = True
         return type(self)(self._connection, options)
 
@@ -224,7 +225,7 @@ class Client:
         AlreadyExists for a key that came with another operation.
         """
         is_said = webhook_url or webhook_events or metadata
-        options = _job_options(webhook_url, webhook_events, metadata) if is_said else self._options
+        options = self._saying(webhook_url, webhook_events, metadata) if is_said else self._options
         return self._jobs.submit(operation, idempotency_key, options)
 
     def get(self, job_id: str) -> Job:
@@ -343,6 +344,21 @@ class Client:
         assets = iter(self._transfers.upload_all(path for path in paths if path))
         return [next(assets).name if path else str(source) for source, path in zip(sources, paths, strict=True)]
 
+    def _saying(
+        self, webhook_url: str = "", webhook_events: Sequence[str] = (), metadata: Mapping[str, str] | None = None
+    ) -> jobs_pb2.JobOptions:
+        """Return the options of this client's jobs, with what is given in place of what they say of it."""
+        options = jobs_pb2.JobOptions()
+        options.CopyFrom(self._options or options)
+        if webhook_url:
+            options.webhook_url = webhook_url
+        if webhook_events:
+            options.webhook_events[:] = webhook_events
+        if metadata is not None:
+            options.metadata.clear()
+            options.metadata.update(metadata)
+        return options
+
     def _submit(self, operation: str, options: Mapping[str, Any], **values: Any) -> Job:
         message = video_pb2.Operation()
         request = getattr(message, operation)
@@ -356,11 +372,8 @@ class Client:
         finally:
             if self._options is not None and self._options.dry_run:
                 for name in {name for each, name in zip(inputs, names, strict=True) if local_file(each.source)}:
-                    self.delete(name)
-
-
-def _job_options(url: str, events: Sequence[str], metadata: Mapping[str, str] | None) -> jobs_pb2.JobOptions:
-    return jobs_pb2.JobOptions(webhook_url=url, webhook_events=events, metadata=metadata or {})
+                    with suppress(ServiceError):
+                        self.delete(name)
 
 
 def stills_by_name(images: Sequence[Source | Still] | Mapping[str, Source | Still]) -> dict[str, Still]:

@@ -180,8 +180,9 @@ class Quoter:
         if len(ready) > MAX_PLANNED:
             found.note(f"only the first {MAX_PLANNED} of {len(ready)} tasks were planned")
         turns = asyncio.Semaphore(PLANS_AT_ONCE)
-        async with contextlib.AsyncExitStack() as stack:
-            looks = SourceLooks(self.prefetcher, caller.get().tenant, stack)
+        # What is held of inputs goes once no plan reads it any more.
+        async with contextlib.AsyncExitStack() as held, contextlib.AsyncExitStack() as stack:
+            looks = SourceLooks(self.prefetcher, caller.get().tenant, held)
             stack.push_async_callback(looks.close)
             planning = [
                 asyncio.create_task(self._plan(RequestPlace.of(wanted, job, index), job, index, looks, turns, found))

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from api_gpu import Client
+from apigpu.v1 import video_pb2
 from servicekit.errors import InvalidArgument, NotFound
 from tests.integration.api_gpu.conftest import AUDIO_SECONDS, VIDEO_SECONDS, Run, append_hole
 from tools.pair import Pair
@@ -140,3 +141,13 @@ def test_over_grpc_it_is_a_job_that_is_asked(client: Client, media: Samples) -> 
     assert (job.quote.ok, job.status) == (True, "COMPLETED")
     with pytest.raises(InvalidArgument):
         client.quote("caption", media.video, media.subtitles, style={"size": "large"})
+
+
+def test_what_is_said_beside_a_dry_run_makes_no_job_of_it(http: httpx.Client, client: Client, media: Samples) -> None:
+    probe = video_pb2.Operation(probe=video_pb2.ProbeRequest(url=stored(http, media.video)))
+    before = [job.id for job in client.jobs()]
+    quoting = client.quoting()
+    noted = {"order": "7"}
+    for job in (quoting.submit(probe, metadata=noted), quoting.telling(metadata=noted).submit(probe)):
+        assert (job.quote is not None, job.metadata) == (True, noted)
+    assert [job.id for job in client.jobs()] == before
