@@ -8,15 +8,16 @@ import contextlib
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from urllib.parse import parse_qs, urlsplit
 
 from gateway.assets.links import LinkSigner
-from gateway.assets.record import PREFIX, StoredAsset, clean_filename, new_id
+from gateway.assets.parts import new_token, part_path
+from gateway.assets.presigned import MAX_PUT_BYTES, presigned_headers
+from gateway.assets.record import PREFIX, AssetPart, StoredAsset, clean_filename, new_id
 from gateway.assets.record import content_type as media_type
-from gateway.assets.store import ABANDONED_AFTER, AssetStore, record_path
+from gateway.assets.store import ABANDONED_AFTER, AssetStore
 from servicekit.chunks import Checksum
 from servicekit.codec import from_json, to_json
-from servicekit.errors import DataLoss, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
+from servicekit.errors import DataLoss, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted, ServiceError
 from servicekit.tasks import run_to_completion
 
 # Of what is uploaded and not an asset yet.
@@ -25,8 +26,6 @@ PURPOSE = "direct upload"
 UPLOAD_SECONDS = 6 * 3600.0
 # Of S3 and Google Cloud Storage, for signatures of version 4.
 MAX_LINK_SECONDS = 7 * 86_400.0
-# Of one PUT, and of one copy. Source: Amazon S3, "Uploading objects", "Copying objects".
-MAX_PUT_BYTES = 5 * 1024**3
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +84,7 @@ class DirectLinks:
             raise FailedPrecondition(text, reason="NO_BUCKET_LINKS")
         token = self.links.seal(to_json(upload).hex(), PURPOSE)
         expires_at = datetime.now(UTC) + timedelta(seconds=UPLOAD_SECONDS)
-        kind = (
-            {"x-ms-blob-type": "BlockBlob"} if {"sig", "sv"} <= parse_qs(urlsplit(url).query).keys() else {}
-        )  # of Azure
-        return SignedUpload(url, {"Content-Type": upload.content_type, **kind}, token, expires_at)
+        return SignedUpload(url, presigned_headers(url, {}, upload.content_type), token, expires_at)
 
     async def commit(self, token: str, sha256: str, tenant: str) -> StoredAsset:
         """Make an asset of what was uploaded; of one that is made return it. Raises InvalidArgument (no such token),
@@ -96,7 +92,9 @@ class DirectLinks:
         upload = self._opened(token, tenant)
         with contextlib.suppress(NotFound):
             return await self.assets.describe(upload.id, tenant)
-        bucket, staged, path = self.assets.bucket, STAGING + upload.id, PREFIX + upload.id
+        # Of a name of its own: another commit with the token neither writes to it nor deletes it.
+        part = AssetPart(f"{new_token()}-0", upload.size_bytes)
+        bucket, staged, path = self.assets.bucket, STAGING + upload.id, part_path(upload.id, part.name)
         size_bytes = await bucket.size(staged, "What was to be uploaded")
         if size_bytes != upload.size_bytes:
             text = f"{upload.size_bytes} bytes were announced and {size_bytes} came; upload the file again."
@@ -106,20 +104,24 @@ class DirectLinks:
             checksum = await self._read(path, upload.size_bytes)
             checksum.verify(upload.filename or "The file", size_bytes=await bucket.size(path, path), sha256=sha256)
         except BaseException:
-            await run_to_completion(self.assets.remove(upload.id))
+            await run_to_completion(self.assets.remove_parts(upload.id, [part]))
             raise
-        return await self._record(upload, checksum.sha256)
+        return await self._record(upload, part, checksum.sha256)
 
     async def sweep(self) -> int:
         """Delete what was uploaded and never committed; return how many files that were."""
-        if not self.is_enabled:
+        # Also where links are not wanted any more: those that are out still work.
+        if not self.assets.bucket.is_cloud:
             return 0
         before = datetime.now(UTC) - ABANDONED_AFTER
         found = await self.assets.bucket.list_objects(STAGING.rstrip("/"))
         old = [name for name, written_at in found.items() if written_at < before]
+        deleted = 0
         for name in old:
-            await self.assets.bucket.delete(STAGING + name)
-        return len(old)
+            with contextlib.suppress(ServiceError):
+                await self.assets.bucket.delete(STAGING + name)
+                deleted += 1
+        return deleted
 
     def _opened(self, token: str, tenant: str) -> DirectUpload:
         text = self.links.unseal(token, PURPOSE)
@@ -137,7 +139,7 @@ class DirectLinks:
                 checksum.add(chunk)
         return checksum
 
-    async def _record(self, upload: DirectUpload, sha256: str) -> StoredAsset:
+    async def _record(self, upload: DirectUpload, part: AssetPart, sha256: str) -> StoredAsset:
         now = datetime.now(UTC)
         asset = StoredAsset(
             id=upload.id,
@@ -148,7 +150,8 @@ class DirectLinks:
             created_at=now,
             expires_at=now + self.assets.retention,
             tenant=upload.tenant,
+            parts=(part,),
         )
-        await self.assets.bucket.put(record_path(upload.id), to_json(asset))
+        await self.assets.add(asset)
         await self.assets.bucket.delete(STAGING + upload.id)
         return asset

@@ -5,8 +5,8 @@ import hashlib
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from urllib.parse import parse_qs, urlsplit
 
+from gateway.assets.presigned import MAX_PUT_BYTES, presigned_headers, with_default
 from gateway.assets.store import AssetStore, StoredAsset
 from gateway.jobs.outputs import S3
 from gateway.outputs.destinations import Destination, Destinations
@@ -15,12 +15,9 @@ from gateway.outputs.receipt import outcome
 from gateway.sources.send import Sender
 from servicekit.errors import ServiceError, Unavailable
 
-# Of one PUT. Source: Amazon S3, "Uploading objects".
-MAX_PUT_BYTES = 5 * 1024**3
 # What a receiver must take on average; and what it may take beside.
 MIN_BYTES_PER_SECOND = 32 * 1024
 BASE_SECONDS = 60.0
-MAX_QUERY_FIELDS = 50
 EMPTY = hashlib.sha256(b"").hexdigest()
 TEST_KEY, TEST_TEXT = "api-gpu-test.txt", b"Put by api-gpu to see whether it may. This file is of no use any more.\n"
 
@@ -112,21 +109,3 @@ class OutputPutter:
 def is_passing(error: ServiceError) -> bool:
     """Return True for an error that another attempt may get around: the network's, a store's, a name server's."""
     return isinstance(error, Unavailable) or error.reason in ("FETCH_FAILED", "NO_SUCH_HOST", "BAD_CERTIFICATE")
-
-
-def presigned_headers(url: str, given: Mapping[str, str], content_type: str) -> dict[str, str]:
-    """Return the headers of a PUT to a presigned URL: those that its owner gives, and what its store asks for."""
-    query = urlsplit(url).query
-    named = parse_qs(query, max_num_fields=MAX_QUERY_FIELDS) if query.count("&") < MAX_QUERY_FIELDS else {}
-    headers = dict(given)
-    if {"sig", "sv"} <= named.keys():  # of Azure: the kind of the new blob
-        headers = with_default(headers, "x-ms-blob-type", "BlockBlob")
-    # Of the second version of signatures the media type is a part: one that it was not signed with breaks it.
-    is_of_version_2 = "Signature" in named and bool({"AWSAccessKeyId", "GoogleAccessId"} & named.keys())
-    return headers if is_of_version_2 else with_default(headers, "Content-Type", content_type)
-
-
-def with_default(headers: Mapping[str, str], name: str, value: str) -> dict[str, str]:
-    """Return the headers with one more, unless they have it."""
-    has_it = any(given.lower() == name.lower() for given in headers)
-    return dict(headers) if has_it else {**headers, name: value}

@@ -5,7 +5,7 @@ import hashlib
 
 import pytest
 
-from gateway.outputs.putting import presigned_headers
+from gateway.assets.presigned import presigned_headers
 from gateway.outputs.receipt import outcome
 from gateway.sources.send import Answer
 
