@@ -47,7 +47,7 @@ def describe(source: Source, folder: Path) -> ReportedStill:
         image = _describe(source, still, picture)
         report = probe_pb2.MediaReport(
             kind=probe_pb2.MediaReport.IMAGE,
-            container=_format(source, picture),
+            container=_format(source, still, picture),
             size_bytes=source.path.stat().st_size,
             image=image,
         )
@@ -63,9 +63,9 @@ def _decodes(picture: Any) -> bool:
     return picture is not None and stills.attempt(lambda: bool(picture.load()) or True, False)
 
 
-def _format(source: Source, picture: Any) -> str:
-    if picture is None:
-        return "heic"
+def _format(source: Source, still: Still, picture: Any) -> str:
+    if picture is None:  # Pillow does not read it, and FFmpeg does
+        return "heic" if probe.is_heif(source) else still.info.demuxer.removesuffix("_pipe")
     name = str(picture.format).lower()
     return FORMATS.get(name, name)
 
@@ -104,7 +104,9 @@ def _turned(source: Source, picture: Any) -> int:
 
 
 def _profile_name(source: Source, picture: Any) -> str:
-    data = picture.info.get("icc_profile") if picture is not None else heif.describe(source.path).profile
+    data = picture.info.get("icc_profile") if picture is not None else None
+    if picture is None and probe.is_heif(source):
+        data = heif.describe(source.path).profile
     if not data:
         return ""
     try:

@@ -169,3 +169,14 @@ async def test_what_is_none_of_them_is_refused(
         await probed(client, path)
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert reason in str(caught.value.trailing_metadata())
+
+
+async def test_an_image_that_one_library_alone_reads_is_told_by_its_own_kind(client: Client, tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.new("RGB", (32, 24), "red").save(path)
+    data = path.read_bytes()
+    # Behind the header: a chunk of text, whose checksum is wrong.
+    chunk = (4).to_bytes(4, "big") + b"zTXt" + b"a\0\0b" + b"none"
+    path.write_bytes(data[:33] + chunk + data[33:])
+    told = (await probed(client, path)).media
+    assert (told.kind, told.container, told.image.width, told.image.height) == (Report.IMAGE, "png", 32, 24)
