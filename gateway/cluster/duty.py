@@ -26,7 +26,7 @@ class Unsettled:
     _origins: dict[str, str] = field(default_factory=dict, init=False)
 
     def note(self, job_id: str, origin: str) -> None:
-        """Take in what is left of a job: something at `origin`, or nothing ("")."""
+        """Take in what is left of a job: something at `origin`, whose jobs share places, or nothing ("")."""
         if origin:
             self._origins[job_id] = origin
         else:
@@ -37,7 +37,7 @@ class Unsettled:
         return sorted(self._origins)
 
     def origin(self, job_id: str) -> str:
-        """Return host and port of a job; "" where nothing is left."""
+        """Return where what is left of a job is done; "" where nothing is left."""
         return self._origins.get(job_id, "")
 
     def __bool__(self) -> bool:

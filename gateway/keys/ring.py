@@ -104,8 +104,8 @@ class KeyRing:
         def step(found: KeyRecord) -> KeyRecord:
             now = time.time()
             if found.revoked_at is not None or (found.expires_at or now + 1) <= now:
-                text = f"Key {key_id} was revoked or has expired; make a new one."
-                raise FailedPrecondition(text, reason="KEY_NOT_VALID")
+                why = f"Key {key_id} was revoked or has expired; make a new one."
+                raise FailedPrecondition(why, reason="KEY_NOT_VALID")
             return record.rotated(found, digest, now, grace_seconds)
 
         changed = await self.records.update(key_id, step)

@@ -32,6 +32,8 @@ OURS = {
     "x-amz-content-sha256",
     "x-amz-date",
 }
+# What signs a request to a bucket.
+SIGNING = {"authorization", "x-amz-security-token"}
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 _VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 
@@ -69,8 +71,9 @@ async def _check_bucket(
     destinations: Destinations,
 ) -> None:
     template.check(job)
-    if any(name.lower() == "authorization" for name, _ in headers):
-        raise InvalidArgument.field(HEADERS, "has Authorization, which the gateway sets itself; leave it out.")
+    if any(name.lower() in SIGNING for name, _ in headers):
+        text = f"has one of {', '.join(sorted(SIGNING))}, which the gateway sets itself for a bucket; leave it out."
+        raise InvalidArgument.field(HEADERS, text)
     try:
         destination = await destinations.get(job.tenant, template.bucket)
     except NotFound as error:

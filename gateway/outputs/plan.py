@@ -64,15 +64,15 @@ def wanted(job: Job) -> Iterator[WantedResult]:
     for place, index in enumerate(kept):
         for number, result in enumerate(names.all_results(job, index)):
             if template is not None:
-                yield _in_bucket(template, job, WantedResult(index, number, result, ""))
+                yield _in_bucket(template, job, place, WantedResult(index, number, result, ""))
             else:
                 url = _url_of(target.urls, len(kept), place, number)
                 yield WantedResult(index, number, result, url, "" if url else NO_URL)
 
 
-def _in_bucket(template: KeyTemplate, job: Job, one: WantedResult) -> WantedResult:
+def _in_bucket(template: KeyTemplate, job: Job, place: int, one: WantedResult) -> WantedResult:
     try:
-        key = template.key(job, one.task, one.result, one.file)
+        key = template.key(job, one.task, place, one.result, one.file)
     except InvalidArgument as error:  # of a name that was not known when the job was submitted
         return one._replace(error=error.message)
     return one._replace(url=f"{S3}{template.bucket}/{key}")

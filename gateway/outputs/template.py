@@ -42,11 +42,11 @@ class KeyTemplate:
                 raise _refused(f"has the field {{{brief(name)}}}, which there is not; there are {known}")
         return cls(bucket, text)
 
-    def key(self, job: Job, index: int, result: ResultFile, number: int) -> str:
-        """Return the key of a result of a task: its first one (`number` 0), or a further one, which stands beside the
-        first unless the template has its name. Raises InvalidArgument."""
+    def key(self, job: Job, index: int, place: int, result: ResultFile, number: int) -> str:
+        """Return the key of a result of a task, which is at `place` among those that are kept: its first one (`number`
+        0), or a further one, which stands beside the first unless the template has its name. Raises InvalidArgument."""
         first = result if not number or "{name}" in self.text else names.all_results(job, index)[0]
-        key = self._expanded(_values(job, index, first.name))
+        key = self._expanded(_values(job, index, place, first.name))
         if number and "{name}" not in self.text:
             key = f"{key.removesuffix(PurePosixPath(key).suffix)}-{result.name}"
         return _checked(key)
@@ -55,8 +55,8 @@ class KeyTemplate:
         """Expand it for all results of a job that has not begun. Raises InvalidArgument for what can be no key, and for
         one that two results would have."""
         keys: dict[str, int] = {}
-        for index in job.kept:
-            key = _checked(self._expanded(_values(job, index, names.result_name(job, index))))
+        for place, index in enumerate(job.kept):
+            key = _checked(self._expanded(_values(job, index, place, names.result_name(job, index))))
             if key in keys:
                 raise _refused(f"gives two results the key {brief(key)!r}; write {{item}} or {{index}} in it")
             keys[key] = index
@@ -70,13 +70,13 @@ def is_bucket(text: str) -> bool:
     return len(text) <= MAX_BUCKET_CHARACTERS and BUCKET.fullmatch(text) is not None
 
 
-def _values(job: Job, index: int, name: str) -> dict[str, str]:
+def _values(job: Job, index: int, place: int, name: str) -> dict[str, str]:
     first = names.result_name(job, index)
     return {
         "job": job.id,
         "operation": job.operation,
         "item": first.removesuffix(PurePosixPath(first).suffix),
-        "index": str(job.kept.index(index) + 1),
+        "index": str(place + 1),
         "name": name,
         "ext": PurePosixPath(name).suffix.removeprefix("."),
         **{METADATA + key: value for key, value in job.metadata},

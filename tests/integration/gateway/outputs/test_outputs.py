@@ -160,6 +160,8 @@ REFUSED = [
     ({"url": "http://127.0.0.1/", "headers": {"Transfer-Encoding": "chunked"}}, "output.headers.Transfer-Encoding"),
     ({"url": "http://127.0.0.1/", "headers": {"a": "b" * 5000}}, "output.headers"),
     ({"url": "s3://media/a.mp4"}, "output.url"),
+    ({"url": "s3://media/a.mp4", "headers": {"X-Amz-Security-Token": "x"}}, "output.headers"),
+    ({"url": "s3://media/a.mp4", "headers": {"authorization": "x"}}, "output.headers"),
     ({"url": "s3://A/a.mp4"}, "output.url"),
 ]
 

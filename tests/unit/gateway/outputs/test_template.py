@@ -19,7 +19,7 @@ def job(*items, metadata=(("project", "north"),), **task):
 
 
 def key(template, found, index=0, result=MP4, number=0):
-    return KeyTemplate.parse(f"s3://media/{template}").key(found, index, result, number)
+    return KeyTemplate.parse(f"s3://media/{template}").key(found, index, found.kept.index(index), result, number)
 
 
 def test_a_key_is_made_of_what_is_known_of_a_result():
