@@ -67,8 +67,13 @@ class FleetConfig:
 class Queue(Protocol):
     """The tasks of all jobs, by their records."""
 
-    tasks_waiting: int
-    tasks_running: int
+    @property
+    def tasks_waiting(self) -> int:
+        """How many tasks wait for an encoder."""
+
+    @property
+    def tasks_running(self) -> int:
+        """How many tasks run."""
 
     def oldest_wait_seconds(self, now: float) -> float:
         """Return the seconds that the oldest waiting task has waited."""

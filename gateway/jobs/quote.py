@@ -25,6 +25,7 @@ from gateway.jobs.model import Failure, Job, Status
 from gateway.sources.prefetch import Prefetcher
 from gateway.workers.base import EncodeJob, EncoderBusy, Input, InputFailed, ResumableEncoder
 from gateway.workers.pool import Pool, PoolMember
+from servicekit.concurrency import ConcurrencyLimit
 from servicekit.errors import FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted, ServiceError
 from servicekit.tasks import cancel_and_wait
 
@@ -126,21 +127,17 @@ class Quoter:
     pool: Pool
     fleet: Fleet
     prefetcher: Prefetcher
-    running: int = field(default=0, init=False)
+    # Places of dry runs; one caller alone leaves the next one some.
+    limit: ConcurrencyLimit = field(default_factory=lambda: ConcurrencyLimit(MAX_QUOTES, "dry runs"), init=False)
 
     async def quote(self, wanted: video_pb2.Operation, said: jobs_pb2.JobOptions, base_url: str) -> JobQuote:
         """Return what a job would do, and all that is wrong with it."""
         name, _ = operation.kind(wanted)
-        if self.running >= MAX_QUOTES:
-            raise ResourceExhausted("Too many dry runs at once; ask again in a moment.", reason="BUSY")
-        self.running += 1
-        try:
+        async with self.limit.hold(caller.get().key_id):
             found = _Findings()
             wanted, job, metadata = await self._draft(wanted, said, base_url, found)
             if job is not None:
                 await self._look(wanted, job, found)
-        finally:
-            self.running -= 1
         return self._quote(name, job, metadata, found)
 
     async def _draft(

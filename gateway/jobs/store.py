@@ -85,8 +85,6 @@ class JobIndex:
         self.webhooks = Unsettled()
         # Jobs with results that are to be put where they are wanted.
         self.deliveries = Unsettled()
-        self.tasks_waiting = 0
-        self.tasks_running = 0
         self.followers = Followers(self.is_waiting)
         # Called with the id of a job that is seen to have ended, on whichever gateway.
         self.on_end: list[Callable[[str], None]] = []
@@ -112,8 +110,6 @@ class JobIndex:
             job_id, f"{job.tenant} {job.output.origin}" if job and job.output and job.is_delivering else ""
         )
         waiting, running = sum(now.waiting.values()) - sum(before.waiting.values()), now.running - before.running
-        self.tasks_waiting += waiting
-        self.tasks_running += running
         self.order.count((before if job is None else now).lane, waiting, running)
         if waiting > 0:
             for filled in self.on_waiting:
@@ -181,6 +177,16 @@ class JobIndex:
     def codec(self, job_id: str, index: int) -> str:
         """Return the codec that a task must be made with; "" for any."""
         return self._known.get(job_id, NOTHING).codecs.get(index, "")
+
+    @property
+    def tasks_waiting(self) -> int:
+        """How many tasks wait for an encoder."""
+        return self.order.waiting.total()
+
+    @property
+    def tasks_running(self) -> int:
+        """How many tasks run."""
+        return self.order.running.total()
 
     def is_waiting(self, job_id: str) -> bool:
         """Return True for a job that no encoder has begun."""

@@ -1,6 +1,7 @@
 """Dry runs on encoders that do as they are told, and origins that are slow."""
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -72,7 +73,7 @@ async def test_a_caller_that_leaves_leaves_nothing_behind(works, quoter, slow, g
     asking = asyncio.create_task(quoter.quote(wanted, DRY, ""))
     await until(lambda: slow.open_connections == 1)
     await cancel_and_wait(asking)
-    await until(lambda: (quoter.running, quoter.prefetcher.held_bytes) == (0, 0))
+    await until(lambda: (quoter.limit.free, quoter.prefetcher.held_bytes) == (MAX_QUOTES, 0))
     gate.set()  # the origin sees only now that nobody reads
     await until(lambda: slow.open_connections == 0)
     assert works.encoder.tasks == 0
@@ -87,9 +88,20 @@ async def test_without_an_encoder_the_request_and_its_addresses_are_judged(works
     assert "no encoder is there" in quote.unknown[0]
 
 
+async def held(stack, quoter, clients):
+    """Take a place of dry runs for each of these clients."""
+    for client in clients:
+        await stack.enter_async_context(quoter.limit.hold(client))
+
+
 async def test_too_many_at_once_are_refused_and_so_is_what_is_no_operation(works, quoter):
     with pytest.raises(InvalidArgument):
         await quoter.quote(Operation(), DRY, "")
-    quoter.running = MAX_QUOTES
-    with pytest.raises(ResourceExhausted):
-        await quoter.quote(await works.caption(), DRY, "")
+    async with contextlib.AsyncExitStack() as stack:
+        with pytest.raises(ResourceExhausted):
+            await held(stack, quoter, ["somebody"] * MAX_QUOTES)
+        assert (await quoter.quote(await works.caption(), DRY, "")).operation == "caption"  # of another caller
+        with pytest.raises(ResourceExhausted):
+            await held(stack, quoter, map(str, range(MAX_QUOTES)))
+        with pytest.raises(ResourceExhausted):
+            await quoter.quote(await works.caption(), DRY, "")
