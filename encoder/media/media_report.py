@@ -4,7 +4,7 @@ Of an outline only the index is read; of a whole file every packet is counted, w
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -16,7 +16,7 @@ from av.stream import Stream as AvStream
 from av.video.stream import VideoStream as AvVideo
 
 from apigpu.v1 import probe_pb2
-from encoder.media import choice, outlines, streams, wholeness
+from encoder.media import choice, outlines, probe, streams, wholeness
 from encoder.media.containers import AUDIO_DEMUXERS, check_claims, open_container
 from encoder.media.counting import PacketCount, count_packets
 from encoder.media.info import UNSPECIFIED, AudioStream, ColorTags, MediaInfo, Source, Stream, VideoStream
@@ -74,6 +74,8 @@ def _describe(source: Source) -> ReportedMedia:
     check_claims(source)
     with open_container(source, AUDIO_DEMUXERS) as container:
         info = streams.describe(source, container, rotated=True, is_still=False)
+    if info.video is not None and not source.is_outline:
+        info = replace(info, video=probe.on_canvas(source, info, info.video))
     with open_container(source, (info.demuxer,)) as container:
         taken = _taken(info)
         count = None

@@ -51,12 +51,13 @@ def probe_video(source: Source) -> tuple[MediaInfo, VideoStream]:
         return info, info.video
     info = _check_end(source, info, [info.video, *info.audio], is_counted=not info.video.duration_seconds)
     assert info.video is not None
-    video = _on_canvas(source, info, info.video)
+    video = on_canvas(source, info, info.video)
     return replace(info, video=video), video
 
 
-def _on_canvas(source: Source, info: MediaInfo, video: VideoStream) -> VideoStream:
-    """Return a video with the largest of its sizes, where they change in mid-file."""
+def on_canvas(source: Source, info: MediaInfo, video: VideoStream) -> VideoStream:
+    """Return a video with the largest of its sizes, where they change in mid-file. Raises InvalidArgument for one that
+    is too large."""
     sizes = read_sizes(source, info.demuxer, video)
     if len(sizes) < 2:
         return video

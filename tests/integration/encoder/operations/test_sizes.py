@@ -86,6 +86,14 @@ async def test_pictures_of_any_size_are_seen_whole(client: Client, sound: Path, 
         assert summary.warnings[0].metadata["sizes"] == "96×54, 256×144, 80×142"
 
 
+async def test_probe_tells_of_sizes_that_change(client: Client, tmp_path: Path) -> None:
+    asked = video_pb2.Operation(probe=video_pb2.ProbeRequest(url="v"))
+    summary = (await client.encode(asked, {"url": call(tmp_path, "vp8.webm")})).summary
+    assert summary is not None
+    assert (summary.media.video[0].width, summary.media.video[0].height) == (256, 144)
+    assert [warning.metadata["sizes"] for warning in summary.warnings] == ["96×54, 256×144, 80×142"]
+
+
 async def test_captions_are_of_one_size_over_all(client: Client, tmp_path: Path) -> None:
     video, out = call(tmp_path, "vp8.webm"), tmp_path / "o.mp4"
     words = media.srt(tmp_path / "s.srt", [(0, 1, "<font color=#0000ff>HHHH</font>")])
