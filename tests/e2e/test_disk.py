@@ -13,11 +13,17 @@ from tools.pair import running
 DISK = Path(sys.argv[1])
 STORY = {"url_video": "assets/" + "a" * 26, "url_srt": "assets/" + "a" * 26}
 
-def fill(name, left):
-    # In one step: the store gives up its reserve in the middle of many.
-    found = os.statvfs(DISK)
+def fill(name, left, tries=20):
+    # In one step: the store gives up its reserve in the middle of many. What it writes meanwhile is in the way.
     with open(DISK / name, "wb") as file:
-        os.posix_fallocate(file.fileno(), 0, found.f_bavail * found.f_frsize - left)
+        for number in range(1, tries + 1):
+            found = os.statvfs(DISK)
+            try:
+                os.posix_fallocate(file.fileno(), 0, found.f_bavail * found.f_frsize - left)
+                return
+            except OSError:
+                if number == tries:
+                    raise
 
 def job(client):
     return client.post("/video/caption", json=STORY, headers={"prefer": "respond-async"})
