@@ -15,13 +15,14 @@ FILE_BYTES = 32 << 20
 MAX_BYTES = 250 << 20
 
 
-@pytest.fixture(scope="module")
-def gateway(tmp_path_factory):
-    with LoneGateway(tmp_path_factory.mktemp("gateway")) as gateway:
+@pytest.fixture
+def gateway(tmp_path):
+    """One for each test: what was freed before stays with a process for a while, and is measured too."""
+    with LoneGateway(tmp_path) as gateway:
         yield gateway
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def asset(gateway):
     answer = gateway.http.put("/assets/large.bin", content=bytes(FILE_BYTES))
     answer.raise_for_status()
