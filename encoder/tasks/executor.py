@@ -182,7 +182,7 @@ class TaskExecutor:
     async def _run_with(self, choice: CodecChoice, work: Work) -> encoder_pb2.Summary:
         planner, stream, result = work.reservation.planner, work.stream, work.reservation.folder.result
         task = work.task
-        plan = await planner.plan(task.operation, task.part, work.sources, choice.codec, self.slots.threads)
+        plan = await planner.plan(task, work.sources, choice.codec, self.slots.threads)
         self._check_length(plan)
         if any(plan.size) and (error := choice.codec.size_error(*plan.size)):
             raise SizeFault(f"{choice.codec.name}: {error}.", reason="SIZE_UNSUPPORTED")

@@ -46,7 +46,10 @@ def start_jobs(
     manager = JobManager(store, queue, progress, sources, cost_guard.check, policy, check_room)
     stack.push_async_callback(manager.stop)
     learn = functools.partial(learn_speed, fleet.speeds)
-    executor = TaskExecutor(store, progress, sources, assets, policy, cost_guard.check, resumable, pool.boot_id, learn)
+    executor = TaskExecutor(
+        *(store, progress, sources, assets, policy, cost_guard.check, resumable, pool.boot_id, learn),
+        workers=lambda: fleet.workers(pool.slots),
+    )
     preparation = Preparation(prefetcher or Prefetcher(sources, Path(tempfile.gettempdir())), policy)
     cleanup = IntermediateCleanup(store, assets)
     dispatcher = Dispatcher(store, queue, pool, fleet.assignments, executor, preparation, cost_guard, cleanup, policy)
