@@ -59,7 +59,7 @@ def serving(folder, count, slots, **environment):
 
 
 def slots_of(gateway):
-    return sum(encoder.get("slots", 0) for encoder in gateway.http.get("/capabilities").json().get("encoders", []))
+    return gateway.http.get("/health").json()["encoders"]["slots"]
 
 
 def submit(gateway, film, seconds):
