@@ -58,14 +58,9 @@ class TaskExecutor:
     check_cost: Callable[[Job], None]
     resumable: Sequence[ResumableEncoder]
     boot_ids: BootIds
-<<<<<<< HEAD
-    # Told of each task whose result was recorded.
-    on_recorded: Callable[[Job, int], None] = lambda job, index: None
+    estimates: EstimateStore
     # How many tasks could run side by side.
     workers: Callable[[], int] = lambda: 0
-=======
-    estimates: EstimateStore
->>>>>>> main
     # Runs that are cancelled from now on are left to the next gateway, where they can go on.
     is_shutting_down: bool = field(default=False, init=False)
     # Tasks whose results are being recorded, after their encode.
