@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,6 +38,8 @@ class GatewayTarget:
     certificate: Path | None
     private_key: Path | None
     grpc_port: int | None
+    # Of jobs that a command makes, as Client.telling takes it.
+    said: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def target(self) -> str:
@@ -49,13 +52,14 @@ class GatewayTarget:
 
         # X_API_KEY of a gateway may hold several keys; any of them opens it.
         key = self.key.split(",")[0].strip() if self.key else self.folder.key()
-        return Client.connect(
+        client = Client.connect(
             self.target,
             key,
             self.ca or self._stored("ca.crt"),
             self.certificate or self._stored("client.crt"),
             self.private_key or self._stored("client.key"),
         )
+        return client.telling(**self.said) if self.said else client
 
     def _stored(self, name: str) -> Path | None:
         """Return a file of the data folder. A named server may do without it: public authorities are trusted then."""

@@ -1,5 +1,6 @@
 """Tables of jobs, rented machines and costs."""
 
+import csv
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -22,6 +23,13 @@ def print_rows(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*row)
     Console(markup=False).print(table)
+
+
+def print_csv(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print rows as CSV, below the headings."""
+    writer = csv.writer(sys.stdout)
+    writer.writerow(headings)
+    writer.writerows(rows)
 
 
 HEADINGS = ("job", "status", "operation", "tasks", "queued", "encoding", "accepted")
