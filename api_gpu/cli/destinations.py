@@ -45,7 +45,7 @@ def add(
             test=test,
             tenant=tenant,
         )
-    print(f"results can be put to s3://{kept.bucket}/")
+    context.obj.show(kept, lambda _: print(f"results can be put to s3://{kept.bucket}/"))
 
 
 @app.command("list")
@@ -56,7 +56,7 @@ def show(context: typer.Context, tenant: TenantOption = "") -> None:
     with context.obj.client() as client:
         found = client.destinations.list(tenant)
     rows = [(one.bucket, one.region, one.endpoint or "Amazon S3", one.access_key_id) for one in found]
-    print_rows(("bucket", "region", "store", "access key"), rows)
+    context.obj.show(found, lambda _: print_rows(("bucket", "region", "store", "access key"), rows))
 
 
 @app.command()

@@ -1,13 +1,18 @@
 """The commands for what an operator says of tenants, and for what was done for them."""
 
+from __future__ import annotations
+
 import sys
 from dataclasses import asdict, replace
 from datetime import date, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from api_gpu.cli.keys import AdminKeyOption
+
+if TYPE_CHECKING:
+    from api_gpu.tenants import Tenant
 
 app = typer.Typer(help="Limits, weights and webhooks of tenants.", no_args_is_help=True)
 
@@ -63,7 +68,7 @@ def set_tenant(
             webhook_events=webhook_event or (),
             webhook_secret=webhook_secret,
         )
-    print_tenant(asdict(changed))
+    context.obj.show(changed, print_tenant)
 
 
 @app.command()
@@ -71,20 +76,16 @@ def show(context: typer.Context, tenant: TenantArgument) -> None:
     """Print what is said of a tenant, and how much of its limits is used today."""
     with context.obj.client() as client:
         found, quotas = client.tenants.get(tenant), client.quotas(tenant)
-    print_tenant(asdict(found))
+    context.obj.show({"tenant": found, "quotas": quotas}, lambda _: print_tenant(found))
     for quota in quotas:
-        print(f"{quota.used:g} of {quota.limit:g} {quota.quota} used", file=sys.stderr)
+        print(f"{quota.used:.15g} of {quota.limit:.15g} {quota.quota} used", file=sys.stderr)
 
 
 @app.command("list")
 def list_tenants(context: typer.Context) -> None:
     """List the tenants of which something is said."""
-    from api_gpu.cli.tables import print_rows
-
     with context.obj.client() as client:
-        found = [asdict(tenant) for tenant in client.tenants.list()]
-    rows = [[one["tenant"], *(shown(one[name]) for name in COLUMNS)] for one in found]
-    print_rows(("tenant", *(name.removeprefix("max_") for name in COLUMNS)), rows)
+        context.obj.show(client.tenants.list(), print_tenants)
 
 
 COLUMNS = (
@@ -98,11 +99,19 @@ COLUMNS = (
 )
 
 
-def print_tenant(tenant: dict[str, object]) -> None:
+def print_tenants(tenants: list[Tenant]) -> None:
+    """Print a row for each tenant."""
+    from api_gpu.cli.tables import print_rows
+
+    rows = [[one.tenant, *(shown(getattr(one, name)) for name in COLUMNS)] for one in tenants]
+    print_rows(("tenant", *(name.removeprefix("max_") for name in COLUMNS)), rows)
+
+
+def print_tenant(tenant: Tenant) -> None:
     """Print a line for each thing that is said."""
     from api_gpu.cli.tables import print_rows
 
-    print_rows(("what", "is"), [(name, shown(value)) for name, value in tenant.items()])
+    print_rows(("what", "is"), [(name, shown(value)) for name, value in asdict(tenant).items()])
 
 
 def shown(value: object) -> str:
@@ -126,11 +135,12 @@ def usage(
 
     target = replace(context.obj, key=admin_key) if admin_key else context.obj
     with target.client() as client:
-        found = [asdict(line) for line in client.usage(_day(since), _day(until), tenant=tenant, operation=operation)]
+        found = client.usage(_day(since), _day(until), tenant=tenant, operation=operation)
+    rows = [list(asdict(line).values()) for line in found]
     if csv:
-        print_csv(USAGE, [list(line.values()) for line in found])
+        print_csv(USAGE, rows)
     else:
-        print_rows(USAGE, [[cell(value) for value in line.values()] for line in found])
+        target.show(found, lambda _: print_rows(USAGE, [list(map(cell, row)) for row in rows]))
 
 
 USAGE = (
