@@ -175,6 +175,8 @@ class Job:
     output: OutputTarget | None = field(default=None, metadata=SPARSE)
     tenant: str = field(default=DEFAULT_TENANT, metadata=SPARSE)
     priority: str = field(default=NORMAL, metadata=SPARSE)
+    # Unix seconds at which it is to be done; 0 for any.
+    deadline: float = field(default=0.0, metadata=SPARSE)
     # What it cost as it was counted with its tenant's usage; None until it is.
     counted: Cost | None = field(default=COUNTED, metadata=SPARSE)
 

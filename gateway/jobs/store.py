@@ -23,7 +23,8 @@ from servicekit.errors import InvalidArgument, NotFound
 class IndexEntry(NamedTuple):
     """Status of a job, how many of its tasks wait for an encoder, by operation, and how many run; whether it is a
     graph, and has results that are to be deleted; by index of the task, the encoders that failed it by a fault of their
-    own, and the codec that it must be made with; whose it is, its operation, and what is kept of its metadata."""
+    own, and the codec that it must be made with; whose it is, its operation, what is kept of its metadata, and when it is to
+    be done (Unix seconds, 0 for any)."""
 
     status: Status
     waiting: Mapping[str, int]
@@ -36,6 +37,7 @@ class IndexEntry(NamedTuple):
     operation: str = ""
     marks: tuple[int, ...] = ()
     priority: str = NORMAL
+    deadline: float = 0.0
 
     @property
     def lane(self) -> Lane:
@@ -61,6 +63,7 @@ class IndexEntry(NamedTuple):
             operation=job.operation,
             marks=marks(job.metadata),
             priority=job.priority,
+            deadline=job.deadline,
         )
 
 
@@ -79,6 +82,8 @@ class JobIndex:
         self._waiting: list[str] = []
         # Jobs with a waiting task: those in the queue, and those that have begun.
         self._with_waiting_tasks: list[str] = []
+        # Those of them that are to be done by some time.
+        self._with_deadline: list[str] = []
         # Ended jobs with results that are to be deleted.
         self._with_intermediates: list[str] = []
         # Jobs with something left to be told to their webhooks.
@@ -103,6 +108,7 @@ class JobIndex:
         _set(self._ids, job_id, job is not None)
         _set(self._waiting, job_id, now.status is Status.IN_QUEUE)
         _set(self._with_waiting_tasks, job_id, bool(now.waiting))
+        _set(self._with_deadline, job_id, bool(now.waiting and now.deadline))
         _set(self._with_intermediates, job_id, now.has_intermediates)
         self.webhooks.note(job_id, job.webhook.origin if job and job.webhook and not job.webhook.is_settled else "")
         has_moved = job is None or before is None or before.status is not now.status
@@ -210,6 +216,11 @@ class JobIndex:
     def oldest_wait_seconds(self, now: float) -> float:
         """Return the seconds since the oldest job with a waiting task was submitted; 0 without one."""
         return max(0.0, now - model.id_time(self._with_waiting_tasks[0])) if self._with_waiting_tasks else 0.0
+
+    def deadlines(self) -> list[tuple[float, int]]:
+        """Return when jobs are to be done (Unix seconds), and how many of their tasks wait for an encoder."""
+        found = (self._known[job_id] for job_id in self._with_deadline)
+        return [(entry.deadline, sum(entry.waiting.values())) for entry in found]
 
     def operations_waiting(self) -> dict[str, int]:
         """Return the number of waiting tasks by operation."""

@@ -108,6 +108,7 @@ class Presenter:
             deliveries=_deliveries(job),
             tenant=shown_tenant(job.tenant),
             priority="" if job.priority == NORMAL else job.priority,
+            deadline=timestamp(job.deadline or None),
         )
 
     def page(self, jobs: Sequence[Job], next_token: str) -> jobs_pb2.ListJobsResponse:
