@@ -23,8 +23,8 @@ from servicekit.errors import InvalidArgument, NotFound
 class IndexEntry(NamedTuple):
     """Status of a job, how many of its tasks wait for an encoder, by operation, and how many run; whether it is a
     graph, and has results that are to be deleted; by index of the task, the encoders that failed it by a fault of their
-    own, and the codec that it must be made with; whose it is, its operation, what is kept of its metadata, and when it is to
-    be done (Unix seconds, 0 for any)."""
+    own, and the codec that it must be made with; whose it is, its operation, what is kept of its metadata, and when it
+    is to be done (Unix seconds, 0 for any)."""
 
     status: Status
     waiting: Mapping[str, int]
