@@ -319,7 +319,9 @@ def _work(job: Job, found: _Findings) -> Iterator[WorkItem]:
 
 
 def learn_speed(speeds: TaskSpeeds, job: Job, index: int) -> None:
-    """Note how long a task took whose result was recorded; the frames of one that only planned are made by others."""
+    """Note how long a task took whose result was recorded; the frames of one that only planned are made by others, and
+    frames that are copied take no time to speak of."""
     task = job.tasks[index]
+    frames = max(task.frames - task.frames_copied, 0) if task.answer is None else 0
     if task.started_at is not None and task.status is Status.COMPLETED:
-        speeds.learn(job.kind(index), time.time() - task.started_at, task.frames if task.answer is None else 0)
+        speeds.learn(job.kind(index), time.time() - task.started_at, frames)
