@@ -77,6 +77,8 @@ def _why_whole(request: video_pb2.CaptionRequest, repeats: Repeats) -> str:
     """Return what is against it that frames are copied; "" where nothing is known yet."""
     if request.encode_all:
         return "encode_all was asked for"
+    if is_streamable(request):  # a film that is put together comes all at once, and late
+        return "a fragmented MP4 is sent while it is made"
     return "pictures of it that stand for long are shown once more for its captions" if repeats.count else ""
 
 
