@@ -238,10 +238,11 @@ class TaskExecutor:
             return job.tasks[ref.index]
 
     def _learn(self, job: Job, index: int) -> None:
-        """Note how long a task took; the frames of one that only planned are made by others."""
+        """Note how long a task took; the frames of one that only planned are made by others, and those that are copied
+        take no time to speak of."""
         task = job.tasks[index]
         if task.status is Status.COMPLETED and task.started_at is not None:
-            frames = task.frames if task.answer is None else 0
+            frames = task.frames - task.frames_copied if task.answer is None else 0
             is_rented = bool(task.usage) and (task.usage[-1].ended_at or math.inf) > task.started_at
             self.estimates.task_ended(job.kind(index), time.time() - task.started_at, frames, is_rented=is_rented)
 

@@ -96,6 +96,8 @@ def stored_result(summary: encoder_pb2.Summary, asset_id: str, file_ids: Sequenc
         codec=summary.codec,
         report=summary.media.SerializeToString(),
         codec_reason=summary.codec_reason,
+        frames_copied=max(summary.frames_copied, 0),
+        whole_reason=summary.whole_reason,
         warnings=tuple(model.ResultWarning(w.reason, w.message, dict(w.metadata)) for w in summary.warnings),
         content_type=summary.content_type,
         files=tuple(
