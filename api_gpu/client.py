@@ -118,8 +118,9 @@ class Client:
         deadline_seconds: float = 0.0,
     ) -> Self:
         """Return a client on the same connection whose jobs are told of to `webhook_url`, and carry `metadata`. With
-        the `priority` "interactive" they go before those of yours that are "normal", and these before "batch". For those
-        that are to be done within `deadline_seconds` as many encoders are rented as that takes, within the limits.
+        the `priority` "interactive" they go before those of yours that are "normal", and these before "batch". For
+        those that are to be done within `deadline_seconds` as many encoders are rented as that takes, within the
+        limits.
 
         The events are "job.queued", "job.started", "job.item", "job.progress" and "job.ended"; without any it is the
         end that is told. `api_gpu.webhooks` reads what arrives.

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from apigpu.v1 import video_pb2
 from encoder.audio import tracks
+from encoder.captions import changes
 from encoder.captions.faces import Face
 from encoder.captions.formats import Script, Subtitles
+from encoder.codecs.base import X264
 from encoder.ffmpeg import filters
 from encoder.media import packets, probe
 from encoder.media.info import MediaInfo, Size, Source, VideoStream
@@ -45,18 +47,17 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
     script, warnings = subtitles.lay_out(captions, options, context, own_faces, canvas)
     (context.folder / SCRIPT).write_text(script, encoding="utf-8")
     warnings = [*read_warnings, *times_warnings, *warnings]
-    if (film := caption_split.split(source, info, video, script, context.workers)) is not None:
-        story_captions.pack(
-            context.folder, Path(context.result), wrap_unicode=subtitles.wraps_unicode(captions, script)
-        )
-        return _plan_pieces(request, context, film, [*warnings, *gather(_notes(source, info))])
+    wrap_unicode = subtitles.wraps_unicode(captions, script)
+    told = [*warnings, *gather(_notes(source, info))]
+    is_mostly_copied = _is_mostly_copied(request, context, video, script)
+    if not is_mostly_copied and (film := caption_split.split(source, info, video, script, context.workers)):
+        return _plan_pieces(request, context, film, told, wrap_unicode=wrap_unicode)
     if source.is_outline and not context.plan_only:
         raise outline_too_small(source)
     video_input = filters.open_input(source.path.name, info)
     picture = filters.normalize_picture(video_input, info, video)
     repeats = write_repeats(script, source, info, video, context.folder / MOMENTS)
     picture = repeat_pictures(picture, repeats, MOMENTS)
-    wrap_unicode = subtitles.wraps_unicode(captions, script)
     draw = partial(filters.draw_captions, script=SCRIPT, fonts=FONTS, wrap_unicode=wrap_unicode)
     captioned = draw(picture)
     frames = filters.filtered_frames(captioned, video_input, video, info.audio)
@@ -65,6 +66,9 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
     output = context.output(audio, {**tracks.keep(info.audio), **container(request)}, source, source)
     whole = CaptionedFilm(source, info, video, script, draw, output, context.codec.make_run(frames, output))
     made = caption_splice.plan_runs(whole, context, _why_whole(request, repeats))
+    if is_mostly_copied and made.is_whole:
+        if film := caption_split.split(source, info, video, script, context.workers):
+            return _plan_pieces(request, context, film, told, wrap_unicode=wrap_unicode)
     return Plan(
         runs=made.runs,
         field=source.field,
@@ -98,10 +102,25 @@ def _probe(source: Source, context: PlanContext) -> tuple[MediaInfo, VideoStream
         raise
 
 
+def _is_mostly_copied(request: video_pb2.CaptionRequest, context: PlanContext, video: VideoStream, script: str) -> bool:
+    """Return True where one encoder that copies what captions do not touch may be done as soon as all of them together
+    that encode everything."""
+    if _why_whole(request, Repeats()) or not isinstance(context.codec, X264) or video.codec != "h264":
+        return False
+    shown = sum(end - start for start, end in changes.shown_spans(script))
+    return shown * context.workers < video.duration_seconds
+
+
 def _plan_pieces(
-    request: video_pb2.CaptionRequest, context: PlanContext, film: SplitFilm, warnings: Sequence[video_pb2.Warning]
+    request: video_pb2.CaptionRequest,
+    context: PlanContext,
+    film: SplitFilm,
+    warnings: Sequence[video_pb2.Warning],
+    *,
+    wrap_unicode: bool,
 ) -> Plan:
     """Return the plan of a video that goes on as pieces: its result are the captions, for these."""
+    story_captions.pack(context.folder, Path(context.result), wrap_unicode=wrap_unicode)
     return Plan(
         runs=(),
         field="url_video",

@@ -48,6 +48,11 @@ class SplicedRuns:
     progress: tuple[int, ...] = ()
     extent: Callable[[], Extent] | None = None
 
+    @property
+    def is_whole(self) -> bool:
+        """True where all frames are to be encoded."""
+        return self.extent is not None and bool(self.extent().whole_reason)
+
 
 def plan_runs(film: CaptionedFilm, context: PlanContext, why_whole: str = "") -> SplicedRuns:
     """Return the runs for a film: only what captions touch is encoded, where that is possible and of use, and

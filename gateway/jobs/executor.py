@@ -59,7 +59,7 @@ class TaskExecutor:
     resumable: Sequence[ResumableEncoder]
     boot_ids: BootIds
     estimates: EstimateStore
-    # How many tasks could run side by side.
+    # How many machines could work side by side.
     workers: Callable[[], int] = lambda: 0
     # Runs that are cancelled from now on are left to the next gateway, where they can go on.
     is_shutting_down: bool = field(default=False, init=False)

@@ -80,8 +80,8 @@ class SecondTries:
             task = job.tasks[attempt.ref.index]
             item = WorkItem(job.kind(attempt.ref.index), task.frames_planned)
             expected = self.executor.estimates.estimates.speeds.seconds(item)
-            is_plain = _is_part(task) and expected is not None
-            return is_plain and left_seconds(attempt, time.time()) > expected.high
+            if _is_part(task) and expected is not None:
+                return left_seconds(attempt, time.time()) > expected.high
         return False
 
     def _lease(self, attempt: Attempt) -> PoolMember | None:

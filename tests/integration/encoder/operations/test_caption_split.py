@@ -23,6 +23,7 @@ async def planned(
     client: Client, source: Path, workers: int = 3, **options: object
 ) -> tuple[encoder_pb2.Summary, bytes]:
     """What the planning answers, and its result."""
+    options = {"encode_all": True, **options}
     operation = split_films.request(split_films.subtitles(SECONDS), **options)
     task = encoder_pb2.Task(id="plan", operation=operation, workers=workers)
     inputs: dict[str, Path | bytes] = {"url_video": source, "srt_text": split_films.subtitles(SECONDS).encode()}
@@ -92,3 +93,12 @@ async def test_a_piece_of_another_file_is_told(client: Client, film: Path, tmp_p
         await split_films.join(
             [client], plan, {"url_video": other.read_bytes().ljust(film.stat().st_size, b"\0")}, captions, other
         )
+
+
+@pytest.mark.parametrize(("workers", "tasks"), [(3, 4), (2, 0)])
+async def test_what_one_encoder_that_copies_most_does_as_soon_is_not_cut(
+    client: Client, film: Path, workers: int, tasks: int
+) -> None:
+    # Captions are shown for just under half of it.
+    plan, _ = await planned(client, film, workers=workers, encode_all=False)
+    assert len(plan.further) == tasks
