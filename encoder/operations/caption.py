@@ -66,9 +66,9 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
     output = context.output(audio, {**tracks.keep(info.audio), **container(request)}, source, source)
     whole = CaptionedFilm(source, info, video, script, draw, output, context.codec.make_run(frames, output))
     made = caption_splice.plan_runs(whole, context, _why_whole(request, repeats))
-    if is_mostly_copied and made.is_whole:
-        if film := caption_split.split(source, info, video, script, context.workers):
-            return _plan_pieces(request, context, film, told, wrap_unicode=wrap_unicode)
+    is_better_cut = is_mostly_copied and made.is_whole
+    if is_better_cut and (film := caption_split.split(source, info, video, script, context.workers)):
+        return _plan_pieces(request, context, film, told, wrap_unicode=wrap_unicode)
     return Plan(
         runs=made.runs,
         field=source.field,
