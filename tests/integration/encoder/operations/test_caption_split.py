@@ -20,13 +20,14 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 async def planned(
-    client: Client, source: Path, workers: int = 3, **options: object
+    client: Client, source: Path, workers: int = 3, captioned: int = SECONDS, **options: object
 ) -> tuple[encoder_pb2.Summary, bytes]:
     """What the planning answers, and its result."""
     options = {"encode_all": True, **options}
-    operation = split_films.request(split_films.subtitles(SECONDS), **options)
+    srt = split_films.subtitles(captioned)
+    operation = split_films.request(srt, **options)
     task = encoder_pb2.Task(id="plan", operation=operation, workers=workers)
-    inputs: dict[str, Path | bytes] = {"url_video": source, "srt_text": split_films.subtitles(SECONDS).encode()}
+    inputs: dict[str, Path | bytes] = {"url_video": source, "srt_text": srt.encode()}
     done = await client.encode(task, inputs)
     assert done.summary is not None
     return done.summary, bytes(done.data)
@@ -96,10 +97,9 @@ async def test_a_piece_of_another_file_is_told(client: Client, film: Path, tmp_p
         )
 
 
-@pytest.mark.parametrize(("workers", "tasks"), [(3, 4), (2, 0)])
+@pytest.mark.parametrize(("workers", "tasks"), [(16, 4), (2, 0)])
 async def test_what_one_encoder_that_copies_most_does_as_soon_is_not_cut(
     client: Client, film: Path, workers: int, tasks: int
 ) -> None:
-    # Captions are shown for just under half of it.
-    plan, _ = await planned(client, film, workers=workers, encode_all=False)
+    plan, _ = await planned(client, film, workers=workers, captioned=15, encode_all=False)
     assert len(plan.further) == tasks
