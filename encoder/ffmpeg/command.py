@@ -94,7 +94,8 @@ class FilteredFrames:
     `color_tags` and `pixel_aspect` (width by height of a pixel) are those of the filtered frames; `frame_rate` is
     nominal, 0 where it is not known. `last` is told where frames were put between those of the file. What the graph
     reads as pipe:0 is written by what `stdin` makes. Frames that are `constant` come at the frame rate, each one; those
-    of a `steady` picture without a cut. Whether prediction is `weighted` is written into the parameters of a track."""
+    of a `steady` picture without a cut. Whether prediction is `weighted` is written into the parameters of a track.
+    With `key_frames` pictures that need no other are so many frames apart at the most."""
 
     stream: Any
     inputs: Sequence[Any]
@@ -107,6 +108,7 @@ class FilteredFrames:
     constant: bool = False
     steady: bool = False
     weighted: bool = True
+    key_frames: int = 0
 
     @property
     def timing(self) -> dict[str, str]:

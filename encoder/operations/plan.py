@@ -112,6 +112,7 @@ class Plan:
     `required_audio_field`; it may be silent where that is "". `content_type` is its MIME type, and `files` are the
     results beside it. With `further` tasks the job goes on; there is no result then where `content_type` is "".
     `scenes` tell when each scene of the result is shown, and `size` what the codec is to make.
+    One that `plays` is a fragmented MP4, each segment of which can be played once it is there.
     `report` returns, after the runs, what is told in place of a result; there is none then either.
     """
 
@@ -129,6 +130,7 @@ class Plan:
     further: tuple[encoder_pb2.FurtherTask, ...] = ()
     scenes: tuple[story_pb2.SceneSpan, ...] = ()
     size: Size | None = None
+    plays: bool = False
     report: Callable[[], probe_pb2.MediaReport] | None = None
 
 

@@ -160,6 +160,7 @@ class JobManager:
             metadata=checked.metadata,
             tenant=caller.get().tenant,
             priority=checked.priority,
+            preview=checked.preview,
         )
 
     async def _made_before(self, key: IdempotencyKey) -> Job | None:

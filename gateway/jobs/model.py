@@ -76,7 +76,7 @@ class Result:
     """A stored result: the asset, its frames, what made the video and why that ("" where it is not known), its MIME
     type (in records of before there were others "" for MP4), the further results, and its seconds (0 where they are not
     known). A task that answers with further tasks may have no asset (""); one whose result is a `report`, a serialized
-    apigpu.v1.MediaReport, has none."""
+    apigpu.v1.MediaReport, has none. `playback`, a serialized apigpu.encoder.v1.Playback, tells how it plays."""
 
     asset: str
     frames: int
@@ -87,6 +87,7 @@ class Result:
     files: tuple[ResultFile, ...] = ()
     duration_seconds: float = 0.0
     report: bytes = b""
+    playback: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,7 @@ class Task:
     files: tuple[ResultFile, ...] = field(default=(), metadata=SPARSE)
     duration_seconds: float = field(default=0.0, metadata=SPARSE)
     report: bytes = field(default=b"", metadata=SPARSE)
+    playback: bytes = field(default=b"", metadata=SPARSE)
     # The next attempt goes to others, where there are others.
     unfit: tuple[UnfitEncoder, ...] = field(default=(), metadata=SPARSE)
     interruptions: Interruptions | None = field(default=None, metadata=SPARSE)
@@ -193,6 +195,8 @@ class Job:
     output: OutputTarget | None = field(default=None, metadata=SPARSE)
     tenant: str = field(default=DEFAULT_TENANT, metadata=SPARSE)
     priority: str = field(default=NORMAL, metadata=SPARSE)
+    # Its film is to play while it is made, and after.
+    preview: bool = field(default=False, metadata=SPARSE)
 
     @property
     def status(self) -> Status:
@@ -239,11 +243,16 @@ class Job:
 
     @property
     def intermediates(self) -> tuple[int, ...]:
-        """The tasks of a graph that has ended whose results nobody asked for, and still are there."""
+        """The tasks of a graph that has ended whose results nobody asked for, and still are there. Those that play are
+        asked for with a preview."""
         if not self.graph or not self.status.is_terminal:
             return ()
         kept = self.kept if self.status is Status.COMPLETED else ()
-        return tuple(index for index, task in enumerate(self.tasks) if task.asset and index not in kept)
+        return tuple(
+            index
+            for index, task in enumerate(self.tasks)
+            if task.asset and index not in kept and not (self.preview and task.playback)
+        )
 
     def count(self, status: Status) -> int:
         """Return the number of tasks of this status."""
@@ -336,6 +345,7 @@ def complete_task(job: Job, index: int, result: Result, now: float) -> Job:
     # A task has all fields of its result.
     stored = {entry.name: getattr(result, entry.name) for entry in fields(result)}
     stored["warnings"] = result.warnings[:MAX_WARNINGS]
+    stored["playback"] = result.playback if job.preview else b""
     return _end_task(job, index, now, status=Status.COMPLETED, failure=None, **stored)
 
 
