@@ -9,15 +9,17 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import m3u8
 import pytest
 
 from tests.interop.test_film_players import curl, upload
 from tests.interop.toolchain import SOURCES, run, workplace
-from tests.support import media
+from tests.support import judge, media
 from tests.support.missing import need
 from tests.support.until import until_sync
 from tools import pair as pairs
@@ -118,9 +120,53 @@ def job_of(pair: Pair, job_id: str) -> dict[str, Any]:
     return told
 
 
-def fetched(url: str, **headers: str) -> tuple[dict[str, str], bytes]:
+def fetched(url: str, part: str = "") -> Any:
+    """An answer to a page of another origin: its head, and its body; of a `part`, "size@offset", alone."""
+    size, _, offset = part.partition("@")
+    headers = {"Origin": "https://page.example"}
+    if part:
+        headers["Range"] = f"bytes={offset}-{int(offset) + int(size) - 1}"
     with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=60) as answer:
-        return {name.lower(): value for name, value in answer.headers.items()}, answer.read()
+        assert answer.headers["access-control-allow-origin"] == "*"
+        return answer.headers, answer.read()
+
+
+def put_together(url: str, path: Path) -> m3u8.M3U8:
+    """Write what a playlist consists of to a file, and return it."""
+    _, text = fetched(url)
+    found = m3u8.loads(text.decode(), uri=url)
+    (header,) = found.segment_map
+    parts = [(header.absolute_uri, header.byterange), *((one.absolute_uri, one.byterange) for one in found.segments)]
+    path.write_bytes(b"".join(fetched(uri, part)[1] for uri, part in parts))
+    return found
+
+
+def check_playlists(link: str, folder: Path) -> None:
+    head, text = fetched(link)
+    assert head["content-type"] == "application/vnd.apple.mpegurl"
+    master = m3u8.loads(text.decode(), uri=link)
+    (stream,), (heard,) = master.playlists, master.media
+    assert stream.stream_info.resolution == SIZE
+    for uri, path in ((stream.absolute_uri, folder / "picture.mp4"), (heard.absolute_uri, folder / "sound.mp4")):
+        found = put_together(uri, path)
+        assert (found.is_endlist, found.playlist_type) == (True, "vod")
+        lengths = [segment.duration for segment in found.segments]
+        assert sum(lengths) == pytest.approx(LENGTH, abs=0.03)
+        assert max(map(round, lengths)) <= found.target_duration
+    assert judge.facts(folder / "picture.mp4").frames == round(LENGTH * RATE)
+    assert len(judge.samples(folder / "sound.mp4")) / judge.RATE == pytest.approx(LENGTH, abs=0.03)
+
+
+def check_played(told: dict[str, Any]) -> None:
+    """It played from one end to the other, and stood still for want of pieces alone."""
+    assert (told["name"], told["size"], told["sounds"]) == ("ended", list(SIZE), 1), told
+    ((begin, end),) = told["ranges"]
+    assert (begin, end) == (0, pytest.approx(LENGTH, abs=0.05))
+    assert {event["name"] for event in told["events"]} <= {"waiting", "bufferStalledError"}, told["events"]
+    steps = [later - earlier for earlier, later in pairwise(told["shown"])]
+    assert min(steps) > 0
+    assert max(steps) < FADE  # not a piece was left out, however slow the machine
+    assert told["heard"] > 0
 
 
 def test_chromium_plays_a_film_while_it_is_made_and_the_whole_by_the_same_link(tmp_path: Path) -> None:
@@ -129,17 +175,22 @@ def test_chromium_plays_a_film_while_it_is_made_and_the_whole_by_the_same_link(t
     with pairs.running(tmp_path / "pair", FETCH_ALLOW_CIDRS="127.0.0.0/8") as pair, site(still) as (root, page):
         job_id = submit(pair, tmp_path, f"{root}/held.png")
         until_sync(lambda: job_of(pair, job_id)["preview"]["sound"], 120)
-        link = job_of(pair, job_id)["preview"]["url"]
-        address = f"{root}/?url={quote(link, safe='')}"
+        preview = job_of(pair, job_id)["preview"]
+        assert (preview["seconds"], preview["complete"]) == (SECONDS, False)
+        address = f"{root}/?url={quote(preview['url'], safe='')}"
         with browser(address, tmp_path / "browser"):
             begun = page.told.get(timeout=BROWSER_SECONDS)
             assert (begun["name"], job_of(pair, job_id)["status"]) == ("begun", "IN_PROGRESS"), begun
+            assert max(end for _, end in begun["ranges"]) <= SECONDS
             page.released.set()
-            ended = page.told.get(timeout=BROWSER_SECONDS)
-        assert ended["name"] == "ended"
+            check_played(page.told.get(timeout=BROWSER_SECONDS))
         until_sync(lambda: job_of(pair, job_id)["status"] == "COMPLETED", 120)
-        job = job_of(pair, job_id)
+        assert job_of(pair, job_id)["preview"]["complete"]
+        assert job_of(pair, job_id)["output"]["warnings"] == []
         with browser(address, tmp_path / "again"):
-            page.told.get(timeout=BROWSER_SECONDS)
-            whole = page.told.get(timeout=BROWSER_SECONDS)
-        print(json.dumps([begun, ended, whole, job])[:6000])
+            assert page.told.get(timeout=BROWSER_SECONDS)["name"] == "begun"
+            again = page.told.get(timeout=BROWSER_SECONDS)
+        check_played(again)
+        # Once all is there, nothing is waited for at the joints.
+        assert [event for event in again["events"] if event["at"] > 0] == []
+        check_playlists(preview["url"], tmp_path)
