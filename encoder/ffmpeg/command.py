@@ -136,11 +136,12 @@ VideoFrames = FilteredFrames | RawFrames
 @dataclass(frozen=True)
 class OutputSpec:
     """What comes with the picture: streams of audio, output options of FFmpeg (of audio and container) without the
-    leading dash, the result's path, the field of each input by its file's name, threads to keep busy; and the names of
-    the files whose tags and whose chapters the result has, "" for none. `cut_off_signs` are those of its runs."""
+    leading dash, None for one without a value, the result's path, the field of each input by its file's name, threads
+    to keep busy; and the names of the files whose tags and whose chapters the result has, "" for none. `cut_off_signs`
+    are those of its runs."""
 
     audio: Sequence[Any]
-    options: Mapping[str, str]
+    options: Mapping[str, str | None]
     result: str
     field_names: Mapping[str, str]
     threads: int

@@ -69,11 +69,15 @@ class PlanContext:
     codec: Codec
     threads: int
     fonts: FontLibrary
+    # How many tasks could run side by side, 0 where that is not known.
+    workers: int = 0
+    # True where nothing but the plan is wanted.
+    plan_only: bool = False
 
     def output(
         self,
         audio: Sequence[Any],
-        options: Mapping[str, str],
+        options: Mapping[str, str | None],
         tags_of: Source | None = None,
         chapters_of: Source | None = None,
     ) -> OutputSpec:

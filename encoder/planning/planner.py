@@ -117,14 +117,14 @@ class Planner:
     cpu_seconds: int = 0
 
     async def plan(
-        self, operation: video_pb2.Operation, part: bytes, sources: Mapping[str, Source], codec: Codec, threads: int
+        self, task: encoder_pb2.Task, sources: Mapping[str, Source], codec: Codec, threads: int
     ) -> PlannedTask:
         """Return the plan of a task, an operation or a part of one, whose inputs lie in the folder. It can be planned
         again, for another codec."""
         self.fields, self.reading = tuple(sources), ""
         self.cpu_seconds = min(self.planning.cpu_seconds_for(sources), self.limits.cpu_seconds)
         request = PlanRequest(
-            operation=operation.SerializeToString(),
+            operation=task.operation.SerializeToString(),
             inputs={field: source.path.name for field, source in sources.items()},
             folder=str(self.folder),
             result=str(self.result),
@@ -132,7 +132,9 @@ class Planner:
             threads=threads,
             cpu_seconds=self.cpu_seconds,
             charsets={field: source.charset for field, source in sources.items() if source.charset},
-            part=part,
+            part=task.part,
+            workers=task.workers,
+            plan_only=task.plan_only,
             outlines=tuple(field for field, source in sources.items() if source.is_outline),
         )
         plan = _given((await self._ask(PlannerRequest(plan=request))).plan)

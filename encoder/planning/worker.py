@@ -84,7 +84,8 @@ class PlanningSession:
             check_no_page(source, _source_text(message, source.field))
         codec = self._codec(request.codec)
         check_options(message)
-        context = PlanContext(sources, folder, request.result, codec, request.threads, self.fonts)
+        given = (sources, folder, request.result, codec, request.threads, self.fonts)
+        context = PlanContext(*given, workers=request.workers, plan_only=request.plan_only)
         plan = make(message, context)
         self._plans.append((plan, Path(request.result)))
         return PlanData(

@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -182,7 +182,7 @@ class TaskExecutor:
     async def _run_with(self, choice: CodecChoice, work: Work) -> encoder_pb2.Summary:
         planner, stream, result = work.reservation.planner, work.stream, work.reservation.folder.result
         task = work.task
-        plan = await planner.plan(task.operation, task.part, work.sources, choice.codec, self.slots.threads)
+        plan = await planner.plan(task, work.sources, choice.codec, self.slots.threads)
         self._check_length(plan)
         if any(plan.size) and (error := choice.codec.size_error(*plan.size)):
             raise SizeFault(f"{choice.codec.name}: {error}.", reason="SIZE_UNSUPPORTED")
@@ -287,6 +287,7 @@ async def open_executor(
             processes = make_source(_planning_settings(settings), detected.ffmpeg.sandbox)
             async with contextlib.aclosing(processes):
                 await processes.start()
+                detected = replace(detected, ffmpeg=replace(detected.ffmpeg, launch=processes.launch))
                 yield TaskExecutor(settings, detected, workspace, Slots(settings.batch_size), processes, planning)
 
 

@@ -17,7 +17,7 @@ from gateway.fleet.lifecycle import InstanceLifecycle, Lifecycle, LifecycleTimeo
 from gateway.fleet.providers.base import InstanceProvider, Provider, StockAwareProvider
 from gateway.fleet.providers.monitor import ProviderMonitor
 from gateway.fleet.settings import FleetSettings
-from gateway.fleet.speeds import FEW_FACTOR, JobEstimate, TaskSpeeds, ValueRange, WorkItem
+from gateway.fleet.speeds import FEW_FACTOR, JobEstimate, ValueRange, WorkItem
 from gateway.jetstream.keyvalue import KeyValue
 from gateway.workers.pool import Pool
 
@@ -41,7 +41,6 @@ class Fleet:
     policy: Policy
     queue: Queue
     controller: FleetController
-    speeds: TaskSpeeds = field(default_factory=TaskSpeeds)
 
     def faults(self) -> dict[str, str]:
         """Return the fault of each provider ("": none), in the order of preference."""
@@ -58,6 +57,10 @@ class Fleet:
         """Return True while an instance is on its way."""
         return any(instance.ready_at is None for instance in self.registry.living())
 
+    def workers(self, slots: int) -> int:
+        """Return how many tasks could run side by side: on so many slots that there are, or on what may be rented."""
+        return max(slots, self.policy.maximum if self.controller.rentable_monitors else 0)
+
     def expected_usd(self, tasks: Mapping[str, int]) -> float | None:
         """Return the expected cost of a job, of so many tasks by operation, at the cheapest provider; None if there is
         none to rent from."""
@@ -69,13 +72,14 @@ class Fleet:
         are there, which cost nothing."""
         usd = 0.0 if is_own else self.expected_usd(Counter(item.kind for item in work))
         told = "own encoders cost nothing" if is_own else NO_PRICE if usd is None else PRICE
+        speeds = self.estimate_store.estimates.speeds
         dollars = None if usd is None else ValueRange(usd / FEW_FACTOR, usd * FEW_FACTOR)
         return tuple(
             JobEstimate(
                 count,
-                self.speeds.job_seconds(work, count),
+                speeds.job_seconds(work, count),
                 dollars if is_own or count == 1 else None,
-                f"{self.speeds.basis(work)}; {told}",
+                f"{speeds.basis(work)}; {told}",
             )
             for count in ENCODER_COUNTS
             if count == 1 or count <= len(work)

@@ -49,12 +49,14 @@ class UploadSessions:
         Raises ResourceExhausted (too large, no room), AlreadyExists (the id is that of another file).
         """
         self.assets.check_room(file.size_bytes, file.size_bytes)
+        self.assets.account.check(tenant, file.size_bytes)
         filename = clean_filename(file.filename)
         file = replace(file, filename=filename, content_type=content_type(filename, file.content_type))
         now = datetime.now(UTC)
         session = UploadSession(session_id or new_id(), tenant, new_id(), file, now, now + self.lifetime)
         try:
             await self.records.create(session.key, session)
+            self.assets.account.add(tenant, file.size_bytes)
         except Aborted:  # by another call, in this moment
             session = await self.get(session.id, tenant)
             steps.check_same(session, file)
@@ -149,13 +151,18 @@ class UploadSessions:
         sessions = [await self.records.get(key) for key in await self.records.keys()]
         known, now = [session for session in sessions if session is not None], datetime.now(UTC)
         expired = [session for session in known if session.expires_at <= now]
-        for session in expired:
-            await self._forget(session)
-        left = {session.asset_id for session in expired if await self._is_no_asset(session)}
+        left = {session.asset_id for session in expired if not await self._forget(session)}
         if left:
             log.info("expired uploads deleted", count=len(left))
             await self.assets.remove_unfinished(left)
         return {session.asset_id for session in known} - left
+
+    async def sizes(self) -> AsyncIterator[tuple[str, int]]:
+        """Yield tenant and announced size of each upload that is not a file yet."""
+        for key in await self.records.keys():
+            session = await self.records.get(key)
+            if session is not None and not session.is_finished:
+                yield session.tenant, session.file.size_bytes
 
     async def _finish(self, session: UploadSession) -> UploadSession:
         checksum = self._digest(session, session.writer) or await self._read_digest(session)
@@ -178,25 +185,26 @@ class UploadSessions:
                 checksum.add(data)
         return checksum
 
-    async def _forget(self, session: UploadSession) -> None:
-        """Delete the record, and what it names unless an asset has it."""
+    async def _forget(self, session: UploadSession) -> bool:
+        """Delete the record, and what it names unless an asset has it; return whether one has."""
         if (writer := self._writers.get(session.key)) is not None:
             writer.give_way()
-        is_asset = session.is_finished or not await self._is_no_asset(session)
+        is_asset = session.is_finished or await self._is_asset(session)
         await self.records.delete(session.key)
         self._digests.pop(session.key, None)
         if not is_asset:
+            self.assets.account.add(session.tenant, -session.file.size_bytes)
             await self.assets.remove_parts(session.asset_id, session.parts)
+        return is_asset
 
-    async def _is_no_asset(self, session: UploadSession) -> bool:
-        """Return True unless the upload became an asset, also where a gateway died before it noted that."""
-        try:
-            await self.assets.describe(session.asset_id)
-        except NotFound:
-            return True
-        except DataLoss:
-            return False
-        return False
+    async def _is_asset(self, session: UploadSession) -> bool:
+        """Return True for an upload that became an asset, also where a gateway died before it noted that."""
+        with contextlib.suppress(DataLoss):
+            try:
+                await self.assets.describe(session.asset_id)
+            except NotFound:
+                return False
+        return True
 
     async def _update(self, key: str, change: Callable[[UploadSession], UploadSession]) -> UploadSession:
         # A cancelled compare-and-set would leave open what became of it.
