@@ -5,13 +5,13 @@ import hashlib
 import mmap
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice, pairwise
 from pathlib import Path
 
 from apigpu.encoder.v1.encoder_pb2 import Playback
-from encoder.media.mp4_boxes import MAX_BOXES, TIME_SCALE, Box, iter_boxes, only_box, read_number
+from encoder.media.mp4_boxes import MAX_BOXES, SIZE_AND_KIND, TIME_SCALE, Box, iter_boxes, only_box, read_number
 
 # A segment is no longer, unless two pictures that need no other are further apart. Those of sound are shorter: players
 # are told of sound as far as there are pictures to it.
@@ -33,13 +33,25 @@ SOUND: Mapping[str, str] = {
 }
 # Bytes of a box before those within it.
 LEADS = {b"stsd": 8, b"avc1": 78}
-CODEC_PATH = (b"trak", b"mdia", b"minf", b"stbl", b"stsd")
+CODEC_PATH = (b"mdia", b"minf", b"stbl", b"stsd")
 AAC = "mp4a.40.2"
 DURATION_GIVEN, SIZE_GIVEN, FLAGS_GIVEN, OFFSET_GIVEN = 0x100, 0x200, 0x400, 0x800
 DATA_OFFSET_GIVEN, FIRST_FLAGS_GIVEN = 0x1, 0x4
 # Fields of a track fragment's header that may be there before the usual duration, each with its bytes.
 BEFORE_DURATION = ((0x1, 8), (0x2, 4))
 USUAL_DURATION_GIVEN = 0x8
+
+
+@dataclass(frozen=True)
+class PlayedTrack:
+    """A track: its number, the ticks of its clock in a second, its codec as RFC 6381 has it ("" where that takes more
+    to tell), and its size in pixels, 0 of sound."""
+
+    number: int
+    scale: int
+    codec: str
+    width: int
+    height: int
 
 
 @dataclass(frozen=True)
@@ -53,26 +65,34 @@ class Fragment:
 
 
 def playback(path: Path) -> Playback:
-    """Return how a fragmented MP4 of one track plays. Raises ValueError where it is none."""
+    """Return how a fragmented MP4 plays: a picture, with its sound or without, or a sound alone. Raises ValueError
+    where it is none."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         boxes = list(islice(iter_boxes(data, 0, len(data)), MAX_BOXES))
         movie = only_box(boxes, b"moov")
-        scale = read_number(data, _within(data, movie, (b"trak", b"mdia", b"mdhd")), TIME_SCALE)
-        fragments = list(_fragments(data, boxes))
-        if not fragments or not scale:
+        tracks = [_track(data, box) for box in iter_boxes(data, movie.start, movie.end) if box.kind == b"trak"]
+        main = next((track for track in tracks if track.width), tracks[0])
+        fragments = list(_fragments(data, boxes, main))
+        if not fragments or not main.scale:
             raise ValueError("no fragment")
         header = data[: fragments[0].start]
-        codec, width, height = _codec(data, movie)
         told = Playback(
             header_bytes=len(header),
             header_id=int.from_bytes(hashlib.sha256(header).digest()[:8]),
-            codec=codec,
-            width=width,
-            height=height,
+            codec=",".join(track.codec for track in tracks) if all(track.codec for track in tracks) else "",
+            width=main.width,
+            height=main.height,
         )
-        usual = (SOUND_SECONDS if codec == AAC else SEGMENT_SECONDS) * scale
-        _tell_segments(told, fragments, scale, max(usual, (fragments[-1].begin - fragments[0].begin) // MAX_SEGMENTS))
+        usual = (SEGMENT_SECONDS if main.width else SOUND_SECONDS) * main.scale
+        longest = max(usual, (fragments[-1].begin - fragments[0].begin) // MAX_SEGMENTS)
+        _tell_segments(told, fragments, main.scale, longest)
         return told
+
+
+def _track(data: mmap.mmap, box: Box) -> PlayedTrack:
+    number = read_number(data, _within(data, box, (b"tkhd",)), TIME_SCALE)  # it lies where other boxes have that
+    scale = read_number(data, _within(data, box, (b"mdia", b"mdhd")), TIME_SCALE)
+    return PlayedTrack(number, scale, *_codec(data, box))
 
 
 def _tell_segments(told: Playback, fragments: list[Fragment], scale: int, longest: int) -> None:
@@ -83,24 +103,42 @@ def _tell_segments(told: Playback, fragments: list[Fragment], scale: int, longes
         after = None if following is None else following.begin + following.length
         if after is not None and after - first.begin <= longest:
             continue
-        told.segment_bytes.append(fragment.end - first.start)
+        told.segment_bytes.append((fragment.end if following is None else following.start) - first.start)
         begins, ends = (round(Fraction(1000 * (time - origin.begin), scale)) for time in (first.begin, end))
         told.segment_milliseconds.append(ends - begins)
         first = following or first
 
 
-def _fragments(data: mmap.mmap, boxes: list[Box]) -> Iterator[Fragment]:
-    """Yield the fragments: each a moof with the mdat after it. Raises ValueError for one without."""
+def _fragments(data: mmap.mmap, boxes: list[Box], track: PlayedTrack) -> Iterator[Fragment]:
+    """Yield the fragments of a track: each a moof with the mdat after it. Those that are of other tracks alone count to
+    the one before. Raises ValueError for one without samples."""
+    found: Fragment | None = None
     for head, body in pairwise(boxes):
         if head.kind != b"moof":
             continue
         if body.kind != b"mdat":
             raise ValueError("a fragment has no samples")
-        parts = list(iter_boxes(data, *_span(_within(data, head, (b"traf",)))))
-        begin = _decode_time(data, only_box(parts, b"tfdt"))
+        parts = _parts_of(data, head, track)
+        if parts is None:
+            found = replace(found, end=body.end) if found else None
+            continue
+        if found is not None:
+            yield found
+        begin = read_number(data, only_box(parts, b"tfdt"), {0: (4, ">I"), 1: (4, ">Q")})
         usual = _usual_duration(data, only_box(parts, b"tfhd"))
         length = sum(_run_length(data, part, usual) for part in parts if part.kind == b"trun")
-        yield Fragment(head.start - 8, body.end, begin, length)
+        found = Fragment(head.start - SIZE_AND_KIND.size, body.end, begin, length)
+    if found is not None:
+        yield found
+
+
+def _parts_of(data: mmap.mmap, head: Box, track: PlayedTrack) -> list[Box] | None:
+    """Return the boxes of a track in a moof; None where that has none of it."""
+    for box in iter_boxes(data, head.start, head.end):
+        parts = list(iter_boxes(data, box.start, box.end)) if box.kind == b"traf" else []
+        if parts and struct.unpack_from(">I", data, only_box(parts, b"tfhd").start + 4)[0] == track.number:
+            return parts
+    return None
 
 
 def _span(box: Box) -> tuple[int, int]:
@@ -112,10 +150,6 @@ def _within(data: mmap.mmap, box: Box, path: tuple[bytes, ...]) -> Box:
     for kind in path:
         box = only_box(list(iter_boxes(data, *_span(box))), kind)
     return box
-
-
-def _decode_time(data: mmap.mmap, box: Box) -> int:
-    return read_number(data, box, {0: (4, ">I"), 1: (4, ">Q")})
 
 
 def _flags(data: mmap.mmap, box: Box) -> int:
@@ -140,11 +174,13 @@ def _run_length(data: mmap.mmap, box: Box, usual: int) -> int:
     return sum(struct.unpack_from(">I", data, place + step * number)[0] for number in range(count))
 
 
-def _codec(data: mmap.mmap, movie: Box) -> tuple[str, int, int]:
-    """Return the codec of the track as RFC 6381 has it, "" where that takes more to tell, and its size in pixels."""
-    entry = next(iter_boxes(data, *_span(_within(data, movie, CODEC_PATH))))
-    if entry.kind == b"mp4a":
-        return AAC, 0, 0
+def _codec(data: mmap.mmap, track: Box) -> tuple[str, int, int]:
+    """Return codec, width and height of a track: see PlayedTrack."""
+    handler = _within(data, track, (b"mdia", b"hdlr"))
+    kind = data[handler.start + 8 : handler.start + 12]
+    entry = next(iter_boxes(data, *_span(_within(data, track, CODEC_PATH))))
+    if kind != b"vide":
+        return AAC if entry.kind == b"mp4a" else "", 0, 0
     width, height = struct.unpack_from(">HH", data, entry.start + 24)
     if entry.kind != b"avc1":
         return "", width, height
