@@ -18,6 +18,7 @@ from bench import (
     kernels,
     latency,
     nvenc,
+    records,
     sandboxes,
     soundtracks,
     stories,
@@ -43,6 +44,7 @@ PARTS: dict[str, Callable[[Measured, Path], Iterator[Row]]] = {
     "nvenc": nvenc.rows,
     "fleet": fleet.rows,
     "watchers": watchers.rows,
+    "records": records.rows,
 }
 
 

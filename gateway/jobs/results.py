@@ -111,11 +111,13 @@ def result_id(attempt_id: str, number: int) -> str:
     return base64.b32encode(digest).decode().lower()[:ID_LETTERS]
 
 
-async def delete_superseded(assets: AssetStore, task: model.Task, max_files: int) -> None:
-    """Delete what the gateways of earlier attempts stored at a task that has ended, and were killed before they could
-    write it down."""
+async def delete_leftovers(assets: AssetStore, task: model.Task, max_files: int) -> None:
+    """Delete what the gateways of attempts stored at a task that has ended, and were killed before they could write it
+    down."""
     kept = {task.asset, *(file.asset for file in task.files)}
-    found = [result_id(attempt_id, number) for attempt_id in task.superseded for number in range(max_files + 1)]
+    # The newest one too, where the task failed: of one that is completed all results are on record.
+    attempts = (*task.superseded, *([] if task.status is model.Status.COMPLETED else [task.attempt_id]))
+    found = [result_id(attempt_id, number) for attempt_id in attempts if attempt_id for number in range(max_files + 1)]
     for asset_id in found:
         with contextlib.suppress(ServiceError):
             if PREFIX + asset_id not in kept:
