@@ -1,6 +1,5 @@
 """Uploads to and downloads from the gateway, complete or not at all: size and SHA-256 are verified."""
 
-import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -9,13 +8,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from api_gpu.connection import Connection
+from api_gpu.connection import Connection, Retries
 from api_gpu.requests import ASSETS, from_message, local_file, to_datetime
-from api_gpu.uploads import CHUNK_BYTES, OnBytes, ResumableUpload, SingleUpload, is_resumable, local_errors
+from api_gpu.uploads import (
+    CHUNK_BYTES,
+    OnBytes,
+    ResumableUpload,
+    SingleUpload,
+    is_resumable,
+    local_errors,
+    may_go_on,
+)
 from apigpu.options import Source
 from apigpu.v1 import assets_pb2
 from apigpu.v1.assets_pb2_grpc import AssetServiceStub
-from servicekit.backoff import Backoff
 from servicekit.chunks import Checksum
 from servicekit.errors import DataLoss, ServiceError, Unavailable
 
@@ -41,9 +47,6 @@ class Asset:
 
 
 UPLOADS_AT_ONCE = 4
-# About a minute.
-RESUMES = 11
-RESUME_BACKOFF = Backoff(first_seconds=0.3, max_seconds=9.6)
 
 
 class Transfers:
@@ -98,21 +101,20 @@ class Transfers:
     def download(self, name: str, target: Path, on_bytes: OnBytes | None = None) -> Path:
         """Write an asset to `target`, which appears only when it is complete; return its path.
 
-        A broken connection is resumed where it broke. When it stays broken, Unavailable is raised and the part that
-        was received is kept beside `target`, for the next call. Raises NotFound, DataLoss, FailedPrecondition (local
-        disk).
+        A broken connection is resumed where it broke. When it stays broken, that is raised (mostly Unavailable) and the
+        part that was received is kept beside `target`, for the next call. Raises NotFound, DataLoss, FailedPrecondition
+        (local disk).
         """
         asset = self.get(name)
         part = target.with_name(f".{target.name}.{name.removeprefix(ASSETS)}.part")
         with local_errors(target, "write"):
             try:
                 with part.open("ab+") as file:
-                    Download(self, asset, file, on_bytes).run()
+                    Download(self, asset, file, on_bytes).run(Retries(self._connection))
                 part.replace(target)
-            except Unavailable:
-                raise
-            except BaseException:
-                part.unlink(missing_ok=True)
+            except BaseException as error:
+                if not (isinstance(error, ServiceError) and may_go_on(error)):
+                    part.unlink(missing_ok=True)
                 raise
         return target
 
@@ -139,20 +141,17 @@ class Download:
     on_bytes: OnBytes | None
     checksum: Checksum = field(default_factory=Checksum)
 
-    def run(self) -> None:
-        """Receive until the file is complete. Raises Unavailable after RESUMES calls in a row that gave no byte."""
+    def run(self, retries: Retries) -> None:
+        """Receive until the file is complete. Raises what broke it once `retries` allow no more."""
         self._resume()
-        failures = 0
         while True:
-            before = self.checksum.size_bytes
             try:
                 self._receive()
                 break
-            except Unavailable:
-                failures = 0 if self.checksum.size_bytes > before else failures + 1
-                if failures > RESUMES:
+            except ServiceError as error:
+                retries.got_on(self.checksum.size_bytes)
+                if not (may_go_on(error) and retries.allow()):
                     raise
-                time.sleep(RESUME_BACKOFF.pause_seconds(failures + 1))
         self.checksum.verify(self.asset.name, size_bytes=self.asset.size_bytes, sha256=self.asset.sha256)
 
     def _resume(self) -> None:

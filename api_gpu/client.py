@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self, Unpack
 
 from api_gpu.assets import Asset, Transfers, check_readable
-from api_gpu.connection import Connection, credentials
+from api_gpu.connection import RECONNECT_SECONDS, Connection, credentials
 from api_gpu.destinations import Destination, Destinations
 from api_gpu.fleet import DayCosts, Fleet
 from api_gpu.jobs import Job, Jobs
@@ -72,11 +72,13 @@ class Client:
         ca: Path | str | None = None,
         certificate: Path | str | None = None,
         private_key: Path | str | None = None,
+        reconnect_seconds: float = RECONNECT_SECONDS,
     ) -> Self:
         """Connect to host:port over TLS. Without `ca` public authorities are trusted; certificate and key (PEM files)
-        are needed where the gateway asks for them. Raises FailedPrecondition for files that cannot be used."""
+        are needed where the gateway asks for them. What can go on is tried again for `reconnect_seconds` where the
+        gateway is away. Raises FailedPrecondition for files that cannot be used."""
         files = (Path(file) if file else None for file in (ca, certificate, private_key))
-        return cls(Connection(target, key.strip(), credentials(*files)))
+        return cls(Connection(target, key.strip(), credentials(*files), reconnect_seconds))
 
     @classmethod
     def local(cls, data_dir: Path | str = ".api-gpu") -> Self:

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import grpc
 
+from servicekit.backoff import Backoff
 from servicekit.chunks import MAX_MESSAGE_BYTES
 from servicekit.errors import ConfigError, FailedPrecondition, ServiceError, Unavailable, from_rpc
 from servicekit.tls import Identity
@@ -19,7 +20,7 @@ KEY_HEADER = "x-api-key"
 RECONNECT_SECONDS = 60.0
 # For a gateway that has not answered yet, and may be starting again just now.
 FIRST_SECONDS = 10.0
-PAUSE_SECONDS = 0.5
+RETRY_BACKOFF = Backoff(first_seconds=0.3, max_seconds=2.0)
 # Every answer of a gateway carries it.
 REQUEST_ID = "x-request-id"
 READING = (("JobService", "GetJob"), ("JobService", "ListJobs"), ("AssetService", "GetAsset"))
@@ -51,10 +52,18 @@ Metadata = tuple[tuple[str, str], ...]
 
 
 class Connection:
-    """A TLS channel to `target` (host:port). Close it when done."""
+    """A TLS channel to `target` (host:port). A gateway that was there and is away is waited for, for so many seconds.
+    Close it when done."""
 
-    def __init__(self, target: str, key: str, credentials: grpc.ChannelCredentials) -> None:
+    def __init__(
+        self,
+        target: str,
+        key: str,
+        credentials: grpc.ChannelCredentials,
+        reconnect_seconds: float = RECONNECT_SECONDS,
+    ) -> None:
         self.target = target
+        self.reconnect_seconds = reconnect_seconds
         self.metadata: Metadata = ((KEY_HEADER, key),) if key else ()
         self.channel = grpc.secure_channel(target, credentials, options=OPTIONS)
         # Whether the gateway has answered: if so, one that is away comes back.
@@ -74,16 +83,14 @@ class Connection:
     def call_until_answered(
         self, method: "grpc.UnaryUnaryMultiCallable[Request, Response]", request: Request
     ) -> Response:
-        """Call a method that may be called again, until a gateway that was there before is back, for RECONNECT_SECONDS
-        at most; for FIRST_SECONDS where none was. Raises ServiceError."""
-        since = time.monotonic()
+        """Call a method that may be called again, for as long as `Retries` allow. Raises ServiceError."""
+        retries = Retries(self)
         while True:
             try:
                 return self.call(method, request)
             except Unavailable:
-                if time.monotonic() - since > (RECONNECT_SECONDS if self.has_answered else FIRST_SECONDS):
+                if not retries.allow():
                     raise
-                time.sleep(PAUSE_SECONDS)
 
     @contextmanager
     def errors(self) -> Iterator[None]:
@@ -104,6 +111,35 @@ class Connection:
                 reason="UNREACHABLE",
             )
         return failure
+
+
+class Retries:
+    """How long what fails is tried again, with growing pauses: for the connection's `reconnect_seconds` since the first
+    failure after it last got on; FIRST_SECONDS at most where the gateway has never been there."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._failures = 0
+        self._failing_since = 0.0
+        self._done = 0
+
+    def allow(self) -> bool:
+        """Return True after a pause; False once it has failed for too long."""
+        now, limit_seconds = time.monotonic(), self._connection.reconnect_seconds
+        if not self._connection.has_answered:
+            limit_seconds = min(limit_seconds, FIRST_SECONDS)
+        if not self._failures:
+            self._failing_since = now
+        if now - self._failing_since > limit_seconds:
+            return False
+        self._failures += 1
+        time.sleep(RETRY_BACKOFF.pause_seconds(self._failures))
+        return True
+
+    def got_on(self, done: int) -> None:
+        """Note how much is done; with more than before, the failures are forgotten."""
+        if done > self._done:
+            self._done, self._failures = done, 0
 
 
 def credentials(ca: Path | None, certificate: Path | None, private_key: Path | None) -> grpc.ChannelCredentials:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from api_gpu.connection import PAUSE_SECONDS, RECONNECT_SECONDS, Connection
+from api_gpu.connection import Connection, Retries
 from api_gpu.destinations import ResultDelivery
 from api_gpu.requests import from_message, to_datetime
 from apigpu.options import Status
@@ -277,20 +276,19 @@ class Jobs:
             request.page_token = answer.next_page_token
 
     def watch(self, job_id: str) -> Iterator[Event]:
-        """Follow a job to Finished. A broken stream is opened again, until that has failed for RECONNECT_SECONDS."""
-        broken_since: float | None = None
+        """Follow a job to Finished. A broken stream is opened again, for as long as `Retries` allow."""
+        retries, events = Retries(self._connection), 0
         while True:
             try:
                 for event in self._watch_once(job_id):
-                    broken_since = None
+                    events += 1
+                    retries.got_on(events)
                     yield event
                     if isinstance(event, Finished):
                         return
             except (Unavailable, DeadlineExceeded):
-                broken_since = broken_since or time.monotonic()
-                if time.monotonic() - broken_since > RECONNECT_SECONDS:
+                if not retries.allow():
                     raise
-                time.sleep(PAUSE_SECONDS)
 
     def _watch_once(self, job_id: str) -> Iterator[Event]:
         with self._connection.errors():

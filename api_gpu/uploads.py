@@ -3,7 +3,6 @@
 import hashlib
 import stat
 import threading
-import time
 import uuid
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
@@ -15,11 +14,10 @@ import grpc
 from google.bytestream.bytestream_pb2 import WriteRequest
 from google.bytestream.bytestream_pb2_grpc import ByteStreamStub
 
-from api_gpu.connection import FIRST_SECONDS, RECONNECT_SECONDS, Connection
+from api_gpu.connection import Connection, Retries
 from apigpu.v1 import assets_pb2, uploads_pb2
 from apigpu.v1.assets_pb2_grpc import AssetServiceStub
 from apigpu.v1.uploads_pb2_grpc import UploadServiceStub
-from servicekit.backoff import Backoff
 from servicekit.chunks import ACCEPTED, Checksum
 from servicekit.errors import Aborted, FailedPrecondition, NotFound, ServiceError, Unavailable, Unimplemented
 
@@ -28,8 +26,7 @@ CHUNK_BYTES = 1024 * 1024
 CLOSE_SECONDS = 0.5
 # Smaller files are sent again when they are cut: to ask for an offset first would make all of them slower.
 RESUMABLE_BYTES = 8 * CHUNK_BYTES
-RETRY_BACKOFF = Backoff(first_seconds=0.3, max_seconds=5.0)
-# Errors after which an upload may go on: others needed its place, or it came too slowly.
+# Errors after which a transfer may go on: others needed its place, or it was too slow.
 PASSING = ("BUSY", "EVICTED", "UPLOAD_IDLE")
 END_SECONDS = 2.0
 
@@ -37,37 +34,15 @@ OnBytes = Callable[[int, int | None], None]
 """Called with the bytes passed so far and those of the whole file, None where that is not known."""
 
 
-class Retries:
-    """How long an upload is tried again: RECONNECT_SECONDS since it last got on, with growing pauses; FIRST_SECONDS
-    where the gateway has never been there."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._failures = 0
-        self._kept_bytes = 0
-        self._since = time.monotonic()
-
-    def allow(self, error: ServiceError, call: Any) -> bool:
-        """Return True after a pause; False for an error that stays, or lasts too long."""
-        if was_accepted(call):
-            self._connection.has_answered = True
-        passes = isinstance(error, (Unavailable, Aborted)) or error.reason in PASSING
-        limit_seconds = RECONNECT_SECONDS if self._connection.has_answered else FIRST_SECONDS
-        if not passes or time.monotonic() - self._since > limit_seconds:
-            return False
-        self._failures += 1
-        time.sleep(RETRY_BACKOFF.pause_seconds(self._failures))
-        return True
-
-    def got_on(self, kept_bytes: int) -> None:
-        """Note how much is kept; with more than before the time begins anew."""
-        if kept_bytes > self._kept_bytes:
-            self._kept_bytes, self._failures, self._since = kept_bytes, 0, time.monotonic()
+def may_go_on(error: ServiceError) -> bool:
+    """Return True for an error after which a transfer may go on."""
+    return isinstance(error, (Unavailable, Aborted)) or error.reason in PASSING
 
 
-def was_accepted(call: Any) -> bool:
-    """Return True if the gateway asked for the bytes of a call that has ended."""
-    return any(name == ACCEPTED for name, _ in call.initial_metadata() or ())
+def note_acceptance(connection: Connection, call: Any) -> None:
+    """Note that the gateway is there if it asked for the bytes of a call that has ended."""
+    if any(name == ACCEPTED for name, _ in call.initial_metadata() or ()):
+        connection.has_answered = True
 
 
 def is_resumable(path: Path) -> bool:
@@ -102,7 +77,8 @@ class SingleUpload:
                 try:
                     return self._result()
                 except ServiceError as error:
-                    if not self.messages.is_file or not retries.allow(error, self.call):
+                    note_acceptance(self.connection, self.call)
+                    if not self.messages.is_file or not may_go_on(error) or not retries.allow():
                         raise
                 self.messages = self.messages.again()
                 self._send()
@@ -246,7 +222,8 @@ class ResumableUpload:
         failure = self._failure()
         if self.error is not None:
             raise self.error
-        if failure is not None and not retries.allow(failure, self.call):
+        note_acceptance(self.connection, self.call)
+        if failure is not None and not (may_go_on(failure) and retries.allow()):
             raise failure
         kept_bytes, asset = self._status()
         if asset is None and failure is None:

@@ -25,7 +25,7 @@ def alone(
 async def _alone(
     operation: str, requests: Sequence[tuple[Any, Mapping[str, Path]]], folder: Path
 ) -> list[encoder_pb2.Summary]:
-    async with open_executor(EncoderSettings(codec="x264", work_dir=folder)) as executor:
+    async with open_executor(EncoderSettings(codec="x264", work_dir=folder / "alone")) as executor:
         turns = asyncio.Semaphore(executor.slots.total)
 
         async def one(request: Any, inputs: Mapping[str, Path]) -> encoder_pb2.Summary:

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 PlanArgument = Annotated[
     Path, typer.Argument(exists=True, dir_okay=False, help='JSON: {"steps": [{"id": "a", "caption": {…}}, …]}.')
 ]
-OUT_HELP = "File to write; where there are several results, a folder. When not given they are named after the plan."
+OUT_HELP = (
+    "File to write; where there are several results, a folder; - is standard output. When not given they are named "
+    "after the plan."
+)
 OutOption = Annotated[Path | None, typer.Option("--out", "-o", help=OUT_HELP)]
 
 
@@ -36,8 +39,7 @@ def chain(
     The plan is that of `POST /jobs {"chain": …}`, and may name local files by their places in
     its folder, which are uploaded.
     """
-    from api_gpu.cli.display import open_display
-    from api_gpu.cli.run import JobRunner, check_targets, file_target, print_warnings
+    from api_gpu.cli.run import JobRunner, check_targets, file_target, is_standard, print_warnings, tell_files
     from api_gpu.requests import fill, local_file
     from apigpu.v1 import video_pb2
 
@@ -45,7 +47,7 @@ def chain(
     inputs = beside(plan, fill(operation.chain, **read_plan(plan, operation.chain.DESCRIPTOR, "chain")))
     check_inputs(inputs)
     sources = {str(each.source): str(each.source) for each in inputs}
-    if out is not None and out.suffix and not out.is_dir():
+    if out is not None and (out.suffix or is_standard(out)) and not out.is_dir():
         files = [file for source in sources if (file := local_file(source))]
         check_targets([file_target(out)], [plan, *files], force=force or dry_run)
 
@@ -54,16 +56,18 @@ def chain(
             each.set(str(uploaded[str(each.source)]))
         return client.submit(operation)
 
-    with context.obj.client() as client, open_display() as display:
-        runner = JobRunner(client.quoting() if dry_run else client, display)
+    with context.obj.client() as client, context.obj.display() as display:
+        runner = JobRunner(client.quoting() if dry_run else client, display, context.obj)
         job = runner.run(sources, submit).checked()
+        written = []
         for target, asset in targets_of(client, job, out, plan.stem).items():
             if os.path.lexists(target) and not force and target != out:
                 print(f"api-gpu: {target} exists; --force replaces it, the result is {asset}", file=sys.stderr)
                 continue
             runner.fetch(asset, target)
-            print(target)
-    print_warnings([*job.warnings, *(text for clip in job.clips for text in clip.warnings)])
+            written.append(target)
+    print_warnings(text for clip in job.clips for text in clip.warnings)
+    tell_files(context.obj, job, written)
 
 
 def targets_of(client: Client, job: Job, out: Path | None, stem: str) -> dict[Path, str]:

@@ -41,12 +41,29 @@ class Display(ABC):
         """Show a line."""
 
 
-def open_display() -> Display:
-    """Return bars when stderr is a terminal, else lines."""
+def open_display(*, quiet: bool) -> Display:
+    """Return bars when stderr is a terminal, else lines; what shows no progress where `quiet` is asked for."""
+    if quiet:
+        return Quiet()
     return Bars() if sys.stderr.isatty() else Lines()
 
 
-class Lines(Display):
+class Quiet(Display):
+    """Show no progress, but what would be missed."""
+
+    def transfer(self, label: str) -> OnBytes:
+        """Show nothing."""
+        return lambda done, total: None
+
+    def event(self, job: Job, event: Event) -> None:
+        """Show nothing."""
+
+    def message(self, text: str) -> None:
+        """Show a line."""
+        print(text, file=sys.stderr, flush=True)
+
+
+class Lines(Quiet):
     """Print plain lines: the beginning of each transfer, each event, progress every LINE_SECONDS."""
 
     def __init__(self) -> None:
@@ -67,10 +84,6 @@ class Lines(Display):
         """Print the event, but for progress within LINE_SECONDS after the last."""
         if not isinstance(event, JobProgress) or self._due():
             self.message(f"job {job.id}: {describe(event)}")
-
-    def message(self, text: str) -> None:
-        """Show a line."""
-        print(text, file=sys.stderr, flush=True)
 
     def _due(self) -> bool:
         now = time.monotonic()

@@ -1,12 +1,17 @@
 """The commands that read and end jobs, and that show what is rented for them."""
 
+from __future__ import annotations
+
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from api_gpu.cli.options import FAILED
 from apigpu.options import Status
+
+if TYPE_CHECKING:
+    from api_gpu.jobs import Job
 
 
 def jobs(
@@ -29,7 +34,7 @@ def jobs(
     notes = dict(_entry(text) for text in metadata or ())
     with context.obj.client() as client:
         found = client.jobs(status, operation=operation, metadata=notes, since=since, until=until, tenant=tenant)
-        print_jobs(islice(found, limit))
+        context.obj.show(list(islice(found, limit)), print_jobs)
 
 
 def _entry(text: str) -> tuple[str, str]:
@@ -41,23 +46,51 @@ def _entry(text: str) -> tuple[str, str]:
 
 def watch(context: typer.Context, job: str) -> None:
     """Follow a job to its end, and print the links of its results."""
-    from api_gpu.cli.display import open_display
-    from api_gpu.cli.run import JobRunner, print_clips, print_warnings
+    from api_gpu.cli.run import JobRunner
 
-    with context.obj.client() as client, open_display() as display:
-        ended = JobRunner(client, display).follow(client.get(job)).checked()
-    print_warnings(ended.warnings)
-    if ended.video_url:
-        print(ended.video_url)
-    if print_clips(ended.clips, {clip.id: clip.video_url for clip in ended.clips}):
+    with context.obj.client() as client, context.obj.display() as display:
+        ended = JobRunner(client, display, context.obj).follow(client.get(job)).checked()
+    context.obj.show(ended, _print_links)
+    if any(clip.error for clip in ended.clips):
         raise typer.Exit(FAILED)
+
+
+def _print_links(job: Job) -> None:
+    from api_gpu.cli.run import print_clips, print_warnings
+
+    print_warnings(job.warnings)
+    for link in links_of(job):
+        print(link)
+    print_clips(job.clips, {clip.id: clip.video_url for clip in job.clips})
+
+
+def links_of(job: Job) -> list[str]:
+    """Return the links of the results of a job that has no clips."""
+    return [file.url for file in job.files] or [url for url in (job.video_url, job.image_url) if url]
+
+
+def open_result(context: typer.Context, job: str) -> None:
+    """Open the results of a job in the browser, and print their links."""
+    from servicekit.errors import FailedPrecondition
+
+    with context.obj.client() as client:
+        found = client.get(job)
+    if not found.ended:
+        raise FailedPrecondition(f"Job {job} is {found.status}; `api-gpu watch {job}` follows it to its end.")
+    found.checked()
+    links = links_of(found) or [clip.video_url for clip in found.clips if clip.video_url]
+    if not links:
+        raise FailedPrecondition(f"Job {job} made no file; `api-gpu --json watch {job}` prints what it found.")
+    print(*links, sep="\n")
+    for link in links:
+        typer.launch(link)
 
 
 def cancel(context: typer.Context, job: str) -> None:
     """Cancel a job."""
     with context.obj.client() as client:
         client.cancel(job)
-    print(f"job {job} is cancelled")
+    context.obj.show({"job": job, "status": "CANCELLED"}, lambda _: print(f"job {job} is cancelled"))
 
 
 def fleet(
@@ -67,10 +100,12 @@ def fleet(
     ended: Annotated[bool, typer.Option("--ended", help="Show machines too that have ended.")] = False,
 ) -> None:
     """Show rented encoders, and what they cost."""
+    from functools import partial
+
     from api_gpu.cli.tables import print_costs, print_fleet
 
     with context.obj.client() as client:
         if costs:
-            print_costs(client.fleet_costs(days))
+            context.obj.show(list(client.fleet_costs(days)), print_costs)
         else:
-            print_fleet(client.fleet(), with_ended=ended)
+            context.obj.show(client.fleet(), partial(print_fleet, with_ended=ended))

@@ -6,35 +6,42 @@ by Ctrl-C.
 
 from __future__ import annotations
 
+import os
 import sys
-from pathlib import Path
 
 import typer
 
 from api_gpu.cli import chain, destinations, jobs, keys, operations, probe, runpod, services, story
 from api_gpu.cli.options import (
+    DATA_DIR,
     FAILED,
     CaOption,
     CertKeyOption,
     CertOption,
     DataDirOption,
-    GatewayTarget,
     GlobalOptionsGroup,
+    Invocation,
+    JsonOption,
     KeyOption,
     PortOption,
+    QuietOption,
     ServerOption,
+    VersionOption,
+    nearest_data_dir,
 )
 from api_gpu.local.data_dir import DataDir
 from apigpu.options import OPERATIONS
 
 USAGE = 2
 INTERRUPTED = 130
+# Commands that make a data folder where there is none take that of the current folder.
+MAKES_DATA_DIR = ("up", "certs")
 
 app = typer.Typer(
     cls=GlobalOptionsGroup,
     help="Captions, Ken Burns clips and soundtracks, made by a pair of gRPC services.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 
@@ -42,17 +49,22 @@ app = typer.Typer(
 @app.callback()
 def options(
     context: typer.Context,
-    data_dir: DataDirOption = Path(".api-gpu"),
+    data_dir: DataDirOption = None,
     server: ServerOption = None,
     grpc_port: PortOption = None,
     key: KeyOption = None,
     ca: CaOption = None,
     cert: CertOption = None,
     cert_key: CertKeyOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    _version: VersionOption = False,
 ) -> None:
     """Options that every command takes."""
     target = server or (f"localhost:{grpc_port}" if grpc_port else None)
-    context.obj = GatewayTarget(DataDir(data_dir), target, key, ca, cert, cert_key, grpc_port)
+    default = DATA_DIR if context.invoked_subcommand in MAKES_DATA_DIR else nearest_data_dir()
+    folder = DataDir(data_dir or default)
+    context.obj = Invocation(folder, target, key, ca, cert, cert_key, grpc_port, quiet=quiet, as_json=as_json)
 
 
 app.command()(services.up)
@@ -65,6 +77,7 @@ app.command()(chain.chain)
 app.command()(jobs.jobs)
 app.command()(jobs.watch)
 app.command()(jobs.cancel)
+app.command("open")(jobs.open_result)
 app.command()(jobs.fleet)
 app.command()(services.certs)
 app.command()(services.doctor)
@@ -89,6 +102,10 @@ def main() -> None:
     """Entry point."""
     try:
         app()
+    except BrokenPipeError:
+        # Who read the output has gone; what is still in its buffer would be written at the exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(FAILED)
     except Exception as error:
         code = exit_code(error)
         if code is None:

@@ -14,12 +14,16 @@ import typer
 
 from apigpu.options import OPERATIONS, Input, Operation, Option, Source
 
-OUT_HELP = "File to write; where there are several results, a folder. When not given it is named after the first input."
+OUT_HELP = (
+    "File to write; where there are several results, a folder; - is standard output. When not given it is named after "
+    "the first input."
+)
 OutOption = Annotated[Path | None, typer.Option("--out", "-o", help=OUT_HELP)]
 ForceOption = Annotated[bool, typer.Option("--force", "-f", help="Replace files that exist.")]
 DRY_RUN_HELP = "Make nothing: print what the job would do and take, and all that is wrong with it."
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help=DRY_RUN_HELP)]
 SOURCES = "Inputs are local files, URLs that the gateway can reach, or names of assets."
+STANDARD_INPUT_HELP = "- is standard input."
 COLORS = "A COLOR is '#RRGGBB' or '#RRGGBBAA' (AA is opacity), in quotes."
 ANY = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
@@ -119,7 +123,7 @@ def command(name: str) -> Callable[..., None]:
     run.__annotations__ = {}
     run.__name__ = name
     colors = [COLORS] if any(flag.option.metavar == "COLOR" for flag in flags) else []
-    run.__doc__ = "\n\n".join([operation.help, "\n".join([SOURCES, *colors])])
+    run.__doc__ = "\n\n".join([operation.help, "\n".join([SOURCES, STANDARD_INPUT_HELP, *colors])])
     return run
 
 

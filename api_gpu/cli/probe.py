@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from api_gpu.cli.operations import ANY, SOURCES, DryRunOption, argument, flags_of_operation, options_from
+from api_gpu.cli.operations import (
+    ANY,
+    SOURCES,
+    STANDARD_INPUT_HELP,
+    DryRunOption,
+    argument,
+    flags_of_operation,
+    options_from,
+)
 from apigpu.options import OPERATIONS
 
 if TYPE_CHECKING:
@@ -18,7 +25,6 @@ if TYPE_CHECKING:
     from apigpu.v1 import probe_pb2
 
 NAME = "probe"
-JsonOption = Annotated[bool, typer.Option("--json", help="Print all that is known, as JSON.")]
 KIBIBYTE = 1024
 
 
@@ -27,34 +33,33 @@ def command() -> Callable[..., None]:
     operation = OPERATIONS[NAME]
     flags = flags_of_operation(operation)
 
-    def run(context: typer.Context, file: str, as_json: bool = False, dry_run: bool = False, **values: Any) -> None:
-        from api_gpu.cli.display import open_display
-        from api_gpu.cli.run import JobRunner, print_warnings
-        from api_gpu.requests import to_plain
+    def run(context: typer.Context, file: str, dry_run: bool = False, **values: Any) -> None:
+        from api_gpu.cli.run import JobRunner, print_warnings, with_standard_input
 
         options = options_from(flags, values)
 
         def submit(client: Client, uploaded: Any) -> Job:
             return client.probe(uploaded["file"], **options)
 
-        with context.obj.client() as client, open_display() as display:
-            job = JobRunner(client.quoting() if dry_run else client, display).run({"file": file}, submit).checked()
+        sources = with_standard_input({"file": file})
+        with context.obj.client() as client, context.obj.display() as display:
+            runner = JobRunner(client.quoting() if dry_run else client, display, context.obj)
+            job = runner.run(sources, submit).checked()
         print_warnings(job.warnings)
         if job.media is not None:
-            print(json.dumps(to_plain(job.media), indent=2) if as_json else "\n".join(lines(job.media)))
+            context.obj.show(job.media, lambda media: print(*lines(media), sep="\n"))
 
     (key, wanted), *_ = operation.inputs.items()
     parameters = [
         inspect.Parameter("context", ANY, annotation=typer.Context),
         argument(key, wanted),
-        inspect.Parameter("as_json", ANY, default=False, annotation=JsonOption),
         inspect.Parameter("dry_run", ANY, default=False, annotation=DryRunOption),
         *(flag.parameter() for flag in flags),
     ]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {}
     run.__name__ = NAME
-    run.__doc__ = "\n\n".join([operation.help, SOURCES])
+    run.__doc__ = "\n\n".join([operation.help, f"{SOURCES}\n{STANDARD_INPUT_HELP}"])
     return run
 
 

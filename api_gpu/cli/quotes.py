@@ -6,14 +6,19 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from api_gpu.cli.options import FAILED
+from api_gpu.cli.options import FAILED, Invocation
 
 if TYPE_CHECKING:
     from apigpu.v1 import quote_pb2
 
 
-def print_quote(quote: quote_pb2.Quote) -> int:
+def print_quote(invocation: Invocation, quote: quote_pb2.Quote) -> int:
     """Print what a job would do and take; return the exit code, FAILED where something is wrong."""
+    invocation.show(quote, _print)
+    return 0 if quote.ok else FAILED
+
+
+def _print(quote: quote_pb2.Quote) -> None:
     for fault in quote.faults:
         print(f"api-gpu: {fault.message}", file=sys.stderr)
     for text in quote.unknown:
@@ -26,7 +31,6 @@ def print_quote(quote: quote_pb2.Quote) -> int:
         print(_estimate(estimate))
     if quote.jobs_ahead:
         print(f"{quote.jobs_ahead} jobs wait before it")
-    return 0 if quote.ok else FAILED
 
 
 def _result(result: quote_pb2.QuotedResult) -> str:

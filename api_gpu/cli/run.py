@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import typer
 
 from api_gpu.assets import check_readable
-from api_gpu.cli.display import Display, open_display
-from api_gpu.cli.options import FAILED, GatewayTarget
+from api_gpu.cli.display import Display
+from api_gpu.cli.options import FAILED, Invocation
 from api_gpu.cli.quotes import print_quote
 from api_gpu.client import Client
 from api_gpu.jobs import Clip, Finished, Job
@@ -21,6 +24,9 @@ from apigpu.options import OPERATIONS
 from servicekit.errors import ServiceError
 
 ENDINGS = {"jpeg": "jpg"}
+# As an input standard input, as a target standard output.
+STANDARD = "-"
+STANDARD_INPUT = "/dev/stdin"
 Sources = Mapping[str, str | list[str]]
 
 
@@ -29,7 +35,7 @@ class Interrupted(Exception):
 
 
 def run_operation(
-    gateway: GatewayTarget,
+    invocation: Invocation,
     name: str,
     sources: Sources,
     options: Mapping[str, Any],
@@ -44,6 +50,7 @@ def run_operation(
     `files` are what else the command reads. Raises BadParameter for an `out` that cannot be written to, ServiceError,
     and typer.Exit when one of several results failed.
     """
+    sources = with_standard_input(sources)
     inputs = source_list(sources)
     options = with_format(options, name, out)
     batch = next((key for key, each in OPERATIONS[name].inputs.items() if each.is_many), "")
@@ -61,8 +68,8 @@ def run_operation(
         job: Job = getattr(client, name)(**values)
         return job
 
-    with gateway.client() as client, open_display() as display:
-        runner = JobRunner(client.quoting() if dry_run else client, display)
+    with invocation.client() as client, invocation.display() as display:
+        runner = JobRunner(client.quoting() if dry_run else client, display, invocation)
         job = runner.run(sources, submit).checked()
         assets = {clip.id: clip.asset for clip in job.clips if not clip.error} if ids else {name: job.asset}
         for key, asset in assets.items():
@@ -70,19 +77,45 @@ def run_operation(
         extra = {} if ids else extra_targets(job, targets[name], force=force)
         for asset, target in extra.items():
             runner.fetch(asset, target)
+    if ids:
+        tell_clips(invocation, job, targets)
+    else:
+        tell_files(invocation, job, [*targets.values(), *extra.values()])
+
+
+def tell_files(invocation: Invocation, job: Job, files: Sequence[Path]) -> None:
+    """Print where the results of a job are, or all of the job as JSON; nothing on the way of a result to stdout."""
     print_warnings(job.warnings)
-    if not ids:
-        print(*targets.values(), *extra.values(), sep="\n")
-    elif print_clips(job.clips, targets):
+    if not is_standard(*files):
+        invocation.show(Written(job, tuple(files)), lambda written: print(*written.files, sep="\n"))
+
+
+def tell_clips(invocation: Invocation, job: Job, targets: Mapping[str, Path]) -> None:
+    """Print where the clips of a job are, or all of the job as JSON. Raises typer.Exit where one failed."""
+    made = tuple(targets[clip.id] for clip in job.clips if not clip.error)
+    if invocation.as_json:
+        invocation.show(Written(job, made), print)
+    elif not is_standard(*made):
+        print_clips(job.clips, targets)
+    if len(made) < len(job.clips):
         raise typer.Exit(FAILED)
+
+
+@dataclass(frozen=True)
+class Written:
+    """A job, and the files that its results were written to."""
+
+    job: Job
+    files: tuple[Path, ...]
 
 
 class JobRunner:
     """Runs one job for one client and reports to one display."""
 
-    def __init__(self, client: Client, display: Display) -> None:
+    def __init__(self, client: Client, display: Display, invocation: Invocation) -> None:
         self._client = client
         self._display = display
+        self._invocation = invocation
         self._uploaded: list[str] = []
 
     def run(self, sources: Sources, submit: Callable[[Client, Sources], Job]) -> Job:
@@ -101,7 +134,7 @@ class JobRunner:
             job = submit(self._client, uploaded)
             if job.quote is not None:
                 self._delete_uploads()
-                raise typer.Exit(print_quote(job.quote))
+                raise typer.Exit(print_quote(self._invocation, job.quote))
             ended = self.follow(job)
         except KeyboardInterrupt as error:
             raise Interrupted(self._cancel(job)) from error
@@ -125,9 +158,20 @@ class JobRunner:
     def fetch(self, asset: str, target: Path) -> None:
         """Download a result. Raises ServiceError, and Interrupted on Ctrl-C."""
         try:
-            self._client.download(asset, target, self._display.transfer(f"download {target.name}"))
+            if is_standard(target):
+                self._fetch_to_stdout(asset)
+            else:
+                self._client.download(asset, target, self._display.transfer(f"download {target.name}"))
         except KeyboardInterrupt as error:
             raise Interrupted(f"stopped; {target} was not written, the result is {asset}") from error
+
+    def _fetch_to_stdout(self, asset: str) -> None:
+        """Download a result, and write it once all of it is there and its digest is right."""
+        with tempfile.TemporaryDirectory(prefix="api-gpu-") as folder:
+            path = self._client.download(asset, Path(folder) / "result", self._display.transfer("download"))
+            with path.open("rb") as file:
+                shutil.copyfileobj(file, sys.stdout.buffer)
+            sys.stdout.flush()
 
     def _upload(self, source: str) -> str:
         path = local_file(source)
@@ -152,6 +196,26 @@ class JobRunner:
                 self._client.delete(name)
             except ServiceError as error:
                 self._display.message(f"cannot delete {name}: {error.message}")
+
+
+def is_standard(*targets: Path) -> bool:
+    """Return True when one of the targets is standard output."""
+    return Path(STANDARD) in targets
+
+
+def with_standard_input(sources: Sources) -> Sources:
+    """Return the sources with the path of standard input in place of "-". Raises BadParameter for more than one, and
+    where a person would have to type it."""
+    count = source_list(sources).count(STANDARD)
+    if count > 1:
+        raise typer.BadParameter("- is standard input, and can be one input alone")
+    if count and sys.stdin.isatty():
+        raise typer.BadParameter("- is standard input, which is the terminal; redirect a file or a program into it")
+    named = {STANDARD: STANDARD_INPUT}
+    return {
+        key: [named.get(each, each) for each in value] if isinstance(value, list) else named.get(value, value)
+        for key, value in sources.items()
+    }
 
 
 def source_list(sources: Sources) -> list[str]:
@@ -194,6 +258,10 @@ def extra_targets(job: Job, target: Path, *, force: bool) -> dict[str, Path]:
     """Return the paths of further results by their assets: in a folder called like the first one, as they name each
     other. One that exists is told of, and left out unless `force` is given."""
     targets = {file.asset: target.with_suffix("") / file.name for file in job.files[1:]}
+    if is_standard(target):
+        for asset, path in targets.items():
+            print(f"api-gpu: {path.name} is not written, as the result goes to stdout; it is {asset}", file=sys.stderr)
+        return {}
     kept = {asset: path for asset, path in targets.items() if force or not os.path.lexists(path)}
     for asset, path in targets.items():
         if asset not in kept:
@@ -204,7 +272,11 @@ def extra_targets(job: Job, target: Path, *, force: bool) -> dict[str, Path]:
 
 
 def file_target(path: Path) -> Path:
-    """Return the path when a file can be there. Raises BadParameter."""
+    """Return the path when a file can be there; "-" where a file or a program takes stdout. Raises BadParameter."""
+    if is_standard(path):
+        if sys.stdout.isatty():
+            raise typer.BadParameter("- is standard output, which is the terminal; redirect it", param_hint="--out")
+        return path
     if path.is_dir() or not path.parent.is_dir():
         raise typer.BadParameter(f"{path} is a folder, or in a folder that does not exist", param_hint="--out")
     return path
@@ -212,7 +284,7 @@ def file_target(path: Path) -> Path:
 
 def clip_targets(out: Path, ids: list[str]) -> dict[str, Path]:
     """Return the paths of clips by their ids: files in the folder `out`, or `out` itself. Raises BadParameter."""
-    if out.suffix == ".mp4" and not out.is_dir():
+    if is_standard(out) or (out.suffix == ".mp4" and not out.is_dir()):
         if len(ids) > 1:
             raise typer.BadParameter(f"{len(ids)} images need a folder, not a file", param_hint="--out")
         return {ids[0]: file_target(out)}
@@ -231,7 +303,7 @@ def check_targets(targets: Iterable[Path], inputs: Sequence[Path], *, force: boo
     for target in targets:
         if any(is_same_file(target, path) for path in inputs):
             raise typer.BadParameter(f"{target} is an input, and would be lost; name another file", param_hint="--out")
-        if force or not os.path.lexists(target):
+        if force or is_standard(target) or not os.path.lexists(target):
             continue
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise typer.BadParameter(f"{target} exists; --force replaces it", param_hint="--out")

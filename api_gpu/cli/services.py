@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from api_gpu.cli.options import FAILED, GatewayTarget
+from api_gpu.cli.options import FAILED, Invocation
 
 # Arguments of a service are its own to judge.
 FORWARDING = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -22,7 +22,7 @@ def up(context: typer.Context) -> None:
     from api_gpu.local.up import UpSettings, serve
 
     refuse_client_options(context)
-    target: GatewayTarget = context.obj
+    target: Invocation = context.obj
     options = {"x_api_key": target.key, "grpc_port": target.grpc_port}
     settings = {name: value for name, value in options.items() if value is not None}
     raise typer.Exit(serve(UpSettings.load(data_dir=target.folder.root, **settings)))

@@ -15,7 +15,7 @@ from api_gpu.cli.plans import beside, check_inputs, read_plan
 from apigpu.options import OPERATIONS, Scene, Source
 
 if TYPE_CHECKING:
-    from api_gpu.cli.options import GatewayTarget
+    from api_gpu.cli.options import Invocation
     from api_gpu.cli.run import Sources
     from api_gpu.client import Client
     from api_gpu.jobs import Job
@@ -24,7 +24,7 @@ NAME = "story"
 PLAN_SUFFIX = ".json"
 SCENES_HELP = "Stills and videos, in their order; or a plan: what POST /video/story takes, in a JSON file."
 ScenesArgument = Annotated[list[str], typer.Argument(metavar="SCENES", help=SCENES_HELP)]
-OUT_HELP = "File to write. When not given it is named after the plan, or the first scene."
+OUT_HELP = "File to write; - is standard output. When not given it is named after the plan, or the first scene."
 OutOption = Annotated[Path | None, typer.Option("--out", "-o", help=OUT_HELP)]
 PLANS = "A plan may name local files, by their places in its folder; options of the command go before its own."
 SHARES = "Stills have even shares of the narration, unless --seconds is given."
@@ -66,7 +66,7 @@ def command() -> Callable[..., None]:
 
 
 def make_film(
-    gateway: GatewayTarget,
+    invocation: Invocation,
     scenes: list[str],
     seconds: float | None,
     options: Mapping[str, Any],
@@ -79,8 +79,7 @@ def make_film(
 
     `options` go before those of the plan. Raises BadParameter for a plan, or an `out`, that cannot be; ServiceError.
     """
-    from api_gpu.cli.display import open_display
-    from api_gpu.cli.run import JobRunner, check_targets, file_target, print_warnings
+    from api_gpu.cli.run import JobRunner, check_targets, file_target, tell_files
     from api_gpu.requests import fill, local_file, stems
     from api_gpu.scenes import scenes_of
     from apigpu.v1 import video_pb2
@@ -92,7 +91,7 @@ def make_film(
     values: dict[str, Any] = read_plan(plan, operation.story.DESCRIPTOR, NAME) if plan else {"scenes": scenes}
     # Of groups of options, like the style, both have their say: the command's are filled in later.
     values = {name: value for name, value in values.items() if isinstance(options.get(name, {}), dict)}
-    with gateway.client() as client, open_display() as display:
+    with invocation.client() as client, invocation.display() as display:
         values["scenes"] = [
             replace(each, seconds=seconds) if isinstance(each, Scene) and each.image else each
             for each in scenes_of(values["scenes"], client.asset_type)
@@ -109,8 +108,7 @@ def make_film(
                 each.set(str(uploaded[str(each.source)]))
             return client.submit(operation)
 
-        runner = JobRunner(client.quoting() if dry_run else client, display)
+        runner = JobRunner(client.quoting() if dry_run else client, display, invocation)
         job = runner.run(sources, submit).checked()
         runner.fetch(job.asset, target)
-    print_warnings(job.warnings)
-    print(target)
+    tell_files(invocation, job, [target])

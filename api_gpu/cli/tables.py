@@ -6,6 +6,7 @@ from datetime import datetime
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from api_gpu.fleet import DayCosts, Fleet, Machine
 from api_gpu.jobs import Job
@@ -20,9 +21,18 @@ def print_rows(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         return
     table = Table(*headings, box=None, pad_edge=False)
     for row in rows:
-        table.add_row(*row)
-    Console(markup=False).print(table)
+        table.add_row(*(Text(cell, style=COLORS.get(cell, "")) for cell in row))
+    Console().print(table)
 
+
+COLORS = {
+    "COMPLETED": "green",
+    "IN_PROGRESS": "cyan",
+    "FAILED": "red",
+    "TIMED_OUT": "red",
+    "CANCELLED": "yellow",
+}
+"""Colors of what a cell says, on a terminal that has them."""
 
 HEADINGS = ("job", "status", "operation", "tasks", "queued", "encoding", "accepted")
 
@@ -60,7 +70,10 @@ def _key(key: Key) -> tuple[str, ...]:
 
 
 def _time(time: datetime | None) -> str:
-    return f"{time:%Y-%m-%d %H:%M:%S}Z" if time else ""
+    """Return a time: for people that of their clock, elsewhere UTC."""
+    if time is None:
+        return ""
+    return f"{time.astimezone():%Y-%m-%d %H:%M:%S}" if sys.stdout.isatty() else f"{time:%Y-%m-%d %H:%M:%S}Z"
 
 
 MACHINES = ("machine", "provider", "state", "what", "busy", "$/hour", "$", "since", "why")

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from api_gpu.cli.options import GatewayTarget
+from api_gpu.cli.options import Invocation
 from api_gpu.local.data_dir import DataDir
 from api_gpu.local.environment import inherited_by_encoders
 from servicekit.errors import ConfigError, ServiceError
@@ -32,7 +32,7 @@ def encoder_report(folder: DataDir) -> dict[str, Any]:
     return report
 
 
-def check_gateway(target: GatewayTarget) -> tuple[bool, str]:
+def check_gateway(target: Invocation) -> tuple[bool, str]:
     """Return True when the gateway answers and is healthy, and its state in words."""
     try:
         with target.client() as client:

@@ -9,7 +9,9 @@ import av.logging
 from av.container import InputContainer
 from av.stream import Stream
 
-from encoder.media import timeline
+from encoder.media import timeline, wholeness
+from encoder.media.info import Source
+from encoder.media.info import Stream as MediaStream
 
 # Of four hours and more.
 MAX_TIMED = 1_000_000
@@ -42,6 +44,18 @@ def count_packets(container: InputContainer, streams: Sequence[Stream], timed: i
                 starts.append(start)
     is_cut_off = any(word in words for _, _, words in said for word in CUT_OFF_WORDS)
     return PacketCount(packets, ends, is_cut_off, starts)
+
+
+def ends_early(
+    source: Source, demuxer: str, streams: Sequence[MediaStream] = (), count: PacketCount | None = None
+) -> bool:
+    """Return True for a file that ends before it should: by its head; where the packets of `streams` were counted, also
+    where it ends within one, or they end well before the length that the head promises."""
+    is_cut_off = wholeness.is_cut_off(source.path, demuxer)
+    if is_cut_off or count is None:
+        return is_cut_off
+    promised_seconds = max(stream.duration_seconds for stream in streams)
+    return count.is_cut_off or wholeness.falls_short(source.path, demuxer, promised_seconds, max(count.ends.values()))
 
 
 @contextmanager

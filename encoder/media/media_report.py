@@ -18,7 +18,7 @@ from av.video.stream import VideoStream as AvVideo
 from apigpu.v1 import probe_pb2
 from encoder.media import choice, outlines, probe, streams, wholeness
 from encoder.media.containers import AUDIO_DEMUXERS, check_claims, open_container
-from encoder.media.counting import PacketCount, count_packets
+from encoder.media.counting import PacketCount, count_packets, ends_early
 from encoder.media.info import UNSPECIFIED, AudioStream, ColorTags, MediaInfo, Source, Stream, VideoStream
 from servicekit.errors import ServiceError
 
@@ -92,9 +92,10 @@ def _describe(source: Source) -> ReportedMedia:
         )
     _set(report, duration=max(count.ends.values()) if count else info.duration_seconds)
     _set(report, bit_rate=round(report.size_bytes * 8 / report.duration) if report.duration else 0)
-    whole = _is_whole(source, info, count)
-    if whole is not None:
-        report.whole = whole
+    if ends_early(source, info.demuxer, taken, count):
+        report.whole = False
+    elif wholeness.tells_end(info.demuxer):
+        report.whole = True
     return ReportedMedia(info, report)
 
 
@@ -110,17 +111,6 @@ def _taken(info: MediaInfo) -> list[Stream]:
     return [*([info.video] if info.video else []), *info.audio]
 
 
-def _is_whole(source: Source, info: MediaInfo, count: PacketCount | None) -> bool | None:
-    """Return whether a file ends where it should; None where nothing in it tells."""
-    if wholeness.is_cut_off(source.path, info.demuxer) or (count and count.is_cut_off):
-        return False
-    if count:
-        promised = max(stream.duration_seconds for stream in _taken(info))
-        if wholeness.falls_short(source.path, info.demuxer, promised, max(count.ends.values())):
-            return False
-    return True if info.demuxer in wholeness.CHECKS or info.demuxer in wholeness.PROMISING else None
-
-
 def _set(message: Any, **values: Any) -> None:
     """Set the fields whose values are known: neither 0, "" nor None; seconds to the microsecond."""
     for name, value in values.items():
@@ -129,7 +119,7 @@ def _set(message: Any, **values: Any) -> None:
 
 
 def _videos(container: InputContainer, info: MediaInfo, count: PacketCount | None) -> Iterator[probe_pb2.VideoTrack]:
-    known = [stream for stream in container.streams if isinstance(stream, AvVideo) and _is_known(stream)]
+    known = [stream for stream in container.streams if isinstance(stream, AvVideo) and streams.is_known(stream)]
     shown = choice.without_covers(known)
     first = info.video.index if info.video else -1
     for stream in sorted(shown, key=lambda stream: stream.index != first)[:MAX_VIDEOS]:
@@ -141,14 +131,9 @@ def _videos(container: InputContainer, info: MediaInfo, count: PacketCount | Non
         yield track
 
 
-def _is_known(stream: AvStream) -> bool:
-    return getattr(stream, "codec_context", None) is not None
-
-
 def _video(stream: AvVideo) -> probe_pb2.VideoTrack:
     context = stream.codec_context
     aspect = stream.sample_aspect_ratio or Fraction(1)
-    rate = stream.average_rate or stream.guessed_rate or Fraction(0)
     track = probe_pb2.VideoTrack(
         stream=stream.index,
         codec=stream.codec.canonical_name,
@@ -159,7 +144,7 @@ def _video(stream: AvVideo) -> probe_pb2.VideoTrack:
     _set(
         track,
         profile=context.profile,
-        frame_rate=float(rate) if rate < streams.MAX_RATE else 0.0,
+        frame_rate=float(streams.frame_rate(stream)),
         frames=stream.frames,
         bit_rate=stream.bit_rate,
         language=_language(stream),
@@ -224,10 +209,10 @@ def _sounds(container: InputContainer, info: MediaInfo, count: PacketCount | Non
             codec=_codec(stream),
             default=choice.is_default(stream),
             taken=info.sound is not None and stream.index == info.sound.index,
-            decodable=stream.index not in info.unreadable_audio and _is_known(stream),
+            decodable=stream.index not in info.unreadable_audio and streams.is_known(stream),
         )
         _set(track, language=_language(stream))
-        if isinstance(stream, AvAudio) and _is_known(stream):
+        if isinstance(stream, AvAudio) and streams.is_known(stream):
             _set(track, profile=stream.codec_context.profile, bit_rate=stream.bit_rate)
             _add_layout(track, stream)
         _add_seconds(track, heard.get(stream.index), count)
@@ -264,7 +249,7 @@ def _subtitles(container: InputContainer) -> Iterator[probe_pb2.SubtitleTrack]:
 
 
 def _codec(stream: AvStream) -> str:
-    return str(stream.codec.canonical_name) if _is_known(stream) else "unknown"
+    return str(stream.codec.canonical_name) if streams.is_known(stream) else "unknown"
 
 
 def _language(stream: AvStream) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from encoder.media import heif, outlines, webp, wholeness
+from encoder.media import heif, outlines, webp
 from encoder.media.containers import (
     AUDIO_DEMUXERS,
     DAMAGED,
@@ -19,7 +19,7 @@ from encoder.media.containers import (
     check_claims,
     open_container,
 )
-from encoder.media.counting import PacketCount, count_packets
+from encoder.media.counting import PacketCount, count_packets, ends_early
 from encoder.media.info import ANIMATIONS, CUT_OFF_TEXT, AudioStream, MediaInfo, Source, Stream, VideoStream, bad_input
 from encoder.media.sizes import read_sizes
 from encoder.media.streams import check_size, describe
@@ -70,13 +70,12 @@ def on_canvas(source: Source, info: MediaInfo, video: VideoStream) -> VideoStrea
 def _check_end(source: Source, info: MediaInfo, streams: Sequence[Stream], *, is_counted: bool) -> MediaInfo:
     """Return the info of a file with the lengths of these streams as they are, where they are to be counted, or may end
     too early. Raises InvalidArgument for a file that is cut off, unless the request allows for it."""
-    cut_off = wholeness.is_cut_off(source.path, info.demuxer)
+    cut_off = ends_early(source, info.demuxer)
     if (is_counted and not cut_off) or source.allow_partial:
         outlines.check_read_whole(source, info.demuxer)
         with open_container(source, (info.demuxer,)) as container:
             count = count_packets(container, [container.streams[stream.index] for stream in streams])
-        promised, seconds = max(stream.duration_seconds for stream in streams), max(count.ends.values())
-        cut_off |= count.is_cut_off or wholeness.falls_short(source.path, info.demuxer, promised, seconds)
+        cut_off = cut_off or ends_early(source, info.demuxer, streams, count)
         info = _with_count(info, count)
     if cut_off and not source.allow_partial:
         raise bad_input(source, CUT_OFF_TEXT)
@@ -100,8 +99,7 @@ def probe_image(source: Source) -> tuple[MediaInfo, VideoStream]:
     if info.video is None or not info.video.width:
         raise bad_input(source, f"the image cannot be read; give {IMAGES}.")
     check_size(source, info.video.width, info.video.height)
-    is_cut_off = source.allow_partial and wholeness.is_still_cut_off(source.path)
-    return replace(info, is_cut_off=is_cut_off), info.video
+    return info, info.video
 
 
 def is_heif(source: Source) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from PIL import ExifTags
 
 from apigpu.v1 import probe_pb2, video_pb2
-from encoder.media import heif, media_report, probe, still_colors, stills, wholeness
+from encoder.media import heif, media_report, probe, still_colors, stills
 from encoder.media.containers import HEIF_DEMUXERS, IMAGE_DEMUXERS, open_container
 from encoder.media.info import ANIMATIONS, Source
 from encoder.media.stills import Still
@@ -52,15 +52,10 @@ def describe(source: Source, folder: Path) -> ReportedStill:
             image=image,
         )
         if report.container in TELLING:
-            # What cameras append can look like it: only then is the picture decoded.
-            report.whole = not wholeness.is_still_cut_off(source.path) or _decodes(picture)
+            report.whole = not stills.is_cut_off(source, picture)
     if image.animated:
         _add_times(source, report)
     return ReportedStill(report, still.warnings)
-
-
-def _decodes(picture: Any) -> bool:
-    return picture is not None and stills.attempt(lambda: bool(picture.load()) or True, False)
 
 
 def _format(source: Source, still: Still, picture: Any) -> str:

@@ -113,10 +113,14 @@ def check(source: Source) -> None:
             return
         streams.check_size(source, *picture.size)
         _check_raw(source, picture)
-        # What cameras append can look like it: only then is the picture decoded.
-        is_suspect = not source.allow_partial and wholeness.is_still_cut_off(source.path)
-        if is_suspect and not attempt(lambda: bool(picture.load()) or True, False):
+        if not source.allow_partial and is_cut_off(source, picture):
             raise bad_input(source, CUT_OFF_TEXT)
+
+
+def is_cut_off(source: Source, picture: Any) -> bool:
+    """Return True for a still that lacks its end. What cameras append can look like that: only then is it decoded."""
+    is_whole = not wholeness.is_still_cut_off(source.path)
+    return not is_whole and (picture is None or not attempt(lambda: bool(picture.load()) or True, False))
 
 
 def _open(source: Source, picture: Any, described: HeifPicture | None, decoded: Path) -> Still:
@@ -126,6 +130,7 @@ def _open(source: Source, picture: Any, described: HeifPicture | None, decoded: 
         raise bad_input(source, UNREADABLE_TIFF)
     else:
         info, video = probe.probe_image(source)
+        info = replace(info, is_cut_off=source.allow_partial and is_cut_off(source, picture))
         still = Still(source.path.name, info, video)
     told = described.tags if described is not None else None
     tags = told or still.video.color_tags

@@ -53,8 +53,7 @@ def describe(source: Source, container: InputContainer, *, rotated: bool, is_sti
     """Return what an open file holds; `rotated` has the first frame of a video decoded, which tells how it is turned.
     Of a still the first picture counts.
     Raises InvalidArgument for a picture that is too large, FailedPrecondition for a file that is protected."""
-    # What FFmpeg knows no decoder for has no codec: such streams are as good as absent.
-    known = [stream for stream in container.streams if getattr(stream, "codec_context", None) is not None]
+    known = [stream for stream in container.streams if is_known(stream)]
     pictures = [stream for stream in known if isinstance(stream, AvVideo)]
     moving = _moving(source, container, pictures) if len(pictures) > 1 and not is_still else set()
     ranked = choice.rank_videos(pictures, moving) if moving else choice.without_covers(pictures)
@@ -74,6 +73,17 @@ def describe(source: Source, container: InputContainer, *, rotated: bool, is_sti
         other_videos=tuple(_told(stream) for stream in ranked if stream is not shown and stream.index in moving),
         unreadable_audio=tuple(stream.index for stream in sounds if stream not in heard),
     )
+
+
+def is_known(stream: AvStream) -> bool:
+    """Return True for a stream that FFmpeg knows a decoder for; others have no codec, and are as good as absent."""
+    return getattr(stream, "codec_context", None) is not None
+
+
+def frame_rate(stream: AvVideo) -> Fraction:
+    """Return the frames a second of a video as its file has them; 0 where it does not say."""
+    rate = Fraction(stream.average_rate or stream.guessed_rate or 0)
+    return rate if rate < MAX_RATE else Fraction(0)
 
 
 def _moving(source: Source, container: InputContainer, streams: Sequence[AvVideo]) -> set[int]:
@@ -137,8 +147,7 @@ def _video(source: Source, container: InputContainer, stream: AvVideo, *, rotate
     # Where pictures come seldom, the first one tells what the beginning of the file did not.
     width, height = stream.codec_context.width, stream.codec_context.height
     check_size(source, width, height)
-    rate = stream.average_rate or stream.guessed_rate or Fraction(0)
-    rate = rate if rate < MAX_RATE else Fraction(0)
+    rate = frame_rate(stream)
     layout = stream.codec_context.format
     return VideoStream(
         index=stream.index,
@@ -148,7 +157,7 @@ def _video(source: Source, container: InputContainer, stream: AvVideo, *, rotate
         rotation_degrees=_quarter_turns(first.rotation) if first is not None else 0,
         display_matrix=_display_matrix(first) if first is not None else (),
         pixel_aspect=stream.sample_aspect_ratio or Fraction(1),
-        frame_rate=Fraction(rate),
+        frame_rate=rate,
         frames=stream.frames or round(duration * rate),
         duration_seconds=duration,
         transparent=layout is not None and (layout.has_palette or any(part.is_alpha for part in layout.components)),

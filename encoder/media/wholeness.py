@@ -53,6 +53,11 @@ def falls_short(path: Path, demuxer: str, promised_seconds: float, seconds: floa
     return seconds < promised_seconds - SPARE_SECONDS - SPARE_SHARE * promised_seconds
 
 
+def tells_end(demuxer: str) -> bool:
+    """Return True for a format in which something tells where a file should end."""
+    return demuxer in CHECKS or demuxer in PROMISING
+
+
 def is_still_cut_off(path: Path) -> bool:
     """Return True for a still that lacks its end."""
     with path.open("rb") as file:

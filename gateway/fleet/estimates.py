@@ -1,15 +1,21 @@
 """Estimated durations of tasks and set-ups, learned from those that ended, and the expected cost of a job."""
 
-from collections.abc import Callable, Mapping
+import asyncio
+import functools
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from gateway.fleet.instances.instance import HOUR_SECONDS
+from gateway.fleet.speeds import TaskSample, TaskSpeeds
 from gateway.jetstream.keyvalue import KeyValue
 from gateway.jetstream.records import Records
-from servicekit.tasks import log_and_continue
+from servicekit.codec import SPARSE
+from servicekit.tasks import cancel_and_wait, log_and_continue, repeat
 
 PRIOR_TASK_SECONDS = 20.0
+# What tasks teach is written together: no task waits for it, and none costs the store a write of its own.
+WRITE_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +42,12 @@ class RunningMean:
 
 @dataclass(frozen=True, slots=True)
 class Estimates:
-    """Mean durations of tasks by operation, and of set-ups (from the request to the first task) by provider."""
+    """Mean durations of tasks on rented encoders by operation, and of set-ups (from the request to the first task) by
+    provider; the speeds of tasks on all encoders."""
 
     tasks: Mapping[str, RunningMean] = field(default_factory=dict)
     setups: Mapping[str, RunningMean] = field(default_factory=dict)
+    speeds: TaskSpeeds = field(default=TaskSpeeds(), metadata=SPARSE)
 
     def task_seconds(self, operation: str) -> float:
         """Return the expected seconds of a task of this operation on one slot."""
@@ -57,8 +65,12 @@ class Estimates:
         return sum(self.task_seconds(operation) * count for operation, count in waiting.items()) / tasks
 
     def with_task(self, operation: str, seconds: float) -> "Estimates":
-        """Return the estimates after a task that succeeded."""
+        """Return the estimates after a task that succeeded on a rented encoder."""
         return replace(self, tasks={**self.tasks, operation: self._task(operation).after(seconds)})
+
+    def with_sample(self, operation: str, sample: TaskSample) -> "Estimates":
+        """Return the estimates after a task that succeeded on any encoder."""
+        return replace(self, speeds=self.speeds.after(operation, sample))
 
     def with_setup(self, provider: str, seconds: float, prior_seconds: float) -> "Estimates":
         """Return the estimates after a set-up."""
@@ -83,24 +95,54 @@ class Estimates:
 
 
 class EstimateStore(Records[Estimates]):
-    """Learns from what ends. A store that does not answer fails nothing: the observation is lost."""
+    """Learns from what ends, for all gateways. A store that does not answer fails nothing: observations are lost."""
 
     def __init__(self, bucket: KeyValue) -> None:
         super().__init__(bucket, Estimates, "estimates", prefix="estimates")
+        self._unwritten: list[Callable[[Estimates], Estimates]] = []
+        self._writing = asyncio.Lock()
+        self._writer: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Read what was learned, and write what this gateway learns from then on."""
+        await super().start()
+        self._writer = asyncio.create_task(repeat("cannot store estimates", WRITE_SECONDS, self.write))
+
+    async def stop(self) -> None:
+        """End; what was not written yet is lost."""
+        if self._writer is not None:
+            await cancel_and_wait(self._writer)
+        await super().stop()
 
     @property
     def estimates(self) -> Estimates:
-        """The estimates as they were last seen."""
-        return self.cached.get("", Estimates())
+        """The estimates as they were last seen, with what was learned here since."""
+        return _applied(self._unwritten, self.cached.get("", Estimates()))
 
-    async def task_ended(self, operation: str, seconds: float) -> None:
-        """Learn from a task that was completed after that long."""
-        await self._learn(lambda known: known.with_task(operation, seconds))
+    def task_ended(self, operation: str, seconds: float, frames: int = 0, *, is_rented: bool) -> None:
+        """Learn from a task that was completed after that long; `frames` are those that it made."""
+        sample = TaskSample(round(max(seconds, 0.001), 3), max(frames, 0))
+        self._unwritten.append(lambda known: known.with_sample(operation, sample))
+        if is_rented:
+            self._unwritten.append(lambda known: known.with_task(operation, seconds))
 
     async def setup_ended(self, provider: str, seconds: float, prior_seconds: float) -> None:
         """Learn from an instance that became ready that long after it was requested."""
-        await self._learn(lambda known: known.with_setup(provider, seconds, prior_seconds))
+        self._unwritten.append(lambda known: known.with_setup(provider, seconds, prior_seconds))
+        await self.write()
 
-    async def _learn(self, step: Callable[[Estimates], Estimates]) -> None:
-        with log_and_continue("cannot store an estimate"):
-            await self.update("", step, default=Estimates())
+    async def write(self) -> None:
+        """Write what was learned, if anything was."""
+        async with self._writing:
+            steps = tuple(self._unwritten)
+            if not steps:
+                return
+            try:
+                with log_and_continue("cannot store estimates"):
+                    await self.update("", functools.partial(_applied, steps), default=Estimates())
+            finally:
+                del self._unwritten[: len(steps)]
+
+
+def _applied(steps: Iterable[Callable[[Estimates], Estimates]], known: Estimates) -> Estimates:
+    return functools.reduce(lambda estimates, step: step(estimates), steps, known)

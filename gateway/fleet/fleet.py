@@ -17,7 +17,7 @@ from gateway.fleet.lifecycle import InstanceLifecycle, Lifecycle, LifecycleTimeo
 from gateway.fleet.providers.base import InstanceProvider, Provider, StockAwareProvider
 from gateway.fleet.providers.monitor import ProviderMonitor
 from gateway.fleet.settings import FleetSettings
-from gateway.fleet.speeds import FEW_FACTOR, JobEstimate, TaskSpeeds, ValueRange, WorkItem
+from gateway.fleet.speeds import FEW_FACTOR, JobEstimate, ValueRange, WorkItem
 from gateway.jetstream.keyvalue import KeyValue
 from gateway.workers.pool import Pool
 
@@ -41,7 +41,6 @@ class Fleet:
     policy: Policy
     queue: Queue
     controller: FleetController
-    speeds: TaskSpeeds = field(default_factory=TaskSpeeds)
 
     def faults(self) -> dict[str, str]:
         """Return the fault of each provider ("": none), in the order of preference."""
@@ -69,13 +68,14 @@ class Fleet:
         are there, which cost nothing."""
         usd = 0.0 if is_own else self.expected_usd(Counter(item.kind for item in work))
         told = "own encoders cost nothing" if is_own else NO_PRICE if usd is None else PRICE
+        speeds = self.estimate_store.estimates.speeds
         dollars = None if usd is None else ValueRange(usd / FEW_FACTOR, usd * FEW_FACTOR)
         return tuple(
             JobEstimate(
                 count,
-                self.speeds.job_seconds(work, count),
+                speeds.job_seconds(work, count),
                 dollars if is_own or count == 1 else None,
-                f"{self.speeds.basis(work)}; {told}",
+                f"{speeds.basis(work)}; {told}",
             )
             for count in ENCODER_COUNTS
             if count == 1 or count <= len(work)

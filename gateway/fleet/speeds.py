@@ -1,11 +1,10 @@
-"""How fast tasks were on the encoders of a gateway, and what a job may take by that."""
+"""How fast tasks were on the encoders of all gateways, and what a job may take by that. Pure."""
 
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 # Of each kind of task the last ones count.
-REMEMBERED = 50
+REMEMBERED = 20
 # Kinds are named by encoders.
 MAX_KINDS = 64
 # Below so many, others may well differ more than these did.
@@ -43,29 +42,37 @@ class JobEstimate:
     basis: str
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, slots=True)
+class TaskSample:
+    """A task that was completed: how long it took, and the frames that it made, 0 where it made none."""
+
+    seconds: float
+    frames: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class TaskSpeeds:
-    """Durations of tasks that this gateway saw completed, by kind, with their frames. They are kept in memory: after a
-    start nothing is known."""
+    """The last tasks that were completed, by kind, the newest one at the end."""
 
-    _seen: dict[str, deque[tuple[float, int]]] = field(default_factory=dict)
+    samples: Mapping[str, tuple[TaskSample, ...]] = field(default_factory=dict)
 
-    def learn(self, kind: str, seconds: float, frames: int) -> None:
-        """Note a task that was completed."""
-        if kind in self._seen or len(self._seen) < MAX_KINDS:
-            self._seen.setdefault(kind, deque(maxlen=REMEMBERED)).append((max(seconds, 0.001), max(frames, 0)))
+    def after(self, kind: str, sample: TaskSample) -> "TaskSpeeds":
+        """Return the speeds with one more task."""
+        if kind not in self.samples and len(self.samples) >= MAX_KINDS:
+            return self
+        return TaskSpeeds({**self.samples, kind: (*self.samples.get(kind, ()), sample)[-REMEMBERED:]})
 
     def count(self, kind: str) -> int:
         """Return how many tasks of a kind are known."""
-        return len(self._seen.get(kind, ()))
+        return len(self.samples.get(kind, ()))
 
     def seconds(self, item: WorkItem) -> ValueRange | None:
         """Return what a task may take, by those of its kind: by the frame, where frames are known. None without any."""
-        seen = self._seen.get(item.kind)
+        seen = self.samples.get(item.kind)
         if not seen:
             return None
-        framed = [(seconds, frames) for seconds, frames in seen if frames] if item.frames else []
-        found = [seconds / frames * item.frames for seconds, frames in framed] or [seconds for seconds, _ in seen]
+        framed = [sample for sample in seen if sample.frames] if item.frames else []
+        found = [one.seconds / one.frames * item.frames for one in framed] or [one.seconds for one in seen]
         factor = FEW_FACTOR if len(found) < FEW else MANY_FACTOR
         return ValueRange(min(found) / factor, max(found) * factor)
 
@@ -85,5 +92,5 @@ class TaskSpeeds:
         kinds = dict.fromkeys(item.kind for item in work)
         unseen = [kind for kind in kinds if not self.count(kind)]
         if unseen:
-            return f"no task of {', '.join(unseen)} was seen here since the gateway started: times are not known"
+            return f"no task of {', '.join(unseen)} was seen yet: times are not known"
         return "times of " + ", ".join(f"{self.count(kind)} tasks of {kind}" for kind in kinds)

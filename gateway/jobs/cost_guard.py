@@ -11,7 +11,7 @@ from apigpu.v1 import video_pb2
 from gateway.fleet.billing import UsageInterval
 from gateway.fleet.fleet import Fleet
 from gateway.jobs import operation, usage
-from gateway.jobs.model import Job, Status
+from gateway.jobs.model import Job
 from gateway.jobs.queue import TaskRef
 from gateway.jobs.store import JobStore
 from gateway.workers.base import EncoderBusy
@@ -89,8 +89,6 @@ class CostGuard:
             # None of this instance where the task had ended before, and only its message came again.
             if task.usage and task.usage[-1].instance == instance:
                 now = task.usage[-1].ended_at or now
-                if task.status is Status.COMPLETED and task.started_at is not None:
-                    await self.fleet.estimate_store.task_ended(job.kind(ref.index), now - task.started_at)
         await self.fleet.registry.end_run(instance, ref.key, now)
 
     async def _drop(self, ref: TaskRef, instance: str) -> None:

@@ -3,17 +3,19 @@
 import asyncio
 import contextlib
 import functools
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from apigpu.encoder.v1 import encoder_pb2
 from gateway.assets.store import AssetStore
+from gateway.fleet.estimates import EstimateStore
 from gateway.jetstream.records import UnreadableRecord
 from gateway.jobs import attempts, further, graph, model, names, operation
 from gateway.jobs.attempts import BootIds
 from gateway.jobs.further import Expansion
-from gateway.jobs.model import Job
+from gateway.jobs.model import Job, Status
 from gateway.jobs.policy import JobPolicy
 from gateway.jobs.progress import Phase, ProgressBus, TaskProgress
 from gateway.jobs.queue import Attempt, TaskRef
@@ -54,8 +56,7 @@ class TaskExecutor:
     check_cost: Callable[[Job], None]
     resumable: Sequence[ResumableEncoder]
     boot_ids: BootIds
-    # Told of each task whose result was recorded.
-    on_recorded: Callable[[Job, int], None] = lambda job, index: None
+    estimates: EstimateStore
     # Runs that are cancelled from now on are left to the next gateway, where they can go on.
     is_shutting_down: bool = field(default=False, init=False)
     # Tasks whose ends are being recorded.
@@ -215,8 +216,16 @@ class TaskExecutor:
                     raise
                 await asyncio.sleep(self.policy.record_retry_seconds)
                 continue
-            self.on_recorded(job, ref.index)
+            self._learn(job, ref.index)
             return job.tasks[ref.index]
+
+    def _learn(self, job: Job, index: int) -> None:
+        """Note how long a task took; the frames of one that only planned are made by others."""
+        task = job.tasks[index]
+        if task.status is Status.COMPLETED and task.started_at is not None:
+            frames = task.frames if task.answer is None else 0
+            is_rented = bool(task.usage) and (task.usage[-1].ended_at or math.inf) > task.started_at
+            self.estimates.task_ended(job.kind(index), time.time() - task.started_at, frames, is_rented=is_rented)
 
 
 async def reap_orphaned_runs(store: JobStore, encoder: ResumableEncoder) -> None:

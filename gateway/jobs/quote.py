@@ -16,12 +16,12 @@ from apigpu.encoder.v1 import encoder_pb2
 from apigpu.v1 import jobs_pb2, video_pb2
 from gateway.callers import caller
 from gateway.fleet.fleet import Fleet
-from gateway.fleet.speeds import JobEstimate, TaskSpeeds, WorkItem
+from gateway.fleet.speeds import JobEstimate, WorkItem
 from gateway.jobs import checks, drafts, graph, model, operation, options
 from gateway.jobs.drafts import FaultList, RequestPlace, SourceLook, SourceLooks
 from gateway.jobs.fairness import NORMAL
 from gateway.jobs.manager import JobManager
-from gateway.jobs.model import Failure, Job, Status
+from gateway.jobs.model import Failure, Job
 from gateway.sources.prefetch import Prefetcher
 from gateway.workers.base import EncodeJob, EncoderBusy, Input, InputFailed, ResumableEncoder
 from gateway.workers.pool import Pool, PoolMember
@@ -316,10 +316,3 @@ def _work(job: Job, found: _Findings) -> Iterator[WorkItem]:
         further = planned.plan.further if planned is not None else ()
         yield WorkItem(job.kind(index), planned.plan.frames if planned is not None and not further else 0)
         yield from (WorkItem(task.kind, max(task.frames, 0)) for task in further)
-
-
-def learn_speed(speeds: TaskSpeeds, job: Job, index: int) -> None:
-    """Note how long a task took whose result was recorded; the frames of one that only planned are made by others."""
-    task = job.tasks[index]
-    if task.started_at is not None and task.status is Status.COMPLETED:
-        speeds.learn(job.kind(index), time.time() - task.started_at, task.frames if task.answer is None else 0)

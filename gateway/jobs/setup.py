@@ -1,7 +1,6 @@
 """Wires the job subsystem: what submits tasks and what runs them."""
 
 import contextlib
-import functools
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,7 +16,6 @@ from gateway.jobs.policy import JobPolicy
 from gateway.jobs.preparation import Preparation
 from gateway.jobs.progress import ProgressBus
 from gateway.jobs.queue import TaskQueue
-from gateway.jobs.quote import learn_speed
 from gateway.jobs.store import JobStore
 from gateway.sources import Sources
 from gateway.sources.prefetch import Prefetcher
@@ -45,8 +43,9 @@ def start_jobs(
     cost_guard = CostGuard(store, fleet, pool, policy.cost_check_seconds)
     manager = JobManager(store, queue, progress, sources, cost_guard.check, policy, check_room)
     stack.push_async_callback(manager.stop)
-    learn = functools.partial(learn_speed, fleet.speeds)
-    executor = TaskExecutor(store, progress, sources, assets, policy, cost_guard.check, resumable, pool.boot_id, learn)
+    executor = TaskExecutor(
+        store, progress, sources, assets, policy, cost_guard.check, resumable, pool.boot_id, fleet.estimate_store
+    )
     preparation = Preparation(prefetcher or Prefetcher(sources, Path(tempfile.gettempdir())), policy)
     cleanup = IntermediateCleanup(store, assets)
     dispatcher = Dispatcher(store, queue, pool, fleet.assignments, executor, preparation, cost_guard, cleanup, policy)

@@ -29,6 +29,7 @@ from gateway.rest.proxy import Proxy
 from gateway.rest.request import ClientGone, client_of, end_response, receive_body, start_response
 from gateway.rest.status import MethodNotAllowed, RequestTimeout, UnsupportedMedia
 from gateway.rest.streams import exchange
+from gateway.uploads.session import UPLOAD_ASSET, UPLOAD_CHECKSUM, UPLOAD_EXPIRES
 from servicekit.chunks import ACCEPTED, rechunk
 from servicekit.echo import brief
 from servicekit.errors import FailedPrecondition, InvalidArgument
@@ -42,8 +43,6 @@ OFFSET_OCTETS = "application/offset+octet-stream"
 PATHS = ("/uploads", "/uploads/", "/uploads/{id:path}")
 WRITE = "/google.bytestream.ByteStream/Write"
 SERVICE = "/apigpu.v1.UploadService/"
-ASSET = "upload-asset"
-CHECKSUM = "x-apigpu-upload-checksum"
 # Headers that a page of another origin may read.
 EXPOSED = (
     *("Tus-Resumable", "Tus-Version", "Tus-Extension", "Tus-Max-Size", "Tus-Checksum-Algorithm"),
@@ -159,7 +158,7 @@ class TusRequest:
         return 204, {}
 
     async def _write(self, name: str, offset: int) -> tuple[int, dict[str, str]]:
-        metadata = [*self._metadata(), (CHECKSUM, self.headers.get("upload-checksum", ""))]
+        metadata = [*self._metadata(), (UPLOAD_CHECKSUM, self.headers.get("upload-checksum", ""))]
         self.proxy.admit(WRITE, metadata, client_of(self.scope))
         call: Any = self.proxy.channel.stream_unary(
             WRITE,
@@ -170,9 +169,9 @@ class TusRequest:
         written = await exchange(call, self._send(call, name, offset))
         trailing: Any = dict(await call.trailing_metadata() or ())
         response = {"upload-offset": str(written.committed_size)}
-        if asset := trailing.get(ASSET):
-            return 204, response | {"upload-asset": asset}
-        return 204, response | {"upload-expires": http_date(datetime.fromisoformat(trailing["upload-expires"]))}
+        if asset := trailing.get(UPLOAD_ASSET):
+            return 204, response | {UPLOAD_ASSET: asset}
+        return 204, response | {UPLOAD_EXPIRES: http_date(datetime.fromisoformat(trailing[UPLOAD_EXPIRES]))}
 
     async def _send(self, call: Any, name: str, offset: int) -> None:
         """Send the body; what has come of one that breaks off is sent before its error is raised."""
@@ -235,8 +234,8 @@ def described(upload: pb2.Upload) -> dict[str, str]:
     """Return the headers that tell how far an upload is."""
     said = {"upload-offset": str(upload.committed_size), "upload-length": str(upload.size_bytes)}
     if upload.HasField("asset"):
-        return said | {"upload-asset": upload.asset.name}
-    return said | {"upload-expires": http_date(upload.expire_time.ToDatetime(UTC))}
+        return said | {UPLOAD_ASSET: upload.asset.name}
+    return said | {UPLOAD_EXPIRES: http_date(upload.expire_time.ToDatetime(UTC))}
 
 
 def http_date(moment: datetime) -> str:

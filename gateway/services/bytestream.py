@@ -14,7 +14,7 @@ from gateway.callers import caller
 from gateway.services.presenters import proxy_metadata
 from gateway.services.transferring import IDLE_SECONDS, STALL_SECONDS, send, while_sending
 from gateway.uploads.checksums import PartChecksum
-from gateway.uploads.session import UploadSession, parse_resource
+from gateway.uploads.session import UPLOAD_ASSET, UPLOAD_CHECKSUM, UPLOAD_EXPIRES, UploadSession, parse_resource
 from gateway.uploads.sessions import UploadSessions
 from gateway.uploads.writer import UploadWriter
 from servicekit.chunks import ACCEPTED
@@ -22,10 +22,6 @@ from servicekit.errors import InvalidArgument, OutOfRange
 from servicekit.interceptors import Context
 
 Requests = AsyncIterator[pb2.WriteRequest]
-# Trailing metadata of a Write: the asset that the upload became, else when it is forgotten (RFC 3339).
-UPLOAD_ASSET, UPLOAD_EXPIRES = "upload-asset", "upload-expires"
-# What the JSON proxy says of the bytes of one request.
-UPLOAD_CHECKSUM = "x-apigpu-upload-checksum"
 GO_ON = "ask for its offset, and go on there."
 
 

@@ -23,6 +23,10 @@ MOST_PARTS = 512
 # So many parts that are small become one.
 MERGED_PARTS = 16
 MERGED_BYTES = 2 * PART_BYTES
+# Metadata of a Write, and headers of tus: the asset that the upload became, else when it is forgotten (RFC 3339).
+UPLOAD_ASSET, UPLOAD_EXPIRES = "upload-asset", "upload-expires"
+# What the JSON proxy says of the bytes of one request.
+UPLOAD_CHECKSUM = "x-apigpu-upload-checksum"
 
 
 @dataclass(frozen=True)

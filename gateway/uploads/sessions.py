@@ -149,9 +149,7 @@ class UploadSessions:
         sessions = [await self.records.get(key) for key in await self.records.keys()]
         known, now = [session for session in sessions if session is not None], datetime.now(UTC)
         expired = [session for session in known if session.expires_at <= now]
-        for session in expired:
-            await self._forget(session)
-        left = {session.asset_id for session in expired if await self._is_no_asset(session)}
+        left = {session.asset_id for session in expired if not await self._forget(session)}
         if left:
             log.info("expired uploads deleted", count=len(left))
             await self.assets.remove_unfinished(left)
@@ -178,25 +176,25 @@ class UploadSessions:
                 checksum.add(data)
         return checksum
 
-    async def _forget(self, session: UploadSession) -> None:
-        """Delete the record, and what it names unless an asset has it."""
+    async def _forget(self, session: UploadSession) -> bool:
+        """Delete the record, and what it names unless an asset has it; return whether one has."""
         if (writer := self._writers.get(session.key)) is not None:
             writer.give_way()
-        is_asset = session.is_finished or not await self._is_no_asset(session)
+        is_asset = session.is_finished or await self._is_asset(session)
         await self.records.delete(session.key)
         self._digests.pop(session.key, None)
         if not is_asset:
             await self.assets.remove_parts(session.asset_id, session.parts)
+        return is_asset
 
-    async def _is_no_asset(self, session: UploadSession) -> bool:
-        """Return True unless the upload became an asset, also where a gateway died before it noted that."""
-        try:
-            await self.assets.describe(session.asset_id)
-        except NotFound:
-            return True
-        except DataLoss:
-            return False
-        return False
+    async def _is_asset(self, session: UploadSession) -> bool:
+        """Return True for an upload that became an asset, also where a gateway died before it noted that."""
+        with contextlib.suppress(DataLoss):
+            try:
+                await self.assets.describe(session.asset_id)
+            except NotFound:
+                return False
+        return True
 
     async def _update(self, key: str, change: Callable[[UploadSession], UploadSession]) -> UploadSession:
         # A cancelled compare-and-set would leave open what became of it.

@@ -23,7 +23,8 @@ from tools.gpu_check.report import COLUMNS
 DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 SETTINGS = (DOCS / "reference" / "settings.md").read_text()
-COMMANDS = typer.main.get_command(app).commands
+PROGRAM = typer.main.get_command(app)
+COMMANDS = PROGRAM.commands
 
 
 def section(text, title):
@@ -101,8 +102,8 @@ def test_the_commands_and_options_in_examples_exist(page):
     ):
         named = set(re.findall(r"(--[a-z][a-z-]*)", rest))
         options = COMMANDS[name].commands.values() if hasattr(COMMANDS[name], "commands") else [COMMANDS[name]]
-        known = {option for command in options for parameter in command.params for option in parameter.opts}
-        known |= {option for command in options for parameter in command.params for option in parameter.secondary_opts}
+        parameters = [parameter for command in (PROGRAM, *options) for parameter in command.params]
+        known = {option for parameter in parameters for option in (*parameter.opts, *parameter.secondary_opts)}
         assert named <= known | {"--help"}, name
 
 

@@ -12,7 +12,6 @@ import pytest
 
 from api_gpu import Client
 from api_gpu.local.data_dir import DataDir
-from servicekit.backoff import Backoff
 from servicekit.errors import DataLoss, FailedPrecondition, NotFound, Unavailable
 from tests.support.command_line import stored
 from tests.support.relay import Relay
@@ -28,12 +27,23 @@ def relay(pair: Pair) -> Iterator[Relay]:
         yield between
 
 
+def behind(relay: Relay, pair: Pair, reconnect_seconds: float) -> Client:
+    folder = DataDir(pair.data_dir).certificates
+    files = (folder / "ca.crt", folder / "client.crt", folder / "client.key")
+    return Client.connect(relay.address, pair.key, *files, reconnect_seconds=reconnect_seconds)
+
+
 @pytest.fixture
 def remote(pair: Pair, relay: Relay) -> Iterator[Client]:
     """A client behind the relay."""
-    folder = DataDir(pair.data_dir).certificates
-    files = (folder / "ca.crt", folder / "client.crt", folder / "client.key")
-    with Client.connect(relay.address, pair.key, *files) as connected:
+    with behind(relay, pair, 60.0) as connected:
+        yield connected
+
+
+@pytest.fixture
+def impatient(pair: Pair, relay: Relay) -> Iterator[Client]:
+    """A client behind the relay that gives up soon."""
+    with behind(relay, pair, 1.0) as connected:
         yield connected
 
 
@@ -146,9 +156,8 @@ def test_a_broken_download_goes_on_where_it_broke(client: Client, remote: Client
 
 
 def test_a_later_download_takes_up_what_an_earlier_one_left(
-    client: Client, remote: Client, relay: Relay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    client: Client, impatient: Client, relay: Relay, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("api_gpu.assets.RESUME_BACKOFF", Backoff(0.01, 0.01))
     source = file_of(tmp_path / "a.bin", 24 * MEBIBYTE)
     asset = client.upload(source)
     relay.cut_after_bytes = 9 * MEBIBYTE
@@ -157,7 +166,7 @@ def test_a_later_download_takes_up_what_an_earlier_one_left(
         relay.refuses = True
 
     with pytest.raises(Unavailable):
-        remote.download(asset, tmp_path / "b.bin", refuse)
+        impatient.download(asset, tmp_path / "b.bin", refuse)
     (part,) = tmp_path.glob(".b.bin.*.part")
     left_bytes = part.stat().st_size
     assert 0 < left_bytes < 24 * MEBIBYTE
@@ -183,11 +192,8 @@ def test_what_was_left_and_is_not_the_beginning_is_thrown_away(client: Client, t
 
 @pytest.mark.parametrize("size_bytes", [3 * MEBIBYTE, 8 * MEBIBYTE])
 def test_an_upload_that_loses_its_line_for_good_is_an_error(
-    remote: Client, relay: Relay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size_bytes: int
+    impatient: Client, relay: Relay, tmp_path: Path, size_bytes: int
 ) -> None:
-    for module in ("connection", "uploads"):
-        monkeypatch.setattr(f"api_gpu.{module}.RECONNECT_SECONDS", 1.0)
-        monkeypatch.setattr(f"api_gpu.{module}.FIRST_SECONDS", 1.0)
     source = file_of(tmp_path / "a.bin", size_bytes)
 
     def cut(done: int, total: int | None) -> None:
@@ -195,4 +201,25 @@ def test_an_upload_that_loses_its_line_for_good_is_an_error(
         relay.cut()
 
     with pytest.raises(Unavailable, match="does not answer"):
-        remote.upload(source, cut)
+        impatient.upload(source, cut)
+
+
+@pytest.mark.parametrize("is_up", [True, False])
+def test_what_went_well_for_longer_than_it_is_tried_again_goes_on_too(
+    client: Client, impatient: Client, relay: Relay, tmp_path: Path, is_up: bool
+) -> None:
+    source = file_of(tmp_path / "a.bin", 24 * MEBIBYTE)
+    cuts: list[int] = []
+
+    def cut(done: int, total: int | None) -> None:
+        if not cuts:
+            cuts.append(done)
+            time.sleep(1.5)
+            relay.cut()
+
+    if is_up:
+        asset = impatient.upload(source, cut)
+    else:
+        asset = client.upload(source)
+        impatient.download(asset, tmp_path / "b.bin", cut)
+    assert cuts[0] < asset.size_bytes == 24 * MEBIBYTE

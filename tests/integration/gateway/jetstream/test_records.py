@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import pytest
 
-from gateway.fleet.estimates import PRIOR_TASK_SECONDS, EstimateStore
+from gateway.fleet.estimates import PRIOR_TASK_SECONDS, Estimates, EstimateStore
 from gateway.fleet.instances.instance import Instance
 from gateway.fleet.instances.registry import InstanceRegistry
 from gateway.jetstream.records import Records, UnreadableRecord
@@ -211,6 +211,24 @@ async def test_a_record_that_cannot_be_read_is_left_alone(bucket, records, follo
     assert (await bucket.get("count.a")).value == b'{"number": "many"}'
 
 
+async def test_what_a_gateway_learns_of_tasks_all_know(bucket):
+    first, second = EstimateStore(bucket), EstimateStore(bucket)
+    await first.start()
+    first.task_ended("caption", 2.0, 100, is_rented=False)
+    first.task_ended("caption", 4.0, 100, is_rented=True)
+    known = first.estimates
+    assert known.speeds.count("caption") == 2
+    assert known.tasks == Estimates().with_task("caption", 4.0).tasks
+    await first.write()
+    await second.start()
+    assert second.estimates == first.estimates == known
+    second.task_ended("probe", 1.0, is_rented=False)
+    await second.write()
+    await until(lambda: first.estimates.speeds.count("probe") == 1)
+    for store in (first, second):
+        await store.stop()
+
+
 # What a later version wrote, by kind. After a rollback each stays as it is.
 
 
@@ -245,7 +263,8 @@ async def test_later_estimates_are_left_alone(bucket):
     store = EstimateStore(bucket)
     await bucket.create("estimates", LATER)
     await store.start()
-    await store.task_ended("caption", 1.0)
+    store.task_ended("caption", 1.0, is_rented=True)
+    await store.write()
     assert store.estimates.task_seconds("caption") == PRIOR_TASK_SECONDS
     assert (await bucket.get("estimates")).value == LATER
     await store.stop()

@@ -4,7 +4,7 @@ from dataclasses import astuple
 
 import pytest
 
-from gateway.fleet.speeds import REMEMBERED, TaskSpeeds, ValueRange, WorkItem
+from gateway.fleet.speeds import REMEMBERED, TaskSample, TaskSpeeds, ValueRange, WorkItem
 
 
 def test_nothing_is_known_of_what_was_never_seen():
@@ -16,7 +16,7 @@ def test_nothing_is_known_of_what_was_never_seen():
 def test_frames_count_where_they_are_known():
     speeds = TaskSpeeds()
     for _ in range(10):
-        speeds.learn("caption", 2.0, 100)
+        speeds = speeds.after("caption", TaskSample(2.0, 100))
     assert speeds.seconds(WorkItem("caption", 1000)) == ValueRange(16.0, 25.0)
     assert speeds.seconds(WorkItem("caption", 0)) == ValueRange(1.6, 2.5)
     assert speeds.basis([WorkItem("caption", 0)]) == "times of 10 tasks of caption"
@@ -24,14 +24,14 @@ def test_frames_count_where_they_are_known():
 
 def test_few_tasks_make_a_wide_range():
     speeds = TaskSpeeds()
-    speeds.learn("probe", 1.0, 0)
+    speeds = speeds.after("probe", TaskSample(1.0, 0))
     assert speeds.seconds(WorkItem("probe", 0)) == ValueRange(0.5, 2.0)
 
 
 def test_the_last_tasks_count():
     speeds = TaskSpeeds()
     for seconds in (100.0, *[1.0] * REMEMBERED):
-        speeds.learn("concat", seconds, 0)
+        speeds = speeds.after("concat", TaskSample(seconds, 0))
     assert speeds.count("concat") == REMEMBERED
     assert speeds.seconds(WorkItem("concat", 0)) == ValueRange(0.8, 1.25)
 
@@ -39,7 +39,7 @@ def test_the_last_tasks_count():
 def test_encoders_side_by_side_take_no_less_than_the_longest_task():
     speeds = TaskSpeeds()
     for _ in range(10):
-        speeds.learn("story.scene", 1.0, 10)
+        speeds = speeds.after("story.scene", TaskSample(1.0, 10))
     scenes = [WorkItem("story.scene", 100), *[WorkItem("story.scene", 20)] * 5]
     assert astuple(speeds.job_seconds(scenes, 1)) == pytest.approx((16.0, 25.0))
     assert astuple(speeds.job_seconds(scenes, 16)) == pytest.approx((8.0, 12.5))
