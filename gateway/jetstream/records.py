@@ -95,8 +95,8 @@ class Records(Generic[T]):
     _recent: OrderedDict[str, tuple[bytes, T]] = field(default_factory=OrderedDict, init=False)
     _watch: asyncio.Task[None] | None = field(default=None, init=False)
     # By key, what waits to be written, and what writes it.
-    _waiting: "dict[str, list[_Change[T]]]" = field(default_factory=dict, init=False)
-    _writing: dict[str, asyncio.Task[None]] = field(default_factory=dict, init=False)
+    _changes: "dict[str, list[_Change[T]]]" = field(default_factory=dict, init=False)
+    _writers: dict[str, asyncio.Task[None]] = field(default_factory=dict, init=False)
 
     async def start(self) -> None:
         """Read all records, and follow their changes from then on."""
@@ -107,7 +107,7 @@ class Records(Generic[T]):
 
     async def stop(self) -> None:
         """End the watch, and what is being written."""
-        await cancel_and_wait(*self._writing.values())
+        await cancel_and_wait(*self._writers.values())
         if self._watch is not None:
             await cancel_and_wait(self._watch)
 
@@ -131,23 +131,23 @@ class Records(Generic[T]):
         that come while the record is being written are written together.
         """
         change = _Change(step, default)
-        self._waiting.setdefault(key, []).append(change)
-        if key not in self._writing:
-            self._writing[key] = asyncio.create_task(self._write_changes(key))
+        self._changes.setdefault(key, []).append(change)
+        if key not in self._writers:
+            self._writers[key] = asyncio.create_task(self._write_changes(key))
         return await change.done
 
     async def _write_changes(self, key: str) -> None:
         """Write what waits for a record, until nothing does. In a task of its own: none that waits can end it."""
         changes: list[_Change[T]] = []
         try:
-            while changes := [change for change in self._waiting.pop(key, []) if not change.done.done()]:
+            while changes := [change for change in self._changes.pop(key, []) if not change.done.done()]:
                 try:
                     await self._apply(key, changes)
                 except Exception as error:
                     for change in changes:
                         change.fail(error)
         finally:
-            del self._writing[key]
+            del self._writers[key]
             for change in changes:  # this gateway ends
                 change.done.cancel()
 
