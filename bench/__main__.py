@@ -22,6 +22,7 @@ from bench import (
     sandboxes,
     soundtracks,
     stories,
+    submits,
     transfer,
     watchers,
 )
@@ -44,6 +45,7 @@ PARTS: dict[str, Callable[[Measured, Path], Iterator[Row]]] = {
     "nvenc": nvenc.rows,
     "fleet": fleet.rows,
     "watchers": watchers.rows,
+    "submits": submits.rows,
     "records": records.rows,
 }
 

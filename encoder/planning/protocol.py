@@ -163,6 +163,23 @@ class ForkRequest:
 
 
 @dataclass(frozen=True)
+class LaunchRequest:
+    """To the launch server, one of: launch a program as number `launch`; kill number `kill`, if it lives. With a
+    program come descriptors: a file that holds its ProgramData, and its standard input, output and error."""
+
+    launch: int | None = None
+    kill: int | None = None
+
+
+@dataclass(frozen=True)
+class ProgramData:
+    """A program: its command line, as a sandbox wraps it, and the folder that it begins in."""
+
+    command: tuple[str, ...]
+    folder: str
+
+
+@dataclass(frozen=True)
 class ServerRequest:
     """One of: fork a process; kill number `kill`, if it lives; have `font_tiers` tiers of fonts read for those to
     come."""

@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -287,6 +287,7 @@ async def open_executor(
             processes = make_source(_planning_settings(settings), detected.ffmpeg.sandbox)
             async with contextlib.aclosing(processes):
                 await processes.start()
+                detected = replace(detected, ffmpeg=replace(detected.ffmpeg, launch=processes.launch))
                 yield TaskExecutor(settings, detected, workspace, Slots(settings.batch_size), processes, planning)
 
 

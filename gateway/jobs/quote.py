@@ -156,7 +156,7 @@ class Quoter:
                 with faults.gathering(path):
                     self.jobs.sources.check(source)
         with faults.gathering():
-            checked = await options.check(said, base_url, self.jobs.sources.fetcher.guard)
+            checked = await self.jobs.checked_options(said, base_url)
         for path in faults.fields:
             drafts.clear(operation.kind(wanted)[1], path)
         with faults.gathering():

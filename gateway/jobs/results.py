@@ -92,6 +92,7 @@ def stored_result(summary: encoder_pb2.Summary, asset_id: str, file_ids: Sequenc
         asset=PREFIX + asset_id if asset_id else "",
         frames=summary.frames,
         duration_seconds=round(summary.duration_seconds, 6),
+        size_bytes=summary.size_bytes + sum(file.size_bytes for file in summary.files) if asset_id else 0,
         codec=summary.codec,
         report=summary.media.SerializeToString(),
         codec_reason=summary.codec_reason,

@@ -16,7 +16,7 @@ from gateway.jobs.claims import Claims
 from gateway.jobs.fairness import NORMAL, FairOrder, Lane
 from gateway.jobs.followers import Followers
 from gateway.jobs.listing import MAX_LOOKED, JobFilter, marks
-from gateway.jobs.model import Job, Status, UnfitEncoder
+from gateway.jobs.model import COUNTED, Job, Status, UnfitEncoder
 from servicekit.codec import to_json
 from servicekit.errors import InvalidArgument, NotFound
 
@@ -87,7 +87,8 @@ class JobIndex:
         # The same by tenant, and how many of each status a tenant has.
         self._of_tenants: defaultdict[str, list[str]] = defaultdict(list)
         self._counts: defaultdict[str, Counter[Status]] = defaultdict(Counter)
-        self._waiting: list[str] = []
+        # Jobs that no encoder has begun: which lane has the next turn is up to the fair order.
+        self._waiting: defaultdict[Lane, list[str]] = defaultdict(list)
         # Jobs with a waiting task: those in the queue, and those that have begun.
         self._with_waiting_tasks: list[str] = []
         # Ended jobs with results that are to be deleted.
@@ -96,6 +97,9 @@ class JobIndex:
         self.webhooks = Unsettled()
         # Jobs with results that are to be put where they are wanted.
         self.deliveries = Unsettled()
+        # Ended jobs that are to be counted, and those counted ones whose cost may still change.
+        self.uncounted: set[str] = set()
+        self.uncosted: set[str] = set()
         self.followers = Followers(self.is_waiting)
         # Called with the id of a job that is seen to have ended, on whichever gateway.
         self.on_end: list[Callable[[str], None]] = []
@@ -109,24 +113,29 @@ class JobIndex:
         if job is not None:
             now = self._known[job_id] = IndexEntry.of(job)
         was = before or NOTHING
+        lane = (was if job is None else now).lane
         for ids, was_there, is_there in (
             (self._ids, before is not None, job is not None),
-            (self._waiting, was.status is Status.IN_QUEUE, now.status is Status.IN_QUEUE),
+            (self._waiting[lane], was.status is Status.IN_QUEUE, now.status is Status.IN_QUEUE),
             (self._with_waiting_tasks, bool(was.waiting), bool(now.waiting)),
             (self._with_intermediates, was.has_intermediates, now.has_intermediates),
         ):
             if was_there != is_there:
                 _set(ids, job_id, is_there)
-        self.webhooks.note(job_id, job.webhook.origin if job and job.webhook and not job.webhook.is_settled else "")
+        # A host that is slow to one tenant delays no other at it.
+        is_told = job is not None and job.webhook is not None and not job.webhook.is_settled
+        self.webhooks.note(job_id, f"{job.tenant} {job.webhook.origin}" if is_told else "")  # type: ignore[union-attr]
         has_moved = job is None or before is None or before.status is not now.status
         self._count(job_id, before, None if job is None else now)
-        # A host that is slow to one tenant delays no other at it.
         self.deliveries.note(
             job_id, f"{job.tenant} {job.output.origin}" if job and job.output and job.is_delivering else ""
         )
+        counted = job.counted if job and now.status.is_terminal else COUNTED
+        _keep(self.uncounted, job_id, counted is None)
+        _keep(self.uncosted, job_id, counted is not None and not counted.is_final)
         waiting, running = sum(now.waiting.values()) - sum(was.waiting.values()), now.running - was.running
         if waiting or running:
-            self.order.count((was if job is None else now).lane, waiting, running)
+            self.order.count(lane, waiting, running)
         if waiting > 0:
             for filled in self.on_waiting:
                 filled()
@@ -214,8 +223,8 @@ class JobIndex:
         return sum(entry.waiting.values()) + entry.running
 
     def place(self, job_id: str) -> int:
-        """Return the place of a waiting job in the queue, from 1."""
-        return bisect_left(self._waiting, job_id) + 1
+        """Return the place of a waiting job in its lane of the queue, from 1; of one that is not known, in none."""
+        return bisect_left(self._waiting[self._known.get(job_id, NOTHING).lane], job_id) + 1
 
     def oldest_wait_seconds(self, now: float) -> float:
         """Return the seconds since the oldest job with a waiting task was submitted; 0 without one."""
@@ -237,6 +246,11 @@ def _set(ids: list[str], job_id: str, wanted: bool) -> None:
         ids.insert(at, job_id)
     elif there and not wanted:
         del ids[at]
+
+
+def _keep(ids: set[str], job_id: str, wanted: bool) -> None:
+    """Put the id into a set, or take it out."""
+    (ids.add if wanted else ids.discard)(job_id)
 
 
 # An id that no job has.

@@ -175,10 +175,13 @@ class MethodRules(_message.Message):
 
     STATUSES_FIELD_NUMBER: _builtins.int
     SCOPES_FIELD_NUMBER: _builtins.int
+    CSV_FIELD_NUMBER: _builtins.int
     scopes: _builtins.str
     """Scopes, with blanks between, of which the caller's key needs one: submit, read, cancel, assets, fleet, admin. For a
     method without them it needs admin, unless that is open to anybody.
     """
+    csv: _builtins.str
+    """The repeated field of the response that HTTP sends as a table, one line a message, to who asks for CSV."""
     @_builtins.property
     def statuses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """HTTP status codes beside 200 under which the method's response is sent: it is an answer, not an error."""
@@ -188,10 +191,11 @@ class MethodRules(_message.Message):
         *,
         statuses: _abc.Iterable[_builtins.int] | None = ...,
         scopes: _builtins.str = ...,
+        csv: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["scopes", b"scopes", "statuses", b"statuses"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["csv", b"csv", "scopes", b"scopes", "statuses", b"statuses"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
