@@ -304,5 +304,5 @@ class Dispatcher:
         with self.executor.ending(ref):
             job = await self.store.update(ref.job_id, step)
             if attempt.is_current_attempt(job):
-                await self.executor.delete_leftovers(ref, job)
+                await self.executor.delete_orphaned_results(ref, job)
                 await attempt.delivery.ack()

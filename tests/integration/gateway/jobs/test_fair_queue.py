@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,7 @@ from apigpu.v1.jobs_pb2 import JobOptions
 from apigpu.v1.video_pb2 import CaptionRequest, Operation
 from gateway.callers import Caller, caller
 from gateway.jobs import model
-from gateway.jobs.fairness import Lane
+from gateway.jobs.fairness import Lane, Share
 from gateway.jobs.model import Job, Status, Task
 from gateway.jobs.queue import lane_name, lane_of
 from gateway.jobs.store import JobIndex
@@ -139,3 +140,16 @@ def test_the_place_of_a_job_is_that_in_its_lane():
         index.note(job.id, job)
         jobs.append(job.id)
     assert [index.place(job_id) for job_id in jobs] == [1, 2, 3, 4, 5, 1, 1]
+
+
+@pytest.mark.parametrize("retry", [{"lost_tasks_seconds": 0.1}])
+async def test_a_tenant_at_its_limit_gets_back_the_task_of_a_gateway_that_died(works):
+    works.store.index.order.share_of = lambda tenant: Share(max_running=1)
+    await works.dispatcher.drain(0)
+    lost, waiting = await submitted(works, "acme", 2)
+    await works.store.update(lost, lambda job: model.start_task(job, 0, time.time()))
+    assert works.store.index.order.is_at_limit("acme")
+    works.dispatcher.executor.is_shutting_down = False
+    works.dispatcher.start()
+    for job_id in (lost, waiting):
+        await until_async(lambda job_id=job_id: completed(works, job_id))

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.jobs import model
 from gateway.jobs.model import Status, Task
-from gateway.jobs.results import delete_leftovers, result_id
+from gateway.jobs.results import delete_orphaned_results, result_id
 from gateway.workers.grpc import GrpcEncoder
 from gateway.workers.pool import Pool
 from servicekit.errors import InvalidArgument, ResourceExhausted, Unavailable
@@ -116,7 +116,7 @@ async def test_a_result_of_an_attempt_that_was_superseded_and_counts_all_the_sam
     async with works.assets.create("a.mp4", "", result_id("first", 0), is_result=True) as writer:
         await writer.write(b"made")
         kept = await writer.commit()
-    await delete_leftovers(
+    await delete_orphaned_results(
         works.assets, Task(status=Status.COMPLETED, asset=kept.name, superseded=("first",)), max_files=2
     )
     assert (await works.assets.describe(kept.id)).id == kept.id
