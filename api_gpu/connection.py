@@ -23,11 +23,24 @@ FIRST_SECONDS = 10.0
 RETRY_BACKOFF = Backoff(first_seconds=0.3, max_seconds=2.0)
 # Every answer of a gateway carries it.
 REQUEST_ID = "x-request-id"
-READING = (("JobService", "GetJob"), ("JobService", "ListJobs"), ("AssetService", "GetAsset"))
+# Calls that change nothing, by service: gRPC repeats them by itself.
+READING = {
+    "AssetService": ("GetAsset",),
+    "DestinationService": ("ListDestinations",),
+    "FleetService": ("GetFleet", "GetCosts"),
+    "JobService": ("GetJob", "ListJobs", "ListWebhooks"),
+    "KeyService": ("ListKeys",),
+    "SystemService": ("GetInfo", "GetHealth", "GetRunpodHealth", "GetRunpodConfig"),
+    "UploadService": ("GetUpload",),
+}
 SERVICE_CONFIG = {
     "methodConfig": [
         {
-            "name": [{"service": f"apigpu.v1.{service}", "method": method} for service, method in READING],
+            "name": [
+                {"service": f"apigpu.v1.{service}", "method": method}
+                for service, methods in READING.items()
+                for method in methods
+            ],
             "retryPolicy": {
                 "maxAttempts": 4,
                 "initialBackoff": "0.1s",
