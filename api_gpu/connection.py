@@ -11,7 +11,7 @@ import grpc
 
 from servicekit.backoff import Backoff
 from servicekit.chunks import MAX_MESSAGE_BYTES
-from servicekit.errors import ConfigError, FailedPrecondition, ServiceError, Unavailable, from_rpc
+from servicekit.errors import Cancelled, ConfigError, FailedPrecondition, ServiceError, Unavailable, from_rpc
 from servicekit.tls import Identity
 
 Request = TypeVar("Request")
@@ -117,7 +117,8 @@ class Connection:
         assert isinstance(error, grpc.Call)
         failure = from_rpc(error)
         from_gateway = any(name == REQUEST_ID for name, _ in error.trailing_metadata() or ())
-        if isinstance(failure, Unavailable) and not from_gateway:
+        # A gateway that stops, or is killed, may leave it to gRPC to end a call, which cancels it.
+        if isinstance(failure, (Unavailable, Cancelled)) and not from_gateway:
             return Unavailable(
                 f"{self.target} does not answer: {failure.message}. Is the gateway running there, and are the CA and "
                 "the client certificate those it knows? `api-gpu up` starts one on this machine.",
