@@ -79,6 +79,10 @@ class FairOrder:
         """The tasks that run by their records, by tenant."""
         return self._busy
 
+    def is_at_limit(self, tenant: str) -> bool:
+        """Return True while a tenant may run no more tasks."""
+        return not self._with_room([tenant])
+
     def _with_room(self, tenants: Iterable[str]) -> list[str]:
         """Return those that may run one more task; of one with lost tasks, these must be taken again."""
         limits = {tenant: self.share_of(tenant).max_running for tenant in tenants}
