@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from apigpu.v1 import video_pb2
@@ -12,11 +13,12 @@ from encoder.ffmpeg import filters
 from encoder.media import packets, probe
 from encoder.media.info import MediaInfo, Size, Source, VideoStream
 from encoder.media.outlines import OUTLINE_TOO_SMALL, outline_too_small
-from encoder.operations import caption_split, story_captions, subtitles
+from encoder.operations import caption_splice, caption_split, story_captions, subtitles
+from encoder.operations.caption_splice import CaptionedFilm
 from encoder.operations.caption_split import SplitFilm
 from encoder.operations.deviations import Note, gather, loss_notes, track_notes, video_notes
 from encoder.operations.plan import Plan, PlanContext, container, is_streamable
-from encoder.operations.repeats import late_notes, repeat_pictures, write_repeats
+from encoder.operations.repeats import Repeats, late_notes, repeat_pictures, write_repeats
 from encoder.operations.subtitles import FONTS, SCRIPT, CaptionOptions
 from servicekit.errors import InvalidArgument
 from servicekit.faults import Faults
@@ -55,21 +57,35 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
     repeats = write_repeats(script, source, info, video, context.folder / MOMENTS)
     picture = repeat_pictures(picture, repeats, MOMENTS)
     wrap_unicode = subtitles.wraps_unicode(captions, script)
-    captioned = filters.draw_captions(picture, SCRIPT, FONTS, wrap_unicode=wrap_unicode)
+    draw = partial(filters.draw_captions, script=SCRIPT, fonts=FONTS, wrap_unicode=wrap_unicode)
+    captioned = draw(picture)
     frames = filters.filtered_frames(captioned, video_input, video, info.audio)
     frames = replace(frames, last=repeats.last)
     audio = [video_input[str(stream.index)] for stream in info.audio]
     output = context.output(audio, {**tracks.keep(info.audio), **container(request)}, source, source)
+    whole = CaptionedFilm(source, info, video, script, draw, output, context.codec.make_run(frames, output))
+    made = caption_splice.plan_runs(whole, context, _why_whole(request, repeats))
     return Plan(
-        runs=(context.codec.make_run(frames, output),),
+        runs=made.runs,
         field=source.field,
-        codec=context.codec.name,
+        codec=made.codec,
         duration_seconds=info.duration_seconds,
         frames_total=video.frames + repeats.count,
         warnings=(*warnings, *gather([*_notes(source, info), *late_notes(repeats, options.field)])),
         streamable=is_streamable(request),
         size=frames.size,
+        progress=made.progress,
+        extent=made.extent,
     )
+
+
+def _why_whole(request: video_pb2.CaptionRequest, repeats: Repeats) -> str:
+    """Return what is against it that frames are copied; "" where nothing is known yet."""
+    if request.encode_all:
+        return "encode_all was asked for"
+    if is_streamable(request):  # a film that is put together comes all at once, and late
+        return "a fragmented MP4 is sent while it is made"
+    return "pictures of it that stand for long are shown once more for its captions" if repeats.count else ""
 
 
 def _probe(source: Source, context: PlanContext) -> tuple[MediaInfo, VideoStream]:

@@ -92,6 +92,13 @@ class PlannedTask:
     scenes: tuple[story_pb2.SceneSpan, ...] = ()
     size: tuple[int, int] = (0, 0)
     reports: bool = False
+    progress: tuple[int, ...] = ()
+
+    def frames_before(self, run: int) -> int | None:
+        """Return how many frames are done before a run; None for one whose frames are no progress."""
+        if not self.progress:
+            return 0 if run == len(self.runs) - 1 else None
+        return self.progress[run] if self.progress[run] >= 0 else None
 
     @property
     def has_result(self) -> bool:
@@ -155,6 +162,8 @@ class Planner:
             width=reply.width,
             height=reply.height,
             media=reply.media if reply.HasField("media") else None,
+            frames_copied=reply.frames_copied,
+            whole_reason=reply.whole_reason[:MAX_TEXT_CHARS],
         )
 
     def end(self) -> None:
@@ -248,7 +257,14 @@ def _planned_task(data: PlanData, codec: Codec, folder: Path) -> PlannedTask:
         scenes=tuple(story_pb2.SceneSpan.FromString(scene) for scene in data.scenes[:MAX_FURTHER]),
         size=data.size,
         reports=data.reports,
+        progress=_checked_progress(data),
     )
+
+
+def _checked_progress(data: PlanData) -> tuple[int, ...]:
+    if data.progress and len(data.progress) != len(data.runs):
+        raise BadReply("a plan has progress of other runs than its own")
+    return data.progress
 
 
 def _checked_further(data: PlanData) -> tuple[bytes, ...]:

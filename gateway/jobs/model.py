@@ -80,7 +80,8 @@ class Result:
     """A stored result: the asset, its frames, what made the video and why that ("" where it is not known), its MIME
     type (in records of before there were others "" for MP4), the further results, its seconds, and the bytes of all (0
     where they are not known). A task that answers with further tasks may have no asset (""); one whose result is a
-    `report`, a serialized apigpu.v1.MediaReport, has none."""
+    `report`, a serialized apigpu.v1.MediaReport, has none. `frames_copied` of its frames were not encoded, or there is
+    a `whole_reason`."""
 
     asset: str
     frames: int
@@ -91,6 +92,8 @@ class Result:
     files: tuple[ResultFile, ...] = ()
     duration_seconds: float = 0.0
     report: bytes = b""
+    frames_copied: int = 0
+    whole_reason: str = ""
     size_bytes: int = 0
 
 
@@ -115,6 +118,8 @@ class Task:
     files: tuple[ResultFile, ...] = field(default=(), metadata=SPARSE)
     duration_seconds: float = field(default=0.0, metadata=SPARSE)
     report: bytes = field(default=b"", metadata=SPARSE)
+    frames_copied: int = field(default=0, metadata=SPARSE)
+    whole_reason: str = field(default="", metadata=SPARSE)
     size_bytes: int = field(default=0, metadata=SPARSE)
     # Seconds that encoders worked on it, in the attempts that count.
     worked_seconds: float = field(default=0.0, metadata=SPARSE)

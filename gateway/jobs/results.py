@@ -96,6 +96,8 @@ def stored_result(summary: encoder_pb2.Summary, asset_id: str, file_ids: Sequenc
         codec=summary.codec,
         report=summary.media.SerializeToString(),
         codec_reason=summary.codec_reason,
+        frames_copied=max(summary.frames_copied, 0),
+        whole_reason=summary.whole_reason,
         warnings=tuple(model.ResultWarning(w.reason, w.message, dict(w.metadata)) for w in summary.warnings),
         content_type=summary.content_type,
         files=tuple(
@@ -112,11 +114,13 @@ def result_id(attempt_id: str, number: int) -> str:
     return base64.b32encode(digest).decode().lower()[:ID_LETTERS]
 
 
-async def delete_superseded(assets: AssetStore, task: model.Task, max_files: int) -> None:
-    """Delete what the gateways of earlier attempts stored at a task that has ended, and were killed before they could
-    write it down."""
+async def delete_orphaned_results(assets: AssetStore, task: model.Task, max_files: int) -> None:
+    """Delete what the gateways of attempts stored at a task that has ended, and were killed before they could write it
+    down."""
     kept = {task.asset, *(file.asset for file in task.files)}
-    found = [result_id(attempt_id, number) for attempt_id in task.superseded for number in range(max_files + 1)]
+    # The newest one too, where the task failed: of one that is completed all results are on record.
+    attempts = (*task.superseded, *([] if task.status is model.Status.COMPLETED else [task.attempt_id]))
+    found = [result_id(attempt_id, number) for attempt_id in attempts if attempt_id for number in range(max_files + 1)]
     for asset_id in found:
         with contextlib.suppress(ServiceError):
             if PREFIX + asset_id not in kept:

@@ -362,6 +362,8 @@ class Summary(_message.Message):
     FURTHER_FIELD_NUMBER: _builtins.int
     SCENES_FIELD_NUMBER: _builtins.int
     MEDIA_FIELD_NUMBER: _builtins.int
+    FRAMES_COPIED_FIELD_NUMBER: _builtins.int
+    WHOLE_REASON_FIELD_NUMBER: _builtins.int
     size_bytes: _builtins.int
     """Bytes of the result."""
     sha256: _builtins.str
@@ -382,6 +384,10 @@ class Summary(_message.Message):
     """Seconds from the last input byte to the finished file."""
     codec_reason: _builtins.str
     """Why it was this codec: the card that it ran on, or why no other could be had."""
+    frames_copied: _builtins.int
+    """Frames that were copied from the source; 0 where all were encoded, or the operation copies no part of a film."""
+    whole_reason: _builtins.str
+    """Why all frames were encoded, where only some of them need be; empty else."""
     @_builtins.property
     def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_video_pb2.Warning]:
         """What the caller should know of the result."""
@@ -422,10 +428,12 @@ class Summary(_message.Message):
         further: _abc.Iterable[Global___FurtherTask] | None = ...,
         scenes: _abc.Iterable[_story_pb2.SceneSpan] | None = ...,
         media: _probe_pb2.MediaReport | None = ...,
+        frames_copied: _builtins.int = ...,
+        whole_reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_media", b"_media", "media", b"media"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_media", b"_media", "codec", b"codec", "codec_reason", b"codec_reason", "content_type", b"content_type", "duration_seconds", b"duration_seconds", "encode_seconds", b"encode_seconds", "files", b"files", "frames", b"frames", "further", b"further", "height", b"height", "media", b"media", "scenes", b"scenes", "sha256", b"sha256", "size_bytes", b"size_bytes", "warnings", b"warnings", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_media", b"_media", "codec", b"codec", "codec_reason", b"codec_reason", "content_type", b"content_type", "duration_seconds", b"duration_seconds", "encode_seconds", b"encode_seconds", "files", b"files", "frames", b"frames", "frames_copied", b"frames_copied", "further", b"further", "height", b"height", "media", b"media", "scenes", b"scenes", "sha256", b"sha256", "size_bytes", b"size_bytes", "warnings", b"warnings", "whole_reason", b"whole_reason", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__media: _TypeAlias = _typing.Literal["media"]  # noqa: Y015
     _WhichOneofArgType__media: _TypeAlias = _typing.Literal["_media", b"_media"]  # noqa: Y015
