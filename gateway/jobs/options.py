@@ -22,12 +22,14 @@ MAX_BYTES = 8 * 1024
 
 @dataclass(frozen=True)
 class CheckedOptions:
-    """The webhook of a job, if any, its metadata, its priority, and the seconds that it has, 0 for any."""
+    """The webhook of a job, if any, its metadata, its priority, the seconds that it has, 0 for any, and whether its film
+    is to play while it is made."""
 
     webhook: Webhook | None
     metadata: tuple[tuple[str, str], ...]
     priority: str
     deadline_seconds: float = 0.0
+    preview: bool = False
 
 
 async def check(
@@ -45,7 +47,7 @@ async def check(
     if not 0 <= options.deadline_seconds <= MAX_DEADLINE_SECONDS:
         text = f"{options.deadline_seconds:g} is out of range; give 0 to {MAX_DEADLINE_SECONDS:g}."
         raise InvalidArgument.field("deadline_seconds", text)
-    known = CheckedOptions(None, metadata, priority, options.deadline_seconds)
+    known = CheckedOptions(None, metadata, priority, options.deadline_seconds, options.preview)
     url = options.webhook_url.strip()
     if not url and default is not None:
         return replace(known, webhook=replace(default, events=events or default.events))
