@@ -22,8 +22,8 @@ MAX_BYTES = 8 * 1024
 
 @dataclass(frozen=True)
 class CheckedOptions:
-    """The webhook of a job, if any, its metadata, its priority, the seconds that it has, 0 for any, and whether its film
-    is to play while it is made."""
+    """The webhook of a job, if any, its metadata, its priority, the seconds that it has, 0 for any, and whether its
+    film is to play while it is made."""
 
     webhook: Webhook | None
     metadata: tuple[tuple[str, str], ...]
