@@ -60,7 +60,7 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
                 raise InvalidArgument.field("length", f"is {request.length}; give 0 for all, or more.")
             described = pb2.DownloadAssetResponse(asset=self.presenter.to(context).asset(asset))
             await send(context, described, self.stall_seconds, "offset")
-            async with aclosing(self.assets.read(asset.id, request.offset, request.length or None)) as chunks:
+            async with aclosing(self.assets.read(asset, request.offset, request.length or None)) as chunks:
                 async for data in chunks:
                     message = pb2.DownloadAssetResponse(chunk=data)
                     await transfer.send(send(context, message, self.stall_seconds, "offset"), len(data))
