@@ -38,7 +38,7 @@ class ByteStreamService(bytestream_pb2_grpc.ByteStreamServicer):
     async def Write(self, request_iterator: Requests, context: Context) -> pb2.WriteResponse:
         async with self.transfers.acquire(caller.get().key_id) as transfer:
             messages = while_sending(request_iterator, self.idle_seconds, GO_ON)
-            received = transfer.receive(messages, lambda request: len(request.data))
+            received = transfer.receive(messages, pb2.WriteRequest.ByteSize)
             async with aclosing(read_ahead(received)) as parts:
                 first = await anext(parts, None)
                 if first is None:
@@ -99,9 +99,10 @@ async def _receive(first: pb2.WriteRequest, parts: Requests, writer: UploadWrite
     request: pb2.WriteRequest | None = first
     while request is not None:
         _check_place(request, first, writer)
-        if request.data:
-            await writer.write(request.data)
+        if data := request.data:  # a copy, each time
             request.ClearField("data")  # held no longer than needed
+            await writer.write(data)
+        del data
         if request.finish_write:
             _check_end(writer)
             if await anext(parts, None) is not None:

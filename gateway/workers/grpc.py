@@ -162,8 +162,10 @@ async def _end(call: Stream) -> None:
         async with asyncio.timeout(END_SECONDS):
             async for _ in call:
                 pass
-    except (TimeoutError, grpc.aio.AioRpcError) as error:
-        log.warning("an encoder does not end its call well", error=str(error) or type(error).__name__)
+    except grpc.aio.AioRpcError as error:
+        log.warning("an encoder failed behind a task whose results are here", error=error.details())
+    except TimeoutError:
+        log.warning("an encoder does not end a task whose results are here", seconds=END_SECONDS)
     finally:
         call.cancel()
 
@@ -221,8 +223,9 @@ async def _receive(call: Stream, events: Events) -> encoder_pb2.Summary:
         if part == "progress":
             await events.progress(response.progress)
         elif part == "chunk":
-            checksums[-1].add(response.chunk)
-            await events.chunk(response.chunk)
+            data = response.chunk  # a copy, each time
+            checksums[-1].add(data)
+            await events.chunk(data)
         elif part == "file":
             checksums.append(Checksum())
             await events.file(response.file.name, response.file.content_type)
