@@ -41,8 +41,9 @@ class SceneSpan:
 class Clip:
     """The video of one image of a batch, or of a step of a chain: either `asset` and `video_url`, or `error`.
 
-    `warnings` list how it deviates from the request; `codec` encoded it, for `codec_reason`. `duration` (seconds, else
-    None) and `scenes` are those of a story, and `media` is what a probe tells of a file."""
+    `warnings` list how it deviates from the request; `codec` encoded it, for `codec_reason`; `frames_copied` are those
+    of the source, or `whole_reason` says why all were encoded. `duration` (seconds, else None)
+    and `scenes` are those of a story, and `media` is what a probe tells of a file."""
 
     id: str
     asset: str
@@ -51,6 +52,8 @@ class Clip:
     warnings: tuple[str, ...] = ()
     codec: str = ""
     codec_reason: str = ""
+    frames_copied: int = 0
+    whole_reason: str = ""
     duration: float | None = None
     scenes: tuple[SceneSpan, ...] = ()
     media: probe_pb2.MediaReport | None = None
@@ -65,6 +68,8 @@ class Clip:
             warnings=tuple(warning.message for warning in message.warnings),
             codec=message.encoding.codec,
             codec_reason=message.encoding.reason,
+            frames_copied=message.encoding.frames_copied,
+            whole_reason=message.encoding.whole_reason,
             duration=message.duration if message.HasField("duration") else None,
             scenes=tuple(from_message(SceneSpan, span) for span in message.scenes),
             media=message.media if message.HasField("media") else None,
@@ -73,6 +78,22 @@ class Clip:
 
 def _delivery(message: jobs_pb2.ResultDelivery) -> ResultDelivery:
     return from_message(ResultDelivery, message, state=jobs_pb2.ResultDelivery.State.Name(message.state))
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A film that plays while the rest of it is made: a link to a playlist of HTTP Live Streaming, and how many seconds
+    can be played now. Its `sound` is there a little later than its first pictures; it is `complete` once nothing more
+    is to come."""
+
+    url: str
+    seconds: float
+    sound: bool
+    complete: bool
+
+
+def _preview(message: jobs_pb2.Job | jobs_pb2.Progress) -> Preview | None:
+    return from_message(Preview, message.preview) if message.HasField("preview") else None
 
 
 @dataclass(frozen=True)
@@ -89,7 +110,7 @@ class Queued:
 class Progress:
     """The job runs. `frames_total` is 0 and `seconds_left` None while not known; `total` counts tasks. `phase` is that
     of the task that is furthest: "ENCODING", or what it waits for, as in Queued. `rented` counts the instances that
-    work on it."""
+    work on it. `preview` is where its film plays, where that was asked for."""
 
     frames_done: int
     frames_total: int
@@ -100,6 +121,7 @@ class Progress:
     phase: str = "ENCODING"
     cost_usd: float | None = None
     rented: int = 0
+    preview: Preview | None = None
 
     @classmethod
     def from_message(cls, message: jobs_pb2.Progress) -> Progress:
@@ -110,6 +132,7 @@ class Progress:
             seconds_left=message.seconds_left if message.HasField("seconds_left") else None,
             phase=jobs_pb2.Phase.Name(message.phase),
             cost_usd=message.cost_usd if message.HasField("cost_usd") else None,
+            preview=_preview(message),
         )
 
 
@@ -126,13 +149,14 @@ Event = Queued | Progress | Clip | Finished
 @dataclass(frozen=True)
 class Job:
     """A job as it stood when it was read. `asset` and `video_url` are those of the result, "" before the end and for a
-    batch, which has `clips`, and so are `warnings`, `codec` and `codec_reason`; `error` says why it did not complete.
+    batch, which has `clips`, and so are `warnings`, `codec`, `codec_reason`, `frames_copied` and `whole_reason`;
+    `error` says why it did not complete.
     A result that is an image has `image_url` in place of `video_url`. `files` are all results, the first one first;
     there are none where a video is all. `duration` (seconds, else None) and `scenes` are those of a story, and
     `media` is what a probe tells of a file: apigpu.v1.MediaReport, whose `HasField` says what is
     known. `quote` is what a dry run tells of a job that there is not: apigpu.v1.Quote.
     `cost_usd` is what it cost so far, None where nothing was rented for it; `metadata` what was noted on it,
-    `deliveries` where its results are put. Times are UTC."""
+    `deliveries` where its results are put, `preview` where its film plays, where that was asked for. Times are UTC."""
 
     id: str
     status: Status
@@ -153,6 +177,8 @@ class Job:
     warnings: tuple[str, ...]
     codec: str
     codec_reason: str
+    frames_copied: int
+    whole_reason: str
     cost_usd: float | None
     metadata: dict[str, str]
     deliveries: tuple[ResultDelivery, ...]
@@ -160,6 +186,7 @@ class Job:
     scenes: tuple[SceneSpan, ...]
     media: probe_pb2.MediaReport | None
     quote: quote_pb2.Quote | None
+    preview: Preview | None
     service: Jobs = field(repr=False, compare=False)
 
     @classmethod
@@ -184,6 +211,8 @@ class Job:
             warnings=tuple(warning.message for warning in output.warnings),
             codec=output.encoding.codec,
             codec_reason=output.encoding.reason,
+            frames_copied=output.encoding.frames_copied,
+            whole_reason=output.encoding.whole_reason,
             cost_usd=message.cost.usd if message.HasField("cost") else None,
             metadata=dict(message.metadata),
             deliveries=tuple(_delivery(found) for found in message.deliveries),
@@ -191,6 +220,7 @@ class Job:
             scenes=tuple(from_message(SceneSpan, span) for span in output.scenes),
             media=output.media if output.HasField("media") else None,
             quote=message.quote if message.HasField("quote") else None,
+            preview=_preview(message),
             service=service,
         )
 

@@ -41,6 +41,7 @@ from gateway.services.keda import KedaScaler
 from gateway.services.keys import KeyService
 from gateway.services.system import SystemService
 from gateway.services.tenants import TenantService
+from gateway.services.tokens import PageTokens
 from gateway.services.uploads import UploadService
 from gateway.services.usage import UsageService
 from gateway.services.video import VideoService
@@ -168,7 +169,9 @@ def _grpc_service(components: Components, keys: ApiKeys, tls: ServerTls) -> tupl
         system_pb2_grpc.add_SystemServiceServicer_to_server(system, server)
         fleet_pb2_grpc.add_FleetServiceServicer_to_server(FleetService(fleet), server)
         destinations_pb2_grpc.add_DestinationServiceServicer_to_server(destinations, server)
-        keys_pb2_grpc.add_KeyServiceServicer_to_server(KeyService(components.ring), server)
+        keys_pb2_grpc.add_KeyServiceServicer_to_server(
+            KeyService(components.ring, PageTokens(components.links)), server
+        )
         tenants_pb2_grpc.add_TenantServiceServicer_to_server(tenants, server)
         usage_pb2_grpc.add_UsageServiceServicer_to_server(usage, server)
     externalscaler_pb2_grpc.add_ExternalScalerServicer_to_server(KedaScaler(jobs), service.probes)
@@ -208,7 +211,15 @@ async def _start_http(
         worker_links = WorkerLinks(components.tickets, links, assets, components.sources, transfers)
     # Not those of callers with a key: links are given to others, who may be slow.
     app = build_app(
-        channel, keys, assets, links, rest, TransferSlots(settings.max_transfers), worker_links, components.direct
+        channel,
+        keys,
+        assets,
+        links,
+        rest,
+        TransferSlots(settings.max_transfers),
+        worker_links,
+        components.direct,
+        components.jobs.store,
     )
     http = HttpServer(app, settings.host, settings.port)
     components.own.ports.add(await http.start())

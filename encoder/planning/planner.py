@@ -46,6 +46,8 @@ MAX_NAME_CHARS, MAX_TEXT_CHARS = 200, 1000
 MAX_FURTHER, MAX_FURTHER_BYTES = 510, 1024 * 1024
 # A hundred tracks.
 MAX_REPORT_BYTES = 64 * 1024
+# The segments of half a day.
+MAX_PLAYBACK_BYTES = 64 * 1024
 SIGNALLED = 128
 
 TOO_COMPLEX = "INPUT_TOO_COMPLEX"
@@ -92,6 +94,13 @@ class PlannedTask:
     scenes: tuple[story_pb2.SceneSpan, ...] = ()
     size: tuple[int, int] = (0, 0)
     reports: bool = False
+    progress: tuple[int, ...] = ()
+
+    def frames_before(self, run: int) -> int | None:
+        """Return how many frames are done before a run; None for one whose frames are no progress."""
+        if not self.progress:
+            return 0 if run == len(self.runs) - 1 else None
+        return self.progress[run] if self.progress[run] >= 0 else None
 
     @property
     def has_result(self) -> bool:
@@ -149,12 +158,17 @@ class Planner:
         reply = encoder_pb2.Summary.FromString(_given((await self._ask(PlannerRequest(check=True))).summary))
         if reply.media.ByteSize() > MAX_REPORT_BYTES:
             raise BadReply("a report is larger than one can be")
+        if reply.playback.ByteSize() > MAX_PLAYBACK_BYTES:
+            raise BadReply("a result has more segments than one can have")
         return encoder_pb2.Summary(
             frames=reply.frames,
             duration_seconds=reply.duration_seconds,
             width=reply.width,
             height=reply.height,
             media=reply.media if reply.HasField("media") else None,
+            playback=reply.playback if reply.HasField("playback") else None,
+            frames_copied=reply.frames_copied,
+            whole_reason=reply.whole_reason[:MAX_TEXT_CHARS],
         )
 
     def end(self) -> None:
@@ -248,7 +262,14 @@ def _planned_task(data: PlanData, codec: Codec, folder: Path) -> PlannedTask:
         scenes=tuple(story_pb2.SceneSpan.FromString(scene) for scene in data.scenes[:MAX_FURTHER]),
         size=data.size,
         reports=data.reports,
+        progress=_checked_progress(data),
     )
+
+
+def _checked_progress(data: PlanData) -> tuple[int, ...]:
+    if data.progress and len(data.progress) != len(data.runs):
+        raise BadReply("a plan has progress of other runs than its own")
+    return data.progress
 
 
 def _checked_further(data: PlanData) -> tuple[bytes, ...]:

@@ -134,6 +134,7 @@ class PlanData:
     scenes: tuple[bytes, ...] = ()
     size: tuple[int, int] = (0, 0)
     reports: bool = False
+    progress: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

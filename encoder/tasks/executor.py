@@ -195,10 +195,10 @@ class TaskExecutor:
             async with self.capabilities.ffmpeg.start(run, access, self.slots.take_out) as running:
                 async for progress in running.progress():
                     work.reservation.folder.check_room()
-                    if number == len(plan.runs) - 1:
-                        if plan.streamable and stream.is_live:
-                            await stream.pump(result)
-                        await work.report(_complete(progress, plan.frames_total))
+                    if number == len(plan.runs) - 1 and plan.streamable and stream.is_live:
+                        await stream.pump(result)
+                    if (before := plan.frames_before(number)) is not None:
+                        await work.report(_complete(progress, before, plan.frames_total))
                 await running.finish()
         summary = await planner.check() if plan.has_result or plan.reports else encoder_pb2.Summary()
         if plan.further:  # of what is to come
@@ -263,8 +263,10 @@ def _final(error: CodecFault) -> ServiceError:
     return error
 
 
-def _complete(progress: encoder_pb2.EncodeProgress, frames_total: int) -> encoder_pb2.EncodeProgress:
-    """Return the progress with the seconds that are left at the present rate; `frames_total` is 0 while not known."""
+def _complete(progress: encoder_pb2.EncodeProgress, before: int, frames_total: int) -> encoder_pb2.EncodeProgress:
+    """Return the progress of a run, `before` which so many frames were done, with the seconds that are left at the
+    present rate; `frames_total` is 0 while not known."""
+    progress.frames_done += before
     progress.frames_total = frames_total
     if frames_total and progress.fps > 0:
         progress.seconds_left = max(frames_total - progress.frames_done, 0) / progress.fps

@@ -94,6 +94,11 @@ class AssetStore:
         finally:
             await writer.discard()
 
+    def check_room_for_results(self) -> None:
+        """Raise ResourceExhausted while results are refused for want of space."""
+        if self.floor is not None and not self.has_room_for_results:
+            raise self.floor.refusal()
+
     @property
     def has_room_for_results(self) -> bool:
         """False while results are refused for want of space."""

@@ -2,11 +2,11 @@
 
 import csv
 import json
-import time
 
 from api_gpu import Client
 from tests.conftest import ADMIN_KEY
 from tests.integration.api_gpu.conftest import Run
+from tests.support.until import until_sync
 from tools.samples import Samples
 
 ADMIN = {"ADMIN_API_KEY": ADMIN_KEY}
@@ -41,9 +41,9 @@ def test_the_command_of_an_operation_says_priority_and_metadata_of_its_job(
         refused = run("thumbnail", media.video, "-o", "b.jpg", *wrong)
         assert refused.returncode != 0
         assert text in refused.stderr, refused.stderr
-    for _ in range(100):
-        table = list(csv.DictReader(run("usage", "--csv", "--operation", "thumbnail").stdout.splitlines()))
-        if table:
-            break
-        time.sleep(0.2)
+
+    def told() -> list[dict[str, str]]:
+        return list(csv.DictReader(run("usage", "--csv", "--operation", "thumbnail").stdout.splitlines()))
+
+    table = until_sync(told)
     assert (table[0]["tenant"], int(table[0]["jobs"]) >= 1) == ("default", True)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import csv
 import io
+import json
 import time
 from dataclasses import dataclass
 
@@ -82,6 +83,10 @@ async def test_no_more_jobs_wait_and_run_than_a_tenant_may_have(tmp_path):
         answers = await asyncio.gather(*(found.submit() for _ in range(12)))
         assert sorted(answer.status_code for answer in answers) == [200] * 3 + [429] * 9
         assert {quota_of(answer) for answer in answers if answer.status_code == 429} == {("max_queued_jobs", 30, "3")}
+        (waiting, *_) = [answer.json()["id"] for answer in answers if answer.status_code == 200]
+        async with found.http.stream("GET", f"/job/{waiting}/watch", headers={"x-api-key": found.one}) as events:
+            line = await anext(events.aiter_lines())
+        assert "(max_running_tasks)" in json.loads(line)["result"]["queued"]["reason"]
         # Another tenant is not held up.
         body = {"img2vid": {"images": [{"id": "i", "image_url": "data:,x", "duracao": 1}]}}
         assert (await found.ask("POST", "/jobs", found.two, json=body)).status_code == 200
@@ -206,6 +211,7 @@ async def test_no_more_is_stored_than_a_tenant_may_have(tmp_path):
             return await found.ask("PUT", "/assets/b.bin", key, content=b"x" * size_bytes)
 
         assert quota_of(await put(994)) == ("max_stored_bytes", 3600, "7")
+        assert (await put(1001)).json()["details"][0]["reason"] == "ASSET_TOO_LARGE"
         answers = await asyncio.gather(*(put(300) for _ in range(8)))
         kept = [answer.json()["name"] for answer in answers if answer.status_code == 200]
         assert (len(kept), stored(found)) == (3, 907)
