@@ -20,6 +20,7 @@ from gateway.jobs.progress import Phase, ProgressBus, TaskProgress
 from gateway.jobs.queue import Attempt, TaskRef
 from gateway.jobs.results import TaskResults, delete_result, delete_superseded, stored_result
 from gateway.jobs.store import JobStore
+from gateway.metrics import WAIT_SECONDS, count_result
 from gateway.sources import Sources
 from gateway.workers.base import EncodeJob, Encoder, EncoderBusy, Input, ResumableEncoder
 from servicekit.errors import Aborted, Cancelled, DeadlineExceeded, NotFound, ServiceError, Unavailable
@@ -107,6 +108,7 @@ class TaskExecutor:
             except EncoderBusy:
                 await callbacks.waiting(is_starting=False)
                 raise
+            count_result(self.store.index.operation(attempt.ref.job_id), outcome.summary)
             expansion = await self._expansion(attempt.ref, outcome.summary)
             if outcome.asset_id:
                 result = stored_result(outcome.summary, outcome.asset_id, outcome.file_ids)
@@ -133,6 +135,8 @@ class TaskExecutor:
         if job.tasks[ref.index].status.is_terminal:
             raise Cancelled("The job was cancelled.")
         attempt.started_at = job.tasks[ref.index].started_at
+        if job.started_at == attempt.started_at:  # it is the first of the job
+            WAIT_SECONDS.labels(job.operation).observe(job.delay_ms(time.time()) / 1000)
 
     def _started(self, job: Job, attempt: Attempt) -> Job:
         index = attempt.ref.index
